@@ -347,6 +347,16 @@ class Radiograph:
         same = values.shape == self.values.shape
         return replace(self, values=values, padding=self.padding if same else None)
 
+    def crop(self, top: int, left: int, rows: int, columns: int) -> Radiograph:
+        """Return the part that starts at `top`, `left`, in pixels; views, not copies."""
+        part = np.s_[..., top : top + rows, left : left + columns]
+        colour = (*part, slice(None)) if self.is_colour else part
+        return replace(
+            self,
+            values=self.values[colour],
+            padding=None if self.padding is None else self.padding[part],
+        )
+
     def to_display(self, preset: int = 0) -> np.ndarray:
         """Return the image as it should look: VOI applied, polarity turned once, padding black.
 

@@ -1,0 +1,71 @@
+"""What a classifier answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ['Caution', 'Prediction']
+
+
+@dataclass(frozen=True)
+class Caution:
+    """A reason to trust a prediction less, shown wherever the prediction is.
+
+    Parameters
+    ----------
+    code : str
+        A short stable word for programs: 'lateral', 'polarity', 'lossy', ...
+    text : str
+        One plain sentence for people.
+    """
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Probabilities of one radiograph, and everything that they depend on.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        The classes, in the model's order.
+    probabilities : tuple of float
+        Of each class; they sum to 1.
+    logits : tuple of float
+        What the network put out, before the temperature.
+    cautions : tuple of Caution
+        Reasons to trust it less.
+    model, model_hash : str
+        Name of the model and the first 12 digits of its file's SHA-256.
+    preprocessing : dict
+        As in the model's card.
+    preset : str
+        The window or table of the header that the input was made with.
+    device : str
+        Where it ran.
+    version : str
+        Version of napari-cxr.
+    """
+
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    logits: tuple[float, ...]
+    cautions: tuple[Caution, ...] = ()
+    model: str = ''
+    model_hash: str = ''
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+    preset: str = ''
+    device: str = ''
+    version: str = ''
+
+    @property
+    def label(self) -> str:
+        """The most probable class."""
+        return self.labels[self.probabilities.index(max(self.probabilities))]
+
+    def probability(self, label: str) -> float:
+        """Return the probability of one class; ValueError if there is none of that name."""
+        return self.probabilities[self.labels.index(label)]

@@ -1,0 +1,191 @@
+"""How a radiograph becomes a network's input, and the way back to its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from napari_cxr.radiograph import Radiograph, UnreadableImage
+
+__all__ = ['Prepared', 'Preprocessing']
+
+#: Numbers below this are no contrast at all; a constant image is left as it is.
+_FLAT = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A network's input before normalisation, and where its pixels come from.
+
+    Parameters
+    ----------
+    image : ndarray of float32, shape (height, width)
+        Display values in [0, 1].
+    to_radiograph : ndarray, shape (3, 3)
+        Takes a pixel centre (y, x, 1) of `image` to one of the radiograph.
+    enlargement : float
+        How many pixels of `image` stand for one of the radiograph along the
+        axis that was enlarged most; above 1 the image was resampled up.
+    """
+
+    image: np.ndarray
+    to_radiograph: np.ndarray
+    enlargement: float
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """The recipe from a radiograph to a network's input. Part of a model's card.
+
+    Parameters
+    ----------
+    height, width : int
+        Size of the input in pixels.
+    fit : {'crop', 'stretch', 'pad'}
+        How a radiograph of another shape is fitted: its centre is cut out, it is
+        stretched, or it is surrounded with black.
+    border : float
+        Share of each side that is cut off first, in [0, 0.5).
+    channels : int
+        1, or 3 with the grey image repeated.
+    mean, std : tuple of float
+        Normalisation of each channel, applied last.
+    stretch : tuple of float or None
+        Two percentiles of the fitted image that are mapped to 0 and 1, so that a
+        narrow window or 12 bits stored in 16 make no difference; None to leave
+        the display values as they are.
+    """
+
+    height: int
+    width: int
+    fit: Literal['crop', 'stretch', 'pad'] = 'crop'
+    border: float = 0.0
+    channels: int = 1
+    mean: tuple[float, ...] = (0.5,)
+    std: tuple[float, ...] = (0.25,)
+    stretch: tuple[float, float] | None = (0.5, 99.5)
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise ValueError('height and width must be at least 1 pixel')
+        if self.fit not in ('crop', 'stretch', 'pad'):
+            raise ValueError(f"fit must be 'crop', 'stretch' or 'pad', not {self.fit!r}")
+        if not 0 <= self.border < 0.5:
+            raise ValueError('border must be at least 0 and below 0.5')
+        if self.channels not in (1, 3):
+            raise ValueError('channels must be 1 or 3')
+        if len(self.mean) != self.channels or len(self.std) != self.channels:
+            raise ValueError('mean and std need one number a channel')
+        if min(self.std) <= 0:
+            raise ValueError('std must be above 0')
+        if self.stretch is not None and not 0 <= self.stretch[0] < self.stretch[1] <= 100:
+            raise ValueError('stretch must be two rising percentiles')
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any]) -> Preprocessing:
+        """Build from a card or a recipe; unknown keys raise ValueError."""
+        unknown = set(entries) - {f.name for f in fields(cls)}
+        if unknown:
+            raise ValueError(f'unknown preprocessing: {", ".join(sorted(unknown))}')
+        values = dict(entries)
+        for name in ('mean', 'std', 'stretch'):
+            if values.get(name) is not None:
+                values[name] = tuple(float(x) for x in values[name])
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain lists, numbers and strings for JSON and TOML."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    def apply(self, radiograph: Radiograph, preset: int = 0) -> Prepared:
+        """Fit one radiograph to the network's input.
+
+        Parameters
+        ----------
+        radiograph : Radiograph
+            A single frame; its VOI and polarity are applied here, once.
+        preset : int
+            Which of its presets to use.
+
+        Raises
+        ------
+        UnreadableImage
+            If it has several frames, or is too small to be cut.
+        """
+        if radiograph.frames is not None:
+            raise UnreadableImage('A network looks at one image, and this one has several frames.')
+        top, left, rows, columns = self._kept(radiograph.shape, radiograph.geometry.aspect)
+        part = radiograph.crop(top, left, rows, columns).to_display(preset)
+        height, width = self._drawn(rows, columns, radiograph.geometry.aspect)
+        small = _resize(part, height, width)
+        if self.stretch is not None:
+            small = _stretched(small, self.stretch)
+        up, aside = (self.height - height) // 2, (self.width - width) // 2
+        if (height, width) != (self.height, self.width):
+            canvas = np.zeros((self.height, self.width), dtype=np.float32)
+            canvas[up : up + height, aside : aside + width] = small
+            small = canvas
+        step = np.array([rows / height, columns / width])
+        start = (0.5 - np.array([up, aside])) * step - 0.5 + np.array([top, left])
+        matrix = np.eye(3)
+        matrix[[0, 1], [0, 1]] = step
+        matrix[:2, 2] = start
+        return Prepared(small, matrix, float(1 / step.min()))
+
+    def normalise(self, images: np.ndarray) -> np.ndarray:
+        """Turn prepared images into the network's input.
+
+        Parameters
+        ----------
+        images : ndarray of float32, shape (n, height, width)
+            In [0, 1].
+
+        Returns
+        -------
+        ndarray of float32, shape (n, channels, height, width)
+        """
+        mean = np.array(self.mean, dtype=np.float32)[:, None, None]
+        std = np.array(self.std, dtype=np.float32)[:, None, None]
+        return (images[:, None] - mean) / std
+
+    def _kept(self, shape: tuple[int, int], aspect: float) -> tuple[int, int, int, int]:
+        """Return top, left, rows and columns of the part of the radiograph that is used."""
+        rows, columns = shape
+        top, left = round(rows * self.border), round(columns * self.border)
+        rows, columns = rows - 2 * top, columns - 2 * left
+        if self.fit == 'crop':
+            # Rows are `aspect` times as high as columns are wide, so sizes compare in width units.
+            wanted = self.height / self.width
+            keep_rows = min(rows, round(columns * wanted / aspect))
+            keep_columns = min(columns, round(rows * aspect / wanted))
+            top += (rows - keep_rows) // 2
+            left += (columns - keep_columns) // 2
+            rows, columns = keep_rows, keep_columns
+        if rows < 1 or columns < 1:
+            raise UnreadableImage(f'An image of {shape[1]} x {shape[0]} pixels is too small.')
+        return top, left, rows, columns
+
+    def _drawn(self, rows: int, columns: int, aspect: float) -> tuple[int, int]:
+        """Return the size at which that part is drawn inside the input."""
+        if self.fit != 'pad':
+            return self.height, self.width
+        scale = min(self.height / (rows * aspect), self.width / columns)
+        height = min(self.height, max(1, round(rows * aspect * scale)))
+        return height, min(self.width, max(1, round(columns * scale)))
+
+
+def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resample with a triangle filter as wide as a new pixel, so nothing aliases."""
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _stretched(image: np.ndarray, percentiles: tuple[float, float]) -> np.ndarray:
+    low, high = np.percentile(image, percentiles)
+    if high - low < _FLAT:
+        return image
+    return np.clip((image - np.float32(low)) / np.float32(high - low), 0, 1)
