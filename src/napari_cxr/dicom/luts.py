@@ -1,0 +1,296 @@
+"""The grey-scale chain of DICOM: Modality LUT, VOI LUT and windows, polarity.
+
+Tables are read once and applied by :class:`~napari_cxr.radiograph.LookupTable`
+and :class:`~napari_cxr.radiograph.Window`. pydicom's own ``apply_*`` functions
+are not used: they invert by the image's maximum, fail on empty windows, and
+look up wrongly in tables of more than 256 entries of 8 bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from napari_cxr.dicom.elements import functional_groups, items, numbers, text, texts, value
+from napari_cxr.dicom.headers import Header
+from napari_cxr.dicom.pixels import StoredPixels
+from napari_cxr.radiograph import LookupTable, Window
+
+__all__ = ['ModalityValues', 'is_inverted', 'padding_mask', 'presets', 'to_modality']
+
+_FUNCTIONS = ('LINEAR', 'LINEAR_EXACT', 'SIGMOID')
+
+
+@dataclass(frozen=True, eq=False)
+class ModalityValues:
+    """Values after the Modality LUT.
+
+    Parameters
+    ----------
+    values : ndarray
+        Of the shape of the stored values.
+    low, high : float
+        The least and the greatest value that any stored value could become.
+    notes : tuple of str
+        What of the header was broken and left out.
+    """
+
+    values: np.ndarray
+    low: float
+    high: float
+    notes: tuple[str, ...] = ()
+
+
+def to_modality(header: Header, stored: StoredPixels) -> ModalityValues:
+    """Apply the Modality LUT Sequence, or slope and intercept: DICOM PS3.3 C.11.1.
+
+    Parameters
+    ----------
+    header : Header
+        The object.
+    stored : StoredPixels
+        Its grey stored values.
+
+    Returns
+    -------
+    ModalityValues
+        Integers where the table is one, or where the slope is 1 and the
+        intercept whole; float32 otherwise.
+    """
+    if stored.low is None or stored.high is None:
+        finite = stored.values[np.isfinite(stored.values)]
+        ends = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        return ModalityValues(stored.values, *ends)
+    notes: list[str] = []
+    for item in items(header.dataset, 'ModalityLUTSequence')[:1]:
+        entry = _table(item, header.byte_order)
+        if entry is None:
+            notes.append('The Modality LUT of this file is broken and was left out.')
+            continue
+        first, table = entry
+        # The end of the table that no stored value can reach is no part of the range.
+        span = np.clip(np.array([stored.low, stored.high], np.int64) - first, 0, len(table) - 1)
+        reached = table[span[0] : span[1] + 1]
+        position = np.clip(stored.values.astype(np.int64) - first, 0, len(table) - 1)
+        return ModalityValues(table[position], float(reached.min()), float(reached.max()))
+    lines = _slopes(header.dataset, notes)
+    if len(lines) > 1 and stored.values.ndim == 3 and len(lines) == len(stored.values):
+        parts = [_line(frame, *line) for frame, line in zip(stored.values, lines, strict=True)]
+        values = np.stack(parts)
+    else:
+        lines = lines[:1]
+        values = _line(stored.values, *lines[0])
+    ends_all = [slope * end + shift for slope, shift in lines for end in (stored.low, stored.high)]
+    return ModalityValues(values, min(ends_all), max(ends_all), tuple(notes))
+
+
+def _slopes(dataset: Dataset, notes: list[str]) -> list[tuple[float, float]]:
+    """Return slope and intercept: one for all frames, or one for each."""
+    groups = functional_groups(dataset, 'PixelValueTransformationSequence') or [dataset]
+    lines: list[tuple[float, float]] = []
+    for group in groups:
+        slope, shift = numbers(group, 'RescaleSlope'), numbers(group, 'RescaleIntercept')
+        if not slope and not shift:
+            lines.append((1.0, 0.0))
+            continue
+        pair = (slope[0] if slope else 1.0, shift[0] if shift else 0.0)
+        if pair[0] is None or pair[1] is None or pair[0] == 0:
+            notes.append('The rescale slope or intercept of this file is broken and was left out.')
+            pair = (1.0, 0.0)
+        lines.append(cast('tuple[float, float]', pair))
+    return lines
+
+
+def _line(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+    """Return slope * stored + intercept, C.11.1.1.2, in the narrowest type that holds it."""
+    if slope != 1 or intercept != int(intercept):
+        return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+    if intercept == 0:
+        return stored
+    info = np.iinfo(stored.dtype)
+    low, high = info.min + int(intercept), info.max + int(intercept)
+    for dtype in (np.uint8, np.int8, np.uint16, np.int16, np.int32, np.int64):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return stored.astype(dtype) + dtype(int(intercept))
+    return stored.astype(np.float32) + np.float32(intercept)
+
+
+def _table(item: Dataset, byte_order: str) -> tuple[int, np.ndarray] | None:
+    """Read LUT Descriptor and LUT Data, PS3.3 C.11.1.1.1 and C.11.2.1.1.
+
+    Returns
+    -------
+    tuple of int and ndarray of uint16, or None
+        The input value of the first entry, and the entries; None if broken.
+    """
+    descriptor = numbers(item, 'LUTDescriptor')
+    if len(descriptor) != 3 or None in descriptor:
+        return None
+    entries, first, depth = (int(number or 0) for number in descriptor)
+    entries = entries or 1 << 16  # 0 stands for 65536
+    data = value(item, 'LUTData')
+    if isinstance(data, int):
+        data = [data]
+    try:
+        # OW holds bytes, US numbers; both hold words, or pairs of 8-bit entries, low byte first.
+        words = (
+            np.frombuffer(data[: len(data) // 2 * 2], dtype=f'{byte_order}u2')
+            if isinstance(data, bytes)
+            else np.asarray([int(number) & 0xFFFF for number in data or []], dtype=np.uint16)
+        )
+    except (TypeError, ValueError):
+        return None
+    words = words.astype('<u2')
+    if depth <= 8 and len(words) == (entries + 1) // 2 and entries > 1:
+        words = words.view(np.uint8)[:entries].astype('<u2')
+    if len(words) < entries:
+        return None
+    return first, words[:entries].astype(np.uint16)
+
+
+def padding_mask(header: Header, stored: StoredPixels) -> np.ndarray | None:
+    """Find the pixels that are padding, PS3.3 C.7.5.1.1.2.
+
+    Parameters
+    ----------
+    header : Header
+        The object.
+    stored : StoredPixels
+        Its stored values, before the Modality LUT.
+
+    Returns
+    -------
+    ndarray of bool, or None
+        None where the header names no padding value, or no pixel has it, or all do.
+    """
+    limits = numbers(header.dataset, 'PixelPaddingValue')[:1]
+    limits += numbers(header.dataset, 'PixelPaddingRangeLimit')[:1] if limits else []
+    if not limits or None in limits or stored.is_colour or stored.low is None:
+        return None
+    known = [_signed_like(int(limit or 0), stored) for limit in limits]
+    mask = (stored.values >= min(known)) & (stored.values <= max(known))
+    return mask if mask.any() and not mask.all() else None
+
+
+def _signed_like(number: int, stored: StoredPixels) -> int:
+    """Repair a 16-bit number that was written with the wrong one of US and SS."""
+    assert stored.low is not None and stored.high is not None
+    for candidate in (number, number + (1 << 16), number - (1 << 16)):
+        if stored.low <= candidate <= stored.high:
+            return candidate
+    return number
+
+
+def presets(
+    header: Header, modality: ModalityValues
+) -> tuple[tuple[Window | LookupTable, ...], tuple[str, ...]]:
+    """Collect how the header wants the values shown: VOI LUTs first, then windows.
+
+    PS3.3 C.11.2: they are alternatives, not steps. What is broken is left out
+    with a note; without anything usable it is the range of the modality values.
+
+    Parameters
+    ----------
+    header : Header
+        The object.
+    modality : ModalityValues
+        Its values, for their range.
+
+    Returns
+    -------
+    tuple of Window or LookupTable
+        Never empty.
+    tuple of str
+        Notes.
+    """
+    sources = [header.dataset, *functional_groups(header.dataset, 'FrameVOILUTSequence')[:1]]
+    found: list[Window | LookupTable] = []
+    notes: list[str] = []
+    for source in sources:
+        for item in items(source, 'VOILUTSequence'):
+            table = _voi_table(item, header.byte_order, modality)
+            if table is None:
+                notes.append('A VOI LUT of this file is broken and was left out.')
+            else:
+                found.append(table)
+    for source in sources:
+        found += _windows(source, notes)
+    if not found:
+        found = [Window.spanning(modality.low, modality.high, 'Full range')]
+    return tuple(found), tuple(notes)
+
+
+def _voi_table(item: Dataset, byte_order: str, modality: ModalityValues) -> LookupTable | None:
+    entry = _table(item, byte_order)
+    if entry is None:
+        return None
+    first, table = entry
+    # The VR of the descriptor follows the stored sign, its meaning the sign of the
+    # modality values: a table for -1024 upwards is often written as 64512 upwards.
+    if first >= 1 << 15 and modality.low < 0 and first > modality.high:
+        first -= 1 << 16
+    elif first < 0 and modality.low >= 0 and first + len(table) <= modality.low:
+        first += 1 << 16
+    low, high = int(table.min()), int(table.max())
+    if low == high:
+        return None
+    scaled = (table.astype(np.float32) - low) / np.float32(high - low)
+    return LookupTable(first, scaled, text(item, 'LUTExplanation')[:64])
+
+
+def _windows(source: Dataset, notes: list[str]) -> list[Window]:
+    centers, widths = numbers(source, 'WindowCenter'), numbers(source, 'WindowWidth')
+    if not centers and not widths:
+        return []
+    function = text(source, 'VOILUTFunction') or 'LINEAR'
+    if function not in _FUNCTIONS:
+        notes.append('The windows of this file have an unknown function and were left out.')
+        return []
+    kind = cast("Literal['LINEAR', 'LINEAR_EXACT', 'SIGMOID']", function)
+    explanations = texts(source, 'WindowCenterWidthExplanation')
+    if len(centers) != len(widths):
+        notes.append('A window of this file has no centre or no width and was left out.')
+    found: list[Window] = []
+    for index, (center, width) in enumerate(zip(centers, widths, strict=False)):
+        explanation = explanations[index] if index < len(explanations) else ''
+        least_met = width is not None and (width >= 1 if kind == 'LINEAR' else width > 0)
+        if center is None or width is None or not least_met:
+            notes.append('A window of this file has an impossible centre or width; left out.')
+            continue
+        found.append(Window(center, width, kind, explanation[:64]))
+    return found
+
+
+def is_inverted(dataset: Dataset) -> tuple[bool, tuple[str, ...]]:
+    """Tell whether the lowest value is white.
+
+    MONOCHROME1 and a Presentation LUT Shape of INVERSE are two descriptions of
+    one inversion (PS3.3 C.7.6.3.1.2, C.11.6), so at most one is applied. Where
+    they contradict each other, Photometric Interpretation wins.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The object.
+
+    Returns
+    -------
+    bool
+        Whether to invert, once.
+    tuple of str
+        A note on a contradiction.
+    """
+    photometric = text(dataset, 'PhotometricInterpretation').upper()
+    shape = text(dataset, 'PresentationLUTShape').upper()
+    if photometric not in ('MONOCHROME1', 'MONOCHROME2'):
+        return False, ()
+    inverted = photometric == 'MONOCHROME1'
+    if shape in ('INVERSE', 'IDENTITY') and (shape == 'INVERSE') != inverted:
+        return inverted, (
+            f'The header contradicts itself on polarity ({photometric}, but Presentation LUT '
+            f'Shape {shape}); {photometric} was followed.',
+        )
+    return inverted, ()

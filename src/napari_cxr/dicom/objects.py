@@ -1,0 +1,178 @@
+"""What kind of object a file is, and whether it is a projection radiograph."""
+
+from __future__ import annotations
+
+import re
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from napari_cxr.dicom.elements import integer, items, text
+from napari_cxr.radiograph import UnreadableImage
+
+__all__ = ['check_is_image', 'judge', 'sop_class']
+
+_PROJECTION = 'DX', 'CR', 'RG'
+_SECONDARY = '1.2.840.10008.5.1.4.1.1.7'
+_FOR_PROCESSING = {'1.2.840.10008.5.1.4.1.1.1.1.1', '1.2.840.10008.5.1.4.1.1.1.2.1'}
+
+#: SOP class to Modality, for classes that say more than the Modality element may.
+_CLASS_MODALITY = {
+    '1.2.840.10008.5.1.4.1.1.1': 'CR',
+    '1.2.840.10008.5.1.4.1.1.1.1': 'DX',
+    '1.2.840.10008.5.1.4.1.1.1.1.1': 'DX',
+    '1.2.840.10008.5.1.4.1.1.1.2': 'MG',
+    '1.2.840.10008.5.1.4.1.1.1.2.1': 'MG',
+    '1.2.840.10008.5.1.4.1.1.1.3': 'IO',
+    '1.2.840.10008.5.1.4.1.1.1.3.1': 'IO',
+    '1.2.840.10008.5.1.4.1.1.2': 'CT',
+    '1.2.840.10008.5.1.4.1.1.2.1': 'CT',
+    '1.2.840.10008.5.1.4.1.1.2.2': 'CT',
+    '1.2.840.10008.5.1.4.1.1.3.1': 'US',
+    '1.2.840.10008.5.1.4.1.1.4': 'MR',
+    '1.2.840.10008.5.1.4.1.1.4.1': 'MR',
+    '1.2.840.10008.5.1.4.1.1.4.3': 'MR',
+    '1.2.840.10008.5.1.4.1.1.4.4': 'MR',
+    '1.2.840.10008.5.1.4.1.1.6.1': 'US',
+    '1.2.840.10008.5.1.4.1.1.6.2': 'US',
+    '1.2.840.10008.5.1.4.1.1.12.1': 'XA',
+    '1.2.840.10008.5.1.4.1.1.12.1.1': 'XA',
+    '1.2.840.10008.5.1.4.1.1.12.2': 'RF',
+    '1.2.840.10008.5.1.4.1.1.12.2.1': 'RF',
+    '1.2.840.10008.5.1.4.1.1.13.1.1': 'XA',
+    '1.2.840.10008.5.1.4.1.1.13.1.3': 'BTO',
+    '1.2.840.10008.5.1.4.1.1.20': 'NM',
+    '1.2.840.10008.5.1.4.1.1.66.4': 'SEG',
+    '1.2.840.10008.5.1.4.1.1.66.7': 'SEG',
+    '1.2.840.10008.5.1.4.1.1.128': 'PT',
+    '1.2.840.10008.5.1.4.1.1.130': 'PT',
+    '1.2.840.10008.5.1.4.1.1.128.1': 'PT',
+    '1.2.840.10008.5.1.4.1.1.481.1': 'RTIMAGE',
+    '1.2.840.10008.5.1.4.1.1.481.2': 'RTDOSE',
+    '1.2.840.10008.5.1.4.1.1.77.1.4': 'XC',
+    '1.2.840.10008.5.1.4.1.1.77.1.6': 'SM',
+}
+
+_WHAT = {
+    'BTO': 'a breast tomosynthesis image',
+    'CT': 'a CT image',
+    'ES': 'an endoscopy image',
+    'GM': 'a microscopy image',
+    'MR': 'an MR image',
+    'NM': 'a nuclear medicine image',
+    'OP': 'an ophthalmic photograph',
+    'OPT': 'an ophthalmic tomography image',
+    'PT': 'a PET image',
+    'RF': 'a fluoroscopy image',
+    'RTDOSE': 'a radiotherapy dose distribution',
+    'RTIMAGE': 'a radiotherapy image',
+    'SEG': 'a segmentation',
+    'SM': 'a slide microscopy image',
+    'US': 'an ultrasound image',
+    'XA': 'an angiography image',
+    'XC': 'a photograph',
+}
+
+_CHEST = re.compile(r'CHEST|THORAX|LUNG|RIB|STERNUM|MEDIASTIN|HEART')
+_CHEST_CODES = {'51185008', 'T-D3000', '43799004', 'T-D3050', '39607008', 'T-28000'}
+
+
+def sop_class(dataset: Dataset) -> UID:
+    """Return the SOP class, an empty UID where the file does not say."""
+    return UID(text(dataset, 'SOPClassUID'))
+
+
+def check_is_image(dataset: Dataset, syntax_name: str = '') -> None:
+    """Refuse a DICOM object that is no image, and say what it is.
+
+    Raises
+    ------
+    UnreadableImage
+        If there are no pixel data.
+    """
+    storage = text(getattr(dataset, 'file_meta', Dataset()), 'MediaStorageSOPClassUID')
+    if 'DirectoryRecordSequence' in dataset or storage == '1.2.840.10008.1.3.10':
+        raise UnreadableImage(
+            'This is a DICOMDIR, an index of other files; open the images that it lists.'
+        )
+    if any(f'{kind}PixelData' in dataset for kind in ('', 'Float', 'DoubleFloat')):
+        return
+    if 'EncapsulatedDocument' in dataset:
+        raise UnreadableImage('This DICOM file holds a document (such as a PDF), not an image.')
+    modality = text(dataset, 'Modality')
+    if 'ContentSequence' in dataset or modality == 'SR':
+        raise UnreadableImage('This is a structured report, not an image.')
+    if modality == 'PR':
+        raise UnreadableImage(
+            'This is a presentation state, which describes how to show an image; '
+            'open the image itself.'
+        )
+    uid = sop_class(dataset)
+    kind = '' if uid.is_private or uid.name == uid else uid.name.removesuffix(' Storage')
+    if 'Rows' in dataset or 'Image' in kind:
+        raise UnreadableImage(
+            'The header describes an image but the file holds no pixel data; export it again.'
+        )
+    if kind:
+        raise UnreadableImage(f'This DICOM file is no image but: {kind}.')
+    raise UnreadableImage('This DICOM file holds no image.')
+
+
+def judge(dataset: Dataset, *, frames: int, is_colour: bool) -> tuple[str, tuple[str, ...]]:
+    """Decide from SOP class and Modality whether an image may be classified.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The object.
+    frames : int
+        Number of frames.
+    is_colour : bool
+        Whether it is in colour.
+
+    Returns
+    -------
+    str
+        Why it is no projection radiograph of a chest; empty where it may be one.
+    tuple of str
+        Notes.
+    """
+    uid = str(sop_class(dataset))
+    modality = _CLASS_MODALITY.get(uid) or text(dataset, 'Modality').upper()
+    notes: list[str] = []
+    if modality == 'MG':
+        return 'This is a mammogram, not a chest radiograph.', ()
+    if modality in ('IO', 'PX'):
+        return 'This is a dental radiograph, not a chest radiograph.', ()
+    if modality == 'RF' and frames == 1:
+        notes.append('This is a single fluoroscopy image, not an ordinary radiograph.')
+    elif modality in _WHAT:
+        return f'This is {_WHAT[modality]}, not a projection radiograph.', ()
+    elif modality in ('', 'OT', 'SC', 'HC', 'DOC'):
+        notes.append('The header does not tell whether this is a radiograph.')
+    elif modality not in _PROJECTION:
+        shown = modality if re.fullmatch(r'[A-Z0-9_ ]{1,16}', modality) else 'unknown'
+        return f'This is an image of modality {shown}, not a projection radiograph.', ()
+    if uid in _FOR_PROCESSING:
+        notes.append('Raw detector image ("for processing"): it looks unlike a finished one.')
+    if is_colour:
+        notes.append('A colour image: what is classified is its luminance.')
+    if frames > 1:
+        notes.append(f'This file holds {frames} frames.')
+    return '', (*notes, *_body_part(dataset))
+
+
+def _body_part(dataset: Dataset) -> tuple[str, ...]:
+    part = text(dataset, 'BodyPartExamined').upper()
+    regions = [text(item, 'CodeValue') for item in items(dataset, 'AnatomicRegionSequence')]
+    if (not part and not regions) or _CHEST.search(part) or _CHEST_CODES.intersection(regions):
+        return ()
+    if not part:
+        return ('The header names another body region than the chest.',)
+    shown = f' ({part})' if re.fullmatch(r'[A-Z0-9_ ]{1,16}', part) else ''
+    return (f'The header names another body part than the chest{shown}.',)
+
+
+def number_of_frames(dataset: Dataset) -> int:
+    """Return Number of Frames, 1 where it is missing."""
+    return integer(dataset, 'NumberOfFrames') or 1

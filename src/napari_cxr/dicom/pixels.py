@@ -1,0 +1,356 @@
+"""From a data set to stored values: decoding, bit alignment, sign, colour."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import generate_frames
+from pydicom.pixels import get_decoder
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGExtended12Bit,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLELossless,
+)
+
+from napari_cxr.dicom.codestreams import Codestream, parse
+from napari_cxr.dicom.elements import integer, text, value
+from napari_cxr.dicom.headers import Header
+from napari_cxr.dicom.palettes import apply_palette
+from napari_cxr.radiograph import UnreadableImage
+
+__all__ = ['MAX_SAMPLES', 'StoredPixels', 'decode', 'is_lossy']
+
+#: Rows x columns x samples x frames that are decoded at most: 512 MiB of 16-bit values.
+MAX_SAMPLES = 1 << 28
+
+#: Decoder plugins in the order in which they are tried. gdcm comes last: it is
+#: the one that aborts the process on malformed streams, but the only permissive
+#: one for JPEG Lossless.
+PLUGIN_ORDER = ('pyjpegls', 'pylibjpeg', 'pillow', 'pydicom', 'gdcm')
+
+_LOSSY = {
+    '1.2.840.10008.1.2.4.50',
+    '1.2.840.10008.1.2.4.51',
+    '1.2.840.10008.1.2.4.53',
+    '1.2.840.10008.1.2.4.55',
+}
+#: These syntaxes may hold a reversible stream; the header decides.
+_PERHAPS_LOSSY = {
+    '1.2.840.10008.1.2.4.81',
+    '1.2.840.10008.1.2.4.91',
+    '1.2.840.10008.1.2.4.93',
+    '1.2.840.10008.1.2.4.203',
+}
+_COLOUR = {'RGB', 'YBR_FULL', 'YBR_FULL_422', 'YBR_ICT', 'YBR_RCT'}
+_FLOATS = {'FloatPixelData': 32, 'DoubleFloatPixelData': 64}
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPixels:
+    """Stored values and the range that they may take.
+
+    Parameters
+    ----------
+    values : ndarray
+        Shape (rows, columns), (frames, rows, columns), or with a last axis of 3
+        for colour, which is 8-bit RGB.
+    low, high : int or None
+        What `bits` and the sign allow; None for floating-point pixel data.
+    bits : int
+        Bits stored for each sample.
+    is_colour : bool
+        Whether the last axis is red, green, blue.
+    notes : tuple of str
+        What a person should know.
+    """
+
+    values: np.ndarray
+    low: int | None
+    high: int | None
+    bits: int
+    is_colour: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Layout:
+    rows: int
+    columns: int
+    samples: int
+    frames: int
+    allocated: int
+    stored: int
+    high_bit: int
+    signed: bool
+    photometric: str
+    keyword: str
+
+    @property
+    def frame_bytes(self) -> float:
+        """Bytes of one uncompressed frame."""
+        samples = self.rows * self.columns * self.samples
+        if self.photometric == 'YBR_FULL_422':
+            samples = self.rows * self.columns * 2
+        return samples * self.allocated / 8
+
+
+def is_lossy(header: Header) -> bool:
+    """Tell whether the pixels went through lossy compression, as far as the file says."""
+    stated = text(header.dataset, 'LossyImageCompression')
+    syntax = str(header.transfer_syntax)
+    return stated == '01' or syntax in _LOSSY or (syntax in _PERHAPS_LOSSY and stated != '00')
+
+
+def decode(header: Header) -> StoredPixels:
+    """Decode the pixels of an image.
+
+    Parameters
+    ----------
+    header : Header
+        An object that holds pixel data.
+
+    Returns
+    -------
+    StoredPixels
+        Values by PS3.5 section 8.1.1: shifted down to the lowest bit, masked to
+        Bits Stored, sign extended.
+
+    Raises
+    ------
+    UnreadableImage
+        If the description is impossible or too large, if the pixel data are cut
+        short or damaged, or if no decoder is there for them.
+    """
+    layout = _layout(header.dataset)
+    syntax = header.transfer_syntax
+    if layout.keyword not in header.dataset:
+        raise UnreadableImage('The header describes an image but the file holds no pixel data.')
+    stream = _check_data(header, layout)
+    values = _decode(_pixel_dataset(header, layout), syntax, layout)
+    values = values.astype(values.dtype.newbyteorder('='), copy=False)
+    if layout.frames == 1 and values.ndim == (4 if layout.samples == 3 else 3):
+        values = values[0]
+    if layout.keyword in _FLOATS:
+        return StoredPixels(values.astype(np.float32), None, None, layout.stored)
+    values = _aligned(values, layout, stream, clip=is_lossy(header))
+    if layout.photometric == 'PALETTE COLOR':
+        values, is_colour = apply_palette(values, header)
+        return StoredPixels(values, 0, 255, 8, is_colour)
+    if layout.samples == 3:
+        shift = max(layout.stored - 8, 0)
+        values = (values >> shift).astype(np.uint8)
+        return StoredPixels(values, 0, (1 << min(layout.stored, 8)) - 1, layout.stored, True)
+    low = -(1 << (layout.stored - 1)) if layout.signed else 0
+    notes: tuple[str, ...] = ()
+    if stream is not None and stream.precision < layout.stored:
+        notes = (
+            f'The compressed image has {stream.precision} bits a pixel, fewer than the '
+            f'{layout.stored} that the header states.',
+        )
+    return StoredPixels(values, low, low + (1 << layout.stored) - 1, layout.stored, notes=notes)
+
+
+def _layout(dataset: Dataset) -> _Layout:
+    """Read the image pixel description and refuse one that can't be."""
+    keyword = next((name for name in _FLOATS if name in dataset), 'PixelData')
+    rows, columns = integer(dataset, 'Rows'), integer(dataset, 'Columns')
+    if not rows or not columns or rows < 0 or columns < 0:
+        raise UnreadableImage('The header does not give the size of the image.')
+    samples = integer(dataset, 'SamplesPerPixel') or 1
+    frames = integer(dataset, 'NumberOfFrames') or 1
+    if frames < 1 or samples not in (1, 3):
+        raise UnreadableImage(
+            'The header gives an impossible number of frames or samples for each pixel.'
+        )
+    if rows * columns * samples * frames > MAX_SAMPLES:
+        raise UnreadableImage(
+            f'The header claims {frames} x {rows} x {columns} pixels, '
+            'which is more than any radiograph has; the image was not opened.'
+        )
+    allocated = _FLOATS.get(keyword) or integer(dataset, 'BitsAllocated') or 0
+    stored = allocated if keyword in _FLOATS else integer(dataset, 'BitsStored') or allocated
+    high_bit = integer(dataset, 'HighBit')
+    high_bit = stored - 1 if high_bit is None else high_bit
+    if allocated not in (1, 8, 16, 32, 64) or not 1 <= stored <= allocated:
+        raise UnreadableImage(
+            f'The header gives an impossible or unsupported pixel format ({stored} bits '
+            f'stored in {allocated} allocated).'
+        )
+    if not stored - 1 <= high_bit < allocated:
+        high_bit = stored - 1
+    photometric = text(dataset, 'PhotometricInterpretation').upper()
+    if not photometric:
+        photometric = 'MONOCHROME2' if samples == 1 else 'RGB'
+    known = _COLOUR if samples == 3 else {'MONOCHROME1', 'MONOCHROME2', 'PALETTE COLOR'}
+    if photometric not in known:
+        raise UnreadableImage(
+            f'Pixels described as {photometric[:16]!a} with {samples} samples are not supported.'
+        )
+    signed = integer(dataset, 'PixelRepresentation') == 1
+    return _Layout(
+        rows, columns, samples, frames, allocated, stored, high_bit, signed, photometric, keyword
+    )
+
+
+def _check_data(header: Header, layout: _Layout) -> Codestream | None:
+    """Compare the pixel data with the description; return what the first frame says."""
+    data = value(header.dataset, layout.keyword)
+    if not isinstance(data, bytes) or not data:
+        raise UnreadableImage('The header describes an image but the file holds no pixel data.')
+    if header.transfer_syntax.is_private or not header.transfer_syntax.is_transfer_syntax:
+        raise UnreadableImage('The transfer syntax of this file is private or unknown.')
+    if not header.transfer_syntax.is_encapsulated:
+        if len(data) < layout.frame_bytes * layout.frames:
+            raise UnreadableImage(
+                'The pixel data are cut short; the file was not copied or sent in full.'
+            )
+        return None
+    try:
+        frames = generate_frames(
+            data,
+            number_of_frames=layout.frames,
+            extended_offsets=_extended_offsets(header.dataset),
+        )
+        first: Codestream | None = None
+        for index, frame in zip(range(layout.frames), frames, strict=False):
+            stream = _check_frame(frame, header.transfer_syntax, layout)
+            first = stream if index == 0 else first
+    except UnreadableImage:
+        raise
+    except Exception as error:
+        raise UnreadableImage('The compressed pixel data are damaged.') from error
+    return first
+
+
+def _check_frame(frame: bytes, syntax: UID, layout: _Layout) -> Codestream | None:
+    if syntax == RLELossless:
+        # PS3.5 annex G: two bytes give at most 128.
+        if len(frame) * 64 < layout.frame_bytes:
+            raise UnreadableImage('The compressed pixel data are cut short or damaged.')
+        return None
+    if syntax not in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
+        return None
+    stream = parse(frame)
+    if stream is None:
+        raise UnreadableImage('The compressed pixel data are damaged.')
+    if (stream.rows, stream.columns) != (layout.rows, layout.columns):
+        raise UnreadableImage(
+            f'The header says {layout.rows} x {layout.columns} pixels but the compressed image '
+            f'in it has {stream.rows} x {stream.columns}; the file is damaged or forged.'
+        )
+    if stream.components != layout.samples or stream.precision > layout.allocated:
+        raise UnreadableImage(
+            'The compressed image does not have the pixel format that the header states.'
+        )
+    return stream
+
+
+def _extended_offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
+    offsets = value(dataset, 'ExtendedOffsetTable')
+    lengths = value(dataset, 'ExtendedOffsetTableLengths')
+    return (offsets, lengths) if offsets and lengths else None
+
+
+def _pixel_dataset(header: Header, layout: _Layout) -> Dataset:
+    """Return a data set with nothing but a checked image, for pydicom's decoders."""
+    pixels = Dataset()
+    pixels.file_meta = FileMetaDataset()
+    pixels.file_meta.TransferSyntaxUID = header.transfer_syntax
+    pixels.Rows, pixels.Columns = layout.rows, layout.columns
+    pixels.SamplesPerPixel, pixels.NumberOfFrames = layout.samples, layout.frames
+    pixels.BitsAllocated, pixels.BitsStored = layout.allocated, layout.stored
+    pixels.HighBit = layout.high_bit
+    pixels.PixelRepresentation = int(layout.signed)
+    pixels.PhotometricInterpretation = layout.photometric
+    if layout.samples == 3:
+        pixels.PlanarConfiguration = integer(header.dataset, 'PlanarConfiguration') or 0
+    for keyword in (layout.keyword, 'ExtendedOffsetTable', 'ExtendedOffsetTableLengths'):
+        if keyword in header.dataset:
+            pixels.add(header.dataset[keyword])
+    return pixels
+
+
+def _decode(pixels: Dataset, syntax: UID, layout: _Layout) -> np.ndarray:
+    """Try the decoder plugins, safest first."""
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        raise UnreadableImage(
+            f'The compression of this image ({syntax.name}) is not supported.'
+        ) from error
+    options = {'allow_excess_frames': False, 'correct_unused_bits': False}
+    if not syntax.is_encapsulated or syntax == DeflatedExplicitVRLittleEndian:
+        plugins = ['']
+    else:
+        plugins = sorted(decoder.available_plugins, key=_rank)
+    for plugin in plugins:
+        if plugin == 'gdcm':
+            _silence_gdcm()
+        try:
+            values, _ = decoder.as_array(pixels, decoding_plugin=plugin, **options)
+        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+            raise
+        except BaseException:  # noqa: S112 - a panic of a Rust decoder is no Exception
+            continue
+        return np.asarray(values)
+    if syntax == JPEGExtended12Bit and layout.stored > 8:
+        raise UnreadableImage(
+            'This image is compressed as 12-bit JPEG, which needs the optional decoder: '
+            'pip install "napari-cxr[gpl]".'
+        )
+    if not plugins:
+        raise UnreadableImage(
+            f'No decoder for the compression of this image ({syntax.name}) is installed.'
+        )
+    raise UnreadableImage('The pixel data are damaged: no decoder could make an image of them.')
+
+
+def _rank(plugin: str) -> int:
+    return PLUGIN_ORDER.index(plugin) if plugin in PLUGIN_ORDER else len(PLUGIN_ORDER)
+
+
+def _silence_gdcm() -> None:
+    """Stop gdcm from writing what it thinks of a stream to the terminal."""
+    gdcm = sys.modules.get('gdcm')
+    if gdcm is not None:
+        gdcm.Trace.WarningOff()
+        gdcm.Trace.ErrorOff()
+
+
+def _aligned(
+    values: np.ndarray, layout: _Layout, stream: Codestream | None, *, clip: bool
+) -> np.ndarray:
+    """Bring samples to the lowest bit, drop the bits above, extend the sign.
+
+    A codestream holds the samples themselves, already at the lowest bit, unless
+    it was made from whole words (its precision then reaches the high bit).
+    """
+    stored = layout.stored
+    if stored >= values.dtype.itemsize * 8:
+        return values
+    width = layout.allocated if stream is None else stream.precision
+    shift = layout.high_bit + 1 - stored if width > layout.high_bit else 0
+    signed = layout.signed
+    if stream is not None and clip:
+        # A lossy codec overshoots its range; cutting off the top bits would wrap white to black.
+        low = -(1 << (stored - 1)) if signed else 0
+        limits = (low, low + (1 << stored) - 1)
+        return np.clip(values >> shift, *limits).astype(values.dtype, copy=False)
+    unsigned = values.view(f'u{values.dtype.itemsize}')
+    if not signed and shift == 0 and int(unsigned.max()) < (1 << stored):
+        return unsigned
+    mask = unsigned.dtype.type((1 << stored) - 1)
+    unsigned = (unsigned >> unsigned.dtype.type(shift)) & mask
+    if not signed:
+        return unsigned
+    # Two's complement in `stored` bits: flip the sign bit, then take its weight away.
+    sign = unsigned.dtype.type(1 << (stored - 1))
+    wide = (unsigned ^ sign).view(f'i{values.dtype.itemsize}')
+    return wide - wide.dtype.type(int(sign))
