@@ -78,11 +78,13 @@ def to_modality(header: Header, stored: StoredPixels) -> ModalityValues:
         return ModalityValues(table[position], float(reached.min()), float(reached.max()))
     lines = _slopes(header.dataset, notes)
     if len(lines) > 1 and stored.values.ndim == 3 and len(lines) == len(stored.values):
-        parts = [_line(frame, *line) for frame, line in zip(stored.values, lines, strict=True)]
+        parts = [
+            _line(frame, stored, *line) for frame, line in zip(stored.values, lines, strict=True)
+        ]
         values = np.stack(parts)
     else:
         lines = lines[:1]
-        values = _line(stored.values, *lines[0])
+        values = _line(stored.values, stored, *lines[0])
     ends_all = [slope * end + shift for slope, shift in lines for end in (stored.low, stored.high)]
     return ModalityValues(values, min(ends_all), max(ends_all), tuple(notes))
 
@@ -104,18 +106,18 @@ def _slopes(dataset: Dataset, notes: list[str]) -> list[tuple[float, float]]:
     return lines
 
 
-def _line(stored: np.ndarray, slope: float, intercept: float) -> np.ndarray:
+def _line(values: np.ndarray, stored: StoredPixels, slope: float, intercept: float) -> np.ndarray:
     """Return slope * stored + intercept, C.11.1.1.2, in the narrowest type that holds it."""
     if slope != 1 or intercept != int(intercept):
-        return stored.astype(np.float32) * np.float32(slope) + np.float32(intercept)
+        return values.astype(np.float32) * np.float32(slope) + np.float32(intercept)
     if intercept == 0:
-        return stored
-    info = np.iinfo(stored.dtype)
-    low, high = info.min + int(intercept), info.max + int(intercept)
+        return values
+    low, high = (stored.low or 0) + int(intercept), (stored.high or 0) + int(intercept)
     for dtype in (np.uint8, np.int8, np.uint16, np.int16, np.int32, np.int64):
         if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
-            return stored.astype(dtype) + dtype(int(intercept))
-    return stored.astype(np.float32) + np.float32(intercept)
+            # Through int64, since the stored type may not hold the intercept.
+            return (values.astype(np.int64) + int(intercept)).astype(dtype)
+    return values.astype(np.float32) + np.float32(intercept)
 
 
 def _table(item: Dataset, byte_order: str) -> tuple[int, np.ndarray] | None:
@@ -289,8 +291,9 @@ def is_inverted(dataset: Dataset) -> tuple[bool, tuple[str, ...]]:
         return False, ()
     inverted = photometric == 'MONOCHROME1'
     if shape in ('INVERSE', 'IDENTITY') and (shape == 'INVERSE') != inverted:
-        return inverted, (
+        note = (
             f'The header contradicts itself on polarity ({photometric}, but Presentation LUT '
-            f'Shape {shape}); {photometric} was followed.',
+            f'Shape {shape}); {photometric} was followed.'
         )
+        return inverted, (note,)
     return inverted, ()

@@ -7,7 +7,7 @@ import re
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
-from napari_cxr.dicom.elements import integer, items, text
+from napari_cxr.dicom.elements import items, text
 from napari_cxr.radiograph import UnreadableImage
 
 __all__ = ['check_is_image', 'judge', 'sop_class']
@@ -82,7 +82,7 @@ def sop_class(dataset: Dataset) -> UID:
     return UID(text(dataset, 'SOPClassUID'))
 
 
-def check_is_image(dataset: Dataset, syntax_name: str = '') -> None:
+def check_is_image(dataset: Dataset) -> None:
     """Refuse a DICOM object that is no image, and say what it is.
 
     Raises
@@ -140,7 +140,8 @@ def judge(dataset: Dataset, *, frames: int, is_colour: bool) -> tuple[str, tuple
     uid = str(sop_class(dataset))
     modality = _CLASS_MODALITY.get(uid) or text(dataset, 'Modality').upper()
     notes: list[str] = []
-    if modality == 'MG':
+    part = text(dataset, 'BodyPartExamined').upper()
+    if modality == 'MG' or (part == 'BREAST' and modality in _PROJECTION):
         return 'This is a mammogram, not a chest radiograph.', ()
     if modality in ('IO', 'PX'):
         return 'This is a dental radiograph, not a chest radiograph.', ()
@@ -171,8 +172,3 @@ def _body_part(dataset: Dataset) -> tuple[str, ...]:
         return ('The header names another body region than the chest.',)
     shown = f' ({part})' if re.fullmatch(r'[A-Z0-9_ ]{1,16}', part) else ''
     return (f'The header names another body part than the chest{shown}.',)
-
-
-def number_of_frames(dataset: Dataset) -> int:
-    """Return Number of Frames, 1 where it is missing."""
-    return integer(dataset, 'NumberOfFrames') or 1

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
-from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -21,6 +20,7 @@ from pydicom.uid import (
 
 from napari_cxr.dicom.codestreams import Codestream, parse
 from napari_cxr.dicom.elements import integer, text, value
+from napari_cxr.dicom.gdcm_jpeg import decode_12_bit_jpeg, silence
 from napari_cxr.dicom.headers import Header
 from napari_cxr.dicom.palettes import apply_palette
 from napari_cxr.radiograph import UnreadableImage
@@ -150,10 +150,11 @@ def decode(header: Header) -> StoredPixels:
     low = -(1 << (layout.stored - 1)) if layout.signed else 0
     notes: tuple[str, ...] = ()
     if stream is not None and stream.precision < layout.stored:
-        notes = (
+        fewer = (
             f'The compressed image has {stream.precision} bits a pixel, fewer than the '
-            f'{layout.stored} that the header states.',
+            f'{layout.stored} that the header states.'
         )
+        notes = (fewer,)
     return StoredPixels(values, low, low + (1 << layout.stored) - 1, layout.stored, notes=notes)
 
 
@@ -285,26 +286,27 @@ def _decode(pixels: Dataset, syntax: UID, layout: _Layout) -> np.ndarray:
         raise UnreadableImage(
             f'The compression of this image ({syntax.name}) is not supported.'
         ) from error
-    options = {'allow_excess_frames': False, 'correct_unused_bits': False}
     if not syntax.is_encapsulated or syntax == DeflatedExplicitVRLittleEndian:
         plugins = ['']
     else:
         plugins = sorted(decoder.available_plugins, key=_rank)
     for plugin in plugins:
         if plugin == 'gdcm':
-            _silence_gdcm()
+            silence()
         try:
-            values, _ = decoder.as_array(pixels, decoding_plugin=plugin, **options)
+            if plugin == 'gdcm' and syntax == JPEGExtended12Bit and layout.stored > 8:
+                return decode_12_bit_jpeg(pixels)
+            values, _ = decoder.as_array(
+                pixels,
+                decoding_plugin=plugin,
+                allow_excess_frames=False,  # type: ignore[arg-type]
+                correct_unused_bits=False,  # type: ignore[arg-type]
+            )
         except (KeyboardInterrupt, SystemExit, GeneratorExit):
             raise
-        except BaseException:  # noqa: S112 - a panic of a Rust decoder is no Exception
+        except BaseException:  # a panic of a Rust decoder is no Exception
             continue
         return np.asarray(values)
-    if syntax == JPEGExtended12Bit and layout.stored > 8:
-        raise UnreadableImage(
-            'This image is compressed as 12-bit JPEG, which needs the optional decoder: '
-            'pip install "napari-cxr[gpl]".'
-        )
     if not plugins:
         raise UnreadableImage(
             f'No decoder for the compression of this image ({syntax.name}) is installed.'
@@ -314,14 +316,6 @@ def _decode(pixels: Dataset, syntax: UID, layout: _Layout) -> np.ndarray:
 
 def _rank(plugin: str) -> int:
     return PLUGIN_ORDER.index(plugin) if plugin in PLUGIN_ORDER else len(PLUGIN_ORDER)
-
-
-def _silence_gdcm() -> None:
-    """Stop gdcm from writing what it thinks of a stream to the terminal."""
-    gdcm = sys.modules.get('gdcm')
-    if gdcm is not None:
-        gdcm.Trace.WarningOff()
-        gdcm.Trace.ErrorOff()
 
 
 def _aligned(
@@ -342,8 +336,9 @@ def _aligned(
         # A lossy codec overshoots its range; cutting off the top bits would wrap white to black.
         low = -(1 << (stored - 1)) if signed else 0
         limits = (low, low + (1 << stored) - 1)
-        return np.clip(values >> shift, *limits).astype(values.dtype, copy=False)
-    unsigned = values.view(f'u{values.dtype.itemsize}')
+        clipped: np.ndarray = np.clip(values >> shift, *limits)
+        return clipped.astype(values.dtype, copy=False)
+    unsigned: np.ndarray = values.view(f'u{values.dtype.itemsize}')
     if not signed and shift == 0 and int(unsigned.max()) < (1 << stored):
         return unsigned
     mask = unsigned.dtype.type((1 << stored) - 1)
@@ -352,5 +347,6 @@ def _aligned(
         return unsigned
     # Two's complement in `stored` bits: flip the sign bit, then take its weight away.
     sign = unsigned.dtype.type(1 << (stored - 1))
-    wide = (unsigned ^ sign).view(f'i{values.dtype.itemsize}')
-    return wide - wide.dtype.type(int(sign))
+    wide: np.ndarray = (unsigned ^ sign).view(f'i{values.dtype.itemsize}')
+    wide -= wide.dtype.type(int(sign))
+    return wide

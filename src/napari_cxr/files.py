@@ -1,0 +1,134 @@
+"""Any image file, whatever it is called; and the images of a folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from napari_cxr import dicom, rasters
+from napari_cxr.radiograph import LookupTable, Radiograph, UnreadableImage, Window
+
+__all__ = ['describe', 'find_images', 'is_image', 'read']
+
+
+def is_image(path: str | Path) -> bool:
+    """Tell by its content whether a file is DICOM (but no DICOMDIR), PNG, JPEG or TIFF."""
+    if rasters.is_raster(path):
+        return True
+    return dicom.is_dicom(path) and not dicom.is_directory(path)
+
+
+def read(path: str | Path) -> Radiograph:
+    """Read an image; its content decides what it is, not its name.
+
+    Parameters
+    ----------
+    path : str or Path
+        A DICOM, PNG, JPEG or TIFF file.
+
+    Returns
+    -------
+    Radiograph
+
+    Raises
+    ------
+    UnreadableImage
+        If it can't be read; the message is one clear sentence.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UnreadableImage('This is a folder; name the files in it.')
+    if rasters.is_raster(path):
+        return rasters.read(path)
+    return dicom.read(path)
+
+
+def find_images(folder: str | Path) -> list[Path]:
+    """Find the images in a folder and the folders in it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where to look. Hidden files and folders are skipped, links are
+        followed, and a folder that a link leads back to is visited once.
+
+    Returns
+    -------
+    list of Path
+        Sorted. DICOM files without an extension are found by their content.
+
+    Raises
+    ------
+    NotADirectoryError
+        If `folder` is none.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise NotADirectoryError('There is no such folder.')
+    seen: set[tuple[int, int]] = set()
+    found: list[Path] = []
+    for here, folders, names in os.walk(folder, followlinks=True):
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        paths = (Path(here, name) for name in names if not name.startswith('.'))
+        found += [path for path in paths if is_image(path)]
+    return sorted(found)
+
+
+def describe(radiograph: Radiograph) -> dict[str, Any]:
+    """Describe a radiograph for ``napari-cxr info``, without anything that identifies.
+
+    Parameters
+    ----------
+    radiograph : Radiograph
+        The image.
+
+    Returns
+    -------
+    dict
+        Fit for JSON. `size` is rows and columns, `frames` None for a single
+        image, `spacing_mm` rows and columns or None.
+    """
+    geometry, provenance = radiograph.geometry, radiograph.provenance
+    polarity = 'lowest value white' if radiograph.inverted else 'lowest value black'
+    return {
+        'path': provenance.path,
+        'format': provenance.format,
+        'size': list(radiograph.shape),
+        'frames': radiograph.frames,
+        'bits': provenance.bits,
+        'geometry': {
+            'spacing_mm': list(geometry.spacing) if geometry.spacing else None,
+            'spacing_source': str(geometry.source),
+            'aspect': geometry.aspect,
+        },
+        'window': [_describe_preset(preset) for preset in radiograph.presets],
+        'polarity': 'colour' if radiograph.is_colour else polarity,
+        'view': str(geometry.view),
+        'modality': provenance.modality,
+        'transfer_syntax': provenance.transfer_syntax,
+        'lossy': provenance.lossy,
+        'refusal': radiograph.refusal,
+        'warnings': list(radiograph.notes),
+    }
+
+
+def _describe_preset(preset: Window | LookupTable) -> dict[str, Any]:
+    if isinstance(preset, LookupTable):
+        return {
+            'function': 'TABLE',
+            'first': preset.first,
+            'entries': len(preset.table),
+            'explanation': preset.explanation,
+        }
+    return {
+        'function': preset.function,
+        'center': preset.center,
+        'width': preset.width,
+        'explanation': preset.explanation,
+    }
