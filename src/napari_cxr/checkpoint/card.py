@@ -1,0 +1,213 @@
+"""What a model is, what it was measured on, and what it was not."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+__all__ = ['NOT_FOR_CLINICAL_USE', 'Card', 'CheckpointError']
+
+NOT_FOR_CLINICAL_USE = 'Research and demonstration only, not for clinical use.'
+
+#: Version of the card's own form. A reader refuses what is newer than it.
+_FORM = 1
+_LONGEST_CARD = 1 << 20  # characters; a real card has a few ten thousand
+_LONGEST_TEXT = 4000
+_DEEPEST = 12
+_MOST_LABELS = 1000
+_LARGEST_INPUT = 4096  # pixels a side
+_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]{0,79}')
+# A label or a title ends up in terminals, menus and file names.
+_CONTROL = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]')
+
+
+class CheckpointError(Exception):
+    """A file that is no usable model; the message is one clear sentence."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """The model card that travels inside every checkpoint.
+
+    Parameters
+    ----------
+    name : str
+        Short name: letters, digits and ``._+-``, at most 80.
+    title : str
+        One line for people.
+    architecture : str
+        Name by which ``networks.create`` knows the network.
+    labels : tuple of str
+        The classes, in the order of the network's outputs.
+    channels : int
+        Channels of the input, 1 or 3.
+    preprocessing : dict
+        As `napari_cxr.inference.Preprocessing.to_dict`.
+    recipe : dict
+        Everything that decided the training run.
+    data : dict
+        Fingerprint, counts of each class, source and split, and how the split
+        was made ('by patient' or 'by image').
+    metrics : dict
+        Figures by split: for each source and pooled, with 95 % intervals, and
+        the no-anatomy baseline's beside them.
+    operating_points : dict
+        For each label, probabilities above which it is called, by criterion.
+    temperature : float
+        What the logits are divided by before the softmax.
+    licence : str
+        Under what terms the weights may be used.
+    attribution : tuple of str
+        Whose data they were made from.
+    intended_use : str
+        What it is for.
+    not_measured : tuple of str
+        What nobody should read out of the figures.
+    created : str
+        Day it was made, ISO 8601.
+    version : str
+        Version of napari-cxr that made it.
+
+    Raises
+    ------
+    CheckpointError
+        If an entry is not what it should be; the message names it.
+    """
+
+    name: str
+    title: str
+    architecture: str
+    labels: tuple[str, ...]
+    channels: int
+    preprocessing: dict[str, Any]
+    recipe: dict[str, Any] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    operating_points: dict[str, dict[str, float]] = field(default_factory=dict)
+    temperature: float = 1.0
+    licence: str = ''
+    attribution: tuple[str, ...] = ()
+    intended_use: str = NOT_FOR_CLINICAL_USE
+    not_measured: tuple[str, ...] = ()
+    created: str = ''
+    version: str = ''
+
+    def __post_init__(self) -> None:
+        _require(isinstance(self.name, str) and _NAME.fullmatch(self.name), 'name')
+        for name in ('title', 'architecture', 'licence', 'intended_use', 'created', 'version'):
+            _require(_is_text(getattr(self, name)), name)
+        _require(self.architecture, 'architecture')
+        for name in ('labels', 'attribution', 'not_measured'):
+            value = getattr(self, name)
+            _require(isinstance(value, tuple) and all(map(_is_text, value)), name)
+        _require(2 <= len(self.labels) <= _MOST_LABELS and all(self.labels), 'labels')
+        _require(len(set(self.labels)) == len(self.labels), 'labels')
+        _require(_is_whole(self.channels) and self.channels in (1, 3), 'channels')
+        for name in ('preprocessing', 'recipe', 'data', 'metrics', 'operating_points'):
+            _require(isinstance(getattr(self, name), dict), name)
+            _require(_is_plain(getattr(self, name)), name)
+        for side in ('height', 'width'):
+            size = self.preprocessing.get(side)
+            _require(_is_whole(size) and 1 <= size <= _LARGEST_INPUT, 'preprocessing')
+        _require(self.preprocessing.get('channels', 1) == self.channels, 'preprocessing')
+        _require(_is_number(self.temperature) and self.temperature > 0, 'temperature')
+        for label, points in self.operating_points.items():
+            _require(label in self.labels and isinstance(points, dict), 'operating_points')
+            _require(
+                all(_is_number(p) and 0 <= p <= 1 for p in points.values()), 'operating_points'
+            )
+
+    def to_json(self) -> str:
+        """Return the card as one line of JSON."""
+        text = json.dumps({'form': _FORM, **asdict(self)}, ensure_ascii=False, allow_nan=False)
+        if len(text) > _LONGEST_CARD:
+            raise CheckpointError('The model card is too long to be stored.')
+        return text
+
+    @classmethod
+    def from_json(cls, text: str) -> Card:
+        """Read a card.
+
+        Parameters
+        ----------
+        text : str
+            As `to_json` wrote it.
+
+        Raises
+        ------
+        CheckpointError
+            If it is no card, is of a newer form, has entries that are missing,
+            unknown or wrong, or is unreasonably large.
+        """
+        if len(text) > _LONGEST_CARD:
+            raise CheckpointError('The model card is unreasonably long; the file was not opened.')
+        try:
+            entries = json.loads(text, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            raise CheckpointError('The model card is not readable JSON.') from None
+        if not isinstance(entries, dict):
+            raise CheckpointError('The model card is not a table of entries.')
+        form = entries.pop('form', None)
+        if not _is_whole(form):
+            raise CheckpointError('The model card does not say which form it has.')
+        if form > _FORM:
+            raise CheckpointError(
+                'The model was made by a newer version of napari-cxr; update napari-cxr.'
+            )
+        unknown = set(entries) - {f.name for f in fields(cls)}
+        if unknown:
+            listed = ', '.join(sorted(str(key)[:40] for key in unknown)[:5])
+            raise CheckpointError(f'The model card has unknown entries: {listed!r}.')
+        for name in ('labels', 'attribution', 'not_measured'):
+            if isinstance(entries.get(name), list):
+                entries[name] = tuple(entries[name])
+        if _is_whole(entries.get('temperature')):
+            entries['temperature'] = float(entries['temperature'])
+        try:
+            return cls(**entries)
+        except TypeError:
+            needed = ('name', 'title', 'architecture', 'labels', 'channels', 'preprocessing')
+            missing = ', '.join(name for name in needed if name not in entries)
+            raise CheckpointError(f'The model card lacks {missing}.') from None
+
+    def to_text(self) -> str:
+        """Return the card as Markdown for people."""
+        from napari_cxr.checkpoint.page import page
+
+        return page(self)
+
+
+def _require(condition: object, name: str) -> None:
+    if not condition:
+        raise CheckpointError(f"The model card's entry {name!r} is missing or wrong.")
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f'{name} is no number in JSON')
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= _LONGEST_TEXT and not _CONTROL.search(value)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_plain(value: object, depth: int = 0) -> bool:
+    """Whether a value is made of finite numbers, texts, lists and tables, and not too deep."""
+    if depth > _DEEPEST:
+        return False
+    if isinstance(value, Mapping):
+        return all(_is_text(k) and _is_plain(v, depth + 1) for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(v, depth + 1) for v in value)
+    return value is None or isinstance(value, bool) or _is_text(value) or _is_number(value)

@@ -1,0 +1,239 @@
+"""Which models there are: bundled, the person's own, and those that can be downloaded."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from napari_cxr.checkpoint.card import Card, CheckpointError
+from napari_cxr.checkpoint.file import digest, read_card
+
+__all__ = ['Entry', 'entries', 'fetch', 'models_folder', 'resolve']
+
+_SUFFIX = '.safetensors'
+_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]{0,79}')
+_SHA256 = re.compile(r'[0-9a-f]{64}')
+#: What catalog.toml may say of a model that was not fetched yet, besides where it is.
+_SUMMARY = ('title', 'labels', 'architecture', 'licence', 'intended_use')
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model, or a file that should be one.
+
+    Parameters
+    ----------
+    name : str
+        What `resolve` takes.
+    card : Card or None
+        None for a model that is not downloaded yet, and for a broken file.
+    where : {'bundled', 'yours', 'download'}
+        Where it comes from.
+    path : Path or None
+        Its file; None before the download.
+    error : str
+        Why it cannot be used, or an empty string.
+    url, sha256 : str
+        Of a download.
+    summary : dict
+        What the catalog says of a download before its card is there.
+    """
+
+    name: str
+    card: Card | None
+    where: Literal['bundled', 'yours', 'download']
+    path: Path | None
+    error: str = ''
+    url: str = ''
+    sha256: str = ''
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+def models_folder(folder: str | Path | None = None) -> Path:
+    """Return the folder of the person's own models; it need not exist.
+
+    Parameters
+    ----------
+    folder : str or Path, optional
+        Another folder. By default the environment variable NAPARI_CXR_MODELS,
+        or ``models`` in the person's data folder for napari-cxr.
+    """
+    if folder is not None:
+        return Path(folder)
+    named = os.environ.get('NAPARI_CXR_MODELS')
+    if named:
+        return Path(named)
+    from platformdirs import user_data_path
+
+    return user_data_path('napari-cxr', appauthor=False) / 'models'
+
+
+def entries(folder: str | Path | None = None) -> list[Entry]:
+    """List all models: bundled, then the person's own, then downloads.
+
+    A file that is no model is listed with its error; it hides no other.
+
+    Parameters
+    ----------
+    folder : str or Path, optional
+        The person's own, as for `models_folder`.
+    """
+    own = models_folder(folder)
+    found = [_from_file(path, 'bundled') for path in _bundled()]
+    try:
+        paths = sorted(own.glob(f'*{_SUFFIX}'))
+    except OSError as error:
+        paths = []
+        found.append(Entry(own.name, None, 'yours', own, error=str(error.strerror)))
+    listed = _downloads(own)
+    fetched = {entry.path for entry in listed if entry.path is not None}
+    found += [_from_file(path, 'yours') for path in paths if path not in fetched]
+    return found + listed
+
+
+def resolve(name_or_path: str | Path, folder: str | Path | None = None) -> Path:
+    """Return the file of a model; one that is only listed is downloaded.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        An existing file, or a name in the catalog. A name of the person's own
+        goes before a bundled one, and that before a download.
+    folder : str or Path, optional
+        The person's own, as for `models_folder`.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such model, it is broken, or the download fails.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    text = str(name_or_path)
+    listed = entries(folder)
+    order = ('yours', 'bundled', 'download')
+    matching = sorted((e for e in listed if e.name == text), key=lambda e: order.index(e.where))
+    if not matching:
+        usable = ', '.join(sorted({e.name for e in listed if not e.error})) or 'none yet'
+        raise CheckpointError(
+            f'There is no model {text!r} and no such file; the models are: {usable}.'
+        )
+    usable_ones = [e for e in matching if not e.error]
+    if not usable_ones:
+        raise CheckpointError(matching[0].error)
+    entry = usable_ones[0]
+    return entry.path if entry.path is not None else fetch(entry, folder)
+
+
+def fetch(entry: Entry, folder: str | Path | None = None) -> Path:
+    """Download a model and check its SHA-256 and its card.
+
+    Parameters
+    ----------
+    entry : Entry
+        A download of the catalog.
+    folder : str or Path, optional
+        Where to, as for `models_folder`.
+
+    Returns
+    -------
+    Path
+        Its file in the person's own folder.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no connection, the file is not the one that the catalog
+        means, or it is no model.
+    """
+    import pooch
+
+    pooch.get_logger().setLevel('WARNING')  # it writes to the terminal otherwise
+    own = models_folder(folder)
+    try:
+        name = pooch.retrieve(
+            entry.url,
+            known_hash=f'sha256:{entry.sha256}',
+            fname=f'{entry.name}{_SUFFIX}',
+            path=own,
+        )
+    except ValueError:
+        raise CheckpointError(
+            f'The download of {entry.name!r} is not the file that the catalog means '
+            '(another SHA-256); it was thrown away.'
+        ) from None
+    except OSError as error:  # also every error of requests
+        raise CheckpointError(
+            f'{entry.name!r} could not be downloaded from {urlsplit(entry.url).netloc}: '
+            'check the connection, or put its file into '
+            f'{own} by hand. ({type(error).__name__})'
+        ) from None
+    read_card(name)
+    return Path(name)
+
+
+def _bundled() -> list[Path]:
+    shipped = resources.files('napari_cxr') / 'weights'
+    if not shipped.is_dir():
+        return []
+    # The package is installed as files, so its resources have paths.
+    return sorted(Path(str(f)) for f in shipped.iterdir() if f.name.endswith(_SUFFIX))
+
+
+def _from_file(path: Path, where: Literal['bundled', 'yours']) -> Entry:
+    try:
+        card = read_card(path)
+    except CheckpointError as error:
+        return Entry(path.name.removesuffix(_SUFFIX), None, where, path, error=str(error))
+    # By its file, not by its card: two copies of a model can then be told apart.
+    return Entry(path.name.removesuffix(_SUFFIX), card, where, path)
+
+
+def _downloads(own: Path) -> list[Entry]:
+    table = own / 'catalog.toml'
+    if not table.is_file():
+        return []
+    try:
+        content = tomllib.loads(table.read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        text = f'{table.name} cannot be read: {error}.'
+        return [Entry(table.name, None, 'download', None, error=text)]
+    models = content.get('model', [])
+    if not isinstance(models, list):
+        text = f'{table.name} must list each model under [[model]].'
+        return [Entry(table.name, None, 'download', None, error=text)]
+    return [_download(item, own) for item in models]
+
+
+def _download(item: object, own: Path) -> Entry:
+    said = item if isinstance(item, dict) else {}
+    name, url, sha256 = (said.get(key) for key in ('name', 'url', 'sha256'))
+    summary = {key: said[key] for key in _SUMMARY if key in said}
+    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+        return Entry(
+            '?', None, 'download', None, error='catalog.toml: a model has no usable name.'
+        )
+    if not (isinstance(url, str) and urlsplit(url).scheme in ('https', 'http')):
+        text = f'catalog.toml: {name!r} has no http address.'
+        return Entry(name, None, 'download', None, error=text)
+    if not (isinstance(sha256, str) and _SHA256.fullmatch(sha256.lower())):
+        text = f'catalog.toml: {name!r} has no SHA-256.'
+        return Entry(name, None, 'download', None, error=text)
+    entry = Entry(name, None, 'download', None, url=url, sha256=sha256.lower(), summary=summary)
+    path = own / f'{name}{_SUFFIX}'
+    if not path.is_file():
+        return entry
+    try:
+        card = read_card(path)
+    except CheckpointError:
+        return entry  # `fetch` replaces it
+    if digest(path) != entry.sha256:
+        return entry
+    return Entry(name, card, 'download', path, url=url, sha256=entry.sha256, summary=summary)

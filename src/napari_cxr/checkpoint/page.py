@@ -1,0 +1,108 @@
+"""A model card as a page for people, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_cxr.checkpoint.card import Card
+
+__all__ = ['page']
+
+_FIGURES = {
+    'balanced_accuracy': 'balanced accuracy',
+    'accuracy': 'accuracy',
+    'macro_auc': 'macro AUC',
+}
+
+
+def page(card: Card) -> str:
+    """Return a card as Markdown: what it is for, how it did, what was not measured."""
+    size = f'{card.preprocessing["height"]} x {card.preprocessing["width"]}'
+    lines = [
+        f'# {card.name}',
+        '',
+        f'**{card.intended_use}**',
+        '',
+        card.title,
+        '',
+        f'- Classes: {", ".join(card.labels)}',
+        f'- Network: {card.architecture}, input {size} pixels, {card.channels} channel(s)',
+        f'- Temperature: {card.temperature:.3g}',
+        f'- Made {card.created or "on an unknown day"} with napari-cxr {card.version}',
+        f'- Licence: {card.licence or "not stated"}',
+    ]
+    lines += [f'- Data: {line}' for line in card.attribution]
+    lines += [*_data(card.data), *_results(card)]
+    if card.not_measured:
+        lines += ['', '## What was not measured', '']
+        lines += [f'- {line}' for line in card.not_measured]
+    return '\n'.join(lines) + '\n'
+
+
+def _data(data: dict[str, Any]) -> Iterator[str]:
+    counts = data.get('counts')
+    if not isinstance(counts, dict) or not counts:
+        return
+    patients = data.get('patients')
+    known = f' of {patients} patients or groups' if patients else ''
+    yield from ('', '## Data', '')
+    yield f'{data.get("images", "?")} images{known}, split {data.get("split", "?")}.'
+    yield from ('', '| source | class | train | val | test |', '| --- | --- | --- | --- | --- |')
+    for source, classes in counts.items():
+        for label, splits in classes.items():
+            cells = (str(splits.get(name, 0)) for name in ('train', 'val', 'test'))
+            yield f'| {source} | {label} | {" | ".join(cells)} |'
+
+
+def _results(card: Card) -> Iterator[str]:
+    metrics = card.metrics
+    model = metrics.get('model')
+    if not isinstance(model, dict) or 'all' not in model:
+        return
+    baseline = metrics.get('baseline', {})
+    yield from ('', '## Results', '')
+    yield (
+        f'On the {metrics.get("measured_on", "?")} split, {metrics.get("split", "?")}, with 95 % '
+        'intervals. The no-anatomy baseline sees only image size, border and grey histogram.'
+    )
+    yield from (
+        '',
+        '| source | images | figure | model | no-anatomy baseline |',
+        '| --- | --- | --- | --- | --- |',
+    )
+    for source, found in model.items():
+        for key, name in _FIGURES.items():
+            other = baseline.get(source, {}).get(key)
+            if found.get(key, [None])[0] is None:
+                continue  # an area under the curve needs two classes
+            cells = (source, str(found['images']), name, _cell(found[key]), _cell(other))
+            yield f'| {" | ".join(cells)} |'
+    if 'most_frequent_class' in metrics:
+        share = metrics['most_frequent_class']
+        yield from ('', f'Naming the most frequent class always would be right in {share:.3f}.')
+    yield from _classes(model['all'])
+    yield from _confusion(card, model['all'])
+
+
+def _classes(found: dict[str, Any]) -> Iterator[str]:
+    names = ('sensitivity', 'specificity', 'precision', 'f1', 'auc')
+    yield from ('', f'| class | images | {" | ".join(names)} |', '| --- ' * 7 + '|')
+    for label, figures in found.get('classes', {}).items():
+        cells = ' | '.join(_cell(figures.get(name)) for name in names)
+        yield f'| {label} | {figures.get("images", "?")} | {cells} |'
+
+
+def _confusion(card: Card, found: dict[str, Any]) -> Iterator[str]:
+    yield from ('', f'| truth, then called | {" | ".join(card.labels)} |')
+    yield '| --- ' * (len(card.labels) + 1) + '|'
+    for label, row in zip(card.labels, found.get('confusion', []), strict=False):
+        yield f'| {label} | {" | ".join(map(str, row))} |'
+
+
+def _cell(figure: Any) -> str:
+    if not isinstance(figure, list | tuple) or not figure or figure[0] is None:
+        return '-'
+    value, low, high = (*figure, None, None)[:3]
+    return f'{value:.3f}' if low is None else f'{value:.3f} [{low:.3f}, {high:.3f}]'

@@ -1,0 +1,157 @@
+"""Confusion, sensitivity and area under the curve, for one sample or thousands of resamples.
+
+Every figure takes weights with leading axes, so that the same few lines give the
+figure itself and its whole bootstrap distribution in one pass. That is why they
+stand here and are not scikit-learn's, which needs one call a resample.
+
+Where a class has no image, its figure is NaN, and means leave it out.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+__all__ = [
+    'accuracy',
+    'auc',
+    'balanced_accuracy',
+    'confusion_matrix',
+    'f1',
+    'macro_auc',
+    'precision',
+    'sensitivity',
+    'specificity',
+]
+
+
+def confusion_matrix(
+    truth: np.ndarray, predicted: np.ndarray, classes: int, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Count images by true and predicted class.
+
+    Parameters
+    ----------
+    truth, predicted : ndarray of int, shape (n,)
+        Class numbers.
+    classes : int
+        How many classes there are.
+    weights : ndarray, shape (..., n), optional
+        How often each image counts; once by default.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., classes, classes)
+        Rows are the truth, columns the prediction.
+    """
+    weights = _weights(weights, len(truth))
+    cells = np.zeros((len(truth), classes * classes))
+    cells[np.arange(len(truth)), np.asarray(truth) * classes + np.asarray(predicted)] = 1
+    return (weights @ cells).reshape(*weights.shape[:-1], classes, classes)
+
+
+def sensitivity(confusion: np.ndarray) -> np.ndarray:
+    """Return the share of each class that was called so, shape (..., classes)."""
+    return _share(_diagonal(confusion), confusion.sum(axis=-1))
+
+
+def specificity(confusion: np.ndarray) -> np.ndarray:
+    """Return the share of all others that was not called so, shape (..., classes)."""
+    others = confusion.sum(axis=(-2, -1))[..., None] - confusion.sum(axis=-1)
+    wrongly = confusion.sum(axis=-2) - _diagonal(confusion)
+    return _share(others - wrongly, others)
+
+
+def precision(confusion: np.ndarray) -> np.ndarray:
+    """Return the share of those called so that are so, shape (..., classes)."""
+    return _share(_diagonal(confusion), confusion.sum(axis=-2))
+
+
+def f1(confusion: np.ndarray) -> np.ndarray:
+    """Return the harmonic mean of precision and sensitivity, shape (..., classes)."""
+    return _share(2 * _diagonal(confusion), confusion.sum(axis=-1) + confusion.sum(axis=-2))
+
+
+def accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Return the share of images whose class was named, shape (...)."""
+    return _share(_diagonal(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
+
+
+def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Return the mean sensitivity of the classes that have images, shape (...)."""
+    return _mean(sensitivity(confusion))
+
+
+def auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return the area under the receiver operating characteristic.
+
+    It is the probability that a positive image scores higher than a negative
+    one, ties counting half (Hanley and McNeil, Radiology 1982;143:29).
+
+    Parameters
+    ----------
+    positive : ndarray of bool, shape (n,)
+        Whether each image belongs to the class.
+    scores : ndarray, shape (n,)
+        Higher means more likely.
+    weights : ndarray, shape (..., n), optional
+        How often each image counts; once by default.
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+        NaN without a positive or without a negative.
+    """
+    weights = _weights(weights, len(scores))
+    place = np.unique(np.asarray(scores), return_inverse=True)[1]
+    # Weight of positives and of negatives at every distinct score, lowest first.
+    order = np.argsort(place, kind='stable')
+    starts = np.flatnonzero(np.r_[True, np.diff(place[order]) > 0])
+    up = np.add.reduceat((weights * positive)[..., order], starts, axis=-1)
+    down = np.add.reduceat((weights * ~np.asarray(positive, bool))[..., order], starts, axis=-1)
+    below = np.cumsum(down, axis=-1) - down / 2
+    return _share((up * below).sum(axis=-1), up.sum(axis=-1) * down.sum(axis=-1))
+
+
+def macro_auc(
+    truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the mean of each class's area against all others.
+
+    Parameters
+    ----------
+    truth : ndarray of int, shape (n,)
+        Class numbers.
+    probabilities : ndarray, shape (n, classes)
+        Of each class.
+    weights : ndarray, shape (..., n), optional
+        How often each image counts.
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+        Over the classes that have images; NaN if only one has.
+    """
+    truth = np.asarray(truth)
+    areas = [auc(truth == k, probabilities[:, k], weights) for k in range(probabilities.shape[1])]
+    return _mean(np.stack(areas, axis=-1))
+
+
+def _weights(weights: np.ndarray | None, n: int) -> np.ndarray:
+    return np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+
+
+def _diagonal(confusion: np.ndarray) -> np.ndarray:
+    return np.diagonal(confusion, axis1=-2, axis2=-1)
+
+
+def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return np.asarray(part / whole)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Mean of empty slice')
+        return np.asarray(np.nanmean(values, axis=-1))

@@ -1,0 +1,55 @@
+"""From a labelled folder to a checkpoint: data, recipe, and a loop of events.
+
+Importing this package imports no torch; the first use of `train` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_cxr.training import recipe as recipes
+from napari_cxr.training.dataset import Dataset, DatasetError, Sample, index
+from napari_cxr.training.events import (
+    BatchDone,
+    EpochDone,
+    Event,
+    Finished,
+    Reading,
+    Skipped,
+    Started,
+)
+from napari_cxr.training.recipe import Recipe, RecipeError
+from napari_cxr.training.run_folder import TrainingError
+from napari_cxr.training.splits import Split, divide
+
+if TYPE_CHECKING:
+    from napari_cxr.training.loop import train
+
+__all__ = [
+    'BatchDone',
+    'Dataset',
+    'DatasetError',
+    'EpochDone',
+    'Event',
+    'Finished',
+    'Reading',
+    'Recipe',
+    'RecipeError',
+    'Sample',
+    'Skipped',
+    'Split',
+    'Started',
+    'TrainingError',
+    'divide',
+    'index',
+    'recipes',
+    'train',
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == 'train':
+        from napari_cxr.training.loop import train
+
+        return train
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

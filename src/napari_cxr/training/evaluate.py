@@ -1,0 +1,186 @@
+"""Fill a model's card: figures by source, beside the no-anatomy baseline."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from napari_cxr.metrics.baseline import fit_baseline
+from napari_cxr.metrics.calibration import fit_temperature, softmax
+from napari_cxr.metrics.intervals import wilson
+from napari_cxr.metrics.summary import summarise
+from napari_cxr.training.cache import Cache
+from napari_cxr.training.dataset import SPLITS, Dataset
+from napari_cxr.training.splits import Split
+
+__all__ = ['describe_data', 'judge', 'operating_points', 'truth_of']
+
+#: Share of a class's validation images that its threshold must still call.
+_SENSITIVITIES = (0.9, 0.95)
+
+
+def truth_of(dataset: Dataset) -> np.ndarray:
+    """Return the class number of each image."""
+    numbers = {label: i for i, label in enumerate(dataset.labels)}
+    return np.array([numbers[sample.label] for sample in dataset.samples], dtype=np.intp)
+
+
+def describe_data(dataset: Dataset, split: Split, digests: list[str]) -> dict[str, Any]:
+    """Return what a card says of the data: fingerprint, counts, how they were split.
+
+    The fingerprint is the SHA-256 over content, label and split of all images,
+    in an order that does not depend on their names.
+    """
+    names = split.names()
+    lines = sorted(
+        f'{digest} {sample.label} {name}'
+        for sample, digest, name in zip(dataset.samples, digests, names, strict=True)
+    )
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    for sample, name in zip(dataset.samples, names, strict=True):
+        by_class = counts.setdefault(sample.source or 'all', {}).setdefault(sample.label, {})
+        by_class[name] = by_class.get(name, 0) + 1
+    return {
+        'fingerprint': hashlib.sha256('\n'.join(lines).encode()).hexdigest(),
+        'images': len(dataset.samples),
+        'patients': len({s.group for s in dataset.samples}) if dataset.grouped else None,
+        'split': split.kind,
+        'counts': counts,
+    }
+
+
+def operating_points(
+    truth: np.ndarray, probabilities: np.ndarray, labels: tuple[str, ...]
+) -> dict[str, dict[str, float]]:
+    """Choose thresholds; only ever from validation images.
+
+    Parameters
+    ----------
+    truth : ndarray of int, shape (n,)
+        Class numbers.
+    probabilities : ndarray, shape (n, classes)
+        Calibrated.
+    labels : tuple of str
+        Names of the classes.
+
+    Returns
+    -------
+    dict
+        For each class the highest threshold that still calls 90 or 95 % of its
+        images ('sensitivity 0.90'), and the one with the largest sum of
+        sensitivity and specificity ('Youden', Cancer 1950;3:32).
+    """
+    points: dict[str, dict[str, float]] = {}
+    for k, label in enumerate(labels):
+        inside, scores = truth == k, probabilities[:, k]
+        if not inside.any() or inside.all():
+            continue
+        rising = np.sort(scores[inside])
+        found = {
+            # One may miss a whole number of images; the small term is for 0.1 * 10 < 1.
+            f'sensitivity {s:.2f}': float(rising[int((1 - s) * len(rising) + 1e-9)])
+            for s in _SENSITIVITIES
+        }
+        thresholds = np.unique(scores)
+        sums = [(scores[inside] >= t).mean() + (scores[~inside] < t).mean() for t in thresholds]
+        found['Youden'] = float(thresholds[int(np.argmax(sums))])
+        points[label] = {name: round(value, 6) for name, value in found.items()}
+    return points
+
+
+def judge(
+    dataset: Dataset, split: Split, cache: Cache, logits: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Measure a model on the test split, or on the validation split if there is none.
+
+    Parameters
+    ----------
+    dataset, split, cache
+        The images, their division and their content.
+    logits : ndarray, shape (n, classes)
+        The model's, of every image in the data set (those of the training
+        split are not looked at).
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        The card's entries ``temperature``, ``operating_points`` and ``metrics``.
+    """
+    truth, labels = truth_of(dataset), dataset.labels
+    temperature = fit_temperature(truth[split.val], logits[split.val])
+    probabilities = softmax(logits, temperature)
+    points = operating_points(truth[split.val], probabilities[split.val], labels)
+    name = 'test' if len(split.test) else 'val'
+    places = getattr(split, name)
+    baseline = fit_baseline(cache.features[split.train], truth[split.train], len(labels))
+    guesses = np.zeros((len(truth), len(labels)))
+    guesses[places] = baseline(cache.features[places])
+    sources = np.array([sample.source or 'all' for sample in dataset.samples])
+    groups = np.array([sample.group for sample in dataset.samples])
+
+    def figures(chosen: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
+        return summarise(truth[rows], chosen[rows], labels, groups[rows].tolist(), seed=seed)
+
+    by_source = {
+        source: rows
+        for source in sorted(set(sources[places]))
+        if len(rows := places[sources[places] == source])
+    }
+    several = len(by_source) > 1
+    metrics = {
+        'measured_on': name,
+        'split': split.kind,
+        'most_frequent_class': round(max(Counter(truth[places]).values()) / len(places), 4),
+        **{
+            who: {
+                'all': figures(chosen, places),
+                **({s: figures(chosen, rows) for s, rows in by_source.items()} if several else {}),
+            }
+            for who, chosen in (('model', probabilities), ('baseline', guesses))
+        },
+        'operating_points': _at(points, truth, probabilities, labels, groups, places),
+    }
+    return {'temperature': temperature, 'operating_points': points, 'metrics': metrics}
+
+
+def _at(
+    points: dict[str, dict[str, float]],
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    labels: tuple[str, ...],
+    groups: np.ndarray,
+    places: np.ndarray,
+) -> dict[str, Any]:
+    """Return sensitivity and specificity at thresholds that were chosen elsewhere."""
+    out: dict[str, Any] = {}
+    for label, found in points.items():
+        k = labels.index(label)
+        called = probabilities[places, k]
+        inside = truth[places] == k
+        for name, threshold in found.items():
+            shares = {}
+            for figure, which, right in (
+                ('sensitivity', inside, called >= threshold),
+                ('specificity', ~inside, called < threshold),
+            ):
+                share = float(right[which].mean()) if which.any() else float('nan')
+                patients = len(set(groups[places][which]))
+                shares[figure] = wilson(share, patients).to_list()
+            out.setdefault(label, {})[name] = shares
+    return out
+
+
+def counts_by_split(dataset: Dataset, split: Split) -> dict[str, dict[str, int]]:
+    """Return the number of images by split and class."""
+    return {
+        name: {
+            label: sum(dataset.samples[i].label == label for i in getattr(split, name))
+            for label in dataset.labels
+        }
+        for name in SPLITS
+    }

@@ -1,0 +1,104 @@
+"""What a run leaves on disk. No path, name or identifier of a patient is in it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from napari_cxr import __version__
+from napari_cxr.training.dataset import Dataset
+from napari_cxr.training.events import EpochDone
+from napari_cxr.training.recipe import Recipe
+
+__all__ = ['RunFolder', 'TrainingError']
+
+
+class TrainingError(Exception):
+    """A run that cannot start or go on; the message is one clear sentence."""
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Parameters
+    ----------
+    path : Path
+        New, or an empty folder.
+    recipe : Recipe
+        Written to it at once.
+
+    Raises
+    ------
+    TrainingError
+        If there is a run in it already, or it cannot be written to.
+    """
+
+    def __init__(self, path: Path, recipe: Recipe) -> None:
+        self.path = path
+        if (path / 'recipe.toml').exists():
+            raise TrainingError(
+                f'{path} already holds a run; give another folder, or delete this one.'
+            )
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            (path / 'recipe.toml').write_text(recipe.to_toml(), encoding='utf-8')
+        except OSError as error:
+            raise TrainingError(f'{path} cannot be written to: {error.strerror}.') from error
+
+    @property
+    def best(self) -> Path:
+        """The best checkpoint so far."""
+        return self.path / 'best.safetensors'
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint of the last epoch."""
+        return self.path / 'last.safetensors'
+
+    def write_split(self, dataset: Dataset, digests: list[str], splits: list[str]) -> None:
+        """Write ``split.csv``: images by a hash of their content, patients by a number."""
+        numbers: dict[str, int] = {}
+        with (self.path / 'split.csv').open('w', newline='', encoding='utf-8') as file:
+            writer = csv.writer(file)
+            writer.writerow(['image', 'label', 'split', 'source', 'group'])
+            for sample, digest, split in zip(dataset.samples, digests, splits, strict=True):
+                number = numbers.setdefault(sample.group, len(numbers))
+                writer.writerow([digest, sample.label, split, sample.source, number])
+
+    def write_environment(self, device: str, precision: str, threads: int) -> None:
+        """Write ``environment.json``: versions and kind of machine, not its name or user."""
+        versions = {
+            name: metadata.version(name) for name in ('torch', 'numpy', 'scikit-learn', 'pillow')
+        }
+        content = {
+            'napari-cxr': __version__,
+            'python': platform.python_version(),
+            **versions,
+            'system': platform.system(),
+            'processor': platform.machine(),
+            'cores': os.cpu_count(),
+            'threads': threads,
+            'device': device,
+            'precision': precision,
+        }
+        text = json.dumps(content, indent=2) + '\n'
+        (self.path / 'environment.json').write_text(text, encoding='utf-8')
+
+    def add_epoch(self, event: EpochDone) -> None:
+        """Add a line to ``metrics.csv``."""
+        row: dict[str, Any] = asdict(event)
+        del row['run'], row['epochs']
+        row['confusion'] = ' / '.join(' '.join(map(str, line)) for line in event.confusion)
+        path = self.path / 'metrics.csv'
+        new = not path.exists()
+        with path.open('a', newline='', encoding='utf-8') as file:
+            writer = csv.DictWriter(file, row)
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
