@@ -1,0 +1,210 @@
+"""A network with its preprocessing and labels: `predict` and `explain`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_cxr import __version__, networks
+from napari_cxr.checkpoint import Card, Checkpoint, catalog, digest
+from napari_cxr.checkpoint import load as load_checkpoint
+from napari_cxr.explain.gradcam import grad_cam
+from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.placement import cell_to_input
+from napari_cxr.inference.cautions import cautions_for
+from napari_cxr.inference.device import Device, choose_device
+from napari_cxr.inference.prediction import Caution, Prediction
+from napari_cxr.inference.preprocessing import Prepared, Preprocessing
+from napari_cxr.radiograph import Radiograph
+
+__all__ = ['Classifier', 'OutOfMemory', 'RefusedImage']
+
+log = logging.getLogger(__name__)
+
+
+class RefusedImage(Exception):
+    """An image that must not be classified, with the reason."""
+
+
+class OutOfMemory(Exception):
+    """Not even one image fits into the device's memory."""
+
+
+class Classifier:
+    """A trained network, ready to run.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Weights and card.
+    device : Device
+        Where to run.
+    file_hash : str
+        First digits of the SHA-256 of the checkpoint's file, for provenance.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: Device, file_hash: str = '') -> None:
+        self.card: Card = checkpoint.card
+        self.device = device
+        self.file_hash = file_hash
+        self.preprocessing = Preprocessing.from_dict(self.card.preprocessing)
+        self.network = networks.create(
+            self.card.architecture, len(self.labels), self.preprocessing.channels
+        )
+        self.network.load_state_dict(checkpoint.tensors)
+        self.network.to(device.name).eval().requires_grad_(False)
+
+    @classmethod
+    def load(cls, source: str | Path, device: str = 'auto') -> Classifier:
+        """Load a model by its name in the catalog or by its file.
+
+        Raises
+        ------
+        CheckpointError
+            If there is no such model, or the file is not one.
+        DeviceUnavailable
+            If the device is not there.
+        """
+        path = catalog.resolve(source)
+        return cls(load_checkpoint(path), choose_device(device), digest(path)[:12])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the network's outputs."""
+        return tuple(self.card.labels)
+
+    def predict(self, radiographs: Sequence[Radiograph], preset: int = 0) -> list[Prediction]:
+        """Classify several radiographs in one batch.
+
+        Parameters
+        ----------
+        radiographs : sequence of Radiograph
+            Single frames.
+        preset : int
+            Which preset of each to use.
+
+        Raises
+        ------
+        RefusedImage
+            If one of them is no projection radiograph.
+        OutOfMemory
+            If not even one fits into the device's memory.
+        """
+        prepared = [self.prepare(radiograph, preset) for radiograph in radiographs]
+        logits, note = self._logits(self._batch(prepared))
+        return [
+            self._prediction(radiograph, ready, row, preset, note)
+            for radiograph, ready, row in zip(radiographs, prepared, logits, strict=True)
+        ]
+
+    def explain(
+        self, radiograph: Radiograph, labels: Sequence[str] | None = None, preset: int = 0
+    ) -> tuple[Prediction, list[Heatmap]]:
+        """Classify one radiograph and show where each class comes from.
+
+        Parameters
+        ----------
+        radiograph : Radiograph
+            A single frame.
+        labels : sequence of str, optional
+            The classes to explain; by default all.
+        preset : int
+            Which of its presets to use.
+
+        Returns
+        -------
+        Prediction, list of Heatmap
+            One heatmap a class, in the order of `labels`.
+
+        Raises
+        ------
+        RefusedImage, OutOfMemory
+            As `predict`.
+        """
+        ready = self.prepare(radiograph, preset)
+        targets = [self.labels.index(label) for label in labels or self.labels]
+        x = self._batch([ready])
+        try:
+            logits, maps = grad_cam(self.network, x, targets)
+        except torch.OutOfMemoryError:
+            raise OutOfMemory(_too_big(self.device)) from None
+        prediction = self._prediction(radiograph, ready, logits[0].float().cpu().numpy(), preset)
+        grid = self.network.grid(*x.shape[-2:])
+        matrix = ready.to_radiograph @ cell_to_input(grid)
+        values = maps[0].float().cpu().numpy()
+        heatmaps = [
+            Heatmap(
+                values=values[i],
+                to_radiograph=matrix,
+                label=self.labels[target],
+                probability=prediction.probabilities[target],
+                logit=prediction.logits[target],
+                method='Grad-CAM',
+                model=self.card.name,
+            )
+            for i, target in enumerate(targets)
+        ]
+        return prediction, heatmaps
+
+    def prepare(self, radiograph: Radiograph, preset: int = 0) -> Prepared:
+        """Fit one radiograph to the network's input; raises RefusedImage where it must not be."""
+        if radiograph.refusal:
+            raise RefusedImage(f'{radiograph.refusal} It was not classified.')
+        return self.preprocessing.apply(radiograph, preset)
+
+    def _batch(self, prepared: Sequence[Prepared]) -> torch.Tensor:
+        images = self.preprocessing.normalise(np.stack([ready.image for ready in prepared]))
+        return torch.from_numpy(images).to(self.device.name)
+
+    @torch.inference_mode()
+    def _logits(self, x: torch.Tensor) -> tuple[np.ndarray, str]:
+        """Return the logits of a batch, and a word if it had to be cut up to fit."""
+        size, rows = len(x), []
+        while sum(map(len, rows)) < len(x):
+            start = sum(map(len, rows))
+            try:
+                rows.append(self.network(x[start : start + size]).float().cpu())
+            except torch.OutOfMemoryError:
+                if size == 1:
+                    raise OutOfMemory(_too_big(self.device)) from None
+                size = (size + 1) // 2
+                log.warning('out of memory on %s: going on with batches of %d', self.device, size)
+        note = '' if size == len(x) else f'Memory ran short: ran in batches of {size}.'
+        return torch.cat(rows).numpy(), note
+
+    def _prediction(
+        self,
+        radiograph: Radiograph,
+        ready: Prepared,
+        logits: np.ndarray,
+        preset: int,
+        note: str = '',
+    ) -> Prediction:
+        cautions = cautions_for(radiograph, ready)
+        if note:
+            cautions = (*cautions, Caution('memory', note))
+        scaled = logits.astype(np.float64) / self.card.temperature
+        exp = np.exp(scaled - scaled.max())
+        return Prediction(
+            labels=self.labels,
+            probabilities=tuple(float(p) for p in exp / exp.sum()),
+            logits=tuple(float(z) for z in logits),
+            cautions=cautions,
+            model=self.card.name,
+            model_hash=self.file_hash,
+            preprocessing=self.preprocessing.to_dict(),
+            preset=radiograph.presets[preset].explanation,
+            device=self.device.name,
+            version=__version__,
+        )
+
+
+def _too_big(device: Device) -> str:
+    return (
+        f'The memory of {device.name} is full. '
+        'Close other programs that use it, or choose the CPU as the device.'
+    )

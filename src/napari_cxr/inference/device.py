@@ -1,0 +1,77 @@
+"""Which processor the network runs on, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+__all__ = ['Device', 'DeviceUnavailable', 'choose_device']
+
+
+class DeviceUnavailable(Exception):
+    """The device that was asked for is not there; the message says what is."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device and the reason for it.
+
+    Parameters
+    ----------
+    name : str
+        As torch writes it: 'cuda:0', 'mps', 'cpu'.
+    reason : str
+        A few plain words: the GPU's name, or why it is the CPU.
+    """
+
+    name: str
+    reason: str
+
+
+def choose_device(name: str = 'auto') -> Device:
+    """Turn a person's choice into a device that is there.
+
+    Parameters
+    ----------
+    name : str
+        'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
+
+    Raises
+    ------
+    DeviceUnavailable
+        If it names a device that this machine, or this build of torch, lacks.
+    """
+    if name == 'auto':
+        for candidate in ('cuda', 'mps'):
+            if _is_there(candidate):
+                return choose_device(candidate)
+        return Device('cpu', f'CPU: {_why_not_cuda()}')
+    if name == 'cpu':
+        return Device('cpu', 'CPU, as chosen')
+    if name == 'mps':
+        if not _is_there('mps'):
+            raise DeviceUnavailable('This machine has no Apple GPU that torch can use.')
+        return Device('mps', 'Apple GPU')
+    kind, _, index = name.partition(':')
+    if kind != 'cuda' or (index and not index.isdecimal()):
+        raise DeviceUnavailable(
+            f'There is no device {name!r}: choose auto, cpu, cuda, cuda:N or mps.'
+        )
+    if not _is_there('cuda'):
+        raise DeviceUnavailable(f'CUDA cannot be used: {_why_not_cuda()}.')
+    number = int(index or 0)
+    if number >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise DeviceUnavailable(f'There is no cuda:{number}: torch sees {count} CUDA device(s).')
+    return Device(f'cuda:{number}', torch.cuda.get_device_name(number))
+
+
+def _is_there(kind: str) -> bool:
+    return torch.cuda.is_available() if kind == 'cuda' else torch.backends.mps.is_available()
+
+
+def _why_not_cuda() -> str:
+    if torch.version.hip is None and torch.version.cuda is None:
+        return 'this build of torch has no GPU support'
+    return 'torch found no usable GPU or driver'

@@ -1,0 +1,1 @@
+"""The lung field, and whether an image is a frontal chest radiograph."""

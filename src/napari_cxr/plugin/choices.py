@@ -1,0 +1,229 @@
+"""What to classify, with which model, where: the upper part of the Classify dock."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import cast
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QToolButton,
+    QWidget,
+)
+
+from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
+from napari_cxr.plugin.layers import KEY, appearance, is_heatmap
+from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.plugin.text import quiet_label
+from napari_cxr.radiograph import Radiograph
+
+__all__ = ['Choices']
+
+_FROM_FILE = 'From a file…'
+
+
+class Choices(QWidget):
+    """Image, window, model and device.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose image layers are offered.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: Another layer was chosen, by the person or because layers came and went.
+    layer_changed = Signal()
+    #: Another model or device was chosen.
+    setup_changed = Signal()
+    #: The person wants to read the model's card.
+    card_wanted = Signal()
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._entries = {entry.name: entry for entry in catalog.entries()}
+        self._listed: list[Image] = []
+        self._build()
+        self._fill_models()
+        layers = viewer.layers
+        layers.events.inserted.connect(self._list_layers)
+        layers.events.removed.connect(self._list_layers)
+        layers.selection.events.active.connect(self._follow_selection)
+        self.layer.currentIndexChanged.connect(self._layer_chosen)
+        self.window.currentIndexChanged.connect(self._show_preset)
+        self.model.activated.connect(self._model_chosen)
+        self.device.activated.connect(self._device_chosen)
+        self.card.clicked.connect(self.card_wanted)
+        self._list_layers()
+        self._layer_chosen()
+
+    def _build(self) -> None:
+        self.layer = _combo('The image layer to classify')
+        self.window = _combo(
+            'How the radiograph is shown on screen. The model always sees the first entry.'
+        )
+        self.model = _combo('The model that classifies')
+        self.card = QToolButton()
+        self.card.setText('Card')
+        self.card.setToolTip('What this model is, what it was measured on, and what not')
+        self.device = _combo('Where the network runs')
+        self.device.addItem('Automatic', 'auto')
+        self.device.addItem('CPU', 'cpu')
+        gpu = ('Apple GPU', 'mps') if sys.platform == 'darwin' else ('CUDA GPU', 'cuda')
+        self.device.addItem(*gpu)
+        self.device_reason = quiet_label()
+        self._window_label = QLabel('Window')
+        beside = QHBoxLayout()
+        beside.setContentsMargins(0, 0, 0, 0)
+        beside.addWidget(self.model, 1)
+        beside.addWidget(self.card)
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow('Image', self.layer)
+        form.addRow(self._window_label, self.window)
+        form.addRow('Model', beside)
+        form.addRow('Device', self.device)
+        form.addRow('', self.device_reason)
+
+    @property
+    def current_layer(self) -> Image | None:
+        """The layer that Classify would take."""
+        at = self.layer.currentIndex()
+        return self._listed[at] if 0 <= at < len(self._listed) else None
+
+    @property
+    def current_model(self) -> str:
+        """Name in the catalog or path of the chosen model; empty if there is none."""
+        return cast(str, self.model.currentData() or '')
+
+    @property
+    def current_device(self) -> str:
+        """The chosen device: 'auto', 'cpu', 'cuda' or 'mps'."""
+        return cast(str, self.device.currentData())
+
+    def current_card(self) -> Card:
+        """Return the card of the chosen model.
+
+        Raises
+        ------
+        CheckpointError
+            If its file cannot be read.
+        """
+        entry = self._entries.get(self.current_model)
+        if entry is None:
+            return read_card(self.current_model)
+        if entry.card is None:
+            raise CheckpointError(entry.error or 'This model has no card.')
+        return entry.card
+
+    def choose_model_file(self, path: str) -> None:
+        """Add a model file to the list and choose it."""
+        if self.model.findData(path) < 0:
+            self.model.insertItem(self.model.count() - 1, Path(path).stem, path)
+        self.model.setCurrentIndex(self.model.findData(path))
+        self._model_now = path
+        remember('classify', model=path)
+        self.setup_changed.emit()
+
+    def _fill_models(self) -> None:
+        chosen = preferences('classify')
+        for entry in self._entries.values():
+            self.model.addItem(entry.name, entry.name)
+            tip = entry.card.title if entry.card is not None else entry.error
+            self.model.setItemData(self.model.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        if chosen.model not in self._entries and Path(chosen.model).is_file():
+            self.model.addItem(Path(chosen.model).stem, chosen.model)
+        self.model.addItem(_FROM_FILE, '')
+        self.model.setCurrentIndex(max(self.model.findData(chosen.model), 0))
+        self._model_now = self.current_model
+        self.device.setCurrentIndex(max(self.device.findData(chosen.device), 0))
+
+    def _list_layers(self) -> None:
+        """List the image layers that are not heatmaps of ours."""
+        before = self.current_layer
+        for layer in self._listed:
+            layer.events.name.disconnect(self._rename)
+        layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        self._listed = [layer for layer in layers if not is_heatmap(layer)]
+        with QSignalBlocker(self.layer):
+            self.layer.clear()
+            for layer in self._listed:
+                self.layer.addItem(layer.name)
+                layer.events.name.connect(self._rename)
+            newest = len(self._listed) - 1
+            self.layer.setCurrentIndex(
+                self._listed.index(before) if before in self._listed else newest
+            )
+        self.layer.setEnabled(bool(self._listed))
+        if self.current_layer is not before:
+            self._layer_chosen()
+
+    def _rename(self) -> None:
+        for i, layer in enumerate(self._listed):
+            self.layer.setItemText(i, layer.name)
+
+    def _follow_selection(self) -> None:
+        """Take the layer that the person selected in napari's list."""
+        active = self._viewer.layers.selection.active
+        if active in self._listed:
+            self.layer.setCurrentIndex(self._listed.index(active))
+
+    def _layer_chosen(self) -> None:
+        radiograph = self._radiograph()
+        presets = radiograph.presets if radiograph is not None else ()
+        with QSignalBlocker(self.window):
+            self.window.clear()
+            for i, preset in enumerate(presets, 1):
+                self.window.addItem(preset.explanation.capitalize() or f'Window {i}')
+        for widget in (self.window, self._window_label):
+            widget.setVisible(len(presets) > 1)
+        self.layer_changed.emit()
+
+    def _radiograph(self) -> Radiograph | None:
+        """Return what the header of the current layer said, if we opened it."""
+        layer = self.current_layer
+        found = layer.metadata.get(KEY, {}).get('radiograph') if layer is not None else None
+        return found if isinstance(found, Radiograph) and not found.is_colour else None
+
+    def _show_preset(self, index: int) -> None:
+        layer, radiograph = self.current_layer, self._radiograph()
+        if layer is not None and radiograph is not None and index >= 0:
+            for name, value in appearance(radiograph, index).items():
+                setattr(layer, name, value)
+
+    def _model_chosen(self) -> None:
+        if self.current_model:
+            self._model_now = self.current_model
+            remember('classify', model=self._model_now)
+            self.setup_changed.emit()
+            return
+        path, _ = QFileDialog.getOpenFileName(
+            self, 'Choose a model', '', 'Models (*.safetensors);;All files (*)'
+        )
+        self.model.setCurrentIndex(self.model.findData(self._model_now))
+        if path:
+            self.choose_model_file(path)
+
+    def _device_chosen(self) -> None:
+        remember('classify', device=self.current_device)
+        self.setup_changed.emit()
+
+
+def _combo(tip: str) -> QComboBox:
+    """Return a combo box that may become narrow; long entries are cut, not the dock."""
+    box = QComboBox()
+    box.setToolTip(tip)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(10)
+    return box

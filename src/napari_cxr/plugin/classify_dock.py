@@ -1,0 +1,276 @@
+"""The dock that classifies a radiograph and shows where the answer came from."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QFrame,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cxr.checkpoint import NOT_FOR_CLINICAL_USE, CheckpointError
+from napari_cxr.plugin import classifying
+from napari_cxr.plugin.card_dialog import CardDialog
+from napari_cxr.plugin.choices import Choices
+from napari_cxr.plugin.classifying import Answer
+from napari_cxr.plugin.message import Message
+from napari_cxr.plugin.overlay import Overlay
+from napari_cxr.plugin.result_view import ResultView
+from napari_cxr.plugin.settings import preferences
+from napari_cxr.plugin.text import quiet_label
+
+__all__ = ['ClassifyDock']
+
+_EMPTY = (
+    'Open a chest radiograph to begin: drop a DICOM, PNG, JPEG or TIFF file onto the viewer, '
+    'or choose File ▸ Open Sample ▸ Chest radiographs.'
+)
+_READY = 'Click Classify to see the probability of each class and where its evidence lies.'
+
+
+class ClassifyDock(QWidget):
+    """Choose a layer, a model and a device; classify; look at the heatmap.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer; a bare `ViewerModel` does as well.
+    """
+
+    #: A classification has ended: with an answer, an error, or because it was cancelled.
+    settled = Signal()
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self._answers: WeakKeyDictionary[Image, Answer] = WeakKeyDictionary()
+        self._overlays: WeakKeyDictionary[Image, Overlay] = WeakKeyDictionary()
+        self._labels: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
+        self._worker: Any = None
+        self._running_on: Image | None = None
+        self._build()
+        self.choices.layer_changed.connect(self._show_answer)
+        self.choices.setup_changed.connect(self._get_ready)
+        self.choices.card_wanted.connect(self.show_card)
+        self.start.clicked.connect(self._start_or_cancel)
+        self.result.label_chosen.connect(self._show_label)
+        self.result.heat.visible_changed.connect(self._set_visible)
+        self.result.heat.opacity_changed.connect(self._set_opacity)
+        self.result.heat.outline_changed.connect(self._set_outline)
+        self.viewer.events.theme.connect(self._theme_changed)
+        shortcut = QShortcut(QKeySequence('Ctrl+Return'), self)
+        shortcut.activated.connect(self.classify)
+        self._show_answer()
+        self._get_ready()
+
+    def _build(self) -> None:
+        self.choices = Choices(self.viewer)
+        self.start = QPushButton('Classify')
+        self.start.setToolTip('Classify the chosen image (Ctrl+Return)')
+        self.start.setMinimumHeight(34)
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 0)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(4)
+        self.progress.hide()
+        self.status = quiet_label()
+        self.message = Message()
+        self.result = ResultView(self.viewer.theme, preferences('classify').opacity)
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(12, 12, 12, 12)
+        layout.setSpacing(10)
+        for widget in (
+            self.choices,
+            self.start,
+            self.progress,
+            self.status,
+            self.message,
+            self.result,
+        ):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        layout.addWidget(quiet_label(NOT_FOR_CLINICAL_USE))
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inside)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+        self.setMinimumWidth(280)
+
+    # -- classifying --------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether a classification is under way."""
+        return self._running_on is not None
+
+    @property
+    def answer(self) -> Answer | None:
+        """The result for the chosen layer, if there is one."""
+        layer = self.choices.current_layer
+        return None if layer is None else self._answers.get(layer)
+
+    def classify(self) -> None:
+        """Start classifying the chosen layer; returns at once."""
+        layer = self.choices.current_layer
+        if layer is None or self.busy:
+            return
+        self.message.clear()
+        self._running_on = layer
+        self._worker = classifying.classify(
+            layer, self.choices.current_model, self.choices.current_device
+        )
+        self._worker.yielded.connect(self._tell)
+        self._worker.returned.connect(self._take)
+        self._worker.errored.connect(self._fail)
+        self._worker.finished.connect(self._finish)
+        self._worker.start()
+        self._update()
+
+    def cancel(self) -> None:
+        """Stop the classification that is under way."""
+        if self.busy:
+            self._worker.quit()
+            self.start.setText('Cancelling…')
+            self.start.setEnabled(False)
+
+    def _start_or_cancel(self) -> None:
+        if self.busy:
+            self.cancel()
+        else:
+            self.classify()
+
+    def _tell(self, event: object) -> None:
+        if isinstance(event, str):
+            self.status.setText(f'{event}…')
+
+    def _take(self, answer: Answer) -> None:
+        layer = self._running_on
+        if layer is None or layer not in self.viewer.layers:
+            return
+        self._answers[layer] = answer
+        self._labels[layer] = answer.prediction.label
+        if layer not in self._overlays:
+            self._overlays[layer] = Overlay(self.viewer, layer)
+            # What was said of other pixels must not stand beside these.
+            layer.events.data.connect(self._forget_changed)
+        self._draw(layer)
+        self._show_answer()
+
+    def _fail(self, error: BaseException) -> None:
+        self.message.show_error(*classifying.explain_error(error))
+
+    def _finish(self) -> None:
+        self._running_on = None
+        self._show_answer()
+        self.settled.emit()
+
+    def _get_ready(self) -> None:
+        """Start the torch process and load the chosen model, before anyone clicks."""
+        worker = classifying.prepare(self.choices.current_model, self.choices.current_device)
+        worker.returned.connect(self._ready)
+        worker.errored.connect(self._fail)
+        worker.start()
+
+    def _ready(self, device: tuple[str, str]) -> None:
+        self.choices.device_reason.setText(device[1])
+
+    # -- showing ------------------------------------------------------------------------
+
+    def show_card(self) -> CardDialog | None:
+        """Open the card of the chosen model in a window of its own."""
+        self.message.clear()
+        try:
+            dialog = CardDialog(self.choices.current_card(), self)
+        except CheckpointError as error:
+            self.message.show_error(str(error))
+            return None
+        dialog.show()
+        return dialog
+
+    def _show_answer(self) -> None:
+        """Show the result of the chosen layer, or what to do to get one."""
+        layer, answer = self.choices.current_layer, self.answer
+        self.result.setVisible(answer is not None)
+        if layer is not None and answer is not None:
+            self.result.show_answer(answer, self._labels[layer])
+            heat = self._overlays[layer].heat
+            if heat is not None:
+                self.result.heat.set_opacity(heat.opacity)
+                self.result.heat.set_shown(heat.visible)
+        self._update()
+
+    def _update(self) -> None:
+        """Make button, bar and status say what is going on."""
+        self.progress.setVisible(self.busy)
+        self.start.setText('Cancel' if self.busy else 'Classify')
+        self.start.setEnabled(self.choices.current_layer is not None)
+        if not self.busy:
+            empty = self.choices.current_layer is None
+            self.status.setText('' if self.answer else _EMPTY if empty else _READY)
+        self.status.setVisible(bool(self.status.text()) and not self.message.text)
+
+    def _draw(self, layer: Image) -> None:
+        answer, label, controls = self._answers[layer], self._labels[layer], self.result.heat
+        overlay = self._overlays[layer]
+        heat = overlay.show(
+            answer, label, controls.opacity.value() / 100, controls.shown.isChecked()
+        )
+        heat.events.opacity.connect(self._follow_layer)
+        heat.events.visible.connect(self._follow_layer)
+        overlay.outline(answer, label, controls.outline_level)
+
+    def _follow_layer(self) -> None:
+        """Keep the controls in step with napari's own controls of the heatmap layer."""
+        heat = self._heat
+        if heat is not None:
+            self.result.heat.set_opacity(heat.opacity)
+            self.result.heat.set_shown(heat.visible)
+
+    @property
+    def _heat(self) -> Image | None:
+        layer = self.choices.current_layer
+        overlay = self._overlays.get(layer) if layer is not None else None
+        return overlay.heat if overlay is not None else None
+
+    def _show_label(self, label: str) -> None:
+        layer = self.choices.current_layer
+        if layer is not None and self.answer is not None:
+            self._labels[layer] = label
+            self._draw(layer)
+
+    def _set_visible(self, visible: bool) -> None:
+        if self._heat is not None:
+            self._heat.visible = visible
+
+    def _set_opacity(self, opacity: float) -> None:
+        if self._heat is not None:
+            self._heat.opacity = opacity
+
+    def _set_outline(self, wanted: bool, level: float) -> None:
+        layer = self.choices.current_layer
+        if layer is not None and self.answer is not None:
+            self._overlays[layer].outline(
+                self.answer, self._labels[layer], level if wanted else None
+            )
+
+    def _forget_changed(self, event: Any) -> None:
+        self._answers.pop(event.source, None)
+        self._show_answer()
+
+    def _theme_changed(self, event: Any) -> None:
+        self.result.bars.set_theme(event.value)

@@ -1,0 +1,101 @@
+"""One-shot commands in napari's menus and palette."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+__all__ = ['open_files', 'open_folder', 'synthetic_radiograph']
+
+
+def open_files(viewer: Any) -> None:
+    """Ask for files of any name, recognise them by content, and open them.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to open them.
+    """
+    from qtpy.QtWidgets import QFileDialog
+
+    chosen, _ = QFileDialog.getOpenFileNames(
+        _window(viewer), 'Open chest radiographs', _last_folder(), 'All files (*)'
+    )
+    open_paths(viewer, [Path(path) for path in chosen])
+
+
+def open_folder(viewer: Any) -> None:
+    """Ask for a folder and open the DICOM files in it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to open them.
+    """
+    from qtpy.QtWidgets import QFileDialog
+
+    chosen = QFileDialog.getExistingDirectory(
+        _window(viewer), 'Open a folder of chest radiographs', _last_folder()
+    )
+    if chosen:
+        open_paths(viewer, [Path(chosen)])
+
+
+def open_paths(viewer: Any, paths: list[Path]) -> list[Any]:
+    """Open files and folders with our reader where they are DICOM, else with napari's.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or ViewerModel
+        Where to open them.
+    paths : list of Path
+        Files or folders.
+
+    Returns
+    -------
+    list of layer
+        What was opened; what could not be opened is reported by napari.
+    """
+    from napari.utils.notifications import show_error
+
+    from napari_cxr.plugin.reader import get_reader
+    from napari_cxr.plugin.settings import remember
+    from napari_cxr.radiograph import UnreadableImage
+
+    opened: list[Any] = []
+    for path in paths:
+        plugin = 'napari-cxr' if get_reader(str(path)) is not None else 'napari'
+        try:
+            opened += viewer.open(str(path), plugin=plugin)
+        except (UnreadableImage, OSError, ValueError) as error:
+            show_error(f'{path.name} could not be opened. {error}')
+    if paths:
+        remember('layers', folder=str(paths[0].parent))
+    return opened
+
+
+def synthetic_radiograph() -> list[tuple[Any, ...]]:
+    """Return a synthetic chest radiograph, for trying things out without a patient."""
+    import tempfile
+
+    from napari_cxr import dicom, samples
+    from napari_cxr.plugin.layers import radiograph_layer_data
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'synthetic.dcm'
+        samples.write_phantom_dicom(path)
+        return [radiograph_layer_data(dicom.read(path), 'Synthetic chest radiograph')]
+
+
+def _window(viewer: Any) -> Any:
+    """Return the window that a dialog belongs to, or None without one."""
+    from qtpy.QtWidgets import QApplication
+
+    return QApplication.activeWindow()
+
+
+def _last_folder() -> str:
+    from napari_cxr.plugin.settings import preferences
+
+    folder: str = preferences('layers').folder
+    return folder if folder and Path(folder).is_dir() else ''

@@ -1,0 +1,258 @@
+"""From a radiograph to a napari layer and back, and a heatmap as a layer on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from napari.layers import Image
+from napari.utils import Colormap
+
+from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.rendering import HEAT_COLOURS
+from napari_cxr.inference.prediction import Prediction
+from napari_cxr.radiograph import LookupTable, Radiograph, SpacingSource, View, Window
+
+__all__ = [
+    'appearance',
+    'heatmap_layer',
+    'is_heatmap',
+    'radiograph_layer_data',
+    'radiograph_of',
+    'show_heatmap',
+    'strongest_value',
+]
+
+#: The key under which everything of ours lives in a layer's metadata.
+KEY = 'napari_cxr'
+#: Steps at which a table or a sigmoid is sampled for the screen; vispy's texture has as many.
+_STEPS = 1024
+
+
+def radiograph_layer_data(
+    radiograph: Radiograph, name: str = ''
+) -> tuple[np.ndarray, dict[str, Any], str]:
+    """Return what a napari reader returns for one radiograph.
+
+    The layer holds modality values. Its window is contrast limits, and a table or
+    a sigmoid is a colormap. Padding is drawn as background.
+
+    Parameters
+    ----------
+    radiograph : Radiograph
+        The image.
+    name : str, optional
+        Name of the layer; by default what it is, with the start of its pseudonym.
+    """
+    provenance = replace(radiograph.provenance, path='', uids={})
+    radiograph = replace(radiograph, provenance=provenance)
+    shown = _with_background(radiograph)
+    geometry = radiograph.geometry
+    axes: tuple[str, ...] = ('y', 'x')
+    scale: tuple[float, ...] = geometry.spacing or (geometry.aspect, 1.0)
+    units: tuple[str, ...] = ('mm', 'mm') if geometry.spacing else ('pixel', 'pixel')
+    if radiograph.frames is not None:
+        axes, scale, units = ('frame', *axes), (1.0, *scale), ('pixel', *units)
+    attributes: dict[str, Any] = {
+        'name': name or _name(radiograph),
+        'scale': scale,
+        'units': units,
+        'axis_labels': axes,
+        'metadata': {
+            KEY: {'radiograph': radiograph, 'shown': shown, **_for_people(radiograph)},
+        },
+    }
+    if radiograph.is_colour:
+        attributes['rgb'] = True
+        if shown.dtype != np.uint8:
+            colour = radiograph.presets[0].apply(shown)
+            shown = (colour * 255).round().astype(np.uint8)
+            attributes['metadata'][KEY]['shown'] = shown
+    else:
+        attributes |= appearance(radiograph)
+    return shown, attributes, 'image'
+
+
+def appearance(radiograph: Radiograph, preset: int = 0) -> dict[str, Any]:
+    """Return the contrast limits and the colormap that show a preset rightly.
+
+    Parameters
+    ----------
+    radiograph : Radiograph
+        A grey image.
+    preset : int
+        Which of its presets.
+    """
+    chosen = radiograph.presets[preset]
+    low, high = chosen.limits
+    if chosen.explanation == 'Full range':  # no header asked for it: show what is there
+        inside = radiograph.values
+        if radiograph.padding is not None and not radiograph.padding.all():
+            inside = inside[~radiograph.padding]
+        low, high = float(np.nanmin(inside)), float(np.nanmax(inside))
+    if high <= low:
+        high = low + 1
+    return {'contrast_limits': (low, high), 'colormap': _colormap(chosen, radiograph.inverted)}
+
+
+def radiograph_of(layer: Image) -> Radiograph:
+    """Return the radiograph that a 2D image layer shows, however it was opened.
+
+    Contrast limits and colormap of the layer play no part. May read a lazy array,
+    so call it outside the GUI thread.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        A 2D layer.
+
+    Raises
+    ------
+    ValueError
+        If the layer is not a single 2D image.
+    """
+    data = layer.data[0] if layer.multiscale else layer.data
+    if layer.ndim != 2:
+        raise ValueError(
+            'This layer has more than two dimensions. '
+            'Select a single frame as a 2D layer to classify it.'
+        )
+    ours = layer.metadata.get(KEY, {})
+    radiograph = ours.get('radiograph')
+    if isinstance(radiograph, Radiograph):
+        if data is ours.get('shown'):
+            return radiograph
+        if radiograph.is_colour == layer.rgb:
+            return radiograph.with_values(np.asarray(data))
+    return Radiograph.from_array(np.asarray(data), is_colour=layer.rgb)
+
+
+def is_heatmap(layer: Image) -> bool:
+    """Return whether a layer is a heatmap that we made."""
+    return 'method' in layer.metadata.get(KEY, {})
+
+
+def heatmap_layer(
+    heatmap: Heatmap, prediction: Prediction, base: Image, strongest: float
+) -> Image:
+    """Return a layer that lies on `base` cell by cell; see `show_heatmap`."""
+    layer = Image(
+        np.ascontiguousarray(heatmap.values, dtype=np.float32),
+        colormap=Colormap(HEAT_COLOURS, name='heat'),
+        contrast_limits=(0, 1),
+        blending='translucent_no_depth',
+        opacity=0.5,
+        interpolation2d='cubic',
+        rotate=base.rotate,
+        shear=base.shear,
+        affine=base.affine,
+        units=base.units,
+        axis_labels=base.axis_labels,
+    )
+    show_heatmap(layer, heatmap, prediction, base, strongest)
+    return layer
+
+
+def show_heatmap(
+    layer: Image, heatmap: Heatmap, prediction: Prediction, base: Image, strongest: float
+) -> None:
+    """Put a heatmap into an existing layer, in place on the radiograph's layer.
+
+    The map keeps the few cells that the network produced; the layer's scale and
+    translation place them, through every crop, resize and padding.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        A layer that `heatmap_layer` made.
+    heatmap : Heatmap
+        What to show.
+    prediction : Prediction
+        What it explains, for the provenance.
+    base : napari.layers.Image
+        The radiograph's layer.
+    strongest : float
+        The value drawn in full colour: the strongest of all classes, so that a weak
+        map looks weak.
+    """
+    matrix = heatmap.to_radiograph
+    layer.data = np.ascontiguousarray(heatmap.values, dtype=np.float32)
+    layer.scale = np.asarray(base.scale) * np.diag(matrix)[:2]
+    # The first cell's centre goes where the base layer draws that point. `affine` is
+    # applied after the translation, so it is taken off again.
+    layer.translate = base.affine.inverse(base.data_to_world(matrix[:2, 2]))
+    layer.contrast_limits_range = (0, max(strongest, 1e-12))
+    layer.contrast_limits = (0, max(strongest, 1e-12))
+    layer.name = f'{heatmap.method} · {heatmap.label} · p={heatmap.probability:.2f}'
+    layer.metadata = {
+        KEY: {
+            'method': heatmap.method,
+            'label': heatmap.label,
+            'probability': heatmap.probability,
+            'logit': heatmap.logit,
+            'model': prediction.model,
+            'model_hash': prediction.model_hash,
+            'preprocessing': prediction.preprocessing,
+            'preset': prediction.preset,
+            'version': prediction.version,
+            'base': base.name,
+        }
+    }
+
+
+def _with_background(radiograph: Radiograph) -> np.ndarray:
+    """Return the values with padding set to whatever the window draws black."""
+    if radiograph.padding is None or radiograph.is_colour:
+        return radiograph.values
+    low, high = radiograph.presets[0].limits
+    black = high if radiograph.inverted else low
+    if np.issubdtype(radiograph.values.dtype, np.integer):
+        info = np.iinfo(radiograph.values.dtype)
+        black = int(np.clip(black, info.min, info.max))
+    return np.where(radiograph.padding, radiograph.values.dtype.type(black), radiograph.values)
+
+
+def _colormap(preset: Window | LookupTable, inverted: bool) -> str | Colormap:
+    """Return a colormap that draws a preset between its limits."""
+    if isinstance(preset, Window) and preset.function != 'SIGMOID':
+        return 'gray_r' if inverted else 'gray'
+    low, high = preset.limits
+    grey = preset.apply(np.linspace(low, high, _STEPS, dtype=np.float32))
+    grey = 1 - grey if inverted else grey
+    colors = np.stack([grey, grey, grey, np.ones_like(grey)], axis=1)
+    return Colormap(colors, name=f'VOI {preset.explanation}'.strip())
+
+
+def _name(radiograph: Radiograph) -> str:
+    """Return a name without identity: modality, view, start of the image's pseudonym."""
+    provenance, view = radiograph.provenance, radiograph.geometry.view
+    words = [provenance.modality or provenance.format]
+    if view is not View.UNKNOWN:
+        words.append(str(view))
+    name = ' '.join(words)
+    short = provenance.pseudonyms.get('instance', '')[:6]
+    return f'{name} · {short}' if short else name
+
+
+def _for_people(radiograph: Radiograph) -> dict[str, Any]:
+    """Return what a person may want to read in the layer's metadata."""
+    geometry, provenance = radiograph.geometry, radiograph.provenance
+    return {
+        'view': str(geometry.view),
+        'spacing': 'none in the header'
+        if geometry.source is SpacingSource.NONE
+        else f'{geometry.source}',
+        'modality': provenance.modality,
+        'transfer_syntax': provenance.transfer_syntax,
+        'photometric': provenance.photometric,
+        'bits': provenance.bits,
+        'lossy': provenance.lossy,
+        'notes': [*((radiograph.refusal,) if radiograph.refusal else ()), *radiograph.notes],
+    }
+
+
+def strongest_value(heatmaps: Sequence[Heatmap]) -> float:
+    """Return the largest value of all maps, the common scale on which they are drawn."""
+    return max((float(h.values.max()) for h in heatmaps), default=0.0)

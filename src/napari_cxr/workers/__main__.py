@@ -1,0 +1,84 @@
+"""The child's side: ``python -m napari_cxr.workers ROLE DIRECTORY``."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import queue
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+from napari_cxr.workers.messages import Channel
+from napari_cxr.workers.roles import jobs_of
+
+
+def main(role: str, directory: str) -> None:
+    """Take requests from standard input until it closes, one after the other."""
+    channel = _take_over_pipes(Path(directory))
+    requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+    cancelled: set[int] = set()
+    threading.Thread(target=_listen, args=(channel, requests, cancelled), daemon=True).start()
+    jobs = jobs_of(role)
+    while True:
+        request = requests.get()
+        number = request['number']
+        try:
+            result = jobs[request['job']](**request['arguments'])
+            if inspect.isgenerator(result):
+                result = _run(result, number, channel, cancelled)
+            answer = {'number': number, 'result': result}
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # codecs written in Rust panic with a BaseException
+            answer = {
+                'number': number,
+                'error': str(error) or type(error).__name__,
+                'kind': type(error).__name__,
+                'details': traceback.format_exc(),
+            }
+        channel.send(answer)
+
+
+def _run(events: Any, number: int, channel: Channel, cancelled: set[int]) -> Any:
+    """Pass on a job's events and return its result; stop between events if cancelled."""
+    while True:
+        if number in cancelled:
+            events.close()
+            return None
+        try:
+            event = next(events)
+        except StopIteration as end:
+            return end.value
+        channel.send({'number': number, 'event': event})
+
+
+def _listen(
+    channel: Channel, requests: queue.SimpleQueue[dict[str, Any]], cancelled: set[int]
+) -> None:
+    try:
+        while True:
+            message = channel.receive()
+            if 'cancel' in message:
+                cancelled.add(message['cancel'])
+            else:
+                requests.put(message)
+    except (EOFError, OSError):
+        os._exit(0)  # the parent has gone; there is no one left to work for
+
+
+def _take_over_pipes(directory: Path) -> Channel:
+    """Keep the pipes for messages, and send whatever libraries print to standard error."""
+    incoming = os.fdopen(os.dup(0), 'rb')
+    outgoing = os.fdopen(os.dup(1), 'wb')
+    with open(os.devnull, 'rb') as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    return Channel(incoming, outgoing, directory, 'c')
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

@@ -1,0 +1,34 @@
+"""What each kind of worker can do: a job is one function and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ['jobs_of']
+
+Job = Callable[..., Any]
+
+
+def jobs_of(role: str) -> dict[str, Job]:
+    """Return the jobs of a role by name; importing them is what the process is for.
+
+    Parameters
+    ----------
+    role : {'decoder', 'torch'}
+        A decoder never imports torch; a torch worker never sees a compressed stream.
+    """
+    if role == 'decoder':
+        from napari_cxr.workers import decoder
+
+        decoder.limit_memory()
+        return {'read': decoder.read, 'describe': decoder.describe, 'ready': decoder.ready}
+    if role == 'torch':
+        from napari_cxr.workers import classifier
+
+        return {
+            'device': classifier.device,
+            'classify': classifier.classify,
+            'load': classifier.load,
+        }
+    raise ValueError(f'there is no worker role {role!r}')

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+
+from napari_cxr.inference import Preprocessing
+from napari_cxr.radiograph import Geometry, Radiograph, UnreadableImage
+
+
+def plain(height, width, **options):
+    """Preprocessing that leaves grey values as they are."""
+    return Preprocessing(height, width, stretch=None, **options)
+
+
+def bright_dot(shape, y, x, radius=3):
+    """A radiograph with a smooth dot whose centre of mass is at (y, x)."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    dot = np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * radius**2))
+    return Radiograph.from_array(dot.astype(np.float32))
+
+
+def centre_of_mass(image):
+    rows, columns = np.indices(image.shape)
+    return np.array([(rows * image).sum(), (columns * image).sum()]) / image.sum()
+
+
+def test_same_size_is_the_identity():
+    image = np.random.default_rng(0).random((8, 8), dtype=np.float32)
+    ready = plain(8, 8).apply(Radiograph.from_array(image))
+    np.testing.assert_allclose(ready.image, image, atol=1e-6)
+    np.testing.assert_array_equal(ready.to_radiograph, np.eye(3))
+    assert ready.enlargement == 1
+
+
+def test_halving_by_hand():
+    # Pixel 0 of the small image covers pixels 0 and 1, whose common centre is 0.5.
+    ready = plain(4, 4).apply(Radiograph.from_array(np.zeros((8, 8), np.uint8)))
+    np.testing.assert_allclose(ready.to_radiograph @ [0, 0, 1], [0.5, 0.5, 1])
+    np.testing.assert_allclose(ready.to_radiograph @ [3, 3, 1], [6.5, 6.5, 1])
+    assert ready.enlargement == pytest.approx(0.5)
+
+
+def test_crop_takes_the_middle():
+    # 10 x 20: columns 5 to 14 are kept, so the first pixel of the input is (0, 5).
+    image = np.zeros((10, 20), np.uint8)
+    image[0, 5] = 255
+    ready = plain(10, 10).apply(Radiograph.from_array(image))
+    np.testing.assert_allclose(ready.to_radiograph @ [0, 0, 1], [0, 5, 1])
+    assert ready.image[0, 0] == 1
+
+
+def test_border_is_cut_first():
+    # 12.5 % of 80 is 10 on each side; 60 remain.
+    ready = plain(60, 60, border=0.125).apply(Radiograph.from_array(np.zeros((80, 80), np.uint8)))
+    np.testing.assert_allclose(ready.to_radiograph @ [0, 0, 1], [10, 10, 1])
+    np.testing.assert_allclose(ready.to_radiograph @ [59, 59, 1], [69, 69, 1])
+
+
+def test_pad_surrounds_with_black_and_places_it():
+    # 10 x 20 into 20 x 20: five black rows above and below.
+    ready = plain(20, 20, fit='pad').apply(Radiograph.from_array(np.full((10, 20), 255, np.uint8)))
+    assert (ready.image[:5] == 0).all() and (ready.image[15:] == 0).all()
+    assert (ready.image[5:15] == 1).all()
+    np.testing.assert_allclose(ready.to_radiograph @ [5, 0, 1], [0, 0, 1])
+
+
+def test_aspect_makes_high_pixels_count_as_high():
+    # Pixels twice as high as wide: 10 x 20 pixels are a square, and nothing is cut off.
+    image = Radiograph.from_array(np.zeros((10, 20), np.uint8), geometry=Geometry(aspect=2.0))
+    ready = plain(20, 20).apply(image)
+    np.testing.assert_allclose(ready.to_radiograph @ [-0.5, -0.5, 1], [-0.5, -0.5, 1])
+    np.testing.assert_allclose(ready.to_radiograph @ [19.5, 19.5, 1], [9.5, 19.5, 1])
+
+
+@pytest.mark.parametrize('fit', ['crop', 'stretch', 'pad'])
+@pytest.mark.parametrize('shape', [(300, 240), (240, 301), (97, 230)])
+@pytest.mark.parametrize('border', [0.0, 0.08])
+def test_the_matrix_leads_back_to_the_dot(fit, shape, border):
+    y, x = 0.45 * shape[0], 0.55 * shape[1]
+    ready = plain(160, 144, fit=fit, border=border).apply(bright_dot(shape, y, x, radius=6))
+    back = ready.to_radiograph @ [*centre_of_mass(ready.image), 1]
+    np.testing.assert_allclose(back, [y, x, 1], atol=0.05)
+
+
+def test_stretch_makes_the_window_and_the_depth_indifferent():
+    rng = np.random.default_rng(1)
+    image = rng.integers(0, 4096, (64, 64))
+    fit = Preprocessing(32, 32)
+    narrow = fit.apply(Radiograph.from_array(image.astype(np.uint16))).image
+    full = fit.apply(Radiograph.from_array((image * 16).astype(np.uint16))).image
+    np.testing.assert_allclose(narrow, full, atol=1e-4)
+
+
+def test_stretch_by_hand():
+    # 0, 1, ..., 100: the percentiles 10 and 90 are 10 and 90.
+    image = np.arange(101, dtype=np.float32)[None] / 100
+    ready = Preprocessing(1, 101, fit='stretch', stretch=(10, 90)).apply(
+        Radiograph.from_array(image)
+    )
+    assert ready.image[0, 5] == 0
+    assert ready.image[0, 50] == pytest.approx(0.5, abs=1e-6)
+    assert ready.image[0, 95] == 1
+
+
+def test_a_blank_image_stays_blank():
+    ready = Preprocessing(16, 16).apply(Radiograph.from_array(np.full((20, 20), 7, np.uint8)))
+    assert np.ptp(ready.image) == 0
+
+
+def test_normalise_repeats_channels():
+    fit = Preprocessing(2, 2, channels=3, mean=(0.5, 0.4, 0.3), std=(0.5, 0.2, 0.1))
+    batch = fit.normalise(np.full((1, 2, 2), 0.6, np.float32))
+    assert batch.shape == (1, 3, 2, 2)
+    np.testing.assert_allclose(batch[0, :, 0, 0], [0.2, 1.0, 3.0], rtol=1e-6)
+
+
+def test_round_trip_through_plain_entries():
+    fit = Preprocessing(225, 200, fit='pad', border=0.1, stretch=None)
+    assert Preprocessing.from_dict(fit.to_dict()) == fit
+
+
+@pytest.mark.parametrize(
+    'entries',
+    [
+        {'height': 0},
+        {'fit': 'tile'},
+        {'border': 0.5},
+        {'channels': 2},
+        {'std': [0.0]},
+        {'stretch': [90, 10]},
+        {'mean': [0.1, 0.2]},
+        {'colour': True},
+    ],
+)
+def test_nonsense_is_refused(entries):
+    with pytest.raises(ValueError, match=r'\w'):
+        Preprocessing.from_dict({'height': 10, 'width': 10, **entries})
+
+
+def test_several_frames_are_refused():
+    with pytest.raises(UnreadableImage, match='several frames'):
+        plain(8, 8).apply(Radiograph.from_array(np.zeros((4, 8, 8), np.uint8)))
+
+
+def test_enlarging_is_reported():
+    ready = plain(30, 30).apply(Radiograph.from_array(np.zeros((10, 10), np.uint8)))
+    assert ready.enlargement == pytest.approx(3)
