@@ -22,6 +22,7 @@ TARGET = Path(__file__).parents[1] / 'src' / 'napari_cxr' / 'lungs' / 'average_c
 
 
 def main() -> None:
+    """Fit, print the figures, write the table."""
     folder = Path(os.environ['NAPARI_CXR_DATA']) / 'cxr3'
     fit = Preprocessing(SIZE, SIZE)
     images, splits = defaultdict(list), defaultdict(list)

@@ -1,4 +1,4 @@
-"""Does an image resemble a frontal chest radiograph, and with black and white the right way?
+"""Whether an image resembles a frontal chest radiograph, with black and white the right way.
 
 One number: the correlation of a small version of the image with the average
 radiograph (`average_chest.csv`, made by `scripts/fit_average_chest.py`). An
