@@ -1,0 +1,53 @@
+"""The networks by name. A network is one function and one line above it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+
+from napari_cxr.networks.staged import StagedNetwork
+
+__all__ = ['create', 'names', 'register']
+
+_NETWORKS: dict[str, Callable[[int, int], StagedNetwork]] = {}
+
+
+def register(
+    function: Callable[[int, int], StagedNetwork],
+) -> Callable[[int, int], StagedNetwork]:
+    """Make a function ``(classes, channels) -> StagedNetwork`` known by its own name."""
+    _NETWORKS[function.__name__] = function
+    return function
+
+
+def names() -> tuple[str, ...]:
+    """Return the names that `create` knows, sorted."""
+    return tuple(sorted(_NETWORKS))
+
+
+def create(name: str, classes: int, channels: int = 1) -> StagedNetwork:
+    """Build a network with random weights.
+
+    Parameters
+    ----------
+    name : str
+        One of `names`.
+    classes : int
+        Number of logits.
+    channels : int
+        Channels of the input: 1 for grey images as they are.
+
+    Raises
+    ------
+    ValueError
+        If there is no such network, or a number is below 1.
+    """
+    if name not in _NETWORKS:
+        near = get_close_matches(name, _NETWORKS, n=3, cutoff=0.5)
+        hint = f'Did you mean {" or ".join(near)}?' if near else f'There are {", ".join(names())}.'
+        raise ValueError(f'There is no network {name!r}. {hint}')
+    if classes < 1 or channels < 1:
+        raise ValueError(f'{name} needs at least one class and one channel.')
+    network = _NETWORKS[name](classes, channels)
+    network.arch = name
+    return network
