@@ -13,3 +13,40 @@ def cxr_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip('NAPARI_CXR_DATA names no folder of real radiographs')
     return Path(folder)
+
+
+@pytest.fixture(scope='session')
+def model_file(tmp_path_factory) -> Path:
+    """A model with random weights: three classes, grey, 97 x 97 pixels."""
+    import torch
+
+    from napari_cxr import networks
+    from napari_cxr.checkpoint import Card, save
+    from napari_cxr.inference import Preprocessing
+
+    torch.manual_seed(0)
+    network = networks.create('resnet10', 3, 1)
+    network.train()
+    with torch.no_grad():  # batch norm with plausible statistics, so that maps are not empty
+        for _ in range(20):
+            network(torch.randn(4, 1, 97, 97))
+    card = Card(
+        name='tiny',
+        title='Random weights, for tests',
+        architecture='resnet10',
+        labels=('covid19', 'normal', 'pneumonia'),
+        channels=1,
+        preprocessing=Preprocessing(97, 97).to_dict(),
+    )
+    path = tmp_path_factory.mktemp('models') / 'tiny.safetensors'
+    save(path, network.state_dict(), card)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory, monkeypatch) -> None:
+    """Keep tests out of the person's own folders."""
+    home = tmp_path_factory.mktemp('home')
+    for name in ('XDG_DATA_HOME', 'XDG_CONFIG_HOME', 'XDG_CACHE_HOME', 'LOCALAPPDATA'):
+        monkeypatch.setenv(name, str(home))
+    monkeypatch.setenv('NAPARI_CXR_MODELS', str(home / 'models'))

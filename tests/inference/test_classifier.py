@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+import torch
+
+from napari_cxr.inference.classifier import Classifier, OutOfMemory, RefusedImage
+from napari_cxr.inference.device import Device, DeviceUnavailable, choose_device
+from napari_cxr.radiograph import Geometry, Provenance, Radiograph, View
+
+
+@pytest.fixture(scope='module')
+def classifier(model_file):
+    return Classifier.load(model_file, 'cpu')
+
+
+def image(seed=0, shape=(140, 120), **more):
+    values = np.random.default_rng(seed).integers(0, 4096, shape).astype(np.uint16)
+    return Radiograph(values, Radiograph.from_array(values).presets, **more)
+
+
+def test_probabilities_are_the_softmax_of_the_logits(classifier):
+    (prediction,) = classifier.predict([image()])
+    assert prediction.labels == ('covid19', 'normal', 'pneumonia')
+    exp = np.exp(prediction.logits)
+    np.testing.assert_allclose(prediction.probabilities, exp / exp.sum(), rtol=1e-6)
+    assert prediction.label == prediction.labels[int(np.argmax(prediction.logits))]
+
+
+def test_the_temperature_divides_the_logits(classifier, model_file):
+    from dataclasses import replace
+
+    from napari_cxr.checkpoint import load
+
+    checkpoint = load(model_file)
+    warm = Classifier(
+        replace(checkpoint, card=replace(checkpoint.card, temperature=2.0)), Device('cpu', '')
+    )
+    one, two = (c.predict([image()])[0] for c in (classifier, warm))
+    assert one.logits == two.logits
+    exp = np.exp(np.array(one.logits) / 2)
+    np.testing.assert_allclose(two.probabilities, exp / exp.sum(), rtol=1e-6)
+
+
+def test_a_batch_equals_its_single_images(classifier):
+    images = [image(seed) for seed in range(5)]
+    together = classifier.predict(images)
+    for one, row in zip(images, together, strict=True):
+        np.testing.assert_allclose(classifier.predict([one])[0].logits, row.logits, atol=1e-5)
+
+
+def test_explain_agrees_with_predict_and_places_every_class(classifier):
+    radiograph = image()
+    prediction, maps = classifier.explain(radiograph)
+    np.testing.assert_allclose(
+        prediction.logits, classifier.predict([radiograph])[0].logits, atol=1e-5
+    )
+    assert [h.label for h in maps] == list(classifier.labels)
+    for h in maps:
+        assert h.values.dtype == np.float32 and h.values.min() >= 0
+        # 97 pixels at a jump of 32: 4 cells at 0, 32, 64, 96 of the input, whose centre (48)
+        # is the radiograph's centre (69.5, 59.5).
+        assert h.values.shape == (4, 4)
+        np.testing.assert_allclose(h.to_radiograph @ [1.5, 1.5, 1], [69.5, 59.5, 1], atol=1e-9)
+    assert any(h.values.max() > 0 for h in maps)
+
+
+def test_one_class_may_be_explained(classifier):
+    _, maps = classifier.explain(image(), ['normal'])
+    everything = classifier.explain(image())[1]
+    np.testing.assert_allclose(maps[0].values, everything[1].values, atol=1e-6)
+
+
+def test_what_is_no_radiograph_is_refused(classifier):
+    with pytest.raises(RefusedImage, match='CT image'):
+        classifier.predict([image(refusal='This is a CT image, not a projection radiograph.')])
+
+
+def test_the_provenance_of_a_prediction(classifier, model_file):
+    import hashlib
+
+    prediction = classifier.predict([image()])[0]
+    assert prediction.model == 'tiny' and prediction.device == 'cpu'
+    assert prediction.model_hash == hashlib.sha256(model_file.read_bytes()).hexdigest()[:12]
+    assert prediction.preprocessing['height'] == 97 and prediction.preset == 'Full range'
+
+
+def test_cautions(classifier):
+    lateral = image(
+        geometry=Geometry(view=View.LATERAL),
+        provenance=Provenance(lossy=True),
+        notes=('A note from the header.',),
+        shape=(60, 60),
+    )
+    found = {c.code: c.text for c in classifier.predict([lateral])[0].cautions}
+    assert {'view', 'lossy', 'note', 'enlarged', 'not-a-chest'} <= set(found)
+    assert 'lateral' in found['view'] and '1.6 times' in found['enlarged']
+
+
+def test_polarity_is_doubted(classifier):
+    from napari_cxr import samples
+
+    chest = samples.phantom((240, 240), seed=1).astype(np.float32)
+    right, wrong = (Radiograph.from_array(x) for x in (chest, 1 - chest))
+    codes = [{c.code for c in p.cautions} for p in classifier.predict([right, wrong])]
+    assert 'polarity' not in codes[0] and 'polarity' in codes[1]
+
+
+def test_the_header_inversion_is_undone(classifier):
+    from napari_cxr import samples
+
+    chest = samples.phantom((240, 240), seed=1).astype(np.float32)
+    stored = Radiograph.from_array(1 - chest)
+    as_header_says = Radiograph(stored.values, stored.presets, inverted=True)
+    one, two = classifier.predict([Radiograph.from_array(chest), as_header_says])
+    np.testing.assert_allclose(one.logits, two.logits, atol=1e-4)
+
+
+def test_out_of_memory_halves_the_batch_and_says_so(classifier, monkeypatch):
+    sizes = []
+
+    def network(x):
+        sizes.append(len(x))
+        if len(x) > 2:
+            raise torch.OutOfMemoryError('full')
+        return real(x)
+
+    real = classifier.network
+    monkeypatch.setattr(classifier, 'network', network)
+    rows = classifier.predict([image(seed) for seed in range(5)])
+    assert sizes == [5, 3, 2, 2, 1] and len(rows) == 5
+    assert any(c.code == 'memory' and '2' in c.text for c in rows[0].cautions)
+
+
+def test_out_of_memory_with_one_image_is_an_error(classifier, monkeypatch):
+    def network(x):
+        raise torch.OutOfMemoryError('full')
+
+    monkeypatch.setattr(classifier, 'network', network)
+    with pytest.raises(OutOfMemory, match='Close other programs'):
+        classifier.predict([image()])
+
+
+def test_devices(monkeypatch):
+    assert choose_device('cpu').name == 'cpu'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(torch.backends.mps, 'is_available', lambda: False)
+    automatic = choose_device()
+    assert automatic.name == 'cpu' and automatic.reason.startswith('CPU: ')
+    for name in ('cuda', 'cuda:0', 'mps', 'tpu', 'cuda:x'):
+        with pytest.raises(DeviceUnavailable):
+            choose_device(name)
+
+
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
+    monkeypatch.setattr(torch.cuda, 'get_device_name', lambda number: 'A fast one')
+    assert choose_device() == Device('cuda:0', 'A fast one')
+    with pytest.raises(DeviceUnavailable, match='1 CUDA device'):
+        choose_device('cuda:3')

@@ -1,0 +1,193 @@
+"""The primitive, with a role that a test plants in the child."""
+
+import os
+import signal
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from napari_cxr.radiograph import Radiograph, View
+from napari_cxr.workers import process
+from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
+
+JOBS = """
+    import os, sys, time
+    import numpy as np
+    from napari_cxr.workers import roles
+
+    def double(array): return array * 2
+    def echo(value): return value
+    def count(n):
+        for i in range(n):
+            yield i
+        return 'counted'
+    def fail(): raise ValueError('no such thing')
+    def die(): os.abort()
+    def sleep(seconds): time.sleep(seconds)
+    def forever():
+        while True:
+            time.sleep(0.01)
+            yield 'on'
+    def chatter():
+        print('library output'); os.write(1, b'more of it')
+        return 'clean'
+    def modules(): return sorted(sys.modules)
+    def pid(): return os.getpid()
+    roles.jobs_of = lambda role: {f.__name__: f for f in (
+        double, echo, count, fail, die, sleep, forever, chatter, modules, pid)}
+"""
+
+
+@pytest.fixture
+def worker(tmp_path, monkeypatch):
+    """A worker whose jobs are those above."""
+    (tmp_path / 'sitecustomize.py').write_text(textwrap.dedent(JOBS))
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    worker = WorkerProcess('torch')
+    yield worker
+    worker.close()
+
+
+def test_arrays_go_and_come_back(worker):
+    array = np.arange(300_000, dtype='>u2').reshape(3, -1)
+    np.testing.assert_array_equal(worker.call('double', array=array), array * 2)
+    small = np.array([[1.5, np.nan]], dtype=np.float32)
+    np.testing.assert_array_equal(worker.call('double', array=small), small * 2)
+
+
+def test_our_types_cross_unharmed(worker):
+    radiograph = Radiograph.from_array(np.arange(64, dtype=np.uint16).reshape(8, 8))
+    back = worker.call('echo', value={'a': (radiograph, View.LATERAL, None, 1e300)})
+    got, view, nothing, number = back['a']
+    assert isinstance(got, Radiograph) and got.presets == radiograph.presets
+    np.testing.assert_array_equal(got.values, radiograph.values)
+    assert view is View.LATERAL and nothing is None and number == 1e300
+
+
+def test_nothing_is_left_in_shared_memory(worker):
+    worker.call('double', array=np.zeros(100_000))
+    folder = worker._shared
+    assert list(folder.iterdir()) == []
+    worker.close()
+    assert not folder.exists()
+
+
+def test_events_come_in_order_and_the_result_last(worker):
+    events, run = [], worker.run('count', n=5)
+    while True:
+        try:
+            event = next(run)
+        except StopIteration as end:
+            assert end.value == 'counted'
+            break
+        if event is not None:
+            events.append(event)
+    assert events == [0, 1, 2, 3, 4]
+
+
+def test_an_error_leaves_the_worker_alive(worker):
+    with pytest.raises(JobFailed, match='no such thing') as caught:
+        worker.call('fail')
+    assert caught.value.kind == 'ValueError' and 'Traceback' in caught.value.details
+    pid = worker.pid
+    assert worker.call('echo', value=1) == 1 and worker.pid == pid
+
+
+def test_a_worker_that_aborts_is_replaced(worker):
+    with pytest.raises(WorkerDied) as caught:
+        worker.call('die')
+    assert 'exit code' in caught.value.details
+    assert worker.call('echo', value='again') == 'again'
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_killed_from_outside_while_idle(worker):
+    pid = worker.call('pid')
+    os.kill(pid, signal.SIGKILL)
+    worker._process.wait()
+    assert worker.call('pid') != pid
+
+
+def test_a_job_that_takes_too_long_is_ended(worker):
+    with pytest.raises(WorkerDied, match='longer than'):
+        worker.call('sleep', timeout=1.0, seconds=60)
+    assert worker.call('echo', value=2) == 2
+
+
+def test_closing_the_generator_cancels_and_keeps_the_worker(worker):
+    run = worker.run('forever')
+    assert any(event == 'on' for event in (next(run) for _ in range(1000)))
+    pid = worker.pid
+    run.close()
+    assert worker.call('pid') == pid
+
+
+def test_a_job_that_does_not_listen_is_killed(worker, monkeypatch):
+    monkeypatch.setattr(process, 'CANCEL_GRACE', 0.3)
+    pid = worker.call('pid')
+    run = worker.run('sleep', seconds=60)
+    assert next(run) is None  # a heartbeat, while there is nothing to report
+    run.close()
+    assert worker.call('pid') != pid
+
+
+def test_what_libraries_print_does_not_break_the_line(worker):
+    assert worker.call('chatter') == 'clean'
+
+
+def test_two_threads_take_turns(worker):
+    first = worker.run('forever')
+    next(first)
+    second = worker.run('echo', value='mine')
+    assert next(second) is None
+    first.close()
+    with pytest.raises(StopIteration) as end:
+        while True:
+            next(second)
+    assert end.value.value == 'mine'
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='process groups')
+def test_the_child_ends_when_its_parent_has_gone(tmp_path):
+    script = tmp_path / 'parent.py'
+    script.write_text(
+        'from napari_cxr.workers.process import WorkerProcess\n'
+        "import os; w = WorkerProcess('decoder'); w.call('ready')\n"
+        'print(w.pid, flush=True); os._exit(0)\n'
+    )
+    import subprocess
+
+    out = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    pid = int(out.stdout)
+    for _ in range(200):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail('the child outlived its parent')
+
+
+def test_the_torch_role_holds_torch_and_the_decoder_does_not():
+    code = (
+        'import sys; from napari_cxr.workers.roles import jobs_of; jobs_of("{}"); '
+        'sys.exit("torch" in sys.modules)'
+    )
+    import subprocess
+
+    for role, has_torch in (('decoder', 0), ('torch', 1)):
+        done = subprocess.run([sys.executable, '-c', code.format(role)])
+        assert done.returncode == has_torch
+
+
+def test_an_unknown_class_is_refused():
+    from napari_cxr.workers.messages import Channel
+
+    channel = Channel(None, None, None, 'x')
+    with pytest.raises(KeyError):
+        channel._unpack({'type': 'Popen', 'fields': {}})
+    with pytest.raises(TypeError, match='cannot be sent'):
+        channel._pack(object())
