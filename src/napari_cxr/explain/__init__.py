@@ -1,0 +1,23 @@
+"""Which pixels an answer came from.
+
+Importing this package imports no torch, because a `Heatmap` crosses into processes
+that have none: `grad_cam` and the other methods are fetched on first use.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.placement import cell_to_input, cell_to_radiograph, seen_part
+
+if TYPE_CHECKING:
+    from napari_cxr.explain.gradcam import grad_cam
+
+__all__ = ['Heatmap', 'cell_to_input', 'cell_to_radiograph', 'grad_cam', 'seen_part']
+
+
+def __getattr__(name: str) -> Any:
+    if name == 'grad_cam':
+        from napari_cxr.explain.gradcam import grad_cam
+
+        return grad_cam
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

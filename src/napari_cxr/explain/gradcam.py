@@ -1,0 +1,129 @@
+"""Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391, equations 1 and 2).
+
+With y the logit of a class and `A` the feature map of the last stage after its
+activation, ``H = relu(sum_k a_k A_k)`` where ``a_k`` is the mean over the Z cells of
+``dy / dA_k``. The target is the logit: where a probability saturates, its gradient is
+zero in single precision and the map would be, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from napari_cxr.networks import StagedNetwork
+from napari_cxr.networks.modes import evaluating
+
+__all__ = ['grad_cam']
+
+
+def grad_cam(
+    network: StagedNetwork, x: Tensor, targets: Sequence[int] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return the logits of a batch and where each class comes from.
+
+    The stages run once, in evaluation mode and without gradients, in the precision
+    that the caller chose; the head and its gradient run in single precision at least.
+    For heads that average and are linear no gradient is needed at all, since
+    ``a_k = W_k / Z``. Modes and gradients of the network stay as they are.
+
+    Parameters
+    ----------
+    network : StagedNetwork
+        Trained, on the device of `x`.
+    x : Tensor, shape (N, channels, height, width)
+        The network's input.
+    targets : sequence of int, optional
+        Classes to explain; by default all. A network with a single logit z has two:
+        class 1 is z and class 0 is -z.
+
+    Returns
+    -------
+    logits : Tensor, shape (N, K)
+    maps : Tensor, shape (N, T, h, w)
+        Not normalised, 0 or above, in the order of `targets`.
+
+    Raises
+    ------
+    ValueError
+        If a target is no class of the network.
+    """
+    chosen = _signed_logits(network.num_classes, targets)
+    with evaluating(network):
+        with torch.no_grad():
+            feature_map, earlier = network.features(x)
+        precision = torch.promote_types(feature_map.dtype, torch.float32)
+        # Inference tensors cannot enter autograd, so the head's part leaves that mode.
+        with (
+            torch.autocast(x.device.type, enabled=False),
+            torch.inference_mode(False),
+            torch.no_grad(),
+        ):
+            feature_map = _ordinary(feature_map, precision)
+            earlier = tuple(_ordinary(e, precision) for e in earlier)
+            weights = network.closed_form()
+            if weights is not None:
+                logits = _run_head(network.head, feature_map, earlier)
+                channel_weights = _ordinary(weights, precision) / feature_map[0, 0].numel()
+                signed = torch.stack([sign * channel_weights[k] for k, sign in chosen])
+                maps = torch.einsum('tc,nchw->nthw', signed, feature_map)
+            else:
+                logits, channel_weights = _differentiate(
+                    network.head, feature_map, earlier, chosen
+                )
+                maps = torch.einsum('ntc,nchw->nthw', channel_weights, feature_map)
+            return logits, maps.relu()
+
+
+def _signed_logits(outputs: int, targets: Sequence[int] | None) -> list[tuple[int, int]]:
+    """Return for each target which logit it is, and with which sign."""
+    classes = max(outputs, 2)
+    targets = range(classes) if targets is None else targets
+    wrong = [t for t in targets if not 0 <= t < classes]
+    if wrong or len(targets) == 0:
+        raise ValueError(
+            f'Targets are classes from 0 to {classes - 1}, at least one; got {list(targets)}.'
+        )
+    if outputs == 1:
+        return [(0, 1 if t == 1 else -1) for t in targets]
+    return [(t, 1) for t in targets]
+
+
+def _differentiate(
+    head: nn.Module,
+    feature_map: Tensor,
+    earlier: tuple[Tensor, ...],
+    chosen: list[tuple[int, int]],
+) -> tuple[Tensor, Tensor]:
+    """Return logits (N, K) and the mean gradient of each target (N, T, C)."""
+    with torch.enable_grad():
+        leaf = feature_map.detach().requires_grad_(True)
+        logits = _run_head(head, leaf, earlier)
+        means = []
+        for i, (k, sign) in enumerate(chosen):
+            # The images of a batch do not meet in evaluation mode, so the gradient of
+            # the sum holds each image's own.
+            (gradient,) = torch.autograd.grad(
+                sign * logits[:, k].sum(), leaf, retain_graph=i + 1 < len(chosen)
+            )
+            means.append(gradient.mean(dim=(2, 3)))
+    return logits.detach(), torch.stack(means, dim=1)
+
+
+def _run_head(head: nn.Module, feature_map: Tensor, earlier: tuple[Tensor, ...]) -> Tensor:
+    """Run the head in the precision of the map, with none of its weights in the graph."""
+    state = {
+        name: _ordinary(value, feature_map.dtype)
+        for name, value in (*head.named_parameters(), *head.named_buffers())
+    }
+    logits: Tensor = torch.func.functional_call(head, state, (feature_map, *earlier))
+    return logits
+
+
+def _ordinary(value: Tensor, precision: torch.dtype) -> Tensor:
+    """Return a tensor that autograd accepts, detached, floats in the given precision."""
+    if value.is_floating_point():
+        value = value.to(precision)
+    return value.clone() if value.is_inference() else value.detach()
