@@ -2,7 +2,7 @@
 
 from napari_cxr.networks import torchvision_networks  # noqa: F401  registers its networks
 from napari_cxr.networks.grid import Grid
-from napari_cxr.networks.receptive_field import Untraceable
+from napari_cxr.networks.operations import Untraceable
 from napari_cxr.networks.registry import create, names, register
 from napari_cxr.networks.staged import NotStaged, StagedNetwork
 

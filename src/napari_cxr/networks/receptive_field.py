@@ -1,17 +1,13 @@
 """Receptive-field arithmetic on what a network really computes.
 
-The stages are run once on tensors without data, and each operation moves the centres
-of the cells along: a convolution or pooling with kernel k, dilation d, padding p and
-stride s does ``start += ((k - 1) / 2 * d - p) * jump`` and ``jump *= s`` on each axis
-(Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks",
-Distill 2019). Nothing needs to be declared for a network, and nothing is guessed: an
-operation that is not known here is refused.
+The stages are run once on tensors without data, and each operation moves the centres of
+the cells along; `napari_cxr.networks.operations` says how. Nothing needs to be declared
+for a network, and nothing is guessed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -21,60 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from napari_cxr.networks.grid import Grid
 from napari_cxr.networks.modes import evaluating
+from napari_cxr.networks.operations import PlacedMap, Untraceable, returns_parts, rule_for
 
-__all__ = ['Untraceable', 'derive_grid']
-
-
-class Untraceable(ValueError):
-    """A network whose cells cannot be placed on the image; the message says why."""
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """Where the cells of one axis look; paths that were merged may differ in their start."""
-
-    low: float = 0.0
-    high: float = 0.0
-    jump: float = 1.0
-
-    def moved(self, offset: float, stride: float = 1) -> _Axis:
-        """Return the axis after a step of `offset` cells and a stride."""
-        offset *= self.jump
-        return _Axis(self.low + offset, self.high + offset, self.jump * stride)
-
-    def merged(self, other: _Axis) -> _Axis:
-        if abs(self.jump - other.jump) > 1e-9:
-            raise Untraceable('it joins maps whose cells are not equally far apart')
-        return _Axis(min(self.low, other.low), max(self.high, other.high), self.jump)
-
-
-@dataclass(frozen=True)
-class _Map:
-    """A tensor that has rows and columns: which dimensions they are, and where they look."""
-
-    rows: int
-    columns: int
-    y: _Axis = _Axis()
-    x: _Axis = _Axis()
-
-    @property
-    def dims(self) -> tuple[int, int]:
-        return self.rows, self.columns
-
-    def windowed(
-        self, kernel: Sequence[int], stride: Sequence[int], pad: Sequence[int], dil: Sequence[int]
-    ) -> _Map:
-        """Return the map after a convolution or pooling."""
-        y, x = (
-            axis.moved((_at(kernel, i) - 1) / 2 * _at(dil, i) - _at(pad, i), _at(stride, i))
-            for i, axis in enumerate((self.y, self.x))
-        )
-        return replace(self, y=y, x=x)
-
-    def merged(self, other: _Map) -> _Map:
-        if self.dims != other.dims:
-            raise Untraceable('it joins maps with different layouts')
-        return replace(self, y=self.y.merged(other.y), x=self.x.merged(other.x))
+__all__ = ['derive_grid']
 
 
 def derive_grid(stages: Iterable[tuple[str, nn.Module]], shape: tuple[int, int, int]) -> Grid:
@@ -87,7 +32,7 @@ def derive_grid(stages: Iterable[tuple[str, nn.Module]], shape: tuple[int, int, 
     Parameters
     ----------
     stages : iterable of pairs of str and Module
-        Run one after the other. Neither run nor changed themselves.
+        In the order in which they run. Weights and modes stay as they are.
     shape : tuple of int
         Channels, height and width of the input.
 
@@ -99,7 +44,7 @@ def derive_grid(stages: Iterable[tuple[str, nn.Module]], shape: tuple[int, int, 
     tracer = _Tracer()
     with torch.no_grad(), torch.inference_mode(False):
         x = torch.empty((1, *shape), device='meta')
-        tracer.remember(x, _Map(rows=2, columns=3))
+        tracer.remember(x, PlacedMap(rows=2, columns=3))
         for name, stage in stages:
             try:
                 x = _run_without_data(stage, x, tracer)
@@ -146,12 +91,12 @@ class _Tracer(TorchDispatchMode):
         super().__init__()
         self.paused = False
         # The tensor is kept beside its map, or its id might come to mean another tensor.
-        self._maps: dict[int, tuple[Tensor, _Map]] = {}
+        self._maps: dict[int, tuple[Tensor, PlacedMap]] = {}
 
-    def remember(self, tensor: Tensor, where: _Map) -> None:
+    def remember(self, tensor: Tensor, where: PlacedMap) -> None:
         self._maps[id(tensor)] = (tensor, where)
 
-    def look_up(self, tensor: Any) -> _Map | None:
+    def look_up(self, tensor: Any) -> PlacedMap | None:
         entry = self._maps.get(id(tensor))
         return entry[1] if entry else None
 
@@ -165,12 +110,12 @@ class _Tracer(TorchDispatchMode):
         placed = [(t, m) for t in tensors if (m := self.look_up(t)) is not None]
         if not placed:
             return out
-        rule = _rule_for(func)
+        rule = rule_for(func)
         outs = [o for o in (out if isinstance(out, (tuple, list)) else (out,)) if o is not None]
         where = rule(placed, outs[0], args, kwargs or {})
         if where is not None:
             # Batch norms return their statistics too, and a maximum its indices.
-            for o in outs if func.overloadpacket in _MANY else outs[:1]:
+            for o in outs if returns_parts(func) else outs[:1]:
                 self.remember(o, where)
         return out
 
@@ -200,173 +145,9 @@ class _WholeLinear(TorchFunctionMode):
         return out
 
 
-_Placed = Sequence[tuple[Tensor, _Map]]
-_Rule = Callable[[_Placed, Tensor, Sequence[Any], dict[str, Any]], '_Map | None']
-
-
-def _same(placed: _Placed, out: Tensor, args: Any, kwargs: Any) -> _Map:
-    """Element by element, with broadcasting, or along other dimensions only."""
-    first, where = placed[0]
-    for tensor, other in placed[1:]:
-        if tensor.ndim == first.ndim:
-            where = where.merged(other)
-    if out.ndim != first.ndim or any(out.shape[d] != first.shape[d] for d in where.dims):
-        raise Untraceable('it joins maps of different sizes')
-    return where
-
-
-def _convolution(placed: _Placed, out: Tensor, args: Any, kwargs: Any) -> _Map:
-    _, weight, _, stride, padding, dilation, transposed = args[:7]
-    if transposed or weight.ndim != 4:
-        raise Untraceable('a transposed or not two-dimensional convolution')
-    return placed[0][1].windowed(weight.shape[2:], stride, padding, dilation)
-
-
-def _pooling(placed: _Placed, out: Tensor, args: Any, kwargs: Any) -> _Map:
-    kernel = args[1]
-    stride = args[2] if len(args) > 2 and args[2] else kernel
-    padding = args[3] if len(args) > 3 else (0, 0)
-    return placed[0][1].windowed(kernel, stride, padding, (1, 1))
-
-
-def _adaptive(placed: _Placed, out: Tensor, args: Any, kwargs: Any) -> _Map | None:
-    tensor, where = placed[0]
-    before, after = tensor.shape[-2:], out.shape[-2:]
-    if tuple(after) == (1, 1):
-        return None
-    if any(b % a for b, a in zip(before, after, strict=True)):
-        raise Untraceable(f'it averages {tuple(before)} cells unevenly into {tuple(after)}')
-    size = [b // a for b, a in zip(before, after, strict=True)]
-    return where.windowed(size, size, (0, 0), (1, 1))
-
-
-def _padding(placed: _Placed, out: Tensor, args: Any, kwargs: Any) -> _Map:
-    tensor, where = placed[0]
-    amounts = args[1]  # (before, after) of the last dimension, then of the one before it
-    before = {tensor.ndim - 1 - i: amounts[2 * i] for i in range(len(amounts) // 2)}
-    return replace(
-        where,
-        y=where.y.moved(-before.get(where.rows, 0)),
-        x=where.x.moved(-before.get(where.columns, 0)),
-    )
-
-
-def _reduction(placed: _Placed, out: Tensor, args: Any, kwargs: Any) -> _Map | None:
-    tensor, where = placed[0]
-    dims = args[1] if len(args) > 1 and args[1] is not None else range(tensor.ndim)
-    gone = {d % tensor.ndim for d in ([dims] if isinstance(dims, int) else dims)}
-    if gone.issuperset(where.dims):
-        return None
-    if gone.intersection(where.dims):
-        raise Untraceable('it averages along one axis of the map only')
-    if out.ndim == tensor.ndim:
-        return where
-    rows, columns = (d - sum(g < d for g in gone) for d in where.dims)
-    return replace(where, rows=rows, columns=columns)
-
-
-def _permutation(placed: _Placed, out: Tensor, args: Any, kwargs: Any) -> _Map:
-    tensor, where = placed[0]
-    order = [d % tensor.ndim for d in args[1]]
-    return replace(where, rows=order.index(where.rows), columns=order.index(where.columns))
-
-
-def _transposition(placed: _Placed, out: Tensor, args: Any, kwargs: Any) -> _Map:
-    tensor, where = placed[0]
-    one, other = (d % tensor.ndim for d in args[1:3])
-    swap = {one: other, other: one}
-    rows, columns = (swap.get(d, d) for d in where.dims)
-    return replace(where, rows=rows, columns=columns)
-
-
-def _slice(placed: _Placed, out: Tensor, args: Any, kwargs: Any) -> _Map:
-    tensor, where = placed[0]
-    dim = (args[1] if len(args) > 1 else 0) % tensor.ndim
-    if dim not in where.dims:
-        return where
-    start = (args[2] if len(args) > 2 else None) or 0
-    start = start + tensor.shape[dim] if start < 0 else start
-    step = args[4] if len(args) > 4 else 1
-    if dim == where.rows:
-        return replace(where, y=where.y.moved(start, step))
-    return replace(where, x=where.x.moved(start, step))
-
-
-def _joining(placed: _Placed, out: Tensor, args: Any, kwargs: Any) -> _Map:
-    dim = (args[1] if len(args) > 1 else 0) % placed[0][0].ndim
-    if dim in placed[0][1].dims:
-        raise Untraceable('it sets maps side by side')
-    return _same(placed, out, args, kwargs)
-
-
-def _splitting(placed: _Placed, out: Tensor, args: Any, kwargs: Any) -> _Map:
-    tensor, where = placed[0]
-    if (args[2] if len(args) > 2 else 0) % tensor.ndim in where.dims:
-        raise Untraceable('it cuts the map into pieces')
-    return where
-
-
-def _reshaping(placed: _Placed, out: Tensor, args: Any, kwargs: Any) -> _Map:
-    tensor, where = placed[0]
-    last = (tensor.ndim - 2, tensor.ndim - 1)
-    if where.dims != last or out.ndim < 3 or out.shape[-2:] != tensor.shape[-2:]:
-        raise Untraceable('it takes rows and columns apart')
-    return replace(where, rows=out.ndim - 2, columns=out.ndim - 1)
-
-
-_aten: Any = torch.ops.aten
-_MANY = {_aten.split, _aten.split_with_sizes, _aten.chunk}
-_RULES: dict[Any, _Rule] = {
-    _aten.convolution: _convolution,
-    _aten.max_pool2d_with_indices: _pooling,
-    _aten.avg_pool2d: _pooling,
-    _aten._adaptive_avg_pool2d: _adaptive,
-    _aten.adaptive_max_pool2d: _adaptive,
-    _aten.constant_pad_nd: _padding,
-    _aten.reflection_pad2d: _padding,
-    _aten.replication_pad2d: _padding,
-    _aten.mean: _reduction,
-    _aten.amax: _reduction,
-    _aten.permute: _permutation,
-    _aten.transpose: _transposition,
-    _aten.slice: _slice,
-    _aten.cat: _joining,
-    _aten.split: _splitting,
-    _aten.split_with_sizes: _splitting,
-    _aten.view: _reshaping,
-    _aten._unsafe_view: _reshaping,
-}
-#: Normalisations and activations that PyTorch does not tag as working element by element.
-_SAME = {
-    _aten.native_batch_norm,
-    _aten._native_batch_norm_legit_no_training,
-    _aten.native_layer_norm,
-    _aten.native_group_norm,
-    _aten.hardswish,
-    _aten.hardswish_,
-    _aten.detach,
-    _aten.alias,
-}
-
-
-def _rule_for(func: Any) -> _Rule:
-    """Return how an operation moves the cells, or refuse it."""
-    packet = func.overloadpacket
-    if packet in _RULES:
-        return _RULES[packet]
-    if packet in _SAME or torch.Tag.pointwise in func.tags:
-        return _same
-    raise Untraceable(f'the operation {packet} has no fixed place for each cell')
-
-
 def _tensors_in(args: Sequence[Any]) -> Iterable[Tensor]:
     for value in args:
         if isinstance(value, Tensor):
             yield value
         elif isinstance(value, (tuple, list)):
             yield from _tensors_in(value)
-
-
-def _at(values: Sequence[int], i: int) -> int:
-    """Return the value of axis i; one value stands for both."""
-    return int(values[i if len(values) > 1 else 0])

@@ -79,7 +79,7 @@ class StagedNetwork(nn.Module):
                 )
         for module in self.modules():
             if getattr(module, 'inplace', False):
-                module.inplace = False
+                module.inplace = False  # type: ignore[assignment]
 
     @property
     def stage_names(self) -> tuple[str, ...]:
