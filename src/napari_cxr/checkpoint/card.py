@@ -111,7 +111,7 @@ class Card:
             _require(isinstance(getattr(self, name), dict), name)
             _require(_is_plain(getattr(self, name)), name)
         for side in ('height', 'width'):
-            size = self.preprocessing.get(side)
+            size: Any = self.preprocessing.get(side)
             _require(_is_whole(size) and 1 <= size <= _LARGEST_INPUT, 'preprocessing')
         _require(self.preprocessing.get('channels', 1) == self.channels, 'preprocessing')
         _require(_is_number(self.temperature) and self.temperature > 0, 'temperature')

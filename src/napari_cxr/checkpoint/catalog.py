@@ -91,10 +91,8 @@ def entries(folder: str | Path | None = None) -> list[Entry]:
     except OSError as error:
         paths = []
         found.append(Entry(own.name, None, 'yours', own, error=str(error.strerror)))
-    listed = _downloads(own)
-    fetched = {entry.path for entry in listed if entry.path is not None}
-    found += [_from_file(path, 'yours') for path in paths if path not in fetched]
-    return found + listed
+    found += [_from_file(path, 'yours') for path in paths]
+    return found + _downloads(own)
 
 
 def resolve(name_or_path: str | Path, folder: str | Path | None = None) -> Path:
@@ -145,7 +143,7 @@ def fetch(entry: Entry, folder: str | Path | None = None) -> Path:
     Returns
     -------
     Path
-        Its file in the person's own folder.
+        Its file, in ``downloads`` in the person's own folder.
 
     Raises
     ------
@@ -162,7 +160,7 @@ def fetch(entry: Entry, folder: str | Path | None = None) -> Path:
             entry.url,
             known_hash=f'sha256:{entry.sha256}',
             fname=f'{entry.name}{_SUFFIX}',
-            path=own,
+            path=_fetched(own),
         )
     except ValueError:
         raise CheckpointError(
@@ -177,6 +175,11 @@ def fetch(entry: Entry, folder: str | Path | None = None) -> Path:
         ) from None
     read_card(name)
     return Path(name)
+
+
+def _fetched(own: Path) -> Path:
+    # A folder of their own, so that no download replaces a file of the person's.
+    return own / 'downloads'
 
 
 def _bundled() -> list[Path]:
@@ -227,7 +230,7 @@ def _download(item: object, own: Path) -> Entry:
         text = f'catalog.toml: {name!r} has no SHA-256.'
         return Entry(name, None, 'download', None, error=text)
     entry = Entry(name, None, 'download', None, url=url, sha256=sha256.lower(), summary=summary)
-    path = own / f'{name}{_SUFFIX}'
+    path = _fetched(own) / f'{name}{_SUFFIX}'
     if not path.is_file():
         return entry
     try:

@@ -178,7 +178,8 @@ def _from_table(table: Path) -> Dataset:
     except (UnicodeDecodeError, csv.Error):
         raise DatasetError(f'{table.name} is not a CSV table in UTF-8.') from None
     root = table.parent
-    samples, by_case = [], {}
+    samples = []
+    by_case: dict[str, set[str]] = {}
     for number, row in enumerate(rows, start=2):  # line 1 holds the names
         if not row['path'] or not row['label']:
             raise DatasetError(f'Line {number} of {table.name} has no path or no label.')

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import math
 import tomllib
-import types
-import typing
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -15,6 +10,7 @@ from typing import Any, Literal
 
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.inference.preprocessing import Preprocessing
+from napari_cxr.training.tables import RecipeError, build, check, plain
 
 __all__ = [
     'AugmentationRecipe',
@@ -29,15 +25,6 @@ __all__ = [
     'find',
     'names',
 ]
-
-
-class RecipeError(Exception):
-    """A recipe that makes no sense; the message names the entry and what it may be."""
-
-
-def _check(condition: bool, entry: str, rule: str) -> None:
-    if not condition:
-        raise RecipeError(f'{entry} must be {rule}.')
 
 
 @dataclass(frozen=True)
@@ -58,8 +45,8 @@ class SplitRecipe:
     test: float = 0.2
 
     def __post_init__(self) -> None:
-        _check(0 < self.val <= 0.5, 'split.val', 'above 0 and at most 0.5')
-        _check(0 <= self.test <= 0.5, 'split.test', 'between 0 and 0.5')
+        check(0 < self.val <= 0.5, 'split.val', 'above 0 and at most 0.5')
+        check(0 <= self.test <= 0.5, 'split.test', 'between 0 and 0.5')
 
 
 @dataclass(frozen=True)
@@ -101,13 +88,13 @@ class AugmentationRecipe:
     def __post_init__(self) -> None:
         for name, most in (('rotation', 180), ('shear', 45), ('zoom', 0.9), ('shift', 0.5)):
             value = getattr(self, name)
-            _check(0 <= value <= most, f'augmentation.{name}', f'between 0 and {most}')
+            check(0 <= value <= most, f'augmentation.{name}', f'between 0 and {most}')
         for name in ('flip', 'brightness', 'noise'):
             value = getattr(self, name)
-            _check(0 <= value <= 1, f'augmentation.{name}', 'between 0 and 1')
+            check(0 <= value <= 1, f'augmentation.{name}', 'between 0 and 1')
         for name in ('contrast', 'gamma'):
             value = getattr(self, name)
-            _check(0 <= value <= 4, f'augmentation.{name}', 'between 0 and 4')
+            check(0 <= value <= 4, f'augmentation.{name}', 'between 0 and 4')
 
 
 @dataclass(frozen=True)
@@ -129,8 +116,8 @@ class OptimiserRecipe:
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
-        _check(0 < self.learning_rate <= 10, 'optimiser.learning_rate', 'above 0 and at most 10')
-        _check(0 <= self.weight_decay <= 1, 'optimiser.weight_decay', 'between 0 and 1')
+        check(0 < self.learning_rate <= 10, 'optimiser.learning_rate', 'above 0 and at most 10')
+        check(0 <= self.weight_decay <= 1, 'optimiser.weight_decay', 'between 0 and 1')
 
 
 @dataclass(frozen=True)
@@ -149,7 +136,7 @@ class ScheduleRecipe:
     warm_up: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(self.warm_up >= 0, 'schedule.warm_up', 'at least 0 epochs')
+        check(self.warm_up >= 0, 'schedule.warm_up', 'at least 0 epochs')
 
 
 @dataclass(frozen=True)
@@ -168,7 +155,7 @@ class LossRecipe:
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(0 <= self.label_smoothing < 1, 'loss.label_smoothing', 'at least 0 and below 1')
+        check(0 <= self.label_smoothing < 1, 'loss.label_smoothing', 'at least 0 and below 1')
 
 
 @dataclass(frozen=True)
@@ -188,7 +175,7 @@ class SelectionRecipe:
     average: float = 0.0
 
     def __post_init__(self) -> None:
-        _check(0 <= self.average < 1, 'selection.average', 'at least 0 and below 1')
+        check(0 <= self.average < 1, 'selection.average', 'at least 0 and below 1')
 
 
 @dataclass(frozen=True)
@@ -263,12 +250,12 @@ class Recipe:
     card: CardRecipe = CardRecipe()
 
     def __post_init__(self) -> None:
-        _check(bool(self.name), 'name', 'given')
-        _check(bool(self.network), 'network', 'given')
-        _check(1 <= self.epochs <= 100_000, 'epochs', 'between 1 and 100000')
-        _check(2 <= self.batch <= 65_536, 'batch', 'between 2 and 65536')
-        _check(0 <= self.seed < 2**32, 'seed', 'between 0 and 4294967295')
-        _check(
+        check(bool(self.name), 'name', 'given')
+        check(bool(self.network), 'network', 'given')
+        check(1 <= self.epochs <= 100_000, 'epochs', 'between 1 and 100000')
+        check(2 <= self.batch <= 65_536, 'batch', 'between 2 and 65536')
+        check(0 <= self.seed < 2**32, 'seed', 'between 0 and 4294967295')
+        check(
             self.schedule.warm_up < self.epochs, 'schedule.warm_up', 'below the number of epochs'
         )
 
@@ -281,7 +268,8 @@ class Recipe:
         RecipeError
             If an entry is unknown, missing, of the wrong type or out of range.
         """
-        return _build(cls, entries, '')
+        recipe: Recipe = build(cls, entries)
+        return recipe
 
     @classmethod
     def from_toml(cls, text: str) -> Recipe:
@@ -293,7 +281,8 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested tables of plain values; what is None is left out."""
-        return _plain(self)
+        table: dict[str, Any] = plain(self)
+        return table
 
     def to_toml(self) -> str:
         """Write TOML that `from_toml` reads back to an equal recipe."""
@@ -333,65 +322,3 @@ def find(name_or_path: str | Path) -> Recipe:
         return Recipe.from_toml(path.read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f'The recipe {path.name} cannot be read: {error}.') from None
-
-
-def _build(cls: type, entries: object, where: str) -> Any:
-    if not isinstance(entries, dict):
-        raise RecipeError(f'{where.rstrip(".")} must be a table.')
-    kinds = typing.get_type_hints(cls)
-    for key in entries:
-        if key not in kinds:
-            near = difflib.get_close_matches(str(key), list(kinds), n=1)
-            meant = f'; did you mean {where}{near[0]}?' if near else '.'
-            raise RecipeError(f'{where}{key} is no entry of a recipe{meant}')
-    missing = [
-        f.name
-        for f in dataclasses.fields(cls)
-        if f.name not in entries
-        and f.default is dataclasses.MISSING
-        and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise RecipeError(f'The recipe lacks {where}{missing[0]}.')
-    values = {key: _value(kinds[key], value, f'{where}{key}') for key, value in entries.items()}
-    try:
-        return cls(**values)
-    except ValueError as error:  # Preprocessing speaks for itself
-        raise RecipeError(f'{where.rstrip(".")}: {error}.') from None
-
-
-def _value(kind: Any, value: object, where: str) -> Any:
-    """Return `value` if it is of this kind; the kinds are those that recipes use."""
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
-        return _build(typing.cast(type, kind), value, f'{where}.')
-    if origin is Literal:
-        _check(value in arguments, where, f'one of {", ".join(map(repr, arguments))}')
-        return value
-    if origin is types.UnionType:  # a value, or None for 'none' written out
-        return None if value == 'none' else _value(arguments[0], value, where)
-    if origin is tuple:
-        _check(isinstance(value, list | tuple), where, 'a list')
-        items = typing.cast(list[object], value)
-        fixed = Ellipsis not in arguments
-        _check(not fixed or len(items) == len(arguments), where, f'a list of {len(arguments)}')
-        return tuple(_value(arguments[0], item, where) for item in items)
-    if kind is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        _check(number and math.isfinite(typing.cast(float, value)), where, 'a number')
-        return float(typing.cast(float, value))
-    if kind is int:
-        _check(isinstance(value, int) and not isinstance(value, bool), where, 'a whole number')
-    elif kind is bool:
-        _check(isinstance(value, bool), where, 'true or false')
-    else:
-        _check(isinstance(value, str), where, 'a text')
-    return value
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return 'none' if value is None else value

@@ -30,8 +30,6 @@ class RunFolder:
     ----------
     path : Path
         New, or an empty folder.
-    recipe : Recipe
-        Written to it at once.
 
     Raises
     ------
@@ -39,7 +37,7 @@ class RunFolder:
         If there is a run in it already, or it cannot be written to.
     """
 
-    def __init__(self, path: Path, recipe: Recipe) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         if (path / 'recipe.toml').exists():
             raise TrainingError(
@@ -47,9 +45,13 @@ class RunFolder:
             )
         try:
             path.mkdir(parents=True, exist_ok=True)
-            (path / 'recipe.toml').write_text(recipe.to_toml(), encoding='utf-8')
         except OSError as error:
             raise TrainingError(f'{path} cannot be written to: {error.strerror}.') from error
+
+    @property
+    def name(self) -> str:
+        """What the run is called in its events."""
+        return self.path.name
 
     @property
     def best(self) -> Path:
@@ -60,6 +62,10 @@ class RunFolder:
     def last(self) -> Path:
         """The checkpoint of the last epoch."""
         return self.path / 'last.safetensors'
+
+    def write_recipe(self, recipe: Recipe) -> None:
+        """Write ``recipe.toml``, which marks the folder as taken."""
+        (self.path / 'recipe.toml').write_text(recipe.to_toml(), encoding='utf-8')
 
     def write_split(self, dataset: Dataset, digests: list[str], splits: list[str]) -> None:
         """Write ``split.csv``: images by a hash of their content, patients by a number."""

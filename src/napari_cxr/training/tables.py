@@ -1,0 +1,102 @@
+"""Nested tables, as TOML has them, to frozen dataclasses and back; strict about every entry."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from typing import Any, Literal
+
+__all__ = ['RecipeError', 'build', 'check', 'plain']
+
+
+class RecipeError(Exception):
+    """A recipe that makes no sense; the message names the entry and what it may be."""
+
+
+def check(condition: bool, entry: str, rule: str) -> None:
+    """Raise RecipeError that `entry` must be as the rule says, unless it is."""
+    if not condition:
+        raise RecipeError(f'{entry} must be {rule}.')
+
+
+def build(cls: type, entries: object, where: str = '') -> Any:
+    """Build a dataclass from a nested table.
+
+    Parameters
+    ----------
+    cls : type
+        A dataclass whose fields are texts, numbers, booleans, literals, tuples
+        of them, dataclasses, or one of these or None (written 'none').
+    entries : dict
+        The table.
+    where : str
+        Its place in the whole, for messages: '' or for instance 'split.'.
+
+    Raises
+    ------
+    RecipeError
+        If an entry is unknown, missing, of the wrong type or out of range.
+    """
+    if not isinstance(entries, dict):
+        raise RecipeError(f'{where.rstrip(".")} must be a table.')
+    kinds = typing.get_type_hints(cls)
+    for key in entries:
+        if key not in kinds:
+            near = difflib.get_close_matches(str(key), list(kinds), n=1)
+            meant = f'; did you mean {where}{near[0]}?' if near else '.'
+            raise RecipeError(f'{where}{key} is no entry of a recipe{meant}')
+    missing = [
+        f.name
+        for f in dataclasses.fields(cls)
+        if f.name not in entries
+        and f.default is dataclasses.MISSING
+        and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise RecipeError(f'The recipe lacks {where}{missing[0]}.')
+    values = {key: _value(kinds[key], value, f'{where}{key}') for key, value in entries.items()}
+    try:
+        return cls(**values)
+    except ValueError as error:  # Preprocessing speaks for itself
+        raise RecipeError(f'{where.rstrip(".")}: {error}.') from None
+
+
+def _value(kind: Any, value: object, where: str) -> Any:
+    """Return `value` if it is of this kind; the kinds are those that recipes use."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        return build(typing.cast(type, kind), value, f'{where}.')
+    if origin is Literal:
+        check(value in arguments, where, f'one of {", ".join(map(repr, arguments))}')
+        return value
+    if origin is types.UnionType:  # a value, or None for 'none' written out
+        return None if value == 'none' else _value(arguments[0], value, where)
+    if origin is tuple:
+        check(isinstance(value, list | tuple), where, 'a list')
+        items = typing.cast(list[object], value)
+        fixed = Ellipsis not in arguments
+        check(not fixed or len(items) == len(arguments), where, f'a list of {len(arguments)}')
+        return tuple(_value(arguments[0], item, where) for item in items)
+    if kind is float:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        check(number and math.isfinite(typing.cast(float, value)), where, 'a number')
+        return float(typing.cast(float, value))
+    if kind is int:
+        check(isinstance(value, int) and not isinstance(value, bool), where, 'a whole number')
+    elif kind is bool:
+        check(isinstance(value, bool), where, 'true or false')
+    else:
+        check(isinstance(value, str), where, 'a text')
+    return value
+
+
+def plain(value: Any) -> Any:
+    """Return a dataclass as the nested table that `build` reads back."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return 'none' if value is None else value

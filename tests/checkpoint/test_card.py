@@ -1,0 +1,119 @@
+"""A card says what it must, and a hostile one is refused."""
+
+import json
+
+import pytest
+
+from napari_cxr.checkpoint import Card, CheckpointError
+
+
+def changed(card, **entries):
+    return json.dumps({**json.loads(card.to_json()), **entries})
+
+
+def test_json_and_back(card):
+    assert Card.from_json(card.to_json()) == card
+
+
+@pytest.mark.parametrize(
+    ('entries', 'named'),
+    [
+        ({'name': '../../etc/passwd'}, "'name'"),
+        ({'name': 7}, "'name'"),
+        ({'title': 'red \x1b[31m'}, "'title'"),
+        ({'title': 'abc\u202edcb'}, "'title'"),
+        ({'title': 'x' * 5000}, "'title'"),
+        ({'architecture': ''}, "'architecture'"),
+        ({'labels': ['a', 'a']}, "'labels'"),
+        ({'labels': ['a']}, "'labels'"),
+        ({'labels': 'ab'}, "'labels'"),
+        ({'labels': ['a', 3]}, "'labels'"),
+        ({'labels': [str(i) for i in range(2000)]}, "'labels'"),
+        ({'channels': 2}, "'channels'"),
+        ({'channels': True}, "'channels'"),
+        ({'channels': 3}, "'preprocessing'"),
+        ({'preprocessing': {'height': 10**9, 'width': 64}}, "'preprocessing'"),
+        ({'preprocessing': {'width': 64}}, "'preprocessing'"),
+        ({'preprocessing': [1]}, "'preprocessing'"),
+        ({'temperature': 0}, "'temperature'"),
+        ({'temperature': '1'}, "'temperature'"),
+        ({'operating_points': {'lungs': {'Youden': 0.5}}}, "'operating_points'"),
+        ({'operating_points': {'covid19': {'Youden': 1.5}}}, "'operating_points'"),
+        ({'licence': None}, "'licence'"),
+        ({'__class__': 'os.system'}, 'unknown entries'),
+        ({'form': 99}, 'newer version'),
+        ({'form': None}, 'which form'),
+    ],
+)
+def test_what_is_wrong_is_named(card, entries, named):
+    with pytest.raises(CheckpointError, match=named):
+        Card.from_json(changed(card, **entries))
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '',
+        '[]',
+        '{"form": 1}',
+        '{"form": 1, "name": "a"',
+        '[' * 100_000,
+        '{"form": 1, "temperature": NaN}',
+        ' ' * (1 << 21),
+    ],
+)
+def test_what_is_no_card_is_refused(text):
+    with pytest.raises(CheckpointError):
+        Card.from_json(text)
+
+
+def test_tables_may_not_be_bottomless(card):
+    deep = {}
+    for _ in range(50):
+        deep = {'a': deep}
+    with pytest.raises(CheckpointError, match="'metrics'"):
+        Card.from_json(changed(card, metrics=deep))
+
+
+def test_a_card_without_an_entry_says_which(card):
+    entries = json.loads(card.to_json())
+    del entries['labels'], entries['channels']
+    with pytest.raises(CheckpointError, match='lacks labels, channels'):
+        Card.from_json(json.dumps(entries))
+
+
+def test_the_page_shows_figures_beside_the_baseline(card):
+    figures = {
+        'images': 9,
+        'accuracy': [0.9, 0.8, 0.95],
+        'macro_auc': [None, None, None],
+        'classes': {'covid19': {'images': 4, 'sensitivity': [1.0, 0.5, 1.0]}},
+        'confusion': [[4, 0], [1, 4]],
+    }
+    entries = {
+        'measured_on': 'test',
+        'split': 'by patient',
+        'most_frequent_class': 0.556,
+        'model': {'all': figures, 'nih': figures},
+        'baseline': {'all': {'accuracy': [0.6, 0.5, 0.7]}, 'nih': {}},
+    }
+    data = {
+        'images': 30,
+        'patients': 12,
+        'split': 'by patient',
+        'counts': {'nih': {'normal': {'train': 20, 'test': 5}}},
+    }
+    page = Card.from_json(changed(card, metrics=entries, data=data)).to_text()
+    assert '**Research and demonstration only, not for clinical use.**' in page
+    assert '| all | 9 | accuracy | 0.900 [0.800, 0.950] | 0.600 [0.500, 0.700] |' in page
+    assert '| nih | 9 | accuracy | 0.900 [0.800, 0.950] | - |' in page
+    assert 'macro AUC' not in page
+    assert '| nih | normal | 20 | 0 | 5 |' in page
+    assert '| normal | 1 | 4 |' in page
+    assert '- Anything.' in page
+    assert '0.556' in page
+
+
+def test_a_page_can_be_made_of_any_card_that_is_accepted(card):
+    for metrics in ({'model': 3}, {'model': {'all': {}}}, {'model': {}}, {}):
+        assert card.name in Card.from_json(changed(card, metrics=metrics)).to_text()

@@ -1,0 +1,36 @@
+"""Calibration on cases that can be solved on paper."""
+
+import math
+
+import numpy as np
+import pytest
+
+from napari_cxr.metrics import calibration_error, fit_temperature, log_loss, softmax
+
+
+def test_softmax_survives_large_logits():
+    np.testing.assert_allclose(softmax(np.array([[1000.0, 1000.0]])), [[0.5, 0.5]])
+    # exp(2 / 2) = e against 1
+    assert softmax(np.array([2.0, 0.0]), 2.0)[0] == pytest.approx(math.e / (1 + math.e))
+
+
+def test_log_loss_by_hand():
+    logits = np.array([[math.log(3), 0.0], [0.0, 0.0]])
+    # -ln(1/4) and -ln(1/2)
+    assert log_loss(np.array([1, 0]), logits) == pytest.approx((math.log(4) + math.log(2)) / 2)
+
+
+def test_temperature_makes_confidence_equal_to_accuracy():
+    # Always sure by a logit of 2, right in three of four: sigmoid(2 / T) = 3/4, T = 2 / ln 3.
+    logits = np.tile([2.0, 0.0], (100, 1))
+    truth = np.array([0] * 75 + [1] * 25)
+    assert fit_temperature(truth, logits) == pytest.approx(2 / math.log(3), rel=1e-4)
+
+
+def test_calibration_error_by_hand():
+    probabilities = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.6, 0.4]])
+    truth = np.array([0, 1, 0, 0])
+    # Confidence .6 is right always (gap .4), .9 once of twice (gap .4).
+    assert calibration_error(truth, probabilities, bins=2) == pytest.approx(0.4)
+    # All at once: confidence .75, right in 3 of 4.
+    assert calibration_error(truth, probabilities, bins=1) == pytest.approx(0)
