@@ -65,13 +65,16 @@ class Checkpoint:
         CheckpointError
             If there is no such architecture, or the tensors do not fit it.
         """
+        import torch
+
         from napari_cxr import networks
 
         card = self.card
         try:
-            network = networks.create(
-                card.architecture, classes=len(card.labels), channels=card.channels
-            )
+            with torch.random.fork_rng(devices=[]):  # the random weights are thrown away
+                network = networks.create(
+                    card.architecture, classes=len(card.labels), channels=card.channels
+                )
         except ValueError as error:
             raise CheckpointError(
                 f'The model {card.name!r} wants a network that this version lacks: {error}'

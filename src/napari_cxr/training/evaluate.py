@@ -87,7 +87,7 @@ def operating_points(
         thresholds = np.unique(scores)
         sums = [(scores[inside] >= t).mean() + (scores[~inside] < t).mean() for t in thresholds]
         found['Youden'] = float(thresholds[int(np.argmax(sums))])
-        points[label] = {name: round(value, 6) for name, value in found.items()}
+        points[label] = found  # not rounded: rounded up, it would miss the image that it is of
     return points
 
 

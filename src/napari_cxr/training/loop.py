@@ -135,11 +135,11 @@ def _read(
             yield Reading(run, step.place + 1, total)
     if cache is None or len(cache.unreadable) == total:
         raise TrainingError(f'None of the {total} images could be read.')
-    kept = dataset.without(list(cache.unreadable))
-    lost = set(dataset.labels) - set(kept.labels)
-    if lost:
-        raise TrainingError(f'No image of the class {min(lost)!r} could be read.')
-    return kept, cache
+    read_of = {s.label for i, s in enumerate(dataset.samples) if i not in cache.unreadable}
+    for label in dataset.labels:
+        if label not in read_of:
+            raise TrainingError(f'No image of the class {label!r} could be read.')
+    return dataset.without(list(cache.unreadable)), cache
 
 
 def _card(

@@ -1,0 +1,46 @@
+"""A labelled folder that the tests make themselves."""
+
+import pytest
+from labelled_images import write_image, write_table
+
+from napari_cxr.training import Recipe
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """24 images of 12 patients, two sources, with a manifest."""
+    root = tmp_path / 'images'
+    rows = []
+    for i in range(24):
+        label = ('left', 'right')[i % 2]
+        write_image(root / label / f'{i}.png', label, i)
+        rows.append(
+            {
+                'Path': f'{label}/{i}.png',
+                'LABEL': label,
+                'patient_id': f'DOE^JOHN{i // 4}{label}',
+                'split': ('train', 'train', 'train', 'val', 'test', 'Testing')[i // 4],
+                'source': ('a', 'b')[i // 4 % 2],
+                'view': 'PA',
+            }
+        )
+    write_table(root / 'manifest.csv', rows)
+    return root
+
+
+@pytest.fixture
+def recipe():
+    """Two short epochs of a small network on small images."""
+    return Recipe.from_dict(
+        {
+            'name': 'small',
+            'network': 'resnet10',
+            'epochs': 2,
+            'batch': 4,
+            'seed': 5,
+            'precision': 'float32',
+            'input': {'height': 33, 'width': 33},
+            'augmentation': {'rotation': 5.0, 'shift': 0.05, 'gamma': 0.2, 'noise': 0.02},
+            'selection': {'average': 0.5},
+        }
+    )

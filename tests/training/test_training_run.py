@@ -1,0 +1,204 @@
+"""A whole run on images that a network can learn: events, files, repeatability."""
+
+import csv
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_cxr.checkpoint import load, read_card
+from napari_cxr.files import read
+from napari_cxr.radiograph import UnreadableImage
+from napari_cxr.training import (
+    BatchDone,
+    EpochDone,
+    Finished,
+    Reading,
+    RecipeError,
+    Skipped,
+    Started,
+    TrainingError,
+    divide,
+    index,
+    train,
+)
+from napari_cxr.training.recipe import LossRecipe, ScheduleRecipe, SelectionRecipe, SplitRecipe
+from napari_cxr.training.run import image_weights, share_of_rate
+
+
+@pytest.fixture
+def finished(folder, recipe, tmp_path):
+    out = tmp_path / 'runs' / 'one'
+    return out, list(train(index(folder), recipe, out, 'cpu'))
+
+
+def test_events_come_in_order_and_say_what_happened(finished):
+    out, events = finished
+    kinds = [type(event) for event in events if not isinstance(event, Reading)]
+    epoch = [BatchDone] * 3 + [EpochDone]  # twelve images in batches of four
+    assert kinds == [Started, *epoch, *epoch, Finished]
+    assert {event.run for event in events} == {'one'}
+    started = next(event for event in events if isinstance(event, Started))
+    assert started.labels == ('left', 'right')
+    assert started.counts['train'] == {'left': 6, 'right': 6}
+    assert (started.split_kind, started.device, started.precision) == (
+        'by patient',
+        'cpu',
+        'float32',
+    )
+    assert [e.epoch for e in events if isinstance(e, EpochDone)] == [1, 2]
+    assert events[-1].path == str(out / 'best.safetensors')
+
+
+def test_the_card_holds_figures_by_source_beside_the_baseline(finished, recipe):
+    card = read_card(finished[0] / 'best.safetensors')
+    assert card.metrics == json.loads(json.dumps(finished[1][-1].metrics))
+    assert card.metrics['measured_on'] == 'test'
+    assert card.metrics['model'].keys() == card.metrics['baseline'].keys() == {'all', 'a', 'b'}
+    assert card.metrics['model']['all']['images'] == 8
+    assert card.data['split'] == 'by patient'
+    assert card.data['counts']['a']['left'] == {'train': 4, 'test': 2}
+    assert card.recipe == recipe.to_dict()
+    assert card.preprocessing == recipe.input.to_dict()
+    assert card.operating_points.keys() == {'left', 'right'}
+    assert 'not for clinical use' in card.intended_use
+
+
+def test_the_run_folder_holds_the_run_and_no_patient(finished, recipe):
+    out = finished[0]
+    assert {path.name for path in out.iterdir()} == {
+        'recipe.toml',
+        'split.csv',
+        'environment.json',
+        'metrics.csv',
+        'best.safetensors',
+        'last.safetensors',
+    }
+    everything = b''.join(path.read_bytes() for path in out.iterdir())
+    assert b'DOE^JOHN' not in everything
+    assert b'.png' not in everything
+    rows = list(csv.DictReader((out / 'split.csv').open()))
+    assert len({row['image'] for row in rows}) == 24
+    assert [row['split'] for row in rows].count('test') == 8
+    assert len({row['group'] for row in rows}) == 12
+    lines = list(csv.DictReader((out / 'metrics.csv').open()))
+    assert [line['epoch'] for line in lines] == ['1', '2']
+    assert json.loads((out / 'environment.json').read_text())['threads'] == torch.get_num_threads()
+
+
+def test_the_same_recipe_gives_the_same_weights_bit_for_bit(finished, folder, recipe, tmp_path):
+    torch.manual_seed(99)  # a program's own random state plays no part
+    list(train(index(folder), recipe, tmp_path / 'two', 'cpu'))
+    other = replace(recipe, seed=6)
+    list(train(index(folder), other, tmp_path / 'three', 'cpu'))
+    first, second, third = (
+        load(out / 'last.safetensors').tensors
+        for out in (finished[0], tmp_path / 'two', tmp_path / 'three')
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], third[name]) for name in first)
+
+
+def test_it_learns(folder, recipe, tmp_path):
+    recipe = replace(recipe, epochs=12, selection=SelectionRecipe('loss'))
+    *_, last = train(index(folder), recipe, tmp_path / 'out', 'cpu')
+    assert last.metrics['model']['all']['accuracy'][0] == 1
+    # Grey values alone do not tell left from right, but the border's brightness does.
+    assert last.metrics['baseline']['all']['images'] == 8
+
+
+def test_the_best_checkpoint_is_that_of_the_best_epoch(folder, recipe, tmp_path):
+    recipe = replace(recipe, epochs=6, selection=SelectionRecipe('loss'))
+    events = list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    best = min(epochs, key=lambda event: event.val_loss)
+    assert events[-1].epoch == best.epoch
+    assert read_card(tmp_path / 'out' / 'best.safetensors').data['epoch'] == best.epoch
+    assert [e.epoch for e in epochs if e.best][-1] == best.epoch
+
+
+def test_closing_ends_it_and_leaves_the_best_so_far(folder, recipe, tmp_path):
+    before = torch.get_rng_state()
+    events = train(index(folder), recipe, tmp_path / 'out', 'cpu')
+    for event in events:
+        if isinstance(event, BatchDone) and (event.epoch, event.batch) == (2, 2):
+            events.close()
+    assert load(tmp_path / 'out' / 'best.safetensors').network() is not None
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len((tmp_path / 'out' / 'metrics.csv').read_text().splitlines()) == 2
+
+
+def test_an_unreadable_image_is_told_and_left_out(folder, recipe, tmp_path):
+    (folder / 'left' / '0.png').write_bytes(b'nothing')
+    events = list(train(index(folder), replace(recipe, epochs=1), tmp_path / 'out', 'cpu'))
+    (skipped,) = [event for event in events if isinstance(event, Skipped)]
+    assert skipped.path == 'left/0.png'
+    assert skipped.reason
+    started = next(event for event in events if isinstance(event, Started))
+    assert started.counts['train'] == {'left': 5, 'right': 6}
+    readings = [event for event in events if isinstance(event, Reading)]
+    assert (readings[-1].done, readings[-1].total) == (24, 24)
+
+
+def test_a_class_that_cannot_be_read_stops_the_run_and_takes_no_folder(folder, recipe, tmp_path):
+    def only_left(path):
+        if path.parent.name == 'right':
+            raise UnreadableImage('No.')
+        return read(path)
+
+    with pytest.raises(TrainingError, match="class 'right'"):
+        list(train(index(folder), recipe, tmp_path / 'out', 'cpu', read=only_left))
+    list(train(index(folder), replace(recipe, epochs=1), tmp_path / 'out', 'cpu'))
+
+
+def test_a_folder_with_a_run_and_an_unknown_network_are_refused(finished, folder, recipe):
+    with pytest.raises(TrainingError, match='already holds a run'):
+        next(train(index(folder), recipe, finished[0], 'cpu'))
+    with pytest.raises(RecipeError, match=r'network: There is no network .resnet11'):
+        next(train(index(folder), replace(recipe, network='resnet11'), finished[0].parent, 'cpu'))
+
+
+def test_a_loss_that_is_no_number_is_said(folder, recipe, tmp_path, monkeypatch):
+    def broken(logits, *_, **__):
+        return logits.sum(1) * np.nan
+
+    monkeypatch.setattr(torch.nn.functional, 'cross_entropy', broken)
+    with pytest.raises(TrainingError, match='no longer a number in epoch 1'):
+        list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
+
+
+def test_halved_storage_is_what_is_measured(folder, recipe, tmp_path):
+    recipe = replace(recipe, epochs=1, card=replace(recipe.card, halve=True, name='tiny'))
+    list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
+    half, full = (tmp_path / 'out' / f'{n}.safetensors' for n in ('best', 'last'))
+    assert half.stat().st_size < 0.6 * full.stat().st_size
+    assert read_card(half).name == 'tiny'
+
+
+def test_schedule_by_hand():
+    cosine = ScheduleRecipe('cosine', warm_up=2)
+    rates = [share_of_rate(cosine, done, 10, 0.5) for done in (0, 0.5, 1.5, 2, 6, 10)]
+    # Half an epoch a step: a quarter of the way after the first; then half a cosine over 8.
+    np.testing.assert_allclose(rates, [0.25, 0.5, 1, 1, 0.5, 0], atol=1e-12)
+    assert share_of_rate(ScheduleRecipe('constant'), 7, 10, 0.5) == 1
+
+
+def test_weights_make_classes_and_sources_count_alike(folder):
+    dataset = index(folder)
+    samples = list(dataset.samples)
+    # Nine training images left: right 6 (a 4, b 2), left 3 (a 2, b 1).
+    gone = [0, 2, 8]
+    assert {samples[i].label for i in gone} == {'left'}
+    dataset = dataset.without(gone)
+    split = divide(dataset, SplitRecipe(), 0)
+    weights = image_weights(dataset, split, LossRecipe('class and source'))
+    sums = {}
+    for i in split.train:
+        key = (dataset.samples[i].label, dataset.samples[i].source)
+        sums[key] = sums.get(key, 0) + weights[i]
+    assert sums == pytest.approx(dict.fromkeys(sums, 9 / 4))
+    weights = image_weights(dataset, split, LossRecipe('class'))
+    assert sorted(set(weights[split.train].round(4))) == [0.75, 1.5]
+    assert set(image_weights(dataset, split, LossRecipe('none'))) == {1}
