@@ -16,7 +16,7 @@ __all__ = ['decode_12_bit_jpeg', 'silence']
 
 def silence() -> None:
     """Stop gdcm from writing what it thinks of a stream to the terminal."""
-    import gdcm  # type: ignore[import-untyped]
+    import gdcm
 
     gdcm.Trace.WarningOff()
     gdcm.Trace.ErrorOff()

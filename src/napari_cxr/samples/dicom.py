@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
-from pydicom.uid import generate_uid as _uid
 
 from napari_cxr.samples.phantom import Side, phantom
 
@@ -109,8 +109,9 @@ def _dataset(seed: int, photometric: str, view: str, bits: int) -> Dataset:
     ds.ImageType = ['ORIGINAL', 'PRIMARY', '']
     ds.SOPClassUID = DigitalXRayImageStorageForPresentation
     for level in ('Study', 'Series', 'SOP'):
-        uid = _uid(prefix=None, entropy_srcs=['napari-cxr phantom', level, str(seed), view])
-        setattr(ds, f'{level}InstanceUID', uid)
+        # PS3.5 annex B.2: a UUID, here one that follows from the seed, as a UID.
+        name = uuid.uuid5(uuid.NAMESPACE_OID, f'napari-cxr phantom {level} {seed} {view}')
+        setattr(ds, f'{level}InstanceUID', f'2.25.{name.int}')
     for moment in ('Study', 'Series', 'Acquisition', 'Content'):
         setattr(ds, f'{moment}Date', '20000101')
         setattr(ds, f'{moment}Time', '120000')
@@ -133,7 +134,7 @@ def _dataset(seed: int, photometric: str, view: str, bits: int) -> Dataset:
     ds.FieldOfViewRotation = '0'
     ds.FieldOfViewHorizontalFlip = 'NO'
     ds.ViewPosition = view
-    ds.StudyID, ds.SeriesNumber, ds.InstanceNumber = '', 1, 1
+    ds.StudyID, ds.SeriesNumber, ds.InstanceNumber = '1', 1, 1
     ds.PatientOrientation = ['L', 'F'] if view in ('PA', 'AP') else ['A', 'F']
     ds.ImageLaterality = 'U'
     ds.SamplesPerPixel = 1

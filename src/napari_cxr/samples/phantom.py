@@ -209,7 +209,8 @@ def _mediastinum(
         4.4 * canvas.ellipsoid(sign * 0.205, y, 0.115, 0.175, sign * -14) ** 2.2
         for sign, y in ((-1, -0.045), (1, -0.085))
     )
-    added = np.maximum.reduce([heart, aorta + 0 * heart, trunk, cava])
+    pad = 6.0 * canvas.ellipsoid(0.07, 0.44, 0.34, 0.17)  # fat between heart and diaphragm
+    added = np.maximum.reduce([heart, aorta, trunk, cava, pad])
     total = added * (0.25 + 0.75 * inside) + 0.5 * descending + column + hila * inside
     windpipe = np.stack([0.012 * np.ones(80) - 0.01, np.linspace(-1.1, -0.24, 80)], axis=1)
     airway = canvas.tube(windpipe, 0.048)

@@ -1,0 +1,128 @@
+"""Spacing and its source, aspect, and view."""
+
+import pytest
+
+from napari_cxr import dicom
+from napari_cxr.radiograph import SpacingSource, View
+
+D = ['0.2', '0.1']
+
+
+@pytest.mark.parametrize(
+    ('elements', 'spacing', 'source'),
+    [
+        # calibrated, whatever else is there
+        (
+            {'PixelSpacing': D, 'PixelSpacingCalibrationType': 'GEOMETRY'},
+            (0.2, 0.1),
+            SpacingSource.CALIBRATED,
+        ),
+        (
+            {
+                'PixelSpacing': D,
+                'PixelSpacingCalibrationType': 'FIDUCIAL',
+                'ImagerPixelSpacing': D,
+                'EstimatedRadiographicMagnificationFactor': '1.2',
+            },
+            (0.2, 0.1),
+            SpacingSource.CALIBRATED,
+        ),
+        # Pixel Spacing that says nothing about itself
+        ({'PixelSpacing': D, 'ImagerPixelSpacing': None}, (0.2, 0.1), SpacingSource.AS_STATED),
+        (
+            {'PixelSpacing': D, 'ImagerPixelSpacing': ['0.3', '0.3']},
+            (0.2, 0.1),
+            SpacingSource.AS_STATED,
+        ),
+        # a copy of the detector's is the detector's
+        ({'PixelSpacing': D, 'ImagerPixelSpacing': D}, (0.2, 0.1), SpacingSource.DETECTOR),
+        ({'ImagerPixelSpacing': D}, (0.2, 0.1), SpacingSource.DETECTOR),
+        # 0.2 / 1.25 = 0.16, 0.1 / 1.25 = 0.08
+        (
+            {'ImagerPixelSpacing': D, 'EstimatedRadiographicMagnificationFactor': '1.25'},
+            (0.16, 0.08),
+            SpacingSource.MAGNIFICATION,
+        ),
+        (
+            {'ImagerPixelSpacing': None, 'NominalScannedPixelSpacing': D},
+            (0.2, 0.1),
+            SpacingSource.SCANNED,
+        ),
+        ({'ImagerPixelSpacing': None}, None, SpacingSource.NONE),
+    ],
+)
+def test_spacing_and_where_it_came_from(write, elements, spacing, source):
+    geometry = dicom.read(write(**elements)).geometry
+    assert geometry.source is source
+    assert geometry.spacing == (pytest.approx(spacing) if spacing else None)
+    assert geometry.aspect == pytest.approx(2.0 if spacing else 1.0)
+
+
+@pytest.mark.parametrize('bad', [['0', '0'], ['-1', '1'], ['0.1'], ['1e400', '1']])
+def test_impossible_spacing_is_left_out_with_a_note(write, bad):
+    path = write(ImagerPixelSpacing=['7.125', '7.125'])
+    path.write_bytes(
+        path.read_bytes().replace(
+            b'7.125\\7.125', b'\\'.join(part.encode() for part in bad).ljust(11)
+        )
+    )
+    image = dicom.read(path)
+    assert image.geometry.spacing is None
+    assert any('spacing' in note for note in image.notes)
+
+
+def test_magnification_below_one_is_left_out_with_a_note(write):
+    image = dicom.read(write(ImagerPixelSpacing=D, EstimatedRadiographicMagnificationFactor='0.5'))
+    assert image.geometry.spacing == (0.2, 0.1)
+    assert image.geometry.source is SpacingSource.DETECTOR
+    assert any('magnification' in note for note in image.notes)
+
+
+def test_aspect_ratio_counts_where_there_is_no_spacing(write):
+    image = dicom.read(write(ImagerPixelSpacing=None, PixelAspectRatio=['3', '2']))
+    assert image.geometry.aspect == 1.5  # vertical over horizontal
+    image = dicom.read(write(ImagerPixelSpacing=D, PixelAspectRatio=['3', '2']))
+    assert image.geometry.aspect == pytest.approx(2.0)
+    image = dicom.read(write(ImagerPixelSpacing=None, PixelAspectRatio=['0', '2']))
+    assert image.geometry.aspect == 1.0
+    assert any('aspect' in note for note in image.notes)
+
+
+@pytest.mark.parametrize(
+    ('position', 'code', 'view'),
+    [
+        ('PA', None, View.PA),
+        ('AP', None, View.AP),
+        ('LL', None, View.LATERAL),
+        ('RL', None, View.LATERAL),
+        ('RLO', None, View.OBLIQUE),
+        ('LATERAL', None, View.LATERAL),
+        ('', '272479007', View.PA),
+        ('', 'R-10206', View.AP),
+        ('', '399173006', View.LATERAL),
+        ('', '399182000', View.OBLIQUE),
+        ('', '399033003', View.UNKNOWN),  # "frontal" says neither PA nor AP
+        ('', None, View.UNKNOWN),
+        ('CC', None, View.UNKNOWN),
+        ('AP', '272479007', View.AP),
+    ],
+)
+def test_view_comes_from_position_then_code(write, position, code, view):
+    from pydicom.dataset import Dataset
+
+    items = []
+    if code:
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, 'SCT', 'x'
+        items = [item]
+    image = dicom.read(write(ViewPosition=position, ViewCodeSequence=items))
+    assert image.geometry.view is view
+    assert any('two views' in note for note in image.notes) is (position == 'AP' and bool(code))
+
+
+def test_mirrored_image_is_noted_and_never_flipped(write):
+    plain = dicom.read(write(PatientOrientation=['L', 'F']))
+    mirrored = dicom.read(write(PatientOrientation=['R', 'F']))
+    assert not any('mirrored' in note for note in plain.notes)
+    assert any('mirrored' in note for note in mirrored.notes)
+    assert (plain.values == mirrored.values).all()

@@ -1,0 +1,223 @@
+"""Files that are DICOM, are not, are cut, or bite."""
+
+import contextlib
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.fileset import FileSet
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
+
+from napari_cxr import dicom
+from napari_cxr.dicom import headers
+from napari_cxr.radiograph import UnreadableImage
+
+
+def headless(path):
+    """Cut preamble and file meta information off."""
+    data = path.read_bytes()
+    length = struct.unpack_from('<I', data, 140)[0]
+    path.write_bytes(data[144 + length :])
+    return path
+
+
+@pytest.mark.parametrize(
+    'syntax', ['1.2.840.10008.1.2.1', ImplicitVRLittleEndian, ExplicitVRBigEndian]
+)
+def test_without_preamble_and_meta(write, syntax):
+    path = write(transfer_syntax=syntax)
+    values = dicom.read(path).values
+    path = headless(path)
+    assert dicom.is_dicom(path)
+    image = dicom.read(path)
+    np.testing.assert_array_equal(image.values, values)
+    assert image.provenance.transfer_syntax
+
+
+def test_content_decides_not_the_name(write, tmp_path):
+    path = write(name='IM0001')
+    assert dicom.is_dicom(path)
+    for name, content in {
+        'text.dcm': b'DICM is only four letters here, and there is no preamble before them.',
+        'empty.dcm': b'',
+        'short.dcm': b'\x08\0',
+        'zeros.dcm': bytes(2000),
+        'random.dcm': np.random.default_rng(0).bytes(4000),
+        'png.dcm': b'\x89PNG\r\n\x1a\n' + bytes(300),
+    }.items():
+        (tmp_path / name).write_bytes(content)
+        assert not dicom.is_dicom(tmp_path / name)
+        with pytest.raises(UnreadableImage):
+            dicom.read(tmp_path / name)
+    assert not dicom.is_dicom(tmp_path)
+    assert not dicom.is_dicom(tmp_path / 'nothing')
+
+
+@pytest.mark.parametrize(
+    ('content', 'says'),
+    [
+        (b'<!DOCTYPE html><html><body>404</body></html>' + b' ' * 300, 'web page'),
+        (b'\n\n<html lang="en">' + b' ' * 300, 'web page'),
+        (b'', 'empty'),
+        (b'%PDF-1.7' + b' ' * 300, 'PDF'),
+        (b'PK\x03\x04' + bytes(300), 'ZIP'),
+        (b'hello' * 100, 'not a DICOM'),
+        (bytes(128) + b'DICM', 'nothing after'),
+    ],
+)
+def test_what_is_no_dicom_is_named(tmp_path, content, says):
+    path = tmp_path / 'image.dcm'
+    path.write_bytes(content)
+    with pytest.raises(UnreadableImage, match=says):
+        dicom.read(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(UnreadableImage, match='no such file'):
+        dicom.read(tmp_path / 'none.dcm')
+
+
+def test_every_truncation_is_an_error_or_an_image(write):
+    path = write()
+    data = path.read_bytes()
+    for length in range(0, len(data), 37):
+        path.write_bytes(data[:length])
+        with pytest.raises(UnreadableImage):
+            dicom.read(path)
+
+
+def test_mutations_never_raise_anything_else(write):
+    path = write()
+    data = path.read_bytes()
+    rng = np.random.default_rng(0)
+    opened = 0
+    for _ in range(300):
+        changed = bytearray(data)
+        for place in rng.integers(128, len(data), 4):
+            changed[place] = rng.integers(256)
+        path.write_bytes(changed)
+        with contextlib.suppress(UnreadableImage):
+            opened += dicom.read(path).values.size > 0
+    assert 0 < opened < 300
+
+
+def test_deflated_bomb_is_stopped_on_the_way(write, monkeypatch):
+    path = write(transfer_syntax='1.2.840.10008.1.2.1.99')
+    data = path.read_bytes()
+    start = 144 + struct.unpack_from('<I', data, 140)[0]
+    packer = zlib.compressobj(wbits=-15)
+    bomb = packer.compress(bytes(1 << 26)) + packer.flush()
+    path.write_bytes(data[:start] + bomb)
+    monkeypatch.setattr(headers, 'MAX_DATASET_BYTES', 1 << 22)
+    largest = 0
+    real = zlib.decompressobj
+
+    class Watched:
+        def __init__(self, *args):
+            self.inner, self.total = real(*args), 0
+
+        def __getattr__(self, name):
+            return getattr(self.inner, name)
+
+        def decompress(self, *args):
+            nonlocal largest
+            part = self.inner.decompress(*args)
+            self.total += len(part)
+            largest = max(largest, self.total)
+            return part
+
+    monkeypatch.setattr(headers.zlib, 'decompressobj', Watched)
+    with pytest.raises(UnreadableImage, match='unpacks to far more'):
+        dicom.read(path)
+    assert largest <= (1 << 22) + (1 << 20)  # one portion beyond the limit, of 64 MiB
+
+
+def test_damaged_deflate_stream(write):
+    path = write(transfer_syntax='1.2.840.10008.1.2.1.99')
+    data = bytearray(path.read_bytes())
+    data[-200:] = b'\xff' * 200
+    path.write_bytes(data)
+    with pytest.raises(UnreadableImage):
+        dicom.read(path)
+
+
+def test_deep_nesting_is_an_error_not_a_crash(write):
+    path = write()
+    start = struct.pack('<HH2sHI', 0x0040, 0xA730, b'SQ', 0, 0xFFFFFFFF)
+    start += struct.pack('<HHI', 0xFFFE, 0xE000, 0xFFFFFFFF)
+    end = struct.pack('<HHI', 0xFFFE, 0xE00D, 0) + struct.pack('<HHI', 0xFFFE, 0xE0DD, 0)
+    path.write_bytes(path.read_bytes() + start * 5000 + end * 5000)
+    with pytest.raises(UnreadableImage, match='nested too deeply'):
+        dicom.read(path)
+
+
+def test_file_beyond_the_limit(write, monkeypatch):
+    monkeypatch.setattr(headers, 'MAX_DATASET_BYTES', 100)
+    with pytest.raises(UnreadableImage, match='too large'):
+        dicom.read(write())
+
+
+def test_dicomdir_is_told_apart(tmp_path, write):
+    fileset = FileSet()
+    fileset.add(write(name='one.dcm'))
+    folder = tmp_path / 'set'
+    folder.mkdir()
+    fileset.write(folder)
+    index = folder / 'DICOMDIR'
+    assert dicom.is_dicom(index)
+    assert dicom.is_directory(index)
+    assert not dicom.is_directory(write(name='two.dcm'))
+    with pytest.raises(UnreadableImage, match='DICOMDIR'):
+        dicom.read(index)
+
+
+@pytest.mark.parametrize(
+    ('elements', 'says'),
+    [
+        ({'Modality': 'SR'}, 'structured report'),
+        ({'Modality': 'PR'}, 'presentation state'),
+        ({'EncapsulatedDocument': b'%PDF'}, 'document'),
+        ({'SOPClassUID': '1.2.840.10008.5.1.4.1.1.481.5', 'Rows': None}, 'RT Plan'),
+        ({'SOPClassUID': '1.2.3.4', 'Rows': None}, 'no image'),
+        ({}, 'no pixel data'),
+    ],
+)
+def test_objects_without_an_image_are_named(write, elements, says):
+    path = write(PixelData=None, **elements)
+    with pytest.raises(UnreadableImage, match=says):
+        dicom.read(path)
+
+
+def test_messages_are_one_sentence_without_the_path(tmp_path):
+    path = tmp_path / 'SECRETNAME.dcm'
+    path.write_bytes(b'x' * 500)
+    with pytest.raises(UnreadableImage) as error:
+        dicom.read(path)
+    message = str(error.value)
+    assert message.endswith('.')
+    assert '\n' not in message
+    assert 'SECRET' not in message
+
+
+def test_meta_group_is_walked_whatever_its_encoding(write):
+    path = write()
+    with path.open('rb') as file:
+        meta, start = headers._file_meta(file)
+        file.seek(start)
+        assert struct.unpack('<H', file.read(2))[0] == 0x0008
+    assert headers._meta_uid(meta, 0x0010) == '1.2.840.10008.1.2.1'
+
+
+def test_functional_groups_and_values_of_a_broken_data_set():
+    from napari_cxr.dicom import elements
+
+    dataset = Dataset()
+    assert elements.numbers(dataset, 'WindowCenter') == []
+    assert elements.integer(dataset, 'Rows') is None
+    assert elements.items(dataset, 'VOILUTSequence') == []
+    dataset.Rows = 5
+    assert elements.integer(dataset, 'Rows') == 5
+    dataset['Rows'].value = [5, 0]
+    assert elements.integer(dataset, 'Rows') is None
