@@ -1,0 +1,97 @@
+"""What an import costs, and that the declared dependencies are those in use."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+HEAVY = {
+    'torch',
+    'torchvision',
+    'timm',
+    'napari',
+    'qtpy',
+    'pydicom',
+    'scipy',
+    'skimage',
+    'sklearn',
+    'pandas',
+    'matplotlib',
+}
+TORCH = {'torch', 'torchvision', 'timm'}
+
+# Packages that are used without being imported here.
+PLUGINS = {
+    'pyjpegls',
+    'pylibjpeg',
+    'pylibjpeg-openjpeg',
+    'pylibjpeg-rle',
+    'python-gdcm',
+}  # pydicom finds these decoders by itself
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Top-level modules in a fresh interpreter after a statement."""
+    code = f'import sys; {statement}; print(*{{name.partition(".")[0] for name in sys.modules}})'
+    asked = [sys.executable, '-c', code]
+    return set(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_importing_the_package_is_light():
+    assert not loaded_after('import napari_cxr') & HEAVY
+
+
+@pytest.mark.parametrize(
+    'module',
+    [
+        'checkpoint.card',
+        'cli',
+        'dicom',
+        'explain.heatmap',
+        'files',
+        'inference.prediction',
+        'plugin.classify_dock',
+        'plugin.reader',
+        'radiograph',
+        'rasters',
+        'samples',
+        'training.events',
+        'workers.messages',
+    ],
+)
+def test_what_napari_imports_brings_no_torch(module):
+    assert not loaded_after(f'import napari_cxr.{module}') & TORCH
+
+
+def test_the_readers_first_answer_reads_no_pixels(tmp_path):
+    ask = f'from napari_cxr.plugin.reader import get_reader; get_reader({str(tmp_path)!r})'
+    assert not loaded_after(ask) & (HEAVY - {'napari', 'qtpy', 'pydicom'})
+
+
+def imported(folder) -> set[str]:
+    """Top-level modules that the code of a folder imports, wherever in it."""
+    found = set()
+    for path in folder.rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition('.')[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                found.add(node.module.partition('.')[0])
+    return found - set(sys.stdlib_module_names) - {'napari_cxr'}
+
+
+def test_dependencies_are_those_in_use(checkout):
+    project = tomllib.loads((checkout / 'pyproject.toml').read_text(encoding='utf-8'))['project']
+    declared = {re.match(r'[\w.-]+', line)[0].lower() for line in project['dependencies']}
+    homes = importlib.metadata.packages_distributions()
+    used = {
+        re.sub(r'[-_.]+', '-', homes[module][0]).lower()
+        for module in imported(checkout / 'src')
+        if module in homes
+    }
+    assert used <= declared, 'imported, but not declared'
+    assert declared <= used | PLUGINS, 'declared, but not imported'
