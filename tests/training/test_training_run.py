@@ -1,7 +1,9 @@
 """A whole run on images that a network can learn: events, files, repeatability."""
 
 import csv
+import errno
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -79,11 +81,11 @@ def test_the_run_folder_holds_the_run_and_no_patient(finished, recipe):
     everything = b''.join(path.read_bytes() for path in out.iterdir())
     assert b'DOE^JOHN' not in everything
     assert b'.png' not in everything
-    rows = list(csv.DictReader((out / 'split.csv').open()))
+    rows = list(csv.DictReader((out / 'split.csv').read_text().splitlines()))
     assert len({row['image'] for row in rows}) == 24
     assert [row['split'] for row in rows].count('test') == 8
     assert len({row['group'] for row in rows}) == 12
-    lines = list(csv.DictReader((out / 'metrics.csv').open()))
+    lines = list(csv.DictReader((out / 'metrics.csv').read_text().splitlines()))
     assert [line['epoch'] for line in lines] == ['1', '2']
     assert json.loads((out / 'environment.json').read_text())['threads'] == torch.get_num_threads()
 
@@ -128,6 +130,18 @@ def test_closing_ends_it_and_leaves_the_best_so_far(folder, recipe, tmp_path):
     assert load(tmp_path / 'out' / 'best.safetensors').network() is not None
     assert torch.equal(torch.get_rng_state(), before)
     assert len((tmp_path / 'out' / 'metrics.csv').read_text().splitlines()) == 2
+
+
+def test_a_full_disk_is_said_and_the_best_so_far_stays(folder, recipe, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    out = tmp_path / 'out'
+    with pytest.raises(TrainingError, match='cannot be written to: No space left on device'):
+        for event in train(index(folder), recipe, out, 'cpu'):
+            if isinstance(event, EpochDone):
+                monkeypatch.setattr(os, 'fsync', full)
+    assert read_card(out / 'best.safetensors').data['epoch'] == 1
 
 
 def test_an_unreadable_image_is_told_and_left_out(folder, recipe, tmp_path):

@@ -82,10 +82,11 @@ def train(
     split = divide(dataset, recipe.split, recipe.seed)
     digests = cache.digests()
     run = Run(network, dataset, recipe, split, cache, torch.device(chosen.name))
-    folder.write_recipe(recipe)
-    folder.write_split(dataset, digests, split.names())
     precision = 'float32' if run.precision is None else 'bfloat16'
-    folder.write_environment(chosen.name, precision, torch.get_num_threads())
+    with folder.writing():
+        folder.write_recipe(recipe)
+        folder.write_split(dataset, digests, split.names())
+        folder.write_environment(chosen.name, precision, torch.get_num_threads())
     data = describe_data(dataset, split, digests)
     yield Started(
         run=folder.name,
@@ -105,17 +106,19 @@ def train(
         event = run.finish_epoch(folder.name, time.perf_counter() - started)
         card = _card(recipe, dataset, data, run.epoch)
         state = run.judged.state_dict()
-        save(folder.last, state, card)
-        if event.best:
-            save(folder.best, state, card, halve=recipe.card.halve)
-        folder.add_epoch(event)
+        with folder.writing():
+            save(folder.last, state, card)
+            if event.best:
+                save(folder.best, state, card, halve=recipe.card.halve)
+            folder.add_epoch(event)
         yield event
     # The file itself is measured, as anyone will load it.
     stored = load(folder.best)
     logits = run.logits(run.place(stored.network()), np.arange(len(dataset.samples)))
     entries = judge(dataset, split, cache, logits, recipe.seed)
     final = _card(recipe, dataset, data, run.best_epoch, entries)
-    save(folder.best, stored.tensors, final, halve=recipe.card.halve)
+    with folder.writing():
+        save(folder.best, stored.tensors, final, halve=recipe.card.halve)
     yield Finished(folder.name, str(folder.best), run.best_epoch, final.metrics)
 
 

@@ -6,6 +6,8 @@ import csv
 import json
 import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -43,10 +45,8 @@ class RunFolder:
             raise TrainingError(
                 f'{path} already holds a run; give another folder, or delete this one.'
             )
-        try:
+        with self.writing():
             path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TrainingError(f'{path} cannot be written to: {error.strerror}.') from error
 
     @property
     def name(self) -> str:
@@ -62,6 +62,14 @@ class RunFolder:
     def last(self) -> Path:
         """The checkpoint of the last epoch."""
         return self.path / 'last.safetensors'
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turn whatever goes wrong while writing into one sentence."""
+        try:
+            yield
+        except OSError as error:
+            raise TrainingError(f'{self.path} cannot be written to: {error.strerror}.') from error
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write ``recipe.toml``, which marks the folder as taken."""
