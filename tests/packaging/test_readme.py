@@ -30,6 +30,14 @@ def test_it_opens_with_the_demo_and_the_tests(commands, checkout):
     assert os.access(checkout / '.ci' / 'run', os.X_OK)
 
 
+@pytest.mark.parametrize('page', ['README.md', 'CONTRIBUTING.md'])
+def test_links_lead_somewhere(page, checkout):
+    text = (checkout / page).read_text(encoding='utf-8')
+    targets = re.findall(r'\]\((?!https?:)([^)#]+)', text)
+    assert targets
+    assert not [target for target in targets if not (checkout / target).exists()]
+
+
 def test_the_demo_explains_itself_before_any_set_up(checkout):
     asked = [sys.executable, '-S', str(checkout / 'scripts' / 'demo.py'), '--help']
     told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
