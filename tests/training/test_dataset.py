@@ -90,6 +90,20 @@ def test_a_wrong_line_is_named(tmp_path, change, message):
         index(tmp_path)
 
 
+def test_a_table_may_name_files_elsewhere(tmp_path):
+    for i in range(2):
+        write_image(tmp_path / 'elsewhere' / f'{i}.png', 'left', i)
+    rows = [{'path': str(tmp_path / 'elsewhere' / f'{i}.png'), 'label': 'ab'[i]} for i in range(2)]
+    (tmp_path / 'here').mkdir()
+    write_table(tmp_path / 'here' / 'manifest.csv', rows)
+    dataset = index(tmp_path / 'here')
+    assert dataset.name_of(0) == str(tmp_path / 'elsewhere' / '0.png')
+    rows[0]['path'] = str(tmp_path / 'gone.png')
+    write_table(tmp_path / 'here' / 'manifest.csv', rows)
+    with pytest.raises(DatasetError, match=r'1 of 2 files .* first of them .*gone\.png'):
+        index(tmp_path / 'here')
+
+
 def test_a_table_without_a_label_or_in_another_coding(tmp_path):
     table = tmp_path / 'manifest.csv'
     table.write_text('path,diag\nx,y\n')

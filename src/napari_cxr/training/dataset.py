@@ -108,6 +108,10 @@ class Dataset:
         found = Counter(tuple(getattr(s, name) for name in names) for s in self.samples)
         return dict(sorted(found.items()))
 
+    def name_of(self, place: int) -> str:
+        """Return the path of an image as seen from the data set's folder, for messages."""
+        return _within(self.samples[place].path, self.root)
+
     def without(self, places: Sequence[int]) -> Dataset:
         """Return the data set without the images at these places."""
         left_out = set(places)
@@ -206,9 +210,14 @@ def _from_table(table: Path) -> Dataset:
     if missing:
         raise DatasetError(
             f'{len(missing)} of {len(samples)} files named in {table.name} are missing, '
-            f'the first of them {missing[0].relative_to(root)}.'
+            f'the first of them {_within(missing[0], root)}.'
         )
     return Dataset(root, tuple(samples), grouped=any(row['group'] for row in rows))
+
+
+def _within(path: Path, root: Path) -> str:
+    # A table may name files elsewhere by their whole path.
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _columns(names: Sequence[str], table: Path) -> dict[str, str]:

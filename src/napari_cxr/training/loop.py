@@ -132,8 +132,7 @@ def _read(
         if isinstance(step, Cache):
             cache = step
         elif isinstance(step, Progress) and step.reason:
-            path = dataset.samples[step.place].path
-            yield Skipped(run, str(path.relative_to(dataset.root)), step.reason)
+            yield Skipped(run, dataset.name_of(step.place), step.reason)
         elif step.place % _READING_EVERY == 0 or step.place == total - 1:
             yield Reading(run, step.place + 1, total)
     if cache is None or len(cache.unreadable) == total:
