@@ -92,7 +92,9 @@ def classify(
             else:
                 prediction, maps = classifier.explain(radiograph)
                 stem = path.stem if stems[path.stem] == 1 else f'{path.stem}-{number}'
-                row['heatmap'] = str(_save(heatmap / stem, radiograph, prediction, maps))
+                shown = maps[prediction.labels.index(prediction.label)]
+                row['heatmap'] = str(_save(heatmap / stem, radiograph, shown, maps))
+                row['heatmap_frame_share'] = shown.frame_share(radiograph.shape)
             row |= _as_row(prediction)
         except (UnreadableImage, RefusedImage, OutOfMemory) as error:
             failed = True
@@ -178,14 +180,13 @@ def _as_text(row: dict[str, Any]) -> str:
     return '\n'.join(lines + [f'    {text}' for text in row['warnings']])
 
 
-def _save(stem: Path, radiograph: Radiograph, prediction: Prediction, maps: list[Heatmap]) -> Path:
+def _save(stem: Path, radiograph: Radiograph, shown: Heatmap, maps: list[Heatmap]) -> Path:
     """Write the picture and the numbers of one file; return the picture's path."""
     import imageio.v3 as iio
     import numpy as np
 
     from napari_cxr.explain.rendering import draw
 
-    shown = next(h for h in maps if h.label == prediction.label)
     strongest = max(float(h.values.max()) for h in maps)
     picture = stem.with_name(f'{stem.name}.png')
     iio.imwrite(picture, draw(radiograph.to_display(), shown, strongest))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from napari_cxr.explain.heatmap import Heatmap
 
 __all__ = ['HEAT_COLOURS', 'draw']

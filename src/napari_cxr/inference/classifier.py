@@ -14,7 +14,7 @@ from napari_cxr.checkpoint import Card, Checkpoint, catalog, digest
 from napari_cxr.checkpoint import load as load_checkpoint
 from napari_cxr.explain.gradcam import grad_cam
 from napari_cxr.explain.heatmap import Heatmap
-from napari_cxr.explain.placement import cell_to_input
+from napari_cxr.explain.placement import cell_to_radiograph, seen_part
 from napari_cxr.inference.cautions import cautions_for
 from napari_cxr.inference.device import Device, choose_device
 from napari_cxr.inference.prediction import Caution, Prediction
@@ -133,8 +133,9 @@ class Classifier:
         except torch.OutOfMemoryError:
             raise OutOfMemory(_too_big(self.device)) from None
         prediction = self._prediction(radiograph, ready, logits[0].float().cpu().numpy(), preset)
-        grid = self.network.grid(*x.shape[-2:])
-        matrix = ready.to_radiograph @ cell_to_input(grid)
+        height, width = x.shape[-2:]
+        matrix = cell_to_radiograph(self.network.grid(height, width), ready.to_radiograph)
+        seen = seen_part(ready.to_radiograph, height, width)
         values = maps[0].float().cpu().numpy()
         heatmaps = [
             Heatmap(
@@ -145,6 +146,7 @@ class Classifier:
                 logit=prediction.logits[target],
                 method='Grad-CAM',
                 model=self.card.name,
+                seen=seen,
             )
             for i, target in enumerate(targets)
         ]

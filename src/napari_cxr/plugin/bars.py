@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from napari.utils.theme import get_theme
 from qtpy.QtCore import QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from qtpy.QtWidgets import QSizePolicy, QWidget
+
+from napari_cxr.plugin.theme import theme_color
 
 __all__ = ['ProbabilityBars']
 
@@ -91,9 +92,9 @@ class ProbabilityBars(QWidget):
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw a row a class: label, number, and the bar below them."""
-        theme = get_theme(self._theme)
-        text, muted = _color(theme.text), _color(theme.foreground)
-        marked, plain = _color(theme.current), _color(theme.primary)
+        text, muted, marked, plain = (
+            theme_color(self._theme, role) for role in ('text', 'foreground', 'current', 'primary')
+        )
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         height = self._row_height()
@@ -140,8 +141,3 @@ class ProbabilityBars(QWidget):
             self._current = self._rows[row][0]
             self.update()
             self.chosen.emit(self._current)
-
-
-def _color(value: object) -> QColor:
-    """Return a theme's colour as Qt's."""
-    return QColor(*value.as_rgb_tuple()[:3])  # type: ignore[attr-defined]

@@ -89,7 +89,7 @@ class Choices(QWidget):
         beside.addWidget(self.card)
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow('Image', self.layer)
         form.addRow(self._window_label, self.window)
         form.addRow('Model', beside)
@@ -225,5 +225,5 @@ def _combo(tip: str) -> QComboBox:
     box = QComboBox()
     box.setToolTip(tip)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(10)
+    box.setMinimumContentsLength(8)
     return box

@@ -18,16 +18,18 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cxr.checkpoint import NOT_FOR_CLINICAL_USE, CheckpointError
+from napari_cxr.checkpoint import CheckpointError
+from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.plugin import classifying
 from napari_cxr.plugin.card_dialog import CardDialog
 from napari_cxr.plugin.choices import Choices
-from napari_cxr.plugin.classifying import Answer
+from napari_cxr.plugin.classifying import Answer, Failure
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.overlay import Overlay
 from napari_cxr.plugin.result_view import ResultView
 from napari_cxr.plugin.settings import preferences
 from napari_cxr.plugin.text import quiet_label
+from napari_cxr.plugin.theme import style_sheet
 
 __all__ = ['ClassifyDock']
 
@@ -77,6 +79,7 @@ class ClassifyDock(QWidget):
         self.choices = Choices(self.viewer)
         self.start = QPushButton('Classify')
         self.start.setToolTip('Classify the chosen image (Ctrl+Return)')
+        self.start.setObjectName('accent')
         self.start.setMinimumHeight(34)
         self.progress = QProgressBar()
         self.progress.setRange(0, 0)
@@ -109,7 +112,11 @@ class ClassifyDock(QWidget):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)
-        self.setMinimumWidth(280)
+        self.setStyleSheet(style_sheet(self.viewer.theme))
+        # Never narrower than its contents with the scroll bar beside them.
+        bar = scroll.verticalScrollBar()
+        room = bar.sizeHint().width() if bar is not None else 0
+        self.setMinimumWidth(max(280, inside.minimumSizeHint().width() + room))
 
     # -- classifying --------------------------------------------------------------------
 
@@ -136,7 +143,6 @@ class ClassifyDock(QWidget):
         )
         self._worker.yielded.connect(self._tell)
         self._worker.returned.connect(self._take)
-        self._worker.errored.connect(self._fail)
         self._worker.finished.connect(self._finish)
         self._worker.start()
         self._update()
@@ -158,7 +164,10 @@ class ClassifyDock(QWidget):
         if isinstance(event, str):
             self.status.setText(f'{event}…')
 
-    def _take(self, answer: Answer) -> None:
+    def _take(self, answer: Answer | Failure) -> None:
+        if isinstance(answer, Failure):
+            self.message.show_error(answer.text, answer.details)
+            return
         layer = self._running_on
         if layer is None or layer not in self.viewer.layers:
             return
@@ -171,9 +180,6 @@ class ClassifyDock(QWidget):
         self._draw(layer)
         self._show_answer()
 
-    def _fail(self, error: BaseException) -> None:
-        self.message.show_error(*classifying.explain_error(error))
-
     def _finish(self) -> None:
         self._running_on = None
         self._show_answer()
@@ -183,11 +189,15 @@ class ClassifyDock(QWidget):
         """Start the torch process and load the chosen model, before anyone clicks."""
         worker = classifying.prepare(self.choices.current_model, self.choices.current_device)
         worker.returned.connect(self._ready)
-        worker.errored.connect(self._fail)
         worker.start()
 
-    def _ready(self, device: tuple[str, str]) -> None:
-        self.choices.device_reason.setText(device[1])
+    def _ready(self, device: tuple[str, str] | Failure) -> None:
+        if isinstance(device, Failure):
+            self.choices.device_reason.clear()
+            self.message.show_error(device.text, device.details)
+        else:
+            self.choices.device_reason.setText(device[1])
+        self._update()
 
     # -- showing ------------------------------------------------------------------------
 
@@ -218,7 +228,8 @@ class ClassifyDock(QWidget):
         """Make button, bar and status say what is going on."""
         self.progress.setVisible(self.busy)
         self.start.setText('Cancel' if self.busy else 'Classify')
-        self.start.setEnabled(self.choices.current_layer is not None)
+        ready = self.choices.current_layer is not None and bool(self.choices.current_model)
+        self.start.setEnabled(ready)
         if not self.busy:
             empty = self.choices.current_layer is None
             self.status.setText('' if self.answer else _EMPTY if empty else _READY)
@@ -273,4 +284,5 @@ class ClassifyDock(QWidget):
         self._show_answer()
 
     def _theme_changed(self, event: Any) -> None:
+        self.setStyleSheet(style_sheet(event.value))
         self.result.bars.set_theme(event.value)

@@ -6,10 +6,11 @@ wait. Nothing in the GUI thread ever does.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from napari.layers import Image
 from napari.qt.threading import thread_worker
@@ -17,9 +18,10 @@ from napari.qt.threading import thread_worker
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.inference.prediction import Prediction
 from napari_cxr.plugin.layers import radiograph_of
+from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 
-__all__ = ['Answer', 'classify', 'explain_error', 'prepare', 'shared_torch']
+__all__ = ['Answer', 'Failure', 'classify', 'prepare', 'shared_torch']
 
 #: Errors of the torch worker whose message is already a sentence for people.
 _CLEAR = {
@@ -40,15 +42,46 @@ class Answer:
     prediction : Prediction
         Probabilities and cautions.
     heatmaps : tuple of Heatmap
-        One a class.
+        One a class, in the order of the labels.
+    frame_shares : tuple of float or None
+        Share of each heatmap in the radiograph's outer frame; None for an empty map.
     """
 
     prediction: Prediction
     heatmaps: tuple[Heatmap, ...]
+    frame_shares: tuple[float | None, ...]
 
     def heatmap(self, label: str) -> Heatmap:
         """Return the heatmap of a class."""
-        return next(h for h in self.heatmaps if h.label == label)
+        return self.heatmaps[self.prediction.labels.index(label)]
+
+    def frame_share(self, label: str) -> float | None:
+        """Return the share of a class's heatmap in the outer frame."""
+        return self.frame_shares[self.prediction.labels.index(label)]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no answer.
+
+    Jobs return it instead of raising: napari would report what they raise a second
+    time, in a toast that fades and on the terminal, with the values of all variables.
+
+    Parameters
+    ----------
+    text : str
+        One sentence or two for a person.
+    details : str
+        A traceback, or what the worker last wrote.
+    """
+
+    text: str
+    details: str
+
+
+Result = TypeVar('Result')
+#: What a supervised job is: it yields progress or None, and returns a result or a failure.
+Job: TypeAlias = Generator[Any, None, Result | Failure]
 
 
 @cache
@@ -58,50 +91,64 @@ def shared_torch() -> WorkerProcess:
 
 
 @thread_worker
-def prepare(model: str, device: str) -> Generator[Any, None, tuple[str, str]]:
+def prepare(model: str, device: str) -> Job[tuple[str, str]]:
     """Start the torch process and load a model ahead of the first click.
 
     Returns
     -------
-    tuple of str
+    tuple of str, or Failure
         The device and the reason for it.
     """
-    chosen: tuple[str, str] = yield from shared_torch().run('device', name=device)
-    if model:
-        yield from shared_torch().run('load', model=model, device=device)
+    try:
+        chosen: tuple[str, str] = yield from shared_torch().run('device', name=device)
+        if model:
+            yield from shared_torch().run('load', model=model, device=device)
+    except Exception as error:
+        return _failure(error)
     return chosen
 
 
 @thread_worker
-def classify(layer: Image, model: str, device: str) -> Generator[Any, None, Answer]:
-    """Classify what a layer shows; yields words about progress, or None."""
-    radiograph = radiograph_of(layer)
-    prediction, heatmaps = yield from shared_torch().run(
-        'classify', radiograph=radiograph, model=model, device=device
-    )
-    return Answer(prediction, tuple(heatmaps))
+def classify(layer: Image, model: str, device: str) -> Job[Answer]:
+    """Classify what a layer shows; yields words about progress, or None.
+
+    Returns
+    -------
+    Answer or Failure
+    """
+    try:
+        radiograph = radiograph_of(layer)
+        prediction, heatmaps, shares = yield from shared_torch().run(
+            'classify', radiograph=radiograph, model=model, device=device
+        )
+    except Exception as error:
+        return _failure(error)
+    return Answer(prediction, tuple(heatmaps), tuple(shares))
 
 
-def explain_error(error: BaseException) -> tuple[str, str]:
-    """Return a sentence for a person and the details behind it."""
+def _failure(error: Exception) -> Failure:
+    """Put an error into words for a person, with what to do next."""
     if isinstance(error, JobFailed):
         if error.kind in _CLEAR:
-            return str(error), error.details
-        return (
-            (
-                'Classifying failed because of an error in the program. '
-                'The details below help its developers.'
-            ),
+            return Failure(str(error), error.details)
+        return Failure(
+            'Classifying failed because of an error in the program. '
+            'The details below help its developers.',
             error.details,
         )
     if isinstance(error, WorkerDied):
-        return (
-            (
-                'The process that runs the network ended unexpectedly. napari is not affected: '
-                'click Classify to start it again.'
-            ),
-            error.details or str(error),
+        return Failure(
+            'The process that runs the network ended unexpectedly. napari is not affected: '
+            'click Classify to start it again.',
+            f'{error}\n{error.details}',
         )
-    if isinstance(error, ValueError | MemoryError):
-        return str(error) or 'There is not enough memory for this image.', repr(error)
-    return 'Classifying failed because of an error in the program.', repr(error)
+    details = ''.join(traceback.format_exception(error))
+    if isinstance(error, ValueError | UnreadableImage):
+        return Failure(str(error), details)
+    if isinstance(error, MemoryError | OSError):
+        return Failure(
+            'There is not enough memory to hand this image to the network. Close other '
+            'programs or layers and try again.',
+            details,
+        )
+    return Failure('Classifying failed because of an error in the program.', details)

@@ -52,6 +52,7 @@ def main(path: str | None = None, headless: bool = False, out: str | None = None
     problem = ''
 
     def finish() -> None:
+        viewer.reset_view()
         viewer.window.screenshot(str(picture), flash=False, canvas_only=False)
         viewer.close()
 

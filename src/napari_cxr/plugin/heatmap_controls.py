@@ -37,6 +37,7 @@ class HeatmapControls(QWidget):
         self.label.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
+        self.label.setMinimumContentsLength(8)
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(0, 100)
         self.opacity.setValue(round(100 * opacity))
@@ -55,7 +56,7 @@ class HeatmapControls(QWidget):
 
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.shown, self.label)
         form.addRow('Opacity', _beside(self.opacity, self._percent))
         form.addRow(self.outline, _beside(self.level, self._level))

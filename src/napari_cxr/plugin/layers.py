@@ -179,12 +179,20 @@ def show_heatmap(
     """
     matrix = heatmap.to_radiograph
     layer.data = np.ascontiguousarray(heatmap.values, dtype=np.float32)
-    layer.scale = np.asarray(base.scale) * np.diag(matrix)[:2]
     # The first cell's centre goes where the base layer draws that point. `affine` is
     # applied after the translation, so it is taken off again.
-    layer.translate = base.affine.inverse(base.data_to_world(matrix[:2, 2]))
-    layer.contrast_limits_range = (0, max(strongest, 1e-12))
-    layer.contrast_limits = (0, max(strongest, 1e-12))
+    place = {
+        'scale': np.asarray(base.scale) * np.diag(matrix)[:2],
+        'translate': base.affine.inverse(base.data_to_world(matrix[:2, 2])),
+    }
+    for name, value in place.items():
+        # Every change makes napari lay out the whole scene again.
+        if not np.array_equal(getattr(layer, name), value):
+            setattr(layer, name, value)
+    limits = (0.0, max(strongest, 1e-12))
+    if tuple(layer.contrast_limits) != limits:
+        layer.contrast_limits_range = limits
+        layer.contrast_limits = limits
     layer.name = f'{heatmap.method} · {heatmap.label} · p={heatmap.probability:.2f}'
     layer.metadata = {
         KEY: {

@@ -59,12 +59,9 @@ class Overlay:
             self._insert(self.line)
 
     def _insert(self, layer: Layer) -> None:
-        """Put a layer above the radiograph, leaving the person's selection as it was."""
+        """Put a layer right above the radiograph, an outline above the heatmap."""
         layers = self._viewer.layers
-        selected, active = set(layers.selection), layers.selection.active
-        above = layers.index(self._base) + 1
+        below: Layer = self._base
         if isinstance(layer, Shapes) and self.heat is not None and self.heat in layers:
-            above = layers.index(self.heat) + 1
-        layers.insert(above, layer)
-        layers.selection = selected
-        layers.selection.active = active
+            below = self.heat
+        layers.insert(layers.index(below) + 1, layer)

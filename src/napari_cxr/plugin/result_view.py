@@ -35,6 +35,7 @@ class ResultView(QWidget):
         self.bars = ProbabilityBars(theme)
         self.cautions = QLabel()
         self.cautions.setWordWrap(True)
+        self.cautions.setObjectName('caution')
         self.cautions.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.heat = HeatmapControls(opacity)
         self.frame_share = quiet_label()
@@ -71,7 +72,7 @@ class ResultView(QWidget):
             list(zip(prediction.labels, prediction.probabilities, strict=True)), label
         )
         self.heat.set_labels(prediction.labels, label)
-        self.cautions.setText('\n'.join(f'⚠  {caution.text}' for caution in prediction.cautions))
+        self.cautions.setText('\n'.join(f'• {caution.text}' for caution in prediction.cautions))
         self.cautions.setVisible(bool(prediction.cautions))
         self.made_with.setText(f'{prediction.model} on {prediction.device}')
         self._show_share(label)
@@ -86,9 +87,9 @@ class ResultView(QWidget):
 
     def _show_share(self, label: str) -> None:
         assert self._answer is not None
-        heatmap = self._answer.heatmap(label)
-        if heatmap.values.max() <= 0:
-            text = f'No part of the image speaks for {label}.'
+        share = self._answer.frame_share(label)
+        if share is None:
+            text = f'Nothing in the image speaks for {label}.'
         else:
-            text = f'{heatmap.frame_share():.0%} of the heatmap lies in the frame (even: 29 %).'
+            text = f'{100 * share:.0f} % of this heatmap lies in the frame (29 % if it were even).'
         self.frame_share.setText(text)

@@ -13,10 +13,7 @@ def quiet_label(text: str = '') -> QLabel:
     label = QLabel(text)
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    font = label.font()
-    font.setPointSizeF(max(font.pointSizeF() * 0.92, 7.0))
-    label.setFont(font)
-    label.setStyleSheet('QLabel { color: palette(mid); }')
+    label.setObjectName('quiet')
     return label
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from functools import lru_cache
+from pathlib import Path
 
+from napari_cxr.checkpoint import catalog
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.device import choose_device
@@ -26,21 +28,31 @@ def load(model: str, device: str) -> bool:
     return True
 
 
-def classify(radiograph: Radiograph, model: str, device: str, preset: int = 0) -> Iterator[str]:
+def classify(
+    radiograph: Radiograph, model: str, device: str, preset: int = 0
+) -> Generator[str, None, tuple[Prediction, list[Heatmap], list[float | None]]]:
     """Classify one radiograph and explain every class; yields what it is doing.
 
     Returns
     -------
-    tuple of Prediction and list of Heatmap
-        The generator's return value.
+    tuple of Prediction, list of Heatmap, and list of float or None
+        The generator's return value: a heatmap a class, and the share of each that
+        lies in the outer frame.
     """
     yield 'Loading the model'
     classifier = _loaded(model, device)
     yield 'Classifying'
-    result: tuple[Prediction, list[Heatmap]] = classifier.explain(radiograph, preset=preset)
-    return result
+    prediction, heatmaps = classifier.explain(radiograph, preset=preset)
+    return prediction, heatmaps, [h.frame_share(radiograph.shape) for h in heatmaps]
+
+
+def _loaded(model: str, device: str) -> Classifier:
+    """Return a classifier, anew when its file has changed."""
+    path = catalog.resolve(model)
+    state = path.stat()
+    return _load(path, device, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=2)
-def _loaded(model: str, device: str) -> Classifier:
-    return Classifier.load(model, device)
+def _load(path: Path, device: str, changed: int, size: int) -> Classifier:
+    return Classifier.load(path, device)

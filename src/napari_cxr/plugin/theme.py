@@ -1,0 +1,59 @@
+"""The few things that napari's style sheet leaves to a plugin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.utils.theme import get_theme
+from qtpy.QtGui import QColor
+
+__all__ = ['style_sheet', 'theme_color']
+
+
+def theme_color(theme: str, role: str) -> QColor:
+    """Return one of a theme's colours.
+
+    Parameters
+    ----------
+    theme : str
+        'dark', 'light', or the name of a person's own.
+    role : str
+        A field of napari's themes, such as 'current' or 'warning'.
+    """
+    color: Any = getattr(get_theme(theme), role)
+    return QColor(*color.as_rgb_tuple()[:3])
+
+
+def style_sheet(theme: str) -> str:
+    """Return the style of a dock: one accented button, quiet text, framed messages."""
+    accent = theme_color(theme, 'current')
+    text = theme_color(theme, 'text')
+    # White on a dark accent, black on a light one.
+    on_accent = '#ffffff' if accent.lightnessF() < 0.6 else '#101010'
+    quiet = QColor(text)
+    quiet.setAlphaF(0.62)
+    warning, error = theme_color(theme, 'warning'), theme_color(theme, 'error')
+    return f"""
+        QPushButton#accent:enabled {{
+            background-color: {accent.name()}; color: {on_accent};
+            font-weight: bold; border-radius: 4px;
+        }}
+        QPushButton#accent:enabled:hover {{ background-color: {accent.lighter(112).name()}; }}
+        QPushButton#accent:enabled:pressed {{ background-color: {accent.darker(112).name()}; }}
+        QLabel#quiet {{ color: {_rgba(quiet)}; }}
+        QLabel#caution {{
+            color: {text.name()}; background-color: {_rgba(warning, 0.13)};
+            border-left: 3px solid {warning.name()}; padding: 6px 8px;
+        }}
+        QFrame#message {{
+            background-color: {_rgba(error, 0.13)}; border-left: 3px solid {error.name()};
+        }}
+        QFrame#message QLabel {{ background: transparent; color: {text.name()}; }}
+        QProgressBar {{ border: 0; background: transparent; }}
+        QProgressBar::chunk {{ background-color: {accent.name()}; }}
+    """
+
+
+def _rgba(color: QColor, alpha: float | None = None) -> str:
+    share = color.alphaF() if alpha is None else alpha
+    return f'rgba({color.red()}, {color.green()}, {color.blue()}, {round(255 * share)})'
