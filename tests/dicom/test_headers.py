@@ -7,7 +7,6 @@ import zlib
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.fileset import FileSet
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from napari_cxr import dicom
@@ -159,13 +158,12 @@ def test_file_beyond_the_limit(write, monkeypatch):
         dicom.read(write())
 
 
-def test_dicomdir_is_told_apart(tmp_path, write):
-    fileset = FileSet()
-    fileset.add(write(name='one.dcm'))
-    folder = tmp_path / 'set'
-    folder.mkdir()
-    fileset.write(folder)
-    index = folder / 'DICOMDIR'
+def test_dicomdir_is_told_apart(write):
+    index = write(name='DICOMDIR', PixelData=None, DirectoryRecordSequence=[Dataset()])
+    data = index.read_bytes()
+    stated = b'1.2.840.10008.5.1.4.1.1.1.1\0'
+    # Media Storage Directory Storage, padded to the length of the class it replaces.
+    index.write_bytes(data.replace(stated, b'1.2.840.10008.1.3.10'.ljust(len(stated), b'\0')))
     assert dicom.is_dicom(index)
     assert dicom.is_directory(index)
     assert not dicom.is_directory(write(name='two.dcm'))
