@@ -84,7 +84,8 @@ def _same(placed: Placed, out: Tensor, args: Any, kwargs: Any) -> PlacedMap:
         if tensor.ndim != first.ndim:
             raise Untraceable('it joins maps with different layouts')
         where = where.merged(other)
-    if out.ndim != first.ndim or any(out.shape[d] != first.shape[d] for d in where.dims):
+    sizes = [[tensor.shape[d] for d in where.dims] for tensor, _ in placed]
+    if out.ndim != first.ndim or any(size != [out.shape[d] for d in where.dims] for size in sizes):
         raise Untraceable('it joins maps of different sizes')
     return where
 
@@ -194,6 +195,10 @@ def _reshaping(placed: Placed, out: Tensor, args: Any, kwargs: Any) -> PlacedMap
     return replace(where, rows=out.ndim - 2, columns=out.ndim - 1)
 
 
+def _creation(placed: Placed, out: Tensor, args: Any, kwargs: Any) -> None:
+    """Take a shape from the map and nothing else."""
+
+
 _aten: Any = torch.ops.aten
 _RULES: dict[Any, _Rule] = {
     _aten.convolution: _convolution,
@@ -212,6 +217,9 @@ _RULES: dict[Any, _Rule] = {
     _aten.cat: _joining,
     _aten.split: _splitting,
     _aten.split_with_sizes: _splitting,
+    _aten.new_empty: _creation,
+    _aten.new_zeros: _creation,
+    _aten.new_ones: _creation,
     _aten.view: _reshaping,
     _aten._unsafe_view: _reshaping,
 }

@@ -1,0 +1,55 @@
+"""Networks by name."""
+
+import pytest
+import torch
+
+from napari_cxr import networks
+
+
+def test_the_networks_of_the_first_release_are_there():
+    first = {'resnet10', 'resnet18', 'resnet50', 'densenet121', 'mobilenet_v3_large'}
+    assert first | {'efficientnet_b0'} <= set(networks.names())
+
+
+@pytest.mark.parametrize('name', networks.names())
+@pytest.mark.parametrize('channels', [1, 3])
+def test_every_network_takes_its_channels_and_returns_its_classes(name, channels):
+    network = networks.create(name, classes=5, channels=channels).eval()
+    x = torch.randn(2, channels, 64, 64)
+    with torch.no_grad():
+        feature_map, earlier = network.features(x)
+        logits = network(x)
+        again = network.head(feature_map, *earlier)
+    assert logits.shape == (2, 5)
+    torch.testing.assert_close(again, logits, rtol=0, atol=0)
+    assert tuple(feature_map.shape[2:]) == network.grid(64, 64).cells
+    assert (network.num_classes, network.channels, network.arch) == (5, channels, name)
+
+
+def test_a_misspelt_name_is_answered_with_those_near_it():
+    with pytest.raises(ValueError, match='Did you mean resnet18'):
+        networks.create('resnet_18', classes=2)
+
+
+def test_a_name_like_no_other_is_answered_with_all():
+    with pytest.raises(ValueError, match=r'There are densenet121, .*resnet50'):
+        networks.create('????', classes=2)
+
+
+@pytest.mark.parametrize(('classes', 'channels'), [(0, 1), (2, 0)])
+def test_nothing_is_no_number_of_classes_or_channels(classes, channels):
+    with pytest.raises(ValueError, match='at least one class and one channel'):
+        networks.create('resnet10', classes, channels)
+
+
+def test_a_network_is_one_function(monkeypatch):
+    monkeypatch.setattr(networks.registry, '_NETWORKS', {})
+
+    @networks.register
+    def single_convolution(classes, channels):
+        stages = {'only': torch.nn.Conv2d(channels, 4, 3)}
+        head = networks.heads.AverageLinear(4, classes)
+        return networks.StagedNetwork(stages, head, classes=classes, channels=channels)
+
+    assert networks.names() == ('single_convolution',)
+    assert networks.create('single_convolution', 2)(torch.zeros(1, 1, 8, 8)).shape == (1, 2)
