@@ -70,4 +70,4 @@ def show_contour(layer: Shapes, heatmap: Heatmap, level: float) -> None:
     paths = outline(heatmap, level)
     if paths:
         layer.add_paths(paths, edge_color='#ff3b30', edge_width=max(rows / 250, 0.5))
-    layer.name = f'{heatmap.method} outline · {heatmap.label} · {level:.0%}'
+    layer.name = f'{heatmap.method} outline · {heatmap.label} · {100 * level:.0f} %'

@@ -1,0 +1,63 @@
+"""What the plugin's tests share: docks on a bare viewer model, and workers that end."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from napari_cxr.plugin import classifying
+from napari_cxr.workers.decoding import shared_decoder
+
+
+@pytest.fixture(scope='module', autouse=True)
+def worker_processes():
+    """End the processes that a module's tests have started."""
+    yield
+    classifying.shared_torch().close()
+    shared_decoder().close()
+
+
+@pytest.fixture
+def models(model_file, own_folders) -> Path:
+    """The person's own folder, with one model called tiny."""
+    import os
+
+    folder = Path(os.environ['NAPARI_CXR_MODELS'])
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(model_file, folder / 'tiny.safetensors')
+    return folder
+
+
+@pytest.fixture
+def settled_threads(qtbot):
+    """Let napari's worker threads end before Qt objects go."""
+    from qtpy.QtCore import QThreadPool
+
+    yield
+    assert QThreadPool.globalInstance().waitForDone(30_000)
+    qtbot.wait(1)
+
+
+@pytest.fixture
+def own_plugin(npe2pm, plugin_settings):
+    """Our manifest, alone, with preferences that no one else reads."""
+    from npe2 import PluginManifest
+
+    npe2pm.register(PluginManifest.from_distribution('napari-cxr'))
+    return npe2pm
+
+
+@pytest.fixture
+def dock(qtbot, models, own_plugin, settled_threads):
+    """A Classify dock on a bare viewer model, with the tiny model chosen."""
+    from napari.components import ViewerModel
+
+    from napari_cxr.plugin.classify_dock import ClassifyDock
+    from napari_cxr.plugin.settings import remember
+
+    remember('classify', model='tiny', device='cpu')
+    dock = ClassifyDock(ViewerModel())
+    qtbot.addWidget(dock)
+    yield dock
+    dock.cancel()
+    qtbot.waitUntil(lambda: not dock.busy, timeout=30_000)
