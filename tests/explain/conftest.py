@@ -1,0 +1,31 @@
+"""Networks with random weights that behave: batch norms know the data's mean and spread."""
+
+import pytest
+import torch
+from torch import nn
+
+from napari_cxr import networks
+
+
+def calibrated(name, seed=0, classes=3, channels=1):
+    """Return a network in evaluation mode whose batch norms have seen random images."""
+    torch.manual_seed(seed)
+    network = networks.create(name, classes, channels)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # the plain mean over what it sees
+    with torch.no_grad():
+        network.train()(torch.randn(4, channels, 128, 128))
+    return network.eval()
+
+
+@pytest.fixture(scope='session')
+def calibrate():
+    """Return `calibrated`."""
+    return calibrated
+
+
+@pytest.fixture(scope='module', params=networks.names())
+def network(request):
+    """Return each network, calibrated; a test must leave it as it was."""
+    return calibrated(request.param)

@@ -1,0 +1,107 @@
+"""A map in place."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from napari_cxr.explain import Heatmap
+
+
+def placed(values, jump=(1.0, 1.0), start=(0.0, 0.0), **more):
+    matrix = np.array([[jump[0], 0, start[0]], [0, jump[1], start[1]], [0, 0, 1.0]])
+    values = np.asarray(values, dtype=np.float32)
+    return Heatmap(values, matrix, 'covid19', 0.7, 1.2, 'Grad-CAM', 'small', **more)
+
+
+def test_normalised_by_its_own_maximum():
+    np.testing.assert_array_equal(placed([[0, 1], [2, 4]]).normalised(), [[0, 0.25], [0.5, 1]])
+
+
+def test_a_map_of_zeros_stays_one():
+    heatmap = placed(np.zeros((3, 3)))
+    assert not heatmap.normalised().any()
+    assert heatmap.frame_share((30, 30)) is None
+    assert heatmap.share_in(np.ones((30, 30), dtype=bool)) is None
+
+
+def test_samples_are_linear_between_centres_and_constant_beyond():
+    # Cells look at rows 1 and 5 and at columns 2 and 4.
+    sampled = placed([[0, 8], [4, 12]], jump=(4, 2), start=(1, 2)).sample_on((7, 7))
+    rows = [0, 0, 1, 2, 3, 4, 4]
+    columns = [0, 0, 0, 4, 8, 8, 8]
+    np.testing.assert_allclose(sampled, np.add.outer(rows, columns), atol=1e-5)
+    assert sampled.dtype == np.float32
+
+
+def test_a_map_of_one_cell_is_even():
+    assert np.unique(placed([[3]], jump=(32, 32), start=(9, 9)).sample_on((20, 30))) == [3]
+
+
+def test_nothing_is_said_about_what_the_network_did_not_see():
+    sampled = placed([[1, 1], [1, 1]], seen=(1.5, -0.5, 4.5, 2.5)).sample_on((7, 5))
+    expected = np.zeros((7, 5))
+    expected[2:5, :3] = 1
+    np.testing.assert_array_equal(sampled, expected)
+
+
+def test_share_in_a_region():
+    heatmap = placed([[1, 1], [1, 1]], jump=(4, 4), start=(1, 1))
+    mask = np.zeros((8, 8))
+    mask[:4, :2] = 1
+    assert heatmap.share_in(mask) == pytest.approx(8 / 64)
+    assert heatmap.share_in(mask / 2) == pytest.approx(4 / 64)
+    assert heatmap.share_in(np.ones((8, 8), dtype=bool)) == pytest.approx(1)
+    with pytest.raises(ValueError, match='rows and columns'):
+        heatmap.share_in(np.ones(8))
+
+
+@pytest.mark.parametrize('shape', [(100, 100), (2500, 2048), (60, 300)])
+def test_an_even_map_has_the_frame_s_share_of_the_area(shape):
+    assert placed([[2, 2], [2, 2]], jump=(9, 9)).frame_share(shape) == pytest.approx(
+        1 - 0.84**2, abs=1e-4
+    )
+
+
+def test_a_peak_in_the_corner_is_in_the_frame_and_one_in_the_middle_is_not():
+    values = np.zeros((101, 101))
+    values[3, 97] = 1
+    assert placed(values, jump=(4, 4), start=(1.5, 1.5)).frame_share((404, 404)) > 0.99
+    values = np.zeros((101, 101))
+    values[50, 50] = 1
+    assert placed(values, jump=(4, 4), start=(1.5, 1.5)).frame_share((404, 404)) < 0.01
+
+
+def test_the_frame_is_that_of_the_radiograph_and_not_of_what_was_cut_out_of_it():
+    # Of 100 x 100 pixels the network saw the middle 50 x 50, none of it in the frame.
+    heatmap = placed(
+        [[1, 1], [1, 1]], jump=(25, 25), start=(37, 37), seen=(24.5, 24.5, 74.5, 74.5)
+    )
+    assert heatmap.frame_share((100, 100)) == 0
+
+
+@pytest.mark.parametrize(
+    ('values', 'why'),
+    [
+        (np.zeros(4), 'rows and columns'),
+        (np.zeros((0, 4)), 'rows and columns'),
+        (np.array([[1.0, np.nan]]), 'finite'),
+        (np.array([[1.0, np.inf]]), 'finite'),
+        (np.array([[1.0, -1.0]]), 'at least 0'),
+    ],
+)
+def test_what_is_no_map_is_refused(values, why):
+    with pytest.raises(ValueError, match=why):
+        placed(values)
+
+
+def test_a_matrix_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match='3x3'):
+        Heatmap(np.ones((2, 2)), np.eye(2), 'normal', 0.5, 0.0, 'Grad-CAM', 'small')
+
+
+def test_importing_a_heatmap_imports_no_torch():
+    code = 'import sys; from napari_cxr.explain import Heatmap; print("torch" in sys.modules)'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == 'False'
