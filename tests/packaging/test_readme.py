@@ -53,3 +53,10 @@ def test_command_line_examples_are_valid(commands):
         options = {name for param in known[words[1]].params for name in param.opts}
         shown = {word for word in words[2:] if word.startswith('-')}
         assert shown <= options, words
+
+
+def test_recipes_in_the_examples_are_bundled(commands, checkout):
+    recipes = [words[words.index('--recipe') + 1] for words in commands if '--recipe' in words]
+    assert recipes
+    for recipe in recipes:
+        assert (checkout / 'src' / 'napari_cxr' / 'recipes' / f'{recipe}.toml').exists()
