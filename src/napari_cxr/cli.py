@@ -17,10 +17,13 @@ import typer
 from napari_cxr import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_cxr.explain.heatmap import Heatmap
     from napari_cxr.inference.classifier import Classifier
     from napari_cxr.inference.prediction import Prediction
     from napari_cxr.radiograph import Radiograph
+    from napari_cxr.training import Event
 
 __all__ = ['app', 'main']
 
@@ -138,13 +141,51 @@ def models(
     for entry in catalog.entries():
         if as_json:
             card = None if entry.card is None else asdict(entry.card)
-            row = {'name': entry.name, 'where': entry.where, 'card': card, 'error': entry.error}
+            row = {
+                'name': entry.name,
+                'where': entry.where,
+                'card': card or entry.summary or None,
+                'error': entry.error,
+            }
             typer.echo(json.dumps(row, ensure_ascii=False))
         elif entry.card is None:
-            typer.echo(f'{entry.name} ({entry.where}): {entry.error}')
+            word = entry.error or entry.summary.get('title', 'not downloaded yet')
+            typer.echo(f'{entry.name} ({entry.where}): {word}')
         else:
             labels = ', '.join(entry.card.labels)
             typer.echo(f'{entry.name} ({entry.where}): {entry.card.title} [{labels}]')
+
+
+@app.command(epilog='Exit status: 0 done, 1 the run failed or was stopped, 2 wrong usage.')
+def train(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar='FOLDER', help='One sub-folder a class, or with a manifest.csv.'),
+    ],
+    recipe: Annotated[str, typer.Option(help='Name of a shipped recipe, or a TOML file.')],
+    out: Annotated[Path, typer.Option(help='Folder of the run, new or empty.')],
+    device: DeviceOption = 'auto',
+) -> None:
+    """Train a network by a recipe; the best checkpoint and its card end in --out."""
+    from napari_cxr.inference.device import DeviceUnavailable
+    from napari_cxr.training import DatasetError, RecipeError, TrainingError, index, recipes, train
+    from napari_cxr.workers.decoding import shared_decoder
+
+    try:
+        events = train(
+            index(folder), recipes.find(recipe), out, device, read=shared_decoder().read
+        )
+        _show(events)
+    except (DatasetError, RecipeError, DeviceUnavailable) as error:
+        raise typer.BadParameter(str(error)) from None
+    except (TrainingError, OSError) as error:
+        typer.echo(f'The run failed: {error}', err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo(f'Stopped. What was best so far is in {out}.', err=True)
+        raise typer.Exit(1) from None
+    finally:
+        shared_decoder().close()
 
 
 def _load(model: str, device: str) -> Classifier:
@@ -157,6 +198,61 @@ def _load(model: str, device: str) -> Classifier:
         return Classifier.load(model, device)
     except (CheckpointError, DeviceUnavailable) as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def _show(events: Iterator[Event]) -> None:
+    """Draw a run's events: a bar for reading and for each epoch, a line for each result."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    from napari_cxr.training import BatchDone, EpochDone, Finished, Reading, Skipped, Started
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn('{task.fields[rate]}'),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task('Reading', rate='')
+        for event in events:
+            match event:
+                case Reading(done=done, total=total):
+                    progress.update(bar, completed=done, total=total)
+                case Skipped(path=path, reason=reason):
+                    console.print(f'left out: {path}: {reason}', highlight=False)
+                case Started(counts=counts, split_kind=kind, parameters=n, device=device):
+                    for split, by_class in counts.items():
+                        shown = ', '.join(f'{name} {count}' for name, count in by_class.items())
+                        console.print(f'{split}: {shown}', highlight=False)
+                    console.print(f'split {kind}; {n:,} parameters; on {device}', highlight=False)
+                    progress.update(bar, description='Training', completed=0)
+                case BatchDone(epoch=epoch, batch=batch, batches=batches):
+                    progress.update(
+                        bar,
+                        description=f'Epoch {epoch}',
+                        completed=batch,
+                        total=batches,
+                        rate=f'{event.images_per_second:.0f} images/s',
+                    )
+                case EpochDone():
+                    console.print(
+                        f'{event.epoch:3}/{event.epochs}  loss {event.train_loss:.3f} / '
+                        f'{event.val_loss:.3f}  accuracy {event.val_accuracy:.3f}  macro AUC '
+                        f'{event.val_macro_auc:.3f}  {event.seconds:.0f} s'
+                        f'{"  best" if event.best else ""}',
+                        highlight=False,
+                    )
+                case Finished(path=path):
+                    typer.echo(path)
 
 
 def _as_row(prediction: Prediction) -> dict[str, Any]:

@@ -139,9 +139,7 @@ def test_the_outline_comes_moves_and_goes(qtbot, dock, chest):
     dock.viewer.add_image(chest)
     classify(qtbot, dock)
     controls = dock.result.heat
-    controls.label.setCurrentText(
-        max(dock.answer.heatmaps, key=lambda h: h.values.max()).label
-    )
+    controls.label.setCurrentText(max(dock.answer.heatmaps, key=lambda h: h.values.max()).label)
     controls.outline.setChecked(True)
     (line,) = [layer for layer in dock.viewer.layers if layer.name.startswith('Grad-CAM outline')]
     at_half = np.vstack(line.data)

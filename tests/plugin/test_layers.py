@@ -170,9 +170,7 @@ def test_the_heatmap_lies_where_its_cells_look(placed):
     layer = heatmap_layer(heatmap(matrix), prediction(), base, 1.0)
     for cell in ((0, 0), (1, 2), (2.5, 0.5)):
         pixel = (matrix @ [*cell, 1])[:2]
-        np.testing.assert_allclose(
-            layer.data_to_world(cell), base.data_to_world(pixel), atol=1e-9
-        )
+        np.testing.assert_allclose(layer.data_to_world(cell), base.data_to_world(pixel), atol=1e-9)
 
 
 def test_another_map_goes_into_the_same_layer():

@@ -1,0 +1,200 @@
+import subprocess
+import sys
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_cxr import samples
+from napari_cxr.dicom import privacy
+from napari_cxr.plugin import reader
+from napari_cxr.radiograph import UnreadableImage
+
+
+@pytest.fixture
+def both_readers(own_plugin):
+    """Our reader and napari's own, as in a real napari."""
+    from npe2 import PluginManifest
+
+    own_plugin.register(PluginManifest.from_distribution('napari'))
+    return own_plugin
+
+
+@pytest.fixture
+def patients(tmp_path):
+    """Three one-image studies of three patients in one folder, each of its own grey."""
+    for number in range(3):
+        samples.write_phantom_dicom(
+            tmp_path / f'IM{number}.dcm',
+            pixels=np.full((40, 32), 100 * (number + 1), np.uint16),
+            photometric='MONOCHROME2',
+            seed=number,
+            attributes={'PatientID': f'P{number}', 'InstanceNumber': 1},
+        )
+    return sorted(tmp_path.glob('*.dcm'))
+
+
+@pytest.mark.filterwarnings('ignore::DeprecationWarning:imageio')
+def test_three_patients_in_a_folder_by_both_readers(both_readers, patients):
+    """napari's own reader scans the folder and shows another patient; ours does not."""
+    ours, theirs = ViewerModel(), ViewerModel()
+    for path in patients:
+        ours.open(path, plugin='napari-cxr')
+        theirs.open(path, plugin='napari')
+    assert [int(layer.data.max()) for layer in ours.layers] == [100, 200, 300]
+    shown = [float(np.max(layer.data)) for layer in theirs.layers]
+    assert shown != [100, 200, 300], 'napari reads these rightly now: say so in the README'
+
+
+def test_a_folder_opens_as_layers_of_their_own(both_readers, patients, tmp_path):
+    viewer = ViewerModel()
+    viewer.open(tmp_path, plugin='napari-cxr')
+    assert [int(layer.data.max()) for layer in viewer.layers] == [100, 200, 300]
+    assert all(layer.ndim == 2 for layer in viewer.layers)
+
+
+def test_files_asked_for_as_a_stack_stay_apart(patients):
+    paths = [str(path) for path in patients]
+    layers = reader.get_reader(paths)(paths)
+    assert [int(data.max()) for data, _, _ in layers] == [100, 200, 300]
+
+
+def test_what_is_claimed_and_what_is_left_to_others(tmp_path, patients):
+    iio.imwrite(tmp_path / 'a.png', np.zeros((8, 8), np.uint8))
+    (tmp_path / 'notes.txt').write_text('text')
+    pictures = tmp_path / 'pictures'
+    pictures.mkdir()
+    iio.imwrite(pictures / 'b.png', np.zeros((8, 8), np.uint8))
+    nameless = tmp_path / 'nameless'
+    nameless.mkdir()
+    patients[0].rename(nameless / 'IM0001')
+    claimed = [patients[1], nameless / 'IM0001', nameless, tmp_path]
+    for path in claimed:
+        assert reader.get_reader(str(path)) is reader.read
+    for path in (tmp_path / 'a.png', tmp_path / 'notes.txt', pictures, tmp_path / 'gone'):
+        assert reader.get_reader(str(path)) is None
+
+
+def test_the_manifest_claims_dicom_and_folders_only(own_plugin):
+    manifest = own_plugin.get_manifest('napari-cxr')
+    (claim,) = manifest.contributions.readers
+    assert claim.accepts_directories
+    assert {pattern.lower() for pattern in claim.filename_patterns} == {'*.dcm', '*.dicom'}
+
+
+def test_a_file_without_extension_in_a_folder(own_plugin, tmp_path):
+    samples.write_phantom_dicom(tmp_path / 'IM0001', shape=(40, 32))
+    (tmp_path / 'README').write_text('not an image')
+    (layer,) = reader.read(str(tmp_path))
+    assert layer[0].shape == (40, 32)
+
+
+def test_a_web_page_called_dcm_is_one_sentence(own_plugin, tmp_path):
+    path = tmp_path / 'image.dcm'
+    path.write_text('<!DOCTYPE html><html></html>')
+    read = reader.get_reader(str(path))
+    with pytest.raises(UnreadableImage, match='web page') as caught:
+        read(str(path))
+    assert 'image.dcm' in str(caught.value)
+
+
+def test_one_bad_file_does_not_hide_the_others(own_plugin, patients, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('napari.utils.notifications.show_warning', said.append)
+    patients[1].write_bytes(patients[1].read_bytes()[:400])
+    layers = reader.read(str(tmp_path))
+    assert [int(data.max()) for data, _, _ in layers] == [100, 300]
+    assert 'IM1.dcm' in said[0]
+
+
+def test_a_large_folder_opens_its_first(own_plugin, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('napari.utils.notifications.show_info', said.append)
+    monkeypatch.setattr(reader, 'FOLDER_LIMIT', 2)
+    for number in range(4):
+        samples.write_phantom_dicom(
+            tmp_path / f'{number}.dcm', pixels=np.full((8, 8), number, np.uint16)
+        )
+    layers = reader.read(str(tmp_path))
+    assert len(layers) == 1 and int(layers[0][0].max()) == 0
+    assert 'holds 4 DICOM files' in said[0]
+
+
+def test_what_is_no_radiograph_opens_with_a_note(own_plugin, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr('napari.utils.notifications.show_info', said.append)
+    samples.write_phantom_dicom(
+        tmp_path / 'ct.dcm',
+        shape=(40, 32),
+        attributes={'Modality': 'CT', 'SOPClassUID': '1.2.840.10008.5.1.4.1.1.2'},
+    )
+    ((data, attributes, _),) = reader.read(str(tmp_path / 'ct.dcm'))
+    assert data.shape == (40, 32)
+    assert 'CT image' in said[0]
+    assert attributes['metadata']['napari_cxr']['radiograph'].refusal
+
+
+def test_names_carry_no_identity_unless_asked(own_plugin, tmp_path):
+    from napari_cxr.plugin.settings import remember
+
+    path = tmp_path / 'Doe^Jane.dcm'
+    samples.write_phantom_dicom(path, shape=(40, 32))
+    ((_, attributes, _),) = reader.read(str(path))
+    assert 'Doe' not in repr(attributes)
+    remember('layers', file_names=True)
+    ((_, attributes, _),) = reader.read(str(path))
+    assert attributes['name'] == 'Doe^Jane'
+
+
+def test_the_first_answer_needs_no_heavy_import(tmp_path):
+    code = (
+        'import sys; from napari_cxr.plugin.reader import get_reader\n'
+        f'assert get_reader({str(tmp_path / "x.png")!r}) is None\n'
+        "heavy = {'torch', 'pydicom', 'napari', 'skimage', 'scipy'} & set(sys.modules)\n"
+        'sys.exit(str(heavy) if heavy else 0)'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_dock_and_the_command_line_agree(both_readers, tmp_path, model_file):
+    """What napari's own reader and ours make of a file scores the same, to 1e-6."""
+    from napari_cxr import files
+    from napari_cxr.inference.classifier import Classifier
+    from napari_cxr.plugin.layers import radiograph_of
+
+    pixels = (255 * samples.phantom((160, 140), seed=4)).astype(np.uint8)
+    colour = np.stack([pixels, pixels[::-1], pixels], axis=-1)
+    iio.imwrite(tmp_path / 'grey.png', pixels)
+    iio.imwrite(tmp_path / 'deep.png', pixels.astype(np.uint16) * 16)
+    iio.imwrite(tmp_path / 'colour.jpg', colour, quality=95)
+    iio.imwrite(tmp_path / 'grey.tif', pixels)
+    samples.write_phantom_dicom(tmp_path / 'b.dcm', shape=(160, 140), seed=4)
+    classifier = Classifier.load(model_file, 'cpu')
+    viewer = ViewerModel()
+    for path in sorted(tmp_path.iterdir()):
+        plugin = 'napari-cxr' if path.suffix == '.dcm' else 'napari'
+        (layer,) = viewer.open(path, plugin=plugin)
+        low, high = layer.contrast_limits
+        layer.contrast_limits = (low, (low + high) / 2)
+        ours, theirs = classifier.predict([files.read(path), radiograph_of(layer)])
+        np.testing.assert_allclose(
+            theirs.probabilities, ours.probabilities, atol=1e-6, err_msg=path.name
+        )
+
+
+def test_the_sample_opens(own_plugin):
+    from napari_cxr.plugin.commands import synthetic_radiograph
+
+    ((data, attributes, kind),) = synthetic_radiograph()
+    assert kind == 'image' and data.ndim == 2
+    assert attributes['name'] == 'Synthetic chest radiograph'
+    assert [str(u) for u in attributes['units']] == ['mm', 'mm']
+
+
+@pytest.fixture(autouse=True)
+def own_secret(monkeypatch, tmp_path_factory):
+    """Keep the secret for pseudonyms out of the person's own folder."""
+    path = tmp_path_factory.mktemp('secret') / 'secret'
+    monkeypatch.setattr(privacy, 'secret_path', lambda: path)

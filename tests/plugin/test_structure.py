@@ -1,0 +1,65 @@
+"""No slot of the GUI thread waits for a worker: held by reading the code, and by running it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import napari_cxr.plugin
+
+PLUGIN = Path(napari_cxr.plugin.__file__).parent
+#: What waits: running or calling a job, reading through the decoder, and Qt's and Python's waits.
+WAITING = {'run', 'call', 'read', 'describe', 'sleep', 'wait', 'waitForDone', 'acquire'}
+#: napari asks a reader for its layers in the GUI thread, and wants them when it returns.
+SYNCHRONOUS_BY_NAPARI = {'reader.py', 'commands.py', 'demo.py'}
+
+
+def waits(function: ast.AST) -> set[str]:
+    """Names of the waiting methods that a function calls itself."""
+    found = set()
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            of_a_thread = node.func.attr == 'join' and not node.args  # a string's takes one
+            if node.func.attr in WAITING or of_a_thread:
+                found.add(node.func.attr)
+    return found
+
+
+def is_threaded(function: ast.FunctionDef) -> bool:
+    return any(
+        isinstance(d, ast.Name) and d.id == 'thread_worker' for d in function.decorator_list
+    )
+
+
+@pytest.mark.parametrize('path', sorted(PLUGIN.glob('*.py')), ids=lambda path: path.name)
+def test_only_thread_workers_wait(path):
+    if path.name in SYNCHRONOUS_BY_NAPARI:
+        pytest.skip('runs where napari itself waits')
+    for node in ast.walk(ast.parse(path.read_text('utf-8'))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not is_threaded(node):
+            assert not waits(node), f'{path.name}: {node.name} waits'
+
+
+def test_the_reading_of_the_code_sees_a_wait():
+    bad = ast.parse("def slot(self):\n    shared_torch().call('classify')")
+    assert waits(bad) == {'call'}
+
+
+def test_jobs_never_run_in_the_gui_thread(qtbot, dock, monkeypatch):
+    import threading
+
+    import numpy as np
+
+    from napari_cxr.workers.process import WorkerProcess
+
+    real, threads = WorkerProcess.run, []
+
+    def run(self, job, **arguments):
+        threads.append(threading.current_thread() is threading.main_thread())
+        return real(self, job, **arguments)
+
+    monkeypatch.setattr(WorkerProcess, 'run', run)
+    dock.viewer.add_image(np.zeros((80, 80), np.uint8))
+    with qtbot.waitSignal(dock.settled, timeout=50_000):
+        dock.classify()
+    assert threads and not any(threads)

@@ -1,0 +1,177 @@
+import json
+import shutil
+import subprocess
+import sys
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from napari_cxr import samples
+from napari_cxr.cli import app
+from napari_cxr.dicom import privacy
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    monkeypatch.setattr(privacy, 'secret_path', lambda: tmp_path / 'secret')
+
+    def invoke(*arguments):
+        return CliRunner().invoke(app, [str(a) for a in arguments])
+
+    return invoke
+
+
+@pytest.fixture
+def radiographs(tmp_path):
+    """A DICOM file and a PNG with the same small chest."""
+    pixels = (255 * samples.phantom((160, 140), seed=4)).astype(np.uint8)
+    iio.imwrite(tmp_path / 'a.png', pixels)
+    samples.write_phantom_dicom(tmp_path / 'b', shape=(160, 140), seed=4)
+    return [tmp_path / 'a.png', tmp_path / 'b']
+
+
+def lines(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_classify_prints_an_object_a_line(run, radiographs, model_file):
+    result = run('classify', *radiographs, '--model', model_file, '--device', 'cpu', '--json')
+    assert result.exit_code == 0, result.output
+    for row, path in zip(lines(result), radiographs, strict=True):
+        assert row['path'] == str(path) and row['model'] == 'tiny'
+        assert row['label'] == max(row['probabilities'], key=row['probabilities'].get)
+        assert sum(row['probabilities'].values()) == pytest.approx(1)
+        assert isinstance(row['warnings'], list)
+
+
+def test_status_1_if_a_file_fails_and_the_others_are_classified(
+    run, radiographs, model_file, tmp_path
+):
+    (tmp_path / 'text.dcm').write_text('<html>')
+    result = run(
+        'classify', tmp_path / 'text.dcm', tmp_path / 'none.png', *radiographs,
+        '--model', model_file, '--json',
+    )  # fmt: skip
+    assert result.exit_code == 1
+    first, second, *others = lines(result)
+    assert 'web page' in first['error'] and set(first) == {'path', 'error'}
+    assert 'no such file' in second['error'].lower()
+    assert all('label' in row for row in others)
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        ['classify'],
+        ['classify', 'x.png', '--model', 'no-such-model'],
+        ['classify', 'x.png', '--device', 'abacus'],
+        ['classify', 'x.png', '--colour'],
+        ['info'],
+        ['train', '.', '--recipe', 'no-such-recipe', '--out', 'run'],
+        ['dance'],
+    ],
+)
+def test_status_2_for_wrong_usage(run, wrong, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    result = run(*wrong)
+    assert result.exit_code == 2
+    assert result.stdout == ''
+
+
+def test_heatmaps_are_saved_as_pictures_and_numbers(run, radiographs, model_file, tmp_path):
+    out = tmp_path / 'maps'
+    result = run('classify', *radiographs, '--model', model_file, '--heatmap', out, '--json')
+    assert result.exit_code == 0, result.output
+    for row in lines(result):
+        picture = iio.imread(row['heatmap'])
+        assert picture.shape == (160, 140, 3)
+        with np.load(row['heatmap'].removesuffix('png') + 'npz') as numbers:
+            assert numbers['normal'].shape == (4, 4)
+            assert numbers['to_radiograph'].shape == (3, 3)
+        assert row['heatmap_frame_share'] is None or 0 <= row['heatmap_frame_share'] <= 1
+
+
+def test_files_of_one_name_get_heatmaps_of_their_own(run, radiographs, model_file, tmp_path):
+    other = tmp_path / 'other'
+    other.mkdir()
+    shutil.copy(radiographs[0], other / 'a.png')
+    out = tmp_path / 'maps'
+    result = run(
+        'classify', radiographs[0], other / 'a.png', '--model', model_file,
+        '--heatmap', out, '--json',
+    )  # fmt: skip
+    assert len({row['heatmap'] for row in lines(result)}) == 2
+
+
+def test_info_says_what_a_file_is_and_not_whose(run, radiographs):
+    result = run('info', *radiographs)
+    assert result.exit_code == 0, result.output
+    png, dicom = lines(result)
+    assert png['format'] == 'PNG' and png['geometry']['spacing_mm'] is None
+    assert dicom['format'] == 'DICOM' and dicom['view'] == 'PA'
+    import pydicom
+
+    header = pydicom.dcmread(radiographs[1])
+    assert str(header.PatientName) not in result.stdout
+    assert header.PatientID not in result.stdout
+    assert header.SOPInstanceUID not in result.stdout
+
+
+def test_info_status_1(run, tmp_path):
+    (tmp_path / 'empty.dcm').touch()
+    result = run('info', tmp_path / 'empty.dcm')
+    assert result.exit_code == 1 and 'empty' in lines(result)[0]['error']
+
+
+def test_models_are_listed_with_their_cards(run, model_file, tmp_path, monkeypatch):
+    folder = tmp_path / 'models'
+    folder.mkdir()
+    monkeypatch.setenv('NAPARI_CXR_MODELS', str(folder))
+    shutil.copy(model_file, folder / 'tiny.safetensors')
+    (folder / 'broken.safetensors').write_bytes(b'x')
+    rows = {row['name']: row for row in lines(run('models', '--json'))}
+    assert rows['tiny']['where'] == 'yours'
+    assert rows['tiny']['card']['labels'] == ['covid19', 'normal', 'pneumonia']
+    assert rows['broken']['error'] and rows['broken']['card'] is None
+    assert 'tiny (yours)' in run('models').stdout
+
+
+def test_a_decoder_that_dies_is_a_row(run, radiographs, model_file, monkeypatch):
+    from napari_cxr.radiograph import UnreadableImage
+    from napari_cxr.workers.decoding import Decoder
+
+    real = Decoder.read
+
+    def read(self, path):
+        if str(path).endswith('a.png'):
+            raise UnreadableImage('Its data are malformed: the decoder was ended on this file.')
+        return real(self, path)
+
+    monkeypatch.setattr(Decoder, 'read', read)
+    result = run('classify', *radiographs, '--model', model_file, '--json')
+    assert result.exit_code == 1
+    assert 'malformed' in lines(result)[0]['error'] and 'label' in lines(result)[1]
+
+
+def test_help_and_version_cost_no_torch():
+    code = (
+        'import sys; from napari_cxr.cli import app\n'
+        'try: app(["classify", "--help"])\n'
+        'except SystemExit: pass\n'
+        'sys.exit("torch" in sys.modules or "napari" in sys.modules)'
+    )
+    assert subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 0
+
+
+def test_every_real_dicom_radiograph_opens_or_says_why(run, cxr_data, model_file):
+    paths = sorted((cxr_data / 'dicom_cxr').glob('*.dcm'))
+    result = run('classify', *paths, '--model', model_file, '--json')
+    rows = {row['path'].rsplit('/')[-1]: row for row in lines(result)}
+    assert len(rows) == 9 and result.exit_code == 1
+    assert 'damaged' in rows.pop('966.dcm')['error']
+    assert all('label' in row for row in rows.values())
+    liar = rows.pop('Fake_MONOHR1.dcm')
+    assert any('exchanged' in text for text in liar['warnings'])
+    assert not any('exchanged' in text for row in rows.values() for text in row['warnings'])
