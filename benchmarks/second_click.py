@@ -108,6 +108,11 @@ def main() -> None:
     bare = subprocess.Popen(
         [sys.executable, '-c', _BARE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+    stamped: list[float] = []
+
+    def stamp() -> None:
+        stamped.append(time.perf_counter())
+
     viewer = napari.Viewer()
     dock = ClassifyDock(viewer)
     viewer.window.add_dock_widget(dock, area='right')
@@ -117,11 +122,10 @@ def main() -> None:
         clicks, bares, holds = [], [], []
         for number in range(given.clicks + 1):
             app.longest = (0.0, '')
-            done: list[float] = []
             start = time.perf_counter()
             dock.start.click()
             if number:  # the heatmap layer is there from the first click on
-                dock._heat.events.data.connect(lambda: done.append(time.perf_counter()))
+                dock._heat.events.data.connect(stamp)
             wait_for(dock.settled)
             holds.append(app.longest)
             assert not dock.message.text, dock.message.text
@@ -129,9 +133,9 @@ def main() -> None:
             bare.stdin.flush()
             decoding, forward = map(float, bare.stdout.readline().split())
             if number:
-                clicks.append(done[0] - start)
+                clicks.append(stamped.pop() - start)
                 bares.append((decoding, forward))
-                dock._heat.events.data.disconnect()
+                dock._heat.events.data.disconnect(stamp)
         click = statistics.median(clicks)
         decoding = statistics.median(d for d, _ in bares)
         forward = statistics.median(f for _, f in bares)

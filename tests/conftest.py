@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,9 +27,13 @@ def model_file(tmp_path_factory) -> Path:
 
     torch.manual_seed(0)
     network = networks.create('resnet10', 3, 1)
+    # Batch norm with plausible statistics, so that maps are not empty.
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the mean of all batches
     network.train()
-    with torch.no_grad():  # batch norm with plausible statistics, so that maps are not empty
-        for _ in range(20):
+    with torch.no_grad():
+        for _ in range(4):
             network(torch.randn(4, 1, 97, 97))
     card = Card(
         name='tiny',
@@ -43,10 +48,19 @@ def model_file(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope='session', autouse=True)
+def own_home(tmp_path_factory) -> Iterator[None]:
+    """Keep the whole run out of the person's own folders."""
+    home = str(tmp_path_factory.mktemp('home'))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ('XDG_DATA_HOME', 'XDG_CONFIG_HOME', 'XDG_CACHE_HOME', 'LOCALAPPDATA'):
+            patch.setenv(name, home)
+        yield
+
+
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path_factory, monkeypatch) -> None:
-    """Keep tests out of the person's own folders."""
-    home = tmp_path_factory.mktemp('home')
-    for name in ('XDG_DATA_HOME', 'XDG_CONFIG_HOME', 'XDG_CACHE_HOME', 'LOCALAPPDATA'):
-        monkeypatch.setenv(name, str(home))
-    monkeypatch.setenv('NAPARI_CXR_MODELS', str(home / 'models'))
+def own_models(tmp_path_factory, monkeypatch) -> Path:
+    """Give each test a folder of models of its own, which does not exist yet."""
+    folder = tmp_path_factory.mktemp('own') / 'models'
+    monkeypatch.setenv('NAPARI_CXR_MODELS', str(folder))
+    return folder

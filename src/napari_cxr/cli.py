@@ -6,7 +6,6 @@ This process may own torch; files are decoded in a process of their own.
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -286,13 +285,10 @@ def _save(stem: Path, radiograph: Radiograph, shown: Heatmap, maps: list[Heatmap
     strongest = max(float(h.values.max()) for h in maps)
     picture = stem.with_name(f'{stem.name}.png')
     iio.imwrite(picture, draw(radiograph.to_display(), shown, strongest))
-    np.savez(
-        stem.with_name(f'{stem.name}.npz'),
-        to_radiograph=shown.to_radiograph,
-        **{h.label: h.values for h in maps},
-    )
+    numbers = {'to_radiograph': shown.to_radiograph} | {h.label: h.values for h in maps}
+    np.savez(stem.with_name(f'{stem.name}.npz'), allow_pickle=False, **numbers)
     return picture
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

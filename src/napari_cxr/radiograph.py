@@ -85,7 +85,7 @@ class Window:
     @classmethod
     def spanning(cls, low: float, high: float, explanation: str = '') -> Window:
         """Return the exact linear window that maps `low` to 0 and `high` to 1."""
-        width = max(float(high) - float(low), np.finfo(np.float32).tiny)
+        width = max(float(high) - float(low), float(np.finfo(np.float32).tiny))
         return cls((float(low) + float(high)) / 2, width, 'LINEAR_EXACT', explanation)
 
     @property

@@ -73,12 +73,18 @@ def test_a_peak_in_the_corner_is_in_the_frame_and_one_in_the_middle_is_not():
     assert placed(values, jump=(4, 4), start=(1.5, 1.5)).frame_share((404, 404)) < 0.01
 
 
-def test_the_frame_is_that_of_the_radiograph_and_not_of_what_was_cut_out_of_it():
-    # Of 100 x 100 pixels the network saw the middle 50 x 50, none of it in the frame.
-    heatmap = placed(
-        [[1, 1], [1, 1]], jump=(25, 25), start=(37, 37), seen=(24.5, 24.5, 74.5, 74.5)
-    )
-    assert heatmap.frame_share((100, 100)) == 0
+def test_the_frame_is_that_of_what_the_network_saw():
+    # Of 100 x 100 pixels the network saw the middle 50 x 50. On the whole radiograph none
+    # of its map could lie in the frame, whatever it looks at.
+    even = placed([[1, 1], [1, 1]], jump=(25, 25), start=(37, 37), seen=(24.5, 24.5, 74.5, 74.5))
+    assert even.frame_share((100, 100)) == pytest.approx(1 - 0.84**2, abs=1e-4)
+
+
+def test_padding_around_the_radiograph_is_no_part_of_the_frame():
+    # 50 x 100 pixels in a square input: 25 rows of nothing above and below.
+    values = np.ones((4, 4))
+    padded = placed(values, jump=(25, 25), start=(-13, 12), seen=(-25.5, -0.5, 74.5, 99.5))
+    assert padded.frame_share((50, 100)) == pytest.approx(1 - 0.84**2, abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -18,14 +18,11 @@ def worker_processes():
 
 
 @pytest.fixture
-def models(model_file, own_folders) -> Path:
+def models(model_file, own_models) -> Path:
     """The person's own folder, with one model called tiny."""
-    import os
-
-    folder = Path(os.environ['NAPARI_CXR_MODELS'])
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy(model_file, folder / 'tiny.safetensors')
-    return folder
+    own_models.mkdir()
+    shutil.copy(model_file, own_models / 'tiny.safetensors')
+    return own_models
 
 
 @pytest.fixture

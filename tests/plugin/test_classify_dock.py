@@ -52,7 +52,7 @@ def test_a_click_gives_bars_and_a_heatmap_in_place(qtbot, dock, chest):
     np.testing.assert_allclose(
         heat.data_to_world((1.5, 1.5)), base.data_to_world((99.5, 89.5)), atol=1e-9
     )
-    assert not dock.result.isHidden() and 'frame' in dock.result.frame_share.text()
+    assert not dock.result.isHidden() and 'edge' in dock.result.frame_share.text()
 
 
 def test_the_napari_process_stays_free_of_torch(qtbot, models, tmp_path):
@@ -72,7 +72,7 @@ from napari.layers import Image
 remember('classify', model='tiny', device='cpu')
 samples.write_phantom_dicom({str(tmp_path / 'a.dcm')!r})
 viewer = ViewerModel()
-data, attributes, _ = reader.get_reader({str(tmp_path / 'a.dcm')!r})({str(tmp_path / 'a.dcm')!r})[0]
+((data, attributes, _),) = reader.read({str(tmp_path / 'a.dcm')!r})
 viewer.add_layer(Image(data, **attributes))
 dock = ClassifyDock(viewer)
 dock.settled.connect(app.quit)
@@ -279,8 +279,8 @@ def test_window_presets_change_the_screen_and_not_the_answer(qtbot, dock, tmp_pa
     layer = dock.viewer.add_layer(Image(data, **attributes))
     classify(qtbot, dock)
     before = dock.answer.prediction.logits
-    assert dock.choices.window.count() == 2
-    dock.choices.window.setCurrentIndex(1)
+    assert dock.choices.preset.count() == 2
+    dock.choices.preset.setCurrentIndex(1)
     assert layer.contrast_limits == [750.0, 1249.0]
     classify(qtbot, dock)
     assert dock.answer.prediction.logits == before

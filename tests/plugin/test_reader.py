@@ -35,7 +35,7 @@ def patients(tmp_path):
     return sorted(tmp_path.glob('*.dcm'))
 
 
-@pytest.mark.filterwarnings('ignore::DeprecationWarning:imageio')
+@pytest.mark.filterwarnings('ignore:The legacy .DICOM. plugin:DeprecationWarning')
 def test_three_patients_in_a_folder_by_both_readers(both_readers, patients):
     """napari's own reader scans the folder and shows another patient; ours does not."""
     ours, theirs = ViewerModel(), ViewerModel()

@@ -165,16 +165,17 @@ class Classifier:
     @torch.inference_mode()
     def _logits(self, x: torch.Tensor) -> tuple[np.ndarray, str]:
         """Return the logits of a batch, and a word if it had to be cut up to fit."""
-        size, rows = len(x), []
-        while sum(map(len, rows)) < len(x):
-            start = sum(map(len, rows))
+        size, start = len(x), 0
+        rows: list[torch.Tensor] = []
+        while start < len(x):
             try:
                 rows.append(self.network(x[start : start + size]).float().cpu())
+                start += size
             except torch.OutOfMemoryError:
                 if size == 1:
                     raise OutOfMemory(_too_big(self.device)) from None
                 size = (size + 1) // 2
-                log.warning('out of memory on %s: going on with batches of %d', self.device, size)
+                log.warning('out of memory: going on with batches of %d', size)
         note = '' if size == len(x) else f'Memory ran short: ran in batches of {size}.'
         return torch.cat(rows).numpy(), note
 

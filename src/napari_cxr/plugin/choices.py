@@ -60,7 +60,7 @@ class Choices(QWidget):
         layers.events.removed.connect(self._list_layers)
         layers.selection.events.active.connect(self._follow_selection)
         self.layer.currentIndexChanged.connect(self._layer_chosen)
-        self.window.currentIndexChanged.connect(self._show_preset)
+        self.preset.currentIndexChanged.connect(self._show_preset)
         self.model.activated.connect(self._model_chosen)
         self.device.activated.connect(self._device_chosen)
         self.card.clicked.connect(self.card_wanted)
@@ -69,7 +69,7 @@ class Choices(QWidget):
 
     def _build(self) -> None:
         self.layer = _combo('The image layer to classify')
-        self.window = _combo(
+        self.preset = _combo(
             'How the radiograph is shown on screen. The model always sees the first entry.'
         )
         self.model = _combo('The model that classifies')
@@ -82,7 +82,7 @@ class Choices(QWidget):
         gpu = ('Apple GPU', 'mps') if sys.platform == 'darwin' else ('CUDA GPU', 'cuda')
         self.device.addItem(*gpu)
         self.device_reason = quiet_label()
-        self._window_label = QLabel('Window')
+        self._preset_label = QLabel('Window')
         beside = QHBoxLayout()
         beside.setContentsMargins(0, 0, 0, 0)
         beside.addWidget(self.model, 1)
@@ -91,7 +91,7 @@ class Choices(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow('Image', self.layer)
-        form.addRow(self._window_label, self.window)
+        form.addRow(self._preset_label, self.preset)
         form.addRow('Model', beside)
         form.addRow('Device', self.device)
         form.addRow('', self.device_reason)
@@ -182,11 +182,11 @@ class Choices(QWidget):
     def _layer_chosen(self) -> None:
         radiograph = self._radiograph()
         presets = radiograph.presets if radiograph is not None else ()
-        with QSignalBlocker(self.window):
-            self.window.clear()
+        with QSignalBlocker(self.preset):
+            self.preset.clear()
             for i, preset in enumerate(presets, 1):
-                self.window.addItem(preset.explanation.capitalize() or f'Window {i}')
-        for widget in (self.window, self._window_label):
+                self.preset.addItem(preset.explanation.capitalize() or f'Window {i}')
+        for widget in (self.preset, self._preset_label):
             widget.setVisible(len(presets) > 1)
         self.layer_changed.emit()
 

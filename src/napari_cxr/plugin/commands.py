@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import napari.viewer
 
 __all__ = ['open_files', 'open_folder', 'synthetic_radiograph']
 
 
-def open_files(viewer: Any) -> None:
+def open_files(viewer: napari.viewer.Viewer) -> None:
     """Ask for files of any name, recognise them by content, and open them.
 
     Parameters
@@ -16,15 +19,15 @@ def open_files(viewer: Any) -> None:
     viewer : napari.Viewer
         Where to open them.
     """
-    from qtpy.QtWidgets import QFileDialog
+    from qtpy.QtWidgets import QApplication, QFileDialog
 
     chosen, _ = QFileDialog.getOpenFileNames(
-        _window(viewer), 'Open chest radiographs', _last_folder(), 'All files (*)'
+        QApplication.activeWindow(), 'Open chest radiographs', _last_folder(), 'All files (*)'
     )
     open_paths(viewer, [Path(path) for path in chosen])
 
 
-def open_folder(viewer: Any) -> None:
+def open_folder(viewer: napari.viewer.Viewer) -> None:
     """Ask for a folder and open the DICOM files in it.
 
     Parameters
@@ -32,10 +35,10 @@ def open_folder(viewer: Any) -> None:
     viewer : napari.Viewer
         Where to open them.
     """
-    from qtpy.QtWidgets import QFileDialog
+    from qtpy.QtWidgets import QApplication, QFileDialog
 
     chosen = QFileDialog.getExistingDirectory(
-        _window(viewer), 'Open a folder of chest radiographs', _last_folder()
+        QApplication.activeWindow(), 'Open a folder of chest radiographs', _last_folder()
     )
     if chosen:
         open_paths(viewer, [Path(chosen)])
@@ -56,6 +59,7 @@ def open_paths(viewer: Any, paths: list[Path]) -> list[Any]:
     list of layer
         What was opened; what could not be opened is reported by napari.
     """
+    from napari.layers import Layer
     from napari.utils.notifications import show_error
 
     from napari_cxr.plugin.reader import get_reader
@@ -64,9 +68,13 @@ def open_paths(viewer: Any, paths: list[Path]) -> list[Any]:
 
     opened: list[Any] = []
     for path in paths:
-        plugin = 'napari-cxr' if get_reader(str(path)) is not None else 'napari'
+        read = get_reader(str(path))
         try:
-            opened += viewer.open(str(path), plugin=plugin)
+            if read is None:
+                opened += viewer.open(str(path), plugin='napari')
+            else:
+                # Not by `viewer.open`: a DICOM file without an extension matches no pattern.
+                opened += [viewer.add_layer(Layer.create(*data)) for data in read(str(path))]
         except (UnreadableImage, OSError, ValueError) as error:
             show_error(f'{path.name} could not be opened. {error}')
     if paths:
@@ -85,13 +93,6 @@ def synthetic_radiograph() -> list[tuple[Any, ...]]:
         path = Path(folder) / 'synthetic.dcm'
         samples.write_phantom_dicom(path)
         return [radiograph_layer_data(dicom.read(path), 'Synthetic chest radiograph')]
-
-
-def _window(viewer: Any) -> Any:
-    """Return the window that a dialog belongs to, or None without one."""
-    from qtpy.QtWidgets import QApplication
-
-    return QApplication.activeWindow()
 
 
 def _last_folder() -> str:

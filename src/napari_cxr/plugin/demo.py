@@ -6,6 +6,7 @@ python -m napari_cxr.plugin.demo [FILE] [--headless] [--out PNG]
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def main(path: str | None = None, headless: bool = False, out: str | None = None
     Parameters
     ----------
     path : str, optional
-        A radiograph; by default the synthetic one.
+        A radiograph; by default a real one, where the environment variable
+        NAPARI_CXR_DATA names a folder of them, and else the synthetic one.
     headless : bool
         Save a screenshot and end, instead of leaving napari open.
     out : str, optional
@@ -42,10 +44,11 @@ def main(path: str | None = None, headless: bool = False, out: str | None = None
     viewer.window.resize(1360, 860)
     dock = ClassifyDock(viewer)
     viewer.window.add_dock_widget(dock, name='Classify chest radiograph', area='right')
-    if path is None:
+    chosen = Path(path) if path is not None else _real_example()
+    if chosen is None:
         viewer.open_sample('napari-cxr', 'synthetic')
     else:
-        open_paths(viewer, [Path(path)])
+        open_paths(viewer, [chosen])
     if not viewer.layers:
         return 1
     picture = Path(out or 'napari-cxr-demo.png').resolve()
@@ -74,9 +77,16 @@ def main(path: str | None = None, headless: bool = False, out: str | None = None
     return 1 if problem else 0
 
 
+def _real_example() -> Path | None:
+    """Return a 12-bit radiograph whose lowest value is white, if there is one."""
+    folder = os.environ.get('NAPARI_CXR_DATA')
+    path = Path(folder, 'dicom_cxr', '966_fixed.dcm') if folder else None
+    return path if path is not None and path.is_file() else None
+
+
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description='Classify a radiograph in napari.')
-    parser.add_argument('file', nargs='?', help='a radiograph; by default a synthetic one')
+    parser.add_argument('file', nargs='?', help='a radiograph; by default an example')
     parser.add_argument('--headless', action='store_true', help='save a screenshot and end')
     parser.add_argument('--out', help='where the screenshot goes')
     given = parser.parse_args()

@@ -40,8 +40,8 @@ class ResultView(QWidget):
         self.heat = HeatmapControls(opacity)
         self.frame_share = quiet_label()
         self.frame_share.setToolTip(
-            'The frame is the outer 8 % along each side. It is 29 % of the image, so a map with '
-            'more than that in it looks at the edges rather than at the lungs.'
+            'The edge is the outer 8 % along each side of what the model saw: 29 % of it. A map '
+            'with more than that there looks at markers and borders rather than at the lungs.'
         )
         self.made_with = quiet_label()
         layout = QVBoxLayout(self)
@@ -91,5 +91,5 @@ class ResultView(QWidget):
         if share is None:
             text = f'Nothing in the image speaks for {label}.'
         else:
-            text = f'{100 * share:.0f} % of this heatmap lies in the frame (29 % if it were even).'
+            text = f'{100 * share:.0f} % of this heatmap lies at the edge (29 % if it were even).'
         self.frame_share.setText(text)

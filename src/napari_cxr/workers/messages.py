@@ -16,7 +16,7 @@ import struct
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class Channel:
         A letter that keeps the two ends from using the same file name.
     """
 
-    def __init__(self, incoming: BinaryIO, outgoing: BinaryIO, shared: Path, side: str) -> None:
+    def __init__(self, incoming: IO[bytes], outgoing: IO[bytes], shared: Path, side: str) -> None:
         self._incoming = incoming
         self._outgoing = outgoing
         self._shared = shared
@@ -136,8 +136,7 @@ class Channel:
             entry['bytes'] = base64.b64encode(array.tobytes()).decode('ascii')
         else:
             entry['file'] = next(self._names)
-            with open(self._shared / entry['file'], 'wb', buffering=0) as file:
-                file.write(memoryview(array).cast('B'))
+            array.tofile(self._shared / entry['file'])
         return entry
 
     def _unpack_array(self, entry: dict[str, Any]) -> np.ndarray:

@@ -28,6 +28,8 @@ HEARTBEAT = 0.1
 #: How long a cancelled job may go on before its worker is killed, in seconds.
 CANCEL_GRACE = 5.0
 _STDERR_LINES = 60
+#: Space that shared memory needs to be used at all; containers often have 64 MB, in bytes.
+_ROOM = 1 << 30
 
 
 class JobFailed(Exception):
@@ -109,7 +111,7 @@ class WorkerProcess:
                 creationflags=getattr(subprocess, 'CREATE_NO_WINDOW', 0),
             )
             process = self._process
-            assert process.stdin and process.stdout and process.stderr
+            assert process.stdin and process.stdout and process.stderr  # they are pipes
             self._channel = Channel(process.stdout, process.stdin, self._shared, 'p')
             self._replies: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
             self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
@@ -271,7 +273,9 @@ def _collect(pipe: Any, lines: deque[str]) -> None:
 def _memory_directory() -> str | None:
     """Return a directory that lives in memory, where the system has one."""
     shm = '/dev/shm'
-    return shm if os.path.isdir(shm) and os.access(shm, os.W_OK) else None
+    if not (os.path.isdir(shm) and os.access(shm, os.W_OK)):
+        return None
+    return shm if shutil.disk_usage(shm).free > _ROOM else None
 
 
 def _close_if_alive(reference: weakref.ref[WorkerProcess]) -> None:
