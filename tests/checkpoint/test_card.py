@@ -86,6 +86,7 @@ def test_the_page_shows_figures_beside_the_baseline(card):
     figures = {
         'images': 9,
         'accuracy': [0.9, 0.8, 0.95],
+        'balanced_accuracy': [0.9, 0.9, 0.9],
         'macro_auc': [None, None, None],
         'classes': {'covid19': {'images': 4, 'sensitivity': [1.0, 0.5, 1.0]}},
         'confusion': [[4, 0], [1, 4]],
@@ -107,7 +108,9 @@ def test_the_page_shows_figures_beside_the_baseline(card):
     assert '**Research and demonstration only, not for clinical use.**' in page
     assert '| all | 9 | accuracy | 0.900 [0.800, 0.950] | 0.600 [0.500, 0.700] |' in page
     assert '| nih | 9 | accuracy | 0.900 [0.800, 0.950] | - |' in page
+    # With images of one class only there is no area, and balanced accuracy says nothing new.
     assert 'macro AUC' not in page
+    assert 'balanced accuracy' not in page
     assert '| nih | normal | 20 | 0 | 5 |' in page
     assert '| normal | 1 | 4 |' in page
     assert '- Anything.' in page

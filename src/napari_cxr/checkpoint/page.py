@@ -77,6 +77,8 @@ def _results(card: Card) -> Iterator[str]:
             other = baseline.get(source, {}).get(key)
             if found.get(key, [None])[0] is None:
                 continue  # an area under the curve needs two classes
+            if key == 'balanced_accuracy' and len(found.get('classes', ())) == 1:
+                continue  # which is then the accuracy, with the worse interval
             cells = (source, str(found['images']), name, _cell(found[key]), _cell(other))
             yield f'| {" | ".join(cells)} |'
     if 'most_frequent_class' in metrics:
