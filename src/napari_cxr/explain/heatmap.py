@@ -123,9 +123,9 @@ class Heatmap:
         edges = np.array([[-0.5, -0.5], [shape[0] - 0.5, shape[1] - 0.5]])
         if self.seen is not None:  # padding around the radiograph is no part of it
             edges = np.clip(np.reshape(self.seen, (2, 2)), *edges)
-        # 200 x 200 evenly spaced points are plenty for a smooth map, and make the frame
+        # 100 x 100 evenly spaced points are plenty for a smooth map, and make the frame
         # the same share of every radiograph.
-        points = 200
+        points = 100
         wide = round(FRAME * points)
         frame = np.ones((points, points), dtype=bool)
         frame[wide:-wide, wide:-wide] = False

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_cxr import __version__, networks
+from napari_cxr import __version__
 from napari_cxr.checkpoint import Card, Checkpoint, catalog, digest
 from napari_cxr.checkpoint import load as load_checkpoint
 from napari_cxr.explain.gradcam import grad_cam
@@ -52,10 +52,7 @@ class Classifier:
         self.device = device
         self.file_hash = file_hash
         self.preprocessing = Preprocessing.from_dict(self.card.preprocessing)
-        self.network = networks.create(
-            self.card.architecture, len(self.labels), self.preprocessing.channels
-        )
-        self.network.load_state_dict(checkpoint.tensors)
+        self.network = checkpoint.network()
         self.network.to(device.name).eval().requires_grad_(False)
 
     @classmethod

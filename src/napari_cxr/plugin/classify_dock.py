@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QFrame,
@@ -40,6 +40,11 @@ _EMPTY = (
 _READY = 'Click Classify to see the probability of each class and where its evidence lies.'
 
 
+#: A bar that comes and goes sooner than this only flickers, and its animation takes the
+#: processor from the network; milliseconds.
+_PATIENCE = 300
+
+
 class ClassifyDock(QWidget):
     """Choose a layer, a model and a device; classify; look at the heatmap.
 
@@ -60,6 +65,7 @@ class ClassifyDock(QWidget):
         self._labels: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
         self._worker: Any = None
         self._running_on: Image | None = None
+        self._doing = ''
         self._build()
         self.choices.layer_changed.connect(self._show_answer)
         self.choices.setup_changed.connect(self._get_ready)
@@ -86,6 +92,10 @@ class ClassifyDock(QWidget):
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(4)
         self.progress.hide()
+        self._slow = QTimer(self)
+        self._slow.setSingleShot(True)
+        self._slow.setInterval(_PATIENCE)
+        self._slow.timeout.connect(self._show_progress)
         self.status = quiet_label()
         self.message = Message()
         self.result = ResultView(self.viewer.theme, preferences('classify').opacity)
@@ -138,6 +148,7 @@ class ClassifyDock(QWidget):
             return
         self.message.clear()
         self._running_on = layer
+        self._doing = 'Starting the network'
         self._worker = classifying.classify(
             layer, self.choices.current_model, self.choices.current_device
         )
@@ -145,6 +156,7 @@ class ClassifyDock(QWidget):
         self._worker.returned.connect(self._take)
         self._worker.finished.connect(self._finish)
         self._worker.start()
+        self._slow.start()
         self._update()
 
     def cancel(self) -> None:
@@ -162,7 +174,14 @@ class ClassifyDock(QWidget):
 
     def _tell(self, event: object) -> None:
         if isinstance(event, str):
-            self.status.setText(f'{event}…')
+            self._doing = event
+            if not self.progress.isHidden():
+                self._show_progress()
+
+    def _show_progress(self) -> None:
+        self.progress.show()
+        self.status.setText(f'{self._doing}…')
+        self.status.show()
 
     def _take(self, answer: Answer | Failure) -> None:
         if isinstance(answer, Failure):
@@ -182,6 +201,8 @@ class ClassifyDock(QWidget):
 
     def _finish(self) -> None:
         self._running_on = None
+        self._slow.stop()
+        self.progress.hide()
         self._show_answer()
         self.settled.emit()
 
@@ -226,7 +247,6 @@ class ClassifyDock(QWidget):
 
     def _update(self) -> None:
         """Make button, bar and status say what is going on."""
-        self.progress.setVisible(self.busy)
         self.start.setText('Cancel' if self.busy else 'Classify')
         ready = self.choices.current_layer is not None and bool(self.choices.current_model)
         self.start.setEnabled(ready)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from napari_cxr.checkpoint import catalog
@@ -48,9 +48,15 @@ def classify(
 
 def _loaded(model: str, device: str) -> Classifier:
     """Return a classifier, anew when its file has changed."""
-    path = catalog.resolve(model)
+    path = _file_of(model)
     state = path.stat()
     return _load(path, device, state.st_mtime_ns, state.st_size)
+
+
+@cache
+def _file_of(model: str) -> Path:
+    """Return a model's file; looked up once, because the catalog reads every card."""
+    return catalog.resolve(model)
 
 
 @lru_cache(maxsize=2)
