@@ -229,7 +229,8 @@ def test_a_killed_worker_is_told_and_the_next_click_works(qtbot, dock, chest):
     # Stopped, it cannot answer: it is killed for certain in the middle of the job.
     os.kill(worker.pid, signal.SIGSTOP)
     qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
-    assert dock.busy and dock.start.text() == 'Cancel'
+    qtbot.waitUntil(lambda: dock.start.text() == 'Cancel')
+    assert dock.busy and not dock.progress.isHidden()
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         os.kill(worker.pid, signal.SIGKILL)
     assert 'ended unexpectedly' in dock.message.text and 'exit code' in dock.message.details
@@ -244,12 +245,28 @@ def test_cancel_gives_the_button_back(qtbot, dock, chest):
     worker = classifying.shared_torch()
     os.kill(worker.pid, signal.SIGSTOP)
     qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: dock.start.text() == 'Cancel')
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
+        assert dock.start.text() == 'Cancelling…' and not dock.start.isEnabled()
     assert dock.start.text() == 'Classify' and dock.start.isEnabled()
     os.kill(worker.pid, signal.SIGCONT)
     classify(qtbot, dock)
     assert dock.answer is not None
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_a_double_click_does_not_cancel(qtbot, dock, chest):
+    dock.viewer.add_image(chest)
+    classify(qtbot, dock)
+    worker = classifying.shared_torch()
+    os.kill(worker.pid, signal.SIGSTOP)
+    qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
+    assert dock.busy and dock.start.text() == 'Classify'
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        os.kill(worker.pid, signal.SIGCONT)
+    assert dock.answer is not None and not dock.message.text
 
 
 def test_a_layer_removed_meanwhile(qtbot, dock, chest):

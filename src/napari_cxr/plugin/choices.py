@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
-    QToolButton,
+    QPushButton,
     QWidget,
 )
 
@@ -73,8 +73,7 @@ class Choices(QWidget):
             'How the radiograph is shown on screen. The model always sees the first entry.'
         )
         self.model = _combo('The model that classifies')
-        self.card = QToolButton()
-        self.card.setText('Card')
+        self.card = QPushButton('Card')
         self.card.setToolTip('What this model is, what it was measured on, and what not')
         self.device = _combo('Where the network runs')
         self.device.addItem('Automatic', 'auto')
@@ -82,6 +81,7 @@ class Choices(QWidget):
         gpu = ('Apple GPU', 'mps') if sys.platform == 'darwin' else ('CUDA GPU', 'cuda')
         self.device.addItem(*gpu)
         self.device_reason = quiet_label()
+        self.device_reason.hide()
         self._preset_label = QLabel('Window')
         beside = QHBoxLayout()
         beside.setContentsMargins(0, 0, 0, 0)
@@ -94,7 +94,7 @@ class Choices(QWidget):
         form.addRow(self._preset_label, self.preset)
         form.addRow('Model', beside)
         form.addRow('Device', self.device)
-        form.addRow('', self.device_reason)
+        form.addRow(self.device_reason)
 
     @property
     def current_layer(self) -> Image | None:
@@ -126,6 +126,11 @@ class Choices(QWidget):
         if entry.card is None:
             raise CheckpointError(entry.error or 'This model has no card.')
         return entry.card
+
+    def show_device(self, reason: str) -> None:
+        """Say which device was found and why; an empty string takes the words away."""
+        self.device_reason.setText(reason)
+        self.device_reason.setVisible(bool(reason))
 
     def choose_model_file(self, path: str) -> None:
         """Add a model file to the list and choose it."""

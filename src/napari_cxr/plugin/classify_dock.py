@@ -40,8 +40,8 @@ _EMPTY = (
 _READY = 'Click Classify to see the probability of each class and where its evidence lies.'
 
 
-#: A bar that comes and goes sooner than this only flickers, and its animation takes the
-#: processor from the network; milliseconds.
+#: A bar and a Cancel button that come and go sooner than this only flicker, and drawing
+#: them takes the processor from the network; milliseconds.
 _PATIENCE = 300
 
 
@@ -157,20 +157,20 @@ class ClassifyDock(QWidget):
         self._worker.finished.connect(self._finish)
         self._worker.start()
         self._slow.start()
-        self._update()
 
     def cancel(self) -> None:
         """Stop the classification that is under way."""
         if self.busy:
             self._worker.quit()
+            self._slow.stop()
             self.start.setText('Cancelling…')
             self.start.setEnabled(False)
 
     def _start_or_cancel(self) -> None:
-        if self.busy:
-            self.cancel()
-        else:
+        if not self.busy:
             self.classify()
+        elif not self.progress.isHidden():  # else it is a double click, and says Classify yet
+            self.cancel()
 
     def _tell(self, event: object) -> None:
         if isinstance(event, str):
@@ -180,6 +180,7 @@ class ClassifyDock(QWidget):
 
     def _show_progress(self) -> None:
         self.progress.show()
+        self.start.setText('Cancel')
         self.status.setText(f'{self._doing}…')
         self.status.show()
 
@@ -214,10 +215,10 @@ class ClassifyDock(QWidget):
 
     def _ready(self, device: tuple[str, str] | Failure) -> None:
         if isinstance(device, Failure):
-            self.choices.device_reason.clear()
+            self.choices.show_device('')
             self.message.show_error(device.text, device.details)
         else:
-            self.choices.device_reason.setText(device[1])
+            self.choices.show_device(device[1])
         self._update()
 
     # -- showing ------------------------------------------------------------------------
@@ -247,12 +248,13 @@ class ClassifyDock(QWidget):
 
     def _update(self) -> None:
         """Make button, bar and status say what is going on."""
-        self.start.setText('Cancel' if self.busy else 'Classify')
+        if self.busy:
+            return
+        self.start.setText('Classify')
         ready = self.choices.current_layer is not None and bool(self.choices.current_model)
         self.start.setEnabled(ready)
-        if not self.busy:
-            empty = self.choices.current_layer is None
-            self.status.setText('' if self.answer else _EMPTY if empty else _READY)
+        empty = self.choices.current_layer is None
+        self.status.setText('' if self.answer else _EMPTY if empty else _READY)
         self.status.setVisible(bool(self.status.text()) and not self.message.text)
 
     def _draw(self, layer: Image) -> None:

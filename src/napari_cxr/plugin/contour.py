@@ -37,7 +37,8 @@ def outline(heatmap: Heatmap, level: float) -> list[np.ndarray]:
         return []
     # One cell of nothing around it closes every path.
     padded = np.pad(values / top, 1)
-    fine = zoom(padded, _FINER, order=1, grid_mode=False, mode='nearest')
+    # As smooth as the layer is drawn; splines swing below zero beside a peak.
+    fine = np.clip(zoom(padded, _FINER, order=3, grid_mode=False, mode='nearest'), 0, None)
     step = (np.array(padded.shape) - 1) / (np.array(fine.shape) - 1)
     paths = []
     for points in find_contours(fine, level):

@@ -48,7 +48,9 @@ def style_sheet(theme: str) -> str:
         QFrame#message {{
             background-color: {_rgba(error, 0.13)}; border-left: 3px solid {error.name()};
         }}
-        QFrame#message QLabel {{ background: transparent; color: {text.name()}; }}
+        QFrame#message QLabel, QFrame#message QToolButton {{
+            background: transparent; color: {text.name()};
+        }}
         QProgressBar {{ border: 0; background: transparent; }}
         QProgressBar::chunk {{ background-color: {accent.name()}; }}
     """
