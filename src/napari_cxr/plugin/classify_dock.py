@@ -209,6 +209,7 @@ class ClassifyDock(QWidget):
 
     def _get_ready(self) -> None:
         """Start the torch process and load the chosen model, before anyone clicks."""
+        self.message.clear()
         worker = classifying.prepare(self.choices.current_model, self.choices.current_device)
         worker.returned.connect(self._ready)
         worker.start()
