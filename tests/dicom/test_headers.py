@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from napari_cxr import dicom
-from napari_cxr.dicom import headers
+from napari_cxr.dicom import headers, recognise
 from napari_cxr.radiograph import UnreadableImage
 
 
@@ -202,10 +202,10 @@ def test_messages_are_one_sentence_without_the_path(tmp_path):
 def test_meta_group_is_walked_whatever_its_encoding(write):
     path = write()
     with path.open('rb') as file:
-        meta, start = headers._file_meta(file)
+        meta, start = recognise.file_meta(file)
         file.seek(start)
         assert struct.unpack('<H', file.read(2))[0] == 0x0008
-    assert headers._meta_uid(meta, 0x0010) == '1.2.840.10008.1.2.1'
+    assert recognise.meta_uid(meta, 0x0010) == '1.2.840.10008.1.2.1'
 
 
 def test_functional_groups_and_values_of_a_broken_data_set():

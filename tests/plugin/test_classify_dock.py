@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import sys
@@ -221,51 +222,49 @@ def test_a_missing_gpu_is_named(qtbot, dock, chest):
     assert 'cannot be used' in dock.message.text or 'no Apple GPU' in dock.message.text
 
 
-@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
-def test_a_killed_worker_is_told_and_the_next_click_works(qtbot, dock, chest):
+@pytest.fixture
+def stopped(qtbot, dock, chest):
+    """The number of a torch process that has classified and now cannot answer."""
+    if sys.platform == 'win32':
+        pytest.skip('needs signals')
     dock.viewer.add_image(chest)
     classify(qtbot, dock)
-    worker = classifying.shared_torch()
-    # Stopped, it cannot answer: it is killed for certain in the middle of the job.
-    os.kill(worker.pid, signal.SIGSTOP)
+    pid = classifying.shared_torch().pid
+    os.kill(pid, signal.SIGSTOP)
+    yield pid
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_killed_worker_is_told_and_the_next_click_works(qtbot, dock, stopped):
     qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: dock.start.text() == 'Cancel')
     assert dock.busy and not dock.progress.isHidden()
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
-        os.kill(worker.pid, signal.SIGKILL)
+        os.kill(stopped, signal.SIGKILL)
     assert 'ended unexpectedly' in dock.message.text and 'exit code' in dock.message.details
     classify(qtbot, dock)
     assert not dock.message.text and dock.answer is not None
 
 
-@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
-def test_cancel_gives_the_button_back(qtbot, dock, chest):
-    dock.viewer.add_image(chest)
-    classify(qtbot, dock)
-    worker = classifying.shared_torch()
-    os.kill(worker.pid, signal.SIGSTOP)
+def test_cancel_gives_the_button_back(qtbot, dock, stopped):
     qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: dock.start.text() == 'Cancel')
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
         assert dock.start.text() == 'Cancelling…' and not dock.start.isEnabled()
     assert dock.start.text() == 'Classify' and dock.start.isEnabled()
-    os.kill(worker.pid, signal.SIGCONT)
+    os.kill(stopped, signal.SIGCONT)
     classify(qtbot, dock)
     assert dock.answer is not None
 
 
-@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
-def test_a_double_click_does_not_cancel(qtbot, dock, chest):
-    dock.viewer.add_image(chest)
-    classify(qtbot, dock)
-    worker = classifying.shared_torch()
-    os.kill(worker.pid, signal.SIGSTOP)
+def test_a_double_click_does_not_cancel(qtbot, dock, stopped):
     qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
     qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
     assert dock.busy and dock.start.text() == 'Classify'
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
-        os.kill(worker.pid, signal.SIGCONT)
+        os.kill(stopped, signal.SIGCONT)
     assert dock.answer is not None and not dock.message.text
 
 
