@@ -2,6 +2,9 @@
 
     NAPARI_CXR_DATA=... python benchmarks/second_click.py [FILE...] [--clicks N]
 
+Without files: three real ones where NAPARI_CXR_DATA names a folder of them, and a
+synthetic uncompressed radiograph of 2800 x 2300 pixels.
+
 Two figures for each file, both from one run:
 
 * the time from the click until the heatmap layer has its data, over a bare forward
@@ -20,11 +23,14 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from qtpy.QtCore import QEvent, QEventLoop, QObject, QTimer
 from qtpy.QtWidgets import QApplication
+
+from napari_cxr import samples
 
 _PAINTING = {
     QEvent.Type.Paint,
@@ -103,9 +109,14 @@ def main() -> None:
     parser.add_argument('--clicks', type=int, default=9)
     given = parser.parse_args()
     paths = given.files
+    made = tempfile.TemporaryDirectory()
     if not paths:
-        folder = Path(os.environ['NAPARI_CXR_DATA']) / 'dicom_cxr'
-        paths = [folder / name for name in ('rsna_viral_2_.dcm', 'RG1_J2KI.dcm', '966_fixed.dcm')]
+        paths = [Path(made.name) / 'uncompressed.dcm']
+        samples.write_phantom_dicom(paths[0], shape=(2800, 2300))
+        if 'NAPARI_CXR_DATA' in os.environ:
+            folder = Path(os.environ['NAPARI_CXR_DATA']) / 'dicom_cxr'
+            names = ('rsna_viral_2_.dcm', 'RG1_J2KI.dcm', '966_fixed.dcm')
+            paths += [folder / name for name in names]
     app = TimedApplication()
 
     import napari
@@ -158,6 +169,7 @@ def main() -> None:
         )
     bare.communicate()
     viewer.close()
+    made.cleanup()
 
 
 if __name__ == '__main__':
