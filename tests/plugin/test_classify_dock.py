@@ -87,6 +87,27 @@ print('heavy:', sorted(heavy))
     assert 'heavy: []' in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize('moment', ['while the model loads', 'while it classifies'])
+def test_python_may_end_at_any_moment(models, moment):
+    import subprocess
+
+    script = f"""
+import numpy as np
+from qtpy.QtWidgets import QApplication
+app = QApplication([])
+from napari.components import ViewerModel
+from napari_cxr.plugin.classify_dock import ClassifyDock
+viewer = ViewerModel()
+viewer.add_image(np.zeros((50, 50), np.uint8))
+dock = ClassifyDock(viewer)
+if {moment!r} == 'while it classifies':
+    dock.classify()
+    app.processEvents()
+"""
+    done = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr
+
+
 def test_the_second_click_changes_the_layers_in_place(qtbot, dock, chest):
     dock.viewer.add_image(chest)
     classify(qtbot, dock)

@@ -6,6 +6,7 @@ wait. Nothing in the GUI thread ever does.
 
 from __future__ import annotations
 
+import atexit
 import traceback
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from napari.layers import Image
 from napari.qt.threading import thread_worker
+from qtpy.QtCore import QThreadPool
 
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.inference.prediction import Prediction
@@ -23,6 +25,8 @@ from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 
 __all__ = ['Answer', 'Failure', 'classify', 'prepare', 'shared_torch']
 
+#: How long the end of Python waits for the threads of jobs, in milliseconds.
+_FAREWELL = 5000
 #: Errors of the torch worker whose message is already a sentence for people.
 _CLEAR = {
     'CheckpointError',
@@ -87,7 +91,17 @@ Job: TypeAlias = Generator[Any, None, Result | Failure]
 @cache
 def shared_torch() -> WorkerProcess:
     """Return the torch process of this napari; it starts with its first job."""
-    return WorkerProcess('torch')
+    worker = WorkerProcess('torch')
+    atexit.register(_end, worker)
+    return worker
+
+
+def _end(worker: WorkerProcess) -> None:
+    """Let the threads of jobs end before Qt does: a signal without its object aborts Python."""
+    worker.close()
+    pool = QThreadPool.globalInstance()
+    if pool is not None:
+        pool.waitForDone(_FAREWELL)
 
 
 @thread_worker
