@@ -96,7 +96,10 @@ def test_the_page_shows_figures_beside_the_baseline(card):
         'split': 'by patient',
         'most_frequent_class': 0.556,
         'model': {'all': figures, 'nih': figures},
-        'baseline': {'all': {'accuracy': [0.6, 0.5, 0.7]}, 'nih': {}},
+        'baselines': {
+            'format only': {'all': {'accuracy': [0.4, 0.3, 0.5]}, 'nih': {}},
+            'format and grey levels': {'all': {'accuracy': [0.6, 0.5, 0.7]}, 'nih': {}},
+        },
     }
     data = {
         'images': 30,
@@ -106,8 +109,11 @@ def test_the_page_shows_figures_beside_the_baseline(card):
     }
     page = Card.from_json(changed(card, metrics=entries, data=data)).to_text()
     assert '**Research and demonstration only, not for clinical use.**' in page
-    assert '| all | 9 | accuracy | 0.900 [0.800, 0.950] | 0.600 [0.500, 0.700] |' in page
-    assert '| nih | 9 | accuracy | 0.900 [0.800, 0.950] | - |' in page
+    assert '| source | images | figure | model | format only | format and grey levels |' in page
+    row = '| all | 9 | accuracy | 0.900 [0.800, 0.950] | 0.400 [0.300, 0.500] |'
+    assert f'{row} 0.600 [0.500, 0.700] |' in page
+    assert '| nih | 9 | accuracy | 0.900 [0.800, 0.950] | - | - |' in page
+    assert 'no-anatomy baselines, classifiers' in page
     # With images of one class only there is no area, and balanced accuracy says nothing new.
     assert 'macro AUC' not in page
     assert 'balanced accuracy' not in page

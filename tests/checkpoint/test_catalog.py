@@ -4,7 +4,6 @@ import hashlib
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 import torch
@@ -13,14 +12,15 @@ from napari_cxr.checkpoint import CheckpointError, catalog, load, save
 
 
 @pytest.fixture
-def own(tmp_path):
+def own(tmp_path, monkeypatch):
     folder = tmp_path / 'models'
     folder.mkdir()
+    monkeypatch.setenv('NAPARI_CXR_MODELS', str(folder))
     return folder
 
 
-def yours(folder):
-    return [entry for entry in catalog.entries(folder) if entry.where != 'bundled']
+def yours():
+    return [entry for entry in catalog.entries() if entry.where != 'bundled']
 
 
 def files_of(folder):
@@ -54,12 +54,12 @@ def list_download(folder, url, sha256):
     )
 
 
-def test_a_folder_that_is_not_there_is_empty(tmp_path):
-    assert yours(tmp_path / 'none') == []
+def test_a_folder_that_is_not_there_is_empty(own):
+    own.rmdir()
+    assert yours() == []
 
 
 def test_the_variable_names_the_folder(own, monkeypatch):
-    monkeypatch.setenv('NAPARI_CXR_MODELS', str(own))
     assert catalog.models_folder() == own
     monkeypatch.delenv('NAPARI_CXR_MODELS')
     assert 'napari-cxr' in catalog.models_folder().parts
@@ -68,59 +68,59 @@ def test_the_variable_names_the_folder(own, monkeypatch):
 def test_a_broken_file_is_listed_and_hides_no_other(own, card):
     (own / 'broken.safetensors').write_bytes(b'nothing')
     save(own / 'whole.safetensors', {'x': torch.ones(4)}, card)
-    broken, whole = yours(own)
+    broken, whole = yours()
     assert (broken.name, broken.card, broken.where) == ('broken', None, 'yours')
     assert 'not a .safetensors file' in broken.error
     assert (whole.name, whole.card, whole.error) == ('whole', card, '')
-    assert catalog.resolve('whole', own) == own / 'whole.safetensors'
+    assert catalog.resolve('whole') == own / 'whole.safetensors'
     with pytest.raises(CheckpointError, match=r'not a \.safetensors file'):
-        catalog.resolve('broken', own)
+        catalog.resolve('broken')
 
 
 def test_a_path_goes_before_a_name_and_an_unknown_name_lists_the_known(own, card):
     save(own / 'mine.safetensors', {'x': torch.ones(4)}, card)
     assert catalog.resolve(own / 'mine.safetensors') == own / 'mine.safetensors'
     with pytest.raises(CheckpointError, match=r"no model 'his'.*mine"):
-        catalog.resolve('his', own)
+        catalog.resolve('his')
 
 
 def test_a_download_is_listed_fetched_checked_and_then_there(own, served, card):
     list_download(own, *served)
-    (listed,) = yours(own)
+    (listed,) = yours()
     assert (listed.where, listed.path, listed.summary) == (
         'download',
         None,
         {'title': 'From afar'},
     )
-    path = catalog.resolve('far', own)
+    path = catalog.resolve('far')
     assert path == own / 'downloads' / 'far.safetensors'
     assert load(path).card == card
-    (fetched,) = yours(own)
+    (fetched,) = yours()
     assert (fetched.where, fetched.path, fetched.card) == ('download', path, card)
 
 
 def test_a_download_of_another_content_is_thrown_away(own, served):
     list_download(own, served[0], '0' * 64)
     with pytest.raises(CheckpointError, match='another SHA-256'):
-        catalog.resolve('far', own)
+        catalog.resolve('far')
     assert files_of(own) == ['catalog.toml']
 
 
 def test_a_changed_download_is_fetched_anew(own, served, card):
     list_download(own, *served)
-    path = catalog.resolve('far', own)
+    path = catalog.resolve('far')
     save(path, {'x': torch.zeros(4)}, card)
-    (entry,) = yours(own)
+    (entry,) = yours()
     assert entry.path is None
-    assert torch.equal(load(catalog.resolve('far', own)).tensors['x'], torch.ones(4))
+    assert torch.equal(load(catalog.resolve('far')).tensors['x'], torch.ones(4))
 
 
 def test_no_download_replaces_a_file_of_ones_own(own, served, card):
     list_download(own, *served)
     save(own / 'far.safetensors', {'x': torch.zeros(4)}, card)
-    assert catalog.resolve('far', own) == own / 'far.safetensors'
-    mine, theirs = yours(own)
-    catalog.fetch(theirs, own)
+    assert catalog.resolve('far') == own / 'far.safetensors'
+    mine, theirs = yours()
+    catalog.fetch(theirs)
     assert torch.equal(load(mine.path).tensors['x'], torch.zeros(4))
 
 
@@ -130,7 +130,7 @@ def test_without_a_connection_it_says_so(own, monkeypatch):
         port = server.server_port  # free again once the server is closed
     list_download(own, f'http://127.0.0.1:{port}/far.safetensors', '0' * 64)
     with pytest.raises(CheckpointError, match='check the connection'):
-        catalog.resolve('far', own)
+        catalog.resolve('far')
     assert files_of(own) == ['catalog.toml']
 
 
@@ -146,13 +146,13 @@ def test_without_a_connection_it_says_so(own, monkeypatch):
 )
 def test_a_wrong_list_is_an_entry_with_an_error(own, text, said):
     (own / 'catalog.toml').write_text(text)
-    (entry,) = yours(own)
+    (entry,) = yours()
     with pytest.raises(CheckpointError, match=said):
-        catalog.resolve(entry.name, own)
+        catalog.resolve(entry.name)
 
 
 def test_the_bundled_model_is_small_and_modest():
-    bundled = [entry for entry in catalog.entries(Path('none')) if entry.where == 'bundled']
+    bundled = [entry for entry in catalog.entries() if entry.where == 'bundled']
     assert 'cxr3-resnet10' in [entry.name for entry in bundled]
     for entry in bundled:
         assert entry.error == ''
@@ -161,7 +161,9 @@ def test_the_bundled_model_is_small_and_modest():
         assert entry.card.data['split'] == 'by patient'
         assert entry.card.metrics['measured_on'] == 'test'
         sources = entry.card.metrics['model'].keys()
-        assert sources == entry.card.metrics['baseline'].keys()
+        for baseline in entry.card.metrics['baselines'].values():
+            assert sources == baseline.keys()
+        assert entry.card.metrics['baselines'].keys() == {'format only', 'format and grey levels'}
         assert {'all', 'nih', 'kermany', 'hannover', 'covidcxnet'} == set(sources)
         assert entry.card.not_measured
         network = load(entry.path).network()

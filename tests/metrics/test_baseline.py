@@ -1,8 +1,11 @@
 """The baseline sees size, border and greys, and nothing else."""
 
-import numpy as np
+from dataclasses import replace
 
-from napari_cxr.metrics import baseline_features, fit_baseline
+import numpy as np
+import pytest
+
+from napari_cxr.metrics import BASELINES, baseline_features, fit_baseline
 from napari_cxr.radiograph import Radiograph
 
 
@@ -21,6 +24,42 @@ def test_features_of_a_small_image_by_hand():
     np.testing.assert_allclose(found[[5, 7]], 0, atol=1e-6)
     np.testing.assert_allclose(found[[12, 43]], [1 / 20, 19 / 20], rtol=1e-6)
     assert found[13:43].sum() == 0
+
+
+def test_padding_is_left_out():
+    image = np.random.default_rng(2).integers(1, 256, (60, 50))
+    padded = np.pad(image, ((7, 0), (3, 30)))
+    padding = np.ones(padded.shape, dtype=bool)
+    padding[7:, 3:53] = False
+    found = replace(made(padded), padding=padding)
+    np.testing.assert_allclose(baseline_features(found), baseline_features(made(image)))
+    # A corner that is padding too: no grey value of it counts, and no border is lost.
+    padding[7:27, 3:23] = True
+    found = baseline_features(replace(made(padded), padding=padding))
+    assert found[12:].sum() == pytest.approx(1)
+    counts = np.histogram(padded[~padding] / 255, bins=32, range=(0, 1))[0]
+    np.testing.assert_allclose(found[12:], counts / counts.sum(), atol=1e-6)
+    assert np.isfinite(found).all()
+
+
+def test_format_only_is_blind_to_greys_within_the_border():
+    random = np.random.default_rng(3)
+    image = random.integers(0, 256, (60, 60))
+    other = image.copy()
+    other[5:-5, 5:-5] = 7
+    first, second = (baseline_features(made(i)) for i in (image, other))
+    seen = BASELINES['format only']
+    np.testing.assert_array_equal(first[:seen], second[:seen])
+    assert (first[seen:] != second[seen:]).any()
+    assert BASELINES['format and grey levels'] == len(first)
+
+
+def test_it_finds_what_is_not_linear():
+    # One class is the large and the small squares, the other those between.
+    sizes = np.random.default_rng(4).integers(0, 3, 300)
+    features = np.column_stack([sizes, np.zeros(300)]).astype(np.float32)
+    probabilities = fit_baseline(features[:200], (sizes[:200] == 1).astype(int), 2)(features[200:])
+    assert (probabilities.argmax(1) == (sizes[200:] == 1)).all()
 
 
 def test_what_is_inside_makes_no_difference():

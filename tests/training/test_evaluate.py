@@ -58,7 +58,9 @@ def test_figures_by_source_and_temperature_from_val():
     # Ten patients, two images each: the interval knows ten cases.
     assert metrics['model']['all']['accuracy'] == wilson(0.8, 10).to_list()
     assert metrics['most_frequent_class'] == 0.5
-    assert metrics['baseline']['all']['images'] == 20
+    for baseline in metrics['baselines'].values():
+        assert baseline['all']['images'] == 20
+        assert baseline.keys() == {'all', 'sa', 'sb'}
     at = metrics['operating_points']['a']['Youden']
     assert at['sensitivity'][0] == at['specificity'][0] == 0.8
 

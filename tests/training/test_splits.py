@@ -41,6 +41,18 @@ def test_hold_out_keeps_patients_whole_and_classes_alike():
     assert split.kind == 'by patient'
 
 
+@pytest.mark.parametrize(
+    ('val', 'test'), [(0.1, 0.4), (0.15, 0.2), (0.3, 0.3), (0.1, 0.1), (0.45, 0.5)]
+)
+def test_the_shares_asked_for_are_met(val, test):
+    dataset = made(patients=120)
+    split = divide(dataset, SplitRecipe(val=val, test=test), seed=3)
+    assert len(split.val) / 360 == pytest.approx(val, abs=0.02)
+    assert len(split.test) / 360 == pytest.approx(test, abs=0.02)
+    train, held, tested = sides(dataset, split)
+    assert len(train | held | tested) == len(train) + len(held) + len(tested) == 120
+
+
 def test_the_seed_decides():
     dataset = made()
 

@@ -12,7 +12,7 @@ import torch
 
 from napari_cxr.checkpoint import load, read_card
 from napari_cxr.files import read
-from napari_cxr.radiograph import UnreadableImage
+from napari_cxr.radiograph import UnreadableImage, View
 from napari_cxr.training import (
     BatchDone,
     EpochDone,
@@ -27,7 +27,7 @@ from napari_cxr.training import (
     train,
 )
 from napari_cxr.training.recipe import LossRecipe, ScheduleRecipe, SelectionRecipe, SplitRecipe
-from napari_cxr.training.run import image_weights, share_of_rate
+from napari_cxr.training.run import Run, image_weights, share_of_rate
 
 
 @pytest.fixture
@@ -58,7 +58,9 @@ def test_the_card_holds_figures_by_source_beside_the_baseline(finished, recipe):
     card = read_card(finished[0] / 'best.safetensors')
     assert card.metrics == json.loads(json.dumps(finished[1][-1].metrics))
     assert card.metrics['measured_on'] == 'test'
-    assert card.metrics['model'].keys() == card.metrics['baseline'].keys() == {'all', 'a', 'b'}
+    assert card.metrics['model'].keys() == {'all', 'a', 'b'}
+    for baseline in card.metrics['baselines'].values():
+        assert baseline.keys() == {'all', 'a', 'b'}
     assert card.metrics['model']['all']['images'] == 8
     assert card.data['split'] == 'by patient'
     assert card.data['counts']['a']['left'] == {'train': 4, 'test': 2}
@@ -108,7 +110,7 @@ def test_it_learns(folder, recipe, tmp_path):
     *_, last = train(index(folder), recipe, tmp_path / 'out', 'cpu')
     assert last.metrics['model']['all']['accuracy'][0] == 1
     # Grey values alone do not tell left from right, but the border's brightness does.
-    assert last.metrics['baseline']['all']['images'] == 8
+    assert last.metrics['baselines']['format only']['all']['accuracy'][0] == 1
 
 
 def test_the_best_checkpoint_is_that_of_the_best_epoch(folder, recipe, tmp_path):
@@ -167,11 +169,41 @@ def test_a_class_that_cannot_be_read_stops_the_run_and_takes_no_folder(folder, r
     list(train(index(folder), replace(recipe, epochs=1), tmp_path / 'out', 'cpu'))
 
 
+def test_lateral_views_by_table_or_header_are_told_and_left_out(folder, recipe, tmp_path):
+    dataset = index(folder)
+    samples = list(dataset.samples)
+    samples[0] = replace(samples[0], view='LATERAL')
+    by_header = samples[3].path
+
+    def reading(path):
+        found = read(path)
+        lateral = View.LATERAL if path == by_header else View.UNKNOWN
+        return replace(found, geometry=replace(found.geometry, view=lateral))
+
+    dataset = replace(dataset, samples=tuple(samples))
+    recipe = replace(recipe, epochs=1)
+    events = list(train(dataset, recipe, tmp_path / 'out', 'cpu', read=reading))
+    skipped = [event for event in events if isinstance(event, Skipped)]
+    assert [event.path for event in skipped] == ['left/0.png', 'right/3.png']
+    assert all('lateral view' in event.reason for event in skipped)
+    started = next(event for event in events if isinstance(event, Started))
+    assert started.counts['train'] == {'left': 5, 'right': 5}
+
+
+def test_a_folder_with_other_files_is_refused_and_nothing_in_it_changes(folder, recipe, tmp_path):
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'best.safetensors').write_bytes(b'precious')
+    with pytest.raises(TrainingError, match='is not empty; give a new or an empty folder'):
+        next(train(index(folder), recipe, out, 'cpu'))
+    assert [path.read_bytes() for path in out.iterdir()] == [b'precious']
+
+
 def test_a_folder_with_a_run_and_an_unknown_network_are_refused(finished, folder, recipe):
     with pytest.raises(TrainingError, match='already holds a run'):
         next(train(index(folder), recipe, finished[0], 'cpu'))
     with pytest.raises(RecipeError, match=r'network: There is no network .resnet11'):
-        next(train(index(folder), replace(recipe, network='resnet11'), finished[0].parent, 'cpu'))
+        next(train(index(folder), replace(recipe, network='resnet11'), finished[0] / 'new', 'cpu'))
 
 
 def test_a_loss_that_is_no_number_is_said(folder, recipe, tmp_path, monkeypatch):
@@ -181,6 +213,30 @@ def test_a_loss_that_is_no_number_is_said(folder, recipe, tmp_path, monkeypatch)
     monkeypatch.setattr(torch.nn.functional, 'cross_entropy', broken)
     with pytest.raises(TrainingError, match='no longer a number in epoch 1'):
         list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
+
+
+def test_answers_that_are_no_number_are_said(folder, recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(Run, 'logits', lambda run, _, places: np.full((len(places), 2), np.nan))
+    with pytest.raises(TrainingError, match='no number after epoch 1; take a lower'):
+        list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
+
+
+def test_a_validation_figure_that_is_no_number_is_said(folder, recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr('napari_cxr.training.run.macro_auc', lambda *_: np.nan)
+    recipe = replace(recipe, selection=SelectionRecipe('macro_auc'))
+    with pytest.raises(TrainingError, match="'macro_auc' is no number after epoch 1"):
+        list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
+
+
+def test_weights_that_cannot_be_kept_are_said(folder, recipe, tmp_path):
+    # Too large for half precision; with batch norm behind it the answers stay finite.
+    recipe = replace(recipe, epochs=1, card=replace(recipe.card, halve=True))
+    events = train(index(folder), recipe, tmp_path / 'out', 'cpu')
+    with pytest.raises(TrainingError, match=r'model cannot be kept: .* not finite'):
+        for event in events:
+            if isinstance(event, BatchDone) and event.batch == event.batches:
+                run = events.gi_frame.f_locals['run']
+                next(run.judged.parameters()).data.mul_(1e9)
 
 
 def test_halved_storage_is_what_is_measured(folder, recipe, tmp_path):

@@ -20,7 +20,8 @@ _LONGEST_TEXT = 4000
 _DEEPEST = 12
 _MOST_LABELS = 1000
 _LARGEST_INPUT = 4096  # pixels a side
-_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]{0,79}')
+#: What a model may be called, here and in the catalog.
+NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]{0,79}')
 # A label or a title ends up in terminals, menus and file names.
 _CONTROL = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]')
 
@@ -53,8 +54,8 @@ class Card:
         Fingerprint, counts of each class, source and split, and how the split
         was made ('by patient' or 'by image').
     metrics : dict
-        Figures by split: for each source and pooled, with 95 % intervals, and
-        the no-anatomy baseline's beside them.
+        Figures for each source and pooled, with 95 % intervals: ``model``, and
+        beside it ``baselines`` by name, classifiers that see no shapes.
     operating_points : dict
         For each label, probabilities above which it is called, by criterion.
     temperature : float
@@ -97,7 +98,7 @@ class Card:
     version: str = ''
 
     def __post_init__(self) -> None:
-        _require(isinstance(self.name, str) and _NAME.fullmatch(self.name), 'name')
+        _require(isinstance(self.name, str) and NAME.fullmatch(self.name), 'name')
         for name in ('title', 'architecture', 'licence', 'intended_use', 'created', 'version'):
             _require(_is_text(getattr(self, name)), name)
         _require(self.architecture, 'architecture')

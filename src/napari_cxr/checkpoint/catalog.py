@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from napari_cxr.checkpoint.card import Card, CheckpointError
+from napari_cxr.checkpoint.card import NAME, Card, CheckpointError
 from napari_cxr.checkpoint.file import digest, read_card
 
 __all__ = ['Entry', 'entries', 'fetch', 'models_folder', 'resolve']
 
 _SUFFIX = '.safetensors'
-_NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]{0,79}')
 _SHA256 = re.compile(r'[0-9a-f]{64}')
 #: What catalog.toml may say of a model that was not fetched yet, besides where it is.
 _SUMMARY = ('title', 'labels', 'architecture', 'licence', 'intended_use')
@@ -55,17 +54,12 @@ class Entry:
     summary: dict[str, Any] = field(default_factory=dict)
 
 
-def models_folder(folder: str | Path | None = None) -> Path:
+def models_folder() -> Path:
     """Return the folder of the person's own models; it need not exist.
 
-    Parameters
-    ----------
-    folder : str or Path, optional
-        Another folder. By default the environment variable NAPARI_CXR_MODELS,
-        or ``models`` in the person's data folder for napari-cxr.
+    The environment variable NAPARI_CXR_MODELS names it; without that it is
+    ``models`` in the person's data folder for napari-cxr.
     """
-    if folder is not None:
-        return Path(folder)
     named = os.environ.get('NAPARI_CXR_MODELS')
     if named:
         return Path(named)
@@ -74,17 +68,12 @@ def models_folder(folder: str | Path | None = None) -> Path:
     return user_data_path('napari-cxr', appauthor=False) / 'models'
 
 
-def entries(folder: str | Path | None = None) -> list[Entry]:
+def entries() -> list[Entry]:
     """List all models: bundled, then the person's own, then downloads.
 
     A file that is no model is listed with its error; it hides no other.
-
-    Parameters
-    ----------
-    folder : str or Path, optional
-        The person's own, as for `models_folder`.
     """
-    own = models_folder(folder)
+    own = models_folder()
     found = [_from_file(path, 'bundled') for path in _bundled()]
     try:
         paths = sorted(own.glob(f'*{_SUFFIX}'))
@@ -95,7 +84,7 @@ def entries(folder: str | Path | None = None) -> list[Entry]:
     return found + _downloads(own)
 
 
-def resolve(name_or_path: str | Path, folder: str | Path | None = None) -> Path:
+def resolve(name_or_path: str | Path) -> Path:
     """Return the file of a model; one that is only listed is downloaded.
 
     Parameters
@@ -103,8 +92,6 @@ def resolve(name_or_path: str | Path, folder: str | Path | None = None) -> Path:
     name_or_path : str or Path
         An existing file, or a name in the catalog. A name of the person's own
         goes before a bundled one, and that before a download.
-    folder : str or Path, optional
-        The person's own, as for `models_folder`.
 
     Raises
     ------
@@ -115,7 +102,7 @@ def resolve(name_or_path: str | Path, folder: str | Path | None = None) -> Path:
     if path.is_file():
         return path
     text = str(name_or_path)
-    listed = entries(folder)
+    listed = entries()
     order = ('yours', 'bundled', 'download')
     matching = sorted((e for e in listed if e.name == text), key=lambda e: order.index(e.where))
     if not matching:
@@ -127,18 +114,16 @@ def resolve(name_or_path: str | Path, folder: str | Path | None = None) -> Path:
     if not usable_ones:
         raise CheckpointError(matching[0].error)
     entry = usable_ones[0]
-    return entry.path if entry.path is not None else fetch(entry, folder)
+    return entry.path if entry.path is not None else fetch(entry)
 
 
-def fetch(entry: Entry, folder: str | Path | None = None) -> Path:
+def fetch(entry: Entry) -> Path:
     """Download a model and check its SHA-256 and its card.
 
     Parameters
     ----------
     entry : Entry
         A download of the catalog.
-    folder : str or Path, optional
-        Where to, as for `models_folder`.
 
     Returns
     -------
@@ -154,7 +139,7 @@ def fetch(entry: Entry, folder: str | Path | None = None) -> Path:
     import pooch
 
     pooch.get_logger().setLevel('WARNING')  # it writes to the terminal otherwise
-    own = models_folder(folder)
+    own = models_folder()
     try:
         name = pooch.retrieve(
             entry.url,
@@ -219,7 +204,7 @@ def _download(item: object, own: Path) -> Entry:
     said = item if isinstance(item, dict) else {}
     name, url, sha256 = (said.get(key) for key in ('name', 'url', 'sha256'))
     summary = {key: said[key] for key in _SUMMARY if key in said}
-    if not (isinstance(name, str) and _NAME.fullmatch(name)):
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
         return Entry(
             '?', None, 'download', None, error='catalog.toml: a model has no usable name.'
         )

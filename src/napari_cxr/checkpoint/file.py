@@ -164,9 +164,7 @@ def read_card(path: str | Path) -> Card:
     except OSError as error:
         raise CheckpointError(f'{path.name} cannot be read: {error.strerror}.') from error
     except SafetensorError:
-        raise CheckpointError(
-            f'{path.name} is not a .safetensors file, or it is cut off.'
-        ) from None
+        raise CheckpointError(_NOT_ONE.format(path.name)) from None
     if _CARD not in metadata:
         raise CheckpointError(
             f'{path.name} has no model card: it was not made by napari-cxr, '
@@ -197,9 +195,7 @@ def load(path: str | Path) -> Checkpoint:
     except OSError as error:
         raise CheckpointError(f'{path.name} cannot be read: {error.strerror}.') from error
     except SafetensorError:
-        raise CheckpointError(
-            f'{path.name} is not a .safetensors file, or it is cut off.'
-        ) from None
+        raise CheckpointError(_NOT_ONE.format(path.name)) from None
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f'{path.name} is damaged: {name[:80]!r} is not finite.')

@@ -1,9 +1,9 @@
-"""Figures with intervals, calibration, and what a classifier without anatomy reaches.
+"""Figures with intervals, calibration, and what a classifier that sees no shapes reaches.
 
 Imports no torch: arrays in, numbers out.
 """
 
-from napari_cxr.metrics.baseline import baseline_features, fit_baseline
+from napari_cxr.metrics.baseline import BASELINES, baseline_features, fit_baseline
 from napari_cxr.metrics.calibration import (
     calibration_error,
     fit_temperature,
@@ -25,6 +25,7 @@ from napari_cxr.metrics.intervals import Interval, bootstrap, wilson
 from napari_cxr.metrics.summary import summarise
 
 __all__ = [
+    'BASELINES',
     'Interval',
     'accuracy',
     'auc',

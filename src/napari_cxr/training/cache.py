@@ -11,10 +11,12 @@ import numpy as np
 
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.metrics.baseline import baseline_features
-from napari_cxr.radiograph import Radiograph, UnreadableImage
+from napari_cxr.radiograph import Radiograph, UnreadableImage, View
 from napari_cxr.training.dataset import Dataset
 
 __all__ = ['Cache', 'Progress', 'fill']
+
+_LATERAL = 'This is a lateral view, and the networks here learn from frontal views only.'
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +28,10 @@ class Cache:
     images : ndarray of uint8, shape (n, height, width)
         As `Preprocessing.apply` makes them, times 255.
     features : ndarray of float32, shape (n, f)
-        What the no-anatomy baseline sees of each whole radiograph.
+        What the no-anatomy baselines see of each whole radiograph.
     unreadable : dict of int to str
-        Places in the data set that could not be used, and why; not in `images`.
+        Places in the data set that could not be used, and why: unreadable files, and
+        lateral views by the table or the header. They are not in `images`.
     """
 
     images: np.ndarray
@@ -73,9 +76,13 @@ def fill(
     images, features, unreadable = [], [], {}
     for place, sample in enumerate(dataset.samples):
         try:
+            if sample.is_lateral:
+                raise UnreadableImage(_LATERAL)
             radiograph = read(sample.path)
             if radiograph.refusal:
                 raise UnreadableImage(radiograph.refusal)
+            if radiograph.geometry.view is View.LATERAL:
+                raise UnreadableImage(_LATERAL)
             image = preprocessing.apply(radiograph).image
             features.append(baseline_features(radiograph))
         except (UnreadableImage, OSError) as error:

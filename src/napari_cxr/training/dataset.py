@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +30,8 @@ _SPLIT_WORDS = {
     'test': 'test',
     'testing': 'test',
 }
+#: What tables call a lateral view; LL and RL are DICOM's, PS3.3 C.8.7.1.1.
+_LATERAL = ('lateral', 'lat', 'll', 'rl', 'l', 'left lateral', 'right lateral')
 
 
 class DatasetError(Exception):
@@ -64,6 +65,11 @@ class Sample:
     split: str = ''
     source: str = ''
     view: str = ''
+
+    @property
+    def is_lateral(self) -> bool:
+        """Whether the table calls the view lateral."""
+        return self.view.lower() in _LATERAL
 
 
 @dataclass(frozen=True)
@@ -102,11 +108,6 @@ class Dataset:
     def has_splits(self) -> bool:
         """Whether every image was given a split."""
         return all(sample.split for sample in self.samples)
-
-    def counts(self, *names: str) -> dict[tuple[str, ...], int]:
-        """Count images by columns, for instance ``counts('source', 'label')``."""
-        found = Counter(tuple(getattr(s, name) for name in names) for s in self.samples)
-        return dict(sorted(found.items()))
 
     def name_of(self, place: int) -> str:
         """Return the path of an image as seen from the data set's folder, for messages."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_cxr.metrics.baseline import fit_baseline
+from napari_cxr.metrics.baseline import BASELINES, fit_baseline
 from napari_cxr.metrics.calibration import fit_temperature, softmax
 from napari_cxr.metrics.intervals import wilson
 from napari_cxr.metrics.summary import summarise
@@ -117,9 +117,11 @@ def judge(
     points = operating_points(truth[split.val], probabilities[split.val], labels)
     name = 'test' if len(split.test) else 'val'
     places = getattr(split, name)
-    baseline = fit_baseline(cache.features[split.train], truth[split.train], len(labels))
-    guesses = np.zeros((len(truth), len(labels)))
-    guesses[places] = baseline(cache.features[places])
+    guesses = {}
+    for kind, seen in BASELINES.items():
+        features = cache.features[:, :seen]
+        baseline = fit_baseline(features[split.train], truth[split.train], len(labels))
+        guesses[kind] = baseline(features)
     sources = np.array([sample.source or 'all' for sample in dataset.samples])
     groups = np.array([sample.group for sample in dataset.samples])
 
@@ -131,18 +133,19 @@ def judge(
         for source in sorted(set(sources[places]))
         if len(rows := places[sources[places] == source])
     }
-    several = len(by_source) > 1
+    if len(by_source) < 2:
+        by_source = {}
+
+    def measured(chosen: np.ndarray) -> dict[str, Any]:
+        everything = {'all': places, **by_source}
+        return {source: figures(chosen, rows) for source, rows in everything.items()}
+
     metrics = {
         'measured_on': name,
         'split': split.kind,
         'most_frequent_class': round(max(Counter(truth[places]).values()) / len(places), 4),
-        **{
-            who: {
-                'all': figures(chosen, places),
-                **({s: figures(chosen, rows) for s, rows in by_source.items()} if several else {}),
-            }
-            for who, chosen in (('model', probabilities), ('baseline', guesses))
-        },
+        'model': measured(probabilities),
+        'baselines': {kind: measured(chosen) for kind, chosen in guesses.items()},
         'operating_points': _at(points, truth, probabilities, labels, groups, places),
     }
     return {'temperature': temperature, 'operating_points': points, 'metrics': metrics}

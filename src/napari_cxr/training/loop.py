@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from napari_cxr import __version__, files
-from napari_cxr.checkpoint import Card, load, save
+from napari_cxr.checkpoint import Card, Checkpoint, load, save
 from napari_cxr.inference.device import choose_device
 from napari_cxr.radiograph import Radiograph
 from napari_cxr.training.cache import Cache, Progress, fill
@@ -31,7 +31,7 @@ from napari_cxr.training.run import Run, new_network
 from napari_cxr.training.run_folder import RunFolder, TrainingError
 from napari_cxr.training.splits import divide
 
-__all__ = ['train']
+__all__ = ['measure', 'train']
 
 _READING_EVERY = 25  # images between two events
 
@@ -66,13 +66,14 @@ def train(
     Yields
     ------
     Event
-        `Reading` and `Skipped`, `Started`, then `BatchDone` and `EpochDone`, and
-        `Finished` with the path of the checkpoint.
+        `Reading` and `Skipped` (unreadable files, lateral views), `Started`, then
+        `BatchDone` and `EpochDone`, and `Finished` with the path of the checkpoint.
 
     Raises
     ------
     DatasetError, RecipeError, TrainingError, DeviceUnavailable
-        If the run cannot start; if the loss stops being finite.
+        If the run cannot start; if the loss, the validation figure or the weights stop
+        being finite numbers.
     """
     reading = files.read if read is None else read
     chosen = choose_device(device)
@@ -104,22 +105,27 @@ def train(
         for batch, loss, speed in run.steps():
             yield BatchDone(folder.name, run.epoch + 1, batch, run.batches, loss, speed)
         event = run.finish_epoch(folder.name, time.perf_counter() - started)
-        card = _card(recipe, dataset, data, run.epoch)
         state = run.judged.state_dict()
         with folder.writing():
+            card = _card(recipe, dataset, data, run.epoch)
             save(folder.last, state, card)
             if event.best:
                 save(folder.best, state, card, halve=recipe.card.halve)
             folder.add_epoch(event)
         yield event
     # The file itself is measured, as anyone will load it.
-    stored = load(folder.best)
-    logits = run.logits(run.place(stored.network()), np.arange(len(dataset.samples)))
-    entries = judge(dataset, split, cache, logits, recipe.seed)
-    final = _card(recipe, dataset, data, run.best_epoch, entries)
     with folder.writing():
+        stored = load(folder.best)
+        final = _card(recipe, dataset, data, run.best_epoch, measure(run, stored))
         save(folder.best, stored.tensors, final, halve=recipe.card.halve)
     yield Finished(folder.name, str(folder.best), run.best_epoch, final.metrics)
+
+
+def measure(run: Run, stored: Checkpoint) -> dict[str, Any]:
+    """Measure a stored model on a run's images; return its card's entries, as `judge` does."""
+    network = run.place(stored.network())
+    logits = run.logits(network, np.arange(len(run.dataset.samples)))
+    return judge(run.dataset, run.split, run.cache, logits, run.recipe.seed)
 
 
 def _read(
@@ -136,11 +142,11 @@ def _read(
         elif step.place % _READING_EVERY == 0 or step.place == total - 1:
             yield Reading(run, step.place + 1, total)
     if cache is None or len(cache.unreadable) == total:
-        raise TrainingError(f'None of the {total} images could be read.')
+        raise TrainingError(f'None of the {total} images could be used.')
     read_of = {s.label for i, s in enumerate(dataset.samples) if i not in cache.unreadable}
     for label in dataset.labels:
         if label not in read_of:
-            raise TrainingError(f'No image of the class {label!r} could be read.')
+            raise TrainingError(f'No image of the class {label!r} could be used.')
     return dataset.without(list(cache.unreadable)), cache
 
 

@@ -47,6 +47,7 @@ class SplitRecipe:
     def __post_init__(self) -> None:
         check(0 < self.val <= 0.5, 'split.val', 'above 0 and at most 0.5')
         check(0 <= self.test <= 0.5, 'split.test', 'between 0 and 0.5')
+        check(self.val + self.test < 1, 'split.val', 'so small that images are left to learn from')
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,11 @@ class Run:
         places = self.split.val
         started = time.perf_counter()
         truth, logits = self.truth[places], self.logits(self.judged, places)
+        if not np.isfinite(logits).all():
+            raise TrainingError(
+                f'The network answers with what is no number after epoch {self.epoch}; '
+                'take a lower learning rate, or precision float32.'
+            )
         probabilities = softmax(logits)
         confusion = confusion_matrix(truth, probabilities.argmax(1), logits.shape[1])
         figures = {
@@ -134,6 +139,12 @@ class Run:
         }
         metric = self.recipe.selection.metric
         score = -figures[metric] if metric == 'loss' else figures[metric]
+        if not math.isfinite(score):
+            raise TrainingError(
+                f'The validation figure {metric!r} is no number after epoch {self.epoch}; '
+                'choose the best epoch by another figure (selection.metric), or take a lower '
+                'learning rate.'
+            )
         best = score > self.best
         if best:
             self.best, self.best_epoch = score, self.epoch

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_cxr import __version__
+from napari_cxr.checkpoint.card import CheckpointError
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.events import EpochDone
 from napari_cxr.training.recipe import Recipe
@@ -36,17 +37,17 @@ class RunFolder:
     Raises
     ------
     TrainingError
-        If there is a run in it already, or it cannot be written to.
+        If there is anything in it already, or it cannot be written to.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if (path / 'recipe.toml').exists():
-            raise TrainingError(
-                f'{path} already holds a run; give another folder, or delete this one.'
-            )
         with self.writing():
             path.mkdir(parents=True, exist_ok=True)
+            taken = any(path.iterdir())
+        if taken:
+            held = 'already holds a run' if (path / 'recipe.toml').exists() else 'is not empty'
+            raise TrainingError(f'{path} {held}; give a new or an empty folder.')
 
     @property
     def name(self) -> str:
@@ -70,9 +71,13 @@ class RunFolder:
             yield
         except OSError as error:
             raise TrainingError(f'{self.path} cannot be written to: {error.strerror}.') from error
+        except CheckpointError as error:
+            raise TrainingError(
+                f'The model cannot be kept: {error} A lower learning rate may help.'
+            ) from error
 
     def write_recipe(self, recipe: Recipe) -> None:
-        """Write ``recipe.toml``, which marks the folder as taken."""
+        """Write ``recipe.toml``."""
         (self.path / 'recipe.toml').write_text(recipe.to_toml(), encoding='utf-8')
 
     def write_split(self, dataset: Dataset, digests: list[str], splits: list[str]) -> None:

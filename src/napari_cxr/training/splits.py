@@ -11,6 +11,9 @@ from napari_cxr.training.recipe import SplitRecipe
 
 __all__ = ['Split', 'divide']
 
+#: A share is met by joining some of so many folds or fewer: to 2.5 % at worst.
+_MOST_FOLDS = 20
+
 
 @dataclass(frozen=True, eq=False)
 class Split:
@@ -113,16 +116,25 @@ def _hold_out(
 
     labels = [dataset.samples[i].label for i in places]
     groups = [dataset.samples[i].group for i in places]
-    folds = max(2, round(1 / share))
+    # Fewer patients than this cannot stand on both sides in about these shares.
+    least = max(2, round(1 / min(share, 1 - share)))
     patients: dict[str, set[str]] = {}
     for label, group in zip(labels, groups, strict=True):
         patients.setdefault(label, set()).add(group)
     few = min(patients, key=lambda label: len(patients[label]))
-    if len(patients[few]) < folds:
+    if len(patients[few]) < least:
         raise DatasetError(
             f'The class {few!r} has images of {len(patients[few])} patients only; '
-            f'to hold out a share of {share:.0%}, at least {folds} are needed.'
+            f'to hold out a share of {share:.0%}, at least {least} are needed.'
         )
+    most = min(_MOST_FOLDS, len(patients[few]))
+    folds, taken = min(
+        ((n, max(1, min(n - 1, round(n * share)))) for n in range(2, most + 1)),
+        key=lambda pair: (abs(pair[1] / pair[0] - share), pair[0]),
+    )
     folder = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    kept, held = next(folder.split(np.zeros(len(places)), labels, groups))
-    return places[kept], places[held]
+    parts = [held for _, held in folder.split(np.zeros(len(places)), labels, groups)]
+    return (
+        places[np.concatenate(parts[taken:])],
+        places[np.concatenate(parts[:taken])],
+    )
