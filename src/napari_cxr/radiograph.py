@@ -153,7 +153,7 @@ class LookupTable:
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Map modality values to display values in [0, 1]; see `Window.apply`."""
         index = np.rint(np.asarray(values, dtype=np.float64)) - self.first
-        index = np.clip(index, 0, len(self.table) - 1).astype(np.intp)
+        index = np.nan_to_num(np.clip(index, 0, len(self.table) - 1)).astype(np.intp)
         return np.asarray(self.table, dtype=np.float32)[index]
 
 

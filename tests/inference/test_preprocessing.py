@@ -100,6 +100,22 @@ def test_stretch_by_hand():
     assert ready.image[0, 95] == 1
 
 
+def test_padding_does_not_move_the_stretch():
+    rng = np.random.default_rng(2)
+    tissue = rng.integers(1000, 3000, (80, 60)).astype(np.uint16)
+    values = np.zeros((80, 80), np.uint16)
+    values[:, 10:70] = tissue
+    mask = np.ones((80, 80), bool)
+    mask[:, 10:70] = False
+    presets = Radiograph.from_array(values).presets
+    fit = Preprocessing(80, 80)
+    padded = fit.apply(Radiograph(values, presets, padding=mask)).image[:, 10:70]
+    low, high = np.percentile(tissue / 65535, (0.5, 99.5))
+    np.testing.assert_allclose(
+        padded, np.clip((tissue / 65535 - low) / (high - low), 0, 1), atol=1e-3
+    )
+
+
 def test_a_blank_image_stays_blank():
     ready = Preprocessing(16, 16).apply(Radiograph.from_array(np.full((20, 20), 7, np.uint8)))
     assert np.ptp(ready.image) == 0

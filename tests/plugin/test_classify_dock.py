@@ -188,8 +188,46 @@ def test_each_layer_keeps_its_own_result(qtbot, dock, chest):
 def test_changed_pixels_lose_their_result(qtbot, dock, chest):
     layer = dock.viewer.add_image(chest)
     classify(qtbot, dock)
+    dock.result.heat.outline.setChecked(True)
     layer.data = chest[::-1].copy()
     assert dock.answer is None and dock.result.isHidden()
+    assert list(dock.viewer.layers) == [layer]  # the old heatmap does not stay either
+
+
+def test_pixels_changed_while_it_ran(qtbot, dock, stopped, chest):
+    qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
+    dock.viewer.layers[0].data = chest[::-1].copy()
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        os.kill(stopped, signal.SIGCONT)
+    assert dock.answer is None and 'changed meanwhile' in dock.message.text
+
+
+def test_a_removed_layer_is_freed(qtbot, dock, chest):
+    import gc
+    import weakref
+
+    layer = weakref.ref(dock.viewer.add_image(chest))
+    classify(qtbot, dock)
+    dock.viewer.layers.clear()
+    gc.collect()
+    assert layer() is None
+
+
+def test_the_heatmap_follows_a_moved_radiograph_at_the_next_click(qtbot, dock, chest):
+    base = dock.viewer.add_image(chest)
+    classify(qtbot, dock)
+    dock.result.heat.outline.setChecked(True)
+    base.rotate, base.translate, base.scale = 30, (40, -7), (2, 2)
+    classify(qtbot, dock)
+    (heat,) = heat_layers(dock)
+    matrix = dock.answer.heatmaps[0].to_radiograph
+    np.testing.assert_allclose(
+        heat.data_to_world((1, 2)),
+        base.data_to_world((matrix @ [1, 2, 1])[:2]),
+        atol=1e-9,
+    )
+    (line,) = [layer for layer in dock.viewer.layers if 'outline' in layer.name]
+    np.testing.assert_allclose(line.data_to_world((3, 5)), base.data_to_world((3, 5)), atol=1e-9)
 
 
 def test_warnings_stand_beside_the_result(qtbot, dock, chest):
@@ -275,7 +313,10 @@ def test_cancel_gives_the_button_back(qtbot, dock, stopped):
         qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
         assert dock.start.text() == 'Cancelling…' and not dock.start.isEnabled()
     assert dock.start.text() == 'Classify' and dock.start.isEnabled()
+    worker = classifying.shared_torch()
+    assert not worker._turn.locked()  # the job is really gone, and another can begin
     os.kill(stopped, signal.SIGCONT)
+    qtbot.waitUntil(lambda: not worker._child.unfinished, timeout=10_000)
     classify(qtbot, dock)
     assert dock.answer is not None
 

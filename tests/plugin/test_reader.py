@@ -184,6 +184,25 @@ def test_the_dock_and_the_command_line_agree(both_readers, tmp_path, model_file)
         )
 
 
+def test_every_real_dicom_radiograph_opens_in_napari_or_says_why(both_readers, cxr_data):
+    opened = {}
+    for path in sorted((cxr_data / 'dicom_cxr').glob('*.dcm')):
+        viewer = ViewerModel()
+        try:
+            (opened[path.name],) = viewer.open(path, plugin='napari-cxr')
+        except UnreadableImage as error:
+            assert path.name == '966.dcm' and 'damaged' in str(error)
+    assert len(opened) == 8
+    fixed = opened['966_fixed.dcm']
+    assert fixed.data.shape == (2128, 2000) and fixed.colormap.name == 'gray_r'
+    assert fixed.contrast_limits == [0.0, 4095.0]
+    np.testing.assert_allclose(fixed.scale, [0.16, 0.16])
+    assert fixed.metadata['napari_cxr']['spacing'] == 'at the detector'
+    assert opened['RG1_J2KI.dcm'].colormap.name == 'gray_r'
+    assert [str(u) for u in opened['RG1_J2KI.dcm'].units] == ['pixel', 'pixel']
+    assert opened['rsna_normal_2_.dcm'].colormap.name == 'gray'
+
+
 def test_the_sample_opens(own_plugin):
     from napari_cxr.plugin.commands import synthetic_radiograph
 

@@ -50,7 +50,7 @@ def test_a_decoder_that_dies_is_replaced(decoder, tmp_path, good):
     os.kill(pid, signal.SIGSTOP)
     # It can't answer, so it dies in the middle of this file for certain.
     threading.Timer(0.3, os.kill, (pid, signal.SIGKILL)).start()
-    with pytest.raises(UnreadableImage, match='decoder was ended'):
+    with pytest.raises(UnreadableImage, match='had to give up'):
         decoder.read(good)
     assert decoder.read(good).shape == (48, 40)
     assert decoder._worker.pid != pid
@@ -64,10 +64,8 @@ def test_a_decoder_that_hangs_is_replaced(good):
     os.kill(pid, signal.SIGSTOP)
     with pytest.raises(UnreadableImage, match='longer than'):
         decoder.read(good)
-    patient = Decoder()
-    assert patient.read(good).shape == (48, 40)
+    assert decoder._worker.pid is None
     decoder.close()
-    patient.close()
 
 
 @pytest.mark.skipif(sys.platform != 'linux', reason='a bound on the address space')

@@ -1,5 +1,6 @@
 """The primitive, with a role that a test plants in the child."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -36,8 +37,15 @@ JOBS = """
         return 'clean'
     def modules(): return sorted(sys.modules)
     def pid(): return os.getpid()
+    def unsendable(): return object()
+    def babble():
+        import gc
+        from napari_cxr.workers.messages import Channel
+        (channel,) = [o for o in gc.get_objects() if isinstance(o, Channel)]
+        channel._outgoing.write(b'\\x05\\0\\0\\0[1,2]'); channel._outgoing.flush()
+        time.sleep(60)
     roles.jobs_of = lambda role: {f.__name__: f for f in (
-        double, echo, count, fail, die, sleep, forever, chatter, modules, pid)}
+        double, echo, count, fail, die, sleep, forever, chatter, modules, pid, unsendable, babble)}
 """
 
 
@@ -69,7 +77,7 @@ def test_our_types_cross_unharmed(worker):
 
 def test_nothing_is_left_in_shared_memory(worker):
     worker.call('double', array=np.zeros(100_000))
-    folder = worker._shared
+    folder = worker._child._channel._shared
     assert list(folder.iterdir()) == []
     worker.close()
     assert not folder.exists()
@@ -107,7 +115,7 @@ def test_a_worker_that_aborts_is_replaced(worker):
 def test_killed_from_outside_while_idle(worker):
     pid = worker.call('pid')
     os.kill(pid, signal.SIGKILL)
-    worker._process.wait()
+    worker._child.process.wait()
     assert worker.call('pid') != pid
 
 
@@ -132,6 +140,61 @@ def test_a_job_that_does_not_listen_is_killed(worker, monkeypatch):
     assert next(run) is None  # a heartbeat, while there is nothing to report
     run.close()
     assert worker.call('pid') != pid
+
+
+def test_closing_at_any_heartbeat_gives_the_turn_back(worker):
+    first = worker.run('forever')
+    next(first)
+    waiting = worker.run('echo', value=1)
+    assert next(waiting) is None  # for its turn
+    waiting.close()
+    first.close()
+    after = worker.run('echo', value=2)
+    with contextlib.suppress(StopIteration):  # it may be done already
+        next(after)  # perhaps for the cancelled job
+    after.close()
+    assert worker.call('echo', value=3) == 3
+
+
+def test_what_cannot_be_sent_hurts_no_one(worker, monkeypatch):
+    pid = worker.call('pid')
+    with pytest.raises(TypeError, match='cannot be sent'):
+        worker.call('echo', value=object())
+    assert worker.call('pid') == pid
+    with pytest.raises(JobFailed, match='cannot be sent') as caught:
+        worker.call('unsendable')
+    assert caught.value.kind == 'TypeError' and worker.call('pid') == pid
+
+
+def test_no_room_for_an_array_is_an_error_and_leaves_nothing(worker, monkeypatch):
+    pid = worker.call('pid')
+    folder = worker._child._channel._shared
+
+    def full(path):
+        raise OSError(28, 'No space left on device')
+
+    class Array(np.ndarray):
+        tofile = staticmethod(full)
+
+    monkeypatch.setattr('numpy.ascontiguousarray', lambda a: a.view(Array))
+    with pytest.raises(OSError, match='No space left'):
+        worker.call('double', array=np.zeros(100_000))
+    monkeypatch.undo()
+    assert list(folder.iterdir()) == [] and worker.call('pid') == pid
+
+
+def test_nonsense_from_the_worker_ends_it(worker):
+    with pytest.raises(WorkerDied):
+        worker.call('babble', timeout=20)
+    assert worker.call('echo', value='again') == 'again'
+
+
+def test_a_dropped_worker_takes_process_and_folder_along(worker):
+    pid, folder = worker.call('pid'), worker._child._channel._shared
+    worker._child = None
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert not folder.exists()
 
 
 def test_what_libraries_print_does_not_break_the_line(worker):
@@ -190,4 +253,4 @@ def test_an_unknown_class_is_refused():
     with pytest.raises(KeyError):
         channel._unpack({'type': 'Popen', 'fields': {}})
     with pytest.raises(TypeError, match='cannot be sent'):
-        channel._pack(object())
+        channel._pack(object(), [])

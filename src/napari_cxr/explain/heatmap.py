@@ -23,8 +23,7 @@ class Heatmap:
     Parameters
     ----------
     values : ndarray of float32, shape (h, w)
-        Evidence for the class in each cell, 0 or above, as the method gives it:
-        comparable between the classes of one prediction.
+        What each cell adds to the class's logit, 0 or above, as the method gives it.
     to_radiograph : ndarray, shape (3, 3)
         Takes a cell (y, x, 1) to the radiograph's pixel (y, x, 1) at which it looks;
         whole numbers are centres of both.

@@ -10,15 +10,16 @@ import numpy as np
 import torch
 
 from napari_cxr import __version__
-from napari_cxr.checkpoint import Card, Checkpoint, catalog, digest
+from napari_cxr.checkpoint import Card, Checkpoint, catalog
 from napari_cxr.checkpoint import load as load_checkpoint
-from napari_cxr.explain.gradcam import grad_cam
+from napari_cxr.explain import methods
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.placement import cell_to_radiograph, seen_part
 from napari_cxr.inference.cautions import cautions_for
 from napari_cxr.inference.device import Device, choose_device
 from napari_cxr.inference.prediction import Caution, Prediction
 from napari_cxr.inference.preprocessing import Prepared, Preprocessing
+from napari_cxr.metrics.calibration import softmax
 from napari_cxr.radiograph import Radiograph
 
 __all__ = ['Classifier', 'OutOfMemory', 'RefusedImage']
@@ -43,17 +44,18 @@ class Classifier:
         Weights and card.
     device : Device
         Where to run.
-    file_hash : str
-        First digits of the SHA-256 of the checkpoint's file, for provenance.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: Device, file_hash: str = '') -> None:
+    def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         self.card: Card = checkpoint.card
         self.device = device
-        self.file_hash = file_hash
+        self.file_hash = checkpoint.sha256[:12]
         self.preprocessing = Preprocessing.from_dict(self.card.preprocessing)
         self.network = checkpoint.network()
-        self.network.to(device.name).eval().requires_grad_(False)
+        try:
+            self.network.to(device.name).eval().requires_grad_(False)
+        except torch.OutOfMemoryError:
+            raise OutOfMemory(_too_big(device)) from None
 
     @classmethod
     def load(cls, source: str | Path, device: str = 'auto') -> Classifier:
@@ -67,7 +69,7 @@ class Classifier:
             If the device is not there.
         """
         path = catalog.resolve(source)
-        return cls(load_checkpoint(path), choose_device(device), digest(path)[:12])
+        return cls(load_checkpoint(path), choose_device(device))
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -99,7 +101,11 @@ class Classifier:
         ]
 
     def explain(
-        self, radiograph: Radiograph, labels: Sequence[str] | None = None, preset: int = 0
+        self,
+        radiograph: Radiograph,
+        labels: Sequence[str] | None = None,
+        preset: int = 0,
+        method: str = 'Grad-CAM',
     ) -> tuple[Prediction, list[Heatmap]]:
         """Classify one radiograph and show where each class comes from.
 
@@ -111,6 +117,8 @@ class Classifier:
             The classes to explain; by default all.
         preset : int
             Which of its presets to use.
+        method : str
+            One of `napari_cxr.explain.methods.names`.
 
         Returns
         -------
@@ -126,9 +134,11 @@ class Classifier:
         targets = [self.labels.index(label) for label in labels or self.labels]
         x = self._batch([ready])
         try:
-            logits, maps = grad_cam(self.network, x, targets)
-        except torch.OutOfMemoryError:
-            raise OutOfMemory(_too_big(self.device)) from None
+            logits, maps = methods.method(method)(self.network, x, targets)
+        except RuntimeError as error:
+            if _is_out_of_memory(error):
+                raise OutOfMemory(_too_big(self.device)) from None
+            raise
         prediction = self._prediction(radiograph, ready, logits[0].float().cpu().numpy(), preset)
         height, width = x.shape[-2:]
         matrix = cell_to_radiograph(self.network.grid(height, width), ready.to_radiograph)
@@ -141,7 +151,7 @@ class Classifier:
                 label=self.labels[target],
                 probability=prediction.probabilities[target],
                 logit=prediction.logits[target],
-                method='Grad-CAM',
+                method=method,
                 model=self.card.name,
                 seen=seen,
             )
@@ -168,7 +178,9 @@ class Classifier:
             try:
                 rows.append(self.network(x[start : start + size]).float().cpu())
                 start += size
-            except torch.OutOfMemoryError:
+            except RuntimeError as error:
+                if not _is_out_of_memory(error):
+                    raise
                 if size == 1:
                     raise OutOfMemory(_too_big(self.device)) from None
                 size = (size + 1) // 2
@@ -187,11 +199,10 @@ class Classifier:
         cautions = cautions_for(radiograph, ready)
         if note:
             cautions = (*cautions, Caution('memory', note))
-        scaled = logits.astype(np.float64) / self.card.temperature
-        exp = np.exp(scaled - scaled.max())
+        probabilities = softmax(logits.astype(np.float64)[None] / self.card.temperature)[0]
         return Prediction(
             labels=self.labels,
-            probabilities=tuple(float(p) for p in exp / exp.sum()),
+            probabilities=tuple(float(p) for p in probabilities),
             logits=tuple(float(z) for z in logits),
             cautions=cautions,
             model=self.card.name,
@@ -201,6 +212,11 @@ class Classifier:
             device=self.device.name,
             version=__version__,
         )
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Tell a full memory from other errors; on the CPU torch has no class of its own for it."""
+    return isinstance(error, torch.OutOfMemoryError) or 'not enough memory' in str(error)
 
 
 def _too_big(device: Device) -> str:

@@ -15,7 +15,8 @@ class Caution:
     Parameters
     ----------
     code : str
-        A short stable word for programs: 'lateral', 'polarity', 'lossy', ...
+        A short stable word for programs: 'view', 'polarity', 'not-a-chest', 'enlarged',
+        'lossy', 'memory', 'note'.
     text : str
         One plain sentence for people.
     """

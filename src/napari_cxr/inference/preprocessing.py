@@ -119,11 +119,15 @@ class Preprocessing:
         if radiograph.frames is not None:
             raise UnreadableImage('A network looks at one image, and this one has several frames.')
         top, left, rows, columns = self._kept(radiograph.shape, radiograph.geometry.aspect)
-        part = radiograph.crop(top, left, rows, columns).to_display(preset)
+        part = radiograph.crop(top, left, rows, columns)
         height, width = self._drawn(rows, columns, radiograph.geometry.aspect)
-        small = _resize(part, height, width)
+        small = _resize(part.to_display(preset), height, width)
         if self.stretch is not None:
-            small = _stretched(small, self.stretch)
+            inside = small
+            if part.padding is not None:  # padding is no part of the image
+                covered = _resize(part.padding.astype(np.float32), height, width)
+                inside = small[covered < 0.5]
+            small = _stretched(small, inside, self.stretch)
         up, aside = (self.height - height) // 2, (self.width - width) // 2
         if (height, width) != (self.height, self.width):
             canvas = np.zeros((self.height, self.width), dtype=np.float32)
@@ -184,8 +188,13 @@ def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _stretched(image: np.ndarray, percentiles: tuple[float, float]) -> np.ndarray:
-    low, high = np.percentile(image, percentiles)
+def _stretched(
+    image: np.ndarray, inside: np.ndarray, percentiles: tuple[float, float]
+) -> np.ndarray:
+    """Map two percentiles of the pixels `inside` to 0 and 1."""
+    if inside.size == 0:
+        return image
+    low, high = np.percentile(inside, percentiles)
     if high - low < _FLAT:
         return image
     return np.clip((image - np.float32(low)) / np.float32(high - low), 0, 1)

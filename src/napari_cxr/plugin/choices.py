@@ -51,7 +51,10 @@ class Choices(QWidget):
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._entries = {entry.name: entry for entry in catalog.entries()}
+        # Of two of one name the one that `catalog.resolve` takes: yours, bundled, download.
+        order = ('download', 'bundled', 'yours')
+        listed = sorted(catalog.entries(), key=lambda entry: order.index(entry.where))
+        self._entries = {entry.name: entry for entry in listed}
         self._listed: list[Image] = []
         self._build()
         self._fill_models()
@@ -124,7 +127,10 @@ class Choices(QWidget):
         if entry is None:
             return read_card(self.current_model)
         if entry.card is None:
-            raise CheckpointError(entry.error or 'This model has no card.')
+            title = entry.summary.get('title', '')
+            raise CheckpointError(
+                entry.error or f'{title}. Its card comes with its download, at the first use.'
+            )
         return entry.card
 
     def show_device(self, reason: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Event
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,7 +24,7 @@ from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.plugin import classifying
 from napari_cxr.plugin.card_dialog import CardDialog
 from napari_cxr.plugin.choices import Choices
-from napari_cxr.plugin.classifying import Answer, Failure
+from napari_cxr.plugin.classifying import Answer, Failure, Ready
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.overlay import Overlay
 from napari_cxr.plugin.result_view import ResultView
@@ -64,6 +65,7 @@ class ClassifyDock(QWidget):
         self._overlays: WeakKeyDictionary[Image, Overlay] = WeakKeyDictionary()
         self._labels: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
         self._worker: Any = None
+        self._cancelled = Event()
         self._running_on: Image | None = None
         self._doing = ''
         self._build()
@@ -149,8 +151,9 @@ class ClassifyDock(QWidget):
         self.message.clear()
         self._running_on = layer
         self._doing = 'Starting the network'
+        self._cancelled = Event()
         self._worker = classifying.classify(
-            layer, self.choices.current_model, self.choices.current_device
+            layer, self.choices.current_model, self.choices.current_device, self._cancelled
         )
         self._worker.yielded.connect(self._tell)
         self._worker.returned.connect(self._take)
@@ -161,7 +164,7 @@ class ClassifyDock(QWidget):
     def cancel(self) -> None:
         """Stop the classification that is under way."""
         if self.busy:
-            self._worker.quit()
+            self._cancelled.set()
             self._slow.stop()
             self.start.setText('Cancelling…')
             self.start.setEnabled(False)
@@ -184,24 +187,26 @@ class ClassifyDock(QWidget):
         self.status.setText(f'{self._doing}…')
         self.status.show()
 
-    def _take(self, answer: Answer | Failure) -> None:
+    def _take(self, answer: Answer | Failure | None) -> None:
         if isinstance(answer, Failure):
             self.message.show_error(answer.text, answer.details)
-            return
         layer = self._running_on
-        if layer is None or layer not in self.viewer.layers:
+        if not isinstance(answer, Answer) or layer is None or layer not in self.viewer.layers:
+            return
+        if layer.data is not answer.data:
+            self.message.show_error('The image was changed meanwhile. Click Classify again.')
             return
         self._answers[layer] = answer
         self._labels[layer] = answer.prediction.label
         if layer not in self._overlays:
-            self._overlays[layer] = Overlay(self.viewer, layer)
+            self._overlays[layer] = Overlay(self.viewer)
             # What was said of other pixels must not stand beside these.
             layer.events.data.connect(self._forget_changed)
         self._draw(layer)
         self._show_answer()
 
     def _finish(self) -> None:
-        self._running_on = None
+        self._running_on = self._worker = None
         self._slow.stop()
         self.progress.hide()
         self._show_answer()
@@ -209,17 +214,18 @@ class ClassifyDock(QWidget):
 
     def _get_ready(self) -> None:
         """Start the torch process and load the chosen model, before anyone clicks."""
+        classifying.shared_torch()  # made in this thread, so that it is ended before Qt is
         self.message.clear()
         worker = classifying.prepare(self.choices.current_model, self.choices.current_device)
         worker.returned.connect(self._ready)
         worker.start()
 
-    def _ready(self, device: tuple[str, str] | Failure) -> None:
-        if isinstance(device, Failure):
+    def _ready(self, ready: Ready | Failure) -> None:
+        if isinstance(ready, Failure):
             self.choices.show_device('')
-            self.message.show_error(device.text, device.details)
-        else:
-            self.choices.show_device(device[1])
+            self.message.show_error(ready.text, ready.details)
+        elif ready.model == self.choices.current_model:
+            self.choices.show_device(ready.device)
         self._update()
 
     # -- showing ------------------------------------------------------------------------
@@ -241,10 +247,8 @@ class ClassifyDock(QWidget):
         self.result.setVisible(answer is not None)
         if layer is not None and answer is not None:
             self.result.show_answer(answer, self._labels[layer])
-            heat = self._overlays[layer].heat
-            if heat is not None:
-                self.result.heat.set_opacity(heat.opacity)
-                self.result.heat.set_shown(heat.visible)
+            self._follow_layer()
+            self.result.heat.set_outlined(self._overlays[layer].outlined)
         self._update()
 
     def _update(self) -> None:
@@ -262,11 +266,11 @@ class ClassifyDock(QWidget):
         answer, label, controls = self._answers[layer], self._labels[layer], self.result.heat
         overlay = self._overlays[layer]
         heat = overlay.show(
-            answer, label, controls.opacity.value() / 100, controls.shown.isChecked()
+            layer, answer, label, controls.opacity.value() / 100, controls.shown.isChecked()
         )
         heat.events.opacity.connect(self._follow_layer)
         heat.events.visible.connect(self._follow_layer)
-        overlay.outline(answer, label, controls.outline_level)
+        overlay.outline(layer, answer, label, controls.outline_level)
 
     def _follow_layer(self) -> None:
         """Keep the controls in step with napari's own controls of the heatmap layer."""
@@ -299,11 +303,12 @@ class ClassifyDock(QWidget):
         layer = self.choices.current_layer
         if layer is not None and self.answer is not None:
             self._overlays[layer].outline(
-                self.answer, self._labels[layer], level if wanted else None
+                layer, self.answer, self._labels[layer], level if wanted else None
             )
 
     def _forget_changed(self, event: Any) -> None:
-        self._answers.pop(event.source, None)
+        if self._answers.pop(event.source, None) is not None:
+            self._overlays[event.source].remove()
         self._show_answer()
 
     def _theme_changed(self, event: Any) -> None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import atexit
 import traceback
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
+from threading import Event
 from typing import Any, TypeAlias, TypeVar
 
 from napari.layers import Image
@@ -23,7 +25,7 @@ from napari_cxr.plugin.layers import radiograph_of
 from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 
-__all__ = ['Answer', 'Failure', 'classify', 'prepare', 'shared_torch']
+__all__ = ['Answer', 'Failure', 'Ready', 'classify', 'prepare', 'shared_torch']
 
 #: How long the end of Python waits for the threads of jobs, in milliseconds.
 _FAREWELL = 5000
@@ -48,19 +50,22 @@ class Answer:
     heatmaps : tuple of Heatmap
         One a class, in the order of the labels.
     frame_shares : tuple of float or None
-        Share of each heatmap in the radiograph's outer frame; None for an empty map.
+        Share of each heatmap at the edge of what the model saw; None for an empty map.
+    data : array
+        The layer's data that were classified, to tell whether they are still the same.
     """
 
     prediction: Prediction
     heatmaps: tuple[Heatmap, ...]
     frame_shares: tuple[float | None, ...]
+    data: Any
 
     def heatmap(self, label: str) -> Heatmap:
         """Return the heatmap of a class."""
         return self.heatmaps[self.prediction.labels.index(label)]
 
     def frame_share(self, label: str) -> float | None:
-        """Return the share of a class's heatmap in the outer frame."""
+        """Return the share of a class's heatmap at the edge of what the model saw."""
         return self.frame_shares[self.prediction.labels.index(label)]
 
 
@@ -98,46 +103,79 @@ def shared_torch() -> WorkerProcess:
 
 def _end(worker: WorkerProcess) -> None:
     """Let the threads of jobs end before Qt does: a signal without its object aborts Python."""
-    worker.close()
+    worker.retire()
     pool = QThreadPool.globalInstance()
     if pool is not None:
         pool.waitForDone(_FAREWELL)
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A model that is loaded, and where it will run.
+
+    Parameters
+    ----------
+    model : str
+        Name or path, as asked for.
+    device : str
+        A few words: which device, and why if it is the CPU.
+    """
+
+    model: str
+    device: str
+
+
 @thread_worker
-def prepare(model: str, device: str) -> Job[tuple[str, str]]:
+def prepare(model: str, device: str) -> Job[Ready]:
     """Start the torch process and load a model ahead of the first click.
 
     Returns
     -------
-    tuple of str, or Failure
-        The device and the reason for it.
+    Ready or Failure
     """
     try:
-        chosen: tuple[str, str] = yield from shared_torch().run('device', name=device)
+        _, reason = yield from shared_torch().run('device', name=device)
         if model:
             yield from shared_torch().run('load', model=model, device=device)
     except Exception as error:
         return _failure(error)
-    return chosen
+    return Ready(model, reason)
 
 
 @thread_worker
-def classify(layer: Image, model: str, device: str) -> Job[Answer]:
+def classify(layer: Image, model: str, device: str, cancelled: Event) -> Job[Answer | None]:
     """Classify what a layer shows; yields words about progress, or None.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        A 2D layer.
+    model, device : str
+        As in the catalog; as `napari_cxr.inference.device` takes it.
+    cancelled : threading.Event
+        Ends the job when set. napari's own `quit` drops a generator without closing
+        it, and the torch process would go on.
 
     Returns
     -------
     Answer or Failure
+        None if it was cancelled.
     """
     try:
-        radiograph = radiograph_of(layer)
-        prediction, heatmaps, shares = yield from shared_torch().run(
-            'classify', radiograph=radiograph, model=model, device=device
+        data = layer.data
+        run = shared_torch().run(
+            'classify', radiograph=radiograph_of(layer), model=model, device=device
         )
+        with closing(run):
+            while not cancelled.is_set():
+                try:
+                    yield next(run)
+                except StopIteration as end:
+                    prediction, heatmaps, shares = end.value
+                    return Answer(prediction, tuple(heatmaps), tuple(shares), data)
     except Exception as error:
         return _failure(error)
-    return Answer(prediction, tuple(heatmaps), tuple(shares))
+    return None
 
 
 def _failure(error: Exception) -> Failure:
@@ -161,8 +199,8 @@ def _failure(error: Exception) -> Failure:
         return Failure(str(error), details)
     if isinstance(error, MemoryError | OSError):
         return Failure(
-            'There is not enough memory to hand this image to the network. Close other '
-            'programs or layers and try again.',
+            'There is not enough memory to hand this image to the network, or no process '
+            'could be started. Close other programs or layers and try again.',
             details,
         )
     return Failure('Classifying failed because of an error in the program.', details)

@@ -50,22 +50,15 @@ def outline(heatmap: Heatmap, level: float) -> list[np.ndarray]:
 
 def contour_layer(heatmap: Heatmap, level: float, base: Image) -> Shapes:
     """Return a layer with the outline, in place on the radiograph's layer."""
-    layer = Shapes(
-        ndim=2,
-        scale=base.scale,
-        translate=base.translate,
-        rotate=base.rotate,
-        shear=base.shear,
-        affine=base.affine,
-        units=base.units,
-        axis_labels=base.axis_labels,
-    )
-    show_contour(layer, heatmap, level)
+    layer = Shapes(ndim=2, axis_labels=base.axis_labels)
+    show_contour(layer, heatmap, level, base)
     return layer
 
 
-def show_contour(layer: Shapes, heatmap: Heatmap, level: float) -> None:
-    """Put the outline of a heatmap into an existing layer."""
+def show_contour(layer: Shapes, heatmap: Heatmap, level: float, base: Image) -> None:
+    """Put the outline of a heatmap into an existing layer, where the radiograph is now."""
+    for name in ('scale', 'translate', 'rotate', 'shear', 'affine', 'units'):
+        setattr(layer, name, getattr(base, name))
     rows = heatmap.to_radiograph[0, 0] * heatmap.values.shape[0]
     layer.data = []
     paths = outline(heatmap, level)

@@ -87,6 +87,13 @@ class HeatmapControls(QWidget):
         with QSignalBlocker(self.shown):
             self.shown.setChecked(shown)
 
+    def set_outlined(self, outlined: bool) -> None:
+        """Follow an outline that is there or not, without a signal."""
+        with QSignalBlocker(self.outline):
+            self.outline.setChecked(outlined)
+        self.level.setEnabled(outlined)
+        self._level.setEnabled(outlined)
+
     @property
     def outline_level(self) -> float | None:
         """The level of the outline, or None where none is wanted."""

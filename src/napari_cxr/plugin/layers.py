@@ -13,7 +13,15 @@ from napari.utils import Colormap
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.rendering import HEAT_COLOURS
 from napari_cxr.inference.prediction import Prediction
-from napari_cxr.radiograph import LookupTable, Radiograph, SpacingSource, View, Window
+from napari_cxr.radiograph import (
+    LookupTable,
+    Provenance,
+    Radiograph,
+    SpacingSource,
+    View,
+    Window,
+)
+from napari_cxr.rasters import raster_format
 
 __all__ = [
     'appearance',
@@ -126,7 +134,11 @@ def radiograph_of(layer: Image) -> Radiograph:
             return radiograph
         if radiograph.is_colour == layer.rgb:
             return radiograph.with_values(np.asarray(data))
-    return Radiograph.from_array(np.asarray(data), is_colour=layer.rgb)
+    provenance = None
+    if layer.source.path:  # napari opened it: what the file is can still be told
+        kind = raster_format(layer.source.path)
+        provenance = Provenance(format=kind or 'array', lossy=kind == 'JPEG')
+    return Radiograph.from_array(np.asarray(data), is_colour=layer.rgb, provenance=provenance)
 
 
 def is_heatmap(layer: Image) -> bool:
@@ -145,10 +157,6 @@ def heatmap_layer(
         blending='translucent_no_depth',
         opacity=0.5,
         interpolation2d='cubic',
-        rotate=base.rotate,
-        shear=base.shear,
-        affine=base.affine,
-        units=base.units,
         axis_labels=base.axis_labels,
     )
     show_heatmap(layer, heatmap, prediction, base, strongest)
@@ -182,13 +190,18 @@ def show_heatmap(
     # The first cell's centre goes where the base layer draws that point. `affine` is
     # applied after the translation, so it is taken off again.
     place = {
+        'rotate': base.rotate,
+        'shear': base.shear,
+        'affine': np.asarray(base.affine),
         'scale': np.asarray(base.scale) * np.diag(matrix)[:2],
         'translate': base.affine.inverse(base.data_to_world(matrix[:2, 2])),
     }
     for name, value in place.items():
         # Every change makes napari lay out the whole scene again.
-        if not np.array_equal(getattr(layer, name), value):
+        if not np.array_equal(np.asarray(getattr(layer, name)), value):
             setattr(layer, name, value)
+    if layer.units != base.units:
+        layer.units = base.units
     limits = (0.0, max(strongest, 1e-12))
     if tuple(layer.contrast_limits) != limits:
         layer.contrast_limits_range = limits
@@ -214,8 +227,10 @@ def _with_background(radiograph: Radiograph) -> np.ndarray:
     """Return the values with padding set to whatever the window draws black."""
     if radiograph.padding is None or radiograph.is_colour:
         return radiograph.values
-    low, high = radiograph.presets[0].limits
-    black = high if radiograph.inverted else low
+    limits = np.array(radiograph.presets[0].limits)
+    # A table may fall: black is the end at which it draws less, after the inversion.
+    drawn = radiograph.presets[0].apply(limits)
+    black = limits[np.argmax(drawn) if radiograph.inverted else np.argmin(drawn)]
     if np.issubdtype(radiograph.values.dtype, np.integer):
         info = np.iinfo(radiograph.values.dtype)
         black = int(np.clip(black, info.min, info.max))

@@ -16,52 +16,64 @@ class Overlay:
     """Keeps one heatmap layer, and one outline if wanted, above a radiograph.
 
     A layer that the person removed is made anew at the next result; one that is
-    still there is changed in place, so that its settings stay.
+    still there is changed in place, so that its settings stay. The radiograph's
+    layer is handed in each time and not kept, so that it can go.
 
     Parameters
     ----------
     viewer : ViewerModel
         Where the layers live.
-    base : napari.layers.Image
-        The radiograph's layer.
     """
 
-    def __init__(self, viewer: ViewerModel, base: Image) -> None:
+    def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
-        self._base = base
         self.heat: Image | None = None
         self.line: Shapes | None = None
 
-    def show(self, answer: Answer, label: str, opacity: float, visible: bool) -> Image:
-        """Show the heatmap of one class and return its layer."""
+    @property
+    def outlined(self) -> bool:
+        """Whether there is an outline on screen."""
+        return self.line is not None and self.line in self._viewer.layers
+
+    def show(
+        self, base: Image, answer: Answer, label: str, opacity: float, visible: bool
+    ) -> Image:
+        """Show the heatmap of one class over `base` and return its layer."""
         heatmap = answer.heatmap(label)
         strongest = strongest_value(answer.heatmaps)
         if self.heat is not None and self.heat in self._viewer.layers:
-            show_heatmap(self.heat, heatmap, answer.prediction, self._base, strongest)
+            show_heatmap(self.heat, heatmap, answer.prediction, base, strongest)
             return self.heat
-        self.heat = heatmap_layer(heatmap, answer.prediction, self._base, strongest)
+        self.heat = heatmap_layer(heatmap, answer.prediction, base, strongest)
         self.heat.opacity = opacity
         self.heat.visible = visible
-        self._insert(self.heat)
+        self._insert(self.heat, base)
         return self.heat
 
-    def outline(self, answer: Answer, label: str, level: float | None) -> None:
+    def outline(self, base: Image, answer: Answer, label: str, level: float | None) -> None:
         """Show the outline of one class at a level, or take it away where `level` is None."""
-        there = self.line is not None and self.line in self._viewer.layers
         if level is None:
-            if self.line is not None and there:
-                self._viewer.layers.remove(self.line)
+            self._take_away(self.line)
             self.line = None
-        elif self.line is not None and there:
-            show_contour(self.line, answer.heatmap(label), level)
+        elif self.line is not None and self.outlined:
+            show_contour(self.line, answer.heatmap(label), level, base)
         else:
-            self.line = contour_layer(answer.heatmap(label), level, self._base)
-            self._insert(self.line)
+            self.line = contour_layer(answer.heatmap(label), level, base)
+            above = (
+                self.heat if self.heat is not None and self.heat in self._viewer.layers else base
+            )
+            self._insert(self.line, above)
 
-    def _insert(self, layer: Layer) -> None:
-        """Put a layer right above the radiograph, an outline above the heatmap."""
+    def remove(self) -> None:
+        """Take both layers away."""
+        self._take_away(self.heat)
+        self._take_away(self.line)
+        self.heat = self.line = None
+
+    def _insert(self, layer: Layer, below: Layer) -> None:
         layers = self._viewer.layers
-        below: Layer = self._base
-        if isinstance(layer, Shapes) and self.heat is not None and self.heat in layers:
-            below = self.heat
         layers.insert(layers.index(below) + 1, layer)
+
+    def _take_away(self, layer: Layer | None) -> None:
+        if layer is not None and layer in self._viewer.layers:
+            self._viewer.layers.remove(layer)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ LayerData = tuple[Any, ...]
 #: A folder with more images than this opens its first only: napari slows down with many layers.
 FOLDER_LIMIT = 36
 #: How many files of a folder are looked at before deciding that it holds no DICOM.
-_GLANCE = 64
+_GLANCE = 2000
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
@@ -73,9 +75,15 @@ def read(path: str | list[str]) -> list[LayerData]:
 
 def _is_ours(path: Path) -> bool:
     if path.is_dir():
-        found = (file for file in path.rglob('*') if file.is_file())
-        return any(dicom.is_dicom(file) for _, file in zip(range(_GLANCE), found, strict=False))
+        return any(map(dicom.is_dicom, islice(_visible_files(path), _GLANCE)))
     return path.suffix.lower() in ('.dcm', '.dicom') or dicom.is_dicom(path)
+
+
+def _visible_files(folder: Path) -> Iterator[Path]:
+    """Return the files below a folder, as `files.find_images` would look at them."""
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        yield from (Path(root, name) for name in sorted(names) if not name.startswith('.'))
 
 
 def _expand(paths: list[Path]) -> tuple[list[Path], list[str]]:

@@ -40,8 +40,8 @@ class ResultView(QWidget):
         self.heat = HeatmapControls(opacity)
         self.frame_share = quiet_label()
         self.frame_share.setToolTip(
-            'The edge is the outer 8 % along each side of what the model saw: 29 % of it. A map '
-            'with more than that there looks at markers and borders rather than at the lungs.'
+            'The edge is the outer 8 % along each side of what the model saw: 29 % of it. '
+            'Much more than that there is a reason to ask whether it looked at the lungs.'
         )
         self.made_with = quiet_label()
         layout = QVBoxLayout(self)
@@ -89,7 +89,7 @@ class ResultView(QWidget):
         assert self._answer is not None
         share = self._answer.frame_share(label)
         if share is None:
-            text = f'Nothing in the image speaks for {label}.'
+            text = f'The heatmap of {label} is empty: no cell raised its score.'
         else:
             text = f'{100 * share:.0f} % of this heatmap lies at the edge (29 % if it were even).'
         self.frame_share.setText(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import queue
+import shutil
 import sys
 import threading
 import traceback
@@ -20,7 +21,9 @@ def main(role: str, directory: str) -> None:
     channel = _take_over_pipes(Path(directory))
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     cancelled: set[int] = set()
-    threading.Thread(target=_listen, args=(channel, requests, cancelled), daemon=True).start()
+    threading.Thread(
+        target=_listen, args=(channel, requests, cancelled, directory), daemon=True
+    ).start()
     jobs = jobs_of(role)
     while True:
         request = requests.get()
@@ -33,13 +36,20 @@ def main(role: str, directory: str) -> None:
         except (KeyboardInterrupt, SystemExit):
             raise
         except BaseException as error:  # codecs written in Rust panic with a BaseException
-            answer = {
-                'number': number,
-                'error': str(error) or type(error).__name__,
-                'kind': type(error).__name__,
-                'details': traceback.format_exc(),
-            }
-        channel.send(answer)
+            answer = _failure(number, error)
+        try:
+            channel.send(answer)
+        except (OSError, TypeError) as error:  # no room for the result, or it cannot be sent
+            channel.send(_failure(number, error))
+
+
+def _failure(number: int, error: BaseException) -> dict[str, Any]:
+    return {
+        'number': number,
+        'error': str(error) or type(error).__name__,
+        'kind': type(error).__name__,
+        'details': ''.join(traceback.format_exception(error)),
+    }
 
 
 def _run(events: Any, number: int, channel: Channel, cancelled: set[int]) -> Any:
@@ -56,7 +66,10 @@ def _run(events: Any, number: int, channel: Channel, cancelled: set[int]) -> Any
 
 
 def _listen(
-    channel: Channel, requests: queue.SimpleQueue[dict[str, Any]], cancelled: set[int]
+    channel: Channel,
+    requests: queue.SimpleQueue[dict[str, Any]],
+    cancelled: set[int],
+    directory: str,
 ) -> None:
     try:
         while True:
@@ -65,8 +78,10 @@ def _listen(
                 cancelled.add(message['cancel'])
             else:
                 requests.put(message)
-    except (EOFError, OSError):
-        os._exit(0)  # the parent has gone; there is no one left to work for
+    finally:
+        # The parent has gone, perhaps killed: there is no one left to work for or to clean up.
+        shutil.rmtree(directory, ignore_errors=True)
+        os._exit(0)
 
 
 def _take_over_pipes(directory: Path) -> Channel:

@@ -37,7 +37,7 @@ def classify(
     -------
     tuple of Prediction, list of Heatmap, and list of float or None
         The generator's return value: a heatmap a class, and the share of each that
-        lies in the outer frame.
+        lies at the edge of what the network saw.
     """
     yield 'Loading the model'
     classifier = _loaded(model, device)
@@ -49,6 +49,9 @@ def classify(
 def _loaded(model: str, device: str) -> Classifier:
     """Return a classifier, anew when its file has changed."""
     path = _file_of(model)
+    if not path.is_file():  # removed or renamed meanwhile
+        _file_of.cache_clear()
+        path = _file_of(model)
     state = path.stat()
     return _load(path, device, state.st_mtime_ns, state.st_size)
 

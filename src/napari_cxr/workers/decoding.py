@@ -59,9 +59,9 @@ class Decoder:
                 raise UnreadableImage('Decoding it would take too much memory.') from None
             raise UnreadableImage(f'It could not be decoded ({error.kind}).') from error
         except WorkerDied as error:
-            raise UnreadableImage(
-                f'Its data are malformed: the decoder was ended on this file. {error}'
-            ) from error
+            raise UnreadableImage(f'The decoder had to give up on this file. {error}') from error
+        except OSError as error:
+            raise UnreadableImage(f'No decoder could be started: {error.strerror}.') from error
 
 
 @cache

@@ -76,10 +76,29 @@ class Channel:
         self._names = (f'{side}{n}.bin' for n in itertools.count())
 
     def send(self, message: Any) -> None:
-        """Send one message; raises OSError when the other end has gone."""
-        body = json.dumps(self._pack(message), separators=(',', ':')).encode()
-        self._outgoing.write(_LENGTH.pack(len(body)) + body)
-        self._outgoing.flush()
+        """Send one message.
+
+        Raises
+        ------
+        EOFError
+            If the other end has gone.
+        OSError
+            If there is no room for its arrays; nothing was sent then.
+        TypeError
+            If it holds what cannot be sent; nothing was sent then.
+        """
+        written: list[Path] = []
+        try:
+            body = json.dumps(self._pack(message, written), separators=(',', ':')).encode()
+        except BaseException:
+            for path in written:
+                path.unlink(missing_ok=True)
+            raise
+        try:
+            self._outgoing.write(_LENGTH.pack(len(body)) + body)
+            self._outgoing.flush()
+        except (OSError, ValueError) as error:
+            raise EOFError('the other process has ended') from error
 
     def receive(self) -> Any:
         """Wait for one message; raises EOFError when the other end has gone."""
@@ -92,25 +111,25 @@ class Channel:
             raise EOFError('the other process has ended')
         return data
 
-    def _pack(self, value: Any) -> Any:
+    def _pack(self, value: Any, written: list[Path]) -> Any:
         if isinstance(value, Enum):
             return {'enum': type(value).__name__, 'value': value.value}
         if value is None or isinstance(value, (str, bool, int, float)):
             return value
         if isinstance(value, np.ndarray):
-            return self._pack_array(value)
+            return self._pack_array(value, written)
         if isinstance(value, np.generic):
             return value.item()
         if isinstance(value, Path):
             return str(value)
         if isinstance(value, tuple):
-            return {'tuple': [self._pack(v) for v in value]}
+            return {'tuple': [self._pack(v, written) for v in value]}
         if isinstance(value, list):
-            return [self._pack(v) for v in value]
+            return [self._pack(v, written) for v in value]
         if isinstance(value, dict):
-            return {'dict': [[k, self._pack(v)] for k, v in value.items()]}
+            return {'dict': [[k, self._pack(v, written)] for k, v in value.items()]}
         if is_dataclass(value) and type(value).__name__ in _TYPES:
-            entries = {f.name: self._pack(getattr(value, f.name)) for f in fields(value)}
+            entries = {f.name: self._pack(getattr(value, f.name), written) for f in fields(value)}
             return {'type': type(value).__name__, 'fields': entries}
         raise TypeError(f'{type(value).__name__} cannot be sent to another process')
 
@@ -129,14 +148,15 @@ class Channel:
             return _TYPES[value['enum']](value['value'])
         return _TYPES[value['type']](**{k: self._unpack(v) for k, v in value['fields'].items()})
 
-    def _pack_array(self, array: np.ndarray) -> dict[str, Any]:
+    def _pack_array(self, array: np.ndarray, written: list[Path]) -> dict[str, Any]:
         array = np.ascontiguousarray(array)
         entry: dict[str, Any] = {'array': array.dtype.str, 'shape': list(array.shape)}
         if array.nbytes <= _INLINE_BYTES:
             entry['bytes'] = base64.b64encode(array.tobytes()).decode('ascii')
         else:
             entry['file'] = next(self._names)
-            array.tofile(self._shared / entry['file'])
+            written.append(self._shared / entry['file'])
+            array.tofile(written[-1])
         return entry
 
     def _unpack_array(self, entry: dict[str, Any]) -> np.ndarray:
@@ -147,10 +167,12 @@ class Channel:
             data = bytearray(base64.b64decode(entry['bytes']))
             return np.frombuffer(data, dtype).reshape(shape)
         path = self._shared / Path(entry['file']).name
-        if os.name == 'nt':  # a mapped file cannot be removed there
-            array = np.fromfile(path, dtype).reshape(shape)
-        else:
-            # Copy on write: the receiver may change it, and it ends with its last view.
-            array = np.asarray(np.memmap(path, dtype, mode='c', shape=shape))
+        # No link is followed: a decoder that a file has taken over must not show others.
+        with open(os.open(path, os.O_RDONLY | getattr(os, 'O_NOFOLLOW', 0)), 'rb') as file:
+            if os.name == 'nt':  # a mapped file cannot be removed there
+                array = np.fromfile(file, dtype).reshape(shape)
+            else:
+                # Copy on write: the receiver may change it, and it ends with its last view.
+                array = np.asarray(np.memmap(file, dtype, mode='c', shape=shape))
         path.unlink()
         return array

@@ -1,8 +1,7 @@
-"""The one primitive under every worker: start a process, run jobs in it, kill it, start again."""
+"""The one primitive under every worker: start a process, run jobs in it, kill it, restart it."""
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import itertools
 import os
@@ -15,7 +14,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ class WorkerDied(Exception):
 
 
 class WorkerProcess:
-    """A child process that runs one job at a time.
+    """A child process that runs one job at a time, started anew when it has ended.
 
     Parameters
     ----------
@@ -80,48 +79,26 @@ class WorkerProcess:
 
     def __init__(self, role: str) -> None:
         self.role = role
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lock = threading.Lock()
+        self._child: _Child | None = None
+        self._retired = False
+        self._turn = threading.Lock()
         self._starting = threading.Lock()
         self._numbers = itertools.count(1)
-        atexit.register(_close_if_alive, weakref.ref(self))
 
     @property
     def alive(self) -> bool:
         """Whether the process is running."""
-        return self._process is not None and self._process.poll() is None
+        return self._child is not None and self._child.alive
 
     @property
     def pid(self) -> int | None:
         """Its process number, or None."""
-        return self._process.pid if self.alive and self._process else None
+        child = self._child
+        return child.process.pid if child is not None and child.alive else None
 
     def start(self) -> None:
         """Start the process unless it runs; returns at once, before it is ready."""
-        with self._starting:
-            if self.alive:
-                return
-            self._forget()
-            self._shared = Path(tempfile.mkdtemp(prefix='napari-cxr-', dir=_memory_directory()))
-            self._process = subprocess.Popen(
-                [sys.executable, '-P', '-m', 'napari_cxr.workers', self.role, str(self._shared)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                creationflags=getattr(subprocess, 'CREATE_NO_WINDOW', 0),
-            )
-            process = self._process
-            assert process.stdin and process.stdout and process.stderr  # they are pipes
-            self._channel = Channel(process.stdout, process.stdin, self._shared, 'p')
-            self._replies: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-            self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
-            self._unfinished: set[int] = set()
-            threading.Thread(
-                target=_drain, args=(self._channel, self._replies, self._unfinished), daemon=True
-            ).start()
-            threading.Thread(
-                target=_collect, args=(process.stderr, self._stderr), daemon=True
-            ).start()
+        self._running()
 
     def run(
         self, job: str, *, timeout: float | None = None, **arguments: Any
@@ -130,7 +107,7 @@ class WorkerProcess:
 
         While there is nothing to report it yields None about ten times a second,
         so that whoever drives it can close it at any moment. Closing it cancels
-        the job; a job that doesn't listen is killed before the next one.
+        the job; a worker whose job doesn't listen is killed after a grace.
 
         Parameters
         ----------
@@ -147,49 +124,18 @@ class WorkerProcess:
             If the job raised an error.
         WorkerDied
             If the worker ended, or was killed because of `timeout`.
+        OSError
+            If there is no room to hand the arguments over.
         """
-        while not self._lock.acquire(timeout=HEARTBEAT):
+        while not self._turn.acquire(timeout=HEARTBEAT):
             yield None
-        while self.alive and self._unfinished:  # a cancelled job that has not let go yet
-            time.sleep(HEARTBEAT / 10)
-            yield None
-        number = next(self._numbers)
-        finished = False
         try:
-            self.start()
-            deadline = None if timeout is None else time.monotonic() + timeout
-            self._unfinished.add(number)
-            try:
-                self._channel.send({'job': job, 'number': number, 'arguments': arguments})
-            except OSError:
-                finished = True
-                raise self._death() from None
-            while True:
-                try:
-                    reply = self._replies.get(timeout=HEARTBEAT)
-                except queue.Empty:
-                    if deadline is not None and time.monotonic() > deadline:
-                        finished = True
-                        self.kill()
-                        raise WorkerDied(f'It took longer than {timeout:.0f} s.') from None
-                    yield None
-                    continue
-                if reply is None:
-                    finished = True
-                    raise self._death()
-                if reply['number'] != number:
-                    continue  # the tail of a cancelled job
-                if 'event' in reply:
-                    yield reply['event']
-                    continue
-                finished = True
-                if 'error' in reply:
-                    raise JobFailed(reply['error'], reply['kind'], reply['details'])
-                return reply['result']
+            while self.alive and self._child is not None and self._child.unfinished:
+                time.sleep(HEARTBEAT / 10)  # a cancelled job that has not let go yet
+                yield None
+            return (yield from self._running().run(next(self._numbers), job, timeout, arguments))
         finally:
-            if not finished and self.alive:
-                self._cancel(number)
-            self._lock.release()
+            self._turn.release()
 
     def call(self, job: str, *, timeout: float | None = None, **arguments: Any) -> Any:
         """Run a job to its end, dropping its events, and return its result; raises as `run`."""
@@ -202,26 +148,115 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the process at once; the memory it held is free afterwards."""
-        process = self._process
-        if process is not None and process.poll() is None:
-            process.kill()
-            process.wait()
+        if self._child is not None:
+            self._child.kill()
 
     def close(self) -> None:
         """End the process and remove what it shared."""
-        self.kill()
-        self._forget()
+        child, self._child = self._child, None
+        if child is not None:
+            child.clean()
+
+    def retire(self) -> None:
+        """End the process for good: jobs raise `WorkerDied` from now on."""
+        self._retired = True
+        with self._starting:
+            self.close()
+
+    def _running(self) -> _Child:
+        with self._starting:
+            if self._retired:
+                raise WorkerDied('The program is ending.')
+            if self._child is None or not self._child.alive:
+                self.close()
+                self._child = _Child(self.role)
+            return self._child
+
+
+class _Child:
+    """One start of the process, with everything that ends with it."""
+
+    def __init__(self, role: str) -> None:
+        self._role = role
+        shared = Path(tempfile.mkdtemp(prefix='napari-cxr-', dir=_memory_directory()))
+        self.process = subprocess.Popen(
+            [sys.executable, '-P', '-m', 'napari_cxr.workers', role, str(shared)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            creationflags=getattr(subprocess, 'CREATE_NO_WINDOW', 0),
+        )
+        assert self.process.stdin and self.process.stdout and self.process.stderr  # as asked for
+        #: Numbers of the jobs that the child has not answered.
+        self.unfinished: set[int] = set()
+        self._channel = Channel(self.process.stdout, self.process.stdin, shared, 'p')
+        self._replies: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._ended = threading.Event()
+        for target, parts in (
+            (_drain, (self._channel, self._replies, self.unfinished, self._ended)),
+            (_collect, (self.process.stderr, self._stderr)),
+        ):
+            threading.Thread(target=target, args=parts, daemon=True).start()
+        # However this object ends, dropped or with Python, process and folder end with it.
+        self.clean = weakref.finalize(self, _clean, self.process, shared)
+
+    @property
+    def alive(self) -> bool:
+        # A dying process is still there for a moment after its pipe has closed.
+        return not self._ended.is_set() and self.process.poll() is None
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def run(
+        self, number: int, job: str, timeout: float | None, arguments: dict[str, Any]
+    ) -> Generator[Any, None, Any]:
+        """See `WorkerProcess.run`, which lets one job in at a time."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self.unfinished.add(number)  # before the answer can come
+        try:
+            self._channel.send({'job': job, 'number': number, 'arguments': arguments})
+        except EOFError:
+            raise self._death() from None
+        except BaseException:
+            self.unfinished.discard(number)
+            raise
+        try:
+            while True:
+                try:
+                    reply = self._replies.get(timeout=HEARTBEAT)
+                except queue.Empty:
+                    if deadline is not None and time.monotonic() > deadline:
+                        self.kill()
+                        raise WorkerDied(f'It took longer than {timeout:.0f} s.') from None
+                    yield None
+                    continue
+                if reply is None:
+                    raise self._death()
+                if reply.get('number') != number:
+                    continue  # the tail of a cancelled job
+                if 'event' in reply:
+                    yield reply['event']
+                elif 'error' in reply:
+                    raise JobFailed(reply['error'], reply['kind'], reply['details'])
+                else:
+                    return reply['result']
+        except GeneratorExit:
+            self._cancel(number)
+            raise
 
     def _cancel(self, number: int) -> None:
-        """Ask the worker to let go of this job; kill it if it is still at it after the grace."""
-        process = self._process
+        """Ask the child to let go of this job; kill it if it is still at it after the grace."""
         try:
             self._channel.send({'cancel': number})
-        except OSError:
+        except EOFError:
             return
+        process, unfinished = self.process, self.unfinished
 
         def end_it() -> None:
-            if number in self._unfinished and process is not None:
+            if number in unfinished:
                 process.kill()
 
         timer = threading.Timer(CANCEL_GRACE, end_it)
@@ -229,24 +264,16 @@ class WorkerProcess:
         timer.start()
 
     def _death(self) -> WorkerDied:
-        process = self._process
-        code = process.wait() if process is not None else None
-        details = '\n'.join([f'exit code {code}', *self._stderr])
-        return WorkerDied(f'The {self.role} process ended unexpectedly.', details)
-
-    def _forget(self) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            if pipe is not None:
-                with contextlib.suppress(OSError):
-                    pipe.close()
-        shutil.rmtree(self._shared, ignore_errors=True)
+        self.kill()  # it may be alive and talk nonsense
+        details = '\n'.join([f'exit code {self.process.returncode}', *self._stderr])
+        return WorkerDied(f'The {self._role} process ended unexpectedly.', details)
 
 
 def _drain(
-    channel: Channel, replies: queue.SimpleQueue[dict[str, Any] | None], unfinished: set[int]
+    channel: Channel,
+    replies: queue.SimpleQueue[dict[str, Any] | None],
+    unfinished: set[int],
+    ended: threading.Event,
 ) -> None:
     """Move replies from the pipe to a queue, which can be waited on with a time limit."""
     try:
@@ -255,30 +282,33 @@ def _drain(
             if 'event' not in reply:
                 unfinished.discard(reply['number'])
             replies.put(reply)
-    except (EOFError, OSError, ValueError, LookupError, TypeError):
+    except Exception:
         # Ended, or sending nonsense: either way nothing that it says can be used any more.
+        ended.set()
         unfinished.clear()
         replies.put(None)
 
 
-def _collect(pipe: Any, lines: deque[str]) -> None:
+def _collect(pipe: Iterable[bytes], lines: deque[str]) -> None:
     """Keep the last lines that the worker wrote, for the details of an error."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         for line in pipe:
             lines.append(line.decode(errors='replace').rstrip())
-    except (OSError, ValueError):
-        pass
+
+
+def _clean(process: subprocess.Popen[bytes], shared: Path) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    shutil.rmtree(shared, ignore_errors=True)
 
 
 def _memory_directory() -> str | None:
-    """Return a directory that lives in memory, where the system has one."""
+    """Return a directory that lives in memory, where the system has one with room."""
     shm = '/dev/shm'
     if not (os.path.isdir(shm) and os.access(shm, os.W_OK)):
         return None
     return shm if shutil.disk_usage(shm).free > _ROOM else None
-
-
-def _close_if_alive(reference: weakref.ref[WorkerProcess]) -> None:
-    worker = reference()
-    if worker is not None:
-        worker.close()
