@@ -105,6 +105,27 @@ def test_files_of_one_name_get_heatmaps_of_their_own(run, radiographs, model_fil
     assert len({row['heatmap'] for row in lines(result)}) == 2
 
 
+def test_a_heatmap_never_overwrites_a_radiograph(run, radiographs, model_file, tmp_path):
+    shutil.copy(radiographs[0], tmp_path / 'a-heatmap.png')
+    paths = [tmp_path / 'a.png', tmp_path / 'a-heatmap.png']
+    before = [path.read_bytes() for path in paths]
+    result = run('classify', *paths, '--model', model_file, '--heatmap', tmp_path, '--json')
+    assert result.exit_code == 0 and [path.read_bytes() for path in paths] == before
+    assert len({row['heatmap'] for row in lines(result)}) == 2
+
+
+def test_a_card_with_wrong_preprocessing_is_wrong_usage(run, radiographs, model_file, tmp_path):
+    from dataclasses import replace
+
+    from napari_cxr.checkpoint import load, save
+
+    model = load(model_file)
+    wrong = replace(model.card, preprocessing=model.card.preprocessing | {'std': [0.0]})
+    save(tmp_path / 'wrong.safetensors', model.tensors, wrong)
+    result = run('classify', *radiographs, '--model', tmp_path / 'wrong.safetensors')
+    assert result.exit_code == 2 and 'card of this model is wrong' in result.stderr
+
+
 def test_info_says_what_a_file_is_and_not_whose(run, radiographs):
     result = run('info', *radiographs)
     assert result.exit_code == 0, result.output

@@ -127,3 +127,10 @@ def test_description_of_a_raster(tmp_path):
     assert (found['size'], found['polarity'], found['lossy']) == ([4, 5], 'colour', True)
     assert found['geometry']['spacing_mm'] is None
     assert json.dumps(found)
+
+
+def test_a_dicom_file_with_a_tiff_header_in_its_preamble_is_dicom(tmp_path):
+    path = tmp_path / 'both.dcm'
+    write_phantom_dicom(path, shape=(40, 32))
+    path.write_bytes(b'II*\0' + path.read_bytes()[4:])
+    assert files.read(path).provenance.format == 'DICOM' and files.is_image(path)

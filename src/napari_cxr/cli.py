@@ -5,8 +5,9 @@ This process may own torch; files are decoded in a process of their own.
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -33,7 +34,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Files = Annotated[list[Path], typer.Argument(metavar='FILE...', help='Images of any kind.')]
+# Whether a file can be read is told in its row, not by refusing them all.
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar='FILE...', help='Images of any kind.', readable=False),
+]
 DeviceOption = Annotated[str, typer.Option(help='auto, cpu, cuda, cuda:N or mps.')]
 DEFAULT_MODEL = 'cxr3-resnet10'
 
@@ -83,9 +88,9 @@ def classify(
     decoder = shared_decoder()
     decoder.start()  # while torch is being imported
     classifier = _load(model, device)
-    stems = Counter(path.stem for path in paths)
+    pictures = _names_of_pictures(heatmap, paths)
     failed = False
-    for number, path in enumerate(paths, 1):
+    for path, picture in zip(paths, pictures, strict=True):
         row: dict[str, Any] = {'path': str(path)}
         try:
             radiograph = decoder.read(path)
@@ -93,9 +98,9 @@ def classify(
                 prediction = classifier.predict([radiograph])[0]
             else:
                 prediction, maps = classifier.explain(radiograph)
-                stem = path.stem if stems[path.stem] == 1 else f'{path.stem}-{number}'
                 shown = maps[prediction.labels.index(prediction.label)]
-                row['heatmap'] = str(_save(heatmap / stem, radiograph, shown, maps))
+                _save(picture, radiograph, shown, maps)
+                row['heatmap'] = str(picture)
                 row['heatmap_frame_share'] = shown.frame_share(radiograph.shape)
             row |= _as_row(prediction)
         except (UnreadableImage, RefusedImage, OutOfMemory) as error:
@@ -104,7 +109,7 @@ def classify(
         except OSError as error:  # the heatmap's folder is full, or is gone
             failed = True
             row['error'] = f'The heatmap could not be saved: {error.strerror}.'
-        typer.echo(json.dumps(row, ensure_ascii=False) if as_json else _as_text(row))
+        typer.echo(json.dumps(row) if as_json else _as_text(row))
     decoder.close()
     if failed:
         raise typer.Exit(1)
@@ -124,7 +129,7 @@ def info(paths: Files) -> None:
         except UnreadableImage as error:
             failed = True
             row = {'path': str(path), 'error': str(error)}
-        typer.echo(json.dumps(row, ensure_ascii=False))
+        typer.echo(json.dumps(row))
     decoder.close()
     if failed:
         raise typer.Exit(1)
@@ -146,7 +151,7 @@ def models(
                 'card': card or entry.summary or None,
                 'error': entry.error,
             }
-            typer.echo(json.dumps(row, ensure_ascii=False))
+            typer.echo(json.dumps(row))
         elif entry.card is None:
             word = entry.error or entry.summary.get('title', 'not downloaded yet')
             typer.echo(f'{entry.name} ({entry.where}): {word}')
@@ -181,7 +186,9 @@ def train(
         typer.echo(f'The run failed: {error}', err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.echo(f'Stopped. What was best so far is in {out}.', err=True)
+        best = out / 'best.safetensors'
+        kept = f'The best model so far is {best}.' if best.is_file() else 'No epoch was finished.'
+        typer.echo(f'Stopped. {kept}', err=True)
         raise typer.Exit(1) from None
     finally:
         shared_decoder().close()
@@ -275,19 +282,41 @@ def _as_text(row: dict[str, Any]) -> str:
     return '\n'.join(lines + [f'    {text}' for text in row['warnings']])
 
 
-def _save(stem: Path, radiograph: Radiograph, shown: Heatmap, maps: list[Heatmap]) -> Path:
-    """Write the picture and the numbers of one file; return the picture's path."""
+def _names_of_pictures(folder: Path | None, paths: list[Path]) -> list[Path]:
+    """Return where the heatmap of each file goes: never on one of them or on each other."""
+    taken = {path.resolve() for path in paths}
+    names: list[Path] = []
+    for path in paths:
+        name = (folder or Path()) / f'{path.stem}-heatmap.png'
+        for number in itertools.count(2):
+            if name.resolve() not in taken:
+                break
+            name = name.with_name(f'{path.stem}-heatmap-{number}.png')
+        taken.add(name.resolve())
+        names.append(name)
+    return names
+
+
+def _save(picture: Path, radiograph: Radiograph, shown: Heatmap, maps: list[Heatmap]) -> None:
+    """Write the picture of one heatmap, and the maps of all classes as numbers beside it."""
     import imageio.v3 as iio
     import numpy as np
 
     from napari_cxr.explain.rendering import draw
 
     strongest = max(float(h.values.max()) for h in maps)
-    picture = stem.with_name(f'{stem.name}.png')
-    iio.imwrite(picture, draw(radiograph.to_display(), shown, strongest))
+    encoded = iio.imwrite(
+        '<bytes>', draw(radiograph.to_display(), shown, strongest), extension='.png'
+    )
     numbers = {'to_radiograph': shown.to_radiograph} | {h.label: h.values for h in maps}
-    np.savez(stem.with_name(f'{stem.name}.npz'), allow_pickle=False, **numbers)
-    return picture
+    packed = io.BytesIO()
+    np.savez(packed, allow_pickle=False, **numbers)
+    for path, content in ((picture, encoded), (picture.with_suffix('.npz'), packed.getvalue())):
+        try:
+            path.write_bytes(content)
+        except OSError:
+            path.unlink(missing_ok=True)  # no half of a picture
+            raise
 
 
 if __name__ == '__main__':

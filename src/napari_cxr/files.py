@@ -14,9 +14,9 @@ __all__ = ['describe', 'find_images', 'is_image', 'read']
 
 def is_image(path: str | Path) -> bool:
     """Tell by its content whether a file is DICOM (but no DICOMDIR), PNG, JPEG or TIFF."""
-    if rasters.is_raster(path):
-        return True
-    return dicom.is_dicom(path) and not dicom.is_directory(path)
+    if dicom.is_dicom(path):
+        return not dicom.is_directory(path)
+    return rasters.is_raster(path)
 
 
 def read(path: str | Path) -> Radiograph:
@@ -39,7 +39,8 @@ def read(path: str | Path) -> Radiograph:
     path = Path(path)
     if path.is_dir():
         raise UnreadableImage('This is a folder; name the files in it.')
-    if rasters.is_raster(path):
+    # A DICOM file may carry a TIFF header in its preamble (PS3.10 section 7.1): it is DICOM.
+    if rasters.is_raster(path) and not dicom.is_dicom(path):
         return rasters.read(path)
     return dicom.read(path)
 

@@ -311,6 +311,8 @@ class Radiograph:
             if finite.size == 0:
                 raise UnreadableImage('The image holds no finite number.')
             low, high = float(finite.min()), float(finite.max())
+            if max(-low, high) > np.finfo(np.float32).max:
+                raise UnreadableImage('Its values are too large for an image.')
         else:
             raise UnreadableImage(f'Values of type {array.dtype} are not an image.')
         notes: tuple[str, ...] = ()

@@ -47,7 +47,7 @@ def lut() -> Callable[..., Dataset]:
         item.add_new('LUTDescriptor', vr, [count % 65536, first, depth])
         words = np.asarray(entries, dtype='<u2').tobytes() if data is None else data
         item.add_new('LUTData', 'OW', words)
-        item.LUTExplanation = 'TEST TABLE'
+        item.LUTExplanation = 'NORMAL TABLE'
         item.ModalityLUTType = 'US'
         return item
 

@@ -174,7 +174,7 @@ def test_voi_lut_by_hand(write, lut):
     table, window = image.presets
     assert isinstance(table, LookupTable)
     assert isinstance(window, Window)  # both offered, the table first
-    assert table.explanation == 'TEST TABLE'
+    assert table.explanation == 'NORMAL TABLE'
     # Inputs 0 1 2 3 and beyond; scaled by the table's own 10 and 50: (v - 10) / 40.
     np.testing.assert_allclose(image.to_display()[0], [0, 0, 0.25, 0.75, 1, 1, 1, 1])
 

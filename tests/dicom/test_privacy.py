@@ -7,6 +7,7 @@ import sys
 import threading
 
 import pydicom
+import pytest
 
 from napari_cxr import dicom, files
 from napari_cxr.dicom import privacy
@@ -133,3 +134,37 @@ def test_values_in_warnings_of_pydicom_are_not_shown(write, capfd, caplog, recwa
     captured = capfd.readouterr()
     assert 'SECRET' not in captured.out + captured.err + caplog.text
     assert not any('SECRET' in str(warning.message) for warning in recwarn.list)
+
+
+def test_free_text_of_windows_and_codes_is_not_passed_on(tmp_path):
+    from napari_cxr import files, samples
+
+    path = tmp_path / 'a.dcm'
+    samples.write_phantom_dicom(
+        path,
+        shape=(40, 32),
+        attributes={
+            'WindowCenter': [100, 200],
+            'WindowWidth': [50, 60],
+            'WindowCenterWidthExplanation': ['DOE JANE 19470102', 'NORMAL'],
+            'Modality': 'DOEJANE',
+            'BodyPartExamined': 'DOE JANE',
+        },
+    )
+    radiograph = files.read(path)
+    assert 'DOE' not in str(files.describe(radiograph)) + repr(radiograph.provenance.modality)
+    assert [preset.explanation for preset in radiograph.presets] == ['', 'NORMAL']
+
+
+@pytest.mark.parametrize(
+    ('given', 'kept'),
+    [
+        ('WINDOW1', 'WINDOW1'),
+        ('Lung / soft 2', 'Lung / soft 2'),
+        ('Doe', ''),
+        ('1947', ''),
+        ('', ''),
+    ],
+)
+def test_names_of_windows(given, kept):
+    assert privacy.window_name(given) == kept

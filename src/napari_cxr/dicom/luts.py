@@ -17,6 +17,7 @@ from pydicom.dataset import Dataset
 from napari_cxr.dicom.elements import functional_groups, items, numbers, text, texts, value
 from napari_cxr.dicom.headers import Header
 from napari_cxr.dicom.pixels import StoredPixels
+from napari_cxr.dicom.privacy import window_name
 from napari_cxr.radiograph import LookupTable, Window
 
 __all__ = ['ModalityValues', 'is_inverted', 'padding_mask', 'presets', 'to_modality']
@@ -240,7 +241,7 @@ def _voi_table(item: Dataset, byte_order: str, modality: ModalityValues) -> Look
     if low == high:
         return None
     scaled = (table.astype(np.float32) - low) / np.float32(high - low)
-    return LookupTable(first, scaled, text(item, 'LUTExplanation')[:64])
+    return LookupTable(first, scaled, window_name(text(item, 'LUTExplanation')))
 
 
 def _windows(source: Dataset, notes: list[str]) -> list[Window]:
@@ -262,7 +263,7 @@ def _windows(source: Dataset, notes: list[str]) -> list[Window]:
         if center is None or width is None or not least_met:
             notes.append('A window of this file has an impossible centre or width; left out.')
             continue
-        found.append(Window(center, width, kind, explanation[:64]))
+        found.append(Window(center, width, kind, window_name(explanation)))
     return found
 
 

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import hmac
 import os
+import re
 import secrets
 import tempfile
 from pathlib import Path
@@ -20,7 +21,7 @@ from pydicom.dataset import Dataset
 
 from napari_cxr.dicom.elements import text
 
-__all__ = ['pseudonyms', 'secret_path', 'user_secret']
+__all__ = ['code_string', 'pseudonyms', 'secret_path', 'user_secret', 'window_name']
 
 _SECRET_BYTES = 32
 _PROCESS_SECRET = secrets.token_bytes(_SECRET_BYTES)
@@ -123,3 +124,42 @@ def pseudonyms(dataset: Dataset, fallback: bytes, secret: bytes | None = None) -
         if uid := text(dataset, f'{name}InstanceUID'):
             result[name.lower()] = hashed(name.lower(), uid)
     return result
+
+
+#: Words that vendors use to name windows and tables.
+_NAMES_OF_WINDOWS = """
+    algo algorithm auto average bone bones bright brighter chest contrast dark darker default
+    detail edge full hard harder high large level low lower lung lungs lut max mediastinum
+    medium min narrow normal optimal option original preset range rib ribs sharp sharper
+    sigmoid small soft softer spine standard table thorax tissue user voi wide wider width
+    window windowed ww wl wc linear view
+"""
+#: Defined terms of Modality, PS3.3 C.7.3.1.1.1, retired ones included.
+_MODALITIES = """
+    CR DX MG IO PX RG RF XA CT MR US NM PT OT SC SEG SR PR KO DOC SM XC ES GM OP OPT OCT IVUS
+    IVOCT BI CFM DMS ECG EPS EEG EMG EOG HD ANN ASMT AR AU BDUS BMD DG FID FS HC LEN LS M3D OAM
+    OPM OPTBSV OPTENF OPV OSS PLAN POS REG RESP RTDOSE RTIMAGE RTPLAN RTRECORD RTSTRUCT RWV SMR
+    SRF STAIN TG VA PA MS LP ST DD DR CD CP CS CF DF FA EC
+"""
+#: Defined terms of Photometric Interpretation, PS3.3 C.7.6.3.1.2, retired ones included.
+_PHOTOMETRIC = """
+    MONOCHROME1 MONOCHROME2 PALETTE_COLOR RGB YBR_FULL YBR_FULL_422 YBR_PARTIAL_422
+    YBR_PARTIAL_420 YBR_ICT YBR_RCT XYB HSV ARGB CMYK
+"""
+
+
+def window_name(explanation: str) -> str:
+    """Return what a header calls a window if it is made of known words, else nothing.
+
+    The element is free text, in which anything about a patient may stand.
+    """
+    words = re.findall(r'[^\W\d_]+|\d+', explanation.lower())
+    known = _NAMES_OF_WINDOWS.split()
+    fits = all(w in known or (w.isdecimal() and len(w) <= 2) for w in words)
+    return explanation[:64] if words and fits else ''
+
+
+def code_string(text: str) -> str:
+    """Return a Modality or a Photometric Interpretation if it can be one, else nothing."""
+    terms = (_MODALITIES + _PHOTOMETRIC).split()
+    return text if text.replace(' ', '_') in terms else ''

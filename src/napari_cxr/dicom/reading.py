@@ -12,7 +12,7 @@ from napari_cxr.dicom.headers import Header, quiet, read_header
 from napari_cxr.dicom.luts import is_inverted, padding_mask, presets, to_modality
 from napari_cxr.dicom.objects import check_is_image, judge, sop_class
 from napari_cxr.dicom.pixels import StoredPixels, decode, is_lossy
-from napari_cxr.dicom.privacy import pseudonyms
+from napari_cxr.dicom.privacy import code_string, pseudonyms
 from napari_cxr.radiograph import LookupTable, Provenance, Radiograph, UnreadableImage, Window
 
 __all__ = ['read']
@@ -106,10 +106,10 @@ def _provenance(
     return Provenance(
         path=path,
         format='DICOM',
-        modality=text(dataset, 'Modality'),
+        modality=code_string(text(dataset, 'Modality')),
         sop_class=sop_class(dataset).name,
         transfer_syntax=header.transfer_syntax.name,
-        photometric=text(dataset, 'PhotometricInterpretation'),
+        photometric=code_string(text(dataset, 'PhotometricInterpretation')),
         bits=stored.bits,
         lossy=is_lossy(header),
         pseudonyms=pseudonyms(dataset, _pixel_bytes(dataset), secret),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from napari_cxr import __version__
-from napari_cxr.checkpoint import Card, Checkpoint, catalog
+from napari_cxr.checkpoint import Card, Checkpoint, CheckpointError, catalog
 from napari_cxr.checkpoint import load as load_checkpoint
 from napari_cxr.explain import methods
 from napari_cxr.explain.heatmap import Heatmap
@@ -50,7 +50,10 @@ class Classifier:
         self.card: Card = checkpoint.card
         self.device = device
         self.file_hash = checkpoint.sha256[:12]
-        self.preprocessing = Preprocessing.from_dict(self.card.preprocessing)
+        try:
+            self.preprocessing = Preprocessing.from_dict(self.card.preprocessing)
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(f'The card of this model is wrong: {error}.') from None
         self.network = checkpoint.network()
         try:
             self.network.to(device.name).eval().requires_grad_(False)
