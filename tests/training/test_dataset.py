@@ -107,11 +107,20 @@ def test_a_table_may_name_files_elsewhere(tmp_path):
 def test_a_table_without_a_label_or_in_another_coding(tmp_path):
     table = tmp_path / 'manifest.csv'
     table.write_text('path,diag\nx,y\n')
-    with pytest.raises(DatasetError, match="no column 'label'; its columns are path, diag"):
+    with pytest.raises(DatasetError, match="no column 'label'; its columns, separated by commas, are: path, diag"):
         index(tmp_path)
     table.write_bytes('path,label\nx,grün\n'.encode('utf-16'))
     with pytest.raises(DatasetError, match='UTF-8'):
         index(tmp_path)
     table.write_text('path,label\n')
     with pytest.raises(DatasetError, match='No labelled image'):
+        index(tmp_path)
+
+
+def test_a_file_named_twice_is_refused(tmp_path):
+    (tmp_path / 'a.png').touch()
+    (tmp_path / 'b.png').touch()
+    table = tmp_path / 'manifest.csv'
+    table.write_text('path,label\na.png,x\nb.png,y\n./a.png,y\n')
+    with pytest.raises(DatasetError, match=r'a\.png more than once'):
         index(tmp_path)

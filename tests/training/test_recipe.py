@@ -73,3 +73,18 @@ def test_missing_entries_wrong_toml_and_unknown_names(tmp_path):
     file.write_bytes(b'\xff\xfe')
     with pytest.raises(RecipeError, match=r'mine\.toml cannot be read'):
         recipes.find(file)
+
+
+@pytest.mark.parametrize('name', ['My first run', '', 'a/b', 'x' * 81])
+def test_a_name_that_no_card_takes_is_refused_before_the_run(name):
+    text = recipes.find('bundled-resnet10').to_toml()
+    wrong = text.replace('name = "cxr3-resnet10"', f'name = "{name}"', 1)
+    wrong = wrong.replace('name = "bundled-resnet10"', f'name = "{name}"', 1)
+    with pytest.raises(RecipeError, match='name'):
+        Recipe.from_toml(wrong)
+
+
+def test_an_input_that_no_card_takes_is_refused_before_the_run():
+    text = recipes.find('bundled-resnet10').to_toml().replace('height = 225', 'height = 100000')
+    with pytest.raises(RecipeError, match=r'input\.height'):
+        Recipe.from_toml(text)

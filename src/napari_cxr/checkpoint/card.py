@@ -19,7 +19,7 @@ _LONGEST_CARD = 1 << 20  # characters; a real card has a few ten thousand
 _LONGEST_TEXT = 4000
 _DEEPEST = 12
 _MOST_LABELS = 1000
-_LARGEST_INPUT = 4096  # pixels a side
+LARGEST_INPUT = 4096  # pixels a side
 #: What a model may be called, here and in the catalog.
 NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]{0,79}')
 # A label or a title ends up in terminals, menus and file names.
@@ -113,7 +113,7 @@ class Card:
             _require(_is_plain(getattr(self, name)), name)
         for side in ('height', 'width'):
             size: Any = self.preprocessing.get(side)
-            _require(_is_whole(size) and 1 <= size <= _LARGEST_INPUT, 'preprocessing')
+            _require(_is_whole(size) and 1 <= size <= LARGEST_INPUT, 'preprocessing')
         _require(self.preprocessing.get('channels', 1) == self.channels, 'preprocessing')
         _require(_is_number(self.temperature) and self.temperature > 0, 'temperature')
         for label, points in self.operating_points.items():

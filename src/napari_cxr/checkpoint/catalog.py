@@ -99,7 +99,7 @@ def resolve(name_or_path: str | Path) -> Path:
         If there is no such model, it is broken, or the download fails.
     """
     path = Path(name_or_path)
-    if path.is_file():
+    if os.path.isfile(path):  # False, not an error, where a folder may not be entered
         return path
     text = str(name_or_path)
     listed = entries()
@@ -186,7 +186,7 @@ def _from_file(path: Path, where: Literal['bundled', 'yours']) -> Entry:
 
 def _downloads(own: Path) -> list[Entry]:
     table = own / 'catalog.toml'
-    if not table.is_file():
+    if not os.path.isfile(table):
         return []
     try:
         content = tomllib.loads(table.read_text(encoding='utf-8'))
@@ -216,7 +216,7 @@ def _download(item: object, own: Path) -> Entry:
         return Entry(name, None, 'download', None, error=text)
     entry = Entry(name, None, 'download', None, url=url, sha256=sha256.lower(), summary=summary)
     path = _fetched(own) / f'{name}{_SUFFIX}'
-    if not path.is_file():
+    if not os.path.isfile(path):
         return entry
     try:
         card = read_card(path)

@@ -207,6 +207,7 @@ def _from_table(table: Path) -> Dataset:
             )
         )
     _refuse_twins(by_case)
+    _refuse_repeats(samples, table)
     missing = [s.path for s in samples if not s.path.is_file()]
     if missing:
         raise DatasetError(
@@ -214,6 +215,19 @@ def _from_table(table: Path) -> Dataset:
             f'the first of them {_within(missing[0], root)}.'
         )
     return Dataset(root, tuple(samples), grouped=any(row['group'] for row in rows))
+
+
+def _refuse_repeats(samples: Sequence[Sample], table: Path) -> None:
+    """Refuse a file that is named twice: it would land in two splits, or have two labels."""
+    seen: set[Path] = set()
+    for sample in samples:
+        path = sample.path.resolve()
+        if path in seen:
+            raise DatasetError(
+                f'{table.name} names {_within(sample.path, table.parent)} more than once; '
+                'keep one line for each image.'
+            )
+        seen.add(path)
 
 
 def _within(path: Path, root: Path) -> str:
@@ -232,7 +246,8 @@ def _columns(names: Sequence[str], table: Path) -> dict[str, str]:
     for needed in ('path', 'label'):
         if needed not in found:
             raise DatasetError(
-                f'{table.name} has no column {needed!r}; its columns are {", ".join(names)}.'
+                f'{table.name} has no column {needed!r}; its columns, separated by commas, '
+                f'are: {", ".join(names)}.'
             )
     return found
 

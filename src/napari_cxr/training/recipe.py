@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
+from napari_cxr.checkpoint.card import LARGEST_INPUT, NAME, NOT_FOR_CLINICAL_USE
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.training.tables import RecipeError, build, check, plain
 
@@ -251,8 +251,12 @@ class Recipe:
     card: CardRecipe = CardRecipe()
 
     def __post_init__(self) -> None:
-        check(bool(self.name), 'name', 'given')
+        name = self.card.name or self.name
+        check(bool(NAME.fullmatch(name)), 'name', 'letters, digits and ._+-, at most 80 of them')
         check(bool(self.network), 'network', 'given')
+        for side in ('height', 'width'):
+            fits = getattr(self.input, side) <= LARGEST_INPUT
+            check(fits, f'input.{side}', f'at most {LARGEST_INPUT} pixels')
         check(1 <= self.epochs <= 100_000, 'epochs', 'between 1 and 100000')
         check(2 <= self.batch <= 65_536, 'batch', 'between 2 and 65536')
         check(0 <= self.seed < 2**32, 'seed', 'between 0 and 4294967295')

@@ -72,9 +72,7 @@ class RunFolder:
         except OSError as error:
             raise TrainingError(f'{self.path} cannot be written to: {error.strerror}.') from error
         except CheckpointError as error:
-            raise TrainingError(
-                f'The model cannot be kept: {error} A lower learning rate may help.'
-            ) from error
+            raise TrainingError(f'The model cannot be kept: {error}') from error
 
     def write_recipe(self, recipe: Recipe) -> None:
         """Write ``recipe.toml``."""
