@@ -104,6 +104,20 @@ def test_polarity_is_doubted(classifier):
     assert 'polarity' not in codes[0] and 'polarity' in codes[1]
 
 
+def test_the_cautions_do_not_depend_on_what_a_model_cuts_off(classifier):
+    from dataclasses import replace
+
+    from napari_cxr import samples
+    from napari_cxr.inference.cautions import cautions_for
+
+    wide = np.zeros((240, 480), np.float32)
+    wide[:, 120:360] = samples.phantom((240, 240), seed=1)
+    radiograph = Radiograph.from_array(wide)
+    for fit in ('crop', 'pad', 'stretch'):
+        ready = replace(classifier.preprocessing, fit=fit, border=0.1).apply(radiograph)
+        assert not cautions_for(radiograph, ready), fit
+
+
 def test_the_header_inversion_is_undone(classifier):
     from napari_cxr import samples
 

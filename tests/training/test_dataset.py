@@ -107,7 +107,9 @@ def test_a_table_may_name_files_elsewhere(tmp_path):
 def test_a_table_without_a_label_or_in_another_coding(tmp_path):
     table = tmp_path / 'manifest.csv'
     table.write_text('path,diag\nx,y\n')
-    with pytest.raises(DatasetError, match="no column 'label'; its columns, separated by commas, are: path, diag"):
+    with pytest.raises(
+        DatasetError, match="no column 'label'; its columns, separated by commas, are: path, diag"
+    ):
         index(tmp_path)
     table.write_bytes('path,label\nx,grün\n'.encode('utf-16'))
     with pytest.raises(DatasetError, match='UTF-8'):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from napari_cxr.inference.prediction import Caution
-from napari_cxr.inference.preprocessing import Prepared
-from napari_cxr.lungs.resemblance import looks_inverted, looks_like_a_chest
+from napari_cxr.inference.preprocessing import Prepared, Preprocessing
+from napari_cxr.lungs.resemblance import SIZE, looks_inverted, looks_like_a_chest
 from napari_cxr.radiograph import Radiograph, View
 
 __all__ = ['cautions_for']
@@ -29,7 +33,8 @@ def cautions_for(radiograph: Radiograph, ready: Prepared) -> tuple[Caution, ...]
         found.append(
             Caution('view', f'This is a {view} view; the model knows frontal views only.')
         )
-    if looks_inverted(ready.image):
+    glance = _glance(radiograph)
+    if looks_inverted(glance):
         found.append(
             Caution(
                 'polarity',
@@ -37,7 +42,7 @@ def cautions_for(radiograph: Radiograph, ready: Prepared) -> tuple[Caution, ...]
                 'The header may be wrong, or this is not a frontal chest radiograph.',
             )
         )
-    elif not looks_like_a_chest(ready.image):
+    elif not looks_like_a_chest(glance):
         found.append(Caution('not-a-chest', 'This does not look like a frontal chest radiograph.'))
     if ready.enlargement > _ENLARGED:
         rows, columns = radiograph.shape
@@ -52,3 +57,15 @@ def cautions_for(radiograph: Radiograph, ready: Prepared) -> tuple[Caution, ...]
         found.append(Caution('lossy', 'The image went through lossy compression.'))
     found.extend(Caution('note', note) for note in radiograph.notes)
     return tuple(found)
+
+
+def _glance(radiograph: Radiograph) -> np.ndarray:
+    """Return the radiograph as small as the average chest, whatever the model cuts off it."""
+    step = max(1, min(radiograph.shape) // (8 * SIZE))
+    thinned = np.s_[..., ::step, ::step]
+    small = replace(
+        radiograph,
+        values=radiograph.values[(*thinned, slice(None)) if radiograph.is_colour else thinned],
+        padding=None if radiograph.padding is None else radiograph.padding[thinned],
+    )
+    return Preprocessing(SIZE, SIZE).apply(small).image
