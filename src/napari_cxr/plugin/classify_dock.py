@@ -67,6 +67,7 @@ class ClassifyDock(QWidget):
         self._worker: Any = None
         self._cancelled = Event()
         self._running_on: Image | None = None
+        self._data: Any = None  # of that layer when the click came
         self._doing = ''
         self._build()
         self.choices.layer_changed.connect(self._show_answer)
@@ -149,7 +150,7 @@ class ClassifyDock(QWidget):
         if layer is None or self.busy:
             return
         self.message.clear()
-        self._running_on = layer
+        self._running_on, self._data = layer, layer.data
         self._doing = 'Starting the network'
         self._cancelled = Event()
         self._worker = classifying.classify(
@@ -193,7 +194,7 @@ class ClassifyDock(QWidget):
         layer = self._running_on
         if not isinstance(answer, Answer) or layer is None or layer not in self.viewer.layers:
             return
-        if layer.data is not answer.data:
+        if layer.data is not self._data:
             self.message.show_error('The image was changed meanwhile. Click Classify again.')
             return
         self._answers[layer] = answer
@@ -206,7 +207,7 @@ class ClassifyDock(QWidget):
         self._show_answer()
 
     def _finish(self) -> None:
-        self._running_on = self._worker = None
+        self._running_on = self._data = self._worker = None
         self._slow.stop()
         self.progress.hide()
         self._show_answer()

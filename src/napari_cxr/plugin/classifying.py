@@ -51,14 +51,11 @@ class Answer:
         One a class, in the order of the labels.
     frame_shares : tuple of float or None
         Share of each heatmap at the edge of what the model saw; None for an empty map.
-    data : array
-        The layer's data that were classified, to tell whether they are still the same.
     """
 
     prediction: Prediction
     heatmaps: tuple[Heatmap, ...]
     frame_shares: tuple[float | None, ...]
-    data: Any
 
     def heatmap(self, label: str) -> Heatmap:
         """Return the heatmap of a class."""
@@ -162,7 +159,6 @@ def classify(layer: Image, model: str, device: str, cancelled: Event) -> Job[Ans
         None if it was cancelled.
     """
     try:
-        data = layer.data
         run = shared_torch().run(
             'classify', radiograph=radiograph_of(layer), model=model, device=device
         )
@@ -172,7 +168,7 @@ def classify(layer: Image, model: str, device: str, cancelled: Event) -> Job[Ans
                     yield next(run)
                 except StopIteration as end:
                     prediction, heatmaps, shares = end.value
-                    return Answer(prediction, tuple(heatmaps), tuple(shares), data)
+                    return Answer(prediction, tuple(heatmaps), tuple(shares))
     except Exception as error:
         return _failure(error)
     return None
