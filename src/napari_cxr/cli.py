@@ -41,8 +41,6 @@ Files = Annotated[
 ]
 DeviceOption = Annotated[str, typer.Option(help='auto, cpu, cuda, cuda:N or mps.')]
 DEFAULT_MODEL = 'cxr3-resnet10'
-
-
 _STATUS = 'Exit status: 0 all done, 1 some files failed, 2 wrong usage.'
 
 

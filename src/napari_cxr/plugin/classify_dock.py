@@ -64,7 +64,6 @@ class ClassifyDock(QWidget):
         self._answers: WeakKeyDictionary[Image, Answer] = WeakKeyDictionary()
         self._overlays: WeakKeyDictionary[Image, Overlay] = WeakKeyDictionary()
         self._labels: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
-        self._worker: Any = None
         self._cancelled = Event()
         self._running_on: Image | None = None
         self._data: Any = None  # of that layer when the click came
@@ -153,13 +152,13 @@ class ClassifyDock(QWidget):
         self._running_on, self._data = layer, layer.data
         self._doing = 'Starting the network'
         self._cancelled = Event()
-        self._worker = classifying.classify(
+        worker = classifying.classify(
             layer, self.choices.current_model, self.choices.current_device, self._cancelled
         )
-        self._worker.yielded.connect(self._tell)
-        self._worker.returned.connect(self._take)
-        self._worker.finished.connect(self._finish)
-        self._worker.start()
+        worker.yielded.connect(self._tell)
+        worker.returned.connect(self._take)
+        worker.finished.connect(self._finish)
+        worker.start()
         self._slow.start()
 
     def cancel(self) -> None:
@@ -179,7 +178,7 @@ class ClassifyDock(QWidget):
     def _tell(self, event: object) -> None:
         if isinstance(event, str):
             self._doing = event
-            if not self.progress.isHidden():
+            if not (self.progress.isHidden() or self._cancelled.is_set()):
                 self._show_progress()
 
     def _show_progress(self) -> None:
@@ -207,7 +206,7 @@ class ClassifyDock(QWidget):
         self._show_answer()
 
     def _finish(self) -> None:
-        self._running_on = self._data = self._worker = None
+        self._running_on = self._data = None
         self._slow.stop()
         self.progress.hide()
         self._show_answer()

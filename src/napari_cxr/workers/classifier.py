@@ -29,7 +29,7 @@ def load(model: str, device: str) -> bool:
 
 
 def classify(
-    radiograph: Radiograph, model: str, device: str, preset: int = 0
+    radiograph: Radiograph, model: str, device: str
 ) -> Generator[str, None, tuple[Prediction, list[Heatmap], list[float | None]]]:
     """Classify one radiograph and explain every class; yields what it is doing.
 
@@ -42,7 +42,7 @@ def classify(
     yield 'Loading the model'
     classifier = _loaded(model, device)
     yield 'Classifying'
-    prediction, heatmaps = classifier.explain(radiograph, preset=preset)
+    prediction, heatmaps = classifier.explain(radiograph)
     return prediction, heatmaps, [h.frame_share(radiograph.shape) for h in heatmaps]
 
 

@@ -22,7 +22,6 @@ import numpy as np
 
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.inference.prediction import Caution, Prediction
-from napari_cxr.inference.preprocessing import Prepared
 from napari_cxr.radiograph import (
     Geometry,
     LookupTable,
@@ -44,7 +43,6 @@ _TYPES: dict[str, type] = {
         Heatmap,
         LookupTable,
         Prediction,
-        Prepared,
         Provenance,
         Radiograph,
         SpacingSource,

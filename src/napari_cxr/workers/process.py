@@ -146,13 +146,8 @@ class WorkerProcess:
             except StopIteration as end:
                 return end.value
 
-    def kill(self) -> None:
-        """End the process at once; the memory it held is free afterwards."""
-        if self._child is not None:
-            self._child.kill()
-
     def close(self) -> None:
-        """End the process and remove what it shared."""
+        """End the process at once and remove what it shared; the memory it held is free."""
         child, self._child = self._child, None
         if child is not None:
             child.clean()
