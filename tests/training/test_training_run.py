@@ -263,12 +263,12 @@ def test_weights_make_classes_and_sources_count_alike(folder):
     assert {samples[i].label for i in gone} == {'left'}
     dataset = dataset.without(gone)
     split = divide(dataset, SplitRecipe(), 0)
-    weights = image_weights(dataset, split, LossRecipe('class and source'))
+    weights = image_weights(dataset, split, LossRecipe(weights='class and source'))
     sums = {}
     for i in split.train:
         key = (dataset.samples[i].label, dataset.samples[i].source)
         sums[key] = sums.get(key, 0) + weights[i]
     assert sums == pytest.approx(dict.fromkeys(sums, 9 / 4))
-    weights = image_weights(dataset, split, LossRecipe('class'))
+    weights = image_weights(dataset, split, LossRecipe(weights='class'))
     assert sorted(set(weights[split.train].round(4))) == [0.75, 1.5]
-    assert set(image_weights(dataset, split, LossRecipe('none'))) == {1}
+    assert set(image_weights(dataset, split, LossRecipe(weights='none'))) == {1}

@@ -46,6 +46,11 @@ class Card:
         The classes, in the order of the network's outputs.
     channels : int
         Channels of the input, 1 or 3.
+    several : bool
+        Whether an image can have several labels: each output is then a probability of
+        its own (a sigmoid), instead of a share of one (a softmax).
+    head : dict
+        The network's head where it is not its own; entries as in a recipe.
     preprocessing : dict
         As `napari_cxr.inference.Preprocessing.to_dict`.
     recipe : dict
@@ -85,6 +90,8 @@ class Card:
     labels: tuple[str, ...]
     channels: int
     preprocessing: dict[str, Any]
+    several: bool = False
+    head: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -108,7 +115,8 @@ class Card:
         _require(2 <= len(self.labels) <= _MOST_LABELS and all(self.labels), 'labels')
         _require(len(set(self.labels)) == len(self.labels), 'labels')
         _require(_is_whole(self.channels) and self.channels in (1, 3), 'channels')
-        for name in ('preprocessing', 'recipe', 'data', 'metrics', 'operating_points'):
+        _require(isinstance(self.several, bool), 'several')
+        for name in ('preprocessing', 'head', 'recipe', 'data', 'metrics', 'operating_points'):
             _require(isinstance(getattr(self, name), dict), name)
             _require(_is_plain(getattr(self, name)), name)
         for side in ('height', 'width'):

@@ -73,7 +73,11 @@ class Checkpoint:
         try:
             with torch.random.fork_rng(devices=[]):  # the random weights are thrown away
                 network = networks.create(
-                    card.architecture, classes=len(card.labels), channels=card.channels
+                    card.architecture,
+                    classes=len(card.labels),
+                    channels=card.channels,
+                    size=(card.preprocessing['height'], card.preprocessing['width']),
+                    head=card.head,
                 )
         except ValueError as error:
             raise CheckpointError(

@@ -51,7 +51,10 @@ class Preprocessing:
     border : float
         Share of each side that is cut off first, in [0, 0.5).
     channels : int
-        1, or 3 with the grey image repeated.
+        1, or 3.
+    colour : {'rgb', 'hsv'}
+        What three channels hold: the grey image repeated, or its hue, saturation and
+        value. Of a grey image the first two are 0, so that the third is all there is.
     mean, std : tuple of float
         Normalisation of each channel, applied last.
     stretch : tuple of float or None
@@ -65,6 +68,7 @@ class Preprocessing:
     fit: Literal['crop', 'stretch', 'pad'] = 'crop'
     border: float = 0.0
     channels: int = 1
+    colour: Literal['rgb', 'hsv'] = 'rgb'
     mean: tuple[float, ...] = (0.5,)
     std: tuple[float, ...] = (0.25,)
     stretch: tuple[float, float] | None = (0.5, 99.5)
@@ -78,6 +82,10 @@ class Preprocessing:
             raise ValueError('border must be at least 0 and below 0.5')
         if self.channels not in (1, 3):
             raise ValueError('channels must be 1 or 3')
+        if self.colour not in ('rgb', 'hsv'):
+            raise ValueError(f"colour must be 'rgb' or 'hsv', not {self.colour!r}")
+        if self.colour == 'hsv' and self.channels != 3:
+            raise ValueError('hue, saturation and value need channels = 3')
         if len(self.mean) != self.channels or len(self.std) != self.channels:
             raise ValueError('mean and std need one number a channel')
         if min(self.std) <= 0:
@@ -154,7 +162,11 @@ class Preprocessing:
         """
         mean = np.array(self.mean, dtype=np.float32)[:, None, None]
         std = np.array(self.std, dtype=np.float32)[:, None, None]
-        return (images[:, None] - mean) / std
+        images = images[:, None]
+        if self.colour == 'hsv':
+            zero = np.zeros_like(images)
+            images = np.concatenate([zero, zero, images], axis=1)
+        return (images - mean) / std
 
     def _kept(self, shape: tuple[int, int], aspect: float) -> tuple[int, int, int, int]:
         """Return top, left, rows and columns of the part of the radiograph that is used."""

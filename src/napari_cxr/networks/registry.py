@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from napari_cxr.networks.staged import StagedNetwork
 
@@ -25,7 +26,13 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_NETWORKS))
 
 
-def create(name: str, classes: int, channels: int = 1) -> StagedNetwork:
+def create(
+    name: str,
+    classes: int,
+    channels: int = 1,
+    size: tuple[int, int] = (224, 224),
+    head: Mapping[str, Any] | None = None,
+) -> StagedNetwork:
     """Build a network with random weights.
 
     Parameters
@@ -36,6 +43,12 @@ def create(name: str, classes: int, channels: int = 1) -> StagedNetwork:
         Number of logits.
     channels : int
         Channels of the input: 1 for grey images as they are.
+    size : tuple of int
+        Height and width of the input. Most networks take any; those that flatten their
+        last map are built for one.
+    head : mapping, optional
+        Another head than the network's own, as the entries of a recipe's head: `kind`,
+        `hidden`, `dropout`, `single`.
 
     Raises
     ------

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from napari_cxr.training.recipe.data import DataRecipe
+
 __all__ = ['Dataset', 'DatasetError', 'Sample', 'index']
 
 SPLITS = ('train', 'val', 'test')
@@ -47,7 +49,7 @@ class Sample:
     path : Path
         Its file.
     label : str
-        Its class.
+        Its class; several labels are joined by '|'.
     group : str
         The patient, or whatever must not be divided between splits; unique to
         the image where nothing is known.
@@ -65,6 +67,11 @@ class Sample:
     split: str = ''
     source: str = ''
     view: str = ''
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Its labels, one by one."""
+        return tuple(self.label.split('|'))
 
     @property
     def is_lateral(self) -> bool:
@@ -102,7 +109,12 @@ class Dataset:
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes, sorted."""
-        return tuple(sorted({sample.label for sample in self.samples}))
+        return tuple(sorted({label for sample in self.samples for label in sample.labels}))
+
+    @property
+    def several(self) -> bool:
+        """Whether an image can have several labels."""
+        return any('|' in sample.label for sample in self.samples)
 
     @property
     def has_splits(self) -> bool:
@@ -120,7 +132,7 @@ class Dataset:
         return replace(self, samples=kept)
 
 
-def index(source: str | Path) -> Dataset:
+def index(source: str | Path, data: DataRecipe | None = None) -> Dataset:
     """Find the labelled images of a folder or a table.
 
     Parameters
@@ -130,6 +142,10 @@ def index(source: str | Path) -> Dataset:
         or a CSV file. A table needs the columns path and label, and may have
         split, patient (or group), source and view; upper and lower case of
         column names do not matter. Paths are relative to the table.
+
+    data : DataRecipe, optional
+        What the folders mean, which labels are which classes, and how a file's name
+        tells the patient.
 
     Returns
     -------

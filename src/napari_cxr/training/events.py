@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ['BatchDone', 'EpochDone', 'Event', 'Finished', 'Reading', 'Skipped', 'Started']
+__all__ = [
+    'BatchDone',
+    'EpochDone',
+    'Event',
+    'Finished',
+    'Reading',
+    'RunsDone',
+    'Skipped',
+    'Started',
+]
 
 
 @dataclass(frozen=True)
@@ -45,37 +54,48 @@ class Started(Event):
     ----------
     labels : tuple of str
         The classes.
+    network : str
+        Name of the network.
     counts : dict
         Images by split, then by class.
     split_kind : str
         'by patient' or 'by image'.
-    parameters : int
-        Of the network.
+    parameters, trainable : int
+        Of the network, and those that are not frozen.
     epochs, batches : int
-        To come, and batches in each.
+        In all, and batches in each.
+    epoch : int
+        Epochs that are done already, in a run that is resumed.
     device, precision : str
         Where and in what it computes.
     """
 
     labels: tuple[str, ...]
+    network: str
     counts: dict[str, dict[str, int]]
     split_kind: str
     parameters: int
+    trainable: int
     epochs: int
     batches: int
+    epoch: int
     device: str
     precision: str
 
 
 @dataclass(frozen=True)
 class BatchDone(Event):
-    """One step: `batch` of `batches` in `epoch` (both from 1), its loss, and the speed."""
+    """One step: `batch` of `batches` in `epoch` (both from 1), its loss, and the speed.
+
+    `seconds_left` is an estimate for all epochs that may come.
+    """
 
     epoch: int
     batch: int
     batches: int
     loss: float
     images_per_second: float
+    seconds_left: float
 
 
 @dataclass(frozen=True)
@@ -86,30 +106,35 @@ class EpochDone(Event):
     ----------
     epoch, epochs : int
         From 1, of how many.
-    train_loss, train_accuracy : float
-        Mean over the augmented training images, while the weights moved.
-    val_loss, val_accuracy, val_balanced_accuracy, val_macro_auc : float
+    train_loss, train_accuracy, train_macro_auc : float
+        Over the augmented training images, while the weights moved.
+    val_loss, val_accuracy, val_balanced_accuracy, val_macro_auc, val_macro_f1 : float
         On the validation split.
     learning_rate : float
         At the end of the epoch.
     seconds : float
         That it took.
+    utilisation : float
+        Share of the device's time that was used, in [0, 1]; NaN where nothing tells.
     best : bool
         Whether it is the best so far by the recipe's metric.
     confusion : tuple of tuple of int
-        Validation images; rows are the truth.
+        Validation images; rows are the truth. Empty where images have several labels.
     """
 
     epoch: int
     epochs: int
     train_loss: float
     train_accuracy: float
+    train_macro_auc: float
     val_loss: float
     val_accuracy: float
     val_balanced_accuracy: float
     val_macro_auc: float
+    val_macro_f1: float
     learning_rate: float
     seconds: float
+    utilisation: float
     best: bool
     confusion: tuple[tuple[int, ...], ...]
 
@@ -131,3 +156,20 @@ class Finished(Event):
     path: str
     epoch: int
     metrics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunsDone(Event):
+    """A run of several has ended: a fold, or one of a sweep.
+
+    Parameters
+    ----------
+    done, total : int
+        Runs that have ended, of how many; total is 0 where nobody knows.
+    row : dict
+        The run in the table of runs, see `napari_cxr.training.runs`.
+    """
+
+    done: int
+    total: int
+    row: dict[str, Any] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
@@ -94,16 +95,19 @@ def train(
         labels=dataset.labels,
         counts=counts_by_split(dataset, split),
         split_kind=split.kind,
+        network=recipe.network,
         parameters=sum(p.numel() for p in run.network.parameters()),
+        trainable=sum(p.numel() for p in run.network.parameters() if p.requires_grad),
         epochs=recipe.epochs,
         batches=run.batches,
+        epoch=run.epoch,
         device=chosen.name,
         precision=precision,
     )
     while run.epoch < recipe.epochs:
         started = time.perf_counter()
         for batch, loss, speed in run.steps():
-            yield BatchDone(folder.name, run.epoch + 1, batch, run.batches, loss, speed)
+            yield BatchDone(folder.name, run.epoch + 1, batch, run.batches, loss, speed, math.nan)
         event = run.finish_epoch(folder.name, time.perf_counter() - started)
         state = run.judged.state_dict()
         with folder.writing():

@@ -29,7 +29,7 @@ def build(cls: type, entries: object, where: str = '') -> Any:
     ----------
     cls : type
         A dataclass whose fields are texts, numbers, booleans, literals, tuples
-        of them, dataclasses, or one of these or None (written 'none').
+        and tables of them, dataclasses, or one of these or None (written 'none').
     entries : dict
         The table.
     where : str
@@ -80,6 +80,10 @@ def _value(kind: Any, value: object, where: str) -> Any:
         fixed = Ellipsis not in arguments
         check(not fixed or len(items) == len(arguments), where, f'a list of {len(arguments)}')
         return tuple(_value(arguments[0], item, where) for item in items)
+    if origin is dict:
+        check(isinstance(value, dict), where, 'a table')
+        entries = typing.cast(dict[str, object], value)
+        return {key: _value(arguments[1], item, f'{where}.{key}') for key, item in entries.items()}
     if kind is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         check(number and math.isfinite(typing.cast(float, value)), where, 'a number')
@@ -99,4 +103,6 @@ def plain(value: Any) -> Any:
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, tuple):
         return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
     return 'none' if value is None else value

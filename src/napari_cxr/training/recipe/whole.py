@@ -1,0 +1,206 @@
+"""Everything that decides a training run, as a frozen dataclass that reads and writes TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from napari_cxr.checkpoint.card import LARGEST_INPUT, NAME, NOT_FOR_CLINICAL_USE
+from napari_cxr.inference.preprocessing import Preprocessing
+from napari_cxr.training.recipe.data import DataRecipe, SplitRecipe
+from napari_cxr.training.recipe.image import COLOURED, AugmentationRecipe
+from napari_cxr.training.recipe.learning import (
+    FreezeRecipe,
+    HeadRecipe,
+    LossRecipe,
+    OptimiserRecipe,
+    ScheduleRecipe,
+    SelectionRecipe,
+    StoppingRecipe,
+)
+from napari_cxr.training.recipe.tables import RecipeError, build, check, plain
+
+__all__ = ['CardRecipe', 'Recipe']
+
+
+@dataclass(frozen=True)
+class CardRecipe:
+    """What the model's card says that no run can find out.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model; by default that of the recipe.
+    title : str
+        One line for people.
+    licence : str
+        Terms of the weights.
+    attribution : tuple of str
+        Whose data they were made from.
+    intended_use : str
+        What it is for.
+    not_measured : tuple of str
+        What nobody should read out of the figures.
+    halve : bool
+        Whether the best checkpoint stores kernels in half precision.
+    """
+
+    name: str = ''
+    title: str = ''
+    licence: str = ''
+    attribution: tuple[str, ...] = ()
+    intended_use: str = NOT_FOR_CLINICAL_USE
+    not_measured: tuple[str, ...] = ('Images of hospitals that are not in the training data.',)
+    halve: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run.
+
+    Parameters
+    ----------
+    name : str
+        Short name.
+    title : str
+        One line for people.
+    network : str
+        Name by which ``networks.create`` knows it.
+    paper : str
+        The paper that it follows, for people; empty where there is none.
+    weights : str
+        What the network starts from: 'random', 'pretrained' (on ImageNet, downloaded once),
+        or a model by its name in the catalog or its file, whose stages are kept and
+        whose head is replaced where the classes differ.
+    epochs, batch : int
+        Passes over the training images, and images a step.
+    sampler : {'shuffled', 'balanced'}
+        Each image once an epoch, or as many draws with each class equally likely.
+    seed : int
+        Of everything random.
+    precision : {'auto', 'float32', 'bfloat16'}
+        Of the forward pass; auto takes bfloat16 where the processor computes it.
+    input : Preprocessing
+        From radiograph to network input.
+    data, split, augmentation, head, freeze, optimiser, schedule, loss, stopping, selection, card
+        See their classes.
+    """
+
+    name: str
+    network: str
+    title: str = ''
+    paper: str = ''
+    weights: str = 'random'
+    epochs: int = 20
+    batch: int = 32
+    sampler: Literal['shuffled', 'balanced'] = 'shuffled'
+    seed: int = 0
+    precision: Literal['auto', 'float32', 'bfloat16'] = 'auto'
+    input: Preprocessing = field(default_factory=lambda: Preprocessing(224, 224))
+    data: DataRecipe = field(default_factory=DataRecipe)
+    split: SplitRecipe = field(default_factory=SplitRecipe)
+    augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
+    head: HeadRecipe = field(default_factory=HeadRecipe)
+    freeze: FreezeRecipe = field(default_factory=FreezeRecipe)
+    optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
+    schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
+    loss: LossRecipe = field(default_factory=LossRecipe)
+    stopping: StoppingRecipe = field(default_factory=StoppingRecipe)
+    selection: SelectionRecipe = field(default_factory=SelectionRecipe)
+    card: CardRecipe = field(default_factory=CardRecipe)
+
+    def __post_init__(self) -> None:
+        name = self.card.name or self.name
+        check(bool(NAME.fullmatch(name)), 'name', 'letters, digits and ._+-, at most 80 of them')
+        check(bool(self.network), 'network', 'given')
+        check(bool(self.weights), 'weights', "'random', 'pretrained' or a model")
+        for side in ('height', 'width'):
+            fits = getattr(self.input, side) <= LARGEST_INPUT
+            check(fits, f'input.{side}', f'at most {LARGEST_INPUT} pixels')
+        check(1 <= self.epochs <= 100_000, 'epochs', 'between 1 and 100000')
+        check(2 <= self.batch <= 65_536, 'batch', 'between 2 and 65536')
+        check(0 <= self.seed < 2**32, 'seed', 'between 0 and 4294967295')
+        check(
+            self.schedule.warm_up < self.epochs, 'schedule.warm_up', 'below the number of epochs'
+        )
+
+        check(
+            self.freeze.thaw_after < self.epochs,
+            'freeze.thaw_after',
+            'below the number of epochs',
+        )
+        if self.freeze.up_to != 'nothing' and self.weights == 'random':
+            raise RecipeError(
+                'freeze.up_to freezes weights that are random, so nothing can be learnt from '
+                "them; take weights = 'pretrained' or a model, or freeze nothing."
+            )
+        if self.freeze.views and self.freeze.up_to != 'everything':
+            raise RecipeError("freeze.views needs freeze.up_to = 'everything'.")
+        if self.head.single and self.loss.name == 'cross-entropy':
+            raise RecipeError(
+                'A softmax over one unit is always 1, so nothing would be learnt: with '
+                "head.single take loss.name = 'binary cross-entropy'."
+            )
+        coloured = [name for name in COLOURED if getattr(self.augmentation, name)]
+        if coloured and self.input.channels != 3:
+            raise RecipeError(
+                f'augmentation.{coloured[0]} changes colours, and the input has one channel; '
+                'take input.channels = 3.'
+            )
+
+    def with_changes(self, changes: Mapping[str, Any]) -> Recipe:
+        """Return the recipe with some entries changed.
+
+        Parameters
+        ----------
+        changes : mapping
+            Entries by their place, such as ``{'optimiser.learning_rate': 1e-4}``.
+
+        Raises
+        ------
+        RecipeError
+            If there is no such entry, or the recipe makes no sense any more.
+        """
+        entries = self.to_dict()
+        for place, value in changes.items():
+            *tables, name = place.split('.')
+            table = entries
+            for step in tables:
+                inner = table.setdefault(step, {})
+                check(isinstance(inner, dict), place, 'the name of an entry')
+                table = inner
+            table[name] = value
+        return self.from_dict(entries)
+
+    @classmethod
+    def from_dict(cls, entries: dict[str, Any]) -> Recipe:
+        """Build from nested tables.
+
+        Raises
+        ------
+        RecipeError
+            If an entry is unknown, missing, of the wrong type or out of range.
+        """
+        recipe: Recipe = build(cls, entries)
+        return recipe
+
+    @classmethod
+    def from_toml(cls, text: str) -> Recipe:
+        """Read TOML; raises RecipeError as `from_dict`, and if it is not TOML."""
+        try:
+            return cls.from_dict(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(f'The recipe is not TOML: {error}.') from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested tables of plain values; what is None is left out."""
+        table: dict[str, Any] = plain(self)
+        return table
+
+    def to_toml(self) -> str:
+        """Write TOML that `from_toml` reads back to an equal recipe."""
+        import tomli_w
+
+        return tomli_w.dumps(self.to_dict())
