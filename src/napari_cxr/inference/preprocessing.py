@@ -51,7 +51,7 @@ class Preprocessing:
     border : float
         Share of each side that is cut off first, in [0, 0.5).
     channels : int
-        1, or 3.
+        Channels of the input: 1, or 3 for networks that were made for colour.
     colour : {'rgb', 'hsv'}
         What three channels hold: the grey image repeated, or its hue, saturation and
         value. Of a grey image the first two are 0, so that the third is all there is.

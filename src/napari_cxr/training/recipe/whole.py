@@ -84,8 +84,10 @@ class Recipe:
         Of the forward pass; auto takes bfloat16 where the processor computes it.
     input : Preprocessing
         From radiograph to network input.
-    data, split, augmentation, head, freeze, optimiser, schedule, loss, stopping, selection, card
-        See their classes.
+    data, split, augmentation, head, freeze : tables
+        Which images, how they are divided and changed; the last layers; what is frozen.
+    optimiser, schedule, loss, stopping, selection, card : tables
+        How it learns, when it ends, what is kept, and what is said of it.
     """
 
     name: str
