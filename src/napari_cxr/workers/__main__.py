@@ -18,6 +18,8 @@ from napari_cxr.workers.roles import jobs_of
 
 def main(role: str, directory: str) -> None:
     """Take requests from standard input until it closes, one after the other."""
+    if os.environ.pop('NAPARI_CXR_BACKGROUND', '') and hasattr(os, 'nice'):
+        os.nice(10)  # whoever clicks goes first
     channel = _take_over_pipes(Path(directory))
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     cancelled: set[int] = set()

@@ -31,6 +31,8 @@ from napari_cxr.radiograph import (
     View,
     Window,
 )
+from napari_cxr.training import events
+from napari_cxr.training.survey import Pair, Survey
 
 __all__ = ['Channel']
 
@@ -48,6 +50,15 @@ _TYPES: dict[str, type] = {
         SpacingSource,
         View,
         Window,
+        events.BatchDone,
+        events.EpochDone,
+        events.Finished,
+        events.Reading,
+        events.RunsDone,
+        events.Skipped,
+        events.Started,
+        Pair,
+        Survey,
     )
 }
 _LENGTH = struct.Struct('<I')

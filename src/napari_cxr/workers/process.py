@@ -27,6 +27,9 @@ HEARTBEAT = 0.1
 #: How long a cancelled job may go on before its worker is killed, in seconds.
 CANCEL_GRACE = 5.0
 _STDERR_LINES = 60
+#: Environment of a process that gives way: `napari_cxr.workers` lowers its priority, and
+#: its threads sleep while they wait for each other instead of keeping the processor busy.
+_BACKGROUND = {'NAPARI_CXR_BACKGROUND': '1', 'OMP_WAIT_POLICY': 'PASSIVE'}
 #: Space that shared memory needs to be used at all; containers often have 64 MB, in bytes.
 _ROOM = 1 << 30
 
@@ -69,6 +72,10 @@ class WorkerProcess:
     ----------
     role : {'decoder', 'torch'}
         What the process is for; see `napari_cxr.workers.roles`.
+    grace : float
+        Seconds that a cancelled job may take to let go, before the process is killed.
+    background : bool
+        Whether the process gives way to others, for work of minutes or hours.
 
     Notes
     -----
@@ -77,8 +84,12 @@ class WorkerProcess:
     itself when this process does, because its standard input closes.
     """
 
-    def __init__(self, role: str) -> None:
+    def __init__(
+        self, role: str, *, grace: float = CANCEL_GRACE, background: bool = False
+    ) -> None:
         self.role = role
+        self._grace = grace
+        self._background = background
         self._child: _Child | None = None
         self._retired = False
         self._turn = threading.Lock()
@@ -164,22 +175,25 @@ class WorkerProcess:
                 raise WorkerDied('The program is ending.')
             if self._child is None or not self._child.alive:
                 self.close()
-                self._child = _Child(self.role)
+                self._child = _Child(self.role, self._grace, self._background)
             return self._child
 
 
 class _Child:
     """One start of the process, with everything that ends with it."""
 
-    def __init__(self, role: str) -> None:
+    def __init__(self, role: str, grace: float, background: bool) -> None:
         self._role = role
+        self._grace = grace
         shared = Path(tempfile.mkdtemp(prefix='napari-cxr-', dir=_memory_directory()))
         self.process = subprocess.Popen(
             [sys.executable, '-P', '-m', 'napari_cxr.workers', role, str(shared)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            creationflags=getattr(subprocess, 'CREATE_NO_WINDOW', 0),
+            env={**os.environ, **(_BACKGROUND if background else {})},
+            creationflags=getattr(subprocess, 'CREATE_NO_WINDOW', 0)
+            | (getattr(subprocess, 'BELOW_NORMAL_PRIORITY_CLASS', 0) if background else 0),
         )
         assert self.process.stdin and self.process.stdout and self.process.stderr  # as asked for
         #: Numbers of the jobs that the child has not answered.
@@ -254,7 +268,7 @@ class _Child:
             if number in unfinished:
                 process.kill()
 
-        timer = threading.Timer(CANCEL_GRACE, end_it)
+        timer = threading.Timer(self._grace, end_it)
         timer.daemon = True
         timer.start()
 

@@ -24,11 +24,15 @@ def jobs_of(role: str) -> dict[str, Job]:
         decoder.limit_memory()
         return {'read': decoder.read, 'describe': decoder.describe, 'ready': decoder.ready}
     if role == 'torch':
-        from napari_cxr.workers import classifier
+        from napari_cxr.workers import classifier, trainer
 
         return {
             'device': classifier.device,
             'classify': classifier.classify,
             'load': classifier.load,
+            'network_names': trainer.network_names,
+            'preview': trainer.preview,
+            'survey': trainer.survey,
+            'train': trainer.train,
         }
     raise ValueError(f'there is no worker role {role!r}')
