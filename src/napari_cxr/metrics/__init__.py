@@ -8,6 +8,7 @@ from napari_cxr.metrics.calibration import (
     calibration_error,
     fit_temperature,
     log_loss,
+    probabilities_of,
     softmax,
 )
 from napari_cxr.metrics.figures import (
@@ -16,13 +17,17 @@ from napari_cxr.metrics.figures import (
     balanced_accuracy,
     confusion_matrix,
     f1,
+    keras_auc,
+    label_confusions,
     macro_auc,
+    macro_f1,
     precision,
     sensitivity,
     specificity,
 )
 from napari_cxr.metrics.intervals import Interval, bootstrap, wilson
 from napari_cxr.metrics.summary import summarise
+from napari_cxr.metrics.validation import validation_figures
 
 __all__ = [
     'BASELINES',
@@ -37,12 +42,17 @@ __all__ = [
     'f1',
     'fit_baseline',
     'fit_temperature',
+    'keras_auc',
+    'label_confusions',
     'log_loss',
     'macro_auc',
+    'macro_f1',
     'precision',
+    'probabilities_of',
     'sensitivity',
     'softmax',
     'specificity',
     'summarise',
+    'validation_figures',
     'wilson',
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ['calibration_error', 'fit_temperature', 'log_loss', 'softmax']
+__all__ = ['calibration_error', 'fit_temperature', 'log_loss', 'probabilities_of', 'softmax']
 
 #: Beyond these a temperature no longer calibrates but flattens or hardens everything.
 _TEMPERATURES = (0.05, 20.0)
@@ -17,19 +17,47 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return np.asarray(exp / exp.sum(axis=-1, keepdims=True))
 
 
-def log_loss(truth: np.ndarray, logits: np.ndarray, temperature: float = 1.0) -> float:
-    """Return the mean negative log probability of the true class.
+def probabilities_of(logits: np.ndarray, several: bool, temperature: float = 1.0) -> np.ndarray:
+    """Return what logits mean: shares of one, or a probability of each label by itself.
 
     Parameters
     ----------
-    truth : ndarray of int, shape (n,)
-        Class numbers.
+    logits : ndarray, shape (..., classes)
+        What the network put out.
+    several : bool
+        Whether an image can have several labels: then a sigmoid of each logit, else the
+        softmax over all.
+    temperature : float
+        What the logits are divided by first.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., classes)
+    """
+    if not several:
+        return softmax(logits, temperature)
+    from scipy.special import expit
+
+    return np.asarray(expit(np.asarray(logits, dtype=np.float64) / temperature))
+
+
+def log_loss(truth: np.ndarray, logits: np.ndarray, temperature: float = 1.0) -> float:
+    """Return the mean negative log probability of the truth.
+
+    Parameters
+    ----------
+    truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
+        Class numbers; or, where an image can have several labels, which it has. The loss is
+        then the mean over images and labels, the binary cross-entropy.
     logits : ndarray, shape (n, classes)
         What the network put out.
     temperature : float
         What they are divided by first.
     """
     scaled = np.asarray(logits, dtype=np.float64) / temperature
+    if np.ndim(truth) == 2:
+        # -log sigmoid(z) where the label is there, -log sigmoid(-z) where it is not.
+        return float(np.logaddexp(0, np.where(truth, -scaled, scaled)).mean())
     top = scaled.max(axis=1, keepdims=True)
     total = top[:, 0] + np.log(np.exp(scaled - top).sum(axis=1))
     return float((total - scaled[np.arange(len(scaled)), truth]).mean())
@@ -40,8 +68,9 @@ def fit_temperature(truth: np.ndarray, logits: np.ndarray) -> float:
 
     Parameters
     ----------
-    truth : ndarray of int, shape (n,)
-        Class numbers, of a split that is neither trained nor tested on.
+    truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
+        Class numbers, or which labels there are, of a split that is neither trained nor
+        tested on.
     logits : ndarray, shape (n, classes)
         What the network put out.
 
@@ -64,20 +93,26 @@ def calibration_error(truth: np.ndarray, probabilities: np.ndarray, bins: int = 
     """Return the mean gap between confidence and accuracy, in bins of equal size.
 
     Expected calibration error of the top class (Naeini et al., AAAI 2015) with
-    bins that hold as many images each (Nguyen and O'Connor, EMNLP 2015).
+    bins that hold as many images each (Nguyen and O'Connor, EMNLP 2015). Where an
+    image can have several labels: the gap between the probability of a label and how
+    often it is there, averaged over the labels.
 
     Parameters
     ----------
-    truth : ndarray of int, shape (n,)
-        Class numbers.
+    truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
+        Class numbers, or which labels there are.
     probabilities : ndarray, shape (n, classes)
         Of each class.
     bins : int
         How many bins; fewer if there are fewer images.
     """
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == truth
-    order = np.argsort(confidence, kind='stable')
+    if np.ndim(truth) == 2:
+        columns = zip(probabilities.T, truth.T, strict=True)
+        return float(np.mean([_gap(said, there, bins) for said, there in columns]))
+    return _gap(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, bins)
+
+
+def _gap(said: np.ndarray, true: np.ndarray, bins: int) -> float:
+    order = np.argsort(said, kind='stable')
     parts = np.array_split(order, min(bins, len(order)))
-    gaps = [len(p) * abs(confidence[p].mean() - right[p].mean()) for p in parts]
-    return float(sum(gaps) / len(order))
+    return float(sum(len(p) * abs(said[p].mean() - true[p].mean()) for p in parts) / len(order))

@@ -19,7 +19,12 @@ __all__ = [
     'balanced_accuracy',
     'confusion_matrix',
     'f1',
+    'keras_auc',
+    'label_confusions',
+    'label_figures',
     'macro_auc',
+    'macro_f1',
+    'memberships',
     'precision',
     'sensitivity',
     'specificity',
@@ -49,6 +54,31 @@ def confusion_matrix(
     cells = np.zeros((len(truth), classes * classes))
     cells[np.arange(len(truth)), np.asarray(truth) * classes + np.asarray(predicted)] = 1
     return (weights @ cells).reshape(*weights.shape[:-1], classes, classes)
+
+
+def label_confusions(
+    truth: np.ndarray, called: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Count images for each label by itself, as a task of two classes: without and with it.
+
+    Parameters
+    ----------
+    truth, called : ndarray of bool, shape (n, labels)
+        Which labels each image has, and which it was given.
+    weights : ndarray, shape (..., n), optional
+        How often each image counts; once by default.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., labels, 2, 2)
+        [[TN, FP], [FN, TP]] of each label, so that `sensitivity` and its like hold the
+        label's figure at [..., 1].
+    """
+    weights = _weights(weights, len(truth))
+    truth, called = np.asarray(truth, bool), np.asarray(called, bool)
+    cells = (~truth & ~called, ~truth & called, truth & ~called, truth & called)
+    counts = np.stack([weights @ cell.astype(np.float64) for cell in cells], axis=-1)
+    return counts.reshape(*counts.shape[:-1], 2, 2)
 
 
 def sensitivity(confusion: np.ndarray) -> np.ndarray:
@@ -81,6 +111,31 @@ def accuracy(confusion: np.ndarray) -> np.ndarray:
 def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
     """Return the mean sensitivity of the classes that have images, shape (...)."""
     return _mean(sensitivity(confusion))
+
+
+def macro_f1(confusion: np.ndarray) -> np.ndarray:
+    """Return the mean F1 of the classes that have images, shape (...)."""
+    return _mean(np.where(confusion.sum(axis=-1) > 0, f1(confusion), np.nan))
+
+
+def label_figures(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return accuracy, balanced accuracy and macro F1 of labels that may go together.
+
+    Parameters
+    ----------
+    confusion : ndarray, shape (..., labels, 2, 2)
+        As `label_confusions` counts.
+
+    Returns
+    -------
+    accuracy, balanced_accuracy, macro_f1 : ndarray, shape (...)
+        The share of all yes-or-no decisions that are right; and, over the labels that have
+        images, the mean of sensitivity and specificity, and the mean F1.
+    """
+    has_images = confusion[..., 1, :].sum(axis=-1) > 0
+    balanced = np.where(has_images, balanced_accuracy(confusion), np.nan)
+    harmonic = np.where(has_images, f1(confusion)[..., 1], np.nan)
+    return _mean(accuracy(confusion)), _mean(balanced), _mean(harmonic)
 
 
 def auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -121,8 +176,8 @@ def macro_auc(
 
     Parameters
     ----------
-    truth : ndarray of int, shape (n,)
-        Class numbers.
+    truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
+        Class numbers; or, where an image can have several labels, which it has.
     probabilities : ndarray, shape (n, classes)
         Of each class.
     weights : ndarray, shape (..., n), optional
@@ -133,9 +188,43 @@ def macro_auc(
     ndarray of float64, shape (...)
         Over the classes that have images; NaN if only one has.
     """
+    inside = memberships(truth, probabilities.shape[1])
+    columns = zip(inside.T, probabilities.T, strict=True)
+    return _mean(np.stack([auc(there, p, weights) for there, p in columns], axis=-1))
+
+
+def keras_auc(
+    truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the area that Keras' metric 'AUC' gives for several softmax columns.
+
+    It takes every cell of the table of probabilities for an image of its own. Where one
+    class is rare that is far above the real area: naming the frequent class always has
+    an area of its share. It stands beside the real one for comparison with papers only.
+
+    Parameters
+    ----------
+    truth : ndarray of int, shape (n,)
+        Class numbers.
+    probabilities : ndarray, shape (n, classes)
+        Of each class.
+    weights : ndarray, shape (..., n), optional
+        How often each image counts.
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+        Without Keras' rounding to 200 thresholds.
+    """
+    classes = probabilities.shape[1]
+    each = np.repeat(_weights(weights, len(probabilities)), classes, axis=-1)
+    return auc(memberships(truth, classes).ravel(), probabilities.ravel(), each)
+
+
+def memberships(truth: np.ndarray, classes: int) -> np.ndarray:
+    """Return which image is of which class, shape (n, classes), from class numbers or itself."""
     truth = np.asarray(truth)
-    areas = [auc(truth == k, probabilities[:, k], weights) for k in range(probabilities.shape[1])]
-    return _mean(np.stack(areas, axis=-1))
+    return truth.astype(bool) if truth.ndim == 2 else truth[:, None] == np.arange(classes)
 
 
 def _weights(weights: np.ndarray | None, n: int) -> np.ndarray:

@@ -23,9 +23,20 @@ _SENSITIVITIES = (0.9, 0.95)
 
 
 def truth_of(dataset: Dataset) -> np.ndarray:
-    """Return the class number of each image."""
+    """Return what each image is.
+
+    Returns
+    -------
+    ndarray of int, shape (n,), or of bool, shape (n, classes)
+        Class numbers; or, where an image can have several labels, which it has.
+    """
     numbers = {label: i for i, label in enumerate(dataset.labels)}
-    return np.array([numbers[sample.label] for sample in dataset.samples], dtype=np.intp)
+    if not dataset.several:
+        return np.array([numbers[sample.label] for sample in dataset.samples], dtype=np.intp)
+    truth = np.zeros((len(dataset.samples), len(numbers)), dtype=bool)
+    for row, sample in zip(truth, dataset.samples, strict=True):
+        row[[numbers[label] for label in sample.labels]] = True
+    return truth
 
 
 def describe_data(dataset: Dataset, split: Split, digests: list[str]) -> dict[str, Any]:
