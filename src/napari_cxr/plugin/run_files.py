@@ -1,0 +1,132 @@
+"""Read back what a run has left on disk, whole or half-written. No Qt and no torch."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from napari_cxr.checkpoint import Card, CheckpointError, read_card
+from napari_cxr.plugin.run_course import Course
+from napari_cxr.training.events import EpochDone, Finished
+
+__all__ = ['read_course', 'read_courses']
+
+_NUMBERS = tuple(
+    field.name for field in dataclasses.fields(EpochDone) if field.type in ('float', float)
+)
+
+
+def read_courses(folder: Path) -> dict[str, Course]:
+    """Return the run in a folder, or those in its sub-folders, by name.
+
+    Parameters
+    ----------
+    folder : Path
+        Of one run, of a cross-validated one, or of a sweep.
+
+    Raises
+    ------
+    OSError
+        If it cannot be listed.
+    """
+    inside = sorted(path for path in folder.iterdir() if path.is_dir())
+    if _holds_run(folder) or not any(_holds_run(path) for path in inside):
+        course = read_course(folder, folder.name)
+        return {course.name: course} if course.epochs or course.finished else {}
+    courses = (read_course(p, f'{folder.name}/{p.name}') for p in inside if _holds_run(p))
+    return {course.name: course for course in courses}
+
+
+def read_course(folder: Path, name: str) -> Course:
+    """Return one run, as far as its files can be read.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``metrics.csv``, ``recipe.toml``, ``result.json``, ``best.safetensors``; each
+        may be missing or cut off.
+    name : str
+        What to call it.
+    """
+    planned = _recipe(folder / 'recipe.toml').get('epochs', 0)
+    planned = planned if isinstance(planned, int) else 0
+    epochs = {
+        epoch.epoch: epoch for epoch in _epochs(folder / 'metrics.csv', name, max(planned, 0))
+    }
+    card = _card(folder / 'best.safetensors')
+    result = _json(folder / 'result.json')
+    course = Course(name, card.labels if card is not None else (), planned, epochs=epochs)
+    # The card is filled in when all epochs are over, in one stroke.
+    metrics = (card.metrics if card is not None else {}) or result.get('metrics')
+    if isinstance(metrics, dict) and metrics:
+        told = card.data.get('epoch') if card is not None else None
+        best = told if isinstance(told, int) else course.best.epoch if course.best else 0
+        path = str(folder / 'best.safetensors') if card is not None else ''
+        course.finished = Finished(name, path, best, metrics)
+    return course
+
+
+def _holds_run(folder: Path) -> bool:
+    return (folder / 'metrics.csv').is_file()
+
+
+def _epochs(path: Path, run: str, epochs: int) -> list[EpochDone]:
+    """Return the whole lines of a ``metrics.csv``."""
+    try:
+        # Its last line counts once its end is there.
+        text = path.read_bytes().decode('utf-8', 'replace').rpartition('\n')[0]
+    except OSError:
+        return []
+    found = []
+    for row in csv.DictReader(text.splitlines()):
+        try:
+            found.append(_epoch(row, run, epochs))
+        except (KeyError, TypeError, ValueError):
+            continue
+    return found
+
+
+def _epoch(row: dict[str, Any], run: str, epochs: int) -> EpochDone:
+    numbers: dict[str, Any] = {name: float(row.get(name) or 'nan') for name in _NUMBERS}
+    number = int(row['epoch'])
+    return EpochDone(
+        run=run,
+        epoch=number,
+        epochs=max(epochs, number),
+        best=row.get('best') == 'True',
+        confusion=_confusion(row.get('confusion') or ''),
+        **numbers,
+    )
+
+
+def _confusion(text: str) -> tuple[tuple[int, ...], ...]:
+    lines = [line.split() for line in text.split('/') if line.strip()]
+    if any(len(line) != len(lines) for line in lines):
+        return ()
+    return tuple(tuple(int(cell) for cell in line) for line in lines)
+
+
+def _recipe(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _card(path: Path) -> Card | None:
+    try:
+        return read_card(path)
+    except (CheckpointError, OSError):
+        return None

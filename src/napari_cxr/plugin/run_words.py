@@ -1,0 +1,194 @@
+"""What a run says to people: where it is, how long it takes, and what came out. No Qt."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from napari_cxr.plugin.run_course import Course
+from napari_cxr.plugin.run_history import Phase, RunHistory
+
+__all__ = ['clock', 'duration', 'heading', 'place', 'result', 'speed', 'warns']
+
+#: What came out is told by the first of these that was measured.
+_FIGURES = {'macro_auc': 'macro AUC', 'accuracy': 'accuracy'}
+_SPLITS = {'test': 'test', 'val': 'validation'}
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words, no more exact than anyone needs: '40 s', '12 min', '2 h 5 min'."""
+    if seconds < 55:
+        return f'{max(5, 5 * round(seconds / 5))} s'
+    minutes = max(1, round(seconds / 60))
+    if minutes < 60:
+        return f'{minutes} min'
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f'{hours} h {minutes} min' if minutes else f'{hours} h'
+    days, hours = divmod(hours, 24)
+    return f'{days} d {hours} h' if hours else f'{days} d'
+
+
+def clock(seconds: float) -> str:
+    """Return a time as a clock shows it: '0:07', '12:31', '1:02:03'."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f'{hours}:{minutes:02}:{seconds:02}' if hours else f'{minutes}:{seconds:02}'
+
+
+def heading(history: RunHistory) -> str:
+    """Return in a few words what is going on."""
+    words = {
+        Phase.EMPTY: 'Nothing has been trained yet',
+        Phase.STARTING: 'Starting…',
+        Phase.READING: 'Reading the images',
+        Phase.TRAINING: 'Training',
+        Phase.MEASURING: 'Measuring the best model',
+        Phase.STOPPING: 'Stopping after this batch…',
+        Phase.STOPPED: 'Stopped',
+        Phase.FAILED: 'It could not go on',
+        Phase.FINISHED: 'Finished',
+    }[history.phase]
+    course = history.course
+    if history.phase is Phase.TRAINING and history.several and course is not None:
+        number = list(history.courses).index(course.name) + 1
+        of = f' of {history.total}' if history.total >= number else ''
+        words += f' · {part(course.name)} ({number}{of})'
+    return words
+
+
+def part(name: str) -> str:
+    """Return what a run is called among its fellows: 'run/fold-2' is 'fold 2'."""
+    last = name.rpartition('/')[2]
+    word, dash, number = last.partition('-')
+    return f'{word} {number}' if dash and number.isdigit() else last
+
+
+def place(history: RunHistory) -> str:
+    """Return which image, or which epoch and batch, it is at; empty where there is none."""
+    if history.phase is Phase.READING and history.reading is not None:
+        return f'Image {history.reading.done:,} of {history.reading.total:,}'
+    course = history.course
+    if course is None or not history.at_work or history.phase is Phase.STARTING:
+        return ''
+    words = f'Epoch {course.epoch}'
+    if course.planned:
+        words += f' of {course.planned}'
+    if course.batch is not None:
+        words += f', batch {course.batch.batch} of {course.batch.batches}'
+    return words
+
+
+def speed(history: RunHistory) -> str:
+    """Return how fast it goes, how long it still takes, and how busy the device is."""
+    words = []
+    course = history.course
+    if history.phase is Phase.TRAINING and course is not None and course.batch is not None:
+        rate = course.batch.images_per_second
+        if math.isfinite(rate):
+            words.append(f'{rate:,.0f} images/s' if rate >= 10 else f'{rate:.1f} images/s')
+    left = history.seconds_left
+    if left is not None and history.phase is not Phase.STOPPING:
+        words.append(f'about {duration(left)} left')
+    used = history.utilisation
+    if used is not None and history.phase is Phase.TRAINING:
+        where = course.started.device if course is not None and course.started else 'cpu'
+        words.append(f'{100 * used:.0f} % of the {"processor" if where == "cpu" else "GPU"}')
+    return ', '.join(words)
+
+
+def result(history: RunHistory) -> str:
+    """Return what came out at the end, with its interval and the baseline; empty before."""
+    ended = [course for course in history.courses.values() if course.metrics]
+    if not ended:
+        return ''
+    return _one(ended[0]) if len(history.courses) == 1 else _several(ended)
+
+
+def _one(course: Course) -> str:
+    found = _measured(course.metrics)
+    assert course.finished is not None
+    words = f'Best epoch {course.finished.epoch}'
+    if found is None:
+        return f'{words}.'
+    figure, value, others = found
+    words += f', {_split(course.metrics)} {figure} {_interval(value)}'
+    if others:
+        words += f', against {max(others):.3f} for a classifier that sees no anatomy'
+    return f'{words}.'
+
+
+def _several(courses: list[Course]) -> str:
+    found = [(c, m) for c in courses if (m := _measured(c.metrics)) is not None]
+    words = f'{len(courses)} models'
+    if not found:
+        return f'{words}.'
+    values = [value[0] for _, (_, value, _) in found]
+    baselines = [max(others) for _, (_, _, others) in found if others]
+    words += (
+        f', {_split(found[0][0].metrics)} {found[0][1][0]} {sum(values) / len(values):.3f} on '
+        f'average, from {min(values):.3f} to {max(values):.3f}'
+    )
+    if baselines:
+        mean = sum(baselines) / len(baselines)
+        words += f', against {mean:.3f} for a classifier that sees no anatomy'
+    return f'{words}.'
+
+
+def warns(history: RunHistory) -> str:
+    """Return why the result should be doubted; empty where nothing is known against it."""
+    reasons = []
+    ended = [course.metrics for course in history.courses.values() if course.metrics]
+    for metrics in ended:
+        found = _measured(metrics)
+        if found is not None and found[2] and max(found[2]) >= found[1][0]:
+            reasons.append(
+                'A classifier that sees no anatomy does as well or better, so this figure is no '
+                'evidence that the model looks at the disease.'
+            )
+            break
+    if any(metrics.get('split') == 'by image' for metrics in ended):
+        reasons.append(
+            'The images were split one by one: a patient may be on both sides, which makes '
+            'figures look better than they are.'
+        )
+    if any(metrics.get('measured_on') == 'val' for metrics in ended):
+        reasons.append(
+            'There was no test split, so this was measured on the images by which the best '
+            'epoch was chosen.'
+        )
+    return '\n'.join(f'• {reason}' for reason in reasons)
+
+
+def _measured(metrics: dict[str, Any]) -> tuple[str, list[Any], list[float]] | None:
+    """Return the name of the figure that tells most, its interval, and the baselines' values."""
+    everywhere = metrics.get('model')
+    found = everywhere.get('all') if isinstance(everywhere, dict) else None
+    if not isinstance(found, dict):
+        return None
+    for key, name in _FIGURES.items():
+        value = found.get(key)
+        if value is None or not _known(value):
+            continue
+        others = [
+            b['all'][key][0]
+            for b in (metrics.get('baselines') or {}).values()
+            if isinstance(b.get('all'), dict) and _known(b['all'].get(key))
+        ]
+        return name, list(value), others
+    return None
+
+
+def _known(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], int | float)
+
+
+def _split(metrics: dict[str, Any]) -> str:
+    name = str(metrics.get('measured_on', ''))
+    return _SPLITS.get(name, name)
+
+
+def _interval(value: list[Any]) -> str:
+    if len(value) == 3 and None not in value:
+        return f'{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]'
+    return f'{value[0]:.3f}'

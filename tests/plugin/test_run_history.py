@@ -1,0 +1,230 @@
+import math
+
+import pytest
+from made_up_runs import LABELS, batch, epoch, folds, metrics, started, whole_run, write_run
+
+from napari_cxr.checkpoint import Card
+from napari_cxr.inference import Preprocessing
+from napari_cxr.plugin.run_history import Phase, RunHistory
+from napari_cxr.plugin.run_words import clock, duration, heading, place, result, speed, warns
+from napari_cxr.training.events import Finished, Reading, RunsDone, Skipped
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def time():
+    return Clock()
+
+
+@pytest.fixture
+def history(time):
+    history = RunHistory('run', clock=time)
+    history.begin()
+    return history
+
+
+@pytest.fixture
+def card():
+    return Card(
+        name='made-up',
+        title='Made up',
+        architecture='resnet18',
+        labels=LABELS,
+        channels=1,
+        preprocessing=Preprocessing(64, 64).to_dict(),
+        data={'epoch': 3},
+        metrics=metrics(),
+    )
+
+
+def test_reading_tells_share_and_time_left(history, time):
+    history.add(Reading('run', 0, 400))
+    assert history.phase is Phase.READING and history.share == 0 and history.seconds_left is None
+    time.now += 10
+    history.add(Reading('run', 100, 400))
+    assert history.share == 0.25
+    assert history.seconds_left == 30  # 100 images in 10 s, 300 are left
+    time.now += 4
+    assert history.seconds_left == 26 and history.elapsed == 14
+    assert place(history) == 'Image 100 of 400' and speed(history) == 'about 25 s left'
+
+
+def test_an_epoch_and_batch_in_words(history, time):
+    history.add(started())
+    history.add(epoch(number=1))
+    history.add(epoch(number=2))
+    history.add(batch(epoch=3))
+    assert heading(history) == 'Training'
+    assert place(history) == 'Epoch 3 of 28, batch 12 of 50'
+    assert speed(history) == '41 images/s, about 12 min left, 93 % of the processor'
+    assert history.share == pytest.approx((2 + 12 / 50) / 28)
+    time.now += 120
+    assert '10 min left' in speed(history)
+    time.now += 10_000
+    assert history.seconds_left == 0
+
+
+def test_what_nobody_knows_is_not_said(history):
+    history.add(started(device='cuda:0'))
+    history.add(epoch(number=1, utilisation=math.nan))
+    history.add(batch(epoch=2, left=math.nan, speed=math.nan))
+    assert speed(history) == ''
+    history.add(epoch(number=2, utilisation=0.5))
+    history.add(batch(epoch=3, left=math.nan, speed=2.34))
+    assert speed(history) == '2.3 images/s, 50 % of the GPU'
+
+
+def test_curves_best_epoch_and_the_end(history):
+    for event in whole_run():
+        history.add(event)
+    course = history.course
+    numbers, values = course.curve('val_loss')
+    assert numbers == list(range(1, 29)) and values[0] == epoch(number=1).val_loss
+    assert course.curve('') == ([], [])
+    assert course.best.epoch == 17 and course.last.epoch == 28
+    assert course.labels == LABELS and course.last.confusion[0][0] == 88
+    assert history.skipped == [Skipped('run', 'image 17', 'A lateral view.')]
+    assert history.share == 1
+    assert result(history) == (
+        'Best epoch 17, test macro AUC 0.957 [0.941, 0.971], against 0.969 for a classifier '
+        'that sees no anatomy.'
+    )
+    assert 'no evidence' in warns(history)
+
+
+def test_a_sound_result_is_not_doubted(history):
+    history.add(started())
+    history.add(Finished('run', 'best', 2, metrics(baseline=0.7)))
+    assert warns(history) == ''
+    history.add(Finished('run', 'best', 2, metrics(baseline=0.7, measured_on='val')))
+    assert 'validation macro AUC' in result(history) and 'no test split' in warns(history)
+    history.add(Finished('run', 'best', 2, metrics(baseline=0.7, split='by image')))
+    assert 'one by one' in warns(history)
+
+
+@pytest.mark.parametrize('found', [{}, {'model': None}, {'model': {'all': {'macro_auc': [None]}}}])
+def test_figures_that_are_missing(history, found):
+    history.add(started())
+    history.add(Finished('run', 'best', 2, found))
+    assert result(history) in ('', 'Best epoch 2.') and not warns(history)
+
+
+def test_measuring_follows_the_last_epoch(history):
+    history.add(started(epochs=2))
+    history.add(epoch(number=2, epochs=2))
+    assert history.phase is Phase.MEASURING and place(history) == 'Epoch 2 of 2'
+
+
+def test_stopping_stays_until_it_has_stopped(history, time):
+    history.add(started())
+    history.phase = Phase.STOPPING
+    history.add(batch())
+    assert history.phase is Phase.STOPPING and history.at_work
+    assert 'left' not in speed(history)
+    time.now += 5
+    history.end(Phase.STOPPED)
+    time.now += 50
+    assert history.elapsed == 5 and not history.at_work
+
+
+def test_resuming_keeps_the_epochs_before_and_replaces_those_after(history):
+    for event in whole_run(epochs=6, best=5):
+        history.add(event)
+    history.begin()
+    history.add(started(epochs=6, epoch=3))
+    assert sorted(history.course.epochs) == [1, 2, 3] and history.course.finished is None
+    assert history.course.best.epoch == 3 and history.course.epoch == 4
+    assert history.share == 0.5
+
+
+def test_folds_are_told_apart_and_summed_up(history, time):
+    history.total = 5
+    events = list(folds())
+    for event in events[: len(events) // 5 + 5]:
+        history.add(event)
+        time.now += 1
+    assert heading(history) == 'Training · fold 2 (2 of 5)'
+    assert history.done == 1 and 0.2 < history.share < 0.4
+    first_ended = history.seconds_left
+    assert first_ended > history.course.batch.seconds_left  # three more will follow
+    for event in events:
+        history.add(event)
+    assert list(history.courses) == [f'run/fold-{n}' for n in range(1, 6)]
+    # 0.955, 0.960, 0.965, 0.970, 0.975
+    assert result(history) == (
+        '5 models, test macro AUC 0.965 on average, from 0.955 to 0.975, against 0.900 for a '
+        'classifier that sees no anatomy.'
+    )
+    assert history.done == history.total == 5 and history.share == 1
+
+
+def test_a_sweep_of_unknown_length_has_no_share(history):
+    history.add(started('run/a'))
+    history.add(Finished('run/a', '', 1))
+    history.add(RunsDone('run', 1, 0, {}))
+    history.add(started('run/b'))
+    assert history.several and history.share is None and heading(history) == 'Training · b (2)'
+
+
+def test_a_run_is_read_back_from_its_folder(tmp_path, card):
+    folder = write_run(tmp_path / 'a run', epochs=5, card=card)
+    history = RunHistory.from_folder(folder)
+    assert history.phase is Phase.FINISHED and history.name == 'a run'
+    course = history.course
+    assert course.planned == 5 and course.labels == LABELS
+    assert course.best.epoch == 3  # as the card says, not as the marks do
+    for number in range(1, 6):
+        written = epoch('a run', number, 5, number <= 4)
+        assert course.epochs[number] == written
+    assert 'Best epoch 3' in result(history)
+
+
+def test_a_cross_validated_run_is_read_back(tmp_path, card):
+    for n in (1, 2):
+        write_run(tmp_path / 'cv' / f'fold-{n}', card=card)
+    history = RunHistory.from_folder(tmp_path / 'cv')
+    assert list(history.courses) == ['cv/fold-1', 'cv/fold-2'] and history.several
+
+
+def test_half_written_files_give_what_is_whole(tmp_path):
+    folder = write_run(tmp_path / 'run', epochs=3, planned=9)
+    path = folder / 'metrics.csv'
+    path.write_bytes(path.read_bytes()[:-20])
+    (folder / 'recipe.toml').write_text('epochs = ')
+    (folder / 'result.json').write_text('{"metrics": ')
+    (folder / 'best.safetensors').write_bytes(b'\x00\x01')
+    history = RunHistory.from_folder(folder)
+    assert sorted(history.course.epochs) == [1, 2]
+    assert history.phase is Phase.STOPPED and history.course.best.epoch == 2
+
+
+@pytest.mark.parametrize('content', [None, b'', b'epoch,best\n', b'\xff\xfe\x00', b'a,b\n1,2\n'])
+def test_a_folder_without_epochs_is_an_empty_history(tmp_path, content):
+    if content is not None:
+        (tmp_path / 'metrics.csv').write_bytes(content)
+    history = RunHistory.from_folder(tmp_path)
+    assert history.phase is Phase.EMPTY and history.course is None and result(history) == ''
+
+
+def test_a_missing_folder_is_an_error(tmp_path):
+    with pytest.raises(OSError, match='nowhere'):
+        RunHistory.from_folder(tmp_path / 'nowhere')
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'words'),
+    [(0, '5 s'), (38, '40 s'), (56, '1 min'), (719, '12 min'), (3590, '1 h'), (7500, '2 h 5 min'),
+     (86_400 * 2 + 3600, '2 d 1 h')],
+)  # fmt: skip
+def test_durations(seconds, words):
+    assert duration(seconds) == words
+
+
+def test_clocks():
+    assert [clock(s) for s in (7.9, 751, 3723)] == ['0:07', '12:31', '1:02:03']
