@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
+import shutil
+import tempfile
 import tomllib
 from dataclasses import dataclass, field
 from importlib import resources
@@ -14,7 +17,7 @@ from urllib.parse import urlsplit
 from napari_cxr.checkpoint.card import NAME, Card, CheckpointError
 from napari_cxr.checkpoint.file import digest, read_card
 
-__all__ = ['Entry', 'entries', 'fetch', 'models_folder', 'resolve']
+__all__ = ['Entry', 'add', 'entries', 'fetch', 'models_folder', 'resolve']
 
 _SUFFIX = '.safetensors'
 _SHA256 = re.compile(r'[0-9a-f]{64}')
@@ -160,6 +163,48 @@ def fetch(entry: Entry) -> Path:
         ) from None
     read_card(name)
     return Path(name)
+
+
+def add(path: str | Path, name: str) -> str:
+    """Copy a model into the person's own folder, beside what is there.
+
+    Parameters
+    ----------
+    path : str or Path
+        The model's file.
+    name : str
+        What it shall be called.
+
+    Returns
+    -------
+    str
+        The name that it got: with a number behind it where another model has that name.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is no model, or cannot be copied.
+    """
+    read_card(path)
+    taken = {entry.name for entry in entries()}
+    numbered = (f'{name}-{number}' for number in itertools.count(2))
+    free = name if name not in taken else next(n for n in numbered if n not in taken)
+    own = models_folder()
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=own, prefix='.adding-')
+        os.close(handle)
+        try:
+            shutil.copyfile(path, part)
+            os.replace(part, own / f'{free}{_SUFFIX}')  # whole or not at all
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise CheckpointError(
+            f'The model could not be copied to {own}: {error.strerror}. It is kept in {path}.'
+        ) from error
+    return free
 
 
 def _fetched(own: Path) -> Path:

@@ -19,22 +19,35 @@ from napari.layers import Image
 from napari.qt.threading import thread_worker
 from qtpy.QtCore import QThreadPool
 
+from napari_cxr.checkpoint import CheckpointError
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.inference.prediction import Prediction
 from napari_cxr.plugin.layers import radiograph_of
 from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 
-__all__ = ['Answer', 'Failure', 'Ready', 'classify', 'prepare', 'shared_torch']
+__all__ = [
+    'Answer',
+    'Failure',
+    'Ready',
+    'classify',
+    'end',
+    'failure',
+    'prepare',
+    'shared_torch',
+]
 
 #: How long the end of Python waits for the threads of jobs, in milliseconds.
 _FAREWELL = 5000
 #: Errors of the torch worker whose message is already a sentence for people.
 _CLEAR = {
     'CheckpointError',
+    'DatasetError',
     'DeviceUnavailable',
     'OutOfMemory',
+    'RecipeError',
     'RefusedImage',
+    'TrainingError',
     'UnreadableImage',
 }
 
@@ -94,11 +107,11 @@ Job: TypeAlias = Generator[Any, None, Result | Failure]
 def shared_torch() -> WorkerProcess:
     """Return the torch process of this napari; it starts with its first job."""
     worker = WorkerProcess('torch')
-    atexit.register(_end, worker)
+    atexit.register(end, worker)
     return worker
 
 
-def _end(worker: WorkerProcess) -> None:
+def end(worker: WorkerProcess) -> None:
     """Let the threads of jobs end before Qt does: a signal without its object aborts Python."""
     worker.retire()
     pool = QThreadPool.globalInstance()
@@ -135,7 +148,7 @@ def prepare(model: str, device: str) -> Job[Ready]:
         if model:
             yield from shared_torch().run('load', model=model, device=device)
     except Exception as error:
-        return _failure(error)
+        return failure(error, 'Classifying')
     return Ready(model, reason)
 
 
@@ -170,33 +183,41 @@ def classify(layer: Image, model: str, device: str, cancelled: Event) -> Job[Ans
                     prediction, heatmaps, shares = end.value
                     return Answer(prediction, tuple(heatmaps), tuple(shares))
     except Exception as error:
-        return _failure(error)
+        return failure(error, 'Classifying')
     return None
 
 
-def _failure(error: Exception) -> Failure:
-    """Put an error into words for a person, with what to do next."""
+def failure(error: Exception, doing: str) -> Failure:
+    """Put an error of a job into words for a person, with what to do next.
+
+    Parameters
+    ----------
+    error : Exception
+        What a worker, or the handing over to it, has raised.
+    doing : str
+        The job as people call it, such as 'Classifying'.
+    """
     if isinstance(error, JobFailed):
         if error.kind in _CLEAR:
             return Failure(str(error), error.details)
         return Failure(
-            'Classifying failed because of an error in the program. '
+            f'{doing} failed because of an error in the program. '
             'The details below help its developers.',
             error.details,
         )
     if isinstance(error, WorkerDied):
         return Failure(
-            'The process that runs the network ended unexpectedly. napari is not affected: '
-            'click Classify to start it again.',
+            f'{doing} failed because its process ended unexpectedly. napari is not affected: '
+            'start again to get a new one.',
             f'{error}\n{error.details}',
         )
     details = ''.join(traceback.format_exception(error))
-    if isinstance(error, ValueError | UnreadableImage):
+    if isinstance(error, ValueError | UnreadableImage | CheckpointError):
         return Failure(str(error), details)
     if isinstance(error, MemoryError | OSError):
         return Failure(
-            'There is not enough memory to hand this image to the network, or no process '
-            'could be started. Close other programs or layers and try again.',
+            f'{doing} failed because there is not enough memory, or no process could be '
+            'started. Close other programs or layers and try again.',
             details,
         )
-    return Failure('Classifying failed because of an error in the program.', details)
+    return Failure(f'{doing} failed because of an error in the program.', details)

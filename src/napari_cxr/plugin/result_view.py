@@ -33,6 +33,10 @@ class ResultView(QWidget):
         super().__init__(parent)
         self._answer: Answer | None = None
         self.bars = ProbabilityBars(theme)
+        self.apart = quiet_label(
+            'Each finding has a probability of its own; they need not sum to 100 %.'
+        )
+        self.apart.hide()
         self.cautions = QLabel()
         self.cautions.setWordWrap(True)
         self.cautions.setObjectName('caution')
@@ -49,6 +53,7 @@ class ResultView(QWidget):
         layout.setSpacing(10)
         for widget in (
             self.bars,
+            self.apart,
             self.cautions,
             thin_line(),
             self.heat,
@@ -71,6 +76,7 @@ class ResultView(QWidget):
         self.bars.set_rows(
             list(zip(prediction.labels, prediction.probabilities, strict=True)), label
         )
+        self.apart.setVisible(prediction.several)
         self.heat.set_labels(prediction.labels, label)
         self.cautions.setText('\n'.join(f'• {caution.text}' for caution in prediction.cautions))
         self.cautions.setVisible(bool(prediction.cautions))

@@ -51,6 +51,9 @@ def style_sheet(theme: str) -> str:
         QFrame#message QLabel, QFrame#message QToolButton {{
             background: transparent; color: {text.name()};
         }}
+        QPlainTextEdit#field {{
+            background-color: {theme_color(theme, 'foreground').name()}; border-radius: 2px;
+        }}
         QProgressBar {{ border: 0; background: transparent; }}
         QProgressBar::chunk {{ background-color: {accent.name()}; }}
     """

@@ -1,0 +1,243 @@
+"""Fields for the entries of a recipe: one small widget for each kind of value."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QHBoxLayout,
+    QLineEdit,
+    QPlainTextEdit,
+    QSizePolicy,
+    QSpinBox,
+    QWidget,
+)
+
+__all__ = ['Entry', 'entry_for']
+
+_MOST = 2**31 - 1
+
+
+class Entry(QWidget):
+    """A field that holds a plain value as TOML has it.
+
+    A text that cannot be turned into the kind of value that is wanted is handed on as it
+    is: the recipe itself refuses it, with the entry's name and what it may be.
+    """
+
+    #: The person has changed the value.
+    changed = Signal()
+
+    def __init__(self, inside: QWidget) -> None:
+        super().__init__()
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(inside)
+        self.setFocusProxy(inside)
+        self.inside = inside
+
+    @property
+    def value(self) -> Any:
+        """The value that is shown."""
+        raise NotImplementedError
+
+    def show_value(self, value: Any) -> None:
+        """Show a value without saying so to anyone."""
+        raise NotImplementedError
+
+
+class _Flag(Entry):
+    def __init__(self) -> None:
+        self._box = QCheckBox()
+        super().__init__(self._box)
+        self._box.clicked.connect(self.changed)
+
+    @property
+    def value(self) -> bool:
+        return bool(self._box.isChecked())
+
+    def show_value(self, value: Any) -> None:
+        self._box.setChecked(value)
+
+
+class _Whole(Entry):
+    def __init__(self) -> None:
+        self._box = QSpinBox()
+        self._box.setRange(0, _MOST)
+        self._box.setMinimumWidth(90)
+        self._box.setAlignment(Qt.AlignmentFlag.AlignLeft)
+        super().__init__(self._box)
+        self._box.valueChanged.connect(self.changed)
+
+    @property
+    def value(self) -> int:
+        return int(self._box.value())
+
+    def show_value(self, value: Any) -> None:
+        self._box.blockSignals(True)
+        self._box.setValue(value)
+        self._box.blockSignals(False)
+
+
+class _Choice(Entry):
+    """One of some values; with `free`, a person may also type another."""
+
+    def __init__(self, choices: Sequence[Any], free: bool = False) -> None:
+        self._box = QComboBox()
+        self._box.setEditable(free)
+        self._box.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self._box.setMinimumContentsLength(8)
+        super().__init__(self._box)
+        self._free = free
+        self.offer(choices)
+        if free:
+            self._box.editTextChanged.connect(self.changed)
+        else:
+            self._box.activated.connect(self.changed)
+
+    def offer(self, choices: Sequence[Any]) -> None:
+        """Offer these values, and keep the one that is shown."""
+        before = self.value if self._box.count() else None
+        self._box.blockSignals(True)
+        self._box.clear()
+        for choice in choices:
+            self._box.addItem(str(choice), choice)
+        self._box.blockSignals(False)
+        if before is not None:
+            self.show_value(before)
+
+    @property
+    def value(self) -> Any:
+        return self._box.currentText().strip() if self._free else self._box.currentData()
+
+    def show_value(self, value: Any) -> None:
+        self._box.blockSignals(True)
+        if self._free:
+            self._box.setEditText(value)
+        else:
+            self._box.setCurrentIndex(self._box.findData(value))
+        self._box.blockSignals(False)
+
+
+class _Line(Entry):
+    """Text in one line, read and written by two functions."""
+
+    def __init__(
+        self, read: Callable[[str], Any], write: Callable[[Any], str], example: str = ''
+    ) -> None:
+        self._line = QLineEdit()
+        self._line.setPlaceholderText(example)
+        super().__init__(self._line)
+        self._read, self._write = read, write
+        self._line.textEdited.connect(self.changed)
+
+    @property
+    def value(self) -> Any:
+        return self._read(self._line.text().strip())
+
+    def show_value(self, value: Any) -> None:
+        self._line.setText(self._write(value))
+        self._line.setCursorPosition(0)
+
+
+class _Lines(Entry):
+    """A table: one ``name = values`` a line."""
+
+    def __init__(self, item: Callable[[str], Any], write: Callable[[Any], str]) -> None:
+        self._text = QPlainTextEdit()
+        self._text.setObjectName('field')
+        self._text.setPlaceholderText('name = …, one a line')
+        self._text.setTabChangesFocus(True)
+        self._text.setFixedHeight(3 * self._text.fontMetrics().lineSpacing() + 14)
+        super().__init__(self._text)
+        self._item, self._write = item, write
+        self._text.textChanged.connect(self.changed)
+
+    @property
+    def value(self) -> Any:
+        rows = {}
+        for line in self._text.toPlainText().splitlines():
+            if line.strip():
+                name, _, rest = line.partition('=')
+                rows[name.strip()] = self._item(rest.strip())
+        return rows
+
+    def show_value(self, value: Any) -> None:
+        self._text.blockSignals(True)
+        lines = (f'{name} = {self._write(item)}' for name, item in value.items())
+        self._text.setPlainText('\n'.join(lines))
+        self._text.blockSignals(False)
+
+
+def entry_for(kind: Any, offered: Sequence[str] = ()) -> Entry:
+    """Return a field for a kind of value.
+
+    Parameters
+    ----------
+    kind : type
+        As a recipe's dataclass declares it.
+    offered : sequence of str
+        Texts to choose from, where another may be typed too.
+    """
+    entry = _make(kind, offered)
+    entry.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    return entry
+
+
+def _make(kind: Any, offered: Sequence[str]) -> Entry:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if offered:
+        return _Choice(offered, free=True)
+    if origin is Literal:
+        return _Choice(arguments)
+    if kind is bool:
+        return _Flag()
+    if kind is int:
+        return _Whole()
+    if kind is float:
+        return _Line(_number, _short)
+    if kind is str:
+        return _Line(str, str)
+    if origin is types.UnionType:
+        item = typing.get_args(arguments[0])[0]
+        return _Line(lambda text: _none_or(item, text), _listed, 'none')
+    if origin is dict:
+        inner = arguments[1]
+        if inner is float:
+            return _Lines(_number, _short)
+        return _Lines(lambda text: _items(str, text), _listed)
+    return _Line(lambda text: _items(arguments[0], text), _listed, 'separated by commas')
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text.replace(',', '.'))
+    except ValueError:
+        return text
+
+
+def _short(value: Any) -> str:
+    return f'{value:g}' if isinstance(value, int | float) else str(value)
+
+
+def _items(kind: Any, text: str) -> list[Any]:
+    parts = [part.strip() for part in text.split(',') if part.strip()]
+    if kind is int:
+        return [int(part) if part.isdigit() else part for part in parts]
+    return [_number(part) for part in parts] if kind is float else list(parts)
+
+
+def _none_or(kind: Any, text: str) -> Any:
+    return 'none' if text.casefold() in ('', 'none') else _items(kind, text)
+
+
+def _listed(value: Any) -> str:
+    return value if isinstance(value, str) else ', '.join(_short(item) for item in value)

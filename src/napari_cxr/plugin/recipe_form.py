@@ -1,0 +1,204 @@
+"""Every entry of a recipe as a field, in sections that fold."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFormLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from napari_cxr.plugin.entries import Entry, entry_for
+from napari_cxr.plugin.text import quiet_label
+from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.recipe.words import explanations, label_of
+
+__all__ = ['RecipeForm']
+
+#: Sections in the order in which people think of them: title, table in the recipe.
+_SECTIONS = (
+    ('Run', ''),
+    ('Images', 'data'),
+    ('Splits', 'split'),
+    ('Network input', 'input'),
+    ('Augmentation', 'augmentation'),
+    ('Head', 'head'),
+    ('Freezing', 'freeze'),
+    ('Optimiser', 'optimiser'),
+    ('Learning rate', 'schedule'),
+    ('Loss', 'loss'),
+    ('Early stopping', 'stopping'),
+    ('Best epoch', 'selection'),
+    ('Model card', 'card'),
+)
+#: What the list of images edits, or the dock has a field of its own for.
+_ELSEWHERE = {'data.exclude', 'data.together', 'card.name'}
+
+
+class RecipeForm(QWidget):
+    """Shows a recipe and lets a person change each entry.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: An entry was changed by the person; `recipe` may raise now.
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._entries: dict[str, Entry] = {}
+        self._labels: dict[str, QLabel] = {}
+        self._sections: dict[str, _Section] = {}
+        self._base: dict[str, Any] = {}
+        self._hidden: dict[str, Any] = {}
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        for title, table in _SECTIONS:
+            section = _Section(title)
+            self._sections[table] = section
+            layout.addWidget(section)
+            self._fill(section, table)
+        # One column of labels through all sections, so that the fields stand in line.
+        width = max(label.sizeHint().width() for label in self._labels.values()) + 4
+        for label in self._labels.values():
+            label.setFixedWidth(width)
+        self._sections[''].unfold(True)
+        layout.addStretch(1)
+
+    def _fill(self, section: _Section, table: str) -> None:
+        kinds = typing.get_type_hints(Recipe)
+        cls = kinds[table] if table else Recipe
+        kinds = typing.get_type_hints(cls)
+        words = explanations(cls)
+        for field in dataclasses.fields(cls):
+            place = f'{table}.{field.name}' if table else field.name
+            if dataclasses.is_dataclass(kinds[field.name]) or place in _ELSEWHERE:
+                continue
+            offered = ('random', 'pretrained') if place == 'weights' else ()
+            offered = ('resnet18',) if place == 'network' else offered
+            entry = entry_for(kinds[field.name], offered)
+            label = QLabel(label_of(field.name))
+            tip = f'<p>{words[field.name]}</p><p><i>{place}</i></p>'
+            for widget in (label, entry, entry.inside):
+                widget.setToolTip(tip)
+            entry.inside.setAccessibleName(label_of(field.name))
+            entry.changed.connect(self._entry_changed)
+            section.form.addRow(label, entry)
+            self._entries[place], self._labels[place] = entry, label
+
+    def offer(self, place: str, choices: Sequence[str]) -> None:
+        """Offer texts to choose from, for instance names of networks."""
+        self._entries[place].offer(choices)  # type: ignore[attr-defined]
+
+    def show_recipe(self, recipe: Recipe, base: Recipe | None = None) -> None:
+        """Show a recipe.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            What is shown.
+        base : Recipe, optional
+            What it is compared with, to mark what was changed; itself by default.
+        """
+        values = recipe.to_dict()
+        self._base = (base or recipe).to_dict()
+        self._hidden = {place: _at(values, place) for place in _ELSEWHERE}
+        for place, entry in self._entries.items():
+            entry.show_value(_at(values, place))
+        self._mark()
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it stands.
+
+        Raises
+        ------
+        RecipeError
+            If an entry makes no sense; the message names it.
+        """
+        values: dict[str, Any] = {}
+        everything = {place: entry.value for place, entry in self._entries.items()}
+        for place, value in (everything | self._hidden).items():
+            table, _, name = place.rpartition('.')
+            (values.setdefault(table, {}) if table else values)[name] = value
+        return Recipe.from_dict(values)
+
+    def set_hidden(self, place: str, value: Any) -> None:
+        """Set an entry that has no field here."""
+        self._hidden[place] = value
+
+    def unfold(self, place: str) -> None:
+        """Open the section of an entry and put the cursor there."""
+        if place in self._entries:
+            self._sections[place.rpartition('.')[0]].unfold(True)
+            self._entries[place].setFocus()
+
+    def _entry_changed(self) -> None:
+        self._mark()
+        self.changed.emit()
+
+    def _mark(self) -> None:
+        """Set in bold what differs from the base, and say so beside folded sections."""
+        counts = dict.fromkeys(self._sections, 0)
+        for place, entry in self._entries.items():
+            different = _plain(entry.value) != _plain(_at(self._base, place))
+            font = self._labels[place].font()
+            font.setBold(different)
+            self._labels[place].setFont(font)
+            counts[place.rpartition('.')[0]] += different
+        for table, section in self._sections.items():
+            section.say(f'{counts[table]} changed' if counts[table] else '')
+
+
+class _Section(QWidget):
+    """A title that folds and unfolds what is below it."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._button = QToolButton()
+        self._button.setText(title)
+        self._button.setCheckable(True)
+        self._button.setAutoRaise(True)
+        self._button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._button.setArrowType(Qt.ArrowType.RightArrow)
+        self._button.toggled.connect(self.unfold)
+        self._title = title
+        self._inside = QWidget()
+        self._words = quiet_label()
+        self._words.hide()
+        self.form = QFormLayout(self._inside)
+        self.form.setContentsMargins(18, 2, 0, 8)
+        self.form.setVerticalSpacing(5)
+        self.form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._button)
+        layout.addWidget(self._inside)
+        self._inside.hide()
+
+    def unfold(self, open_: bool) -> None:
+        """Show or hide what is below the title."""
+        self._button.setChecked(open_)
+        self._button.setArrowType(Qt.ArrowType.DownArrow if open_ else Qt.ArrowType.RightArrow)
+        self._inside.setVisible(open_)
+
+    def say(self, words: str) -> None:
+        """Say something beside the title."""
+        self._button.setText(f'{self._title}   ({words})' if words else self._title)
+
+
+def _at(values: dict[str, Any], place: str) -> Any:
+    for step in place.split('.'):
+        values = values[step]
+    return values
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

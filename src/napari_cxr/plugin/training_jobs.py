@@ -1,0 +1,144 @@
+"""The training process of this napari, and the jobs that supervise it.
+
+It is another process than the one that classifies, so a radiograph can be classified
+while a network is trained. It gives way to whoever clicks.
+"""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache
+from threading import Event
+from typing import Any
+
+from napari.qt.threading import thread_worker
+
+from napari_cxr.checkpoint import catalog
+from napari_cxr.plugin.classifying import Failure, end, failure
+from napari_cxr.training.recipe import Recipe
+from napari_cxr.workers.process import WorkerProcess
+
+__all__ = ['Done', 'add_model', 'list_networks', 'preview', 'shared_trainer', 'survey', 'train']
+
+#: A stopped run writes its state, which takes a while with a large network; seconds.
+_GRACE = 60.0
+_NAMES = {
+    'network_names': 'Listing the networks',
+    'preview': 'Drawing the samples',
+    'survey': 'Looking at the images',
+    'train': 'Training',
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What a job came to.
+
+    Parameters
+    ----------
+    result : object
+        The job's own; None if it was cancelled.
+    cancelled : bool
+        Whether it was.
+    """
+
+    result: Any = None
+    cancelled: bool = False
+
+
+@cache
+def shared_trainer() -> WorkerProcess:
+    """Return the process that surveys folders and trains; it starts with its first job."""
+    worker = WorkerProcess('torch', grace=_GRACE, background=True)
+    atexit.register(end, worker)
+    return worker
+
+
+@thread_worker
+def survey(source: str, recipe: Recipe, cancelled: Event) -> Generator[Any, None, Done | Failure]:
+    """Look at a labelled folder; yields events, or None.
+
+    Returns
+    -------
+    Done or Failure
+        With the `Survey`.
+    """
+    return (yield from _supervised('survey', cancelled, source=source, recipe=recipe.to_dict()))
+
+
+@thread_worker
+def preview(
+    paths: list[str], recipe: Recipe, cancelled: Event
+) -> Generator[Any, None, Done | Failure]:
+    """Draw images as they are and as augmentation may change them.
+
+    Returns
+    -------
+    Done or Failure
+        With the array.
+    """
+    return (yield from _supervised('preview', cancelled, paths=paths, recipe=recipe.to_dict()))
+
+
+@thread_worker
+def train(
+    source: str, recipe: Recipe | None, out: str, device: str, cancelled: Event
+) -> Generator[Any, None, Done | Failure]:
+    """Train; without a recipe the run in `out` is taken up again. Yields events, or None.
+
+    Returns
+    -------
+    Done or Failure
+    """
+    plan = None if recipe is None else recipe.to_dict()
+    return (
+        yield from _supervised(
+            'train', cancelled, source=source, recipe=plan, out=out, device=device
+        )
+    )
+
+
+@thread_worker
+def list_networks() -> Generator[Any, None, Done | Failure]:
+    """Ask for the names of the networks.
+
+    Returns
+    -------
+    Done or Failure
+        With a tuple of names.
+    """
+    return (yield from _supervised('network_names', Event()))
+
+
+@thread_worker
+def add_model(path: str, name: str) -> Done | Failure:
+    """Copy a run's model to where the Classify dock finds it.
+
+    Returns
+    -------
+    Done or Failure
+        With the name that it got.
+    """
+    try:
+        return Done(catalog.add(path, name))
+    except Exception as error:
+        return failure(error, 'Keeping the model')
+
+
+def _supervised(
+    job: str, cancelled: Event, **arguments: Any
+) -> Generator[Any, None, Done | Failure]:
+    """Pass on a job's events until it ends or is cancelled."""
+    try:
+        with closing(shared_trainer().run(job, **arguments)) as run:
+            while not cancelled.is_set():
+                try:
+                    yield next(run)
+                except StopIteration as stop:
+                    return Done(stop.value)
+    except Exception as error:
+        return failure(error, _NAMES[job])
+    return Done(cancelled=True)
