@@ -19,6 +19,7 @@ from napari_cxr.metrics.calibration import log_loss, softmax
 from napari_cxr.metrics.figures import accuracy, balanced_accuracy, confusion_matrix, macro_auc
 from napari_cxr.training.augmentation import augment, draw
 from napari_cxr.training.cache import Cache
+from napari_cxr.training.colour import to_input
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.evaluate import truth_of
 from napari_cxr.training.events import EpochDone
@@ -227,10 +228,7 @@ class Run:
         return images[:, None].float() / 255
 
     def _input(self, images: Tensor) -> Tensor:
-        shape = (1, -1, 1, 1)
-        mean = torch.tensor(self.recipe.input.mean, device=self.device).reshape(shape)
-        std = torch.tensor(self.recipe.input.std, device=self.device).reshape(shape)
-        return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+        return to_input(images, self.recipe.input)
 
     def _rate(self) -> float:
         done = self.step / self.batches

@@ -1,0 +1,108 @@
+"""Changes applied to a batch: one resampling, then grey values, then colours.
+
+All images of a batch go through the same few operations on their device, each with
+numbers of its own, so a batch costs hardly more calls than one image.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from napari_cxr.training.augmentation.changes import Changes, ColourChanges
+from napari_cxr.training.augmentation.noise import standard_normal
+from napari_cxr.training.colour import LUMA, hsv_to_rgb, rgb_to_hsv
+
+__all__ = ['augment']
+
+#: Grey values that equalising tells apart: more than 8 bits have, few enough to count.
+_LEVELS = 4096
+
+
+def augment(images: Tensor, changes: Changes) -> Tensor:
+    """Change images.
+
+    Grey values change in the order gamma, multiply, contrast (about the image's mean),
+    brightness, equalise, noise; colours in the order of `ColourChanges`.
+
+    Parameters
+    ----------
+    images : Tensor of float32, shape (n, 1, h, w)
+        In [0, 1].
+    changes : Changes
+        One for each.
+
+    Returns
+    -------
+    Tensor of float32, shape (n, 1, h, w), or (n, 3, h, w) where colours change
+        In [0, 1]; three channels are red, green and blue.
+    """
+    out = _moved(images, changes) if changes.moved else images
+    out = out.clamp(0, 1) ** _each(changes.gamma, images)
+    if changes.multiply is not None:
+        out = out * _each(changes.multiply, images)
+    mean = out.mean(dim=(1, 2, 3), keepdim=True)
+    contrast, brightness = _each(changes.contrast, images), _each(changes.brightness, images)
+    out = (out - mean) * contrast + mean + brightness
+    if changes.equalise is not None and changes.equalise.any():
+        chosen = torch.from_numpy(np.flatnonzero(changes.equalise)).to(images.device)
+        out = out.index_copy(0, chosen, _equalised(out[chosen].clamp(0, 1)))
+    if changes.noise.any():
+        fields = standard_normal(changes.seeds, images.shape[2:], images.device)
+        out = out + _each(changes.noise, images) * fields
+    out = out.clamp(0, 1)
+    return out if changes.colour is None else _recoloured(out, changes.colour)
+
+
+def _each(values: np.ndarray, images: Tensor) -> Tensor:
+    """Return a number an image, (n,) or (n, channels), as a tensor that broadcasts."""
+    each = torch.from_numpy(values.astype(np.float32)).to(images.device)
+    return each.reshape(len(values), -1, 1, 1)
+
+
+def _moved(images: Tensor, changes: Changes) -> Tensor:
+    n, _, height, width = images.shape
+    # affine_grid counts from -1 to 1 over each axis; pixels are only square in pixels.
+    half = np.array([width / 2, height / 2])
+    theta = np.empty((n, 2, 3), dtype=np.float32)
+    theta[:, :, :2] = changes.matrices * (half[None, None, :] / half[None, :, None])
+    theta[:, :, 2] = 2 * changes.shifts
+    grid = functional.affine_grid(
+        torch.from_numpy(theta).to(images.device), list(images.shape), align_corners=False
+    )
+    outside = {'black': 'zeros', 'edge': 'border'}[changes.fill]
+    return functional.grid_sample(images, grid, padding_mode=outside, align_corners=False)
+
+
+def _equalised(images: Tensor) -> Tensor:
+    """Map each grey value to the share of pixels up to it, the darkest to 0.
+
+    ``(cdf(v) - cdf(darkest)) / (1 - cdf(darkest))``, as OpenCV's equalizeHist: what is
+    black around an image stays black, and takes no room from the rest. An image of one
+    value stays as it is.
+    """
+    n, pixels = len(images), images[0].numel()
+    level = (images.reshape(n, -1) * (_LEVELS - 1)).round().long()
+    counts = torch.zeros(n, _LEVELS, device=images.device)
+    # Whole numbers below 2 ** 24 are exact in single precision, in any order of adding.
+    counts.scatter_add_(1, level, torch.ones_like(level, dtype=counts.dtype))
+    below = counts.cumsum(1).gather(1, level)
+    darkest = below.amin(1, keepdim=True)
+    out = (below - darkest) / (pixels - darkest).clamp(min=1)
+    return torch.where(darkest < pixels, out, images.reshape(n, -1)).reshape(images.shape)
+
+
+def _recoloured(grey: Tensor, changes: ColourChanges) -> Tensor:
+    rgb = (grey + _each(changes.shift_rgb, grey)).clamp(0, 1)
+    hue, saturation, value = rgb_to_hsv(rgb).unbind(1)
+    shift = _each(changes.shift_hsv, grey)
+    turn, factor = _each(changes.hue, grey)[:, 0], _each(changes.saturation, grey)[:, 0]
+    hue = (hue + turn + shift[:, 0]).remainder(1)
+    saturation = (saturation * factor + shift[:, 1]).clamp(0, 1)
+    value = (value + shift[:, 2]).clamp(0, 1)
+    rgb = hsv_to_rgb(torch.stack([hue, saturation, value], dim=1))
+    luma = sum(weight * rgb[:, i : i + 1] for i, weight in enumerate(LUMA))
+    becomes_grey = torch.from_numpy(changes.grey).to(grey.device)[:, None, None, None]
+    return torch.where(becomes_grey, luma, rgb)
