@@ -1,0 +1,363 @@
+"""Named lines over a common x, such as the losses of a run over its epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt
+from qtpy.QtGui import (
+    QAction,
+    QColor,
+    QContextMenuEvent,
+    QFontMetricsF,
+    QGuiApplication,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPolygonF,
+    QResizeEvent,
+)
+from qtpy.QtWidgets import QMenu, QWidget
+
+from napari_cxr.plugin.plots.axes import Axes, Scale, number_text
+from napari_cxr.plugin.plots.bubble import draw_bubble
+from napari_cxr.plugin.plots.legend import Entry, Legend
+from napari_cxr.plugin.plots.palette import class_color
+from napari_cxr.plugin.plots.plot import Plot
+
+__all__ = ['Curves', 'Line']
+
+_PAD = 6.0
+
+
+class Line(NamedTuple):
+    """One line.
+
+    Parameters
+    ----------
+    name : str
+        For the legend.
+    xs, ys : sequence of float
+        As many of both; NaN in `ys` leaves a gap.
+    style : {'solid', 'dashed'}
+        Dashed lines are those of a second run.
+    color : int, optional
+        Number of its colour; without, the first solid and the first dashed line have
+        the first colour, the second ones the second, and so on.
+    """
+
+    name: str
+    xs: Sequence[float] | np.ndarray
+    ys: Sequence[float] | np.ndarray
+    style: Literal['solid', 'dashed'] = 'solid'
+    color: int | None = None
+
+
+class Curves(Plot):
+    """Lines with axes, a legend above them, and their values where the mouse is.
+
+    Parameters
+    ----------
+    theme : str
+        Name of napari's theme.
+    title : str
+        What the lines are of, such as 'Loss'.
+    x_name : str
+        What x counts, for the values at the mouse, such as 'epoch'.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(
+        self, theme: str, title: str = '', x_name: str = 'epoch', parent: QWidget | None = None
+    ) -> None:
+        super().__init__(theme, parent)
+        self._title, self._x_name = title, x_name
+        self._lines: list[Line] = []
+        self._colors: list[int] = []
+        self._log = False
+        self._cursor: float | None = None
+        self._empty = 'Nothing to draw yet.'
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName(title or 'Curves')
+        self.setToolTip('')
+        self._fit_height()
+
+    # -- what is shown ------------------------------------------------------------------
+
+    def set_lines(self, lines: Sequence[Line | tuple]) -> None:
+        """Show these lines, each a `Line` or a tuple of its values."""
+        self._lines, self._colors = [], []
+        taken = {'solid': 0, 'dashed': 0}
+        for given in lines:
+            line = Line(*given)
+            if line.style not in taken:
+                raise ValueError(f'A line is solid or dashed, not {line.style!r}.')
+            xs = np.array(line.xs, dtype=float)  # a copy: the caller's list may grow
+            ys = np.array(line.ys, dtype=float)
+            if xs.shape != ys.shape or xs.ndim != 1:
+                raise ValueError(
+                    f'The line {line.name!r} has {xs.size} places and {ys.size} values; '
+                    'give as many of both.'
+                )
+            order = np.argsort(xs, kind='stable')
+            self._lines.append(Line(line.name, xs[order], ys[order], line.style, line.color))
+            self._colors.append(taken[line.style] if line.color is None else line.color)
+            taken[line.style] += 1
+        self.setAccessibleDescription(', '.join(self._last_values()))
+        self._fit_height()
+        self.update()
+
+    @property
+    def lines(self) -> list[Line]:
+        """What is shown."""
+        return list(self._lines)
+
+    def set_title(self, title: str) -> None:
+        """Say what the lines are of."""
+        self._title = title
+        self.setAccessibleName(title or 'Curves')
+        self.update()
+
+    def set_empty_text(self, text: str) -> None:
+        """Say what stands in place of lines that are not there yet."""
+        self._empty = text
+        self.update()
+
+    @property
+    def log_y(self) -> bool:
+        """Whether the y axis is logarithmic; values that are not positive are gaps there."""
+        return self._log
+
+    def set_log_y(self, log: bool) -> None:
+        """Draw the y axis logarithmic, or not."""
+        self._log = log
+        self.update()
+
+    @property
+    def shown_at(self) -> float | None:
+        """The x whose values are shown, or None."""
+        return self._cursor
+
+    def values_at(self, x: float) -> list[tuple[str, float]]:
+        """Return name and value of each line at a place, NaN where it has none there."""
+        out = []
+        for line in self._lines:
+            at = np.flatnonzero(np.asarray(line.xs) == x)
+            out.append((line.name, float(line.ys[at[-1]]) if at.size else float('nan')))
+        return out
+
+    def copy_values(self) -> None:
+        """Put all values on the clipboard, as a table with tabs."""
+        rows = ['\t'.join([self._x_name, *(line.name for line in self._lines)])]
+        for x in self._places():
+            values = (v for _, v in self.values_at(float(x)))
+            rows.append('\t'.join([f'{x:g}', *(f'{v:.6g}' if v == v else '' for v in values)]))
+        clipboard = QGuiApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText('\n'.join(rows))
+
+    def _last_values(self) -> list[str]:
+        out = []
+        for line in self._lines:
+            seen = np.asarray(line.ys)[np.isfinite(line.ys)]
+            out.append(f'{line.name} {number_text(seen[-1])}' if seen.size else line.name)
+        return out
+
+    def _places(self) -> np.ndarray:
+        arrays = [np.asarray(line.xs) for line in self._lines]
+        return np.unique(np.concatenate(arrays)) if arrays else np.zeros(0)
+
+    # -- size ---------------------------------------------------------------------------
+
+    def sizeHint(self) -> QSize:
+        """Return a size at which curves read well."""
+        return QSize(360, self._height(360))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Be as high as the width asks for."""
+        self._fit_height()
+        super().resizeEvent(event)
+
+    def _fit_height(self) -> None:
+        self.setFixedHeight(self._height(self.width()))
+        self.updateGeometry()
+
+    def _height(self, width: int) -> int:
+        curve = min(max(0.48 * width, 140.0), 260.0)
+        return round(self._head(width)[1] + curve + QFontMetricsF(self.font()).height())
+
+    def _head(self, width: float) -> tuple[Legend, float]:
+        """Return the legend, and how much title and legend take of the height."""
+        metrics = QFontMetricsF(self.font())
+        legend = Legend(self._entries(), metrics, width - 2 * _PAD)
+        title = metrics.height() + 4 if self._title else 0.0
+        return legend, title + legend.height + 8
+
+    def _entries(self) -> list[Entry]:
+        out = []
+        for line, number in zip(self._lines, self._colors, strict=True):
+            color = class_color(self._theme, number)
+            out.append(Entry(line.name, color, self._sign(line, color)))
+        return out
+
+    def _sign(self, line: Line, color: QColor) -> Callable[[QPainter, QRectF], None]:
+        def draw(painter: QPainter, box: QRectF) -> None:
+            painter.setPen(_pen(color, line.style))
+            y = box.center().y()
+            painter.drawLine(QPointF(box.left(), y), QPointF(box.right(), y))
+
+        return draw
+
+    def _axes(self) -> Axes:
+        metrics = QFontMetricsF(self.font())
+        _, head = self._head(self.width())
+        outer = QRectF(_PAD, head, self.width() - 2 * _PAD, self.height() - head - 2)
+        places = self._places()
+        whole = bool(places.size) and bool(np.all(places == np.round(places)))
+        x = Scale.around([places], whole=whole, margin=0.02)
+        y = Scale.around([np.asarray(line.ys) for line in self._lines], log=self._log)
+        return Axes.within(outer, x, y, metrics)
+
+    # -- painting -----------------------------------------------------------------------
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Draw title, legend, axes, lines, and the values at the cursor."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        text = self.color('text')
+        metrics = QFontMetricsF(self.font())
+        legend, head = self._head(self.width())
+        if self._title:
+            font = self.font()
+            font.setBold(True)
+            painter.setFont(font)
+            painter.setPen(text)
+            title = QRectF(_PAD, 0, self.width() - 2 * _PAD, metrics.height() + 2)
+            painter.drawText(title, Qt.AlignmentFlag.AlignLeft, self._title)
+            painter.setFont(self.font())
+        legend.draw(painter, _PAD, head - legend.height - 8, text)
+        axes = self._axes()
+        if not any(np.isfinite(line.ys).any() for line in self._lines):
+            painter.setPen(self.quiet())
+            painter.drawText(
+                QRectF(_PAD, head, self.width() - 2 * _PAD, self.height() - head),
+                Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap,
+                self._empty,
+            )
+            painter.end()
+            return
+        axes.draw(painter, self.quiet(), self.faint())
+        for line, number in zip(self._lines, self._colors, strict=True):
+            self._draw_line(painter, axes, line, class_color(self._theme, number))
+        if self._cursor is not None:
+            self._draw_cursor(painter, axes, self._cursor)
+        if self.hasFocus():
+            painter.setPen(QPen(self.color('current'), 1))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(QRectF(0.5, 0.5, self.width() - 1, self.height() - 1), 4, 4)
+        painter.end()
+
+    def _draw_line(self, painter: QPainter, axes: Axes, line: Line, color: QColor) -> None:
+        points = axes.points(np.asarray(line.xs), np.asarray(line.ys))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        for run in _runs(np.isfinite(points).all(axis=1)):
+            part = points[run]
+            if len(part) == 1:  # a line of one value is a dot
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(color)
+                painter.drawEllipse(QPointF(*part[0]), 2.5, 2.5)
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                continue
+            painter.setPen(_pen(color, line.style))
+            painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in part]))
+
+    def _draw_cursor(self, painter: QPainter, axes: Axes, x: float) -> None:
+        rows: list[tuple[str, str, QColor | None]] = [(self._x_name, number_text(x), None)]
+        across = float(axes.points(np.array([x]), np.array([axes.y.low]))[0, 0])
+        painter.setPen(QPen(self.quiet(), 1))
+        painter.drawLine(QPointF(across, axes.area.top()), QPointF(across, axes.area.bottom()))
+        for (name, value), number in zip(self.values_at(x), self._colors, strict=True):
+            if not np.isfinite(value):
+                continue
+            color = class_color(self._theme, number)
+            rows.append((name, number_text(value), color))
+            point = axes.points(np.array([x]), np.array([value]))[0]
+            if np.isfinite(point).all():
+                painter.setPen(QPen(self.color('background'), 1.5))
+                painter.setBrush(color)
+                painter.drawEllipse(QPointF(*point), 4, 4)
+        draw_bubble(painter, QRectF(self.rect()), QPointF(across, axes.area.top()), rows, self)
+
+    # -- mouse and keyboard -------------------------------------------------------------
+
+    def mouseMoveEvent(self, event: QMouseEvent | None) -> None:
+        """Show the values at the nearest place."""
+        places = self._places()
+        if event is None or not places.size:
+            return
+        at = self._axes().x_at(event.position().x())
+        self._move_cursor(float(places[np.argmin(np.abs(places - at))]))
+
+    def leaveEvent(self, event: QEvent | None) -> None:
+        """Take the values away."""
+        self._move_cursor(None)
+        super().leaveEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Move through the places with the arrow keys; Escape ends it."""
+        places = self._places()
+        if event is None or not places.size:
+            return
+        key = Qt.Key(event.key())
+        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(key)
+        if key == Qt.Key.Key_Escape and self._cursor is not None:
+            self._move_cursor(None)
+        elif step is not None:
+            last = len(places) - 1
+            at = last if self._cursor is None else int(np.searchsorted(places, self._cursor))
+            at = at if self._cursor is None else min(max(at + step, 0), last)
+            self._move_cursor(float(places[at]))
+        else:
+            super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent | None) -> None:
+        """Offer a logarithmic axis, and the values as a table."""
+        if event is not None:
+            self._menu().popup(event.globalPos())
+
+    def _menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        log = QAction('Logarithmic scale', menu)
+        log.setCheckable(True)
+        log.setChecked(self._log)
+        log.toggled.connect(self.set_log_y)
+        copy = QAction('Copy values', menu)
+        copy.triggered.connect(self.copy_values)
+        menu.addActions([log, copy])
+        return menu
+
+    def _move_cursor(self, x: float | None) -> None:
+        if x != self._cursor:
+            self._cursor = x
+            self.update()
+
+
+def _pen(color: QColor, style: str) -> QPen:
+    pen = QPen(color, 2)
+    pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    if style == 'dashed':
+        pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+        pen.setDashPattern([3, 2])
+    return pen
+
+
+def _runs(good: np.ndarray) -> list[slice]:
+    """Return the stretches of an array of truth values that are true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], good.astype(np.int8), [0]])))
+    return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
