@@ -39,6 +39,14 @@ def test_json_and_back(card):
         ({'temperature': '1'}, "'temperature'"),
         ({'operating_points': {'lungs': {'Youden': 0.5}}}, "'operating_points'"),
         ({'operating_points': {'covid19': {'Youden': 1.5}}}, "'operating_points'"),
+        ({'several': 1}, "'several'"),
+        ({'head': {'kind': 'huge'}}, "'head'"),
+        ({'head': {'kind': 'average', 'hidden': [10**9]}}, "'head'"),
+        ({'head': {'kind': 'average', 'hidden': [8] * 1000}}, "'head'"),
+        ({'head': {'dropout': 1}}, "'head'"),
+        ({'head': {'single': True}, 'several': True}, "'head'"),
+        ({'head': {'single': True}, 'labels': ['a', 'b', 'c']}, "'head'"),
+        ({'head': {'layers': 3}}, "'head'"),
         ({'licence': None}, "'licence'"),
         ({'__class__': 'os.system'}, 'unknown entries'),
         ({'form': 99}, 'newer version'),
@@ -126,3 +134,35 @@ def test_the_page_shows_figures_beside_the_baseline(card):
 def test_a_page_can_be_made_of_any_card_that_is_accepted(card):
     for metrics in ({'model': 3}, {'model': {'all': {}}}, {'model': {}}, {}):
         assert card.name in Card.from_json(changed(card, metrics=metrics)).to_text()
+
+
+def test_a_head_and_several_labels_come_back(card):
+    head = {'kind': 'average', 'hidden': [64], 'dropout': 0.3, 'single': True}
+    again = Card.from_json(changed(card, head=head, operating_points={}))
+    assert (again.head, again.several) == (head, False)
+    assert 'shares of one (softmax)' in again.to_text()
+    again = Card.from_json(changed(card, several=True))
+    assert again.several and again.head == {}
+    page = again.to_text()
+    assert 'a probability of each label by itself (sigmoid)' in page
+
+
+def test_the_page_of_several_labels_has_no_confusion_matrix(card):
+    figures = {
+        'images': 9,
+        'accuracy': [0.9, 0.8, 0.95],
+        'classes': {'covid19': {'images': 4, 'counts': {'tp': 3, 'fp': 2, 'tn': 5, 'fn': 1}}},
+    }
+    metrics = {'model': {'all': figures}, 'most_frequent_class': 0.6}
+    page = Card.from_json(changed(card, metrics=metrics, several=True)).to_text()
+    assert 'truth, then called' not in page
+    assert '| covid19 | 4 | - | - | - | - | - | - | 3 | 2 | 5 | 1 |' in page
+    assert 'right in 0.600 of the answers' in page
+
+
+def test_the_page_says_what_kerass_area_is(card):
+    figures = {'images': 9, 'macro_auc': [0.5, 0.4, 0.6], 'keras_auc': [0.81, 0.8, 0.82]}
+    page = Card.from_json(changed(card, metrics={'model': {'all': figures}})).to_text()
+    assert '| all | 9 | macro AUC | 0.500 [0.400, 0.600] |' in page
+    assert '| all | 9 | AUC (all columns, Keras) | 0.810 [0.800, 0.820] |' in page
+    assert 'is no area of one class' in page

@@ -40,6 +40,23 @@ def test_the_temperature_divides_the_logits(classifier, model_file):
     np.testing.assert_allclose(two.probabilities, exp / exp.sum(), rtol=1e-6)
 
 
+def test_several_labels_have_a_sigmoid_each(classifier, model_file):
+    from dataclasses import replace
+
+    from napari_cxr.checkpoint import load
+
+    checkpoint = load(model_file)
+    card = replace(checkpoint.card, several=True, temperature=2.0)
+    apart = Classifier(replace(checkpoint, card=card), Device('cpu', ''))
+    (one,), (prediction, maps) = classifier.predict([image()]), apart.explain(image())
+    assert prediction.several and not one.several
+    np.testing.assert_allclose(prediction.logits, one.logits, atol=1e-5)
+    expected = 1 / (1 + np.exp(-np.array(prediction.logits) / 2))
+    np.testing.assert_allclose(prediction.probabilities, expected, rtol=1e-6)
+    assert prediction.label == one.label
+    assert [h.probability for h in maps] == list(prediction.probabilities)
+
+
 def test_a_batch_equals_its_single_images(classifier):
     images = [image(seed) for seed in range(5)]
     together = classifier.predict(images)

@@ -80,3 +80,13 @@ def test_it_tells_formats_apart_and_nothing_where_there_is_nothing():
     assert (probabilities.argmax(1) == truth[30:]).all()
     # The third class was not in the training images.
     assert (probabilities[:, 2] == 0).all()
+
+
+def test_several_labels_have_trees_of_their_own():
+    random = np.random.default_rng(5)
+    features = random.normal(size=(200, 3)).astype(np.float32)
+    # The third label no training image has, the fourth has every one.
+    truth = np.column_stack([features[:, :2] > 0, np.zeros(200), np.ones(200)]).astype(bool)
+    found = fit_baseline(features[:150], truth[:150], 4)(features[150:])
+    assert ((found[:, :2] > 0.5) == truth[150:, :2]).mean() > 0.9
+    assert (found[:, 2] == 0).all() and (found[:, 3] == 1).all()

@@ -5,7 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from napari_cxr.metrics import calibration_error, fit_temperature, log_loss, softmax
+from napari_cxr.metrics import (
+    calibration_error,
+    fit_temperature,
+    log_loss,
+    probabilities_of,
+    softmax,
+)
 
 
 def test_softmax_survives_large_logits():
@@ -34,3 +40,22 @@ def test_calibration_error_by_hand():
     assert calibration_error(truth, probabilities, bins=2) == pytest.approx(0.4)
     # All at once: confidence .75, right in 3 of 4.
     assert calibration_error(truth, probabilities, bins=1) == pytest.approx(0)
+
+
+def test_several_labels_have_probabilities_of_their_own():
+    logits = np.array([[1000.0, 0.0, -math.log(3)]])
+    np.testing.assert_allclose(probabilities_of(logits, several=True), [[1, 0.5, 0.25]])
+    # 1 / (1 + 9): half the temperature squares the odds.
+    assert probabilities_of(logits, True, 0.5)[0, 2] == pytest.approx(0.1)
+    np.testing.assert_allclose(probabilities_of(logits, several=False), softmax(logits))
+
+
+def test_one_temperature_calibrates_all_labels():
+    # As above, for labels that are there (logit 2) and that are not (logit -2).
+    logits = np.tile([2.0, -2.0], (100, 1))
+    truth = np.zeros((100, 2), dtype=bool)
+    truth[:75, 0] = truth[75:, 1] = True
+    assert fit_temperature(truth, logits) == pytest.approx(2 / math.log(3), rel=1e-4)
+    warm = probabilities_of(logits, True, 2 / math.log(3))
+    assert calibration_error(truth, warm, bins=1) == pytest.approx(0)
+    assert log_loss(truth[:1], logits[:1]) == pytest.approx(math.log(1 + math.exp(-2)))

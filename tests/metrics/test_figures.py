@@ -9,7 +9,9 @@ from napari_cxr.metrics import (
     balanced_accuracy,
     confusion_matrix,
     f1,
+    keras_auc,
     macro_auc,
+    macro_f1,
     precision,
     sensitivity,
     specificity,
@@ -83,7 +85,42 @@ def test_weighted_area_is_that_of_repeated_images():
 def test_a_constant_predictor_has_no_area_however_rare_the_class():
     # Keras, over both softmax columns at once, gives this predictor .81.
     truth = np.array([0] * 81 + [1] * 19)
-    assert macro_auc(truth, np.tile([0.81, 0.19], (100, 1))) == 0.5
+    constant = np.tile([0.81, 0.19], (100, 1))
+    assert macro_auc(truth, constant) == 0.5
+    # .81 of the cells that are so against .81 of those that aren't, and half of the ties.
+    assert keras_auc(truth, constant) == pytest.approx(0.81)
+    twice = np.r_[np.full(81, 2), np.full(19, 1)]  # prevalence 19 / 181
+    assert keras_auc(truth, constant, twice) == pytest.approx(
+        (162 / 181) ** 2 + (162 * 19) / 181**2
+    )
+
+
+@pytest.mark.parametrize(
+    ('real', 'shown'), [(0.64, 0.85), (0.76, 0.89), (0.86, 0.93), (0.92, 0.96)]
+)
+def test_keras_shows_more_than_the_real_area(real, shown):
+    # Scores are normal, one standard deviation wide, `apart` from each other; then the area
+    # is Phi(apart / sqrt 2), and Bayes gives the probability at a prevalence of .19.
+    from statistics import NormalDist
+
+    normal = NormalDist()
+    apart = 2**0.5 * normal.inv_cdf(real)
+    spread = [[normal.inv_cdf((i + 0.5) / n) for i in range(n)] for n in (810, 190)]
+    scores = np.r_[spread[0], np.array(spread[1]) + apart]
+    truth = np.repeat([0, 1], [810, 190])
+    p = 1 / (1 + 81 / 19 * np.exp(apart**2 / 2 - apart * scores))
+    probabilities = np.column_stack([1 - p, p])
+    assert macro_auc(truth, probabilities) == pytest.approx(real, abs=1e-3)
+    assert keras_auc(truth, probabilities) == pytest.approx(shown, abs=5e-3)
+
+
+def test_macro_f1_by_hand():
+    f1s = [2 * 191 / (234 + 204), 2 * 377 / (390 + 420)]
+    assert macro_f1(SAGAR) == pytest.approx(sum(f1s) / 2)
+    # A class that was called but has no image is in no mean.
+    assert macro_f1(np.array([[3, 0, 1], [1, 1, 0], [0, 0, 0]])) == pytest.approx(
+        (6 / 8 + 2 / 3) / 2
+    )
 
 
 def test_macro_area_by_hand_and_over_present_classes_only():

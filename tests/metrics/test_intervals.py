@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_cxr.metrics import bootstrap, wilson
+from napari_cxr.metrics.intervals import mean
 
 
 @pytest.mark.parametrize(
@@ -63,3 +64,22 @@ def test_the_seed_decides():
         return bootstrap(lambda w: w @ values, range(20), [0] * 20, times=100, seed=seed)
 
     assert run(1) == run(1) != run(2)
+
+
+def test_zhongs_interval_of_a_mean_probability():
+    # 100 images of COVID-19, mean .8445, [.8185, .8705]: with t(99) = 1.9842 the standard
+    # deviation is .013 / 1.9842 * 10 = .1310, here as two values at equal distance.
+    apart = 0.1310 * (99 / 100) ** 0.5
+    found = mean(np.repeat([0.8445 - apart, 0.8445 + apart], 50), range(100))
+    assert found.to_list() == pytest.approx([0.8445, 0.8185, 0.8705], abs=5e-5)
+
+
+def test_copies_of_an_image_leave_the_interval_of_a_mean_as_it_is():
+    values = np.array([0.2, 0.4, 0.9])
+    once = mean(values, 'abc')
+    # s = .3606, t(2) = 4.3027, so 4.3027 * .3606 / sqrt 3 = .8957.
+    assert once.high - once.value == pytest.approx(0.8957, abs=1e-4)
+    thrice = mean(np.repeat(values, 3), 'aaabbbccc')
+    assert (thrice.low, thrice.high) == (pytest.approx(once.low), pytest.approx(once.high))
+    assert mean(values, 'aaa').to_list() == [0.5, None, None]
+    assert mean(values[:0], '').to_list() == [None, None, None]

@@ -8,7 +8,13 @@ import pytest
 from napari_cxr.metrics import wilson
 from napari_cxr.training import Dataset, Sample, Split
 from napari_cxr.training.cache import Cache
-from napari_cxr.training.evaluate import describe_data, judge, operating_points
+from napari_cxr.training.evaluate import (
+    counts_by_split,
+    describe_data,
+    judge,
+    operating_points,
+    truth_of,
+)
 
 
 def test_operating_points_by_hand():
@@ -86,3 +92,41 @@ def test_the_fingerprint_follows_content_label_and_split_but_not_names_or_order(
     assert again['fingerprint'] == first['fingerprint']
     digests[0] = 'another'
     assert describe_data(dataset, split, digests)['fingerprint'] != first['fingerprint']
+
+
+def several():
+    """30 images of two labels, or one, or the other."""
+    words = ('a|b', 'a', 'b')
+    samples = tuple(
+        Sample(Path(f'{i}'), words[i % 3], f'{i}', ('train', 'val', 'test')[i // 3 % 3])
+        for i in range(36)
+    )
+    dataset = Dataset(Path(), samples, grouped=True)
+    names = np.array([s.split for s in samples])
+    split = Split(*(np.flatnonzero(names == n) for n in ('train', 'val', 'test')), 'by patient')
+    features = np.random.default_rng(0).normal(size=(36, 5)).astype(np.float32)
+    return dataset, split, Cache(np.zeros((36, 2, 2), np.uint8), features, {})
+
+
+def test_several_labels_are_judged_one_by_one():
+    dataset, split, cache = several()
+    truth = truth_of(dataset)
+    np.testing.assert_array_equal(truth[:3], [[1, 1], [1, 0], [0, 1]])
+    assert counts_by_split(dataset, split)['train'] == {'a': 8, 'b': 8}
+    assert describe_data(dataset, split, [''] * 36)['counts']['all']['a']['val'] == 8
+    logits = np.where(truth, 4.0, -4.0)
+    logits[split.val[0], 0] = -4.0  # one of 24 decisions is wrong
+    logits[split.test[:3], 1] *= -1
+    found = judge(dataset, split, cache, logits, 0)
+    assert found['temperature'] == pytest.approx(4 / np.log(23), rel=1e-3)
+    assert found['operating_points']['b']['Youden'] == pytest.approx(23 / 24, rel=1e-3)
+    model = found['metrics']['model']['all']
+    assert model['accuracy'][0] == 0.875
+    assert model['classes']['a']['counts'] == {'tp': 8, 'fp': 0, 'tn': 4, 'fn': 0}
+    assert model['classes']['b']['counts'] == {'tp': 6, 'fp': 1, 'tn': 3, 'fn': 2}
+    # Each label is on two images of three.
+    assert found['metrics']['most_frequent_class'] == pytest.approx(2 / 3, abs=1e-4)
+    at = found['metrics']['operating_points']['b']['Youden']
+    assert (at['sensitivity'][0], at['specificity'][0]) == (0.75, 0.75)
+    for baseline in found['metrics']['baselines'].values():
+        assert baseline['all'].keys() == model.keys()

@@ -19,6 +19,8 @@ _LONGEST_CARD = 1 << 20  # characters; a real card has a few ten thousand
 _LONGEST_TEXT = 4000
 _DEEPEST = 12
 _MOST_LABELS = 1000
+_MOST_LAYERS = 16
+_MOST_UNITS = 65_536  # of a hidden layer, as in a recipe
 LARGEST_INPUT = 4096  # pixels a side
 #: What a model may be called, here and in the catalog.
 NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]{0,79}')
@@ -60,11 +62,12 @@ class Card:
         was made ('by patient' or 'by image').
     metrics : dict
         Figures for each source and pooled, with 95 % intervals: ``model``, and
-        beside it ``baselines`` by name, classifiers that see no shapes.
+        beside it ``baselines`` by name, classifiers that see no shapes. What they are,
+        `napari_cxr.metrics.summarise` says.
     operating_points : dict
         For each label, probabilities above which it is called, by criterion.
     temperature : float
-        What the logits are divided by before the softmax.
+        What the logits are divided by before the softmax or the sigmoids.
     licence : str
         Under what terms the weights may be used.
     attribution : tuple of str
@@ -119,6 +122,7 @@ class Card:
         for name in ('preprocessing', 'head', 'recipe', 'data', 'metrics', 'operating_points'):
             _require(isinstance(getattr(self, name), dict), name)
             _require(_is_plain(getattr(self, name)), name)
+        _require(_is_head(self.head, len(self.labels), self.several), 'head')
         for side in ('height', 'width'):
             size: Any = self.preprocessing.get(side)
             _require(_is_whole(size) and 1 <= size <= LARGEST_INPUT, 'preprocessing')
@@ -209,6 +213,24 @@ def _is_whole(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_head(head: dict[str, Any], labels: int, several: bool) -> bool:
+    """Whether a head can be built: few entries of the right kind, of a size that is meant."""
+    hidden, dropout = head.get('hidden', ()), head.get('dropout', 0.0)
+    single = head.get('single', False)
+    return (
+        set(head) <= {'kind', 'hidden', 'dropout', 'single'}
+        and head.get('kind', 'own') in ('own', 'average')
+        and isinstance(hidden, list | tuple)
+        and len(hidden) <= _MOST_LAYERS
+        and all(_is_whole(units) and 1 <= units <= _MOST_UNITS for units in hidden)
+        and _is_number(dropout)
+        and 0 <= dropout < 1
+        and isinstance(single, bool)
+        # One logit is the second of two classes, of which an image has one.
+        and (not single or (labels == 2 and not several))
+    )
 
 
 def _is_plain(value: object, depth: int = 0) -> bool:

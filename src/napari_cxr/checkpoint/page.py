@@ -14,7 +14,18 @@ _FIGURES = {
     'balanced_accuracy': 'balanced accuracy',
     'accuracy': 'accuracy',
     'macro_auc': 'macro AUC',
+    'macro_f1': 'macro F1',
+    'keras_auc': 'AUC (all columns, Keras)',
 }
+_OUTPUTS = {
+    False: 'shares of one (softmax): of the classes, one is taken to be true',
+    True: 'a probability of each label by itself (sigmoid): an image can have several, or none',
+}
+_KERAS = (
+    'The "AUC (all columns, Keras)" is no area of one class: it takes both columns of the '
+    'probabilities together, and is above the real one wherever one class is rare. It stands '
+    'here because papers print it.'
+)
 
 
 def page(card: Card) -> str:
@@ -29,6 +40,7 @@ def page(card: Card) -> str:
         '',
         f'- Classes: {", ".join(card.labels)}',
         f'- Network: {card.architecture}, input {size} pixels, {card.channels} channel(s)',
+        f'- Outputs: {_OUTPUTS[card.several]}',
         f'- Temperature: {card.temperature:.3g}',
         f'- Made {card.created or "on an unknown day"} with napari-cxr {card.version}',
         f'- Licence: {card.licence or "not stated"}',
@@ -82,22 +94,37 @@ def _results(card: Card) -> Iterator[str]:
                 continue  # an area under the curve needs two classes
             if key == 'balanced_accuracy' and len(found.get('classes', ())) == 1:
                 continue  # which is then the accuracy, with the worse interval
+            if source != 'all' and key in ('macro_f1', 'keras_auc'):
+                continue  # one more figure a source would hide the others
             others = (_cell(b.get(source, {}).get(key)) for b in baselines.values())
             cells = (source, str(found['images']), name, _cell(found[key]), *others)
             yield f'| {" | ".join(cells)} |'
     if 'most_frequent_class' in metrics:
         share = metrics['most_frequent_class']
-        yield from ('', f'Naming the most frequent class always would be right in {share:.3f}.')
+        always = (
+            'Answering for each label what is more frequent would be right in {:.3f} of the '
+            'answers. Here the accuracy is the share of all yes-or-no answers that are right.'
+            if card.several
+            else 'Naming the most frequent class always would be right in {:.3f}.'
+        )
+        yield from ('', always.format(share))
+    if 'keras_auc' in model['all']:
+        yield from ('', _KERAS)
     yield from _classes(model['all'])
-    yield from _confusion(card, model['all'])
+    if 'confusion' in model['all']:
+        yield from _confusion(card, model['all'])
 
 
 def _classes(found: dict[str, Any]) -> Iterator[str]:
-    names = ('sensitivity', 'specificity', 'precision', 'f1', 'auc')
-    yield from ('', f'| class | images | {" | ".join(names)} |', '| --- ' * 7 + '|')
+    names = ('sensitivity', 'specificity', 'precision', 'f1', 'auc', 'mean_probability')
+    counts = ('tp', 'fp', 'tn', 'fn')
+    columns = ['class', 'images', *names[:-1], 'mean probability', *map(str.upper, counts)]
+    yield from ('', f'| {" | ".join(columns)} |', '| --- ' * len(columns) + '|')
     for label, figures in found.get('classes', {}).items():
-        cells = ' | '.join(_cell(figures.get(name)) for name in names)
-        yield f'| {label} | {figures.get("images", "?")} | {cells} |'
+        counted = figures.get('counts', {})
+        cells = [_cell(figures.get(name)) for name in names]
+        cells += [str(counted.get(name, '-')) for name in counts]
+        yield f'| {label} | {figures.get("images", "?")} | {" | ".join(cells)} |'
 
 
 def _confusion(card: Card, found: dict[str, Any]) -> Iterator[str]:
@@ -111,4 +138,5 @@ def _cell(figure: Any) -> str:
     if not isinstance(figure, list | tuple) or not figure or figure[0] is None:
         return '-'
     value, low, high = (*figure, None, None)[:3]
-    return f'{value:.3f}' if low is None else f'{value:.3f} [{low:.3f}, {high:.3f}]'
+    known = low is not None and high is not None
+    return f'{value:.3f} [{low:.3f}, {high:.3f}]' if known else f'{value:.3f}'

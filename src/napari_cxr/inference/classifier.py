@@ -19,7 +19,7 @@ from napari_cxr.inference.cautions import cautions_for
 from napari_cxr.inference.device import Device, choose_device
 from napari_cxr.inference.prediction import Caution, Prediction
 from napari_cxr.inference.preprocessing import Prepared, Preprocessing
-from napari_cxr.metrics.calibration import softmax
+from napari_cxr.metrics.calibration import probabilities_of
 from napari_cxr.radiograph import Radiograph
 
 __all__ = ['Classifier', 'OutOfMemory', 'RefusedImage']
@@ -202,7 +202,7 @@ class Classifier:
         cautions = cautions_for(radiograph, ready)
         if note:
             cautions = (*cautions, Caution('memory', note))
-        probabilities = softmax(logits.astype(np.float64)[None] / self.card.temperature)[0]
+        probabilities = probabilities_of(logits, self.card.several, self.card.temperature)
         return Prediction(
             labels=self.labels,
             probabilities=tuple(float(p) for p in probabilities),
@@ -214,6 +214,7 @@ class Classifier:
             preset=radiograph.presets[preset].explanation,
             device=self.device.name,
             version=__version__,
+            several=self.card.several,
         )
 
 

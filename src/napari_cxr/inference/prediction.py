@@ -34,7 +34,7 @@ class Prediction:
     labels : tuple of str
         The classes, in the model's order.
     probabilities : tuple of float
-        Of each class; they sum to 1.
+        Of each class. They sum to 1, unless an image can have `several` labels.
     logits : tuple of float
         What the network put out, before the temperature.
     cautions : tuple of Caution
@@ -49,6 +49,8 @@ class Prediction:
         Where it ran.
     version : str
         Version of napari-cxr.
+    several : bool
+        Whether an image can have several labels: each probability is then one by itself.
     """
 
     labels: tuple[str, ...]
@@ -61,6 +63,7 @@ class Prediction:
     preset: str = ''
     device: str = ''
     version: str = ''
+    several: bool = False
 
     @property
     def label(self) -> str:

@@ -12,6 +12,7 @@ Nat. Mach. Intell. 2021;3:610).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -80,8 +81,9 @@ def fit_baseline(
     ----------
     features : ndarray, shape (n, f)
         Of the training split; see `BASELINES` for f.
-    truth : ndarray of int, shape (n,)
-        Class numbers.
+    truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
+        Class numbers; or, where an image can have several labels, which it has: each label
+        gets trees of its own.
     classes : int
         How many classes there are.
 
@@ -90,19 +92,38 @@ def fit_baseline(
     callable
         Takes features (m, f) and returns probabilities (m, classes).
     """
+    features = np.asarray(features, dtype=np.float64)
+    if np.ndim(truth) == 2:
+        fitted = [_boosted(features, column) for column in truth.T]
+    else:
+        fitted = [_boosted(features, truth)]
+
+    def probabilities(others: np.ndarray) -> np.ndarray:
+        others = np.asarray(others, dtype=np.float64)
+        out = np.zeros((len(others), classes))
+        if np.ndim(truth) == 2:
+            for k, model in enumerate(fitted):
+                if True in model.classes_:  # else no training image had it
+                    there = list(model.classes_).index(True)
+                    out[:, k] = model.predict_proba(others)[:, there]
+        else:
+            (model,) = fitted
+            out[:, model.classes_] = model.predict_proba(others)
+        return out
+
+    return probabilities
+
+
+def _boosted(features: np.ndarray, truth: np.ndarray) -> Any:
+    from sklearn.dummy import DummyClassifier
     from sklearn.ensemble import HistGradientBoostingClassifier
 
+    if len(np.unique(truth)) < 2:  # a label that all training images have, or none has
+        return DummyClassifier(strategy='prior').fit(features, truth)
     model = HistGradientBoostingClassifier(
         class_weight='balanced',
         early_stopping=False,
         min_samples_leaf=max(1, min(_LEAF, len(truth) // 10)),
         random_state=0,
     )
-    model.fit(np.asarray(features, dtype=np.float64), truth)
-
-    def probabilities(others: np.ndarray) -> np.ndarray:
-        out = np.zeros((len(others), classes))
-        out[:, model.classes_] = model.predict_proba(np.asarray(others, dtype=np.float64))
-        return out
-
-    return probabilities
+    return model.fit(features, truth)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ['Interval', 'bootstrap', 'wilson']
+__all__ = ['Interval', 'bootstrap', 'mean', 'wilson']
 
 #: Resamples times images held in memory at once.
 _BLOCK = 4_000_000
@@ -56,6 +56,34 @@ def wilson(share: float, n: float, z: float = 1.959964) -> Interval:
     middle = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+
+
+def mean(values: np.ndarray, groups: Sequence[Hashable]) -> Interval:
+    """Return the mean and its t interval, images of a patient counting as dependent.
+
+    With one image a patient it is the usual m ± t s / √n; with more, the standard error
+    is that of sums over patients (Liang and Zeger, Biometrika 1986;73:13).
+
+    Parameters
+    ----------
+    values : ndarray, shape (n,)
+        One an image.
+    groups : sequence
+        The patient of each image.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if not len(values):
+        return Interval(math.nan, math.nan, math.nan)
+    middle = float(values.mean())
+    count, member = _numbered(groups)
+    if count < 2:
+        return Interval(middle, math.nan, math.nan)
+    from scipy.stats import t
+
+    sums = np.bincount(member, weights=values - middle, minlength=count)
+    error = math.sqrt(count / (count - 1) * float((sums**2).sum())) / len(values)
+    half = float(t.ppf(0.975, count - 1)) * error
+    return Interval(middle, middle - half, middle + half)
 
 
 def bootstrap(

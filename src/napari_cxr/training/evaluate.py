@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from napari_cxr.metrics.baseline import BASELINES, fit_baseline
-from napari_cxr.metrics.calibration import fit_temperature, softmax
+from napari_cxr.metrics.calibration import fit_temperature, probabilities_of
+from napari_cxr.metrics.figures import memberships
 from napari_cxr.metrics.intervals import wilson
 from napari_cxr.metrics.summary import summarise
-from napari_cxr.training.cache import Cache
 from napari_cxr.training.dataset import SPLITS, Dataset
 from napari_cxr.training.splits import Split
 
@@ -20,6 +19,13 @@ __all__ = ['describe_data', 'judge', 'operating_points', 'truth_of']
 
 #: Share of a class's validation images that its threshold must still call.
 _SENSITIVITIES = (0.9, 0.95)
+
+
+class _Described(Protocol):
+    """Images of which it is known what the no-anatomy baselines see."""
+
+    @property
+    def features(self) -> np.ndarray: ...
 
 
 def truth_of(dataset: Dataset) -> np.ndarray:
@@ -43,7 +49,8 @@ def describe_data(dataset: Dataset, split: Split, digests: list[str]) -> dict[st
     """Return what a card says of the data: fingerprint, counts, how they were split.
 
     The fingerprint is the SHA-256 over content, label and split of all images,
-    in an order that does not depend on their names.
+    in an order that does not depend on their names. An image with several labels is
+    counted in each of them.
     """
     names = split.names()
     lines = sorted(
@@ -52,8 +59,10 @@ def describe_data(dataset: Dataset, split: Split, digests: list[str]) -> dict[st
     )
     counts: dict[str, dict[str, dict[str, int]]] = {}
     for sample, name in zip(dataset.samples, names, strict=True):
-        by_class = counts.setdefault(sample.source or 'all', {}).setdefault(sample.label, {})
-        by_class[name] = by_class.get(name, 0) + 1
+        by_source = counts.setdefault(sample.source or 'all', {})
+        for label in sample.labels:
+            by_class = by_source.setdefault(label, {})
+            by_class[name] = by_class.get(name, 0) + 1
     return {
         'fingerprint': hashlib.sha256('\n'.join(lines).encode()).hexdigest(),
         'images': len(dataset.samples),
@@ -70,8 +79,8 @@ def operating_points(
 
     Parameters
     ----------
-    truth : ndarray of int, shape (n,)
-        Class numbers.
+    truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
+        As `truth_of` gives it.
     probabilities : ndarray, shape (n, classes)
         Calibrated.
     labels : tuple of str
@@ -85,8 +94,9 @@ def operating_points(
         sensitivity and specificity ('Youden', Cancer 1950;3:32).
     """
     points: dict[str, dict[str, float]] = {}
+    belongs = memberships(truth, len(labels))
     for k, label in enumerate(labels):
-        inside, scores = truth == k, probabilities[:, k]
+        inside, scores = belongs[:, k], probabilities[:, k]
         if not inside.any() or inside.all():
             continue
         rising = np.sort(scores[inside])
@@ -103,14 +113,14 @@ def operating_points(
 
 
 def judge(
-    dataset: Dataset, split: Split, cache: Cache, logits: np.ndarray, seed: int
+    dataset: Dataset, split: Split, cache: _Described, logits: np.ndarray, seed: int
 ) -> dict[str, Any]:
     """Measure a model on the test split, or on the validation split if there is none.
 
     Parameters
     ----------
     dataset, split, cache
-        The images, their division and their content.
+        The images, their division, and what the baselines see of them (its ``features``).
     logits : ndarray, shape (n, classes)
         The model's, of every image in the data set (those of the training
         split are not looked at).
@@ -120,11 +130,13 @@ def judge(
     Returns
     -------
     dict
-        The card's entries ``temperature``, ``operating_points`` and ``metrics``.
+        The card's entries ``temperature``, ``operating_points`` and ``metrics``: under
+        ``model`` and, for each, ``baselines``, what `summarise` says of all images and of
+        each source.
     """
     truth, labels = truth_of(dataset), dataset.labels
     temperature = fit_temperature(truth[split.val], logits[split.val])
-    probabilities = softmax(logits, temperature)
+    probabilities = probabilities_of(logits, dataset.several, temperature)
     points = operating_points(truth[split.val], probabilities[split.val], labels)
     name = 'test' if len(split.test) else 'val'
     places = getattr(split, name)
@@ -154,12 +166,18 @@ def judge(
     metrics = {
         'measured_on': name,
         'split': split.kind,
-        'most_frequent_class': round(max(Counter(truth[places]).values()) / len(places), 4),
+        'most_frequent_class': round(_most_frequent(truth[places], len(labels)), 4),
         'model': measured(probabilities),
         'baselines': {kind: measured(chosen) for kind, chosen in guesses.items()},
         'operating_points': _at(points, truth, probabilities, labels, groups, places),
     }
     return {'temperature': temperature, 'operating_points': points, 'metrics': metrics}
+
+
+def _most_frequent(truth: np.ndarray, classes: int) -> float:
+    """Return the accuracy of always answering what is most frequent, of each label if several."""
+    shares = memberships(truth, classes).mean(axis=0)
+    return float(np.maximum(shares, 1 - shares).mean() if truth.ndim == 2 else shares.max())
 
 
 def _at(
@@ -175,7 +193,7 @@ def _at(
     for label, found in points.items():
         k = labels.index(label)
         called = probabilities[places, k]
-        inside = truth[places] == k
+        inside = memberships(truth, len(labels))[places, k]
         for name, threshold in found.items():
             shares = {}
             for figure, which, right in (
@@ -190,10 +208,10 @@ def _at(
 
 
 def counts_by_split(dataset: Dataset, split: Split) -> dict[str, dict[str, int]]:
-    """Return the number of images by split and class."""
+    """Return the number of images by split and class; one with several labels is in each."""
     return {
         name: {
-            label: sum(dataset.samples[i].label == label for i in getattr(split, name))
+            label: sum(label in dataset.samples[i].labels for i in getattr(split, name))
             for label in dataset.labels
         }
         for name in SPLITS
