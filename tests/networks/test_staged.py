@@ -53,8 +53,32 @@ def test_no_stage_overwrites_what_another_returned():
 
 @pytest.mark.parametrize('name', networks.names())
 def test_no_network_works_in_place(name):
-    network = networks.create(name, 2)
+    with torch.device('meta'):
+        network = networks.create(name, 2)
     assert not any(getattr(module, 'inplace', False) for module in network.modules())
+
+
+@pytest.mark.parametrize('reads', [(), ('one',), ('two', 'one')])
+def test_stages_can_be_run_in_two_parts(reads):
+    stages = {'one': nn.Conv2d(1, 2, 3), 'two': nn.Conv2d(2, 4, 3), 'three': nn.Conv2d(4, 3, 3)}
+    network = StagedNetwork(stages, nn.Identity(), classes=3, channels=1, reads=reads)
+    x = torch.randn(2, 1, 12, 12)
+    feature_map, earlier = network.features(x)
+    assert [e.shape[1] for e in earlier] == [{'one': 2, 'two': 4}[name] for name in reads]
+    for name in network.stage_names:
+        first = network.features_up_to(name, x)
+        before = network.stage_names[: network.stage_names.index(name)]
+        assert len(first) == 1 + sum(r in before for r in reads)
+        again, read = network.features_from(name, *first)
+        torch.testing.assert_close((again, *read), (feature_map, *earlier), rtol=0, atol=0)
+
+
+def test_parts_are_the_stages_and_then_the_head():
+    network = StagedNetwork(two_stages(), ReadsTwo(), classes=3, channels=1, reads=['one'])
+    assert [name for name, _ in network.parts()] == ['one', 'two', 'head']
+    assert network.parts()[-1][1] is network.head
+    assert network.shapes(12, 14) == {'one': (4, 10, 12), 'two': (8, 4, 5)}
+    assert network.depth == 3
 
 
 def test_without_a_stage_there_is_no_network():

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from napari_cxr.networks.grid import Grid
 from napari_cxr.networks.modes import evaluating
 from napari_cxr.networks.operations import PlacedMap, Untraceable, returns_parts, rule_for
+from napari_cxr.networks.shapes import run_without_data
 
 __all__ = ['derive_grid']
 
@@ -47,7 +48,8 @@ def derive_grid(stages: Iterable[tuple[str, nn.Module]], shape: tuple[int, int, 
         tracer.remember(x, PlacedMap(rows=2, columns=3))
         for name, stage in stages:
             try:
-                x = _run_without_data(stage, x, tracer)
+                with evaluating(stage), tracer, _WholeLinear(tracer):
+                    x = run_without_data(stage, x)
             except (RuntimeError, NotImplementedError, Untraceable) as error:
                 raise Untraceable(
                     f'The cells of this network cannot be placed on an image of {shape[2]} x '
@@ -68,16 +70,6 @@ def derive_grid(stages: Iterable[tuple[str, nn.Module]], shape: tuple[int, int, 
         jump=(y.jump, x_axis.jump),
         cells=(int(x.shape[2]), int(x.shape[3])),
     )
-
-
-def _run_without_data(stage: nn.Module, x: Tensor, tracer: _Tracer) -> Tensor:
-    state = {
-        name: torch.empty_like(value, device='meta')
-        for name, value in (*stage.named_parameters(), *stage.named_buffers())
-    }
-    with evaluating(stage), tracer, _WholeLinear(tracer):
-        out: Tensor = torch.func.functional_call(stage, state, (x,))
-    return out
 
 
 class _Tracer(TorchDispatchMode):

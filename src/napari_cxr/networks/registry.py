@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from napari_cxr.networks.heads import HeadPlan, SingleOutput
 from napari_cxr.networks.staged import StagedNetwork
 
 __all__ = ['create', 'names', 'register']
 
-_NETWORKS: dict[str, Callable[[int, int], StagedNetwork]] = {}
+_Maker = Callable[[int, int, tuple[int, int]], StagedNetwork]
+_NETWORKS: dict[str, _Maker] = {}
 
 
-def register(
-    function: Callable[[int, int], StagedNetwork],
-) -> Callable[[int, int], StagedNetwork]:
-    """Make a function ``(classes, channels) -> StagedNetwork`` known by its own name."""
+def register(function: _Maker) -> _Maker:
+    """Make a function ``(classes, channels, size) -> StagedNetwork`` known by its own name."""
     _NETWORKS[function.__name__] = function
     return function
 
@@ -48,12 +48,13 @@ def create(
         last map are built for one.
     head : mapping, optional
         Another head than the network's own, as the entries of a recipe's head: `kind`,
-        `hidden`, `dropout`, `single`.
+        `hidden`, `dropout`, `single`; see `napari_cxr.networks.heads.HeadPlan`.
 
     Raises
     ------
     ValueError
-        If there is no such network, or a number is below 1.
+        If there is no such network, a number is below 1, an entry of the head is wrong,
+        or the network does not take images of this size.
     """
     if name not in _NETWORKS:
         near = get_close_matches(name, _NETWORKS, n=3, cutoff=0.5)
@@ -61,6 +62,14 @@ def create(
         raise ValueError(f'There is no network {name!r}. {hint}')
     if classes < 1 or channels < 1:
         raise ValueError(f'{name} needs at least one class and one channel.')
-    network = _NETWORKS[name](classes, channels)
-    network.arch = name
+    plan = HeadPlan.of(head or {}, classes)
+    outputs = 1 if plan.single else classes
+    network = _NETWORKS[name](outputs, channels, size)
+    # Where the head takes any size, the stages may still not.
+    features = list(network.shapes(*size).values())[-1][0]
+    if plan.kind == 'average':
+        network = network.with_head(plan.averaging(features, outputs), outputs, reads=())
+    if plan.single:
+        network = network.with_head(SingleOutput(network.head), classes)
+    network.arch, network.size = name, size
     return network

@@ -26,25 +26,25 @@ __all__ = [
 
 
 @register
-def resnet10(classes: int, channels: int) -> StagedNetwork:
+def resnet10(classes: int, channels: int, size: tuple[int, int]) -> StagedNetwork:
     """Return a ResNet with one basic block a stage: small enough to be shipped."""
     return _resnet(resnet.ResNet(resnet.BasicBlock, [1, 1, 1, 1]), classes, channels)
 
 
 @register
-def resnet18(classes: int, channels: int) -> StagedNetwork:
+def resnet18(classes: int, channels: int, size: tuple[int, int]) -> StagedNetwork:
     """Return ResNet-18 (He et al. 2016, arXiv:1512.03385, table 1)."""
     return _resnet(resnet.resnet18(weights=None), classes, channels)
 
 
 @register
-def resnet50(classes: int, channels: int) -> StagedNetwork:
+def resnet50(classes: int, channels: int, size: tuple[int, int]) -> StagedNetwork:
     """Return ResNet-50 with the stride in the 3x3 convolutions, as torchvision has it."""
     return _resnet(resnet.resnet50(weights=None), classes, channels)
 
 
 @register
-def densenet121(classes: int, channels: int) -> StagedNetwork:
+def densenet121(classes: int, channels: int, size: tuple[int, int]) -> StagedNetwork:
     """Return DenseNet-121 (Huang et al. 2017, arXiv:1608.06993, table 1).
 
     The last batch norm and the ReLU after it belong to the last stage, so that the
@@ -62,7 +62,7 @@ def densenet121(classes: int, channels: int) -> StagedNetwork:
 
 
 @register
-def mobilenet_v3_large(classes: int, channels: int) -> StagedNetwork:
+def mobilenet_v3_large(classes: int, channels: int, size: tuple[int, int]) -> StagedNetwork:
     """Return MobileNetV3-Large (Howard et al. 2019, arXiv:1905.02244, table 1).
 
     A stage is what lies between two halvings of the resolution. The head has a hidden
@@ -84,7 +84,7 @@ def mobilenet_v3_large(classes: int, channels: int) -> StagedNetwork:
 
 
 @register
-def efficientnet_b0(classes: int, channels: int) -> StagedNetwork:
+def efficientnet_b0(classes: int, channels: int, size: tuple[int, int]) -> StagedNetwork:
     """Return EfficientNet-B0 (Tan and Le 2019, arXiv:1905.11946, table 1)."""
     layers = efficientnet.efficientnet_b0(weights=None).features
     stages = {'stem': _chain(layers[:1])}

@@ -1,0 +1,55 @@
+"""What shape each stage returns, found by running the stages without data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from napari_cxr.networks.modes import evaluating
+
+__all__ = ['run_without_data', 'stage_shapes']
+
+
+def stage_shapes(
+    stages: Iterable[tuple[str, nn.Module]], shape: tuple[int, int, int]
+) -> dict[str, tuple[int, ...]]:
+    """Return the shape of what each stage returns for one image, without the batch.
+
+    Parameters
+    ----------
+    stages : iterable of pairs of str and Module
+        In the order in which they run. Weights and modes stay as they are.
+    shape : tuple of int
+        Channels, height and width of the input.
+
+    Raises
+    ------
+    ValueError
+        If an image of this size does not get through.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    with torch.no_grad(), torch.inference_mode(False):
+        x = torch.empty((1, *shape), device='meta')
+        for name, stage in stages:
+            try:
+                with evaluating(stage):
+                    x = run_without_data(stage, x)
+            except RuntimeError as error:
+                raise ValueError(
+                    f'The stage {name!r} cannot take what comes of an image of {shape[1]} x '
+                    f'{shape[2]} pixels; take another size. ({str(error).splitlines()[0]})'
+                ) from None
+            shapes[name] = tuple(x.shape[1:])
+    return shapes
+
+
+def run_without_data(stage: nn.Module, x: Tensor) -> Tensor:
+    """Return what a stage makes of a tensor on the meta device, wherever its weights are."""
+    state = {
+        name: torch.empty_like(value, device='meta')
+        for name, value in (*stage.named_parameters(), *stage.named_buffers())
+    }
+    out: Tensor = torch.func.functional_call(stage, state, (x,))
+    return out
