@@ -38,7 +38,8 @@ def rgb_to_hsv(rgb: Tensor) -> Tensor:
         (green - blue) / safe,
         torch.where(value == green, 2 + (blue - red) / safe, 4 + (red - green) / safe),
     )
-    hue = (sector / 6).remainder(1)
+    turns = sector / 6
+    hue = turns - turns.floor()
     # A tiny negative number plus 1 rounds to 1, which is the same hue as 0.
     hue = torch.where((spread > 0) & (hue < 1), hue, 0.0)
     saturation = spread / torch.where(value > 0, value, 1.0)
@@ -51,7 +52,7 @@ def hsv_to_rgb(hsv: Tensor) -> Tensor:
     Parameters
     ----------
     hsv : Tensor, shape (n, 3, h, w)
-        In [0, 1].
+        Saturation and value in [0, 1]; hue in whole turns, of which the fraction counts.
 
     Returns
     -------
@@ -62,7 +63,8 @@ def hsv_to_rgb(hsv: Tensor) -> Tensor:
     channels = []
     for first in (5, 3, 1):
         # Each channel is a trapezium over the circle of hues, a third of it apart.
-        along = (first + 6 * hue).remainder(6)
+        along = hue + first / 6
+        along = 6 * (along - along.floor())
         dip = torch.minimum(along, 4 - along).clamp(0, 1)
         channels.append(value - value * saturation * dip)
     return torch.stack(channels, dim=1)

@@ -39,19 +39,23 @@ def augment(images: Tensor, changes: Changes) -> Tensor:
     Tensor of float32, shape (n, 1, h, w), or (n, 3, h, w) where colours change
         In [0, 1]; three channels are red, green and blue.
     """
+    # A recipe's entry is 0 for all images or, but by a chance of nothing, for none: what
+    # is left out below does not depend on the batch.
     out = _moved(images, changes) if changes.moved else images
-    out = out.clamp(0, 1) ** _each(changes.gamma, images)
+    if (changes.gamma != 1).any():
+        out = out.clamp(0, 1) ** _each(changes.gamma, images)
     if changes.multiply is not None:
         out = out * _each(changes.multiply, images)
-    mean = out.mean(dim=(1, 2, 3), keepdim=True)
-    contrast, brightness = _each(changes.contrast, images), _each(changes.brightness, images)
-    out = (out - mean) * contrast + mean + brightness
+    if (changes.contrast != 1).any() or changes.brightness.any():
+        mean = out.mean(dim=(1, 2, 3), keepdim=True)
+        out = (out - mean).mul_(_each(changes.contrast, images)).add_(mean)
+        out = out.add_(_each(changes.brightness, images))
     if changes.equalise is not None and changes.equalise.any():
         chosen = torch.from_numpy(np.flatnonzero(changes.equalise)).to(images.device)
         out = out.index_copy(0, chosen, _equalised(out[chosen].clamp(0, 1)))
     if changes.noise.any():
         fields = standard_normal(changes.seeds, images.shape[2:], images.device)
-        out = out + _each(changes.noise, images) * fields
+        out = out + fields.mul_(_each(changes.noise, images))
     out = out.clamp(0, 1)
     return out if changes.colour is None else _recoloured(out, changes.colour)
 
@@ -64,16 +68,24 @@ def _each(values: np.ndarray, images: Tensor) -> Tensor:
 
 def _moved(images: Tensor, changes: Changes) -> Tensor:
     n, _, height, width = images.shape
-    # affine_grid counts from -1 to 1 over each axis; pixels are only square in pixels.
+    # grid_sample counts from -1 to 1 over each axis; pixels are only square in pixels.
     half = np.array([width / 2, height / 2])
     theta = np.empty((n, 2, 3), dtype=np.float32)
     theta[:, :, :2] = changes.matrices * (half[None, None, :] / half[None, :, None])
     theta[:, :, 2] = 2 * changes.shifts
-    grid = functional.affine_grid(
-        torch.from_numpy(theta).to(images.device), list(images.shape), align_corners=False
-    )
+    along_x, along_y, start = torch.from_numpy(theta).to(images.device)[:, None].unbind(-1)
+    # As functional.affine_grid, in a third of its time: no product of matrices is needed.
+    columns = along_x * _centres(width, images)
+    rows = along_y * _centres(height, images) + start
+    grid = columns[:, None] + rows[:, :, None]
     outside = {'black': 'zeros', 'edge': 'border'}[changes.fill]
     return functional.grid_sample(images, grid, padding_mode=outside, align_corners=False)
+
+
+def _centres(pixels: int, images: Tensor) -> Tensor:
+    """Return the centres of pixels of an axis that goes from -1 to 1, shape (pixels, 1)."""
+    count = torch.arange(pixels, device=images.device, dtype=images.dtype)[:, None]
+    return (2 * count + 1) / pixels - 1
 
 
 def _equalised(images: Tensor) -> Tensor:
@@ -96,13 +108,16 @@ def _equalised(images: Tensor) -> Tensor:
 
 def _recoloured(grey: Tensor, changes: ColourChanges) -> Tensor:
     rgb = (grey + _each(changes.shift_rgb, grey)).clamp(0, 1)
-    hue, saturation, value = rgb_to_hsv(rgb).unbind(1)
-    shift = _each(changes.shift_hsv, grey)
-    turn, factor = _each(changes.hue, grey)[:, 0], _each(changes.saturation, grey)[:, 0]
-    hue = (hue + turn + shift[:, 0]).remainder(1)
-    saturation = (saturation * factor + shift[:, 1]).clamp(0, 1)
-    value = (value + shift[:, 2]).clamp(0, 1)
-    rgb = hsv_to_rgb(torch.stack([hue, saturation, value], dim=1))
+    if changes.hue.any() or (changes.saturation != 1).any() or changes.shift_hsv.any():
+        hue, saturation, value = rgb_to_hsv(rgb).unbind(1)
+        shift = _each(changes.shift_hsv, grey)
+        turn, factor = _each(changes.hue, grey)[:, 0], _each(changes.saturation, grey)[:, 0]
+        hue = hue + (turn + shift[:, 0])  # any number of turns is as good
+        saturation = (saturation * factor + shift[:, 1]).clamp(0, 1)
+        value = (value + shift[:, 2]).clamp(0, 1)
+        rgb = hsv_to_rgb(torch.stack([hue, saturation, value], dim=1))
+    if not changes.grey.any():
+        return rgb
     luma = sum(weight * rgb[:, i : i + 1] for i, weight in enumerate(LUMA))
     becomes_grey = torch.from_numpy(changes.grey).to(grey.device)[:, None, None, None]
     return torch.where(becomes_grey, luma, rgb)
