@@ -17,6 +17,7 @@ from napari_cxr.training.events import (
     Reading,
     Skipped,
     Started,
+    Warned,
 )
 from napari_cxr.training.recipe import Recipe, RecipeError
 from napari_cxr.training.run_folder import TrainingError
@@ -40,6 +41,7 @@ __all__ = [
     'Split',
     'Started',
     'TrainingError',
+    'Warned',
     'divide',
     'index',
     'recipes',

@@ -3,20 +3,139 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from napari_cxr import files
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.metrics.baseline import baseline_features
 from napari_cxr.radiograph import Radiograph, UnreadableImage, View
 from napari_cxr.training.dataset import Dataset
+from napari_cxr.training.duplicates import fingerprint
 
-__all__ = ['Cache', 'Progress', 'fill']
+__all__ = [
+    'LATERAL',
+    'Cache',
+    'Decoded',
+    'Progress',
+    'Reader',
+    'Unusable',
+    'decode',
+    'fill',
+    'read_here',
+]
 
-_LATERAL = 'This is a lateral view, and the networks here learn from frontal views only.'
+LATERAL = 'This is a lateral view, and the networks here learn from frontal views only.'
+
+
+@dataclass(frozen=True, eq=False)
+class Decoded:
+    """All that training needs of one image.
+
+    Parameters
+    ----------
+    image : ndarray of uint8 or uint16, shape (h, w)
+        As `Preprocessing.apply` makes it, times 255 or 65535.
+    features : ndarray of float32, shape (44,)
+        What the no-anatomy baselines see of the whole radiograph.
+    size : tuple of int
+        Rows and columns of the file.
+    fingerprint : int
+        Of the whole radiograph, see `napari_cxr.training.duplicates.fingerprint`.
+    patient : str
+        Pseudonym of the patient in a DICOM header, or empty.
+    """
+
+    image: np.ndarray
+    features: np.ndarray
+    size: tuple[int, int]
+    fingerprint: int
+    patient: str
+
+
+class Unusable(str):
+    """The reason why a file cannot be used, where that lies in the file and will last."""
+
+    __slots__ = ()
+
+
+#: Decodes files, each with its number, in any order. A str is the reason why one cannot be used.
+Reader = Callable[
+    [Sequence[tuple[int, Path]], Preprocessing, int], Iterator[tuple[int, Decoded | str]]
+]
+
+
+def decode(path: str | Path, preprocessing: Preprocessing, bits: int) -> Decoded:
+    """Decode one file and make it small.
+
+    Parameters
+    ----------
+    path : str or Path
+        Any image file. A hostile one may hang or abort a codec, so this belongs into a
+        decoder process, see `napari_cxr.workers.decoding.DecoderPool`.
+    preprocessing : Preprocessing
+        How it becomes a network's input.
+    bits : {8, 16}
+        Of the image that is returned.
+
+    Raises
+    ------
+    UnreadableImage
+        If it is damaged, is no projection radiograph, or a lateral view.
+    MemoryError
+        If there is not enough memory just now.
+    """
+    try:
+        radiograph = files.read(path)
+    except UnreadableImage as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise error.__cause__ from None
+        raise
+    if radiograph.refusal:
+        raise UnreadableImage(radiograph.refusal)
+    if radiograph.geometry.view is View.LATERAL:
+        raise UnreadableImage(LATERAL)
+    image = preprocessing.apply(radiograph).image
+    return Decoded(
+        image=np.rint(image * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16),
+        features=baseline_features(radiograph),
+        size=radiograph.shape,
+        fingerprint=fingerprint(radiograph.to_display()),
+        patient=_patient(path, radiograph),
+    )
+
+
+def read_here(
+    items: Sequence[tuple[int, Path]], preprocessing: Preprocessing, bits: int
+) -> Iterator[tuple[int, Decoded | str]]:
+    """Decode files in this process, one by one: the `Reader` for files that one trusts."""
+    for number, path in items:
+        try:
+            yield number, decode(path, preprocessing, bits)
+        except UnreadableImage as error:
+            yield number, Unusable(error)
+        except MemoryError:
+            yield number, 'Decoding it would take too much memory.'
+
+
+def _patient(path: str | Path, radiograph: Radiograph) -> str:
+    """Return the patient's pseudonym, or nothing where it would not tell patients apart."""
+    if radiograph.provenance.format != 'DICOM':
+        return ''
+    from napari_cxr.dicom.elements import text
+    from napari_cxr.dicom.headers import quiet, read_header
+    from napari_cxr.dicom.privacy import secret_path
+
+    # Without a Patient ID the pseudonym is the instance's; without a kept secret, each
+    # decoder process makes pseudonyms of its own.
+    if not secret_path().is_file():
+        return ''
+    with quiet():
+        named = text(read_header(path).dataset, 'PatientID')
+    return radiograph.provenance.pseudonyms['patient'] if named else ''
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +196,12 @@ def fill(
     for place, sample in enumerate(dataset.samples):
         try:
             if sample.is_lateral:
-                raise UnreadableImage(_LATERAL)
+                raise UnreadableImage(LATERAL)
             radiograph = read(sample.path)
             if radiograph.refusal:
                 raise UnreadableImage(radiograph.refusal)
             if radiograph.geometry.view is View.LATERAL:
-                raise UnreadableImage(_LATERAL)
+                raise UnreadableImage(LATERAL)
             image = preprocessing.apply(radiograph).image
             features.append(baseline_features(radiograph))
         except (UnreadableImage, OSError) as error:

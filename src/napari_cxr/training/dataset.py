@@ -59,6 +59,8 @@ class Sample:
         The collection or hospital, or empty.
     view : str
         View position by the table, or empty.
+    known : bool
+        Whether `group` is a patient by name, and not by guess.
     """
 
     path: Path
@@ -67,6 +69,7 @@ class Sample:
     split: str = ''
     source: str = ''
     view: str = ''
+    known: bool = False
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -124,6 +127,10 @@ class Dataset:
     def name_of(self, place: int) -> str:
         """Return the path of an image as seen from the data set's folder, for messages."""
         return _within(self.samples[place].path, self.root)
+
+    def at(self, places: Sequence[int]) -> Dataset:
+        """Return the data set of the images at these places."""
+        return replace(self, samples=tuple(self.samples[i] for i in places))
 
     def without(self, places: Sequence[int]) -> Dataset:
         """Return the data set without the images at these places."""
@@ -217,6 +224,7 @@ def _from_table(table: Path) -> Dataset:
                 label=row['label'],
                 # An image without a patient is taken for a patient of its own.
                 group=row['group'] or f'image {number}',
+                known=bool(row['group']),
                 split=_SPLIT_WORDS.get(split, ''),
                 source=row['source'],
                 view=row['view'],
@@ -230,7 +238,7 @@ def _from_table(table: Path) -> Dataset:
             f'{len(missing)} of {len(samples)} files named in {table.name} are missing, '
             f'the first of them {_within(missing[0], root)}.'
         )
-    return Dataset(root, tuple(samples), grouped=any(row['group'] for row in rows))
+    return Dataset(root, tuple(samples), grouped=all(row['group'] for row in rows))
 
 
 def _refuse_repeats(samples: Sequence[Sample], table: Path) -> None:

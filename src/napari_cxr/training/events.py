@@ -14,6 +14,7 @@ __all__ = [
     'RunsDone',
     'Skipped',
     'Started',
+    'Warned',
 ]
 
 
@@ -44,6 +45,13 @@ class Skipped(Event):
 
     path: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Warned(Event):
+    """Something that a person should know, in one sentence; the run goes on."""
+
+    text: str
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from napari_cxr import files
 from napari_cxr.radiograph import Radiograph
 
-__all__ = ['describe', 'limit_memory', 'read', 'ready']
+__all__ = ['decode', 'describe', 'limit_memory', 'read', 'ready']
 
 #: Enough for a 200-megapixel radiograph in floating point; a bomb ends here.
 MEMORY_LIMIT = 6 * 1024**3
@@ -40,3 +41,12 @@ def read(path: str) -> Radiograph:
 def describe(path: str) -> dict[str, Any]:
     """Read one file and return what its header and pixels say, without the pixels."""
     return files.describe(files.read(path))
+
+
+def decode(path: str, preprocessing: dict[str, Any], bits: int) -> dict[str, Any]:
+    """Read one file for training; see `napari_cxr.training.cache.decode`."""
+    from napari_cxr.inference.preprocessing import Preprocessing
+    from napari_cxr.training import cache
+
+    decoded = cache.decode(path, Preprocessing.from_dict(preprocessing), bits)
+    return {field.name: getattr(decoded, field.name) for field in fields(decoded)}

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.radiograph import Radiograph, UnreadableImage
+from napari_cxr.training.cache import Decoded, Unusable
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 
-__all__ = ['Decoder', 'shared_decoder']
+__all__ = ['Decoder', 'DecoderPool', 'shared_decoder']
 
 T = TypeVar('T')
+#: How long a pool's thread waits before it looks whether it is still wanted, in seconds.
+_PATIENCE = 0.1
 
 
 class Decoder:
@@ -52,19 +61,113 @@ class Decoder:
     def _call(self, job: str, path: str | Path) -> Any:
         try:
             return self._worker.call(job, timeout=self._timeout, path=str(path))
+        except (JobFailed, WorkerDied, OSError) as error:
+            raise UnreadableImage(_reason(error)) from error
+
+
+class DecoderPool:
+    """Several decoder processes at once, which decode images for training.
+
+    It is a `napari_cxr.training.cache.Reader`: call it with numbered files. A file that
+    kills a decoder, or takes too long, gives a reason; its decoder is replaced, and the
+    others go on meanwhile. Closing the iterator ends all within a fraction of a second.
+
+    Parameters
+    ----------
+    decoders : int, optional
+        How many; as many as there are cores by default.
+    timeout : float
+        Seconds that one file may take.
+    """
+
+    def __init__(self, decoders: int | None = None, timeout: float = 60.0) -> None:
+        self._workers = [WorkerProcess('decoder') for _ in range(decoders or _cores())]
+        self._timeout = timeout
+
+    def __call__(
+        self, items: Sequence[tuple[int, Path]], preprocessing: Preprocessing, bits: int
+    ) -> Iterator[tuple[int, Decoded | str]]:
+        """Decode files; yield each one's number with what it became, as they are done."""
+        waiting: queue.SimpleQueue[tuple[int, Path]] = queue.SimpleQueue()
+        for item in items:
+            waiting.put(item)
+        workers = self._workers[: len(items)]
+        # Bounded, so that decoders do not run ahead of whoever keeps the images.
+        done: queue.Queue[tuple[int, Decoded | str]] = queue.Queue(4 * len(workers))
+        unwanted = threading.Event()
+        arguments = {'preprocessing': preprocessing.to_dict(), 'bits': bits}
+
+        def work(worker: WorkerProcess) -> None:
+            while not unwanted.is_set():
+                try:
+                    number, path = waiting.get_nowait()
+                except queue.Empty:
+                    return
+                result = self._decode(worker, unwanted, path=str(path), **arguments)
+                while not unwanted.is_set():
+                    try:
+                        done.put((number, result), timeout=_PATIENCE)
+                        break
+                    except queue.Full:
+                        continue
+
+        threads = [threading.Thread(target=work, args=(w,), daemon=True) for w in workers]
+        try:
+            for thread in threads:
+                thread.start()
+            for _ in items:
+                yield done.get()
+        finally:
+            unwanted.set()
+            for thread in threads:
+                thread.join()
+
+    def close(self) -> None:
+        """End the processes; a later call starts new ones."""
+        for worker in self._workers:
+            worker.close()
+
+    def _decode(
+        self, worker: WorkerProcess, unwanted: threading.Event, **arguments: Any
+    ) -> Decoded | str:
+        try:
+            with closing(worker.run('decode', timeout=self._timeout, **arguments)) as events:
+                while True:
+                    next(events)
+                    if unwanted.is_set():
+                        return 'It was not waited for.'
+        except StopIteration as end:
+            return Decoded(**end.value)
         except JobFailed as error:
-            if error.kind == UnreadableImage.__name__:
-                raise UnreadableImage(str(error)) from None
-            if error.kind == 'MemoryError':
-                raise UnreadableImage('Decoding it would take too much memory.') from None
-            raise UnreadableImage(f'It could not be decoded ({error.kind}).') from error
-        except WorkerDied as error:
-            raise UnreadableImage(f'The decoder had to give up on this file. {error}') from error
-        except OSError as error:
-            raise UnreadableImage(f'No decoder could be started: {error.strerror}.') from error
+            reason = _reason(error)
+            return Unusable(reason) if error.kind == UnreadableImage.__name__ else reason
+        except (WorkerDied, OSError) as error:
+            return _reason(error)
+        except (TypeError, ValueError, LookupError) as error:  # a decoder that talks nonsense
+            return f'It could not be decoded ({type(error).__name__}).'
 
 
 @cache
 def shared_decoder() -> Decoder:
     """Return the decoder that this process uses for single files."""
     return Decoder()
+
+
+def _reason(error: JobFailed | WorkerDied | OSError) -> str:
+    """Return the sentence for a file that a decoder gave no image of."""
+    if isinstance(error, WorkerDied):
+        return f'The decoder had to give up on this file. {error}'
+    if isinstance(error, OSError):
+        return f'No decoder could be started: {error.strerror}.'
+    if error.kind == UnreadableImage.__name__:
+        return str(error)
+    if error.kind == 'MemoryError':
+        return 'Decoding it would take too much memory.'
+    return f'It could not be decoded ({error.kind}).'
+
+
+def _cores() -> int:
+    """Return how many processes can compute at once here; containers often have few."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -22,7 +22,12 @@ def jobs_of(role: str) -> dict[str, Job]:
         from napari_cxr.workers import decoder
 
         decoder.limit_memory()
-        return {'read': decoder.read, 'describe': decoder.describe, 'ready': decoder.ready}
+        return {
+            'read': decoder.read,
+            'describe': decoder.describe,
+            'decode': decoder.decode,
+            'ready': decoder.ready,
+        }
     if role == 'torch':
         from napari_cxr.workers import classifier, trainer
 
