@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
 from napari_cxr.plugin.layers import KEY, appearance, is_heatmap
 from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.radiograph import Radiograph
 
@@ -51,10 +52,6 @@ class Choices(QWidget):
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        # Of two of one name the one that `catalog.resolve` takes: yours, bundled, download.
-        order = ('download', 'bundled', 'yours')
-        listed = sorted(catalog.entries(), key=lambda entry: order.index(entry.where))
-        self._entries = {entry.name: entry for entry in listed}
         self._listed: list[Image] = []
         self._build()
         self._fill_models()
@@ -67,6 +64,8 @@ class Choices(QWidget):
         self.model.activated.connect(self._model_chosen)
         self.device.activated.connect(self._device_chosen)
         self.card.clicked.connect(self.card_wanted)
+        shared().model_added.connect(self._list_models)
+        shared().model_wanted.connect(self.choose_model)
         self._list_layers()
         self._layer_chosen()
 
@@ -138,6 +137,15 @@ class Choices(QWidget):
         self.device_reason.setText(reason)
         self.device_reason.setVisible(bool(reason))
 
+    def choose_model(self, name_or_path: str) -> None:
+        """Choose a model by its name in the catalog, or a file."""
+        self._list_models()
+        if name_or_path in self._entries:
+            self.model.setCurrentIndex(self.model.findData(name_or_path))
+            self._model_chosen()
+        else:
+            self.choose_model_file(name_or_path)
+
     def choose_model_file(self, path: str) -> None:
         """Add a model file to the list and choose it."""
         if self.model.findData(path) < 0:
@@ -149,6 +157,10 @@ class Choices(QWidget):
 
     def _fill_models(self) -> None:
         chosen = preferences('classify')
+        # Of two of one name the one that `catalog.resolve` takes: yours, bundled, download.
+        order = ('download', 'bundled', 'yours')
+        listed = sorted(catalog.entries(), key=lambda entry: order.index(entry.where))
+        self._entries = {entry.name: entry for entry in listed}
         for entry in self._entries.values():
             self.model.addItem(entry.name, entry.name)
             tip = entry.card.title if entry.card is not None else entry.error
@@ -159,6 +171,16 @@ class Choices(QWidget):
         self.model.setCurrentIndex(max(self.model.findData(chosen.model), 0))
         self._model_now = self.current_model
         self.device.setCurrentIndex(max(self.device.findData(chosen.device), 0))
+
+    def _list_models(self, added: str = '') -> None:
+        """List the models anew; the chosen one stays chosen."""
+        before = self.current_model
+        with QSignalBlocker(self.model), QSignalBlocker(self.device):
+            self.model.clear()
+            self._fill_models()
+            if self.model.findData(before) >= 0:
+                self.model.setCurrentIndex(self.model.findData(before))
+            self._model_now = self.current_model
 
     def _list_layers(self) -> None:
         """List the image layers that are not heatmaps of ours."""

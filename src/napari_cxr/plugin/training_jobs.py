@@ -16,12 +16,22 @@ from typing import Any
 
 from napari.qt.threading import thread_worker
 
-from napari_cxr.checkpoint import catalog
+from napari_cxr.checkpoint import catalog, read_card
 from napari_cxr.plugin.classifying import Failure, end, failure
+from napari_cxr.plugin.run_history import RunHistory
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.workers.process import WorkerProcess
 
-__all__ = ['Done', 'add_model', 'list_networks', 'preview', 'shared_trainer', 'survey', 'train']
+__all__ = [
+    'Done',
+    'add_model',
+    'list_networks',
+    'preview',
+    'read_run',
+    'shared_trainer',
+    'survey',
+    'train',
+]
 
 #: A stopped run writes its state, which takes a while with a large network; seconds.
 _GRACE = 60.0
@@ -114,16 +124,38 @@ def list_networks() -> Generator[Any, None, Done | Failure]:
 
 
 @thread_worker
-def add_model(path: str, name: str) -> Done | Failure:
-    """Copy a run's model to where the Classify dock finds it.
+def read_run(folder: str) -> Done | Failure:
+    """Read what a run left in its folder.
 
     Returns
     -------
     Done or Failure
-        With the name that it got.
+        With the `RunHistory`.
     """
     try:
-        return Done(catalog.add(path, name))
+        return Done(RunHistory.from_folder(folder))
+    except Exception as error:
+        return failure(error, 'Reading the run')
+
+
+@thread_worker
+def add_model(path: str, name: str) -> Done | Failure:
+    """Copy a run's model to where the Classify dock finds it.
+
+    Parameters
+    ----------
+    path : str
+        The run's checkpoint.
+    name : str
+        What it shall be called; empty to take the name on its card.
+
+    Returns
+    -------
+    Done or Failure
+        With its path in the run, and the name that it got.
+    """
+    try:
+        return Done((path, catalog.add(path, name or read_card(path).name)))
     except Exception as error:
         return failure(error, 'Keeping the model')
 

@@ -1,0 +1,28 @@
+"""What the docks of one napari tell each other."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from qtpy.QtCore import QObject, Signal
+
+__all__ = ['Shared', 'shared']
+
+
+class Shared(QObject):
+    """Signals between docks; whoever listens does not know who speaks."""
+
+    #: A model was added to the person's own: its name.
+    model_added = Signal(str)
+    #: A model shall be chosen in the Classify dock: its name or file.
+    model_wanted = Signal(str)
+    #: The settings of a run shall be loaded into the Train dock: its folder.
+    run_wanted = Signal(str)
+    #: A run shall be taken up again in the Train dock: its folder.
+    resume_wanted = Signal(str)
+
+
+@cache
+def shared() -> Shared:
+    """Return the one object that the docks of this napari share."""
+    return Shared()

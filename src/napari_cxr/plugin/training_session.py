@@ -1,0 +1,91 @@
+"""The one job at a time that the Train dock has under way."""
+
+from __future__ import annotations
+
+from threading import Event as Cancelled
+from typing import Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_cxr.plugin import training_jobs
+from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.training_jobs import Done
+from napari_cxr.training.recipe import Recipe
+
+__all__ = ['TrainingSession']
+
+
+class TrainingSession(QObject):
+    """Starts jobs of the training process, and tells what comes of them.
+
+    Parameters
+    ----------
+    parent : QObject, optional
+        Qt parent.
+    """
+
+    #: A job has begun: 'survey', 'preview', 'train' or 'networks'.
+    began = Signal(str)
+    #: The job says something: an `Event` of training.
+    told = Signal(object)
+    #: A job has come to its result: which, and the result.
+    succeeded = Signal(str, object)
+    #: A job has failed: which, and the `Failure`.
+    failed = Signal(str, object)
+    #: A job was cancelled: which.
+    cancelled = Signal(str)
+    #: No job is under way any more: which it was.
+    ended = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.job = ''
+        self._cancelled = Cancelled()
+        training_jobs.shared_trainer()  # made in this thread, so that it is ended before Qt is
+
+    def list_networks(self) -> None:
+        """Ask for the names of the networks."""
+        self._start('networks', training_jobs.list_networks())
+
+    def survey(self, source: str, recipe: Recipe) -> None:
+        """Look at a labelled folder."""
+        self._cancelled = Cancelled()
+        self._start('survey', training_jobs.survey(source, recipe, self._cancelled))
+
+    def preview(self, paths: list[str], recipe: Recipe) -> None:
+        """Draw samples with and without augmentation."""
+        self._cancelled = Cancelled()
+        self._start('preview', training_jobs.preview(paths, recipe, self._cancelled))
+
+    def train(self, source: str, recipe: Recipe | None, out: str, device: str) -> None:
+        """Train; without a recipe the run in `out` is taken up again."""
+        self._cancelled = Cancelled()
+        self._start('train', training_jobs.train(source, recipe, out, device, self._cancelled))
+
+    def cancel(self) -> None:
+        """End the job that is under way, in good order."""
+        self._cancelled.set()
+
+    def _start(self, job: str, worker: Any) -> None:
+        self.job = job
+        worker.yielded.connect(self._tell)
+        worker.returned.connect(self._take)
+        worker.finished.connect(self._finish)
+        worker.start()
+        self.began.emit(job)
+
+    def _tell(self, event: object) -> None:
+        if event is not None:
+            self.told.emit(event)
+
+    def _take(self, result: Done | Failure) -> None:
+        if isinstance(result, Failure):
+            self.failed.emit(self.job, result)
+        elif result.cancelled:
+            self.cancelled.emit(self.job)
+        else:
+            self.succeeded.emit(self.job, result.result)
+
+    def _finish(self) -> None:
+        job, self.job = self.job, ''
+        self.ended.emit(job)
