@@ -205,8 +205,8 @@ class RunHistory:
             spent = self._heard - self._reading_since
             if not spent or not self.reading.done:
                 return None
-            left = self.reading.total - self.reading.done
-            return max(0.0, spent * left / self.reading.done - since)
+            unread = self.reading.total - self.reading.done
+            return max(0.0, spent * unread / self.reading.done - since)
         course = self.course
         if self.phase is not Phase.TRAINING or course is None or course.batch is None:
             return None

@@ -8,7 +8,7 @@ from typing import Any
 from napari_cxr.plugin.run_course import Course
 from napari_cxr.plugin.run_history import Phase, RunHistory
 
-__all__ = ['clock', 'duration', 'heading', 'place', 'result', 'speed', 'warns']
+__all__ = ['clock', 'duration', 'heading', 'kept', 'part', 'place', 'result', 'speed', 'warns']
 
 #: What came out is told by the first of these that was measured.
 _FIGURES = {'macro_auc': 'macro AUC', 'accuracy': 'accuracy'}
@@ -50,7 +50,8 @@ def heading(history: RunHistory) -> str:
         Phase.FINISHED: 'Finished',
     }[history.phase]
     course = history.course
-    if history.phase is Phase.TRAINING and history.several and course is not None:
+    within = history.phase in (Phase.TRAINING, Phase.MEASURING)
+    if within and history.several and course is not None:
         number = list(history.courses).index(course.name) + 1
         of = f' of {history.total}' if history.total >= number else ''
         words += f' · {part(course.name)} ({number}{of})'
@@ -95,6 +96,25 @@ def speed(history: RunHistory) -> str:
         where = course.started.device if course is not None and course.started else 'cpu'
         words.append(f'{100 * used:.0f} % of the {"processor" if where == "cpu" else "GPU"}')
     return ', '.join(words)
+
+
+def kept(history: RunHistory) -> str:
+    """Return what to do where nothing runs, and what is left of a run that was cut short."""
+    if history.phase is Phase.EMPTY:
+        return (
+            'Choose a folder of labelled radiographs and a recipe, then click Train: '
+            'progress and curves appear here.'
+        )
+    best = history.course.best if history.course is not None else None
+    if history.phase is Phase.STOPPING:
+        return 'The best model so far is kept.' if best is not None else ''
+    if history.phase not in (Phase.STOPPED, Phase.FAILED):
+        return ''
+    if best is None:
+        words = 'No epoch was done yet, so there is no model.'
+    else:
+        words = f'The best model so far, of epoch {best.epoch}, is kept.'
+    return f'{words} Resume goes on from where it was.'
 
 
 def result(history: RunHistory) -> str:
