@@ -27,7 +27,9 @@ from napari_cxr.training import (
     train,
 )
 from napari_cxr.training.recipe import LossRecipe, ScheduleRecipe, SelectionRecipe, SplitRecipe
-from napari_cxr.training.run import Run, image_weights, share_of_rate
+from napari_cxr.training.losses import image_weights
+from napari_cxr.training.run import Run
+from napari_cxr.training.schedule import share_of_rate
 
 
 @pytest.fixture
@@ -222,7 +224,7 @@ def test_answers_that_are_no_number_are_said(folder, recipe, tmp_path, monkeypat
 
 
 def test_a_validation_figure_that_is_no_number_is_said(folder, recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr('napari_cxr.training.run.macro_auc', lambda *_: np.nan)
+    monkeypatch.setattr('napari_cxr.metrics.validation.macro_auc', lambda *_: np.nan)
     recipe = replace(recipe, selection=SelectionRecipe('macro_auc'))
     with pytest.raises(TrainingError, match="'macro_auc' is no number after epoch 1"):
         list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
@@ -263,12 +265,12 @@ def test_weights_make_classes_and_sources_count_alike(folder):
     assert {samples[i].label for i in gone} == {'left'}
     dataset = dataset.without(gone)
     split = divide(dataset, SplitRecipe(), 0)
-    weights = image_weights(dataset, split, LossRecipe(weights='class and source'))
+    weights = image_weights(dataset, LossRecipe(weights='class and source'), split.train)
     sums = {}
     for i in split.train:
         key = (dataset.samples[i].label, dataset.samples[i].source)
         sums[key] = sums.get(key, 0) + weights[i]
     assert sums == pytest.approx(dict.fromkeys(sums, 9 / 4))
-    weights = image_weights(dataset, split, LossRecipe(weights='class'))
+    weights = image_weights(dataset, LossRecipe(weights='class'), split.train)
     assert sorted(set(weights[split.train].round(4))) == [0.75, 1.5]
-    assert set(image_weights(dataset, split, LossRecipe(weights='none'))) == {1}
+    assert set(image_weights(dataset, LossRecipe(weights='none'), split.train)) == {1}

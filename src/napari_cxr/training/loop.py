@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,9 +26,11 @@ from napari_cxr.training.events import (
     Started,
 )
 from napari_cxr.training.recipe import Recipe
-from napari_cxr.training.run import Run, new_network
+from napari_cxr.training.run import Run
+from napari_cxr.training.run_data import RunData
 from napari_cxr.training.run_folder import RunFolder, TrainingError
 from napari_cxr.training.splits import divide
+from napari_cxr.training.start import head_entries, new_network
 
 __all__ = ['measure', 'train']
 
@@ -79,39 +79,55 @@ def train(
     reading = files.read if read is None else read
     chosen = choose_device(device)
     folder = RunFolder(Path(out))
-    network = new_network(recipe, len(dataset.labels))  # a wrong name shows before the reading
+    # What is wrong with the network shows before the reading.
+    network = new_network(recipe, len(dataset.labels))
     dataset, cache = yield from _read(dataset, recipe, reading, folder.name)
     split = divide(dataset, recipe.split, recipe.seed)
-    digests = cache.digests()
-    run = Run(network, dataset, recipe, split, cache, torch.device(chosen.name))
+    data = RunData(
+        dataset, split, cache.images.__getitem__, cache.features, cache.digests()
+    ).for_recipe(recipe)
+    run = Run(network, data, recipe, torch.device(chosen.name))
+    yield from _fit(run, folder, chosen.name)
+
+
+def _fit(run: Run, folder: RunFolder, device: str) -> Iterator[Event]:
+    """Take all epochs, and measure what comes out."""
+    recipe, data = run.recipe, run.data
     precision = 'float32' if run.precision is None else 'bfloat16'
     with folder.writing():
         folder.write_recipe(recipe)
-        folder.write_split(dataset, digests, split.names())
-        folder.write_environment(chosen.name, precision, torch.get_num_threads())
-    data = describe_data(dataset, split, digests)
+        folder.write_split(data.dataset, data.digests, data.split.names())
+        folder.write_environment(device, precision, torch.get_num_threads())
+    described = describe_data(data.dataset, data.split, data.digests)
     yield Started(
         run=folder.name,
-        labels=dataset.labels,
-        counts=counts_by_split(dataset, split),
-        split_kind=split.kind,
+        labels=data.dataset.labels,
+        counts=counts_by_split(data.dataset, data.split),
+        split_kind=data.split.kind,
         network=recipe.network,
         parameters=sum(p.numel() for p in run.network.parameters()),
         trainable=sum(p.numel() for p in run.network.parameters() if p.requires_grad),
         epochs=recipe.epochs,
         batches=run.batches,
-        epoch=run.epoch,
-        device=chosen.name,
+        epoch=run.progress.epoch,
+        device=device,
         precision=precision,
     )
-    while run.epoch < recipe.epochs:
-        started = time.perf_counter()
-        for batch, loss, speed in run.steps():
-            yield BatchDone(folder.name, run.epoch + 1, batch, run.batches, loss, speed, math.nan)
-        event = run.finish_epoch(folder.name, time.perf_counter() - started)
+    while not run.finished:
+        for step in run.steps():
+            yield BatchDone(
+                run=folder.name,
+                epoch=run.progress.epoch + 1,
+                batch=step.batch,
+                batches=run.batches,
+                loss=step.loss,
+                images_per_second=step.speed,
+                seconds_left=step.seconds_left,
+            )
+        event = run.finish_epoch(folder.name)
         state = run.judged.state_dict()
         with folder.writing():
-            card = _card(recipe, dataset, data, run.epoch)
+            card = _card(run, described, event.epoch)
             save(folder.last, state, card)
             if event.best:
                 save(folder.best, state, card, halve=recipe.card.halve)
@@ -120,16 +136,18 @@ def train(
     # The file itself is measured, as anyone will load it.
     with folder.writing():
         stored = load(folder.best)
-        final = _card(recipe, dataset, data, run.best_epoch, measure(run, stored))
+        epoch = stored.card.data['epoch']
+        final = _card(run, described, epoch, measure(run, stored))
         save(folder.best, stored.tensors, final, halve=recipe.card.halve)
-    yield Finished(folder.name, str(folder.best), run.best_epoch, final.metrics)
+    yield Finished(folder.name, str(folder.best), epoch, final.metrics)
 
 
 def measure(run: Run, stored: Checkpoint) -> dict[str, Any]:
     """Measure a stored model on a run's images; return its card's entries, as `judge` does."""
+    data = run.data
     network = run.place(stored.network())
-    logits = run.logits(network, np.arange(len(run.dataset.samples)))
-    return judge(run.dataset, run.split, run.cache, logits, run.recipe.seed)
+    logits = run.logits(network, np.arange(len(data.dataset.samples)))
+    return judge(data.dataset, data.split, data, logits, run.recipe.seed)
 
 
 def _read(
@@ -155,22 +173,20 @@ def _read(
 
 
 def _card(
-    recipe: Recipe,
-    dataset: Dataset,
-    data: dict[str, Any],
-    epoch: int,
-    entries: dict[str, Any] | None = None,
+    run: Run, described: dict[str, Any], epoch: int, entries: dict[str, Any] | None = None
 ) -> Card:
-    words = recipe.card
+    recipe, dataset, words = run.recipe, run.data.dataset, run.recipe.card
     return Card(
         name=words.name or recipe.name,
         title=words.title or recipe.title,
         architecture=recipe.network,
         labels=dataset.labels,
         channels=recipe.input.channels,
+        several=dataset.several,
+        head=head_entries(recipe),
         preprocessing=recipe.input.to_dict(),
         recipe=recipe.to_dict(),
-        data={**data, 'epoch': epoch},
+        data={**described, 'epoch': epoch},
         licence=words.licence,
         attribution=words.attribution,
         intended_use=words.intended_use,

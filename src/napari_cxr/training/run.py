@@ -12,71 +12,91 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from napari_cxr import networks
-from napari_cxr.metrics.calibration import log_loss, softmax
-from napari_cxr.metrics.figures import accuracy, balanced_accuracy, confusion_matrix, macro_auc
-from napari_cxr.training.augmentation import augment, draw
-from napari_cxr.training.cache import Cache
+from napari_cxr.metrics.calibration import log_loss
+from napari_cxr.metrics.figures import confusion_matrix, memberships
+from napari_cxr.metrics.validation import validation_figures
+from napari_cxr.networks import StagedNetwork
 from napari_cxr.training.colour import to_input
-from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.evaluate import truth_of
 from napari_cxr.training.events import EpochDone
-from napari_cxr.training.recipe import LossRecipe, Recipe, RecipeError, ScheduleRecipe
+from napari_cxr.training.losses import by_column, image_weights, loss_of_each
+from napari_cxr.training.optimisers import build_optimiser, set_rate
+from napari_cxr.training.pace import Pace, Utilisation
+from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.run_data import RunData
 from napari_cxr.training.run_folder import TrainingError
-from napari_cxr.training.splits import Split
+from napari_cxr.training.sampling import Items
+from napari_cxr.training.schedule import share_of_rate
 
-__all__ = ['Run', 'image_weights', 'new_network', 'share_of_rate']
+__all__ = ['Progress', 'Run', 'Step']
 
 
-def new_network(recipe: Recipe, classes: int) -> torch.nn.Module:
-    """Build a recipe's network, its weights drawn from the recipe's seed alone.
+@dataclass(frozen=True)
+class Step:
+    """One step: its batch from 1, loss, images a second, and seconds to the run's end."""
 
-    Raises
-    ------
-    RecipeError
-        If there is no such network.
+    batch: int
+    loss: float
+    speed: float
+    seconds_left: float
+
+
+@dataclass
+class Progress:
+    """How far a run is: with weights and optimiser, all that a resumed run must get back.
+
+    Parameters
+    ----------
+    epoch, step : int
+        Passes and steps that are done.
+    batch : int
+        Steps of the unfinished epoch that are done.
+    loss : float
+        Sum over the images of that epoch.
+    seconds : float
+        That it took so far.
+    logits : list of ndarray
+        Of its batches.
+    best : float
+        Highest figure of selection so far, and `best_epoch` when that was.
+    least, waited
+        Highest figure of stopping so far, and epochs since then.
     """
-    # Only the creation draws from torch's global state, and gives it back.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        try:
-            return networks.create(recipe.network, classes, recipe.input.channels)
-        except ValueError as error:
-            raise RecipeError(f'network: {error}') from None
+
+    epoch: int = 0
+    step: int = 0
+    batch: int = 0
+    loss: float = 0.0
+    seconds: float = 0.0
+    logits: list[np.ndarray] = field(default_factory=list)
+    best: float = -math.inf
+    best_epoch: int = 0
+    least: float = -math.inf
+    waited: int = 0
 
 
 @dataclass(eq=False)
 class Run:
-    """A run between two steps; its fields are what a resumed run must get back.
+    """A run between two steps.
 
     Parameters
     ----------
-    network : Module
+    network : StagedNetwork
         As `new_network` made it.
-    dataset, recipe, split, cache
+    data, recipe
         What is trained on, and how.
     device : torch.device
         Where.
-    epoch, step : int
-        Passes and steps that are done.
-    best : float
-        Highest validation figure so far, and `best_epoch` when that was.
+    progress : Progress
+        How far it is.
     """
 
-    network: torch.nn.Module
-    dataset: Dataset
+    network: StagedNetwork
+    data: RunData
     recipe: Recipe
-    split: Split
-    cache: Cache
     device: torch.device
-    epoch: int = 0
-    step: int = 0
-    best: float = -math.inf
-    best_epoch: int = 0
-    precision: torch.dtype | None = None
-    sums: dict[str, float] = field(default_factory=dict)
+    progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
         recipe = self.recipe
@@ -85,136 +105,145 @@ class Run:
         if recipe.selection.average:
             self.judged = copy.deepcopy(self.network).requires_grad_(False)
         self.precision = _precision(recipe.precision, self.device)
-        self.truth = truth_of(self.dataset)
-        self.weights = image_weights(self.dataset, self.split, recipe.loss)
-        self.batches = math.ceil(len(self.split.train) / recipe.batch)
-        decaying = [p for p in self.network.parameters() if p.ndim > 1]
-        others = [p for p in self.network.parameters() if p.ndim <= 1]
-        self.optimiser = torch.optim.AdamW(
-            [
-                {'params': decaying, 'weight_decay': recipe.optimiser.weight_decay},
-                {'params': others, 'weight_decay': 0.0},
-            ],
-            lr=recipe.optimiser.learning_rate,
-        )
+        self.several = self.data.dataset.several
+        self.columns = by_column(recipe, self.several)
+        self.truth = truth_of(self.data.dataset)
+        self.targets = memberships(self.truth, len(self.data.dataset.labels)).astype(np.float32)
+        self.items = Items.of(self.data.dataset, self.data.split, recipe)
+        self.batches = self.items.batches
+        places = self.items.places(self.items.items)
+        self.weights = image_weights(self.data.dataset, recipe.loss, places, self.items.often)
+        self.pace = Pace(self.batches, len(self.data.split.val) / len(self.items.items))
+        self.optimiser = build_optimiser(self.network, recipe)
 
-    def steps(self) -> Iterator[tuple[int, float, float]]:
-        """Take one pass over the training images; yield batch, loss and images a second."""
-        recipe = self.recipe
-        random = np.random.default_rng((recipe.seed, self.epoch))
-        # Batches of equal size: no last batch of one image, which batch norm cannot use.
-        parts = np.array_split(random.permutation(self.split.train), self.batches)
-        self.sums = {'loss': 0.0, 'right': 0.0}
-        for number, places in enumerate(parts, start=1):
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is to come: the last is done, or waiting for better was in vain."""
+        patience = self.recipe.stopping.patience
+        tired = bool(patience) and self.progress.waited >= patience
+        return self.progress.epoch >= self.recipe.epochs or tired
+
+    def steps(self) -> Iterator[Step]:
+        """Take what is left of one pass over the training images."""
+        now = self.progress
+        parts = self.items.epoch(now.epoch)
+        self.utilisation = Utilisation(self.device)
+        for number in range(now.batch + 1, self.batches + 1):
+            items = parts[number - 1]
             started = time.perf_counter()
-            for group in self.optimiser.param_groups:
-                group['lr'] = self._rate()
-            loss, right = self._step(places)
+            set_rate(self.optimiser, self._rate())
+            loss, logits = self._step(items)
             if not math.isfinite(loss):
                 raise TrainingError(
-                    f'The loss is no longer a number in epoch {self.epoch + 1}; '
+                    f'The loss is no longer a number in epoch {now.epoch + 1}; '
                     'take a lower learning rate, or precision float32.'
                 )
-            self.sums['loss'] += loss * len(places)
-            self.sums['right'] += right
-            yield number, loss, len(places) / (time.perf_counter() - started)
+            took = time.perf_counter() - started
+            self.utilisation.look()
+            self.pace.stepped(took)
+            now.batch, now.step = number, now.step + 1
+            now.loss += loss * len(items)
+            now.seconds += took
+            now.logits.append(logits)
+            left = self.pace.seconds_left(number, self.recipe.epochs - now.epoch - 1)
+            yield Step(number, loss, len(items) / took, left)
 
-    def finish_epoch(self, run: str, seconds: float) -> EpochDone:
+    def finish_epoch(self, run: str) -> EpochDone:
         """Validate, and say whether the weights are the best so far."""
-        self.epoch += 1
-        places = self.split.val
+        now, recipe = self.progress, self.recipe
         started = time.perf_counter()
-        truth, logits = self.truth[places], self.logits(self.judged, places)
+        epoch = now.epoch + 1
+        items = np.concatenate(self.items.epoch(now.epoch))
+        learnt = self.figures(self.items.places(items), np.concatenate(now.logits))
+        logits = self.logits(self.judged, self.data.split.val)
         if not np.isfinite(logits).all():
             raise TrainingError(
-                f'The network answers with what is no number after epoch {self.epoch}; '
+                f'The network answers with what is no number after epoch {epoch}; '
                 'take a lower learning rate, or precision float32.'
             )
-        probabilities = softmax(logits)
-        confusion = confusion_matrix(truth, probabilities.argmax(1), logits.shape[1])
-        figures = {
-            'loss': log_loss(truth, logits),
-            'accuracy': float(accuracy(confusion)),
-            'balanced_accuracy': float(balanced_accuracy(confusion)),
-            'macro_auc': float(macro_auc(truth, probabilities)),
-        }
-        metric = self.recipe.selection.metric
-        score = -figures[metric] if metric == 'loss' else figures[metric]
-        if not math.isfinite(score):
-            raise TrainingError(
-                f'The validation figure {metric!r} is no number after epoch {self.epoch}; '
-                'choose the best epoch by another figure (selection.metric), or take a lower '
-                'learning rate.'
-            )
-        best = score > self.best
+        figures = self.figures(self.data.split.val, logits)
+        score = self._score(figures, 'selection', recipe.selection.metric, epoch)
+        best = score > now.best
         if best:
-            self.best, self.best_epoch = score, self.epoch
-        n = len(self.split.train)
-        return EpochDone(
+            now.best, now.best_epoch = score, epoch
+        if recipe.stopping.patience:
+            score = self._score(figures, 'stopping', recipe.stopping.metric, epoch)
+            now.waited = 0 if score > now.least else now.waited + 1
+            now.least = max(score, now.least)
+        took = time.perf_counter() - started
+        self.pace.validated(took)
+        event = EpochDone(
             run=run,
-            epoch=self.epoch,
-            epochs=self.recipe.epochs,
-            train_loss=self.sums['loss'] / n,
-            train_accuracy=self.sums['right'] / n,
-            train_macro_auc=math.nan,
+            epoch=epoch,
+            epochs=recipe.epochs,
+            train_loss=now.loss / len(items),
+            train_accuracy=learnt['accuracy'],
+            train_macro_auc=learnt['macro_auc'],
             val_loss=figures['loss'],
             val_accuracy=figures['accuracy'],
             val_balanced_accuracy=figures['balanced_accuracy'],
             val_macro_auc=figures['macro_auc'],
-            val_macro_f1=math.nan,
-            learning_rate=self.optimiser.param_groups[0]['lr'],
-            seconds=seconds + time.perf_counter() - started,
-            utilisation=math.nan,
+            val_macro_f1=figures['macro_f1'],
+            learning_rate=recipe.optimiser.learning_rate * self._share(now.step - 1),
+            seconds=now.seconds + took,
+            utilisation=self.utilisation.share(),
             best=best,
-            confusion=tuple(tuple(int(c) for c in row) for row in confusion),
+            confusion=() if self.several else _confusion(self.truth[self.data.split.val], logits),
         )
+        now.epoch, now.batch, now.loss, now.seconds, now.logits = epoch, 0, 0.0, 0.0, []
+        return event
 
-    def place(self, network: torch.nn.Module) -> torch.nn.Module:
+    def figures(self, places: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+        """Measure logits of some images; the loss is the one that is minimised, unweighted."""
+        figures = validation_figures(self.truth[places], logits, self.several)
+        if self.columns:
+            figures['loss'] = log_loss(self.targets[places] > 0, logits)
+        return figures
+
+    def place(self, network: StagedNetwork) -> StagedNetwork:
         """Return a network where and as this run computes."""
         return network.to(memory_format=torch.channels_last).to(self.device)
 
     @torch.no_grad()
-    def logits(self, network: torch.nn.Module, places: np.ndarray) -> np.ndarray:
+    def logits(self, network: StagedNetwork, places: np.ndarray) -> np.ndarray:
         """Return the logits of images as they are, in single precision, shape (n, classes)."""
         network = network.eval()
         rows = [
-            network(self._input(self._images(part))).float().cpu().numpy()
+            network(to_input(self._images(part), self.recipe.input)).float().cpu().numpy()
             for part in np.array_split(places, math.ceil(len(places) / self.recipe.batch))
         ]
         return np.concatenate(rows)
 
-    def _step(self, places: np.ndarray) -> tuple[float, float]:
-        recipe = self.recipe
+    def _step(self, items: np.ndarray) -> tuple[float, np.ndarray]:
+        recipe, places = self.recipe, self.items.places(items)
         self.network.train()
-        changes = draw(recipe.augmentation, recipe.seed, self.epoch, places.tolist())
-        x = self._input(augment(self._images(places), changes))
-        y = torch.from_numpy(self.truth[places]).to(self.device)
+        images = self.items.augment(self._images(places), items, self.progress.epoch)
+        x = to_input(images, recipe.input)
+        y = torch.from_numpy(self.targets[places]).to(self.device)
         w = torch.from_numpy(self.weights[places]).to(self.device)
         devices = [self.device] if self.device.type == 'cuda' else []
         with torch.random.fork_rng(devices=devices):
             # Dropout depends on the step alone, so a resumed run draws the same.
-            torch.manual_seed((recipe.seed << 20) + self.step)
+            torch.manual_seed((recipe.seed << 20) + self.progress.step)
             with torch.autocast(
                 self.device.type, self.precision, enabled=self.precision is not None
             ):
                 logits = self.network(x)
         logits = logits.float()
-        each = functional.cross_entropy(
-            logits, y, reduction='none', label_smoothing=recipe.loss.label_smoothing
-        )
-        loss = (each * w).mean()
+        # As in Keras: weights do not divide the sum, or a rare class would count less.
+        loss = (loss_of_each(logits, y, recipe.loss, self.columns) * w).mean()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self.optimiser.step()
-        self.step += 1
         if self.judged is not self.network:
             self._average()
-        return float(loss.detach()), float((logits.detach().argmax(1) == y).sum())
+        return float(loss.detach()), logits.detach().cpu().numpy()
 
     @torch.no_grad()
     def _average(self) -> None:
         # Young averages would remember the random start, so the decay grows to its value.
-        decay = min(self.recipe.selection.average, (1 + self.step) / (10 + self.step))
+        step = self.progress.step + 1
+        decay = min(self.recipe.selection.average, (1 + step) / (10 + step))
         for kept, new in zip(
             self.judged.state_dict().values(), self.network.state_dict().values(), strict=True
         ):
@@ -224,46 +253,32 @@ class Run:
                 kept.copy_(new)
 
     def _images(self, places: np.ndarray) -> Tensor:
-        images = torch.from_numpy(self.cache.images[places]).to(self.device)
-        return images[:, None].float() / 255
-
-    def _input(self, images: Tensor) -> Tensor:
-        return to_input(images, self.recipe.input)
+        images = self.data.images(places)
+        # torch computes little with 16-bit integers, so they become floats here.
+        whole = images.astype(np.float32) if images.dtype == np.uint16 else images
+        largest = float(np.iinfo(images.dtype).max)
+        return torch.from_numpy(whole).to(self.device)[:, None].float() / largest
 
     def _rate(self) -> float:
-        done = self.step / self.batches
-        return self.recipe.optimiser.learning_rate * share_of_rate(
-            self.recipe.schedule, done, self.recipe.epochs, 1 / self.batches
-        )
+        return self.recipe.optimiser.learning_rate * self._share(self.progress.step)
+
+    def _share(self, step: int) -> float:
+        recipe, done = self.recipe, step / self.batches
+        return share_of_rate(recipe.schedule, done, recipe.epochs, 1 / self.batches)
+
+    def _score(self, figures: dict[str, float], table: str, metric: str, epoch: int) -> float:
+        score = -figures[metric] if metric == 'loss' else figures[metric]
+        if not math.isfinite(score):
+            raise TrainingError(
+                f'The validation figure {metric!r} is no number after epoch {epoch}; '
+                f'choose another figure ({table}.metric), or take a lower learning rate.'
+            )
+        return score
 
 
-def share_of_rate(schedule: ScheduleRecipe, done: float, epochs: int, step: float) -> float:
-    """Return the learning rate after `done` epochs, as a share of the highest."""
-    if done < schedule.warm_up:
-        return min(1.0, (done + step) / schedule.warm_up)
-    if schedule.name == 'constant':
-        return 1.0
-    # Loshchilov and Hutter, ICLR 2017, equation 5, one cycle down to zero.
-    return 0.5 * (1 + math.cos(math.pi * (done - schedule.warm_up) / (epochs - schedule.warm_up)))
-
-
-def image_weights(dataset: Dataset, split: Split, recipe: LossRecipe) -> np.ndarray:
-    """Return how much each image counts; the mean over the training images is 1."""
-    weights = np.ones(len(dataset.samples), dtype=np.float32)
-    if recipe.weights == 'none':
-        return weights
-    keys = [
-        (s.label, s.source if recipe.weights == 'class and source' else '')
-        for s in dataset.samples
-    ]
-    counts: dict[tuple[str, str], int] = {}
-    for i in split.train:
-        counts[keys[i]] = counts.get(keys[i], 0) + 1
-    cells = {label: sum(key[0] == label for key in counts) for label in dataset.labels}
-    for i in split.train:
-        label = keys[i][0]
-        weights[i] = len(split.train) / (len(cells) * cells[label] * counts[keys[i]])
-    return weights
+def _confusion(truth: np.ndarray, logits: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    cells = confusion_matrix(truth, logits.argmax(axis=1), logits.shape[1])
+    return tuple(tuple(int(c) for c in row) for row in cells)
 
 
 def _precision(wanted: str, device: torch.device) -> torch.dtype | None:

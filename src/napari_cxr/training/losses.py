@@ -1,0 +1,124 @@
+"""What is minimised: a loss for each image, and how much each image counts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import numpy as np
+from torch import Tensor
+from torch.nn import functional
+
+from napari_cxr.training.dataset import Dataset
+from napari_cxr.training.recipe import LossRecipe, Recipe, RecipeError
+
+__all__ = ['by_column', 'image_weights', 'loss_of_each']
+
+
+def by_column(recipe: Recipe, several: bool) -> bool:
+    """Return whether the loss takes the sigmoid of each class by itself.
+
+    With one output for two classes the binary cross-entropy of its sigmoid is the
+    cross-entropy of the two logits that the head makes of it, so that is taken.
+    """
+    return several or (recipe.loss.name == 'binary cross-entropy' and not recipe.head.single)
+
+
+def loss_of_each(logits: Tensor, truth: Tensor, recipe: LossRecipe, columns: bool) -> Tensor:
+    """Return the loss of each image, not weighted.
+
+    With a share e of the target smoothed and K classes, the true class keeps 1 - e and
+    the others get e / (K - 1) ('others', as Zhong prints it), or every class gets e / K
+    and the true one 1 - e more ('all', Szegedy et al. 2016, section 7, and Keras). By
+    columns each class is a choice of two, K = 2, and an image's loss the mean over them.
+
+    Parameters
+    ----------
+    logits : Tensor of float32, shape (n, K)
+        The network's.
+    truth : Tensor of float32, shape (n, K)
+        1 where an image has a label, else 0.
+    recipe : LossRecipe
+        The smoothing.
+    columns : bool
+        As `by_column` says.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+    """
+    choices = 2 if columns else truth.shape[1]
+    share = recipe.label_smoothing
+    if recipe.smoothing == 'all':
+        spread, kept = share / choices, 1 - share + share / choices
+    else:
+        spread, kept = share / (choices - 1), 1 - share
+    target = spread + (kept - spread) * truth
+    if columns:
+        each = functional.binary_cross_entropy_with_logits(logits, target, reduction='none')
+        return each.mean(dim=1)
+    return functional.cross_entropy(logits, target, reduction='none')
+
+
+def image_weights(
+    dataset: Dataset, recipe: LossRecipe, places: np.ndarray, often: np.ndarray | None = None
+) -> np.ndarray:
+    """Return how much each image of a data set counts in the loss.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images, n of them.
+    recipe : LossRecipe
+        Which weights. Those of 'class' and 'class and source' have the mean 1 over the
+        training images; those of 'given' are taken as they are.
+    places : ndarray of int, shape (m,)
+        What an epoch goes through, an image as often as it comes.
+    often : ndarray, shape (m,), optional
+        How often each of them is expected in an epoch, by the sampler; once by default.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+        1 for images that are not in `places`. An image with several labels has the mean
+        of what each of them would give it.
+
+    Raises
+    ------
+    RecipeError
+        If a class has no weight of its own, or one is named that is not there.
+    """
+    weights = np.ones(len(dataset.samples), dtype=np.float32)
+    if recipe.weights == 'none':
+        return weights
+    if recipe.weights == 'given':
+        odd = sorted(set(recipe.class_weights) ^ set(dataset.labels))
+        if odd:
+            raise RecipeError(
+                f'loss.class_weights must name each class once, and only those: see {odd[0]!r}; '
+                f'the classes are {", ".join(dataset.labels)}.'
+            )
+        for i in np.unique(places):
+            labels = dataset.samples[i].labels
+            weights[i] = np.mean([recipe.class_weights[label] for label in labels])
+        return weights
+    often = np.ones(len(places)) if often is None else often
+    by_source = recipe.weights == 'class and source'
+
+    def cells(place: int) -> list[tuple[str, str]]:
+        sample = dataset.samples[place]
+        return [(label, sample.source if by_source else '') for label in sample.labels]
+
+    counts: defaultdict[tuple[str, str], float] = defaultdict(float)
+    for place, share in zip(places, often, strict=True):
+        for cell in cells(place):
+            counts[cell] += share
+    sources = {label: sum(c[0] == label for c in counts) for label in dataset.labels}
+    classes = len({label for label, _ in counts})
+    total = float(often.sum())
+    for place in np.unique(places):
+        each = [total / (classes * sources[cell[0]] * counts[cell]) for cell in cells(place)]
+        weights[place] = np.mean(each)
+    if dataset.several:
+        used = np.unique(places)
+        weights[used] /= np.average(weights[places], weights=often)
+    return weights
