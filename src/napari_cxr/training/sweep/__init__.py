@@ -1,0 +1,7 @@
+"""Several runs that differ in some entries of one recipe: given one by one, or searched."""
+
+from napari_cxr.training.sweep.plan import Sweep, SweepRun, find, names
+from napari_cxr.training.sweep.ranges import Range, Search
+from napari_cxr.training.sweep.running import sweep
+
+__all__ = ['Range', 'Search', 'Sweep', 'SweepRun', 'find', 'names', 'sweep']

@@ -1,0 +1,216 @@
+"""A sweep that Optuna steers: it proposes runs, and gives up on those that fall behind."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import math
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_cxr.training.events import EpochDone, Event, RunsDone
+from napari_cxr.training.recipe import RecipeError
+from napari_cxr.training.sweep.plan import Sweep
+from napari_cxr.training.sweep.ranges import Range
+from napari_cxr.training.sweep.running import run_one, write_table
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ['search']
+
+#: Optuna's own record: lines of JSON, added to as it goes.
+_JOURNAL = 'search.log'
+
+
+def search(
+    source: str | Path, plan: Sweep, folder: Path, device: str, read: Any
+) -> Iterator[Event]:
+    """Do the trials of a search that are not done yet.
+
+    A trial is judged by its best epoch, the mean over folds where there are several; it is
+    compared with the trials before it after each epoch of its first fold, and given up if
+    it is worse than their median. What was cut off is done again from its last epoch.
+
+    Raises
+    ------
+    RecipeError
+        If Optuna is not installed.
+    """
+    assert plan.search is not None
+    study = _study(plan, folder)
+    from optuna.trial import TrialState
+
+    for cut_off in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(cut_off.number, state=TrialState.FAIL)
+        study.enqueue_trial(cut_off.params, {'folder': _folder_of(cut_off)})
+    rows = [_row(folder, trial) for trial in _ended(study)]
+    ranges = {place: _distribution(one) for place, one in plan.search.ranges.items()}
+    while len(rows) < plan.search.trials:
+        trial = study.ask(ranges)
+        trial.set_user_attr('folder', _folder_of(trial))
+        yield from _try(source, plan, study, trial, folder, device, read)
+        rows = [_row(folder, one) for one in _ended(study)]
+        write_table(folder, rows)
+        row = next(row for row in rows if row['run'] == _folder_of(trial))
+        yield RunsDone(folder.name, len(rows), plan.search.trials, row)
+
+
+def _try(
+    source: str | Path,
+    plan: Sweep,
+    study: optuna.Study,
+    trial: optuna.Trial,
+    folder: Path,
+    device: str,
+    read: Any,
+) -> Generator[Event, None, None]:
+    """Do one trial, and tell the study how it ended."""
+    from optuna.trial import TrialState
+
+    name = _folder_of(trial)
+    judge = _Judge(trial, plan.metric)
+    for run, values in _courses(folder / name, plan.metric).items():  # it was cut off
+        for epoch, value in enumerate(values, start=1):
+            judge.see(run, epoch, value)
+    try:
+        recipe = plan.recipe_of(name, trial.params)
+    except RecipeError as error:
+        row: dict[str, Any] = {'status': 'failed', 'reason': str(error)}
+    else:
+        with closing(run_one(source, recipe, folder / name, device, read)) as events:
+            while True:
+                try:
+                    event = next(events)
+                except StopIteration as end:
+                    row = end.value
+                    break
+                yield event
+                if isinstance(event, EpochDone):
+                    value = getattr(event, f'val_{plan.metric}')
+                    if judge.see(event.run, event.epoch, value):
+                        study.tell(trial, state=TrialState.PRUNED)
+                        return
+    if row.get('status') == 'failed' or not judge.best:
+        trial.set_user_attr('reason', row.get('reason', 'It ended without an epoch.'))
+        study.tell(trial, state=TrialState.FAIL)
+    else:
+        study.tell(trial, judge.value())
+
+
+class _Judge:
+    """A trial's validation figure, by the best epoch of its run or of each of its folds."""
+
+    def __init__(self, trial: optuna.Trial, metric: str) -> None:
+        self.trial, self.sign = trial, -1.0 if metric == 'loss' else 1.0
+        self.best: dict[str, float] = {}
+
+    def see(self, run: str, epoch: int, value: float) -> bool:
+        """Take in an epoch; return whether the trial fell behind in its first fold."""
+        self.best[run] = max(self.best.get(run, -math.inf), self.sign * value)
+        if len(self.best) > 1:
+            return False
+        self.trial.report(value, epoch)
+        return self.trial.should_prune()
+
+    def value(self) -> float:
+        """Return the mean over folds."""
+        return self.sign * math.fsum(self.best.values()) / len(self.best)
+
+
+def _study(plan: Sweep, folder: Path) -> optuna.Study:
+    """Return the study of a folder, with a sampler that goes on where it stopped."""
+    try:
+        import optuna
+    except ImportError:
+        raise RecipeError(
+            'A search needs Optuna, which is not installed: '
+            'pip install "napari-cxr[search]". Sweeps by runs or by a grid need nothing.'
+        ) from None
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    assert plan.search is not None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path = str(folder / _JOURNAL)
+    # A lock by an exclusive file: links need rights on Windows that people do not have.
+    with contextlib.suppress(OSError):
+        (folder / f'{_JOURNAL}.lock').unlink()  # of a process that was killed
+    storage = JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path)))
+    study = optuna.create_study(
+        storage=storage,
+        study_name=plan.name,
+        direction='minimize' if plan.metric == 'loss' else 'maximize',
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
+        load_if_exists=True,
+    )
+    # Seeded by how many trials there are, or a resumed search would draw the same again.
+    seed = (plan.base.seed + len(study.get_trials(deepcopy=False))) % 2**32
+    if plan.search.sampler == 'grid':
+        choices = {place: list(one.choices) for place, one in plan.search.ranges.items()}
+        study.sampler = optuna.samplers.GridSampler(choices, seed=plan.base.seed)
+    elif plan.search.sampler == 'random':
+        study.sampler = optuna.samplers.RandomSampler(seed=seed)
+    else:
+        study.sampler = optuna.samplers.TPESampler(seed=seed)
+    return study
+
+
+def _distribution(one: Range) -> optuna.distributions.BaseDistribution:
+    from optuna import distributions
+
+    if one.choices:
+        return distributions.CategoricalDistribution(one.choices)
+    assert one.low is not None and one.high is not None
+    if one.whole:
+        return distributions.IntDistribution(int(one.low), int(one.high), log=one.log)
+    return distributions.FloatDistribution(one.low, one.high, log=one.log)
+
+
+def _folder_of(trial: optuna.Trial | optuna.trial.FrozenTrial) -> str:
+    """Return the name of a trial's folder: its number's, or that of the one it goes on from."""
+    name: str = trial.user_attrs.get('folder', f'trial-{trial.number + 1:03}')
+    return name
+
+
+def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return the trials that ended by themselves, the last word on each folder."""
+    ended = {}
+    for trial in study.get_trials(deepcopy=False):
+        if trial.state.is_finished():
+            ended[_folder_of(trial)] = trial
+    waiting = {
+        _folder_of(trial)
+        for trial in study.get_trials(deepcopy=False)
+        if not trial.state.is_finished()
+    }
+    return [trial for name, trial in ended.items() if name not in waiting]
+
+
+def _row(folder: Path, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
+    """Return a trial's row: that of its run, how it ended, and what was tried."""
+    from optuna.trial import TrialState
+
+    from napari_cxr.training.runs import row_of
+
+    name = _folder_of(trial)
+    row = row_of(folder / name) if (folder / name).is_dir() else {}
+    row |= {'run': name}
+    if trial.state == TrialState.PRUNED:
+        row |= {'status': 'given up'}
+    elif trial.state == TrialState.FAIL:
+        row |= {'status': 'failed', 'reason': trial.user_attrs.get('reason', '')}
+    return row | trial.params
+
+
+def _courses(folder: Path, metric: str) -> dict[str, list[float]]:
+    """Return the validation figure by epoch of a run, or of each of its folds, so far."""
+    found = {}
+    for path in (folder / 'metrics.csv', *sorted(folder.glob('*/metrics.csv'))):
+        if path.is_file():
+            with path.open(newline='', encoding='utf-8') as file:
+                rows = csv.DictReader(file)
+                found[path.parent.name] = [float(row[f'val_{metric}']) for row in rows]
+    return found
