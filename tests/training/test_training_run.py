@@ -26,10 +26,17 @@ from napari_cxr.training import (
     index,
     train,
 )
-from napari_cxr.training.recipe import LossRecipe, ScheduleRecipe, SelectionRecipe, SplitRecipe
 from napari_cxr.training.losses import image_weights
+from napari_cxr.training.recipe import (
+    DataRecipe,
+    LossRecipe,
+    OptimiserRecipe,
+    ScheduleRecipe,
+    SelectionRecipe,
+    SplitRecipe,
+    StoppingRecipe,
+)
 from napari_cxr.training.run import Run
-from napari_cxr.training.schedule import share_of_rate
 
 
 @pytest.fixture
@@ -249,14 +256,6 @@ def test_halved_storage_is_what_is_measured(folder, recipe, tmp_path):
     assert read_card(half).name == 'tiny'
 
 
-def test_schedule_by_hand():
-    cosine = ScheduleRecipe('cosine', warm_up=2)
-    rates = [share_of_rate(cosine, done, 10, 0.5) for done in (0, 0.5, 1.5, 2, 6, 10)]
-    # Half an epoch a step: a quarter of the way after the first; then half a cosine over 8.
-    np.testing.assert_allclose(rates, [0.25, 0.5, 1, 1, 0.5, 0], atol=1e-12)
-    assert share_of_rate(ScheduleRecipe('constant'), 7, 10, 0.5) == 1
-
-
 def test_weights_make_classes_and_sources_count_alike(folder):
     dataset = index(folder)
     samples = list(dataset.samples)
@@ -274,3 +273,55 @@ def test_weights_make_classes_and_sources_count_alike(folder):
     weights = image_weights(dataset, LossRecipe(weights='class'), split.train)
     assert sorted(set(weights[split.train].round(4))) == [0.75, 1.5]
     assert set(image_weights(dataset, LossRecipe(weights='none'), split.train)) == {1}
+
+
+def test_it_ends_early_when_nothing_gets_better(folder, recipe, tmp_path):
+    # A rate of next to nothing: the first epoch stays the best but for chance.
+    recipe = replace(
+        recipe,
+        epochs=9,
+        optimiser=OptimiserRecipe('sgd', 1e-9, 0.0),
+        schedule=ScheduleRecipe('constant'),
+        selection=SelectionRecipe('macro_f1'),
+        stopping=StoppingRecipe(2, 'balanced_accuracy'),
+        augmentation=replace(recipe.augmentation, noise=0),
+    )
+    events = list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    figures = [event.val_balanced_accuracy for event in epochs]
+    best = figures.index(max(figures))
+    assert len(epochs) == best + 3 < 9
+    assert [e.val_macro_f1 for e in epochs if e.best][-1] == max(e.val_macro_f1 for e in epochs)
+
+
+@pytest.mark.parametrize('name', ['adam', 'nadam', 'rmsprop', 'sgd'])
+def test_every_optimiser_lowers_the_loss(folder, recipe, tmp_path, name):
+    momentum = 0.9 if name == 'sgd' else 0.0
+    rate = 0.02 if name == 'sgd' else 2e-4 if name == 'rmsprop' else 1e-3
+    recipe = replace(
+        recipe, epochs=4, optimiser=OptimiserRecipe(name, rate, 1e-4, momentum), batch=6
+    )
+    events = list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
+    losses = [event.train_loss for event in events if isinstance(event, EpochDone)]
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_time_left_counts_down_and_figures_of_training_are_there(finished):
+    batches = [event for event in finished[1] if isinstance(event, BatchDone)]
+    assert all(event.seconds_left > 0 for event in batches)
+    assert batches[-1].seconds_left < batches[0].seconds_left
+    for event in finished[1]:
+        if isinstance(event, EpochDone):
+            assert 0 <= event.train_macro_auc <= 1
+            assert 0 <= event.utilisation <= 1
+
+
+def test_balance_leaves_out_training_images_of_the_larger_class(folder, recipe, tmp_path):
+    dataset = index(folder).without([0, 2])  # two images left of the training split
+    recipe = replace(recipe, epochs=1, data=DataRecipe(balance=True))
+    events = list(train(dataset, recipe, tmp_path / 'out', 'cpu'))
+    started = next(event for event in events if isinstance(event, Started))
+    assert started.counts['train'] == {'left': 4, 'right': 4}
+    rows = list(csv.DictReader((tmp_path / 'out' / 'split.csv').read_text().splitlines()))
+    assert len(rows) == 20
+    assert {row['split'] for row in rows} == {'train', 'val', 'test'}

@@ -1,0 +1,90 @@
+"""Losses by hand, against torch's own smoothing, and as Keras weighs them."""
+
+import numpy as np
+import pytest
+import torch
+from labelled_images import dataset_of
+from torch.nn import functional
+
+from napari_cxr.training import RecipeError
+from napari_cxr.training.losses import image_weights, loss_of_each
+from napari_cxr.training.recipe import LossRecipe
+
+LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0], [-3.0, 1.0, 4.0]])
+CLASSES = torch.tensor([0, 1, 1])
+ONE_HOT = functional.one_hot(CLASSES, 3).float()
+
+
+def smoothed(form, share):
+    return LossRecipe(label_smoothing=share, smoothing=form)
+
+
+def test_smoothing_over_all_classes_is_that_of_torch():
+    ours = loss_of_each(LOGITS, ONE_HOT, smoothed('all', 0.12), columns=False)
+    theirs = functional.cross_entropy(LOGITS, CLASSES, label_smoothing=0.12, reduction='none')
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_smoothing_over_the_others_leaves_the_true_class_what_the_paper_prints():
+    ours = loss_of_each(LOGITS, ONE_HOT, smoothed('others', 0.12), columns=False)
+    # e K / (K - 1) over all is e over the others.
+    theirs = functional.cross_entropy(LOGITS, CLASSES, label_smoothing=0.18, reduction='none')
+    torch.testing.assert_close(ours, theirs)
+    # Zhong: 0.88 for the class, 0.06 for each of the two others.
+    by_hand = -(0.88 * LOGITS.log_softmax(1)[0, 0] + 0.06 * LOGITS.log_softmax(1)[0, 1:].sum())
+    torch.testing.assert_close(ours[0], by_hand)
+
+
+def test_columns_are_choices_of_two():
+    truth = torch.tensor([[1.0, 1.0, 0.0]])
+    z = LOGITS[:1]
+    plain = loss_of_each(z, truth, LossRecipe(), columns=True)
+    s = torch.sigmoid(z[0])
+    by_hand = -(s[0].log() + s[1].log() + (1 - s[2]).log()) / 3
+    torch.testing.assert_close(plain[0], by_hand)
+    # Keras: y (1 - e) + e / 2.
+    soft = loss_of_each(z, truth, smoothed('all', 0.2), columns=True)
+    target = torch.tensor([0.9, 0.9, 0.1])
+    torch.testing.assert_close(soft[0], -(target * s.log() + (1 - target) * (1 - s).log()).mean())
+    crossed = loss_of_each(z, truth, smoothed('others', 0.2), columns=True)
+    target = torch.tensor([0.8, 0.8, 0.2])
+    by_hand = -(target * s.log() + (1 - target) * (1 - s).log()).mean()
+    torch.testing.assert_close(crossed[0], by_hand)
+
+
+def test_one_output_has_the_binary_cross_entropy_of_its_sigmoid():
+    z = torch.tensor([1.7, -0.3])
+    both = torch.stack([-z / 2, z / 2], dim=1)
+    truth = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    ours = loss_of_each(both, truth, LossRecipe('binary cross-entropy'), columns=False)
+    theirs = functional.binary_cross_entropy_with_logits(z, truth[:, 1], reduction='none')
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_given_weights_are_taken_as_they_are(tmp_path):
+    dataset = dataset_of(tmp_path, ['covid', 'normal', 'normal', 'covid|normal'])
+    given = LossRecipe(weights='given', class_weights={'covid': 10.0, 'normal': 3.0})
+    weights = image_weights(dataset, given, np.array([0, 1, 3]))
+    np.testing.assert_array_equal(weights, [10, 3, 1, 6.5])  # the third is not learnt from
+    lacking = LossRecipe(weights='given', class_weights={'covid': 10.0})
+    with pytest.raises(RecipeError, match=r"see 'normal'; the classes are covid, normal"):
+        image_weights(dataset, lacking, np.arange(4))
+
+
+def test_weights_know_how_often_the_sampler_draws(tmp_path):
+    dataset = dataset_of(tmp_path, ['a', 'b', 'b', 'b'])
+    plan = LossRecipe(weights='class')
+    plain = image_weights(dataset, plan, np.arange(4))
+    np.testing.assert_allclose(plain, [2, 2 / 3, 2 / 3, 2 / 3])
+    # Drawn so that each class is as likely, nothing is left to be weighted.
+    often = np.array([2, 2 / 3, 2 / 3, 2 / 3])
+    np.testing.assert_allclose(image_weights(dataset, plan, np.arange(4), often), np.ones(4))
+
+
+def test_weights_of_several_labels_have_the_mean_one(tmp_path):
+    dataset = dataset_of(tmp_path, ['a', 'b', 'a|b', 'b'])
+    weights = image_weights(dataset, LossRecipe(weights='class'), np.arange(4))
+    assert weights.mean() == pytest.approx(1)
+    # a is on 2 images, b on 3: 1/2, 1/3, their mean and 1/3, brought to the mean 1.
+    raw = np.array([1 / 2, 1 / 3, 5 / 12, 1 / 3])
+    np.testing.assert_allclose(weights, raw / raw.mean(), rtol=1e-6)
