@@ -108,7 +108,7 @@ def test_values_find_their_pixels_and_back():
 def test_names_in_a_legend_never_overlap(curves):
     metrics = QFontMetricsF(curves.font())
     names = ['training', 'a name that is much longer than the plot is wide ' * 2, 'x', 'y' * 60]
-    entries = [Entry(name, QColor('red'), lambda p, r: None) for name in names]
+    entries = [Entry(name, lambda p, r: None) for name in names]
     legend = Legend(entries, metrics, 228)
     boxes = [box for box, _, _ in legend._placed]
     assert all(box.right() <= 228 and box.bottom() <= legend.height + 1e-6 for box in boxes)
@@ -147,7 +147,7 @@ def test_lines_that_make_no_sense_are_refused(curves, line, word):
 def test_a_line_is_painted_where_its_values_are(curves):
     curves.set_lines([('training', [1, 2, 3], [0.0, 0.0, 1.0], 'solid')])
     where = near(pixels(curves), QColor('#56cefd'))
-    axes = curves._axes()
+    axes = curves.axes()
     x, y = axes.points(np.array([1.5]), np.array([0.0]))[0]
     assert where[round(y) - 2 : round(y) + 3, round(x)].any()
     x, y = axes.points(np.array([1.5]), np.array([0.7]))[0]
@@ -157,7 +157,7 @@ def test_a_line_is_painted_where_its_values_are(curves):
 def test_nan_leaves_a_gap_and_a_single_value_is_a_dot(curves):
     curves.set_lines([('a', [1, 2, 3, 4, 5], [1, 1, np.nan, 1, np.nan], 'solid')])
     where = near(pixels(curves), QColor('#56cefd'))
-    axes = curves._axes()
+    axes = curves.axes()
     seen = []
     for x in (1.5, 2.5, 3.5, 4.0, 4.5):
         column, row = axes.points(np.array([x]), np.array([1.0]))[0]
@@ -169,7 +169,7 @@ def test_two_runs_share_colours_and_differ_in_dashes(curves):
     flat = [('t', EPOCHS, [1] * 5, 'solid'), ('t, other', EPOCHS, [2] * 5, 'dashed')]
     curves.set_lines(flat)
     where = near(pixels(curves), QColor('#56cefd'))
-    axes = curves._axes()
+    axes = curves.axes()
     rows = [round(axes.points(np.array([1]), np.array([v]))[0, 1]) for v in (1, 2)]
     left, right = round(axes.area.left()) + 12, round(axes.area.right()) - 12
     solid, dashed = (where[r - 1 : r + 2, left:right].any(axis=0).mean() for r in rows)
@@ -179,7 +179,7 @@ def test_two_runs_share_colours_and_differ_in_dashes(curves):
 def test_a_logarithmic_axis_leaves_out_what_is_not_positive(qtbot, curves):
     curves.set_lines([('rate', [1, 2, 3], [0.0, 1e-4, 1e-2], 'solid')])
     curves.set_log_y(True)
-    points = curves._axes().points(np.array([1, 2, 3]), np.array([0.0, 1e-4, 1e-2]))
+    points = curves.axes().points(np.array([1, 2, 3]), np.array([0.0, 1e-4, 1e-2]))
     assert np.isnan(points[0, 1]) and points[1, 1] > points[2, 1]
     curves.grab()
     menu = curves._menu()
@@ -192,7 +192,7 @@ def test_the_mouse_shows_the_values_at_the_nearest_place(qtbot, curves):
     curves.set_lines(
         [('training', EPOCHS, [5, 4, 3, 2, 1], 'solid'), ('validation', [1, 2], [6, 5], 'dashed')]
     )
-    axes = curves._axes()
+    axes = curves.axes()
     x, y = axes.points(np.array([2.2]), np.array([3.0]))[0]
     qtbot.mouseMove(curves, QPoint(round(x), round(y)))
     qtbot.waitUntil(lambda: curves.shown_at == 2, timeout=2000)
@@ -235,6 +235,6 @@ def test_nothing_breaks_at_any_width(qtbot, theme, width):
     made.grab()
     made.set_theme('light' if theme == 'dark' else 'dark')
     made.grab()
-    axes = made._axes()
+    axes = made.axes()
     assert axes.area.height() > 80 and axes.area.right() <= width and axes.area.left() > 0
     assert axes.area.contains(QPointF(width / 2, made.height() / 2))

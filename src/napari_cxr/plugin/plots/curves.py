@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt
+from qtpy.QtCore import QEvent, QPointF, QRectF, Qt
 from qtpy.QtGui import (
     QAction,
     QColor,
@@ -19,19 +19,19 @@ from qtpy.QtGui import (
     QPaintEvent,
     QPen,
     QPolygonF,
-    QResizeEvent,
 )
 from qtpy.QtWidgets import QMenu, QWidget
 
 from napari_cxr.plugin.plots.axes import Axes, Scale, number_text
 from napari_cxr.plugin.plots.bubble import draw_bubble
-from napari_cxr.plugin.plots.legend import Entry, Legend
+from napari_cxr.plugin.plots.legend import Entry
 from napari_cxr.plugin.plots.palette import class_color
-from napari_cxr.plugin.plots.plot import Plot
+from napari_cxr.plugin.plots.plot import Plot, faint_text, quiet_text
 
 __all__ = ['Curves', 'Line']
 
-_PAD = 6.0
+#: Radius of a line that has one value only, pixels.
+_DOT = 3.5
 
 
 class Line(NamedTuple):
@@ -75,17 +75,12 @@ class Curves(Plot):
     def __init__(
         self, theme: str, title: str = '', x_name: str = 'epoch', parent: QWidget | None = None
     ) -> None:
-        super().__init__(theme, parent)
-        self._title, self._x_name = title, x_name
         self._lines: list[Line] = []
         self._colors: list[int] = []
         self._log = False
-        self._cursor: float | None = None
-        self._empty = 'Nothing to draw yet.'
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setAccessibleName(title or 'Curves')
-        self.setToolTip('')
-        self._fit_height()
+        self._x_name = x_name
+        self._shown_at: float | None = None
+        super().__init__(theme, title, parent)
 
     # -- what is shown ------------------------------------------------------------------
 
@@ -109,24 +104,13 @@ class Curves(Plot):
             self._colors.append(taken[line.style] if line.color is None else line.color)
             taken[line.style] += 1
         self.setAccessibleDescription(', '.join(self._last_values()))
-        self._fit_height()
+        self.fit_height()
         self.update()
 
     @property
     def lines(self) -> list[Line]:
         """What is shown."""
         return list(self._lines)
-
-    def set_title(self, title: str) -> None:
-        """Say what the lines are of."""
-        self._title = title
-        self.setAccessibleName(title or 'Curves')
-        self.update()
-
-    def set_empty_text(self, text: str) -> None:
-        """Say what stands in place of lines that are not there yet."""
-        self._empty = text
-        self.update()
 
     @property
     def log_y(self) -> bool:
@@ -141,7 +125,7 @@ class Curves(Plot):
     @property
     def shown_at(self) -> float | None:
         """The x whose values are shown, or None."""
-        return self._cursor
+        return self._shown_at
 
     def values_at(self, x: float) -> list[tuple[str, float]]:
         """Return name and value of each line at a place, NaN where it has none there."""
@@ -172,56 +156,38 @@ class Curves(Plot):
         arrays = [np.asarray(line.xs) for line in self._lines]
         return np.unique(np.concatenate(arrays)) if arrays else np.zeros(0)
 
-    # -- size ---------------------------------------------------------------------------
-
-    def sizeHint(self) -> QSize:
-        """Return a size at which curves read well."""
-        return QSize(360, self._height(360))
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Be as high as the width asks for."""
-        self._fit_height()
-        super().resizeEvent(event)
-
-    def _fit_height(self) -> None:
-        self.setFixedHeight(self._height(self.width()))
-        self.updateGeometry()
-
-    def _height(self, width: int) -> int:
-        curve = min(max(0.48 * width, 140.0), 260.0)
-        return round(self._head(width)[1] + curve + QFontMetricsF(self.font()).height())
-
-    def _head(self, width: float) -> tuple[Legend, float]:
-        """Return the legend, and how much title and legend take of the height."""
-        metrics = QFontMetricsF(self.font())
-        legend = Legend(self._entries(), metrics, width - 2 * _PAD)
-        title = metrics.height() + 4 if self._title else 0.0
-        return legend, title + legend.height + 8
-
-    def _entries(self) -> list[Entry]:
+    def entries(self) -> list[Entry]:
+        """Return the names of the lines."""
         out = []
         for line, number in zip(self._lines, self._colors, strict=True):
-            color = class_color(self._theme, number)
-            out.append(Entry(line.name, color, self._sign(line, color)))
+            color = class_color(self.theme, number)
+            out.append(Entry(line.name, self._sign(line, color)))
         return out
 
     def _sign(self, line: Line, color: QColor) -> Callable[[QPainter, QRectF], None]:
         def draw(painter: QPainter, box: QRectF) -> None:
             painter.setPen(_pen(color, line.style))
             y = box.center().y()
+            if len(line.xs) == 1:
+                painter.setPen(Qt.PenStyle.NoPen)
+                painter.setBrush(color)
+                painter.drawEllipse(box.center(), _DOT, _DOT)
+                return
             painter.drawLine(QPointF(box.left(), y), QPointF(box.right(), y))
 
         return draw
 
-    def _axes(self) -> Axes:
-        metrics = QFontMetricsF(self.font())
-        _, head = self._head(self.width())
-        outer = QRectF(_PAD, head, self.width() - 2 * _PAD, self.height() - head - 2)
+    def axes(self) -> Axes:
+        """Return where values lie on the widget."""
         places = self._places()
         whole = bool(places.size) and bool(np.all(places == np.round(places)))
         x = Scale.around([places], whole=whole, margin=0.02)
         y = Scale.around([np.asarray(line.ys) for line in self._lines], log=self._log)
-        return Axes.within(outer, x, y, metrics)
+        return Axes.within(self.room(), x, y, QFontMetricsF(self.font()))
+
+    def path(self, axes: Axes, line: Line) -> np.ndarray:
+        """Return the pixels that a line goes through: shape (m, 2), NaN for gaps."""
+        return axes.points(np.asarray(line.xs), np.asarray(line.ys))
 
     # -- painting -----------------------------------------------------------------------
 
@@ -229,48 +195,30 @@ class Curves(Plot):
         """Draw title, legend, axes, lines, and the values at the cursor."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        text = self.color('text')
-        metrics = QFontMetricsF(self.font())
-        legend, head = self._head(self.width())
-        if self._title:
-            font = self.font()
-            font.setBold(True)
-            painter.setFont(font)
-            painter.setPen(text)
-            title = QRectF(_PAD, 0, self.width() - 2 * _PAD, metrics.height() + 2)
-            painter.drawText(title, Qt.AlignmentFlag.AlignLeft, self._title)
-            painter.setFont(self.font())
-        legend.draw(painter, _PAD, head - legend.height - 8, text)
-        axes = self._axes()
+        self.draw_head(painter)
         if not any(np.isfinite(line.ys).any() for line in self._lines):
-            painter.setPen(self.quiet())
-            painter.drawText(
-                QRectF(_PAD, head, self.width() - 2 * _PAD, self.height() - head),
-                Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap,
-                self._empty,
-            )
+            self.draw_empty(painter)
             painter.end()
             return
-        axes.draw(painter, self.quiet(), self.faint())
+        axes = self.axes()
+        axes.draw(painter, quiet_text(self.theme), faint_text(self.theme))
+        painter.setClipRect(axes.area.adjusted(-2, -2, 2, 2))
         for line, number in zip(self._lines, self._colors, strict=True):
-            self._draw_line(painter, axes, line, class_color(self._theme, number))
-        if self._cursor is not None:
-            self._draw_cursor(painter, axes, self._cursor)
-        if self.hasFocus():
-            painter.setPen(QPen(self.color('current'), 1))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(QRectF(0.5, 0.5, self.width() - 1, self.height() - 1), 4, 4)
+            self._draw_line(painter, axes, line, class_color(self.theme, number))
+        if self._shown_at is not None:
+            painter.setClipping(False)
+            self._draw_cursor(painter, axes, self._shown_at)
         painter.end()
 
     def _draw_line(self, painter: QPainter, axes: Axes, line: Line, color: QColor) -> None:
-        points = axes.points(np.asarray(line.xs), np.asarray(line.ys))
+        points = self.path(axes, line)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         for run in _runs(np.isfinite(points).all(axis=1)):
             part = points[run]
             if len(part) == 1:  # a line of one value is a dot
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(color)
-                painter.drawEllipse(QPointF(*part[0]), 2.5, 2.5)
+                painter.drawEllipse(QPointF(*part[0]), _DOT, _DOT)
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 continue
             painter.setPen(_pen(color, line.style))
@@ -279,12 +227,12 @@ class Curves(Plot):
     def _draw_cursor(self, painter: QPainter, axes: Axes, x: float) -> None:
         rows: list[tuple[str, str, QColor | None]] = [(self._x_name, number_text(x), None)]
         across = float(axes.points(np.array([x]), np.array([axes.y.low]))[0, 0])
-        painter.setPen(QPen(self.quiet(), 1))
+        painter.setPen(QPen(quiet_text(self.theme), 1))
         painter.drawLine(QPointF(across, axes.area.top()), QPointF(across, axes.area.bottom()))
         for (name, value), number in zip(self.values_at(x), self._colors, strict=True):
             if not np.isfinite(value):
                 continue
-            color = class_color(self._theme, number)
+            color = class_color(self.theme, number)
             rows.append((name, number_text(value), color))
             point = axes.points(np.array([x]), np.array([value]))[0]
             if np.isfinite(point).all():
@@ -300,7 +248,7 @@ class Curves(Plot):
         places = self._places()
         if event is None or not places.size:
             return
-        at = self._axes().x_at(event.position().x())
+        at = self.axes().x_at(event.position().x())
         self._move_cursor(float(places[np.argmin(np.abs(places - at))]))
 
     def leaveEvent(self, event: QEvent | None) -> None:
@@ -315,12 +263,12 @@ class Curves(Plot):
             return
         key = Qt.Key(event.key())
         step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(key)
-        if key == Qt.Key.Key_Escape and self._cursor is not None:
+        if key == Qt.Key.Key_Escape and self._shown_at is not None:
             self._move_cursor(None)
         elif step is not None:
             last = len(places) - 1
-            at = last if self._cursor is None else int(np.searchsorted(places, self._cursor))
-            at = at if self._cursor is None else min(max(at + step, 0), last)
+            at = last if self._shown_at is None else int(np.searchsorted(places, self._shown_at))
+            at = at if self._shown_at is None else min(max(at + step, 0), last)
             self._move_cursor(float(places[at]))
         else:
             super().keyPressEvent(event)
@@ -343,8 +291,8 @@ class Curves(Plot):
         return menu
 
     def _move_cursor(self, x: float | None) -> None:
-        if x != self._cursor:
-            self._cursor = x
+        if x != self._shown_at:
+            self._shown_at = x
             self.update()
 
 

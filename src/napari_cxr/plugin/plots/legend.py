@@ -10,16 +10,16 @@ from qtpy.QtGui import QColor, QFontMetricsF, QPainter
 
 __all__ = ['Entry', 'Legend']
 
-_SIGN, _GAP, _BETWEEN = 22.0, 5.0, 14.0
+_GAP, _BETWEEN = 5.0, 14.0
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A name, its colour, and how the sign beside it is drawn into a rectangle."""
+    """A name, and how the sign beside it is drawn into a rectangle so wide."""
 
     name: str
-    color: QColor
     sign: Callable[[QPainter, QRectF], None]
+    width: float = 22.0
 
 
 class Legend:
@@ -39,14 +39,13 @@ class Legend:
         self._metrics = metrics
         self._placed: list[tuple[QRectF, Entry, str]] = []
         row_height = metrics.height() + 3
-        # Two beside each other even where both names are long.
-        room = max(width / 2 - _SIGN - _GAP - _BETWEEN, 30.0)
-        if len(entries) == 1:
-            room = max(width - _SIGN - _GAP, 30.0)
         x = y = 0.0
         for entry in entries:
+            # Two beside each other even where both names are long.
+            share = width if len(entries) == 1 else width / 2 - _BETWEEN
+            room = max(share - entry.width - _GAP, 30.0)
             name = metrics.elidedText(entry.name, Qt.TextElideMode.ElideMiddle, room)
-            needed = _SIGN + _GAP + metrics.horizontalAdvance(name) + 1
+            needed = entry.width + _GAP + metrics.horizontalAdvance(name) + 1
             if x and x + needed > width:
                 x, y = 0.0, y + row_height
             self._placed.append((QRectF(x, y, needed, row_height), entry, name))
@@ -57,10 +56,10 @@ class Legend:
         """Draw it with its upper left corner there."""
         for box, entry, name in self._placed:
             box = box.translated(left, top)
-            entry.sign(painter, QRectF(box.left(), box.top(), _SIGN, box.height()))
+            entry.sign(painter, QRectF(box.left(), box.top(), entry.width, box.height()))
             painter.setPen(text)
             painter.drawText(
-                box.adjusted(_SIGN + _GAP, 0, 2, 0),
+                box.adjusted(entry.width + _GAP, 0, 2, 0),
                 Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter,
                 name,
             )
