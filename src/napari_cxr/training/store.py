@@ -217,7 +217,7 @@ class ImageStore:
             with _transaction(connection):
                 for table in ('entries', 'images'):
                     connection.executemany(f'DELETE FROM {table} WHERE key = ?', doomed)
-            connection.execute('PRAGMA incremental_vacuum').fetchall()
+            connection.executescript('PRAGMA incremental_vacuum')  # one step a page
 
         self._on_disk(remove)
 

@@ -1,0 +1,117 @@
+"""Several decoders at once: all files come back, whatever some of them do."""
+
+import os
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from napari_cxr import samples
+from napari_cxr.inference import Preprocessing
+from napari_cxr.training.cache import Decoded, Unusable, decode
+from napari_cxr.workers.decoding import DecoderPool
+
+PREPROCESSING = Preprocessing(40, 32)
+
+
+@pytest.fixture(scope='module')
+def pool():
+    pool = DecoderPool(2)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def paths(tmp_path):
+    found = [tmp_path / f'{i}.dcm' for i in range(8)]
+    for i, path in enumerate(found):
+        samples.write_phantom_dicom(path, shape=(48, 40), seed=i)
+    return found
+
+
+def test_the_same_as_in_this_process(pool, paths):
+    (paths[2].parent / 'empty.dcm').touch()
+    paths[2] = paths[2].parent / 'empty.dcm'
+    items = [(10 * i, path) for i, path in enumerate(paths)]
+    for bits in (8, 16):
+        found = dict(pool(items, PREPROCESSING, bits))
+        assert sorted(found) == [number for number, _ in items]
+        reason = found.pop(20)
+        assert isinstance(reason, Unusable) and 'empty' in reason
+        for number, there in found.items():
+            here = decode(paths[number // 10], PREPROCESSING, bits)
+            np.testing.assert_array_equal(there.image, here.image)
+            assert there.image.dtype == here.image.dtype
+            np.testing.assert_array_equal(there.features, here.features)
+            assert (there.size, there.fingerprint) == (here.size, here.fingerprint)
+
+
+def test_patients_are_told_apart_by_all_decoders_alike(pool, tmp_path):
+    items = []
+    for i in range(6):
+        path = tmp_path / f'{i}.dcm'
+        named = {'PatientID': f'DOE{i % 3}'} if i < 5 else {'PatientID': ''}
+        samples.write_phantom_dicom(path, shape=(48, 40), seed=i, attributes=named)
+        items.append((i, path))
+    found = dict(pool(items, PREPROCESSING, 8))
+    patients = [found[i].patient for i in range(6)]
+    assert patients[0] == patients[3] and patients[1] == patients[4]
+    assert len(set(patients[:3])) == 3 and not any('DOE' in p for p in patients)
+    assert patients[5] == ''
+
+
+def test_no_file_is_no_work(pool):
+    assert list(pool([], PREPROCESSING, 8)) == []
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_a_file_that_kills_its_decoder_is_a_reason_and_the_rest_comes(pool, paths):
+    for worker in pool._workers:
+        worker.call('ready')
+    victim = pool._workers[0].pid
+    os.kill(victim, signal.SIGSTOP)  # so it dies in the middle of a file for certain
+    threading.Timer(0.3, os.kill, (victim, signal.SIGKILL)).start()
+    found = dict(pool(list(enumerate(paths)), PREPROCESSING, 8))
+    reasons = [result for result in found.values() if isinstance(result, str)]
+    assert len(found) == 8 and len(reasons) == 1
+    assert 'had to give up' in reasons[0]
+    assert not isinstance(reasons[0], Unusable), 'another time it may work'
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_a_file_that_hangs_is_a_reason_and_the_rest_comes(paths):
+    pool = DecoderPool(2, timeout=1.0)
+    for worker in pool._workers:
+        worker.call('ready')
+    os.kill(pool._workers[0].pid, signal.SIGSTOP)
+    found = dict(pool(list(enumerate(paths)), PREPROCESSING, 8))
+    assert sum(isinstance(r, Decoded) for r in found.values()) == 7
+    assert any(isinstance(r, str) and 'longer than' in r for r in found.values())
+    pool.close()
+    assert not any(worker.alive for worker in pool._workers)
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_closing_it_ends_the_wait_at_once_even_if_a_decoder_hangs(paths):
+    pool = DecoderPool(2)
+    for worker in pool._workers:
+        worker.call('ready')
+    os.kill(pool._workers[0].pid, signal.SIGSTOP)
+    results = pool(list(enumerate(paths)), PREPROCESSING, 8)
+    next(results)
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < 2
+    pool.close()
+    # It goes on with new decoders.
+    found = dict(pool(list(enumerate(paths)), PREPROCESSING, 8))
+    assert all(isinstance(result, Decoded) for result in found.values())
+    pool.close()
+
+
+def test_as_many_as_there_are_cores():
+    assert 1 <= len(DecoderPool()._workers) <= os.cpu_count()
+    assert len(DecoderPool(3)._workers) == 3
