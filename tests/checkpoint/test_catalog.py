@@ -168,3 +168,32 @@ def test_the_bundled_model_is_small_and_modest():
         assert entry.card.not_measured
         network = load(entry.path).network()
         assert network.head is not None
+
+
+def test_a_model_is_added_beside_what_is_there(model_file, own_models):
+    assert catalog.add(model_file, 'mine') == 'mine'
+    assert catalog.add(model_file, 'mine') == 'mine-2'
+    assert catalog.add(model_file, 'cxr3-resnet10') == 'cxr3-resnet10-2'
+    assert sorted(p.name for p in own_models.iterdir()) == [
+        'cxr3-resnet10-2.safetensors',
+        'mine-2.safetensors',
+        'mine.safetensors',
+    ]
+    assert catalog.resolve('mine-2').read_bytes() == model_file.read_bytes()
+
+
+def test_what_is_no_model_is_not_added(tmp_path, own_models):
+    (tmp_path / 'x.safetensors').write_bytes(b'nothing')
+    with pytest.raises(CheckpointError, match=r'x\.safetensors is not'):
+        catalog.add(tmp_path / 'x.safetensors', 'x')
+    assert not own_models.exists()
+
+
+def test_a_full_disk_leaves_nothing_behind(model_file, own_models, monkeypatch):
+    def full(*args):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(catalog.shutil, 'copyfile', full)
+    with pytest.raises(CheckpointError, match='No space left on device. It is kept in'):
+        catalog.add(model_file, 'mine')
+    assert list(own_models.iterdir()) == []

@@ -149,32 +149,42 @@ class _Line(Entry):
 
 
 class _Lines(Entry):
-    """A table: one ``name = values`` a line."""
+    """Texts, one a line: they may hold commas."""
 
-    def __init__(self, item: Callable[[str], Any], write: Callable[[Any], str]) -> None:
+    def __init__(self, example: str = 'one a line') -> None:
         self._text = QPlainTextEdit()
         self._text.setObjectName('field')
-        self._text.setPlaceholderText('name = …, one a line')
+        self._text.setPlaceholderText(example)
         self._text.setTabChangesFocus(True)
         self._text.setFixedHeight(3 * self._text.fontMetrics().lineSpacing() + 14)
         super().__init__(self._text)
-        self._item, self._write = item, write
         self._text.textChanged.connect(self.changed)
 
     @property
     def value(self) -> Any:
-        rows = {}
-        for line in self._text.toPlainText().splitlines():
-            if line.strip():
-                name, _, rest = line.partition('=')
-                rows[name.strip()] = self._item(rest.strip())
-        return rows
+        lines = (line.strip() for line in self._text.toPlainText().splitlines())
+        return [line for line in lines if line]
 
     def show_value(self, value: Any) -> None:
         self._text.blockSignals(True)
-        lines = (f'{name} = {self._write(item)}' for name, item in value.items())
-        self._text.setPlainText('\n'.join(lines))
+        self._text.setPlainText('\n'.join(value))
         self._text.blockSignals(False)
+
+
+class _Table(_Lines):
+    """A table: one ``name = values`` a line."""
+
+    def __init__(self, item: Callable[[str], Any], write: Callable[[Any], str]) -> None:
+        super().__init__('name = …, one a line')
+        self._item, self._write = item, write
+
+    @property
+    def value(self) -> Any:
+        parts = [line.partition('=') for line in super().value]
+        return {name.strip(): self._item(rest.strip()) for name, _, rest in parts}
+
+    def show_value(self, value: Any) -> None:
+        super().show_value([f'{name} = {self._write(item)}' for name, item in value.items()])
 
 
 def entry_for(kind: Any, offered: Sequence[str] = ()) -> Entry:
@@ -212,8 +222,10 @@ def _make(kind: Any, offered: Sequence[str]) -> Entry:
     if origin is dict:
         inner = arguments[1]
         if inner is float:
-            return _Lines(_number, _short)
-        return _Lines(lambda text: _items(str, text), _listed)
+            return _Table(_number, _short)
+        return _Table(lambda text: _items(str, text), _listed)
+    if arguments[0] is str:
+        return _Lines()
     return _Line(lambda text: _items(arguments[0], text), _listed, 'separated by commas')
 
 
@@ -225,7 +237,10 @@ def _number(text: str) -> Any:
 
 
 def _short(value: Any) -> str:
-    return f'{value:g}' if isinstance(value, int | float) else str(value)
+    if not isinstance(value, int | float):
+        return str(value)
+    short = f'{value:g}'
+    return short if float(short) == value else repr(value)
 
 
 def _items(kind: Any, text: str) -> list[Any]:
