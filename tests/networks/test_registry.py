@@ -6,7 +6,7 @@ import torch
 from napari_cxr import networks
 
 #: Networks that do not get through 64 pixels a side, or would be slow there.
-SIDES = {'zhong_cnn': 16}
+SIDES = {'zhong_cnn': 16, 'inception_v3': 80, 'inception_resnet_v2': 80}
 
 
 def test_the_networks_of_the_first_release_are_there():

@@ -1,6 +1,10 @@
 """Networks as stages and a head, by name. Importing this imports torch."""
 
-from napari_cxr.networks import paper_networks, torchvision_networks  # noqa: F401  register theirs
+from napari_cxr.networks import (  # noqa: F401  they register their networks
+    paper_networks,
+    timm_networks,
+    torchvision_networks,
+)
 from napari_cxr.networks.grid import Grid
 from napari_cxr.networks.operations import Untraceable
 from napari_cxr.networks.registry import create, names, register

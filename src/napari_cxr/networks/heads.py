@@ -35,6 +35,14 @@ class AverageLinear(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.linear = nn.Linear(features, classes)
 
+    @classmethod
+    def of(cls, linear: nn.Linear, dropout: float = 0.0) -> AverageLinear:
+        """Return the head around a linear layer that is there already."""
+        head = cls.__new__(cls)
+        nn.Module.__init__(head)
+        head.dropout, head.linear = nn.Dropout(dropout), linear
+        return head
+
     def forward(self, feature_map: Tensor) -> Tensor:
         """Map (N, C, h, w) to logits (N, K)."""
         logits: Tensor = self.linear(self.dropout(feature_map.mean(dim=(2, 3))))

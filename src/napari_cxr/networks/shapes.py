@@ -36,10 +36,11 @@ def stage_shapes(
             try:
                 with evaluating(stage):
                     x = run_without_data(stage, x)
-            except RuntimeError as error:
+            except (RuntimeError, AssertionError) as error:
+                why = (str(error) or type(error).__name__).splitlines()[0]
                 raise ValueError(
                     f'The stage {name!r} cannot take what comes of an image of {shape[1]} x '
-                    f'{shape[2]} pixels; take another size. ({str(error).splitlines()[0]})'
+                    f'{shape[2]} pixels; take another size. ({why})'
                 ) from None
             shapes[name] = tuple(x.shape[1:])
     return shapes
