@@ -1,18 +1,28 @@
 """Which pixels an answer came from.
 
-Importing this package imports no torch, because a `Heatmap` crosses into processes
-that have none: `grad_cam` and the other methods are fetched on first use.
+Importing this package imports no torch, because a `Heatmap` and `FeatureMaps` cross into
+processes that have none: `grad_cam` and the other methods are fetched on first use.
 """
 
 from typing import TYPE_CHECKING, Any
 
+from napari_cxr.explain.feature_maps import FeatureMaps, dead_filters, feature_maps
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.placement import cell_to_input, cell_to_radiograph, seen_part
 
 if TYPE_CHECKING:
     from napari_cxr.explain.gradcam import grad_cam
 
-__all__ = ['Heatmap', 'cell_to_input', 'cell_to_radiograph', 'grad_cam', 'seen_part']
+__all__ = [
+    'FeatureMaps',
+    'Heatmap',
+    'cell_to_input',
+    'cell_to_radiograph',
+    'dead_filters',
+    'feature_maps',
+    'grad_cam',
+    'seen_part',
+]
 
 
 def __getattr__(name: str) -> Any:

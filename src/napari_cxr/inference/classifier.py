@@ -13,6 +13,7 @@ from napari_cxr import __version__
 from napari_cxr.checkpoint import Card, Checkpoint, CheckpointError, catalog
 from napari_cxr.checkpoint import load as load_checkpoint
 from napari_cxr.explain import methods
+from napari_cxr.explain.feature_maps import FeatureMaps, even_grid, feature_maps, stage_grid
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.placement import cell_to_radiograph, seen_part
 from napari_cxr.inference.cautions import cautions_for
@@ -20,6 +21,7 @@ from napari_cxr.inference.device import Device, choose_device
 from napari_cxr.inference.prediction import Caution, Prediction
 from napari_cxr.inference.preprocessing import Prepared, Preprocessing
 from napari_cxr.metrics.calibration import probabilities_of
+from napari_cxr.networks import Untraceable
 from napari_cxr.radiograph import Radiograph
 
 __all__ = ['Classifier', 'OutOfMemory', 'RefusedImage']
@@ -161,6 +163,52 @@ class Classifier:
             for i, target in enumerate(targets)
         ]
         return prediction, heatmaps
+
+    def stages(self) -> dict[str, tuple[int, int, int]]:
+        """Return filters, rows and columns of each stage that returns maps, first to last."""
+        shapes = self.network.shapes(self.preprocessing.height, self.preprocessing.width)
+        return {
+            name: (shape[0], shape[1], shape[2])
+            for name, shape in shapes.items()
+            if len(shape) == 3
+        }
+
+    def feature_maps(self, radiograph: Radiograph, stage: str, preset: int = 0) -> FeatureMaps:
+        """Return what each filter of a stage makes of one radiograph.
+
+        Parameters
+        ----------
+        radiograph : Radiograph
+            A single frame.
+        stage : str
+            One of `stages`.
+        preset : int
+            Which of its presets to use.
+
+        Raises
+        ------
+        RefusedImage, OutOfMemory
+            As `predict`.
+        ValueError
+            If there is no such stage, or it returns no maps.
+        """
+        ready = self.prepare(radiograph, preset)
+        x = self._batch([ready])
+        height, width = x.shape[-2:]
+        try:
+            values = feature_maps(self.network, x, stage)[0].float().cpu().numpy()
+        except RuntimeError as error:
+            if _is_out_of_memory(error):
+                raise OutOfMemory(_too_big(self.device)) from None
+            raise
+        why = ''
+        try:
+            grid = stage_grid(self.network, stage, height, width)
+        except Untraceable as error:
+            why = str(error)
+            grid = even_grid(values.shape[1:], height, width)
+        matrix = cell_to_radiograph(grid, ready.to_radiograph)
+        return FeatureMaps(values, matrix, stage, self.card.name, why)
 
     def prepare(self, radiograph: Radiograph, preset: int = 0) -> Prepared:
         """Fit one radiograph to the network's input; raises RefusedImage where it must not be."""

@@ -13,7 +13,7 @@ from napari_cxr.inference.device import choose_device
 from napari_cxr.inference.prediction import Prediction
 from napari_cxr.radiograph import Radiograph
 
-__all__ = ['classify', 'device', 'load']
+__all__ = ['classify', 'device', 'load', 'loaded']
 
 
 def device(name: str) -> tuple[str, str]:
@@ -24,7 +24,7 @@ def device(name: str) -> tuple[str, str]:
 
 def load(model: str, device: str) -> bool:
     """Load a model ahead of its first use."""
-    _loaded(model, device)
+    loaded(model, device)
     return True
 
 
@@ -40,14 +40,14 @@ def classify(
         lies at the edge of what the network saw.
     """
     yield 'Loading the model'
-    classifier = _loaded(model, device)
+    classifier = loaded(model, device)
     yield 'Classifying'
     prediction, heatmaps = classifier.explain(radiograph)
     return prediction, heatmaps, [h.frame_share(radiograph.shape) for h in heatmaps]
 
 
-def _loaded(model: str, device: str) -> Classifier:
-    """Return a classifier, anew when its file has changed."""
+def loaded(model: str, device: str) -> Classifier:
+    """Return the classifier of a model, loaded anew when its file has changed."""
     path = _file_of(model)
     if not path.is_file():  # removed or renamed meanwhile
         _file_of.cache_clear()

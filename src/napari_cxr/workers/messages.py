@@ -20,6 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from napari_cxr.explain.feature_maps import FeatureMaps
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.inference.prediction import Caution, Prediction
 from napari_cxr.radiograph import (
@@ -41,6 +42,7 @@ _TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         Caution,
+        FeatureMaps,
         Geometry,
         Heatmap,
         LookupTable,

@@ -29,12 +29,14 @@ def jobs_of(role: str) -> dict[str, Job]:
             'ready': decoder.ready,
         }
     if role == 'torch':
-        from napari_cxr.workers import classifier, trainer
+        from napari_cxr.workers import classifier, feature_maps, trainer
 
         return {
             'device': classifier.device,
             'classify': classifier.classify,
+            'feature_maps': feature_maps.feature_maps,
             'load': classifier.load,
+            'stages': feature_maps.stages,
             'network_names': trainer.network_names,
             'preview': trainer.preview,
             'survey': trainer.survey,
