@@ -194,6 +194,6 @@ def test_a_full_disk_leaves_nothing_behind(model_file, own_models, monkeypatch):
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr(catalog.shutil, 'copyfile', full)
-    with pytest.raises(CheckpointError, match='No space left on device. It is kept in'):
+    with pytest.raises(CheckpointError, match=r'No space left on device\. It is kept in'):
         catalog.add(model_file, 'mine')
     assert list(own_models.iterdir()) == []

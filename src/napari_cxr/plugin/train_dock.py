@@ -34,13 +34,15 @@ from napari_cxr.plugin.run_panel import RunPanel
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.plugin.theme import style_sheet
-from napari_cxr.plugin.train_setup import TrainSetup
+from napari_cxr.plugin.train_setup import SWEEP, TrainSetup
 from napari_cxr.plugin.training_jobs import Done
 from napari_cxr.plugin.training_session import TrainingSession
 from napari_cxr.training import recipe as recipes
+from napari_cxr.training import sweep as sweeps
 from napari_cxr.training.events import Event, Finished, Reading
 from napari_cxr.training.recipe import CardRecipe, Recipe, RecipeError
 from napari_cxr.training.survey import Survey
+from napari_cxr.training.sweep import Sweep
 
 __all__ = ['TrainDock']
 
@@ -76,6 +78,7 @@ class TrainDock(QWidget):
         self.session = TrainingSession(self)
         self._recipe: Recipe | None = None  # None while an entry makes no sense
         self._base: Recipe | None = None
+        self._sweep: Sweep | None = None  # whose base is the recipe on show
         self._survey: Survey | None = None
         self._surveyed: tuple[Any, ...] = ()  # what the survey on show is of
         self._sampled: tuple[Any, ...] = ()
@@ -186,12 +189,15 @@ class TrainDock(QWidget):
         self.tabs.setCurrentIndex(_SETTINGS)
 
     def _choose_recipe(self, name_or_path: str) -> None:
+        self._sweep = None
         try:
-            recipe = recipes.find(name_or_path)
+            if name_or_path.startswith(SWEEP):
+                self._sweep = sweeps.find(name_or_path.removeprefix(SWEEP))
+            recipe = self._sweep.base if self._sweep else recipes.find(name_or_path)
         except RecipeError as error:
             self.message.show_error(str(error))
             return
-        if name_or_path in recipes.names():
+        if self._sweep is not None or name_or_path in recipes.names():
             # What a shipped card says of its data is not true of a person's own.
             recipe = replace(recipe, card=CardRecipe(name=f'my-{recipe.network}'))
         else:
@@ -337,11 +343,19 @@ class TrainDock(QWidget):
     def _start_run(self, folder: Path, recipe: Recipe | None) -> None:
         self.message.clear()
         self._run_name = recipe.card.name or recipe.name if recipe is not None else ''
-        again = recipe is None and folder == self.run.folder
-        self.run.begin(folder, resumed=self.run.history if again else None)
+        plan: Recipe | Sweep | None = recipe
+        if recipe is not None and self._sweep is not None:
+            # What was changed in the form is changed in every run.
+            plan = self._sweep.with_changes(self._sweep.base.differences(recipe))
+        again = plan is None and folder == self.run.folder
+        runs = len(plan.runs) if isinstance(plan, Sweep) else 0
+        self.run.begin(folder, runs, self.run.history if again else None)
         self.tabs.setCurrentIndex(_RUN)
         self.session.train(
-            self.setup.current_source, recipe, str(folder), self.setup.current_device
+            self.setup.current_source,
+            plan.to_toml() if plan is not None else '',
+            str(folder),
+            self.setup.current_device,
         )
 
     def _compare(self) -> None:
@@ -443,7 +457,11 @@ class TrainDock(QWidget):
             return ''
         survey = self._survey
         left = sum(bool(split) for split in survey.splits)
-        return f'{left:,} images, {len(survey.labels)} classes, split {survey.split_kind}.'
+        found = f'{left:,} images, {len(survey.labels)} classes, split {survey.split_kind}.'
+        if self._sweep is not None:
+            runs = f'{len(self._sweep.runs)} runs' if self._sweep.runs else 'Several runs'
+            found += f' {runs}; what is changed under Settings is changed in each.'
+        return found
 
     def _keep_model(self, event: Finished) -> None:
         """Copy a finished run's model to where the Classify dock lists it."""

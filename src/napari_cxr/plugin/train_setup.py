@@ -21,9 +21,14 @@ from qtpy.QtWidgets import (
 
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.training import recipe as recipes
+from napari_cxr.training import sweep as sweeps
 from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.sweep import Sweep
 
-__all__ = ['TrainSetup']
+__all__ = ['SWEEP', 'TrainSetup']
+
+#: What stands before the name of a sweep in the list of recipes.
+SWEEP = 'sweep: '
 
 _TABLES = 'Tables (*.csv);;All files (*)'
 _RECIPES = 'Recipes (*.toml);;All files (*)'
@@ -126,18 +131,21 @@ class TrainSetup(QWidget):
         names = recipes.names()
         starting = [name for name in names if name.startswith(_FIRST)]
         for group in (starting, [name for name in names if name not in starting]):
-            if self.recipe.count():
-                self.recipe.insertSeparator(self.recipe.count())
             for name in group:
                 self.add_recipe(name, recipes.find(name))
+            self.recipe.insertSeparator(self.recipe.count())
+        for name in sweeps.names():
+            self.add_recipe(f'{SWEEP}{name}', sweeps.find(name))
         self.recipe.setCurrentIndex(max(self.recipe.findData(chosen.recipe), 0))
         self.source.setText(chosen.images)
         self.out.setText(chosen.runs or str(Path.home() / 'napari-cxr-runs'))
         self.device.setCurrentIndex(max(self.device.findData(chosen.device), 0))
 
-    def add_recipe(self, name: str, recipe: Recipe) -> None:
-        """Offer a recipe, under its title."""
-        self.recipe.addItem(recipe.title or name, name)
+    def add_recipe(self, name: str, recipe: Recipe | Sweep) -> None:
+        """Offer a recipe or a sweep, under its title."""
+        if self.recipe.findData(name) >= 0:
+            return
+        self.recipe.addItem(recipe.title or recipe.name, name)
         tip = f'{name}\n{recipe.paper}'.strip()
         self.recipe.setItemData(self.recipe.count() - 1, tip, 3)  # Qt.ItemDataRole.ToolTipRole
 
@@ -148,7 +156,7 @@ class TrainSetup(QWidget):
 
     @property
     def current_recipe(self) -> str:
-        """Name of the shipped recipe, or the path of one of the person's own."""
+        """Name of the recipe, path of one of the person's own, or a sweep after `SWEEP`."""
         return cast(str, self.recipe.currentData() or '')
 
     @property

@@ -95,18 +95,19 @@ def preview(
 
 @thread_worker
 def train(
-    source: str, recipe: Recipe | None, out: str, device: str, cancelled: Event
+    source: str, plan: str, out: str, device: str, cancelled: Event
 ) -> Generator[Any, None, Done | Failure]:
-    """Train; without a recipe the run in `out` is taken up again. Yields events, or None.
+    """Train by a recipe or a sweep in TOML; yields events, or None.
+
+    An empty plan takes up again what `out` holds.
 
     Returns
     -------
     Done or Failure
     """
-    plan = None if recipe is None else recipe.to_dict()
     return (
         yield from _supervised(
-            'train', cancelled, source=source, recipe=plan, out=out, device=device
+            'train', cancelled, source=source, plan=plan, out=out, device=device
         )
     )
 

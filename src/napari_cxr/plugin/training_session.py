@@ -57,10 +57,10 @@ class TrainingSession(QObject):
         self._cancelled = Cancelled()
         self._start('preview', training_jobs.preview(paths, recipe, self._cancelled))
 
-    def train(self, source: str, recipe: Recipe | None, out: str, device: str) -> None:
-        """Train; without a recipe the run in `out` is taken up again."""
+    def train(self, source: str, plan: str, out: str, device: str) -> None:
+        """Train by a recipe or a sweep in TOML; an empty one takes up what `out` holds."""
         self._cancelled = Cancelled()
-        self._start('train', training_jobs.train(source, recipe, out, device, self._cancelled))
+        self._start('train', training_jobs.train(source, plan, out, device, self._cancelled))
 
     def cancel(self) -> None:
         """End the job that is under way, in good order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from napari_cxr import networks
 from napari_cxr.training import Event, Recipe
 from napari_cxr.training.survey import Survey
+from napari_cxr.training.sweep.running import PLAN
 
 if TYPE_CHECKING:
     from napari_cxr.workers.decoding import DecoderPool
@@ -56,18 +58,48 @@ def preview(paths: Sequence[str], recipe: dict[str, Any]) -> np.ndarray:
     return preview(np.stack(images), plan, plan.seed)
 
 
-def train(
-    source: str, recipe: dict[str, Any] | None, out: str, device: str
-) -> Iterator[Event]:
-    """See `napari_cxr.training.train`; without a recipe the run in `out` is taken up again."""
+def train(source: str, plan: str, out: str, device: str) -> Iterator[Event]:
+    """Train, or do the runs of a sweep.
+
+    Parameters
+    ----------
+    source : str
+        As `napari_cxr.training.index` takes it.
+    plan : str
+        A recipe or a sweep, as TOML; empty to take up again what `out` holds.
+    out : str
+        Folder of the run or the sweep.
+    device : str
+        'auto', 'cpu', 'cuda' or 'mps'.
+    """
+    if plan:
+        sweeps = 'base' in tomllib.loads(plan)
+    else:
+        sweeps = (Path(out) / PLAN).is_file()
+    yield from (_sweep if sweeps else _train)(source, plan, Path(out), device)
+
+
+def _sweep(source: str, plan: str, out: Path, device: str) -> Iterator[Event]:
+    from napari_cxr.training import sweep
+
+    text = plan or (out / PLAN).read_text(encoding='utf-8')
+    with _decoders() as read:
+        events = sweep.sweep(
+            source, sweep.Sweep.from_toml(text), out, device, read=read, resume=not plan
+        )
+        with closing(events):  # type: ignore[type-var]
+            yield from events
+
+
+def _train(source: str, plan: str, out: Path, device: str) -> Iterator[Event]:
     from napari_cxr.training import index, train
     from napari_cxr.training.run_folder import recipe_of
 
-    plan = recipe_of(Path(out)) if recipe is None else Recipe.from_dict(recipe)
+    recipe = Recipe.from_toml(plan) if plan else recipe_of(out)
     with _decoders() as read:
-        dataset = index(source, plan.data)
-        events = train(dataset, plan, out, device, read=read, resume=recipe is None)
-        with closing(events):
+        dataset = index(source, recipe.data)
+        events = train(dataset, recipe, out, device, read=read, resume=not plan)
+        with closing(events):  # type: ignore[type-var]
             yield from events
 
 

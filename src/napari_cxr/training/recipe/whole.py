@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
 from napari_cxr.checkpoint.card import LARGEST_INPUT, NAME, NOT_FOR_CLINICAL_USE
@@ -175,6 +175,21 @@ class Recipe:
                 table = inner
             table[name] = value
         return self.from_dict(entries)
+
+    def differences(self, other: Recipe) -> dict[str, Any]:
+        """Return what another recipe has otherwise, as `with_changes` takes it."""
+        found: dict[str, Any] = {}
+        for entry in fields(self):
+            mine, theirs = getattr(self, entry.name), getattr(other, entry.name)
+            if is_dataclass(mine):
+                found |= {
+                    f'{entry.name}.{inner.name}': plain(getattr(theirs, inner.name))
+                    for inner in fields(mine)
+                    if getattr(mine, inner.name) != getattr(theirs, inner.name)
+                }
+            elif mine != theirs:
+                found[entry.name] = theirs
+        return found
 
     @classmethod
     def from_dict(cls, entries: dict[str, Any]) -> Recipe:
