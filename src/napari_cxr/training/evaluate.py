@@ -15,7 +15,15 @@ from napari_cxr.metrics.summary import summarise
 from napari_cxr.training.dataset import SPLITS, Dataset
 from napari_cxr.training.splits import Split
 
-__all__ = ['describe_data', 'judge', 'operating_points', 'truth_of']
+__all__ = [
+    'counts_by_split',
+    'describe_data',
+    'figures_by_source',
+    'judge',
+    'most_frequent',
+    'operating_points',
+    'truth_of',
+]
 
 #: Share of a class's validation images that its threshold must still call.
 _SENSITIVITIES = (0.9, 0.95)
@@ -140,33 +148,20 @@ def judge(
     points = operating_points(truth[split.val], probabilities[split.val], labels)
     name = 'test' if len(split.test) else 'val'
     places = getattr(split, name)
+    groups = np.array([sample.group for sample in dataset.samples])
     guesses = {}
     for kind, seen in BASELINES.items():
         features = cache.features[:, :seen]
         baseline = fit_baseline(features[split.train], truth[split.train], len(labels))
         guesses[kind] = baseline(features)
-    sources = np.array([sample.source or 'all' for sample in dataset.samples])
-    groups = np.array([sample.group for sample in dataset.samples])
-
-    def figures(chosen: np.ndarray, rows: np.ndarray) -> dict[str, Any]:
-        return summarise(truth[rows], chosen[rows], labels, groups[rows].tolist(), seed=seed)
-
-    by_source = {
-        source: rows
-        for source in sorted(set(sources[places]))
-        if len(rows := places[sources[places] == source])
-    }
-    if len(by_source) < 2:
-        by_source = {}
 
     def measured(chosen: np.ndarray) -> dict[str, Any]:
-        everything = {'all': places, **by_source}
-        return {source: figures(chosen, rows) for source, rows in everything.items()}
+        return figures_by_source(dataset, truth, chosen, places, seed)
 
     metrics = {
         'measured_on': name,
         'split': split.kind,
-        'most_frequent_class': round(_most_frequent(truth[places], len(labels)), 4),
+        'most_frequent_class': round(most_frequent(truth[places]), 4),
         'model': measured(probabilities),
         'baselines': {kind: measured(chosen) for kind, chosen in guesses.items()},
         'operating_points': _at(points, truth, probabilities, labels, groups, places),
@@ -174,10 +169,44 @@ def judge(
     return {'temperature': temperature, 'operating_points': points, 'metrics': metrics}
 
 
-def _most_frequent(truth: np.ndarray, classes: int) -> float:
+def figures_by_source(
+    dataset: Dataset, truth: np.ndarray, probabilities: np.ndarray, places: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Return what `summarise` says of some images, and of those of each source.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images.
+    truth, probabilities : ndarray
+        Of all of them: as `truth_of` gives it, and (n, classes).
+    places : ndarray of int
+        Those that are measured.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        Under 'all', and by source where there are two or more.
+    """
+    sources = np.array([dataset.samples[i].source or 'all' for i in places])
+    parts = {'all': places}
+    if len(names := sorted(set(sources.tolist()))) > 1:
+        parts |= {name: places[sources == name] for name in names}
+    out = {}
+    for name, rows in parts.items():
+        groups = [dataset.samples[i].group for i in rows]
+        out[name] = summarise(truth[rows], probabilities[rows], dataset.labels, groups, seed=seed)
+    return out
+
+
+def most_frequent(truth: np.ndarray) -> float:
     """Return the accuracy of always answering what is most frequent, of each label if several."""
-    shares = memberships(truth, classes).mean(axis=0)
-    return float(np.maximum(shares, 1 - shares).mean() if truth.ndim == 2 else shares.max())
+    if truth.ndim == 1:
+        return float(np.bincount(truth).max() / len(truth))
+    shares = truth.mean(axis=0)
+    return float(np.maximum(shares, 1 - shares).mean())
 
 
 def _at(

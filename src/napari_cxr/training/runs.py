@@ -1,0 +1,282 @@
+"""A table of runs, read from what they left on disk; with the columns that NOVA published."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from napari_cxr.checkpoint import Card, CheckpointError, read_card
+from napari_cxr.training.outcomes import outcomes
+
+__all__ = ['COLUMNS', 'is_run', 'row_of', 'rows_of', 'write_table']
+
+#: Lopes, Costa and Pereira's columns first, in their order, then ours.
+COLUMNS = (
+    'execution_time',
+    'minutes_per_epoch',
+    'acc',
+    'val_acc',
+    'auc',
+    'val_auc',
+    'loss',
+    'val_loss',
+    'input_shape',
+    'filter',
+    'batch',
+    'activation_output',
+    'epochs',
+    'optimizer',
+    'lr',
+    'run',
+    'recipe',
+    'network',
+    'depth',
+    'parameters',
+    'trainable',
+    'tp',
+    'fp',
+    'tn',
+    'fn',
+    'status',
+)
+#: Columns of a run out of those of ``metrics.csv``.
+_FIGURES = {
+    'acc': 'train_accuracy',
+    'val_acc': 'val_accuracy',
+    'auc': 'train_macro_auc',
+    'val_auc': 'val_macro_auc',
+    'loss': 'train_loss',
+    'val_loss': 'val_loss',
+}
+_COUNTS = ('tp', 'fp', 'tn', 'fn')
+#: States of a batch norm, which no optimiser changes.
+_NO_PARAMETERS = ('running_mean', 'running_var', 'num_batches_tracked')
+#: A run that wrote nothing for so many minutes, and three epochs, is no longer at work.
+_SILENCE = 10.0
+
+
+def row_of(run_folder: str | Path, name: str = '') -> dict[str, Any]:
+    """Return what is known of one run.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+        As `train` leaves it, whole or half-written. Of a cross-validated run the row sums
+        up those of its folds: figures are means, times and counts are sums.
+    name : str
+        What to call it; by default as its folder.
+
+    Returns
+    -------
+    dict
+        By the names in `COLUMNS`; None for what is not known.
+
+        ``execution_time`` and ``minutes_per_epoch`` are in minutes. ``acc``, ``val_acc``,
+        ``auc`` (macro, of each class against the rest), ``val_auc``, ``loss`` and
+        ``val_loss`` are those of the epoch whose weights were kept. ``filter`` is the side
+        of the kernel that most convolutions have, 1 x 1 left out. ``depth`` counts the
+        layers with matrices or kernels. ``epochs`` is how many were done. ``tp``, ``fp``,
+        ``tn`` and ``fn`` are those of the test split, see `outcomes`. ``status`` is
+        'finished', 'stopped', 'failed' or 'running'.
+    """
+    folder = Path(run_folder)
+    folds = _runs_in(folder)
+    if folds:
+        rows = [_single(fold, fold.name) for fold in folds]
+        return _summed(rows, name or folder.name, _json(folder / 'summary.json'))
+    return _single(folder, name or folder.name)
+
+
+def rows_of(folder: str | Path) -> list[dict[str, Any]]:
+    """Return the rows of all runs below a folder, in the order of their names.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of a sweep, or any that holds run folders, however deep: a cross-validated run is
+        one row. If it is a cross-validated run itself, its folds are the rows.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be listed.
+    """
+    folder = Path(folder)
+    if is_run(folder) and not _runs_in(folder):
+        return [row_of(folder)]
+    if is_run(folder):
+        return [row_of(fold) for fold in _runs_in(folder)]
+    return [row_of(run, run.relative_to(folder).as_posix()) for run in _below(folder)]
+
+
+def write_table(rows: Iterable[dict[str, Any]], path: str | Path) -> None:
+    """Write rows as CSV, with the columns in `COLUMNS`, then those that only some rows have.
+
+    Raises
+    ------
+    OSError
+        If it can't be written.
+    """
+    rows = list(rows)
+    names = dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)])
+    with Path(path).open('w', newline='', encoding='utf-8') as file:
+        writer = csv.DictWriter(file, list(names))
+        writer.writeheader()
+        writer.writerows(rows)  # what is None stays empty
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, or of one in several folds."""
+    return (folder / 'recipe.toml').is_file()
+
+
+def _runs_in(folder: Path) -> list[Path]:
+    return [path for path in _folders(folder) if is_run(path)] if is_run(folder) else []
+
+
+def _below(folder: Path) -> Iterable[Path]:
+    for path in _folders(folder):
+        if is_run(path):
+            yield path
+        else:
+            yield from _below(path)
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink())
+
+
+def _single(folder: Path, name: str) -> dict[str, Any]:
+    recipe, result = _toml(folder / 'recipe.toml'), _json(folder / 'result.json')
+    epochs, card = _epochs(folder / 'metrics.csv'), _card(folder)
+    seconds = [s for epoch in epochs if (s := _number(epoch.get('seconds'))) is not None]
+    kept = next((e for e in reversed(epochs) if e.get('best') == 'True'), {})
+    minutes = sum(seconds) / 60
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {
+        'execution_time': minutes if seconds else None,
+        'minutes_per_epoch': minutes / len(seconds) if seconds else None,
+        **{ours: _number(kept.get(theirs)) for ours, theirs in _FIGURES.items()},
+        **_described(recipe, card),
+        'epochs': len(epochs),
+        'run': name,
+        **_built(folder),
+        'trainable': result.get('trainable'),
+        **(outcomes(card) if card is not None else {}),
+        'status': _status(folder, result, card, max(seconds, default=0.0)),
+    }
+    return row
+
+
+def _described(recipe: dict[str, Any], card: Card | None) -> dict[str, Any]:
+    def table(name: str) -> dict[str, Any]:
+        found = recipe.get(name)
+        return found if isinstance(found, dict) else {}
+
+    entries, optimiser = table('input'), table('optimiser')
+    sides = (entries.get('height'), entries.get('width'), entries.get('channels', 1))
+    by_itself = table('loss').get('name') == 'binary cross-entropy' or (card and card.several)
+    return {
+        'input_shape': 'x'.join(map(str, sides)) if None not in sides else None,
+        'batch': recipe.get('batch'),
+        'activation_output': ('sigmoid' if by_itself else 'softmax') if recipe else None,
+        'optimizer': optimiser.get('name'),
+        'lr': optimiser.get('learning_rate'),
+        'recipe': recipe.get('name'),
+        'network': recipe.get('network'),
+    }
+
+
+def _built(folder: Path) -> dict[str, Any]:
+    """Return what the shapes of a checkpoint's tensors tell; its numbers are not read."""
+    from safetensors import SafetensorError, safe_open
+
+    for name in ('best.safetensors', 'last.safetensors'):
+        try:
+            with safe_open(folder / name, framework='numpy') as file:
+                shapes = {
+                    key: tuple(file.get_slice(key).get_shape())
+                    for key in file.keys()  # noqa: SIM118 -- no mapping
+                    if not key.endswith(_NO_PARAMETERS)
+                }
+        except (OSError, SafetensorError):
+            continue
+        kernels = Counter(s[-1] for s in shapes.values() if len(s) == 4 and s[-1] > 1)
+        return {
+            'depth': sum(len(shape) > 1 for shape in shapes.values()),
+            'parameters': sum(map(math.prod, shapes.values())),
+            'filter': kernels.most_common(1)[0][0] if kernels else None,
+        }
+    return {}
+
+
+def _status(folder: Path, result: dict[str, Any], card: Card | None, longest: float) -> str:
+    told = result.get('status')
+    if told in ('finished', 'stopped', 'failed'):
+        return str(told)
+    if card is not None and card.metrics:
+        return 'finished'
+    try:
+        last = max(path.stat().st_mtime for path in folder.iterdir())
+    except (OSError, ValueError):
+        return 'stopped'
+    return 'running' if time.time() - last < max(60 * _SILENCE, 3 * longest) else 'stopped'
+
+
+def _summed(rows: list[dict[str, Any]], name: str, summary: dict[str, Any]) -> dict[str, Any]:
+    row = dict(rows[0])
+    for column in ('minutes_per_epoch', *_FIGURES):
+        known = [r[column] for r in rows if r[column] is not None]
+        row[column] = sum(known) / len(known) if known else None
+    for column in ('execution_time', 'epochs', *_COUNTS):
+        known = [r[column] for r in rows if r[column] is not None]
+        row[column] = sum(known) if known else None
+    found = {r['status'] for r in rows}
+    unfinished = next((s for s in ('failed', 'running', 'stopped') if s in found), 'stopped')
+    return row | {'run': name, 'status': 'finished' if summary else unfinished}
+
+
+def _epochs(path: Path) -> list[dict[str, str]]:
+    try:
+        # Its last line counts once its end is there.
+        text = path.read_bytes().decode('utf-8', 'replace').rpartition('\n')[0]
+    except OSError:
+        return []
+    return list(csv.DictReader(text.splitlines()))
+
+
+def _number(text: Any) -> float | None:
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _card(folder: Path) -> Card | None:
+    try:
+        return read_card(folder / 'best.safetensors')
+    except (CheckpointError, OSError):
+        return None
