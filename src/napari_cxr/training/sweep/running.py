@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from napari_cxr.training.recipe import Recipe, RecipeError
 from napari_cxr.training.run_folder import TrainingError
 from napari_cxr.training.sweep.plan import Sweep
 
-__all__ = ['PLAN', 'TABLE', 'run_one', 'sweep']
+__all__ = ['PLAN', 'TABLE', 'run_one', 'sweep', 'write_table']
 
 #: What a sweep leaves in its folder beside the runs: itself, and the table of them.
 PLAN, TABLE = 'sweep.toml', 'runs.csv'
@@ -28,7 +27,7 @@ def sweep(
     *,
     read: Any = None,
     resume: bool = False,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Do the runs of a sweep, and keep a table of them.
 
     Parameters
@@ -107,17 +106,19 @@ def run_one(
     from napari_cxr.training import train
     from napari_cxr.training.runs import row_of
 
-    if not (folder / 'result.json').is_file():
-        begun = folder.is_dir() and any(folder.iterdir())
-        try:
-            data = index(source, recipe.data)
-            events = train(data, recipe, folder, device, read=read, resume=begun)
-            with closing(events):  # type: ignore[type-var]
-                yield from events
-        except (DatasetError, RecipeError, TrainingError) as error:
-            row = row_of(folder) if folder.is_dir() else {}
-            return row | {'run': folder.name, 'status': 'failed', 'reason': str(error)}
-    return row_of(folder) | {'run': folder.name}
+    row = row_of(folder) if folder.is_dir() else {}
+    if row.get('status') == 'finished':
+        return row
+    begun = folder.is_dir() and any(folder.iterdir())
+    try:
+        data = index(source, recipe.data)
+        events = train(data, recipe, folder, device, read=read, resume=begun)
+        with closing(events):  # type: ignore[type-var]
+            yield from events
+    except (DatasetError, RecipeError, TrainingError) as error:
+        row = row_of(folder) if folder.is_dir() else {}
+        return row | {'run': folder.name, 'status': 'failed', 'reason': str(error)}
+    return row_of(folder)
 
 
 def write_table(folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -128,14 +129,12 @@ def write_table(folder: Path, rows: list[dict[str, Any]]) -> None:
     TrainingError
         If it cannot be written.
     """
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    from napari_cxr.training import runs
+
     path = folder / TABLE
     try:
         half = path.with_suffix('.part')
-        with half.open('w', newline='', encoding='utf-8') as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(rows)
+        runs.write_table(rows, half)
         half.replace(path)
     except OSError as error:
         raise TrainingError(f'{path} cannot be written: {error.strerror}.') from error

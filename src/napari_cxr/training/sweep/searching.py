@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ _JOURNAL = 'search.log'
 
 def search(
     source: str | Path, plan: Sweep, folder: Path, device: str, read: Any
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Do the trials of a search that are not done yet.
 
     A trial is judged by its best epoch, the mean over folds where there are several; it is

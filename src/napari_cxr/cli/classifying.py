@@ -1,0 +1,147 @@
+"""``napari-cxr classify``: the probability of each class for each file."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_cxr.cli.options import AsJson, DeviceOption, Files
+
+if TYPE_CHECKING:
+    from napari_cxr.explain.heatmap import Heatmap
+    from napari_cxr.inference.classifier import Classifier
+    from napari_cxr.inference.prediction import Prediction
+    from napari_cxr.radiograph import Radiograph
+
+__all__ = ['classify']
+
+DEFAULT_MODEL = 'cxr3-resnet10'
+
+
+def classify(
+    paths: Files,
+    model: Annotated[str, typer.Option(help='A name from `models`, or a file.')] = DEFAULT_MODEL,
+    device: DeviceOption = 'auto',
+    heatmap: Annotated[
+        Path | None,
+        typer.Option(
+            metavar='DIR',
+            help='Save for each file a picture with the heatmap of its class, '
+            'and the maps of all classes as numbers.',
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the probability of each class for each file."""
+    from napari_cxr.inference.classifier import OutOfMemory, RefusedImage
+    from napari_cxr.radiograph import UnreadableImage
+    from napari_cxr.workers.decoding import shared_decoder
+
+    if heatmap is not None:
+        try:
+            heatmap.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise typer.BadParameter(f'{heatmap}: {error.strerror}') from None
+    decoder = shared_decoder()
+    decoder.start()  # while torch is being imported
+    classifier = _load(model, device)
+    pictures = _names_of_pictures(heatmap, paths)
+    failed = False
+    for path, picture in zip(paths, pictures, strict=True):
+        row: dict[str, Any] = {'path': str(path)}
+        try:
+            radiograph = decoder.read(path)
+            if heatmap is None:
+                prediction = classifier.predict([radiograph])[0]
+            else:
+                prediction, maps = classifier.explain(radiograph)
+                shown = maps[prediction.labels.index(prediction.label)]
+                _save(picture, radiograph, shown, maps)
+                row['heatmap'] = str(picture)
+                row['heatmap_frame_share'] = shown.frame_share(radiograph.shape)
+            row |= _as_row(prediction)
+        except (UnreadableImage, RefusedImage, OutOfMemory) as error:
+            failed = True
+            row['error'] = str(error)
+        except OSError as error:  # the heatmap's folder is full, or is gone
+            failed = True
+            row['error'] = f'The heatmap could not be saved: {error.strerror}.'
+        typer.echo(json.dumps(row) if as_json else _as_text(row))
+    decoder.close()
+    if failed:
+        raise typer.Exit(1)
+
+
+def _load(model: str, device: str) -> Classifier:
+    """Load a model, or end with status 2 and the reason."""
+    from napari_cxr.checkpoint import CheckpointError
+    from napari_cxr.inference.classifier import Classifier
+    from napari_cxr.inference.device import DeviceUnavailable
+
+    try:
+        return Classifier.load(model, device)
+    except (CheckpointError, DeviceUnavailable) as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _as_row(prediction: Prediction) -> dict[str, Any]:
+    return {
+        'model': prediction.model,
+        'model_hash': prediction.model_hash,
+        'label': prediction.label,
+        'probabilities': dict(zip(prediction.labels, prediction.probabilities, strict=True)),
+        'warnings': [caution.text for caution in prediction.cautions],
+        'device': prediction.device,
+        'preprocessing': prediction.preprocessing,
+        'version': prediction.version,
+    }
+
+
+def _as_text(row: dict[str, Any]) -> str:
+    if 'error' in row:
+        return f'{row["path"]}: not classified. {row["error"]}'
+    shares = '  '.join(f'{name} {p:.1%}' for name, p in row['probabilities'].items())
+    lines = [f'{row["path"]}: {row["label"]}  ({shares})']
+    return '\n'.join(lines + [f'    {text}' for text in row['warnings']])
+
+
+def _names_of_pictures(folder: Path | None, paths: list[Path]) -> list[Path]:
+    """Return where the heatmap of each file goes: never on one of them or on each other."""
+    taken = {path.resolve() for path in paths}
+    names: list[Path] = []
+    for path in paths:
+        name = (folder or Path()) / f'{path.stem}-heatmap.png'
+        for number in itertools.count(2):
+            if name.resolve() not in taken:
+                break
+            name = name.with_name(f'{path.stem}-heatmap-{number}.png')
+        taken.add(name.resolve())
+        names.append(name)
+    return names
+
+
+def _save(picture: Path, radiograph: Radiograph, shown: Heatmap, maps: list[Heatmap]) -> None:
+    """Write the picture of one heatmap, and the maps of all classes as numbers beside it."""
+    import imageio.v3 as iio
+    import numpy as np
+
+    from napari_cxr.explain.rendering import draw
+
+    strongest = max(float(h.values.max()) for h in maps)
+    encoded = iio.imwrite(
+        '<bytes>', draw(radiograph.to_display(), shown, strongest), extension='.png'
+    )
+    numbers = {'to_radiograph': shown.to_radiograph} | {h.label: h.values for h in maps}
+    packed = io.BytesIO()
+    np.savez(packed, allow_pickle=False, **numbers)
+    for path, content in ((picture, encoded), (picture.with_suffix('.npz'), packed.getvalue())):
+        try:
+            path.write_bytes(content)
+        except OSError:
+            path.unlink(missing_ok=True)  # no half of a picture
+            raise

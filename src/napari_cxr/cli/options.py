@@ -1,0 +1,69 @@
+"""Arguments and options that several commands have."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ['AsJson', 'DeviceOption', 'Files', 'Folder', 'ResumeOption', 'SetOption', 'changes_of']
+
+# Whether a file can be read is told in its row, not by refusing them all.
+Files = Annotated[
+    list[Path],
+    typer.Argument(metavar='FILE...', help='Images of any kind.', readable=False),
+]
+Folder = Annotated[
+    Path,
+    typer.Argument(
+        metavar='FOLDER',
+        help='Labelled images: one sub-folder a class, a folder with a manifest.csv, or a CSV '
+        'table with the columns path and label.',
+    ),
+]
+AsJson = Annotated[bool, typer.Option('--json', help='One JSON object a line.')]
+DeviceOption = Annotated[str, typer.Option(help='auto, cpu, cuda, cuda:N or mps.')]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        '--set',
+        metavar='KEY=VALUE',
+        help='Change an entry of the recipe, as TOML: epochs=5, optimiser.learning_rate=1e-4, '
+        'data.classes.covid19=["covid"]. May be given several times.',
+    ),
+]
+ResumeOption = Annotated[
+    bool, typer.Option('--resume', help='Go on with what was stopped or cut off in --out.')
+]
+
+_BARE = re.compile(r'[\w./\\:~+ -]+')
+
+
+def changes_of(settings: list[str] | None) -> dict[str, Any]:
+    """Return entries of a recipe by place, out of ``--set KEY=VALUE``.
+
+    A value is TOML; what is none, such as a bare word, is a text.
+
+    Raises
+    ------
+    typer.BadParameter
+        If there is no '=', or the value is neither TOML nor a bare word.
+    """
+    changes: dict[str, Any] = {}
+    for setting in settings or ():
+        place, sign, text = setting.partition('=')
+        if not sign or not place.strip():
+            raise typer.BadParameter(f'{setting!r} is no KEY=VALUE.', param_hint='--set')
+        try:
+            value = tomllib.loads(f'value = {text}')['value']
+        except tomllib.TOMLDecodeError as error:
+            if not _BARE.fullmatch(text):
+                raise typer.BadParameter(
+                    f'{text!r} is no value in TOML: {error}.', param_hint='--set'
+                ) from None
+            value = text
+        changes[place.strip()] = value
+    return changes

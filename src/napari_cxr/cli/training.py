@@ -1,0 +1,140 @@
+"""``napari-cxr train`` and ``napari-cxr sweep``: runs by recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_cxr.cli.options import (
+    DeviceOption,
+    Folder,
+    ResumeOption,
+    SetOption,
+    changes_of,
+)
+
+if TYPE_CHECKING:
+    from napari_cxr.training.sweep import Sweep
+    from napari_cxr.workers.decoding import DecoderPool
+
+__all__ = ['sweep', 'train']
+
+
+def train(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(metavar='DIR', help='Folder of the run, new or empty.')],
+    recipe: Annotated[
+        str | None,
+        typer.Option(help='Name of a recipe from `recipes`, or a TOML file.'),
+    ] = None,
+    settings: SetOption = None,
+    resume: ResumeOption = False,
+    device: DeviceOption = 'auto',
+) -> None:
+    """Train a network by a recipe; the best checkpoint and its card end in --out."""
+    from napari_cxr.cli.progress import show
+    from napari_cxr.training import index, recipes
+    from napari_cxr.training import train as run
+    from napari_cxr.training.run_folder import recipe_of
+
+    with _answering(f'train {folder} --out {out} --resume', out):
+        if resume:
+            _refuse_with_resume(recipe=recipe, set=settings)
+            plan = recipe_of(out)
+        else:
+            plan = recipes.find(_given(recipe, 'recipe')).with_changes(changes_of(settings))
+        with (
+            _decoders() as read,
+            closing(
+                run(index(folder, plan.data), plan, out, device, read=read, resume=resume)
+            ) as events,
+        ):
+            show(events)
+
+
+def sweep(
+    folder: Folder,
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar='DIR',
+            help='Folder of the sweep, new or empty: a sub-folder a run, and runs.csv.',
+        ),
+    ],
+    plan: Annotated[
+        str | None,
+        typer.Option('--sweep', help='Name of a sweep from `recipes`, or a TOML file.'),
+    ] = None,
+    settings: SetOption = None,
+    resume: ResumeOption = False,
+    device: DeviceOption = 'auto',
+) -> None:
+    """Train by a list, a grid or a search of recipes; runs.csv compares them."""
+    from napari_cxr.cli.progress import show
+    from napari_cxr.training import sweep as sweeps
+    from napari_cxr.training.sweep.running import PLAN
+
+    with _answering(f'sweep {folder} --out {out} --resume', None):
+        if resume:
+            _refuse_with_resume(sweep=plan, set=settings)
+            whole: Sweep = sweeps.find(out / PLAN)
+        else:
+            whole = sweeps.find(_given(plan, 'sweep')).with_changes(changes_of(settings))
+        with (
+            _decoders() as read,
+            closing(sweeps.sweep(folder, whole, out, device, read=read, resume=resume)) as events,
+        ):
+            failed = show(events)
+    if failed:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def _answering(again: str, out: Path | None) -> Iterator[None]:
+    """Turn what goes wrong into a sentence and a status; `again` is how to go on."""
+    from napari_cxr.inference.device import DeviceUnavailable
+    from napari_cxr.training import DatasetError, RecipeError, TrainingError
+
+    try:
+        yield
+    except (DatasetError, RecipeError, DeviceUnavailable) as error:
+        raise typer.BadParameter(str(error)) from None
+    except TrainingError as error:
+        typer.echo(f'The run failed: {error}', err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        best = None if out is None else out / 'best.safetensors'
+        kept = f' The best model so far is {best}.' if best and best.is_file() else ''
+        typer.echo(f'Stopped.{kept} Go on with: napari-cxr {again}', err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def _decoders() -> Iterator[DecoderPool]:
+    from napari_cxr.workers.decoding import DecoderPool
+
+    pool = DecoderPool()
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def _given(name: str | None, option: str) -> str:
+    if name is None:
+        raise typer.BadParameter(
+            f'Name a {option}, or go on with a run by --resume.', param_hint=f'--{option}'
+        )
+    return name
+
+
+def _refuse_with_resume(**options: object) -> None:
+    for name, value in options.items():
+        if value:
+            raise typer.BadParameter(
+                'What is resumed keeps the recipe that it began with.', param_hint=f'--{name}'
+            )
