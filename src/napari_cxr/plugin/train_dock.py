@@ -465,7 +465,7 @@ class TrainDock(QWidget):
 
     def _keep_model(self, event: Finished) -> None:
         """Copy a finished run's model to where the Classify dock lists it."""
-        if '/' not in event.run:  # of several folds none is the model
+        if event.run == self.run.folder.name:  # of several folds or runs none is the model
             worker = training_jobs.add_model(event.path, self._run_name)
             worker.returned.connect(self._model_kept)
             worker.start()

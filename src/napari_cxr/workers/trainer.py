@@ -72,10 +72,7 @@ def train(source: str, plan: str, out: str, device: str) -> Iterator[Event]:
     device : str
         'auto', 'cpu', 'cuda' or 'mps'.
     """
-    if plan:
-        sweeps = 'base' in tomllib.loads(plan)
-    else:
-        sweeps = (Path(out) / PLAN).is_file()
+    sweeps = 'base' in tomllib.loads(plan) if plan else (Path(out) / PLAN).is_file()
     yield from (_sweep if sweeps else _train)(source, plan, Path(out), device)
 
 
