@@ -4,6 +4,20 @@ import pytest
 from labelled_images import write_image, write_table
 
 from napari_cxr.training import DatasetError, index
+from napari_cxr.training.recipe import DataRecipe
+
+
+def touch(root, *paths):
+    """Make files that are called images; finding them needs no more."""
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).touch()
+
+
+def rows_of(dataset):
+    return [
+        (dataset.name_of(i), s.label, s.source, s.split) for i, s in enumerate(dataset.samples)
+    ]
 
 
 def test_a_manifest_in_any_case_of_letters(folder):
@@ -111,8 +125,15 @@ def test_a_table_without_a_label_or_in_another_coding(tmp_path):
         DatasetError, match="no column 'label'; its columns, separated by commas, are: path, diag"
     ):
         index(tmp_path)
-    table.write_bytes('path,label\nx,grün\n'.encode('utf-16'))
-    with pytest.raises(DatasetError, match='UTF-8'):
+    for coding in ('cp1252', 'utf-16-le'):
+        table.write_bytes('path,label\nx,grün\n'.encode(coding))
+        with pytest.raises(DatasetError, match='save it as "CSV UTF-8"'):
+            index(tmp_path)
+    table.write_text('')
+    with pytest.raises(DatasetError, match='is empty; its first line must name'):
+        index(tmp_path)
+    table.write_text('path,label,label\nx,a,b\n')
+    with pytest.raises(DatasetError, match="two columns 'label'"):
         index(tmp_path)
     table.write_text('path,label\n')
     with pytest.raises(DatasetError, match='No labelled image'):
@@ -126,3 +147,180 @@ def test_a_file_named_twice_is_refused(tmp_path):
     table.write_text('path,label\na.png,x\nb.png,y\n./a.png,y\n')
     with pytest.raises(DatasetError, match=r'a\.png more than once'):
         index(tmp_path)
+
+
+@pytest.mark.parametrize('layout', ['auto', 'split/class'])
+def test_folders_called_train_val_and_test_are_splits(tmp_path, layout):
+    touch(tmp_path, 'train/NORMAL/1.jpeg', 'train/SICK/2.jpeg', 'val/SICK/3.jpeg')
+    touch(tmp_path, 'Test/NORMAL/4.jpeg', '__MACOSX/train/5.jpeg')
+    (tmp_path / 'val' / 'NORMAL').mkdir()
+    dataset = index(tmp_path, DataRecipe(layout=layout))
+    assert dataset.has_splits
+    assert rows_of(dataset) == [
+        ('Test/NORMAL/4.jpeg', 'NORMAL', '', 'test'),
+        ('train/NORMAL/1.jpeg', 'NORMAL', '', 'train'),
+        ('train/SICK/2.jpeg', 'SICK', '', 'train'),
+        ('val/SICK/3.jpeg', 'SICK', '', 'val'),
+    ]
+    touch(tmp_path, 'train/6.jpeg')
+    with pytest.raises(DatasetError, match="'train' holds images beside its class folders"):
+        index(tmp_path, DataRecipe(layout='split/class'))
+
+
+def test_classes_and_sources_in_either_order(tmp_path):
+    touch(tmp_path, 'a/x/1.png', 'a/y/2.png', 'b/x/3.png', 'b/y/deep/4.png')
+    with pytest.raises(DatasetError, match=r"\('x', 'y'\).*'source/class'.*'class/source'"):
+        index(tmp_path)
+    by_class = index(tmp_path, DataRecipe(layout='class/source'))
+    assert {(s.label, s.source) for s in by_class.samples} == {
+        (label, source) for label in 'ab' for source in 'xy'
+    }
+    by_source = index(tmp_path, DataRecipe(layout='source/class'))
+    assert [(s.label, s.source) for s in by_source.samples] == [
+        (s.source, s.label) for s in by_class.samples
+    ]
+    plain = index(tmp_path, DataRecipe(layout='class'))
+    assert [(s.label, s.source) for s in plain.samples] == [(n, '') for n in 'aabb']
+    with pytest.raises(DatasetError, match="'a' must be called train, val or test"):
+        index(tmp_path, DataRecipe(layout='split/class'))
+
+
+def test_what_is_called_an_image_is_listed_readable_or_not(tmp_path):
+    touch(tmp_path, 'a/1.png', 'a/IM0001', 'a/1.2.840.113', 'a/Thumbs.db', 'a/notes.txt')
+    touch(tmp_path, 'b/2.DCM', 'b/.hidden.png', 'b/DICOMDIR')
+    write_image(tmp_path / 'b' / 'odd.png', 'left', 0)
+    (tmp_path / 'b' / 'odd.png').rename(tmp_path / 'b' / 'odd.image')
+    assert [name for name, *_ in rows_of(index(tmp_path))] == [
+        'a/1.2.840.113',
+        'a/1.png',
+        'a/IM0001',
+        'b/2.DCM',
+        'b/odd.image',
+    ]
+
+
+def test_an_image_without_a_class_is_not_passed_over(tmp_path):
+    touch(tmp_path, 'a/1.png', 'b/1.png', 'lost.png')
+    with pytest.raises(DatasetError, match=r'lie directly in .* have no class'):
+        index(tmp_path)
+
+
+def test_labels_become_classes(tmp_path):
+    touch(tmp_path, *(f'{label}/{i}.png' for label in ('covid', 'flu', 'normal') for i in '12'))
+    merged = index(tmp_path, DataRecipe(classes={'covid': ('covid',), 'rest': ('flu', 'normal')}))
+    assert merged.labels == ('covid', 'rest')
+    assert sum(s.label == 'rest' for s in merged.samples) == 4
+    fewer = index(tmp_path, DataRecipe(classes={'covid': ('covid',), 'flu': ('flu',)}))
+    assert len(fewer.samples) == 4
+    with pytest.raises(DatasetError, match="'Flu', which no image has; the labels are 'covid'"):
+        index(tmp_path, DataRecipe(classes={'a': ('covid',), 'b': ('Flu',)}))
+
+
+def test_labels_in_two_spellings_are_merged_only_when_both_are_named(tmp_path):
+    rows = []
+    for i, label in enumerate(('Normal', 'normal', 'sick', 'sick')):
+        write_image(tmp_path / f'{i}.png', 'left', i)
+        rows.append({'path': f'{i}.png', 'label': label})
+    write_table(tmp_path / 'manifest.csv', rows)
+    with pytest.raises(DatasetError, match="'Normal' and 'normal' differ in case only"):
+        index(tmp_path)
+    with pytest.raises(DatasetError, match="there is 'Normal' as well"):
+        index(tmp_path, DataRecipe(classes={'n': ('normal',), 's': ('sick',)}))
+    both = DataRecipe(classes={'n': ('normal', 'Normal'), 's': ('sick',)})
+    assert [s.label for s in index(tmp_path, both).samples] == ['n', 'n', 's', 's']
+
+
+def test_the_patient_stands_in_the_name_or_in_the_folders(tmp_path):
+    touch(tmp_path, 'a/p1_1.png', 'a/p1_2.png', 'b/p2_1.png', 'b/p3/x.png', 'b/x.png')
+    pattern = DataRecipe(patient=r'p(\d+)')
+    dataset = index(tmp_path, pattern)
+    assert [s.group for s in dataset.samples] == ['1', '1', '2', 'b/x.png', '3']
+    assert not dataset.grouped, 'of one the patient is not known'
+    (tmp_path / 'b' / 'x.png').unlink()
+    assert index(tmp_path, pattern).grouped
+    assert index(tmp_path, DataRecipe(patient=r'p\d')).samples[0].group == 'p1'
+    with pytest.raises(DatasetError, match=r"'q.', finds a patient in no file name"):
+        index(tmp_path, DataRecipe(patient='q.'))
+
+
+def test_a_table_as_of_nih(tmp_path):
+    touch(tmp_path, 'images_001/images/1.png', 'images_002/images/2.png', '3.png')
+    table = tmp_path / 'Data_Entry_2017.csv'
+    table.write_text(
+        'Image Index,Finding Labels,Patient ID,View Position\n'
+        '1.png,Effusion|Cardiomegaly,7,PA\n2.png,No Finding,7,AP\n3.png,Mass;Effusion,8,LL\n'
+    )
+    dataset = index(table)
+    assert dataset.several and dataset.grouped
+    assert dataset.labels == ('Cardiomegaly', 'Effusion', 'Mass', 'No Finding')
+    assert [s.label for s in dataset.samples] == [
+        'Cardiomegaly|Effusion',
+        'No Finding',
+        'Effusion|Mass',
+    ]
+    assert [s.path for s in dataset.samples] == [
+        tmp_path / 'images_001' / 'images' / '1.png',
+        tmp_path / 'images_002' / 'images' / '2.png',
+        tmp_path / '3.png',
+    ]
+    assert [s.is_lateral for s in dataset.samples] == [False, False, True]
+    merged = DataRecipe(
+        classes={'sick': ('Effusion', 'Mass', 'Cardiomegaly'), 'well': ('No Finding',)}
+    )
+    assert [s.label for s in index(table, merged).samples] == ['sick', 'well', 'sick']
+    assert not index(table, merged).several
+
+
+def test_a_table_as_of_chexpert(tmp_path):
+    root = tmp_path / 'CheXpert-v1.0'
+    touch(root, *(f'train/patient0000{i}/study1/view1_frontal.jpg' for i in range(4)))
+    lines = [
+        'Path,Sex,Age,Frontal/Lateral,AP/PA,Cardiomegaly,Edema,Fracture',
+        *(
+            f'CheXpert-v1.0/train/patient0000{i}/study1/view1_frontal.jpg,F,6{i},Frontal,AP,{flags}'
+            for i, flags in enumerate(('1.0,1.0,', '0.0,1.0,-1.0', ',,', '1,-1,0'))
+        ),
+    ]
+    (root / 'train.csv').write_text('\n'.join(lines))
+    dataset = index(root / 'train.csv', DataRecipe(patient=r'patient\d+'))
+    assert [s.label for s in dataset.samples] == [
+        'Cardiomegaly|Edema',
+        'Edema',
+        '',
+        'Cardiomegaly',
+    ]
+    assert dataset.samples[2].labels == ()
+    assert dataset.several and dataset.grouped
+    assert dataset.labels == ('Cardiomegaly', 'Edema')
+    assert dataset.samples[1].group == 'patient00001'
+
+
+def test_one_column_of_flags_is_two_classes(tmp_path):
+    touch(tmp_path, '1.png', '2.png')
+    (tmp_path / 'manifest.csv').write_text('path,age,covid\n1.png,50,1\n2.png,60,0\n')
+    dataset = index(tmp_path)
+    assert dataset.labels == ('covid', 'no covid') and not dataset.several
+
+
+@pytest.mark.parametrize(
+    ('separator', 'coding', 'hint'),
+    [(';', 'utf-8-sig', ''), ('\t', 'utf-16', ''), (';', 'utf-8', 'sep=;\r\n')],
+)
+def test_tables_as_spreadsheets_write_them(tmp_path, separator, coding, hint):
+    touch(tmp_path, 'ä 1.png', '2.png')
+    lines = ['Path;Label;Patient-ID', 'ä 1.png;a;1', '2.png;"b|c";2', ';;']
+    text = hint + '\r\n'.join(lines).replace(';', separator) + '\r\n'
+    (tmp_path / 'manifest.csv').write_bytes(text.encode(coding))
+    dataset = index(tmp_path)
+    assert [(s.path.name, s.label, s.group) for s in dataset.samples] == [
+        ('ä 1.png', 'a', '1'),
+        ('2.png', 'b|c', '2'),
+    ]
+
+
+def test_patients_count_as_known_only_where_all_are(tmp_path):
+    touch(tmp_path, '1.png', '2.png')
+    (tmp_path / 'manifest.csv').write_text('path,label,patient\n1.png,a,7\n2.png,b,\n')
+    dataset = index(tmp_path)
+    assert not dataset.grouped
+    assert [s.known for s in dataset.samples] == [True, False]

@@ -1,29 +1,20 @@
-"""A labelled folder, or a table of images, as frozen rows."""
+"""Labelled images as frozen rows, out of a folder or a table."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from napari_cxr.training.recipe.data import DataRecipe
 
-__all__ = ['Dataset', 'DatasetError', 'Sample', 'index']
+__all__ = ['SPLITS', 'SPLIT_WORDS', 'Dataset', 'DatasetError', 'Sample', 'index']
 
 SPLITS = ('train', 'val', 'test')
-
-#: Names under which a column is found, best first; compared in lower case.
-_COLUMNS = {
-    'path': ('path', 'file', 'filename', 'image'),
-    'label': ('label', 'class', 'diagnosis', 'finding'),
-    'split': ('split', 'set', 'subset', 'fold'),
-    'group': ('split_group', 'group', 'patient_id', 'patientid', 'patient', 'subject'),
-    'source': ('source', 'site', 'hospital', 'dataset'),
-    'view': ('view', 'view_position', 'viewposition', 'projection'),
-}
-_SPLIT_WORDS = {
+#: What folders and tables call them, in lower case.
+SPLIT_WORDS = {
     'train': 'train',
     'training': 'train',
     'val': 'val',
@@ -49,7 +40,8 @@ class Sample:
     path : Path
         Its file.
     label : str
-        Its class; several labels are joined by '|'.
+        Its class; several labels are joined by '|'. Empty where it has none of
+        several labels.
     group : str
         The patient, or whatever must not be divided between splits; unique to
         the image where nothing is known.
@@ -60,7 +52,7 @@ class Sample:
     view : str
         View position by the table, or empty.
     known : bool
-        Whether `group` is a patient by name, and not by guess.
+        Whether `group` is a patient that a table, a name or a header tells.
     """
 
     path: Path
@@ -74,7 +66,7 @@ class Sample:
     @property
     def labels(self) -> tuple[str, ...]:
         """Its labels, one by one."""
-        return tuple(self.label.split('|'))
+        return tuple(self.label.split('|')) if self.label else ()
 
     @property
     def is_lateral(self) -> bool:
@@ -93,31 +85,41 @@ class Dataset:
     samples : tuple of Sample
         In the order of the table, or sorted by path.
     grouped : bool
-        Whether patients are known; if not, a split can only be by image.
+        Whether all patients are known; if not, a split can only be by image.
+    limit : int
+        The most images a class that a split uses in each part, 0 for all.
+    balance : bool
+        Whether a split cuts its larger training classes to the size of the smallest.
+    torn : int
+        Pairs of near-duplicates that the given splits divide.
     """
 
     root: Path
     samples: tuple[Sample, ...]
     grouped: bool
+    limit: int = 0
+    balance: bool = False
+    torn: int = 0
 
     def __post_init__(self) -> None:
         if not self.samples:
             raise DatasetError(f'No labelled image was found in {self.root.name}.')
         if len(self.labels) < 2:
+            label = next(iter(self.labels), '')
             raise DatasetError(
-                f'All images have the label {self.labels[0]!r}; a classifier needs at least two '
+                f'All images have the label {label!r}; a classifier needs at least two '
                 'classes. Put one sub-folder a class into the folder, or a manifest.csv.'
             )
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """The classes, sorted."""
         return tuple(sorted({label for sample in self.samples for label in sample.labels}))
 
-    @property
+    @cached_property
     def several(self) -> bool:
-        """Whether an image can have several labels."""
-        return any('|' in sample.label for sample in self.samples)
+        """Whether an image can have several labels, or none."""
+        return any(len(sample.labels) != 1 for sample in self.samples)
 
     @property
     def has_splits(self) -> bool:
@@ -126,17 +128,16 @@ class Dataset:
 
     def name_of(self, place: int) -> str:
         """Return the path of an image as seen from the data set's folder, for messages."""
-        return _within(self.samples[place].path, self.root)
+        return within(self.samples[place].path, self.root)
 
-    def at(self, places: Sequence[int]) -> Dataset:
-        """Return the data set of the images at these places."""
+    def at(self, places: Iterable[int]) -> Dataset:
+        """Return the data set of the images at these places, in this order."""
         return replace(self, samples=tuple(self.samples[i] for i in places))
 
     def without(self, places: Sequence[int]) -> Dataset:
         """Return the data set without the images at these places."""
         left_out = set(places)
-        kept = tuple(s for i, s in enumerate(self.samples) if i not in left_out)
-        return replace(self, samples=kept)
+        return self.at(i for i in range(len(self.samples)) if i not in left_out)
 
 
 def index(source: str | Path, data: DataRecipe | None = None) -> Dataset:
@@ -145,11 +146,8 @@ def index(source: str | Path, data: DataRecipe | None = None) -> Dataset:
     Parameters
     ----------
     source : str or Path
-        A folder with a ``manifest.csv``, a folder with one sub-folder a class,
-        or a CSV file. A table needs the columns path and label, and may have
-        split, patient (or group), source and view; upper and lower case of
-        column names do not matter. Paths are relative to the table.
-
+        A folder with a ``manifest.csv``; a folder of sub-folders, which `data.layout`
+        says the meaning of; or a CSV file, see `napari_cxr.training.table`.
     data : DataRecipe, optional
         What the folders mean, which labels are which classes, and how a file's name
         tells the patient.
@@ -161,127 +159,84 @@ def index(source: str | Path, data: DataRecipe | None = None) -> Dataset:
     Raises
     ------
     DatasetError
-        If there is nothing to train on, or the table is wrong; the message says
-        what to change.
+        If there is nothing to train on, or folders, table or recipe do not fit
+        together; the message says what to change.
     """
-    source = Path(source)
+    from napari_cxr.training import folders, table
+
+    source, data = Path(source), data or DataRecipe()
+    if source.is_dir() and (source / 'manifest.csv').is_file():
+        source /= 'manifest.csv'
     if source.is_dir():
-        table = source / 'manifest.csv'
-        return _from_table(table) if table.is_file() else _from_folder(source)
-    if source.suffix.lower() == '.csv' and source.is_file():
-        return _from_table(source)
-    raise DatasetError(f'{source} is neither a folder of images nor a CSV file.')
+        root, samples = source, folders.samples_of(source, data.layout)
+    elif source.suffix.lower() == '.csv' and source.is_file():
+        root, samples = source.parent, table.samples_of(source)
+    else:
+        raise DatasetError(f'{source} is neither a folder of images nor a CSV file.')
+    if data.patient:
+        samples = _with_patients(samples, re.compile(data.patient), root)
+    samples = _in_classes(samples, data.classes)
+    _refuse_twins(samples)
+    grouped = bool(samples) and all(sample.known for sample in samples)
+    return Dataset(root, tuple(samples), grouped, limit=data.limit, balance=data.balance)
 
 
-def _from_folder(root: Path) -> Dataset:
-    from napari_cxr.files import find_images
-
-    samples = []
-    for folder in sorted(p for p in root.iterdir() if p.is_dir() and p.name[0] not in '._'):
-        paths = sorted(find_images(folder))
-        if not paths:
-            raise DatasetError(
-                f'The class folder {folder.name!r} holds no image; fill it or take it away.'
-            )
-        samples += [
-            Sample(path, folder.name, group=path.relative_to(root).as_posix()) for path in paths
-        ]
-    if not samples:
-        raise DatasetError(
-            f'{root.name} has no sub-folders; put the images of each class into one of its own.'
-        )
-    by_case: dict[str, set[str]] = {}
-    for sample in samples:
-        by_case.setdefault(sample.label.casefold(), set()).add(sample.label)
-    _refuse_twins(by_case)
-    return Dataset(root, tuple(samples), grouped=False)
-
-
-def _from_table(table: Path) -> Dataset:
-    try:
-        with table.open(newline='', encoding='utf-8-sig') as file:
-            reader = csv.DictReader(file)
-            columns = _columns(reader.fieldnames or (), table)
-            rows = [_row(row, columns) for row in reader]
-    except (UnicodeDecodeError, csv.Error):
-        raise DatasetError(f'{table.name} is not a CSV table in UTF-8.') from None
-    root = table.parent
-    samples = []
-    by_case: dict[str, set[str]] = {}
-    for number, row in enumerate(rows, start=2):  # line 1 holds the names
-        if not row['path'] or not row['label']:
-            raise DatasetError(f'Line {number} of {table.name} has no path or no label.')
-        split = row['split'].lower()
-        if split and split not in _SPLIT_WORDS:
-            raise DatasetError(
-                f'Line {number} of {table.name} has the split {row["split"]!r}; '
-                'it must be train, val or test.'
-            )
-        by_case.setdefault(row['label'].casefold(), set()).add(row['label'])
-        samples.append(
-            Sample(
-                path=root / row['path'],
-                label=row['label'],
-                # An image without a patient is taken for a patient of its own.
-                group=row['group'] or f'image {number}',
-                known=bool(row['group']),
-                split=_SPLIT_WORDS.get(split, ''),
-                source=row['source'],
-                view=row['view'],
-            )
-        )
-    _refuse_twins(by_case)
-    _refuse_repeats(samples, table)
-    missing = [s.path for s in samples if not s.path.is_file()]
-    if missing:
-        raise DatasetError(
-            f'{len(missing)} of {len(samples)} files named in {table.name} are missing, '
-            f'the first of them {_within(missing[0], root)}.'
-        )
-    return Dataset(root, tuple(samples), grouped=all(row['group'] for row in rows))
-
-
-def _refuse_repeats(samples: Sequence[Sample], table: Path) -> None:
-    """Refuse a file that is named twice: it would land in two splits, or have two labels."""
-    seen: set[Path] = set()
-    for sample in samples:
-        path = sample.path.resolve()
-        if path in seen:
-            raise DatasetError(
-                f'{table.name} names {_within(sample.path, table.parent)} more than once; '
-                'keep one line for each image.'
-            )
-        seen.add(path)
-
-
-def _within(path: Path, root: Path) -> str:
-    # A table may name files elsewhere by their whole path.
+def within(path: Path, root: Path) -> str:
+    """Return a path as seen from a folder; a table may name files elsewhere by whole paths."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _columns(names: Sequence[str], table: Path) -> dict[str, str]:
-    known = {name.strip().lower(): name for name in names}
-    found = {
-        ours: known[theirs]
-        for ours, candidates in _COLUMNS.items()
-        for theirs in reversed(candidates)
-        if theirs in known
-    }
-    for needed in ('path', 'label'):
-        if needed not in found:
+def _with_patients(samples: list[Sample], pattern: re.Pattern[str], root: Path) -> list[Sample]:
+    """Take the patient from the file's name, or from the folders that it is in."""
+    out = []
+    for sample in samples:
+        match = pattern.search(sample.path.name) or pattern.search(within(sample.path, root))
+        found = match and match.group(1 if pattern.groups else 0)
+        out.append(replace(sample, group=found, known=True) if found else sample)
+    if samples and out == samples:
+        raise DatasetError(
+            f'data.patient, {pattern.pattern!r}, finds a patient in no file name; the first is '
+            f'{samples[0].path.name}.'
+        )
+    return out
+
+
+def _in_classes(samples: list[Sample], classes: dict[str, tuple[str, ...]]) -> list[Sample]:
+    """Merge labels to classes; images with none of these labels are left out."""
+    if not classes:
+        return samples
+    present = {label for sample in samples for label in sample.labels}
+    class_of = {label: name for name, labels in classes.items() for label in labels}
+    for label in class_of:
+        if label not in present:
             raise DatasetError(
-                f'{table.name} has no column {needed!r}; its columns, separated by commas, '
-                f'are: {", ".join(names)}.'
+                f'data.classes names the label {label!r}, which no image has; the labels are '
+                f'{", ".join(repr(p) for p in sorted(present))}.'
             )
-    return found
+    by_case = {label.casefold(): label for label in class_of}
+    for label in sorted(present - set(class_of)):
+        if label.casefold() in by_case:
+            raise DatasetError(
+                f'data.classes names the label {by_case[label.casefold()]!r}, and there is '
+                f'{label!r} as well; name both, or write them alike.'
+            )
+    out = []
+    for sample in samples:
+        found = {class_of[label] for label in sample.labels if label in class_of}
+        if found:
+            out.append(replace(sample, label='|'.join(sorted(found))))
+    return out
 
 
-def _row(row: dict[str, Any], columns: dict[str, str]) -> dict[str, str]:
-    return {ours: (row.get(columns.get(ours, '')) or '').strip() for ours in _COLUMNS}
-
-
-def _refuse_twins(by_case: dict[str, set[str]]) -> None:
+def _refuse_twins(samples: list[Sample]) -> None:
+    by_case: dict[str, set[str]] = {}
+    for sample in samples:
+        for label in sample.labels:
+            by_case.setdefault(label.casefold(), set()).add(label)
     for spellings in by_case.values():
         if len(spellings) > 1:
             listed = ' and '.join(repr(s) for s in sorted(spellings))
-            raise DatasetError(f'The labels {listed} differ in case only; write them alike.')
+            raise DatasetError(
+                f'The labels {listed} differ in case only; write them alike, or merge them in '
+                'data.classes.'
+            )
