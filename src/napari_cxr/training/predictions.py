@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from napari_cxr.checkpoint.file import write_whole
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.splits import Split
 
@@ -66,14 +68,15 @@ def write_predictions(
     OSError
         If it can't be written.
     """
-    with (folder / FILE).open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file)
-        writer.writerow([*_COLUMNS, *dataset.labels])
-        for name in ('val', 'test'):
-            for place in getattr(split, name):
-                sample = dataset.samples[place]
-                numbers = [f'{p:.6g}' for p in probabilities[place]]
-                writer.writerow([digests[place], name, sample.source, sample.label, *numbers])
+    text = io.StringIO(newline='')
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow([*_COLUMNS, *dataset.labels])
+    for name in ('val', 'test'):
+        for place in getattr(split, name):
+            sample = dataset.samples[place]
+            numbers = [f'{p:.6g}' for p in probabilities[place]]
+            writer.writerow([digests[place], name, sample.source, sample.label, *numbers])
+    write_whole(folder / FILE, text.getvalue().encode())
 
 
 def read_predictions(folder: Path) -> Predictions:
@@ -84,7 +87,7 @@ def read_predictions(folder: Path) -> Predictions:
     OSError
         If there is none.
     ValueError
-        If it is cut off or something else.
+        If it was changed and is no such table any more.
     """
     with (folder / FILE).open(newline='', encoding='utf-8') as file:
         names, *rows = list(csv.reader(file)) or [[]]

@@ -155,6 +155,7 @@ def _folders(folder: Path) -> list[Path]:
 
 def _single(folder: Path, name: str) -> dict[str, Any]:
     recipe, result = _toml(folder / 'recipe.toml'), _json(folder / 'result.json')
+    environment = _json(folder / 'environment.json')
     epochs, card = _epochs(folder / 'metrics.csv'), _card(folder)
     seconds = [s for epoch in epochs if (s := _number(epoch.get('seconds'))) is not None]
     kept = next((e for e in reversed(epochs) if e.get('best') == 'True'), {})
@@ -168,7 +169,7 @@ def _single(folder: Path, name: str) -> dict[str, Any]:
         'epochs': len(epochs),
         'run': name,
         **_built(folder),
-        'trainable': result.get('trainable'),
+        'trainable': result.get('trainable', environment.get('trainable')),
         **(outcomes(card) if card is not None else {}),
         'status': _status(folder, result, card, max(seconds, default=0.0)),
     }
@@ -219,9 +220,9 @@ def _built(folder: Path) -> dict[str, Any]:
 
 def _status(folder: Path, result: dict[str, Any], card: Card | None, longest: float) -> str:
     told = result.get('status')
-    if told in ('finished', 'stopped', 'failed'):
+    if told in ('stopped', 'failed'):
         return str(told)
-    if card is not None and card.metrics:
+    if result or (card is not None and card.metrics):  # what is written last
         return 'finished'
     try:
         last = max(path.stat().st_mtime for path in folder.iterdir())
