@@ -90,8 +90,10 @@ def test_half_written_folders(tmp_path, recipe):
     for path in (tmp_path / 'new').iterdir():
         os.utime(path, (path.stat().st_mtime - 3600,) * 2)
     assert row_of(tmp_path / 'new')['status'] == 'stopped'
-    (tmp_path / 'new' / 'result.json').write_text('{"status": "failed"}')
-    assert row_of(tmp_path / 'new')['status'] == 'failed'
+    for sentence, status in (('Stopped in epoch 4.', 'stopped'), ('Ended: Full.', 'failed')):
+        line = f'2026-11-21T11:00:00+00:00 Begun.\n2026-11-21T11:05:00+00:00 {sentence}\n'
+        (tmp_path / 'new' / 'log.txt').write_text(line)
+        assert row_of(tmp_path / 'new')['status'] == status
     (tmp_path / 'new' / 'recipe.toml').write_text('name = "sma')
     assert row_of(tmp_path / 'new')['batch'] is None
 

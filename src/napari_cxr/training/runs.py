@@ -58,6 +58,8 @@ _FIGURES = {
 _COUNTS = ('tp', 'fp', 'tn', 'fn')
 #: States of a batch norm, which no optimiser changes.
 _NO_PARAMETERS = ('running_mean', 'running_var', 'num_batches_tracked')
+#: How the last sentence of ``log.txt`` begins where a run has ended early.
+_SAID = {'Stopped': 'stopped', 'Ended': 'failed'}
 #: A run that wrote nothing for so many minutes, and three epochs, is no longer at work.
 _SILENCE = 10.0
 
@@ -84,7 +86,8 @@ def row_of(run_folder: str | Path, name: str = '') -> dict[str, Any]:
         of the kernel that most convolutions have, 1 x 1 left out. ``depth`` counts the
         layers with matrices or kernels. ``epochs`` is how many were done. ``tp``, ``fp``,
         ``tn`` and ``fn`` are those of the test split, see `outcomes`. ``status`` is
-        'finished', 'stopped', 'failed' or 'running'.
+        'finished', 'stopped', 'failed' or 'running'; one that was cut off counts as running
+        until nothing was written for ten minutes and three epochs.
     """
     folder = Path(run_folder)
     folds = _runs_in(folder)
@@ -155,7 +158,6 @@ def _folders(folder: Path) -> list[Path]:
 
 def _single(folder: Path, name: str) -> dict[str, Any]:
     recipe, result = _toml(folder / 'recipe.toml'), _json(folder / 'result.json')
-    environment = _json(folder / 'environment.json')
     epochs, card = _epochs(folder / 'metrics.csv'), _card(folder)
     seconds = [s for epoch in epochs if (s := _number(epoch.get('seconds'))) is not None]
     kept = next((e for e in reversed(epochs) if e.get('best') == 'True'), {})
@@ -169,7 +171,7 @@ def _single(folder: Path, name: str) -> dict[str, Any]:
         'epochs': len(epochs),
         'run': name,
         **_built(folder),
-        'trainable': result.get('trainable', environment.get('trainable')),
+        'trainable': result.get('trainable'),
         **(outcomes(card) if card is not None else {}),
         'status': _status(folder, result, card, max(seconds, default=0.0)),
     }
@@ -219,16 +221,24 @@ def _built(folder: Path) -> dict[str, Any]:
 
 
 def _status(folder: Path, result: dict[str, Any], card: Card | None, longest: float) -> str:
-    told = result.get('status')
-    if told in ('stopped', 'failed'):
-        return str(told)
     if result or (card is not None and card.metrics):  # what is written last
         return 'finished'
+    said = _last_sentence(folder / 'log.txt')
+    if status := next((s for word, s in _SAID.items() if said.startswith(word)), ''):
+        return status
     try:
         last = max(path.stat().st_mtime for path in folder.iterdir())
     except (OSError, ValueError):
         return 'stopped'
     return 'running' if time.time() - last < max(60 * _SILENCE, 3 * longest) else 'stopped'
+
+
+def _last_sentence(log: Path) -> str:
+    try:
+        lines = log.read_text(encoding='utf-8').splitlines()
+    except (OSError, UnicodeDecodeError):
+        return ''
+    return lines[-1].partition(' ')[2] if lines else ''
 
 
 def _summed(rows: list[dict[str, Any]], name: str, summary: dict[str, Any]) -> dict[str, Any]:
