@@ -8,6 +8,7 @@ import pytest
 
 from napari_cxr.training import Dataset, DatasetError, Sample, divide, index
 from napari_cxr.training.recipe import SplitRecipe
+from napari_cxr.training.splits import enough, splits_of
 
 
 def made(patients=40, images=3, grouped=True):
@@ -106,3 +107,127 @@ def test_what_cannot_be_split_is_said():
     ]
     with pytest.raises(DatasetError, match="class 'b' has no image in the split 'val'"):
         divide(replace(dataset, samples=tuple(samples)), SplitRecipe(), 0)
+
+
+def test_each_fold_in_turn_is_the_test_split():
+    dataset = made(patients=60)
+    found = splits_of(dataset, SplitRecipe(method='k-fold', folds=4, val=0.25), seed=1)
+    assert [name for name, _ in found] == ['fold-1', 'fold-2', 'fold-3', 'fold-4']
+    tested = np.concatenate([split.test for _, split in found])
+    assert sorted(tested) == list(range(180))
+    for _, split in found:
+        train, val, test = sides(dataset, split)
+        assert not train & val and not train & test and not val & test
+        assert len(split.test) == pytest.approx(45, abs=3)
+        assert len(split.val) == pytest.approx(34, abs=4)
+        assert sum(dataset.samples[i].label == 'a' for i in split.test) == pytest.approx(22, abs=3)
+    ((name, third),) = splits_of(
+        dataset, SplitRecipe(method='k-fold', folds=4, val=0.25, fold=3), seed=1
+    )
+    assert name == 'fold-3'
+    assert third.names() == found[2][1].names()
+    with pytest.raises(DatasetError, match='30 patients only; to divide them into 31 parts'):
+        divide(dataset, SplitRecipe(method='k-fold', folds=31), 1)
+
+
+def sourced(dataset, source_of):
+    samples = [replace(s, source=source_of(int(s.group))) for s in dataset.samples]
+    return replace(dataset, samples=tuple(samples))
+
+
+def test_each_source_in_turn_is_left_out():
+    dataset = sourced(made(patients=60), lambda p: ('x y', 'X/Y', 'z')[p // 2 % 3])
+    recipe = SplitRecipe(method='leave-source-out', val=0.25)
+    found = dict(splits_of(dataset, recipe, 0))
+    assert set(found) == {'source-X-Y-1', 'source-x-y-2', 'source-z'}
+    split = found['source-z']
+    assert {dataset.samples[i].source for i in split.test} == {'z'}
+    assert {dataset.samples[i].source for i in (*split.train, *split.val)} == {'x y', 'X/Y'}
+    assert len(split.test) == 60 and len(split.val) == pytest.approx(30, abs=3)
+    one = splits_of(dataset, replace(recipe, source='z'), 0)
+    assert [name for name, _ in one] == ['source-z']
+    with pytest.raises(DatasetError, match="no source 'w' to leave out"):
+        divide(dataset, replace(recipe, source='w'), 0)
+    with pytest.raises(DatasetError, match='180 of 180 images have no source'):
+        divide(made(patients=60), recipe, 0)
+    odd = sourced(made(), lambda p: 'only a' if p % 2 == 0 else 'only b')
+    with pytest.raises(DatasetError, match="Only the source 'only a' has images of the class 'a'"):
+        divide(odd, recipe, 0)
+
+
+def test_a_patient_of_two_sources_is_learned_from_in_neither():
+    dataset = sourced(made(patients=40), lambda p: ('x', 'y')[p // 2 % 2])
+    samples = list(dataset.samples)
+    samples[0] = replace(samples[0], source='y')  # the patient 0 is else in x
+    dataset = replace(dataset, samples=tuple(samples))
+    found = dict(splits_of(dataset, SplitRecipe(method='leave-source-out'), 0))
+    assert 0 in found['source-y'].test
+    assert found['source-y'].names()[1:3] == ['', '']
+    assert found['source-x'].names()[:3] == ['', 'test', 'test']
+
+
+def test_several_labels_are_kept_alike_the_rare_ones_too():
+    combinations = (
+        ['a'] * 60 + ['a|b'] * 30 + ['b'] * 20 + ['c'] * 5 + ['a|c', 'b|c'] * 2 + [''] * 9
+    )
+    samples = tuple(Sample(Path(f'{i}'), c, f'{i}') for i, c in enumerate(combinations))
+    dataset = Dataset(Path(), samples, grouped=True)
+    found = splits_of(dataset, SplitRecipe(method='k-fold', folds=3, val=0.3), seed=0)
+    for _, split in found:
+        for part in (split.train, split.val, split.test):
+            labels = [label for i in part for label in samples[i].labels]
+            assert labels.count('c') >= 1
+        tested = [samples[i].label for i in split.test]
+        assert tested.count('a') == 20 and tested.count('a|b') == 10
+        assert sum('c' in combination for combination in tested) == 3
+
+
+def test_a_limit_and_a_balance_take_whole_patients_first():
+    dataset = replace(made(patients=100), limit=12)
+    split = divide(dataset, SplitRecipe(), 0)
+    for part in (split.train, split.val, split.test):
+        labels = [dataset.samples[i].label for i in part]
+        assert labels.count('a') == labels.count('b') == 12
+        assert len({dataset.samples[i].group for i in part}) == 8  # of three images each
+    names = split.names()
+    assert len(names) == 300 and names.count('') == 300 - 72
+    other = divide(dataset, SplitRecipe(), 1)
+    assert other.train.tolist() != split.train.tolist()
+
+    samples = [s for s in made(patients=100).samples if s.label == 'a' or int(s.group) < 40]
+    uneven = Dataset(Path(), tuple(samples), grouped=True)
+    plain = divide(uneven, SplitRecipe(), 0)
+    split = divide(replace(uneven, balance=True), SplitRecipe(), 0)
+    labels = [samples[i].label for i in split.train]
+    assert labels.count('a') == labels.count('b')
+    assert set(split.train) <= set(plain.train)
+    assert split.val.tolist() == plain.val.tolist() and split.test.tolist() == plain.test.tolist()
+
+
+@pytest.mark.parametrize(
+    'recipe',
+    [
+        SplitRecipe(),
+        SplitRecipe(method='k-fold', folds=4, val=0.25),
+        SplitRecipe(method='leave-source-out'),
+        SplitRecipe(method='given'),
+    ],
+)
+def test_for_a_trial_few_images_are_read_and_they_suffice(recipe):
+    dataset = sourced(made(patients=600, images=1), lambda p: ('x', 'y')[p // 2 % 2])
+    samples = [
+        replace(s, split=('train', 'val', 'test')[int(s.group) // 2 % 3])
+        if recipe.method == 'given'
+        else s
+        for s in dataset.samples
+    ]
+    dataset = replace(dataset, samples=tuple(samples), limit=5)
+    places = enough(dataset, recipe, 0)
+    assert 30 <= len(places) < 150
+    small = dataset.at(places)
+    for _, split in splits_of(small, recipe, 0):
+        for part in (split.train, split.val, split.test):
+            labels = [small.samples[i].label for i in part]
+            assert labels.count('a') == pytest.approx(5, abs=1)
+            assert max(labels.count('a'), labels.count('b')) <= 5
+    assert enough(replace(dataset, limit=0), recipe, 0) == list(range(600))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +14,7 @@ import numpy as np
 from napari_cxr.training.dataset import SPLITS, Dataset, DatasetError
 from napari_cxr.training.recipe import SplitRecipe
 
-__all__ = ['Split', 'divide']
+__all__ = ['Split', 'divide', 'enough', 'splits_of']
 
 #: A share is met by joining some of so many folds or fewer: to 2.5 % at worst.
 _MOST_FOLDS = 20
@@ -26,16 +31,22 @@ class Split:
     kind : str
         'by patient', or 'by image' where patients are not known. A result by
         image is too good: images of a patient may stand on both sides.
+    total : int
+        Images in the data set, those included that are on no side; 0 where there are none.
+    torn : int
+        Pairs of near-duplicates that stand on two sides, because the table says so.
     """
 
     train: np.ndarray
     val: np.ndarray
     test: np.ndarray
     kind: str
+    total: int = 0
+    torn: int = 0
 
     def names(self) -> list[str]:
-        """Return the split of each image, in the data set's order."""
-        out = [''] * (len(self.train) + len(self.val) + len(self.test))
+        """Return the split of each image, in the data set's order; '' for those left out."""
+        out = [''] * (self.total or len(self.train) + len(self.val) + len(self.test))
         for name in SPLITS:
             for place in getattr(self, name):
                 out[place] = name
@@ -50,7 +61,7 @@ def divide(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Split:
     dataset : Dataset
         The images.
     recipe : SplitRecipe
-        How: the table's own splits, or held out.
+        How. Where it asks for several splits, this is the first.
     seed : int
         Of the random numbers.
 
@@ -58,29 +69,177 @@ def divide(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Split:
     ------
     DatasetError
         If the table's splits are asked for and not there, divide a patient, or
-        leave a class without images to learn from or to choose by.
+        if a class has too few patients or is left without images to learn from or
+        to choose by.
     """
-    kind = 'by patient' if dataset.grouped else 'by image'
+    return splits_of(dataset, recipe, seed)[0][1]
+
+
+def splits_of(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[tuple[str, Split]]:
+    """Return all the splits that a recipe asks for; see `divide`.
+
+    Returns
+    -------
+    list of (str, Split)
+        'fold-1' and so on, each fold in turn being the test split; 'source-NAME', each
+        source in turn; or one whose name is empty. The names are fit for folders.
+    """
+    everything = np.arange(len(dataset.samples))
+    if recipe.method == 'k-fold':
+        parts = _folds(dataset, everything, recipe.folds, seed)
+        wanted = [recipe.fold - 1] if recipe.fold else range(recipe.folds)
+        return [
+            (f'fold-{i + 1}', _held(dataset, recipe, parts[i], everything, seed + 1 + i))
+            for i in wanted
+        ]
+    if recipe.method == 'leave-source-out':
+        return _by_source(dataset, recipe, seed)
     given = dataset.has_splits if recipe.method == 'auto' else recipe.method == 'given'
     if given:
         places = _given(dataset)
     else:
-        everything = np.arange(len(dataset.samples))
         rest, test = _hold_out(dataset, everything, recipe.test, seed)
         places = {'train': rest, 'val': everything[:0], 'test': test}
     if not len(places['val']):
         share = recipe.val / (1 - recipe.test) if not given else recipe.val
         places['train'], places['val'] = _hold_out(dataset, places['train'], share, seed + 1)
-    split = Split(**{name: np.sort(places[name]) for name in SPLITS}, kind=kind)
+    return [('', _checked(dataset, places, seed, torn=dataset.torn if given else 0))]
+
+
+def enough(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[int]:
+    """Return places that suffice for the data set's limit, so that no others need be read.
+
+    Of each class, and of each given split or source where these are what divides, as many
+    as leave `dataset.limit` images for the smallest part.
+    """
+    samples = dataset.samples
+    if not dataset.limit:
+        return list(range(len(samples)))
+    given = recipe.method in ('auto', 'given') and dataset.has_splits
+    sides = [''] * len(samples)
+    if given:
+        sides = [sample.split for sample in samples]
+        held = [] if 'val' in sides else [recipe.val]
+    elif recipe.method == 'leave-source-out':
+        sides, held = [sample.source for sample in samples], [recipe.val]
+    elif recipe.method == 'k-fold':
+        rest = 1 - 1 / recipe.folds
+        held = [1 - rest, recipe.val * rest]
+    else:
+        held = [recipe.val, recipe.test]
+    smallest = min(share for share in (*held, 1 - sum(held)) if share > 0)
+    most = math.ceil(dataset.limit / smallest)
+    places: list[int] = []
+    for side in dict.fromkeys(sides):
+        here = np.array([i for i, other in enumerate(sides) if other == side], dtype=np.intp)
+        places += _fewer(dataset, here, most, seed).tolist()
+    return sorted(places)
+
+
+def _by_source(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[tuple[str, Split]]:
+    sources = [sample.source for sample in dataset.samples]
+    names = sorted(set(sources))
+    if '' in names or len(names) < 2:
+        raise DatasetError(
+            f'The recipe leaves a source out, but {sources.count("")} of {len(sources)} images '
+            f"have no source, and there are {len(names)} in all; fill the table's column "
+            "'source' or choose another data.layout, or set split.method to 'holdout'."
+        )
+    if recipe.source and recipe.source not in names:
+        raise DatasetError(
+            f'There is no source {recipe.source!r} to leave out; there are '
+            f'{", ".join(repr(name) for name in names)}.'
+        )
+    everything = np.arange(len(sources))
+    out = []
+    for number, name in enumerate(names):
+        if recipe.source in ('', name):
+            test = everything[[source == name for source in sources]]
+            _check_left(dataset, test, name)
+            split = _held(dataset, recipe, test, everything, seed + 1 + number)
+            out.append((f'source-{_for_folders(name, names)}', split))
+    return out
+
+
+def _for_folders(name: str, names: list[str]) -> str:
+    """Return a source's name fit for a folder, and unlike that of the others."""
+    plain = [re.sub(r'[^\w.-]+', '-', other).casefold() for other in names]
+    mine = re.sub(r'[^\w.-]+', '-', name)
+    twins = [i for i, other in enumerate(plain) if other == mine.casefold()]
+    return mine if len(twins) == 1 else f'{mine}-{twins.index(names.index(name)) + 1}'
+
+
+def _check_left(dataset: Dataset, test: np.ndarray, source: str) -> None:
+    left_out = set(test.tolist())
+    left = {
+        label
+        for i, sample in enumerate(dataset.samples)
+        if i not in left_out
+        for label in sample.labels
+    }
+    for label in dataset.labels:
+        if label not in left:
+            raise DatasetError(
+                f'Only the source {source!r} has images of the class {label!r}, so without it '
+                'none are left to learn from; name another split.source, or leave the class '
+                'out in data.classes.'
+            )
+
+
+def _held(
+    dataset: Dataset, recipe: SplitRecipe, test: np.ndarray, everything: np.ndarray, seed: int
+) -> Split:
+    """Split off val from all that is not in the test part, nor of a patient in it."""
+    tested = {dataset.samples[i].group for i in test}
+    rest = np.array(
+        [i for i in everything if dataset.samples[i].group not in tested], dtype=np.intp
+    )
+    train, val = _hold_out(dataset, rest, recipe.val, seed)
+    return _checked(dataset, {'train': train, 'val': val, 'test': test}, seed)
+
+
+def _checked(
+    dataset: Dataset, places: dict[str, np.ndarray], seed: int, *, torn: int = 0
+) -> Split:
+    """Apply the data set's limit and balance, and see that every class is there."""
+    if dataset.limit:
+        places = {
+            name: _fewer(dataset, part, dataset.limit, seed) for name, part in places.items()
+        }
+    if dataset.balance:
+        counts = Counter(label for i in places['train'] for label in dataset.samples[i].labels)
+        least = min((counts[label] for label in dataset.labels), default=0)
+        places = {**places, 'train': _fewer(dataset, places['train'], least, seed)}
     for name in ('train', 'val'):
-        present = {dataset.samples[i].label for i in getattr(split, name)}
+        present = {label for i in places[name] for label in dataset.samples[i].labels}
         lacking = [label for label in dataset.labels if label not in present]
         if lacking:
             raise DatasetError(
                 f'The class {lacking[0]!r} has no image in the split {name!r}; '
                 'add images of more patients, or choose another split.'
             )
-    return split
+    return Split(
+        **{name: np.sort(places[name]) for name in SPLITS},
+        kind='by patient' if dataset.grouped else 'by image',
+        total=len(dataset.samples),
+        torn=torn,
+    )
+
+
+def _fewer(dataset: Dataset, places: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Keep the most images a class, patient after patient in an order that the seed draws."""
+    by_group: dict[str, list[int]] = {}
+    for i in places:
+        by_group.setdefault(dataset.samples[i].group, []).append(int(i))
+    groups = list(by_group.values())
+    kept, counts = [], Counter[str]()
+    for number in np.random.default_rng(seed).permutation(len(groups)):
+        for i in groups[number]:
+            labels = dataset.samples[i].labels or ('',)
+            if all(counts[label] < most for label in labels):
+                counts.update(labels)
+                kept.append(i)
+    return np.sort(np.array(kept, dtype=np.intp))
 
 
 def _given(dataset: Dataset) -> dict[str, np.ndarray]:
@@ -112,29 +271,56 @@ def _hold_out(
     """Hold out about a share of the patients of each class."""
     if share == 0:
         return places, places[:0]
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    labels = [dataset.samples[i].label for i in places]
-    groups = [dataset.samples[i].group for i in places]
     # Fewer patients than this cannot stand on both sides in about these shares.
     least = max(2, round(1 / min(share, 1 - share)))
-    patients: dict[str, set[str]] = {}
-    for label, group in zip(labels, groups, strict=True):
-        patients.setdefault(label, set()).add(group)
+    few = _check_patients(dataset, places, least, f'hold out a share of {share:.0%}')
+    folds, taken = min(
+        ((n, max(1, min(n - 1, round(n * share)))) for n in range(2, min(_MOST_FOLDS, few) + 1)),
+        key=lambda pair: (abs(pair[1] / pair[0] - share), pair[0]),
+    )
+    parts = _folds(dataset, places, folds, seed)
+    return np.concatenate(parts[taken:]), np.concatenate(parts[:taken])
+
+
+def _check_patients(dataset: Dataset, places: Iterable[int], least: int, what_for: str) -> int:
+    """Return the number of patients of the class that has fewest."""
+    patients: dict[str, set[str]] = {label: set() for label in dataset.labels}
+    for i in places:
+        for label in dataset.samples[i].labels:
+            patients[label].add(dataset.samples[i].group)
     few = min(patients, key=lambda label: len(patients[label]))
     if len(patients[few]) < least:
         raise DatasetError(
             f'The class {few!r} has images of {len(patients[few])} patients only; '
-            f'to hold out a share of {share:.0%}, at least {least} are needed.'
+            f'to {what_for}, at least {least} are needed.'
         )
-    most = min(_MOST_FOLDS, len(patients[few]))
-    folds, taken = min(
-        ((n, max(1, min(n - 1, round(n * share)))) for n in range(2, most + 1)),
-        key=lambda pair: (abs(pair[1] / pair[0] - share), pair[0]),
-    )
+    return len(patients[few])
+
+
+def _folds(dataset: Dataset, places: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
+    """Divide places into equal parts, patients whole and classes alike."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    _check_patients(dataset, places, folds, f'divide them into {folds} parts')
+    groups = [dataset.samples[i].group for i in places]
     folder = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    parts = [held for _, held in folder.split(np.zeros(len(places)), labels, groups)]
-    return (
-        places[np.concatenate(parts[taken:])],
-        places[np.concatenate(parts[:taken])],
-    )
+    with warnings.catch_warnings():
+        # A rare combination of labels may have fewer images than there are folds.
+        warnings.filterwarnings('ignore', 'The least populated class', UserWarning)
+        parts = folder.split(np.zeros(len(places)), _strata(dataset, places, folds), groups)
+        return [places[held] for _, held in parts]
+
+
+def _strata(dataset: Dataset, places: np.ndarray, folds: int) -> list[str]:
+    """Return what to keep alike: the combination of labels, or the rarest label in a rare one."""
+    samples = [dataset.samples[i] for i in places]
+    if not dataset.several:
+        return [sample.label for sample in samples]
+    patients = Counter(label for label, _ in {(s.label, s.group) for s in samples})
+    images = Counter(label for sample in samples for label in sample.labels)
+    return [
+        sample.label
+        if patients[sample.label] >= folds or not sample.labels
+        else f'rare {min(sample.labels, key=lambda label: (images[label], label))}'
+        for sample in samples
+    ]
