@@ -6,6 +6,12 @@ from labelled_images import write_image, write_table
 from napari_cxr.training import Recipe
 
 
+@pytest.fixture(autouse=True)
+def images_of_tests(tmp_path, monkeypatch):
+    """Decoded images go to a folder of the tests' own, not to the person's."""
+    monkeypatch.setenv('NAPARI_CXR_CACHE', str(tmp_path / 'decoded'))
+
+
 @pytest.fixture
 def folder(tmp_path):
     """24 images of 12 patients, two sources, with a manifest."""

@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,10 +12,9 @@ import pytest
 import torch
 
 from napari_cxr.checkpoint import load, read_card
-from napari_cxr.files import read
-from napari_cxr.radiograph import UnreadableImage, View
 from napari_cxr.training import (
     BatchDone,
+    DatasetError,
     EpochDone,
     Finished,
     Reading,
@@ -26,6 +26,7 @@ from napari_cxr.training import (
     index,
     train,
 )
+from napari_cxr.training.cache import read_here
 from napari_cxr.training.losses import image_weights
 from napari_cxr.training.recipe import (
     DataRecipe,
@@ -81,8 +82,12 @@ def test_the_card_holds_figures_by_source_beside_the_baseline(finished, recipe):
 
 def test_the_run_folder_holds_the_run_and_no_patient(finished, recipe):
     out = finished[0]
-    assert {path.name for path in out.iterdir()} == {
+    names = {path.name for path in out.iterdir()}
+    (events,) = [name for name in names if name.startswith('events.out.tfevents.')]
+    assert names - {events} == {
         'recipe.toml',
+        'log.txt',
+        'result.json',
         'split.csv',
         'environment.json',
         'metrics.csv',
@@ -98,7 +103,10 @@ def test_the_run_folder_holds_the_run_and_no_patient(finished, recipe):
     assert len({row['group'] for row in rows}) == 12
     lines = list(csv.DictReader((out / 'metrics.csv').read_text().splitlines()))
     assert [line['epoch'] for line in lines] == ['1', '2']
-    assert json.loads((out / 'environment.json').read_text())['threads'] == torch.get_num_threads()
+    environment = json.loads((out / 'environment.json').read_text())
+    assert environment['threads'] == torch.get_num_threads()
+    assert (environment['seed'], environment['device'], environment['gpu']) == (5, 'cpu', None)
+    assert re.fullmatch(r'events\.out\.tfevents\.\d+\.0', events)  # without the machine's name
 
 
 def test_the_same_recipe_gives_the_same_weights_bit_for_bit(finished, folder, recipe, tmp_path):
@@ -168,35 +176,14 @@ def test_an_unreadable_image_is_told_and_left_out(folder, recipe, tmp_path):
 
 
 def test_a_class_that_cannot_be_read_stops_the_run_and_takes_no_folder(folder, recipe, tmp_path):
-    def only_left(path):
-        if path.parent.name == 'right':
-            raise UnreadableImage('No.')
-        return read(path)
+    def only_left(items, preprocessing, bits):
+        left = [item for item in items if item[1].parent.name == 'left']
+        yield from read_here(left, preprocessing, bits)
+        yield from ((place, 'No.') for place, path in items if path.parent.name == 'right')
 
-    with pytest.raises(TrainingError, match="class 'right'"):
+    with pytest.raises(DatasetError, match="class 'right'"):
         list(train(index(folder), recipe, tmp_path / 'out', 'cpu', read=only_left))
     list(train(index(folder), replace(recipe, epochs=1), tmp_path / 'out', 'cpu'))
-
-
-def test_lateral_views_by_table_or_header_are_told_and_left_out(folder, recipe, tmp_path):
-    dataset = index(folder)
-    samples = list(dataset.samples)
-    samples[0] = replace(samples[0], view='LATERAL')
-    by_header = samples[3].path
-
-    def reading(path):
-        found = read(path)
-        lateral = View.LATERAL if path == by_header else View.UNKNOWN
-        return replace(found, geometry=replace(found.geometry, view=lateral))
-
-    dataset = replace(dataset, samples=tuple(samples))
-    recipe = replace(recipe, epochs=1)
-    events = list(train(dataset, recipe, tmp_path / 'out', 'cpu', read=reading))
-    skipped = [event for event in events if isinstance(event, Skipped)]
-    assert [event.path for event in skipped] == ['left/0.png', 'right/3.png']
-    assert all('lateral view' in event.reason for event in skipped)
-    started = next(event for event in events if isinstance(event, Started))
-    assert started.counts['train'] == {'left': 5, 'right': 5}
 
 
 def test_a_folder_with_other_files_is_refused_and_nothing_in_it_changes(folder, recipe, tmp_path):
@@ -244,7 +231,7 @@ def test_weights_that_cannot_be_kept_are_said(folder, recipe, tmp_path):
     with pytest.raises(TrainingError, match=r'model cannot be kept: .* not finite'):
         for event in events:
             if isinstance(event, BatchDone) and event.batch == event.batches:
-                run = events.gi_frame.f_locals['run']
+                run = events.gi_yieldfrom.gi_frame.f_locals['run']
                 next(run.judged.parameters()).data.mul_(1e9)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_cxr.networks import StagedNetwork
 
-__all__ = ['Checkpoint', 'digest', 'load', 'read_card', 'save']
+__all__ = ['Checkpoint', 'digest', 'load', 'read_card', 'save', 'write_whole']
 
 _CARD = 'napari_cxr.card'
 _LONGEST_HEADER = 16 << 20
@@ -138,7 +138,7 @@ def save(
                 f'The tensor {name!r} holds numbers that are not finite; nothing was saved.'
             )
         stored[name] = value
-    _write(Path(path), to_bytes(stored, metadata={'format': 'pt', _CARD: card.to_json()}))
+    write_whole(Path(path), to_bytes(stored, metadata={'format': 'pt', _CARD: card.to_json()}))
 
 
 def read_card(path: str | Path) -> Card:
@@ -214,7 +214,8 @@ def digest(path: str | Path) -> str:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, so that it survives a power cut; raises OSError."""
     # In the same folder, because os.replace is atomic within one file system only.
     handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.part', dir=path.parent)
     try:

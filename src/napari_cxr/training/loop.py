@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,31 +11,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_cxr import __version__, files
+from napari_cxr import __version__
 from napari_cxr.checkpoint import Card, Checkpoint, load, save
-from napari_cxr.inference.device import choose_device
-from napari_cxr.radiograph import Radiograph
-from napari_cxr.training.cache import Cache, Progress, fill
+from napari_cxr.inference.device import Device, choose_device
+from napari_cxr.training.cache import Reader
+from napari_cxr.training.checkpoints import Checkpoints
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.evaluate import counts_by_split, describe_data, judge
-from napari_cxr.training.events import (
-    BatchDone,
-    Event,
-    Finished,
-    Reading,
-    Skipped,
-    Started,
-)
+from napari_cxr.training.events import BatchDone, Event, Finished, Skipped, Started, Warned
+from napari_cxr.training.prepare import Material, prepare
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.run import Run
 from napari_cxr.training.run_data import RunData
-from napari_cxr.training.run_folder import RunFolder, TrainingError
-from napari_cxr.training.splits import divide
+from napari_cxr.training.run_folder import RunFolder, TrainingError, split_table
+from napari_cxr.training.splits import Split, divide
 from napari_cxr.training.start import head_entries, new_network
+from napari_cxr.training.state import load_state, notes_of
 
-__all__ = ['measure', 'train']
-
-_READING_EVERY = 25  # images between two events
+__all__ = ['fit', 'measure', 'train']
 
 
 def train(
@@ -43,12 +37,13 @@ def train(
     out: str | Path,
     device: str = 'auto',
     *,
-    read: Callable[[Path], Radiograph] | None = None,
+    read: Reader | None = None,
+    resume: bool = False,
 ) -> Iterator[Event]:
     """Train a network and leave its best checkpoint, with a full card, in a folder.
 
-    On the CPU the same recipe, images and number of threads give the same
-    weights, bit for bit.
+    On the CPU the same recipe, images and number of threads give the same weights, bit
+    for bit, also where the run was stopped or cut off and resumed.
 
     Parameters
     ----------
@@ -60,86 +55,126 @@ def train(
         The run's folder, new or empty. ``best.safetensors`` is the result.
     device : str
         'auto', 'cpu', 'cuda' or 'mps'.
-    read : callable, optional
-        From a path to a Radiograph; `napari_cxr.files.read` in this process by
-        default. Pass one that asks a decoder process where files may be hostile.
+    read : Reader, optional
+        Who decodes; one by one in this process by default. Pass a pool of decoder
+        processes where files may be hostile.
+    resume : bool
+        Whether to go on with the run in `out`, which must be of the same recipe and data;
+        where there is none yet, it begins.
 
     Yields
     ------
     Event
-        `Reading` and `Skipped` (unreadable files, lateral views), `Started`, then
+        `Reading`, `Skipped` (files that cannot be used) and `Warned`, `Started`, then
         `BatchDone` and `EpochDone`, and `Finished` with the path of the checkpoint.
 
     Raises
     ------
     DatasetError, RecipeError, TrainingError, DeviceUnavailable
         If the run cannot start; if the loss, the validation figure or the weights stop
-        being finite numbers.
+        being finite numbers; if memory or disk are full.
     """
-    reading = files.read if read is None else read
     chosen = choose_device(device)
-    folder = RunFolder(Path(out))
-    # What is wrong with the network shows before the reading.
-    network = new_network(recipe, len(dataset.labels))
-    dataset, cache = yield from _read(dataset, recipe, reading, folder.name)
-    split = divide(dataset, recipe.split, recipe.seed)
-    data = RunData(
-        dataset, split, cache.images.__getitem__, cache.features, cache.digests()
-    ).for_recipe(recipe)
-    run = Run(network, data, recipe, torch.device(chosen.name))
-    yield from _fit(run, folder, chosen.name)
+    path = Path(out)
+    # What is wrong with folder and network shows before the reading.
+    RunFolder(path, recipe, resume=resume)
+    new_network(recipe, len(dataset.labels), empty=True)
+    material, remarks = yield from _reading(dataset, recipe, read, path.name)
+    split = divide(material.dataset, recipe.split, recipe.seed)
+    yield from fit(material, split, recipe, path, chosen, resume=resume, remarks=remarks)
 
 
-def _fit(run: Run, folder: RunFolder, device: str) -> Iterator[Event]:
-    """Take all epochs, and measure what comes out."""
-    recipe, data = run.recipe, run.data
+def fit(
+    material: Material,
+    split: Split,
+    recipe: Recipe,
+    out: Path,
+    device: Device,
+    *,
+    name: str = '',
+    resume: bool = False,
+    remarks: tuple[str, ...] = (),
+) -> Iterator[Event]:
+    """Train on images that are read already: one run, or one fold of several.
+
+    Parameters
+    ----------
+    material, split
+        The images and their division.
+    recipe, out, resume
+        As of `train`.
+    device : Device
+        As `choose_device` returned it.
+    name : str
+        Of the run, for its events; that of its folder by default.
+    remarks : tuple of str
+        Sentences for the log, without names of files.
+    """
+    folder = RunFolder(out, recipe, resume=resume)
+    name = name or folder.name
+    data = RunData.of(material, split, recipe)
+    table = split_table(data.dataset, data.material.digests, data.split.names())
+    notes = notes_of(folder.state) if folder.begun and folder.state.exists() else None
+    if folder.begun:
+        folder.check_split(table, notes)
+    network = new_network(recipe, len(data.dataset.labels), empty=notes is not None)
+    run = Run(network, data, recipe, torch.device(device.name))
     precision = 'float32' if run.precision is None else 'bfloat16'
-    with folder.writing():
-        folder.write_recipe(recipe)
-        folder.write_split(data.dataset, data.digests, data.split.names())
-        folder.write_environment(device, precision, torch.get_num_threads())
-    described = describe_data(data.dataset, data.split, data.digests)
+    if folder.begun:
+        if notes is not None:
+            load_state(folder.state, run)
+        folder.go_on(notes)
+        folder.log(f'Resumed after {run.progress.epoch} epochs and {run.progress.batch} steps.')
+    else:
+        folder.begin(table, _environment(device, precision, recipe))
+        folder.log(f'Begun with {len(data.dataset.samples)} images on {device.name}.')
+    for remark in remarks:
+        folder.log(remark)
+    described = describe_data(data.dataset, data.split, list(data.material.digests))
     yield Started(
-        run=folder.name,
+        run=name,
         labels=data.dataset.labels,
         counts=counts_by_split(data.dataset, data.split),
         split_kind=data.split.kind,
         network=recipe.network,
         parameters=sum(p.numel() for p in run.network.parameters()),
-        trainable=sum(p.numel() for p in run.network.parameters() if p.requires_grad),
+        trainable=_trainable(run),
         epochs=recipe.epochs,
         batches=run.batches,
         epoch=run.progress.epoch,
-        device=device,
+        device=device.name,
         precision=precision,
     )
-    while not run.finished:
-        for step in run.steps():
-            yield BatchDone(
-                run=folder.name,
-                epoch=run.progress.epoch + 1,
-                batch=step.batch,
-                batches=run.batches,
-                loss=step.loss,
-                images_per_second=step.speed,
-                seconds_left=step.seconds_left,
-            )
-        event = run.finish_epoch(folder.name)
-        state = run.judged.state_dict()
-        with folder.writing():
-            card = _card(run, described, event.epoch)
-            save(folder.last, state, card)
-            if event.best:
-                save(folder.best, state, card, halve=recipe.card.halve)
-            folder.add_epoch(event)
-        yield event
+    kept = Checkpoints(run, folder, lambda epoch: _card(run, described, epoch))
+    try:
+        yield from _epochs(run, folder, kept, name)
+    except GeneratorExit:
+        kept.write()
+        folder.log(f'Stopped in epoch {run.progress.epoch + 1}, after {run.progress.batch} steps.')
+        raise
+    except TrainingError as error:
+        with suppress(TrainingError):  # where the disk is full, that is what is said already
+            kept.best()
+            folder.log(f'Ended: {error}')
+        raise
     # The file itself is measured, as anyone will load it.
     with folder.writing():
         stored = load(folder.best)
         epoch = stored.card.data['epoch']
         final = _card(run, described, epoch, measure(run, stored))
         save(folder.best, stored.tensors, final, halve=recipe.card.halve)
-    yield Finished(folder.name, str(folder.best), epoch, final.metrics)
+    folder.log(f'Finished after {run.progress.epoch} epochs; epoch {epoch} is the best.')
+    folder.end(
+        {
+            'status': 'finished',
+            'epochs': run.progress.epoch,
+            'best_epoch': epoch,
+            'parameters': sum(p.numel() for p in run.network.parameters()),
+            'trainable': _trainable(run),
+            'metrics': final.metrics,
+        }
+    )
+    yield Finished(name, str(folder.best), epoch, final.metrics)
 
 
 def measure(run: Run, stored: Checkpoint) -> dict[str, Any]:
@@ -150,26 +185,62 @@ def measure(run: Run, stored: Checkpoint) -> dict[str, Any]:
     return judge(data.dataset, data.split, data, logits, run.recipe.seed)
 
 
-def _read(
-    dataset: Dataset, recipe: Recipe, read: Callable[[Path], Radiograph], run: str
-) -> Generator[Event, None, tuple[Dataset, Cache]]:
-    """Yield events; return the data set of readable images, and their content."""
-    total = len(dataset.samples)
-    cache: Cache | None = None
-    for step in fill(dataset, recipe.input, read):
-        if isinstance(step, Cache):
-            cache = step
-        elif isinstance(step, Progress) and step.reason:
-            yield Skipped(run, dataset.name_of(step.place), step.reason)
-        elif step.place % _READING_EVERY == 0 or step.place == total - 1:
-            yield Reading(run, step.place + 1, total)
-    if cache is None or len(cache.unreadable) == total:
-        raise TrainingError(f'None of the {total} images could be used.')
-    read_of = {s.label for i, s in enumerate(dataset.samples) if i not in cache.unreadable}
-    for label in dataset.labels:
-        if label not in read_of:
-            raise TrainingError(f'No image of the class {label!r} could be used.')
-    return dataset.without(list(cache.unreadable)), cache
+def _epochs(run: Run, folder: RunFolder, kept: Checkpoints, name: str) -> Iterator[Event]:
+    while not run.finished:
+        for step in run.steps():
+            kept.batch_done()
+            yield BatchDone(
+                run=name,
+                epoch=run.progress.epoch + 1,
+                batch=step.batch,
+                batches=run.batches,
+                loss=step.loss,
+                images_per_second=step.speed,
+                seconds_left=step.seconds_left,
+            )
+        event = run.finish_epoch(name)
+        folder.add_epoch(event)
+        kept.epoch_done(event)
+        yield event
+    kept.best()
+    kept.last()
+
+
+def _reading(
+    dataset: Dataset, recipe: Recipe, read: Reader | None, run: str
+) -> Generator[Event, None, tuple[Material, tuple[str, ...]]]:
+    """Yield the events of reading; return the images, and what a log may say of it."""
+    remarks: list[str] = []
+    skipped = 0
+    with closing(prepare(dataset, recipe, read, run)) as events:
+        while True:
+            try:
+                event = next(events)
+            except StopIteration as end:
+                return end.value, tuple(remarks)
+            if isinstance(event, Skipped):
+                skipped += 1
+                # The reason may name the file, and that may name the patient.
+                reason = event.reason.replace(event.path, 'the file')
+                reason = reason.replace(Path(event.path).name, 'the file')
+                remarks.append(f'Image {skipped} of those left out: {reason}')
+            elif isinstance(event, Warned):
+                remarks.append(event.text)
+            yield event
+
+
+def _trainable(run: Run) -> int:
+    return sum(p.numel() for p in run.network.parameters() if p.requires_grad)
+
+
+def _environment(device: Device, precision: str, recipe: Recipe) -> dict[str, Any]:
+    return {
+        'device': device.name,
+        'gpu': torch.cuda.get_device_name(device.name) if 'cuda' in device.name else None,
+        'precision': precision,
+        'threads': torch.get_num_threads(),
+        'seed': recipe.seed,
+    }
 
 
 def _card(

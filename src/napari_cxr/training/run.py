@@ -21,6 +21,7 @@ from napari_cxr.training.colour import to_input
 from napari_cxr.training.evaluate import truth_of
 from napari_cxr.training.events import EpochDone
 from napari_cxr.training.losses import by_column, image_weights, loss_of_each
+from napari_cxr.training.memory import fitting
 from napari_cxr.training.optimisers import build_optimiser, set_rate
 from napari_cxr.training.pace import Pace, Utilisation
 from napari_cxr.training.recipe import Recipe
@@ -132,7 +133,8 @@ class Run:
             items = parts[number - 1]
             started = time.perf_counter()
             set_rate(self.optimiser, self._rate())
-            loss, logits = self._step(items)
+            with fitting(self.recipe, self.device):
+                loss, logits = self._step(items)
             if not math.isfinite(loss):
                 raise TrainingError(
                     f'The loss is no longer a number in epoch {now.epoch + 1}; '
@@ -208,11 +210,14 @@ class Run:
     def logits(self, network: StagedNetwork, places: np.ndarray) -> np.ndarray:
         """Return the logits of images as they are, in single precision, shape (n, classes)."""
         network = network.eval()
-        rows = [
-            network(to_input(self._images(part), self.recipe.input)).float().cpu().numpy()
-            for part in np.array_split(places, math.ceil(len(places) / self.recipe.batch))
-        ]
-        return np.concatenate(rows)
+        parts = np.array_split(places, math.ceil(len(places) / self.recipe.batch))
+        with fitting(self.recipe, self.device):
+            return np.concatenate([self._answers(network, part) for part in parts])
+
+    def _answers(self, network: StagedNetwork, places: np.ndarray) -> np.ndarray:
+        x = to_input(self._images(places), self.recipe.input)
+        answers: np.ndarray = network(x).float().cpu().numpy()
+        return answers
 
     def _step(self, items: np.ndarray) -> tuple[float, np.ndarray]:
         recipe, places = self.recipe, self.items.places(items)

@@ -3,27 +3,66 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import io
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from napari_cxr import __version__
 from napari_cxr.checkpoint.card import CheckpointError
+from napari_cxr.checkpoint.file import write_whole
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.events import EpochDone
-from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.recipe import Recipe, RecipeError
 
-__all__ = ['RunFolder', 'TrainingError']
+__all__ = ['RunFolder', 'TrainingError', 'recipe_of', 'split_table']
+
+#: What a start that was cut off may have left; without a recipe there is no run yet.
+_BEGUN = ('split.csv', 'environment.json', 'log.txt')
+_PACKAGES = ('torch', 'torchvision', 'timm', 'numpy', 'scikit-learn', 'pillow', 'safetensors')
 
 
 class TrainingError(Exception):
     """A run that cannot start or go on; the message is one clear sentence."""
+
+
+def recipe_of(folder: str | Path) -> Recipe:
+    """Read the recipe of a run, to resume it or to load its settings.
+
+    Raises
+    ------
+    TrainingError
+        If there is no run in the folder, or its recipe is damaged.
+    """
+    folder = Path(folder)
+    try:
+        return Recipe.from_toml((folder / 'recipe.toml').read_text(encoding='utf-8'))
+    except FileNotFoundError:
+        raise TrainingError(f'There is no run in {folder}: it has no recipe.toml.') from None
+    except OSError as error:
+        raise TrainingError(f'{folder} cannot be read: {error.strerror}.') from error
+    except (RecipeError, UnicodeDecodeError) as error:
+        raise TrainingError(f'The recipe.toml in {folder} is damaged: {error}') from None
+
+
+def split_table(dataset: Dataset, digests: Sequence[str], splits: Sequence[str]) -> str:
+    """Return ``split.csv``: images by a hash of their content, patients by a number."""
+    numbers: dict[str, int] = {}
+    text = io.StringIO(newline='')
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['image', 'label', 'split', 'source', 'group'])
+    for sample, digest, split in zip(dataset.samples, digests, splits, strict=True):
+        number = numbers.setdefault(sample.group, len(numbers))
+        writer.writerow([digest, sample.label, split, sample.source, number])
+    return text.getvalue()
 
 
 class RunFolder:
@@ -32,22 +71,47 @@ class RunFolder:
     Parameters
     ----------
     path : Path
-        New, or an empty folder.
+        New, or an empty folder, unless resumed.
+    recipe : Recipe
+        What the run does.
+    resume : bool
+        Whether to go on with what is there; where there is nothing yet, it begins.
+
+    Attributes
+    ----------
+    begun : bool
+        Whether there is a run in it that goes on.
 
     Raises
     ------
     TrainingError
-        If there is anything in it already, or it cannot be written to.
+        If it holds what it must not, a finished run or one of another recipe, or cannot
+        be written to.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, recipe: Recipe, *, resume: bool = False) -> None:
+        self.path, self.recipe = path, recipe
+        self.metrics = ''
+        self.life = 0
         with self.writing():
             path.mkdir(parents=True, exist_ok=True)
-            taken = any(path.iterdir())
-        if taken:
-            held = 'already holds a run' if (path / 'recipe.toml').exists() else 'is not empty'
-            raise TrainingError(f'{path} {held}; give a new or an empty folder.')
+            found = {p.name for p in path.iterdir()}
+        self.begun = resume and 'recipe.toml' in found
+        if not self.begun:
+            left = {n for n in found if n in _BEGUN or n.endswith('.part')} if resume else set()
+            if found - left:
+                held = 'already holds a run' if 'recipe.toml' in found else 'is not empty'
+                hint = '' if resume or held == 'is not empty' else ', or resume it'
+                raise TrainingError(f'{path} {held}; give a new or an empty folder{hint}.')
+            return
+        if 'result.json' in found:
+            raise TrainingError(f'The run in {path} is finished; there is nothing to resume.')
+        changed = _differences(recipe_of(path).to_dict(), recipe.to_dict())
+        if changed:
+            raise TrainingError(
+                f'The run in {path} has another recipe, so it cannot be resumed with this one: '
+                f'{changed[0]} differs. Start a new run in another folder.'
+            )
 
     @property
     def name(self) -> str:
@@ -61,8 +125,13 @@ class RunFolder:
 
     @property
     def last(self) -> Path:
-        """The checkpoint of the last epoch."""
+        """The checkpoint of the last epoch that was kept."""
         return self.path / 'last.safetensors'
+
+    @property
+    def state(self) -> Path:
+        """What a run is resumed from; gone when it is finished."""
+        return self.path / 'state.safetensors'
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -74,48 +143,118 @@ class RunFolder:
         except CheckpointError as error:
             raise TrainingError(f'The model cannot be kept: {error}') from error
 
-    def write_recipe(self, recipe: Recipe) -> None:
-        """Write ``recipe.toml``."""
-        (self.path / 'recipe.toml').write_text(recipe.to_toml(), encoding='utf-8')
+    def begin(self, split: str, environment: dict[str, Any]) -> None:
+        """Write what is known at the start; the recipe last, for it makes this a run."""
+        with self.writing():
+            self._write('split.csv', split)
+            self._write('environment.json', json.dumps(_versions() | environment, indent=2) + '\n')
+            self._write('recipe.toml', self.recipe.to_toml())
 
-    def write_split(self, dataset: Dataset, digests: list[str], splits: list[str]) -> None:
-        """Write ``split.csv``: images by a hash of their content, patients by a number."""
-        numbers: dict[str, int] = {}
-        with (self.path / 'split.csv').open('w', newline='', encoding='utf-8') as file:
-            writer = csv.writer(file)
-            writer.writerow(['image', 'label', 'split', 'source', 'group'])
-            for sample, digest, split in zip(dataset.samples, digests, splits, strict=True):
-                number = numbers.setdefault(sample.group, len(numbers))
-                writer.writerow([digest, sample.label, split, sample.source, number])
+    def check_split(self, split: str, notes: dict[str, Any] | None) -> None:
+        """See that the data are those that the run began with.
 
-    def write_environment(self, device: str, precision: str, threads: int) -> None:
-        """Write ``environment.json``: versions and kind of machine, not its name or user."""
-        versions = {
-            name: metadata.version(name) for name in ('torch', 'numpy', 'scikit-learn', 'pillow')
-        }
-        content = {
-            'napari-cxr': __version__,
-            'python': platform.python_version(),
-            **versions,
-            'system': platform.system(),
-            'processor': platform.machine(),
-            'cores': os.cpu_count(),
-            'threads': threads,
-            'device': device,
-            'precision': precision,
-        }
-        text = json.dumps(content, indent=2) + '\n'
-        (self.path / 'environment.json').write_text(text, encoding='utf-8')
+        Parameters
+        ----------
+        split : str
+            The table as the data give it now.
+        notes : dict, optional
+            As `notes` returned it for the state that is resumed.
+
+        Raises
+        ------
+        TrainingError
+            If they are not, or the file is damaged.
+        """
+        try:
+            kept = (self.path / 'split.csv').read_bytes()
+        except OSError as error:
+            raise TrainingError(
+                f'The split.csv of the run cannot be read: {error.strerror}.'
+            ) from error
+        if kept == split.encode():
+            return
+        if notes is not None and _digest(kept) != notes['split']:
+            raise TrainingError(
+                f'The split.csv in {self.path} is damaged or was changed, so the run cannot be '
+                'resumed; start a new one.'
+            )
+        raise TrainingError(
+            'The images, their labels or their patients are no longer those that the run began '
+            'with, so it cannot be resumed; bring them back, or start a new run.'
+        )
+
+    def notes(self) -> dict[str, Any]:
+        """Return what a state must know of this folder: see `go_on`."""
+        split = _digest((self.path / 'split.csv').read_bytes())
+        return {'split': split, 'metrics': self.metrics}
+
+    def go_on(self, notes: dict[str, Any] | None) -> None:
+        """Bring the files back to the state that is resumed, or to the start without one."""
+        self.metrics = notes['metrics'] if notes else ''
+        with self.writing():
+            self.life = len(list(self.path.glob('events.out.tfevents.*')))
+            for half in self.path.glob('.*.part'):
+                half.unlink()
+            self._write('metrics.csv', self.metrics)
+
+    def log(self, sentence: str) -> None:
+        """Add a sentence to ``log.txt``, with the time; without the folder's path."""
+        sentence = sentence.replace(str(self.path), 'the folder of the run')
+        line = f'{datetime.now().astimezone().isoformat(timespec="seconds")} {sentence}\n'
+        with self.writing(), (self.path / 'log.txt').open('a', encoding='utf-8') as file:
+            file.write(line)
 
     def add_epoch(self, event: EpochDone) -> None:
-        """Add a line to ``metrics.csv``."""
+        """Add a line to ``metrics.csv``, and the figures for TensorBoard."""
+        from napari_cxr.training.tensorboard import write_epoch
+
         row: dict[str, Any] = asdict(event)
         del row['run'], row['epochs']
         row['confusion'] = ' / '.join(' '.join(map(str, line)) for line in event.confusion)
-        path = self.path / 'metrics.csv'
-        new = not path.exists()
-        with path.open('a', newline='', encoding='utf-8') as file:
-            writer = csv.DictWriter(file, row)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+        text = io.StringIO(newline='')
+        writer = csv.DictWriter(text, row, lineterminator='\n')
+        if not self.metrics:
+            writer.writeheader()
+        writer.writerow(row)
+        self.metrics += text.getvalue()
+        with self.writing():
+            with (self.path / 'metrics.csv').open('a', newline='', encoding='utf-8') as file:
+                file.write(text.getvalue())
+            write_epoch(self.path, event, self.life)
+
+    def end(self, result: dict[str, Any]) -> None:
+        """Write ``result.json``, which makes the run a finished one."""
+        with self.writing():
+            self._write('result.json', json.dumps(result, indent=2) + '\n')
+            self.state.unlink(missing_ok=True)
+
+    def _write(self, name: str, text: str) -> None:
+        write_whole(self.path / name, text.encode())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _differences(one: dict[str, Any], other: dict[str, Any], where: str = '') -> list[str]:
+    """Return the entries in which two nested tables differ."""
+    found = []
+    for key in sorted(one.keys() | other.keys()):
+        a, b = one.get(key), other.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            found += _differences(a, b, f'{where}{key}.')
+        elif a != b:
+            found.append(f'{where}{key}')
+    return found
+
+
+def _versions() -> dict[str, Any]:
+    """Return versions and kind of machine, not its name or user."""
+    return {
+        'napari-cxr': __version__,
+        'python': platform.python_version(),
+        **{name: metadata.version(name) for name in _PACKAGES},
+        'system': platform.system(),
+        'processor': platform.machine(),
+        'cores': os.cpu_count(),
+    }
