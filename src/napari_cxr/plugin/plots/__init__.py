@@ -3,8 +3,18 @@
 from napari_cxr.plugin.plots.curves import Curves, Line
 from napari_cxr.plugin.plots.histogram import Histogram
 from napari_cxr.plugin.plots.image_grid import ImageGrid
+from napari_cxr.plugin.plots.intervals import Intervals
 from napari_cxr.plugin.plots.matrix import Matrix
 from napari_cxr.plugin.plots.palette import class_color
 from napari_cxr.plugin.plots.scatter import Scatter
 
-__all__ = ['Curves', 'Histogram', 'ImageGrid', 'Line', 'Matrix', 'Scatter', 'class_color']
+__all__ = [
+    'Curves',
+    'Histogram',
+    'ImageGrid',
+    'Intervals',
+    'Line',
+    'Matrix',
+    'Scatter',
+    'class_color',
+]

@@ -87,6 +87,17 @@ class ImageGrid(QWidget):
         return len(self._images)
 
     @property
+    def side(self) -> int:
+        """Pixels that an image is wide at least."""
+        return self._side
+
+    def set_side(self, side: int) -> None:
+        """Make the images larger or smaller; none is wider than the widget."""
+        self._side = side
+        self._fit_height()
+        self.update()
+
+    @property
     def columns(self) -> int:
         """In how many columns they stand."""
         fitting = int((self.width() + _GAP) // (self._side + _GAP))

@@ -1,0 +1,279 @@
+"""Images that may be one image twice, as pairs to look at and to put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QPushButton,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cxr.plugin.data_edits import DataEdits
+from napari_cxr.plugin.plots.matrix import red
+from napari_cxr.plugin.survey_counts import relative_names
+from napari_cxr.plugin.text import quiet_label
+from napari_cxr.training.survey import Pair, Survey
+
+__all__ = ['PairsView']
+
+_SPLITS = {'train': 'train', 'val': 'validation', 'test': 'test', '': 'not used'}
+_MOST_ROWS = 6
+
+
+class _Pairs(QAbstractTableModel):
+    """One row for each pair: the two files, and what lies between them."""
+
+    def __init__(self, edits: DataEdits, theme: str, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._edits, self._theme = edits, theme
+        self._survey: Survey | None = None
+        self._names: list[str] = []
+        edits.changed.connect(self._repaint)
+
+    def set_survey(self, survey: Survey | None) -> None:
+        """Show the pairs of a survey; where they are the same ones, rows stay."""
+        before = self._survey.pairs if self._survey is not None else ()
+        same = survey is not None and bool(before) and survey.pairs == before
+        if not same:
+            self.beginResetModel()
+        self._survey = survey
+        self._names = relative_names(survey.paths) if survey is not None else []
+        if same:
+            self._repaint()
+        else:
+            self.endResetModel()
+
+    def set_theme(self, theme: str) -> None:
+        self._theme = theme
+        self._repaint()
+
+    def pair(self, row: int) -> Pair:
+        """Return a pair."""
+        assert self._survey is not None
+        return self._survey.pairs[row]
+
+    def between(self, pair: Pair) -> str:
+        """Return in words what lies between two images."""
+        survey = self._survey
+        assert survey is not None
+        a, b = pair.first, pair.second
+        out = []
+        if (survey.truth[a] != survey.truth[b]).any():
+            out.append('two classes')
+        if survey.splits[a] != survey.splits[b]:
+            out.append(f'{_SPLITS[survey.splits[a]]} / {_SPLITS[survey.splits[b]]}')
+        if self._edits.is_together(survey.digests[a], survey.digests[b]):
+            out.append('put together')
+        elif survey.groups[a] != survey.groups[b]:
+            out.append('two patients')
+        else:
+            out.append('one patient')
+        return '\n'.join(out)
+
+    def alike(self, pair: Pair) -> str:
+        """Return in words how alike two images are."""
+        survey = self._survey
+        assert survey is not None
+        if survey.digests[pair.first] == survey.digests[pair.second]:
+            return 'same file'
+        words = 'identical' if not pair.distance else f'{100 - 100 * pair.distance / 64:.0f} %'
+        if pair.similarity == pair.similarity:
+            words += f'\n{pair.similarity:.2f}'
+        return words
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Return the number of pairs."""
+        if self._survey is None or (parent is not None and parent.isValid()):
+            return 0
+        return len(self._survey.pairs)
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        """Return the number of columns."""
+        return 0 if parent is not None and parent.isValid() else 3
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:
+        """Return the name of a column, and what it means."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return ('Two images', 'Alike', 'Between them')[section]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return (
+                'The two files, one above the other',
+                'How alike they look when small; below it how alike a network finds them, of 1',
+                'What should not lie between two copies of one image',
+            )[section]
+        return None
+
+    def data(self, index: QModelIndex, role: int = 0) -> Any:
+        """Return what a cell shows, and how."""
+        if not index.isValid() or self._survey is None:
+            return None
+        pair = self.pair(index.row())
+        if role in (
+            Qt.ItemDataRole.DisplayRole,
+            Qt.ItemDataRole.ToolTipRole,
+            Qt.ItemDataRole.AccessibleTextRole,
+        ):
+            if index.column() == 0:
+                return f'{self._names[pair.first]}\n{self._names[pair.second]}'
+            return self.alike(pair) if index.column() == 1 else self.between(pair)
+        if role == Qt.ItemDataRole.ForegroundRole and index.column() == 2 and pair.across:
+            return red(self._theme)
+        return None
+
+    def _repaint(self) -> None:
+        if self.rowCount():
+            self.dataChanged.emit(self.index(0, 0), self.index(self.rowCount() - 1, 2))
+
+
+class PairsView(QWidget):
+    """The pairs; a click opens both images of one, a button makes them one patient's.
+
+    Parameters
+    ----------
+    edits : DataEdits
+        What a person has put together; the button changes it.
+    theme : str
+        Name of napari's theme.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: The files of a pair to look at.
+    pair_opened = Signal(str, str)
+
+    def __init__(self, edits: DataEdits, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._edits = edits
+        self._survey: Survey | None = None
+        self.model = _Pairs(edits, theme, self)
+        self.note = quiet_label()
+        self.table = _table(self.model)
+        self.open = QPushButton('Open')
+        self.open.setToolTip('Open both images side by side; so does a click on the pair')
+        self.same = QPushButton('Same patient')
+        self.undo = QPushButton('Undo')
+        buttons = QHBoxLayout()
+        buttons.setSpacing(6)
+        for button in (self.open, self.same, self.undo):
+            buttons.addWidget(button)
+        buttons.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self.note)
+        layout.addWidget(self.table)
+        layout.addLayout(buttons)
+        self.table.clicked.connect(self._open)
+        self.table.activated.connect(self._open)
+        self.open.clicked.connect(lambda: self._open(self.table.currentIndex()))
+        self.same.clicked.connect(self._toggle)
+        self.undo.clicked.connect(edits.undo_stack.undo)
+        edits.undo_stack.indexChanged.connect(self._update)
+        edits.changed.connect(self._update)
+        selection = self.table.selectionModel()
+        if selection is not None:
+            selection.currentChanged.connect(self._update)
+        self._update()
+
+    def set_theme(self, theme: str) -> None:
+        """Follow another of napari's themes."""
+        self.model.set_theme(theme)
+
+    def show_survey(self, survey: Survey | None) -> None:
+        """Show the pairs of a survey."""
+        self._survey = survey
+        self.model.set_survey(survey)
+        count = self.model.rowCount()
+        pairs = survey.pairs if survey is not None else ()
+        across = sum(pair.across for pair in pairs)
+        if not count:
+            self.note.setText('No two images look alike.')
+        else:
+            self.note.setText(
+                f'{count} {"pair looks" if count == 1 else "pairs look"} alike, {across} of them '
+                'across a split, a class or a patient. Click one to see both.'
+            )
+        for widget in (self.table, self.open, self.same, self.undo):
+            widget.setVisible(bool(count))
+        height = self.table.fontMetrics().height()
+        header = self.table.horizontalHeader()
+        top = header.sizeHint().height() if header is not None else 0
+        self.table.setFixedHeight(top + min(count, _MOST_ROWS) * (3 * height + 6) + 4)
+        self._update()
+
+    def _open(self, index: QModelIndex) -> None:
+        if index.isValid() and self._survey is not None:
+            pair = self.model.pair(index.row())
+            self.pair_opened.emit(self._survey.paths[pair.first], self._survey.paths[pair.second])
+
+    def _digests(self) -> tuple[str, str] | None:
+        index = self.table.currentIndex()
+        if not index.isValid() or self._survey is None:
+            return None
+        pair = self.model.pair(index.row())
+        return self._survey.digests[pair.first], self._survey.digests[pair.second]
+
+    def _toggle(self) -> None:
+        found = self._digests()
+        if found is not None:
+            self._edits.put_together(*found, not self._edits.is_together(*found))
+
+    def _update(self) -> None:
+        found = self._digests()
+        self.open.setEnabled(found is not None)
+        by_hand = found is not None and self._edits.is_together(*found)
+        self.same.setText('Separate' if by_hand else 'Same patient')
+        known = False
+        if found is not None and self._survey is not None and not by_hand:
+            pair = self.model.pair(self.table.currentIndex().row())
+            groups = self._survey.groups
+            known = groups[pair.first] == groups[pair.second] or found[0] == found[1]
+        self.same.setEnabled(found is not None and not known)
+        self.same.setToolTip(
+            'Choose a pair first' if found is None else
+            'These two count as one patient’s already' if known else
+            'Let each count as a patient’s of its own again' if by_hand else
+            'Keep both on one side of every split, as images of one patient'
+        )  # fmt: skip
+        stack = self._edits.undo_stack
+        self.undo.setEnabled(stack.canUndo())
+        text = stack.undoText()
+        self.undo.setToolTip(f'Undo {text} (Ctrl+Z)' if text else 'Nothing to undo')
+
+
+def _table(model: _Pairs) -> QTableView:
+    table = QTableView()
+    table.setModel(model)
+    table.setFrameShape(QFrame.Shape.NoFrame)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+    table.setWordWrap(False)
+    table.setShowGrid(False)
+    table.setTabKeyNavigation(False)
+    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    table.setAccessibleName('Pairs of images that look alike')
+    rows, columns = table.verticalHeader(), table.horizontalHeader()
+    if rows is not None and columns is not None:
+        rows.hide()
+        rows.setDefaultSectionSize(3 * table.fontMetrics().height() + 6)
+        columns.setHighlightSections(False)
+        columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        columns.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
+        columns.setSectionResizeMode(2, QHeaderView.ResizeMode.Fixed)
+    metrics = table.fontMetrics()
+    table.setColumnWidth(1, metrics.horizontalAdvance('same file') + 16)
+    table.setColumnWidth(2, metrics.horizontalAdvance('validation / not used') + 12)
+    return table
