@@ -133,8 +133,9 @@ class FilterStrip(QWidget):
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw a square a filter: the stronger, the more active; crossed out if dead."""
-        empty, full, dead, mark = (
-            theme_color(self._theme, role) for role in ('foreground', 'text', 'error', 'current')
+        empty, full, dead, around = (
+            theme_color(self._theme, role)
+            for role in ('foreground', 'text', 'error', 'background')
         )
         painter = QPainter(self)
         columns, side = self._columns(self.width()), self._side
@@ -150,8 +151,11 @@ class FilterStrip(QWidget):
                 painter.drawLine(square.topRight(), square.bottomLeft())
         if len(self._filters):
             row, column = divmod(self._current, columns)
-            painter.setPen(QPen(mark, 2))
-            painter.drawRect(QRectF(column * side, row * side, side - 1, side - 1))
+            square = QRectF(column * side, row * side, side - 1, side - 1)
+            painter.setPen(QPen(full, 2))
+            painter.drawRect(square)
+            painter.setPen(QPen(around, 1))  # so that it shows on a full square as well
+            painter.drawRect(square.adjusted(1.5, 1.5, -1.5, -1.5))
         painter.end()
 
     @property
