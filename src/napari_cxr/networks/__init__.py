@@ -6,8 +6,18 @@ from napari_cxr.networks import (  # noqa: F401  they register their networks
     torchvision_networks,
 )
 from napari_cxr.networks.grid import Grid
+from napari_cxr.networks.making import create, extend
 from napari_cxr.networks.operations import Untraceable
-from napari_cxr.networks.registry import create, names, register
+from napari_cxr.networks.registry import names, register
 from napari_cxr.networks.staged import NotStaged, StagedNetwork
 
-__all__ = ['Grid', 'NotStaged', 'StagedNetwork', 'Untraceable', 'create', 'names', 'register']
+__all__ = [
+    'Grid',
+    'NotStaged',
+    'StagedNetwork',
+    'Untraceable',
+    'create',
+    'extend',
+    'names',
+    'register',
+]

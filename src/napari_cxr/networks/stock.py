@@ -12,14 +12,15 @@ from napari_cxr.networks.registry import register
 from napari_cxr.networks.staged import StagedNetwork
 
 __all__ = [
+    'LIBRARIES',
     'Cut',
     'Parts',
     'Stock',
-    'first_convolution',
     'known_stock',
     'of_timm',
     'of_torchvision',
     'open_to',
+    'reading_convolutions',
 ]
 
 #: Named stages in order, and the network's own head.
@@ -53,9 +54,9 @@ class Stock:
         ValueError
             If the library has no such network for classification.
         """
-        return _OF_LIBRARY[self.library](self.name, classes)
+        return LIBRARIES[self.library](self.name, classes)
 
-    def staged(self, classes: int, channels: int) -> StagedNetwork:
+    def staged(self, classes: int, channels: int, size: tuple[int, int]) -> StagedNetwork:
         """Return the network in stages and head, for as many channels as the input has."""
         stages, head = self.cut(self.whole(classes))
         open_to(channels, stages)
@@ -83,12 +84,8 @@ def known_stock(name: str) -> Stock | None:
 def _known(library: str, cut: Cut) -> Cut:
     stock = Stock(library, cut.__name__, cut)
 
-    def make(classes: int, channels: int, size: tuple[int, int]) -> StagedNetwork:
-        return stock.staged(classes, channels)
-
-    make.__name__ = stock.name
     _STOCK[stock.name] = stock
-    register(make)
+    register(stock.staged, stock.name)
     return cut
 
 
@@ -115,7 +112,8 @@ def _of_timm(name: str, classes: int) -> nn.Module:
     return whole
 
 
-_OF_LIBRARY = {'torchvision': _of_torchvision, 'timm': _of_timm}
+#: How each library makes a network of a name, for so many classes.
+LIBRARIES = {'torchvision': _of_torchvision, 'timm': _of_timm}
 
 
 def _near(name: str, known: list[str]) -> str:
@@ -124,19 +122,18 @@ def _near(name: str, known: list[str]) -> str:
 
 
 def open_to(channels: int, stages: dict[str, nn.Module]) -> None:
-    """Give the first convolution as many input channels as asked for."""
-    conv = first_convolution(stages)
-    if conv.in_channels == channels:
+    """Give the convolutions that read the image as many input channels as asked for."""
+    if channels == 3:
         return
-    conv.in_channels = channels
-    conv.weight = nn.Parameter(
-        conv.weight.new_empty(conv.weight.shape[0], channels, *conv.kernel_size)
-    )
-    nn.init.kaiming_normal_(conv.weight, mode='fan_out', nonlinearity='relu')
+    for conv in reading_convolutions(stages):
+        conv.in_channels = channels
+        conv.weight = nn.Parameter(
+            conv.weight.new_empty(len(conv.weight), channels, *conv.kernel_size)
+        )
+        nn.init.kaiming_normal_(conv.weight, mode='fan_out', nonlinearity='relu')
 
 
-def first_convolution(stages: dict[str, nn.Module]) -> nn.Conv2d:
-    """Return the convolution that reads the image."""
-    return next(
-        m for stage in stages.values() for m in stage.modules() if isinstance(m, nn.Conv2d)
-    )
+def reading_convolutions(stages: dict[str, nn.Module]) -> list[nn.Conv2d]:
+    """Return the convolutions of a library's network that read the image of three channels."""
+    first = next(iter(stages.values()))
+    return [m for m in first.modules() if isinstance(m, nn.Conv2d) and m.in_channels == 3]

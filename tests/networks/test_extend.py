@@ -1,0 +1,60 @@
+"""Domain extension: the same stages, another head."""
+
+import pytest
+import torch
+from torch import nn
+
+from napari_cxr import networks
+
+
+def linears(network):
+    return [m for m in network.head.modules() if isinstance(m, nn.Linear)]
+
+
+def test_stages_keep_their_weights_and_the_head_is_new():
+    torch.manual_seed(0)
+    network = networks.create('resnet10', 2)
+    network(torch.randn(4, 1, 64, 64))  # moves the statistics of the norms
+    before = {k: v.clone() for k, v in network.state_dict().items()}
+    other = networks.extend(network, 4, {'kind': 'average', 'hidden': [8]})
+    for name, value in network.stages.state_dict().items():
+        torch.testing.assert_close(other.stages.state_dict()[name], value, rtol=0, atol=0)
+    assert other(torch.randn(2, 1, 64, 64)).shape == (2, 4)
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, before[name], rtol=0, atol=0)
+
+
+def test_hidden_layers_of_the_same_head_come_along_and_the_last_is_new():
+    # As DETL does: normal against disease, then four classes.
+    network = networks.create('detl_cnn', 2, 1, (60, 60))
+    other = networks.extend(network, 4)
+    ours, theirs = linears(other), linears(network)
+    for one, two in zip(ours[:2], theirs[:2], strict=True):
+        torch.testing.assert_close(one.weight, two.weight, rtol=0, atol=0)
+    assert ours[2].weight.shape == (4, 128)
+    same = networks.extend(network, 2)
+    assert not torch.equal(linears(same)[2].weight, theirs[2].weight)
+
+
+def test_another_size_makes_a_flattening_head_new():
+    network = networks.create('detl_cnn', 2, 1, (60, 60))
+    other = networks.extend(network, 2, size=(80, 80))
+    assert other.size == (80, 80)
+    assert other(torch.zeros(1, 1, 80, 80)).shape == (1, 2)
+
+
+def test_the_new_head_is_drawn_from_the_seed():
+    network = networks.create('resnet10', 2)
+    heads = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        heads.append(networks.extend(network, 3).head.linear.weight)
+    assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
+
+
+def test_one_output_is_kept_as_one():
+    network = networks.create('resnet10', 3)
+    other = networks.extend(network, 2, {'single': True})
+    assert linears(other)[0].weight.shape == (1, 512)
+    with pytest.raises(ValueError, match=r'head\.single'):
+        networks.extend(network, 3, {'single': True})
