@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -53,28 +54,26 @@ def truth_of(dataset: Dataset) -> np.ndarray:
     return truth
 
 
-def describe_data(dataset: Dataset, split: Split, digests: list[str]) -> dict[str, Any]:
+def describe_data(dataset: Dataset, split: Split, digests: Sequence[str]) -> dict[str, Any]:
     """Return what a card says of the data: fingerprint, counts, how they were split.
 
     The fingerprint is the SHA-256 over content, label and split of all images,
     in an order that does not depend on their names. An image with several labels is
-    counted in each of them.
+    counted in each of them, one that is in no split in none.
     """
-    names = split.names()
-    lines = sorted(
-        f'{digest} {sample.label} {name}'
-        for sample, digest, name in zip(dataset.samples, digests, names, strict=True)
-    )
+    rows = list(zip(dataset.samples, digests, split.names(), strict=True))
+    used = [(sample, digest, name) for sample, digest, name in rows if name]
+    lines = sorted(f'{digest} {sample.label} {name}' for sample, digest, name in used)
     counts: dict[str, dict[str, dict[str, int]]] = {}
-    for sample, name in zip(dataset.samples, names, strict=True):
+    for sample, _, name in used:
         by_source = counts.setdefault(sample.source or 'all', {})
         for label in sample.labels:
             by_class = by_source.setdefault(label, {})
             by_class[name] = by_class.get(name, 0) + 1
     return {
         'fingerprint': hashlib.sha256('\n'.join(lines).encode()).hexdigest(),
-        'images': len(dataset.samples),
-        'patients': len({s.group for s in dataset.samples}) if dataset.grouped else None,
+        'images': len(used),
+        'patients': len({s.group for s, _, _ in used}) if dataset.grouped else None,
         'split': split.kind,
         'counts': counts,
     }

@@ -14,17 +14,20 @@ import torch
 from napari_cxr import __version__
 from napari_cxr.checkpoint import Card, Checkpoint, load, save
 from napari_cxr.inference.device import Device, choose_device
+from napari_cxr.metrics.calibration import probabilities_of
 from napari_cxr.training.cache import Reader
 from napari_cxr.training.checkpoints import Checkpoints
+from napari_cxr.training.cross_validation import cross_validate
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.evaluate import counts_by_split, describe_data, judge
 from napari_cxr.training.events import BatchDone, Event, Finished, Skipped, Started, Warned
+from napari_cxr.training.predictions import write_predictions
 from napari_cxr.training.prepare import Material, prepare
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.run import Run
 from napari_cxr.training.run_data import RunData
 from napari_cxr.training.run_folder import RunFolder, TrainingError, split_table
-from napari_cxr.training.splits import Split, divide
+from napari_cxr.training.splits import Split, splits_of
 from napari_cxr.training.start import head_entries, new_network
 from napari_cxr.training.state import load_state, notes_of
 
@@ -52,7 +55,8 @@ def train(
     recipe : Recipe
         Everything else that decides the result.
     out : str or Path
-        The run's folder, new or empty. ``best.safetensors`` is the result.
+        The run's folder, new or empty. ``best.safetensors`` is the result. Where the recipe
+        asks for several splits, each is a run in a sub-folder; see `cross_validate`.
     device : str
         'auto', 'cpu', 'cuda' or 'mps'.
     read : Reader, optional
@@ -78,10 +82,18 @@ def train(
     path = Path(out)
     # What is wrong with folder and network shows before the reading.
     RunFolder(path, recipe, resume=resume)
-    new_network(recipe, len(dataset.labels), empty=True)
+    new_network(recipe, dataset.labels, empty=True)
     material, remarks = yield from _reading(dataset, recipe, read, path.name)
-    split = divide(material.dataset, recipe.split, recipe.seed)
-    yield from fit(material, split, recipe, path, chosen, resume=resume, remarks=remarks)
+    splits = splits_of(material.dataset, recipe.split, recipe.seed)
+    if len(splits) == 1:
+        split = splits[0][1]
+        yield from fit(material, split, recipe, path, chosen, resume=resume, remarks=remarks)
+        return
+
+    def fold(own: Recipe, split: Split, place: Path, name: str, begun: bool) -> Iterator[Event]:
+        return fit(material, split, own, place, chosen, name=name, resume=begun, remarks=remarks)
+
+    yield from cross_validate(material, splits, recipe, path, fold, resume=resume)
 
 
 def fit(
@@ -112,12 +124,12 @@ def fit(
     """
     folder = RunFolder(out, recipe, resume=resume)
     name = name or folder.name
-    data = RunData.of(material, split, recipe)
+    data = RunData(material, split)
     table = split_table(data.dataset, data.material.digests, data.split.names())
     notes = notes_of(folder.state) if folder.begun and folder.state.exists() else None
     if folder.begun:
         folder.check_split(table, notes)
-    network = new_network(recipe, len(data.dataset.labels), empty=notes is not None)
+    network = new_network(recipe, data.dataset.labels, empty=notes is not None)
     run = Run(network, data, recipe, torch.device(device.name))
     precision = 'float32' if run.precision is None else 'bfloat16'
     if folder.begun:
@@ -161,7 +173,7 @@ def fit(
     with folder.writing():
         stored = load(folder.best)
         epoch = stored.card.data['epoch']
-        final = _card(run, described, epoch, measure(run, stored))
+        final = _card(run, described, epoch, measure(run, stored, folder.path))
         save(folder.best, stored.tensors, final, halve=recipe.card.halve)
     folder.log(f'Finished after {run.progress.epoch} epochs; epoch {epoch} is the best.')
     folder.end(
@@ -177,12 +189,23 @@ def fit(
     yield Finished(name, str(folder.best), epoch, final.metrics)
 
 
-def measure(run: Run, stored: Checkpoint) -> dict[str, Any]:
-    """Measure a stored model on a run's images; return its card's entries, as `judge` does."""
+def measure(run: Run, stored: Checkpoint, out: Path | None = None) -> dict[str, Any]:
+    """Measure a stored model on a run's images; return its card's entries, as `judge` does.
+
+    With a folder `out`, what it says of each image is written there; see
+    `napari_cxr.training.predictions`.
+    """
     data = run.data
     network = run.place(stored.network())
-    logits = run.logits(network, np.arange(len(data.dataset.samples)))
-    return judge(data.dataset, data.split, data, logits, run.recipe.seed)
+    # Those that were learnt from are not looked at.
+    logits = np.zeros((len(data.dataset.samples), len(data.dataset.labels)), np.float32)
+    places = np.concatenate([data.split.val, data.split.test])
+    logits[places] = run.logits(network, places)
+    entries = judge(data.dataset, data.split, data, logits, run.recipe.seed)
+    if out is not None:
+        probabilities = probabilities_of(logits, data.dataset.several, entries['temperature'])
+        write_predictions(out, data.dataset, data.split, data.material.digests, probabilities)
+    return entries
 
 
 def _epochs(run: Run, folder: RunFolder, kept: Checkpoints, name: str) -> Iterator[Event]:
