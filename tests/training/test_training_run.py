@@ -91,6 +91,7 @@ def test_the_run_folder_holds_the_run_and_no_patient(finished, recipe):
         'split.csv',
         'environment.json',
         'metrics.csv',
+        'predictions.csv',
         'best.safetensors',
         'last.safetensors',
     }
