@@ -1,6 +1,8 @@
 """Events and folders of runs that nobody ran, with figures one can check by eye."""
 
+import csv
 import math
+from dataclasses import asdict
 
 from napari_cxr.training.events import (
     BatchDone,
@@ -122,16 +124,24 @@ def row(number, **changes):
 def write_run(folder, epochs=5, best=4, shift=0.0, card=None, planned=None):
     """Leave a run's files in a folder, as training does."""
     from napari_cxr.training.recipe import Recipe
-    from napari_cxr.training.run_folder import RunFolder
 
-    run = RunFolder(folder)
-    run.write_recipe(Recipe('made-up', 'resnet18', epochs=planned or epochs))
-    for number in range(1, epochs + 1):
-        run.add_epoch(epoch(folder.name, number, epochs, number <= best, shift))
+    folder.mkdir(parents=True)
+    recipe = Recipe('made-up', 'resnet18', epochs=planned or epochs)
+    (folder / 'recipe.toml').write_text(recipe.to_toml(), encoding='utf-8')
+    with (folder / 'metrics.csv').open('w', newline='', encoding='utf-8') as file:
+        writer = None
+        for number in range(1, epochs + 1):
+            line = asdict(epoch(folder.name, number, epochs, number <= best, shift))
+            del line['run'], line['epochs']
+            line['confusion'] = ' / '.join(' '.join(map(str, r)) for r in line['confusion'])
+            if writer is None:
+                writer = csv.DictWriter(file, line, lineterminator='\n')
+                writer.writeheader()
+            writer.writerow(line)
     if card is not None:
         import torch
 
         from napari_cxr.checkpoint import save
 
-        save(run.best, {'weight': torch.zeros(1)}, card)
+        save(folder / 'best.safetensors', {'weight': torch.zeros(1)}, card)
     return folder

@@ -149,7 +149,7 @@ def test_folds_are_told_apart_and_summed_up(history, time):
     for event in events[: len(events) // 5 + 5]:
         history.add(event)
         time.now += 1
-    assert heading(history) == 'Training · fold 2 (2 of 5)'
+    assert heading(history) == 'Training · fold 2 of 5'
     assert history.done == 1 and 0.2 < history.share < 0.4
     first_ended = history.seconds_left
     assert first_ended > history.course.batch.seconds_left  # three more will follow
@@ -162,14 +162,27 @@ def test_folds_are_told_apart_and_summed_up(history, time):
         'classifier that sees no anatomy.'
     )
     assert history.done == history.total == 5 and history.share == 1
+    history.add(Finished('run', '', 0, metrics((0.962, 0.95, 0.97), 0.91)))
+    assert result(history) == (
+        '5 models, macro AUC over all their test images 0.962 [0.950, 0.970], from 0.955 to '
+        '0.975, against 0.910 for a classifier that sees no anatomy.'
+    )
 
 
-def test_a_sweep_of_unknown_length_has_no_share(history):
-    history.add(started('run/a'))
-    history.add(Finished('run/a', '', 1))
+def test_a_sweep_of_unknown_length_names_its_best_run(history):
+    for event in whole_run('a', epochs=4, best=4, shift=0.1):
+        history.add(event)
     history.add(RunsDone('run', 1, 0, {}))
-    history.add(started('run/b'))
-    assert history.several and history.share is None and heading(history) == 'Training · b (2)'
+    history.add(started('b/fold-1'))
+    history.add(RunsDone('b', 1, 5, {}))  # of its folds, not of the sweep
+    assert history.several and history.share is None
+    assert heading(history) == 'Training · fold 1 (2)'
+    for event in whole_run('b-7', epochs=4, best=3):
+        history.add(event)
+    assert result(history).startswith(
+        '2 runs; best on the validation images: b 7. Best epoch 3, test macro AUC 0.957'
+    )
+    assert history.place_of(history.courses['b/fold-1']) == 'b/fold-1'
 
 
 def test_a_run_is_read_back_from_its_folder(tmp_path, card):

@@ -141,7 +141,8 @@ class RunHistory:
                 self._course_seconds.append(now - self._course_since)
             else:  # of all folds together
                 self.summary = event
-        elif isinstance(event, RunsDone):
+        elif isinstance(event, RunsDone) and event.run == self.name:
+            # Of another name, it tells of the folds of one run of a sweep.
             self.done, self.total = event.done, event.total
         if isinstance(event, Reading | Started | BatchDone):
             self._heard = now
@@ -170,6 +171,17 @@ class RunHistory:
     def several(self) -> bool:
         """Whether it trains more than one network."""
         return max(len(self.courses), self.total) > 1
+
+    @property
+    def folds(self) -> bool:
+        """Whether its networks are those of one recipe on other splits, as in no sweep."""
+        return bool(self.courses) and all(n.startswith(f'{self.name}/') for n in self.courses)
+
+    def place_of(self, course: Course) -> str:
+        """Return where a network's folder is, seen from the folder of the whole."""
+        if course.name == self.name:
+            return ''
+        return course.name.removeprefix(f'{self.name}/')
 
     @property
     def elapsed(self) -> float:

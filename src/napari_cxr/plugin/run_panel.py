@@ -190,7 +190,7 @@ class RunPanel(QWidget):
             return None
         if course.finished is not None and course.finished.path:
             return Path(course.finished.path)
-        return self.folder / course.name.partition('/')[2] / 'best.safetensors'
+        return self.folder / self.history.place_of(course) / 'best.safetensors'
 
     def refresh(self) -> None:
         """Put everything on the screen as it is now."""

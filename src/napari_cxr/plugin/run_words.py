@@ -52,9 +52,9 @@ def heading(history: RunHistory) -> str:
     course = history.course
     within = history.phase in (Phase.TRAINING, Phase.MEASURING)
     if within and history.several and course is not None:
-        number = list(history.courses).index(course.name) + 1
+        number, name = history.done + 1, part(course.name)
         of = f' of {history.total}' if history.total >= number else ''
-        words += f' · {part(course.name)} ({number}{of})'
+        words += f' · {name}{of}' if name == f'fold {number}' else f' · {name} ({number}{of})'
     return words
 
 
@@ -119,10 +119,30 @@ def kept(history: RunHistory) -> str:
 
 def result(history: RunHistory) -> str:
     """Return what came out at the end, with its interval and the baseline; empty before."""
-    ended = [course for course in history.courses.values() if course.metrics]
+    ended = _ended(history)
     if not ended:
         return ''
-    return _one(ended[0]) if len(history.courses) == 1 else _several(ended)
+    if len(history.courses) == 1:
+        return _one(ended[0])
+    return _folds(history, ended) if history.folds else _sweep(ended)
+
+
+def _ended(history: RunHistory) -> list[Course]:
+    return [course for course in history.courses.values() if course.metrics]
+
+
+def _sweep(courses: list[Course]) -> str:
+    """Say which run was the best, by the images that none of them was tested on."""
+    best = _best_of(courses)
+    return f'{len(courses)} runs; best on the validation images: {part(best.name)}. {_one(best)}'
+
+
+def _best_of(courses: list[Course]) -> Course:
+    def area(course: Course) -> float:
+        value = course.best.val_macro_auc if course.best is not None else math.nan
+        return value if math.isfinite(value) else -1.0
+
+    return max(courses, key=area)
 
 
 def _one(course: Course) -> str:
@@ -138,27 +158,34 @@ def _one(course: Course) -> str:
     return f'{words}.'
 
 
-def _several(courses: list[Course]) -> str:
-    found = [(c, m) for c in courses if (m := _measured(c.metrics)) is not None]
+def _folds(history: RunHistory, courses: list[Course]) -> str:
+    found = [m for course in courses if (m := _measured(course.metrics)) is not None]
     words = f'{len(courses)} models'
     if not found:
         return f'{words}.'
-    values = [value[0] for _, (_, value, _) in found]
-    baselines = [max(others) for _, (_, _, others) in found if others]
-    words += (
-        f', {_split(found[0][0].metrics)} {found[0][1][0]} {sum(values) / len(values):.3f} on '
-        f'average, from {min(values):.3f} to {max(values):.3f}'
-    )
-    if baselines:
-        mean = sum(baselines) / len(baselines)
-        words += f', against {mean:.3f} for a classifier that sees no anatomy'
+    figure, values = found[0][0], [value[0] for _, value, _ in found]
+    spread = f'from {min(values):.3f} to {max(values):.3f}'
+    whole = _measured(history.summary.metrics) if history.summary is not None else None
+    if whole is not None:  # over the test images of all folds, each judged once
+        words += f', {figure} over all their test images {_interval(whole[1])}, {spread}'
+        baseline = max(whole[2], default=None)
+    else:
+        mean = sum(values) / len(values)
+        words += f', {_split(courses[0].metrics)} {figure} {mean:.3f} on average, {spread}'
+        baselines = [max(others) for _, _, others in found if others]
+        baseline = sum(baselines) / len(baselines) if baselines else None
+    if baseline is not None:
+        words += f', against {baseline:.3f} for a classifier that sees no anatomy'
     return f'{words}.'
 
 
 def warns(history: RunHistory) -> str:
     """Return why the result should be doubted; empty where nothing is known against it."""
     reasons = []
-    ended = [course.metrics for course in history.courses.values() if course.metrics]
+    courses = _ended(history)
+    if courses and not history.folds:
+        courses = [_best_of(courses)]
+    ended = [course.metrics for course in courses]
     for metrics in ended:
         found = _measured(metrics)
         if found is not None and found[2] and max(found[2]) >= found[1][0]:

@@ -20,6 +20,9 @@ class Shared(QObject):
     run_wanted = Signal(str)
     #: A run shall be taken up again in the Train dock: its folder.
     resume_wanted = Signal(str)
+    #: A run has ended: its folder and None; or one of several: the folder that holds
+    #: them, and the `RunsDone`.
+    run_done = Signal(str, object)
 
 
 @cache

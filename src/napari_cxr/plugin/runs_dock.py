@@ -1,0 +1,342 @@
+"""The dock with all runs: sort, compare, and take one up again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt, QUrl, Signal
+from qtpy.QtGui import QDesktopServices, QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QSplitter,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cxr.plugin import runs_jobs
+from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.message import Message
+from napari_cxr.plugin.runs_actions import RunsActions
+from napari_cxr.plugin.runs_columns import RunRow
+from napari_cxr.plugin.runs_curves import SelectedCurves
+from napari_cxr.plugin.runs_jobs import Table
+from napari_cxr.plugin.runs_table import RunsModel, RunsProxy, RunsView
+from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.plugin.shared import shared
+from napari_cxr.plugin.text import quiet_label
+from napari_cxr.plugin.theme import style_sheet
+from napari_cxr.training.events import RunsDone
+
+__all__ = ['RunsDock']
+
+_NO_RUNS = (
+    'There are no runs in this folder. Train a network in the dock “Train a classifier”, or '
+    'choose the folder in which your runs are kept.'
+)
+
+
+class RunsDock(QWidget):
+    """A table of the runs below a folder, and the curves of those that are selected.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer; a bare `ViewerModel` does as well.
+    """
+
+    #: Something was read or written: the table, curves, or a file.
+    settled = Signal()
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        self._reading = False
+        self._build()
+        self._connect()
+        chosen = preferences('runs')
+        self.view.hide_columns(chosen.hidden.split())
+        self.folder = _usual_folder()
+        self.refresh()
+
+    def _build(self) -> None:
+        self.place = QLabel()
+        self.place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.choose = QPushButton('Folder…')
+        self.choose.setToolTip('Choose the folder whose runs are shown, and those below it')
+        self.again = _tool('↻', 'Read the runs again (F5)', 'Read again')
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText('Filter')
+        self.filter.setMinimumWidth(70)
+        self.filter.setClearButtonEnabled(True)
+        self.filter.setToolTip('Show the runs that hold each of these words in any column')
+        self.filter.setAccessibleName('Filter')
+        self.columns = QPushButton('Columns')
+        self.columns.setToolTip('Choose which columns are shown')
+        self.save = QPushButton('Save…')
+        self.save.setToolTip('Save the rows on show as a CSV file')
+        self.model = RunsModel(self)
+        self.proxy = RunsProxy(self.model, self)
+        self.view = RunsView(self.proxy)
+        self.count = quiet_label()
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(4)
+        self.progress.setAccessibleName('Share of the runs that have ended')
+        self.progress.hide()
+        self.actions_row = RunsActions()
+        self.message = Message()
+        self.curves = SelectedCurves(self.viewer.theme)
+        upper = QWidget()
+        above = QVBoxLayout(upper)
+        above.setContentsMargins(0, 0, 0, 8)  # above the handle
+        above.setSpacing(8)
+        first, second = QHBoxLayout(), QHBoxLayout()
+        first.addWidget(self.place, 1)
+        first.addWidget(self.again)
+        first.addWidget(self.choose)
+        second.addWidget(self.filter, 1)
+        second.addWidget(self.columns)
+        second.addWidget(self.save)
+        above.addLayout(first)
+        above.addLayout(second)
+        above.addWidget(self.view, 1)
+        for widget in (self.progress, self.count, self.message, self.actions_row):
+            above.addWidget(widget)
+        above.addStretch(0)  # where there is no table
+        self.parts = QSplitter(Qt.Orientation.Vertical)
+        self.parts.addWidget(upper)
+        self.parts.addWidget(self.curves)
+        self.parts.setChildrenCollapsible(False)
+        self.parts.setStretchFactor(0, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 12, 12, 12)
+        layout.addWidget(self.parts)
+        self.setStyleSheet(style_sheet(self.viewer.theme))
+        self.setMinimumWidth(280)
+
+    def _connect(self) -> None:
+        self.choose.clicked.connect(self._choose)
+        self.again.clicked.connect(self.refresh)
+        self.filter.textChanged.connect(self._filter)
+        self.columns.clicked.connect(self._offer_columns)
+        self.view.selected.connect(self._select)
+        self.view.opened.connect(self.curves.read_now)
+        self.view.columns_changed.connect(self._keep_columns)
+        self.curves.failed.connect(self._tell)
+        self.curves.settled.connect(self.settled)
+        actions = self.actions_row
+        actions.settings_wanted.connect(self._load_settings)
+        actions.resume_wanted.connect(self._resume)
+        actions.classify_wanted.connect(self._classify)
+        actions.folder_wanted.connect(self._open_folder)
+        self.save.clicked.connect(self.export)
+        shared().run_done.connect(self.add_run)
+        self.viewer.events.theme.connect(self._theme_changed)
+        QShortcut(QKeySequence(Qt.Key.Key_F5), self).activated.connect(self.refresh)
+
+    # -- the table ----------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being read."""
+        return self._reading or self.curves.busy
+
+    def set_folder(self, folder: str) -> None:
+        """Show the runs of another folder, and remember it."""
+        self.folder = Path(folder)
+        remember('runs', folder=str(folder))
+        self.model.set_rows([])
+        self.progress.hide()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the runs again; returns at once."""
+        self.message.clear()
+        self.curves.forget()
+        self._reading = True
+        self._say()
+        worker = runs_jobs.read_table(self.folder)
+        worker.returned.connect(self._take_table)
+        worker.start()
+
+    def add_run(self, folder: str, event: RunsDone | None) -> None:
+        """Show a run that has just ended.
+
+        Parameters
+        ----------
+        folder : str
+            Of the run, or of the sweep or cross-validated run which it belongs to.
+        event : RunsDone, optional
+            With the row of one run of several; without, the table is read again.
+        """
+        where = Path(folder)
+        if not (where == self.folder or where.is_relative_to(self.folder)):
+            return
+        if event is None:
+            self.progress.hide()
+            self.refresh()
+            return
+        if event.run != where.name:
+            return  # a fold of one run of a sweep
+        is_fold = str(event.row.get('run', '')).startswith(f'{where.name}/')
+        if event.row and (not is_fold or where == self.folder):  # else they are one row
+            self.model.add_row(runs_jobs.row_below(self.folder, where, event.row))
+            if self.model.rowCount() == 1:
+                self.view.fit_columns()
+        self.progress.setVisible(0 < event.done < event.total)
+        self.progress.setRange(0, max(event.total, 1))
+        self.progress.setValue(event.done)
+        self._say()
+
+    def _take_table(self, table: Table) -> None:
+        if table.folder != self.folder:
+            return  # another one was chosen meanwhile
+        self._reading = False
+        chosen = {run.name for run in self.view.runs}
+        self.model.set_rows(table.rows)
+        self.view.fit_columns()
+        self.view.select_named(chosen)
+        if table.failure is not None:
+            self._tell(table.failure)
+        self._say()
+        self.settled.emit()
+
+    def _say(self) -> None:
+        """Say where the runs are from, and how many there are."""
+        name = str(self.folder)
+        self.place.setText(
+            self.place.fontMetrics().elidedText(
+                name, Qt.TextElideMode.ElideLeft, max(self.place.width(), 80)
+            )
+        )
+        self.place.setToolTip(name)
+        every, shown = self.model.rowCount(), self.proxy.rowCount()
+        if self._reading and not every:
+            words = 'Reading the runs…'
+        elif not every:
+            words = '' if self.message.text else _NO_RUNS
+        else:
+            words = f'{every:,} {"run" if every == 1 else "runs"}'
+            words += f', {shown:,} of them shown' if shown < every else ''
+            if not self.progress.isHidden():
+                words += f' · {self.progress.value()} of {self.progress.maximum()} have ended'
+        self.count.setText(words)
+        self.count.setVisible(bool(words))
+        for widget in (
+            self.filter,
+            self.columns,
+            self.save,
+            self.view,
+            self.actions_row,
+            self.curves,
+        ):
+            widget.setVisible(bool(every))
+        self._offer()
+
+    def _offer(self) -> None:
+        self.actions_row.offer(self.view.runs)
+        self.save.setEnabled(self.proxy.rowCount() > 0)
+
+    def _select(self) -> None:
+        self._offer()
+        self.curves.show_runs(self.view.runs)
+
+    def _tell(self, failure: Failure) -> None:
+        self.message.show_error(failure.text, failure.details)
+
+    # -- what the person wants ----------------------------------------------------------
+
+    def export(self) -> None:
+        """Ask for a file, and write the rows on show to it as CSV, as they are sorted."""
+        path, _ = QFileDialog.getSaveFileName(
+            self, 'Save the table', str(self.folder / 'runs.csv'), 'Tables (*.csv)'
+        )
+        if path:
+            rows = [self.proxy.row_at(i).values for i in range(self.proxy.rowCount())]
+            worker = runs_jobs.write_table(rows, path)
+            worker.returned.connect(self._written)
+            worker.start()
+
+    def _written(self, result: str | Failure) -> None:
+        if isinstance(result, Failure):
+            self._tell(result)
+        else:
+            self.count.setText(f'Saved to {result}')
+        self.settled.emit()
+
+    def _choose(self) -> None:
+        path = QFileDialog.getExistingDirectory(
+            self, 'Choose the folder of your runs', str(self.folder)
+        )
+        if path:
+            self.set_folder(path)
+
+    def _filter(self, text: str) -> None:
+        self.proxy.set_filter(text)
+        self._say()
+
+    def _offer_columns(self) -> None:
+        corner = self.columns.rect().bottomLeft()
+        self.view.columns_menu().popup(self.columns.mapToGlobal(corner))
+
+    def _keep_columns(self) -> None:
+        remember('runs', hidden=' '.join(self.view.hidden))
+
+    def _the_one(self) -> RunRow | None:
+        runs = self.view.runs
+        return runs[0] if len(runs) == 1 else None
+
+    def _load_settings(self) -> None:
+        if (run := self._the_one()) is not None:
+            self._open_dock('Train a classifier')
+            shared().run_wanted.emit(str(run.path))
+
+    def _resume(self) -> None:
+        if (run := self._the_one()) is not None:
+            self._open_dock('Train a classifier')
+            shared().resume_wanted.emit(str(run.path))
+
+    def _classify(self) -> None:
+        if (run := self._the_one()) is not None:
+            self._open_dock('Classify chest radiograph')
+            shared().model_wanted.emit(str(run.path / 'best.safetensors'))
+
+    def _open_folder(self) -> None:
+        if (run := self._the_one()) is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(run.path)))
+
+    def _open_dock(self, name: str) -> None:
+        window = getattr(self.viewer, 'window', None)
+        if window is not None:
+            window.add_plugin_dock_widget('napari-cxr', name)
+
+    def _theme_changed(self, event: Any) -> None:
+        self.setStyleSheet(style_sheet(event.value))
+        self.curves.set_theme(event.value)
+
+
+def _default_folder() -> Path:
+    """Return where the Train dock keeps runs when nobody says otherwise."""
+    runs = preferences('train').runs
+    return Path(runs).expanduser() if runs else Path.home() / 'napari-cxr-runs'
+
+
+def _usual_folder() -> Path:
+    chosen = preferences('runs').folder
+    return Path(chosen) if chosen else _default_folder()
+
+
+def _tool(text: str, tip: str, name: str) -> QToolButton:
+    button = QToolButton()
+    button.setText(text)
+    button.setToolTip(tip)
+    button.setAccessibleName(name)
+    return button
