@@ -11,7 +11,7 @@ from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.training import Recipe, RecipeError
 from napari_cxr.training.augmentation import augment, draw
 from napari_cxr.training.recipe import AugmentationRecipe
-from napari_cxr.training.sampling import Items, balanced
+from napari_cxr.training.sampling import Items
 from napari_cxr.training.splits import Split
 
 LABELS = ['a'] * 2 + ['b'] * 10
@@ -88,12 +88,3 @@ def test_a_class_that_is_not_there_is_refused(tmp_path):
     plan = AugmentationRecipe(rotation=30, only=('c',))
     with pytest.raises(RecipeError, match="'c', which is not there; the classes are a, b"):
         items_of(tmp_path, augmentation=plan)
-
-
-def test_balancing_cuts_to_the_smallest_class_by_seed(tmp_path):
-    dataset = dataset_of(tmp_path, [*LABELS, 'b', 'a'])
-    split = Split(np.arange(12), np.array([12]), np.array([13]), 'by image')
-    first, again, other = (balanced(dataset, split, seed) for seed in (1, 1, 2))
-    assert [dataset.samples[i].label for i in first.train] == ['a', 'a', 'b', 'b']
-    assert first.train.tolist() == again.train.tolist() != other.train.tolist()
-    assert (first.val.tolist(), first.test.tolist()) == ([12], [13])

@@ -31,7 +31,7 @@ def counted(recipe: Recipe, classes: int) -> tuple[int, int]:
     from napari_cxr.training.start import new_network
 
     with torch.device('meta'):  # shapes without numbers
-        network = new_network(recipe, classes, empty=True)
+        network = new_network(recipe, [str(k) for k in range(classes)], empty=True)
     total = sum(p.numel() for p in network.parameters())
     up_to, names = recipe.freeze.up_to, network.stage_names
     if up_to == 'nothing':

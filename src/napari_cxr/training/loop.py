@@ -42,7 +42,7 @@ def train(
     *,
     read: Reader | None = None,
     resume: bool = False,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Train a network and leave its best checkpoint, with a full card, in a folder.
 
     On the CPU the same recipe, images and number of threads give the same weights, bit
@@ -128,7 +128,7 @@ def fit(
     table = split_table(data.dataset, data.material.digests, data.split.names())
     notes = notes_of(folder.state) if folder.begun and folder.state.exists() else None
     if folder.begun:
-        folder.check_split(table, notes)
+        folder.check_split(table)
     network = new_network(recipe, data.dataset.labels, empty=notes is not None)
     run = Run(network, data, recipe, torch.device(device.name))
     precision = 'float32' if run.precision is None else 'bfloat16'

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from napari_cxr.training.dataset import SPLITS, Dataset
+from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.prepare import Material
-from napari_cxr.training.recipe import Recipe
-from napari_cxr.training.sampling import balanced
 from napari_cxr.training.splits import Split
 
 __all__ = ['RunData']
@@ -24,21 +22,11 @@ class RunData:
     material : Material
         The images.
     split : Split
-        Which of them are for what; each is in one.
+        Which of them are for what; some may be for nothing.
     """
 
     material: Material
     split: Split
-
-    @classmethod
-    def of(cls, material: Material, split: Split, recipe: Recipe) -> RunData:
-        """Return what a recipe leaves, where it balances the classes of the training split."""
-        if not recipe.data.balance:
-            return cls(material, split)
-        split = balanced(material.dataset, split, recipe.seed)
-        kept = np.sort(np.concatenate([getattr(split, name) for name in SPLITS]))
-        new = {name: np.searchsorted(kept, getattr(split, name)) for name in SPLITS}
-        return cls(material.at(kept), replace(split, **new))
 
     @property
     def dataset(self) -> Dataset:

@@ -44,13 +44,30 @@ def recipe_of(folder: str | Path) -> Recipe:
     """
     folder = Path(folder)
     try:
-        return Recipe.from_toml((folder / 'recipe.toml').read_text(encoding='utf-8'))
+        content = (folder / 'recipe.toml').read_bytes()
     except FileNotFoundError:
         raise TrainingError(f'There is no run in {folder}: it has no recipe.toml.') from None
     except OSError as error:
         raise TrainingError(f'{folder} cannot be read: {error.strerror}.') from error
+    _refuse_damage(folder, 'recipe.toml', content)
+    try:
+        return Recipe.from_toml(content.decode())
     except (RecipeError, UnicodeDecodeError) as error:
         raise TrainingError(f'The recipe.toml in {folder} is damaged: {error}') from None
+
+
+def _refuse_damage(folder: Path, name: str, content: bytes) -> None:
+    """Compare a file with what was written at the start, where that is known."""
+    try:
+        environment = json.loads((folder / 'environment.json').read_text(encoding='utf-8'))
+        written = environment['sha256'][name]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if _digest(content) != written:
+        raise TrainingError(
+            f'The {name} in {folder} was changed since the run began, or is damaged, so it '
+            'cannot be used; start a new run.'
+        )
 
 
 def split_table(dataset: Dataset, digests: Sequence[str], splits: Sequence[str]) -> str:
@@ -145,20 +162,21 @@ class RunFolder:
 
     def begin(self, split: str, environment: dict[str, Any]) -> None:
         """Write what is known at the start; the recipe last, for it makes this a run."""
+        texts = {'split.csv': split, 'recipe.toml': self.recipe.to_toml()}
+        digests = {name: _digest(text.encode()) for name, text in texts.items()}
+        content = _versions() | environment | {'sha256': digests}
         with self.writing():
-            self._write('split.csv', split)
-            self._write('environment.json', json.dumps(_versions() | environment, indent=2) + '\n')
-            self._write('recipe.toml', self.recipe.to_toml())
+            self._write('environment.json', json.dumps(content, indent=2) + '\n')
+            for name, text in texts.items():
+                self._write(name, text)
 
-    def check_split(self, split: str, notes: dict[str, Any] | None) -> None:
+    def check_split(self, split: str) -> None:
         """See that the data are those that the run began with.
 
         Parameters
         ----------
         split : str
             The table as the data give it now.
-        notes : dict, optional
-            As `notes` returned it for the state that is resumed.
 
         Raises
         ------
@@ -171,22 +189,16 @@ class RunFolder:
             raise TrainingError(
                 f'The split.csv of the run cannot be read: {error.strerror}.'
             ) from error
-        if kept == split.encode():
-            return
-        if notes is not None and _digest(kept) != notes['split']:
+        _refuse_damage(self.path, 'split.csv', kept)
+        if kept != split.encode():
             raise TrainingError(
-                f'The split.csv in {self.path} is damaged or was changed, so the run cannot be '
-                'resumed; start a new one.'
+                'The images, their labels or their patients are no longer those that the run '
+                'began with, so it cannot be resumed; bring them back, or start a new run.'
             )
-        raise TrainingError(
-            'The images, their labels or their patients are no longer those that the run began '
-            'with, so it cannot be resumed; bring them back, or start a new run.'
-        )
 
     def notes(self) -> dict[str, Any]:
         """Return what a state must know of this folder: see `go_on`."""
-        split = _digest((self.path / 'split.csv').read_bytes())
-        return {'split': split, 'metrics': self.metrics}
+        return {'metrics': self.metrics}
 
     def go_on(self, notes: dict[str, Any] | None) -> None:
         """Bring the files back to the state that is resumed, or to the start without one."""

@@ -9,7 +9,7 @@ Augmentation is seeded with the item, so no two of them are changed alike.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,34 +20,7 @@ from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.recipe import AugmentationRecipe, Recipe, RecipeError
 from napari_cxr.training.splits import Split
 
-__all__ = ['Items', 'balanced']
-
-
-def balanced(dataset: Dataset, split: Split, seed: int) -> Split:
-    """Cut larger classes of the training split to the size of the smallest.
-
-    Parameters
-    ----------
-    dataset, split
-        The images and their division.
-    seed : int
-        Of what is left out.
-
-    Returns
-    -------
-    Split
-        With fewer training images. An image with several labels counts as of that class,
-        among its labels, that has the fewest images.
-    """
-    counts = Counter(label for i in split.train for label in dataset.samples[i].labels)
-    of_class: dict[str, list[int]] = {}
-    for i in split.train:
-        rarest = min(dataset.samples[i].labels, key=lambda label: (counts[label], label))
-        of_class.setdefault(rarest, []).append(i)
-    least = min(len(places) for places in of_class.values())
-    random = np.random.default_rng((seed, 0))
-    kept = [random.permutation(of_class[label])[:least] for label in sorted(of_class)]
-    return replace(split, train=np.sort(np.concatenate(kept)))
+__all__ = ['Items']
 
 
 @dataclass(frozen=True, eq=False)

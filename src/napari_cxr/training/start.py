@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,15 +22,15 @@ def head_entries(recipe: Recipe) -> dict[str, Any]:
     return {} if recipe.head == HeadRecipe() else entries
 
 
-def new_network(recipe: Recipe, classes: int, *, empty: bool = False) -> StagedNetwork:
+def new_network(recipe: Recipe, labels: Sequence[str], *, empty: bool = False) -> StagedNetwork:
     """Build a recipe's network, all that is random in it drawn from the recipe's seed alone.
 
     Parameters
     ----------
     recipe : Recipe
         Its network, head and weights.
-    classes : int
-        How many there are.
+    labels : sequence of str
+        The classes.
     empty : bool
         Whether the weights will be replaced at once, so that none need be fetched.
 
@@ -38,36 +39,51 @@ def new_network(recipe: Recipe, classes: int, *, empty: bool = False) -> StagedN
     RecipeError
         If there is no such network, head or model, or its weights cannot be had.
     """
-    size = (recipe.input.height, recipe.input.width)
     # Only the creation draws from torch's global state, and gives it back.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
+        if recipe.weights not in ('random', 'pretrained') and not empty:
+            return _from_model(recipe, labels)
         try:
             network = networks.create(
-                recipe.network, classes, recipe.input.channels, size, head_entries(recipe)
+                recipe.network,
+                len(labels),
+                recipe.input.channels,
+                (recipe.input.height, recipe.input.width),
+                head_entries(recipe),
             )
         except ValueError as error:
             raise RecipeError(f'network: {error}') from None
-        if recipe.weights == 'random' or empty:
-            return network
-        return _started(network, recipe)
+        if recipe.weights == 'pretrained' and not empty:
+            _pretrain(network)
+    return network
 
 
-def _started(network: StagedNetwork, recipe: Recipe) -> StagedNetwork:
-    if recipe.weights == 'pretrained':
-        load_pretrained = getattr(networks, 'load_pretrained', None)
-        if load_pretrained is None:
-            raise RecipeError("weights: this version has no pretrained weights; take 'random'.")
-        try:
-            load_pretrained(network)
-        except (ValueError, OSError) as error:
-            raise RecipeError(f'weights: {error}') from None
-        return network
-    extend = getattr(networks, 'extend', None)
-    if extend is None:
-        raise RecipeError("weights: this version cannot start from a model; take 'random'.")
+def _pretrain(network: StagedNetwork) -> None:
+    load_pretrained = getattr(networks, 'load_pretrained', None)
+    if load_pretrained is None:
+        raise RecipeError("weights: this version has no pretrained weights; take 'random'.")
     try:
-        extend(network, load(catalog.resolve(recipe.weights)))
+        load_pretrained(network)
+    except (ValueError, OSError) as error:
+        raise RecipeError(f'weights: {error}') from None
+
+
+def _from_model(recipe: Recipe, labels: Sequence[str]) -> StagedNetwork:
+    """Take the stages of a model, and its head where the classes are the same."""
+    try:
+        stored = load(catalog.resolve(recipe.weights))
+        card = stored.card
+        if (card.architecture, card.channels) != (recipe.network, recipe.input.channels):
+            raise RecipeError(
+                f'weights: the model {card.name!r} is a {card.architecture} for {card.channels} '
+                f'channel(s); set network and input.channels to that.'
+            )
+        network = stored.network().train()
+        size = (recipe.input.height, recipe.input.width)
+        head = head_entries(recipe)
+        if (tuple(labels), head, size) == (card.labels, card.head, network.size):
+            return network
+        return networks.extend(network, len(labels), head, size)
     except (CheckpointError, ValueError, OSError) as error:
         raise RecipeError(f'weights: {error}') from None
-    return network
