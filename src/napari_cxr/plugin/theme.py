@@ -54,6 +54,24 @@ def style_sheet(theme: str) -> str:
         QPlainTextEdit#field {{
             background-color: {theme_color(theme, 'foreground').name()}; border-radius: 2px;
         }}
+        QTabWidget::pane {{ border: 0; }}
+        QTabBar {{ qproperty-drawBase: 0; background: transparent; }}
+        QTabBar::tab {{
+            background: transparent; border: 0; border-bottom: 2px solid transparent;
+            color: {_rgba(quiet)}; padding: 4px 2px; margin-right: 14px;
+        }}
+        QTabBar::tab:selected {{
+            color: {text.name()}; border-bottom: 2px solid {accent.name()};
+        }}
+        QTabBar::tab:hover {{ color: {text.name()}; }}
+        QToolButton#more {{
+            background-color: {theme_color(theme, 'foreground').name()}; border-radius: 2px;
+            padding: 3px 8px;
+        }}
+        QToolButton#more:hover {{
+            background-color: {theme_color(theme, 'primary').name()};
+        }}
+        QToolButton#more::menu-indicator {{ image: none; width: 0; }}
         QProgressBar {{ border: 0; background: transparent; }}
         QProgressBar::chunk {{ background-color: {accent.name()}; }}
     """

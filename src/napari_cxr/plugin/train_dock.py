@@ -46,10 +46,6 @@ from napari_cxr.training.sweep import Sweep
 
 __all__ = ['TrainDock']
 
-_EMPTY = (
-    'Choose a folder with one sub-folder for each class (for instance normal and pneumonia), '
-    'or a table of images, or drop it here.'
-)
 #: How long changes gather before the images are looked at again, in milliseconds.
 _PAUSE = 600
 #: Samples that are shown with and without augmentation.
@@ -451,8 +447,6 @@ class TrainDock(QWidget):
         self.status.setVisible(bool(self.status.text()))
 
     def _advice(self) -> str:
-        if not self.setup.current_source:
-            return _EMPTY
         if self._survey is None:
             return ''
         survey = self._survey
@@ -502,6 +496,7 @@ def _scrolled(page: QWidget) -> QScrollArea:
     layout = QVBoxLayout(inside)
     layout.setContentsMargins(0, 8, 0, 0)
     layout.addWidget(page)
+    layout.addStretch(1)
     scroll = QScrollArea()
     scroll.setWidgetResizable(True)
     scroll.setFrameShape(QFrame.Shape.NoFrame)

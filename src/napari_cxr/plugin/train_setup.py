@@ -77,6 +77,7 @@ class TrainSetup(QWidget):
         )
         self.source.setAccessibleName('Images')
         self.browse = QToolButton()
+        self.browse.setObjectName('more')
         self.browse.setText('…')
         self.browse.setToolTip('Choose a folder or a table')
         self.browse.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -90,7 +91,11 @@ class TrainSetup(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
         self.recipe.setMinimumContentsLength(8)
+        names = self.recipe.view()
+        if names is not None:  # titles are longer than a dock is wide
+            names.setMinimumWidth(460)
         self.more = QToolButton()
+        self.more.setObjectName('more')
         self.more.setText('⋯')
         self.more.setToolTip('Open or save a recipe, or take that of a run')
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
@@ -108,6 +113,7 @@ class TrainSetup(QWidget):
         self.out.setToolTip('Each run gets a folder of its own in this one')
         self.out.setAccessibleName('Folder of the runs')
         self.choose_out = QToolButton()
+        self.choose_out.setObjectName('more')
         self.choose_out.setText('…')
         self.choose_out.setToolTip('Choose where runs are kept')
         self.choose_out.clicked.connect(self._choose_out)
