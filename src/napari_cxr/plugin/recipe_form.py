@@ -7,11 +7,11 @@ import typing
 from collections.abc import Sequence
 from typing import Any
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QFormLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cxr.plugin.entries import Entry, entry_for
-from napari_cxr.plugin.text import quiet_label
+from napari_cxr.plugin.section import Section
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.recipe.words import explanations, label_of
 
@@ -53,25 +53,29 @@ class RecipeForm(QWidget):
         super().__init__(parent)
         self._entries: dict[str, Entry] = {}
         self._labels: dict[str, QLabel] = {}
-        self._sections: dict[str, _Section] = {}
+        self._sections: dict[str, Section] = {}
         self._base: dict[str, Any] = {}
         self._hidden: dict[str, Any] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         for title, table in _SECTIONS:
-            section = _Section(title)
+            section = Section(title, open_=False)
             self._sections[table] = section
             layout.addWidget(section)
-            self._fill(section, table)
+            section.body.addLayout(self._fields_of(table))
         # One column of labels through all sections, so that the fields stand in line.
         width = max(label.sizeHint().width() for label in self._labels.values()) + 4
         for label in self._labels.values():
             label.setFixedWidth(width)
-        self._sections[''].unfold(True)
+        self._sections[''].set_open(True)
         layout.addStretch(1)
 
-    def _fill(self, section: _Section, table: str) -> None:
+    def _fields_of(self, table: str) -> QFormLayout:
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setVerticalSpacing(5)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         kinds = typing.get_type_hints(Recipe)
         cls = kinds[table] if table else Recipe
         kinds = typing.get_type_hints(cls)
@@ -89,8 +93,9 @@ class RecipeForm(QWidget):
                 widget.setToolTip(tip)
             entry.inside.setAccessibleName(label_of(field.name))
             entry.changed.connect(self._entry_changed)
-            section.form.addRow(label, entry)
+            form.addRow(label, entry)
             self._entries[place], self._labels[place] = entry, label
+        return form
 
     def offer(self, place: str, choices: Sequence[str]) -> None:
         """Offer texts to choose from, for instance names of networks."""
@@ -136,7 +141,7 @@ class RecipeForm(QWidget):
     def unfold(self, place: str) -> None:
         """Open the section of an entry and put the cursor there."""
         if place in self._entries:
-            self._sections[place.rpartition('.')[0]].unfold(True)
+            self._sections[place.rpartition('.')[0]].set_open(True)
             self._entries[place].setFocus()
 
     def _entry_changed(self) -> None:
@@ -153,45 +158,7 @@ class RecipeForm(QWidget):
             self._labels[place].setFont(font)
             counts[place.rpartition('.')[0]] += different
         for table, section in self._sections.items():
-            section.say(f'{counts[table]} changed' if counts[table] else '')
-
-
-class _Section(QWidget):
-    """A title that folds and unfolds what is below it."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__()
-        self._button = QToolButton()
-        self._button.setText(title)
-        self._button.setCheckable(True)
-        self._button.setAutoRaise(True)
-        self._button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self._button.setArrowType(Qt.ArrowType.RightArrow)
-        self._button.toggled.connect(self.unfold)
-        self._title = title
-        self._inside = QWidget()
-        self._words = quiet_label()
-        self._words.hide()
-        self.form = QFormLayout(self._inside)
-        self.form.setContentsMargins(18, 2, 0, 8)
-        self.form.setVerticalSpacing(5)
-        self.form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self._button)
-        layout.addWidget(self._inside)
-        self._inside.hide()
-
-    def unfold(self, open_: bool) -> None:
-        """Show or hide what is below the title."""
-        self._button.setChecked(open_)
-        self._button.setArrowType(Qt.ArrowType.DownArrow if open_ else Qt.ArrowType.RightArrow)
-        self._inside.setVisible(open_)
-
-    def say(self, words: str) -> None:
-        """Say something beside the title."""
-        self._button.setText(f'{self._title}   ({words})' if words else self._title)
+            section.set_summary(f'{counts[table]} changed' if counts[table] else '')
 
 
 def _at(values: dict[str, Any], place: str) -> Any:
