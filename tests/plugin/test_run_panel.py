@@ -111,6 +111,21 @@ def test_figures_that_nobody_measured_are_left_out(panel):
     assert names(panel) == ['validation', 'best epoch 2']
 
 
+def test_the_matrix_is_of_the_latest_epoch_then_of_the_best(panel):
+    panel.begin('/runs/run')
+    assert not panel.matrix.isVisible()
+    feed(panel, [started(), epoch(number=1), epoch(number=2, best=False)])
+    assert panel.matrix.title.text() == 'Validation images after epoch 2'
+    assert panel.matrix.matrix.values[0].tolist() == [62, 12, 18]
+    assert panel.matrix.matrix.cell_text(0, 1).startswith('covid19 × normal: 12')
+    panel.stopped()
+    assert panel.matrix.title.text() == 'Validation images after the best epoch 1'
+    assert panel.matrix.matrix.values[0, 0] == 61
+    panel.begin('/runs/run')
+    feed(panel, [started(), epoch(number=1, confusion=())])
+    assert not panel.matrix.isVisible()
+
+
 def test_stop_is_one_click_and_says_so_at_once(qtbot, panel):
     panel.begin('/runs/run')
     feed(panel, [started(), epoch(number=1), batch(epoch=2)])

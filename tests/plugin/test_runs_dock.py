@@ -72,13 +72,13 @@ def click(qtbot, dock, number, modifier=Qt.KeyboardModifier.NoModifier):
 def test_runs_of_a_folder_best_first(dock):
     assert names(dock) == ['run-10', 'run-1', 'run-2']
     assert dock.count.text() == '3 runs'
-    assert dock.place.toolTip() == str(dock.folder)
+    assert dock.head.place.toolTip() == str(dock.folder)
 
 
 def test_a_folder_without_runs_says_what_to_do(make_dock, tmp_path):
     dock = make_dock(tmp_path)
     assert 'Train a classifier' in dock.count.text() and not dock.view.isVisible()
-    assert not dock.curves.isVisible() and not dock.save.isVisible()
+    assert not dock.curves.isVisible() and not dock.head.save.isVisible()
 
 
 def test_a_folder_that_is_not_there_yet_is_empty(make_dock, tmp_path):
@@ -104,7 +104,7 @@ def test_nothing_is_read_in_the_thread_of_the_screen(qtbot, dock, runs, monkeypa
     monkeypatch.setattr(reading, 'rows_of', noted(reading.rows_of))
     monkeypatch.setattr(RunHistory, 'from_folder', noted(RunHistory.from_folder))
     with qtbot.waitSignal(dock.settled):
-        qtbot.mouseClick(dock.again, LEFT)
+        qtbot.mouseClick(dock.head.again, LEFT)
     click(qtbot, dock, 1)
     assert threads == [False, False]
 
@@ -156,18 +156,18 @@ def test_what_cannot_be_done_says_why(qtbot, dock):
 
 
 def test_the_filter_needs_all_words(qtbot, dock):
-    qtbot.keyClicks(dock.filter, 'RUN-1 finished')
+    qtbot.keyClicks(dock.head.filter, 'RUN-1 finished')
     assert names(dock) == ['run-10', 'run-1'] and dock.count.text() == '3 runs, 2 of them shown'
-    qtbot.keyClicks(dock.filter, ' nothing')
-    assert not names(dock) and not dock.save.isEnabled()
+    qtbot.keyClicks(dock.head.filter, ' nothing')
+    assert not names(dock) and not dock.head.save.isEnabled()
 
 
 def test_the_table_is_saved_as_it_is_shown(qtbot, dock, tmp_path, monkeypatch):
     path = tmp_path / 'table.csv'
     monkeypatch.setattr(QFileDialog, 'getSaveFileName', lambda *a: (str(path), ''))
-    dock.filter.setText('run-1')
+    dock.head.filter.setText('run-1')
     with qtbot.waitSignal(dock.settled):
-        qtbot.mouseClick(dock.save, LEFT)
+        qtbot.mouseClick(dock.head.save, LEFT)
     with path.open(newline='', encoding='utf-8') as file:
         lines = list(csv.DictReader(file))
     assert [line['run'] for line in lines] == ['run-10', 'run-1']
@@ -176,7 +176,7 @@ def test_the_table_is_saved_as_it_is_shown(qtbot, dock, tmp_path, monkeypatch):
     ]  # fmt: skip
     monkeypatch.setattr(QFileDialog, 'getSaveFileName', lambda *a: (str(tmp_path), ''))
     with qtbot.waitSignal(dock.settled):
-        qtbot.mouseClick(dock.save, LEFT)
+        qtbot.mouseClick(dock.head.save, LEFT)
     assert 'Choose another place' in dock.message.text
 
 
@@ -213,7 +213,7 @@ def test_a_run_that_ends_elsewhere_is_read(qtbot, dock, runs):
 def test_folder_and_columns_are_remembered(qtbot, dock, tmp_path, monkeypatch):
     monkeypatch.setattr(QFileDialog, 'getExistingDirectory', lambda *a: str(tmp_path))
     with qtbot.waitSignal(dock.settled):
-        qtbot.mouseClick(dock.choose, LEFT)
+        qtbot.mouseClick(dock.head.choose, LEFT)
     assert preferences('runs').folder == str(tmp_path)
     assert names(dock)[0] == 'runs/run-10'
     menu = dock.view.columns_menu()
@@ -224,7 +224,7 @@ def test_folder_and_columns_are_remembered(qtbot, dock, tmp_path, monkeypatch):
 def test_what_was_selected_stays_selected_when_read_again(qtbot, dock):
     click(qtbot, dock, 2)
     with qtbot.waitSignal(dock.settled):
-        qtbot.mouseClick(dock.again, LEFT)
+        qtbot.mouseClick(dock.head.again, LEFT)
     assert [run.name for run in dock.view.runs] == ['run-2']
 
 

@@ -14,6 +14,7 @@ from napari_cxr.plugin.run_buttons import RunButtons
 from napari_cxr.plugin.run_course import Course
 from napari_cxr.plugin.run_curves import RunCurves
 from napari_cxr.plugin.run_history import Phase, RunHistory
+from napari_cxr.plugin.run_matrix import RunMatrix
 from napari_cxr.plugin.run_status import RunStatus
 from napari_cxr.plugin.skipped_list import SkippedList
 from napari_cxr.plugin.text import quiet_label
@@ -91,6 +92,7 @@ class RunPanel(QWidget):
         self.skipped = SkippedList()
         self.folds = FoldsTable()
         self.curves = RunCurves(theme)
+        self.matrix = RunMatrix(theme)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(10)
@@ -104,6 +106,7 @@ class RunPanel(QWidget):
             self.skipped,
             self.folds,
             self.curves,
+            self.matrix,
         ):
             layout.addWidget(widget)
 
@@ -111,6 +114,7 @@ class RunPanel(QWidget):
         """Change to another of napari's themes."""
         self.status.set_theme(theme)
         self.curves.set_theme(theme)
+        self.matrix.set_theme(theme)
 
     # -- what happens -------------------------------------------------------------------
 
@@ -207,10 +211,12 @@ class RunPanel(QWidget):
         self.folds.set_courses(list(history.courses.values()), course.name if course else '')
         self.curves.setVisible(history.phase is not Phase.EMPTY)
         # Batches move no curve, and there are many of them.
-        now = (id(course), len(course.epochs), course.last, course.finished) if course else ()
+        best = not history.at_work
+        now = (id(course), course.last, course.finished, best) if course else ()
         if now != self._drawn or course is None:
             self._drawn = now
             self.curves.set_course(course, run_words.part(course.name) if course else '')
+            self.matrix.set_course(course, best=best)
 
     def _tick(self) -> None:
         """Let time pass on the screen where no event comes."""

@@ -10,13 +10,8 @@ from qtpy.QtCore import Qt, QUrl, Signal
 from qtpy.QtGui import QDesktopServices, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
     QProgressBar,
-    QPushButton,
     QSplitter,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -27,6 +22,7 @@ from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.runs_actions import RunsActions
 from napari_cxr.plugin.runs_columns import RunRow
 from napari_cxr.plugin.runs_curves import SelectedCurves
+from napari_cxr.plugin.runs_head import RunsHead
 from napari_cxr.plugin.runs_jobs import Table
 from napari_cxr.plugin.runs_table import RunsModel, RunsProxy, RunsView
 from napari_cxr.plugin.settings import preferences, remember
@@ -67,21 +63,7 @@ class RunsDock(QWidget):
         self.refresh()
 
     def _build(self) -> None:
-        self.place = QLabel()
-        self.place.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.choose = QPushButton('Folder…')
-        self.choose.setToolTip('Choose the folder whose runs are shown, and those below it')
-        self.again = _tool('↻', 'Read the runs again (F5)', 'Read again')
-        self.filter = QLineEdit()
-        self.filter.setPlaceholderText('Filter')
-        self.filter.setMinimumWidth(70)
-        self.filter.setClearButtonEnabled(True)
-        self.filter.setToolTip('Show the runs that hold each of these words in any column')
-        self.filter.setAccessibleName('Filter')
-        self.columns = QPushButton('Columns')
-        self.columns.setToolTip('Choose which columns are shown')
-        self.save = QPushButton('Save…')
-        self.save.setToolTip('Save the rows on show as a CSV file')
+        self.head = RunsHead()
         self.model = RunsModel(self)
         self.proxy = RunsProxy(self.model, self)
         self.view = RunsView(self.proxy)
@@ -98,15 +80,7 @@ class RunsDock(QWidget):
         above = QVBoxLayout(upper)
         above.setContentsMargins(0, 0, 0, 8)  # above the handle
         above.setSpacing(8)
-        first, second = QHBoxLayout(), QHBoxLayout()
-        first.addWidget(self.place, 1)
-        first.addWidget(self.again)
-        first.addWidget(self.choose)
-        second.addWidget(self.filter, 1)
-        second.addWidget(self.columns)
-        second.addWidget(self.save)
-        above.addLayout(first)
-        above.addLayout(second)
+        above.addWidget(self.head)
         above.addWidget(self.view, 1)
         for widget in (self.progress, self.count, self.message, self.actions_row):
             above.addWidget(widget)
@@ -123,10 +97,12 @@ class RunsDock(QWidget):
         self.setMinimumWidth(280)
 
     def _connect(self) -> None:
-        self.choose.clicked.connect(self._choose)
-        self.again.clicked.connect(self.refresh)
-        self.filter.textChanged.connect(self._filter)
-        self.columns.clicked.connect(self._offer_columns)
+        head = self.head
+        head.folder_chosen.connect(self.set_folder)
+        head.again_wanted.connect(self.refresh)
+        head.filter_changed.connect(self._filter)
+        head.columns_wanted.connect(self._offer_columns)
+        head.save_wanted.connect(self.export)
         self.view.selected.connect(self._select)
         self.view.opened.connect(self.curves.read_now)
         self.view.columns_changed.connect(self._keep_columns)
@@ -137,7 +113,6 @@ class RunsDock(QWidget):
         actions.resume_wanted.connect(self._resume)
         actions.classify_wanted.connect(self._classify)
         actions.folder_wanted.connect(self._open_folder)
-        self.save.clicked.connect(self.export)
         shared().run_done.connect(self.add_run)
         self.viewer.events.theme.connect(self._theme_changed)
         QShortcut(QKeySequence(Qt.Key.Key_F5), self).activated.connect(self.refresh)
@@ -211,13 +186,7 @@ class RunsDock(QWidget):
 
     def _say(self) -> None:
         """Say where the runs are from, and how many there are."""
-        name = str(self.folder)
-        self.place.setText(
-            self.place.fontMetrics().elidedText(
-                name, Qt.TextElideMode.ElideLeft, max(self.place.width(), 80)
-            )
-        )
-        self.place.setToolTip(name)
+        self.head.set_folder(str(self.folder))
         every, shown = self.model.rowCount(), self.proxy.rowCount()
         if self._reading and not every:
             words = 'Reading the runs…'
@@ -230,23 +199,13 @@ class RunsDock(QWidget):
                 words += f' · {self.progress.value()} of {self.progress.maximum()} have ended'
         self.count.setText(words)
         self.count.setVisible(bool(words))
-        for widget in (
-            self.filter,
-            self.columns,
-            self.save,
-            self.view,
-            self.actions_row,
-            self.curves,
-        ):
+        for widget in (self.view, self.actions_row, self.curves):
             widget.setVisible(bool(every))
-        self._offer()
-
-    def _offer(self) -> None:
+        self.head.offer(every, shown)
         self.actions_row.offer(self.view.runs)
-        self.save.setEnabled(self.proxy.rowCount() > 0)
 
     def _select(self) -> None:
-        self._offer()
+        self.actions_row.offer(self.view.runs)
         self.curves.show_runs(self.view.runs)
 
     def _tell(self, failure: Failure) -> None:
@@ -272,20 +231,13 @@ class RunsDock(QWidget):
             self.count.setText(f'Saved to {result}')
         self.settled.emit()
 
-    def _choose(self) -> None:
-        path = QFileDialog.getExistingDirectory(
-            self, 'Choose the folder of your runs', str(self.folder)
-        )
-        if path:
-            self.set_folder(path)
-
     def _filter(self, text: str) -> None:
         self.proxy.set_filter(text)
         self._say()
 
     def _offer_columns(self) -> None:
-        corner = self.columns.rect().bottomLeft()
-        self.view.columns_menu().popup(self.columns.mapToGlobal(corner))
+        button = self.head.columns
+        self.view.columns_menu().popup(button.mapToGlobal(button.rect().bottomLeft()))
 
     def _keep_columns(self) -> None:
         remember('runs', hidden=' '.join(self.view.hidden))
@@ -332,11 +284,3 @@ def _default_folder() -> Path:
 def _usual_folder() -> Path:
     chosen = preferences('runs').folder
     return Path(chosen) if chosen else _default_folder()
-
-
-def _tool(text: str, tip: str, name: str) -> QToolButton:
-    button = QToolButton()
-    button.setText(text)
-    button.setToolTip(tip)
-    button.setAccessibleName(name)
-    return button
