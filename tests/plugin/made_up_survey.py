@@ -81,7 +81,7 @@ def extreme():
     """Twelve classes with very long names, forty sources, no pairs."""
     labels = [
         f'{name} of the lower lobe of the left lung, seen in at least one view of two'
-        for name in [
+        for name in (
             'Atelectasis',
             'Cardiomegaly',
             'Consolidation',
@@ -94,7 +94,7 @@ def extreme():
             'Mass',
             'Nodule',
             'Pneumothorax',
-        ]
+        )
     ]
     sources = tuple(
         f'St. Somebody’s general hospital of the northern trust, site {i}' for i in range(40)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -53,6 +54,7 @@ class ClassTable(QTreeWidget):
                 head.setTextAlignment(column, side | Qt.AlignmentFlag.AlignVCenter)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setUniformRowHeights(True)
+        self.setStyleSheet('QTreeView::item { padding: 2px 0; }')
         self.setIndentation(14)
         self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -85,13 +87,18 @@ class ClassTable(QTreeWidget):
         self.setColumnHidden(_OUT, not counts.totals[3])
         self._fit_height()
 
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Measure in the font that it is shown in."""
+        super().showEvent(event)
+        self._fit_height()
+
     def _classes(self) -> Sequence[QTreeWidgetItem]:
         found = (self.topLevelItem(i) for i in range(self.topLevelItemCount()))
         return [item for item in found if item is not None]
 
     def _fit_height(self) -> None:
         rows = sum(1 + (i.childCount() if i.isExpanded() else 0) for i in self._classes())
-        height = max(self.sizeHintForRow(0), self.fontMetrics().height() + 4)
+        height = self.sizeHintForRow(0)
         header = self.header()
         top = header.sizeHint().height() if header is not None else 0
         self.setFixedHeight(top + min(rows, _MOST_ROWS) * height + 4)

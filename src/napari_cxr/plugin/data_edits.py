@@ -25,10 +25,13 @@ class DataEdits(QObject):
     grouped = Signal(str, str, bool)
     #: Anything changed, by a person or from outside.
     changed = Signal()
+    #: What can be undone is another thing now.
+    history_changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.undo_stack = QUndoStack(self)
+        self.undo_stack.indexChanged.connect(self._history_moved)
         self._out: set[str] = set()
         self._together: set[frozenset[str]] = set()
         #: What a survey has not confirmed yet, and how many surveys have come since.
@@ -81,6 +84,9 @@ class DataEdits(QObject):
         """Say that two images are one patient's, or take that back."""
         if first != second and self.is_together(first, second) != together:
             self.undo_stack.push(_PutTogether(self, first, second, together))
+
+    def _history_moved(self) -> None:
+        self.history_changed.emit()
 
     def _set_out(self, digests: list[str], out: bool) -> None:
         for digest in digests:

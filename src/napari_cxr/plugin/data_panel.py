@@ -198,11 +198,13 @@ class DataPanel(QWidget):
         while (item := self._caution_rows.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None:
+                widget.setParent(None)
                 widget.deleteLater()
         for text in dict.fromkeys(flags):
             label = QLabel(text)
             label.setObjectName('caution')
             label.setWordWrap(True)
+            label.setIndent(0)
             label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             self._caution_rows.addWidget(label)
         self._cautions.setVisible(bool(flags))
@@ -222,9 +224,7 @@ class DataPanel(QWidget):
         self.grey.set_histograms(survey.histograms, survey.labels)
         kinds = len(np.unique(sizes, axis=0))
         self.sections['sizes'].set_summary('one size' if kinds == 1 else f'{kinds} sizes')
-        self.sections['counts'].set_summary(
-            f'{number_text(len(survey.paths))} images, split {survey.split_kind}'
-        )
+        self.sections['counts'].set_summary(f'split {survey.split_kind}')
         across = sum(pair.across for pair in survey.pairs)
         self.sections['pairs'].set_summary(
             f'{len(survey.pairs)}, {across} across' if survey.pairs else 'none'

@@ -45,8 +45,11 @@ class ImageModel(QAbstractTableModel):
         self._struck.setStrikeOut(True)
         edits.changed.connect(self._repaint)
 
-    def set_survey(self, survey: Survey | None) -> None:
-        """Show a data set; where it is the same images again, rows stay where they are."""
+    def set_survey(self, survey: Survey | None) -> bool:
+        """Show a data set, and return whether it is another one.
+
+        Where it is the same images again, rows stay where they are.
+        """
         before = self._survey.paths if self._survey is not None else ()
         same = survey is not None and survey.paths == before and bool(before)
         if not same:
@@ -63,6 +66,7 @@ class ImageModel(QAbstractTableModel):
             self._repaint()
         else:
             self.endResetModel()
+        return not same
 
     def set_quiet(self, color: QColor) -> None:
         """Set the colour of images that are not used."""
@@ -76,10 +80,6 @@ class ImageModel(QAbstractTableModel):
     def path(self, row: int) -> str:
         """Return the file of an image, as the survey names it."""
         return self._survey.paths[row] if self._survey is not None else ''
-
-    def name(self, row: int) -> str:
-        """Return the file of an image as it is shown."""
-        return self._names[row]
 
     def is_out(self, row: int) -> bool:
         """Whether a person left an image out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QModelIndex, Qt, QTimer, Signal
-from qtpy.QtGui import QKeyEvent
+from qtpy.QtGui import QKeyEvent, QResizeEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -27,6 +27,8 @@ __all__ = ['ImagesView']
 
 #: Milliseconds without a key before the filter is applied.
 _PAUSE = 150
+#: Pixels: the path at least, and each other column at most.
+_NARROWEST, _WIDEST = 120, 130
 
 
 class _Table(QTableView):
@@ -54,6 +56,21 @@ class _Table(QTableView):
             self.doubleClicked.emit(self.currentIndex())
         else:
             super().keyPressEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Give the paths what the other columns leave."""
+        super().resizeEvent(event)
+        self.fit_columns()
+
+    def fit_columns(self) -> None:
+        """Make columns as wide as usual words in them; more room is the path's."""
+        viewport, model = self.viewport(), self.model()
+        if viewport is None or model is None:
+            return
+        for column in range(1, model.columnCount()):
+            self.setColumnWidth(column, min(max(self.sizeHintForColumn(column), 52), _WIDEST))
+        others = sum(self.columnWidth(c) for c in range(1, model.columnCount()))
+        self.setColumnWidth(0, max(viewport.width() - others, _NARROWEST))
 
 
 class ImagesView(QWidget):
@@ -117,7 +134,7 @@ class ImagesView(QWidget):
         self.table.delete_pressed.connect(self._toggle)
         self.table.doubleClicked.connect(self._open)
         self.undo.clicked.connect(edits.undo_stack.undo)
-        edits.undo_stack.indexChanged.connect(self._update)
+        edits.history_changed.connect(self._update)
         edits.changed.connect(self._update)
         selection = self.table.selectionModel()
         if selection is not None:
@@ -131,7 +148,9 @@ class ImagesView(QWidget):
 
     def show_survey(self, survey: Survey | None) -> None:
         """Show the images of a survey."""
-        self.model.set_survey(survey)
+        fresh = self.model.set_survey(survey)
+        if fresh:
+            self.table.fit_columns()
         self._update()
 
     def set_filter(self, text: str) -> None:
@@ -219,7 +238,5 @@ def _table(proxy: ImageFilter) -> _Table:
         columns.setMinimumSectionSize(36)
         columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         columns.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        columns.setStretchLastSection(True)
-    for column, width in enumerate((150, 80, 80, 66, 84)):
-        table.setColumnWidth(column, width)
+        columns.setResizeContentsPrecision(200)
     return table

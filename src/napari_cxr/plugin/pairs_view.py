@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -24,8 +25,10 @@ from napari_cxr.training.survey import Pair, Survey
 
 __all__ = ['PairsView']
 
-_SPLITS = {'train': 'train', 'val': 'validation', 'test': 'test', '': 'not used'}
+_SPLITS = {'train': 'train', 'val': 'val', 'test': 'test', '': 'not used'}
 _MOST_ROWS = 6
+#: Of the perceptual hash that pairs are found by.
+_BITS = 64
 
 
 class _Pairs(QAbstractTableModel):
@@ -60,34 +63,31 @@ class _Pairs(QAbstractTableModel):
         assert self._survey is not None
         return self._survey.pairs[row]
 
-    def between(self, pair: Pair) -> str:
-        """Return in words what lies between two images."""
+    def said_of(self, pair: Pair) -> list[str]:
+        """Return in words how alike two images are, and what lies between them."""
         survey = self._survey
         assert survey is not None
         a, b = pair.first, pair.second
-        out = []
+        first, second = survey.digests[a], survey.digests[b]
+        share = 100 - 100 * pair.distance / _BITS
+        out = ['the same file' if first == second else f'{share:.0f} % alike']
         if (survey.truth[a] != survey.truth[b]).any():
             out.append('two classes')
         if survey.splits[a] != survey.splits[b]:
             out.append(f'{_SPLITS[survey.splits[a]]} / {_SPLITS[survey.splits[b]]}')
-        if self._edits.is_together(survey.digests[a], survey.digests[b]):
+        if self._edits.is_together(first, second):
             out.append('put together')
-        elif survey.groups[a] != survey.groups[b]:
-            out.append('two patients')
-        else:
+        elif survey.groups[a] == survey.groups[b]:
             out.append('one patient')
-        return '\n'.join(out)
+        elif survey.split_kind == 'by patient':
+            out.append('two patients')
+        return out
 
-    def alike(self, pair: Pair) -> str:
-        """Return in words how alike two images are."""
-        survey = self._survey
-        assert survey is not None
-        if survey.digests[pair.first] == survey.digests[pair.second]:
-            return 'same file'
-        words = 'identical' if not pair.distance else f'{100 - 100 * pair.distance / 64:.0f} %'
-        if pair.similarity == pair.similarity:
-            words += f'\n{pair.similarity:.2f}'
-        return words
+    @property
+    def most_lines(self) -> int:
+        """Lines of the highest row."""
+        pairs = self._survey.pairs if self._survey is not None else ()
+        return max((len(self.said_of(pair)) for pair in pairs), default=2)
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Return the number of pairs."""
@@ -97,19 +97,18 @@ class _Pairs(QAbstractTableModel):
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
         """Return the number of columns."""
-        return 0 if parent is not None and parent.isValid() else 3
+        return 0 if parent is not None and parent.isValid() else 2
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:
         """Return the name of a column, and what it means."""
         if orientation != Qt.Orientation.Horizontal:
             return None
         if role == Qt.ItemDataRole.DisplayRole:
-            return ('Two images', 'Alike', 'Between them')[section]
+            return ('Two images', 'What is odd')[section]
         if role == Qt.ItemDataRole.ToolTipRole:
             return (
                 'The two files, one above the other',
-                'How alike they look when small; below it how alike a network finds them, of 1',
-                'What should not lie between two copies of one image',
+                'How alike the two look when small, and what should not lie between copies',
             )[section]
         return None
 
@@ -125,14 +124,17 @@ class _Pairs(QAbstractTableModel):
         ):
             if index.column() == 0:
                 return f'{self._names[pair.first]}\n{self._names[pair.second]}'
-            return self.alike(pair) if index.column() == 1 else self.between(pair)
-        if role == Qt.ItemDataRole.ForegroundRole and index.column() == 2 and pair.across:
+            said = self.said_of(pair)
+            if role == Qt.ItemDataRole.ToolTipRole and pair.similarity == pair.similarity:
+                said.append(f'A network finds them {pair.similarity:.2f} alike, 1 is the same.')
+            return '\n'.join(said)
+        if role == Qt.ItemDataRole.ForegroundRole and index.column() == 1 and pair.across:
             return red(self._theme)
         return None
 
     def _repaint(self) -> None:
         if self.rowCount():
-            self.dataChanged.emit(self.index(0, 0), self.index(self.rowCount() - 1, 2))
+            self.dataChanged.emit(self.index(0, 0), self.index(self.rowCount() - 1, 1))
 
 
 class PairsView(QWidget):
@@ -178,7 +180,7 @@ class PairsView(QWidget):
         self.open.clicked.connect(lambda: self._open(self.table.currentIndex()))
         self.same.clicked.connect(self._toggle)
         self.undo.clicked.connect(edits.undo_stack.undo)
-        edits.undo_stack.indexChanged.connect(self._update)
+        edits.history_changed.connect(self._update)
         edits.changed.connect(self._update)
         selection = self.table.selectionModel()
         if selection is not None:
@@ -205,11 +207,24 @@ class PairsView(QWidget):
             )
         for widget in (self.table, self.open, self.same, self.undo):
             widget.setVisible(bool(count))
-        height = self.table.fontMetrics().height()
-        header = self.table.horizontalHeader()
-        top = header.sizeHint().height() if header is not None else 0
-        self.table.setFixedHeight(top + min(count, _MOST_ROWS) * (3 * height + 6) + 4)
+        self._fit_height()
         self._update()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Measure in the font that it is shown in."""
+        super().showEvent(event)
+        self._fit_height()
+
+    def _fit_height(self) -> None:
+        metrics = self.table.fontMetrics()
+        rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
+        if rows is None or columns is None:
+            return
+        rows.setDefaultSectionSize(self.model.most_lines * metrics.lineSpacing() + 8)
+        shown = min(self.model.rowCount(), _MOST_ROWS)
+        height = columns.sizeHint().height() + shown * rows.defaultSectionSize() + 4
+        self.table.setFixedHeight(height)
+        self.table.setColumnWidth(1, metrics.horizontalAdvance('train / not used') + 12)
 
     def _open(self, index: QModelIndex) -> None:
         if index.isValid() and self._survey is not None:
@@ -267,13 +282,8 @@ def _table(model: _Pairs) -> QTableView:
     rows, columns = table.verticalHeader(), table.horizontalHeader()
     if rows is not None and columns is not None:
         rows.hide()
-        rows.setDefaultSectionSize(3 * table.fontMetrics().height() + 6)
         columns.setHighlightSections(False)
         columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         columns.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
-        columns.setSectionResizeMode(2, QHeaderView.ResizeMode.Fixed)
-    metrics = table.fontMetrics()
-    table.setColumnWidth(1, metrics.horizontalAdvance('same file') + 16)
-    table.setColumnWidth(2, metrics.horizontalAdvance('validation / not used') + 12)
     return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QPainter, QPaintEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
 __all__ = ['Section']
@@ -37,10 +38,8 @@ class Section(QWidget):
             ' background: transparent; text-align: left; }'
         )
         self.button.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
-        self.summary = QLabel()
+        self.summary = _Shortened()
         self.summary.setObjectName('quiet')
-        self.summary.setMinimumWidth(1)  # gives way; its words are told again below
-        self.summary.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._inside = QWidget()
         self.body = QVBoxLayout(self._inside)
         self.body.setContentsMargins(0, 2, 0, 8)
@@ -74,8 +73,30 @@ class Section(QWidget):
         """Put widgets into it, one below the other."""
         for widget in widgets:
             self.body.addWidget(widget)
+            for label in (widget, *widget.findChildren(QLabel)):
+                if isinstance(label, QLabel):
+                    label.setIndent(0)  # in line with tables and plots
 
     def _fold(self, open_: bool) -> None:
         self.button.setText(f'{"▾" if open_ else "▸"}  {self._title}')
         self._inside.setVisible(open_)
         self.toggled.emit(open_)
+
+
+class _Shortened(QLabel):
+    """Words at the right, shortened where there is no room for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Draw as much as there is room for."""
+        painter = QPainter(self)
+        room = self.contentsRect().adjusted(4, 0, -2, 0)
+        short = self.fontMetrics().elidedText(
+            self.text(), Qt.TextElideMode.ElideRight, room.width()
+        )
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        painter.drawText(room, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, short)
+        painter.end()

@@ -9,6 +9,8 @@ from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout
 
 __all__ = ['SkippedFiles']
 
+_MOST_LINES = 8
+
 
 class SkippedFiles(QWidget):
     """A text to read, select and copy.
@@ -25,7 +27,7 @@ class SkippedFiles(QWidget):
         self.text = QPlainTextEdit()
         self.text.setObjectName('field')
         self.text.setReadOnly(True)
-        self.text.setFixedHeight(120)
+        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.text.setAccessibleName('Files that could not be used, with the reasons')
         self.copy = QPushButton('Copy')
         self.copy.setToolTip('Copy the list as a table with two columns')
@@ -43,6 +45,8 @@ class SkippedFiles(QWidget):
         """Show paths with reasons."""
         self._rows = tuple(skipped)
         self.text.setPlainText('\n'.join(f'{path}: {reason}' for path, reason in skipped))
+        lines = min(max(len(skipped), 2), _MOST_LINES) + 2  # and a scroll bar
+        self.text.setFixedHeight(lines * self.text.fontMetrics().lineSpacing() + 8)
 
     def _copy(self) -> None:
         clipboard = QGuiApplication.clipboard()

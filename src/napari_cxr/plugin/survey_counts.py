@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os.path
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -50,10 +51,12 @@ class Counts:
 
 
 def _sources(survey: Survey) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the names of the sources, and the number of each image's."""
+    """Return the names of the sources, the largest first, and the number of each image's."""
     names = [source or UNKNOWN for source in survey.sources]
-    found, which = np.unique(np.array(names, dtype=object), return_inverse=True)
-    return tuple(map(str, found)), which.ravel()
+    sizes = Counter(names)
+    ordered = sorted(sizes, key=lambda name: (-sizes[name], name))
+    number = {name: i for i, name in enumerate(ordered)}
+    return tuple(ordered), np.array([number[name] for name in names], dtype=int)
 
 
 def counts_of(survey: Survey, out: np.ndarray) -> Counts:

@@ -57,7 +57,11 @@ class Histogram(Curves):
         bins = histograms.shape[1] if histograms.ndim == 2 else 0
         centres = (np.arange(bins) + 0.5) / max(bins, 1)
         self.set_lines(
-            [Line(name, centres, row) for name, row in zip(names, histograms, strict=True)]
+            [
+                # Colours repeat after eight, so the next eight are dashed.
+                Line(name, centres, row, 'dashed' if i // 8 % 2 else 'solid', i)
+                for i, (name, row) in enumerate(zip(names, histograms, strict=True))
+            ]
         )
 
     def axes(self) -> Axes:

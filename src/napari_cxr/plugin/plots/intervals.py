@@ -9,6 +9,7 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt
 from qtpy.QtGui import QFontMetricsF, QPainter, QPaintEvent, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
+from napari_cxr.plugin.plots.palette import class_color
 from napari_cxr.plugin.plots.plot import faint_text, quiet_text
 from napari_cxr.plugin.theme import theme_color
 
@@ -72,7 +73,7 @@ class Intervals(QWidget):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         metrics = QFontMetricsF(self.font())
-        text, accent = (theme_color(self._theme, role) for role in ('text', 'current'))
+        text, accent = theme_color(self._theme, 'text'), class_color(self._theme, 0)
         finite = [v for _, figures in self._rows for v in figures if np.isfinite(v)]
         low = 0.5 if min(finite, default=0.5) >= 0.5 else 0.0
         left, width = _PAD, self.width() - 2 * _PAD

@@ -281,7 +281,7 @@ class Matrix(QAbstractScrollArea):
             painter.drawText(line, Qt.AlignmentFlag.AlignLeft, text)
         painter.setPen(QPen(faint_text(self._theme), 1))
         painter.drawLine(
-            QPointF(layout.left, layout.top - 1), QPointF(bounds.right(), layout.top - 1)
+            QPointF(layout.left, layout.top - 1), QPointF(layout.right, layout.top - 1)
         )
 
     # -- mouse and keyboard -------------------------------------------------------------

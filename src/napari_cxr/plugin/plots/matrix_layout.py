@@ -34,8 +34,8 @@ class MatrixLayout:
 
     Attributes
     ----------
-    left, top : float
-        Where the cells begin.
+    left, top, right : float
+        Where the cells begin, and where those that can be seen end.
     upright : bool
         Whether the labels of columns are written upwards, for want of width.
     cell_width, cell_height : float
@@ -58,7 +58,7 @@ class MatrixLayout:
         widest_column = max((metrics.horizontalAdvance(name) for name in columns), default=0.0)
         # Bold figures are wider by about a tenth.
         number = max((1.12 * metrics.horizontalAdvance(t) for t in texts), default=0.0) + 12
-        self.left = min(widest_row + 2, _SIDE * width) + _GAP
+        self.left = min(widest_row + 6, _SIDE * width) + _GAP
         self.cell_height = metrics.height() + 8
         room = (width - self.left - 1) / max(self._columns, 1)
         self.cell_width = min(max(number, room, 30.0), max(112.0, number))
@@ -68,6 +68,7 @@ class MatrixLayout:
         label = min(widest_column + 4, _ABOVE) if self.upright else metrics.height() + 4
         self._named = metrics.height() + 2 if named else 0.0
         self.top = self._named + label + 3
+        self.right = min(self.left + self._columns * self.cell_width, width)
         self.wanted_width = self.left + self._columns * self.cell_width + 1
         self.whole_height = self.top + self._rows * self.cell_height
         self.shown_height = self.top + min(self._rows, MOST_ROWS) * self.cell_height
