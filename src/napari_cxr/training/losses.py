@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 from torch import Tensor
@@ -98,22 +98,23 @@ def image_weights(
                 f'the classes are {", ".join(dataset.labels)}.'
             )
         for i in np.unique(places):
-            labels = dataset.samples[i].labels
-            weights[i] = np.mean([recipe.class_weights[label] for label in labels])
+            if labels := dataset.samples[i].labels:  # one that has none counts once
+                weights[i] = np.mean([recipe.class_weights[label] for label in labels])
         return weights
     often = np.ones(len(places)) if often is None else often
     by_source = recipe.weights == 'class and source'
 
     def cells(place: int) -> list[tuple[str, str]]:
         sample = dataset.samples[place]
-        return [(label, sample.source if by_source else '') for label in sample.labels]
+        # Images without any of several labels are weighted like a class of their own.
+        return [(label, sample.source if by_source else '') for label in sample.labels or ('',)]
 
     counts: defaultdict[tuple[str, str], float] = defaultdict(float)
     for place, share in zip(places, often, strict=True):
         for cell in cells(place):
             counts[cell] += share
-    sources = {label: sum(c[0] == label for c in counts) for label in dataset.labels}
-    classes = len({label for label, _ in counts})
+    sources = Counter(label for label, _ in counts)
+    classes = len(sources)
     total = float(often.sum())
     for place in np.unique(places):
         each = [total / (classes * sources[cell[0]] * counts[cell]) for cell in cells(place)]
