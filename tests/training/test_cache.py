@@ -26,7 +26,8 @@ def entry(i, side=60):
     image = np.random.default_rng(i).integers(0, 256, (side, side), dtype=np.uint8)
     features = np.arange(44, dtype=np.float32) / 3 + i
     features[7] = np.nan
-    return Decoded(image, features, (40 + i, 50), (1 << 63) + i, f'p{i}')
+    thumbnail = np.full((32, 32), i % 256, dtype=np.uint8)
+    return Decoded(image, features, (40 + i, 50), thumbnail, f'p{i}')
 
 
 def check(store, numbers):
@@ -40,9 +41,9 @@ def check(store, numbers):
         if key(i) in about:
             found = about[key(i)]
             np.testing.assert_array_equal(found['features'], expected.features)
-            assert (*found['size'], found['fingerprint'], found['patient']) == (
+            np.testing.assert_array_equal(found['thumbnail'], expected.thumbnail)
+            assert (*found['size'], found['patient']) == (
                 *expected.size,
-                expected.fingerprint,
                 expected.patient,
             )
     return len(pixels)

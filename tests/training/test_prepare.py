@@ -9,7 +9,7 @@ from labelled_images import write_image, write_table
 from PIL import Image
 
 from napari_cxr import files, samples
-from napari_cxr.training import DatasetError, Reading, Skipped, Warned, index
+from napari_cxr.training import DatasetError, Reading, Skipped, Warned, divide, index
 from napari_cxr.training.cache import decode, read_here
 from napari_cxr.training.prepare import prepare
 
@@ -60,7 +60,7 @@ def test_images_are_those_of_the_preprocessing_and_are_read_once(folder, recipe)
     _, again = run(prepare(index(folder), recipe, reader))
     assert len(reader.paths) == 24
     np.testing.assert_array_equal(again.features, material.features)
-    assert again.fingerprints.tolist() == material.fingerprints.tolist()
+    np.testing.assert_array_equal(again.thumbnails, material.thumbnails)
     np.testing.assert_array_equal(again.images(range(24)), material.images(range(24)))
 
 
@@ -185,6 +185,7 @@ def test_excluded_images_are_gone(folder, recipe):
 
 
 def test_patients_are_known_from_dicom_headers(tmp_path, recipe):
+    recipe = recipe.with_changes({'data.duplicates': False})  # phantoms are very much alike
     rows = []
     for i, patient in enumerate(('a', 'a', 'b', 'c')):
         path = tmp_path / f'{i}.dcm'
@@ -212,3 +213,61 @@ def test_a_cache_that_cannot_be_written_is_worked_around(folder, recipe, own_cac
     assert 'kept in memory' in warning.text and 'NAPARI_CXR_CACHE' in warning.text
     expected = decode(folder / 'left' / '0.png', recipe.input, 8)
     np.testing.assert_array_equal(material.images([0])[0], expected.image)
+
+
+@pytest.fixture
+def copied(folder):
+    """The folder, in which the last of 'left' in test is a copy of the first in train."""
+    from shutil import copy
+
+    assert index(folder).samples[22].split == 'test'
+    copy(folder / 'left' / '0.png', folder / 'left' / '22.png')
+    return folder
+
+
+def groups_of(material):
+    return [sample.group for sample in material.dataset.samples]
+
+
+def test_near_duplicates_count_as_one_patient(copied, recipe):
+    held_out = recipe.with_changes({'split.method': 'holdout'})
+    events, material = run(prepare(index(copied), held_out))
+    groups = groups_of(material)
+    assert groups[22] == groups[0] == groups[2], 'all images of both patients'
+    assert len(set(groups)) == 11 and material.dataset.torn == 0
+    assert not any(isinstance(event, Warned) for event in events)
+    _, alone = run(prepare(index(copied), held_out.with_changes({'data.duplicates': False})))
+    assert groups_of(alone)[22] != groups_of(alone)[0]
+
+
+def test_given_splits_are_kept_and_what_they_divide_is_told(copied, recipe):
+    events, material = run(prepare(index(copied), recipe))
+    (warning,) = (event for event in events if isinstance(event, Warned))
+    assert 'divide 1 pairs of near-duplicates' in warning.text
+    split = divide(material.dataset, recipe.split, 0)
+    assert split.names() == [sample.split for sample in index(copied).samples]
+    assert split.torn == 1
+
+
+def test_images_that_a_person_puts_together_come_to_the_training_side(folder, recipe):
+    _, material = run(prepare(index(folder), recipe))
+    pair = [material.digests[0], material.digests[22]]
+    joined = recipe.with_changes({'data.together': [pair]})
+    _, material = run(prepare(index(folder), joined))
+    assert groups_of(material)[0] == groups_of(material)[22]
+    split = divide(material.dataset, joined.split, 0)
+    before = [sample.split for sample in index(folder).samples]
+    patient = [i for i, s in enumerate(index(folder).samples) if s.group == 'DOE^JOHN5left']
+    changed = [i for i, (a, b) in enumerate(zip(before, split.names(), strict=True)) if a != b]
+    assert changed == patient and {split.names()[i] for i in patient} == {'train'}
+
+
+def test_for_a_trial_only_as_many_are_read_as_are_needed(tmp_path, recipe):
+    for i in range(120):
+        write_image(tmp_path / 'ab'[i % 2] / f'{i}.png', 'left', i, size=12)
+    trial = recipe.with_changes({'data.limit': 3, 'split.val': 0.2, 'split.test': 0.3})
+    reader = Counting()
+    _, material = run(prepare(index(tmp_path), trial, reader))
+    assert len(reader.paths) == len(material.digests) == 30
+    split = divide(material.dataset, trial.split, trial.seed)
+    assert (len(split.train), len(split.test)) == (6, 6) and len(split.val) in (5, 6)

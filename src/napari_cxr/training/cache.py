@@ -14,7 +14,7 @@ from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.metrics.baseline import baseline_features
 from napari_cxr.radiograph import Radiograph, UnreadableImage, View
 from napari_cxr.training.dataset import Dataset
-from napari_cxr.training.duplicates import fingerprint
+from napari_cxr.training.duplicates import thumbnail
 
 __all__ = [
     'LATERAL',
@@ -43,8 +43,8 @@ class Decoded:
         What the no-anatomy baselines see of the whole radiograph.
     size : tuple of int
         Rows and columns of the file.
-    fingerprint : int
-        Of the whole radiograph, see `napari_cxr.training.duplicates.fingerprint`.
+    thumbnail : ndarray of uint8, shape (32, 32)
+        Of the whole radiograph, see `napari_cxr.training.duplicates`.
     patient : str
         Pseudonym of the patient in a DICOM header, or empty.
     """
@@ -52,7 +52,7 @@ class Decoded:
     image: np.ndarray
     features: np.ndarray
     size: tuple[int, int]
-    fingerprint: int
+    thumbnail: np.ndarray
     patient: str
 
 
@@ -103,7 +103,7 @@ def decode(path: str | Path, preprocessing: Preprocessing, bits: int) -> Decoded
         image=np.rint(image * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16),
         features=baseline_features(radiograph),
         size=radiograph.shape,
-        fingerprint=fingerprint(radiograph.to_display()),
+        thumbnail=thumbnail(radiograph.to_display()),
         patient=_patient(path, radiograph),
     )
 

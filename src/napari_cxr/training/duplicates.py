@@ -5,39 +5,143 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-__all__ = ['fingerprint']
+__all__ = ['SIDE', 'find', 'fingerprint', 'thumbnail']
 
-_SIDE = 32
+#: Rows and columns of a thumbnail.
+SIDE = 32
 _KEPT = 8
+#: Bits in which fingerprints of near-duplicates may differ. Saving anew changes up to 2,
+#: other brightness up to 10, and so may the fingerprints of any two frontal chest radiographs.
+_FARTHEST = 10
+#: Least correlation of their fine detail, which tells near-duplicates from look-alikes.
+_LEAST = 0.9
+#: Width of the blur that fine detail is what is left of, in pixels of a thumbnail.
+_BLUR = 2.0
+_ROWS = 256  # of the table of distances that are in memory at once
+_PAIRS = 8192  # that are compared at once
 
 
 def _cosines() -> np.ndarray:
-    """Return the first rows of the discrete cosine transform (type II) of `_SIDE` points."""
-    k, x = np.arange(_KEPT)[:, None], np.arange(_SIDE)
-    return np.cos(np.pi * k * (2 * x + 1) / (2 * _SIDE))
+    """Return the first rows of the discrete cosine transform (type II) of `SIDE` points."""
+    k, x = np.arange(_KEPT)[:, None], np.arange(SIDE)
+    return np.cos(np.pi * k * (2 * x + 1) / (2 * SIDE))
 
 
 _DCT = _cosines()
 
 
-def fingerprint(image: np.ndarray) -> int:
-    """Return a perceptual hash: 64 bits of which few change when an image is saved anew.
-
-    The image is made 32 x 32, and each bit tells whether one of its 8 x 8 lowest
-    frequencies (discrete cosine transform) is above their median (pHash; Zauner,
-    "Implementation and benchmarking of perceptual image hash functions", 2010).
+def thumbnail(image: np.ndarray) -> np.ndarray:
+    """Make an image small, whatever its shape.
 
     Parameters
     ----------
     image : ndarray of float32, shape (h, w)
-        Display values.
+        Display values in [0, 1].
 
     Returns
     -------
-    int
-        The first frequency, the mean, is the highest bit; rows go from top to bottom.
+    ndarray of uint8, shape (32, 32)
     """
     picture = Image.fromarray(np.ascontiguousarray(image, dtype=np.float32))
-    small = np.asarray(picture.resize((_SIDE, _SIDE), Image.Resampling.LANCZOS), dtype=float)
-    low = _DCT @ small @ _DCT.T
-    return int.from_bytes(np.packbits(low > np.median(low)).tobytes(), 'big')
+    small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+    return np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
+
+
+def fingerprint(thumbnails: np.ndarray) -> np.ndarray:
+    """Return perceptual hashes: 64 bits of which few change when an image is saved anew.
+
+    Each bit tells whether one of the 8 x 8 lowest frequencies (discrete cosine transform)
+    is above their median (pHash; Zauner, "Implementation and benchmarking of perceptual
+    image hash functions", 2010).
+
+    Parameters
+    ----------
+    thumbnails : ndarray, shape (..., 32, 32)
+        See `thumbnail`.
+
+    Returns
+    -------
+    ndarray of uint64, shape (...)
+        The first frequency, the mean, is the highest bit; rows go from top to bottom.
+    """
+    low = _DCT @ np.asarray(thumbnails, dtype=np.float64) @ _DCT.T
+    low = low.reshape(*low.shape[:-2], _KEPT * _KEPT)
+    bits = low > np.median(low, axis=-1, keepdims=True)
+    return np.packbits(bits, axis=-1).view('>u8')[..., 0].astype(np.uint64)
+
+
+def find(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Find pairs of near-duplicates.
+
+    Two images are near-duplicates if their fingerprints, or that of one and of the other's
+    mirror image, differ in 10 bits or fewer, and their fine detail correlates by 0.9 or
+    more. The fingerprint alone would not do: chest radiographs look alike. Among 2,453
+    and 4,761 of two collections, all pairs at 4 bits or fewer were of different persons but
+    for 32 copies, and these alone, with one more at 10 bits, have a correlation above 0.9.
+
+    Parameters
+    ----------
+    thumbnails : ndarray of uint8, shape (n, 32, 32)
+        See `thumbnail`.
+
+    Returns
+    -------
+    pairs : ndarray of int, shape (m, 2)
+        Places, the lower one first.
+    distances : ndarray of int, shape (m,)
+        Bits in which the fingerprints differ.
+    similarities : ndarray of float, shape (m,)
+        Correlations of their fine detail. The most alike pair comes first.
+    """
+    plain, mirrored = fingerprint(thumbnails), fingerprint(thumbnails[..., ::-1])
+    detail, turned = _detail(thumbnails), _detail(thumbnails[..., ::-1])
+    pairs = [np.zeros((0, 2), np.intp)]
+    distances, similarities = [np.zeros(0, np.intp)], [np.zeros(0)]
+    for start in range(0, len(plain), _ROWS):
+        rows = plain[start : start + _ROWS, None]
+        straight = np.bitwise_count(rows ^ plain)
+        across = np.bitwise_count(rows ^ mirrored)
+        later = np.arange(len(plain)) > np.arange(start, start + len(rows))[:, None]
+        for bits, others in ((straight, detail), (across, turned)):
+            first, second = np.nonzero((bits <= _FARTHEST) & later)
+            alike = _correlations(detail, others, first + start, second)
+            kept = alike >= _LEAST
+            first, second = first[kept], second[kept]
+            pairs.append(np.stack([first + start, second], axis=1))
+            distances.append(bits[first, second].astype(np.intp))
+            similarities.append(alike[kept])
+    return _best_first(
+        np.concatenate(pairs), np.concatenate(distances), np.concatenate(similarities)
+    )
+
+
+def _detail(thumbnails: np.ndarray) -> np.ndarray:
+    """Return what is finer than a blur, at mean 0 and length 1, shape (n, 1024)."""
+    from scipy.ndimage import gaussian_filter
+
+    images = thumbnails.astype(np.float32)
+    fine = (images - gaussian_filter(images, (0, _BLUR, _BLUR))).reshape(-1, SIDE * SIDE)
+    fine -= fine.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(fine, axis=1, keepdims=True)
+    return fine / np.maximum(length, 1e-6)  # an even image is like no other
+
+
+def _correlations(
+    detail: np.ndarray, others: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> np.ndarray:
+    out = np.empty(len(first))
+    for start in range(0, len(first), _PAIRS):
+        part = slice(start, start + _PAIRS)
+        out[part] = np.einsum('ij,ij->i', detail[first[part]], others[second[part]])
+    return out
+
+
+def _best_first(
+    pairs: np.ndarray, distances: np.ndarray, similarities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Order pairs, and keep each once: one may be alike both straight and mirrored."""
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], distances, -similarities))
+    pairs = pairs[order]
+    _, kept = np.unique(pairs, axis=0, return_index=True)
+    kept = np.sort(kept)
+    return pairs[kept], distances[order][kept], similarities[order][kept]

@@ -1,129 +1,22 @@
-"""From a labelled folder to images that can be learned from, read once and kept on disk."""
+"""From a labelled folder to images that can be learned from, and what belongs together."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Generator, Iterable
+from dataclasses import replace
 
 import numpy as np
 
-from napari_cxr.inference.preprocessing import Preprocessing
-from napari_cxr.training.cache import LATERAL, Decoded, Reader, Unusable, read_here
-from napari_cxr.training.dataset import Dataset, DatasetError
-from napari_cxr.training.events import Event, Reading, Skipped, Warned
+from napari_cxr.training import duplicates
+from napari_cxr.training.cache import Reader
+from napari_cxr.training.dataset import SPLITS, Dataset, DatasetError
+from napari_cxr.training.events import Event, Warned
+from napari_cxr.training.material import Material, gather
 from napari_cxr.training.recipe import Recipe
-from napari_cxr.training.store import ImageStore, key_of
+from napari_cxr.training.splits import enough
 
-__all__ = ['Material', 'gather', 'prepare']
-
-_EVENT_EVERY = 0.2  # seconds between two events
-_KEEP_AT_ONCE = 64  # images in one transaction
-#: Digits of a file's SHA-256 by which recipes name it.
-_DIGITS = 16
-
-
-@dataclass(frozen=True, eq=False)
-class Material:
-    """The n images of a data set that can be used, and what is known of each.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        The images, in the order of all that follows, in their final groups.
-    digests : tuple of str
-        What recipes call them: the first 16 hexadecimal digits of the file's SHA-256.
-    features : ndarray of float32, shape (n, 44)
-        What the no-anatomy baselines see, see `napari_cxr.metrics.baseline`.
-    sizes : ndarray of int, shape (n, 2)
-        Rows and columns of the files.
-    fingerprints : ndarray of uint64, shape (n,)
-        See `napari_cxr.training.duplicates`.
-    preprocessing, bits
-        How they were made.
-    store, keys, reader
-        Where the pixels are, under which names, and who reads them again if they are lost.
-    """
-
-    dataset: Dataset
-    digests: tuple[str, ...]
-    features: np.ndarray
-    sizes: np.ndarray
-    fingerprints: np.ndarray
-    preprocessing: Preprocessing
-    bits: int
-    store: ImageStore
-    keys: tuple[bytes, ...]
-    reader: Reader
-
-    def images(self, places: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return images at their working size, from the disk.
-
-        Parameters
-        ----------
-        places : sequence of int
-            In any order, with repeats.
-
-        Returns
-        -------
-        ndarray of uint8 or uint16, shape (n, h, w)
-
-        Raises
-        ------
-        DatasetError
-            If the cache has lost an image, and its file has changed or cannot be read.
-        """
-        rows = [int(place) for place in places]
-        wanted = {self.keys[row]: row for row in rows}
-        found = self.store.images(list(wanted))
-        if lost := [row for key, row in wanted.items() if key not in found]:
-            found |= self._read_again(lost)
-        kind = np.uint8 if self.bits == 8 else np.uint16
-        out = np.empty((len(rows), self.preprocessing.height, self.preprocessing.width), kind)
-        for i, row in enumerate(rows):
-            out[i] = np.frombuffer(found[self.keys[row]], kind).reshape(out.shape[1:])
-        return out
-
-    def at(self, places: Sequence[int] | np.ndarray) -> Material:
-        """Return the material of some of the images."""
-        rows = np.asarray(places, dtype=np.intp)
-        return replace(
-            self,
-            dataset=self.dataset.at(rows.tolist()),
-            digests=tuple(self.digests[i] for i in rows),
-            features=self.features[rows],
-            sizes=self.sizes[rows],
-            fingerprints=self.fingerprints[rows],
-            keys=tuple(self.keys[i] for i in rows),
-        )
-
-    def _read_again(self, rows: list[int]) -> dict[bytes, bytes]:
-        """Decode images anew that the cache has lost since they were prepared."""
-        found: dict[bytes, bytes] = {}
-        items = []
-        for row in rows:
-            path = self.dataset.samples[row].path
-            try:
-                same = self.store.digest_of(path).hex()[:_DIGITS] == self.digests[row]
-            except OSError:
-                same = False
-            if not same:
-                raise DatasetError(
-                    f'The image {self.dataset.name_of(row)} was changed or taken away since '
-                    'it was read; start the run again.'
-                )
-            items.append((row, path))
-        for row, result in self.reader(items, self.preprocessing, self.bits):
-            if isinstance(result, str):
-                raise DatasetError(
-                    f'The image {self.dataset.name_of(row)} is no longer in the cache and '
-                    f'could not be read again: {result}'
-                )
-            self.store.put({self.keys[row]: result})
-            found[self.keys[row]] = result.image.tobytes()
-        return found
+__all__ = ['Material', 'grouped', 'prepare']
 
 
 def prepare(
@@ -137,8 +30,9 @@ def prepare(
         As `index` found it.
     recipe : Recipe
         Its input and data are honoured here: images that a person left out are gone, and
-        patients are known from the table, the file's name or the DICOM header, joined by
-        near-duplicates and by hand.
+        patients are known from the file's name, the table or the DICOM header, joined by
+        near-duplicates and by hand. Of a limit, so many images are read that every part of
+        a split can be filled.
     reader : Reader, optional
         Who decodes; `read_here` by default. Where files may be hostile, a pool of decoders.
     run : str
@@ -158,6 +52,8 @@ def prepare(
     DatasetError
         If no image can be used, or none of a class.
     """
+    dataset = replace(dataset, limit=recipe.data.limit, balance=recipe.data.balance)
+    dataset = dataset.at(enough(dataset, recipe.split, recipe.seed))
     everything = yield from gather(dataset, recipe, reader, run)
     left_out = set(recipe.data.exclude)
     kept = [i for i, digest in enumerate(everything.digests) if digest not in left_out]
@@ -167,136 +63,93 @@ def prepare(
                 f'Every image of the class {label!r} is left out by data.exclude; take some '
                 'of them back, or leave the class out in data.classes.'
             )
-    return everything.at(kept)
-
-
-def gather(
-    dataset: Dataset, recipe: Recipe, reader: Reader | None = None, run: str = ''
-) -> Generator[Event, None, Material]:
-    """Read the images of a data set that can be used, excluded ones as well; see `prepare`."""
-    store = ImageStore()
-    reader = read_here if reader is None else reader
-    reading = _Images(dataset, recipe, reader, store, run)
-    yield from reading.name()
-    yield from reading.read()
-    for text in store.problems:
-        yield Warned(run, text)
-    store.trim()
-    return reading.material()
-
-
-class _Images:
-    """A data set while it is read."""
-
-    def __init__(
-        self, dataset: Dataset, recipe: Recipe, reader: Reader, store: ImageStore, run: str
-    ) -> None:
-        self.dataset, self.reader, self.store, self.run = dataset, reader, store, run
-        self.preprocessing, self.bits = recipe.input, recipe.data.bits
-        self.digests: dict[int, bytes] = {}
-        self.keys: dict[int, bytes] = {}
-        self.about: dict[bytes, dict[str, Any] | str] = {}
-        self._spoken = 0.0
-
-    def name(self) -> Iterator[Event]:
-        """Find out what each file is called by its content."""
-        for place, sample in enumerate(self.dataset.samples):
-            if sample.is_lateral:
-                yield self._skipped(place, LATERAL)
-                continue
-            try:
-                digest = self.store.digest_of(sample.path)
-            except OSError as error:
-                yield self._skipped(place, f'It cannot be opened ({error.strerror}).')
-                continue
-            self.digests[place] = digest
-            self.keys[place] = key_of(digest, self.preprocessing, self.bits)
-            yield from self._progress(0)
-
-    def read(self) -> Iterator[Event]:
-        """Decode what is not in the cache, each content once."""
-        self.about.update(self.store.find(list(dict.fromkeys(self.keys.values()))))
-        first: dict[bytes, int] = {}
-        for place, key in self.keys.items():
-            if key not in self.about:
-                first.setdefault(key, place)
-        known = len(self.dataset.samples) - len(first)
-        items = [(place, self.dataset.samples[place].path) for place in first.values()]
-        if items:
-            yield from self._decode(items, known)
-        yield from self._progress(len(self.dataset.samples), now=True)
-        for place, key in self.keys.items():
-            reason = self.about[key]
-            if isinstance(reason, str):
-                yield self._skipped(place, str(reason))
-
-    def material(self) -> Material:
-        """Return what was read."""
-        usable = [p for p, key in self.keys.items() if not isinstance(self.about[key], str)]
-        dataset = self.dataset
-        if not usable:
-            raise DatasetError(f'None of the {len(dataset.samples)} images could be used.')
-        about: list[Any] = [self.about[self.keys[p]] for p in usable]
-        for label in dataset.labels:
-            if not any(label in dataset.samples[p].labels for p in usable):
-                raise DatasetError(f'No image of the class {label!r} could be used.')
-        return Material(
-            dataset=_with_patients(dataset.at(usable), [a['patient'] for a in about]),
-            digests=tuple(self.digests[p].hex()[:_DIGITS] for p in usable),
-            features=np.stack([a['features'] for a in about]),
-            sizes=np.array([a['size'] for a in about], dtype=np.intp),
-            fingerprints=np.array([a['fingerprint'] for a in about], dtype=np.uint64),
-            preprocessing=self.preprocessing,
-            bits=self.bits,
-            store=self.store,
-            keys=tuple(self.keys[p] for p in usable),
-            reader=self.reader,
+    material = everything.at(kept)
+    pairs = duplicates.find(material.thumbnails)[0] if recipe.data.duplicates else ()
+    material = grouped(material, recipe, pairs)
+    if torn := material.dataset.torn:
+        yield Warned(
+            run,
+            f'The given splits divide {torn} pairs of near-duplicates between them, so figures '
+            "are better than they should be; set split.method to 'holdout', or put such images "
+            'into one group.',
         )
-
-    def _decode(self, items: list[tuple[int, Path]], known: int) -> Iterator[Event]:
-        pending: dict[bytes, Decoded | Unusable] = {}
-        results = self.reader(items, self.preprocessing, self.bits)
-        try:
-            for done, (place, result) in enumerate(results, start=known + 1):
-                key = self.keys[place]
-                if isinstance(result, Decoded):
-                    # Its pixels go to the disk, and are not kept here.
-                    self.about[key] = {
-                        name: getattr(result, name)
-                        for name in ('features', 'size', 'fingerprint', 'patient')
-                    }
-                else:
-                    self.about[key] = result
-                if isinstance(result, (Decoded, Unusable)):
-                    pending[key] = result
-                if len(pending) == _KEEP_AT_ONCE:
-                    self.store.put(pending)
-                    pending = {}
-                yield from self._progress(done)
-        finally:  # what was decoded is kept, also where the person cancels
-            if close := getattr(results, 'close', None):
-                close()
-            self.store.put(pending)
-
-    def _progress(self, done: int, *, now: bool = False) -> Iterator[Event]:
-        if now or time.monotonic() - self._spoken >= _EVENT_EVERY:
-            self._spoken = time.monotonic()
-            yield Reading(self.run, done, len(self.dataset.samples))
-
-    def _skipped(self, place: int, reason: str) -> Event:
-        return Skipped(self.run, self.dataset.name_of(place), reason)
+    return material
 
 
-def _with_patients(dataset: Dataset, pseudonyms: Sequence[str]) -> Dataset:
-    """Return the data set with patients out of DICOM headers, where none was known."""
+def grouped(
+    material: Material, recipe: Recipe, pairs: Iterable[tuple[int, int]] | np.ndarray
+) -> Material:
+    """Join the groups of near-duplicates and of images that a person put together.
+
+    Where splits are given, near-duplicates on two sides stay there, and are counted;
+    images that a person put together all come to the training side, or else to val.
+
+    Parameters
+    ----------
+    material : Material
+        The images, in groups by patient.
+    recipe : Recipe
+        Whose data are put together and whose split may be given.
+    pairs : iterable of (int, int)
+        Places of near-duplicates.
+    """
+    dataset = material.dataset
+    given = recipe.split.method in ('auto', 'given') and dataset.has_splits
+    by_hand = _Groups(dataset)
+    for digests in recipe.data.together:
+        names = set(digests)
+        by_hand.join([i for i, digest in enumerate(material.digests) if digest in names])
+    if given and recipe.data.together:
+        dataset = _on_one_side(dataset, by_hand)
+    groups, torn = _Groups(dataset, by_hand), 0
+    for first, second in pairs:
+        sides = {dataset.samples[first].split, dataset.samples[second].split}
+        if given and len(sides) > 1:
+            torn += 1
+        else:
+            groups.join([first, second])
+    names_of = groups.names()
     samples = tuple(
-        replace(sample, group=f'DICOM {pseudonym}', known=True)
-        if pseudonym and not sample.known
-        else sample
-        for sample, pseudonym in zip(dataset.samples, pseudonyms, strict=True)
+        replace(sample, group=name) for sample, name in zip(dataset.samples, names_of, strict=True)
     )
-    return replace(
-        dataset,
-        samples=samples,
-        grouped=dataset.grouped or all(sample.known for sample in samples),
-    )
+    return replace(material, dataset=replace(dataset, samples=samples, torn=torn))
+
+
+def _on_one_side(dataset: Dataset, groups: _Groups) -> Dataset:
+    """Bring what was put together to one given split; the test split may only lose."""
+    before = Counter(sample.group for sample in dataset.samples)
+    after = groups.names()
+    now = Counter(after)
+    members: dict[str, list[int]] = {}
+    for i, name in enumerate(after):
+        if now[name] > before[dataset.samples[i].group]:
+            members.setdefault(name, []).append(i)
+    samples = list(dataset.samples)
+    for places in members.values():
+        present = {samples[i].split for i in places}
+        side = next(name for name in SPLITS if name in present)
+        for i in places:
+            samples[i] = replace(samples[i], split=side)
+    return replace(dataset, samples=tuple(samples))
+
+
+class _Groups:
+    """Groups of images that grow together: disjoint sets over the names of groups."""
+
+    def __init__(self, dataset: Dataset, others: _Groups | None = None) -> None:
+        self._own = [sample.group for sample in dataset.samples]
+        self._above: dict[str, str] = {} if others is None else dict(others._above)
+
+    def join(self, places: Iterable[int]) -> None:
+        roots = [self._root(self._own[i]) for i in places]
+        for root in roots[1:]:
+            if root != roots[0]:
+                self._above[root] = roots[0]
+
+    def names(self) -> list[str]:
+        return [self._root(name) for name in self._own]
+
+    def _root(self, name: str) -> str:
+        while name in self._above:
+            name = self._above[name]
+        return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -18,13 +19,14 @@ import numpy as np
 
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.training.cache import Decoded, Unusable
+from napari_cxr.training.duplicates import SIDE
 
 __all__ = ['ImageStore', 'default_folder', 'key_of']
 
 T = TypeVar('T')
 
 #: Raised whenever the same file and preprocessing would give other pixels or features.
-_FORM = 1
+_FORM = 2
 #: The name changes with the tables, so that two versions of the program share a folder.
 _NAME = 'images-1.sqlite'
 _TABLES = """
@@ -151,7 +153,7 @@ class ImageStore:
         Returns
         -------
         dict
-            Features, size, fingerprint and patient as in `Decoded`, or the reason why an
+            Features, size, thumbnail and patient as in `Decoded`, or the reason why an
             image cannot be used. Those that are not there are left out.
         """
         found: dict[bytes, dict[str, Any] | Unusable] = {}
@@ -412,7 +414,7 @@ def _to_json(entry: Decoded | Unusable) -> bytes:
         {
             'features': entry.features.tolist(),
             'size': entry.size,
-            'fingerprint': entry.fingerprint,
+            'thumbnail': base64.b64encode(entry.thumbnail.tobytes()).decode('ascii'),
             'patient': entry.patient,
         }
     ).encode()
@@ -422,7 +424,12 @@ def _from_json(text: bytes) -> dict[str, Any] | Unusable:
     entry = json.loads(text)
     if 'reason' in entry:
         return Unusable(entry['reason'])
-    return {**entry, 'features': np.array(entry['features'], dtype=np.float32)}
+    pixels = np.frombuffer(base64.b64decode(entry['thumbnail']), np.uint8)
+    return {
+        **entry,
+        'features': np.array(entry['features'], dtype=np.float32),
+        'thumbnail': pixels.reshape(SIDE, SIDE),
+    }
 
 
 def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
