@@ -89,6 +89,7 @@ def test_what_is_no_chain_is_refused_with_the_reason(name, size, why):
         ('torchvision:resnet_18', 'torchvision has no network .* Did you mean resnet18'),
         ('torchvision:fcn_resnet50', 'for classes'),
         ('timm:regnety_0002', 'timm has no network .* Did you mean regnety_002'),
+        ('timm:resnet18.no_such_tag', 'Invalid pretrained tag'),
         ('timm:hf-hub:somebody/something', 'timm has no network'),
         ('keras:vgg16', 'There is no network'),
     ],

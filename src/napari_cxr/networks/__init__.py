@@ -8,6 +8,7 @@ from napari_cxr.networks import (  # noqa: F401  they register their networks
 from napari_cxr.networks.grid import Grid
 from napari_cxr.networks.making import create, extend
 from napari_cxr.networks.operations import Untraceable
+from napari_cxr.networks.pretrained import WeightsUnavailable, load_pretrained
 from napari_cxr.networks.registry import names, register
 from napari_cxr.networks.staged import NotStaged, StagedNetwork
 
@@ -16,8 +17,10 @@ __all__ = [
     'NotStaged',
     'StagedNetwork',
     'Untraceable',
+    'WeightsUnavailable',
     'create',
     'extend',
+    'load_pretrained',
     'names',
     'register',
 ]

@@ -81,10 +81,14 @@ class _Chain:
             last = steps[maps[-1]].shape
             self.channels_last = last[3] == features != last[1]
         rows, columns = (1, 2) if self.channels_last else (2, 3)
-        maps = [i for i in maps if steps[i].shape[rows] * steps[i].shape[columns] > 1]
-        end = maps[-1] + 1 if maps else 0
         heads = [i for i, step in enumerate(steps) if step.path.partition('.')[0] in _HEADS]
-        end = min([end, *heads])
+        maps = [
+            i
+            for i in maps
+            if i < min(heads, default=len(steps))
+            and steps[i].shape[rows] * steps[i].shape[columns] > 1
+        ]
+        end = maps[-1] + 1 if maps else 0
         if not 0 < end < len(steps):
             raise NotStaged('none of its parts returns a map of rows and columns for a head')
         self.head = steps[end:]

@@ -108,7 +108,10 @@ def _of_timm(name: str, classes: int) -> nn.Module:
     # Names with a colon would be looked up on a hub or in a folder.
     if ':' in name or not timm.is_model(name):
         raise ValueError(f'timm has no network {name!r}.{_near(name, timm.list_models())}')
-    whole: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes)
+    try:
+        whole: nn.Module = timm.create_model(name, pretrained=False, num_classes=classes)
+    except RuntimeError as error:  # the tag after the dot
+        raise ValueError(f'timm has no network {name!r}: {error}') from None
     return whole
 
 
