@@ -57,6 +57,12 @@ def test_several_labels_are_balanced_by_label(tmp_path):
     np.testing.assert_allclose(items.often, [1, 2 / 3, 2 / 3, 5 / 3])
 
 
+def test_images_without_any_label_are_drawn_as_often_as_a_label(tmp_path):
+    items = items_of(tmp_path, ['a', 'b', 'b', 'a|b', '', ''], sampler='balanced')
+    # Three classes of two draws: a: one of two images, b: one of three, none: one of two.
+    np.testing.assert_allclose(items.often, [1, 2 / 3, 2 / 3, 5 / 3, 1, 1])
+
+
 def test_doubling_adds_a_copy_that_is_changed_once_and_for_all(tmp_path):
     plan = AugmentationRecipe(rotation=30, shift=0.2, only=('a',), doubled=True)
     items = items_of(tmp_path, augmentation=plan)

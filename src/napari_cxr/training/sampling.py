@@ -63,9 +63,9 @@ class Items:
             items = np.concatenate([items, items[changed[items]] + n])
         often = np.ones(len(items))
         if recipe.sampler == 'balanced':
-            inside = np.array(
-                [[k in dataset.samples[i % n].labels for k in dataset.labels] for i in items]
-            )
+            # Images without any of several labels are a class of their own here.
+            names = [dataset.samples[i % n].labels or ('',) for i in items]
+            inside = np.array([[k in own for k in (*dataset.labels, '')] for own in names])
             # A class is drawn first, then one of its images.
             shares = (inside / np.maximum(inside.sum(axis=0), 1)).sum(axis=1)
             often = len(items) * shares / shares.sum()
