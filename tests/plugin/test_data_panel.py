@@ -86,6 +86,20 @@ def test_splits_by_image_are_warned_of(panel):
     assert len(cautions(panel)) == 1 and 'by image' in cautions(panel)[0]
 
 
+def test_a_warning_is_given_once(panel):
+    flag = 'The split is by image.'
+    panel.show_survey(small(split_kind='by image', flags=(flag, flag)))
+    assert cautions(panel) == [flag]
+
+
+def test_a_folder_without_a_usable_image_is_shown_too(panel):
+    panel.show_survey(
+        survey(per_class=(0, 0, 0), pairs=0, skipped=[('a.png', 'It is cut off.')], flags=())
+    )
+    panel.grab()
+    assert panel.images.model.rowCount() == 0 and panel.sections['skipped'].isVisible()
+
+
 def test_several_labels_show_which_stand_together(panel):
     panel.show_survey(small(several=True))
     assert panel.sections['together'].isVisible()
@@ -322,6 +336,15 @@ def test_same_patient_and_back(qtbot, panel, heard):
     qtbot.mouseClick(pairs.same, LEFT)
     qtbot.mouseClick(pairs.same, LEFT)
     assert heard[-1] == ('grouped', first, second, False) and len(heard) == 4
+
+
+def test_pairs_of_an_earlier_day_can_be_separated(panel, heard):
+    made = small()
+    first, second = made.digests[0], made.digests[59]
+    panel.show_survey(made, together=[(first, 'x', second)])
+    panel.pairs.table.selectRow(0)
+    panel.pairs.same.click()
+    assert heard == [('grouped', first, second, False)]
 
 
 def test_what_is_one_patient_already_needs_no_button(panel):

@@ -83,7 +83,9 @@ class ClassTable(QTreeWidget):
                 if counts.table[k, s].any():
                     row.addChild(_row(source, counts.table[k, s]))
             row.setExpanded(label in unfolded)
-        self.addTopLevelItem(_row('All images', counts.totals))
+        every = _row('All images', counts.totals)
+        every.setToolTip(0, 'Each image once, though one with several labels is in several rows')
+        self.addTopLevelItem(every)
         self.setColumnHidden(_OUT, not counts.totals[3])
         self._fit_height()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import combinations
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QUndoCommand, QUndoStack
@@ -50,11 +51,11 @@ class DataEdits(QObject):
         """All images that are left out."""
         return frozenset(self._out)
 
-    def begin(self, out: Iterable[str]) -> None:
-        """Start with another data set, some of whose images are left out."""
+    def begin(self, out: Iterable[str], together: Iterable[Sequence[str]] = ()) -> None:
+        """Start with another data set, with what a person has changed of it before."""
         self.undo_stack.clear()
         self._pending.clear()
-        self._together.clear()
+        self._together = {frozenset(pair) for group in together for pair in combinations(group, 2)}
         self._out = set(out)
         self.changed.emit()
 

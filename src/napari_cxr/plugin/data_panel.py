@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
@@ -150,11 +152,19 @@ class DataPanel(QWidget):
             section.hide()
         self.empty.show()
 
-    def show_survey(self, survey: Survey) -> None:
+    def show_survey(self, survey: Survey, together: Sequence[Sequence[str]] = ()) -> None:
         """Show a data set.
 
         Where it is the same images as before, what a person has folded, filtered, selected
         and may undo stays.
+
+        Parameters
+        ----------
+        survey : Survey
+            What was found.
+        together : sequence of sequence of str
+            Digests that a person has put together before, as in the recipe, so that they can
+            be separated again.
         """
         out = [d for d, gone in zip(survey.digests, survey.excluded, strict=True) if gone]
         again = self._survey is not None and self._survey.paths == survey.paths
@@ -164,9 +174,9 @@ class DataPanel(QWidget):
         if again:
             self.edits.confirm(out)
         else:
-            self.edits.begin(out)
-        by_image = (_BY_IMAGE,) if survey.split_kind == 'by image' else ()
-        self._show_flags((*survey.flags, *by_image))
+            self.edits.begin(out, together)
+        told = survey.split_kind == 'by patient' or any('by image' in f for f in survey.flags)
+        self._show_flags(survey.flags if told else (*survey.flags, _BY_IMAGE))
         self._show_plots(survey)
         shown = dict.fromkeys(self.sections, True)
         shown['together'] = bool((np.asarray(survey.truth, bool).sum(axis=1) > 1).any())

@@ -36,6 +36,7 @@ class Section(QWidget):
         self.button.setStyleSheet(
             'QToolButton, QToolButton:checked { border: 0; padding: 3px 0; font-weight: bold;'
             ' background: transparent; text-align: left; }'
+            'QToolButton:focus { background: rgba(128, 128, 128, 60); border-radius: 3px; }'
         )
         self.button.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.summary = _Shortened()

@@ -128,12 +128,14 @@ def association_sentence(survey: Survey) -> str:
 
 def baseline_sentence(baselines: dict[str, tuple[float, float, float]]) -> str:
     """Say what a model must beat."""
-    if not baselines:
+    known = {name: figures for name, figures in baselines.items() if np.isfinite(figures).all()}
+    if not known:
         return (
             'There are too few images to tell what a classifier that sees no anatomy would '
             'reach. Add images before you trust any figure.'
         )
-    name, (value, low, high) = max(baselines.items(), key=lambda item: item[1][0])
+    name, (value, low, high) = max(known.items(), key=lambda item: item[1][0])
+    name = name.removesuffix(' only')
     return (
         f'A classifier that sees no anatomy, only {name}, reaches an area under the curve of '
         f'{value:.2f} ({low:.2f} to {high:.2f}); chance is 0.50. A model must do clearly better '

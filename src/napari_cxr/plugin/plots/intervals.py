@@ -15,7 +15,7 @@ from napari_cxr.plugin.theme import theme_color
 
 __all__ = ['Intervals']
 
-_PAD = 6.0
+_PAD = 2.0
 _TRACK = 16.0
 
 
@@ -77,9 +77,11 @@ class Intervals(QWidget):
         finite = [v for _, figures in self._rows for v in figures if np.isfinite(v)]
         low = 0.5 if min(finite, default=0.5) >= 0.5 else 0.0
         left, width = _PAD, self.width() - 2 * _PAD
+        # The dots at the ends stay whole.
+        first, length = left + 4, width - 8
 
         def place(value: float) -> float:
-            return left + width * (min(max(value, low), 1.0) - low) / (1.0 - low)
+            return first + length * (min(max(value, low), 1.0) - low) / (1.0 - low)
 
         for i, (name, figures) in enumerate(self._rows):
             top = i * self._row_height()
@@ -95,7 +97,9 @@ class Intervals(QWidget):
             painter.drawLine(QPointF(left, y), QPointF(left + width, y))
             value, lower, upper = figures
             if np.isfinite(figures).all():
-                painter.setPen(QPen(accent, 3, cap=Qt.PenCapStyle.RoundCap))
+                pen = QPen(accent, 3)
+                pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+                painter.setPen(pen)
                 painter.drawLine(QPointF(place(lower), y), QPointF(place(upper), y))
                 painter.setPen(Qt.PenStyle.NoPen)
                 painter.setBrush(text)

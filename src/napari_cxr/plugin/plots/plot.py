@@ -13,7 +13,7 @@ from napari_cxr.plugin.theme import theme_color
 
 __all__ = ['Plot', 'faint_text', 'quiet_text']
 
-_PAD = 6.0
+_PAD = 2.0
 #: Pixels between the legend and what is drawn.
 _BELOW = 8.0
 
