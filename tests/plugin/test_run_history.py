@@ -176,13 +176,14 @@ def test_a_sweep_of_unknown_length_names_its_best_run(history):
     history.add(started('b/fold-1'))
     history.add(RunsDone('b', 1, 5, {}))  # of its folds, not of the sweep
     assert history.several and history.share is None
-    assert heading(history) == 'Training · fold 1 (2)'
+    assert heading(history) == 'Training · b, fold 1 (2)' and history.sweep
     for event in whole_run('b-7', epochs=4, best=3):
         history.add(event)
     assert result(history).startswith(
         '2 runs; best on the validation images: b 7. Best epoch 3, test macro AUC 0.957'
     )
-    assert history.place_of(history.courses['b/fold-1']) == 'b/fold-1'
+    assert history.place_of(history.courses['run/b/fold-1']) == 'b/fold-1'
+    assert history.best is history.courses['run/b-7']
 
 
 def test_a_run_is_read_back_from_its_folder(tmp_path, card):
@@ -203,6 +204,18 @@ def test_a_cross_validated_run_is_read_back(tmp_path, card):
         write_run(tmp_path / 'cv' / f'fold-{n}', card=card)
     history = RunHistory.from_folder(tmp_path / 'cv')
     assert list(history.courses) == ['cv/fold-1', 'cv/fold-2'] and history.several
+
+
+def test_what_went_before_is_filled_in(tmp_path, card):
+    write_run(tmp_path / 'run' / 'fold-1', card=card)
+    write_run(tmp_path / 'run' / 'fold-2', epochs=3, planned=5)
+    history = RunHistory('run')
+    history.add(started('run/fold-2', epochs=5, epoch=2))
+    history.add(epoch('run/fold-2', 3, 5, val_loss=7.0))
+    history.fill(RunHistory.from_folder(tmp_path / 'run'))
+    assert list(history.courses) == ['run/fold-1', 'run/fold-2']
+    assert sorted(history.course.epochs) == [1, 2, 3]
+    assert history.course.epochs[3].val_loss == 7  # what has happened since counts
 
 
 def test_half_written_files_give_what_is_whole(tmp_path):

@@ -1,18 +1,19 @@
 import math
+from dataclasses import replace
 
 import pytest
-from made_up_runs import LABELS, batch, epoch, folds, started, whole_run
+from made_up_runs import LABELS, batch, epoch, folds, started, whole_run, write_run
 from qtpy.QtCore import Qt
 
 from napari_cxr.plugin.run_history import Phase, RunHistory
 from napari_cxr.plugin.run_panel import RunPanel
-from napari_cxr.training.events import Reading, Skipped
+from napari_cxr.training.events import Finished, Reading, RunsDone, Skipped
 
 LEFT = Qt.MouseButton.LeftButton
 
 
 @pytest.fixture
-def panel(qtbot):
+def panel(qtbot, settled_threads):
     panel = RunPanel('dark')
     qtbot.addWidget(panel)
     panel.show()
@@ -168,6 +169,15 @@ def test_resuming_keeps_the_curves(panel):
     assert panel.history.phase is Phase.TRAINING
 
 
+def test_a_run_resumed_in_another_session_gets_its_curves_back(qtbot, panel, tmp_path):
+    folder = write_run(tmp_path / 'run', epochs=4, planned=9)
+    panel.begin(folder)
+    panel.add(started(epochs=9, epoch=4))
+    qtbot.waitUntil(lambda: len(panel.course.epochs) == 4)
+    feed(panel, [epoch(number=5, epochs=9)])
+    assert list(panel.curves.curves.lines[0].xs) == [1, 2, 3, 4, 5]
+
+
 def test_a_failure_says_what_to_do_and_keeps_the_details_folded(qtbot, panel):
     panel.begin('/runs/run')
     feed(panel, [started(), epoch(number=1)])
@@ -230,8 +240,21 @@ def test_folds_are_a_table_that_chooses_the_curves(qtbot, panel):
     qtbot.mouseClick(panel.folds.viewport(), LEFT, pos=spot)
     assert panel.course.name == 'run/fold-2'
     assert panel.checkpoint.as_posix() == '/runs/run/fold-2/best.safetensors'
+    assert panel.buttons.classify.text() == 'Classify with fold 2'
     qtbot.keyClick(panel.folds, Qt.Key.Key_Down)
     assert panel.course.name == 'run/fold-3'
+
+
+def test_a_sweep_ends_on_its_best_run(panel):
+    panel.begin('/runs/sweep')
+    for number, shift in enumerate((0.02, 0.0, 0.05), 1):
+        for event in whole_run(f'try-{number}', epochs=4, best=3, shift=shift):
+            panel.add(replace(event, path='') if isinstance(event, Finished) else event)
+        panel.add(RunsDone('sweep', number, 3, {}))
+    panel.finish()
+    assert panel.course.name == 'sweep/try-2' and 'validation images: try 2' in panel.result.text()
+    assert panel.checkpoint.as_posix() == '/runs/sweep/try-2/best.safetensors'
+    assert panel.folds.model().index(2, 0).data() == 'try 3'
 
 
 def test_left_out_images_unfold(qtbot, panel):

@@ -6,7 +6,8 @@ from made_up_runs import row
 from qtpy.QtCore import Qt
 
 from napari_cxr.plugin.runs_columns import COLUMNS, RunRow, sort_key
-from napari_cxr.plugin.runs_table import RunsModel, RunsProxy, RunsView
+from napari_cxr.plugin.runs_table import RunsModel, RunsProxy
+from napari_cxr.plugin.runs_view import RunsView
 
 KEYS = [column.key for column in COLUMNS]
 RISING, FALLING = Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder

@@ -52,7 +52,7 @@ class RunButtons(QWidget):
         layout.addLayout(second)
         self.offer(Phase.EMPTY, False)
 
-    def offer(self, phase: Phase, has_model: bool) -> None:
+    def offer(self, phase: Phase, has_model: bool, which: str = '') -> None:
         """Show the buttons that do something now.
 
         Parameters
@@ -61,7 +61,11 @@ class RunButtons(QWidget):
             Where the run stands.
         has_model : bool
             Whether a model has been kept.
+        which : str
+            Of several models the one on show, such as 'fold 2'.
         """
+        self.classify.setText(f'Classify with {which or "it"}')
+        self.card.setText(f'Show card of {which}' if which else 'Show card')
         cut_short = phase in (Phase.STOPPED, Phase.FAILED)
         ended = cut_short or phase is Phase.FINISHED
         working = not ended and phase is not Phase.EMPTY

@@ -43,6 +43,9 @@ _AT_WORK = (Phase.STARTING, Phase.READING, Phase.TRAINING, Phase.MEASURING, Phas
 class RunHistory:
     """Everything that is known of a run, of its folds, or of the runs of a sweep.
 
+    ``courses`` holds its networks by name: 'run', 'run/fold-2', 'sweep/run' or
+    'sweep/run/fold-2'; ``sweep`` is whether they follow several recipes.
+
     Parameters
     ----------
     name : str
@@ -60,7 +63,8 @@ class RunHistory:
         self.phase = Phase.EMPTY
         self.courses: dict[str, Course] = {}
         self.current = ''
-        self.skipped: list[Skipped] = []
+        self.sweep = False
+        self._skipped: dict[tuple[str, str], Skipped] = {}
         self.reading: Reading | None = None
         self.summary: Finished | None = None
         self.done, self.total = 0, runs
@@ -95,6 +99,9 @@ class RunHistory:
         history = cls(folder.name)
         history.courses = read_courses(folder)
         history.current = next(reversed(history.courses), '')
+        # A cross-validated run has one recipe for all, a sweep has none.
+        several = history.current not in ('', folder.name)
+        history.sweep = several and not (folder / 'recipe.toml').is_file()
         if history.courses:
             ended = all(course.finished is not None for course in history.courses.values())
             history.phase = Phase.FINISHED if ended else Phase.STOPPED
@@ -106,12 +113,23 @@ class RunHistory:
         """Note that work starts now; what is known of earlier epochs stays."""
         self.phase = Phase.STARTING
         self._began, self._ended = self._clock(), None
-        self.reading, self.skipped = None, []
+        self.reading, self._skipped = None, {}
 
     def end(self, phase: Phase) -> None:
         """Note that work has ended: stopped, failed or finished."""
         self.phase = phase
         self._ended = self._clock()
+
+    def fill(self, other: RunHistory) -> None:
+        """Take what another one knows of networks and epochs that went before."""
+        known = other.courses.items()
+        courses = {n: c for n, c in known if n not in self.courses} | self.courses
+        for name, course in known:
+            mine = courses[name]
+            if mine is not course and mine.started is not None:
+                before = {n: e for n, e in course.epochs.items() if n <= mine.started.epoch}
+                mine.epochs = before | mine.epochs
+        self.courses = courses
 
     def add(self, event: Event) -> None:
         """Take an event; events of another kind change nothing."""
@@ -122,11 +140,10 @@ class RunHistory:
             self.reading = event
             self._enter(Phase.READING)
         elif isinstance(event, Skipped):
-            if event not in self.skipped:
-                self.skipped.append(event)
+            self._skipped[event.path, event.reason] = event
         elif isinstance(event, Started):
-            self.courses.setdefault(event.run, Course(event.run)).start(event)
-            self.current, self._course_since = event.run, now
+            self._course(event).start(event)
+            self._course_since = now
             self._enter(Phase.TRAINING)
         elif isinstance(event, BatchDone):
             self._course(event).batch = event
@@ -136,11 +153,7 @@ class RunHistory:
             over = event.epoch >= event.epochs
             self._enter(Phase.MEASURING if over else Phase.TRAINING)
         elif isinstance(event, Finished):
-            if event.run in self.courses:
-                self._course(event).finished = event
-                self._course_seconds.append(now - self._course_since)
-            else:  # of all folds together
-                self.summary = event
+            self._finish(event, now)
         elif isinstance(event, RunsDone) and event.run == self.name:
             # Of another name, it tells of the folds of one run of a sweep.
             self.done, self.total = event.done, event.total
@@ -151,9 +164,24 @@ class RunHistory:
         if self.phase is not Phase.STOPPING:
             self.phase = phase
 
+    def _finish(self, event: Finished, now: float) -> None:
+        name = self._name_of(event)
+        if name in self.courses:
+            self.courses[name].finished = event
+            self._course_seconds.append(now - self._course_since)
+        elif name == self.name:  # of all folds together
+            self.summary = event
+
     def _course(self, event: Event) -> Course:
-        self.current = event.run
-        return self.courses.setdefault(event.run, Course(event.run))
+        self.current = self._name_of(event)
+        return self.courses.setdefault(self.current, Course(self.current))
+
+    def _name_of(self, event: Event) -> str:
+        """Return a run's name below the whole: those of a sweep don't tell it themselves."""
+        if not self.name or event.run == self.name or event.run.startswith(f'{self.name}/'):
+            return event.run
+        self.sweep = True
+        return f'{self.name}/{event.run}'
 
     # -- what is known ------------------------------------------------------------------
 
@@ -173,15 +201,23 @@ class RunHistory:
         return max(len(self.courses), self.total) > 1
 
     @property
-    def folds(self) -> bool:
-        """Whether its networks are those of one recipe on other splits, as in no sweep."""
-        return bool(self.courses) and all(n.startswith(f'{self.name}/') for n in self.courses)
+    def skipped(self) -> list[Skipped]:
+        """The images that were left out, each once."""
+        return list(self._skipped.values())
+
+    @property
+    def best(self) -> Course | None:
+        """Of several networks that have been measured the best, by the validation images."""
+
+        def area(course: Course) -> float:
+            value = course.best.val_macro_auc if course.best is not None else math.nan
+            return value if math.isfinite(value) else -1.0
+
+        return max((c for c in self.courses.values() if c.metrics), key=area, default=None)
 
     def place_of(self, course: Course) -> str:
         """Return where a network's folder is, seen from the folder of the whole."""
-        if course.name == self.name:
-            return ''
-        return course.name.removeprefix(f'{self.name}/')
+        return '' if course.name == self.name else course.name.removeprefix(f'{self.name}/')
 
     @property
     def elapsed(self) -> float:

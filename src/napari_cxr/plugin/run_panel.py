@@ -7,7 +7,8 @@ from pathlib import Path
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_cxr.plugin import run_words
+from napari_cxr.plugin import run_words, runs_jobs
+from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.folds_table import FoldsTable
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.run_buttons import RunButtons
@@ -18,7 +19,7 @@ from napari_cxr.plugin.run_matrix import RunMatrix
 from napari_cxr.plugin.run_status import RunStatus
 from napari_cxr.plugin.skipped_list import SkippedList
 from napari_cxr.plugin.text import quiet_label
-from napari_cxr.training.events import Event
+from napari_cxr.training.events import Event, RunsDone, Started
 
 __all__ = ['RunPanel']
 
@@ -60,6 +61,7 @@ class RunPanel(QWidget):
         self.folder = Path()
         self._chosen = ''  # of several runs; empty follows the one under way
         self._drawn: tuple[object, ...] = ()
+        self._filled = False  # with what a resumed run did before
         self._build(theme)
         self._paint = QTimer(self)
         self._paint.setSingleShot(True)
@@ -82,6 +84,7 @@ class RunPanel(QWidget):
         self.kept = quiet_label()
         self.message = Message()
         self.result = QLabel()
+        self.result.setObjectName('result')
         self.result.setWordWrap(True)
         self.result.setTextInteractionFlags(self.kept.textInteractionFlags())
         self.doubts = QLabel()
@@ -93,6 +96,7 @@ class RunPanel(QWidget):
         self.folds = FoldsTable()
         self.curves = RunCurves(theme)
         self.matrix = RunMatrix(theme)
+        self.setStyleSheet('QLabel#result, QLabel#quiet { padding: 0; }')
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(10)
@@ -134,7 +138,7 @@ class RunPanel(QWidget):
         self.history = resumed or RunHistory(self.folder.name, runs)
         self.history.total = runs or self.history.total
         self.history.begin()
-        self._chosen = ''
+        self._chosen, self._filled = '', False
         self.message.clear()
         self._second.start()
         self.refresh()
@@ -142,8 +146,28 @@ class RunPanel(QWidget):
     def add(self, event: Event) -> None:
         """Take an event; it is on the screen within a tenth of a second."""
         self.history.add(event)
+        if isinstance(event, Started | RunsDone) and not self._filled and self._lacks(event):
+            self._filled = True
+            worker = runs_jobs.read_histories([self.folder])
+            worker.returned.connect(self._fill)
+            worker.start()
         if not self._paint.isActive():
             self._paint.start()
+
+    def _lacks(self, event: Started | RunsDone) -> bool:
+        """Return whether something went before that no event tells of: it was resumed."""
+        if isinstance(event, RunsDone):
+            ended = [c for c in self.history.courses.values() if c.finished is not None]
+            return event.run == self.history.name and len(ended) < event.done
+        course = self.history.course
+        return course is not None and len(course.epochs) < event.epoch
+
+    def _fill(self, found: dict[Path, RunHistory | Failure]) -> None:
+        before = found.get(self.folder)
+        if isinstance(before, RunHistory):  # else the curves begin here
+            self.history.fill(before)
+            self._drawn = ()
+            self.refresh()
 
     def stopping(self) -> None:
         """Show that the run has been told to stop."""
@@ -161,6 +185,9 @@ class RunPanel(QWidget):
 
     def finish(self) -> None:
         """Show what came out."""
+        best = self.history.best
+        if self.history.sweep and best is not None and not self._chosen:
+            self._chosen = best.name
         self._end(Phase.FINISHED)
 
     def show_history(self, history: RunHistory, folder: str | Path) -> None:
@@ -205,7 +232,9 @@ class RunPanel(QWidget):
         _say(self.result, run_words.result(history) if ended else '')
         _say(self.doubts, run_words.warns(history) if ended else '')
         _say(self.kept, run_words.kept(history))
-        self.buttons.offer(history.phase, self.checkpoint is not None)
+        name = run_words.part(course.name) if course else ''
+        which = name if history.several else ''
+        self.buttons.offer(history.phase, self.checkpoint is not None, which)
         self.skipped.set_skipped(history.skipped)
         self.folds.setVisible(history.several and bool(history.courses))
         self.folds.set_courses(list(history.courses.values()), course.name if course else '')
@@ -215,7 +244,7 @@ class RunPanel(QWidget):
         now = (id(course), course.last, course.finished, best) if course else ()
         if now != self._drawn or course is None:
             self._drawn = now
-            self.curves.set_course(course, run_words.part(course.name) if course else '')
+            self.curves.set_course(course, name)
             self.matrix.set_course(course, best=best)
 
     def _tick(self) -> None:

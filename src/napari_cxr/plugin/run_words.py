@@ -60,9 +60,12 @@ def heading(history: RunHistory) -> str:
 
 def part(name: str) -> str:
     """Return what a run is called among its fellows: 'run/fold-2' is 'fold 2'."""
-    last = name.rpartition('/')[2]
-    word, dash, number = last.partition('-')
-    return f'{word} {number}' if dash and number.isdigit() else last
+    _, _, inner = name.partition('/')
+    words = []
+    for step in (inner or name).split('/'):
+        word, dash, number = step.rpartition('-')
+        words.append(f'{word} {number}' if dash and word and number.isdigit() else step)
+    return ', '.join(words)
 
 
 def place(history: RunHistory) -> str:
@@ -119,30 +122,18 @@ def kept(history: RunHistory) -> str:
 
 def result(history: RunHistory) -> str:
     """Return what came out at the end, with its interval and the baseline; empty before."""
-    ended = _ended(history)
-    if not ended:
+    ended, best = _ended(history), history.best
+    if best is None:
         return ''
     if len(history.courses) == 1:
-        return _one(ended[0])
-    return _folds(history, ended) if history.folds else _sweep(ended)
+        return _one(best)
+    if not history.sweep:
+        return _folds(history, ended)
+    return f'{len(ended)} runs; best on the validation images: {part(best.name)}. {_one(best)}'
 
 
 def _ended(history: RunHistory) -> list[Course]:
     return [course for course in history.courses.values() if course.metrics]
-
-
-def _sweep(courses: list[Course]) -> str:
-    """Say which run was the best, by the images that none of them was tested on."""
-    best = _best_of(courses)
-    return f'{len(courses)} runs; best on the validation images: {part(best.name)}. {_one(best)}'
-
-
-def _best_of(courses: list[Course]) -> Course:
-    def area(course: Course) -> float:
-        value = course.best.val_macro_auc if course.best is not None else math.nan
-        return value if math.isfinite(value) else -1.0
-
-    return max(courses, key=area)
 
 
 def _one(course: Course) -> str:
@@ -182,10 +173,8 @@ def _folds(history: RunHistory, courses: list[Course]) -> str:
 def warns(history: RunHistory) -> str:
     """Return why the result should be doubted; empty where nothing is known against it."""
     reasons = []
-    courses = _ended(history)
-    if courses and not history.folds:
-        courses = [_best_of(courses)]
-    ended = [course.metrics for course in courses]
+    best = history.best if history.sweep else None
+    ended = [course.metrics for course in ([best] if best is not None else _ended(history))]
     for metrics in ended:
         found = _measured(metrics)
         if found is not None and found[2] and max(found[2]) >= found[1][0]:

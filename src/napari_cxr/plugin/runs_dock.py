@@ -24,7 +24,8 @@ from napari_cxr.plugin.runs_columns import RunRow
 from napari_cxr.plugin.runs_curves import SelectedCurves
 from napari_cxr.plugin.runs_head import RunsHead
 from napari_cxr.plugin.runs_jobs import Table
-from napari_cxr.plugin.runs_table import RunsModel, RunsProxy, RunsView
+from napari_cxr.plugin.runs_table import RunsModel, RunsProxy
+from napari_cxr.plugin.runs_view import RunsView
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.text import quiet_label
@@ -164,8 +165,7 @@ class RunsDock(QWidget):
         is_fold = str(event.row.get('run', '')).startswith(f'{where.name}/')
         if event.row and (not is_fold or where == self.folder):  # else they are one row
             self.model.add_row(runs_jobs.row_below(self.folder, where, event.row))
-            if self.model.rowCount() == 1:
-                self.view.fit_columns()
+            self.view.make_room()
         self.progress.setVisible(0 < event.done < event.total)
         self.progress.setRange(0, max(event.total, 1))
         self.progress.setValue(event.done)
