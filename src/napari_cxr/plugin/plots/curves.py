@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
 
 import numpy as np
 from qtpy.QtCore import QEvent, QPointF, QRectF, Qt
@@ -25,36 +24,14 @@ from qtpy.QtWidgets import QMenu, QWidget
 from napari_cxr.plugin.plots.axes import Axes, Scale, number_text
 from napari_cxr.plugin.plots.bubble import draw_bubble
 from napari_cxr.plugin.plots.legend import Entry
+from napari_cxr.plugin.plots.line import Line, pen_of, stretches
 from napari_cxr.plugin.plots.palette import class_color
 from napari_cxr.plugin.plots.plot import Plot, faint_text, quiet_text
 
-__all__ = ['Curves', 'Line']
+__all__ = ['Curves']
 
 #: Radius of a line that has one value only, pixels.
 _DOT = 3.5
-
-
-class Line(NamedTuple):
-    """One line.
-
-    Parameters
-    ----------
-    name : str
-        For the legend.
-    xs, ys : sequence of float
-        As many of both; NaN in `ys` leaves a gap.
-    style : {'solid', 'dashed'}
-        Dashed lines are those of a second run.
-    color : int, optional
-        Number of its colour; without, the first solid and the first dashed line have
-        the first colour, the second ones the second, and so on.
-    """
-
-    name: str
-    xs: Sequence[float] | np.ndarray
-    ys: Sequence[float] | np.ndarray
-    style: Literal['solid', 'dashed'] = 'solid'
-    color: int | None = None
 
 
 class Curves(Plot):
@@ -166,7 +143,7 @@ class Curves(Plot):
 
     def _sign(self, line: Line, color: QColor) -> Callable[[QPainter, QRectF], None]:
         def draw(painter: QPainter, box: QRectF) -> None:
-            painter.setPen(_pen(color, line.style))
+            painter.setPen(pen_of(color, line.style))
             y = box.center().y()
             if len(line.xs) == 1:
                 painter.setPen(Qt.PenStyle.NoPen)
@@ -213,7 +190,7 @@ class Curves(Plot):
     def _draw_line(self, painter: QPainter, axes: Axes, line: Line, color: QColor) -> None:
         points = self.path(axes, line)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for run in _runs(np.isfinite(points).all(axis=1)):
+        for run in stretches(np.isfinite(points).all(axis=1)):
             part = points[run]
             if len(part) == 1:  # a line of one value is a dot
                 painter.setPen(Qt.PenStyle.NoPen)
@@ -221,7 +198,7 @@ class Curves(Plot):
                 painter.drawEllipse(QPointF(*part[0]), _DOT, _DOT)
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 continue
-            painter.setPen(_pen(color, line.style))
+            painter.setPen(pen_of(color, line.style))
             painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in part]))
 
     def _draw_cursor(self, painter: QPainter, axes: Axes, x: float) -> None:
@@ -294,18 +271,3 @@ class Curves(Plot):
         if x != self._shown_at:
             self._shown_at = x
             self.update()
-
-
-def _pen(color: QColor, style: str) -> QPen:
-    pen = QPen(color, 2)
-    pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
-    if style == 'dashed':
-        pen.setCapStyle(Qt.PenCapStyle.FlatCap)
-        pen.setDashPattern([3, 2])
-    return pen
-
-
-def _runs(good: np.ndarray) -> list[slice]:
-    """Return the stretches of an array of truth values that are true."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], good.astype(np.int8), [0]])))
-    return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]

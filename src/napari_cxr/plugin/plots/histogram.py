@@ -9,7 +9,8 @@ from qtpy.QtGui import QFontMetricsF
 from qtpy.QtWidgets import QWidget
 
 from napari_cxr.plugin.plots.axes import Axes, Scale
-from napari_cxr.plugin.plots.curves import Curves, Line
+from napari_cxr.plugin.plots.curves import Curves
+from napari_cxr.plugin.plots.line import Line
 
 __all__ = ['Histogram']
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 from qtpy.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import (
-    QColor,
     QFontMetricsF,
     QGuiApplication,
     QHelpEvent,
@@ -16,25 +15,15 @@ from qtpy.QtGui import (
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QPen,
     QResizeEvent,
 )
 from qtpy.QtWidgets import QAbstractScrollArea, QFrame, QSizePolicy, QToolTip, QWidget
 
 from napari_cxr.plugin.plots.axes import number_text
 from napari_cxr.plugin.plots.matrix_layout import MOST_ROWS, MatrixLayout
-from napari_cxr.plugin.plots.plot import faint_text, quiet_text
-from napari_cxr.plugin.theme import theme_color
+from napari_cxr.plugin.plots.matrix_painter import MatrixPainter
 
-__all__ = ['Matrix', 'red']
-
-
-def red(theme: str) -> QColor:
-    """Return a red that stands out from the background of a theme."""
-    color = theme_color(theme, 'error')
-    if theme_color(theme, 'background').lightnessF() < 0.5:
-        return QColor.fromHslF(max(color.hslHueF(), 0.0), 0.9, 0.66)
-    return QColor.fromHslF(max(color.hslHueF(), 0.0), 0.9, 0.38)
+__all__ = ['Matrix']
 
 
 class Matrix(QAbstractScrollArea):
@@ -208,81 +197,13 @@ class Matrix(QAbstractScrollArea):
         painter = QPainter(viewport)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(self.font())
-        layout, bounds = self._layout, QRectF(viewport.rect())
-        inner = bounds.adjusted(layout.left, layout.top, 0, 0)
-        painter.setClipRect(inner)
-        with np.errstate(invalid='ignore', divide='ignore'):
-            shares = np.nan_to_num(self._values / np.nansum(self._values, axis=1, keepdims=True))
-        for row in range(len(self._rows)):
-            for column in range(len(self._columns)):
-                box = self.cell_box(row, column)
-                if box.intersects(inner):
-                    self._draw_cell(painter, box, row, column, float(shares[row, column]))
-        self._draw_labels(painter, bounds)
-        painter.end()
-
-    def _draw_cell(
-        self, painter: QPainter, box: QRectF, row: int, column: int, share: float
-    ) -> None:
-        flagged = bool(self._flags[row, column])
-        shade = red(self._theme) if flagged else theme_color(self._theme, 'current')
-        ground = QColor(shade)
-        ground.setAlphaF(0.2 if flagged else 0.06 + 0.7 * min(max(share, 0.0), 1.0))
-        inside = box.adjusted(1, 1, -1, -1)
-        painter.setPen(QPen(shade, 1.5) if flagged else Qt.PenStyle.NoPen)
-        painter.setBrush(ground)
-        painter.drawRoundedRect(inside, 2, 2)
-        value = self._values[row, column]
-        font = self.font()
-        font.setBold(flagged)
-        painter.setFont(font)
-        painter.setPen(theme_color(self._theme, 'text') if value else quiet_text(self._theme))
-        text = number_text(value) if np.isfinite(value) else ''
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
-        painter.setFont(self.font())
-        if self.hasFocus() and self._current == (row, column):
-            painter.setPen(QPen(theme_color(self._theme, 'text'), 1.5))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(inside, 2, 2)
-
-    def _draw_labels(self, painter: QPainter, bounds: QRectF) -> None:
-        layout, offset, metrics = self._layout, self._offset(), QFontMetricsF(self.font())
-        painter.setPen(theme_color(self._theme, 'text'))
-        painter.setClipRect(QRectF(0, layout.top, layout.left, bounds.height()))
-        for row, name in enumerate(self._rows):
-            box = layout.row_label(row).translated(0, -offset.y())
-            short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, box.width())
-            side = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(box, side, short)
-        painter.setClipRect(QRectF(layout.left, 0, bounds.width(), layout.top))
-        for column, name in enumerate(self._columns):
-            box = layout.column_label(column).translated(-offset.x(), 0)
-            if not layout.upright:
-                short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, box.width())
-                painter.drawText(
-                    box, Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom, short
-                )
-                continue
-            painter.save()
-            painter.translate(box.center().x(), box.bottom())
-            painter.rotate(-90)
-            short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, box.height())
-            line = QRectF(0, -metrics.height() / 2, box.height(), metrics.height())
-            painter.drawText(
-                line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, short
-            )
-            painter.restore()
-        painter.setClipping(False)
+        bounds = QRectF(viewport.rect())
+        brush = MatrixPainter(painter, self._theme, self._layout, bounds, self._offset())
+        brush.draw_cells(self._values, self._flags, self._current if self.hasFocus() else None)
+        brush.draw_labels(self._rows, self._columns)
         if any(self._names):
-            painter.setPen(quiet_text(self._theme))
-            row_name, column_name = self._names
-            line = QRectF(2, 0, bounds.width() - 2, metrics.height())
-            text = f'{row_name} ↓   {column_name} →'
-            painter.drawText(line, Qt.AlignmentFlag.AlignLeft, text)
-        painter.setPen(QPen(faint_text(self._theme), 1))
-        painter.drawLine(
-            QPointF(layout.left, layout.top - 1), QPointF(layout.right, layout.top - 1)
-        )
+            brush.draw_names(*self._names)
+        painter.end()
 
     # -- mouse and keyboard -------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from qtpy.QtGui import QColor, QPainter, QPolygonF
 
 from napari_cxr.plugin.theme import theme_color
 
-__all__ = ['COLORS', 'class_color', 'draw_mark']
+__all__ = ['COLORS', 'class_color', 'draw_mark', 'red']
 
 #: Eight colours on a dark and eight on a light background, found by maximising the
 #: smallest CIEDE2000 difference of any two as seen with normal, protan, deutan and tritan
@@ -40,6 +40,14 @@ def class_color(theme: str, number: int) -> QColor:
     dark = theme_color(theme, 'background').lightnessF() < 0.5
     colors = COLORS['dark' if dark else 'light']
     return QColor(colors[number % len(colors)])
+
+
+def red(theme: str) -> QColor:
+    """Return a red that stands out from the background of a theme."""
+    color = theme_color(theme, 'error')
+    if theme_color(theme, 'background').lightnessF() < 0.5:
+        return QColor.fromHslF(max(color.hslHueF(), 0.0), 0.9, 0.66)
+    return QColor.fromHslF(max(color.hslHueF(), 0.0), 0.9, 0.38)
 
 
 def draw_mark(painter: QPainter, center: QPointF, radius: float, number: int) -> None:

@@ -1,0 +1,133 @@
+"""How the cells and labels of a matrix are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from qtpy.QtCore import QPointF, QRectF, Qt
+from qtpy.QtGui import QColor, QFontMetricsF, QPainter, QPen
+
+from napari_cxr.plugin.plots.axes import number_text
+from napari_cxr.plugin.plots.matrix_layout import MatrixLayout
+from napari_cxr.plugin.plots.palette import red
+from napari_cxr.plugin.plots.plot import faint_text, quiet_text
+from napari_cxr.plugin.theme import theme_color
+
+__all__ = ['MatrixPainter']
+
+_MIDDLE = Qt.TextElideMode.ElideMiddle
+
+
+class MatrixPainter:
+    """Draws a matrix once.
+
+    Parameters
+    ----------
+    painter : QPainter
+        With the font set.
+    theme : str
+        Name of napari's theme.
+    layout : MatrixLayout
+        Where everything stands.
+    bounds : QRectF
+        What can be seen.
+    offset : QPointF
+        How far the cells are scrolled.
+    """
+
+    def __init__(
+        self,
+        painter: QPainter,
+        theme: str,
+        layout: MatrixLayout,
+        bounds: QRectF,
+        offset: QPointF,
+    ) -> None:
+        self._painter, self._theme, self._layout = painter, theme, layout
+        self._bounds, self._offset = bounds, offset
+        self._font = painter.font()
+        self._metrics = QFontMetricsF(self._font)
+
+    def draw_cells(
+        self, values: np.ndarray, flags: np.ndarray, current: tuple[int, int] | None
+    ) -> None:
+        """Draw the cells that can be seen; `current` has a frame.
+
+        Parameters
+        ----------
+        values : ndarray, shape (r, c)
+            The numbers.
+        flags : ndarray of bool, shape (r, c)
+            Which are marked in red.
+        current : (int, int) or None
+            The cell with the keyboard's focus.
+        """
+        inner = self._bounds.adjusted(self._layout.left, self._layout.top, 0, 0)
+        self._painter.setClipRect(inner)
+        with np.errstate(invalid='ignore', divide='ignore'):
+            shares = np.nan_to_num(values / np.nansum(values, axis=1, keepdims=True))
+        for (row, column), value in np.ndenumerate(values):
+            box = self._layout.cell(row, column).translated(-self._offset)
+            if box.intersects(inner):
+                flagged = bool(flags[row, column])
+                self._draw_cell(box, float(value), float(shares[row, column]), flagged)
+                if current == (row, column):
+                    self._painter.setPen(QPen(theme_color(self._theme, 'text'), 1.5))
+                    self._painter.setBrush(Qt.BrushStyle.NoBrush)
+                    self._painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), 2, 2)
+
+    def _draw_cell(self, box: QRectF, value: float, share: float, flagged: bool) -> None:
+        painter = self._painter
+        shade = red(self._theme) if flagged else theme_color(self._theme, 'current')
+        ground = QColor(shade)
+        ground.setAlphaF(0.2 if flagged else 0.06 + 0.7 * min(max(share, 0.0), 1.0))
+        painter.setPen(QPen(shade, 1.5) if flagged else Qt.PenStyle.NoPen)
+        painter.setBrush(ground)
+        painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), 2, 2)
+        if not np.isfinite(value):
+            return
+        font = painter.font()
+        font.setBold(flagged)
+        painter.setFont(font)
+        painter.setPen(theme_color(self._theme, 'text') if value else quiet_text(self._theme))
+        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, number_text(value))
+        painter.setFont(self._font)
+
+    def draw_labels(self, rows: Sequence[str], columns: Sequence[str]) -> None:
+        """Draw the labels at the side and above, and the line below these."""
+        painter, layout, metrics = self._painter, self._layout, self._metrics
+        painter.setPen(theme_color(self._theme, 'text'))
+        painter.setClipRect(QRectF(0, layout.top, layout.left, self._bounds.height()))
+        side = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        for row, name in enumerate(rows):
+            box = layout.row_label(row).translated(0, -self._offset.y())
+            painter.drawText(box, side, metrics.elidedText(name, _MIDDLE, box.width()))
+        painter.setClipRect(QRectF(layout.left, 0, self._bounds.width(), layout.top))
+        below = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom
+        for column, name in enumerate(columns):
+            box = layout.column_label(column).translated(-self._offset.x(), 0)
+            if layout.upright:
+                self._draw_upright(box, name)
+            else:
+                painter.drawText(box, below, metrics.elidedText(name, _MIDDLE, box.width()))
+        painter.setClipping(False)
+        painter.setPen(QPen(faint_text(self._theme), 1))
+        y = layout.top - 1
+        painter.drawLine(QPointF(layout.left, y), QPointF(layout.right, y))
+
+    def _draw_upright(self, box: QRectF, name: str) -> None:
+        painter, metrics = self._painter, self._metrics
+        painter.save()
+        painter.translate(box.center().x(), box.bottom())
+        painter.rotate(-90)
+        short = metrics.elidedText(name, _MIDDLE, box.height())
+        line = QRectF(0, -metrics.height() / 2, box.height(), metrics.height())
+        painter.drawText(line, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, short)
+        painter.restore()
+
+    def draw_names(self, rows: str, columns: str) -> None:
+        """Say above all what rows and columns are."""
+        self._painter.setPen(quiet_text(self._theme))
+        line = QRectF(2, 0, self._bounds.width() - 2, self._metrics.height())
+        self._painter.drawText(line, Qt.AlignmentFlag.AlignLeft, f'{rows} ↓   {columns} →')
