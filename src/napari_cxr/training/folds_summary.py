@@ -135,9 +135,10 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
     ]
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['fold', *figures])
+    names = list(dict.fromkeys([*pooled, *figures]))
+    writer.writerow(['fold', *names])
     for title, values in lines:
-        writer.writerow([title, *(values.get(name) for name in figures)])
+        writer.writerow([title, *(values.get(name) for name in names)])
     write_whole(folder / 'summary.csv', text.getvalue().encode())
     result = {'status': 'finished', 'metrics': summary['metrics']}
     for name, content in (('summary.json', summary), ('result.json', result)):
