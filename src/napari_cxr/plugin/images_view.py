@@ -28,7 +28,7 @@ __all__ = ['ImagesView']
 #: Milliseconds without a key before the filter is applied.
 _PAUSE = 150
 #: Pixels: the path at least, and each other column at most.
-_NARROWEST, _WIDEST = 120, 130
+_NARROWEST, _WIDEST = 96, 130
 
 
 class _Table(QTableView):

@@ -10,7 +10,7 @@ from napari_cxr.plugin.text import quiet_label
 
 __all__ = ['SamplesView']
 
-_SMALL, _LARGE = 100, 230
+_SMALL, _LARGE = 96, 230
 
 
 class SamplesView(QWidget):

@@ -135,9 +135,8 @@ def baseline_sentence(baselines: dict[str, tuple[float, float, float]]) -> str:
             'reach. Add images before you trust any figure.'
         )
     name, (value, low, high) = max(known.items(), key=lambda item: item[1][0])
-    name = name.removesuffix(' only')
     return (
-        f'A classifier that sees no anatomy, only {name}, reaches an area under the curve of '
+        f'A classifier that sees no anatomy ({name}) reaches an area under the curve of '
         f'{value:.2f} ({low:.2f} to {high:.2f}); chance is 0.50. A model must do clearly better '
         f'than {high:.2f} before its figures say anything about lungs.'
     )

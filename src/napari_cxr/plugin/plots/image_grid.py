@@ -128,7 +128,7 @@ class ImageGrid(QWidget):
 
     def _cell(self) -> tuple[float, float]:
         width = (self.width() - (self.columns - 1) * _GAP) / self.columns
-        width = min(width, 1.6 * self._side)
+        width = min(width, 1.9 * self._side)
         shape = max((image.height() / image.width() for image in self._images), default=1.0)
         caption = QFontMetricsF(self.font()).height() + 3 if any(self._captions) else 0.0
         return width, width * min(shape, 1.5) + caption
