@@ -14,7 +14,7 @@ import numpy as np
 from napari_cxr.training.dataset import SPLITS, Dataset, DatasetError
 from napari_cxr.training.recipe import SplitRecipe
 
-__all__ = ['Split', 'divide', 'enough', 'splits_of']
+__all__ = ['Split', 'divide', 'enough', 'equal_parts', 'splits_of']
 
 #: A share is met by joining some of so many folds or fewer: to 2.5 % at worst.
 _MOST_FOLDS = 20
@@ -86,7 +86,7 @@ def splits_of(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[tuple[st
     """
     everything = np.arange(len(dataset.samples))
     if recipe.method == 'k-fold':
-        parts = _folds(dataset, everything, recipe.folds, seed)
+        parts = equal_parts(dataset, everything, recipe.folds, seed)
         wanted = [recipe.fold - 1] if recipe.fold else range(recipe.folds)
         return [
             (f'fold-{i + 1}', _held(dataset, recipe, parts[i], everything, seed + 1 + i))
@@ -278,7 +278,7 @@ def _hold_out(
         ((n, max(1, min(n - 1, round(n * share)))) for n in range(2, min(_MOST_FOLDS, few) + 1)),
         key=lambda pair: (abs(pair[1] / pair[0] - share), pair[0]),
     )
-    parts = _folds(dataset, places, folds, seed)
+    parts = equal_parts(dataset, places, folds, seed)
     return np.concatenate(parts[taken:]), np.concatenate(parts[:taken])
 
 
@@ -297,8 +297,14 @@ def _check_patients(dataset: Dataset, places: Iterable[int], least: int, what_fo
     return len(patients[few])
 
 
-def _folds(dataset: Dataset, places: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
-    """Divide places into equal parts, patients whole and classes alike."""
+def equal_parts(dataset: Dataset, places: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
+    """Divide places into so many parts, patients whole and classes alike.
+
+    Raises
+    ------
+    DatasetError
+        If a class has fewer patients than there are parts.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
     _check_patients(dataset, places, folds, f'divide them into {folds} parts')
