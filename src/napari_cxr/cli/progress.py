@@ -77,6 +77,8 @@ class _Drawing:
                 self._move(f'Epoch {epoch}', batch, batches, pace)
             case kinds.EpochDone():
                 self._say(_line(event))
+            case kinds.Finished(path='', metrics=metrics):
+                self._sum_up(metrics)
             case kinds.Finished(path=path):
                 self._print(path)
             case kinds.RunsDone(done=done, total=total, row=row):
@@ -99,6 +101,20 @@ class _Drawing:
         self.failed = self.failed or status == 'failed'
         reason = f' {row["reason"]}' if row.get('reason') else ''
         self._say(f'{done} of {total or "?"}: {name} {status}.{reason}')
+
+    def _sum_up(self, metrics: dict[str, Any]) -> None:
+        found = metrics['model']['all']
+        shown = ', '.join(
+            f'{words} {value:.3f} [{low:.3f}, {high:.3f}]'
+            for words, name in (('accuracy', 'accuracy'), ('macro AUC', 'macro_auc'))
+            for value, low, high in [found[name]]
+            if None not in (value, low, high)
+        )
+        self._say(
+            f'All {metrics["folds"]} folds, {found["images"]} images: {shown}. These figures are '
+            "of the recipe: none of the folds' models is the result, and the best of them "
+            'would look better than it is. See summary.csv.'
+        )
 
     def _move(self, what: str, done: int, total: int | None, pace: str = '') -> None:
         self.progress.update(self.bar, description=what, completed=done, total=total, pace=pace)

@@ -459,7 +459,8 @@ class TrainDock(QWidget):
 
     def _keep_model(self, event: Finished) -> None:
         """Copy a finished run's model to where the Classify dock lists it."""
-        if event.run == self.run.folder.name:  # of several folds or runs none is the model
+        # Of several folds or runs none is the model, and their summary has no path.
+        if event.path and event.run == self.run.folder.name:
             worker = training_jobs.add_model(event.path, self._run_name)
             worker.returned.connect(self._model_kept)
             worker.start()

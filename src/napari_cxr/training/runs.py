@@ -9,6 +9,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,8 @@ def _below(folder: Path) -> Iterable[Path]:
         if is_run(path):
             yield path
         else:
-            yield from _below(path)
+            with suppress(PermissionError):  # of others, beside the runs
+                yield from _below(path)
 
 
 def _folders(folder: Path) -> list[Path]:
