@@ -139,7 +139,7 @@ def test_small_steps_between_parts_are_found():
         (lambda m, x: m.fc(m.two(m.one(x + 1)).mean((2, 3))), "between the image and 'one'"),
         (lambda m, x: m.fc(m.two(m.one(x)).mean((2, 3))) ** 2, "'fc' and the logits"),
         (lambda m, x: m.fc(m.two(m.two(m.one(x))).mean((2, 3))), "runs its part 'two' twice"),
-        (lambda m, x: m.fc(x.new_ones(4, 4)), 'the image and'),
+        (lambda m, x: m.fc(x.new_ones(2, 4)), 'the image and'),
         (lambda m, x: x.mean((2, 3)), 'no parts'),
         (lambda m, x: m.one(x), 'no part|head'),
     ],

@@ -58,3 +58,12 @@ def test_one_output_is_kept_as_one():
     assert linears(other)[0].weight.shape == (1, 512)
     with pytest.raises(ValueError, match=r'head\.single'):
         networks.extend(network, 3, {'single': True})
+
+
+def test_a_head_that_ends_in_a_convolution_gets_a_new_one():
+    network = networks.create('torchvision:squeezenet1_1', 2, 1, (64, 64))
+    other = networks.extend(network, 2)
+    one, two = (
+        [m for m in n.head.modules() if isinstance(m, nn.Conv2d)] for n in (network, other)
+    )
+    assert not torch.equal(one[-1].weight, two[-1].weight)

@@ -53,7 +53,7 @@ def _cut(whole: nn.Module, *, name: str, size: tuple[int, int]) -> Parts:
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
-            x = torch.randn(4, 3, *size)
+            x = torch.randn(2, 3, *size)
             trial = _lively(copy.deepcopy(whole), x)
             steps = watch(trial, x)
             chain = _Chain(steps, getattr(whole, 'num_features', 0), size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
+from torch.nn import Conv2d, Linear
 
 from napari_cxr.networks.chain import any_stock
 from napari_cxr.networks.heads import HeadPlan, SingleOutput
@@ -96,13 +96,9 @@ def extend(
     other = create(network.arch, classes, network.channels, size or network.size, head)
     other.stages.load_state_dict(network.stages.state_dict())
     wanted, there = other.head.state_dict(), network.head.state_dict()
-    new = [m for m in other.head.modules() if isinstance(m, torch.nn.Linear)][-1:]
-    last = {
-        f'{name}.{part}'
-        for name, m in other.head.named_modules()
-        if m in new
-        for part in m._parameters
-    }
+    layers = [(n, m) for n, m in other.head.named_modules() if isinstance(m, Conv2d | Linear)]
+    name, layer = layers[-1]
+    last = {f'{name}.{part}'.lstrip('.') for part, _ in layer.named_parameters()}
     hidden = {name: t.shape for name, t in wanted.items() if name not in last}
     if hidden == {name: t.shape for name, t in there.items() if name not in last}:
         other.head.load_state_dict(wanted | {name: there[name] for name in hidden})
