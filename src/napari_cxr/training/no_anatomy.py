@@ -17,7 +17,9 @@ from napari_cxr.training.splits import equal_parts
 
 __all__ = ['measure_baselines']
 
-_FOLDS = 5
+_FOLDS = 3
+#: Patients that each class must have.
+_FEWEST = 5
 #: Images that suffice for a figure; more are a sample, patients whole.
 _MOST = 5000
 _RESAMPLES = 500
@@ -30,7 +32,7 @@ def measure_baselines(
 ) -> Generator[Event, None, dict[str, tuple[float, float, float]]]:
     """Measure two classifiers on image size, borders and grey histogram alone.
 
-    Each image is judged by a classifier that has seen no image of its patient: 5 folds
+    Each image is judged by a classifier that has seen no image of its patient: 3 folds
     by patient. A network must beat the better one before its figures mean anything.
 
     Parameters
@@ -59,7 +61,7 @@ def measure_baselines(
         label: {dataset.samples[i].group for i in places if label in dataset.samples[i].labels}
         for label in dataset.labels
     }
-    if min(map(len, patients.values())) < _FOLDS:
+    if min(map(len, patients.values())) < _FEWEST:
         return {}
     truth = _numbers(dataset)
     total = len(dataset.samples)
