@@ -1,0 +1,22 @@
+"""What the terminal says at the end of a cross-validation."""
+
+from napari_cxr.cli.progress import show
+from napari_cxr.training import Finished
+
+
+def test_the_summary_of_folds_is_words_and_no_path(capsys):
+    figures = {'images': 36, 'accuracy': [0.9, 0.8, 0.95], 'macro_auc': [None, None, None]}
+    metrics = {'folds': 3, 'model': {'all': figures}}
+    failed = show(
+        iter(
+            [
+                Finished('crossed/fold-3', 'made/best.safetensors', 2),
+                Finished('crossed', '', 0, metrics),
+            ]
+        )
+    )
+    out, err = capsys.readouterr()
+    assert not failed
+    assert out == 'made/best.safetensors\n'
+    assert 'All 3 folds, 36 images: accuracy 0.900 [0.800, 0.950].' in err
+    assert 'macro AUC' not in err and "none of the folds' models is the result" in err
