@@ -47,6 +47,8 @@ class Checkpoints:
 
     def batch_done(self) -> None:
         """Write the state, if the last one is old."""
+        if not self._folder.writes:
+            return
         if self._written < 0:
             self._written = time.monotonic()
         elif time.monotonic() - self._written > _EVERY:
@@ -54,6 +56,8 @@ class Checkpoints:
 
     def epoch_done(self, event: EpochDone) -> None:
         """Write everything, or take note of what to write later."""
+        if not self._folder.writes:
+            return
         if event.best:
             state = self._run.judged.state_dict()
             copied = {name: t.detach().to('cpu', copy=True) for name, t in state.items()}
@@ -64,6 +68,8 @@ class Checkpoints:
 
     def last(self) -> None:
         """Write the weights of the epoch that has just ended."""
+        if not self._folder.writes:
+            return
         with self._folder.writing():
             state = self._run.judged.state_dict()
             save(self._folder.last, state, self._card(self._run.progress.epoch))
@@ -80,6 +86,8 @@ class Checkpoints:
 
     def write(self) -> None:
         """Write the best weights and the state, if anything was done since the last."""
+        if not self._folder.writes:
+            return
         # The best first: where the state is the older of the two, a resumed run comes to
         # the same weights once more.
         started = time.monotonic()

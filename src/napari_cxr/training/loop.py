@@ -19,8 +19,18 @@ from napari_cxr.training.cache import Reader
 from napari_cxr.training.checkpoints import Checkpoints
 from napari_cxr.training.cross_validation import cross_validate
 from napari_cxr.training.dataset import Dataset
+from napari_cxr.training.distributed import Ranks, device_of_rank, joined
 from napari_cxr.training.evaluate import counts_by_split, describe_data, judge
-from napari_cxr.training.events import BatchDone, Event, Finished, Skipped, Started, Warned
+from napari_cxr.training.events import (
+    BatchDone,
+    Event,
+    Finished,
+    Reading,
+    Skipped,
+    Started,
+    Warned,
+)
+from napari_cxr.training.frozen import frozen_stages
 from napari_cxr.training.predictions import write_predictions
 from napari_cxr.training.prepare import Material, prepare
 from napari_cxr.training.recipe import Recipe
@@ -78,22 +88,60 @@ def train(
         If the run cannot start; if the loss, the validation figure or the weights stop
         being finite numbers; if memory or disk are full.
     """
-    chosen = choose_device(device)
-    path = Path(out)
-    # What is wrong with folder and network shows before the reading.
-    RunFolder(path, recipe, resume=resume)
-    new_network(recipe, dataset.labels, empty=True)
+    chosen = choose_device(device_of_rank(device))
+    with (
+        joined(chosen.name) as ranks,
+        closing(_train(dataset, recipe, Path(out), chosen, read, resume, ranks)) as events,
+    ):
+        if ranks.first:
+            yield from events
+        else:
+            for _ in events:  # the same steps, in silence
+                pass
+
+
+def _train(
+    dataset: Dataset,
+    recipe: Recipe,
+    path: Path,
+    device: Device,
+    read: Reader | None,
+    resume: bool,
+    ranks: Ranks,
+) -> Generator[Event, None, None]:
+    # What is wrong with folder, network and weights shows before the reading.
+    RunFolder(path, recipe, resume=resume, writes=ranks.first)
+    frozen_stages(new_network(recipe, dataset.labels, empty=resume), recipe, epoch=0)
+    if not ranks.first:
+        ranks.wait()  # until the first has read all images; then they are in the cache
     material, remarks = yield from _reading(dataset, recipe, read, path.name)
+    if ranks.first:
+        ranks.wait()
     splits = splits_of(material.dataset, recipe.split, recipe.seed)
+
+    def train_on(
+        own: Recipe, split: Split, place: Path, name: str, begun: bool
+    ) -> Generator[Event, None, None]:
+        return fit(
+            material,
+            split,
+            own,
+            place,
+            device,
+            name=name,
+            resume=begun,
+            remarks=remarks,
+            ranks=ranks,
+        )
+
     if len(splits) == 1:
-        split = splits[0][1]
-        yield from fit(material, split, recipe, path, chosen, resume=resume, remarks=remarks)
-        return
-
-    def fold(own: Recipe, split: Split, place: Path, name: str, begun: bool) -> Iterator[Event]:
-        return fit(material, split, own, place, chosen, name=name, resume=begun, remarks=remarks)
-
-    yield from cross_validate(material, splits, recipe, path, fold, resume=resume)
+        yield from train_on(recipe, splits[0][1], path, '', resume)
+    elif ranks.count > 1:
+        raise TrainingError(
+            'Several processes train one fold at a time; set split.fold or split.source.'
+        )
+    else:
+        yield from cross_validate(material, splits, recipe, path, train_on, resume=resume)
 
 
 def fit(
@@ -106,7 +154,8 @@ def fit(
     name: str = '',
     resume: bool = False,
     remarks: tuple[str, ...] = (),
-) -> Iterator[Event]:
+    ranks: Ranks | None = None,
+) -> Generator[Event, None, None]:
     """Train on images that are read already: one run, or one fold of several.
 
     Parameters
@@ -121,8 +170,11 @@ def fit(
         Of the run, for its events; that of its folder by default.
     remarks : tuple of str
         Sentences for the log, without names of files.
+    ranks : Ranks, optional
+        The processes that share the run; by default there is one.
     """
-    folder = RunFolder(out, recipe, resume=resume)
+    ranks = Ranks() if ranks is None else ranks
+    folder = RunFolder(out, recipe, resume=resume, writes=ranks.first)
     name = name or folder.name
     data = RunData(material, split)
     table = split_table(data.dataset, data.material.digests, data.split.names())
@@ -130,11 +182,12 @@ def fit(
     if folder.begun:
         folder.check_split(table)
     network = new_network(recipe, data.dataset.labels, empty=notes is not None)
-    run = Run(network, data, recipe, torch.device(device.name))
+    run = Run(network, data, recipe, torch.device(device.name), folder.path, ranks)
     precision = 'float32' if run.precision is None else 'bfloat16'
+    if notes is not None:
+        load_state(folder.state, run)
+    ranks.wait()  # until all have read what was there
     if folder.begun:
-        if notes is not None:
-            load_state(folder.state, run)
         folder.go_on(notes)
         folder.log(f'Resumed after {run.progress.epoch} epochs and {run.progress.batch} steps.')
     else:
@@ -169,6 +222,8 @@ def fit(
             kept.best()
             folder.log(f'Ended: {error}')
         raise
+    if not ranks.first:
+        return
     # The file itself is measured, as anyone will load it.
     with folder.writing():
         stored = load(folder.best)
@@ -210,6 +265,8 @@ def measure(run: Run, stored: Checkpoint, out: Path | None = None) -> dict[str, 
 
 def _epochs(run: Run, folder: RunFolder, kept: Checkpoints, name: str) -> Iterator[Event]:
     while not run.finished:
+        for done, total in run.settle():
+            yield Reading(name, done, total)
         for step in run.steps():
             kept.batch_done()
             yield BatchDone(
@@ -253,7 +310,10 @@ def _reading(
 
 
 def _trainable(run: Run) -> int:
-    return sum(p.numel() for p in run.network.parameters() if p.requires_grad)
+    """Return the parameters that learn in the first epoch."""
+    frozen = frozen_stages(run.network, run.recipe, epoch=0)
+    still = sum(p.numel() for name in frozen for p in run.network.stages[name].parameters())
+    return sum(p.numel() for p in run.network.parameters()) - still
 
 
 def _environment(device: Device, precision: str, recipe: Recipe) -> dict[str, Any]:

@@ -7,24 +7,27 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_cxr.metrics.calibration import log_loss
 from napari_cxr.metrics.figures import confusion_matrix, memberships
 from napari_cxr.metrics.validation import validation_figures
 from napari_cxr.networks import StagedNetwork
 from napari_cxr.training.colour import to_input
+from napari_cxr.training.distributed import Ranks
 from napari_cxr.training.evaluate import truth_of
 from napari_cxr.training.events import EpochDone
+from napari_cxr.training.frozen import FrozenOutput, averages, freeze, frozen_stages
 from napari_cxr.training.losses import by_column, image_weights, loss_of_each
 from napari_cxr.training.memory import fitting
 from napari_cxr.training.optimisers import build_optimiser, set_rate
 from napari_cxr.training.pace import Pace, Utilisation
-from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.recipe import Recipe, RecipeError
 from napari_cxr.training.run_data import RunData
 from napari_cxr.training.run_folder import TrainingError
 from napari_cxr.training.sampling import Items
@@ -89,6 +92,10 @@ class Run:
         What is trained on, and how.
     device : torch.device
         Where.
+    folder : Path
+        Where what frozen stages return may be kept, if it does not fit into memory.
+    ranks : Ranks
+        The processes that share it.
     progress : Progress
         How far it is.
     """
@@ -97,11 +104,15 @@ class Run:
     data: RunData
     recipe: Recipe
     device: torch.device
+    folder: Path
+    ranks: Ranks = Ranks()  # noqa: RUF009 -- frozen
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
         recipe = self.recipe
-        self.network = self.place(self.network)
+        if self.device.type == 'cuda':
+            torch.backends.cudnn.benchmark = True  # all batches but one are of one size
+        self.network = self.ranks.synchronised(self.place(self.network), self.device)
         self.judged = self.network
         if recipe.selection.average:
             self.judged = copy.deepcopy(self.network).requires_grad_(False)
@@ -112,10 +123,17 @@ class Run:
         self.targets = memberships(self.truth, len(self.data.dataset.labels)).astype(np.float32)
         self.items = Items.of(self.data.dataset, self.data.split, recipe)
         self.batches = self.items.batches
+        if len(self.items.items) // self.batches < self.ranks.count:
+            raise RecipeError(
+                f'batch: {recipe.batch} images cannot be shared by {self.ranks.count} processes.'
+            )
         places = self.items.places(self.items.items)
         self.weights = image_weights(self.data.dataset, recipe.loss, places, self.items.often)
         self.pace = Pace(self.batches, len(self.data.split.val) / len(self.items.items))
         self.optimiser = build_optimiser(self.network, recipe)
+        self.outputs: dict[str, FrozenOutput] = {}
+        self.frozen: tuple[str, ...] = ('not yet known',)
+        self._freeze()
 
     @property
     def finished(self) -> bool:
@@ -124,10 +142,31 @@ class Run:
         tired = bool(patience) and self.progress.waited >= patience
         return self.progress.epoch >= self.recipe.epochs or tired
 
+    def settle(self) -> Iterator[tuple[int, int]]:
+        """Freeze what this epoch freezes, and compute once what then stays the same.
+
+        Yields
+        ------
+        tuple of int
+            Images that are done, of how many.
+        """
+        self._freeze()
+        if not self.frozen or not self._repeats:
+            return
+        for name, items, compute in (
+            (f'training {self._view}', self.items.items, self._frozen_training),
+            ('validation', self.data.split.val, self._frozen_validation),
+        ):
+            if name not in self.outputs:
+                output = FrozenOutput(items)
+                yield from output.fill(compute, self.recipe.batch, self.folder)
+                self.outputs[name] = output
+
     def steps(self) -> Iterator[Step]:
-        """Take what is left of one pass over the training images."""
+        """Take what is left of one pass over the training images; `settle` comes before."""
         now = self.progress
         parts = self.items.epoch(now.epoch)
+        freeze(self.network, self.frozen)  # a validation may have been in between
         self.utilisation = Utilisation(self.device)
         for number in range(now.batch + 1, self.batches + 1):
             items = parts[number - 1]
@@ -157,7 +196,7 @@ class Run:
         epoch = now.epoch + 1
         items = np.concatenate(self.items.epoch(now.epoch))
         learnt = self.figures(self.items.places(items), np.concatenate(now.logits))
-        logits = self.logits(self.judged, self.data.split.val)
+        logits = self._validated()
         if not np.isfinite(logits).all():
             raise TrainingError(
                 f'The network answers with what is no number after epoch {epoch}; '
@@ -210,7 +249,7 @@ class Run:
     def logits(self, network: StagedNetwork, places: np.ndarray) -> np.ndarray:
         """Return the logits of images as they are, in single precision, shape (n, classes)."""
         network = network.eval()
-        parts = np.array_split(places, math.ceil(len(places) / self.recipe.batch))
+        parts = np.array_split(places, max(1, math.ceil(len(places) / self.recipe.batch)))
         with fitting(self.recipe, self.device):
             return np.concatenate([self._answers(network, part) for part in parts])
 
@@ -219,30 +258,104 @@ class Run:
         answers: np.ndarray = network(x).float().cpu().numpy()
         return answers
 
+    def _freeze(self) -> None:
+        frozen = frozen_stages(self.network, self.recipe, self.progress.epoch)
+        freeze(self.network, frozen)
+        if frozen != self.frozen:
+            self.outputs.clear()
+            self.learner = self.ranks.shared(_Learner(self.network), self.device)
+        self.frozen = frozen
+        augmentation = self.recipe.augmentation
+        views = self.recipe.freeze.views if len(frozen) == len(self.network.stages) else 0
+        # Whether frozen stages see what they have seen before, and which view of it.
+        self._repeats = bool(views) or augmentation.doubled or not augmentation.changes
+        self._view = self.progress.epoch % views if views else 0
+        self._averages = averages(self.network.head) and len(frozen) == len(self.network.stages)
+
+    def _once(self, items: np.ndarray) -> np.ndarray:
+        """Return items without the number that tells apart draws of one image."""
+        return items % (2 * self.items.images)
+
+    def _output(self, name: str) -> FrozenOutput | None:
+        output = self.outputs.get(name)
+        return output if output is not None and output.fits else None
+
+    def _kept(self, network: StagedNetwork, x: Tensor) -> tuple[Tensor, ...]:
+        """Return what the frozen stages return and the rest of the network needs."""
+        first, *others = network.features_up_to(self.frozen[-1], x)
+        if self._averages:
+            first = first.mean(dim=(2, 3), keepdim=True)
+        return first, *others
+
+    def _frozen_training(self, items: np.ndarray) -> tuple[Tensor, ...]:
+        with fitting(self.recipe, self.device), torch.no_grad(), self._autocast():
+            return self._kept(self.network, self._seen(items, self._view))
+
+    def _frozen_validation(self, places: np.ndarray) -> tuple[Tensor, ...]:
+        with fitting(self.recipe, self.device), torch.no_grad():
+            return self._kept(self.network, to_input(self._images(places), self.recipe.input))
+
+    def _autocast(self) -> torch.autocast:
+        enabled = self.precision is not None
+        return torch.autocast(self.device.type, self.precision, enabled=enabled)
+
+    def _seen(self, items: np.ndarray, epoch: int) -> Tensor:
+        """Return the network's input: images as an epoch changes them."""
+        images = self._images(self.items.places(items))
+        return to_input(self.items.augment(images, items, epoch), self.recipe.input)
+
+    def _taken(self, items: np.ndarray) -> tuple[str, tuple[Tensor, ...]]:
+        """Return what the learner is given for a batch: see `_Learner`."""
+        if not (self.frozen and self._repeats):
+            return '', (self._seen(items, self.progress.epoch),)
+        items = self._once(items)
+        output = self._output(f'training {self._view}')
+        if output is None:
+            return '', (self._seen(items, self._view),)
+        return self.frozen[-1], output.of(items, self.device)
+
+    @torch.no_grad()
+    def _validated(self) -> np.ndarray:
+        """Return the logits of the validation images."""
+        output, everything = self._output('validation'), self.data.split.val
+        places = everything[self.ranks.part(len(everything))]
+        if output is None:
+            rows = self.logits(self.judged, places)
+        else:
+            judged = _Learner(self.judged).eval()
+            parts = np.array_split(places, max(1, math.ceil(len(places) / self.recipe.batch)))
+            given = (output.of(part, self.device) for part in parts)
+            rows = torch.cat([judged(self.frozen[-1], *g) for g in given]).float().cpu().numpy()
+        on_device = torch.from_numpy(rows).to(self.device)
+        return self.ranks.gathered(on_device, len(everything)).cpu().numpy()
+
     def _step(self, items: np.ndarray) -> tuple[float, np.ndarray]:
-        recipe, places = self.recipe, self.items.places(items)
-        self.network.train()
-        images = self.items.augment(self._images(places), items, self.progress.epoch)
-        x = to_input(images, recipe.input)
+        """Take one step; return the loss and the logits of the whole batch."""
+        recipe, ranks = self.recipe, self.ranks
+        own = items[ranks.part(len(items))]
+        places = self.items.places(own)
+        after, given = self._taken(own)
         y = torch.from_numpy(self.targets[places]).to(self.device)
         w = torch.from_numpy(self.weights[places]).to(self.device)
         devices = [self.device] if self.device.type == 'cuda' else []
         with torch.random.fork_rng(devices=devices):
             # Dropout depends on the step alone, so a resumed run draws the same.
-            torch.manual_seed((recipe.seed << 20) + self.progress.step)
-            with torch.autocast(
-                self.device.type, self.precision, enabled=self.precision is not None
-            ):
-                logits = self.network(x)
+            torch.manual_seed((ranks.rank << 52) + (recipe.seed << 20) + self.progress.step)
+            with self._autocast():
+                logits = self.learner(after, *given)
         logits = logits.float()
         # As in Keras: weights do not divide the sum, or a rare class would count less.
-        loss = (loss_of_each(logits, y, recipe.loss, self.columns) * w).mean()
+        each = loss_of_each(logits, y, recipe.loss, self.columns) * w
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        # The mean over the whole batch, however its parts are sized: between processes the
+        # mean of the gradients is taken.
+        (each.sum() * (ranks.count / len(items))).backward()
         self.optimiser.step()
         if self.judged is not self.network:
             self._average()
-        return float(loss.detach()), logits.detach().cpu().numpy()
+        rows = torch.cat([logits, each[:, None]], dim=1).detach()
+        answers = ranks.gathered(rows, len(items)).cpu().numpy()
+        return float(answers[:, -1].astype(np.float64).mean()), answers[:, :-1]
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -279,6 +392,23 @@ class Run:
                 f'choose another figure ({table}.metric), or take a lower learning rate.'
             )
         return score
+
+
+class _Learner(nn.Module):
+    """The part of a network that follows a frozen stage, or all of it."""
+
+    def __init__(self, network: StagedNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, after: str, x: Tensor, *earlier: Tensor) -> Tensor:
+        """Return logits of images, or of what the stage `after` and others returned of them."""
+        if after:
+            feature_map, read = self.network.features_from(after, x, *earlier)
+        else:
+            feature_map, read = self.network.features(x)
+        logits: Tensor = self.network.head(feature_map, *read)
+        return logits
 
 
 def _confusion(truth: np.ndarray, logits: np.ndarray) -> tuple[tuple[int, ...], ...]:

@@ -93,6 +93,8 @@ class RunFolder:
         What the run does.
     resume : bool
         Whether to go on with what is there; where there is nothing yet, it begins.
+    writes : bool
+        Whether anything is written: by one only of several processes.
 
     Attributes
     ----------
@@ -106,13 +108,16 @@ class RunFolder:
         be written to.
     """
 
-    def __init__(self, path: Path, recipe: Recipe, *, resume: bool = False) -> None:
-        self.path, self.recipe = path, recipe
+    def __init__(
+        self, path: Path, recipe: Recipe, *, resume: bool = False, writes: bool = True
+    ) -> None:
+        self.path, self.recipe, self.writes = path, recipe, writes
         self.metrics = ''
         self.life = 0
         with self.writing():
-            path.mkdir(parents=True, exist_ok=True)
-            found = {p.name for p in path.iterdir()}
+            if writes:
+                path.mkdir(parents=True, exist_ok=True)
+            found = {p.name for p in path.iterdir()} if path.is_dir() else set()
         self.begun = resume and 'recipe.toml' in found
         if not self.begun:
             left = {n for n in found if n in _BEGUN or n.endswith('.part')} if resume else set()
@@ -203,6 +208,8 @@ class RunFolder:
     def go_on(self, notes: dict[str, Any] | None) -> None:
         """Bring the files back to the state that is resumed, or to the start without one."""
         self.metrics = notes['metrics'] if notes else ''
+        if not self.writes:
+            return
         with self.writing():
             self.life = len(list(self.path.glob('events.out.tfevents.*')))
             for half in self.path.glob('.*.part'):
@@ -211,6 +218,8 @@ class RunFolder:
 
     def log(self, sentence: str) -> None:
         """Add a sentence to ``log.txt``, with the time; without the folder's path."""
+        if not self.writes:
+            return
         sentence = sentence.replace(str(self.path), 'the folder of the run')
         line = f'{datetime.now().astimezone().isoformat(timespec="seconds")} {sentence}\n'
         with self.writing(), (self.path / 'log.txt').open('a', encoding='utf-8') as file:
@@ -218,6 +227,8 @@ class RunFolder:
 
     def add_epoch(self, event: EpochDone) -> None:
         """Add a line to ``metrics.csv``, and the figures for TensorBoard."""
+        if not self.writes:
+            return
         from napari_cxr.training.tensorboard import write_epoch
 
         row: dict[str, Any] = asdict(event)
@@ -241,7 +252,8 @@ class RunFolder:
             self.state.unlink(missing_ok=True)
 
     def _write(self, name: str, text: str) -> None:
-        write_whole(self.path / name, text.encode())
+        if self.writes:
+            write_whole(self.path / name, text.encode())
 
 
 def _digest(content: bytes) -> str:

@@ -55,18 +55,11 @@ def new_network(recipe: Recipe, labels: Sequence[str], *, empty: bool = False) -
         except ValueError as error:
             raise RecipeError(f'network: {error}') from None
         if recipe.weights == 'pretrained' and not empty:
-            _pretrain(network)
+            try:
+                networks.load_pretrained(network)
+            except networks.WeightsUnavailable as error:
+                raise RecipeError(f'weights: {error}') from None
     return network
-
-
-def _pretrain(network: StagedNetwork) -> None:
-    load_pretrained = getattr(networks, 'load_pretrained', None)
-    if load_pretrained is None:
-        raise RecipeError("weights: this version has no pretrained weights; take 'random'.")
-    try:
-        load_pretrained(network)
-    except (ValueError, OSError) as error:
-        raise RecipeError(f'weights: {error}') from None
 
 
 def _from_model(recipe: Recipe, labels: Sequence[str]) -> StagedNetwork:
