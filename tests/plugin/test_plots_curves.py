@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, QRectF, Qt
-from qtpy.QtGui import QColor, QFontMetricsF, QGuiApplication
+from qtpy.QtGui import QColor, QFontMetricsF, QGuiApplication, QImage
 
 from napari_cxr.plugin.plots import Curves, Line
 from napari_cxr.plugin.plots.axes import Axes, Scale, number_text, tick_texts
@@ -24,7 +24,7 @@ def curves(qtbot):
 
 def pixels(widget):
     """What the widget paints: shape (h, w, 3), at one pixel for each of the widget's."""
-    image = widget.grab().toImage().convertToFormat(widget.grab().toImage().Format.Format_RGB888)
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
     bits = image.constBits()
     bits.setsize(image.sizeInBytes())
     rows = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())
@@ -42,7 +42,7 @@ def near(picture, color: QColor, off=40):
 @pytest.mark.parametrize(
     ('scale', 'most', 'expected'),
     [
-        (Scale(0, 1), 5, [0, 0.2, 0.4, 0.6, 0.8, 1.0][::1]),
+        (Scale(0, 1), 6, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
         (Scale(0.3, 41.7), 5, [10, 20, 30, 40]),
         (Scale(0.9, 5.1, whole=True), 20, [1, 2, 3, 4, 5]),
         (Scale(-3, 3), 4, [-2, 0, 2]),
@@ -51,7 +51,7 @@ def near(picture, color: QColor, off=40):
     ],
 )
 def test_ticks_are_round(scale, most, expected):
-    np.testing.assert_allclose(scale.ticks(max(most, 6) if expected[-1] == 1 else most), expected)
+    np.testing.assert_allclose(scale.ticks(most), expected)
 
 
 @pytest.mark.parametrize('seed', range(20))
