@@ -19,9 +19,12 @@ from napari_cxr.training.events import (
     Started,
     Warned,
 )
+from napari_cxr.training.prepare import prepare
 from napari_cxr.training.recipe import Recipe, RecipeError
-from napari_cxr.training.run_folder import TrainingError
-from napari_cxr.training.splits import Split, divide
+from napari_cxr.training.run_folder import TrainingError, recipe_of
+from napari_cxr.training.splits import Split, divide, splits_of
+from napari_cxr.training.survey import survey
+from napari_cxr.training.sweep import sweep
 
 if TYPE_CHECKING:
     from napari_cxr.training.loop import train
@@ -44,7 +47,12 @@ __all__ = [
     'Warned',
     'divide',
     'index',
+    'prepare',
+    'recipe_of',
     'recipes',
+    'splits_of',
+    'survey',
+    'sweep',
     'train',
 ]
 
