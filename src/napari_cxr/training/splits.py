@@ -245,8 +245,8 @@ def _fewer(dataset: Dataset, places: np.ndarray, most: int, seed: int) -> np.nda
 def _given(dataset: Dataset) -> dict[str, np.ndarray]:
     if not dataset.has_splits:
         raise DatasetError(
-            'The recipe asks for the splits of the table, but not every image has one; '
-            "fill the column 'split', or set split.method to 'holdout'."
+            'The recipe asks for given splits, but not every image has one; fill the '
+            "table's column 'split', or set split.method to 'holdout'."
         )
     sides: dict[str, set[str]] = {}
     for sample in dataset.samples:
@@ -254,8 +254,8 @@ def _given(dataset: Dataset) -> dict[str, np.ndarray]:
     torn = sum(len(found) > 1 for found in sides.values())
     if torn:
         raise DatasetError(
-            f'The splits of the table divide {torn} patients between them, so a result would '
-            "mislead; mend the column 'split', or set split.method to 'holdout'."
+            f'The given splits divide {torn} patients between them, so a result would mislead; '
+            "bring each patient's images to one split, or set split.method to 'holdout'."
         )
     return {
         name: np.array(
