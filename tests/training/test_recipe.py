@@ -1,9 +1,14 @@
-"""Recipes survive TOML, and nonsense is refused by name."""
+"""Recipes survive TOML, and nonsense is refused by name; the papers' are the papers'."""
 
+from importlib import resources
+
+import numpy as np
 import pytest
+from labelled_images import write_image
+from PIL import Image
 
 from napari_cxr import networks
-from napari_cxr.training import Recipe, RecipeError, recipes
+from napari_cxr.training import Finished, Recipe, RecipeError, index, recipes, train
 
 
 @pytest.mark.parametrize('name', recipes.names())
@@ -12,6 +17,102 @@ def test_shipped_recipes_read_write_and_name_a_network(name):
     assert recipe.name == name
     assert Recipe.from_toml(recipe.to_toml()) == recipe
     assert recipe.network in networks.names()
+    text = resources.files('napari_cxr').joinpath('recipes', f'{name}.toml').read_text('utf-8')
+    assert text.startswith('# ') and recipe.title
+
+
+PAPERS = {
+    'Sagar, Deep Covid': ('sagar-', 4),
+    'Lopes, Costa, Pereira (NOVA IMS)': ('nova-', 2),
+    'Zhong': ('zhong', 1),
+    'Balvinsson et al. (KTH)': ('kth-', 2),
+    'Basu, Mitra, Saha (DETL)': ('detl-', 2),
+}
+
+
+def test_each_of_the_five_papers_has_its_recipes():
+    shipped = [recipes.find(name) for name in recipes.names()]
+    for paper, (start, count) in PAPERS.items():
+        mine = [recipe.name for recipe in shipped if recipe.paper == paper]
+        assert len(mine) == count and all(name.startswith(start) for name in mine)
+    assert {recipe.paper for recipe in shipped} == {'', *PAPERS}
+
+
+def test_sagars_recipe_is_the_papers():
+    for name in ('resnet50', 'resnet152', 'inception-v3', 'inception-resnet-v2'):
+        recipe = recipes.find(f'sagar-{name}')
+        assert recipe.network == name.replace('-', '_') and recipe.input.colour == 'hsv'
+        assert (recipe.head.hidden, recipe.head.dropout) == ((64,), 0.3)
+        assert (recipe.optimiser.name, recipe.optimiser.learning_rate) == ('adam', 1e-4)
+        assert (recipe.epochs, recipe.batch) == (20, 16)
+        assert recipe.loss.name == 'binary cross-entropy' and not recipe.head.single
+
+
+def test_zhongs_recipe_is_the_papers():
+    recipe = recipes.find('zhong')
+    assert (recipe.input.height, recipe.input.width, recipe.input.channels) == (80, 80, 3)
+    assert recipe.loss.class_weights == {'covid19': 10, 'normal': 3, 'pneumonia': 1}
+    assert recipe.loss.label_smoothing == 0.12
+    rate, plan = recipe.optimiser.learning_rate, recipe.schedule
+    # 4e-4 in epochs 0 to 2, 2e-4 in 3 to 5, 1e-4 from 6 on.
+    assert [rate, *(rate * share for share in plan.shares)] == [4e-4, 2e-4, 1e-4]
+    assert plan.after == (3, 6) and recipe.epochs == 12
+    # 80 of 96 pixels are left.
+    assert round(96 * (1 - recipe.augmentation.crop)) == 80
+
+
+def test_detls_steps_are_the_papers():
+    first, second = recipes.find('detl-step1'), recipes.find('detl-step2')
+    assert (first.optimiser.name, first.optimiser.learning_rate) == ('adam', 1e-3)
+    assert (first.schedule.name, first.epochs, first.selection.metric) == (
+        'cosine',
+        100,
+        'accuracy',
+    )
+    assert (second.optimiser.name, second.optimiser.momentum) == ('sgd', 0.9)
+    assert second.optimiser.learning_rate == 1e-4 and second.split.folds == 5
+    assert second.input == first.input and second.network == first.network
+
+
+@pytest.mark.slow
+def test_detl_goes_from_two_classes_to_four(tmp_path):
+    """Step 1 and step 2 on made-up images: its 12 layers learn, then only the last block."""
+    small = {
+        'epochs': 3, 'batch': 8, 'input.height': 44, 'input.width': 44, 'seed': 1,
+        'data.duplicates': False, 'precision': 'float32',
+    }  # fmt: skip
+    two, four = tmp_path / 'two', tmp_path / 'four'
+    for i in range(24):
+        label = ('left', 'right')[i % 2]
+        write_image(two / ('normal', 'pneumonia')[i % 2] / f'{i}.png', label, i)
+    random = np.random.default_rng(0)
+    for k, label in enumerate(('covid19', 'normal', 'other', 'pneumonia')):
+        (four / label).mkdir(parents=True)
+        for i in range(10):
+            image = random.integers(60, 120, (48, 48))
+            image[24 * (k // 2) :, 24 * (k % 2) :][:24, :24] += 90  # a bright quarter
+            Image.fromarray(image.astype(np.uint8)).save(four / label / f'{i}.png')
+
+    step1 = recipes.find('detl-step1').with_changes(small)
+    ends = [
+        event
+        for event in train(index(two, step1.data), step1, tmp_path / 'step1', 'cpu')
+        if isinstance(event, Finished)
+    ]
+    start = ends[-1].path
+    step2 = recipes.find('detl-step2').with_changes(small | {'weights': start, 'split.fold': 1})
+    *_, end = train(index(four, step2.data), step2, tmp_path / 'step2', 'cpu')
+
+    from napari_cxr.checkpoint import load
+
+    old, new = load(start), load(end.path)
+    assert old.card.labels == ('disease', 'normal')
+    assert new.card.labels == ('covid19', 'normal', 'other', 'pneumonia')
+    same = {name for name, tensor in old.tensors.items() if tensor.equal(new.tensors[name])
+            if tensor.shape == new.tensors[name].shape}  # fmt: skip
+    # The first two blocks stayed as they were; the last one and the head moved.
+    frozen = {name for name in old.tensors if name.startswith(('stages.block1', 'stages.block2'))}
+    assert frozen and same == frozen
 
 
 def test_every_entry_survives(recipe):

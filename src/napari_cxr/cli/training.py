@@ -18,7 +18,6 @@ from napari_cxr.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from napari_cxr.training.sweep import Sweep
     from napari_cxr.workers.decoding import DecoderPool
 
 __all__ = ['sweep', 'train']
@@ -75,18 +74,18 @@ def sweep(
 ) -> None:
     """Train by a list, a grid or a search of recipes; runs.csv compares them."""
     from napari_cxr.cli.progress import show
-    from napari_cxr.training import sweep as sweeps
-    from napari_cxr.training.sweep.running import PLAN
+    from napari_cxr.training.sweep import PLAN, find
+    from napari_cxr.training.sweep import sweep as run
 
     with _answering(f'sweep {folder} --out {out} --resume', None):
         if resume:
             _refuse_with_resume(sweep=plan, set=settings)
-            whole: Sweep = sweeps.find(out / PLAN)
+            whole = find(out / PLAN)
         else:
-            whole = sweeps.find(_given(plan, 'sweep')).with_changes(changes_of(settings))
+            whole = find(_given(plan, 'sweep')).with_changes(changes_of(settings))
         with (
             _decoders() as read,
-            closing(sweeps.sweep(folder, whole, out, device, read=read, resume=resume)) as events,
+            closing(run(folder, whole, out, device, read=read, resume=resume)) as events,
         ):
             failed = show(events)
     if failed:

@@ -2,6 +2,6 @@
 
 from napari_cxr.training.sweep.plan import Sweep, SweepRun, find, names
 from napari_cxr.training.sweep.ranges import Range, Search
-from napari_cxr.training.sweep.running import sweep
+from napari_cxr.training.sweep.running import PLAN, TABLE, sweep
 
-__all__ = ['Range', 'Search', 'Sweep', 'SweepRun', 'find', 'names', 'sweep']
+__all__ = ['PLAN', 'TABLE', 'Range', 'Search', 'Sweep', 'SweepRun', 'find', 'names', 'sweep']
