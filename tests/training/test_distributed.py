@@ -48,7 +48,7 @@ def recipe():
         precision='float32',
         input=Preprocessing(44, 44),
         augmentation=AugmentationRecipe(rotation=5.0, noise=0.02),
-        optimiser=OptimiserRecipe('sgd', 0.05, 0.0, 0.9),
+        optimiser=OptimiserRecipe('sgd', 0.002, 0.0, 0.9),
         loss=LossRecipe(weights='class and source', label_smoothing=0.05),
     )
 
@@ -68,14 +68,14 @@ def shared(folder, recipe, tmp_path, out, stop=-1):
 def assert_close(one, other):
     first, second = (load(out / 'last.safetensors').tensors for out in (one, other))
     for name in first:
-        torch.testing.assert_close(first[name], second[name], rtol=1e-4, atol=1e-6, msg=name)
+        torch.testing.assert_close(first[name], second[name], rtol=1e-3, atol=1e-5, msg=name)
     tables = [
         list(csv.DictReader((out / 'metrics.csv').read_text().splitlines()))
         for out in (one, other)
     ]
     for ours, theirs in zip(*tables, strict=True):
         for column in ('train_loss', 'val_loss', 'train_macro_auc', 'val_accuracy'):
-            assert float(ours[column]) == pytest.approx(float(theirs[column]), rel=1e-4)
+            assert float(ours[column]) == pytest.approx(float(theirs[column]), rel=1e-3)
 
 
 @pytest.mark.slow
