@@ -38,8 +38,10 @@ def train(
     from napari_cxr.cli.progress import show
     from napari_cxr.training import index, recipes
     from napari_cxr.training import train as run
+    from napari_cxr.training.allocator import keep_freed_memory
     from napari_cxr.training.run_folder import recipe_of
 
+    keep_freed_memory()
     with _answering(f'train {folder} --out {out} --resume', out):
         if resume:
             _refuse_with_resume(recipe=recipe, set=settings)
