@@ -1,6 +1,6 @@
 """What training costs, as ratios that are measured in one run.
 
-    NAPARI_CXR_DATA=... python benchmarks/training_speed.py [frozen] [tuning] [memory] [cuda]
+    NAPARI_CXR_DATA=... python benchmarks/training_speed.py [PART]...
 
 * frozen: thirty epochs with a frozen backbone over one pass of the same images through the
   same backbone, and with two augmented views of each image over two such passes.
@@ -8,6 +8,7 @@
   second of the training passes, over a plain loop on the same files: ImageFolder,
   DataLoader with 0 and with 2 workers (the better counts), torchvision's v2 transforms
   (Resize, RandomAffine, ColorJitter, Normalize), single precision, contiguous.
+* changes: changing a batch of 32 images over changing each with torchvision's v2.
 * memory: the peak memory of a process that trains on n and on 4n images (Linux).
 * cuda: images per second against the card's own rate of bfloat16 matrix products.
 
@@ -119,20 +120,23 @@ def frozen(made: Path, each: int = 40, epochs: int = 30, views: int = 2, rounds:
     )  # fmt: skip
     several = plain.with_changes({'freeze.views': views, 'augmentation': AUGMENTATION})
     for name, recipe, passes in (('no augmentation', plain, 1), ('views', several, views)):
-        ratios = []
+        ratios, later, bares = [], [], []
         for number in range(rounds):
             bare = one_pass(network, dataset, recipe, passes)
-            began = ended = 0.0
+            began, ends = 0.0, []
             for event in train(dataset, recipe, made / f'{name} {number}', 'cpu'):
                 if isinstance(event, Started):
                     began = time.perf_counter()
                 elif isinstance(event, EpochDone):
-                    ended = time.perf_counter()
-            again = one_pass(network, dataset, recipe, passes)
-            ratios.append((ended - began) / ((bare + again) / 2))
+                    ends.append(time.perf_counter())
+            bares.append((bare + one_pass(network, dataset, recipe, passes)) / 2)
+            ratios.append((ends[-1] - began) / bares[-1])
+            later.append((ends[-1] - ends[passes - 1]) / (epochs - passes))
         print(
-            f'frozen, {name}: {epochs} epochs over {passes} pass(es): '
-            f'{statistics.median(ratios):.2f} (each: {", ".join(f"{r:.2f}" for r in ratios)})'
+            f'frozen, {name}, {len(dataset.samples)} images: {epochs} epochs over {passes} '
+            f'pass(es) of {statistics.median(bares):.1f} s: {statistics.median(ratios):.2f} '
+            f'(each: {", ".join(f"{r:.2f}" for r in ratios)}); an epoch after the first '
+            f'{passes}: {1000 * statistics.median(later):.0f} ms'
         )
 
 
@@ -171,7 +175,7 @@ def tuning(made: Path, each: int = 43, rounds: int = 3) -> None:
     for name, precision in (('ours', 'auto'), ('ours, float32', 'float32')):
         recipe = recipe_of(
             epochs=rounds + 1, precision=precision, augmentation=AUGMENTATION,
-            split={'method': 'holdout', 'val': 0.05, 'test': 0.05},
+            split={'method': 'holdout', 'val': 0.1, 'test': 0.1},
         )  # fmt: skip
         events = train(dataset, recipe, made / name, 'cpu')
         read = time.perf_counter()
@@ -237,6 +241,39 @@ def plain_loop(folder: Path, workers: int, epochs: int) -> Iterator[float]:
             loss.backward()
             optimiser.step()
         yield time.perf_counter() - started
+
+
+# -- changes --------------------------------------------------------------------------------
+
+
+def changes(made: Path, each: int = 32, rounds: int = 9) -> None:
+    """Time the changes of a batch against torchvision's, image by image."""
+    from torchvision.transforms import InterpolationMode, v2
+
+    one = v2.Compose(
+        [
+            v2.RandomAffine(
+                10, (0.05, 0.05), (1 / 1.1, 1.1), 4, interpolation=InterpolationMode.BILINEAR
+            ),
+            v2.ColorJitter(brightness=0.2, contrast=0.2),
+        ]
+    )
+    recipe = recipe_of(augmentation=AUGMENTATION).augmentation
+    images = torch.rand(each, 1, 224, 224)
+    ours, theirs = [], []
+    for number in range(rounds + 1):
+        started = time.perf_counter()
+        augment(images, draw(recipe, 0, number, range(each)))
+        between = time.perf_counter()
+        torch.stack([one(image) for image in images])
+        if number:  # the first one warms up
+            ours.append(1000 * (between - started) / each)
+            theirs.append(1000 * (time.perf_counter() - between) / each)
+    ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
+    print(
+        f'changes, grey images of 224 x 224: {statistics.median(ours):.2f} ms an image, '
+        f'torchvision {statistics.median(theirs):.2f} ms, ratio {ratio:.2f}'
+    )
 
 
 # -- memory ---------------------------------------------------------------------------------
@@ -318,7 +355,13 @@ def cuda(made: Path, each: int = 512, batch: int = 256) -> None:
 
 def main() -> None:
     """Run what was asked for; everything by default."""
-    parts = {'frozen': frozen, 'tuning': tuning, 'memory': memory, 'cuda': cuda}
+    parts = {
+        'frozen': frozen,
+        'tuning': tuning,
+        'changes': changes,
+        'memory': memory,
+        'cuda': cuda,
+    }
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
