@@ -1,3 +1,4 @@
+import json
 import math
 
 import pytest
@@ -6,7 +7,7 @@ from made_up_runs import LABELS, batch, epoch, folds, metrics, started, whole_ru
 from napari_cxr.checkpoint import Card
 from napari_cxr.inference import Preprocessing
 from napari_cxr.plugin.run_history import Phase, RunHistory
-from napari_cxr.plugin.run_words import clock, duration, heading, place, result, speed, warns
+from napari_cxr.plugin.run_words import clock, duration, heading, kept, place, result, speed, warns
 from napari_cxr.training.events import Finished, Reading, RunsDone, Skipped
 
 
@@ -162,6 +163,7 @@ def test_folds_are_told_apart_and_summed_up(history, time):
         'classifier that sees no anatomy.'
     )
     assert history.done == history.total == 5 and history.share == 1
+    assert heading(history) == 'Summing up' and place(history) == ''
     history.add(Finished('run', '', 0, metrics((0.962, 0.95, 0.97), 0.91)))
     assert result(history) == (
         '5 models, macro AUC over all their test images 0.962 [0.950, 0.970], from 0.955 to '
@@ -204,6 +206,14 @@ def test_a_cross_validated_run_is_read_back(tmp_path, card):
         write_run(tmp_path / 'cv' / f'fold-{n}', card=card)
     history = RunHistory.from_folder(tmp_path / 'cv')
     assert list(history.courses) == ['cv/fold-1', 'cv/fold-2'] and history.several
+    # Without a recipe of its own it is a sweep, with one they are folds.
+    assert history.sweep
+    (tmp_path / 'cv' / 'recipe.toml').write_text('name = "made-up"\n')
+    found = {'metrics': metrics((0.9, 0.8, 0.95))}
+    (tmp_path / 'cv' / 'summary.json').write_text(json.dumps(found))
+    history = RunHistory.from_folder(tmp_path / 'cv')
+    assert not history.sweep and 'all their test images 0.900 [0.800, 0.950]' in result(history)
+    assert 'train once more' in kept(history)
 
 
 def test_what_went_before_is_filled_in(tmp_path, card):
@@ -254,3 +264,35 @@ def test_durations(seconds, words):
 
 def test_clocks():
     assert [clock(s) for s in (7.9, 751, 3723)] == ['0:07', '12:31', '1:02:03']
+
+
+@pytest.mark.slow
+def test_a_real_run_is_the_same_from_its_events_and_from_its_folder(tmp_path, monkeypatch):
+    import numpy as np
+    from PIL import Image
+
+    from napari_cxr.training import Recipe, index, train
+
+    monkeypatch.setenv('NAPARI_CXR_CACHE', str(tmp_path / 'cache'))
+    random = np.random.default_rng(0)
+    for i in range(40):
+        path = tmp_path / 'images' / ('left', 'right')[i % 2] / f'{i}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = random.integers(0, 120, (40, 40), np.uint8)
+        values[:, slice(0, 20) if i % 2 else slice(20, 40)] += 100
+        Image.fromarray(values).save(path)
+    recipe = Recipe.from_dict(
+        {'name': 'small', 'network': 'resnet10', 'epochs': 2, 'batch': 8,
+         'precision': 'float32', 'input': {'height': 33, 'width': 33}}
+    )  # fmt: skip
+    history = RunHistory('run')
+    history.begin()
+    for event in train(index(tmp_path / 'images'), recipe, tmp_path / 'run', 'cpu'):
+        history.add(event)
+    history.end(Phase.FINISHED)
+    read = RunHistory.from_folder(tmp_path / 'run')
+    assert read.phase is Phase.FINISHED and len(read.course.epochs) == 2
+    assert read.course.labels == history.course.labels == ('left', 'right')
+    for number, known in history.course.epochs.items():
+        assert repr(read.course.epochs[number]) == repr(known)  # NaN is not equal to itself
+    assert result(read) == result(history) and 'Best epoch' in result(read)

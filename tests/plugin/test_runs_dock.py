@@ -241,3 +241,19 @@ def test_both_themes(dock):
         dock.viewer.theme = theme
         assert dock.curves.curves.curves.theme == theme
     assert dock.minimumSizeHint().width() <= 330  # napari's own style is narrower
+
+
+def test_in_a_real_window_it_opens_by_its_name_and_goes_quietly(
+    qtbot, make_napari_viewer, own_plugin, runs, settled_threads
+):
+    remember('runs', folder=str(runs))
+    viewer = make_napari_viewer(show=True)
+    _, dock = viewer.window.add_plugin_dock_widget('napari-cxr', 'Training runs')
+    qtbot.waitUntil(lambda: not dock.busy)
+    assert names(dock) == ['run-10', 'run-1', 'run-2']
+    viewer.theme = 'light'
+    assert dock.curves.curves.curves.theme == 'light'
+    viewer.window.remove_dock_widget(dock)
+    dock.deleteLater()
+    qtbot.waitSignal(dock.destroyed, timeout=5000)
+    shared().run_done.emit(str(runs), None)  # nobody listens any more

@@ -13,7 +13,7 @@ from napari_cxr.checkpoint import Card, CheckpointError, read_card
 from napari_cxr.plugin.run_course import Course
 from napari_cxr.training.events import EpochDone, Finished
 
-__all__ = ['read_course', 'read_courses']
+__all__ = ['read_course', 'read_courses', 'read_summary']
 
 _NUMBERS = tuple(
     field.name for field in dataclasses.fields(EpochDone) if field.type in ('float', float)
@@ -39,6 +39,12 @@ def read_courses(folder: Path) -> dict[str, Course]:
         return {course.name: course} if course.epochs or course.finished else {}
     courses = (read_course(p, f'{folder.name}/{p.name}') for p in inside if _holds_run(p))
     return {course.name: course for course in courses}
+
+
+def read_summary(folder: Path, name: str) -> Finished | None:
+    """Return what was measured over all folds of a run, None where it was not."""
+    metrics = _json(folder / 'summary.json').get('metrics')
+    return Finished(name, '', 0, metrics) if isinstance(metrics, dict) else None
 
 
 def read_course(folder: Path, name: str) -> Course:

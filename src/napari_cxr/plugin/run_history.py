@@ -93,11 +93,12 @@ class RunHistory:
         OSError
             If the folder itself cannot be read.
         """
-        from napari_cxr.plugin.run_files import read_courses
+        from napari_cxr.plugin.run_files import read_courses, read_summary
 
         folder = Path(run_folder)
         history = cls(folder.name)
         history.courses = read_courses(folder)
+        history.summary = read_summary(folder, folder.name)
         history.current = next(reversed(history.courses), '')
         # A cross-validated run has one recipe for all, a sweep has none.
         several = history.current not in ('', folder.name)
@@ -251,9 +252,9 @@ class RunHistory:
         since = self._clock() - self._heard
         if self.phase is Phase.READING and self.reading is not None:
             spent = self._heard - self._reading_since
-            if not spent or not self.reading.done:
-                return None
             unread = self.reading.total - self.reading.done
+            if not spent or not unread or not self.reading.done:
+                return None
             return max(0.0, spent * unread / self.reading.done - since)
         course = self.course
         if self.phase is not Phase.TRAINING or course is None or course.batch is None:

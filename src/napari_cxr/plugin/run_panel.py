@@ -148,9 +148,9 @@ class RunPanel(QWidget):
         self.history.add(event)
         if isinstance(event, Started | RunsDone) and not self._filled and self._lacks(event):
             self._filled = True
-            worker = runs_jobs.read_histories([self.folder])
-            worker.returned.connect(self._fill)
-            worker.start()
+            self._reader = runs_jobs.read_histories([self.folder])
+            self._reader.returned.connect(self._fill)
+            self._reader.start()
         if not self._paint.isActive():
             self._paint.start()
 

@@ -51,11 +51,19 @@ def heading(history: RunHistory) -> str:
     }[history.phase]
     course = history.course
     within = history.phase in (Phase.TRAINING, Phase.MEASURING)
+    if history.phase is Phase.MEASURING and _between(history):
+        over = not history.several or 0 < history.total <= history.done
+        return 'Summing up' if over else 'Preparing the next run'
     if within and history.several and course is not None:
         number, name = history.done + 1, part(course.name)
         of = f' of {history.total}' if history.total >= number else ''
         words += f' · {name}{of}' if name == f'fold {number}' else f' · {name} ({number}{of})'
     return words
+
+
+def _between(history: RunHistory) -> bool:
+    """Return whether a network has ended, and no other has begun."""
+    return history.course is not None and history.course.finished is not None
 
 
 def part(name: str) -> str:
@@ -74,6 +82,8 @@ def place(history: RunHistory) -> str:
         return f'Image {history.reading.done:,} of {history.reading.total:,}'
     course = history.course
     if course is None or not history.at_work or history.phase is Phase.STARTING:
+        return ''
+    if _between(history):
         return ''
     words = f'Epoch {course.epoch}'
     if course.planned:
@@ -109,6 +119,11 @@ def kept(history: RunHistory) -> str:
             'progress and curves appear here.'
         )
     best = history.course.best if history.course is not None else None
+    if history.phase is Phase.FINISHED and history.several and not history.sweep:
+        return (
+            'This says how well the recipe does on images that it has not seen. For a model to '
+            'keep, train once more with a held-out test split.'
+        )
     if history.phase is Phase.STOPPING:
         return 'The best model so far is kept.' if best is not None else ''
     if history.phase not in (Phase.STOPPED, Phase.FAILED):

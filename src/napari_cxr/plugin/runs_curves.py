@@ -79,9 +79,9 @@ class SelectedCurves(QWidget):
         missing = [path for path in missing if path not in self._awaited]
         if missing:
             self._awaited.update(missing)
-            worker = runs_jobs.read_histories(missing)
-            worker.returned.connect(self._take)
-            worker.start()
+            self._reader = runs_jobs.read_histories(missing)
+            self._reader.returned.connect(self._take)
+            self._reader.start()
         self._draw()
         if not self._awaited:
             self.settled.emit()

@@ -139,9 +139,10 @@ class RunsDock(QWidget):
         self.curves.forget()
         self._reading = True
         self._say()
-        worker = runs_jobs.read_table(self.folder)
-        worker.returned.connect(self._take_table)
-        worker.start()
+        # Kept, because a worker that goes may take with it what it has just told.
+        self._reader = runs_jobs.read_table(self.folder)
+        self._reader.returned.connect(self._take_table)
+        self._reader.start()
 
     def add_run(self, folder: str, event: RunsDone | None) -> None:
         """Show a run that has just ended.
@@ -220,9 +221,9 @@ class RunsDock(QWidget):
         )
         if path:
             rows = [self.proxy.row_at(i).values for i in range(self.proxy.rowCount())]
-            worker = runs_jobs.write_table(rows, path)
-            worker.returned.connect(self._written)
-            worker.start()
+            self._writer = runs_jobs.write_table(rows, path)
+            self._writer.returned.connect(self._written)
+            self._writer.start()
 
     def _written(self, result: str | Failure) -> None:
         if isinstance(result, Failure):
