@@ -77,14 +77,12 @@ def train(source: str, plan: str, out: str, device: str) -> Iterator[Event]:
 
 
 def _sweep(source: str, plan: str, out: Path, device: str) -> Iterator[Event]:
-    from napari_cxr.training import sweep
+    from napari_cxr.training.sweep import Sweep, sweep
 
     text = plan or (out / PLAN).read_text(encoding='utf-8')
     with _decoders() as read:
-        events = sweep.sweep(
-            source, sweep.Sweep.from_toml(text), out, device, read=read, resume=not plan
-        )
-        with closing(events):  # type: ignore[type-var]
+        events = sweep(source, Sweep.from_toml(text), out, device, read=read, resume=not plan)
+        with closing(events):
             yield from events
 
 
