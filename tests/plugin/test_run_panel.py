@@ -173,7 +173,7 @@ def test_a_run_resumed_in_another_session_gets_its_curves_back(qtbot, panel, tmp
     folder = write_run(tmp_path / 'run', epochs=4, planned=9)
     panel.begin(folder)
     panel.add(started(epochs=9, epoch=4))
-    qtbot.waitUntil(lambda: len(panel.course.epochs) == 4)
+    qtbot.waitUntil(lambda: len(panel.course.epochs) == 4, timeout=30_000)
     feed(panel, [epoch(number=5, epochs=9)])
     assert list(panel.curves.curves.lines[0].xs) == [1, 2, 3, 4, 5]
 

@@ -12,6 +12,7 @@ from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.shared import shared
 from napari_cxr.training.events import RunsDone
 
+WAIT = 30_000  # the machine may be busy
 LEFT = Qt.MouseButton.LeftButton
 CTRL = Qt.KeyboardModifier.ControlModifier
 
@@ -48,7 +49,7 @@ def make_dock(qtbot, own_plugin, settled_threads):
         dock = RunsDock(ViewerModel())
         qtbot.addWidget(dock)
         dock.show()
-        qtbot.waitUntil(lambda: not dock.busy)
+        qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
         return dock
 
     return make
@@ -65,7 +66,7 @@ def names(dock):
 
 def click(qtbot, dock, number, modifier=Qt.KeyboardModifier.NoModifier):
     place = dock.view.visualRect(dock.proxy.index(number, 0)).center()
-    with qtbot.waitSignal(dock.curves.settled):
+    with qtbot.waitSignal(dock.curves.settled, timeout=WAIT):
         qtbot.mouseClick(dock.view.viewport(), LEFT, modifier, place)
 
 
@@ -103,7 +104,7 @@ def test_nothing_is_read_in_the_thread_of_the_screen(qtbot, dock, runs, monkeypa
 
     monkeypatch.setattr(reading, 'rows_of', noted(reading.rows_of))
     monkeypatch.setattr(RunHistory, 'from_folder', noted(RunHistory.from_folder))
-    with qtbot.waitSignal(dock.settled):
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
         qtbot.mouseClick(dock.head.again, LEFT)
     click(qtbot, dock, 1)
     assert threads == [False, False]
@@ -124,7 +125,7 @@ def test_a_click_shows_curves_and_a_second_one_compares(qtbot, dock):
 def test_keyboard_walks_and_return_opens_at_once(qtbot, dock):
     click(qtbot, dock, 0)
     qtbot.keyClick(dock.view, Qt.Key.Key_Down)
-    with qtbot.waitSignal(dock.curves.settled):
+    with qtbot.waitSignal(dock.curves.settled, timeout=WAIT):
         qtbot.keyClick(dock.view, Qt.Key.Key_Return)
     assert dock.view.runs[0].name == 'run-1'
     assert dock.curves.curves.curves.lines
@@ -166,7 +167,7 @@ def test_the_table_is_saved_as_it_is_shown(qtbot, dock, tmp_path, monkeypatch):
     path = tmp_path / 'table.csv'
     monkeypatch.setattr(QFileDialog, 'getSaveFileName', lambda *a: (str(path), ''))
     dock.head.filter.setText('run-1')
-    with qtbot.waitSignal(dock.settled):
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
         qtbot.mouseClick(dock.head.save, LEFT)
     with path.open(newline='', encoding='utf-8') as file:
         lines = list(csv.DictReader(file))
@@ -175,7 +176,7 @@ def test_the_table_is_saved_as_it_is_shown(qtbot, dock, tmp_path, monkeypatch):
         'execution_time', 'minutes_per_epoch', 'acc', 'val_acc',
     ]  # fmt: skip
     monkeypatch.setattr(QFileDialog, 'getSaveFileName', lambda *a: (str(tmp_path), ''))
-    with qtbot.waitSignal(dock.settled):
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
         qtbot.mouseClick(dock.head.save, LEFT)
     assert 'Choose another place' in dock.message.text
 
@@ -205,14 +206,14 @@ def test_folds_are_rows_only_where_their_run_is_opened(qtbot, make_dock, dock):
 
 def test_a_run_that_ends_elsewhere_is_read(qtbot, dock, runs):
     write_run(runs / 'run-11')
-    with qtbot.waitSignal(dock.settled):
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
         shared().run_done.emit(str(runs / 'run-11'), None)
     assert dock.model.rowCount() == 4
 
 
 def test_folder_and_columns_are_remembered(qtbot, dock, tmp_path, monkeypatch):
     monkeypatch.setattr(QFileDialog, 'getExistingDirectory', lambda *a: str(tmp_path))
-    with qtbot.waitSignal(dock.settled):
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
         qtbot.mouseClick(dock.head.choose, LEFT)
     assert preferences('runs').folder == str(tmp_path)
     assert names(dock)[0] == 'runs/run-10'
@@ -223,7 +224,7 @@ def test_folder_and_columns_are_remembered(qtbot, dock, tmp_path, monkeypatch):
 
 def test_what_was_selected_stays_selected_when_read_again(qtbot, dock):
     click(qtbot, dock, 2)
-    with qtbot.waitSignal(dock.settled):
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
         qtbot.mouseClick(dock.head.again, LEFT)
     assert [run.name for run in dock.view.runs] == ['run-2']
 
@@ -249,7 +250,7 @@ def test_in_a_real_window_it_opens_by_its_name_and_goes_quietly(
     remember('runs', folder=str(runs))
     viewer = make_napari_viewer(show=True)
     _, dock = viewer.window.add_plugin_dock_widget('napari-cxr', 'Training runs')
-    qtbot.waitUntil(lambda: not dock.busy)
+    qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
     assert names(dock) == ['run-10', 'run-1', 'run-2']
     viewer.theme = 'light'
     assert dock.curves.curves.curves.theme == 'light'
