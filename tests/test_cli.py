@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -70,6 +71,17 @@ def test_status_1_if_a_file_fails_and_the_others_are_classified(
         ['classify', 'x.png', '--colour'],
         ['info'],
         ['train', '.', '--recipe', 'no-such-recipe', '--out', 'run'],
+        ['train', '.', '--out', 'run'],
+        ['train', '.', '--recipe', 'zhong'],
+        ['train', '.', '--recipe', 'zhong', '--out', 'run', '--set', 'epochs'],
+        ['train', '.', '--recipe', 'zhong', '--out', 'run', '--set', 'epochs=[1'],
+        ['train', '.', '--recipe', 'zhong', '--out', 'run', '--set', 'epoch=1'],
+        ['train', '.', '--recipe', 'zhong', '--out', 'run', '--resume'],
+        ['train', '.', '--out', 'run', '--resume', '--set', 'epochs=1'],
+        ['sweep', '.', '--sweep', 'no-such-sweep', '--out', 'run'],
+        ['sweep', '.', '--out', 'run'],
+        ['sweep', '.', '--out', 'run', '--resume'],
+        ['recipes', '--classes', '1'],
         ['dance'],
     ],
 )
@@ -184,6 +196,18 @@ def test_help_and_version_cost_no_torch():
         'sys.exit("torch" in sys.modules or "napari" in sys.modules)'
     )
     assert subprocess.run([sys.executable, '-c', code], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='no such device here')
+@pytest.mark.parametrize('command', [['info', 'none.png'], ['--version'], ['--help']])
+def test_an_output_that_cannot_be_written_is_a_sentence(command):
+    with open('/dev/full', 'w') as full:
+        done = subprocess.run(
+            [sys.executable, '-m', 'napari_cxr.cli', *command],
+            stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == 'The output cannot be written: No space left on device.\n'
 
 
 def test_every_real_dicom_radiograph_opens_or_says_why(run, cxr_data, model_file):

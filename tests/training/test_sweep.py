@@ -154,6 +154,8 @@ def table(out):
         return {row['run']: row for row in csv.DictReader(file)}
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_run_that_fails_is_a_row_and_the_next_begins(folder, three, tmp_path):
     out = tmp_path / 'out'
     events = list(sweep(folder, three, out, 'cpu'))
@@ -184,6 +186,8 @@ def test_a_run_that_fails_is_a_row_and_the_next_begins(folder, three, tmp_path):
     assert (out / 'c' / 'best.safetensors').stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_sweep_that_was_closed_goes_on_where_it_stopped(folder, three, tmp_path):
     out = tmp_path / 'out'
     with closing(sweep(folder, three, out, 'cpu')) as events:

@@ -51,6 +51,8 @@ def test_ranges_know_whole_numbers_and_survive():
     assert Sweep.from_toml(Sweep.from_toml(RANDOM).to_toml()).search == search
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_every_trial_is_a_run_and_a_row(folder, tmp_path):
     out = tmp_path / 'out'
     events = list(sweep(folder, Sweep.from_toml(RANDOM), out, 'cpu'))
@@ -70,6 +72,8 @@ def test_every_trial_is_a_run_and_a_row(folder, tmp_path):
     assert all(line.startswith('{') for line in (out / 'search.log').read_text().splitlines())
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_grid_of_choices_ends_by_itself(folder, tmp_path):
     text = BASE + 'sampler = "grid"\nranges = { batch = { choices = [4, 6] } }\n'
     out = tmp_path / 'out'
@@ -77,6 +81,8 @@ def test_a_grid_of_choices_ends_by_itself(folder, tmp_path):
     assert sorted(row['batch'] for row in rows(out)) == ['4', '6']
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_trial_that_was_cut_off_goes_on(folder, tmp_path):
     out = tmp_path / 'out'
     plan = Sweep.from_toml(RANDOM)
@@ -93,6 +99,8 @@ def test_a_trial_that_was_cut_off_goes_on(folder, tmp_path):
     assert len({row['optimiser.learning_rate'] for row in rows(out)}) == 3
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_trial_that_falls_behind_is_given_up(folder, tmp_path, optuna, monkeypatch):
     # Optuna's own judgement is Optuna's; here each trial is behind after one epoch.
     monkeypatch.setattr(optuna.pruners.MedianPruner, 'prune', lambda *_: True)

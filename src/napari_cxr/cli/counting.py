@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_cxr.training import Recipe
+    from napari_cxr.training.recipe import HeadRecipe
 
 __all__ = ['counted']
 
@@ -25,21 +27,38 @@ def counted(recipe: Recipe, classes: int) -> tuple[int, int]:
     RecipeError
         If there is no such network, head or stage.
     """
-    import torch
-
     from napari_cxr.training.recipe import RecipeError
-    from napari_cxr.training.start import new_network
 
-    with torch.device('meta'):  # shapes without numbers
-        network = new_network(recipe, [str(k) for k in range(classes)], empty=True)
-    total = sum(p.numel() for p in network.parameters())
-    up_to, names = recipe.freeze.up_to, network.stage_names
-    if up_to == 'nothing':
-        return total, total
-    if up_to != 'everything' and up_to not in names:
+    size = (recipe.input.height, recipe.input.width)
+    try:
+        total, stages = _built(recipe.network, classes, recipe.input.channels, size, recipe.head)
+    except ValueError as error:
+        raise RecipeError(f'network: {error}') from None
+    names, up_to = list(stages), recipe.freeze.up_to
+    if up_to not in ('nothing', 'everything', *names):
         raise RecipeError(
             f'freeze.up_to: {recipe.network} has no stage {up_to!r}; there are {", ".join(names)}.'
         )
-    frozen = names if up_to == 'everything' else names[: names.index(up_to) + 1]
-    still = sum(p.numel() for name in frozen for p in network.stages[name].parameters())
-    return total, total - still
+    ends = {'nothing': 0, 'everything': len(names)}
+    frozen = names[: ends[up_to] if up_to in ends else names.index(up_to) + 1]
+    return total, total - sum(stages[name] for name in frozen)
+
+
+@cache
+def _built(
+    network: str, classes: int, channels: int, size: tuple[int, int], head: HeadRecipe
+) -> tuple[int, dict[str, int]]:
+    """Return the parameters of a network in all, and of each stage."""
+    import torch
+
+    from napari_cxr import networks
+    from napari_cxr.training.recipe import HeadRecipe
+    from napari_cxr.training.recipe.tables import plain
+
+    entries = {} if head == HeadRecipe() else plain(head)
+    with torch.device('meta'):  # shapes without numbers
+        made = networks.create(network, classes, channels, size, entries)
+    of_stages = {
+        name: sum(p.numel() for p in stage.parameters()) for name, stage in made.stages.items()
+    }
+    return sum(p.numel() for p in made.parameters()), of_stages

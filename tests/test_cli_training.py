@@ -1,0 +1,190 @@
+"""Training on the command line: recipes listed, runs made, stopped and resumed, sweeps."""
+
+import csv
+import json
+import tomllib
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from napari_cxr.cli import app
+from napari_cxr.cli.options import changes_of
+from napari_cxr.training import recipes
+from napari_cxr.training.sweep import find, names
+
+RECIPE = """
+name = "small"
+network = "resnet10"
+epochs = 2
+batch = 4
+precision = "float32"
+input = { height = 33, width = 33 }
+data = { duplicates = false }
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv('NAPARI_CXR_CACHE', str(tmp_path / 'cache'))
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of fourteen images, told apart by the side that is bright."""
+    random = np.random.default_rng(0)
+    for k, label in enumerate(('left', 'right')):
+        (tmp_path / 'images' / label).mkdir(parents=True)
+        for i in range(14):
+            image = random.integers(60, 120, (40, 40))
+            image[:, 20 * k : 20 * k + 20] += 90
+            iio.imwrite(tmp_path / 'images' / label / f'{i}.png', image.astype(np.uint8))
+    return tmp_path / 'images'
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    (tmp_path / 'small.toml').write_text(RECIPE)
+    return tmp_path / 'small.toml'
+
+
+def test_values_are_toml_or_bare_words():
+    settings = [
+        'epochs=5', 'optimiser.learning_rate=1e-4', 'weights=random', 'title="a = b"',
+        'data.classes.covid19=["covid", "sars"]', 'card.halve=true', 'weights=runs/a/best.x',
+    ]  # fmt: skip
+    assert changes_of(settings[:-1]) == {
+        'epochs': 5,
+        'optimiser.learning_rate': 1e-4,
+        'weights': 'random',
+        'title': 'a = b',
+        'data.classes.covid19': ['covid', 'sars'],
+        'card.halve': True,
+    }
+    assert changes_of(settings[-1:]) == {'weights': 'runs/a/best.x'}
+    assert changes_of(None) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_recipes_are_listed_with_their_sizes(run):
+    result = run('recipes', '--json')
+    assert result.exit_code == 0, result.output
+    rows = {(row['kind'], row['name']): row for row in map(json.loads, result.stdout.splitlines())}
+    assert {name for kind, name in rows if kind == 'recipe'} == set(recipes.names())
+    assert {name for kind, name in rows if kind == 'sweep'} == set(names())
+
+    def counts(kind, name):
+        return rows[kind, name]['parameters'], rows[kind, name]['trainable']
+
+    # As the papers have them.
+    assert counts('recipe', 'nova-vgg16') == (14_715_714, 1_026)
+    assert counts('recipe', 'nova-custom-cnn') == (17_019_073, 17_019_073)
+    assert counts('recipe', 'zhong') == (63_148_835, 63_148_835)
+    assert counts('recipe', 'detl-step1')[0] == 5_039_010
+    # Up to the second block: 3 * 32 and 32 * 32, 32 * 64 and 64 * 64 kernels of 9, and biases.
+    frozen = 9 * (3 * 32 + 32 * 32 + 32 * 64 + 64 * 64) + 2 * (32 + 64)
+    assert counts('recipe', 'detl-step2') == (5_039_010, 5_039_010 - frozen)
+    assert rows['sweep', 'nova']['runs'] == 19
+    networks = {row['network']: row['parameters'] for row in rows['sweep', 'nova']['networks']}
+    # At 150 pixels, which is the first run's.
+    assert networks['nova_cnn'] == 6_795_457
+    assert [networks[f'nova_cnn_k{k}'] for k in (8, 12)] == [18_488_673, 20_626_273]
+    assert rows['recipe', 'zhong']['paper'] == 'Zhong'
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_recipes_in_words_and_for_other_numbers_of_classes(run):
+    text = run('recipes', '--classes', '5').stdout
+    assert 'nova (sweep, 19 runs)' in text and 'Basu, Mitra, Saha (DETL)' in text
+    linear = f'densenet121: {6_953_856 + 5 * 1025:,} parameters, of which {5 * 1025:,} learn'
+    assert linear in text
+
+
+def test_a_recipe_that_freezes_an_unknown_stage_is_told(recipe):
+    from napari_cxr.cli.counting import counted
+
+    wrong = recipes.find(recipe).with_changes({'weights': 'a-model', 'freeze.up_to': 'layer9'})
+    with pytest.raises(recipes.RecipeError, match=r"no stage 'layer9'; there are stem, layer1"):
+        counted(wrong, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_run_with_changes_and_what_it_says(run, folder, recipe, tmp_path):
+    out = tmp_path / 'run'
+    result = run(
+        'train', folder, '--recipe', recipe, '--out', out, '--device', 'cpu',
+        '--set', 'epochs=1', '--set', 'optimiser.name=sgd',
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert result.stdout.strip() == str(out / 'best.safetensors')
+    kept = tomllib.loads((out / 'recipe.toml').read_text())
+    assert kept['epochs'] == 1 and kept['optimiser']['name'] == 'sgd'
+    assert 'resnet10, 4,900,546 parameters' in result.stderr and '1/1  loss' in result.stderr
+    assert 'by image' in result.stderr
+    again = run('train', folder, '--recipe', recipe, '--out', out)
+    assert again.exit_code == 1 and 'The run failed' in again.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_control_c_says_how_to_go_on(run, folder, recipe, tmp_path, monkeypatch):
+    from napari_cxr.cli import progress
+    from napari_cxr.training import EpochDone
+
+    out = tmp_path / 'run'
+    take = progress._Drawing.take
+
+    def interrupted(self, event):
+        take(self, event)
+        if isinstance(event, EpochDone):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(progress._Drawing, 'take', interrupted)
+        result = run('train', folder, '--recipe', recipe, '--out', out)
+    assert result.exit_code == 1 and result.stdout == ''
+    said = ' '.join(result.stderr.split())
+    assert f'Go on with: napari-cxr train {folder} --out {out} --resume' in said
+    result = run('train', folder, '--out', out, '--resume')
+    assert result.exit_code == 0, result.output
+    assert '2/2  loss' in result.stderr and '1/2  loss' not in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_sweep_ends_with_1_if_a_run_failed(run, folder, tmp_path):
+    plan = tmp_path / 'plan.toml'
+    plan.write_text(
+        'name = "two"\n[base]\n' + RECIPE.replace('name = "small"', '')
+        + '[[runs]]\nname = "good"\n[[runs]]\nname = "bad"\nweights = "no-such-model"\n'
+    )  # fmt: skip
+    out = tmp_path / 'out'
+    result = run('sweep', folder, '--sweep', plan, '--out', out, '--set', 'epochs=1')
+    assert result.exit_code == 1
+    assert result.stdout.strip() == str(out / 'good' / 'best.safetensors')
+    assert '2 of 2: bad failed.' in result.stderr and 'no-such-model' in result.stderr
+    with (out / 'runs.csv').open(newline='') as file:
+        assert {r['run']: r['status'] for r in csv.DictReader(file)} == {
+            'good': 'finished',
+            'bad': 'failed',
+        }
+    assert find(out / 'sweep.toml').base.epochs == 1
+    again = run('sweep', folder, '--out', out, '--resume')
+    assert '1 of 2: good finished.' in again.stderr and again.exit_code == 1
+
+
+def test_under_torchrun_only_the_first_process_speaks(monkeypatch, capsys):
+    from napari_cxr.cli.progress import show
+    from napari_cxr.training import Finished
+
+    monkeypatch.setenv('RANK', '1')
+    assert not show(iter([Finished('run', 'x/best.safetensors', 1)]))
+    assert capsys.readouterr() == ('', '')
+    monkeypatch.setenv('RANK', '0')
+    show(iter([Finished('run', 'x/best.safetensors', 1)]))
+    assert capsys.readouterr().out == 'x/best.safetensors\n'
