@@ -152,7 +152,8 @@ class ClassifyDock(QWidget):
         self._running_on, self._data = layer, layer.data
         self._doing = 'Starting the network'
         self._cancelled = Event()
-        worker = classifying.classify(
+        # Kept, because a worker that goes may take with it what it has just told.
+        worker = self._worker = classifying.classify(
             layer, self.choices.current_model, self.choices.current_device, self._cancelled
         )
         worker.yielded.connect(self._tell)
@@ -216,7 +217,9 @@ class ClassifyDock(QWidget):
         """Start the torch process and load the chosen model, before anyone clicks."""
         classifying.shared_torch()  # made in this thread, so that it is ended before Qt is
         self.message.clear()
-        worker = classifying.prepare(self.choices.current_model, self.choices.current_device)
+        worker = self._preparing = classifying.prepare(
+            self.choices.current_model, self.choices.current_device
+        )
         worker.returned.connect(self._ready)
         worker.start()
 

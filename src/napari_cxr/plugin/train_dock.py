@@ -91,7 +91,7 @@ class TrainDock(QWidget):
         self.start = QPushButton('Train')
         self.start.setObjectName('accent')
         self.start.setMinimumHeight(34)
-        self.start.setToolTip('Train with these settings (Ctrl+Return)')
+        self.start.setToolTip('Train with these settings (Ctrl+Shift+Return)')
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(4)
@@ -160,7 +160,7 @@ class TrainDock(QWidget):
         shared().run_wanted.connect(self.load_settings)
         shared().resume_wanted.connect(self.resume)
         self.viewer.events.theme.connect(self._theme_changed)
-        QShortcut(QKeySequence('Ctrl+Return'), self).activated.connect(self.train)
+        QShortcut(QKeySequence('Ctrl+Shift+Return'), self).activated.connect(self.train)
 
     # -- what is set up -----------------------------------------------------------------
 
@@ -360,9 +360,9 @@ class TrainDock(QWidget):
             self, 'Choose the folder of another run', str(self.run.folder.parent)
         )
         if path:
-            worker = training_jobs.read_run(path)
-            worker.returned.connect(self._show_other)
-            worker.start()
+            self._reader = training_jobs.read_run(path)
+            self._reader.returned.connect(self._show_other)
+            self._reader.start()
 
     def _show_other(self, result: Done | Failure) -> None:
         if isinstance(result, Failure):
@@ -410,7 +410,7 @@ class TrainDock(QWidget):
     def _succeeded(self, job: str, result: Any) -> None:
         if job == 'survey':
             self._survey = result
-            self.data.show_survey(result)
+            self.data.show_survey(result, self._recipe.data.together if self._recipe else ())
         elif job == 'preview':
             self.data.show_samples(result)
         elif job == 'networks':
@@ -461,9 +461,10 @@ class TrainDock(QWidget):
         """Copy a finished run's model to where the Classify dock lists it."""
         # Of several folds or runs none is the model, and their summary has no path.
         if event.path and event.run == self.run.folder.name:
-            worker = training_jobs.add_model(event.path, self._run_name)
-            worker.returned.connect(self._model_kept)
-            worker.start()
+            # Kept, because a worker that goes may take with it what it has just told.
+            self._keeper = training_jobs.add_model(event.path, self._run_name)
+            self._keeper.returned.connect(self._model_kept)
+            self._keeper.start()
 
     def _model_kept(self, result: Done | Failure) -> None:
         if isinstance(result, Failure):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from threading import Event as Cancelled
 from typing import Any
 
@@ -40,34 +41,39 @@ class TrainingSession(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.job = ''
-        self._cancelled = Cancelled()
+        self._jobs: list[Cancelled] = []  # the last one is of the job under way
+        # A dock that is closed stops its run, which can be taken up again.
+        self.destroyed.connect(partial(_cancel, self._jobs))
+        self._worker: Any = None
         training_jobs.shared_trainer()  # made in this thread, so that it is ended before Qt is
 
     def list_networks(self) -> None:
         """Ask for the names of the networks."""
-        self._start('networks', training_jobs.list_networks())
+        self._start('networks', training_jobs.list_networks(self._new()))
 
     def survey(self, source: str, recipe: Recipe) -> None:
         """Look at a labelled folder."""
-        self._cancelled = Cancelled()
-        self._start('survey', training_jobs.survey(source, recipe, self._cancelled))
+        self._start('survey', training_jobs.survey(source, recipe, self._new()))
 
     def preview(self, paths: list[str], recipe: Recipe) -> None:
         """Draw samples with and without augmentation."""
-        self._cancelled = Cancelled()
-        self._start('preview', training_jobs.preview(paths, recipe, self._cancelled))
+        self._start('preview', training_jobs.preview(paths, recipe, self._new()))
 
     def train(self, source: str, plan: str, out: str, device: str) -> None:
         """Train by a recipe or a sweep in TOML; an empty one takes up what `out` holds."""
-        self._cancelled = Cancelled()
-        self._start('train', training_jobs.train(source, plan, out, device, self._cancelled))
+        self._start('train', training_jobs.train(source, plan, out, device, self._new()))
 
     def cancel(self) -> None:
         """End the job that is under way, in good order."""
-        self._cancelled.set()
+        _cancel(self._jobs)
+
+    def _new(self) -> Cancelled:
+        self._jobs[:] = [Cancelled()]
+        return self._jobs[-1]
 
     def _start(self, job: str, worker: Any) -> None:
         self.job = job
+        self._worker = worker  # one that goes may take with it what it has just told
         worker.yielded.connect(self._tell)
         worker.returned.connect(self._take)
         worker.finished.connect(self._finish)
@@ -89,3 +95,8 @@ class TrainingSession(QObject):
     def _finish(self) -> None:
         job, self.job = self.job, ''
         self.ended.emit(job)
+
+
+def _cancel(jobs: list[Cancelled], _: object = None) -> None:
+    for job in jobs:
+        job.set()
