@@ -35,6 +35,8 @@ _SECTIONS = (
 )
 #: What the list of images edits, or the dock has a field of its own for.
 _ELSEWHERE = {'data.exclude', 'data.together', 'card.name'}
+#: Texts to choose from before anyone knows better; others can be typed.
+_OFFERED = {'weights': ('random', 'pretrained'), 'network': ('resnet18',)}
 
 
 class RecipeForm(QWidget):
@@ -84,9 +86,7 @@ class RecipeForm(QWidget):
             place = f'{table}.{field.name}' if table else field.name
             if dataclasses.is_dataclass(kinds[field.name]) or place in _ELSEWHERE:
                 continue
-            offered = ('random', 'pretrained') if place == 'weights' else ()
-            offered = ('resnet18',) if place == 'network' else offered
-            entry = entry_for(kinds[field.name], offered)
+            entry = entry_for(kinds[field.name], _OFFERED.get(place, ()))
             label = QLabel(label_of(field.name))
             tip = f'<p>{words[field.name]}</p><p><i>{place}</i></p>'
             for widget in (label, entry, entry.inside):

@@ -113,7 +113,7 @@ def train(
 
 
 @thread_worker
-def list_networks() -> Generator[Any, None, Done | Failure]:
+def list_networks(cancelled: Event) -> Generator[Any, None, Done | Failure]:
     """Ask for the names of the networks.
 
     Returns
@@ -121,7 +121,7 @@ def list_networks() -> Generator[Any, None, Done | Failure]:
     Done or Failure
         With a tuple of names.
     """
-    return (yield from _supervised('network_names', Event()))
+    return (yield from _supervised('network_names', cancelled))
 
 
 @thread_worker

@@ -24,7 +24,6 @@ from napari_cxr.training.recipe import Recipe, RecipeError
 from napari_cxr.training.run_folder import TrainingError, recipe_of
 from napari_cxr.training.splits import Split, divide, splits_of
 from napari_cxr.training.survey import survey
-from napari_cxr.training.sweep import sweep
 
 if TYPE_CHECKING:
     from napari_cxr.training.loop import train
@@ -52,7 +51,6 @@ __all__ = [
     'recipes',
     'splits_of',
     'survey',
-    'sweep',
     'train',
 ]
 
