@@ -206,9 +206,7 @@ def test_an_empty_class_one_class_and_twins_are_told(train_dock, qtbot, folder, 
 
 
 @pytest.mark.slow
-def test_unreadable_files_are_listed_and_the_run_goes_on(
-    train_dock, qtbot, folder, recipe_file
-):
+def test_unreadable_files_are_listed_and_the_run_goes_on(train_dock, qtbot, folder, recipe_file):
     (folder / 'left' / 'broken.png').write_bytes((folder / 'left' / '0.png').read_bytes()[:200])
     look(qtbot, train_dock, folder, recipe_file)
     assert [path for path, _ in train_dock.survey.skipped] == ['left/broken.png']

@@ -67,9 +67,12 @@ def test_a_folder_is_surveyed_and_sampled(worker, folder, recipe):
     assert len(survey.paths) == 20 and survey.split_kind == 'by image'
     assert any(isinstance(event, Reading) for event in events)
     paths = [str(folder / path) for path in survey.paths[:3]]
-    _, samples = events_of(worker, 'preview', paths=paths, recipe=recipe.to_dict())
-    assert samples.dtype == np.uint8 and samples.shape[:4] == (3, 2, 33, 33)
-    assert not np.array_equal(samples[:, 0], samples[:, 1])
+    labels = ['left', 'left', 'right']
+    plan = recipe.with_changes({'augmentation.only': ['left']}).to_dict()
+    _, samples = events_of(worker, 'preview', paths=paths, labels=labels, recipe=plan)
+    assert samples.dtype == np.uint8 and samples.shape == (1, 3, 2, 33, 33, 3)
+    changed = [not np.array_equal(before, after) for before, after in samples[0]]
+    assert changed == [True, True, False]
 
 
 @pytest.mark.slow

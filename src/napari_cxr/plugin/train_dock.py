@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt, QTimer, QUrl, Signal
 from qtpy.QtGui import QDesktopServices, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
@@ -280,16 +281,21 @@ class TrainDock(QWidget):
             self.session.survey(source, recipe)
         elif self._survey is not None and self._sampled != (wanted, recipe.augmentation):
             self._sampled = (wanted, recipe.augmentation)
-            self.session.preview(self._samples(self._survey), recipe)
+            self._draw_samples(self._survey, recipe)
 
-    def _samples(self, survey: Survey) -> list[str]:
-        """Return images of each class in turn."""
+    def _draw_samples(self, survey: Survey, recipe: Recipe) -> None:
+        """Draw images of each class in turn."""
         by_class = [
             [i for i in range(len(survey.paths)) if survey.truth[i, k] and not survey.excluded[i]]
             for k in range(len(survey.labels))
         ]
-        turns = [row[n] for n in range(_SAMPLES) for row in by_class if n < len(row)]
-        return [str(self._root / survey.paths[i]) for i in turns[:_SAMPLES]]
+        turns = [row[n] for n in range(_SAMPLES) for row in by_class if n < len(row)][:_SAMPLES]
+        names = np.array(survey.labels, dtype=object)
+        self.session.preview(
+            [str(self._root / survey.paths[i]) for i in turns],
+            ['|'.join(names[survey.truth[i]]) for i in turns],
+            recipe,
+        )
 
     @property
     def _root(self) -> Path:

@@ -81,7 +81,7 @@ def survey(source: str, recipe: Recipe, cancelled: Event) -> Generator[Any, None
 
 @thread_worker
 def preview(
-    paths: list[str], recipe: Recipe, cancelled: Event
+    paths: list[str], labels: list[str], recipe: Recipe, cancelled: Event
 ) -> Generator[Any, None, Done | Failure]:
     """Draw images as they are and as augmentation may change them.
 
@@ -90,7 +90,11 @@ def preview(
     Done or Failure
         With the array.
     """
-    return (yield from _supervised('preview', cancelled, paths=paths, recipe=recipe.to_dict()))
+    return (
+        yield from _supervised(
+            'preview', cancelled, paths=paths, labels=labels, recipe=recipe.to_dict()
+        )
+    )
 
 
 @thread_worker

@@ -55,9 +55,9 @@ class TrainingSession(QObject):
         """Look at a labelled folder."""
         self._start('survey', training_jobs.survey(source, recipe, self._new()))
 
-    def preview(self, paths: list[str], recipe: Recipe) -> None:
+    def preview(self, paths: list[str], labels: list[str], recipe: Recipe) -> None:
         """Draw samples with and without augmentation."""
-        self._start('preview', training_jobs.preview(paths, recipe, self._new()))
+        self._start('preview', training_jobs.preview(paths, labels, recipe, self._new()))
 
     def train(self, source: str, plan: str, out: str, device: str) -> None:
         """Train by a recipe or a sweep in TOML; an empty one takes up what `out` holds."""

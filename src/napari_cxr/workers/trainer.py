@@ -34,13 +34,15 @@ def survey(source: str, recipe: dict[str, Any]) -> Generator[Event, None, Survey
         return (yield from events)
 
 
-def preview(paths: Sequence[str], recipe: dict[str, Any]) -> np.ndarray:
+def preview(paths: Sequence[str], labels: Sequence[str], recipe: dict[str, Any]) -> np.ndarray:
     """Return images as they are and as the first epoch may change them.
 
     Parameters
     ----------
     paths : sequence of str
         Their files; those that cannot be read are left out.
+    labels : sequence of str
+        Their labels, several joined by '|'.
     recipe : dict
         As `Recipe.to_dict`.
 
@@ -54,8 +56,9 @@ def preview(paths: Sequence[str], recipe: dict[str, Any]) -> np.ndarray:
     plan = Recipe.from_dict(recipe)
     with _decoders() as read:
         decoded = dict(read([(i, Path(p)) for i, p in enumerate(paths)], plan.input, 8))
-    images = [decoded[i].image for i in sorted(decoded) if not isinstance(decoded[i], str)]
-    return preview(np.stack(images), plan, plan.seed)
+    found = {i: one.image for i, one in sorted(decoded.items()) if not isinstance(one, str)}
+    images = np.stack(list(found.values()))
+    return preview(images, plan, plan.seed, [labels[i] for i in found])
 
 
 def train(source: str, plan: str, out: str, device: str) -> Iterator[Event]:
