@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import math
 from collections.abc import Generator
 from contextlib import closing
@@ -148,13 +149,15 @@ def _study(plan: Sweep, folder: Path) -> optuna.Study:
     )
     # Seeded by how many trials there are, or a resumed search would draw the same again.
     seed = (plan.base.seed + len(study.get_trials(deepcopy=False))) % 2**32
-    if plan.search.sampler == 'grid':
-        choices = {place: list(one.choices) for place, one in plan.search.ranges.items()}
-        study.sampler = optuna.samplers.GridSampler(choices, seed=plan.base.seed)
-    elif plan.search.sampler == 'random':
-        study.sampler = optuna.samplers.RandomSampler(seed=seed)
-    else:
+    if plan.search.sampler == 'tpe':
         study.sampler = optuna.samplers.TPESampler(seed=seed)
+    else:
+        study.sampler = optuna.samplers.RandomSampler(seed=seed)
+    if plan.search.sampler == 'grid':  # Optuna's own sampler of grids cannot be asked
+        choices = [one.choices for one in plan.search.ranges.values()]
+        for combination in itertools.product(*choices):
+            chosen = dict(zip(plan.search.ranges, combination, strict=True))
+            study.enqueue_trial(chosen, skip_if_exists=True)
     return study
 
 
