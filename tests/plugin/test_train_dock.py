@@ -111,8 +111,8 @@ def end(qtbot, dock):
 def test_the_empty_dock_says_what_to_do(train_dock):
     assert not train_dock.start.isEnabled()
     assert not train_dock.message.isVisible()
-    assert train_dock.recipe.weights == 'cxr3-resnet10'
-    assert train_dock.recipe.card.name == 'my-resnet10'
+    assert train_dock.desk.recipe.weights == 'cxr3-resnet10'
+    assert train_dock.desk.recipe.card.name == 'my-resnet10'
 
 
 @pytest.mark.slow
@@ -244,20 +244,20 @@ def test_images_that_were_left_out_stay_out(train_dock, qtbot, folder, recipe_fi
     qtbot.waitUntil(
         lambda: dock.survey is not None and dock.survey.excluded.sum() == 1, timeout=WAIT
     )
-    assert dock.recipe.data.exclude == (digest,)
-    dock._choose_recipe('zhong')
-    assert dock.recipe.data.exclude == (digest,)
+    assert dock.desk.recipe.data.exclude == (digest,)
+    dock.desk.choose('zhong')
+    assert dock.desk.recipe.data.exclude == (digest,)
     dock.data.excluded.emit([digest], False)
-    assert dock.recipe.data.exclude == ()
+    assert dock.desk.recipe.data.exclude == ()
 
 
 @pytest.mark.slow
 def test_what_was_set_up_for_a_folder_is_there_again(train_dock, qtbot, folder, recipe_file):
     dock = train_dock
     look(qtbot, dock, folder, recipe_file)
-    drafts.keep(str(folder), dock.recipe.with_changes({'epochs': 17}))
+    drafts.keep(str(folder), dock.desk.recipe.with_changes({'epochs': 17}))
     dock.setup.set_source(str(folder))
-    assert dock.recipe.epochs == 17
+    assert dock.desk.recipe.epochs == 17
 
 
 def test_a_sweep_is_handed_on_with_what_was_changed(train_dock, qtbot, folder, monkeypatch):
@@ -267,7 +267,7 @@ def test_a_sweep_is_handed_on_with_what_was_changed(train_dock, qtbot, folder, m
     dock._later.stop()
     qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
     dock.setup.source.setText(str(folder))
-    dock._choose_recipe(f'{SWEEP}nova')
+    dock.desk.choose(f'{SWEEP}nova')
     dock.form._entries['epochs'].inside.setValue(2)
     dock._later.stop()
     dock.train()
@@ -280,10 +280,10 @@ def test_a_sweep_is_handed_on_with_what_was_changed(train_dock, qtbot, folder, m
 
 def test_a_recipe_can_be_saved_and_opened_again(train_dock, tmp_path, recipe_file):
     dock = train_dock
-    dock._choose_recipe('zhong')
+    dock.desk.choose('zhong')
     dock.setup.recipe_saved.emit(str(tmp_path / 'saved.toml'))
-    dock._choose_recipe(str(recipe_file))
-    dock._choose_recipe(str(tmp_path / 'saved.toml'))
-    assert dock.recipe.loss == recipes.find('zhong').loss
+    dock.desk.choose(str(recipe_file))
+    dock.desk.choose(str(tmp_path / 'saved.toml'))
+    assert dock.desk.recipe.loss == recipes.find('zhong').loss
     dock.setup.recipe_saved.emit(str(tmp_path / 'no' / 'folder.toml'))
     assert 'could not be saved' in dock.message.text

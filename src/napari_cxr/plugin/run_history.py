@@ -18,6 +18,7 @@ from napari_cxr.training.events import (
     RunsDone,
     Skipped,
     Started,
+    Warned,
 )
 
 __all__ = ['Phase', 'RunHistory']
@@ -65,6 +66,7 @@ class RunHistory:
         self.current = ''
         self.sweep = False
         self._skipped: dict[tuple[str, str], Skipped] = {}
+        self.warnings: list[str] = []
         self.reading: Reading | None = None
         self.summary: Finished | None = None
         self.done, self.total = 0, runs
@@ -140,6 +142,9 @@ class RunHistory:
                 self._reading_since = now
             self.reading = event
             self._enter(Phase.READING)
+        elif isinstance(event, Warned):
+            if event.text not in self.warnings:
+                self.warnings.append(event.text)
         elif isinstance(event, Skipped):
             self._skipped[event.path, event.reason] = event
         elif isinstance(event, Started):

@@ -230,7 +230,7 @@ class RunPanel(QWidget):
         self.status.show_history(history)
         ended = history.phase is Phase.FINISHED
         _say(self.result, run_words.result(history) if ended else '')
-        _say(self.doubts, run_words.warns(history) if ended else '')
+        _say(self.doubts, run_words.warns(history, ended))
         _say(self.kept, run_words.kept(history))
         name = run_words.part(course.name) if course else ''
         which = name if history.several else ''

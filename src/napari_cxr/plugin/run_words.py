@@ -185,8 +185,13 @@ def _folds(history: RunHistory, courses: list[Course]) -> str:
     return f'{words}.'
 
 
-def warns(history: RunHistory) -> str:
-    """Return why the result should be doubted; empty where nothing is known against it."""
+def warns(history: RunHistory, ended: bool = True) -> str:
+    """Return what went otherwise than asked for, and at the end why to doubt the result."""
+    reasons = [*history.warnings, *(_doubts(history) if ended else ())]
+    return '\n'.join(f'• {reason}' for reason in reasons)
+
+
+def _doubts(history: RunHistory) -> list[str]:
     reasons = []
     best = history.best if history.sweep else None
     ended = [course.metrics for course in ([best] if best is not None else _ended(history))]
@@ -208,7 +213,7 @@ def warns(history: RunHistory) -> str:
             'There was no test split, so this was measured on the images by which the best '
             'epoch was chosen.'
         )
-    return '\n'.join(f'• {reason}' for reason in reasons)
+    return reasons
 
 
 def _measured(metrics: dict[str, Any]) -> tuple[str, list[Any], list[float]] | None:

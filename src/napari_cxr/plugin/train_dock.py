@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt, QTimer, QUrl, Signal
-from qtpy.QtGui import QDesktopServices, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QProgressBar,
@@ -22,28 +20,23 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cxr.checkpoint import CheckpointError, read_card
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
-from napari_cxr.plugin import drafts, training_jobs
-from napari_cxr.plugin.card_dialog import CardDialog
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.commands import open_paths
 from napari_cxr.plugin.data_panel import DataPanel
 from napari_cxr.plugin.message import Message
+from napari_cxr.plugin.recipe_desk import RecipeDesk
 from napari_cxr.plugin.recipe_form import RecipeForm
+from napari_cxr.plugin.run_desk import RunDesk
 from napari_cxr.plugin.run_panel import RunPanel
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.plugin.theme import style_sheet
-from napari_cxr.plugin.train_setup import SWEEP, TrainSetup
-from napari_cxr.plugin.training_jobs import Done
+from napari_cxr.plugin.train_setup import TrainSetup
 from napari_cxr.plugin.training_session import TrainingSession
-from napari_cxr.training import recipe as recipes
-from napari_cxr.training import sweep as sweeps
-from napari_cxr.training.events import Event, Finished, Reading
-from napari_cxr.training.recipe import CardRecipe, Recipe, RecipeError
+from napari_cxr.training.events import Event, Reading
+from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.survey import Survey
-from napari_cxr.training.sweep import Sweep
 
 __all__ = ['TrainDock']
 
@@ -54,7 +47,7 @@ _SAMPLES = 6
 #: What of a recipe decides what a survey finds.
 _SURVEYED = ('data', 'split', 'input', 'seed')
 #: The tabs.
-_IMAGES, _SETTINGS, _RUN = range(3)
+_SETTINGS, _RUN = 1, 2
 
 
 class TrainDock(QWidget):
@@ -73,17 +66,12 @@ class TrainDock(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         self.session = TrainingSession(self)
-        self._recipe: Recipe | None = None  # None while an entry makes no sense
-        self._base: Recipe | None = None
-        self._sweep: Sweep | None = None  # whose base is the recipe on show
-        self._survey: Survey | None = None
+        self.survey: Survey | None = None
         self._surveyed: tuple[Any, ...] = ()  # what the survey on show is of
         self._sampled: tuple[Any, ...] = ()
-        self._run_name = ''  # of the model that is under way
-        self._added: dict[str, str] = {}  # names in the catalog, by the path of the run's model
         self._build()
         self._connect()
-        self._choose_recipe(self.setup.current_recipe)
+        self.desk.choose(self.setup.current_recipe)
         self._source_changed()
         self.session.list_networks()
 
@@ -105,6 +93,8 @@ class TrainDock(QWidget):
         self.data = DataPanel(self.viewer.theme)
         self.form = RecipeForm()
         self.run = RunPanel(self.viewer.theme)
+        self.desk = RecipeDesk(self.setup, self.form, self)
+        self.runs = RunDesk(self.run, self.session, self)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         for title, page in (('Images', self.data), ('Settings', self.form), ('Run', self.run)):
@@ -128,147 +118,106 @@ class TrainDock(QWidget):
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(_PAUSE)
-        self._later.timeout.connect(self._look)
 
     def _connect(self) -> None:
-        setup, session, data, run = self.setup, self.session, self.data, self.run
-        setup.source_changed.connect(self._source_changed)
-        setup.recipe_chosen.connect(self._choose_recipe)
-        setup.recipe_opened.connect(self._choose_recipe)
-        setup.recipe_saved.connect(self._save_recipe)
-        setup.run_chosen.connect(self.load_settings)
-        setup.reset_wanted.connect(self._reset)
-        setup.name_changed.connect(self._edited)
-        self.form.changed.connect(self._edited)
+        session, data = self.session, self.data
+        self._later.timeout.connect(self._look)
+        self.setup.source_changed.connect(self._source_changed)
+        self.setup.run_chosen.connect(self.load_settings)
+        self.desk.changed.connect(self._recipe_changed)
+        self.desk.refused.connect(self.message.show_error)
         self.start.clicked.connect(self.train)
         self.cancel.clicked.connect(session.cancel)
         session.began.connect(self._began)
         session.told.connect(self._tell)
         session.succeeded.connect(self._succeeded)
         session.failed.connect(self._failed)
-        session.cancelled.connect(self._stopped)
         session.ended.connect(self._ended)
-        data.excluded.connect(self._exclude)
-        data.grouped.connect(self._group)
+        data.excluded.connect(self.desk.leave_out)
+        data.grouped.connect(self.desk.put_together)
         data.pair_opened.connect(self._open_pair)
         data.image_opened.connect(self._open_images)
-        run.stop_wanted.connect(self.stop)
-        run.resume_wanted.connect(self._resume_shown)
-        run.classify_wanted.connect(self._classify_with)
-        run.card_wanted.connect(self._show_card)
-        run.folder_wanted.connect(self._open_folder)
-        run.compare_wanted.connect(self._compare)
+        self.run.resume_wanted.connect(self._resume_shown)
+        self.runs.started.connect(self._show_run)
+        self.runs.classify_wanted.connect(self._open_classify_dock)
         shared().run_wanted.connect(self.load_settings)
         shared().resume_wanted.connect(self.resume)
         self.viewer.events.theme.connect(self._theme_changed)
         QShortcut(QKeySequence('Ctrl+Shift+Return'), self).activated.connect(self.train)
-
-    # -- what is set up -----------------------------------------------------------------
 
     @property
     def busy(self) -> bool:
         """Whether a job is under way."""
         return bool(self.session.job)
 
-    @property
-    def recipe(self) -> Recipe | None:
-        """The recipe as it stands; None while an entry makes no sense."""
-        return self._recipe
+    # -- what the person does -----------------------------------------------------------
 
-    @property
-    def survey(self) -> Survey | None:
-        """What was found in the images, if they were looked at."""
-        return self._survey
+    def train(self) -> None:
+        """Start a run with the settings as they stand; returns at once."""
+        source, plan = self.setup.current_source, self.desk.plan
+        if self.busy or plan is None or not source:
+            return
+        self.message.clear()
+        self.setup.keep()
+        self.desk.keep(source)
+        folder = self.setup.new_run_folder()
+        self.runs.start(source, plan, folder, self.setup.current_device)
+
+    def stop(self) -> None:
+        """End the run after its current step; what it has learnt is kept."""
+        self.runs.stop()
+
+    def resume(self, run_folder: str) -> None:
+        """Take up a run that was stopped or cut off."""
+        source = self.setup.current_source
+        if self.busy:
+            self.message.show_error('Wait until the job under way has ended, or stop it.')
+        elif not source:
+            self.message.show_error('Choose the images that the run was trained on.')
+        else:
+            self.message.clear()
+            self.runs.resume(source, Path(run_folder), self.setup.current_device)
 
     def load_settings(self, run_folder: str) -> None:
         """Take the recipe of a run."""
-        self._choose_recipe(str(Path(run_folder) / 'recipe.toml'))
+        self.desk.choose(str(Path(run_folder) / 'recipe.toml'))
         self.tabs.setCurrentIndex(_SETTINGS)
 
-    def _choose_recipe(self, name_or_path: str) -> None:
-        self._sweep = None
-        try:
-            if name_or_path.startswith(SWEEP):
-                self._sweep = sweeps.find(name_or_path.removeprefix(SWEEP))
-            recipe = self._sweep.base if self._sweep else recipes.find(name_or_path)
-        except RecipeError as error:
-            self.message.show_error(str(error))
-            return
-        if self._sweep is not None or name_or_path in recipes.names():
-            # What a shipped card says of its data is not true of a person's own.
-            recipe = replace(recipe, card=CardRecipe(name=f'my-{recipe.network}'))
-        else:
-            self.setup.add_recipe(name_or_path, recipe)
-        self.setup.choose_recipe(name_or_path)
-        kept = self._recipe.data if self._recipe is not None else None
-        if kept is not None:
-            # Which images a person left out is not undone by another recipe.
-            data = replace(recipe.data, exclude=kept.exclude, together=kept.together)
-            recipe = replace(recipe, data=data)
-        self._base = recipe
-        self._show_recipe(recipe)
+    def _resume_shown(self) -> None:
+        self.resume(str(self.run.folder))
 
-    def _show_recipe(self, recipe: Recipe) -> None:
-        self.setup.name.setText(recipe.card.name or recipe.name)
-        self.form.show_recipe(recipe, self._base)
-        self._edited()
-
-    def _edited(self) -> None:
-        """Take in what the person has changed, or say what is wrong with it."""
-        self.message.clear()
-        self.form.set_hidden('card.name', self.setup.name.text().strip())
-        try:
-            self._recipe = self.form.recipe
-        except RecipeError as error:
-            self._recipe = None
-            self.message.show_error(str(error))
-        self._later.start()
-        self._update()
-
-    def _reset(self) -> None:
-        if self._base is not None:
-            self._show_recipe(self._base)
-
-    def _save_recipe(self, path: str) -> None:
-        if self._recipe is None:
-            return
-        try:
-            Path(path).write_text(self._recipe.to_toml(), encoding='utf-8')
-        except OSError as error:
-            self.message.show_error(f'The recipe could not be saved: {error.strerror}.')
+    def _show_run(self) -> None:
+        self.tabs.setCurrentIndex(_RUN)
 
     def _source_changed(self) -> None:
-        self.message.clear()
-        self._survey, self._surveyed = None, ()
+        self.survey, self._surveyed = None, ()
         self.data.clear()
-        draft = drafts.recall(self.setup.current_source) if self.setup.current_source else None
-        if draft is not None:
-            self._base = self._base or draft
-            self._show_recipe(draft)
+        self.desk.open_source(self.setup.current_source)
+
+    def _recipe_changed(self) -> None:
+        self.message.clear()
         self._later.start()
         self._update()
 
-    def _exclude(self, digests: list[str], out: bool) -> None:
-        if self._recipe is not None:
-            before = dict.fromkeys(self._recipe.data.exclude)
-            after = [d for d in before if out or d not in digests]
-            after += [d for d in digests if out and d not in before]
-            self.form.set_hidden('data.exclude', after)
-            self._edited()
+    def _open_pair(self, first: str, second: str) -> None:
+        self._open_images(first, second)
+        if hasattr(self.viewer, 'grid'):
+            self.viewer.grid.enabled = True
 
-    def _group(self, first: str, second: str, together: bool) -> None:
-        if self._recipe is not None:
-            groups = [g for g in self._recipe.data.together if set(g) != {first, second}]
-            self.form.set_hidden(
-                'data.together', [*groups, (first, second)] if together else groups
-            )
-            self._edited()
+    def _open_images(self, *paths: str) -> None:
+        if open_paths(self.viewer, [self._root / path for path in paths]):
+            self.viewer.reset_view()
+
+    def _open_classify_dock(self) -> None:
+        window = getattr(self.viewer, 'window', None)
+        if window is not None:
+            window.add_plugin_dock_widget('napari-cxr', 'Classify chest radiograph')
 
     # -- looking at the images ----------------------------------------------------------
 
     def _look(self) -> None:
         """Survey the images if what decides it has changed, else draw new samples."""
-        source, recipe = self.setup.current_source, self._recipe
+        source, recipe = self.setup.current_source, self.desk.recipe
         if self.busy:
             if self.session.job in ('survey', 'preview'):
                 self.session.cancel()  # its end calls this again
@@ -279,9 +228,9 @@ class TrainDock(QWidget):
         if wanted != self._surveyed:
             self._surveyed = wanted
             self.session.survey(source, recipe)
-        elif self._survey is not None and self._sampled != (wanted, recipe.augmentation):
+        elif self.survey is not None and self._sampled != (wanted, recipe.augmentation):
             self._sampled = (wanted, recipe.augmentation)
-            self._draw_samples(self._survey, recipe)
+            self._draw_samples(self.survey, recipe)
 
     def _draw_samples(self, survey: Survey, recipe: Recipe) -> None:
         """Draw images of each class in turn."""
@@ -302,96 +251,6 @@ class TrainDock(QWidget):
         source = Path(self.setup.current_source)
         return source.parent if source.suffix.lower() == '.csv' else source
 
-    def _open_pair(self, first: str, second: str) -> None:
-        self._open_images(first, second)
-        if hasattr(self.viewer, 'grid'):
-            self.viewer.grid.enabled = True
-
-    def _open_images(self, *paths: str) -> None:
-        opened = open_paths(self.viewer, [self._root / path for path in paths])
-        if opened:
-            self.viewer.reset_view()
-
-    # -- training -----------------------------------------------------------------------
-
-    def train(self) -> None:
-        """Start a run with the settings as they stand; returns at once."""
-        recipe = self._recipe
-        if self.busy or recipe is None or not self.setup.current_source:
-            return
-        self.setup.keep()
-        drafts.keep(self.setup.current_source, recipe)
-        self._start_run(self.setup.new_run_folder(), recipe)
-
-    def stop(self) -> None:
-        """End the run after its current step; what it has learnt is kept."""
-        if self.session.job == 'train':
-            self.run.stopping()
-            self.session.cancel()
-
-    def resume(self, run_folder: str) -> None:
-        """Take up a run that was stopped or cut off."""
-        if self.busy:
-            self.message.show_error('Wait until the job under way has ended, or stop it.')
-            return
-        if not self.setup.current_source:
-            self.message.show_error('Choose the images that the run was trained on.')
-            return
-        self._start_run(Path(run_folder), None)
-
-    def _resume_shown(self) -> None:
-        self.resume(str(self.run.folder))
-
-    def _start_run(self, folder: Path, recipe: Recipe | None) -> None:
-        self.message.clear()
-        self._run_name = recipe.card.name or recipe.name if recipe is not None else ''
-        plan: Recipe | Sweep | None = recipe
-        if recipe is not None and self._sweep is not None:
-            # What was changed in the form is changed in every run.
-            plan = self._sweep.with_changes(self._sweep.base.differences(recipe))
-        again = plan is None and folder == self.run.folder
-        runs = len(plan.runs) if isinstance(plan, Sweep) else 0
-        self.run.begin(folder, runs, self.run.history if again else None)
-        self.tabs.setCurrentIndex(_RUN)
-        self.session.train(
-            self.setup.current_source,
-            plan.to_toml() if plan is not None else '',
-            str(folder),
-            self.setup.current_device,
-        )
-
-    def _compare(self) -> None:
-        """Lay the curves of another run over these."""
-        path = QFileDialog.getExistingDirectory(
-            self, 'Choose the folder of another run', str(self.run.folder.parent)
-        )
-        if path:
-            self._reader = training_jobs.read_run(path)
-            self._reader.returned.connect(self._show_other)
-            self._reader.start()
-
-    def _show_other(self, result: Done | Failure) -> None:
-        if isinstance(result, Failure):
-            self.run.message.show_error(result.text, result.details)
-        else:
-            self.run.compare_with(result.result)
-
-    def _show_card(self, path: str) -> None:
-        try:
-            CardDialog(read_card(path), self).show()
-        except CheckpointError as error:
-            self.run.message.show_error(str(error))
-
-    def _open_folder(self, path: str) -> None:
-        QDesktopServices.openUrl(QUrl.fromLocalFile(path))
-
-    def _classify_with(self, path: str) -> None:
-        """Choose a run's model in the Classify dock, which is opened for it."""
-        window = getattr(self.viewer, 'window', None)
-        if window is not None:
-            window.add_plugin_dock_widget('napari-cxr', 'Classify chest radiograph')
-        shared().model_wanted.emit(self._added.get(path, path))
-
     # -- what jobs say ------------------------------------------------------------------
 
     def _began(self, job: str) -> None:
@@ -404,37 +263,25 @@ class TrainDock(QWidget):
         self._update()
 
     def _tell(self, event: Event) -> None:
-        if self.session.job == 'train':
-            self.run.add(event)
-            if isinstance(event, Finished):
-                self._keep_model(event)
-        elif isinstance(event, Reading):
+        if isinstance(event, Reading) and not self.runs.busy:
             self.status.setText(f'Reading image {event.done} of {event.total}…')
             self.progress.setRange(0, event.total)
             self.progress.setValue(event.done)
 
     def _succeeded(self, job: str, result: Any) -> None:
         if job == 'survey':
-            self._survey = result
-            self.data.show_survey(result, self._recipe.data.together if self._recipe else ())
+            self.survey = result
+            recipe = self.desk.recipe
+            self.data.show_survey(result, recipe.data.together if recipe is not None else ())
+            self.desk.keep(self.setup.current_source)
         elif job == 'preview':
             self.data.show_samples(result)
         elif job == 'networks':
             self.form.offer('network', result)
-        else:
-            self.run.finish()
 
     def _failed(self, job: str, failure: Failure) -> None:
-        if job == 'train':
-            self.run.fail(failure.text, failure.details)
-        else:
+        if job != 'train':
             self.message.show_error(failure.text, failure.details)
-
-    def _stopped(self, job: str) -> None:
-        if job == 'train':
-            self.run.stopped()
-        else:
-            self._surveyed = self._surveyed if self._survey is not None else ()
 
     def _ended(self, job: str) -> None:
         self.progress.hide()
@@ -445,40 +292,22 @@ class TrainDock(QWidget):
 
     def _update(self) -> None:
         """Make button and status say what can be done."""
-        source = self.setup.current_source
-        ready = bool(source) and self._recipe is not None
+        ready = bool(self.setup.current_source) and self.desk.recipe is not None
         self.start.setEnabled(ready and not self.busy)
         if not self.busy:
             self.status.setText(self._advice())
         self.status.setVisible(bool(self.status.text()))
 
     def _advice(self) -> str:
-        if self._survey is None:
+        survey, sweep = self.survey, self.desk.sweep
+        if survey is None:
             return ''
-        survey = self._survey
         left = sum(bool(split) for split in survey.splits)
         found = f'{left:,} images, {len(survey.labels)} classes, split {survey.split_kind}.'
-        if self._sweep is not None:
-            runs = f'{len(self._sweep.runs)} runs' if self._sweep.runs else 'Several runs'
+        if sweep is not None:
+            runs = f'{len(sweep.runs)} runs' if sweep.runs else 'Several runs'
             found += f' {runs}; what is changed under Settings is changed in each.'
         return found
-
-    def _keep_model(self, event: Finished) -> None:
-        """Copy a finished run's model to where the Classify dock lists it."""
-        # Of several folds or runs none is the model, and their summary has no path.
-        if event.path and event.run == self.run.folder.name:
-            # Kept, because a worker that goes may take with it what it has just told.
-            self._keeper = training_jobs.add_model(event.path, self._run_name)
-            self._keeper.returned.connect(self._model_kept)
-            self._keeper.start()
-
-    def _model_kept(self, result: Done | Failure) -> None:
-        if isinstance(result, Failure):
-            self.message.show_error(result.text, result.details)
-            return
-        path, name = result.result
-        self._added[path] = name
-        shared().model_added.emit(name)
 
     # -- Qt -----------------------------------------------------------------------------
 

@@ -84,6 +84,8 @@ class TrainSetup(QWidget):
         where = QMenu(self.browse)
         where.addAction('Folder of images…', self.choose_folder)
         where.addAction('Table (CSV)…', self.choose_table)
+        where.addSeparator()
+        where.addAction('Look again', self.source_changed.emit)
         self.browse.setMenu(where)
         self.recipe = QComboBox()
         self.recipe.setToolTip('How to train. Every entry can be changed under Settings.')

@@ -59,6 +59,7 @@ _TYPES: dict[str, type] = {
         events.RunsDone,
         events.Skipped,
         events.Started,
+        events.Warned,
         Pair,
         Survey,
     )
