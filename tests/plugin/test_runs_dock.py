@@ -48,8 +48,11 @@ def make_dock(qtbot, own_plugin, settled_threads):
         remember('runs', folder=str(folder))
         dock = RunsDock(ViewerModel())
         qtbot.addWidget(dock)
-        dock.show()
-        qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
+        dock.resize(420, 900)
+        with qtbot.waitExposed(dock):
+            dock.show()
+        # A click before everything is laid out hits buttons that have no height yet.
+        qtbot.waitUntil(lambda: not dock.busy and dock.head.again.height() > 9, timeout=WAIT)
         return dock
 
     return make
