@@ -17,7 +17,7 @@ from napari_cxr.plugin.run_panel import RunPanel
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.training_jobs import Done
 from napari_cxr.plugin.training_session import TrainingSession
-from napari_cxr.training.events import Event, Finished
+from napari_cxr.training.events import Event, Finished, RunsDone
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.sweep import Sweep
 
@@ -56,6 +56,7 @@ class RunDesk(QObject):
         session.succeeded.connect(self._finished)
         session.failed.connect(self._failed)
         session.cancelled.connect(self._stopped)
+        session.ended.connect(self._ended)
         panel.stop_wanted.connect(self.stop)
         panel.classify_wanted.connect(self._classify)
         panel.card_wanted.connect(self._show_card)
@@ -93,6 +94,8 @@ class RunDesk(QObject):
     def _tell(self, event: Event) -> None:
         if self.busy:
             self._panel.add(event)
+            if isinstance(event, RunsDone):
+                shared().run_done.emit(str(self._panel.folder), event)
             # Of several folds or runs, none is the model.
             if isinstance(event, Finished) and event.run == self._panel.folder.name and event.path:
                 self._keeper = training_jobs.add_model(event.path, self._name)
@@ -110,6 +113,10 @@ class RunDesk(QObject):
     def _stopped(self, job: str) -> None:
         if job == 'train':
             self._panel.stopped()
+
+    def _ended(self, job: str) -> None:
+        if job == 'train':
+            shared().run_done.emit(str(self._panel.folder), None)
 
     def _model_added(self, result: Done | Failure) -> None:
         if isinstance(result, Failure):
