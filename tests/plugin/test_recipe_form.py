@@ -79,6 +79,31 @@ def line_start(form, place):
     return QPoint(6, line(form, place).height() // 2)
 
 
+def test_the_wheel_turns_the_page_and_not_the_values(form, qtbot):
+    from qtpy.QtCore import QPoint, QPointF
+    from qtpy.QtGui import QWheelEvent
+    from qtpy.QtWidgets import QApplication
+
+    recipe = recipes.find('bundled-resnet10')
+    form.show_recipe(recipe)
+    form.show()
+    for place in ('epochs', 'sampler'):
+        turn = QWheelEvent(
+            QPointF(5, 5),
+            QPointF(5, 5),
+            QPoint(0, 0),
+            QPoint(0, -120),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        line(form, place).clearFocus()
+        QApplication.sendEvent(line(form, place), turn)
+        assert not turn.isAccepted()
+    assert form.recipe == recipe
+
+
 def test_entries_without_a_field_are_kept(form):
     recipe = recipes.find('bundled-resnet10').with_changes(
         {'data.exclude': ['00ff'], 'data.together': [['a', 'b']]}

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -41,6 +41,16 @@ class Entry(QWidget):
         layout.addWidget(inside)
         self.setFocusProxy(inside)
         self.inside = inside
+        inside.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        inside.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Leave the wheel to the page, unless the person is in this field."""
+        turned = event is not None and event.type() == QEvent.Type.Wheel
+        if turned and not self.inside.hasFocus():
+            event.ignore()
+            return True
+        return bool(super().eventFilter(watched, event))
 
     @property
     def value(self) -> Any:
