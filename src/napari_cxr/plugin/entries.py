@@ -46,8 +46,8 @@ class Entry(QWidget):
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Leave the wheel to the page, unless the person is in this field."""
-        turned = event is not None and event.type() == QEvent.Type.Wheel
-        if turned and not self.inside.hasFocus():
+        wheel = event is not None and event.type() == QEvent.Type.Wheel
+        if event is not None and wheel and not self.inside.hasFocus():
             event.ignore()
             return True
         return bool(super().eventFilter(watched, event))
