@@ -201,6 +201,12 @@ def test_a_sweep_that_was_closed_goes_on_where_it_stopped(folder, three, tmp_pat
     assert table(out)['c']['status'] == 'finished'
 
 
+def test_several_processes_are_refused(folder, three, tmp_path, monkeypatch):
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    with pytest.raises(TrainingError, match='one by one'):
+        next(sweep(folder, three, tmp_path / 'out', 'cpu'))
+
+
 def test_what_no_run_can_do_shows_before_the_first(folder, three, tmp_path):
     from napari_cxr.inference.device import DeviceUnavailable
 

@@ -82,6 +82,8 @@ def sweep(
     with _answering(f'sweep {folder} --out {out} --resume', None):
         if resume:
             _refuse_with_resume(sweep=plan, set=settings)
+            if not (out / PLAN).is_file():
+                raise typer.BadParameter(f'{out} holds no sweep to go on with.')
             whole = find(out / PLAN)
         else:
             whole = find(_given(plan, 'sweep')).with_changes(changes_of(settings))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import math
 import types
 import typing
@@ -42,7 +43,7 @@ def build(cls: type, entries: object, where: str = '') -> Any:
     """
     if not isinstance(entries, dict):
         raise RecipeError(f'{where.rstrip(".")} must be a table.')
-    kinds = typing.get_type_hints(cls)
+    kinds = _kinds(cls)
     for key in entries:
         if key not in kinds:
             near = difflib.get_close_matches(str(key), list(kinds), n=1)
@@ -62,6 +63,11 @@ def build(cls: type, entries: object, where: str = '') -> Any:
         return cls(**values)
     except ValueError as error:  # Preprocessing speaks for itself
         raise RecipeError(f'{where.rstrip(".")}: {error}.') from None
+
+
+@functools.cache  # a sweep builds hundreds of recipes, and this is most of it
+def _kinds(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _value(kind: Any, value: object, where: str) -> Any:

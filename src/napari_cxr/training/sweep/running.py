@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
@@ -59,7 +60,7 @@ def sweep(
     DatasetError
         If there is nothing to train on.
     TrainingError
-        If the folder cannot be used.
+        If the folder cannot be used, or several processes were started.
     RecipeError
         If the sweep searches and Optuna is not installed.
     DeviceUnavailable
@@ -67,6 +68,11 @@ def sweep(
     """
     from napari_cxr.inference.device import choose_device
 
+    if int(os.environ.get('WORLD_SIZE', '1')) > 1:
+        raise TrainingError(
+            'A sweep is done by one process; under torchrun, start its runs one by one with '
+            'napari-cxr train.'
+        )
     choose_device(device)  # what no run can do shows before the first
     index(source, plan.base.data)
     folder = Path(out)
