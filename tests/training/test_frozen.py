@@ -8,7 +8,15 @@ import torch
 
 from napari_cxr import networks
 from napari_cxr.checkpoint import load
-from napari_cxr.training import EpochDone, Recipe, RecipeError, Started, frozen, index, train
+from napari_cxr.training import (
+    EpochDone,
+    Recipe,
+    RecipeError,
+    Started,
+    frozen_output,
+    index,
+    train,
+)
 from napari_cxr.training.frozen import averages, freeze, frozen_stages
 from napari_cxr.training.recipe import (
     AugmentationRecipe,
@@ -121,7 +129,8 @@ def test_what_is_frozen_stays_and_the_rest_learns(folder, transfer, tmp_path, mo
 def test_computed_once_gives_the_same_weights(folder, transfer, tmp_path, monkeypatch, changes):
     recipe = replace(transfer, **changes)
     first = list(train(index(folder), recipe, tmp_path / 'once', 'cpu'))
-    monkeypatch.setattr(frozen, '_ON_DISK', 0)
+    monkeypatch.setattr(frozen_output, '_IN_MEMORY', 0)
+    monkeypatch.setattr(frozen_output, '_ON_DISK', 0)
     second = list(train(index(folder), recipe, tmp_path / 'anew', 'cpu'))
     ours, theirs = tensors(tmp_path / 'once'), tensors(tmp_path / 'anew')
     for name in ours:
@@ -158,7 +167,7 @@ def test_the_first_stages_pass_once_where_the_others_learn(folder, transfer, tmp
 
 def test_what_does_not_fit_into_memory_lies_on_the_disk(folder, transfer, tmp_path, monkeypatch):
     list(train(index(folder), transfer, tmp_path / 'memory', 'cpu'))
-    monkeypatch.setattr(frozen, '_IN_MEMORY', 0)
+    monkeypatch.setattr(frozen_output, '_IN_MEMORY', 0)
     list(train(index(folder), transfer, tmp_path / 'disk', 'cpu'))
     one, other = tensors(tmp_path / 'memory'), tensors(tmp_path / 'disk')
     assert all(torch.equal(one[name], other[name]) for name in one)

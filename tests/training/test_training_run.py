@@ -22,6 +22,7 @@ from napari_cxr.training import (
     Skipped,
     Started,
     TrainingError,
+    checkpoints,
     divide,
     index,
     train,
@@ -158,6 +159,7 @@ def test_a_full_disk_is_said_and_the_best_so_far_stays(folder, recipe, tmp_path,
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     out = tmp_path / 'out'
+    monkeypatch.setattr(checkpoints, '_SHARE', float('inf'))  # written after each epoch
     with pytest.raises(TrainingError, match='cannot be written to: No space left on device'):
         for event in train(index(folder), recipe, out, 'cpu'):
             if isinstance(event, EpochDone):
@@ -214,7 +216,10 @@ def test_a_loss_that_is_no_number_is_said(folder, recipe, tmp_path, monkeypatch)
 
 
 def test_answers_that_are_no_number_are_said(folder, recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr(Run, 'logits', lambda run, _, places: np.full((len(places), 2), np.nan))
+    def nothing(run, places, answer):
+        return torch.full((len(places), 2), torch.nan)
+
+    monkeypatch.setattr(Run, '_in_batches', nothing)
     with pytest.raises(TrainingError, match='no number after epoch 1; take a lower'):
         list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from napari_cxr.checkpoint import Card, save
 from napari_cxr.training.events import EpochDone
+from napari_cxr.training.frozen import frozen_stages
 from napari_cxr.training.run import Run
 from napari_cxr.training.run_folder import RunFolder
 from napari_cxr.training.state import save_state
@@ -19,14 +20,17 @@ __all__ = ['Checkpoints']
 _EVERY = 120.0
 #: Writing takes at most about this share of a run's time, even where an epoch is short.
 _SHARE = 0.05
+#: Seconds that a writing is taken to last until one was timed.
+_GUESSED = 0.1
 
 
 class Checkpoints:
     """The best weights, the last, and the state from which a run is resumed.
 
     Written at the end of an epoch, unless the epochs are so short that it would take a
-    twentieth of the time; then the best weights wait in memory. A run that is cut off
-    before they are written takes these epochs again, with the same result.
+    twentieth of the time; then the best weights wait in memory, without what never learns.
+    A run that is cut off before they are written takes these epochs again, with the same
+    result.
 
     Parameters
     ----------
@@ -43,7 +47,7 @@ class Checkpoints:
         self._best: tuple[int, dict[str, Tensor]] | None = None
         self._step = run.progress.step
         self._written = -float('inf')
-        self._took = 0.0
+        self._took = _GUESSED
 
     def batch_done(self) -> None:
         """Write the state, if the last one is old."""
@@ -59,10 +63,8 @@ class Checkpoints:
         if not self._folder.writes:
             return
         if event.best:
-            state = self._run.judged.state_dict()
-            copied = {name: t.detach().to('cpu', copy=True) for name, t in state.items()}
-            self._best = (event.epoch, copied)
-        if time.monotonic() - self._written >= self._took / _SHARE or self._took == 0:
+            self._best = (event.epoch, self._copied())
+        if time.monotonic() - self._written >= self._took / _SHARE:
             self.last()
             self.write()
 
@@ -92,9 +94,19 @@ class Checkpoints:
         # the same weights once more.
         started = time.monotonic()
         self.best()
-        if self._run.progress.step != self._step or self._took == 0:
+        if self._run.progress.step != self._step or not self._folder.state.exists():
             with self._folder.writing():
                 save_state(self._folder.state, self._run, self._folder.notes())
         self._step = self._run.progress.step
         self._written = time.monotonic()
         self._took = self._written - started
+
+    def _copied(self) -> dict[str, Tensor]:
+        """Return the weights of now, which the next step changes; without what never learns."""
+        run = self._run
+        still = frozen_stages(run.network, run.recipe, run.recipe.epochs - 1)
+        same = tuple(f'stages.{name}.' for name in still)
+        return {
+            name: tensor if name.startswith(same) else tensor.detach().to('cpu', copy=True)
+            for name, tensor in run.judged.state_dict().items()
+        }

@@ -1,9 +1,8 @@
-"""Stages that do not learn, and what they return, computed once."""
+"""Stages that do not learn, and what they return."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +11,13 @@ from torch import Tensor, nn
 
 from napari_cxr.networks import StagedNetwork
 from napari_cxr.networks.heads import AverageLinear, SingleOutput
+from napari_cxr.training.frozen_output import FrozenOutput
+from napari_cxr.training.inputs import Inputs
+from napari_cxr.training.precision import autocast, precision_of
 from napari_cxr.training.recipe import Recipe, RecipeError
+from napari_cxr.training.sampling import Items
 
-__all__ = ['FrozenOutput', 'averages', 'freeze', 'frozen_stages']
-
-#: Bytes of what frozen stages return for one split: kept in memory up to the first, on the
-#: disk up to the second, and beyond it computed again in each epoch.
-_IN_MEMORY = 1 << 30
-_ON_DISK = 16 << 30
+__all__ = ['Frozen', 'Learner', 'averages', 'freeze', 'frozen_stages']
 
 
 def frozen_stages(network: StagedNetwork, recipe: Recipe, epoch: int) -> tuple[str, ...]:
@@ -76,72 +74,135 @@ def averages(head: nn.Module) -> bool:
     return isinstance(head, AverageLinear)
 
 
-class FrozenOutput:
-    """What frozen stages return for some items, row by row.
+class Learner(nn.Module):
+    """The part of a network that follows a frozen stage, or all of it."""
 
-    Computed in batches of their own order, so that it does not depend on the order in
-    which an epoch takes them: a resumed run gets the same.
+    def __init__(self, network: StagedNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, after: str, x: Tensor, *earlier: Tensor) -> Tensor:
+        """Return logits of images, or of what the stage `after` and others returned of them."""
+        if after:
+            feature_map, read = self.network.features_from(after, x, *earlier)
+        else:
+            feature_map, read = self.network.features(x)
+        logits: Tensor = self.network.head(feature_map, *read)
+        return logits
+
+
+class Frozen:
+    """The frozen stages of a run: which they are, and what they return of its images.
+
+    Where they see again what they have seen before (no augmentation, a limited number of
+    views, or copies that stay the same), what they return is computed once.
 
     Parameters
     ----------
-    items : ndarray of int
-        Which; see `napari_cxr.training.sampling`.
+    network : StagedNetwork
+        Whose stages.
+    inputs : Inputs
+        The images.
+    items : Items
+        What an epoch goes through.
+    recipe : Recipe
+        What is frozen, and the batch.
+    device : torch.device
+        Where the network computes.
+    folder : Path
+        Where a file may be put, if it does not fit into memory.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The stages that are frozen now.
     """
 
-    def __init__(self, items: np.ndarray) -> None:
-        self.items = np.unique(items)
-        self.tensors: tuple[Tensor, ...] = ()
-        self.fits = True
+    def __init__(
+        self,
+        network: StagedNetwork,
+        inputs: Inputs,
+        items: Items,
+        recipe: Recipe,
+        device: torch.device,
+        folder: Path,
+    ) -> None:
+        self._network, self._inputs, self._items = network, inputs, items
+        self._recipe, self._device, self._folder = recipe, device, folder
+        self._precision = precision_of(recipe.precision, device)
+        self._outputs: dict[str, FrozenOutput] = {}
+        self.names: tuple[str, ...] = ()
+        self.begin_epoch(0)
 
-    def fill(
-        self, compute: Callable[[np.ndarray], tuple[Tensor, ...]], batch: int, folder: Path
-    ) -> Iterator[tuple[int, int]]:
-        """Compute it all.
+    def begin_epoch(self, epoch: int) -> None:
+        """Freeze what an epoch freezes, and let the rest learn."""
+        names = frozen_stages(self._network, self._recipe, epoch)
+        freeze(self._network, names)
+        if names != self.names:
+            self._outputs.clear()
+        self.names, self._epoch = names, epoch
+        whole = names == self._network.stage_names
+        augmentation = self._recipe.augmentation
+        views = self._recipe.freeze.views if whole else 0
+        # Whether frozen stages see what they have seen before, and which view of it.
+        self._repeats = bool(views) or augmentation.doubled or not augmentation.changes
+        self._view = epoch % views if views else 0
+        self._averages = whole and averages(self._network.head)
+
+    def fill(self, validation: np.ndarray) -> Iterator[tuple[int, int]]:
+        """Compute once what stays the same.
 
         Parameters
         ----------
-        compute : callable
-            From items to tensors, each with a row an item.
-        batch : int
-            Items at once.
-        folder : Path
-            Where a file may be put, if it does not fit into memory.
+        validation : ndarray of int
+            Places of the images that are validated.
 
         Yields
         ------
         tuple of int
-            Items that are done, of how many. It ends early where all would take more room
-            than it is worth; `fits` is then False.
+            Images that are done, of how many.
         """
-        total, done = len(self.items), 0
-        while done < total:
-            tensors = compute(self.items[done : done + batch])
-            if not done:
-                size = sum(t[0].numel() * t.element_size() for t in tensors) * total
-                self.fits = size <= _ON_DISK
-                if not self.fits:
-                    return
-                on_disk = size > _IN_MEMORY
-                self.tensors = tuple(_room(t, total, folder if on_disk else None) for t in tensors)
-            for room, tensor in zip(self.tensors, tensors, strict=True):
-                room[done : done + len(tensor)] = tensor
-            done = min(total, done + batch)
-            yield done, total
+        for name, items, compute, same in (
+            (f'training {self._view}', self._items.items, self._of_items, self._repeats),
+            ('validation', validation, self._of_places, True),
+        ):
+            if self.names and same and name not in self._outputs:
+                output = FrozenOutput(items)
+                yield from output.fill(compute, self._recipe.batch, self._folder)
+                self._outputs[name] = output
 
-    def of(self, items: np.ndarray, device: torch.device) -> tuple[Tensor, ...]:
-        """Return the rows of some items."""
-        rows = torch.from_numpy(np.searchsorted(self.items, items))
-        return tuple(tensor[rows].to(device) for tensor in self.tensors)
+    def given(self, items: np.ndarray) -> tuple[str, tuple[Tensor, ...]]:
+        """Return what a `Learner` is given for a batch to learn from."""
+        if not (self.names and self._repeats):
+            return '', (self._inputs.changed(items, self._epoch),)
+        items = items % (2 * self._items.images)  # what is drawn again is the same
+        output = self._kept(f'training {self._view}')
+        if output is None:
+            return '', (self._inputs.changed(items, self._view),)
+        return self.names[-1], output.of(items, self._device)
 
+    def given_to_validate(self, places: np.ndarray) -> tuple[str, tuple[Tensor, ...]]:
+        """Return what a `Learner` is given for images that are validated."""
+        output = self._kept('validation')
+        if output is None:
+            return '', (self._inputs.plain(places),)
+        return self.names[-1], output.of(places, self._device)
 
-def _room(like: Tensor, rows: int, folder: Path | None) -> Tensor:
-    """Return a tensor for as many rows, in memory or in a file that goes with the process."""
-    shape = (rows, *like.shape[1:])
-    if folder is None:
-        return torch.empty(shape, dtype=like.dtype)
-    numel = int(np.prod(shape))
-    path = folder / f'.features-{os.getpid()}-{os.urandom(4).hex()}.part'
-    room = torch.from_file(str(path), shared=True, size=numel, dtype=like.dtype)
-    if os.name != 'nt':  # the file lives on as long as it is mapped; elsewhere a later run tidies
-        path.unlink()
-    return room.reshape(shape)
+    def _kept(self, name: str) -> FrozenOutput | None:
+        output = self._outputs.get(name)
+        return output if output is not None and output.fits else None
+
+    def _of_items(self, items: np.ndarray) -> tuple[Tensor, ...]:
+        with autocast(self._precision, self._device):
+            return self._returned(self._inputs.changed(items, self._view))
+
+    def _of_places(self, places: np.ndarray) -> tuple[Tensor, ...]:
+        return self._returned(self._inputs.plain(places))
+
+    @torch.no_grad()
+    def _returned(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return what the frozen stages return and the rest of the network needs."""
+        first, *others = self._network.features_up_to(self.names[-1], x)
+        if self._averages:
+            first = first.mean(dim=(2, 3), keepdim=True)
+        return first, *others

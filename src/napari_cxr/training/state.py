@@ -16,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from napari_cxr.checkpoint.file import write_whole
-from napari_cxr.training.run import Progress, Run
+from napari_cxr.training.progress import Progress
+from napari_cxr.training.run import Run
 from napari_cxr.training.run_folder import TrainingError
 
 __all__ = ['load_state', 'notes_of', 'save_state']
