@@ -59,7 +59,7 @@ def test_nonsense_is_named_by_the_recipe(form, qtbot):
 def test_choices_boxes_and_numbers_by_keyboard(form, qtbot):
     form.show_recipe(Recipe.from_dict({'name': 'x', 'network': 'resnet18'}))
     form.show()
-    form.unfold('optimiser.name')
+    form._sections['optimiser'].set_open(True)
     box = line(form, 'optimiser.name')
     qtbot.keyClick(box, Qt.Key.Key_Down)
     assert form.recipe.optimiser.name == 'adam'
@@ -126,3 +126,14 @@ def test_every_field_is_explained_by_its_tooltip(form):
     for place, entry in form._entries.items():
         assert len(entry.toolTip()) > 20 and place in entry.toolTip()
         assert entry.inside.accessibleName()
+
+
+def test_the_entry_that_a_refusal_names_is_marked_and_in_sight(form):
+    form.show_recipe(recipes.find('bundled-resnet10'))
+    rate, section = form._labels['optimiser.learning_rate'], form._sections['optimiser']
+    assert not section.is_open
+    where = form.point_at('optimiser.learning_rate must be a number.')
+    assert where == 'Optimiser, Learning rate'
+    assert section.is_open and rate.property('wrong')
+    assert form.point_at('The recipe is odd.') == ''
+    assert not rate.property('wrong')

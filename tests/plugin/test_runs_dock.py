@@ -146,7 +146,7 @@ def test_a_run_is_taken_up_again(qtbot, dock, number, button, signal, file):
     click(qtbot, dock, number)
     with qtbot.waitSignal(getattr(shared(), signal)) as wanted:
         qtbot.mouseClick(getattr(dock.actions_row, button), LEFT)
-    assert wanted.args == [str(dock.folder / names(dock)[number] / file)]
+    assert wanted.args == [dock.viewer, str(dock.folder / names(dock)[number] / file)]
 
 
 def test_what_cannot_be_done_says_why(qtbot, dock):

@@ -16,6 +16,7 @@ from napari_cxr.plugin import drafts, training_jobs
 from napari_cxr.plugin.choices import Choices
 from napari_cxr.plugin.run_history import Phase
 from napari_cxr.plugin.settings import remember
+from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.train_dock import TrainDock
 from napari_cxr.plugin.train_setup import SWEEP
 from napari_cxr.training import Recipe, recipes, sweep
@@ -185,6 +186,10 @@ def test_the_worker_is_killed_and_the_run_goes_on(train_dock, qtbot, folder, rec
     qtbot.waitUntil(lambda: epochs_of(dock) > done, timeout=WAIT)
 
 
+def end_of_any(qtbot, dock):
+    qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
+
+
 def wrong(qtbot, dock, folder, recipe_file):
     """Choose images, and return what the dock says of them."""
     dock.setup.recipe_opened.emit(str(recipe_file))
@@ -221,6 +226,27 @@ def test_a_folder_that_cannot_be_written_to(train_dock, qtbot, folder, recipe_fi
     end(qtbot, train_dock)
     assert 'cannot be written to' in train_dock.run.message.text
     assert train_dock.start.isEnabled()
+
+
+def test_two_docks_share_one_process_and_say_so(
+    train_dock, qtbot, folder, recipe_file, monkeypatch, own_plugin
+):
+    monkeypatch.setattr(type(training_jobs.shared_trainer()), 'busy', True)
+    train_dock.setup.source.setText(str(folder))
+    train_dock.session.list_networks()
+    assert 'Waiting for the work of another Train dock' in train_dock.status.text()
+    end_of_any(qtbot, train_dock)
+    assert 'Waiting' not in train_dock.status.text()
+
+
+def test_what_another_viewer_wants_is_not_done(train_dock, recipe_file, tmp_path):
+    run = tmp_path / 'run'
+    run.mkdir()
+    shutil.copy(recipe_file, run / 'recipe.toml')
+    shared().run_wanted.emit(ViewerModel(), str(run))
+    assert train_dock.desk.recipe.name == 'start-bundled'
+    shared().run_wanted.emit(train_dock.viewer, str(run))
+    assert train_dock.desk.recipe.name == 'small'
 
 
 def test_an_entry_that_makes_no_sense_is_told_at_once(train_dock, qtbot, folder, recipe_file):

@@ -102,3 +102,21 @@ def test_a_recipe_from_a_file_is_listed_once(setup):
     assert setup.recipe.count() == before + 1
     setup.choose_recipe('/somewhere/x.toml')
     assert setup.current_recipe == '/somewhere/x.toml'
+
+
+def test_a_name_with_blanks_becomes_a_file_name(setup, qtbot):
+    setup.name.clear()
+    qtbot.keyClicks(setup.name, 'my first')
+    assert setup.name.text() == 'my-first'
+    setup.name.clear()
+    assert setup.new_run_folder().name == 'run-1'
+
+
+def test_a_title_that_is_cut_is_in_the_tooltip(setup):
+    setup.resize(200, 200)
+    setup.choose_recipe('start-bundled')
+    assert setup.recipe.toolTip().startswith(setup.recipe.currentText())
+    assert 'under Settings' in setup.recipe.toolTip()
+    assert setup.recipe.grab().width() < setup.recipe.fontMetrics().horizontalAdvance(
+        setup.recipe.currentText()
+    )

@@ -10,7 +10,6 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
@@ -20,6 +19,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
+from napari_cxr.plugin.docks import is_same
+from napari_cxr.plugin.elided import ElidedComboBox
 from napari_cxr.plugin.layers import KEY, appearance, is_heatmap
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.shared import shared
@@ -65,19 +66,19 @@ class Choices(QWidget):
         self.device.activated.connect(self._device_chosen)
         self.card.clicked.connect(self.card_wanted)
         shared().model_added.connect(self._list_models)
-        shared().model_wanted.connect(self.choose_model)
+        shared().model_wanted.connect(self._model_wanted)
         self._list_layers()
         self._layer_chosen()
 
     def _build(self) -> None:
-        self.layer = _combo('The image layer to classify')
-        self.preset = _combo(
+        self.layer = ElidedComboBox('The image layer to classify')
+        self.preset = ElidedComboBox(
             'How the radiograph is shown on screen. The model always sees the first entry.'
         )
-        self.model = _combo('The model that classifies')
+        self.model = ElidedComboBox('The model that classifies')
         self.card = QPushButton('Card')
         self.card.setToolTip('What this model is, what it was measured on, and what not')
-        self.device = _combo('Where the network runs')
+        self.device = ElidedComboBox('Where the network runs')
         self.device.addItem('Automatic', 'auto')
         self.device.addItem('CPU', 'cpu')
         gpu = ('Apple GPU', 'mps') if sys.platform == 'darwin' else ('CUDA GPU', 'cuda')
@@ -145,6 +146,10 @@ class Choices(QWidget):
             self._model_chosen()
         else:
             self.choose_model_file(name_or_path)
+
+    def _model_wanted(self, viewer: ViewerModel, name_or_path: str) -> None:
+        if is_same(viewer, self._viewer):
+            self.choose_model(name_or_path)
 
     def choose_model_file(self, path: str) -> None:
         """Add a model file to the list and choose it."""
@@ -251,12 +256,3 @@ class Choices(QWidget):
     def _device_chosen(self) -> None:
         remember('classify', device=self.current_device)
         self.setup_changed.emit()
-
-
-def _combo(tip: str) -> QComboBox:
-    """Return a combo box that may become narrow; long entries are cut, not the dock."""
-    box = QComboBox()
-    box.setToolTip(tip)
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(8)
-    return box

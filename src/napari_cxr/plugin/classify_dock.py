@@ -44,6 +44,8 @@ _READY = 'Click Classify to see the probability of each class and where its evid
 #: A bar and a Cancel button that come and go sooner than this only flicker, and drawing
 #: them takes the processor from the network; milliseconds.
 _PATIENCE = 300
+#: Where docks share a side, what is to choose and the button stay in sight; pixels.
+_MIN_HEIGHT = 190
 
 
 class ClassifyDock(QWidget):
@@ -128,6 +130,7 @@ class ClassifyDock(QWidget):
         # Never narrower than its contents with the scroll bar beside them.
         bar = scroll.verticalScrollBar()
         room = bar.sizeHint().width() if bar is not None else 0
+        self.setMinimumHeight(_MIN_HEIGHT)
         self.setMinimumWidth(max(280, inside.minimumSizeHint().width() + room))
 
     # -- classifying --------------------------------------------------------------------

@@ -120,14 +120,21 @@ class RecipeDesk(QObject):
 
     def _take(self) -> None:
         """Take in what the form holds, or say what is wrong with it."""
-        self._form.set_hidden('card.name', self._setup.name.text().strip())
+        name = self._setup.name.text().strip()
+        self._form.set_hidden('card.name', name)
         try:
             self.recipe = self._form.recipe
         except RecipeError as error:
             self.recipe = None
             self.changed.emit()
-            self.refused.emit(str(error))
+            if name and str(error).startswith('name '):
+                self._form.point_at('')
+                self.refused.emit(f'The model {error}')
+            else:
+                where = self._form.point_at(str(error))
+                self.refused.emit(f'Settings, {where}: {error}' if where else str(error))
         else:
+            self._form.point_at('')
             self.changed.emit()
 
     def _reset(self) -> None:

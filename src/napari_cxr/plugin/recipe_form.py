@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QFontMetrics
 from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cxr.plugin.entries import Entry, entry_for
@@ -67,8 +68,12 @@ class RecipeForm(QWidget):
             layout.addWidget(section)
             section.body.addLayout(self._fields_of(table))
         # One column of labels through all sections, so that the fields stand in line.
-        width = max(label.sizeHint().width() for label in self._labels.values()) + 4
-        for label in self._labels.values():
+        bold = self.font()
+        bold.setBold(True)  # as what was changed is
+        metrics = QFontMetrics(bold)
+        labels = self._labels.values()
+        width = max(metrics.horizontalAdvance(label.text()) for label in labels) + 12
+        for label in labels:
             label.setFixedWidth(width)
         self._sections[''].set_open(True)
         layout.addStretch(1)
@@ -138,11 +143,30 @@ class RecipeForm(QWidget):
         """Set an entry that has no field here."""
         self._hidden[place] = value
 
-    def unfold(self, place: str) -> None:
-        """Open the section of an entry and put the cursor there."""
-        if place in self._entries:
-            self._sections[place.rpartition('.')[0]].set_open(True)
-            self._entries[place].setFocus()
+    def point_at(self, refusal: str) -> str:
+        """Mark the entry that a refusal names, and unfold its section.
+
+        Parameters
+        ----------
+        refusal : str
+            Message of a `RecipeError`, which begins with the entry's place; empty takes
+            the mark away.
+
+        Returns
+        -------
+        str
+            Where the entry is found, for instance 'Optimiser, Learning rate'; empty where
+            it has no field here.
+        """
+        words = refusal.split()
+        place = words[0].rstrip(':,') if words else ''
+        for at, label in self._labels.items():
+            _set_wrong(label, at == place)
+        if place not in self._labels:
+            return ''
+        section = self._sections[place.rpartition('.')[0]]
+        section.set_open(True)
+        return f'{section.title}, {self._labels[place].text()}'
 
     def _entry_changed(self) -> None:
         self._mark()
@@ -159,6 +183,15 @@ class RecipeForm(QWidget):
             counts[place.rpartition('.')[0]] += different
         for table, section in self._sections.items():
             section.set_summary(f'{counts[table]} changed' if counts[table] else '')
+
+
+def _set_wrong(label: QLabel, wrong: bool) -> None:
+    """Set a label in the colour of errors, or in the usual one again."""
+    if bool(label.property('wrong')) != wrong:
+        label.setProperty('wrong', wrong)
+        if (style := label.style()) is not None:
+            style.unpolish(label)
+            style.polish(label)
 
 
 def _at(values: dict[str, Any], place: str) -> Any:

@@ -39,8 +39,8 @@ class RunDesk(QObject):
 
     #: A run has been started or taken up again.
     started = Signal()
-    #: The Classify dock shall be opened.
-    classify_wanted = Signal()
+    #: The Classify dock shall be opened with this model: its name or file.
+    classify_wanted = Signal(str)
 
     def __init__(
         self, panel: RunPanel, session: TrainingSession, parent: QObject | None = None
@@ -129,8 +129,7 @@ class RunDesk(QObject):
     # -- what the person wants ----------------------------------------------------------
 
     def _classify(self, path: str) -> None:
-        self.classify_wanted.emit()
-        shared().model_wanted.emit(self._added.get(path, path))
+        self.classify_wanted.emit(self._added.get(path, path))
 
     def _show_card(self, path: str) -> None:
         try:

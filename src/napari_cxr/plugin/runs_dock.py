@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_cxr.plugin import runs_jobs
 from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.docks import open_dock
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.runs_actions import RunsActions
 from napari_cxr.plugin.runs_columns import RunRow
@@ -249,27 +250,22 @@ class RunsDock(QWidget):
 
     def _load_settings(self) -> None:
         if (run := self._the_one()) is not None:
-            self._open_dock('Train a classifier')
-            shared().run_wanted.emit(str(run.path))
+            open_dock(self.viewer, 'Train a classifier')
+            shared().run_wanted.emit(self.viewer, str(run.path))
 
     def _resume(self) -> None:
         if (run := self._the_one()) is not None:
-            self._open_dock('Train a classifier')
-            shared().resume_wanted.emit(str(run.path))
+            open_dock(self.viewer, 'Train a classifier')
+            shared().resume_wanted.emit(self.viewer, str(run.path))
 
     def _classify(self) -> None:
         if (run := self._the_one()) is not None:
-            self._open_dock('Classify chest radiograph')
-            shared().model_wanted.emit(str(run.path / 'best.safetensors'))
+            open_dock(self.viewer, 'Classify chest radiograph')
+            shared().model_wanted.emit(self.viewer, str(run.path / 'best.safetensors'))
 
     def _open_folder(self) -> None:
         if (run := self._the_one()) is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(run.path)))
-
-    def _open_dock(self, name: str) -> None:
-        window = getattr(self.viewer, 'window', None)
-        if window is not None:
-            window.add_plugin_dock_widget('napari-cxr', name)
 
     def _theme_changed(self, event: Any) -> None:
         self.setStyleSheet(style_sheet(event.value))

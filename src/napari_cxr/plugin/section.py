@@ -57,6 +57,11 @@ class Section(QWidget):
         self._fold(open_)
 
     @property
+    def title(self) -> str:
+        """What the part is called."""
+        return self._title
+
+    @property
     def is_open(self) -> bool:
         """Whether it is unfolded."""
         return self.button.isChecked()

@@ -14,12 +14,12 @@ class Shared(QObject):
 
     #: A model was added to the person's own: its name.
     model_added = Signal(str)
-    #: A model shall be chosen in the Classify dock: its name or file.
-    model_wanted = Signal(str)
-    #: The settings of a run shall be loaded into the Train dock: its folder.
-    run_wanted = Signal(str)
-    #: A run shall be taken up again in the Train dock: its folder.
-    resume_wanted = Signal(str)
+    #: A model shall be chosen in the Classify dock of this viewer: its name or file.
+    model_wanted = Signal(object, str)
+    #: The settings of a run shall be loaded into the Train dock of this viewer: its folder.
+    run_wanted = Signal(object, str)
+    #: A run shall be taken up again in the Train dock of this viewer: its folder.
+    resume_wanted = Signal(object, str)
     #: A run has ended: its folder and None; or one of several: the folder that holds
     #: them, and the `RunsDone`.
     run_done = Signal(str, object)

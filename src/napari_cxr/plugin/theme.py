@@ -40,6 +40,7 @@ def style_sheet(theme: str) -> str:
         }}
         QPushButton#accent:enabled:hover {{ background-color: {accent.lighter(112).name()}; }}
         QPushButton#accent:enabled:pressed {{ background-color: {accent.darker(112).name()}; }}
+        QLabel[wrong="true"] {{ color: {_readable(error, text).name()}; }}
         QLabel#quiet {{ color: {_rgba(quiet)}; }}
         QLabel#caution {{
             color: {text.name()}; background-color: {_rgba(warning, 0.13)};
@@ -75,6 +76,11 @@ def style_sheet(theme: str) -> str:
         QProgressBar {{ border: 0; background: transparent; }}
         QProgressBar::chunk {{ background-color: {accent.name()}; }}
     """
+
+
+def _readable(color: QColor, text: QColor) -> QColor:
+    """Return a colour that stands out from the background as text does."""
+    return color.lighter(165) if text.lightnessF() > 0.5 else color.darker(130)
 
 
 def _rgba(color: QColor, alpha: float | None = None) -> str:

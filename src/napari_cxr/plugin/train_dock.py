@@ -24,6 +24,7 @@ from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.commands import open_paths
 from napari_cxr.plugin.data_panel import DataPanel
+from napari_cxr.plugin.docks import is_same, open_dock
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.recipe_desk import RecipeDesk
 from napari_cxr.plugin.recipe_form import RecipeForm
@@ -46,6 +47,7 @@ _PAUSE = 600
 _SAMPLES = 6
 #: What of a recipe decides what a survey finds.
 _SURVEYED = ('data', 'split', 'input', 'seed')
+_WAITS = 'Waiting for the work of another Train dock to end, or for a run to stop…'
 #: The tabs.
 _SETTINGS, _RUN = 1, 2
 
@@ -67,6 +69,7 @@ class TrainDock(QWidget):
         self.viewer = napari_viewer
         self.session = TrainingSession(self)
         self.survey: Survey | None = None
+        self._waits = False  # for a job of another dock
         self._surveyed: tuple[Any, ...] = ()  # what the survey on show is of
         self._sampled: tuple[Any, ...] = ()
         self._build()
@@ -129,6 +132,7 @@ class TrainDock(QWidget):
         self.start.clicked.connect(self.train)
         self.cancel.clicked.connect(session.cancel)
         session.began.connect(self._began)
+        session.waits.connect(self._say_that_it_waits)
         session.told.connect(self._tell)
         session.succeeded.connect(self._succeeded)
         session.failed.connect(self._failed)
@@ -139,9 +143,9 @@ class TrainDock(QWidget):
         data.image_opened.connect(self._open_images)
         self.run.resume_wanted.connect(self._resume_shown)
         self.runs.started.connect(self._show_run)
-        self.runs.classify_wanted.connect(self._open_classify_dock)
-        shared().run_wanted.connect(self.load_settings)
-        shared().resume_wanted.connect(self.resume)
+        self.runs.classify_wanted.connect(self._classify)
+        shared().run_wanted.connect(self._run_wanted)
+        shared().resume_wanted.connect(self._resume_wanted)
         self.viewer.events.theme.connect(self._theme_changed)
         QShortcut(QKeySequence('Ctrl+Shift+Return'), self).activated.connect(self.train)
 
@@ -208,10 +212,17 @@ class TrainDock(QWidget):
         if open_paths(self.viewer, [self._root / path for path in paths]):
             self.viewer.reset_view()
 
-    def _open_classify_dock(self) -> None:
-        window = getattr(self.viewer, 'window', None)
-        if window is not None:
-            window.add_plugin_dock_widget('napari-cxr', 'Classify chest radiograph')
+    def _classify(self, model: str) -> None:
+        open_dock(self.viewer, 'Classify chest radiograph')
+        shared().model_wanted.emit(self.viewer, model)
+
+    def _run_wanted(self, viewer: ViewerModel, run_folder: str) -> None:
+        if is_same(viewer, self.viewer):
+            self.load_settings(run_folder)
+
+    def _resume_wanted(self, viewer: ViewerModel, run_folder: str) -> None:
+        if is_same(viewer, self.viewer):
+            self.resume(run_folder)
 
     # -- looking at the images ----------------------------------------------------------
 
@@ -262,7 +273,16 @@ class TrainDock(QWidget):
             self.cancel.setVisible(job == 'survey')
         self._update()
 
+    def _say_that_it_waits(self) -> None:
+        """Say why nothing happens: there is one training process, and it is at work."""
+        self._waits = True
+        self.status.setText(_WAITS)
+        self.status.show()
+
     def _tell(self, event: Event) -> None:
+        if self._waits:
+            self._waits = False
+            self.status.setText(self._advice())
         if isinstance(event, Reading) and not self.runs.busy:
             self.status.setText(f'Reading image {event.done} of {event.total}…')
             self.progress.setRange(0, event.total)
@@ -284,6 +304,7 @@ class TrainDock(QWidget):
             self.message.show_error(failure.text, failure.details)
 
     def _ended(self, job: str) -> None:
+        self._waits = False
         self.progress.hide()
         self.cancel.hide()
         self._update()
@@ -331,7 +352,7 @@ class TrainDock(QWidget):
 def _scrolled(page: QWidget) -> QScrollArea:
     inside = QWidget()
     layout = QVBoxLayout(inside)
-    layout.setContentsMargins(0, 8, 0, 0)
+    layout.setContentsMargins(0, 8, 6, 0)
     layout.addWidget(page)
     layout.addStretch(1)
     scroll = QScrollArea()

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import cast
 
-from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cxr.plugin.elided import ElidedComboBox
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.training import recipe as recipes
 from napari_cxr.training import sweep as sweeps
@@ -32,6 +33,7 @@ SWEEP = 'sweep: '
 
 _TABLES = 'Tables (*.csv);;All files (*)'
 _RECIPES = 'Recipes (*.toml);;All files (*)'
+_RECIPE_TIP = 'How to train. Every entry can be changed under Settings.'
 #: Recipes to begin with, in the order in which they are offered; the papers follow.
 _FIRST = ('start-',)
 
@@ -66,7 +68,7 @@ class TrainSetup(QWidget):
         self._fill()
         self.source.editingFinished.connect(self._source_typed)
         self.recipe.activated.connect(self._recipe_activated)
-        self.name.textEdited.connect(self.name_changed)
+        self.name.textEdited.connect(self._name_typed)
 
     def _build(self) -> None:
         self.source = QLineEdit()
@@ -87,12 +89,9 @@ class TrainSetup(QWidget):
         where.addSeparator()
         where.addAction('Look again', self.source_changed.emit)
         self.browse.setMenu(where)
-        self.recipe = QComboBox()
-        self.recipe.setToolTip('How to train. Every entry can be changed under Settings.')
-        self.recipe.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.recipe.setMinimumContentsLength(8)
+        self.recipe = ElidedComboBox(_RECIPE_TIP)
+        self.recipe.setAccessibleName('Recipe')
+        self.recipe.currentIndexChanged.connect(self._say_recipe)
         names = self.recipe.view()
         if names is not None:  # titles are longer than a dock is wide
             names.setMinimumWidth(460)
@@ -109,7 +108,9 @@ class TrainSetup(QWidget):
         menu.addAction('Undo all changes', self.reset_wanted.emit)
         self.more.setMenu(menu)
         self.name = QLineEdit()
-        self.name.setToolTip('What the model is called in the Classify dock')
+        self.name.setToolTip(
+            'What the model is called in the Classify dock: letters, digits and ._+-'
+        )
         self.name.setAccessibleName('Name of the model')
         self.out = QLineEdit()
         self.out.setToolTip('Each run gets a folder of its own in this one')
@@ -155,7 +156,7 @@ class TrainSetup(QWidget):
             return
         self.recipe.addItem(recipe.title or recipe.name, name)
         tip = f'{name}\n{recipe.paper}'.strip()
-        self.recipe.setItemData(self.recipe.count() - 1, tip, 3)  # Qt.ItemDataRole.ToolTipRole
+        self.recipe.setItemData(self.recipe.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
 
     @property
     def current_source(self) -> str:
@@ -174,7 +175,8 @@ class TrainSetup(QWidget):
 
     def new_run_folder(self) -> Path:
         """Return a folder that does not exist yet, named after the model."""
-        parent, name = Path(self.out.text().strip()).expanduser(), self.name.text().strip()
+        parent = Path(self.out.text().strip()).expanduser()
+        name = self.name.text().strip() or 'run'
         number = 1
         while (parent / f'{name}-{number}').exists():
             number += 1
@@ -236,6 +238,7 @@ class TrainSetup(QWidget):
         """Choose a recipe of the list without saying so."""
         with QSignalBlocker(self.recipe):
             self.recipe.setCurrentIndex(self.recipe.findData(data))
+        self._say_recipe()
 
     def _choose_out(self) -> None:
         path = QFileDialog.getExistingDirectory(
@@ -248,6 +251,19 @@ class TrainSetup(QWidget):
         if self.source.isModified():
             self.source.setModified(False)
             self.source_changed.emit()
+
+    def _say_recipe(self) -> None:
+        """Tell in the tooltip which recipe it is, in full."""
+        role = Qt.ItemDataRole.ToolTipRole
+        about = (self.recipe.currentText(), self.recipe.currentData(role), _RECIPE_TIP)
+        self.recipe.setToolTip('\n'.join(part for part in about if part))
+
+    def _name_typed(self, text: str) -> None:
+        if ' ' in text:  # it becomes the name of a file
+            at = self.name.cursorPosition()
+            self.name.setText(text.replace(' ', '-'))
+            self.name.setCursorPosition(at)
+        self.name_changed.emit()
 
     def _recipe_activated(self) -> None:
         if self.current_recipe:

@@ -27,6 +27,8 @@ class TrainingSession(QObject):
 
     #: A job has begun: 'survey', 'preview', 'train' or 'networks'.
     began = Signal(str)
+    #: The job waits for another one: of another dock, or one that is just stopping.
+    waits = Signal()
     #: The job says something: an `Event` of training.
     told = Signal(object)
     #: A job has come to its result: which, and the result.
@@ -45,7 +47,8 @@ class TrainingSession(QObject):
         # A dock that is closed stops its run, which can be taken up again.
         self.destroyed.connect(partial(_cancel, self._jobs))
         self._worker: Any = None
-        training_jobs.shared_trainer()  # made in this thread, so that it is ended before Qt is
+        # Made in this thread, so that it is ended before Qt is.
+        self._trainer = training_jobs.shared_trainer()
 
     def list_networks(self) -> None:
         """Ask for the names of the networks."""
@@ -73,12 +76,15 @@ class TrainingSession(QObject):
 
     def _start(self, job: str, worker: Any) -> None:
         self.job = job
+        waits = self._trainer.busy
         self._worker = worker  # one that goes may take with it what it has just told
         worker.yielded.connect(self._tell)
         worker.returned.connect(self._take)
         worker.finished.connect(self._finish)
         worker.start()
         self.began.emit(job)
+        if waits:
+            self.waits.emit()
 
     def _tell(self, event: object) -> None:
         if event is not None:

@@ -102,6 +102,12 @@ class WorkerProcess:
         return self._child is not None and self._child.alive
 
     @property
+    def busy(self) -> bool:
+        """Whether a job is under way, so that the next one waits for its turn."""
+        child = self._child
+        return self._turn.locked() or bool(child is not None and child.alive and child.unfinished)
+
+    @property
     def pid(self) -> int | None:
         """Its process number, or None."""
         child = self._child
