@@ -8,6 +8,7 @@ import pytest
 from napari_cxr.training import DatasetError, RecipeError, TrainingError, recipes
 from napari_cxr.training.events import BatchDone, EpochDone, RunsDone
 from napari_cxr.training.sweep import Sweep, find, names, sweep
+from napari_cxr.training.sweep.running import write_table
 
 HEAD = """
 name = "trial"
@@ -199,6 +200,15 @@ def test_a_sweep_that_was_closed_goes_on_where_it_stopped(folder, three, tmp_pat
     # The first epoch of c was kept.
     assert [e.epoch for e in again if isinstance(e, EpochDone) and e.run == 'c'] == [2]
     assert table(out)['c']['status'] == 'finished'
+
+
+def test_a_table_that_cannot_be_written_ends_no_sweep(tmp_path):
+    (tmp_path / 'runs.csv').mkdir()  # in the way
+    [warning] = write_table(tmp_path, [{'run': 'a'}])
+    assert 'runs.csv cannot be written' in warning.text
+    (tmp_path / 'runs.csv').rmdir()
+    assert not list(write_table(tmp_path, [{'run': 'a'}]))
+    assert table(tmp_path)['a']['status'] == ''
 
 
 def test_several_processes_are_refused(folder, three, tmp_path, monkeypatch):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from napari_cxr.training.dataset import DatasetError, index
-from napari_cxr.training.events import Event, RunsDone
+from napari_cxr.training.events import Event, RunsDone, Warned
 from napari_cxr.training.recipe import Recipe, RecipeError
 from napari_cxr.training.run_folder import TrainingError
 from napari_cxr.training.sweep.plan import Sweep
@@ -86,7 +86,7 @@ def sweep(
     for number, run in enumerate(plan.runs, start=1):
         row = yield from run_one(source, run.recipe, folder / run.name, device, read)
         rows.append(row)
-        write_table(folder, rows)
+        yield from write_table(folder, rows)
         yield RunsDone(folder.name, number, len(plan.runs), row)
 
 
@@ -127,13 +127,11 @@ def run_one(
     return row_of(folder)
 
 
-def write_table(folder: Path, rows: list[dict[str, Any]]) -> None:
-    """Write ``runs.csv`` anew, whole at any time.
+def write_table(folder: Path, rows: list[dict[str, Any]]) -> Iterator[Event]:
+    """Write ``runs.csv`` anew, whole at any time; yield a warning where that fails.
 
-    Raises
-    ------
-    TrainingError
-        If it cannot be written.
+    A table that a spreadsheet holds open must not end a sweep of hours; the next run
+    writes it again.
     """
     from napari_cxr.training import runs
 
@@ -143,7 +141,7 @@ def write_table(folder: Path, rows: list[dict[str, Any]]) -> None:
         runs.write_table(rows, half)
         half.replace(path)
     except OSError as error:
-        raise TrainingError(f'{path} cannot be written: {error.strerror}.') from error
+        yield Warned(folder.name, f'{path} cannot be written: {error.strerror}.')
 
 
 def _open(folder: Path, plan: Sweep, resume: bool) -> None:

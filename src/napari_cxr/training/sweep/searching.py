@@ -54,7 +54,7 @@ def search(
         trial.set_user_attr('folder', _folder_of(trial))
         yield from _try(source, plan, study, trial, folder, device, read)
         rows = [_row(folder, one) for one in _ended(study)]
-        write_table(folder, rows)
+        yield from write_table(folder, rows)
         row = next(row for row in rows if row['run'] == _folder_of(trial))
         yield RunsDone(folder.name, len(rows), plan.search.trials, row)
 
