@@ -39,6 +39,8 @@ def read(path: str | Path) -> Radiograph:
     path = Path(path)
     if path.is_dir():
         raise UnreadableImage('This is a folder; name the files in it.')
+    if path.exists() and not path.is_file():  # a pipe would keep us waiting
+        raise UnreadableImage('This is no file, but a pipe or a device.')
     # A DICOM file may carry a TIFF header in its preamble (PS3.10 section 7.1): it is DICOM.
     if rasters.is_raster(path) and not dicom.is_dicom(path):
         return rasters.read(path)

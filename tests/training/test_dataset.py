@@ -324,3 +324,46 @@ def test_patients_count_as_known_only_where_all_are(tmp_path):
     dataset = index(tmp_path)
     assert not dataset.grouped
     assert [s.known for s in dataset.samples] == [True, False]
+
+
+def test_links_bring_no_image_into_a_second_class(tmp_path):
+    touch(tmp_path, 'a/1.png', 'b/2.png')
+    (tmp_path / 'b' / 'all').symlink_to('..')  # the whole folder, below one of its classes
+    (tmp_path / 'b' / 'itself.png').symlink_to('itself.png')
+    assert [row[:2] for row in rows_of(index(tmp_path))] == [
+        ('a/1.png', 'a'),
+        ('b/2.png', 'b'),
+        ('b/itself.png', 'b'),
+    ]
+    (tmp_path / 'b' / '3.png').symlink_to('../a/1.png')
+    with pytest.raises(DatasetError, match=r'a/1.png and b/3.png are one and the same file'):
+        index(tmp_path)
+
+
+def test_the_folder_that_one_stands_in_has_a_name(tmp_path, monkeypatch):
+    (tmp_path / 'radiographs').mkdir()
+    monkeypatch.chdir(tmp_path / 'radiographs')
+    with pytest.raises(DatasetError, match=r'^radiographs has no sub-folders'):
+        index('.')
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('path,label\n\0,a\n', 'UTF-8'),
+        ('path,label\n"1.png,a\n', 'a quote that is not closed'),
+        (f'path,label\n1.png,a\n{"x" * 5000},b\n', r'the first of them x{200}\.'),
+        ('path,Sex,Age\n1.png,M,1\n2.png,F,1\n', "no column 'label'"),
+    ],
+)
+def test_a_spoilt_table_is_a_sentence(tmp_path, text, message):
+    touch(tmp_path, '1.png', '2.png')
+    (tmp_path / 'manifest.csv').write_text(text)
+    with pytest.raises(DatasetError, match=message):
+        index(tmp_path)
+
+
+def test_a_table_written_on_windows(tmp_path):
+    touch(tmp_path, 'a/1.png', 'b/2.png')
+    (tmp_path / 'manifest.csv').write_text('path,label\na\\1.png,a\nb\\2.png,b\n')
+    assert [row[0] for row in rows_of(index(tmp_path))] == ['a/1.png', 'b/2.png']

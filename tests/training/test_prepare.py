@@ -1,6 +1,7 @@
 """Images are read once, kept on disk, and what cannot be used is told."""
 
 import hashlib
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from labelled_images import write_image, write_table
 from PIL import Image
 
 from napari_cxr import files, samples
+from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.training import DatasetError, Reading, Skipped, Warned, divide, index
 from napari_cxr.training.cache import decode, read_here
 from napari_cxr.training.prepare import prepare
@@ -126,7 +128,7 @@ def test_without_a_usable_image_of_each_class_it_is_said(folder, recipe):
         run(prepare(index(folder), recipe))
     for path in (folder / 'right').glob('*.png'):
         path.write_bytes(b'no image')
-    with pytest.raises(DatasetError, match='None of the 24 images'):
+    with pytest.raises(DatasetError, match=r'None of the 24 images .* reason: .*not a DICOM file'):
         run(prepare(index(folder), recipe))
 
 
@@ -271,3 +273,29 @@ def test_for_a_trial_only_as_many_are_read_as_are_needed(tmp_path, recipe):
     assert len(reader.paths) == len(material.digests) == 30
     split = divide(material.dataset, trial.split, trial.seed)
     assert (len(split.train), len(split.test)) == (6, 6) and len(split.val) in (5, 6)
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='There are no pipes on this system.')
+def test_a_pipe_is_left_out_and_not_waited_for(tmp_path, recipe):
+    for i in range(4):
+        write_image(tmp_path / 'ab'[i % 2] / f'{i}.png', 'left', i)
+    os.mkfifo(tmp_path / 'a' / 'pipe.png')
+    with pytest.raises(UnreadableImage, match='a pipe or a device'):
+        files.read(tmp_path / 'a' / 'pipe.png')
+    events, material = run(prepare(index(tmp_path), recipe))
+    assert [event.path for event in events if isinstance(event, Skipped)] == ['a/pipe.png']
+    assert len(material.dataset.samples) == 4
+
+
+def test_what_a_recipe_or_a_table_says_in_vain_is_told(folder, recipe):
+    named = recipe.with_changes({'data.exclude': ['0' * 16], 'data.duplicates': False})
+    dataset = index(folder)
+    events, _ = run(prepare(dataset, named))
+    assert [e.text[:45] for e in events if isinstance(e, Warned)] == [
+        '1 of the 1 images that data.exclude and data.'
+    ]
+    without = tuple(replace(s, split='') if i else s for i, s in enumerate(dataset.samples))
+    events, _ = run(prepare(replace(dataset, samples=without), recipe))
+    assert [e.text[:32] for e in events if isinstance(e, Warned)] == [
+        'Only 1 of 24 images have a split'
+    ]

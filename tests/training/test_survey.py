@@ -110,6 +110,7 @@ def test_a_source_that_predicts_the_class_is_flagged(tmp_path, recipe):
     # a: 30 in x; b: 3 in x, 27 in y. V = sqrt(27 * 30 / (33 * 30)) for such a table.
     assert found.association == pytest.approx(np.sqrt(27 * 30 / (33 * 30)))
     assert flagged(found, "Source predicts class (Cramér's V 0.90)")
+    assert flagged(found, 'set "Method" under Splits to \'leave-source-out\'')
     assert flagged(found, "All images of 'a' come from one source, 'x'")
     assert not flagged(found, "All images of 'b'")
 

@@ -27,6 +27,9 @@ _BORDER = 0.05
 BASELINES = {'format only': 12, 'format and grey levels': 12 + _BINS}
 #: The fewest images in a leaf of a tree, where there are enough for ten leaves.
 _LEAF = 20
+#: Values of a feature that trees tell apart. With 255, two thirds of the time go into finding
+#: them, and the figures on two collections differ by .001 at most.
+_STEPS = 64
 
 
 def baseline_features(radiograph: Radiograph) -> np.ndarray:
@@ -123,6 +126,7 @@ def _boosted(features: np.ndarray, truth: np.ndarray) -> Any:
     model = HistGradientBoostingClassifier(
         class_weight='balanced',
         early_stopping=False,
+        max_bins=_STEPS,
         min_samples_leaf=max(1, min(_LEAF, len(truth) // 10)),
         random_state=0,
     )

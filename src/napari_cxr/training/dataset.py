@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -164,7 +165,8 @@ def index(source: str | Path, data: DataRecipe | None = None) -> Dataset:
     """
     from napari_cxr.training import folders, table
 
-    source, data = Path(source), data or DataRecipe()
+    # Whole, so that '.' has a name in messages.
+    source, data = Path(os.path.abspath(source)), data or DataRecipe()
     if source.is_dir() and (source / 'manifest.csv').is_file():
         source /= 'manifest.csv'
     if source.is_dir():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_cxr.training.material import Material
+from napari_cxr.training.recipe.words import label_of
 
 if TYPE_CHECKING:
     from napari_cxr.training.survey import Pair
@@ -19,6 +21,9 @@ _CHANCE = 0.01  # likelihood of such a table where nothing goes together
 _BASELINE = 0.8  # macro AUC
 _FEW = 20  # patients
 _SIZES = 12  # kinds of size that are told apart
+#: Entries of a recipe, which a dock shows by their labels in sections of these titles.
+_SECTIONS = {'data': 'Images', 'split': 'Splits'}
+_ENTRY = re.compile(r'\b(data|split)\.([a-z]+)\b')
 
 
 def of(
@@ -30,6 +35,8 @@ def of(
     obstacle: str,
 ) -> tuple[str, ...]:
     """Return sentences on what would mislead, the most serious first.
+
+    Entries of the recipe are called what the dock calls them.
 
     Parameters
     ----------
@@ -69,7 +76,11 @@ def of(
             f'{len(skipped)} of {len(skipped) + len(excluded)} files cannot be used; see the '
             'list for why.'
         )
-    return tuple(out)
+    return tuple(_ENTRY.sub(_as_labelled, text) for text in out)
+
+
+def _as_labelled(entry: re.Match[str]) -> str:
+    return f'"{label_of(entry[2])}" under {_SECTIONS[entry[1]]}'
 
 
 def association(kinds: np.ndarray, truth: np.ndarray) -> float:
@@ -143,8 +154,8 @@ def _of_sources(material: Material) -> list[str]:
     if strength := _predicts(sources, _truth(material)):
         out.append(
             f"Source predicts class (Cramér's V {strength:.2f}): a network can learn to tell "
-            'hospitals apart instead of diseases. Judge it by a source left out '
-            "(split.method 'leave-source-out')."
+            'hospitals apart instead of diseases. Judge it by a source left '
+            "out: set split.method to 'leave-source-out'."
         )
     if len(set(sources) - {''}) > 1:
         for label in dataset.labels:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
 from napari_cxr.training.dataset import SPLIT_WORDS, DatasetError, Sample
@@ -54,12 +54,15 @@ def samples_of(root: Path, layout: str) -> list[Sample]:
             f'Some images lie directly in {root.name}, beside the class folders, and have no '
             'class; move each into the folder of its class.'
         )
-    found = {top: list(_images(top)) for top in tops}
+    # A link to the whole folder would bring every image into every class.
+    above = {_identity(folder) for folder in (root, *root.resolve().parents)}
+    found = {top: list(_images(top, above)) for top in tops}
     if layout == 'auto':
         layout = _guess(root, found)
     levels = LAYOUTS[layout]
     samples = [_sample(root, path, levels, layout) for paths in found.values() for path in paths]
     _refuse_empty(root, tops, {s.label for s in samples}, levels)
+    _refuse_shared(root, samples)
     return samples
 
 
@@ -123,15 +126,36 @@ def _refuse_empty(root: Path, tops: list[Path], labels: set[str], levels: tuple[
             )
 
 
-def _images(folder: Path) -> Iterator[Path]:
+def _refuse_shared(root: Path, samples: Sequence[Sample]) -> None:
+    """Refuse a file that links bring into two classes: one of them must be wrong."""
+    first: dict[Path, Sample] = {}
+    for sample in samples:
+        try:
+            other = first.setdefault(sample.path.resolve(), sample)
+        except (OSError, RuntimeError):  # a link that leads nowhere, or to itself
+            continue
+        if other.label != sample.label:
+            one, two = (s.path.relative_to(root).as_posix() for s in (other, sample))
+            raise DatasetError(
+                f'{one} and {two} are one and the same file, by a link, in two classes; take '
+                'one of them away.'
+            )
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _images(folder: Path, above: Set[tuple[int, int]]) -> Iterator[Path]:
     """Yield what is meant to be an image, sorted; links are followed, circles are not."""
-    seen: set[tuple[int, int]] = set()
+    seen = set(above)
     for here, folders, names in os.walk(folder, followlinks=True):
-        status = os.stat(here)
-        if (status.st_dev, status.st_ino) in seen:
+        place = _identity(here)
+        if place in seen:
             folders.clear()
             continue
-        seen.add((status.st_dev, status.st_ino))
+        seen.add(place)
         folders[:] = sorted(name for name in folders if name[0] not in '._')
         yield from (path for name in sorted(names) if _is_meant(path := Path(here, name)))
 

@@ -153,6 +153,7 @@ class _Images:
         self.digests: dict[int, bytes] = {}
         self.keys: dict[int, bytes] = {}
         self.about: dict[bytes, dict[str, Any] | str] = {}
+        self.first_reason = ''
         self._spoken = 0.0
 
     def name(self) -> Iterator[Event]:
@@ -192,7 +193,10 @@ class _Images:
         usable = [p for p, key in self.keys.items() if not isinstance(self.about[key], str)]
         dataset = self.dataset
         if not usable:
-            raise DatasetError(f'None of the {len(dataset.samples)} images could be used.')
+            raise DatasetError(
+                f'None of the {len(dataset.samples)} images could be used, the first for this '
+                f'reason: {self.first_reason}'
+            )
         about: list[Any] = [self.about[self.keys[p]] for p in usable]
         for label in dataset.labels:
             if not any(label in dataset.samples[p].labels for p in usable):
@@ -238,6 +242,7 @@ class _Images:
             yield Reading(self.run, done, len(self.dataset.samples))
 
     def _skipped(self, place: int, reason: str) -> Event:
+        self.first_reason = self.first_reason or reason
         return Skipped(self.run, self.dataset.name_of(place), reason)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -56,6 +56,8 @@ def prepare(
     dataset = dataset.at(enough(dataset, recipe.split, recipe.seed))
     everything = yield from gather(dataset, recipe, reader, run)
     left_out = set(recipe.data.exclude)
+    for text in _forgotten(everything, recipe):
+        yield Warned(run, text)
     kept = [i for i, digest in enumerate(everything.digests) if digest not in left_out]
     for label in everything.dataset.labels:
         if not any(label in everything.dataset.samples[i].labels for i in kept):
@@ -74,6 +76,24 @@ def prepare(
             'into one group.',
         )
     return material
+
+
+def _forgotten(everything: Material, recipe: Recipe) -> Iterator[str]:
+    """Yield what the recipe or the table says in vain."""
+    named = set(recipe.data.exclude).union(*recipe.data.together)
+    unknown = named - set(everything.digests)
+    if unknown and not recipe.data.limit:  # with a limit, not all are looked at
+        yield (
+            f'{len(unknown)} of the {len(named)} images that data.exclude and data.together name '
+            'are not here, or changed since; see whether the recipe was made for these images.'
+        )
+    samples = everything.dataset.samples
+    given = sum(bool(sample.split) for sample in samples)
+    if recipe.split.method == 'auto' and 0 < given < len(samples):
+        yield (
+            f'Only {given} of {len(samples)} images have a split, so none of these splits is '
+            "used, and shares are held out; fill the table's column 'split' to use them."
+        )
 
 
 def grouped(

@@ -140,10 +140,13 @@ def _by_source(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[tuple[s
     sources = [sample.source for sample in dataset.samples]
     names = sorted(set(sources))
     if '' in names or len(names) < 2:
+        lacking = sources.count('')
+        why = f'{lacking} of {len(sources)} images have no source'
         raise DatasetError(
-            f'The recipe leaves a source out, but {sources.count("")} of {len(sources)} images '
-            f"have no source, and there are {len(names)} in all; fill the table's column "
-            "'source' or choose another data.layout, or set split.method to 'holdout'."
+            f'The recipe leaves a source out, but '
+            f'{why if lacking else f"all images are of one source, {names[0]!r}"}; '
+            "fill the table's column 'source' or choose another data.layout, or set "
+            "split.method to 'holdout'."
         )
     if recipe.source and recipe.source not in names:
         raise DatasetError(

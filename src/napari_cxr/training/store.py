@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import hmac
 import json
 import os
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -129,6 +131,8 @@ class ImageStore:
         from napari_cxr.dicom.privacy import user_secret
 
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would keep us waiting
+            raise OSError(errno.EINVAL, 'it is no file')
         name = f'{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}'
         key = hmac.new(user_secret(), name.encode(errors='surrogateescape'), 'sha256').digest()
         for rows in self._ask('SELECT digest FROM files WHERE key = ?', (key,)):

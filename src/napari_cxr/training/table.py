@@ -32,6 +32,8 @@ _COLUMNS = {
     'view': ('view', 'view_position', 'viewposition', 'projection', 'frontal/lateral'),
 }
 _FLAGS = {'1': True, '1.0': True, '0': False, '0.0': False, '-1': False, '-1.0': False, '': False}
+_LONGEST = 200  # characters of a name in a message
+_NOT_TEXT = 'not a CSV table in UTF-8; save it as "CSV UTF-8".'
 
 Row = dict[str, str]
 
@@ -77,13 +79,13 @@ def samples_of(table: Path) -> list[Sample]:
         if flags:
             entries['label'] = _label_of_flags(row, flags)
         samples.append(_sample(entries, number, table, find, must=not flags))
-    _refuse_repeats(samples, table)
-    missing = [s.path for s in samples if not s.path.is_file()]
+    missing = [s.path for s in samples if not _is_file(s.path)]
     if missing:
         raise DatasetError(
             f'{len(missing)} of {len(samples)} files named in {table.name} are missing, '
-            f'the first of them {within(missing[0], table.parent)}.'
+            f'the first of them {within(missing[0], table.parent)[:_LONGEST]}.'
         )
+    _refuse_repeats(samples, table)
     return samples
 
 
@@ -120,10 +122,15 @@ def _read(table: Path) -> tuple[list[str], list[Row]]:
         cells = [[cell.strip() for cell in line] for line in lines if any(line)]
     except OSError as error:
         raise DatasetError(f'{table.name} cannot be opened ({error.strerror}).') from None
-    except (UnicodeDecodeError, csv.Error):
+    except UnicodeDecodeError:
+        raise DatasetError(f'{table.name} is {_NOT_TEXT}') from None
+    except csv.Error as error:
         raise DatasetError(
-            f'{table.name} is not a CSV table in UTF-8; save it as "CSV UTF-8".'
+            f'{table.name} cannot be read as a table ({error}); look for a quote that is not '
+            'closed, or save it as "CSV UTF-8".'
         ) from None
+    if '\0' in text:  # another encoding, or no text at all
+        raise DatasetError(f'{table.name} is {_NOT_TEXT}')
     if not cells:
         raise DatasetError(f'{table.name} is empty; its first line must name the columns.')
     names = cells[0]
@@ -155,14 +162,14 @@ def _columns(names: Sequence[str], table: Path) -> dict[str, str]:
 
 
 def _flags(names: Sequence[str], rows: Sequence[Row], taken: set[str]) -> list[str]:
-    """Return the columns that hold nothing but 0 and 1, and a 1 somewhere."""
+    """Return the columns that hold nothing but 0 and 1, and both."""
     return [
         name
         for name in names
         if name
         and name not in taken
         and all(row[name] in _FLAGS for row in rows)
-        and any(_FLAGS[row[name]] for row in rows)
+        and len({_FLAGS[row[name]] for row in rows}) == 2
     ]
 
 
@@ -181,7 +188,10 @@ class _Finder:
 
     def __call__(self, name: str) -> Path:
         path = self._root / name
-        if path.is_file():
+        if not _is_file(path) and '\\' in name:  # written on Windows
+            name = name.replace('\\', '/')
+            path = self._root / name
+        if _is_file(path):
             return path
         if self._by_name is None:
             self._by_name = {}
@@ -192,7 +202,14 @@ class _Finder:
         found = self._by_name.get(name, [])
         # CheXpert's paths begin with the name of the folder that the table is in.
         beside = self._root.parent / name
-        return found[0] if len(found) == 1 else beside if beside.is_file() else path
+        return found[0] if len(found) == 1 else beside if _is_file(beside) else path
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for any file
+        return False
 
 
 def _refuse_repeats(samples: Sequence[Sample], table: Path) -> None:

@@ -55,6 +55,8 @@ class DataRecipe:
     def __post_init__(self) -> None:
         check(self.limit >= 0, 'data.limit', 'at least 0')
         check(len(self.classes) != 1, 'data.classes', 'empty, or two classes or more')
+        named = all(name and '|' not in name for name in self.classes)
+        check(named, 'data.classes', "so that each class has a name, without '|'")
         taken = [label for labels in self.classes.values() for label in labels]
         check(len(set(taken)) == len(taken), 'data.classes', 'so that no label is in two classes')
         check(
