@@ -1,5 +1,6 @@
 """Thresholds come from validation images, figures from test images."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -82,7 +83,9 @@ def test_the_fingerprint_follows_content_label_and_split_but_not_names_or_order(
     digests = [f'{i:016x}' for i in range(len(dataset.samples))]
     first = describe_data(dataset, split, digests)
     assert first['counts']['sa']['a'] == {'train': 5, 'val': 5, 'test': 5}
-    assert (first['images'], first['patients']) == (60, 30)
+    assert (first['images'], first['patients'], first['divided_pairs']) == (60, 30, 0)
+    torn = replace(split, torn=3)
+    assert describe_data(dataset, torn, digests) == {**first, 'divided_pairs': 3}
     order = np.random.default_rng(0).permutation(60)
     shuffled = Dataset(Path('x'), tuple(dataset.samples[i] for i in order), grouped=True)
     place = np.argsort(order)

@@ -61,6 +61,11 @@ def _data(data: dict[str, Any]) -> Iterator[str]:
     known = f' of {patients} patients or groups' if patients else ''
     yield from ('', '## Data', '')
     yield f'{data.get("images", "?")} images{known}, split {data.get("split", "?")}.'
+    if divided := data.get('divided_pairs'):
+        yield (
+            f'The splits were given, and divide {divided} pairs of near-duplicates between them, '
+            'so the figures below are better than they should be.'
+        )
     yield from ('', '| source | class | train | val | test |', '| --- | --- | --- | --- | --- |')
     for source, classes in counts.items():
         for label, splits in classes.items():

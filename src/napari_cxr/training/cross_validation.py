@@ -13,6 +13,7 @@ from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.run_folder import RunFolder
 from napari_cxr.training.runs import row_of
 from napari_cxr.training.splits import Split
+from napari_cxr.training.start_model import FILE
 
 __all__ = ['TrainFold', 'cross_validate']
 
@@ -28,6 +29,7 @@ def cross_validate(
     out: str | Path,
     train_fold: TrainFold,
     *,
+    model: Path | None = None,
     resume: bool = False,
 ) -> Iterator[Event]:
     """Train once on each of several splits, and sum up what the test parts say.
@@ -47,6 +49,8 @@ def cross_validate(
     train_fold : callable
         Trains one. The recipe that it gets names the fold, so that what the fold's folder
         and card hold makes this model again, and no other.
+    model : Path, optional
+        The file that the folds start from; kept until all are finished.
     resume : bool
         Whether to go on: finished folds are kept, one that was cut off is resumed.
 
@@ -70,6 +74,7 @@ def cross_validate(
     run = RunFolder(Path(out), recipe, resume=resume)
     folder = run.path
     if not run.begun:
+        run.keep_model(model)
         with run.writing():
             write_whole(folder / 'recipe.toml', recipe.to_toml().encode())
     for done, (name, split) in enumerate(splits, start=1):
@@ -84,6 +89,7 @@ def cross_validate(
     summary = summarise_folds(images, splits, folder, recipe)
     with run.writing():
         write_summary(folder, summary)
+        (folder / FILE).unlink(missing_ok=True)
     yield Finished(run.name, '', 0, summary['metrics'])
 
 

@@ -59,7 +59,8 @@ def describe_data(dataset: Dataset, split: Split, digests: Sequence[str]) -> dic
 
     The fingerprint is the SHA-256 over content, label and split of all images,
     in an order that does not depend on their names. An image with several labels is
-    counted in each of them, one that is in no split in none.
+    counted in each of them, one that is in no split in none. ``divided_pairs`` are the
+    near-duplicates that a table's own splits put on two sides: figures are too good by them.
     """
     rows = list(zip(dataset.samples, digests, split.names(), strict=True))
     used = [(sample, digest, name) for sample, digest, name in rows if name]
@@ -75,6 +76,7 @@ def describe_data(dataset: Dataset, split: Split, digests: Sequence[str]) -> dic
         'images': len(used),
         'patients': len({s.group for s, _, _ in used}) if dataset.grouped else None,
         'split': split.kind,
+        'divided_pairs': split.torn,
         'counts': counts,
     }
 

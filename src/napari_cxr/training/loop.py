@@ -4,44 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from napari_cxr import __version__
-from napari_cxr.checkpoint import Card, Checkpoint, load, save
+from napari_cxr.checkpoint import load, save
 from napari_cxr.inference.device import Device, choose_device
-from napari_cxr.metrics.calibration import probabilities_of
 from napari_cxr.training.cache import Reader
 from napari_cxr.training.checkpoints import Checkpoints
 from napari_cxr.training.cross_validation import cross_validate
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.distributed import Ranks, device_of_rank, joined
-from napari_cxr.training.evaluate import counts_by_split, describe_data, judge
+from napari_cxr.training.evaluate import counts_by_split, describe_data
 from napari_cxr.training.events import (
     BatchDone,
     Event,
     Finished,
     Reading,
-    Skipped,
     Started,
-    Warned,
 )
 from napari_cxr.training.frozen import frozen_stages
-from napari_cxr.training.predictions import write_predictions
-from napari_cxr.training.prepare import Material, prepare
+from napari_cxr.training.prepare import Material
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.run import Run
-from napari_cxr.training.run_data import RunData
+from napari_cxr.training.run_card import card_of, measure
+from napari_cxr.training.run_data import RunData, read_images
 from napari_cxr.training.run_folder import RunFolder, TrainingError, split_table
 from napari_cxr.training.splits import Split, splits_of
-from napari_cxr.training.start import head_entries, new_network
+from napari_cxr.training.start import new_network
+from napari_cxr.training.start_model import find_model
 from napari_cxr.training.state import load_state, notes_of
 
-__all__ = ['fit', 'measure', 'train']
+__all__ = ['fit', 'train']
 
 
 def train(
@@ -110,11 +105,12 @@ def _train(
     ranks: Ranks,
 ) -> Generator[Event, None, None]:
     # What is wrong with folder, network and weights shows before the reading.
+    recipe, model = find_model(recipe, path)
     RunFolder(path, recipe, resume=resume, writes=ranks.first)
-    frozen_stages(new_network(recipe, dataset.labels, empty=resume), recipe, epoch=0)
+    frozen_stages(new_network(recipe, dataset.labels, model, empty=resume), recipe, epoch=0)
     if not ranks.first:
         ranks.wait()  # until the first has read all images; then they are in the cache
-    material, remarks = yield from _reading(dataset, recipe, read, path.name)
+    material, remarks = yield from read_images(dataset, recipe, read, path.name)
     if ranks.first:
         ranks.wait()
     splits = splits_of(material.dataset, recipe.split, recipe.seed)
@@ -129,6 +125,7 @@ def _train(
             place,
             device,
             name=name,
+            model=model,
             resume=begun,
             remarks=remarks,
             ranks=ranks,
@@ -141,7 +138,9 @@ def _train(
             'Several processes train one fold at a time; set split.fold or split.source.'
         )
     else:
-        yield from cross_validate(material, splits, recipe, path, train_on, resume=resume)
+        yield from cross_validate(
+            material, splits, recipe, path, train_on, model=model, resume=resume
+        )
 
 
 def fit(
@@ -152,6 +151,7 @@ def fit(
     device: Device,
     *,
     name: str = '',
+    model: Path | None = None,
     resume: bool = False,
     remarks: tuple[str, ...] = (),
     ranks: Ranks | None = None,
@@ -168,6 +168,8 @@ def fit(
         As `choose_device` returned it.
     name : str
         Of the run, for its events; that of its folder by default.
+    model : Path, optional
+        The file that it starts from, see `find_model`.
     remarks : tuple of str
         Sentences for the log, without names of files.
     ranks : Ranks, optional
@@ -181,7 +183,7 @@ def fit(
     notes = notes_of(folder.state) if folder.begun and folder.state.exists() else None
     if folder.begun:
         folder.check_split(table)
-    network = new_network(recipe, data.dataset.labels, empty=notes is not None)
+    network = new_network(recipe, data.dataset.labels, model, empty=notes is not None)
     run = Run(network, data, recipe, torch.device(device.name), folder.path, ranks)
     precision = 'float32' if run.precision is None else 'bfloat16'
     if notes is not None:
@@ -191,6 +193,7 @@ def fit(
         folder.go_on(notes)
         folder.log(f'Resumed after {run.progress.epoch} epochs and {run.progress.batch} steps.')
     else:
+        folder.keep_model(model)
         folder.begin(table, _environment(device, precision, recipe))
         folder.log(f'Begun with {len(data.dataset.samples)} images on {device.name}.')
     for remark in remarks:
@@ -210,7 +213,7 @@ def fit(
         device=device.name,
         precision=precision,
     )
-    kept = Checkpoints(run, folder, lambda epoch: _card(run, described, epoch))
+    kept = Checkpoints(run, folder, lambda epoch: card_of(run, described, epoch))
     try:
         yield from _epochs(run, folder, kept, name)
     except GeneratorExit:
@@ -228,7 +231,7 @@ def fit(
     with folder.writing():
         stored = load(folder.best)
         epoch = stored.card.data['epoch']
-        final = _card(run, described, epoch, measure(run, stored, folder.path))
+        final = card_of(run, described, epoch, measure(run, stored, folder.path))
         save(folder.best, stored.tensors, final, halve=recipe.card.halve)
     folder.log(f'Finished after {run.progress.epoch} epochs; epoch {epoch} is the best.')
     folder.end(
@@ -242,25 +245,6 @@ def fit(
         }
     )
     yield Finished(name, str(folder.best), epoch, final.metrics)
-
-
-def measure(run: Run, stored: Checkpoint, out: Path | None = None) -> dict[str, Any]:
-    """Measure a stored model on a run's images; return its card's entries, as `judge` does.
-
-    With a folder `out`, what it says of each image is written there; see
-    `napari_cxr.training.predictions`.
-    """
-    data = run.data
-    network = run.place(stored.network())
-    # Those that were learnt from are not looked at.
-    logits = np.zeros((len(data.dataset.samples), len(data.dataset.labels)), np.float32)
-    places = np.concatenate([data.split.val, data.split.test])
-    logits[places] = run.logits(network, places)
-    entries = judge(data.dataset, data.split, data, logits, run.recipe.seed)
-    if out is not None:
-        probabilities = probabilities_of(logits, data.dataset.several, entries['temperature'])
-        write_predictions(out, data.dataset, data.split, data.material.digests, probabilities)
-    return entries
 
 
 def _epochs(run: Run, folder: RunFolder, kept: Checkpoints, name: str) -> Iterator[Event]:
@@ -286,29 +270,6 @@ def _epochs(run: Run, folder: RunFolder, kept: Checkpoints, name: str) -> Iterat
     kept.last()
 
 
-def _reading(
-    dataset: Dataset, recipe: Recipe, read: Reader | None, run: str
-) -> Generator[Event, None, tuple[Material, tuple[str, ...]]]:
-    """Yield the events of reading; return the images, and what a log may say of it."""
-    remarks: list[str] = []
-    skipped = 0
-    with closing(prepare(dataset, recipe, read, run)) as events:
-        while True:
-            try:
-                event = next(events)
-            except StopIteration as end:
-                return end.value, tuple(remarks)
-            if isinstance(event, Skipped):
-                skipped += 1
-                # The reason may name the file, and that may name the patient.
-                reason = event.reason.replace(event.path, 'the file')
-                reason = reason.replace(Path(event.path).name, 'the file')
-                remarks.append(f'Image {skipped} of those left out: {reason}')
-            elif isinstance(event, Warned):
-                remarks.append(event.text)
-            yield event
-
-
 def _trainable(run: Run) -> int:
     """Return the parameters that learn in the first epoch."""
     frozen = frozen_stages(run.network, run.recipe, epoch=0)
@@ -324,28 +285,3 @@ def _environment(device: Device, precision: str, recipe: Recipe) -> dict[str, An
         'threads': torch.get_num_threads(),
         'seed': recipe.seed,
     }
-
-
-def _card(
-    run: Run, described: dict[str, Any], epoch: int, entries: dict[str, Any] | None = None
-) -> Card:
-    recipe, dataset, words = run.recipe, run.data.dataset, run.recipe.card
-    return Card(
-        name=words.name or recipe.name,
-        title=words.title or recipe.title,
-        architecture=recipe.network,
-        labels=dataset.labels,
-        channels=recipe.input.channels,
-        several=dataset.several,
-        head=head_entries(recipe),
-        preprocessing=recipe.input.to_dict(),
-        recipe=recipe.to_dict(),
-        data={**described, 'epoch': epoch},
-        licence=words.licence,
-        attribution=words.attribution,
-        intended_use=words.intended_use,
-        not_measured=words.not_measured,
-        created=datetime.now(UTC).date().isoformat(),
-        version=__version__,
-        **(entries or {}),
-    )

@@ -22,11 +22,12 @@ from napari_cxr.checkpoint.file import write_whole
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.events import EpochDone
 from napari_cxr.training.recipe import Recipe, RecipeError
+from napari_cxr.training.start_model import FILE
 
 __all__ = ['RunFolder', 'TrainingError', 'recipe_of', 'split_table']
 
 #: What a start that was cut off may have left; without a recipe there is no run yet.
-_BEGUN = ('split.csv', 'environment.json', 'log.txt')
+_BEGUN = ('split.csv', 'environment.json', 'log.txt', FILE)
 _PACKAGES = ('torch', 'torchvision', 'timm', 'numpy', 'scikit-learn', 'pillow', 'safetensors')
 
 
@@ -165,6 +166,12 @@ class RunFolder:
         except CheckpointError as error:
             raise TrainingError(f'The model cannot be kept: {error}') from error
 
+    def keep_model(self, model: Path | None) -> None:
+        """Keep a copy of the model that the run starts from, until it is finished."""
+        if model is not None and self.writes:
+            with self.writing():
+                write_whole(self.path / FILE, model.read_bytes())
+
     def begin(self, split: str, environment: dict[str, Any]) -> None:
         """Write what is known at the start; the recipe last, for it makes this a run."""
         texts = {'split.csv': split, 'recipe.toml': self.recipe.to_toml()}
@@ -250,6 +257,7 @@ class RunFolder:
         with self.writing():
             self._write('result.json', json.dumps(result, indent=2) + '\n')
             self.state.unlink(missing_ok=True)
+            (self.path / FILE).unlink(missing_ok=True)
 
     def _write(self, name: str, text: str) -> None:
         if self.writes:

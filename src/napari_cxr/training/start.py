@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from napari_cxr.checkpoint import CheckpointError, catalog, load
 from napari_cxr.networks import StagedNetwork
 from napari_cxr.training.recipe import HeadRecipe, Recipe, RecipeError
 from napari_cxr.training.recipe.tables import plain
+from napari_cxr.training.start_model import is_hashed
 
 __all__ = ['head_entries', 'new_network']
 
@@ -22,7 +24,9 @@ def head_entries(recipe: Recipe) -> dict[str, Any]:
     return {} if recipe.head == HeadRecipe() else entries
 
 
-def new_network(recipe: Recipe, labels: Sequence[str], *, empty: bool = False) -> StagedNetwork:
+def new_network(
+    recipe: Recipe, labels: Sequence[str], model: Path | None = None, *, empty: bool = False
+) -> StagedNetwork:
     """Build a recipe's network, all that is random in it drawn from the recipe's seed alone.
 
     Parameters
@@ -31,6 +35,9 @@ def new_network(recipe: Recipe, labels: Sequence[str], *, empty: bool = False) -
         Its network, head and weights.
     labels : sequence of str
         The classes.
+    model : Path, optional
+        The file of the model that it starts from, as `find_model` found it; by default the
+        one that the catalog has by the name of `weights`.
     empty : bool
         Whether the weights will be replaced at once, so that none need be fetched.
 
@@ -43,7 +50,7 @@ def new_network(recipe: Recipe, labels: Sequence[str], *, empty: bool = False) -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         if recipe.weights not in ('random', 'pretrained') and not empty:
-            return _from_model(recipe, labels)
+            return _from_model(recipe, labels, model)
         try:
             network = networks.create(
                 recipe.network,
@@ -62,10 +69,16 @@ def new_network(recipe: Recipe, labels: Sequence[str], *, empty: bool = False) -
     return network
 
 
-def _from_model(recipe: Recipe, labels: Sequence[str]) -> StagedNetwork:
+def _from_model(recipe: Recipe, labels: Sequence[str], model: Path | None) -> StagedNetwork:
     """Take the stages of a model, and its head where the classes are the same."""
+    if model is None and is_hashed(recipe.weights):
+        name = recipe.weights.partition('@')[0]
+        raise RecipeError(
+            f'weights: the recipe starts from a file of the model {name!r}, which is not among '
+            'your models; set weights to that file.'
+        )
     try:
-        stored = load(catalog.resolve(recipe.weights))
+        stored = load(catalog.resolve(recipe.weights) if model is None else model)
         card = stored.card
         if (card.architecture, card.channels) != (recipe.network, recipe.input.channels):
             raise RecipeError(

@@ -1,0 +1,76 @@
+"""The card of a run's model: what it is, and what it is worth."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_cxr import __version__
+from napari_cxr.checkpoint import Card, Checkpoint
+from napari_cxr.metrics.calibration import probabilities_of
+from napari_cxr.training.evaluate import judge
+from napari_cxr.training.predictions import write_predictions
+from napari_cxr.training.run import Run
+from napari_cxr.training.start import head_entries
+
+__all__ = ['card_of', 'measure']
+
+
+def card_of(
+    run: Run, described: dict[str, Any], epoch: int, entries: dict[str, Any] | None = None
+) -> Card:
+    """Return the card of a run's weights.
+
+    Parameters
+    ----------
+    run : Run
+        Whose.
+    described : dict
+        As `describe_data` says of its data.
+    epoch : int
+        After which they were kept.
+    entries : dict, optional
+        As `measure` returns them; without them the card has no figures.
+    """
+    recipe, dataset, words = run.recipe, run.data.dataset, run.recipe.card
+    return Card(
+        name=words.name or recipe.name,
+        title=words.title or recipe.title,
+        architecture=recipe.network,
+        labels=dataset.labels,
+        channels=recipe.input.channels,
+        several=dataset.several,
+        head=head_entries(recipe),
+        preprocessing=recipe.input.to_dict(),
+        recipe=recipe.to_dict(),
+        data={**described, 'epoch': epoch},
+        licence=words.licence,
+        attribution=words.attribution,
+        intended_use=words.intended_use,
+        not_measured=words.not_measured,
+        created=datetime.now(UTC).date().isoformat(),
+        version=__version__,
+        **(entries or {}),
+    )
+
+
+def measure(run: Run, stored: Checkpoint, out: Path | None = None) -> dict[str, Any]:
+    """Measure a stored model on a run's images; return its card's entries, as `judge` does.
+
+    With a folder `out`, what it says of each image is written there; see
+    `napari_cxr.training.predictions`.
+    """
+    data = run.data
+    network = run.place(stored.network())
+    # Those that were learnt from are not looked at.
+    logits = np.zeros((len(data.dataset.samples), len(data.dataset.labels)), np.float32)
+    places = np.concatenate([data.split.val, data.split.test])
+    logits[places] = run.logits(network, places)
+    entries = judge(data.dataset, data.split, data, logits, run.recipe.seed)
+    if out is not None:
+        probabilities = probabilities_of(logits, data.dataset.several, entries['temperature'])
+        write_predictions(out, data.dataset, data.split, data.material.digests, probabilities)
+    return entries
