@@ -245,12 +245,21 @@ def test_weights_that_cannot_be_kept_are_said(folder, recipe, tmp_path, monkeypa
         list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
 
 
-def test_halved_storage_is_what_is_measured(folder, recipe, tmp_path):
-    recipe = replace(recipe, epochs=1, card=replace(recipe.card, halve=True, name='tiny'))
+def test_halved_storage_and_the_words_of_its_card(folder, recipe, tmp_path):
+    words = {
+        'name': 'tiny',
+        'title': 'A small one',
+        'licence': 'CC0-1.0',
+        'attribution': ('Nobody',),
+        'intended_use': 'Tests.',
+        'not_measured': ('Anything else.',),
+    }
+    recipe = replace(recipe, epochs=1, card=replace(recipe.card, halve=True, **words))
     list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
     half, full = (tmp_path / 'out' / f'{n}.safetensors' for n in ('best', 'last'))
     assert half.stat().st_size < 0.6 * full.stat().st_size
-    assert read_card(half).name == 'tiny'
+    card = read_card(half)
+    assert {name: getattr(card, name) for name in words} == words
 
 
 def test_weights_make_classes_and_sources_count_alike(folder):
