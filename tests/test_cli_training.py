@@ -155,6 +155,23 @@ def test_control_c_says_how_to_go_on(run, folder, recipe, tmp_path, monkeypatch)
     assert '2/2  loss' in result.stderr and '1/2  loss' not in result.stderr
 
 
+def test_control_c_before_the_first_step_says_what_to_do(
+    run, folder, recipe, tmp_path, monkeypatch
+):
+    from napari_cxr.cli import progress
+
+    def interrupted(self, event):
+        raise KeyboardInterrupt
+
+    out = tmp_path / 'a run'
+    monkeypatch.setattr(progress._Drawing, 'take', interrupted)
+    result = run('train', folder, '--recipe', recipe, '--out', out)
+    assert result.exit_code == 1
+    assert 'give the same command again' in ' '.join(result.stderr.split())
+    result = run('train', folder, '--out', out, '--resume')
+    assert result.exit_code == 2 and 'no run to go on with' in ' '.join(result.stderr.split())
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_sweep_ends_with_1_if_a_run_failed(run, folder, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -42,9 +43,13 @@ def train(
     from napari_cxr.training.run_folder import recipe_of
 
     keep_freed_memory()
-    with _answering(f'train {folder} --out {out} --resume', out):
+    with _answering(_again('train', folder, out, device), out, 'recipe.toml'):
         if resume:
             _refuse_with_resume(recipe=recipe, set=settings)
+            if not (out / 'recipe.toml').is_file():
+                raise typer.BadParameter(
+                    f'{out} holds no run to go on with; begin one with --recipe.'
+                )
             plan = recipe_of(out)
         else:
             plan = recipes.find(_given(recipe, 'recipe')).with_changes(changes_of(settings))
@@ -79,7 +84,7 @@ def sweep(
     from napari_cxr.training.sweep import PLAN, find
     from napari_cxr.training.sweep import sweep as run
 
-    with _answering(f'sweep {folder} --out {out} --resume', None):
+    with _answering(_again('sweep', folder, out, device), out, PLAN):
         if resume:
             _refuse_with_resume(sweep=plan, set=settings)
             if not (out / PLAN).is_file():
@@ -97,8 +102,11 @@ def sweep(
 
 
 @contextmanager
-def _answering(again: str, out: Path | None) -> Iterator[None]:
-    """Turn what goes wrong into a sentence and a status; `again` is how to go on."""
+def _answering(again: str, out: Path, begun: str) -> Iterator[None]:
+    """Turn what goes wrong into a sentence and a status.
+
+    `again` is the command that goes on, once the file `begun` is in the folder.
+    """
     from napari_cxr.inference.device import DeviceUnavailable
     from napari_cxr.training import DatasetError, RecipeError, TrainingError
 
@@ -110,10 +118,21 @@ def _answering(again: str, out: Path | None) -> Iterator[None]:
         typer.echo(f'The run failed: {error}', err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        best = None if out is None else out / 'best.safetensors'
-        kept = f' The best model so far is {best}.' if best and best.is_file() else ''
-        typer.echo(f'Stopped.{kept} Go on with: napari-cxr {again}', err=True)
+        best = out / 'best.safetensors'
+        kept = f' The best model so far is {best}.' if best.is_file() else ''
+        how = f'Go on with: {again}'
+        if not (out / begun).is_file():
+            how = 'Nothing was learnt yet; what was read is kept, so give the same command again.'
+        typer.echo(f'Stopped.{kept} {how}', err=True)
         raise typer.Exit(1) from None
+
+
+def _again(command: str, folder: Path, out: Path, device: str) -> str:
+    """Return the command that goes on with what this one began."""
+    words = ['napari-cxr', command, str(folder), '--out', str(out), '--resume']
+    if device != 'auto':
+        words += ['--device', device]
+    return shlex.join(words)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import errno
 import hashlib
 import hmac
@@ -13,15 +12,20 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.training.cache import Decoded, Unusable
-from napari_cxr.training.duplicates import SIDE
+from napari_cxr.training.store_file import (
+    bytes_of,
+    in_memory,
+    is_damaged,
+    opened,
+    transaction,
+)
+from napari_cxr.training.store_rows import from_json, sealed, to_json, unsealed
 
 __all__ = ['ImageStore', 'default_folder', 'key_of']
 
@@ -31,24 +35,12 @@ T = TypeVar('T')
 _FORM = 2
 #: The name changes with the tables, so that two versions of the program share a folder.
 _NAME = 'images-1.sqlite'
-_TABLES = """
-    CREATE TABLE IF NOT EXISTS files (key BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS entries
-        (key BLOB PRIMARY KEY, used INTEGER, bytes INTEGER, about BLOB) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS images (key BLOB PRIMARY KEY, image BLOB);
-"""
 _LIMIT_GB = 20.0
-_BUSY = 60.0  # seconds to wait for another run that is writing
 _AT_ONCE = 500  # keys in one question
-_SEAL = 16  # bytes
 #: Entries used since then, in seconds, are not marked anew: a mark is a write.
 _MARK_AFTER = 3600
 #: A file changed so lately may change again within the grain of its time stamp, in seconds.
 _FRESH = 2.0
-#: What SQLite says of a file that is no database, is damaged, or has other tables.
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
-#: What it says where the file was removed while it was open.
-_GONE = sqlite3.SQLITE_READONLY_DBMOVED
 
 
 def default_folder() -> Path:
@@ -136,14 +128,12 @@ class ImageStore:
         name = f'{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}'
         key = hmac.new(user_secret(), name.encode(errors='surrogateescape'), 'sha256').digest()
         for rows in self._ask('SELECT digest FROM files WHERE key = ?', (key,)):
-            if (known := _unsealed(key, rows[0])) is not None:
+            if (known := unsealed(key, rows[0])) is not None:
                 return known
         with path.open('rb') as file:
             digest = hashlib.file_digest(file, 'sha256').digest()
         if time.time() - status.st_mtime > _FRESH:
-            self._write(
-                'INSERT OR REPLACE INTO files VALUES (?, ?)', [(key, _sealed(key, digest))]
-            )
+            self._write('INSERT OR REPLACE INTO files VALUES (?, ?)', [(key, sealed(key, digest))])
         return digest
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, dict[str, Any] | Unusable]:
@@ -167,10 +157,10 @@ class ImageStore:
             for key, used, raw in self._ask(
                 f'SELECT key, used, about FROM entries WHERE key IN ({holes})', some
             ):
-                about = _unsealed(key, raw)
+                about = unsealed(key, raw)
                 if about is None:
                     continue
-                found[key] = _from_json(about)
+                found[key] = from_json(about)
                 if used < self._started - _MARK_AFTER:
                     marked.append((self._started, key))
         if marked:
@@ -184,7 +174,7 @@ class ImageStore:
             holes = ', '.join('?' * len(some))
             rows = self._ask(f'SELECT key, image FROM images WHERE key IN ({holes})', some)
             for key, raw in rows:
-                if (image := _unsealed(key, raw)) is not None:
+                if (image := unsealed(key, raw)) is not None:
                     found[key] = image
         return found
 
@@ -192,11 +182,11 @@ class ImageStore:
         """Keep images, or the reasons why they cannot be used; all of them or none."""
         about, images = [], []
         for key, entry in entries.items():
-            text = _to_json(entry)
+            text = to_json(entry)
             image = b'' if isinstance(entry, Unusable) else entry.image.tobytes()
-            about.append((key, int(time.time()), len(image), _sealed(key, text)))
+            about.append((key, int(time.time()), len(image), sealed(key, text)))
             if image:
-                images.append((key, _sealed(key, image)))
+                images.append((key, sealed(key, image)))
         statements = (
             ('INSERT OR REPLACE INTO images VALUES (?, ?)', images),
             ('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)', about),
@@ -207,7 +197,7 @@ class ImageStore:
         """Remove what was not used for longest, beyond the limit, but nothing of this run."""
 
         def remove(connection: sqlite3.Connection) -> None:
-            excess = _bytes_of(connection) - self._limit
+            excess = bytes_of(connection) - self._limit
             if excess <= 0:
                 return
             rows = connection.execute(
@@ -220,7 +210,7 @@ class ImageStore:
                     break
                 doomed.append((key,))
                 excess -= size
-            with _transaction(connection):
+            with transaction(connection):
                 for table in ('entries', 'images'):
                     connection.executemany(f'DELETE FROM {table} WHERE key = ?', doomed)
             connection.executescript('PRAGMA incremental_vacuum')  # one step a page
@@ -254,7 +244,7 @@ class ImageStore:
 
     def _write_all(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
         def write(connection: sqlite3.Connection) -> bool:
-            with _transaction(connection):
+            with transaction(connection):
                 for statement, rows in statements:
                     connection.executemany(statement, rows)
             return True
@@ -263,8 +253,7 @@ class ImageStore:
             if self._spare is None and self._on_disk(write):
                 return
             if self._spare is None:
-                self._spare = sqlite3.connect(':memory:', **_OPTIONS)
-                self._spare.executescript(_TABLES)
+                self._spare = in_memory()
             write(self._spare)
 
     def _on_disk(self, step: Callable[[sqlite3.Connection], T]) -> T | None:
@@ -277,7 +266,7 @@ class ImageStore:
                     return step(self._disk)
                 except sqlite3.Error as error:
                     # Another run may have made it anew already: look again before removing it.
-                    if _is_damaged(error) and trial < 2:
+                    if is_damaged(error) and trial < 2:
                         self._reopen(remove=trial == 1)
                         continue
                     self._give_up(error)
@@ -286,13 +275,13 @@ class ImageStore:
     def _open_disk(self) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._disk = _opened(self._path)
+            self._disk = opened(self._path)
         except sqlite3.Error as error:
-            if not _is_damaged(error):
+            if not is_damaged(error):
                 self._give_up(error)
                 return
             try:
-                self._disk = _opened(self._path)
+                self._disk = opened(self._path)
             except sqlite3.Error:
                 self._reopen(remove=True)
         except OSError as error:
@@ -311,9 +300,9 @@ class ImageStore:
                     'The cache of decoded images was damaged and is made anew; '
                     'images are decoded once more.'
                 )
-            self._disk = _opened(self._path)
+            self._disk = opened(self._path)
         except (OSError, sqlite3.Error) as error:
-            if not (_is_damaged(error) and not remove):
+            if not (is_damaged(error) and not remove):
                 self._give_up(error)
                 return
             self._reopen(remove=True)
@@ -331,109 +320,6 @@ class ImageStore:
         )
         if text not in self.problems:
             self.problems.append(text)
-
-
-#: Transactions are opened by hand; reading threads take turns at one connection.
-_OPTIONS: dict[str, Any] = {
-    'timeout': _BUSY,
-    'isolation_level': None,
-    'check_same_thread': False,
-}
-
-
-def _opened(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, **_OPTIONS)
-    try:
-        # Both only matter for a new file: large pages for large rows, and room given back.
-        connection.execute('PRAGMA page_size = 16384')
-        connection.execute('PRAGMA auto_vacuum = INCREMENTAL')
-        _set_journal(connection)
-        connection.execute('PRAGMA synchronous = NORMAL')
-        missing = connection.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'table'")
-        if missing.fetchone()[0] < 3:
-            connection.executescript(f'BEGIN IMMEDIATE; {_TABLES} COMMIT;')
-        connection.execute('SELECT key, used, bytes, about FROM entries LIMIT 1').fetchall()
-        connection.execute('SELECT key, image FROM images LIMIT 1').fetchall()
-        connection.execute('SELECT key, digest FROM files LIMIT 1').fetchall()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _set_journal(connection: sqlite3.Connection) -> None:
-    # Two runs that make the file at once are refused here without being made to wait.
-    deadline = time.monotonic() + _BUSY
-    while True:
-        try:
-            connection.execute('PRAGMA journal_mode = WAL').fetchall()
-            return
-        except sqlite3.OperationalError as error:
-            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-            if not busy or time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute('BEGIN IMMEDIATE')
-    try:
-        yield
-        connection.execute('COMMIT')
-    except BaseException:
-        with suppress(sqlite3.Error):
-            connection.execute('ROLLBACK')
-        raise
-
-
-def _bytes_of(connection: sqlite3.Connection) -> int:
-    def number(name: str) -> int:
-        return int(connection.execute(f'PRAGMA {name}').fetchone()[0])
-
-    return (number('page_count') - number('freelist_count')) * number('page_size')
-
-
-def _is_damaged(error: Exception) -> bool:
-    code = getattr(error, 'sqlite_errorcode', -1)
-    return code == _GONE or code & 0xFF in _DAMAGED
-
-
-def _sealed(key: bytes, data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=_SEAL, key=key).digest() + data
-
-
-def _unsealed(key: bytes, raw: Any) -> bytes | None:
-    """Return the data, or None where they are not what was written under this key."""
-    if not isinstance(raw, bytes):
-        return None
-    data = raw[_SEAL:]
-    return data if hmac.compare_digest(_sealed(key, data)[:_SEAL], raw[:_SEAL]) else None
-
-
-def _to_json(entry: Decoded | Unusable) -> bytes:
-    if isinstance(entry, Unusable):
-        return json.dumps({'reason': str(entry)}).encode()
-    return json.dumps(
-        {
-            'features': entry.features.tolist(),
-            'size': entry.size,
-            'thumbnail': base64.b64encode(entry.thumbnail.tobytes()).decode('ascii'),
-            'patient': entry.patient,
-        }
-    ).encode()
-
-
-def _from_json(text: bytes) -> dict[str, Any] | Unusable:
-    entry = json.loads(text)
-    if 'reason' in entry:
-        return Unusable(entry['reason'])
-    pixels = np.frombuffer(base64.b64decode(entry['thumbnail']), np.uint8)
-    return {
-        **entry,
-        'features': np.array(entry['features'], dtype=np.float32),
-        'thumbnail': pixels.reshape(SIDE, SIDE),
-    }
 
 
 def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
