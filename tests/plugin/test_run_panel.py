@@ -158,6 +158,25 @@ def test_a_run_without_a_model_offers_none(panel):
     assert panel.buttons.resume.isVisible() and panel.buttons.folder.isVisible()
 
 
+def test_what_never_began_is_not_resumed(panel):
+    panel.begin('/runs/run')
+    panel.fail('/runs is neither a folder of images nor a CSV file.')
+    assert 'click Train again' in panel.kept.text() and 'Resume' not in panel.kept.text()
+    assert not panel.buttons.resume.isVisible() and not panel.buttons.folder.isVisible()
+    assert not panel.curves.isVisible()
+    panel.begin('/runs/run', resumed=panel.history)
+    panel.fail('/runs is neither a folder of images nor a CSV file.')
+    assert panel.buttons.resume.isVisible()
+
+
+def test_a_model_that_was_not_written_is_not_offered(panel, tmp_path):
+    panel.begin(tmp_path / 'run')
+    feed(panel, [started(), epoch(number=1)])
+    panel.fail('No space left on device.')
+    assert 'No model was written yet' in panel.kept.text()
+    assert panel.buttons.resume.isVisible() and not panel.buttons.classify.isVisible()
+
+
 def test_resuming_keeps_the_curves(panel):
     panel.begin('/runs/run')
     feed(panel, list(whole_run(epochs=8))[:12])
@@ -178,8 +197,10 @@ def test_a_run_resumed_in_another_session_gets_its_curves_back(qtbot, panel, tmp
     assert list(panel.curves.curves.lines[0].xs) == [1, 2, 3, 4, 5]
 
 
-def test_a_failure_says_what_to_do_and_keeps_the_details_folded(qtbot, panel):
-    panel.begin('/runs/run')
+def test_a_failure_says_what_to_do_and_keeps_the_details_folded(qtbot, panel, tmp_path):
+    (tmp_path / 'run').mkdir()
+    (tmp_path / 'run' / 'best.safetensors').write_bytes(b'made up')
+    panel.begin(tmp_path / 'run')
     feed(panel, [started(), epoch(number=1)])
     panel.fail('The memory of the device is full. Choose a smaller batch.', 'Traceback')
     assert panel.message.isVisible() and panel.message.details == 'Traceback'

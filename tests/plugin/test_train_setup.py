@@ -110,6 +110,8 @@ def test_a_name_with_blanks_becomes_a_file_name(setup, qtbot):
     assert setup.name.text() == 'my-first'
     setup.name.clear()
     assert setup.new_run_folder().name == 'run-1'
+    setup.out.clear()
+    assert setup.new_run_folder().parent == Path.home() / 'napari-cxr-runs'
 
 
 def test_a_title_that_is_cut_is_in_the_tooltip(setup):

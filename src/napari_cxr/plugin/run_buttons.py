@@ -52,7 +52,9 @@ class RunButtons(QWidget):
         layout.addLayout(second)
         self.offer(Phase.EMPTY, False)
 
-    def offer(self, phase: Phase, has_model: bool, which: str = '') -> None:
+    def offer(
+        self, phase: Phase, has_model: bool, which: str = '', resumable: bool = True
+    ) -> None:
         """Show the buttons that do something now.
 
         Parameters
@@ -63,6 +65,8 @@ class RunButtons(QWidget):
             Whether a model has been kept.
         which : str
             Of several models the one on show, such as 'fold 2'.
+        resumable : bool
+            Whether a run that was cut short has anything to go on from.
         """
         self.classify.setText(f'Classify with {which or "it"}')
         self.card.setText(f'Show card of {which}' if which else 'Show card')
@@ -72,10 +76,10 @@ class RunButtons(QWidget):
         self.stop.setVisible(working)
         self.stop.setEnabled(phase is not Phase.STOPPING)
         self.stop.setText('Stopping…' if phase is Phase.STOPPING else 'Stop')
-        self.resume.setVisible(cut_short)
+        self.resume.setVisible(cut_short and resumable)
         self.classify.setVisible(ended and has_model)
         self.card.setVisible(ended and has_model)
-        self.folder.setVisible(ended)
+        self.folder.setVisible(ended and resumable)
         _accent(self.resume, cut_short)
         _accent(self.classify, phase is Phase.FINISHED)
         self.setVisible(phase is not Phase.EMPTY)

@@ -13,6 +13,7 @@ from napari_cxr.checkpoint import CheckpointError, read_card
 from napari_cxr.plugin import training_jobs
 from napari_cxr.plugin.card_dialog import CardDialog
 from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.run_history import RunHistory
 from napari_cxr.plugin.run_panel import RunPanel
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.training_jobs import Done
@@ -78,7 +79,8 @@ class RunDesk(QObject):
     def resume(self, source: str, folder: Path, device: str) -> None:
         """Take up again what a folder holds; returns at once."""
         self._name = ''
-        known = self._panel.history if folder == self._panel.folder else None
+        shown = folder == self._panel.folder
+        known = self._panel.history if shown else RunHistory(folder.name)
         self._panel.begin(folder, resumed=known)
         self.started.emit()
         self._session.train(source, '', str(folder), device)

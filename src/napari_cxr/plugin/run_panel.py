@@ -61,6 +61,7 @@ class RunPanel(QWidget):
         self.folder = Path()
         self._chosen = ''  # of several runs; empty follows the one under way
         self._drawn: tuple[object, ...] = ()
+        self._again = False  # whether the run was begun before
         self._filled = False  # with what a resumed run did before
         self._build(theme)
         self._paint = QTimer(self)
@@ -138,6 +139,7 @@ class RunPanel(QWidget):
         self.history = resumed or RunHistory(self.folder.name, runs)
         self.history.total = runs or self.history.total
         self.history.begin()
+        self._again = resumed is not None
         self._chosen, self._filled = '', False
         self.message.clear()
         self._second.start()
@@ -193,7 +195,7 @@ class RunPanel(QWidget):
     def show_history(self, history: RunHistory, folder: str | Path) -> None:
         """Show a run of the past."""
         self.history, self.folder = history, Path(folder)
-        self._chosen = ''
+        self._chosen, self._again = '', True
         self._second.stop()
         self.message.clear()
         self.refresh()
@@ -231,14 +233,18 @@ class RunPanel(QWidget):
         ended = history.phase is Phase.FINISHED
         _say(self.result, run_words.result(history) if ended else '')
         _say(self.doubts, run_words.warns(history, ended))
-        _say(self.kept, run_words.kept(history))
+        resumable = self._again or course is not None
+        # A disk may be full, or a process be killed before it wrote what it had.
+        place = self.checkpoint
+        has_model = place is not None and (history.phase is not Phase.FAILED or place.is_file())
+        _say(self.kept, run_words.kept(history, resumable, has_model))
         name = run_words.part(course.name) if course else ''
         which = name if history.several else ''
-        self.buttons.offer(history.phase, self.checkpoint is not None, which)
+        self.buttons.offer(history.phase, has_model, which, resumable)
         self.skipped.set_skipped(history.skipped)
         self.folds.setVisible(history.several and bool(history.courses))
         self.folds.set_courses(list(history.courses.values()), course.name if course else '')
-        self.curves.setVisible(history.phase is not Phase.EMPTY)
+        self.curves.setVisible(history.at_work or course is not None)
         # Batches move no curve, and there are many of them.
         best = not history.at_work
         now = (id(course), course.last, course.finished, best) if course else ()

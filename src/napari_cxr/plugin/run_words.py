@@ -12,6 +12,7 @@ __all__ = ['clock', 'duration', 'heading', 'kept', 'part', 'place', 'result', 's
 
 #: What came out is told by the first of these that was measured.
 _FIGURES = {'macro_auc': 'macro AUC', 'accuracy': 'accuracy'}
+_NOTHING = 'Nothing was trained yet. Put it right and click Train again.'
 _SPLITS = {'test': 'test', 'val': 'validation'}
 
 
@@ -111,7 +112,7 @@ def speed(history: RunHistory) -> str:
     return ', '.join(words)
 
 
-def kept(history: RunHistory) -> str:
+def kept(history: RunHistory, resumable: bool = True, written: bool = True) -> str:
     """Return what to do where nothing runs, and what is left of a run that was cut short."""
     if history.phase is Phase.EMPTY:
         return (
@@ -130,9 +131,11 @@ def kept(history: RunHistory) -> str:
         return ''
     if best is None:
         words = 'No epoch was done yet, so there is no model.'
+    elif not written:
+        words = 'No model was written yet.'
     else:
         words = f'The best model so far, of epoch {best.epoch}, is kept.'
-    return f'{words} Resume goes on from where it was.'
+    return f'{words} Resume goes on from where it was.' if resumable else _NOTHING
 
 
 def result(history: RunHistory) -> str:

@@ -147,7 +147,8 @@ class TrainSetup(QWidget):
             self.add_recipe(f'{SWEEP}{name}', sweeps.find(name))
         self.recipe.setCurrentIndex(max(self.recipe.findData(chosen.recipe), 0))
         self.source.setText(chosen.images)
-        self.out.setText(chosen.runs or str(Path.home() / 'napari-cxr-runs'))
+        self.out.setPlaceholderText(_usual_folder())
+        self.out.setText(chosen.runs or _usual_folder())
         self.device.setCurrentIndex(max(self.device.findData(chosen.device), 0))
 
     def add_recipe(self, name: str, recipe: Recipe | Sweep) -> None:
@@ -175,7 +176,7 @@ class TrainSetup(QWidget):
 
     def new_run_folder(self) -> Path:
         """Return a folder that does not exist yet, named after the model."""
-        parent = Path(self.out.text().strip()).expanduser()
+        parent = Path(self.out.text().strip() or _usual_folder()).expanduser().absolute()
         name = self.name.text().strip() or 'run'
         number = 1
         while (parent / f'{name}-{number}').exists():
@@ -268,6 +269,10 @@ class TrainSetup(QWidget):
     def _recipe_activated(self) -> None:
         if self.current_recipe:
             self.recipe_chosen.emit(self.current_recipe)
+
+
+def _usual_folder() -> str:
+    return str(Path.home() / 'napari-cxr-runs')
 
 
 def _beside(field: QWidget, button: QToolButton | QPushButton) -> QHBoxLayout:
