@@ -2,6 +2,7 @@
 
 import csv
 import json
+import signal
 import tomllib
 
 import imageio.v3 as iio
@@ -9,7 +10,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from napari_cxr.checkpoint import load
 from napari_cxr.cli import app
+from napari_cxr.cli.interrupting import Interrupts
 from napari_cxr.cli.options import changes_of
 from napari_cxr.training import recipes
 from napari_cxr.training.sweep import find, names
@@ -153,6 +156,48 @@ def test_control_c_says_how_to_go_on(run, folder, recipe, tmp_path, monkeypatch)
     result = run('train', folder, '--out', out, '--resume')
     assert result.exit_code == 0, result.output
     assert '2/2  loss' in result.stderr and '1/2  loss' not in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_control_c_within_a_step_keeps_the_whole_state(run, folder, recipe, tmp_path, monkeypatch):
+    from napari_cxr.training.run import Run
+
+    out = tmp_path / 'run'
+    step = Run._step
+
+    def interrupted(self, items):
+        if self.progress.epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+        return step(self, items)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, '_step', interrupted)
+        result = run('train', folder, '--recipe', recipe, '--out', out)
+    assert result.exit_code == 1
+    assert 'Stopping after this step' in result.stderr and 'Go on with' in result.stderr
+    assert (out / 'best.safetensors').is_file() and (out / 'state.safetensors').is_file()
+    assert 'Stopped in epoch 2, after 1 steps' in (out / 'log.txt').read_text()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert run('train', folder, '--out', out, '--resume').exit_code == 0
+    other = tmp_path / 'other'
+    assert run('train', folder, '--recipe', recipe, '--out', other).exit_code == 0
+    assert (
+        load(out / 'last.safetensors').tensors.keys()
+        == load(other / 'last.safetensors').tensors.keys()
+    )
+    for name, tensor in load(other / 'last.safetensors').tensors.items():
+        assert tensor.equal(load(out / 'last.safetensors').tensors[name]), name
+
+
+def test_a_second_control_c_comes_through():
+    with Interrupts() as interrupts:
+        interrupts.look()
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.look()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_control_c_before_the_first_step_says_what_to_do(

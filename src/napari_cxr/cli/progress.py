@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from napari_cxr.cli.interrupting import Interrupts
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
@@ -42,10 +44,14 @@ def show(events: Iterator[Event]) -> bool:
         MofNCompleteColumn(),
         TextColumn('{task.fields[pace]}'),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with (
+        Interrupts() as interrupts,
+        Progress(*columns, console=console, transient=True) as progress,
+    ):
         drawing = _Drawing(console, progress)
         for event in events:
             drawing.take(event)
+            interrupts.look()
     return drawing.failed
 
 
