@@ -84,3 +84,20 @@ def test_keyboard_alone(qtbot, viewer):
     assert shortcut.key().toString() == 'Ctrl+Return'
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         shortcut.activated.emit()
+
+
+def test_our_docks_are_tabs_and_another_viewer_is_another(qtbot, viewer):
+    from qtpy.QtWidgets import QDockWidget
+
+    from napari_cxr.plugin.docks import is_same
+
+    classify, first = viewer.window.add_plugin_dock_widget(
+        'napari-cxr', 'Classify chest radiograph'
+    )
+    runs, second = viewer.window.add_plugin_dock_widget('napari-cxr', 'Training runs')
+    main = runs.parent()
+    qtbot.waitUntil(lambda: runs in main.tabifiedDockWidgets(classify), timeout=WAIT)
+    qtbot.waitUntil(lambda: not second.visibleRegion().isEmpty(), timeout=WAIT)
+    assert len(main.findChildren(QDockWidget)) > 2  # napari's own are left where they are
+    assert main.tabifiedDockWidgets(classify) == [runs]
+    assert is_same(first.viewer, second.viewer) and is_same(first.viewer, viewer)

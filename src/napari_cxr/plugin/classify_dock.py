@@ -25,6 +25,7 @@ from napari_cxr.plugin import classifying
 from napari_cxr.plugin.card_dialog import CardDialog
 from napari_cxr.plugin.choices import Choices
 from napari_cxr.plugin.classifying import Answer, Failure, Ready
+from napari_cxr.plugin.docks import TabsTogether
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.overlay import Overlay
 from napari_cxr.plugin.result_view import ResultView
@@ -44,8 +45,6 @@ _READY = 'Click Classify to see the probability of each class and where its evid
 #: A bar and a Cancel button that come and go sooner than this only flicker, and drawing
 #: them takes the processor from the network; milliseconds.
 _PATIENCE = 300
-#: Where docks share a side, what is to choose and the button stay in sight; pixels.
-_MIN_HEIGHT = 190
 
 
 class ClassifyDock(QWidget):
@@ -63,6 +62,7 @@ class ClassifyDock(QWidget):
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
         self.viewer = napari_viewer
+        TabsTogether(self)
         self._answers: WeakKeyDictionary[Image, Answer] = WeakKeyDictionary()
         self._overlays: WeakKeyDictionary[Image, Overlay] = WeakKeyDictionary()
         self._labels: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
@@ -130,7 +130,6 @@ class ClassifyDock(QWidget):
         # Never narrower than its contents with the scroll bar beside them.
         bar = scroll.verticalScrollBar()
         room = bar.sizeHint().width() if bar is not None else 0
-        self.setMinimumHeight(_MIN_HEIGHT)
         self.setMinimumWidth(max(280, inside.minimumSizeHint().width() + room))
 
     # -- classifying --------------------------------------------------------------------

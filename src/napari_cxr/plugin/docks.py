@@ -1,14 +1,56 @@
-"""One dock opens another, in its own viewer."""
+"""Docks that stand together in one viewer: as tabs, and one opens another."""
 
 from __future__ import annotations
 
 from napari.components import ViewerModel
+from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
-__all__ = ['is_same', 'open_dock']
+__all__ = ['TabsTogether', 'is_same', 'open_dock']
+
+
+class TabsTogether(QObject):
+    """Makes a dock a tab beside another of ours on the same side when it opens.
+
+    Each of them needs the full height: napari would stack them, and the third one made
+    its window higher than the screen. Whoever wants them otherwise drags them.
+
+    Parameters
+    ----------
+    dock : QWidget
+        What napari puts into a dock widget.
+    """
+
+    def __init__(self, dock: QWidget) -> None:
+        super().__init__(dock)
+        dock.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Wait until the dock is shown for the first time."""
+        if watched is not None and event is not None and event.type() == QEvent.Type.Show:
+            watched.removeEventFilter(self)
+            QTimer.singleShot(0, self._join)  # when napari has placed it
+        return False
+
+    def _join(self) -> None:
+        mine = self.parent()
+        while mine is not None and not isinstance(mine, QDockWidget):
+            mine = mine.parent()
+        window = mine.parent() if mine is not None else None
+        if mine is None or mine.isFloating() or not isinstance(window, QMainWindow):
+            return
+        side = window.dockWidgetArea(mine)
+        for other in window.findChildren(QDockWidget):
+            beside = not other.isFloating() and window.dockWidgetArea(other) == side
+            if other is not mine and beside and other.findChild(TabsTogether) is not None:
+                window.tabifyDockWidget(other, mine)
+                mine.show()
+                mine.raise_()
+                return
 
 
 def open_dock(viewer: ViewerModel, name: str) -> None:
-    """Bring one of our docks to the front; a new one becomes a tab, not half of the height.
+    """Bring one of our docks to the front, and open it if it is not there.
 
     Parameters
     ----------
@@ -19,7 +61,7 @@ def open_dock(viewer: ViewerModel, name: str) -> None:
     """
     window = getattr(viewer, 'window', None)
     if window is not None:
-        dock, _ = window.add_plugin_dock_widget('napari-cxr', name, tabify=True)
+        dock, _ = window.add_plugin_dock_widget('napari-cxr', name)
         dock.show()
         dock.raise_()
 

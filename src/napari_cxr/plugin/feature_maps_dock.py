@@ -26,6 +26,7 @@ from napari_cxr.plugin import classifying, feature_map_jobs
 from napari_cxr.plugin.card_dialog import CardDialog
 from napari_cxr.plugin.choices import Choices
 from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.docks import TabsTogether
 from napari_cxr.plugin.feature_map_jobs import Stages
 from napari_cxr.plugin.feature_map_layer import feature_map_layer, show_feature_maps
 from napari_cxr.plugin.filters_view import FiltersView
@@ -65,6 +66,7 @@ class FeatureMapsDock(QWidget):
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
         self.viewer = napari_viewer
+        TabsTogether(self)
         self._maps: WeakKeyDictionary[Image, FeatureMaps] = WeakKeyDictionary()
         self._stacks: WeakKeyDictionary[Image, Image] = WeakKeyDictionary()
         self._cancelled = Event()

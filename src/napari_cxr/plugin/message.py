@@ -39,6 +39,7 @@ class Message(QFrame):
         self._close.setAutoRaise(True)
         self._details_button = QPushButton('Details')
         self._details_button.setCheckable(True)
+        self._details_button.setToolTip('What happened, in technical terms')
         self._copy = QPushButton('Copy')
         self._copy.setToolTip('Copy the message with its details')
         self._details = QPlainTextEdit()

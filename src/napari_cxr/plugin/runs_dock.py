@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_cxr.plugin import runs_jobs
 from napari_cxr.plugin.classifying import Failure
-from napari_cxr.plugin.docks import open_dock
+from napari_cxr.plugin.docks import TabsTogether, open_dock
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.runs_actions import RunsActions
 from napari_cxr.plugin.runs_columns import RunRow
@@ -56,6 +56,7 @@ class RunsDock(QWidget):
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
         self.viewer = napari_viewer
+        TabsTogether(self)
         self._reading = False
         self._build()
         self._connect()

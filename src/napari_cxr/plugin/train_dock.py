@@ -24,7 +24,7 @@ from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.commands import open_paths
 from napari_cxr.plugin.data_panel import DataPanel
-from napari_cxr.plugin.docks import is_same, open_dock
+from napari_cxr.plugin.docks import TabsTogether, is_same, open_dock
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.recipe_desk import RecipeDesk
 from napari_cxr.plugin.recipe_form import RecipeForm
@@ -67,6 +67,7 @@ class TrainDock(QWidget):
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__()
         self.viewer = napari_viewer
+        TabsTogether(self)
         self.session = TrainingSession(self)
         self.survey: Survey | None = None
         self._waits = False  # for a job of another dock
@@ -323,6 +324,10 @@ class TrainDock(QWidget):
         survey, sweep = self.survey, self.desk.sweep
         if survey is None:
             return ''
+        left = len(survey.paths) - int(survey.excluded.sum())
+        found = f'{left:,} images, {len(survey.labels)} classes'
+        if not any(survey.splits):
+            return f'{found}, but they cannot be divided for training: Images says why.'
         left = sum(bool(split) for split in survey.splits)
         found = f'{left:,} images, {len(survey.labels)} classes, split {survey.split_kind}.'
         if sweep is not None:

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QMenu,
     QPushButton,
+    QSizePolicy,
     QToolButton,
     QWidget,
 )
@@ -134,6 +135,8 @@ class TrainSetup(QWidget):
         form.addRow('Model name', self.name)
         form.addRow('Keep runs in', _beside(self.out, self.choose_out))
         form.addRow('Device', self.device)
+        # Where there is little height, the tabs below give way, which can be scrolled.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def _fill(self) -> None:
         chosen = preferences('train')
