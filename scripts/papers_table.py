@@ -3,8 +3,9 @@
     python scripts/papers_table.py RUNS
 
 RUNS holds `zhong`, `detl-step1`, `detl-step2` (in folds), `detl-step2-given` (with the
-table's splits) and `nova-custom-cnn`, each as `napari-cxr train` left it, and `short`, as scripts/run_every_recipe.py left it. What the
-tables need of them is kept in docs/papers.json; without RUNS the tables are made from that.
+table's splits) and `nova-custom-cnn`, each as `napari-cxr train` left it, and `short`, as
+scripts/run_every_recipe.py left it. What the tables need of them is kept in
+docs/papers.json; without RUNS the tables are made from that.
 """
 
 from __future__ import annotations
