@@ -9,7 +9,7 @@ from PIL import Image
 from napari_cxr.checkpoint import load
 from napari_cxr.training import EpochDone, Finished, Reading, Recipe, Started
 from napari_cxr.training.survey import Survey
-from napari_cxr.workers.process import JobFailed, WorkerProcess
+from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 
 
 @pytest.fixture(scope='module')
@@ -116,3 +116,18 @@ def test_what_cannot_be_trained_on_is_one_clear_sentence(worker, folder, recipe,
 def test_networks_are_listed(worker):
     names = worker.call('network_names')
     assert 'resnet18' in names and isinstance(names, tuple)
+
+
+@pytest.mark.slow
+def test_a_run_that_ends_with_the_program_keeps_its_state(folder, recipe, tmp_path):
+    worker = WorkerProcess('torch', grace=30)
+    plan = recipe.with_changes({'epochs': 400}).to_toml()
+    out = tmp_path / 'out'
+    run = worker.run('train', source=str(folder), plan=plan, out=str(out), device='cpu')
+    next(event for event in run if isinstance(event, EpochDone))
+    worker.retire(grace=30)
+    assert not worker.alive
+    assert (out / 'state.safetensors').is_file()
+    assert 'Stopped' in (out / 'log.txt').read_text()
+    with pytest.raises(WorkerDied, match='ending'):
+        worker.call('network_names')

@@ -111,9 +111,9 @@ def shared_torch() -> WorkerProcess:
     return worker
 
 
-def end(worker: WorkerProcess) -> None:
+def end(worker: WorkerProcess, grace: float = 0.0) -> None:
     """Let the threads of jobs end before Qt does: a signal without its object aborts Python."""
-    worker.retire()
+    worker.retire(grace)
     pool = QThreadPool.globalInstance()
     if pool is not None:
         pool.waitForDone(_FAREWELL)

@@ -35,6 +35,8 @@ __all__ = [
 
 #: A stopped run writes its state, which takes a while with a large network; seconds.
 _GRACE = 60.0
+#: The same, where napari itself is ending; seconds.
+_LAST_GRACE = 15.0
 _NAMES = {
     'network_names': 'Listing the networks',
     'preview': 'Drawing the samples',
@@ -63,7 +65,7 @@ class Done:
 def shared_trainer() -> WorkerProcess:
     """Return the process that surveys folders and trains; it starts with its first job."""
     worker = WorkerProcess('torch', grace=_GRACE, background=True)
-    atexit.register(end, worker)
+    atexit.register(end, worker, _LAST_GRACE)
     return worker
 
 

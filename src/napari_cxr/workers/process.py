@@ -169,9 +169,17 @@ class WorkerProcess:
         if child is not None:
             child.clean()
 
-    def retire(self) -> None:
-        """End the process for good: jobs raise `WorkerDied` from now on."""
+    def retire(self, grace: float = 0.0) -> None:
+        """End the process for good: jobs raise `WorkerDied` from now on.
+
+        Parameters
+        ----------
+        grace : float
+            Seconds that a job may take to let go; the one under way is cancelled.
+        """
         self._retired = True
+        if grace and self._child is not None:
+            self._child.settle(grace)
         with self._starting:
             self.close()
 
@@ -261,6 +269,14 @@ class _Child:
         except GeneratorExit:
             self._cancel(number)
             raise
+
+    def settle(self, grace: float) -> None:
+        """Cancel the job under way, and wait until it has let go."""
+        for number in list(self.unfinished):
+            self._cancel(number)
+        deadline = time.monotonic() + grace
+        while self.unfinished and self.alive and time.monotonic() < deadline:
+            time.sleep(HEARTBEAT)
 
     def _cancel(self, number: int) -> None:
         """Ask the child to let go of this job; kill it if it is still at it after the grace."""
