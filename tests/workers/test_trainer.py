@@ -129,5 +129,6 @@ def test_a_run_that_ends_with_the_program_keeps_its_state(folder, recipe, tmp_pa
     assert not worker.alive
     assert (out / 'state.safetensors').is_file()
     assert 'Stopped' in (out / 'log.txt').read_text()
+    run.close()
     with pytest.raises(WorkerDied, match='ending'):
         worker.call('network_names')
