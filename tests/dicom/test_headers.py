@@ -62,7 +62,7 @@ def test_content_decides_not_the_name(write, tmp_path):
         (b'', 'empty'),
         (b'%PDF-1.7' + b' ' * 300, 'PDF'),
         (b'PK\x03\x04' + bytes(300), 'ZIP'),
-        (b'hello' * 100, 'not a DICOM'),
+        (b'hello' * 100, 'not DICOM, PNG'),
         (bytes(128) + b'DICM', 'nothing after'),
     ],
 )

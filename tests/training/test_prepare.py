@@ -128,7 +128,9 @@ def test_without_a_usable_image_of_each_class_it_is_said(folder, recipe):
         run(prepare(index(folder), recipe))
     for path in (folder / 'right').glob('*.png'):
         path.write_bytes(b'no image')
-    with pytest.raises(DatasetError, match=r'None of the 24 images .* reason: .*not a DICOM file'):
+    with pytest.raises(
+        DatasetError, match=r'None of the 24 images .* reason: .*no image that can be read'
+    ):
         run(prepare(index(folder), recipe))
 
 

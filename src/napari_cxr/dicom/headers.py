@@ -149,7 +149,9 @@ def _what_it_is(head: bytes) -> str:
         return 'This is a PDF document, not a DICOM file.'
     if head.startswith(b'PK\x03\x04'):
         return 'This is a ZIP archive; unpack it and open the files in it.'
-    return 'This is not a DICOM file.'
+    if head.startswith((b'BM', b'GIF8')) or head[8:12] == b'WEBP':
+        return 'Images of this kind are not read; save it as PNG, JPEG or TIFF.'
+    return 'This is no image that can be read: not DICOM, PNG, JPEG or TIFF.'
 
 
 def _inflate(file: BinaryIO, limit: int) -> bytes:

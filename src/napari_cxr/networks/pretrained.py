@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import torch
 from torch import nn
@@ -145,9 +146,11 @@ def _explained(name: str, where: str) -> Iterator[None]:
         yield
     except Exception as error:  # the hubs raise errors of a dozen kinds
         why = (str(error) or type(error).__name__).splitlines()[0].rstrip('. ')
+        if isinstance(error, URLError | ConnectionError | TimeoutError):
+            why = 'there is no connection'
         raise WeightsUnavailable(
-            f'The pretrained weights of {name} could not be had from {where}: {why}. '
-            "Connect to the internet once, or take weights = 'random'."
+            f'The pretrained weights of {name} could not be had from {where}: {why}. Connect '
+            "to the internet once, or take weights = 'random' and freeze nothing."
         ) from error
 
 

@@ -162,7 +162,10 @@ class RunFolder:
         try:
             yield
         except OSError as error:
-            raise TrainingError(f'{self.path} cannot be written to: {error.strerror}.') from error
+            raise TrainingError(
+                f'{self.path} cannot be written to: {error.strerror}. Make room or take another '
+                'folder; what is in it already is whole.'
+            ) from error
         except CheckpointError as error:
             raise TrainingError(f'The model cannot be kept: {error}') from error
 

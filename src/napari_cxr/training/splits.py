@@ -292,12 +292,13 @@ def _check_patients(dataset: Dataset, places: Iterable[int], least: int, what_fo
         for label in dataset.samples[i].labels:
             patients[label].add(dataset.samples[i].group)
     few = min(patients, key=lambda label: len(patients[label]))
-    if len(patients[few]) < least:
+    known = len(patients[few])
+    if known < least:
         raise DatasetError(
-            f'The class {few!r} has images of {len(patients[few])} patients only; '
+            f'The class {few!r} has images of {known} patient{"s" * (known != 1)} only; '
             f'to {what_for}, at least {least} are needed.'
         )
-    return len(patients[few])
+    return known
 
 
 def equal_parts(dataset: Dataset, places: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
