@@ -60,6 +60,7 @@ class ClassTable(QTreeWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setAccessibleName('Images by class, source and split')
+        self.setToolTip('Images of each class in each split; unfold a class for its sources')
         self.setMinimumWidth(220)
         header = self.header()
         if header is not None:

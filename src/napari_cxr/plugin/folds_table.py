@@ -120,6 +120,7 @@ class FoldsTable(QTableView):
         self.setShowGrid(False)
         self.setTabKeyNavigation(False)
         self.setAccessibleName('Runs of this training')
+        self.setToolTip('Click a row to see its curves')
         self.setToolTip('Choose a run to see its curves')
         across, down = self.horizontalHeader(), self.verticalHeader()
         assert across is not None and down is not None

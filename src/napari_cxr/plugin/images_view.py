@@ -229,6 +229,7 @@ def _table(proxy: ImageFilter) -> _Table:
     table.setSortingEnabled(True)
     table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # as the survey has them
     table.setAccessibleName('Images')
+    table.setToolTip('Double click opens an image; Delete leaves out what is selected')
     table.setFixedHeight(300)
     rows, columns = table.verticalHeader(), table.horizontalHeader()
     if rows is not None and columns is not None:

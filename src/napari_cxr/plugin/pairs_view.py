@@ -167,6 +167,7 @@ def _table(model: PairModel) -> QTableView:
     table.setTabKeyNavigation(False)
     table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     table.setAccessibleName('Pairs of images that look alike')
+    table.setToolTip('Two images that look alike; a click opens both side by side')
     rows, columns = table.verticalHeader(), table.horizontalHeader()
     if rows is not None and columns is not None:
         rows.hide()

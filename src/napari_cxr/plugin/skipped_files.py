@@ -29,6 +29,7 @@ class SkippedFiles(QWidget):
         self.text.setReadOnly(True)
         self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.text.setAccessibleName('Files that could not be used, with the reasons')
+        self.text.setToolTip('Select and copy what you need')
         self.copy = QPushButton('Copy')
         self.copy.setToolTip('Copy the list as a table with two columns')
         self.copy.clicked.connect(self._copy)

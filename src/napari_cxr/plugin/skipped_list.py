@@ -36,6 +36,7 @@ class SkippedList(QWidget):
         self.list.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self.list.setFixedHeight(110)
         self.list.setAccessibleName('Images that were left out, with the reasons')
+        self.list.setToolTip('Select and copy what you need')
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
