@@ -304,6 +304,16 @@ def test_a_sweep_is_handed_on_with_what_was_changed(train_dock, qtbot, folder, m
     dock.run.stopped()
 
 
+def test_a_sweep_of_ones_own_is_opened_like_a_recipe(train_dock, tmp_path):
+    path = tmp_path / 'mine.toml'
+    path.write_text('name = "mine"\nbase = "start-bundled"\n[grid]\nepochs = [2, 3]\n')
+    train_dock.setup.recipe_opened.emit(str(path))
+    assert [run.recipe.epochs for run in train_dock.desk.plan.runs] == [2, 3]
+    path.write_text('name = "mine"\nbase = "nothing"\n')
+    train_dock.setup.recipe_opened.emit(str(path))
+    assert "no recipe 'nothing'" in train_dock.message.text
+
+
 def test_a_recipe_can_be_saved_and_opened_again(train_dock, tmp_path, recipe_file):
     dock = train_dock
     dock.desk.choose('zhong')

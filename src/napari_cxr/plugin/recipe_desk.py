@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -152,10 +153,18 @@ class RecipeDesk(QObject):
 def _found(name_or_path: str) -> tuple[Recipe, Sweep | None]:
     """Return a recipe, or a sweep behind its base."""
     sweep = None
-    if name_or_path.startswith(SWEEP):
+    if name_or_path.startswith(SWEEP) or _is_sweep(name_or_path):
         sweep = sweeps.find(name_or_path.removeprefix(SWEEP))
     recipe = sweep.base if sweep is not None else recipes.find(name_or_path)
     if sweep is not None or name_or_path in recipes.names():
         # What a shipped card says of its data is not true of a person's own.
         recipe = replace(recipe, card=CardRecipe(name=f'my-{recipe.network}'))
     return recipe, sweep
+
+
+def _is_sweep(path: str) -> bool:
+    """Return whether a file holds a sweep; what is wrong with it is said when it is read."""
+    try:
+        return 'base' in tomllib.loads(Path(path).read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return False
