@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+# Torch brings an LLVM of its own (triton), and so does the software renderer under napari's
+# canvas. Loaded in the other order they end the interpreter, and fixtures here need torch;
+# napari itself never loads it.
+import torchvision  # noqa: F401
+
 from napari_cxr.plugin import classifying
 from napari_cxr.workers.decoding import shared_decoder
 

@@ -27,6 +27,7 @@ from napari_cxr.plugin.runs_head import RunsHead
 from napari_cxr.plugin.runs_jobs import Table
 from napari_cxr.plugin.runs_table import RunsModel, RunsProxy
 from napari_cxr.plugin.runs_view import RunsView
+from napari_cxr.plugin.scrolled import scrolled
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.text import quiet_label
@@ -90,7 +91,7 @@ class RunsDock(QWidget):
         above.addStretch(0)  # where there is no table
         self.parts = QSplitter(Qt.Orientation.Vertical)
         self.parts.addWidget(upper)
-        self.parts.addWidget(self.curves)
+        self.parts.addWidget(scrolled(self.curves))
         self.parts.setChildrenCollapsible(False)
         self.parts.setStretchFactor(0, 1)
         layout = QVBoxLayout(self)

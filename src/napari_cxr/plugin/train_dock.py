@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
-    QFrame,
     QHBoxLayout,
     QProgressBar,
     QPushButton,
-    QScrollArea,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -30,6 +28,7 @@ from napari_cxr.plugin.recipe_desk import RecipeDesk
 from napari_cxr.plugin.recipe_form import RecipeForm
 from napari_cxr.plugin.run_desk import RunDesk
 from napari_cxr.plugin.run_panel import RunPanel
+from napari_cxr.plugin.scrolled import scrolled
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.plugin.theme import style_sheet
@@ -102,7 +101,7 @@ class TrainDock(QWidget):
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         for title, page in (('Images', self.data), ('Settings', self.form), ('Run', self.run)):
-            self.tabs.addTab(_scrolled(page), title)
+            self.tabs.addTab(scrolled(page), title)
         doing = QHBoxLayout()
         doing.addWidget(self.status, 1)
         doing.addWidget(self.cancel)
@@ -352,20 +351,6 @@ class TrainDock(QWidget):
         self.setStyleSheet(style_sheet(event.value))
         self.data.set_theme(event.value)
         self.run.set_theme(event.value)
-
-
-def _scrolled(page: QWidget) -> QScrollArea:
-    inside = QWidget()
-    layout = QVBoxLayout(inside)
-    layout.setContentsMargins(0, 8, 6, 0)
-    layout.addWidget(page)
-    layout.addStretch(1)
-    scroll = QScrollArea()
-    scroll.setWidgetResizable(True)
-    scroll.setFrameShape(QFrame.Shape.NoFrame)
-    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    scroll.setWidget(inside)
-    return scroll
 
 
 def _dropped(event: QDropEvent) -> str | None:
