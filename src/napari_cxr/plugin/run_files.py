@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
-import tomllib
 from pathlib import Path
 from typing import Any
 
-from napari_cxr.checkpoint import Card, CheckpointError, read_card
 from napari_cxr.plugin.run_course import Course
 from napari_cxr.training.events import EpochDone, Finished
+from napari_cxr.training.half_written import card_of, json_of, toml_of
 
 __all__ = ['read_course', 'read_courses', 'read_summary']
 
@@ -43,7 +41,7 @@ def read_courses(folder: Path) -> dict[str, Course]:
 
 def read_summary(folder: Path, name: str) -> Finished | None:
     """Return what was measured over all folds of a run, None where it was not."""
-    metrics = _json(folder / 'summary.json').get('metrics')
+    metrics = json_of(folder / 'summary.json').get('metrics')
     return Finished(name, '', 0, metrics) if isinstance(metrics, dict) else None
 
 
@@ -58,13 +56,13 @@ def read_course(folder: Path, name: str) -> Course:
     name : str
         What to call it.
     """
-    planned = _recipe(folder / 'recipe.toml').get('epochs', 0)
+    planned = toml_of(folder / 'recipe.toml').get('epochs', 0)
     planned = planned if isinstance(planned, int) else 0
     epochs = {
         epoch.epoch: epoch for epoch in _epochs(folder / 'metrics.csv', name, max(planned, 0))
     }
-    card = _card(folder / 'best.safetensors')
-    result = _json(folder / 'result.json')
+    card = card_of(folder / 'best.safetensors')
+    result = json_of(folder / 'result.json')
     course = Course(name, card.labels if card is not None else (), planned, epochs=epochs)
     # The card is filled in when all epochs are over, in one stroke.
     metrics = (card.metrics if card is not None else {}) or result.get('metrics')
@@ -114,25 +112,3 @@ def _confusion(text: str) -> tuple[tuple[int, ...], ...]:
     if any(len(line) != len(lines) for line in lines):
         return ()
     return tuple(tuple(int(cell) for cell in line) for line in lines)
-
-
-def _recipe(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _card(path: Path) -> Card | None:
-    try:
-        return read_card(path)
-    except (CheckpointError, OSError):
-        return None

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import time
-import tomllib
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from napari_cxr.checkpoint import Card, CheckpointError, read_card
+from napari_cxr.checkpoint import Card
+from napari_cxr.training.half_written import card_of, json_of, toml_of
 from napari_cxr.training.outcomes import outcomes
 
 __all__ = ['COLUMNS', 'is_run', 'row_of', 'rows_of', 'write_table']
@@ -94,7 +93,7 @@ def row_of(run_folder: str | Path, name: str = '') -> dict[str, Any]:
     folds = _runs_in(folder)
     if folds:
         rows = [_single(fold, fold.name) for fold in folds]
-        return _summed(rows, name or folder.name, _json(folder / 'summary.json'))
+        return _summed(rows, name or folder.name, json_of(folder / 'summary.json'))
     return _single(folder, name or folder.name)
 
 
@@ -159,8 +158,8 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _single(folder: Path, name: str) -> dict[str, Any]:
-    recipe, result = _toml(folder / 'recipe.toml'), _json(folder / 'result.json')
-    epochs, card = _epochs(folder / 'metrics.csv'), _card(folder)
+    recipe, result = toml_of(folder / 'recipe.toml'), json_of(folder / 'result.json')
+    epochs, card = _epochs(folder / 'metrics.csv'), card_of(folder / 'best.safetensors')
     seconds = [s for epoch in epochs if (s := _number(epoch.get('seconds'))) is not None]
     kept = next((e for e in reversed(epochs) if e.get('best') == 'True'), {})
     minutes = sum(seconds) / 60
@@ -271,25 +270,3 @@ def _number(text: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if math.isfinite(number) else None
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _card(folder: Path) -> Card | None:
-    try:
-        return read_card(folder / 'best.safetensors')
-    except (CheckpointError, OSError):
-        return None
