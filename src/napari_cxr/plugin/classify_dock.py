@@ -8,19 +8,15 @@ from weakref import WeakKeyDictionary
 
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
-    QFrame,
     QProgressBar,
     QPushButton,
-    QScrollArea,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_cxr.checkpoint import CheckpointError
-from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.plugin import classifying
 from napari_cxr.plugin.card_dialog import CardDialog
 from napari_cxr.plugin.choices import Choices
@@ -29,6 +25,7 @@ from napari_cxr.plugin.docks import TabsTogether
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.overlay import Overlay
 from napari_cxr.plugin.result_view import ResultView
+from napari_cxr.plugin.scrolled import fill_dock
 from napari_cxr.plugin.settings import preferences
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.plugin.theme import style_sheet
@@ -103,34 +100,16 @@ class ClassifyDock(QWidget):
         self.status = quiet_label()
         self.message = Message()
         self.result = ResultView(self.viewer.theme, preferences('classify').opacity)
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(12, 12, 12, 12)
-        layout.setSpacing(10)
-        for widget in (
+        self.setStyleSheet(style_sheet(self.viewer.theme))
+        fill_dock(
+            self,
             self.choices,
             self.start,
             self.progress,
             self.status,
             self.message,
             self.result,
-        ):
-            layout.addWidget(widget)
-        layout.addStretch(1)
-        layout.addWidget(quiet_label(NOT_FOR_CLINICAL_USE))
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
-        self.setStyleSheet(style_sheet(self.viewer.theme))
-        # Never narrower than its contents with the scroll bar beside them.
-        bar = scroll.verticalScrollBar()
-        room = bar.sizeHint().width() if bar is not None else 0
-        self.setMinimumWidth(max(280, inside.minimumSizeHint().width() + room))
+        )
 
     # -- classifying --------------------------------------------------------------------
 

@@ -8,19 +8,15 @@ from weakref import WeakKeyDictionary
 
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QFormLayout,
-    QFrame,
     QProgressBar,
     QPushButton,
-    QScrollArea,
-    QVBoxLayout,
     QWidget,
 )
 
 from napari_cxr.checkpoint import CheckpointError
-from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.explain.feature_maps import FeatureMaps, dead_filters
 from napari_cxr.plugin import classifying, feature_map_jobs
 from napari_cxr.plugin.card_dialog import CardDialog
@@ -31,6 +27,7 @@ from napari_cxr.plugin.feature_map_jobs import Stages
 from napari_cxr.plugin.feature_map_layer import feature_map_layer, show_feature_maps
 from napari_cxr.plugin.filters_view import FiltersView
 from napari_cxr.plugin.message import Message
+from napari_cxr.plugin.scrolled import fill_dock
 from napari_cxr.plugin.stage_choice import StageChoice
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.plugin.theme import style_sheet
@@ -111,33 +108,16 @@ class FeatureMapsDock(QWidget):
         self.status = quiet_label()
         self.message = Message()
         self.filters = FiltersView(self.viewer.theme)
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(12, 12, 12, 12)
-        layout.setSpacing(10)
-        for widget in (
+        self.setStyleSheet(style_sheet(self.viewer.theme))
+        fill_dock(
+            self,
             self.choices,
             self.start,
             self.progress,
             self.status,
             self.message,
             self.filters,
-        ):
-            layout.addWidget(widget)
-        layout.addStretch(1)
-        layout.addWidget(quiet_label(NOT_FOR_CLINICAL_USE))
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
-        self.setStyleSheet(style_sheet(self.viewer.theme))
-        bar = scroll.verticalScrollBar()
-        room = bar.sizeHint().width() if bar is not None else 0
-        self.setMinimumWidth(max(280, inside.minimumSizeHint().width() + room))
+        )
 
     # -- computing ----------------------------------------------------------------------
 

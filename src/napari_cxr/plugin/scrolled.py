@@ -1,11 +1,16 @@
-"""A page that scrolls up and down where it is higher than its place."""
+"""Pages and docks that scroll up and down where they are higher than their place."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
-__all__ = ['scrolled']
+from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
+from napari_cxr.plugin.text import quiet_label
+
+__all__ = ['fill_dock', 'scrolled']
+
+_NARROWEST = 280
 
 
 def scrolled(page: QWidget) -> QScrollArea:
@@ -15,6 +20,30 @@ def scrolled(page: QWidget) -> QScrollArea:
     layout.setContentsMargins(0, 8, 0, 0)
     layout.addWidget(page)
     layout.addStretch(1)
+    return _frame(inside)
+
+
+def fill_dock(dock: QWidget, *widgets: QWidget) -> None:
+    """Put widgets into a dock, one below the other, and below them what it is not for."""
+    inside = QWidget()
+    layout = QVBoxLayout(inside)
+    layout.setContentsMargins(12, 12, 12, 12)
+    layout.setSpacing(10)
+    for widget in widgets:
+        layout.addWidget(widget)
+    layout.addStretch(1)
+    layout.addWidget(quiet_label(NOT_FOR_CLINICAL_USE))
+    scroll = _frame(inside)
+    outer = QVBoxLayout(dock)
+    outer.setContentsMargins(0, 0, 0, 0)
+    outer.addWidget(scroll)
+    # Never narrower than its contents with the scroll bar beside them.
+    bar = scroll.verticalScrollBar()
+    room = bar.sizeHint().width() if bar is not None else 0
+    dock.setMinimumWidth(max(_NARROWEST, inside.minimumSizeHint().width() + room))
+
+
+def _frame(inside: QWidget) -> QScrollArea:
     scroll = QScrollArea()
     scroll.setWidgetResizable(True)
     scroll.setFrameShape(QFrame.Shape.NoFrame)
