@@ -66,13 +66,6 @@ class Plot(QWidget):
         self._theme = theme
         self.update()
 
-    def set_title(self, title: str) -> None:
-        """Say what is plotted."""
-        self._title = title
-        self.setAccessibleName(title)
-        self.fit_height()
-        self.update()
-
     def set_empty_text(self, text: str) -> None:
         """Say what stands there while there is nothing to draw."""
         self._empty = text
