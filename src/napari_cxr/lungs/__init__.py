@@ -1,1 +1,7 @@
-"""The lung field, and whether an image is a frontal chest radiograph."""
+"""The lung field, and whether an image is a frontal chest radiograph. No torch at run time."""
+
+from napari_cxr.lungs.field import LungField
+from napari_cxr.lungs.finding import find
+from napari_cxr.lungs.glancing import glance
+
+__all__ = ['LungField', 'find', 'glance']

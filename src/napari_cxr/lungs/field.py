@@ -1,0 +1,186 @@
+"""Where the lungs are on one radiograph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+__all__ = ['LungField']
+
+
+@dataclass(frozen=True, eq=False)
+class LungField:
+    """Both lungs on one radiograph, with how far to believe it.
+
+    The lungs are what radiologists outline: all of them that would be seen if nothing
+    were in front, so also where pneumonia made them white, and behind the heart; what
+    lies below the domes of the diaphragm is left out.
+
+    Parameters
+    ----------
+    right, left : ndarray of float32, shape (n, n)
+        Probability, for each of n x n cells that stretch over all of the radiograph,
+        that it is the patient's right lung (on the left of an upright frontal image),
+        and the left one.
+    shape : tuple of int
+        Rows and columns of the radiograph.
+    source : {'network', 'atlas'}
+        What the probabilities come from: the network that looked at this radiograph, or
+        the mean of many, where the network's answer looked like no lungs.
+    plausibility : float
+        How much the network's answer looks like two lungs, in [0, 1].
+    implausible : str
+        One phrase that says what is odd about it; empty if nothing is.
+    """
+
+    right: np.ndarray
+    left: np.ndarray
+    shape: tuple[int, int]
+    source: Literal['network', 'atlas'] = 'network'
+    plausibility: float = 1.0
+    implausible: str = ''
+
+    def __post_init__(self) -> None:
+        if self.right.ndim != 2 or self.right.shape != self.left.shape:
+            raise ValueError('both lungs need maps of the same rows and columns')
+        if min(self.shape) < 1:
+            raise ValueError('a radiograph has at least one row and one column')
+
+    def labels(self) -> np.ndarray:
+        """Return the lungs on the radiograph's own pixels.
+
+        A pixel is lung where that is more probable than not, by the probabilities of
+        the cells around it, linear between their centres, and belongs to the lung that
+        is more probable. Of each lung only the largest piece counts, without holes.
+
+        Returns
+        -------
+        ndarray of uint8, shape `shape`
+            0 outside, 1 for the patient's right lung, 2 for the left one.
+        """
+        labels = np.zeros(self.shape, dtype=np.uint8)
+        right, left = self._whole
+        top, left_edge, bottom, right_edge = self._cells(margin=1)
+        if bottom <= top:
+            return labels
+        rows, columns = self.right.shape
+        # Only the part around the lungs is enlarged: whole pixels that cover these cells.
+        y0, y1 = top * self.shape[0] // rows, -(-bottom * self.shape[0] // rows)
+        x0, x1 = left_edge * self.shape[1] // columns, -(-right_edge * self.shape[1] // columns)
+        part = (y0, y1, x0, x1)
+        lung = self._enlarged(right + left, part) > 0.5
+        further_left = self._enlarged(left - right, part) > 0
+        labels[y0:y1, x0:x1] = lung + (lung & further_left).astype(np.uint8)
+        return labels
+
+    def mask(self) -> np.ndarray:
+        """Return which pixels of the radiograph are lung, as bool of shape `shape`."""
+        return self.labels() > 0
+
+    def box(self, margin: float = 0.0) -> tuple[float, float, float, float]:
+        """Return the smallest upright rectangle around both lungs.
+
+        Parameters
+        ----------
+        margin : float
+            What to add on each side, as a share of the rectangle's height above and
+            below, and of its width to the left and the right.
+
+        Returns
+        -------
+        tuple of float
+            Top, left, bottom and right edge in pixels of the radiograph, from 0 at the
+            outer edge of the first pixel to the number of rows or columns at that of
+            the last; never beyond. All of the radiograph if no lung was found.
+        """
+        top, left, bottom, right = self._cells()
+        if bottom <= top:
+            top, left, bottom, right = 0, 0, *self.right.shape
+        rows, columns = self.right.shape
+        down, across = self.shape[0] / rows, self.shape[1] / columns
+        above, aside = margin * (bottom - top), margin * (right - left)
+        return (
+            max(0.0, (top - above) * down),
+            max(0.0, (left - aside) * across),
+            min(float(self.shape[0]), (bottom + above) * down),
+            min(float(self.shape[1]), (right + aside) * across),
+        )
+
+    @cached_property
+    def _whole(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return both maps with small pieces taken away and holes filled."""
+        lung = self.right + self.left > 0.5
+        sides = [lung & (self.right >= self.left), lung & (self.left > self.right)]
+        pieces = [_largest_piece(side) for side in sides]
+        # What was torn off one lung but lies against the other one belongs to that.
+        pieces = [
+            _piece_around(piece, side & ~other)
+            for piece, side, other in zip(pieces, sides[::-1], pieces[::-1], strict=True)
+        ]
+        maps = [self.right.copy(), self.left.copy()]
+        both = pieces[0] | pieces[1]
+        for own in maps:
+            own[lung & ~both] = 0
+        for own, other, side, piece in zip(maps, maps[::-1], sides, pieces, strict=True):
+            added = (piece | (_filled(piece) & ~both)) & ~side
+            own[added] = 1
+            other[added] = 0
+        return maps[0], maps[1]
+
+    def _cells(self, margin: int = 0) -> tuple[int, int, int, int]:
+        """Return first and end rows and columns of the cells that are lung."""
+        right, left = self._whole
+        lung = right + left > 0.5
+        rows, columns = np.flatnonzero(lung.any(1)), np.flatnonzero(lung.any(0))
+        if not len(rows):
+            return 0, 0, 0, 0
+        return (
+            max(0, int(rows[0]) - margin),
+            max(0, int(columns[0]) - margin),
+            min(lung.shape[0], int(rows[-1]) + 1 + margin),
+            min(lung.shape[1], int(columns[-1]) + 1 + margin),
+        )
+
+    def _enlarged(self, cells: np.ndarray, part: tuple[int, int, int, int]) -> np.ndarray:
+        """Return a map on some of the radiograph's pixels, linear between centres of cells."""
+        from PIL import Image
+
+        y0, y1, x0, x1 = part
+        down, across = (n / m for n, m in zip(cells.shape, self.shape, strict=True))
+        enlarged = Image.fromarray(cells).resize(
+            (x1 - x0, y1 - y0),
+            Image.Resampling.BILINEAR,
+            box=(x0 * across, y0 * down, x1 * across, y1 * down),
+        )
+        return np.asarray(enlarged)
+
+
+def _largest_piece(mask: np.ndarray) -> np.ndarray:
+    """Return the largest of the connected parts of a mask."""
+    from scipy.ndimage import label
+
+    parts, count = label(mask)
+    if count < 2:
+        return mask
+    sizes = np.bincount(parts.ravel())
+    sizes[0] = 0
+    return np.asarray(parts == sizes.argmax())
+
+
+def _piece_around(core: np.ndarray, more: np.ndarray) -> np.ndarray:
+    """Return the connected part of `core` and `more` together that holds `core`."""
+    from scipy.ndimage import label
+
+    if not (core.any() and more.any()):
+        return core
+    parts, _ = label(core | more)
+    return np.asarray(parts == parts[core][0])
+
+
+def _filled(mask: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import binary_fill_holes
+
+    return np.asarray(binary_fill_holes(mask))

@@ -1,0 +1,91 @@
+"""A small view of the whole radiograph, the same for every file, header and size."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from napari_cxr.radiograph import Radiograph, UnreadableImage
+
+__all__ = ['glance']
+
+#: Percentiles of the small view that become 0 and 1.
+_BLACK, _WHITE = 0.5, 99.5
+#: Below this there is no contrast to stretch.
+_FLAT = 1e-6
+
+
+def glance(radiograph: Radiograph, size: int, preset: int = 0) -> np.ndarray:
+    """Return the whole radiograph as a small square of display values.
+
+    The window of the header and the polarity are applied once. Both sides are
+    stretched to `size`, with a triangle filter as wide as a new pixel, and the
+    percentiles 0.5 and 99.5 become 0 and 1; padding is black and does not count.
+
+    Parameters
+    ----------
+    radiograph : Radiograph
+        A single frame.
+    size : int
+        Rows and columns wanted.
+    preset : int
+        Which of its presets to use.
+
+    Returns
+    -------
+    ndarray of float32, shape (size, size)
+        In [0, 1]; pixel (i, j) covers the part of the radiograph from i / size to
+        (i + 1) / size of its rows, and likewise of its columns.
+
+    Raises
+    ------
+    UnreadableImage
+        If it has several frames.
+    """
+    if radiograph.frames is not None:
+        raise UnreadableImage('A lung field is found in one image, and this has several frames.')
+    reduced = _reduced(radiograph, size)
+    small = _resize(reduced.to_display(preset), size)
+    inside = small
+    if reduced.padding is not None:
+        covered = _resize(reduced.padding.astype(np.float32), size)
+        inside = small[covered < 0.5]
+    if inside.size == 0:
+        return small
+    low, high = np.percentile(inside, (_BLACK, _WHITE))
+    if high - low < _FLAT:
+        return np.clip(small, 0, 1)
+    return np.clip((small - np.float32(low)) / np.float32(high - low), 0, 1)
+
+
+def _reduced(radiograph: Radiograph, size: int) -> Radiograph:
+    """Average whole blocks of pixels, as far as four of them remain to each new pixel.
+
+    A full radiograph has hundreds of pixels for each one of a small view, and a window
+    takes its time on all of them. Blocks at the right and lower edge may be narrower.
+    """
+    rows, columns = radiograph.shape
+    down, across = max(1, rows // (4 * size)), max(1, columns // (4 * size))
+    if down == across == 1 or radiograph.is_colour:
+        return radiograph
+    from dataclasses import replace
+
+    values = _block_means(radiograph.values, down, across)
+    padding = radiograph.padding
+    if padding is not None:
+        # A block with padding in it is padding: its mean says nothing.
+        padding = _block_means(padding, down, across) > 0
+    return replace(radiograph, values=values, padding=padding)
+
+
+def _block_means(values: np.ndarray, down: int, across: int) -> np.ndarray:
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
+    return np.asarray(picture.reduce((across, down)))
+
+
+def _resize(image: np.ndarray, size: int) -> np.ndarray:
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(image, dtype=np.float32))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))

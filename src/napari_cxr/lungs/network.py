@@ -1,0 +1,57 @@
+"""The network that finds lungs, with its weights."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import as_file, files
+from typing import Any
+
+import numpy as np
+
+from napari_cxr.lungs.unet import forward
+
+__all__ = ['SIZE', 'card', 'probabilities']
+
+#: Rows and columns of what it looks at.
+SIZE = 128
+_FILE = 'lung-field.safetensors'
+
+
+def probabilities(image: np.ndarray) -> np.ndarray:
+    """Return what each pixel of a small view shows.
+
+    Parameters
+    ----------
+    image : ndarray of float32, shape (128, 128)
+        From `glance`.
+
+    Returns
+    -------
+    ndarray of float32, shape (3, 128, 128)
+        Probabilities of: no lung, the lung on the left of the image, which is the
+        patient's right one if the image stands upright, and the other lung.
+    """
+    logits = forward(_weights(), image)
+    np.exp(logits - logits.max(axis=0), out=logits)
+    logits /= logits.sum(axis=0)
+    return logits
+
+
+@cache
+def card() -> dict[str, Any]:
+    """Return what the weights file says of itself: data, figures, licence, training."""
+    from safetensors import safe_open
+
+    with as_file(files('napari_cxr.lungs') / _FILE) as path, safe_open(path, 'numpy') as file:
+        said: dict[str, Any] = json.loads(file.metadata()['napari_cxr.lung_field'])
+        return said
+
+
+@cache
+def _weights() -> dict[str, np.ndarray]:
+    """Read the weights once; they are kept in half precision."""
+    from safetensors.numpy import load_file
+
+    with as_file(files('napari_cxr.lungs') / _FILE) as path:
+        return {name: np.asarray(w, dtype=np.float32) for name, w in load_file(path).items()}

@@ -1,0 +1,118 @@
+"""The forward pass of a small U-Net, in numpy.
+
+A U-Net (Ronneberger, Fischer, Brox 2015, arXiv:1505.04597) with padded 3x3
+convolutions, whose batch norm was folded into the kernels when it was exported. At
+128 x 128 pixels it needs some tens of milliseconds on a core, so processes that must
+not import torch can have a lung field too.
+
+Feature maps are kept with a border of zeros, shape (channels, rows + 2, columns + 2).
+In the flat view of such a map each of the nine shifts that a 3x3 kernel makes is one
+contiguous slice, and a convolution is nine matrix products without a copy of the map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+__all__ = ['forward']
+
+
+def forward(tensors: Mapping[str, np.ndarray], image: np.ndarray) -> np.ndarray:
+    """Run the network on one image.
+
+    Parameters
+    ----------
+    tensors : mapping of str to ndarray of float32
+        For each block ``down.0`` ... ``down.n`` and ``up.0`` ... ``up.(n - 1)`` two
+        convolutions: ``BLOCK.0.weight`` (out, in, 3, 3) and ``BLOCK.0.bias`` (out,),
+        and the same with 1. Then ``out.weight`` (classes, in) and ``out.bias``.
+    image : ndarray of float32, shape (rows, columns)
+        Display values in [0, 1]; both sides a multiple of 2 ** n.
+
+    Returns
+    -------
+    ndarray of float32, shape (classes, rows, columns)
+        Logits.
+
+    Raises
+    ------
+    ValueError
+        If a side of the image cannot be halved so often.
+    """
+    depth = sum(name.startswith('down.') for name in tensors) // 4
+    if any(side % 2 ** (depth - 1) for side in image.shape):
+        raise ValueError(f'both sides of the image must be multiples of {2 ** (depth - 1)}')
+    # As in training: grey 0.5 is 0, and so is what lies outside the image.
+    x = np.pad((image[None].astype(np.float32) - 0.5) / np.float32(0.25), ((0, 0), (1, 1), (1, 1)))
+    kept = []
+    for level in range(depth):
+        if level:
+            x = _halved(x)
+        x = _block(tensors, f'down.{level}', x)
+        kept.append(x)
+    kept.pop()
+    for level in range(depth - 1):
+        x = _block(tensors, f'up.{level}', np.concatenate([_doubled(x), kept.pop()]))
+    rows, columns = image.shape
+    inner = np.ascontiguousarray(x[:, 1:-1, 1:-1]).reshape(len(x), -1)
+    logits = tensors['out.weight'] @ inner + tensors['out.bias'][:, None]
+    return np.asarray(logits.reshape(-1, rows, columns))
+
+
+def _block(tensors: Mapping[str, np.ndarray], name: str, x: np.ndarray) -> np.ndarray:
+    """Apply two convolutions with a rectifier each."""
+    for number in (0, 1):
+        x = _convolved(x, tensors[f'{name}.{number}.weight'], tensors[f'{name}.{number}.bias'])
+    return x
+
+
+def _convolved(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    """Convolve a bordered map with 3x3 kernels, add the bias, and rectify."""
+    channels, height, width = x.shape
+    flat = x.reshape(channels, -1)
+    count = (height - 2) * width - 2  # from the first inner pixel to the last one
+    shifts = [row * width + column for row in range(3) for column in range(3)]
+    out = np.zeros((len(weight), height, width), dtype=np.float32)
+    inner = out.reshape(len(out), -1)[:, width + 1 : width + 1 + count]
+    if channels == 1:  # nine rows make one matrix, which is quicker than nine thin products
+        stacked = np.concatenate([flat[:, shift : shift + count] for shift in shifts])
+        np.matmul(weight.reshape(-1, 9), stacked, out=inner)
+    else:
+        # Contiguous matrices, one for each place of the kernel, are what BLAS takes as they are.
+        kernels = np.ascontiguousarray(weight.transpose(2, 3, 0, 1)).reshape(9, -1, channels)
+        part = np.empty((len(weight), count), dtype=np.float32)
+        for kernel, shift in zip(kernels, shifts, strict=True):
+            np.matmul(kernel, flat[:, shift : shift + count], out=part)
+            inner += part
+    inner += bias[:, None]
+    np.maximum(inner, 0, out=inner)
+    # Slices ran on over the ends of the rows, into the border.
+    out[:, :, 0] = 0
+    out[:, :, -1] = 0
+    return out
+
+
+def _halved(x: np.ndarray) -> np.ndarray:
+    """Take the largest of each 2x2 pixels; the border stays."""
+    inner = x[:, 1:-1, 1:-1]
+    rows = np.maximum(inner[:, ::2], inner[:, 1::2])
+    return np.pad(np.maximum(rows[..., ::2], rows[..., 1::2]), ((0, 0), (1, 1), (1, 1)))
+
+
+def _doubled(x: np.ndarray) -> np.ndarray:
+    """Enlarge a bordered map twice, linear between pixel centres, constant beyond the last."""
+    channels, height, width = x.shape
+    edged = x.copy()  # the border repeats its neighbours instead of being 0
+    edged[:, 0], edged[:, -1] = edged[:, 1], edged[:, -2]
+    edged[:, :, 0], edged[:, :, -1] = edged[:, :, 1], edged[:, :, -2]
+    tall = np.empty((channels, 2 * height - 4, width), dtype=np.float32)
+    near = np.float32(0.75) * edged[:, 1:-1]
+    tall[:, ::2] = near + np.float32(0.25) * edged[:, :-2]
+    tall[:, 1::2] = near + np.float32(0.25) * edged[:, 2:]
+    out = np.zeros((channels, 2 * height - 2, 2 * width - 2), dtype=np.float32)
+    near = np.float32(0.75) * tall[:, :, 1:-1]
+    out[:, 1:-1, 1:-1:2] = near + np.float32(0.25) * tall[:, :, :-2]
+    out[:, 1:-1, 2:-1:2] = near + np.float32(0.25) * tall[:, :, 2:]
+    return out
