@@ -57,6 +57,33 @@ def test_share_in_a_region():
         heatmap.share_in(np.ones(8))
 
 
+def test_share_in_a_region_of_a_large_radiograph():
+    # The map rises evenly from 0 at row 0 to 1 at row 1999: a quarter of it lies in the
+    # upper half, and of that a half in the left half.
+    heatmap = placed([[0, 0], [1, 1]], jump=(1999, 1499))
+    mask = np.zeros((2000, 1500), dtype=np.uint8)
+    mask[:1000, :750] = 1
+    assert heatmap.share_in(mask) == pytest.approx(1 / 8, abs=2e-3)
+    assert heatmap.share_in(mask[::5, ::5] > 0, mask.shape) == pytest.approx(1 / 8, abs=2e-3)
+
+
+def test_a_coarse_region_stretches_over_the_radiograph():
+    # Two cells of 4 x 8 pixels each; the map is all in the left half of the upper one.
+    heatmap = placed([[1]], seen=(-0.5, -0.5, 3.5, 3.5))
+    assert heatmap.share_in(np.array([[1], [0]]), (8, 8)) == pytest.approx(1)
+    # Cells are sampled at their centres: the third of eight columns is the last one seen.
+    columns = np.arange(8)[None] == 3
+    assert heatmap.share_in(columns, (8, 8)) == pytest.approx(1 / 4)
+
+
+def test_an_even_map_lies_where_the_network_saw_something():
+    heatmap = placed([[0, 0], [0, 5]], jump=(4, 4), start=(1, 1), seen=(-0.5, -0.5, 3.5, 7.5))
+    mask = np.zeros((8, 8))
+    mask[:, :2] = 1
+    assert heatmap.even().share_in(mask) == pytest.approx(2 / 8)
+    assert heatmap.even().label == heatmap.label
+
+
 @pytest.mark.parametrize('shape', [(100, 100), (2500, 2048), (60, 300)])
 def test_an_even_map_has_the_frame_s_share_of_the_area(shape):
     assert placed([[2, 2], [2, 2]], jump=(9, 9)).frame_share(shape) == pytest.approx(
