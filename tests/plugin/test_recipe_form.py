@@ -41,7 +41,12 @@ def test_typing_changes_the_recipe_and_marks_it(form, qtbot):
     line(form, 'augmentation.only').setPlainText('covid19\nnormal')
     line(form, 'data.classes').setPlainText('sick = covid19, pneumonia\nnormal = normal')
     line(form, 'input.stretch').clear()
+    form._entries['split.method'].show_value('leave-source-out')
+    line(form, 'split.left_out').setPlainText('nih, kermany\nhannover')
     changed = form.recipe
+    assert changed.split.left_out == (('nih', 'kermany'), ('hannover',))
+    form.show_recipe(changed)
+    assert form.recipe == changed
     assert changed.augmentation.only == ('covid19', 'normal')
     assert changed.data.classes == {'sick': ('covid19', 'pneumonia'), 'normal': ('normal',)}
     assert changed.input.stretch is None

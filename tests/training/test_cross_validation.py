@@ -173,7 +173,7 @@ def test_a_source_left_out_is_named_in_its_recipe(tmp_path, images, splits, reci
     seen = []
 
     def train_fold(recipe, split, folder, run, resume):
-        seen.append((run, recipe.split.source, recipe.split.fold))
+        seen.append((run, recipe.split.left_out, recipe.split.fold))
         yield RunsDone(run, 0, 0)
         raise TrainingError('Enough.')
 
@@ -183,7 +183,7 @@ def test_a_source_left_out_is_named_in_its_recipe(tmp_path, images, splits, reci
             list(cross_validate(images, sides, leaving, tmp_path / 'out', train_fold, resume=True))
         (tmp_path / 'out' / 'source-x').mkdir(exist_ok=True)
         (tmp_path / 'out' / 'source-x' / 'result.json').write_text('{}')
-    assert seen == [('out/source-x', 'x', 0), ('out/source-y', 'y', 0)]
+    assert seen == [('out/source-x', (('x',),), 0), ('out/source-y', (('y',),), 0)]
 
 
 def test_a_fold_is_closed_with_the_whole(tmp_path, images, splits, recipe):

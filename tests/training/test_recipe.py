@@ -145,6 +145,16 @@ def test_every_entry_survives(recipe):
         ({'loss': {'label_smoothing': 1.0}}, r'loss\.label_smoothing must be'),
         ({'selection': {'metric': 'test_accuracy'}}, r'selection\.metric must be one of'),
         ({'split': {'val': 0}}, r'split\.val must be above 0'),
+        ({'split': {'left_out': [['a']]}}, r'split\.left_out must be empty, unless split\.method'),
+        ({'split': {'then_all': True}}, r'split\.then_all must be false, unless split\.method'),
+        (
+            {'split': {'method': 'leave-source-out', 'left_out': [['a', 'a']]}},
+            r'split\.left_out must be lists of sources, at least one in each, and each once',
+        ),
+        (
+            {'split': {'method': 'leave-source-out', 'left_out': [['a', 'b'], ['b', 'a']]}},
+            r'split\.left_out must be lists of which no two are the same',
+        ),
         ({'schedule': {'warm_up': 20}}, r'schedule\.warm_up must be below'),
         ({'input': {'height': 0, 'width': 5}}, 'input: height and width'),
         ({'input': {'height': 5}}, r'lacks input\.width'),

@@ -21,7 +21,12 @@ from napari_cxr.training import (
     index,
     train,
 )
-from napari_cxr.training.recipe import HeadRecipe, OptimiserRecipe, StoppingRecipe
+from napari_cxr.training.recipe import (
+    HeadRecipe,
+    OptimiserRecipe,
+    SelectionRecipe,
+    StoppingRecipe,
+)
 from napari_cxr.training.run_folder import recipe_of
 
 #: Columns that tell of the machine, not of the run.
@@ -104,6 +109,19 @@ def test_stopped_twice_and_between_epochs(folder, recipe, tmp_path):
     log = (out / 'log.txt').read_text()
     assert 'Stopped in epoch 1, after 2 steps.' in log
     assert 'Resumed after 1 epochs and 0 steps.' in log
+
+
+def test_the_last_weights_are_kept_where_nothing_is_chosen(folder, recipe, tmp_path):
+    recipe = replace(recipe, epochs=4, selection=SelectionRecipe('last', average=0.5))
+    events = whole(folder, recipe, tmp_path / 'one')
+    assert [event.best for event in events if isinstance(event, EpochDone)] == [True] * 4
+    best, last = (load(tmp_path / 'one' / f'{name}.safetensors') for name in ('best', 'last'))
+    assert best.card.data['epoch'] == events[-1].epoch == 4
+    assert all(torch.equal(t, last.tensors[name]) for name, t in best.tensors.items())
+    stopped_after(folder, recipe, tmp_path / 'two', 2, EpochDone)
+    assert load(tmp_path / 'two' / 'best.safetensors').card.data['epoch'] == 2
+    resumed(folder, recipe, tmp_path / 'two')
+    assert_same(tmp_path / 'one', tmp_path / 'two')
 
 
 KILLED = """

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from napari_cxr.training import Dataset, DatasetError, Sample, divide, index
+from napari_cxr.training.dataset import SPLITS
 from napari_cxr.training.recipe import SplitRecipe
 from napari_cxr.training.splits import enough, splits_of
 
@@ -144,14 +145,38 @@ def test_each_source_in_turn_is_left_out():
     assert {dataset.samples[i].source for i in split.test} == {'z'}
     assert {dataset.samples[i].source for i in (*split.train, *split.val)} == {'x y', 'X/Y'}
     assert len(split.test) == 60 and len(split.val) == pytest.approx(30, abs=3)
-    one = splits_of(dataset, replace(recipe, source='z'), 0)
-    assert [name for name, _ in one] == ['source-z']
-    with pytest.raises(DatasetError, match="no source 'w' to leave out"):
-        divide(dataset, replace(recipe, source='w'), 0)
+    ((name, alone),) = splits_of(dataset, replace(recipe, left_out=(('z',),)), 0)
+    assert name == 'without-z' and alone.names() == split.names()
+    with pytest.raises(DatasetError, match="no source 'w' to leave out; there are 'X/Y'"):
+        divide(dataset, replace(recipe, left_out=(('z', 'w'),)), 0)
     with pytest.raises(DatasetError, match='180 of 180 images have no source'):
         divide(made(patients=60), recipe, 0)
     odd = sourced(made(), lambda p: 'only a' if p % 2 == 0 else 'only b')
     with pytest.raises(DatasetError, match="Only the source 'only a' has images of the class 'a'"):
+        divide(odd, recipe, 0)
+
+
+def test_sets_of_sources_are_left_out_and_may_share_sources():
+    dataset = sourced(made(patients=80), lambda p: ('a-b', 'a', 'b', 'c')[p // 2 % 4])
+    sets = (('c', 'a'), ('b', 'c'), ('a', 'b'), ('a-b',))
+    recipe = SplitRecipe(method='leave-source-out', left_out=sets, val=0.25)
+    found = splits_of(dataset, recipe, 3)
+    names = ['without-c-a', 'without-b-c', 'without-a-b-1', 'without-a-b-2']
+    assert [name for name, _ in found] == names
+    for left_out, (_, split) in zip(sets, found, strict=True):
+        train, val, test = ([dataset.samples[i] for i in getattr(split, n)] for n in SPLITS)
+        assert {s.source for s in test} == set(left_out)
+        assert {s.source for s in (*train, *val)} == {'a-b', 'a', 'b', 'c'} - set(left_out)
+        assert len(test) == 60 * len(left_out)
+        assert len(val) == pytest.approx((240 - len(test)) / 4, abs=4)
+        assert not {s.group for s in train} & {s.group for s in val}
+        # One fold by itself, its sources in any order, is the same.
+        again = replace(recipe, left_out=(left_out[::-1],))
+        ((_, alone),) = splits_of(dataset, again, 3)
+        assert alone.names() == split.names()
+    odd = sourced(made(), lambda p: ('x', 'y')[p // 2 % 2] if p % 2 == 0 else 'z')
+    recipe = SplitRecipe(method='leave-source-out', left_out=(('x', 'y'),))
+    with pytest.raises(DatasetError, match="sources 'x' and 'y' have images of the class 'a'"):
         divide(odd, recipe, 0)
 
 

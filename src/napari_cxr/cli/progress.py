@@ -143,8 +143,8 @@ def _line(event: EpochDone) -> str:
         f'macro AUC {event.train_macro_auc:.3f} / {event.val_macro_auc:.3f}',
         f'{event.seconds:.0f} s',
     )
-    best = '  best' if event.best else ''
-    return f'{event.epoch:3}/{event.epochs}  {"  ".join(figures)}{best}'
+    kept = '  kept' if event.best else ''
+    return f'{event.epoch:3}/{event.epochs}  {"  ".join(figures)}{kept}'
 
 
 def _clock(seconds: float) -> str:

@@ -181,6 +181,20 @@ class _Lines(Entry):
         self._text.blockSignals(False)
 
 
+class _Sets(_Lines):
+    """Lists of texts, one list a line, its texts separated by commas."""
+
+    def __init__(self) -> None:
+        super().__init__('one, another: one list a line')
+
+    @property
+    def value(self) -> Any:
+        return [_items(str, line) for line in super().value]
+
+    def show_value(self, value: Any) -> None:
+        super().show_value([_listed(item) for item in value])
+
+
 class _Table(_Lines):
     """A table: one ``name = values`` a line."""
 
@@ -236,6 +250,8 @@ def _make(kind: Any, offered: Sequence[str]) -> Entry:
         return _Table(lambda text: _items(str, text), _listed)
     if arguments[0] is str:
         return _Lines()
+    if typing.get_origin(arguments[0]) is tuple:
+        return _Sets()
     return _Line(lambda text: _items(arguments[0], text), _listed, 'separated by commas')
 
 

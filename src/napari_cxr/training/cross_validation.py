@@ -39,7 +39,7 @@ def cross_validate(
     images : Images
         What the splits divide.
     splits : sequence of (str, Split)
-        As `splits_of` makes them; the test parts have no image in common.
+        As `splits_of` makes them from the recipe; test parts may share images.
     recipe : Recipe
         What every fold does.
     out : str or Path
@@ -81,7 +81,7 @@ def cross_validate(
         place = folder / name
         if not (place / 'result.json').is_file():  # which is the last that a run writes
             begun = place.is_dir() and any(place.iterdir())
-            own = _of_fold(recipe, images, name, split)
+            own = _of_fold(recipe, images, done - 1, name, split)
             events = train_fold(own, split, place, f'{run.name}/{name}', begun)
             with closing(events):  # type: ignore[type-var]  # a generator, or an iterator
                 yield from events
@@ -93,7 +93,10 @@ def cross_validate(
     yield Finished(run.name, '', 0, summary['metrics'])
 
 
-def _of_fold(recipe: Recipe, images: Images, name: str, split: Split) -> Recipe:
+def _of_fold(recipe: Recipe, images: Images, place: int, name: str, split: Split) -> Recipe:
+    alone = {'split.then_all': False}
     if recipe.split.method == 'k-fold':
-        return recipe.with_changes({'split.fold': int(name.removeprefix('fold-'))})
-    return recipe.with_changes({'split.source': images.dataset.samples[split.test[0]].source})
+        return recipe.with_changes({'split.fold': int(name.removeprefix('fold-')), **alone})
+    sets = recipe.split.left_out
+    left_out = sets[place] if sets else (images.dataset.samples[split.test[0]].source,)
+    return recipe.with_changes({'split.left_out': [list(left_out)], **alone})

@@ -125,7 +125,8 @@ class EpochDone(Event):
     utilisation : float
         Share of the device's time that was used, in [0, 1]; NaN where nothing tells.
     best : bool
-        Whether it is the best so far by the recipe's metric.
+        Whether its weights are kept: the best so far by the recipe's metric, or the last
+        so far.
     confusion : tuple of tuple of int
         Validation images; rows are the truth. Empty where images have several labels.
     """

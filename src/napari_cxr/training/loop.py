@@ -135,7 +135,8 @@ def _train(
         yield from train_on(recipe, splits[0][1], path, '', resume)
     elif ranks.count > 1:
         raise TrainingError(
-            'Several processes train one fold at a time; set split.fold or split.source.'
+            'Several processes train one fold at a time; set split.fold, or name one set in '
+            'split.left_out.'
         )
     else:
         yield from cross_validate(
@@ -233,7 +234,9 @@ def fit(
         epoch = stored.card.data['epoch']
         final = card_of(run, described, epoch, measure(run, stored, folder.path))
         save(folder.best, stored.tensors, final, halve=recipe.card.halve)
-    folder.log(f'Finished after {run.progress.epoch} epochs; epoch {epoch} is the best.')
+    folder.log(
+        f'Finished after {run.progress.epoch} epochs; the weights of epoch {epoch} are kept.'
+    )
     folder.end(
         {
             'status': 'finished',

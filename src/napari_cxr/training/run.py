@@ -146,7 +146,7 @@ class Run:
             yield Step(number, loss, len(items) / took, left)
 
     def finish_epoch(self, run: str) -> EpochDone:
-        """Validate, and say whether the weights are the best so far."""
+        """Validate, and say whether the weights are those to keep so far."""
         now, recipe = self.progress, self.recipe
         started = time.perf_counter()
         epoch = now.epoch + 1
@@ -266,6 +266,8 @@ class Run:
         return share_of_rate(recipe.schedule, done, recipe.epochs, 1 / self.batches)
 
     def _score(self, figures: dict[str, float], table: str, metric: str, epoch: int) -> float:
+        if metric == 'last':
+            return float(epoch)  # which is always above all before
         score = -figures[metric] if metric == 'loss' else figures[metric]
         if not math.isfinite(score):
             raise TrainingError(

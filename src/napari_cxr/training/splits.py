@@ -6,7 +6,7 @@ import math
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +82,9 @@ def splits_of(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[tuple[st
     -------
     list of (str, Split)
         'fold-1' and so on, each fold in turn being the test split; 'source-NAME', each
-        source in turn; or one whose name is empty. The names are fit for folders.
+        source in turn; 'without-NAME-NAME', the sets of sources that the recipe names, of
+        which test parts may share images; or one whose name is empty. The names are fit
+        for folders.
     """
     everything = np.arange(len(dataset.samples))
     if recipe.method == 'k-fold':
@@ -148,44 +150,52 @@ def _by_source(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[tuple[s
             "fill the table's column 'source' or choose another data.layout, or set "
             "split.method to 'holdout'."
         )
-    if recipe.source and recipe.source not in names:
-        raise DatasetError(
-            f'There is no source {recipe.source!r} to leave out; there are '
-            f'{", ".join(repr(name) for name in names)}.'
-        )
+    for name in (name for left_out in recipe.left_out for name in left_out):
+        if name not in names:
+            raise DatasetError(
+                f'split.left_out: there is no source {name!r} to leave out; there are '
+                f'{", ".join(repr(name) for name in names)}.'
+            )
     everything = np.arange(len(sources))
     out = []
-    for number, name in enumerate(names):
-        if recipe.source in ('', name):
-            test = everything[[source == name for source in sources]]
-            _check_left(dataset, test, name)
-            split = _held(dataset, recipe, test, everything, seed + 1 + number)
-            out.append((f'source-{_for_folders(name, names)}', split))
+    sets = recipe.left_out or tuple((name,) for name in names)
+    folders = _for_folders(['-'.join(left_out) for left_out in sets])
+    for left_out, folder in zip(sets, folders, strict=True):
+        test = everything[np.isin(sources, left_out)]
+        _check_left(dataset, test, left_out)
+        # The seed follows from the set alone, so that one fold can be made again by itself.
+        number = sum(names.index(name) for name in left_out)
+        split = _held(dataset, recipe, test, everything, seed + 1 + number)
+        out.append((f'{"without" if recipe.left_out else "source"}-{folder}', split))
     return out
 
 
-def _for_folders(name: str, names: list[str]) -> str:
-    """Return a source's name fit for a folder, and unlike that of the others."""
-    plain = [re.sub(r'[^\w.-]+', '-', other).casefold() for other in names]
-    mine = re.sub(r'[^\w.-]+', '-', name)
-    twins = [i for i, other in enumerate(plain) if other == mine.casefold()]
-    return mine if len(twins) == 1 else f'{mine}-{twins.index(names.index(name)) + 1}'
+def _for_folders(names: list[str]) -> list[str]:
+    """Return names fit for folders, each unlike the others."""
+    fit = [re.sub(r'[^\w.-]+', '-', name) for name in names]
+    plain = [name.casefold() for name in fit]
+    return [
+        name if plain.count(same) == 1 else f'{name}-{plain[: i + 1].count(same)}'
+        for i, (name, same) in enumerate(zip(fit, plain, strict=True))
+    ]
 
 
-def _check_left(dataset: Dataset, test: np.ndarray, source: str) -> None:
-    left_out = set(test.tolist())
+def _check_left(dataset: Dataset, test: np.ndarray, left_out: Sequence[str]) -> None:
+    tested = set(test.tolist())
     left = {
         label
         for i, sample in enumerate(dataset.samples)
-        if i not in left_out
+        if i not in tested
         for label in sample.labels
     }
+    one = len(left_out) == 1
     for label in dataset.labels:
         if label not in left:
             raise DatasetError(
-                f'Only the source {source!r} has images of the class {label!r}, so without it '
-                'none are left to learn from; name another split.source, or leave the class '
-                'out in data.classes.'
+                f'Only the source{"s" * (not one)} {" and ".join(map(repr, left_out))} '
+                f'ha{"s" if one else "ve"} images of the class {label!r}, so without '
+                f'{"it" if one else "them"} none are left to learn from; name other sources in '
+                'split.left_out, or leave the class out in data.classes.'
             )
 
 

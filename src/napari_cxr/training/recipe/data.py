@@ -76,7 +76,7 @@ class SplitRecipe:
     ----------
     method : {'auto', 'given', 'holdout', 'k-fold', 'leave-source-out'}
         The table's own splits; shares held out by patient; each of `folds` equal parts
-        in turn as the test split; each source in turn as the test split. Auto takes the
+        in turn as the test split; sources in turn as the test split. Auto takes the
         table's splits where every image has one, else it holds out.
     val, test : float
         Shares to hold out, of all images. In k-fold and leave-source-out, `val` is the
@@ -85,8 +85,13 @@ class SplitRecipe:
         Of k-fold.
     fold : int
         The one fold to run, from 1; 0 runs them all.
-    source : str
-        The one source to leave out; empty leaves out each in turn.
+    left_out : tuple of tuple of str
+        Of leave-source-out: the sets of sources that are left out, one fold each. A source
+        may be in several. Empty leaves out each source in turn.
+    then_all : bool
+        Of k-fold and leave-source-out: whether one more network then learns from all
+        images, but for the share `val`. It is the result, and its card says what the folds
+        reached on what they had not seen.
     """
 
     method: Literal['auto', 'given', 'holdout', 'k-fold', 'leave-source-out'] = 'auto'
@@ -94,7 +99,8 @@ class SplitRecipe:
     test: float = 0.2
     folds: int = 5
     fold: int = 0
-    source: str = ''
+    left_out: tuple[tuple[str, ...], ...] = ()
+    then_all: bool = False
 
     def __post_init__(self) -> None:
         check(0 < self.val <= 0.5, 'split.val', 'above 0 and at most 0.5')
@@ -102,3 +108,20 @@ class SplitRecipe:
         check(self.val + self.test < 1, 'split.val', 'so small that images are left to learn from')
         check(2 <= self.folds <= 100, 'split.folds', 'between 2 and 100')
         check(0 <= self.fold <= self.folds, 'split.fold', 'between 0 and the number of folds')
+        by_source = self.method == 'leave-source-out'
+        check(
+            by_source or not self.left_out,
+            'split.left_out',
+            "empty, unless split.method is 'leave-source-out'",
+        )
+        check(
+            by_source or self.method == 'k-fold' or not self.then_all,
+            'split.then_all',
+            "false, unless split.method is 'k-fold' or 'leave-source-out'",
+        )
+        sets = [frozenset(names) for names in self.left_out]
+        whole = all(
+            len(one) == len(names) > 0 for one, names in zip(sets, self.left_out, strict=True)
+        )
+        check(whole, 'split.left_out', 'lists of sources, at least one in each, and each once')
+        check(len(set(sets)) == len(sets), 'split.left_out', 'lists of which no two are the same')

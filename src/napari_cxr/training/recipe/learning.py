@@ -218,8 +218,9 @@ class SelectionRecipe:
 
     Parameters
     ----------
-    metric : {'macro_auc', 'macro_f1', 'balanced_accuracy', 'accuracy', 'loss'}
-        The figure by which the best epoch is chosen.
+    metric : {'macro_auc', 'macro_f1', 'balanced_accuracy', 'accuracy', 'loss', 'last'}
+        The figure by which the best epoch is chosen; 'last' chooses nothing and keeps the
+        weights of the last epoch.
     split : {'val'}
         Where it is measured. A test split by which a run was stopped or chosen
         measures nothing any more, so 'test' is refused.
@@ -228,7 +229,7 @@ class SelectionRecipe:
         judged and kept; 0 for none.
     """
 
-    metric: Metric = 'macro_auc'
+    metric: Literal[Metric, 'last'] = 'macro_auc'
     split: Literal['val', 'test'] = 'val'
     average: float = 0.0
 

@@ -22,6 +22,8 @@ _LABELS = {
     'std': 'Standard deviation',
     'fit': 'Fit to size',
     'only': 'Only classes',
+    'left_out': 'Sources left out',
+    'then_all': 'Then learn from all',
 }
 
 
