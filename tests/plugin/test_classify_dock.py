@@ -53,7 +53,7 @@ def test_a_click_gives_bars_and_a_heatmap_in_place(qtbot, dock, chest):
     np.testing.assert_allclose(
         heat.data_to_world((1.5, 1.5)), base.data_to_world((99.5, 89.5)), atol=1e-9
     )
-    assert not dock.result.isHidden() and 'edge' in dock.result.frame_share.text()
+    assert not dock.result.isHidden() and 'edge' in dock.result.looked.text()
 
 
 def test_the_napari_process_stays_free_of_torch(qtbot, models, tmp_path):
@@ -233,7 +233,7 @@ def test_the_heatmap_follows_a_moved_radiograph_at_the_next_click(qtbot, dock, c
 def test_warnings_stand_beside_the_result(qtbot, dock, chest):
     dock.viewer.add_image(255 - chest)
     classify(qtbot, dock)
-    assert 'Black and white look exchanged' in dock.result.cautions.text()
+    assert 'Black and white look exchanged' in dock.result.warning.text.text()
 
 
 def test_what_is_no_radiograph_is_refused_in_the_dock(qtbot, dock, tmp_path):

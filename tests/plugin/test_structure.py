@@ -9,7 +9,17 @@ import napari_cxr.plugin
 
 PLUGIN = Path(napari_cxr.plugin.__file__).parent
 #: What waits: running or calling a job, reading through the decoder, and Qt's and Python's waits.
-WAITING = {'run', 'call', 'read', 'describe', 'sleep', 'wait', 'waitForDone', 'acquire'}
+WAITING = {
+    'run',
+    'call',
+    'read',
+    'describe',
+    'sleep',
+    'wait',
+    'waitForDone',
+    'acquire',
+    'find_lungs',
+}
 #: napari asks a reader for its layers in the GUI thread, and wants them when it returns.
 SYNCHRONOUS_BY_NAPARI = {'reader.py', 'commands.py', 'demo.py'}
 #: Runs when Python ends.

@@ -22,11 +22,12 @@ from napari_cxr.plugin.card_dialog import CardDialog
 from napari_cxr.plugin.choices import Choices
 from napari_cxr.plugin.classifying import Answer, Failure, Ready
 from napari_cxr.plugin.docks import TabsTogether
+from napari_cxr.plugin.heat_desk import HeatDesk
+from napari_cxr.plugin.lung_desk import LungDesk
 from napari_cxr.plugin.message import Message
-from napari_cxr.plugin.overlay import Overlay
 from napari_cxr.plugin.result_view import ResultView
 from napari_cxr.plugin.scrolled import fill_dock
-from napari_cxr.plugin.settings import preferences
+from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.plugin.theme import style_sheet
 
@@ -61,21 +62,28 @@ class ClassifyDock(QWidget):
         self.viewer = napari_viewer
         TabsTogether(self)
         self._answers: WeakKeyDictionary[Image, Answer] = WeakKeyDictionary()
-        self._overlays: WeakKeyDictionary[Image, Overlay] = WeakKeyDictionary()
         self._labels: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
+        #: Kinds of warnings in spite of which the person wanted to see a layer's result.
+        self._accepted: WeakKeyDictionary[Image, set[str]] = WeakKeyDictionary()
         self._cancelled = Event()
         self._running_on: Image | None = None
         self._data: Any = None  # of that layer when the click came
         self._doing = ''
         self._build()
+        self.heat = HeatDesk(self.viewer, self.result.heat, self)
+        self.lungs = LungDesk(self.viewer, self)
         self.choices.layer_changed.connect(self._show_answer)
         self.choices.setup_changed.connect(self._get_ready)
         self.choices.card_wanted.connect(self.show_card)
         self.start.clicked.connect(self._start_or_cancel)
         self.result.label_chosen.connect(self._show_label)
-        self.result.heat.visible_changed.connect(self._set_visible)
-        self.result.heat.opacity_changed.connect(self._set_opacity)
-        self.result.heat.outline_changed.connect(self._set_outline)
+        self.result.accepted.connect(self._accept)
+        self.result.card_wanted.connect(self.show_card)
+        self.result.heat.lungs_changed.connect(self._show_lungs)
+        self.result.heat.edit_wanted.connect(self.lungs.edit)
+        self.lungs.shown.connect(self.result.heat.set_lungs)
+        self.lungs.measured.connect(self.result.show_lungs)
+        self.lungs.failed.connect(self._tell_failure)
         self.viewer.events.theme.connect(self._theme_changed)
         shortcut = QShortcut(QKeySequence('Ctrl+Return'), self)
         shortcut.activated.connect(self.classify)
@@ -171,21 +179,22 @@ class ClassifyDock(QWidget):
 
     def _take(self, answer: Answer | Failure | None) -> None:
         if isinstance(answer, Failure):
-            self.message.show_error(answer.text, answer.details)
+            self._tell_failure(answer)
         layer = self._running_on
         if not isinstance(answer, Answer) or layer is None or layer not in self.viewer.layers:
             return
         if layer.data is not self._data:
             self.message.show_error('The image was changed meanwhile. Click Classify again.')
             return
-        self._answers[layer] = answer
-        self._labels[layer] = answer.prediction.label
-        if layer not in self._overlays:
-            self._overlays[layer] = Overlay(self.viewer)
+        if layer not in self._labels:
             # What was said of other pixels must not stand beside these.
             layer.events.data.connect(self._forget_changed)
-        self._draw(layer)
-        self._show_answer()
+        self._answers[layer] = answer
+        self._labels[layer] = answer.prediction.label
+        self._lay_over(layer)
+
+    def _tell_failure(self, failure: Failure) -> None:
+        self.message.show_error(failure.text, failure.details)
 
     def _finish(self) -> None:
         self._running_on = self._data = None
@@ -207,7 +216,7 @@ class ClassifyDock(QWidget):
     def _ready(self, ready: Ready | Failure) -> None:
         if isinstance(ready, Failure):
             self.choices.show_device('')
-            self.message.show_error(ready.text, ready.details)
+            self._tell_failure(ready)
         elif ready.model == self.choices.current_model:
             self.choices.show_device(ready.device)
         self._update()
@@ -225,15 +234,45 @@ class ClassifyDock(QWidget):
         dialog.show()
         return dialog
 
+    def _may_show(self, layer: Image) -> bool:
+        """Whether a layer has a result with no warning that the person has not accepted."""
+        answer = self._answers.get(layer)
+        return answer is not None and _kinds(answer) <= self._accepted.get(layer, set())
+
     def _show_answer(self) -> None:
         """Show the result of the chosen layer, or what to do to get one."""
         layer, answer = self.choices.current_layer, self.answer
         self.result.setVisible(answer is not None)
-        if layer is not None and answer is not None:
+        if layer is not None and answer is not None and self._may_show(layer):
             self.result.show_answer(answer, self._labels[layer])
-            self._follow_layer()
-            self.result.heat.set_outlined(self._overlays[layer].outlined)
+            self.heat.turn_to(layer, answer, self._labels[layer])
+            self.lungs.turn_to(layer, answer)
+        else:
+            if answer is not None:
+                self.result.hold_back(answer)
+            self.heat.turn_away()
+            self.lungs.turn_to(layer, None)
         self._update()
+
+    def _lay_over(self, layer: Image) -> None:
+        """Show a new result of a layer with all that lies over it, or its warning alone."""
+        may_show = self._may_show(layer)
+        if may_show:
+            self.heat.turn_to(layer, self._answers[layer], self._labels[layer])
+            self.heat.draw()
+        else:
+            self.heat.remove(layer)  # of an earlier answer that had nothing against it
+        self._show_answer()
+        wanted = may_show and preferences('classify').lungs
+        if wanted and layer is self.choices.current_layer and self.lungs.layer is None:
+            self.lungs.show(True)
+
+    def _accept(self) -> None:
+        """Show a result in spite of its warnings, now and at later clicks."""
+        layer, answer = self.choices.current_layer, self.answer
+        if layer is not None and answer is not None:
+            self._accepted[layer] = self._accepted.get(layer, set()) | _kinds(answer)
+            self._lay_over(layer)
 
     def _update(self) -> None:
         """Make button, bar and status say what is going on."""
@@ -246,55 +285,28 @@ class ClassifyDock(QWidget):
         self.status.setText('' if self.answer else _EMPTY if empty else _READY)
         self.status.setVisible(bool(self.status.text()) and not self.message.text)
 
-    def _draw(self, layer: Image) -> None:
-        answer, label, controls = self._answers[layer], self._labels[layer], self.result.heat
-        overlay = self._overlays[layer]
-        heat = overlay.show(
-            layer, answer, label, controls.opacity.value() / 100, controls.shown.isChecked()
-        )
-        heat.events.opacity.connect(self._follow_layer)
-        heat.events.visible.connect(self._follow_layer)
-        overlay.outline(layer, answer, label, controls.outline_level)
-
-    def _follow_layer(self) -> None:
-        """Keep the controls in step with napari's own controls of the heatmap layer."""
-        heat = self._heat
-        if heat is not None:
-            self.result.heat.set_opacity(heat.opacity)
-            self.result.heat.set_shown(heat.visible)
-
-    @property
-    def _heat(self) -> Image | None:
-        layer = self.choices.current_layer
-        overlay = self._overlays.get(layer) if layer is not None else None
-        return overlay.heat if overlay is not None else None
-
     def _show_label(self, label: str) -> None:
         layer = self.choices.current_layer
         if layer is not None and self.answer is not None:
             self._labels[layer] = label
-            self._draw(layer)
+            self.heat.turn_to(layer, self.answer, label)
+            self.heat.draw()
 
-    def _set_visible(self, visible: bool) -> None:
-        if self._heat is not None:
-            self._heat.visible = visible
-
-    def _set_opacity(self, opacity: float) -> None:
-        if self._heat is not None:
-            self._heat.opacity = opacity
-
-    def _set_outline(self, wanted: bool, level: float) -> None:
-        layer = self.choices.current_layer
-        if layer is not None and self.answer is not None:
-            self._overlays[layer].outline(
-                layer, self.answer, self._labels[layer], level if wanted else None
-            )
+    def _show_lungs(self, wanted: bool) -> None:
+        remember('classify', lungs=wanted)
+        self.lungs.show(wanted)
 
     def _forget_changed(self, event: Any) -> None:
         if self._answers.pop(event.source, None) is not None:
-            self._overlays[event.source].remove()
+            self.heat.remove(event.source)
+        self._accepted.pop(event.source, None)
+        self.lungs.forget(event.source)
         self._show_answer()
 
     def _theme_changed(self, event: Any) -> None:
         self.setStyleSheet(style_sheet(event.value))
         self.result.bars.set_theme(event.value)
+
+
+def _kinds(answer: Answer) -> set[str]:
+    return {caution.code for caution in answer.warnings}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +21,9 @@ from qtpy.QtCore import QThreadPool
 
 from napari_cxr.checkpoint import CheckpointError
 from napari_cxr.explain.heatmap import Heatmap
-from napari_cxr.inference.prediction import Prediction
+from napari_cxr.explain.in_lungs import even_share, lung_mask
+from napari_cxr.inference.prediction import Caution, Prediction
+from napari_cxr.lungs import LungField
 from napari_cxr.plugin.layers import radiograph_of
 from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
@@ -29,6 +31,7 @@ from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 __all__ = [
     'Answer',
     'Failure',
+    'LungShares',
     'Ready',
     'classify',
     'end',
@@ -52,6 +55,35 @@ _CLEAR = {
 }
 
 
+#: Kinds of cautions that stand before the result.
+_SERIOUS = frozenset({'view', 'polarity', 'not-a-chest', 'upside-down', 'mirrored'})
+
+
+@dataclass(frozen=True)
+class LungShares:
+    """How much of each heatmap lies in the lungs, and whose lungs those are.
+
+    Parameters
+    ----------
+    shares : tuple of float or None
+        One a class, in [0, 1]; None for an empty map.
+    even : float
+        What an even map would have: the lungs' share of what the model saw.
+    source : {'network', 'atlas'}
+        As of a `LungField`.
+    implausible : str
+        As of a `LungField`.
+    edited : bool
+        Whether a person has changed the lungs.
+    """
+
+    shares: tuple[float | None, ...]
+    even: float
+    source: str
+    implausible: str = ''
+    edited: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What a click on Classify gives.
@@ -64,19 +96,26 @@ class Answer:
         One a class, in the order of the labels.
     frame_shares : tuple of float or None
         Share of each heatmap at the edge of what the model saw; None for an empty map.
+    field : LungField
+        The lungs as they were found.
+    lungs : LungShares
+        How much of each heatmap lies in them.
     """
 
     prediction: Prediction
     heatmaps: tuple[Heatmap, ...]
     frame_shares: tuple[float | None, ...]
+    field: LungField
+    lungs: LungShares
+
+    @property
+    def warnings(self) -> tuple[Caution, ...]:
+        """What is read before any probability: this may be no image for the model at all."""
+        return tuple(c for c in self.prediction.cautions if c.code in _SERIOUS)
 
     def heatmap(self, label: str) -> Heatmap:
         """Return the heatmap of a class."""
         return self.heatmaps[self.prediction.labels.index(label)]
-
-    def frame_share(self, label: str) -> float | None:
-        """Return the share of a class's heatmap at the edge of what the model saw."""
-        return self.frame_shares[self.prediction.labels.index(label)]
 
 
 @dataclass(frozen=True)
@@ -180,11 +219,23 @@ def classify(layer: Image, model: str, device: str, cancelled: Event) -> Job[Ans
                 try:
                     yield next(run)
                 except StopIteration as end:
-                    prediction, heatmaps, shares = end.value
-                    return Answer(prediction, tuple(heatmaps), tuple(shares))
+                    return _answer(*end.value)
     except Exception as error:
         return failure(error, 'Classifying')
     return None
+
+
+def _answer(
+    prediction: Prediction,
+    heatmaps: Sequence[Heatmap],
+    frame_shares: Sequence[float | None],
+    field: LungField,
+    lung_shares: Sequence[float | None],
+) -> Answer:
+    """Put together what the job returns, with what an even map would have in the lungs."""
+    even = even_share(heatmaps[0], lung_mask(field), field.shape)
+    lungs = LungShares(tuple(lung_shares), even, field.source, field.implausible)
+    return Answer(prediction, tuple(heatmaps), tuple(frame_shares), field, lungs)
 
 
 def failure(error: Exception, doing: str) -> Failure:

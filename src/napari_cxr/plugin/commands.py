@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import napari.viewer
 
-__all__ = ['open_files', 'open_folder', 'synthetic_radiograph']
+__all__ = ['open_files', 'open_folder', 'show_lungs', 'synthetic_radiograph']
 
 
 def open_files(viewer: napari.viewer.Viewer) -> None:
@@ -80,6 +80,19 @@ def open_paths(viewer: Any, paths: list[Path]) -> list[Any]:
     if paths:
         remember('layers', folder=str(paths[0].parent))
     return opened
+
+
+def show_lungs(viewer: napari.viewer.Viewer) -> None:
+    """Find the lungs of the chosen radiograph and lay them on it, as a layer to edit.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose selected radiograph is meant; its topmost one if none is selected.
+    """
+    from napari_cxr.plugin.lungs_command import show_lungs as show
+
+    show(viewer)
 
 
 def synthetic_radiograph() -> list[tuple[Any, ...]]:

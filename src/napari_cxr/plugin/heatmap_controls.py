@@ -1,11 +1,22 @@
-"""The heatmap's controls: which class, how opaque, and an outline at a level."""
+"""The controls of what lies over the radiograph: heatmap, its outline, and the lungs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLabel, QSlider, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QSlider,
+    QWidget,
+)
+
+from napari_cxr.plugin.lungs_layer import COLOURS
 
 __all__ = ['HeatmapControls']
 
@@ -26,6 +37,9 @@ class HeatmapControls(QWidget):
     opacity_changed = Signal(float)
     #: Whether an outline is wanted, and at which share of the maximum.
     outline_changed = Signal(bool, float)
+    lungs_changed = Signal(bool)
+    #: The person wants to paint on the lungs.
+    edit_wanted = Signal()
 
     def __init__(self, opacity: float, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -48,6 +62,16 @@ class HeatmapControls(QWidget):
         self.level.setRange(5, 95)
         self.level.setValue(50)
         self.level.setToolTip('Share of the maximum at which the outline lies')
+        self.lungs = QCheckBox('Lungs')
+        self.lungs.setToolTip('Show or hide the lungs as a layer that can be edited')
+        right, left = (f'<span style="color: {colour}">■</span>' for colour in COLOURS)
+        self._sides = QLabel(f'{right} R&nbsp; {left} L')
+        self._sides.setToolTip('The patient’s right and left lung')
+        self.edit = QPushButton('Edit')
+        self.edit.setToolTip(
+            'Take up napari’s brush to correct the lungs: 1 is the right one, 2 the left one, '
+            'the eraser takes away, and Ctrl+Z undoes. What is said of them follows.'
+        )
         self._percent = QLabel()
         self._level = QLabel()
         for number in (self._percent, self._level):
@@ -60,14 +84,18 @@ class HeatmapControls(QWidget):
         form.addRow(self.shown, self.label)
         form.addRow('Opacity', _beside(self.opacity, self._percent))
         form.addRow(self.outline, _beside(self.level, self._level))
+        form.addRow(self.lungs, _beside(self._sides, self.edit))
 
         self.label.currentTextChanged.connect(self.label_changed)
         self.shown.toggled.connect(self._show_toggled)
         self.opacity.valueChanged.connect(self._opacity_moved)
         self.outline.toggled.connect(self._outline_moved)
         self.level.valueChanged.connect(self._outline_moved)
+        self.lungs.toggled.connect(self._lungs_toggled)
+        self.edit.clicked.connect(self.edit_wanted)
         self._opacity_moved()
         self._outline_moved()
+        self.set_lungs(False)
 
     def set_labels(self, labels: Sequence[str], current: str) -> None:
         """Offer the classes of a result, without a signal."""
@@ -94,6 +122,13 @@ class HeatmapControls(QWidget):
         self.level.setEnabled(outlined)
         self._level.setEnabled(outlined)
 
+    def set_lungs(self, shown: bool) -> None:
+        """Follow lungs that are shown or not, without a signal."""
+        with QSignalBlocker(self.lungs):
+            self.lungs.setChecked(shown)
+        self.edit.setEnabled(shown)
+        self._sides.setEnabled(shown)
+
     @property
     def outline_level(self) -> float | None:
         """The level of the outline, or None where none is wanted."""
@@ -101,6 +136,10 @@ class HeatmapControls(QWidget):
 
     def _show_toggled(self, shown: bool) -> None:
         self.visible_changed.emit(shown)
+
+    def _lungs_toggled(self, shown: bool) -> None:
+        self.set_lungs(shown)
+        self.lungs_changed.emit(shown)
 
     def _opacity_moved(self) -> None:
         self._percent.setText(f'{self.opacity.value()} %')
@@ -114,10 +153,10 @@ class HeatmapControls(QWidget):
         self.outline_changed.emit(wanted, self.level.value() / 100)
 
 
-def _beside(slider: QSlider, number: QLabel) -> QWidget:
+def _beside(wide: QWidget, narrow: QWidget) -> QWidget:
     row = QWidget()
     layout = QHBoxLayout(row)
     layout.setContentsMargins(0, 0, 0, 0)
-    layout.addWidget(slider, 1)
-    layout.addWidget(number)
+    layout.addWidget(wide, 1)
+    layout.addWidget(narrow)
     return row

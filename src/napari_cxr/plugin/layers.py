@@ -27,6 +27,7 @@ __all__ = [
     'appearance',
     'heatmap_layer',
     'is_heatmap',
+    'name_without_identity',
     'radiograph_layer_data',
     'radiograph_of',
     'show_heatmap',
@@ -257,6 +258,15 @@ def _name(radiograph: Radiograph) -> str:
     name = ' '.join(words)
     short = provenance.pseudonyms.get('instance', '')[:6]
     return f'{name} · {short}' if short else name
+
+
+def name_without_identity(layer: Image) -> str:
+    """Return what a layer of ours is by its header; empty for a layer from elsewhere.
+
+    The layer's own name may be that of a file, and a file may be named after a patient.
+    """
+    radiograph = layer.metadata.get(KEY, {}).get('radiograph')
+    return _name(radiograph) if isinstance(radiograph, Radiograph) else ''
 
 
 def _for_people(radiograph: Radiograph) -> dict[str, Any]:

@@ -46,6 +46,10 @@ def style_sheet(theme: str) -> str:
             color: {text.name()}; background-color: {_rgba(warning, 0.13)};
             border-left: 3px solid {warning.name()}; padding: 6px 8px;
         }}
+        QFrame#warning {{
+            background-color: {_rgba(warning, 0.13)}; border-left: 3px solid {warning.name()};
+        }}
+        QFrame#warning QLabel {{ background: transparent; color: {text.name()}; }}
         QFrame#message {{
             background-color: {_rgba(error, 0.13)}; border-left: 3px solid {error.name()};
         }}

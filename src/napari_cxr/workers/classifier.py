@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Generator
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
+from napari_cxr import lungs
 from napari_cxr.checkpoint import catalog
 from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.in_lungs import lung_shares
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.device import choose_device
 from napari_cxr.inference.prediction import Prediction
+from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph
 
 __all__ = ['classify', 'device', 'load', 'loaded']
+
+#: What `classify` returns.
+Classified: TypeAlias = tuple[
+    Prediction, list[Heatmap], list[float | None], LungField, list[float | None]
+]
 
 
 def device(name: str) -> tuple[str, str]:
@@ -28,22 +37,24 @@ def load(model: str, device: str) -> bool:
     return True
 
 
-def classify(
-    radiograph: Radiograph, model: str, device: str
-) -> Generator[str, None, tuple[Prediction, list[Heatmap], list[float | None]]]:
+def classify(radiograph: Radiograph, model: str, device: str) -> Generator[str, None, Classified]:
     """Classify one radiograph and explain every class; yields what it is doing.
 
     Returns
     -------
-    tuple of Prediction, list of Heatmap, and list of float or None
-        The generator's return value: a heatmap a class, and the share of each that
-        lies at the edge of what the network saw.
+    tuple
+        The generator's return value: what the network says; a heatmap a class; the share
+        of each that lies at the edge of what the network saw; the lungs; the share of
+        each heatmap in them.
     """
     yield 'Loading the model'
     classifier = loaded(model, device)
     yield 'Classifying'
     prediction, heatmaps = classifier.explain(radiograph)
-    return prediction, heatmaps, [h.frame_share(radiograph.shape) for h in heatmaps]
+    yield 'Finding the lungs'
+    field = lungs.find(radiograph)
+    frame_shares = [h.frame_share(radiograph.shape) for h in heatmaps]
+    return prediction, heatmaps, frame_shares, field, lung_shares(heatmaps, field)
 
 
 def loaded(model: str, device: str) -> Classifier:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from napari_cxr.inference.preprocessing import Preprocessing
+from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph, UnreadableImage
 from napari_cxr.training.cache import Decoded, Unusable
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
@@ -53,6 +56,21 @@ class Decoder:
     def describe(self, path: str | Path) -> dict[str, Any]:
         """Return what `napari-cxr info` prints; raises as `read`."""
         return self._call('describe', path)
+
+    def find_lungs(
+        self, radiograph: Radiograph | None, field: LungField | None = None
+    ) -> Generator[Any, None, tuple[LungField, np.ndarray]]:
+        """Find the lungs of a radiograph, and lay them on its pixels; see `decoder.find_lungs`.
+
+        Returns
+        -------
+        generator
+            Yields None while it waits; its return value is the lungs and their labels. It
+            raises `JobFailed`, `WorkerDied` or OSError.
+        """
+        return self._worker.run(
+            'find_lungs', timeout=self._timeout, radiograph=radiograph, field=field
+        )
 
     def close(self) -> None:
         """End the process."""

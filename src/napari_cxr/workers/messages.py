@@ -23,6 +23,7 @@ import numpy as np
 from napari_cxr.explain.feature_maps import FeatureMaps
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.inference.prediction import Caution, Prediction
+from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import (
     Geometry,
     LookupTable,
@@ -46,6 +47,7 @@ _TYPES: dict[str, type] = {
         Geometry,
         Heatmap,
         LookupTable,
+        LungField,
         Prediction,
         Provenance,
         Radiograph,

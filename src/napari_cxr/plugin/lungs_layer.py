@@ -1,0 +1,128 @@
+"""The lungs as a napari Labels layer on a radiograph's layer."""
+
+from __future__ import annotations
+
+import weakref
+import zlib
+from collections.abc import Iterable
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from napari.layers import Image, Labels, Layer
+from napari.utils import DirectLabelColormap
+
+from napari_cxr.lungs import LungField
+from napari_cxr.plugin.layers import KEY, name_without_identity
+
+__all__ = [
+    'COLOURS',
+    'field_of',
+    'is_edited',
+    'is_lungs',
+    'let_go',
+    'lungs_layer',
+    'lungs_of',
+    'place',
+    'radiograph_under',
+]
+
+#: Of the right and of the left lung: calm beside grey, and no colour of the heatmap's.
+COLOURS = ('#b39ddb', '#81c995')
+_NAMES = ('outside the lungs', 'right lung', 'left lung')
+#: A brush this share of the radiograph's height draws a lung's edge in a few strokes.
+_BRUSH = 1 / 40
+#: Which radiograph's layer each layer with lungs lies on.
+_UNDER: WeakKeyDictionary[Labels, weakref.ref[Image]] = WeakKeyDictionary()
+
+
+def lungs_layer(field: LungField, labels: np.ndarray, base: Image) -> Labels:
+    """Return a layer with both lungs that can be painted on, in place on `base`.
+
+    Filled and faint, not outlined: napari draws outlines anew for all pixels at every
+    stroke of the brush, and as thick as so many pixels of the radiograph.
+
+    Parameters
+    ----------
+    field : LungField
+        The lungs.
+    labels : ndarray of uint8
+        What `field.labels()` returned, where it may take its time.
+    base : napari.layers.Image
+        The radiograph's layer.
+    """
+    right, left = COLOURS
+    about = name_without_identity(base)
+    layer = Labels(
+        labels,
+        name=f'Lungs · {about}' if about else 'Lungs',
+        colormap=DirectLabelColormap(
+            color_dict={None: 'transparent', 0: 'transparent', 1: right, 2: left}
+        ),
+        features={'index': [0, 1, 2], 'name': list(_NAMES)},
+        opacity=0.35,
+        blending='translucent_no_depth',
+        axis_labels=base.axis_labels,
+        metadata={
+            KEY: {
+                'lungs': field.source,
+                'plausibility': field.plausibility,
+                'implausible': field.implausible,
+                'field': field,
+                'fingerprint': _fingerprint(labels),
+            }
+        },
+    )
+    layer.brush_size = max(5, round(_BRUSH * field.shape[0]))
+    place(layer, base)
+    _UNDER[layer] = weakref.ref(base)
+    return layer
+
+
+def place(layer: Labels, base: Image) -> None:
+    """Lay the lungs where the radiograph's layer is now."""
+    for name in ('scale', 'translate', 'rotate', 'shear', 'affine'):
+        value = getattr(base, name)
+        if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
+            setattr(layer, name, value)
+    if layer.units != base.units:
+        layer.units = base.units
+
+
+def is_lungs(layer: Layer) -> bool:
+    """Return whether a layer holds lungs that we found."""
+    return 'lungs' in layer.metadata.get(KEY, {})
+
+
+def field_of(layer: Labels) -> LungField:
+    """Return the lungs that a layer had before anyone edited it."""
+    field: LungField = layer.metadata[KEY]['field']
+    return field
+
+
+def radiograph_under(layer: Layer) -> Image | None:
+    """Return the radiograph's layer on which a layer with lungs lies, if both are related."""
+    under = _UNDER.get(layer) if isinstance(layer, Labels) else None
+    return under() if under is not None else None
+
+
+def lungs_of(base: Image, layers: Iterable[Layer]) -> Labels | None:
+    """Return the layer with the lungs of a radiograph's layer, if it is there."""
+    for layer in layers:
+        if isinstance(layer, Labels) and radiograph_under(layer) is base:
+            return layer
+    return None
+
+
+def let_go(layer: Labels) -> None:
+    """Let a layer lead a life of its own: it is no more that of its radiograph's lungs."""
+    _UNDER.pop(layer, None)
+
+
+def is_edited(layer: Labels) -> bool:
+    """Return whether the lungs are other ones than were found; undone edits are none."""
+    fingerprint: int = layer.metadata[KEY]['fingerprint']
+    return _fingerprint(np.asarray(layer.data)) != fingerprint
+
+
+def _fingerprint(labels: np.ndarray) -> int:
+    return zlib.crc32(np.ascontiguousarray(labels).data)
