@@ -62,7 +62,7 @@ class LungField:
             0 outside, 1 for the patient's right lung, 2 for the left one.
         """
         labels = np.zeros(self.shape, dtype=np.uint8)
-        right, left = self._whole
+        right, left = self.tidied
         top, left_edge, bottom, right_edge = self._cells(margin=1)
         if bottom <= top:
             return labels
@@ -110,8 +110,8 @@ class LungField:
         )
 
     @cached_property
-    def _whole(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return both maps with small pieces taken away and holes filled."""
+    def tidied(self) -> tuple[np.ndarray, np.ndarray]:
+        """Both maps, of right and left lung, with small pieces taken away and holes filled."""
         lung = self.right + self.left > 0.5
         sides = [lung & (self.right >= self.left), lung & (self.left > self.right)]
         pieces = [_largest_piece(side) for side in sides]
@@ -132,7 +132,7 @@ class LungField:
 
     def _cells(self, margin: int = 0) -> tuple[int, int, int, int]:
         """Return first and end rows and columns of the cells that are lung."""
-        right, left = self._whole
+        right, left = self.tidied
         lung = right + left > 0.5
         rows, columns = np.flatnonzero(lung.any(1)), np.flatnonzero(lung.any(0))
         if not len(rows):

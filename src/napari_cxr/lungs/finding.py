@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from napari_cxr.lungs.atlas import average_lungs
 from napari_cxr.lungs.field import LungField
 from napari_cxr.lungs.glancing import glance
 from napari_cxr.lungs.network import SIZE, probabilities
+from napari_cxr.lungs.plausible import plausibility
 from napari_cxr.radiograph import Radiograph
 
 __all__ = ['find']
@@ -32,4 +36,8 @@ def find(radiograph: Radiograph, preset: int = 0) -> LungField:
         If it has several frames.
     """
     _, right, left = probabilities(glance(radiograph, SIZE, preset))
-    return LungField(right, left, radiograph.shape)
+    found = LungField(right, left, radiograph.shape)
+    share, phrase = plausibility(found)
+    if phrase:
+        return LungField(*average_lungs(), radiograph.shape, 'atlas', share, phrase)
+    return replace(found, plausibility=share)

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_cxr.lungs.unet import forward
 
-__all__ = ['SIZE', 'card', 'probabilities']
+__all__ = ['SIZE', 'card', 'probabilities', 'softmax']
 
 #: Rows and columns of what it looks at.
 SIZE = 128
@@ -32,10 +32,13 @@ def probabilities(image: np.ndarray) -> np.ndarray:
         Probabilities of: no lung, the lung on the left of the image, which is the
         patient's right one if the image stands upright, and the other lung.
     """
-    logits = forward(_weights(), image)
-    np.exp(logits - logits.max(axis=0), out=logits)
-    logits /= logits.sum(axis=0)
-    return logits
+    return softmax(forward(_weights(), image))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Turn logits (classes, ...) into probabilities."""
+    exponentials = np.exp(logits - logits.max(axis=0))
+    return np.asarray(exponentials / exponentials.sum(axis=0))
 
 
 @cache
