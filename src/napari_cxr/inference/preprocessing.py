@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
@@ -9,6 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
+from napari_cxr import lungs as lung_field
+from napari_cxr.inference.lung_tones import only_lungs
+from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph, UnreadableImage
 
 __all__ = ['Prepared', 'Preprocessing']
@@ -30,11 +34,14 @@ class Prepared:
     enlargement : float
         How many pixels of `image` stand for one of the radiograph along the
         axis that was enlarged most; above 1 the image was resampled up.
+    field : LungField or None
+        The lungs, where the preprocessing had to find them.
     """
 
     image: np.ndarray
     to_radiograph: np.ndarray
     enlargement: float
+    field: LungField | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,13 @@ class Preprocessing:
         stretched, or it is surrounded with black.
     border : float
         Share of each side that is cut off first, in [0, 0.5).
+    lungs : {'ignored', 'crop', 'only'}
+        What the lung field is for. 'crop': the smallest rectangle around both lungs is
+        used instead of the whole radiograph. 'only': besides, all else is black, and grey
+        values count from the darkest lung to the shadow between the lungs, see
+        `napari_cxr.inference.lung_tones`; `stretch` is not used then.
+    margin : float
+        What is added to that rectangle on each side, as a share of its height and width.
     channels : int
         Channels of the input: 1, or 3 for networks that were made for colour.
     colour : {'rgb', 'hsv'}
@@ -67,6 +81,8 @@ class Preprocessing:
     width: int
     fit: Literal['crop', 'stretch', 'pad'] = 'crop'
     border: float = 0.0
+    lungs: Literal['ignored', 'crop', 'only'] = 'ignored'
+    margin: float = 0.0
     channels: int = 1
     colour: Literal['rgb', 'hsv'] = 'rgb'
     mean: tuple[float, ...] = (0.5,)
@@ -80,6 +96,16 @@ class Preprocessing:
             raise ValueError(f"fit must be 'crop', 'stretch' or 'pad', not {self.fit!r}")
         if not 0 <= self.border < 0.5:
             raise ValueError('border must be at least 0 and below 0.5')
+        if self.lungs not in ('ignored', 'crop', 'only'):
+            raise ValueError(f"lungs must be 'ignored', 'crop' or 'only', not {self.lungs!r}")
+        if not 0 <= self.margin <= 1:
+            raise ValueError('margin must be between 0 and 1')
+        if self.margin and self.lungs == 'ignored':
+            raise ValueError("margin is added to the lungs, so it needs lungs = 'crop' or 'only'")
+        if self.border and self.lungs != 'ignored':
+            raise ValueError(
+                "border and lungs both say what is cut off; border needs lungs = 'ignored'"
+            )
         if self.channels not in (1, 3):
             raise ValueError('channels must be 1 or 3')
         if self.colour not in ('rgb', 'hsv'):
@@ -126,11 +152,18 @@ class Preprocessing:
         """
         if radiograph.frames is not None:
             raise UnreadableImage('A network looks at one image, and this one has several frames.')
-        top, left, rows, columns = self._kept(radiograph.shape, radiograph.geometry.aspect)
+        field = None if self.lungs == 'ignored' else lung_field.find(radiograph, preset)
+        box = (
+            self._inside_border(radiograph.shape) if field is None else _whole(field, self.margin)
+        )
+        top, left, rows, columns = self._kept(box, radiograph.geometry.aspect)
         part = radiograph.crop(top, left, rows, columns)
         height, width = self._drawn(rows, columns, radiograph.geometry.aspect)
         small = _resize(part.to_display(preset), height, width)
-        if self.stretch is not None:
+        if field is not None and self.lungs == 'only':
+            lungs = field.covering((top, left, top + rows, left + columns), height, width)
+            small = only_lungs(small, lungs)
+        elif self.stretch is not None:
             inside = small
             if part.padding is not None:  # padding is no part of the image
                 covered = _resize(part.padding.astype(np.float32), height, width)
@@ -146,7 +179,7 @@ class Preprocessing:
         matrix = np.eye(3)
         matrix[[0, 1], [0, 1]] = step
         matrix[:2, 2] = start
-        return Prepared(small, matrix, float(1 / step.min()))
+        return Prepared(small, matrix, float(1 / step.min()), field)
 
     def normalise(self, images: np.ndarray) -> np.ndarray:
         """Turn prepared images into the network's input.
@@ -168,11 +201,14 @@ class Preprocessing:
             images = np.concatenate([zero, zero, images], axis=1)
         return (images - mean) / std
 
-    def _kept(self, shape: tuple[int, int], aspect: float) -> tuple[int, int, int, int]:
-        """Return top, left, rows and columns of the part of the radiograph that is used."""
-        rows, columns = shape
-        top, left = round(rows * self.border), round(columns * self.border)
-        rows, columns = rows - 2 * top, columns - 2 * left
+    def _inside_border(self, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Return top, left, rows and columns of the radiograph without its border."""
+        top, left = round(shape[0] * self.border), round(shape[1] * self.border)
+        return top, left, shape[0] - 2 * top, shape[1] - 2 * left
+
+    def _kept(self, box: tuple[int, int, int, int], aspect: float) -> tuple[int, int, int, int]:
+        """Return top, left, rows and columns of the part of a box that is used."""
+        top, left, rows, columns = box
         if self.fit == 'crop':
             # Rows are `aspect` times as high as columns are wide, so sizes compare in width units.
             wanted = self.height / self.width
@@ -182,7 +218,7 @@ class Preprocessing:
             left += (columns - keep_columns) // 2
             rows, columns = keep_rows, keep_columns
         if rows < 1 or columns < 1:
-            raise UnreadableImage(f'An image of {shape[1]} x {shape[0]} pixels is too small.')
+            raise UnreadableImage(f'A part of {box[3]} x {box[2]} pixels is too small.')
         return top, left, rows, columns
 
     def _drawn(self, rows: int, columns: int, aspect: float) -> tuple[int, int]:
@@ -192,6 +228,13 @@ class Preprocessing:
         scale = min(self.height / (rows * aspect), self.width / columns)
         height = min(self.height, max(1, round(rows * aspect * scale)))
         return height, min(self.width, max(1, round(columns * scale)))
+
+
+def _whole(field: LungField, margin: float) -> tuple[int, int, int, int]:
+    """Return top, left, rows and columns of the whole pixels around both lungs."""
+    top, left, bottom, right = field.box(margin)
+    y, x = math.floor(top), math.floor(left)
+    return y, x, math.ceil(bottom) - y, math.ceil(right) - x
 
 
 def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:

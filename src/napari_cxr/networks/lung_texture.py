@@ -1,0 +1,127 @@
+"""A network of fixed filters and a dozen weights: how patchy the lungs are, at three scales.
+
+Networks that learn their own filters from a few hundred radiographs learn to tell scanners,
+formats and ages apart. This one cannot: it sees the lungs only, at coarse scales only,
+whatever the place, as four numbers; docs/bundled-model.md compares.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_cxr.networks.registry import register
+from napari_cxr.networks.staged import StagedNetwork
+
+__all__ = ['lung_texture']
+
+#: Standard deviations of the Gaussians between which the bands lie, as shares of the side.
+_SCALES = (3 / 80, 6 / 80, 12 / 80)
+#: Inputs below this are outside of the lungs, which `Preprocessing.lungs = 'only'` makes 0.
+_OUTSIDE = 1 / 64
+#: Cells of the last map are so many pixels wide.
+_POOL = 4
+_NOTHING = 1e-6
+
+
+@register
+def lung_texture(classes: int, channels: int, size: tuple[int, int]) -> StagedNetwork:
+    """Return a classifier of four texture statistics of the lungs.
+
+    Its input is what `Preprocessing` with ``lungs = 'only'``, mean 0 and standard
+    deviation 1 makes: the lungs' grey values, and 0 outside.
+
+    Raises
+    ------
+    ValueError
+        If there is more than one channel, or the size is too small for three bands.
+    """
+    if channels != 1:
+        raise ValueError('lung_texture takes one channel.')
+    if min(size) < 40:
+        raise ValueError('lung_texture takes images of 40 pixels or more.')
+    stages = {'bands': _Bands(size), 'energy': _Energy()}
+    return StagedNetwork(stages, _Statistics(classes), classes=classes, channels=channels)
+
+
+class _Bands(nn.Module):
+    """What differs between neighbouring Gaussian smoothings of the lungs, and the lungs.
+
+    The smoothing is a normalised convolution (Knutsson and Westin, CVPR 1993): pixels
+    outside of the lungs have no say, so the lungs' edge is no structure.
+    """
+
+    kernels: Tensor
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        super().__init__()
+        scales = (*_SCALES, 2 * _SCALES[-1])
+        for axis, side in (('down', size[0]), ('across', size[1])):
+            for i, scale in enumerate(scales):
+                self.register_buffer(f'{axis}{i}', _gaussian(scale * side), persistent=False)
+        self.count = len(scales)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, 1, h, w) to (N, 4, h, w): three bands and the lungs, all 0 outside."""
+        # Neighbouring smoothings are nearly alike: half precision would lose what differs.
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
+            lungs = (x > _OUTSIDE).float()
+            both = torch.cat([x * lungs, lungs], dim=1)
+            smooth = []
+            for i in range(self.count):
+                values, weights = self._smoothed(both, i).split(1, dim=1)
+                smooth.append(values / (weights + _NOTHING))
+            bands = [(a - b) * lungs for a, b in zip(smooth, smooth[1:], strict=False)]
+            return torch.cat([*bands, lungs], dim=1)
+
+    def _smoothed(self, maps: Tensor, i: int) -> Tensor:
+        down, across = getattr(self, f'down{i}'), getattr(self, f'across{i}')
+        radius = (len(down) // 2, len(across) // 2)
+        kernels = [
+            k.reshape(1, 1, *shape).repeat(2, 1, 1, 1)
+            for k, shape in ((down, (-1, 1)), (across, (1, -1)))
+        ]
+        maps = functional.conv2d(maps, kernels[0], padding=(radius[0], 0), groups=2)
+        return functional.conv2d(maps, kernels[1], padding=(0, radius[1]), groups=2)
+
+
+class _Energy(nn.Module):
+    """Local energies: the squares of the bands, the fourth power of the first, the lungs."""
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Map (N, 4, h, w) to (N, 5, h / 4, w / 4), nowhere negative."""
+        bands, lungs = maps[:, :-1], maps[:, -1:]
+        energy = bands * bands
+        first = energy[:, :1]
+        return functional.avg_pool2d(torch.cat([energy, first * first, lungs], dim=1), _POOL)
+
+
+class _Statistics(nn.Module):
+    """Logits from the log of each band's energy, and the log kurtosis of the first.
+
+    A kurtosis above that of noise says that the energy is in few places.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.scale = nn.BatchNorm1d(4, affine=False)
+        self.linear = nn.Linear(4, classes)
+
+    def forward(self, energy: Tensor) -> Tensor:
+        """Map (N, 5, h, w) to logits (N, K)."""
+        logs = torch.log(energy.float().mean(dim=(2, 3)) + _NOTHING**2)
+        bands, fourth, lungs = logs[:, :3], logs[:, 3:4], logs[:, 4:]
+        # Means over the lungs, not over the image, whatever the lungs' share of it.
+        amplitudes = (bands - lungs) / 2
+        kurtosis = fourth - 2 * bands[:, :1] + lungs
+        logits: Tensor = self.linear(self.scale(torch.cat([amplitudes, kurtosis], dim=1)))
+        return logits
+
+
+def _gaussian(sigma: float) -> Tensor:
+    """Return a Gaussian of sum 1, cut at three standard deviations."""
+    reach = torch.arange(-round(3 * sigma), round(3 * sigma) + 1, dtype=torch.float64)
+    kernel = torch.exp(-(reach**2) / (2 * sigma**2))
+    return (kernel / kernel.sum()).float()
