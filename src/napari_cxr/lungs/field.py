@@ -80,6 +80,28 @@ class LungField:
         """Return which pixels of the radiograph are lung, as bool of shape `shape`."""
         return self.labels() > 0
 
+    def covering(self, part: tuple[int, int, int, int], height: int, width: int) -> np.ndarray:
+        """Return how probable lung is on a raster that stretches over a part of the radiograph.
+
+        Parameters
+        ----------
+        part : tuple of int
+            Top, left, bottom and right edge in pixels of the radiograph.
+        height, width : int
+            Rows and columns of the raster.
+
+        Returns
+        -------
+        ndarray of float32, shape (height, width)
+        """
+        from PIL import Image
+
+        right, left = self.tidied
+        down, across = (n / m for n, m in zip(right.shape, self.shape, strict=True))
+        box = (part[1] * across, part[0] * down, part[3] * across, part[2] * down)
+        cells = Image.fromarray(right + left)
+        return np.asarray(cells.resize((width, height), Image.Resampling.BILINEAR, box=box))
+
     def box(self, margin: float = 0.0) -> tuple[float, float, float, float]:
         """Return the smallest upright rectangle around both lungs.
 
