@@ -1,11 +1,14 @@
-"""A network of fixed filters and a dozen weights: how patchy the lungs are, at three scales.
+"""A network of fixed filters and a dozen weights: how patchy the lungs are, at two scales.
 
 Networks that learn their own filters from a few hundred radiographs learn to tell scanners,
 formats and ages apart. This one cannot: it sees the lungs only, at coarse scales only,
-whatever the place, as four numbers; docs/bundled-model.md compares.
+whatever the place, as three numbers; docs/bundled-model.md compares.
 """
 
 from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +19,8 @@ from napari_cxr.networks.staged import StagedNetwork
 
 __all__ = ['lung_texture']
 
-#: Standard deviations of the Gaussians between which the bands lie, as shares of the side.
+#: Standard deviations of the Gaussians between which the bands lie, as shares of the side:
+#: structures as wide as a rib or a patch of consolidation, and twice as wide.
 _SCALES = (3 / 80, 6 / 80, 12 / 80)
 #: Inputs below this are outside of the lungs, which `Preprocessing.lungs = 'only'` makes 0.
 _OUTSIDE = 1 / 64
@@ -27,7 +31,7 @@ _NOTHING = 1e-6
 
 @register
 def lung_texture(classes: int, channels: int, size: tuple[int, int]) -> StagedNetwork:
-    """Return a classifier of four texture statistics of the lungs.
+    """Return a classifier of three texture statistics of the lungs.
 
     Its input is what `Preprocessing` with ``lungs = 'only'``, mean 0 and standard
     deviation 1 makes: the lungs' grey values, and 0 outside.
@@ -35,7 +39,7 @@ def lung_texture(classes: int, channels: int, size: tuple[int, int]) -> StagedNe
     Raises
     ------
     ValueError
-        If there is more than one channel, or the size is too small for three bands.
+        If there is more than one channel, or the size is too small for two bands.
     """
     if channels != 1:
         raise ValueError('lung_texture takes one channel.')
@@ -56,24 +60,22 @@ class _Bands(nn.Module):
 
     def __init__(self, size: tuple[int, int]) -> None:
         super().__init__()
-        scales = (*_SCALES, 2 * _SCALES[-1])
         for axis, side in (('down', size[0]), ('across', size[1])):
-            for i, scale in enumerate(scales):
+            for i, scale in enumerate(_SCALES):
                 self.register_buffer(f'{axis}{i}', _gaussian(scale * side), persistent=False)
-        self.count = len(scales)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, 1, h, w) to (N, 4, h, w): three bands and the lungs, all 0 outside."""
+        """Map (N, 1, h, w) to (N, 3, h, w): two bands and the lungs, all 0 outside."""
         # Neighbouring smoothings are nearly alike: half precision would lose what differs.
-        with torch.autocast(x.device.type, enabled=False):
+        with _single_precision(x.device.type):
             x = x.float()
             lungs = (x > _OUTSIDE).float()
             both = torch.cat([x * lungs, lungs], dim=1)
             smooth = []
-            for i in range(self.count):
+            for i in range(len(_SCALES)):
                 values, weights = self._smoothed(both, i).split(1, dim=1)
                 smooth.append(values / (weights + _NOTHING))
-            bands = [(a - b) * lungs for a, b in zip(smooth, smooth[1:], strict=False)]
+            bands = [(a - b) * lungs for a, b in pairwise(smooth)]
             return torch.cat([*bands, lungs], dim=1)
 
     def _smoothed(self, maps: Tensor, i: int) -> Tensor:
@@ -91,7 +93,7 @@ class _Energy(nn.Module):
     """Local energies: the squares of the bands, the fourth power of the first, the lungs."""
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Map (N, 4, h, w) to (N, 5, h / 4, w / 4), nowhere negative."""
+        """Map (N, 3, h, w) to (N, 4, h / 4, w / 4), nowhere negative."""
         bands, lungs = maps[:, :-1], maps[:, -1:]
         energy = bands * bands
         first = energy[:, :1]
@@ -106,18 +108,23 @@ class _Statistics(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.scale = nn.BatchNorm1d(4, affine=False)
-        self.linear = nn.Linear(4, classes)
+        self.scale = nn.BatchNorm1d(3, affine=False)
+        self.linear = nn.Linear(3, classes)
 
     def forward(self, energy: Tensor) -> Tensor:
-        """Map (N, 5, h, w) to logits (N, K)."""
+        """Map (N, 4, h, w) to logits (N, K)."""
         logs = torch.log(energy.float().mean(dim=(2, 3)) + _NOTHING**2)
-        bands, fourth, lungs = logs[:, :3], logs[:, 3:4], logs[:, 4:]
+        bands, fourth, lungs = logs[:, :2], logs[:, 2:3], logs[:, 3:]
         # Means over the lungs, not over the image, whatever the lungs' share of it.
         amplitudes = (bands - lungs) / 2
         kurtosis = fourth - 2 * bands[:, :1] + lungs
         logits: Tensor = self.linear(self.scale(torch.cat([amplitudes, kurtosis], dim=1)))
         return logits
+
+
+def _single_precision(device: str) -> AbstractContextManager[object]:
+    # Tensors without data, by which shapes and places are found, know no autocast.
+    return nullcontext() if device == 'meta' else torch.autocast(device, enabled=False)
 
 
 def _gaussian(sigma: float) -> Tensor:
