@@ -20,3 +20,15 @@ def test_the_summary_of_folds_is_words_and_no_path(capsys):
     assert out == 'made/best.safetensors\n'
     assert 'All 3 folds, 36 images: accuracy 0.900 [0.800, 0.950].' in err
     assert 'macro AUC' not in err and "none of the folds' models is the result" in err
+
+
+def test_the_model_of_all_images_is_named_once(capsys):
+    figures = {'images': 36, 'accuracy': [0.9, 0.8, 0.95], 'macro_auc': [0.7, 0.6, 0.8]}
+    metrics = {'folds': 3, 'averaged': True, 'model': {'all': figures}}
+    path = 'crossed/all/best.safetensors'
+    ends = [Finished('crossed/all', path, 2, metrics), Finished('crossed', path, 2, metrics)]
+    assert not show(iter(ends))
+    out, err = capsys.readouterr()
+    assert out == f'{path}\n'
+    assert err.count('Mean over 3 folds, 36 images: accuracy 0.900') == 1
+    assert f'the result is {path}, which learnt from all images' in err

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from napari_cxr.checkpoint import Card, CheckpointError
+from napari_cxr.checkpoint.page import headline
 
 
 def changed(card, **entries):
@@ -166,3 +167,64 @@ def test_the_page_says_what_kerass_area_is(card):
     assert '| all | 9 | macro AUC | 0.500 [0.400, 0.600] |' in page
     assert '| all | 9 | AUC (all columns, Keras) | 0.810 [0.800, 0.820] |' in page
     assert 'is no area of one class' in page
+
+
+def of_folds(**more):
+    figures = {
+        'images': 9,
+        'folds': 2,
+        'accuracy': [0.6, 0.5, 0.7],
+        'balanced_accuracy': [0.5, 0.4, 0.6],
+        'macro_auc': [0.7, 0.6, 0.8],
+        'classes': {'covid19': {'images': 4}, 'normal': {'images': 5}},
+        'pairs': {'normal against covid19': [0.8, 0.7, 0.9]},
+    }
+    baseline = figures | {'macro_auc': [0.65, 0.6, 0.7], 'pairs': {}}
+    difference = {'macro_auc': [0.05, -0.01, 0.1], 'pairs': {}}
+    every = {
+        'model': {'all': figures},
+        'baselines': {'format only': {'all': baseline}},
+        'differences': {'format only': {'all': difference}},
+    }
+    fold = {'sources': ['nih', 'hannover'], **every}
+    fold['model'] = {'all': {'images': 5, 'macro_auc': [0.75, 0.7, 0.8], 'confusion': [[1, 2]]}}
+    return {
+        'measured_on': 'sources left out',
+        'split': 'by patient',
+        'folds': 2,
+        'averaged': True,
+        **every,
+        'by_fold': {'without-nih-hannover': fold},
+        **more,
+    }
+
+
+def test_the_page_of_what_learnt_from_all_images_tells_of_its_folds(card):
+    whole = Card.from_json(changed(card, metrics=of_folds()))
+    page = whole.to_text()
+    assert 'On sources left out, by patient, with 95 % intervals.' in page
+    assert 'figures of 2 other models by the same recipe' in page and 'mean over the folds' in page
+    assert '| source | images | figure | model | format only | model − format only |' in page
+    row = '| all | 9 | macro AUC | 0.700 [0.600, 0.800] | 0.650 [0.600, 0.700] |'
+    assert f'{row} 0.050 [-0.010, 0.100] |' in page
+    assert '| all | 9 | AUC, normal against covid19 | 0.800 [0.700, 0.900] | - | - |' in page
+    assert '### Left out in without-nih-hannover: nih, hannover' in page
+    fold = page.partition('### Left out')[2]
+    assert '| all | 5 | macro AUC | 0.750 [0.700, 0.800] |' in fold
+    assert '| covid19 | 1 | 2 |' in fold
+    pooled = Card.from_json(changed(card, metrics=of_folds(averaged=False)))
+    assert 'Each image counts once' in pooled.to_text()
+
+
+def test_a_headline_is_one_line_with_the_baseline(card):
+    whole = Card.from_json(changed(card, metrics=of_folds()))
+    assert headline(whole) == (
+        'macro AUC 0.700 [0.600, 0.800] on sources left out (mean of 2 folds), against 0.650 '
+        'for a classifier that sees no anatomy'
+    )
+    plain = {'measured_on': 'test', 'model': {'all': {'accuracy': [0.9, None, None]}}}
+    plain = Card.from_json(changed(card, metrics=plain))
+    assert headline(plain) == 'accuracy 0.900 on the test split'
+    for metrics in ({}, {'model': 3}, {'model': {'all': {'macro_auc': 'x'}}, 'by_fold': [1]}):
+        odd = Card.from_json(changed(card, metrics=metrics))
+        assert headline(odd) == '' and odd.to_text()

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from made_up_runs import LABELS, batch, epoch, folds, metrics, started, whole_run, write_run
@@ -214,6 +215,30 @@ def test_a_cross_validated_run_is_read_back(tmp_path, card):
     history = RunHistory.from_folder(tmp_path / 'cv')
     assert not history.sweep and 'all their test images 0.900 [0.800, 0.950]' in result(history)
     assert 'train once more' in kept(history)
+
+
+def test_a_run_on_everything_after_the_folds_is_the_result(tmp_path, card):
+    folds = {'folds': 2, 'averaged': True, **metrics((0.9, 0.8, 0.95), measured_on='sources')}
+    whole = replace(card, metrics=folds)
+    for n in (1, 2):
+        write_run(tmp_path / 'cv' / f'without-{n}', card=card)
+    write_run(tmp_path / 'cv' / 'all', card=whole)
+    (tmp_path / 'cv' / 'recipe.toml').write_text('name = "made-up"\n')
+    (tmp_path / 'cv' / 'summary.json').write_text(json.dumps({'metrics': folds}))
+    read = RunHistory.from_folder(tmp_path / 'cv')
+    assert list(read.courses) == ['cv/without-1', 'cv/without-2', 'cv/all']
+    assert read.current == 'cv/all'  # whose model is offered
+    assert read.summary.path == str(tmp_path / 'cv' / 'all' / 'best.safetensors')
+    assert result(read).startswith('2 models, macro AUC on average 0.900 [0.800, 0.950], from')
+    assert 'The model of the last run is the result' in kept(read)
+    told = RunHistory('cv')
+    for number, name in enumerate(read.courses, start=1):
+        told.add(started(name))
+        told.add(Finished(name, 'best', 3, read.courses[name].metrics))
+        told.add(RunsDone('cv', number, 3, {}))
+    told.add(Finished('cv', 'best', 3, folds))
+    told.end(Phase.FINISHED)
+    assert result(told) == result(read) and kept(told) == kept(read)
 
 
 def test_what_went_before_is_filled_in(tmp_path, card):

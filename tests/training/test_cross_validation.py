@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import torch
 from finished_runs import write_epochs, write_model
+from labelled_images import write_image, write_table
 
-from napari_cxr.checkpoint import load
+from napari_cxr.checkpoint import load, read_card
+from napari_cxr.checkpoint.page import headline
 from napari_cxr.metrics import probabilities_of, wilson
 from napari_cxr.training import (
     Dataset,
@@ -18,6 +20,7 @@ from napari_cxr.training import (
     Recipe,
     Sample,
     Split,
+    Started,
     TrainingError,
     index,
     train,
@@ -27,6 +30,7 @@ from napari_cxr.training.evaluate import judge, truth_of
 from napari_cxr.training.events import RunsDone
 from napari_cxr.training.predictions import read_predictions, write_predictions
 from napari_cxr.training.runs import rows_of
+from napari_cxr.training.splits import splits_of
 
 FOLDS = ('fold-1', 'fold-2', 'fold-3')
 
@@ -47,7 +51,7 @@ def images():
     return SimpleNamespace(
         dataset=Dataset(Path(), samples, grouped=True),
         digests=tuple(f'{i:04x}' for i in range(36)),
-        features=np.random.default_rng(0).normal(size=(36, 44)),
+        features=np.random.default_rng(0).normal(size=(36, 4)),
     )
 
 
@@ -69,10 +73,12 @@ class Trainer:
     def __init__(self, images, recipe):
         self.images, self.recipe = images, recipe
         self.calls = []
+        self.folds = FOLDS
         self.breaks_in = ''
 
-    def __call__(self, recipe, split, folder, run, resume):
+    def __call__(self, recipe, split, folder, run, resume, entries):
         self.calls.append((run, resume))
+        self.entries = entries
         folder.mkdir(exist_ok=True)
         (folder / 'recipe.toml').write_text(recipe.to_toml())
         write_epochs(folder)
@@ -81,12 +87,17 @@ class Trainer:
             raise TrainingError('The light went out.')
         dataset = self.images.dataset
         truth = truth_of(dataset)
-        wrong = split.test[: FOLDS.index(folder.name)]
+        if entries is not None:
+            write_model(folder, self.recipe, dataset.labels, entries['metrics'])
+            (folder / 'result.json').write_text('{"status": "finished"}')
+            yield Finished(run, str(folder / 'best.safetensors'), 2, entries['metrics'])
+            return
+        wrong = split.test[: self.folds.index(folder.name)]
         logits = np.where(truth[:, None] == np.arange(2), 3.0, 0.0)
         logits[[*wrong, split.val[0]]] = logits[[*wrong, split.val[0]], ::-1]
         found = judge(dataset, split, self.images, logits, 0)
         probabilities = probabilities_of(logits, False, found['temperature'])
-        write_predictions(folder, dataset, split, self.images.digests, probabilities)
+        write_predictions(folder, dataset, split, self.images.digests, probabilities, logits)
         write_model(folder, self.recipe, dataset.labels, found['metrics'])
         (folder / 'result.json').write_text('{"status": "finished"}')
         yield Finished(run, str(folder / 'best.safetensors'), 2, found['metrics'])
@@ -172,7 +183,7 @@ def test_a_source_left_out_is_named_in_its_recipe(tmp_path, images, splits, reci
     ]
     seen = []
 
-    def train_fold(recipe, split, folder, run, resume):
+    def train_fold(recipe, split, folder, run, resume, entries):
         seen.append((run, recipe.split.left_out, recipe.split.fold))
         yield RunsDone(run, 0, 0)
         raise TrainingError('Enough.')
@@ -186,10 +197,118 @@ def test_a_source_left_out_is_named_in_its_recipe(tmp_path, images, splits, reci
     assert seen == [('out/source-x', (('x',),), 0), ('out/source-y', (('y',),), 0)]
 
 
+@pytest.fixture
+def leaving(recipe):
+    """The small recipe, leaving sources out in sets that overlap."""
+    sets = [['x'], ['y'], ['x', 'z'], ['z', 'y']]
+    changes = {'split.method': 'leave-source-out', 'split.left_out': sets, 'split.val': 0.34}
+    return recipe.with_changes(changes | {'split.then_all': True})
+
+
+@pytest.fixture
+def overlapping(images, leaving, trainer):
+    """Folds of 16 patients x, 16 y and 16 z, two images each, and who trains them."""
+    samples = tuple(
+        Sample(Path(f'{i}.png'), 'ab'[i // 2 % 2], f'patient {i // 2}', '', 'xyz'[i // 4 % 3])
+        for i in range(96)
+    )
+    images.dataset = Dataset(Path(), samples, grouped=True)
+    images.digests = tuple(f'{i:04x}' for i in range(96))
+    images.features = np.random.default_rng(0).normal(size=(96, 4))
+    splits = splits_of(images.dataset, leaving.split, leaving.seed)
+    trainer.folds = tuple(name for name, _ in splits)
+    return splits
+
+
+def test_folds_that_share_images_are_averaged(tmp_path, images, overlapping, leaving, trainer):
+    out = tmp_path / 'out'
+    *_, last = cross_validate(images, overlapping, leaving, out, trainer)
+    names = ['without-x', 'without-y', 'without-x-z', 'without-z-y']
+    assert [run for run, _ in trainer.calls] == [f'out/{name}' for name in (*names, 'all')]
+    found = last.metrics
+    assert (found['measured_on'], found['folds'], found['averaged']) == (
+        'sources left out',
+        4,
+        True,
+    )
+    # The k-th fold errs on k - 1 of its test images: 32, 32, 64 and 64 of them.
+    accuracies = [1, 31 / 32, 62 / 64, 61 / 64]
+    assert found['model']['all']['images'] == 96 and found['model']['all']['patients'] == 48
+    assert found['model']['all']['accuracy'][0] == pytest.approx(np.mean(accuracies), abs=1e-4)
+    # Source x: the first fold, and of the third those of x among its first two errors.
+    of_x = [images.dataset.samples[i].source == 'x' for i in overlapping[2][1].test[:2]]
+    expected = (1 + (32 - sum(of_x)) / 32) / 2
+    assert found['model']['x']['accuracy'][0] == pytest.approx(expected, abs=1e-4)
+    assert found['model']['x']['folds'] == 2
+    for kind, baseline in found['baselines'].items():
+        difference = found['differences'][kind]['all']['macro_auc']
+        ours, theirs = found['model']['all']['macro_auc'][0], baseline['all']['macro_auc'][0]
+        assert difference[0] == pytest.approx(ours - theirs, abs=2e-4)
+        assert difference[1] < difference[0] < difference[2]
+    third = found['by_fold']['without-x-z']
+    assert third['sources'] == ['x', 'z'] and third['model'].keys() == {'all', 'x', 'z'}
+    card = read_card(out / 'without-x-z' / 'best.safetensors')
+    assert third['model']['all']['macro_auc'] == card.metrics['model']['all']['macro_auc']
+    assert third['differences'] == card.metrics['differences']
+
+    with (out / 'summary.csv').open(newline='') as file:
+        lines = {row['fold']: row for row in csv.DictReader(file)}
+    assert float(lines['mean']['accuracy']) == found['model']['all']['accuracy'][0]
+    assert float(lines['mean, 95 % from']['accuracy']) == found['model']['all']['accuracy'][1]
+    value = lines['without-x-z, x, model minus format only, 95 % to']['macro_auc']
+    assert float(value) == third['differences']['format only']['x']['macro_auc'][2]
+    assert 'all images' not in lines
+
+
+def test_a_last_run_on_everything_gets_what_the_folds_say(
+    tmp_path, images, overlapping, leaving, trainer
+):
+    out = tmp_path / 'out'
+    trainer.breaks_in = 'all'
+    with pytest.raises(TrainingError, match='light'):
+        list(cross_validate(images, overlapping, leaving, out, trainer))
+    assert not (out / 'result.json').exists()
+    trainer.breaks_in, trainer.calls = '', []
+    events = list(cross_validate(images, overlapping, leaving, out, trainer, resume=True))
+    assert trainer.calls == [('out/all', True)]
+    done = [(e.done, e.total, e.row['run']) for e in events if isinstance(e, RunsDone) and e.total]
+    assert done == [
+        *((k, 5, f'out/{name}') for k, name in enumerate(trainer.folds, start=1)),
+        (5, 5, 'out/all'),
+    ]
+    end = events[-1]
+    assert (end.run, end.epoch) == ('out', 2)
+    assert end.path == str(out / 'all' / 'best.safetensors')
+    own = Recipe.from_toml((out / 'all' / 'recipe.toml').read_text())
+    ((name, split),) = splits_of(images.dataset, own.split, own.seed)
+    assert name == '' and not len(split.test)
+    assert len(split.train) + len(split.val) == 96 and 24 <= len(split.val) <= 40
+    summary = json.loads((out / 'summary.json').read_text())
+    assert trainer.entries['metrics'] == end.metrics == summary['metrics']
+    assert trainer.entries['recipe'] == leaving.to_dict()
+    assert 'folder "all"' in summary['note']
+
+    # Each image counts once: it is in two folds, and half in each.
+    chosen, weights = [], []
+    for (_, one), wrong in zip(overlapping, range(4), strict=True):
+        chosen += [(int(i), place < wrong) for place, i in enumerate(one.test)]
+    for i, _ in chosen:
+        weights.append(1 / sum(i == other for other, _ in chosen))
+    assert set(weights) == {1 / 2}
+    right = sum(w for (_, wrong), w in zip(chosen, weights, strict=True) if not wrong) / 96
+    # All logits differ by 3: sigmoid(3 / T) is the share that is right.
+    expected = 3 / np.log(right / (1 - right))
+    assert trainer.entries['temperature'] == pytest.approx(expected, rel=1e-3)
+    # Of 48 images of class a, 6 halves are wrong: more than one in 20, less than one in 10.
+    points = trainer.entries['operating_points']['a']
+    assert points['sensitivity 0.90'] == pytest.approx(right, abs=1e-3)
+    assert points['sensitivity 0.95'] == pytest.approx(1 - right, abs=1e-3)
+
+
 def test_a_fold_is_closed_with_the_whole(tmp_path, images, splits, recipe):
     closed = []
 
-    def train_fold(recipe, split, folder, run, resume):
+    def train_fold(recipe, split, folder, run, resume, entries):
         try:
             yield RunsDone(run, 0, 0)
         finally:
@@ -222,7 +341,8 @@ def test_other_recipes_and_other_images_are_not_mixed_in(
 def test_predictions_name_no_file_and_come_back(tmp_path, images, splits):
     (_, split) = splits[0]
     probabilities = np.random.default_rng(1).dirichlet([1, 1], 36)
-    write_predictions(tmp_path, images.dataset, split, images.digests, probabilities)
+    logits = 10 * np.log(probabilities)
+    write_predictions(tmp_path, images.dataset, split, images.digests, probabilities, logits)
     text = (tmp_path / 'predictions.csv').read_text()
     assert '.png' not in text and 'patient' not in text
     found = read_predictions(tmp_path)
@@ -230,6 +350,7 @@ def test_predictions_name_no_file_and_come_back(tmp_path, images, splits):
     assert set(found.splits) == {'val', 'test'} and len(found.images) == 24
     places = [int(name, 16) for name in found.images]
     np.testing.assert_allclose(found.probabilities, probabilities[places], rtol=1e-5)
+    np.testing.assert_allclose(found.logits, logits[places], rtol=1e-5)
     (tmp_path / 'predictions.csv').write_text(text[:-20])
     with pytest.raises(ValueError, match='whole'):
         read_predictions(tmp_path)
@@ -263,4 +384,57 @@ def test_real_training_in_folds(folder, tmp_path):
     list(train(data, own, tmp_path / 'alone', 'cpu'))
     one, other = (load(p / 'best.safetensors') for p in (out / 'fold-2', tmp_path / 'alone'))
     assert one.card.metrics == other.card.metrics
+    assert all(torch.equal(t, other.tensors[name]) for name, t in one.tensors.items())
+
+
+@pytest.mark.slow
+def test_real_training_without_sources_and_then_on_everything(folder, tmp_path):
+    # Twice the images, of two more sources.
+    rows = list(csv.DictReader((folder / 'manifest.csv').read_text().splitlines()))
+    for i, row in enumerate(list(rows)):
+        other = row | {'Path': f'{row["LABEL"]}/{i + 24}.png', 'source': 'cd'[i // 4 % 2]}
+        write_image(folder / other['Path'], row['LABEL'], i + 24)
+        rows.append(other | {'patient_id': f'{row["patient_id"]}, {other["source"]}'})
+    write_table(folder / 'manifest.csv', rows)
+    data = index(folder)
+    plan = {'method': 'leave-source-out', 'left_out': [['a', 'c'], ['b', 'c']], 'val': 0.34}
+    recipe = Recipe.from_dict(
+        {
+            'name': 'small',
+            'network': 'resnet10',
+            'epochs': 1,
+            'batch': 8,
+            'precision': 'float32',
+            'input': {'height': 33, 'width': 33},
+            'split': plan | {'then_all': True},
+            'selection': {'metric': 'last'},
+        }
+    )
+    out = tmp_path / 'crossed'
+    events = train(data, recipe, out, 'cpu')
+    for event in events:  # it is stopped in the last run
+        if isinstance(event, Started) and event.run == 'crossed/all':
+            events.close()
+    assert not (out / 'all' / 'result.json').exists()
+    events = list(train(data, recipe, out, 'cpu', resume=True))
+    finished = [e for e in events if isinstance(e, Finished)]
+    assert [e.run for e in finished] == ['crossed/all', 'crossed']
+    assert finished[0].path == finished[1].path == str(out / 'all' / 'best.safetensors')
+    card = read_card(finished[1].path)
+    assert card.metrics == finished[0].metrics == finished[1].metrics
+    assert card.metrics['measured_on'] == 'sources left out' and card.metrics['averaged']
+    assert card.metrics['by_fold'].keys() == {'without-a-c', 'without-b-c'}
+    assert Recipe.from_dict(card.recipe) == recipe
+    assert card.data['images'] == 48 and card.data['counts'].keys() == set('abcd')
+    assert card.temperature != 1 and card.operating_points.keys() == {'left', 'right'}
+    page = card.to_text()
+    assert 'On sources left out, by patient' in page
+    assert '### Left out in without-b-c: b, c' in page
+    assert 'on sources left out (mean of 2 folds)' in headline(card)
+    (row,) = rows_of(tmp_path)
+    assert (row['run'], row['status'], row['epochs']) == ('crossed', 'finished', 3)
+    # The recipe in the last run's folder makes its weights, to the bit.
+    own = Recipe.from_toml((out / 'all' / 'recipe.toml').read_text())
+    list(train(data, own, tmp_path / 'alone', 'cpu'))
+    one, other = (load(p / 'best.safetensors') for p in (out / 'all', tmp_path / 'alone'))
     assert all(torch.equal(t, other.tensors[name]) for name, t in one.tensors.items())

@@ -13,9 +13,9 @@ from napari_cxr.training.evaluate import (
     counts_by_split,
     describe_data,
     judge,
-    operating_points,
     truth_of,
 )
+from napari_cxr.training.thresholds import operating_points
 
 
 def test_operating_points_by_hand():

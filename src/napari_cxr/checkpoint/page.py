@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_cxr.checkpoint.card import Card
 
-__all__ = ['page']
+__all__ = ['headline', 'page']
 
 _FIGURES = {
     'balanced_accuracy': 'balanced accuracy',
@@ -17,6 +17,8 @@ _FIGURES = {
     'macro_f1': 'macro F1',
     'keras_auc': 'AUC (all columns, Keras)',
 }
+#: What stands for all of a card, the first that was measured.
+_HEADLINES = {'macro_auc': 'macro AUC', 'accuracy': 'accuracy'}
 _OUTPUTS = {
     False: 'shares of one (softmax): of the classes, one is taken to be true',
     True: 'a probability of each label by itself (sigmoid): an image can have several, or none',
@@ -25,6 +27,15 @@ _KERAS = (
     'The "AUC (all columns, Keras)" is no area of one class: it takes both columns of the '
     'probabilities together, and is above the real one wherever one class is rare. It stands '
     'here because papers print it.'
+)
+_DIFFERENCES = (
+    'The columns "model − …" are differences on the same images and the same resamples: where '
+    'their interval is above 0, the model is better than that baseline.'
+)
+_PAIRS = (
+    '"AUC, one class against another" compares only images of one source, so that nothing that '
+    'tells sources apart can help: it scores by the share of the first class in the '
+    'probabilities of both.'
 )
 
 
@@ -73,37 +84,84 @@ def _data(data: dict[str, Any]) -> Iterator[str]:
             yield f'| {source} | {label} | {" | ".join(cells)} |'
 
 
+def headline(card: Card) -> str:
+    """Return in one line the figure that tells most, where it is from, and the baseline.
+
+    Parameters
+    ----------
+    card : Card
+        Of any model.
+
+    Returns
+    -------
+    str
+        For instance 'macro AUC 0.712 [0.690, 0.735] on sources left out (mean of 4 folds),
+        against 0.601 for a classifier that sees no anatomy'; empty where nothing was
+        measured.
+    """
+    metrics = card.metrics
+    found = _all_of(metrics.get('model'))
+    for key, name in _HEADLINES.items():
+        if _value(found.get(key)) is None:
+            continue
+        folds = f' ({_folds(metrics)})' if 'folds' in metrics else ''
+        words = f'{name} {_cell(found[key])} on {_where(metrics)}{folds}'
+        others = [_all_of(b).get(key) for b in _dict(metrics.get('baselines')).values()]
+        known = [value for value in map(_value, others) if value is not None]
+        if known:
+            words += f', against {max(known):.3f} for a classifier that sees no anatomy'
+        return words
+    return ''
+
+
+def _dict(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _all_of(found: Any) -> dict[str, Any]:
+    return _dict(_dict(found).get('all'))
+
+
+def _value(figure: Any) -> float | None:
+    known = isinstance(figure, list | tuple) and figure and isinstance(figure[0], int | float)
+    return figure[0] if known else None
+
+
+def _where(metrics: dict[str, Any]) -> str:
+    name = metrics.get('measured_on', '?')
+    return f'the {name} split' if name in ('test', 'val') else str(name)
+
+
+def _folds(metrics: dict[str, Any]) -> str:
+    averaged = 'mean of ' if metrics.get('averaged') else 'images of '
+    return f'{averaged}{metrics["folds"]} folds'
+
+
 def _results(card: Card) -> Iterator[str]:
     metrics = card.metrics
     model = metrics.get('model')
     if not isinstance(model, dict) or 'all' not in model:
         return
-    baselines: dict[str, Any] = metrics.get('baselines', {})
     yield from ('', '## Results', '')
     yield (
-        f'On the {metrics.get("measured_on", "?")} split, {metrics.get("split", "?")}, with 95 % '
+        f'On {_where(metrics)}, {metrics.get("split", "?")}, with 95 % '
         'intervals. Beside the model stand two no-anatomy baselines, classifiers (boosted trees, '
         'from the same training images) that see no shapes: "format only" sees the size of an '
         'image and the brightness of its border, "format and grey levels" also how often each '
         'grey value occurs. Where one of them does as well as the model, the figure is no '
         'evidence that the model looks at the disease.'
     )
-    yield from (
-        '',
-        f'| {" | ".join(["source", "images", "figure", "model", *baselines])} |',
-        '| --- ' * (4 + len(baselines)) + '|',
-    )
-    for source, found in model.items():
-        for key, name in _FIGURES.items():
-            if found.get(key, [None])[0] is None:
-                continue  # an area under the curve needs two classes
-            if key == 'balanced_accuracy' and len(found.get('classes', ())) == 1:
-                continue  # which is then the accuracy, with the worse interval
-            if source != 'all' and key in ('macro_f1', 'keras_auc'):
-                continue  # one more figure a source would hide the others
-            others = (_cell(b.get(source, {}).get(key)) for b in baselines.values())
-            cells = (source, str(found['images']), name, _cell(found[key]), *others)
-            yield f'| {" | ".join(cells)} |'
+    if 'folds' in metrics:
+        yield from ('', _of_folds(metrics))
+    yield ''
+    yield from _table(metrics, 'source')
+    by_fold = {
+        k: f for k, f in _dict(metrics.get('by_fold')).items() if _all_of(_dict(f).get('model'))
+    }
+    if 'differences' in metrics:
+        yield from ('', _DIFFERENCES)
+    if any('pairs' in found for found in model.values()):
+        yield from ('', _PAIRS)
     if 'most_frequent_class' in metrics:
         share = metrics['most_frequent_class']
         always = (
@@ -116,8 +174,69 @@ def _results(card: Card) -> Iterator[str]:
     if 'keras_auc' in model['all']:
         yield from ('', _KERAS)
     yield from _classes(model['all'])
-    if 'confusion' in model['all']:
-        yield from _confusion(card, model['all'])
+    yield from _confusion(card, model['all'])
+    for name, found in by_fold.items():
+        sources = found.get('sources', ())
+        left_out = f': {", ".join(sources)}' if sources and 'sources' in _where(metrics) else ''
+        yield from ('', f'### Left out in {name}{left_out}', '')
+        yield from _table(found, 'source')
+        yield from _confusion(card, found['model']['all'])
+
+
+def _of_folds(metrics: dict[str, Any]) -> str:
+    """Return whose figures these are, and what their intervals mean."""
+    words = (
+        f'These are the figures of {metrics["folds"]} other models by the same recipe, each of '
+        'which learnt from a part of the images and was measured on what it had not seen. The '
+        'model in this file learnt from all images, so none is left to measure it on. Its '
+        'temperature and operating points were fitted on what those models said of images '
+        'that they had not seen. '
+    )
+    if metrics.get('averaged'):
+        return words + (
+            'A figure is the mean over the folds in which these images were left out; an image '
+            'may be in several. The intervals resample patients, in all folds alike: they say '
+            'how far the mean may be off for want of patients, not how other sources would '
+            'differ, for which see the folds one by one.'
+        )
+    return words + (
+        'Each image counts once, with what the model said that had not seen it, so areas '
+        'compare probabilities of different models.'
+    )
+
+
+def _table(metrics: dict[str, Any], first: str) -> Iterator[str]:
+    """Yield the figures of each source, the model's beside the baselines'."""
+    baselines: dict[str, Any] = metrics.get('baselines', {})
+    differences: dict[str, Any] = metrics.get('differences', {})
+    minus = [f'model − {kind}' for kind in differences]
+    columns = [first, 'images', 'figure', 'model', *baselines, *minus]
+    yield f'| {" | ".join(columns)} |'
+    yield '| --- ' * len(columns) + '|'
+    for source, found in metrics['model'].items():
+        others = [b.get(source, {}) for b in baselines.values()]
+        apart = [d.get(source, {}) for d in differences.values()]
+        for key, name in _FIGURES.items():
+            if _value(found.get(key)) is None:
+                continue  # an area under the curve needs two classes
+            if key == 'balanced_accuracy' and _classes_in(found) == 1:
+                continue  # which is then the accuracy, with the worse interval
+            if source != 'all' and key in ('macro_f1', 'keras_auc'):
+                continue  # one more figure a source would hide the others
+            cells = [source, str(found['images']), name, _cell(found[key])]
+            cells += [_cell(other.get(key)) for other in (*others, *apart)]
+            yield f'| {" | ".join(cells)} |'
+        for pair, figure in found.get('pairs', {}).items():
+            cells = [source, str(found['images']), f'AUC, {pair}', _cell(figure)]
+            cells += [_cell(other.get('pairs', {}).get(pair)) for other in (*others, *apart)]
+            yield f'| {" | ".join(cells)} |'
+
+
+def _classes_in(found: dict[str, Any]) -> int:
+    """Return how many classes the images are of; 0 where it is not told."""
+    if 'classes' in found:
+        return len(found['classes'])
+    return sum(any(row) for row in found.get('confusion', ()))
 
 
 def _classes(found: dict[str, Any]) -> Iterator[str]:
@@ -133,6 +252,8 @@ def _classes(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _confusion(card: Card, found: dict[str, Any]) -> Iterator[str]:
+    if 'confusion' not in found:
+        return
     yield from ('', f'| truth, then called | {" | ".join(card.labels)} |')
     yield '| --- ' * (len(card.labels) + 1) + '|'
     for label, row in zip(card.labels, found.get('confusion', []), strict=False):

@@ -41,6 +41,7 @@ def models(
 ) -> None:
     """List the models that can be named, with their cards."""
     from napari_cxr.checkpoint import catalog
+    from napari_cxr.checkpoint.page import headline
 
     for entry in catalog.entries():
         if as_json:
@@ -58,6 +59,8 @@ def models(
         else:
             labels = ', '.join(entry.card.labels)
             typer.echo(f'{entry.name} ({entry.where}): {entry.card.title} [{labels}]')
+            if told := headline(entry.card):
+                typer.echo(f'    {told}')
 
 
 def recipes(

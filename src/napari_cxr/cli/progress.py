@@ -62,6 +62,7 @@ class _Drawing:
         self.console, self.progress = console, progress
         self.bar = progress.add_task('Reading', total=None, pace='')
         self.failed = False
+        self.told = ''
 
     def take(self, event: Event) -> None:
         """Draw one event."""
@@ -83,10 +84,11 @@ class _Drawing:
                 self._move(f'Epoch {epoch}', batch, batches, pace)
             case kinds.EpochDone():
                 self._say(_line(event))
-            case kinds.Finished(path='', metrics=metrics):
-                self._sum_up(metrics)
-            case kinds.Finished(path=path):
-                self._print(path)
+            case kinds.Finished(path=path, metrics=metrics):
+                if 'folds' in metrics and '/' not in event.run:  # of all folds together
+                    self._sum_up(metrics, path)
+                if path and path != self.told:
+                    self._print(path)
             case kinds.RunsDone(done=done, total=total, row=row):
                 self._end(done, total, row)
 
@@ -108,7 +110,7 @@ class _Drawing:
         reason = f' {row["reason"]}' if row.get('reason') else ''
         self._say(f'{done} of {total or "?"}: {name} {status}.{reason}')
 
-    def _sum_up(self, metrics: dict[str, Any]) -> None:
+    def _sum_up(self, metrics: dict[str, Any], path: str) -> None:
         found = metrics['model']['all']
         shown = ', '.join(
             f'{words} {value:.3f} [{low:.3f}, {high:.3f}]'
@@ -116,10 +118,16 @@ class _Drawing:
             for value, low, high in [found[name]]
             if None not in (value, low, high)
         )
+        which = 'Mean over' if metrics.get('averaged') else 'All'
+        result = (
+            f'the result is {path}, which learnt from all images'
+            if path
+            else "none of the folds' models is the result, and the best of them would look "
+            'better than it is'
+        )
         self._say(
-            f'All {metrics["folds"]} folds, {found["images"]} images: {shown}. These figures are '
-            "of the recipe: none of the folds' models is the result, and the best of them "
-            'would look better than it is. See summary.csv.'
+            f'{which} {metrics["folds"]} folds, {found["images"]} images: {shown}. These figures '
+            f'are of the recipe: {result}. See summary.csv.'
         )
 
     def _move(self, what: str, done: int, total: int | None, pace: str = '') -> None:
@@ -130,6 +138,7 @@ class _Drawing:
 
     def _print(self, path: str) -> None:
         # Not through rich, which would wrap it; and never between two halves of a bar.
+        self.told = path
         self.progress.stop()
         typer.echo(path)
         sys.stdout.flush()

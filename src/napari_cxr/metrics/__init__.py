@@ -27,18 +27,22 @@ from napari_cxr.metrics.figures import (
 )
 from napari_cxr.metrics.intervals import Interval, bootstrap, wilson
 from napari_cxr.metrics.summary import summarise
+from napari_cxr.metrics.together import Part, average, differences
 from napari_cxr.metrics.validation import validation_figures
 
 __all__ = [
     'BASELINES',
     'Interval',
+    'Part',
     'accuracy',
     'auc',
+    'average',
     'balanced_accuracy',
     'baseline_features',
     'bootstrap',
     'calibration_error',
     'confusion_matrix',
+    'differences',
     'f1',
     'fit_baseline',
     'fit_temperature',

@@ -41,7 +41,12 @@ def probabilities_of(logits: np.ndarray, several: bool, temperature: float = 1.0
     return np.asarray(expit(np.asarray(logits, dtype=np.float64) / temperature))
 
 
-def log_loss(truth: np.ndarray, logits: np.ndarray, temperature: float = 1.0) -> float:
+def log_loss(
+    truth: np.ndarray,
+    logits: np.ndarray,
+    temperature: float = 1.0,
+    weights: np.ndarray | None = None,
+) -> float:
     """Return the mean negative log probability of the truth.
 
     Parameters
@@ -53,17 +58,23 @@ def log_loss(truth: np.ndarray, logits: np.ndarray, temperature: float = 1.0) ->
         What the network put out.
     temperature : float
         What they are divided by first.
+    weights : ndarray, shape (n,), optional
+        How much each image counts; alike by default.
     """
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     if np.ndim(truth) == 2:
         # -log sigmoid(z) where the label is there, -log sigmoid(-z) where it is not.
-        return float(np.logaddexp(0, np.where(truth, -scaled, scaled)).mean())
+        each = np.logaddexp(0, np.where(truth, -scaled, scaled)).mean(axis=1)
+        return float(np.average(each, weights=weights))
     top = scaled.max(axis=1, keepdims=True)
     total = top[:, 0] + np.log(np.exp(scaled - top).sum(axis=1))
-    return float((total - scaled[np.arange(len(scaled)), truth]).mean())
+    each = total - scaled[np.arange(len(scaled)), truth]
+    return float(np.average(each, weights=weights))
 
 
-def fit_temperature(truth: np.ndarray, logits: np.ndarray) -> float:
+def fit_temperature(
+    truth: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None
+) -> float:
     """Find the one number that calibrates logits best (Guo et al., ICML 2017).
 
     Parameters
@@ -73,6 +84,8 @@ def fit_temperature(truth: np.ndarray, logits: np.ndarray) -> float:
         tested on.
     logits : ndarray, shape (n, classes)
         What the network put out.
+    weights : ndarray, shape (n,), optional
+        How much each image counts; alike by default.
 
     Returns
     -------
@@ -84,7 +97,9 @@ def fit_temperature(truth: np.ndarray, logits: np.ndarray) -> float:
     low, high = np.log(_TEMPERATURES)
     # In 1/T the loss is convex, so it has one minimum in log T as well.
     found = minimize_scalar(
-        lambda x: log_loss(truth, logits, float(np.exp(x))), bounds=(low, high), method='bounded'
+        lambda x: log_loss(truth, logits, float(np.exp(x)), weights),
+        bounds=(low, high),
+        method='bounded',
     )
     return float(np.exp(found.x))
 

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from napari_cxr.metrics.calibration import calibration_error
-from napari_cxr.metrics.figures import (
-    auc,
-    f1,
-    keras_auc,
-    label_confusions,
-    label_figures,
-    macro_auc,
-    memberships,
-    precision,
-    sensitivity,
-    specificity,
-)
+from napari_cxr.metrics.columns import OF_CLASS, OVERALL, Columns
+from napari_cxr.metrics.figures import label_confusions
 from napari_cxr.metrics.intervals import Interval, bootstrap, mean, wilson
-from napari_cxr.metrics.validation import called_of
 
-__all__ = ['summarise']
+__all__ = ['lists', 'resampled', 'summarise']
 
 
 def summarise(
@@ -32,6 +21,7 @@ def summarise(
     labels: Sequence[str],
     groups: Sequence[Hashable] | None = None,
     *,
+    pairs: bool = False,
     times: int = 2000,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -47,6 +37,9 @@ def summarise(
         Names of the classes.
     groups : sequence, optional
         The patient of each image; by default every image is a patient of its own.
+    pairs : bool
+        Whether to compare each two classes by themselves; for images of one source, whose
+        classes cannot be told apart by the source.
     times, seed : int
         Of the bootstrap.
 
@@ -60,89 +53,74 @@ def summarise(
         ``precision``, ``f1``, ``auc`` and ``mean_probability`` (of the class, over its own
         images), and ``counts``: ``tp``, ``fp``, ``tn``, ``fn`` where the most probable class
         is called or, of several labels, those with a probability of one half or more.
-        ``confusion`` (rows are the truth) where an image has one label.
+        ``confusion`` (rows are the truth) where an image has one label. ``pairs``, if
+        wanted and there are any: by 'CLASS against CLASS' the area between these two, see
+        `Columns`.
 
         Proportions have Wilson's interval, with as many independent cases as there are
         patients among the images that they count; the mean probability the t interval; the
         rest the bootstrap's. ``calibration_error`` has none. What accuracy and its like
         mean for several labels, `validation_figures` says.
     """
-    truth = np.asarray(truth)
-    several = truth.ndim == 2
     names = list(range(len(truth))) if groups is None else list(groups)
-    k = len(labels)
-    inside = memberships(truth, k)
-    called = memberships(called_of(probabilities, several), k)
-    present = [i for i in range(k) if inside[:, i].any()]
-    two = k == 2 and not several
-
-    def figures(weights: np.ndarray) -> np.ndarray:
-        each = label_confusions(inside, called, weights)
-        areas = [auc(inside[:, i], probabilities[:, i], weights) for i in present]
-        return np.column_stack(
-            [
-                *_overall(each, several),
-                macro_auc(truth, probabilities, weights),
-                *([keras_auc(truth, probabilities, weights)] if two else []),
-                f1(each)[:, present, 1],
-                *areas,
-            ]
-        )
-
+    figures = Columns(truth, probabilities, labels, pairs=pairs)
+    inside, called, several = figures.inside, figures.called, figures.several
     # With several labels there would be nearly as many strata as patients.
-    strata = [0] * len(truth) if several else [int(t) for t in truth]
-    spread = bootstrap(figures, names, strata, times=times, seed=seed)
-    areas = spread[len(spread) - len(present) :]
-    f1s = spread[len(spread) - 2 * len(present) : len(spread) - len(present)]
+    strata = [0] * len(inside) if several else [int(t) for t in truth]
+    spread = resampled(figures, names, strata, times=times, seed=seed)
     each = label_confusions(inside, called)
-    shares = [share(each)[:, 1] for share in (sensitivity, specificity, precision)]
     classes: dict[str, Any] = {}
-    for place, i in enumerate(present):
+    for i in figures.present:
+        label = labels[i]
+        own = {name: spread[f'{name} of {label}'] for name in OF_CLASS}
         counted = (inside[:, i], ~inside[:, i], called[:, i])
         cases = [len({names[j] for j in np.flatnonzero(which)}) for which in counted]
-        intervals = [wilson(float(s[i]), n) for s, n in zip(shares, cases, strict=True)]
-        own = np.flatnonzero(inside[:, i])
+        for name, n in zip(('sensitivity', 'specificity', 'precision'), cases, strict=True):
+            own[name] = wilson(own[name].value, n)
+        places = np.flatnonzero(inside[:, i])
+        said = mean(np.asarray(probabilities)[places, i], [names[j] for j in places])
         (tn, fp), (fn, tp) = each[i].astype(int).tolist()
-        classes[labels[i]] = {
-            'images': len(own),
-            **_lists(
-                sensitivity=intervals[0],
-                specificity=intervals[1],
-                precision=intervals[2],
-                f1=f1s[place],
-                auc=areas[place],
-                mean_probability=mean(probabilities[own, i], [names[j] for j in own]),
-            ),
+        classes[label] = {
+            'images': len(places),
+            **lists(own | {'mean_probability': said}),
             'counts': {'tp': tp, 'fp': fp, 'tn': tn, 'fn': fn},
         }
+    compared = {name: spread[name] for name in figures.pairs}
     patients = len(set(names))
-    accuracy = spread[0] if several else wilson(spread[0].value, patients)
+    whole = {name: spread[name] for name in OVERALL if name in spread}
+    if not several:
+        whole['accuracy'] = wilson(spread['accuracy'].value, patients)
     return {
-        'images': len(truth),
+        'images': len(inside),
         'patients': patients,
-        **_lists(
-            accuracy=accuracy,
-            balanced_accuracy=spread[1],
-            macro_f1=spread[2],
-            macro_auc=spread[3],
-            **({'keras_auc': spread[4]} if two else {}),
-        ),
+        **lists(whole),
         'calibration_error': round(calibration_error(truth, probabilities), 4),
         'classes': classes,
+        **({'pairs': lists(compared)} if compared else {}),
         **({} if several else {'confusion': (inside.T.astype(int) @ called).tolist()}),
     }
 
 
-def _overall(each: np.ndarray, several: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return accuracy, balanced accuracy and macro F1 from the classes' own counts."""
-    if several:
-        return label_figures(each)
-    right = each[..., 1, 1].sum(axis=-1) / each[..., 0, :, :].sum(axis=(-2, -1))
-    _, _, harmonic = label_figures(each)
-    found = each[..., 1, :].sum(axis=-1) > 0
-    sensitivities = np.where(found, sensitivity(each)[..., 1], 0)
-    return right, sensitivities.sum(axis=-1) / found.sum(axis=-1), harmonic
+def resampled(
+    figures: Callable[[np.ndarray], dict[str, np.ndarray]],
+    groups: Sequence[Hashable],
+    strata: Sequence[Hashable],
+    *,
+    times: int,
+    seed: int,
+) -> dict[str, Interval]:
+    """Return figures by name with the bootstrap's intervals; see `bootstrap`."""
+    found: list[str] = []
+
+    def columns(weights: np.ndarray) -> np.ndarray:
+        by_name = figures(weights)
+        found[:] = by_name
+        return np.column_stack(list(by_name.values()))
+
+    spread = bootstrap(columns, groups, strata, times=times, seed=seed)
+    return dict(zip(found, spread, strict=True))
 
 
-def _lists(**intervals: Interval) -> dict[str, list[float | None]]:
+def lists(intervals: Mapping[str, Interval]) -> dict[str, list[float | None]]:
+    """Return intervals as a card has them."""
     return {name: interval.to_list() for name, interval in intervals.items()}

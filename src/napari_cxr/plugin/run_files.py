@@ -10,6 +10,7 @@ from typing import Any
 from napari_cxr.plugin.run_course import Course
 from napari_cxr.training.events import EpochDone, Finished
 from napari_cxr.training.half_written import card_of, json_of, toml_of
+from napari_cxr.training.runs import ALL
 
 __all__ = ['read_course', 'read_courses', 'read_summary']
 
@@ -31,7 +32,8 @@ def read_courses(folder: Path) -> dict[str, Course]:
     OSError
         If it cannot be listed.
     """
-    inside = sorted(path for path in folder.iterdir() if path.is_dir())
+    found = (path for path in folder.iterdir() if path.is_dir())
+    inside = sorted(found, key=lambda path: (path.name == ALL, path))  # as they are trained
     if _holds_run(folder) or not any(_holds_run(path) for path in inside):
         course = read_course(folder, folder.name)
         return {course.name: course} if course.epochs or course.finished else {}
@@ -42,7 +44,10 @@ def read_courses(folder: Path) -> dict[str, Course]:
 def read_summary(folder: Path, name: str) -> Finished | None:
     """Return what was measured over all folds of a run, None where it was not."""
     metrics = json_of(folder / 'summary.json').get('metrics')
-    return Finished(name, '', 0, metrics) if isinstance(metrics, dict) else None
+    if not isinstance(metrics, dict):
+        return None
+    result = folder / ALL / 'best.safetensors'
+    return Finished(name, str(result) if result.is_file() else '', 0, metrics)
 
 
 def read_course(folder: Path, name: str) -> Course:

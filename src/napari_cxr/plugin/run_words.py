@@ -121,9 +121,15 @@ def kept(history: RunHistory, resumable: bool = True, written: bool = True) -> s
         )
     best = history.course.best if history.course is not None else None
     if history.phase is Phase.FINISHED and history.several and not history.sweep:
+        if history.summary is not None and history.summary.path:
+            return (
+                'The model of the last run is the result: it has learnt from all images, and '
+                'its figures are those of the folds.'
+            )
         return (
             'This says how well the recipe does on images that it has not seen. For a model to '
-            'keep, train once more with a held-out test split.'
+            'keep, set "Then learn from all" under Splits, or train once more with a held-out '
+            'test split.'
         )
     if history.phase is Phase.STOPPING:
         return 'The best model so far is kept.' if best is not None else ''
@@ -168,6 +174,8 @@ def _one(course: Course) -> str:
 
 
 def _folds(history: RunHistory, courses: list[Course]) -> str:
+    # What learnt from all images has the folds' figures, and none of its own.
+    courses = [course for course in courses if 'folds' not in course.metrics]
     found = [m for course in courses if (m := _measured(course.metrics)) is not None]
     words = f'{len(courses)} models'
     if not found:
@@ -176,7 +184,10 @@ def _folds(history: RunHistory, courses: list[Course]) -> str:
     spread = f'from {min(values):.3f} to {max(values):.3f}'
     whole = _measured(history.summary.metrics) if history.summary is not None else None
     if whole is not None:  # over the test images of all folds, each judged once
-        words += f', {figure} over all their test images {_interval(whole[1])}, {spread}'
+        assert history.summary is not None
+        averaged = history.summary.metrics.get('averaged')
+        which = 'on average' if averaged else 'over all their test images'
+        words += f', {figure} {which} {_interval(whole[1])}, {spread}'
         baseline = max(whole[2], default=None)
     else:
         mean = sum(values) / len(values)

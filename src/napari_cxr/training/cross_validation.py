@@ -5,21 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+from napari_cxr.checkpoint import read_card
 from napari_cxr.checkpoint.file import write_whole
 from napari_cxr.training.events import Event, Finished, RunsDone
-from napari_cxr.training.folds_summary import Images, summarise_folds, write_summary
+from napari_cxr.training.folds import Images, read_folds
+from napari_cxr.training.folds_result import entries_of
+from napari_cxr.training.folds_summary import summarise_folds, write_summary
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.run_folder import RunFolder
-from napari_cxr.training.runs import row_of
-from napari_cxr.training.splits import Split
+from napari_cxr.training.runs import ALL, row_of
+from napari_cxr.training.splits import Split, splits_of
 from napari_cxr.training.start_model import FILE
 
 __all__ = ['TrainFold', 'cross_validate']
 
-#: Trains on one split: the fold's recipe and split, its folder, its name in events, and
-#: whether to resume.
-TrainFold = Callable[[Recipe, Split, Path, str, bool], Iterator[Event]]
+#: Trains on one split: the fold's recipe and split, its folder, its name in events, whether
+#: to resume, and, of the run on all images, what its card shall say (see `entries_of`).
+TrainFold = Callable[
+    [Recipe, Split, Path, str, bool, dict[str, Any] | None],
+    Iterator[Event],
+]
 
 
 def cross_validate(
@@ -44,8 +51,8 @@ def cross_validate(
         What every fold does.
     out : str or Path
         New or empty, unless resumed. Each fold is a run in a sub-folder of its split's
-        name; beside them ``recipe.toml``, ``summary.json``, ``summary.csv`` and
-        ``result.json``.
+        name, and that on all images one in ``all``; beside them ``recipe.toml``,
+        ``summary.json``, ``summary.csv`` and ``result.json``.
     train_fold : callable
         Trains one. The recipe that it gets names the fold, so that what the fold's folder
         and card hold makes this model again, and no other.
@@ -58,10 +65,16 @@ def cross_validate(
     ------
     Event
         Each fold's, by the name 'RUN/FOLD', and `RunsDone` after it; at last `Finished`
-        with the summary as metrics. Its path is empty: none of the folds' models is the
+        with the summary as metrics.
+
+        Without `split.then_all` its path is empty: none of the folds' models is the
         result. The summary says how well the recipe does; the best of the folds would be
         chosen by the images that it was measured on. Any of them can be taken, each with
         the figures of its own test part on its card.
+
+        With it, one more run follows, 'RUN/all', on all images but for the share that is
+        held out for its curves. Its model is the result: its card has the folds' figures,
+        and what `entries_of` fits on their answers.
 
     Raises
     ------
@@ -73,24 +86,53 @@ def cross_validate(
     """
     run = RunFolder(Path(out), recipe, resume=resume)
     folder = run.path
+    last = _on_all(images, recipe) if recipe.split.then_all else None
     if not run.begun:
         run.keep_model(model)
         with run.writing():
             write_whole(folder / 'recipe.toml', recipe.to_toml().encode())
-    for done, (name, split) in enumerate(splits, start=1):
-        place = folder / name
+    total = len(splits) + (last is not None)
+
+    def train(
+        number: int, own: Recipe, split: Split, name: str, entries: dict[str, Any] | None = None
+    ) -> Iterator[Event]:
+        place, called = folder / name, f'{run.name}/{name}'
         if not (place / 'result.json').is_file():  # which is the last that a run writes
             begun = place.is_dir() and any(place.iterdir())
-            own = _of_fold(recipe, images, done - 1, name, split)
-            events = train_fold(own, split, place, f'{run.name}/{name}', begun)
+            events = train_fold(own, split, place, called, begun, entries)
             with closing(events):  # type: ignore[type-var]  # a generator, or an iterator
                 yield from events
-        yield RunsDone(run.name, done, len(splits), row_of(place, f'{run.name}/{name}'))
-    summary = summarise_folds(images, splits, folder, recipe)
+        yield RunsDone(run.name, number, total, row_of(place, called))
+
+    for number, (name, split) in enumerate(splits, start=1):
+        yield from train(number, _of_fold(recipe, images, number - 1, name, split), split, name)
+    folds = read_folds(images, splits, folder)
+    summary = summarise_folds(images, folds, splits[0][1].kind, recipe)
+    path, epoch = '', 0
+    if last is not None:
+        entries = entries_of(images.dataset, folds, recipe, summary['metrics'])
+        yield from train(total, *last, ALL, entries)
+        path = str(folder / ALL / 'best.safetensors')
+        epoch = read_card(path).data['epoch']
     with run.writing():
         write_summary(folder, summary)
         (folder / FILE).unlink(missing_ok=True)
-    yield Finished(run.name, '', 0, summary['metrics'])
+    yield Finished(run.name, path, epoch, summary['metrics'])
+
+
+def _on_all(images: Images, recipe: Recipe) -> tuple[Recipe, Split]:
+    """Return how to learn from all images: as a recipe that makes the same weights by itself."""
+    own = recipe.with_changes(
+        {
+            'split.method': 'holdout',
+            'split.test': 0.0,
+            'split.fold': 0,
+            'split.left_out': [],
+            'split.then_all': False,
+        }
+    )
+    ((_, split),) = splits_of(images.dataset, own.split, recipe.seed)
+    return own, split
 
 
 def _of_fold(recipe: Recipe, images: Images, place: int, name: str, split: Split) -> Recipe:

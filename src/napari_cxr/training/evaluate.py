@@ -10,31 +10,30 @@ import numpy as np
 
 from napari_cxr.metrics.baseline import BASELINES, fit_baseline
 from napari_cxr.metrics.calibration import fit_temperature, probabilities_of
-from napari_cxr.metrics.figures import memberships
-from napari_cxr.metrics.intervals import wilson
 from napari_cxr.metrics.summary import summarise
+from napari_cxr.metrics.together import Part, average, differences
 from napari_cxr.training.dataset import SPLITS, Dataset
 from napari_cxr.training.splits import Split
+from napari_cxr.training.thresholds import measured_at, operating_points
 
 __all__ = [
+    'Described',
     'counts_by_split',
     'describe_data',
     'figures_by_source',
+    'guesses_of',
     'judge',
     'most_frequent',
-    'operating_points',
     'truth_of',
 ]
 
-#: Share of a class's validation images that its threshold must still call.
-_SENSITIVITIES = (0.9, 0.95)
 
-
-class _Described(Protocol):
+class Described(Protocol):
     """Images of which it is known what the no-anatomy baselines see."""
 
     @property
-    def features(self) -> np.ndarray: ...
+    def features(self) -> np.ndarray:
+        """What they see of each, shape (n, f)."""
 
 
 def truth_of(dataset: Dataset) -> np.ndarray:
@@ -81,48 +80,8 @@ def describe_data(dataset: Dataset, split: Split, digests: Sequence[str]) -> dic
     }
 
 
-def operating_points(
-    truth: np.ndarray, probabilities: np.ndarray, labels: tuple[str, ...]
-) -> dict[str, dict[str, float]]:
-    """Choose thresholds; only ever from validation images.
-
-    Parameters
-    ----------
-    truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
-        As `truth_of` gives it.
-    probabilities : ndarray, shape (n, classes)
-        Calibrated.
-    labels : tuple of str
-        Names of the classes.
-
-    Returns
-    -------
-    dict
-        For each class the highest threshold that still calls 90 or 95 % of its
-        images ('sensitivity 0.90'), and the one with the largest sum of
-        sensitivity and specificity ('Youden', Cancer 1950;3:32).
-    """
-    points: dict[str, dict[str, float]] = {}
-    belongs = memberships(truth, len(labels))
-    for k, label in enumerate(labels):
-        inside, scores = belongs[:, k], probabilities[:, k]
-        if not inside.any() or inside.all():
-            continue
-        rising = np.sort(scores[inside])
-        found = {
-            # One may miss a whole number of images; the small term is for 0.1 * 10 < 1.
-            f'sensitivity {s:.2f}': float(rising[int((1 - s) * len(rising) + 1e-9)])
-            for s in _SENSITIVITIES
-        }
-        thresholds = np.unique(scores)
-        sums = [(scores[inside] >= t).mean() + (scores[~inside] < t).mean() for t in thresholds]
-        found['Youden'] = float(thresholds[int(np.argmax(sums))])
-        points[label] = found  # not rounded: rounded up, it would miss the image that it is of
-    return points
-
-
 def judge(
-    dataset: Dataset, split: Split, cache: _Described, logits: np.ndarray, seed: int
+    dataset: Dataset, split: Split, cache: Described, logits: np.ndarray, seed: int
 ) -> dict[str, Any]:
     """Measure a model on the test split, or on the validation split if there is none.
 
@@ -139,9 +98,8 @@ def judge(
     Returns
     -------
     dict
-        The card's entries ``temperature``, ``operating_points`` and ``metrics``: under
-        ``model`` and, for each, ``baselines``, what `summarise` says of all images and of
-        each source.
+        The card's entries ``temperature``, ``operating_points`` and ``metrics``: among
+        them what `figures_by_source` says of the model and the baselines.
     """
     truth, labels = truth_of(dataset), dataset.labels
     temperature = fit_temperature(truth[split.val], logits[split.val])
@@ -149,56 +107,100 @@ def judge(
     points = operating_points(truth[split.val], probabilities[split.val], labels)
     name = 'test' if len(split.test) else 'val'
     places = getattr(split, name)
-    groups = np.array([sample.group for sample in dataset.samples])
-    guesses = {}
-    for kind, seen in BASELINES.items():
-        features = cache.features[:, :seen]
-        baseline = fit_baseline(features[split.train], truth[split.train], len(labels))
-        guesses[kind] = baseline(features)
-
-    def measured(chosen: np.ndarray) -> dict[str, Any]:
-        return figures_by_source(dataset, truth, chosen, places, seed)
-
+    guesses = guesses_of(cache, truth, split.train, places, len(labels))
+    said = Part(places, probabilities[places], guesses)
+    groups = [dataset.samples[i].group for i in places]
     metrics = {
         'measured_on': name,
         'split': split.kind,
         'most_frequent_class': round(most_frequent(truth[places]), 4),
-        'model': measured(probabilities),
-        'baselines': {kind: measured(chosen) for kind, chosen in guesses.items()},
-        'operating_points': _at(points, truth, probabilities, labels, groups, places),
+        **figures_by_source(dataset, truth, [said], seed),
+        'operating_points': measured_at(
+            points, truth[places], probabilities[places], labels, groups
+        ),
     }
     return {'temperature': temperature, 'operating_points': points, 'metrics': metrics}
 
 
+def guesses_of(
+    cache: Described, truth: np.ndarray, learnt: np.ndarray, places: np.ndarray, classes: int
+) -> dict[str, np.ndarray]:
+    """Return what the no-anatomy baselines say of images, shape (n, classes) each.
+
+    Parameters
+    ----------
+    cache : Described
+        What they see of each image.
+    truth : ndarray
+        Of all images, as `truth_of` gives it.
+    learnt, places : ndarray of int
+        The images that they learn from, and those that they are asked about.
+    classes : int
+        How many classes there are.
+    """
+    guesses = {}
+    for kind, seen in BASELINES.items():
+        features = cache.features[:, :seen]
+        guesses[kind] = fit_baseline(features[learnt], truth[learnt], classes)(features[places])
+    return guesses
+
+
 def figures_by_source(
-    dataset: Dataset, truth: np.ndarray, probabilities: np.ndarray, places: np.ndarray, seed: int
+    dataset: Dataset, truth: np.ndarray, parts: Sequence[Part], seed: int
 ) -> dict[str, Any]:
-    """Return what `summarise` says of some images, and of those of each source.
+    """Return how a model and the baselines do on some images, and on those of each source.
 
     Parameters
     ----------
     dataset : Dataset
         The images.
-    truth, probabilities : ndarray
-        Of all of them: as `truth_of` gives it, and (n, classes).
-    places : ndarray of int
-        Those that are measured.
+    truth : ndarray
+        Of all of them, as `truth_of` gives it.
+    parts : sequence of Part
+        What was said of those that are measured. Of one part as `summarise` says, of
+        several the mean, see `average`.
     seed : int
         Of the bootstrap.
 
     Returns
     -------
     dict
-        Under 'all', and by source where there are two or more.
+        ``model``; by name ``baselines``; and by name ``differences``, the model minus that
+        baseline on the same resamples. Each under 'all', and by source where there are two
+        or more. Of images of one source, each two classes are compared by themselves.
     """
-    sources = np.array([dataset.samples[i].source or 'all' for i in places])
-    parts = {'all': places}
-    if len(names := sorted(set(sources.tolist()))) > 1:
-        parts |= {name: places[sources == name] for name in names}
-    out = {}
-    for name, rows in parts.items():
-        groups = [dataset.samples[i].group for i in rows]
-        out[name] = summarise(truth[rows], probabilities[rows], dataset.labels, groups, seed=seed)
+    labels, samples = dataset.labels, dataset.samples
+    sources = np.array([sample.source for sample in samples])
+    groups = [sample.group for sample in samples]
+    several = len(parts) > 1
+    # Folds are made of sources, so resamples of them keep these alike, too.
+    strata = [
+        (0 if dataset.several else int(truth[i]), source if several else '')
+        for i, source in enumerate(sources)
+    ]
+    measured = sorted(set(sources[np.concatenate([part.places for part in parts])].tolist()))
+    chosen = {'all': np.ones(len(sources), dtype=bool)}
+    if len(measured) > 1:
+        chosen |= {name or 'no source': sources == name for name in measured}
+    out: dict[str, Any] = {'model': {}, 'baselines': {}, 'differences': {}}
+    for name, which in chosen.items():
+        here = [own for part in parts if len((own := part.only(which)).places)]
+        pairs = (name != 'all' or len(measured) == 1) and name != 'no source' and measured != ['']
+
+        def figures(own: Sequence[Part], pairs: bool = pairs) -> dict[str, Any]:
+            if several:
+                return average(truth, own, labels, groups, strata, pairs=pairs, seed=seed)
+            ((places, said),) = ((part.places, part.probabilities) for part in own)
+            patients = [groups[i] for i in places]
+            return summarise(truth[places], said, labels, patients, pairs=pairs, seed=seed)
+
+        out['model'][name] = figures(here)
+        for kind in here[0].others:
+            theirs = figures([part.of(kind) for part in here])
+            out['baselines'].setdefault(kind, {})[name] = theirs
+        compared = differences(truth, here, labels, groups, strata, pairs=pairs, seed=seed)
+        for kind, difference in compared.items():
+            out['differences'].setdefault(kind, {})[name] = difference
     return out
 
 
@@ -208,33 +210,6 @@ def most_frequent(truth: np.ndarray) -> float:
         return float(np.bincount(truth).max() / len(truth))
     shares = truth.mean(axis=0)
     return float(np.maximum(shares, 1 - shares).mean())
-
-
-def _at(
-    points: dict[str, dict[str, float]],
-    truth: np.ndarray,
-    probabilities: np.ndarray,
-    labels: tuple[str, ...],
-    groups: np.ndarray,
-    places: np.ndarray,
-) -> dict[str, Any]:
-    """Return sensitivity and specificity at thresholds that were chosen elsewhere."""
-    out: dict[str, Any] = {}
-    for label, found in points.items():
-        k = labels.index(label)
-        called = probabilities[places, k]
-        inside = memberships(truth, len(labels))[places, k]
-        for name, threshold in found.items():
-            shares = {}
-            for figure, which, right in (
-                ('sensitivity', inside, called >= threshold),
-                ('specificity', ~inside, called < threshold),
-            ):
-                share = float(right[which].mean()) if which.any() else float('nan')
-                patients = len(set(groups[places][which]))
-                shares[figure] = wilson(share, patients).to_list()
-            out.setdefault(label, {})[name] = shares
-    return out
 
 
 def counts_by_split(dataset: Dataset, split: Split) -> dict[str, dict[str, int]]:

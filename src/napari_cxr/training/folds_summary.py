@@ -1,4 +1,4 @@
-"""What the folds of a run say together: spread over folds, and figures over all images."""
+"""What the folds of a run say together: each by itself, their mean, and all images."""
 
 from __future__ import annotations
 
@@ -6,63 +6,58 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from napari_cxr.checkpoint import Card, CheckpointError, read_card
 from napari_cxr.checkpoint.file import write_whole
-from napari_cxr.metrics.baseline import BASELINES, fit_baseline
-from napari_cxr.training.dataset import Dataset
+from napari_cxr.metrics.columns import OF_CLASS, OVERALL
+from napari_cxr.metrics.together import Part
 from napari_cxr.training.evaluate import figures_by_source, most_frequent, truth_of
-from napari_cxr.training.predictions import read_predictions
+from napari_cxr.training.folds import Fold, Images, how_often
 from napari_cxr.training.recipe import Recipe
-from napari_cxr.training.run_folder import TrainingError
-from napari_cxr.training.splits import Split
 
-__all__ = ['Images', 'summarise_folds', 'write_summary']
+__all__ = ['summarise_folds', 'write_summary']
 
-NOTE = (
+_NOTE = (
     'None of these models is the result: the figures say how well the recipe does on images '
     'that it has not seen. The best of the folds would be chosen by the very images that it '
     'was measured on, so its figure is too good. Take any of them, with the figures of its '
-    'own test part, or train once more with a held-out test split.'
+    'own test part, or train once more on everything with split.then_all.'
 )
-_FIGURES = ('accuracy', 'balanced_accuracy', 'macro_f1', 'macro_auc', 'keras_auc')
-_OF_CLASS = ('sensitivity', 'specificity', 'precision', 'f1', 'auc', 'mean_probability')
-
-
-class Images(Protocol):
-    """All images of a data set, whichever fold they are for."""
-
-    @property
-    def dataset(self) -> Dataset:
-        """What they are."""
-
-    @property
-    def digests(self) -> Sequence[str]:
-        """A hash of each one's content."""
-
-    @property
-    def features(self) -> np.ndarray:
-        """What the no-anatomy baselines see of each."""
+_NOTE_ALL = (
+    'The result is the model in the folder "all", which has learnt from all images. The figures '
+    'are of the folds: they say how well its recipe does on images that it has not seen.'
+)
+#: What a card says of each fold; more is on the fold's own.
+_OF_FOLD = (
+    'images',
+    'patients',
+    'accuracy',
+    'balanced_accuracy',
+    'macro_f1',
+    'macro_auc',
+    'calibration_error',
+    'pairs',
+    'confusion',
+)
 
 
 def summarise_folds(
-    images: Images, splits: Sequence[tuple[str, Split]], folder: Path, recipe: Recipe
+    images: Images, folds: Sequence[Fold], kind: str, recipe: Recipe
 ) -> dict[str, Any]:
-    """Read what the folds left, and sum it up.
+    """Sum up what the folds left.
 
     Parameters
     ----------
     images : Images
         What was divided.
-    splits : sequence of (str, Split)
-        The folds' names and divisions.
-    folder : Path
-        In which each has its run folder.
+    folds : sequence of Fold
+        As `read_folds` read them.
+    kind : str
+        Of their splits: 'by patient' or 'by image'.
     recipe : Recipe
         That they followed.
 
@@ -72,42 +67,85 @@ def summarise_folds(
         ``folds``: each with its name, model and figures. ``figures``: of each figure the
         mean over the folds, their standard deviation ``sd`` (no standard error: the folds
         share most of what they learnt from, Bengio and Grandvalet, JMLR 2004;5:1089), and
-        of how many folds. ``baselines``: the same of the no-anatomy baselines.
-        ``metrics``: as on a card, over the test images of all folds, each judged by the
-        model that had not seen it, with intervals by patient; its areas compare
-        probabilities of different models. ``note`` says what the models are good for.
+        of how many folds. ``baselines``: the same of the no-anatomy baselines. ``note``
+        says what the models are good for.
 
-    Raises
-    ------
-    TrainingError
-        If a fold's files are missing or of other images.
+        ``metrics``: as on a card, with intervals by patient. Where each image is tested
+        once, over the test images of all folds, each judged by the model that had not seen
+        it; areas then compare probabilities of different models. Where folds share test
+        images, the mean over the folds, see `napari_cxr.metrics.average`; ``averaged``
+        says which. ``by_fold``: the same of each fold alone.
     """
-    cards = {name: _card(folder / name) for name, _ in splits}
-    found = {name: _figures_of(card.metrics['model']['all']) for name, card in cards.items()}
+    dataset = images.dataset
+    figures = {fold.name: _figures_of(fold.card.metrics['model']['all']) for fold in folds}
+    kinds = folds[0].card.metrics['baselines']
     baselines = {
-        kind: _spread([_figures_of(c.metrics['baselines'][kind]['all']) for c in cards.values()])
-        for kind in BASELINES
+        kind: _spread([_figures_of(f.card.metrics['baselines'][kind]['all']) for f in folds])
+        for kind in kinds
     }
+    parts = [fold.part for fold in folds]
+    averaged = bool((how_often(folds, len(dataset.samples)) > 1).any())
+    truth = truth_of(dataset)
+    tested = np.unique(np.concatenate([part.places for part in parts]))
+    by_source = recipe.split.method == 'leave-source-out'
     return {
         'recipe': recipe.name,
         'method': recipe.split.method,
-        'split': splits[0][1].kind,
-        'labels': list(images.dataset.labels),
-        'note': NOTE,
+        'split': kind,
+        'labels': list(dataset.labels),
+        'note': _NOTE_ALL if recipe.split.then_all else _NOTE,
         'folds': [
             {
-                'name': name,
-                'model': f'{name}/best.safetensors',
-                'epoch': card.data.get('epoch'),
-                'images': card.metrics['model']['all']['images'],
-                'patients': card.metrics['model']['all']['patients'],
-                'figures': found[name],
+                'name': fold.name,
+                'model': f'{fold.name}/best.safetensors',
+                'epoch': fold.card.data.get('epoch'),
+                'images': fold.card.metrics['model']['all']['images'],
+                'patients': fold.card.metrics['model']['all']['patients'],
+                'figures': figures[fold.name],
             }
-            for name, card in cards.items()
+            for fold in folds
         ],
-        'figures': _spread(list(found.values())),
+        'figures': _spread(list(figures.values())),
         'baselines': baselines,
-        'metrics': _pooled(images, splits, folder, recipe.seed),
+        'metrics': {
+            'measured_on': 'sources left out' if by_source else 'folds left out',
+            'split': kind,
+            'folds': len(folds),
+            'averaged': averaged,
+            'most_frequent_class': round(most_frequent(truth[tested]), 4),
+            **figures_by_source(
+                dataset, truth, parts if averaged else [_joined(parts)], recipe.seed
+            ),
+            'by_fold': {fold.name: _of_fold(fold, images) for fold in folds},
+        },
+    }
+
+
+def _joined(parts: Sequence[Part]) -> Part:
+    """Return parts that share no image as one."""
+    return Part(
+        np.concatenate([part.places for part in parts]),
+        np.concatenate([part.probabilities for part in parts]),
+        {kind: np.concatenate([part.others[kind] for part in parts]) for kind in parts[0].others},
+    )
+
+
+def _of_fold(fold: Fold, images: Images) -> dict[str, Any]:
+    metrics = fold.card.metrics
+    sources = {images.dataset.samples[i].source for i in fold.part.places}
+
+    def short(found: dict[str, Any]) -> dict[str, Any]:
+        return {
+            source: {name: figures[name] for name in _OF_FOLD if name in figures}
+            for source, figures in found.items()
+        }
+
+    return {
+        'sources': sorted(sources - {''}),
+        'most_frequent_class': metrics['most_frequent_class'],
+        'model': short(metrics['model']),
+        'baselines': {kind: short(found) for kind, found in metrics['baselines'].items()},
+        'differences': metrics['differences'],
     }
 
 
@@ -119,23 +157,23 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
     OSError
         If they can't be written.
     """
-    figures: dict[str, Any] = summary['figures']
-    pooled: dict[str, Any] = _intervals_of(summary['metrics']['model']['all'])
-    lines: list[tuple[str, dict[str, Any]]] = [
-        *((fold['name'], fold['figures']) for fold in summary['folds']),
-        ('mean', {name: f['mean'] for name, f in figures.items()}),
-        ('standard deviation', {name: f['sd'] for name, f in figures.items()}),
-        ('all images', {name: values[0] for name, values in pooled.items()}),
-        ('all images, 95 % from', {name: values[1] for name, values in pooled.items()}),
-        ('all images, 95 % to', {name: values[2] for name, values in pooled.items()}),
-        *(
-            (f'{kind}, mean', {name: f['mean'] for name, f in found.items()})
-            for kind, found in summary['baselines'].items()
-        ),
+    metrics: dict[str, Any] = summary['metrics']
+    whole = 'mean' if metrics['averaged'] else 'all images'
+    lines: list[tuple[str, dict[str, Any]]] = []
+    for fold in summary['folds']:
+        (title, _), *others = _lines(fold['name'], metrics['by_fold'][fold['name']])
+        lines += [(title, fold['figures']), *others]
+    for name, value in (('mean', 'mean'), ('standard deviation', 'sd')):
+        lines.append((name, {figure: f[value] for figure, f in summary['figures'].items()}))
+    pooled = list(_lines(whole, metrics))
+    lines += pooled[1:] if metrics['averaged'] else pooled  # whose mean is there already
+    lines += [
+        (f'{kind}, mean', {name: f['mean'] for name, f in found.items()})
+        for kind, found in summary['baselines'].items()
     ]
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
-    names = list(dict.fromkeys([*pooled, *figures]))
+    names = list(dict.fromkeys(name for _, values in lines for name in values))
     writer.writerow(['fold', *names])
     for title, values in lines:
         writer.writerow([title, *(values.get(name) for name in names)])
@@ -146,78 +184,28 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
         write_whole(folder / name, dumped.encode())
 
 
-def _card(folder: Path) -> Card:
-    try:
-        card = read_card(folder / 'best.safetensors')
-    except (CheckpointError, OSError) as error:
-        raise TrainingError(f'The model of {folder.name} cannot be read: {error}') from None
-    if card.metrics.get('measured_on') != 'test':
-        raise TrainingError(
-            f'{folder.name} was not measured on test images; delete its folder and resume.'
-        )
-    return card
-
-
-def _pooled(
-    images: Images, splits: Sequence[tuple[str, Split]], folder: Path, seed: int
-) -> dict[str, Any]:
-    dataset = images.dataset
-    truth, classes = truth_of(dataset), len(dataset.labels)
-    probabilities = np.full((len(dataset.samples), classes), np.nan)
-    guesses = {kind: np.full_like(probabilities, np.nan) for kind in BASELINES}
-    for name, split in splits:
-        places, answers = _answers(images, split, folder / name)
-        probabilities[places] = answers
-        for kind, seen in BASELINES.items():
-            features = images.features[:, :seen]
-            baseline = fit_baseline(features[split.train], truth[split.train], classes)
-            guesses[kind][places] = baseline(features[places])
-    tested = np.flatnonzero(~np.isnan(probabilities).any(axis=1))
-    return {
-        'measured_on': 'test',
-        'split': splits[0][1].kind,
-        'folds': len(splits),
-        'most_frequent_class': round(most_frequent(truth[tested]), 4),
-        'model': figures_by_source(dataset, truth, probabilities, tested, seed),
-        'baselines': {
-            kind: figures_by_source(dataset, truth, guess, tested, seed)
-            for kind, guess in guesses.items()
-        },
-    }
-
-
-def _answers(images: Images, split: Split, folder: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return places of a fold's test images, and its model's probabilities of them."""
-    changed = TrainingError(
-        f'{folder.name} was trained on other images than there are now; start in a new folder, '
-        'or delete that of the fold and resume.'
-    )
-    try:
-        found = read_predictions(folder)
-    except (OSError, ValueError):
-        raise TrainingError(
-            f'The predictions of {folder.name} cannot be read; delete its folder and resume.'
-        ) from None
-    if found.labels != images.dataset.labels:
-        raise changed
-    where: dict[str, list[int]] = {}
-    for place in split.test[::-1]:  # so that copies of an image are taken in their order
-        where.setdefault(images.digests[place], []).append(int(place))
-    rows = [i for i, name in enumerate(found.splits) if name == 'test']
-    try:
-        places = [where[found.images[i]].pop() for i in rows]
-    except (KeyError, IndexError):
-        raise changed from None
-    return np.array(places, dtype=np.intp), found.probabilities[rows]
+def _lines(title: str, found: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a table's lines: all images, then each source, beside the baselines."""
+    for source in found['model']:
+        here = title if source == 'all' else f'{title}, {source}'
+        shown = {here: found['model'][source]}
+        shown |= {f'{here}, {kind}': of[source] for kind, of in found['baselines'].items()}
+        for kind, of in found['differences'].items():
+            shown[f'{here}, model minus {kind}'] = of[source]
+        for name, figures in shown.items():
+            values = _intervals_of(figures)
+            for place, words in enumerate(('', ', 95 % from', ', 95 % to')):
+                yield f'{name}{words}', {figure: v[place] for figure, v in values.items()}
 
 
 def _intervals_of(found: dict[str, Any]) -> dict[str, list[float | None]]:
     """Return all figures of a summary by one name each: 'accuracy', 'f1 of covid19'."""
-    out = {name: found[name] for name in _FIGURES if name in found}
-    out['calibration_error'] = [found['calibration_error'], None, None]
-    for label, figures in found['classes'].items():
-        out |= {f'{name} of {label}': figures[name] for name in _OF_CLASS}
-    return out
+    out = {name: found[name] for name in OVERALL if name in found}
+    if 'calibration_error' in found:
+        out['calibration_error'] = [found['calibration_error'], None, None]
+    for label, figures in found.get('classes', {}).items():
+        out |= {f'{name} of {label}': figures[name] for name in OF_CLASS}
+    return out | found.get('pairs', {})
 
 
 def _figures_of(found: dict[str, Any]) -> dict[str, float]:

@@ -116,7 +116,12 @@ def _train(
     splits = splits_of(material.dataset, recipe.split, recipe.seed)
 
     def train_on(
-        own: Recipe, split: Split, place: Path, name: str, begun: bool
+        own: Recipe,
+        split: Split,
+        place: Path,
+        name: str,
+        begun: bool,
+        entries: dict[str, Any] | None = None,
     ) -> Generator[Event, None, None]:
         return fit(
             material,
@@ -129,14 +134,15 @@ def _train(
             resume=begun,
             remarks=remarks,
             ranks=ranks,
+            entries=entries,
         )
 
-    if len(splits) == 1:
+    if len(splits) == 1 and not recipe.split.then_all:
         yield from train_on(recipe, splits[0][1], path, '', resume)
     elif ranks.count > 1:
         raise TrainingError(
             'Several processes train one fold at a time; set split.fold, or name one set in '
-            'split.left_out.'
+            'split.left_out, without split.then_all.'
         )
     else:
         yield from cross_validate(
@@ -156,6 +162,7 @@ def fit(
     resume: bool = False,
     remarks: tuple[str, ...] = (),
     ranks: Ranks | None = None,
+    entries: dict[str, Any] | None = None,
 ) -> Generator[Event, None, None]:
     """Train on images that are read already: one run, or one fold of several.
 
@@ -175,6 +182,9 @@ def fit(
         Sentences for the log, without names of files.
     ranks : Ranks, optional
         The processes that share the run; by default there is one.
+    entries : dict, optional
+        What its card shall say, where folds were measured in its place; by default it is
+        measured itself.
     """
     ranks = Ranks() if ranks is None else ranks
     folder = RunFolder(out, recipe, resume=resume, writes=ranks.first)
@@ -232,7 +242,8 @@ def fit(
     with folder.writing():
         stored = load(folder.best)
         epoch = stored.card.data['epoch']
-        final = card_of(run, described, epoch, measure(run, stored, folder.path))
+        told = entries or measure(run, stored, folder.path)
+        final = card_of(run, described, epoch, told)
         save(folder.best, stored.tensors, final, halve=recipe.card.halve)
     folder.log(
         f'Finished after {run.progress.epoch} epochs; the weights of epoch {epoch} are kept.'

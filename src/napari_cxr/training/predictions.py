@@ -35,12 +35,15 @@ class Predictions:
         'val' or 'test'.
     probabilities : ndarray, shape (n, k)
         Calibrated on the validation split.
+    logits : ndarray, shape (n, k)
+        What the network put out.
     """
 
     labels: tuple[str, ...]
     images: tuple[str, ...]
     splits: tuple[str, ...]
     probabilities: np.ndarray
+    logits: np.ndarray
 
 
 def write_predictions(
@@ -49,6 +52,7 @@ def write_predictions(
     split: Split,
     digests: Sequence[str],
     probabilities: np.ndarray,
+    logits: np.ndarray,
 ) -> None:
     """Write ``predictions.csv`` of the validation and test images, and no name of a file.
 
@@ -60,8 +64,8 @@ def write_predictions(
         The images and their division.
     digests : sequence of str
         A hash of the content of each.
-    probabilities : ndarray, shape (n, classes)
-        Of every image.
+    probabilities, logits : ndarray, shape (n, classes)
+        Of every image: calibrated, and as the network put them out.
 
     Raises
     ------
@@ -70,11 +74,11 @@ def write_predictions(
     """
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
-    writer.writerow([*_COLUMNS, *dataset.labels])
+    writer.writerow([*_COLUMNS, *dataset.labels, *(f'logit of {k}' for k in dataset.labels)])
     for name in ('val', 'test'):
         for place in getattr(split, name):
             sample = dataset.samples[place]
-            numbers = [f'{p:.6g}' for p in probabilities[place]]
+            numbers = [f'{p:.6g}' for p in (*probabilities[place], *logits[place])]
             writer.writerow([digests[place], name, sample.source, sample.label, *numbers])
     write_whole(folder / FILE, text.getvalue().encode())
 
@@ -91,12 +95,14 @@ def read_predictions(folder: Path) -> Predictions:
     """
     with (folder / FILE).open(newline='', encoding='utf-8') as file:
         names, *rows = list(csv.reader(file)) or [[]]
-    known = len(_COLUMNS)
+    known, classes = len(_COLUMNS), (len(names) - len(_COLUMNS)) // 2
     if tuple(names[:known]) != _COLUMNS or any(len(row) != len(names) for row in rows):
         raise ValueError(f'{FILE} is not whole')
+    numbers = np.array([row[known:] for row in rows], dtype=np.float64)
     return Predictions(
-        labels=tuple(names[known:]),
+        labels=tuple(names[known : known + classes]),
         images=tuple(row[0] for row in rows),
         splits=tuple(row[1] for row in rows),
-        probabilities=np.array([row[known:] for row in rows], dtype=np.float64),
+        probabilities=numbers[:, :classes],
+        logits=numbers[:, classes:],
     )

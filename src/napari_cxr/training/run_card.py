@@ -33,9 +33,15 @@ def card_of(
     epoch : int
         After which they were kept.
     entries : dict, optional
-        As `measure` returns them; without them the card has no figures.
+        As `measure` returns them, or `entries_of` after folds, whose recipe is then the
+        card's; without them the card has no figures.
     """
     recipe, dataset, words = run.recipe, run.data.dataset, run.recipe.card
+    told: dict[str, Any] = {
+        'recipe': recipe.to_dict(),
+        'data': {**described, 'epoch': epoch},
+        **(entries or {}),
+    }
     return Card(
         name=words.name or recipe.name,
         title=words.title or recipe.title,
@@ -45,15 +51,13 @@ def card_of(
         several=dataset.several,
         head=head_entries(recipe),
         preprocessing=recipe.input.to_dict(),
-        recipe=recipe.to_dict(),
-        data={**described, 'epoch': epoch},
         licence=words.licence,
         attribution=words.attribution,
         intended_use=words.intended_use,
         not_measured=words.not_measured,
         created=datetime.now(UTC).date().isoformat(),
         version=__version__,
-        **(entries or {}),
+        **told,
     )
 
 
@@ -72,5 +76,6 @@ def measure(run: Run, stored: Checkpoint, out: Path | None = None) -> dict[str, 
     entries = judge(data.dataset, data.split, data, logits, run.recipe.seed)
     if out is not None:
         probabilities = probabilities_of(logits, data.dataset.several, entries['temperature'])
-        write_predictions(out, data.dataset, data.split, data.material.digests, probabilities)
+        digests = data.material.digests
+        write_predictions(out, data.dataset, data.split, digests, probabilities, logits)
     return entries

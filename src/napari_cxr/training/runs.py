@@ -15,8 +15,10 @@ from napari_cxr.checkpoint import Card
 from napari_cxr.training.half_written import card_of, json_of, toml_of
 from napari_cxr.training.outcomes import outcomes
 
-__all__ = ['COLUMNS', 'is_run', 'row_of', 'rows_of', 'write_table']
+__all__ = ['ALL', 'COLUMNS', 'is_run', 'row_of', 'rows_of', 'write_table']
 
+#: Folder of the run on all images that may follow the folds of a cross-validated one.
+ALL = 'all'
 #: Lopes, Costa and Pereira's columns first, in their order, then ours.
 COLUMNS = (
     'execution_time',
@@ -71,7 +73,9 @@ def row_of(run_folder: str | Path, name: str = '') -> dict[str, Any]:
     ----------
     run_folder : str or Path
         As `train` leaves it, whole or half-written. Of a cross-validated run the row sums
-        up those of its folds: figures are means, times and counts are sums.
+        up those of its folds, and of the run on all images that may follow them: figures
+        are means, times and counts are sums (of tests: an image that was tested in two
+        folds counts twice).
     name : str
         What to call it; by default as its folder.
 
@@ -154,7 +158,8 @@ def _below(folder: Path) -> Iterable[Path]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.is_symlink())
+    found = (p for p in folder.iterdir() if p.is_dir() and not p.is_symlink())
+    return sorted(found, key=lambda path: (path.name == ALL, path))
 
 
 def _single(folder: Path, name: str) -> dict[str, Any]:
