@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from napari_cxr.radiograph import Radiograph, UnreadableImage
@@ -43,12 +45,20 @@ def glance(radiograph: Radiograph, size: int, preset: int = 0) -> np.ndarray:
     """
     if radiograph.frames is not None:
         raise UnreadableImage('A lung field is found in one image, and this has several frames.')
-    reduced = _reduced(radiograph, size)
-    small = _resize(reduced.to_display(preset), size)
+    # A full radiograph has hundreds of pixels for each new one, and a window takes its time
+    # on all of them: whole blocks are averaged first, as far as 4 x 4 remain for each.
+    rows, columns = radiograph.shape
+    blocks = (1, 1)
+    if not radiograph.is_colour:
+        blocks = max(1, rows // (4 * size)), max(1, columns // (4 * size))
+    reduced = _reduced(radiograph, *blocks)
+    # Where the radiograph ends, in blocks: the last ones may be cut off by its edge.
+    box = (0.0, 0.0, columns / blocks[1], rows / blocks[0])
+    small = _resize(reduced.to_display(preset), size, box)
     inside = small
     if reduced.padding is not None:
-        covered = _resize(reduced.padding.astype(np.float32), size)
-        inside = small[covered < 0.5]
+        covered = _resize(reduced.padding.astype(np.float32), size, box)
+        inside = small[covered < 0.01]  # mixed pixels are darker than the radiograph is
     if inside.size == 0:
         return small
     low, high = np.percentile(inside, (_BLACK, _WHITE))
@@ -57,18 +67,10 @@ def glance(radiograph: Radiograph, size: int, preset: int = 0) -> np.ndarray:
     return np.clip((small - np.float32(low)) / np.float32(high - low), 0, 1)
 
 
-def _reduced(radiograph: Radiograph, size: int) -> Radiograph:
-    """Average whole blocks of pixels, as far as four of them remain to each new pixel.
-
-    A full radiograph has hundreds of pixels for each one of a small view, and a window
-    takes its time on all of them. Blocks at the right and lower edge may be narrower.
-    """
-    rows, columns = radiograph.shape
-    down, across = max(1, rows // (4 * size)), max(1, columns // (4 * size))
-    if down == across == 1 or radiograph.is_colour:
+def _reduced(radiograph: Radiograph, down: int, across: int) -> Radiograph:
+    """Average blocks of so many rows and columns; those at the far edges may be smaller."""
+    if down == across == 1:
         return radiograph
-    from dataclasses import replace
-
     values = _block_means(radiograph.values, down, across)
     padding = radiograph.padding
     if padding is not None:
@@ -80,12 +82,20 @@ def _reduced(radiograph: Radiograph, size: int) -> Radiograph:
 def _block_means(values: np.ndarray, down: int, across: int) -> np.ndarray:
     from PIL import Image
 
-    picture = Image.fromarray(np.ascontiguousarray(values, dtype=np.float32))
-    return np.asarray(picture.reduce((across, down)))
+    # Rows first, in numpy, which adds integers as they are; a copy of them all in single
+    # precision would take longer than everything else.
+    whole = len(values) // down
+    means = values[: whole * down].reshape(whole, down, -1).sum(axis=1, dtype=np.float32)
+    means /= np.float32(down)
+    if len(values) > whole * down:
+        rest = values[whole * down :].mean(axis=0, dtype=np.float32)
+        means = np.concatenate([means, rest[None]])
+    return np.asarray(Image.fromarray(means).reduce((across, 1)))
 
 
-def _resize(image: np.ndarray, size: int) -> np.ndarray:
+def _resize(image: np.ndarray, size: int, box: tuple[float, float, float, float]) -> np.ndarray:
+    """Resample a part of an image with a triangle filter as wide as a new pixel."""
     from PIL import Image
 
     picture = Image.fromarray(np.ascontiguousarray(image, dtype=np.float32))
-    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))

@@ -13,6 +13,7 @@ contiguous slice, and a convolution is nine matrix products without a copy of th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 
@@ -103,16 +104,22 @@ def _halved(x: np.ndarray) -> np.ndarray:
 
 def _doubled(x: np.ndarray) -> np.ndarray:
     """Enlarge a bordered map twice, linear between pixel centres, constant beyond the last."""
-    channels, height, width = x.shape
-    edged = x.copy()  # the border repeats its neighbours instead of being 0
-    edged[:, 0], edged[:, -1] = edged[:, 1], edged[:, -2]
-    edged[:, :, 0], edged[:, :, -1] = edged[:, :, 1], edged[:, :, -2]
-    tall = np.empty((channels, 2 * height - 4, width), dtype=np.float32)
-    near = np.float32(0.75) * edged[:, 1:-1]
-    tall[:, ::2] = near + np.float32(0.25) * edged[:, :-2]
-    tall[:, 1::2] = near + np.float32(0.25) * edged[:, 2:]
-    out = np.zeros((channels, 2 * height - 2, 2 * width - 2), dtype=np.float32)
-    near = np.float32(0.75) * tall[:, :, 1:-1]
-    out[:, 1:-1, 1:-1:2] = near + np.float32(0.25) * tall[:, :, :-2]
-    out[:, 1:-1, 2:-1:2] = near + np.float32(0.25) * tall[:, :, 2:]
-    return out
+    _, height, width = x.shape
+    down, across = _doubling(height - 2), _doubling(width - 2)
+    return np.asarray(down @ x[:, 1:-1, 1:-1] @ across.T)
+
+
+@cache
+def _doubling(size: int) -> np.ndarray:
+    """Return the matrix from `size` pixels to twice as many, with a zero at both ends.
+
+    New pixel i has its centre at (i + 0.5) / 2 - 0.5 of the old ones.
+    """
+    matrix = np.zeros((2 * size + 2, size), dtype=np.float32)
+    for new in range(2 * size):
+        place = min(max((new + 0.5) / 2 - 0.5, 0.0), size - 1.0)
+        below = min(int(place), size - 1)
+        matrix[new + 1, below] += 1 - (place - below)
+        matrix[new + 1, min(below + 1, size - 1)] += place - below
+    matrix.flags.writeable = False
+    return matrix
