@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from napari_cxr import lungs, samples
 from napari_cxr.inference import Preprocessing
 from napari_cxr.radiograph import Geometry, Radiograph, UnreadableImage
 
@@ -159,3 +160,60 @@ def test_several_frames_are_refused():
 def test_enlarging_is_reported():
     ready = plain(30, 30).apply(Radiograph.from_array(np.zeros((10, 10), np.uint8)))
     assert ready.enlargement == pytest.approx(3)
+
+
+@pytest.fixture(scope='module')
+def chest():
+    return Radiograph.from_array(samples.phantom((300, 260), seed=3))
+
+
+def test_the_lungs_rectangle_is_used_and_placed(chest):
+    ready = plain(50, 40, fit='stretch', lungs='crop').apply(chest)
+    top, left, bottom, right = lungs.find(chest).box()
+    assert ready.field.source == 'network'
+    corners = ready.to_radiograph @ [[-0.5, 49.5], [-0.5, 39.5], [1, 1]]
+    # Whole pixels around the rectangle.
+    expected = [[np.floor(top), np.ceil(bottom)], [np.floor(left), np.ceil(right)]]
+    np.testing.assert_allclose(corners[:2] + 0.5, expected)
+    part = chest.to_display()[int(top) : int(np.ceil(bottom)), int(left) : int(np.ceil(right))]
+    assert ready.image.mean() == pytest.approx(part.mean(), abs=0.01)
+
+
+def test_a_margin_is_added_to_the_lungs(chest):
+    close = plain(50, 50, fit='stretch', lungs='crop').apply(chest).to_radiograph
+    wide = plain(50, 50, fit='stretch', lungs='crop', margin=0.1).apply(chest).to_radiograph
+    # A tenth of the side is added on either side of it; whole pixels.
+    assert wide[0, 0] == pytest.approx(1.2 * close[0, 0], abs=0.06)
+    assert wide[0, 2] < close[0, 2]
+
+
+def test_only_the_lungs_are_left(chest):
+    ready = Preprocessing(80, 80, fit='stretch', lungs='only').apply(chest)
+    share = (ready.image > 0).mean()
+    assert 0.4 < share < 0.9
+    field = lungs.find(chest)
+    y, x, _ = np.rint(ready.to_radiograph @ [[40.0], [15.0], [1]]).astype(int)[:, 0]
+    assert field.mask()[y, x] and ready.image[40, 15] >= 1 / 32
+    # The middle, high up, is mediastinum.
+    assert ready.image[30, 40] == 0
+
+
+def test_a_window_does_not_change_the_lungs_tones(chest):
+    fit = Preprocessing(80, 80, fit='stretch', lungs='only')
+    values = chest.values
+    brighter = Radiograph.from_array(0.5 * values + 0.2)
+    np.testing.assert_allclose(fit.apply(brighter).image, fit.apply(chest).image, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [
+        ({'lungs': 'both'}, 'lungs must be'),
+        ({'margin': 0.1}, 'needs lungs'),
+        ({'lungs': 'crop', 'margin': 2}, 'between 0 and 1'),
+        ({'lungs': 'crop', 'border': 0.1}, 'border needs'),
+    ],
+)
+def test_options_of_the_lungs_that_mean_nothing_are_refused(options, said):
+    with pytest.raises(ValueError, match=said):
+        Preprocessing(80, 80, **options)

@@ -34,18 +34,17 @@ def lung_texture(classes: int, channels: int, size: tuple[int, int]) -> StagedNe
     """Return a classifier of three texture statistics of the lungs.
 
     Its input is what `Preprocessing` with ``lungs = 'only'``, mean 0 and standard
-    deviation 1 makes: the lungs' grey values, and 0 outside.
+    deviation 1 makes: the lungs' grey values, and 0 outside. Of several channels the
+    mean is taken.
 
     Raises
     ------
     ValueError
-        If there is more than one channel, or the size is too small for two bands.
+        If the size is too small for two bands.
     """
-    if channels != 1:
-        raise ValueError('lung_texture takes one channel.')
     if min(size) < 40:
         raise ValueError('lung_texture takes images of 40 pixels or more.')
-    stages = {'bands': _Bands(size), 'energy': _Energy()}
+    stages = {'bands': _Bands(), 'energy': _Energy()}
     return StagedNetwork(stages, _Statistics(classes), classes=classes, channels=channels)
 
 
@@ -56,37 +55,19 @@ class _Bands(nn.Module):
     outside of the lungs have no say, so the lungs' edge is no structure.
     """
 
-    kernels: Tensor
-
-    def __init__(self, size: tuple[int, int]) -> None:
-        super().__init__()
-        for axis, side in (('down', size[0]), ('across', size[1])):
-            for i, scale in enumerate(_SCALES):
-                self.register_buffer(f'{axis}{i}', _gaussian(scale * side), persistent=False)
-
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, 1, h, w) to (N, 3, h, w): two bands and the lungs, all 0 outside."""
+        """Map (N, channels, h, w) to (N, 3, h, w): two bands and the lungs, all 0 outside."""
         # Neighbouring smoothings are nearly alike: half precision would lose what differs.
         with _single_precision(x.device.type):
-            x = x.float()
+            x = x.float().mean(dim=1, keepdim=True)
             lungs = (x > _OUTSIDE).float()
             both = torch.cat([x * lungs, lungs], dim=1)
             smooth = []
-            for i in range(len(_SCALES)):
-                values, weights = self._smoothed(both, i).split(1, dim=1)
+            for scale in _SCALES:
+                values, weights = _smoothed(both, scale).split(1, dim=1)
                 smooth.append(values / (weights + _NOTHING))
             bands = [(a - b) * lungs for a, b in pairwise(smooth)]
             return torch.cat([*bands, lungs], dim=1)
-
-    def _smoothed(self, maps: Tensor, i: int) -> Tensor:
-        down, across = getattr(self, f'down{i}'), getattr(self, f'across{i}')
-        radius = (len(down) // 2, len(across) // 2)
-        kernels = [
-            k.reshape(1, 1, *shape).repeat(2, 1, 1, 1)
-            for k, shape in ((down, (-1, 1)), (across, (1, -1)))
-        ]
-        maps = functional.conv2d(maps, kernels[0], padding=(radius[0], 0), groups=2)
-        return functional.conv2d(maps, kernels[1], padding=(0, radius[1]), groups=2)
 
 
 class _Energy(nn.Module):
@@ -127,8 +108,19 @@ def _single_precision(device: str) -> AbstractContextManager[object]:
     return nullcontext() if device == 'meta' else torch.autocast(device, enabled=False)
 
 
-def _gaussian(sigma: float) -> Tensor:
+def _smoothed(maps: Tensor, scale: float) -> Tensor:
+    """Smooth two channels by a Gaussian, its standard deviation a share of each side."""
+    down, across = (_gaussian(scale * side, maps.device) for side in maps.shape[2:])
+    half = len(down) // 2, len(across) // 2
+    columns = down.reshape(1, 1, -1, 1).repeat(2, 1, 1, 1)
+    rows = across.reshape(1, 1, 1, -1).repeat(2, 1, 1, 1)
+    maps = functional.conv2d(maps, columns, padding=(half[0], 0), groups=2)
+    return functional.conv2d(maps, rows, padding=(0, half[1]), groups=2)
+
+
+def _gaussian(sigma: float, device: torch.device) -> Tensor:
     """Return a Gaussian of sum 1, cut at three standard deviations."""
-    reach = torch.arange(-round(3 * sigma), round(3 * sigma) + 1, dtype=torch.float64)
-    kernel = torch.exp(-(reach**2) / (2 * sigma**2))
-    return (kernel / kernel.sum()).float()
+    reach = round(3 * sigma)
+    along = torch.arange(-reach, reach + 1, dtype=torch.float32, device=device)
+    kernel = torch.exp(-(along**2) / (2 * sigma**2))
+    return kernel / kernel.sum()
