@@ -49,7 +49,7 @@ class Plan:
     """
 
     first: int = 900
-    second: int = 1500
+    second: int = 1100
     batch: int = 16
     rate: float = 2e-3
     second_rate: float = 1.2e-3

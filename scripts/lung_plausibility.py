@@ -32,26 +32,34 @@ USUAL, RARE, MORE = (5, 95), (0.1, 99.9), 0.1
 def main() -> None:
     """Measure, write the table, count."""
     folder = Path(os.environ['NAPARI_CXR_DATA'])
-    fields: dict[tuple[str, bool], list[LungField]] = defaultdict(list)
     with open(folder / 'cxr3' / 'manifest.csv', newline='') as table:
-        for row in csv.DictReader(table):
-            key = row['source'], row['split'] == 'train'
-            fields[key].append(_found(folder / 'cxr3' / row['path']))
-    masks = [
-        _as_field(item.sides) for item in read_masks(folder / 'lungmasks') if item.split == 'train'
-    ]
-    answers = [
-        [measures(field) for field in members] for (_, train), members in fields.items() if train
-    ]
-    drawn = [measures(field) for field in masks]
+        rows = list(csv.DictReader(table))
+    train = _answers(folder / 'cxr3', [row for row in rows if row['split'] == 'train'])
+    masks = [item for item in read_masks(folder / 'lungmasks') if item.split == 'train']
+    drawn = [measures(_as_field(item.sides)) for item in masks]
+    answers = [[measures(field) for field in fields] for fields in train.values()]
     lines = ['measure,bound,usual from,usual to,bound']
     for name in drawn[0]:
         lines.append(','.join([name, *(f'{x:.4f}' for x in _bounds(name, answers, drawn))]))
     TARGET.write_text('\n'.join(lines) + '\n')
-    print('\n'.join(lines))
-    for (source, train), members in sorted(fields.items()):
+    print('\n'.join(lines), flush=True)
+    _count('train', train)
+    _count('val and test', _answers(folder / 'cxr3', [r for r in rows if r['split'] != 'train']))
+
+
+def _answers(folder: Path, rows: list[dict[str, str]]) -> dict[str, list[LungField]]:
+    """Return what the network says of radiographs, by source."""
+    fields: dict[str, list[LungField]] = defaultdict(list)
+    for row in rows:
+        radiograph = files.read(folder / row['path'])
+        _, right, left = probabilities(glance(radiograph, SIZE))
+        fields[row['source']].append(LungField(right, left, radiograph.shape))
+    return fields
+
+
+def _count(split: str, fields: dict[str, list[LungField]]) -> None:
+    for source, members in sorted(fields.items()):
         odd = [phrase for _, phrase in map(plausibility, members) if phrase]
-        split = 'train' if train else 'val and test'
         print(f'{source:11} {split:12} n={len(members):4}  implausible: {len(odd)} {odd}')
 
 
@@ -75,12 +83,6 @@ def _percentile(values: np.ndarray, weights: np.ndarray, share: float) -> float:
     return float(
         values[order][np.searchsorted(np.cumsum(weights[order]), share / 100 * weights.sum())]
     )
-
-
-def _found(path: Path) -> LungField:
-    radiograph = files.read(path)
-    _, right, left = probabilities(glance(radiograph, SIZE))
-    return LungField(right, left, radiograph.shape)
 
 
 def _as_field(sides: np.ndarray) -> LungField:
