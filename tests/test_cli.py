@@ -103,6 +103,34 @@ def test_heatmaps_are_saved_as_pictures_and_numbers(run, radiographs, model_file
             assert numbers['normal'].shape == (4, 4)
             assert numbers['to_radiograph'].shape == (3, 3)
         assert row['heatmap_frame_share'] is None or 0 <= row['heatmap_frame_share'] <= 1
+        assert row['heatmap_lung_share'] is None or 0 <= row['heatmap_lung_share'] <= 1
+        assert 0 < row['heatmap_lung_share_if_even'] < 1
+        assert row['lung_field'] in ('network', 'atlas')
+
+
+def test_what_speaks_against_an_image_stands_before_its_figures(run, tmp_path, model_file):
+    photograph = np.tile(np.arange(0, 250, 2, dtype=np.uint8), (125, 1))
+    iio.imwrite(tmp_path / 'ramp.png', photograph)
+    result = run('classify', tmp_path / 'ramp.png', '--model', model_file)
+    assert result.exit_code == 0, result.output
+    first, second, *_ = result.stdout.splitlines()
+    assert first.startswith(f'{tmp_path / "ramp.png"}: WARNING: This does not look like')
+    assert '%' not in first and '%' in second
+    assert result.stdout.count('does not look like') == 1
+    (row,) = lines(run('classify', tmp_path / 'ramp.png', '--model', model_file, '--json'))
+    assert [doubt['code'] for doubt in row['doubts']] == ['not-a-chest']
+    assert list(row).index('doubts') < list(row).index('label')
+    assert row['doubts'][0]['text'] in row['warnings']
+
+
+def test_info_says_what_an_image_looks_like(run, tmp_path, radiographs):
+    iio.imwrite(tmp_path / 'blank.png', np.full((80, 80), 7, np.uint8))
+    result = run('info', tmp_path / 'blank.png', radiographs[1])
+    assert result.exit_code == 0, result.output
+    blank, chest = lines(result)
+    assert blank['frontal']['likely'] == 'other'
+    assert any('does not look like' in text for text in blank['warnings'])
+    assert 0 < chest['lungs']['share_of_image'] < 1
 
 
 def test_files_of_one_name_get_heatmaps_of_their_own(run, radiographs, model_file, tmp_path):

@@ -32,3 +32,13 @@ def test_a_peak_at_the_border_is_closed():
 def test_an_empty_map_has_no_outline():
     empty = Heatmap(np.zeros((4, 4), np.float32), np.eye(3), 'a', 0.5, 0.0, 'Grad-CAM', 'm')
     assert outline(empty, 0.5) == []
+
+
+def test_the_outline_does_not_leave_what_the_network_saw():
+    values = np.zeros((4, 4), np.float32)
+    values[0, 1] = 1
+    matrix = np.array([[10.0, 0, 105], [0, 10.0, 205], [0, 0, 1]])  # cells from pixel 100, 200
+    seen = (99.5, 199.5, 139.5, 239.5)
+    (path,) = outline(Heatmap(values, matrix, 'a', 0.5, 0.0, 'Grad-CAM', 'm', seen), 0.2)
+    assert path[:, 0].min() == 99.5 and path[:, 0].max() < 115
+    assert 205 < path[:, 1].min() < 215 < path[:, 1].max() < 225

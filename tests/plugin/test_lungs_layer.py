@@ -8,7 +8,7 @@ from napari.layers import Image, Labels
 from napari_cxr.plugin.layers import radiograph_layer_data
 from napari_cxr.plugin.lungs_layer import (
     COLOURS,
-    is_edited,
+    edit_of,
     is_lungs,
     let_go,
     lungs_layer,
@@ -77,13 +77,13 @@ def test_no_identity_in_its_name():
 
 def test_edits_are_seen_and_undone_edits_are_none():
     layer = on(Image(PIXELS))
-    assert not is_edited(layer)
+    assert not edit_of(layer)
     layer.paint((3, 3), 2)
-    assert is_edited(layer)
+    assert edit_of(layer)
     layer.undo()
-    assert not is_edited(layer)
+    assert not edit_of(layer)
     layer.redo()
-    assert is_edited(layer)
+    assert edit_of(layer)
 
 
 def test_whose_lungs():

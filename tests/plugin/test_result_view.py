@@ -42,7 +42,7 @@ def test_where_it_looked_with_what_an_even_map_would_have(view):
 
 def test_edited_lungs_change_the_words_and_stay_with_the_class(view):
     view.show_answer(made_up_answer(), 'ill')
-    view.show_lungs(LungShares((0.25, None), 0.125, 'network', edited=True))
+    view.show_lungs(LungShares((0.25, None), 0.125, 'network', edit=7))
     text = view.looked.text().replace('\u00a0', ' ')
     assert text.startswith('25 % of this heatmap lies in the lungs (12 % if it were even)')
     assert text.endswith('The lungs are as you edited them.')

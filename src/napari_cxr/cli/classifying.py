@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_cxr.explain.heatmap import Heatmap
     from napari_cxr.inference.classifier import Classifier
     from napari_cxr.inference.prediction import Prediction
+    from napari_cxr.lungs import LungField
     from napari_cxr.radiograph import Radiograph
 
 __all__ = ['classify']
@@ -37,7 +38,11 @@ def classify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the probability of each class for each file."""
+    """Print the probability of each class for each file.
+
+    Where a file is probably no upright frontal chest radiograph, a warning stands first.
+    """
+    from napari_cxr import lungs
     from napari_cxr.inference.classifier import OutOfMemory, RefusedImage
     from napari_cxr.radiograph import UnreadableImage
     from napari_cxr.workers.decoding import shared_decoder
@@ -57,14 +62,14 @@ def classify(
         try:
             radiograph = decoder.read(path)
             if heatmap is None:
-                prediction = classifier.predict([radiograph])[0]
+                row |= _as_row(classifier.predict([radiograph])[0])
             else:
-                prediction, maps = classifier.explain(radiograph)
+                field = None if radiograph.refusal else lungs.find(radiograph)
+                prediction, maps = classifier.explain(radiograph, field=field)
                 shown = maps[prediction.labels.index(prediction.label)]
                 _save(picture, radiograph, shown, maps)
-                row['heatmap'] = str(picture)
-                row['heatmap_frame_share'] = shown.frame_share(radiograph.shape)
-            row |= _as_row(prediction)
+                row |= _as_row(prediction) | {'heatmap': str(picture)}
+                row |= _where_it_looked(shown, radiograph, field)
         except (UnreadableImage, RefusedImage, OutOfMemory) as error:
             failed = True
             row['error'] = str(error)
@@ -89,8 +94,23 @@ def _load(model: str, device: str) -> Classifier:
         raise typer.BadParameter(str(error)) from None
 
 
+def _where_it_looked(
+    shown: Heatmap, radiograph: Radiograph, field: LungField | None
+) -> dict[str, Any]:
+    from napari_cxr.explain.in_lungs import even_share, lung_mask
+
+    found: dict[str, Any] = {'heatmap_frame_share': shown.frame_share(radiograph.shape)}
+    if field is not None:
+        mask = lung_mask(field)
+        found['heatmap_lung_share'] = shown.share_in(mask, field.shape)
+        found['heatmap_lung_share_if_even'] = even_share(shown, mask, field.shape)
+        found['lung_field'] = field.source
+    return found
+
+
 def _as_row(prediction: Prediction) -> dict[str, Any]:
     return {
+        'doubts': [{'code': c.code, 'text': c.text} for c in prediction.doubts],
         'model': prediction.model,
         'model_hash': prediction.model_hash,
         'label': prediction.label,
@@ -106,8 +126,10 @@ def _as_text(row: dict[str, Any]) -> str:
     if 'error' in row:
         return f'{row["path"]}: not classified. {row["error"]}'
     shares = '  '.join(f'{name} {p:.1%}' for name, p in row['probabilities'].items())
-    lines = [f'{row["path"]}: {row["label"]}  ({shares})']
-    return '\n'.join(lines + [f'    {text}' for text in row['warnings']])
+    doubts = [doubt['text'] for doubt in row['doubts']]
+    lines = [f'{row["path"]}: WARNING: {text}' for text in doubts]
+    lines.append(f'{row["path"]}: {row["label"]}  ({shares})')
+    return '\n'.join(lines + [f'    {text}' for text in row['warnings'] if text not in doubts])
 
 
 def _names_of_pictures(folder: Path | None, paths: list[Path]) -> list[Path]:

@@ -20,6 +20,7 @@ from napari_cxr.inference.cautions import cautions_for
 from napari_cxr.inference.device import Device, choose_device
 from napari_cxr.inference.prediction import Caution, Prediction
 from napari_cxr.inference.preprocessing import Prepared, Preprocessing
+from napari_cxr.lungs import LungField
 from napari_cxr.metrics.calibration import probabilities_of
 from napari_cxr.networks import Untraceable
 from napari_cxr.radiograph import Radiograph
@@ -111,6 +112,7 @@ class Classifier:
         labels: Sequence[str] | None = None,
         preset: int = 0,
         method: str = 'Grad-CAM',
+        field: LungField | None = None,
     ) -> tuple[Prediction, list[Heatmap]]:
         """Classify one radiograph and show where each class comes from.
 
@@ -124,6 +126,8 @@ class Classifier:
             Which of its presets to use.
         method : str
             One of `napari_cxr.explain.methods.names`.
+        field : LungField, optional
+            The lungs, where they are known already or a person has corrected them.
 
         Returns
         -------
@@ -135,7 +139,7 @@ class Classifier:
         RefusedImage, OutOfMemory
             As `predict`.
         """
-        ready = self.prepare(radiograph, preset)
+        ready = self.prepare(radiograph, preset, field)
         targets = [self.labels.index(label) for label in labels or self.labels]
         x = self._batch([ready])
         try:
@@ -144,7 +148,8 @@ class Classifier:
             if _is_out_of_memory(error):
                 raise OutOfMemory(_too_big(self.device)) from None
             raise
-        prediction = self._prediction(radiograph, ready, logits[0].float().cpu().numpy(), preset)
+        row = logits[0].float().cpu().numpy()
+        prediction = self._prediction(radiograph, ready, row, preset, field=field)
         height, width = x.shape[-2:]
         matrix = cell_to_radiograph(self.network.grid(height, width), ready.to_radiograph)
         seen = seen_part(ready.to_radiograph, height, width)
@@ -210,11 +215,13 @@ class Classifier:
         matrix = cell_to_radiograph(grid, ready.to_radiograph)
         return FeatureMaps(values, matrix, stage, self.card.name, why)
 
-    def prepare(self, radiograph: Radiograph, preset: int = 0) -> Prepared:
+    def prepare(
+        self, radiograph: Radiograph, preset: int = 0, field: LungField | None = None
+    ) -> Prepared:
         """Fit one radiograph to the network's input; raises RefusedImage where it must not be."""
         if radiograph.refusal:
             raise RefusedImage(f'{radiograph.refusal} It was not classified.')
-        return self.preprocessing.apply(radiograph, preset)
+        return self.preprocessing.apply(radiograph, preset, field)
 
     def _batch(self, prepared: Sequence[Prepared]) -> torch.Tensor:
         images = self.preprocessing.normalise(np.stack([ready.image for ready in prepared]))
@@ -246,8 +253,9 @@ class Classifier:
         logits: np.ndarray,
         preset: int,
         note: str = '',
+        field: LungField | None = None,
     ) -> Prediction:
-        cautions = cautions_for(radiograph, ready)
+        cautions = cautions_for(radiograph, ready, field, preset)
         if note:
             cautions = (*cautions, Caution('memory', note))
         probabilities = probabilities_of(logits, self.card.several, self.card.temperature)

@@ -135,7 +135,9 @@ class Preprocessing:
         """Return plain lists, numbers and strings for JSON and TOML."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
-    def apply(self, radiograph: Radiograph, preset: int = 0) -> Prepared:
+    def apply(
+        self, radiograph: Radiograph, preset: int = 0, field: LungField | None = None
+    ) -> Prepared:
         """Fit one radiograph to the network's input.
 
         Parameters
@@ -144,6 +146,8 @@ class Preprocessing:
             A single frame; its VOI and polarity are applied here, once.
         preset : int
             Which of its presets to use.
+        field : LungField, optional
+            Its lungs, where they are known already or a person has corrected them.
 
         Raises
         ------
@@ -152,7 +156,10 @@ class Preprocessing:
         """
         if radiograph.frames is not None:
             raise UnreadableImage('A network looks at one image, and this one has several frames.')
-        field = None if self.lungs == 'ignored' else lung_field.find(radiograph, preset)
+        if self.lungs == 'ignored':
+            field = None
+        elif field is None:
+            field = lung_field.find(radiograph, preset)
         box = (
             self._inside_border(radiograph.shape) if field is None else _whole(field, self.margin)
         )

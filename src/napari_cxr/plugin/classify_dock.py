@@ -24,6 +24,7 @@ from napari_cxr.plugin.classifying import Answer, Failure, Ready
 from napari_cxr.plugin.docks import TabsTogether
 from napari_cxr.plugin.heat_desk import HeatDesk
 from napari_cxr.plugin.lung_desk import LungDesk
+from napari_cxr.plugin.lungs_layer import lungs_of
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.result_view import ResultView
 from napari_cxr.plugin.scrolled import fill_dock
@@ -143,7 +144,11 @@ class ClassifyDock(QWidget):
         self._cancelled = Event()
         # Kept, because a worker that goes may take with it what it has just told.
         worker = self._worker = classifying.classify(
-            layer, self.choices.current_model, self.choices.current_device, self._cancelled
+            layer,
+            self.choices.current_model,
+            self.choices.current_device,
+            self._cancelled,
+            lungs_of(layer, self.viewer.layers),
         )
         worker.yielded.connect(self._tell)
         worker.returned.connect(self._take)
@@ -305,8 +310,8 @@ class ClassifyDock(QWidget):
 
     def _theme_changed(self, event: Any) -> None:
         self.setStyleSheet(style_sheet(event.value))
-        self.result.bars.set_theme(event.value)
+        self.result.set_theme(event.value)
 
 
 def _kinds(answer: Answer) -> set[str]:
-    return {caution.code for caution in answer.warnings}
+    return {caution.code for caution in answer.prediction.doubts}

@@ -15,16 +15,18 @@ from functools import cache
 from threading import Event
 from typing import Any, TypeAlias, TypeVar
 
-from napari.layers import Image
+from napari.layers import Image, Labels
 from napari.qt.threading import thread_worker
 from qtpy.QtCore import QThreadPool
 
 from napari_cxr.checkpoint import CheckpointError
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.in_lungs import even_share, lung_mask
-from napari_cxr.inference.prediction import Caution, Prediction
+from napari_cxr.inference.prediction import Prediction
 from napari_cxr.lungs import LungField
 from napari_cxr.plugin.layers import radiograph_of
+from napari_cxr.plugin.lungs_layer import edit_of, edited_field
+from napari_cxr.plugin.reach import reach
 from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 
@@ -55,10 +57,6 @@ _CLEAR = {
 }
 
 
-#: Kinds of cautions that stand before the result.
-_SERIOUS = frozenset({'view', 'polarity', 'not-a-chest', 'upside-down', 'mirrored'})
-
-
 @dataclass(frozen=True)
 class LungShares:
     """How much of each heatmap lies in the lungs, and whose lungs those are.
@@ -73,15 +71,15 @@ class LungShares:
         As of a `LungField`.
     implausible : str
         As of a `LungField`.
-    edited : bool
-        Whether a person has changed the lungs.
+    edit : int
+        A number that stands for the lungs as a person has edited them; 0 if nobody has.
     """
 
     shares: tuple[float | None, ...]
     even: float
     source: str
     implausible: str = ''
-    edited: bool = False
+    edit: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,9 +95,11 @@ class Answer:
     frame_shares : tuple of float or None
         Share of each heatmap at the edge of what the model saw; None for an empty map.
     field : LungField
-        The lungs as they were found.
+        The lungs as they were found, or edited before the click.
     lungs : LungShares
         How much of each heatmap lies in them.
+    reach : str
+        What the model's card says that it reaches, and where; may be empty.
     """
 
     prediction: Prediction
@@ -107,11 +107,7 @@ class Answer:
     frame_shares: tuple[float | None, ...]
     field: LungField
     lungs: LungShares
-
-    @property
-    def warnings(self) -> tuple[Caution, ...]:
-        """What is read before any probability: this may be no image for the model at all."""
-        return tuple(c for c in self.prediction.cautions if c.code in _SERIOUS)
+    reach: str = ''
 
     def heatmap(self, label: str) -> Heatmap:
         """Return the heatmap of a class."""
@@ -192,7 +188,9 @@ def prepare(model: str, device: str) -> Job[Ready]:
 
 
 @thread_worker
-def classify(layer: Image, model: str, device: str, cancelled: Event) -> Job[Answer | None]:
+def classify(
+    layer: Image, model: str, device: str, cancelled: Event, lungs: Labels | None = None
+) -> Job[Answer | None]:
     """Classify what a layer shows; yields words about progress, or None.
 
     Parameters
@@ -204,6 +202,8 @@ def classify(layer: Image, model: str, device: str, cancelled: Event) -> Job[Ans
     cancelled : threading.Event
         Ends the job when set. napari's own `quit` drops a generator without closing
         it, and the torch process would go on.
+    lungs : napari.layers.Labels, optional
+        The layer with its lungs. What a person has edited there is what counts.
 
     Returns
     -------
@@ -211,15 +211,20 @@ def classify(layer: Image, model: str, device: str, cancelled: Event) -> Job[Ans
         None if it was cancelled.
     """
     try:
+        edit = edit_of(lungs) if lungs is not None else 0
         run = shared_torch().run(
-            'classify', radiograph=radiograph_of(layer), model=model, device=device
+            'classify',
+            radiograph=radiograph_of(layer),
+            model=model,
+            device=device,
+            field=edited_field(lungs) if lungs is not None and edit else None,
         )
         with closing(run):
             while not cancelled.is_set():
                 try:
                     yield next(run)
                 except StopIteration as end:
-                    return _answer(*end.value)
+                    return _answer(*end.value, edit=edit, reached=reach(model))
     except Exception as error:
         return failure(error, 'Classifying')
     return None
@@ -231,11 +236,13 @@ def _answer(
     frame_shares: Sequence[float | None],
     field: LungField,
     lung_shares: Sequence[float | None],
+    edit: int,
+    reached: str,
 ) -> Answer:
     """Put together what the job returns, with what an even map would have in the lungs."""
     even = even_share(heatmaps[0], lung_mask(field), field.shape)
-    lungs = LungShares(tuple(lung_shares), even, field.source, field.implausible)
-    return Answer(prediction, tuple(heatmaps), tuple(frame_shares), field, lungs)
+    lungs = LungShares(tuple(lung_shares), even, field.source, field.implausible, edit)
+    return Answer(prediction, tuple(heatmaps), tuple(frame_shares), field, lungs, reached)
 
 
 def failure(error: Exception, doing: str) -> Failure:

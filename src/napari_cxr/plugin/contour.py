@@ -26,7 +26,8 @@ def outline(heatmap: Heatmap, level: float) -> list[np.ndarray]:
     Returns
     -------
     list of ndarray, shape (n, 2)
-        Paths of (y, x) in pixels of the radiograph; empty for a map of zeros.
+        Paths of (y, x) in pixels of the radiograph; empty for a map of zeros. They run
+        along the edge of what the network saw rather than beyond it.
     """
     from scipy.ndimage import zoom
     from skimage.measure import find_contours
@@ -44,7 +45,10 @@ def outline(heatmap: Heatmap, level: float) -> list[np.ndarray]:
     for points in find_contours(fine, level):
         cells = points * step - 1
         homogeneous = np.column_stack([cells, np.ones(len(cells))])
-        paths.append((homogeneous @ heatmap.to_radiograph.T)[:, :2])
+        path = (homogeneous @ heatmap.to_radiograph.T)[:, :2]
+        if heatmap.seen is not None:
+            path = np.clip(path, heatmap.seen[:2], heatmap.seen[2:])
+        paths.append(path)
     return paths
 
 

@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_cxr.plugin import lung_jobs
 from napari_cxr.plugin.classifying import Answer, Failure, LungShares
 from napari_cxr.plugin.lung_jobs import Found
-from napari_cxr.plugin.lungs_layer import is_edited, let_go, lungs_layer, lungs_of, place
+from napari_cxr.plugin.lungs_layer import edit_of, let_go, lungs_layer, lungs_of, place
 
 __all__ = ['LungDesk', 'insert_lungs']
 
@@ -103,7 +103,7 @@ class LungDesk(QObject):
         layer = lungs_of(base, self._viewer.layers)
         if layer is not None:
             let_go(layer)
-            if not is_edited(layer):
+            if not edit_of(layer):
                 self._viewer.layers.remove(layer)
 
     @property

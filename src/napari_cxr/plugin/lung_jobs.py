@@ -12,7 +12,7 @@ from napari_cxr.explain.in_lungs import even_share
 from napari_cxr.lungs import LungField
 from napari_cxr.plugin.classifying import Answer, Failure, Job, LungShares, failure
 from napari_cxr.plugin.layers import radiograph_of
-from napari_cxr.plugin.lungs_layer import is_edited
+from napari_cxr.plugin.lungs_layer import edit_of
 from napari_cxr.workers.decoding import shared_decoder
 
 __all__ = ['Found', 'find', 'measure']
@@ -83,14 +83,15 @@ def measure(layer: Labels, answer: Answer) -> Job[LungShares]:
     """
     yield None
     try:
-        if not is_edited(layer):
+        edit = edit_of(layer)
+        if edit == answer.lungs.edit:
             return answer.lungs
         mask = np.asarray(layer.data) > 0
         return replace(
             answer.lungs,
             shares=tuple(heatmap.share_in(mask) for heatmap in answer.heatmaps),
             even=even_share(answer.heatmaps[0], mask, answer.field.shape),
-            edited=True,
+            edit=edit,
         )
     except Exception as error:
         return failure(error, 'Measuring the heatmaps')

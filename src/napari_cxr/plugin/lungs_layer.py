@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 import zlib
 from collections.abc import Iterable
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -16,8 +17,9 @@ from napari_cxr.plugin.layers import KEY, name_without_identity
 
 __all__ = [
     'COLOURS',
+    'edit_of',
+    'edited_field',
     'field_of',
-    'is_edited',
     'is_lungs',
     'let_go',
     'lungs_layer',
@@ -27,7 +29,7 @@ __all__ = [
 ]
 
 #: Of the right and of the left lung: calm beside grey, and no colour of the heatmap's.
-COLOURS = ('#b39ddb', '#81c995')
+COLOURS = ('#a28ff0', '#ec9bc9')
 _NAMES = ('outside the lungs', 'right lung', 'left lung')
 #: A brush this share of the radiograph's height draws a lung's edge in a few strokes.
 _BRUSH = 1 / 40
@@ -118,11 +120,40 @@ def let_go(layer: Labels) -> None:
     _UNDER.pop(layer, None)
 
 
-def is_edited(layer: Labels) -> bool:
-    """Return whether the lungs are other ones than were found; undone edits are none."""
-    fingerprint: int = layer.metadata[KEY]['fingerprint']
-    return _fingerprint(np.asarray(layer.data)) != fingerprint
+def edit_of(layer: Labels) -> int:
+    """Return a number that stands for the lungs as a person has edited them.
+
+    0 for lungs that are as they were found, so also after every edit was undone.
+    """
+    found: int = layer.metadata[KEY]['fingerprint']
+    now = _fingerprint(np.asarray(layer.data))
+    return 0 if now == found else now
+
+
+def edited_field(layer: Labels) -> LungField:
+    """Return lungs as they are painted, on as many cells as they were found on.
+
+    Parameters
+    ----------
+    layer : napari.layers.Labels
+        What `lungs_layer` made.
+    """
+    from PIL import Image as Picture
+
+    found, labels = field_of(layer), np.asarray(layer.data)
+    rows, columns = found.right.shape
+    right, left = (
+        np.asarray(
+            Picture.fromarray(np.where(labels == side, np.uint8(255), np.uint8(0))).resize(
+                (columns, rows), Picture.Resampling.BOX
+            ),
+            dtype=np.float32,
+        )
+        / 255
+        for side in (1, 2)
+    )
+    return replace(found, right=right, left=left, plausibility=1.0, implausible='')
 
 
 def _fingerprint(labels: np.ndarray) -> int:
-    return zlib.crc32(np.ascontiguousarray(labels).data)
+    return zlib.crc32(np.ascontiguousarray(labels).data) or 1

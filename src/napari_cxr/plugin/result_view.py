@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
@@ -10,6 +12,7 @@ from napari_cxr.plugin.classifying import Answer, LungShares
 from napari_cxr.plugin.first_warning import FirstWarning
 from napari_cxr.plugin.heatmap_controls import HeatmapControls
 from napari_cxr.plugin.text import quiet_label, thin_line
+from napari_cxr.plugin.theme import theme_color
 from napari_cxr.plugin.where_words import where_it_looked, whose_lungs
 
 __all__ = ['ResultView']
@@ -48,6 +51,7 @@ class ResultView(QWidget):
             'Each finding has a probability of its own; they need not sum to 100 %.'
         )
         self.apart.hide()
+        self._theme = theme
         self.reach = quiet_label()
         self.reach.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
         self.cautions = QLabel()
@@ -94,23 +98,24 @@ class ResultView(QWidget):
     def hold_back(self, answer: Answer) -> None:
         """Show nothing of a result but what speaks against it."""
         self._answer = self._lungs = None
-        self.warning.tell([caution.text for caution in answer.warnings], ask=True)
+        self.warning.tell([caution.text for caution in answer.prediction.doubts], ask=True)
         self.bars.set_rows([])
         self.shown.hide()
 
     def show_answer(self, answer: Answer, label: str) -> None:
         """Show a result, with the heatmap's controls on one of its classes."""
         self._answer, self._lungs = answer, answer.lungs
-        prediction, warnings = answer.prediction, answer.warnings
-        self.warning.tell([caution.text for caution in warnings], ask=False)
+        prediction, doubts = answer.prediction, answer.prediction.doubts
+        self.warning.tell([caution.text for caution in doubts], ask=False)
         self.bars.set_rows(
             list(zip(prediction.labels, prediction.probabilities, strict=True)), label
         )
         self.apart.setVisible(prediction.several)
         self.heat.set_labels(prediction.labels, label)
-        others = [f'• {c.text}' for c in prediction.cautions if c not in warnings]
+        others = [f'• {c.text}' for c in prediction.cautions if c not in doubts]
         self.cautions.setText('\n'.join(others))
         self.cautions.setVisible(bool(others))
+        self._show_reach()
         self.made_with.setText(f'{prediction.model} on {prediction.device}')
         self._show_where(label)
         self.shown.show()
@@ -121,6 +126,12 @@ class ResultView(QWidget):
         if self._answer is not None:
             self._show_where(self.label)
 
+    def set_theme(self, theme: str) -> None:
+        """Repaint in another of napari's themes."""
+        self._theme = theme
+        self.bars.set_theme(theme)
+        self._show_reach()
+
     def _choose(self, label: str) -> None:
         if not label:
             return
@@ -129,9 +140,20 @@ class ResultView(QWidget):
         self._show_where(label)
         self.label_chosen.emit(label)
 
+    def _show_reach(self) -> None:
+        said = self._answer.reach if self._answer is not None else ''
+        colour = theme_color(self._theme, 'text').name()
+        link = f'<a href="card" style="color: {colour}">Card</a>'
+        self.reach.setText(f'{escape(said)} {link}')
+        self.reach.setVisible(bool(said))
+
     def _show_where(self, label: str) -> None:
         assert self._answer is not None and self._lungs is not None
         at = self._answer.prediction.labels.index(label)
         lungs, at_edge = self._lungs, self._answer.frame_shares[at]
         looked = where_it_looked(label, lungs.shares[at], lungs.even, at_edge)
-        self.looked.setText(f'{looked} {whose_lungs(lungs)}')
+        text = f'{looked} {whose_lungs(lungs)}'
+        sees_lungs = self._answer.prediction.preprocessing.get('lungs', 'ignored') != 'ignored'
+        if sees_lungs and lungs.edit != self._answer.lungs.edit:
+            text += ' The model has not seen them so: click Classify again.'
+        self.looked.setText(text)

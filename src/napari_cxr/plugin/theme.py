@@ -50,6 +50,7 @@ def style_sheet(theme: str) -> str:
             background-color: {_rgba(warning, 0.13)}; border-left: 3px solid {warning.name()};
         }}
         QFrame#warning QLabel {{ background: transparent; color: {text.name()}; }}
+        QFrame#warning QPushButton {{ padding: 4px 10px; }}
         QFrame#message {{
             background-color: {_rgba(error, 0.13)}; border-left: 3px solid {error.name()};
         }}

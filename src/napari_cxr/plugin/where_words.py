@@ -33,7 +33,7 @@ def where_it_looked(label: str, in_lungs: float | None, even: float, at_edge: fl
 
 def whose_lungs(lungs: LungShares) -> str:
     """Return one short sentence about where the lungs come from."""
-    if lungs.edited:
+    if lungs.edit:
         return 'The lungs are as you edited them.'
     if lungs.source == 'network':
         return 'The lungs were found by a network.'

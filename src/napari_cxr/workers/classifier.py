@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TypeAlias
@@ -13,7 +14,7 @@ from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.in_lungs import lung_shares
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.device import choose_device
-from napari_cxr.inference.prediction import Prediction
+from napari_cxr.inference.prediction import Caution, Prediction
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph
 
@@ -37,8 +38,19 @@ def load(model: str, device: str) -> bool:
     return True
 
 
-def classify(radiograph: Radiograph, model: str, device: str) -> Generator[str, None, Classified]:
+def classify(
+    radiograph: Radiograph, model: str, device: str, field: LungField | None = None
+) -> Generator[str, None, Classified]:
     """Classify one radiograph and explain every class; yields what it is doing.
+
+    Parameters
+    ----------
+    radiograph : Radiograph
+        A single frame.
+    model, device : str
+        As in the catalog; as `napari_cxr.inference.device` takes it.
+    field : LungField, optional
+        Its lungs as a person has corrected them; by default they are found.
 
     Returns
     -------
@@ -50,9 +62,14 @@ def classify(radiograph: Radiograph, model: str, device: str) -> Generator[str, 
     yield 'Loading the model'
     classifier = loaded(model, device)
     yield 'Classifying'
-    prediction, heatmaps = classifier.explain(radiograph)
-    yield 'Finding the lungs'
-    field = lungs.find(radiograph)
+    corrected = field is not None
+    if not radiograph.refusal:  # of which `explain` tells
+        field = lungs.find(radiograph) if field is None else field
+    prediction, heatmaps = classifier.explain(radiograph, field=field)
+    assert field is not None
+    if corrected and classifier.preprocessing.lungs != 'ignored':
+        corrected_by_hand = Caution('note', 'The model saw the lungs as they were edited.')
+        prediction = replace(prediction, cautions=(*prediction.cautions, corrected_by_hand))
     frame_shares = [h.frame_share(radiograph.shape) for h in heatmaps]
     return prediction, heatmaps, frame_shares, field, lung_shares(heatmaps, field)
 

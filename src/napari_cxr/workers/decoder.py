@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from napari_cxr import files, lungs
+from napari_cxr.explain.in_lungs import lung_mask
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph
 
@@ -46,8 +47,30 @@ def read(path: str) -> Radiograph:
 
 
 def describe(path: str) -> dict[str, Any]:
-    """Read one file and return what its header and pixels say, without the pixels."""
-    return files.describe(files.read(path))
+    """Read one file and return what its header and pixels say, without the pixels.
+
+    To `napari_cxr.files.describe` come ``frontal``: what a projection radiograph looks
+    like and how sure that is, and among the warnings what is wrong with it; and ``lungs``:
+    where their outline is from, and their share of the image.
+    """
+    from napari_cxr.lungs import frontal
+
+    radiograph = files.read(path)
+    said = files.describe(radiograph)
+    if radiograph.refusal or radiograph.frames is not None:
+        return said | {'frontal': None, 'lungs': None}
+    field = lungs.find(radiograph)
+    looks = frontal.check(radiograph, field)
+    if looks.sentence:
+        said['warnings'].append(looks.sentence)
+    return said | {
+        'frontal': {'likely': looks.likely, 'score': round(looks.score, 4)},
+        'lungs': {'source': field.source, 'share_of_image': round(_share(field), 4)},
+    }
+
+
+def _share(field: LungField) -> float:
+    return float(lung_mask(field).mean())
 
 
 def find_lungs(

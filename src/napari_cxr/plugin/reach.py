@@ -1,0 +1,34 @@
+"""What a model reaches, in one line under its answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
+from napari_cxr.checkpoint.page import headline
+
+__all__ = ['reach', 'reach_of']
+
+
+def reach(model: str) -> str:
+    """Return what the card of a model says that it reaches; reads its file.
+
+    Parameters
+    ----------
+    model : str
+        Name in the catalog, or file.
+    """
+    try:
+        return reach_of(read_card(Path(catalog.resolve(model))))
+    except CheckpointError:  # that it could not be read was told where it was loaded
+        return ''
+
+
+def reach_of(card: Card) -> str:
+    """Return one sentence about how far to trust a model, by its card."""
+    best = headline(card)
+    if not best:
+        return 'How well this model does was not measured.'
+    if 'source' in str(card.metrics.get('measured_on', '')):
+        return f'What to expect in a hospital it has not seen: {best}.'
+    return f'{best[0].upper()}{best[1:]}. In hospitals it has not seen expect less.'
