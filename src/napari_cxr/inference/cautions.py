@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import numpy as np
-
 from napari_cxr.inference.prediction import Caution
-from napari_cxr.inference.preprocessing import Prepared, Preprocessing
-from napari_cxr.lungs.resemblance import SIZE, looks_inverted, looks_like_a_chest
+from napari_cxr.inference.preprocessing import Prepared
+from napari_cxr.lungs import LungField
+from napari_cxr.lungs.frontal import check
 from napari_cxr.radiograph import Radiograph, View
 
 __all__ = ['cautions_for']
 
 #: Enlarging a radiograph by less than this adds no visible blur.
 _ENLARGED = 1.05
+#: What the frontal check calls a thing, and the code of the caution about it.
+_CODES = {'inverted': 'polarity', 'other': 'not-a-chest'}
 
 
-def cautions_for(radiograph: Radiograph, ready: Prepared) -> tuple[Caution, ...]:
+def cautions_for(
+    radiograph: Radiograph, ready: Prepared, field: LungField | None = None, preset: int = 0
+) -> tuple[Caution, ...]:
     """Return what a person should know before believing a prediction.
+
+    Those that say "this is probably no image for the model" come first.
 
     Parameters
     ----------
@@ -26,24 +29,25 @@ def cautions_for(radiograph: Radiograph, ready: Prepared) -> tuple[Caution, ...]
         The image that was classified.
     ready : Prepared
         What the network saw of it.
+    field : LungField, optional
+        Its lungs; found here where they are needed and not given.
+    preset : int
+        Which of its presets it was classified with.
     """
     found: list[Caution] = []
     view = radiograph.geometry.view
     if view in (View.LATERAL, View.OBLIQUE):
         found.append(
-            Caution('view', f'This is a {view} view; the model knows frontal views only.')
-        )
-    glance = _glance(radiograph)
-    if looks_inverted(glance):
-        found.append(
             Caution(
-                'polarity',
-                'Black and white look exchanged: the lungs should be dark. '
-                'The header may be wrong, or this is not a frontal chest radiograph.',
+                'view',
+                f'By its header this is a {view} view, and the model knows frontal views only: '
+                'classify the frontal image of the study instead.',
             )
         )
-    elif not looks_like_a_chest(glance):
-        found.append(Caution('not-a-chest', 'This does not look like a frontal chest radiograph.'))
+    frontal = check(radiograph, ready.field if field is None else field, preset)
+    if frontal.likely != 'frontal':
+        code = _CODES.get(frontal.likely, frontal.likely)
+        found.append(Caution(code, frontal.sentence))
     if ready.enlargement > _ENLARGED:
         rows, columns = radiograph.shape
         found.append(
@@ -57,15 +61,3 @@ def cautions_for(radiograph: Radiograph, ready: Prepared) -> tuple[Caution, ...]
         found.append(Caution('lossy', 'The image went through lossy compression.'))
     found.extend(Caution('note', note) for note in radiograph.notes)
     return tuple(found)
-
-
-def _glance(radiograph: Radiograph) -> np.ndarray:
-    """Return the radiograph as small as the average chest, whatever the model cuts off it."""
-    step = max(1, min(radiograph.shape) // (8 * SIZE))
-    thinned = np.s_[..., ::step, ::step]
-    small = replace(
-        radiograph,
-        values=radiograph.values[(*thinned, slice(None)) if radiograph.is_colour else thinned],
-        padding=None if radiograph.padding is None else radiograph.padding[thinned],
-    )
-    return Preprocessing(SIZE, SIZE).apply(small).image

@@ -7,6 +7,10 @@ from typing import Any
 
 __all__ = ['Caution', 'Prediction']
 
+#: Codes of cautions that say: this is probably no upright frontal chest radiograph with the
+#: right polarity, which is all that a model knows.
+_DOUBTS = frozenset({'view', 'polarity', 'not-a-chest', 'upside-down', 'mirrored'})
+
 
 @dataclass(frozen=True)
 class Caution:
@@ -15,14 +19,19 @@ class Caution:
     Parameters
     ----------
     code : str
-        A short stable word for programs: 'view', 'polarity', 'not-a-chest', 'enlarged',
-        'lossy', 'memory', 'note'.
+        A short stable word for programs: 'view', 'polarity', 'not-a-chest', 'upside-down',
+        'mirrored', 'enlarged', 'lossy', 'memory', 'note'.
     text : str
         One plain sentence for people.
     """
 
     code: str
     text: str
+
+    @property
+    def doubts_the_image(self) -> bool:
+        """Whether it says that this is probably no image that a model knows anything about."""
+        return self.code in _DOUBTS
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class Prediction:
     logits : tuple of float
         What the network put out, before the temperature.
     cautions : tuple of Caution
-        Reasons to trust it less.
+        Reasons to trust it less; those that doubt the image come first.
     model, model_hash : str
         Name of the model and the first 12 digits of its file's SHA-256.
     preprocessing : dict
@@ -69,6 +78,11 @@ class Prediction:
     def label(self) -> str:
         """The most probable class."""
         return self.labels[self.probabilities.index(max(self.probabilities))]
+
+    @property
+    def doubts(self) -> tuple[Caution, ...]:
+        """The cautions that a person must read before any probability."""
+        return tuple(caution for caution in self.cautions if caution.doubts_the_image)
 
     def probability(self, label: str) -> float:
         """Return the probability of one class; ValueError if there is none of that name."""
