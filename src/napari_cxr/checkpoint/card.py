@@ -32,6 +32,17 @@ class CheckpointError(Exception):
     """A file that is no usable model; the message is one clear sentence."""
 
 
+_TEXTS = (
+    'title',
+    'architecture',
+    'licence',
+    'intended_use',
+    'not_to_believe',
+    'created',
+    'version',
+)
+
+
 @dataclass(frozen=True)
 class Card:
     """The model card that travels inside every checkpoint.
@@ -62,8 +73,11 @@ class Card:
         was made ('by patient' or 'by image').
     metrics : dict
         Figures for each source and pooled, with 95 % intervals: ``model``, and
-        beside it ``baselines`` by name, classifiers that see no shapes. What they are,
-        `napari_cxr.metrics.summarise` says.
+        beside it ``baselines`` by name, classifiers that see no shapes, and
+        ``differences``, the model minus each of them. What they are,
+        `napari_cxr.metrics.summarise` and `differences` say. ``measured_on`` is 'test',
+        'val', or, of a model that learnt from all images after ``folds`` were judged,
+        a phrase; ``by_fold`` then has the same of each fold.
     operating_points : dict
         For each label, probabilities above which it is called, by criterion.
     temperature : float
@@ -74,6 +88,8 @@ class Card:
         Whose data they were made from.
     intended_use : str
         What it is for.
+    not_to_believe : str
+        One paragraph: when its answer is not to be believed.
     not_measured : tuple of str
         What nobody should read out of the figures.
     created : str
@@ -103,13 +119,14 @@ class Card:
     licence: str = ''
     attribution: tuple[str, ...] = ()
     intended_use: str = NOT_FOR_CLINICAL_USE
+    not_to_believe: str = ''
     not_measured: tuple[str, ...] = ()
     created: str = ''
     version: str = ''
 
     def __post_init__(self) -> None:
         _require(isinstance(self.name, str) and NAME.fullmatch(self.name), 'name')
-        for name in ('title', 'architecture', 'licence', 'intended_use', 'created', 'version'):
+        for name in _TEXTS:
             _require(_is_text(getattr(self, name)), name)
         _require(self.architecture, 'architecture')
         for name in ('labels', 'attribution', 'not_measured'):

@@ -57,6 +57,8 @@ def page(card: Card) -> str:
         f'- Licence: {card.licence or "not stated"}',
     ]
     lines += [f'- Data: {line}' for line in card.attribution]
+    if card.not_to_believe:
+        lines += ['', '## When not to believe it', '', card.not_to_believe]
     lines += [*_data(card.data), *_results(card)]
     if card.not_measured:
         lines += ['', '## What was not measured', '']

@@ -54,6 +54,7 @@ def card_of(
         licence=words.licence,
         attribution=words.attribution,
         intended_use=words.intended_use,
+        not_to_believe=words.not_to_believe,
         not_measured=words.not_measured,
         created=datetime.now(UTC).date().isoformat(),
         version=__version__,

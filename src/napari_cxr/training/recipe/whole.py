@@ -41,6 +41,8 @@ class CardRecipe:
         Whose data they were made from.
     intended_use : str
         What it is for.
+    not_to_believe : str
+        One paragraph: when its answer is not to be believed.
     not_measured : tuple of str
         What nobody should read out of the figures.
     halve : bool
@@ -52,6 +54,7 @@ class CardRecipe:
     licence: str = ''
     attribution: tuple[str, ...] = ()
     intended_use: str = NOT_FOR_CLINICAL_USE
+    not_to_believe: str = ''
     not_measured: tuple[str, ...] = ('Images of hospitals that are not in the training data.',)
     halve: bool = False
 
