@@ -6,10 +6,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 
+from napari_cxr import lungs
 from napari_cxr.inference import Preprocessing
 from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.training.cache import Decoded, Unusable, decode, read_here
@@ -111,21 +113,33 @@ def test_the_key_knows_pixels_and_not_normalisation():
     plain = Preprocessing(64, 64)
     same = Preprocessing(64, 64, mean=(0.1,), std=(0.3,))
     assert key_of(b'd', plain, 8) == key_of(b'd', same, 8)
+    changes = [
+        {'height': 65},
+        {'width': 65},
+        {'fit': 'pad'},
+        {'border': 0.1},
+        {'stretch': None},
+        {'lungs': 'crop'},
+        {'lungs': 'only'},
+        {'lungs': 'crop', 'margin': 0.1},
+    ]
+    # An option of pixels that the key forgot would hand out images of other settings.
+    options = {f.name for f in fields(Preprocessing)}
+    assert options == {'channels', 'colour', 'mean', 'std'}.union(*changes)
     others = [
         key_of(b'e', plain, 8),
         key_of(b'd', plain, 16),
-        *(
-            key_of(b'd', Preprocessing(**{'height': 64, 'width': 64, **change}), 8)
-            for change in (
-                {'height': 65},
-                {'width': 65},
-                {'fit': 'pad'},
-                {'border': 0.1},
-                {'stretch': None},
-            )
-        ),
+        *(key_of(b'd', replace(plain, **change), 8) for change in changes),
     ]
-    assert len({key_of(b'd', plain, 8), *others}) == 8
+    assert len({key_of(b'd', plain, 8), *others}) == 1 + len(others)
+
+
+def test_the_key_knows_the_lung_fields_weights(monkeypatch):
+    fit = Preprocessing(64, 64, lungs='only')
+    before, whole = (key_of(b'd', p, 8) for p in (fit, Preprocessing(64, 64)))
+    monkeypatch.setattr(lungs, 'fingerprint', lambda: '000000000000')
+    assert key_of(b'd', fit, 8) != before
+    assert key_of(b'd', Preprocessing(64, 64), 8) == whole
 
 
 @pytest.mark.parametrize('damage', ['garbage', 'half', 'other tables', 'nothing', 'zeroes'])

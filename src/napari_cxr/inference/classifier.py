@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_cxr import __version__
+from napari_cxr import __version__, lungs
 from napari_cxr.checkpoint import Card, Checkpoint, CheckpointError, catalog
 from napari_cxr.checkpoint import load as load_checkpoint
 from napari_cxr.explain import methods
@@ -28,6 +28,11 @@ from napari_cxr.radiograph import Radiograph
 __all__ = ['Classifier', 'OutOfMemory', 'RefusedImage']
 
 log = logging.getLogger(__name__)
+
+_OTHER_LUNGS = (
+    'This model was made with another version of the lung field; its card’s figures may not '
+    'hold with this one.'
+)
 
 
 class RefusedImage(Exception):
@@ -258,6 +263,8 @@ class Classifier:
         cautions = cautions_for(radiograph, ready, field, preset)
         if note:
             cautions = (*cautions, Caution('memory', note))
+        if self.card.data.get('lung_field', lungs.fingerprint()) != lungs.fingerprint():
+            cautions = (*cautions, Caution('lung-field', _OTHER_LUNGS))
         probabilities = probabilities_of(logits, self.card.several, self.card.temperature)
         return Prediction(
             labels=self.labels,

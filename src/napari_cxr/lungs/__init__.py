@@ -3,5 +3,6 @@
 from napari_cxr.lungs.field import LungField
 from napari_cxr.lungs.finding import find
 from napari_cxr.lungs.glancing import glance
+from napari_cxr.lungs.network import fingerprint
 
-__all__ = ['LungField', 'find', 'glance']
+__all__ = ['LungField', 'find', 'fingerprint', 'glance']

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
+from hashlib import sha256
 from importlib.resources import as_file, files
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from napari_cxr.lungs.unet import forward
 
-__all__ = ['SIZE', 'card', 'probabilities', 'softmax']
+__all__ = ['SIZE', 'card', 'fingerprint', 'probabilities', 'softmax']
 
 #: Rows and columns of what it looks at.
 SIZE = 128
@@ -49,6 +50,12 @@ def card() -> dict[str, Any]:
     with as_file(files('napari_cxr.lungs') / _FILE) as path, safe_open(path, 'numpy') as file:
         said: dict[str, Any] = json.loads(file.metadata()['napari_cxr.lung_field'])
         return said
+
+
+@cache
+def fingerprint() -> str:
+    """Return 12 digits of the SHA-256 of the weights: models that use lungs depend on them."""
+    return sha256(files('napari_cxr.lungs').joinpath(_FILE).read_bytes()).hexdigest()[:12]
 
 
 @cache

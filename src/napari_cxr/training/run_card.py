@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_cxr import __version__
+from napari_cxr import __version__, lungs
 from napari_cxr.checkpoint import Card, Checkpoint
 from napari_cxr.metrics.calibration import probabilities_of
 from napari_cxr.training.evaluate import judge
@@ -39,7 +39,7 @@ def card_of(
     recipe, dataset, words = run.recipe, run.data.dataset, run.recipe.card
     told: dict[str, Any] = {
         'recipe': recipe.to_dict(),
-        'data': {**described, 'epoch': epoch},
+        'data': {**described, **_lungs_of(run), 'epoch': epoch},
         **(entries or {}),
     }
     return Card(
@@ -60,6 +60,12 @@ def card_of(
         version=__version__,
         **told,
     )
+
+
+def _lungs_of(run: Run) -> dict[str, str]:
+    """Return which lung field the images were prepared with, if any."""
+    ignored = run.recipe.input.lungs == 'ignored'
+    return {} if ignored else {'lung_field': lungs.fingerprint()}
 
 
 def measure(run: Run, stored: Checkpoint, out: Path | None = None) -> dict[str, Any]:

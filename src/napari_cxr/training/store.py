@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from napari_cxr import lungs
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.training.cache import Decoded, Unusable
 from napari_cxr.training.store_file import (
@@ -67,7 +68,10 @@ def key_of(digest: bytes, preprocessing: Preprocessing, bits: int) -> bytes:
     from napari_cxr.dicom.privacy import user_secret
 
     p = preprocessing
-    form = json.dumps([_FORM, p.height, p.width, p.fit, p.border, p.stretch, bits])
+    shape: list[object] = [_FORM, p.height, p.width, p.fit, p.border, p.stretch, bits]
+    if p.lungs != 'ignored':
+        shape += [p.lungs, p.margin, lungs.fingerprint()]
+    form = json.dumps(shape)
     # Patients' pseudonyms hang on the secret, so two persons share no entries.
     return hmac.new(user_secret(), digest + form.encode(), hashlib.sha256).digest()
 
