@@ -1,13 +1,20 @@
 """Losses by hand, against torch's own smoothing, and as Keras weighs them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from labelled_images import dataset_of
 from torch.nn import functional
 
-from napari_cxr.training import RecipeError
-from napari_cxr.training.losses import image_weights, loss_of_each
+from napari_cxr.training import EpochDone, RecipeError, index, run, train
+from napari_cxr.training.losses import (
+    classes_within,
+    image_weights,
+    loss_of_each,
+    loss_within,
+)
 from napari_cxr.training.recipe import LossRecipe
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0], [-3.0, 1.0, 4.0]])
@@ -88,3 +95,66 @@ def test_weights_of_several_labels_have_the_mean_one(tmp_path):
     # a is on 2 images, b on 3: 1/2, 1/3, their mean and 1/3, brought to the mean 1.
     raw = np.array([1 / 2, 1 / 3, 5 / 12, 1 / 3])
     np.testing.assert_allclose(weights, raw / raw.mean(), rtol=1e-6)
+
+
+def test_the_loss_within_a_source_knows_only_its_classes():
+    classes = torch.tensor([[True, False, True], [True, True, True], [False, False, False]])
+    z = LOGITS.clone().requires_grad_()
+    ours = loss_within(z, ONE_HOT, classes)
+    # Of the first image 2 stands against .5; of the second all are alike; the third is out.
+    by_hand = [np.log(1 + np.exp(0.5 - 2.0)), np.log(3), 0]
+    np.testing.assert_allclose(ours.detach().numpy(), by_hand, rtol=1e-6)
+    ours.sum().backward()
+    assert z.grad[0, 1] == 0 and not z.grad[2].any()
+    assert z.grad[0, 2] > 0 > z.grad[0, 0]
+
+
+def sourced(dataset, sources):
+    pairs = zip(dataset.samples, sources, strict=True)
+    return replace(dataset, samples=tuple(replace(s, source=name) for s, name in pairs))
+
+
+def test_classes_within_are_those_of_the_training_images(tmp_path):
+    labels = ['a', 'b', 'c', 'a', 'b', 'a', 'b']
+    dataset = sourced(dataset_of(tmp_path, labels), ['x', 'x', 'x', 'y', 'y', '', ''])
+    found = classes_within(dataset, np.array([0, 1, 3, 5, 6]))
+    # c of x and b of y are not learnt from; no source at all is none.
+    assert found.tolist() == [[True, True, False]] * 2 + [[False] * 3] * 5
+    with pytest.raises(RecipeError, match='no source has training images of two classes'):
+        classes_within(dataset, np.array([0, 2, 3])[[0, 2]])
+    several = sourced(dataset_of(tmp_path, ['a', 'b', 'a|b']), 'xxx')
+    with pytest.raises(RecipeError, match='images have several labels; set it to 0'):
+        classes_within(several, np.arange(3))
+
+
+def test_a_run_mixes_both_losses_by_their_shares(folder, recipe, tmp_path):
+    """With two classes in every source, and rates of nothing, the shares change nothing."""
+    recipe = recipe.with_changes(
+        {'epochs': 1, 'optimiser.name': 'sgd', 'optimiser.learning_rate': 1e-9}
+    )
+    losses = {}
+    for share in (0.0, 0.4, 1.0):
+        own = recipe.with_changes({'loss.within_source': share})
+        events = list(train(index(folder), own, tmp_path / str(share), 'cpu'))
+        losses[share] = next(e.train_loss for e in events if isinstance(e, EpochDone))
+    assert losses[0.4] == pytest.approx(losses[0.0], rel=1e-5)
+    assert losses[1.0] == pytest.approx(losses[0.0], rel=1e-5)
+
+
+def test_what_takes_part_counts_for_what_does_not(folder, recipe, tmp_path, monkeypatch):
+    data = index(folder)
+    gone = [
+        i
+        for i, s in enumerate(data.samples)
+        if (s.source, s.label, s.split) == ('b', 'left', 'train')
+    ]
+    # Losses of 0 over all classes, and of 1 for each image that is compared in its source.
+    monkeypatch.setattr(run, 'loss_of_each', lambda z, *_: 0 * z.sum(1))
+    monkeypatch.setattr(run, 'loss_within', lambda z, _, inside: 0 * z.sum(1) + inside.any(1))
+    for weights in ('none', 'class'):
+        own = recipe.with_changes(
+            {'epochs': 1, 'loss.within_source': 0.4, 'loss.weights': weights}
+        )
+        events = list(train(data.without(gone), own, tmp_path / weights, 'cpu'))
+        (loss,) = (e.train_loss for e in events if isinstance(e, EpochDone))
+        assert loss == pytest.approx(0.4, rel=1e-5)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.recipe import LossRecipe, Recipe, RecipeError
 
-__all__ = ['by_column', 'image_weights', 'loss_of_each']
+__all__ = ['by_column', 'classes_within', 'image_weights', 'loss_of_each', 'loss_within']
 
 
 def by_column(recipe: Recipe, several: bool) -> bool:
@@ -57,6 +58,77 @@ def loss_of_each(logits: Tensor, truth: Tensor, recipe: LossRecipe, columns: boo
         each = functional.binary_cross_entropy_with_logits(logits, target, reduction='none')
         return each.mean(dim=1)
     return functional.cross_entropy(logits, target, reduction='none')
+
+
+def loss_within(logits: Tensor, truth: Tensor, classes: Tensor) -> Tensor:
+    """Return the cross-entropy of the softmax over some classes alone, of each image.
+
+    Class often follows source, as where each hospital gave the images of one disease. Then
+    a network that tells hospitals apart has a small loss over all classes. Among the
+    classes of an image's own source the hospital says nothing.
+
+    Parameters
+    ----------
+    logits : Tensor of float32, shape (n, K)
+        The network's.
+    truth : Tensor of float32, shape (n, K)
+        1 for the class of an image, else 0.
+    classes : Tensor of bool, shape (n, K)
+        Which classes each image is compared with; its own is one of them. Of an image with
+        no class at all the loss is 0.
+
+    Returns
+    -------
+    Tensor, shape (n,)
+    """
+    used = classes.any(dim=1)
+    kept = logits.masked_fill(~(classes | ~used[:, None]), -torch.inf)
+    each = functional.cross_entropy(kept, truth.argmax(dim=1), reduction='none')
+    return torch.where(used, each, 0.0)
+
+
+def classes_within(dataset: Dataset, places: np.ndarray) -> np.ndarray:
+    """Return with which classes the loss within sources compares each image.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images, n of them.
+    places : ndarray of int
+        Those that are learnt from.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, classes)
+        The classes that its source has among them, where there are two or more; none for
+        other images.
+
+    Raises
+    ------
+    RecipeError
+        If images can have several labels, or no source has two classes.
+    """
+    if dataset.several:
+        raise RecipeError(
+            'loss.within_source compares classes of which an image has one, and here images '
+            'have several labels; set it to 0.'
+        )
+    samples = dataset.samples
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for place in np.unique(places):
+        found[samples[place].source].add(samples[place].label)
+    found.pop('', None)  # which is no source
+    classes = np.zeros((len(samples), len(dataset.labels)), dtype=bool)
+    for place in np.unique(places):
+        own = found.get(samples[place].source, set())
+        if len(own) > 1:
+            classes[place] = [label in own for label in dataset.labels]
+    if not classes.any():
+        raise RecipeError(
+            'loss.within_source compares classes inside each source, but no source has '
+            'training images of two classes; set it to 0, or add such a source.'
+        )
+    return classes
 
 
 def image_weights(

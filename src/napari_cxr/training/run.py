@@ -23,7 +23,13 @@ from napari_cxr.training.evaluate import truth_of
 from napari_cxr.training.events import EpochDone
 from napari_cxr.training.frozen import Frozen, Learner, freeze
 from napari_cxr.training.inputs import Inputs
-from napari_cxr.training.losses import by_column, image_weights, loss_of_each
+from napari_cxr.training.losses import (
+    by_column,
+    classes_within,
+    image_weights,
+    loss_of_each,
+    loss_within,
+)
 from napari_cxr.training.memory import fitting
 from napari_cxr.training.optimisers import build_optimiser, set_rate
 from napari_cxr.training.pace import Pace, Utilisation
@@ -88,6 +94,12 @@ class Run:
             )
         places = self.items.places(self.items.items)
         self.weights = image_weights(self.data.dataset, recipe.loss, places, self.items.often)
+        self.share = recipe.loss.within_source
+        if self.share:
+            self.within = classes_within(self.data.dataset, places)
+            # What takes part in it counts for what does not, so that the share is that.
+            counted = self.weights[places] * self.items.often
+            self.part = float(counted.sum() / counted[self.within[places].any(axis=1)].sum())
         self.pace = Pace(self.batches, len(self.data.split.val) / len(self.items.items))
         self.optimiser = build_optimiser(self.network, recipe)
         self.inputs = Inputs(self.data, self.items, recipe, self.device)
@@ -191,7 +203,10 @@ class Run:
         return event
 
     def figures(self, places: np.ndarray, logits: np.ndarray) -> dict[str, float]:
-        """Measure logits of some images; the loss is the one that is minimised, unweighted."""
+        """Measure logits of some images; the loss is what is minimised, over all classes.
+
+        It is not weighted, and without the share within sources.
+        """
         figures = validation_figures(self.truth[places], logits, self.several)
         if self.columns:
             figures['loss'] = log_loss(self.targets[places] > 0, logits)
@@ -246,6 +261,10 @@ class Run:
         logits = logits.float()
         # As in Keras: weights do not divide the sum, or a rare class would count less.
         each = loss_of_each(logits, y, recipe.loss, self.columns) * w
+        if self.share:
+            classes = torch.from_numpy(self.within[places]).to(self.device)
+            inside = loss_within(logits, y, classes) * w * self.part
+            each = (1 - self.share) * each + self.share * inside
         self.optimiser.zero_grad(set_to_none=True)
         # The mean over the whole batch, however its parts are sized: between processes the
         # mean of the gradients is taken.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from napari_cxr.training.dataset import SPLITS, Dataset, DatasetError
+from napari_cxr.training.left_out import left_out
 from napari_cxr.training.recipe import SplitRecipe
 
 __all__ = ['Split', 'divide', 'enough', 'equal_parts', 'splits_of']
@@ -95,7 +95,11 @@ def splits_of(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[tuple[st
             for i in wanted
         ]
     if recipe.method == 'leave-source-out':
-        return _by_source(dataset, recipe, seed)
+        # The seed follows from the sources alone, so that one fold can be made by itself.
+        return [
+            (name, _held(dataset, recipe, test, everything, seed + 1 + number))
+            for name, test, number in left_out(dataset, recipe)
+        ]
     given = dataset.has_splits if recipe.method == 'auto' else recipe.method == 'given'
     if given:
         places = _given(dataset)
@@ -136,67 +140,6 @@ def enough(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[int]:
         here = np.array([i for i, other in enumerate(sides) if other == side], dtype=np.intp)
         places += _fewer(dataset, here, most, seed).tolist()
     return sorted(places)
-
-
-def _by_source(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[tuple[str, Split]]:
-    sources = [sample.source for sample in dataset.samples]
-    names = sorted(set(sources))
-    if '' in names or len(names) < 2:
-        lacking = sources.count('')
-        why = f'{lacking} of {len(sources)} images have no source'
-        raise DatasetError(
-            f'The recipe leaves a source out, but '
-            f'{why if lacking else f"all images are of one source, {names[0]!r}"}; '
-            "fill the table's column 'source' or choose another data.layout, or set "
-            "split.method to 'holdout'."
-        )
-    for name in (name for left_out in recipe.left_out for name in left_out):
-        if name not in names:
-            raise DatasetError(
-                f'split.left_out: there is no source {name!r} to leave out; there are '
-                f'{", ".join(repr(name) for name in names)}.'
-            )
-    everything = np.arange(len(sources))
-    out = []
-    sets = recipe.left_out or tuple((name,) for name in names)
-    folders = _for_folders(['-'.join(left_out) for left_out in sets])
-    for left_out, folder in zip(sets, folders, strict=True):
-        test = everything[np.isin(sources, left_out)]
-        _check_left(dataset, test, left_out)
-        # The seed follows from the set alone, so that one fold can be made again by itself.
-        number = sum(names.index(name) for name in left_out)
-        split = _held(dataset, recipe, test, everything, seed + 1 + number)
-        out.append((f'{"without" if recipe.left_out else "source"}-{folder}', split))
-    return out
-
-
-def _for_folders(names: list[str]) -> list[str]:
-    """Return names fit for folders, each unlike the others."""
-    fit = [re.sub(r'[^\w.-]+', '-', name) for name in names]
-    plain = [name.casefold() for name in fit]
-    return [
-        name if plain.count(same) == 1 else f'{name}-{plain[: i + 1].count(same)}'
-        for i, (name, same) in enumerate(zip(fit, plain, strict=True))
-    ]
-
-
-def _check_left(dataset: Dataset, test: np.ndarray, left_out: Sequence[str]) -> None:
-    tested = set(test.tolist())
-    left = {
-        label
-        for i, sample in enumerate(dataset.samples)
-        if i not in tested
-        for label in sample.labels
-    }
-    one = len(left_out) == 1
-    for label in dataset.labels:
-        if label not in left:
-            raise DatasetError(
-                f'Only the source{"s" * (not one)} {" and ".join(map(repr, left_out))} '
-                f'ha{"s" if one else "ve"} images of the class {label!r}, so without '
-                f'{"it" if one else "them"} none are left to learn from; name other sources in '
-                'split.left_out, or leave the class out in data.classes.'
-            )
 
 
 def _held(

@@ -1,4 +1,4 @@
-"""Changes applied to a batch: one resampling, then grey values, then colours.
+"""Changes applied to a batch: one resampling, then grey values, detail, and colours.
 
 All images of a batch go through the same few operations on their device, each with
 numbers of its own, so a batch costs hardly more calls than one image.
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_cxr.training.augmentation.changes import Changes, ColourChanges
+from napari_cxr.training.augmentation.changes import Changes, ColourChanges, Rectangles
+from napari_cxr.training.augmentation.detail import blurred, coarser, compressed, sharpened
 from napari_cxr.training.augmentation.noise import standard_normal
 from napari_cxr.training.colour import LUMA, hsv_to_rgb, rgb_to_hsv
 
@@ -25,7 +26,8 @@ def augment(images: Tensor, changes: Changes) -> Tensor:
     """Change images.
 
     Grey values change in the order gamma, multiply, contrast (about the image's mean),
-    brightness, equalise, noise; colours in the order of `ColourChanges`.
+    brightness, equalise. Then come sharpen, blur, resolution, noise, erase and JPEG; last
+    colours, in the order of `ColourChanges`.
 
     Parameters
     ----------
@@ -53,10 +55,20 @@ def augment(images: Tensor, changes: Changes) -> Tensor:
     if changes.equalise is not None and changes.equalise.any():
         chosen = torch.from_numpy(np.flatnonzero(changes.equalise)).to(images.device)
         out = out.index_copy(0, chosen, _equalised(out[chosen].clamp(0, 1)))
+    if changes.sharpen is not None:
+        out = sharpened(out, changes.sharpen)
+    if changes.blur is not None:
+        out = blurred(out, changes.blur)
+    if changes.resolution is not None:
+        out = coarser(out, changes.resolution)
     if changes.noise.any():
         fields = standard_normal(changes.seeds, images.shape[2:], images.device)
         out = out + fields.mul_(_each(changes.noise, images))
+    if changes.erase is not None:
+        out = _erased(out, changes.erase)
     out = out.clamp(0, 1)
+    if changes.jpeg is not None:
+        out = compressed(out, changes.jpeg)
     return out if changes.colour is None else _recoloured(out, changes.colour)
 
 
@@ -104,6 +116,20 @@ def _equalised(images: Tensor) -> Tensor:
     darkest = below.amin(1, keepdim=True)
     out = (below - darkest) / (pixels - darkest).clamp(min=1)
     return torch.where(darkest < pixels, out, images.reshape(n, -1)).reshape(images.shape)
+
+
+def _erased(images: Tensor, erased: Rectangles) -> Tensor:
+    """Fill the pixels whose centres are in a rectangle; a later one covers an earlier."""
+    height, width = images.shape[2:]
+    rows, columns = ((np.arange(side) + 0.5) / side for side in (height, width))
+    top, bottom, left, right = erased.boxes.transpose(2, 0, 1)[..., None]
+    down = torch.from_numpy((rows >= top) & (rows < bottom) & erased.there[..., None])
+    across = torch.from_numpy((columns >= left) & (columns < right))
+    down, across = down.to(images.device), across.to(images.device)
+    for place in range(erased.there.shape[1]):
+        inside = down[:, None, place, :, None] & across[:, None, place, None, :]
+        images = torch.where(inside, _each(erased.values[:, place], images), images)
+    return images
 
 
 def _recoloured(grey: Tensor, changes: ColourChanges) -> Tensor:

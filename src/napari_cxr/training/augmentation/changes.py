@@ -16,11 +16,14 @@ import numpy as np
 from napari_cxr.training.recipe import AugmentationRecipe
 from napari_cxr.training.recipe.image import COLOURED
 
-__all__ = ['Changes', 'ColourChanges', 'draw']
+__all__ = ['Changes', 'ColourChanges', 'Rectangles', 'draw']
 
 #: Numbers that each image draws: those of the first recipes, a seed, and then those of
 #: later entries, so that a recipe without these still draws what it always drew.
-_FIRST, _LATER = 10, 15
+#: They are drawn in the order in which they came; what is new is added at the end.
+_FIRST, _LATER = 10, 41
+#: The most rectangles that are erased, numbers that each takes, and their longest side.
+_RECTANGLES, _OF_EACH, _LONGEST = 4, 5, 0.3
 _GEOMETRY = ('rotation', 'shear', 'zoom', 'shift', 'crop', 'pad', 'flip', 'flip_vertical')
 
 
@@ -48,6 +51,25 @@ class ColourChanges:
 
 
 @dataclass(frozen=True, eq=False)
+class Rectangles:
+    """What is erased of each image of a batch of n, at most m rectangles each.
+
+    Parameters
+    ----------
+    boxes : ndarray of float64, shape (n, m, 4)
+        Top, bottom, left and right, as shares of height and width; they may reach beyond.
+    values : ndarray of float64, shape (n, m)
+        The grey that they become.
+    there : ndarray of bool, shape (n, m)
+        Which of them there are.
+    """
+
+    boxes: np.ndarray
+    values: np.ndarray
+    there: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Changes:
     """What happens to each image of a batch of n.
 
@@ -72,6 +94,13 @@ class Changes:
         Whose histogram is equalised; None for no image's.
     colour : ColourChanges or None
         None leaves the images grey, with one channel.
+    sharpen, blur, resolution : ndarray of float64, shape (n,), or None
+        Share of fine detail that is added; standard deviation in pixels; by how many
+        times there are fewer pixels in a row. None for no change.
+    jpeg : ndarray of int, shape (n,), or None
+        Quality; None for no JPEG.
+    erase : Rectangles or None
+        None erases nothing.
     """
 
     matrices: np.ndarray
@@ -86,6 +115,11 @@ class Changes:
     multiply: np.ndarray | None = None
     equalise: np.ndarray | None = None
     colour: ColourChanges | None = None
+    sharpen: np.ndarray | None = None
+    blur: np.ndarray | None = None
+    resolution: np.ndarray | None = None
+    jpeg: np.ndarray | None = None
+    erase: Rectangles | None = None
 
 
 def draw(recipe: AugmentationRecipe, seed: int, epoch: int, places: Sequence[int]) -> Changes:
@@ -111,6 +145,8 @@ def draw(recipe: AugmentationRecipe, seed: int, epoch: int, places: Sequence[int
         v[row] = random.uniform(-1, 1, _LATER)
     matrices, shifts = _geometry(recipe, u, v)
     coloured = any(getattr(recipe, name) for name in COLOURED)
+    share = (v + 1) / 2  # in (0, 1)
+    quality = np.floor(recipe.jpeg + (101 - recipe.jpeg) * share[:, 18]).astype(int)
     return Changes(
         matrices=matrices,
         shifts=shifts,
@@ -124,6 +160,11 @@ def draw(recipe: AugmentationRecipe, seed: int, epoch: int, places: Sequence[int
         multiply=(1 + recipe.multiply) ** v[:, 4] if recipe.multiply else None,
         equalise=_happens(v[:, 5], recipe.equalise) if recipe.equalise else None,
         colour=_colour(recipe, v[:, 6:]) if coloured else None,
+        sharpen=recipe.sharpen * share[:, 15] if recipe.sharpen else None,
+        blur=recipe.blur * share[:, 16] if recipe.blur else None,
+        resolution=(1 + recipe.resolution) ** share[:, 17] if recipe.resolution else None,
+        jpeg=quality if recipe.jpeg else None,
+        erase=_rectangles(recipe.erase, v[:, 19:]) if recipe.erase else None,
     )
 
 
@@ -161,6 +202,16 @@ def _colour(recipe: AugmentationRecipe, v: np.ndarray) -> ColourChanges:
         shift_hsv=recipe.shift_hsv * v[:, 5:8],
         grey=_happens(v[:, 8], recipe.grey),
     )
+
+
+def _rectangles(often: float, v: np.ndarray) -> Rectangles:
+    share = (v + 1) / 2
+    count = np.floor(1 + _RECTANGLES * share[:, 1]) * _happens(v[:, 0], often)
+    each = share[:, 2:].reshape(len(v), _RECTANGLES, _OF_EACH)
+    middle, half = each[..., :2], _LONGEST / 2 * each[..., 2:4]
+    edges = np.stack([middle - half, middle + half], axis=-1)
+    there = np.arange(_RECTANGLES) < count[:, None]
+    return Rectangles(edges.reshape(len(v), _RECTANGLES, 4), each[..., 4], there)
 
 
 def _happens(u: np.ndarray, probability: float) -> np.ndarray:

@@ -49,6 +49,19 @@ class AugmentationRecipe:
         How often the histogram is equalised.
     noise : float
         Largest standard deviation of added noise, as a share of the range.
+    sharpen : float
+        Largest share of fine detail that is added (unsharp masking with 1.5 pixels).
+    blur : float
+        Largest standard deviation of a Gaussian, in pixels of the input.
+    resolution : float
+        Largest factor by which an image is made coarser is 1 plus this, even on a log
+        scale: it is resampled down by it, and up again.
+    jpeg : int
+        Lowest quality of a JPEG file through which an image goes, from 1; the highest is
+        100. 0 for no JPEG.
+    erase : float
+        How often one to four rectangles, of up to 30 % of the sides, become a constant
+        grey: text and markers can then not be relied upon.
     saturation : float
         Largest factor either way is 1 plus this. A grey image has none to change.
     hue : float
@@ -82,6 +95,11 @@ class AugmentationRecipe:
     multiply: float = 0.0
     equalise: float = 0.0
     noise: float = 0.0
+    sharpen: float = 0.0
+    blur: float = 0.0
+    resolution: float = 0.0
+    jpeg: int = 0
+    erase: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
     shift_rgb: float = 0.0
@@ -104,6 +122,10 @@ class AugmentationRecipe:
             ('multiply', 4),
             ('saturation', 4),
             ('hue', 0.5),
+            ('sharpen', 10),
+            ('blur', 50),
+            ('resolution', 15),
+            ('jpeg', 100),
         ):
             value = getattr(self, name)
             check(0 <= value <= most, f'augmentation.{name}', f'between 0 and {most}')
@@ -113,6 +135,7 @@ class AugmentationRecipe:
             'brightness',
             'noise',
             'equalise',
+            'erase',
             'shift_rgb',
             'shift_hsv',
             'grey',

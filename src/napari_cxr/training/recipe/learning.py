@@ -176,6 +176,12 @@ class LossRecipe:
     smoothing : {'all', 'others'}
         Spread evenly over all classes (Szegedy et al. 2016, section 7), or over the
         other classes (the form that Zhong's paper prints).
+    within_source : float
+        Share of the loss that compares classes only inside each source: of an image it is
+        the cross-entropy of the softmax over the classes that its source has in the
+        training images, not smoothed. Where class follows source, a network can lower the
+        rest of the loss by telling sources apart, but not this. Images of sources with one
+        class take no part in it. Needs sources, and one label an image.
     """
 
     name: Literal['cross-entropy', 'binary cross-entropy'] = 'cross-entropy'
@@ -183,8 +189,10 @@ class LossRecipe:
     class_weights: dict[str, float] = field(default_factory=dict)
     label_smoothing: float = 0.0
     smoothing: Literal['all', 'others'] = 'all'
+    within_source: float = 0.0
 
     def __post_init__(self) -> None:
+        check(0 <= self.within_source <= 1, 'loss.within_source', 'between 0 and 1')
         check(0 <= self.label_smoothing < 1, 'loss.label_smoothing', 'at least 0 and below 1')
         given = self.weights == 'given'
         check(

@@ -17,6 +17,7 @@ _LABELS = {
     'shift_hsv': 'Shift of HSV',
     'up_to': 'Frozen up to',
     'bits': 'Bits kept',
+    'jpeg': 'JPEG quality',
     'val': 'Validation share',
     'test': 'Test share',
     'std': 'Standard deviation',
