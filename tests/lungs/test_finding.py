@@ -118,6 +118,7 @@ def test_it_beats_the_atlas_image_by_image(cxr_data):
     assert (network > atlas + 0.02).sum() >= len(rows) - 1
 
 
+@pytest.mark.slow
 def test_the_atlas_is_rarely_needed_on_real_radiographs(cxr_data):
     with open(cxr_data / 'cxr3' / 'manifest.csv', newline='') as table:
         rows = [row for row in csv.DictReader(table) if row['split'] != 'train'][::12]

@@ -20,8 +20,8 @@ __all__ = ['measures', 'plausibility']
 
 #: What is said where a measure is too low, and where it is too high.
 _WORDS = {
+    'larger lung': ('no lungs were found', 'a lung is larger than any'),
     'smaller lung': ('one lung was hardly found', 'both lungs are larger than any'),
-    'larger lung': ('both lungs are smaller than any', 'a lung is larger than any'),
     'balance': ('one lung is much smaller than the other', ''),
     'apart': ('the lungs are not beside each other', 'the lungs are too far apart'),
     'level': ('the left lung stands far above the right one', 'the left lung lies far too low'),
@@ -80,14 +80,14 @@ def measures(field: LungField) -> dict[str, float]:
     sides = [lung & (right >= left), lung & (left > right)]
     areas = [float(side.mean()) for side in sides]
     if min(areas) == 0:
-        return {'smaller lung': 0.0, 'larger lung': max(areas)}
+        return {'larger lung': max(areas), 'smaller lung': 0.0}
     boxes = [_extent(side) for side in sides]
     centres = [np.array(np.nonzero(side)).mean(axis=1) / side.shape for side in sides]
     before = field.right + field.left > 0.5
     usual = np.add(*average_lungs()) > 0.5
     return {
-        'smaller lung': min(areas),
         'larger lung': max(areas),
+        'smaller lung': min(areas),
         'balance': min(areas) / max(areas),
         'apart': float(centres[1][1] - centres[0][1]) / float(np.sqrt(sum(areas))),
         'level': float(centres[1][0] - centres[0][0]) / float(np.sqrt(sum(areas))),
