@@ -1,0 +1,49 @@
+"""What classifying one radiograph costs, part by part, on images of full size.
+
+    python benchmarks/one_image.py
+
+Medians of 15 rounds on generated radiographs of 2500 x 2000 pixels, one after the other in
+one process, and each part's share of the whole.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from statistics import median
+
+from napari_cxr import lungs, samples
+from napari_cxr.inference.classifier import Classifier
+from napari_cxr.lungs import frontal
+from napari_cxr.radiograph import Radiograph
+
+ROUNDS = 15
+SHAPE = (2500, 2000)
+
+
+def main() -> None:
+    """Print the table."""
+    classifier = Classifier.load('cxr3-lung-texture', 'cpu')
+    radiographs = [Radiograph.from_array(samples.phantom(SHAPE, seed=i)) for i in range(3)]
+    fields = [lungs.find(radiograph) for radiograph in radiographs]
+    fit = classifier.preprocessing
+    parts: dict[str, Callable[[int], object]] = {
+        'whole: predict': lambda i: classifier.predict([radiographs[i]]),
+        'the lung field': lambda i: lungs.find(radiographs[i]),
+        'is it a frontal radiograph': lambda i: frontal.check(radiographs[i], fields[i]),
+        'preparing, lungs known': lambda i: fit.apply(radiographs[i], field=fields[i]),
+    }
+    times: dict[str, list[float]] = {name: [] for name in parts}
+    for round_ in range(ROUNDS + 1):
+        for name, part in parts.items():
+            begun = time.perf_counter()
+            part(round_ % len(radiographs))
+            times[name].append(1000 * (time.perf_counter() - begun))
+    whole = median(times['whole: predict'][1:])
+    for name, values in times.items():
+        took = median(values[1:])  # the first one loads weights
+        print(f'{name:28} {took:6.1f} ms  {took / whole:5.0%}')
+
+
+if __name__ == '__main__':
+    main()
