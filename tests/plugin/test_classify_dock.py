@@ -230,10 +230,66 @@ def test_the_heatmap_follows_a_moved_radiograph_at_the_next_click(qtbot, dock, c
     np.testing.assert_allclose(line.data_to_world((3, 5)), base.data_to_world((3, 5)), atol=1e-9)
 
 
-def test_warnings_stand_beside_the_result(qtbot, dock, chest):
-    dock.viewer.add_image(255 - chest)
+def test_a_warning_comes_before_any_figure_and_is_accepted_once(qtbot, dock, chest):
+    layer = dock.viewer.add_image(255 - chest)
     classify(qtbot, dock)
     assert 'Black and white look exchanged' in dock.result.warning.text.text()
+    assert dock.result.shown.isHidden() and not dock.result.bars.rows
+    # A heatmap's layer has a probability in its name.
+    assert list(dock.viewer.layers) == [layer]
+    qtbot.mouseClick(dock.result.warning.anyway, Qt.MouseButton.LeftButton)
+    assert len(heat_layers(dock)) == 1 and len(dock.result.bars.rows) == 3
+    assert dock.result.warning.anyway.isHidden() and not dock.result.warning.isHidden()
+    classify(qtbot, dock)
+    assert dock.result.warning.anyway.isHidden() and not dock.result.shown.isHidden()
+    layer.data = 255 - chest[:190]
+    classify(qtbot, dock)
+    assert dock.result.shown.isHidden() and list(dock.viewer.layers) == [layer]
+
+
+def test_lungs_come_with_a_click_and_are_remembered(qtbot, dock, chest):
+    from napari_cxr.plugin.lungs_layer import is_lungs
+    from napari_cxr.plugin.settings import preferences
+
+    def lungs():
+        return [layer for layer in dock.viewer.layers if is_lungs(layer)]
+
+    base = dock.viewer.add_image(chest, scale=(0.2, 0.2))
+    classify(qtbot, dock)
+    assert not lungs() and not dock.result.heat.lungs.isChecked()
+    dock.result.heat.lungs.click()
+    qtbot.waitUntil(lambda: len(lungs()) == 1, timeout=WAIT)
+    assert preferences('classify').lungs
+    (layer,) = lungs()
+    assert dock.viewer.layers.index(base) + 1 == dock.viewer.layers.index(layer)
+    dock.viewer.add_image(chest[:, ::-1].copy())
+    assert not dock.result.heat.lungs.isChecked()
+    classify(qtbot, dock)
+    if not dock.result.warning.isHidden():  # whatever is said of a mirrored one
+        qtbot.mouseClick(dock.result.warning.anyway, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: len(lungs()) == 2, timeout=WAIT)
+    dock.result.heat.lungs.click()
+    assert [layer.visible for layer in lungs()] == [True, False]
+    assert not preferences('classify').lungs
+
+
+def test_the_next_click_takes_edited_lungs(qtbot, dock, chest):
+    from napari_cxr.plugin.lungs_layer import edit_of
+
+    dock.viewer.add_image(chest)
+    classify(qtbot, dock)
+    found = dock.answer
+    dock.result.heat.lungs.click()
+    qtbot.waitUntil(lambda: dock.lungs.layer is not None, timeout=WAIT)
+    layer = dock.lungs.layer
+    layer.data_setitem(np.nonzero(layer.data == 1), 0)
+    qtbot.waitUntil(lambda: 'as you edited them' in dock.result.looked.text(), timeout=WAIT)
+    classify(qtbot, dock)
+    assert dock.lungs.layer is layer and dock.answer.lungs.edit == edit_of(layer) != 0
+    assert dock.answer.lungs.even < found.lungs.even
+    assert not dock.answer.field.right.any() and dock.answer.field.left.any()
+    # This model does not look at the lung field, so its answer is the same.
+    assert dock.answer.prediction.logits == found.prediction.logits
 
 
 def test_what_is_no_radiograph_is_refused_in_the_dock(qtbot, dock, tmp_path):

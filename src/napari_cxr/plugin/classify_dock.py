@@ -10,11 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import (
-    QProgressBar,
-    QPushButton,
-    QWidget,
-)
+from qtpy.QtWidgets import QProgressBar, QPushButton, QWidget
 
 from napari_cxr.checkpoint import CheckpointError
 from napari_cxr.plugin import classifying
@@ -110,15 +106,8 @@ class ClassifyDock(QWidget):
         self.message = Message()
         self.result = ResultView(self.viewer.theme, preferences('classify').opacity)
         self.setStyleSheet(style_sheet(self.viewer.theme))
-        fill_dock(
-            self,
-            self.choices,
-            self.start,
-            self.progress,
-            self.status,
-            self.message,
-            self.result,
-        )
+        parts = (self.choices, self.start, self.progress, self.status, self.message, self.result)
+        fill_dock(self, *parts)
 
     # -- classifying --------------------------------------------------------------------
 
@@ -242,7 +231,7 @@ class ClassifyDock(QWidget):
     def _may_show(self, layer: Image) -> bool:
         """Whether a layer has a result with no warning that the person has not accepted."""
         answer = self._answers.get(layer)
-        return answer is not None and _kinds(answer) <= self._accepted.get(layer, set())
+        return answer is not None and answer.doubts <= self._accepted.get(layer, set())
 
     def _show_answer(self) -> None:
         """Show the result of the chosen layer, or what to do to get one."""
@@ -263,8 +252,7 @@ class ClassifyDock(QWidget):
         """Show a new result of a layer with all that lies over it, or its warning alone."""
         may_show = self._may_show(layer)
         if may_show:
-            self.heat.turn_to(layer, self._answers[layer], self._labels[layer])
-            self.heat.draw()
+            self.heat.draw(layer, self._answers[layer], self._labels[layer])
         else:
             self.heat.remove(layer)  # of an earlier answer that had nothing against it
         self._show_answer()
@@ -276,7 +264,7 @@ class ClassifyDock(QWidget):
         """Show a result in spite of its warnings, now and at later clicks."""
         layer, answer = self.choices.current_layer, self.answer
         if layer is not None and answer is not None:
-            self._accepted[layer] = self._accepted.get(layer, set()) | _kinds(answer)
+            self._accepted[layer] = self._accepted.get(layer, set()) | answer.doubts
             self._lay_over(layer)
 
     def _update(self) -> None:
@@ -294,8 +282,7 @@ class ClassifyDock(QWidget):
         layer = self.choices.current_layer
         if layer is not None and self.answer is not None:
             self._labels[layer] = label
-            self.heat.turn_to(layer, self.answer, label)
-            self.heat.draw()
+            self.heat.draw(layer, self.answer, label)
 
     def _show_lungs(self, wanted: bool) -> None:
         remember('classify', lungs=wanted)
@@ -311,7 +298,3 @@ class ClassifyDock(QWidget):
     def _theme_changed(self, event: Any) -> None:
         self.setStyleSheet(style_sheet(event.value))
         self.result.set_theme(event.value)
-
-
-def _kinds(answer: Answer) -> set[str]:
-    return {caution.code for caution in answer.prediction.doubts}

@@ -109,6 +109,11 @@ class Answer:
     lungs: LungShares
     reach: str = ''
 
+    @property
+    def doubts(self) -> set[str]:
+        """Codes of what must be read before the result; empty for most images."""
+        return {caution.code for caution in self.prediction.doubts}
+
     def heatmap(self, label: str) -> Heatmap:
         """Return the heatmap of a class."""
         return self.heatmaps[self.prediction.labels.index(label)]

@@ -53,18 +53,18 @@ class HeatDesk(QObject):
         """Let the controls be nobody's."""
         self._base = self._answer = None
 
-    def draw(self) -> None:
-        """Show the heatmap, and the outline if it is wanted."""
-        base, answer, controls = self._radiograph, self._answer, self._controls
-        if base is None or answer is None:
-            return
+    def draw(self, base: Image, answer: Answer, label: str) -> None:
+        """Turn to a radiograph and show its heatmap, and the outline if it is wanted."""
+        controls = self._controls
+        level = controls.outline_level  # as it was for the radiograph before, on a new one
+        self.turn_to(base, answer, label)
         overlay = self._overlays[base]
         heat = overlay.show(
-            base, answer, self._label, controls.opacity.value() / 100, controls.shown.isChecked()
+            base, answer, label, controls.opacity.value() / 100, controls.shown.isChecked()
         )
         heat.events.opacity.connect(self._follow_layer)
         heat.events.visible.connect(self._follow_layer)
-        overlay.outline(base, answer, self._label, controls.outline_level)
+        overlay.outline(base, answer, label, level)
 
     def remove(self, base: Image) -> None:
         """Take away what lies over a radiograph."""
