@@ -151,15 +151,15 @@ def test_a_wrong_list_is_an_entry_with_an_error(own, text, said):
         catalog.resolve(entry.name)
 
 
-def test_the_bundled_model_is_small_and_modest():
-    bundled = [entry for entry in catalog.entries() if entry.where == 'bundled']
-    assert 'cxr3-resnet10' in [entry.name for entry in bundled]
-    for entry in bundled:
+def test_the_bundled_models_are_small_and_modest():
+    bundled = {entry.name: entry for entry in catalog.entries() if entry.where == 'bundled'}
+    assert list(bundled) == ['cxr3-lung-texture', 'cxr3-resnet10']
+    for entry in bundled.values():
         assert entry.error == ''
         assert entry.path.stat().st_size <= 20e6
         assert 'not for clinical use' in entry.card.intended_use
+        assert entry.card.not_to_believe
         assert entry.card.data['split'] == 'by patient'
-        assert entry.card.metrics['measured_on'] == 'test'
         sources = entry.card.metrics['model'].keys()
         for baseline in entry.card.metrics['baselines'].values():
             assert sources == baseline.keys()
@@ -197,3 +197,19 @@ def test_a_full_disk_leaves_nothing_behind(model_file, own_models, monkeypatch):
     with pytest.raises(CheckpointError, match=r'No space left on device\. It is kept in'):
         catalog.add(model_file, 'mine')
     assert list(own_models.iterdir()) == []
+
+
+def test_the_bundled_model_beats_the_baselines_on_every_pair_of_sources_left_out():
+    card = load(catalog.resolve('cxr3-lung-texture')).card
+    folds = card.metrics['by_fold']
+    assert card.metrics['measured_on'] == 'sources left out'
+    assert sorted(fold['sources'] for fold in folds.values()) == [
+        ['covidcxnet', 'kermany'],
+        ['covidcxnet', 'nih'],
+        ['hannover', 'kermany'],
+        ['hannover', 'nih'],
+    ]
+    for fold in folds.values():
+        for difference in fold['differences'].values():
+            value, low, high = difference['all']['macro_auc']
+            assert 0 < low < value < high

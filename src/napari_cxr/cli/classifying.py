@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ['classify']
 
-DEFAULT_MODEL = 'cxr3-resnet10'
+DEFAULT_MODEL = 'cxr3-lung-texture'
 
 
 def classify(
