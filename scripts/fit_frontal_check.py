@@ -19,13 +19,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from frontal_fitting import SIZE, WIDE, exported, train
+from frontal_fitting import exported, train
 from frontal_strangers import Stranger, strangers
 from safetensors.numpy import save_file
 
 from napari_cxr import files, lungs
 from napari_cxr.lungs.frontal import judge
-from napari_cxr.lungs.frontal_network import WAYS, answers
+from napari_cxr.lungs.frontal_network import SIZE, WAYS, WIDE, answers, trimmed
 
 DATA = Path(os.environ['NAPARI_CXR_DATA'])
 TARGET = Path(__file__).parents[1] / 'src' / 'napari_cxr' / 'lungs' / 'frontal.safetensors'
@@ -34,9 +34,9 @@ SOURCES = ('hannover', 'covidcxnet', 'nih', 'kermany')
 #: the least that a bound must be: that another way is as good is no reason to doubt.
 ALLOWED = {'mirrored': 0.005, 'inverted': 0.001, 'upside-down': 0.001}
 LEAST = 1.0
-#: The network hesitates between 0, where a radiograph is as likely as anything else, and
-#: this, where it is twenty times as likely; there the lungs are asked.
-NEVER, SURE = 0.0, 3.0
+#: The network hesitates where a radiograph is less than seven times as likely as anything
+#: else, and the other way round; there the lungs decide.
+NEVER, SURE = -2.0, 2.0
 #: In which order the answers of a picture stand after it was turned.
 TURNED = {
     'inverted': [4, 5, 6, 7, 0, 1, 2, 3],
@@ -101,7 +101,7 @@ def read(work: Path) -> dict[str, np.ndarray]:
         for i, (_, _, path) in enumerate(rows):
             radiograph = files.read(DATA / path)
             wide[i] = np.rint(255 * lungs.glance(radiograph, WIDE))
-            small[i] = lungs.glance(radiograph, SIZE)
+            small[i] = trimmed(wide[i] / np.float32(255))
         source, split, paths = zip(*rows, strict=True)
         np.savez(kept, source=source, split=split, path=paths, wide=wide, small=small)
     with np.load(kept) as arrays:

@@ -18,10 +18,10 @@ from no_radiographs import draw
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ['CHANNELS', 'SIZE', 'WIDE', 'exported', 'train']
+from napari_cxr.lungs.frontal_network import SIZE
 
-SIZE = 64  # what the network sees
-WIDE = 96  # what it is cut out of
+__all__ = ['CHANNELS', 'exported', 'train']
+
 CHANNELS = (16, 32, 48, 48)
 EPOCHS, RADIOGRAPHS, STRANGERS, SPOILT = 16, 24, 10, 6
 EASY, MARKERS, FRAMES = 3, 3, 0.2

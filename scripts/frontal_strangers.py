@@ -12,7 +12,7 @@ from skimage import data as skimage_data
 from skimage.io import imread
 
 from napari_cxr import files, lungs
-from napari_cxr.lungs.frontal_network import SIZE
+from napari_cxr.lungs.frontal_network import WIDE, trimmed
 from napari_cxr.radiograph import Radiograph
 
 __all__ = ['Stranger', 'strangers']
@@ -92,4 +92,4 @@ def seen(image: Radiograph) -> Stranger:
     else:
         shown = image
     lungless = bool(lungs.find(shown).implausible)
-    return Stranger(lungs.glance(shown, SIZE), lungless, bool(image.refusal))
+    return Stranger(trimmed(lungs.glance(shown, WIDE)), lungless, bool(image.refusal))

@@ -18,10 +18,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ['SIZE', 'WAYS', 'answers', 'card', 'weights']
+__all__ = ['SIZE', 'WAYS', 'WIDE', 'answers', 'card', 'trimmed', 'weights']
 
 #: Rows and columns of what it looks at.
 SIZE = 64
+#: Rows and columns of the glance that blank margins are cut from first.
+WIDE = 96
+#: Rows and columns that range over less than this, of what the glance ranges over, are blank.
+_BLANK = 0.1
 #: What is wrong with a radiograph that looks right when it is held in each of the eight ways.
 WAYS = (
     'frontal', 'mirrored', 'upside-down', 'upside-down',
@@ -36,7 +40,7 @@ def answers(image: np.ndarray, tensors: dict[str, np.ndarray] | None = None) -> 
     Parameters
     ----------
     image : ndarray of float32, shape (64, 64)
-        From `glance`.
+        From `trimmed`.
     tensors : dict of ndarray, optional
         Weights as `weights` returns them, which are the default.
 
@@ -54,6 +58,33 @@ def answers(image: np.ndarray, tensors: dict[str, np.ndarray] | None = None) -> 
         x = _convolved(x, tensors[f'conv.{i}.weight'], tensors[f'conv.{i}.bias'])
     total = tensors['sum.weight'].transpose(1, 2, 0).ravel()
     return np.asarray(x.reshape(len(x), -1) @ total + tensors['sum.bias'])
+
+
+def trimmed(wide: np.ndarray) -> np.ndarray:
+    """Cut blank margins off a glance, as of a screenshot or a page, and make it small.
+
+    Parameters
+    ----------
+    wide : ndarray of float32, shape (96, 96)
+        From `glance`.
+
+    Returns
+    -------
+    ndarray of float32, shape (64, 64)
+        Percentiles 0.5 and 99.5 are 0 and 1 again.
+    """
+    from PIL import Image
+
+    rows, columns = (np.flatnonzero(np.ptp(wide, axis=axis) > _BLANK) for axis in (1, 0))
+    top, bottom, left, right = 0, len(wide), 0, wide.shape[1]
+    if len(rows) and len(columns):
+        top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
+    picture = Image.fromarray(np.ascontiguousarray(wide[top:bottom, left:right]))
+    small = np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+    low, high = np.percentile(small, (0.5, 99.5))
+    if high - low < 1e-6:
+        return small
+    return np.clip((small - np.float32(low)) / np.float32(high - low), 0, 1)
 
 
 @cache
