@@ -83,6 +83,13 @@ def test_its_memory_is_bounded(decoder):
     assert int(line.split()[3]) <= MEMORY_LIMIT
 
 
+@pytest.mark.skipif(sys.platform != 'linux', reason='/proc is of Linux')
+def test_several_decoders_do_not_take_each_other_s_cores(decoder):
+    decoder._worker.call('ready')
+    with open(f'/proc/{decoder._worker.pid}/environ') as environment:
+        assert 'OPENBLAS_NUM_THREADS=1' in environment.read().split('\0')
+
+
 def test_a_bomb_is_an_error_and_not_the_end(decoder, tmp_path, good):
     """A deflated data set that would unpack to far more than any radiograph."""
     header = good.read_bytes()[:128] + b'DICM'

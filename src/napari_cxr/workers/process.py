@@ -30,6 +30,11 @@ _STDERR_LINES = 60
 #: Environment of a process that gives way: `napari_cxr.workers` lowers its priority, and
 #: its threads sleep while they wait for each other instead of keeping the processor busy.
 _BACKGROUND = {'NAPARI_CXR_BACKGROUND': '1', 'OMP_WAIT_POLICY': 'PASSIVE'}
+#: Environment of a decoder. There is one for each core, and products of matrices, as in the
+#: lung field's network, would use all cores in each of them, with memory for every thread.
+_ONE_THREAD = dict.fromkeys(
+    ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'VECLIB_MAXIMUM_THREADS'), '1'
+)
 #: Space that shared memory needs to be used at all; containers often have 64 MB, in bytes.
 _ROOM = 1 << 30
 
@@ -200,12 +205,13 @@ class _Child:
         self._role = role
         self._grace = grace
         shared = Path(tempfile.mkdtemp(prefix='napari-cxr-', dir=_memory_directory()))
+        own = (_BACKGROUND if background else {}) | (_ONE_THREAD if role == 'decoder' else {})
         self.process = subprocess.Popen(
             [sys.executable, '-P', '-m', 'napari_cxr.workers', role, str(shared)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, **(_BACKGROUND if background else {})},
+            env={**os.environ, **own},
             creationflags=getattr(subprocess, 'CREATE_NO_WINDOW', 0)
             | (getattr(subprocess, 'BELOW_NORMAL_PRIORITY_CLASS', 0) if background else 0),
         )
