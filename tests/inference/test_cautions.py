@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -68,11 +69,21 @@ def test_lungs_that_were_found_are_handed_on(chest, monkeypatch):
     monkeypatch.setattr(cautions, 'check', lambda *a: seen.append(a) or Frontal('frontal', 1.0))
     radiograph = Radiograph.from_array(chest)
     ready = Preprocessing(96, 96).apply(radiograph)
-    own, other = object(), object()
+    own, other = SimpleNamespace(implausible=''), object()
     cautions_for(radiograph, ready, preset=2)
     cautions_for(radiograph, replace(ready, field=own))
     cautions_for(radiograph, replace(ready, field=own), other)
     assert [a[1] for a in seen] == [None, own, other] and seen[0][2] == 2
+
+
+@pytest.mark.parametrize('lungs', ['crop', 'only', 'ignored'])
+def test_a_model_that_looks_at_lungs_says_where_it_was_shown_the_average(chest, lungs):
+    blank = Radiograph.from_array(np.zeros_like(chest))
+    ready = Preprocessing(96, 96, lungs=lungs).apply(blank)
+    told = [c for c in cautions_for(blank, ready) if c.code == 'lung-field']
+    assert len(told) == (lungs != 'ignored')
+    assert all('no lungs were found' in c.text and not c.doubts_the_image for c in told)
+    assert 'lung-field' not in codes(chest, Preprocessing(96, 96, lungs=lungs))
 
 
 def test_a_prediction_says_what_to_read_first():

@@ -48,12 +48,20 @@ def cautions_for(
     if frontal.likely != 'frontal':
         code = _CODES.get(frontal.likely, frontal.likely)
         found.append(Caution(code, frontal.sentence))
+    if ready.field is not None and ready.field.implausible:
+        found.append(
+            Caution(
+                'lung-field',
+                f'This model looks where the lungs are, and they could not be found here '
+                f'({ready.field.implausible}): it was shown where they are on average.',
+            )
+        )
     if ready.enlargement > _ENLARGED:
         rows, columns = radiograph.shape
         found.append(
             Caution(
                 'enlarged',
-                f'With {columns} x {rows} pixels it is smaller than the network’s input '
+                f'With {columns} x {rows} pixels it is coarser than the network’s input '
                 f'and was enlarged {ready.enlargement:.1f} times.',
             )
         )

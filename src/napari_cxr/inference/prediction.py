@@ -20,7 +20,7 @@ class Caution:
     ----------
     code : str
         A short stable word for programs: 'view', 'polarity', 'not-a-chest', 'upside-down',
-        'mirrored', 'enlarged', 'lossy', 'memory', 'note'.
+        'mirrored', 'lung-field', 'enlarged', 'lossy', 'memory', 'note'.
     text : str
         One plain sentence for people.
     """
