@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from qtpy.QtCore import QObject
 from napari_cxr import samples
 from napari_cxr.plugin import lungs_command
 from napari_cxr.plugin.lung_desk import LungDesk
-from napari_cxr.plugin.lungs_layer import edit_of, is_lungs, lungs_of
+from napari_cxr.plugin.lungs_layer import edit_of, field_of, is_lungs, lungs_of
 
 WAIT = 20_000
 
@@ -100,6 +101,27 @@ def test_an_edited_field_outlives_another_answer_and_its_own_layer(
     with qtbot.waitSignal(desk.measured, timeout=WAIT) as told:
         viewer.layers.remove(layer)
     assert not told.args[0].edit
+
+
+def test_lungs_edited_before_the_click_are_found_anew_once_their_layer_is_gone(
+    qtbot, viewer, base, desk
+):
+    answer = made_up_answer()
+    desk.turn_to(base, replace(answer, lungs=replace(answer.lungs, edit=7)))
+    desk.show(True)
+    qtbot.waitUntil(lambda: desk.layer is not None, timeout=WAIT)
+    # Nobody edited these; on a blank image a network finds nothing.
+    assert field_of(desk.layer).source == 'atlas' and not edit_of(desk.layer)
+
+
+def test_two_radiographs_at_once(qtbot, viewer, base, desk):
+    other = viewer.add_image(np.zeros((40, 80), np.uint8))
+    for image in (base, other):
+        desk.turn_to(image, made_up_answer())
+        desk.show(True)
+    assert len(desk._finders) == 2
+    qtbot.waitUntil(lambda: all(lungs_of(i, viewer.layers) for i in (base, other)), timeout=WAIT)
+    qtbot.waitUntil(lambda: not desk._finders, timeout=WAIT)
 
 
 def test_a_stroke_is_measured_when_the_brush_rests(qtbot, desk, layer):

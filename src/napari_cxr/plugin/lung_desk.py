@@ -13,7 +13,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_cxr.plugin import lung_jobs
 from napari_cxr.plugin.classifying import Answer, Failure, LungShares
 from napari_cxr.plugin.lung_jobs import Found
-from napari_cxr.plugin.lungs_layer import edit_of, let_go, lungs_layer, lungs_of, place
+from napari_cxr.plugin.lungs_layer import edit_of, let_go, lungs_of, place
 
 __all__ = ['LungDesk', 'insert_lungs']
 
@@ -49,6 +49,8 @@ class LungDesk(QObject):
         self._answer: Answer | None = None
         self._followed: weakref.ref[Labels] | None = None
         self._wanted: WeakSet[Image] = WeakSet()
+        #: Held until they have told: another radiograph's may begin meanwhile.
+        self._finders: set[Any] = set()
         self._at_work = False
         self._measured_for: Answer | None = None
         self._resting = QTimer(self)
@@ -85,9 +87,13 @@ class LungDesk(QObject):
             self._wanted.discard(base)
         elif base not in self._wanted:
             self._wanted.add(base)
-            field = None if self._answer is None else self._answer.field
-            worker = self._finder = lung_jobs.find(base, field)
+            answer = self._answer
+            # Lungs that were edited before the click went with their layer: find them anew.
+            field = None if answer is None or answer.lungs.edit else answer.field
+            worker = lung_jobs.find(base, field)
             worker.returned.connect(self._take)
+            worker.finished.connect(lambda: self._finders.discard(worker))
+            self._finders.add(worker)
             worker.start()
 
     def edit(self) -> None:
@@ -115,8 +121,8 @@ class LungDesk(QObject):
             self._wanted.clear()
             self._tell()
             self.failed.emit(found)
-        elif found.layer in self._wanted:
-            self._wanted.discard(found.layer)
+        elif found.radiograph in self._wanted:
+            self._wanted.discard(found.radiograph)
             insert_lungs(self._viewer, found)
 
     def _follow(self, event: Any = None) -> None:
@@ -177,13 +183,13 @@ def insert_lungs(viewer: ViewerModel, found: Found) -> Labels | None:
         The new layer; None if the radiograph has gone, or has lungs by now.
     """
     layers = viewer.layers
-    if found.layer not in layers or lungs_of(found.layer, layers) is not None:
+    if found.radiograph not in layers or lungs_of(found.radiograph, layers) is not None:
         return None
     selected = layers.selection.active
-    layer = lungs_layer(found.field, found.labels, found.layer)
-    layers.insert(layers.index(found.layer) + 1, layer)
+    place(found.lungs, found.radiograph)  # which may have been moved meanwhile
+    layers.insert(layers.index(found.radiograph) + 1, found.lungs)
     layers.selection.active = selected
-    return layer
+    return found.lungs
 
 
 def _edits(layer: Labels) -> tuple[Any, ...]:
