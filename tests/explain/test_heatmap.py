@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from napari_cxr.explain import Heatmap
+from napari_cxr.explain.heatmap import full_colour
 
 
 def placed(values, jump=(1.0, 1.0), start=(0.0, 0.0), **more):
@@ -138,3 +140,11 @@ def test_importing_a_heatmap_imports_no_torch():
     code = 'import sys; from napari_cxr.explain import Heatmap; print("torch" in sys.modules)'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == 'False'
+
+
+def test_full_colour_is_the_strongest_of_the_most_probable_class():
+    answer, other = placed([[0, 2]]), replace(placed([[0, 9]]), label='normal', probability=0.3)
+    assert full_colour([other, answer]) == 2
+    assert full_colour([other, replace(answer, values=np.zeros((1, 2), np.float32))]) == 9
+    assert full_colour([replace(answer, values=np.zeros((1, 2), np.float32))]) == 0
+    assert full_colour([]) == 0

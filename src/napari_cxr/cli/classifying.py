@@ -152,9 +152,10 @@ def _save(picture: Path, radiograph: Radiograph, shown: Heatmap, maps: list[Heat
     import imageio.v3 as iio
     import numpy as np
 
+    from napari_cxr.explain.heatmap import full_colour
     from napari_cxr.explain.rendering import draw
 
-    strongest = max(float(h.values.max()) for h in maps)
+    strongest = full_colour(maps)
     encoded = iio.imwrite(
         '<bytes>', draw(radiograph.to_display(), shown, strongest), extension='.png'
     )

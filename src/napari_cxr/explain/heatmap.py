@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-__all__ = ['FRAME', 'Heatmap']
+__all__ = ['FRAME', 'Heatmap', 'full_colour']
 
 #: Width of the outer frame in which markers and borders lie, as a share of each side.
 #: It is 29 % of the area (1 - 0.84 ** 2).
@@ -169,6 +170,30 @@ class Heatmap:
             sampled[(y < top) | (y > bottom)] = 0
             sampled[:, (x < left) | (x > right)] = 0
         return sampled
+
+
+def full_colour(heatmaps: Sequence[Heatmap]) -> float:
+    """Return the value that is drawn in full colour, the same for the maps of all classes.
+
+    The strongest of the most probable class: so what speaks for the answer is always to be
+    seen, and what speaks for another class is seen to be weaker or at least as strong.
+    Where that map is empty, the strongest of all.
+
+    Parameters
+    ----------
+    heatmaps : sequence of Heatmap
+        Of all classes of one radiograph.
+
+    Returns
+    -------
+    float
+        0 where all are empty.
+    """
+    if not heatmaps:
+        return 0.0
+    answer = max(heatmaps, key=lambda heatmap: heatmap.probability)
+    own = float(answer.values.max())
+    return own if own > 0 else max(float(heatmap.values.max()) for heatmap in heatmaps)
 
 
 def _share(sampled: np.ndarray, mask: np.ndarray) -> float | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -31,7 +30,6 @@ __all__ = [
     'radiograph_layer_data',
     'radiograph_of',
     'show_heatmap',
-    'strongest_value',
 ]
 
 #: The key under which everything of ours lives in a layer's metadata.
@@ -183,7 +181,7 @@ def show_heatmap(
     base : napari.layers.Image
         The radiograph's layer.
     strongest : float
-        The value drawn in full colour: the strongest of all classes, so that a weak
+        The value drawn in full colour, see `full_colour`: one for all classes, so that a weak
         map looks weak.
     """
     matrix = heatmap.to_radiograph
@@ -284,8 +282,3 @@ def _for_people(radiograph: Radiograph) -> dict[str, Any]:
         'lossy': provenance.lossy,
         'notes': [*((radiograph.refusal,) if radiograph.refusal else ()), *radiograph.notes],
     }
-
-
-def strongest_value(heatmaps: Sequence[Heatmap]) -> float:
-    """Return the largest value of all maps, the common scale on which they are drawn."""
-    return max((float(h.values.max()) for h in heatmaps), default=0.0)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Shapes
 
+from napari_cxr.explain.heatmap import full_colour
 from napari_cxr.plugin.classifying import Answer
 from napari_cxr.plugin.contour import contour_layer, show_contour
-from napari_cxr.plugin.layers import heatmap_layer, show_heatmap, strongest_value
+from napari_cxr.plugin.layers import heatmap_layer, show_heatmap
 
 __all__ = ['Overlay']
 
@@ -40,7 +41,7 @@ class Overlay:
     ) -> Image:
         """Show the heatmap of one class over `base` and return its layer."""
         heatmap = answer.heatmap(label)
-        strongest = strongest_value(answer.heatmaps)
+        strongest = full_colour(answer.heatmaps)
         if self.heat is not None and self.heat in self._viewer.layers:
             show_heatmap(self.heat, heatmap, answer.prediction, base, strongest)
             return self.heat
