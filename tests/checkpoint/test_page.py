@@ -10,3 +10,20 @@ def test_near_duplicates_on_two_sides_are_said(card):
     data = {'images': 5, 'split': 'by patient', 'counts': counts, 'divided_pairs': 2}
     assert 'divide 2 pairs of near-duplicates' in page(replace(card, data=data))
     assert 'near-duplicates' not in page(replace(card, data=data | {'divided_pairs': 0}))
+
+
+def test_when_not_to_believe_it_stands_before_the_figures(card):
+    told = page(replace(card, not_to_believe='Not on Mondays.'))
+    assert told.index('## When not to believe it\n\nNot on Mondays.') < told.index('## Results')
+    assert 'When not to believe it' not in page(replace(card, not_to_believe=''))
+
+
+def test_means_over_folds_have_no_empty_columns_of_counts(card):
+    figures = {'images': 4, 'sensitivity': [0.75, 0.5, 0.9]}
+    counts = {'tp': 3, 'fp': 2, 'tn': 5, 'fn': 1}
+    told = [
+        page(replace(card, metrics={'model': {'all': {'images': 9, 'classes': {'normal': row}}}}))
+        for row in (figures, figures | {'counts': counts})
+    ]
+    assert 'TP' not in told[0] and '| normal | 4 | 0.750 [0.500, 0.900] |' in told[0]
+    assert '| 3 | 2 | 5 | 1 |' in told[1]

@@ -243,13 +243,15 @@ def _classes_in(found: dict[str, Any]) -> int:
 
 def _classes(found: dict[str, Any]) -> Iterator[str]:
     names = ('sensitivity', 'specificity', 'precision', 'f1', 'auc', 'mean_probability')
-    counts = ('tp', 'fp', 'tn', 'fn')
+    classes = found.get('classes', {})
+    # Means over folds are no counts.
+    counted = any('counts' in figures for figures in classes.values())
+    counts = ('tp', 'fp', 'tn', 'fn') if counted else ()
     columns = ['class', 'images', *names[:-1], 'mean probability', *map(str.upper, counts)]
     yield from ('', f'| {" | ".join(columns)} |', '| --- ' * len(columns) + '|')
-    for label, figures in found.get('classes', {}).items():
-        counted = figures.get('counts', {})
+    for label, figures in classes.items():
         cells = [_cell(figures.get(name)) for name in names]
-        cells += [str(counted.get(name, '-')) for name in counts]
+        cells += [str(figures.get('counts', {}).get(name, '-')) for name in counts]
         yield f'| {label} | {figures.get("images", "?")} | {" | ".join(cells)} |'
 
 
