@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,14 @@ def test_holes_are_filled():
     lungs = field([(4, 14, 2, 8)])
     lungs.right[8:10, 4:6] = 0
     assert (lungs.labels() == field([(4, 14, 2, 8)]).labels()).all()
+
+
+def test_what_a_person_has_drawn_stays_as_it_is():
+    drawn = replace(field([(4, 14, 2, 8), (17, 19, 2, 4)]), drawn=True)
+    drawn.right[8:10, 4:6] = 0
+    labels = drawn.labels()  # a cell is 2 x 3 pixels
+    assert (labels[16:20, 12:18] == 0).all() and (labels[35:37, 7:11] == 1).all()
+    assert drawn.box() == (8, 6, 38, 24)
 
 
 def test_a_piece_of_one_lung_against_the_other_belongs_to_that():

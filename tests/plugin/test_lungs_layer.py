@@ -9,6 +9,7 @@ from napari_cxr.plugin.layers import radiograph_layer_data
 from napari_cxr.plugin.lungs_layer import (
     COLOURS,
     edit_of,
+    edited_field,
     is_lungs,
     let_go,
     lungs_layer,
@@ -54,6 +55,19 @@ def test_in_place_on_a_moved_radiograph():
     base.translate, base.rotate = (1, 1), 0
     place(layer, base)
     np.testing.assert_allclose(layer.data_to_world((7, 11)), base.data_to_world((7, 11)))
+
+
+def test_the_field_of_painted_lungs_is_what_was_painted():
+    layer = on(Image(PIXELS), implausible='an odd one', plausibility=0.0)
+    layer.data[15:25, 20:30] = 0  # two cells at the lung's edge
+    layer.data[5:10, 70:80] = 2
+    layer.data[20:25, 40:45] = 0  # half of a cell
+    painted = edited_field(layer)
+    assert painted.right[:, 2].tolist() == [1, 1, 1, 0, 0, 1, 1, 1] and painted.left[1, 7] == 1
+    assert painted.left[4, 4] == pytest.approx(0.5, abs=1 / 255) and painted.right.shape == (8, 8)
+    assert painted.drawn and not painted.implausible and painted.plausibility == 1
+    labels = painted.labels()
+    assert labels[17, 25] == 0 and labels[7, 75] == 2
 
 
 def test_no_identity_in_its_name():

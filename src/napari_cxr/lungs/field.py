@@ -34,6 +34,8 @@ class LungField:
         How much the network's answer looks like two lungs, in [0, 1].
     implausible : str
         One phrase that says what is odd about it; empty if nothing is.
+    drawn : bool
+        Whether a person has drawn them: small pieces and holes are then meant.
     """
 
     right: np.ndarray
@@ -42,6 +44,7 @@ class LungField:
     source: Literal['network', 'atlas'] = 'network'
     plausibility: float = 1.0
     implausible: str = ''
+    drawn: bool = False
 
     def __post_init__(self) -> None:
         if self.right.ndim != 2 or self.right.shape != self.left.shape:
@@ -54,7 +57,8 @@ class LungField:
 
         A pixel is lung where that is more probable than not, by the probabilities of
         the cells around it, linear between their centres, and belongs to the lung that
-        is more probable. Of each lung only the largest piece counts, without holes.
+        is more probable. Of each lung only the largest piece counts, without holes, unless
+        a person has drawn them.
 
         Returns
         -------
@@ -133,7 +137,12 @@ class LungField:
 
     @cached_property
     def tidied(self) -> tuple[np.ndarray, np.ndarray]:
-        """Both maps, of right and left lung, with small pieces taken away and holes filled."""
+        """Both maps, of right and left lung, with small pieces taken away and holes filled.
+
+        As they are where a person has drawn them.
+        """
+        if self.drawn:
+            return self.right, self.left
         lung = self.right + self.left > 0.5
         sides = [lung & (self.right >= self.left), lung & (self.left > self.right)]
         pieces = [_largest_piece(side) for side in sides]

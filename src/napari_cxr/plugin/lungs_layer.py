@@ -152,7 +152,7 @@ def edited_field(layer: Labels) -> LungField:
         / 255
         for side in (1, 2)
     )
-    return replace(found, right=right, left=left, plausibility=1.0, implausible='')
+    return replace(found, right=right, left=left, plausibility=1.0, implausible='', drawn=True)
 
 
 def _fingerprint(labels: np.ndarray) -> int:
