@@ -29,6 +29,9 @@ def reach_of(card: Card) -> str:
     best = headline(card)
     if not best:
         return 'How well this model does was not measured.'
-    if 'source' in str(card.metrics.get('measured_on', '')):
-        return f'What to expect in a hospital it has not seen: {best}.'
-    return f'{best[0].upper()}{best[1:]}. In hospitals it has not seen expect less.'
+    left_out = 'source' in str(card.metrics.get('measured_on', ''))
+    # Recipes are chosen by figures on sources left out: elsewhere there may be less to expect.
+    more = 'In your hospital expect no more.'
+    if not left_out:
+        more = 'In hospitals it has not seen expect less.'
+    return f'{best[0].upper()}{best[1:]}. {more}'

@@ -1,0 +1,28 @@
+"""What a model reaches, in a sentence that promises nothing."""
+
+import pytest
+
+from napari_cxr.checkpoint import Card
+from napari_cxr.plugin.reach import reach, reach_of
+
+FIGURES = {'model': {'all': {'macro_auc': [0.7, 0.65, 0.75]}}}
+INPUT = {'height': 32, 'width': 32}
+FOLDS = {'measured_on': 'sources left out', 'folds': 4, 'averaged': True}
+
+
+@pytest.mark.parametrize(
+    ('metrics', 'where', 'expect'),
+    [
+        (FIGURES | {'measured_on': 'test'}, 'the test split', 'In hospitals it has not seen'),
+        (FIGURES | FOLDS, 'sources left out (mean of 4 folds)', 'In your hospital'),
+    ],
+)
+def test_what_to_expect_elsewhere(metrics, where, expect):
+    told = reach_of(Card('tiny', 'Tiny', 'resnet10', ('a', 'b'), 1, INPUT, metrics=metrics))
+    assert told.startswith(f'Macro AUC 0.700 [0.650, 0.750] on {where}. {expect} expect ')
+
+
+def test_what_was_not_measured_is_not_promised(tmp_path):
+    unmeasured = Card('tiny', 'Tiny', 'resnet10', ('a', 'b'), 1, INPUT)
+    assert reach_of(unmeasured) == 'How well this model does was not measured.'
+    assert reach(str(tmp_path / 'gone.safetensors')) == ''
