@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import traceback
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
@@ -229,22 +229,15 @@ def classify(
                 try:
                     yield next(run)
                 except StopIteration as end:
-                    return _answer(*end.value, edit=edit, reached=reach(model))
+                    return _answer(end.value, edit, reach(model))
     except Exception as error:
         return failure(error, 'Classifying')
     return None
 
 
-def _answer(
-    prediction: Prediction,
-    heatmaps: Sequence[Heatmap],
-    frame_shares: Sequence[float | None],
-    field: LungField,
-    lung_shares: Sequence[float | None],
-    edit: int,
-    reached: str,
-) -> Answer:
-    """Put together what the job returns, with what an even map would have in the lungs."""
+def _answer(classified: Any, edit: int, reached: str) -> Answer:
+    """Put together what the job returned, with what an even map would have in the lungs."""
+    prediction, heatmaps, frame_shares, field, lung_shares = classified
     even = even_share(heatmaps[0], lung_mask(field), field.shape)
     lungs = LungShares(tuple(lung_shares), even, field.source, field.implausible, edit)
     return Answer(prediction, tuple(heatmaps), tuple(frame_shares), field, lungs, reached)

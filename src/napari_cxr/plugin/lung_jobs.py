@@ -12,7 +12,7 @@ from napari_cxr.explain.in_lungs import even_share
 from napari_cxr.lungs import LungField
 from napari_cxr.plugin.classifying import Answer, Failure, Job, LungShares, failure
 from napari_cxr.plugin.layers import radiograph_of
-from napari_cxr.plugin.lungs_layer import edit_of
+from napari_cxr.plugin.lungs_layer import edit_of, lungs_layer
 from napari_cxr.workers.decoding import shared_decoder
 
 __all__ = ['Found', 'find', 'measure']
@@ -24,17 +24,15 @@ class Found:
 
     Parameters
     ----------
-    layer : napari.layers.Image
+    radiograph : napari.layers.Image
         The radiograph's layer.
-    field : LungField
-        The lungs.
-    labels : ndarray of uint8, shape (rows, columns)
-        On the radiograph's pixels: 1 for the right lung, 2 for the left one.
+    lungs : napari.layers.Labels
+        A layer for them that no viewer has yet. It is made here, because the first layer
+        of this kind takes napari a quarter of a second.
     """
 
-    layer: Image
-    field: LungField
-    labels: np.ndarray
+    radiograph: Image
+    lungs: Labels
 
 
 @thread_worker
@@ -61,9 +59,9 @@ def find(layer: Image, field: LungField | None = None) -> Job[Found]:
             if radiograph.refusal:
                 return Failure(f'{radiograph.refusal} It has no lung field.', '')
         found, labels = yield from shared_decoder().find_lungs(radiograph, field)
+        return Found(layer, lungs_layer(found, labels, layer))
     except Exception as error:
         return failure(error, 'Finding the lungs')
-    return Found(layer, found, labels)
 
 
 @thread_worker
