@@ -58,11 +58,30 @@ def read(runs: Path) -> Figures:
 
 
 def of_run(folder: Path) -> Figures:
-    """Return the measured figures of each fold of a run."""
-    return {
-        path.parent.name: json.loads(path.read_text(encoding='utf-8'))['metrics']
-        for path in sorted(folder.glob('without-*/result.json'))
-    }
+    """Return of the measured figures of each fold of a run what the tables show."""
+    found = {}
+    for path in sorted(folder.glob('without-*/result.json')):
+        metrics = json.loads(path.read_text(encoding='utf-8'))['metrics']
+        found[path.parent.name] = {
+            'model': {source: shown(of) for source, of in metrics['model'].items()},
+            'baselines': {
+                kind: {source: shown(of) for source, of in sources.items()}
+                for kind, sources in metrics['baselines'].items()
+            },
+            'differences': {
+                kind: {'all': shown(sources['all'])}
+                for kind, sources in metrics.get('differences', {}).items()
+            },
+        }
+    return found
+
+
+def shown(figures: Figures) -> Figures:
+    """Return of a source's figures those that a table shows."""
+    kept = ('images', 'accuracy', 'balanced_accuracy', 'macro_auc', 'pairs')
+    classes = {label: {'auc': of['auc']} for label, of in figures.get('classes', {}).items()}
+    out = {name: figures[name] for name in kept if name in figures}
+    return out | ({'classes': classes} if classes else {})
 
 
 def folds(found: Figures) -> str:

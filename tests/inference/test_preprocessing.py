@@ -217,3 +217,12 @@ def test_a_window_does_not_change_the_lungs_tones(chest):
 def test_options_of_the_lungs_that_mean_nothing_are_refused(options, said):
     with pytest.raises(ValueError, match=said):
         Preprocessing(80, 80, **options)
+
+
+@pytest.mark.parametrize('use', ['crop', 'only'])
+def test_an_image_whose_lungs_were_all_erased_is_refused(chest, use):
+    nothing = np.zeros((16, 16), np.float32)
+    none = lungs.LungField(nothing, nothing, chest.shape, drawn=True)
+    assert not none.found and lungs.find(chest).found
+    with pytest.raises(UnreadableImage, match='draw them'):
+        Preprocessing(80, 80, fit='stretch', lungs=use).apply(chest, field=none)

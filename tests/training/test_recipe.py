@@ -199,3 +199,15 @@ def test_an_input_that_no_card_takes_is_refused_before_the_run():
     text = recipes.find('bundled-resnet10').to_toml().replace('height = 225', 'height = 100000')
     with pytest.raises(RecipeError, match=r'input\.height'):
         Recipe.from_toml(text)
+
+
+def test_a_network_that_knows_lungs_by_the_black_around_them_gets_nothing_else():
+    recipe = recipes.find('bundled-lung-texture')
+    assert recipe.with_changes({'augmentation.rotation': 5.0}).network == 'lung_texture'
+    for changes, said in (
+        ({'input.lungs': 'crop'}, "input.lungs = 'only'"),
+        ({'input.mean': [0.5]}, r'input.mean = \[0.0\]'),
+        ({'augmentation.noise': 0.1}, 'augmentation.noise changes it'),
+    ):
+        with pytest.raises(RecipeError, match=said):
+            recipe.with_changes(changes)

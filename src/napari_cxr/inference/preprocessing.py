@@ -17,6 +17,10 @@ from napari_cxr.radiograph import Radiograph, UnreadableImage
 
 __all__ = ['Prepared', 'Preprocessing']
 
+_NO_LUNGS = (
+    'This model looks at the lungs only, and there are none: draw them on the lungs layer, or '
+    'choose another model.'
+)
 #: Numbers below this are no contrast at all; a constant image is left as it is.
 _FLAT = 1e-6
 
@@ -54,7 +58,8 @@ class Preprocessing:
         Size of the input in pixels.
     fit : {'crop', 'stretch', 'pad'}
         How a radiograph of another shape is fitted: its centre is cut out, it is
-        stretched, or it is surrounded with black.
+        stretched, or it is surrounded with black. With `lungs`, the same is done to their
+        rectangle, of which 'crop' cuts off a part.
     border : float
         Share of each side that is cut off first, in [0, 0.5).
     lungs : {'ignored', 'crop', 'only'}
@@ -160,6 +165,8 @@ class Preprocessing:
             field = None
         elif field is None:
             field = lung_field.find(radiograph, preset)
+        if field is not None and not field.found:
+            raise UnreadableImage(_NO_LUNGS)
         box = (
             self._inside_border(radiograph.shape) if field is None else _whole(field, self.margin)
         )

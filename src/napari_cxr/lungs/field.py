@@ -80,6 +80,12 @@ class LungField:
         labels[y0:y1, x0:x1] = lung + (lung & further_left).astype(np.uint8)
         return labels
 
+    @property
+    def found(self) -> bool:
+        """Whether there is any lung."""
+        right, left = self.tidied
+        return bool((right + left > 0.5).any())
+
     def mask(self) -> np.ndarray:
         """Return which pixels of the radiograph are lung, as bool of shape `shape`."""
         return self.labels() > 0

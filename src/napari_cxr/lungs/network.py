@@ -17,6 +17,9 @@ __all__ = ['SIZE', 'card', 'fingerprint', 'probabilities', 'softmax']
 #: Rows and columns of what it looks at.
 SIZE = 128
 _FILE = 'lung-field.safetensors'
+_TABLES = ('average_lungs.csv', 'plausible_lungs.csv')
+#: To be changed where the code finds other lungs than before, or shows them otherwise.
+_FORM = b'1'
 
 
 def probabilities(image: np.ndarray) -> np.ndarray:
@@ -54,8 +57,14 @@ def card() -> dict[str, Any]:
 
 @cache
 def fingerprint() -> str:
-    """Return 12 digits of the SHA-256 of the weights: models that use lungs depend on them."""
-    return sha256(files('napari_cxr.lungs').joinpath(_FILE).read_bytes()).hexdigest()[:12]
+    """Return 12 digits that change with the lung field: models that look at lungs depend on it.
+
+    Of the SHA-256 of the weights, of the tables of the atlas and of what is plausible, and
+    of the form of the code.
+    """
+    folder = files('napari_cxr.lungs')
+    content = [folder.joinpath(name).read_bytes() for name in (_FILE, *_TABLES)]
+    return sha256(b'\0'.join([_FORM, *content])).hexdigest()[:12]
 
 
 @cache

@@ -25,6 +25,15 @@ from napari_cxr.training.recipe.tables import RecipeError, build, check, plain
 __all__ = ['CardRecipe', 'Recipe']
 
 
+#: Networks that know the lungs by what is not 0.
+_LUNGS_ONLY = ('lung_texture',)
+#: What of augmentation leaves 0 where it is, or moves it with the image.
+_KEEPS_BLACK = (
+    'rotation', 'shear', 'zoom', 'shift', 'crop', 'pad', 'flip', 'flip_vertical',
+    'gamma', 'multiply', 'fill', 'only', 'doubled',
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class CardRecipe:
     """What the model's card says that no run can find out.
@@ -143,6 +152,8 @@ class Recipe:
             )
         if self.freeze.views and self.freeze.up_to != 'everything':
             raise RecipeError("freeze.views needs freeze.up_to = 'everything'.")
+        if self.network in _LUNGS_ONLY:
+            _check_lungs_only(self.network, self.input, self.augmentation)
         if self.head.single and self.loss.name == 'cross-entropy':
             raise RecipeError(
                 'A softmax over one unit is always 1, so nothing would be learnt: with '
@@ -224,3 +235,27 @@ class Recipe:
         import tomli_w
 
         return tomli_w.dumps(self.to_dict())
+
+
+def _check_lungs_only(
+    network: str, prepared: Preprocessing, augmentation: AugmentationRecipe
+) -> None:
+    """Refuse an input in which such a network would not find the lungs.
+
+    Raises
+    ------
+    RecipeError
+        With what to set.
+    """
+    plain = set(prepared.mean) == {0.0} and set(prepared.std) == {1.0}
+    if prepared.lungs != 'only' or not plain:
+        raise RecipeError(
+            f"The network {network} takes lungs on black: set input.lungs = 'only', "
+            'input.mean = [0.0] and input.std = [1.0].'
+        )
+    for entry in fields(augmentation):
+        if entry.name not in _KEEPS_BLACK and getattr(augmentation, entry.name) != entry.default:
+            raise RecipeError(
+                f'The network {network} knows the lungs by the black around them, and '
+                f'augmentation.{entry.name} changes it; leave it out.'
+            )
