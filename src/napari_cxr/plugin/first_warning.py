@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
 __all__ = ['FirstWarning']
 
-_HIDDEN = 'The model knows upright frontal chest radiographs only, so its result is held back.'
+_HIDDEN = 'The result is held back until you ask for it.'
 
 
 class FirstWarning(QFrame):
