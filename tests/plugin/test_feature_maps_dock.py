@@ -1,13 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from made_up_lungs import lung_field
 from qtpy.QtCore import QPoint, Qt
 
 from napari_cxr import samples
+from napari_cxr.checkpoint import load, save
 from napari_cxr.explain.feature_maps import FeatureMaps, dead_filters
 from napari_cxr.plugin import classifying
 from napari_cxr.plugin.feature_map_layer import feature_map_layer, show_feature_maps
 from napari_cxr.plugin.filter_strip import FilterStrip
 from napari_cxr.plugin.layers import KEY
+from napari_cxr.plugin.lungs_layer import lungs_layer
 
 WAIT = 50_000
 
@@ -67,6 +72,28 @@ def test_a_click_lays_the_stack_on_the_radiograph(qtbot, maps_dock, chest):
     assert '512 filters' in dock.filters.summary.text() and not dock.filters.isHidden()
     # It is no radiograph, and is not offered as one.
     assert dock.choices.layer.count() == 1
+
+
+def test_the_network_is_shown_the_lungs_as_they_were_edited(qtbot, maps_dock, chest, models):
+    dock, tiny = maps_dock, models / 'tiny.safetensors'
+    model = load(tiny)
+    entries = {'fit': 'stretch', 'lungs': 'crop'}
+    save(
+        tiny,
+        model.tensors,
+        replace(model.card, preprocessing={**model.card.preprocessing, **entries}),
+    )
+    classifying.shared_torch().close()  # the next one reads this file
+    base = dock.viewer.add_image(chest)
+    field = lung_field(chest.shape)
+    lungs = dock.viewer.add_layer(lungs_layer(field, field.labels(), base))
+    painted = np.zeros_like(lungs.data)
+    painted[100:, :45], painted[100:, 45:90] = 1, 2
+    lungs.data = painted
+    compute(qtbot, dock)
+    # The middle of the maps is that of the rectangle around what was painted.
+    where = (dock.maps.to_radiograph @ [1.5, 1.5, 1])[:2]
+    np.testing.assert_allclose(where, (149.5, 44.5), atol=1e-9)
 
 
 def test_the_slider_and_the_strip_follow_each_other(qtbot, maps_dock, chest):

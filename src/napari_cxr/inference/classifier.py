@@ -183,7 +183,13 @@ class Classifier:
             if len(shape) == 3
         }
 
-    def feature_maps(self, radiograph: Radiograph, stage: str, preset: int = 0) -> FeatureMaps:
+    def feature_maps(
+        self,
+        radiograph: Radiograph,
+        stage: str,
+        preset: int = 0,
+        field: LungField | None = None,
+    ) -> FeatureMaps:
         """Return what each filter of a stage makes of one radiograph.
 
         Parameters
@@ -194,6 +200,8 @@ class Classifier:
             One of `stages`.
         preset : int
             Which of its presets to use.
+        field : LungField, optional
+            The lungs, where they are known already or a person has corrected them.
 
         Raises
         ------
@@ -202,7 +210,7 @@ class Classifier:
         ValueError
             If there is no such stage, or it returns no maps.
         """
-        ready = self.prepare(radiograph, preset)
+        ready = self.prepare(radiograph, preset, field)
         x = self._batch([ready])
         height, width = x.shape[-2:]
         try:

@@ -6,12 +6,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from threading import Event
 
-from napari.layers import Image
+from napari.layers import Image, Labels
 from napari.qt.threading import thread_worker
 
 from napari_cxr.explain.feature_maps import FeatureMaps
 from napari_cxr.plugin.classifying import Job, failure, shared_torch
 from napari_cxr.plugin.layers import radiograph_of
+from napari_cxr.plugin.lungs_layer import edit_of, edited_field
 
 __all__ = ['Stages', 'compute', 'list_stages']
 
@@ -55,7 +56,12 @@ def list_stages(model: str, device: str) -> Job[Stages]:
 
 @thread_worker
 def compute(
-    layer: Image, model: str, device: str, stage: str, cancelled: Event
+    layer: Image,
+    model: str,
+    device: str,
+    stage: str,
+    cancelled: Event,
+    lungs: Labels | None = None,
 ) -> Job[FeatureMaps | None]:
     """Run a model on what a layer shows, up to a stage; yields words about progress, or None.
 
@@ -67,6 +73,8 @@ def compute(
         As in the catalog; as `napari_cxr.inference.device` takes it; of the model.
     cancelled : threading.Event
         Ends the job when set.
+    lungs : napari.layers.Labels, optional
+        The layer with its lungs. What a person has edited there is what counts.
 
     Returns
     -------
@@ -80,6 +88,7 @@ def compute(
             model=model,
             device=device,
             stage=stage,
+            field=edited_field(lungs) if lungs is not None and edit_of(lungs) else None,
         )
         with closing(run):
             while not cancelled.is_set():

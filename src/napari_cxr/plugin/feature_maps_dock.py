@@ -26,6 +26,7 @@ from napari_cxr.plugin.docks import TabsTogether
 from napari_cxr.plugin.feature_map_jobs import Stages
 from napari_cxr.plugin.feature_map_layer import feature_map_layer, show_feature_maps
 from napari_cxr.plugin.filters_view import FiltersView
+from napari_cxr.plugin.lungs_layer import lungs_of
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.scrolled import fill_dock
 from napari_cxr.plugin.stage_choice import StageChoice
@@ -153,6 +154,7 @@ class FeatureMapsDock(QWidget):
             self.choices.current_device,
             stage,
             self._cancelled,
+            lungs_of(layer, self.viewer.layers),
         )
         worker.yielded.connect(self._tell)
         worker.returned.connect(self._take)
