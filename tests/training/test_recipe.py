@@ -134,6 +134,10 @@ def test_every_entry_survives(recipe):
             r'augmentation\.rotaton .* mean augmentation\.rotation\?',
         ),
         ({'learning_rate': 1}, 'learning_rate is no entry'),
+        (
+            {'split': {'source': 'a'}},
+            r'split\.source is no entry of a recipe any more; take split\.left_out',
+        ),
         ({'epochs': 0}, 'epochs must be between 1 and'),
         ({'epochs': 2.0}, 'epochs must be a whole number'),
         ({'epochs': True}, 'epochs must be a whole number'),

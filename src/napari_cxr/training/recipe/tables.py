@@ -13,6 +13,10 @@ from typing import Any, Literal
 __all__ = ['RecipeError', 'build', 'check', 'plain']
 
 
+#: What older recipes and run folders have, and what says it now.
+_RENAMED = {'split.source': 'split.left_out'}
+
+
 class RecipeError(Exception):
     """A recipe that makes no sense; the message names the entry and what it may be."""
 
@@ -48,6 +52,8 @@ def build(cls: type, entries: object, where: str = '') -> Any:
         if key not in kinds:
             near = difflib.get_close_matches(str(key), list(kinds), n=1)
             meant = f'; did you mean {where}{near[0]}?' if near else '.'
+            if (now := _RENAMED.get(f'{where}{key}')) is not None:
+                meant = f' any more; take {now} instead, or leave it out.'
             raise RecipeError(f'{where}{key} is no entry of a recipe{meant}')
     missing = [
         f.name
