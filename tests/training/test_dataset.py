@@ -185,6 +185,26 @@ def test_classes_and_sources_in_either_order(tmp_path):
         index(tmp_path, DataRecipe(layout='split/class'))
 
 
+def test_sources_that_figures_could_not_tell_apart_are_refused(tmp_path):
+    by_source = DataRecipe(layout='source/class')
+    touch(tmp_path, *(f'all/{label}/1.png' for label in 'ab'))
+    assert index(tmp_path, by_source).samples[0].source == 'all'  # the only one
+    touch(tmp_path, 'x/a/1.png')
+    with pytest.raises(DatasetError, match="source is called 'all', .*; rename it"):
+        index(tmp_path, by_source)
+
+
+def test_a_source_that_is_called_as_none_is_refused(tmp_path):
+    touch(tmp_path, '1.png', '2.png')
+    rows = [
+        {'path': '1.png', 'label': 'a', 'source': ''},
+        {'path': '2.png', 'label': 'b', 'source': 'no source'},
+    ]
+    write_table(tmp_path / 'manifest.csv', rows)
+    with pytest.raises(DatasetError, match="source is called 'no source'"):
+        index(tmp_path)
+
+
 def test_what_is_called_an_image_is_listed_readable_or_not(tmp_path):
     touch(tmp_path, 'a/1.png', 'a/IM0001', 'a/1.2.840.113', 'a/Thumbs.db', 'a/notes.txt')
     touch(tmp_path, 'b/2.DCM', 'b/.hidden.png', 'b/DICOMDIR')

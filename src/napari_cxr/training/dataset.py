@@ -179,6 +179,7 @@ def index(source: str | Path, data: DataRecipe | None = None) -> Dataset:
         samples = _with_patients(samples, re.compile(data.patient), root)
     samples = _in_classes(samples, data.classes)
     _refuse_twins(samples)
+    _refuse_ambiguous({sample.source for sample in samples})
     grouped = bool(samples) and all(sample.known for sample in samples)
     return Dataset(root, tuple(samples), grouped, limit=data.limit, balance=data.balance)
 
@@ -241,4 +242,15 @@ def _refuse_twins(samples: list[Sample]) -> None:
             raise DatasetError(
                 f'The labels {listed} differ in case only; write them alike, or merge them in '
                 'data.classes.'
+            )
+
+
+def _refuse_ambiguous(sources: set[str]) -> None:
+    """Refuse names of sources that figures by source use for something else."""
+    clashes = {'all': len(sources) > 1, 'no source': '' in sources}
+    for name, clash in clashes.items():
+        if clash and name in sources:
+            raise DatasetError(
+                f'A source is called {name!r}, which means something else in figures by '
+                'source; rename it.'
             )
