@@ -190,7 +190,7 @@ def test_sources_that_figures_could_not_tell_apart_are_refused(tmp_path):
     touch(tmp_path, *(f'all/{label}/1.png' for label in 'ab'))
     assert index(tmp_path, by_source).samples[0].source == 'all'  # the only one
     touch(tmp_path, 'x/a/1.png')
-    with pytest.raises(DatasetError, match="source is called 'all', .*; rename it"):
+    with pytest.raises(DatasetError, match=r"source is called 'all', .*; rename it"):
         index(tmp_path, by_source)
 
 
