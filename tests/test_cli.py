@@ -42,6 +42,7 @@ def test_classify_prints_an_object_a_line(run, radiographs, model_file):
     assert result.exit_code == 0, result.output
     for row, path in zip(lines(result), radiographs, strict=True):
         assert row['path'] == str(path) and row['model'] == 'tiny'
+        assert row['lungs'] == ''  # this model ignores them
         assert row['label'] == max(row['probabilities'], key=row['probabilities'].get)
         assert sum(row['probabilities'].values()) == pytest.approx(1)
         assert isinstance(row['warnings'], list)

@@ -100,6 +100,31 @@ def test_the_provenance_of_a_prediction(classifier, model_file):
     assert prediction.preprocessing['height'] == 97 and prediction.preset == 'Full range'
 
 
+def test_a_prediction_says_whose_lungs_the_model_was_shown(classifier, model_file):
+    from dataclasses import replace
+
+    from napari_cxr.checkpoint import load
+    from napari_cxr.lungs import LungField
+
+    right, left = np.zeros((8, 8), np.float32), np.zeros((8, 8), np.float32)
+    right[2:6, 1:3] = left[2:6, 5:7] = 1
+    found = LungField(right, left, (140, 120))
+    checkpoint = load(model_file)
+    entries = {**checkpoint.card.preprocessing, 'lungs': 'crop'}
+    card = replace(checkpoint.card, preprocessing=entries)
+    looking = Classifier(replace(checkpoint, card=card), Device('cpu', ''))
+    for field, whose in (
+        (found, 'network'),
+        (replace(found, source='atlas'), 'atlas'),
+        (replace(found, drawn=True), 'drawn'),
+    ):
+        assert looking.explain(image(), field=field)[0].lungs == whose
+        assert classifier.explain(image(), field=field)[0].lungs == ''
+    # Noise is no chest, so its lungs are the average ones.
+    assert looking.predict([image()])[0].lungs == 'atlas'
+    assert classifier.predict([image()])[0].lungs == ''
+
+
 def test_cautions(classifier):
     lateral = image(
         geometry=Geometry(view=View.LATERAL),

@@ -118,6 +118,7 @@ def _as_row(prediction: Prediction) -> dict[str, Any]:
         'warnings': [caution.text for caution in prediction.cautions],
         'device': prediction.device,
         'preprocessing': prediction.preprocessing,
+        'lungs': prediction.lungs,
         'version': prediction.version,
     }
 

@@ -286,7 +286,15 @@ class Classifier:
             device=self.device.name,
             version=__version__,
             several=self.card.several,
+            lungs=_whose(ready.field),
         )
+
+
+def _whose(field: LungField | None) -> str:
+    """Return where the lungs that a model was shown come from, as `Prediction.lungs`."""
+    if field is None:
+        return ''
+    return 'drawn' if field.drawn else field.source
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:

@@ -60,6 +60,9 @@ class Prediction:
         Version of napari-cxr.
     several : bool
         Whether an image can have several labels: each probability is then one by itself.
+    lungs : {'', 'network', 'atlas', 'drawn'}
+        Whose lungs the model was shown, `LungField.source` or a person's; empty for a model
+        that ignores them.
     """
 
     labels: tuple[str, ...]
@@ -73,6 +76,7 @@ class Prediction:
     device: str = ''
     version: str = ''
     several: bool = False
+    lungs: str = ''
 
     @property
     def label(self) -> str:
