@@ -10,7 +10,7 @@ from napari_cxr.checkpoint import Card
 __all__ = ['CardDialog']
 
 #: Wide enough for a table of figures beside two baselines, each with its interval.
-_WIDTH, _HEIGHT = 900, 760
+_WIDTH, _HEIGHT = 1120, 800
 _LINES = QColor(128, 128, 128, 110)  # on dark and on light
 
 
