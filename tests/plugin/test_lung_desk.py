@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_up_lungs import made_up_answer
 from napari.components import ViewerModel
+from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import QObject
 
 from napari_cxr import samples
@@ -84,6 +85,13 @@ def test_the_share_follows_the_brush_and_undo(qtbot, desk, layer):
     with qtbot.waitSignal(desk.measured, timeout=WAIT) as redone:
         layer.redo()
     assert redone.args[0] == told
+
+
+def test_a_third_label_is_no_lung(qtbot, desk, layer):
+    with qtbot.waitSignal(desk.measured, timeout=WAIT) as told:
+        layer.data_setitem(np.nonzero(layer.data == 1), 3)
+    # As if the right lung were erased, which is what the model sees of it.
+    assert told.args[0].even == pytest.approx(800 / 3200)
 
 
 def test_an_edited_field_outlives_another_answer_and_its_own_layer(
@@ -196,6 +204,26 @@ def test_the_command_finds_lungs_without_a_dock(qtbot, viewer):
     layer.visible = False
     lungs_command.show_lungs(viewer)
     assert layer.visible and edit_of(layer) and len(viewer.layers) == 2
+
+
+def test_the_command_says_where_it_found_no_lungs(qtbot, viewer, base, monkeypatch):
+    told = []
+    monkeypatch.setattr(lungs_command, 'show_warning', told.append)
+    lungs_command.show_lungs(viewer)
+    qtbot.waitUntil(lambda: bool(told), timeout=WAIT)
+    layer = lungs_of(base, viewer.layers)
+    assert field_of(layer).source == 'atlas' and viewer.layers.selection.active is layer
+    assert len(told) == 1 and 'could not be found here (no lungs were found)' in told[0]
+
+
+def test_the_command_from_napari_s_menu(qtbot, viewer, base):
+    """napari gives a plugin's command a proxy of its viewer."""
+    for _ in range(2):
+        lungs_command.show_lungs(PublicOnlyProxy(viewer))
+        qtbot.waitUntil(lambda: lungs_of(base, viewer.layers) is not None, timeout=WAIT)
+        qtbot.waitUntil(lambda: not lungs_command._under_way, timeout=WAIT)
+    assert len(viewer.layers) == 2
+    assert viewer.layers.selection.active is lungs_of(base, viewer.layers)
 
 
 def test_the_command_without_a_radiograph_says_so(viewer, monkeypatch):

@@ -84,7 +84,8 @@ def measure(layer: Labels, answer: Answer) -> Job[LungShares]:
         edit = edit_of(layer)
         if edit == answer.lungs.edit:
             return answer.lungs
-        mask = np.asarray(layer.data) > 0
+        # As the model sees them: a third label is no lung.
+        mask = np.isin(np.asarray(layer.data), (1, 2))
         return replace(
             answer.lungs,
             shares=tuple(heatmap.share_in(mask) for heatmap in answer.heatmaps),

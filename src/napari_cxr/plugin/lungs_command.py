@@ -6,14 +6,14 @@ from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image
-from napari.utils.notifications import show_error, show_info
+from napari.utils.notifications import show_error, show_info, show_warning
 
 from napari_cxr.plugin import lung_jobs
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.layers import is_heatmap
 from napari_cxr.plugin.lung_desk import insert_lungs
 from napari_cxr.plugin.lung_jobs import Found
-from napari_cxr.plugin.lungs_layer import lungs_of, radiograph_under
+from napari_cxr.plugin.lungs_layer import field_of, lungs_of, radiograph_under
 
 __all__ = ['chosen_radiograph', 'show_lungs']
 
@@ -32,6 +32,9 @@ def show_lungs(viewer: ViewerModel) -> None:
     viewer : ViewerModel
         Whose radiograph is meant.
     """
+    # napari hands plugins a proxy, and layers from it are proxies too, each time others:
+    # what is kept about one of these would be about nothing.
+    viewer = getattr(viewer, '__wrapped__', viewer)
     base = chosen_radiograph(viewer)
     if base is None:
         show_info('Open a chest radiograph first, then show its lung field.')
@@ -48,8 +51,15 @@ def show_lungs(viewer: ViewerModel) -> None:
             show_error(found.text)
             return
         layer = insert_lungs(viewer, found)
-        if layer is not None:
-            viewer.layers.selection.active = layer
+        if layer is None:
+            return
+        viewer.layers.selection.active = layer
+        field = field_of(layer)
+        if field.source == 'atlas':
+            show_warning(
+                f'The lungs could not be found here ({field.implausible}): the layer shows '
+                'where they are on average. Correct it with the brush before you use it.'
+            )
 
     worker.returned.connect(take)
     worker.finished.connect(lambda: _under_way.discard(worker))
