@@ -109,6 +109,14 @@ def test_heatmaps_are_saved_as_pictures_and_numbers(run, radiographs, model_file
         assert row['lung_field'] in ('network', 'atlas')
 
 
+@pytest.mark.parametrize('heatmap', [False, True])
+def test_several_frames_are_refused_with_or_without_a_heatmap(run, tmp_path, model_file, heatmap):
+    iio.imwrite(tmp_path / 'two.tif', np.zeros((2, 60, 70), np.uint8))
+    more = ['--heatmap', tmp_path / 'maps'] if heatmap else []
+    result = run('classify', tmp_path / 'two.tif', '--model', model_file, *more, '--json')
+    assert result.exit_code == 1 and 'network looks at one image' in lines(result)[0]['error']
+
+
 def test_what_speaks_against_an_image_stands_before_its_figures(run, tmp_path, model_file):
     photograph = np.tile(np.arange(0, 250, 2, dtype=np.uint8), (125, 1))
     iio.imwrite(tmp_path / 'ramp.png', photograph)

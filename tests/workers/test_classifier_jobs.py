@@ -7,7 +7,8 @@ import pytest
 
 from napari_cxr.checkpoint import load, save
 from napari_cxr.lungs import LungField
-from napari_cxr.radiograph import Radiograph
+from napari_cxr.radiograph import Radiograph, UnreadableImage
+from napari_cxr.workers.classifier import classify
 from napari_cxr.workers.process import WorkerProcess
 
 
@@ -35,3 +36,9 @@ def test_a_result_tells_that_a_person_drew_the_lungs(torch_worker, model_file, t
         field=field,
     )
     assert prediction.lungs == 'drawn' and told.drawn
+
+
+def test_several_frames_are_refused_as_the_classifier_does(model_file):
+    frames = Radiograph.from_array(np.zeros((2, 60, 60), np.uint8))
+    with pytest.raises(UnreadableImage, match='network looks at one image'):
+        list(classify(frames, str(model_file), 'cpu'))

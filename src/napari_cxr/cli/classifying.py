@@ -64,7 +64,9 @@ def classify(
             if heatmap is None:
                 row |= _as_row(classifier.predict([radiograph])[0])
             else:
-                field = None if radiograph.refusal else lungs.find(radiograph)
+                # Of what cannot be classified `explain` tells why.
+                no_lungs = radiograph.refusal or radiograph.frames is not None
+                field = None if no_lungs else lungs.find(radiograph)
                 prediction, maps = classifier.explain(radiograph, field=field)
                 shown = maps[prediction.labels.index(prediction.label)]
                 _save(picture, radiograph, shown, maps)

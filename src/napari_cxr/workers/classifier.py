@@ -63,7 +63,7 @@ def classify(
     classifier = loaded(model, device)
     yield 'Classifying'
     corrected = field is not None
-    if not radiograph.refusal:  # of which `explain` tells
+    if not radiograph.refusal and radiograph.frames is None:  # of which `explain` tells
         field = lungs.find(radiograph) if field is None else field
     prediction, heatmaps = classifier.explain(radiograph, field=field)
     assert field is not None
