@@ -100,6 +100,24 @@ def test_curves_best_epoch_and_the_end(history):
     assert 'no evidence' in warns(history)
 
 
+def test_a_model_that_is_kept_because_it_is_the_last_is_not_called_the_best(history):
+    history.add(started())
+    for number in (1, 2):  # every one of them is marked where selection.metric is 'last'
+        history.add(epoch(number=number))
+    history.phase = Phase.STOPPING
+    assert kept(history) == 'The model of the last epoch is kept.'
+    history.end(Phase.STOPPED)
+    assert kept(history).startswith('The last model, of epoch 2, is kept.')
+    history.add(Finished('run', 'best', 2, metrics()))
+    assert result(history).startswith('Epoch 2, test')
+    history.course.finished = None
+    history.add(epoch(number=3, best=False))
+    history.phase = Phase.STOPPING
+    assert kept(history) == 'The best model so far is kept.'
+    history.end(Phase.STOPPED)
+    assert kept(history).startswith('The best model so far, of epoch 2, is kept.')
+
+
 def test_a_sound_result_is_not_doubted(history):
     history.add(started())
     history.add(Finished('run', 'best', 2, metrics(baseline=0.7)))
@@ -114,7 +132,7 @@ def test_a_sound_result_is_not_doubted(history):
 def test_figures_that_are_missing(history, found):
     history.add(started())
     history.add(Finished('run', 'best', 2, found))
-    assert result(history) in ('', 'Best epoch 2.') and not warns(history)
+    assert result(history) in ('', 'Epoch 2.') and not warns(history)
 
 
 def test_measuring_follows_the_last_epoch(history):

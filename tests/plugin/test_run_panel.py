@@ -133,13 +133,13 @@ def test_stop_is_one_click_and_says_so_at_once(qtbot, panel):
     with qtbot.waitSignal(panel.stop_wanted):
         qtbot.mouseClick(panel.buttons.stop, LEFT)
     assert panel.status.heading.text() == 'Stopping after this batch…'
-    assert panel.kept.text() == 'The best model so far is kept.'
+    assert panel.kept.text() == 'The model of the last epoch is kept.'
     assert not panel.buttons.stop.isEnabled()
     feed(panel, [batch(epoch=2, number=13)])
     assert panel.status.heading.text() == 'Stopping after this batch…'
     panel.stopped()
     assert panel.kept.text() == (
-        'The best model so far, of epoch 1, is kept. Resume goes on from where it was.'
+        'The last model, of epoch 1, is kept. Resume goes on from where it was.'
     )
     assert not panel.status.overall.isVisible() and not panel.buttons.stop.isVisible()
     with qtbot.waitSignal(panel.resume_wanted):

@@ -119,7 +119,7 @@ def _answering(again: str, out: Path, begun: str) -> Iterator[None]:
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         best = out / 'best.safetensors'
-        kept = f' The best model so far is {best}.' if best.is_file() else ''
+        kept = f' The model so far is {best}.' if best.is_file() else ''
         how = f'Go on with: {again}'
         if not (out / begun).is_file():
             how = 'Nothing was learnt yet; what was read is kept, so give the same command again.'

@@ -27,9 +27,9 @@ class RunButtons(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.stop = _button('Stop', 'Stop after this batch; the best model so far is kept')
+        self.stop = _button('Stop', 'Stop after this batch; the model so far is kept')
         self.resume = _button('Resume', 'Go on where the run was stopped')
-        self.classify = _button('Classify with it', 'Take the best model to the Classify dock')
+        self.classify = _button('Classify with it', 'Take the model to the Classify dock')
         self.card = _button('Show card', 'What the model is, what it was measured on, what not')
         self.folder = _button('Open folder', "Show the run's files: settings, curves, models, log")
         for button, signal in (

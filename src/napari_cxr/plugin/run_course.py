@@ -124,6 +124,14 @@ class Course:
         return self.epochs[max(bests)] if bests else None
 
     @property
+    def chosen(self) -> bool:
+        """Whether an epoch before the last is the best.
+
+        Else nobody can tell it from one that a recipe keeps because it is the last.
+        """
+        return self.best is not None and self.best is not self.last
+
+    @property
     def epoch(self) -> int:
         """The epoch that is under way, from 1; the last one when none is."""
         if self.batch is not None:

@@ -44,7 +44,7 @@ def heading(history: RunHistory) -> str:
         Phase.STARTING: 'Starting…',
         Phase.READING: 'Reading the images',
         Phase.TRAINING: 'Training',
-        Phase.MEASURING: 'Measuring the best model',
+        Phase.MEASURING: 'Measuring the model',
         Phase.STOPPING: 'Stopping after this batch…',
         Phase.STOPPED: 'Stopped',
         Phase.FAILED: 'It could not go on',
@@ -120,6 +120,7 @@ def kept(history: RunHistory, resumable: bool = True, written: bool = True) -> s
             'progress and curves appear here.'
         )
     best = history.course.best if history.course is not None else None
+    chosen = history.course is not None and history.course.chosen
     if history.phase is Phase.FINISHED and history.several and not history.sweep:
         if history.summary is not None and history.summary.path:
             return (
@@ -132,15 +133,19 @@ def kept(history: RunHistory, resumable: bool = True, written: bool = True) -> s
             'test split.'
         )
     if history.phase is Phase.STOPPING:
-        return 'The best model so far is kept.' if best is not None else ''
+        if best is None:
+            return ''
+        return f'The {"best model so far" if chosen else "model of the last epoch"} is kept.'
     if history.phase not in (Phase.STOPPED, Phase.FAILED):
         return ''
     if best is None:
         words = 'No epoch was done yet, so there is no model.'
     elif not written:
         words = 'No model was written yet.'
-    else:
+    elif chosen:
         words = f'The best model so far, of epoch {best.epoch}, is kept.'
+    else:
+        words = f'The last model, of epoch {best.epoch}, is kept.'
     return f'{words} Resume goes on from where it was.' if resumable else _NOTHING
 
 
@@ -163,7 +168,7 @@ def _ended(history: RunHistory) -> list[Course]:
 def _one(course: Course) -> str:
     found = _measured(course.metrics)
     assert course.finished is not None
-    words = f'Best epoch {course.finished.epoch}'
+    words = f'{"Best epoch" if course.chosen else "Epoch"} {course.finished.epoch}'
     if found is None:
         return f'{words}.'
     figure, value, others = found
@@ -224,8 +229,8 @@ def _doubts(history: RunHistory) -> list[str]:
         )
     if any(metrics.get('measured_on') == 'val' for metrics in ended):
         reasons.append(
-            'There was no test split, so this was measured on the images by which the best '
-            'epoch was chosen.'
+            'There was no test split, so this was measured on the validation images, which the '
+            'training looks at, too.'
         )
     return reasons
 
