@@ -226,3 +226,10 @@ def test_an_image_whose_lungs_were_all_erased_is_refused(chest, use):
     assert not none.found and lungs.find(chest).found
     with pytest.raises(UnreadableImage, match='draw them'):
         Preprocessing(80, 80, fit='stretch', lungs=use).apply(chest, field=none)
+
+
+@pytest.mark.parametrize('use', ['crop', 'only'])
+def test_a_blank_image_has_no_lungs_to_look_at(use):
+    blank = Radiograph.from_array(np.zeros((90, 80), np.uint8))
+    with pytest.raises(UnreadableImage, match='blank'):
+        Preprocessing(80, 80, fit='stretch', lungs=use).apply(blank)

@@ -34,7 +34,7 @@ def test_where_it_looked_with_what_an_even_map_would_have(view):
     view.show_answer(made_up_answer(), 'ill')
     assert view.looked.text().replace('\u00a0', ' ') == (
         '60 % of this heatmap lies in the lungs (50 % if it were even), 10 % at the edge (29 %). '
-        'The lungs were found by a network.'
+        'The lungs, with what of them lies behind the heart, were found by a network.'
     )
     view.heat.label.setCurrentText('well')
     assert 'heatmap of well is empty' in view.looked.text()

@@ -174,6 +174,8 @@ class Preprocessing:
         part = radiograph.crop(top, left, rows, columns)
         height, width = self._drawn(rows, columns, radiograph.geometry.aspect)
         small = _resize(part.to_display(preset), height, width)
+        if field is not None and np.ptp(small) < _FLAT:
+            raise UnreadableImage('This image is blank: all its pixels are alike.')
         if field is not None and self.lungs == 'only':
             lungs = field.covering((top, left, top + rows, left + columns), height, width)
             small = only_lungs(small, lungs)

@@ -36,6 +36,6 @@ def whose_lungs(lungs: LungShares) -> str:
     if lungs.edit:
         return 'The lungs are as you edited them.'
     if lungs.source == 'network':
-        return 'The lungs were found by a network.'
+        return 'The lungs, with what of them lies behind the heart, were found by a network.'
     why = f', because {lungs.implausible}' if lungs.implausible else ''
     return f'The lungs are the standard outline{why}.'
