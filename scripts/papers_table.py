@@ -13,11 +13,12 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import re
 import tomllib
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from marked_tables import fill
 
 from napari_cxr.training.runs import row_of
 
@@ -39,19 +40,12 @@ def main() -> None:
         }
         kept.write_text(json.dumps(found, indent=1) + '\n', encoding='utf-8')
     found = json.loads(kept.read_text(encoding='utf-8'))
-    page = DOCS / 'papers.md'
-    text = page.read_text(encoding='utf-8')
-    for name, table in (
-        ('earnest', earnest(found['runs'])),
-        ('confusion', confusions(found['runs'])),
-        ('short', short(found['short'])),
-    ):
-        begin, end = f'<!-- {name}: made by scripts/papers_table.py -->', f'<!-- end of {name} -->'
-        pattern = re.compile(f'{re.escape(begin)}.*?{re.escape(end)}', re.DOTALL)
-        if not pattern.search(text):
-            raise SystemExit(f'{page} has no place for the table {name!r}.')
-        text = pattern.sub(lambda _, t=table, b=begin, e=end: f'{b}\n\n{t}\n\n{e}', text)
-    page.write_text(text, encoding='utf-8')
+    tables = {
+        'earnest': earnest(found['runs']),
+        'confusion': confusions(found['runs']),
+        'short': short(found['short']),
+    }
+    fill(DOCS / 'papers.md', tables, Path(__file__).name)
 
 
 def there(folder: Path) -> bool:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from pathlib import Path
 from typing import Any
+
+from marked_tables import fill
 
 DOCS = Path(__file__).parents[1] / 'docs'
 BASELINES = ('format only', 'format and grey levels')
@@ -29,22 +30,13 @@ def main() -> None:
     if options.runs is not None:
         kept.write_text(json.dumps(read(options.runs), indent=1) + '\n', encoding='utf-8')
     found = json.loads(kept.read_text(encoding='utf-8'))
-    page = DOCS / 'bundled-model.md'
-    text = page.read_text(encoding='utf-8')
-    tables = (
-        ('folds', folds(found)),
-        ('classes', classes(found['bundled'])),
-        ('sources', sources(found['bundled'])),
-        ('tried', tried(found)),
-    )
-    for name, table in tables:
-        begin = f'<!-- {name}: made by scripts/sources_left_out_table.py -->'
-        end = f'<!-- end of {name} -->'
-        pattern = re.compile(f'{re.escape(begin)}.*?{re.escape(end)}', re.DOTALL)
-        if not pattern.search(text):
-            raise SystemExit(f'{page} has no place for the table {name!r}.')
-        text = pattern.sub(lambda _, t=table, b=begin, e=end: f'{b}\n\n{t}\n\n{e}', text)
-    page.write_text(text, encoding='utf-8')
+    tables = {
+        'folds': folds(found),
+        'classes': classes(found['bundled']),
+        'sources': sources(found['bundled']),
+        'tried': tried(found),
+    }
+    fill(DOCS / 'bundled-model.md', tables, Path(__file__).name)
 
 
 def read(runs: Path) -> Figures:
