@@ -11,6 +11,9 @@ from napari_cxr.radiograph import LookupTable, Radiograph, UnreadableImage, Wind
 
 __all__ = ['describe', 'find_images', 'is_image', 'read']
 
+#: Endings of files that are meant to be images, readable or not.
+_ENDINGS = ('.png', '.jpg', '.jpeg', '.jpe', '.tif', '.tiff', '.dcm', '.dicom')
+
 
 def is_image(path: str | Path) -> bool:
     """Tell by its content whether a file is DICOM (but no DICOMDIR), PNG, JPEG or TIFF."""
@@ -47,7 +50,7 @@ def read(path: str | Path) -> Radiograph:
     return dicom.read(path)
 
 
-def find_images(folder: str | Path) -> list[Path]:
+def find_images(folder: str | Path, *, named: bool = False) -> list[Path]:
     """Find the images in a folder and the folders in it.
 
     Parameters
@@ -55,6 +58,9 @@ def find_images(folder: str | Path) -> list[Path]:
     folder : str or Path
         Where to look. Hidden files and folders are skipped, links are
         followed, and a folder that a link leads back to is visited once.
+    named : bool
+        Whether to list also what is called an image and is none, so that it is reported
+        when it cannot be read, and not passed over.
 
     Returns
     -------
@@ -79,8 +85,13 @@ def find_images(folder: str | Path) -> list[Path]:
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
         paths = (Path(here, name) for name in names if not name.startswith('.'))
-        found += [path for path in paths if is_image(path)]
+        found += [path for path in paths if is_image(path) or (named and _is_named(path))]
     return sorted(found)
+
+
+def _is_named(path: Path) -> bool:
+    """Tell whether a file is called an image, and is no index of others."""
+    return path.suffix.lower() in _ENDINGS and not dicom.is_directory(path)
 
 
 def describe(radiograph: Radiograph) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_cxr.networks import StagedNetwork
 
-__all__ = ['Checkpoint', 'digest', 'load', 'read_card', 'save', 'write_whole']
+__all__ = ['Checkpoint', 'digest', 'load', 'read_card', 'save', 'whole_file', 'write_whole']
 
 _CARD = 'napari_cxr.card'
 _LONGEST_HEADER = 16 << 20
@@ -216,11 +216,31 @@ def digest(path: str | Path) -> str:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file whole or not at all, so that it survives a power cut; raises OSError."""
+    with whole_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write to, which takes its name only when all is written.
+
+    Where writing ends with an exception, there is what was there before.
+
+    Parameters
+    ----------
+    path : Path
+        Its name; the folder must exist.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
     # In the same folder, because os.replace is atomic within one file system only.
     handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.part', dir=path.parent)
     try:
         with os.fdopen(handle, 'wb') as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes a private file; a model is as readable as any other.

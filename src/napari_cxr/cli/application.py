@@ -12,6 +12,7 @@ import typer
 from napari_cxr import __version__
 from napari_cxr.cli.classifying import classify
 from napari_cxr.cli.listing import info, models, recipes
+from napari_cxr.cli.scoring import score
 from napari_cxr.cli.training import sweep, train
 
 __all__ = ['app', 'main']
@@ -27,6 +28,7 @@ _FILES = 'Exit status: 0 all done, 1 some files failed, 2 wrong usage.'
 _RUNS = 'Exit status: 0 done, 1 a run failed or was stopped, 2 wrong usage.'
 
 app.command(epilog=_FILES)(classify)
+app.command(epilog=_FILES)(score)
 app.command(epilog=_FILES)(info)
 app.command()(models)
 app.command(epilog=_RUNS)(train)

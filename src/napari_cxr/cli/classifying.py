@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_cxr.lungs import LungField
     from napari_cxr.radiograph import Radiograph
 
-__all__ = ['classify']
+__all__ = ['classify', 'load_model']
 
 DEFAULT_MODEL = 'cxr3-lung-texture'
 
@@ -54,7 +54,7 @@ def classify(
             raise typer.BadParameter(f'{heatmap}: {error.strerror}') from None
     decoder = shared_decoder()
     decoder.start()  # while torch is being imported
-    classifier = _load(model, device)
+    classifier = load_model(model, device)
     pictures = _names_of_pictures(heatmap, paths)
     failed = False
     for path, picture in zip(paths, pictures, strict=True):
@@ -84,7 +84,7 @@ def classify(
         raise typer.Exit(1)
 
 
-def _load(model: str, device: str) -> Classifier:
+def load_model(model: str, device: str) -> Classifier:
     """Load a model, or end with status 2 and the reason."""
     from napari_cxr.checkpoint import CheckpointError
     from napari_cxr.inference.classifier import Classifier

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_cxr.training import EpochDone, Event, Started
 
-__all__ = ['show']
+__all__ = ['clock', 'show']
 
 
 def show(events: Iterator[Event]) -> bool:
@@ -80,7 +80,7 @@ class _Drawing:
             case kinds.BatchDone(epoch=epoch, batch=batch, batches=batches):
                 pace = f'{event.images_per_second:.0f} images/s'
                 if event.seconds_left >= 0:  # not NaN
-                    pace += f'  {_clock(event.seconds_left)} left'
+                    pace += f'  {clock(event.seconds_left)} left'
                 self._move(f'Epoch {epoch}', batch, batches, pace)
             case kinds.EpochDone():
                 self._say(_line(event))
@@ -156,7 +156,8 @@ def _line(event: EpochDone) -> str:
     return f'{event.epoch:3}/{event.epochs}  {"  ".join(figures)}{kept}'
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return a time as people read it: 3:05, 1:03:05."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f'{hours}:{minutes:02}:{seconds:02}' if hours else f'{minutes}:{seconds:02}'

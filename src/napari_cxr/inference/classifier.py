@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +105,9 @@ class Classifier:
             If not even one fits into the device's memory.
         """
         prepared = [self.prepare(radiograph, preset) for radiograph in radiographs]
-        logits, note = self._logits(self._batch(prepared))
+        logits, fitted = self.logits(np.stack([ready.image for ready in prepared]))
+        short = fitted < len(prepared)
+        note = f'Memory ran short: ran in batches of {fitted}.' if short else ''
         return [
             self._prediction(radiograph, ready, row, preset, note)
             for radiograph, ready, row in zip(radiographs, prepared, logits, strict=True)
@@ -240,14 +242,89 @@ class Classifier:
         images = self.preprocessing.normalise(np.stack([ready.image for ready in prepared]))
         return torch.from_numpy(images).to(self.device.name)
 
-    @torch.inference_mode()
-    def _logits(self, x: torch.Tensor) -> tuple[np.ndarray, str]:
-        """Return the logits of a batch, and a word if it had to be cut up to fit."""
-        size, start = len(x), 0
-        rows: list[torch.Tensor] = []
-        while start < len(x):
+    def logits(self, images: np.ndarray, at_most: int = 0) -> tuple[np.ndarray, int]:
+        """Run the network on prepared images.
+
+        Parameters
+        ----------
+        images : ndarray of float32, shape (n, height, width)
+            As `Prepared.image`.
+        at_most : int
+            Images that are run at once, where it is known that more do not fit; 0 for all.
+
+        Returns
+        -------
+        logits : ndarray of float32, shape (n, classes)
+        fitted : int
+            How many ran at once: fewer than were asked for if memory ran short.
+
+        Raises
+        ------
+        OutOfMemory
+            If not even one image fits into the device's memory.
+        """
+
+        @torch.inference_mode()
+        def run(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return (self.network(x),)
+
+        (logits,), fitted = self._in_pieces(run, images, at_most)
+        return logits, fitted
+
+    def maps(
+        self, images: np.ndarray, at_most: int = 0, method: str = 'Grad-CAM'
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Run the network on prepared images, and show where each class comes from.
+
+        Parameters
+        ----------
+        images, at_most
+            As of `logits`.
+        method : str
+            One of `napari_cxr.explain.methods.names`.
+
+        Returns
+        -------
+        logits : ndarray of float32, shape (n, classes)
+        maps : ndarray of float32, shape (n, classes, rows, columns)
+        fitted : int
+            As `logits` returns it.
+
+        Raises
+        ------
+        OutOfMemory
+            As `logits`.
+        """
+        explain = methods.method(method)
+        (logits, maps), fitted = self._in_pieces(
+            lambda x: explain(self.network, x, None), images, at_most
+        )
+        return logits, maps, fitted
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Return what logits of shape (..., classes) mean by this model's card."""
+        return probabilities_of(logits, self.card.several, self.card.temperature)
+
+    def with_own_cautions(self, cautions: tuple[Caution, ...]) -> tuple[Caution, ...]:
+        """Add to the cautions about an image those about this model."""
+        if self.card.data.get('lung_field', lungs.fingerprint()) != lungs.fingerprint():
+            return (*cautions, Caution('lung-field', _OTHER_LUNGS))
+        return cautions
+
+    def _in_pieces(
+        self,
+        run: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
+        images: np.ndarray,
+        at_most: int,
+    ) -> tuple[list[np.ndarray], int]:
+        """Run a batch, halved until it fits; return what it gave, and how many fitted."""
+        normalised = torch.from_numpy(self.preprocessing.normalise(images))
+        size, start = min(at_most or len(images), len(images)), 0
+        pieces: list[list[torch.Tensor]] = []
+        while start < len(images):
             try:
-                rows.append(self.network(x[start : start + size]).float().cpu())
+                x = normalised[start : start + size].to(self.device.name)
+                pieces.append([given.float().cpu() for given in run(x)])
                 start += size
             except RuntimeError as error:
                 if not _is_out_of_memory(error):
@@ -256,8 +333,7 @@ class Classifier:
                     raise OutOfMemory(_too_big(self.device)) from None
                 size = (size + 1) // 2
                 log.warning('out of memory: going on with batches of %d', size)
-        note = '' if size == len(x) else f'Memory ran short: ran in batches of {size}.'
-        return torch.cat(rows).numpy(), note
+        return [torch.cat(parts).numpy() for parts in zip(*pieces, strict=True)], size
 
     def _prediction(
         self,
@@ -271,9 +347,8 @@ class Classifier:
         cautions = cautions_for(radiograph, ready, field, preset)
         if note:
             cautions = (*cautions, Caution('memory', note))
-        if self.card.data.get('lung_field', lungs.fingerprint()) != lungs.fingerprint():
-            cautions = (*cautions, Caution('lung-field', _OTHER_LUNGS))
-        probabilities = probabilities_of(logits, self.card.several, self.card.temperature)
+        cautions = self.with_own_cautions(cautions)
+        probabilities = self.probabilities(logits)
         return Prediction(
             labels=self.labels,
             probabilities=tuple(float(p) for p in probabilities),

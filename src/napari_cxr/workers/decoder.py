@@ -16,7 +16,7 @@ from napari_cxr.explain.in_lungs import lung_mask
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph
 
-__all__ = ['decode', 'describe', 'find_lungs', 'limit_memory', 'read', 'ready']
+__all__ = ['decode', 'describe', 'find_lungs', 'limit_memory', 'prepare', 'read', 'ready']
 
 #: Enough for a 200-megapixel radiograph in floating point; a bomb ends here.
 MEMORY_LIMIT = 6 * 1024**3
@@ -104,3 +104,15 @@ def decode(path: str, preprocessing: dict[str, Any], bits: int) -> dict[str, Any
 
     decoded = cache.decode(path, Preprocessing.from_dict(preprocessing), bits)
     return {field.name: getattr(decoded, field.name) for field in fields(decoded)}
+
+
+def prepare(
+    path: str, preprocessing: dict[str, Any], heatmaps: bool, identify: bool
+) -> dict[str, Any]:
+    """Read one file for scoring; see `napari_cxr.scoring.preparing.prepare`."""
+    from napari_cxr.inference.preprocessing import Preprocessing
+    from napari_cxr.scoring import preparing
+
+    wanted = preparing.Wanted(Preprocessing.from_dict(preprocessing), heatmaps, identify)
+    ready = preparing.prepare(path, wanted)
+    return {field.name: getattr(ready, field.name) for field in fields(ready)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import cache
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph, UnreadableImage
+from napari_cxr.scoring import Ready, Wanted
 from napari_cxr.training.cache import Decoded, Unusable
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 
@@ -84,9 +85,10 @@ class Decoder:
 
 
 class DecoderPool:
-    """Several decoder processes at once, which decode images for training.
+    """Several decoder processes at once, which decode images for training and for scoring.
 
-    It is a `napari_cxr.training.cache.Reader`: call it with numbered files. A file that
+    It is a `napari_cxr.training.cache.Reader`: call it with numbered files; and its method
+    `prepare` is a `napari_cxr.scoring.Reader`. A file that
     kills a decoder, or takes too long, gives a reason; its decoder is replaced, and the
     others go on meanwhile. Closing the iterator ends all within a fraction of a second.
 
@@ -106,56 +108,116 @@ class DecoderPool:
         self, items: Sequence[tuple[int, Path]], preprocessing: Preprocessing, bits: int
     ) -> Iterator[tuple[int, Decoded | str]]:
         """Decode files; yield each one's number with what it became, as they are done."""
-        waiting: queue.SimpleQueue[tuple[int, Path]] = queue.SimpleQueue()
-        for item in items:
-            waiting.put(item)
-        workers = self._workers[: len(items)]
-        # Bounded, so that decoders do not run ahead of whoever keeps the images.
-        done: queue.Queue[tuple[int, Decoded | str]] = queue.Queue(4 * len(workers))
-        unwanted = threading.Event()
         arguments = {'preprocessing': preprocessing.to_dict(), 'bits': bits}
+        with closing(self._each('decode', Decoded, items, arguments)) as results:
+            yield from (result for result in results if result is not None)
 
-        def work(worker: WorkerProcess) -> None:
-            while not unwanted.is_set():
-                try:
-                    number, path = waiting.get_nowait()
-                except queue.Empty:
-                    return
-                result = self._decode(worker, unwanted, path=str(path), **arguments)
-                while not unwanted.is_set():
-                    try:
-                        done.put((number, result), timeout=_PATIENCE)
-                        break
-                    except queue.Full:
-                        continue
+    def prepare(
+        self, items: Iterable[tuple[int, Path]], wanted: Wanted
+    ) -> Generator[tuple[int, Ready | str] | None, None, None]:
+        """Prepare files for scoring; yield each one's number with what it became.
 
-        threads = [threading.Thread(target=work, args=(w,), daemon=True) for w in workers]
-        try:
-            for thread in threads:
-                thread.start()
-            for _ in items:
-                yield done.get()
-        finally:
-            unwanted.set()
-            for thread in threads:
-                thread.join()
+        Parameters
+        ----------
+        items : iterable of (int, Path)
+            Numbered files. One is taken only when a decoder is free for it, and decoders
+            stop while nobody takes what they made, so memory does not grow with them.
+        wanted : Wanted
+            What to make of each.
+
+        Yields
+        ------
+        tuple or None
+            In the order in which they are done; None about ten times a second while there
+            is nothing, so that closing it always works.
+        """
+        arguments = {
+            'preprocessing': wanted.preprocessing.to_dict(),
+            'heatmaps': wanted.heatmaps,
+            'identify': wanted.identify,
+        }
+        yield from self._each('prepare', Ready, items, arguments)
+
+    def start(self, files: int) -> None:
+        """Start as many processes as so many files need, ahead of them; returns at once."""
+        for worker in self._workers[:files]:
+            worker.start()
 
     def close(self) -> None:
         """End the processes; a later call starts new ones."""
         for worker in self._workers:
             worker.close()
 
-    def _decode(
-        self, worker: WorkerProcess, unwanted: threading.Event, **arguments: Any
-    ) -> Decoded | str:
+    def _each(
+        self,
+        job: str,
+        made: Callable[..., T],
+        items: Iterable[tuple[int, Path]],
+        arguments: dict[str, Any],
+    ) -> Generator[tuple[int, T | str] | None, None, None]:
+        """Run a job for each file; None where nothing came for a while."""
+        waiting, taking = iter(items), threading.Lock()
+        # Bounded, so that decoders do not run ahead of whoever keeps the images. None: a
+        # decoder found no more files.
+        done: queue.Queue[tuple[int, T | str] | None] = queue.Queue(4 * len(self._workers))
+        unwanted = threading.Event()
+
+        def hand_over(result: tuple[int, T | str] | None) -> None:
+            while not unwanted.is_set():
+                try:
+                    done.put(result, timeout=_PATIENCE)
+                    return
+                except queue.Full:
+                    continue
+
+        def work(worker: WorkerProcess) -> None:
+            while not unwanted.is_set():
+                with taking:
+                    item = next(waiting, None)
+                if item is None:
+                    break
+                number, path = item
+                hand_over(
+                    (number, self._run(worker, unwanted, job, made, path=str(path), **arguments))
+                )
+            hand_over(None)
+
+        threads = [threading.Thread(target=work, args=(w,), daemon=True) for w in self._workers]
         try:
-            with closing(worker.run('decode', timeout=self._timeout, **arguments)) as events:
+            for thread in threads:
+                thread.start()
+            working = len(threads)
+            while working:
+                try:
+                    result = done.get(timeout=_PATIENCE)
+                except queue.Empty:
+                    yield None
+                    continue
+                if result is None:
+                    working -= 1
+                else:
+                    yield result
+        finally:
+            unwanted.set()
+            for thread in threads:
+                thread.join()
+
+    def _run(
+        self,
+        worker: WorkerProcess,
+        unwanted: threading.Event,
+        job: str,
+        made: Callable[..., T],
+        **arguments: Any,
+    ) -> T | str:
+        try:
+            with closing(worker.run(job, timeout=self._timeout, **arguments)) as events:
                 while True:
                     next(events)
                     if unwanted.is_set():
                         return 'It was not waited for.'
         except StopIteration as end:
-            return Decoded(**end.value)
+            return made(**end.value)
         except JobFailed as error:
             reason = _reason(error)
             return Unusable(reason) if error.kind == UnreadableImage.__name__ else reason

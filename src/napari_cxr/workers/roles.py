@@ -26,6 +26,7 @@ def jobs_of(role: str) -> dict[str, Job]:
             'read': decoder.read,
             'describe': decoder.describe,
             'decode': decoder.decode,
+            'prepare': decoder.prepare,
             'find_lungs': decoder.find_lungs,
             'ready': decoder.ready,
         }

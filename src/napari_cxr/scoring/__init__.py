@@ -1,0 +1,36 @@
+"""From many files to a table with a row each: listing, scoring, journal, tables.
+
+Importing this package imports no torch.
+"""
+
+from napari_cxr.scoring.decision import Decision, DecisionError
+from napari_cxr.scoring.events import Event, Finished, Progress, Scored, Started, Warned
+from napari_cxr.scoring.journal import ScoringError
+from napari_cxr.scoring.listing import Item, ListingError, list_items
+from napari_cxr.scoring.preparing import Reader, Ready, Wanted
+from napari_cxr.scoring.row import Row
+from napari_cxr.scoring.score import Settings, check_out, journal_of, score, write_so_far
+
+__all__ = [
+    'Decision',
+    'DecisionError',
+    'Event',
+    'Finished',
+    'Item',
+    'ListingError',
+    'Progress',
+    'Reader',
+    'Ready',
+    'Row',
+    'Scored',
+    'ScoringError',
+    'Settings',
+    'Started',
+    'Wanted',
+    'Warned',
+    'check_out',
+    'journal_of',
+    'list_items',
+    'score',
+    'write_so_far',
+]

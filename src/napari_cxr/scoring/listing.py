@@ -1,0 +1,183 @@
+"""Which files to score, in a stable order, each once; and what is known of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from napari_cxr import dicom, files, sheets
+from napari_cxr.radiograph import UnreadableImage
+
+__all__ = ['FOLDERS', 'Item', 'ListingError', 'fingerprint', 'list_items']
+
+#: For labels: the first folder below each folder that was given.
+FOLDERS = 'folders'
+_TABLES = ('.csv', '.tsv')
+
+
+class ListingError(Exception):
+    """Files that cannot be listed, or labels that do not fit them; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file to score.
+
+    Parameters
+    ----------
+    path : str
+        Its file, as given or found.
+    truth : str
+        Its label; several are joined by '|'. Empty where none is known.
+    source, patient : str
+        Its collection or hospital, and what tells patients apart, by a table; or empty.
+    """
+
+    path: str
+    truth: str = ''
+    source: str = ''
+    patient: str = ''
+
+
+def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) -> list[Item]:
+    """List the files to score.
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+        Images; folders, of which all images in them are taken, and also what is called an
+        image and is none; a DICOMDIR, of which what it lists; a ``.txt`` file with a path a
+        line; a ``.csv`` or ``.tsv`` table with a column of paths, and perhaps labels,
+        sources and patients, see `napari_cxr.sheets`. Paths in a list are relative to its
+        folder.
+    labels : str or Path, optional
+        'folders': the first folder below each folder given is the label. Or a table of
+        paths and labels; a file that is at no path of it is looked for by its name.
+
+    Returns
+    -------
+    list of Item
+        In the order of `paths`; a folder's sorted, a list's as they stand. A path comes
+        once, where it came first.
+
+    Raises
+    ------
+    ListingError
+        If there is nothing to score, a list cannot be read, or no file gets a label.
+    """
+    by_folder = labels is not None and str(labels) == FOLDERS
+    found: dict[str, Item] = {}
+    for path in paths:
+        for item in _items(Path(path), by_folder):
+            found.setdefault(os.path.abspath(item.path), item)
+    if not found:
+        raise ListingError(f'There is no image in {", ".join(str(path) for path in paths)}.')
+    if labels is not None and not by_folder:
+        found = _labelled(found, Path(labels))
+    items = list(found.values())
+    if labels is not None and not any(item.truth for item in items):
+        raise ListingError(
+            'No file gets a label: with --labels folders there must be a folder for each class '
+            'in the folder that is scored.'
+            if by_folder
+            else f'{Path(labels).name} names none of the files that are scored.'
+        )
+    return items
+
+
+def fingerprint(items: Iterable[Item]) -> str:
+    """Return a SHA-256 of a listing, in hexadecimal: of paths, labels and their order."""
+    digest = hashlib.sha256()
+    for item in items:
+        line = json.dumps([item.path, item.truth, item.source, item.patient])
+        digest.update(line.encode('ascii') + b'\n')
+    return digest.hexdigest()
+
+
+def _items(path: Path, by_folder: bool) -> Iterator[Item]:
+    if path.is_dir():
+        for image in files.find_images(path, named=True):
+            folders = image.relative_to(path).parts[:-1]
+            yield Item(str(image), truth=folders[0] if by_folder and folders else '')
+    elif path.suffix.lower() in _TABLES:
+        yield from _of_table(path)
+    elif path.suffix.lower() == '.txt':
+        yield from (Item(str(listed)) for listed in _of_list(path))
+    elif dicom.is_directory(path):
+        from napari_cxr.dicom.directory import listed_images
+
+        try:
+            yield from (Item(str(listed)) for listed in listed_images(path))
+        except UnreadableImage as error:
+            raise ListingError(f'{path}: {error}') from None
+    else:  # whether it can be read is told in its row
+        yield Item(str(path))
+
+
+def _of_list(path: Path) -> list[Path]:
+    try:
+        lines = path.read_text(encoding='utf-8-sig').splitlines()
+    except OSError as error:
+        raise ListingError(f'{path} cannot be opened ({error.strerror}).') from None
+    except UnicodeDecodeError:
+        raise ListingError(f'{path.name} is no list of paths in UTF-8, one a line.') from None
+    return [path.parent / line.strip() for line in lines if line.strip()]
+
+
+def _of_table(table: Path) -> list[Item]:
+    """Return the files of a table, with what else it says of them."""
+    try:
+        names, rows = sheets.read(table)
+    except sheets.SheetError as error:
+        raise ListingError(str(error)) from None
+    columns = sheets.columns(names)
+    if 'path' not in columns:
+        raise ListingError(
+            f"{table.name} has no column 'path'; its columns, separated by commas, are: "
+            f'{", ".join(names)}.'
+        )
+    flags = [] if 'label' in columns else sheets.flags(names, rows, set(columns.values()))
+    find = sheets.Finder(table.parent)
+    items = []
+    for line, row in enumerate(rows, start=2):  # line 1 holds the names
+        entries = {ours: row[theirs] for ours, theirs in columns.items()}
+        if not entries['path']:
+            raise ListingError(f'Line {line} of {table.name} has no path.')
+        label = sheets.label_of_flags(row, flags) if flags else entries.get('label', '')
+        items.append(
+            Item(
+                str(find(entries['path'])),
+                truth='|'.join(sheets.labels_in(label)),
+                source=entries.get('source', ''),
+                patient=entries.get('group', ''),
+            )
+        )
+    return items
+
+
+def _labelled(found: dict[str, Item], table: Path) -> dict[str, Item]:
+    """Give files what a table says of them."""
+    told: dict[str, Item] = {}
+    by_name: dict[str, list[Item]] = {}
+    for item in _of_table(table):
+        place = os.path.abspath(item.path)
+        if told.setdefault(place, item) != item:
+            raise ListingError(f'{table.name} gives two labels to {Path(item.path).name}.')
+        by_name.setdefault(Path(item.path).name, []).append(item)
+    shared: dict[str, int] = {}
+    for place in found:
+        shared[Path(place).name] = shared.get(Path(place).name, 0) + 1
+    out = {}
+    for place, item in found.items():
+        name = Path(place).name
+        said = told.get(place)
+        if said is None and shared[name] == 1 and len(by_name.get(name, ())) == 1:
+            said = by_name[name][0]
+        if said is not None:
+            item = replace(item, truth=said.truth, source=said.source, patient=said.patient)
+        out[place] = item
+    return out

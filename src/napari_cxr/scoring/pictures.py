@@ -1,0 +1,92 @@
+"""The heatmap of one scored file: its picture, its numbers, and where it lies."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_cxr.checkpoint.file import write_whole
+from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.in_lungs import even_share, lung_mask
+from napari_cxr.explain.rendering import draw
+from napari_cxr.scoring.preparing import Ready
+
+__all__ = ['name_of', 'save', 'shares']
+
+_LONGEST_STEM = 80
+
+
+def name_of(folder: Path, number: int, path: str) -> Path:
+    """Return where the picture of a file goes: the same each time, and another for each."""
+    return folder / f'{number + 1:07}-{Path(path).stem[:_LONGEST_STEM]}.png'
+
+
+def shares(shown: Heatmap, ready: Ready) -> Mapping[str, Any]:
+    """Return the entries of a `Row` that say where a heatmap lies."""
+    found: dict[str, Any] = {'frame_share': shown.frame_share(ready.shape)}
+    if ready.lungs is not None:
+        mask = lung_mask(ready.lungs)
+        found['lung_share'] = shown.share_in(mask, ready.lungs.shape)
+        found['lung_share_if_even'] = even_share(shown, mask, ready.lungs.shape)
+        found['lung_field'] = ready.lungs.source
+    return found
+
+
+def save(path: Path, ready: Ready, shown: Heatmap, maps: Sequence[Heatmap]) -> None:
+    """Write the picture of one heatmap, and beside it the maps of all classes as numbers.
+
+    The picture is the whole radiograph, made smaller where it is large; the numbers in the
+    ``.npz`` are the maps as they are, with the matrix that places them on the radiograph's
+    own pixels.
+
+    Parameters
+    ----------
+    path : Path
+        The picture, a ``.png``.
+    ready : Ready
+        With a picture.
+    shown : Heatmap
+        Which to draw.
+    maps : sequence of Heatmap
+        Of all classes; the strongest value of all is drawn in the last colour.
+
+    Raises
+    ------
+    OSError
+        If they cannot be written; there is then no half of a file.
+    """
+    import imageio.v3 as iio
+
+    assert ready.picture is not None
+    strongest = max(float(one.values.max()) for one in maps)
+    display = ready.picture.astype(np.float32) / 255
+    drawn = draw(display, _on_picture(shown, ready), strongest)
+    numbers = {'to_radiograph': shown.to_radiograph} | {one.label: one.values for one in maps}
+    packed = io.BytesIO()
+    np.savez(packed, allow_pickle=False, **numbers)
+    write_whole(path.with_suffix('.npz'), packed.getvalue())
+    write_whole(path, iio.imwrite('<bytes>', drawn, extension='.png'))
+
+
+def _on_picture(heatmap: Heatmap, ready: Ready) -> Heatmap:
+    """Return a heatmap that is placed on the pixels of the small picture."""
+    assert ready.picture is not None
+    scale = np.array(ready.picture.shape) / ready.shape
+    to_picture = np.diag([*scale, 1.0])
+    to_picture[:2, 2] = scale / 2 - 0.5  # pixel centres: x to (x + 0.5) s - 0.5
+    seen = heatmap.seen
+    if seen is not None:
+        top, left, bottom, right = seen
+        corners = to_picture @ np.array([[top, bottom], [left, right], [1, 1]])
+        seen = (
+            float(corners[0, 0]),
+            float(corners[1, 0]),
+            float(corners[0, 1]),
+            float(corners[1, 1]),
+        )
+    return replace(heatmap, to_radiograph=to_picture @ heatmap.to_radiograph, seen=seen)
