@@ -59,6 +59,8 @@ def test_importing_the_package_is_light():
         'radiograph',
         'rasters',
         'samples',
+        'scoring',
+        'scoring.preparing',
         'training.events',
         'workers.messages',
     ],
@@ -91,7 +93,8 @@ def names_of(lines) -> set[str]:
 def test_dependencies_are_those_in_use(checkout):
     project = tomllib.loads((checkout / 'pyproject.toml').read_text(encoding='utf-8'))['project']
     declared = names_of(project['dependencies'])
-    optional = names_of(project['optional-dependencies']['search'])
+    extras = project['optional-dependencies']
+    optional = names_of([*extras['search'], *extras['parquet']])
     homes = importlib.metadata.packages_distributions()
     used = {
         re.sub(r'[-_.]+', '-', homes[module][0]).lower()

@@ -11,6 +11,8 @@ import pytest
 
 from napari_cxr import samples
 from napari_cxr.inference import Preprocessing
+from napari_cxr.scoring import Ready, Wanted
+from napari_cxr.scoring.preparing import prepare
 from napari_cxr.training.cache import Decoded, Unusable, decode
 from napari_cxr.workers.decoding import DecoderPool
 
@@ -29,6 +31,16 @@ def paths(tmp_path):
     found = [tmp_path / f'{i}.dcm' for i in range(8)]
     for i, path in enumerate(found):
         samples.write_phantom_dicom(path, shape=(48, 40), seed=i)
+    return found
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Two files of noise, which cost no time to make."""
+    found = [tmp_path / f'{i}.dcm' for i in range(2)]
+    for i, path in enumerate(found):
+        pixels = np.random.default_rng(i).integers(0, 4096, (48, 40)).astype(np.uint16)
+        samples.write_phantom_dicom(path, pixels=pixels, seed=i)
     return found
 
 
@@ -110,6 +122,54 @@ def test_closing_it_ends_the_wait_at_once_even_if_a_decoder_hangs(paths):
     # It goes on with new decoders.
     found = dict(pool(list(enumerate(paths)), PREPROCESSING, 8))
     assert all(isinstance(result, Decoded) for result in found.values())
+    pool.close()
+
+
+@pytest.mark.parametrize('heatmaps', [False, True])
+def test_files_are_prepared_for_scoring_as_in_this_process(pool, small, heatmaps):
+    wanted = Wanted(PREPROCESSING, heatmaps=heatmaps, identify=True)
+    (small[1].parent / 'empty.dcm').touch()
+    items = [(7, small[0]), (9, small[1].parent / 'empty.dcm'), (11, small[1])]
+    found = dict(result for result in pool.prepare(iter(items), wanted) if result is not None)
+    assert sorted(found) == [7, 9, 11] and 'empty' in found[9]
+    for number, path in ((7, small[0]), (11, small[1])):
+        there, here = found[number], prepare(path, wanted)
+        assert isinstance(there, Ready)
+        np.testing.assert_array_equal(there.image, here.image)
+        np.testing.assert_array_equal(there.to_radiograph, here.to_radiograph)
+        assert (there.shape, there.view) == (here.shape, here.view) == ((48, 40), 'PA')
+        assert there.cautions == here.cautions and there.identity == here.identity
+        assert there.identity['patient_id']
+        assert (there.lungs is not None) == (there.picture is not None) == heatmaps
+        if heatmaps:
+            np.testing.assert_array_equal(there.picture, here.picture)
+            np.testing.assert_array_equal(there.lungs.left, here.lungs.left)
+
+
+def test_files_are_taken_only_as_fast_as_results_are(pool, small):
+    taken = []
+
+    def items():
+        for number in range(1000):
+            taken.append(number)
+            yield number, small[0]
+
+    results = pool.prepare(items(), Wanted(PREPROCESSING))
+    seen = [result for result in (next(results) for _ in range(40)) if result is not None]
+    results.close()
+    assert len(taken) <= len(seen) + 8 + 2 + 2, 'the queue, one in each hand, one at each door'
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_while_all_decoders_hang_preparing_can_be_closed(small):
+    pool = DecoderPool(1)
+    pool._workers[0].call('ready')
+    os.kill(pool._workers[0].pid, signal.SIGSTOP)
+    results = pool.prepare(iter([(0, small[0])]), Wanted(PREPROCESSING))
+    assert next(results) is None
+    started = time.monotonic()
+    results.close()
+    assert time.monotonic() - started < 1
     pool.close()
 
 

@@ -45,7 +45,9 @@ class Decision:
         DecisionError
             If the card has no such operating point.
         """
-        names = sorted({name for points in card.operating_points.values() for name in points})
+        names = sorted(
+            {name for points in card.operating_points.values() for name in points}, key=str.lower
+        )
         wanted = _plain(words)
         name = next((name for name in names if _plain(name) == wanted), None)
         if name is None:

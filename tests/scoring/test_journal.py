@@ -1,0 +1,147 @@
+"""No row is lost, torn or doubled."""
+
+import errno
+import os
+
+import pytest
+
+from napari_cxr.inference import Caution
+from napari_cxr.scoring import Row, ScoringError
+from napari_cxr.scoring.journal import Journal, read_header
+
+HEADER = {'form': 1, 'model': 'a', 'listing': 'x'}
+
+
+def row(number, **more):
+    return Row(number=number, path=f'{number}.png', status='scored', **more)
+
+
+FULL = row(
+    2,
+    label='normal',
+    probabilities=(0.1, 0.7, 0.2),
+    called=('normal',),
+    truth='covid19',
+    source='hospital',
+    patient='A',
+    view='PA',
+    cautions=(Caution('view', 'Ein schräges Bild.'),),
+    heatmap='maps/x.png',
+    lung_share=0.0,
+    lung_share_if_even=0.25,
+    device='cpu',
+    precision='float32',
+    identity={'patient_id': 'X'},
+)
+
+
+def test_a_row_comes_back_as_it_was():
+    assert Row.from_json(FULL.to_json()) == FULL
+    bad = Row(0, 'na\udcffme.png', 'error', 'Why.')
+    assert Row.from_json(bad.to_json()) == bad
+    assert '\n' not in FULL.to_json() and FULL.to_json().isascii()
+
+
+def test_rows_come_in_the_order_of_the_listing_and_once(tmp_path):
+    path = tmp_path / 'x.journal'
+    journal = Journal(path, HEADER, 4)
+    journal.add([FULL, row(0)])
+    journal.add([Row(1, '1.png', 'error', 'Why.'), row(0, label='again')])
+    assert [r.number for r in journal.rows()] == [0, 1, 2]
+    assert (journal.done, journal.failed) == (3, 1)
+    assert 1 in journal and 3 not in journal
+    journal.close()
+    again = Journal(path, HEADER, 4)
+    assert list(again.rows()) == [row(0), Row(1, '1.png', 'error', 'Why.'), FULL]
+    assert (again.done, again.failed) == (3, 1)
+    again.remove()
+    assert not path.exists()
+
+
+def test_wherever_it_is_cut_off_whole_rows_stay(tmp_path):
+    path = tmp_path / 'x.journal'
+    journal = Journal(path, HEADER, 3)
+    header = path.stat().st_size
+    ends = []
+    for one in (row(0), row(1), FULL):
+        journal.add([one])
+        ends.append(path.stat().st_size)
+    journal.close()
+    whole = path.read_bytes()
+    for cut in range(len(whole) + 1):
+        path.write_bytes(whole[:cut])
+        journal = Journal(path, HEADER, 3)
+        assert journal.done == sum(end <= cut for end in ends), cut
+        journal.add([r for r in (row(0), row(1), FULL) if r.number not in journal])
+        journal.close()
+        assert path.read_bytes() == whole, cut
+        if cut < header:
+            assert read_header(path) == HEADER
+
+
+def test_a_damaged_line_is_no_row_and_the_others_are(tmp_path):
+    path = tmp_path / 'x.journal'
+    journal = Journal(path, HEADER, 3)
+    journal.add([row(0, label='normal'), row(1), row(2)])
+    journal.close()
+    path.write_bytes(path.read_bytes().replace(b'normal', b'NORMAL'))
+    journal = Journal(path, HEADER, 3)
+    assert [r.number for r in journal.rows()] == [1, 2]
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    ('change', 'said'),
+    [
+        ({'model': 'b'}, r'another model \(a instead of b\)'),
+        ({'listing': 'y'}, 'another list of files'),
+        ({'form': 2}, 'another form'),
+    ],
+)
+def test_another_run_is_not_gone_on_with(tmp_path, change, said):
+    path = tmp_path / 'x.journal'
+    Journal(path, HEADER, 3).close()
+    before = path.read_bytes()
+    with pytest.raises(ScoringError, match=said):
+        Journal(path, HEADER | change, 3)
+    assert path.read_bytes() == before
+
+
+def test_what_is_no_journal_is_left_alone(tmp_path):
+    path = tmp_path / 'x.journal'
+    path.write_text('a diary\nof mine\n')
+    with pytest.raises(ScoringError, match='no journal'):
+        Journal(path, HEADER, 3)
+    assert path.read_text() == 'a diary\nof mine\n'
+
+
+def test_two_processes_do_not_write_one_table(tmp_path):
+    first = Journal(tmp_path / 'x.journal', HEADER, 3)
+    with pytest.raises(ScoringError, match='Another process'):
+        Journal(tmp_path / 'x.journal', HEADER, 3)
+    first.close()
+    Journal(tmp_path / 'x.journal', HEADER, 3).close()
+
+
+def test_a_full_disk_takes_no_row_away(tmp_path, monkeypatch):
+    path = tmp_path / 'x.journal'
+    journal = Journal(path, HEADER, 3)
+    journal.add([row(0)])
+    before = path.read_bytes()
+    write = os.write
+    calls = []
+
+    def full(file, content):
+        calls.append(len(content))
+        if len(calls) == 1:
+            return write(file, bytes(content[:7]))  # the last bytes that had room
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'write', full)
+        with pytest.raises(ScoringError, match=r'No space left.*1 rows.*make room and resume'):
+            journal.add([row(1)])
+    assert path.read_bytes() == before and 1 not in journal
+    journal.add([row(1)])
+    assert [r.number for r in journal.rows()] == [0, 1]
+    journal.close()

@@ -1,0 +1,157 @@
+"""What is scored, in which order, and what is known of it."""
+
+import os
+
+import pytest
+from pydicom.config import IGNORE
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
+
+from napari_cxr.scoring import Item, ListingError, list_items
+from napari_cxr.scoring.listing import fingerprint
+
+
+def names(items):
+    return [os.path.basename(item.path) for item in items]
+
+
+def test_a_folder_is_sorted_and_keeps_what_is_only_called_an_image(folder):
+    (folder / 'notes.txt').write_text('no image')
+    (folder / '.hidden.png').write_bytes((folder / 'normal' / '1.png').read_bytes())
+    items = list_items([folder])
+    assert names(items) == [
+        '1.png',
+        '2b.png',
+        '3.png',
+        '5.png',
+        '0.png',
+        '2.png',
+        '4.png',
+        '6.png',
+    ]
+    assert all(item.path.startswith(str(folder)) and not item.truth for item in items)
+
+
+def test_each_path_comes_once_where_it_came_first(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    items = list_items(['normal/3.png', folder / 'normal', 'normal/none.png', './normal/1.png'])
+    assert names(items) == ['3.png', '1.png', '2b.png', '5.png', 'none.png']
+    assert items[0].path == 'normal/3.png', 'as given'
+
+
+def test_links_to_one_file_are_paths_of_their_own(folder):
+    (folder / 'normal' / 'again.png').symlink_to(folder / 'normal' / '1.png')
+    assert {'1.png', 'again.png'} <= set(names(list_items([folder])))
+
+
+def test_class_folders_give_labels(folder):
+    truths = {os.path.basename(item.path): item.truth for item in list_items([folder], 'folders')}
+    assert truths['1.png'] == 'normal' and truths['2.png'] == 'pneumonia'
+    with pytest.raises(ListingError, match='folder for each class'):
+        list_items([folder / 'normal'], 'folders')
+
+
+def test_a_list_of_paths(folder):
+    (folder / 'list.txt').write_text(
+        'normal/3.png\n\n  pneumonia/0.png \nnormal/3.png\nnone.png\n'
+    )
+    items = list_items([folder / 'list.txt'])
+    assert [item.path for item in items] == [
+        str(folder / name) for name in ('normal/3.png', 'pneumonia/0.png', 'none.png')
+    ]
+    with pytest.raises(ListingError, match='cannot be opened'):
+        list_items([folder / 'none.txt'])
+    (folder / 'raw.txt').write_bytes(b'\xff\xfe\x00')
+    with pytest.raises(ListingError, match='UTF-8'):
+        list_items([folder / 'raw.txt'])
+
+
+def test_a_table_of_paths(folder):
+    table = folder / 'table.csv'
+    table.write_text(
+        'Image Index;Finding Labels;Patient ID;site\n'
+        'normal/3.png;normal;A;one\n'
+        'pneumonia/0.png;pneumonia|covid19;B;two\n'
+        'normal/1.png;;B;\n'
+    )
+    assert list_items([table]) == [
+        Item(str(folder / 'normal/3.png'), 'normal', 'one', 'A'),
+        Item(str(folder / 'pneumonia/0.png'), 'covid19|pneumonia', 'two', 'B'),
+        Item(str(folder / 'normal/1.png'), '', '', 'B'),
+    ]
+    table.write_text('name,label\nx,y\n')
+    with pytest.raises(ListingError, match="no column 'path'"):
+        list_items([table])
+    table.write_text('path,label\n,y\n')
+    with pytest.raises(ListingError, match='Line 2'):
+        list_items([table])
+
+
+def test_a_table_of_labels_goes_by_path_and_then_by_name(folder, tmp_path):
+    (folder / 'pneumonia' / 'twice.png').touch()
+    (folder / 'normal' / 'twice.png').touch()
+    labels = tmp_path / 'labels.csv'
+    labels.write_text(
+        'path,label\nimages/normal/1.png,normal\n3.png,covid19\ntwice.png,normal\nnone.png,x\n'
+    )
+    truths = {item.path: item.truth for item in list_items([folder], labels)}
+    assert truths.pop(str(folder / 'normal/1.png')) == 'normal'
+    assert truths.pop(str(folder / 'normal/3.png')) == 'covid19'
+    assert not any(truths.values()), 'a name that two files have says nothing'
+    labels.write_text('path,label\nx.png,normal\n')
+    with pytest.raises(ListingError, match='none of the files'):
+        list_items([folder], labels)
+    labels.write_text('path,label\nx.png,normal\nx.png,covid19\n')
+    with pytest.raises(ListingError, match='two labels'):
+        list_items([folder], labels)
+
+
+def test_nothing_to_score(tmp_path):
+    with pytest.raises(ListingError, match='no image'):
+        list_items([tmp_path])
+
+
+def write_dicomdir(path, ids):
+    records = []
+    for kind, file_id in [('PATIENT', None), *(('IMAGE', one) for one in ids)]:
+        record = Dataset()
+        record.DirectoryRecordType = kind
+        if file_id:
+            # Not checked, since some are what no writer should write.
+            record.add(DataElement('ReferencedFileID', 'CS', file_id, validation_mode=IGNORE))
+        records.append(record)
+    dataset = Dataset()
+    dataset.DirectoryRecordSequence = records
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.MediaStorageSOPClassUID = '1.2.840.10008.1.3.10'
+    dataset.file_meta.MediaStorageSOPInstanceUID = '1.2.3'
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.save_as(path, enforce_file_format=True)
+
+
+def test_a_dicomdir_lists_its_images(tmp_path):
+    (tmp_path / 'dicom').mkdir()
+    (tmp_path / 'dicom' / 'im2').touch()
+    ids = [['DICOM', 'IM2'], ['DICOM', 'IM1'], ['DICOM', 'IM2'], 'IM3']
+    write_dicomdir(tmp_path / 'DICOMDIR', ids)
+    items = list_items([tmp_path / 'DICOMDIR'])
+    assert [item.path for item in items] == [
+        str(tmp_path / name) for name in ('dicom/im2', 'DICOM/IM1', 'IM3')
+    ]
+
+
+@pytest.mark.parametrize(
+    ('ids', 'said'),
+    [([], 'lists no image'), ([['..', 'SECRET']], 'outside'), (['/etc/passwd'], 'outside')],
+)
+def test_a_dicomdir_that_cannot_be_used(tmp_path, ids, said):
+    write_dicomdir(tmp_path / 'DICOMDIR', ids)
+    with pytest.raises(ListingError, match=said):
+        list_items([tmp_path / 'DICOMDIR'])
+
+
+def test_the_fingerprint_sees_order_and_labels():
+    a, b = Item('a'), Item('b')
+    found = {fingerprint(x) for x in ([a, b], [b, a], [a], [Item('a', 'x'), b])}
+    assert len(found) == 4 and fingerprint([a, b]) == fingerprint(iter([a, b]))

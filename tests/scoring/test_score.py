@@ -1,0 +1,342 @@
+"""Scoring as a generator: rows, failures, resuming, the same table whatever happens."""
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from napari_cxr import files
+from napari_cxr.inference import Caution
+from napari_cxr.scoring import (
+    Decision,
+    Finished,
+    Progress,
+    Scored,
+    ScoringError,
+    Settings,
+    Started,
+    Warned,
+    journal_of,
+    list_items,
+    score,
+    write_so_far,
+)
+from napari_cxr.scoring.preparing import read_here
+
+FOUR = Settings(batch=4)
+
+
+def shuffled(seed):
+    """A reader that hands files over in any order, with waits between them."""
+
+    def read(items, wanted):
+        results = list(read_here(items, wanted))
+        random.Random(seed).shuffle(results)
+        for result in results:
+            yield None
+            yield result
+
+    return read
+
+
+@pytest.fixture
+def items(folder):
+    return list_items([folder], 'folders')
+
+
+@pytest.fixture
+def whole(items, classifier, tmp_path):
+    """The table of an uninterrupted run."""
+    events = list(score(items, classifier, tmp_path / 'whole.csv', read_here, FOUR))
+    return events, (tmp_path / 'whole.csv').read_bytes()
+
+
+def rows_of(path):
+    with path.open(newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def test_each_file_has_its_row_as_classify_says(whole, items, classifier, tmp_path):
+    events, _ = whole
+    rows = rows_of(tmp_path / 'whole.csv')
+    assert [row['path'] for row in rows] == [item.path for item in items]
+    for row, item in zip(rows, items, strict=True):
+        if item.path.endswith('2b.png'):
+            assert row['status'] == 'error' and 'web page' in row['error'] and not row['label']
+            continue
+        (prediction,) = classifier.predict([files.read(item.path)])
+        assert row['status'] == 'scored' and row['label'] == prediction.label
+        found = [float(row[f'p_{label}']) for label in classifier.labels]
+        np.testing.assert_allclose(found, prediction.probabilities, atol=1e-6)
+        assert row['warnings'] == ' | '.join(c.text for c in prediction.cautions)
+        assert row['truth'] in ('normal', 'pneumonia') and row['device'] == 'cpu'
+        assert row['model_hash'] == classifier.file_hash
+    assert isinstance(events[0], Started) and events[0].total == 8 and events[0].batch == 4
+    end = events[-1]
+    assert isinstance(end, Finished) and (end.total, end.failed) == (8, 1)
+    assert end.metrics['images'] == 7
+    assert sum(isinstance(event, Scored) for event in events) == 8
+    last = [event for event in events if isinstance(event, Progress)][-1]
+    assert (last.done, last.failed, last.total) == (8, 1, 8)
+    assert last.images_per_second > 0 and last.seconds_left == 0
+    assert not journal_of(tmp_path / 'whole.csv').exists()
+
+
+def test_the_order_of_arrival_changes_nothing(whole, items, classifier, tmp_path):
+    for seed in range(3):
+        out = tmp_path / f'{seed}.csv'
+        list(score(items, classifier, out, shuffled(seed), FOUR))
+        assert out.read_bytes() == whole[1]
+
+
+def test_stopped_anywhere_it_goes_on_to_the_same_table(whole, items, classifier, tmp_path):
+    for kept in range(8):
+        out = tmp_path / f'{kept}.csv'
+        events = score(items, classifier, out, shuffled(kept), FOUR)
+        seen = []
+        for event in events:
+            if isinstance(event, Scored):
+                seen.append(event.row.number)
+            if len(seen) == kept:
+                break
+        events.close()
+        assert not out.exists()
+        read = []
+
+        def reading(todo, wanted, read=read):
+            todo = list(todo)
+            read.extend(number for number, _ in todo)
+            yield from read_here(todo, wanted)
+
+        again = list(score(items, classifier, out, reading, FOUR, resume=True))
+        assert again[0].done >= kept and not set(read) & set(seen), 'each is scored once'
+        assert len(read) == 8 - again[0].done
+        assert out.read_bytes() == whole[1]
+
+
+def test_rows_so_far_are_a_table_too(items, classifier, tmp_path, whole):
+    out = tmp_path / 'x.csv'
+    with pytest.raises(ScoringError, match='No row'):
+        write_so_far(items, classifier, out, FOUR)
+    events = score(items, classifier, out, read_here, FOUR)
+    while not isinstance(next(events), Scored):
+        pass
+    events.close()
+    done = write_so_far(items, classifier, out, FOUR)
+    assert len(rows_of(out)) == done and 0 < done < 8
+    list(score(items, classifier, out, read_here, FOUR, resume=True))
+    assert out.read_bytes() == whole[1]
+
+
+def test_what_is_there_is_not_overwritten(items, classifier, tmp_path, whole):
+    out = tmp_path / 'whole.csv'
+    for resume, said in ((False, 'exists'), (True, 'finished already')):
+        with pytest.raises(ScoringError, match=said):
+            list(score(items, classifier, out, read_here, FOUR, resume=resume))
+    assert out.read_bytes() == whole[1]
+    begun = score(items, classifier, tmp_path / 'b.csv', read_here, FOUR)
+    next(begun)
+    begun.close()
+    with pytest.raises(ScoringError, match='begun already'):
+        next(score(items, classifier, tmp_path / 'b.csv', read_here, FOUR))
+
+
+def test_it_does_not_go_on_with_something_else(items, classifier, tmp_path):
+    out = tmp_path / 'x.csv'
+    begun = score(items, classifier, out, read_here, FOUR)
+    next(begun)
+    begun.close()
+
+    def again(items=items, settings=FOUR):
+        with pytest.raises(ScoringError) as caught:
+            next(score(items, classifier, out, read_here, settings, resume=True))
+        return str(caught.value)
+
+    assert 'another list of files' in again(items[:-1])
+    assert 'another list of files' in again([*items[:-1], replace(items[-1], truth='x')])
+    assert 'another batch size (4 instead of 2)' in again(settings=Settings(batch=2))
+    assert 'another decision' in again(settings=replace(FOUR, decision=Decision('x', {})))
+    # Where nobody asks for a size, that of before is taken.
+    begun = score(items, classifier, out, read_here, Settings(), resume=True)
+    assert next(begun).batch == 4
+    begun.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_killed_in_the_middle_it_goes_on_to_the_same_table(
+    whole, folder, items, classifier, model_file, tmp_path
+):
+    out = tmp_path / 'killed.csv'
+    code = f"""
+import os, signal
+from napari_cxr.inference.classifier import Classifier
+from napari_cxr.scoring import Scored, Settings, list_items, score
+from napari_cxr.workers.decoding import DecoderPool
+
+items = list_items([{str(folder)!r}], 'folders')
+classifier = Classifier.load({str(model_file)!r}, 'cpu')
+seen = 0
+for event in score(items, classifier, {str(out)!r}, DecoderPool(2).prepare, Settings(batch=4)):
+    seen += isinstance(event, Scored)
+    if seen == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    journal = journal_of(out)
+    assert not out.exists() and len(journal.read_bytes().splitlines()) >= 4
+    with journal.open('ab') as file:
+        file.write(b'1234abcd {"number":')  # what a power cut leaves
+    events = list(score(items, classifier, out, read_here, FOUR, resume=True))
+    assert events[0].done >= 3 and isinstance(events[-1], Finished)
+    assert out.read_bytes() == whole[1]
+
+
+def test_a_full_disk_is_said_and_gone_on_after(whole, items, classifier, tmp_path, monkeypatch):
+    out = tmp_path / 'x.csv'
+    write, calls = os.write, []
+
+    def full(file, content):
+        calls.append(len(content))
+        if len(calls) > 2:
+            raise OSError(28, 'No space left on device')
+        return write(file, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'write', full)
+        with pytest.raises(ScoringError, match=r'No space left on device.*make room and resume'):
+            list(score(items, classifier, out, read_here, FOUR))
+    again = list(score(items, classifier, out, read_here, FOUR, resume=True))
+    assert again[0].done == 1 and out.read_bytes() == whole[1]
+
+
+def test_out_of_memory_halves_the_batch_and_the_rows_are_the_same(
+    items, classifier, tmp_path, monkeypatch
+):
+    import torch
+
+    real, sizes = classifier.network, []
+
+    def network(x):
+        sizes.append(len(x))
+        if len(x) > 2:
+            raise torch.OutOfMemoryError('full')
+        return real(x)
+
+    monkeypatch.setattr(classifier, 'network', network)
+    events = list(score(items, classifier, tmp_path / 'x.csv', read_here, FOUR))
+    assert sizes == [4, 2, 2, 2, 2], 'and it stays with what fits'
+    (warned,) = (event for event in events if isinstance(event, Warned))
+    assert 'batches of 2' in warned.text
+    assert sum(row['status'] == 'scored' for row in rows_of(tmp_path / 'x.csv')) == 7
+
+
+def test_an_answer_that_is_no_number_is_an_error(items, classifier, tmp_path, monkeypatch):
+    def logits(images, at_most):
+        found = np.zeros((len(images), 3), np.float32)
+        found[0] = np.nan
+        return found, len(images)
+
+    monkeypatch.setattr(classifier, 'logits', logits)
+    list(score(items, classifier, tmp_path / 'x.csv', read_here, FOUR))
+    assert 'no number' in rows_of(tmp_path / 'x.csv')[0]['error']
+
+
+def test_cancelled_while_nothing_comes(items, classifier, tmp_path):
+    closed = []
+
+    def hanging(todo, wanted):
+        try:
+            while True:
+                yield None
+        finally:
+            closed.append(True)
+
+    events = score(items, classifier, tmp_path / 'x.csv', hanging, FOUR)
+    found = [next(events) for _ in range(3)]
+    assert [type(event) for event in found] == [Started, Progress, Progress]
+    assert np.isnan(found[2].seconds_left)
+    events.close()
+    assert closed == [True]
+
+
+def test_heatmaps_have_pictures_numbers_and_shares(items, classifier, tmp_path):
+    large = (255 * np.random.default_rng(0).random((1500, 700))).astype(np.uint8)
+    iio.imwrite(Path(items[0].path), large)
+    maps = tmp_path / 'maps'
+    settings = Settings(batch=4, heatmaps=maps)
+    list(score(items[:3], classifier, tmp_path / 'x.csv', read_here, settings))
+    first, failed, second = rows_of(tmp_path / 'x.csv')
+    assert not failed['heatmap'] and len(list(maps.iterdir())) == 4
+    assert iio.imread(first['heatmap']).shape == (1024, 478, 3)
+    for row, item in ((first, items[0]), (second, items[2])):
+        _, there = classifier.explain(files.read(item.path))
+        with np.load(row['heatmap'].removesuffix('png') + 'npz') as numbers:
+            for heatmap in there:
+                np.testing.assert_allclose(numbers[heatmap.label], heatmap.values, atol=1e-5)
+            np.testing.assert_allclose(numbers['to_radiograph'], there[0].to_radiograph)
+        assert 0 <= float(row['heatmap_lung_share']) <= 1
+        assert 0 < float(row['heatmap_lung_share_if_even']) < 1
+        assert row['lung_field'] in ('network', 'atlas')
+
+
+def test_a_heatmap_lies_on_the_small_picture_as_on_the_radiograph(items, classifier):
+    from napari_cxr.explain.rendering import draw
+    from napari_cxr.scoring import Wanted, pictures
+    from napari_cxr.scoring.preparing import prepare
+
+    path = Path(items[0].path)
+    iio.imwrite(path, np.zeros((1400, 1200), np.uint8))
+    ready = prepare(path, Wanted(classifier.preprocessing, heatmaps=True))
+    _, (heatmap, *_) = classifier.explain(files.read(path))
+    heatmap = replace(heatmap, values=np.eye(4, dtype=np.float32))
+    on_picture = pictures._on_picture(heatmap, ready)
+    small = draw(np.zeros(ready.picture.shape, np.float32), on_picture, 1.0).astype(float)
+    full = draw(np.zeros((1400, 1200), np.float32), heatmap, 1.0).astype(float)
+    rows = ((np.arange(ready.picture.shape[0]) + 0.5) * 1400 / ready.picture.shape[0]).astype(int)
+    cols = ((np.arange(ready.picture.shape[1]) + 0.5) * 1200 / ready.picture.shape[1]).astype(int)
+    assert np.abs(full[np.ix_(rows, cols)] - small).max() <= 6
+    assert small.max() > 50
+
+
+def test_the_decision_and_the_models_own_cautions_are_in_the_row(
+    items, classifier, tmp_path, monkeypatch
+):
+    own = Caution('lung-field', 'Another field.')
+    monkeypatch.setattr(classifier, 'with_own_cautions', lambda found: (*found, own))
+    decision = Decision('x', {'normal': 0.0, 'covid19': 1.1})
+    out = tmp_path / 'x.jsonl'
+    list(score(items, classifier, out, read_here, replace(FOUR, decision=decision)))
+    scored = [row for row in map(json.loads, out.read_text().splitlines()) if not row['error']]
+    assert all(row['called'] == ['normal'] for row in scored)
+    assert all(row['warnings'][-1] == 'Another field.' for row in scored)
+
+
+def test_whose_it_is_is_told_only_where_asked_for(classifier, tmp_path):
+    from napari_cxr import samples
+
+    samples.write_phantom_dicom(
+        tmp_path / 'a.dcm',
+        pixels=np.arange(3120, dtype=np.uint16).reshape(60, 52),
+        attributes={'PatientID': 'DOE-7'},
+    )
+    items = list_items([tmp_path / 'a.dcm'])
+    for identify in (False, True):
+        out = tmp_path / f'{identify}.csv'
+        began = time.time()
+        list(score(items, classifier, out, read_here, Settings(identify=identify)))
+        assert ('DOE-7' in out.read_text()) == identify
+        assert out.stat().st_mtime >= began - 5
+    assert rows_of(tmp_path / 'True.csv')[0]['patient_id'] == 'DOE-7'

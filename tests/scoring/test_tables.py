@@ -1,0 +1,94 @@
+"""The table in its forms: columns in order, nothing lost."""
+
+import csv
+import json
+
+import pytest
+
+from napari_cxr.inference import Caution
+from napari_cxr.scoring import Row, ScoringError
+from napari_cxr.scoring.row import Run, columns
+from napari_cxr.scoring.tables import check_name, write
+
+RUN = Run('tiny', 'abc', ('covid19', 'normal'), {'height': 97}, '1.0')
+ROWS = [
+    Row(
+        0, 'a,"b".png', 'scored', label='normal', probabilities=(0.25, 0.123456789),
+        called=('covid19', 'normal'), view='PA', truth='normal', source='Ulm',
+        cautions=(Caution('view', 'A lateral view.'), Caution('lossy', 'Lossy.')),
+        device='cpu', precision='float32', identity={'patient_id': 'X'}, patient='hidden',
+    ),
+    Row(1, 'b.png', 'error', 'No such file.'),
+]  # fmt: skip
+
+
+def test_columns_begin_as_they_are_promised():
+    assert list(columns(RUN))[:6] == ['path', 'status', 'error', 'label', 'p_covid19', 'p_normal']
+    assert not {'truth', 'called', 'heatmap', 'patient_id'} & set(columns(RUN))
+    everything = Run('m', 'h', (), {}, '1', True, True, True, True)
+    assert {'truth', 'called', 'heatmap', 'heatmap_lung_share', 'patient_id'} <= set(
+        columns(everything)
+    )
+
+
+def test_csv(tmp_path):
+    write(tmp_path / 't.csv', ROWS, RUN)
+    with (tmp_path / 't.csv').open(newline='') as file:
+        one, two = csv.DictReader(file)
+    assert one['path'] == 'a,"b".png' and one['p_normal'] == '0.1234568'
+    assert one['doubts'] == 'view' and one['warnings'] == 'A lateral view. | Lossy.'
+    assert json.loads(one['preprocessing']) == {'height': 97}
+    assert two['error'] == 'No such file.' and two['p_normal'] == two['label'] == ''
+    assert two['model'] == 'tiny' and two['model_hash'] == 'abc' and two['version'] == '1.0'
+    assert 'hidden' not in (tmp_path / 't.csv').read_text()
+
+
+def test_json_lines(tmp_path):
+    write(tmp_path / 't.jsonl', ROWS, RUN)
+    one, two = (json.loads(line) for line in (tmp_path / 't.jsonl').read_text().splitlines())
+    assert list(one) == list(columns(RUN))
+    assert one['doubts'] == ['view'] and one['preprocessing'] == {'height': 97}
+    assert one['p_covid19'] == 0.25 and two['p_covid19'] is None
+
+
+def test_parquet(tmp_path):
+    parquet = pytest.importorskip('pyarrow.parquet')
+    odd = Row(2, 'na\udcffme.png', 'error', 'x')
+    write(tmp_path / 't.parquet', [*ROWS, odd], RUN)
+    found = parquet.read_table(tmp_path / 't.parquet').to_pylist()
+    assert list(found[0]) == list(columns(RUN))
+    assert found[0]['p_normal'] == 0.1234568 and found[1]['p_normal'] is None
+    assert found[0]['warnings'] == ['A lateral view.', 'Lossy.']
+    assert found[2]['path'] == 'na\\udcffme.png'
+
+
+def test_parquet_without_its_library(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, 'pyarrow', None)
+    with pytest.raises(ScoringError, match=r'napari-cxr\[parquet\]'):
+        check_name(tmp_path / 't.parquet')
+
+
+def test_a_path_that_is_no_text_comes_out_as_it_is(tmp_path):
+    write(tmp_path / 't.csv', [Row(0, 'na\udcffme.png', 'error', 'x')], RUN)
+    assert b'na\xffme.png' in (tmp_path / 't.csv').read_bytes()
+
+
+@pytest.mark.parametrize(('name', 'said'), [('t.xls', 'called .csv'), ('no/t.csv', 'no folder')])
+def test_names_that_cannot_be(tmp_path, name, said):
+    with pytest.raises(ScoringError, match=said):
+        check_name(tmp_path / name)
+
+
+def test_a_table_is_written_whole_or_not_at_all(tmp_path):
+    (tmp_path / 't.csv').write_text('before')
+
+    def rows():
+        yield ROWS[0]
+        raise OSError(28, 'No space left on device')
+
+    with pytest.raises(ScoringError, match='No space left'):
+        write(tmp_path / 't.csv', rows(), RUN)
+    assert (tmp_path / 't.csv').read_text() == 'before'
+    assert [p.name for p in tmp_path.iterdir()] == ['t.csv']

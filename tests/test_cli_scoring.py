@@ -1,0 +1,160 @@
+"""``napari-cxr score``, as a person runs it."""
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from napari_cxr.cli import app
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images of two classes, which differ in what is bright."""
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        name = 'normal' if i % 2 else 'pneumonia'
+        (tmp_path / 'images' / name).mkdir(parents=True, exist_ok=True)
+        iio.imwrite(
+            tmp_path / 'images' / name / f'{i}.png', rng.integers(0, 256, (60, 52), np.uint8)
+        )
+    return tmp_path / 'images'
+
+
+@pytest.fixture
+def run(model_file):
+    def invoke(*arguments):
+        words = ['score', *arguments, '--model', model_file, '--device', 'cpu']
+        return CliRunner().invoke(app, [str(word) for word in words])
+
+    return invoke
+
+
+def rows_of(path):
+    with path.open(newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_folder_becomes_a_table_with_figures(run, folder, tmp_path):
+    out = tmp_path / 't.csv'
+    result = run(
+        folder, '--out', out, '--labels', 'folders', '--workers', '2', '--batch-size', '4',
+        '--heatmaps', tmp_path / 'maps',
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    rows = rows_of(out)
+    assert len(rows) == 6 and all(row['status'] == 'scored' for row in rows)
+    assert [row['truth'] for row in rows] == ['normal'] * 3 + ['pneumonia'] * 3
+    assert len(list((tmp_path / 'maps').glob('*.png'))) == 6
+    assert result.stdout.splitlines()[-1] == str(out)
+    assert re.search(r'6 images with a label .*accuracy \d\.\d{3} \[.*macro AUC', result.stdout)
+    assert re.search(r'pneumonia \(3\): AUC .*sensitivity .*specificity', result.stdout)
+    assert '6 of 6 files were scored' in result.stderr
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['images', 'maps', 't.csv']
+
+
+def test_status_1_if_a_file_fails_and_the_others_have_their_rows(run, folder, tmp_path):
+    (folder / 'broken.dcm').write_text('<html>')
+    out = tmp_path / 't.csv'
+    result = run(folder, tmp_path / 'none.png', '--out', out)
+    assert result.exit_code == 1, result.output
+    failed = {os.path.basename(r['path']): r['error'] for r in rows_of(out) if r['error']}
+    assert 'web page' in failed['broken.dcm'] and 'no such file' in failed['none.png'].lower()
+    assert len(rows_of(out)) == 8 and '6 of 8 files' in result.stderr
+    assert f'{folder / "broken.dcm"}: ' in result.stderr, 'told as it happens'
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'said'),
+    [
+        (['--out', 't.xls'], 'called .csv'),
+        (['--out', 't.csv', '--batch-size', '0'], 'neither'),
+        (['--out', 't.csv', '--batch-size', 'many'], 'neither'),
+        (['--out', 't.csv', '--workers', '0'], 'workers'),
+        (['--out', 't.csv', '--labels', 'none.csv'], 'cannot be opened'),
+        (['--out', 't.csv', '--decision', 'sensitivity=0.95'], 'none at all'),
+        (['--out', 'there.csv'], 'exists'),
+        (['--out', 'there.csv', '--resume'], 'finished already'),
+        ([], '--out'),
+    ],
+)
+def test_status_2_for_wrong_usage(run, folder, wrong, said, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'there.csv').touch()
+    result = run(folder, *wrong)
+    assert result.exit_code == 2 and result.stdout == ''
+    assert said in ' '.join(result.stderr.replace('│', ' ').split())
+    assert not (tmp_path / 't.csv.journal').exists()
+
+
+def test_the_journal_of_another_list_is_wrong_usage(run, folder, tmp_path, model_file):
+    from napari_cxr.inference.classifier import Classifier
+    from napari_cxr.scoring import list_items, score
+    from napari_cxr.scoring.preparing import read_here
+
+    out = tmp_path / 't.csv'
+    items = list_items([folder])
+    events = score(items, Classifier.load(model_file, 'cpu'), out, read_here)
+    next(events)
+    events.close()
+    (folder / 'normal' / '1.png').unlink()
+    result = run(folder, '--out', out, '--resume')
+    assert result.exit_code == 2 and 'another list of files' in ' '.join(result.stderr.split())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(folder, model_file, tmp_path):
+    (folder / 'a.png').write_text('<html>')  # first: its line tells that scoring goes on
+    for i in range(400):
+        (folder / f'b{i:03}.png').symlink_to(folder / 'normal' / '1.png')
+    out = tmp_path / 't.csv'
+    words = [sys.executable, '-m', 'napari_cxr.cli', 'score', str(folder), '--out', str(out)]
+    words += ['--model', str(model_file), '--device', 'cpu', '--workers', '1']
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as going:
+        lines = []
+        for line in going.stderr:
+            lines.append(line)
+            if 'web page' in line:
+                going.send_signal(signal.SIGINT)
+        assert going.wait() == 1, lines
+    said = ''.join(lines)
+    assert 'Go on with: napari-cxr score' in said and said.rstrip().endswith('--resume')
+    kept = rows_of(out)
+    assert 1 <= len(kept) < 407
+    done = subprocess.run([*words, '--resume'], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and f'{len(kept):,} of them done already' in done.stderr
+    rows = rows_of(out)
+    assert len({row['path'] for row in rows}) == len(rows) == 407
+    assert [row for row in rows if row in kept] == kept
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_a_file_that_kills_its_decoder_is_a_row(run, folder, tmp_path, monkeypatch):
+    from napari_cxr.workers.process import WorkerProcess
+
+    real, killed = WorkerProcess.run, []
+
+    def run_job(self, job, **arguments):
+        if job == 'prepare' and not killed:
+            self.call('ready')
+            killed.append(self.pid)
+            os.kill(self.pid, signal.SIGSTOP)  # so it dies in the middle of a file for certain
+            threading.Timer(0.3, os.kill, (self.pid, signal.SIGKILL)).start()
+        return real(self, job, **arguments)
+
+    monkeypatch.setattr(WorkerProcess, 'run', run_job)
+    result = run(folder, '--out', tmp_path / 't.csv', '--workers', '1')
+    assert result.exit_code == 1, result.output
+    rows = rows_of(tmp_path / 't.csv')
+    failed = [row for row in rows if row['status'] == 'error']
+    assert len(rows) == 6 and len(failed) == 1 and 'had to give up' in failed[0]['error']
