@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_cxr.checkpoint.file import write_whole
-from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.heatmap import Heatmap, full_colour
 from napari_cxr.explain.in_lungs import even_share, lung_mask
 from napari_cxr.explain.rendering import draw
 from napari_cxr.scoring.preparing import Ready
@@ -53,7 +53,7 @@ def save(path: Path, ready: Ready, shown: Heatmap, maps: Sequence[Heatmap]) -> N
     shown : Heatmap
         Which to draw.
     maps : sequence of Heatmap
-        Of all classes; the strongest value of all is drawn in the last colour.
+        Of all classes; `full_colour` of all is drawn in the last colour.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def save(path: Path, ready: Ready, shown: Heatmap, maps: Sequence[Heatmap]) -> N
     import imageio.v3 as iio
 
     assert ready.picture is not None
-    strongest = max(float(one.values.max()) for one in maps)
+    strongest = full_colour(maps)
     display = ready.picture.astype(np.float32) / 255
     drawn = draw(display, _on_picture(shown, ready), strongest)
     numbers = {'to_radiograph': shown.to_radiograph} | {one.label: one.values for one in maps}
