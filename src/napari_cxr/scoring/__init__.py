@@ -9,7 +9,8 @@ from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.listing import Item, ListingError, list_items
 from napari_cxr.scoring.preparing import Reader, Ready, Wanted
 from napari_cxr.scoring.row import Row
-from napari_cxr.scoring.score import Settings, check_out, journal_of, score, write_so_far
+from napari_cxr.scoring.score import check_out, journal_of, score, write_so_far
+from napari_cxr.scoring.settings import Settings
 
 __all__ = [
     'Decision',

@@ -2,64 +2,34 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from napari_cxr import __version__, lungs
-from napari_cxr.explain.heatmap import Heatmap
-from napari_cxr.explain.placement import cell_to_radiograph, seen_part
-from napari_cxr.scoring import pictures, tables
+from napari_cxr.scoring import tables
 from napari_cxr.scoring.blocks import Blocks
-from napari_cxr.scoring.decision import Decision
-from napari_cxr.scoring.events import Event, Finished, Progress, Scored, Started, Warned
+from napari_cxr.scoring.events import Event, Finished, Scored, Started, Warned
 from napari_cxr.scoring.journal import Journal, ScoringError, read_header
 from napari_cxr.scoring.listing import Item, fingerprint
 from napari_cxr.scoring.measuring import measure
-from napari_cxr.scoring.preparing import Reader, Ready, Wanted
-from napari_cxr.scoring.row import Row, Run
+from napari_cxr.scoring.network import Network, row_of
+from napari_cxr.scoring.pace import Pace
+from napari_cxr.scoring.preparing import Reader, Wanted
+from napari_cxr.scoring.row import Run
+from napari_cxr.scoring.settings import Settings
 
 if TYPE_CHECKING:
     from napari_cxr.inference.classifier import Classifier
 
-__all__ = ['Settings', 'check_out', 'journal_of', 'score', 'write_so_far']
+__all__ = ['check_out', 'journal_of', 'score', 'write_so_far']
 
 _FORM = 1
 #: Images of 224 x 224 pixels in a batch, by kind of device. On a processor larger batches
 #: are not faster; a GPU is not busy with fewer.
 _BATCH = {'cpu': 8, 'mps': 32, 'cuda': 64}
 _USUAL = 224 * 224
-#: Seconds over which the speed is taken.
-_LATELY = 20.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to score.
-
-    Parameters
-    ----------
-    batch : int
-        Images that the network takes at once; 0 to choose by device and size of the input.
-    heatmaps : Path, optional
-        Folder for a picture of each file's heatmap, and its numbers.
-    decision : Decision, optional
-        Thresholds, for a column of the classes that reach them.
-    identify : bool
-        Whether patients are named in the table.
-    """
-
-    batch: int = 0
-    heatmaps: Path | None = None
-    decision: Decision | None = None
-    identify: bool = False
 
 
 def journal_of(out: Path) -> Path:
@@ -199,8 +169,8 @@ def _score(
 ) -> Generator[Event, None, None]:
     """Score what has no row yet."""
     blocks = Blocks(len(items), batch, lambda number: number not in journal)
-    network = _Network(classifier, items, settings)
-    pace = _Pace(len(items), journal)
+    network = Network(classifier, items, settings)
+    pace = Pace(len(items), journal)
     wanted = Wanted(classifier.preprocessing, settings.heatmaps is not None, settings.identify)
     todo = ((n, Path(item.path)) for n, item in enumerate(items) if n not in journal)
     with closing(read(todo, wanted)) as arriving:
@@ -213,7 +183,7 @@ def _score(
             rows = []
             if isinstance(result, str):
                 whole = blocks.put(number, None)
-                rows.append(_row_of(number, items[number], status='error', error=result))
+                rows.append(row_of(number, items[number], status='error', error=result))
             else:
                 whole = blocks.put(number, result)
             if whole:
@@ -226,146 +196,6 @@ def _score(
                 pace.count(len(rows))
                 yield from (Scored(row) for row in rows)
             yield pace.event()
-
-
-class _Network:
-    """The classifier, with what it learns about the memory while it runs."""
-
-    def __init__(self, classifier: Classifier, items: Sequence[Item], settings: Settings) -> None:
-        self._classifier, self._items, self._settings = classifier, items, settings
-        self._at_most = 0
-        self.warning = ''
-
-    def rows(
-        self, batch: np.ndarray, places: Sequence[int], images: Sequence[tuple[int, Ready]]
-    ) -> list[Row]:
-        """Run one batch; return the rows of its images.
-
-        Raises
-        ------
-        ScoringError
-            If a heatmap cannot be written.
-        """
-        maps = None
-        if self._settings.heatmaps is None:
-            logits, fitted = self._classifier.logits(batch, self._at_most)
-        else:
-            logits, maps, fitted = self._classifier.maps(batch, self._at_most)
-        if fitted < min(len(batch), self._at_most or len(batch)):
-            self._at_most = fitted
-            self.warning = f'Memory ran short: going on with batches of {fitted}.'
-        return [
-            self._row(number, ready, logits[place], None if maps is None else maps[place])
-            for place, (number, ready) in zip(places, images, strict=True)
-        ]
-
-    def _row(self, number: int, ready: Ready, logits: np.ndarray, maps: np.ndarray | None) -> Row:
-        classifier, settings = self._classifier, self._settings
-        if not np.isfinite(logits).all():
-            return _row_of(
-                number,
-                self._items[number],
-                status='error',
-                error='The network’s answer is no number: the model does not suit this image.',
-            )
-        probabilities = tuple(float(p) for p in classifier.probabilities(logits))
-        label = classifier.labels[probabilities.index(max(probabilities))]
-        called: tuple[str, ...] = ()
-        if settings.decision is not None:
-            called = settings.decision.called(classifier.labels, probabilities)
-        where: dict[str, Any] = {}
-        if maps is not None and settings.heatmaps is not None:
-            heatmaps = self._heatmaps(ready, maps, probabilities, logits)
-            shown = heatmaps[classifier.labels.index(label)]
-            picture = pictures.name_of(settings.heatmaps, number, self._items[number].path)
-            try:
-                pictures.save(picture, ready, shown, heatmaps)
-            except OSError as error:
-                raise ScoringError(
-                    f'{picture} cannot be written: {error.strerror}. All rows that are done are '
-                    'kept: make room and resume.'
-                ) from None
-            where = {'heatmap': str(picture), **pictures.shares(shown, ready)}
-        return _row_of(
-            number,
-            self._items[number],
-            status='scored',
-            label=label,
-            probabilities=probabilities,
-            called=called,
-            view=ready.view,
-            cautions=classifier.with_own_cautions(ready.cautions),
-            device=classifier.device.name,
-            precision='float32',
-            identity=ready.identity,
-            **where,
-        )
-
-    def _heatmaps(
-        self,
-        ready: Ready,
-        maps: np.ndarray,
-        probabilities: Sequence[float],
-        logits: np.ndarray,
-    ) -> list[Heatmap]:
-        classifier = self._classifier
-        height, width = ready.image.shape
-        grid = classifier.network.grid(height, width)
-        return [
-            Heatmap(
-                values=maps[k],
-                to_radiograph=cell_to_radiograph(grid, ready.to_radiograph),
-                label=label,
-                probability=probabilities[k],
-                logit=float(logits[k]),
-                method='Grad-CAM',
-                model=classifier.card.name,
-                seen=seen_part(ready.to_radiograph, height, width),
-            )
-            for k, label in enumerate(classifier.labels)
-        ]
-
-
-class _Pace:
-    """How fast rows come."""
-
-    def __init__(self, total: int, journal: Journal) -> None:
-        self._total, self._journal = total, journal
-        self._lately = deque([(time.monotonic(), 0)])
-        self._here = 0
-
-    def count(self, rows: int) -> None:
-        """Note that rows are done."""
-        now = time.monotonic()
-        self._here += rows
-        self._lately.append((now, self._here))
-        while len(self._lately) > 2 and self._lately[0][0] < now - _LATELY:
-            self._lately.popleft()
-
-    def event(self) -> Progress:
-        """Return how far it is."""
-        began, before = self._lately[0]
-        seconds = time.monotonic() - began
-        speed = (self._here - before) / seconds if seconds > 0 else 0.0
-        left = self._total - self._journal.done
-        return Progress(
-            done=self._journal.done,
-            failed=self._journal.failed,
-            total=self._total,
-            images_per_second=speed,
-            seconds_left=left / speed if speed > 0 else math.nan,
-        )
-
-
-def _row_of(number: int, item: Item, **known: Any) -> Row:
-    return Row(
-        number=number,
-        path=item.path,
-        truth=item.truth,
-        source=item.source,
-        patient=item.patient,
-        **known,
-    )
 
 
 def _run_of(items: Sequence[Item], classifier: Classifier, settings: Settings) -> Run:

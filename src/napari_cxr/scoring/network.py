@@ -1,0 +1,132 @@
+"""From batches to rows: the classifier, and what its answers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.placement import cell_to_radiograph, seen_part
+from napari_cxr.scoring import pictures
+from napari_cxr.scoring.journal import ScoringError
+from napari_cxr.scoring.listing import Item
+from napari_cxr.scoring.preparing import Ready
+from napari_cxr.scoring.row import Row
+from napari_cxr.scoring.settings import Settings
+
+if TYPE_CHECKING:
+    from napari_cxr.inference.classifier import Classifier
+
+__all__ = ['Network', 'row_of']
+
+
+class Network:
+    """The classifier, with what it learns about the memory while it runs."""
+
+    def __init__(self, classifier: Classifier, items: Sequence[Item], settings: Settings) -> None:
+        self._classifier, self._items, self._settings = classifier, items, settings
+        self._at_most = 0
+        self.warning = ''
+
+    def rows(
+        self, batch: np.ndarray, places: Sequence[int], images: Sequence[tuple[int, Ready]]
+    ) -> list[Row]:
+        """Run one batch; return the rows of its images.
+
+        Raises
+        ------
+        ScoringError
+            If a heatmap cannot be written.
+        """
+        maps = None
+        if self._settings.heatmaps is None:
+            logits, fitted = self._classifier.logits(batch, self._at_most)
+        else:
+            logits, maps, fitted = self._classifier.maps(batch, self._at_most)
+        if fitted < min(len(batch), self._at_most or len(batch)):
+            self._at_most = fitted
+            self.warning = f'Memory ran short: going on with batches of {fitted}.'
+        return [
+            self._row(number, ready, logits[place], None if maps is None else maps[place])
+            for place, (number, ready) in zip(places, images, strict=True)
+        ]
+
+    def _row(self, number: int, ready: Ready, logits: np.ndarray, maps: np.ndarray | None) -> Row:
+        classifier, settings = self._classifier, self._settings
+        if not np.isfinite(logits).all():
+            return row_of(
+                number,
+                self._items[number],
+                status='error',
+                error='The network’s answer is no number: the model does not suit this image.',
+            )
+        probabilities = tuple(float(p) for p in classifier.probabilities(logits))
+        label = classifier.labels[probabilities.index(max(probabilities))]
+        called: tuple[str, ...] = ()
+        if settings.decision is not None:
+            called = settings.decision.called(classifier.labels, probabilities)
+        where: dict[str, Any] = {}
+        if maps is not None and settings.heatmaps is not None:
+            heatmaps = self._heatmaps(ready, maps, probabilities, logits)
+            shown = heatmaps[classifier.labels.index(label)]
+            picture = pictures.name_of(settings.heatmaps, number, self._items[number].path)
+            try:
+                pictures.save(picture, ready, shown, heatmaps)
+            except OSError as error:
+                raise ScoringError(
+                    f'{picture} cannot be written: {error.strerror}. All rows that are done are '
+                    'kept: make room and resume.'
+                ) from None
+            where = {'heatmap': str(picture), **pictures.shares(shown, ready)}
+        return row_of(
+            number,
+            self._items[number],
+            status='scored',
+            label=label,
+            probabilities=probabilities,
+            called=called,
+            view=ready.view,
+            cautions=classifier.with_own_cautions(ready.cautions),
+            device=classifier.device.name,
+            precision='float32',
+            identity=ready.identity,
+            **where,
+        )
+
+    def _heatmaps(
+        self,
+        ready: Ready,
+        maps: np.ndarray,
+        probabilities: Sequence[float],
+        logits: np.ndarray,
+    ) -> list[Heatmap]:
+        classifier = self._classifier
+        height, width = ready.image.shape
+        grid = classifier.network.grid(height, width)
+        return [
+            Heatmap(
+                values=maps[k],
+                to_radiograph=cell_to_radiograph(grid, ready.to_radiograph),
+                label=label,
+                probability=probabilities[k],
+                logit=float(logits[k]),
+                method='Grad-CAM',
+                model=classifier.card.name,
+                seen=seen_part(ready.to_radiograph, height, width),
+            )
+            for k, label in enumerate(classifier.labels)
+        ]
+
+
+def row_of(number: int, item: Item, **known: Any) -> Row:
+    """Return a row with what the listing says of a path, and what else is known."""
+    return Row(
+        number=number,
+        path=item.path,
+        truth=item.truth,
+        source=item.source,
+        patient=item.patient,
+        **known,
+    )

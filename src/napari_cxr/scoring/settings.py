@@ -1,0 +1,32 @@
+"""How to score."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_cxr.scoring.decision import Decision
+
+__all__ = ['Settings']
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to score.
+
+    Parameters
+    ----------
+    batch : int
+        Images that the network takes at once; 0 to choose by device and size of the input.
+    heatmaps : Path, optional
+        Folder for a picture of each file's heatmap, and its numbers.
+    decision : Decision, optional
+        Thresholds, for a column of the classes that reach them.
+    identify : bool
+        Whether patients are named in the table.
+    """
+
+    batch: int = 0
+    heatmaps: Path | None = None
+    decision: Decision | None = None
+    identify: bool = False
