@@ -109,7 +109,7 @@ def score(
         chosen = None if decision is None else Decision.of_card(decision, classifier.card)
     except (ListingError, DecisionError, ScoringError) as error:
         raise typer.BadParameter(str(error)) from None
-    settings = Settings(batch, heatmaps, chosen, identify)
+    settings = Settings(batch=batch, heatmaps=heatmaps, decision=chosen, identify=identify)
     drawing = _Drawing(sys.argv[1:])
     try:
         with closing(

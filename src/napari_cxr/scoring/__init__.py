@@ -4,7 +4,7 @@ Importing this package imports no torch.
 """
 
 from napari_cxr.scoring.decision import Decision, DecisionError
-from napari_cxr.scoring.events import Event, Finished, Progress, Scored, Started, Warned
+from napari_cxr.scoring.events import Event, Finished, Measured, Progress, Scored, Started, Warned
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.listing import Item, ListingError, list_items
 from napari_cxr.scoring.preparing import Reader, Ready, Wanted
@@ -19,6 +19,7 @@ __all__ = [
     'Finished',
     'Item',
     'ListingError',
+    'Measured',
     'Progress',
     'Reader',
     'Ready',

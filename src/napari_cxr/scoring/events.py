@@ -7,7 +7,7 @@ from typing import Any
 
 from napari_cxr.scoring.row import Row
 
-__all__ = ['Event', 'Finished', 'Progress', 'Scored', 'Started', 'Warned']
+__all__ = ['Event', 'Finished', 'Measured', 'Progress', 'Scored', 'Started', 'Warned']
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,22 @@ class Progress(Event):
     total: int
     images_per_second: float
     seconds_left: float
+
+
+@dataclass(frozen=True)
+class Measured(Event):
+    """How good the answers so far are; comes where labels are known, now and then.
+
+    Parameters
+    ----------
+    metrics : dict
+        As `napari_cxr.metrics.summarise` gives them; empty where nothing can be measured.
+    unknown : tuple of str
+        Labels that were given and that the model does not know; their rows were not measured.
+    """
+
+    metrics: dict[str, Any]
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ IDENTITY = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """What is known of one file.
 
@@ -56,7 +56,7 @@ class Row:
         Of that heatmap: its share in the lungs, what that would be if it were even, and
         its share at the edge of what the network saw.
     lung_field : str
-        What the lungs come from, see `LungField.source`; empty without heatmaps.
+        What the lungs come from, see `LungField.source`; empty without shares.
     device, precision : str
         Where and in what it was computed.
     identity : dict of str to str
@@ -124,9 +124,11 @@ class Run:
         As in its card.
     version : str
         Version of napari-cxr.
-    decision, heatmaps, identify, truth : bool
-        Whether the table has columns for the classes called, for heatmaps, for identities
-        and for labels that are known.
+    several : bool
+        Whether an image can have several of the classes.
+    decision, heatmaps, shares, identify, truth : bool
+        Whether the table has columns for the classes called, for pictures of heatmaps, for
+        where heatmaps lie, for identities and for labels that are known.
     """
 
     model: str
@@ -134,8 +136,10 @@ class Run:
     labels: tuple[str, ...]
     preprocessing: Mapping[str, Any]
     version: str
+    several: bool = False
     decision: bool = False
     heatmaps: bool = False
+    shares: bool = False
     identify: bool = False
     truth: bool = False
 
@@ -154,8 +158,11 @@ def columns(run: Run) -> dict[str, Kind]:
         out['truth'] = 'text'
     out |= {'view': 'text', 'source': 'text', 'doubts': 'texts', 'warnings': 'texts'}
     if run.heatmaps:
-        out |= {'heatmap': 'text', 'heatmap_lung_share': 'number'}
-        out |= {'heatmap_lung_share_if_even': 'number', 'heatmap_frame_share': 'number'}
+        out['heatmap'] = 'text'
+    if run.shares:
+        out |= dict.fromkeys(
+            ('heatmap_lung_share', 'heatmap_lung_share_if_even', 'heatmap_frame_share'), 'number'
+        )
         out['lung_field'] = 'text'
     out |= {'model': 'text', 'model_hash': 'text', 'preprocessing': 'table', 'version': 'text'}
     out |= {'device': 'text', 'precision': 'text'}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -205,8 +206,10 @@ def _run_of(items: Sequence[Item], classifier: Classifier, settings: Settings) -
         labels=classifier.labels,
         preprocessing=classifier.preprocessing.to_dict(),
         version=__version__,
+        several=classifier.card.several,
         decision=settings.decision is not None,
         heatmaps=settings.heatmaps is not None,
+        shares=settings.shares or settings.heatmaps is not None,
         identify=settings.identify,
         truth=any(item.truth for item in items),
     )
@@ -217,17 +220,13 @@ def _header(items: Sequence[Item], run: Run, settings: Settings, batch: int) -> 
     decision, heatmaps = settings.decision, settings.heatmaps
     return {
         'form': _FORM,
-        'model': run.model,
-        'model_hash': run.model_hash,
-        'preprocessing': run.preprocessing,
+        **asdict(run),
         'lung_field': lungs.fingerprint(),
-        'version': run.version,
         'listing': fingerprint(items),
         'total': len(items),
         'batch': batch,
         'decision': None if decision is None else [decision.name, decision.thresholds],
         'heatmaps': None if heatmaps is None else str(heatmaps),
-        'identify': settings.identify,
     }
 
 

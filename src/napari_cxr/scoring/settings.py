@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from napari_cxr.scoring.decision import Decision
 
 __all__ = ['Settings']
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """How to score.
 
@@ -20,6 +21,10 @@ class Settings:
         Images that the network takes at once; 0 to choose by device and size of the input.
     heatmaps : Path, optional
         Folder for a picture of each file's heatmap, and its numbers.
+    shares : bool
+        Whether to say where heatmaps lie; with `heatmaps` in any case.
+    precision : {'auto', 'float32'}
+        Whether the fastest way to run the network may be one of reduced precision.
     decision : Decision, optional
         Thresholds, for a column of the classes that reach them.
     identify : bool
@@ -28,5 +33,7 @@ class Settings:
 
     batch: int = 0
     heatmaps: Path | None = None
+    shares: bool = False
+    precision: Literal['auto', 'float32'] = 'auto'
     decision: Decision | None = None
     identify: bool = False

@@ -20,6 +20,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from napari_cxr import scoring
 from napari_cxr.explain.feature_maps import FeatureMaps
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.inference.prediction import Caution, Prediction
@@ -33,6 +34,7 @@ from napari_cxr.radiograph import (
     View,
     Window,
 )
+from napari_cxr.scoring.row import Run
 from napari_cxr.training import events
 from napari_cxr.training.survey import Pair, Survey
 
@@ -40,7 +42,7 @@ __all__ = ['Channel']
 
 #: The only classes that a message may hold; a name that is not here is refused.
 _TYPES: dict[str, type] = {
-    kind.__name__: kind
+    f'{kind.__module__}.{kind.__name__}': kind
     for kind in (
         Caution,
         FeatureMaps,
@@ -64,6 +66,14 @@ _TYPES: dict[str, type] = {
         events.Warned,
         Pair,
         Survey,
+        Run,
+        scoring.Finished,
+        scoring.Measured,
+        scoring.Progress,
+        scoring.Row,
+        scoring.Scored,
+        scoring.Started,
+        scoring.Warned,
     )
 }
 _LENGTH = struct.Struct('<I')
@@ -127,7 +137,7 @@ class Channel:
 
     def _pack(self, value: Any, written: list[Path]) -> Any:
         if isinstance(value, Enum):
-            return {'enum': type(value).__name__, 'value': value.value}
+            return {'enum': _name(value), 'value': value.value}
         if value is None or isinstance(value, (str, bool, int, float)):
             return value
         if isinstance(value, np.ndarray):
@@ -142,9 +152,9 @@ class Channel:
             return [self._pack(v, written) for v in value]
         if isinstance(value, dict):
             return {'dict': [[k, self._pack(v, written)] for k, v in value.items()]}
-        if is_dataclass(value) and type(value).__name__ in _TYPES:
+        if is_dataclass(value) and _name(value) in _TYPES:
             entries = {f.name: self._pack(getattr(value, f.name), written) for f in fields(value)}
-            return {'type': type(value).__name__, 'fields': entries}
+            return {'type': _name(value), 'fields': entries}
         raise TypeError(f'{type(value).__name__} cannot be sent to another process')
 
     def _unpack(self, value: Any) -> Any:
@@ -190,3 +200,8 @@ class Channel:
                 array = np.asarray(np.memmap(file, dtype, mode='c', shape=shape))
         path.unlink()
         return array
+
+
+def _name(value: Any) -> str:
+    """Return what a class is called in a message; several rooms have a `Started`."""
+    return f'{type(value).__module__}.{type(value).__name__}'
