@@ -25,7 +25,18 @@ ROWS = [
 def test_columns_begin_as_they_are_promised():
     assert list(columns(RUN))[:6] == ['path', 'status', 'error', 'label', 'p_covid19', 'p_normal']
     assert not {'truth', 'called', 'heatmap', 'patient_id'} & set(columns(RUN))
-    everything = Run('m', 'h', (), {}, '1', True, True, True, True)
+    everything = Run(
+        'm',
+        'h',
+        (),
+        {},
+        '1',
+        decision=True,
+        heatmaps=True,
+        shares=True,
+        identify=True,
+        truth=True,
+    )
     assert {'truth', 'called', 'heatmap', 'heatmap_lung_share', 'patient_id'} <= set(
         columns(everything)
     )
