@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,12 @@ __all__ = ['Network', 'row_of']
 class Network:
     """The classifier, with what it learns about the memory while it runs."""
 
-    def __init__(self, classifier: Classifier, items: Sequence[Item], settings: Settings) -> None:
+    def __init__(
+        self,
+        classifier: Classifier,
+        items: Sequence[Item] | Mapping[int, Item],
+        settings: Settings,
+    ) -> None:
         self._classifier, self._items, self._settings = classifier, items, settings
         self._at_most = 0
         self.warning = ''

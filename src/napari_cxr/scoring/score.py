@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from napari_cxr import __version__, lungs
 from napari_cxr.scoring import tables
-from napari_cxr.scoring.blocks import Blocks
 from napari_cxr.scoring.events import Event, Finished, Scored, Started, Warned
 from napari_cxr.scoring.journal import Journal, ScoringError, read_header
 from napari_cxr.scoring.listing import Item, fingerprint
 from napari_cxr.scoring.measuring import measure
-from napari_cxr.scoring.network import Network, row_of
 from napari_cxr.scoring.pace import Pace
-from napari_cxr.scoring.preparing import Reader, Wanted
+from napari_cxr.scoring.preparing import Reader
 from napari_cxr.scoring.row import Run
+from napari_cxr.scoring.rows import Rows, rows_of
 from napari_cxr.scoring.settings import Settings
 
 if TYPE_CHECKING:
     from napari_cxr.inference.classifier import Classifier
 
-__all__ = ['check_out', 'journal_of', 'score', 'write_so_far']
+__all__ = ['batch_for', 'check_out', 'into_table', 'journal_of', 'score', 'write_so_far']
 
 _FORM = 1
 #: Images of 224 x 224 pixels in a batch, by kind of device. On a processor larger batches
@@ -101,24 +100,76 @@ def score(
     """
     out, settings = Path(out), settings or Settings()
     check_out(out, resume=resume)
-    journal_path = journal_of(out)
     if settings.heatmaps is not None:
         _make_folder(settings.heatmaps)
-    batch = settings.batch or read_header(journal_path).get('batch') or _batch_for(classifier)
+    there = read_header(journal_of(out))
+    batch = settings.batch or there.get('batch') or batch_for(classifier, classifier.device.name)
+
+    def rows(journal: Journal) -> Rows:
+        def expected(number: int) -> bool:
+            return number not in journal
+
+        total = len(items)
+        todo = filter(expected, range(total))
+        return rows_of(items, todo, expected, total, classifier, read, settings, batch)
+
+    yield from into_table(items, classifier, out, rows, settings, batch, classifier.device.name)
+
+
+def into_table(
+    items: Sequence[Item],
+    classifier: Classifier,
+    out: Path,
+    rows: Callable[[Journal], Rows],
+    settings: Settings,
+    batch: int,
+    device: str,
+) -> Generator[Event, None, None]:
+    """Keep rows in the journal as they come, wherever they are made, and write the table.
+
+    Parameters
+    ----------
+    items, classifier, out
+        As of `score`.
+    rows : callable
+        Begins to score what a journal does not hold.
+    settings : Settings
+        How.
+    batch : int
+        Images that the network takes at once.
+    device : str
+        Where, for a person.
+
+    Yields
+    ------
+    Event
+        As `score`.
+    """
     run = _run_of(items, classifier, settings)
     header = _header(items, run, settings, batch)
     # Closed in any case, so that all rows are on the disk and others may open it.
-    with closing(Journal(journal_path, header, len(items))) as journal:
+    with closing(Journal(journal_of(out), header, len(items))) as journal:
         yield Started(
             total=len(items),
             done=journal.done,
             failed=journal.failed,
             labels=run.labels,
             model=run.model,
-            device=classifier.device.name,
+            device=device,
             batch=batch,
         )
-        yield from _score(items, classifier, read, settings, batch, journal)
+        pace = Pace(len(items), journal)
+        with closing(rows(journal)) as arriving:
+            for arrived in arriving:
+                if isinstance(arrived, Warned):
+                    yield arrived
+                elif arrived:
+                    journal.add(arrived)
+                    pace.count(len(arrived))
+                    yield from (Scored(row) for row in arrived)
+                else:
+                    journal.sync_if_due()
+                yield pace.event()
         tables.write(out, journal.rows(), run)
         metrics: dict[str, Any] = {}
         unknown: tuple[str, ...] = ()
@@ -160,45 +211,6 @@ def write_so_far(
         return journal.done
 
 
-def _score(
-    items: Sequence[Item],
-    classifier: Classifier,
-    read: Reader,
-    settings: Settings,
-    batch: int,
-    journal: Journal,
-) -> Generator[Event, None, None]:
-    """Score what has no row yet."""
-    blocks = Blocks(len(items), batch, lambda number: number not in journal)
-    network = Network(classifier, items, settings)
-    pace = Pace(len(items), journal)
-    wanted = Wanted(classifier.preprocessing, settings.heatmaps is not None, settings.identify)
-    todo = ((n, Path(item.path)) for n, item in enumerate(items) if n not in journal)
-    with closing(read(todo, wanted)) as arriving:
-        for arrived in arriving:
-            if arrived is None:
-                journal.sync_if_due()
-                yield pace.event()
-                continue
-            number, result = arrived
-            rows = []
-            if isinstance(result, str):
-                whole = blocks.put(number, None)
-                rows.append(row_of(number, items[number], status='error', error=result))
-            else:
-                whole = blocks.put(number, result)
-            if whole:
-                rows += network.rows(*blocks.batch(whole), whole)
-                if network.warning:
-                    yield Warned(network.warning)
-                    network.warning = ''
-            if rows:
-                journal.add(rows)
-                pace.count(len(rows))
-                yield from (Scored(row) for row in rows)
-            yield pace.event()
-
-
 def _run_of(items: Sequence[Item], classifier: Classifier, settings: Settings) -> Run:
     return Run(
         model=classifier.card.name,
@@ -230,8 +242,9 @@ def _header(items: Sequence[Item], run: Run, settings: Settings, batch: int) -> 
     }
 
 
-def _batch_for(classifier: Classifier) -> int:
-    usual = _BATCH[classifier.device.name.partition(':')[0]]
+def batch_for(classifier: Classifier, device: str) -> int:
+    """Return how many images a device of this name takes at once, where nobody says it."""
+    usual = _BATCH[device.partition(':')[0]]
     pixels = classifier.preprocessing.height * classifier.preprocessing.width
     return max(1, min(usual, usual * _USUAL // pixels))
 
