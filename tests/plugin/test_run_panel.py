@@ -109,7 +109,7 @@ def test_figures_that_nobody_measured_are_left_out(panel):
     panel.begin('/runs/run')
     feed(panel, [started(), *(epoch(number=n, train_macro_auc=math.nan) for n in (1, 2))])
     panel.curves.figure.setCurrentText('AUC')
-    assert names(panel) == ['validation', 'best epoch 2']
+    assert names(panel) == ['validation', 'kept epoch 2']
 
 
 def test_the_matrix_is_of_the_latest_epoch_then_of_the_best(panel):

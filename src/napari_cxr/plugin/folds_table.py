@@ -15,7 +15,7 @@ __all__ = ['FoldsModel', 'FoldsTable']
 
 _COLUMNS = (
     ('Run', 'Which of the runs'),
-    ('Epoch', 'The best epoch so far'),
+    ('Epoch', 'The epoch whose model is kept: the best so far, or the last'),
     ('Val. AUC', 'Macro AUC on the validation images, after that epoch'),
     ('Test AUC', 'Macro AUC on the test images, measured once at the end'),
 )

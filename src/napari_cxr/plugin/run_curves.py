@@ -122,7 +122,8 @@ def _lines(course: Course, figure: Figure, *, dashed: bool) -> list[Line]:
     if lines and best is not None and not dashed:
         # Where both are drawn, the epoch was chosen by the validation images.
         value = getattr(best, figure.val or figure.train)
+        which = 'best' if course.chosen else 'kept'
         lines.append(
-            Line(f'best epoch {best.epoch}', [float(best.epoch)], [value], 'solid', _BEST)
+            Line(f'{which} epoch {best.epoch}', [float(best.epoch)], [value], 'solid', _BEST)
         )
     return lines

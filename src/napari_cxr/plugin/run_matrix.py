@@ -53,6 +53,7 @@ class RunMatrix(QWidget):
         labels = course.labels
         if len(labels) != len(counts):  # of a run that left no model, nobody knows them
             labels = tuple(f'class {i}' for i in range(1, len(counts) + 1))
-        which = 'the best epoch' if best else 'epoch'
+        kept = 'the best epoch' if course.chosen else 'the epoch that is kept,'
+        which = kept if best else 'epoch'
         self.title.setText(f'Validation images after {which} {epoch.epoch}')
         self.matrix.set_values(counts, labels, labels)

@@ -72,7 +72,7 @@ class RunsActions(QWidget):
         _set(
             self.classify,
             run is not None and run.has_model,
-            'Take its best model to the Classify dock',
+            'Take its model to the Classify dock',
             one
             if run is None
             else 'It has kept no model of its own. If it was cross-validated, each of its folds '
