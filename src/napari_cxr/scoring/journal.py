@@ -1,23 +1,20 @@
 """The rows as they come, on disk: what a crash, a kill or a power cut leaves can be gone on with.
 
-A journal is text. Each line is a CRC-32 in eight hexadecimal digits, a space and JSON: first
-what the run is, then a row a line in the order in which they were done. Lines are only ever
-appended, each in one piece, so that nothing but the last can be torn.
+A journal is text, see `napari_cxr.scoring.lines`: first what the run is, then a row a line in
+the order in which they were done.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
-import zlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from napari_cxr.scoring.lines import InUse, Lines, content, line
 from napari_cxr.scoring.row import Row
 
 __all__ = ['Journal', 'ScoringError', 'read_header']
@@ -61,17 +58,18 @@ class Journal:
         self.done = self.failed = 0
         self._places = array('q', [_NOWHERE]) * total
         self._synced = time.monotonic()
-        self._dirty = False
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, 'O_BINARY', 0) | getattr(os, 'O_CLOEXEC', 0)
         try:
-            self._file = os.open(path, flags, 0o644)
+            self._lines = Lines(path)
+        except InUse:
+            raise ScoringError(
+                f'Another process is scoring into {path}; wait for it, or stop it.'
+            ) from None
         except OSError as error:
             raise ScoringError(f'{path} cannot be written: {error.strerror}.') from None
         try:
-            self._lock()
-            self._end = self._take_over(header)
+            self._take_over(header)
         except BaseException:
-            os.close(self._file)
+            self._lines.close()
             raise
 
     def __contains__(self, number: int) -> bool:
@@ -85,12 +83,12 @@ class Journal:
         ScoringError
             If the disk is full; the rows that were there stay whole.
         """
-        lines = [_line(row.to_json()) for row in rows]
-        start = self._end
+        lines = [line(row.to_json()) for row in rows]
+        start = self._lines.end
         self._append(b''.join(lines))
-        for row, line in zip(rows, lines, strict=True):
+        for row, written in zip(rows, lines, strict=True):
             self._note(row, start)
-            start += len(line)
+            start += len(written)
         self.sync_if_due()
 
     def sync_if_due(self) -> None:
@@ -100,12 +98,10 @@ class Journal:
 
     def sync(self) -> None:
         """See to it that a power cut cannot take away what was appended."""
-        if self._dirty:
-            try:
-                os.fsync(self._file)
-            except OSError as error:
-                raise self._cannot_write(error) from None
-            self._dirty = False
+        try:
+            self._lines.sync()
+        except OSError as error:
+            raise self._cannot_write(error) from None
         self._synced = time.monotonic()
 
     def rows(self) -> Iterator[Row]:
@@ -122,46 +118,41 @@ class Journal:
 
     def close(self) -> None:
         """Keep everything, and let others open it."""
-        if self._file >= 0:
-            try:
-                with suppress(ScoringError):  # rows are kept as far as the disk takes them
-                    self.sync()
-            finally:
-                os.close(self._file)
-                self._file = -1
+        try:
+            with suppress(ScoringError):  # rows are kept as far as the disk takes them
+                self.sync()
+        finally:
+            self._lines.close()
 
     def remove(self) -> None:
         """Close it and take it away, once all that it holds is elsewhere."""
         self.close()
         self.path.unlink(missing_ok=True)
 
-    def _take_over(self, header: Mapping[str, Any]) -> int:
-        """Read what is there, or begin; return where the next line goes."""
+    def _take_over(self, header: Mapping[str, Any]) -> None:
+        """Read what is there, or begin."""
         ours = json.dumps(header, sort_keys=True, separators=(',', ':'))
         end = 0
         with self.path.open('rb') as file:
             first = file.readline()
             if first.endswith(b'\n'):
-                there = _content(first)
+                there = content(first)
                 if there is None:
                     raise ScoringError(f'{self.path} is no journal of scoring; move it away.')
                 _compare(self.path, json.loads(there), json.loads(ours))
                 end = len(first)
-                for line in file:
-                    if not line.endswith(b'\n'):
+                for written in file:
+                    if not written.endswith(b'\n'):
                         break  # torn: it is done again
-                    row = _row(line)
+                    row = _row(written)
                     if row is not None and row.number < len(self._places):
                         self._note(row, end)
-                    end += len(line)
-        os.ftruncate(self._file, end)
-        os.lseek(self._file, end, os.SEEK_SET)
-        self._end = end
+                    end += len(written)
+        self._lines.go_on_at(end)
         if end == 0:
-            self._append(_line(ours))
+            self._append(line(ours))
             self.sync()
-            _sync_folder(self.path.parent)
-        return self._end
+            self._lines.sync_folder()
 
     def _note(self, row: Row, place: int) -> None:
         if row.number in self:
@@ -170,18 +161,11 @@ class Journal:
         self.done += 1
         self.failed += row.status == 'error'
 
-    def _append(self, content: bytes) -> None:
-        left = memoryview(content)
+    def _append(self, lines: bytes) -> None:
         try:
-            while left:
-                left = left[os.write(self._file, left) :]
+            self._lines.append(lines)
         except OSError as error:
-            with suppress(OSError):  # the half of a line would be dropped later as well
-                os.ftruncate(self._file, self._end)
-                os.lseek(self._file, self._end, os.SEEK_SET)
             raise self._cannot_write(error) from None
-        self._end += len(content)
-        self._dirty = True
 
     def _cannot_write(self, error: OSError) -> ScoringError:
         return ScoringError(
@@ -189,53 +173,21 @@ class Journal:
             'are kept in it: make room and resume.'
         )
 
-    def _lock(self) -> None:
-        """Keep a second process from scoring into the same table."""
-        try:
-            if sys.platform == 'win32':
-                import msvcrt
-
-                os.lseek(self._file, 1 << 40, os.SEEK_SET)  # beyond whatever is read
-                msvcrt.locking(self._file, msvcrt.LK_NBLCK, 1)
-            else:
-                import fcntl
-
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            raise ScoringError(
-                f'Another process is scoring into {self.path}; wait for it, or stop it.'
-            ) from None
-        except OSError:  # a file system without locks
-            return
-
 
 def read_header(path: Path) -> dict[str, Any]:
     """Return what a journal says that its run is; nothing where there is none yet."""
     try:
         with path.open('rb') as file:
-            there = _content(file.readline())
+            there = content(file.readline())
     except OSError:
         return {}
     found = json.loads(there) if there else {}
     return found if isinstance(found, dict) else {}
 
 
-def _line(content: str) -> bytes:
-    encoded = content.encode('ascii')  # json.dumps escapes all else
-    return b'%08x %s\n' % (zlib.crc32(encoded), encoded)
-
-
-def _content(line: bytes) -> str | None:
-    """Return the JSON of a line; None where the line is not what was written."""
-    encoded = line[9:-1]
-    if line != b'%08x %s\n' % (zlib.crc32(encoded), encoded):
-        return None
-    return encoded.decode('ascii')
-
-
-def _row(line: bytes) -> Row | None:
-    content = _content(line)
-    return None if content is None else Row.from_json(content)
+def _row(written: bytes) -> Row | None:
+    found = content(written)
+    return None if found is None else Row.from_json(found)
 
 
 #: What the entries of a header are, for a person.
@@ -265,13 +217,3 @@ def _compare(path: Path, there: Mapping[str, Any], ours: Mapping[str, Any]) -> N
         f'{path} was begun with {" and ".join(said or ["another form of the journal"])}{detail}: '
         'resume with what it was begun with, or choose another name for the table.'
     )
-
-
-def _sync_folder(folder: Path) -> None:
-    """See to it that a power cut cannot take away the name of a new file."""
-    if hasattr(os, 'O_DIRECTORY'):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
