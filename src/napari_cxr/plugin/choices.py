@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import cast
 
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QFormLayout,
-    QHBoxLayout,
-    QLabel,
-    QPushButton,
-    QWidget,
-)
+from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QWidget
 
-from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
+from napari_cxr.checkpoint import Card
 from napari_cxr.plugin.docks import is_same
 from napari_cxr.plugin.elided import ElidedComboBox
 from napari_cxr.plugin.layers import KEY, appearance, is_heatmap
+from napari_cxr.plugin.model_choice import ModelBox, fill_devices
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.radiograph import Radiograph
 
 __all__ = ['Choices']
-
-_FROM_FILE = 'From a file…'
 
 
 class Choices(QWidget):
@@ -55,17 +45,15 @@ class Choices(QWidget):
         self._viewer = viewer
         self._listed: list[Image] = []
         self._build()
-        self._fill_models()
         layers = viewer.layers
         layers.events.inserted.connect(self._list_layers)
         layers.events.removed.connect(self._list_layers)
         layers.selection.events.active.connect(self._follow_selection)
         self.layer.currentIndexChanged.connect(self._layer_chosen)
         self.preset.currentIndexChanged.connect(self._show_preset)
-        self.model.activated.connect(self._model_chosen)
+        self.model.chosen.connect(self.setup_changed)
         self.device.activated.connect(self._device_chosen)
         self.card.clicked.connect(self.card_wanted)
-        shared().model_added.connect(self._list_models)
         shared().model_wanted.connect(self._model_wanted)
         self._list_layers()
         self._layer_chosen()
@@ -75,14 +63,11 @@ class Choices(QWidget):
         self.preset = ElidedComboBox(
             'How the radiograph is shown on screen. The model always sees the first entry.'
         )
-        self.model = ElidedComboBox('The model that classifies')
+        self.model = ModelBox('The model that classifies', 'classify')
         self.card = QPushButton('Card')
         self.card.setToolTip('What this model is, what it was measured on, and what not')
         self.device = ElidedComboBox('Where the network runs')
-        self.device.addItem('Automatic', 'auto')
-        self.device.addItem('CPU', 'cpu')
-        gpu = ('Apple GPU', 'mps') if sys.platform == 'darwin' else ('CUDA GPU', 'cuda')
-        self.device.addItem(*gpu)
+        fill_devices(self.device, preferences('classify').device)
         self.device_reason = quiet_label()
         self.device_reason.hide()
         self._preset_label = QLabel('Window')
@@ -108,7 +93,7 @@ class Choices(QWidget):
     @property
     def current_model(self) -> str:
         """Name in the catalog or path of the chosen model; empty if there is none."""
-        return cast(str, self.model.currentData() or '')
+        return self.model.current
 
     @property
     def current_device(self) -> str:
@@ -123,69 +108,20 @@ class Choices(QWidget):
         CheckpointError
             If its file cannot be read.
         """
-        entry = self._entries.get(self.current_model)
-        if entry is None:
-            return read_card(self.current_model)
-        if entry.card is None:
-            title = entry.summary.get('title', '')
-            raise CheckpointError(
-                entry.error or f'{title}. Its card comes with its download, at the first use.'
-            )
-        return entry.card
+        return self.model.current_card()
 
     def show_device(self, reason: str) -> None:
         """Say which device was found and why; an empty string takes the words away."""
         self.device_reason.setText(reason)
         self.device_reason.setVisible(bool(reason))
 
-    def choose_model(self, name_or_path: str) -> None:
-        """Choose a model by its name in the catalog, or a file."""
-        self._list_models()
-        if name_or_path in self._entries:
-            self.model.setCurrentIndex(self.model.findData(name_or_path))
-            self._model_chosen()
-        else:
-            self.choose_model_file(name_or_path)
+    def choose_model_file(self, path: str) -> None:
+        """Add a model file to the list and choose it."""
+        self.model.choose_file(path)
 
     def _model_wanted(self, viewer: ViewerModel, name_or_path: str) -> None:
         if is_same(viewer, self._viewer):
-            self.choose_model(name_or_path)
-
-    def choose_model_file(self, path: str) -> None:
-        """Add a model file to the list and choose it."""
-        if self.model.findData(path) < 0:
-            self.model.insertItem(self.model.count() - 1, Path(path).stem, path)
-        self.model.setCurrentIndex(self.model.findData(path))
-        self._model_now = path
-        remember('classify', model=path)
-        self.setup_changed.emit()
-
-    def _fill_models(self) -> None:
-        chosen = preferences('classify')
-        # Of two of one name the one that `catalog.resolve` takes: yours, bundled, download.
-        order = ('download', 'bundled', 'yours')
-        listed = sorted(catalog.entries(), key=lambda entry: order.index(entry.where))
-        self._entries = {entry.name: entry for entry in listed}
-        for entry in self._entries.values():
-            self.model.addItem(entry.name, entry.name)
-            tip = entry.card.title if entry.card is not None else entry.error
-            self.model.setItemData(self.model.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        if chosen.model not in self._entries and Path(chosen.model).is_file():
-            self.model.addItem(Path(chosen.model).stem, chosen.model)
-        self.model.addItem(_FROM_FILE, '')
-        self.model.setCurrentIndex(max(self.model.findData(chosen.model), 0))
-        self._model_now = self.current_model
-        self.device.setCurrentIndex(max(self.device.findData(chosen.device), 0))
-
-    def _list_models(self, added: str = '') -> None:
-        """List the models anew; the chosen one stays chosen."""
-        before = self.current_model
-        with QSignalBlocker(self.model), QSignalBlocker(self.device):
-            self.model.clear()
-            self._fill_models()
-            if self.model.findData(before) >= 0:
-                self.model.setCurrentIndex(self.model.findData(before))
-            self._model_now = self.current_model
+            self.model.choose(name_or_path)
 
     def _list_layers(self) -> None:
         """List the image layers that are not heatmaps of ours."""
@@ -239,19 +175,6 @@ class Choices(QWidget):
         if layer is not None and radiograph is not None and index >= 0:
             for name, value in appearance(radiograph, index).items():
                 setattr(layer, name, value)
-
-    def _model_chosen(self) -> None:
-        if self.current_model:
-            self._model_now = self.current_model
-            remember('classify', model=self._model_now)
-            self.setup_changed.emit()
-            return
-        path, _ = QFileDialog.getOpenFileName(
-            self, 'Choose a model', '', 'Models (*.safetensors);;All files (*)'
-        )
-        self.model.setCurrentIndex(self.model.findData(self._model_now))
-        if path:
-            self.choose_model_file(path)
 
     def _device_chosen(self) -> None:
         remember('classify', device=self.current_device)

@@ -48,10 +48,13 @@ _FAREWELL = 5000
 _CLEAR = {
     'CheckpointError',
     'DatasetError',
+    'DecisionError',
     'DeviceUnavailable',
+    'ListingError',
     'OutOfMemory',
     'RecipeError',
     'RefusedImage',
+    'ScoringError',
     'TrainingError',
     'UnreadableImage',
 }
@@ -268,7 +271,8 @@ def failure(error: Exception, doing: str) -> Failure:
             f'{error}\n{error.details}',
         )
     details = ''.join(traceback.format_exception(error))
-    if isinstance(error, ValueError | UnreadableImage | CheckpointError):
+    known = isinstance(error, ValueError | UnreadableImage | CheckpointError)
+    if known or type(error).__name__ in _CLEAR:
         return Failure(str(error), details)
     if isinstance(error, MemoryError | OSError):
         return Failure(

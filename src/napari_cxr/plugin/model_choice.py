@@ -1,0 +1,132 @@
+"""Which model, and where it runs: two lists that several docks have."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import cast
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QWidget
+
+from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
+from napari_cxr.plugin.elided import ElidedComboBox
+from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.plugin.shared import shared
+
+__all__ = ['ModelBox', 'fill_devices']
+
+_FROM_FILE = 'From a file…'
+
+
+class ModelBox(ElidedComboBox):
+    """The models of the catalog, and files of a person's own.
+
+    Parameters
+    ----------
+    tip : str
+        Its tooltip.
+    category : str
+        Under which of the preferences the choice is remembered, as its `model`.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: Another model was chosen.
+    chosen = Signal()
+
+    def __init__(self, tip: str, category: str, parent: QWidget | None = None) -> None:
+        super().__init__(tip, parent)
+        self._category = category
+        self._fill()
+        self.activated.connect(self._activated)
+        shared().model_added.connect(self._list)
+
+    @property
+    def current(self) -> str:
+        """Name in the catalog or path of the chosen model; empty if there is none."""
+        return cast(str, self.currentData() or '')
+
+    def current_card(self) -> Card:
+        """Return the card of the chosen model.
+
+        Raises
+        ------
+        CheckpointError
+            If its file cannot be read.
+        """
+        entry = self._entries.get(self.current)
+        if entry is None:
+            return read_card(self.current)
+        if entry.card is None:
+            title = entry.summary.get('title', '')
+            raise CheckpointError(
+                entry.error or f'{title}. Its card comes with its download, at the first use.'
+            )
+        return entry.card
+
+    def choose(self, name_or_path: str) -> None:
+        """Choose a model by its name in the catalog, or a file."""
+        self._list()
+        if name_or_path in self._entries:
+            self.setCurrentIndex(self.findData(name_or_path))
+            self._activated()
+        else:
+            self.choose_file(name_or_path)
+
+    def choose_file(self, path: str) -> None:
+        """Add a model file to the list and choose it."""
+        if self.findData(path) < 0:
+            self.insertItem(self.count() - 1, Path(path).stem, path)
+        self.setCurrentIndex(self.findData(path))
+        self._now = path
+        remember(self._category, model=path)
+        self.chosen.emit()
+
+    def _fill(self) -> None:
+        wanted = preferences(self._category).model
+        # Of two of one name the one that `catalog.resolve` takes: yours, bundled, download.
+        order = ('download', 'bundled', 'yours')
+        listed = sorted(catalog.entries(), key=lambda entry: order.index(entry.where))
+        self._entries = {entry.name: entry for entry in listed}
+        for entry in self._entries.values():
+            self.addItem(entry.name, entry.name)
+            tip = entry.card.title if entry.card is not None else entry.error
+            self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        if wanted not in self._entries and Path(wanted).is_file():
+            self.addItem(Path(wanted).stem, wanted)
+        self.addItem(_FROM_FILE, '')
+        self.setCurrentIndex(max(self.findData(wanted), 0))
+        self._now = self.current
+
+    def _list(self, added: str = '') -> None:
+        """List the models anew; the chosen one stays chosen."""
+        before = self.current
+        with QSignalBlocker(self):
+            self.clear()
+            self._fill()
+            if self.findData(before) >= 0:
+                self.setCurrentIndex(self.findData(before))
+            self._now = self.current
+
+    def _activated(self) -> None:
+        if self.current:
+            self._now = self.current
+            remember(self._category, model=self._now)
+            self.chosen.emit()
+            return
+        path, _ = QFileDialog.getOpenFileName(
+            self, 'Choose a model', '', 'Models (*.safetensors);;All files (*)'
+        )
+        self.setCurrentIndex(self.findData(self._now))
+        if path:
+            self.choose_file(path)
+
+
+def fill_devices(box: QComboBox, chosen: str) -> None:
+    """Offer the devices on which networks run, and choose one: 'auto', 'cpu', 'cuda', 'mps'."""
+    box.addItem('Automatic', 'auto')
+    box.addItem('CPU', 'cpu')
+    gpu = ('Apple GPU', 'mps') if sys.platform == 'darwin' else ('CUDA GPU', 'cuda')
+    box.addItem(*gpu)
+    box.setCurrentIndex(max(box.findData(chosen), 0))
