@@ -23,7 +23,15 @@ from napari_cxr.scoring.settings import Settings
 if TYPE_CHECKING:
     from napari_cxr.inference.classifier import Classifier
 
-__all__ = ['batch_for', 'check_out', 'into_table', 'journal_of', 'score', 'write_so_far']
+__all__ = [
+    'batch_for',
+    'check_out',
+    'into_table',
+    'journal_of',
+    'make_folder',
+    'score',
+    'write_so_far',
+]
 
 _FORM = 1
 #: Images of 224 x 224 pixels in a batch, by kind of device. On a processor larger batches
@@ -101,7 +109,7 @@ def score(
     out, settings = Path(out), settings or Settings()
     check_out(out, resume=resume)
     if settings.heatmaps is not None:
-        _make_folder(settings.heatmaps)
+        make_folder(settings.heatmaps)
     there = read_header(journal_of(out))
     batch = settings.batch or there.get('batch') or batch_for(classifier, classifier.device.name)
 
@@ -249,7 +257,8 @@ def batch_for(classifier: Classifier, device: str) -> int:
     return max(1, min(usual, usual * _USUAL // pixels))
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder for heatmaps if it is not there; raises ScoringError."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
