@@ -1,8 +1,12 @@
 """The phantom: reproducible, plausible, and a valid file."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from napari_cxr import files
 from napari_cxr.dicom import privacy
@@ -14,6 +18,16 @@ SHAPE = (192, 168)
 @pytest.fixture(autouse=True)
 def own_secret(tmp_path, monkeypatch):
     monkeypatch.setattr(privacy, 'secret_path', lambda: tmp_path / '.home' / 'secret')
+
+
+@pytest.fixture
+def make_phantoms(monkeypatch):
+    """The script that writes folders of phantoms."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / 'scripts'))
+    import make_phantoms
+
+    yield make_phantoms
+    sys.modules.pop('make_phantoms')
 
 
 def mean(image, y, x, size=0.04):
@@ -66,6 +80,30 @@ def test_the_opacity_is_on_its_side_and_whitens(side, half):
     assert change.max() > 0.2
 
 
+def test_both_lungs_can_have_an_opacity():
+    columns = SHAPE[1]
+    change = phantom(SHAPE, 2, opacity='both', noise=0) - phantom(SHAPE, 2, noise=0)
+    assert change[:, : columns // 2].max() > 0.2 < change[:, columns // 2 :].max()
+
+
+def test_radiographs_are_shared_out_among_people(make_phantoms):
+    def who(count, people):
+        plans = make_phantoms.plan(Path(), count, people=people)
+        return [(one.seed, one.take) for one in plans]
+
+    assert who(7, 3) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0), (2, 1)]
+    assert who(3, 0) == who(3, 5) == [(0, 0), (1, 0), (2, 0)]
+
+
+def test_another_take_is_the_same_person_with_other_noise():
+    first, second = phantom(SHAPE, 3), phantom(SHAPE, 3, take=1)
+    clean = phantom(SHAPE, 3, noise=0)
+    noises = np.stack([(first - clean).ravel(), (second - clean).ravel()])
+    assert (noises[0] != noises[1]).mean() > 0.9
+    assert abs(np.corrcoef(noises)[0, 1]) < 0.05
+    assert noises.std(axis=1).max() < 0.03
+
+
 def test_bad_arguments():
     with pytest.raises(ValueError, match='16 rows'):
         phantom((8, 100))
@@ -89,6 +127,17 @@ def test_the_file_shows_the_phantom_whatever_its_encoding(tmp_path, photometric,
     assert (image.refusal, image.notes) == ('', ())
 
 
+@pytest.mark.parametrize('syntax', [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_it_can_be_compressed_without_loss(tmp_path, syntax):
+    plain = pydicom.dcmread(write_phantom_dicom(tmp_path / 'a.dcm', shape=SHAPE, seed=1))
+    path = write_phantom_dicom(tmp_path / 'b.dcm', shape=SHAPE, seed=1, transfer_syntax=syntax)
+    packed = pydicom.dcmread(path)
+    assert packed.file_meta.TransferSyntaxUID == syntax
+    assert len(packed.PixelData) < len(plain.PixelData)
+    assert packed.SOPInstanceUID == plain.SOPInstanceUID
+    np.testing.assert_array_equal(packed.pixel_array, plain.pixel_array)
+
+
 def test_whose_it_is_is_plainly_made_up(tmp_path):
     path = write_phantom_dicom(tmp_path / 'a.dcm', shape=SHAPE, seed=9)
     dataset = pydicom.dcmread(path)
@@ -96,8 +145,10 @@ def test_whose_it_is_is_plainly_made_up(tmp_path):
     assert dataset.PatientID == 'PHANTOM-9'
     again = pydicom.dcmread(write_phantom_dicom(tmp_path / 'b.dcm', shape=SHAPE, seed=9))
     assert dataset.SOPInstanceUID == again.SOPInstanceUID
-    other = pydicom.dcmread(write_phantom_dicom(tmp_path / 'c.dcm', shape=SHAPE, seed=10))
-    assert dataset.SOPInstanceUID != other.SOPInstanceUID
+    for which in ({'seed': 10}, {'seed': 9, 'take': 1}):
+        other = pydicom.dcmread(write_phantom_dicom(tmp_path / 'c.dcm', shape=SHAPE, **which))
+        assert dataset.SOPInstanceUID != other.SOPInstanceUID
+        assert (dataset.PatientID == other.PatientID) == (which['seed'] == 9)
 
 
 def test_elements_can_be_replaced_and_removed(tmp_path):
@@ -111,3 +162,36 @@ def test_elements_can_be_replaced_and_removed(tmp_path):
     assert image.provenance.modality == 'CR'
     assert image.geometry.view == 'lateral'
     assert image.presets[0].explanation == 'Full range'
+
+
+def test_a_folder_of_phantoms_is_read_as_it_was_planned(make_phantoms, tmp_path):
+    plans = list(make_phantoms.plan(tmp_path, 8, long_side=96, people=2))
+    assert [one.form for one in plans] == list(make_phantoms.FORMS)
+    assert [one.path.parent.name for one in plans] == ['normal'] * 4 + ['pneumonia'] * 4
+    assert [one.seed for one in plans] == [0] * 4 + [1] * 4
+    assert [one.take for one in plans] == [0, 1, 2, 3] * 2
+    for one in plans:
+        one.path.parent.mkdir(exist_ok=True)
+        image = files.read(make_phantoms.write(one))
+        expected = phantom(one.shape, one.seed, opacity=one.opacity, take=one.take) ** one.gamma
+        # A JPEG is lossy; all others are exact to half a step of 8 bits.
+        np.testing.assert_allclose(
+            image.to_display(), expected, atol=0.15 if one.form == 'jpeg' else 0.51 / 255
+        )
+        assert image.refusal == ''
+
+
+def test_phantoms_follow_from_their_seed_and_differ(make_phantoms, tmp_path):
+    def planned(**changed):
+        return list(make_phantoms.plan(tmp_path, 20, **changed))
+
+    plans = planned()
+    assert plans == planned() and plans != planned(seed=1)
+    assert len({one.seed for one in plans}) == 20
+    assert len({one.shape for one in plans}) > 10
+    assert len({one.shape for one in planned(people=1)}) == 1
+    assert {one.photometric for one in plans} == {'MONOCHROME1', 'MONOCHROME2'}
+    assert {one.opacity for one in plans if one.path.parent.name == 'normal'} == {None}
+    assert {one.opacity for one in plans if one.path.parent.name != 'normal'} == {'left', 'right'}
+    alike = planned(vary=False, forms=['rle'])
+    assert {(one.shape, one.gamma, one.bits) for one in alike} == {((1024, 850), 1.0, 12)}

@@ -26,10 +26,18 @@ class Canvas:
     ) -> np.ndarray:
         """Return the chord, from 0 to 1, of an ellipsoid; `angle` in degrees."""
         turn = np.deg2rad(angle)
-        dx, dy = self.x - x, self.y - y
+        # Worked out where it is only: most are a small part of the frame.
+        reach_x = np.hypot(rx * np.cos(turn), ry * np.sin(turn))
+        reach_y = np.hypot(rx * np.sin(turn), ry * np.cos(turn))
+        left, right = np.searchsorted(self.x[0], (x - reach_x, x + reach_x))
+        top, bottom = np.searchsorted(self.y[:, 0], (y - reach_y, y + reach_y))
+        window = np.s_[top:bottom, left:right]
+        dx, dy = self.x[window] - x, self.y[window] - y
         along = dx * np.cos(turn) + dy * np.sin(turn)
         across = dy * np.cos(turn) - dx * np.sin(turn)
-        return np.asarray(np.sqrt(np.maximum(1 - (along / rx) ** 2 - (across / ry) ** 2, 0)))
+        out = np.zeros((self.height, self.width))
+        out[window] = np.sqrt(np.maximum(1 - (along / rx) ** 2 - (across / ry) ** 2, 0))
+        return out
 
     def tube(
         self,
@@ -54,18 +62,23 @@ class Canvas:
         """
         out = np.zeros((self.height, self.width)) if onto is None else onto
         half = self.width / 2
-        given = (np.broadcast_to(each, len(points)) for each in (radii, weights))
-        for (x, y), radius, weight in zip(points, *given, strict=True):
-            r = max(float(radius) * half, 0.6)
-            row, column = (y + 1) / 2 * (self.height - 1), (x + 1) / 2 * (self.width - 1)
+        # Plain numbers: thousands of small windows cost more in overhead than in arithmetic.
+        columns = ((points[:, 0] + 1) / 2 * (self.width - 1)).tolist()
+        rows = ((points[:, 1] + 1) / 2 * (self.height - 1)).tolist()
+        around = np.maximum(np.broadcast_to(radii, len(points)) * half, 0.6).tolist()
+        strengths = (np.broadcast_to(weights, len(points)) / half).tolist()
+        y, x = np.arange(self.height)[:, None], np.arange(self.width)
+        for row, column, r, strength in zip(rows, columns, around, strengths, strict=True):
             top, left = max(int(row - r), 0), max(int(column - r), 0)
             bottom, right = int(row + r) + 2, int(column + r) + 2
             window = out[top:bottom, left:right]
             if window.size == 0:
                 continue
-            dy = np.arange(top, top + window.shape[0])[:, None] - row
-            dx = np.arange(left, left + window.shape[1])[None, :] - column
-            chord = 2 * np.sqrt(np.maximum(r * r - dx * dx - dy * dy, 0)) * (weight / half)
+            dy, dx = y[top:bottom] - row, x[left:right] - column
+            chord = np.maximum(r * r - dx * dx - dy * dy, 0)
+            np.sqrt(chord, out=chord)
+            chord *= 2
+            chord *= strength
             np.maximum(window, chord, out=window)
         return out
 

@@ -10,7 +10,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from napari_cxr.samples.phantom import Side, phantom
+from napari_cxr.samples.phantom import Opacity, phantom
 
 __all__ = ['write_phantom_dicom']
 
@@ -28,7 +28,8 @@ def write_phantom_dicom(
     *,
     shape: tuple[int, int] = (1024, 896),
     seed: int = 0,
-    opacity: Side | None = None,
+    opacity: Opacity | None = None,
+    take: int = 0,
     bits: int = 12,
     photometric: Literal['MONOCHROME1', 'MONOCHROME2'] = 'MONOCHROME2',
     view: str = 'PA',
@@ -44,8 +45,8 @@ def write_phantom_dicom(
     ----------
     path : str or Path
         The file to write; its folder must exist.
-    shape, seed, opacity
-        See `phantom`. The seed also decides all identifiers.
+    shape, seed, opacity, take
+        See `phantom`. The seed and the take also decide all identifiers.
     bits : int
         Bits stored, from 2 to 16.
     photometric : {'MONOCHROME1', 'MONOCHROME2'}
@@ -53,7 +54,8 @@ def write_phantom_dicom(
     view : str
         View Position, 'PA', 'AP', 'LL' or 'RL'.
     transfer_syntax : str
-        UID of an uncompressed or deflated transfer syntax.
+        UID of an uncompressed or deflated transfer syntax, or of a lossless one that pydicom
+        can encode: RLE, JPEG-LS or JPEG 2000.
     pixels : ndarray of integers, optional
         Stored values in place of the phantom, shape (rows, columns) or
         (frames, rows, columns); of 8 bits or signed as they are.
@@ -69,16 +71,21 @@ def write_phantom_dicom(
     if not 2 <= bits <= 16:
         raise ValueError('bits stored must be from 2 to 16')
     if pixels is None:
-        light = phantom(shape, seed, opacity=opacity)
+        light = phantom(shape, seed, opacity=opacity, take=take)
         light = 1 - light if photometric == 'MONOCHROME1' else light
         pixels = np.rint(light * ((1 << bits) - 1)).astype(np.uint8 if bits <= 8 else np.uint16)
-    dataset = _dataset(seed, photometric, view, bits)
-    _put_pixels(dataset, pixels, bits, UID(transfer_syntax))
+    dataset = _dataset(seed, take, photometric, view, bits)
+    syntax = UID(transfer_syntax)
+    _put_pixels(
+        dataset, pixels, bits, ExplicitVRLittleEndian if syntax.is_encapsulated else syntax
+    )
     for keyword, given in (attributes or {}).items():
         if given is not None:
             setattr(dataset, keyword, given)
         elif keyword in dataset:
             delattr(dataset, keyword)
+    if syntax.is_encapsulated:
+        dataset.compress(syntax, generate_instance_uid=False)
     dataset.save_as(path, enforce_file_format=True)
     return path
 
@@ -102,15 +109,16 @@ def _put_pixels(dataset: Dataset, pixels: np.ndarray, bits: int, syntax: UID) ->
     dataset.file_meta.TransferSyntaxUID = syntax
 
 
-def _dataset(seed: int, photometric: str, view: str, bits: int) -> Dataset:
+def _dataset(seed: int, take: int, photometric: str, view: str, bits: int) -> Dataset:
     """Return all elements but the pixels."""
     ds = Dataset()
     ds.SpecificCharacterSet = 'ISO_IR 192'
     ds.ImageType = ['ORIGINAL', 'PRIMARY', '']
     ds.SOPClassUID = DigitalXRayImageStorageForPresentation
+    which = f'{seed} {view} {take}' if take else f'{seed} {view}'
     for level in ('Study', 'Series', 'SOP'):
         # PS3.5 annex B.2: a UUID, here one that follows from the seed, as a UID.
-        name = uuid.uuid5(uuid.NAMESPACE_OID, f'napari-cxr phantom {level} {seed} {view}')
+        name = uuid.uuid5(uuid.NAMESPACE_OID, f'napari-cxr phantom {level} {which}')
         setattr(ds, f'{level}InstanceUID', f'2.25.{name.int}')
     for moment in ('Study', 'Series', 'Acquisition', 'Content'):
         setattr(ds, f'{moment}Date', '20000101')

@@ -14,9 +14,10 @@ import numpy as np
 
 from napari_cxr.samples.canvas import Canvas, smooth_curve, soft_step
 
-__all__ = ['Side', 'phantom']
+__all__ = ['Opacity', 'Side', 'phantom']
 
 Side = Literal['left', 'right']
+Opacity = Literal['left', 'right', 'both']
 
 _RENDERED = 768  # long side at which the anatomy is worked out
 _WATER = 0.2  # attenuation of water and soft tissue, 1/cm
@@ -28,8 +29,9 @@ def phantom(
     shape: tuple[int, int] = (1024, 896),
     seed: int = 0,
     *,
-    opacity: Side | None = None,
+    opacity: Opacity | None = None,
     noise: float = 1.0,
+    take: int = 0,
 ) -> np.ndarray:
     """Make a synthetic PA chest radiograph.
 
@@ -39,11 +41,13 @@ def phantom(
         Rows and columns, each at least 16. The anatomy fills the frame.
     seed : int
         Decides the build of the person, the vessels, and the noise.
-    opacity : {'left', 'right'}, optional
-        Puts a patchy opacity into the lung on this side of the patient. The
+    opacity : {'left', 'right', 'both'}, optional
+        Puts a patchy opacity into the lung on this side of the patient, or into both. The
         patient's left is on the right of the image.
     noise : float
         Strength of the quantum noise; 0 for none.
+    take : int
+        Which radiograph of this person, from 0: another has other noise.
 
     Returns
     -------
@@ -53,8 +57,8 @@ def phantom(
     rows, columns = (int(n) for n in shape)
     if min(rows, columns) < 16:
         raise ValueError('a phantom needs at least 16 rows and 16 columns')
-    if opacity not in (None, 'left', 'right'):
-        raise ValueError("opacity is 'left', 'right' or None")
+    if opacity not in (None, 'left', 'right', 'both'):
+        raise ValueError("opacity is 'left', 'right', 'both' or None")
     from scipy import ndimage
 
     # Drawn at one size of its own and resized, so that a seed is one person at every size.
@@ -65,13 +69,9 @@ def phantom(
     smooth = ndimage.gaussian_filter(density, 0.006 * _RENDERED)
     if scale > 1:
         density = ndimage.gaussian_filter(density, 0.4 * scale)
-    grid = np.meshgrid(_centres(rows, height), _centres(columns, width), indexing='ij')
-    density, local, smooth = (
-        ndimage.map_coordinates(part, grid, order=1, mode='nearest')
-        for part in (density, local, smooth)
-    )
+    density, local, smooth = (_resized(part, rows, columns) for part in (density, local, smooth))
     # Fewer quanta behind more tissue: a relative error of 1 / sqrt(n), finer pixels more grain.
-    rng = np.random.default_rng([int(seed), 1])
+    rng = np.random.default_rng([int(seed), 1, *([int(take)] if take else [])])
     grain = 0.0035 * noise * np.sqrt(min(max(rows, columns), 2048) / 512) * np.exp(density / 2)
     density += grain * rng.standard_normal(density.shape)
     # Large differences are compressed and fine ones raised, as every digital system does.
@@ -80,9 +80,18 @@ def phantom(
     return np.asarray(np.clip((_curve(density) - dark) / (light - dark), 0, 1), dtype=np.float32)
 
 
-def _centres(size: int, rendered: int) -> np.ndarray:
-    """Return the pixel centres of `size` pixels in coordinates of `rendered` pixels."""
-    return (np.arange(size) + 0.5) * (rendered / size) - 0.5
+def _resized(rendered: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    """Return a picture at another size, linear between pixel centres: down, then across."""
+    return _stretched(_stretched(rendered, rows).T, columns).T
+
+
+def _stretched(rendered: np.ndarray, size: int) -> np.ndarray:
+    """Return a picture with `size` rows, linear between its rows."""
+    last = len(rendered) - 1
+    at = np.clip((np.arange(size) + 0.5) * (len(rendered) / size) - 0.5, 0, last)
+    above = np.minimum(at.astype(int), last - 1)
+    share = (at - above)[:, None]
+    return np.asarray(rendered[above] * (1 - share) + rendered[above + 1] * share)
 
 
 def _curve(density: np.ndarray) -> np.ndarray:
@@ -91,7 +100,7 @@ def _curve(density: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _exposure(height: int, width: int, seed: int, opacity: Side | None) -> np.ndarray:
+def _exposure(height: int, width: int, seed: int, opacity: Opacity | None) -> np.ndarray:
     """Return what reaches the detector, 1 for the open beam."""
     from scipy import ndimage
 
@@ -103,8 +112,10 @@ def _exposure(height: int, width: int, seed: int, opacity: Side | None) -> np.nd
     water -= _LUNG_AIR * air
     water += _mediastinum(canvas, build, lungs)
     water += _vessels(canvas, lungs, rng)
-    if opacity is not None:
-        water += _opacity(canvas, lungs, opacity, rng)
+    sides: tuple[Side, ...] = ('left', 'right')
+    for side in sides:
+        if opacity in (side, 'both'):
+            water += _opacity(canvas, lungs, side, rng)
     bone = _skeleton(canvas, build)
     sigma = 0.0016 * height
     water, bone = ndimage.gaussian_filter(water, sigma), ndimage.gaussian_filter(bone, sigma)
