@@ -8,7 +8,7 @@ undo is a change like others. So nothing is ever rewritten, and nothing is lost.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -125,9 +125,9 @@ class ReadingList:
         """Return what is said of a path; None where nothing is."""
         return self._entries.get(path)
 
-    def counts(self) -> Counts:
-        """Count what was read."""
-        entries = self._entries.values()
+    def counts(self, paths: Collection[str] | None = None) -> Counts:
+        """Count what was read, of some paths or of all."""
+        entries = [e for path, e in self._entries.items() if paths is None or path in paths]
         return Counts(
             read=sum(entry.read for entry in entries),
             agreed=sum(entry.agreed for entry in entries),

@@ -1,0 +1,323 @@
+"""Reading: class buttons, a note, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cxr.plugin.message import Message
+from napari_cxr.plugin.reading_buttons import ClassButtons
+from napari_cxr.plugin.reading_desk import ReadingDesk
+from napari_cxr.plugin.reading_head import ReadingHead
+from napari_cxr.plugin.reading_words import hint
+from napari_cxr.plugin.text import quiet_label
+from napari_cxr.scoring.reading_list import ReadingList
+from napari_cxr.scoring.row import Row
+
+__all__ = ['ReadingPanel']
+
+#: Milliseconds in which a change is saved as a rule, and needs no word about it.
+_PATIENCE = 500
+_LONGEST_NOTE = 2000
+
+
+class ReadingPanel(QWidget):
+    """Shows one row, and takes down what a person says of it.
+
+    It knows nothing of tables and layers: what it wants of them it says by its signals. Its
+    keys are in `ReadingKeys`.
+
+    Parameters
+    ----------
+    theme : str
+        Name of napari's theme.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: The path of a row of which something else is said now.
+    labelled = Signal(str)
+    #: The next row is wanted (1), or the one before (-1), in the order of the table.
+    step = Signal(int)
+    #: The path of a row that is wanted, because something was taken back there.
+    row_wanted = Signal(str)
+    #: What the labels shall be saved as: 'csv', 'folders' or 'all'.
+    export_wanted = Signal(str)
+
+    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.desk = ReadingDesk(self)
+        self._why_not = ''
+        self._unsaved = False
+        self.head = ReadingHead()
+        self.name = QLabel()
+        self.name.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.hint = quiet_label()
+        self.doubt = QLabel()
+        self.doubt.setWordWrap(True)
+        self.doubt.setObjectName('caution')
+        self.buttons = ClassButtons(theme)
+        self.agreeing = _button('Agree', 'Put down what the model says (space bar)')
+        self.unsure = _button('Unsure', 'It was read, and it cannot be told (key U)')
+        self.unsure.setCheckable(True)
+        self.clear = _button('Clear', 'Take your answer away; the note stays')
+        self.note = QLineEdit()
+        self.note.setPlaceholderText('Note (N)')
+        self.note.setToolTip('Your own words about this image (key N); Enter saves them')
+        self.note.setAccessibleName('Note')
+        self.note.setMaxLength(_LONGEST_NOTE)
+        self.previous = _button('‹ Previous (K)', 'The row before, in the order of the table')
+        self.next = _button('Next (J) ›', 'The next row, in the order of the table')
+        self.going_on = QCheckBox('Go on after a label')
+        self.going_on.setChecked(True)
+        self.going_on.setToolTip('Show the next row as soon as this one has its label')
+        self.message = Message()
+        self.again = _button('Try again', 'Save what is not saved yet')
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(_PATIENCE)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._lay_out()
+        self._connect()
+        self._show()
+
+    def start(
+        self,
+        labels: Sequence[str],
+        several: bool,
+        reading: ReadingList | None,
+        *,
+        decision: bool = False,
+        why_not: str = '',
+    ) -> None:
+        """Begin with another table; its rows come by `add`.
+
+        Parameters
+        ----------
+        labels : sequence of str
+            The model's classes; empty while there is no table.
+        several : bool
+            Whether an image can have several of them.
+        reading : ReadingList or None
+            Where the labels go; None where there is none, or it is still to come.
+        decision : bool
+            Whether the rows say which classes reach their thresholds, see `Run`.
+        why_not : str
+            Why there is no reading list, in a sentence.
+        """
+        self.finish_note()
+        self._unsaved = False
+        self.message.clear()
+        self.buttons.set_labels(labels, several)
+        self.desk.start(labels, several, None, decision)
+        self.set_reading(reading, why_not)
+
+    def set_reading(self, reading: ReadingList | None, why_not: str = '') -> None:
+        """Take a reading list that was opened meanwhile, or say why there is none."""
+        self.desk.reading, self._why_not = reading, why_not
+        if reading is not None and reading.damaged:
+            self.message.show_error(
+                f'{reading.path.name} has {reading.damaged} damaged lines, and what they said is '
+                'lost: look the labels through before you use them.'
+            )
+        self._show()
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Count rows of the table among those to read."""
+        self.desk.add(rows)
+        self._show_counts()
+        self._show_hint()
+
+    def show_row(self, row: Row | None) -> None:
+        """Show another row; what was typed about the one before is saved first."""
+        self.finish_note()
+        self.desk.show_row(row)
+
+    def tell_saving(self) -> None:
+        """Hear that the saving has come further; for `ReadingList.open`, in any thread."""
+        self.desk.tell_saving()
+
+    def set_theme(self, theme: str) -> None:
+        """Repaint in another of napari's themes."""
+        self.buttons.set_theme(theme)
+
+    def choose(self, place: int) -> None:
+        """Choose the class at a place, as its key does."""
+        if place < len(self.desk.labels):
+            self._choose(self.desk.labels[place])
+
+    def agree(self) -> None:
+        """Put down what the model says."""
+        self.finish_note()
+        self.desk.agree()
+
+    def say_unsure(self) -> None:
+        """Put down that the image was read and cannot be told."""
+        self.finish_note()
+        self.desk.say_unsure()
+
+    def begin_note(self) -> None:
+        """Put the cursor into the note."""
+        if self.note.isEnabled():
+            self.note.setFocus()
+            self.note.selectAll()
+
+    def finish_note(self) -> None:
+        """Save what was typed about the row on show."""
+        self.desk.note(self.note.text())
+
+    def undo(self) -> None:
+        """Take back the last change, and ask for the row that it was about."""
+        self.finish_note()
+        self.desk.undo()
+
+    def redo(self) -> None:
+        """Make the change again that was undone last, and ask for its row."""
+        self.finish_note()
+        self.desk.redo()
+
+    def _choose(self, label: str) -> None:
+        self.finish_note()
+        self.desk.choose(label)
+
+    def _clear(self) -> None:
+        self.finish_note()
+        self.desk.clear()
+
+    def _leave_note(self) -> None:
+        self.note.setText(self.desk.entry.note)
+        self.setFocus()
+
+    def _retry(self) -> None:
+        if self.desk.reading is not None:
+            self.desk.reading.retry()
+
+    def _labelled(self, path: str) -> None:
+        self._patience.start()
+        self._show_saving()
+        self.labelled.emit(path)
+
+    def _show(self) -> None:
+        """Show the row with what is said of it."""
+        desk, row, entry = self.desk, self.desk.row, self.desk.entry
+        self.buttons.show_answers(row.probabilities if row else (), desk.models, entry.labels)
+        for widget in (self.buttons, self.agreeing, self.unsure):
+            widget.setEnabled(desk.ready)
+        self.unsure.setChecked(entry.unsure)
+        self.clear.setEnabled(desk.ready and entry.read)
+        self.note.setEnabled(row is not None and desk.reading is not None)
+        if self.note.text() != entry.note:
+            self.note.setText(entry.note)
+            self.note.setCursorPosition(0)
+        for button in (self.previous, self.next):
+            button.setEnabled(row is not None)
+        self.name.setText(Path(row.path).name if row else '')
+        self.name.setToolTip(row.path if row else '')
+        self.name.setVisible(row is not None)
+        doubts = (
+            [caution.text for caution in row.cautions if caution.doubts_the_image] if row else []
+        )
+        self.doubt.setText('\n'.join(doubts))
+        self.doubt.setVisible(bool(doubts))
+        self._work.setVisible(bool(desk.labels))
+        self._show_hint()
+        self._show_counts()
+        self._show_saving()
+
+    def _show_hint(self) -> None:
+        self.hint.setText(hint(self.desk, self._why_not))
+
+    def _show_counts(self) -> None:
+        counts, reading = self.desk.counts, self.desk.reading
+        self.head.show_counts(counts, self.desk.total)
+        self.head.show_history(
+            reading is not None and reading.undoable is not None,
+            reading is not None and reading.redoable is not None,
+        )
+
+    def _show_saving(self) -> None:
+        """Say what is not on the disk: soon if something prevents it, later if it is slow."""
+        reading = self.desk.reading
+        unsaved, problem = (reading.unsaved, reading.problem) if reading else (0, '')
+        if reading and unsaved and problem:
+            changes = '1 change is' if unsaved == 1 else f'{unsaved:,} changes are'
+            self.message.show_error(
+                f'{changes} not saved: {reading.path} cannot be written ({problem}). Make room, '
+                'or connect its drive again; until then do not close napari.'
+            )
+        elif self._unsaved:
+            self.message.clear()
+        self._unsaved = bool(unsaved and problem)
+        self.again.setVisible(self._unsaved)
+        self.head.show_saving('saving…' if unsaved and not self._patience.isActive() else '')
+
+    def _connect(self) -> None:
+        desk = self.desk
+        desk.changed.connect(self._show)
+        desk.labelled.connect(self._labelled)
+        desk.step.connect(self.step)
+        desk.row_wanted.connect(self.row_wanted)
+        desk.refused.connect(self.message.show_error)
+        desk.saving_changed.connect(self._show_saving)
+        self._patience.timeout.connect(self._show_saving)
+        self.buttons.chosen.connect(self._choose)
+        self.agreeing.clicked.connect(self.agree)
+        self.unsure.clicked.connect(self.say_unsure)
+        self.clear.clicked.connect(self._clear)
+        self.note.editingFinished.connect(self.finish_note)
+        self.note.returnPressed.connect(self.setFocus)
+        escape = QShortcut(QKeySequence('Escape'), self.note)
+        escape.setContext(Qt.ShortcutContext.WidgetShortcut)
+        escape.activated.connect(self._leave_note)
+        self.previous.clicked.connect(lambda: self.step.emit(-1))
+        self.next.clicked.connect(lambda: self.step.emit(1))
+        self.going_on.toggled.connect(lambda on: setattr(desk, 'going_on', on))
+        self.head.undo.clicked.connect(self.undo)
+        self.head.redo.clicked.connect(self.redo)
+        self.head.export_wanted.connect(self.export_wanted)
+        self.again.clicked.connect(self._retry)
+
+    def _lay_out(self) -> None:
+        answers = QHBoxLayout()
+        for button in (self.agreeing, self.unsure, self.clear):
+            answers.addWidget(button, 1)
+        steps = QGridLayout()
+        steps.addWidget(self.previous, 0, 0)
+        steps.addWidget(self.next, 0, 1)
+        steps.addWidget(self.going_on, 1, 0, 1, 2)
+        self._work = QWidget()
+        work = QVBoxLayout(self._work)
+        work.addWidget(self.buttons)
+        work.addLayout(answers)
+        work.addWidget(self.note)
+        work.addLayout(steps)
+        whole = QVBoxLayout(self)
+        for widget in (self.head, self.name, self.hint, self.doubt, self._work):
+            whole.addWidget(widget)
+        whole.addWidget(self.message)
+        whole.addWidget(self.again)
+        for layout in (answers, steps, work, whole):
+            layout.setContentsMargins(0, 0, 0, 0)
+            layout.setSpacing(6)
+
+
+def _button(text: str, tip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tip)
+    button.setMinimumHeight(28)
+    # A click does not take the focus, so that the space bar still means "agree".
+    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    return button
