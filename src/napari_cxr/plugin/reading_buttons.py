@@ -14,11 +14,12 @@ __all__ = ['KEYS', 'ClassButtons']
 
 #: Keys of the first ten classes.
 KEYS = '1234567890'
-_HEIGHT = 38
+_HEIGHT = 36
 _GAP = 6
-_INSIDE = 10
-#: Pixels: no column is narrower, and none need be wider for the longest name.
-_NARROWEST, _WIDEST = 132, 240
+_INSIDE, _APART = 10, 8
+#: Pixels: no column is narrower, and none need be wider for the longest name, less so where
+#: there are more buttons than these.
+_NARROWEST, _WIDEST, _WIDEST_OF_MANY, _MANY = 132, 240, 144, 6
 
 
 class ClassButtons(QWidget):
@@ -92,7 +93,8 @@ class ClassButtons(QWidget):
         if not self.buttons:
             return
         wanted = max(button.sizeHint().width() for button in self.buttons)
-        wanted = min(max(wanted, _NARROWEST), _WIDEST)
+        widest = _WIDEST_OF_MANY if len(self.buttons) > _MANY else _WIDEST
+        wanted = min(max(wanted, _NARROWEST), widest)
         columns = max(1, min((self.width() + _GAP) // (wanted + _GAP), len(self.buttons)))
         if columns == self._columns:
             return
@@ -151,7 +153,7 @@ class _ClassButton(QAbstractButton):
         """Return a size at which the whole name fits."""
         metrics = QFontMetricsF(self._bold())
         words = sum(metrics.horizontalAdvance(word) for word in ('0', self.label, '100 %'))
-        return QSize(round(words) + 2 * _INSIDE + 20, _HEIGHT)
+        return QSize(round(words) + 2 * _INSIDE + 2 * _APART + 2, _HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
         """Return the least width; a long name is shortened with an ellipsis."""
@@ -181,14 +183,16 @@ class _ClassButton(QAbstractButton):
         if self._key:
             painter.setPen(quiet)
             painter.drawText(line, Qt.AlignmentFlag.AlignLeft | vertical, self._key)
-            line.setLeft(line.left() + QFontMetricsF(self.font()).horizontalAdvance('0') + 8)
+            line.setLeft(line.left() + QFontMetricsF(self.font()).horizontalAdvance('0') + _APART)
         painter.setFont(self._bold() if self._models or on else self.font())
         metrics = QFontMetricsF(painter.font())
-        if self._probability is not None:
-            number = f'{100 * self._probability:.0f} %'
+        number = '' if self._probability is None else f'{100 * self._probability:.0f} %'
+        room = line.width() - metrics.horizontalAdvance(number) - _APART
+        # Where there is no room for both, the bar says enough.
+        if number and metrics.horizontalAdvance(self.label) <= room:
             painter.setPen(text if self._models else quiet)
             painter.drawText(line, Qt.AlignmentFlag.AlignRight | vertical, number)
-            line.setRight(line.right() - metrics.horizontalAdvance(number) - 8)
+            line.setWidth(room)
         painter.setPen(text)
         name = metrics.elidedText(self.label, Qt.TextElideMode.ElideRight, line.width())
         painter.drawText(line, Qt.AlignmentFlag.AlignLeft | vertical, name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
@@ -18,10 +17,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cxr.plugin.file_name import FileName
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.reading_buttons import ClassButtons
-from napari_cxr.plugin.reading_desk import ReadingDesk
 from napari_cxr.plugin.reading_head import ReadingHead
+from napari_cxr.plugin.reading_row import ReadingRow
 from napari_cxr.plugin.reading_words import hint
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.scoring.reading_list import ReadingList
@@ -56,22 +56,23 @@ class ReadingPanel(QWidget):
     row_wanted = Signal(str)
     #: What the labels shall be saved as: 'csv', 'folders' or 'all'.
     export_wanted = Signal(str)
+    #: The saving has come further, or fails; to be emitted by the thread that saves.
+    saving_changed = Signal()
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.desk = ReadingDesk(self)
+        self.reads = ReadingRow(self)
         self._why_not = ''
         self._unsaved = False
         self.head = ReadingHead()
-        self.name = QLabel()
-        self.name.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.name = FileName()
         self.hint = quiet_label()
         self.doubt = QLabel()
         self.doubt.setWordWrap(True)
         self.doubt.setObjectName('caution')
         self.buttons = ClassButtons(theme)
-        self.agreeing = _button('Agree', 'Put down what the model says (space bar)')
-        self.unsure = _button('Unsure', 'It was read, and it cannot be told (key U)')
+        self.agreeing = _button('Agree (Space)', 'Put down what the model says')
+        self.unsure = _button('Unsure (U)', 'It was read, and it cannot be told')
         self.unsure.setCheckable(True)
         self.clear = _button('Clear', 'Take your answer away; the note stays')
         self.note = QLineEdit()
@@ -122,12 +123,12 @@ class ReadingPanel(QWidget):
         self._unsaved = False
         self.message.clear()
         self.buttons.set_labels(labels, several)
-        self.desk.start(labels, several, None, decision)
+        self.reads.start(labels, several, decision)
         self.set_reading(reading, why_not)
 
     def set_reading(self, reading: ReadingList | None, why_not: str = '') -> None:
         """Take a reading list that was opened meanwhile, or say why there is none."""
-        self.desk.reading, self._why_not = reading, why_not
+        self.reads.reading, self._why_not = reading, why_not
         if reading is not None and reading.damaged:
             self.message.show_error(
                 f'{reading.path.name} has {reading.damaged} damaged lines, and what they said is '
@@ -137,18 +138,14 @@ class ReadingPanel(QWidget):
 
     def add(self, rows: Iterable[Row]) -> None:
         """Count rows of the table among those to read."""
-        self.desk.add(rows)
+        self.reads.add(rows)
         self._show_counts()
         self._show_hint()
 
     def show_row(self, row: Row | None) -> None:
         """Show another row; what was typed about the one before is saved first."""
         self.finish_note()
-        self.desk.show_row(row)
-
-    def tell_saving(self) -> None:
-        """Hear that the saving has come further; for `ReadingList.open`, in any thread."""
-        self.desk.tell_saving()
+        self.reads.show_row(row)
 
     def set_theme(self, theme: str) -> None:
         """Repaint in another of napari's themes."""
@@ -156,18 +153,18 @@ class ReadingPanel(QWidget):
 
     def choose(self, place: int) -> None:
         """Choose the class at a place, as its key does."""
-        if place < len(self.desk.labels):
-            self._choose(self.desk.labels[place])
+        if place < len(self.reads.labels):
+            self._choose(self.reads.labels[place])
 
     def agree(self) -> None:
         """Put down what the model says."""
         self.finish_note()
-        self.desk.agree()
+        self.reads.agree()
 
     def say_unsure(self) -> None:
         """Put down that the image was read and cannot be told."""
         self.finish_note()
-        self.desk.say_unsure()
+        self.reads.say_unsure()
 
     def begin_note(self) -> None:
         """Put the cursor into the note."""
@@ -177,33 +174,33 @@ class ReadingPanel(QWidget):
 
     def finish_note(self) -> None:
         """Save what was typed about the row on show."""
-        self.desk.note(self.note.text())
+        self.reads.note(self.note.text())
 
     def undo(self) -> None:
         """Take back the last change, and ask for the row that it was about."""
         self.finish_note()
-        self.desk.undo()
+        self.reads.undo()
 
     def redo(self) -> None:
         """Make the change again that was undone last, and ask for its row."""
         self.finish_note()
-        self.desk.redo()
+        self.reads.redo()
 
     def _choose(self, label: str) -> None:
         self.finish_note()
-        self.desk.choose(label)
+        self.reads.choose(label)
 
     def _clear(self) -> None:
         self.finish_note()
-        self.desk.clear()
+        self.reads.clear()
 
     def _leave_note(self) -> None:
-        self.note.setText(self.desk.entry.note)
+        self.note.setText(self.reads.entry.note)
         self.setFocus()
 
     def _retry(self) -> None:
-        if self.desk.reading is not None:
-            self.desk.reading.retry()
+        if self.reads.reading is not None:
+            self.reads.reading.retry()
 
     def _labelled(self, path: str) -> None:
         self._patience.start()
@@ -212,37 +209,37 @@ class ReadingPanel(QWidget):
 
     def _show(self) -> None:
         """Show the row with what is said of it."""
-        desk, row, entry = self.desk, self.desk.row, self.desk.entry
-        self.buttons.show_answers(row.probabilities if row else (), desk.models, entry.labels)
+        reads, row, entry = self.reads, self.reads.row, self.reads.entry
+        self.buttons.show_answers(row.probabilities if row else (), reads.models, entry.labels)
         for widget in (self.buttons, self.agreeing, self.unsure):
-            widget.setEnabled(desk.ready)
+            widget.setEnabled(reads.ready)
         self.unsure.setChecked(entry.unsure)
-        self.clear.setEnabled(desk.ready and entry.read)
-        self.note.setEnabled(row is not None and desk.reading is not None)
+        self.clear.setEnabled(reads.ready and entry.read)
+        self.note.setEnabled(row is not None and reads.reading is not None)
         if self.note.text() != entry.note:
             self.note.setText(entry.note)
             self.note.setCursorPosition(0)
         for button in (self.previous, self.next):
             button.setEnabled(row is not None)
-        self.name.setText(Path(row.path).name if row else '')
-        self.name.setToolTip(row.path if row else '')
-        self.name.setVisible(row is not None)
+        self.name.show_path(row.path if row else '')
         doubts = (
             [caution.text for caution in row.cautions if caution.doubts_the_image] if row else []
         )
         self.doubt.setText('\n'.join(doubts))
         self.doubt.setVisible(bool(doubts))
-        self._work.setVisible(bool(desk.labels))
         self._show_hint()
         self._show_counts()
         self._show_saving()
 
     def _show_hint(self) -> None:
-        self.hint.setText(hint(self.desk, self._why_not))
+        reads = self.reads
+        self.hint.setText(hint(reads, self._why_not))
+        self.head.setVisible(reads.total > 0 and reads.reading is not None)
+        self._work.setVisible(bool(reads.labels and (reads.total or not reads.failed)))
 
     def _show_counts(self) -> None:
-        counts, reading = self.desk.counts, self.desk.reading
-        self.head.show_counts(counts, self.desk.total)
+        counts, reading = self.reads.counts, self.reads.reading
+        self.head.show_counts(counts, self.reads.total)
         self.head.show_history(
             reading is not None and reading.undoable is not None,
             reading is not None and reading.redoable is not None,
@@ -250,7 +247,7 @@ class ReadingPanel(QWidget):
 
     def _show_saving(self) -> None:
         """Say what is not on the disk: soon if something prevents it, later if it is slow."""
-        reading = self.desk.reading
+        reading = self.reads.reading
         unsaved, problem = (reading.unsaved, reading.problem) if reading else (0, '')
         if reading and unsaved and problem:
             changes = '1 change is' if unsaved == 1 else f'{unsaved:,} changes are'
@@ -265,13 +262,13 @@ class ReadingPanel(QWidget):
         self.head.show_saving('saving…' if unsaved and not self._patience.isActive() else '')
 
     def _connect(self) -> None:
-        desk = self.desk
-        desk.changed.connect(self._show)
-        desk.labelled.connect(self._labelled)
-        desk.step.connect(self.step)
-        desk.row_wanted.connect(self.row_wanted)
-        desk.refused.connect(self.message.show_error)
-        desk.saving_changed.connect(self._show_saving)
+        reads = self.reads
+        reads.changed.connect(self._show)
+        reads.labelled.connect(self._labelled)
+        reads.step.connect(self.step)
+        reads.row_wanted.connect(self.row_wanted)
+        reads.refused.connect(self.message.show_error)
+        self.saving_changed.connect(self._show_saving)
         self._patience.timeout.connect(self._show_saving)
         self.buttons.chosen.connect(self._choose)
         self.agreeing.clicked.connect(self.agree)
@@ -284,7 +281,7 @@ class ReadingPanel(QWidget):
         escape.activated.connect(self._leave_note)
         self.previous.clicked.connect(lambda: self.step.emit(-1))
         self.next.clicked.connect(lambda: self.step.emit(1))
-        self.going_on.toggled.connect(lambda on: setattr(desk, 'going_on', on))
+        self.going_on.toggled.connect(lambda on: setattr(reads, 'going_on', on))
         self.head.undo.clicked.connect(self.undo)
         self.head.redo.clicked.connect(self.redo)
         self.head.export_wanted.connect(self.export_wanted)
@@ -292,8 +289,8 @@ class ReadingPanel(QWidget):
 
     def _lay_out(self) -> None:
         answers = QHBoxLayout()
-        for button in (self.agreeing, self.unsure, self.clear):
-            answers.addWidget(button, 1)
+        for button, share in ((self.agreeing, 4), (self.unsure, 3), (self.clear, 2)):
+            answers.addWidget(button, share)
         steps = QGridLayout()
         steps.addWidget(self.previous, 0, 0)
         steps.addWidget(self.next, 0, 1)

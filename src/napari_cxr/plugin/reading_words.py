@@ -5,35 +5,41 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from napari_cxr.plugin.reading_desk import ReadingDesk
+    from napari_cxr.plugin.reading_row import ReadingRow
 
 __all__ = ['hint']
 
 
-def hint(desk: ReadingDesk, why_not: str) -> str:
+def hint(reads: ReadingRow, why_not: str) -> str:
     """Return where the reading stands, or what to do next.
 
     Parameters
     ----------
-    desk : ReadingDesk
+    reads : ReadingRow
         With the row on show.
     why_not : str
         Why there is no reading list, where there is none.
     """
-    row, entry = desk.row, desk.entry
-    if not desk.labels:
+    row, entry = reads.row, reads.entry
+    if not reads.labels:
         return 'Nothing to read yet: score a folder, or open a table.'
-    if desk.reading is None:
+    if reads.reading is None:
         return why_not or 'Opening the reading list…'
     if row is None:
-        if desk.failed and not desk.total:
+        if reads.failed and not reads.total:
             return 'No image of this table could be scored, so there is nothing to read.'
         return 'Choose a row of the table to read it.'
     if row.status != 'scored':
-        return f'Not scored, and not to be read: {row.error}'
+        return f'This file was not scored: {row.error}'
     if entry.unsure:
         return 'You are unsure.'
     if not entry.read:
         return 'Not read yet.'
-    answer = f'You: {", ".join(entry.labels) or "none of these"}.'
-    return f'{answer} You agree with the model.' if entry.agreed else f'{answer} Not as the model.'
+    yours = _listed(entry.labels)
+    if entry.agreed:
+        return f'Your answer: {yours}, as the model.'
+    return f'Your answer: {yours}. The model says {_listed(reads.models)}.'
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    return ', '.join(labels) or 'none of these'

@@ -115,7 +115,8 @@ class Later:
                     del self._waiting[: len(batch)]
                 self._saving = going_on = bool(self._waiting) and not problem
                 closed = self._closed
-            self._changed()
+            with suppress(RuntimeError):  # of a window that is gone
+                self._changed()
         if closed is not None:
             _close(self._lines, closed and not self._waiting)
 

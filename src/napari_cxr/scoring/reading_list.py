@@ -115,9 +115,6 @@ class ReadingList:
         """Try again to put on the disk what is not there yet."""
         self._keeper.retry()
 
-    def __len__(self) -> int:
-        return len(self._entries)
-
     def __iter__(self) -> Iterator[tuple[str, Entry]]:
         return iter(self._entries.items())
 
