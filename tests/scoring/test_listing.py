@@ -76,9 +76,9 @@ def test_a_table_of_paths(folder):
         'normal/1.png;;B;\n'
     )
     assert list_items([table]) == [
-        Item(str(folder / 'normal/3.png'), 'normal', 'one', 'A'),
-        Item(str(folder / 'pneumonia/0.png'), 'covid19|pneumonia', 'two', 'B'),
-        Item(str(folder / 'normal/1.png'), '', '', 'B'),
+        Item(str(folder / 'normal/3.png'), 'normal', 'one', '1'),
+        Item(str(folder / 'pneumonia/0.png'), 'covid19|pneumonia', 'two', '2'),
+        Item(str(folder / 'normal/1.png'), '', '', '2'),
     ]
     table.write_text('name,label\nx,y\n')
     with pytest.raises(ListingError, match="no column 'path'"):

@@ -1,9 +1,12 @@
 """Figures of the rows whose truth is known."""
 
+import random
+import threading
+
 import pytest
 
-from napari_cxr.scoring import Row
-from napari_cxr.scoring.measuring import measure
+from napari_cxr.scoring import Measured, Row
+from napari_cxr.scoring.measuring import Measuring, measure
 
 
 def row(number, truth, *probabilities, patient='', status='scored'):
@@ -51,3 +54,73 @@ def test_several_labels():
 
 def test_one_class_alone_is_no_measure():
     assert measure([row(0, 'A', 1.0, 0.0)], ['A', 'B'], several=False) == ({}, ())
+
+
+def many(n, seed=0):
+    chance = random.Random(seed)
+    rows = []
+    for i in range(n):
+        p = round(chance.random(), 3)
+        rows.append(row(i, 'AB'[chance.random() < 0.5 + 0.4 * (0.5 - p)], p, 1 - p))
+    return rows
+
+
+def test_the_order_of_the_rows_changes_nothing():
+    rows = many(60)
+    there = measure(rows, ['A', 'B'], several=False)
+    assert measure(rows[::-1], ['A', 'B'], several=False) == there
+
+
+def test_figures_on_the_way_come_when_there_are_a_fifth_more_images(monkeypatch):
+    from napari_cxr.scoring import measuring as module
+
+    monkeypatch.setattr(module, '_BETWEEN', 0.0)
+    threads = []
+    begin = module.Beside
+    monkeypatch.setattr(module, 'Beside', lambda work: threads.append(begin(work)) or threads[-1])
+    measuring, measured = Measuring(['A', 'B'], several=False), {}
+    for i, one in enumerate(many(40), start=1):
+        measuring.add([one])
+        if measuring.look() is None and threads and threads[-1].ended(60):
+            found = measuring.look()
+            if found:
+                measured[i] = found
+    assert list(measured) == [10, 12, 15, 18, 22, 27, 33, 40]
+    assert all(found.metrics['images'] == i for i, found in measured.items())
+    assert measured[40] == Measured(*measure(many(40), ['A', 'B'], several=False))
+
+
+def test_figures_on_the_way_take_a_small_part_of_the_time(monkeypatch):
+    from napari_cxr.scoring import measuring as module
+
+    now = [0.0]
+    monkeypatch.setattr(module.time, 'monotonic', lambda: now[0])
+    measuring = Measuring(['A', 'B'], several=False)
+    go_on = threading.Event()
+    found = measuring.found
+    monkeypatch.setattr(Measuring, 'found', lambda self, cost=0: go_on.wait(60) and found(cost))
+    measuring.add(many(20))
+    assert measuring.look() is None and measuring.look() is None, 'nobody waits for them'
+    now[0] = 2.0
+    go_on.set()
+    assert measuring._under_way.ended(60)
+    assert measuring.look().metrics['images'] == 20
+    measuring.add(many(20))
+    now[0] = 61.0
+    measuring.look()
+    assert measuring._under_way is None
+    now[0] = 63.0
+    measuring.look()
+    assert measuring._under_way is not None
+
+
+def test_of_very_many_images_fewer_resamples_are_drawn(monkeypatch):
+    from napari_cxr.scoring import measuring as module
+
+    asked = []
+    monkeypatch.setattr(module, 'summarise', lambda *_, times: asked.append(times) or {})
+    measuring = Measuring(['A', 'B'], several=False)
+    measuring.add(many(50))
+    for cost in (10**9, 50_000, 100):
+        measuring.found(cost)
+    assert asked == [2000, 500, 100]

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from napari_cxr.inference import Caution
 from napari_cxr.scoring import (
     Decision,
     Finished,
+    Measured,
     Progress,
     Scored,
     ScoringError,
@@ -292,6 +294,100 @@ def test_heatmaps_have_pictures_numbers_and_shares(items, classifier, tmp_path):
         assert row['lung_field'] in ('network', 'atlas')
 
 
+def test_where_heatmaps_lie_is_told_without_pictures_too(items, classifier, tmp_path):
+    drawn = Settings(batch=4, heatmaps=tmp_path / 'maps')
+    list(score(items, classifier, tmp_path / 'drawn.csv', read_here, drawn))
+    asked = []
+
+    def reading(todo, wanted):
+        asked.append((wanted.lungs, wanted.picture))
+        yield from read_here(todo, wanted)
+
+    said = replace(FOUR, shares=True)
+    list(score(items, classifier, tmp_path / 'said.csv', reading, said))
+    list(score(items, classifier, tmp_path / 'plain.csv', reading, FOUR))
+    assert asked == [(True, False), (False, False)]
+    rows = rows_of(tmp_path / 'drawn.csv')
+    for row in rows:
+        del row['heatmap']
+    assert rows_of(tmp_path / 'said.csv') == rows
+    assert 'heatmap_lung_share' not in rows_of(tmp_path / 'plain.csv')[0]
+
+
+def test_lungs_are_not_looked_for_where_nothing_needs_them(items, classifier, monkeypatch):
+    from napari_cxr import lungs
+    from napari_cxr.lungs import frontal
+    from napari_cxr.scoring import Wanted
+    from napari_cxr.scoring.preparing import prepare
+
+    looked = []
+    monkeypatch.setattr(lungs, 'find', lambda *_, **__: looked.append(True))
+    monkeypatch.setattr(frontal, 'answers', lambda _: np.full(8, -1e3))  # it is sure
+    prepare(Path(items[0].path), Wanted(classifier.preprocessing))
+    assert not looked
+
+
+def test_patients_of_a_table_are_numbers_in_ours(folder, classifier, tmp_path):
+    lines = [f'{p.relative_to(folder)},{p.parent.name},DOE-{i % 3}' for i, p in
+             enumerate(sorted(folder.rglob('*.png')))]  # fmt: skip
+    (folder / 'list.csv').write_text('path,label,patient\n' + '\n'.join(lines))
+    out = tmp_path / 'x.csv'
+    events = list(score(list_items([folder / 'list.csv']), classifier, out, read_here, FOUR))
+    assert [row['patient'] for row in rows_of(out)] == [str(i % 3 + 1) for i in range(8)]
+    assert 'DOE' not in out.read_text() and events[-1].metrics['patients'] == 3
+
+
+def test_figures_come_on_the_way_and_at_the_end_alike(items, classifier, tmp_path, monkeypatch):
+    from napari_cxr.scoring import measuring
+
+    monkeypatch.setattr(measuring, '_FIRST', 4)
+    monkeypatch.setattr(measuring.Beside, 'ended', lambda self, _=0.0: self._ended.wait(60))
+    events = list(score(items, classifier, tmp_path / 'x.csv', shuffled(1), FOUR))
+    (measured,) = (event for event in events if isinstance(event, Measured))
+    assert 4 <= measured.metrics['images'] <= 7
+    assert not any(
+        isinstance(event, Measured)
+        for event in score(list_items([items[0].path]), classifier, tmp_path / 'y.csv', read_here)
+    )
+    assert events[-1].metrics['images'] == 7
+
+
+def test_cancelled_while_the_table_is_written(items, classifier, tmp_path, monkeypatch, whole):
+    from napari_cxr.scoring import tables
+    from napari_cxr.scoring.beside import Beside
+
+    out, begun, left = tmp_path / 'x.csv', threading.Event(), threading.Event()
+    write, drop = tables.write, Beside.drop
+
+    def slow(path, rows, run):
+        def waiting():
+            for row in rows:
+                begun.set()
+                assert left.wait(60)
+                yield row
+
+        write(path, waiting(), run)
+
+    def leave(work):
+        work._unwanted.set()
+        left.set()
+        drop(work)
+        assert work.ended(60)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, 'write', slow)
+        patch.setattr(Beside, 'drop', leave)
+        events = score(items, classifier, out, read_here, FOUR)
+        for _ in events:
+            if begun.is_set():
+                break
+        events.close()
+        assert left.is_set() and not out.exists()
+        assert not [path for path in tmp_path.iterdir() if path.name.endswith('.part')]
+    list(score(items, classifier, out, read_here, FOUR, resume=True))
+    assert out.read_bytes() == whole[1]
+
+
 def test_a_heatmap_lies_on_the_small_picture_as_on_the_radiograph(items, classifier):
     from napari_cxr.explain.rendering import draw
     from napari_cxr.scoring import Wanted, pictures
@@ -299,7 +395,7 @@ def test_a_heatmap_lies_on_the_small_picture_as_on_the_radiograph(items, classif
 
     path = Path(items[0].path)
     iio.imwrite(path, np.zeros((1400, 1200), np.uint8))
-    ready = prepare(path, Wanted(classifier.preprocessing, heatmaps=True))
+    ready = prepare(path, Wanted(classifier.preprocessing, picture=True))
     _, (heatmap, *_) = classifier.explain(files.read(path))
     heatmap = replace(heatmap, values=np.eye(4, dtype=np.float32))
     on_picture = pictures._on_picture(heatmap, ready)

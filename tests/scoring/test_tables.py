@@ -16,7 +16,7 @@ ROWS = [
         0, 'a,"b".png', 'scored', label='normal', probabilities=(0.25, 0.123456789),
         called=('covid19', 'normal'), view='PA', truth='normal', source='Ulm',
         cautions=(Caution('view', 'A lateral view.'), Caution('lossy', 'Lossy.')),
-        device='cpu', precision='float32', identity={'patient_id': 'X'}, patient='hidden',
+        device='cpu', precision='float32', identity={'patient_id': 'X'}, patient='4',
     ),
     Row(1, 'b.png', 'error', 'No such file.'),
 ]  # fmt: skip
@@ -24,7 +24,7 @@ ROWS = [
 
 def test_columns_begin_as_they_are_promised():
     assert list(columns(RUN))[:6] == ['path', 'status', 'error', 'label', 'p_covid19', 'p_normal']
-    assert not {'truth', 'called', 'heatmap', 'patient_id'} & set(columns(RUN))
+    assert not {'truth', 'called', 'heatmap', 'patient', 'patient_id'} & set(columns(RUN))
     everything = Run(
         'm',
         'h',
@@ -36,8 +36,9 @@ def test_columns_begin_as_they_are_promised():
         shares=True,
         identify=True,
         truth=True,
+        patients=True,
     )
-    assert {'truth', 'called', 'heatmap', 'heatmap_lung_share', 'patient_id'} <= set(
+    assert {'truth', 'called', 'heatmap', 'heatmap_lung_share', 'patient', 'patient_id'} <= set(
         columns(everything)
     )
 
@@ -51,7 +52,6 @@ def test_csv(tmp_path):
     assert json.loads(one['preprocessing']) == {'height': 97}
     assert two['error'] == 'No such file.' and two['p_normal'] == two['label'] == ''
     assert two['model'] == 'tiny' and two['model_hash'] == 'abc' and two['version'] == '1.0'
-    assert 'hidden' not in (tmp_path / 't.csv').read_text()
 
 
 def test_json_lines(tmp_path):

@@ -125,9 +125,9 @@ def test_closing_it_ends_the_wait_at_once_even_if_a_decoder_hangs(paths):
     pool.close()
 
 
-@pytest.mark.parametrize('heatmaps', [False, True])
-def test_files_are_prepared_for_scoring_as_in_this_process(pool, small, heatmaps):
-    wanted = Wanted(PREPROCESSING, heatmaps=heatmaps, identify=True)
+@pytest.mark.parametrize(('lungs', 'picture'), [(False, False), (True, False), (True, True)])
+def test_files_are_prepared_for_scoring_as_in_this_process(pool, small, lungs, picture):
+    wanted = Wanted(PREPROCESSING, lungs=lungs, picture=picture, identify=True)
     (small[1].parent / 'empty.dcm').touch()
     items = [(7, small[0]), (9, small[1].parent / 'empty.dcm'), (11, small[1])]
     found = dict(result for result in pool.prepare(iter(items), wanted) if result is not None)
@@ -140,9 +140,10 @@ def test_files_are_prepared_for_scoring_as_in_this_process(pool, small, heatmaps
         assert (there.shape, there.view) == (here.shape, here.view) == ((48, 40), 'PA')
         assert there.cautions == here.cautions and there.identity == here.identity
         assert there.identity['patient_id']
-        assert (there.lungs is not None) == (there.picture is not None) == heatmaps
-        if heatmaps:
+        assert (there.lungs is not None, there.picture is not None) == (lungs, picture)
+        if picture:
             np.testing.assert_array_equal(there.picture, here.picture)
+        if lungs:
             np.testing.assert_array_equal(there.lungs.left, here.lungs.left)
 
 

@@ -196,12 +196,14 @@ _ENTRIES = {
     'model_hash': 'another model file',
     'preprocessing': 'another preprocessing',
     'lung_field': 'another version of the lung field',
+    'frontal_check': 'another version of the check for frontal radiographs',
     'listing': 'another list of files or labels',
     'total': 'another list of files or labels',
     'version': 'another version of napari-cxr',
     'batch': 'another batch size',
     'decision': 'another decision',
     'heatmaps': 'another choice of heatmaps',
+    'shares': 'another choice of what is said of heatmaps',
     'identify': 'another choice of what identifies',
 }
 

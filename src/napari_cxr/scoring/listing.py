@@ -33,8 +33,11 @@ class Item:
         Its file, as given or found.
     truth : str
         Its label; several are joined by '|'. Empty where none is known.
-    source, patient : str
-        Its collection or hospital, and what tells patients apart, by a table; or empty.
+    source : str
+        Its collection or hospital, by a table; or empty.
+    patient : str
+        What tells patients apart, where a table does: a number of our own, from '1' in the
+        order of the listing, so that nothing that a table calls them gets anywhere.
     """
 
     path: str
@@ -78,7 +81,7 @@ def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) ->
         raise ListingError(f'There is no image in {", ".join(str(path) for path in paths)}.')
     if labels is not None and not by_folder:
         found = _labelled(found, Path(labels))
-    items = list(found.values())
+    items = _without_names(found.values())
     if labels is not None and not any(item.truth for item in items):
         raise ListingError(
             'No file gets a label: with --labels folders there must be a folder for each class '
@@ -157,6 +160,17 @@ def _of_table(table: Path) -> list[Item]:
             )
         )
     return items
+
+
+def _without_names(items: Iterable[Item]) -> list[Item]:
+    """Put numbers in the place of what a table calls its patients."""
+    numbers: dict[str, int] = {}
+    return [
+        replace(item, patient=str(numbers.setdefault(item.patient, len(numbers) + 1)))
+        if item.patient
+        else item
+        for item in items
+    ]
 
 
 def _labelled(found: dict[str, Item], table: Path) -> dict[str, Item]:

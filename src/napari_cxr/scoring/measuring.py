@@ -2,33 +2,153 @@
 
 from __future__ import annotations
 
+import math
+import time
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from napari_cxr.metrics import summarise
+from napari_cxr.scoring.beside import Beside
+from napari_cxr.scoring.events import Measured
 from napari_cxr.scoring.row import Row
 
-__all__ = ['measure']
+__all__ = ['Measuring', 'measure']
+
+#: Resamples times images times classes that intervals may cost: of the figures at the end,
+#: about 4 s of processor time, and of those on the way. With very many images the resamples
+#: get fewer; the intervals are narrow then, and a tenth more or less of their width is nothing.
+_AT_THE_END, _ON_THE_WAY = 30_000_000, 3_000_000
+_RESAMPLES, _FEWEST = 2000, 100
+#: Figures on the way come with so many images, and each time when there are more by this factor.
+_FIRST, _MORE = 10, 1.2
+#: The least that the run goes on between two of them, in the time that the last ones took.
+_BETWEEN = 30.0
 
 
-def measure(
-    rows: Iterable[Row], labels: Sequence[str], *, several: bool
-) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Compare the rows that have a label with it.
+class Measuring:
+    """Figures of rows, of which no more is kept than their truth and probabilities.
 
     Labels are those of the model whatever their case. An image whose label the model does
     not know is not measured; neither is one with several labels, if the model gives one.
 
     Parameters
     ----------
-    rows : iterable of Row
-        Those without a label and those that were not scored are passed over.
     labels : sequence of str
         The model's classes.
     several : bool
         Whether an image can have several.
+    """
+
+    def __init__(self, labels: Sequence[str], *, several: bool) -> None:
+        self._labels, self._several = tuple(labels), several
+        self._known = {label.casefold(): k for k, label in enumerate(labels)}
+        self._numbers, self._patients = array('q'), array('q')
+        self._probabilities = array('d')
+        self._truths: list[tuple[int, ...]] = []
+        self._one_of_each: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._patient_numbers: dict[str, int] = {}
+        self._unknown: set[str] = set()
+        self._under_way: Beside[Measured] | None = None
+        self._due_at, self._not_before = _FIRST, 0.0
+        self._began = 0.0
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Take rows in; those without a label, and those not scored, are passed over."""
+        for row in rows:
+            if not row.truth or row.status != 'scored':
+                continue
+            named = row.truth.split('|')
+            strange = [name for name in named if name.casefold() not in self._known]
+            if strange or (len(named) > 1 and not self._several):
+                self._unknown.update(strange or [row.truth])
+                continue
+            truth = tuple(self._known[name.casefold()] for name in named)
+            self._truths.append(self._one_of_each.setdefault(truth, truth))
+            self._probabilities.extend(row.probabilities)
+            self._numbers.append(row.number)
+            patients = self._patient_numbers
+            # An image of nobody known is a patient of its own.
+            own = -1 - row.number
+            self._patients.append(
+                patients.setdefault(row.patient, len(patients)) if row.patient else own
+            )
+
+    def found(self, cost: int = _AT_THE_END) -> Measured:
+        """Return the figures of the rows so far, the same in whatever order they came.
+
+        Parameters
+        ----------
+        cost : int
+            What intervals may cost: resamples times images times classes.
+
+        Returns
+        -------
+        Measured
+            Its metrics are empty if fewer than two classes have images.
+        """
+        unknown = tuple(sorted(self._unknown))
+        if len({k for truth in self._one_of_each for k in truth}) < 2:
+            return Measured({}, unknown)
+        images, classes = len(self._truths), len(self._labels)
+        order = np.argsort(np.array(self._numbers), kind='stable')
+        probabilities = np.array(self._probabilities).reshape(images, classes)[order]
+        truth = np.zeros((images, classes), dtype=bool)
+        for i, place in enumerate(order):
+            truth[i, list(self._truths[place])] = True
+        times = min(_RESAMPLES, max(_FEWEST, cost // (images * classes)))
+        metrics = summarise(
+            truth if self._several else truth.argmax(axis=1),
+            probabilities,
+            self._labels,
+            np.array(self._patients)[order].tolist(),
+            times=times,
+        )
+        return Measured(metrics, unknown)
+
+    def look(self) -> Measured | None:
+        """Return figures on the way, if new ones are ready; make such in a thread when due.
+
+        They come each time when there are a fifth more images, but take no more than a
+        small part of one core's time.
+        """
+        if self._under_way is None:
+            due = len(self._truths) >= self._due_at and time.monotonic() >= self._not_before
+            if not due or len(self._one_of_each) < 2:
+                return None
+            self._due_at, self._began = math.ceil(len(self._truths) * _MORE), time.monotonic()
+            now = self._as_it_is()
+            self._under_way = Beside(lambda _: now.found(_ON_THE_WAY))
+        if not self._under_way.ended():
+            return None
+        found, self._under_way = self._under_way.result(), None
+        ended = time.monotonic()
+        self._not_before = ended + _BETWEEN * (ended - self._began)
+        return found
+
+    def _as_it_is(self) -> Measuring:
+        """Return a copy that a thread may look at."""
+        copy = Measuring(self._labels, several=self._several)
+        copy._numbers, copy._patients = self._numbers[:], self._patients[:]
+        copy._probabilities = self._probabilities[:]
+        copy._truths, copy._one_of_each = self._truths[:], dict(self._one_of_each)
+        copy._unknown = set(self._unknown)
+        return copy
+
+
+def measure(
+    rows: Iterable[Row], labels: Sequence[str], *, several: bool
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Compare the rows that have a label with it, see `Measuring`.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+        Those without a label and those that were not scored are passed over.
+    labels, several
+        As of `Measuring`.
 
     Returns
     -------
@@ -37,28 +157,7 @@ def measure(
     tuple of str
         Labels that were met and that the model does not know, sorted.
     """
-    known = {label.casefold(): k for k, label in enumerate(labels)}
-    truths: list[list[int]] = []
-    probabilities: list[tuple[float, ...]] = []
-    patients: list[str] = []
-    unknown: set[str] = set()
-    for row in rows:
-        if not row.truth or row.status != 'scored':
-            continue
-        named = row.truth.split('|')
-        strange = [name for name in named if name.casefold() not in known]
-        if strange or (len(named) > 1 and not several):
-            unknown.update(strange or [row.truth])
-            continue
-        truths.append([known[name.casefold()] for name in named])
-        probabilities.append(row.probabilities)
-        patients.append(row.patient or f'image {row.number}')
-    if len({k for truth in truths for k in truth}) < 2:
-        return {}, tuple(sorted(unknown))
-    truth = np.array([one[0] for one in truths])
-    if several:
-        truth = np.zeros((len(truths), len(labels)), dtype=bool)
-        for i, one in enumerate(truths):
-            truth[i, one] = True
-    found = summarise(truth, np.array(probabilities), labels, patients)
-    return found, tuple(sorted(unknown))
+    measuring = Measuring(labels, several=several)
+    measuring.add(rows)
+    found = measuring.found()
+    return found.metrics, found.unknown

@@ -46,10 +46,10 @@ class Network:
             If a heatmap cannot be written.
         """
         maps = None
-        if self._settings.heatmaps is None:
-            logits, fitted = self._classifier.logits(batch, self._at_most)
-        else:
+        if self._settings.with_shares:
             logits, maps, fitted = self._classifier.maps(batch, self._at_most)
+        else:
+            logits, fitted = self._classifier.logits(batch, self._at_most)
         if fitted < min(len(batch), self._at_most or len(batch)):
             self._at_most = fitted
             self.warning = f'Memory ran short: going on with batches of {fitted}.'
@@ -72,19 +72,10 @@ class Network:
         called: tuple[str, ...] = ()
         if settings.decision is not None:
             called = settings.decision.called(classifier.labels, probabilities)
-        where: dict[str, Any] = {}
-        if maps is not None and settings.heatmaps is not None:
+        where: Mapping[str, Any] = {}
+        if maps is not None:
             heatmaps = self._heatmaps(ready, maps, probabilities, logits)
-            shown = heatmaps[classifier.labels.index(label)]
-            picture = pictures.name_of(settings.heatmaps, number, self._items[number].path)
-            try:
-                pictures.save(picture, ready, shown, heatmaps)
-            except OSError as error:
-                raise ScoringError(
-                    f'{picture} cannot be written: {error.strerror}. All rows that are done are '
-                    'kept: make room and resume.'
-                ) from None
-            where = {'heatmap': str(picture), **pictures.shares(shown, ready)}
+            where = self._where(number, ready, heatmaps, classifier.labels.index(label))
         return row_of(
             number,
             self._items[number],
@@ -99,6 +90,24 @@ class Network:
             identity=ready.identity,
             **where,
         )
+
+    def _where(
+        self, number: int, ready: Ready, heatmaps: Sequence[Heatmap], k: int
+    ) -> Mapping[str, Any]:
+        """Say where the heatmap of class `k` lies, and draw it if that is wanted."""
+        shown, folder = heatmaps[k], self._settings.heatmaps
+        found = pictures.shares(shown, ready)
+        if folder is None:
+            return found
+        picture = pictures.name_of(folder, number, self._items[number].path)
+        try:
+            pictures.save(picture, ready, shown, heatmaps)
+        except OSError as error:
+            raise ScoringError(
+                f'{picture} cannot be written: {error.strerror}. All rows that are done are '
+                'kept: make room and resume.'
+            ) from None
+        return {'heatmap': str(picture), **found}
 
     def _heatmaps(
         self,

@@ -31,14 +31,17 @@ class Wanted:
     ----------
     preprocessing : Preprocessing
         How it becomes the network's input.
-    heatmaps : bool
-        Whether the lungs and a small picture are needed too.
+    lungs : bool
+        Whether its lungs are needed, to say how much of a heatmap lies in them.
+    picture : bool
+        Whether a small picture is needed, to draw a heatmap on.
     identify : bool
         Whether to read whose it is.
     """
 
     preprocessing: Preprocessing
-    heatmaps: bool = False
+    lungs: bool = False
+    picture: bool = False
     identify: bool = False
 
 
@@ -59,9 +62,9 @@ class Ready:
     view : str
         By its header.
     lungs : LungField or None
-        Its lungs, for heatmaps.
+        Its lungs, where asked for.
     picture : ndarray of uint8, shape (rows, columns), or None
-        The whole radiograph as it should look, small, for heatmaps.
+        The whole radiograph as it should look, small, where asked for.
     identity : dict of str to str
         Entries of `napari_cxr.scoring.row.IDENTITY`, where asked for.
     """
@@ -103,7 +106,7 @@ def prepare(path: str | Path, wanted: Wanted) -> Ready:
     if radiograph.refusal:
         raise UnreadableImage(f'{radiograph.refusal} It was not classified.')
     found = None
-    if wanted.heatmaps and radiograph.frames is None:
+    if wanted.lungs and radiograph.frames is None:
         found = lungs.find(radiograph)
     prepared = wanted.preprocessing.apply(radiograph, field=found)
     return Ready(
@@ -113,7 +116,7 @@ def prepare(path: str | Path, wanted: Wanted) -> Ready:
         cautions=cautions_for(radiograph, prepared, found),
         view=str(radiograph.geometry.view),
         lungs=found,
-        picture=_picture(radiograph) if wanted.heatmaps else None,
+        picture=_picture(radiograph) if wanted.picture else None,
         identity=_identity(path, radiograph) if wanted.identify else {},
     )
 

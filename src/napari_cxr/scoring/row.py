@@ -45,7 +45,7 @@ class Row:
         The classes whose probability reaches the threshold that was asked for.
     truth, source, patient : str
         What a table or the folders say of it: its label (several are joined by '|'), its
-        collection or hospital, and what tells patients apart. The last is in no table.
+        collection or hospital, and a number that tells patients apart, see `Item`.
     view : str
         By its header.
     cautions : tuple of Caution
@@ -126,9 +126,10 @@ class Run:
         Version of napari-cxr.
     several : bool
         Whether an image can have several of the classes.
-    decision, heatmaps, shares, identify, truth : bool
+    decision, heatmaps, shares, identify, truth, patients : bool
         Whether the table has columns for the classes called, for pictures of heatmaps, for
-        where heatmaps lie, for identities and for labels that are known.
+        where heatmaps lie, for identities, for labels that are known and for numbers that
+        tell patients apart.
     """
 
     model: str
@@ -142,6 +143,7 @@ class Run:
     shares: bool = False
     identify: bool = False
     truth: bool = False
+    patients: bool = False
 
 
 #: The type of each column that is no text.
@@ -156,6 +158,8 @@ def columns(run: Run) -> dict[str, Kind]:
         out['called'] = 'texts'
     if run.truth:
         out['truth'] = 'text'
+    if run.patients:
+        out['patient'] = 'text'
     out |= {'view': 'text', 'source': 'text', 'doubts': 'texts', 'warnings': 'texts'}
     if run.heatmaps:
         out['heatmap'] = 'text'
@@ -185,6 +189,7 @@ def values(row: Row, run: Run) -> dict[str, Any]:
         **{f'p_{name}': _rounded(p) for name, p in zip(run.labels, shares, strict=True)},
         'called': list(row.called),
         'truth': row.truth,
+        'patient': row.patient,
         'view': row.view,
         'source': row.source,
         'doubts': list(row.doubts),

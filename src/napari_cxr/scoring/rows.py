@@ -54,7 +54,12 @@ def rows_of(
     """
     blocks = Blocks(total, batch, expected)
     network = Network(classifier, items, settings)
-    wanted = Wanted(classifier.preprocessing, settings.heatmaps is not None, settings.identify)
+    wanted = Wanted(
+        classifier.preprocessing,
+        lungs=settings.with_shares,
+        picture=settings.heatmaps is not None,
+        identify=settings.identify,
+    )
     with closing(read(((n, Path(items[n].path)) for n in todo), wanted)) as arriving:
         for arrived in arriving:
             if arrived is None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_cxr import __version__, lungs
+from napari_cxr.lungs import frontal_network
 from napari_cxr.scoring import tables
+from napari_cxr.scoring.beside import beside
 from napari_cxr.scoring.events import Event, Finished, Scored, Started, Warned
 from napari_cxr.scoring.journal import Journal, ScoringError, read_header
 from napari_cxr.scoring.listing import Item, fingerprint
-from napari_cxr.scoring.measuring import measure
+from napari_cxr.scoring.measuring import Measuring
 from napari_cxr.scoring.pace import Pace
 from napari_cxr.scoring.preparing import Reader
-from napari_cxr.scoring.row import Run
+from napari_cxr.scoring.row import Row, Run
 from napari_cxr.scoring.rows import Rows, rows_of
 from napari_cxr.scoring.settings import Settings
 
@@ -33,6 +36,7 @@ __all__ = [
     'write_so_far',
 ]
 
+T = TypeVar('T')
 _FORM = 1
 #: Images of 224 x 224 pixels in a batch, by kind of device. On a processor larger batches
 #: are not faster; a GPU is not busy with fewer.
@@ -167,25 +171,48 @@ def into_table(
             batch=batch,
         )
         pace = Pace(len(items), journal)
+        measuring = Measuring(run.labels, several=run.several)
+        if run.truth:
+            measuring.add(journal.rows())
         with closing(rows(journal)) as arriving:
             for arrived in arriving:
                 if isinstance(arrived, Warned):
                     yield arrived
                 elif arrived:
                     journal.add(arrived)
+                    measuring.add(arrived)
                     pace.count(len(arrived))
                     yield from (Scored(row) for row in arrived)
                 else:
                     journal.sync_if_due()
+                if measured := measuring.look():
+                    yield measured
                 yield pace.event()
-        tables.write(out, journal.rows(), run)
-        metrics: dict[str, Any] = {}
-        unknown: tuple[str, ...] = ()
-        if run.truth:
-            metrics, unknown = measure(journal.rows(), run.labels, several=classifier.card.several)
+        yield from _meanwhile(pace, lambda unwanted: _write(out, journal, run, unwanted))
+        last = yield from _meanwhile(pace, lambda _: measuring.found())
         total, failed = journal.done, journal.failed
         journal.remove()
-    yield Finished(str(out), total, failed, metrics, unknown)
+    yield Finished(str(out), total, failed, last.metrics, last.unknown)
+
+
+def _meanwhile(pace: Pace, work: Callable[[threading.Event], T]) -> Generator[Event, None, T]:
+    with closing(beside(work)) as waiting:
+        while True:
+            try:
+                next(waiting)
+            except StopIteration as end:
+                return end.value
+            yield pace.event()
+
+
+def _write(out: Path, journal: Journal, run: Run, unwanted: threading.Event) -> None:
+    def rows() -> Iterator[Row]:
+        for row in journal.rows():
+            if unwanted.is_set():
+                raise ScoringError('Nobody waits for this table any more.')
+            yield row
+
+    tables.write(out, rows(), run)
 
 
 def write_so_far(
@@ -229,9 +256,10 @@ def _run_of(items: Sequence[Item], classifier: Classifier, settings: Settings) -
         several=classifier.card.several,
         decision=settings.decision is not None,
         heatmaps=settings.heatmaps is not None,
-        shares=settings.shares or settings.heatmaps is not None,
+        shares=settings.with_shares,
         identify=settings.identify,
         truth=any(item.truth for item in items),
+        patients=any(item.patient for item in items),
     )
 
 
@@ -242,6 +270,7 @@ def _header(items: Sequence[Item], run: Run, settings: Settings, batch: int) -> 
         'form': _FORM,
         **asdict(run),
         'lung_field': lungs.fingerprint(),
+        'frontal_check': frontal_network.fingerprint(),
         'listing': fingerprint(items),
         'total': len(items),
         'batch': batch,

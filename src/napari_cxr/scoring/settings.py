@@ -37,3 +37,8 @@ class Settings:
     precision: Literal['auto', 'float32'] = 'auto'
     decision: Decision | None = None
     identify: bool = False
+
+    @property
+    def with_shares(self) -> bool:
+        """Whether to say where heatmaps lie."""
+        return self.shares or self.heatmaps is not None

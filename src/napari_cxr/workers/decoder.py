@@ -107,12 +107,12 @@ def decode(path: str, preprocessing: dict[str, Any], bits: int) -> dict[str, Any
 
 
 def prepare(
-    path: str, preprocessing: dict[str, Any], heatmaps: bool, identify: bool
+    path: str, preprocessing: dict[str, Any], lungs: bool, picture: bool, identify: bool
 ) -> dict[str, Any]:
     """Read one file for scoring; see `napari_cxr.scoring.preparing.prepare`."""
     from napari_cxr.inference.preprocessing import Preprocessing
     from napari_cxr.scoring import preparing
 
-    wanted = preparing.Wanted(Preprocessing.from_dict(preprocessing), heatmaps, identify)
+    wanted = preparing.Wanted(Preprocessing.from_dict(preprocessing), lungs, picture, identify)
     ready = preparing.prepare(path, wanted)
     return {field.name: getattr(ready, field.name) for field in fields(ready)}

@@ -133,7 +133,8 @@ class DecoderPool:
         """
         arguments = {
             'preprocessing': wanted.preprocessing.to_dict(),
-            'heatmaps': wanted.heatmaps,
+            'lungs': wanted.lungs,
+            'picture': wanted.picture,
             'identify': wanted.identify,
         }
         yield from self._each('prepare', Ready, items, arguments)

@@ -1,0 +1,54 @@
+"""Work in a thread, which nobody has to wait for."""
+
+import threading
+
+import pytest
+
+from napari_cxr.scoring.beside import Beside, beside
+
+
+def drive(waiting):
+    beats = 0
+    while True:
+        try:
+            next(waiting)
+        except StopIteration as end:
+            return beats, end.value
+        beats += 1
+
+
+def test_the_result_comes_and_time_passes_meanwhile():
+    go_on = threading.Event()
+    waiting = beside(lambda _: go_on.wait(60) and 7)
+    assert next(waiting) is None
+    go_on.set()
+    assert drive(waiting)[1] == 7
+
+
+def test_what_it_raises_is_raised_to_whoever_waits():
+    def fail(_):
+        raise KeyError('x')
+
+    with pytest.raises(KeyError):
+        drive(beside(fail))
+
+
+def test_closed_it_tells_the_work_and_waits_a_moment():
+    ended = []
+
+    def work(unwanted):
+        unwanted.wait(60)
+        ended.append(True)
+
+    waiting = beside(work)
+    next(waiting)
+    waiting.close()
+    assert ended == [True]
+
+
+def test_one_looks_without_waiting():
+    go_on = threading.Event()
+    work = Beside(lambda _: go_on.wait(60))
+    assert not work.ended()
+    go_on.set()
+    assert work.ended(60) and work.result() is True
