@@ -47,6 +47,12 @@ class ModelBox(ElidedComboBox):
         """Name in the catalog or path of the chosen model; empty if there is none."""
         return cast(str, self.currentData() or '')
 
+    @property
+    def is_download(self) -> bool:
+        """Whether the chosen model comes at its first use, and has no card before."""
+        entry = self._entries.get(self.current)
+        return entry is not None and entry.card is None and not entry.error
+
     def current_card(self) -> Card:
         """Return the card of the chosen model.
 

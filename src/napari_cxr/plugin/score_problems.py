@@ -1,0 +1,90 @@
+"""What keeps images from being scored, each in one sentence with what to do. No Qt."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_cxr.plugin.score_source import Looked
+from napari_cxr.scoring import ScoringError, tables
+from napari_cxr.scoring.journal import read_header
+from napari_cxr.scoring.listing import FOLDERS
+from napari_cxr.scoring.score import journal_of
+
+__all__ = ['about_begun', 'is_begun', 'listed', 'of_labels', 'of_out', 'of_source', 'total_of']
+
+#: Names that are told one by one.
+_MOST_NAMES = 6
+
+
+def of_source(paths: Sequence[str], looked: Looked | None) -> str:
+    """Return what is wrong with what shall be scored; empty if nothing is."""
+    gone = next((path for path in paths if not os.path.exists(path)), '')
+    if gone:
+        return f'There is no {Path(gone).name or gone}. Choose a folder, or drop one here.'
+    return looked.error if looked is not None else ''
+
+
+def of_labels(kind: str, table: str, looked: Looked | None) -> str:
+    """Return what is wrong with the labels."""
+    if kind == 'table':
+        if not table.strip():
+            return 'Choose a table with the columns path and label.'
+        if not os.path.isfile(os.path.expanduser(table.strip())):
+            return 'There is no such table. Choose another.'
+    elif kind == FOLDERS and looked is not None and not looked.folders:
+        return 'There are no sub-folders in it. Choose “None” or a table of labels.'
+    return ''
+
+
+def of_out(out: str) -> str:
+    """Return what is wrong with the table's name."""
+    if not out:
+        return 'Say where the table shall be written.'
+    path = Path(out)
+    if path.is_dir():
+        return 'This is a folder. Add a name that ends in .csv.'
+    if path.exists() and not is_begun(out):
+        return 'There is such a table already. Choose another name, or open it below.'
+    try:
+        tables.check_name(path)
+    except ScoringError as error:
+        # A folder that is missing is made; that of the person's tables at the first use.
+        return '' if not path.parent.exists() and _ends_well(path) else str(error)
+    return ''
+
+
+def is_begun(out: str) -> bool:
+    """Whether a table was begun, and is not finished."""
+    return bool(out) and journal_of(Path(out)).exists()
+
+
+def total_of(out: str) -> int:
+    """Return how many rows a table that was begun will have; 0 if nothing is known."""
+    total = read_header(journal_of(Path(out))).get('total', 0) if is_begun(out) else 0
+    return total if isinstance(total, int) else 0
+
+
+def about_begun(out: str, looked: Looked | None) -> str:
+    """Say that a table was begun, and how far it is; empty if it was not."""
+    if not is_begun(out):
+        return ''
+    if looked is None or looked.out != out or not looked.total:
+        return 'This table was begun earlier: Resume goes on with it.'
+    return (
+        f'{looked.begun:,} of {looked.total:,} rows of this table are done: Resume goes on '
+        'where it stopped.'
+    )
+
+
+def listed(names: Sequence[str], word: str = 'and') -> str:
+    """Return names as a sentence has them: 'a, b and c'."""
+    if len(names) > _MOST_NAMES:
+        return f'{", ".join(names[:_MOST_NAMES])} {word} {len(names) - _MOST_NAMES} others'
+    *first, last = names
+    return f'{", ".join(first)} {word} {last}' if first else last
+
+
+def _ends_well(path: Path) -> bool:
+    return path.suffix.lower() in ('.csv', '.jsonl', '.parquet')
