@@ -19,7 +19,7 @@ def jobs_of(role: str) -> dict[str, Job]:
         A decoder never imports torch; a torch worker never sees a compressed stream.
     """
     if role == 'decoder':
-        from napari_cxr.workers import decoder
+        from napari_cxr.workers import decoder, thumbnail
 
         decoder.limit_memory()
         return {
@@ -29,6 +29,7 @@ def jobs_of(role: str) -> dict[str, Job]:
             'prepare': decoder.prepare,
             'find_lungs': decoder.find_lungs,
             'ready': decoder.ready,
+            'thumbnail': thumbnail.thumbnail,
         }
     if role == 'torch':
         from napari_cxr.workers import classifier, feature_maps, trainer
