@@ -121,6 +121,7 @@ class _ClassButton(QAbstractButton):
         # A click does not take the focus, so that the space bar still means "agree".
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(_HEIGHT)
         self.setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.show_answer(None, False, False)
 

@@ -1,40 +1,18 @@
-"""How far the reading is, what can be taken back, and what the labels can be saved as."""
+"""How far the reading is, and what can be taken back."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QLabel,
-    QMenu,
-    QProgressBar,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QToolButton, QVBoxLayout, QWidget
 
+from napari_cxr.plugin.short_line import ShortLine
 from napari_cxr.scoring.reading_entry import Counts
 
-__all__ = ['ReadingHead']
-
-_FORMS = {
-    'csv': (
-        'CSV for training…',
-        'The images with a label, as a table that the Train dock takes as it is',
-    ),
-    'folders': (
-        'Folders for training…',
-        'A folder a class with links to the images, which the Train dock takes as it is',
-    ),
-    'all': (
-        'CSV of everything said…',
-        'Also the images that you are unsure about, and those with a note only',
-    ),
-}
+__all__ = ['ReadingHead', 'tool']
 
 
 class ReadingHead(QWidget):
-    """Counts with a thin bar, undo and redo, and the menu of exports.
+    """Counts with a thin bar, undo and redo.
 
     Parameters
     ----------
@@ -42,36 +20,21 @@ class ReadingHead(QWidget):
         Qt parent.
     """
 
-    #: What the labels shall be saved as: 'csv', 'all' or 'folders'.
-    export_wanted = Signal(str)
-
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.counts = QLabel()
+        self.counts = ShortLine()
         self.saving = QLabel()
         self.saving.setObjectName('quiet')
-        self.undo = _tool('↶', 'Undo (Ctrl+Z)', 'Undo')
-        self.redo = _tool('↷', 'Redo (Ctrl+Shift+Z)', 'Redo')
-        self.export = _tool('Export ▾', 'Save the labels for training, or to look through', '')
-        self.export.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.menu = QMenu(self.export)
-        self.menu.setToolTipsVisible(True)
-        for form, (text, tip) in _FORMS.items():
-            action = self.menu.addAction(text)
-            assert action is not None
-            action.setToolTip(tip)
-            action.triggered.connect(lambda _=False, form=form: self.export_wanted.emit(form))
-        self.export.setMenu(self.menu)
+        self.undo = tool('↶', 'Undo (Ctrl+Z)', 'Undo')
+        self.redo = tool('↷', 'Redo (Ctrl+Shift+Z)', 'Redo')
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(3)
         line = QHBoxLayout()
         line.setSpacing(6)
-        line.addWidget(self.counts)
-        line.addWidget(self.saving)
-        line.addStretch(1)
-        for button in (self.undo, self.redo, self.export):
-            line.addWidget(button)
+        line.addWidget(self.counts, 1)
+        for widget in (self.saving, self.undo, self.redo):
+            line.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
@@ -84,10 +47,9 @@ class ReadingHead(QWidget):
     def show_counts(self, counts: Counts, total: int) -> None:
         """Show how many of the images were read, and of how many a person is unsure."""
         more = f', {counts.unsure:,} unsure' if counts.unsure else ''
-        self.counts.setText(f'{counts.read:,} of {total:,} read{more}' if total else '')
+        self.counts.show_text(f'{counts.read:,} of {total:,} read{more}')
         self.bar.setRange(0, max(total, 1))
         self.bar.setValue(counts.read)
-        self.export.setEnabled(bool(counts.read or counts.noted))
 
     def show_history(self, undoable: bool, redoable: bool) -> None:
         """Show whether there is anything to undo and to redo."""
@@ -100,11 +62,12 @@ class ReadingHead(QWidget):
         self.saving.setVisible(bool(text))
 
 
-def _tool(text: str, tip: str, name: str) -> QToolButton:
+def tool(text: str, tip: str, name: str) -> QToolButton:
+    """Return a small button that does not take the focus when it is clicked."""
     button = QToolButton()
     button.setText(text)
     button.setToolTip(tip)
-    button.setAccessibleName(name or text)
+    button.setAccessibleName(name)
     button.setObjectName('more')
     button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return button

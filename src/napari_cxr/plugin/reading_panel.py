@@ -17,13 +17,15 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cxr.plugin.file_name import FileName
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.reading_buttons import ClassButtons
 from napari_cxr.plugin.reading_head import ReadingHead
 from napari_cxr.plugin.reading_row import ReadingRow
+from napari_cxr.plugin.reading_saved import ExportMenu, SavedView
 from napari_cxr.plugin.reading_words import hint
+from napari_cxr.plugin.short_line import ShortLine
 from napari_cxr.plugin.text import quiet_label
+from napari_cxr.scoring.reading_export import Exported
 from napari_cxr.scoring.reading_list import ReadingList
 from napari_cxr.scoring.row import Row
 
@@ -56,6 +58,8 @@ class ReadingPanel(QWidget):
     row_wanted = Signal(str)
     #: What the labels shall be saved as: 'csv', 'folders' or 'all'.
     export_wanted = Signal(str)
+    #: The table or folder that shall be opened in the Train dock.
+    train_wanted = Signal(str)
     #: The saving has come further, or fails; to be emitted by the thread that saves.
     saving_changed = Signal()
 
@@ -65,8 +69,9 @@ class ReadingPanel(QWidget):
         self._why_not = ''
         self._unsaved = False
         self.head = ReadingHead()
-        self.name = FileName()
+        self.name = ShortLine()
         self.hint = quiet_label()
+        self.hint.setIndent(0)  # in line with what is above and below
         self.doubt = QLabel()
         self.doubt.setWordWrap(True)
         self.doubt.setObjectName('caution')
@@ -85,6 +90,8 @@ class ReadingPanel(QWidget):
         self.going_on = QCheckBox('Go on after a label')
         self.going_on.setChecked(True)
         self.going_on.setToolTip('Show the next row as soon as this one has its label')
+        self.export = ExportMenu()
+        self.saved = SavedView()
         self.message = Message()
         self.again = _button('Try again', 'Save what is not saved yet')
         self._patience = QTimer(self)
@@ -122,6 +129,7 @@ class ReadingPanel(QWidget):
         self.finish_note()
         self._unsaved = False
         self.message.clear()
+        self.saved.clear()
         self.buttons.set_labels(labels, several)
         self.reads.start(labels, several, decision)
         self.set_reading(reading, why_not)
@@ -146,6 +154,10 @@ class ReadingPanel(QWidget):
         """Show another row; what was typed about the one before is saved first."""
         self.finish_note()
         self.reads.show_row(row)
+
+    def show_saved(self, saved: Exported, *, trainable: bool) -> None:
+        """Say where labels were saved; `trainable` if the Train dock takes it."""
+        self.saved.show_saved(saved, trainable=trainable)
 
     def set_theme(self, theme: str) -> None:
         """Repaint in another of napari's themes."""
@@ -222,6 +234,7 @@ class ReadingPanel(QWidget):
         for button in (self.previous, self.next):
             button.setEnabled(row is not None)
         self.name.show_path(row.path if row else '')
+        self.name.setVisible(row is not None)
         doubts = (
             [caution.text for caution in row.cautions if caution.doubts_the_image] if row else []
         )
@@ -240,6 +253,7 @@ class ReadingPanel(QWidget):
     def _show_counts(self) -> None:
         counts, reading = self.reads.counts, self.reads.reading
         self.head.show_counts(counts, self.reads.total)
+        self.export.setEnabled(bool(counts.read or counts.noted))
         self.head.show_history(
             reading is not None and reading.undoable is not None,
             reading is not None and reading.redoable is not None,
@@ -284,7 +298,8 @@ class ReadingPanel(QWidget):
         self.going_on.toggled.connect(lambda on: setattr(reads, 'going_on', on))
         self.head.undo.clicked.connect(self.undo)
         self.head.redo.clicked.connect(self.redo)
-        self.head.export_wanted.connect(self.export_wanted)
+        self.export.wanted.connect(self.export_wanted)
+        self.saved.train_wanted.connect(self.train_wanted)
         self.again.clicked.connect(self._retry)
 
     def _lay_out(self) -> None:
@@ -294,7 +309,8 @@ class ReadingPanel(QWidget):
         steps = QGridLayout()
         steps.addWidget(self.previous, 0, 0)
         steps.addWidget(self.next, 0, 1)
-        steps.addWidget(self.going_on, 1, 0, 1, 2)
+        steps.addWidget(self.going_on, 1, 0)
+        steps.addWidget(self.export, 1, 1, Qt.AlignmentFlag.AlignRight)
         self._work = QWidget()
         work = QVBoxLayout(self._work)
         work.addWidget(self.buttons)
@@ -304,8 +320,8 @@ class ReadingPanel(QWidget):
         whole = QVBoxLayout(self)
         for widget in (self.head, self.name, self.hint, self.doubt, self._work):
             whole.addWidget(widget)
-        whole.addWidget(self.message)
-        whole.addWidget(self.again)
+        for widget in (self.saved, self.message, self.again):
+            whole.addWidget(widget)
         for layout in (answers, steps, work, whole):
             layout.setContentsMargins(0, 0, 0, 0)
             layout.setSpacing(6)

@@ -38,6 +38,8 @@ def hint(reads: ReadingRow, why_not: str) -> str:
     yours = _listed(entry.labels)
     if entry.agreed:
         return f'Your answer: {yours}, as the model.'
+    if reads.several:  # what the model says can be long, and stands on the buttons
+        return f'Your answer: {yours}, not as the model.'
     return f'Your answer: {yours}. The model says {_listed(reads.models)}.'
 
 
