@@ -19,7 +19,7 @@ _ALWAYS = 'file'
 
 
 class ColumnChoice(QObject):
-    """Columns that are shown, hidden, or shown if there is anything in them.
+    """Columns that are shown if there is anything in them, as far as a person wants them.
 
     Parameters
     ----------
@@ -38,10 +38,7 @@ class ColumnChoice(QObject):
             self._wanted[unquote(word[1:])] = word[0] == '+'
 
     def shown(self, columns: tuple[Column, ...], rows: ScoreRows) -> list[str]:
-        """Return the keys of the columns to show.
-
-        Unless a person has said otherwise, a column in which no row has anything is not.
-        """
+        """Return the keys of the columns to show; one in which no row has anything is not."""
         return [column.key for column in columns if self._is_shown(column, rows)]
 
     def show(self, key: str, shown: bool) -> None:
@@ -59,7 +56,7 @@ class ColumnChoice(QObject):
         menu = QMenu(parent)
         menu.setToolTipsVisible(True)
         for column in columns:
-            if column.key in (PICTURE, _ALWAYS):
+            if column.key in (PICTURE, _ALWAYS) or not _is_filled(column, rows):
                 continue
             action = QAction('Number' if column.key == 'number' else column.title, menu)
             action.setCheckable(True)
@@ -75,6 +72,9 @@ class ColumnChoice(QObject):
             return self.pictures
         if column.key == _ALWAYS:
             return True
-        always = column.kind in ('answer', 'bar')
-        usual = column.shown and (always or rows.has(column.key))
-        return self._wanted.get(column.key, usual)
+        return self._wanted.get(column.key, column.shown) and _is_filled(column, rows)
+
+
+def _is_filled(column: Column, rows: ScoreRows) -> bool:
+    """Return whether a column has anything in it, or will have."""
+    return column.kind in ('answer', 'bar') or rows.has(column.key)

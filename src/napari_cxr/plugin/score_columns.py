@@ -110,6 +110,15 @@ def columns_of(run: Run) -> tuple[Column, ...]:
             max([12, *map(len, run.labels)]),
         ),
         *(_class(label, len(run.labels) <= _FEW) for label in run.labels),
+        _number(
+            'uncertainty',
+            'Uncertainty',
+            'How undecided the answer is: 0 is sure of one class, 1 could not be less sure.',
+            'share',
+            lambda rows, place: _figure(rows, 'uncertainty', place, '.2f'),
+            8,
+            False,
+        ),
         _text('called', 'Called', 'The classes whose probability reaches the threshold.', 14),
         Column(
             'truth',
@@ -151,22 +160,13 @@ def columns_of(run: Run) -> tuple[Column, ...]:
             _warnings,
             17,
         ),
+        _share('lung_share', 'In lungs', 'Share of the heatmap that lies in the lungs.', True),
         _text('view', 'View', 'The view position, by the header.', 8),
         _text('source', 'Source', 'The collection or hospital, as a table says.', 14),
-        _share('lung_share', 'In lungs', 'Share of the heatmap that lies in the lungs.', True),
         _share(
             'lung_share_if_even', 'If even', 'What that share would be if it were even.', False
         ),
         _share('frame_share', 'At edge', 'Share of the heatmap at the edge of the image.', False),
-        _number(
-            'uncertainty',
-            'Uncertainty',
-            'How undecided the answer is: 0 is sure of one class, 1 could not be less sure.',
-            'share',
-            lambda rows, place: _figure(rows, 'uncertainty', place, '.2f'),
-            8,
-            False,
-        ),
         _text('status', 'Error', 'Why a file has no answer.', 24, False),
     )
 

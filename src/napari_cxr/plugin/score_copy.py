@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+
+import numpy as np
 
 from napari_cxr.plugin.score_columns import PICTURE, Column
 from napari_cxr.plugin.score_rows import ScoreRows
@@ -10,7 +12,7 @@ from napari_cxr.plugin.score_rows import ScoreRows
 __all__ = ['as_text']
 
 
-def as_text(rows: ScoreRows, columns: Sequence[Column], places: Iterable[int]) -> str:
+def as_text(rows: ScoreRows, columns: Sequence[Column], places: Sequence[int] | np.ndarray) -> str:
     """Return rows with a line of titles above, cells apart by tabs.
 
     Parameters
@@ -19,14 +21,22 @@ def as_text(rows: ScoreRows, columns: Sequence[Column], places: Iterable[int]) -
         All rows.
     columns : sequence of Column
         What to write of each.
-    places : iterable of int
+    places : sequence of int
         Which.
     """
+    places = np.asarray(places, dtype=np.int64)
     written = [column for column in columns if column.key != PICTURE]
+    cells = [_cells(rows, column, places) for column in written]
     lines = ['\t'.join(_one_line(column.title) for column in written)]
-    for place in places:
-        lines.append('\t'.join(_one_line(column.copied(rows, place)) for column in written))
+    lines += ['\t'.join(line) for line in zip(*cells, strict=True)]
     return '\n'.join(lines) + '\n'
+
+
+def _cells(rows: ScoreRows, column: Column, places: np.ndarray) -> list[str]:
+    if column.kind in ('bar', 'share'):  # one by one they would take a second
+        values = rows.numbers[column.key].values[places].tolist()
+        return ['' if value != value else f'{value:.7g}' for value in values]
+    return [_one_line(column.copied(rows, place)) for place in places.tolist()]
 
 
 def _one_line(text: str) -> str:

@@ -158,7 +158,8 @@ class ScoreDelegate(QStyledItemDelegate):
         if wide >= _LEAST_BAR:
             track = QRectF(room.left(), room.center().y() - _BAR / 2 + 0.5, wide, _BAR)
         else:  # below the figure
-            track = QRectF(room.left(), room.bottom() - 5, room.width(), _THIN)
+            below = room.center().y() + metrics.height() / 2 - 1
+            track = QRectF(room.left(), below, room.width(), _THIN)
             room = room.adjusted(0, 0, 0, -4)
         painter.drawText(room, _RIGHT, column.text(rows, place))
         around = track.height() / 2

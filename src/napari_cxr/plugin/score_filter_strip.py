@@ -127,6 +127,7 @@ class FilterStrip(QWidget):
         self._arrangement = ''
         self._arrange('narrow')
         self.setMinimumWidth(_NARROWEST)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
     @property
     def filter(self) -> Filter:
@@ -235,7 +236,7 @@ class FilterStrip(QWidget):
         grid.setAlignment(self._buttons, side)
         for column, stretch in enumerate((2, 1, 1, 2) if arrangement == 'wide' else (1, 1, 1, 1)):
             grid.setColumnStretch(column, stretch)
-            grid.setColumnMinimumWidth(column, 1)
+        self.updateGeometry()
 
 
 def _button(text: str, tip: str) -> QToolButton:

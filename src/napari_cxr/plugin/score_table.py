@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
-from time import perf_counter
 
-from qtpy.QtCore import QPoint, Qt, QTimer, QUrl, Signal
-from qtpy.QtGui import (
-    QDesktopServices,
-    QGuiApplication,
-    QHideEvent,
-    QKeySequence,
-    QShortcut,
-    QShowEvent,
-)
-from qtpy.QtWidgets import (
-    QLabel,
-    QMenu,
-    QPushButton,
-    QSizePolicy,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QPoint, Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
+from napari_cxr.plugin.score_actions import RowMenu, to_clipboard
 from napari_cxr.plugin.score_column_choice import ColumnChoice
 from napari_cxr.plugin.score_columns import PICTURE
 from napari_cxr.plugin.score_copy import as_text
 from napari_cxr.plugin.score_delegates import ScoreDelegate
 from napari_cxr.plugin.score_filter import Filter
 from napari_cxr.plugin.score_filter_strip import FilterStrip
+from napari_cxr.plugin.score_intake import Intake
+from napari_cxr.plugin.score_pictures import ScorePictures
 from napari_cxr.plugin.score_rows import Reading
 from napari_cxr.plugin.score_table_model import ScoreModel
 from napari_cxr.plugin.score_table_view import ScoreView
 from napari_cxr.plugin.theme import theme_color
-from napari_cxr.plugin.thumbnails import Thumbnails
 from napari_cxr.scoring import Row
 from napari_cxr.scoring.row import Run
 
 __all__ = ['ScoreTable']
 
-#: Milliseconds between two times that new rows are shown, and before more are taken in.
-_SHOWING, _TAKING = 250, 5
-#: Milliseconds without scrolling before pictures are read.
-_LOOKING = 80
-#: Pixels that a line with a picture is high.
-_TALL = 68
-#: Seconds that taking rows in may hold the screen, and how many are taken at once.
-_PATIENCE, _CHUNK = 0.02, 200
 _START = 'Choose images and click Score: a row for each appears here.'
 _NONE_FITS = 'No row fits the filter.'
 
@@ -72,14 +48,15 @@ class ScoreTable(QWidget):
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._waiting: deque[Row] = deque()
         self._reading: Reading | None = None
+        self._start = _START
         self.model = ScoreModel(self)
         self.strip = FilterStrip()
         self.view = ScoreView(self.model)
         self.choice = ColumnChoice(self)
-        self.thumbnails = Thumbnails(self)
-        self._delegate = ScoreDelegate(theme, self.thumbnails.get, self)
+        self.pictures = ScorePictures(self.view, self.model)
+        self._intake = Intake(self.model, self)
+        self._delegate = ScoreDelegate(theme, self.pictures.get, self)
         self.view.setItemDelegate(self._delegate)
         self._build()
         self._connect()
@@ -111,15 +88,7 @@ class ScoreTable(QWidget):
         self.view.setMinimumHeight(140)
 
     def _connect(self) -> None:
-        self._taking, self._showing, self._looking = QTimer(self), QTimer(self), QTimer(self)
-        for timer, pause, slot in (
-            (self._looking, _LOOKING, self._want_pictures),
-            (self._taking, _TAKING, self._take),
-            (self._showing, _SHOWING, self._show_arrivals),
-        ):
-            timer.setSingleShot(True)
-            timer.setInterval(pause)
-            timer.timeout.connect(slot)
+        self._intake.due.connect(self._show_arrivals)
         view, strip = self.view, self.strip
         view.moved.connect(lambda: self.chosen.emit(self.current()))
         view.opened.connect(self._open)
@@ -136,8 +105,6 @@ class ScoreTable(QWidget):
         strip.left.connect(view.setFocus)
         strip.uncertain_wanted.connect(self._most_uncertain_first)
         strip.pictures_wanted.connect(self._show_pictures)
-        view.scrolled.connect(self._looking.start)
-        self.thumbnails.ready.connect(self._repaint)
         strip.columns_wanted.connect(
             lambda: self._offer_columns(
                 strip.columns.mapToGlobal(strip.columns.rect().bottomLeft())
@@ -159,11 +126,9 @@ class ScoreTable(QWidget):
         run : Run
             What they will have in common.
         """
-        self._waiting.clear()
-        self._taking.stop()
-        self._showing.stop()
+        self._intake.clear()
         self._reading = None
-        self.thumbnails.clear()
+        self.pictures.clear()
         self.view.start(lambda: self.model.start(run))
         self.strip.reset()
         self._offer_filters()
@@ -177,13 +142,11 @@ class ScoreTable(QWidget):
         They appear within a quarter of a second, a hundred thousand within some seconds,
         while the screen stays free. A row whose file is there already replaces it.
         """
-        self._waiting.extend(rows)
-        if self._waiting and not self._taking.isActive():
-            self._taking.start()
+        self._intake.add(rows)
 
     def rows(self) -> list[Row]:
         """Return all rows in the order in which they came."""
-        return [*self.model.rows.rows, *self._waiting]
+        return [*self.model.rows.rows, *self._intake.waiting]
 
     def visible_rows(self) -> list[Row]:
         """Return the rows that fit the filter, as they are sorted."""
@@ -234,7 +197,7 @@ class ScoreTable(QWidget):
         self.model.rows.set_reading(reading)
         self._offer_filters()
         self._show_columns()
-        self._repaint()
+        self.view.repaint_lines()
 
     def refresh(self, path: str) -> None:
         """Show what a person said of a file now.
@@ -268,12 +231,10 @@ class ScoreTable(QWidget):
 
     def copy(self) -> None:
         """Copy the selected rows, columns as they are shown, for a spreadsheet."""
-        clipboard = QGuiApplication.clipboard()
-        lines = self.view.selected_lines
-        if clipboard is not None and lines:
+        if lines := self.view.selected_lines:
             columns = [self.model.columns[i] for i in self.view.shown_columns]
             places = self.model.order.shown[lines]
-            clipboard.setText(as_text(self.model.rows, columns, places))
+            to_clipboard(as_text(self.model.rows, columns, places))
 
     # -- how it looks -------------------------------------------------------------------
 
@@ -285,8 +246,13 @@ class ScoreTable(QWidget):
     def set_theme(self, theme: str) -> None:
         """Follow another of napari's themes."""
         self._delegate.set_theme(theme)
-        ground, head, text = (
-            theme_color(theme, role).name() for role in ('background', 'foreground', 'text')
+        ground, head, text, accent = (
+            theme_color(theme, role).name()
+            for role in ('background', 'foreground', 'text', 'current')
+        )
+        self.strip.setStyleSheet(
+            f'QToolButton#more:checked {{ border-bottom: 2px solid {accent};'
+            ' padding-bottom: 1px; }'
         )
         self.view.setStyleSheet(
             f'QTableView {{ background: {ground}; border: 0; outline: 0;'
@@ -297,20 +263,9 @@ class ScoreTable(QWidget):
             ' padding: 4px 8px; }'
             'QHeaderView::up-arrow, QHeaderView::down-arrow { image: none; width: 0; }'
         )
-        self._repaint()
+        self.view.repaint_lines()
 
     # -- rows that come -------------------------------------------------------------------
-
-    def _take(self) -> None:
-        """Take waiting rows in, for as long as nobody notices."""
-        rows, begun = self.model.rows, perf_counter()
-        while self._waiting and perf_counter() - begun < _PATIENCE:
-            some = [self._waiting.popleft() for _ in range(min(_CHUNK, len(self._waiting)))]
-            self.model.repaint(rows.append(some))
-        if self._waiting:
-            self._taking.start()
-        if not self._showing.isActive():
-            self._showing.start(0 if not self.model.rowCount() else _SHOWING)
 
     def _show_arrivals(self) -> None:
         self.view.take_arrivals()
@@ -320,8 +275,7 @@ class ScoreTable(QWidget):
     # -- what a person wants ----------------------------------------------------------------
 
     def _filter(self, wanted: Filter) -> None:
-        if wanted != self.model.order.filter or self.sender() is self.strip:
-            self.view.keeping(lambda: self.model.order.set_filter(wanted))
+        self.view.keeping(lambda: self.model.order.set_filter(wanted))
         self._update()
 
     def _sort_by_title(self, section: int) -> None:
@@ -340,6 +294,7 @@ class ScoreTable(QWidget):
             self.sort_by('number', False)
 
     def _most_uncertain_first(self) -> None:
+        self.choice.show('uncertainty', True)  # or nobody sees what the order is
         self.sort_by('uncertainty', True)
         self.view.scrollToTop()
 
@@ -354,48 +309,16 @@ class ScoreTable(QWidget):
     def _offer_actions(self, place: QPoint) -> None:
         viewport = self.view.viewport()
         if viewport is not None and (row := self.current()) is not None:
-            self._actions(row).popup(viewport.mapToGlobal(place))
-
-    def _actions(self, row: Row) -> QMenu:
-        menu = QMenu(self)
-        menu.aboutToHide.connect(menu.deleteLater)
-        for text, slot in (
-            ('Open', self._open),
-            ('Copy rows', self.copy),
-            ('Copy path', lambda: _to_clipboard(row.path)),
-            ('Show its folder', lambda: _show_folder(row.path)),
-        ):
-            action = menu.addAction(text)
-            if action is not None:
-                action.triggered.connect(slot)
-        return menu
+            menu = RowMenu(row, self)
+            menu.open_wanted.connect(self._open)
+            menu.copy_wanted.connect(self.copy)
+            menu.popup(viewport.mapToGlobal(place))
 
     # -- what is on the screen --------------------------------------------------------------
 
-    def hideEvent(self, event: QHideEvent | None) -> None:
-        """Read no more pictures while nobody can see them."""
-        self.thumbnails.want([])
-        super().hideEvent(event)
-
-    def showEvent(self, event: QShowEvent | None) -> None:
-        """Read the pictures of the lines that can be seen."""
-        super().showEvent(event)
-        self._looking.start()
-
     def _show_pictures(self, shown: bool) -> None:
         self.choice.show(PICTURE, shown)
-        self.view.set_line_height(_TALL if shown else 0)
-        self._looking.start()
-
-    def _want_pictures(self) -> None:
-        shown = self.choice.pictures and self.view.isVisible()
-        lines = self.view.lines_on_screen if shown else range(0)
-        self.thumbnails.want([self.model.row_at(line).path for line in lines])
-
-    def _repaint(self) -> None:
-        viewport = self.view.viewport()
-        if viewport is not None:
-            viewport.update()
+        self.pictures.show(shown)
 
     def _offer_filters(self) -> None:
         run = self.model.rows.run
@@ -412,15 +335,3 @@ class ScoreTable(QWidget):
         self._pages.setCurrentIndex(1 if shown else 0)
         self.empty.setText(_NONE_FITS if every else self._start)
         self.clear.setVisible(bool(every))
-
-    _start = _START
-
-
-def _to_clipboard(text: str) -> None:
-    clipboard = QGuiApplication.clipboard()
-    if clipboard is not None:
-        clipboard.setText(text)
-
-
-def _show_folder(path: str) -> None:
-    QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(path).absolute().parent)))

@@ -10,6 +10,7 @@ from qtpy.QtGui import QKeyEvent, QKeySequence, QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
 
 from napari_cxr.plugin.score_table_model import ScoreModel
+from napari_cxr.plugin.score_widths import fitting_widths
 
 __all__ = ['ScoreView']
 
@@ -17,12 +18,6 @@ __all__ = ['ScoreView']
 _MOST_PARTS = 64
 #: More stretches of selected rows than this are not selected again after sorting.
 _MOST_RANGES = 2000
-#: Pixels: the column of files at least, where there is room for that much, and at most.
-_NARROWEST, _USUAL, _WIDEST = 120, 220, 420
-#: Pixels beside what is in a column.
-_MARGINS = 18
-#: Kinds of columns that stand before the probabilities.
-_FIRST = ('picture', 'number', 'file', 'answer')
 
 
 class ScoreView(QTableView):
@@ -68,7 +63,6 @@ class ScoreView(QTableView):
         across.setSectionsMovable(True)
         across.setSectionsClickable(True)
         across.setHighlightSections(False)
-        across.setStretchLastSection(True)
         across.setMinimumSectionSize(28)
         across.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         across.sectionClicked.connect(self.title_clicked)
@@ -111,10 +105,14 @@ class ScoreView(QTableView):
 
     def go_to(self, line: int) -> None:
         """Make a line the current one, alone, and bring it into view."""
-        self.selectRow(line)
-        index = self._lines.index(line, self._first_column())
-        self.setCurrentIndex(index)
-        self.scrollTo(index)
+        flags = QItemSelectionModel.SelectionFlag
+        self._make_current(line, flags.ClearAndSelect | flags.Rows)
+
+    def repaint_lines(self) -> None:
+        """Draw what is on the screen anew."""
+        viewport = self.viewport()
+        if viewport is not None:
+            viewport.update()
 
     def start(self, change: Callable[[], None]) -> None:
         """Show other rows altogether."""
@@ -159,19 +157,12 @@ class ScoreView(QTableView):
         """Make all lines as high as text needs, and at least so many pixels."""
         down = self.verticalHeader()
         assert down is not None
-        height = max(self.fontMetrics().height() + 10, least)
-        if height != down.defaultSectionSize():
-            place = self.current if self._is_on_screen(self.current) else None
-            if place is None and self.lines_on_screen:
-                place = self._lines.place_at(self.lines_on_screen[0])
-            down.setMinimumSectionSize(min(height, down.minimumSectionSize()))
-            down.setDefaultSectionSize(height)
-            line = self._lines.order.line_of(place) if place is not None else None
-            if line is not None:
-                self.scrollTo(
-                    self._lines.index(line, self._first_column()),
-                    QAbstractItemView.ScrollHint.PositionAtTop,
-                )
+        place = self.current if self._is_on_screen(self.current) else None
+        if place is None and self.lines_on_screen:
+            place = self._lines.place_at(self.lines_on_screen[0])
+        anchor = self._anchor(place)
+        down.setDefaultSectionSize(max(self.fontMetrics().height() + 10, least))
+        self._hold(anchor, top=False)
 
     def show_columns(self, keys: Sequence[str]) -> None:
         """Show these columns and no others."""
@@ -195,25 +186,9 @@ class ScoreView(QTableView):
         viewport = self.viewport()
         if viewport is None or self._by_hand:
             return
+        shown = {i: self._lines.columns[i] for i in self.shown_columns}
         self._fitting = True
-        columns, title = self._lines.columns, self.fontMetrics().horizontalAdvance
-        widths = {
-            i: max(columns[i].wide * title('0'), title(f'{columns[i].title} ▾')) + _MARGINS
-            for i in self.shown_columns
-        }
-        files = [i for i in widths if columns[i].key == 'file']
-        least = max(_NARROWEST, min(_USUAL, viewport.width() // 4))
-        widths |= dict.fromkeys(files, least)
-        # Where there is no room for it all, at least the probabilities can be seen together.
-        bars = [i for i in widths if columns[i].kind == 'bar']
-        first = sum(widths[i] for i in widths if columns[i].kind in _FIRST)
-        for i in bars:
-            share = (viewport.width() - first) // len(bars)
-            thin = max(title(columns[i].title), title('100.0 %')) + _MARGINS
-            widths[i] = min(widths[i], max(share, thin))
-        left = viewport.width() - sum(widths.values())
-        for i in files:
-            widths[i] = min(max(least + left, least), _WIDEST)
+        widths = fitting_widths(shown, viewport.width(), self.fontMetrics().horizontalAdvance)
         for i, width in widths.items():
             self.setColumnWidth(i, width)
         self._fitting = False
@@ -280,7 +255,7 @@ class ScoreView(QTableView):
         line = model.order.line_of(self._kept) if self._kept is not None else None
         if line is not None:
             how = flags.NoUpdate if len(held) else flags.Select | flags.Rows
-            chosen.setCurrentIndex(model.index(line, self._first_column()), how)
+            self._make_current(line, how)
         self._restoring = False
         if self.current != before:
             self.moved.emit()
@@ -322,8 +297,15 @@ class ScoreView(QTableView):
             bar.setValue(0)
         self.scrolled.emit()
 
-    def _first_column(self) -> int:
-        return next(iter(self.shown_columns), 0)
+    def _make_current(self, line: int, how: QItemSelectionModel.SelectionFlag) -> None:
+        """Move to a line without moving sideways."""
+        chosen, across = self.selectionModel(), self.horizontalScrollBar()
+        assert chosen is not None and across is not None
+        aside = across.value()
+        index = self._lines.index(line, next(iter(self.shown_columns), 0))
+        chosen.setCurrentIndex(index, how)
+        self.scrollTo(index)
+        across.setValue(aside)
 
     def _resized(self) -> None:
         # The last column follows the window; whoever drags an edge wants widths to stay.
