@@ -19,7 +19,7 @@ _GAP = 6
 _INSIDE, _APART = 10, 8
 #: Pixels: no column is narrower, and none need be wider for the longest name, less so where
 #: there are more buttons than these.
-_NARROWEST, _WIDEST, _WIDEST_OF_MANY, _MANY = 132, 240, 144, 6
+_NARROWEST, _WIDEST, _WIDEST_OF_MANY, _MANY = 132, 240, 132, 6
 
 
 class ClassButtons(QWidget):

@@ -5,23 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QGridLayout,
-    QHBoxLayout,
-    QLabel,
-    QLineEdit,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.reading_buttons import ClassButtons
+from napari_cxr.plugin.reading_controls import ReadingControls, push_button
 from napari_cxr.plugin.reading_head import ReadingHead
 from napari_cxr.plugin.reading_row import ReadingRow
-from napari_cxr.plugin.reading_saved import ExportMenu, SavedView
+from napari_cxr.plugin.reading_saved import SavedView
 from napari_cxr.plugin.reading_words import hint
 from napari_cxr.plugin.short_line import ShortLine
 from napari_cxr.plugin.text import quiet_label
@@ -33,7 +24,6 @@ __all__ = ['ReadingPanel']
 
 #: Milliseconds in which a change is saved as a rule, and needs no word about it.
 _PATIENCE = 500
-_LONGEST_NOTE = 2000
 
 
 class ReadingPanel(QWidget):
@@ -76,24 +66,10 @@ class ReadingPanel(QWidget):
         self.doubt.setWordWrap(True)
         self.doubt.setObjectName('caution')
         self.buttons = ClassButtons(theme)
-        self.agreeing = _button('Agree (Space)', 'Put down what the model says')
-        self.unsure = _button('Unsure (U)', 'It was read, and it cannot be told')
-        self.unsure.setCheckable(True)
-        self.clear = _button('Clear', 'Take your answer away; the note stays')
-        self.note = QLineEdit()
-        self.note.setPlaceholderText('Note (N)')
-        self.note.setToolTip('Your own words about this image (key N); Enter saves them')
-        self.note.setAccessibleName('Note')
-        self.note.setMaxLength(_LONGEST_NOTE)
-        self.previous = _button('‹ Previous (K)', 'The row before, in the order of the table')
-        self.next = _button('Next (J) ›', 'The next row, in the order of the table')
-        self.going_on = QCheckBox('Go on after a label')
-        self.going_on.setChecked(True)
-        self.going_on.setToolTip('Show the next row as soon as this one has its label')
-        self.export = ExportMenu()
+        self.controls = ReadingControls()
         self.saved = SavedView()
         self.message = Message()
-        self.again = _button('Try again', 'Save what is not saved yet')
+        self.again = push_button('Try again', 'Save what is not saved yet')
         self._patience = QTimer(self)
         self._patience.setSingleShot(True)
         self._patience.setInterval(_PATIENCE)
@@ -180,13 +156,13 @@ class ReadingPanel(QWidget):
 
     def begin_note(self) -> None:
         """Put the cursor into the note."""
-        if self.note.isEnabled():
-            self.note.setFocus()
-            self.note.selectAll()
+        if self.controls.note.isEnabled():
+            self.controls.note.setFocus()
+            self.controls.note.selectAll()
 
     def finish_note(self) -> None:
         """Save what was typed about the row on show."""
-        self.reads.note(self.note.text())
+        self.reads.note(self.controls.note.text())
 
     def undo(self) -> None:
         """Take back the last change, and ask for the row that it was about."""
@@ -207,7 +183,7 @@ class ReadingPanel(QWidget):
         self.reads.clear()
 
     def _leave_note(self) -> None:
-        self.note.setText(self.reads.entry.note)
+        self.controls.note.setText(self.reads.entry.note)
         self.setFocus()
 
     def _retry(self) -> None:
@@ -223,16 +199,13 @@ class ReadingPanel(QWidget):
         """Show the row with what is said of it."""
         reads, row, entry = self.reads, self.reads.row, self.reads.entry
         self.buttons.show_answers(row.probabilities if row else (), reads.models, entry.labels)
-        for widget in (self.buttons, self.agreeing, self.unsure):
-            widget.setEnabled(reads.ready)
-        self.unsure.setChecked(entry.unsure)
-        self.clear.setEnabled(reads.ready and entry.read)
-        self.note.setEnabled(row is not None and reads.reading is not None)
-        if self.note.text() != entry.note:
-            self.note.setText(entry.note)
-            self.note.setCursorPosition(0)
-        for button in (self.previous, self.next):
-            button.setEnabled(row is not None)
+        self.buttons.setEnabled(reads.ready)
+        self.controls.show_entry(
+            entry,
+            ready=reads.ready,
+            notable=row is not None and reads.reading is not None,
+            steps=row is not None,
+        )
         self.name.show_path(row.path if row else '')
         self.name.setVisible(row is not None)
         doubts = (
@@ -248,12 +221,14 @@ class ReadingPanel(QWidget):
         reads = self.reads
         self.hint.setText(hint(reads, self._why_not))
         self.head.setVisible(reads.total > 0 and reads.reading is not None)
-        self._work.setVisible(bool(reads.labels and (reads.total or not reads.failed)))
+        something = bool(reads.labels) and (reads.total > 0 or not reads.failed)
+        self.buttons.setVisible(something)
+        self.controls.setVisible(something)
 
     def _show_counts(self) -> None:
         counts, reading = self.reads.counts, self.reads.reading
         self.head.show_counts(counts, self.reads.total)
-        self.export.setEnabled(bool(counts.read or counts.noted))
+        self.controls.export.setEnabled(bool(counts.read or counts.noted))
         self.head.show_history(
             reading is not None and reading.undoable is not None,
             reading is not None and reading.redoable is not None,
@@ -285,52 +260,26 @@ class ReadingPanel(QWidget):
         self.saving_changed.connect(self._show_saving)
         self._patience.timeout.connect(self._show_saving)
         self.buttons.chosen.connect(self._choose)
-        self.agreeing.clicked.connect(self.agree)
-        self.unsure.clicked.connect(self.say_unsure)
-        self.clear.clicked.connect(self._clear)
-        self.note.editingFinished.connect(self.finish_note)
-        self.note.returnPressed.connect(self.setFocus)
-        escape = QShortcut(QKeySequence('Escape'), self.note)
-        escape.setContext(Qt.ShortcutContext.WidgetShortcut)
-        escape.activated.connect(self._leave_note)
-        self.previous.clicked.connect(lambda: self.step.emit(-1))
-        self.next.clicked.connect(lambda: self.step.emit(1))
-        self.going_on.toggled.connect(lambda on: setattr(reads, 'going_on', on))
+        controls = self.controls
+        controls.agree.clicked.connect(self.agree)
+        controls.unsure.clicked.connect(self.say_unsure)
+        controls.clear.clicked.connect(self._clear)
+        controls.note.editingFinished.connect(self.finish_note)
+        controls.note.returnPressed.connect(self.setFocus)
+        controls.escape.activated.connect(self._leave_note)
+        controls.previous.clicked.connect(lambda: self.step.emit(-1))
+        controls.next.clicked.connect(lambda: self.step.emit(1))
+        controls.going_on.toggled.connect(lambda on: setattr(reads, 'going_on', on))
+        controls.export.wanted.connect(self.export_wanted)
         self.head.undo.clicked.connect(self.undo)
         self.head.redo.clicked.connect(self.redo)
-        self.export.wanted.connect(self.export_wanted)
         self.saved.train_wanted.connect(self.train_wanted)
         self.again.clicked.connect(self._retry)
 
     def _lay_out(self) -> None:
-        answers = QHBoxLayout()
-        for button, share in ((self.agreeing, 4), (self.unsure, 3), (self.clear, 2)):
-            answers.addWidget(button, share)
-        steps = QGridLayout()
-        steps.addWidget(self.previous, 0, 0)
-        steps.addWidget(self.next, 0, 1)
-        steps.addWidget(self.going_on, 1, 0)
-        steps.addWidget(self.export, 1, 1, Qt.AlignmentFlag.AlignRight)
-        self._work = QWidget()
-        work = QVBoxLayout(self._work)
-        work.addWidget(self.buttons)
-        work.addLayout(answers)
-        work.addWidget(self.note)
-        work.addLayout(steps)
         whole = QVBoxLayout(self)
-        for widget in (self.head, self.name, self.hint, self.doubt, self._work):
-            whole.addWidget(widget)
-        for widget in (self.saved, self.message, self.again):
-            whole.addWidget(widget)
-        for layout in (answers, steps, work, whole):
-            layout.setContentsMargins(0, 0, 0, 0)
-            layout.setSpacing(6)
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.setMinimumHeight(28)
-    # A click does not take the focus, so that the space bar still means "agree".
-    button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    return button
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(6)
+        parts: tuple[QWidget, ...] = (self.head, self.name, self.hint, self.doubt, self.buttons)
+        for part in (*parts, self.controls, self.saved, self.message, self.again):
+            whole.addWidget(part)
