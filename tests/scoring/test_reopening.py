@@ -1,0 +1,248 @@
+"""A table read back is the table that was written."""
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+
+from napari_cxr.inference import Caution
+from napari_cxr.scoring import Row, ScoringError
+from napari_cxr.scoring.journal import Journal
+from napari_cxr.scoring.reopening import reopen
+from napari_cxr.scoring.row import IDENTITY, Run
+from napari_cxr.scoring.tables import write
+
+FORMS = ['csv', 'jsonl', 'parquet']
+PLAIN = Run('tiny', 'abc', ('covid19', 'normal'), {'height': 97, 'range': 'type'}, '1.0')
+FULL = replace(
+    PLAIN, decision=True, heatmaps=True, shares=True, identify=True, truth=True, several=True
+)
+ROWS = [
+    Row(
+        0, 'a,"b" | c.png', 'scored', label='normal', probabilities=(0.25, 0.9375),
+        called=('covid19', 'normal'), view='PA', truth='covid19|normal', source='Ulm',
+        cautions=(Caution('view', 'A lateral view.'), Caution('note', 'Lossy.')),
+        heatmap='maps/0.png', lung_share=0.5, lung_share_if_even=0.25, frame_share=0.0,
+        lung_field='network', device='cpu', precision='bfloat16',
+        identity={name: f'{name} 1' for name in IDENTITY},
+    ),
+    Row(1, 'b\n.png', 'error', 'No such file: "b".', truth='normal'),
+    Row(
+        2, 'ünï.png', 'scored', label='covid19', probabilities=(0.75, 0.5), device='cpu',
+        precision='float32', identity={'patient_id': 'X'},
+    ),
+]  # fmt: skip
+
+
+def plain(row):
+    """The row as a run with the fewest columns keeps it."""
+    return replace(
+        row, called=(), truth='', heatmap='', lung_share=None, lung_share_if_even=None,
+        frame_share=None, lung_field='', identity={},
+    )  # fmt: skip
+
+
+def table(path, rows=ROWS, run=FULL):
+    if path.suffix == '.parquet':
+        pytest.importorskip('pyarrow')
+    write(path, rows, run)
+    return path
+
+
+@pytest.mark.parametrize('form', FORMS)
+@pytest.mark.parametrize('run', [PLAIN, FULL], ids=['plain', 'full'])
+def test_run_and_rows_come_back(tmp_path, form, run):
+    path = table(tmp_path / f't.{form}', run=run)
+    found, rows = reopen(path)
+    rows = list(rows)
+    # That an image can have several labels shows in what probabilities add up to.
+    assert found == replace(run, several=True)
+    assert rows == (ROWS if run is FULL else [plain(row) for row in ROWS])
+    again = table(tmp_path / f'again.{form}', rows, found)
+    assert again.read_bytes() == path.read_bytes()
+
+
+def test_one_class_of_several(tmp_path):
+    run = replace(PLAIN, labels=('a', 'b', 'c'))
+    thirds = (0.3333333, 0.3333333, 0.3333333)  # as a table has them
+    rows = [
+        Row(0, 'x', 'error', 'Why.'),
+        Row(1, 'y', 'scored', label='a', probabilities=thirds, device='cpu', precision='float32'),
+    ]
+    found, back = reopen(table(tmp_path / 't.csv', rows, run))
+    assert not found.several and list(back) == rows
+
+
+def test_nothing_but_errors(tmp_path):
+    rows = [Row(i, f'{i}', 'error', 'Why.') for i in range(3)]
+    found, back = reopen(table(tmp_path / 't.jsonl', rows, PLAIN))
+    assert found == PLAIN and list(back) == rows
+
+
+def test_a_name_that_is_no_text(tmp_path):
+    row = replace(ROWS[1], path='na\udcffme.png', number=0, truth='')
+    for form in ('csv', 'jsonl'):
+        _, back = reopen(table(tmp_path / f't.{form}', [row], PLAIN))
+        assert list(back) == [row]
+
+
+def test_cautions_keep_what_they_doubt(tmp_path):
+    cautions = (Caution('polarity', 'One.'), Caution('view', 'Two.'), Caution('lossy', 'Three.'))
+    row = replace(ROWS[2], number=0, cautions=cautions, identity={})
+    _, back = reopen(table(tmp_path / 't.csv', [row], PLAIN))
+    (found,) = back
+    assert found.cautions == (*cautions[:2], Caution('note', 'Three.'))
+    assert found.doubts == row.doubts == ('polarity', 'view')
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_rows_are_made_as_they_are_asked_for(tmp_path, form):
+    rows = [replace(ROWS[2], number=i, path=f'{i}.png', identity={}) for i in range(20_000)]
+    path = table(tmp_path / f't.{form}', rows, PLAIN)
+    _, back = reopen(path)
+    assert [next(back) for _ in range(3)] == rows[:3]
+    assert sum(1 for _ in back) == len(rows) - 3
+
+
+# -- journals -----------------------------------------------------------------------------
+
+
+def header(run, **more):
+    return {'form': 1, **asdict(run), 'listing': 'x', 'batch': 8, **more}
+
+
+def test_a_table_that_is_not_finished_is_its_journal(tmp_path):
+    path = tmp_path / 't.csv'
+    rows = [replace(row, patient='7') for row in ROWS]  # which no table holds
+    told = header(FULL, decision=['youden', {'normal': 0.5}], heatmaps='maps')
+    journal = Journal(tmp_path / 't.csv.journal', told, 5)
+    journal.add([rows[2], rows[0]])
+    journal.add([rows[1], rows[2]])
+    table(path, rows[:1])  # what was written when it was stopped
+    # It is open, and locked: whoever scores is not disturbed.
+    found, back = reopen(path)
+    journal.add([replace(rows[1], number=4)])
+    assert found == FULL and list(back) == rows
+    assert len(list(reopen(path)[1])) == 4
+    journal.remove()
+    assert list(reopen(path)[1]) == ROWS[:1]
+
+
+def test_a_journal_of_a_run_without_choices(tmp_path):
+    journal = Journal(tmp_path / 't.csv.journal', header(PLAIN, decision=None, heatmaps=None), 5)
+    found, back = reopen(tmp_path / 't.csv')
+    assert found == PLAIN and not list(back)
+    journal.close()
+
+
+def test_torn_and_damaged_lines_of_a_journal_are_no_rows(tmp_path):
+    path = tmp_path / 't.csv.journal'
+    journal = Journal(path, header(FULL), 5)
+    journal.add(ROWS)
+    journal.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-3].replace(b'Ulm', b'ULM'))
+    found, back = reopen(tmp_path / 't.csv')
+    assert found == FULL and list(back) == [ROWS[1]]
+
+
+def test_a_journal_without_a_whole_first_line_says_nothing(tmp_path):
+    (tmp_path / 't.csv.journal').write_text('diary')
+    with pytest.raises(ScoringError, match='no journal'):
+        reopen(tmp_path / 't.csv')
+    table(tmp_path / 't.csv')
+    assert len(list(reopen(tmp_path / 't.csv')[1])) == 3
+
+
+def test_a_journal_of_another_version(tmp_path):
+    told = header(FULL)
+    del told['preprocessing']
+    Journal(tmp_path / 't.csv.journal', told, 5).close()
+    with pytest.raises(ScoringError, match='another version'):
+        reopen(tmp_path / 't.csv')
+
+
+# -- what is none of ours -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'said'),
+    [
+        ('t.csv', b'', 'is empty'),
+        ('t.csv', b'path,label\na.png,normal\n', 'choose it as a list'),
+        ('t.csv', b'\xff\xfep\0a\0t\0h\0\n\0', 'no table of scores'),
+        ('t.csv', b'path,label', 'its end is lost'),
+        ('t.csv', b'path,status,"error\n', 'damaged in the names'),
+        ('t.jsonl', b'{"path": "a"}\n', 'no table of scores'),
+        ('t.jsonl', b'17\n', 'no table of scores'),
+        ('t.jsonl', b'{"path"\n', 'no table of scores'),
+        ('t.parquet', b'PAR1 it is not', 'no Parquet file'),
+        ('t.xlsx', b'PK', r'end in \.csv'),
+    ],
+)
+def test_what_is_no_table_of_ours(tmp_path, name, content, said):
+    if name.endswith('parquet'):
+        pytest.importorskip('pyarrow')
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ScoringError, match=said):
+        reopen(tmp_path / name)
+
+
+def test_no_table_at_all(tmp_path):
+    with pytest.raises(ScoringError, match='There is no table'):
+        reopen(tmp_path / 't.csv')
+
+
+@pytest.mark.parametrize(
+    ('before', 'after', 'said'),
+    [
+        ('doubts,warnings', 'warnings', 'lacks doubts'),
+        (',device,', ',device,site,', 'has site'),
+        (',view,source,', ',source,view,', 'another order'),
+    ],
+)
+def test_a_table_with_other_columns(tmp_path, before, after, said):
+    path = table(tmp_path / 't.csv')
+    text = path.read_text(encoding='utf-8')
+    assert before in text
+    path.write_text(text.replace(before, after, 1), encoding='utf-8')
+    with pytest.raises(ScoringError, match=said):
+        reopen(path)
+
+
+@pytest.mark.parametrize(
+    ('before', 'after', 'said'),
+    [
+        ('0.9375', '0.9e', 'damaged at row 1'),
+        (',cpu,float32', ',cpu', 'damaged at row 3'),
+        ('scored,,covid19', 'scred,,covid19', 'damaged at row 3'),
+        (',0.75,0.5,', ',0.75,,', 'damaged at row 3'),
+        ('tiny,abc', 'tiny,abd', 'several models'),
+    ],
+)
+def test_a_table_that_was_damaged_on_its_way(tmp_path, before, after, said):
+    path = table(tmp_path / 't.csv')
+    head, found, tail = path.read_text(encoding='utf-8').rpartition(before)
+    assert found
+    path.write_text(head + after + tail, encoding='utf-8')
+    with pytest.raises(ScoringError, match=said):
+        list(reopen(path)[1])
+
+
+def test_a_damaged_line_of_json(tmp_path):
+    path = table(tmp_path / 't.jsonl')
+    lines = path.read_text().splitlines()
+    less = json.loads(lines[2])
+    del less['view']
+    for line in (lines[2][:-9], json.dumps(less), '[]'):
+        path.write_text('\n'.join([*lines[:2], line]) + '\n')
+        with pytest.raises(ScoringError, match='damaged at row 3'):
+            list(reopen(path)[1])
+
+
+def test_a_table_that_was_cut_off(tmp_path):
+    for form in FORMS:
+        path = table(tmp_path / f't.{form}')
+        path.write_bytes(path.read_bytes()[:-7])
+        with pytest.raises(ScoringError, match=r'its end is lost|damaged'):
+            list(reopen(path)[1])
