@@ -24,8 +24,8 @@ WAITING = {
 SYNCHRONOUS_BY_NAPARI = {'reader.py', 'commands.py', 'demo.py'}
 #: Runs when Python ends.
 FAREWELL = {'end'}
-#: A generator that thread workers drive: calling it runs nothing.
-DRIVEN = {'_supervised'}
+#: Generators that thread workers drive: calling one runs nothing.
+DRIVEN = {'_supervised', 'asked'}
 
 
 def waits(function: ast.AST) -> set[str]:

@@ -119,6 +119,10 @@ class Choices(QWidget):
         """Add a model file to the list and choose it."""
         self.model.choose_file(path)
 
+    def look_again(self) -> None:
+        """Follow a layer that shows another radiograph than before."""
+        self._layer_chosen()
+
     def _model_wanted(self, viewer: ViewerModel, name_or_path: str) -> None:
         if is_same(viewer, self._viewer):
             self.model.choose(name_or_path)

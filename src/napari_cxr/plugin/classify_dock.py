@@ -25,6 +25,7 @@ from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.result_view import ResultView
 from napari_cxr.plugin.scrolled import fill_dock
 from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.plugin.theme import style_sheet
 
@@ -82,6 +83,8 @@ class ClassifyDock(QWidget):
         self.lungs.measured.connect(self.result.show_lungs)
         self.lungs.failed.connect(self._tell_failure)
         self.viewer.events.theme.connect(self._theme_changed)
+        shared().turning.connect(self._turn_away)
+        shared().answered.connect(self._take_over)
         shortcut = QShortcut(QKeySequence('Ctrl+Return'), self)
         shortcut.activated.connect(self.classify)
         self._show_answer()
@@ -180,11 +183,30 @@ class ClassifyDock(QWidget):
         if layer.data is not self._data:
             self.message.show_error('The image was changed meanwhile. Click Classify again.')
             return
+        self._keep(layer, answer, answer.prediction.label)
+
+    def _turn_away(self, layer: Image) -> None:
+        """Forget what was said of the radiograph that a layer showed."""
+        if self._labels.pop(layer, None) is not None:
+            layer.events.data.disconnect(self._forget_changed)
+        self._answers.pop(layer, None)
+        self._accepted.pop(layer, None)
+        if layer is self.choices.current_layer:
+            self.choices.look_again()
+
+    def _take_over(self, layer: Image, answer: Answer, label: str) -> None:
+        """Show what is known of a layer without a click."""
+        if layer in self.viewer.layers:
+            # Where it was asked for, its warnings were there to read.
+            self._accepted[layer] = answer.doubts
+            self._keep(layer, answer, label)
+
+    def _keep(self, layer: Image, answer: Answer, label: str) -> None:
         if layer not in self._labels:
             # What was said of other pixels must not stand beside these.
             layer.events.data.connect(self._forget_changed)
         self._answers[layer] = answer
-        self._labels[layer] = answer.prediction.label
+        self._labels[layer] = label
         self._lay_over(layer)
 
     def _tell_failure(self, failure: Failure) -> None:

@@ -27,7 +27,7 @@ from napari_cxr.lungs import LungField
 from napari_cxr.plugin.layers import radiograph_of
 from napari_cxr.plugin.lungs_layer import edit_of, edited_field
 from napari_cxr.plugin.reach import reach
-from napari_cxr.radiograph import UnreadableImage
+from napari_cxr.radiograph import Radiograph, UnreadableImage
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     'Failure',
     'LungShares',
     'Ready',
+    'asked',
     'classify',
     'end',
     'failure',
@@ -220,21 +221,47 @@ def classify(
     """
     try:
         edit = edit_of(lungs) if lungs is not None else 0
-        run = shared_torch().run(
-            'classify',
-            radiograph=radiograph_of(layer),
-            model=model,
-            device=device,
-            field=edited_field(lungs) if lungs is not None and edit else None,
-        )
-        with closing(run):
-            while not cancelled.is_set():
-                try:
-                    yield next(run)
-                except StopIteration as end:
-                    return _answer(end.value, edit, reach(model))
+        field = edited_field(lungs) if lungs is not None and edit else None
+        return (yield from asked(radiograph_of(layer), model, device, cancelled, field, edit))
     except Exception as error:
         return failure(error, 'Classifying')
+
+
+def asked(
+    radiograph: Radiograph,
+    model: str,
+    device: str,
+    cancelled: Event,
+    field: LungField | None = None,
+    edit: int = 0,
+) -> Generator[str | None, None, Answer | None]:
+    """Ask a model about a radiograph, in a thread that may wait; see `classify`.
+
+    Parameters
+    ----------
+    radiograph : Radiograph
+        A single frame.
+    model, device, cancelled
+        As of `classify`.
+    field : LungField, optional
+        Its lungs, where a person has edited them.
+    edit : int
+        See `LungShares`.
+
+    Returns
+    -------
+    Answer or None
+        None if it was cancelled; raises what the torch process does.
+    """
+    run = shared_torch().run(
+        'classify', radiograph=radiograph, model=model, device=device, field=field
+    )
+    with closing(run):
+        while not cancelled.is_set():
+            try:
+                yield next(run)
+            except StopIteration as end:
+                return _answer(end.value, edit, reach(model))
     return None
 
 

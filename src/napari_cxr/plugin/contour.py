@@ -6,6 +6,7 @@ import numpy as np
 from napari.layers import Image, Shapes
 
 from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.plugin.layers import lay_on
 
 __all__ = ['contour_layer', 'outline', 'show_contour']
 
@@ -56,6 +57,7 @@ def contour_layer(heatmap: Heatmap, level: float, base: Image) -> Shapes:
     """Return a layer with the outline, in place on the radiograph's layer."""
     layer = Shapes(ndim=2, axis_labels=base.axis_labels)
     show_contour(layer, heatmap, level, base)
+    lay_on(layer, base)
     return layer
 
 

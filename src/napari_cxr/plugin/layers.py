@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Layer
 from napari.utils import Colormap
 
 from napari_cxr.explain.heatmap import Heatmap
@@ -24,8 +27,12 @@ from napari_cxr.rasters import raster_format
 
 __all__ = [
     'appearance',
+    'blank_heatmap',
     'heatmap_layer',
+    'is_blank',
     'is_heatmap',
+    'lay_on',
+    'lying_on',
     'name_without_identity',
     'radiograph_layer_data',
     'radiograph_of',
@@ -36,6 +43,8 @@ __all__ = [
 KEY = 'napari_cxr'
 #: Steps at which a table or a sigmoid is sampled for the screen; vispy's texture has as many.
 _STEPS = 1024
+#: Which radiograph's layer each heatmap and outline lies on.
+_UNDER: WeakKeyDictionary[Layer, weakref.ref[Image]] = WeakKeyDictionary()
 
 
 def radiograph_layer_data(
@@ -145,6 +154,16 @@ def is_heatmap(layer: Image) -> bool:
     return 'method' in layer.metadata.get(KEY, {})
 
 
+def lay_on(layer: Layer, base: Image) -> None:
+    """Remember that a layer of ours lies on a radiograph's layer."""
+    _UNDER[layer] = weakref.ref(base)
+
+
+def lying_on(base: Image, layers: Iterable[Layer]) -> list[Layer]:
+    """Return the heatmap and the outline of a radiograph's layer, as far as they are there."""
+    return [layer for layer in layers if layer in _UNDER and _UNDER[layer]() is base]
+
+
 def heatmap_layer(
     heatmap: Heatmap, prediction: Prediction, base: Image, strongest: float
 ) -> Image:
@@ -159,6 +178,7 @@ def heatmap_layer(
         axis_labels=base.axis_labels,
     )
     show_heatmap(layer, heatmap, prediction, base, strongest)
+    lay_on(layer, base)
     return layer
 
 
@@ -220,6 +240,18 @@ def show_heatmap(
             'base': base.name,
         }
     }
+
+
+def blank_heatmap(layer: Image) -> None:
+    """Let a heatmap's layer show and say nothing, until `show_heatmap` fills it again."""
+    layer.data = np.zeros_like(layer.data)
+    layer.name = 'Heatmap'
+    layer.metadata = {KEY: {'method': ''}}
+
+
+def is_blank(layer: Image) -> bool:
+    """Return whether a heatmap's layer waits to be filled."""
+    return not layer.metadata[KEY]['method']
 
 
 def _with_background(radiograph: Radiograph) -> np.ndarray:

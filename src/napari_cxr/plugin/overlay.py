@@ -8,7 +8,7 @@ from napari.layers import Image, Layer, Shapes
 from napari_cxr.explain.heatmap import full_colour
 from napari_cxr.plugin.classifying import Answer
 from napari_cxr.plugin.contour import contour_layer, show_contour
-from napari_cxr.plugin.layers import heatmap_layer, show_heatmap
+from napari_cxr.plugin.layers import heatmap_layer, is_heatmap, lying_on, show_heatmap
 
 __all__ = ['Overlay']
 
@@ -42,6 +42,9 @@ class Overlay:
         """Show the heatmap of one class over `base` and return its layer."""
         heatmap = answer.heatmap(label)
         strongest = full_colour(answer.heatmaps)
+        if self.heat is None:  # unless another one has drawn it
+            found = lying_on(base, self._viewer.layers)
+            self.heat = next((each for each in found if is_heatmap(each)), None)
         if self.heat is not None and self.heat in self._viewer.layers:
             show_heatmap(self.heat, heatmap, answer.prediction, base, strongest)
             return self.heat

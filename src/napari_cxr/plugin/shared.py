@@ -20,6 +20,11 @@ class Shared(QObject):
     run_wanted = Signal(object, str)
     #: A run shall be taken up again in the Train dock of this viewer: its folder.
     resume_wanted = Signal(object, str)
+    #: A layer will show another radiograph, which its metadata hold already: the layer.
+    turning = Signal(object)
+    #: What a model says of a radiograph's layer is known without a click: the layer, an
+    #: `Answer`, and the class whose heatmap is wanted.
+    answered = Signal(object, object, str)
     #: A run has ended: its folder and None; or one of several: the folder that holds
     #: them, and the `RunsDone`.
     run_done = Signal(str, object)

@@ -54,6 +54,22 @@ class Decoder:
         """
         return self._call('read', path)
 
+    def reading(self, path: str | Path) -> Generator[None, None, Radiograph]:
+        """Read one image file as `read` does, for whoever may lose interest.
+
+        Returns
+        -------
+        generator
+            Yields None while it waits, so that closing it gives up the file; its return
+            value is the radiograph. It raises as `read`.
+        """
+        try:
+            run = self._worker.run('read', timeout=self._timeout, path=str(path))
+            radiograph: Radiograph = yield from run
+        except (JobFailed, WorkerDied, OSError) as error:
+            raise UnreadableImage(_reason(error)) from error
+        return radiograph
+
     def describe(self, path: str | Path) -> dict[str, Any]:
         """Return what `napari-cxr info` prints; raises as `read`."""
         return self._call('describe', path)

@@ -1,0 +1,157 @@
+"""The job behind a row that is opened: its radiograph, and what the model says of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from threading import Event
+from typing import Any, TypeAlias
+
+from napari.qt.threading import thread_worker
+
+from napari_cxr.plugin.classifying import Answer, Failure, Job, asked, failure
+from napari_cxr.plugin.layers import radiograph_layer_data
+from napari_cxr.radiograph import Radiograph
+from napari_cxr.scoring import Row
+from napari_cxr.workers.decoding import shared_decoder
+
+__all__ = ['Key', 'Opened', 'Order', 'Picture', 'fetch']
+
+#: What decides what is shown: path, model, device, and whether there is a heatmap.
+Key: TypeAlias = tuple[str, str, str, bool]
+
+
+@dataclass(frozen=True)
+class Order:
+    """A row that shall be shown, now or perhaps soon.
+
+    Parameters
+    ----------
+    row : Row
+        The table's.
+    model, device : str
+        As `classifying.classify` takes them.
+    """
+
+    row: Row
+    model: str
+    device: str
+
+    @property
+    def key(self) -> Key:
+        """What it is kept under."""
+        return self.row.path, self.model, self.device, self.row.status == 'scored'
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A file's radiograph, ready to be a layer.
+
+    Parameters
+    ----------
+    radiograph : Radiograph
+        As the decoder read it.
+    data, attributes
+        Of an image layer, see `radiograph_layer_data`.
+    stamp : tuple of int
+        Time and size of the file, by which a changed one is known.
+    """
+
+    radiograph: Radiograph
+    data: Any
+    attributes: dict[str, Any]
+    stamp: tuple[int, int]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        radiograph = self.radiograph
+        parts = [radiograph.values, radiograph.padding]
+        if self.data is not radiograph.values:
+            parts.append(self.data)
+        return sum(part.nbytes for part in parts if part is not None)
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """All that is shown of a row.
+
+    Parameters
+    ----------
+    picture : Picture
+        Its radiograph.
+    answer : Answer or None
+        What the model says; None for a row without probabilities.
+    problem : Failure or None
+        Why there is no answer although there should be one.
+    """
+
+    picture: Picture
+    answer: Answer | None = None
+    problem: Failure | None = None
+
+
+@thread_worker
+def fetch(order: Order, known: Opened | None, file_names: bool, cancelled: Event) -> Job[Any]:
+    """Read a row's file and classify it; yields the `Picture` as soon as there is one.
+
+    Besides, it yields words about progress, or None.
+
+    Parameters
+    ----------
+    order : Order
+        The row.
+    known : Opened, optional
+        What was read before; it counts as long as the file is the same.
+    file_names : bool
+        Whether the layer is named after the file.
+    cancelled : threading.Event
+        Ends the job when set.
+
+    Returns
+    -------
+    Opened or Failure
+        None if it was cancelled.
+    """
+    path = order.row.path
+    try:
+        state = os.stat(path)
+        stamp = state.st_mtime_ns, state.st_size
+        if known is not None and known.picture.stamp == stamp:
+            yield known.picture
+            return known
+        yield 'Reading the image'
+        radiograph = yield from _read(path, cancelled)
+        if radiograph is None:
+            return None
+        name = os.path.splitext(os.path.basename(path))[0] if file_names else ''
+        data, attributes, _ = radiograph_layer_data(radiograph, name)
+        picture = Picture(radiograph, data, attributes, stamp)
+        yield picture
+    except FileNotFoundError:
+        return Failure('This file is no longer there. Put it back, or score the folder anew.', '')
+    except OSError as error:
+        return Failure(f'This file cannot be read: {error.strerror}.', '')
+    except Exception as error:
+        return failure(error, 'Opening the image')
+    if not order.key[-1]:
+        return Opened(picture)
+    try:
+        answer = yield from asked(radiograph, order.model, order.device, cancelled)
+    except Exception as error:
+        return Opened(picture, problem=failure(error, 'Classifying'))
+    return None if answer is None else Opened(picture, answer)
+
+
+def _read(path: str, cancelled: Event) -> Generator[None, None, Radiograph | None]:
+    """Read a file in the decoder; None if that was cancelled."""
+    with closing(shared_decoder().reading(path)) as run:
+        while not cancelled.is_set():
+            try:
+                yield next(run)
+            except StopIteration as end:
+                radiograph: Radiograph = end.value
+                return radiograph
+    return None
