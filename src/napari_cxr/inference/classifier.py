@@ -20,9 +20,10 @@ from napari_cxr.inference.cautions import cautions_for
 from napari_cxr.inference.device import Device, choose_device
 from napari_cxr.inference.prediction import Caution, Prediction
 from napari_cxr.inference.preprocessing import Prepared, Preprocessing
+from napari_cxr.inference.running import EAGER, WAYS, Way, run_by
 from napari_cxr.lungs import LungField
 from napari_cxr.metrics.calibration import probabilities_of
-from napari_cxr.networks import Untraceable
+from napari_cxr.networks import StagedNetwork, Untraceable
 from napari_cxr.radiograph import Radiograph
 
 __all__ = ['Classifier', 'OutOfMemory', 'RefusedImage']
@@ -67,6 +68,7 @@ class Classifier:
             self.network.to(device.name).eval().requires_grad_(False)
         except torch.OutOfMemoryError:
             raise OutOfMemory(_too_big(device)) from None
+        self._way, self._running = EAGER, self.network
 
     @classmethod
     def load(cls, source: str | Path, device: str = 'auto') -> Classifier:
@@ -87,6 +89,36 @@ class Classifier:
         """The classes, in the order of the network's outputs."""
         return tuple(self.card.labels)
 
+    @property
+    def way(self) -> Way:
+        """How `logits` and `maps` run the network."""
+        return self._way
+
+    def use(self, way: str) -> None:
+        """Run the network in another way from now on, in `logits` and `maps`.
+
+        What is done to single radiographs, `predict` and `explain`, runs as ever.
+
+        Parameters
+        ----------
+        way : str
+            One of `napari_cxr.inference.running.WAYS`; `napari_cxr.inference.ways.fastest`
+            finds the best. It takes as many threads as torch has now.
+
+        Raises
+        ------
+        napari_cxr.inference.running.WayUnavailable
+            If there is no such way, this machine lacks it, or this network cannot be run so.
+        OutOfMemory
+            If the device's memory is full.
+        """
+        size = (self.preprocessing.height, self.preprocessing.width)
+        try:
+            self._running = run_by(way, self.network, self.device.name, size)
+        except torch.OutOfMemoryError:
+            raise OutOfMemory(_too_big(self.device)) from None
+        self._way = WAYS[way]
+
     def predict(self, radiographs: Sequence[Radiograph], preset: int = 0) -> list[Prediction]:
         """Classify several radiographs in one batch.
 
@@ -105,7 +137,8 @@ class Classifier:
             If not even one fits into the device's memory.
         """
         prepared = [self.prepare(radiograph, preset) for radiograph in radiographs]
-        logits, fitted = self.logits(np.stack([ready.image for ready in prepared]))
+        images = np.stack([ready.image for ready in prepared])
+        (logits,), fitted = self._in_pieces(_plain(self.network), images, 0)
         short = fitted < len(prepared)
         note = f'Memory ran short: ran in batches of {fitted}.' if short else ''
         return [
@@ -243,7 +276,7 @@ class Classifier:
         return torch.from_numpy(images).to(self.device.name)
 
     def logits(self, images: np.ndarray, at_most: int = 0) -> tuple[np.ndarray, int]:
-        """Run the network on prepared images.
+        """Run the network on prepared images, in the way of `use`.
 
         Parameters
         ----------
@@ -263,18 +296,15 @@ class Classifier:
         OutOfMemory
             If not even one image fits into the device's memory.
         """
-
-        @torch.inference_mode()
-        def run(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return (self.network(x),)
-
-        (logits,), fitted = self._in_pieces(run, images, at_most)
+        (logits,), fitted = self._in_pieces(_plain(self._running), images, at_most)
         return logits, fitted
 
     def maps(
         self, images: np.ndarray, at_most: int = 0, method: str = 'Grad-CAM'
     ) -> tuple[np.ndarray, np.ndarray, int]:
-        """Run the network on prepared images, and show where each class comes from.
+        """Run the network on prepared images as `logits`, and show where each class comes from.
+
+        The head's gradient is torch's, and in single precision, whatever the way.
 
         Parameters
         ----------
@@ -297,7 +327,7 @@ class Classifier:
         """
         explain = methods.method(method)
         (logits, maps), fitted = self._in_pieces(
-            lambda x: explain(self.network, x, None), images, at_most
+            lambda x: explain(self._running, x, None), images, at_most
         )
         return logits, maps, fitted
 
@@ -363,6 +393,16 @@ class Classifier:
             several=self.card.several,
             lungs=_whose(ready.field),
         )
+
+
+def _plain(network: StagedNetwork) -> Callable[[torch.Tensor], tuple[torch.Tensor, ...]]:
+    """Return a pass through a network that gives the logits."""
+
+    @torch.inference_mode()
+    def run(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (network(x),)
+
+    return run
 
 
 def _whose(field: LungField | None) -> str:

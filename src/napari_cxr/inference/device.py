@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-__all__ = ['Device', 'DeviceUnavailable', 'choose_device']
+__all__ = ['Device', 'DeviceUnavailable', 'choose_device', 'computes_bfloat16']
 
 
 class DeviceUnavailable(Exception):
@@ -65,6 +66,19 @@ def choose_device(name: str = 'auto') -> Device:
         count = torch.cuda.device_count()
         raise DeviceUnavailable(f'There is no cuda:{number}: torch sees {count} CUDA device(s).')
     return Device(f'cuda:{number}', torch.cuda.get_device_name(number))
+
+
+def computes_bfloat16(kind: str) -> bool:
+    """Tell whether a kind of device, 'cpu', 'cuda' or 'mps', has instructions for bfloat16.
+
+    Without them it is emulated, and slower than single precision.
+    """
+    if kind == 'cuda':
+        return torch.cuda.is_bf16_supported()
+    if kind == 'cpu':
+        known: dict[str, Any] = getattr(torch.cpu, 'get_capabilities', dict)()
+        return bool(known.get('avx512_bf16') or known.get('amx_bf16'))
+    return False
 
 
 def _is_there(kind: str) -> bool:

@@ -110,7 +110,8 @@ def _single_precision(device: str) -> AbstractContextManager[object]:
 
 def _smoothed(maps: Tensor, scale: float) -> Tensor:
     """Smooth two channels by a Gaussian, its standard deviation a share of each side."""
-    down, across = (_gaussian(scale * side, maps.device) for side in maps.shape[2:])
+    # Whole numbers, which they are not yet where the network is being converted.
+    down, across = (_gaussian(scale * int(side), maps.device) for side in maps.shape[2:])
     half = len(down) // 2, len(across) // 2
     columns = down.reshape(1, 1, -1, 1).repeat(2, 1, 1, 1)
     rows = across.reshape(1, 1, 1, -1).repeat(2, 1, 1, 1)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from typing import Any
 
 import torch
+
+from napari_cxr.inference.device import computes_bfloat16
 
 __all__ = ['autocast', 'precision_of']
 
@@ -16,13 +17,7 @@ def precision_of(wanted: str, device: torch.device) -> torch.dtype | None:
         return None
     if wanted == 'bfloat16':
         return torch.bfloat16
-    if device.type == 'cuda':
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else None
-    if device.type == 'cpu':
-        # Without the instructions bfloat16 is emulated, and slower than single precision.
-        known: dict[str, Any] = getattr(torch.cpu, 'get_capabilities', dict)()
-        return torch.bfloat16 if known.get('avx512_bf16') or known.get('amx_bf16') else None
-    return None
+    return torch.bfloat16 if computes_bfloat16(device.type) else None
 
 
 def autocast(

@@ -1,0 +1,207 @@
+"""Ways to run a network: the same weights and the same head, the stages by other means.
+
+Whatever the way, the head runs in torch and in single precision. So a heatmap, which needs
+the gradient of the head only, comes from the same run of the stages as the logits.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from napari_cxr.inference.device import computes_bfloat16
+from napari_cxr.networks import StagedNetwork
+
+__all__ = ['EAGER', 'WAYS', 'Way', 'WayUnavailable', 'run_by', 'why_not']
+
+#: Takes a batch; returns what `StagedNetwork.features_up_to` does for the last stage.
+Stages = Callable[[Tensor], tuple[Tensor, ...]]
+
+
+class WayUnavailable(Exception):
+    """A network cannot be run this way here; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to run a network.
+
+    Parameters
+    ----------
+    name : str
+        As people read it.
+    precision : {'float32', 'bfloat16'}
+        Of the stages; the head runs in float32 whatever the way.
+    converted : bool
+        Whether the network is converted for another library first, which takes seconds.
+    """
+
+    name: str
+    precision: Literal['float32', 'bfloat16'] = 'float32'
+    converted: bool = False
+
+
+#: What single images are run by: torch, as the network is.
+EAGER = Way('eager')
+_CHANNELS_LAST = Way('channels last')
+_BFLOAT16 = Way('bfloat16', 'bfloat16')
+_ONNX_RUNTIME = Way('ONNX Runtime', converted=True)
+_OPENVINO = Way('OpenVINO', converted=True)
+_OPENVINO_BFLOAT16 = Way('OpenVINO bfloat16', 'bfloat16', converted=True)
+
+#: All ways by name, the simplest first.
+WAYS = {
+    way.name: way
+    for way in (
+        EAGER,
+        _CHANNELS_LAST,
+        _BFLOAT16,
+        _ONNX_RUNTIME,
+        _OPENVINO,
+    )
+}
+#: What a way needs besides torch: an extra of ours, and the modules that it installs.
+_NEEDS = {
+    _ONNX_RUNTIME: ('onnx', ('onnx', 'onnxruntime')),
+    _OPENVINO: ('openvino', ('onnx', 'openvino')),
+    _OPENVINO_BFLOAT16: ('openvino', ('onnx', 'openvino')),
+}
+
+
+def why_not(name: str, device: str) -> str:
+    """Return why no network can be run this way on a device, in a sentence; else nothing.
+
+    Parameters
+    ----------
+    name : str
+        Of the way.
+    device : str
+        As torch writes it.
+    """
+    way = WAYS.get(name)
+    if way is None:
+        return f'There is no way {name!r} to run a network; there is {", ".join(WAYS)}.'
+    kind = device.partition(':')[0]
+    if way.converted and kind != 'cpu':
+        return f'{name} runs networks on the processor only: choose the CPU as the device.'
+    if way.precision == 'bfloat16' and not computes_bfloat16(kind):
+        return (
+            f'This {"processor" if kind == "cpu" else "GPU"} does not compute bfloat16, so '
+            f'{name} is of no use here: run it where the table was begun, or score anew.'
+        )
+    extra, modules = _NEEDS.get(way, ('', ()))
+    if missing := [module for module in modules if find_spec(module) is None]:
+        return (
+            f'{name} needs {" and ".join(missing)}, not installed here: '
+            f'pip install "napari-cxr[{extra}]".'
+        )
+    return ''
+
+
+def run_by(name: str, network: StagedNetwork, device: str, size: tuple[int, int]) -> StagedNetwork:
+    """Return a network of the same answers that runs in another way.
+
+    The network itself stays as it is, and its head is shared.
+
+    Parameters
+    ----------
+    name : str
+        Of the way, one of `WAYS`.
+    network : StagedNetwork
+        In evaluation mode, on the device.
+    device : str
+        As torch writes it.
+    size : tuple of int
+        Height and width of the input.
+
+    Raises
+    ------
+    WayUnavailable
+        If there is no such way, this machine lacks it, or this network cannot be converted.
+    """
+    if reason := why_not(name, device):
+        raise WayUnavailable(reason)
+    way = WAYS[name]
+    if way == EAGER:
+        return network
+    if way.converted:
+        return _Rerouted(network, _converted(way, network, size))
+    return _channels_last(network, reduced=way.precision == 'bfloat16')
+
+
+class _Rerouted(StagedNetwork):
+    """A network whose stages are run by other means."""
+
+    def __init__(self, network: StagedNetwork, run: Stages) -> None:
+        super().__init__(
+            network.stages.items(),
+            network.head,
+            classes=network.num_classes,
+            channels=network.channels,
+            reads=network.reads,
+            arch=network.arch,
+            size=network.size,
+        )
+        self._run_stages = run
+        self.eval()
+
+    def features_up_to(self, last: str, x: Tensor) -> tuple[Tensor, ...]:
+        """Run the stages, all of them by those means; see `StagedNetwork`."""
+        if last != self.stage_names[-1]:
+            return super().features_up_to(last, x)
+        return self._run_stages(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits, shape (N, K), by a head in single precision."""
+        feature_map, earlier = self.features(x)
+        with torch.autocast(x.device.type, enabled=False):
+            logits: Tensor = self.head(feature_map.float(), *(e.float() for e in earlier))
+        return logits
+
+
+def _channels_last(network: StagedNetwork, *, reduced: bool) -> StagedNetwork:
+    """Let torch run a copy of the stages whose numbers lie pixel by pixel."""
+    own = StagedNetwork(
+        copy.deepcopy(network.stages).to(memory_format=torch.channels_last).items(),
+        network.head,
+        classes=network.num_classes,
+        channels=network.channels,
+        reads=network.reads,
+    ).eval()
+    if reduced:
+        for module in own.stages.modules():
+            # Autocast would make these once more for each batch.
+            if type(module) in (nn.Conv2d, nn.Linear):
+                module.to(torch.bfloat16)
+    last = own.stage_names[-1]
+
+    def run(x: Tensor) -> tuple[Tensor, ...]:
+        x = x.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=reduced):
+            return own.features_up_to(last, x)
+
+    return _Rerouted(network, run)
+
+
+def _converted(way: Way, network: StagedNetwork, size: tuple[int, int]) -> Stages:
+    from napari_cxr.inference import engines
+
+    try:
+        onnx = engines.to_onnx(network, size)
+        if way == _ONNX_RUNTIME:
+            return engines.onnx_runtime(onnx)
+        return engines.openvino(onnx, way.precision)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # each of these libraries has types of its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise WayUnavailable(
+            f'{way.name} cannot run {network.arch or "this network"} ({reason}): '
+            'choose another way.'
+        ) from error
