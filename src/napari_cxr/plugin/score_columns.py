@@ -188,7 +188,7 @@ def _class(label: str, few: bool) -> Column:
     key = class_key(label)
 
     def tip(rows: ScoreRows, place: int) -> str:
-        said = _figure(rows, key, place, '.1%')
+        said = _percent(rows, key, place)
         return f'{label}: {said}' if said else ''
 
     return Column(

@@ -44,6 +44,11 @@ class Intake(QObject):
         self._taking.setInterval(_TAKING)
 
     @property
+    def busy(self) -> bool:
+        """Whether rows wait."""
+        return bool(self._waiting)
+
+    @property
     def waiting(self) -> list[Row]:
         """Rows that are not in the model yet."""
         return list(self._waiting)

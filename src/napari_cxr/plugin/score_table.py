@@ -45,6 +45,8 @@ class ScoreTable(QWidget):
     opened = Signal(object)
     #: Another row is the current one: the `Row`, or None.
     chosen = Signal(object)
+    #: All rows that were added are shown.
+    settled = Signal()
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -271,6 +273,8 @@ class ScoreTable(QWidget):
         self.view.take_arrivals()
         self._show_columns()
         self._update()
+        if not self._intake.busy:
+            self.settled.emit()
 
     # -- what a person wants ----------------------------------------------------------------
 

@@ -111,5 +111,7 @@ class ScoreModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return column.tip(self.rows, place) or None
         if role == Qt.ItemDataRole.AccessibleTextRole:
-            return f'{column.title or "Picture"}: {column.tip(self.rows, place) or "nothing"}'
+            return f'{column.title or "Picture"}: {column.text(self.rows, place) or "nothing"}'
+        if role == Qt.ItemDataRole.AccessibleDescriptionRole:
+            return column.tip(self.rows, place)
         return None
