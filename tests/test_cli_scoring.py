@@ -97,13 +97,14 @@ def test_status_2_for_wrong_usage(run, folder, wrong, said, monkeypatch, tmp_pat
 
 def test_the_journal_of_another_list_is_wrong_usage(run, folder, tmp_path, model_file):
     from napari_cxr.inference.classifier import Classifier
-    from napari_cxr.scoring import list_items, score
+    from napari_cxr.scoring import Started, list_items, score
     from napari_cxr.scoring.preparing import read_here
 
     out = tmp_path / 't.csv'
     items = list_items([folder])
     events = score(items, Classifier.load(model_file, 'cpu'), out, read_here)
-    next(events)
+    while not isinstance(next(events), Started):
+        pass
     events.close()
     (folder / 'normal' / '1.png').unlink()
     result = run(folder, '--out', out, '--resume')

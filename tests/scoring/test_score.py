@@ -22,6 +22,7 @@ from napari_cxr.scoring import (
     Decision,
     Finished,
     Measured,
+    Preparing,
     Progress,
     Scored,
     ScoringError,
@@ -386,6 +387,54 @@ def test_cancelled_while_the_table_is_written(items, classifier, tmp_path, monke
         assert not [path for path in tmp_path.iterdir() if path.name.endswith('.part')]
     list(score(items, classifier, out, read_here, FOUR, resume=True))
     assert out.read_bytes() == whole[1]
+
+
+def test_the_fastest_way_is_used_named_and_gone_on_with(items, classifier, tmp_path, monkeypatch):
+    from napari_cxr.inference import ways
+
+    asked = []
+
+    def finding(classifier, batch, *, reduced, images):
+        asked.append((batch, reduced, images))
+        yield 'eager'
+        return 'channels last'
+
+    monkeypatch.setattr(ways, 'finding', finding)
+    out = tmp_path / 'x.csv'
+    events = score(items, classifier, out, read_here, FOUR)
+    first, second = next(events), next(events)
+    assert isinstance(first, Preparing) and 'fastest' in first.text
+    assert isinstance(second, Started) and second.way == classifier.way.name == 'channels last'
+    events.close()
+    classifier.use('eager')
+    single = replace(FOUR, precision='float32')
+    with pytest.raises(ScoringError, match=r'another choice of precision \(auto instead'):
+        list(score(items, classifier, out, read_here, single, resume=True))
+    events = list(score(items, classifier, out, read_here, FOUR, resume=True))
+    assert events[0].way == classifier.way.name == 'channels last'
+    list(score(items, classifier, tmp_path / 'y.csv', read_here, single))
+    assert asked == [(4, True, 8), (4, False, 8)], 'what goes on does not measure again'
+
+
+def test_a_way_that_is_not_here_is_said_with_what_to_do(
+    items, classifier, tmp_path, monkeypatch, fastest
+):
+    from napari_cxr.inference import running
+
+    fastest('OpenVINO')
+    monkeypatch.setattr(running, 'find_spec', lambda _: None)
+    with pytest.raises(ScoringError, match=r'OpenVINO needs .*pip install'):
+        list(score(items, classifier, tmp_path / 'x.csv', read_here, FOUR))
+
+
+def test_reduced_precision_is_in_the_row(items, classifier, tmp_path, monkeypatch, fastest):
+    from napari_cxr.inference import running
+
+    fastest('bfloat16')
+    monkeypatch.setattr(running, 'computes_bfloat16', lambda _: True)
+    list(score(items, classifier, tmp_path / 'x.csv', read_here, FOUR))
+    said = {(row['status'], row['precision']) for row in rows_of(tmp_path / 'x.csv')}
+    assert said == {('scored', 'bfloat16'), ('error', '')}
 
 
 def test_a_heatmap_lies_on_the_small_picture_as_on_the_radiograph(items, classifier):

@@ -4,12 +4,22 @@ Importing this package imports no torch.
 """
 
 from napari_cxr.scoring.decision import Decision, DecisionError
-from napari_cxr.scoring.events import Event, Finished, Measured, Progress, Scored, Started, Warned
-from napari_cxr.scoring.journal import ScoringError
+from napari_cxr.scoring.events import (
+    Event,
+    Finished,
+    Measured,
+    Preparing,
+    Progress,
+    Scored,
+    Started,
+    Warned,
+)
+from napari_cxr.scoring.journal import ScoringError, journal_of
+from napari_cxr.scoring.into_table import write_so_far
 from napari_cxr.scoring.listing import Item, ListingError, list_items
 from napari_cxr.scoring.preparing import Reader, Ready, Wanted
 from napari_cxr.scoring.row import Row
-from napari_cxr.scoring.score import check_out, journal_of, score, write_so_far
+from napari_cxr.scoring.score import check_out, score
 from napari_cxr.scoring.settings import Settings
 
 __all__ = [
@@ -20,6 +30,7 @@ __all__ = [
     'Item',
     'ListingError',
     'Measured',
+    'Preparing',
     'Progress',
     'Reader',
     'Ready',

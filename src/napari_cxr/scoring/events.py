@@ -7,12 +7,28 @@ from typing import Any
 
 from napari_cxr.scoring.row import Row
 
-__all__ = ['Event', 'Finished', 'Measured', 'Progress', 'Scored', 'Started', 'Warned']
+__all__ = [
+    'Event',
+    'Finished',
+    'Measured',
+    'Preparing',
+    'Progress',
+    'Scored',
+    'Started',
+    'Warned',
+]
 
 
 @dataclass(frozen=True)
 class Event:
     """Anything that happened while a table was made."""
+
+
+@dataclass(frozen=True)
+class Preparing(Event):
+    """What is done before the first file is read, in words; comes several times, or not at all."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -30,6 +46,8 @@ class Started(Event):
         What scores, and where.
     batch : int
         Images that the network takes at once.
+    way : str
+        How the network is run, see `napari_cxr.inference.running.WAYS`.
     """
 
     total: int
@@ -39,6 +57,7 @@ class Started(Event):
     model: str
     device: str
     batch: int
+    way: str = 'eager'
 
 
 @dataclass(frozen=True)

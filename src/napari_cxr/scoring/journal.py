@@ -17,7 +17,7 @@ from typing import Any
 from napari_cxr.scoring.lines import InUse, Lines, content, line
 from napari_cxr.scoring.row import Row
 
-__all__ = ['Journal', 'ScoringError', 'read_header']
+__all__ = ['Journal', 'ScoringError', 'journal_of', 'read_header']
 
 #: How long a row may be in the system's memory only, in seconds. A kill cannot take it from
 #: there, a power cut can.
@@ -174,6 +174,11 @@ class Journal:
         )
 
 
+def journal_of(out: Path) -> Path:
+    """Return where the rows of a table are kept until it is finished."""
+    return out.with_name(f'{out.name}.journal')
+
+
 def read_header(path: Path) -> dict[str, Any]:
     """Return what a journal says that its run is; nothing where there is none yet."""
     try:
@@ -201,6 +206,8 @@ _ENTRIES = {
     'total': 'another list of files or labels',
     'version': 'another version of napari-cxr',
     'batch': 'another batch size',
+    'way': 'another way to run the network',
+    'precision': 'another choice of precision',
     'decision': 'another decision',
     'heatmaps': 'another choice of heatmaps',
     'shares': 'another choice of what is said of heatmaps',
@@ -213,7 +220,7 @@ def _compare(path: Path, there: Mapping[str, Any], ours: Mapping[str, Any]) -> N
         return
     odd = [name for name in ours if there.get(name) != ours[name]]
     said = list(dict.fromkeys(_ENTRIES.get(name, 'another form of the journal') for name in odd))
-    name = next((n for n in ('model', 'version', 'batch') if n in odd), '')
+    name = next((n for n in ('model', 'version', 'batch', 'way', 'precision') if n in odd), '')
     detail = f' ({there.get(name)} instead of {ours[name]})' if name else ''
     raise ScoringError(
         f'{path} was begun with {" and ".join(said or ["another form of the journal"])}{detail}: '

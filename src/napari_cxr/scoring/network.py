@@ -86,7 +86,7 @@ class Network:
             view=ready.view,
             cautions=classifier.with_own_cautions(ready.cautions),
             device=classifier.device.name,
-            precision='float32',
+            precision=classifier.way.precision,
             identity=ready.identity,
             **where,
         )

@@ -69,6 +69,7 @@ _TYPES: dict[str, type] = {
         Run,
         scoring.Finished,
         scoring.Measured,
+        scoring.Preparing,
         scoring.Progress,
         scoring.Row,
         scoring.Scored,

@@ -1,0 +1,152 @@
+"""What is drawn of ``napari-cxr score``, and what it says at the end."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from napari_cxr.cli.progress import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_cxr.scoring import Event, Finished, Progress
+
+__all__ = ['Drawing']
+
+
+class Drawing:
+    """What is drawn of a run: a bar with speed and failures, and what came out.
+
+    Parameters
+    ----------
+    command : list of str
+        The words of the command line, for telling how to go on.
+
+    Attributes
+    ----------
+    begun : bool
+        Whether the first file was about to be read.
+    failed : int
+        Rows that are errors.
+    """
+
+    def __init__(self, command: list[str]) -> None:
+        self._command = command
+        self.begun = False
+        self.failed = 0
+
+    def show(self, events: Iterator[Event]) -> None:
+        """Draw events until they end; a Ctrl-C comes through between two of them."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        from napari_cxr import scoring
+        from napari_cxr.cli.interrupting import Interrupts
+
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        columns = (
+            TextColumn('Scoring'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn('{task.fields[pace]}'),
+        )
+        finished = None
+        with (
+            Interrupts() as interrupts,
+            Progress(*columns, console=console, transient=True) as progress,
+        ):
+            bar = progress.add_task('', total=None, pace='')
+            for event in events:
+                match event:
+                    case scoring.Preparing(text=text):
+                        progress.update(bar, pace=text)
+                    case scoring.Started():
+                        self.begun, self.failed = True, event.failed
+                        resumed = f', {event.done:,} of them done already' if event.done else ''
+                        way = '' if event.way == 'eager' else f', by {event.way}'
+                        console.print(
+                            f'{event.total:,} files{resumed}; '
+                            f'{event.model} on {event.device}{way}',
+                            markup=False,
+                        )
+                        progress.update(bar, completed=event.done, total=event.total, pace='')
+                    case scoring.Scored(row=row):
+                        if row.status == 'error':
+                            console.print(f'{row.path}: {row.error}', markup=False)
+                    case scoring.Warned(text=text):
+                        console.print(text, markup=False)
+                    case scoring.Progress():
+                        self.failed = event.failed
+                        progress.update(bar, completed=event.done, pace=_pace(event))
+                    case scoring.Finished():
+                        self.failed, finished = event.failed, event
+                interrupts.look()
+        if finished is not None:
+            _sum_up(finished)
+
+    def stopped(self, out: Path, write: Callable[[], int]) -> None:
+        """Write what is done after a Ctrl-C, and say how to go on."""
+        from napari_cxr.scoring import ScoringError
+
+        again = [word for word in self._command if word != '--resume']
+        try:
+            done = write()
+        except ScoringError as error:
+            typer.echo(f'Stopped. {error}', err=True)
+            return
+        how = shlex.join(['napari-cxr', *again, '--resume'])
+        typer.echo(f'Stopped. {out} holds the {done:,} rows so far. Go on with: {how}', err=True)
+
+
+def _pace(event: Progress) -> str:
+    words = [f'{event.images_per_second:.1f} images/s']
+    if event.seconds_left >= 0:  # not NaN
+        words.append(f'{clock(event.seconds_left)} left')
+    if event.failed:
+        words.append(f'{event.failed:,} failed')
+    return '  '.join(words)
+
+
+def _sum_up(event: Finished) -> None:
+    """Print what came out: the figures where there are any, and the table's name last."""
+    scored = event.total - event.failed
+    typer.echo(f'{scored:,} of {event.total:,} files were scored.', err=True)
+    if event.unknown:
+        named = ', '.join(repr(label) for label in event.unknown[:8])
+        typer.echo(f'Not measured, because the model has no such label: {named}.', err=True)
+    if event.metrics:
+        for line in _figures(event.metrics):
+            typer.echo(line)
+    typer.echo(event.path)
+
+
+def _figures(metrics: dict[str, Any]) -> list[str]:
+    """Return lines of figures with their 95 % intervals."""
+    by = 'patients' if metrics['patients'] < metrics['images'] else 'images, each its own patient'
+    lines = [
+        f'{metrics["images"]:,} images with a label ({metrics["patients"]:,} {by}): '
+        + _with_intervals(metrics, {'accuracy': 'accuracy', 'macro_auc': 'macro AUC'})
+    ]
+    words = {'auc': 'AUC', 'sensitivity': 'sensitivity', 'specificity': 'specificity'}
+    lines += [
+        f'  {label} ({found["images"]:,}): {_with_intervals(found, words)}'
+        for label, found in metrics['classes'].items()
+    ]
+    if 'confusion' in metrics:
+        lines.append('  confusion (rows are the truth, columns the most probable class):')
+        lines += ['    ' + ' '.join(f'{n:6}' for n in row) for row in metrics['confusion']]
+    return lines
+
+
+def _with_intervals(found: dict[str, Any], words: dict[str, str]) -> str:
+    return ', '.join(
+        f'{word} {value:.3f}' + (f' [{low:.3f}, {high:.3f}]' if low is not None else '')
+        for name, word in words.items()
+        if name in found
+        for value, low, high in [found[name]]
+        if value is not None
+    )

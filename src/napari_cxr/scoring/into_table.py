@@ -1,0 +1,191 @@
+"""Rows into a journal as they come, and from there into the table."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_cxr import __version__, lungs
+from napari_cxr.lungs import frontal_network
+from napari_cxr.scoring import tables
+from napari_cxr.scoring.beside import beside
+from napari_cxr.scoring.events import Event, Finished, Scored, Started, Warned
+from napari_cxr.scoring.journal import Journal, ScoringError, journal_of, read_header
+from napari_cxr.scoring.listing import Item, fingerprint
+from napari_cxr.scoring.measuring import Measuring
+from napari_cxr.scoring.pace import Pace
+from napari_cxr.scoring.row import Row, Run
+from napari_cxr.scoring.rows import Rows
+from napari_cxr.scoring.settings import Settings
+
+if TYPE_CHECKING:
+    from napari_cxr.inference.classifier import Classifier
+
+__all__ = ['into_table', 'write_so_far']
+
+T = TypeVar('T')
+_FORM = 1
+
+
+def into_table(
+    items: Sequence[Item],
+    classifier: Classifier,
+    out: Path,
+    rows: Callable[[Journal], Rows],
+    settings: Settings,
+    batch: int,
+    device: str,
+    way: str = 'eager',
+) -> Generator[Event, None, None]:
+    """Keep rows in the journal as they come, wherever they are made, and write the table.
+
+    Parameters
+    ----------
+    items, classifier, out
+        As of `score`.
+    rows : callable
+        Begins to score what a journal does not hold.
+    settings : Settings
+        How.
+    batch : int
+        Images that the network takes at once.
+    device : str
+        Where, for a person.
+    way : str
+        How the network is run, see `napari_cxr.inference.running.WAYS`.
+
+    Yields
+    ------
+    Event
+        As `score`.
+    """
+    run = _run_of(items, classifier, settings)
+    header = _header(items, run, settings, batch, way)
+    # Closed in any case, so that all rows are on the disk and others may open it.
+    with closing(Journal(journal_of(out), header, len(items))) as journal:
+        yield Started(
+            total=len(items),
+            done=journal.done,
+            failed=journal.failed,
+            labels=run.labels,
+            model=run.model,
+            device=device,
+            batch=batch,
+            way=way,
+        )
+        pace = Pace(len(items), journal)
+        measuring = Measuring(run.labels, several=run.several)
+        if run.truth:
+            measuring.add(journal.rows())
+        with closing(rows(journal)) as arriving:
+            for arrived in arriving:
+                if isinstance(arrived, Warned):
+                    yield arrived
+                elif arrived:
+                    journal.add(arrived)
+                    measuring.add(arrived)
+                    pace.count(len(arrived))
+                    yield from (Scored(row) for row in arrived)
+                else:
+                    journal.sync_if_due()
+                if measured := measuring.look():
+                    yield measured
+                yield pace.event()
+        yield from _meanwhile(pace, lambda unwanted: _write(out, journal, run, unwanted))
+        last = yield from _meanwhile(pace, lambda _: measuring.found())
+        total, failed = journal.done, journal.failed
+        journal.remove()
+    yield Finished(str(out), total, failed, last.metrics, last.unknown)
+
+
+def _meanwhile(pace: Pace, work: Callable[[threading.Event], T]) -> Generator[Event, None, T]:
+    with closing(beside(work)) as waiting:
+        while True:
+            try:
+                next(waiting)
+            except StopIteration as end:
+                return end.value
+            yield pace.event()
+
+
+def _write(out: Path, journal: Journal, run: Run, unwanted: threading.Event) -> None:
+    def rows() -> Iterator[Row]:
+        for row in journal.rows():
+            if unwanted.is_set():
+                raise ScoringError('Nobody waits for this table any more.')
+            yield row
+
+    tables.write(out, rows(), run)
+
+
+def write_so_far(
+    items: Sequence[Item],
+    classifier: Classifier,
+    out: str | Path,
+    settings: Settings | None = None,
+) -> int:
+    """Write a table of the rows that are done, after scoring was stopped.
+
+    The journal stays, so scoring can be resumed. Parameters are those of `score`.
+
+    Returns
+    -------
+    int
+        How many rows there are.
+
+    Raises
+    ------
+    ScoringError
+        If it cannot be written, or there is no such run.
+    """
+    out, settings = Path(out), settings or Settings()
+    there = read_header(journal_of(out))
+    if not there:
+        raise ScoringError(f'No row of {out} is done yet.')
+    run = _run_of(items, classifier, settings)
+    batch = settings.batch or there.get('batch', 0)
+    header = _header(items, run, settings, batch, there.get('way', ''))
+    with closing(Journal(journal_of(out), header, len(items))) as journal:
+        tables.write(out, journal.rows(), run)
+        return journal.done
+
+
+def _run_of(items: Sequence[Item], classifier: Classifier, settings: Settings) -> Run:
+    return Run(
+        model=classifier.card.name,
+        model_hash=classifier.file_hash,
+        labels=classifier.labels,
+        preprocessing=classifier.preprocessing.to_dict(),
+        version=__version__,
+        several=classifier.card.several,
+        decision=settings.decision is not None,
+        heatmaps=settings.heatmaps is not None,
+        shares=settings.with_shares,
+        identify=settings.identify,
+        truth=any(item.truth for item in items),
+        patients=any(item.patient for item in items),
+    )
+
+
+def _header(
+    items: Sequence[Item], run: Run, settings: Settings, batch: int, way: str
+) -> dict[str, Any]:
+    """Return all that decides the rows, for the journal."""
+    decision, heatmaps = settings.decision, settings.heatmaps
+    return {
+        'form': _FORM,
+        **asdict(run),
+        'lung_field': lungs.fingerprint(),
+        'frontal_check': frontal_network.fingerprint(),
+        'listing': fingerprint(items),
+        'total': len(items),
+        'batch': batch,
+        'way': way,
+        'precision': settings.precision,
+        'decision': None if decision is None else [decision.name, decision.thresholds],
+        'heatmaps': None if heatmaps is None else str(heatmaps),
+    }
