@@ -53,6 +53,8 @@ class RowCache:
         bool
             Whether there was room for it beside the precious ones.
         """
+        if opened.picture.nbytes > self._most:
+            return False
         self._kept[key] = opened
         self._kept.move_to_end(key)
         for old in list(self._kept):
