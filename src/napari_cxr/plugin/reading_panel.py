@@ -16,7 +16,7 @@ from napari_cxr.plugin.reading_saved import SavedView
 from napari_cxr.plugin.reading_words import hint
 from napari_cxr.plugin.short_line import ShortLine
 from napari_cxr.plugin.text import quiet_label
-from napari_cxr.scoring.reading_export import Exported
+from napari_cxr.scoring.reading_export import Exported, several_words
 from napari_cxr.scoring.reading_list import ReadingList
 from napari_cxr.scoring.row import Row
 
@@ -115,8 +115,8 @@ class ReadingPanel(QWidget):
         self.reads.reading, self._why_not = reading, why_not
         if reading is not None and reading.damaged:
             self.message.show_error(
-                f'{reading.path.name} has {reading.damaged} damaged lines, and what they said is '
-                'lost: look the labels through before you use them.'
+                f'{reading.path.name} has {several_words(reading.damaged, "damaged line")}, and '
+                'what stood there is lost: look the labels through before you use them.'
             )
         self._show()
 
