@@ -8,7 +8,7 @@ from qtpy.QtCore import QItemSelectionModel, QPoint, Qt, QTimer
 from qtpy.QtGui import QGuiApplication
 
 from napari_cxr.plugin.score_columns import PICTURE, columns_of
-from napari_cxr.plugin.score_filter import Which
+from napari_cxr.plugin.score_filter import Filter, Which
 from napari_cxr.plugin.score_table import ScoreTable
 from napari_cxr.plugin.score_widths import fitting_widths
 from napari_cxr.plugin.settings import preferences
@@ -206,6 +206,18 @@ def test_filters_of_the_strip(qtbot, table):
     table.start(run(labels=('a', 'b'), truth=False))
     assert strip.filter.is_open and strip.label.findData('a') > 0
     assert strip.which.findData(Which.AGAINST_TRUTH.value) < 0
+
+
+def test_a_filter_can_be_shown_from_elsewhere(qtbot, table):
+    fill(qtbot, table, FEW)
+    wanted = Filter(answer='covid19', truth='normal', label='pneumonia', at_least=0.04)
+    table.show_only(wanted)
+    assert numbers(table) == [1] and table.strip.filter == wanted
+    assert table.go_to('/study/1.png') == FEW[1] == table.current()
+    assert table.go_to('/study/0.png') is None and table.go_to('nowhere') is None
+    assert table.current() == FEW[1]
+    table.start(run(truth=False))
+    assert table.strip.filter.is_open and not table.strip.truth.isVisible()
 
 
 def test_ctrl_f_goes_to_the_filter_and_esc_clears_it_and_goes_back(qtbot, table):

@@ -39,6 +39,8 @@ class Filter:
         Words, or phrases in quotation marks, that must all occur.
     answer : str
         The model's answer; empty for any.
+    truth : str
+        The label that was given, in any case of its letters; empty for any.
     label : str
         The class whose probability must reach `at_least`; empty for none.
     at_least : float
@@ -49,6 +51,7 @@ class Filter:
 
     text: str = ''
     answer: str = ''
+    truth: str = ''
     label: str = ''
     at_least: float = 0.5
     which: Which = Which.ALL
@@ -56,8 +59,8 @@ class Filter:
     @property
     def is_open(self) -> bool:
         """Whether it lets all rows through."""
-        whole = (self.text.strip(), self.answer, self.label, self.which)
-        return whole == ('', '', '', Which.ALL)
+        words = (self.text.strip(), self.answer, self.truth, self.label)
+        return not any(words) and self.which is Which.ALL
 
     def accepts(self, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
         """Tell which rows it lets through.
@@ -76,14 +79,19 @@ class Filter:
         held = _is(self.which, rows, places)
         if self.answer:
             held &= rows.words['label'].codes[places] == rows.words['label'].code(self.answer)
+        if self.truth:
+            given = rows.words['truth']
+            wanted = self.truth.casefold()
+            fitting = [wanted in text.casefold().split('|') for text in given.texts]
+            held &= np.array(fitting, dtype=bool)[given.codes[places]]
         if self.label:
             held &= rows.numbers[f'p:{self.label}'].values[places] >= self.at_least
         for phrase, word in _WORD.findall(self.text):
-            wanted, found = (phrase or word).casefold(), np.zeros(len(places), dtype=bool)
+            sought, found = (phrase or word).casefold(), np.zeros(len(places), dtype=bool)
             for key in _SEARCHED:
                 words = rows.words[key]
                 if words.any:
-                    found |= words.containing(wanted)[words.codes[places]]
+                    found |= words.containing(sought)[words.codes[places]]
             held &= found
         return held
 

@@ -56,13 +56,13 @@ class FilterStrip(QWidget):
         self.text.textChanged.connect(self._typing.start)
         self.text.returnPressed.connect(self._apply)
         self.at_least.valueChanged.connect(self._typing.start)
-        for box in (self.which, self.answer, self.label):
+        for box in self._boxes:
             box.currentIndexChanged.connect(self._apply)
         self.clear.clicked.connect(self.reset)
         self.uncertain.clicked.connect(self.uncertain_wanted)
         self.columns.clicked.connect(self.columns_wanted)
         self.pictures.toggled.connect(self.pictures_wanted)
-        for widget in (self.text, self.which, self.answer, self.label, self.at_least):
+        for widget in (self.text, *self._boxes, self.at_least):
             widget.installEventFilter(self)
         self.offer((), truth=False, reading=False)
 
@@ -80,6 +80,8 @@ class FilterStrip(QWidget):
         self.which.setAccessibleName('Kind of rows')
         self.answer = ElidedComboBox('Show rows with this answer of the model')
         self.answer.setAccessibleName('Answer')
+        self.truth = ElidedComboBox('Show rows with this label, as folders or a table say')
+        self.truth.setAccessibleName('Given label')
         self.label = ElidedComboBox('Show rows in which this class is probable enough')
         self.label.setAccessibleName('Class with a threshold')
         self.at_least = QDoubleSpinBox()
@@ -88,9 +90,9 @@ class FilterStrip(QWidget):
         self.at_least.setDecimals(2)
         self.at_least.setValue(0.5)
         self.at_least.setPrefix('≥ ')
-        self.at_least.setMaximumWidth(110)
         self.at_least.setToolTip('The least probability of the class on the left')
         self.at_least.setAccessibleName('Least probability')
+        self._boxes = (self.which, self.answer, self.truth, self.label)
         self.count = QLabel()
         self.count.setObjectName('quiet')
         self.count.setIndent(0)
@@ -124,8 +126,7 @@ class FilterStrip(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(6)
         self._grid.setVerticalSpacing(6)
-        self._arrangement = ''
-        self._arrange('narrow')
+        self._places: dict[QWidget, tuple[int, int, int, int]] = {}
         self.setMinimumWidth(_NARROWEST)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
@@ -135,6 +136,7 @@ class FilterStrip(QWidget):
         return Filter(
             self.text.text(),
             self.answer.currentData() or '',
+            self.truth.currentData() or '',
             self.label.currentData() or '',
             self.at_least.value(),
             Which(self.which.currentData()),
@@ -154,8 +156,13 @@ class FilterStrip(QWidget):
         kinds += [Which.AGAINST_TRUTH] if truth else []
         kinds += [Which.AGAINST_READ, Which.UNREAD] if reading else []
         _fill(self.which, [(kind.value, kind.value) for kind in kinds])
-        _fill(self.answer, [('Any answer', ''), *((label, label) for label in labels)])
-        _fill(self.label, [('Any probability', ''), *((f'p({label})', label) for label in labels)])
+        _fill(self.answer, [('Answer', ''), *((label, label) for label in labels)])
+        _fill(self.truth, [('Given label', ''), *((label, label) for label in labels)])
+        self.truth.setVisible(truth)
+        if not truth:
+            with QSignalBlocker(self.truth):
+                self.truth.setCurrentIndex(0)
+        _fill(self.label, [('Probability', ''), *((f'p({label})', label) for label in labels)])
         self._apply()
 
     def set_counts(self, shown: int, every: int) -> None:
@@ -167,12 +174,17 @@ class FilterStrip(QWidget):
 
     def reset(self) -> None:
         """Show all rows."""
-        for widget in (self.text, self.which, self.answer, self.label):
-            with QSignalBlocker(widget):
-                if isinstance(widget, QLineEdit):
-                    widget.clear()
-                else:
-                    widget.setCurrentIndex(0)
+        self.show_filter(Filter(at_least=self.at_least.value()))
+
+    def show_filter(self, wanted: Filter) -> None:
+        """Choose what a filter says, as far as it is offered, and apply it."""
+        chosen = (wanted.which.value, wanted.answer, wanted.truth, wanted.label)
+        for box, data in zip(self._boxes, chosen, strict=True):
+            with QSignalBlocker(box):
+                box.setCurrentIndex(max(box.findData(data), 0))
+        with QSignalBlocker(self.text), QSignalBlocker(self.at_least):
+            self.text.setText(wanted.text)
+            self.at_least.setValue(wanted.at_least)
         self._apply()
 
     def take_focus(self) -> None:
@@ -197,44 +209,50 @@ class FilterStrip(QWidget):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Use as few lines as fit."""
         super().resizeEvent(event)
-        width = self.width()
-        self._arrange('wide' if width >= _WIDE else 'middle' if width >= _MIDDLE else 'narrow')
+        self._arrange()
 
     def _apply(self) -> None:
         self._typing.stop()
         self.at_least.setVisible(bool(self.label.currentData()))
+        self._arrange()
         self.changed.emit(self.filter)
 
-    def _arrange(self, arrangement: str) -> None:
-        if arrangement == self._arrangement:
-            return
-        self._arrangement = arrangement
-        grid = self._grid
-        narrow = arrangement == 'narrow'
-        if arrangement == 'wide':
-            places = {
-                self.text: (0, 0, 1, 1),
-                self.which: (0, 1, 1, 1),
-                self.answer: (0, 2, 1, 1),
-                self._threshold: (0, 3, 1, 1),
-                self._told: (1, 0, 1, 2),
-                self._buttons: (1, 2, 1, 2),
-            }
+    def _arrange(self) -> None:
+        """Lay everything out on a grid of as many lines as the width asks for."""
+        wide, narrow = self.width() >= _WIDE, self.width() < _MIDDLE
+        truth = not self.truth.isHidden()
+        if wide and truth:
+            classes = [(0, 2, 1, 1), (0, 3, 1, 1), (0, 4, 1, 2)]
+        elif wide:
+            classes = [(0, 2, 1, 1), (0, 2, 1, 1), (0, 3, 1, 3)]
+        elif narrow and truth and self.label.currentData():
+            classes = [(1, 0, 1, 3), (1, 3, 1, 3), (2, 0, 1, 6)]
+        elif truth:
+            classes = [(1, 0, 1, 2), (1, 2, 1, 2), (1, 4, 1, 2)]
         else:
-            places = {
-                self.text: (0, 0, 1, 2),
-                self.which: (0, 2, 1, 2),
-                self.answer: (1, 0, 1, 2),
-                self._threshold: (1, 2, 1, 2),
-                self._told: (2, 0, 1, 4 if narrow else 1),
-                self._buttons: (3, 0, 1, 4) if narrow else (2, 1, 1, 3),
-            }
+            classes = [(1, 0, 1, 3), (1, 0, 1, 1), (1, 3, 1, 3)]
+        places = {
+            self.text: (0, 0, 1, 1 if wide else 3),
+            self.which: (0, 1, 1, 1) if wide else (0, 3, 1, 3),
+            **dict(zip((self.answer, self.truth, self._threshold), classes, strict=True)),
+            self._told: (3, 0, 1, 6 if narrow else 2),
+            self._buttons: (4, 0, 1, 6) if narrow else (3, 2, 1, 4),
+        }
+        if places == self._places:
+            return
+        self._places = places
+        # Without its buttons it is moved by the arrow keys and the wheel alone.
+        kinds = QDoubleSpinBox.ButtonSymbols
+        self.at_least.setButtonSymbols(kinds.UpDownArrows if wide else kinds.NoButtons)
+        figure = self.fontMetrics().horizontalAdvance('≥ 0.00')
+        self.at_least.setFixedWidth(figure + (64 if wide else 26))
+        grid = self._grid
         for widget, place in places.items():
             grid.removeWidget(widget)
             grid.addWidget(widget, *place)
         side = Qt.AlignmentFlag.AlignLeft if narrow else Qt.AlignmentFlag.AlignRight
         grid.setAlignment(self._buttons, side)
-        for column, stretch in enumerate((2, 1, 1, 2) if arrangement == 'wide' else (1, 1, 1, 1)):
+        for column, stretch in enumerate((4, 2, 2, 2, 3, 0) if wide else (1,) * 6):
             grid.setColumnStretch(column, stretch)
         self.updateGeometry()
 

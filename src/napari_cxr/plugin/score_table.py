@@ -184,6 +184,19 @@ class ScoreTable(QWidget):
         self.view.go_to(line)
         return self.model.row_at(line)
 
+    def go_to(self, path: str) -> Row | None:
+        """Make a file's row the current one; None where it is not shown."""
+        place = self.model.rows.place_of(path)
+        line = None if place is None else self.model.order.line_of(place)
+        if line is None:
+            return None
+        self.view.go_to(line)
+        return self.model.row_at(line)
+
+    def show_only(self, wanted: Filter) -> None:
+        """Show the rows that fit a filter, which the person then finds above the table."""
+        self.strip.show_filter(wanted)
+
     def following(self, count: int) -> list[Row]:
         """Return the next rows in the order on the screen, as far as there are so many."""
         index = self.view.currentIndex()
