@@ -15,7 +15,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from napari_cxr.inference.conversion import as_torch, to_onnx
 from napari_cxr.inference.device import computes_bfloat16
+from napari_cxr.inference.engines import engine
 from napari_cxr.networks import StagedNetwork
 
 __all__ = ['EAGER', 'WAYS', 'Way', 'WayUnavailable', 'run_by', 'why_not']
@@ -38,22 +40,22 @@ class Way:
         As people read it.
     precision : {'float32', 'bfloat16'}
         Of the stages; the head runs in float32 whatever the way.
-    converted : bool
-        Whether the network is converted for another library first, which takes seconds.
+    library : str
+        What runs the stages, which are converted for it first; empty for torch.
     """
 
     name: str
     precision: Literal['float32', 'bfloat16'] = 'float32'
-    converted: bool = False
+    library: str = ''
 
 
 #: What single images are run by: torch, as the network is.
 EAGER = Way('eager')
 _CHANNELS_LAST = Way('channels last')
 _BFLOAT16 = Way('bfloat16', 'bfloat16')
-_ONNX_RUNTIME = Way('ONNX Runtime', converted=True)
-_OPENVINO = Way('OpenVINO', converted=True)
-_OPENVINO_BFLOAT16 = Way('OpenVINO bfloat16', 'bfloat16', converted=True)
+_ONNX_RUNTIME = Way('ONNX Runtime', library='onnxruntime')
+_OPENVINO = Way('OpenVINO', library='openvino')
+_OPENVINO_BFLOAT16 = Way('OpenVINO bfloat16', 'bfloat16', 'openvino')
 
 #: All ways by name, the simplest first.
 WAYS = {
@@ -64,14 +66,11 @@ WAYS = {
         _BFLOAT16,
         _ONNX_RUNTIME,
         _OPENVINO,
+        _OPENVINO_BFLOAT16,
     )
 }
-#: What a way needs besides torch: an extra of ours, and the modules that it installs.
-_NEEDS = {
-    _ONNX_RUNTIME: ('onnx', ('onnx', 'onnxruntime')),
-    _OPENVINO: ('openvino', ('onnx', 'openvino')),
-    _OPENVINO_BFLOAT16: ('openvino', ('onnx', 'openvino')),
-}
+#: Our extras that install a library, with what converts networks for it.
+_EXTRAS = {'onnxruntime': 'onnx', 'openvino': 'openvino'}
 
 
 def why_not(name: str, device: str) -> str:
@@ -88,23 +87,29 @@ def why_not(name: str, device: str) -> str:
     if way is None:
         return f'There is no way {name!r} to run a network; there is {", ".join(WAYS)}.'
     kind = device.partition(':')[0]
-    if way.converted and kind != 'cpu':
+    if way.library and kind != 'cpu':
         return f'{name} runs networks on the processor only: choose the CPU as the device.'
     if way.precision == 'bfloat16' and not computes_bfloat16(kind):
         return (
             f'This {"processor" if kind == "cpu" else "GPU"} does not compute bfloat16, so '
             f'{name} is of no use here: run it where the table was begun, or score anew.'
         )
-    extra, modules = _NEEDS.get(way, ('', ()))
+    modules = ('onnx', way.library) if way.library else ()
     if missing := [module for module in modules if find_spec(module) is None]:
         return (
             f'{name} needs {" and ".join(missing)}, not installed here: '
-            f'pip install "napari-cxr[{extra}]".'
+            f'pip install "napari-cxr[{_EXTRAS[way.library]}]".'
         )
     return ''
 
 
-def run_by(name: str, network: StagedNetwork, device: str, size: tuple[int, int]) -> StagedNetwork:
+def run_by(
+    name: str,
+    network: StagedNetwork,
+    device: str,
+    size: tuple[int, int],
+    onnx: bytes = b'',
+) -> StagedNetwork:
     """Return a network of the same answers that runs in another way.
 
     The network itself stays as it is, and its head is shared.
@@ -119,6 +124,8 @@ def run_by(name: str, network: StagedNetwork, device: str, size: tuple[int, int]
         As torch writes it.
     size : tuple of int
         Height and width of the input.
+    onnx : bytes
+        What `to_onnx` makes of it, where that is there already.
 
     Raises
     ------
@@ -130,8 +137,8 @@ def run_by(name: str, network: StagedNetwork, device: str, size: tuple[int, int]
     way = WAYS[name]
     if way == EAGER:
         return network
-    if way.converted:
-        return _Rerouted(network, _converted(way, network, size))
+    if way.library:
+        return _Rerouted(network, _converted(way, network, onnx, size))
     return _channels_last(network, reduced=way.precision == 'bfloat16')
 
 
@@ -189,14 +196,10 @@ def _channels_last(network: StagedNetwork, *, reduced: bool) -> StagedNetwork:
     return _Rerouted(network, run)
 
 
-def _converted(way: Way, network: StagedNetwork, size: tuple[int, int]) -> Stages:
-    from napari_cxr.inference import engines
-
+def _converted(way: Way, network: StagedNetwork, onnx: bytes, size: tuple[int, int]) -> Stages:
     try:
-        onnx = engines.to_onnx(network, size)
-        if way == _ONNX_RUNTIME:
-            return engines.onnx_runtime(onnx)
-        return engines.openvino(onnx, way.precision)
+        onnx = onnx or to_onnx(network, size)
+        return as_torch(engine(way.library, way.precision, onnx, torch.get_num_threads()))
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # each of these libraries has types of its own
