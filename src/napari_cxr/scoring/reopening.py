@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from napari_cxr.inference.prediction import Caution
-from napari_cxr.scoring.journal import ScoringError
+from napari_cxr.scoring.journal import ScoringError, journal_of
 from napari_cxr.scoring.lines import content
 from napari_cxr.scoring.row import IDENTITY, Row, Run
-from napari_cxr.scoring.score import journal_of
 from napari_cxr.scoring.tables_back import Entries, opened
 
 __all__ = ['reopen']
