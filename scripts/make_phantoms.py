@@ -93,18 +93,23 @@ def main() -> int:
             seed=given.seed,
         )
     )
+    make(plans, given.jobs)
+    print(f'{len(plans)} synthetic radiographs in {given.out}')
+    return 0
+
+
+def make(plans: Sequence[Plan], jobs: int | None = None) -> None:
+    """Write files in several processes, by default one a core; tell how far it is."""
     for folder in sorted({one.path.parent for one in plans}):
         folder.mkdir(parents=True, exist_ok=True)
     # Never forked: a fresh interpreter each, as everywhere in this project.
     context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(given.jobs, mp_context=context) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
         for number, path in enumerate(pool.map(write, plans), 1):
             if sys.stderr.isatty():
                 print(f'\r{number} of {len(plans)}: {path.name}\033[K', end='', file=sys.stderr)
     if sys.stderr.isatty():
         print(file=sys.stderr)
-    print(f'{len(plans)} synthetic radiographs in {given.out}')
-    return 0
 
 
 def plan(
