@@ -140,17 +140,17 @@ def test_empty_columns_are_not_shown(qtbot, table):
 
 
 def test_what_stands_there_without_rows(qtbot, table):
-    assert 'click Score' in table.empty.text() and table.empty.isVisible()
-    assert not table.strip.isVisible() and not table.clear.isVisible()
+    assert 'click Score' in table.empty.label.text() and table.empty.isVisible()
+    assert not table.strip.isVisible() and not table.empty.clear.isVisible()
     table.set_empty_text('The first rows come in a moment.')
-    assert table.empty.text() == 'The first rows come in a moment.'
+    assert table.empty.label.text() == 'The first rows come in a moment.'
     fill(qtbot, table, FEW)
     assert table.view.isVisible() and table.strip.count.text() == '4 rows'
     table.strip.text.setText('nowhere')
     table.strip.text.returnPressed.emit()
-    assert table.empty.text() == 'No row fits the filter.' and table.clear.isVisible()
+    assert table.empty.label.text() == 'No row fits the filter.' and table.empty.clear.isVisible()
     assert table.strip.count.text() == '0 of 4 rows'
-    table.clear.click()
+    table.empty.clear.click()
     assert table.view.isVisible() and numbers(table) == [0, 1, 2, 3]
     table.start(run())
     assert table.empty.isVisible() and table.rows() == []

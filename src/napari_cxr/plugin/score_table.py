@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from qtpy.QtCore import QPoint, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from napari_cxr.plugin.score_actions import RowMenu, to_clipboard
 from napari_cxr.plugin.score_column_choice import ColumnChoice
 from napari_cxr.plugin.score_columns import PICTURE
 from napari_cxr.plugin.score_copy import as_text
 from napari_cxr.plugin.score_delegates import ScoreDelegate
+from napari_cxr.plugin.score_empty import EmptyPage
 from napari_cxr.plugin.score_filter import Filter
 from napari_cxr.plugin.score_filter_strip import FilterStrip
 from napari_cxr.plugin.score_intake import Intake
@@ -25,9 +26,6 @@ from napari_cxr.scoring import Row
 from napari_cxr.scoring.row import Run
 
 __all__ = ['ScoreTable']
-
-_START = 'Choose images and click Score: a row for each appears here.'
-_NONE_FITS = 'No row fits the filter.'
 
 
 class ScoreTable(QWidget):
@@ -51,7 +49,6 @@ class ScoreTable(QWidget):
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._reading: Reading | None = None
-        self._start = _START
         self.model = ScoreModel(self)
         self.strip = FilterStrip()
         self.view = ScoreView(self.model)
@@ -67,20 +64,9 @@ class ScoreTable(QWidget):
         self._update()
 
     def _build(self) -> None:
-        self.empty = QLabel(_START)
-        self.empty.setObjectName('quiet')
-        self.empty.setWordWrap(True)
-        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.clear = QPushButton('Show all rows')
-        self.clear.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
-        nothing = QWidget()
-        within = QVBoxLayout(nothing)
-        within.addStretch(1)
-        within.addWidget(self.empty)
-        within.addWidget(self.clear, 0, Qt.AlignmentFlag.AlignHCenter)
-        within.addStretch(1)
+        self.empty = EmptyPage()
         self._pages = QStackedWidget()
-        self._pages.addWidget(nothing)
+        self._pages.addWidget(self.empty)
         self._pages.addWidget(self.view)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -112,7 +98,7 @@ class ScoreTable(QWidget):
                 strip.columns.mapToGlobal(strip.columns.rect().bottomLeft())
             )
         )
-        self.clear.clicked.connect(strip.reset)
+        self.empty.all_wanted.connect(strip.reset)
         self.choice.changed.connect(self._show_columns)
         find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
         find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -255,7 +241,7 @@ class ScoreTable(QWidget):
 
     def set_empty_text(self, text: str) -> None:
         """Say what stands there while there are no rows; empty for what usually does."""
-        self._start = text or _START
+        self.empty.set_start(text)
         self._update()
 
     def set_theme(self, theme: str) -> None:
@@ -350,5 +336,4 @@ class ScoreTable(QWidget):
         self.strip.setVisible(bool(every))
         self.strip.set_counts(shown, every)
         self._pages.setCurrentIndex(1 if shown else 0)
-        self.empty.setText(_NONE_FITS if every else self._start)
-        self.clear.setVisible(bool(every))
+        self.empty.show_rows(every)

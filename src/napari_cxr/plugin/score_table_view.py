@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-from qtpy.QtCore import QEvent, QItemSelection, QItemSelectionModel, QModelIndex, Qt, Signal
+from qtpy.QtCore import QEvent, QItemSelectionModel, QModelIndex, Qt, Signal
 from qtpy.QtGui import QKeyEvent, QKeySequence, QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
 
+from napari_cxr.plugin.score_selection import lines_in, selection_of
 from napari_cxr.plugin.score_table_model import ScoreModel
 from napari_cxr.plugin.score_widths import fitting_widths
 
@@ -16,8 +16,6 @@ __all__ = ['ScoreView']
 
 #: New rows that belong to more places than this are shown all at once.
 _MOST_PARTS = 64
-#: More stretches of selected rows than this are not selected again after sorting.
-_MOST_RANGES = 2000
 
 
 class ScoreView(QTableView):
@@ -87,11 +85,7 @@ class ScoreView(QTableView):
         """The lines that are selected, from the top."""
         chosen = self.selectionModel()
         assert chosen is not None
-        lines: set[int] = set()
-        selection = chosen.selection()
-        for i in range(len(selection)):
-            lines.update(range(selection[i].top(), selection[i].bottom() + 1))
-        return sorted(lines)
+        return lines_in(chosen.selection())
 
     @property
     def lines_on_screen(self) -> range:
@@ -251,7 +245,7 @@ class ScoreView(QTableView):
         change()
         model.endResetModel()
         flags = QItemSelectionModel.SelectionFlag
-        chosen.select(self._ranges(held), flags.ClearAndSelect | flags.Rows)
+        chosen.select(selection_of(held, model), flags.ClearAndSelect | flags.Rows)
         line = model.order.line_of(self._kept) if self._kept is not None else None
         if line is not None:
             how = flags.NoUpdate if len(held) else flags.Select | flags.Rows
@@ -259,20 +253,6 @@ class ScoreView(QTableView):
         self._restoring = False
         if self.current != before:
             self.moved.emit()
-
-    def _ranges(self, places: np.ndarray) -> QItemSelection:
-        """Return where rows are now, as few stretches of lines."""
-        model, found = self._lines, QItemSelection()
-        held = np.zeros(len(model.rows), dtype=bool)
-        held[places] = True
-        lines = np.flatnonzero(held[model.order.shown])
-        cuts = np.flatnonzero(np.diff(lines) > 1) + 1
-        if not len(lines) or len(cuts) >= _MOST_RANGES:
-            return found
-        last = len(model.columns) - 1
-        for part in np.split(lines, cuts):
-            found.select(model.index(int(part[0]), 0), model.index(int(part[-1]), last))
-        return found
 
     def _is_on_screen(self, place: int | None) -> bool:
         line = self._lines.order.line_of(place) if place is not None else None
