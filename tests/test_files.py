@@ -77,6 +77,35 @@ def test_links_that_lead_back_end(tmp_path):
     assert names == ['one', 'two']
 
 
+def test_a_folder_that_cannot_be_opened_is_listed_and_said(tmp_path, monkeypatch):
+    root = tmp_path / 'study'
+    (root / 'shut').mkdir(parents=True)
+    write_phantom_dicom(root / 'one', pixels=PIXELS)
+    scan = os.scandir
+
+    def refused(path):
+        if os.path.basename(path) == 'shut':
+            raise PermissionError(13, 'Permission denied', path)
+        return scan(path)
+
+    monkeypatch.setattr(os, 'scandir', refused)
+    monkeypatch.setattr(os, 'access', lambda path, _: os.path.basename(path) != 'shut')
+    assert files.find_images(root) == [root / 'one']
+    assert files.find_images(root, named=True) == [root / 'one', root / 'shut']
+    with pytest.raises(UnreadableImage, match='folder cannot be opened'):
+        files.read(root / 'shut')
+
+
+def test_what_is_called_an_image_is_listed_unless_it_is_an_index(tmp_path):
+    for name in ('a.png', 'b.DCM', 'c.txt', 'd'):
+        (tmp_path / name).write_text('text')
+    (tmp_path / 'index.dcm').write_bytes(
+        bytes(128) + b'DICM' + b'\x02\0\x02\0UI\x14\x001.2.840.10008.1.3.10'
+    )
+    assert [path.name for path in files.find_images(tmp_path, named=True)] == ['a.png', 'b.DCM']
+    assert files.find_images(tmp_path) == []
+
+
 def test_no_folder(tmp_path):
     with pytest.raises(NotADirectoryError):
         files.find_images(tmp_path / 'none')

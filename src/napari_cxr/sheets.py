@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = [
+    'SPLIT_WORDS',
     'Finder',
     'Row',
     'SheetError',
@@ -38,6 +39,16 @@ _COLUMNS = {
     ),
     'source': ('source', 'site', 'hospital', 'institution', 'collection', 'dataset'),
     'view': ('view', 'view_position', 'viewposition', 'projection', 'frontal/lateral'),
+}
+#: What folders and tables call the parts of a data set, in lower case.
+SPLIT_WORDS = {
+    'train': 'train',
+    'training': 'train',
+    'val': 'val',
+    'valid': 'val',
+    'validation': 'val',
+    'test': 'test',
+    'testing': 'test',
 }
 _FLAGS = {'1': True, '1.0': True, '0': False, '0.0': False, '-1': False, '-1.0': False, '': False}
 _NOT_TEXT = 'not a CSV table in UTF-8; save it as "CSV UTF-8".'

@@ -52,6 +52,35 @@ def test_class_folders_give_labels(folder):
         list_items([folder / 'normal'], 'folders')
 
 
+def test_below_parts_of_a_data_set_the_second_level_is_the_classes(folder, tmp_path):
+    both = tmp_path / 'both'
+    for part in ('train', 'Test'):
+        (both / part).mkdir(parents=True)
+        for name in ('normal', 'pneumonia'):
+            (both / part / name).symlink_to(folder / name) if part == 'train' else None
+    (both / 'Test' / 'normal').mkdir()
+    (both / 'Test' / 'normal' / 'x.png').touch()
+    items = list_items([both], 'folders')
+    assert {(os.path.basename(item.path), item.truth) for item in items} >= {
+        ('x.png', 'normal'),
+        ('1.png', 'normal'),
+        ('0.png', 'pneumonia'),
+    }
+
+
+def test_of_class_folders_in_folders_nothing_is_guessed(tmp_path):
+    for place in ('one/normal', 'two/normal', 'two/pneumonia'):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / 'x.png').touch()
+    with pytest.raises(ListingError, match=r"'normal'.*not clear.*each by itself"):
+        list_items([tmp_path], 'folders')
+    assert len(list_items([tmp_path])) == 3
+    items = list_items([tmp_path / 'one', tmp_path / 'two'], 'folders')
+    assert [item.truth for item in items] == ['normal', 'normal', 'pneumonia']
+    (tmp_path / 'two' / 'y.png').touch()  # then the first level is the classes'
+    assert {item.truth for item in list_items([tmp_path], 'folders')} == {'one', 'two'}
+
+
 def test_a_list_of_paths(folder):
     (folder / 'list.txt').write_text(
         'normal/3.png\n\n  pneumonia/0.png \nnormal/3.png\nnone.png\n'

@@ -14,7 +14,7 @@ from napari_cxr.radiograph import UnreadableImage
 
 __all__ = ['FOLDERS', 'Item', 'ListingError', 'fingerprint', 'list_items']
 
-#: For labels: the first folder below each folder that was given.
+#: For labels: the names of the class folders.
 FOLDERS = 'folders'
 _TABLES = ('.csv', '.tsv')
 
@@ -53,13 +53,15 @@ def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) ->
     ----------
     paths : sequence of str or Path
         Images; folders, of which all images in them are taken, and also what is called an
-        image and is none; a DICOMDIR, of which what it lists; a ``.txt`` file with a path a
-        line; a ``.csv`` or ``.tsv`` table with a column of paths, and perhaps labels,
-        sources and patients, see `napari_cxr.sheets`. Paths in a list are relative to its
+        image and is none, and folders in them that cannot be opened; a DICOMDIR, of which
+        what it lists; a ``.txt`` file with a path a line; a ``.csv`` or ``.tsv`` table with
+        a column of paths, and perhaps labels, sources and patients, see
+        `napari_cxr.sheets`. Paths in a list are relative to its
         folder.
     labels : str or Path, optional
-        'folders': the first folder below each folder given is the label. Or a table of
-        paths and labels; a file that is at no path of it is looked for by its name.
+        'folders': the first folder below each folder given is the label; below folders
+        that are called train, val and test, the second. Or a table of paths and labels; a
+        file that is at no path of it is looked for by its name.
 
     Returns
     -------
@@ -103,9 +105,9 @@ def fingerprint(items: Iterable[Item]) -> str:
 
 def _items(path: Path, by_folder: bool) -> Iterator[Item]:
     if path.is_dir():
-        for image in files.find_images(path, named=True):
-            folders = image.relative_to(path).parts[:-1]
-            yield Item(str(image), truth=folders[0] if by_folder and folders else '')
+        images = files.find_images(path, named=True)
+        classes = _classes(path, images) if by_folder else [''] * len(images)
+        yield from (Item(str(i), truth=c) for i, c in zip(images, classes, strict=True))
     elif path.suffix.lower() in _TABLES:
         yield from _of_table(path)
     elif path.suffix.lower() == '.txt':
@@ -119,6 +121,31 @@ def _items(path: Path, by_folder: bool) -> Iterator[Item]:
             raise ListingError(f'{path}: {error}') from None
     else:  # whether it can be read is told in its row
         yield Item(str(path))
+
+
+def _classes(root: Path, images: Sequence[Path]) -> list[str]:
+    """Return the class of each image in a folder, by the folders on the way to it.
+
+    The first level is the classes', as for training. Below folders that are called train, val
+    and test it is the second. Where names of the second level come up under several folders
+    of the first, either may be meant; then nothing is guessed.
+    """
+    ways = [image.relative_to(root).parts[:-1] for image in images]
+    level = int(all(way[0].lower() in sheets.SPLIT_WORDS for way in ways if way))
+    if level == 0 and not any(len(way) == 1 for way in ways):
+        above: dict[str, set[str]] = {}
+        for way in ways:
+            if way:
+                above.setdefault(way[1], set()).add(way[0])
+        shared = sorted(name for name, tops in above.items() if len(tops) > 1)
+        if shared:
+            raise ListingError(
+                f'{root.name} has folders of the same name '
+                f'({", ".join(map(repr, shared[:4]))}) in several of its folders, so it is not '
+                'clear which are the classes: give the folders that the class folders are in, '
+                'each by itself, or a table of labels.'
+            )
+    return [way[level] if len(way) > level else '' for way in ways]
 
 
 def _of_list(path: Path) -> list[Path]:

@@ -9,21 +9,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from napari_cxr.sheets import SPLIT_WORDS
 from napari_cxr.training.recipe.data import DataRecipe
 
 __all__ = ['SPLITS', 'SPLIT_WORDS', 'Dataset', 'DatasetError', 'Sample', 'index']
 
 SPLITS = ('train', 'val', 'test')
-#: What folders and tables call them, in lower case.
-SPLIT_WORDS = {
-    'train': 'train',
-    'training': 'train',
-    'val': 'val',
-    'valid': 'val',
-    'validation': 'val',
-    'test': 'test',
-    'testing': 'test',
-}
 #: What tables call a lateral view; LL and RL are DICOM's, PS3.3 C.8.7.1.1.
 _LATERAL = ('lateral', 'lat', 'll', 'rl', 'l', 'left lateral', 'right lateral')
 
