@@ -15,12 +15,13 @@ from napari_cxr.scoring.tables import write
 FORMS = ['csv', 'jsonl', 'parquet']
 PLAIN = Run('tiny', 'abc', ('covid19', 'normal'), {'height': 97, 'range': 'type'}, '1.0')
 FULL = replace(
-    PLAIN, decision=True, heatmaps=True, shares=True, identify=True, truth=True, several=True
-)
+    PLAIN, decision=True, heatmaps=True, shares=True, identify=True, truth=True, patients=True,
+    several=True,
+)  # fmt: skip
 ROWS = [
     Row(
         0, 'a,"b" | c.png', 'scored', label='normal', probabilities=(0.25, 0.9375),
-        called=('covid19', 'normal'), view='PA', truth='covid19|normal', source='Ulm',
+        called=('covid19', 'normal'), view='PA', truth='covid19|normal', source='Ulm', patient='2',
         cautions=(Caution('view', 'A lateral view.'), Caution('note', 'Lossy.')),
         heatmap='maps/0.png', lung_share=0.5, lung_share_if_even=0.25, frame_share=0.0,
         lung_field='network', device='cpu', precision='bfloat16',
@@ -37,7 +38,7 @@ ROWS = [
 def plain(row):
     """The row as a run with the fewest columns keeps it."""
     return replace(
-        row, called=(), truth='', heatmap='', lung_share=None, lung_share_if_even=None,
+        row, called=(), truth='', patient='', heatmap='', lung_share=None, lung_share_if_even=None,
         frame_share=None, lung_field='', identity={},
     )  # fmt: skip
 
@@ -113,7 +114,7 @@ def header(run, **more):
 
 def test_a_table_that_is_not_finished_is_its_journal(tmp_path):
     path = tmp_path / 't.csv'
-    rows = [replace(row, patient='7') for row in ROWS]  # which no table holds
+    rows = [*ROWS[:2], replace(ROWS[2], cautions=(Caution('lossy', 'Lossy.'),))]
     told = header(FULL, decision=['youden', {'normal': 0.5}], heatmaps='maps')
     journal = Journal(tmp_path / 't.csv.journal', told, 5)
     journal.add([rows[2], rows[0]])

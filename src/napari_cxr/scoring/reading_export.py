@@ -62,7 +62,7 @@ class Listed:
 
 
 class Patients:
-    """Numbers for patients, so that what tells them apart is written nowhere."""
+    """Numbers for patients from 1, so that what a header calls them is written nowhere."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}

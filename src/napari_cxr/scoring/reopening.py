@@ -42,9 +42,9 @@ def reopen(path: str | Path) -> tuple[Run, Iterator[Row]]:
         What the rows have in common. Whether an image can have several labels is in no
         column of a table: it can, if probabilities do not add up to 1.
     iterator of Row
-        In the order of the listing, each made as it is asked for. Those of a table have no
-        patient, and a caution that does not doubt the image has the code 'note'. Raises
-        ScoringError where the table is damaged.
+        In the order of the listing, each made as it is asked for. In those of a table a
+        caution that does not doubt the image has the code 'note'. Raises ScoringError where
+        the table is damaged.
 
     Raises
     ------
@@ -174,6 +174,7 @@ def _row(number: int, entries: Entries, run: Run, extra: tuple[str, ...]) -> Row
         called=tuple(entries.get('called', ())),
         truth=entries.get('truth', ''),
         source=entries['source'],
+        patient=entries.get('patient', ''),
         view=entries['view'],
         cautions=tuple(Caution(*pair) for pair in zip(codes, texts, strict=True)),
         heatmap=entries.get('heatmap', ''),

@@ -80,6 +80,7 @@ def _shape(path: Path, names: Sequence[str]) -> Run:
         shares='lung_field' in names,
         identify='patient_id' in names,
         truth='truth' in names,
+        patients='patient' in names,
     )
     if list(columns(run)) != list(names):
         odd = [name for name in names if name not in columns(run)]
