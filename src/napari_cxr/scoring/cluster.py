@@ -111,7 +111,7 @@ def score_on_cluster(
         if settings.heatmaps is not None:
             seen_there = replace(settings, heatmaps=Path(os.path.abspath(settings.heatmaps)))
             job = replace(job, settings=seen_there)
-        devices = agree(client, address, job, items)
+        devices = yield from agree(client, address, job, items)
         batch = (
             settings.batch
             or there.get('batch')
@@ -141,7 +141,7 @@ def _fastest(
             return job.way
         way = str(future.result())
         if way != job.way:
-            agree(client, address, replace(job, way=way), items)
+            yield from agree(client, address, replace(job, way=way), items)
     except ScoringError:  # some worker lacks what it needs
         return job.way
     finally:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_cxr.scoring.beside import beside
 from napari_cxr.scoring.cluster_kept import Job
 from napari_cxr.scoring.cluster_piece import probe
+from napari_cxr.scoring.events import Event, Preparing
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.listing import Item
 
@@ -47,10 +50,10 @@ def connect(address: str) -> Client:
         ) from None
 
 
-def agree(client: Client, address: str, job: Job, items: Sequence[Item]) -> list[str]:
-    """See whether all workers can do the job; return the device of each."""
-    from concurrent.futures import ThreadPoolExecutor
-
+def agree(
+    client: Client, address: str, job: Job, items: Sequence[Item]
+) -> Generator[Event, None, list[str]]:
+    """See whether all workers can do the job; return the device of each. Raises ScoringError."""
     step = max(1, len(items) // _SAMPLE)
     sample = [item.path for item in items[::step]][:_SAMPLE]
     heatmaps = job.settings.heatmaps
@@ -65,18 +68,26 @@ def agree(client: Client, address: str, job: Job, items: Sequence[Item]) -> list
             'heatmaps': None if heatmaps is None else str(heatmaps),
         }
     )
-    asking = ThreadPoolExecutor(1)
+    answers: dict[str, Any] = {}
+    deadline = time.monotonic() + _PROBE
     try:
-        answers = asking.submit(client.run, probe, question, on_error='return').result(_PROBE)
-    except TimeoutError:
+        with closing(beside(lambda _: client.run(probe, question, on_error='return'))) as asking:
+            while True:
+                try:
+                    next(asking)
+                except StopIteration as end:
+                    answers = end.value
+                    break
+                if time.monotonic() > deadline:
+                    raise ScoringError(
+                        f'The workers of {address} did not load the model within {_PROBE:.0f} s; '
+                        'see what they say.'
+                    )
+                yield Preparing('Asking the workers')
+    except (OSError, RuntimeError) as error:
         raise ScoringError(
-            f'The workers of {address} did not load the model within {_PROBE:.0f} s; see what '
-            'they say.'
+            f'The scheduler at {address} does not answer: {first_line(error)}.'
         ) from None
-    except OSError as error:
-        raise ScoringError(f'The scheduler at {address} does not answer: {error}.') from None
-    finally:
-        asking.shutdown(wait=False, cancel_futures=True)
     if not answers:
         raise ScoringError(
             f'No worker has joined the scheduler at {address}: start some with '
