@@ -7,8 +7,8 @@ from qtpy.QtCore import Qt
 
 from napari_cxr.plugin.score_request import ScoreRequest, keep, recall
 from napari_cxr.plugin.score_setup import ScoreSetup
-from napari_cxr.plugin.score_source import look_at
 from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.scoring.looking import look_at
 from napari_cxr.scoring.score import journal_of
 
 

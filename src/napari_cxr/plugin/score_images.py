@@ -10,8 +10,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QMenu, QToolButton
 
 from napari_cxr.plugin import score_problems
-from napari_cxr.plugin.score_source import Looked
 from napari_cxr.plugin.told_field import ToldField, beside, more_button
+from napari_cxr.scoring.looking import Looked
 
 __all__ = ['ImagesField']
 

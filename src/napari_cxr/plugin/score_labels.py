@@ -12,9 +12,10 @@ from qtpy.QtWidgets import QFileDialog, QLineEdit
 from napari_cxr.plugin import score_problems
 from napari_cxr.plugin.elided import ElidedComboBox
 from napari_cxr.plugin.score_problems import listed
-from napari_cxr.plugin.score_source import Looked, matching
+from napari_cxr.plugin.score_source import matching
 from napari_cxr.plugin.told_field import ToldField, beside, more_button
 from napari_cxr.scoring.listing import FOLDERS
+from napari_cxr.scoring.looking import Looked
 
 __all__ = ['LabelsField']
 

@@ -77,9 +77,12 @@ class ScoreOptions(Section):
         self.batch.setMinimumWidth(110)
         self.batch.setAlignment(Qt.AlignmentFlag.AlignLeft)
         self.batch.setToolTip('Images that the network takes at once')
-        self.precision = ElidedComboBox('How exactly the network computes')
-        self.precision.addItem('The fastest that scores the same', 'auto')
-        self.precision.addItem('Always full precision', 'float32')
+        self.precision = ElidedComboBox(
+            'How exactly the network computes: it may run in bfloat16 where the device computes '
+            'in it, and then the rows say so'
+        )
+        self.precision.addItem('As fast as possible', 'auto')
+        self.precision.addItem('Always in full', 'float32')
         self.decision = ElidedComboBox(
             "An operating point of the model's card: a column names the classes whose "
             'probability reaches its threshold'

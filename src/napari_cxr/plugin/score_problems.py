@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_cxr.plugin.score_source import Looked
 from napari_cxr.scoring import ScoringError, tables
 from napari_cxr.scoring.journal import read_header
 from napari_cxr.scoring.listing import FOLDERS
+from napari_cxr.scoring.looking import Looked
 from napari_cxr.scoring.score import journal_of
 
 __all__ = ['about_begun', 'is_begun', 'listed', 'of_labels', 'of_out', 'of_source', 'total_of']

@@ -51,19 +51,21 @@ class ScoreProgress(QWidget):
         self.resume.clicked.connect(self.resume_wanted)
         self.failures.clicked.connect(self.failures_wanted)
         self.save.clicked.connect(self.save_wanted)
-        first, second = QHBoxLayout(), QHBoxLayout()
+        first, second, third = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
         for row, widgets in (
             (first, (self.bar, self.stop)),
-            (second, (self.words, self.failures, self.save, self.resume)),
+            (second, (self.words, self.failures)),
+            (third, (self.save, self.resume)),
         ):
             row.setSpacing(6)
             for widget in widgets:
-                row.addWidget(widget, widget in (self.bar, self.words))
+                row.addWidget(widget, widget not in (self.stop, self.failures))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(first)
         layout.addLayout(second)
+        layout.addLayout(third)
         layout.addWidget(self.warning)
         self.clear()
 

@@ -16,10 +16,10 @@ from napari_cxr.plugin.score_labels import LabelsField
 from napari_cxr.plugin.score_options import ScoreOptions
 from napari_cxr.plugin.score_problems import is_begun
 from napari_cxr.plugin.score_request import ScoreRequest
-from napari_cxr.plugin.score_source import Looked
 from napari_cxr.plugin.score_target import TargetField
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.told_field import ToldField, beside
+from napari_cxr.scoring.looking import Looked
 
 __all__ = ['ScoreSetup']
 

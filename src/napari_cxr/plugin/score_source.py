@@ -1,78 +1,13 @@
-"""What lies in what shall be scored, as far as labels go; and what is begun. No Qt."""
+"""How tables of scores are called, and which sub-folders are classes. No Qt."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from napari_cxr import sheets
-from napari_cxr.scoring.journal import read_header
 from napari_cxr.scoring.score import journal_of
 
-__all__ = ['TABLES', 'Looked', 'look_at', 'matching', 'next_table']
-
-#: Endings of tables of paths.
-TABLES = ('.csv', '.tsv')
-#: Tables in a folder that are looked into for labels.
-_MOST_TABLES = 8
-#: Bytes of a journal that are looked at, at once.
-_PIECE = 1 << 20
-
-
-@dataclass(frozen=True)
-class Looked:
-    """What was found.
-
-    Parameters
-    ----------
-    paths : tuple of str
-        What was looked at.
-    out : str
-        The table that was asked about.
-    folders : tuple of str
-        Names of the sub-folders, where one folder is to be scored.
-    labelled : bool
-        Whether it is a table that gives labels.
-    labels_in : str
-        A table in the folder that gives labels, or empty.
-    error : str
-        Why it cannot be scored, or empty.
-    begun, total : int
-        Rows of that table that are done already, and paths that it will have; 0 and 0 if
-        it is not begun.
-    """
-
-    paths: tuple[str, ...]
-    out: str = ''
-    folders: tuple[str, ...] = ()
-    labelled: bool = False
-    labels_in: str = ''
-    error: str = ''
-    begun: int = 0
-    total: int = 0
-
-
-def look_at(paths: Sequence[str], out: str) -> Looked:
-    """Look for labels in what shall be scored, and for rows that are done; may take a while."""
-    begun, total = _begun(journal_of(Path(out))) if out else (0, 0)
-    found = Looked(tuple(paths), out, begun=begun, total=total)
-    if len(paths) != 1:
-        return found
-    (path,) = (Path(one) for one in paths)
-    folders: tuple[str, ...] = ()
-    labelled, labels_in, error = False, '', ''
-    try:
-        if path.is_dir():
-            folders, labels_in = _in_folder(path)
-        elif path.suffix.lower() in TABLES:
-            labelled = _gives_labels(path)
-    except OSError as problem:
-        error = f'{path.name} cannot be opened: {problem.strerror}.'
-    except sheets.SheetError as problem:
-        error = str(problem)
-    return Looked(tuple(paths), out, folders, labelled, labels_in, error, begun, total)
+__all__ = ['matching', 'next_table']
 
 
 def matching(folders: Sequence[str], labels: Sequence[str]) -> list[str]:
@@ -89,42 +24,3 @@ def next_table(folder: Path, name: str, ending: str) -> Path:
         if not table.exists() and not journal_of(table).exists():
             return table
         number += 1
-
-
-def _in_folder(folder: Path) -> tuple[tuple[str, ...], str]:
-    """Return the names of the sub-folders, and a table with labels."""
-    with os.scandir(folder) as entries:
-        listed = [entry for entry in entries if not entry.name.startswith('.')]
-    folders = sorted(entry.name for entry in listed if entry.is_dir())
-    tables = sorted(e.path for e in listed if Path(e.name).suffix.lower() in TABLES)
-    for table in tables[:_MOST_TABLES]:
-        try:
-            if _gives_labels(Path(table)):
-                return tuple(folders), table
-        except (sheets.SheetError, OSError):
-            continue
-    return tuple(folders), ''
-
-
-def _gives_labels(table: Path) -> bool:
-    names, rows = sheets.read(table)
-    columns = sheets.columns(names)
-    if 'path' not in columns:
-        return False
-    return 'label' in columns or bool(sheets.flags(names, rows, set(columns.values())))
-
-
-def _begun(journal: Path) -> tuple[int, int]:
-    """Return how many rows a journal holds, and how many there will be."""
-    header = read_header(journal)
-    if not header:
-        return 0, 0
-    lines = 0
-    try:
-        with journal.open('rb') as file:
-            while piece := file.read(_PIECE):
-                lines += piece.count(b'\n')
-    except OSError:
-        return 0, 0
-    total = header.get('total', 0)
-    return max(0, lines - 1), total if isinstance(total, int) else 0

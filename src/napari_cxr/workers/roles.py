@@ -32,17 +32,20 @@ def jobs_of(role: str) -> dict[str, Job]:
             'thumbnail': thumbnail.thumbnail,
         }
     if role == 'torch':
-        from napari_cxr.workers import classifier, feature_maps, trainer
+        from napari_cxr.workers import classifier, feature_maps, scorer, trainer
 
         return {
             'device': classifier.device,
             'classify': classifier.classify,
             'feature_maps': feature_maps.feature_maps,
             'load': classifier.load,
+            'measure': scorer.measure,
             'stages': feature_maps.stages,
             'network_names': trainer.network_names,
             'preview': trainer.preview,
+            'score': scorer.score,
             'survey': trainer.survey,
             'train': trainer.train,
+            'write_so_far': scorer.write_so_far,
         }
     raise ValueError(f'there is no worker role {role!r}')

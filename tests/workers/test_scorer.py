@@ -1,0 +1,125 @@
+"""The scoring worker: a table, a stop and what is left of it, a resumption, and figures."""
+
+import csv
+from contextlib import closing
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from napari_cxr.scoring import Finished, Preparing, Progress, Scored, Started
+from napari_cxr.scoring.row import Run
+from napari_cxr.scoring.score import journal_of
+from napari_cxr.workers.process import JobFailed, WorkerProcess
+
+SETTINGS = {
+    'batch': 2,
+    'shares': False,
+    'heatmaps': '',
+    'precision': 'float32',
+    'decision': '',
+    'identify': False,
+}
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Two class folders with nine images, and a file that is none."""
+    root = tmp_path_factory.mktemp('images')
+    for i in range(9):
+        pixels = np.random.default_rng(i).integers(0, 256, (60, 52), np.uint8)
+        label = ('normal', 'pneumonia')[i % 2]
+        (root / label).mkdir(exist_ok=True)
+        iio.imwrite(root / label / f'{i}.png', pixels)
+    (root / 'normal' / 'broken.png').write_text('<html>moved</html>')
+    return root
+
+
+@pytest.fixture(scope='module')
+def worker():
+    worker = WorkerProcess('torch', grace=1, background=True)
+    yield worker
+    worker.close()
+
+
+@pytest.fixture
+def job(folder, model_file, tmp_path):
+    return {
+        'paths': [str(folder)],
+        'labels': 'folders',
+        'out': str(tmp_path / 'table.csv'),
+        'model': str(model_file),
+        'device': 'cpu',
+        'settings': SETTINGS,
+        'workers': 1,
+    }
+
+
+def events_of(run):
+    return [event for event in run if event is not None]
+
+
+def table_of(job):
+    with open(job['out'], newline='') as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_a_folder_is_scored_and_measured(worker, job):
+    events = events_of(worker.run('score', **job))
+    kinds = [type(event) for event in events]
+    assert kinds[:2] == [Preparing, Preparing]
+    assert kinds.index(Started) < kinds.index(Run) < kinds.index(Scored)
+    run = next(event for event in events if isinstance(event, Run))
+    assert run.truth and run.labels == ('covid19', 'normal', 'pneumonia')
+    rows = {event.row.path: event.row for event in events if isinstance(event, Scored)}
+    end = events[-1]
+    assert isinstance(end, Finished) and (end.total, end.failed) == (10, 1)
+    assert end.metrics['images'] == 9
+    assert {row['path'] for row in table_of(job)} == rows.keys()
+    metrics, unknown = worker.call('measure', table=job['out'])
+    assert metrics == end.metrics and unknown == ()
+    # With what a person says instead: each image is what it was called.
+    called = {path: row.label for path, row in rows.items() if row.status == 'scored'}
+    metrics, _ = worker.call('measure', table=job['out'], truths=called)
+    if metrics:  # two classes were called
+        assert metrics['accuracy'][0] == 1
+    else:
+        assert len(set(called.values())) == 1
+
+
+@pytest.mark.slow
+def test_a_stopped_run_leaves_a_table_and_goes_on(worker, job):
+    with closing(worker.run('score', **job)) as run:
+        for event in run:
+            if isinstance(event, Progress) and event.done >= 2:
+                break
+    done = worker.call('write_so_far', out=job['out'])
+    assert 2 <= done < 10 and len(table_of(job)) == done
+    rest = events_of(worker.run('score', resume=True, **job))
+    started = next(event for event in rest if isinstance(event, Started))
+    assert started.done == done
+    assert sum(isinstance(event, Scored) for event in rest) == 10 - done
+    assert len(table_of(job)) == 10 and not journal_of(Path(job['out'])).exists()
+
+
+@pytest.mark.parametrize(
+    ('change', 'kind', 'words'),
+    [
+        ({'paths': ['/no/such/folder.txt']}, 'ListingError', 'cannot be opened'),
+        ({'labels': '/no/such.csv'}, 'ListingError', 'cannot be opened'),
+        ({'model': 'nobody'}, 'CheckpointError', 'no model'),
+        ({'settings': SETTINGS | {'decision': 'youden'}}, 'DecisionError', 'no operating point'),
+        ({'out': '/no/folder/table.csv'}, 'ScoringError', 'no folder'),
+        ({'out': 'table.doc'}, 'ScoringError', 'is called .csv'),
+    ],
+)
+def test_what_cannot_be_scored_is_one_clear_sentence(worker, job, change, kind, words):
+    with pytest.raises(JobFailed, match=words) as caught:
+        worker.call('score', **(job | change))
+    assert caught.value.kind == kind
+
+
+def test_nothing_is_left_of_a_run_that_had_not_begun(worker, tmp_path):
+    assert worker.call('write_so_far', out=str(tmp_path / 'never.csv')) == 0
