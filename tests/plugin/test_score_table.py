@@ -235,6 +235,9 @@ def test_ctrl_f_goes_to_the_filter_and_esc_clears_it_and_goes_back(qtbot, table)
     assert numbers(table) == [0, 1, 2, 3] and text.text() == '' and text.hasFocus()
     qtbot.keyClick(text, Qt.Key.Key_Escape)
     assert table.view.hasFocus()
+    table.show_only(Filter(text='damaged'))
+    qtbot.keyClick(table.view, Qt.Key.Key_Escape)
+    assert numbers(table) == [0, 1, 2, 3]
 
 
 # -- staying where one reads -----------------------------------------------------------------

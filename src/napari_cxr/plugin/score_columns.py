@@ -21,7 +21,7 @@ _FEW = 6
 #: What stands in the table for a caution's code.
 _SHORT = {
     'view': 'not frontal',
-    'polarity': 'black and white swapped?',
+    'polarity': 'inverted?',
     'not-a-chest': 'not a chest?',
     'upside-down': 'upside down?',
     'mirrored': 'mirrored?',

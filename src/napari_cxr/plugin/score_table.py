@@ -100,9 +100,13 @@ class ScoreTable(QWidget):
         )
         self.empty.all_wanted.connect(strip.reset)
         self.choice.changed.connect(self._show_columns)
-        find = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), self)
-        find.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        find.activated.connect(strip.take_focus)
+        for key, slot in (
+            (QKeySequence.StandardKey.Find, strip.take_focus),
+            (Qt.Key.Key_Escape, strip.reset),  # the strip's own fields hear it first
+        ):
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(slot)
 
     # -- rows ---------------------------------------------------------------------------
 
