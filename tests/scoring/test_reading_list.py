@@ -312,3 +312,22 @@ def test_what_the_model_says(row, options, expected):
 def test_an_entry_goes_through_json():
     entry = Entry(('normal',), 'a note', 'labels', True, '2026-01-01T00:00:00+00:00')
     assert Entry.from_dict(entry.to_dict()) == entry
+
+
+def test_a_file_that_is_removed_while_it_is_opened_is_not_labelled_into_nothing(
+    table, monkeypatch
+):
+    from napari_cxr.scoring.lines import Lines
+
+    real, taken = Lines._lock, []
+
+    def lock(self):
+        if not taken:  # another process closes its empty list just now
+            taken.append(os.unlink(self.path))
+        real(self)
+
+    monkeypatch.setattr(Lines, '_lock', lock)
+    reading = ReadingList.open(table, LABELS)
+    reading.set('a.png', ('normal',))
+    reading.close()
+    assert taken and set(reopened(table)) == {'a.png'}

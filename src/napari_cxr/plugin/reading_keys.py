@@ -19,7 +19,7 @@ __all__ = ['ReadingKeys']
 
 
 class ReadingKeys(QObject):
-    """Shortcuts of a widget, or of its whole window, that work a reading panel.
+    """Shortcuts of a widget that work a reading panel.
 
     Qt gives a key to a text field that has the focus before any shortcut, so that what is
     typed there labels nothing. None of the keys but the digits means anything in napari where
@@ -31,19 +31,12 @@ class ReadingKeys(QObject):
         What they work.
     scope : QWidget
         Where they work: while it or something in it has the focus.
-    window : bool
-        Whether they work wherever the focus is in the window of `scope`.
     """
 
-    def __init__(self, panel: ReadingPanel, scope: QWidget, window: bool = False) -> None:
+    def __init__(self, panel: ReadingPanel, scope: QWidget) -> None:
         super().__init__(scope)
         self._panel, self._scope = panel, scope
         self._shortcuts: list[QShortcut] = []
-        self._context = (
-            Qt.ShortcutContext.WindowShortcut
-            if window
-            else Qt.ShortcutContext.WidgetWithChildrenShortcut
-        )
         for place, key in enumerate(KEYS):
             self._add(key, partial(panel.choose, place))
         self._add('Space', self._agree)
@@ -61,7 +54,7 @@ class ReadingKeys(QObject):
 
     def _add(self, key: str, slot: Callable[[], object], repeat: bool = False) -> None:
         shortcut = QShortcut(QKeySequence(key), self._scope)
-        shortcut.setContext(self._context)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.setAutoRepeat(repeat)  # a key that is held down labels one image
         shortcut.activated.connect(slot)
         self._shortcuts.append(shortcut)

@@ -134,9 +134,6 @@ def _save(lines: Lines, content: bytes) -> None:
 
 def _close(lines: Lines, remove: bool) -> None:
     if remove:
-        with suppress(OSError):
-            lines.path.unlink(missing_ok=True)  # while it is still ours
+        with suppress(OSError):  # an empty list is no harm
+            lines.remove()
     lines.close()
-    if remove:
-        with suppress(OSError):  # Windows removes no file that is open
-            lines.path.unlink(missing_ok=True)

@@ -15,6 +15,9 @@ from pathlib import Path
 __all__ = ['InUse', 'Lines', 'content', 'line']
 
 
+_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, 'O_BINARY', 0) | getattr(os, 'O_CLOEXEC', 0)
+
+
 class InUse(Exception):
     """Another process has the file open for appending."""
 
@@ -58,12 +61,15 @@ class Lines:
         self.path = path
         self.end = 0
         self._dirty = False
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, 'O_BINARY', 0) | getattr(os, 'O_CLOEXEC', 0)
-        self._file = os.open(path, flags, 0o644)
+        self._file = -1
         try:
-            self._lock()
+            # Who had it before may have removed it before it was locked here.
+            while self._file < 0 or not self._is_there():
+                self.close()
+                self._file = os.open(path, _FLAGS, 0o644)
+                self._lock()
         except BaseException:
-            os.close(self._file)
+            self.close()
             raise
 
     def go_on_at(self, end: int) -> None:
@@ -111,6 +117,22 @@ class Lines:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+
+    def remove(self) -> None:
+        """Take the file away while nobody else can have it, and close it."""
+        try:
+            self.path.unlink(missing_ok=True)
+        except PermissionError:  # Windows removes no file that is open
+            self.close()
+            self.path.unlink(missing_ok=True)
+        finally:
+            self.close()
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file), os.stat(self.path))
+        except FileNotFoundError:
+            return False
 
     def _lock(self) -> None:
         try:

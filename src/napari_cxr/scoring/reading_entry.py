@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -83,6 +83,18 @@ class Counts:
     agreed: int = 0
     unsure: int = 0
     noted: int = 0
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Counts:
+        """Count what was said."""
+        said = list(entries)
+        answers = [entry.answer for entry in said]
+        return cls(
+            read=len(answers) - answers.count(''),
+            agreed=sum(entry.agreed for entry in said),
+            unsure=answers.count('unsure'),
+            noted=sum(bool(entry.note) for entry in said),
+        )
 
 
 def models_answer(

@@ -124,13 +124,7 @@ class ReadingList:
 
     def counts(self, paths: Collection[str] | None = None) -> Counts:
         """Count what was read, of some paths or of all."""
-        entries = [e for path, e in self._entries.items() if paths is None or path in paths]
-        return Counts(
-            read=sum(entry.read for entry in entries),
-            agreed=sum(entry.agreed for entry in entries),
-            unsure=sum(entry.unsure for entry in entries),
-            noted=sum(bool(entry.note) for entry in entries),
-        )
+        return Counts.of(e for path, e in self._entries.items() if paths is None or path in paths)
 
     def set(self, path: str, labels: Sequence[str], *, agreed: bool = False) -> None:
         """Say what an image shows.
