@@ -278,6 +278,22 @@ def test_the_classify_dock_tells_what_is_known_without_a_click(qtbot, dock, rows
     opener.close()
 
 
+def test_lungs_that_come_late_are_not_laid_on_the_next_row(qtbot, dock, rows):
+    from napari_cxr.plugin.settings import remember
+
+    remember('classify', lungs=True)
+    opener = RowOpener(dock.viewer)
+    show(qtbot, opener, rows[0])  # and its lungs are on their way
+    show(qtbot, opener, rows[3])
+    qtbot.waitUntil(lambda: dock.lungs.layer is not None, timeout=WAIT)
+    # Those of 200 x 180 pixels would be another's: this one has 200 x 170.
+    assert dock.lungs.layer.data.shape == dock.viewer.layers[0].data.shape == (200, 170)
+    assert QThreadPool.globalInstance().waitForDone(WAIT)
+    qtbot.wait(1)
+    assert sum(map(is_lungs, dock.viewer.layers)) == 1
+    opener.close()
+
+
 def test_a_dock_that_comes_later_fills_the_heatmap_that_is_there(qtbot, viewer, opener, rows):
     from napari_cxr.plugin.classify_dock import ClassifyDock
     from napari_cxr.plugin.settings import remember

@@ -55,6 +55,7 @@ class Choices(QWidget):
         self.device.activated.connect(self._device_chosen)
         self.card.clicked.connect(self.card_wanted)
         shared().model_wanted.connect(self._model_wanted)
+        shared().turning.connect(self._layer_turning)
         self._list_layers()
         self._layer_chosen()
 
@@ -119,10 +120,6 @@ class Choices(QWidget):
         """Add a model file to the list and choose it."""
         self.model.choose_file(path)
 
-    def look_again(self) -> None:
-        """Follow a layer that shows another radiograph than before."""
-        self._layer_chosen()
-
     def _model_wanted(self, viewer: ViewerModel, name_or_path: str) -> None:
         if is_same(viewer, self._viewer):
             self.model.choose(name_or_path)
@@ -156,6 +153,11 @@ class Choices(QWidget):
         active = self._viewer.layers.selection.active
         if active in self._listed:
             self.layer.setCurrentIndex(self._listed.index(active))
+
+    def _layer_turning(self, layer: Image) -> None:
+        """Follow a layer that will show another radiograph."""
+        if layer is self.current_layer:
+            self._layer_chosen()
 
     def _layer_chosen(self) -> None:
         radiograph = self._radiograph()

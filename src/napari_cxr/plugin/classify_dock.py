@@ -191,8 +191,8 @@ class ClassifyDock(QWidget):
             layer.events.data.disconnect(self._forget_changed)
         self._answers.pop(layer, None)
         self._accepted.pop(layer, None)
-        if layer is self.choices.current_layer:
-            self.choices.look_again()
+        self.lungs.forget(layer)
+        self._show_answer()
 
     def _take_over(self, layer: Image, answer: Answer, label: str) -> None:
         """Show what is known of a layer without a click."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from functools import partial
 from typing import Any
 from weakref import WeakSet
 
@@ -91,7 +92,7 @@ class LungDesk(QObject):
             # Lungs that were edited before the click went with their layer: find them anew.
             field = None if answer is None or answer.lungs.edit else answer.field
             worker = lung_jobs.find(base, field)
-            worker.returned.connect(self._take)
+            worker.returned.connect(partial(self._take, base, base.data))
             worker.finished.connect(lambda: self._finders.discard(worker))
             self._finders.add(worker)
             worker.start()
@@ -106,6 +107,7 @@ class LungDesk(QObject):
 
     def forget(self, base: Image) -> None:
         """Give up lungs that were found on other pixels; edited ones stay as a layer."""
+        self._wanted.discard(base)
         layer = lungs_of(base, self._viewer.layers)
         if layer is not None:
             let_go(layer)
@@ -116,13 +118,15 @@ class LungDesk(QObject):
     def _radiograph(self) -> Image | None:
         return self._base() if self._base is not None else None
 
-    def _take(self, found: Found | Failure) -> None:
+    def _take(self, base: Image, data: Any, found: Found | Failure) -> None:
+        if base.data is not data:  # it shows another radiograph by now
+            return
         if isinstance(found, Failure):
             self._wanted.clear()
             self._tell()
             self.failed.emit(found)
-        elif found.radiograph in self._wanted:
-            self._wanted.discard(found.radiograph)
+        elif base in self._wanted:
+            self._wanted.discard(base)
             insert_lungs(self._viewer, found)
 
     def _follow(self, event: Any = None) -> None:
