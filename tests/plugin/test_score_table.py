@@ -7,6 +7,7 @@ from made_up_scores import LABELS, LOSSY, NOT_A_CHEST, Labels, failed, run, scor
 from qtpy.QtCore import QItemSelectionModel, QPoint, Qt, QTimer
 from qtpy.QtGui import QGuiApplication
 
+from napari_cxr.inference.prediction import Caution
 from napari_cxr.plugin.score_columns import PICTURE, columns_of
 from napari_cxr.plugin.score_filter import Filter, Which
 from napari_cxr.plugin.score_table import ScoreTable
@@ -61,7 +62,7 @@ FEW = [
     scored(0, 0.10, 0.80, 0.10, truth='normal', lung_share=0.62, lung_share_if_even=0.31),
     scored(1, 0.70, 0.25, 0.05, truth='normal', cautions=(NOT_A_CHEST, LOSSY), view='PA'),
     failed(2, 'It is damaged.', truth='covid19'),
-    scored(3, 0.10, 0.50, 0.40),
+    scored(3, 0.10, 0.50, 0.40, cautions=(Caution('note', 'It has two windows.'),)),
 ]
 
 
@@ -76,6 +77,7 @@ def test_cells_say_what_is_known(qtbot, table):
     assert [cell(table, i, 'p:normal') for i in range(4)] == ['80.0 %', '25.0 %', '', '50.0 %']
     assert [cell(table, i, 'truth') for i in range(4)] == ['normal', '≠ normal', 'covid19', '']
     assert cell(table, 1, 'warnings') == 'not a chest?, lossy'
+    assert cell(table, 3, 'warnings') == 'It has two windows.'
     assert cell(table, 0, 'lung_share') == '62 %' and cell(table, 0, 'number') == '1'
     assert cell(table, 3, 'uncertainty') == '0.86'  # of log 3, worked out by hand
 

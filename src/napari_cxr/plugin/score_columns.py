@@ -18,18 +18,17 @@ PICTURE = 'picture'
 #: Up to so many classes have wide bars.
 _FEW = 6
 
-#: What stands in the table for a caution's code.
+#: What stands in the table for a caution's code; for others the caution speaks for itself.
 _SHORT = {
     'view': 'not frontal',
     'polarity': 'inverted?',
     'not-a-chest': 'not a chest?',
     'upside-down': 'upside down?',
     'mirrored': 'mirrored?',
-    'lung-field': 'lungs not found',
+    'lung-field': 'lungs in doubt',
     'enlarged': 'coarse',
     'lossy': 'lossy',
-    'memory': 'no heatmap',
-    'note': 'note',
+    'memory': 'little memory',
 }
 
 Text = Callable[[ScoreRows, int], str]
@@ -174,7 +173,7 @@ def columns_of(run: Run) -> tuple[Column, ...]:
 def short_warnings(rows: ScoreRows, place: int) -> tuple[bool, str]:
     """Return whether any warning doubts the image, and all in a few words."""
     row = rows.rows[place]
-    short = (_SHORT.get(caution.code, caution.code) for caution in row.cautions)
+    short = (_SHORT.get(caution.code, caution.text) for caution in row.cautions)
     return bool(row.doubts), ', '.join(dict.fromkeys(short))
 
 
