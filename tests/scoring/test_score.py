@@ -102,6 +102,35 @@ def test_the_order_of_arrival_changes_nothing(whole, items, classifier, tmp_path
         assert out.read_bytes() == whole[1]
 
 
+def test_batches_at_the_same_time_give_the_same_table(
+    items, classifier, tmp_path, whole, monkeypatch
+):
+    import torch
+
+    real, together, most = classifier.logits, set(), []
+
+    def logits(*arguments):
+        together.add(threading.get_ident())
+        most.append(len(together))
+        assert torch.get_num_threads() == 1
+        found = real(*arguments)
+        together.discard(threading.get_ident())
+        return found
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        monkeypatch.setattr(classifier, 'logits', logits)
+        for i in range(3):
+            out = tmp_path / f'{i}.csv'
+            list(score(items, classifier, out, shuffled(i), FOUR))
+            assert out.read_bytes() == whole[1]
+        assert torch.get_num_threads() == 3, 'as it was'
+    finally:
+        torch.set_num_threads(before)
+    assert len(most) == 6
+
+
 def test_stopped_anywhere_it_goes_on_to_the_same_table(whole, items, classifier, tmp_path):
     for kept in range(8):
         out = tmp_path / f'{kept}.csv'

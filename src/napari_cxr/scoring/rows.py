@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +12,19 @@ from napari_cxr.scoring.blocks import Blocks
 from napari_cxr.scoring.events import Warned
 from napari_cxr.scoring.listing import Item
 from napari_cxr.scoring.network import Network, row_of
-from napari_cxr.scoring.preparing import Reader, Wanted
+from napari_cxr.scoring.preparing import Reader, Ready, Wanted
 from napari_cxr.scoring.row import Row
 from napari_cxr.scoring.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from napari_cxr.inference.classifier import Classifier
 
 __all__ = ['Rows', 'rows_of']
+
+#: How often a wait hands control back, in seconds.
+_HEARTBEAT = 0.1
 
 #: Rows as they are done, and warnings between them; None while there is nothing, so that
 #: closing works.
@@ -34,6 +40,7 @@ def rows_of(
     read: Reader,
     settings: Settings,
     batch: int,
+    lanes: int = 1,
 ) -> Rows:
     """Score files of a listing.
 
@@ -51,6 +58,9 @@ def rows_of(
         As of `score`.
     batch : int
         Images that the network takes at once.
+    lanes : int
+        Batches that are under way at the same time, each in a thread of its own, while files
+        are read.
     """
     blocks = Blocks(total, batch, expected)
     network = Network(classifier, items, settings)
@@ -60,21 +70,66 @@ def rows_of(
         picture=settings.heatmaps is not None,
         identify=settings.identify,
     )
-    with closing(read(((n, Path(items[n].path)) for n in todo), wanted)) as arriving:
+    numbered = ((n, Path(items[n].path)) for n in todo)
+    with _Lanes(network, lanes) as running, closing(read(numbered, wanted)) as arriving:
         for arrived in arriving:
+            yield from running.done()
             if arrived is None:
                 yield None
                 continue
             number, result = arrived
-            rows = []
             if isinstance(result, str):
                 whole = blocks.put(number, None)
-                rows.append(row_of(number, items[number], status='error', error=result))
+                yield [row_of(number, items[number], status='error', error=result)]
             else:
                 whole = blocks.put(number, result)
             if whole:
-                rows += network.rows(*blocks.batch(whole), whole)
-                if network.warning:
-                    yield Warned(network.warning)
-                    network.warning = ''
-            yield rows
+                # Decoders wait as well, so that no more images are kept than are needed.
+                yield from running.done(fewer_than=lanes)
+                running.begin(*blocks.batch(whole), whole)
+        yield from running.done(fewer_than=1)
+
+
+class _Lanes:
+    """Batches under way, each in a thread.
+
+    One core computes one batch: threads of one batch would wait for each other whenever
+    decoders hold a core, and turn in circles meanwhile.
+    """
+
+    def __init__(self, network: Network, lanes: int) -> None:
+        self._network = network
+        self._threads = ThreadPoolExecutor(lanes)
+        self._under_way: set[Future[list[Row]]] = set()
+
+    def __enter__(self) -> _Lanes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(cancel_futures=True)
+
+    def begin(
+        self, batch: np.ndarray, places: Sequence[int], images: Sequence[tuple[int, Ready]]
+    ) -> None:
+        """Run a batch; see `Network.rows`."""
+        self._under_way.add(self._threads.submit(self._network.rows, batch, places, images))
+
+    def done(self, fewer_than: int = 0) -> Rows:
+        """Yield the rows that are done; wait until fewer batches than that are under way.
+
+        Raises what a batch raised.
+        """
+        while self._under_way:
+            waits = 0 < fewer_than <= len(self._under_way)
+            ended, self._under_way = wait(
+                self._under_way, _HEARTBEAT if waits else 0, FIRST_COMPLETED
+            )
+            for future in ended:
+                yield future.result()
+            if self._network.warning:
+                yield Warned(self._network.warning)
+                self._network.warning = ''
+            if not waits:
+                return
+            if not ended:
+                yield None

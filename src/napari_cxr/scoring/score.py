@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_cxr.scoring import tables
-from napari_cxr.scoring.events import Event, Preparing
-from napari_cxr.scoring.journal import Journal, ScoringError, journal_of, read_header
+from napari_cxr.scoring.events import Event
 from napari_cxr.scoring.into_table import into_table
+from napari_cxr.scoring.journal import Journal, ScoringError, journal_of, read_header
+from napari_cxr.scoring.lanes import fastest, on_cores
 from napari_cxr.scoring.listing import Item
 from napari_cxr.scoring.preparing import Reader
 from napari_cxr.scoring.rows import Rows, rows_of
@@ -94,44 +94,31 @@ def score(
         make_folder(settings.heatmaps)
     there = read_header(journal_of(out))
     batch = settings.batch or there.get('batch') or batch_for(classifier, classifier.device.name)
-    way = there.get('way') or (yield from _fastest(items, classifier, settings, batch))
-    _use(classifier, way)
+    way = there.get('way') or (yield from fastest(items, classifier, settings, batch))
+    with on_cores(classifier, way) as lanes:
+        yield from _score(items, classifier, out, read, settings, batch, way, lanes)
 
+
+def _score(
+    items: Sequence[Item],
+    classifier: Classifier,
+    out: Path,
+    read: Reader,
+    settings: Settings,
+    batch: int,
+    way: str,
+    lanes: int,
+) -> Generator[Event, None, None]:
     def rows(journal: Journal) -> Rows:
         def expected(number: int) -> bool:
             return number not in journal
 
         total = len(items)
         todo = filter(expected, range(total))
-        return rows_of(items, todo, expected, total, classifier, read, settings, batch)
+        return rows_of(items, todo, expected, total, classifier, read, settings, batch, lanes)
 
     device = classifier.device.name
     yield from into_table(items, classifier, out, rows, settings, batch, device, way)
-
-
-def _fastest(
-    items: Sequence[Item], classifier: Classifier, settings: Settings, batch: int
-) -> Generator[Event, None, str]:
-    """Find the fastest way to run the network, unless the files are scored sooner."""
-    from napari_cxr.inference.ways import finding
-
-    reduced = settings.precision == 'auto'
-    with closing(finding(classifier, batch, reduced=reduced, images=len(items))) as trying:
-        while True:
-            try:
-                next(trying)
-            except StopIteration as end:
-                return str(end.value)
-            yield Preparing('Finding the fastest way to run the network here')
-
-
-def _use(classifier: Classifier, way: str) -> None:
-    from napari_cxr.inference.running import WayUnavailable
-
-    try:
-        classifier.use(way)
-    except WayUnavailable as error:
-        raise ScoringError(str(error)) from None
 
 
 def batch_for(classifier: Classifier, device: str) -> int:
