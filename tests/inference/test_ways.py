@@ -1,0 +1,395 @@
+"""Ways to run a network agree, repeat themselves, and the fastest is found and remembered."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_cxr import networks
+from napari_cxr.checkpoint import Card, Checkpoint
+from napari_cxr.inference import Preprocessing, engine_trial, remembered, running, ways
+from napari_cxr.inference.classifier import Classifier, OutOfMemory
+from napari_cxr.inference.conversion import as_torch, to_onnx
+from napari_cxr.inference.device import Device
+from napari_cxr.inference.running import WAYS, WayUnavailable, why_not
+from napari_cxr.radiograph import Radiograph
+
+LIMITS = {'float32': 1e-3, 'bfloat16': 2e-2}
+#: OpenVINO never gets ready for it in bfloat16, see `engine_trial`.
+HANGS = ('lung_texture', 'OpenVINO bfloat16')
+
+
+def of(architecture, size=64, sha256='', **preprocessing):
+    """A model with random weights, batch norm as if it had been trained."""
+    torch.manual_seed(0)
+    network = networks.create(architecture, 3, 1, (size, size))
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the mean of all batches
+    network.train()
+    with torch.no_grad():
+        network(torch.randn(8, 1, size, size))
+    card = Card(
+        name=architecture,
+        title='Random weights, for tests',
+        architecture=architecture,
+        labels=('a', 'b', 'c'),
+        channels=1,
+        preprocessing=Preprocessing(size, size, **preprocessing).to_dict(),
+    )
+    return Classifier(Checkpoint(card, network.state_dict(), sha256), Device('cpu', ''))
+
+
+@pytest.fixture(scope='module')
+def models():
+    """Of each architecture a model, and how it answers on eight images as ever."""
+    made = {
+        'resnet18': of('resnet18'),
+        'densenet121': of('densenet121'),
+        'lung_texture': of('lung_texture', mean=(0.0,), std=(1.0,)),
+    }
+    images = {name: ways.trial_images(model, 8) for name, model in made.items()}
+    return {
+        name: (model, images[name], model.logits(images[name])[0]) for name, model in made.items()
+    }
+
+
+def use(classifier, way):
+    if reason := why_not(way, 'cpu'):
+        pytest.skip(reason)
+    if (classifier.card.architecture, way) == HANGS:
+        pytest.skip('OpenVINO hangs with it, so `fastest` never chooses that')
+    classifier.use(way)
+    assert (classifier.way.name, classifier.way.precision) == (way, WAYS[way].precision)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv('NAPARI_CXR_CACHE', str(tmp_path / 'cache'))
+
+
+@pytest.mark.parametrize('way', WAYS)
+@pytest.mark.parametrize('name', ['resnet18', 'densenet121', 'lung_texture'])
+def test_ways_agree_and_repeat_themselves_to_the_last_digit(models, name, way):
+    classifier, images, plain = models[name]
+    use(classifier, way)
+    logits, fitted = classifier.logits(images)
+    assert fitted == 8 and logits.dtype == np.float32
+    moved = np.abs(classifier.probabilities(logits) - classifier.probabilities(plain))
+    assert moved.max() <= LIMITS[classifier.way.precision]
+
+    # A place in a batch gives the same bytes, whatever was run before and whatever is beside.
+    others = images[::-1].copy()
+    others[3] = images[3]
+    beside = classifier.logits(others)[0]
+    assert beside[3].tobytes() == logits[3].tobytes()
+    short = classifier.logits(images[:3])[0]
+    assert classifier.logits(images)[0].tobytes() == logits.tobytes()
+    near = 1e-5 if classifier.way.precision == 'float32' else 1e-2
+    np.testing.assert_allclose(
+        classifier.probabilities(short), classifier.probabilities(logits[:3]), atol=near
+    )
+
+    # Heatmaps come from the same run of the stages.
+    of_maps, maps, _ = classifier.maps(images)
+    np.testing.assert_allclose(of_maps, logits, atol=1e-5)
+    assert maps.dtype == np.float32 and maps.shape[:2] == (8, 3) and np.isfinite(maps).all()
+    classifier.use('eager')
+    expected = classifier.maps(images)[1]
+    assert (
+        np.abs(maps - expected).max()
+        <= (1e-4 if WAYS[way].precision == 'float32' else 0.1) * expected.max()
+    )
+
+
+@pytest.mark.parametrize('way', WAYS)
+def test_what_is_prepared_anew_gives_the_same_bytes(models, way):
+    classifier, images, _ = models['resnet18']
+    given = []
+    for first in (8, 3):
+        use(classifier, way)
+        classifier.logits(images[:first])
+        given.append(classifier.logits(images)[0].tobytes())
+        classifier.use('eager')
+    assert given[0] == given[1]
+
+
+@pytest.mark.parametrize('way', ['channels last', 'bfloat16', 'OpenVINO'])
+def test_single_radiographs_are_answered_as_ever(models, way):
+    classifier, _, _ = models['resnet18']
+    radiograph = Radiograph.from_array(
+        np.random.default_rng(0).integers(0, 4096, (90, 80)).astype(np.uint16)
+    )
+    classifier.use('eager')
+    prediction = classifier.predict([radiograph])[0]
+    _, (heatmap, *_) = classifier.explain(radiograph)
+    use(classifier, way)
+    assert classifier.predict([radiograph])[0] == prediction
+    np.testing.assert_array_equal(classifier.explain(radiograph)[1][0].values, heatmap.values)
+
+
+def test_stages_that_the_head_reads_come_in_its_order():
+    class Sum(torch.nn.Module):
+        def forward(self, a, second, first):
+            return torch.stack(
+                [a.mean((1, 2, 3)), second.mean((1, 2, 3)), first.mean((1, 2, 3))], 1
+            )
+
+    stages = {name: torch.nn.Conv2d(1, 1, 3) for name in ('one', 'two', 'three')}
+    network = networks.StagedNetwork(
+        stages, Sum(), classes=3, channels=1, reads=('two', 'one')
+    ).eval()
+    x = torch.randn(2, 1, 20, 20)
+    for way in WAYS:
+        if not why_not(way, 'cpu'):
+            with torch.inference_mode():
+                given = running.run_by(way, network, 'cpu', (20, 20))(x)
+                atol = 1e-5 if WAYS[way].precision == 'float32' else 0.05
+                np.testing.assert_allclose(given, network(x), atol=atol)
+
+
+def test_a_way_that_is_not_there_says_what_to_do(models, monkeypatch):
+    classifier = models['resnet18'][0]
+    classifier.use('eager')
+    with pytest.raises(WayUnavailable, match=r"no way 'fast' .* there is eager, channels last"):
+        classifier.use('fast')
+    monkeypatch.setattr(running, 'find_spec', lambda module: None)
+    with pytest.raises(WayUnavailable, match=r'needs onnx and openvino.*napari-cxr\[openvino\]'):
+        classifier.use('OpenVINO')
+    with pytest.raises(WayUnavailable, match=r'onnx and onnxruntime.*napari-cxr\[onnx\]'):
+        classifier.use('ONNX Runtime')
+    monkeypatch.setattr(running, 'computes_bfloat16', lambda kind: False)
+    with pytest.raises(WayUnavailable, match='processor does not compute bfloat16'):
+        classifier.use('bfloat16')
+    assert 'GPU does not compute bfloat16' in why_not('bfloat16', 'cuda:0')
+    assert 'choose the CPU' in why_not('ONNX Runtime', 'cuda:0')
+    assert classifier.way.name == 'eager'
+
+
+def test_a_network_that_cannot_be_converted_says_so():
+    if reason := why_not('ONNX Runtime', 'cpu'):
+        pytest.skip(reason)
+
+    class Odd(torch.nn.Module):
+        def forward(self, x):
+            return torch.linalg.svdvals(x).unsqueeze(-1)
+
+    network = networks.StagedNetwork(
+        {'odd': Odd()}, networks.heads.AverageLinear(1, 2), classes=2, channels=1
+    )
+    with pytest.raises(WayUnavailable, match=r'ONNX Runtime cannot run this network .*: choose'):
+        running.run_by('ONNX Runtime', network.eval(), 'cpu', (20, 20))
+
+
+@pytest.mark.parametrize('way', ['channels last', 'ONNX Runtime', 'OpenVINO'])
+def test_batches_are_halved_until_they_fit(models, monkeypatch, way):
+    classifier, images, _ = models['resnet18']
+    use(classifier, way)
+    expected = classifier.logits(images, at_most=2)[0]
+    run = classifier._running._run_stages
+
+    def short_of_memory(x):
+        if len(x) > 2:
+            raise torch.OutOfMemoryError('out of memory')
+        return run(x)
+
+    monkeypatch.setattr(classifier._running, '_run_stages', short_of_memory)
+    logits, fitted = classifier.logits(images)
+    assert fitted == 2 and logits.tobytes() == expected.tobytes()
+    monkeypatch.setattr(
+        classifier._running, '_run_stages', lambda x: short_of_memory(x.repeat(3, 1, 1, 1))
+    )
+    with pytest.raises(OutOfMemory, match='memory of cpu is full'):
+        classifier.logits(images)
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        RuntimeError('Failed to allocate memory for requested buffer of size 1'),
+        RuntimeError('std::bad_alloc'),
+        MemoryError(),
+    ],
+)
+def test_a_library_that_is_out_of_memory_is_understood(error):
+    def engine(x):
+        raise error
+
+    with pytest.raises(torch.OutOfMemoryError):
+        as_torch(engine)(torch.zeros(1, 1, 2, 2))
+
+
+def test_another_error_of_a_library_stays_what_it_is():
+    def engine(x):
+        raise KeyError('shape')
+
+    with pytest.raises(KeyError):
+        as_torch(engine)(torch.zeros(1, 1, 2, 2))
+
+
+@pytest.mark.skipif(bool(why_not('OpenVINO', 'cpu')), reason=why_not('OpenVINO', 'cpu'))
+def test_openvino_reports_nothing_to_its_makers():
+    code = (
+        'import sys\n'
+        'from napari_cxr.inference.engines import _import_openvino\n'
+        '_import_openvino()\n'
+        "assert sys.modules['openvino_telemetry'] is None\n"
+        'from openvino.tools.ovc import telemetry_utils\n'
+        "assert telemetry_utils.tm.__name__ == 'openvino.tools.ovc.telemetry_stub'\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def drained(generator):
+    try:
+        while True:
+            next(generator)
+    except StopIteration as end:
+        return end.value
+
+
+def test_converted_stages_are_tried_elsewhere_first(models):
+    if reason := why_not('ONNX Runtime', 'cpu'):
+        pytest.skip(reason)
+    classifier, _, _ = models['resnet18']
+    onnx = to_onnx(classifier.network, (64, 64))
+    trial = ('onnxruntime', 'float32')
+    assert drained(engine_trial.trying(*trial, onnx, 1, (2, 1, 64, 64), 50)) is None
+    with pytest.raises(RuntimeError, match='does not run this network'):
+        drained(engine_trial.trying(*trial, b'no ONNX', 1, (2, 1, 64, 64), 50))
+    with pytest.raises(RuntimeError, match='not ready after 0 seconds'):
+        drained(engine_trial.trying(*trial, onnx, 1, (2, 1, 64, 64), 0))
+
+
+@pytest.fixture
+def small():
+    return of('lung_texture', sha256='a' * 64, mean=(0.0,), std=(1.0,))
+
+
+def plain_torch(monkeypatch, times):
+    """Compare torch's ways only, as if they took so many seconds a batch."""
+    monkeypatch.setattr(ways, 'why_not', lambda name, device: '' if name in times else 'no')
+
+    def taking_turns(running, x):
+        yield 'eager'
+        return {name: [times[name]] for name in running}
+
+    monkeypatch.setattr(ways, '_taking_turns', taking_turns)
+
+
+def test_the_fastest_is_measured_once_and_remembered(small, monkeypatch, tmp_path):
+    plain_torch(monkeypatch, {'eager': 1.0, 'channels last': 0.5, 'bfloat16': 0.25})
+    assert ways.fastest(small, 2, reduced=False) == 'channels last'
+    if not why_not('bfloat16', 'cpu'):
+        assert ways.fastest(small, 2, reduced=True) == 'bfloat16'
+    kept = json.loads((tmp_path / 'cache' / 'ways.json').read_text())
+    key = json.loads(next(iter(kept)))
+    assert key['model'] == small.file_hash and key['batch'] == 2
+    assert key['threads'] == torch.get_num_threads() and torch.__version__ in key['versions']
+
+    def again(*_):
+        raise AssertionError('measured again')
+
+    monkeypatch.setattr(ways, 'measuring', again)
+    assert ways.fastest(small, 2, reduced=False) == 'channels last'
+    with pytest.raises(AssertionError, match='measured again'):
+        ways.fastest(small, 3, reduced=False)
+    monkeypatch.setattr(torch, '__version__', '99.0')
+    with pytest.raises(AssertionError, match='measured again'):
+        ways.fastest(small, 2, reduced=False)
+
+
+@pytest.mark.parametrize(
+    'content', ['', '{', '[1, 2]', '"x"', '\x00\xff', '{KEY: 3}', '{KEY: {"channels last": {}}}',
+                '{KEY: {"channels last": {"seconds": NaN, "ready": 0, "difference": 0}}}',
+                '{KEY: {"channels last": {"seconds": "0", "ready": 0, "difference": 0}}}'],
+)  # fmt: skip
+def test_what_is_remembered_may_be_damaged(small, monkeypatch, tmp_path, content):
+    times = {'eager': 0.1, 'channels last': 0.5}
+    plain_torch(monkeypatch, times)
+    key = json.dumps(ways._key(small, 2, list(times)))
+    (tmp_path / 'cache').mkdir()
+    (tmp_path / 'cache' / 'ways.json').write_text(content.replace('KEY', key), encoding='latin-1')
+    assert ways.fastest(small, 2, reduced=False) == 'eager'
+
+
+def test_what_cannot_be_remembered_is_no_error(small, monkeypatch, tmp_path):
+    plain_torch(monkeypatch, {'eager': 1.0, 'channels last': 0.5})
+    (tmp_path / 'cache').write_text('a file where the folder should be')
+    assert ways.fastest(small, 2, reduced=False) == 'channels last'
+    assert remembered.get('anything') is None
+
+
+def test_only_so_much_is_remembered(tmp_path):
+    for number in range(205):
+        remembered.put(str(number), number)
+    assert remembered.get('4') is None and remembered.get('5') == 5
+    assert remembered.get('204') == 204
+
+
+def test_a_way_that_disagrees_or_fails_is_not_taken(small, monkeypatch):
+    plain_torch(monkeypatch, {'eager': 1.0, 'channels last': 0.1, 'bfloat16': 0.1})
+    wrong = of('lung_texture', mean=(0.0,), std=(1.0,)).network
+    with torch.no_grad():
+        wrong.head.linear.bias += torch.tensor([1.0, 0.0, 0.0])
+
+    def by(name, network, *more):
+        if name == 'bfloat16':
+            raise WayUnavailable('It fails.\nAnd how.')
+        return network if name == 'eager' else wrong
+
+    monkeypatch.setattr(ways, 'run_by', by)
+    found = drained(ways.measuring(small, 2, ['eager', 'channels last', 'bfloat16']))
+    assert found['eager'].difference == 0 and found['bfloat16'] == 'It fails.'
+    assert found['channels last'].startswith('Its probabilities differ by up to 0.')
+    assert ways.fastest(small, 2, reduced=True) == 'eager'
+
+
+def test_few_images_are_not_kept_waiting(small, monkeypatch):
+    plain_torch(monkeypatch, {'eager': 1.0, 'channels last': 0.5})
+    monkeypatch.setattr(ways, '_glance', lambda classifier, batch: 1.0)
+    assert ways.fastest(small, 2, reduced=False, images=39) == 'eager'
+    assert remembered.get(ways._key(small, 2, ['eager', 'channels last'])) is None
+    assert ways.fastest(small, 2, reduced=False, images=41) == 'channels last'
+
+
+def test_what_takes_long_to_get_ready_must_make_up_for_it():
+    known = {
+        'eager': ways.Measured(1.0, 1.0, 0.0),
+        'channels last': ways.Measured(0.97, 1.0, 0.0),
+        'OpenVINO': ways.Measured(0.5, 30.0, 0.0),
+    }
+    assert ways._best(known, 50) == 'eager'
+    assert ways._best(known, 100) == 'OpenVINO'
+    assert ways._best({'eager': known['eager'], 'channels last': known['channels last']}, 1e6) == (
+        'eager'
+    )
+
+
+def test_all_ways_of_this_machine_are_measured(small):
+    names = [name for name in WAYS if not why_not(name, 'cpu') and name != HANGS[1]]
+    found = drained(ways.measuring(small, 2, names))
+    assert list(found) == names
+    for one in found.values():
+        assert isinstance(one, ways.Measured), one
+        assert 0 < one.seconds < 10 and 0 < one.ready < 60 and one.difference < 1e-3
+
+
+def test_closing_stops_it(small):
+    going = ways.finding(small, 2, reduced=True)
+    assert next(going) == 'eager'
+    going.close()
+
+
+def test_the_trial_images_are_unlike_each_other(small):
+    images = ways.trial_images(small, 10)
+    assert images.shape == (10, 64, 64) and images.dtype == np.float32
+    assert len({image.tobytes() for image in images}) == 8
+    fit = replace(small.preprocessing, height=80, width=50, lungs='only', margin=0.1)
+    small.preprocessing = fit
+    assert ways.trial_images(small, 2).shape == (2, 80, 50)
