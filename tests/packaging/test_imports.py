@@ -24,9 +24,12 @@ HEAVY = {
 }
 TORCH = {'torch', 'torchvision', 'timm'}
 
+# Extras of libraries that are imported where they are installed.
+LIBRARIES = ('search', 'parquet', 'dask', 'onnx', 'openvino')
 # Packages that no module imports, and why they are dependencies all the same.
 NOT_IMPORTED = {
     'magicgui': 'makes napari’s widgets of one-shot commands',
+    'onnx': 'torch converts networks with it',
     'pyjpegls': 'pydicom decodes JPEG-LS with it',
     'pylibjpeg': 'pydicom finds the next two through it',
     'pylibjpeg-openjpeg': 'pydicom decodes JPEG 2000 with it',
@@ -94,7 +97,7 @@ def test_dependencies_are_those_in_use(checkout):
     project = tomllib.loads((checkout / 'pyproject.toml').read_text(encoding='utf-8'))['project']
     declared = names_of(project['dependencies'])
     extras = project['optional-dependencies']
-    optional = names_of([*extras['search'], *extras['parquet']])
+    optional = set().union(*(names_of(extras[name]) for name in LIBRARIES)) - set(NOT_IMPORTED)
     homes = importlib.metadata.packages_distributions()
     used = {
         re.sub(r'[-_.]+', '-', homes[module][0]).lower()
