@@ -25,14 +25,18 @@ from napari_cxr import files, networks
 from napari_cxr.checkpoint import Card, Checkpoint
 from napari_cxr.inference import Preprocessing
 from napari_cxr.inference.classifier import Classifier
+from napari_cxr.inference.conversion import to_onnx
 from napari_cxr.inference.device import choose_device
-from napari_cxr.inference.running import EAGER, WAYS, WayUnavailable, why_not
+from napari_cxr.inference.engine_trial import trying
+from napari_cxr.inference.running import EAGER, WAYS, why_not
 from napari_cxr.inference.ways import trial_images
 from napari_cxr.metrics.figures import auc
 
 BUNDLED = ('cxr3-lung-texture', 'cxr3-resnet10')
 STOCK = ('resnet18', 'densenet121', 'resnet50')
 ROUNDS = 7
+#: Seconds after which a library is held to hang.
+LIMIT = 30.0
 
 
 def main() -> None:
@@ -78,16 +82,26 @@ def here(classifier: Classifier) -> list[str]:
     names = []
     for name in WAYS:
         reason = why_not(name, 'cpu')
-        if not reason:
-            try:
-                classifier.use(name)
-            except WayUnavailable as error:
-                reason = str(error)
+        if not reason and WAYS[name].library:
+            reason = tried(classifier, name)
         if reason:
-            print(f'<!-- {reason} -->')
+            print(f'<!-- {classifier.card.name}, {name}: {reason} -->', flush=True)
         else:
             names.append(name)
     return names
+
+
+def tried(classifier: Classifier, name: str) -> str:
+    """Return why a library does not run a model, after trying it in another process."""
+    way, size = WAYS[name], (classifier.preprocessing.height, classifier.preprocessing.width)
+    shape = (1, classifier.card.channels, *size)
+    try:
+        onnx = to_onnx(classifier.network, size)
+        for _ in trying(way.library, way.precision, onnx, 1, shape, LIMIT):
+            pass
+    except RuntimeError as error:
+        return str(error)
+    return ''
 
 
 def speed(name: str, classifier: Classifier, threads: int, batch: int) -> None:
