@@ -1,0 +1,128 @@
+"""Save a picture of the Batch dock at work, on synthetic radiographs.
+
+    xvfb-run -s "-screen 0 1600x1000x24" python scripts/batch_screenshot.py docs/images/batch.png
+
+A model learns to tell phantoms with an opacity from those without, in a minute or two; other
+phantoms are scored, and one of them is opened with its heatmap. No patient is on the
+picture, and no figure on it means anything. KEEP, if given, is a folder for all that is made;
+what is there is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import make_phantoms
+from PIL import Image
+
+#: Learnt from, and scored.
+LEARN, SCORE = 36, 24
+WINDOW = (1560, 960)
+#: Time that anything may take, and for the last repaint, in milliseconds.
+WAIT, SETTLE = 600_000, 2500
+
+
+def main() -> int:
+    """Make what is shown, and show it."""
+    parser = argparse.ArgumentParser(description='Save a picture of the Batch dock at work.')
+    parser.add_argument('out', type=Path, help='the picture')
+    parser.add_argument('--keep', type=Path, help='folder for what is made')
+    given = parser.parse_args()
+    with ExitStack() as stack:
+        folder = given.keep
+        if folder is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        # Nobody's own models and choices are on the picture, or changed by it.
+        for name in ('XDG_DATA_HOME', 'XDG_CONFIG_HOME', 'XDG_CACHE_HOME', 'NAPARI_CXR_MODELS'):
+            os.environ[name] = str(folder / name.lower())
+        model = learn(folder)
+        scored = folder / 'Chest clinic'
+        phantoms(scored, SCORE, seed=3, forms=make_phantoms.FORMS, long_side=1024)
+        picture(scored, model, given.out)
+    return 0
+
+
+def phantoms(folder: Path, count: int, **how: object) -> None:
+    """Make a folder of phantoms, as far as they are not there."""
+    plans = make_phantoms.plan(folder, count, **how)
+    make_phantoms.make([one for one in plans if not one.path.exists()])
+
+
+def learn(folder: Path) -> str:
+    """Return the name of a model that has learnt from phantoms."""
+    from napari_cxr.checkpoint import catalog
+
+    run = folder / 'run'
+    if not (run / 'best.safetensors').is_file():
+        phantoms(folder / 'learn', LEARN, seed=7, forms=['png'], long_side=512)
+        # Phantoms are so much alike that they count as duplicates.
+        settings = ('epochs=40', 'data.duplicates=false', 'card.title="Synthetic radiographs"')
+        command = [sys.executable, '-m', 'napari_cxr.cli', 'train', str(folder / 'learn')]
+        command += ['--recipe', 'start-bundled', '--out', str(run), '--device', 'cpu']
+        for setting in settings:
+            command += ['--set', setting]
+        subprocess.run(command, check=True)
+        return catalog.add(run / 'best.safetensors', 'opacities')
+    return 'opacities'
+
+
+def picture(scored: Path, model: str, out: Path) -> None:
+    """Score a folder in the dock, open a row, and save what the screen shows."""
+    import napari
+
+    from napari_cxr.plugin.score_columns import class_key
+    from napari_cxr.plugin.settings import remember
+
+    remember('batch', model=model, device='cpu', shares=True, precision='float32', images='')
+    viewer = napari.Viewer(title='napari-cxr', show=True)
+    viewer.window.resize(*WINDOW)
+    place, dock = viewer.window.add_plugin_dock_widget('napari-cxr', 'Score a folder')
+    dock.panel.setup.set_images(str(scored))
+    until(lambda: dock.panel.start.isEnabled() and not dock._later.isActive())
+    dock.panel.start.click()
+    until(lambda: not dock.busy and dock.panel.table.rows())
+    table = dock.panel.table
+    table.sort_by(class_key('pneumonia'), True)
+    opened: list[object] = []
+    dock.desk.opener.opened.connect(opened.append)
+    dock.desk.step(1)
+    until(lambda: opened)
+    pause(SETTLE)
+    shot = viewer.window.screenshot(flash=False, canvas_only=False)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # As many colours as a screen of greys and one colour scale needs.
+    Image.fromarray(shot[..., :3]).quantize(256, dither=Image.Dither.NONE).save(out, optimize=True)
+    print(f'{out}: {out.stat().st_size / 1000:.0f} kB')
+    viewer.close()
+
+
+def until(done: Callable[[], object]) -> None:
+    """Let Qt work until something has come about; raises TimeoutError if it does not."""
+    from qtpy.QtCore import QElapsedTimer
+
+    clock = QElapsedTimer()
+    clock.start()
+    while not done():
+        if clock.hasExpired(WAIT):
+            raise TimeoutError('The dock has not got there.')
+        pause(50)
+
+
+def pause(milliseconds: int) -> None:
+    """Let Qt work for a while."""
+    from qtpy.QtCore import QEventLoop, QTimer
+
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
