@@ -466,6 +466,25 @@ def test_reduced_precision_is_in_the_row(items, classifier, tmp_path, monkeypatc
     assert said == {('scored', 'bfloat16'), ('error', '')}
 
 
+@pytest.mark.parametrize('hurt', ['.png', '.npz'])
+@pytest.mark.parametrize('cut', [0, 40, None])
+def test_a_picture_that_a_power_cut_took_is_drawn_again(items, classifier, tmp_path, hurt, cut):
+    settings, out = Settings(batch=4, heatmaps=tmp_path / 'maps'), tmp_path / 'x.csv'
+    for event in (events := score(items, classifier, out, read_here, settings)):
+        if isinstance(event, Scored) and event.row.number == 3:
+            break
+    events.close()
+    picture = next(path for path in (tmp_path / 'maps').iterdir() if path.suffix == hurt)
+    content = picture.read_bytes()
+    if cut is None:
+        picture.unlink()
+    else:
+        picture.write_bytes(content[:cut])
+    again = list(score(items, classifier, out, read_here, settings, resume=True))
+    assert again[0].done == 3 and picture.read_bytes() == content
+    assert len(rows_of(out)) == 8
+
+
 def test_a_heatmap_lies_on_the_small_picture_as_on_the_radiograph(items, classifier):
     from napari_cxr.explain.rendering import draw
     from napari_cxr.scoring import Wanted, pictures

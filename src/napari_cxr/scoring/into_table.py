@@ -18,6 +18,7 @@ from napari_cxr.scoring.journal import Journal, ScoringError, journal_of, read_h
 from napari_cxr.scoring.listing import Item, fingerprint
 from napari_cxr.scoring.measuring import Measuring
 from napari_cxr.scoring.pace import Pace
+from napari_cxr.scoring.pictures import sync, there_in_full
 from napari_cxr.scoring.row import Row, Run
 from napari_cxr.scoring.rows import Rows
 from napari_cxr.scoring.settings import Settings
@@ -66,7 +67,7 @@ def into_table(
     run = _run_of(items, classifier, settings)
     header = _header(items, run, settings, batch, way)
     # Closed in any case, so that all rows are on the disk and others may open it.
-    with closing(Journal(journal_of(out), header, len(items))) as journal:
+    with closing(Journal(journal_of(out), header, len(items), there_in_full)) as journal:
         yield Started(
             total=len(items),
             done=journal.done,
@@ -97,6 +98,8 @@ def into_table(
                 yield pace.event()
         yield from _meanwhile(pace, lambda unwanted: _write(out, journal, run, unwanted))
         last = yield from _meanwhile(pace, lambda _: measuring.found())
+        if run.heatmaps:
+            yield from _meanwhile(pace, lambda _: sync())
         total, failed = journal.done, journal.failed
         journal.remove()
     yield Finished(str(out), total, failed, last.metrics, last.unknown)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class Journal:
         What decides the rows; fit for JSON.
     total : int
         How many rows there will be.
+    counts : callable
+        Tells of a row that is there whether it counts; one that does not is done again.
 
     Raises
     ------
@@ -53,8 +55,15 @@ class Journal:
         Rows in it, and errors among them.
     """
 
-    def __init__(self, path: Path, header: Mapping[str, Any], total: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        header: Mapping[str, Any],
+        total: int,
+        counts: Callable[[Row], bool] = lambda _: True,
+    ) -> None:
         self.path = path
+        self._counts = counts
         self.done = self.failed = 0
         self._places = array('q', [_NOWHERE]) * total
         self._synced = time.monotonic()
@@ -145,7 +154,7 @@ class Journal:
                     if not written.endswith(b'\n'):
                         break  # torn: it is done again
                     row = _row(written)
-                    if row is not None and row.number < len(self._places):
+                    if row and row.number < len(self._places) and self._counts(row):
                         self._note(row, end)
                     end += len(written)
         self._lines.go_on_at(end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from napari_cxr.checkpoint.file import write_whole
 from napari_cxr.explain.heatmap import Heatmap, full_colour
 from napari_cxr.explain.in_lungs import even_share, lung_mask
 from napari_cxr.explain.rendering import draw
 from napari_cxr.scoring.preparing import Ready
+from napari_cxr.scoring.row import Row
 
-__all__ = ['name_of', 'save', 'shares']
+__all__ = ['name_of', 'save', 'shares', 'sync', 'there_in_full']
 
 _LONGEST_STEM = 80
+#: How the two files of a heatmap end: a PNG by its last chunk, an .npz (a ZIP archive without
+#: a comment) by the record of its directory, of 22 bytes.
+_PNG_END, _ZIP_END = b'IEND\xaeB`\x82', b'PK\x05\x06'
+_ZIP_RECORD = 22
 
 
 def name_of(folder: Path, number: int, path: str) -> Path:
@@ -55,10 +60,16 @@ def save(path: Path, ready: Ready, shown: Heatmap, maps: Sequence[Heatmap]) -> N
     maps : sequence of Heatmap
         Of all classes; `full_colour` of all is drawn in the last colour.
 
+    Notes
+    -----
+    A kill leaves no half of a file. A power cut may, because waiting for the disk with each
+    picture would cost more than drawing it: a run that is resumed draws again what is not
+    `there_in_full`, and `sync` is for the end.
+
     Raises
     ------
     OSError
-        If they cannot be written; there is then no half of a file.
+        If they cannot be written.
     """
     import imageio.v3 as iio
 
@@ -69,8 +80,45 @@ def save(path: Path, ready: Ready, shown: Heatmap, maps: Sequence[Heatmap]) -> N
     numbers = {'to_radiograph': shown.to_radiograph} | {one.label: one.values for one in maps}
     packed = io.BytesIO()
     np.savez(packed, allow_pickle=False, **numbers)
-    write_whole(path.with_suffix('.npz'), packed.getvalue())
-    write_whole(path, iio.imwrite('<bytes>', drawn, extension='.png'))
+    _put(path.with_suffix('.npz'), packed.getvalue())
+    _put(path, iio.imwrite('<bytes>', drawn, extension='.png'))
+
+
+def there_in_full(row: Row) -> bool:
+    """Tell whether the picture of a row and its numbers are there, or it has none."""
+    if not row.heatmap:
+        return True
+    picture = Path(row.heatmap)
+    numbers = picture.with_suffix('.npz')
+    return _end(picture, len(_PNG_END)) == _PNG_END and _end(numbers, _ZIP_RECORD).startswith(
+        _ZIP_END
+    )
+
+
+def sync() -> None:
+    """See to it that a power cut cannot take away any picture, as far as the system can."""
+    if hasattr(os, 'sync'):
+        os.sync()
+
+
+def _put(path: Path, content: bytes) -> None:
+    part = path.with_name(f'.{path.name}.part')
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _end(path: Path, size: int) -> bytes:
+    """Return the last bytes of a file, or none."""
+    try:
+        with path.open('rb') as file:
+            file.seek(-size, os.SEEK_END)
+            return file.read()
+    except OSError:
+        return b''
 
 
 def _on_picture(heatmap: Heatmap, ready: Ready) -> Heatmap:
