@@ -19,7 +19,7 @@ from napari_cxr.plugin.card_dialog import CardDialog
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.docks import TabsTogether
 from napari_cxr.plugin.reading_desk import ReadingDesk
-from napari_cxr.plugin.score_filter import Which
+from napari_cxr.plugin.score_filter import Filter, Which
 from napari_cxr.plugin.score_problems import is_begun, total_of
 from napari_cxr.plugin.score_request import ScoreRequest, recall
 from napari_cxr.plugin.score_target import FORMS, with_ending
@@ -58,7 +58,7 @@ class BatchDock(QWidget):
         self.out = ''
         self._request: ScoreRequest | None = None
         self._done = self._failed_rows = self._total = 0
-        self._by_reading = False  # whether figures are by the labels that the person gave
+        self._yours = 0  # labels of the person among those that are measured
         self._build()
         self.desk = ReadingDesk(self.viewer, self.panel.table, self.panel.reading, self)
         self._connect()
@@ -163,7 +163,7 @@ class BatchDock(QWidget):
         """Measure the table on show by the labels that the person gave."""
         truths = self.desk.truths()
         if not self.busy and truths:
-            self._by_reading = True
+            self._yours = len(truths)
             self.session.measure(self.out, truths)
 
     def show_card(self) -> CardDialog | None:
@@ -275,9 +275,7 @@ class BatchDock(QWidget):
                 )
         elif job == 'measure' and self.run is not None:
             metrics, unknown = result
-            self.panel.metrics.show_metrics(
-                metrics, unknown, self.run.labels, yours=self._by_reading
-            )
+            self.panel.metrics.show_metrics(metrics, unknown, self.run.labels, yours=self._yours)
         elif job == 'score':
             self.panel.setup.propose_table()
 
@@ -298,7 +296,7 @@ class BatchDock(QWidget):
 
     def _ended(self, job: str) -> None:
         if job == 'reopen' and self.run is not None and self.run.truth:
-            self._by_reading = False
+            self._yours = 0
             self.session.measure(self.out, {})
         self._update()
         self._later.start()
@@ -334,11 +332,11 @@ class BatchDock(QWidget):
 
     def _show_failures(self) -> None:
         """Show only the files that could not be scored."""
-        which = self.panel.table.strip.which
-        which.setCurrentIndex(which.findData(Which.ERRORS.value))
+        self.panel.table.show_only(Filter(which=Which.ERRORS))
 
     def _show_cell(self, label: str, called: str) -> None:
-        """Show only the rows that were called so although they have another label."""
+        """Show only the rows with this label that were called so."""
+        self.panel.table.show_only(Filter(truth=label, answer=called))
 
     # -- Qt -------------------------------------------------------------------------------
 

@@ -33,8 +33,8 @@ __all__ = ['BatchPanel']
 
 #: From this width on, setup, table and figures stand beside each other.
 _WIDE = 900
-#: Width of the setup there: beside a table, and by itself.
-_COLUMN, _ALONE = 380, 560
+#: Width of the setup there: beside a table, folded beside a table, and by itself.
+_COLUMN, _FOLDED, _ALONE = 380, 300, 560
 #: Qt's largest size.
 _ANY = 16_777_215
 _EMPTY = (
@@ -115,6 +115,7 @@ class BatchPanel(QWidget):
         self._layout.addWidget(self.parts, 1)
         self._layout.addStretch(0)
         self._layout.addWidget(self._footer)
+        self.head.toggled.connect(self._arrange)
         self.tell('')
         self.show_table(False)
         self.setMinimumWidth(320)
@@ -170,9 +171,9 @@ class BatchPanel(QWidget):
 
     def _fix_column(self, wide: bool) -> None:
         """Keep the setup from growing where the table is beside it."""
-        alone = self.parts.isHidden()
-        self._column.setMaximumWidth((_ALONE if alone else _COLUMN) if wide else _ANY)
-        self._column.setMinimumWidth((_ALONE if alone else _COLUMN) if wide else 0)
+        width = _ALONE if self.parts.isHidden() else _COLUMN if self.head.is_open else _FOLDED
+        self._column.setMaximumWidth(width if wide else _ANY)
+        self._column.setMinimumWidth(width if wide else 0)
 
 
 class _Fitting(QScrollArea):

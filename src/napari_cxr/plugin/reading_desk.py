@@ -155,15 +155,11 @@ class ReadingDesk(QObject):
         self.labelled.emit()
 
     def _go_to(self, path: str) -> None:
-        """Go to a file's row; one that the filter hides is shown in the panel alone."""
-        rows, order = self._table.model.rows, self._table.model.order
-        place = rows.place_of(path)
-        if place is None:
-            return
-        line = order.line_of(place)
-        if line is not None:
-            self._table.view.go_to(line)
-        self.open(rows.rows[place])
+        """Go to a file's row and open it; one that the filter hides is opened all the same."""
+        rows = (row for row in self._table.rows() if row.path == path)
+        row = self._table.go_to(path) or next(rows, None)
+        if row is not None:
+            self.open(row)
 
     def _not_opened(self, row: Row, text: str) -> None:
         self.failed.emit(text, '')

@@ -88,7 +88,7 @@ class ScoreMetrics(QWidget):
         labels: Sequence[str],
         *,
         so_far: bool = False,
-        yours: bool = False,
+        yours: int = 0,
     ) -> None:
         """Show figures.
 
@@ -102,8 +102,8 @@ class ScoreMetrics(QWidget):
             The model's classes.
         so_far : bool
             Whether there are rows to come.
-        yours : bool
-            Whether the labels are those that the person gave.
+        yours : int
+            Labels among theirs that the person gave.
         """
         self._labels = tuple(labels)
         words = score_words.counted(metrics, yours, so_far) if metrics else _TOO_FEW

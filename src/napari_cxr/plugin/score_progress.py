@@ -51,21 +51,19 @@ class ScoreProgress(QWidget):
         self.resume.clicked.connect(self.resume_wanted)
         self.failures.clicked.connect(self.failures_wanted)
         self.save.clicked.connect(self.save_wanted)
-        first, second, third = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
-        for row, widgets in (
-            (first, (self.bar, self.stop)),
-            (second, (self.words, self.failures)),
-            (third, (self.save, self.resume)),
-        ):
-            row.setSpacing(6)
-            for widget in widgets:
-                row.addWidget(widget, widget not in (self.stop, self.failures))
+        first, last = QHBoxLayout(), QHBoxLayout()
+        first.addWidget(self.bar, 1)
+        first.addWidget(self.stop)
+        last.addStretch(1)
+        for button in (self.failures, self.save, self.resume):
+            button.setMinimumHeight(28)
+            last.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(first)
-        layout.addLayout(second)
-        layout.addLayout(third)
+        layout.addWidget(self.words)
+        layout.addLayout(last)
         layout.addWidget(self.warning)
         self.clear()
 
@@ -122,7 +120,9 @@ class ScoreProgress(QWidget):
         self.stop_wanted.emit()
 
     def _show_failed(self, failed: int) -> None:
-        self.failures.setText(f'{failed:,} failed')
+        self.failures.setText(
+            f'Show the {failed:,} that failed' if failed > 1 else 'Show the one that failed'
+        )
         self.failures.setVisible(failed > 0)
 
     def _offer(

@@ -16,29 +16,35 @@ _OVERALL = {'macro_auc': 'Macro AUC', 'accuracy': 'Accuracy'}
 
 
 def pace(progress: Progress) -> str:
-    """Return how far it is: '1,234 of 20,000 · 14.2 images/s · 22 min left'."""
+    """Return how far it is: '1,234 of 20,000 · 14.2 images/s'."""
     words = [f'{progress.done:,} of {progress.total:,}']
     rate = progress.images_per_second
     if rate > 0:
         words.append(f'{rate:,.0f} images/s' if rate >= 100 else f'{rate:.1f} images/s')
     if progress.seconds_left >= 0 and progress.done < progress.total:  # it may be NaN
         words.append(f'{duration(progress.seconds_left)} left')
+    if progress.failed:
+        words.append(f'{progress.failed:,} failed')
     return ' · '.join(words)
 
 
 def finished(event: Finished) -> str:
     """Return what came out, and what to do next."""
-    scored = event.total - event.failed
+    scored, name = event.total - event.failed, Path(event.path).name
     if not scored:
-        words = f'None of the {event.total:,} files could be scored: the table says why.'
-    elif event.failed:
+        files = 'The file' if event.total == 1 else f'None of the {event.total:,} files'
+        verb = 'could not be scored' if event.total == 1 else 'could be scored'
+        return f'{files} {verb}: {name} says why.'
+    if event.failed:
+        others = 'the other one was not' if event.failed == 1 else 'the others were not'
         verb = 'was' if scored == 1 else 'were'
-        words = f'{scored:,} of {event.total:,} files {verb} scored; the table says why '
-        words += 'the other one was not.' if event.failed == 1 else 'the others were not.'
+        words = f'{scored:,} of {event.total:,} files {verb} scored into {name}, which says why '
+        words += f'{others}.'
+    elif scored == 1:
+        words = f'The file was scored into {name}.'
     else:
-        words = 'The file was scored.' if scored == 1 else f'All {scored:,} files were scored.'
-    words += f' They are in {Path(event.path).name}.' if scored > 1 else ''
-    return f'{words} Double-click a row to see its radiograph and heatmap.' if scored else words
+        words = f'All {scored:,} files were scored into {name}.'
+    return f'{words} Double-click a row to see it with its heatmap.'
 
 
 def stopped(done: int, total: int, out: str) -> str:
@@ -69,14 +75,32 @@ def overall(metrics: dict[str, Any]) -> str:
     return '\n'.join(parts)
 
 
-def counted(metrics: dict[str, Any], yours: bool, so_far: bool) -> str:
-    """Return how many images the figures are of, and what that is worth."""
+def counted(metrics: dict[str, Any], yours: int, so_far: bool) -> str:
+    """Return how many images the figures are of, and what that is worth.
+
+    Parameters
+    ----------
+    metrics : dict
+        As `napari_cxr.metrics.summarise`.
+    yours : int
+        Labels among theirs that the person gave.
+    so_far : bool
+        Whether there are rows to come.
+    """
     images, patients = metrics['images'], metrics['patients']
-    whose = 'that you labelled' if yours else 'with a label'
-    words = f'{images:,} images {whose}{", so far" if so_far else ""}'
+    words = f'{images:,} images with a label'
+    words += f', {yours:,} of them by you' if yours else ''
+    words += ', so far' if so_far else ''
     if patients < images:
-        return f'{words}, of {patients:,} patients.'
-    return f'{words}, counted by image: where a patient has several, the intervals are too narrow.'
+        words += f', of {patients:,} patients.'
+    else:
+        words += ', counted by image: where a patient has several, the intervals are too narrow.'
+    if yours:
+        words += (
+            ' Images that were chosen for reading, such as the most uncertain, say little about '
+            'the others.'
+        )
+    return words
 
 
 def strange(unknown: Sequence[str]) -> str:
