@@ -138,7 +138,7 @@ def sorted_rows(dock):
 def test_what_was_stopped_is_kept_and_resumed(dock, qtbot, many, tmp_path):
     choose(qtbot, dock, many)
     dock.score()
-    qtbot.waitUntil(lambda: dock._done > 20, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.course.done > 20, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         qtbot.mouseClick(dock.panel.progress.stop, Qt.MouseButton.LeftButton)
     table = tmp_path / 'chests-1.csv'
@@ -158,7 +158,7 @@ def test_what_was_stopped_is_kept_and_resumed(dock, qtbot, many, tmp_path):
 def test_another_day_goes_on_where_napari_was_closed(dock, qtbot, many, tmp_path):
     choose(qtbot, dock, many)
     dock.score()
-    qtbot.waitUntil(lambda: dock._done > 20, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.course.done > 20, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
     table = tmp_path / 'chests-1.csv'
@@ -170,7 +170,7 @@ def test_another_day_goes_on_where_napari_was_closed(dock, qtbot, many, tmp_path
     qtbot.waitUntil(lambda: f'{done:,} of 1,201' in panel.setup.target.hint.text(), timeout=WAIT)
     assert panel.start.text() == 'Resume' and panel.setup.target.path == str(table)
     another.score()
-    qtbot.waitUntil(lambda: another._done > done + 8, timeout=WAIT)
+    qtbot.waitUntil(lambda: another.course.done > done + 8, timeout=WAIT)
     assert len(panel.table.rows()) > done  # those of yesterday are on show too
     with qtbot.waitSignal(another.settled, timeout=WAIT):
         another.stop()
@@ -254,14 +254,16 @@ def test_a_table_that_another_process_writes_is_left_to_it(dock, qtbot, folder, 
 def test_a_killed_process_takes_no_row_with_it(dock, qtbot, many, tmp_path):
     choose(qtbot, dock, many)
     dock.score()
-    qtbot.waitUntil(lambda: dock._done > 20, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.course.done > 20, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         os.kill(scoring_jobs.shared_scorer().pid, signal.SIGKILL)
     panel = dock.panel
     assert 'ended unexpectedly' in panel.message.text and panel.progress.resume.isVisible()
     before = {row.number for row in panel.table.rows()}
     panel.progress.resume.click()
-    qtbot.waitUntil(lambda: dock.session.job == 'score' and dock._done > len(before), timeout=WAIT)
+    qtbot.waitUntil(
+        lambda: dock.session.job == 'score' and dock.course.done > len(before), timeout=WAIT
+    )
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
     paths = [row.path for row in sorted_rows(dock)]
@@ -303,7 +305,7 @@ def test_a_dock_that_is_closed_stops_and_loses_nothing(own_dock, qtbot, many, tm
     dock.show()
     choose(qtbot, dock, many)
     dock.score()
-    qtbot.waitUntil(lambda: dock._done > 8, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.course.done > 8, timeout=WAIT)
     dock.close()
     dock.deleteLater()
     qtbot.waitSignal(dock.destroyed, timeout=WAIT)

@@ -48,12 +48,16 @@ def finished(event: Finished) -> str:
 
 
 def stopped(done: int, total: int, out: str) -> str:
-    """Return what is left of a run that was stopped, and how to go on."""
+    """Return what is left of a run that was stopped, and how to go on.
+
+    Without a table they are kept beside it, as where the run could not go on.
+    """
     if not done:
         return 'Stopped before the first file was scored.'
     of = f' of {total:,}' if total else ''
     rows = 'row is' if done == 1 else 'rows are'
-    return f'Stopped: {done:,}{of} {rows} in {Path(out).name}. Resume goes on with the others.'
+    where = f'in {Path(out).name}' if out else 'kept'
+    return f'Stopped: {done:,}{of} {rows} {where}. Resume goes on with the others.'
 
 
 def reopened(table: str, done: int, total: int) -> str:
