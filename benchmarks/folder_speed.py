@@ -16,10 +16,12 @@ classes, which costs what trained weights cost.
   batches of 8, the network as torch runs it.
 * jpeg: all three on JPEGs.
 
-Every contender is a process of its own; its start, until the model is loaded and decoders have
-answered, is printed apart. What is compared takes turns, and medians count. The machine may be
-busy with other things: besides the time by the clock, each line gives it with the cores' time
-that others used taken off (`alone`), from /proc/stat, so Linux only; ratios are of that.
+Every contender is a process of its own; its start, until the first file is about to be read
+(the model is loaded, decoders have answered, the network is converted for the fastest way to
+run it, which is found once for each model and machine), is printed apart. What is compared
+takes turns, and medians count. The machine may be busy with other things: besides the time by
+the clock, each line gives it with the cores' time that others used taken off (`alone`), from
+/proc/stat, so Linux only; ratios are of that.
 """
 
 from __future__ import annotations
@@ -115,26 +117,24 @@ def score_ours(folder: Path, model: Path) -> dict[str, float]:
     """Score as `napari-cxr score` does, from decoders that are ready."""
     began = time.perf_counter()
     from napari_cxr import scoring
-    from napari_cxr.inference import ways
     from napari_cxr.inference.classifier import Classifier
     from napari_cxr.workers.decoding import DecoderPool
 
     decoders = DecoderPool()
     decoders.start(CORES)
     classifier = Classifier.load(model, 'cpu')
-    # Found once for each model and machine, and known from then on.
-    classifier.use(ways.fastest(classifier, BATCH, reduced=True))
-    size = (classifier.preprocessing.height, classifier.preprocessing.width)
-    classifier.logits(np.zeros((BATCH, *size), np.float32))
     for worker in decoders._workers:
         worker.call('ready')
     children = [worker.pid for worker in decoders._workers]
     items = scoring.list_items([folder])
-    start = time.perf_counter() - began
-    with tempfile.TemporaryDirectory() as out, measured(start, children) as found:
-        table = Path(out) / 'table.csv'
-        for _ in scoring.score(items, classifier, table, decoders.prepare):
-            pass
+    with tempfile.TemporaryDirectory() as out:
+        events = scoring.score(items, classifier, Path(out) / 't.csv', decoders.prepare)
+        for event in events:
+            if isinstance(event, scoring.Started):
+                break
+        with measured(time.perf_counter() - began, children) as found:
+            for _ in events:
+                pass
     decoders.close()
     return found
 
@@ -236,13 +236,13 @@ def only_run(folder: Path, model: Path) -> dict[str, float]:
     from napari_cxr.inference import ways
     from napari_cxr.inference.classifier import Classifier
 
-    classifier = Classifier.load(model, 'cpu')
-    way = ways.fastest(classifier, BATCH, reduced=True)
     torch.set_num_threads(1)
+    classifier = Classifier.load(model, 'cpu')
+    left = len(list(folder.iterdir()))
+    way = ways.fastest(classifier, BATCH, reduced=True, images=left)
     classifier.use(way)
     images = ways.trial_images(classifier, BATCH)
     classifier.logits(images)
-    left = len(list(folder.iterdir()))
     start = time.perf_counter() - began
     with measured(start, []) as found:
         while left > 0:

@@ -254,6 +254,57 @@ def test_a_full_disk_is_said_and_gone_on_after(whole, items, classifier, tmp_pat
     assert again[0].done == 1 and out.read_bytes() == whole[1]
 
 
+@pytest.mark.skipif(sys.platform == 'win32', reason='limits of a process')
+def test_a_disk_that_is_full_for_the_rows_or_for_the_table(items, classifier, tmp_path):
+    import resource
+
+    list(score(items, classifier, tmp_path / 'whole.jsonl', read_here, FOUR))
+    whole = (tmp_path / 'whole.jsonl').read_bytes()  # larger than its journal
+    out, (soft, hard) = tmp_path / 'x.jsonl', resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def on_disk_of(size, resume):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            list(score(items, classifier, out, read_here, FOUR, resume=resume))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    with pytest.raises(ScoringError, match=r'journal cannot be written: File too large.*resume'):
+        on_disk_of(2000, False)
+    assert not out.exists() and journal_of(out).stat().st_size <= 2000
+    with pytest.raises(ScoringError, match=r'x\.jsonl cannot be written: File too large.*resume'):
+        on_disk_of(len(whole) - 1, True)
+    assert not out.exists() and not [path for path in tmp_path.iterdir() if '.part' in path.name]
+    again = list(score(items, classifier, out, read_here, FOUR, resume=True))
+    assert again[0].done == 8 and out.read_bytes() == whole
+
+
+def test_places_where_nothing_can_be_written_are_said_before_anything_is_read(
+    items, classifier, tmp_path, monkeypatch
+):
+    def never(todo, wanted):
+        raise AssertionError('nothing is read')
+        yield
+
+    for out, said in (
+        (tmp_path / 'no' / 'x.csv', 'There is no folder'),
+        (tmp_path / 'x.txt', '.csv'),
+    ):
+        with pytest.raises(ScoringError, match=said):
+            list(score(items, classifier, out, never))
+    (tmp_path / 'file').touch()
+    maps = Settings(heatmaps=tmp_path / 'file' / 'maps')
+    with pytest.raises(ScoringError, match='cannot be made: Not a directory'):
+        list(score(items, classifier, tmp_path / 'x.csv', never, maps))
+    shut = tmp_path / 'shut'
+    shut.mkdir()
+    monkeypatch.setattr(os, 'access', lambda path, _: path != shut)
+    with pytest.raises(ScoringError, match='Nothing can be written'):
+        list(score(items, classifier, shut / 'x.csv', never))
+    with pytest.raises(ScoringError, match='Nothing can be written'):
+        list(score(items, classifier, tmp_path / 'x.csv', never, Settings(heatmaps=shut)))
+
+
 def test_out_of_memory_halves_the_batch_and_the_rows_are_the_same(
     items, classifier, tmp_path, monkeypatch
 ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -134,3 +135,5 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ScoringError(f'{folder} cannot be made: {error.strerror}.') from None
+    if not os.access(folder, os.W_OK):
+        raise ScoringError(f'Nothing can be written to {folder}; choose another folder.')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -26,7 +27,8 @@ def check_name(path: Path) -> None:
     Raises
     ------
     ScoringError
-        If its ending is unknown, its folder is missing, or it needs what is not installed.
+        If its ending is unknown, its folder is missing or cannot be written to, or it needs
+        what is not installed.
     """
     if path.suffix.lower() not in _WRITERS:
         raise ScoringError(
@@ -35,6 +37,8 @@ def check_name(path: Path) -> None:
         )
     if not path.parent.is_dir():
         raise ScoringError(f'There is no folder {path.parent}; make it, or choose another.')
+    if not os.access(path.parent, os.W_OK):
+        raise ScoringError(f'Nothing can be written to {path.parent}; choose another folder.')
     if path.suffix.lower() == '.parquet':
         _pyarrow()
 

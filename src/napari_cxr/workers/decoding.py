@@ -113,7 +113,8 @@ class DecoderPool:
     decoders : int, optional
         How many; as many as there are cores by default.
     timeout : float
-        Seconds that one file may take.
+        Seconds that one file may take. Many, because a machine may be busy, and a file that
+        is given up too soon is lost, while one that hangs keeps only one decoder waiting.
     """
 
     def __init__(self, decoders: int | None = None, timeout: float = 60.0) -> None:
