@@ -61,6 +61,18 @@ def test_a_folder_becomes_a_table_with_figures(run, folder, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ['images', 'maps', 't.csv']
 
 
+def test_where_heatmaps_lie_without_pictures_in_single_precision(run, folder, tmp_path):
+    out = tmp_path / 't.csv'
+    result = run(folder, '--out', out, '--lung-share', '--precision', 'float32')
+    assert result.exit_code == 0, result.output
+    for row in rows_of(out):
+        assert row['precision'] == 'float32' and 'heatmap' not in row
+        assert 0 <= float(row['heatmap_lung_share']) <= 1 and row['lung_field']
+    assert sorted(p.name for p in tmp_path.iterdir()) == ['images', 't.csv']
+    result = run(folder, '--out', tmp_path / 'u.csv', '--precision', 'float8')
+    assert result.exit_code == 2 and 'float8' in result.stderr
+
+
 def test_status_1_if_a_file_fails_and_the_others_have_their_rows(run, folder, tmp_path):
     (folder / 'broken.dcm').write_text('<html>')
     out = tmp_path / 't.csv'
