@@ -56,8 +56,7 @@ def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) ->
         image and is none, and folders in them that cannot be opened; a DICOMDIR, of which
         what it lists; a ``.txt`` file with a path a line; a ``.csv`` or ``.tsv`` table with
         a column of paths, and perhaps labels, sources and patients, see
-        `napari_cxr.sheets`. Paths in a list are relative to its
-        folder.
+        `napari_cxr.sheets`. Paths in a list are relative to its folder.
     labels : str or Path, optional
         'folders': the first folder below each folder given is the label; below folders
         that are called train, val and test, the second. Or a table of paths and labels; a
@@ -67,7 +66,8 @@ def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) ->
     -------
     list of Item
         In the order of `paths`; a folder's sorted, a list's as they stand. A path comes
-        once, where it came first.
+        once, where it came first. Links to one file are paths of their own; of a folder that
+        links lead to several times, or in a circle, the files come once.
 
     Raises
     ------
