@@ -87,6 +87,7 @@ class BatchDock(QWidget):
         session.looked.connect(panel.setup.take_look)
         session.saved.connect(self._saved)
         self.desk.failed.connect(panel.message.show_error)
+        self.desk.opening.connect(self._forget_row)
         self.desk.labelled.connect(self._update)
         self.desk.saved.connect(panel.tell)
         self.desk.busy.connect(lambda words: panel.opening.setText(words and f'{words}…'))
@@ -196,6 +197,11 @@ class BatchDock(QWidget):
         table = Path(self.course.out or setup.target.path).name
         panel.head.set_summary(f'{setup.images.name} → {table}' if setup.images.name else '')
         panel.metrics.offer_measuring(not self.busy and bool(self.desk.truths()))
+
+    def _forget_row(self, problem: str) -> None:
+        """Take away what was said of the row before."""
+        if problem and self.panel.message.text == problem:
+            self.panel.message.clear()
 
     def _show_failures(self) -> None:
         """Show only the files that could not be scored."""

@@ -50,6 +50,8 @@ class ReadingDesk(QObject):
     failed = Signal(str, str)
     #: What is being done; empty once it is.
     busy = Signal(str)
+    #: Another row is being opened: what was wrong with the one before, or nothing.
+    opening = Signal(str)
     #: Labels were saved: where, and what a person should know of it.
     saved = Signal(str)
     #: Labels were given or taken back.
@@ -63,6 +65,7 @@ class ReadingDesk(QObject):
         self._run: Run | None = None
         self._out = self._model = self._device = ''
         self._readings: list[ReadingList] = []  # the one that is open
+        self._problem = ''  # of the row that was opened last
         self._opening: Any = None
         self._exporting: Any = None
         self._cancelled = Event()  # the export under way
@@ -115,6 +118,8 @@ class ReadingDesk(QObject):
     def open(self, row: Row) -> None:
         """Show a row's radiograph with its heatmap, and read the next ones ahead."""
         self._reach_canvas()
+        self.opening.emit(self._problem)
+        self._problem = ''
         self._panel.show_row(row)
         self.opener.open(row, self._model, self._device)
         self.opener.ahead(self._table.following(_AHEAD), self._model, self._device)
@@ -162,6 +167,7 @@ class ReadingDesk(QObject):
             self.open(row)
 
     def _not_opened(self, row: Row, text: str) -> None:
+        self._problem = text
         self.failed.emit(text, '')
 
     # -- keys ---------------------------------------------------------------------------
