@@ -132,3 +132,14 @@ def test_labels_that_another_window_has_open_are_told(qtbot, reading, table, own
     panel = another.panel
     qtbot.waitUntil(lambda: 'another window' in panel.reading.hint.text(), timeout=WAIT)
     assert len(panel.table.rows()) == 4
+
+
+def test_a_dock_that_is_taken_away_lets_others_read(qtbot, reading, table):
+    viewer = reading.viewer
+    viewer.window.remove_dock_widget(reading)
+    _, another = viewer.window.add_plugin_dock_widget('napari-cxr', 'Score a folder')
+    assert another is not reading
+    another.course.measure = lambda truths: None
+    another.open_table(str(table))
+    qtbot.waitUntil(lambda: another.desk.reading is not None, timeout=WAIT)
+    another.desk.leave()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import QEvent, QTimer, Signal
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
@@ -212,6 +212,15 @@ class BatchDock(QWidget):
         self.panel.table.show_only(Filter(truth=label, answer=called))
 
     # -- Qt -------------------------------------------------------------------------------
+
+    def event(self, event: QEvent | None) -> bool:
+        """Let go of everything when napari takes the dock away: nobody may see it again."""
+        done = super().event(event)
+        moved = event is not None and event.type() == QEvent.Type.ParentChange
+        if moved and self.parent() is None:
+            self.session.cancel()
+            self.desk.leave()
+        return done
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
         """Take folders and files that are dragged here."""

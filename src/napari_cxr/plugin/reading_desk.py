@@ -130,6 +130,14 @@ class ReadingDesk(QObject):
         if row is not None:
             self.open(row)
 
+    def leave(self) -> None:
+        """Stop opening, and let others open the labels."""
+        self._out = ''  # for a list that is just being opened
+        self._close_reading()
+        self._table.set_reading(None)
+        self._panel.set_reading(None, 'Open the table again to read it.')
+        self.opener.close()
+
     def truths(self) -> dict[str, str]:
         """Return the labels that the person gave by path, as a table has them."""
         reading = self.reading
