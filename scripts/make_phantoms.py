@@ -160,7 +160,7 @@ def plan(
         ending = PICTURES.get(form, '.dcm')
         sides = CLASSES[name]
         yield Plan(
-            path=out / name / f'phantom-{number:05}-{form}{ending}',
+            path=out / name / f'{number:04}-{form}{ending}',
             form=form,
             shape=(round(shape[0] * shrunk * long_side), round(shape[1] * shrunk * long_side)),
             seed=seed * 1_000_000 + person,

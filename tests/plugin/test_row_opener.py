@@ -32,7 +32,7 @@ def classifier(model_file):
 
 @pytest.fixture(scope='module')
 def originals(tmp_path_factory, classifier):
-    """Six files with what a table says of each: four DICOM, a PNG of 8 bits, and a CT."""
+    """Files with what a table says of each: four DICOM, a PNG of 8 bits, one in colour, a CT."""
     folder = tmp_path_factory.mktemp('files')
     chest = samples.phantom((200, 180), seed=2)
     pixels = np.rint(4095 * chest).astype(np.uint16)
@@ -46,18 +46,19 @@ def originals(tmp_path_factory, classifier):
             transfer_syntax=RLELossless if i == 1 else ExplicitVRLittleEndian,
         )
     iio.imwrite(folder / '4.png', (pixels // 16).astype(np.uint8))
+    iio.imwrite(folder / '5.png', np.stack([pixels // 16] * 3, axis=-1).astype(np.uint8))
     samples.write_phantom_dicom(
-        folder / '5.dcm',
+        folder / '6.dcm',
         pixels=pixels[:64, :64].copy(),
         attributes={'SOPClassUID': CTImageStorage, 'Modality': 'CT'},
     )
     rows = []
-    for i, path in enumerate(sorted(folder.iterdir())[:5]):
+    for i, path in enumerate(sorted(folder.iterdir())[:6]):
         (said,) = classifier.predict([files.read(path)])
         # Not the most probable class: a row's own label is what counts.
         label = said.labels[i % 3]
         rows.append(Row(i, str(path), 'scored', label=label, probabilities=said.probabilities))
-    return [*rows, Row(5, str(folder / '5.dcm'), 'error', error='This is a CT image.')]
+    return [*rows, Row(6, str(folder / '6.dcm'), 'error', error='This is a CT image.')]
 
 
 @pytest.fixture
@@ -102,8 +103,9 @@ def said_of(heat):
 
 
 def test_a_row_is_its_radiograph_with_the_heatmap_of_its_class(qtbot, viewer, opener, rows):
-    for row in (*rows[:2], *rows[3:5]):
+    for row in (*rows[:2], *rows[3:6]):
         show(qtbot, opener, row)
+        qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
         base, heat = viewer.layers
         expected = files.read(row.path)
         np.testing.assert_array_equal(radiograph_of(base).to_display(), expected.to_display())
@@ -118,10 +120,13 @@ def test_a_row_is_its_radiograph_with_the_heatmap_of_its_class(qtbot, viewer, op
             heat.data_to_world((1.5, 1.5)), base.data_to_world(middle), atol=1e-6
         )
         assert viewer.layers.selection.active is base
-    assert opener.history[-2:] == [('fetched', 4), ('opened', 4)]
+    assert opener.history[-2:] == [('fetched', 5), ('opened', 5)]
 
 
-def test_like_pictures_share_their_layers_and_look_as_if_opened_anew(qtbot, viewer, opener, rows):
+@pytest.mark.parametrize('which', [3, 4])
+def test_grey_pictures_share_their_layers_and_look_as_if_opened_anew(
+    qtbot, viewer, opener, rows, which
+):
     from napari.layers import Image
 
     from napari_cxr.plugin.layers import radiograph_layer_data
@@ -129,18 +134,29 @@ def test_like_pictures_share_their_layers_and_look_as_if_opened_anew(qtbot, view
     show(qtbot, opener, rows[0])
     base, heat = viewer.layers
     heat.opacity, heat.visible = 0.2, False
-    show(qtbot, opener, rows[3])
+    show(qtbot, opener, rows[which])
     assert list(viewer.layers) == [base, heat]
     assert (heat.opacity, heat.visible) == (0.2, False) and not is_blank(heat)
-    data, attributes, _ = radiograph_layer_data(files.read(rows[3].path))
+    data, attributes, _ = radiograph_layer_data(files.read(rows[which].path))
     fresh = Image(data, **attributes)
     np.testing.assert_array_equal(base.data, fresh.data)
-    for name in ('name', 'contrast_limits', 'contrast_limits_range', 'units', 'axis_labels'):
+    for name in ('name', 'dtype', 'contrast_limits', 'contrast_limits_range', 'units'):
         assert getattr(base, name) == getattr(fresh, name), name
-    assert base.colormap.name == fresh.colormap.name == 'gray_r'
+    assert base.colormap.name == fresh.colormap.name == ('gray_r' if which == 3 else 'gray')
     np.testing.assert_array_equal(base.scale, fresh.scale)
-    show(qtbot, opener, rows[4])  # of 8 bits, and without millimetres
-    assert base not in viewer.layers and heat not in viewer.layers and len(viewer.layers) == 2
+    assert heat.units == base.units
+
+
+def test_a_picture_in_colour_has_layers_of_its_own(qtbot, viewer, opener, rows):
+    show(qtbot, opener, rows[0])
+    base, heat = viewer.layers
+    heat.opacity, heat.visible = 0.2, False
+    with qtbot.assertNotEmitted(opener.failed):
+        show(qtbot, opener, rows[5])
+    # Hidden at once, and removed when that was painted.
+    assert not base.visible and not heat.visible
+    qtbot.waitUntil(lambda: len(viewer.layers) == 2, timeout=WAIT)
+    assert base not in viewer.layers and viewer.layers[0].rgb
     assert (heat_of(viewer).opacity, heat_of(viewer).visible) == (0.2, False)
 
 
@@ -152,7 +168,8 @@ def test_what_is_a_persons_stays(qtbot, viewer, opener, rows):
     first.data = first.data // 2
     show(qtbot, opener, rows[1])
     assert {points, other, first} < set(viewer.layers)
-    assert not first.visible and points.visible and len(viewer.layers) == 5
+    assert not first.visible and points.visible
+    qtbot.waitUntil(lambda: len(viewer.layers) == 5, timeout=WAIT)
     second = next(layer for layer in viewer.layers if layer.metadata and layer is not first)
     viewer.layers.remove(second)
     show(qtbot, opener, rows[2])
@@ -167,14 +184,16 @@ def test_lungs_that_were_drawn_on_stay_with_their_radiograph(qtbot, viewer, open
     show_lungs(viewer)
     qtbot.waitUntil(lambda: lungs_of(base, viewer.layers) is not None, timeout=WAIT)
     show(qtbot, opener, rows[1])  # as they were found, they can be found again
-    assert viewer.layers[0] is base and not any(map(is_lungs, viewer.layers))
+    assert viewer.layers[0] is base
+    qtbot.waitUntil(lambda: not any(map(is_lungs, viewer.layers)), timeout=WAIT)
     viewer.layers.selection.active = base
     show_lungs(viewer)
     qtbot.waitUntil(lambda: lungs_of(base, viewer.layers) is not None, timeout=WAIT)
     lungs = lungs_of(base, viewer.layers)
     lungs.data_setitem((np.array([5]), np.array([6])), 2)
     show(qtbot, opener, rows[2])
-    assert {base, lungs} < set(viewer.layers) and len(viewer.layers) == 4
+    qtbot.waitUntil(lambda: len(viewer.layers) == 4, timeout=WAIT)
+    assert {base, lungs} < set(viewer.layers)
     assert not base.visible and not lungs.visible and lungs_of(base, viewer.layers) is lungs
 
 
@@ -213,11 +232,11 @@ def test_a_file_that_was_changed_is_read_again(qtbot, viewer, opener, rows):
 
 
 def test_a_row_without_a_score_is_shown_without_a_heatmap(qtbot, viewer, opener, rows):
-    show(qtbot, opener, rows[5])
+    show(qtbot, opener, rows[6])
     (base,) = viewer.layers
     assert 'CT' in radiograph_of(base).refusal
     show(qtbot, opener, rows[0])
-    show(qtbot, opener, rows[5])
+    show(qtbot, opener, rows[6])
     # In one layer with the row before: nothing of that is told of this one.
     assert is_blank(heat_of(viewer)) and not heat_of(viewer).data.any()
     assert heat_of(viewer).name == 'Heatmap'
@@ -273,8 +292,9 @@ def test_the_classify_dock_tells_what_is_known_without_a_click(qtbot, dock, rows
         assert dock.result.warning.anyway.isHidden()
     dock.result.heat.opacity.setValue(80)
     assert heat_of(dock.viewer).opacity == pytest.approx(0.8)
-    show(qtbot, opener, rows[5])
-    assert dock.answer is None and not any(map(is_heatmap, dock.viewer.layers))
+    show(qtbot, opener, rows[6])
+    assert dock.answer is None and is_blank(heat_of(dock.viewer))
+    assert dock.result.isHidden()
     opener.close()
 
 

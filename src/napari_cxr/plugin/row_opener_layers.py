@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Layer
+from qtpy.QtCore import QTimer
 
 from napari_cxr.plugin.classifying import Answer
 from napari_cxr.plugin.layers import KEY, blank_heatmap, is_blank, is_heatmap, lying_on
-from napari_cxr.plugin.lungs_layer import edit_of, lungs_of
+from napari_cxr.plugin.lungs_layer import edit_of, let_go, lungs_of
 from napari_cxr.plugin.overlay import Overlay
 from napari_cxr.plugin.row_opener_job import Picture
 from napari_cxr.plugin.settings import preferences
@@ -19,9 +21,12 @@ from napari_cxr.plugin.shared import shared
 __all__ = ['RowLayers']
 
 #: What two pictures must agree in to be shown by one layer, one after the other.
-_KIND = ('units', 'axis_labels', 'rgb')
+_KIND = ('axis_labels', 'rgb')
 #: Of an image layer, besides its data, what belongs to the picture.
-_PLACE = ('name', 'scale', 'colormap')
+_PLACE = ('name', 'scale', 'units', 'colormap')
+#: When what was hidden is removed, in milliseconds: after the canvas was painted. Drivers
+#: end the program where layers come and go without a repaint in between.
+_PAINTED = 300
 
 
 class RowLayers:
@@ -43,6 +48,11 @@ class RowLayers:
         self._picture: Picture | None = None
         self._opacity: float | None = None
         self._visible = True
+        self._hidden: list[Layer] = []
+        self._later = QTimer()
+        self._later.setSingleShot(True)
+        self._later.setInterval(_PAINTED)
+        self._later.timeout.connect(self._remove_hidden)
 
     def show(self, picture: Picture) -> Image:
         """Show a radiograph in place of the last row's, and fit it to the canvas."""
@@ -52,10 +62,9 @@ class RowLayers:
             self._turn(base, picture)
         else:
             base = self._base = Image(picture.data, **_attributes(picture))
-            # The new one first: napari's canvas may not like to be empty in between.
-            self._viewer.add_layer(base)
             if before is not None:
                 self._put_away(before)
+            self._viewer.add_layer(base)
         self._picture = picture
         self._viewer.fit_to_view(layers=[base])
         return base
@@ -93,18 +102,19 @@ class RowLayers:
         """Whether the layer can show another picture: much faster than layers that come and go."""
         assert self._picture is not None
         ours, others = self._picture.attributes, picture.attributes
-        same = all(ours.get(name) == others.get(name) for name in _KIND)
-        return same and base.data.dtype == picture.data.dtype
+        return all(ours.get(name) == others.get(name) for name in _KIND)
 
     def _turn(self, base: Image, picture: Picture) -> None:
         """Let a layer show another picture; what lay over it goes, or shows nothing."""
         layers = self._viewer.layers
         lungs = lungs_of(base, layers)
-        for layer in (*lying_on(base, layers), *([lungs] if lungs is not None else [])):
-            if is_heatmap(layer):
-                blank_heatmap(layer)
-            else:
-                layers.remove(layer)
+        if lungs is not None:  # of the other picture
+            let_go(lungs)
+            self._remove_soon([lungs])
+        heats = [layer for layer in lying_on(base, layers) if is_heatmap(layer)]
+        for layer in heats:
+            blank_heatmap(layer)
+        self._remove_soon([layer for layer in lying_on(base, layers) if layer not in heats])
         attributes = _attributes(picture)
         base.metadata = attributes['metadata']
         shared().turning.emit(base)
@@ -118,6 +128,9 @@ class RowLayers:
                 now = now.name if name == 'colormap' else now
                 if not np.array_equal(now, attributes[name]):
                     setattr(base, name, attributes[name])
+        for layer in heats:
+            if layer.units != base.units:
+                layer.units = base.units
         base.visible = True
 
     def _put_away(self, base: Image) -> None:
@@ -125,16 +138,30 @@ class RowLayers:
         layers = self._viewer.layers
         as_left = self._is_as_left(base)
         lungs = lungs_of(base, layers)
-        for layer in lying_on(base, layers):
+        ours = [layer for layer in (lungs, base) if layer is not None and layer in layers]
+        over = lying_on(base, layers)
+        for layer in over:
             if is_heatmap(layer):  # the next one is as a person has set this one
                 self._opacity, self._visible = layer.opacity, layer.visible
-            layers.remove(layer)
-        for layer in (lungs, base):
-            if layer is not None and layer in layers:
-                if as_left:
-                    layers.remove(layer)
-                else:
-                    layer.visible = False
+        self._remove_soon([*over, *ours] if as_left else over)
+        for layer in ours:
+            layer.visible = False
+
+    def _remove_soon(self, gone: Sequence[Layer]) -> None:
+        """Hide layers now, and remove them when the canvas was painted without them."""
+        for layer in gone:
+            if self._base is not None and layer.ndim == self._base.ndim:
+                layer.units = self._base.units  # napari warns where they differ
+        for layer in gone:
+            layer.visible = False
+        self._hidden += gone
+        self._later.start()
+
+    def _remove_hidden(self) -> None:
+        hidden, self._hidden = self._hidden, []
+        for layer in hidden:
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
 
 
 def _attributes(picture: Picture) -> dict[str, Any]:
