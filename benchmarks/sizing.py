@@ -25,7 +25,7 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless
 from napari_cxr import samples
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.scoring import Settings, list_items, score, tables
-from napari_cxr.scoring.cluster_kept import Job
+from napari_cxr.scoring.cluster.kept import Job
 from napari_cxr.scoring.preparing import Wanted, prepare, read_here
 from napari_cxr.scoring.reopening import reopen
 from napari_cxr.scoring.row import Row, Run

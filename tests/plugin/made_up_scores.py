@@ -2,7 +2,7 @@
 
 from napari_cxr.inference.prediction import Caution
 from napari_cxr.scoring import Row
-from napari_cxr.scoring.reading_entry import Entry
+from napari_cxr.scoring.reading.entry import Entry
 from napari_cxr.scoring.row import Run
 
 LABELS = ('covid19', 'normal', 'pneumonia')

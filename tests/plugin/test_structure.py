@@ -47,8 +47,8 @@ def is_threaded(function: ast.FunctionDef) -> bool:
 
 @pytest.mark.parametrize(
     'path',
-    sorted(path for path in PLUGIN.glob('*.py') if path.name not in SYNCHRONOUS_BY_NAPARI),
-    ids=lambda path: path.name,
+    sorted(path for path in PLUGIN.rglob('*.py') if path.name not in SYNCHRONOUS_BY_NAPARI),
+    ids=lambda path: str(path.relative_to(PLUGIN)),
 )
 def test_only_thread_workers_wait(path):
     for node in ast.walk(ast.parse(path.read_text('utf-8'))):
@@ -57,7 +57,7 @@ def test_only_thread_workers_wait(path):
             and not is_threaded(node)
             and node.name not in FAREWELL | DRIVEN
         ):
-            assert not waits(node), f'{path.name}: {node.name} waits'
+            assert not waits(node), f'{path}: {node.name} waits'
 
 
 def test_the_reading_of_the_code_sees_a_wait():

@@ -114,7 +114,7 @@ def score(
         write_so_far,
     )
     from napari_cxr.scoring import score as run
-    from napari_cxr.scoring.cluster import score_on_cluster
+    from napari_cxr.scoring.cluster.run import score_on_cluster
     from napari_cxr.workers.decoding import DecoderPool
 
     batch = _batch_of(batch_size)

@@ -14,8 +14,8 @@ from napari_cxr.scoring.events import (
     Started,
     Warned,
 )
-from napari_cxr.scoring.journal import ScoringError, journal_of
 from napari_cxr.scoring.into_table import write_so_far
+from napari_cxr.scoring.journal import ScoringError, journal_of
 from napari_cxr.scoring.listing import Item, ListingError, list_items
 from napari_cxr.scoring.preparing import Reader, Ready, Wanted
 from napari_cxr.scoring.row import Row

@@ -1,0 +1,201 @@
+"""The table on show: how it came, how far it is, and what can be done with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QObject
+
+from napari_cxr import scoring
+from napari_cxr.plugin.batch import words
+from napari_cxr.plugin.batch.jobs import Rows
+from napari_cxr.plugin.batch.panel import BatchPanel
+from napari_cxr.plugin.batch.problems import is_begun, total_of
+from napari_cxr.plugin.batch.request import ScoreRequest, recall
+from napari_cxr.plugin.batch.session import BatchSession
+from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.reading.desk import ReadingDesk
+from napari_cxr.plugin.settings import preferences
+from napari_cxr.scoring.row import Run
+
+__all__ = ['BatchCourse']
+
+_WAITS = 'Waiting for the work of another Batch dock to end'
+_STRANGE = (
+    'It is not known here what was scored into this table. To resume it, choose the same images, '
+    'settings and table under “What to score”.'
+)
+
+
+class BatchCourse(QObject):
+    """Starts jobs of a session, and shows in a panel what they say.
+
+    Parameters
+    ----------
+    panel : BatchPanel
+        Where it is shown.
+    session : BatchSession
+        Whose jobs.
+    desk : ReadingDesk
+        Which learns of each row.
+    parent : QObject
+        Qt parent.
+
+    Attributes
+    ----------
+    run : Run or None
+        What the rows on show have in common.
+    out : str
+        Their table.
+    request : ScoreRequest or None
+        What was asked for when it was made, if that is known.
+    done : int
+        Rows that are done.
+    """
+
+    def __init__(
+        self, panel: BatchPanel, session: BatchSession, desk: ReadingDesk, parent: QObject
+    ) -> None:
+        super().__init__(parent)
+        self._panel, self._session, self._desk = panel, session, desk
+        self.run: Run | None = None
+        self.out = ''
+        self.request: ScoreRequest | None = None
+        self.done = 0
+        self._failed_rows = self._total = 0
+        #: What takes the place of the table on show as soon as the job knows what it is of.
+        self._next: tuple[str, ScoreRequest | None] = ('', None)
+        self._came = False
+        self._yours = 0  # labels of the person among those that are measured
+        session.began.connect(self._began)
+        session.waits.connect(lambda: panel.progress.say(_WAITS))
+        session.told.connect(self._tell)
+        session.succeeded.connect(self._succeeded)
+        session.cancelled.connect(self._cancelled)
+        session.failed.connect(self._failed)
+        session.ended.connect(self._ended)
+
+    def score(self, request: ScoreRequest, *, resume: bool) -> None:
+        """Score into a new table, or go on with one."""
+        self._came = resume and self.out == request.out and self.run is not None
+        self._next = (request.out, request)
+        shown = [row.number for row in self._panel.table.rows()] if self._came else []
+        self._session.score(request, resume=resume, shown=shown)
+
+    def open(self, table: str) -> None:
+        """Show a table that was made earlier, also one that is not finished."""
+        out = os.path.abspath(table.removesuffix('.journal'))
+        self._came, self._next = False, (out, recall(out))
+        self._session.reopen(out)
+
+    def measure(self, truths: Mapping[str, str]) -> None:
+        """Measure the table on show, with these labels by path in place of its own."""
+        self._yours = len(truths)
+        self._session.measure(self.out, truths)
+
+    def _began(self, job: str) -> None:
+        self._panel.tell('')
+        if job == 'measure':
+            self._panel.metrics.say_measuring()
+            return
+        self._panel.progress.clear()
+        name = Path(self._next[0]).name
+        self._panel.progress.say('Starting' if job == 'score' else f'Reading {name}')
+
+    def _tell(self, event: object) -> None:
+        progress = self._panel.progress
+        match event:
+            case scoring.Preparing(text=text):
+                progress.say(text)
+            case Run():
+                self._show_run(event)
+            case Rows(rows=rows):
+                self._panel.table.add(rows)
+                self._desk.add(rows)
+                if self._session.job == 'reopen':
+                    failed = sum(row.status == 'error' for row in rows)
+                    self._count(self.done + len(rows), self._failed_rows + failed, self._total)
+            case scoring.Progress():
+                self._count(event.done, event.failed, event.total)
+                progress.show_progress(event)
+            case scoring.Warned(text=text):
+                progress.warn(text)
+            case scoring.Measured():
+                self._show_metrics(event.metrics, event.unknown, so_far=True)
+            case scoring.Finished():
+                self._count(event.total, event.failed, event.total)
+                self._show_metrics(event.metrics, event.unknown)
+                self._sum_up(words.finished(event))
+
+    def _show_run(self, run: Run) -> None:
+        """Show another table, unless it is the one on show that goes on."""
+        if self._came:
+            return
+        self._came, self.run = True, run
+        self.out, self.request = self._next
+        self._count(0, 0, total_of(self.out))
+        panel = self._panel
+        panel.table.start(run)
+        panel.head.set_open(False)
+        panel.show_table(True)
+        panel.metrics.clear()
+        panel.tabs.setCurrentIndex(0)
+        request = self.request
+        model = request.model if request is not None else run.model
+        device = request.device if request is not None else preferences('batch').device
+        self._desk.start(run, self.out, model, device)
+
+    def _show_metrics(
+        self, metrics: dict[str, Any], unknown: Sequence[str], so_far: bool = False
+    ) -> None:
+        if self.run is not None and (metrics or unknown or self.run.truth):
+            self._panel.metrics.show_metrics(metrics, unknown, self.run.labels, so_far=so_far)
+
+    def _count(self, done: int, failed: int, total: int) -> None:
+        self.done, self._failed_rows, self._total = done, failed, total
+
+    def _sum_up(self, words: str) -> None:
+        self._panel.progress.sum_up(
+            words,
+            self._failed_rows,
+            resumable=is_begun(self.out) and self.request is not None,
+            saveable=self.done > 0,
+        )
+
+    def _succeeded(self, job: str, result: Any) -> None:
+        if job == 'reopen':
+            self._total = max(self.done, self._total)
+            self._sum_up(words.reopened(self.out, self.done, self._total))
+            if is_begun(self.out) and self.request is None:
+                self._panel.message.show_error(_STRANGE)
+        elif job == 'measure' and self.run is not None:
+            metrics, unknown = result
+            self._panel.metrics.show_metrics(metrics, unknown, self.run.labels, yours=self._yours)
+        elif job == 'score':
+            self._panel.setup.propose_table()
+
+    def _cancelled(self, job: str, rows: Any) -> None:
+        if not self._came:
+            self._panel.progress.sum_up(
+                words.stopped(0, 0, ''), 0, resumable=False, saveable=False
+            )
+        elif job == 'score':
+            self._count(rows or self.done, self._failed_rows, self._total)
+            self._sum_up(words.stopped(self.done, self._total, self.out))
+        elif job == 'reopen':
+            self._sum_up(words.reopened(self.out, self.done, self._total))
+
+    def _failed(self, job: str, failure: Failure) -> None:
+        if not self._came:
+            self._panel.progress.clear()
+            self._panel.head.set_open(True)
+        elif job != 'measure':
+            self._sum_up(words.stopped(self.done, self._total, ''))
+        self._panel.message.show_error(failure.text, failure.details)
+
+    def _ended(self, job: str) -> None:
+        if job == 'reopen' and self._came and self.run is not None and self.run.truth:
+            self.measure({})

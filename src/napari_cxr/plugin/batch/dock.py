@@ -1,0 +1,246 @@
+"""The dock that scores a folder: a row for each image, figures, and a list to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from napari.components import ViewerModel
+from qtpy.QtCore import QEvent, QTimer, Signal
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+from napari_cxr.plugin.batch.course import BatchCourse
+from napari_cxr.plugin.batch.panel import BatchPanel
+from napari_cxr.plugin.batch.problems import is_begun
+from napari_cxr.plugin.batch.request import recall
+from napari_cxr.plugin.batch.session import BatchSession
+from napari_cxr.plugin.batch.target import FORMS, with_ending
+from napari_cxr.plugin.card_dialog import CardDialog
+from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.docks import TabsTogether
+from napari_cxr.plugin.reading.desk import ReadingDesk
+from napari_cxr.plugin.scores.filter import Filter, Which
+from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.plugin.theme import style_sheet
+
+__all__ = ['BatchDock']
+
+#: How long changes gather before the images are looked at again, in milliseconds.
+_PAUSE = 200
+_WAITS = 'Waiting for the work of another Batch dock to end'
+_TABLES = 'Tables of scores (*.csv *.jsonl *.parquet *.journal);;All files (*)'
+
+
+class BatchDock(QWidget):
+    """Choose a folder; score it; watch rows arrive; read them.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer; a bare `ViewerModel` does as well.
+    """
+
+    #: A job has ended: scoring, reading a table back, or measuring one.
+    settled = Signal()
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        TabsTogether(self)
+        self.session = BatchSession(self)
+        self._build()
+        self.desk = ReadingDesk(self.viewer, self.panel.table, self.panel.reading, self)
+        self.course = BatchCourse(self.panel, self.session, self.desk, self)
+        self._connect()
+        self._recall()
+        self._update()
+        self._look()
+
+    def _build(self) -> None:
+        self.panel = BatchPanel(self.viewer.theme)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        self.setStyleSheet(style_sheet(self.viewer.theme))
+        self.setAcceptDrops(True)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_PAUSE)
+
+    def _connect(self) -> None:
+        panel, session = self.panel, self.session
+        self._later.timeout.connect(self._look)
+        panel.setup.changed.connect(self._update)
+        panel.setup.look_wanted.connect(self._later.start)
+        panel.setup.card_wanted.connect(self.show_card)
+        panel.start.clicked.connect(self.score)
+        panel.open_wanted.connect(self.choose_table)
+        panel.progress.stop_wanted.connect(self.stop)
+        panel.progress.resume_wanted.connect(self.resume)
+        panel.progress.failures_wanted.connect(self._show_failures)
+        panel.progress.save_wanted.connect(self.save_as)
+        panel.metrics.measure_wanted.connect(self.measure)
+        panel.metrics.cell_chosen.connect(self._show_cell)
+        session.began.connect(self._update)
+        session.ended.connect(self._ended)
+        session.looked.connect(panel.setup.take_look)
+        session.saved.connect(self._saved)
+        self.desk.failed.connect(panel.message.show_error)
+        self.desk.opening.connect(self._forget_row)
+        self.desk.labelled.connect(self._update)
+        self.desk.saved.connect(panel.tell)
+        self.desk.busy.connect(lambda words: panel.opening.setText(words and f'{words}…'))
+        self.viewer.events.theme.connect(self._theme_changed)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is under way."""
+        return bool(self.session.job)
+
+    # -- what the person does -----------------------------------------------------------
+
+    def score(self) -> None:
+        """Score what is chosen, or go on with the table that is named; returns at once."""
+        request = self.panel.setup.request()
+        if self.busy or request is None:
+            return
+        self.panel.message.clear()
+        self.panel.setup.keep()
+        remember('batch', table=request.out)
+        self.course.score(request, resume=self.panel.setup.resumes)
+
+    def stop(self) -> None:
+        """Stop now; every row that is done is kept."""
+        self.session.cancel()
+
+    def resume(self) -> None:
+        """Go on with the table on show."""
+        request = self.course.request
+        if self.busy or request is None:
+            return
+        self.panel.message.clear()
+        self.panel.setup.show_request(request)
+        self.course.score(request, resume=True)
+
+    def open_table(self, path: str) -> None:
+        """Show a table that was made earlier, also one that is not finished."""
+        if self.busy:
+            self.panel.message.show_error('Stop scoring first, or wait until it has ended.')
+            return
+        self.panel.message.clear()
+        self.course.open(path)
+
+    def choose_table(self) -> None:
+        """Ask for a table that was made earlier."""
+        place = str(Path(self.course.out or self.panel.setup.target.path).parent)
+        path, _ = QFileDialog.getOpenFileName(self, 'Open a table of scores', place, _TABLES)
+        if path:
+            self.open_table(path)
+
+    def save_as(self) -> None:
+        """Ask for another name or form, and write the table on show again."""
+        path, _ = QFileDialog.getSaveFileName(self, 'Save the table', self.course.out, FORMS)
+        if path:
+            self.session.save_as(self.course.out, str(with_ending(Path(path))))
+
+    def measure(self) -> None:
+        """Measure the table on show by the labels that the person gave."""
+        truths = self.desk.truths()
+        if not self.busy and truths:
+            self.course.measure(truths)
+
+    def show_card(self) -> CardDialog | None:
+        """Open the card of the chosen model in a window of its own."""
+        card = self.panel.setup.current_card
+        if card is None:
+            self.panel.message.show_error('Its card comes with its download, at the first use.')
+            return None
+        dialog = CardDialog(card, self)
+        dialog.show()
+        return dialog
+
+    # -- what follows ---------------------------------------------------------------------
+
+    def _look(self) -> None:
+        setup = self.panel.setup
+        if setup.images.paths:
+            self.session.look(setup.images.paths, setup.target.path)
+
+    def _ended(self) -> None:
+        self._update()
+        self._later.start()
+        self.settled.emit()
+
+    def _saved(self, result: str | Failure) -> None:
+        if isinstance(result, Failure):
+            self.panel.message.show_error(result.text, result.details)
+        else:
+            self.panel.tell(f'Saved to {result}')
+
+    def _recall(self) -> None:
+        """Offer to go on with what was under way when napari was closed."""
+        table = preferences('batch').table
+        request = recall(table) if is_begun(table) else None
+        if request is not None:
+            self.panel.setup.show_request(request)
+
+    def _update(self) -> None:
+        """Make the button, and what stands beside the folded setup, say what can be done."""
+        setup, panel = self.panel.setup, self.panel
+        reason = 'A job is under way.' if self.busy else setup.reason
+        panel.start.setText('Resume' if setup.resumes else 'Score')
+        panel.start.setEnabled(not reason)
+        panel.start.setToolTip(reason or 'Score the images into a table with a row for each')
+        panel.open.setEnabled(not self.busy)
+        setup.setEnabled(not self.busy)
+        table = Path(self.course.out or setup.target.path).name
+        panel.head.set_summary(f'{setup.images.name} → {table}' if setup.images.name else '')
+        panel.metrics.offer_measuring(not self.busy and bool(self.desk.truths()))
+
+    def _forget_row(self, problem: str) -> None:
+        """Take away what was said of the row before."""
+        if problem and self.panel.message.text == problem:
+            self.panel.message.clear()
+
+    def _show_failures(self) -> None:
+        """Show only the files that could not be scored."""
+        self.panel.table.show_only(Filter(which=Which.ERRORS))
+
+    def _show_cell(self, label: str, called: str) -> None:
+        """Show only the rows with this label that were called so."""
+        self.panel.table.show_only(Filter(truth=label, answer=called))
+
+    # -- Qt -------------------------------------------------------------------------------
+
+    def event(self, event: QEvent | None) -> bool:
+        """Let go of everything when napari takes the dock away: nobody may see it again."""
+        done = super().event(event)
+        moved = event is not None and event.type() == QEvent.Type.ParentChange
+        if moved and self.parent() is None:
+            self.session.cancel()
+            self.desk.leave()
+        return done
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Take folders and files that are dragged here."""
+        if event is not None and not self.busy and _dropped(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Score what was dropped."""
+        paths = _dropped(event) if event is not None else []
+        if paths:
+            self.panel.head.set_open(True)
+            self.panel.setup.set_images(*paths)
+
+    def _theme_changed(self, event: Any) -> None:
+        self.setStyleSheet(style_sheet(event.value))
+        self.panel.set_theme(event.value)
+
+
+def _dropped(event: QDropEvent) -> list[str]:
+    """Return the files and folders that are dragged, if all are on this machine."""
+    mime = event.mimeData()
+    urls = mime.urls() if mime is not None else []
+    return [url.toLocalFile() for url in urls] if all(u.isLocalFile() for u in urls) else []

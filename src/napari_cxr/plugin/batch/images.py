@@ -1,0 +1,129 @@
+"""Which images to score: a folder, files, a DICOMDIR, or a list."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QMenu, QToolButton
+
+from napari_cxr.plugin.batch import problems
+from napari_cxr.plugin.batch.told_field import ToldField, beside, more_button
+from napari_cxr.scoring.looking import Looked
+
+__all__ = ['ImagesField']
+
+_LISTS = 'Lists and tables of paths (*.txt *.csv *.tsv);;All files (*)'
+
+
+class ImagesField(ToldField):
+    """A line with a path, and a menu for what else can be scored."""
+
+    #: The person has chosen others.
+    chosen = Signal()
+
+    def __init__(self) -> None:
+        self.line = QLineEdit()
+        self.browse = more_button('Choose what to score')
+        super().__init__(beside(self.line, self.browse))
+        self._files: tuple[str, ...] = ()  # several, of which the line tells only how many
+        self.line.setPlaceholderText('A folder of radiographs')
+        self.line.setToolTip(
+            'A folder with all that is in it, single files, a DICOMDIR, or a list of paths '
+            '(text, CSV). You can also drop it here.'
+        )
+        self.line.setAccessibleName('Images')
+        menu = QMenu(self.browse)
+        menu.addAction('Folder…', self.choose_folder)
+        menu.addAction('Files…', self.choose_files)
+        menu.addAction('List or table of paths…', self.choose_list)
+        menu.addAction('DICOMDIR…', self.choose_directory)
+        self.browse.setMenu(menu)
+        self.browse.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.setFocusProxy(self.line)
+        self.line.textEdited.connect(self._typed)
+        self.line.editingFinished.connect(self._entered)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What shall be scored."""
+        if self._files:
+            return self._files
+        text = self.line.text().strip()
+        return (os.path.abspath(os.path.expanduser(text)),) if text else ()
+
+    @property
+    def name(self) -> str:
+        """What they are called: the folder's name, or that of a list without its ending."""
+        if not self.paths:
+            return ''
+        path = Path(self.paths[0])
+        if self._files:
+            return path.parent.name
+        return path.name if path.is_dir() else path.stem
+
+    @property
+    def to_remember(self) -> str:
+        """The line for the next session; empty for single files."""
+        return '' if self._files else str(self.line.text().strip())
+
+    def show_paths(self, paths: Sequence[str]) -> None:
+        """Show what shall be scored, without saying so to anyone."""
+        self._files = tuple(paths) if len(paths) > 1 else ()
+        if self._files:
+            text = f'{len(paths):,} files in {Path(paths[0]).parent}'
+        else:
+            text = paths[0] if paths else ''
+        self.line.setText(text)
+        self.line.setCursorPosition(0)
+
+    def set_paths(self, *paths: str) -> None:
+        """Choose what shall be scored."""
+        self.show_paths(paths)
+        self.chosen.emit()
+
+    def show_look(self, looked: Looked | None) -> None:
+        """Say what is wrong with it."""
+        self.tell(problems.of_source(self.paths, looked))
+
+    def choose_folder(self) -> None:
+        """Ask for a folder."""
+        path = QFileDialog.getExistingDirectory(self, 'Choose a folder of radiographs', self.place)
+        if path:
+            self.set_paths(path)
+
+    def choose_files(self) -> None:
+        """Ask for single files."""
+        paths, _ = QFileDialog.getOpenFileNames(self, 'Choose radiographs', self.place)
+        if paths:
+            self.set_paths(*paths)
+
+    def choose_list(self) -> None:
+        """Ask for a list or table of paths."""
+        path, _ = QFileDialog.getOpenFileName(self, 'Choose a list of paths', self.place, _LISTS)
+        if path:
+            self.set_paths(path)
+
+    def choose_directory(self) -> None:
+        """Ask for a DICOMDIR."""
+        path, _ = QFileDialog.getOpenFileName(self, 'Choose a DICOMDIR', self.place)
+        if path:
+            self.set_paths(path)
+
+    @property
+    def place(self) -> str:
+        """Where file dialogs begin."""
+        if not self.paths:
+            return ''
+        path = Path(self.paths[0])
+        return str(path if path.is_dir() else path.parent)
+
+    def _typed(self) -> None:
+        self._files = ()
+
+    def _entered(self) -> None:
+        if self.line.isModified():
+            self.line.setModified(False)
+            self.chosen.emit()

@@ -1,0 +1,267 @@
+"""The scoring process of this napari, and the jobs around a table of scores.
+
+It is another process than those that classify and train, so a radiograph of the table can be
+opened while others are scored. It gives way to whoever clicks.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from napari.qt.threading import thread_worker
+
+from napari_cxr.plugin.batch.request import ScoreRequest, keep
+from napari_cxr.plugin.classifying import Failure, end, failure
+from napari_cxr.scoring import Progress, Row, Scored, ScoringError, journal_of, reopening, tables
+from napari_cxr.scoring.journal import read_header
+from napari_cxr.scoring.looking import Looked, look_at
+from napari_cxr.scoring.row import Run
+from napari_cxr.workers.process import WorkerProcess
+
+__all__ = ['Done', 'Rows', 'look', 'measure', 'reopen', 'save_as', 'score', 'shared_scorer']
+
+#: Rows are safe as soon as they are done, so a stopped run has nothing to write; seconds.
+_GRACE = 1.0
+#: Rows are handed on together, at most this often; seconds.
+_GATHER = 0.1
+#: Rows of a table that is read back which are handed on together, and the least time that
+#: passes between two such parcels: the screen must keep up with them.
+_PARCEL = 2000
+_BREATH = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What a job came to.
+
+    Parameters
+    ----------
+    result : object
+        The job's own; None if it was cancelled.
+    cancelled : bool
+        Whether it was.
+    """
+
+    result: Any = None
+    cancelled: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows that have come since the last time."""
+
+    rows: tuple[Row, ...]
+
+
+@cache
+def shared_scorer() -> WorkerProcess:
+    """Return the process that scores; it starts with its first job."""
+    worker = WorkerProcess('torch', grace=_GRACE, background=True)
+    atexit.register(end, worker, _GRACE)
+    return worker
+
+
+@thread_worker
+def score(
+    request: ScoreRequest, resume: bool, shown: Sequence[int], cancelled: Event
+) -> Generator[Any, None, Done | Failure]:
+    """Score; yields events of scoring, `Rows` in place of single rows, a `Run`, or None.
+
+    Of a run that is resumed, rows from before come too. When it is cancelled it leaves a
+    table of the rows that are done.
+
+    Parameters
+    ----------
+    request : ScoreRequest
+        What to score.
+    resume : bool
+        Whether to go on with what was stopped.
+    shown : sequence of int
+        Numbers of the rows that are on show already, and need not come.
+    cancelled : threading.Event
+        Ends the job when set.
+
+    Returns
+    -------
+    Done or Failure
+        Of a cancelled job, with the number of these rows.
+    """
+    try:
+        _make_folder(Path(request.out).parent)
+        keep(request)
+        rows = _Gathered(request.out, shown)
+        job = shared_scorer().run('score', resume=resume, **request.arguments())
+        with closing(job) as run:
+            while not cancelled.is_set():
+                try:
+                    event = next(run)
+                except StopIteration:
+                    yield from rows.handed_on()
+                    return Done()
+                if isinstance(event, Scored):
+                    rows.add(event.row)
+                elif rows.due or not (event is None or isinstance(event, Progress)):
+                    yield from rows.handed_on()
+                    yield event
+                if isinstance(event, Run):
+                    for parcel in rows.missing():
+                        yield parcel
+                        time.sleep(_BREATH)
+        yield from rows.handed_on()
+        with closing(shared_scorer().run('write_so_far', out=request.out)) as run:
+            while True:
+                try:
+                    yield next(run)
+                except StopIteration as stop:
+                    yield from rows.missing(stop.value)
+                    return Done(stop.value, cancelled=True)
+    except Exception as error:
+        return failure(error, 'Scoring')
+
+
+@thread_worker
+def look(paths: tuple[str, ...], out: str) -> Looked | Failure:
+    """See what there is to score; see `look_at`."""
+    try:
+        return look_at(paths, out)
+    except Exception as error:
+        return failure(error, 'Looking at the images')
+
+
+@thread_worker
+def reopen(table: str, cancelled: Event) -> Generator[Any, None, Done | Failure]:
+    """Read a table back; yields its `Run` first, then `Rows`.
+
+    Returns
+    -------
+    Done or Failure
+        With the number of rows.
+    """
+    try:
+        run, rows = reopening.reopen(table)
+        yield run
+        number = 0
+        while parcel := tuple(islice(rows, _PARCEL)):
+            if cancelled.is_set():
+                return Done(cancelled=True)
+            number += len(parcel)
+            yield Rows(parcel)
+            time.sleep(_BREATH)
+    except Exception as error:
+        return failure(error, 'Reading the table')
+    return Done(number)
+
+
+@thread_worker
+def measure(
+    table: str, truths: Mapping[str, str], cancelled: Event
+) -> Generator[Any, None, Done | Failure]:
+    """Measure a table that is there by the labels in it, or by those that a person gave.
+
+    Returns
+    -------
+    Done or Failure
+        With figures and unknown labels, see `napari_cxr.workers.scorer.measure`.
+    """
+    try:
+        job = shared_scorer().run('measure', table=table, truths=dict(truths))
+        with closing(job) as run:
+            while not cancelled.is_set():
+                try:
+                    yield next(run)
+                except StopIteration as stop:
+                    return Done(stop.value)
+    except Exception as error:
+        return failure(error, 'Measuring')
+    return Done(cancelled=True)
+
+
+@thread_worker
+def save_as(table: str, path: str) -> Done | Failure:
+    """Write a table again, under another name and perhaps in another form.
+
+    Returns
+    -------
+    Done or Failure
+        With the path.
+    """
+    try:
+        if os.path.exists(path) and os.path.samefile(table, path):
+            return Done(path)
+        tables.check_name(Path(path))
+        run, rows = reopening.reopen(table)
+        tables.write(Path(path), rows, run)
+    except Exception as error:
+        return failure(error, 'Saving the table')
+    return Done(path)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ScoringError(
+            f'{folder} cannot be made: {error.strerror}. Choose another place for the table.'
+        ) from None
+
+
+class _Gathered:
+    """Rows of a run on their way to the screen, each once.
+
+    Parameters
+    ----------
+    out : str
+        The table.
+    shown : sequence of int
+        Numbers of rows that are there already.
+    """
+
+    def __init__(self, out: str, shown: Sequence[int]) -> None:
+        self._out = Path(out)
+        self._told = set(shown)
+        self._rows: list[Row] = []
+        self._last = time.monotonic()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to hand rows on."""
+        return time.monotonic() - self._last > _GATHER
+
+    def add(self, row: Row) -> None:
+        """Take a row in, unless it came before."""
+        if row.number not in self._told:
+            self._told.add(row.number)
+            self._rows.append(row)
+
+    def handed_on(self) -> Generator[Rows, None, None]:
+        """Yield what was taken in since the last time."""
+        self._last = time.monotonic()
+        if self._rows:
+            yield Rows(tuple(self._rows))
+            self._rows.clear()
+
+    def missing(self, done: int = -1) -> Generator[Rows, None, None]:
+        """Yield rows that are done and did not come: from before, or lost on the way.
+
+        Parameters
+        ----------
+        done : int
+            How many are done; by default that is not known.
+        """
+        if done == len(self._told) or not read_header(journal_of(self._out)):
+            return
+        for row in reopening.reopen(self._out)[1]:
+            self.add(row)
+            if len(self._rows) >= _PARCEL:
+                yield from self.handed_on()
+        yield from self.handed_on()

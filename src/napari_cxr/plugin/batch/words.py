@@ -1,0 +1,120 @@
+"""What a scoring run says to people: how far it is, and what came out. No Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_cxr.plugin.batch.problems import listed
+from napari_cxr.plugin.run_words import duration
+from napari_cxr.scoring import Finished, Progress
+
+__all__ = ['counted', 'finished', 'overall', 'pace', 'reopened', 'stopped', 'strange']
+
+_OVERALL = {'macro_auc': 'Macro AUC', 'accuracy': 'Accuracy'}
+
+
+def pace(progress: Progress) -> str:
+    """Return how far it is: '1,234 of 20,000 · 14.2 images/s'."""
+    words = [f'{progress.done:,} of {progress.total:,}']
+    rate = progress.images_per_second
+    if rate > 0:
+        words.append(f'{rate:,.0f} images/s' if rate >= 100 else f'{rate:.1f} images/s')
+    if progress.seconds_left >= 0 and progress.done < progress.total:  # it may be NaN
+        words.append(f'{duration(progress.seconds_left)} left')
+    if progress.failed:
+        words.append(f'{progress.failed:,} failed')
+    return ' · '.join(words)
+
+
+def finished(event: Finished) -> str:
+    """Return what came out, and what to do next."""
+    scored, name = event.total - event.failed, Path(event.path).name
+    if not scored:
+        files = 'The file' if event.total == 1 else f'None of the {event.total:,} files'
+        verb = 'could not be scored' if event.total == 1 else 'could be scored'
+        return f'{files} {verb}: {name} says why.'
+    if event.failed:
+        others = 'the other one was not' if event.failed == 1 else 'the others were not'
+        verb = 'was' if scored == 1 else 'were'
+        words = f'{scored:,} of {event.total:,} files {verb} scored into {name}, which says why '
+        words += f'{others}.'
+    elif scored == 1:
+        words = f'The file was scored into {name}.'
+    else:
+        words = f'All {scored:,} files were scored into {name}.'
+    return f'{words} Double-click a row to see it with its heatmap.'
+
+
+def stopped(done: int, total: int, out: str) -> str:
+    """Return what is left of a run that was stopped, and how to go on.
+
+    Without a table they are kept beside it, as where the run could not go on.
+    """
+    if not done:
+        return 'Stopped before the first file was scored.'
+    of = f' of {total:,}' if total else ''
+    rows = 'row is' if done == 1 else 'rows are'
+    where = f'in {Path(out).name}' if out else 'kept'
+    return f'Stopped: {done:,}{of} {rows} {where}. Resume goes on with the others.'
+
+
+def reopened(table: str, done: int, total: int) -> str:
+    """Return what was read back."""
+    name = Path(table).name
+    rows = f'{done:,} row' if done == 1 else f'{done:,} rows'
+    if total > done:
+        return f'{name}: {rows} of {total:,} are done. Resume goes on with the others.'
+    return f'{name}: {rows}.'
+
+
+def overall(metrics: dict[str, Any]) -> str:
+    """Return the figures of all classes together, one a line, with their 95 % intervals."""
+    parts = [
+        f'{word} {_with_interval(metrics[name])}'
+        for name, word in _OVERALL.items()
+        if name in metrics and metrics[name][0] is not None
+    ]
+    return '\n'.join(parts)
+
+
+def counted(metrics: dict[str, Any], yours: int, so_far: bool) -> str:
+    """Return how many images the figures are of, and what that is worth.
+
+    Parameters
+    ----------
+    metrics : dict
+        As `napari_cxr.metrics.summarise`.
+    yours : int
+        Labels among theirs that the person gave.
+    so_far : bool
+        Whether there are rows to come.
+    """
+    images, patients = metrics['images'], metrics['patients']
+    words = f'{images:,} images with a label'
+    words += f', {yours:,} of them by you' if yours else ''
+    words += ', so far' if so_far else ''
+    if patients < images:
+        words += f', of {patients:,} patients.'
+    else:
+        words += ', counted by image: where a patient has several, the intervals are too narrow.'
+    if yours:
+        words += (
+            ' Images that were chosen for reading, such as the most uncertain, say little about '
+            'the others.'
+        )
+    return words
+
+
+def strange(unknown: Sequence[str]) -> str:
+    """Return which labels could not be measured; empty if all could."""
+    if not unknown:
+        return ''
+    return f'Not measured, because the model has no such class: {listed(unknown)}.'
+
+
+def _with_interval(figure: Sequence[float | None]) -> str:
+    value, low, high = figure
+    words = f'{value:.3f}'
+    return words if low is None or high is None else f'{words} ({low:.3f}–{high:.3f})'

@@ -1,0 +1,1 @@
+"""Reading a table row by row: opening radiographs, and labels by a person."""

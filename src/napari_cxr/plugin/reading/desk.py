@@ -1,0 +1,263 @@
+"""Rows of the table, opened and read: table, panel, layers and reading list in step."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Labels, Points, Shapes
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog, QMainWindow, QWidget
+
+from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.reading import jobs
+from napari_cxr.plugin.reading.keys import ReadingKeys
+from napari_cxr.plugin.reading.opener import RowOpener
+from napari_cxr.plugin.reading.panel import ReadingPanel
+from napari_cxr.plugin.scores.table import ScoreTable
+from napari_cxr.scoring.reading.export import Exported
+from napari_cxr.scoring.reading.reading_list import ReadingList
+from napari_cxr.scoring.row import Row, Run
+
+__all__ = ['ReadingDesk']
+
+#: Rows that are read ahead of a person who goes through the table.
+_AHEAD = 3
+#: Layers whose tools have keys of their own.
+_EDITED = (Labels, Points, Shapes)
+
+
+class ReadingDesk(QObject):
+    """Opens rows, keeps what a person says of them, and hears the keys.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where images are opened.
+    table : ScoreTable
+        The rows.
+    panel : ReadingPanel
+        What is said of the current one.
+    dock : QWidget
+        Where the keys work, besides napari's canvas.
+    """
+
+    #: Something failed: a sentence, and technical details.
+    failed = Signal(str, str)
+    #: What is being done; empty once it is.
+    busy = Signal(str)
+    #: Another row is being opened: what was wrong with the one before, or nothing.
+    opening = Signal(str)
+    #: Labels were saved: where, and what a person should know of it.
+    saved = Signal(str)
+    #: Labels were given or taken back.
+    labelled = Signal()
+
+    def __init__(
+        self, viewer: ViewerModel, table: ScoreTable, panel: ReadingPanel, dock: QWidget
+    ) -> None:
+        super().__init__(dock)
+        self._viewer, self._table, self._panel, self._dock = viewer, table, panel, dock
+        self._run: Run | None = None
+        self._out = self._model = self._device = ''
+        self._readings: list[ReadingList] = []  # the one that is open
+        self._problem = ''  # of the row that was opened last
+        self._opening: Any = None
+        self._exporting: Any = None
+        self._cancelled = Event()  # the export under way
+        self._keys: list[ReadingKeys] = []
+        self.opener = RowOpener(viewer)
+        # Whoever closes the dock must not keep the labels from others.
+        self.destroyed.connect(partial(_close, self._readings, self.opener, self._cancelled))
+        table.opened.connect(self.open)
+        table.chosen.connect(panel.show_row)
+        panel.labelled.connect(self._labelled)
+        panel.step.connect(self.step)
+        panel.row_wanted.connect(self._go_to)
+        panel.export_wanted.connect(self._export)
+        self.opener.busy.connect(self.busy)
+        self.opener.failed.connect(self._not_opened)
+        viewer.layers.selection.events.active.connect(self._share_keys)
+        self._keys.append(ReadingKeys(panel, dock))
+
+    @property
+    def reading(self) -> ReadingList | None:
+        """The labels of the table on show, once they are open."""
+        return self._readings[0] if self._readings else None
+
+    def start(self, run: Run, out: str, model: str, device: str) -> None:
+        """Begin with another table; its rows come by `add`.
+
+        Parameters
+        ----------
+        run : Run
+            What they have in common.
+        out : str
+            The table.
+        model, device : str
+            With which its images are opened.
+        """
+        self._close_reading()
+        self._run = run
+        self._out, self._model, self._device = out, model, device
+        self._panel.start(run.labels, run.several, None, decision=run.decision)
+        self._table.set_reading(None)
+        changed = partial(_tell_changed, self._panel)
+        worker = self._opening = jobs.open_reading(out, run.labels, changed)
+        worker.returned.connect(partial(self._take_reading, out))
+        worker.start()
+
+    def add(self, rows: tuple[Row, ...]) -> None:
+        """Count rows that have come."""
+        self._panel.add(rows)
+
+    def open(self, row: Row) -> None:
+        """Show a row's radiograph with its heatmap, and read the next ones ahead."""
+        self._reach_canvas()
+        self.opening.emit(self._problem)
+        self._problem = ''
+        self._panel.show_row(row)
+        self.opener.open(row, self._model, self._device)
+        self.opener.ahead(self._table.following(_AHEAD), self._model, self._device)
+
+    def step(self, by: int) -> None:
+        """Go to the next row or the one before, and open it."""
+        row = self._table.step(by)
+        if row is not None:
+            self.open(row)
+
+    def leave(self) -> None:
+        """Stop opening, and let others open the labels."""
+        self._out = ''  # for a list that is just being opened
+        self._close_reading()
+        self._table.set_reading(None)
+        self._panel.set_reading(None, 'Open the table again to read it.')
+        self.opener.close()
+
+    def truths(self) -> dict[str, str]:
+        """Return the labels that the person gave by path, as a table has them."""
+        reading = self.reading
+        if reading is None:
+            return {}
+        return {path: '|'.join(entry.labels) for path, entry in reading if entry.labels}
+
+    def _take_reading(self, out: str, result: ReadingList | Failure) -> None:
+        if isinstance(result, Failure):
+            if out == self._out:
+                self._panel.set_reading(None, result.text)
+            return
+        if out != self._out:
+            result.close()
+            return
+        self._readings[:] = [result]
+        self._panel.set_reading(result)
+        self._table.set_reading(result)
+
+    def _close_reading(self) -> None:
+        self._panel.finish_note()
+        for reading in self._readings:
+            reading.close()
+        self._readings.clear()
+
+    def _labelled(self, path: str) -> None:
+        self._table.refresh(path)
+        self.labelled.emit()
+
+    def _go_to(self, path: str) -> None:
+        """Go to a file's row and open it; one that the filter hides is opened all the same."""
+        rows = (row for row in self._table.rows() if row.path == path)
+        row = self._table.go_to(path) or next(rows, None)
+        if row is not None:
+            self.open(row)
+
+    def _not_opened(self, row: Row, text: str) -> None:
+        self._problem = text
+        self.failed.emit(text, '')
+
+    # -- keys ---------------------------------------------------------------------------
+
+    def _reach_canvas(self) -> None:
+        """Hear the keys also while the canvas has the focus, from the first row on."""
+        window = self._dock.window()
+        if len(self._keys) > 1 or not isinstance(window, QMainWindow):
+            return
+        canvas = window.centralWidget()
+        if canvas is not None:
+            keys = ReadingKeys(self._panel, canvas)
+            self._keys.append(keys)
+            self.destroyed.connect(keys.deleteLater)
+            self._share_keys()
+
+    def _share_keys(self) -> None:
+        """Leave the keys in the canvas to the tools of a layer that is being edited."""
+        edited = isinstance(self._viewer.layers.selection.active, _EDITED)
+        for keys in self._keys[1:]:
+            keys.set_enabled(not edited)
+
+    # -- saving -------------------------------------------------------------------------
+
+    def _export(self, form: str) -> None:
+        """Ask where labels shall be saved, and save them."""
+        table = Path(self._out)
+        if form == 'folders':
+            parent = QFileDialog.getExistingDirectory(
+                self._dock, 'Choose where the folder with the labels is made', str(table.parent)
+            )
+            path = str(_free(Path(parent), f'{table.stem}-labels')) if parent else ''
+        else:
+            proposed = table.with_name(f'{table.stem}-labels.csv')
+            path, _ = QFileDialog.getSaveFileName(
+                self._dock, 'Save the labels', str(proposed), 'Tables (*.csv)'
+            )
+        if path:
+            self.export(form, path)
+
+    def export(self, form: str, path: str) -> None:
+        """Save labels as 'csv', 'all' or 'folders'; returns at once."""
+        reading, run = self.reading, self._run
+        if reading is None or run is None:
+            return
+        self._panel.finish_note()
+        self.busy.emit('Saving the labels')
+        rows = sorted(self._table.rows(), key=lambda row: row.number)
+        worker = self._exporting = jobs.export(
+            form, path, rows, dict(reading), run, self._out, self._cancelled
+        )
+        worker.returned.connect(self._exported)
+        worker.start()
+
+    def _exported(self, result: Exported | Failure | None) -> None:
+        self.busy.emit('')
+        if isinstance(result, Failure):
+            self.failed.emit(result.text, result.details)
+        elif result is not None:
+            images = 'image is' if result.images == 1 else 'images are'
+            words = f'{result.images:,} {images} in {result.path}.'
+            self.saved.emit(' '.join([words, *result.remarks]))
+
+
+def _free(parent: Path, name: str) -> Path:
+    """Return a folder that does not exist yet."""
+    number, folder = 1, parent / name
+    while folder.exists():
+        number += 1
+        folder = parent / f'{name}-{number}'
+    return folder
+
+
+def _tell_changed(panel: ReadingPanel) -> None:
+    with suppress(RuntimeError):  # the dock has been closed meanwhile
+        panel.saving_changed.emit()
+
+
+def _close(
+    readings: list[ReadingList], opener: RowOpener, cancelled: Event, _: object = None
+) -> None:
+    cancelled.set()
+    for reading in readings:
+        reading.close()
+    opener.close()

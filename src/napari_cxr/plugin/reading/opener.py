@@ -1,0 +1,227 @@
+"""Rows of a table, opened with their heatmaps; the following ones are read ahead."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from threading import Event
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import QObject, Signal
+
+from napari_cxr.plugin import classifying
+from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.reading import opener_job
+from napari_cxr.plugin.reading.opener_cache import RowCache
+from napari_cxr.plugin.reading.opener_job import Opened, Order, Picture
+from napari_cxr.plugin.reading.opener_layers import RowLayers
+from napari_cxr.plugin.settings import preferences
+from napari_cxr.scoring import Row
+from napari_cxr.workers.decoding import shared_decoder
+
+__all__ = ['RowOpener']
+
+#: Memory for rows that were read ahead or shown before, in bytes: some ten radiographs.
+_CACHE = 256 << 20
+
+
+class RowOpener(QObject):
+    """Opens one row at a time; of several that are asked for, the latest is shown.
+
+    A row that is shown has its radiograph as a layer, and the heatmap of its class over it;
+    both are in place of the last row's. All work is done in other processes.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where rows are shown.
+    parent : QObject, optional
+        Qt parent.
+    """
+
+    #: A row is shown, with its heatmap if it has one: a `Row`.
+    opened = Signal(object)
+    #: A row could not be shown, or not with its heatmap: a `Row` and one sentence.
+    failed = Signal(object, str)
+    #: What is being done; empty once nothing is.
+    busy = Signal(str)
+    #: A row's file was read, to be shown now or perhaps soon: a `Row`.
+    fetched = Signal(object)
+
+    def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        # Made in this thread: so the one is ended before Qt is, and there is one of each.
+        classifying.shared_torch()
+        shared_decoder()
+        self._layers = RowLayers(viewer)
+        self._cache = RowCache(_CACHE)
+        self._wanted: Order | None = None
+        self._shown: Image | None = None  # of the row that is wanted, until it has all
+        self._following: list[Order] = []
+        self._ahead: deque[Order] = deque()
+        self._now, self._later = _Work(), _Work()
+        for work in (self._now, self._later):
+            work.told.connect(self._tell)
+            work.seen.connect(self._see)
+            work.done.connect(self._take)
+
+    def open(self, row: Row, model: str, device: str) -> None:
+        """Show a row as soon as it is there; returns at once.
+
+        Parameters
+        ----------
+        row : Row
+            Of the table; one without probabilities is shown without a heatmap.
+        model, device : str
+            As `napari_cxr.plugin.classifying.classify` takes them.
+        """
+        self._wanted, self._shown = Order(row, model, device), None
+        picture = self._later.picture
+        if self._later.is_at(self._wanted):
+            if picture is not None:
+                self._see(self._wanted, picture)
+        elif self._wanted.key not in self._cache:
+            self._later.cancel()  # one decoder, one network: whoever clicks goes first
+        self._go_on()
+
+    def ahead(self, rows: Sequence[Row], model: str, device: str) -> None:
+        """Read rows that a person may open next, one by one, once the wanted one is shown.
+
+        Parameters
+        ----------
+        rows : sequence of Row
+            The next one first. They replace those that were named before.
+        model, device : str
+            As of `open`.
+        """
+        self._following = [Order(row, model, device) for row in rows]
+        self._ahead = deque(self._following)
+        at_work = self._later.order
+        orders = [*self._following, *([self._wanted] if self._wanted is not None else [])]
+        if at_work is not None and at_work.key not in {order.key for order in orders}:
+            self._later.cancel()
+        self._go_on()
+
+    def close(self) -> None:
+        """Stop all that is under way and forget what was read; the layers stay."""
+        self._wanted = None
+        self._following = []
+        self._ahead.clear()
+        self._now.cancel()
+        self._later.cancel()
+        self._cache.clear()
+
+    def _go_on(self) -> None:
+        """Start what is next, where nothing stands in its way."""
+        wanted = self._wanted
+        if wanted is not None:
+            if self._later.is_at(wanted) or self._now.is_at(wanted):
+                return
+            if self._now.order is not None:
+                self._now.cancel()  # and here again when it has let go
+            else:
+                self._now.start(wanted, self._cache.get(wanted.key))
+        elif self._now.order is None and self._later.order is None:
+            while self._ahead:
+                order = self._ahead.popleft()
+                if order.key not in self._cache:
+                    self._later.start(order, None)
+                    break
+
+    def _tell(self, order: Order, words: str) -> None:
+        if self._is_wanted(order):
+            self.busy.emit(words)
+
+    def _see(self, order: Order, picture: Picture) -> None:
+        """Show the radiograph of the wanted row, before its heatmap is there."""
+        if self._is_wanted(order):
+            self._shown = self._layers.show(picture)
+
+    def _take(self, order: Order, result: Opened | Failure | None) -> None:
+        """Keep and show what was read; then go on."""
+        if isinstance(result, Opened):
+            kept = self._cache.get(order.key) is result
+            if not kept:
+                self.fetched.emit(order.row)
+            if not kept and result.problem is None:
+                precious = {each.key for each in self._following}
+                if not self._cache.put(order.key, result, precious):
+                    self._ahead.clear()  # what is further on would push out what is near
+        if self._is_wanted(order) and result is not None:
+            row, base = self._wanted.row, self._shown  # type: ignore[union-attr]
+            self._wanted = self._shown = None
+            self.busy.emit('')
+            if isinstance(result, Failure):
+                self.failed.emit(row, result.text)
+            elif base is not None:  # which came before
+                self._finish(row, base, result)
+        self._go_on()
+
+    def _finish(self, row: Row, base: Image, opened: Opened) -> None:
+        if opened.answer is not None:
+            labels = opened.answer.prediction.labels
+            # A table that was made with another model may have other classes.
+            label = row.label if row.label in labels else opened.answer.prediction.label
+            self._layers.lay_over(base, opened.answer, label)
+        self.opened.emit(row)
+        if opened.problem is not None:
+            self.failed.emit(row, f'It is shown without a heatmap. {opened.problem.text}')
+
+    def _is_wanted(self, order: Order) -> bool:
+        return self._wanted is not None and self._wanted.key == order.key
+
+
+class _Work(QObject):
+    """One job at a time, and the picture that it has found so far."""
+
+    told = Signal(object, str)
+    seen = Signal(object, object)
+    done = Signal(object, object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: Order | None = None
+        self.picture: Picture | None = None
+        self._result: Opened | Failure | None = None
+        self._cancelled = Event()
+        self._worker: Any = None
+
+    def is_at(self, order: Order) -> bool:
+        """Whether this very row is being read, and shall be."""
+        at_work = self.order is not None and not self._cancelled.is_set()
+        return at_work and self.order.key == order.key  # type: ignore[union-attr]
+
+    def start(self, order: Order, known: Opened | None) -> None:
+        """Begin; nothing else is under way."""
+        self.order, self.picture, self._result = order, None, None
+        self._cancelled = Event()
+        names = preferences('layers').file_names
+        # Kept, because a worker that goes may take with it what it has just told.
+        worker = self._worker = opener_job.fetch(order, known, names, self._cancelled)
+        worker.yielded.connect(self._hear)
+        worker.returned.connect(self._keep)
+        worker.finished.connect(self._finish)
+        worker.start()
+
+    def cancel(self) -> None:
+        """Ask the job to end; `done` tells when it has."""
+        self._cancelled.set()
+
+    def _hear(self, event: Picture | str | None) -> None:
+        if self.order is None or self._cancelled.is_set():
+            return
+        if isinstance(event, Picture):
+            self.picture = event
+            self.seen.emit(self.order, event)
+        elif event:
+            self.told.emit(self.order, event)
+
+    def _keep(self, result: Opened | Failure | None) -> None:
+        self._result = None if self._cancelled.is_set() else result
+
+    def _finish(self) -> None:
+        order, result = self.order, self._result
+        self.order = self.picture = self._result = None
+        self.done.emit(order, result)

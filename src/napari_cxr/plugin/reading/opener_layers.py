@@ -1,0 +1,170 @@
+"""The layers of the row that is open: one radiograph at a time, and what lies over it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Layer
+from qtpy.QtCore import QTimer
+
+from napari_cxr.plugin.classifying import Answer
+from napari_cxr.plugin.layers import KEY, blank_heatmap, is_blank, is_heatmap, lying_on
+from napari_cxr.plugin.lungs_layer import edit_of, let_go, lungs_of
+from napari_cxr.plugin.overlay import Overlay
+from napari_cxr.plugin.reading.opener_job import Picture
+from napari_cxr.plugin.settings import preferences
+from napari_cxr.plugin.shared import shared
+
+__all__ = ['RowLayers']
+
+#: What two pictures must agree in to be shown by one layer, one after the other.
+_KIND = ('axis_labels', 'rgb')
+#: Of an image layer, besides its data, what belongs to the picture.
+_PLACE = ('name', 'scale', 'units', 'colormap')
+#: When what was hidden is removed, in milliseconds: after the canvas was painted. Drivers
+#: end the program where layers come and go without a repaint in between.
+_PAINTED = 300
+
+
+class RowLayers:
+    """Shows one row's layers in place of those of the row before.
+
+    Layers of a person stay, and so does a radiograph on which a person has worked: pixels
+    that were changed, or lungs that were drawn on. It is hidden then.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the layers live.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        # Through napari's proxy for plugins, some layers are others each time.
+        self._viewer = getattr(viewer, '__wrapped__', viewer)
+        self._base: Image | None = None
+        self._picture: Picture | None = None
+        self._opacity: float | None = None
+        self._visible = True
+        self._hidden: list[Layer] = []
+        self._later = QTimer()
+        self._later.setSingleShot(True)
+        self._later.setInterval(_PAINTED)
+        self._later.timeout.connect(self._remove_hidden)
+
+    def show(self, picture: Picture) -> Image:
+        """Show a radiograph in place of the last row's, and fit it to the canvas."""
+        before = self._base
+        if before is not None and self._is_as_left(before) and self._fits(before, picture):
+            base = before
+            self._turn(base, picture)
+        else:
+            base = self._base = Image(picture.data, **_attributes(picture))
+            if before is not None:
+                self._put_away(before)
+            self._viewer.add_layer(base)
+        self._picture = picture
+        self._viewer.fit_to_view(layers=[base])
+        return base
+
+    def lay_over(self, base: Image, answer: Answer, label: str) -> None:
+        """Lay the heatmap of a class over a radiograph, unless that has gone.
+
+        A Classify dock of this viewer shows the answer too, and its controls are those of
+        the heatmap then.
+        """
+        layers = self._viewer.layers
+        if base not in layers:
+            return
+        shared().answered.emit(base, answer, label)
+        heats = [layer for layer in lying_on(base, layers) if is_heatmap(layer)]
+        if not heats or any(map(is_blank, heats)):  # no dock has drawn it
+            opacity = self._opacity
+            if opacity is None:
+                opacity = preferences('classify').opacity
+            Overlay(self._viewer).show(base, answer, label, opacity, self._visible)
+        layers.selection.active = base
+
+    def _is_as_left(self, base: Image) -> bool:
+        """Whether a radiograph's layer is there, and no person has worked on it."""
+        layers = self._viewer.layers
+        lungs = lungs_of(base, layers)
+        drawn_on = lungs is not None and edit_of(lungs) != 0
+        return (
+            base in layers
+            and base.data is base.metadata.get(KEY, {}).get('shown')
+            and not drawn_on
+        )
+
+    def _fits(self, base: Image, picture: Picture) -> bool:
+        """Whether the layer can show another picture: much faster than layers that come and go."""
+        assert self._picture is not None
+        ours, others = self._picture.attributes, picture.attributes
+        return all(ours.get(name) == others.get(name) for name in _KIND)
+
+    def _turn(self, base: Image, picture: Picture) -> None:
+        """Let a layer show another picture; what lay over it goes, or shows nothing."""
+        layers = self._viewer.layers
+        lungs = lungs_of(base, layers)
+        if lungs is not None:  # of the other picture
+            let_go(lungs)
+            self._remove_soon([lungs])
+        heats = [layer for layer in lying_on(base, layers) if is_heatmap(layer)]
+        for layer in heats:
+            blank_heatmap(layer)
+        self._remove_soon([layer for layer in lying_on(base, layers) if layer not in heats])
+        attributes = _attributes(picture)
+        base.metadata = attributes['metadata']
+        shared().turning.emit(base)
+        base.data = picture.data
+        if 'contrast_limits' in attributes:
+            base.contrast_limits_range = base.contrast_limits = attributes['contrast_limits']
+        for name in _PLACE:
+            if name in attributes:
+                # Every change makes napari lay out the whole scene again.
+                now = getattr(base, name)
+                now = now.name if name == 'colormap' else now
+                if not np.array_equal(now, attributes[name]):
+                    setattr(base, name, attributes[name])
+        for layer in heats:
+            if layer.units != base.units:
+                layer.units = base.units
+        base.visible = True
+
+    def _put_away(self, base: Image) -> None:
+        """Take away a radiograph with all that we laid on it; hide what a person worked on."""
+        layers = self._viewer.layers
+        as_left = self._is_as_left(base)
+        lungs = lungs_of(base, layers)
+        ours = [layer for layer in (lungs, base) if layer is not None and layer in layers]
+        over = lying_on(base, layers)
+        for layer in over:
+            if is_heatmap(layer):  # the next one is as a person has set this one
+                self._opacity, self._visible = layer.opacity, layer.visible
+        self._remove_soon([*over, *ours] if as_left else over)
+        for layer in ours:
+            layer.visible = False
+
+    def _remove_soon(self, gone: Sequence[Layer]) -> None:
+        """Hide layers now, and remove them when the canvas was painted without them."""
+        for layer in gone:
+            if self._base is not None and layer.ndim == self._base.ndim:
+                layer.units = self._base.units  # napari warns where they differ
+        for layer in gone:
+            layer.visible = False
+        self._hidden += gone
+        self._later.start()
+
+    def _remove_hidden(self) -> None:
+        hidden, self._hidden = self._hidden, []
+        for layer in hidden:
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+
+
+def _attributes(picture: Picture) -> dict[str, Any]:
+    """Return the attributes of a layer; its metadata is its own."""
+    metadata = {KEY: dict(picture.attributes['metadata'][KEY])}
+    return picture.attributes | {'metadata': metadata}

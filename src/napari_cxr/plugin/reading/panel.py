@@ -1,0 +1,285 @@
+"""Reading: class buttons, a note, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_cxr.plugin.message import Message
+from napari_cxr.plugin.reading.buttons import ClassButtons
+from napari_cxr.plugin.reading.controls import ReadingControls, push_button
+from napari_cxr.plugin.reading.head import ReadingHead
+from napari_cxr.plugin.reading.row import ReadingRow
+from napari_cxr.plugin.reading.saved import SavedView
+from napari_cxr.plugin.reading.words import hint
+from napari_cxr.plugin.short_line import ShortLine
+from napari_cxr.plugin.text import quiet_label
+from napari_cxr.scoring.reading.export import Exported, several_words
+from napari_cxr.scoring.reading.reading_list import ReadingList
+from napari_cxr.scoring.row import Row
+
+__all__ = ['ReadingPanel']
+
+#: Milliseconds in which a change is saved as a rule, and needs no word about it.
+_PATIENCE = 500
+
+
+class ReadingPanel(QWidget):
+    """Shows one row, and takes down what a person says of it.
+
+    It knows nothing of tables and layers: what it wants of them it says by its signals. Its
+    keys are in `ReadingKeys`.
+
+    Parameters
+    ----------
+    theme : str
+        Name of napari's theme.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: The path of a row of which something else is said now.
+    labelled = Signal(str)
+    #: The next row is wanted (1), or the one before (-1), in the order of the table.
+    step = Signal(int)
+    #: The path of a row that is wanted, because something was taken back there.
+    row_wanted = Signal(str)
+    #: What the labels shall be saved as: 'csv', 'folders' or 'all'.
+    export_wanted = Signal(str)
+    #: The table or folder that shall be opened in the Train dock.
+    train_wanted = Signal(str)
+    #: The saving has come further, or fails; to be emitted by the thread that saves.
+    saving_changed = Signal()
+
+    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.reads = ReadingRow(self)
+        self._why_not = ''
+        self._unsaved = False
+        self.head = ReadingHead()
+        self.name = ShortLine()
+        self.hint = quiet_label()
+        self.hint.setIndent(0)  # in line with what is above and below
+        self.doubt = QLabel()
+        self.doubt.setWordWrap(True)
+        self.doubt.setObjectName('caution')
+        self.buttons = ClassButtons(theme)
+        self.controls = ReadingControls()
+        self.saved = SavedView()
+        self.message = Message()
+        self.again = push_button('Try again', 'Save what is not saved yet')
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(_PATIENCE)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._lay_out()
+        self._connect()
+        self._show()
+
+    def start(
+        self,
+        labels: Sequence[str],
+        several: bool,
+        reading: ReadingList | None,
+        *,
+        decision: bool = False,
+        why_not: str = '',
+    ) -> None:
+        """Begin with another table; its rows come by `add`.
+
+        Parameters
+        ----------
+        labels : sequence of str
+            The model's classes; empty while there is no table.
+        several : bool
+            Whether an image can have several of them.
+        reading : ReadingList or None
+            Where the labels go; None where there is none, or it is still to come.
+        decision : bool
+            Whether the rows say which classes reach their thresholds, see `Run`.
+        why_not : str
+            Why there is no reading list, in a sentence.
+        """
+        self.finish_note()
+        self._unsaved = False
+        self.message.clear()
+        self.saved.clear()
+        self.buttons.set_labels(labels, several)
+        self.reads.start(labels, several, decision)
+        self.set_reading(reading, why_not)
+
+    def set_reading(self, reading: ReadingList | None, why_not: str = '') -> None:
+        """Take a reading list that was opened meanwhile, or say why there is none."""
+        self.reads.reading, self._why_not = reading, why_not
+        if reading is not None and reading.damaged:
+            self.message.show_error(
+                f'{reading.path.name} has {several_words(reading.damaged, "damaged line")}, and '
+                'what stood there is lost: look the labels through before you use them.'
+            )
+        self._show()
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Count rows of the table among those to read."""
+        self.reads.add(rows)
+        self._show_counts()
+        self._show_hint()
+
+    def show_row(self, row: Row | None) -> None:
+        """Show another row; what was typed about the one before is saved first."""
+        self.finish_note()
+        self.reads.show_row(row)
+
+    def show_saved(self, saved: Exported, *, trainable: bool) -> None:
+        """Say where labels were saved; `trainable` if the Train dock takes it."""
+        self.saved.show_saved(saved, trainable=trainable)
+
+    def set_theme(self, theme: str) -> None:
+        """Repaint in another of napari's themes."""
+        self.buttons.set_theme(theme)
+
+    def choose(self, place: int) -> None:
+        """Choose the class at a place, as its key does."""
+        if place < len(self.reads.labels):
+            self._choose(self.reads.labels[place])
+
+    def agree(self) -> None:
+        """Put down what the model says."""
+        self.finish_note()
+        self.reads.agree()
+
+    def say_unsure(self) -> None:
+        """Put down that the image was read and cannot be told."""
+        self.finish_note()
+        self.reads.say_unsure()
+
+    def begin_note(self) -> None:
+        """Put the cursor into the note."""
+        if self.controls.note.isEnabled():
+            self.controls.note.setFocus()
+            self.controls.note.selectAll()
+
+    def finish_note(self) -> None:
+        """Save what was typed about the row on show."""
+        self.reads.note(self.controls.note.text())
+
+    def undo(self) -> None:
+        """Take back the last change, and ask for the row that it was about."""
+        self.finish_note()
+        self.reads.undo()
+
+    def redo(self) -> None:
+        """Make the change again that was undone last, and ask for its row."""
+        self.finish_note()
+        self.reads.redo()
+
+    def _choose(self, label: str) -> None:
+        self.finish_note()
+        self.reads.choose(label)
+
+    def _clear(self) -> None:
+        self.finish_note()
+        self.reads.clear()
+
+    def _leave_note(self) -> None:
+        self.controls.note.setText(self.reads.entry.note)
+        self.setFocus()
+
+    def _retry(self) -> None:
+        if self.reads.reading is not None:
+            self.reads.reading.retry()
+
+    def _labelled(self, path: str) -> None:
+        self._patience.start()
+        self._show_saving()
+        self.labelled.emit(path)
+
+    def _show(self) -> None:
+        """Show the row with what is said of it."""
+        reads, row, entry = self.reads, self.reads.row, self.reads.entry
+        self.buttons.show_answers(row.probabilities if row else (), reads.models, entry.labels)
+        self.buttons.setEnabled(reads.ready)
+        self.controls.show_entry(
+            entry,
+            ready=reads.ready,
+            notable=row is not None and reads.reading is not None,
+            steps=row is not None,
+        )
+        self.name.show_path(row.path if row else '')
+        self.name.setVisible(row is not None)
+        doubts = (
+            [caution.text for caution in row.cautions if caution.doubts_the_image] if row else []
+        )
+        self.doubt.setText('\n'.join(doubts))
+        self.doubt.setVisible(bool(doubts))
+        self._show_hint()
+        self._show_counts()
+        self._show_saving()
+
+    def _show_hint(self) -> None:
+        reads = self.reads
+        self.hint.setText(hint(reads, self._why_not))
+        self.head.setVisible(reads.total > 0 and reads.reading is not None)
+        something = bool(reads.labels) and (reads.total > 0 or not reads.failed)
+        self.buttons.setVisible(something)
+        self.controls.setVisible(something)
+
+    def _show_counts(self) -> None:
+        counts, reading = self.reads.counts, self.reads.reading
+        self.head.show_counts(counts, self.reads.total)
+        self.controls.export.setEnabled(bool(counts.read or counts.noted))
+        self.head.show_history(
+            reading is not None and reading.undoable is not None,
+            reading is not None and reading.redoable is not None,
+        )
+
+    def _show_saving(self) -> None:
+        """Say what is not on the disk: soon if something prevents it, later if it is slow."""
+        reading = self.reads.reading
+        unsaved, problem = (reading.unsaved, reading.problem) if reading else (0, '')
+        if reading and unsaved and problem:
+            changes = '1 change is' if unsaved == 1 else f'{unsaved:,} changes are'
+            self.message.show_error(
+                f'{changes} not saved: {reading.path} cannot be written ({problem}). Make room, '
+                'or connect its drive again; until then do not close napari.'
+            )
+        elif self._unsaved:
+            self.message.clear()
+        self._unsaved = bool(unsaved and problem)
+        self.again.setVisible(self._unsaved)
+        self.head.show_saving('saving…' if unsaved and not self._patience.isActive() else '')
+
+    def _connect(self) -> None:
+        reads = self.reads
+        reads.changed.connect(self._show)
+        reads.labelled.connect(self._labelled)
+        reads.step.connect(self.step)
+        reads.row_wanted.connect(self.row_wanted)
+        reads.refused.connect(self.message.show_error)
+        self.saving_changed.connect(self._show_saving)
+        self._patience.timeout.connect(self._show_saving)
+        self.buttons.chosen.connect(self._choose)
+        controls = self.controls
+        controls.agree.clicked.connect(self.agree)
+        controls.unsure.clicked.connect(self.say_unsure)
+        controls.clear.clicked.connect(self._clear)
+        controls.note.editingFinished.connect(self.finish_note)
+        controls.note.returnPressed.connect(self.setFocus)
+        controls.escape.activated.connect(self._leave_note)
+        controls.previous.clicked.connect(lambda: self.step.emit(-1))
+        controls.next.clicked.connect(lambda: self.step.emit(1))
+        controls.going_on.toggled.connect(lambda on: setattr(reads, 'going_on', on))
+        controls.export.wanted.connect(self.export_wanted)
+        self.head.undo.clicked.connect(self.undo)
+        self.head.redo.clicked.connect(self.redo)
+        self.saved.train_wanted.connect(self.train_wanted)
+        self.again.clicked.connect(self._retry)
+
+    def _lay_out(self) -> None:
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(6)
+        parts: tuple[QWidget, ...] = (self.head, self.name, self.hint, self.doubt, self.buttons)
+        for part in (*parts, self.controls, self.saved, self.message, self.again):
+            whole.addWidget(part)

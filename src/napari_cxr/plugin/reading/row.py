@@ -1,0 +1,180 @@
+"""The row that a person reads, and what becomes of what the person says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_cxr.scoring.journal import ScoringError
+from napari_cxr.scoring.reading.entry import Counts, Entry, models_answer
+from napari_cxr.scoring.reading.reading_list import ReadingList
+from napari_cxr.scoring.row import Row
+
+__all__ = ['ReadingRow']
+
+
+class ReadingRow(QObject):
+    """Keeps a reading list in step with what a person does; knows nothing of widgets.
+
+    Parameters
+    ----------
+    parent : QObject, optional
+        Qt parent.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        The classes of the table; empty while there is none.
+    several : bool
+        Whether an image can have several of them.
+    reading : ReadingList or None
+        Where the labels go.
+    row : Row or None
+        The row on show.
+    failed : int
+        Rows of the table that were not scored.
+    going_on : bool
+        Whether the next row is wanted as soon as one has its label.
+    """
+
+    #: What there is to show is another thing now.
+    changed = Signal()
+    #: The path of a row of which something else is said now.
+    labelled = Signal(str)
+    #: The next row is wanted (1), or the one before (-1).
+    step = Signal(int)
+    #: The path of a row that is wanted, because something was taken back there.
+    row_wanted = Signal(str)
+    #: Why a change could not be saved.
+    refused = Signal(str)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.labels: tuple[str, ...] = ()
+        self.several = False
+        self.reading: ReadingList | None = None
+        self.row: Row | None = None
+        self.failed = 0
+        self.going_on = True
+        self._decision = False
+        self._paths: set[str] = set()
+
+    def start(self, labels: Sequence[str], several: bool, decision: bool) -> None:
+        """Begin with another table, as yet without a reading list."""
+        self.labels, self.several, self._decision = tuple(labels), several, decision
+        self.reading, self.row, self.failed = None, None, 0
+        self._paths.clear()
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Count rows of the table among those to read."""
+        for row in rows:
+            if row.status == 'scored':
+                self._paths.add(row.path)
+            else:
+                self.failed += 1
+
+    def show_row(self, row: Row | None) -> None:
+        """Take another row, or none."""
+        self.row = row
+        self.changed.emit()
+
+    @property
+    def total(self) -> int:
+        """How many images there are to read."""
+        return len(self._paths)
+
+    @property
+    def counts(self) -> Counts:
+        """How far the reading of this table is."""
+        return Counts() if self.reading is None else self.reading.counts(self._paths)
+
+    @property
+    def entry(self) -> Entry:
+        """What the person says of the row; an empty one if nothing."""
+        if self.reading is None or self.row is None:
+            return Entry()
+        return self.reading.get(self.row.path) or Entry()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What the model says of the row."""
+        if self.row is None:
+            return ()
+        return models_answer(self.row, self.labels, several=self.several, decision=self._decision)
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is an image to read, and a list to put it down."""
+        return self.reading is not None and self.row is not None and self.row.status == 'scored'
+
+    def choose(self, label: str) -> None:
+        """Put a class down; one of several that is there already is taken away."""
+        if not self.several:
+            self._put_down((label,))
+        else:
+            there = set(self.entry.labels) ^ {label}
+            self._put_down([name for name in self.labels if name in there], go_on=False)
+
+    def agree(self) -> None:
+        """Put down what the model says."""
+        self._put_down(self.models)
+
+    def say_unsure(self) -> None:
+        """Put down that the image was read and cannot be told."""
+        if self.ready:
+            self._change(lambda reading, path: reading.unsure(path), go_on=True)
+
+    def clear(self) -> None:
+        """Take the person's answer away; the note stays."""
+        if self.ready:
+            self._change(lambda reading, path: reading.clear(path))
+
+    def note(self, text: str) -> None:
+        """Put words down; nothing happens if they are there already."""
+        if text.strip() != self.entry.note:
+            self._change(lambda reading, path: reading.note(path, text))
+
+    def undo(self) -> None:
+        """Take back the last change, and ask for the row that it was about."""
+        if self.reading is not None:
+            self._take_back(self.reading.undoable, self.reading.undo)
+
+    def redo(self) -> None:
+        """Make the change again that was undone last, and ask for its row."""
+        if self.reading is not None:
+            self._take_back(self.reading.redoable, self.reading.redo)
+
+    def _put_down(self, labels: Sequence[str], go_on: bool = True) -> None:
+        if self.ready:
+            agreed = tuple(labels) == self.models
+            self._change(
+                lambda reading, path: reading.set(path, labels, agreed=agreed), go_on=go_on
+            )
+
+    def _take_back(self, path: str | None, take_back: Callable[[], object]) -> None:
+        if path is None or not self._made(take_back):
+            return
+        self.changed.emit()
+        self.labelled.emit(path)
+        if self.row is None or self.row.path != path:
+            self.row_wanted.emit(path)
+
+    def _change(self, change: Callable[[ReadingList, str], object], go_on: bool = False) -> None:
+        if self.reading is None or self.row is None:
+            return
+        reading, path = self.reading, self.row.path
+        made = self._made(lambda: change(reading, path))
+        self.changed.emit()
+        if made:
+            self.labelled.emit(path)
+            if go_on and self.going_on:
+                self.step.emit(1)
+
+    def _made(self, change: Callable[[], object]) -> bool:
+        try:
+            change()
+        except ScoringError as error:
+            self.refused.emit(str(error))
+            return False
+        return True

@@ -1,0 +1,47 @@
+"""What is said of the row on show, in a sentence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_cxr.plugin.reading.row import ReadingRow
+
+__all__ = ['hint']
+
+
+def hint(reads: ReadingRow, why_not: str) -> str:
+    """Return where the reading stands, or what to do next.
+
+    Parameters
+    ----------
+    reads : ReadingRow
+        With the row on show.
+    why_not : str
+        Why there is no reading list, where there is none.
+    """
+    row, entry = reads.row, reads.entry
+    if not reads.labels:
+        return 'Nothing to read yet: score a folder, or open a table.'
+    if reads.reading is None:
+        return why_not or 'Opening the reading list…'
+    if row is None:
+        if reads.failed and not reads.total:
+            return 'No image of this table could be scored, so there is nothing to read.'
+        return 'Choose a row of the table to read it.'
+    if row.status != 'scored':
+        return f'This file was not scored: {row.error}'
+    if entry.unsure:
+        return 'You are unsure.'
+    if not entry.read:
+        return 'Not read yet.'
+    yours = _listed(entry.labels)
+    if entry.agreed:
+        return f'Your answer: {yours}, as the model.'
+    if reads.several:  # what the model says can be long, and stands on the buttons
+        return f'Your answer: {yours}, not as the model.'
+    return f'Your answer: {yours}. The model says {_listed(reads.models)}.'
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    return ', '.join(labels) or 'none of these'

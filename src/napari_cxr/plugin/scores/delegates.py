@@ -1,0 +1,270 @@
+"""How the cells of the table of scores are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from qtpy.QtCore import QModelIndex, QObject, QRect, QRectF, QSize, Qt
+from qtpy.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
+from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView
+
+from napari_cxr.plugin.plots.plot import faint_text, quiet_text
+from napari_cxr.plugin.scores.columns import Column, short_warnings, split_path
+from napari_cxr.plugin.scores.rows import ScoreRows
+from napari_cxr.plugin.scores.table_model import ScoreModel
+from napari_cxr.plugin.theme import theme_color
+
+__all__ = ['ScoreDelegate']
+
+#: Pixels: beside a cell's text, and the height of a bar, as in the Classify dock.
+_MARGIN, _BAR = 8, 6
+#: Pixels: the least length of a bar beside its figure, and the height of one below it.
+_LEAST_BAR, _THIN = 28, 3
+#: Pixels of a folder's name below which it is left out.
+_LEAST_FOLDER = 40
+#: Kinds of cells that are empty where a file has no answer: its reason stands across them.
+_ACROSS = ('answer', 'bar')
+_NO_ANSWER = 'Not scored'
+_LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+
+
+class ScoreDelegate(QStyledItemDelegate):
+    """Draws bars, warnings, reasons and small pictures in the theme's colours.
+
+    Parameters
+    ----------
+    theme : str
+        Name of napari's theme.
+    picture : callable
+        From a path to its small picture: None while it is read, and an empty one where the
+        file holds none.
+    parent : QObject, optional
+        Qt parent.
+    """
+
+    def __init__(
+        self,
+        theme: str,
+        picture: Callable[[str], QImage | None],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._picture = picture
+        self.set_theme(theme)
+
+    def set_theme(self, theme: str) -> None:
+        """Take the colours of another of napari's themes."""
+        self._text, self._quiet, self._line = (
+            theme_color(theme, 'text'),
+            quiet_text(theme),
+            faint_text(theme),
+        )
+        self._line.setAlphaF(0.08)
+        self._track, self._bar, self._accent = (
+            theme_color(theme, role) for role in ('foreground', 'primary', 'current')
+        )
+        self._chosen = QColor(self._accent)
+        self._chosen.setAlpha(72)
+        self._warning, self._error = (
+            _legible(theme_color(theme, role), self._text) for role in ('warning', 'error')
+        )
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
+        """Return the height of a line of text; widths are those of the columns."""
+        return QSize(40, option.fontMetrics.height() + 10)
+
+    def paint(
+        self, painter: QPainter | None, option: QStyleOptionViewItem, index: QModelIndex
+    ) -> None:
+        """Draw one cell."""
+        model = index.model()
+        if painter is None or not isinstance(model, ScoreModel):
+            return
+        column, place = model.columns[index.column()], model.place_at(index.row())
+        rows = model.rows
+        painter.save()
+        painter.setClipRect(option.rect)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setFont(option.font)
+        self._ground(painter, option)
+        room = option.rect.adjusted(_MARGIN, 0, -_MARGIN, 0)
+        if rows.rows[place].status == 'error' and column.kind in _ACROSS:
+            self._reason(painter, option, index, rows.rows[place].error)
+        else:
+            self._cell(painter, room, column, rows, place)
+        painter.restore()
+
+    # -- its parts ----------------------------------------------------------------------
+
+    def _ground(self, painter: QPainter, option: QStyleOptionViewItem) -> None:
+        if option.state & QStyle.StateFlag.State_Selected:
+            painter.fillRect(option.rect, self._chosen)
+        bottom = option.rect.bottom()
+        painter.fillRect(QRect(option.rect.left(), bottom, option.rect.width(), 1), self._line)
+
+    def _cell(
+        self, painter: QPainter, room: QRect, column: Column, rows: ScoreRows, place: int
+    ) -> None:
+        text = column.text(rows, place)
+        if column.kind == 'bar':
+            self._probability(painter, room, column, rows, place)
+        elif column.kind == 'file':
+            self._file(painter, room, text)
+        elif column.kind == 'picture':
+            self._small_picture(painter, room, rows.rows[place].path)
+        elif column.kind == 'note':
+            if text:
+                self._note(painter, room)
+        elif column.kind == 'warnings':
+            doubts = short_warnings(rows, place)[0]
+            color = self._warning if doubts else self._quiet
+            self._words(painter, room, f'▲ {text}' if doubts else text, color)
+        elif column.kind == 'label':
+            color = self._warning if text.startswith('≠') else self._text
+            self._words(painter, room, text, color)
+        elif column.kind == 'share':
+            color = self._warning if _is_outside(column, rows, place) else self._text
+            self._words(painter, room, text, color, _RIGHT)
+        elif column.kind == 'number':
+            self._words(painter, room, text, self._quiet, _RIGHT)
+        elif column.kind == 'answer':
+            self._words(painter, room, text, self._text)
+        else:
+            self._words(painter, room, text, self._quiet)
+
+    def _words(
+        self,
+        painter: QPainter,
+        room: QRect,
+        text: str,
+        color: QColor,
+        where: Qt.AlignmentFlag = _LEFT,
+    ) -> None:
+        painter.setPen(color)
+        short = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room.width())
+        painter.drawText(room, where, short)
+
+    def _probability(
+        self, painter: QPainter, room: QRect, column: Column, rows: ScoreRows, place: int
+    ) -> None:
+        share = float(rows.numbers[column.key].values[place])
+        if share != share:  # nothing is known
+            return
+        is_answer = column.title == rows.rows[place].label
+        metrics = QFontMetricsF(painter.font())
+        painter.setPen(self._text if is_answer else self._quiet)
+        wide = room.width() - metrics.horizontalAdvance('100.0 %') - _MARGIN
+        if wide >= _LEAST_BAR:
+            track = QRectF(room.left(), room.center().y() - _BAR / 2 + 0.5, wide, _BAR)
+        else:  # below the figure
+            below = room.center().y() + metrics.height() / 2 - 1
+            track = QRectF(room.left(), below, room.width(), _THIN)
+            room = room.adjusted(0, 0, 0, -4)
+        painter.drawText(room, _RIGHT, column.text(rows, place))
+        around = track.height() / 2
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self._track)
+        painter.drawRoundedRect(track, around, around)
+        # At least a dot, so that an empty bar is not taken for a missing one.
+        track.setWidth(max(2 * around, track.width() * share))
+        painter.setBrush(self._accent if is_answer else self._bar)
+        painter.drawRoundedRect(track, around, around)
+
+    def _file(self, painter: QPainter, room: QRect, text: str) -> None:
+        folder, name = split_path(text)
+        metrics = painter.fontMetrics()
+        left = room.width() - metrics.horizontalAdvance(name)
+        if folder and left >= _LEAST_FOLDER:
+            folder = metrics.elidedText(folder, Qt.TextElideMode.ElideLeft, left)
+            self._words(painter, room, folder, self._quiet)
+            room = room.adjusted(metrics.horizontalAdvance(folder), 0, 0, 0)
+        painter.setPen(self._text)
+        # Names of one data set often begin alike, and their end tells what they are.
+        short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, room.width())
+        painter.drawText(room, _LEFT, short)
+
+    def _reason(
+        self,
+        painter: QPainter,
+        option: QStyleOptionViewItem,
+        index: QModelIndex,
+        reason: str,
+    ) -> None:
+        """Write why there is no answer across the cells that stay empty."""
+        whole = _across(option, index).adjusted(_MARGIN, 0, -_MARGIN, 0)
+        painter.setPen(self._error)
+        painter.drawText(whole, _LEFT, _NO_ANSWER)
+        aside = painter.fontMetrics().horizontalAdvance(f'{_NO_ANSWER}  ')
+        self._words(painter, whole.adjusted(aside, 0, 0, 0), reason, self._quiet)
+
+    def _note(self, painter: QPainter, room: QRect) -> None:
+        sheet = QRectF(0, 0, 11, 13)
+        sheet.moveCenter(QRectF(room).center())
+        painter.setPen(QPen(self._text, 1.2))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRoundedRect(sheet, 2, 2)
+        for line in (4, 7, 10):
+            y = sheet.top() + line - 0.5
+            painter.drawLine(int(sheet.left() + 3), int(y), int(sheet.right() - 3), int(y))
+
+    def _small_picture(self, painter: QPainter, room: QRect, path: str) -> None:
+        box = QRectF(room).adjusted(-_MARGIN + 4, 3, _MARGIN - 4, -4)
+        picture = self._picture(path)
+        if picture is not None and not picture.isNull():
+            size = picture.size().scaled(
+                int(box.width()), int(box.height()), Qt.AspectRatioMode.KeepAspectRatio
+            )
+            place = QRectF(0, 0, size.width(), size.height())
+            place.moveCenter(box.center())
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            painter.drawImage(place, picture)
+            return
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self._track)
+        painter.drawRoundedRect(box, 3, 3)
+        if picture is not None:  # there is none in the file
+            font = QFont(painter.font())
+            painter.setFont(font)
+            painter.setPen(self._quiet)
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, '–')
+
+
+def _across(option: QStyleOptionViewItem, index: QModelIndex) -> QRect:
+    """Return the cells beside each other that hold an answer or a probability."""
+    view, model = option.widget, index.model()
+    header = view.horizontalHeader() if isinstance(view, QTableView) else None
+    if header is None or not isinstance(model, ScoreModel):
+        return option.rect
+    whole = QRect(option.rect)
+    here = header.visualIndex(index.column())
+    for step in (-1, 1):
+        visual = here + step
+        while 0 <= visual < header.count():
+            logical = header.logicalIndex(visual)
+            if not header.isSectionHidden(logical):
+                if model.columns[logical].kind not in _ACROSS:
+                    break
+                left = header.sectionViewportPosition(logical)
+                whole |= QRect(
+                    left, whole.top(), header.sectionSize(logical), option.rect.height()
+                )
+            visual += step
+    return whole
+
+
+def _is_outside(column: Column, rows: ScoreRows, place: int) -> bool:
+    """Return whether less of a heatmap lies in the lungs than if it were even."""
+    if column.key != 'lung_share':
+        return False
+    share, even = (
+        rows.numbers[key].values[place] for key in (column.key, f'{column.key}_if_even')
+    )
+    return bool(share < even)
+
+
+def _legible(color: QColor, text: QColor) -> QColor:
+    """Return a colour that reads as well as text does on the theme's background."""
+    hue, full, _, _ = color.getHslF()
+    light = 0.68 if text.lightnessF() > 0.5 else 0.32
+    return QColor.fromHslF(max(hue or 0.0, 0.0), min(full or 0.0, 0.8), light)

@@ -1,0 +1,274 @@
+"""What stands above the table of scores: which rows are shown, how many, and in which order."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer, Signal
+from qtpy.QtGui import QKeyEvent, QResizeEvent
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
+
+from napari_cxr.plugin.elided import ElidedComboBox
+from napari_cxr.plugin.scores.filter import Filter, Which
+
+__all__ = ['FilterStrip']
+
+#: Milliseconds without a key before the filter is applied.
+_PAUSE = 150
+#: Pixels from which on all filters stand in one line, and the buttons beside the count.
+_WIDE, _MIDDLE = 760, 480
+_NARROWEST = 280
+
+
+class FilterStrip(QWidget):
+    """Words, kinds, classes and a threshold; below them the count and a few buttons.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: Other rows shall be shown: the `Filter`.
+    changed = Signal(object)
+    #: The person is done here and wants back into the table.
+    left = Signal()
+    uncertain_wanted = Signal()
+    columns_wanted = Signal()
+    #: Whether small pictures shall be shown.
+    pictures_wanted = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._build()
+        self._typing = QTimer(self)
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(_PAUSE)
+        self._typing.timeout.connect(self._apply)
+        self.text.textChanged.connect(self._typing.start)
+        self.text.returnPressed.connect(self._apply)
+        self.at_least.valueChanged.connect(self._typing.start)
+        for box in self._boxes:
+            box.currentIndexChanged.connect(self._apply)
+        self.clear.clicked.connect(self.reset)
+        self.uncertain.clicked.connect(self.uncertain_wanted)
+        self.columns.clicked.connect(self.columns_wanted)
+        self.pictures.toggled.connect(self.pictures_wanted)
+        for widget in (self.text, *self._boxes, self.at_least):
+            widget.installEventFilter(self)
+        self.offer((), truth=False, reading=False)
+
+    def _build(self) -> None:
+        self.text = QLineEdit()
+        self.text.setClearButtonEnabled(True)
+        self.text.setPlaceholderText('Filter')
+        self.text.setMinimumWidth(90)
+        self.text.setToolTip(
+            'Words that must all occur in the file’s path, its warnings, error, source or '
+            'note; "…" keeps words together (Ctrl+F; Esc shows all rows again)'
+        )
+        self.text.setAccessibleName('Filter by words')
+        self.which = ElidedComboBox('Show rows of one kind')
+        self.which.setAccessibleName('Kind of rows')
+        self.answer = ElidedComboBox('Show rows with this answer of the model')
+        self.answer.setAccessibleName('Answer')
+        self.truth = ElidedComboBox('Show rows with this label, as folders or a table say')
+        self.truth.setAccessibleName('Given label')
+        self.label = ElidedComboBox('Show rows in which this class is probable enough')
+        self.label.setAccessibleName('Class with a threshold')
+        self.at_least = QDoubleSpinBox()
+        self.at_least.setRange(0, 1)
+        self.at_least.setSingleStep(0.05)
+        self.at_least.setDecimals(2)
+        self.at_least.setValue(0.5)
+        self.at_least.setPrefix('≥ ')
+        self.at_least.setToolTip('The least probability of the class on the left')
+        self.at_least.setAccessibleName('Least probability')
+        self._boxes = (self.which, self.answer, self.truth, self.label)
+        self.count = QLabel()
+        self.count.setObjectName('quiet')
+        self.count.setIndent(0)
+        self.count.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.clear = _button('Clear', 'Show all rows again (Esc)')
+        self.uncertain = _button(
+            'Most uncertain first', 'Sort by how undecided the model is: worth reading first'
+        )
+        self.pictures = _button('Pictures', 'Show each radiograph, small')
+        self.pictures.setCheckable(True)
+        self.columns = _button('Columns', 'Choose which columns are shown')
+        self._buttons = QWidget()
+        row = QHBoxLayout(self._buttons)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        for button in (self.uncertain, self.pictures, self.columns):
+            row.addWidget(button)
+        self._told = QWidget()
+        told = QHBoxLayout(self._told)
+        told.setContentsMargins(0, 0, 0, 0)
+        told.setSpacing(6)
+        told.addWidget(self.count, 1)
+        told.addWidget(self.clear)
+        self._threshold = QWidget()
+        threshold = QHBoxLayout(self._threshold)
+        threshold.setContentsMargins(0, 0, 0, 0)
+        threshold.setSpacing(6)
+        threshold.addWidget(self.label, 1)
+        threshold.addWidget(self.at_least)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(6)
+        self._grid.setVerticalSpacing(6)
+        self._places: dict[QWidget, tuple[int, int, int, int]] = {}
+        self.setMinimumWidth(_NARROWEST)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+
+    @property
+    def filter(self) -> Filter:
+        """What is chosen."""
+        return Filter(
+            self.text.text(),
+            self.answer.currentData() or '',
+            self.truth.currentData() or '',
+            self.label.currentData() or '',
+            self.at_least.value(),
+            Which(self.which.currentData()),
+        )
+
+    def offer(self, labels: tuple[str, ...], *, truth: bool, reading: bool) -> None:
+        """Offer what can be filtered by; what is chosen stays where it still can be.
+
+        Parameters
+        ----------
+        labels : tuple of str
+            The model's classes.
+        truth, reading : bool
+            Whether labels were given, and whether a person reads.
+        """
+        kinds = [Which.ALL, Which.SCORED, Which.ERRORS, Which.WARNED]
+        kinds += [Which.AGAINST_TRUTH] if truth else []
+        kinds += [Which.AGAINST_READ, Which.UNREAD] if reading else []
+        _fill(self.which, [(kind.value, kind.value) for kind in kinds])
+        _fill(self.answer, [('Answer', ''), *((label, label) for label in labels)])
+        _fill(self.truth, [('Given label', ''), *((label, label) for label in labels)])
+        self.truth.setVisible(truth)
+        if not truth:
+            with QSignalBlocker(self.truth):
+                self.truth.setCurrentIndex(0)
+        _fill(self.label, [('Probability', ''), *((f'p({label})', label) for label in labels)])
+        self._apply()
+
+    def set_counts(self, shown: int, every: int) -> None:
+        """Say how many rows are shown of how many."""
+        rows = 'row' if every == 1 else 'rows'
+        whole = shown == every and self.filter.is_open
+        self.count.setText(f'{every:,} {rows}' if whole else f'{shown:,} of {every:,} {rows}')
+        self.clear.setVisible(not self.filter.is_open)
+
+    def reset(self) -> None:
+        """Show all rows."""
+        self.show_filter(Filter(at_least=self.at_least.value()))
+
+    def show_filter(self, wanted: Filter) -> None:
+        """Choose what a filter says, as far as it is offered, and apply it."""
+        chosen = (wanted.which.value, wanted.answer, wanted.truth, wanted.label)
+        for box, data in zip(self._boxes, chosen, strict=True):
+            with QSignalBlocker(box):
+                box.setCurrentIndex(max(box.findData(data), 0))
+        with QSignalBlocker(self.text), QSignalBlocker(self.at_least):
+            self.text.setText(wanted.text)
+            self.at_least.setValue(wanted.at_least)
+        self._apply()
+
+    def take_focus(self) -> None:
+        """Go to where words are typed."""
+        self.text.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.text.selectAll()
+
+    def eventFilter(self, watched: object, event: QEvent | None) -> bool:
+        """Hear Esc in all fields: it shows all rows; where it does already, it leaves."""
+        if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
+            if event.type() == QEvent.Type.ShortcutOverride:
+                event.accept()
+                return True
+            if event.type() == QEvent.Type.KeyPress:
+                if self.filter.is_open:
+                    self.left.emit()
+                else:
+                    self.reset()
+                return True
+        return False
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Use as few lines as fit."""
+        super().resizeEvent(event)
+        self._arrange()
+
+    def _apply(self) -> None:
+        self._typing.stop()
+        self.at_least.setVisible(bool(self.label.currentData()))
+        self._arrange()
+        self.changed.emit(self.filter)
+
+    def _arrange(self) -> None:
+        """Lay everything out on a grid of as many lines as the width asks for."""
+        wide, narrow = self.width() >= _WIDE, self.width() < _MIDDLE
+        truth = not self.truth.isHidden()
+        if wide and truth:
+            classes = [(0, 2, 1, 1), (0, 3, 1, 1), (0, 4, 1, 2)]
+        elif wide:
+            classes = [(0, 2, 1, 1), (0, 2, 1, 1), (0, 3, 1, 3)]
+        elif narrow and truth and self.label.currentData():
+            classes = [(1, 0, 1, 3), (1, 3, 1, 3), (2, 0, 1, 6)]
+        elif truth:
+            classes = [(1, 0, 1, 2), (1, 2, 1, 2), (1, 4, 1, 2)]
+        else:
+            classes = [(1, 0, 1, 3), (1, 0, 1, 1), (1, 3, 1, 3)]
+        places = {
+            self.text: (0, 0, 1, 1 if wide else 3),
+            self.which: (0, 1, 1, 1) if wide else (0, 3, 1, 3),
+            **dict(zip((self.answer, self.truth, self._threshold), classes, strict=True)),
+            self._told: (3, 0, 1, 6 if narrow else 2),
+            self._buttons: (4, 0, 1, 6) if narrow else (3, 2, 1, 4),
+        }
+        if places == self._places:
+            return
+        self._places = places
+        # Without its buttons it is moved by the arrow keys and the wheel alone.
+        kinds = QDoubleSpinBox.ButtonSymbols
+        self.at_least.setButtonSymbols(kinds.UpDownArrows if wide else kinds.NoButtons)
+        figure = self.fontMetrics().horizontalAdvance('≥ 0.00')
+        self.at_least.setFixedWidth(figure + (64 if wide else 26))
+        grid = self._grid
+        for widget, place in places.items():
+            grid.removeWidget(widget)
+            grid.addWidget(widget, *place)
+        side = Qt.AlignmentFlag.AlignLeft if narrow else Qt.AlignmentFlag.AlignRight
+        grid.setAlignment(self._buttons, side)
+        for column, stretch in enumerate((4, 2, 2, 2, 3, 0) if wide else (1,) * 6):
+            grid.setColumnStretch(column, stretch)
+        self.updateGeometry()
+
+
+def _button(text: str, tip: str) -> QToolButton:
+    button = QToolButton()
+    button.setText(text)
+    button.setToolTip(tip)
+    button.setObjectName('more')
+    return button
+
+
+def _fill(box: QComboBox, entries: list[tuple[str, str]]) -> None:
+    with QSignalBlocker(box):
+        before = box.currentData()
+        box.clear()
+        for text, data in entries:
+            box.addItem(text, data)
+        box.setCurrentIndex(max(box.findData(before), 0))

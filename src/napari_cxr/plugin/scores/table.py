@@ -1,0 +1,343 @@
+"""The table of scored rows: it fills while images are scored, and is sorted, filtered and read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtpy.QtCore import QPoint, Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+
+from napari_cxr.plugin.scores.actions import RowMenu, to_clipboard
+from napari_cxr.plugin.scores.column_choice import ColumnChoice
+from napari_cxr.plugin.scores.columns import PICTURE
+from napari_cxr.plugin.scores.copy import as_text
+from napari_cxr.plugin.scores.delegates import ScoreDelegate
+from napari_cxr.plugin.scores.empty import EmptyPage
+from napari_cxr.plugin.scores.filter import Filter
+from napari_cxr.plugin.scores.filter_strip import FilterStrip
+from napari_cxr.plugin.scores.intake import Intake
+from napari_cxr.plugin.scores.pictures import ScorePictures
+from napari_cxr.plugin.scores.rows import Reading
+from napari_cxr.plugin.scores.table_model import ScoreModel
+from napari_cxr.plugin.scores.table_view import ScoreView
+from napari_cxr.plugin.theme import theme_color
+from napari_cxr.scoring import Row
+from napari_cxr.scoring.row import Run
+
+__all__ = ['ScoreTable']
+
+
+class ScoreTable(QWidget):
+    """Rows with a filter above them.
+
+    Parameters
+    ----------
+    theme : str
+        Name of napari's theme.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: The person wants to see a row's image: the `Row`.
+    opened = Signal(object)
+    #: Another row is the current one: the `Row`, or None.
+    chosen = Signal(object)
+    #: All rows that were added are shown.
+    settled = Signal()
+
+    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._reading: Reading | None = None
+        self.model = ScoreModel(self)
+        self.strip = FilterStrip()
+        self.view = ScoreView(self.model)
+        self.choice = ColumnChoice(self)
+        self.pictures = ScorePictures(self.view, self.model)
+        self._intake = Intake(self.model, self)
+        self._delegate = ScoreDelegate(theme, self.pictures.get, self)
+        self.view.setItemDelegate(self._delegate)
+        self._build()
+        self._connect()
+        self.set_theme(theme)
+        self._show_columns()
+        self._update()
+
+    def _build(self) -> None:
+        self.empty = EmptyPage()
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self.empty)
+        self._pages.addWidget(self.view)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        layout.addWidget(self.strip)
+        layout.addWidget(self._pages, 1)
+        self.view.setMinimumHeight(140)
+
+    def _connect(self) -> None:
+        self._intake.due.connect(self._show_arrivals)
+        view, strip = self.view, self.strip
+        view.moved.connect(lambda: self.chosen.emit(self.current()))
+        view.opened.connect(self._open)
+        view.title_clicked.connect(self._sort_by_title)
+        view.copy_wanted.connect(self.copy)
+        view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        view.customContextMenuRequested.connect(self._offer_actions)
+        header = view.horizontalHeader()
+        assert header is not None
+        header.customContextMenuRequested.connect(
+            lambda place: self._offer_columns(header.mapToGlobal(place))
+        )
+        strip.changed.connect(self._filter)
+        strip.left.connect(view.setFocus)
+        strip.uncertain_wanted.connect(self._most_uncertain_first)
+        strip.pictures_wanted.connect(self._show_pictures)
+        strip.columns_wanted.connect(
+            lambda: self._offer_columns(
+                strip.columns.mapToGlobal(strip.columns.rect().bottomLeft())
+            )
+        )
+        self.empty.all_wanted.connect(strip.reset)
+        self.choice.changed.connect(self._show_columns)
+        for key, slot in (
+            (QKeySequence.StandardKey.Find, strip.take_focus),
+            (Qt.Key.Key_Escape, strip.reset),  # the strip's own fields hear it first
+        ):
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(slot)
+
+    # -- rows ---------------------------------------------------------------------------
+
+    def start(self, run: Run) -> None:
+        """Forget all rows; those of another run will come.
+
+        Parameters
+        ----------
+        run : Run
+            What they will have in common.
+        """
+        self._intake.clear()
+        self._reading = None
+        self.pictures.clear()
+        self.view.start(lambda: self.model.start(run))
+        self.strip.reset()
+        self._offer_filters()
+        self._show_columns()
+        self._update()
+        self.chosen.emit(None)
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Add rows; returns at once, however many there are.
+
+        They appear within a quarter of a second, a hundred thousand within some seconds,
+        while the screen stays free. A row whose file is there already replaces it.
+        """
+        self._intake.add(rows)
+
+    def rows(self) -> list[Row]:
+        """Return all rows in the order in which they came."""
+        return [*self.model.rows.rows, *self._intake.waiting]
+
+    def visible_rows(self) -> list[Row]:
+        """Return the rows that fit the filter, as they are sorted."""
+        return [self.model.row_at(line) for line in range(self.model.rowCount())]
+
+    def current(self) -> Row | None:
+        """Return the row that is read; None if there is none."""
+        place = self.view.current
+        return None if place is None else self.model.rows.rows[place]
+
+    def selected(self) -> list[Row]:
+        """Return the selected rows, from the top."""
+        return [self.model.row_at(line) for line in self.view.selected_lines]
+
+    def step(self, by: int) -> Row | None:
+        """Go on in the order on the screen.
+
+        Parameters
+        ----------
+        by : int
+            1 for the next row, -1 for the one before.
+
+        Returns
+        -------
+        Row or None
+            The row that is current now; None where there is no further one.
+        """
+        index = self.view.currentIndex()
+        last = self.model.rowCount() - 1
+        line = index.row() + by if index.isValid() else (0 if by > 0 else last)
+        if not 0 <= line <= last:
+            return None
+        self.view.go_to(line)
+        return self.model.row_at(line)
+
+    def go_to(self, path: str) -> Row | None:
+        """Make a file's row the current one; None where it is not shown."""
+        place = self.model.rows.place_of(path)
+        line = None if place is None else self.model.order.line_of(place)
+        if line is None:
+            return None
+        self.view.go_to(line)
+        return self.model.row_at(line)
+
+    def show_only(self, wanted: Filter) -> None:
+        """Show the rows that fit a filter, which the person then finds above the table."""
+        self.strip.show_filter(wanted)
+
+    def following(self, count: int) -> list[Row]:
+        """Return the next rows in the order on the screen, as far as there are so many."""
+        index = self.view.currentIndex()
+        first = index.row() + 1 if index.isValid() else 0
+        lines = range(first, min(first + count, self.model.rowCount()))
+        return [self.model.row_at(line) for line in lines]
+
+    # -- what a person says, and how rows stand --------------------------------------------
+
+    def set_reading(self, reading: Reading | None) -> None:
+        """Show the labels and notes of a reading list, or of none."""
+        self._reading = reading
+        self.model.rows.set_reading(reading)
+        self._offer_filters()
+        self._show_columns()
+        self.view.repaint_lines()
+
+    def refresh(self, path: str) -> None:
+        """Show what a person said of a file now.
+
+        Its row stays where it is until rows are sorted or filtered anew.
+        """
+        place = self.model.rows.place_of(path)
+        if place is not None:
+            self.model.rows.refresh(place)
+            self.model.repaint([place])
+            self._show_columns()
+
+    def sort_by(self, key: str, descending: bool) -> None:
+        """Sort rows; what is not known comes last.
+
+        Parameters
+        ----------
+        key : str
+            A column, see `columns_of`: 'number' is the order of the files.
+        descending : bool
+            Whether the largest come first.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        """
+        self.model.rows.key(key)
+        self.view.keeping(lambda: self.model.order.sort(key, descending))
+        self._update()
+
+    def copy(self) -> None:
+        """Copy the selected rows, columns as they are shown, for a spreadsheet."""
+        if lines := self.view.selected_lines:
+            columns = [self.model.columns[i] for i in self.view.shown_columns]
+            places = self.model.order.shown[lines]
+            to_clipboard(as_text(self.model.rows, columns, places))
+
+    # -- how it looks -------------------------------------------------------------------
+
+    def set_empty_text(self, text: str) -> None:
+        """Say what stands there while there are no rows; empty for what usually does."""
+        self.empty.set_start(text)
+        self._update()
+
+    def set_theme(self, theme: str) -> None:
+        """Follow another of napari's themes."""
+        self._delegate.set_theme(theme)
+        ground, head, text, accent = (
+            theme_color(theme, role).name()
+            for role in ('background', 'foreground', 'text', 'current')
+        )
+        self.strip.setStyleSheet(
+            f'QToolButton#more:checked {{ border-bottom: 2px solid {accent};'
+            ' padding-bottom: 1px; }'
+        )
+        self.view.setStyleSheet(
+            f'QTableView {{ background: {ground}; border: 0; outline: 0;'
+            ' selection-background-color: transparent; }'
+            'QTableView::item:selected { background: transparent; }'
+            f'QHeaderView {{ background: {head}; border: 0; }}'
+            f'QHeaderView::section {{ background: {head}; color: {text}; border: 0;'
+            ' padding: 4px 8px; }'
+            'QHeaderView::up-arrow, QHeaderView::down-arrow { image: none; width: 0; }'
+        )
+        self.view.repaint_lines()
+
+    # -- rows that come -------------------------------------------------------------------
+
+    def _show_arrivals(self) -> None:
+        self.view.take_arrivals()
+        self._show_columns()
+        self._update()
+        if not self._intake.busy:
+            self.settled.emit()
+
+    # -- what a person wants ----------------------------------------------------------------
+
+    def _filter(self, wanted: Filter) -> None:
+        self.view.keeping(lambda: self.model.order.set_filter(wanted))
+        self._update()
+
+    def _sort_by_title(self, section: int) -> None:
+        """Sort by a column, then the other way round, then not at all."""
+        column, order = self.model.columns[section], self.model.order
+        try:
+            self.model.rows.key(column.key)
+        except KeyError:
+            return  # pictures
+        first = column.is_number and column.key != 'number'
+        if order.column != column.key:
+            self.sort_by(column.key, first)
+        elif order.descending is first:
+            self.sort_by(column.key, not first)
+        else:
+            self.sort_by('number', False)
+
+    def _most_uncertain_first(self) -> None:
+        self.choice.show('uncertainty', True)  # or nobody sees what the order is
+        self.sort_by('uncertainty', True)
+        self.view.scrollToTop()
+
+    def _open(self) -> None:
+        if (row := self.current()) is not None:
+            self.opened.emit(row)
+
+    def _offer_columns(self, place: QPoint) -> None:
+        menu = self.choice.menu(self.model.columns, self.model.rows, self)
+        menu.popup(place)
+
+    def _offer_actions(self, place: QPoint) -> None:
+        viewport = self.view.viewport()
+        if viewport is not None and (row := self.current()) is not None:
+            menu = RowMenu(row, self)
+            menu.open_wanted.connect(self._open)
+            menu.copy_wanted.connect(self.copy)
+            menu.popup(viewport.mapToGlobal(place))
+
+    # -- what is on the screen --------------------------------------------------------------
+
+    def _show_pictures(self, shown: bool) -> None:
+        self.choice.show(PICTURE, shown)
+        self.pictures.show(shown)
+
+    def _offer_filters(self) -> None:
+        run = self.model.rows.run
+        self.strip.offer(run.labels, truth=run.truth, reading=self._reading is not None)
+
+    def _show_columns(self) -> None:
+        keys = self.choice.shown(self.model.columns, self.model.rows)
+        self.view.show_columns(keys)
+
+    def _update(self) -> None:
+        shown, every = self.model.rowCount(), len(self.model.rows)
+        self.strip.setVisible(bool(every))
+        self.strip.set_counts(shown, every)
+        self._pages.setCurrentIndex(1 if shown else 0)
+        self.empty.show_rows(every)

@@ -1,0 +1,1 @@
+"""Scoring on a Dask cluster: the listing in pieces, one table."""

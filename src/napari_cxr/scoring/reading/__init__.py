@@ -1,0 +1,1 @@
+"""A person's labels for the rows of a table: kept beside it, and exported."""

@@ -1,0 +1,280 @@
+"""The labels of a reading list as a table that can be trained on, or looked through."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from napari_cxr import sheets
+from napari_cxr.checkpoint.file import whole_file
+from napari_cxr.scoring.journal import ScoringError
+from napari_cxr.scoring.reading.entry import Entry, models_answer
+from napari_cxr.scoring.row import Row, Run
+
+__all__ = ['Exported', 'Listed', 'Patients', 'export_csv', 'listed', 'several_words']
+
+#: What an image is called that has none of several findings, as in NIH ChestX-ray14.
+NO_FINDING = 'No finding'
+#: Rows between two looks at whether a person has cancelled.
+_PACE = 200
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written.
+
+    Parameters
+    ----------
+    path : str
+        The table or folder.
+    images : int
+        How many images are in it.
+    remarks : tuple of str
+        What a person should know of it, in sentences.
+    """
+
+    path: str
+    images: int
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One image with what is said of it.
+
+    Parameters
+    ----------
+    row : Row
+        What the model says of it.
+    entry : Entry
+        What the person says.
+    file : str
+        Its whole path.
+    """
+
+    row: Row
+    entry: Entry
+    file: str
+
+
+class Patients:
+    """Numbers for patients from 1, so that what a header calls them is written nowhere."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def number(self, row: Row) -> int:
+        """Return the number of a row's patient, from 1 in the order of asking; 0 if unknown."""
+        known = row.patient or row.identity.get('patient_id', '')
+        return self._numbers.setdefault(known, len(self._numbers) + 1) if known else 0
+
+
+def export_csv(
+    out: str | Path,
+    rows: Sequence[Row],
+    entries: Mapping[str, Entry],
+    run: Run,
+    table: str | Path,
+    *,
+    everything: bool = False,
+) -> Generator[float, None, Exported]:
+    """Write a CSV of the labels; whole, or if it fails or is closed before, not at all.
+
+    It can be trained on as it is: it has the columns `path`, `label` (several are joined by
+    '|'; an image without any of several findings is called 'No finding', as in NIH
+    ChestX-ray14), and `view`, `source` and `patient` where they are known, the last as a number.
+
+    Parameters
+    ----------
+    out : str or Path
+        The file. Paths of images below its folder are relative to it.
+    rows : sequence of Row
+        Of the table, in the order in which they shall stand.
+    entries : mapping of str to Entry
+        What is said of them by path: ``dict(reading)``.
+    run : Run
+        What the rows have in common.
+    table : str or Path
+        Their table: a path in it that is not whole and leads nowhere from here is taken from
+        its folder.
+    everything : bool
+        Whether to write also images that a person is unsure of, has only a note on, or whose
+        file is gone. Such a table is to be looked through, not to be trained on.
+
+    Yields
+    ------
+    float
+        The share that is done.
+
+    Raises
+    ------
+    ScoringError
+        If there is nothing to write, labels cannot stand in such a table, a file that was
+        read twice has two answers, or it cannot be written.
+    """
+    out = Path(os.path.abspath(out))
+    found: list[Listed] = []
+    remarks: list[str] = []
+    yield from listed(rows, entries, table, found, remarks, everything=everything)
+    for label in {label for one in found for label in one.entry.labels}:
+        if sheets.labels_in(label) != [label]:
+            raise ScoringError(
+                f"A label in a CSV must hold no '|' or ';' and no space at its ends, and "
+                f'{label!r} does: export folders instead.'
+            )
+    if run.several and any(_is_none(one.entry) for one in found):
+        remarks.append(f'Images with none of the findings have the label {_none(run)!r}.')
+    try:
+        with whole_file(out) as file:
+            text = io.TextIOWrapper(file, encoding='utf-8', newline='')
+            try:
+                writer = csv.writer(text, lineterminator='\n')
+                for written, cells in enumerate(_lines(found, run, out.parent, remarks)):
+                    writer.writerow(cells)
+                    if written % _PACE == 0:
+                        yield 0.5 + 0.5 * written / (len(found) + 1)
+            finally:
+                text.detach()  # which also writes what it holds
+    except OSError as error:
+        raise ScoringError(
+            f'{out} cannot be written: {error.strerror}. Choose another place, or make room.'
+        ) from None
+    return Exported(str(out), written, tuple(remarks))
+
+
+def listed(
+    rows: Sequence[Row],
+    entries: Mapping[str, Entry],
+    table: str | Path,
+    found: list[Listed],
+    remarks: list[str],
+    *,
+    everything: bool = False,
+) -> Iterator[float]:
+    """Put the images with a label into `found`, and what was left out into `remarks`.
+
+    Parameters are those of `export_csv`; yields the share of half the work that is done.
+
+    Raises
+    ------
+    ScoringError
+        If no image is left, or links bring one file in with two answers.
+    """
+    beside = Path(os.path.abspath(table)).parent
+    seen: dict[tuple[int, int] | str, Listed] = {}
+    unsure = missing = doubled = 0
+    for place, row in enumerate(rows):
+        if place % _PACE == 0:
+            yield 0.5 * place / len(rows)
+        entry = entries.get(row.path)
+        if entry is None or not (everything or entry.answer == 'labels'):
+            unsure += entry is not None and entry.unsure
+            continue
+        file, identity = _file(row.path, beside)
+        one = Listed(row, entry, file)
+        if everything:
+            found.append(one)
+        elif identity is None:
+            missing += 1
+        elif (other := seen.setdefault(identity, one)) is one:
+            found.append(one)
+        elif other.entry.labels == entry.labels:
+            doubled += 1
+        else:
+            raise ScoringError(
+                f'{other.row.path} and {row.path} are one and the same file, by a link, and '
+                'have different labels: read one of them again.'
+            )
+    if missing:
+        remarks.append(f'Left out: {several_words(missing, "image")} whose file is not there.')
+    if doubled:
+        remarks.append(f'Left out: {several_words(doubled, "link")} to a file that is there.')
+    if unsure:
+        remarks.append(f'Left out: {several_words(unsure, "image")} that you are unsure of.')
+    if not found:
+        raise ScoringError(
+            'There is no image with a label yet: read some first. ' + ' '.join(remarks)
+        )
+    labels = {one.entry.labels for one in found}
+    if len(labels) == 1 and not everything:
+        remarks.append('All images have the same label: to train, a second class is needed.')
+
+
+def several_words(count: int, thing: str) -> str:
+    """Return a number with its noun, as '1 image' or '2,000 images'."""
+    return f'1 {thing}' if count == 1 else f'{count:,} {thing}s'
+
+
+def _file(path: str, beside: Path) -> tuple[str, tuple[int, int] | str | None]:
+    """Return the whole path of a file and what tells it from others; None if it is missing."""
+    here = os.path.abspath(path)
+    for candidate in (here, os.path.abspath(beside / path)):
+        try:
+            status = os.stat(candidate)
+        except (OSError, ValueError):
+            continue
+        inode = (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(candidate)
+        return candidate, inode
+    return here, None
+
+
+def _lines(
+    found: Sequence[Listed], run: Run, folder: Path, remarks: list[str]
+) -> Iterator[list[str]]:
+    """Yield the names of the columns, and the cells of each image."""
+    patients = Patients()
+    has_patients = any(patients.number(one.row) for one in found)
+    has_source = any(one.row.source for one in found)
+    names = ['path', 'label', 'note', 'answer', 'agreed', 'model_label', 'model', 'model_hash']
+    names += ['read_at', 'view', *['truth'] * run.truth]
+    yield names + ['source'] * has_source + ['patient'] * has_patients
+    odd = 0
+    for one in found:
+        row, entry = one.row, one.entry
+        file = Path(one.file)
+        path = file.relative_to(folder).as_posix() if file.is_relative_to(folder) else one.file
+        if path != path.strip() or not _is_text(path):
+            odd += 1
+            continue
+        models = models_answer(row, run.labels, several=run.several, decision=run.decision)
+        cells = [path, _label(entry, run), entry.note, entry.answer]
+        cells += ['yes' if entry.agreed else 'no' if entry.answer == 'labels' else '']
+        cells += ['|'.join(models), run.model, run.model_hash, entry.when, row.view]
+        cells += [row.truth] * run.truth + [row.source] * has_source
+        number = patients.number(row)
+        yield cells + [f'patient {number}' if number else ''] * has_patients
+    if odd:
+        remarks.append(
+            f'Left out: {several_words(odd, "image")} whose name cannot stand in a CSV.'
+        )
+
+
+def _label(entry: Entry, run: Run) -> str:
+    if entry.answer != 'labels':
+        return ''
+    return '|'.join(entry.labels) if entry.labels else _none(run)
+
+
+def _is_none(entry: Entry) -> bool:
+    return entry.answer == 'labels' and not entry.labels
+
+
+def _none(run: Run) -> str:
+    """Return the label of none, as the model spells it if it has one."""
+    by_case = {label.casefold(): label for label in run.labels}
+    return by_case.get(NO_FINDING.casefold(), NO_FINDING)
+
+
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,178 @@
+"""The labels of a reading list as a folder a class, with links to the images."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
+from napari_cxr.scoring.journal import ScoringError
+from napari_cxr.scoring.reading.entry import Entry
+from napari_cxr.scoring.reading.export import Exported, Listed, Patients, listed, several_words
+from napari_cxr.scoring.row import Row, Run
+
+__all__ = ['PATIENT_PATTERN', 'export_folders']
+
+#: How the number of the patient is found in the name of a link, as `data.patient` of a recipe.
+PATIENT_PATTERN = r'^p(\d+)-'
+#: What cannot stand in a folder's name on all systems.
+_NOT_IN_NAMES = frozenset('<>:"/\\|?*') | {chr(code) for code in range(32)}
+#: Links between two looks at whether a person has cancelled.
+_PACE = 50
+_LINKS: tuple[tuple[str, Callable[[str, str], object]], ...] = (
+    ('links', os.symlink),
+    ('hard links', os.link),
+    ('copies', shutil.copy2),
+)
+
+
+def export_folders(
+    out: str | Path,
+    rows: Sequence[Row],
+    entries: Mapping[str, Entry],
+    run: Run,
+    table: str | Path,
+) -> Generator[float, None, Exported]:
+    """Write a folder a class with a link to each image; whole, or not at all.
+
+    Where links cannot be made, as on Windows without the right to, they are hard links, and
+    where those cannot be made either, copies. Where patients are known, the name of each link
+    begins with the number of its patient, see `PATIENT_PATTERN`.
+
+    Parameters
+    ----------
+    out : str or Path
+        The folder; a new or an empty one.
+    rows, entries, run, table
+        As of `napari_cxr.scoring.reading.export.export_csv`.
+
+    Yields
+    ------
+    float
+        The share that is done. Whoever closes the generator before leaves nothing behind.
+
+    Returns
+    -------
+    Exported
+        What was written.
+
+    Raises
+    ------
+    ScoringError
+        If an image can have several labels, a class cannot be the name of a folder, there is
+        nothing to write, the folder is not empty, or it cannot be written.
+    """
+    out = Path(os.path.abspath(out))
+    _check(out, run)
+    found: list[Listed] = []
+    remarks: list[str] = []
+    yield from listed(rows, entries, table, found, remarks)
+    _check_names({one.entry.labels[0] for one in found})
+    try:
+        half = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', suffix='.part', dir=out.parent))
+        try:
+            half.chmod(0o755)  # mkdtemp makes a private folder
+            yield from _fill(half, found, remarks)
+            _readme(half, found, run, remarks)
+            with suppress(FileNotFoundError):
+                out.rmdir()  # Windows renames nothing to what is there
+            half.rename(out)
+        except BaseException:
+            shutil.rmtree(half, ignore_errors=True)
+            raise
+    except OSError as error:
+        raise ScoringError(
+            f'{out} cannot be written: {error.strerror}. Choose another place, or make room.'
+        ) from None
+    return Exported(str(out), len(found), tuple(remarks))
+
+
+def _fill(half: Path, found: Sequence[Listed], remarks: list[str]) -> Generator[float, None, None]:
+    """Make the links, each under a name that its folder does not have yet."""
+    patients = Patients()
+    taken: set[tuple[str, str]] = set()
+    ways = list(_LINKS)
+    for place, one in enumerate(found):
+        if place % _PACE == 0:
+            yield 0.5 + 0.5 * place / len(found)
+        (label,) = one.entry.labels
+        folder = half / label
+        if (label, '') not in taken:
+            taken.add((label, ''))
+            folder.mkdir()
+        number = patients.number(one.row)
+        name = _free_name(f'p{number:05}-' if number else '', one.file, label, taken)
+        while True:
+            try:
+                ways[0][1](one.file, str(folder / name))
+            except OSError:
+                if len(ways) == 1:
+                    raise
+                del ways[0]
+            else:
+                break
+    if ways[0][0] != 'links':
+        remarks.append(f'No links can be made here: some or all of these are {ways[0][0]}.')
+    if patients:
+        remarks.append(
+            f'The number of the patient stands in each name: set data.patient to '
+            f'{PATIENT_PATTERN} to split by patient, or use the CSV.'
+        )
+    else:
+        remarks.append('Folders cannot say which images are of one patient.')
+
+
+def _free_name(start: str, file: str, label: str, taken: set[tuple[str, str]]) -> str:
+    """Return a name that no other has, whatever the case, and keep it."""
+    stem, ending = os.path.splitext(os.path.basename(file).lstrip('.') or 'image')
+    number = 1
+    while True:
+        name = f'{start}{stem}{"" if number == 1 else f"-{number}"}{ending}'
+        if (label, name.casefold()) not in taken:
+            taken.add((label, name.casefold()))
+            return name
+        number += 1
+
+
+def _check(out: Path, run: Run) -> None:
+    if run.several:
+        raise ScoringError(
+            'An image can have several of these classes, but it can lie in one folder only: '
+            'export a CSV instead.'
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ScoringError(f'{out} is there already and not empty: choose a new folder.')
+    if not out.parent.is_dir():
+        raise ScoringError(f'There is no folder {out.parent}; make it, or choose another.')
+
+
+def _check_names(labels: set[str]) -> None:
+    """Refuse classes whose folders would be called otherwise, or be passed over in training."""
+    for label in sorted(labels):
+        if label[0] in '._' or label[-1] in '. ' or _NOT_IN_NAMES & set(label):
+            raise ScoringError(
+                f'No folder can be called {label!r} on every system: export a CSV instead.'
+            )
+
+
+def _readme(half: Path, found: Sequence[Listed], run: Run, remarks: Sequence[str]) -> None:
+    counts: dict[str, int] = {}
+    for one in found:
+        counts[one.entry.labels[0]] = counts.get(one.entry.labels[0], 0) + 1
+    lines = [
+        f'{several_words(len(found), "radiograph")}, labelled by a person with napari-cxr.',
+        f'The person saw the answers of the model {run.model} ({run.model_hash}) beside them.',
+        f'Written on {datetime.now(UTC):%Y-%m-%d}.',
+        '',
+        *(f'  {label}: {count}' for label, count in sorted(counts.items())),
+        '',
+        'Links lead nowhere once the images are moved.',
+        *remarks,
+        NOT_FOR_CLINICAL_USE,
+    ]
+    (half / 'README.txt').write_text('\n'.join(lines) + '\n', encoding='utf-8')

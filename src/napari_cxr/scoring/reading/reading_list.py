@@ -1,0 +1,300 @@
+"""What a person says of the rows of a table: labels and notes, on disk as they are made.
+
+They stand beside the table in TABLE.labels, a text in the form of `napari_cxr.scoring.lines`:
+first the classes, then a line for each change, with all that is said of one path after it. To
+undo is a change like others. So nothing is ever rewritten, and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from napari_cxr.scoring.journal import ScoringError
+from napari_cxr.scoring.lines import InUse, Lines, content, line
+from napari_cxr.scoring.reading.entry import Counts, Entry
+from napari_cxr.scoring.reading.keeping import AtOnce, Later
+
+__all__ = ['ReadingList', 'labels_of']
+
+_FORM = 1
+
+
+class ReadingList:
+    """The labels and notes of one table, open for changes; see `open`.
+
+    A path is what stands in the table. What is said of it stays when the same files are
+    scored again into a table of the same name.
+
+    Attributes
+    ----------
+    path : Path
+        Its file.
+    labels : tuple of str
+        The classes.
+    damaged : int
+        Lines that a failing disk has spoilt; what they said is lost.
+    """
+
+    def __init__(
+        self, lines: Lines, labels: Sequence[str], later: Callable[[], None] | None
+    ) -> None:
+        self.path = lines.path
+        self.labels = tuple(labels)
+        self.damaged = 0
+        self._entries: dict[str, Entry] = {}
+        #: Path, what was said of it before, and after.
+        self._done: list[tuple[str, Entry | None, Entry | None]] = []
+        self._undone: list[tuple[str, Entry | None, Entry | None]] = []
+        self._keeper = AtOnce(lines) if later is None else Later(lines, later)
+        self._take_over(lines)
+
+    @classmethod
+    def open(
+        cls,
+        table: str | Path,
+        labels: Sequence[str],
+        *,
+        later: Callable[[], None] | None = None,
+    ) -> ReadingList:
+        """Open the reading list of a table, or begin one.
+
+        Parameters
+        ----------
+        table : str or Path
+            The table; it need not be finished.
+        labels : sequence of str
+            The model's classes.
+        later : callable, optional
+            Without it, each change is on the disk when its method returns. With it, a
+            thread puts it there soon, and calls this when `unsaved` or `problem` changes.
+
+        Raises
+        ------
+        ScoringError
+            If another process has it open, it is of other classes or no such list, or it
+            cannot be written.
+        """
+        path = labels_of(table)
+        try:
+            lines = Lines(path)
+        except InUse:
+            raise ScoringError(
+                f'The labels of {Path(table).name} are open in another window or process; close '
+                'them there.'
+            ) from None
+        except OSError as error:
+            raise ScoringError(
+                f'{path} cannot be written: {error.strerror}. Copy the table to a folder where '
+                'you may write, and open it there.'
+            ) from None
+        try:
+            return cls(lines, labels, later)
+        except OSError as error:
+            lines.close()
+            raise ScoringError(f'{path} cannot be written: {error.strerror}.') from None
+        except BaseException:
+            lines.close()
+            raise
+
+    @property
+    def unsaved(self) -> int:
+        """Changes that are not on the disk yet."""
+        return self._keeper.unsaved
+
+    @property
+    def problem(self) -> str:
+        """Why changes cannot be put on the disk; empty while nothing is known to prevent it."""
+        return self._keeper.problem
+
+    def retry(self) -> None:
+        """Try again to put on the disk what is not there yet."""
+        self._keeper.retry()
+
+    def __iter__(self) -> Iterator[tuple[str, Entry]]:
+        return iter(self._entries.items())
+
+    def get(self, path: str) -> Entry | None:
+        """Return what is said of a path; None where nothing is."""
+        return self._entries.get(path)
+
+    def counts(self, paths: Collection[str] | None = None) -> Counts:
+        """Count what was read, of some paths or of all."""
+        return Counts.of(e for path, e in self._entries.items() if paths is None or path in paths)
+
+    def set(self, path: str, labels: Sequence[str], *, agreed: bool = False) -> None:
+        """Say what an image shows.
+
+        Parameters
+        ----------
+        path : str
+            As in the table.
+        labels : sequence of str
+            Its classes; none, where it can have several and shows none of them.
+        agreed : bool
+            Whether they are the model's own.
+
+        Raises
+        ------
+        ScoringError
+            If it cannot be saved; then it is not taken as said.
+        ValueError
+            If there is no such class.
+        """
+        if strange := set(labels) - set(self.labels):
+            raise ValueError(f'The table has no class {", ".join(sorted(strange))}.')
+        inside = tuple(label for label in self.labels if label in labels)
+        self._change(path, labels=inside, answer='labels', agreed=agreed)
+
+    def unsure(self, path: str) -> None:
+        """Say that an image was read and cannot be told; raises ScoringError as `set` does."""
+        self._change(path, labels=(), answer='unsure', agreed=False)
+
+    def clear(self, path: str) -> None:
+        """Take back what an image shows; its note stays. Raises ScoringError as `set` does."""
+        self._change(path, labels=(), answer='', agreed=False)
+
+    def note(self, path: str, text: str) -> None:
+        """Put down words about an image; raises ScoringError as `set` does."""
+        self._change(path, note=text.replace('\0', '').strip())
+
+    @property
+    def undoable(self) -> str | None:
+        """The path of the change that would be undone; None where there is none."""
+        return self._done[-1][0] if self._done else None
+
+    @property
+    def redoable(self) -> str | None:
+        """The path of the change that would be made again; None where there is none."""
+        return self._undone[-1][0] if self._undone else None
+
+    def undo(self) -> str | None:
+        """Take back the last change; as often as there are any, also those of another day.
+
+        Returns
+        -------
+        str or None
+            The path that it was about; None where there is nothing to undo.
+
+        Raises
+        ------
+        ScoringError
+            If that cannot be saved; then nothing is undone.
+        """
+        if not self._done:
+            return None
+        path, before, _ = self._done[-1]
+        self._keep('undo', path, before)
+        self._apply('undo', path, before)
+        return path
+
+    def redo(self) -> str | None:
+        """Make the change again that was undone last; otherwise as `undo`."""
+        if not self._undone:
+            return None
+        path, _, after = self._undone[-1]
+        self._keep('redo', path, after)
+        self._apply('redo', path, after)
+        return path
+
+    def close(self) -> None:
+        """Let others open it; a list in which nothing was ever said leaves no file."""
+        self._keeper.close(remove=not (self._done or self._undone or self.damaged))
+
+    def _change(self, path: str, **said: Any) -> None:
+        before = self._entries.get(path)
+        there = before or Entry()
+        if replace(there, **said) == there:
+            return
+        now = datetime.now(UTC).isoformat(timespec='seconds')
+        after: Entry | None = replace(there, when=now, **said)
+        if after == Entry(when=now):
+            after = None
+        self._keep('set', path, after)
+        self._apply('set', path, after)
+
+    def _keep(self, change: str, path: str, entry: Entry | None) -> None:
+        said = None if entry is None else entry.to_dict()
+        written = _line({'change': change, 'path': path, 'entry': said})
+        try:
+            self._keeper.put(written)
+        except OSError as error:
+            raise ScoringError(
+                f'{self.path} cannot be written: {error.strerror}. The label is not saved: make '
+                'room, and set it again.'
+            ) from None
+
+    def _apply(self, change: str, path: str, entry: Entry | None) -> None:
+        """Take a change over, made or read; history follows as far as it is whole."""
+        before = self._entries.get(path)
+        if change == 'undo' and self._done:
+            self._undone.append(self._done.pop())
+        elif change == 'redo' and self._undone:
+            self._done.append(self._undone.pop())
+        else:
+            self._done.append((path, before, entry))
+            self._undone.clear()
+        if entry is None:
+            self._entries.pop(path, None)
+        else:
+            self._entries[path] = entry
+
+    def _take_over(self, lines: Lines) -> None:
+        """Read what is there, or begin."""
+        ours = _line({'form': _FORM, 'labels': list(self.labels)})
+        end = 0
+        with self.path.open('rb') as file:
+            first = file.readline()
+            if first.endswith(b'\n'):
+                self._compare(_content(first))
+                end = len(first)
+                for written in file:
+                    if not written.endswith(b'\n'):
+                        break  # torn: it was never taken as saved
+                    found = _content(written)
+                    try:
+                        said = found['entry']
+                        entry = None if said is None else Entry.from_dict(said)
+                        self._apply(found['change'], found['path'], entry)
+                    except (KeyError, TypeError):
+                        self.damaged += 1
+                    end += len(written)
+            elif not ours.startswith(first):
+                self._compare({})
+        lines.go_on_at(end)
+        if end == 0:
+            lines.append(ours)
+            lines.sync()
+            lines.sync_folder()
+
+    def _compare(self, header: dict[str, Any]) -> None:
+        if header.get('form') != _FORM or not isinstance(header.get('labels'), list):
+            raise ScoringError(
+                f'{self.path} is no list of labels of this version; move it away, and open the '
+                'table again.'
+            )
+        if set(header['labels']) != set(self.labels):
+            listed = ', '.join(header['labels'])
+            raise ScoringError(
+                f'{self.path} holds labels for other classes ({listed}); move it away, or give '
+                'the table another name.'
+            )
+
+
+def labels_of(table: str | Path) -> Path:
+    """Return where the labels of a table are kept."""
+    return Path(table).with_name(f'{Path(table).name}.labels')
+
+
+def _line(entries: dict[str, Any]) -> bytes:
+    return line(json.dumps(entries, separators=(',', ':')))
+
+
+def _content(written: bytes) -> dict[str, Any]:
+    found = content(written)
+    entries = json.loads(found) if found is not None else {}
+    return entries if isinstance(entries, dict) else {}

@@ -1,0 +1,314 @@
+"""The Batch dock as a person uses it: score, stop, resume, reopen, read, save."""
+
+import csv
+import os
+import signal
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import QMimeData, QPointF, Qt, QThreadPool, QUrl
+from qtpy.QtGui import QDropEvent
+from qtpy.QtWidgets import QFileDialog
+
+from napari_cxr import samples
+from napari_cxr.plugin.batch import jobs
+from napari_cxr.plugin.batch.dock import BatchDock
+from napari_cxr.plugin.batch.panel import BatchPanel
+from napari_cxr.plugin.scores.filter import Which
+from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.scoring.journal import Journal
+from napari_cxr.scoring.score import journal_of
+
+WAIT = 55_000
+
+
+@pytest.fixture(scope='module', autouse=True)
+def scorer():
+    """End the scoring process with the module."""
+    yield
+    jobs.shared_scorer().close()
+
+
+def make_folder(root, images):
+    """Two class folders of made radiographs, and a file that is none."""
+    for i in range(images):
+        label = ('normal', 'pneumonia')[i % 2]
+        (root / label).mkdir(parents=True, exist_ok=True)
+        pixels = np.uint8(255 * samples.phantom((120, 100), seed=i))
+        iio.imwrite(root / label / f'{i}.png', pixels)
+    (root / 'normal' / 'broken.png').write_text('<html>moved</html>')
+    return root
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp('scored') / 'chests', 7)
+
+
+@pytest.fixture(scope='module')
+def many(tmp_path_factory):
+    """So many that there is time to stop: links to a few images."""
+    root = make_folder(tmp_path_factory.mktemp('many') / 'chests', 7)
+    for i in range(7, 1200):
+        (root / 'normal' / f'{i}.png').symlink_to(root / 'normal' / '1.png')
+    return root
+
+
+@pytest.fixture
+def own_dock(qtbot, own_plugin, models, settled_threads, tmp_path, monkeypatch):
+    """A dock that the test itself takes away."""
+    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
+    remember('batch', model='tiny', device='cpu', images='', table='', folder=str(tmp_path))
+    remember('batch', shares=False, heatmaps=False, batch=8, precision='float32')
+    return BatchDock(ViewerModel())
+
+
+@pytest.fixture
+def dock(qtbot, own_dock):
+    # pytest-qt deletes widgets before fixtures end, and then nobody could stop the job.
+    qtbot.addWidget(own_dock, before_close_func=leave)
+    own_dock.resize(420, 900)
+    own_dock.show()
+    return own_dock
+
+
+def leave(dock):
+    dock._later.stop()
+    dock.session.cancel()
+
+
+def choose(qtbot, dock, folder):
+    """Choose images and wait until they were looked at."""
+    with qtbot.waitSignal(dock.session.looked, timeout=WAIT):
+        dock.panel.setup.set_images(str(folder))
+
+
+def score(qtbot, dock, folder):
+    choose(qtbot, dock, folder)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        qtbot.mouseClick(dock.panel.start, Qt.MouseButton.LeftButton)
+        assert dock.session.job == 'score'
+    wait_for_rows(qtbot, dock)
+
+
+def wait_for_rows(qtbot, dock):
+    rows = len(dock.panel.table.rows())
+    qtbot.waitUntil(lambda: dock.panel.table.model.rowCount() == rows, timeout=WAIT)
+
+
+def paths_in(table):
+    with open(table, newline='') as file:
+        return [row['path'] for row in csv.DictReader(file)]
+
+
+def test_the_empty_dock_says_what_to_do(dock):
+    panel = dock.panel
+    assert not panel.start.isEnabled() and 'Choose the images' in panel.start.toolTip()
+    assert panel.advice.isVisible() and not panel.parts.isVisible()
+    assert not panel.message.isVisible() and not panel.progress.isVisible()
+
+
+@pytest.mark.slow
+def test_from_a_folder_to_a_measured_table(dock, qtbot, folder, tmp_path):
+    score(qtbot, dock, folder)
+    panel = dock.panel
+    assert not panel.message.text
+    assert '7 of 8 files were scored' in panel.progress.text
+    assert panel.progress.failures.text() == 'Show the one that failed'
+    assert len(panel.table.visible_rows()) == 8 and not panel.head.is_open
+    assert paths_in(tmp_path / 'chests-1.csv') == [row.path for row in sorted_rows(dock)]
+    # Labels are the names of the sub-folders.
+    assert panel.metrics.matrix.values.sum() == 7 and panel.metrics.heading.text()
+    assert 'counted by image' in panel.metrics.counted.text()
+    # Nothing is overwritten by the next run.
+    assert panel.setup.target.path == str(tmp_path / 'chests-2.csv')
+    # What failed is one click away.
+    qtbot.mouseClick(panel.progress.failures, Qt.MouseButton.LeftButton)
+    (row,) = panel.table.visible_rows()
+    assert row.status == 'error' and panel.table.strip.filter.which is Which.ERRORS
+
+
+def sorted_rows(dock):
+    return sorted(dock.panel.table.rows(), key=lambda row: row.number)
+
+
+@pytest.mark.slow
+def test_what_was_stopped_is_kept_and_resumed(dock, qtbot, many, tmp_path):
+    choose(qtbot, dock, many)
+    dock.score()
+    qtbot.waitUntil(lambda: dock.course.done > 20, timeout=WAIT)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        qtbot.mouseClick(dock.panel.progress.stop, Qt.MouseButton.LeftButton)
+    table = tmp_path / 'chests-1.csv'
+    done = len(paths_in(table))
+    assert 20 < done < 1201 and journal_of(table).exists()
+    assert f'{done:,} of 1,201 rows are in chests-1.csv' in dock.panel.progress.text
+    assert len(dock.panel.table.rows()) == done
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        qtbot.mouseClick(dock.panel.progress.resume, Qt.MouseButton.LeftButton)
+    assert not dock.panel.message.text
+    paths = [row.path for row in sorted_rows(dock)]
+    assert len(paths) == 1201 == len(set(paths)) and paths_in(table) == paths
+    assert not journal_of(table).exists()
+
+
+@pytest.mark.slow
+def test_another_day_goes_on_where_napari_was_closed(dock, qtbot, many, tmp_path):
+    choose(qtbot, dock, many)
+    dock.score()
+    qtbot.waitUntil(lambda: dock.course.done > 20, timeout=WAIT)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.stop()
+    table = tmp_path / 'chests-1.csv'
+    done = len(paths_in(table))
+    another = BatchDock(ViewerModel())
+    qtbot.addWidget(another, before_close_func=leave)
+    another.show()
+    panel = another.panel
+    qtbot.waitUntil(lambda: f'{done:,} of 1,201' in panel.setup.target.hint.text(), timeout=WAIT)
+    assert panel.start.text() == 'Resume' and panel.setup.target.path == str(table)
+    another.score()
+    qtbot.waitUntil(lambda: another.course.done > done + 8, timeout=WAIT)
+    assert len(panel.table.rows()) > done  # those of yesterday are on show too
+    with qtbot.waitSignal(another.settled, timeout=WAIT):
+        another.stop()
+    assert len(paths_in(table)) > done
+
+
+@pytest.mark.slow
+def test_a_table_is_opened_again_measured_read_and_saved(
+    dock, qtbot, folder, tmp_path, monkeypatch
+):
+    score(qtbot, dock, folder)
+    rows, figures = sorted_rows(dock), dock.panel.metrics.heading.text()
+    another = BatchDock(ViewerModel())
+    qtbot.addWidget(another, before_close_func=leave)
+    another.show()
+    panel = another.panel
+    dock.desk._close_reading()  # as if the first dock were closed
+    another.open_table(str(tmp_path / 'chests-1.csv'))
+    qtbot.waitUntil(lambda: panel.metrics.heading.text() != '', timeout=WAIT)
+    wait_for_rows(qtbot, another)
+    assert [row.path for row in sorted_rows(another)] == [row.path for row in rows]
+    assert panel.metrics.heading.text() == figures and not panel.message.text
+    assert not panel.progress.resume.isVisible() and panel.progress.save.isVisible()
+    # A cell of the matrix is a click away from its rows.
+    counts = panel.metrics.matrix.values
+    label, called = np.argwhere(counts > 0)[0]
+    panel.metrics.matrix.chosen.emit(label, called)
+    assert len(panel.table.visible_rows()) == counts[label, called]
+    panel.table.strip.reset()
+    # A label is given by a key, counts, and is part of the figures when asked for.
+    qtbot.waitUntil(lambda: another.desk.reading is not None, timeout=WAIT)
+    panel.reading.reads.going_on = False
+    row = panel.table.step(1)
+    qtbot.waitUntil(lambda: panel.reading.reads.ready, timeout=WAIT)
+    panel.reading.choose(1)
+    assert another.desk.truths() == {row.path: 'normal'}
+    assert panel.metrics.again.isVisibleTo(panel.metrics)
+    with qtbot.waitSignal(another.settled, timeout=WAIT):
+        panel.metrics.again.click()
+    assert '7 images with a label, 1 of them by you' in panel.metrics.counted.text()
+    # Labels and table are saved where a person says.
+    with qtbot.waitSignal(another.desk.saved, timeout=WAIT):
+        another.desk.export('csv', str(tmp_path / 'labels.csv'))
+    assert paths_in(tmp_path / 'labels.csv') == [row.path]
+    monkeypatch.setattr(
+        QFileDialog, 'getSaveFileName', lambda *a, **k: (str(tmp_path / 'copy.jsonl'), '')
+    )
+    with qtbot.waitSignal(another.session.saved, timeout=WAIT):
+        panel.progress.save.click()
+    assert len((tmp_path / 'copy.jsonl').read_text().splitlines()) == 8
+    assert 'copy.jsonl' in panel.told.text()
+
+
+@pytest.mark.slow
+def test_what_cannot_be_scored_is_told_and_the_setup_stays(dock, qtbot, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    choose(qtbot, dock, tmp_path / 'empty')
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.score()
+    assert 'no image' in dock.panel.message.text and dock.panel.head.is_open
+    assert not dock.panel.progress.isVisible() and dock.panel.start.isEnabled()
+
+
+@pytest.mark.slow
+def test_a_table_that_another_process_writes_is_left_to_it(dock, qtbot, folder, tmp_path):
+    choose(qtbot, dock, folder)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.score()
+    journal = Journal(journal_of(tmp_path / 'chests-2.csv'), {}, 8)
+    try:
+        choose(qtbot, dock, folder)
+        dock.panel.setup.target.show_path(str(tmp_path / 'chests-2.csv'))
+        with qtbot.waitSignal(dock.settled, timeout=WAIT):
+            dock.score()
+        assert 'Another process is scoring' in dock.panel.message.text
+    finally:
+        journal.close()
+
+
+@pytest.mark.slow
+def test_a_killed_process_takes_no_row_with_it(dock, qtbot, many, tmp_path):
+    choose(qtbot, dock, many)
+    dock.score()
+    qtbot.waitUntil(lambda: dock.course.done > 20, timeout=WAIT)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        os.kill(jobs.shared_scorer().pid, signal.SIGKILL)
+    panel = dock.panel
+    assert 'ended unexpectedly' in panel.message.text and panel.progress.resume.isVisible()
+    before = {row.number for row in panel.table.rows()}
+    panel.progress.resume.click()
+    qtbot.waitUntil(
+        lambda: dock.session.job == 'score' and dock.course.done > len(before), timeout=WAIT
+    )
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.stop()
+    paths = [row.path for row in sorted_rows(dock)]
+    assert not panel.message.text and paths == paths_in(tmp_path / 'chests-1.csv')
+
+
+def test_what_is_dropped_is_taken(dock, folder):
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(folder))])
+    event = QDropEvent(
+        QPointF(5, 5),
+        Qt.DropAction.CopyAction,
+        data,
+        Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )
+    dock.dropEvent(event)
+    assert dock.panel.setup.images.paths == (str(folder),) and dock.panel.start.isEnabled()
+
+
+def test_parts_stand_beside_each_other_where_there_is_room(qtbot, own_plugin, models):
+    panel = BatchPanel('dark')
+    qtbot.addWidget(panel)
+    panel.show()
+    panel.show_table(True)
+    for size, orientation in (
+        ((1500, 420), Qt.Orientation.Horizontal),
+        ((400, 900), Qt.Orientation.Vertical),
+        ((1500, 420), Qt.Orientation.Horizontal),
+    ):
+        panel.resize(*size)
+        qtbot.waitUntil(lambda wanted=orientation: panel.parts.orientation() == wanted)
+    assert panel.table.width() > 500 and panel.setup.width() < 400
+
+
+@pytest.mark.slow
+def test_a_dock_that_is_closed_stops_and_loses_nothing(own_dock, qtbot, many, tmp_path):
+    dock = own_dock
+    dock.show()
+    choose(qtbot, dock, many)
+    dock.score()
+    qtbot.waitUntil(lambda: dock.course.done > 8, timeout=WAIT)
+    dock.close()
+    dock.deleteLater()
+    qtbot.waitSignal(dock.destroyed, timeout=WAIT)
+    assert QThreadPool.globalInstance().waitForDone(WAIT)
+    assert len(paths_in(tmp_path / 'chests-1.csv')) > 8
+    assert preferences('batch').table == str(tmp_path / 'chests-1.csv')

@@ -1,0 +1,185 @@
+"""The setup of the Batch dock: it chooses what is plain, and says in place what is wrong."""
+
+from pathlib import Path
+
+import pytest
+from qtpy.QtCore import Qt
+
+from napari_cxr.plugin.batch.request import ScoreRequest, keep, recall
+from napari_cxr.plugin.batch.setup import ScoreSetup
+from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.scoring.looking import look_at
+from napari_cxr.scoring.score import journal_of
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Sub-folders called as two of the tiny model's classes, and one that is not."""
+    for name in ('Normal', 'pneumonia', 'other'):
+        (tmp_path / 'chests' / name).mkdir(parents=True)
+        (tmp_path / 'chests' / name / 'a.png').write_bytes(b'')
+    return tmp_path / 'chests'
+
+
+@pytest.fixture
+def setup(qtbot, own_plugin, models, tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
+    remember('batch', model='tiny', device='cpu', folder=str(tmp_path), images='', table='')
+    setup = ScoreSetup()
+    qtbot.addWidget(setup)
+    setup.look_wanted.connect(lambda: look(setup))
+    setup.show()
+    return setup
+
+
+def look(setup):
+    setup.take_look(look_at(setup.images.paths, setup.target.path))
+
+
+def test_without_images_there_is_nothing_to_score(setup):
+    assert setup.request() is None and 'Choose the images' in setup.reason
+
+
+def test_a_folder_with_class_folders_is_measured_by_them(setup, folder, tmp_path):
+    setup.set_images(str(folder))
+    request = setup.request()
+    assert request.labels == 'folders' and request.model == 'tiny' and request.device == 'cpu'
+    assert request.out == str(tmp_path / 'chests-1.csv')
+    assert 'Normal and pneumonia' in setup.labels.hint.text()
+    assert 'no class other' in setup.labels.hint.text()
+
+
+def test_what_a_person_chose_stays_and_goes_with_the_images(qtbot, setup, folder, tmp_path):
+    setup.set_images(str(folder))
+    setup.labels.kind.setCurrentIndex(0)
+    setup.labels.kind.activated.emit(0)
+    look(setup)
+    assert setup.request().labels == ''
+    (tmp_path / 'flat').mkdir()
+    setup.images.line.clear()
+    qtbot.keyClicks(setup.images.line, str(tmp_path / 'flat'))
+    qtbot.keyClick(setup.images.line, Qt.Key.Key_Return)
+    assert setup.request().out == str(tmp_path / 'flat-1.csv')
+    setup.set_images(str(folder))
+    assert setup.request().labels == 'folders'
+
+
+def test_a_table_with_labels_says_so_and_another_in_the_folder_is_offered(setup, folder):
+    table = folder / 'list.csv'
+    table.write_text('path,label\nNormal/a.png,normal\n')
+    setup.set_images(str(table))
+    assert setup.labels.kind.itemText(0) == 'Those of the table'
+    assert 'gives labels' in setup.labels.hint.text() and setup.request().labels == ''
+    setup.set_images(str(folder))
+    assert 'list.csv in this folder has labels too' in setup.labels.hint.text()
+    setup.labels.kind.setCurrentIndex(2)
+    setup.labels.kind.activated.emit(2)
+    assert setup.request().labels == str(table)
+
+
+@pytest.mark.parametrize(
+    ('path', 'words'),
+    [
+        ('chests.txt', 'ends in .csv|is called .csv'),
+        ('chests', 'This is a folder'),
+        ('there.csv', 'There is such a table already'),
+    ],
+)
+def test_a_table_that_cannot_be_written_is_told_below_its_field(
+    qtbot, setup, folder, tmp_path, path, words
+):
+    (tmp_path / 'there.csv').write_text('path\n')
+    setup.set_images(str(folder))
+    setup.target.line.clear()
+    qtbot.keyClicks(setup.target.line, str(tmp_path / path))
+    qtbot.keyClick(setup.target.line, Qt.Key.Key_Return)
+    assert setup.request() is None
+    assert any(word in setup.target.problem.text() for word in words.split('|'))
+    assert setup.target.problem.isVisible() and setup.reason == setup.target.problem.text()
+
+
+def test_images_that_are_gone_are_told_below_their_field(setup, folder):
+    setup.set_images(str(folder / 'nothing'))
+    assert setup.request() is None and 'There is no nothing' in setup.images.problem.text()
+    setup.set_images(str(folder))
+    assert not setup.images.problem.isVisible() and setup.request() is not None
+
+
+def test_a_table_that_was_begun_is_resumed(setup, folder, tmp_path):
+    setup.set_images(str(folder))
+    assert not setup.resumes
+    journal_of(tmp_path / 'chests-1.csv').write_text('')
+    look(setup)
+    assert setup.resumes and 'begun earlier' in setup.target.hint.text()
+    setup.propose_table()
+    assert setup.target.path == str(tmp_path / 'chests-2.csv') and not setup.resumes
+
+
+def test_labels_that_are_missing_are_told(setup, folder):
+    setup.set_images(str(folder / 'other'))
+    setup.labels.show_value('folders')
+    look(setup)
+    assert 'no sub-folders' in setup.labels.problem.text() and setup.request() is None
+    setup.labels.show_value(str(folder / 'none.csv'))
+    assert 'no such table' in setup.labels.problem.text() and setup.request() is None
+
+
+def test_naming_patients_warns_and_is_never_remembered(setup, folder):
+    options = setup.options
+    options.set_open(True)
+    setup.set_images(str(folder))
+    assert not options.warning.isVisible()
+    options.identify.click()
+    assert options.warning.isVisible() and setup.request().identify
+    setup.keep()
+    assert not hasattr(preferences('batch'), 'identify')
+    again = ScoreSetup()
+    assert not again.options.identify.isChecked()
+    assert again.images.paths == (str(folder),)
+    again.deleteLater()
+
+
+def test_pictures_go_beside_the_table_unless_a_person_says_where(setup, folder, tmp_path):
+    setup.set_images(str(folder))
+    setup.options.pictures.click()
+    assert setup.request().heatmaps == str(tmp_path / 'chests-1-heatmaps')
+    assert not setup.options.shares.isEnabled()
+    setup.options.pictures.click()
+    assert setup.request().heatmaps == ''
+
+
+def test_several_files_are_counted_in_the_line(setup, folder, tmp_path):
+    files = [str(folder / name / 'a.png') for name in ('Normal', 'other')]
+    setup.set_images(*files)
+    assert setup.images.line.text() == f'2 files in {folder / "Normal"}'
+    assert setup.request().paths == tuple(files)
+
+
+def test_a_request_is_kept_under_its_table_and_shown_again(setup, folder, tmp_path):
+    setup.set_images(str(folder))
+    request = ScoreRequest(
+        paths=(str(folder),),
+        out=str(tmp_path / 'mine.jsonl'),
+        model='tiny',
+        labels='folders',
+        device='cpu',
+        shares=False,
+        batch=3,
+        precision='float32',
+    )
+    keep(request)
+    assert recall(request.out) == request
+    assert recall(str(tmp_path / 'another.csv')) is None
+    setup.show_request(request)
+    assert setup.request() == request
+    (kept,) = Path(tmp_path / 'data').rglob('*.json')
+    kept.write_text('{"paths": 3}')
+    assert recall(request.out) is None
+
+
+def test_thresholds_are_those_of_the_model(setup):
+    decision = setup.options.decision
+    assert not decision.isEnabled() and decision.count() == 1
+    setup.model.choose('cxr3-lung-texture')
+    names = [decision.itemText(i) for i in range(decision.count())]
+    assert setup.current_card.operating_points and len(names) > 1 and decision.isEnabled()

@@ -1,0 +1,541 @@
+"""The table of scores as a person uses it: it fills, is sorted, filtered, read and copied."""
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from made_up_scores import LABELS, LOSSY, NOT_A_CHEST, Labels, failed, run, scored
+from qtpy.QtCore import QItemSelectionModel, QPoint, Qt, QTimer
+from qtpy.QtGui import QGuiApplication
+
+from napari_cxr.inference.prediction import Caution
+from napari_cxr.plugin.scores.columns import PICTURE, columns_of
+from napari_cxr.plugin.scores.filter import Filter, Which
+from napari_cxr.plugin.scores.table import ScoreTable
+from napari_cxr.plugin.scores.thumbnail_jobs import Wishes, shared_reader
+from napari_cxr.plugin.scores.thumbnails import Thumbnails
+from napari_cxr.plugin.scores.widths import fitting_widths
+from napari_cxr.plugin.settings import preferences
+from napari_cxr.scoring import Row
+
+
+@pytest.fixture
+def table(qtbot, own_plugin):
+    table = ScoreTable('dark')
+    qtbot.addWidget(table)
+    table.resize(900, 420)
+    table.show()
+    return table
+
+
+def fill(qtbot, table, rows, **changes):
+    table.start(run(**changes))
+    more(qtbot, table, rows)
+
+
+def more(qtbot, table, rows):
+    """Add rows, and wait until they have been taken in and shown."""
+    with qtbot.waitSignal(table.settled, timeout=20_000):
+        table.add(rows)
+
+
+def numbers(table):
+    return [row.number for row in table.visible_rows()]
+
+
+def cell(table, line, key, role=Qt.ItemDataRole.DisplayRole):
+    return table.model.index(line, table.model.column_of(key)).data(role)
+
+
+def shown_columns(table):
+    return [table.model.columns[i].key for i in table.view.shown_columns]
+
+
+def click_title(qtbot, table, key):
+    header = table.view.horizontalHeader()
+    section = table.model.column_of(key)
+    table.view.scrollTo(table.model.index(0, section))
+    place = QPoint(header.sectionViewportPosition(section) + 10, 8)
+    qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=place)
+
+
+FEW = [
+    scored(0, 0.10, 0.80, 0.10, truth='normal', lung_share=0.62, lung_share_if_even=0.31),
+    scored(1, 0.70, 0.25, 0.05, truth='normal', cautions=(NOT_A_CHEST, LOSSY), view='PA'),
+    failed(2, 'It is damaged.', truth='covid19'),
+    scored(3, 0.10, 0.50, 0.40, cautions=(Caution('note', 'It has two windows.'),)),
+]
+
+
+# -- what is shown ------------------------------------------------------------------------
+
+
+def test_cells_say_what_is_known(qtbot, table):
+    fill(qtbot, table, FEW)
+    assert [cell(table, i, 'file') for i in range(4)] == ['0.png', '1.png', '2.png', '3.png']
+    assert cell(table, 0, 'label') == 'normal'
+    assert cell(table, 2, 'label') == 'Not scored: It is damaged.'
+    assert [cell(table, i, 'p:normal') for i in range(4)] == ['80.0 %', '25.0 %', '', '50.0 %']
+    assert [cell(table, i, 'truth') for i in range(4)] == ['normal', '≠ normal', 'covid19', '']
+    assert cell(table, 1, 'warnings') == 'not a chest?, lossy'
+    assert cell(table, 3, 'warnings') == 'It has two windows.'
+    assert cell(table, 0, 'lung_share') == '62 %' and cell(table, 0, 'number') == '1'
+    assert cell(table, 3, 'uncertainty') == '0.86'  # of log 3, worked out by hand
+
+
+def test_tooltips_and_names_for_those_who_do_not_see(qtbot, table):
+    fill(qtbot, table, FEW)
+    tip, said = Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole
+    assert cell(table, 0, 'file', tip) == '/study/0.png'
+    assert cell(table, 1, 'warnings', tip) == f'{NOT_A_CHEST.text} {LOSSY.text}'
+    assert cell(table, 1, 'truth', tip) == 'normal; the model says covid19'
+    assert cell(table, 0, 'lung_share', tip) == (
+        '62 % of the heatmap lies in the lungs; 31.0 % would, if it were even.'
+    )
+    assert cell(table, 0, 'p:normal', said) == 'normal: 80.0 %'
+    assert cell(table, 2, 'label', said) == 'Answer: Not scored: It is damaged.'
+    for i, column in enumerate(table.model.columns):
+        about = table.model.headerData(i, Qt.Orientation.Horizontal, tip)
+        name = table.model.headerData(i, Qt.Orientation.Horizontal, said)
+        assert column.about in about and name
+
+
+def test_an_error_is_written_across_the_cells_that_stay_empty(qtbot, table):
+    reason = 'It is damaged: its stream ends before the picture is whole, at a tenth of it.'
+    fill(qtbot, table, [failed(0, reason), scored(1)])
+    pixels = (
+        table.view.grab()
+        .toImage()
+        .convertToFormat(table.view.grab().toImage().Format.Format_Grayscale8)
+    )
+    view, column = table.view, table.model.column_of('p:covid19')
+    top = view.horizontalHeader().height() + view.rowViewportPosition(0)
+    left = view.columnViewportPosition(column)
+    there = {
+        pixels.pixelColor(left + x, top + y).value()
+        for x in range(4, view.columnWidth(column) - 4)
+        for y in range(4, view.rowHeight(0) - 4)
+    }
+    assert len(there) > 3  # letters, and not the ground alone
+
+
+@pytest.mark.parametrize('theme', ['dark', 'light'])
+def test_all_kinds_of_cells_are_drawn_in_both_themes_and_any_width(qtbot, table, theme):
+    labels = Labels()
+    labels.say('/study/0.png', 'normal', note='Rotated.')
+    fill(qtbot, table, FEW)
+    table.set_reading(labels)
+    table.set_theme(theme)
+    table.view.selectRow(1)
+    for width in (320, 700, 1600):
+        table.resize(width, 300)
+        assert table.width() == width  # nothing keeps it from becoming narrow
+        assert not table.grab().isNull()
+
+
+def test_empty_columns_are_not_shown(qtbot, table):
+    plain = [scored(0), scored(1)]
+    fill(qtbot, table, plain, truth=False)
+    probabilities = [f'p:{label}' for label in LABELS]
+    assert shown_columns(table) == ['file', 'label', *probabilities]
+    more(qtbot, table, [scored(2, view='PA', cautions=(LOSSY,))])
+    assert shown_columns(table) == ['file', 'label', *probabilities, 'warnings', 'view']
+
+
+def test_what_stands_there_without_rows(qtbot, table):
+    assert 'click Score' in table.empty.label.text() and table.empty.isVisible()
+    assert not table.strip.isVisible() and not table.empty.clear.isVisible()
+    table.set_empty_text('The first rows come in a moment.')
+    assert table.empty.label.text() == 'The first rows come in a moment.'
+    fill(qtbot, table, FEW)
+    assert table.view.isVisible() and table.strip.count.text() == '4 rows'
+    table.strip.text.setText('nowhere')
+    table.strip.text.returnPressed.emit()
+    assert table.empty.label.text() == 'No row fits the filter.' and table.empty.clear.isVisible()
+    assert table.strip.count.text() == '0 of 4 rows'
+    table.empty.clear.click()
+    assert table.view.isVisible() and numbers(table) == [0, 1, 2, 3]
+    table.start(run())
+    assert table.empty.isVisible() and table.rows() == []
+
+
+# -- sorting and filtering -----------------------------------------------------------------
+
+
+def test_a_click_on_a_title_sorts_and_the_third_is_the_order_of_the_files(qtbot, table):
+    fill(qtbot, table, FEW)
+    found = []
+    for _ in range(3):
+        click_title(qtbot, table, 'p:normal')
+        title = table.model.headerData(
+            table.model.column_of('p:normal'), Qt.Orientation.Horizontal
+        )
+        found.append((numbers(table), title))
+    assert found == [
+        ([0, 3, 1, 2], 'normal ▾'),
+        ([1, 3, 0, 2], 'normal ▴'),
+        ([0, 1, 2, 3], 'normal'),
+    ]
+    click_title(qtbot, table, 'label')
+    assert numbers(table) == [1, 0, 3, 2]  # texts rise first; what is not known is last
+
+
+def test_most_uncertain_first(qtbot, table):
+    fill(qtbot, table, FEW)
+    table.strip.uncertain.click()
+    assert numbers(table) == [3, 1, 0, 2] and 'uncertainty' in shown_columns(table)
+    with pytest.raises(KeyError):
+        table.sort_by('nothing', True)
+
+
+def test_filters_of_the_strip(qtbot, table):
+    strip = table.strip
+    fill(qtbot, table, FEW)
+    strip.which.setCurrentIndex(strip.which.findData(Which.AGAINST_TRUTH.value))
+    assert numbers(table) == [1] and strip.count.text() == '1 of 4 rows'
+    strip.clear.click()
+    assert not strip.at_least.isVisible()
+    strip.label.setCurrentIndex(strip.label.findData('normal'))
+    assert numbers(table) == [0, 3] and strip.at_least.isVisible()
+    with qtbot.waitSignal(strip.changed):
+        strip.at_least.setValue(0.6)
+    assert numbers(table) == [0]
+    strip.answer.setCurrentIndex(strip.answer.findData('covid19'))
+    assert numbers(table) == []
+    strip.reset()
+    with qtbot.waitSignal(strip.changed):
+        strip.text.setText('damaged')
+    assert numbers(table) == [2] and strip.clear.isVisible()
+    table.start(run(labels=('a', 'b'), truth=False))
+    assert strip.filter.is_open and strip.label.findData('a') > 0
+    assert strip.which.findData(Which.AGAINST_TRUTH.value) < 0
+
+
+def test_a_filter_can_be_shown_from_elsewhere(qtbot, table):
+    fill(qtbot, table, FEW)
+    wanted = Filter(answer='covid19', truth='normal', label='pneumonia', at_least=0.04)
+    table.show_only(wanted)
+    assert numbers(table) == [1] and table.strip.filter == wanted
+    assert table.go_to('/study/1.png') == FEW[1] == table.current()
+    assert table.go_to('/study/0.png') is None and table.go_to('nowhere') is None
+    assert table.current() == FEW[1]
+    table.start(run(truth=False))
+    assert table.strip.filter.is_open and not table.strip.truth.isVisible()
+
+
+def test_ctrl_f_goes_to_the_filter_and_esc_clears_it_and_goes_back(qtbot, table):
+    fill(qtbot, table, FEW)
+    table.activateWindow()
+    table.view.setFocus()
+    qtbot.waitUntil(table.view.hasFocus)
+    qtbot.keyClick(table.view, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    text = table.strip.text
+    qtbot.waitUntil(text.hasFocus)
+    qtbot.keyClicks(text, 'damaged')
+    qtbot.keyClick(text, Qt.Key.Key_Return)
+    assert numbers(table) == [2]
+    qtbot.keyClick(text, Qt.Key.Key_Escape)
+    assert numbers(table) == [0, 1, 2, 3] and text.text() == '' and text.hasFocus()
+    qtbot.keyClick(text, Qt.Key.Key_Escape)
+    assert table.view.hasFocus()
+    table.show_only(Filter(text='damaged'))
+    qtbot.keyClick(table.view, Qt.Key.Key_Escape)
+    assert numbers(table) == [0, 1, 2, 3]
+
+
+# -- staying where one reads -----------------------------------------------------------------
+
+
+def select(table, *lines):
+    flags = QItemSelectionModel.SelectionFlag
+    table.view.clearSelection()
+    for line in lines:
+        index = table.model.index(line, table.view.shown_columns[0])
+        table.view.selectionModel().setCurrentIndex(index, flags.Select | flags.Rows)
+
+
+def test_selection_survives_sorting_and_filtering(qtbot, table):
+    fill(qtbot, table, FEW)
+    select(table, 0, 3)
+    heard = []
+    table.chosen.connect(heard.append)
+    table.sort_by('p:normal', False)
+    assert [row.number for row in table.selected()] == [3, 0] and table.current() == FEW[3]
+    assert heard == []
+    table.strip.which.setCurrentIndex(2)  # errors
+    assert table.selected() == [] and table.current() is None
+    table.strip.reset()
+    assert table.current() == FEW[3] and table.selected() == [FEW[3]]
+    assert heard == [None, FEW[3]]
+
+
+def test_what_is_read_stays_where_it_is_while_rows_come_above_it(qtbot, table):
+    rows = [scored(i, 0.0, i / 400, 1 - i / 400) for i in range(200)]
+    fill(qtbot, table, rows)
+    table.sort_by('p:normal', True)
+    view = table.view
+    view.verticalScrollBar().setValue(1500)
+    first = view.lines_on_screen[0]
+    before = table.model.row_at(first), view.rowViewportPosition(first)
+    more(qtbot, table, [scored(1000 + i, 0.0, 0.9, 0.1) for i in range(7)])
+    line = view.lines_on_screen[0]
+    assert (table.model.row_at(line), view.rowViewportPosition(line)) == before
+    assert line == first + 7
+
+    view.go_to(first + 10)
+    reading = table.current(), view.rowViewportPosition(first + 10)
+    late = [scored(2000 + i, 0.0, (i % 97) / 97, 1 - (i % 97) / 97) for i in range(300)]
+    more(qtbot, table, late)  # at more places than are inserted one by one
+    assert (table.current(), view.rowViewportPosition(view.currentIndex().row())) == reading
+    assert table.selected() == [reading[0]]
+    assert numbers(table) == [
+        row.number
+        for row in sorted(table.rows(), key=lambda row: row.probabilities[1], reverse=True)
+    ]
+
+
+def test_a_table_at_its_top_or_its_end_stays_there(qtbot, table):
+    rows = [scored(i) for i in range(100)]
+    fill(qtbot, table, rows)
+    bar = table.view.verticalScrollBar()
+    more(qtbot, table, [scored(i) for i in range(100, 110)])
+    assert bar.value() == 0
+    bar.setValue(bar.maximum())
+    more(qtbot, table, [scored(i) for i in range(110, 130)])
+    assert bar.value() == bar.maximum() and table.view.lines_on_screen[-1] == 129
+    table.sort_by('number', True)
+    assert bar.value() == 0
+    more(qtbot, table, [scored(i) for i in range(130, 140)])
+    assert bar.value() == 0 and numbers(table)[0] == 139
+
+
+def test_steps_follow_the_order_on_the_screen(qtbot, table):
+    fill(qtbot, table, FEW)
+    table.sort_by('p:normal', True)  # 0, 3, 1, 2
+    assert table.current() is None
+    assert [row.number for row in table.following(2)] == [0, 3]
+    heard = []
+    table.chosen.connect(heard.append)
+    steps = [table.step(by) for by in (1, 1, 1, 1, 1, -1)]
+    assert [row and row.number for row in steps] == [0, 3, 1, 2, None, 1]
+    assert [row.number for row in heard] == [0, 3, 1, 2, 1]
+    assert table.following(9) == [FEW[2]]
+    table.start(run())
+    assert table.step(1) is None and table.step(-1) is None and table.following(3) == []
+
+
+def test_moving_on_does_not_move_sideways(qtbot, table):
+    fill(qtbot, table, [scored(i, truth='normal', view='PA', source='x') for i in range(50)])
+    table.resize(420, 300)
+    across = table.view.horizontalScrollBar()
+    across.setValue(150)
+    table.step(1)
+    table.step(1)
+    assert across.value() == 150
+
+
+# -- reading ---------------------------------------------------------------------------------
+
+
+def test_labels_of_a_reading_list_are_shown_and_rows_stay_until_filtered_anew(qtbot, table):
+    fill(qtbot, table, FEW)
+    labels = Labels()
+    labels.say('/study/1.png', 'normal')
+    assert 'read' not in shown_columns(table)
+    table.set_reading(labels)
+    assert cell(table, 1, 'read') == '≠ normal' and 'read' in shown_columns(table)
+    table.strip.which.setCurrentIndex(table.strip.which.findData(Which.UNREAD.value))
+    assert numbers(table) == [0, 3]
+    table.step(1)
+    labels.say('/study/0.png', 'normal', note='Sure.')
+    table.refresh('/study/0.png')
+    table.refresh('/study/nowhere.png')
+    assert cell(table, 0, 'read') == 'normal' and cell(table, 0, 'note') == 'Sure.'
+    assert numbers(table) == [0, 3] and table.step(1).number == 3
+    table.strip.text.returnPressed.emit()
+    assert numbers(table) == [3] and table.current().number == 3
+
+
+def test_what_is_neither_one_class_nor_unread_is_told(qtbot, table):
+    from napari_cxr.scoring.reading.entry import Entry
+
+    fill(qtbot, table, FEW, several=True)
+    labels = Labels()
+    labels['/study/0.png'] = Entry(answer='unsure')
+    labels['/study/1.png'] = Entry(answer='labels')
+    table.set_reading(labels)
+    assert cell(table, 0, 'read') == 'unsure' and cell(table, 1, 'read') == '≠ none of them'
+
+
+# -- keys, copying, columns --------------------------------------------------------------------
+
+
+def test_return_and_double_click_open_and_letters_do_nothing(qtbot, table):
+    fill(qtbot, table, [scored(i) for i in range(60)])
+    heard = []
+    table.opened.connect(heard.append)
+    qtbot.keyClick(table.view, Qt.Key.Key_Return)
+    assert heard == []  # no row is the current one
+    qtbot.keyClick(table.view, Qt.Key.Key_End)
+    qtbot.keyClick(table.view, Qt.Key.Key_Return)
+    qtbot.keyClick(table.view, Qt.Key.Key_Home)
+    qtbot.keyClick(table.view, Qt.Key.Key_Enter)
+    qtbot.keyClick(table.view, Qt.Key.Key_Down)
+    qtbot.keyClicks(table.view, '35')
+    assert table.current().number == 1
+    viewport, line = table.view.viewport(), table.view.visualRect(table.model.index(3, 2))
+    qtbot.mouseClick(viewport, Qt.MouseButton.LeftButton, pos=line.center())
+    qtbot.mouseDClick(viewport, Qt.MouseButton.LeftButton, pos=line.center())
+    assert [row.number for row in heard] == [59, 0, 3]
+    qtbot.keyClick(table.view, Qt.Key.Key_PageDown)
+    assert table.current().number > 8
+
+
+def test_selected_rows_are_copied_as_they_are_shown(qtbot, table):
+    fill(qtbot, table, FEW)
+    table.sort_by('p:normal', True)
+    select(table, 3, 0)
+    qtbot.keyClick(table.view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    assert QGuiApplication.clipboard().text() == (
+        'File\tAnswer\tcovid19\tnormal\tpneumonia\tGiven label\tWarnings\tIn lungs\tView\n'
+        '/study/0.png\tnormal\t0.1\t0.8\t0.1\tnormal\t\t0.62\t\n'
+        '/study/2.png\tNot scored: It is damaged.\t\t\t\tcovid19\t\t\t\n'
+    )
+
+
+def test_tabs_and_line_breaks_do_not_break_what_is_copied(qtbot, table):
+    fill(qtbot, table, [failed(0, 'One\tand\nanother.')])
+    table.view.selectRow(0)
+    table.copy()
+    assert (
+        QGuiApplication.clipboard()
+        .text()
+        .splitlines()[1]
+        .startswith('/study/0.png\tNot scored: One and another.')
+    )
+
+
+def test_columns_are_chosen_in_a_menu_and_remembered(qtbot, table):
+    fill(qtbot, table, FEW)
+
+    def actions(table):
+        menu = table.choice.menu(table.model.columns, table.model.rows, table)
+        return {action.text(): action for action in menu.actions()}
+
+    there = actions(table)
+    assert 'File' not in there and 'Source' not in there  # always shown; nothing in it
+    assert there['pneumonia'].isChecked() and not there['Number'].isChecked()
+    there['pneumonia'].setChecked(False)
+    there['Number'].setChecked(True)
+    assert 'p:pneumonia' not in shown_columns(table) and shown_columns(table)[0] == 'number'
+    assert preferences('batch').columns == '-p%3Apneumonia +number'
+    other = ScoreTable('light')
+    qtbot.addWidget(other)
+    fill(qtbot, other, FEW)
+    assert 'p:pneumonia' not in shown_columns(other) and shown_columns(other)[0] == 'number'
+    actions(other)['pneumonia'].setChecked(True)
+    assert 'p:pneumonia' in shown_columns(other)
+
+
+def test_titles_and_figures_have_room_at_any_width(qtbot, table):
+    columns = dict(enumerate(columns_of(run(labels=('short', 'a class with a long name')))))
+    measure = table.fontMetrics().horizontalAdvance
+    for room in (300, 700, 1000, 2500, 4000):
+        widths = fitting_widths(columns, room, measure)
+        for i, column in columns.items():
+            assert widths[i] >= measure(column.title) + 16
+            assert column.kind != 'bar' or widths[i] >= measure('100.0 %') + 16
+    assert sum(widths.values()) == room
+
+
+# -- many rows ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('count', [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_many_rows_come_in_while_the_screen_stays_free(qtbot, table, count):
+    shares = (0.2, 0.5, 0.3)
+    rows = [
+        Row(i, f'/study/{i}.png', 'scored', label='normal', probabilities=shares)
+        for i in range(count)
+    ]
+    ticks = []
+    clock = QTimer()
+    clock.setInterval(1)
+    clock.timeout.connect(lambda: ticks.append(table.model.rowCount()))
+    table.start(run())
+    table.add(rows)
+    assert table.model.rowCount() == 0 and len(table.rows()) == count
+    clock.start()
+    qtbot.waitUntil(lambda: table.model.rowCount() == count, timeout=50_000)
+    clock.stop()
+    assert len(ticks) > 3  # they come in by and by, and others have their turn
+    table.sort_by('file', True)
+    assert numbers(table)[:2] == [count - 1, count - 2]
+    table.view.selectAll()
+    table.sort_by('number', False)
+    assert len(table.view.selected_lines) == count
+
+
+# -- small pictures ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+    """Forty images, the tenth of which is none."""
+    folder = tmp_path_factory.mktemp('pictures')
+    for i in range(40):
+        iio.imwrite(folder / f'{i:02}.png', np.full((300, 200), 6 * i, np.uint8))
+    (folder / '09.png').write_text('<html>moved</html>')
+    yield sorted(str(path) for path in folder.iterdir())
+    shared_reader().close()
+
+
+def test_pictures_are_read_for_the_lines_on_the_screen(qtbot, table, files, settled_threads):
+    fill(qtbot, table, [scored(i, path=path) for i, path in enumerate(files)])
+    low = table.view.rowHeight(0)
+    pictures = table.pictures.thumbnails
+
+    def is_there(line):
+        return pictures.get(files[line]) is not None
+
+    table.strip.pictures.click()
+    assert shown_columns(table)[0] == PICTURE and table.view.rowHeight(0) > 2 * low
+    lines = table.view.lines_on_screen
+    assert 3 < len(lines) < 15
+    qtbot.waitUntil(lambda: all(map(is_there, lines)), timeout=30_000)
+    qtbot.waitUntil(lambda: not pictures.busy, timeout=30_000)
+    assert not any(is_there(line) for line in range(lines[-1] + 1, 40))
+    first = pictures.get(files[3])
+    assert (first.height(), first.width()) == (128, 85) and first.pixelColor(5, 5).red() == 18
+    table.view.scrollTo(table.model.index(9, 0))
+    qtbot.waitUntil(lambda: is_there(9), timeout=30_000)
+    assert pictures.get(files[9]).isNull()  # the place stays, and is quiet
+    assert not table.grab().isNull()
+    table.strip.pictures.click()
+    assert PICTURE not in shown_columns(table) and table.view.rowHeight(0) == low
+
+
+def test_what_is_scrolled_past_is_not_read(qtbot, files, settled_threads):
+    pictures = Thumbnails()
+    pictures.want(files)
+    pictures.want(files[20:22])
+    qtbot.waitUntil(lambda: not pictures.busy, timeout=30_000)
+    there = [i for i, path in enumerate(files) if pictures.get(path) is not None]
+    assert {20, 21} <= set(there) and len(there) <= 4  # one or two may have been under way
+    pictures.clear()
+    assert pictures.get(files[20]) is None
+
+
+def test_no_more_than_so_many_pictures_are_kept(qtbot, files, settled_threads, monkeypatch):
+    monkeypatch.setattr('napari_cxr.plugin.scores.thumbnails._MOST', 3)
+    pictures = Thumbnails()
+    pictures.want(files[:5])
+    qtbot.waitUntil(lambda: not pictures.busy, timeout=30_000)
+    assert [pictures.get(path) is not None for path in files[:5]] == [False] * 2 + [True] * 3
+
+
+def test_wishes_are_taken_in_order_and_can_be_changed():
+    wishes = Wishes()
+    wishes.set(['a', 'b'])
+    assert wishes.next() == 'a' and wishes
+    wishes.set(['c'])
+    assert [wishes.next(), wishes.next()] == ['c', None] and not wishes

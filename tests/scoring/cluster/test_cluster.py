@@ -1,0 +1,289 @@
+"""Scoring on a Dask cluster: the same table, whatever happens to its workers."""
+
+import csv
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from napari_cxr.scoring import (
+    Finished,
+    Progress,
+    Scored,
+    ScoringError,
+    Settings,
+    Started,
+    Warned,
+    cluster,
+    list_items,
+    score,
+)
+from napari_cxr.scoring.cluster.run import score_on_cluster
+from napari_cxr.scoring.preparing import read_here
+from napari_cxr.workers.decoding import DecoderPool
+
+distributed = pytest.importorskip('distributed')
+
+FOUR = Settings(batch=4)
+
+
+class Here:
+    """Decoders for files that one trusts, in the worker's own process."""
+
+    def __init__(self, count):
+        pass
+
+    def prepare(self, todo, wanted):
+        return read_here(todo, wanted)
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def here():
+    """A worker in this process."""
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=':0'
+    ) as there:
+        yield there
+
+
+@pytest.fixture(scope='module')
+def many(tmp_path_factory):
+    """Two class folders of sixty images, and a file that is none."""
+    root = tmp_path_factory.mktemp('many') / 'images'
+    for name in ('normal', 'pneumonia'):
+        (root / name).mkdir(parents=True)
+    for i in range(60):
+        pixels = np.random.default_rng(i).integers(0, 256, (60, 52), np.uint8)
+        iio.imwrite(root / ('normal' if i % 2 else 'pneumonia') / f'{i:02}.png', pixels)
+    (root / 'normal' / '21b.png').write_text('<html>moved</html>')
+    return list_items([root], 'folders')
+
+
+@pytest.fixture(scope='module')
+def whole(many, classifier, tmp_path_factory):
+    """The table of a run on this machine."""
+    out = tmp_path_factory.mktemp('whole') / 'whole.csv'
+    list(score(many, classifier, out, read_here, FOUR))
+    return out.read_bytes()
+
+
+@pytest.fixture
+def run(classifier, model_file):
+    """Score on a cluster."""
+
+    def run(items, out, there, pool=Here, settings=FOUR, **options):
+        address = there if isinstance(there, str) else there.scheduler_address
+        options = {'model': model_file, 'device': 'cpu'} | options
+        return score_on_cluster(items, classifier, out, address, pool, settings, **options)
+
+    return run
+
+
+def started(events):
+    return next(event for event in events if isinstance(event, Started))
+
+
+def rows_of(path):
+    with path.open(newline='') as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_worker_that_is_killed_changes_nothing(run, many, whole, tmp_path):
+    out, killed, events = tmp_path / 'x.csv', None, []
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=':0'
+    ) as two:
+        for event in run(many, out, two, DecoderPool):
+            events.append(event)
+            if isinstance(event, Scored) and killed is None:
+                killed = two.workers[0].pid
+                os.kill(killed, signal.SIGKILL)
+    assert killed is not None and out.read_bytes() == whole
+    assert started(events).device == '2 workers (cpu)'
+    assert sum(isinstance(event, Scored) for event in events) == 61, 'each row comes once'
+    last = [event for event in events if isinstance(event, Progress)][-1]
+    assert (last.done, last.failed, last.total) == (61, 1, 61)
+    end = events[-1]
+    assert isinstance(end, Finished) and end.failed == 1 and end.metrics['images'] == 60
+
+
+def test_what_kills_each_worker_is_tried_alone_and_told(
+    run, here, many, whole, classifier, tmp_path
+):
+    bad = many[37].path
+
+    class Deadly(Here):
+        def prepare(self, todo, wanted):
+            todo = list(todo)
+            if any(str(path) == bad for _, path in todo):
+                # What a scheduler says of a task at which four workers died, one after the other.
+                worker = SimpleNamespace(address='tcp://1.2.3.4:5')
+                raise distributed.KilledWorker('task', worker, 3)
+            yield from read_here(todo, wanted)
+
+    list(run(many, tmp_path / 'x.csv', here, Deadly))
+    list(score(many, classifier, tmp_path / 'here.csv', read_here, FOUR))
+    expected = rows_of(tmp_path / 'here.csv')
+    for i, (row, wanted) in enumerate(zip(rows_of(tmp_path / 'x.csv'), expected, strict=True)):
+        if i // 4 == 37 // 4:
+            assert row['status'] == 'error' and '4 workers of the cluster died' in row['error']
+        else:
+            assert row == wanted
+
+
+def test_begun_here_it_goes_on_there_and_back(run, here, many, whole, classifier, tmp_path):
+    out = tmp_path / 'x.csv'
+
+    def begin(events):
+        done = 0
+        for event in events:
+            if isinstance(event, Started):
+                done = event.done
+            if isinstance(event, Progress) and event.done > done:
+                break
+        events.close()
+        return done
+
+    assert begin(score(many, classifier, out, read_here, FOUR)) == 0
+    assert begin(run(many, out, here, resume=True)) > 0
+    assert begin(score(many, classifier, out, read_here, FOUR, resume=True)) > 0
+    list(run(many, out, here, settings=Settings(), resume=True))
+    assert out.read_bytes() == whole
+
+
+def test_relative_paths_and_heatmaps_are_those_of_a_run_here(
+    run, here, folder, classifier, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    items = list_items([Path('images')])
+    settings = Settings(batch=4, heatmaps=Path('maps'), identify=True)
+    list(score(items, classifier, 'a.csv', read_here, settings))
+    drawn = {path: path.read_bytes() for path in Path('maps').iterdir()}
+    for path in drawn:
+        path.unlink()
+    events = run(items, tmp_path / 'b.csv', here, settings=settings)
+    monkeypatch.setattr('napari_cxr.scoring.cluster.piece.Path', elsewhere)
+    list(events)
+    assert Path('b.csv').read_bytes() == Path('a.csv').read_bytes()
+    assert {path: path.read_bytes() for path in Path('maps').iterdir()} == drawn
+    assert len(drawn) == 14
+
+
+def elsewhere(*parts):
+    """Paths on a worker, whose own folder is another: relative ones lead nowhere."""
+    path = Path(*parts)
+    assert path.is_absolute()
+    return path
+
+
+def test_closed_it_takes_back_what_is_under_way(run, here, many, tmp_path):
+    begun, ended = tmp_path / 'begun', tmp_path / 'ended'
+
+    class Endless:
+        def __init__(self, count):
+            pass
+
+        def prepare(self, todo, wanted):
+            begun.touch()
+            try:
+                while True:
+                    time.sleep(0.01)
+                    yield None
+            finally:
+                ended.touch()
+
+        def close(self):
+            pass
+
+    events = run(many, tmp_path / 'x.csv', here, Endless)
+    for event in events:
+        if isinstance(event, Progress) and begun.exists():
+            break
+    assert not ended.exists()
+    events.close()
+    until(ended.exists)
+
+
+def until(true, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_scheduler_that_goes_away_takes_no_row_along(
+    run, here, many, whole, classifier, tmp_path
+):
+    out = tmp_path / 'x.csv'
+    with pytest.raises(ScoringError, match='connection to the Dask scheduler was lost'):
+        for event in run(many, out, here):
+            if isinstance(event, Scored):
+                here.close()
+    events = list(score(many, classifier, out, read_here, FOUR, resume=True))
+    assert started(events).done > 0 and out.read_bytes() == whole
+
+
+def test_without_workers_it_waits_for_one(run, here, many, whole, tmp_path):
+    out, said, gone = tmp_path / 'x.csv', [], False
+    for event in run(many, out, here):
+        if isinstance(event, Scored) and not gone:
+            gone = True
+            here.scale(0)
+            until(lambda: not here.workers)
+        if isinstance(event, Warned):
+            said.append(event.text)
+            here.scale(1)
+    assert said == ['The cluster has no worker left; waiting for one.']
+    assert out.read_bytes() == whole
+
+
+def test_a_cluster_that_cannot_do_it_is_told_before_anything_is_begun(
+    run, here, many, tmp_path, monkeypatch
+):
+    out = tmp_path / 'x.csv'
+
+    def refused(said, items=many, **options):
+        with pytest.raises(ScoringError, match=said):
+            list(run(items, out, here, **options))
+        assert not list(tmp_path.glob('x.csv*'))
+
+    refused('There is no model .* and no such file', model='another')
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, '__version__', '0.0.1')
+        refused('instead of 0.0.1: install the same version')
+    refused('another file of the model', model='cxr3-resnet10')
+    refused('does not see the files', items=list_items([tmp_path / 'gone.png']))
+    refused('no device', device='warp')
+    here.scale(0)
+    until(lambda: not here.workers)
+    refused('No worker has joined')
+
+
+def test_no_scheduler_is_told_soon(run, many, tmp_path, monkeypatch):
+    monkeypatch.setattr('napari_cxr.scoring.cluster.link._CONNECT', 1.0)
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        nobody = f'tcp://127.0.0.1:{free.getsockname()[1]}'
+    for address in (nobody, 'gopher://here', 'nowhere'):
+        began = time.monotonic()
+        with pytest.raises(ScoringError, match='No Dask scheduler answers at'):
+            list(run(many, tmp_path / 'x.csv', address))
+        assert time.monotonic() - began < 10
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_dask_it_is_told(run, many, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__('sys').modules, 'distributed', None)
+    with pytest.raises(ScoringError, match=r'napari-cxr\[dask\]'):
+        list(run(many, tmp_path / 'x.csv', 'tcp://127.0.0.1:1'))
