@@ -64,7 +64,8 @@ ENCODINGS = (
 class Plan:
     """One file: everything that decides it.
 
-    `gamma` is the contrast: above 1 it darkens the lungs, as more exposure does.
+    `density` is that of the opacity, see `phantom`. `gamma` is the contrast: above 1 it
+    darkens the lungs, as more exposure does.
     """
 
     path: Path
@@ -73,6 +74,7 @@ class Plan:
     seed: int
     take: int
     opacity: str | None
+    density: float
     gamma: float
     bits: int
     photometric: str
@@ -136,8 +138,8 @@ def plan(
     long_side : int
         Of each image, in pixels; up to a tenth less where sizes vary.
     vary : bool
-        Whether size, contrast, bits and polarity vary; else every file has `long_side` by
-        0.83 of it, and 12 bits, MONOCHROME2.
+        Whether size, contrast, opacities, bits and polarity vary; else every file has
+        `long_side` by 0.83 of it, and 12 bits, MONOCHROME2.
     people : int
         How many chests there are; 0 for a new one each time. Further files show the same
         ones with other noise, in less time.
@@ -153,8 +155,9 @@ def plan(
         shape = SHAPES[rng.integers(len(SHAPES))]
         shrunk, gamma = rng.uniform(0.9, 1), float(rng.uniform(0.75, 1.35))
         bits, photometric = ENCODINGS[rng.integers(len(ENCODINGS))]
+        density = float(rng.uniform(0.25, 1.25))
         if not vary:
-            shape, shrunk, gamma = SHAPES[0], 1.0, 1.0
+            shape, shrunk, gamma, density = SHAPES[0], 1.0, 1.0, 1.0
             bits, photometric = ENCODINGS[0]
         form = forms[number % len(forms)]
         ending = PICTURES.get(form, '.dcm')
@@ -166,6 +169,7 @@ def plan(
             seed=seed * 1_000_000 + person,
             take=take,
             opacity=sides[person % len(sides)],
+            density=density if sides[person % len(sides)] else 1.0,
             gamma=gamma,
             bits=8 if form in PICTURES else bits,
             photometric='MONOCHROME2' if form in PICTURES else photometric,
@@ -182,7 +186,13 @@ def _who(number: int, count: int, people: int) -> tuple[int, int]:
 
 def write(wanted: Plan) -> Path:
     """Write one file; files of one person are fast one after the other, in one process."""
-    light = phantom(wanted.shape, wanted.seed, opacity=wanted.opacity, take=wanted.take)
+    light = phantom(
+        wanted.shape,
+        wanted.seed,
+        opacity=wanted.opacity,
+        density=wanted.density,
+        take=wanted.take,
+    )
     light **= wanted.gamma
     if wanted.photometric == 'MONOCHROME1':
         light = 1 - light

@@ -78,6 +78,8 @@ def test_the_opacity_is_on_its_side_and_whitens(side, half):
     ]
     assert halves[half] > 5 * halves[1 - half]
     assert change.max() > 0.2
+    faint = phantom(SHAPE, 2, opacity=side, density=0.25, noise=0) - phantom(SHAPE, 2, noise=0)
+    assert 0.1 < faint.max() / change.max() < 0.6
 
 
 def test_both_lungs_can_have_an_opacity():
@@ -173,7 +175,8 @@ def test_a_folder_of_phantoms_is_read_as_it_was_planned(make_phantoms, tmp_path)
     for one in plans:
         one.path.parent.mkdir(exist_ok=True)
         image = files.read(make_phantoms.write(one))
-        expected = phantom(one.shape, one.seed, opacity=one.opacity, take=one.take) ** one.gamma
+        drawn = {'opacity': one.opacity, 'density': one.density, 'take': one.take}
+        expected = phantom(one.shape, one.seed, **drawn) ** one.gamma
         # A JPEG is lossy; all others are exact to half a step of 8 bits.
         np.testing.assert_allclose(
             image.to_display(), expected, atol=0.15 if one.form == 'jpeg' else 0.51 / 255

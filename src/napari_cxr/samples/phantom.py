@@ -30,6 +30,7 @@ def phantom(
     seed: int = 0,
     *,
     opacity: Opacity | None = None,
+    density: float = 1.0,
     noise: float = 1.0,
     take: int = 0,
 ) -> np.ndarray:
@@ -44,6 +45,8 @@ def phantom(
     opacity : {'left', 'right', 'both'}, optional
         Puts a patchy opacity into the lung on this side of the patient, or into both. The
         patient's left is on the right of the image.
+    density : float
+        How dense the opacity is: 1 for a plain one, less for one that is easily missed.
     noise : float
         Strength of the quantum noise; 0 for none.
     take : int
@@ -64,20 +67,25 @@ def phantom(
     # Drawn at one size of its own and resized, so that a seed is one person at every size.
     scale = _RENDERED / max(rows, columns)
     height, width = max(32, round(rows * scale)), max(32, round(columns * scale))
-    density = -np.log(_exposure(height, width, int(seed), opacity))
-    local = ndimage.gaussian_filter(density, 0.035 * _RENDERED)
-    smooth = ndimage.gaussian_filter(density, 0.006 * _RENDERED)
+    exposure = _exposure(height, width, int(seed), opacity, float(density))
+    attenuation = -np.log(exposure)
+    local = ndimage.gaussian_filter(attenuation, 0.035 * _RENDERED)
+    smooth = ndimage.gaussian_filter(attenuation, 0.006 * _RENDERED)
     if scale > 1:
-        density = ndimage.gaussian_filter(density, 0.4 * scale)
-    density, local, smooth = (_resized(part, rows, columns) for part in (density, local, smooth))
+        attenuation = ndimage.gaussian_filter(attenuation, 0.4 * scale)
+    attenuation, local, smooth = (
+        _resized(part, rows, columns) for part in (attenuation, local, smooth)
+    )
     # Fewer quanta behind more tissue: a relative error of 1 / sqrt(n), finer pixels more grain.
     rng = np.random.default_rng([int(seed), 1, *([int(take)] if take else [])])
-    grain = 0.0035 * noise * np.sqrt(min(max(rows, columns), 2048) / 512) * np.exp(density / 2)
-    density += grain * rng.standard_normal(density.shape)
+    grain = 0.0035 * noise * np.sqrt(min(max(rows, columns), 2048) / 512) * np.exp(attenuation / 2)
+    attenuation += grain * rng.standard_normal(attenuation.shape)
     # Large differences are compressed and fine ones raised, as every digital system does.
-    density = 0.62 * local + 1.05 * (density - local) + 0.75 * (density - smooth)
+    attenuation = 0.62 * local + 1.05 * (attenuation - local) + 0.75 * (attenuation - smooth)
     dark, light = _curve(np.array([0.06, 3.3]))
-    return np.asarray(np.clip((_curve(density) - dark) / (light - dark), 0, 1), dtype=np.float32)
+    return np.asarray(
+        np.clip((_curve(blackening) - dark) / (light - dark), 0, 1), dtype=np.float32
+    )
 
 
 def _resized(rendered: np.ndarray, rows: int, columns: int) -> np.ndarray:
@@ -100,7 +108,9 @@ def _curve(density: np.ndarray) -> np.ndarray:
 
 
 @lru_cache(maxsize=8)
-def _exposure(height: int, width: int, seed: int, opacity: Opacity | None) -> np.ndarray:
+def _exposure(
+    height: int, width: int, seed: int, opacity: Opacity | None, density: float
+) -> np.ndarray:
     """Return what reaches the detector, 1 for the open beam."""
     from scipy import ndimage
 
@@ -115,7 +125,7 @@ def _exposure(height: int, width: int, seed: int, opacity: Opacity | None) -> np
     sides: tuple[Side, ...] = ('left', 'right')
     for side in sides:
         if opacity in (side, 'both'):
-            water += _opacity(canvas, lungs, side, rng)
+            water += density * _opacity(canvas, lungs, side, rng)
     bone = _skeleton(canvas, build)
     sigma = 0.0016 * height
     water, bone = ndimage.gaussian_filter(water, sigma), ndimage.gaussian_filter(bone, sigma)
