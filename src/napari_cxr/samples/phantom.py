@@ -84,7 +84,7 @@ def phantom(
     attenuation = 0.62 * local + 1.05 * (attenuation - local) + 0.75 * (attenuation - smooth)
     dark, light = _curve(np.array([0.06, 3.3]))
     return np.asarray(
-        np.clip((_curve(blackening) - dark) / (light - dark), 0, 1), dtype=np.float32
+        np.clip((_curve(attenuation) - dark) / (light - dark), 0, 1), dtype=np.float32
     )
 
 
