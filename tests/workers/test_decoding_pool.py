@@ -14,6 +14,7 @@ from napari_cxr.inference import Preprocessing
 from napari_cxr.scoring import Ready, Wanted
 from napari_cxr.scoring.preparing import prepare
 from napari_cxr.training.cache import Decoded, Unusable, decode
+from napari_cxr.workers import process
 from napari_cxr.workers.decoding import DecoderPool
 
 PREPROCESSING = Preprocessing(40, 32)
@@ -172,6 +173,45 @@ def test_while_all_decoders_hang_preparing_can_be_closed(small):
     results.close()
     assert time.monotonic() - started < 1
     pool.close()
+
+
+@pytest.mark.parametrize('after', [0, 1])
+def test_what_ends_a_thread_of_the_pool_reaches_whoever_waits(small, monkeypatch, after):
+    started, real = [], process._Child.__init__
+
+    def starting(child, *arguments):
+        started.append(child)
+        if len(started) > after:
+            raise RuntimeError("can't start new thread")
+        real(child, *arguments)
+
+    monkeypatch.setattr(process._Child, '__init__', starting)
+    pool = DecoderPool(2)
+    # Of one million files, so that it ends only if it is told to.
+    items = ((number, small[0]) for number in range(1_000_000))
+    with pytest.raises(RuntimeError, match="can't start"):
+        for _ in pool.prepare(items, Wanted(PREPROCESSING)):
+            pass
+    pool.close()
+
+
+def test_a_listing_that_fails_on_the_way_says_so(pool, small):
+    def items():
+        yield 0, small[0]
+        raise KeyError('gone')
+
+    with pytest.raises(KeyError, match='gone'):
+        for _ in pool.prepare(items(), Wanted(PREPROCESSING)):
+            pass
+
+
+def test_a_thread_that_cannot_be_started_is_said(monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, 'start', start)
+    with pytest.raises(RuntimeError, match="can't start"):
+        next(DecoderPool(2).prepare(iter([]), Wanted(PREPROCESSING)))
 
 
 def test_as_many_as_there_are_cores():

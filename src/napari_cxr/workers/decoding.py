@@ -179,6 +179,7 @@ class DecoderPool:
         # decoder found no more files.
         done: queue.Queue[tuple[int, T | str] | None] = queue.Queue(4 * len(self._workers))
         unwanted = threading.Event()
+        errors: list[BaseException] = []
 
         def hand_over(result: tuple[int, T | str] | None) -> None:
             while not unwanted.is_set():
@@ -189,21 +190,26 @@ class DecoderPool:
                     continue
 
         def work(worker: WorkerProcess) -> None:
-            while not unwanted.is_set():
-                with taking:
-                    item = next(waiting, None)
-                if item is None:
-                    break
-                number, path = item
-                hand_over(
-                    (number, self._run(worker, unwanted, job, made, path=str(path), **arguments))
-                )
-            hand_over(None)
+            try:
+                while not unwanted.is_set():
+                    with taking:
+                        item = next(waiting, None)
+                    if item is None:
+                        break
+                    number, path = item
+                    result = self._run(worker, unwanted, job, made, path=str(path), **arguments)
+                    hand_over((number, result))
+            except BaseException as error:  # it belongs to whoever waits
+                errors.append(error)
+            finally:
+                hand_over(None)
 
-        threads = [threading.Thread(target=work, args=(w,), daemon=True) for w in self._workers]
+        threads: list[threading.Thread] = []
         try:
-            for thread in threads:
+            for worker in self._workers:
+                thread = threading.Thread(target=work, args=(worker,), daemon=True)
                 thread.start()
+                threads.append(thread)
             working = len(threads)
             while working:
                 try:
@@ -211,10 +217,12 @@ class DecoderPool:
                 except queue.Empty:
                     yield None
                     continue
-                if result is None:
-                    working -= 1
-                else:
+                if result is not None:
                     yield result
+                elif errors:
+                    raise errors[0]
+                else:
+                    working -= 1
         finally:
             unwanted.set()
             for thread in threads:

@@ -216,6 +216,8 @@ class _Child:
             | (getattr(subprocess, 'BELOW_NORMAL_PRIORITY_CLASS', 0) if background else 0),
         )
         assert self.process.stdin and self.process.stdout and self.process.stderr  # as asked for
+        # However this object ends, dropped or with Python, process and folder end with it.
+        self.clean = weakref.finalize(self, _clean, self.process, shared)
         #: Numbers of the jobs that the child has not answered.
         self.unfinished: set[int] = set()
         self._channel = Channel(self.process.stdout, self.process.stdin, shared, 'p')
@@ -227,8 +229,6 @@ class _Child:
             (_collect, (self.process.stderr, self._stderr)),
         ):
             threading.Thread(target=target, args=parts, daemon=True).start()
-        # However this object ends, dropped or with Python, process and folder end with it.
-        self.clean = weakref.finalize(self, _clean, self.process, shared)
 
     @property
     def alive(self) -> bool:
