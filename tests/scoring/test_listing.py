@@ -10,6 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from napari_cxr.scoring import Item, ListingError, list_items
 from napari_cxr.scoring.listing import fingerprint
+from napari_cxr.scoring.looking import look_at
 
 
 def names(items):
@@ -184,3 +185,33 @@ def test_the_fingerprint_sees_order_and_labels():
     a, b = Item('a'), Item('b')
     found = {fingerprint(x) for x in ([a, b], [b, a], [a], [Item('a', 'x'), b])}
     assert len(found) == 4 and fingerprint([a, b]) == fingerprint(iter([a, b]))
+
+
+def test_columns_of_flags_tell_none_of_them_from_not_known(tmp_path):
+    table = tmp_path / 'flags.csv'
+    lines = ['a.png,1,0', 'b.png,1,1', 'c.png,0,', 'd.png,,', 'e.png,0,-1']
+    table.write_text('\n'.join(['path,edema,mass', *lines]))
+    truths = [item.truth for item in list_items([table])]
+    assert truths == ['edema', 'edema|mass', 'No finding', '', '']
+    table.write_text('path,edema,No Finding\na.png,1,0\nb.png,0,1\nc.png,0,0\n')
+    assert [item.truth for item in list_items([table])] == ['edema', 'No Finding', '']
+
+
+def test_what_a_model_said_in_a_table_of_scores_is_no_label(tmp_path):
+    table = tmp_path / 'scores.csv'
+    names, cells = ['path', 'status', 'error', 'label', 'p_a', 'p_b'], 'scored,,a,1,0'
+    table.write_text(f'{",".join(names)},model_hash\nx.png,{cells},1\ny.png,{cells},0\n')
+    (item, _) = list_items([table])
+    assert item == Item(str(tmp_path / 'x.png')), 'nor are probabilities of 0 and 1'
+    assert not look_at([str(table)], '').labelled
+    assert look_at([str(tmp_path)], '').labels_in == ''
+    table.write_text(
+        f'{",".join(names)},truth,patient,model_hash\nx.png,{cells},b,7,1\ny.png,{cells},,8,1\n'
+    )
+    assert [(item.truth, item.patient) for item in list_items([table])] == [('b', '1'), ('', '2')]
+    assert look_at([str(table)], '').labelled
+    (tmp_path / 'x.png').touch()
+    assert list_items([tmp_path / 'x.png'], table)[0].truth == 'b'
+    names.remove('error')  # no table of ours
+    table.write_text(f'{",".join(names)},model_hash\nx.png,scored,a,1,0,1\n')
+    assert list_items([table])[0].truth == 'a'

@@ -52,6 +52,23 @@ def test_several_labels():
     assert found['classes']['B']['counts'] == {'tp': 2, 'fp': 1, 'tn': 0, 'fn': 0}
 
 
+def test_none_of_several_is_a_negative_and_no_label_is_not_measured():
+    rows = [
+        row(0, 'A', 0.9, 0.1),
+        row(1, 'No finding', 0.2, 0.8),
+        row(2, 'NO FINDING', 0.1, 0.1),
+        row(3, '', 0.2, 0.8),
+    ]
+    found, unknown = measure(rows, ['A', 'B'], several=True)
+    assert found['images'] == 3 and unknown == ()
+    assert found['classes']['A']['counts'] == {'tp': 1, 'fp': 0, 'tn': 2, 'fn': 0}
+    assert measure(rows[1:], ['A', 'B'], several=True) == ({}, ()), 'they are all alike'
+    found, _ = measure(rows, ['A', 'no finding'], several=True)
+    assert found['classes']['no finding']['images'] == 2, 'a class of the model itself'
+    found, unknown = measure([*rows, row(4, 'B', 0.1, 0.9)], ['A', 'B'], several=False)
+    assert found['images'] == 2 and unknown == ('NO FINDING', 'No finding')
+
+
 def test_one_class_alone_is_no_measure():
     assert measure([row(0, 'A', 1.0, 0.0)], ['A', 'B'], several=False) == ({}, ())
 

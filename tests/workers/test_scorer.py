@@ -2,16 +2,18 @@
 
 import csv
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from napari_cxr.scoring import Finished, Preparing, Progress, Scored, Started
+from napari_cxr.scoring import Finished, Preparing, Progress, Row, Scored, Started, tables
 from napari_cxr.scoring.row import Run
 from napari_cxr.scoring.score import journal_of
 from napari_cxr.workers.process import JobFailed, WorkerProcess
+from napari_cxr.workers.scorer import measure
 
 SETTINGS = {
     'batch': 2,
@@ -123,3 +125,19 @@ def test_what_cannot_be_scored_is_one_clear_sentence(worker, job, change, kind, 
 
 def test_nothing_is_left_of_a_run_that_had_not_begun(worker, tmp_path):
     assert worker.call('write_so_far', out=str(tmp_path / 'never.csv')) == 0
+
+
+def test_who_has_none_of_several_findings_is_measured(tmp_path):
+    out = tmp_path / 't.csv'
+    rows = [
+        Row(i, f'{i}.png', 'scored', label='a', probabilities=(p, 0.9))
+        for i, p in enumerate((0.8, 0.3, 0.6, 0.2))
+    ]
+    tables.write(out, rows, Run('tiny', 'abc', ('a', 'b'), {}, '1'))
+    given = {'0.png': 'a', '1.png': '', '2.png': ''}
+    found, unknown = measure(str(out), given)
+    assert found['images'] == 3 and unknown == ()
+    assert found['classes']['a']['counts'] == {'tp': 1, 'fp': 1, 'tn': 1, 'fn': 0}
+    one_each = [replace(row, probabilities=(0.25, 0.75)) for row in rows]
+    tables.write(out, one_each, Run('tiny', 'abc', ('a', 'b'), {}, '1'))
+    assert measure(str(out), given | {'3.png': 'b'})[0]['images'] == 2, 'one must be named'

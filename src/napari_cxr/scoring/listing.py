@@ -11,8 +11,10 @@ from pathlib import Path
 
 from napari_cxr import dicom, files, sheets
 from napari_cxr.radiograph import UnreadableImage
+from napari_cxr.scoring.row import NO_FINDING
+from napari_cxr.scoring.tables_back import is_ours
 
-__all__ = ['FOLDERS', 'Item', 'ListingError', 'fingerprint', 'list_items']
+__all__ = ['FOLDERS', 'Item', 'ListingError', 'fingerprint', 'known_columns', 'list_items']
 
 #: For labels: the names of the class folders.
 FOLDERS = 'folders'
@@ -32,7 +34,8 @@ class Item:
     path : str
         Its file, as given or found.
     truth : str
-        Its label; several are joined by '|'. Empty where none is known.
+        Its label; several are joined by '|', and `NO_FINDING` is none of several. Empty
+        where none is known.
     source : str
         Its collection or hospital, by a table; or empty.
     patient : str
@@ -56,7 +59,8 @@ def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) ->
         image and is none, and folders in them that cannot be opened; a DICOMDIR, of which
         what it lists; a ``.txt`` file with a path a line; a ``.csv`` or ``.tsv`` table with
         a column of paths, and perhaps labels, sources and patients, see
-        `napari_cxr.sheets`. Paths in a list are relative to its folder.
+        `napari_cxr.sheets`; of a table of scores the labels are the truth in
+        it. Paths in a list are relative to its folder.
     labels : str or Path, optional
         'folders': the first folder below each folder given is the label; below folders
         that are called train, val and test, the second. Or a table of paths and labels; a
@@ -164,20 +168,19 @@ def _of_table(table: Path) -> list[Item]:
         names, rows = sheets.read(table)
     except sheets.SheetError as error:
         raise ListingError(str(error)) from None
-    columns = sheets.columns(names)
+    columns, flags = known_columns(names, rows)
     if 'path' not in columns:
         raise ListingError(
             f"{table.name} has no column 'path'; its columns, separated by commas, are: "
             f'{", ".join(names)}.'
         )
-    flags = [] if 'label' in columns else sheets.flags(names, rows, set(columns.values()))
     find = sheets.Finder(table.parent)
     items = []
     for line, row in enumerate(rows, start=2):  # line 1 holds the names
         entries = {ours: row[theirs] for ours, theirs in columns.items()}
         if not entries['path']:
             raise ListingError(f'Line {line} of {table.name} has no path.')
-        label = sheets.label_of_flags(row, flags) if flags else entries.get('label', '')
+        label = _label_of_flags(row, flags) if flags else entries.get('label', '')
         items.append(
             Item(
                 str(find(entries['path'])),
@@ -187,6 +190,48 @@ def _of_table(table: Path) -> list[Item]:
             )
         )
     return items
+
+
+def known_columns(
+    names: Sequence[str], rows: Sequence[sheets.Row]
+) -> tuple[dict[str, str], list[str]]:
+    """Find what a table says of files.
+
+    Parameters
+    ----------
+    names, rows
+        As `napari_cxr.sheets.read` returns them.
+
+    Returns
+    -------
+    dict of str to str
+        The table's name of each column of ours that it has: 'path', 'label' and so on. In a
+        table of scores the label is the truth; what a model has said is none.
+    list of str
+        Columns of 0 and 1, one for each label, where there is no column of labels.
+    """
+    columns = sheets.columns(names)
+    if is_ours(names):
+        columns.pop('label')
+        if 'truth' in names:
+            columns['label'] = 'truth'
+        return columns, []
+    if 'label' in columns:
+        return columns, []
+    return columns, sheets.flags(names, rows, set(columns.values()))
+
+
+def _label_of_flags(row: sheets.Row, flags: Sequence[str]) -> str:
+    """Return the labels of a row of flags; where all say no, that there is no finding.
+
+    Where all cells are empty, or one says that it is uncertain (-1), nothing is known; nor is
+    it where the table has a column for that, which says no as well.
+    """
+    label = sheets.label_of_flags(row, flags)
+    cells = {row[name] for name in flags} - {''}
+    if label or not cells or not cells <= {'0', '0.0'}:
+        return label
+    return '' if NO_FINDING.casefold() in map(str.casefold, flags) else NO_FINDING
 
 
 def _without_names(items: Iterable[Item]) -> list[Item]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_cxr import sheets
-from napari_cxr.scoring.journal import read_header
-from napari_cxr.scoring.score import journal_of
+from napari_cxr.scoring.journal import journal_of, read_header
+from napari_cxr.scoring.listing import known_columns
 
 __all__ = ['Looked', 'look_at']
 
@@ -91,10 +91,8 @@ def _in_folder(folder: Path) -> tuple[tuple[str, ...], str]:
 
 def _gives_labels(table: Path) -> bool:
     names, rows = sheets.read(table)
-    columns = sheets.columns(names)
-    if 'path' not in columns:
-        return False
-    return 'label' in columns or bool(sheets.flags(names, rows, set(columns.values())))
+    columns, flags = known_columns(names, rows)
+    return 'path' in columns and ('label' in columns or bool(flags))
 
 
 def _begun(journal: Path) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import numpy as np
 from napari_cxr.metrics import summarise
 from napari_cxr.scoring.beside import Beside
 from napari_cxr.scoring.events import Measured
-from napari_cxr.scoring.row import Row
+from napari_cxr.scoring.row import NO_FINDING, Row
 
 __all__ = ['Measuring', 'measure']
 
@@ -32,7 +32,8 @@ class Measuring:
     """Figures of rows, of which no more is kept than their truth and probabilities.
 
     Labels are those of the model whatever their case. An image whose label the model does
-    not know is not measured; neither is one with several labels, if the model gives one.
+    not know is not measured; neither is one with several labels, if the model gives one. If
+    it can give several, `NO_FINDING` is none of them, unless that is a class of its own.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ class Measuring:
         for row in rows:
             if not row.truth or row.status != 'scored':
                 continue
-            named = row.truth.split('|')
+            named = [] if self._is_none(row.truth) else row.truth.split('|')
             strange = [name for name in named if name.casefold() not in self._known]
             if strange or (len(named) > 1 and not self._several):
                 self._unknown.update(strange or [row.truth])
@@ -87,10 +88,10 @@ class Measuring:
         Returns
         -------
         Measured
-            Its metrics are empty if fewer than two classes have images.
+            Its metrics are empty if all images have the same labels.
         """
         unknown = tuple(sorted(self._unknown))
-        if len({k for truth in self._one_of_each for k in truth}) < 2:
+        if len(self._one_of_each) < 2:
             return Measured({}, unknown)
         images, classes = len(self._truths), len(self._labels)
         order = np.argsort(np.array(self._numbers), kind='stable')
@@ -128,6 +129,10 @@ class Measuring:
         self._not_before = ended + _BETWEEN * (ended - self._began)
         return found
 
+    def _is_none(self, truth: str) -> bool:
+        word = truth.casefold()
+        return self._several and word == NO_FINDING.casefold() and word not in self._known
+
     def _as_it_is(self) -> Measuring:
         """Return a copy that a thread may look at."""
         copy = Measuring(self._labels, several=self._several)
@@ -153,7 +158,7 @@ def measure(
     Returns
     -------
     dict
-        As `napari_cxr.metrics.summarise`; empty if fewer than two classes have images.
+        As `napari_cxr.metrics.summarise`; empty if all images have the same labels.
     tuple of str
         Labels that were met and that the model does not know, sorted.
     """

@@ -9,7 +9,11 @@ from typing import Any, Literal
 
 from napari_cxr.inference.prediction import Caution
 
-__all__ = ['IDENTITY', 'Row', 'Run', 'columns', 'values']
+__all__ = ['IDENTITY', 'NO_FINDING', 'Row', 'Run', 'columns', 'values']
+
+#: The label of an image that has none of several findings, as in NIH ChestX-ray14; an image
+#: of which nobody knows has none.
+NO_FINDING = 'No finding'
 
 #: What `--identify` adds, by its keyword in PS3.6.
 IDENTITY = {
@@ -44,8 +48,9 @@ class Row:
     called : tuple of str
         The classes whose probability reaches the threshold that was asked for.
     truth, source, patient : str
-        What a table or the folders say of it: its label (several are joined by '|'), its
-        collection or hospital, and a number that tells patients apart, see `Item`.
+        What a table or the folders say of it: its label (several are joined by '|', and
+        `NO_FINDING` is none of several), its collection or hospital, and a number
+        that tells patients apart, see `Item`.
     view : str
         By its header.
     cautions : tuple of Caution
@@ -146,7 +151,7 @@ class Run:
     patients: bool = False
 
 
-#: The type of each column that is no text.
+#: What is in a column: a text, several, a number or none, or entries by name.
 Kind = Literal['text', 'texts', 'number', 'table']
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.row import Kind, Run, columns
 
-__all__ = ['Entries', 'opened']
+__all__ = ['Entries', 'is_ours', 'opened']
 
 #: What is in each column of a row.
 Entries: TypeAlias = dict[str, Any]
@@ -57,9 +57,14 @@ def opened(path: Path) -> tuple[Run, Iterator[Entries]]:
     return _shape(path, names), rows
 
 
+def is_ours(names: Sequence[str]) -> bool:
+    """Tell by the names of its columns whether a table is one of scores."""
+    return list(names[: len(_FIRST)]) == _FIRST and 'model_hash' in names
+
+
 def _shape(path: Path, names: Sequence[str]) -> Run:
     """Return what the names of columns tell of a run."""
-    if list(names[: len(_FIRST)]) != _FIRST or 'model_hash' not in names:
+    if not is_ours(names):
         raise ScoringError(
             f'{path.name} is no table of scores: its columns do not begin with '
             f'{", ".join(_FIRST)}. To score the images that a table names, choose it as a list.'

@@ -24,6 +24,7 @@ from napari_cxr.scoring import (
     tables,
 )
 from napari_cxr.scoring.journal import read_header
+from napari_cxr.scoring.row import NO_FINDING
 
 if TYPE_CHECKING:
     from napari_cxr.scoring import Row
@@ -137,8 +138,8 @@ def measure(
     table : str
         As `napari_cxr.scoring.reopening.reopen` takes it.
     truths : mapping of str to str, optional
-        Labels that a person has given, by path; several joined by '|'. They go before
-        those of the table.
+        Labels that a person has given, by path; several joined by '|', and nothing for
+        none of several. They go before those of the table.
 
     Returns
     -------
@@ -148,7 +149,8 @@ def measure(
     from napari_cxr.scoring.measuring import measure
 
     run, rows = reopening.reopen(table)
-    given = truths or {}
+    none = NO_FINDING if run.several else ''
+    given = {path: truth or none for path, truth in (truths or {}).items()}
 
     def labelled(row: Row) -> Row:
         return replace(row, truth=given[row.path]) if row.path in given else row

@@ -143,3 +143,11 @@ def test_a_dock_that_is_taken_away_lets_others_read(qtbot, reading, table):
     another.open_table(str(table))
     qtbot.waitUntil(lambda: another.desk.reading is not None, timeout=WAIT)
     another.desk.leave()
+
+
+def test_who_has_none_of_several_counts_as_labelled(reading):
+    first, second, third, _ = (row.path for row in reading.panel.table.rows())
+    reading.desk.reading.set(first, ())
+    reading.desk.reading.unsure(second)
+    reading.desk.reading.note(third, 'later')
+    assert reading.desk.truths() == {first: ''}

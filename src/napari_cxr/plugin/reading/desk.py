@@ -139,11 +139,13 @@ class ReadingDesk(QObject):
         self.opener.close()
 
     def truths(self) -> dict[str, str]:
-        """Return the labels that the person gave by path, as a table has them."""
+        """Return the labels that the person gave by path: joined by '|', empty for none."""
         reading = self.reading
         if reading is None:
             return {}
-        return {path: '|'.join(entry.labels) for path, entry in reading if entry.labels}
+        return {
+            path: '|'.join(entry.labels) for path, entry in reading if entry.answer == 'labels'
+        }
 
     def _take_reading(self, out: str, result: ReadingList | Failure) -> None:
         if isinstance(result, Failure):

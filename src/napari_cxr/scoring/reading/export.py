@@ -13,12 +13,10 @@ from napari_cxr import sheets
 from napari_cxr.checkpoint.file import whole_file
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.reading.entry import Entry, models_answer
-from napari_cxr.scoring.row import Row, Run
+from napari_cxr.scoring.row import NO_FINDING, Row, Run
 
 __all__ = ['Exported', 'Listed', 'Patients', 'export_csv', 'listed', 'several_words']
 
-#: What an image is called that has none of several findings, as in NIH ChestX-ray14.
-NO_FINDING = 'No finding'
 #: Rows between two looks at whether a person has cancelled.
 _PACE = 200
 
