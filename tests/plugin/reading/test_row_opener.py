@@ -173,6 +173,7 @@ def test_what_is_a_persons_stays(qtbot, viewer, opener, rows):
     second = next(layer for layer in viewer.layers if layer.metadata and layer is not first)
     viewer.layers.remove(second)
     show(qtbot, opener, rows[2])
+    qtbot.waitUntil(lambda: len(viewer.layers) == 5, timeout=WAIT)
     assert heat_of(viewer).visible and {points, other, first} < set(viewer.layers)
 
 
