@@ -93,6 +93,7 @@ def test_status_1_if_a_file_fails_and_the_others_have_their_rows(run, folder, tm
         (['--out', 't.csv', '--workers', '0'], 'workers'),
         (['--out', 't.csv', '--labels', 'none.csv'], 'cannot be opened'),
         (['--out', 't.csv', '--decision', 'sensitivity=0.95'], 'none at all'),
+        (['--out', 't.csv', '--heatmaps', 'maps'], 'of another table'),
         (['--out', 'there.csv'], 'exists'),
         (['--out', 'there.csv', '--resume'], 'finished already'),
         ([], '--out'),
@@ -101,6 +102,8 @@ def test_status_1_if_a_file_fails_and_the_others_have_their_rows(run, folder, tm
 def test_status_2_for_wrong_usage(run, folder, wrong, said, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'there.csv').touch()
+    (tmp_path / 'maps').mkdir()
+    (tmp_path / 'maps' / '0000001-x.npz').touch()
     result = run(folder, *wrong)
     assert result.exit_code == 2 and result.stdout == ''
     assert said in ' '.join(result.stderr.replace('│', ' ').split())
@@ -149,6 +152,32 @@ def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(folder, model_file, tmp_pat
     rows = rows_of(out)
     assert len({row['path'] for row in rows}) == len(rows) == 407
     assert [row for row in rows if row in kept] == kept
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_ctrl_c_in_a_terminal_makes_no_file_unreadable(folder, model_file, tmp_path):
+    (folder / 'a.png').write_text('<html>')  # first: its line tells that scoring goes on
+    for i in range(300):
+        (folder / f'b{i:03}.png').symlink_to(folder / 'normal' / '1.png')
+    whole, out = tmp_path / 'whole.csv', tmp_path / 't.csv'
+    words = [sys.executable, '-m', 'napari_cxr.cli', 'score', str(folder)]
+    words += ['--model', str(model_file), '--device', 'cpu', '--workers', '2']
+    words += ['--precision', 'float32']
+    subprocess.run([*words, '--out', str(whole)], stderr=subprocess.PIPE, check=False)
+    stopped = [*words, '--out', str(out)]
+    with subprocess.Popen(
+        stopped, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as going:
+        for line in going.stderr:
+            if 'web page' in line:
+                os.killpg(going.pid, signal.SIGINT)  # as a terminal does
+        assert going.wait() == 1
+    assert 1 <= len(rows_of(out)) < 307
+    assert [row['path'] for row in rows_of(out) if row['error']] == [str(folder / 'a.png')]
+    subprocess.run([*stopped, '--resume'], stderr=subprocess.PIPE, check=False)
+    assert out.read_bytes() == whole.read_bytes()
 
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='signals')

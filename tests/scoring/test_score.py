@@ -305,6 +305,51 @@ def test_places_where_nothing_can_be_written_are_said_before_anything_is_read(
         list(score(items, classifier, tmp_path / 'x.csv', never, Settings(heatmaps=shut)))
 
 
+def test_heatmaps_of_another_table_are_not_overwritten(items, classifier, tmp_path):
+    from napari_cxr.scoring.cluster.run import score_on_cluster
+
+    settings = Settings(batch=4, heatmaps=tmp_path / 'maps')
+    list(score(items[:3], classifier, tmp_path / 'x.csv', read_here, settings))
+    before = {path: path.read_bytes() for path in (tmp_path / 'maps').iterdir()}
+    assert len(before) == 4
+    said = 'heatmaps of another table.*choose another folder'
+    with pytest.raises(ScoringError, match=said):
+        list(score(items[3:], classifier, tmp_path / 'y.csv', read_here, settings))
+    nobody = 'tcp://127.0.0.1:1'
+    with pytest.raises(ScoringError, match=said):
+        list(
+            score_on_cluster(
+                items, classifier, tmp_path / 'y.csv', nobody, None, settings, model='x'
+            )
+        )
+    assert {path: path.read_bytes() for path in (tmp_path / 'maps').iterdir()} == before
+    assert not journal_of(tmp_path / 'y.csv').exists()
+
+
+@pytest.mark.parametrize('stem', ['é' * 127, 'x' * 250, '肺' * 80])
+def test_pictures_of_long_names_have_room(tmp_path, stem):
+    from napari_cxr.scoring.pictures import name_of
+
+    name = name_of(tmp_path, 6, f'/x/{stem}.dcm')
+    kept = name.stem.removeprefix('0000007-')
+    assert stem.startswith(kept) and 108 <= len(os.fsencode(kept)) <= 110
+    name.with_name(f'.{name.name}.part').touch()
+
+
+def test_rows_that_never_came_are_missed(items, classifier, tmp_path, whole):
+    def losing(todo, wanted):
+        for number, result in read_here(todo, wanted):
+            if number != 5:
+                yield number, result
+
+    out = tmp_path / 'x.csv'
+    with pytest.raises(ScoringError, match='4 of 8 rows are missing.*resume'):
+        list(score(items, classifier, out, losing, FOUR))
+    assert not out.exists()
+    list(score(items, classifier, out, read_here, FOUR, resume=True))
+    assert out.read_bytes() == whole[1]
+
+
 def test_out_of_memory_halves_the_batch_and_the_rows_are_the_same(
     items, classifier, tmp_path, monkeypatch
 ):

@@ -96,6 +96,11 @@ def into_table(
                 if measured := measuring.look():
                     yield measured
                 yield pace.event()
+        if journal.done < len(items):
+            raise ScoringError(
+                f'{len(items) - journal.done} of {len(items)} rows are missing. Those that are '
+                'done are kept: resume.'
+            )
         yield from _meanwhile(pace, lambda unwanted: _write(out, journal, run, unwanted))
         last = yield from _meanwhile(pace, lambda _: measuring.found())
         if run.heatmaps:

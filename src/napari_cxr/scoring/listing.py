@@ -76,13 +76,19 @@ def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) ->
     Raises
     ------
     ListingError
-        If there is nothing to score, a list cannot be read, or no file gets a label.
+        If there is nothing to score, a list cannot be read, a path comes with two labels, or
+        no file gets a label.
     """
     by_folder = labels is not None and str(labels) == FOLDERS
     found: dict[str, Item] = {}
     for path in paths:
         for item in _items(Path(path), by_folder):
-            found.setdefault(os.path.abspath(item.path), item)
+            first = found.setdefault(os.path.abspath(item.path), item)
+            if item.truth and first.truth not in ('', item.truth):
+                raise ListingError(
+                    f'{Path(item.path).name} is listed twice, with the labels {first.truth!r} '
+                    f'and {item.truth!r}: leave one out.'
+                )
     if not found:
         raise ListingError(f'There is no image in {", ".join(str(path) for path in paths)}.')
     if labels is not None and not by_folder:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +18,13 @@ from napari_cxr.explain.rendering import draw
 from napari_cxr.scoring.preparing import Ready
 from napari_cxr.scoring.row import Row
 
-__all__ = ['name_of', 'save', 'shares', 'sync', 'there_in_full']
+__all__ = ['any_in', 'name_of', 'save', 'shares', 'sync', 'there_in_full']
 
-_LONGEST_STEM = 80
+#: Bytes of a file's name that its picture's name takes over; names have 255 at most, on some
+#: file systems 143, and the number, the ending and what a half one is called go with it.
+_LONGEST_STEM = 110
+#: How the numbers of a heatmap are called.
+_NUMBERS = re.compile(r'\d{7,}-.*\.npz')
 #: How the two files of a heatmap end: a PNG by its last chunk, an .npz (a ZIP archive without
 #: a comment) by the record of its directory, of 22 bytes.
 _PNG_END, _ZIP_END = b'IEND\xaeB`\x82', b'PK\x05\x06'
@@ -28,7 +33,16 @@ _ZIP_RECORD = 22
 
 def name_of(folder: Path, number: int, path: str) -> Path:
     """Return where the picture of a file goes: the same each time, and another for each."""
-    return folder / f'{number + 1:07}-{Path(path).stem[:_LONGEST_STEM]}.png'
+    stem = Path(path).stem[:_LONGEST_STEM]
+    while len(os.fsencode(stem)) > _LONGEST_STEM:
+        stem = stem[:-1]
+    return folder / f'{number + 1:07}-{stem}.png'
+
+
+def any_in(folder: Path) -> bool:
+    """Tell whether a folder holds heatmaps already; raises OSError."""
+    with os.scandir(folder) as entries:
+        return any(_NUMBERS.fullmatch(entry.name) for entry in entries)
 
 
 def shares(shown: Heatmap, ready: Ready) -> Mapping[str, Any]:

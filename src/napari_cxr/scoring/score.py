@@ -7,7 +7,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_cxr.scoring import tables
+from napari_cxr.scoring import pictures, tables
 from napari_cxr.scoring.events import Event
 from napari_cxr.scoring.into_table import into_table
 from napari_cxr.scoring.journal import Journal, ScoringError, journal_of, read_header
@@ -92,7 +92,7 @@ def score(
     out, settings = Path(out), settings or Settings()
     check_out(out, resume=resume)
     if settings.heatmaps is not None:
-        make_folder(settings.heatmaps)
+        make_folder(settings.heatmaps, out)
     there = read_header(journal_of(out))
     batch = settings.batch or there.get('batch') or batch_for(classifier, classifier.device.name)
     way = there.get('way') or (yield from fastest(items, classifier, settings, batch))
@@ -129,11 +129,26 @@ def batch_for(classifier: Classifier, device: str) -> int:
     return max(1, min(usual, usual * _USUAL // pixels))
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder for heatmaps if it is not there; raises ScoringError."""
+def make_folder(folder: Path, out: Path) -> None:
+    """Make a folder for the heatmaps of a table if it is not there.
+
+    Raises
+    ------
+    ScoringError
+        If nothing can be written to it, or it holds those of another table.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ScoringError(f'{folder} cannot be made: {error.strerror}.') from None
     if not os.access(folder, os.W_OK):
         raise ScoringError(f'Nothing can be written to {folder}; choose another folder.')
+    try:
+        taken = not journal_of(out).exists() and pictures.any_in(folder)
+    except OSError as error:
+        raise ScoringError(f'{folder} cannot be opened: {error.strerror}.') from None
+    if taken:
+        raise ScoringError(
+            f'{folder} holds heatmaps of another table, which would be overwritten; choose '
+            'another folder, or remove them.'
+        )

@@ -24,6 +24,7 @@ from napari_cxr.scoring import (
     list_items,
     score,
 )
+from napari_cxr.scoring.cluster.piece import score_piece
 from napari_cxr.scoring.cluster.run import score_on_cluster
 from napari_cxr.scoring.preparing import read_here
 from napari_cxr.workers.decoding import DecoderPool
@@ -140,6 +141,17 @@ def test_what_kills_each_worker_is_tried_alone_and_told(
             assert row['status'] == 'error' and '4 workers of the cluster died' in row['error']
         else:
             assert row == wanted
+
+
+@pytest.mark.parametrize('part', [slice(1, None), slice(None, 1)])
+def test_a_worker_that_keeps_rows_back_is_told_of(run, here, many, tmp_path, monkeypatch, part):
+    from napari_cxr.scoring.cluster import pieces
+
+    monkeypatch.setattr(
+        pieces, 'score_piece', lambda job, paths, pool: score_piece(job, paths[part], pool)
+    )
+    with pytest.raises(ScoringError, match='sent other rows than it was asked for'):
+        list(run(many, tmp_path / 'x.csv', here))
 
 
 def test_begun_here_it_goes_on_there_and_back(run, here, many, whole, classifier, tmp_path):

@@ -265,6 +265,18 @@ def test_folders_can_be_trained_on(tmp_path, ward, entries):
     assert 'Miller' not in readme and str(tmp_path) not in readme
 
 
+def test_images_that_lie_in_no_one_folder_are_left_out(tmp_path, ward, entries):
+    entries[ward[0].path] = entry()
+    entries[ward[1].path] = entry('covid19', 'pneumonia')
+    out = tmp_path / 'tree'
+    saved = run_to_end(export_folders(out, ward, entries, RUN, tmp_path / 't.csv'))
+    assert saved.images == 4 and len([p for p in out.glob('*/*')]) == 4
+    assert 'Left out: 2 images with no class, or with several.' in saved.remarks
+    only = {path: one for path, one in entries.items() if len(one.labels) != 1}
+    with pytest.raises(ScoringError, match='no image with one class'):
+        run_to_end(export_folders(tmp_path / 'x', ward, only, RUN, tmp_path / 't.csv'))
+
+
 def test_names_are_unique_whatever_their_case(tmp_path, ward, entries):
     rows = [replace(row, patient='') for row in ward]
     saved = run_to_end(export_folders(tmp_path / 'tree', rows, entries, RUN, tmp_path / 't.csv'))

@@ -147,8 +147,14 @@ class Pieces:
             if text not in self._said:
                 self._said.add(text)
                 yield Warned(f'{about["host"]}: {text}')
+        rows = [Row.from_json(line) for line in lines]
+        if sorted(row.number for row in rows) != piece:
+            raise ScoringError(
+                f'The worker on {about["host"]} sent other rows than it was asked for. All rows '
+                'that are done are kept: see what it says, and resume.'
+            )
         self._any = True
-        yield [self._completed(Row.from_json(line)) for line in lines]
+        yield [self._completed(row) for row in rows]
 
     def _completed(self, row: Row) -> Row:
         """Return a row with what the workers are not told, and with the folder as it was given."""

@@ -94,7 +94,7 @@ def score_on_cluster(
     out, settings = Path(out), settings or Settings()
     check_out(out, resume=resume)
     if settings.heatmaps is not None:
-        make_folder(settings.heatmaps)
+        make_folder(settings.heatmaps, out)
     there = read_header(journal_of(out))
     with closing(connect(address)) as client:
         job = Job(

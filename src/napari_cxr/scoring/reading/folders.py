@@ -72,6 +72,16 @@ def export_folders(
     found: list[Listed] = []
     remarks: list[str] = []
     yield from listed(rows, entries, table, found, remarks)
+    left_out = sum(len(one.entry.labels) != 1 for one in found)
+    if left_out:
+        remarks.append(
+            f'Left out: {several_words(left_out, "image")} with no class, or with several.'
+        )
+        found = [one for one in found if len(one.entry.labels) == 1]
+    if not found:
+        raise ScoringError(
+            'There is no image with one class yet: read some first. ' + ' '.join(remarks)
+        )
     _check_names({one.entry.labels[0] for one in found})
     try:
         half = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', suffix='.part', dir=out.parent))
