@@ -2,6 +2,7 @@
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from napari_cxr.inference import Caution
 from napari_cxr.scoring import Row, ScoringError
 from napari_cxr.scoring.journal import Journal, read_header
 
-HEADER = {'form': 1, 'model': 'a', 'listing': 'x'}
+HEADER = {'form': 1, 'model': 'a', 'listing': 'x', 'device': 'cuda'}
 
 
 def row(number, **more):
@@ -95,6 +96,7 @@ def test_a_damaged_line_is_no_row_and_the_others_are(tmp_path):
     [
         ({'model': 'b'}, r'another model \(a instead of b\)'),
         ({'listing': 'y'}, 'another list of files'),
+        ({'device': 'cpu'}, r'another kind of device \(cuda instead of cpu\)'),
         ({'form': 2}, 'another form'),
     ],
 )
@@ -107,12 +109,35 @@ def test_another_run_is_not_gone_on_with(tmp_path, change, said):
     assert path.read_bytes() == before
 
 
-def test_what_is_no_journal_is_left_alone(tmp_path):
+@pytest.mark.parametrize('diary', ['a diary\nof mine\n', 'a diary of mine'])
+def test_what_is_no_journal_is_left_alone(tmp_path, diary):
     path = tmp_path / 'x.journal'
-    path.write_text('a diary\nof mine\n')
+    path.write_text(diary)
     with pytest.raises(ScoringError, match='no journal'):
         Journal(path, HEADER, 3)
-    assert path.read_text() == 'a diary\nof mine\n'
+    assert path.read_text() == diary
+
+
+def test_the_torn_first_line_of_another_run_is_begun_anew(tmp_path):
+    path = tmp_path / 'x.journal'
+    Journal(path, HEADER, 3).close()
+    path.write_bytes(path.read_bytes()[:-3])
+    Journal(path, HEADER | {'model': 'b'}, 3).close()
+    assert read_header(path)['model'] == 'b'
+
+
+def test_it_is_removed_while_nobody_else_can_have_it(tmp_path, monkeypatch):
+    path = tmp_path / 'x.journal'
+    journal, unlink = Journal(path, HEADER, 3), Path.unlink
+
+    def remove(gone, **options):
+        with pytest.raises(ScoringError, match='Another process'):
+            Journal(path, HEADER, 3)
+        unlink(gone, **options)
+
+    monkeypatch.setattr(Path, 'unlink', remove)
+    journal.remove()
+    assert not path.exists()
 
 
 def test_two_processes_do_not_write_one_table(tmp_path):

@@ -121,7 +121,7 @@ def test_a_table_of_paths(folder):
 def test_a_path_with_two_labels_is_no_list(folder):
     table = folder / 'table.csv'
     table.write_text('path,label\nnormal/1.png,normal\nnormal/1.png,covid19\n')
-    with pytest.raises(ListingError, match="1.png is listed twice.*'normal' and 'covid19'"):
+    with pytest.raises(ListingError, match=r"1\.png is listed twice.*'normal' and 'covid19'"):
         list_items([table])
     table.write_text('path,label\nnormal/1.png,normal\nnormal/1.png,normal\nnormal/1.png,\n')
     assert [item.truth for item in list_items([table, folder / 'normal' / '1.png'])] == ['normal']

@@ -85,6 +85,7 @@ def test_each_file_has_its_row_as_classify_says(whole, items, classifier, tmp_pa
         assert row['truth'] in ('normal', 'pneumonia') and row['device'] == 'cpu'
         assert row['model_hash'] == classifier.file_hash
     assert isinstance(events[0], Started) and events[0].total == 8 and events[0].batch == 4
+    assert events[0].run.labels == classifier.labels and events[0].run.truth
     end = events[-1]
     assert isinstance(end, Finished) and (end.total, end.failed) == (8, 1)
     assert end.metrics['images'] == 7
@@ -158,14 +159,17 @@ def test_stopped_anywhere_it_goes_on_to_the_same_table(whole, items, classifier,
 
 def test_rows_so_far_are_a_table_too(items, classifier, tmp_path, whole):
     out = tmp_path / 'x.csv'
-    with pytest.raises(ScoringError, match='No row'):
-        write_so_far(items, classifier, out, FOUR)
+    assert write_so_far(out) == 0, 'nothing is begun'
     events = score(items, classifier, out, read_here, FOUR)
+    assert isinstance(next(events), Started)
+    assert write_so_far(out) == 0 and not out.exists(), 'nothing is done'
     while not isinstance(next(events), Scored):
         pass
     events.close()
-    done = write_so_far(items, classifier, out, FOUR)
-    assert len(rows_of(out)) == done and 0 < done < 8
+    done = write_so_far(out)
+    assert 0 < done < 8
+    assert set(out.read_bytes().splitlines()) < set(whole[1].splitlines())
+    assert len(rows_of(out)) == done
     list(score(items, classifier, out, read_here, FOUR, resume=True))
     assert out.read_bytes() == whole[1]
 
@@ -183,7 +187,7 @@ def test_what_is_there_is_not_overwritten(items, classifier, tmp_path, whole):
         next(score(items, classifier, tmp_path / 'b.csv', read_here, FOUR))
 
 
-def test_it_does_not_go_on_with_something_else(items, classifier, tmp_path):
+def test_it_does_not_go_on_with_something_else(items, classifier, tmp_path, monkeypatch):
     out = tmp_path / 'x.csv'
     begun = score(items, classifier, out, read_here, FOUR)
     next(begun)
@@ -197,6 +201,9 @@ def test_it_does_not_go_on_with_something_else(items, classifier, tmp_path):
     assert 'another list of files' in again(items[:-1])
     assert 'another list of files' in again([*items[:-1], replace(items[-1], truth='x')])
     assert 'another batch size (4 instead of 2)' in again(settings=Settings(batch=2))
+    with monkeypatch.context() as patch:
+        patch.setattr(classifier, 'device', replace(classifier.device, name='cuda:1'))
+        assert 'another kind of device (cpu instead of cuda)' in again()
     assert 'another decision' in again(settings=replace(FOUR, decision=Decision('x', {})))
     # Where nobody asks for a size, that of before is taken.
     begun = score(items, classifier, out, read_here, Settings(), resume=True)
@@ -343,7 +350,7 @@ def test_rows_that_never_came_are_missed(items, classifier, tmp_path, whole):
                 yield number, result
 
     out = tmp_path / 'x.csv'
-    with pytest.raises(ScoringError, match='4 of 8 rows are missing.*resume'):
+    with pytest.raises(ScoringError, match=r'4 of 8 rows are missing.*resume'):
         list(score(items, classifier, out, losing, FOUR))
     assert not out.exists()
     list(score(items, classifier, out, read_here, FOUR, resume=True))

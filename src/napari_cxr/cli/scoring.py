@@ -157,7 +157,7 @@ def score(
         with closing(events):
             drawing.show(events)
     except KeyboardInterrupt:
-        drawing.stopped(out, lambda: write_so_far(items, classifier, out, settings))
+        drawing.stopped(out, lambda: write_so_far(out))
         raise typer.Exit(1) from None
     except (ScoringError, OutOfMemory) as error:
         if not drawing.begun:

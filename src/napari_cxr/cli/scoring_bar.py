@@ -70,7 +70,7 @@ class Drawing:
                         way = '' if event.way == 'eager' else f', by {event.way}'
                         console.print(
                             f'{event.total:,} files{resumed}; '
-                            f'{event.model} on {event.device}{way}',
+                            f'{event.run.model} on {event.device}{way}',
                             markup=False,
                         )
                         progress.update(bar, completed=event.done, total=event.total, pace='')
@@ -99,7 +99,8 @@ class Drawing:
             typer.echo(f'Stopped. {error}', err=True)
             return
         how = shlex.join(['napari-cxr', *again, '--resume'])
-        typer.echo(f'Stopped. {out} holds the {done:,} rows so far. Go on with: {how}', err=True)
+        there = f'{out} holds the {done:,} rows so far.' if done else 'No row is done yet.'
+        typer.echo(f'Stopped. {there} Go on with: {how}', err=True)
 
 
 def _pace(event: Progress) -> str:

@@ -14,13 +14,13 @@ from napari_cxr.scoring.events import (
     Started,
     Warned,
 )
-from napari_cxr.scoring.into_table import write_so_far
 from napari_cxr.scoring.journal import ScoringError, journal_of
 from napari_cxr.scoring.listing import Item, ListingError, list_items
 from napari_cxr.scoring.preparing import Reader, Ready, Wanted
 from napari_cxr.scoring.row import Row
 from napari_cxr.scoring.score import check_out, score
 from napari_cxr.scoring.settings import Settings
+from napari_cxr.scoring.so_far import write_so_far
 
 __all__ = [
     'Decision',

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_cxr.scoring.row import Row
+from napari_cxr.scoring.row import Row, Run
 
 __all__ = [
     'Event',
@@ -40,10 +40,10 @@ class Started(Event):
     total, done, failed : int
         Paths; those that have their row from before, in a run that is resumed; and those
         among them that are errors.
-    labels : tuple of str
-        The model's classes.
-    model, device : str
-        What scores, and where.
+    run : Run
+        What the rows have in common.
+    device : str
+        Where the model runs.
     batch : int
         Images that the network takes at once.
     way : str
@@ -53,8 +53,7 @@ class Started(Event):
     total: int
     done: int
     failed: int
-    labels: tuple[str, ...]
-    model: str
+    run: Run
     device: str
     batch: int
     way: str = 'eager'

@@ -14,7 +14,7 @@ from napari_cxr.lungs import frontal_network
 from napari_cxr.scoring import tables
 from napari_cxr.scoring.beside import beside
 from napari_cxr.scoring.events import Event, Finished, Scored, Started, Warned
-from napari_cxr.scoring.journal import Journal, ScoringError, journal_of, read_header
+from napari_cxr.scoring.journal import Journal, ScoringError, journal_of
 from napari_cxr.scoring.listing import Item, fingerprint
 from napari_cxr.scoring.measuring import Measuring
 from napari_cxr.scoring.pace import Pace
@@ -26,7 +26,7 @@ from napari_cxr.scoring.settings import Settings
 if TYPE_CHECKING:
     from napari_cxr.inference.classifier import Classifier
 
-__all__ = ['into_table', 'write_so_far']
+__all__ = ['into_table']
 
 T = TypeVar('T')
 _FORM = 1
@@ -40,6 +40,7 @@ def into_table(
     settings: Settings,
     batch: int,
     device: str,
+    kind: str,
     way: str = 'eager',
 ) -> Generator[Event, None, None]:
     """Keep rows in the journal as they come, wherever they are made, and write the table.
@@ -56,6 +57,8 @@ def into_table(
         Images that the network takes at once.
     device : str
         Where, for a person.
+    kind : str
+        The kind of device: 'cpu', 'cuda', 'mps', or 'mixed'.
     way : str
         How the network is run, see `napari_cxr.inference.running.WAYS`.
 
@@ -65,15 +68,14 @@ def into_table(
         As `score`.
     """
     run = _run_of(items, classifier, settings)
-    header = _header(items, run, settings, batch, way)
+    header = _header(items, run, settings, batch, kind, way)
     # Closed in any case, so that all rows are on the disk and others may open it.
     with closing(Journal(journal_of(out), header, len(items), there_in_full)) as journal:
         yield Started(
             total=len(items),
             done=journal.done,
             failed=journal.failed,
-            labels=run.labels,
-            model=run.model,
+            run=run,
             device=device,
             batch=batch,
             way=way,
@@ -130,38 +132,6 @@ def _write(out: Path, journal: Journal, run: Run, unwanted: threading.Event) -> 
     tables.write(out, rows(), run)
 
 
-def write_so_far(
-    items: Sequence[Item],
-    classifier: Classifier,
-    out: str | Path,
-    settings: Settings | None = None,
-) -> int:
-    """Write a table of the rows that are done, after scoring was stopped.
-
-    The journal stays, so scoring can be resumed. Parameters are those of `score`.
-
-    Returns
-    -------
-    int
-        How many rows there are.
-
-    Raises
-    ------
-    ScoringError
-        If it cannot be written, or there is no such run.
-    """
-    out, settings = Path(out), settings or Settings()
-    there = read_header(journal_of(out))
-    if not there:
-        raise ScoringError(f'No row of {out} is done yet.')
-    run = _run_of(items, classifier, settings)
-    batch = settings.batch or there.get('batch', 0)
-    header = _header(items, run, settings, batch, there.get('way', ''))
-    with closing(Journal(journal_of(out), header, len(items))) as journal:
-        tables.write(out, journal.rows(), run)
-        return journal.done
-
-
 def _run_of(items: Sequence[Item], classifier: Classifier, settings: Settings) -> Run:
     return Run(
         model=classifier.card.name,
@@ -180,7 +150,7 @@ def _run_of(items: Sequence[Item], classifier: Classifier, settings: Settings) -
 
 
 def _header(
-    items: Sequence[Item], run: Run, settings: Settings, batch: int, way: str
+    items: Sequence[Item], run: Run, settings: Settings, batch: int, kind: str, way: str
 ) -> dict[str, Any]:
     """Return all that decides the rows, for the journal."""
     decision, heatmaps = settings.decision, settings.heatmaps
@@ -192,6 +162,7 @@ def _header(
         'listing': fingerprint(items),
         'total': len(items),
         'batch': batch,
+        'device': kind,
         'way': way,
         'precision': settings.precision,
         'decision': None if decision is None else [decision.name, decision.thresholds],

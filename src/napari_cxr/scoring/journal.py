@@ -7,6 +7,7 @@ the order in which they were done.
 from __future__ import annotations
 
 import json
+import re
 import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,6 +24,8 @@ __all__ = ['Journal', 'ScoringError', 'journal_of', 'read_header']
 #: there, a power cut can.
 SYNC_EVERY = 1.0
 _NOWHERE = -1
+#: How the first line begins, which a power cut may have torn.
+_BEGUN = re.compile(rb'[0-9a-f]{8} \{"form":')
 
 
 class ScoringError(Exception):
@@ -135,12 +138,11 @@ class Journal:
 
     def remove(self) -> None:
         """Close it and take it away, once all that it holds is elsewhere."""
-        self.close()
-        self.path.unlink(missing_ok=True)
+        self._lines.remove()
 
     def _take_over(self, header: Mapping[str, Any]) -> None:
         """Read what is there, or begin."""
-        ours = json.dumps(header, sort_keys=True, separators=(',', ':'))
+        ours = json.dumps(header, separators=(',', ':'))
         end = 0
         with self.path.open('rb') as file:
             first = file.readline()
@@ -157,6 +159,8 @@ class Journal:
                     if row and row.number < len(self._places) and self._counts(row):
                         self._note(row, end)
                     end += len(written)
+            elif not (line(ours).startswith(first) or _BEGUN.match(first)):
+                raise ScoringError(f'{self.path} is no journal of scoring; move it away.')
         self._lines.go_on_at(end)
         if end == 0:
             self._append(line(ours))
@@ -215,6 +219,7 @@ _ENTRIES = {
     'total': 'another list of files or labels',
     'version': 'another version of napari-cxr',
     'batch': 'another batch size',
+    'device': 'another kind of device',
     'way': 'another way to run the network',
     'precision': 'another choice of precision',
     'decision': 'another decision',
@@ -224,12 +229,16 @@ _ENTRIES = {
 }
 
 
+#: Those of which a person is told what they were and are.
+_DETAILS = ('model', 'version', 'batch', 'device', 'way', 'precision')
+
+
 def _compare(path: Path, there: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
     if there == ours:
         return
     odd = [name for name in ours if there.get(name) != ours[name]]
     said = list(dict.fromkeys(_ENTRIES.get(name, 'another form of the journal') for name in odd))
-    name = next((n for n in ('model', 'version', 'batch', 'way', 'precision') if n in odd), '')
+    name = next((n for n in _DETAILS if n in odd), '')
     detail = f' ({there.get(name)} instead of {ours[name]})' if name else ''
     raise ScoringError(
         f'{path} was begun with {" and ".join(said or ["another form of the journal"])}{detail}: '

@@ -116,7 +116,7 @@ class Lines:
         """Let others open it; may be called twice."""
         if self._file >= 0:
             os.close(self._file)
-            self._file = -1
+            self._file, self._dirty = -1, False
 
     def remove(self) -> None:
         """Take the file away while nobody else can have it, and close it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from napari_cxr.scoring.settings import Settings
 if TYPE_CHECKING:
     from napari_cxr.inference.classifier import Classifier
 
-__all__ = ['batch_for', 'check_out', 'into_table', 'journal_of', 'make_folder', 'score']
+__all__ = ['batch_for', 'check_out', 'kind_of', 'make_folder', 'score']
 
 #: Images of 224 x 224 pixels in a batch, by kind of device. On a processor larger batches
 #: are not faster; a GPU is not busy with fewer.
@@ -119,12 +119,19 @@ def _score(
         return rows_of(items, todo, expected, total, classifier, read, settings, batch, lanes)
 
     device = classifier.device.name
-    yield from into_table(items, classifier, out, rows, settings, batch, device, way)
+    kind = kind_of([device])
+    yield from into_table(items, classifier, out, rows, settings, batch, device, kind, way)
+
+
+def kind_of(devices: Iterable[str]) -> str:
+    """Return the kind that devices of these names are of, or 'mixed'."""
+    kinds = {name.partition(':')[0] for name in devices}
+    return kinds.pop() if len(kinds) == 1 else 'mixed'
 
 
 def batch_for(classifier: Classifier, device: str) -> int:
     """Return how many images a device of this name takes at once, where nobody says it."""
-    usual = _BATCH[device.partition(':')[0]]
+    usual = _BATCH[kind_of([device])]
     pixels = classifier.preprocessing.height * classifier.preprocessing.width
     return max(1, min(usual, usual * _USUAL // pixels))
 

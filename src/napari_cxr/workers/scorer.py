@@ -2,39 +2,28 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from napari_cxr.scoring import (
     Decision,
     Event,
     Preparing,
     Settings,
-    Started,
     check_out,
-    journal_of,
     list_items,
     reopening,
-    tables,
 )
-from napari_cxr.scoring.journal import read_header
+from napari_cxr.scoring.beside import beside
 from napari_cxr.scoring.row import NO_FINDING
 
 if TYPE_CHECKING:
     from napari_cxr.scoring import Row
-    from napari_cxr.scoring.row import Run
 
-__all__ = ['measure', 'score', 'write_so_far']
-
-T = TypeVar('T')
-#: How often a wait hands control back, in seconds.
-_HEARTBEAT = 0.1
+__all__ = ['measure', 'score']
 
 
 def score(
@@ -46,7 +35,7 @@ def score(
     settings: Mapping[str, Any],
     resume: bool = False,
     workers: int | None = None,
-) -> Generator[Event | Run | None, None, None]:
+) -> Generator[Event | None, None, None]:
     """Score files into a table; see `napari_cxr.scoring.score`.
 
     Parameters
@@ -69,63 +58,27 @@ def score(
 
     Yields
     ------
-    Event, Run or None
-        What scoring says; after `Started`, what the rows have in common; None while there
-        is nothing, so that it can be closed.
+    Event or None
+        What scoring says; None while there is nothing, so that it can be closed.
     """
     from napari_cxr.workers.classifier import loaded
     from napari_cxr.workers.decoding import DecoderPool
 
     check_out(out, resume=resume)
     yield Preparing('Listing the files')
-    items = yield from _meanwhile(lambda: list_items(paths, labels))
+    items = yield from beside(lambda _: list_items(paths, labels))
     decoders = DecoderPool(workers)
     try:
         decoders.start(len(items))  # while the model is being loaded
         yield Preparing('Loading the model')
-        classifier = yield from _meanwhile(lambda: loaded(model, device))
+        classifier = yield from beside(lambda _: loaded(model, device))
         how = _settings_of(settings, classifier.card)
         from napari_cxr.scoring import score as run
 
         with closing(run(items, classifier, out, decoders.prepare, how, resume=resume)) as events:
-            for event in events:
-                yield event
-                if isinstance(event, Started):
-                    yield reopening.reopen(out)[0]
+            yield from events
     finally:
         decoders.close()
-
-
-def write_so_far(out: str) -> int:
-    """Write a table of the rows that are done, after scoring was stopped.
-
-    The rows stay in the journal too, so scoring can be resumed.
-
-    Returns
-    -------
-    int
-        How many rows there are; without any, no table is written.
-
-    Raises
-    ------
-    napari_cxr.scoring.ScoringError
-        If the table cannot be written.
-    """
-    if not read_header(journal_of(Path(out))):
-        return 0
-    run, rows = reopening.reopen(out)
-    done = 0
-
-    def counted() -> Iterator[Row]:
-        nonlocal done
-        for row in rows:
-            done += 1
-            yield row
-
-    first = next(every := counted(), None)
-    if first is not None:
-        tables.write(Path(out), chain([first], every), run)
-    return done
 
 
 def measure(
@@ -167,28 +120,3 @@ def _settings_of(entries: Mapping[str, Any], card: Any) -> Settings:
         heatmaps=Path(heatmaps) if heatmaps else None,
         **rest,
     )
-
-
-def _meanwhile(work: Callable[[], T]) -> Generator[None, None, T]:
-    """Do work in a thread and yield None until it is done, so that nobody waits for it.
-
-    A thread that is not waited for any more goes on to its end, and nobody looks at it.
-    """
-    done: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
-
-    def go() -> None:
-        try:
-            done.put((work(), None))
-        except BaseException as error:
-            done.put((None, error))
-
-    threading.Thread(target=go, daemon=True).start()
-    while True:
-        try:
-            result, error = done.get(timeout=_HEARTBEAT)
-        except queue.Empty:
-            yield None
-            continue
-        if error is not None:
-            raise error
-        return result  # type: ignore[return-value]

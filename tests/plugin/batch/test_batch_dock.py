@@ -18,8 +18,7 @@ from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.batch.panel import BatchPanel
 from napari_cxr.plugin.scores.filter import Which
 from napari_cxr.plugin.settings import preferences, remember
-from napari_cxr.scoring.journal import Journal
-from napari_cxr.scoring.score import journal_of
+from napari_cxr.scoring.journal import Journal, journal_of
 
 WAIT = 55_000
 

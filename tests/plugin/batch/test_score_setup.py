@@ -8,8 +8,8 @@ from qtpy.QtCore import Qt
 from napari_cxr.plugin.batch.request import ScoreRequest, keep, recall
 from napari_cxr.plugin.batch.setup import ScoreSetup
 from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.scoring.journal import journal_of
 from napari_cxr.scoring.looking import look_at
-from napari_cxr.scoring.score import journal_of
 
 
 @pytest.fixture

@@ -270,7 +270,7 @@ def test_images_that_lie_in_no_one_folder_are_left_out(tmp_path, ward, entries):
     entries[ward[1].path] = entry('covid19', 'pneumonia')
     out = tmp_path / 'tree'
     saved = run_to_end(export_folders(out, ward, entries, RUN, tmp_path / 't.csv'))
-    assert saved.images == 4 and len([p for p in out.glob('*/*')]) == 4
+    assert saved.images == 4 and len(list(out.glob('*/*'))) == 4
     assert 'Left out: 2 images with no class, or with several.' in saved.remarks
     only = {path: one for path, one in entries.items() if len(one.labels) != 1}
     with pytest.raises(ScoringError, match='no image with one class'):

@@ -112,6 +112,8 @@ class BatchCourse(QObject):
                 progress.say(text)
             case Run():
                 self._show_run(event)
+            case scoring.Started(run=run):
+                self._show_run(run)
             case Rows(rows=rows):
                 self._panel.table.add(rows)
                 self._desk.add(rows)

@@ -22,10 +22,18 @@ from napari.qt.threading import thread_worker
 
 from napari_cxr.plugin.batch.request import ScoreRequest, keep
 from napari_cxr.plugin.classifying import Failure, end, failure
-from napari_cxr.scoring import Progress, Row, Scored, ScoringError, journal_of, reopening, tables
+from napari_cxr.scoring import (
+    Progress,
+    Row,
+    Scored,
+    ScoringError,
+    Started,
+    journal_of,
+    reopening,
+    tables,
+)
 from napari_cxr.scoring.journal import read_header
 from napari_cxr.scoring.looking import Looked, look_at
-from napari_cxr.scoring.row import Run
 from napari_cxr.workers.process import WorkerProcess
 
 __all__ = ['Done', 'Rows', 'look', 'measure', 'reopen', 'save_as', 'score', 'shared_scorer']
@@ -75,7 +83,7 @@ def shared_scorer() -> WorkerProcess:
 def score(
     request: ScoreRequest, resume: bool, shown: Sequence[int], cancelled: Event
 ) -> Generator[Any, None, Done | Failure]:
-    """Score; yields events of scoring, `Rows` in place of single rows, a `Run`, or None.
+    """Score; yields events of scoring, `Rows` in place of single rows, or None.
 
     Of a run that is resumed, rows from before come too. When it is cancelled it leaves a
     table of the rows that are done.
@@ -113,7 +121,7 @@ def score(
                 elif rows.due or not (event is None or isinstance(event, Progress)):
                     yield from rows.handed_on()
                     yield event
-                if isinstance(event, Run):
+                if isinstance(event, Started):
                     for parcel in rows.missing():
                         yield parcel
                         time.sleep(_BREATH)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_cxr.scoring import ScoringError, tables
-from napari_cxr.scoring.journal import read_header
+from napari_cxr.scoring.journal import journal_of, read_header
 from napari_cxr.scoring.listing import FOLDERS
 from napari_cxr.scoring.looking import Looked
-from napari_cxr.scoring.score import journal_of
 
 __all__ = ['about_begun', 'is_begun', 'listed', 'of_labels', 'of_out', 'of_source', 'total_of']
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from napari_cxr.scoring.score import journal_of
+from napari_cxr.scoring.journal import journal_of
 
 __all__ = ['matching', 'next_table']
 

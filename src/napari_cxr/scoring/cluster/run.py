@@ -21,9 +21,10 @@ from napari_cxr.scoring.cluster.link import agree, connect
 from napari_cxr.scoring.cluster.piece import find_way
 from napari_cxr.scoring.cluster.pieces import Pieces
 from napari_cxr.scoring.events import Event, Preparing
-from napari_cxr.scoring.journal import ScoringError, read_header
+from napari_cxr.scoring.into_table import into_table
+from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
 from napari_cxr.scoring.listing import Item
-from napari_cxr.scoring.score import batch_for, check_out, into_table, journal_of, make_folder
+from napari_cxr.scoring.score import batch_for, check_out, kind_of, make_folder
 from napari_cxr.scoring.settings import Settings
 
 if TYPE_CHECKING:
@@ -122,7 +123,8 @@ def score_on_cluster(
         run = Pieces(client, replace(job, way=way), items, settings, pool)
         count = len(devices)
         where = f'{count} worker{"" if count == 1 else "s"} ({", ".join(sorted(set(devices)))})'
-        yield from into_table(items, classifier, out, run.rows, settings, batch, where, way)
+        kind = kind_of(devices)
+        yield from into_table(items, classifier, out, run.rows, settings, batch, where, kind, way)
 
 
 def _fastest(
