@@ -146,6 +146,7 @@ class TrainDock(QWidget):
         self.runs.classify_wanted.connect(self._classify)
         shared().run_wanted.connect(self._run_wanted)
         shared().resume_wanted.connect(self._resume_wanted)
+        shared().images_wanted.connect(self._images_wanted)
         self.viewer.events.theme.connect(self._theme_changed)
         QShortcut(QKeySequence('Ctrl+Shift+Return'), self).activated.connect(self.train)
 
@@ -219,6 +220,10 @@ class TrainDock(QWidget):
     def _run_wanted(self, viewer: ViewerModel, run_folder: str) -> None:
         if is_same(viewer, self.viewer):
             self.load_settings(run_folder)
+
+    def _images_wanted(self, viewer: ViewerModel, source: str) -> None:
+        if is_same(viewer, self.viewer):
+            self.setup.set_source(source)
 
     def _resume_wanted(self, viewer: ViewerModel, run_folder: str) -> None:
         if is_same(viewer, self.viewer):

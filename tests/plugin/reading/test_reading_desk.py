@@ -1,11 +1,15 @@
 """Reading in a real window: keys work where they should, and nowhere else."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_cxr.plugin.settings import remember
+from napari_cxr.plugin.shared import shared
+from napari_cxr.plugin.train_dock import TrainDock
 from napari_cxr.scoring import Row, tables
 from napari_cxr.scoring.row import Run
 
@@ -151,3 +155,20 @@ def test_who_has_none_of_several_counts_as_labelled(reading):
     reading.desk.reading.unsure(second)
     reading.desk.reading.note(third, 'later')
     assert reading.desk.truths() == {first: ''}
+
+
+def test_exported_labels_are_opened_in_the_train_dock(qtbot, reading, tmp_path):
+    for row in reading.panel.table.rows():
+        Path(row.path).write_bytes(b'there')
+        reading.desk.reading.set(row.path, ('normal',))
+    with qtbot.waitSignal(reading.desk.saved, timeout=WAIT) as said:
+        reading.desk.export('csv', str(tmp_path / 'labels.csv'))
+    saved = reading.panel.reading.saved
+    assert said.args == [str(tmp_path / 'labels.csv')]
+    assert saved.words.text().startswith('Saved 4 images as labels.csv.')
+    wanted = []
+    shared().images_wanted.connect(lambda viewer, source: wanted.append(source))
+    saved.train.click()
+    assert wanted == [str(tmp_path / 'labels.csv')]
+    (train,) = reading.window().findChildren(TrainDock)
+    assert train.setup.current_source == str(tmp_path / 'labels.csv')

@@ -89,7 +89,6 @@ class BatchDock(QWidget):
         self.desk.failed.connect(panel.message.show_error)
         self.desk.opening.connect(self._forget_row)
         self.desk.labelled.connect(self._update)
-        self.desk.saved.connect(panel.tell)
         self.desk.busy.connect(lambda words: panel.opening.setText(words and f'{words}…'))
         self.viewer.events.theme.connect(self._theme_changed)
 

@@ -14,11 +14,13 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QMainWindow, QWidget
 
 from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.docks import open_dock
 from napari_cxr.plugin.reading import jobs
 from napari_cxr.plugin.reading.keys import ReadingKeys
 from napari_cxr.plugin.reading.opener import RowOpener
 from napari_cxr.plugin.reading.panel import ReadingPanel
 from napari_cxr.plugin.scores.table import ScoreTable
+from napari_cxr.plugin.shared import shared
 from napari_cxr.scoring.reading.export import Exported
 from napari_cxr.scoring.reading.reading_list import ReadingList
 from napari_cxr.scoring.row import Row, Run
@@ -52,7 +54,7 @@ class ReadingDesk(QObject):
     busy = Signal(str)
     #: Another row is being opened: what was wrong with the one before, or nothing.
     opening = Signal(str)
-    #: Labels were saved: where, and what a person should know of it.
+    #: Labels were saved: the table or folder that they are in.
     saved = Signal(str)
     #: Labels were given or taken back.
     labelled = Signal()
@@ -79,6 +81,7 @@ class ReadingDesk(QObject):
         panel.step.connect(self.step)
         panel.row_wanted.connect(self._go_to)
         panel.export_wanted.connect(self._export)
+        panel.train_wanted.connect(self._train)
         self.opener.busy.connect(self.busy)
         self.opener.failed.connect(self._not_opened)
         viewer.layers.selection.events.active.connect(self._share_keys)
@@ -229,17 +232,20 @@ class ReadingDesk(QObject):
         worker = self._exporting = jobs.export(
             form, path, rows, dict(reading), run, self._out, self._cancelled
         )
-        worker.returned.connect(self._exported)
+        worker.returned.connect(partial(self._exported, form))
         worker.start()
 
-    def _exported(self, result: Exported | Failure | None) -> None:
+    def _exported(self, form: str, result: Exported | Failure | None) -> None:
         self.busy.emit('')
         if isinstance(result, Failure):
             self.failed.emit(result.text, result.details)
         elif result is not None:
-            images = 'image is' if result.images == 1 else 'images are'
-            words = f'{result.images:,} {images} in {result.path}.'
-            self.saved.emit(' '.join([words, *result.remarks]))
+            self._panel.show_saved(result, trainable=form != 'all')
+            self.saved.emit(result.path)
+
+    def _train(self, path: str) -> None:
+        open_dock(self._viewer, 'Train a classifier')
+        shared().images_wanted.emit(self._viewer, path)
 
 
 def _free(parent: Path, name: str) -> Path:
