@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -631,8 +630,6 @@ def test_whose_it_is_is_told_only_where_asked_for(classifier, tmp_path):
     items = list_items([tmp_path / 'a.dcm'])
     for identify in (False, True):
         out = tmp_path / f'{identify}.csv'
-        began = time.time()
         list(score(items, classifier, out, read_here, Settings(identify=identify)))
         assert ('DOE-7' in out.read_text()) == identify
-        assert out.stat().st_mtime >= began - 5
     assert rows_of(tmp_path / 'True.csv')[0]['patient_id'] == 'DOE-7'
