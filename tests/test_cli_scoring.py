@@ -15,6 +15,14 @@ from typer.testing import CliRunner
 
 from napari_cxr.cli import app
 
+#: As in a terminal; a shell that starts us in the background lets us ignore Ctrl-C.
+LISTENING = (
+    'import signal\n'
+    'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
+    'from napari_cxr.cli.application import main\n'
+    'main()\n'
+)
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -134,7 +142,7 @@ def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(folder, model_file, tmp_pat
     for i in range(400):
         (folder / f'b{i:03}.png').symlink_to(folder / 'normal' / '1.png')
     out = tmp_path / 't.csv'
-    words = [sys.executable, '-m', 'napari_cxr.cli', 'score', str(folder), '--out', str(out)]
+    words = [sys.executable, '-c', LISTENING, 'score', str(folder), '--out', str(out)]
     words += ['--model', str(model_file), '--device', 'cpu', '--workers', '1']
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as going:
         lines = []
@@ -162,7 +170,7 @@ def test_ctrl_c_in_a_terminal_makes_no_file_unreadable(folder, model_file, tmp_p
     for i in range(300):
         (folder / f'b{i:03}.png').symlink_to(folder / 'normal' / '1.png')
     whole, out = tmp_path / 'whole.csv', tmp_path / 't.csv'
-    words = [sys.executable, '-m', 'napari_cxr.cli', 'score', str(folder)]
+    words = [sys.executable, '-c', LISTENING, 'score', str(folder)]
     words += ['--model', str(model_file), '--device', 'cpu', '--workers', '2']
     words += ['--precision', 'float32']
     subprocess.run([*words, '--out', str(whole)], stderr=subprocess.PIPE, check=False)

@@ -234,6 +234,15 @@ def test_the_child_ends_when_its_parent_has_gone(tmp_path):
     pytest.fail('the child outlived its parent')
 
 
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_ctrl_c_is_for_the_parent(worker):
+    pid = worker.call('pid')
+    os.kill(pid, signal.SIGINT)
+    assert worker.call('pid') == pid
+    os.kill(pid, signal.SIGINT)
+    assert worker.call('sleep', seconds=0) is None and worker.call('pid') == pid
+
+
 def test_the_torch_role_holds_torch_and_the_decoder_does_not():
     code = (
         'import sys; from napari_cxr.workers.roles import jobs_of; jobs_of("{}"); '

@@ -7,7 +7,9 @@ process. Neither can be caught; a process can be ended.
 
 from __future__ import annotations
 
+import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -55,8 +57,8 @@ def trying(
         path.write_bytes(onnx)
         process = subprocess.Popen(
             [
-                *(sys.executable, '-m', __name__, library, precision, str(path)),
-                *(str(number) for number in (threads, *shape)),
+                *(sys.executable, '-P', '-m', __name__, library, precision, str(path)),
+                *(str(number) for number in (math.ceil(limit), threads, *shape)),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -78,7 +80,12 @@ def trying(
 
 
 def _main() -> None:
-    library, precision, path, threads, *shape = sys.argv[1:]
+    library, precision, path, limit, threads, *shape = sys.argv[1:]
+    # What a terminal sends to all is the parent's to answer; should that be killed, this
+    # ends nevertheless.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, 'alarm'):  # on Windows nothing like it
+        signal.alarm(max(1, int(limit)))
     run = engine(library, precision, Path(path).read_bytes(), int(threads))
     run(np.zeros([int(n) for n in shape], np.float32))
     # Without what these libraries do at the end, which is not what is tried.

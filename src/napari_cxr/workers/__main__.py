@@ -6,18 +6,25 @@ import inspect
 import os
 import queue
 import shutil
+import signal
 import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from napari_cxr.workers.messages import Channel
-from napari_cxr.workers.roles import jobs_of
+if TYPE_CHECKING:
+    from napari_cxr.workers.messages import Channel
 
 
 def main(role: str, directory: str) -> None:
     """Take requests from standard input until it closes, one after the other."""
+    # A terminal sends Ctrl-C to the parent and to us. What it stops is the parent's to say: a
+    # file whose decoder died of it would be one that cannot be read. Before imports, which
+    # take a while.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from napari_cxr.workers.roles import jobs_of
+
     if os.environ.pop('NAPARI_CXR_BACKGROUND', '') and hasattr(os, 'nice'):
         os.nice(10)  # whoever clicks goes first
     channel = _take_over_pipes(Path(directory))
@@ -88,6 +95,8 @@ def _listen(
 
 def _take_over_pipes(directory: Path) -> Channel:
     """Keep the pipes for messages, and send whatever libraries print to standard error."""
+    from napari_cxr.workers.messages import Channel
+
     incoming = os.fdopen(os.dup(0), 'rb')
     outgoing = os.fdopen(os.dup(1), 'wb')
     with open(os.devnull, 'rb') as nothing:
