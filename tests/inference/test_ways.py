@@ -1,8 +1,10 @@
 """Ways to run a network agree, repeat themselves, and the fastest is found and remembered."""
 
 import json
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from napari_cxr import networks
 from napari_cxr.checkpoint import Card, Checkpoint
 from napari_cxr.inference import Preprocessing, engine_trial, remembered, running, ways
+from napari_cxr.inference import classifier as classifier_module
 from napari_cxr.inference.classifier import Classifier, OutOfMemory
 from napari_cxr.inference.conversion import as_torch, to_onnx
 from napari_cxr.inference.device import Device
@@ -266,6 +269,32 @@ def test_converted_stages_are_tried_elsewhere_first(models):
         drained(engine_trial.trying(*trial, onnx, 1, (2, 1, 64, 64), 0))
 
 
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_what_is_tried_ends_by_itself_and_not_by_ctrl_c(monkeypatch, tmp_path):
+    """Whoever started it may be killed while a library hangs."""
+    (tmp_path / 'sitecustomize.py').write_text(
+        'from napari_cxr.inference import engines\n'
+        'def hanging(*_):\n'
+        '    import os, signal, time\n'
+        '    os.kill(os.getpid(), signal.SIGINT)\n'
+        '    time.sleep(60)\n'
+        'engines.engine = hanging\n'
+    )
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    started, popen = [], subprocess.Popen
+
+    def starting(words, **options):
+        started.append(popen(words, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, 'Popen', starting)
+    trial = engine_trial.trying('onnxruntime', 'float32', b'', 1, (2, 1, 8, 8), 1.0)
+    next(trial)  # and nobody looks at it any more
+    assert started[0].wait(60) == -signal.SIGALRM
+    with pytest.raises(RuntimeError, match='does not run'):
+        drained(trial)
+
+
 @pytest.fixture
 def small():
     return of('lung_texture', sha256='a' * 64, mean=(0.0,), std=(1.0,))
@@ -348,6 +377,99 @@ def test_a_way_that_disagrees_or_fails_is_not_taken(small, monkeypatch):
     assert found['eager'].difference == 0 and found['bfloat16'] == 'It fails.'
     assert found['channels last'].startswith('Its probabilities differ by up to 0.')
     assert ways.fastest(small, 2, reduced=True) == 'eager'
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        torch.OutOfMemoryError('CUDA out of memory'),
+        RuntimeError('DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.'),
+        MemoryError(),
+    ],
+)
+@pytest.mark.parametrize('at', [0, 1, 2])
+def test_out_of_memory_it_is_the_plain_way_and_not_remembered(small, monkeypatch, error, at):
+    plain_torch(monkeypatch, {'eager': 1.0, 'channels last': 0.5})
+    real, runs = ways._answer, []
+
+    def answer(network, x):
+        runs.append(len(x))
+        if len(runs) > at:
+            raise error
+        return real(network, x)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ways, '_answer', answer)
+        images = ways._MANY if at else 1_000
+        assert ways.fastest(small, 2, reduced=False, images=images) == 'eager'
+        assert len(runs) == at + 1
+    assert ways.fastest(small, 2, reduced=False) == 'channels last', 'there is memory again'
+
+
+def test_another_error_of_the_plain_way_stays_what_it_is(small, monkeypatch):
+    plain_torch(monkeypatch, {'eager': 1.0, 'channels last': 0.5})
+
+    def answer(network, x):
+        raise RuntimeError('another')
+
+    monkeypatch.setattr(ways, '_answer', answer)
+    with pytest.raises(RuntimeError, match='another'):
+        ways.fastest(small, 2, reduced=False)
+
+
+@pytest.mark.parametrize('way', ['ONNX Runtime', 'OpenVINO', 'OpenVINO bfloat16'])
+def test_in_lanes_a_batch_gives_the_same_bytes(models, way):
+    classifier, images, _ = models['resnet18']
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        use(classifier, way)
+        expected = [classifier.logits(images[:n])[0].tobytes() for n in (8, 3, 8, 5)]
+        classifier.take(way, classifier.get_ready(way, lanes=3))
+        with ThreadPoolExecutor(3) as lanes:
+            for _ in range(5):
+                given = lanes.map(lambda n: classifier.logits(images[:n])[0], (8, 3, 8, 5))
+                assert [logits.tobytes() for logits in given] == expected
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_network_is_converted_once(small, monkeypatch):
+    if reason := why_not('ONNX Runtime', 'cpu'):
+        pytest.skip(reason)
+    converted = []
+
+    def counting(network, size):
+        converted.append(size)
+        return to_onnx(network, size)
+
+    for module in (running, classifier_module):
+        monkeypatch.setattr(module, 'to_onnx', counting)
+    drained(ways.measuring(small, 2, ['eager', 'ONNX Runtime']))
+    small.use('ONNX Runtime')
+    assert converted == [(64, 64)]
+    small.use('ONNX Runtime')
+    assert len(converted) == 2, 'it is not kept for ever'
+
+
+def test_on_a_gpu_single_precision_is_computed_in_full(monkeypatch):
+    card = Card(
+        name='x', title='x', architecture='resnet18', labels=('a', 'b'), channels=1,
+        preprocessing=Preprocessing(64, 64).to_dict(),
+    )  # fmt: skip
+    weights = networks.create('resnet18', 2, 1, (64, 64)).state_dict()
+    monkeypatch.setattr(torch.nn.Module, 'to', lambda self, device: self)
+    backends = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = [backend.allow_tf32 for backend in backends]
+    try:
+        for device, rounded in (('cpu', True), ('cuda:0', False)):
+            for backend in backends:
+                backend.allow_tf32 = True
+            Classifier(Checkpoint(card, weights, ''), Device(device, ''))
+            assert [backend.allow_tf32 for backend in backends] == [rounded, rounded]
+    finally:
+        for backend, allowed in zip(backends, before, strict=True):
+            backend.allow_tf32 = allowed
 
 
 def test_few_images_are_not_kept_waiting(small, monkeypatch):

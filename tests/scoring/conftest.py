@@ -42,12 +42,23 @@ def fastest(monkeypatch):
     return lambda way: monkeypatch.setattr(ways, 'finding', lambda *_, **__: found(way))
 
 
+@pytest.fixture
+def own_ways(monkeypatch, tmp_path):
+    """Let torch's ways be compared, and what comes of it be remembered by one test only."""
+    from napari_cxr.inference import ways
+
+    names = ('eager', 'channels last')
+    monkeypatch.setattr(ways, 'why_not', lambda name, _: '' if name in names else 'Not now.')
+    monkeypatch.setenv('NAPARI_CXR_CACHE', str(tmp_path / 'cache'))
+
+
 @pytest.fixture(autouse=True)
 def eager(request):
     """Run the network as it is, where a test does not say how."""
     if 'classifier' not in request.fixturenames:
         yield
         return
-    request.getfixturevalue('fastest')('eager')
+    if 'own_ways' not in request.fixturenames:
+        request.getfixturevalue('fastest')('eager')
     yield
     request.getfixturevalue('classifier').use('eager')

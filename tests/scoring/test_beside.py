@@ -1,5 +1,7 @@
 """Work in a thread, which nobody has to wait for."""
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -52,3 +54,21 @@ def test_one_looks_without_waiting():
     assert not work.ended()
     go_on.set()
     assert work.ended(60) and work.result() is True
+
+
+def test_the_program_does_not_end_before_what_cannot_bear_it():
+    code = (
+        'import threading\n'
+        'from napari_cxr.scoring.beside import beside\n'
+        'left = threading.Event()\n'
+        'def work(unwanted):\n'
+        '    left.wait(60)\n'
+        '    threading.main_thread().join()\n'
+        "    print('done', flush=True)\n"
+        'waiting = beside(work, daemon=False)\n'
+        'next(waiting)\n'
+        'left.set()\n'
+        'waiting.close()\n'
+    )
+    ended = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ('done\n', '', 0)

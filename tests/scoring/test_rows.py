@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from napari_cxr.scoring import Item, Row, Settings, Warned, rows
+from napari_cxr.scoring import network as network_module
 
 ITEMS = [Item(f'{n}.png') for n in range(12)]
 READY = SimpleNamespace(image=np.zeros((2, 2), np.float32))
@@ -18,6 +19,10 @@ class Network:
     def __init__(self, go_on=None, fail=False):
         self.warning, self.go_on, self.fail = '', go_on, fail
         self.lock, self.now, self.most = threading.Lock(), 0, 0
+        self.stopped = threading.Event()
+
+    def stop(self):
+        self.stopped.set()
 
     def rows(self, batch, places, images):
         with self.lock:
@@ -77,10 +82,39 @@ def test_what_a_batch_raises_is_raised(run):
 
 
 def test_closed_no_further_batch_begins(run):
+    begun, network = [], Network()
+
+    def batch(*_):
+        begun.append(1)
+        assert network.stopped.wait(60)
+
+    network.rows = batch
+    going = run(network, 1)
+    next(going)
+    going.close()
+    assert begun == [1]
+
+
+def test_closed_it_does_not_wait_for_a_batch_that_takes_long(run):
     go_on = threading.Event()
     network = Network(go_on)
     going = run(network, 1)
     next(going)
-    go_on.set()
     going.close()
-    assert network.now == 0
+    assert network.now == 1, 'it is still at it'
+    go_on.set()
+
+
+def test_a_batch_that_is_stopped_makes_no_further_rows(monkeypatch):
+    classifier = SimpleNamespace(logits=lambda batch, _: (np.zeros((4, 2)), 4))
+    network, made = network_module.Network(classifier, ITEMS, Settings()), []
+
+    def row(number, *_):
+        made.append(number)
+        if number == 1:
+            network.stop()
+        return number
+
+    monkeypatch.setattr(network, '_row', row)
+    network.rows(np.zeros((4, 2, 2), np.float32), range(4), [(n, READY) for n in range(4)])
+    assert made == [0, 1]

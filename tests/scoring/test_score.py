@@ -102,33 +102,59 @@ def test_the_order_of_arrival_changes_nothing(whole, items, classifier, tmp_path
         assert out.read_bytes() == whole[1]
 
 
+@pytest.fixture
+def cores():
+    """Let torch take so many cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
 def test_batches_at_the_same_time_give_the_same_table(
-    items, classifier, tmp_path, whole, monkeypatch
+    items, classifier, tmp_path, whole, monkeypatch, cores
 ):
     import torch
 
-    real, together, most = classifier.logits, set(), []
+    real, both = classifier.logits, threading.Barrier(2, timeout=60)
 
     def logits(*arguments):
-        together.add(threading.get_ident())
-        most.append(len(together))
+        both.wait()  # until there is another
         assert torch.get_num_threads() == 1
-        found = real(*arguments)
-        together.discard(threading.get_ident())
-        return found
+        return real(*arguments)
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        monkeypatch.setattr(classifier, 'logits', logits)
-        for i in range(3):
-            out = tmp_path / f'{i}.csv'
-            list(score(items, classifier, out, shuffled(i), FOUR))
-            assert out.read_bytes() == whole[1]
-        assert torch.get_num_threads() == 3, 'as it was'
-    finally:
-        torch.set_num_threads(before)
-    assert len(most) == 6
+    cores(2)
+    monkeypatch.setattr(classifier, 'logits', logits)
+    for i in range(3):
+        out = tmp_path / f'{i}.csv'
+        list(score(items, classifier, out, shuffled(i), FOUR))
+        assert out.read_bytes() == whole[1]
+    assert torch.get_num_threads() == 2, 'as it was'
+
+
+@pytest.mark.parametrize('way', ['ONNX Runtime', 'OpenVINO'])
+def test_libraries_give_the_same_table_on_any_number_of_cores(
+    items, classifier, tmp_path, monkeypatch, cores, fastest, way
+):
+    from napari_cxr.inference.running import why_not
+
+    if reason := why_not(way, 'cpu'):
+        pytest.skip(reason)
+    fastest(way)
+    settings = replace(FOUR, batch=2)  # four batches, one of them alone
+    cores(1)
+    list(score(items, classifier, tmp_path / '1.csv', read_here, settings))
+    real, both = classifier.logits, threading.Barrier(2, timeout=60)
+
+    def logits(*arguments):
+        both.wait()
+        return real(*arguments)
+
+    cores(2)
+    monkeypatch.setattr(classifier, 'logits', logits)
+    list(score(items, classifier, tmp_path / '2.csv', shuffled(1), settings))
+    assert (tmp_path / '1.csv').read_bytes() == (tmp_path / '2.csv').read_bytes()
 
 
 def test_stopped_anywhere_it_goes_on_to_the_same_table(whole, items, classifier, tmp_path):
@@ -356,24 +382,61 @@ def test_rows_that_never_came_are_missed(items, classifier, tmp_path, whole):
     assert out.read_bytes() == whole[1]
 
 
-def test_out_of_memory_halves_the_batch_and_the_rows_are_the_same(
-    items, classifier, tmp_path, monkeypatch
-):
+@pytest.fixture
+def short_of_memory(classifier, monkeypatch):
+    """Let only two images fit; returns the sizes that are asked for."""
     import torch
 
     real, sizes = classifier.network, []
 
-    def network(x):
-        sizes.append(len(x))
-        if len(x) > 2:
-            raise torch.OutOfMemoryError('full')
-        return real(x)
+    class Large:
+        def __getattr__(self, name):
+            return getattr(real, name)
 
-    monkeypatch.setattr(classifier, 'network', network)
+        def __call__(self, x):
+            sizes.append(len(x))
+            if len(x) > 2:
+                raise torch.OutOfMemoryError('full')
+            return real(x)
+
+    monkeypatch.setattr(classifier, 'network', Large())
+    return sizes
+
+
+def test_out_of_memory_halves_the_batch_and_the_rows_are_the_same(
+    items, classifier, tmp_path, short_of_memory, cores
+):
+    cores(1)
     events = list(score(items, classifier, tmp_path / 'x.csv', read_here, FOUR))
-    assert sizes == [4, 2, 2, 2, 2], 'and it stays with what fits'
+    assert short_of_memory == [4, 2, 2, 2, 2], 'and it stays with what fits'
     (warned,) = (event for event in events if isinstance(event, Warned))
     assert 'batches of 2' in warned.text
+    assert sum(row['status'] == 'scored' for row in rows_of(tmp_path / 'x.csv')) == 7
+
+
+def test_out_of_memory_in_two_batches_at_once_is_said_once(
+    items, classifier, tmp_path, short_of_memory, monkeypatch, cores
+):
+    real, both = classifier.logits, threading.Barrier(2, timeout=60)
+
+    def logits(*arguments):
+        both.wait()
+        found = real(*arguments)
+        both.wait()
+        return found
+
+    cores(2)
+    monkeypatch.setattr(classifier, 'logits', logits)
+    events = list(score(items, classifier, tmp_path / 'x.csv', read_here, FOUR))
+    assert sum(isinstance(event, Warned) for event in events) == 1
+    assert sum(row['status'] == 'scored' for row in rows_of(tmp_path / 'x.csv')) == 7
+
+
+def test_out_of_memory_while_ways_are_compared_is_no_end(
+    items, classifier, tmp_path, short_of_memory, own_ways
+):
+    list(score(items, classifier, tmp_path / 'x.csv', read_here, FOUR))
+    assert short_of_memory[:2] == [1, 4], 'ways were compared'
     assert sum(row['status'] == 'scored' for row in rows_of(tmp_path / 'x.csv')) == 7
 
 
@@ -502,6 +565,8 @@ def test_cancelled_while_the_table_is_written(items, classifier, tmp_path, monke
 
     def leave(work):
         work._unwanted.set()
+        if not begun.is_set():
+            return
         left.set()
         drop(work)
         assert work.ended(60)
@@ -533,8 +598,9 @@ def test_the_fastest_way_is_used_named_and_gone_on_with(items, classifier, tmp_p
     monkeypatch.setattr(ways, 'finding', finding)
     out = tmp_path / 'x.csv'
     events = score(items, classifier, out, read_here, FOUR)
-    first, second = next(events), next(events)
+    first = next(events)
     assert isinstance(first, Preparing) and 'fastest' in first.text
+    second = next(event for event in events if not isinstance(event, Preparing))
     assert isinstance(second, Started) and second.way == classifier.way.name == 'channels last'
     events.close()
     classifier.use('eager')
@@ -545,6 +611,40 @@ def test_the_fastest_way_is_used_named_and_gone_on_with(items, classifier, tmp_p
     assert events[0].way == classifier.way.name == 'channels last'
     list(score(items, classifier, tmp_path / 'y.csv', read_here, single))
     assert asked == [(4, True, 8), (4, False, 8)], 'what goes on does not measure again'
+
+
+@pytest.mark.parametrize('step', ['finding', 'getting ready'])
+def test_closed_while_the_network_is_made_ready(
+    items, classifier, tmp_path, monkeypatch, fastest, step
+):
+    """A library may convert and compile for half a minute."""
+    from napari_cxr.inference import ways
+
+    go_on, ended = threading.Event(), threading.Event()
+
+    def wait(*_, **__):
+        assert go_on.wait(60)
+        ended.set()
+        return classifier.network
+
+    def finding(*_, **__):
+        yield 'eager'
+        wait()
+        return 'channels last'
+
+    if step == 'finding':
+        monkeypatch.setattr(ways, 'finding', finding)
+    else:
+        fastest('channels last')
+        monkeypatch.setattr(classifier, 'get_ready', wait)
+    events = score(items, classifier, tmp_path / 'x.csv', read_here, FOUR)
+    said = [next(events) for _ in range(3)]
+    assert all(isinstance(event, Preparing) for event in said)
+    events.close()
+    assert not ended.is_set() and classifier.way.name == 'eager'
+    go_on.set()
+    assert ended.wait(60)
+    assert classifier.way.name == 'eager', 'what comes too late changes nothing'
 
 
 def test_a_way_that_is_not_here_is_said_with_what_to_do(

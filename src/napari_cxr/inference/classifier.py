@@ -17,7 +17,8 @@ from napari_cxr.explain.feature_maps import FeatureMaps, even_grid, feature_maps
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.placement import cell_to_radiograph, seen_part
 from napari_cxr.inference.cautions import cautions_for
-from napari_cxr.inference.device import Device, choose_device
+from napari_cxr.inference.conversion import to_onnx
+from napari_cxr.inference.device import Device, choose_device, compute_in_full
 from napari_cxr.inference.prediction import Caution, Prediction
 from napari_cxr.inference.preprocessing import Prepared, Preprocessing
 from napari_cxr.inference.running import EAGER, WAYS, Way, run_by
@@ -26,7 +27,7 @@ from napari_cxr.metrics.calibration import probabilities_of
 from napari_cxr.networks import StagedNetwork, Untraceable
 from napari_cxr.radiograph import Radiograph
 
-__all__ = ['Classifier', 'OutOfMemory', 'RefusedImage']
+__all__ = ['Classifier', 'OutOfMemory', 'RefusedImage', 'is_out_of_memory']
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +65,13 @@ class Classifier:
         except (ValueError, TypeError) as error:
             raise CheckpointError(f'The card of this model is wrong: {error}.') from None
         self.network = checkpoint.network()
+        compute_in_full(device)
         try:
             self.network.to(device.name).eval().requires_grad_(False)
         except torch.OutOfMemoryError:
             raise OutOfMemory(_too_big(device)) from None
         self._way, self._running = EAGER, self.network
+        self._onnx = b''
 
     @classmethod
     def load(cls, source: str | Path, device: str = 'auto') -> Classifier:
@@ -97,13 +100,23 @@ class Classifier:
     def use(self, way: str) -> None:
         """Run the network in another way from now on, in `logits` and `maps`.
 
-        What is done to single radiographs, `predict` and `explain`, runs as ever.
+        What is done to single radiographs, `predict` and `explain`, runs as ever. Raises as
+        `get_ready`.
+        """
+        self.take(way, self.get_ready(way))
+
+    def get_ready(self, way: str, lanes: int = 1) -> StagedNetwork:
+        """Return the network as it runs in another way, for `take`; nothing changes yet.
+
+        It takes seconds where the network is converted, and may be called in a thread.
 
         Parameters
         ----------
         way : str
             One of `napari_cxr.inference.running.WAYS`; `napari_cxr.inference.ways.fastest`
-            finds the best. It takes as many threads as torch has now.
+            finds the best. A batch takes as many threads as torch has now.
+        lanes : int
+            Batches that are run at the same time, each in a thread of its own.
 
         Raises
         ------
@@ -114,10 +127,19 @@ class Classifier:
         """
         size = (self.preprocessing.height, self.preprocessing.width)
         try:
-            self._running = run_by(way, self.network, self.device.name, size)
+            return run_by(way, self.network, self.device.name, size, self._onnx, lanes)
         except torch.OutOfMemoryError:
             raise OutOfMemory(_too_big(self.device)) from None
-        self._way = WAYS[way]
+
+    def take(self, way: str, network: StagedNetwork) -> None:
+        """Run the network from now on in a way that `get_ready` got ready."""
+        self._way, self._running, self._onnx = WAYS[way], network, b''
+
+    def onnx(self) -> bytes:
+        """Return the stages as ONNX: converted once, and kept until a way is taken."""
+        size = (self.preprocessing.height, self.preprocessing.width)
+        self._onnx = self._onnx or to_onnx(self.network, size)
+        return self._onnx
 
     def predict(self, radiographs: Sequence[Radiograph], preset: int = 0) -> list[Prediction]:
         """Classify several radiographs in one batch.
@@ -185,7 +207,7 @@ class Classifier:
         try:
             logits, maps = methods.method(method)(self.network, x, targets)
         except RuntimeError as error:
-            if _is_out_of_memory(error):
+            if is_out_of_memory(error):
                 raise OutOfMemory(_too_big(self.device)) from None
             raise
         row = logits[0].float().cpu().numpy()
@@ -251,7 +273,7 @@ class Classifier:
         try:
             values = feature_maps(self.network, x, stage)[0].float().cpu().numpy()
         except RuntimeError as error:
-            if _is_out_of_memory(error):
+            if is_out_of_memory(error):
                 raise OutOfMemory(_too_big(self.device)) from None
             raise
         why = ''
@@ -357,7 +379,7 @@ class Classifier:
                 pieces.append([given.float().cpu() for given in run(x)])
                 start += size
             except RuntimeError as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if size == 1:
                     raise OutOfMemory(_too_big(self.device)) from None
@@ -412,9 +434,10 @@ def _whose(field: LungField | None) -> str:
     return 'drawn' if field.drawn else field.source
 
 
-def _is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
     """Tell a full memory from other errors; on the CPU torch has no class of its own for it."""
-    return isinstance(error, torch.OutOfMemoryError) or 'not enough memory' in str(error)
+    full = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, full) or 'not enough memory' in str(error)
 
 
 def _too_big(device: Device) -> str:

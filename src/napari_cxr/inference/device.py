@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-__all__ = ['Device', 'DeviceUnavailable', 'choose_device', 'computes_bfloat16']
+__all__ = ['Device', 'DeviceUnavailable', 'choose_device', 'compute_in_full', 'computes_bfloat16']
 
 
 class DeviceUnavailable(Exception):
@@ -79,6 +79,19 @@ def computes_bfloat16(kind: str) -> bool:
         known: dict[str, Any] = getattr(torch.cpu, 'get_capabilities', dict)()
         return bool(known.get('avx512_bf16') or known.get('amx_bf16'))
     return False
+
+
+def compute_in_full(device: Device) -> None:
+    """Let a GPU compute single precision in full, for this process.
+
+    By itself torch lets NVIDIA's GPUs since Ampere round the factors of convolutions to 10
+    bits (TF32). Answers would then differ from those of the CPU, and be called float32 in a
+    table; whoever wants less for speed has bfloat16, which is named so. See
+    https://pytorch.org/docs/stable/notes/cuda.html, "TensorFloat-32 on Ampere devices".
+    """
+    if device.name.startswith('cuda'):
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def _is_there(kind: str) -> bool:

@@ -109,6 +109,7 @@ def run_by(
     device: str,
     size: tuple[int, int],
     onnx: bytes = b'',
+    lanes: int = 1,
 ) -> StagedNetwork:
     """Return a network of the same answers that runs in another way.
 
@@ -126,6 +127,8 @@ def run_by(
         Height and width of the input.
     onnx : bytes
         What `to_onnx` makes of it, where that is there already.
+    lanes : int
+        Batches that are run at the same time, each in a thread of its own.
 
     Raises
     ------
@@ -138,7 +141,7 @@ def run_by(
     if way == EAGER:
         return network
     if way.library:
-        return _Rerouted(network, _converted(way, network, onnx, size))
+        return _Rerouted(network, _converted(way, network, onnx, size, lanes))
     return _channels_last(network, reduced=way.precision == 'bfloat16')
 
 
@@ -196,10 +199,13 @@ def _channels_last(network: StagedNetwork, *, reduced: bool) -> StagedNetwork:
     return _Rerouted(network, run)
 
 
-def _converted(way: Way, network: StagedNetwork, onnx: bytes, size: tuple[int, int]) -> Stages:
+def _converted(
+    way: Way, network: StagedNetwork, onnx: bytes, size: tuple[int, int], lanes: int
+) -> Stages:
     try:
         onnx = onnx or to_onnx(network, size)
-        return as_torch(engine(way.library, way.precision, onnx, torch.get_num_threads()))
+        threads = torch.get_num_threads()
+        return as_torch(engine(way.library, way.precision, onnx, threads, lanes))
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # each of these libraries has types of its own

@@ -11,8 +11,7 @@ import logging
 import math
 import platform
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
@@ -21,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_cxr import __version__, samples
+from napari_cxr import __version__
 from napari_cxr.inference import remembered
-from napari_cxr.inference.conversion import to_onnx
+from napari_cxr.inference.classifier import is_out_of_memory
 from napari_cxr.inference.engine_trial import trying
 from napari_cxr.inference.running import EAGER, WAYS, run_by, why_not
-from napari_cxr.radiograph import Radiograph, UnreadableImage
+from napari_cxr.inference.trial_images import trial_images
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +50,6 @@ _BEATEN = 1.5
 #: A library that is not ready after so many seconds, and ten plain batches, hangs.
 _HANGS = 15.0
 _MANY = 1_000_000
-_TRIAL_SHAPE = (480, 416)
 _LIBRARIES = ('onnx', 'onnxruntime', 'openvino')
 
 
@@ -107,6 +105,8 @@ def finding(
     """Do as `fastest`, and yield between two steps the name of the way that is tried next.
 
     Closing the generator stops it. A step takes the time of one batch, or of a conversion.
+    Where memory runs out it is the plain way, and nothing is remembered: that halves batches
+    until they fit, and another time there may be more.
     """
     names = [
         name
@@ -117,16 +117,22 @@ def finding(
         return EAGER.name
     key = _key(classifier, batch, names)
     known = _known(remembered.get(key))
-    if not known:
-        if images < _MANY:
-            yield EAGER.name
-            seconds = _glance(classifier, batch)
-            if seconds * images / batch < _SOON:
-                return EAGER.name
-        found = yield from measuring(classifier, batch, names)
-        known = {name: one for name, one in found.items() if isinstance(one, Measured)}
-        if classifier.file_hash:
-            remembered.put(key, {name: asdict(one) for name, one in known.items()})
+    try:
+        if not known:
+            if images < _MANY:
+                yield EAGER.name
+                seconds = _glance(classifier, batch)
+                if seconds * images / batch < _SOON:
+                    return EAGER.name
+            found = yield from measuring(classifier, batch, names)
+            known = {name: one for name, one in found.items() if isinstance(one, Measured)}
+            if classifier.file_hash:
+                remembered.put(key, {name: asdict(one) for name, one in known.items()})
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        log.info('out of memory while ways were compared: %s', error)
+        return EAGER.name
     return _best(known, images / batch)
 
 
@@ -150,6 +156,11 @@ def measuring(
     -------
     dict of str to Measured or str
         Of each way what it costs, or why it is out of the question.
+
+    Raises
+    ------
+    RuntimeError, MemoryError
+        If memory runs out, see `napari_cxr.inference.classifier.is_out_of_memory`.
     """
     images = trial_images(classifier, batch)
     x = torch.from_numpy(classifier.preprocessing.normalise(images)).to(classifier.device.name)
@@ -159,19 +170,20 @@ def measuring(
     limit = _HANGS + 10 * (time.perf_counter() - begun)
     found: dict[str, Measured | str] = {}
     running: dict[str, StagedNetwork] = {}
-    onnx = b''
     for name in names:
         yield name
         way = WAYS[name]
         try:
+            onnx = classifier.onnx() if way.library else b''
             if way.library:
-                onnx = onnx or to_onnx(classifier.network, size)
                 threads = torch.get_num_threads()
                 yield from trying(way.library, way.precision, onnx, threads, x.shape, limit)
             begun = time.perf_counter()
             network = run_by(name, classifier.network, classifier.device.name, size, onnx)
             given = classifier.probabilities(_answer(network, x))
         except Exception as error:  # each library has types of its own
+            if is_out_of_memory(error):
+                raise
             found[name] = (str(error).strip() or type(error).__name__).splitlines()[0]
         else:
             ready = time.perf_counter() - begun
@@ -189,43 +201,6 @@ def measuring(
         name: replace(one, seconds=median(times[name])) if isinstance(one, Measured) else one
         for name, one in found.items()
     }
-
-
-def trial_images(classifier: Classifier, count: int) -> np.ndarray:
-    """Return prepared images of synthetic radiographs, on which ways are compared.
-
-    Returns
-    -------
-    ndarray of float32, shape (count, height, width)
-        As `Classifier.logits` takes them: eight, unlike each other in what decides
-        probabilities, and then these again.
-    """
-    fit = classifier.preprocessing
-    images = []
-    for pixels in _unlike(samples.phantom(_TRIAL_SHAPE)):
-        with suppress(UnreadableImage):
-            images.append(fit.apply(Radiograph.from_array(pixels)).image)
-        if len(images) == count:
-            break
-    if not images:
-        images = [samples.phantom((fit.height, fit.width))]
-    return np.stack([images[i % len(images)] for i in range(count)])
-
-
-def _unlike(chest: np.ndarray) -> Iterator[np.ndarray]:
-    """Make eight radiographs of one, which takes as long to draw as all the rest together."""
-    rows, columns = chest.shape
-    y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
-    right, left = (np.exp(-(((y - 0.2) / 0.3) ** 2) - ((x - at) / 0.2) ** 2) for at in (-0.5, 0.5))
-    grain = np.random.default_rng(0).normal(0, 0.06, chest.shape)
-    yield chest
-    yield chest + 0.35 * left
-    yield chest[:, ::-1] ** 2
-    yield np.sqrt(chest) + 0.2 * right + 0.2 * left
-    yield chest[rows // 8 : -rows // 8, columns // 8 : -columns // 8]
-    yield chest + grain
-    yield (chest + 0.3 * right + grain)[rows // 10 :]
-    yield 1 - chest
 
 
 def _taking_turns(

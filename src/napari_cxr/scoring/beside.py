@@ -23,14 +23,17 @@ class Beside(Generic[T]):
     work : callable
         What to do. The event that it is given tells that nobody waits any more; work that
         does not look at it goes on to its end, and its result is dropped.
+    daemon : bool
+        Whether the program may end before the work does: not while a library like torch
+        computes, which cannot bear that.
     """
 
-    def __init__(self, work: Callable[[threading.Event], T]) -> None:
+    def __init__(self, work: Callable[[threading.Event], T], *, daemon: bool = True) -> None:
         self._work = work
         self._results: list[T] = []
         self._error: BaseException | None = None
         self._ended, self._unwanted = threading.Event(), threading.Event()
-        self._thread = threading.Thread(target=self._go, daemon=True)
+        self._thread = threading.Thread(target=self._go, daemon=daemon)
         self._thread.start()
 
     def ended(self, within: float = 0.0) -> bool:
@@ -57,12 +60,14 @@ class Beside(Generic[T]):
         self._ended.set()
 
 
-def beside(work: Callable[[threading.Event], T]) -> Generator[None, None, T]:
+def beside(
+    work: Callable[[threading.Event], T], *, daemon: bool = True
+) -> Generator[None, None, T]:
     """Do work in a thread and yield None until it is done; its result is the generator's.
 
-    Closing the generator lets the work go. Raises whatever the work raises.
+    Closing the generator lets the work go. Raises whatever the work raises. See `Beside`.
     """
-    thread = Beside(work)
+    thread = Beside(work, daemon=daemon)
     try:
         while not thread.ended(_HEARTBEAT):
             yield None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +34,17 @@ class Network:
     ) -> None:
         self._classifier, self._items, self._settings = classifier, items, settings
         self._at_most = 0
+        self._lock, self._stopped = threading.Lock(), threading.Event()
         self.warning = ''
+
+    def stop(self) -> None:
+        """Let batches that are under way end with the image that they are at."""
+        self._stopped.set()
 
     def rows(
         self, batch: np.ndarray, places: Sequence[int], images: Sequence[tuple[int, Ready]]
     ) -> list[Row]:
-        """Run one batch; return the rows of its images.
+        """Run one batch; return the rows of its images, fewer where it was stopped.
 
         Raises
         ------
@@ -50,12 +56,14 @@ class Network:
             logits, maps, fitted = self._classifier.maps(batch, self._at_most)
         else:
             logits, fitted = self._classifier.logits(batch, self._at_most)
-        if fitted < min(len(batch), self._at_most or len(batch)):
-            self._at_most = fitted
-            self.warning = f'Memory ran short: going on with batches of {fitted}.'
+        with self._lock:  # several batches may find out at once
+            if fitted < min(len(batch), self._at_most or len(batch)):
+                self._at_most = fitted
+                self.warning = f'Memory ran short: going on with batches of {fitted}.'
         return [
             self._row(number, ready, logits[place], None if maps is None else maps[place])
             for place, (number, ready) in zip(places, images, strict=True)
+            if not self._stopped.is_set()
         ]
 
     def _row(self, number: int, ready: Ready, logits: np.ndarray, maps: np.ndarray | None) -> Row:

@@ -25,6 +25,9 @@ __all__ = ['Rows', 'rows_of']
 
 #: How often a wait hands control back, in seconds.
 _HEARTBEAT = 0.1
+#: How long batches that nobody waits for any more may take to end, in seconds. No longer,
+#: since a network cannot be stopped within a batch; what they made is made again.
+_GRACE = 0.5
 
 #: Rows as they are done, and warnings between them; None while there is nothing, so that
 #: closing works.
@@ -106,7 +109,9 @@ class _Lanes:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._threads.shutdown(cancel_futures=True)
+        self._network.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        wait(self._under_way, _GRACE)
 
     def begin(
         self, batch: np.ndarray, places: Sequence[int], images: Sequence[tuple[int, Ready]]
@@ -126,9 +131,9 @@ class _Lanes:
             )
             for future in ended:
                 yield future.result()
-            if self._network.warning:
-                yield Warned(self._network.warning)
-                self._network.warning = ''
+            warning, self._network.warning = self._network.warning, ''
+            if warning:
+                yield Warned(warning)
             if not waits:
                 return
             if not ended:

@@ -19,6 +19,7 @@ from napari_cxr import __version__
 from napari_cxr.scoring.cluster.kept import Decoders, Job, Kept
 from napari_cxr.scoring.events import Warned
 from napari_cxr.scoring.journal import ScoringError
+from napari_cxr.scoring.lanes import one_core
 from napari_cxr.scoring.listing import Item
 from napari_cxr.scoring.preparing import Ready, Wanted
 from napari_cxr.scoring.rows import rows_of
@@ -59,7 +60,7 @@ def find_way(job: Job, images: int) -> str:
     from napari_cxr.inference.ways import fastest
 
     reduced = job.settings.precision == 'auto'
-    with _kept.model(job.model, job.device, job.way) as classifier:
+    with one_core(), _kept.model(job.model, job.device, job.way) as classifier:
         return fastest(classifier, job.batch, reduced=reduced, images=images)
 
 
@@ -92,7 +93,7 @@ def score_piece(
     warnings: list[str] = []
     lines: list[str] = []
     wanted = _is_wanted()
-    with _kept.lend(job, pool) as (classifier, decoders):
+    with one_core(), _kept.lend(job, pool) as (classifier, decoders):
 
         def read(
             todo: Iterable[tuple[int, Path]], what: Wanted
@@ -131,7 +132,8 @@ def _answer(question: dict[str, Any]) -> str:
         return json.dumps(found)
     folder, heatmaps = question['folder'], question['heatmaps']
     try:
-        with _kept.model(question['model'], question['device'], question['way']) as classifier:
+        asked = (question['model'], question['device'], question['way'])
+        with one_core(), _kept.model(*asked) as classifier:
             found |= {'model_hash': classifier.file_hash, 'device': classifier.device.name}
     except ScoringError as error:
         return json.dumps(found | {'problem': str(error)})
