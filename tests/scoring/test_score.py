@@ -212,6 +212,13 @@ def test_what_is_there_is_not_overwritten(items, classifier, tmp_path, whole):
         next(score(items, classifier, tmp_path / 'b.csv', read_here, FOUR))
 
 
+def test_devices_are_of_one_kind_or_mixed():
+    from napari_cxr.scoring.score import kind_of
+
+    kinds = [kind_of(names) for names in (['cpu'], ['cuda:0', 'cuda:1'], ['cpu', 'cuda'])]
+    assert kinds == ['cpu', 'cuda', 'mixed']
+
+
 def test_it_does_not_go_on_with_something_else(items, classifier, tmp_path, monkeypatch):
     out = tmp_path / 'x.csv'
     begun = score(items, classifier, out, read_here, FOUR)

@@ -14,7 +14,7 @@ import pytest
 from napari_cxr.scoring import Row, ScoringError
 from napari_cxr.scoring.reading import folders
 from napari_cxr.scoring.reading.entry import Entry
-from napari_cxr.scoring.reading.export import export_csv
+from napari_cxr.scoring.reading.export import Patients, export_csv
 from napari_cxr.scoring.reading.folders import PATIENT_PATTERN, export_folders
 from napari_cxr.scoring.row import Run
 from napari_cxr.training import index
@@ -275,6 +275,16 @@ def test_images_that_lie_in_no_one_folder_are_left_out(tmp_path, ward, entries):
     only = {path: one for path, one in entries.items() if len(one.labels) != 1}
     with pytest.raises(ScoringError, match='no image with one class'):
         run_to_end(export_folders(tmp_path / 'x', ward, only, RUN, tmp_path / 't.csv'))
+
+
+def test_a_number_of_a_table_is_not_what_a_header_calls_a_patient():
+    patients = Patients()
+    first = Row(0, 'a.png', 'scored', patient='1')
+    other = Row(1, 'b.dcm', 'scored', identity={'patient_id': '1'})
+    again = Row(2, 'c.dcm', 'scored', patient='1', identity={'patient_id': 'DOE'})
+    nobody = Row(3, 'd.png', 'scored')
+    assert [patients.number(row) for row in (first, other, again, nobody)] == [1, 2, 1, 0]
+    assert len(patients) == 2
 
 
 def test_names_are_unique_whatever_their_case(tmp_path, ward, entries):

@@ -63,15 +63,18 @@ class Patients:
     """Numbers for patients from 1, so that what a header calls them is written nowhere."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def number(self, row: Row) -> int:
         """Return the number of a row's patient, from 1 in the order of asking; 0 if unknown."""
-        known = row.patient or row.identity.get('patient_id', '')
-        return self._numbers.setdefault(known, len(self._numbers) + 1) if known else 0
+        if row.patient:  # a number of ours, which may be what a header calls somebody else
+            known = ('table', row.patient)
+        else:
+            known = ('header', row.identity.get('patient_id', ''))
+        return self._numbers.setdefault(known, len(self._numbers) + 1) if known[1] else 0
 
 
 def export_csv(
