@@ -20,7 +20,6 @@ from napari_cxr.scoring import (
     Settings,
     Started,
     Warned,
-    cluster,
     list_items,
     score,
 )
@@ -154,6 +153,27 @@ def test_a_worker_that_keeps_rows_back_is_told_of(run, here, many, tmp_path, mon
         list(run(many, tmp_path / 'x.csv', here))
 
 
+def test_a_task_takes_one_core(run, here, many, whole, tmp_path, monkeypatch):
+    import torch
+
+    from napari_cxr.inference.classifier import Classifier
+
+    real, seen = Classifier.logits, set()
+
+    def logits(*arguments):
+        seen.add(torch.get_num_threads())
+        return real(*arguments)
+
+    monkeypatch.setattr(Classifier, 'logits', logits)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        list(run(many, tmp_path / 'x.csv', here))
+    finally:
+        torch.set_num_threads(before)
+    assert seen == {1} and (tmp_path / 'x.csv').read_bytes() == whole
+
+
 def test_begun_here_it_goes_on_there_and_back(run, here, many, whole, classifier, tmp_path):
     out = tmp_path / 'x.csv'
 
@@ -272,7 +292,7 @@ def test_a_cluster_that_cannot_do_it_is_told_before_anything_is_begun(
 
     refused('There is no model .* and no such file', model='another')
     with monkeypatch.context() as patch:
-        patch.setattr(cluster, '__version__', '0.0.1')
+        patch.setattr('napari_cxr.scoring.cluster.run.__version__', '0.0.1')
         refused('instead of 0.0.1: install the same version')
     refused('another file of the model', model='cxr3-resnet10')
     refused('does not see the files', items=list_items([tmp_path / 'gone.png']))
