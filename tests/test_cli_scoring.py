@@ -208,3 +208,17 @@ def test_a_file_that_kills_its_decoder_is_a_row(run, folder, tmp_path, monkeypat
     rows = rows_of(tmp_path / 't.csv')
     failed = [row for row in rows if row['status'] == 'error']
     assert len(rows) == 6 and len(failed) == 1 and 'had to give up' in failed[0]['error']
+
+
+def test_what_was_stopped_before_the_first_row_names_no_table(tmp_path, capsys):
+    from napari_cxr.cli.scoring_bar import Drawing
+    from napari_cxr.scoring import write_so_far
+
+    out = tmp_path / 't.csv'
+    Drawing(['score', 'x']).stopped(out, lambda: write_so_far(out))
+    said = capsys.readouterr().err
+    assert said == 'Stopped. No row is done yet. Go on with: napari-cxr score x --resume\n'
+    Drawing(['score', 'x', '--resume']).stopped(out, lambda: 1200)
+    assert f'{out} holds the 1,200 rows so far. Go on with: napari-cxr score x --resume' in (
+        capsys.readouterr().err
+    )
