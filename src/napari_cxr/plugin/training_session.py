@@ -10,7 +10,9 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_cxr.plugin import training_jobs
 from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.threads import make_room
 from napari_cxr.plugin.training_jobs import Done
+from napari_cxr.plugin.when_gone import when_gone
 from napari_cxr.training.recipe import Recipe
 
 __all__ = ['TrainingSession']
@@ -45,8 +47,9 @@ class TrainingSession(QObject):
         self.job = ''
         self._jobs: list[Cancelled] = []  # the last one is of the job under way
         # A dock that is closed stops its run, which can be taken up again.
-        self.destroyed.connect(partial(_cancel, self._jobs))
+        when_gone(self, partial(_cancel, self._jobs))
         self._worker: Any = None
+        make_room()
         # Made in this thread, so that it is ended before Qt is.
         self._trainer = training_jobs.shared_trainer()
 
@@ -103,6 +106,6 @@ class TrainingSession(QObject):
         self.ended.emit(job)
 
 
-def _cancel(jobs: list[Cancelled], _: object = None) -> None:
+def _cancel(jobs: list[Cancelled]) -> None:
     for job in jobs:
         job.set()

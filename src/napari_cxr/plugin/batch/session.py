@@ -13,6 +13,8 @@ from napari_cxr.plugin.batch import jobs
 from napari_cxr.plugin.batch.jobs import Done
 from napari_cxr.plugin.batch.request import ScoreRequest
 from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.threads import make_room
+from napari_cxr.plugin.when_gone import when_gone
 from napari_cxr.scoring.looking import Looked
 
 __all__ = ['BatchSession']
@@ -51,10 +53,11 @@ class BatchSession(QObject):
         self.job = ''
         self._jobs: list[Cancelled] = []  # the last one is of the job under way
         # A dock that is closed stops its run, which can be resumed.
-        self.destroyed.connect(partial(_cancel, self._jobs))
+        when_gone(self, partial(_cancel, self._jobs))
         self._worker: Any = None
         self._looker: Any = None
         self._savers: list[Any] = []
+        make_room()
         # Made in this thread, so that it is ended before Qt is.
         self._scorer = jobs.shared_scorer()
 
@@ -127,6 +130,6 @@ class BatchSession(QObject):
         self.ended.emit(job)
 
 
-def _cancel(jobs: list[Cancelled], _: object = None) -> None:
+def _cancel(jobs: list[Cancelled]) -> None:
     for job in jobs:
         job.set()
