@@ -118,6 +118,13 @@ def test_a_table_may_name_files_elsewhere(tmp_path):
         index(tmp_path / 'here')
 
 
+def test_what_a_model_said_is_no_label(tmp_path):
+    table = tmp_path / 'scores.csv'
+    table.write_text('path,status,error,label,p_a,model_hash\n1.png,scored,,a,0.9,0123\n')
+    with pytest.raises(DatasetError, match=r'a table of scores.*export the labels'):
+        index(table)
+
+
 def test_a_table_without_a_label_or_in_another_coding(tmp_path):
     table = tmp_path / 'manifest.csv'
     table.write_text('path,diag\nx,y\n')

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from napari_cxr import sheets
+from napari_cxr.scoring.tables_back import is_ours
 from napari_cxr.sheets import Finder, Row, SheetError
 from napari_cxr.training.dataset import SPLIT_WORDS, DatasetError, Sample, within
 
@@ -33,12 +34,18 @@ def samples_of(table: Path) -> list[Sample]:
     Raises
     ------
     DatasetError
-        If a column, a path, a label or a file is missing, or a file is named twice.
+        If a column, a path, a label or a file is missing, a file is named twice, or it is a
+        table of scores.
     """
     try:
         names, rows = sheets.read(table)
     except SheetError as error:
         raise DatasetError(str(error)) from None
+    if is_ours(names):
+        raise DatasetError(
+            f'{table.name} is a table of scores, whose labels are what a model said: export '
+            'the labels of a reading list, or name the images and their labels in another table.'
+        )
     columns = sheets.columns(names)
     if 'path' not in columns:
         raise DatasetError(
