@@ -9,18 +9,18 @@ from threading import Event
 from typing import Any
 
 from napari.components import ViewerModel
-from napari.layers import Labels, Points, Shapes
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog, QMainWindow, QWidget
 
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.docks import open_dock
 from napari_cxr.plugin.reading import jobs
-from napari_cxr.plugin.reading.keys import ReadingKeys
 from napari_cxr.plugin.reading.opener import RowOpener
 from napari_cxr.plugin.reading.panel import ReadingPanel
+from napari_cxr.plugin.reading.reach import KeysInReach
 from napari_cxr.plugin.scores.table import ScoreTable
 from napari_cxr.plugin.shared import shared
+from napari_cxr.plugin.when_gone import when_gone
 from napari_cxr.scoring.reading.export import Exported
 from napari_cxr.scoring.reading.reading_list import ReadingList
 from napari_cxr.scoring.row import Row, Run
@@ -29,8 +29,6 @@ __all__ = ['ReadingDesk']
 
 #: Rows that are read ahead of a person who goes through the table.
 _AHEAD = 3
-#: Layers whose tools have keys of their own.
-_EDITED = (Labels, Points, Shapes)
 
 
 class ReadingDesk(QObject):
@@ -71,12 +69,13 @@ class ReadingDesk(QObject):
         self._opening: Any = None
         self._exporting: Any = None
         self._cancelled = Event()  # the export under way
-        self._keys: list[ReadingKeys] = []
         self.opener = RowOpener(viewer)
         # Whoever closes the dock must not keep the labels from others.
-        self.destroyed.connect(partial(_close, self._readings, self.opener, self._cancelled))
+        when_gone(self, partial(_close, self._readings, self._cancelled))
+        when_gone(self, self.opener.stops.stop)
         table.opened.connect(self.open)
         table.chosen.connect(panel.show_row)
+        table.chosen.connect(self._tell_seen)
         panel.labelled.connect(self._labelled)
         panel.step.connect(self.step)
         panel.row_wanted.connect(self._go_to)
@@ -84,8 +83,8 @@ class ReadingDesk(QObject):
         panel.train_wanted.connect(self._train)
         self.opener.busy.connect(self.busy)
         self.opener.failed.connect(self._not_opened)
-        viewer.layers.selection.events.active.connect(self._share_keys)
-        self._keys.append(ReadingKeys(panel, dock))
+        self.opener.turned.connect(self._tell_seen)
+        self._keys = KeysInReach(viewer, panel, dock, self._is_seen)
 
     @property
     def reading(self) -> ReadingList | None:
@@ -114,17 +113,22 @@ class ReadingDesk(QObject):
         worker.returned.connect(partial(self._take_reading, out))
         worker.start()
 
+    def use(self, model: str, device: str) -> None:
+        """Open images with another model or device from now on; the table stays."""
+        self._model, self._device = model, device
+
     def add(self, rows: tuple[Row, ...]) -> None:
         """Count rows that have come."""
         self._panel.add(rows)
 
     def open(self, row: Row) -> None:
         """Show a row's radiograph with its heatmap, and read the next ones ahead."""
-        self._reach_canvas()
+        self._keys.reach_canvas()
         self.opening.emit(self._problem)
         self._problem = ''
         self._panel.show_row(row)
         self.opener.open(row, self._model, self._device)
+        self._tell_seen()
         self.opener.ahead(self._table.following(_AHEAD), self._model, self._device)
 
     def step(self, by: int) -> None:
@@ -135,6 +139,7 @@ class ReadingDesk(QObject):
 
     def leave(self) -> None:
         """Stop opening, and let others open the labels."""
+        self._keys.leave_canvas()
         self._out = ''  # for a list that is just being opened
         self._close_reading()
         self._table.set_reading(None)
@@ -183,25 +188,20 @@ class ReadingDesk(QObject):
         self._problem = text
         self.failed.emit(text, '')
 
-    # -- keys ---------------------------------------------------------------------------
+    def _is_seen(self) -> bool:
+        """Whether the canvas shows the row of the panel; if not, it is opened."""
+        row = self._panel.reads.row
+        if row is None or row.path == self.opener.on_screen:
+            return True
+        if row.path != self.opener.wanted:
+            self.open(row)
+        return False
 
-    def _reach_canvas(self) -> None:
-        """Hear the keys also while the canvas has the focus, from the first row on."""
-        window = self._dock.window()
-        if len(self._keys) > 1 or not isinstance(window, QMainWindow):
-            return
-        canvas = window.centralWidget()
-        if canvas is not None:
-            keys = ReadingKeys(self._panel, canvas)
-            self._keys.append(keys)
-            self.destroyed.connect(keys.deleteLater)
-            self._share_keys()
-
-    def _share_keys(self) -> None:
-        """Leave the keys in the canvas to the tools of a layer that is being edited."""
-        edited = isinstance(self._viewer.layers.selection.active, _EDITED)
-        for keys in self._keys[1:]:
-            keys.set_enabled(not edited)
+    def _tell_seen(self) -> None:
+        """Let the panel say whether its row is on screen, or about to be."""
+        row, opener = self._panel.reads.row, self.opener
+        seen = row is None or row.path in (opener.on_screen, opener.wanted)
+        self._panel.show_seen(seen)
 
     # -- saving -------------------------------------------------------------------------
 
@@ -262,10 +262,7 @@ def _tell_changed(panel: ReadingPanel) -> None:
         panel.saving_changed.emit()
 
 
-def _close(
-    readings: list[ReadingList], opener: RowOpener, cancelled: Event, _: object = None
-) -> None:
+def _close(readings: list[ReadingList], cancelled: Event) -> None:
     cancelled.set()
     for reading in readings:
         reading.close()
-    opener.close()
