@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject
 
 from napari_cxr import scoring
 from napari_cxr.plugin.batch import words
-from napari_cxr.plugin.batch.jobs import Rows
+from napari_cxr.plugin.batch.jobs import Arrived
 from napari_cxr.plugin.batch.panel import BatchPanel
 from napari_cxr.plugin.batch.problems import is_begun, total_of
 from napari_cxr.plugin.batch.request import ScoreRequest, recall
@@ -51,7 +51,8 @@ class BatchCourse(QObject):
     out : str
         Their table.
     request : ScoreRequest or None
-        What was asked for when it was made, if that is known.
+        What Resume goes on with, if that is known: what was asked for when the table on show
+        was made, or a table that was stopped before its first row came.
     done : int
         Rows that are done.
     """
@@ -69,9 +70,11 @@ class BatchCourse(QObject):
         #: What takes the place of the table on show as soon as the job knows what it is of.
         self._next: tuple[str, ScoreRequest | None] = ('', None)
         self._came = False
+        self._reopened = False
+        self._summed: tuple[str, str] = ('', '')  # words for the table on show, and its path
         self._yours = 0  # labels of the person among those that are measured
         session.began.connect(self._began)
-        session.waits.connect(lambda: panel.progress.say(_WAITS))
+        session.waits.connect(self._wait)
         session.told.connect(self._tell)
         session.succeeded.connect(self._succeeded)
         session.cancelled.connect(self._cancelled)
@@ -88,7 +91,7 @@ class BatchCourse(QObject):
     def open(self, table: str) -> None:
         """Show a table that was made earlier, also one that is not finished."""
         out = os.path.abspath(table.removesuffix('.journal'))
-        self._came, self._next = False, (out, recall(out))
+        self._came, self._next, self._reopened = False, (out, recall(out)), False
         self._session.reopen(out)
 
     def measure(self, truths: Mapping[str, str]) -> None:
@@ -105,6 +108,12 @@ class BatchCourse(QObject):
         name = Path(self._next[0]).name
         self._panel.progress.say('Starting' if job == 'score' else f'Reading {name}')
 
+    def _wait(self) -> None:
+        if self._session.job == 'measure':
+            self._panel.metrics.say_measuring(_WAITS)
+        else:
+            self._panel.progress.say(_WAITS)
+
     def _tell(self, event: object) -> None:
         progress = self._panel.progress
         match event:
@@ -114,7 +123,7 @@ class BatchCourse(QObject):
                 self._show_run(event)
             case scoring.Started(run=run):
                 self._show_run(run)
-            case Rows(rows=rows):
+            case Arrived(rows=rows) if self._came:  # else they are of a table that is not on show
                 self._panel.table.add(rows)
                 self._desk.add(rows)
                 if self._session.job == 'reopen':
@@ -134,10 +143,14 @@ class BatchCourse(QObject):
 
     def _show_run(self, run: Run) -> None:
         """Show another table, unless it is the one on show that goes on."""
+        self.out, self.request = self._next
+        request = self.request
+        model = request.model if request is not None else run.model
+        device = request.device if request is not None else preferences('batch').device
         if self._came:
+            self._desk.use(model, device)
             return
         self._came, self.run = True, run
-        self.out, self.request = self._next
         self._count(0, 0, total_of(self.out))
         panel = self._panel
         panel.table.start(run)
@@ -145,9 +158,6 @@ class BatchCourse(QObject):
         panel.show_table(True)
         panel.metrics.clear()
         panel.tabs.setCurrentIndex(0)
-        request = self.request
-        model = request.model if request is not None else run.model
-        device = request.device if request is not None else preferences('batch').device
         self._desk.start(run, self.out, model, device)
 
     def _show_metrics(
@@ -160,18 +170,34 @@ class BatchCourse(QObject):
         self.done, self._failed_rows, self._total = done, failed, total
 
     def _sum_up(self, words: str) -> None:
+        """Say what the table on show came to."""
+        self._summed = words, self.out
         self._panel.progress.sum_up(
             words,
             self._failed_rows,
-            resumable=is_begun(self.out) and self.request is not None,
+            resumable=self._can_resume(self.out),
             saveable=self.done > 0,
         )
 
+    def _can_resume(self, out: str) -> bool:
+        request = self.request
+        return request is not None and request.out == out and bool(request.paths) and is_begun(out)
+
+    def _leave_on_show(self) -> None:
+        """Nothing came of another table: say again what is on show, if anything is."""
+        words, out = self._summed
+        if self.run is None or out != self.out:
+            self._panel.progress.clear()
+            self._panel.head.set_open(True)
+        else:
+            self._sum_up(words)
+
     def _succeeded(self, job: str, result: Any) -> None:
         if job == 'reopen':
+            self._reopened = True
             self._total = max(self.done, self._total)
             self._sum_up(words.reopened(self.out, self.done, self._total))
-            if is_begun(self.out) and self.request is None:
+            if is_begun(self.out) and not self._can_resume(self.out):
                 self._panel.message.show_error(_STRANGE)
         elif job == 'measure' and self.run is not None:
             metrics, unknown = result
@@ -180,24 +206,37 @@ class BatchCourse(QObject):
             self._panel.setup.propose_table()
 
     def _cancelled(self, job: str, rows: Any) -> None:
-        if not self._came:
-            self._panel.progress.sum_up(
-                words.stopped(0, 0, ''), 0, resumable=False, saveable=False
-            )
-        elif job == 'score':
+        if job == 'measure':
+            self._panel.metrics.restore()
+        elif job == 'reopen':
+            if self._came:
+                self._sum_up(words.read_in_part(self.out, self.done))
+            else:
+                self._leave_on_show()
+        elif self._came:
             self._count(rows or self.done, self._failed_rows, self._total)
             self._sum_up(words.stopped(self.done, self._total, self.out))
-        elif job == 'reopen':
-            self._sum_up(words.reopened(self.out, self.done, self._total))
+        else:
+            # The table on show stays, but what was wanted last is what Resume goes on with.
+            out, self.request = self._next
+            self._panel.progress.sum_up(
+                words.stopped(rows or 0, total_of(out), out),
+                self._failed_rows,
+                resumable=self._can_resume(out),
+                saveable=self.done > 0,
+            )
 
     def _failed(self, job: str, failure: Failure) -> None:
-        if not self._came:
-            self._panel.progress.clear()
-            self._panel.head.set_open(True)
-        elif job != 'measure':
+        if job == 'measure':
+            self._panel.metrics.restore()
+        elif not self._came:
+            self._leave_on_show()
+        elif job == 'reopen':
+            self._sum_up(words.read_in_part(self.out, self.done))
+        else:
             self._sum_up(words.stopped(self.done, self._total, ''))
         self._panel.message.show_error(failure.text, failure.details)
 
     def _ended(self, job: str) -> None:
-        if job == 'reopen' and self._came and self.run is not None and self.run.truth:
+        if job == 'reopen' and self._reopened and self.run is not None and self.run.truth:
             self.measure({})

@@ -28,7 +28,6 @@ __all__ = ['BatchDock']
 
 #: How long changes gather before the images are looked at again, in milliseconds.
 _PAUSE = 200
-_WAITS = 'Waiting for the work of another Batch dock to end'
 _TABLES = 'Tables of scores (*.csv *.jsonl *.parquet *.journal);;All files (*)'
 
 
@@ -81,6 +80,7 @@ class BatchDock(QWidget):
         panel.progress.failures_wanted.connect(self._show_failures)
         panel.progress.save_wanted.connect(self.save_as)
         panel.metrics.measure_wanted.connect(self.measure)
+        panel.metrics.stop_wanted.connect(self.stop)
         panel.metrics.cell_chosen.connect(self._show_cell)
         session.began.connect(self._update)
         session.ended.connect(self._ended)
@@ -88,7 +88,7 @@ class BatchDock(QWidget):
         session.saved.connect(self._saved)
         self.desk.failed.connect(panel.message.show_error)
         self.desk.opening.connect(self._forget_row)
-        self.desk.labelled.connect(self._update)
+        self.desk.labelled.connect(self._offer_measuring)
         self.desk.busy.connect(lambda words: panel.opening.setText(words and f'{words}…'))
         self.viewer.events.theme.connect(self._theme_changed)
 
@@ -140,8 +140,17 @@ class BatchDock(QWidget):
     def save_as(self) -> None:
         """Ask for another name or form, and write the table on show again."""
         path, _ = QFileDialog.getSaveFileName(self, 'Save the table', self.course.out, FORMS)
-        if path:
-            self.session.save_as(self.course.out, str(with_ending(Path(path))))
+        if not path:
+            return
+        whole = with_ending(Path(path))
+        if whole != Path(path) and (whole.exists() or is_begun(str(whole))):
+            # The file dialog has asked about the name without the ending.
+            self.panel.message.show_error(
+                f'There is a {whole.name} already, so nothing was saved. Choose another name, or '
+                'type this one with its ending to replace it.'
+            )
+        else:
+            self.session.save_as(self.course.out, str(whole))
 
     def measure(self) -> None:
         """Measure the table on show by the labels that the person gave."""
@@ -181,7 +190,7 @@ class BatchDock(QWidget):
         """Offer to go on with what was under way when napari was closed."""
         table = preferences('batch').table
         request = recall(table) if is_begun(table) else None
-        if request is not None:
+        if request is not None and request.paths:
             self.panel.setup.show_request(request)
 
     def _update(self) -> None:
@@ -194,8 +203,15 @@ class BatchDock(QWidget):
         panel.open.setEnabled(not self.busy)
         setup.setEnabled(not self.busy)
         table = Path(self.course.out or setup.target.path).name
-        panel.head.set_summary(f'{setup.images.name} → {table}' if setup.images.name else '')
-        panel.metrics.offer_measuring(not self.busy and bool(self.desk.truths()))
+        images = setup.images.name
+        panel.head.set_summary(f'{images} → {table}' if images else '')
+        self._offer_measuring()
+
+    def _offer_measuring(self) -> None:
+        """Offer figures by the labels that the person gave, if there are any."""
+        reading = self.desk.reading
+        given = reading is not None and any(one.answer == 'labels' for _, one in reading)
+        self.panel.metrics.offer_measuring(given and not self.busy)
 
     def _forget_row(self, problem: str) -> None:
         """Take away what was said of the row before."""

@@ -15,6 +15,8 @@ from napari_cxr.scoring.looking import Looked
 
 __all__ = ['ImagesField']
 
+#: Endings of lists and tables of paths.
+_LIST_ENDINGS = ('.txt', '.csv', '.tsv')
 _LISTS = 'Lists and tables of paths (*.txt *.csv *.tsv);;All files (*)'
 
 
@@ -56,18 +58,23 @@ class ImagesField(ToldField):
 
     @property
     def name(self) -> str:
-        """What they are called: the folder's name, or that of a list without its ending."""
+        """What they are called: after the folder, also that of single files, or after a list.
+
+        Names of files may say who is on them.
+        """
         if not self.paths:
             return ''
         path = Path(self.paths[0])
-        if self._files:
-            return path.parent.name
-        return path.name if path.is_dir() else path.stem
+        if path.suffix.lower() in _LIST_ENDINGS:
+            return path.stem
+        return path.name if not self._files and path.is_dir() else path.parent.name
 
     @property
     def to_remember(self) -> str:
-        """The line for the next session; empty for single files."""
-        return '' if self._files else str(self.line.text().strip())
+        """The line for the next session: a folder or a list; empty for single files."""
+        text = '' if self._files else str(self.line.text().strip())
+        path = Path(text).expanduser()
+        return text if text and (path.is_dir() or _is_list(path)) else ''
 
     def show_paths(self, paths: Sequence[str]) -> None:
         """Show what shall be scored, without saying so to anyone."""
@@ -127,3 +134,8 @@ class ImagesField(ToldField):
         if self.line.isModified():
             self.line.setModified(False)
             self.chosen.emit()
+
+
+def _is_list(path: Path) -> bool:
+    """Return whether a path is of a list of others, by its name."""
+    return path.suffix.lower() in _LIST_ENDINGS or path.name.upper() == 'DICOMDIR'

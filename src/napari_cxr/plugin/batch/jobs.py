@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 
 from napari.qt.threading import thread_worker
 
+from napari_cxr.plugin.batch.problems import gone
 from napari_cxr.plugin.batch.request import ScoreRequest, keep
 from napari_cxr.plugin.classifying import Failure, end, failure
 from napari_cxr.scoring import (
@@ -36,7 +37,7 @@ from napari_cxr.scoring.journal import read_header
 from napari_cxr.scoring.looking import Looked, look_at
 from napari_cxr.workers.process import WorkerProcess
 
-__all__ = ['Done', 'Rows', 'look', 'measure', 'reopen', 'save_as', 'score', 'shared_scorer']
+__all__ = ['Arrived', 'Done', 'look', 'measure', 'reopen', 'save_as', 'score', 'shared_scorer']
 
 #: Rows are safe as soon as they are done, so a stopped run has nothing to write; seconds.
 _GRACE = 1.0
@@ -65,7 +66,7 @@ class Done:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class Arrived:
     """Rows that have come since the last time."""
 
     rows: tuple[Row, ...]
@@ -83,7 +84,7 @@ def shared_scorer() -> WorkerProcess:
 def score(
     request: ScoreRequest, resume: bool, shown: Sequence[int], cancelled: Event
 ) -> Generator[Any, None, Done | Failure]:
-    """Score; yields events of scoring, `Rows` in place of single rows, or None.
+    """Score; yields events of scoring, `Arrived` in place of single rows, or None.
 
     Of a run that is resumed, rows from before come too. When it is cancelled it leaves a
     table of the rows that are done.
@@ -107,7 +108,7 @@ def score(
     try:
         _make_folder(Path(request.out).parent)
         keep(request)
-        rows = _Gathered(request.out, shown)
+        rows, started = _Gathered(request.out, shown), False
         job = shared_scorer().run('score', resume=resume, **request.arguments())
         with closing(job) as run:
             while not cancelled.is_set():
@@ -115,6 +116,8 @@ def score(
                     event = next(run)
                 except StopIteration:
                     yield from rows.handed_on()
+                    # Nothing is left to go on with, so nothing needs to say what was scored.
+                    keep(replace(request, paths=(), labels=''))
                     return Done()
                 if isinstance(event, Scored):
                     rows.add(event.row)
@@ -122,8 +125,11 @@ def score(
                     yield from rows.handed_on()
                     yield event
                 if isinstance(event, Started):
+                    started = True
                     for parcel in rows.missing():
                         yield parcel
+                        if cancelled.is_set():
+                            break
                         time.sleep(_BREATH)
         yield from rows.handed_on()
         with closing(shared_scorer().run('write_so_far', out=request.out)) as run:
@@ -131,7 +137,8 @@ def score(
                 try:
                     yield next(run)
                 except StopIteration as stop:
-                    yield from rows.missing(stop.value)
+                    if started:  # else they are of a table that nobody has been told of
+                        yield from rows.missing(stop.value)
                     return Done(stop.value, cancelled=True)
     except Exception as error:
         return failure(error, 'Scoring')
@@ -141,14 +148,16 @@ def score(
 def look(paths: tuple[str, ...], out: str) -> Looked | Failure:
     """See what there is to score; see `look_at`."""
     try:
-        return look_at(paths, out)
+        found = look_at(paths, out)
+        # Many files on a slow disk are not asked for in the GUI's thread.
+        return replace(found, error=found.error or gone(paths))
     except Exception as error:
         return failure(error, 'Looking at the images')
 
 
 @thread_worker
 def reopen(table: str, cancelled: Event) -> Generator[Any, None, Done | Failure]:
-    """Read a table back; yields its `Run` first, then `Rows`.
+    """Read a table back; yields its `Run` first, then `Arrived`.
 
     Returns
     -------
@@ -163,7 +172,7 @@ def reopen(table: str, cancelled: Event) -> Generator[Any, None, Done | Failure]
             if cancelled.is_set():
                 return Done(cancelled=True)
             number += len(parcel)
-            yield Rows(parcel)
+            yield Arrived(parcel)
             time.sleep(_BREATH)
     except Exception as error:
         return failure(error, 'Reading the table')
@@ -251,14 +260,15 @@ class _Gathered:
             self._told.add(row.number)
             self._rows.append(row)
 
-    def handed_on(self) -> Generator[Rows, None, None]:
+    def handed_on(self) -> Generator[Arrived, None, None]:
         """Yield what was taken in since the last time."""
         self._last = time.monotonic()
-        if self._rows:
-            yield Rows(tuple(self._rows))
-            self._rows.clear()
+        rows = tuple(self._rows)
+        self._rows.clear()
+        if rows:
+            yield Arrived(rows)
 
-    def missing(self, done: int = -1) -> Generator[Rows, None, None]:
+    def missing(self, done: int = -1) -> Generator[Arrived, None, None]:
         """Yield rows that are done and did not come: from before, or lost on the way.
 
         Parameters

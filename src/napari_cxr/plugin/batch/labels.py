@@ -72,6 +72,8 @@ class LabelsField(ToldField):
     def forget(self) -> None:
         """Other images: what a person has chosen was for the others."""
         self._by_person, self._looked = False, None
+        self.kind.setCurrentIndex(0)
+        self.line.clear()
         self._change()
 
     def take_look(self, looked: Looked | None, classes: Sequence[str]) -> None:

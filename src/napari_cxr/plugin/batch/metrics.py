@@ -42,10 +42,13 @@ class ScoreMetrics(QWidget):
     cell_chosen = Signal(str, str)
     #: The scores shall be measured by the labels that the person gave.
     measure_wanted = Signal()
+    #: No figures are wanted any more.
+    stop_wanted = Signal()
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._labels: tuple[str, ...] = ()
+        self._counted = ''  # what the figures on show are of
         self.heading = QLabel()
         self.heading.setWordWrap(True)
         self.heading.setIndent(0)
@@ -60,12 +63,16 @@ class ScoreMetrics(QWidget):
         self.again.setToolTip('Compare the scores with the labels that you gave under Reading')
         self.again.clicked.connect(self.measure_wanted)
         self.again.hide()
+        self.stop = QPushButton('Stop')
+        self.stop.setToolTip('Work out no figures')
+        self.stop.clicked.connect(self.stop_wanted)
+        self.stop.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
         for widget in (
             *(self.heading, self.counted, self.table, self.matrix),
-            *(self.strange, self.worth, self.again),
+            *(self.strange, self.worth, self.again, self.stop),
         ):
             layout.addWidget(widget)
         for label in (self.counted, self.strange, self.worth):
@@ -113,12 +120,21 @@ class ScoreMetrics(QWidget):
         """Offer to measure by the labels that the person gave."""
         self.again.setVisible(offered)
 
-    def say_measuring(self) -> None:
-        """Say that figures are being worked out."""
-        self.counted.setText('Working out figures and intervals…')
+    def say_measuring(self, doing: str = 'Working out figures and intervals') -> None:
+        """Say that figures are being worked out, or what that waits for."""
+        self.counted.setText(f'{doing}…')
         self.counted.show()
+        self.stop.show()
+
+    def restore(self) -> None:
+        """Say again what the figures on show are of."""
+        self.counted.setText(self._counted)
+        self.counted.setVisible(bool(self._counted))
+        self.stop.hide()
 
     def _show(self, metrics: dict[str, Any], counted: str, strange: str) -> None:
+        self._counted = counted
+        self.stop.hide()
         overall = words.overall(metrics)
         for label, text in (
             (self.heading, overall),

@@ -11,18 +11,35 @@ from napari_cxr.scoring.journal import journal_of, read_header
 from napari_cxr.scoring.listing import FOLDERS
 from napari_cxr.scoring.looking import Looked
 
-__all__ = ['about_begun', 'is_begun', 'listed', 'of_labels', 'of_out', 'of_source', 'total_of']
+__all__ = [
+    'about_begun',
+    'gone',
+    'is_begun',
+    'listed',
+    'of_labels',
+    'of_out',
+    'of_source',
+    'total_of',
+]
 
 #: Names that are told one by one.
 _MOST_NAMES = 6
 
 
 def of_source(paths: Sequence[str], looked: Looked | None) -> str:
-    """Return what is wrong with what shall be scored; empty if nothing is."""
-    gone = next((path for path in paths if not os.path.exists(path)), '')
-    if gone:
-        return f'There is no {Path(gone).name or gone}. Choose a folder, or drop one here.'
-    return looked.error if looked is not None else ''
+    """Return what is wrong with what shall be scored; empty if nothing is.
+
+    Only the first path is asked about here; of the others `looked` says.
+    """
+    return gone(paths[:1]) or (looked.error if looked is not None else '')
+
+
+def gone(paths: Sequence[str]) -> str:
+    """Return which of some paths does not exist; with many it takes a while."""
+    path = next((path for path in paths if not os.path.exists(path)), '')
+    if path:
+        return f'There is no {Path(path).name or path}. Choose a folder, or drop one here.'
+    return ''
 
 
 def of_labels(kind: str, table: str, looked: Looked | None) -> str:

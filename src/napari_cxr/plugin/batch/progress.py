@@ -79,11 +79,11 @@ class ScoreProgress(QWidget):
         self.warning.hide()
         self.hide()
 
-    def say(self, doing: str, *, stoppable: bool = True) -> None:
+    def say(self, doing: str) -> None:
         """Say what is being done, while nobody knows how long it takes."""
         self.bar.setRange(0, 0)
         self.words.setText(f'{doing}…')
-        self._offer(working=True, stoppable=stoppable)
+        self._offer(working=True)
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far it is."""
@@ -129,7 +129,6 @@ class ScoreProgress(QWidget):
         self,
         *,
         working: bool,
-        stoppable: bool = True,
         resumable: bool = False,
         saveable: bool = False,
     ) -> None:
@@ -137,7 +136,7 @@ class ScoreProgress(QWidget):
         if self.stop.isHidden() or not working:
             self.stop.setText('Stop')
             self.stop.setEnabled(True)
-        self.stop.setVisible(working and stoppable)
+        self.stop.setVisible(working)
         self.resume.setVisible(resumable)
         self.save.setVisible(saveable)
         self.show()

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from napari_cxr.scoring.listing import FOLDERS
-
 __all__ = ['ScoreRequest', 'keep', 'recall']
 
 
@@ -54,11 +52,6 @@ class ScoreRequest:
     decision: str = ''
     identify: bool = False
 
-    @property
-    def by_folder(self) -> bool:
-        """Whether the names of sub-folders are the labels."""
-        return self.labels == FOLDERS
-
     def arguments(self) -> dict[str, Any]:
         """Return what the worker's job 'score' takes of it."""
         names = ('shares', 'heatmaps', 'batch', 'precision', 'decision', 'identify')
@@ -87,12 +80,17 @@ class ScoreRequest:
 
 
 def keep(request: ScoreRequest) -> None:
-    """Keep what was asked for, under the name of its table; a full disk is no error."""
+    """Keep what was asked for, under the name of its table; a full disk is no error.
+
+    Names of files may say who is on them, so only the person who scores can read it.
+    """
     path = _path_of(request.out)
     part = path.with_suffix('.part')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(request.to_json(), encoding='utf-8')
+        part.unlink(missing_ok=True)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'wb') as file:
+            file.write(request.to_json().encode('utf-8'))
         os.replace(part, path)
     except OSError:
         part.unlink(missing_ok=True)

@@ -33,7 +33,7 @@ class BatchSession(QObject):
     began = Signal(str)
     #: The job waits for another one: of another dock, or one that is just stopping.
     waits = Signal()
-    #: The job says something: an event of scoring, `Rows`, a `Run`, or words.
+    #: The job says something: an event of scoring, `Arrived`, a `Run`, or words.
     told = Signal(object)
     #: A job has come to its result: which, and the result.
     succeeded = Signal(str, object)

@@ -153,6 +153,7 @@ class ScoreSetup(QWidget):
 
     def _images_chosen(self) -> None:
         self.labels.forget()
+        self.options.identify.setChecked(False)  # it was said of the others
         self.target.propose(self.images.name)
         self._look_again()
 

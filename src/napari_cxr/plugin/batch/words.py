@@ -10,7 +10,16 @@ from napari_cxr.plugin.batch.problems import listed
 from napari_cxr.plugin.run_words import duration
 from napari_cxr.scoring import Finished, Progress
 
-__all__ = ['counted', 'finished', 'overall', 'pace', 'reopened', 'stopped', 'strange']
+__all__ = [
+    'counted',
+    'finished',
+    'overall',
+    'pace',
+    'read_in_part',
+    'reopened',
+    'stopped',
+    'strange',
+]
 
 _OVERALL = {'macro_auc': 'Macro AUC', 'accuracy': 'Accuracy'}
 
@@ -67,6 +76,13 @@ def reopened(table: str, done: int, total: int) -> str:
     if total > done:
         return f'{name}: {rows} of {total:,} are done. Resume goes on with the others.'
     return f'{name}: {rows}.'
+
+
+def read_in_part(table: str, done: int) -> str:
+    """Return what is on show of a table that was not read to its end."""
+    rows = 'only its first row is' if done == 1 else f'only its first {done:,} rows are'
+    shown = rows if done else 'none of its rows is'
+    return f'{Path(table).name}: {shown} on show. Open it again to see all.'
 
 
 def overall(metrics: dict[str, Any]) -> str:

@@ -1,0 +1,300 @@
+"""What the Batch dock makes of jobs that end otherwise than well: no torch, tables by hand."""
+
+import stat
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from made_up_scores import run, scored
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QFileDialog
+
+from napari_cxr.plugin.batch import jobs
+from napari_cxr.plugin.batch.dock import BatchDock
+from napari_cxr.plugin.batch.request import ScoreRequest, keep, recall
+from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.scoring import Finished, Preparing, Started, reopening, tables
+from napari_cxr.scoring.journal import Journal, journal_of
+from napari_cxr.scoring.so_far import write_so_far
+from napari_cxr.workers.process import JobFailed
+
+WAIT = 20_000
+NO_FIGURES = ({}, ())
+
+
+class Scorer:
+    """Stands for the scoring process: each job yields what a test says, then waits to be ended."""
+
+    def __init__(self):
+        self.busy, self.jobs, self.said = False, [], {}
+
+    def run(self, job, **arguments):
+        self.jobs.append(job)
+        if job == 'write_so_far':
+            return write_so_far(arguments['out'])
+        for event in self.said.get(job, ()):
+            if isinstance(event, Exception):
+                raise event
+            if event is ends:
+                return NO_FIGURES
+            yield event
+        while True:
+            time.sleep(0.01)
+            yield None
+
+
+ends = object()
+
+
+@pytest.fixture
+def scorer(monkeypatch):
+    scorer = Scorer()
+    monkeypatch.setattr(jobs, 'shared_scorer', lambda: scorer)
+    return scorer
+
+
+@pytest.fixture
+def dock(qtbot, own_plugin, own_models, settled_threads, scorer, tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
+    remember('batch', device='cpu', images='', table='', folder=str(tmp_path))
+    dock = BatchDock(ViewerModel())
+    qtbot.addWidget(dock, before_close_func=leave)
+    dock.show()
+    return dock
+
+
+def leave(dock):
+    dock._later.stop()
+    dock.session.cancel()
+
+
+def finished(tmp_path, name, **changes):
+    """Make a finished table of three rows."""
+    table = tmp_path / name
+    rows = [scored(i, 0.1, 0.7, 0.2, path=f'/{name}/{i}.png', truth='normal') for i in range(3)]
+    tables.write(table, iter(rows), run(**changes))
+    return table
+
+
+def begun(tmp_path, name, rows=2):
+    """Make the journal of a table that was begun, and the request that it is of."""
+    table = tmp_path / name
+    journal = Journal(journal_of(table), {**asdict(run()), 'total': 9}, 9)
+    journal.add([scored(i, path=f'/{name}/{i}.png') for i in range(rows)])
+    journal.close()
+    return ScoreRequest(paths=('/images',), out=str(table), model='another', device='cpu')
+
+
+def show(qtbot, dock, table, scorer):
+    """Open a table, and let what follows of it end."""
+    scorer.said['measure'] = [ends]
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.open_table(str(table))
+    qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
+
+
+def paths(dock):
+    return [row.path for row in dock.panel.table.rows()]
+
+
+def test_rows_of_a_table_that_is_not_on_show_stay_out_of_the_one_that_is(
+    qtbot, dock, scorer, tmp_path
+):
+    show(qtbot, dock, finished(tmp_path, 'a.csv'), scorer)
+    before, request = paths(dock), begun(tmp_path, 'b.csv')
+    scorer.said['score'] = [Preparing('Loading the model')]
+    dock.course.score(request, resume=True)
+    qtbot.waitUntil(lambda: 'Loading' in dock.panel.progress.text, timeout=WAIT)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.stop()
+    assert paths(dock) == before and len(before) == 3
+    assert 'Stopped: 2 of 9 rows are in b.csv' in dock.panel.progress.text
+    assert dock.panel.progress.resume.isVisible() and dock.course.request == request
+    # Now it comes so far that its rows can be shown.
+    scorer.said['score'] = [Started(9, 2, 0, run(), 'CPU', 1)]
+    dock.panel.progress.resume.click()
+    qtbot.waitUntil(lambda: len(paths(dock)) == 2, timeout=WAIT)
+    assert all(path.startswith('/b.csv/') for path in paths(dock))
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.stop()
+    assert len(paths(dock)) == 2 and dock.panel.progress.resume.isVisible()
+
+
+def test_a_resumed_run_that_is_stopped_before_its_first_row_says_how_far_it_is(
+    qtbot, dock, scorer, tmp_path
+):
+    request = begun(tmp_path, 'b.csv')
+    scorer.said['score'] = [Preparing('Loading the model')]
+    dock.course.score(request, resume=True)
+    qtbot.waitUntil(lambda: 'Loading' in dock.panel.progress.text, timeout=WAIT)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.stop()
+    assert paths(dock) == [] and '2 of 9 rows' in dock.panel.progress.text
+
+
+def test_a_run_that_fails_at_once_leaves_what_is_on_show(qtbot, dock, scorer, tmp_path):
+    first = begun(tmp_path, 'a.csv')
+    keep(first)
+    show(qtbot, dock, first.out, scorer)
+    words, progress = dock.panel.progress.text, dock.panel.progress
+    assert progress.resume.isVisible() and progress.save.isVisible()
+    scorer.said['score'] = [JobFailed('It is written by another process.', 'ScoringError')]
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.course.score(begun(tmp_path, 'b.csv'), resume=True)
+    assert 'another process' in dock.panel.message.text and progress.text == words
+    assert progress.resume.isVisible() and progress.save.isVisible()
+    assert dock.course.request == first
+
+
+def test_going_on_with_the_table_on_show_takes_what_is_asked_for_now(
+    qtbot, dock, scorer, tmp_path, monkeypatch
+):
+    request = begun(tmp_path, 'a.csv')
+    show(qtbot, dock, request.out, scorer)
+    assert dock.course.request is None and not dock.panel.progress.resume.isVisible()
+    used = []
+    monkeypatch.setattr(dock.desk, 'use', lambda *which: used.append(which))
+    scorer.said['score'] = [Started(9, 2, 0, run(), 'CPU', 1)]
+    dock.course.score(request, resume=True)
+    qtbot.waitUntil(lambda: bool(used), timeout=WAIT)
+    assert used == [('another', 'cpu')] and dock.course.request == request
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.stop()
+    assert dock.panel.progress.resume.isVisible() and len(paths(dock)) == 2
+
+
+def test_waiting_to_measure_is_said_with_the_figures_and_can_be_stopped(
+    qtbot, dock, scorer, tmp_path
+):
+    scorer.busy = True
+    dock.open_table(str(finished(tmp_path, 'a.csv')))
+    panel = dock.panel
+    qtbot.waitUntil(lambda: dock.session.job == 'measure', timeout=WAIT)
+    assert 'a.csv: 3 rows' in panel.progress.text and panel.progress.save.isVisible()
+    assert panel.progress.stop.isHidden() and 'Waiting' in panel.metrics.counted.text()
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        panel.metrics.stop.click()
+    assert 'No labels are known' in panel.metrics.counted.text()
+    assert panel.metrics.stop.isHidden() and panel.progress.save.isVisible()
+
+
+def test_a_measurement_that_fails_leaves_the_figures_before(qtbot, dock, scorer, tmp_path):
+    show(qtbot, dock, finished(tmp_path, 'a.csv'), scorer)
+    before, progress = dock.panel.metrics.counted.text(), dock.panel.progress.text
+    scorer.said['measure'] = [JobFailed('There is no room.', 'ScoringError')]
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.course.measure({'/a.csv/0.png': 'normal'})
+    assert dock.panel.metrics.counted.text() == before and before
+    assert dock.panel.progress.text == progress and 'no room' in dock.panel.message.text
+
+
+def test_a_table_that_is_damaged_is_not_measured_and_says_so(
+    qtbot, dock, scorer, tmp_path, monkeypatch
+):
+    whole = reopening.reopen
+
+    def torn(table):
+        shape, rows = whole(table)
+        return shape, one_and_no_more(rows)
+
+    def one_and_no_more(rows):
+        yield next(rows)
+        raise reopening.ScoringError('a.csv is damaged at row 2.')
+
+    table = finished(tmp_path, 'a.csv')
+    monkeypatch.setattr(jobs, '_PARCEL', 1)
+    monkeypatch.setattr(jobs.reopening, 'reopen', torn)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.open_table(str(table))
+    assert 'measure' not in scorer.jobs and not dock.busy
+    assert 'damaged' in dock.panel.message.text
+    assert 'only its first row is on show' in dock.panel.progress.text
+    assert 'Resume' not in dock.panel.progress.text
+
+
+def test_stop_ends_also_the_showing_of_rows_from_before(
+    qtbot, dock, scorer, tmp_path, monkeypatch
+):
+    request = begun(tmp_path, 'a.csv', rows=6)
+    monkeypatch.setattr(jobs, '_PARCEL', 1)
+    monkeypatch.setattr(jobs, '_BREATH', 0.0)
+    job = jobs.score.__wrapped__ if hasattr(jobs.score, '__wrapped__') else None
+    assert job is not None
+    scorer.said['score'] = [Started(9, 6, 0, run(), 'CPU', 1)]
+    cancelled = jobs.Event()
+    course = job(request, True, [], cancelled)
+    seen = []
+    for event in course:
+        seen.append(event)
+        if isinstance(event, jobs.Arrived):
+            cancelled.set()
+            break
+    assert 'write_so_far' not in scorer.jobs
+    rows = [row.number for event in [seen[-1], *course] if event for row in event.rows]
+    # Nothing more came before the process had let go; then each of the others, once.
+    assert rows == list(range(6)) and scorer.jobs == ['score', 'write_so_far']
+
+
+def test_an_ending_that_is_added_overwrites_nothing(qtbot, dock, scorer, tmp_path, monkeypatch):
+    show(qtbot, dock, finished(tmp_path, 'a.csv'), scorer)
+    other = finished(tmp_path, 'other.csv')
+    before = other.read_bytes()
+
+    def chosen(path):
+        monkeypatch.setattr(QFileDialog, 'getSaveFileName', lambda *a, **k: (str(path), ''))
+        dock.save_as()
+
+    chosen(tmp_path / 'other')
+    assert 'other.csv already' in dock.panel.message.text and other.read_bytes() == before
+    with qtbot.waitSignal(dock.session.saved, timeout=WAIT):
+        chosen(other)  # of which the file dialog has asked
+    assert other.read_bytes() != before
+    chosen('')
+
+
+def test_what_was_scored_is_kept_for_one_person_until_it_is_finished(
+    qtbot, dock, scorer, tmp_path
+):
+    request = begun(tmp_path, 'a.csv')
+    scorer.said['score'] = [Started(9, 2, 0, run(), 'CPU', 1)]
+    dock.course.score(request, resume=True)
+    qtbot.waitUntil(lambda: len(paths(dock)) == 2, timeout=WAIT)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.stop()
+    (kept,) = Path(tmp_path / 'data').rglob('*.json')
+    assert recall(request.out) == request
+    assert stat.S_IMODE(kept.stat().st_mode) & 0o077 == 0
+    scorer.said['score'] = [Finished(request.out, 9, 0), ends]
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.course.score(request, resume=True)
+    assert recall(request.out).paths == () and '/images' not in kept.read_text()
+
+
+def test_a_single_file_is_not_remembered_and_names_no_table(qtbot, dock, tmp_path):
+    folder = tmp_path / 'study'
+    folder.mkdir()
+    file = folder / 'DOE^JANE.dcm'
+    file.write_bytes(b'')
+    setup = dock.panel.setup
+    setup.options.identify.setChecked(True)
+    setup.set_images(str(file))
+    assert setup.target.path == str(tmp_path / 'study-1.csv')
+    assert not setup.options.identify.isChecked()
+    setup.keep()
+    assert preferences('batch').images == ''
+    (folder / 'list.txt').write_text('DOE^JANE.dcm\n')
+    for path, name in ((folder, 'study-1.csv'), (folder / 'list.txt', 'list-1.csv')):
+        setup.set_images(str(path))
+        setup.keep()
+        assert preferences('batch').images == str(path)
+        assert setup.target.path == str(tmp_path / name)
+
+
+def test_files_that_are_gone_are_found_by_the_look(qtbot, dock, tmp_path):
+    first = tmp_path / 'a.png'
+    first.write_bytes(b'')
+    with qtbot.waitSignal(dock.session.looked, timeout=WAIT):
+        dock.panel.setup.set_images(str(first), str(tmp_path / 'b.png'))
+        assert not dock.panel.setup.images.problem.text()
+    assert 'There is no b.png' in dock.panel.setup.images.problem.text()
