@@ -97,7 +97,9 @@ class BatchPanel(QWidget):
         self.parts.addWidget(self.table)
         self.parts.addWidget(self.tabs)
         self.parts.setStretchFactor(0, 1)
-        self.parts.setSizes([520, 380])
+        self.parts.setSizes([580, 320])
+        # The setup has the height that it needs, and the table what is left, which scrolls.
+        self.parts.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Ignored)
         self._column = QWidget()
         column = QVBoxLayout(self._column)
         column.setContentsMargins(0, 0, 0, 0)

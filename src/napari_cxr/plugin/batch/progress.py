@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtGui import QResizeEvent
+from qtpy.QtWidgets import (
+    QBoxLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_cxr.plugin.batch import words
 from napari_cxr.scoring import Progress
 
 __all__ = ['ScoreProgress']
+
+#: From this width on, buttons stand beside the words, in pixels.
+_WIDE = 560
 
 
 class ScoreProgress(QWidget):
@@ -55,6 +67,10 @@ class ScoreProgress(QWidget):
         first.addWidget(self.bar, 1)
         first.addWidget(self.stop)
         last.addStretch(1)
+        self._said = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._said.setSpacing(4)
+        self._said.addWidget(self.words, 1)
+        self._said.addLayout(last)
         for button in (self.failures, self.save, self.resume):
             button.setMinimumHeight(28)
             last.addWidget(button)
@@ -62,8 +78,7 @@ class ScoreProgress(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(first)
-        layout.addWidget(self.words)
-        layout.addLayout(last)
+        layout.addLayout(self._said)
         layout.addWidget(self.warning)
         self.clear()
 
@@ -113,6 +128,13 @@ class ScoreProgress(QWidget):
         self.words.setText(words)
         self._show_failed(failed)
         self._offer(working=False, resumable=resumable, saveable=saveable)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Put buttons beside the words where there is room."""
+        super().resizeEvent(event)
+        directions = QBoxLayout.Direction
+        wide = self.width() >= _WIDE
+        self._said.setDirection(directions.LeftToRight if wide else directions.TopToBottom)
 
     def _stop(self) -> None:
         self.stop.setEnabled(False)
