@@ -151,6 +151,7 @@ HAND_MADE = [
         (Filter(which=Which.SCORED), [0, 1, 2, 3, 5]),
         (Filter(which=Which.ERRORS), [4]),
         (Filter(which=Which.WARNED), [1, 3]),
+        (Filter(which=Which.DOUBTED), [3]),
         (Filter(which=Which.AGAINST_TRUTH), [1]),
         (Filter(which=Which.WARNED, label='normal', at_least=0.3, text='NIH'), [3]),
     ],
@@ -196,6 +197,20 @@ def test_where_an_image_can_have_several_labels_all_must_agree():
         several=True,
     )
     assert rows.flags['against_truth'].values.tolist() == [False, True, True]
+
+
+def test_no_finding_is_none_of_several_labels_unless_it_is_a_class():
+    none = [
+        scored(0, 0.9, 0.1, 0.6, truth='no finding'),
+        scored(1, 0.1, 0.1, 0.4, truth='No finding'),
+    ]
+    for changes, against in (
+        ({'several': True}, [True, False]),
+        ({'several': False}, [False, False]),  # no label that the model knows
+        ({'several': True, 'labels': ('covid19', 'No finding', 'pneumonia')}, [True, True]),
+    ):
+        rows = filled(none, **changes)
+        assert rows.flags['against_truth'].values.tolist() == against
 
 
 def test_a_row_whose_file_is_there_replaces_it_where_it_stands():

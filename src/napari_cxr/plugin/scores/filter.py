@@ -23,7 +23,8 @@ class Which(Enum):
     ALL = 'All rows'
     SCORED = 'Scored'
     ERRORS = 'Errors'
-    WARNED = 'With warnings'
+    DOUBTED = 'Doubtful images'
+    WARNED = 'With any warning'
     AGAINST_TRUTH = 'Answer is not the given label'
     AGAINST_READ = 'Answer is not my label'
     UNREAD = 'Not read yet'
@@ -102,6 +103,8 @@ def _is(which: Which, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
         return scored
     if which is Which.ERRORS:
         return ~scored
+    if which is Which.DOUBTED:
+        return rows.flags['doubted'].values[places]
     if which is Which.WARNED:
         return rows.flags['warned'].values[places]
     if which is Which.AGAINST_TRUTH:

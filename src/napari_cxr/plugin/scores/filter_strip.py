@@ -152,7 +152,7 @@ class FilterStrip(QWidget):
         truth, reading : bool
             Whether labels were given, and whether a person reads.
         """
-        kinds = [Which.ALL, Which.SCORED, Which.ERRORS, Which.WARNED]
+        kinds = [Which.ALL, Which.SCORED, Which.ERRORS, Which.DOUBTED, Which.WARNED]
         kinds += [Which.AGAINST_TRUTH] if truth else []
         kinds += [Which.AGAINST_READ, Which.UNREAD] if reading else []
         _fill(self.which, [(kind.value, kind.value) for kind in kinds])

@@ -11,7 +11,7 @@ from napari_cxr.plugin.scores.keys import Growing, Words
 from napari_cxr.radiograph import View
 from napari_cxr.scoring import Row
 from napari_cxr.scoring.reading.entry import Entry, models_answer
-from napari_cxr.scoring.row import Run
+from napari_cxr.scoring.row import NO_FINDING, Run
 from napari_cxr.scoring.uncertainty import uncertainty
 
 __all__ = ['Reading', 'ScoreRows']
@@ -75,7 +75,7 @@ class ScoreRows:
         }
         self.flags = {
             key: Growing(np.bool_)
-            for key in ('scored', 'warned', 'read', 'against_truth', 'against_read')
+            for key in ('scored', 'warned', 'doubted', 'read', 'against_truth', 'against_read')
         }
 
     def __len__(self) -> int:
@@ -178,6 +178,7 @@ class ScoreRows:
         return {
             'scored': [row.status == 'scored' for row in rows],
             'warned': [bool(row.cautions) for row in rows],
+            'doubted': [bool(row.doubts) for row in rows],
             'against_truth': [
                 self._is_against(row, row.truth.split('|')) if row.truth else False for row in rows
             ],
@@ -201,6 +202,9 @@ class ScoreRows:
     def _is_against(self, row: Row, labels: Sequence[str]) -> bool:
         """Return whether an answer is another than some labels, all of which the model knows."""
         named = {label.strip().casefold() for label in labels}
+        none = NO_FINDING.casefold()
+        if self.run.several and none not in self._known and named == {none}:
+            named = set()
         if row.status != 'scored' or not named <= self._known:
             return False
         if not self.run.several:
