@@ -84,7 +84,8 @@ def test_where_heatmaps_lie_without_pictures_in_single_precision(run, folder, tm
 def test_status_1_if_a_file_fails_and_the_others_have_their_rows(run, folder, tmp_path):
     (folder / 'broken.dcm').write_text('<html>')
     out = tmp_path / 't.csv'
-    result = run(folder, tmp_path / 'none.png', '--out', out)
+    (tmp_path / 'list.txt').write_text('none.png\n')
+    result = run(folder, tmp_path / 'list.txt', '--out', out)
     assert result.exit_code == 1, result.output
     failed = {os.path.basename(r['path']): r['error'] for r in rows_of(out) if r['error']}
     assert 'web page' in failed['broken.dcm'] and 'no such file' in failed['none.png'].lower()

@@ -36,9 +36,16 @@ def test_a_folder_is_sorted_and_keeps_what_is_only_called_an_image(folder):
 
 def test_each_path_comes_once_where_it_came_first(folder, monkeypatch):
     monkeypatch.chdir(folder)
-    items = list_items(['normal/3.png', folder / 'normal', 'normal/none.png', './normal/1.png'])
-    assert names(items) == ['3.png', '1.png', '2b.png', '5.png', 'none.png']
+    items = list_items(['normal/3.png', folder / 'normal', './normal/1.png'])
+    assert names(items) == ['3.png', '1.png', '2b.png', '5.png']
     assert items[0].path == 'normal/3.png', 'as given'
+
+
+def test_a_path_that_is_not_there_is_a_row_in_a_list_and_refused_elsewhere(folder):
+    (folder / 'list.txt').write_text('normal/none.png\n')
+    assert names(list_items([folder / 'list.txt'])) == ['none.png']
+    with pytest.raises(ListingError, match='no file or folder'):
+        list_items([folder / 'normal', folder / 'normal' / 'none.png'])
 
 
 def test_links_to_one_file_are_paths_of_their_own(folder):

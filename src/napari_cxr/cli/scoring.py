@@ -30,9 +30,7 @@ def score(
     ],
     out: Annotated[
         Path,
-        typer.Option(
-            metavar='TABLE', help='The table: .csv, .jsonl, or .parquet (extra [parquet]).'
-        ),
+        typer.Option(metavar='TABLE', help='The table: .csv, .jsonl, or, with pyarrow, .parquet.'),
     ],
     model: Annotated[str, typer.Option(help='A name from `models`, or a file.')] = DEFAULT_MODEL,
     device: DeviceOption = 'auto',
@@ -94,7 +92,7 @@ def score(
         typer.Option(
             metavar='ADDRESS',
             help='A Dask scheduler, such as tcp://host:8786, or its scheduler file: its workers '
-            'score (extra [dask]).',
+            'score. It takes the extra dask.',
         ),
     ] = None,
 ) -> None:
@@ -121,6 +119,9 @@ def score(
     try:
         check_out(out, resume=resume)
         items = list_items(paths, labels)
+        if labels is not None:
+            given = sum(bool(item.truth) for item in items)
+            typer.echo(f'{given:,} of {len(items):,} files have a label.', err=True)
         decoders = DecoderPool(workers)
         if scheduler is None:
             decoders.start(len(items))  # while torch is being imported

@@ -54,7 +54,7 @@ class Drawing:
             MofNCompleteColumn(),
             TextColumn('{task.fields[pace]}'),
         )
-        finished = None
+        finished, labelled = None, False
         with (
             Interrupts() as interrupts,
             Progress(*columns, console=console, transient=True) as progress,
@@ -66,6 +66,7 @@ class Drawing:
                         progress.update(bar, pace=text)
                     case scoring.Started():
                         self.begun, self.failed = True, event.failed
+                        labelled = event.run.truth
                         resumed = f', {event.done:,} of them done already' if event.done else ''
                         way = '' if event.way == 'eager' else f', by {event.way}'
                         console.print(
@@ -86,7 +87,7 @@ class Drawing:
                         self.failed, finished = event.failed, event
                 interrupts.look()
         if finished is not None:
-            _sum_up(finished)
+            _sum_up(finished, labelled=labelled)
 
     def stopped(self, out: Path, write: Callable[[], int]) -> None:
         """Write what is done after a Ctrl-C, and say how to go on."""
@@ -112,7 +113,7 @@ def _pace(event: Progress) -> str:
     return '  '.join(words)
 
 
-def _sum_up(event: Finished) -> None:
+def _sum_up(event: Finished, *, labelled: bool) -> None:
     """Print what came out: the figures where there are any, and the table's name last."""
     scored = event.total - event.failed
     typer.echo(f'{scored:,} of {event.total:,} files were scored.', err=True)
@@ -122,14 +123,20 @@ def _sum_up(event: Finished) -> None:
     if event.metrics:
         for line in _figures(event.metrics):
             typer.echo(line)
+    elif labelled:
+        typer.echo('Not measured: labelled images of two classes are needed.', err=True)
     typer.echo(event.path)
 
 
 def _figures(metrics: dict[str, Any]) -> list[str]:
     """Return lines of figures with their 95 % intervals."""
-    by = 'patients' if metrics['patients'] < metrics['images'] else 'images, each its own patient'
+    by = (
+        f'{metrics["patients"]:,} patients'
+        if metrics['patients'] < metrics['images']
+        else 'by image: where a patient has several, the intervals are too narrow'
+    )
     lines = [
-        f'{metrics["images"]:,} images with a label ({metrics["patients"]:,} {by}): '
+        f'{metrics["images"]:,} images with a label ({by}): '
         + _with_intervals(metrics, {'accuracy': 'accuracy', 'macro_auc': 'macro AUC'})
     ]
     words = {'auc': 'AUC', 'sensitivity': 'sensitivity', 'specificity': 'specificity'}

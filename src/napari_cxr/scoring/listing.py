@@ -76,8 +76,8 @@ def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) ->
     Raises
     ------
     ListingError
-        If there is nothing to score, a list cannot be read, a path comes with two labels, or
-        no file gets a label.
+        If there is nothing to score, one of `paths` is not there, a list cannot be read, a
+        path comes with two labels, or no file gets a label.
     """
     by_folder = labels is not None and str(labels) == FOLDERS
     found: dict[str, Item] = {}
@@ -129,8 +129,10 @@ def _items(path: Path, by_folder: bool) -> Iterator[Item]:
             yield from (Item(str(listed)) for listed in listed_images(path))
         except UnreadableImage as error:
             raise ListingError(f'{path}: {error}') from None
-    else:  # whether it can be read is told in its row
+    elif os.path.lexists(path):  # whether it can be read is told in its row
         yield Item(str(path))
+    else:  # most likely mistyped; in a list it would be a row
+        raise ListingError(f'There is no file or folder {path}.')
 
 
 def _classes(root: Path, images: Sequence[Path]) -> list[str]:
