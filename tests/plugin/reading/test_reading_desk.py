@@ -1,12 +1,17 @@
 """Reading in a real window: keys work where they should, and nowhere else."""
 
+import gc
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QWidget
+from qtpy.QtWidgets import QApplication, QComboBox, QDockWidget, QWidget
 
+from napari_cxr.plugin.batch.dock import BatchDock
+from napari_cxr.plugin.reading import opener_job
 from napari_cxr.plugin.settings import remember
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.train_dock import TrainDock
@@ -34,6 +39,19 @@ def table(tmp_path):
     ]
     tables.write(tmp_path / 'scores.csv', rows, run)
     return tmp_path / 'scores.csv'
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """The images, which no model is asked about."""
+
+    def asked(*_):
+        raise ValueError('There is no model here.')
+        yield
+
+    monkeypatch.setattr(opener_job, 'asked', asked)
+    for n in range(4):
+        iio.imwrite(tmp_path / f'{n}.png', np.full((40, 40 + n), 20 * n, np.uint8))
 
 
 @pytest.fixture
@@ -75,19 +93,33 @@ def canvas_of(dock):
     return canvas
 
 
+def on_screen(qtbot, dock, number):
+    path = next(row.path for row in dock.panel.table.rows() if row.number == number)
+    qtbot.waitUntil(lambda: dock.desk.opener.on_screen == path, timeout=WAIT)
+    qtbot.waitUntil(lambda: not dock.desk.opener.wanted, timeout=WAIT)
+
+
+def open_first(qtbot, dock):
+    qtbot.waitUntil(lambda: bool(dock.panel.table.rows()), timeout=WAIT)
+    dock.panel.reading.row_wanted.emit(dock.panel.table.rows()[0].path)
+    on_screen(qtbot, dock, 0)
+
+
 def read(dock):
     return {path[-5]: entry.labels for path, entry in dock.desk.reading}
 
 
-def test_keys_label_from_the_table_and_from_the_canvas(qtbot, reading):
+def test_keys_label_from_the_table_and_from_the_canvas(qtbot, reading, images):
     dock, table = reading, reading.panel.table
     activate(qtbot, dock)
-    canvas_keys = dock.desk._keys
-    assert len(canvas_keys) == 1  # nobody reads yet: napari's keys are napari's
+    qtbot.keyClick(canvas_of(dock), Qt.Key.Key_3)  # nobody reads yet: napari's keys are napari's
+    assert not read(dock) and not dock.desk.opener.wanted
+    table.view.setFocus()
     qtbot.keyClick(table.view, Qt.Key.Key_J)
-    assert table.current().number == 1 and len(canvas_keys) == 2
+    assert table.current().number == 1
     qtbot.keyClick(table.view, Qt.Key.Key_3)
     assert read(dock) == {'1': ('pneumonia',)} and table.current().number == 2
+    on_screen(qtbot, dock, 2)
     canvas = canvas_of(dock)
     qtbot.keyClick(canvas, Qt.Key.Key_Space)
     assert read(dock)['2'] == ('normal',) and table.current().number == 3
@@ -97,20 +129,99 @@ def test_keys_label_from_the_table_and_from_the_canvas(qtbot, reading):
     assert table.current().number == 1 and dock.panel.reading.reads.row.number == 1
 
 
-def test_keys_are_left_to_text_fields_and_to_layers_that_are_edited(qtbot, reading):
+def test_keys_in_the_canvas_label_what_it_shows(qtbot, reading, images):
+    dock, table, hint = reading, reading.panel.table, reading.panel.reading.hint
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    assert hint.text() == 'Not read yet.'
+    table.step(1)  # chosen, not opened
+    assert dock.panel.reading.reads.row.number == 1
+    assert hint.text() == 'Not read yet. Not on screen: Enter opens it.'
+    canvas = canvas_of(dock)
+    for key in (Qt.Key.Key_1, Qt.Key.Key_1, Qt.Key.Key_Space, Qt.Key.Key_U):
+        qtbot.keyClick(canvas, key)  # the first one opens it
+    assert not read(dock) and hint.text() == 'Not read yet.'
+    on_screen(qtbot, dock, 1)
+    qtbot.keyClick(canvas, Qt.Key.Key_1)
+    assert read(dock) == {'1': ('covid19',)}
+    on_screen(qtbot, dock, 2)
+    # What cannot be opened is on no screen, and neither is the one before.
+    Path(table.rows()[3].path).unlink()
+    with qtbot.waitSignal(dock.desk.failed, timeout=WAIT):
+        qtbot.keyClick(canvas, Qt.Key.Key_J)
+        qtbot.keyClick(canvas, Qt.Key.Key_1)
+    assert not any(layer.visible for layer in dock.viewer.layers)
+    assert 'Not on screen' in hint.text()
+    qtbot.keyClick(canvas, Qt.Key.Key_1)
+    assert set(read(dock)) == {'1'}
+    qtbot.keyClick(canvas, Qt.Key.Key_K)
+    on_screen(qtbot, dock, 2)
+    assert all(layer.visible for layer in dock.viewer.layers)
+    # By its name, a row is labelled from the table.
+    table.step(1)
+    table.view.setFocus()
+    qtbot.keyClick(table.view, Qt.Key.Key_2)
+    assert read(dock)['3'] == ('normal',)
+
+
+def test_no_key_labels_while_nobody_sees_the_panel(qtbot, reading, images):
+    dock = reading
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    canvas = canvas_of(dock)
+    dock.panel.tabs.setCurrentIndex(1)
+    qtbot.keyClick(canvas, Qt.Key.Key_Space)
+    qtbot.keyClick(canvas, Qt.Key.Key_N)
+    assert not read(dock) and canvas.hasFocus()
+    dock.panel.tabs.setCurrentIndex(0)
+    window = dock.window()
+    behind = dock
+    while not isinstance(behind, QDockWidget):
+        behind = behind.parentWidget()
+    other = QDockWidget('Other', window)
+    other.setWidget(QWidget())
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, other)
+    window.tabifyDockWidget(behind, other)
+    other.show()
+    other.raise_()
+    qtbot.waitUntil(lambda: dock.panel.reading.visibleRegion().isEmpty(), timeout=WAIT)
+    qtbot.keyClick(canvas, Qt.Key.Key_Space)
+    qtbot.keyClick(canvas, Qt.Key.Key_J)
+    assert not read(dock) and dock.panel.table.current().number == 0
+    window.removeDockWidget(other)
+    other.deleteLater()
+    behind.hide()
+    qtbot.keyClick(canvas, Qt.Key.Key_1)
+    assert not read(dock)
+    behind.show()
+    behind.raise_()
+    qtbot.waitUntil(lambda: not dock.panel.reading.visibleRegion().isEmpty(), timeout=WAIT)
+    qtbot.keyClick(canvas, Qt.Key.Key_1)
+    assert read(dock) == {'0': ('covid19',)}
+
+
+def test_keys_are_left_to_fields_and_to_layers_that_are_edited(qtbot, reading, images):
     dock, table = reading, reading.panel.table
     activate(qtbot, dock)
     qtbot.keyClick(table.view, Qt.Key.Key_J)
+    combo = next(box for box in dock.findChildren(QComboBox) if box.isVisible())
+    combo.setFocus()
+    for key in (Qt.Key.Key_1, Qt.Key.Key_U):
+        qtbot.keyClick(combo, key)
+    assert not read(dock)
     table.strip.text.setFocus()
     qtbot.keyClicks(table.strip.text, '1')
     assert table.strip.text.text() == '1' and not read(dock)
     table.strip.reset()
     dock.desk.step(1)
+    on_screen(qtbot, dock, table.current().number)
     canvas = canvas_of(dock)
+    base = dock.viewer.layers[0]
     layer = dock.viewer.add_labels(np.zeros((20, 20), np.uint8))
     qtbot.keyClick(canvas, Qt.Key.Key_1)
     assert not read(dock)
     dock.viewer.layers.remove(layer)
+    dock.viewer.layers.selection.active = base
     qtbot.keyClick(canvas, Qt.Key.Key_1)
     assert list(read(dock).values()) == [('covid19',)]
 
@@ -124,11 +235,17 @@ def test_a_row_that_cannot_be_opened_says_why_and_reading_goes_on(qtbot, reading
     assert dock.panel.reading.reads.row is dock.panel.table.current()
 
 
+def test_docks_that_the_collector_takes_end_their_work(qtbot, own_plugin, models, settled_threads):
+    for _ in range(2):
+        dock = BatchDock(ViewerModel())
+        dock.itself = dock
+        cancelled = dock.desk._cancelled
+        del dock
+        gc.collect()
+        assert cancelled.is_set()
+
+
 def test_labels_that_another_window_has_open_are_told(qtbot, reading, table, own_plugin):
-    from napari.components import ViewerModel
-
-    from napari_cxr.plugin.batch.dock import BatchDock
-
     another = BatchDock(ViewerModel())
     qtbot.addWidget(another)
     another.course.measure = lambda truths: None
@@ -138,14 +255,20 @@ def test_labels_that_another_window_has_open_are_told(qtbot, reading, table, own
     assert len(panel.table.rows()) == 4
 
 
-def test_a_dock_that_is_taken_away_lets_others_read(qtbot, reading, table):
+def test_a_dock_that_is_taken_away_lets_others_read(qtbot, reading, table, images):
     viewer = reading.viewer
+    open_first(qtbot, reading)
     viewer.window.remove_dock_widget(reading)
     _, another = viewer.window.add_plugin_dock_widget('napari-cxr', 'Score a folder')
     assert another is not reading
     another.course.measure = lambda truths: None
     another.open_table(str(table))
     qtbot.waitUntil(lambda: another.desk.reading is not None, timeout=WAIT)
+    # The keys of the dock that has gone are gone from the canvas.
+    activate(qtbot, another)
+    open_first(qtbot, another)
+    qtbot.keyClick(canvas_of(another), Qt.Key.Key_1)
+    assert read(another) == {'0': ('covid19',)}
     another.desk.leave()
 
 

@@ -5,7 +5,7 @@ import os
 
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QLineEdit, QVBoxLayout, QWidget
 
 from napari_cxr.inference.prediction import Caution
 from napari_cxr.plugin.reading.keys import ReadingKeys
@@ -222,13 +222,32 @@ def test_a_click_leaves_the_space_bar_to_agree(qtbot, window, panel, reading):
     assert not down(panel) and not reading.get('/ward/0.png')
 
 
-def test_keys_can_be_left_to_others(qtbot, window, reading):
-    window.keys.set_enabled(False)
+def test_keys_can_be_left_to_others(qtbot, window, panel, reading):
+    window.keys.remove()
+    busy, seen = [True], []
+    window.keys = ReadingKeys(panel, window, lambda: bool(busy), lambda: bool(seen))
+    press(qtbot, window, Qt.Key.Key_1)
+    busy.clear()
     press(qtbot, window, Qt.Key.Key_1)
     assert not said(reading)
-    window.keys.set_enabled(True)
+    seen.append(True)
     press(qtbot, window, Qt.Key.Key_1)
     assert said(reading)
+
+
+def test_keys_are_left_to_a_list_of_choices_and_to_who_does_not_see(qtbot, window, panel, reading):
+    box = QComboBox(window)
+    box.addItems(['all', 'unsure'])
+    window.layout().addWidget(box)
+    box.setFocus()
+    qtbot.waitUntil(box.hasFocus)
+    qtbot.keyClick(box, Qt.Key.Key_U)
+    qtbot.keyClick(box, Qt.Key.Key_1)
+    assert not said(reading) and box.currentText() == 'unsure'
+    window.beside.setFocus()
+    panel.hide()
+    press(qtbot, window, Qt.Key.Key_1)
+    assert not said(reading)
 
 
 # -- undo ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QFileDialog, QMainWindow, QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.docks import open_dock

@@ -6,9 +6,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Qt
-from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QAbstractButton, QApplication, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QKeyEvent, QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QTextEdit,
+    QWidget,
+)
 
 from napari_cxr.plugin.reading.buttons import KEYS
 
@@ -17,13 +26,16 @@ if TYPE_CHECKING:
 
 __all__ = ['ReadingKeys']
 
+#: Widgets in which a key is typed or chooses.
+_TYPED = (QComboBox, QLineEdit, QAbstractSpinBox, QTextEdit, QPlainTextEdit)
+
 
 class ReadingKeys(QObject):
-    """Shortcuts of a widget that work a reading panel.
+    """Shortcuts of a widget that work a reading panel, while a person sees the panel.
 
-    Qt gives a key to a text field that has the focus before any shortcut, so that what is
-    typed there labels nothing. None of the keys but the digits means anything in napari where
-    an image layer is chosen.
+    A key that is not for the panel goes to whatever has the focus, as if there were no
+    shortcuts. None of the keys but the digits means anything in napari where an image layer is
+    chosen.
 
     Parameters
     ----------
@@ -31,33 +43,85 @@ class ReadingKeys(QObject):
         What they work.
     scope : QWidget
         Where they work: while it or something in it has the focus.
+    leave : callable, optional
+        Whether keys are left to others now: to the tools of a layer with lungs, say.
+    seen : callable, optional
+        Whether the image that would be labelled is on screen; nothing is said of it otherwise.
     """
 
-    def __init__(self, panel: ReadingPanel, scope: QWidget) -> None:
+    def __init__(
+        self,
+        panel: ReadingPanel,
+        scope: QWidget,
+        leave: Callable[[], bool] | None = None,
+        seen: Callable[[], bool] | None = None,
+    ) -> None:
         super().__init__(scope)
-        self._panel, self._scope = panel, scope
+        self._panel, self._scope, self._leave, self._seen = panel, scope, leave, seen
         self._shortcuts: list[QShortcut] = []
         for place, key in enumerate(KEYS):
-            self._add(key, partial(panel.choose, place))
-        self._add('Space', self._agree)
-        self._add('U', panel.say_unsure)
-        self._add('N', panel.begin_note)
+            self._add(key, partial(panel.choose, place), says=True)
+        self._add('Space', self._agree, says=True)
+        self._add('U', panel.say_unsure, says=True)
+        self._add('N', panel.begin_note, says=True)
         self._add('J', lambda: panel.step.emit(1), repeat=True)
         self._add('K', lambda: panel.step.emit(-1), repeat=True)
         self._add('Ctrl+Z', panel.undo, repeat=True)
         self._add('Ctrl+Shift+Z', panel.redo, repeat=True)
+        scope.installEventFilter(self)
 
-    def set_enabled(self, enabled: bool) -> None:
-        """Let the keys work, or leave them to others: to the tools of a layer with lungs, say."""
+    @property
+    def shortcuts(self) -> list[QShortcut]:
+        """What Qt has of them, which belongs to the widget."""
+        return self._shortcuts
+
+    def remove(self) -> None:
+        """Take them away from the widget."""
+        self._scope.removeEventFilter(self)
         for shortcut in self._shortcuts:
-            shortcut.setEnabled(enabled)
+            shortcut.setEnabled(False)  # now: two of one key would both be dead
+            shortcut.deleteLater()
+        self._shortcuts = []
+        self.deleteLater()
 
-    def _add(self, key: str, slot: Callable[[], object], repeat: bool = False) -> None:
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
+        """Let a key that is not for the panel pass by the shortcuts."""
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.ShortcutOverride
+            and self._is_ours(event)
+            and not self._hears()
+        ):
+            event.accept()  # so Qt gives it to what has the focus
+            return True
+        return False
+
+    def _is_ours(self, event: QKeyEvent) -> bool:
+        pressed = QKeySequence(event.keyCombination())
+        return any(shortcut.key() == pressed for shortcut in self._shortcuts)
+
+    def _hears(self) -> bool:
+        """Whether a key is meant for the panel now."""
+        panel = self._panel
+        # A dock behind another one's tab counts as visible in Qt, but nothing of it shows.
+        shown = panel.isVisible() and not panel.visibleRegion().isEmpty()
+        if not shown or isinstance(QApplication.focusWidget(), _TYPED):
+            return False
+        return self._leave is None or not self._leave()
+
+    def _add(
+        self, key: str, act: Callable[[], object], repeat: bool = False, says: bool = False
+    ) -> None:
         shortcut = QShortcut(QKeySequence(key), self._scope)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.setAutoRepeat(repeat)  # a key that is held down labels one image
-        shortcut.activated.connect(slot)
+        shortcut.activated.connect(partial(self._press, act, says))
         self._shortcuts.append(shortcut)
+
+    def _press(self, act: Callable[[], object], says: bool) -> None:
+        # Shift and a digit come past the filter, as the sign that they type.
+        if self._hears() and (not says or self._seen is None or self._seen()):
+            act()
 
     def _agree(self) -> None:
         """Agree, unless the space bar is to press the button that has the focus."""

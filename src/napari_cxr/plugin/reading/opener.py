@@ -49,6 +49,8 @@ class RowOpener(QObject):
     busy = Signal(str)
     #: A row's file was read, to be shown now or perhaps soon: a `Row`.
     fetched = Signal(object)
+    #: Another row is on screen now, or none; see `on_screen`.
+    turned = Signal()
 
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -61,11 +63,24 @@ class RowOpener(QObject):
         self._shown: Image | None = None  # of the row that is wanted, until it has all
         self._following: list[Order] = []
         self._ahead: deque[Order] = deque()
-        self._now, self._later = _Work(), _Work()
+        self._on_screen = ''
+        #: What ends the jobs, for whoever sees this end.
+        self.stops = _Stops()
+        self._now, self._later = _Work(self.stops), _Work(self.stops)
         for work in (self._now, self._later):
             work.told.connect(self._tell)
             work.seen.connect(self._see)
             work.done.connect(self._take)
+
+    @property
+    def on_screen(self) -> str:
+        """The path of the row whose radiograph is on screen; empty where none is."""
+        return self._on_screen if self._layers.shown else ''
+
+    @property
+    def wanted(self) -> str:
+        """The path of the row that is being opened; empty where none is."""
+        return self._wanted.row.path if self._wanted is not None else ''
 
     def open(self, row: Row, model: str, device: str) -> None:
         """Show a row as soon as it is there; returns at once.
@@ -106,7 +121,8 @@ class RowOpener(QObject):
 
     def close(self) -> None:
         """Stop all that is under way and forget what was read; the layers stay."""
-        self._wanted = None
+        self._wanted = self._shown = None
+        self.busy.emit('')
         self._following = []
         self._ahead.clear()
         self._now.cancel()
@@ -138,6 +154,8 @@ class RowOpener(QObject):
         """Show the radiograph of the wanted row, before its heatmap is there."""
         if self._is_wanted(order):
             self._shown = self._layers.show(picture)
+            self._on_screen = order.row.path
+            self.turned.emit()
 
     def _take(self, order: Order, result: Opened | Failure | None) -> None:
         """Keep and show what was read; then go on."""
@@ -154,6 +172,10 @@ class RowOpener(QObject):
             self._wanted = self._shown = None
             self.busy.emit('')
             if isinstance(result, Failure):
+                if base is None:  # what is on screen is another row's
+                    self._layers.hide()
+                    self._on_screen = ''
+                self.turned.emit()
                 self.failed.emit(row, result.text)
             elif base is not None:  # which came before
                 self._finish(row, base, result)
@@ -173,6 +195,18 @@ class RowOpener(QObject):
         return self._wanted is not None and self._wanted.key == order.key
 
 
+class _Stops:
+    """What ends the jobs under way, held by nothing that must go before they end."""
+
+    def __init__(self) -> None:
+        self.events: dict[int, Event] = {}
+
+    def stop(self) -> None:
+        """Ask all of them to end."""
+        for event in self.events.values():
+            event.set()
+
+
 class _Work(QObject):
     """One job at a time, and the picture that it has found so far."""
 
@@ -180,8 +214,9 @@ class _Work(QObject):
     seen = Signal(object, object)
     done = Signal(object, object)
 
-    def __init__(self) -> None:
+    def __init__(self, stops: _Stops) -> None:
         super().__init__()
+        self._stops = stops
         self.order: Order | None = None
         self.picture: Picture | None = None
         self._result: Opened | Failure | None = None
@@ -196,7 +231,7 @@ class _Work(QObject):
     def start(self, order: Order, known: Opened | None) -> None:
         """Begin; nothing else is under way."""
         self.order, self.picture, self._result = order, None, None
-        self._cancelled = Event()
+        self._cancelled = self._stops.events[id(self)] = Event()
         names = preferences('layers').file_names
         # Kept, because a worker that goes may take with it what it has just told.
         worker = self._worker = opener_job.fetch(order, known, names, self._cancelled)

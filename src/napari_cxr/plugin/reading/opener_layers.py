@@ -49,13 +49,35 @@ class RowLayers:
         self._opacity: float | None = None
         self._visible = True
         self._hidden: list[Layer] = []
+        self._veiled: list[Layer] = []  # by `hide`
         self._later = QTimer()
         self._later.setSingleShot(True)
         self._later.setInterval(_PAINTED)
         self._later.timeout.connect(self._remove_hidden)
 
+    @property
+    def shown(self) -> bool:
+        """Whether a row's radiograph is on screen."""
+        base = self._base
+        return base is not None and base in self._viewer.layers and bool(base.visible)
+
+    def hide(self) -> None:
+        """Hide the last row's layers: the next one could not be shown."""
+        base, layers = self._base, self._viewer.layers
+        if base is None or base not in layers:
+            return
+        lungs = lungs_of(base, layers)
+        over = [*lying_on(base, layers), *([lungs] if lungs is not None else [])]
+        for layer in (base, *over):
+            if layer.visible and layer not in self._hidden:
+                layer.visible = False
+                self._veiled.append(layer)
+
     def show(self, picture: Picture) -> Image:
         """Show a radiograph in place of the last row's, and fit it to the canvas."""
+        for layer in self._veiled:
+            layer.visible = True
+        self._veiled.clear()
         before = self._base
         if before is not None and self._is_as_left(before) and self._fits(before, picture):
             base = before

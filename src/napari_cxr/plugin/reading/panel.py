@@ -58,6 +58,7 @@ class ReadingPanel(QWidget):
         self.reads = ReadingRow(self)
         self._why_not = ''
         self._unsaved = False
+        self._seen = True
         self.head = ReadingHead()
         self.name = ShortLine()
         self.hint = quiet_label()
@@ -130,6 +131,11 @@ class ReadingPanel(QWidget):
         """Show another row; what was typed about the one before is saved first."""
         self.finish_note()
         self.reads.show_row(row)
+
+    def show_seen(self, seen: bool) -> None:
+        """Say whether the image of the row is on screen, or about to be."""
+        self._seen = seen
+        self._show_hint()
 
     def show_saved(self, saved: Exported, *, trainable: bool) -> None:
         """Say where labels were saved; `trainable` if the Train dock takes it."""
@@ -219,7 +225,7 @@ class ReadingPanel(QWidget):
 
     def _show_hint(self) -> None:
         reads = self.reads
-        self.hint.setText(hint(reads, self._why_not))
+        self.hint.setText(hint(reads, self._why_not, self._seen))
         self.head.setVisible(reads.total > 0 and reads.reading is not None)
         something = bool(reads.labels) and (reads.total > 0 or not reads.failed)
         self.buttons.setVisible(something)

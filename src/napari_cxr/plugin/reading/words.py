@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __all__ = ['hint']
 
 
-def hint(reads: ReadingRow, why_not: str) -> str:
+def hint(reads: ReadingRow, why_not: str, seen: bool = True) -> str:
     """Return where the reading stands, or what to do next.
 
     Parameters
@@ -19,7 +19,15 @@ def hint(reads: ReadingRow, why_not: str) -> str:
         With the row on show.
     why_not : str
         Why there is no reading list, where there is none.
+    seen : bool
+        Whether the image of the row is on screen.
     """
+    words = _said(reads, why_not)
+    known = reads.row is not None and reads.reading is not None
+    return words if seen or not known else f'{words} Not on screen: Enter opens it.'
+
+
+def _said(reads: ReadingRow, why_not: str) -> str:
     row, entry = reads.row, reads.entry
     if not reads.labels:
         return 'Nothing to read yet: score a folder, or open a table.'
