@@ -16,6 +16,7 @@ from napari_cxr import samples
 from napari_cxr.plugin.batch import jobs
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.batch.panel import BatchPanel
+from napari_cxr.plugin.batch.progress import ScoreProgress
 from napari_cxr.plugin.scores.filter import Which
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.scoring.journal import Journal, journal_of
@@ -300,6 +301,35 @@ def test_parts_stand_beside_each_other_where_there_is_room(qtbot, own_plugin, mo
         panel.resize(*size)
         qtbot.waitUntil(lambda wanted=orientation: panel.parts.orientation() == wanted)
     assert panel.table.width() > 500 and panel.setup.width() < 400
+
+
+@pytest.mark.parametrize('table', [False, True])
+def test_the_setup_scrolls_only_where_there_is_no_room(qtbot, own_plugin, models, table):
+    panel = BatchPanel('dark')
+    qtbot.addWidget(panel)
+    panel.resize(640, 900)
+    panel.show()
+    panel.show_table(table)
+    panel.setup.options.set_open(True)
+    area = panel.head.parent().parent()
+    bar = area.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() == 0 and area.height() > 300)
+    panel.resize(640, 330)
+    qtbot.waitUntil(lambda: bar.maximum() > 0 and bar.isVisible())
+    panel.resize(640, 900)
+    qtbot.waitUntil(lambda: bar.maximum() == 0 and not bar.isVisible())
+
+
+@pytest.mark.parametrize(('width', 'beside'), [(420, False), (640, True)])
+def test_buttons_stand_beside_the_words_where_there_is_room(qtbot, width, beside):
+    progress = ScoreProgress()
+    qtbot.addWidget(progress)
+    progress.resize(width, 60)
+    progress.show()
+    progress.sum_up('All 30 files were scored.', 0, resumable=False, saveable=True)
+    qtbot.waitUntil(lambda: progress.words.width() > 0)
+    words, save = progress.words.geometry(), progress.save.geometry()
+    assert (save.top() <= words.center().y() <= save.bottom()) is beside
 
 
 @pytest.mark.slow

@@ -194,25 +194,38 @@ class _Fitting(QScrollArea):
         """Ask for another height when what is inside folds or wraps."""
         if event.type() == event.Type.LayoutRequest:
             self.updateGeometry()
+            self._scroll_if_needed()
         return super().eventFilter(watched, event)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Ask for another height where lines wrap otherwise."""
         super().resizeEvent(event)
         self.updateGeometry()
+        self._scroll_if_needed()
 
     def sizeHint(self) -> QSize:
         """Return the height of what is inside, at the width that there is."""
         inside = self.widget()
         if inside is None:
             return super().sizeHint()
-        width = max(self.width(), inside.minimumSizeHint().width())
+        least = inside.minimumSizeHint()
+        width = max(self.width(), least.width())
         layout = inside.layout()
         height = layout.totalHeightForWidth(width) if layout is not None else -1
         viewport = self.viewport()
         # The style sheet's frame, which `frameWidth` does not tell.
         frame = self.height() - viewport.height() if viewport is not None else 0
-        return QSize(width, (height if height > 0 else inside.sizeHint().height()) + frame)
+        height = height if height > 0 else inside.sizeHint().height()
+        # Lines that wrap have a least height as if the place were narrow.
+        return QSize(width, max(height, least.height()) + frame)
+
+    def _scroll_if_needed(self) -> None:
+        # A bar that has come would stay for good: beside it lines wrap, and need a bar.
+        policies = Qt.ScrollBarPolicy
+        fits = self.height() >= self.sizeHint().height()
+        wanted = policies.ScrollBarAlwaysOff if fits else policies.ScrollBarAsNeeded
+        if self.verticalScrollBarPolicy() != wanted:
+            self.setVerticalScrollBarPolicy(wanted)
 
     def minimumSizeHint(self) -> QSize:
         """Return the least size: the setup scrolls before the table goes."""
