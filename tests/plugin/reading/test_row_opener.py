@@ -14,9 +14,11 @@ from qtpy.QtCore import QThreadPool
 from napari_cxr import files, samples
 from napari_cxr.plugin.layers import KEY, is_blank, is_heatmap, radiograph_of
 from napari_cxr.plugin.lungs_layer import is_lungs, lungs_of
+from napari_cxr.plugin.overlay import Overlay
 from napari_cxr.plugin.reading.opener import RowOpener
 from napari_cxr.plugin.reading.opener_cache import RowCache
 from napari_cxr.plugin.reading.opener_job import Opened, Picture
+from napari_cxr.plugin.shared import shared
 from napari_cxr.radiograph import Radiograph
 from napari_cxr.scoring import Row
 
@@ -271,6 +273,39 @@ def test_without_its_model_a_row_is_shown_without_a_heatmap(qtbot, viewer, opene
     assert len(viewer.layers) == 2
 
 
+def test_a_heatmap_of_another_model_of_that_name_is_not_shown(
+    qtbot, viewer, opener, rows, classifier
+):
+    for _ in range(2):  # also as it is kept
+        with qtbot.waitSignals([opener.opened, opener.failed], timeout=WAIT) as both:
+            opener.open(rows[0], 'tiny', 'cpu', 'f' * 12)
+        assert 'another model than tiny' in both.all_signals_and_args[1].args[1]
+        assert len(viewer.layers) == 1 and opener.on_screen == rows[0].path
+    with qtbot.assertNotEmitted(opener.failed), qtbot.waitSignal(opener.opened, timeout=WAIT):
+        opener.open(rows[0], 'tiny', 'cpu', classifier.file_hash)
+    assert len(viewer.layers) == 2
+
+
+def test_an_outline_that_is_filled_again_stays(qtbot, viewer, opener, rows):
+    overlay, level = Overlay(viewer), 0.3
+    shared().answered.connect(
+        draw := lambda *said: (
+            said[0] in viewer.layers
+            and (overlay.show(*said, 0.5, True), overlay.outline(*said, level))
+        )
+    )
+    for row in (rows[0], rows[1], rows[3]):
+        show(qtbot, opener, row)
+    line = overlay.line
+    assert len(line.data) and line.visible
+    shared().answered.disconnect(draw)
+    opener._layers._later.timeout.emit()
+    assert line in viewer.layers
+    show(qtbot, opener, rows[6])  # nobody fills it: there is no answer
+    assert not line.data
+    qtbot.waitUntil(lambda: line not in viewer.layers, timeout=WAIT)
+
+
 def test_nothing_comes_after_the_end(qtbot, viewer, opener, rows):
     opener.open(rows[0], 'tiny', 'cpu')
     opener.ahead(rows[1:3], 'tiny', 'cpu')
@@ -362,7 +397,7 @@ def opened(size):
 
 def test_the_cache_keeps_what_was_used_last_within_its_bound():
     cache = RowCache(100)
-    a, b, c, d = ((name, 'm', 'cpu', True) for name in 'abcd')
+    a, b, c, d = ((name, 'm', '', 'cpu', True) for name in 'abcd')
     for key in (a, b, c):
         assert cache.put(key, opened(30))
     assert cache.nbytes == 90 and cache.get(a) is not None

@@ -104,6 +104,7 @@ class ReadingDesk(QObject):
             With which its images are opened.
         """
         self._close_reading()
+        self.opener.close()  # what it reads is another table's
         self._run = run
         self._out, self._model, self._device = out, model, device
         self._panel.start(run.labels, run.several, None, decision=run.decision)
@@ -127,9 +128,11 @@ class ReadingDesk(QObject):
         self.opening.emit(self._problem)
         self._problem = ''
         self._panel.show_row(row)
-        self.opener.open(row, self._model, self._device)
+        made_with = self._run.model_hash if self._run is not None else ''
+        self.opener.open(row, self._model, self._device, made_with)
         self._tell_seen()
-        self.opener.ahead(self._table.following(_AHEAD), self._model, self._device)
+        following = self._table.following(_AHEAD)
+        self.opener.ahead(following, self._model, self._device, made_with)
 
     def step(self, by: int) -> None:
         """Go to the next row or the one before, and open it."""
@@ -145,6 +148,11 @@ class ReadingDesk(QObject):
         self._table.set_reading(None)
         self._panel.set_reading(None, 'Open the table again to read it.')
         self.opener.close()
+
+    @property
+    def has_truths(self) -> bool:
+        """Whether the person gave any label, see `truths`."""
+        return any(entry.answer == 'labels' for _, entry in self.reading or ())
 
     def truths(self) -> dict[str, str]:
         """Return the labels that the person gave by path: joined by '|', empty for none."""

@@ -25,6 +25,10 @@ __all__ = ['RowOpener']
 
 #: Memory for rows that were read ahead or shown before, in bytes: some ten radiographs.
 _CACHE = 256 << 20
+_STRANGE = (
+    'It is shown without a heatmap: the table was made with another model than {} is now. Score '
+    'the folder anew to see what this one says.'
+)
 
 
 class RowOpener(QObject):
@@ -82,7 +86,7 @@ class RowOpener(QObject):
         """The path of the row that is being opened; empty where none is."""
         return self._wanted.row.path if self._wanted is not None else ''
 
-    def open(self, row: Row, model: str, device: str) -> None:
+    def open(self, row: Row, model: str, device: str, model_hash: str = '') -> None:
         """Show a row as soon as it is there; returns at once.
 
         Parameters
@@ -91,8 +95,10 @@ class RowOpener(QObject):
             Of the table; one without probabilities is shown without a heatmap.
         model, device : str
             As `napari_cxr.plugin.classifying.classify` takes them.
+        model_hash : str
+            Of the model that made the table: another one's heatmap is not shown.
         """
-        self._wanted, self._shown = Order(row, model, device), None
+        self._wanted, self._shown = Order(row, model, device, model_hash), None
         picture = self._later.picture
         if self._later.is_at(self._wanted):
             if picture is not None:
@@ -101,17 +107,17 @@ class RowOpener(QObject):
             self._later.cancel()  # one decoder, one network: whoever clicks goes first
         self._go_on()
 
-    def ahead(self, rows: Sequence[Row], model: str, device: str) -> None:
+    def ahead(self, rows: Sequence[Row], model: str, device: str, model_hash: str = '') -> None:
         """Read rows that a person may open next, one by one, once the wanted one is shown.
 
         Parameters
         ----------
         rows : sequence of Row
             The next one first. They replace those that were named before.
-        model, device : str
+        model, device, model_hash : str
             As of `open`.
         """
-        self._following = [Order(row, model, device) for row in rows]
+        self._following = [Order(row, model, device, model_hash) for row in rows]
         self._ahead = deque(self._following)
         at_work = self._later.order
         orders = [*self._following, *([self._wanted] if self._wanted is not None else [])]
@@ -168,7 +174,9 @@ class RowOpener(QObject):
                 if not self._cache.put(order.key, result, precious):
                     self._ahead.clear()  # what is further on would push out what is near
         if self._is_wanted(order) and result is not None:
-            row, base = self._wanted.row, self._shown  # type: ignore[union-attr]
+            wanted, base = self._wanted, self._shown
+            assert wanted is not None
+            row = wanted.row
             self._wanted = self._shown = None
             self.busy.emit('')
             if isinstance(result, Failure):
@@ -178,11 +186,14 @@ class RowOpener(QObject):
                 self.turned.emit()
                 self.failed.emit(row, result.text)
             elif base is not None:  # which came before
-                self._finish(row, base, result)
+                self._finish(wanted, base, result)
         self._go_on()
 
-    def _finish(self, row: Row, base: Image, opened: Opened) -> None:
-        if opened.answer is not None:
+    def _finish(self, order: Order, base: Image, opened: Opened) -> None:
+        row, strange = order.row, False
+        if opened.answer is not None and not order.is_of(opened.answer):
+            strange = True
+        elif opened.answer is not None:
             labels = opened.answer.prediction.labels
             # A table that was made with another model may have other classes.
             label = row.label if row.label in labels else opened.answer.prediction.label
@@ -190,6 +201,8 @@ class RowOpener(QObject):
         self.opened.emit(row)
         if opened.problem is not None:
             self.failed.emit(row, f'It is shown without a heatmap. {opened.problem.text}')
+        elif strange:
+            self.failed.emit(row, _STRANGE.format(order.model))
 
     def _is_wanted(self, order: Order) -> bool:
         return self._wanted is not None and self._wanted.key == order.key

@@ -19,8 +19,8 @@ from napari_cxr.workers.decoding import shared_decoder
 
 __all__ = ['Key', 'Opened', 'Order', 'Picture', 'fetch']
 
-#: What decides what is shown: path, model, device, and whether there is a heatmap.
-Key: TypeAlias = tuple[str, str, str, bool]
+#: What decides what is shown: path, model, its hash, device, and whether there is a heatmap.
+Key: TypeAlias = tuple[str, str, str, str, bool]
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,24 @@ class Order:
         The table's.
     model, device : str
         As `classifying.classify` takes them.
+    model_hash : str
+        Of the model that made the table; empty where that is not known.
     """
 
     row: Row
     model: str
     device: str
+    model_hash: str = ''
 
     @property
     def key(self) -> Key:
         """What it is kept under."""
-        return self.row.path, self.model, self.device, self.row.status == 'scored'
+        scored = self.row.status == 'scored'
+        return self.row.path, self.model, self.model_hash, self.device, scored
+
+    def is_of(self, answer: Answer) -> bool:
+        """Whether an answer is of the model that made the table, as far as that is known."""
+        return self.model_hash in ('', answer.prediction.model_hash)
 
 
 @dataclass(frozen=True, eq=False)

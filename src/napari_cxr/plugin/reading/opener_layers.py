@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Layer
+from napari.layers import Image, Layer, Shapes
 from qtpy.QtCore import QTimer
 
 from napari_cxr.plugin.classifying import Answer
@@ -49,6 +49,7 @@ class RowLayers:
         self._opacity: float | None = None
         self._visible = True
         self._hidden: list[Layer] = []
+        self._emptied: list[Shapes] = []
         self._veiled: list[Layer] = []  # by `hide`
         self._later = QTimer()
         self._later.setSingleShot(True)
@@ -136,7 +137,13 @@ class RowLayers:
         heats = [layer for layer in lying_on(base, layers) if is_heatmap(layer)]
         for layer in heats:
             blank_heatmap(layer)
-        self._remove_soon([layer for layer in lying_on(base, layers) if layer not in heats])
+        for layer in lying_on(base, layers):
+            if isinstance(layer, Shapes):  # an outline; whoever drew it may fill it again
+                layer.data = []
+                layer.name = 'Outline'
+                if layer not in self._emptied:
+                    self._emptied.append(layer)
+        self._later.start()
         attributes = _attributes(picture)
         base.metadata = attributes['metadata']
         shared().turning.emit(base)
@@ -180,8 +187,9 @@ class RowLayers:
         self._later.start()
 
     def _remove_hidden(self) -> None:
-        hidden, self._hidden = self._hidden, []
-        for layer in hidden:
+        gone = [*self._hidden, *(line for line in self._emptied if not line.data)]
+        self._hidden, self._emptied = [], []
+        for layer in gone:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
