@@ -307,7 +307,7 @@ def test_parts_stand_beside_each_other_where_there_is_room(qtbot, own_plugin, mo
 def test_the_setup_scrolls_only_where_there_is_no_room(qtbot, own_plugin, models, table):
     panel = BatchPanel('dark')
     qtbot.addWidget(panel)
-    panel.resize(640, 900)
+    panel.resize(640, 670)
     panel.show()
     panel.show_table(table)
     panel.setup.options.set_open(True)
@@ -316,7 +316,7 @@ def test_the_setup_scrolls_only_where_there_is_no_room(qtbot, own_plugin, models
     qtbot.waitUntil(lambda: bar.maximum() == 0 and area.height() > 300)
     panel.resize(640, 330)
     qtbot.waitUntil(lambda: bar.maximum() > 0 and bar.isVisible())
-    panel.resize(640, 900)
+    panel.resize(640, 670)
     qtbot.waitUntil(lambda: bar.maximum() == 0 and not bar.isVisible())
 
 
