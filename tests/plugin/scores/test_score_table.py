@@ -181,8 +181,26 @@ def test_a_click_on_a_title_sorts_and_the_third_is_the_order_of_the_files(qtbot,
 
 def test_most_uncertain_first(qtbot, table):
     fill(qtbot, table, FEW)
-    table.strip.uncertain.click()
+    heard = []
+    table.chosen.connect(heard.append)
+    button = table.strip.uncertain
+    table.step(-1)
+    button.click()
     assert numbers(table) == [3, 1, 0, 2] and 'uncertainty' in shown_columns(table)
+    assert table.current() == FEW[3] and table.selected() == [FEW[3]] and button.isChecked()
+    assert table.step(1) == FEW[3]  # the first one, which nobody has opened yet
+    assert table.step(1) == FEW[1] and table.step(-1) == FEW[3] and table.step(1) == FEW[1]
+    button.click()
+    assert numbers(table) == [0, 1, 2, 3] and not button.isChecked()
+    button.click()
+    table.sort_by('label', False)
+    assert not button.isChecked()
+    table.start(run())
+    more(qtbot, table, [failed(0)])
+    table.strip.which.setCurrentIndex(1)
+    button.click()  # no row is shown
+    assert table.current() is None
+    table.strip.reset()
     with pytest.raises(KeyError):
         table.sort_by('nothing', True)
 
@@ -308,6 +326,26 @@ def test_a_table_at_its_top_or_its_end_stays_there(qtbot, table):
     assert bar.value() == 0 and numbers(table)[0] == 139
 
 
+def test_the_first_row_that_only_the_keyboard_reached_is_the_first_to_be_read(qtbot, table):
+    fill(qtbot, table, FEW)
+    table.activateWindow()
+    table.view.setFocus()
+    qtbot.waitUntil(table.view.hasFocus)
+    assert table.current() == FEW[0]
+    table.sort_by('p:normal', True)
+    assert table.current() == FEW[0]
+    table.sort_by('p:normal', False)
+    assert table.current() == FEW[1]  # still the first
+    assert table.step(1) == FEW[1] and table.step(1) == FEW[3]
+    table.start(run())
+    more(qtbot, table, FEW)
+    table.strip.text.setFocus()
+    table.view.setFocus()
+    qtbot.waitUntil(table.view.hasFocus)
+    qtbot.keyClick(table.view, Qt.Key.Key_Return)  # it is opened
+    assert table.step(1) == FEW[1]
+
+
 def test_steps_follow_the_order_on_the_screen(qtbot, table):
     fill(qtbot, table, FEW)
     table.sort_by('p:normal', True)  # 0, 3, 1, 2
@@ -351,8 +389,46 @@ def test_labels_of_a_reading_list_are_shown_and_rows_stay_until_filtered_anew(qt
     table.refresh('/study/nowhere.png')
     assert cell(table, 0, 'read') == 'normal' and cell(table, 0, 'note') == 'Sure.'
     assert numbers(table) == [0, 3] and table.step(1).number == 3
+    assert table.strip.count.text() == '1 of 4 rows' and '1.' in table.strip.count.toolTip()
     table.strip.text.returnPressed.emit()
     assert numbers(table) == [3] and table.current().number == 3
+    assert table.strip.count.text() == '1 of 4 rows' and table.strip.count.toolTip() == ''
+
+
+def test_doubts_and_what_a_person_said_stand_beside_the_answer(qtbot, table):
+    from napari_cxr.scoring.reading.entry import Entry
+
+    fill(qtbot, table, FEW)
+    labels = Labels()
+    labels.say('/study/0.png', 'normal')
+    labels.say('/study/1.png', 'pneumonia')
+    labels['/study/3.png'] = Entry(answer='unsure')
+    table.set_reading(labels)
+    tip = Qt.ItemDataRole.ToolTipRole
+    assert cell(table, 0, 'label') == 'normal'
+    assert cell(table, 1, 'label') == '▲ covid19 → pneumonia'
+    assert cell(table, 3, 'label') == 'normal'
+    assert cell(table, 1, 'label', tip) == (f'covid19\nYou said: pneumonia\n▲ {NOT_A_CHEST.text}')
+    assert cell(table, 3, 'file', tip) == '/study/3.png\nYou said: unsure'
+
+
+def test_a_file_that_has_been_read_is_ticked(qtbot, table):
+    fill(qtbot, table, [scored(0), scored(1)])
+    labels = Labels()
+    labels.say('/study/0.png', 'covid19')
+    table.set_reading(labels)
+    image, view = table.view.grab().toImage(), table.view
+    above = view.horizontalHeader().height()
+
+    def colours(line):
+        top = above + view.rowViewportPosition(line)
+        return {
+            image.pixelColor(x, top + y).name()
+            for x in range(8, 18)
+            for y in range(4, view.rowHeight(line) - 4)
+        }
+
+    assert len(colours(0)) > 2 and len(colours(1)) == 1
 
 
 def test_what_is_neither_one_class_nor_unread_is_told(qtbot, table):
@@ -434,6 +510,39 @@ def test_columns_are_chosen_in_a_menu_and_remembered(qtbot, table):
     assert 'p:pneumonia' not in shown_columns(other) and shown_columns(other)[0] == 'number'
     actions(other)['pneumonia'].setChecked(True)
     assert 'p:pneumonia' in shown_columns(other)
+
+
+def test_names_have_room_before_bars_grow(table):
+    columns = dict(enumerate(columns_of(run())))
+    shown = {i: c for i, c in columns.items() if c.kind in ('file', 'answer', 'bar')}
+    measure = table.fontMetrics().horizontalAdvance
+    name = 'covidcxr-hannover-0001.png'
+    longest = {'file': name, 'answer': '▲ pneumonia', 'against': '▲ pneumonia → pneumonia'}
+    files, answers = (
+        next(i for i, c in shown.items() if c.kind == kind) for kind in ('file', 'answer')
+    )
+    bars = [i for i, c in shown.items() if c.kind == 'bar']
+    least = fitting_widths(shown, 100, measure, longest)
+    assert least[answers] > measure('▲ pneumonia') + 16
+    narrow = sum(least.values()) - least[files]
+    room = narrow + measure(name) + 30
+    widths = fitting_widths(shown, room, measure, longest)
+    assert widths[files] > measure(name) + 16 and sum(widths.values()) == room
+    assert [widths[i] for i in bars] == [least[i] for i in bars]
+    wide = fitting_widths(shown, room + 300, measure, longest)
+    assert wide[answers] > measure('▲ pneumonia → pneumonia') + 16
+    assert sum(wide.values()) == room + 300
+
+
+@pytest.mark.parametrize('width', [320, 420, 520, 560, 760, 1000])
+def test_the_count_is_never_clipped(qtbot, table, width):
+    fill(qtbot, table, [*FEW, *(scored(i) for i in range(4, 60))])
+    table.resize(width, 400)
+    table.strip.which.setCurrentIndex(table.strip.which.findData(Which.WARNED.value))
+    count = table.strip.count
+    qtbot.waitUntil(lambda: table.strip.clear.isVisible() and table.strip.width() == width)
+    qtbot.waitUntil(lambda: count.width() >= count.sizeHint().width())
+    assert count.text() == '2 of 60 rows'
 
 
 def test_titles_and_figures_have_room_at_any_width(qtbot, table):

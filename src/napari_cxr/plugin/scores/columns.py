@@ -11,7 +11,15 @@ import numpy as np
 from napari_cxr.plugin.scores.rows import ScoreRows
 from napari_cxr.scoring.row import Run
 
-__all__ = ['PICTURE', 'Column', 'class_key', 'columns_of', 'short_warnings', 'split_path']
+__all__ = [
+    'PICTURE',
+    'Column',
+    'class_key',
+    'columns_of',
+    'other_label',
+    'short_warnings',
+    'split_path',
+]
 
 #: The column of small pictures, which a switch of its own shows.
 PICTURE = 'picture'
@@ -91,21 +99,22 @@ def columns_of(run: Run) -> tuple[Column, ...]:
         Column(
             'file',
             'File',
-            'The file; folders that all files share are left out.',
+            'The file; folders that all files share are left out. ✓ marks those you have read.',
             'file',
             lambda rows, place: rows.rows[place].path[len(rows.root) :],
             _path,
-            _path,
+            _file_tip,
             22,
         ),
         Column(
             'label',
             'Answer',
-            'The most probable class; or why there is none.',
+            'The most probable class; or why there is none. ▲ marks images that are in doubt;'
+            ' after → stands what you said, where it is something else.',
             'answer',
             _answer,
-            _answer,
-            _answer,
+            _plain_answer,
+            _answer_tip,
             max([12, *map(len, run.labels)]),
         ),
         *(_class(label, len(run.labels) <= _FEW) for label in run.labels),
@@ -175,6 +184,11 @@ def short_warnings(rows: ScoreRows, place: int) -> tuple[bool, str]:
     row = rows.rows[place]
     short = (_SHORT.get(caution.code, caution.text) for caution in row.cautions)
     return bool(row.doubts), ', '.join(dict.fromkeys(short))
+
+
+def other_label(rows: ScoreRows, place: int) -> str:
+    """Return what a person said of a row, if it is not the model's answer; else nothing."""
+    return rows.words['read'][place] if rows.flags['against_read'].values[place] else ''
 
 
 def split_path(path: str) -> tuple[str, str]:
@@ -264,9 +278,29 @@ def _path(rows: ScoreRows, place: int) -> str:
     return rows.rows[place].path
 
 
-def _answer(rows: ScoreRows, place: int) -> str:
+def _file_tip(rows: ScoreRows, place: int) -> str:
+    path = rows.rows[place].path
+    return f'{path}\nYou said: {said}' if (said := rows.words['read'][place]) else path
+
+
+def _plain_answer(rows: ScoreRows, place: int) -> str:
     row = rows.rows[place]
     return row.label if row.status == 'scored' else f'Not scored: {row.error}'
+
+
+def _answer(rows: ScoreRows, place: int) -> str:
+    doubt = '▲ ' if rows.rows[place].doubts else ''
+    other = other_label(rows, place)
+    return f'{doubt}{_plain_answer(rows, place)}{f" → {other}" if other else ""}'
+
+
+def _answer_tip(rows: ScoreRows, place: int) -> str:
+    lines = [_plain_answer(rows, place)]
+    if said := rows.words['read'][place]:
+        lines.append(f'You said: {said}')
+    cautions = rows.rows[place].cautions
+    lines += [f'▲ {caution.text}' for caution in cautions if caution.doubts_the_image]
+    return '\n'.join(lines)
 
 
 def _label(key: str) -> Text:

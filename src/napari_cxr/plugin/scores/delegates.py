@@ -9,7 +9,7 @@ from qtpy.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView
 
 from napari_cxr.plugin.plots.plot import faint_text, quiet_text
-from napari_cxr.plugin.scores.columns import Column, short_warnings, split_path
+from napari_cxr.plugin.scores.columns import Column, other_label, short_warnings, split_path
 from napari_cxr.plugin.scores.rows import ScoreRows
 from napari_cxr.plugin.scores.table_model import ScoreModel
 from napari_cxr.plugin.theme import theme_color
@@ -22,6 +22,8 @@ _MARGIN, _BAR = 8, 6
 _LEAST_BAR, _THIN = 28, 3
 #: Pixels of a folder's name below which it is left out.
 _LEAST_FOLDER = 40
+#: Pixels of the model's answer below which it is left out beside a person's own.
+_LEAST_ANSWER = 36
 #: Kinds of cells that are empty where a file has no answer: its reason stands across them.
 _ACROSS = ('answer', 'bar')
 _NO_ANSWER = 'Not scored'
@@ -110,7 +112,7 @@ class ScoreDelegate(QStyledItemDelegate):
         if column.kind == 'bar':
             self._probability(painter, room, column, rows, place)
         elif column.kind == 'file':
-            self._file(painter, room, text)
+            self._file(painter, self._mark(painter, room, rows, place), text)
         elif column.kind == 'picture':
             self._small_picture(painter, room, rows.rows[place].path)
         elif column.kind == 'note':
@@ -129,7 +131,7 @@ class ScoreDelegate(QStyledItemDelegate):
         elif column.kind == 'number':
             self._words(painter, room, text, self._quiet, _RIGHT)
         elif column.kind == 'answer':
-            self._words(painter, room, text, self._text)
+            self._answer(painter, room, rows, place)
         else:
             self._words(painter, room, text, self._quiet)
 
@@ -170,6 +172,40 @@ class ScoreDelegate(QStyledItemDelegate):
         track.setWidth(max(2 * around, track.width() * share))
         painter.setBrush(self._accent if is_answer else self._bar)
         painter.drawRoundedRect(track, around, around)
+
+    def _answer(self, painter: QPainter, room: QRect, rows: ScoreRows, place: int) -> None:
+        """Write what the model says, and what the person says where that is something else."""
+        row, metrics = rows.rows[place], painter.fontMetrics()
+        if row.doubts:
+            self._words(painter, room, '▲', self._warning)
+            room = room.adjusted(metrics.horizontalAdvance('▲ '), 0, 0, 0)
+        other = other_label(rows, place)
+        if not other:
+            self._words(painter, room, row.label, self._text)
+            return
+        # What the person says is what counts; the model's answer stands among the bars too.
+        said = f' → {other}'
+        left = room.width() - metrics.horizontalAdvance(said) - 2
+        if left >= _LEAST_ANSWER:
+            models = metrics.elidedText(row.label, Qt.TextElideMode.ElideRight, left)
+            painter.setPen(self._quiet)
+            painter.drawText(room, _LEFT, models)
+            room = room.adjusted(metrics.horizontalAdvance(models), 0, 0, 0)
+        else:
+            said = said.strip()
+        self._words(painter, room, said, self._warning)
+
+    def _mark(self, painter: QPainter, room: QRect, rows: ScoreRows, place: int) -> QRect:
+        """Tick a file that has been read; return where its name stands."""
+        if not rows.words['read'].any:
+            return room
+        said, wide = rows.words['read'][place], painter.fontMetrics().horizontalAdvance('✓ ')
+        if said:
+            mark, color = ('?', self._quiet) if said == 'unsure' else ('✓', self._text)
+            if rows.flags['against_read'].values[place]:
+                color = self._warning
+            self._words(painter, room, mark, color)
+        return room.adjusted(wide, 0, 0, 0)
 
     def _file(self, painter: QPainter, room: QRect, text: str) -> None:
         folder, name = split_path(text)

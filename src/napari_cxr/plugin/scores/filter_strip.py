@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QKeyEvent, QResizeEvent
 from qtpy.QtWidgets import (
+    QBoxLayout,
     QComboBox,
     QDoubleSpinBox,
     QGridLayout,
@@ -26,6 +27,9 @@ _PAUSE = 150
 #: Pixels from which on all filters stand in one line, and the buttons beside the count.
 _WIDE, _MIDDLE = 760, 480
 _NARROWEST = 280
+#: Pixels between the count and the buttons.
+_APART = 28
+_STAY = 'Rows that fitted this filter before: {}. They stay until you filter or sort again.'
 
 
 class FilterStrip(QWidget):
@@ -41,13 +45,15 @@ class FilterStrip(QWidget):
     changed = Signal(object)
     #: The person is done here and wants back into the table.
     left = Signal()
-    uncertain_wanted = Signal()
+    #: Whether the most uncertain rows shall come first.
+    uncertain_wanted = Signal(bool)
     columns_wanted = Signal()
     #: Whether small pictures shall be shown.
     pictures_wanted = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._most = ''
         self._build()
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
@@ -96,11 +102,13 @@ class FilterStrip(QWidget):
         self.count = QLabel()
         self.count.setObjectName('quiet')
         self.count.setIndent(0)
-        self.count.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.clear = _button('Clear', 'Show all rows again (Esc)')
         self.uncertain = _button(
-            'Most uncertain first', 'Sort by how undecided the model is: worth reading first'
+            'Most uncertain first',
+            'Sort by how undecided the model is: worth reading first. Click again for the order '
+            'of the files',
         )
+        self.uncertain.setCheckable(True)
         self.pictures = _button('Pictures', 'Show each radiograph, small')
         self.pictures.setCheckable(True)
         self.columns = _button('Columns', 'Choose which columns are shown')
@@ -114,8 +122,15 @@ class FilterStrip(QWidget):
         told = QHBoxLayout(self._told)
         told.setContentsMargins(0, 0, 0, 0)
         told.setSpacing(6)
-        told.addWidget(self.count, 1)
+        told.addWidget(self.count)
         told.addWidget(self.clear)
+        told.addStretch(1)
+        self._foot = QWidget()
+        self._line = QBoxLayout(QBoxLayout.Direction.LeftToRight, self._foot)
+        self._line.setContentsMargins(0, 0, 0, 0)
+        self._line.setSpacing(6)
+        self._line.addWidget(self._told, 1)
+        self._line.addWidget(self._buttons, 0, Qt.AlignmentFlag.AlignLeft)
         self._threshold = QWidget()
         threshold = QHBoxLayout(self._threshold)
         threshold.setContentsMargins(0, 0, 0, 0)
@@ -165,9 +180,21 @@ class FilterStrip(QWidget):
         _fill(self.label, [('Probability', ''), *((f'p({label})', label) for label in labels)])
         self._apply()
 
-    def set_counts(self, shown: int, every: int) -> None:
-        """Say how many rows are shown of how many."""
+    def set_counts(self, shown: int, every: int, stay: int = 0) -> None:
+        """Say how many rows fit the filter, of how many.
+
+        Parameters
+        ----------
+        shown, every : int
+            How many fit it, and how many there are.
+        stay : int
+            How many are on show that fitted it once.
+        """
         rows = 'row' if every == 1 else 'rows'
+        self.count.setToolTip(_STAY.format(stay) if stay else '')
+        if self._most != (most := f'{every:,} of {every:,} {rows}'):
+            self._most = most
+            self._arrange()
         whole = shown == every and self.filter.is_open
         self.count.setText(f'{every:,} {rows}' if whole else f'{shown:,} of {every:,} {rows}')
         self.clear.setVisible(not self.filter.is_open)
@@ -217,6 +244,11 @@ class FilterStrip(QWidget):
         self._arrange()
         self.changed.emit(self.filter)
 
+    def _is_tight(self) -> bool:
+        """Return whether the count and *Clear* have no room beside the buttons."""
+        told = self.fontMetrics().horizontalAdvance(self._most) + self.clear.sizeHint().width()
+        return self.width() < told + self._buttons.sizeHint().width() + _APART
+
     def _arrange(self) -> None:
         """Lay everything out on a grid of as many lines as the width asks for."""
         wide, narrow = self.width() >= _WIDE, self.width() < _MIDDLE
@@ -235,9 +267,10 @@ class FilterStrip(QWidget):
             self.text: (0, 0, 1, 1 if wide else 3),
             self.which: (0, 1, 1, 1) if wide else (0, 3, 1, 3),
             **dict(zip((self.answer, self.truth, self._threshold), classes, strict=True)),
-            self._told: (3, 0, 1, 6 if narrow else 2),
-            self._buttons: (4, 0, 1, 6) if narrow else (3, 2, 1, 4),
+            self._foot: (3, 0, 1, 6),
         }
+        along = QBoxLayout.Direction
+        self._line.setDirection(along.TopToBottom if self._is_tight() else along.LeftToRight)
         if places == self._places:
             return
         self._places = places
@@ -250,9 +283,7 @@ class FilterStrip(QWidget):
         for widget, place in places.items():
             grid.removeWidget(widget)
             grid.addWidget(widget, *place)
-        side = Qt.AlignmentFlag.AlignLeft if narrow else Qt.AlignmentFlag.AlignRight
-        grid.setAlignment(self._buttons, side)
-        for column, stretch in enumerate((4, 2, 2, 2, 3, 0) if wide else (1,) * 6):
+        for column, stretch in enumerate((3, 3, 2, 2, 3, 0) if wide else (1,) * 6):
             grid.setColumnStretch(column, stretch)
         self.updateGeometry()
 

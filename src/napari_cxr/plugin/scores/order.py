@@ -123,6 +123,13 @@ class Order:
         start, stop, _ = part.indices(len(arrivals.at))
         self._known += max(0, min(stop, arrivals.known) - start)
 
+    def fitting(self) -> tuple[int, int]:
+        """Return how many rows fit the filter now, and how many are shown that do not."""
+        if self.filter.is_open:
+            return len(self.shown), 0
+        fits = self.filter.accepts(self._rows, np.arange(self._seen))
+        return int(fits.sum()), int((~fits[self.shown]).sum())
+
     def line_of(self, place: int) -> int | None:
         """Return the line in which a row is shown; None if it is not."""
         found = np.flatnonzero(self.shown == place)

@@ -44,6 +44,8 @@ class ScoreRows:
         self.rows: list[Row] = []
         #: The folder that holds all files, with the separator at its end.
         self.root = ''
+        #: The longest name of a file, without its folders.
+        self.longest_name = ''
         self._known = {label.casefold() for label in run.labels}
         self._reading: Reading | None = None
         self.numbers = {
@@ -127,6 +129,18 @@ class ScoreRows:
             return not bool(np.isnan(self.numbers[key].values).all())
         return key not in self.words or self.words[key].any
 
+    def longest(self) -> dict[str, str]:
+        """Return the longest texts of files, of answers, and of answers with a person's own."""
+        tick = '✓ ' if self.words['read'].any else ''
+        doubt = '▲ ' if self.flags['doubted'].values.any() else ''
+        answer = max(self.run.labels, key=len, default='')
+        against = f' → {answer}' if self.flags['against_read'].values.any() else ''
+        return {
+            'file': f'{tick}{self.longest_name}' if self.rows else '',
+            'answer': f'{doubt}{answer}',
+            'against': f'{doubt}{answer}{against}',
+        }
+
     def key(self, column: str) -> Growing | Words:
         """Return what a column is sorted by; KeyError if it cannot be."""
         return self.numbers[column] if column in self.numbers else self.words[column]
@@ -134,6 +148,8 @@ class ScoreRows:
     def _extend(self, rows: list[Row]) -> None:
         for row in rows:
             self._widen(row.path)
+            name = row.path[len(_folder(row.path)) :]
+            self.longest_name = max(self.longest_name, name, key=len)
         self.rows += rows
         for key, found in self._numbers_of(rows).items():
             self.numbers[key].extend(found)

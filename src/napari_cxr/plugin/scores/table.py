@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from qtpy.QtCore import QPoint, Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
@@ -159,7 +159,8 @@ class ScoreTable(QWidget):
         Parameters
         ----------
         by : int
-            1 for the next row, -1 for the one before.
+            1 for the next row, -1 for the one before. A row that became the current one
+            without being asked for, at the top, is the first of the next ones.
 
         Returns
         -------
@@ -168,6 +169,8 @@ class ScoreTable(QWidget):
         """
         index = self.view.currentIndex()
         last = self.model.rowCount() - 1
+        if by > 0 and self.view.proposes:  # nobody has gone to this row yet
+            by = 0
         line = index.row() + by if index.isValid() else (0 if by > 0 else last)
         if not 0 <= line <= last:
             return None
@@ -214,6 +217,7 @@ class ScoreTable(QWidget):
             self.model.rows.refresh(place)
             self.model.repaint([place])
             self._show_columns()
+            self._update()
 
     def sort_by(self, key: str, descending: bool) -> None:
         """Sort rows; what is not known comes last.
@@ -231,8 +235,7 @@ class ScoreTable(QWidget):
             If there is no such column.
         """
         self.model.rows.key(key)
-        self.view.keeping(lambda: self.model.order.sort(key, descending))
-        self._update()
+        self._keeping(lambda: self.model.order.sort(key, descending))
 
     def copy(self) -> None:
         """Copy the selected rows, columns as they are shown, for a spreadsheet."""
@@ -282,7 +285,13 @@ class ScoreTable(QWidget):
     # -- what a person wants ----------------------------------------------------------------
 
     def _filter(self, wanted: Filter) -> None:
-        self.view.keeping(lambda: self.model.order.set_filter(wanted))
+        self._keeping(lambda: self.model.order.set_filter(wanted))
+
+    def _keeping(self, change: Callable[[], None]) -> None:
+        proposes = self.view.proposes
+        self.view.keeping(change)
+        if proposes and self.model.rowCount():
+            self.view.propose(0)
         self._update()
 
     def _sort_by_title(self, section: int) -> None:
@@ -300,12 +309,18 @@ class ScoreTable(QWidget):
         else:
             self.sort_by('number', False)
 
-    def _most_uncertain_first(self) -> None:
+    def _most_uncertain_first(self, wanted: bool) -> None:
+        if not wanted:
+            self.sort_by('number', False)
+            return
         self.choice.show('uncertainty', True)  # or nobody sees what the order is
         self.sort_by('uncertainty', True)
-        self.view.scrollToTop()
+        if self.model.rowCount():
+            self.view.propose(0)
+            self.view.scrollToTop()
 
     def _open(self) -> None:
+        self.view.accept()
         if (row := self.current()) is not None:
             self.opened.emit(row)
 
@@ -336,8 +351,11 @@ class ScoreTable(QWidget):
         self.view.show_columns(keys)
 
     def _update(self) -> None:
-        shown, every = self.model.rowCount(), len(self.model.rows)
+        order, every = self.model.order, len(self.model.rows)
+        shown = self.model.rowCount()
+        fitting, stay = order.fitting()
         self.strip.setVisible(bool(every))
-        self.strip.set_counts(shown, every)
+        self.strip.set_counts(fitting, every, stay)
+        self.strip.uncertain.setChecked(order.column == 'uncertainty' and order.descending)
         self._pages.setCurrentIndex(1 if shown else 0)
         self.empty.show_rows(every)

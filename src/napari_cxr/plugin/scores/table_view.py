@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from qtpy.QtCore import QEvent, QItemSelectionModel, QModelIndex, Qt, Signal
-from qtpy.QtGui import QKeyEvent, QKeySequence, QResizeEvent
+from qtpy.QtGui import QFocusEvent, QKeyEvent, QKeySequence, QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
 
 from napari_cxr.plugin.scores.selection import lines_in, selection_of
@@ -44,6 +44,8 @@ class ScoreView(QTableView):
         super().__init__(parent)
         self._lines = model
         self._kept: int | None = None
+        self._longest: dict[str, str] = {}
+        self._proposed: int | None = None
         self._restoring = self._fitting = self._by_hand = False
         self.setModel(model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -100,7 +102,22 @@ class ScoreView(QTableView):
     def go_to(self, line: int) -> None:
         """Make a line the current one, alone, and bring it into view."""
         flags = QItemSelectionModel.SelectionFlag
+        self.accept()
         self._make_current(line, flags.ClearAndSelect | flags.Rows)
+
+    @property
+    def proposes(self) -> bool:
+        """Whether the current row is one that nobody has gone to."""
+        return self._proposed is not None and self._proposed == self.current
+
+    def propose(self, line: int) -> None:
+        """Make a line the current one that somebody may go to."""
+        self.go_to(line)
+        self._proposed = self.current
+
+    def accept(self) -> None:
+        """Take the current row as one that somebody has gone to."""
+        self._proposed = None
 
     def repaint_lines(self) -> None:
         """Draw what is on the screen anew."""
@@ -110,7 +127,7 @@ class ScoreView(QTableView):
 
     def start(self, change: Callable[[], None]) -> None:
         """Show other rows altogether."""
-        self._kept, self._by_hand = None, False
+        self._kept, self._proposed, self._by_hand = None, None, False
         change()
         self.fit_columns()
 
@@ -160,7 +177,8 @@ class ScoreView(QTableView):
 
     def show_columns(self, keys: Sequence[str]) -> None:
         """Show these columns and no others."""
-        changed = False
+        longest = self._lines.rows.longest()
+        changed, self._longest = longest != self._longest, longest
         for i, column in enumerate(self._lines.columns):
             changed |= self.isColumnHidden(i) is (column.key in keys)
             self.setColumnHidden(i, column.key not in keys)
@@ -182,7 +200,8 @@ class ScoreView(QTableView):
             return
         shown = {i: self._lines.columns[i] for i in self.shown_columns}
         self._fitting = True
-        widths = fitting_widths(shown, viewport.width(), self.fontMetrics().horizontalAdvance)
+        measure = self.fontMetrics().horizontalAdvance
+        widths = fitting_widths(shown, viewport.width(), measure, self._longest)
         for i, width in widths.items():
             self.setColumnWidth(i, width)
         self._fitting = False
@@ -199,6 +218,13 @@ class ScoreView(QTableView):
             event.accept()
             return True
         return super().event(event)
+
+    def focusInEvent(self, event: QFocusEvent | None) -> None:
+        """Remember that the first row becomes the current one only because keys arrive here."""
+        before = self.current
+        super().focusInEvent(event)
+        if before is None and self.current is not None:
+            self._proposed = self.current
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         """Open with Return, copy, and go to the ends; everything else as in any table."""
@@ -233,6 +259,7 @@ class ScoreView(QTableView):
     def _moved(self, index: QModelIndex) -> None:
         if not self._restoring:
             self._kept = self._lines.place_at(index.row()) if index.isValid() else None
+            self.accept()
             self.moved.emit()
 
     def _replace(self, change: Callable[[], None]) -> None:

@@ -14,12 +14,17 @@ _NARROWEST, _USUAL, _WIDEST = 120, 220, 420
 _LONGER = 80
 #: Pixels beside what is in a column.
 _MARGINS = 18
+#: Pixels by which a text in several parts may be wider than the whole.
+_ROUNDED = 4
 #: Kinds of columns that stand before the probabilities.
 _FIRST = ('picture', 'number', 'file', 'answer')
 
 
 def fitting_widths(
-    columns: Mapping[int, Column], room: int, measure: Callable[[str], int]
+    columns: Mapping[int, Column],
+    room: int,
+    measure: Callable[[str], int],
+    longest: Mapping[str, str] | None = None,
 ) -> dict[int, int]:
     """Return widths at which titles and usual contents fit; files take what is left.
 
@@ -31,28 +36,47 @@ def fitting_widths(
         Pixels that there are for all.
     measure : callable
         From a text to the pixels that it is wide.
+    longest : mapping of str to str, optional
+        The longest texts: 'file', 'answer', and 'against' with a person's own label.
 
     Returns
     -------
     dict of int to int
         Pixels, by the number of the column.
     """
+    longest = longest or {}
     figure = measure('0')
     widths = {
         i: max(column.wide * figure, measure(f'{column.title} ▾')) + _MARGINS
         for i, column in columns.items()
     }
+    answers = [i for i, column in columns.items() if column.kind == 'answer']
+    if answer := longest.get('answer'):
+        wide = max(measure(answer), measure('Answer ▾')) + _MARGINS + _ROUNDED
+        widths |= dict.fromkeys(answers, wide)
     files = [i for i, column in columns.items() if column.kind == 'file']
     bars = [i for i, column in columns.items() if column.kind == 'bar']
     least = max(_NARROWEST, min(_USUAL, room // 4))
     widths |= dict.fromkeys(files, least)
-    # Where there is no room for it all, at least the probabilities can be seen together.
+    # Where there is no room for it all, at least the probabilities can be seen together:
+    # narrow, until names and answers can be read.
+    thin = {
+        i: min(widths[i], max(measure(columns[i].title), measure('100.0 %')) + _MARGINS)
+        for i in bars
+    }
     first = sum(widths[i] for i, column in columns.items() if column.kind in _FIRST)
+    spare = room - first - sum(thin.values())
+    for text, fitted in (('file', files), ('against', answers)):
+        for i in fitted:
+            wanted = min(measure(longest.get(text, '')) + _MARGINS + _ROUNDED, _WIDEST)
+            more = max(min(wanted - widths[i], spare), 0)
+            widths[i] += more
+            spare -= more
     for i in bars:
-        thin = max(measure(columns[i].title), measure('100.0 %')) + _MARGINS
-        widths[i] = min(widths[i], max((room - first) // len(bars), thin))
+        widths[i] = min(widths[i], thin[i] + max(spare, 0) // len(bars))
     left = max(room - sum(widths.values()), 0)
-    longer = min(max(left - _WIDEST + least, 0) // max(len(bars), 1), _LONGER)
+    reach = max(_WIDEST - sum(widths[i] for i in files), 0)
+    longer = min(max(left - reach, 0) // max(len(bars), 1), _LONGER)
     for i in bars:
         widths[i] += longer
     for i in files:
