@@ -1,7 +1,10 @@
 """Reading in a real window: keys work where they should, and nowhere else."""
 
+import errno
 import gc
+import os
 from pathlib import Path
+from threading import Event
 
 import imageio.v3 as iio
 import numpy as np
@@ -16,6 +19,7 @@ from napari_cxr.plugin.settings import remember
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.train_dock import TrainDock
 from napari_cxr.scoring import Row, tables
+from napari_cxr.scoring.lines import Lines
 from napari_cxr.scoring.row import Run
 
 WAIT = 8_000
@@ -115,6 +119,7 @@ def test_keys_label_from_the_table_and_from_the_canvas(qtbot, reading, images):
     qtbot.keyClick(canvas_of(dock), Qt.Key.Key_3)  # nobody reads yet: napari's keys are napari's
     assert not read(dock) and not dock.desk.opener.wanted
     table.view.setFocus()
+    table.go_to(table.rows()[0].path)
     qtbot.keyClick(table.view, Qt.Key.Key_J)
     assert table.current().number == 1
     qtbot.keyClick(table.view, Qt.Key.Key_3)
@@ -270,6 +275,50 @@ def test_a_dock_that_is_taken_away_lets_others_read(qtbot, reading, table, image
     qtbot.keyClick(canvas_of(another), Qt.Key.Key_1)
     assert read(another) == {'0': ('covid19',)}
     another.desk.leave()
+
+
+def test_labels_that_cannot_be_saved_are_kept_and_told(qtbot, reading, table, monkeypatch):
+    desk, path = reading.desk, reading.panel.table.rows()[0].path
+    copy = table.with_name('copy.csv')
+    copy.write_bytes(table.read_bytes())
+    first = desk.reading
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lines, 'append', full)
+        first.set(path, ('normal',))
+        qtbot.waitUntil(lambda: bool(desk.unsaved_problem), timeout=WAIT)
+        assert '1 change is not saved: ' in desk.unsaved_problem
+        with qtbot.waitSignal(desk.failed, timeout=WAIT) as told:
+            desk.start(reading.course.run, str(copy), 'tiny', 'cpu')
+        assert told.args[0] == desk.unsaved_problem == reading.panel.message.text
+        # The table itself has to wait until they are.
+        hint = reading.panel.reading.hint
+        desk.start(reading.course.run, str(table), 'tiny', 'cpu')
+        reading.panel.reading.show_row(None)
+        qtbot.waitUntil(lambda: 'not saved yet' in hint.text(), timeout=WAIT)
+    first.retry()
+    qtbot.waitUntil(lambda: not desk.unsaved_problem, timeout=WAIT)
+    qtbot.waitUntil(lambda: not reading.panel.message.text, timeout=WAIT)
+    desk.start(reading.course.run, str(table), 'tiny', 'cpu')
+    qtbot.waitUntil(lambda: desk.reading is not None, timeout=WAIT)
+    assert read(reading) == {'0': ('normal',)}
+
+
+def test_a_table_is_opened_again_while_it_is_being_opened_and_saved(
+    qtbot, reading, table, monkeypatch
+):
+    desk, gate, real = reading.desk, Event(), os.fsync
+    monkeypatch.setattr(os, 'fsync', lambda file: (gate.wait(20), real(file)))
+    desk.reading.set(reading.panel.table.rows()[0].path, ('normal',))
+    for _ in range(3):
+        desk.start(reading.course.run, str(table), 'tiny', 'cpu')
+    gate.set()
+    with qtbot.assertNotEmitted(desk.failed):
+        qtbot.waitUntil(lambda: desk.reading is not None, timeout=WAIT)
+    assert read(reading) == {'0': ('normal',)}
 
 
 def test_who_has_none_of_several_counts_as_labelled(reading):

@@ -310,16 +310,29 @@ def test_of_several_classes_each_key_is_a_switch(bare, reading):
     assert down(bare) == ['covid19', 'normal'] and steps == [1]
 
 
-def test_more_classes_than_keys(bare, table):
+def test_shift_is_for_the_next_ten_classes(qtbot, window, panel, table):
     labels = tuple(f'finding {i}' for i in range(14))
+    reading = ReadingList.open(table.with_name('many'), labels)
+    panel.start(labels, True, reading)
+    panel.show_row(row(0, probabilities=(0.6,) * 14))
+    window.activateWindow()
+    window.beside.setFocus()
+    qtbot.keyClick(window.beside, Qt.Key.Key_3, Qt.KeyboardModifier.ShiftModifier)
+    assert down(panel) == ['finding 12']
+    assert '(key Shift+3)' in panel.buttons.buttons[12].toolTip()
+    reading.close()
+
+
+def test_more_classes_than_keys(bare, table):
+    labels = tuple(f'finding {i}' for i in range(24))
     reading = ReadingList.open(table, labels)
     bare.start(labels, True, reading)
-    one = row(0, probabilities=(0.6,) * 14)
+    one = row(0, probabilities=(0.6,) * 24)
     bare.add([one])
     bare.show_row(one)
     bare.choose(9)  # the key 0
-    bare.buttons.buttons[13].click()
-    assert down(bare) == ['finding 9', 'finding 13']
+    bare.buttons.buttons[23].click()
+    assert down(bare) == ['finding 9', 'finding 23']
     bare.resize(320, 900)
     reading.close()
 

@@ -277,6 +277,22 @@ def test_what_could_not_be_saved_waits_until_it_can(table, monkeypatch):
     assert set(reopened(table)) == {'a.png', 'b.png'}
 
 
+def test_what_is_not_saved_is_tried_again_after_closing(table, monkeypatch):
+    told = Told()
+    reading = ReadingList.open(table, LABELS, later=told)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'write', full_disk)
+        reading.set('a.png', ('normal',))
+        told.until(lambda: reading.problem)
+        reading.close()
+        with pytest.raises(ScoringError, match='another window'):
+            ReadingList.open(table, LABELS)
+        assert reading.unsaved == 1 and not reading.wait(0)
+    reading.retry()  # at once, rather than in a second
+    assert reading.wait(20) and not reading.unsaved
+    assert set(reopened(table)) == {'a.png'}
+
+
 def test_to_close_it_is_to_save_first(table, monkeypatch):
     told, gate = Told(), threading.Event()
     reading = ReadingList.open(table, LABELS, later=told)

@@ -12,8 +12,8 @@ from napari_cxr.plugin.theme import theme_color
 
 __all__ = ['KEYS', 'ClassButtons']
 
-#: Keys of the first ten classes.
-KEYS = '1234567890'
+#: Keys of the first twenty classes.
+KEYS = (*'1234567890', *(f'Shift+{digit}' for digit in '1234567890'))
 _HEIGHT = 36
 _GAP = 6
 _INSIDE, _APART = 10, 8
@@ -153,7 +153,9 @@ class _ClassButton(QAbstractButton):
     def sizeHint(self) -> QSize:
         """Return a size at which the whole name fits."""
         metrics = QFontMetricsF(self._bold())
-        words = sum(metrics.horizontalAdvance(word) for word in ('0', self.label, '100 %'))
+        words = sum(
+            metrics.horizontalAdvance(word) for word in (_short(self._key), self.label, '100 %')
+        )
         return QSize(round(words) + 2 * _INSIDE + 2 * _APART + 2, _HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
@@ -183,8 +185,9 @@ class _ClassButton(QAbstractButton):
         vertical = Qt.AlignmentFlag.AlignVCenter
         if self._key:
             painter.setPen(quiet)
-            painter.drawText(line, Qt.AlignmentFlag.AlignLeft | vertical, self._key)
-            line.setLeft(line.left() + QFontMetricsF(self.font()).horizontalAdvance('0') + _APART)
+            key = _short(self._key)
+            painter.drawText(line, Qt.AlignmentFlag.AlignLeft | vertical, key)
+            line.setLeft(line.left() + QFontMetricsF(self.font()).horizontalAdvance(key) + _APART)
         painter.setFont(self._bold() if self._models or on else self.font())
         metrics = QFontMetricsF(painter.font())
         number = '' if self._probability is None else f'{100 * self._probability:.0f} %'
@@ -224,3 +227,8 @@ class _ClassButton(QAbstractButton):
         font = self.font()
         font.setBold(True)
         return font
+
+
+def _short(key: str) -> str:
+    """Return a key as it stands on keyboards."""
+    return key.replace('Shift+', '⇧')

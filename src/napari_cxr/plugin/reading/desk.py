@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
+from weakref import ref
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QObject, Signal
@@ -15,6 +16,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.docks import open_dock
 from napari_cxr.plugin.reading import jobs
+from napari_cxr.plugin.reading.lists import TableLabels
 from napari_cxr.plugin.reading.opener import RowOpener
 from napari_cxr.plugin.reading.panel import ReadingPanel
 from napari_cxr.plugin.reading.reach import KeysInReach
@@ -50,7 +52,7 @@ class ReadingDesk(QObject):
     failed = Signal(str, str)
     #: What is being done; empty once it is.
     busy = Signal(str)
-    #: Another row is being opened: what was wrong with the one before, or nothing.
+    #: What was wrong is so no longer, as with a row when another one is opened; or nothing.
     opening = Signal(str)
     #: Labels were saved: the table or folder that they are in.
     saved = Signal(str)
@@ -64,14 +66,13 @@ class ReadingDesk(QObject):
         self._viewer, self._table, self._panel, self._dock = viewer, table, panel, dock
         self._run: Run | None = None
         self._out = self._model = self._device = ''
-        self._readings: list[ReadingList] = []  # the one that is open
         self._problem = ''  # of the row that was opened last
-        self._opening: Any = None
+        self._told = ''  # of labels that are not saved
         self._exporting: Any = None
         self._cancelled = Event()  # the export under way
         self.opener = RowOpener(viewer)
-        # Whoever closes the dock must not keep the labels from others.
-        when_gone(self, partial(_close, self._readings, self._cancelled))
+        self._lists = TableLabels(partial(_tell_changed, ref(panel)), self)
+        when_gone(self, self._cancelled.set)
         when_gone(self, self.opener.stops.stop)
         table.opened.connect(self.open)
         table.chosen.connect(panel.show_row)
@@ -81,6 +82,8 @@ class ReadingDesk(QObject):
         panel.row_wanted.connect(self._go_to)
         panel.export_wanted.connect(self._export)
         panel.train_wanted.connect(self._train)
+        panel.saving_changed.connect(self._tell_unsaved)
+        self._lists.came.connect(self._take_reading)
         self.opener.busy.connect(self.busy)
         self.opener.failed.connect(self._not_opened)
         self.opener.turned.connect(self._tell_seen)
@@ -89,7 +92,12 @@ class ReadingDesk(QObject):
     @property
     def reading(self) -> ReadingList | None:
         """The labels of the table on show, once they are open."""
-        return self._readings[0] if self._readings else None
+        return self._lists.current
+
+    @property
+    def unsaved_problem(self) -> str:
+        """Why labels are not on the disk, also of a table before; empty where all is well."""
+        return self._lists.unsaved_problem
 
     def start(self, run: Run, out: str, model: str, device: str) -> None:
         """Begin with another table; its rows come by `add`.
@@ -109,14 +117,8 @@ class ReadingDesk(QObject):
         self._out, self._model, self._device = out, model, device
         self._panel.start(run.labels, run.several, None, decision=run.decision)
         self._table.set_reading(None)
-        changed = partial(_tell_changed, self._panel)
-        worker = self._opening = jobs.open_reading(out, run.labels, changed)
-        worker.returned.connect(partial(self._take_reading, out))
-        worker.start()
-
-    def use(self, model: str, device: str) -> None:
-        """Open images with another model or device from now on; the table stays."""
-        self._model, self._device = model, device
+        self._lists.open(out, run.labels)
+        self._tell_unsaved()
 
     def add(self, rows: tuple[Row, ...]) -> None:
         """Count rows that have come."""
@@ -143,7 +145,6 @@ class ReadingDesk(QObject):
     def leave(self) -> None:
         """Stop opening, and let others open the labels."""
         self._keys.leave_canvas()
-        self._out = ''  # for a list that is just being opened
         self._close_reading()
         self._table.set_reading(None)
         self._panel.set_reading(None, 'Open the table again to read it.')
@@ -163,23 +164,26 @@ class ReadingDesk(QObject):
             path: '|'.join(entry.labels) for path, entry in reading if entry.answer == 'labels'
         }
 
-    def _take_reading(self, out: str, result: ReadingList | Failure) -> None:
+    def _take_reading(self, result: ReadingList | Failure) -> None:
         if isinstance(result, Failure):
-            if out == self._out:
-                self._panel.set_reading(None, result.text)
-            return
-        if out != self._out:
-            result.close()
-            return
-        self._readings[:] = [result]
-        self._panel.set_reading(result)
-        self._table.set_reading(result)
+            self._panel.set_reading(None, result.text)
+        else:
+            self._panel.set_reading(result)
+            self._table.set_reading(result)
 
     def _close_reading(self) -> None:
         self._panel.finish_note()
-        for reading in self._readings:
-            reading.close()
-        self._readings.clear()
+        self._lists.close()
+
+    def _tell_unsaved(self) -> None:
+        """Say once what is not saved of a table before; of this one, the panel does."""
+        here = self.reading
+        problem = '' if here is not None and here.problem else self.unsaved_problem
+        if problem and problem != self._told:
+            self.failed.emit(problem, '')
+        elif self._told and not problem:
+            self.opening.emit(self._told)  # it is no longer so
+        self._told = problem
 
     def _labelled(self, path: str) -> None:
         self._table.refresh(path)
@@ -265,12 +269,8 @@ def _free(parent: Path, name: str) -> Path:
     return folder
 
 
-def _tell_changed(panel: ReadingPanel) -> None:
-    with suppress(RuntimeError):  # the dock has been closed meanwhile
-        panel.saving_changed.emit()
-
-
-def _close(readings: list[ReadingList], cancelled: Event) -> None:
-    cancelled.set()
-    for reading in readings:
-        reading.close()
+def _tell_changed(panel: ref[ReadingPanel]) -> None:
+    there = panel()
+    if there is not None:
+        with suppress(RuntimeError):  # the dock has been closed meanwhile
+            there.saving_changed.emit()

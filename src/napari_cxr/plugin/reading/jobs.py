@@ -13,23 +13,45 @@ from napari_cxr.plugin.classifying import Failure, failure
 from napari_cxr.scoring.reading.entry import Entry
 from napari_cxr.scoring.reading.export import Exported, export_csv
 from napari_cxr.scoring.reading.folders import export_folders
-from napari_cxr.scoring.reading.reading_list import ReadingList
+from napari_cxr.scoring.reading.reading_list import ReadingList, labels_of
 from napari_cxr.scoring.row import Row, Run
 
 __all__ = ['export', 'open_reading']
 
+#: Seconds until a list that is being closed is looked at again.
+_LOOK = 0.2
+
 
 @thread_worker
 def open_reading(
-    table: str, labels: Sequence[str], changed: Callable[[], None]
+    table: str,
+    labels: Sequence[str],
+    changed: Callable[[], None],
+    before: Sequence[ReadingList] = (),
 ) -> ReadingList | Failure:
-    """Open the labels of a table; `changed` is called in another thread, see `ReadingList.open`.
+    """Open the labels of a table.
+
+    Parameters
+    ----------
+    table, labels, changed
+        As `ReadingList.open` takes them; `changed` is called in another thread.
+    before : sequence of ReadingList
+        Lists that are being closed; the one of this table has to be, first.
 
     Returns
     -------
     ReadingList or Failure
     """
     try:
+        for reading in before:
+            while reading.path == labels_of(table) and not reading.wait(_LOOK):
+                if reading.problem:
+                    return Failure(
+                        'The labels that you gave before are not saved yet: '
+                        f'{reading.path} cannot be written ({reading.problem}). Make room, or '
+                        'connect its drive again, and open the table again.',
+                        '',
+                    )
         return ReadingList.open(table, labels, later=changed)
     except Exception as error:
         return failure(error, 'Opening the labels')

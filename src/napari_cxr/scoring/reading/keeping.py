@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Lock, Thread
+from threading import Event, Lock, Thread, main_thread
 
 from napari_cxr.scoring.lines import Lines
 
 __all__ = ['AtOnce', 'Later']
+
+#: Seconds after which a list that shall be closed tries again to save what is left over.
+_AGAIN = 1.0
 
 
 class AtOnce:
@@ -29,6 +32,7 @@ class AtOnce:
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
+        self._closed = False
 
     def put(self, line: bytes) -> None:
         """Append a line; raises OSError, and then it is not there."""
@@ -40,18 +44,24 @@ class AtOnce:
     def close(self, *, remove: bool) -> None:
         """Close the file, and take it away if it holds nothing."""
         _close(self._lines, remove)
+        self._closed = True
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether it is closed: nothing happens by itself."""
+        return self._closed
 
 
 class Later:
     """Puts lines on the disk in a thread, in order; what cannot be put there waits.
 
     The thread lives only while there is something to save, and Python waits for it at its
-    end. Each further line tries those again that had no room.
+    end. Each further line tries those again that had no room. Once this was closed, the thread
+    tries by itself, until all is saved or the program ends.
 
     Parameters
     ----------
     lines : Lines
-        The file; closed after this was closed and nothing is left over.
+        The file; closed after this was closed and all is saved.
     changed : callable
         Called in the thread when `unsaved` or `problem` has changed.
     """
@@ -62,6 +72,7 @@ class Later:
         self._waiting: list[bytes] = []
         self._saving = False
         self._closed: bool | None = None
+        self._again, self._ended = Event(), Event()
         self._problem = ''
 
     @property
@@ -83,6 +94,7 @@ class Later:
     def retry(self) -> None:
         """Try again to save what is left over."""
         with self._lock:
+            self._again.set()
             if self._saving or not self._waiting:
                 return
             self._saving = True
@@ -99,11 +111,20 @@ class Later:
         if self._waiting:
             self.retry()
         else:
-            _close(self._lines, remove)
+            self._end(remove)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until the file is closed, or so long; return whether others can open it."""
+        return self._ended.wait(seconds)
+
+    def _end(self, remove: bool) -> None:
+        _close(self._lines, remove)
+        self._ended.set()
 
     def _save(self) -> None:
         going_on = True
         while going_on:
+            self._again.clear()
             batch, problem = list(self._waiting), ''
             try:
                 _save(self._lines, b''.join(batch))
@@ -113,12 +134,16 @@ class Later:
                 self._problem = problem
                 if not problem:
                     del self._waiting[: len(batch)]
-                self._saving = going_on = bool(self._waiting) and not problem
                 closed = self._closed
+                # Nobody else tries any more once it was closed.
+                trying = not problem or (closed is not None and main_thread().is_alive())
+                self._saving = going_on = bool(self._waiting) and trying
             with suppress(RuntimeError):  # of a window that is gone
                 self._changed()
+            if going_on and problem:
+                self._again.wait(_AGAIN)
         if closed is not None:
-            _close(self._lines, closed and not self._waiting)
+            self._end(closed and not self._waiting)
 
 
 def _save(lines: Lines, content: bytes) -> None:
