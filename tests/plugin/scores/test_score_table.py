@@ -344,6 +344,11 @@ def test_the_first_row_that_only_the_keyboard_reached_is_the_first_to_be_read(qt
     qtbot.waitUntil(table.view.hasFocus)
     qtbot.keyClick(table.view, Qt.Key.Key_Return)  # it is opened
     assert table.step(1) == FEW[1]
+    for goes_on in (lambda: table.refresh(FEW[3].path), lambda: table.following(1)):
+        table.strip.uncertain.setChecked(False)
+        table.strip.uncertain.click()
+        goes_on()  # it is labelled; it has been opened from elsewhere
+        assert table.step(1) == FEW[1]
 
 
 def test_steps_follow_the_order_on_the_screen(qtbot, table):

@@ -191,7 +191,11 @@ class ScoreTable(QWidget):
         self.strip.show_filter(wanted)
 
     def following(self, count: int) -> list[Row]:
-        """Return the next rows in the order on the screen, as far as there are so many."""
+        """Return the next rows in the order on the screen, as far as there are so many.
+
+        They are asked for when the current row has been opened, so `step` goes on from it.
+        """
+        self.view.accept()
         index = self.view.currentIndex()
         first = index.row() + 1 if index.isValid() else 0
         lines = range(first, min(first + count, self.model.rowCount()))
@@ -215,6 +219,8 @@ class ScoreTable(QWidget):
         place = self.model.rows.place_of(path)
         if place is not None:
             self.model.rows.refresh(place)
+            if place == self.view.current:
+                self.view.accept()  # whoever labels it is there
             self.model.repaint([place])
             self._show_columns()
             self._update()
