@@ -287,9 +287,11 @@ def test_what_is_not_saved_is_tried_again_after_closing(table, monkeypatch):
         reading.close()
         with pytest.raises(ScoringError, match='another window'):
             ReadingList.open(table, LABELS)
-        assert reading.unsaved == 1 and not reading.wait(0)
+        assert reading.unsaved == 1 and not reading.closed
     reading.retry()  # at once, rather than in a second
-    assert reading.wait(20) and not reading.unsaved
+    told.until(lambda: reading.unsaved == 0)
+    told.ended()
+    assert reading.closed
     assert set(reopened(table)) == {'a.png'}
 
 

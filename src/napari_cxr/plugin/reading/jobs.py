@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from threading import Event
@@ -44,7 +45,8 @@ def open_reading(
     """
     try:
         for reading in before:
-            while reading.path == labels_of(table) and not reading.wait(_LOOK):
+            while reading.path == labels_of(table) and not reading.closed:
+                time.sleep(_LOOK)
                 if reading.problem:
                     return Failure(
                         'The labels that you gave before are not saved yet: '

@@ -79,7 +79,7 @@ class TableLabels(QObject):
     def _let_go(self, readings: Sequence[ReadingList]) -> None:
         for reading in readings:
             reading.close()
-        self._closing = [each for each in (*self._closing, *readings) if not each.wait()]
+        self._closing = [each for each in (*self._closing, *readings) if not each.closed]
 
     def _go_on(self) -> None:
         """Start to open what is wanted, where no other opening is under way."""
@@ -95,7 +95,7 @@ class TableLabels(QObject):
 
     def _take(self, number: int, result: ReadingList | Failure) -> None:
         self._under_way = False
-        self._closing = [each for each in self._closing if not each.wait()]
+        self._closing = [each for each in self._closing if not each.closed]
         if number == self._number:
             if isinstance(result, ReadingList):
                 self._open[:] = [result]

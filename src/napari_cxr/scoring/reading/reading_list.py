@@ -115,9 +115,10 @@ class ReadingList:
         """Try again to put on the disk what is not there yet."""
         self._keeper.retry()
 
-    def wait(self, seconds: float = 0) -> bool:
-        """Wait so long for what `close` has left to be saved; return whether all is done."""
-        return self._keeper.wait(seconds)
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, and all of it is saved."""
+        return self._keeper.wait(0)
 
     def __iter__(self) -> Iterator[tuple[str, Entry]]:
         return iter(self._entries.items())
