@@ -8,7 +8,7 @@ import pytest
 from napari_cxr.inference import Caution
 from napari_cxr.scoring import Row, ScoringError
 from napari_cxr.scoring.journal import Journal
-from napari_cxr.scoring.reopening import reopen
+from napari_cxr.scoring.reopening import file_of, reopen
 from napari_cxr.scoring.row import IDENTITY, Run
 from napari_cxr.scoring.tables import write
 
@@ -247,3 +247,15 @@ def test_a_table_that_was_cut_off(tmp_path):
         path.write_bytes(path.read_bytes()[:-7])
         with pytest.raises(ScoringError, match=r'its end is lost|damaged'):
             list(reopen(path)[1])
+
+
+def test_a_path_that_is_not_whole_is_found_by_the_table(tmp_path, monkeypatch):
+    for folder in ('study/images', 'study/tables', 'elsewhere/images'):
+        (tmp_path / folder).mkdir(parents=True)
+    for folder in ('study', 'elsewhere'):
+        (tmp_path / folder / 'images' / '1.png').touch()
+    table = tmp_path / 'study' / 'tables' / 'scores.csv'
+    monkeypatch.chdir(tmp_path / 'elsewhere')
+    assert file_of('images/1.png', table) == str(tmp_path / 'study' / 'images' / '1.png')
+    assert file_of('images/2.png', table) == str(tmp_path / 'elsewhere' / 'images' / '2.png')
+    assert file_of(str(tmp_path / '3.png'), table) == str(tmp_path / '3.png')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from itertools import chain
@@ -16,7 +17,7 @@ from napari_cxr.scoring.lines import content
 from napari_cxr.scoring.row import IDENTITY, Row, Run
 from napari_cxr.scoring.tables_back import Entries, opened
 
-__all__ = ['reopen']
+__all__ = ['file_of', 'reopen']
 
 #: The code of a caution of which a table has nothing but the text.
 _NOTE = 'note'
@@ -214,3 +215,24 @@ def _damaged(path: Path, number: int) -> ScoringError:
     return ScoringError(
         f'{path.name} is damaged at row {number + 1}: take a copy of it, or score the files again.'
     )
+
+
+def file_of(path: str, table: str | Path) -> str:
+    """Return the whole path of a row's file, whether it is there or not.
+
+    A path that is not whole began in the folder in which scoring was called, and no table
+    tells which that was. Where there is such a file in the table's folder or in one above
+    it, that is meant, the nearest first; else the one in the current folder.
+
+    Parameters
+    ----------
+    path : str
+        As it stands in the table.
+    table : str or Path
+        The table.
+    """
+    if not os.path.isabs(path):
+        for folder in Path(os.path.abspath(table)).parents:
+            if os.path.lexists(folder / path):
+                return str(folder / path)
+    return os.path.abspath(path)

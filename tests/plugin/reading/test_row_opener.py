@@ -257,7 +257,7 @@ def test_a_file_that_cannot_be_shown_is_told_in_place(qtbot, viewer, opener, row
         opener.open(rows[1], 'tiny', 'cpu')
     row, text = failed.args
     assert row == rows[1] and text.endswith('.') and '\n' not in text
-    assert ('no longer there' in text) == (state == 'gone')
+    assert ('There is no file' in text) == (state == 'gone')
     # What was shown is still there, and the next row opens.
     assert said_of(heat_of(viewer))[0] == rows[0].label
     show(qtbot, opener, rows[2])

@@ -120,6 +120,10 @@ class ReadingDesk(QObject):
         self._lists.open(out, run.labels)
         self._tell_unsaved()
 
+    def use(self, model: str, device: str) -> None:
+        """Open images with another model or device from now on; the table stays."""
+        self._model, self._device = model, device
+
     def add(self, rows: tuple[Row, ...]) -> None:
         """Count rows that have come."""
         self._panel.add(rows)
@@ -131,10 +135,10 @@ class ReadingDesk(QObject):
         self._problem = ''
         self._panel.show_row(row)
         made_with = self._run.model_hash if self._run is not None else ''
-        self.opener.open(row, self._model, self._device, made_with)
+        self.opener.open(row, self._model, self._device, made_with, self._out)
         self._tell_seen()
         following = self._table.following(_AHEAD)
-        self.opener.ahead(following, self._model, self._device, made_with)
+        self.opener.ahead(following, self._model, self._device, made_with, self._out)
 
     def step(self, by: int) -> None:
         """Go to the next row or the one before, and open it."""

@@ -86,7 +86,9 @@ class RowOpener(QObject):
         """The path of the row that is being opened; empty where none is."""
         return self._wanted.row.path if self._wanted is not None else ''
 
-    def open(self, row: Row, model: str, device: str, model_hash: str = '') -> None:
+    def open(
+        self, row: Row, model: str, device: str, model_hash: str = '', table: str = ''
+    ) -> None:
         """Show a row as soon as it is there; returns at once.
 
         Parameters
@@ -97,8 +99,10 @@ class RowOpener(QObject):
             As `napari_cxr.plugin.classifying.classify` takes them.
         model_hash : str
             Of the model that made the table: another one's heatmap is not shown.
+        table : str
+            The table, by which a path is found that is not whole.
         """
-        self._wanted, self._shown = Order(row, model, device, model_hash), None
+        self._wanted, self._shown = Order(row, model, device, model_hash, table), None
         picture = self._later.picture
         if self._later.is_at(self._wanted):
             if picture is not None:
@@ -107,17 +111,24 @@ class RowOpener(QObject):
             self._later.cancel()  # one decoder, one network: whoever clicks goes first
         self._go_on()
 
-    def ahead(self, rows: Sequence[Row], model: str, device: str, model_hash: str = '') -> None:
+    def ahead(
+        self,
+        rows: Sequence[Row],
+        model: str,
+        device: str,
+        model_hash: str = '',
+        table: str = '',
+    ) -> None:
         """Read rows that a person may open next, one by one, once the wanted one is shown.
 
         Parameters
         ----------
         rows : sequence of Row
             The next one first. They replace those that were named before.
-        model, device, model_hash : str
+        model, device, model_hash, table : str
             As of `open`.
         """
-        self._following = [Order(row, model, device, model_hash) for row in rows]
+        self._following = [Order(row, model, device, model_hash, table) for row in rows]
         self._ahead = deque(self._following)
         at_work = self._later.order
         orders = [*self._following, *([self._wanted] if self._wanted is not None else [])]

@@ -15,6 +15,7 @@ from napari_cxr.plugin.classifying import Answer, Failure, Job, asked, failure
 from napari_cxr.plugin.layers import radiograph_layer_data
 from napari_cxr.radiograph import Radiograph
 from napari_cxr.scoring import Row
+from napari_cxr.scoring.reopening import file_of
 from napari_cxr.workers.decoding import shared_decoder
 
 __all__ = ['Key', 'Opened', 'Order', 'Picture', 'fetch']
@@ -35,12 +36,15 @@ class Order:
         As `classifying.classify` takes them.
     model_hash : str
         Of the model that made the table; empty where that is not known.
+    table : str
+        The table, by which a path is found that is not whole.
     """
 
     row: Row
     model: str
     device: str
     model_hash: str = ''
+    table: str = ''
 
     @property
     def key(self) -> Key:
@@ -123,8 +127,8 @@ def fetch(order: Order, known: Opened | None, file_names: bool, cancelled: Event
     Opened or Failure
         None if it was cancelled.
     """
-    path = order.row.path
     try:
+        path = file_of(order.row.path, order.table) if order.table else order.row.path
         state = os.stat(path)
         stamp = state.st_mtime_ns, state.st_size
         if known is not None and known.picture.stamp == stamp:
@@ -139,7 +143,7 @@ def fetch(order: Order, known: Opened | None, file_names: bool, cancelled: Event
         picture = Picture(radiograph, data, attributes, stamp)
         yield picture
     except FileNotFoundError:
-        return Failure('This file is no longer there. Put it back, or score the folder anew.', '')
+        return Failure(f'There is no file {path}. Put it back, or score the folder anew.', '')
     except OSError as error:
         return Failure(f'This file cannot be read: {error.strerror}.', '')
     except Exception as error:

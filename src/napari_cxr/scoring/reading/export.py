@@ -13,6 +13,7 @@ from napari_cxr import sheets
 from napari_cxr.checkpoint.file import whole_file
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.reading.entry import Entry, models_answer
+from napari_cxr.scoring.reopening import file_of
 from napari_cxr.scoring.row import NO_FINDING, Row, Run
 
 __all__ = ['Exported', 'Listed', 'Patients', 'export_csv', 'listed', 'several_words']
@@ -103,8 +104,7 @@ def export_csv(
     run : Run
         What the rows have in common.
     table : str or Path
-        Their table: a path in it that is not whole and leads nowhere from here is taken from
-        its folder.
+        Their table, by which a path is found that is not whole, see `file_of`.
     everything : bool
         Whether to write also images that a person is unsure of, has only a note on, or whose
         file is gone. Such a table is to be looked through, not to be trained on.
@@ -168,7 +168,6 @@ def listed(
     ScoringError
         If no image is left, or links bring one file in with two answers.
     """
-    beside = Path(os.path.abspath(table)).parent
     seen: dict[tuple[int, int] | str, Listed] = {}
     unsure = missing = doubled = 0
     for place, row in enumerate(rows):
@@ -178,7 +177,7 @@ def listed(
         if entry is None or not (everything or entry.answer == 'labels'):
             unsure += entry is not None and entry.unsure
             continue
-        file, identity = _file(row.path, beside)
+        file, identity = _file(row.path, table)
         one = Listed(row, entry, file)
         if everything:
             found.append(one)
@@ -213,17 +212,14 @@ def several_words(count: int, thing: str) -> str:
     return f'1 {thing}' if count == 1 else f'{count:,} {thing}s'
 
 
-def _file(path: str, beside: Path) -> tuple[str, tuple[int, int] | str | None]:
+def _file(path: str, table: str | Path) -> tuple[str, tuple[int, int] | str | None]:
     """Return the whole path of a file and what tells it from others; None if it is missing."""
-    here = os.path.abspath(path)
-    for candidate in (here, os.path.abspath(beside / path)):
-        try:
-            status = os.stat(candidate)
-        except (OSError, ValueError):
-            continue
-        inode = (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(candidate)
-        return candidate, inode
-    return here, None
+    file = file_of(path, table)
+    try:
+        status = os.stat(file)
+    except (OSError, ValueError):
+        return file, None
+    return file, (status.st_dev, status.st_ino) if status.st_ino else os.path.realpath(file)
 
 
 def _lines(
