@@ -316,6 +316,17 @@ def test_nothing_comes_after_the_end(qtbot, viewer, opener, rows):
     assert not opener.history and not viewer.layers
 
 
+def test_a_row_is_hidden_when_its_table_goes_and_its_layers_serve_the_next(
+    qtbot, viewer, opener, rows
+):
+    show(qtbot, opener, rows[0])
+    there = list(viewer.layers)
+    opener.close()
+    assert there and not any(layer.visible for layer in viewer.layers)
+    show(qtbot, opener, rows[1])
+    assert viewer.layers[0] is there[0] and viewer.layers[0].visible and heat_of(viewer).visible
+
+
 def test_the_classify_dock_tells_what_is_known_without_a_click(qtbot, dock, rows):
     opener = RowOpener(dock.viewer)
     for row in (rows[0], rows[3], rows[4]):

@@ -137,7 +137,7 @@ class RowOpener(QObject):
         self._go_on()
 
     def close(self) -> None:
-        """Stop all that is under way and forget what was read; the layers stay."""
+        """Stop all that is under way, forget what was read and hide what is shown."""
         self._wanted = self._shown = None
         self.busy.emit('')
         self._following = []
@@ -145,6 +145,7 @@ class RowOpener(QObject):
         self._now.cancel()
         self._later.cancel()
         self._cache.clear()
+        self._layers.hide()
 
     def _go_on(self) -> None:
         """Start what is next, where nothing stands in its way."""
