@@ -154,11 +154,6 @@ class ReadingDesk(QObject):
         self._panel.set_reading(None, 'Open the table again to read it.')
         self.opener.close()
 
-    @property
-    def has_truths(self) -> bool:
-        """Whether the person gave any label, see `truths`."""
-        return any(entry.answer == 'labels' for _, entry in self.reading or ())
-
     def truths(self) -> dict[str, str]:
         """Return the labels that the person gave by path: joined by '|', empty for none."""
         reading = self.reading
