@@ -33,6 +33,15 @@ from napari_cxr.training.run_folder import recipe_of
 TIMES = ('seconds', 'utilisation')
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Another process computes the same only if it adds up in the same order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def recipe(recipe):
     """With everything that has a memory: averages, dropout, draws, waiting."""
@@ -126,9 +135,11 @@ def test_the_last_weights_are_kept_where_nothing_is_chosen(folder, recipe, tmp_p
 
 KILLED = """
 import os, signal, sys
+import torch
 from napari_cxr.training import BatchDone, EpochDone, Finished, Recipe, checkpoints, index, train
 
 source, recipe, out, count, kind, every = sys.argv[1:]
+torch.set_num_threads(1)
 checkpoints._EVERY = float(every)
 checkpoints._SHARE = float('inf')
 count = int(count)
