@@ -25,7 +25,7 @@ SYNCHRONOUS_BY_NAPARI = {'reader.py', 'commands.py', 'demo.py'}
 #: Runs when Python ends.
 FAREWELL = {'end'}
 #: Generators that thread workers drive: calling one runs nothing.
-DRIVEN = {'_supervised', 'asked'}
+DRIVEN = {'supervised', 'asked'}
 
 
 def waits(function: ast.AST) -> set[str]:

@@ -16,7 +16,7 @@ from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.run_history import RunHistory
 from napari_cxr.plugin.run_panel import RunPanel
 from napari_cxr.plugin.shared import shared
-from napari_cxr.plugin.training_jobs import Done
+from napari_cxr.plugin.supervised import Done
 from napari_cxr.plugin.training_session import TrainingSession
 from napari_cxr.training.events import Event, Finished, RunsDone
 from napari_cxr.training.recipe import Recipe
@@ -112,7 +112,7 @@ class RunDesk(QObject):
         if job == 'train':
             self._panel.fail(failure.text, failure.details)
 
-    def _stopped(self, job: str) -> None:
+    def _stopped(self, job: str, _: object = None) -> None:
         if job == 'train':
             self._panel.stopped()
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Generator
-from contextlib import closing
-from dataclasses import dataclass
 from functools import cache
 from threading import Event
 from typing import Any
@@ -19,11 +17,11 @@ from napari.qt.threading import thread_worker
 from napari_cxr.checkpoint import catalog, read_card
 from napari_cxr.plugin.classifying import Failure, end, failure
 from napari_cxr.plugin.run_history import RunHistory
+from napari_cxr.plugin.supervised import Done, supervised
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.workers.process import WorkerProcess
 
 __all__ = [
-    'Done',
     'add_model',
     'list_networks',
     'preview',
@@ -43,22 +41,6 @@ _NAMES = {
     'survey': 'Looking at the images',
     'train': 'Training',
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Done:
-    """What a job came to.
-
-    Parameters
-    ----------
-    result : object
-        The job's own; None if it was cancelled.
-    cancelled : bool
-        Whether it was.
-    """
-
-    result: Any = None
-    cancelled: bool = False
 
 
 @cache
@@ -170,14 +152,4 @@ def add_model(path: str, name: str) -> Done | Failure:
 def _supervised(
     job: str, cancelled: Event, **arguments: Any
 ) -> Generator[Any, None, Done | Failure]:
-    """Pass on a job's events until it ends or is cancelled."""
-    try:
-        with closing(shared_trainer().run(job, **arguments)) as run:
-            while not cancelled.is_set():
-                try:
-                    yield next(run)
-                except StopIteration as stop:
-                    return Done(stop.value)
-    except Exception as error:
-        return failure(error, _NAMES[job])
-    return Done(cancelled=True)
+    return supervised(shared_trainer(), job, _NAMES[job], cancelled, **arguments)

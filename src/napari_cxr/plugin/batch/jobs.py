@@ -23,6 +23,7 @@ from napari.qt.threading import thread_worker
 from napari_cxr.plugin.batch.problems import gone
 from napari_cxr.plugin.batch.request import ScoreRequest, keep
 from napari_cxr.plugin.classifying import Failure, end, failure
+from napari_cxr.plugin.supervised import Done, supervised
 from napari_cxr.scoring import (
     Progress,
     Row,
@@ -37,7 +38,7 @@ from napari_cxr.scoring.journal import read_header
 from napari_cxr.scoring.looking import Looked, look_at
 from napari_cxr.workers.process import WorkerProcess
 
-__all__ = ['Arrived', 'Done', 'look', 'measure', 'reopen', 'save_as', 'score', 'shared_scorer']
+__all__ = ['Arrived', 'look', 'measure', 'reopen', 'save_as', 'score', 'shared_scorer']
 
 #: Rows are safe as soon as they are done, so a stopped run has nothing to write; seconds.
 _GRACE = 1.0
@@ -47,22 +48,6 @@ _GATHER = 0.1
 #: passes between two such parcels: the screen must keep up with them.
 _PARCEL = 2000
 _BREATH = 0.02
-
-
-@dataclass(frozen=True, eq=False)
-class Done:
-    """What a job came to.
-
-    Parameters
-    ----------
-    result : object
-        The job's own; None if it was cancelled.
-    cancelled : bool
-        Whether it was.
-    """
-
-    result: Any = None
-    cancelled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,17 +175,11 @@ def measure(
     Done or Failure
         With figures and unknown labels, see `napari_cxr.workers.scorer.measure`.
     """
-    try:
-        job = shared_scorer().run('measure', table=table, truths=dict(truths))
-        with closing(job) as run:
-            while not cancelled.is_set():
-                try:
-                    yield next(run)
-                except StopIteration as stop:
-                    return Done(stop.value)
-    except Exception as error:
-        return failure(error, 'Measuring')
-    return Done(cancelled=True)
+    return (
+        yield from supervised(
+            shared_scorer(), 'measure', 'Measuring', cancelled, table=table, truths=dict(truths)
+        )
+    )
 
 
 @thread_worker
