@@ -135,7 +135,9 @@ def test_of_very_many_images_fewer_resamples_are_drawn(monkeypatch):
     from napari_cxr.scoring import measuring as module
 
     asked = []
-    monkeypatch.setattr(module, 'summarise', lambda *_, times: asked.append(times) or {})
+    monkeypatch.setattr(
+        module, 'summarise', lambda *_, times: asked.append(times) or {'classes': {}}
+    )
     measuring = Measuring(['A', 'B'], several=False)
     measuring.add(many(50))
     for cost in (10**9, 50_000, 100):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from napari_cxr.cli.classifying import DEFAULT_MODEL, load_model
 from napari_cxr.cli.options import DeviceOption
 from napari_cxr.cli.scoring_bar import Drawing
+
+if TYPE_CHECKING:
+    from napari_cxr.scoring import Event
 
 __all__ = ['score']
 
@@ -100,60 +104,70 @@ def score(
 
     Rows are kept as they come: what is stopped, killed or cut off goes on with --resume.
     """
-    from napari_cxr.inference.classifier import OutOfMemory
+    from napari_cxr.checkpoint import CheckpointError, catalog, read_card
     from napari_cxr.scoring import (
         Decision,
         DecisionError,
         ListingError,
         ScoringError,
         Settings,
+        check_heatmaps,
         check_out,
         list_items,
-        write_so_far,
     )
-    from napari_cxr.scoring import score as run
-    from napari_cxr.scoring.cluster.run import score_on_cluster
     from napari_cxr.workers.decoding import DecoderPool
 
     batch = _batch_of(batch_size)
-    try:
+    try:  # all that can be seen before torch is imported
         check_out(out, resume=resume)
+        if heatmaps is not None:
+            check_heatmaps(heatmaps, out, paths)
+        card = read_card(catalog.resolve(model))
+        settings = Settings(
+            batch=batch,
+            heatmaps=heatmaps,
+            shares=lung_share,
+            precision=precision,
+            decision=None if decision is None else Decision.of_card(decision, card),
+            identify=identify,
+        )
         items = list_items(paths, labels)
-        if labels is not None:
-            given = sum(bool(item.truth) for item in items)
-            typer.echo(f'{given:,} of {len(items):,} files have a label.', err=True)
-        decoders = DecoderPool(workers)
+    except (CheckpointError, ListingError, DecisionError, ScoringError) as error:
+        raise typer.BadParameter(str(error)) from None
+    if labels is not None:
+        given = sum(bool(item.truth) for item in items)
+        typer.echo(f'{given:,} of {len(items):,} files have a label.', err=True)
+    with closing(DecoderPool(workers)) as decoders:
         if scheduler is None:
             decoders.start(len(items))  # while torch is being imported
-        # A cluster's workers choose their devices; here the model only says what it is.
-        classifier = load_model(model, device if scheduler is None else 'cpu')
-        chosen = None if decision is None else Decision.of_card(decision, classifier.card)
-    except (ListingError, DecisionError, ScoringError) as error:
-        raise typer.BadParameter(str(error)) from None
-    settings = Settings(
-        batch=batch,
-        heatmaps=heatmaps,
-        shares=lung_share,
-        precision=precision,
-        decision=chosen,
-        identify=identify,
-    )
+            from napari_cxr.scoring import score as run
+
+            classifier = load_model(model, device)
+            events = run(items, classifier, out, decoders.prepare, settings, resume=resume)
+        else:
+            from napari_cxr.scoring.cluster.run import score_on_cluster
+
+            events = score_on_cluster(
+                items,
+                load_model(model, 'cpu'),  # the workers choose their devices
+                out,
+                scheduler,
+                DecoderPool,
+                settings,
+                model=model,
+                device=device,
+                decoders=workers or 0,
+                resume=resume,
+            )
+        _show(events, out)
+
+
+def _show(events: Generator[Event, None, None], out: Path) -> None:
+    """Draw a run to its end, and end with its exit status."""
+    from napari_cxr.inference.classifier import OutOfMemory
+    from napari_cxr.scoring import ScoringError, write_so_far
+
     drawing = Drawing(sys.argv[1:])
-    if scheduler is None:
-        events = run(items, classifier, out, decoders.prepare, settings, resume=resume)
-    else:
-        events = score_on_cluster(
-            items,
-            classifier,
-            out,
-            scheduler,
-            DecoderPool,
-            settings,
-            model=model,
-            device=device,
-            decoders=workers or 0,
-            resume=resume,
-        )
     try:
         with closing(events):
             drawing.show(events)
@@ -165,8 +179,6 @@ def score(
             raise typer.BadParameter(str(error)) from None
         typer.echo(f'Scoring failed: {error}', err=True)
         raise typer.Exit(1) from None
-    finally:
-        decoders.close()
     if drawing.failed:
         raise typer.Exit(1)
 

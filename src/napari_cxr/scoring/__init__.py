@@ -14,11 +14,12 @@ from napari_cxr.scoring.events import (
     Started,
     Warned,
 )
+from napari_cxr.scoring.item import Item, ListingError
 from napari_cxr.scoring.journal import ScoringError, journal_of
-from napari_cxr.scoring.listing import Item, ListingError, list_items
+from napari_cxr.scoring.listing import list_items
 from napari_cxr.scoring.preparing import Reader, Ready, Wanted
 from napari_cxr.scoring.row import Row
-from napari_cxr.scoring.score import check_out, score
+from napari_cxr.scoring.score import check_heatmaps, check_out, score
 from napari_cxr.scoring.settings import Settings
 from napari_cxr.scoring.so_far import write_so_far
 
@@ -41,6 +42,7 @@ __all__ = [
     'Started',
     'Wanted',
     'Warned',
+    'check_heatmaps',
     'check_out',
     'journal_of',
     'list_items',

@@ -101,7 +101,8 @@ class Measured(Event):
     Parameters
     ----------
     metrics : dict
-        As `napari_cxr.metrics.summarise` gives them; empty where nothing can be measured.
+        As `napari_cxr.scoring.measuring.Measuring.found` gives them; empty where nothing can
+        be measured.
     unknown : tuple of str
         Labels that were given and that the model does not know; their rows were not measured.
     """
@@ -121,7 +122,7 @@ class Finished(Event):
     total, failed : int
         Its rows, and errors among them.
     metrics : dict
-        Where labels are known, as `napari_cxr.metrics.summarise` gives them; else empty.
+        Where labels are known, as those of `Measured`; else empty.
     unknown : tuple of str
         Labels that were given and that the model does not know; their rows were not measured.
     """

@@ -14,8 +14,9 @@ from napari_cxr.lungs import frontal_network
 from napari_cxr.scoring import tables
 from napari_cxr.scoring.beside import beside
 from napari_cxr.scoring.events import Event, Finished, Scored, Started, Warned
+from napari_cxr.scoring.item import Item
 from napari_cxr.scoring.journal import Journal, ScoringError, journal_of
-from napari_cxr.scoring.listing import Item, fingerprint
+from napari_cxr.scoring.listing import fingerprint
 from napari_cxr.scoring.measuring import Measuring
 from napari_cxr.scoring.pace import Pace
 from napari_cxr.scoring.pictures import sync, there_in_full

@@ -212,11 +212,15 @@ def _row(written: bytes) -> Row | None:
 _ENTRIES = {
     'model': 'another model',
     'model_hash': 'another model file',
+    'labels': 'another model file',
+    'several': 'another model file',
     'preprocessing': 'another preprocessing',
     'lung_field': 'another version of the lung field',
     'frontal_check': 'another version of the check for frontal radiographs',
     'listing': 'another list of files or labels',
     'total': 'another list of files or labels',
+    'truth': 'another list of files or labels',
+    'patients': 'another list of files or labels',
     'version': 'another version of napari-cxr',
     'batch': 'another batch size',
     'device': 'another kind of device',
@@ -230,7 +234,7 @@ _ENTRIES = {
 
 
 #: Those of which a person is told what they were and are.
-_DETAILS = ('model', 'version', 'batch', 'device', 'way', 'precision')
+_DETAILS = ('model', 'version', 'batch', 'device', 'way', 'precision', 'total')
 
 
 def _compare(path: Path, there: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
@@ -239,7 +243,8 @@ def _compare(path: Path, there: Mapping[str, Any], ours: Mapping[str, Any]) -> N
     odd = [name for name in ours if there.get(name) != ours[name]]
     said = list(dict.fromkeys(_ENTRIES.get(name, 'another form of the journal') for name in odd))
     name = next((n for n in _DETAILS if n in odd), '')
-    detail = f' ({there.get(name)} instead of {ours[name]})' if name else ''
+    files = ' files' if name == 'total' else ''
+    detail = f' ({there.get(name)}{files} instead of {ours[name]})' if name else ''
     raise ScoringError(
         f'{path} was begun with {" and ".join(said or ["another form of the journal"])}{detail}: '
         'resume with what it was begun with, or choose another name for the table.'

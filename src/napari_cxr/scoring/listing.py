@@ -6,47 +6,21 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from napari_cxr import dicom, files, sheets
 from napari_cxr.radiograph import UnreadableImage
-from napari_cxr.scoring.row import NO_FINDING
-from napari_cxr.scoring.tables_back import is_ours
+from napari_cxr.scoring.item import Item, ListingError
+from napari_cxr.scoring.lists import of_table, of_text
 
-__all__ = ['FOLDERS', 'Item', 'ListingError', 'fingerprint', 'known_columns', 'list_items']
+__all__ = ['FOLDERS', 'Item', 'ListingError', 'fingerprint', 'list_items']
 
 #: For labels: the names of the class folders.
 FOLDERS = 'folders'
 _TABLES = ('.csv', '.tsv')
-
-
-class ListingError(Exception):
-    """Files that cannot be listed, or labels that do not fit them; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One file to score.
-
-    Parameters
-    ----------
-    path : str
-        Its file, as given or found.
-    truth : str
-        Its label; several are joined by '|', and `NO_FINDING` is none of several. Empty
-        where none is known.
-    source : str
-        Its collection or hospital, by a table; or empty.
-    patient : str
-        What tells patients apart, where a table does: a number of our own, from '1' in the
-        order of the listing, so that nothing that a table calls them gets anywhere.
-    """
-
-    path: str
-    truth: str = ''
-    source: str = ''
-    patient: str = ''
+#: Paths that are named where there is no image in any.
+_NAMED = 3
 
 
 def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) -> list[Item]:
@@ -83,14 +57,24 @@ def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) ->
     found: dict[str, Item] = {}
     for path in paths:
         for item in _items(Path(path), by_folder):
-            first = found.setdefault(os.path.abspath(item.path), item)
-            if item.truth and first.truth not in ('', item.truth):
+            place = _place(item.path)
+            first = found.setdefault(place, item)
+            if item.truth and not first.truth:  # in a table after the folder, for one
+                found[place] = replace(
+                    first,
+                    truth=item.truth,
+                    source=first.source or item.source,
+                    patient=first.patient or item.patient,
+                )
+            elif item.truth and first.truth != item.truth:
                 raise ListingError(
                     f'{Path(item.path).name} is listed twice, with the labels {first.truth!r} '
                     f'and {item.truth!r}: leave one out.'
                 )
     if not found:
-        raise ListingError(f'There is no image in {", ".join(str(path) for path in paths)}.')
+        named = ', '.join(str(path) for path in paths[:_NAMED])
+        more = f' and {len(paths) - _NAMED:,} more' if len(paths) > _NAMED else ''
+        raise ListingError(f'There is no image in {named}{more}.')
     if labels is not None and not by_folder:
         found = _labelled(found, Path(labels))
     items = _without_names(found.values())
@@ -105,23 +89,30 @@ def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) ->
 
 
 def fingerprint(items: Iterable[Item]) -> str:
-    """Return a SHA-256 of a listing, in hexadecimal: of paths, labels and their order."""
+    """Return a SHA-256 of a listing, in hexadecimal: of files, labels and their order.
+
+    A path that is not whole is another file in another folder.
+    """
     digest = hashlib.sha256()
+    whole = True
     for item in items:
+        if whole and not os.path.isabs(item.path):
+            digest.update(json.dumps(os.getcwd()).encode('ascii') + b'\n')
+            whole = False
         line = json.dumps([item.path, item.truth, item.source, item.patient])
         digest.update(line.encode('ascii') + b'\n')
     return digest.hexdigest()
 
 
 def _items(path: Path, by_folder: bool) -> Iterator[Item]:
-    if path.is_dir():
+    if os.path.isdir(path):
         images = files.find_images(path, named=True)
         classes = _classes(path, images) if by_folder else [''] * len(images)
         yield from (Item(str(i), truth=c) for i, c in zip(images, classes, strict=True))
     elif path.suffix.lower() in _TABLES:
-        yield from _of_table(path)
+        yield from of_table(path)
     elif path.suffix.lower() == '.txt':
-        yield from (Item(str(listed)) for listed in _of_list(path))
+        yield from (Item(str(listed)) for listed in of_text(path))
     elif dicom.is_directory(path):
         from napari_cxr.dicom.directory import listed_images
 
@@ -129,10 +120,22 @@ def _items(path: Path, by_folder: bool) -> Iterator[Item]:
             yield from (Item(str(listed)) for listed in listed_images(path))
         except UnreadableImage as error:
             raise ListingError(f'{path}: {error}') from None
-    elif os.path.lexists(path):  # whether it can be read is told in its row
+    else:
+        try:
+            os.lstat(path)  # whether it can be read is told in its row
+        except FileNotFoundError:  # most likely mistyped; in a list it would be a row
+            raise ListingError(f'There is no file or folder {path}.') from None
+        except OSError as error:
+            raise ListingError(f'{path} cannot be opened: {error.strerror}.') from None
         yield Item(str(path))
-    else:  # most likely mistyped; in a list it would be a row
-        raise ListingError(f'There is no file or folder {path}.')
+
+
+def _place(path: str) -> str:
+    """Return what two spellings of one path have in common; links to one file have nothing."""
+    if '..' in Path(path).parts:  # which leads elsewhere where it follows a link to a folder
+        folder, name = os.path.split(path)
+        return os.path.join(os.path.realpath(folder), name)
+    return os.path.abspath(path)
 
 
 def _classes(root: Path, images: Sequence[Path]) -> list[str]:
@@ -160,88 +163,6 @@ def _classes(root: Path, images: Sequence[Path]) -> list[str]:
     return [way[level] if len(way) > level else '' for way in ways]
 
 
-def _of_list(path: Path) -> list[Path]:
-    try:
-        lines = path.read_text(encoding='utf-8-sig').splitlines()
-    except OSError as error:
-        raise ListingError(f'{path} cannot be opened ({error.strerror}).') from None
-    except UnicodeDecodeError:
-        raise ListingError(f'{path.name} is no list of paths in UTF-8, one a line.') from None
-    return [path.parent / line.strip() for line in lines if line.strip()]
-
-
-def _of_table(table: Path) -> list[Item]:
-    """Return the files of a table, with what else it says of them."""
-    try:
-        names, rows = sheets.read(table)
-    except sheets.SheetError as error:
-        raise ListingError(str(error)) from None
-    columns, flags = known_columns(names, rows)
-    if 'path' not in columns:
-        raise ListingError(
-            f"{table.name} has no column 'path'; its columns, separated by commas, are: "
-            f'{", ".join(names)}.'
-        )
-    find = sheets.Finder(table.parent)
-    items = []
-    for line, row in enumerate(rows, start=2):  # line 1 holds the names
-        entries = {ours: row[theirs] for ours, theirs in columns.items()}
-        if not entries['path']:
-            raise ListingError(f'Line {line} of {table.name} has no path.')
-        label = _label_of_flags(row, flags) if flags else entries.get('label', '')
-        items.append(
-            Item(
-                str(find(entries['path'])),
-                truth='|'.join(sheets.labels_in(label)),
-                source=entries.get('source', ''),
-                patient=entries.get('group', ''),
-            )
-        )
-    return items
-
-
-def known_columns(
-    names: Sequence[str], rows: Sequence[sheets.Row]
-) -> tuple[dict[str, str], list[str]]:
-    """Find what a table says of files.
-
-    Parameters
-    ----------
-    names, rows
-        As `napari_cxr.sheets.read` returns them.
-
-    Returns
-    -------
-    dict of str to str
-        The table's name of each column of ours that it has: 'path', 'label' and so on. In a
-        table of scores the label is the truth; what a model has said is none.
-    list of str
-        Columns of 0 and 1, one for each label, where there is no column of labels.
-    """
-    columns = sheets.columns(names)
-    if is_ours(names):
-        columns.pop('label')
-        if 'truth' in names:
-            columns['label'] = 'truth'
-        return columns, []
-    if 'label' in columns:
-        return columns, []
-    return columns, sheets.flags(names, rows, set(columns.values()))
-
-
-def _label_of_flags(row: sheets.Row, flags: Sequence[str]) -> str:
-    """Return the labels of a row of flags; where all say no, that there is no finding.
-
-    Where all cells are empty, or one says that it is uncertain (-1), nothing is known; nor is
-    it where the table has a column for that, which says no as well.
-    """
-    label = sheets.label_of_flags(row, flags)
-    cells = {row[name] for name in flags} - {''}
-    if label or not cells or not cells <= {'0', '0.0'}:
-        return label
-    return '' if NO_FINDING.casefold() in map(str.casefold, flags) else NO_FINDING
-
-
 def _without_names(items: Iterable[Item]) -> list[Item]:
     """Put numbers in the place of what a table calls its patients."""
     numbers: dict[str, int] = {}
@@ -257,11 +178,13 @@ def _labelled(found: dict[str, Item], table: Path) -> dict[str, Item]:
     """Give files what a table says of them."""
     told: dict[str, Item] = {}
     by_name: dict[str, list[Item]] = {}
-    for item in _of_table(table):
-        place = os.path.abspath(item.path)
-        if told.setdefault(place, item) != item:
+    for item in of_table(table):
+        place = _place(item.path)
+        if place not in told:
+            told[place] = item
+            by_name.setdefault(Path(item.path).name, []).append(item)
+        elif told[place].truth != item.truth:
             raise ListingError(f'{table.name} gives two labels to {Path(item.path).name}.')
-        by_name.setdefault(Path(item.path).name, []).append(item)
     shared: dict[str, int] = {}
     for place in found:
         shared[Path(place).name] = shared.get(Path(place).name, 0) + 1

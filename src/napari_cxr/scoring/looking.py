@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_cxr import sheets
 from napari_cxr.scoring.journal import journal_of, read_header
-from napari_cxr.scoring.listing import known_columns
+from napari_cxr.scoring.lists import known_columns
 
 __all__ = ['Looked', 'look_at']
 
@@ -108,4 +108,6 @@ def _begun(journal: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     total = header.get('total', 0)
-    return max(0, lines - 1), total if isinstance(total, int) else 0
+    total = total if isinstance(total, int) else 0
+    # A row that was done again has two lines.
+    return min(max(0, lines - 1), total), total

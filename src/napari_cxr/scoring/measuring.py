@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,12 @@ __all__ = ['Measuring', 'measure']
 #: get fewer; the intervals are narrow then, and a tenth more or less of their width is nothing.
 _AT_THE_END, _ON_THE_WAY = 30_000_000, 3_000_000
 _RESAMPLES, _FEWEST = 2000, 100
+#: Patients with a class, or without it, of whom there must be as many for the bootstrap's
+#: intervals: it draws from them again, and fewer say too little of what others would be.
+_ENOUGH = 10
+#: Figures that have such an interval: of a class, and of all.
+_DRAWN_OF_CLASS = ('auc', 'f1')
+_DRAWN = ('macro_auc', 'balanced_accuracy', 'macro_f1', 'keras_auc')
 #: Figures on the way come with so many images, and each time when there are more by this factor.
 _FIRST, _MORE = 10, 1.2
 #: The least that the run goes on between two of them, in the time that the last ones took.
@@ -88,7 +94,10 @@ class Measuring:
         Returns
         -------
         Measured
-            Its metrics are empty if all images have the same labels.
+            Its metrics are empty if all images have the same labels. Beside what `summarise`
+            gives they have ``few``: of each class that has, or leaves, fewer than ten
+            patients, how many these are. There, and where the bootstrap gives one without a
+            width, areas and their means have no interval.
         """
         unknown = tuple(sorted(self._unknown))
         if len(self._one_of_each) < 2:
@@ -100,14 +109,20 @@ class Measuring:
         for i, place in enumerate(order):
             truth[i, list(self._truths[place])] = True
         times = min(_RESAMPLES, max(_FEWEST, cost // (images * classes)))
+        patients = np.array(self._patients)[order]
         metrics = summarise(
             truth if self._several else truth.argmax(axis=1),
             probabilities,
             self._labels,
-            np.array(self._patients)[order].tolist(),
+            patients.tolist(),
             times=times,
         )
-        return Measured(metrics, unknown)
+        few = {
+            label: fewest
+            for label, inside in zip(self._labels, truth.T, strict=True)
+            if inside.any() and (fewest := _fewest(inside, patients)) < _ENOUGH
+        }
+        return Measured(_honest(metrics, few, several=self._several), unknown)
 
     def look(self) -> Measured | None:
         """Return figures on the way, if new ones are ready; make such in a thread when due.
@@ -143,6 +158,34 @@ class Measuring:
         return copy
 
 
+def _fewest(inside: np.ndarray, patients: np.ndarray) -> int:
+    """Return how many patients have a class, or how many have not, if these are fewer."""
+    return min(len(np.unique(patients[inside])), len(np.unique(patients[~inside])))
+
+
+def _honest(metrics: dict[str, Any], few: Mapping[str, int], *, several: bool) -> dict[str, Any]:
+    """Return figures without the bootstrap's intervals where these say less than they seem to.
+
+    Where all of a few images are ranked rightly, each resample ranks them rightly as well:
+    the interval of an area of 1 is from 1 to 1.
+    """
+
+    def checked(found: Mapping[str, Any], drawn: Sequence[str], few: bool) -> dict[str, Any]:
+        return {
+            name: [figure[0], None, None]
+            if name in drawn and (few or figure[1] == figure[2])
+            else figure
+            for name, figure in found.items()
+        }
+
+    classes = {
+        label: checked(found, _DRAWN_OF_CLASS, label in few)
+        for label, found in metrics['classes'].items()
+    }
+    drawn = (*_DRAWN, 'accuracy') if several else _DRAWN
+    return checked(metrics, drawn, bool(few)) | {'classes': classes, 'few': dict(few)}
+
+
 def measure(
     rows: Iterable[Row], labels: Sequence[str], *, several: bool
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -158,7 +201,7 @@ def measure(
     Returns
     -------
     dict
-        As `napari_cxr.metrics.summarise`; empty if all images have the same labels.
+        As of `Measuring.found`.
     tuple of str
         Labels that were met and that the model does not know, sorted.
     """

@@ -11,8 +11,8 @@ import numpy as np
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.placement import cell_to_radiograph, seen_part
 from napari_cxr.scoring import pictures
+from napari_cxr.scoring.item import Item
 from napari_cxr.scoring.journal import ScoringError
-from napari_cxr.scoring.listing import Item
 from napari_cxr.scoring.preparing import Ready
 from napari_cxr.scoring.row import Row
 from napari_cxr.scoring.settings import Settings

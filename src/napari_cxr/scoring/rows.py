@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_cxr.scoring.blocks import Blocks
 from napari_cxr.scoring.events import Warned
-from napari_cxr.scoring.listing import Item
+from napari_cxr.scoring.item import Item
 from napari_cxr.scoring.network import Network, row_of
 from napari_cxr.scoring.preparing import Reader, Ready, Wanted
 from napari_cxr.scoring.row import Row

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from napari_cxr.scoring import pictures, tables
 from napari_cxr.scoring.events import Event
 from napari_cxr.scoring.into_table import into_table
+from napari_cxr.scoring.item import Item
 from napari_cxr.scoring.journal import Journal, ScoringError, journal_of, read_header
 from napari_cxr.scoring.lanes import fastest, getting_ready, lanes_for, one_core
-from napari_cxr.scoring.listing import Item
 from napari_cxr.scoring.preparing import Reader
 from napari_cxr.scoring.rows import Rows, rows_of
 from napari_cxr.scoring.settings import Settings
@@ -20,7 +20,7 @@ from napari_cxr.scoring.settings import Settings
 if TYPE_CHECKING:
     from napari_cxr.inference.classifier import Classifier
 
-__all__ = ['batch_for', 'check_out', 'kind_of', 'make_folder', 'score']
+__all__ = ['batch_for', 'check_heatmaps', 'check_out', 'kind_of', 'make_folder', 'score']
 
 #: Images of 224 x 224 pixels in a batch, by kind of device. On a processor larger batches
 #: are not faster; a GPU is not busy with fewer.
@@ -45,9 +45,40 @@ def check_out(out: str | Path, *, resume: bool) -> None:
             raise ScoringError(
                 f'{out} was begun already: resume, or remove {journal.name} to begin anew.'
             )
-    elif out.exists():
+    elif os.path.lexists(out):
         finished = 'is finished already, there is nothing to resume' if resume else 'exists'
         raise ScoringError(f'{out} {finished}; remove it, or choose another name.')
+
+
+def check_heatmaps(folder: str | Path, out: str | Path, paths: Sequence[str | Path]) -> None:
+    """See whether heatmaps of a table can be saved in a folder; costs nothing.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder; it need not be there.
+    out : str or Path
+        The table.
+    paths : sequence of str or Path
+        What shall be scored, as `list_items` takes it.
+
+    Raises
+    ------
+    ScoringError
+        If nothing can be written to it, it holds those of another table, or it lies in a
+        folder that is scored: there they would be taken for radiographs the next time, and
+        nothing could be resumed.
+    """
+    folder, out = Path(folder), Path(out)
+    place = Path(os.path.realpath(folder))
+    for path in paths:
+        if os.path.isdir(path) and place.is_relative_to(os.path.realpath(path)):
+            raise ScoringError(
+                f'{folder} lies in {path}, which is scored: its pictures would be taken for '
+                'radiographs when you resume. Choose a folder outside.'
+            )
+    if os.path.exists(folder):
+        _check_folder(folder, out)
 
 
 def score(
@@ -150,6 +181,12 @@ def make_folder(folder: Path, out: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ScoringError(f'{folder} cannot be made: {error.strerror}.') from None
+    _check_folder(folder, out)
+
+
+def _check_folder(folder: Path, out: Path) -> None:
+    if not folder.is_dir():
+        raise ScoringError(f'{folder} is no folder; choose another name.')
     if not os.access(folder, os.W_OK):
         raise ScoringError(f'Nothing can be written to {folder}; choose another folder.')
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from napari_cxr.checkpoint.file import whole_file
+from napari_cxr.scoring.csv_lines import csv_line
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.row import Kind, Row, Run, columns, values
 
@@ -35,10 +35,18 @@ def check_name(path: Path) -> None:
             f'{path.name}: a table is called .csv, .jsonl or .parquet, by which its form is '
             'chosen.'
         )
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise ScoringError(f'There is no folder {path.parent}; make it, or choose another.')
     if not os.access(path.parent, os.W_OK):
         raise ScoringError(f'Nothing can be written to {path.parent}; choose another folder.')
+    try:
+        os.lstat(path.with_name(f'.{path.name}.________.part'))  # as `whole_file` calls it
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise ScoringError(
+            f'{path.name} cannot be the name of a table: {error.strerror}.'
+        ) from None
     if path.suffix.lower() == '.parquet':
         _pyarrow()
 
@@ -76,10 +84,9 @@ def _as_csv(file: IO[bytes], named: Mapping[str, Kind], rows: Iterator[Mapping[s
     # Names of files need not be text; they come out as they are.
     text = io.TextIOWrapper(file, encoding='utf-8', errors='surrogateescape', newline='')
     try:
-        writer = csv.writer(text, lineterminator='\n')
-        writer.writerow(named)
+        text.write(csv_line(named))
         for row in rows:
-            writer.writerow([_cell(row[name], kind) for name, kind in named.items()])
+            text.write(csv_line(_cell(row[name], kind) for name, kind in named.items()))
     finally:
         text.detach()  # which also writes what it holds
 

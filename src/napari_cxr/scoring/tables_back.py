@@ -112,7 +112,8 @@ def _csv(path: Path) -> tuple[list[str], Iterator[Entries]]:
 
 
 def _csv_lines(path: Path) -> Iterator[list[str]]:
-    with path.open(encoding='utf-8', errors='surrogateescape', newline='') as file:
+    # Spreadsheets put a mark before the first name when they save it.
+    with path.open(encoding='utf-8-sig', errors='surrogateescape', newline='') as file:
         row = 0  # the names
         try:
             for cells in csv.reader(file, strict=True):

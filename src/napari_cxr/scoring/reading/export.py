@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from napari_cxr import sheets
 from napari_cxr.checkpoint.file import whole_file
+from napari_cxr.scoring.csv_lines import csv_line
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.reading.entry import Entry, models_answer
 from napari_cxr.scoring.reopening import file_of
@@ -118,9 +118,12 @@ def export_csv(
     ------
     ScoringError
         If there is nothing to write, labels cannot stand in such a table, a file that was
-        read twice has two answers, or it cannot be written.
+        read twice has two answers, it would overwrite the table of scores, or it cannot be
+        written.
     """
     out = Path(os.path.abspath(out))
+    if out.exists() and Path(table).exists() and out.samefile(table):
+        raise ScoringError(f'{out} is the table of the scores itself: choose another name.')
     found: list[Listed] = []
     remarks: list[str] = []
     yield from listed(rows, entries, table, found, remarks, everything=everything)
@@ -136,9 +139,8 @@ def export_csv(
         with whole_file(out) as file:
             text = io.TextIOWrapper(file, encoding='utf-8', newline='')
             try:
-                writer = csv.writer(text, lineterminator='\n')
                 for written, cells in enumerate(_lines(found, run, out.parent, remarks)):
-                    writer.writerow(cells)
+                    text.write(csv_line(cells))
                     if written % _PACE == 0:
                         yield 0.5 + 0.5 * written / (len(found) + 1)
             finally:

@@ -17,6 +17,7 @@ from typing import Any
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.lines import InUse, Lines, content, line
 from napari_cxr.scoring.reading.entry import Counts, Entry
+from napari_cxr.scoring.reading.history import History
 from napari_cxr.scoring.reading.keeping import AtOnce, Later
 
 __all__ = ['ReadingList', 'labels_of']
@@ -46,10 +47,8 @@ class ReadingList:
         self.path = lines.path
         self.labels = tuple(labels)
         self.damaged = 0
-        self._entries: dict[str, Entry] = {}
-        #: Path, what was said of it before, and after.
-        self._done: list[tuple[str, Entry | None, Entry | None]] = []
-        self._undone: list[tuple[str, Entry | None, Entry | None]] = []
+        self._history = History()
+        self._entries = self._history.entries
         self._keeper = AtOnce(lines) if later is None else Later(lines, later)
         self._take_over(lines)
 
@@ -170,12 +169,14 @@ class ReadingList:
     @property
     def undoable(self) -> str | None:
         """The path of the change that would be undone; None where there is none."""
-        return self._done[-1][0] if self._done else None
+        last = self._history.to_undo
+        return None if last is None else last[0]
 
     @property
     def redoable(self) -> str | None:
         """The path of the change that would be made again; None where there is none."""
-        return self._undone[-1][0] if self._undone else None
+        last = self._history.to_redo
+        return None if last is None else last[0]
 
     def undo(self) -> str | None:
         """Take back the last change; as often as there are any, also those of another day.
@@ -190,25 +191,21 @@ class ReadingList:
         ScoringError
             If that cannot be saved; then nothing is undone.
         """
-        if not self._done:
-            return None
-        path, before, _ = self._done[-1]
-        self._keep('undo', path, before)
-        self._apply('undo', path, before)
-        return path
+        return self._go('undo', self._history.to_undo)
 
     def redo(self) -> str | None:
         """Make the change again that was undone last; otherwise as `undo`."""
-        if not self._undone:
-            return None
-        path, _, after = self._undone[-1]
-        self._keep('redo', path, after)
-        self._apply('redo', path, after)
-        return path
+        return self._go('redo', self._history.to_redo)
 
     def close(self) -> None:
         """Let others open it; a list in which nothing was ever said leaves no file."""
-        self._keeper.close(remove=not (self._done or self._undone or self.damaged))
+        self._keeper.close(remove=not (self._history or self.damaged))
+
+    def _go(self, change: str, to: tuple[str, Entry | None] | None) -> str | None:
+        if to is None:
+            return None
+        self._keep(change, *to)
+        return to[0]
 
     def _change(self, path: str, **said: Any) -> None:
         before = self._entries.get(path)
@@ -220,9 +217,9 @@ class ReadingList:
         if after == Entry(when=now):
             after = None
         self._keep('set', path, after)
-        self._apply('set', path, after)
 
     def _keep(self, change: str, path: str, entry: Entry | None) -> None:
+        """Put a change on the disk, and take it over."""
         said = None if entry is None else entry.to_dict()
         written = _line({'change': change, 'path': path, 'entry': said})
         try:
@@ -232,21 +229,7 @@ class ReadingList:
                 f'{self.path} cannot be written: {error.strerror}. The label is not saved: make '
                 'room, and set it again.'
             ) from None
-
-    def _apply(self, change: str, path: str, entry: Entry | None) -> None:
-        """Take a change over, made or read; history follows as far as it is whole."""
-        before = self._entries.get(path)
-        if change == 'undo' and self._done:
-            self._undone.append(self._done.pop())
-        elif change == 'redo' and self._undone:
-            self._done.append(self._undone.pop())
-        else:
-            self._done.append((path, before, entry))
-            self._undone.clear()
-        if entry is None:
-            self._entries.pop(path, None)
-        else:
-            self._entries[path] = entry
+        self._history.take(change, path, entry)
 
     def _take_over(self, lines: Lines) -> None:
         """Read what is there, or begin."""
@@ -255,7 +238,6 @@ class ReadingList:
         with self.path.open('rb') as file:
             first = file.readline()
             if first.endswith(b'\n'):
-                self._compare(_content(first))
                 end = len(first)
                 for written in file:
                     if not written.endswith(b'\n'):
@@ -264,19 +246,25 @@ class ReadingList:
                     try:
                         said = found['entry']
                         entry = None if said is None else Entry.from_dict(said)
-                        self._apply(found['change'], found['path'], entry)
+                        self._history.take(found['change'], found['path'], entry)
                     except (KeyError, TypeError):
                         self.damaged += 1
                     end += len(written)
+                self._compare(first)
             elif not ours.startswith(first):
-                self._compare({})
+                self._compare(first)
         lines.go_on_at(end)
         if end == 0:
             lines.append(ours)
             lines.sync()
             lines.sync_folder()
 
-    def _compare(self, header: dict[str, Any]) -> None:
+    def _compare(self, first: bytes) -> None:
+        """Refuse what is not ours; a first line that is spoilt says nothing, but others may."""
+        header = _content(first)
+        if content(first) is None and self._history:
+            self.damaged += 1
+            header = {'form': _FORM, 'labels': sorted({*self.labels, *self._history.labels()})}
         if header.get('form') != _FORM or not isinstance(header.get('labels'), list):
             raise ScoringError(
                 f'{self.path} is no list of labels of this version; move it away, and open the '
