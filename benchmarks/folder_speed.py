@@ -1,7 +1,7 @@
 """Scoring a folder, against its parts and against two other ways to do it.
 
     [PYTHONPATH=...] [NAPARI_CXR_DATA=...] python benchmarks/folder_speed.py [PART]...
-        [--each FILES] [--rounds N] [--files DIR] [--network NAME]
+        [--each FILES] [--jpegs FILES] [--rounds N] [--files DIR] [--network NAME]
 
 Files are generated radiographs of 2500 x 2048 pixels and 12 bits, as many of each of four
 transfer syntaxes (uncompressed, RLE, JPEG-LS, JPEG 2000), all of them different; and JPEGs of
@@ -10,7 +10,8 @@ classes, which costs what trained weights cost.
 
 * parts: the time of a run over (decoding + network core-seconds) / cores. The core-seconds are
   of one process that does nothing but read the files and make them the network's input, and
-  of one that does nothing but run the network in the same way on as many batches.
+  of one that does nothing but run the network in the same way on as many batches, in one
+  thread each.
 * xrv: torchxrayvision's documented script, one image at a time (needs torchxrayvision).
 * loader: a torch DataLoader with a worker for each core, pydicom or Pillow, Pillow's resampling,
   batches of 8, the network as torch runs it.
@@ -47,6 +48,11 @@ CLASSES = 18
 BATCH = 8
 CORES = len(os.sched_getaffinity(0))
 TICK = os.sysconf('SC_CLK_TCK')
+#: NumPy's threads in a part would count as core-seconds what they spend waiting for each other.
+ONE_THREAD = {
+    part: dict.fromkeys(('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
+    for part in ('decoding', 'network')
+}
 
 
 def main() -> None:
@@ -58,6 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('parts', nargs='*', default=['parts', 'xrv', 'loader', 'jpeg'])
     parser.add_argument('--each', type=int, default=10, help='files of a transfer syntax')
+    parser.add_argument('--jpegs', type=int, default=600)
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--files', type=Path, help='where to keep the generated files')
     parser.add_argument('--network', default='densenet121')
@@ -74,7 +81,7 @@ def main() -> None:
             compare('DICOM', generated, model, ['ours', *others], options.rounds)
         if 'jpeg' in options.parts:
             jpegs = Path(temporary) / 'jpeg'
-            link_jpegs(jpegs, 10 * options.each)
+            link_jpegs(jpegs, options.jpegs)
             compare('JPEG', jpegs, model, ['ours', 'xrv', 'loader'], options.rounds)
 
 
@@ -87,7 +94,7 @@ def compare(title: str, folder: Path, model: Path, names: list[str], rounds: int
                 [sys.executable, __file__, name, str(folder), str(model)],
                 stdout=subprocess.PIPE,
                 # On a busy machine torch's threads would turn in circles for others' cores.
-                env={**os.environ, 'OMP_WAIT_POLICY': 'PASSIVE'},
+                env={**os.environ, 'OMP_WAIT_POLICY': 'PASSIVE', **ONE_THREAD.get(name, {})},
                 check=False,
             )
             if done.returncode == 0:
