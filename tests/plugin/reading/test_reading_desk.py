@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QApplication, QComboBox, QDockWidget, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QComboBox,
+    QDockWidget,
+    QSlider,
+    QWidget,
+)
 
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.reading import opener_job
@@ -100,7 +107,7 @@ def canvas_of(dock):
 def on_screen(qtbot, dock, number):
     path = next(row.path for row in dock.panel.table.rows() if row.number == number)
     qtbot.waitUntil(lambda: dock.desk.opener.on_screen == path, timeout=WAIT)
-    qtbot.waitUntil(lambda: not dock.desk.opener.wanted, timeout=WAIT)
+    qtbot.waitUntil(lambda: not dock.desk.opener.coming, timeout=WAIT)
 
 
 def open_first(qtbot, dock):
@@ -117,11 +124,11 @@ def test_keys_label_from_the_table_and_from_the_canvas(qtbot, reading, images):
     dock, table = reading, reading.panel.table
     activate(qtbot, dock)
     qtbot.keyClick(canvas_of(dock), Qt.Key.Key_3)  # nobody reads yet: napari's keys are napari's
-    assert not read(dock) and not dock.desk.opener.wanted
+    assert not read(dock) and not dock.desk.opener.coming
     table.view.setFocus()
     table.go_to(table.rows()[0].path)
     qtbot.keyClick(table.view, Qt.Key.Key_J)
-    assert table.current().number == 1
+    on_screen(qtbot, dock, 1)
     qtbot.keyClick(table.view, Qt.Key.Key_3)
     assert read(dock) == {'1': ('pneumonia',)} and table.current().number == 2
     on_screen(qtbot, dock, 2)
@@ -132,6 +139,46 @@ def test_keys_label_from_the_table_and_from_the_canvas(qtbot, reading, images):
     assert set(read(dock)) == {'1'} and table.current().number == 2
     qtbot.keyClick(canvas, Qt.Key.Key_K)
     assert table.current().number == 1 and dock.panel.reading.reads.row.number == 1
+
+
+def test_nothing_is_said_of_an_image_that_is_still_to_come(qtbot, reading, images):
+    dock, table, panel = reading, reading.panel.table, reading.panel.reading
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    table.view.setFocus()
+    for key in (Qt.Key.Key_1, Qt.Key.Key_1, Qt.Key.Key_Space, Qt.Key.Key_U):
+        qtbot.keyClick(table.view, key)  # as fast as that, all are about the first image
+    panel.buttons.buttons[2].click()
+    panel.controls.unsure.click()
+    assert read(dock) == {'0': ('covid19',)} and panel.reads.row.number == 1
+    assert panel.hint.text() == 'Not labelled: its image is still to come.'
+    assert not panel.controls.unsure.isChecked()
+    # As soon as it is painted it is on screen, but nobody has seen it yet.
+    path = table.rows()[1].path
+    qtbot.waitUntil(lambda: dock.desk.opener.on_screen == path, timeout=WAIT)
+    panel.agree()
+    assert '1' not in read(dock)
+    on_screen(qtbot, dock, 1)
+    assert panel.hint.text() == 'Not read yet.'
+    qtbot.keyClick(table.view, Qt.Key.Key_2)
+    assert read(dock) == {'0': ('covid19',), '1': ('normal',)}
+
+
+def test_keys_are_heard_where_the_heatmap_is_hidden(qtbot, reading, images):
+    dock = reading
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    for name, number in (('layer list', 0), ('layer controls', 1)):
+        beside = dock.window().findChild(QDockWidget, name)
+        inside = beside.findChild(QAbstractItemView if name == 'layer list' else QSlider)
+        inside.setFocus()
+        qtbot.waitUntil(inside.hasFocus, timeout=WAIT)
+        qtbot.keyClick(inside, Qt.Key.Key_1)
+        assert set(read(dock)) == {str(n) for n in range(number + 1)}
+        on_screen(qtbot, dock, number + 1)
+    dock.desk.leave()
+    qtbot.keyClick(inside, Qt.Key.Key_1)
+    assert dock.desk.reading is None
 
 
 def test_keys_in_the_canvas_label_what_it_shows(qtbot, reading, images):
@@ -145,8 +192,9 @@ def test_keys_in_the_canvas_label_what_it_shows(qtbot, reading, images):
     canvas = canvas_of(dock)
     for key in (Qt.Key.Key_1, Qt.Key.Key_1, Qt.Key.Key_Space, Qt.Key.Key_U):
         qtbot.keyClick(canvas, key)  # the first one opens it
-    assert not read(dock) and hint.text() == 'Not read yet.'
+    assert not read(dock) and hint.text() == 'Not labelled: its image is still to come.'
     on_screen(qtbot, dock, 1)
+    assert hint.text() == 'Not read yet.'
     qtbot.keyClick(canvas, Qt.Key.Key_1)
     assert read(dock) == {'1': ('covid19',)}
     on_screen(qtbot, dock, 2)

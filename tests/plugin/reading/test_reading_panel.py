@@ -176,6 +176,24 @@ def test_a_key_a_class_and_the_next_row(qtbot, window, panel, reading):
     assert len(said(reading)) == 3
 
 
+def test_digits_beside_the_letters_and_those_of_the_keypad(qtbot, window, panel, reading):
+    press(qtbot, window, Qt.Key.Key_2, Qt.KeyboardModifier.KeypadModifier)
+    assert said(reading) == {'/ward/0.png': (('normal',), '', 'labels')}
+
+
+def test_what_is_said_too_soon_is_not_taken_down(panel, reading):
+    panel.show_seen(True, coming=True)
+    panel.choose(0)
+    panel.agree()
+    panel.controls.unsure.click()
+    assert not said(reading) and not panel.controls.unsure.isChecked()
+    assert panel.hint.text() == 'Not labelled: its image is still to come.'
+    panel.show_seen(True)
+    assert panel.hint.text() == 'Not read yet.'
+    panel.choose(0)
+    assert set(said(reading)) == {'/ward/0.png'}
+
+
 def test_back_and_forth(qtbot, window, panel, reading):
     press(qtbot, window, Qt.Key.Key_J)
     press(qtbot, window, Qt.Key.Key_J)
@@ -244,6 +262,12 @@ def test_keys_are_left_to_a_list_of_choices_and_to_who_does_not_see(qtbot, windo
     qtbot.keyClick(box, Qt.Key.Key_U)
     qtbot.keyClick(box, Qt.Key.Key_1)
     assert not said(reading) and box.currentText() == 'unsure'
+    numbers = QComboBox(window)
+    numbers.addItems(['all', '1'])
+    window.layout().addWidget(numbers)
+    numbers.setFocus()
+    qtbot.keyClick(numbers, Qt.Key.Key_1, Qt.KeyboardModifier.KeypadModifier)
+    assert not said(reading) and numbers.currentText() == '1'
     window.beside.setFocus()
     panel.hide()
     press(qtbot, window, Qt.Key.Key_1)

@@ -130,7 +130,7 @@ class ReadingDesk(QObject):
 
     def open(self, row: Row) -> None:
         """Show a row's radiograph with its heatmap, and read the next ones ahead."""
-        self._keys.reach_canvas()
+        self._keys.reach_image()
         self.opening.emit(self._problem)
         self._problem = ''
         self._panel.show_row(row)
@@ -148,7 +148,7 @@ class ReadingDesk(QObject):
 
     def leave(self) -> None:
         """Stop opening, and let others open the labels."""
-        self._keys.leave_canvas()
+        self._keys.leave_image()
         self._close_reading()
         self._table.set_reading(None)
         self._panel.set_reading(None, 'Open the table again to read it.')
@@ -200,19 +200,18 @@ class ReadingDesk(QObject):
         self.failed.emit(text, '')
 
     def _is_seen(self) -> bool:
-        """Whether the canvas shows the row of the panel; if not, it is opened."""
-        row = self._panel.reads.row
-        if row is None or row.path == self.opener.on_screen:
+        """Whether the canvas shows the row of the panel, or is about to; if not, it is opened."""
+        row, opener = self._panel.reads.row, self.opener
+        if row is None or row.path in (opener.on_screen, opener.coming):
             return True
-        if row.path != self.opener.wanted:
-            self.open(row)
+        self.open(row)
         return False
 
     def _tell_seen(self) -> None:
-        """Let the panel say whether its row is on screen, or about to be."""
+        """Let the panel say whether its row is on screen, and wait while it is about to be."""
         row, opener = self._panel.reads.row, self.opener
-        seen = row is None or row.path in (opener.on_screen, opener.wanted)
-        self._panel.show_seen(seen)
+        coming = row is not None and row.path == opener.coming
+        self._panel.show_seen(coming or row is None or row.path == opener.on_screen, coming)
 
     # -- saving -------------------------------------------------------------------------
 

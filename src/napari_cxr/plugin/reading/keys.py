@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QKeyCombination, QObject, Qt
 from qtpy.QtGui import QKeyEvent, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QAbstractButton,
@@ -97,7 +97,8 @@ class ReadingKeys(QObject):
         return False
 
     def _is_ours(self, event: QKeyEvent) -> bool:
-        pressed = QKeySequence(event.keyCombination())
+        keypad = Qt.KeyboardModifier.KeypadModifier  # whose digits are digits
+        pressed = QKeySequence(QKeyCombination(event.modifiers() & ~keypad, Qt.Key(event.key())))
         return any(shortcut.key() == pressed for shortcut in self._shortcuts)
 
     def _hears(self) -> bool:

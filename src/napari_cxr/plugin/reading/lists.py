@@ -10,6 +10,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.reading import jobs
+from napari_cxr.plugin.reading.words import unsaved_problem
 from napari_cxr.plugin.when_gone import when_gone
 from napari_cxr.scoring.reading.reading_list import ReadingList
 
@@ -53,15 +54,8 @@ class TableLabels(QObject):
     @property
     def unsaved_problem(self) -> str:
         """What is not saved and why, in a sentence; empty where nothing is known to prevent it."""
-        for reading in (*self._open, *self._closing):
-            unsaved, problem = reading.unsaved, reading.problem
-            if unsaved and problem:
-                changes = '1 change is' if unsaved == 1 else f'{unsaved:,} changes are'
-                return (
-                    f'{changes} not saved: {reading.path} cannot be written ({problem}). Make '
-                    'room, or connect its drive again; until then do not close napari.'
-                )
-        return ''
+        problems = map(unsaved_problem, (*self._open, *self._closing))
+        return next(filter(None, problems), '')
 
     def open(self, table: str, labels: Sequence[str]) -> None:
         """Open the list of another table in place of the current one; returns at once."""

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from threading import Event
-from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_cxr.plugin import classifying
 from napari_cxr.plugin.classifying import Failure
-from napari_cxr.plugin.reading import opener_job
 from napari_cxr.plugin.reading.opener_cache import RowCache
 from napari_cxr.plugin.reading.opener_job import Opened, Order, Picture
 from napari_cxr.plugin.reading.opener_layers import RowLayers
-from napari_cxr.plugin.settings import preferences
+from napari_cxr.plugin.reading.opener_work import Stops, Work
 from napari_cxr.scoring import Row
 from napari_cxr.workers.decoding import shared_decoder
 
@@ -25,6 +22,8 @@ __all__ = ['RowOpener']
 
 #: Memory for rows that were read ahead or shown before, in bytes: some ten radiographs.
 _CACHE = 256 << 20
+#: Milliseconds in which nobody sees what was just painted: a key so soon is not about it.
+_GLANCE = 150
 _STRANGE = (
     'It is shown without a heatmap: the table was made with another model than {} is now. Score '
     'the folder anew to see what this one says.'
@@ -53,7 +52,7 @@ class RowOpener(QObject):
     busy = Signal(str)
     #: A row's file was read, to be shown now or perhaps soon: a `Row`.
     fetched = Signal(object)
-    #: Another row is on screen now, or none; see `on_screen`.
+    #: `on_screen` or `coming` is another row now, or none.
     turned = Signal()
 
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
@@ -68,9 +67,14 @@ class RowOpener(QObject):
         self._following: list[Order] = []
         self._ahead: deque[Order] = deque()
         self._on_screen = ''
+        self._fresh = False  # what is on screen
+        self._glance = QTimer(self)
+        self._glance.setSingleShot(True)
+        self._glance.setInterval(_GLANCE)
+        self._glance.timeout.connect(self._seen)
         #: What ends the jobs, for whoever sees this end.
-        self.stops = _Stops()
-        self._now, self._later = _Work(self.stops), _Work(self.stops)
+        self.stops = Stops()
+        self._now, self._later = Work(self.stops), Work(self.stops)
         for work in (self._now, self._later):
             work.told.connect(self._tell)
             work.seen.connect(self._see)
@@ -82,9 +86,11 @@ class RowOpener(QObject):
         return self._on_screen if self._layers.shown else ''
 
     @property
-    def wanted(self) -> str:
-        """The path of the row that is being opened; empty where none is."""
-        return self._wanted.row.path if self._wanted is not None else ''
+    def coming(self) -> str:
+        """The path of a row that nobody can have seen yet: it is being opened, or just was."""
+        if self._wanted is not None and self._shown is None:
+            return self._wanted.row.path
+        return self._on_screen if self._fresh else ''
 
     def open(
         self, row: Row, model: str, device: str, model_hash: str = '', table: str = ''
@@ -172,8 +178,13 @@ class RowOpener(QObject):
         """Show the radiograph of the wanted row, before its heatmap is there."""
         if self._is_wanted(order):
             self._shown = self._layers.show(picture)
-            self._on_screen = order.row.path
+            self._on_screen, self._fresh = order.row.path, True
             self.turned.emit()
+            QTimer.singleShot(0, self._glance.start)  # when it was painted
+
+    def _seen(self) -> None:
+        self._fresh = False
+        self.turned.emit()
 
     def _take(self, order: Order, result: Opened | Failure | None) -> None:
         """Keep and show what was read; then go on."""
@@ -218,70 +229,3 @@ class RowOpener(QObject):
 
     def _is_wanted(self, order: Order) -> bool:
         return self._wanted is not None and self._wanted.key == order.key
-
-
-class _Stops:
-    """What ends the jobs under way, held by nothing that must go before they end."""
-
-    def __init__(self) -> None:
-        self.events: dict[int, Event] = {}
-
-    def stop(self) -> None:
-        """Ask all of them to end."""
-        for event in self.events.values():
-            event.set()
-
-
-class _Work(QObject):
-    """One job at a time, and the picture that it has found so far."""
-
-    told = Signal(object, str)
-    seen = Signal(object, object)
-    done = Signal(object, object)
-
-    def __init__(self, stops: _Stops) -> None:
-        super().__init__()
-        self._stops = stops
-        self.order: Order | None = None
-        self.picture: Picture | None = None
-        self._result: Opened | Failure | None = None
-        self._cancelled = Event()
-        self._worker: Any = None
-
-    def is_at(self, order: Order) -> bool:
-        """Whether this very row is being read, and shall be."""
-        at_work = self.order is not None and not self._cancelled.is_set()
-        return at_work and self.order.key == order.key  # type: ignore[union-attr]
-
-    def start(self, order: Order, known: Opened | None) -> None:
-        """Begin; nothing else is under way."""
-        self.order, self.picture, self._result = order, None, None
-        self._cancelled = self._stops.events[id(self)] = Event()
-        names = preferences('layers').file_names
-        # Kept, because a worker that goes may take with it what it has just told.
-        worker = self._worker = opener_job.fetch(order, known, names, self._cancelled)
-        worker.yielded.connect(self._hear)
-        worker.returned.connect(self._keep)
-        worker.finished.connect(self._finish)
-        worker.start()
-
-    def cancel(self) -> None:
-        """Ask the job to end; `done` tells when it has."""
-        self._cancelled.set()
-
-    def _hear(self, event: Picture | str | None) -> None:
-        if self.order is None or self._cancelled.is_set():
-            return
-        if isinstance(event, Picture):
-            self.picture = event
-            self.seen.emit(self.order, event)
-        elif event:
-            self.told.emit(self.order, event)
-
-    def _keep(self, result: Opened | Failure | None) -> None:
-        self._result = None if self._cancelled.is_set() else result
-
-    def _finish(self) -> None:
-        order, result = self.order, self._result
-        self.order = self.picture = self._result = None
-        self.done.emit(order, result)

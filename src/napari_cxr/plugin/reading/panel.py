@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
@@ -13,7 +14,7 @@ from napari_cxr.plugin.reading.controls import ReadingControls, push_button
 from napari_cxr.plugin.reading.head import ReadingHead
 from napari_cxr.plugin.reading.row import ReadingRow
 from napari_cxr.plugin.reading.saved import SavedView
-from napari_cxr.plugin.reading.words import hint
+from napari_cxr.plugin.reading.words import hint, unsaved_problem
 from napari_cxr.plugin.short_line import ShortLine
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.scoring.reading.export import Exported, several_words
@@ -58,7 +59,7 @@ class ReadingPanel(QWidget):
         self.reads = ReadingRow(self)
         self._why_not = ''
         self._unsaved = False
-        self._seen = True
+        self._seen, self._coming, self._hurried = True, False, False
         self.head = ReadingHead()
         self.name = ShortLine()
         self.hint = quiet_label()
@@ -132,9 +133,19 @@ class ReadingPanel(QWidget):
         self.finish_note()
         self.reads.show_row(row)
 
-    def show_seen(self, seen: bool) -> None:
-        """Say whether the image of the row is on screen, or about to be."""
-        self._seen = seen
+    def show_seen(self, seen: bool, coming: bool = False) -> None:
+        """Say whether the image of the row is on screen.
+
+        Parameters
+        ----------
+        seen : bool
+            Whether it is, or is about to be.
+        coming : bool
+            Whether nobody can have seen it yet. What is said so soon is about the image before,
+            as by a key that was pressed twice, so it is not taken down.
+        """
+        self._seen, self._coming = seen, coming
+        self._hurried = self._hurried and coming
         self._show_hint()
 
     def show_saved(self, saved: Exported, *, trainable: bool) -> None:
@@ -152,13 +163,11 @@ class ReadingPanel(QWidget):
 
     def agree(self) -> None:
         """Put down what the model says."""
-        self.finish_note()
-        self.reads.agree()
+        self._say(self.reads.agree)
 
     def say_unsure(self) -> None:
         """Put down that the image was read and cannot be told."""
-        self.finish_note()
-        self.reads.say_unsure()
+        self._say(self.reads.say_unsure)
 
     def begin_note(self) -> None:
         """Put the cursor into the note."""
@@ -181,8 +190,16 @@ class ReadingPanel(QWidget):
         self.reads.redo()
 
     def _choose(self, label: str) -> None:
+        self._say(partial(self.reads.choose, label))
+
+    def _say(self, say: Callable[[], None]) -> None:
+        """Let something be said of the row, unless its image is still to come."""
         self.finish_note()
-        self.reads.choose(label)
+        self._hurried = self._coming
+        if self._hurried:
+            self._show()
+        else:
+            say()
 
     def _clear(self) -> None:
         self.finish_note()
@@ -225,7 +242,7 @@ class ReadingPanel(QWidget):
 
     def _show_hint(self) -> None:
         reads = self.reads
-        self.hint.setText(hint(reads, self._why_not, self._seen))
+        self.hint.setText(hint(reads, self._why_not, self._seen, self._hurried))
         self.head.setVisible(reads.total > 0 and reads.reading is not None)
         something = bool(reads.labels) and (reads.total > 0 or not reads.failed)
         self.buttons.setVisible(something)
@@ -243,18 +260,15 @@ class ReadingPanel(QWidget):
     def _show_saving(self) -> None:
         """Say what is not on the disk: soon if something prevents it, later if it is slow."""
         reading = self.reads.reading
-        unsaved, problem = (reading.unsaved, reading.problem) if reading else (0, '')
-        if reading and unsaved and problem:
-            changes = '1 change is' if unsaved == 1 else f'{unsaved:,} changes are'
-            self.message.show_error(
-                f'{changes} not saved: {reading.path} cannot be written ({problem}). Make room, '
-                'or connect its drive again; until then do not close napari.'
-            )
+        problem = unsaved_problem(reading) if reading else ''
+        if problem:
+            self.message.show_error(problem)
         elif self._unsaved:
             self.message.clear()
-        self._unsaved = bool(unsaved and problem)
+        self._unsaved = bool(problem)
         self.again.setVisible(self._unsaved)
-        self.head.show_saving('saving…' if unsaved and not self._patience.isActive() else '')
+        slow = reading is not None and reading.unsaved and not self._patience.isActive()
+        self.head.show_saving('saving…' if slow else '')
 
     def _connect(self) -> None:
         reads = self.reads

@@ -1,4 +1,4 @@
-"""Where the keys of reading are heard: in the dock, and in napari's canvas once a row is open."""
+"""Where the keys of reading are heard: in the dock, and around the image once a row is open."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels, Points, Shapes
 from qtpy.QtCore import QObject
 from qtpy.QtGui import QShortcut
-from qtpy.QtWidgets import QMainWindow, QWidget
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_cxr.plugin.reading.keys import ReadingKeys
 from napari_cxr.plugin.reading.panel import ReadingPanel
@@ -19,15 +19,17 @@ __all__ = ['KeysInReach']
 
 #: Layers whose tools have keys of their own.
 _EDITED = (Labels, Points, Shapes)
+#: napari's docks in which a person hides the heatmap, or changes how dark the image is.
+_BESIDE = ('layer list', 'layer controls')
 
 
 class KeysInReach(QObject):
-    """Installs the keys of a reading panel, and takes those in the canvas away again.
+    """Installs the keys of a reading panel, and takes those around the image away again.
 
     Parameters
     ----------
     viewer : ViewerModel
-        Whose active layer may need the keys of the canvas.
+        Whose active layer may need the keys around the image.
     panel : ReadingPanel
         What the keys work.
     dock : QWidget
@@ -42,25 +44,27 @@ class KeysInReach(QObject):
         super().__init__(dock)
         self._viewer, self._panel, self._dock, self._seen = viewer, panel, dock, seen
         self._in_dock = ReadingKeys(panel, dock)
-        self._in_canvas: ReadingKeys | None = None
-        self._theirs: list[QShortcut] = []  # of the canvas, which may outlive the dock
+        self._around: list[ReadingKeys] = []
+        self._theirs: list[QShortcut] = []  # of the window, which may outlive the dock
         when_gone(self, partial(_disable, self._theirs))
 
-    def reach_canvas(self) -> None:
-        """Hear the keys also while the canvas has the focus."""
+    def reach_image(self) -> None:
+        """Hear the keys also while the canvas, or what napari has beside it, has the focus."""
         window = self._dock.window()
-        if self._in_canvas is not None or not isinstance(window, QMainWindow):
+        if self._around or not isinstance(window, QMainWindow):
             return
-        canvas = window.centralWidget()
-        if canvas is not None:
-            keys = ReadingKeys(self._panel, canvas, self._is_edited, self._seen)
-            self._in_canvas, self._theirs[:] = keys, keys.shortcuts
+        beside = (window.findChild(QDockWidget, name) for name in _BESIDE)
+        for place in (window.centralWidget(), *beside):
+            if place is not None:
+                keys = ReadingKeys(self._panel, place, self._is_edited, self._seen)
+                self._around.append(keys)
+                self._theirs += keys.shortcuts
 
-    def leave_canvas(self) -> None:
-        """Leave the canvas to napari: with the keys of two docks neither would work."""
-        if self._in_canvas is not None:
-            self._in_canvas.remove()
-        self._in_canvas = None
+    def leave_image(self) -> None:
+        """Leave the image to napari: with the keys of two docks neither would work."""
+        for keys in self._around:
+            keys.remove()
+        self._around.clear()
         self._theirs.clear()
 
     def _is_edited(self) -> bool:

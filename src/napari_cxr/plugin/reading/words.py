@@ -1,4 +1,4 @@
-"""What is said of the row on show, in a sentence."""
+"""What is said of the row on show, and of labels that cannot be saved, in a sentence."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_cxr.plugin.reading.row import ReadingRow
+    from napari_cxr.scoring.reading.reading_list import ReadingList
 
-__all__ = ['hint']
+__all__ = ['hint', 'unsaved_problem']
 
 
-def hint(reads: ReadingRow, why_not: str, seen: bool = True) -> str:
+def hint(reads: ReadingRow, why_not: str, seen: bool = True, hurried: bool = False) -> str:
     """Return where the reading stands, or what to do next.
 
     Parameters
@@ -21,10 +22,26 @@ def hint(reads: ReadingRow, why_not: str, seen: bool = True) -> str:
         Why there is no reading list, where there is none.
     seen : bool
         Whether the image of the row is on screen.
+    hurried : bool
+        Whether the row was to be labelled before anybody could see it.
     """
+    if hurried:
+        return 'Not labelled: its image is still to come.'
     words = _said(reads, why_not)
     known = reads.row is not None and reads.reading is not None
     return words if seen or not known else f'{words} Not on screen: Enter opens it.'
+
+
+def unsaved_problem(reading: ReadingList) -> str:
+    """Return what is not on the disk and why; empty where nothing is known to prevent it."""
+    unsaved, problem = reading.unsaved, reading.problem
+    if not (unsaved and problem):
+        return ''
+    changes = '1 change is' if unsaved == 1 else f'{unsaved:,} changes are'
+    return (
+        f'{changes} not saved: {reading.path} cannot be written ({problem}). Make room, or '
+        'connect its drive again; until then do not close napari.'
+    )
 
 
 def _said(reads: ReadingRow, why_not: str) -> str:
