@@ -316,6 +316,29 @@ def test_a_stack_is_refused_in_the_dock(qtbot, dock):
     assert 'more than two dimensions' in dock.message.text
 
 
+def test_what_is_wrong_with_an_image_is_not_said_of_the_next_one(qtbot, dock, chest, tmp_path):
+    stack = dock.viewer.add_image(np.zeros((3, 40, 40), np.uint8), name='stack')
+    classify(qtbot, dock)
+    assert 'more than two dimensions' in dock.message.text
+    dock.viewer.add_image(chest)
+    assert not dock.message.text and dock.message.isHidden()
+    assert 'Click Classify' in dock.status.text() and not dock.status.isHidden()
+    # Nor is it, if it comes when another one is chosen already.
+    dock.viewer.layers.selection.active = stack
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.classify()
+        dock.viewer.layers.selection.active = dock.viewer.layers[1]
+    assert dock.message.text.startswith('stack: ')
+    # What is wrong with the model is so for every image.
+    broken = tmp_path / 'broken.safetensors'
+    broken.write_bytes(b'not a model')
+    dock.choices.choose_model_file(str(broken))
+    qtbot.waitUntil(lambda: 'broken' in dock.message.text, timeout=WAIT)
+    told = dock.message.text
+    dock.viewer.layers.selection.active = stack
+    assert dock.choices.current_layer is stack and dock.message.text == told
+
+
 def test_a_broken_model_is_an_error_with_details(qtbot, dock, chest, tmp_path):
     broken = tmp_path / 'broken.safetensors'
     broken.write_bytes(b'not a model')

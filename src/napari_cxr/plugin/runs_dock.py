@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt, QUrl, Signal
+from qtpy.QtCore import Qt, QUrl
 from qtpy.QtGui import QDesktopServices, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -18,7 +17,8 @@ from qtpy.QtWidgets import (
 
 from napari_cxr.plugin import runs_jobs
 from napari_cxr.plugin.classifying import Failure
-from napari_cxr.plugin.docks import TabsTogether, open_dock
+from napari_cxr.plugin.dock import Dock
+from napari_cxr.plugin.docks import open_dock
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.runs_actions import RunsActions
 from napari_cxr.plugin.runs_columns import RunRow
@@ -31,7 +31,6 @@ from napari_cxr.plugin.scrolled import scrolled
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.text import quiet_label
-from napari_cxr.plugin.theme import style_sheet
 from napari_cxr.training.events import RunsDone
 
 __all__ = ['RunsDock']
@@ -42,7 +41,7 @@ _NO_RUNS = (
 )
 
 
-class RunsDock(QWidget):
+class RunsDock(Dock):
     """A table of the runs below a folder, and the curves of those that are selected.
 
     Parameters
@@ -51,13 +50,8 @@ class RunsDock(QWidget):
         The viewer; a bare `ViewerModel` does as well.
     """
 
-    #: Something was read or written: the table, curves, or a file.
-    settled = Signal()
-
     def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
-        TabsTogether(self)
+        super().__init__(napari_viewer)
         self._reading = False
         self._build()
         self._connect()
@@ -97,7 +91,6 @@ class RunsDock(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(12, 12, 12, 12)
         layout.addWidget(self.parts)
-        self.setStyleSheet(style_sheet(self.viewer.theme))
         self.setMinimumWidth(280)
 
     def _connect(self) -> None:
@@ -118,7 +111,6 @@ class RunsDock(QWidget):
         actions.classify_wanted.connect(self._classify)
         actions.folder_wanted.connect(self._open_folder)
         shared().run_done.connect(self.add_run)
-        self.viewer.events.theme.connect(self._theme_changed)
         QShortcut(QKeySequence(Qt.Key.Key_F5), self).activated.connect(self.refresh)
 
     # -- the table ----------------------------------------------------------------------
@@ -269,9 +261,9 @@ class RunsDock(QWidget):
         if (run := self._the_one()) is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(run.path)))
 
-    def _theme_changed(self, event: Any) -> None:
-        self.setStyleSheet(style_sheet(event.value))
-        self.curves.set_theme(event.value)
+    def set_theme(self, theme: str) -> None:
+        """Let the curves take the colours of a theme."""
+        self.curves.set_theme(theme)
 
 
 def _default_folder() -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from qtpy.QtCore import QTimer, Signal
+from qtpy.QtCore import QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QHBoxLayout,
@@ -15,14 +15,14 @@ from qtpy.QtWidgets import (
     QPushButton,
     QTabWidget,
     QVBoxLayout,
-    QWidget,
 )
 
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.commands import open_paths
 from napari_cxr.plugin.data_panel import DataPanel
-from napari_cxr.plugin.docks import TabsTogether, is_same, open_dock
+from napari_cxr.plugin.dock import Dock
+from napari_cxr.plugin.docks import is_same, open_dock
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.recipe_desk import RecipeDesk
 from napari_cxr.plugin.recipe_form import RecipeForm
@@ -31,7 +31,6 @@ from napari_cxr.plugin.run_panel import RunPanel
 from napari_cxr.plugin.scrolled import scrolled
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.text import quiet_label
-from napari_cxr.plugin.theme import style_sheet
 from napari_cxr.plugin.train_setup import TrainSetup
 from napari_cxr.plugin.training_session import TrainingSession
 from napari_cxr.training.events import Event, Reading
@@ -51,7 +50,7 @@ _WAITS = 'Waiting for the work of another Train dock to end, or for a run to sto
 _SETTINGS, _RUN = 1, 2
 
 
-class TrainDock(QWidget):
+class TrainDock(Dock):
     """Choose images and a recipe; look at both; train; use the result.
 
     Parameters
@@ -60,13 +59,8 @@ class TrainDock(QWidget):
         The viewer; a bare `ViewerModel` does as well.
     """
 
-    #: A job has ended: a survey, samples, or a run.
-    settled = Signal()
-
     def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
-        TabsTogether(self)
+        super().__init__(napari_viewer)
         self.session = TrainingSession(self)
         self.survey: Survey | None = None
         self._waits = False  # for a job of another dock
@@ -115,7 +109,6 @@ class TrainDock(QWidget):
         layout.addWidget(self.message)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(quiet_label(NOT_FOR_CLINICAL_USE))
-        self.setStyleSheet(style_sheet(self.viewer.theme))
         self.setMinimumWidth(320)
         self.setAcceptDrops(True)
         self._later = QTimer(self)
@@ -147,7 +140,6 @@ class TrainDock(QWidget):
         shared().run_wanted.connect(self._run_wanted)
         shared().resume_wanted.connect(self._resume_wanted)
         shared().images_wanted.connect(self._images_wanted)
-        self.viewer.events.theme.connect(self._theme_changed)
         QShortcut(QKeySequence('Ctrl+Shift+Return'), self).activated.connect(self.train)
 
     @property
@@ -352,10 +344,10 @@ class TrainDock(QWidget):
         if path is not None:
             self.setup.set_source(path)
 
-    def _theme_changed(self, event: Any) -> None:
-        self.setStyleSheet(style_sheet(event.value))
-        self.data.set_theme(event.value)
-        self.run.set_theme(event.value)
+    def set_theme(self, theme: str) -> None:
+        """Let tables and plots take the colours of a theme."""
+        self.data.set_theme(theme)
+        self.run.set_theme(theme)
 
 
 def _dropped(event: QDropEvent) -> str | None:
