@@ -162,6 +162,24 @@ def test_a_picture_in_colour_has_layers_of_its_own(qtbot, viewer, opener, rows):
     assert (heat_of(viewer).opacity, heat_of(viewer).visible) == (0.2, False)
 
 
+def test_rows_of_several_frames_and_volumes_beside_rows(qtbot, viewer, opener, rows, tmp_path):
+    path = tmp_path / 'frames.dcm'
+    samples.write_phantom_dicom(path, pixels=np.zeros((2, 300, 240), np.uint16))
+    frames = Row(7, str(path), 'error', error='It has several frames.')
+    show(qtbot, opener, rows[0])
+    alone = viewer.scene.camera.center, viewer.scene.camera.zoom
+    show(qtbot, opener, frames)
+    assert viewer.layers[-1].ndim == 3
+    show(qtbot, opener, rows[0])
+    assert opener.on_screen == rows[0].path
+    qtbot.waitUntil(lambda: viewer.dims.ndim == 2, timeout=WAIT)
+    np.testing.assert_allclose(viewer.scene.camera.center, alone[0])
+    assert viewer.scene.camera.zoom == pytest.approx(alone[1])
+    viewer.add_image(np.zeros((3, 20, 20), np.uint8))  # a person's own
+    show(qtbot, opener, rows[1])
+    assert opener.on_screen == rows[1].path
+
+
 def test_what_is_a_persons_stays(qtbot, viewer, opener, rows):
     show(qtbot, opener, rows[0])
     points = viewer.add_points([[3, 4]])

@@ -89,7 +89,7 @@ class RowLayers:
                 self._put_away(before)
             self._viewer.add_layer(base)
         self._picture = picture
-        self._viewer.fit_to_view(layers=[base])
+        self._fit()
         return base
 
     def lay_over(self, base: Image, answer: Answer, label: str) -> None:
@@ -109,6 +109,12 @@ class RowLayers:
                 opacity = preferences('classify').opacity
             Overlay(self._viewer).show(base, answer, label, opacity, self._visible)
         layers.selection.active = base
+
+    def _fit(self) -> None:
+        """Fit the radiograph to the canvas; napari fits no layer beside one of more dimensions."""
+        base, viewer = self._base, self._viewer
+        assert base is not None
+        viewer.fit_to_view(layers=[base] if base.ndim == viewer.dims.ndim else None)
 
     def _is_as_left(self, base: Image) -> bool:
         """Whether a radiograph's layer is there, and no person has worked on it."""
@@ -189,9 +195,12 @@ class RowLayers:
     def _remove_hidden(self) -> None:
         gone = [*self._hidden, *(line for line in self._emptied if not line.data)]
         self._hidden, self._emptied = [], []
+        dimensions = self._viewer.dims.ndim
         for layer in gone:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
+        if self.shown and self._viewer.dims.ndim != dimensions:
+            self._fit()
 
 
 def _attributes(picture: Picture) -> dict[str, Any]:
