@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal, NoReturn
 
 import typer
 
@@ -14,12 +15,11 @@ from napari_cxr.cli.classifying import DEFAULT_MODEL, load_model
 from napari_cxr.cli.options import DeviceOption
 from napari_cxr.cli.scoring_bar import Drawing
 
-if TYPE_CHECKING:
-    from napari_cxr.scoring import Event
-
 __all__ = ['score']
 
 _LARGEST_BATCH = 4096
+#: What `napari_cxr.inference.device` knows; whether it is there, only torch can tell.
+_DEVICE = re.compile(r'auto|cpu|mps|cuda(:\d+)?')
 
 
 def score(
@@ -114,10 +114,15 @@ def score(
         check_heatmaps,
         check_out,
         list_items,
+        write_so_far,
     )
     from napari_cxr.workers.decoding import DecoderPool
 
     batch = _batch_of(batch_size)
+    if not _DEVICE.fullmatch(device):
+        raise typer.BadParameter(
+            f'There is no device {device!r}: choose auto, cpu, cuda, cuda:N or mps.'
+        )
     try:  # all that can be seen before torch is imported
         check_out(out, resume=resume)
         if heatmaps is not None:
@@ -137,43 +142,38 @@ def score(
     if labels is not None:
         given = sum(bool(item.truth) for item in items)
         typer.echo(f'{given:,} of {len(items):,} files have a label.', err=True)
-    with closing(DecoderPool(workers)) as decoders:
-        if scheduler is None:
-            decoders.start(len(items))  # while torch is being imported
-            from napari_cxr.scoring import score as run
-
-            classifier = load_model(model, device)
-            events = run(items, classifier, out, decoders.prepare, settings, resume=resume)
-        else:
-            from napari_cxr.scoring.cluster.run import score_on_cluster
-
-            events = score_on_cluster(
-                items,
-                load_model(model, 'cpu'),  # the workers choose their devices
-                out,
-                scheduler,
-                DecoderPool,
-                settings,
-                model=model,
-                device=device,
-                decoders=workers or 0,
-                resume=resume,
-            )
-        _show(events, out)
-
-
-def _show(events: Generator[Event, None, None], out: Path) -> None:
-    """Draw a run to its end, and end with its exit status."""
-    from napari_cxr.inference.classifier import OutOfMemory
-    from napari_cxr.scoring import ScoringError, write_so_far
-
     drawing = Drawing(sys.argv[1:])
     try:
-        with closing(events):
-            drawing.show(events)
+        with closing(DecoderPool(workers)) as decoders:
+            if scheduler is None:
+                decoders.start(len(items))  # while torch is being imported
+            from napari_cxr.inference.classifier import OutOfMemory
+
+            if scheduler is None:
+                from napari_cxr.scoring import score as run
+
+                classifier = load_model(model, device)
+                events = run(items, classifier, out, decoders.prepare, settings, resume=resume)
+            else:
+                from napari_cxr.scoring.cluster.run import score_on_cluster
+
+                events = score_on_cluster(
+                    items,
+                    load_model(model, 'cpu'),  # the workers choose their devices
+                    out,
+                    scheduler,
+                    DecoderPool,
+                    settings,
+                    model=model,
+                    device=device,
+                    decoders=workers or 0,
+                    resume=resume,
+                )
+            with closing(events):
+                drawing.show(events)
     except KeyboardInterrupt:
         drawing.stopped(out, lambda: write_so_far(out))
-        raise typer.Exit(1) from None
+        _leave()
     except (ScoringError, OutOfMemory) as error:
         if not drawing.begun:
             raise typer.BadParameter(str(error)) from None
@@ -181,6 +181,17 @@ def _show(events: Generator[Event, None, None], out: Path) -> None:
         raise typer.Exit(1) from None
     if drawing.failed:
         raise typer.Exit(1)
+
+
+def _leave() -> NoReturn:
+    """End with status 1 at once: all that shall stay is on the disk.
+
+    Python would wait for batches under way, which are made again, and take seconds to let go of
+    torch.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _batch_of(words: str) -> int:

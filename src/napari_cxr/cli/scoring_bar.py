@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,17 @@ import typer
 from napari_cxr.cli.progress import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from napari_cxr.scoring import Event, Finished, Progress
+    from napari_cxr.scoring.row import Run
 
 __all__ = ['Drawing']
+
+#: Seconds between two lines that say how far it is, where no bar can be drawn.
+_EVERY = 60.0
+#: Characters of a command that is repeated in full.
+_LONGEST = 1000
 
 
 class Drawing:
@@ -54,10 +61,12 @@ class Drawing:
             MofNCompleteColumn(),
             TextColumn('{task.fields[pace]}'),
         )
-        finished, labelled = None, False
+        finished, run, told = None, None, time.monotonic()
         with (
             Interrupts() as interrupts,
-            Progress(*columns, console=console, transient=True) as progress,
+            Progress(
+                *columns, console=console, transient=True, disable=not console.is_terminal
+            ) as progress,
         ):
             bar = progress.add_task('', total=None, pace='')
             for event in events:
@@ -66,7 +75,7 @@ class Drawing:
                         progress.update(bar, pace=text)
                     case scoring.Started():
                         self.begun, self.failed = True, event.failed
-                        labelled = event.run.truth
+                        run = event.run
                         resumed = f', {event.done:,} of them done already' if event.done else ''
                         way = '' if event.way == 'eager' else f', by {event.way}'
                         console.print(
@@ -83,25 +92,34 @@ class Drawing:
                     case scoring.Progress():
                         self.failed = event.failed
                         progress.update(bar, completed=event.done, pace=_pace(event))
+                        if not console.is_terminal and time.monotonic() - told > _EVERY:
+                            told = time.monotonic()
+                            done = f'{event.done:,} of {event.total:,}'
+                            console.print(f'{done}  {_pace(event)}', markup=False)
                     case scoring.Finished():
                         self.failed, finished = event.failed, event
                 interrupts.look()
-        if finished is not None:
-            _sum_up(finished, labelled=labelled)
+        if finished is not None and run is not None:
+            _sum_up(finished, run)
 
     def stopped(self, out: Path, write: Callable[[], int]) -> None:
         """Write what is done after a Ctrl-C, and say how to go on."""
         from napari_cxr.scoring import ScoringError
 
-        again = [word for word in self._command if word != '--resume']
         try:
             done = write()
         except ScoringError as error:
             typer.echo(f'Stopped. {error}', err=True)
             return
-        how = shlex.join(['napari-cxr', *again, '--resume'])
-        there = f'{out} holds the {done:,} rows so far.' if done else 'No row is done yet.'
-        typer.echo(f'Stopped. {there} Go on with: {how}', err=True)
+        there = f'{out} holds the {done:,} row{"s" * (done != 1)} so far.'
+        there = there if done else 'No row is done yet.'
+        typer.echo(f'Stopped. {there} Go on with{self._again()}', err=True)
+
+    def _again(self) -> str:
+        words = [word for word in self._command if word != '--resume']
+        paths = words.index('--') if '--' in words else len(words)  # all that follows is paths
+        again = shlex.join(['napari-cxr', *words[:paths], '--resume', *words[paths:]])
+        return f': {again}' if len(again) <= _LONGEST else ' the same command and --resume.'
 
 
 def _pace(event: Progress) -> str:
@@ -113,7 +131,7 @@ def _pace(event: Progress) -> str:
     return '  '.join(words)
 
 
-def _sum_up(event: Finished, *, labelled: bool) -> None:
+def _sum_up(event: Finished, run: Run) -> None:
     """Print what came out: the figures where there are any, and the table's name last."""
     scored = event.total - event.failed
     typer.echo(f'{scored:,} of {event.total:,} files were scored.', err=True)
@@ -121,14 +139,14 @@ def _sum_up(event: Finished, *, labelled: bool) -> None:
         named = ', '.join(repr(label) for label in event.unknown[:8])
         typer.echo(f'Not measured, because the model has no such label: {named}.', err=True)
     if event.metrics:
-        for line in _figures(event.metrics):
+        for line in _figures(event.metrics, run.labels):
             typer.echo(line)
-    elif labelled:
+    elif run.truth:
         typer.echo('Not measured: labelled images of two classes are needed.', err=True)
     typer.echo(event.path)
 
 
-def _figures(metrics: dict[str, Any]) -> list[str]:
+def _figures(metrics: dict[str, Any], labels: Sequence[str]) -> list[str]:
     """Return lines of figures with their 95 % intervals."""
     by = (
         f'{metrics["patients"]:,} patients'
@@ -146,7 +164,18 @@ def _figures(metrics: dict[str, Any]) -> list[str]:
     ]
     if 'confusion' in metrics:
         lines.append('  confusion (rows are the truth, columns the most probable class):')
-        lines += ['    ' + ' '.join(f'{n:6}' for n in row) for row in metrics['confusion']]
+        wide = max(map(len, labels))
+        lines += [
+            f'    {label:{wide}}' + ''.join(f' {n:6,}' for n in row)
+            for label, row in zip(labels, metrics['confusion'], strict=True)
+        ]
+    if metrics['few']:
+        named = ', '.join(f'{label} {n}' for label, n in metrics['few'].items())
+        things = 'patients' if metrics['patients'] < metrics['images'] else 'images'
+        lines.append(
+            f'  Few {things}: {named}. With fewer than 10 an area has no interval, and little can '
+            'be judged by it.'
+        )
     return lines
 
 

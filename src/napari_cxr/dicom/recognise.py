@@ -52,8 +52,11 @@ def is_dicom(path: str | Path) -> bool:
 
 def is_directory(path: str | Path) -> bool:
     """Tell by its content whether a file is a DICOMDIR: an index of other files."""
+    path = Path(path)
     try:
-        with Path(path).open('rb') as file:
+        if not path.is_file():  # a pipe would keep us waiting
+            return False
+        with path.open('rb') as file:
             return meta_uid(file_meta(file)[0], 0x0002) == _MEDIA_STORAGE_DIRECTORY
     except OSError:
         return False

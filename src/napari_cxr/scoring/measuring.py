@@ -95,9 +95,10 @@ class Measuring:
         -------
         Measured
             Its metrics are empty if all images have the same labels. Beside what `summarise`
-            gives they have ``few``: of each class that has, or leaves, fewer than ten
-            patients, how many these are. There, and where the bootstrap gives one without a
-            width, areas and their means have no interval.
+            gives they have ``few``: by class how many patients have it, where these are fewer
+            than ten; and by 'no CLASS' how many have not, where an image can have several and
+            these are fewer. With so few on one side, and where the bootstrap's interval has no
+            width, an area and what is a mean of it have none.
         """
         unknown = tuple(sorted(self._unknown))
         if len(self._one_of_each) < 2:
@@ -117,12 +118,24 @@ class Measuring:
             patients.tolist(),
             times=times,
         )
-        few = {
-            label: fewest
-            for label, inside in zip(self._labels, truth.T, strict=True)
-            if inside.any() and (fewest := _fewest(inside, patients)) < _ENOUGH
-        }
-        return Measured(_honest(metrics, few, several=self._several), unknown)
+        few, unsafe = self._few(truth, patients)
+        return Measured(_honest(metrics, unsafe, several=self._several) | {'few': few}, unknown)
+
+    def _few(self, truth: np.ndarray, patients: np.ndarray) -> tuple[dict[str, int], set[str]]:
+        """Return what `found` calls few, and the classes with so few on one side."""
+        few: dict[str, int] = {}
+        unsafe: set[str] = set()
+        for label, inside in zip(self._labels, truth.T, strict=True):
+            having, others = (len(np.unique(patients[who])) for who in (inside, ~inside))
+            if not having:
+                continue
+            if having < _ENOUGH:
+                few[label] = having
+            if self._several and others < _ENOUGH:
+                few[f'no {label}'] = others
+            if min(having, others) < _ENOUGH:
+                unsafe.add(label)
+        return few, unsafe
 
     def look(self) -> Measured | None:
         """Return figures on the way, if new ones are ready; make such in a thread when due.
@@ -158,12 +171,7 @@ class Measuring:
         return copy
 
 
-def _fewest(inside: np.ndarray, patients: np.ndarray) -> int:
-    """Return how many patients have a class, or how many have not, if these are fewer."""
-    return min(len(np.unique(patients[inside])), len(np.unique(patients[~inside])))
-
-
-def _honest(metrics: dict[str, Any], few: Mapping[str, int], *, several: bool) -> dict[str, Any]:
+def _honest(metrics: dict[str, Any], unsafe: set[str], *, several: bool) -> dict[str, Any]:
     """Return figures without the bootstrap's intervals where these say less than they seem to.
 
     Where all of a few images are ranked rightly, each resample ranks them rightly as well:
@@ -179,11 +187,11 @@ def _honest(metrics: dict[str, Any], few: Mapping[str, int], *, several: bool) -
         }
 
     classes = {
-        label: checked(found, _DRAWN_OF_CLASS, label in few)
+        label: checked(found, _DRAWN_OF_CLASS, label in unsafe)
         for label, found in metrics['classes'].items()
     }
     drawn = (*_DRAWN, 'accuracy') if several else _DRAWN
-    return checked(metrics, drawn, bool(few)) | {'classes': classes, 'few': dict(few)}
+    return checked(metrics, drawn, bool(unsafe)) | {'classes': classes}
 
 
 def measure(
