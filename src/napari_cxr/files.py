@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from napari_cxr import dicom, rasters
 from napari_cxr.radiograph import LookupTable, Radiograph, UnreadableImage, Window
 
-__all__ = ['describe', 'find_images', 'is_image', 'read']
+__all__ = ['describe', 'find_images', 'is_image', 'read', 'walk_images']
 
 #: Endings of files that are meant to be images, readable or not.
 _RASTER_ENDINGS = ('.png', '.jpg', '.jpeg', '.jpe', '.tif', '.tiff')
@@ -78,11 +79,19 @@ def find_images(folder: str | Path, *, named: bool = False) -> list[Path]:
     NotADirectoryError
         If `folder` is none.
     """
+    return sorted(path for path in walk_images(folder, named=named) if path is not None)
+
+
+def walk_images(folder: str | Path, *, named: bool = False) -> Iterator[Path | None]:
+    """Find the images in a folder as `find_images` does, one by one and in no order.
+
+    Whoever looks through a large folder can stop at any file: None stands for each that is
+    no image.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise NotADirectoryError('There is no such folder.')
     seen: set[tuple[int, int]] = set()
-    found: list[Path] = []
     shut: list[OSError] = []
     for here, folders, names in os.walk(folder, followlinks=True, onerror=shut.append):
         try:
@@ -95,10 +104,10 @@ def find_images(folder: str | Path, *, named: bool = False) -> list[Path]:
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
         paths = (Path(here, name) for name in names if not name.startswith('.'))
-        found += [path for path in paths if (named and _is_named(path)) or is_image(path)]
+        for path in paths:
+            yield path if (named and _is_named(path)) or is_image(path) else None
     if named:
-        found += [Path(os.fsdecode(error.filename)) for error in shut]
-    return sorted(found)
+        yield from (Path(os.fsdecode(error.filename)) for error in shut)
 
 
 def _is_named(path: Path) -> bool:

@@ -108,7 +108,7 @@ def paths_in(table):
 def test_the_empty_dock_says_what_to_do(dock):
     panel = dock.panel
     assert not panel.start.isEnabled() and 'Choose the images' in panel.start.toolTip()
-    assert panel.advice.isVisible() and not panel.parts.isVisible()
+    assert panel.advice.isVisible() and not panel.table.isVisible()
     assert not panel.message.isVisible() and not panel.progress.isVisible()
 
 
@@ -303,11 +303,11 @@ def test_parts_stand_beside_each_other_where_there_is_room(qtbot, own_plugin, mo
     assert panel.table.width() > 500 and panel.setup.width() < 400
 
 
-@pytest.mark.parametrize('table', [False, True])
-def test_the_setup_scrolls_only_where_there_is_no_room(qtbot, own_plugin, models, table):
+@pytest.mark.parametrize(('table', 'height'), [(False, 670), (True, 900)])
+def test_the_setup_scrolls_only_where_there_is_no_room(qtbot, own_plugin, models, table, height):
     panel = BatchPanel('dark')
     qtbot.addWidget(panel)
-    panel.resize(640, 670)
+    panel.resize(640, height)
     panel.show()
     panel.show_table(table)
     panel.setup.options.set_open(True)
@@ -316,20 +316,26 @@ def test_the_setup_scrolls_only_where_there_is_no_room(qtbot, own_plugin, models
     qtbot.waitUntil(lambda: bar.maximum() == 0 and area.height() > 300)
     panel.resize(640, 330)
     qtbot.waitUntil(lambda: bar.maximum() > 0 and bar.isVisible())
-    panel.resize(640, 670)
+    panel.resize(640, height)
     qtbot.waitUntil(lambda: bar.maximum() == 0 and not bar.isVisible())
 
 
-@pytest.mark.parametrize(('width', 'beside'), [(420, False), (640, True)])
-def test_buttons_stand_beside_the_words_where_there_is_room(qtbot, width, beside):
+@pytest.mark.parametrize(
+    ('files', 'width', 'beside'), [('', 300, True), ('files ' * 9, 300, False)]
+)
+def test_buttons_stand_beside_the_words_where_there_is_room(qtbot, files, width, beside):
     progress = ScoreProgress()
     qtbot.addWidget(progress)
     progress.resize(width, 60)
     progress.show()
-    progress.sum_up('All 30 files were scored.', 0, resumable=False, saveable=True)
-    qtbot.waitUntil(lambda: progress.words.width() > 0)
-    words, save = progress.words.geometry(), progress.save.geometry()
-    assert (save.top() <= words.center().y() <= save.bottom()) is beside
+    progress.sum_up(f'All 30 {files} were scored.', 0, resumable=False, saveable=True)
+    words, save = progress.words, progress.save
+
+    def is_beside():
+        top = save.mapTo(progress, save.rect().topLeft()).y()
+        return top <= words.geometry().center().y() <= top + save.height()
+
+    qtbot.waitUntil(lambda: words.width() > 0 and is_beside() is beside)
 
 
 @pytest.mark.slow

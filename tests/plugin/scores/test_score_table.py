@@ -28,7 +28,7 @@ def table(qtbot, own_plugin):
 
 
 def fill(qtbot, table, rows, **changes):
-    table.start(run(**changes))
+    table.start(run(**changes), OUT)
     more(qtbot, table, rows)
 
 
@@ -47,7 +47,7 @@ def cell(table, line, key, role=Qt.ItemDataRole.DisplayRole):
 
 
 def shown_columns(table):
-    return [table.model.columns[i].key for i in table.view.shown_columns]
+    return [table.model.columns[i].key for i in table.view.titles.shown]
 
 
 def click_title(qtbot, table, key):
@@ -58,6 +58,8 @@ def click_title(qtbot, table, key):
     qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=place)
 
 
+#: A table that was never written, whose rows have whole paths.
+OUT = 'scores.csv'
 FEW = [
     scored(0, 0.10, 0.80, 0.10, truth='normal', lung_share=0.62, lung_share_if_even=0.31),
     scored(1, 0.70, 0.25, 0.05, truth='normal', cautions=(NOT_A_CHEST, LOSSY), view='PA'),
@@ -142,10 +144,8 @@ def test_empty_columns_are_not_shown(qtbot, table):
 
 
 def test_what_stands_there_without_rows(qtbot, table):
-    assert 'click Score' in table.empty.label.text() and table.empty.isVisible()
+    assert 'as soon as' in table.empty.label.text() and table.empty.isVisible()
     assert not table.strip.isVisible() and not table.empty.clear.isVisible()
-    table.set_empty_text('The first rows come in a moment.')
-    assert table.empty.label.text() == 'The first rows come in a moment.'
     fill(qtbot, table, FEW)
     assert table.view.isVisible() and table.strip.count.text() == '4 rows'
     table.strip.text.setText('nowhere')
@@ -154,7 +154,7 @@ def test_what_stands_there_without_rows(qtbot, table):
     assert table.strip.count.text() == '0 of 4 rows'
     table.empty.clear.click()
     assert table.view.isVisible() and numbers(table) == [0, 1, 2, 3]
-    table.start(run())
+    table.start(run(), OUT)
     assert table.empty.isVisible() and table.rows() == []
 
 
@@ -195,7 +195,7 @@ def test_most_uncertain_first(qtbot, table):
     button.click()
     table.sort_by('label', False)
     assert not button.isChecked()
-    table.start(run())
+    table.start(run(), OUT)
     more(qtbot, table, [failed(0)])
     table.strip.which.setCurrentIndex(1)
     button.click()  # no row is shown
@@ -223,7 +223,7 @@ def test_filters_of_the_strip(qtbot, table):
     with qtbot.waitSignal(strip.changed):
         strip.text.setText('damaged')
     assert numbers(table) == [2] and strip.clear.isVisible()
-    table.start(run(labels=('a', 'b'), truth=False))
+    table.start(run(labels=('a', 'b'), truth=False), OUT)
     assert strip.filter.is_open and strip.label.findData('a') > 0
     assert strip.which.findData(Which.AGAINST_TRUTH.value) < 0
 
@@ -236,7 +236,7 @@ def test_a_filter_can_be_shown_from_elsewhere(qtbot, table):
     assert table.go_to('/study/1.png') == FEW[1] == table.current()
     assert table.go_to('/study/0.png') is None and table.go_to('nowhere') is None
     assert table.current() == FEW[1]
-    table.start(run(truth=False))
+    table.start(run(truth=False), OUT)
     assert table.strip.filter.is_open and not table.strip.truth.isVisible()
 
 
@@ -267,7 +267,7 @@ def select(table, *lines):
     flags = QItemSelectionModel.SelectionFlag
     table.view.clearSelection()
     for line in lines:
-        index = table.model.index(line, table.view.shown_columns[0])
+        index = table.model.index(line, table.view.titles.shown[0])
         table.view.selectionModel().setCurrentIndex(index, flags.Select | flags.Rows)
 
 
@@ -337,7 +337,7 @@ def test_the_first_row_that_only_the_keyboard_reached_is_the_first_to_be_read(qt
     table.sort_by('p:normal', False)
     assert table.current() == FEW[1]  # still the first
     assert table.step(1) == FEW[1] and table.step(1) == FEW[3]
-    table.start(run())
+    table.start(run(), OUT)
     more(qtbot, table, FEW)
     table.strip.text.setFocus()
     table.view.setFocus()
@@ -362,7 +362,7 @@ def test_steps_follow_the_order_on_the_screen(qtbot, table):
     assert [row and row.number for row in steps] == [0, 3, 1, 2, None, 1]
     assert [row.number for row in heard] == [0, 3, 1, 2, 1]
     assert table.following(9) == [FEW[2]]
-    table.start(run())
+    table.start(run(), OUT)
     assert table.step(1) is None and table.step(-1) is None and table.following(3) == []
 
 
@@ -486,7 +486,7 @@ def test_selected_rows_are_copied_as_they_are_shown(qtbot, table):
 def test_tabs_and_line_breaks_do_not_break_what_is_copied(qtbot, table):
     fill(qtbot, table, [failed(0, 'One\tand\nanother.')])
     table.view.selectRow(0)
-    table.copy()
+    table.menus.copy()
     assert (
         QGuiApplication.clipboard()
         .text()
@@ -499,7 +499,7 @@ def test_columns_are_chosen_in_a_menu_and_remembered(qtbot, table):
     fill(qtbot, table, FEW)
 
     def actions(table):
-        menu = table.choice.menu(table.model.columns, table.model.rows, table)
+        menu = table.choice.menu(table.model.columns, table.model.rows, 'number', table)
         return {action.text(): action for action in menu.actions()}
 
     there = actions(table)
@@ -575,7 +575,7 @@ def test_many_rows_come_in_while_the_screen_stays_free(qtbot, table, count):
     clock = QTimer()
     clock.setInterval(1)
     clock.timeout.connect(lambda: ticks.append(table.model.rowCount()))
-    table.start(run())
+    table.start(run(), OUT)
     table.add(rows)
     assert table.model.rowCount() == 0 and len(table.rows()) == count
     clock.start()
@@ -635,7 +635,7 @@ def test_what_is_scrolled_past_is_not_read(qtbot, files, settled_threads):
     qtbot.waitUntil(lambda: not pictures.busy, timeout=30_000)
     there = [i for i, path in enumerate(files) if pictures.get(path) is not None]
     assert {20, 21} <= set(there) and len(there) <= 4  # one or two may have been under way
-    pictures.clear()
+    pictures.turn_to('')
     assert pictures.get(files[20]) is None
 
 
@@ -649,7 +649,7 @@ def test_no_more_than_so_many_pictures_are_kept(qtbot, files, settled_threads, m
 
 def test_wishes_are_taken_in_order_and_can_be_changed():
     wishes = Wishes()
-    wishes.set(['a', 'b'])
-    assert wishes.next() == 'a' and wishes
-    wishes.set(['c'])
-    assert [wishes.next(), wishes.next()] == ['c', None] and not wishes
+    wishes.set(['a', 'b'], 'one.csv')
+    assert wishes.next() == ('a', 'one.csv') and wishes
+    wishes.set(['c'], 'other.csv')
+    assert [wishes.next(), wishes.next()] == [('c', 'other.csv'), None] and not wishes

@@ -153,7 +153,7 @@ class BatchCourse(QObject):
         self._came, self.run = True, run
         self._count(0, 0, total_of(self.out))
         panel = self._panel
-        panel.table.start(run)
+        panel.table.start(run, self.out)
         panel.head.set_open(False)
         panel.show_table(True)
         panel.metrics.clear()

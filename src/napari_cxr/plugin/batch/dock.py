@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, QTimer, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_cxr.plugin.batch import words
 from napari_cxr.plugin.batch.course import BatchCourse
+from napari_cxr.plugin.batch.jobs import Saved
 from napari_cxr.plugin.batch.panel import BatchPanel
 from napari_cxr.plugin.batch.problems import is_begun
 from napari_cxr.plugin.batch.request import recall
@@ -28,6 +30,8 @@ __all__ = ['BatchDock']
 
 #: How long changes gather before the images are looked at again, in milliseconds.
 _PAUSE = 200
+#: Pixels that the dock is wide at least.
+_NARROWEST = 320
 _TABLES = 'Tables of scores (*.csv *.jsonl *.parquet *.journal);;All files (*)'
 
 
@@ -60,7 +64,10 @@ class BatchDock(QWidget):
         self.panel = BatchPanel(self.viewer.theme)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.panel)
+        layout.addWidget(_Scrolled(self.panel))
+        self.setMinimumWidth(_NARROWEST)
+        # napari fills up a dock in which nothing wants its height.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.setStyleSheet(style_sheet(self.viewer.theme))
         self.setAcceptDrops(True)
         self._later = QTimer(self)
@@ -85,6 +92,7 @@ class BatchDock(QWidget):
         session.began.connect(self._update)
         session.ended.connect(self._ended)
         session.looked.connect(panel.setup.take_look)
+        session.counted.connect(panel.setup.take_count)
         session.saved.connect(self._saved)
         self.desk.failed.connect(panel.message.show_error)
         self.desk.opening.connect(self._forget_row)
@@ -139,7 +147,11 @@ class BatchDock(QWidget):
 
     def save_as(self) -> None:
         """Ask for another name or form, and write the table on show again."""
-        path, _ = QFileDialog.getSaveFileName(self, 'Save the table', self.course.out, FORMS)
+        proposed, title = Path(self.course.out), 'Save the table'
+        if is_begun(self.course.out):  # its name shall say so too
+            proposed = proposed.with_name(f'{proposed.stem}-part{proposed.suffix}')
+            title = f'Save the {words.rows(self.course.done)} that are done'
+        path, _ = QFileDialog.getSaveFileName(self, title, str(proposed), FORMS)
         if not path:
             return
         whole = with_ending(Path(path))
@@ -173,18 +185,18 @@ class BatchDock(QWidget):
     def _look(self) -> None:
         setup = self.panel.setup
         if setup.images.paths:
-            self.session.look(setup.images.paths, setup.target.path)
+            self.session.look(setup.images.paths, setup.target.path, counts=setup.counts)
 
     def _ended(self) -> None:
         self._update()
         self._later.start()
         self.settled.emit()
 
-    def _saved(self, result: str | Failure) -> None:
+    def _saved(self, result: Saved | Failure) -> None:
         if isinstance(result, Failure):
             self.panel.message.show_error(result.text, result.details)
         else:
-            self.panel.tell(f'Saved to {result}')
+            self.panel.tell(words.saved(result.path, result.rows, result.total))
 
     def _recall(self) -> None:
         """Offer to go on with what was under way when napari was closed."""
@@ -229,12 +241,18 @@ class BatchDock(QWidget):
     # -- Qt -------------------------------------------------------------------------------
 
     def event(self, event: QEvent | None) -> bool:
-        """Let go of everything when napari takes the dock away: nobody may see it again."""
+        """Let go of everything when napari takes the dock away: nobody may see it again.
+
+        Where something was missing, look again when the person comes back to napari.
+        """
         done = super().event(event)
-        moved = event is not None and event.type() == QEvent.Type.ParentChange
-        if moved and self.parent() is None:
+        kind = event.type() if event is not None else QEvent.Type.None_
+        if kind == QEvent.Type.ParentChange and self.parent() is None:
+            self.session.stop_looking()
             self.session.cancel()
             self.desk.leave()
+        elif kind == QEvent.Type.WindowActivate and self.panel.setup.reason:
+            self._later.start()  # what was missing may have been put there meanwhile
         return done
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
@@ -252,6 +270,26 @@ class BatchDock(QWidget):
     def _theme_changed(self, event: Any) -> None:
         self.setStyleSheet(style_sheet(event.value))
         self.panel.set_theme(event.value)
+
+
+class _Scrolled(QScrollArea):
+    """The panel, which scrolls where its place is too low even for the least of its parts.
+
+    So the least height never depends on what is shown. Of a dock widget it could only grow:
+    napari gives it a least height, and Qt keeps for good what the layout has once made of it.
+    """
+
+    def __init__(self, panel: BatchPanel) -> None:
+        super().__init__()
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(panel)
+
+    def sizeHint(self) -> QSize:
+        """Return the size that the panel wants."""
+        panel = self.widget()
+        return panel.sizeHint() if panel is not None else super().sizeHint()
 
 
 def _dropped(event: QDropEvent) -> list[str]:

@@ -10,6 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QMenu, QToolButton
 
 from napari_cxr.plugin.batch import problems
+from napari_cxr.plugin.batch.counting import Counted
 from napari_cxr.plugin.batch.told_field import ToldField, beside, more_button
 from napari_cxr.scoring.looking import Looked
 
@@ -91,9 +92,9 @@ class ImagesField(ToldField):
         self.show_paths(paths)
         self.chosen.emit()
 
-    def show_look(self, looked: Looked | None) -> None:
-        """Say what is wrong with it."""
-        self.tell(problems.of_source(self.paths, looked))
+    def show_look(self, looked: Looked | None, counted: Counted | None) -> None:
+        """Say what is wrong with it, or how many images there are."""
+        self.tell(problems.of_source(self.paths, looked, counted), problems.about_source(counted))
 
     def choose_folder(self) -> None:
         """Ask for a folder."""

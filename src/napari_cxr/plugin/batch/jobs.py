@@ -9,18 +9,19 @@ from __future__ import annotations
 import atexit
 import os
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Event
 from typing import Any
 
 from napari.qt.threading import thread_worker
 
-from napari_cxr.plugin.batch.problems import gone
+from napari_cxr.plugin.batch.problems import total_of
 from napari_cxr.plugin.batch.request import ScoreRequest, keep
 from napari_cxr.plugin.classifying import Failure, end, failure
 from napari_cxr.plugin.supervised import Done, supervised
@@ -35,10 +36,9 @@ from napari_cxr.scoring import (
     tables,
 )
 from napari_cxr.scoring.journal import read_header
-from napari_cxr.scoring.looking import Looked, look_at
 from napari_cxr.workers.process import WorkerProcess
 
-__all__ = ['Arrived', 'look', 'measure', 'reopen', 'save_as', 'score', 'shared_scorer']
+__all__ = ['Arrived', 'Saved', 'measure', 'reopen', 'save_as', 'score', 'shared_scorer']
 
 #: Rows are safe as soon as they are done, so a stopped run has nothing to write; seconds.
 _GRACE = 1.0
@@ -55,6 +55,24 @@ class Arrived:
     """Rows that have come since the last time."""
 
     rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A table that was written again.
+
+    Parameters
+    ----------
+    path : str
+        Where.
+    rows, total : int
+        How many rows it has, and how many the table will have once all files are scored; 0
+        where all are.
+    """
+
+    path: str
+    rows: int
+    total: int = 0
 
 
 @cache
@@ -91,7 +109,7 @@ def score(
         Of a cancelled job, with the number of these rows.
     """
     try:
-        _make_folder(Path(request.out).parent)
+        _get_ready(Path(request.out).parent)
         keep(request)
         rows, started = _Gathered(request.out, shown), False
         job = shared_scorer().run('score', resume=resume, **request.arguments())
@@ -127,17 +145,6 @@ def score(
                     return Done(stop.value, cancelled=True)
     except Exception as error:
         return failure(error, 'Scoring')
-
-
-@thread_worker
-def look(paths: tuple[str, ...], out: str) -> Looked | Failure:
-    """See what there is to score; see `look_at`."""
-    try:
-        found = look_at(paths, out)
-        # Many files on a slow disk are not asked for in the GUI's thread.
-        return replace(found, error=found.error or gone(paths))
-    except Exception as error:
-        return failure(error, 'Looking at the images')
 
 
 @thread_worker
@@ -189,25 +196,44 @@ def save_as(table: str, path: str) -> Done | Failure:
     Returns
     -------
     Done or Failure
-        With the path.
+        With what was `Saved`.
     """
+    written = 0
+
+    def counted(rows: Iterator[Row]) -> Iterator[Row]:
+        nonlocal written
+        for row in rows:
+            written += 1
+            yield row
+
     try:
-        if os.path.exists(path) and os.path.samefile(table, path):
-            return Done(path)
         tables.check_name(Path(path))
+        total = total_of(table)
         run, rows = reopening.reopen(table)
-        tables.write(Path(path), rows, run)
+        if os.path.exists(path) and os.path.samefile(table, path):
+            for _ in counted(rows):
+                pass
+        else:
+            tables.write(Path(path), counted(rows), run)
     except Exception as error:
         return failure(error, 'Saving the table')
-    return Done(path)
+    return Done(Saved(path, written, total if total > written else 0))
 
 
-def _make_folder(folder: Path) -> None:
+def _get_ready(folder: Path) -> None:
+    """Make the folder of a table, and try to write there before a model is loaded for it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ScoringError(
             f'{folder} cannot be made: {error.strerror}. Choose another place for the table.'
+        ) from None
+    try:
+        TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise ScoringError(
+            f'Nothing can be written to {folder}: {error.strerror}. Choose another place for the '
+            'table.'
         ) from None
 
 

@@ -34,7 +34,11 @@ __all__ = ['BatchPanel']
 #: From this width on, setup, table and figures stand beside each other.
 _WIDE = 900
 #: Width of the setup there: beside a table, folded beside a table, and by itself.
-_COLUMN, _FOLDED, _ALONE = 380, 300, 560
+_COLUMN, _FOLDED, _ALONE = 380, 150, 560
+#: Of table, and reading and figures: one above the other, and beside each other.
+_TALL_SHARES, _WIDE_SHARES = (3, 2), (7, 3)
+#: Pixels around everything where the place is wide and mostly low, and where it is high.
+_LOW, _TALL = (12, 6, 12, 6), (12, 12, 12, 8)
 #: Qt's largest size.
 _ANY = 16_777_215
 _EMPTY = (
@@ -92,37 +96,36 @@ class BatchPanel(QWidget):
         self.opening = QLabel()
         self.opening.setObjectName('quiet')
         self.tabs.setCornerWidget(self.opening)
-        self.parts = QSplitter(Qt.Orientation.Vertical)
-        self.parts.setChildrenCollapsible(False)
-        self.parts.addWidget(self.table)
-        self.parts.addWidget(self.tabs)
-        self.parts.setStretchFactor(0, 1)
-        self.parts.setSizes([580, 320])
-        # The setup has the height that it needs, and the table what is left, which scrolls.
-        self.parts.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Ignored)
-        self._column = QWidget()
-        column = QVBoxLayout(self._column)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
-        column.addWidget(_Fitting(self.head))
-        column.addWidget(self.progress)
-        column.addWidget(self.message)
-        column.addWidget(self.told)
-        self._footer = quiet_label(NOT_FOR_CLINICAL_USE)
-        self._footer.setIndent(0)
-        self._layout = QBoxLayout(QBoxLayout.Direction.TopToBottom, self)
-        self._layout.setContentsMargins(12, 12, 12, 8)
-        self._layout.setSpacing(10)
-        self._layout.addWidget(self._column)
-        self._layout.addWidget(self.parts, 1)
-        self._layout.addStretch(0)
-        self._layout.addWidget(self._footer)
+        self._lay_out()
         self.head.toggled.connect(self._arrange)
         self.tell('')
         self.show_table(False)
-        self.setMinimumWidth(320)
-        # napari fills up a dock in which nothing wants its height.
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
+
+    def _lay_out(self) -> None:
+        middle = QWidget()
+        rows = QVBoxLayout(middle)
+        rows.setContentsMargins(0, 0, 0, 0)
+        rows.setSpacing(8)
+        for part in (self.progress, self.message, self.told):
+            rows.addWidget(part)
+        rows.addWidget(self.table, 1)
+        rows.addStretch(0)  # while there is no table
+        self.parts = _Parts(Qt.Orientation.Vertical)
+        self.parts.setChildrenCollapsible(False)
+        self.parts.addWidget(middle)
+        self.parts.addWidget(self.tabs)
+        self.parts.set_shares(_TALL_SHARES)
+        self._footer = quiet_label(NOT_FOR_CLINICAL_USE)
+        self._footer.setIndent(0)
+        self._column = QWidget()
+        column = QVBoxLayout(self._column)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(_Fitting(self.head))
+        self._layout = _Squeezable(QBoxLayout.Direction.TopToBottom, self)
+        self._layout.setSpacing(10)
+        self._layout.addWidget(self._column)
+        self._layout.addWidget(self.parts, 1)
+        self._layout.addWidget(self._footer)
 
     @property
     def wide(self) -> bool:
@@ -131,7 +134,8 @@ class BatchPanel(QWidget):
 
     def show_table(self, shown: bool) -> None:
         """Show the table with what belongs to it, or leave the place to the setup."""
-        self.parts.setVisible(shown)
+        for part in (self.table, self.tabs):
+            part.setVisible(shown)
         self.advice.setVisible(not shown)
         self._arrange()
 
@@ -158,24 +162,44 @@ class BatchPanel(QWidget):
         wide = self.width() >= _WIDE and self.width() > self.height()
         directions = QBoxLayout.Direction
         column = self._column.layout()
-        if wide == self.wide or not isinstance(column, QVBoxLayout):
-            self._fix_column(wide)
-            return
-        self._layout.setDirection(directions.LeftToRight if wide else directions.TopToBottom)
-        self.parts.setOrientation(Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical)
-        if wide:  # below the setup, where there is room
-            column.addStretch(1)
-            column.addWidget(self._footer)
-        else:
-            column.removeItem(column.itemAt(column.count() - 2))
-            self._layout.addWidget(self._footer)
-        self._fix_column(wide)
-
-    def _fix_column(self, wide: bool) -> None:
-        """Keep the setup from growing where the table is beside it."""
-        width = _ALONE if self.parts.isHidden() else _COLUMN if self.head.is_open else _FOLDED
+        if wide != self.wide and isinstance(column, QVBoxLayout):
+            self._layout.setDirection(directions.LeftToRight if wide else directions.TopToBottom)
+            along = Qt.Orientation.Horizontal if wide else Qt.Orientation.Vertical
+            self.parts.setOrientation(along)
+            self.parts.set_shares(_WIDE_SHARES if wide else _TALL_SHARES)
+            if wide:  # below the setup, where there is room
+                column.addStretch(1)
+                column.addWidget(self._footer)
+            else:
+                column.removeItem(column.itemAt(column.count() - 2))
+                self._layout.addWidget(self._footer)
+        self._layout.setContentsMargins(*(_LOW if wide else _TALL))
+        # The setup does not grow where the table is beside it.
+        width = _ALONE if self.table.isHidden() else _COLUMN if self.head.is_open else _FOLDED
         self._column.setMaximumWidth(width if wide else _ANY)
         self._column.setMinimumWidth(width if wide else 0)
+
+
+class _Squeezable(QBoxLayout):
+    """A layout that what scrolls it may make as low as the least of its parts."""
+
+    def hasHeightForWidth(self) -> bool:
+        """Return that the height does not depend on the width; `_Fitting` sees to that."""
+        return False
+
+
+class _Parts(QSplitter):
+    """Asks for no more height than it must have: the setup has the height that it needs."""
+
+    def set_shares(self, shares: tuple[int, int]) -> None:
+        """Divide the place, until a person divides it otherwise."""
+        for place, share in enumerate(shares):
+            self.setStretchFactor(place, share)
+        self.setSizes([1000 * share for share in shares])
+
+    def sizeHint(self) -> QSize:
+        """Return the least size."""
+        return self.minimumSizeHint()
 
 
 class _Fitting(QScrollArea):

@@ -6,13 +6,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_cxr.plugin.batch.counting import Counted
 from napari_cxr.scoring import ScoringError, tables
 from napari_cxr.scoring.journal import journal_of, read_header
 from napari_cxr.scoring.listing import FOLDERS
 from napari_cxr.scoring.looking import Looked
 
 __all__ = [
-    'about_begun',
+    'about_out',
+    'about_source',
     'gone',
     'is_begun',
     'listed',
@@ -26,12 +28,25 @@ __all__ = [
 _MOST_NAMES = 6
 
 
-def of_source(paths: Sequence[str], looked: Looked | None) -> str:
+def of_source(paths: Sequence[str], looked: Looked | None, counted: Counted | None) -> str:
     """Return what is wrong with what shall be scored; empty if nothing is.
 
     Only the first path is asked about here; of the others `looked` says.
     """
-    return gone(paths[:1]) or (looked.error if looked is not None else '')
+    if problem := gone(paths[:1]) or (looked.error if looked is not None else ''):
+        return problem
+    if counted is not None and counted.whole and not counted.images:
+        return f'There is no image in {Path(counted.folder).name}. Choose another folder.'
+    return ''
+
+
+def about_source(counted: Counted | None) -> str:
+    """Say how many images a folder holds, as far as they are counted."""
+    if counted is None or not counted.images:
+        return ''
+    if counted.whole:
+        return '1 image' if counted.images == 1 else f'{counted.images:,} images'
+    return f'more than {counted.images:,} images'
 
 
 def gone(paths: Sequence[str]) -> str:
@@ -63,11 +78,12 @@ def of_out(out: str) -> str:
         return 'This is a folder. Add a name that ends in .csv.'
     if path.exists() and not is_begun(out):
         return 'There is such a table already. Choose another name, or open it below.'
+    # A folder that is missing is made: what counts is the one that it is made in.
+    folder = next((folder for folder in path.parents if folder.exists()), path.parent)
     try:
-        tables.check_name(path)
+        tables.check_name(folder / path.name)
     except ScoringError as error:
-        # A folder that is missing is made; that of the person's tables at the first use.
-        return '' if not path.parent.exists() and _ends_well(path) else str(error)
+        return str(error)
     return ''
 
 
@@ -82,10 +98,11 @@ def total_of(out: str) -> int:
     return total if isinstance(total, int) else 0
 
 
-def about_begun(out: str, looked: Looked | None) -> str:
-    """Say that a table was begun, and how far it is; empty if it was not."""
+def about_out(out: str, looked: Looked | None) -> str:
+    """Say that a table was begun, and how far it is, or that its folder is a new one."""
+    folder = Path(out).parent
     if not is_begun(out):
-        return ''
+        return '' if folder.is_dir() else f'A new folder is made for it: {folder}'
     if looked is None or looked.out != out or not looked.total:
         return 'This table was begun earlier: Resume goes on with it.'
     return (
@@ -100,7 +117,3 @@ def listed(names: Sequence[str], word: str = 'and') -> str:
         return f'{", ".join(names[:_MOST_NAMES])} {word} {len(names) - _MOST_NAMES} others'
     *first, last = names
     return f'{", ".join(first)} {word} {last}' if first else last
-
-
-def _ends_well(path: Path) -> bool:
-    return path.suffix.lower() in ('.csv', '.jsonl', '.parquet')

@@ -19,8 +19,8 @@ from napari_cxr.scoring import Progress
 
 __all__ = ['ScoreProgress']
 
-#: From this width on, buttons stand beside the words, in pixels.
-_WIDE = 560
+#: Pixels that the buttons leave at least for words beside them.
+_LEAST = 240
 
 
 class ScoreProgress(QWidget):
@@ -67,12 +67,16 @@ class ScoreProgress(QWidget):
         first.addWidget(self.bar, 1)
         first.addWidget(self.stop)
         last.addStretch(1)
+        last.setContentsMargins(0, 0, 0, 0)
+        self._last = QWidget()
+        self._last.setLayout(last)
         self._said = QBoxLayout(QBoxLayout.Direction.TopToBottom)
         self._said.setSpacing(4)
         self._said.addWidget(self.words, 1)
-        self._said.addLayout(last)
+        self._said.addWidget(self._last)
         for button in (self.failures, self.save, self.resume):
             button.setMinimumHeight(28)
+            button.setStyleSheet('padding: 4px 10px;')
             last.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -132,9 +136,13 @@ class ScoreProgress(QWidget):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Put buttons beside the words where there is room."""
         super().resizeEvent(event)
+        self._arrange()
+
+    def _arrange(self) -> None:
         directions = QBoxLayout.Direction
-        wide = self.width() >= _WIDE
-        self._said.setDirection(directions.LeftToRight if wide else directions.TopToBottom)
+        words = self.fontMetrics().horizontalAdvance(self.words.text())
+        beside = self.width() - self._last.sizeHint().width() - 12 >= min(words, _LEAST)
+        self._said.setDirection(directions.LeftToRight if beside else directions.TopToBottom)
 
     def _stop(self) -> None:
         self.stop.setEnabled(False)
@@ -161,4 +169,5 @@ class ScoreProgress(QWidget):
         self.stop.setVisible(working)
         self.resume.setVisible(resumable)
         self.save.setVisible(saveable)
+        self._arrange()
         self.show()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from threading import Event as Cancelled
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_cxr.plugin.batch import jobs
+from napari_cxr.plugin.batch.counting import Counted
+from napari_cxr.plugin.batch.look_jobs import look
 from napari_cxr.plugin.batch.request import ScoreRequest
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.session import Session
@@ -28,12 +31,15 @@ class BatchSession(Session):
 
     #: Images were looked at: a `Looked`.
     looked = Signal(object)
-    #: A table was saved: its path, or the `Failure`.
+    #: Images of a folder were counted: a `Counted`.
+    counted = Signal(object)
+    #: A table was saved: a `Saved`, or the `Failure`.
     saved = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(jobs.shared_scorer(), parent)
         self._looker: Any = None
+        self._looking = Cancelled()
         self._savers: list[Any] = []
 
     def score(self, request: ScoreRequest, *, resume: bool, shown: Sequence[int] = ()) -> None:
@@ -48,11 +54,17 @@ class BatchSession(Session):
         """Measure a table by the labels in it, or by those of a person."""
         self._start('measure', jobs.measure(table, truths, self._new()))
 
-    def look(self, paths: tuple[str, ...], out: str) -> None:
-        """Look for labels in images, while another job may be under way."""
-        worker = self._looker = jobs.look(paths, out)
-        worker.returned.connect(self._take_look)
+    def look(self, paths: tuple[str, ...], out: str, *, counts: bool) -> None:
+        """Look at images, and count them, while another job may be under way."""
+        self.stop_looking()
+        worker = self._looker = look(paths, out, counts, self._looking)
+        worker.yielded.connect(self._take_look)
         worker.start()
+
+    def stop_looking(self) -> None:
+        """Count no more images."""
+        self._looking.set()
+        self._looking = Cancelled()
 
     def save_as(self, table: str, path: str) -> None:
         """Write a table again under another name, while another job may be under way."""
@@ -61,9 +73,8 @@ class BatchSession(Session):
         worker.returned.connect(self._take_saved)
         worker.start()
 
-    def _take_look(self, result: Looked | Failure) -> None:
-        if isinstance(result, Looked):
-            self.looked.emit(result)
+    def _take_look(self, result: Looked | Counted) -> None:
+        (self.looked if isinstance(result, Looked) else self.counted).emit(result)
 
     def _take_saved(self, result: Done | Failure) -> None:
         self.saved.emit(result.result if isinstance(result, Done) else result)

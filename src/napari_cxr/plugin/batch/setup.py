@@ -9,6 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QPushButton, QSizePolicy, QWidget
 
 from napari_cxr.checkpoint import Card, CheckpointError
+from napari_cxr.plugin.batch.counting import Counted
 from napari_cxr.plugin.batch.images import ImagesField
 from napari_cxr.plugin.batch.labels import LabelsField
 from napari_cxr.plugin.batch.options import ScoreOptions
@@ -43,6 +44,7 @@ class ScoreSetup(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._looked: Looked | None = None
+        self._counted: Counted | None = None
         self._card: Card | None = None
         self._build()
         self.images.chosen.connect(self._images_chosen)
@@ -119,6 +121,7 @@ class ScoreSetup(QWidget):
     def show_request(self, request: ScoreRequest) -> None:
         """Show what was asked for earlier, to resume it."""
         self.images.show_paths(request.paths)
+        self._counted = None
         self.model.choose(request.model)
         self.device.setCurrentIndex(max(self.device.findData(request.device), 0))
         self.labels.show_value(request.labels)
@@ -141,6 +144,18 @@ class ScoreSetup(QWidget):
             self._looked = looked
             self._update()
 
+    def take_count(self, counted: Counted) -> None:
+        """Take how many images there are."""
+        if (counted.folder,) == self.images.paths:
+            self._counted = counted
+            self._update()
+
+    @property
+    def counts(self) -> bool:
+        """Whether the images shall be counted: they have not been, or there were none."""
+        counted = self._counted
+        return counted is None or not (counted.whole and counted.images)
+
     def keep(self) -> None:
         """Remember what is chosen for the next time."""
         remember(
@@ -152,6 +167,7 @@ class ScoreSetup(QWidget):
         self.options.keep()
 
     def _images_chosen(self) -> None:
+        self._counted = None
         self.labels.forget()
         self.options.identify.setChecked(False)  # it was said of the others
         self.target.propose(self.images.name)
@@ -177,7 +193,7 @@ class ScoreSetup(QWidget):
 
     def _update(self) -> None:
         """Say in place what is wrong, and what was found."""
-        self.images.show_look(self._looked)
+        self.images.show_look(self._looked, self._counted)
         self.target.show_look(self._looked)
         out = Path(self.target.path or 'scores.csv')
         self.options.set_usual_folder(str(out.with_name(f'{out.stem}-heatmaps')))

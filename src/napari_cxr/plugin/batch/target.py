@@ -64,7 +64,7 @@ class TargetField(ToldField):
 
     def show_look(self, looked: Looked | None) -> None:
         """Say what is wrong with it, or that it was begun."""
-        self.tell(problems.of_out(self.path), problems.about_begun(self.path, looked))
+        self.tell(problems.of_out(self.path), problems.about_out(self.path, looked))
         self.line.setToolTip(
             f'{self.path}\nThe table that is written. Its ending .csv, .jsonl or .parquet says '
             'in which form.'

@@ -17,6 +17,8 @@ __all__ = [
     'pace',
     'read_in_part',
     'reopened',
+    'rows',
+    'saved',
     'stopped',
     'strange',
 ]
@@ -64,24 +66,35 @@ def stopped(done: int, total: int, out: str) -> str:
     if not done:
         return 'Stopped before the first file was scored.'
     of = f' of {total:,}' if total else ''
-    rows = 'row is' if done == 1 else 'rows are'
+    verb = 'row is' if done == 1 else 'rows are'
     where = f'in {Path(out).name}' if out else 'kept'
-    return f'Stopped: {done:,}{of} {rows} {where}. Resume goes on with the others.'
+    return f'Stopped: {done:,}{of} {verb} {where}. Resume goes on with the others.'
 
 
 def reopened(table: str, done: int, total: int) -> str:
     """Return what was read back."""
     name = Path(table).name
-    rows = f'{done:,} row' if done == 1 else f'{done:,} rows'
     if total > done:
-        return f'{name}: {rows} of {total:,} are done. Resume goes on with the others.'
-    return f'{name}: {rows}.'
+        return f'{name}: {rows(done)} of {total:,} are done. Resume goes on with the others.'
+    return f'{name}: {rows(done)}.'
+
+
+def saved(path: str, done: int, total: int) -> str:
+    """Return where a table was saved, and that it is a part of one if it is."""
+    if not total:
+        return f'Saved to {path}'
+    return f'Saved to {path}: a part of the table, the {rows(done)} of {total:,} that are done.'
+
+
+def rows(count: int) -> str:
+    """Return how many rows there are: '1 row', '1,234 rows'."""
+    return f'{count:,} row' if count == 1 else f'{count:,} rows'
 
 
 def read_in_part(table: str, done: int) -> str:
     """Return what is on show of a table that was not read to its end."""
-    rows = 'only its first row is' if done == 1 else f'only its first {done:,} rows are'
-    shown = rows if done else 'none of its rows is'
+    some = 'only its first row is' if done == 1 else f'only its first {done:,} rows are'
+    shown = some if done else 'none of its rows is'
     return f'{Path(table).name}: {shown} on show. Open it again to see all.'
 
 

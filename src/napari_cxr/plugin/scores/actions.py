@@ -9,6 +9,7 @@ from qtpy.QtGui import QDesktopServices, QGuiApplication
 from qtpy.QtWidgets import QMenu, QWidget
 
 from napari_cxr.scoring import Row
+from napari_cxr.scoring.reopening import file_of
 
 __all__ = ['RowMenu', 'to_clipboard']
 
@@ -20,6 +21,8 @@ class RowMenu(QMenu):
     ----------
     row : Row
         The current row.
+    table : str
+        Its table.
     parent : QWidget, optional
         Qt parent.
     """
@@ -28,13 +31,13 @@ class RowMenu(QMenu):
     #: All selected rows shall be copied.
     copy_wanted = Signal()
 
-    def __init__(self, row: Row, parent: QWidget | None = None) -> None:
+    def __init__(self, row: Row, table: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         for text, slot in (
             ('Open', self.open_wanted.emit),
             ('Copy the selected rows', self.copy_wanted.emit),
             ('Copy the path', lambda: to_clipboard(row.path)),
-            ('Show its folder', lambda: _show_folder(row.path)),
+            ('Show its folder', lambda: _show_folder(file_of(row.path, table))),
         ):
             action = self.addAction(text)
             if action is not None:
@@ -49,5 +52,5 @@ def to_clipboard(text: str) -> None:
         clipboard.setText(text)
 
 
-def _show_folder(path: str) -> None:
-    QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(path).absolute().parent)))
+def _show_folder(file: str) -> None:
+    QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(file).parent)))

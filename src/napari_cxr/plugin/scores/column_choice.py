@@ -1,7 +1,8 @@
-"""Which columns of the table of scores a person wants, remembered from one session to the next."""
+"""Which columns of the table of scores a person wants, where and how wide: remembered."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, unquote
 
 from qtpy.QtCore import QObject, Signal
@@ -16,6 +17,8 @@ __all__ = ['ColumnChoice']
 
 #: Without it, nobody knows which row is which.
 _ALWAYS = 'file'
+#: Shown while it says what the order is, unless a person has chosen otherwise.
+_WITH_ORDER = 'uncertainty'
 
 
 class ColumnChoice(QObject):
@@ -25,21 +28,33 @@ class ColumnChoice(QObject):
     ----------
     parent : QObject, optional
         Qt parent.
+
+    Attributes
+    ----------
+    pictures : bool
+        Whether small pictures are shown; not remembered, because they take time.
+    widths : dict of str to int
+        Pixels of the columns whose edge a person has dragged.
     """
 
-    #: Other columns are wanted.
+    #: Other columns are wanted, or otherwise.
     changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        chosen = preferences('batch')
         self.pictures = False
-        self._wanted: dict[str, bool] = {}
-        for word in preferences('batch').columns.split():
-            self._wanted[unquote(word[1:])] = word[0] == '+'
+        self._wanted = {unquote(word[1:]): word[0] == '+' for word in chosen.columns.split()}
+        self._order = [unquote(word) for word in chosen.column_order.split()]
+        self.widths: dict[str, int] = {}
+        for word in chosen.column_widths.split():
+            key, _, width = word.rpartition('=')
+            if width.isdecimal():
+                self.widths[unquote(key)] = int(width)
 
-    def shown(self, columns: tuple[Column, ...], rows: ScoreRows) -> list[str]:
+    def shown(self, columns: Sequence[Column], rows: ScoreRows, sorted_by: str) -> list[str]:
         """Return the keys of the columns to show; one in which no row has anything is not."""
-        return [column.key for column in columns if self._is_shown(column, rows)]
+        return [column.key for column in columns if self._is_shown(column, rows, sorted_by)]
 
     def show(self, key: str, shown: bool) -> None:
         """Show or hide a column, and remember it."""
@@ -47,11 +62,45 @@ class ColumnChoice(QObject):
             self.pictures = shown
         else:
             self._wanted[key] = shown
-            words = (f'{"+-"[not on]}{quote(key)}' for key, on in self._wanted.items())
-            remember('batch', columns=' '.join(words))
+            self._keep()
         self.changed.emit()
 
-    def menu(self, columns: tuple[Column, ...], rows: ScoreRows, parent: QWidget) -> QMenu:
+    def arranged(self, keys: Sequence[str]) -> list[str]:
+        """Return columns in the order that a person wants.
+
+        One that nobody has moved stays behind the column that it usually stands behind.
+        """
+        placed = [key for key in self._order if key in keys]
+        for i, key in enumerate(keys):
+            if key not in placed:
+                placed.insert(placed.index(keys[i - 1]) + 1 if i else 0, key)
+        return placed
+
+    def keep_order(self, keys: Sequence[str]) -> None:
+        """Remember in which order columns stand."""
+        self._order = list(keys)
+        self._keep()
+
+    def keep_widths(self, widths: Mapping[str, int]) -> None:
+        """Remember how wide some columns are."""
+        self.widths |= widths
+        self._keep()
+
+    def forget_width(self, key: str) -> None:
+        """Let a column be as wide as what is in it."""
+        self.widths.pop(key, None)
+        self._keep()
+
+    def reset(self) -> None:
+        """Forget everything that a person wanted."""
+        for wants in (self._wanted, self.widths, self._order):
+            wants.clear()
+        self._keep()
+        self.changed.emit()
+
+    def menu(
+        self, columns: Sequence[Column], rows: ScoreRows, sorted_by: str, parent: QWidget
+    ) -> QMenu:
         """Return a menu of the columns, those that are shown ticked."""
         menu = QMenu(parent)
         menu.setToolTipsVisible(True)
@@ -60,19 +109,34 @@ class ColumnChoice(QObject):
                 continue
             action = QAction('Number' if column.key == 'number' else column.title, menu)
             action.setCheckable(True)
-            action.setChecked(self._is_shown(column, rows))
+            action.setChecked(self._is_shown(column, rows, sorted_by))
             action.setToolTip(column.about)
             action.toggled.connect(lambda on, key=column.key: self.show(key, on))
             menu.addAction(action)
+        menu.addSeparator()
+        usual = QAction('Usual columns', menu)
+        usual.setToolTip('Show the usual columns, in the usual order and as wide as they need')
+        usual.setEnabled(bool(self._wanted or self.widths or self._order))
+        usual.triggered.connect(self.reset)
+        menu.addAction(usual)
         menu.aboutToHide.connect(menu.deleteLater)
         return menu
 
-    def _is_shown(self, column: Column, rows: ScoreRows) -> bool:
+    def _keep(self) -> None:
+        remember(
+            'batch',
+            columns=' '.join(f'{"+-"[not on]}{quote(key)}' for key, on in self._wanted.items()),
+            column_order=' '.join(map(quote, self._order)),
+            column_widths=' '.join(f'{quote(key)}={px}' for key, px in self.widths.items()),
+        )
+
+    def _is_shown(self, column: Column, rows: ScoreRows, sorted_by: str) -> bool:
         if column.key == PICTURE:
             return self.pictures
         if column.key == _ALWAYS:
             return True
-        return self._wanted.get(column.key, column.shown) and _is_filled(column, rows)
+        usually = column.shown or column.key == _WITH_ORDER == sorted_by
+        return self._wanted.get(column.key, usually) and _is_filled(column, rows)
 
 
 def _is_filled(column: Column, rows: ScoreRows) -> bool:

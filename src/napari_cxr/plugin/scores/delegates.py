@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from qtpy.QtCore import QModelIndex, QObject, QRect, QRectF, QSize, Qt
-from qtpy.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
+from qtpy.QtGui import QColor, QFont, QImage, QPainter, QPen
 from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView
 
-from napari_cxr.plugin.plots.plot import faint_text, quiet_text
-from napari_cxr.plugin.scores.columns import Column, other_label, short_warnings, split_path
+from napari_cxr.plugin.scores.bars import draw_bar
+from napari_cxr.plugin.scores.cells import other_label, short_warnings, split_path
+from napari_cxr.plugin.scores.colours import CellColours
+from napari_cxr.plugin.scores.columns import Column
+from napari_cxr.plugin.scores.header import ScoreHeader
 from napari_cxr.plugin.scores.rows import ScoreRows
 from napari_cxr.plugin.scores.table_model import ScoreModel
-from napari_cxr.plugin.theme import theme_color
 
 __all__ = ['ScoreDelegate']
 
-#: Pixels: beside a cell's text, and the height of a bar, as in the Classify dock.
-_MARGIN, _BAR = 8, 6
-#: Pixels: the least length of a bar beside its figure, and the height of one below it.
-_LEAST_BAR, _THIN = 28, 3
+#: Pixels beside a cell's text.
+_MARGIN = 8
 #: Pixels of a folder's name below which it is left out.
 _LEAST_FOLDER = 40
 #: Pixels of the model's answer below which it is left out beside a person's own.
@@ -57,20 +57,7 @@ class ScoreDelegate(QStyledItemDelegate):
 
     def set_theme(self, theme: str) -> None:
         """Take the colours of another of napari's themes."""
-        self._text, self._quiet, self._line = (
-            theme_color(theme, 'text'),
-            quiet_text(theme),
-            faint_text(theme),
-        )
-        self._line.setAlphaF(0.08)
-        self._track, self._bar, self._accent = (
-            theme_color(theme, role) for role in ('foreground', 'primary', 'current')
-        )
-        self._chosen = QColor(self._accent)
-        self._chosen.setAlpha(72)
-        self._warning, self._error = (
-            _legible(theme_color(theme, role), self._text) for role in ('warning', 'error')
-        )
+        self._colours = CellColours.of(theme)
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
         """Return the height of a line of text; widths are those of the columns."""
@@ -94,23 +81,31 @@ class ScoreDelegate(QStyledItemDelegate):
         if rows.rows[place].status == 'error' and column.kind in _ACROSS:
             self._reason(painter, option, index, rows.rows[place].error)
         else:
-            self._cell(painter, room, column, rows, place)
+            self._cell(painter, option, room, column, rows, place)
         painter.restore()
 
     # -- its parts ----------------------------------------------------------------------
 
     def _ground(self, painter: QPainter, option: QStyleOptionViewItem) -> None:
         if option.state & QStyle.StateFlag.State_Selected:
-            painter.fillRect(option.rect, self._chosen)
+            painter.fillRect(option.rect, self._colours.chosen)
         bottom = option.rect.bottom()
-        painter.fillRect(QRect(option.rect.left(), bottom, option.rect.width(), 1), self._line)
+        painter.fillRect(
+            QRect(option.rect.left(), bottom, option.rect.width(), 1), self._colours.line
+        )
 
     def _cell(
-        self, painter: QPainter, room: QRect, column: Column, rows: ScoreRows, place: int
+        self,
+        painter: QPainter,
+        option: QStyleOptionViewItem,
+        room: QRect,
+        column: Column,
+        rows: ScoreRows,
+        place: int,
     ) -> None:
         text = column.text(rows, place)
         if column.kind == 'bar':
-            self._probability(painter, room, column, rows, place)
+            self._probability(painter, room, _narrowest(option), column, rows, place)
         elif column.kind == 'file':
             self._file(painter, self._mark(painter, room, rows, place), text)
         elif column.kind == 'picture':
@@ -120,20 +115,22 @@ class ScoreDelegate(QStyledItemDelegate):
                 self._note(painter, room)
         elif column.kind == 'warnings':
             doubts = short_warnings(rows, place)[0]
-            color = self._warning if doubts else self._quiet
+            color = self._colours.warning if doubts else self._colours.quiet
             self._words(painter, room, f'▲ {text}' if doubts else text, color)
         elif column.kind == 'label':
-            color = self._warning if text.startswith('≠') else self._text
+            color = self._colours.warning if text.startswith('≠') else self._colours.text
             self._words(painter, room, text, color)
         elif column.kind == 'share':
-            color = self._warning if _is_outside(column, rows, place) else self._text
+            color = (
+                self._colours.warning if _is_outside(column, rows, place) else self._colours.text
+            )
             self._words(painter, room, text, color, _RIGHT)
         elif column.kind == 'number':
-            self._words(painter, room, text, self._quiet, _RIGHT)
+            self._words(painter, room, text, self._colours.quiet, _RIGHT)
         elif column.kind == 'answer':
             self._answer(painter, room, rows, place)
         else:
-            self._words(painter, room, text, self._quiet)
+            self._words(painter, room, text, self._colours.quiet)
 
     def _words(
         self,
@@ -148,52 +145,44 @@ class ScoreDelegate(QStyledItemDelegate):
         painter.drawText(room, where, short)
 
     def _probability(
-        self, painter: QPainter, room: QRect, column: Column, rows: ScoreRows, place: int
+        self,
+        painter: QPainter,
+        room: QRect,
+        narrowest: int,
+        column: Column,
+        rows: ScoreRows,
+        place: int,
     ) -> None:
         share = float(rows.numbers[column.key].values[place])
         if share != share:  # nothing is known
             return
+        colours = self._colours
         is_answer = column.title == rows.rows[place].label
-        metrics = QFontMetricsF(painter.font())
-        painter.setPen(self._text if is_answer else self._quiet)
-        wide = room.width() - metrics.horizontalAdvance('100.0 %') - _MARGIN
-        if wide >= _LEAST_BAR:
-            track = QRectF(room.left(), room.center().y() - _BAR / 2 + 0.5, wide, _BAR)
-        else:  # below the figure
-            below = room.center().y() + metrics.height() / 2 - 1
-            track = QRectF(room.left(), below, room.width(), _THIN)
-            room = room.adjusted(0, 0, 0, -4)
-        painter.drawText(room, _RIGHT, column.text(rows, place))
-        around = track.height() / 2
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self._track)
-        painter.drawRoundedRect(track, around, around)
-        # At least a dot, so that an empty bar is not taken for a missing one.
-        track.setWidth(max(2 * around, track.width() * share))
-        painter.setBrush(self._accent if is_answer else self._bar)
-        painter.drawRoundedRect(track, around, around)
+        text, full = (colours.text, colours.accent) if is_answer else (colours.quiet, colours.bar)
+        said = column.text(rows, place)
+        draw_bar(painter, room, narrowest - 2 * _MARGIN, share, said, (text, full, colours.track))
 
     def _answer(self, painter: QPainter, room: QRect, rows: ScoreRows, place: int) -> None:
         """Write what the model says, and what the person says where that is something else."""
         row, metrics = rows.rows[place], painter.fontMetrics()
         if row.doubts:
-            self._words(painter, room, '▲', self._warning)
+            self._words(painter, room, '▲', self._colours.warning)
             room = room.adjusted(metrics.horizontalAdvance('▲ '), 0, 0, 0)
         other = other_label(rows, place)
         if not other:
-            self._words(painter, room, row.label, self._text)
+            self._words(painter, room, row.label, self._colours.text)
             return
         # What the person says is what counts; the model's answer stands among the bars too.
         said = f' → {other}'
         left = room.width() - metrics.horizontalAdvance(said) - 2
         if left >= _LEAST_ANSWER:
             models = metrics.elidedText(row.label, Qt.TextElideMode.ElideRight, left)
-            painter.setPen(self._quiet)
+            painter.setPen(self._colours.quiet)
             painter.drawText(room, _LEFT, models)
             room = room.adjusted(metrics.horizontalAdvance(models), 0, 0, 0)
         else:
             said = said.strip()
-        self._words(painter, room, said, self._warning)
+        self._words(painter, room, said, self._colours.warning)
 
     def _mark(self, painter: QPainter, room: QRect, rows: ScoreRows, place: int) -> QRect:
         """Tick a file that has been read; return where its name stands."""
@@ -201,9 +190,11 @@ class ScoreDelegate(QStyledItemDelegate):
             return room
         said, wide = rows.words['read'][place], painter.fontMetrics().horizontalAdvance('✓ ')
         if said:
-            mark, color = ('?', self._quiet) if said == 'unsure' else ('✓', self._text)
+            mark, color = (
+                ('?', self._colours.quiet) if said == 'unsure' else ('✓', self._colours.text)
+            )
             if rows.flags['against_read'].values[place]:
-                color = self._warning
+                color = self._colours.warning
             self._words(painter, room, mark, color)
         return room.adjusted(wide, 0, 0, 0)
 
@@ -213,9 +204,9 @@ class ScoreDelegate(QStyledItemDelegate):
         left = room.width() - metrics.horizontalAdvance(name)
         if folder and left >= _LEAST_FOLDER:
             folder = metrics.elidedText(folder, Qt.TextElideMode.ElideLeft, left)
-            self._words(painter, room, folder, self._quiet)
+            self._words(painter, room, folder, self._colours.quiet)
             room = room.adjusted(metrics.horizontalAdvance(folder), 0, 0, 0)
-        painter.setPen(self._text)
+        painter.setPen(self._colours.text)
         # Names of one data set often begin alike, and their end tells what they are.
         short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, room.width())
         painter.drawText(room, _LEFT, short)
@@ -229,15 +220,15 @@ class ScoreDelegate(QStyledItemDelegate):
     ) -> None:
         """Write why there is no answer across the cells that stay empty."""
         whole = _across(option, index).adjusted(_MARGIN, 0, -_MARGIN, 0)
-        painter.setPen(self._error)
+        painter.setPen(self._colours.error)
         painter.drawText(whole, _LEFT, _NO_ANSWER)
         aside = painter.fontMetrics().horizontalAdvance(f'{_NO_ANSWER}  ')
-        self._words(painter, whole.adjusted(aside, 0, 0, 0), reason, self._quiet)
+        self._words(painter, whole.adjusted(aside, 0, 0, 0), reason, self._colours.quiet)
 
     def _note(self, painter: QPainter, room: QRect) -> None:
         sheet = QRectF(0, 0, 11, 13)
         sheet.moveCenter(QRectF(room).center())
-        painter.setPen(QPen(self._text, 1.2))
+        painter.setPen(QPen(self._colours.text, 1.2))
         painter.setBrush(Qt.BrushStyle.NoBrush)
         painter.drawRoundedRect(sheet, 2, 2)
         for line in (4, 7, 10):
@@ -257,13 +248,20 @@ class ScoreDelegate(QStyledItemDelegate):
             painter.drawImage(place, picture)
             return
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self._track)
+        painter.setBrush(self._colours.track)
         painter.drawRoundedRect(box, 3, 3)
         if picture is not None:  # there is none in the file
             font = QFont(painter.font())
             painter.setFont(font)
-            painter.setPen(self._quiet)
+            painter.setPen(self._colours.quiet)
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, '–')
+
+
+def _narrowest(option: QStyleOptionViewItem) -> int:
+    """Return the pixels of the narrowest column of probabilities."""
+    view = option.widget
+    header = view.horizontalHeader() if isinstance(view, QTableView) else None
+    return header.narrowest_bar if isinstance(header, ScoreHeader) else option.rect.width()
 
 
 def _across(option: QStyleOptionViewItem, index: QModelIndex) -> QRect:
@@ -297,10 +295,3 @@ def _is_outside(column: Column, rows: ScoreRows, place: int) -> bool:
         rows.numbers[key].values[place] for key in (column.key, f'{column.key}_if_even')
     )
     return bool(share < even)
-
-
-def _legible(color: QColor, text: QColor) -> QColor:
-    """Return a colour that reads as well as text does on the theme's background."""
-    hue, full, _, _ = color.getHslF()
-    light = 0.68 if text.lightnessF() > 0.5 else 0.32
-    return QColor.fromHslF(max(hue or 0.0, 0.0), min(full or 0.0, 0.8), light)

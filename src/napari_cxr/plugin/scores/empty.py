@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidge
 
 __all__ = ['EmptyPage']
 
-_START = 'Choose images and click Score: a row for each appears here.'
+_START = 'A row for each image appears here as soon as it is scored.'
 _NONE_FITS = 'No row fits the filter.'
 
 
@@ -25,7 +25,6 @@ class EmptyPage(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._start = _START
         self.label = QLabel(_START)
         self.label.setObjectName('quiet')
         self.label.setWordWrap(True)
@@ -41,11 +40,7 @@ class EmptyPage(QWidget):
         self.clear.clicked.connect(self.all_wanted)
         self.show_rows(0)
 
-    def set_start(self, text: str) -> None:
-        """Say what stands there before there are rows; empty for what usually does."""
-        self._start = text or _START
-
     def show_rows(self, every: int) -> None:
         """Say why none of so many rows is shown."""
-        self.label.setText(_NONE_FITS if every else self._start)
+        self.label.setText(_NONE_FITS if every else _START)
         self.clear.setVisible(bool(every))

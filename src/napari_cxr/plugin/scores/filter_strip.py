@@ -25,10 +25,10 @@ __all__ = ['FilterStrip']
 #: Milliseconds without a key before the filter is applied.
 _PAUSE = 150
 #: Pixels from which on all filters stand in one line, and the buttons beside the count.
-_WIDE, _MIDDLE = 760, 480
+_WIDE, _MIDDLE = 700, 480
 _NARROWEST = 280
 #: Pixels between the count and the buttons.
-_APART = 28
+_APART = 12
 _STAY = 'Rows that fitted this filter before: {}. They stay until you filter or sort again.'
 
 

@@ -51,9 +51,9 @@ class ScorePictures(QObject):
         self._view.set_line_height(_TALL if shown else 0)
         self._pause.start()
 
-    def clear(self) -> None:
-        """Forget all pictures."""
-        self.thumbnails.clear()
+    def turn_to(self, table: str) -> None:
+        """Forget all pictures: those of another table's files will be wanted."""
+        self.thumbnails.turn_to(table)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Read nothing while nobody can see it."""

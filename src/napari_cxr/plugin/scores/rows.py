@@ -115,6 +115,11 @@ class ScoreRows:
         self.flags['read'], self.flags['against_read'] = Growing(np.bool_), Growing(np.bool_)
         self._read(self.rows)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether there is a reading list."""
+        return self._reading is not None
+
     def refresh(self, place: int) -> None:
         """Take anew what a person said of one file."""
         row = self.rows[place]

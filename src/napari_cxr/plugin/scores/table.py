@@ -4,28 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from qtpy.QtCore import QPoint, Qt, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
-from napari_cxr.plugin.scores.actions import RowMenu, to_clipboard
 from napari_cxr.plugin.scores.column_choice import ColumnChoice
 from napari_cxr.plugin.scores.columns import PICTURE
-from napari_cxr.plugin.scores.copy import as_text
 from napari_cxr.plugin.scores.delegates import ScoreDelegate
 from napari_cxr.plugin.scores.empty import EmptyPage
 from napari_cxr.plugin.scores.filter import Filter
 from napari_cxr.plugin.scores.filter_strip import FilterStrip
 from napari_cxr.plugin.scores.intake import Intake
+from napari_cxr.plugin.scores.look import strip_style, view_style
+from napari_cxr.plugin.scores.menus import TableMenus
 from napari_cxr.plugin.scores.pictures import ScorePictures
 from napari_cxr.plugin.scores.rows import Reading
 from napari_cxr.plugin.scores.table_model import ScoreModel
 from napari_cxr.plugin.scores.table_view import ScoreView
-from napari_cxr.plugin.theme import theme_color
 from napari_cxr.scoring import Row
 from napari_cxr.scoring.row import Run
 
 __all__ = ['ScoreTable']
+
+#: Pixels that the lines are high at least: titles, two rows and a bar to move sideways.
+_LEAST = 88
 
 
 class ScoreTable(QWidget):
@@ -48,11 +50,11 @@ class ScoreTable(QWidget):
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._reading: Reading | None = None
         self.model = ScoreModel(self)
         self.strip = FilterStrip()
-        self.view = ScoreView(self.model)
         self.choice = ColumnChoice(self)
+        self.view = ScoreView(self.model, self.choice)
+        self.menus = TableMenus(self.view, self.choice)
         self.pictures = ScorePictures(self.view, self.model)
         self._intake = Intake(self.model, self)
         self._delegate = ScoreDelegate(theme, self.pictures.get, self)
@@ -73,7 +75,7 @@ class ScoreTable(QWidget):
         layout.setSpacing(8)
         layout.addWidget(self.strip)
         layout.addWidget(self._pages, 1)
-        self.view.setMinimumHeight(140)
+        self.view.setMinimumHeight(_LEAST)
 
     def _connect(self) -> None:
         self._intake.due.connect(self._show_arrivals)
@@ -81,25 +83,14 @@ class ScoreTable(QWidget):
         view.moved.connect(lambda: self.chosen.emit(self.current()))
         view.opened.connect(self._open)
         view.title_clicked.connect(self._sort_by_title)
-        view.copy_wanted.connect(self.copy)
-        view.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        view.customContextMenuRequested.connect(self._offer_actions)
-        header = view.horizontalHeader()
-        assert header is not None
-        header.customContextMenuRequested.connect(
-            lambda place: self._offer_columns(header.mapToGlobal(place))
-        )
+        self.menus.open_wanted.connect(self._open)
         strip.changed.connect(self._filter)
         strip.left.connect(view.setFocus)
         strip.uncertain_wanted.connect(self._most_uncertain_first)
         strip.pictures_wanted.connect(self._show_pictures)
-        strip.columns_wanted.connect(
-            lambda: self._offer_columns(
-                strip.columns.mapToGlobal(strip.columns.rect().bottomLeft())
-            )
-        )
+        strip.columns_wanted.connect(lambda: self.menus.offer_columns(strip.columns))
         self.empty.all_wanted.connect(strip.reset)
-        self.choice.changed.connect(self._show_columns)
+        self.choice.changed.connect(self._rearrange)
         for key, slot in (
             (QKeySequence.StandardKey.Find, strip.take_focus),
             (Qt.Key.Key_Escape, strip.reset),  # the strip's own fields hear it first
@@ -110,17 +101,19 @@ class ScoreTable(QWidget):
 
     # -- rows ---------------------------------------------------------------------------
 
-    def start(self, run: Run) -> None:
+    def start(self, run: Run, out: str) -> None:
         """Forget all rows; those of another run will come.
 
         Parameters
         ----------
         run : Run
             What they will have in common.
+        out : str
+            Their table, by whose place files are found whose paths are not whole.
         """
         self._intake.clear()
-        self._reading = None
-        self.pictures.clear()
+        self.menus.out = out
+        self.pictures.turn_to(out)
         self.view.start(lambda: self.model.start(run))
         self.strip.reset()
         self._offer_filters()
@@ -167,12 +160,8 @@ class ScoreTable(QWidget):
         Row or None
             The row that is current now; None where there is no further one.
         """
-        index = self.view.currentIndex()
-        last = self.model.rowCount() - 1
-        if by > 0 and self.view.proposes:  # nobody has gone to this row yet
-            by = 0
-        line = index.row() + by if index.isValid() else (0 if by > 0 else last)
-        if not 0 <= line <= last:
+        line = self.view.line_after(by)
+        if line is None:
             return None
         self.view.go_to(line)
         return self.model.row_at(line)
@@ -205,7 +194,6 @@ class ScoreTable(QWidget):
 
     def set_reading(self, reading: Reading | None) -> None:
         """Show the labels and notes of a reading list, or of none."""
-        self._reading = reading
         self.model.rows.set_reading(reading)
         self._offer_filters()
         self._show_columns()
@@ -242,41 +230,15 @@ class ScoreTable(QWidget):
         """
         self.model.rows.key(key)
         self._keeping(lambda: self.model.order.sort(key, descending))
-
-    def copy(self) -> None:
-        """Copy the selected rows, columns as they are shown, for a spreadsheet."""
-        if lines := self.view.selected_lines:
-            columns = [self.model.columns[i] for i in self.view.shown_columns]
-            places = self.model.order.shown[lines]
-            to_clipboard(as_text(self.model.rows, columns, places))
+        self._show_columns()
 
     # -- how it looks -------------------------------------------------------------------
-
-    def set_empty_text(self, text: str) -> None:
-        """Say what stands there while there are no rows; empty for what usually does."""
-        self.empty.set_start(text)
-        self._update()
 
     def set_theme(self, theme: str) -> None:
         """Follow another of napari's themes."""
         self._delegate.set_theme(theme)
-        ground, head, text, accent = (
-            theme_color(theme, role).name()
-            for role in ('background', 'foreground', 'text', 'current')
-        )
-        self.strip.setStyleSheet(
-            f'QToolButton#more:checked {{ border-bottom: 2px solid {accent};'
-            ' padding-bottom: 1px; }'
-        )
-        self.view.setStyleSheet(
-            f'QTableView {{ background: {ground}; border: 0; outline: 0;'
-            ' selection-background-color: transparent; }'
-            'QTableView::item:selected { background: transparent; }'
-            f'QHeaderView {{ background: {head}; border: 0; }}'
-            f'QHeaderView::section {{ background: {head}; color: {text}; border: 0;'
-            ' padding: 4px 8px; }'
-            'QHeaderView::up-arrow, QHeaderView::down-arrow { image: none; width: 0; }'
-        )
+        self.strip.setStyleSheet(strip_style(theme))
+        self.view.setStyleSheet(view_style(theme))
         self.view.repaint_lines()
 
     # -- rows that come -------------------------------------------------------------------
@@ -296,51 +258,26 @@ class ScoreTable(QWidget):
     def _keeping(self, change: Callable[[], None]) -> None:
         proposes = self.view.proposes
         self.view.keeping(change)
-        if proposes and self.model.rowCount():
-            self.view.propose(0)
+        if proposes:
+            self.view.propose_first()
         self._update()
 
     def _sort_by_title(self, section: int) -> None:
-        """Sort by a column, then the other way round, then not at all."""
-        column, order = self.model.columns[section], self.model.order
-        try:
-            self.model.rows.key(column.key)
-        except KeyError:
-            return  # pictures
-        first = column.is_number and column.key != 'number'
-        if order.column != column.key:
-            self.sort_by(column.key, first)
-        elif order.descending is first:
-            self.sort_by(column.key, not first)
-        else:
-            self.sort_by('number', False)
+        turned = self.model.turned(section)
+        if turned is not None:
+            self.sort_by(*turned)
 
     def _most_uncertain_first(self, wanted: bool) -> None:
         if not wanted:
             self.sort_by('number', False)
             return
-        self.choice.show('uncertainty', True)  # or nobody sees what the order is
         self.sort_by('uncertainty', True)
-        if self.model.rowCount():
-            self.view.propose(0)
-            self.view.scrollToTop()
+        self.view.propose_first()
 
     def _open(self) -> None:
         self.view.accept()
         if (row := self.current()) is not None:
             self.opened.emit(row)
-
-    def _offer_columns(self, place: QPoint) -> None:
-        menu = self.choice.menu(self.model.columns, self.model.rows, self)
-        menu.popup(place)
-
-    def _offer_actions(self, place: QPoint) -> None:
-        viewport = self.view.viewport()
-        if viewport is not None and (row := self.current()) is not None:
-            menu = RowMenu(row, self)
-            menu.open_wanted.connect(self._open)
-            menu.copy_wanted.connect(self.copy)
-            menu.popup(viewport.mapToGlobal(place))
 
     # -- what is on the screen --------------------------------------------------------------
 
@@ -349,12 +286,17 @@ class ScoreTable(QWidget):
         self.pictures.show(shown)
 
     def _offer_filters(self) -> None:
-        run = self.model.rows.run
-        self.strip.offer(run.labels, truth=run.truth, reading=self._reading is not None)
+        rows = self.model.rows
+        self.strip.offer(rows.run.labels, truth=rows.run.truth, reading=rows.is_read)
 
     def _show_columns(self) -> None:
-        keys = self.choice.shown(self.model.columns, self.model.rows)
-        self.view.show_columns(keys)
+        model = self.model
+        keys = self.choice.shown(model.columns, model.rows, model.order.column)
+        self.view.titles.show_columns(keys)
+
+    def _rearrange(self) -> None:
+        self._show_columns()
+        self.view.titles.arrange()
 
     def _update(self) -> None:
         order, every = self.model.order, len(self.model.rows)

@@ -68,6 +68,19 @@ class ScoreModel(QAbstractTableModel):
                 last = len(self.columns) - 1
                 self.dataChanged.emit(self.index(line, 0), self.index(line, last))
 
+    def turned(self, section: int) -> tuple[str, bool] | None:
+        """Return what a click on a title sorts by: it, the other way round, then not at all.
+
+        None where there is nothing to sort by, as with pictures.
+        """
+        column, order = self.columns[section], self.order
+        if column.key == PICTURE:
+            return None
+        first = column.is_number and column.key != 'number'  # figures begin with the largest
+        if order.column != column.key:
+            return column.key, first
+        return (column.key, not first) if order.descending is first else ('number', False)
+
     # -- Qt's side ----------------------------------------------------------------------
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:

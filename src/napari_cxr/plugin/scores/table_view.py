@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from qtpy.QtCore import QEvent, QItemSelectionModel, QModelIndex, Qt, Signal
 from qtpy.QtGui import QFocusEvent, QKeyEvent, QKeySequence, QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QTableView, QWidget
 
+from napari_cxr.plugin.scores.column_choice import ColumnChoice
+from napari_cxr.plugin.scores.header import ScoreHeader
 from napari_cxr.plugin.scores.selection import lines_in, selection_of
 from napari_cxr.plugin.scores.table_model import ScoreModel
-from napari_cxr.plugin.scores.widths import fitting_widths
 
 __all__ = ['ScoreView']
 
@@ -25,6 +26,8 @@ class ScoreView(QTableView):
     ----------
     model : ScoreModel
         What it shows.
+    choice : ColumnChoice
+        Which columns, where and how wide.
     parent : QWidget, optional
         Qt parent.
     """
@@ -40,13 +43,17 @@ class ScoreView(QTableView):
     #: Other lines are on the screen.
     scrolled = Signal()
 
-    def __init__(self, model: ScoreModel, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, model: ScoreModel, choice: ColumnChoice, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
-        self._lines = model
+        #: What it shows.
+        self.lines = model
         self._kept: int | None = None
-        self._longest: dict[str, str] = {}
         self._proposed: int | None = None
-        self._restoring = self._fitting = self._by_hand = False
+        self._restoring = False
+        self.titles = ScoreHeader(model, choice, self)
+        self.setHorizontalHeader(self.titles)
         self.setModel(model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -57,16 +64,11 @@ class ScoreView(QTableView):
         self.setShowGrid(False)
         self.setTabKeyNavigation(False)
         self.setAccessibleName('Scored images')
-        across, down = self.horizontalHeader(), self.verticalHeader()
-        chosen, bar = self.selectionModel(), self.verticalScrollBar()
-        assert across is not None and down is not None and chosen is not None and bar is not None
-        across.setSectionsMovable(True)
-        across.setSectionsClickable(True)
-        across.setHighlightSections(False)
-        across.setMinimumSectionSize(28)
-        across.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        across.sectionClicked.connect(self.title_clicked)
-        across.sectionResized.connect(self._resized)
+        down, chosen, bar = self.verticalHeader(), self.selectionModel(), self.verticalScrollBar()
+        assert down is not None and chosen is not None and bar is not None
+        self.titles.sectionClicked.connect(self.title_clicked)
+        # After Qt's own slot, which does not know what is in the cells.
+        self.titles.sectionHandleDoubleClicked.connect(self.titles.let_fit)
         down.hide()
         down.setSectionResizeMode(down.ResizeMode.Fixed)
         self.set_line_height(0)
@@ -80,7 +82,7 @@ class ScoreView(QTableView):
     def current(self) -> int | None:
         """Place of the current row among all; None if there is none."""
         index = self.currentIndex()
-        return self._lines.place_at(index.row()) if index.isValid() else None
+        return self.lines.place_at(index.row()) if index.isValid() else None
 
     @property
     def selected_lines(self) -> list[int]:
@@ -93,11 +95,11 @@ class ScoreView(QTableView):
     def lines_on_screen(self) -> range:
         """The lines that can be seen."""
         viewport = self.viewport()
-        if viewport is None or not self._lines.rowCount():
+        if viewport is None or not self.lines.rowCount():
             return range(0)
         first = max(self.rowAt(0), 0)
         last = self.rowAt(viewport.height() - 1)
-        return range(first, (last if last >= 0 else self._lines.rowCount() - 1) + 1)
+        return range(first, (last if last >= 0 else self.lines.rowCount() - 1) + 1)
 
     def go_to(self, line: int) -> None:
         """Make a line the current one, alone, and bring it into view."""
@@ -105,15 +107,24 @@ class ScoreView(QTableView):
         self.accept()
         self._make_current(line, flags.ClearAndSelect | flags.Rows)
 
+    def line_after(self, by: int) -> int | None:
+        """Return the line so many below the current one; None where there is none."""
+        index, last = self.currentIndex(), self.lines.rowCount() - 1
+        if by > 0 and self.proposes:  # nobody has gone to this row yet
+            by = 0
+        line = index.row() + by if index.isValid() else (0 if by > 0 else last)
+        return line if 0 <= line <= last else None
+
     @property
     def proposes(self) -> bool:
         """Whether the current row is one that nobody has gone to."""
         return self._proposed is not None and self._proposed == self.current
 
-    def propose(self, line: int) -> None:
-        """Make a line the current one that somebody may go to."""
-        self.go_to(line)
-        self._proposed = self.current
+    def propose_first(self) -> None:
+        """Make the first line, if there is any, the current one that somebody may go to."""
+        if self.lines.rowCount():
+            self.go_to(0)
+            self._proposed = self.current
 
     def accept(self) -> None:
         """Take the current row as one that somebody has gone to."""
@@ -127,9 +138,8 @@ class ScoreView(QTableView):
 
     def start(self, change: Callable[[], None]) -> None:
         """Show other rows altogether."""
-        self._kept, self._proposed, self._by_hand = None, None, False
-        change()
-        self.fit_columns()
+        self._kept = self._proposed = None
+        self.titles.start(change)
 
     def keeping(self, change: Callable[[], None]) -> None:
         """Sort or filter, with the rows selected that were, and the current one where it was."""
@@ -139,7 +149,7 @@ class ScoreView(QTableView):
 
     def take_arrivals(self) -> None:
         """Show rows that came, where they belong; what is on the screen stays there."""
-        model, bar = self._lines, self.verticalScrollBar()
+        model, bar = self.lines, self.verticalScrollBar()
         assert bar is not None
         arrivals = model.order.arrivals()
         if not len(arrivals.at):
@@ -162,49 +172,16 @@ class ScoreView(QTableView):
         else:
             self._hold(anchor, top=False)
 
-    # -- columns ------------------------------------------------------------------------
-
     def set_line_height(self, least: int) -> None:
         """Make all lines as high as text needs, and at least so many pixels."""
         down = self.verticalHeader()
         assert down is not None
         place = self.current if self._is_on_screen(self.current) else None
         if place is None and self.lines_on_screen:
-            place = self._lines.place_at(self.lines_on_screen[0])
+            place = self.lines.place_at(self.lines_on_screen[0])
         anchor = self._anchor(place)
         down.setDefaultSectionSize(max(self.fontMetrics().height() + 10, least))
         self._hold(anchor, top=False)
-
-    def show_columns(self, keys: Sequence[str]) -> None:
-        """Show these columns and no others."""
-        longest = self._lines.rows.longest()
-        changed, self._longest = longest != self._longest, longest
-        for i, column in enumerate(self._lines.columns):
-            changed |= self.isColumnHidden(i) is (column.key in keys)
-            self.setColumnHidden(i, column.key not in keys)
-        if changed:
-            self.fit_columns()
-
-    @property
-    def shown_columns(self) -> list[int]:
-        """The columns that are shown, from the left."""
-        header = self.horizontalHeader()
-        assert header is not None
-        every = (header.logicalIndex(i) for i in range(header.count()))
-        return [i for i in every if not self.isColumnHidden(i)]
-
-    def fit_columns(self) -> None:
-        """Make columns as wide as what is in them; the files take what is left."""
-        viewport = self.viewport()
-        if viewport is None or self._by_hand:
-            return
-        shown = {i: self._lines.columns[i] for i in self.shown_columns}
-        self._fitting = True
-        measure = self.fontMetrics().horizontalAdvance
-        widths = fitting_widths(shown, viewport.width(), measure, self._longest)
-        for i, width in widths.items():
-            self.setColumnWidth(i, width)
-        self._fitting = False
 
     # -- Qt's side ----------------------------------------------------------------------
 
@@ -230,7 +207,7 @@ class ScoreView(QTableView):
         """Open with Return, copy, and go to the ends; everything else as in any table."""
         if event is None:
             return
-        last = self._lines.rowCount() - 1
+        last = self.lines.rowCount() - 1
         if _is_open(event):
             if self.currentIndex().isValid():
                 self.opened.emit()
@@ -251,19 +228,21 @@ class ScoreView(QTableView):
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Give the files what the other columns leave."""
         super().resizeEvent(event)
-        self.fit_columns()
+        viewport = self.viewport()
+        if viewport is not None:
+            self.titles.fit_into(viewport.width())
         self.scrolled.emit()
 
     # -- staying where one reads ---------------------------------------------------------
 
     def _moved(self, index: QModelIndex) -> None:
         if not self._restoring:
-            self._kept = self._lines.place_at(index.row()) if index.isValid() else None
+            self._kept = self.lines.place_at(index.row()) if index.isValid() else None
             self.accept()
             self.moved.emit()
 
     def _replace(self, change: Callable[[], None]) -> None:
-        model, chosen = self._lines, self.selectionModel()
+        model, chosen = self.lines, self.selectionModel()
         assert chosen is not None
         before = self.current
         held = model.order.shown[self.selected_lines]
@@ -282,12 +261,12 @@ class ScoreView(QTableView):
             self.moved.emit()
 
     def _is_on_screen(self, place: int | None) -> bool:
-        line = self._lines.order.line_of(place) if place is not None else None
+        line = self.lines.order.line_of(place) if place is not None else None
         return line is not None and line in self.lines_on_screen
 
     def _anchor(self, place: int | None) -> tuple[int, int] | None:
         """Return a row with how far below the top of the view it is."""
-        line = self._lines.order.line_of(place) if place is not None else None
+        line = self.lines.order.line_of(place) if place is not None else None
         if place is None or line is None:
             return None
         return place, self.rowViewportPosition(line)
@@ -297,7 +276,7 @@ class ScoreView(QTableView):
         bar, down = self.verticalScrollBar(), self.verticalHeader()
         assert bar is not None and down is not None
         self.updateGeometries()
-        line = self._lines.order.line_of(anchor[0]) if anchor is not None else None
+        line = self.lines.order.line_of(anchor[0]) if anchor is not None else None
         if anchor is not None and line is not None:
             bar.setValue(line * down.defaultSectionSize() - anchor[1])
         elif top:
@@ -309,16 +288,10 @@ class ScoreView(QTableView):
         chosen, across = self.selectionModel(), self.horizontalScrollBar()
         assert chosen is not None and across is not None
         aside = across.value()
-        index = self._lines.index(line, next(iter(self.shown_columns), 0))
+        index = self.lines.index(line, next(iter(self.titles.shown), 0))
         chosen.setCurrentIndex(index, how)
         self.scrollTo(index)
         across.setValue(aside)
-
-    def _resized(self) -> None:
-        # The last column follows the window; whoever drags an edge wants widths to stay.
-        if not self._fitting and self.isVisible():
-            header = self.horizontalHeader()
-            self._by_hand = header is not None and header.underMouse()
 
 
 def _is_open(event: QKeyEvent) -> bool:

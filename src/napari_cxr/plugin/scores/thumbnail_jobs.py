@@ -15,6 +15,7 @@ import numpy as np
 from napari.qt.threading import thread_worker
 
 from napari_cxr.plugin.classifying import end
+from napari_cxr.scoring import reopening
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 
 __all__ = ['Wishes', 'read_thumbnails', 'shared_reader']
@@ -29,20 +30,21 @@ class Wishes:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._paths: list[str] = []
+        self._table = ''
 
     def __bool__(self) -> bool:
         """Whether there are any."""
         return bool(self._paths)
 
-    def set(self, paths: Sequence[str]) -> None:
-        """Want these now, the first one first, and no others."""
+    def set(self, paths: Sequence[str], table: str) -> None:
+        """Want these of a table now, the first one first, and no others."""
         with self._lock:
-            self._paths = list(paths)
+            self._paths, self._table = list(paths), table
 
-    def next(self) -> str | None:
-        """Return the next one, which is then no wish any more; None if there is none."""
+    def next(self) -> tuple[str, str] | None:
+        """Return the next one with its table, then no wish any more; None if there is none."""
         with self._lock:
-            return self._paths.pop(0) if self._paths else None
+            return (self._paths.pop(0), self._table) if self._paths else None
 
 
 @cache
@@ -56,7 +58,7 @@ def shared_reader() -> WorkerProcess:
 @thread_worker
 def read_thumbnails(
     wishes: Wishes, side: int
-) -> Generator[tuple[str, np.ndarray | None] | None, None, None]:
+) -> Generator[tuple[str, str, np.ndarray | None] | None, None, None]:
     """Read pictures until no more are wanted.
 
     Parameters
@@ -69,13 +71,13 @@ def read_thumbnails(
     Yields
     ------
     tuple or None
-        A path with its picture, shape (rows, columns) of uint8, or with None where the file
-        gives none; None while one is read.
+        A path as its table has it, that table, and the picture, shape (rows, columns) of
+        uint8, or None where the file gives none; None while one is read.
     """
-    while (path := wishes.next()) is not None:
-        picture = None
+    while (wish := wishes.next()) is not None:
+        picture, file = None, reopening.file_of(*wish)
         with suppress(JobFailed, WorkerDied, OSError):  # the list shows that there is none
             picture = yield from shared_reader().run(
-                'thumbnail', timeout=_PATIENCE, path=path, side=side
+                'thumbnail', timeout=_PATIENCE, path=file, side=side
             )
-        yield path, picture
+        yield *wish, picture

@@ -33,6 +33,7 @@ class Thumbnails(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._table = ''
         self._pictures: OrderedDict[str, QImage] = OrderedDict()
         self._wishes = Wishes()
         self._working = False
@@ -50,12 +51,14 @@ class Thumbnails(QObject):
 
     def want(self, paths: Sequence[str]) -> None:
         """Read the pictures of these files, as far as they are not there, and of no others."""
-        self._wishes.set([path for path in paths if path not in self._pictures])
+        missing = [path for path in paths if path not in self._pictures]
+        self._wishes.set(missing, self._table)
         self._start()
 
-    def clear(self) -> None:
-        """Forget all pictures."""
-        self._wishes.set([])
+    def turn_to(self, table: str) -> None:
+        """Forget all pictures: those of another table's files will be wanted."""
+        self._table = table
+        self._wishes.set([], table)
         self._pictures.clear()
 
     def _start(self) -> None:
@@ -67,10 +70,10 @@ class Thumbnails(QObject):
         self._worker.finished.connect(self._ended)
         self._worker.start()
 
-    def _take(self, found: tuple[str, np.ndarray | None] | None) -> None:
-        if found is None:
+    def _take(self, found: tuple[str, str, np.ndarray | None] | None) -> None:
+        if found is None or found[1] != self._table:
             return
-        path, picture = found
+        path, _, picture = found
         self._pictures[path] = QImage() if picture is None else _image(picture)
         while len(self._pictures) > _MOST:
             self._pictures.popitem(last=False)

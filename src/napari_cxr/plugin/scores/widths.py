@@ -25,6 +25,7 @@ def fitting_widths(
     room: int,
     measure: Callable[[str], int],
     longest: Mapping[str, str] | None = None,
+    kept: Mapping[int, int] | None = None,
 ) -> dict[int, int]:
     """Return widths at which titles and usual contents fit; files take what is left.
 
@@ -38,13 +39,17 @@ def fitting_widths(
         From a text to the pixels that it is wide.
     longest : mapping of str to str, optional
         The longest texts: 'file', 'answer', and 'against' with a person's own label.
+    kept : mapping of int to int, optional
+        Pixels of columns whose width is not to be changed.
 
     Returns
     -------
     dict of int to int
         Pixels, by the number of the column.
     """
-    longest = longest or {}
+    longest, kept = longest or {}, kept or {}
+    columns = {i: column for i, column in columns.items() if i not in kept}
+    room -= sum(kept.values())
     figure = measure('0')
     widths = {
         i: max(column.wide * figure, measure(f'{column.title} ▾')) + _MARGINS
@@ -75,10 +80,10 @@ def fitting_widths(
     for i in bars:
         widths[i] = min(widths[i], thin[i] + max(spare, 0) // len(bars))
     left = max(room - sum(widths.values()), 0)
-    reach = max(_WIDEST - sum(widths[i] for i in files), 0)
+    reach = max(_WIDEST - sum(widths[i] for i in files), 0) if files else 0
     longer = min(max(left - reach, 0) // max(len(bars), 1), _LONGER)
     for i in bars:
         widths[i] += longer
     for i in files:
         widths[i] += left - longer * len(bars)
-    return widths
+    return {**widths, **kept}
