@@ -98,6 +98,8 @@ def test_a_damaged_line_is_no_row_and_the_others_are(tmp_path):
         ({'listing': 'y'}, 'another list of files'),
         ({'device': 'cpu'}, r'another kind of device \(cuda instead of cpu\)'),
         ({'form': 2}, 'another form'),
+        ({'listing': 'y', 'total': 8}, r'files or labels \(None files instead of 8\)'),
+        ({'listing': 'y', 'truth': True}, 'with another list of files or labels:'),
     ],
 )
 def test_another_run_is_not_gone_on_with(tmp_path, change, said):

@@ -1,6 +1,7 @@
 """What is scored, in which order, and what is known of it."""
 
 import os
+import sys
 
 import pytest
 from pydicom.config import IGNORE
@@ -231,3 +232,91 @@ def test_what_a_model_said_in_a_table_of_scores_is_no_label(tmp_path):
     names.remove('error')  # no table of ours
     table.write_text(f'{",".join(names)},model_hash\nx.png,scored,a,1,0,1\n')
     assert list_items([table])[0].truth == 'a'
+
+
+def test_lists_of_other_systems_and_of_odd_names(tmp_path):
+    odd = [' lead.png', 'trail .png', 'sep\u2028arated.png', 'car\rriage.png', 'x.png']
+    for name in odd:
+        (tmp_path / name).touch()
+    (tmp_path / 'find.txt').write_text('\n'.join([*odd, 'none.png ']), newline='')
+    assert names(list_items([tmp_path / 'find.txt'])) == [*odd, 'none.png']
+    for text in ('x.png\r\n\r\n x.png \r\nü.png\r\n', 'x.png\rü.png\r'):  # Windows, old Macs
+        for encoding in ('utf-8', 'utf-8-sig', 'utf-16'):
+            (tmp_path / 'list.txt').write_bytes(text.encode(encoding))
+            assert names(list_items([tmp_path / 'list.txt'])) == ['x.png', 'ü.png']
+
+
+@pytest.mark.skipif(sys.platform in ('win32', 'darwin'), reason='names are Unicode there')
+def test_a_list_of_names_that_are_no_text_names_files_that_are_there(tmp_path):
+    (tmp_path / 'caf\udce9.png').touch()
+    (tmp_path / 'list.txt').write_bytes(b'caf\xe9.png\n')
+    assert names(list_items([tmp_path / 'list.txt'])) == ['caf\udce9.png']
+    (tmp_path / 'list.txt').write_bytes(b'M\xfcnchen.png\n')  # in Latin-1
+    with pytest.raises(ListingError, match='save it as UTF-8'):
+        list_items([tmp_path / 'list.txt'])
+
+
+def test_a_label_counts_wherever_it_is_given(folder):
+    table = folder / 'table.csv'
+    table.write_text('path,label,site,patient\nnormal/1.png,covid19,Ulm,Miller\n')
+    for paths in ([folder, table], [table, folder]):
+        told = [item for item in list_items(paths) if item.truth]
+        assert [(i.truth, i.source, i.patient) for i in told] == [('covid19', 'Ulm', '1')]
+        assert len(list_items(paths)) == 8
+
+
+def test_a_table_of_labels_may_name_a_file_twice(folder, tmp_path):
+    labels = tmp_path / 'labels.csv'
+    labels.write_text('path,label\n3.png,covid19\n./3.png,covid19\n')
+    told = [item for item in list_items([folder], labels) if item.truth]
+    assert names(told) == ['3.png'], 'found by its name'
+
+
+def test_a_link_to_a_folder_and_back_is_another_path(tmp_path):
+    (tmp_path / 'far' / 'inner').mkdir(parents=True)
+    (tmp_path / 'link').symlink_to(tmp_path / 'far' / 'inner')
+    for place in (tmp_path / 'x.png', tmp_path / 'far' / 'x.png'):
+        place.touch()
+    items = list_items([tmp_path / 'x.png', f'{tmp_path}/link/../x.png'])
+    assert len(items) == 2, 'the second is far/x.png'
+    assert len(list_items([tmp_path / 'x.png', f'{tmp_path}/far/../x.png'])) == 1
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='paths may be long there')
+def test_a_path_that_cannot_be_is_refused(tmp_path):
+    with pytest.raises(ListingError, match='cannot be opened: File name too long'):
+        list_items([tmp_path / ('x' * 300)])
+    (tmp_path / 'list.txt').write_text('x' * 300)
+    assert len(list_items([tmp_path / 'list.txt'])) == 1, 'a row says so'
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='no pipes')
+@pytest.mark.timeout(20)
+def test_a_pipe_keeps_nobody_waiting(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.dcm')
+    assert names(list_items([tmp_path / 'pipe.dcm'])) == ['pipe.dcm']
+    assert names(list_items([tmp_path])) == ['pipe.dcm']
+
+
+def test_of_many_places_without_an_image_a_few_are_named(tmp_path):
+    places = [tmp_path / str(i) for i in range(9)]
+    for place in places:
+        place.mkdir()
+    with pytest.raises(ListingError, match=r'no image in .*0, .*1, .*2 and 6 more\.$'):
+        list_items(places)
+
+
+def test_files_of_another_folder_are_another_listing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    here, whole = fingerprint([Item('a.png')]), fingerprint([Item('/a.png')])
+    (tmp_path / 'there').mkdir()
+    monkeypatch.chdir(tmp_path / 'there')
+    assert fingerprint([Item('a.png')]) != here and fingerprint([Item('/a.png')]) == whole
+
+
+def test_paths_of_a_table_of_scores_began_above_it(folder, tmp_path):
+    table = tmp_path / 'results' / '2026' / 'scores.csv'
+    table.parent.mkdir(parents=True)
+    row = 'images/normal/1.png,scored,,a,1,0,1'
+    table.write_text(f'path,status,error,label,p_a,p_b,model_hash\n{row}\n')
+    assert list_items([table])[0].path == str(folder / 'normal' / '1.png')

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -128,7 +129,7 @@ def test_figures_on_the_way_take_a_small_part_of_the_time(monkeypatch):
     assert measuring._under_way is None
     now[0] = 63.0
     measuring.look()
-    assert measuring._under_way is not None
+    assert measuring._under_way is not None and measuring._under_way.ended(60)
 
 
 def test_of_very_many_images_fewer_resamples_are_drawn(monkeypatch):
@@ -143,3 +144,41 @@ def test_of_very_many_images_fewer_resamples_are_drawn(monkeypatch):
     for cost in (10**9, 50_000, 100):
         measuring.found(cost)
     assert asked == [2000, 500, 100]
+
+
+def test_of_a_few_no_area_has_an_interval_and_they_are_counted():
+    rows = [row(i, 'AB'[i % 2], 0.9 - 0.8 * (i % 2), 0.1 + 0.8 * (i % 2)) for i in range(4)]
+    found, _ = measure(rows, ['A', 'B'], several=False)
+    assert found['few'] == {'A': 2, 'B': 2}
+    assert found['macro_auc'] == [1.0, None, None], 'resampled, two of two are always right'
+    assert found['classes']['A']['auc'] == found['classes']['A']['f1'] == [1.0, None, None]
+    # Wilson's interval of 2 of 2: 1 / (1 + 1.96^2 / 2) to 1.
+    assert found['classes']['A']['sensitivity'] == [1.0, pytest.approx(0.3424, abs=1e-4), 1.0]
+
+
+def test_patients_are_few_however_many_images_they_have():
+    rows = [
+        replace(one, patient=f'{one.truth}{i % 12 if one.truth == "A" else i % 3}')
+        for i, one in enumerate(many(200))
+    ]
+    found, _ = measure(rows, ['A', 'B'], several=False)
+    assert found['few'] == {'B': 3}
+    assert found['classes']['A']['auc'][1:] == [None, None], 'it is told from these three'
+
+
+def test_with_enough_of_each_there_are_intervals_unless_they_have_no_width():
+    found, _ = measure(many(200), ['A', 'B'], several=False)
+    value, low, high = found['macro_auc']
+    assert found['few'] == {} and low < value < high
+    apart = [row(i, 'AB'[i % 2], 1.0 - i % 2, float(i % 2)) for i in range(40)]
+    found, _ = measure(apart, ['A', 'B'], several=False)
+    assert found['few'] == {} and found['macro_auc'] == [1.0, None, None]
+
+
+def test_few_without_one_of_several():
+    rows = [row(i, 'A' if i < 28 else 'A|B', 0.9, 0.1 + i / 40) for i in range(30)]
+    rows += [row(30, 'B', 0.1, 0.9), row(31, 'No finding', 0.2, 0.2)]
+    found, _ = measure(rows, ['A', 'B'], several=True)
+    assert found['few'] == {'no A': 2, 'B': 3}
+    assert found['classes']['A']['auc'] == [1.0, None, None]
+    assert found['accuracy'][1:] == [None, None], 'of the bootstrap, with several labels'

@@ -259,3 +259,11 @@ def test_a_path_that_is_not_whole_is_found_by_the_table(tmp_path, monkeypatch):
     assert file_of('images/1.png', table) == str(tmp_path / 'study' / 'images' / '1.png')
     assert file_of('images/2.png', table) == str(tmp_path / 'elsewhere' / 'images' / '2.png')
     assert file_of(str(tmp_path / '3.png'), table) == str(tmp_path / '3.png')
+
+
+def test_a_table_that_a_spreadsheet_has_saved(tmp_path):
+    path = table(tmp_path / 't.csv')
+    text = path.read_text().replace('b\n.png', 'b.png').replace('\n', '\r\n')
+    path.write_bytes(text.encode('utf-8-sig'))
+    run, rows = reopen(path)
+    assert run == FULL and [row.path for row in rows] == [*(ROWS[0].path, 'b.png', ROWS[2].path)]

@@ -2,11 +2,13 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
 from napari_cxr.inference import Caution
 from napari_cxr.scoring import Row, ScoringError
+from napari_cxr.scoring.reopening import reopen
 from napari_cxr.scoring.row import Run, columns
 from napari_cxr.scoring.tables import check_name, write
 
@@ -103,3 +105,17 @@ def test_a_table_is_written_whole_or_not_at_all(tmp_path):
         write(tmp_path / 't.csv', rows(), RUN)
     assert (tmp_path / 't.csv').read_text() == 'before'
     assert [p.name for p in tmp_path.iterdir()] == ['t.csv']
+
+
+def test_a_carriage_return_in_a_name_breaks_no_row(tmp_path):
+    odd = replace(ROWS[0], path='a\r.png')
+    write(tmp_path / 't.csv', [odd, ROWS[1]], RUN)
+    with (tmp_path / 't.csv').open(newline='') as file:
+        assert [row['path'] for row in csv.DictReader(file)] == ['a\r.png', 'b.png']
+    assert [row.path for row in reopen(tmp_path / 't.csv')[1]] == ['a\r.png', 'b.png']
+
+
+def test_a_name_that_leaves_no_room_is_refused_before_anything_is_scored(tmp_path):
+    check_name(tmp_path / f'{"x" * 200}.csv')
+    with pytest.raises(ScoringError, match='cannot be the name of a table: File name too long'):
+        check_name(tmp_path / f'{"x" * 245}.csv')

@@ -79,7 +79,7 @@ class Drawing:
                         resumed = f', {event.done:,} of them done already' if event.done else ''
                         way = '' if event.way == 'eager' else f', by {event.way}'
                         console.print(
-                            f'{event.total:,} files{resumed}; '
+                            f'{event.total:,} file{"s" * (event.total != 1)}{resumed}; '
                             f'{event.run.model} on {event.device}{way}',
                             markup=False,
                         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,9 +14,6 @@ from napari_cxr.scoring.row import NO_FINDING
 from napari_cxr.scoring.tables_back import is_ours
 
 __all__ = ['known_columns', 'of_table', 'of_text']
-
-#: Ends of lines; no others, because a path may hold what `str.splitlines` takes for one.
-_ENDS = re.compile('\r\n|\n|\r')
 
 
 def of_text(path: Path) -> list[Path]:
@@ -39,7 +35,9 @@ def of_text(path: Path) -> list[Path]:
         text = raw.decode('utf-16') if wide else raw.decode('utf-8-sig', 'surrogateescape')
     except UnicodeDecodeError:
         text = '\0'
-    found = [_path(path.parent, line) for line in _ENDS.split(text) if line.strip()]
+    # Not by `str.splitlines`: a path may hold what that takes for the end of a line.
+    lines = text.split('\n' if '\n' in text else '\r')
+    found = [_path(path.parent, line) for line in lines if line.strip()]
     if '\0' in text or not all(_is_text(one) or os.path.lexists(one) for one in found):
         raise ListingError(
             f'{path.name} is no list of paths, one a line, in UTF-8: save it as UTF-8.'
@@ -49,8 +47,8 @@ def of_text(path: Path) -> list[Path]:
 
 def _path(folder: Path, line: str) -> Path:
     """Return the path of a line, without spaces around it where they are no part of it."""
-    bare = line.strip()
-    return folder / (line if line != bare and os.path.lexists(folder / line) else bare)
+    exact, bare = line.removesuffix('\r'), line.strip()
+    return folder / (exact if exact != bare and os.path.lexists(folder / exact) else bare)
 
 
 def _is_text(path: Path) -> bool:

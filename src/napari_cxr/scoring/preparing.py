@@ -102,7 +102,10 @@ def prepare(path: str | Path, wanted: Wanted) -> Ready:
     UnreadableImage
         If it is damaged, or no projection radiograph.
     """
-    radiograph = files.read(path)
+    try:
+        radiograph = files.read(path)
+    except OSError as error:  # a path that is too long, or leads through a folder that is shut
+        raise UnreadableImage(f'It cannot be opened: {error.strerror or error}.') from error
     if radiograph.refusal:
         raise UnreadableImage(f'{radiograph.refusal} It was not classified.')
     found = None

@@ -349,3 +349,19 @@ def test_classes_that_no_folder_can_be_called(tmp_path, ward, label):
             )
         )
     assert not (tmp_path / 'x').exists()
+
+
+def test_the_table_of_scores_is_not_overwritten(tmp_path, ward, entries):
+    table = tmp_path / 'ward.csv'
+    table.write_text('scores')
+    with pytest.raises(ScoringError, match='the table of the scores itself'):
+        run_to_end(export_csv(tmp_path / 'ward' / '..' / 'ward.csv', ward, entries, RUN, table))
+    assert table.read_text() == 'scores'
+
+
+def test_a_note_from_another_system_breaks_no_row(tmp_path, ward, entries):
+    entries[ward[0].path] = entry('normal', note='left\rright')
+    out = tmp_path / 'labels.csv'
+    run_to_end(export_csv(out, ward, entries, RUN, tmp_path / 'ward.csv'))
+    lines = lines_of(out)
+    assert len(lines) == len(ward) and lines[0]['note'] == 'left\rright'

@@ -349,3 +349,23 @@ def test_a_file_that_is_removed_while_it_is_opened_is_not_labelled_into_nothing(
     reading.set('a.png', ('normal',))
     reading.close()
     assert taken and set(reopened(table)) == {'a.png'}
+
+
+def test_behind_a_spoilt_first_line_all_labels_are_there(table):
+    reading = ReadingList.open(table, LABELS)
+    reading.set('a.png', ('normal',))
+    reading.note('b.png', 'a rib?')
+    before = said(reading)
+    reading.close()
+    path = labels_of(table)
+    whole = path.read_bytes()
+    for place in range(whole.index(b'\n')):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        reading = ReadingList.open(table, LABELS)
+        assert reading.damaged >= 1 and said(reading) == before, place
+        reading.set('c.png', ('covid19',))
+        reading.close()
+        assert set(reopened(table)) == {'a.png', 'b.png', 'c.png'}
+    path.write_bytes(whole.replace(b'{"form"', b'{"farm"'))
+    with pytest.raises(ScoringError, match=r'other classes \(fracture, normal\)'):
+        ReadingList.open(table, ('fracture',))

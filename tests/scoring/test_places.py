@@ -1,0 +1,58 @@
+"""Where files are and tables and heatmaps go: what does not fit together is said first."""
+
+import shutil
+import sys
+
+import pytest
+
+from napari_cxr.inference.preprocessing import Preprocessing
+from napari_cxr.radiograph import UnreadableImage
+from napari_cxr.scoring import (
+    Finished,
+    Scored,
+    ScoringError,
+    Settings,
+    check_heatmaps,
+    list_items,
+    score,
+)
+from napari_cxr.scoring.preparing import Wanted, prepare, read_here
+
+FOUR = Settings(batch=4)
+
+
+def test_heatmaps_do_not_go_where_they_are_taken_for_radiographs(folder, tmp_path):
+    out = tmp_path / 't.csv'
+    for inside in (folder, folder / 'maps', folder / 'normal' / 'x' / 'y'):
+        with pytest.raises(ScoringError, match='taken for radiographs when you resume'):
+            check_heatmaps(inside, out, [tmp_path / 'list.txt', folder])
+    check_heatmaps(tmp_path / 'maps', out, [folder])
+    check_heatmaps(folder / 'maps', out, [folder / 'normal', folder / 'normal' / '1.png'])
+    (tmp_path / 'maps').touch()
+    for taken in (tmp_path / 'maps', tmp_path / 'maps' / 'x'):
+        with pytest.raises(ScoringError, match=r'is no folder|cannot be made in'):
+            check_heatmaps(taken, out, [folder])
+    assert not (folder / 'maps').exists(), 'looking makes nothing'
+
+
+def test_relative_paths_of_another_folder_are_not_gone_on_with(
+    folder, classifier, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(folder)
+    events = score(list_items(['normal']), classifier, tmp_path / 'x.csv', read_here, FOUR)
+    while not isinstance(next(events), Scored):
+        pass
+    events.close()
+    shutil.copytree(folder, tmp_path / 'other')
+    monkeypatch.chdir(tmp_path / 'other')  # where the same names are other files
+    again = [list_items(['normal']), classifier, tmp_path / 'x.csv', read_here, FOUR]
+    with pytest.raises(ScoringError, match='another list of files'):
+        list(score(*again, resume=True))
+    monkeypatch.chdir(folder)
+    assert isinstance(list(score(*again, resume=True))[-1], Finished)
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='paths may be long there')
+def test_what_cannot_even_be_looked_at_says_why(tmp_path):
+    with pytest.raises(UnreadableImage, match='cannot be opened: File name too long'):
+        prepare(tmp_path / ('x' * 300), Wanted(Preprocessing(97, 97)))
