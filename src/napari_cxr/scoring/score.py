@@ -77,8 +77,11 @@ def check_heatmaps(folder: str | Path, out: str | Path, paths: Sequence[str | Pa
                 f'{folder} lies in {path}, which is scored: its pictures would be taken for '
                 'radiographs when you resume. Choose a folder outside.'
             )
-    if os.path.exists(folder):
+    there = next(one for one in (place, *place.parents) if os.path.exists(one))
+    if there == place:
         _check_folder(folder, out)
+    elif not (there.is_dir() and os.access(there, os.W_OK)):
+        raise ScoringError(f'{folder} cannot be made in {there}; choose another folder.')
 
 
 def score(
