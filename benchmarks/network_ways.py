@@ -16,6 +16,7 @@ import argparse
 import os
 import statistics
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +26,10 @@ from napari_cxr import files, networks
 from napari_cxr.checkpoint import Card, Checkpoint
 from napari_cxr.inference import Preprocessing
 from napari_cxr.inference.classifier import Classifier
-from napari_cxr.inference.conversion import to_onnx
 from napari_cxr.inference.device import choose_device
-from napari_cxr.inference.engine_trial import trying
+from napari_cxr.inference.engine_trial import Trial
 from napari_cxr.inference.running import EAGER, WAYS, why_not
-from napari_cxr.inference.ways import trial_images
+from napari_cxr.inference.trial_images import trial_images
 from napari_cxr.metrics.figures import auc
 
 BUNDLED = ('cxr3-lung-texture', 'cxr3-resnet10')
@@ -93,12 +93,12 @@ def here(classifier: Classifier) -> list[str]:
 
 def tried(classifier: Classifier, name: str) -> str:
     """Return why a library does not run a model, after trying it in another process."""
-    way, size = WAYS[name], (classifier.preprocessing.height, classifier.preprocessing.width)
-    shape = (1, classifier.card.channels, *size)
+    x = classifier.preprocessing.normalise(trial_images(classifier, 1))
     try:
-        onnx = to_onnx(classifier.network, size)
-        for _ in trying(way.library, way.precision, onnx, 1, shape, LIMIT):
-            pass
+        with closing(Trial(WAYS[name], classifier.onnx(), 1, x, LIMIT)) as trial:
+            while not trial.ended(1.0):
+                pass
+            trial.result()
     except RuntimeError as error:
         return str(error)
     return ''

@@ -1,9 +1,18 @@
+import re
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from napari_cxr.inference.classifier import Classifier, OutOfMemory, RefusedImage
-from napari_cxr.inference.device import Device, DeviceUnavailable, choose_device
+from napari_cxr.inference.device import (
+    Device,
+    DeviceUnavailable,
+    choose_device,
+    computes_bfloat16,
+)
+from napari_cxr.inference.memory import is_out_of_memory
 from napari_cxr.radiograph import Geometry, Provenance, Radiograph, View
 
 
@@ -206,10 +215,85 @@ def test_devices(monkeypatch):
             choose_device(name)
 
 
-def test_a_gpu_is_taken_where_there_is_one(monkeypatch):
+@pytest.fixture
+def gpu(monkeypatch):
+    """A CUDA device, on which computing does what it is told to."""
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
     monkeypatch.setattr(torch.cuda, 'get_device_name', lambda number: 'A fast one')
+    monkeypatch.setattr(torch.backends.mps, 'is_available', lambda: False)
+    ones = torch.ones
+
+    def computes(error=None):
+        def made(*shape, device):
+            if error is not None:
+                raise error
+            return ones(*shape)
+
+        monkeypatch.setattr(torch, 'ones', made)
+
+    return computes
+
+
+def test_a_gpu_is_taken_where_there_is_one(gpu):
+    gpu()
     assert choose_device() == Device('cuda:0', 'A fast one')
     with pytest.raises(DeviceUnavailable, match='1 CUDA device'):
         choose_device('cuda:3')
+
+
+def test_a_gpu_on_which_torch_cannot_compute_is_not_taken(gpu):
+    error = torch.AcceleratorError('CUDA error: no kernel image is available\nand more')
+    gpu(error)
+    automatic = choose_device()
+    said = r'cannot compute on cuda:0, A fast one \(CUDA error: no kernel image is available\)'
+    assert automatic.name == 'cpu' and re.match(f'CPU: torch {said}', automatic.reason)
+    with pytest.raises(DeviceUnavailable, match=said):
+        choose_device('cuda')
+
+
+@pytest.mark.parametrize(('major', 'there'), [(7, False), (8, True)])
+def test_bfloat16_that_a_gpu_only_emulates_is_of_no_use(gpu, monkeypatch, major, there):
+    properties = SimpleNamespace(major=major)
+    monkeypatch.setattr(torch.cuda, 'current_device', lambda: 0)
+    monkeypatch.setattr(torch.cuda, 'get_device_properties', lambda device: properties)
+    monkeypatch.setattr(torch.cuda, '_check_bf16_tensor_supported', lambda device: True)
+    assert computes_bfloat16('cuda') is there
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        torch.OutOfMemoryError('CUDA out of memory.'),
+        RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`'),
+        RuntimeError('MPS backend out of memory (MPS allocated: 5 GB, max allowed: 6 GB).'),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError('DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes.'),
+        MemoryError(),
+    ],
+)
+def test_a_full_memory_is_known_by_what_is_said(classifier, monkeypatch, error):
+    def network(x):
+        raise error
+
+    assert is_out_of_memory(error)
+    monkeypatch.setattr(classifier, 'network', network)
+    with pytest.raises(OutOfMemory, match='memory of cpu is full'):
+        classifier.predict([image(), image(1)])
+
+
+def test_a_full_memory_of_this_machine_is_known():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+    assert not is_out_of_memory(RuntimeError('mat1 and mat2 shapes cannot be multiplied'))
+
+
+def test_memory_that_is_full_while_maps_are_made_is_said(classifier, monkeypatch):
+    def full(*_):
+        raise RuntimeError('MPS backend out of memory')
+
+    monkeypatch.setattr(classifier.network, 'features_up_to', full)
+    for one in (classifier.explain, lambda r: classifier.feature_maps(r, 'layer4')):
+        with pytest.raises(OutOfMemory):
+            one(image())

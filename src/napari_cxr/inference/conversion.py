@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_cxr.inference.engines import INPUT, Engine
+from napari_cxr.inference.memory import is_out_of_memory
 from napari_cxr.networks import StagedNetwork
 from napari_cxr.networks.modes import evaluating
 
@@ -17,8 +18,6 @@ __all__ = ['as_torch', 'to_onnx']
 
 #: Of ONNX's operations: every version of both libraries on Python 3.11 knows it.
 _OPSET = 17
-#: How these libraries say that memory is full.
-_FULL = ('failed to allocate', 'bad_alloc', 'bad allocation', 'not enough memory', 'out of memory')
 
 
 class _Stages(nn.Module):
@@ -74,8 +73,7 @@ def as_torch(engine: Engine) -> Callable[[Tensor], tuple[Tensor, ...]]:
         try:
             return tuple(torch.from_numpy(value) for value in engine(x.contiguous().numpy()))
         except Exception as error:  # each library has types of its own
-            said = str(error).lower()
-            if isinstance(error, MemoryError) or any(words in said for words in _FULL):
+            if is_out_of_memory(error):
                 raise torch.OutOfMemoryError(str(error)) from None
             raise
 

@@ -44,16 +44,20 @@ def choose_device(name: str = 'auto') -> Device:
         If it names a device that this machine, or this build of torch, lacks.
     """
     if name == 'auto':
+        reason = _why_not_cuda()
         for candidate in ('cuda', 'mps'):
             if _is_there(candidate):
-                return choose_device(candidate)
-        return Device('cpu', f'CPU: {_why_not_cuda()}')
+                try:
+                    return choose_device(candidate)
+                except DeviceUnavailable as unavailable:
+                    reason = str(unavailable)
+        return Device('cpu', f'CPU: {reason}')
     if name == 'cpu':
         return Device('cpu', 'CPU, as chosen')
     if name == 'mps':
         if not _is_there('mps'):
             raise DeviceUnavailable('This machine has no Apple GPU that torch can use.')
-        return Device('mps', 'Apple GPU')
+        return _tried(Device('mps', 'Apple GPU'))
     kind, _, index = name.partition(':')
     if kind != 'cuda' or (index and not index.isdecimal()):
         raise DeviceUnavailable(
@@ -65,7 +69,7 @@ def choose_device(name: str = 'auto') -> Device:
     if number >= torch.cuda.device_count():
         count = torch.cuda.device_count()
         raise DeviceUnavailable(f'There is no cuda:{number}: torch sees {count} CUDA device(s).')
-    return Device(f'cuda:{number}', torch.cuda.get_device_name(number))
+    return _tried(Device(f'cuda:{number}', torch.cuda.get_device_name(number)))
 
 
 def computes_bfloat16(kind: str) -> bool:
@@ -74,7 +78,7 @@ def computes_bfloat16(kind: str) -> bool:
     Without them it is emulated, and slower than single precision.
     """
     if kind == 'cuda':
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     if kind == 'cpu':
         known: dict[str, Any] = getattr(torch.cpu, 'get_capabilities', dict)()
         return bool(known.get('avx512_bf16') or known.get('amx_bf16'))
@@ -92,6 +96,23 @@ def compute_in_full(device: Device) -> None:
     if device.name.startswith('cuda'):
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def _tried(device: Device) -> Device:
+    """Return a GPU on which torch can compute; raises DeviceUnavailable.
+
+    That it is there says little: this build of torch may have no code for it, another
+    program may have taken it for itself, or filled its memory.
+    """
+    try:
+        torch.ones(1, device=device.name).add(1).item()
+    except RuntimeError as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')
+        raise DeviceUnavailable(
+            f'torch cannot compute on {device.name}, {device.reason} ({said}): see what else '
+            'uses it, install a build of torch that is made for it, or choose the CPU.'
+        ) from None
+    return device
 
 
 def _is_there(kind: str) -> bool:

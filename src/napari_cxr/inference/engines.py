@@ -22,11 +22,13 @@ Engine = Callable[[np.ndarray], list[np.ndarray]]
 
 #: Name of the one input.
 INPUT = 'x'
-#: Sizes of a batch that OpenVINO is kept ready for.
+#: Sizes of a batch that OpenVINO is kept ready for, besides the whole batch.
 _SIZES = 2
 
 
-def engine(library: str, precision: str, onnx: bytes, threads: int, lanes: int = 1) -> Engine:
+def engine(
+    library: str, precision: str, onnx: bytes, threads: int, lanes: int = 1, batch: int = 0
+) -> Engine:
     """Return stages that one of the libraries runs; several threads may run them at once.
 
     Parameters
@@ -41,10 +43,13 @@ def engine(library: str, precision: str, onnx: bytes, threads: int, lanes: int =
         How many it takes for one batch.
     lanes : int
         Batches that are run at the same time.
+    batch : int
+        Images of a whole batch, for which it is ready from the start; 0 where that is not
+        known, and then the first batch of each size takes a second or more.
     """
     if library == 'onnxruntime':
         return _onnx_runtime(onnx, threads)
-    return _openvino(precision, onnx, threads, lanes)
+    return _openvino(precision, onnx, threads, lanes, batch)
 
 
 def _onnx_runtime(onnx: bytes, threads: int) -> Engine:
@@ -65,7 +70,7 @@ def _onnx_runtime(onnx: bytes, threads: int) -> Engine:
     return run
 
 
-def _openvino(precision: str, onnx: bytes, threads: int, lanes: int) -> Engine:
+def _openvino(precision: str, onnx: bytes, threads: int, lanes: int, batch: int) -> Engine:
     core = _import_openvino().Core()
     model = core.read_model(onnx)
     settings = {
@@ -76,27 +81,45 @@ def _openvino(precision: str, onnx: bytes, threads: int, lanes: int) -> Engine:
         # Bound to a core it would wait for whatever else runs there.
         'ENABLE_CPU_PINNING': False,
     }
-    # Made for each size of a batch, which is a quarter faster than for all: there is one for
-    # the whole batches of a run, and one for its last. Each has the requests that no thread
-    # uses just now.
-    ready: OrderedDict[tuple[int, ...], tuple[Any, list[Any]]] = OrderedDict()
+    shape = [n.get_length() if n.is_static else 0 for n in model.input(0).partial_shape]
+    # Made for each size of a batch, which is a quarter faster than for all. Each has the
+    # requests that no thread uses just now.
+    ready: OrderedDict[int, tuple[Any, list[Any]]] = OrderedDict()
     lock = threading.Lock()
 
+    def get_ready(images: int) -> tuple[Any, list[Any]]:
+        if images not in ready:
+            model.reshape([images, *shape[1:]])
+            ready[images] = core.compile_model(model, 'CPU', settings), []
+            for size in [size for size in ready if size != batch][:-_SIZES]:
+                del ready[size]
+        ready.move_to_end(images)
+        return ready[images]
+
     def run(x: np.ndarray) -> list[np.ndarray]:
-        with lock:
-            if x.shape not in ready:
-                model.reshape(list(x.shape))
-                ready[x.shape] = core.compile_model(model, 'CPU', settings), []
-                if len(ready) > _SIZES:
-                    ready.popitem(last=False)
-            ready.move_to_end(x.shape)
-            compiled, free = ready[x.shape]
-            request = free.pop() if free else compiled.create_infer_request()
-        # Copied, since the next batch is written into the same memory.
-        given = [value.copy() for value in request.infer([x], share_inputs=True).values()]
+        nonlocal batch
+        images = len(x)
+        # Filling up the last batch of a run takes less than getting ready for its size.
+        if images < batch:
+            x = np.concatenate([x, np.zeros((batch - images, *x.shape[1:]), x.dtype)])
+        try:
+            with lock:
+                compiled, free = get_ready(len(x))
+                request = free.pop() if free else compiled.create_infer_request()
+            # Copied, since the next batch is written into the same memory.
+            results = request.infer([x], share_inputs=True).values()
+            given = [value[:images].copy() for value in results]
+        except Exception:
+            batch = 0  # for want of memory it may be halved, which must not be filled up
+            raise
         free.append(request)
         return given
 
+    if batch:
+        compiled, free = get_ready(batch)
+        free += [compiled.create_infer_request() for _ in range(lanes)]
+        for request in free:  # the first time takes several times as long
+            request.infer([np.zeros([batch, *shape[1:]], np.float32)])
     return run
 
 

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 from napari_cxr.inference.conversion import as_torch, to_onnx
 from napari_cxr.inference.device import computes_bfloat16
 from napari_cxr.inference.engines import engine
+from napari_cxr.inference.memory import is_out_of_memory
 from napari_cxr.networks import StagedNetwork
 
-__all__ = ['EAGER', 'WAYS', 'Way', 'WayUnavailable', 'run_by', 'why_not']
+__all__ = ['EAGER', 'WAYS', 'Rerouted', 'Way', 'WayUnavailable', 'run_by', 'why_not']
 
 #: Takes a batch; returns what `StagedNetwork.features_up_to` does for the last stage.
 Stages = Callable[[Tensor], tuple[Tensor, ...]]
@@ -110,6 +111,7 @@ def run_by(
     size: tuple[int, int],
     onnx: bytes = b'',
     lanes: int = 1,
+    batch: int = 0,
 ) -> StagedNetwork:
     """Return a network of the same answers that runs in another way.
 
@@ -129,6 +131,8 @@ def run_by(
         What `to_onnx` makes of it, where that is there already.
     lanes : int
         Batches that are run at the same time, each in a thread of its own.
+    batch : int
+        Images of a whole batch, where that is known; libraries get ready for it.
 
     Raises
     ------
@@ -141,12 +145,20 @@ def run_by(
     if way == EAGER:
         return network
     if way.library:
-        return _Rerouted(network, _converted(way, network, onnx, size, lanes))
+        return Rerouted(network, _converted(way, network, onnx, size, lanes, batch))
     return _channels_last(network, reduced=way.precision == 'bfloat16')
 
 
-class _Rerouted(StagedNetwork):
-    """A network whose stages are run by other means."""
+class Rerouted(StagedNetwork):
+    """A network whose stages are run by other means.
+
+    Parameters
+    ----------
+    network : StagedNetwork
+        Whose head it has.
+    run : callable
+        Takes a batch; returns what `StagedNetwork.features_up_to` does for the last stage.
+    """
 
     def __init__(self, network: StagedNetwork, run: Stages) -> None:
         super().__init__(
@@ -196,21 +208,21 @@ def _channels_last(network: StagedNetwork, *, reduced: bool) -> StagedNetwork:
         with torch.autocast(x.device.type, torch.bfloat16, enabled=reduced):
             return own.features_up_to(last, x)
 
-    return _Rerouted(network, run)
+    return Rerouted(network, run)
 
 
 def _converted(
-    way: Way, network: StagedNetwork, onnx: bytes, size: tuple[int, int], lanes: int
+    way: Way, network: StagedNetwork, onnx: bytes, size: tuple[int, int], lanes: int, batch: int
 ) -> Stages:
     try:
         onnx = onnx or to_onnx(network, size)
         threads = torch.get_num_threads()
-        return as_torch(engine(way.library, way.precision, onnx, threads, lanes))
-    except torch.OutOfMemoryError:
-        raise
+        return as_torch(engine(way.library, way.precision, onnx, threads, lanes, batch))
     except Exception as error:  # each of these libraries has types of its own
+        if is_out_of_memory(error):
+            raise torch.OutOfMemoryError(str(error)) from None
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WayUnavailable(
             f'{way.name} cannot run {network.arch or "this network"} ({reason}): '
-            'choose another way.'
+            'install it anew, or score into a new table in another way.'
         ) from error

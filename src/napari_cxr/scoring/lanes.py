@@ -16,18 +16,74 @@ from napari_cxr.scoring.settings import Settings
 if TYPE_CHECKING:
     from napari_cxr.inference.classifier import Classifier
 
-__all__ = ['fastest', 'getting_ready', 'lanes_for', 'one_core']
+__all__ = ['getting_ready', 'lanes_for', 'one_core']
 
 T = TypeVar('T')
+#: How often a way is looked for, where the fastest cannot be got ready.
+_TRIES = 2
 
 
-def fastest(
-    items: Sequence[Item], classifier: Classifier, settings: Settings, batch: int
+def getting_ready(
+    items: Sequence[Item],
+    classifier: Classifier,
+    settings: Settings,
+    batch: int,
+    lanes: int,
+    way: str = '',
 ) -> Generator[Event, None, str]:
-    """Find the fastest way to run the network, unless the files are scored sooner.
+    """Let the network run in the fastest way, in so many batches at the same time.
 
     To be used within `one_core`, which is how a batch runs later.
+
+    Parameters
+    ----------
+    items, classifier, settings
+        As of `score`.
+    batch : int
+        Images that the network takes at once.
+    lanes : int
+        Batches that are under way at the same time.
+    way : str
+        The one that must be taken, because the table was begun with it.
+
+    Returns
+    -------
+    str
+        The generator's return value: the way. One that was the fastest once, and fails now,
+        is forgotten, and what is left is compared anew.
+
+    Raises
+    ------
+    ScoringError
+        If the one that must be taken is not available here.
+    napari_cxr.inference.classifier.OutOfMemory
+        If it does not fit into the device's memory.
     """
+    from napari_cxr.inference import ways
+    from napari_cxr.inference.classifier import OutOfMemory
+    from napari_cxr.inference.running import EAGER, WayUnavailable
+
+    for _ in range(1 if way else _TRIES):
+        found = way or (yield from _fastest(items, classifier, settings, batch))
+        try:
+            yield from _getting_ready(classifier, found, lanes, min(batch, len(items)))
+        except WayUnavailable as error:
+            if way:
+                raise ScoringError(str(error)) from None
+        except OutOfMemory:
+            if way:
+                raise
+        else:
+            return found
+        ways.forget(classifier, batch, reduced=settings.precision == 'auto')
+    classifier.use(EAGER.name)
+    return EAGER.name
+
+
+def _fastest(
+    items: Sequence[Item], classifier: Classifier, settings: Settings, batch: int
+) -> Generator[Event, None, str]:
+    """Find the fastest way to run the network, unless the files are scored sooner."""
     from napari_cxr.inference.running import EAGER
     from napari_cxr.inference.ways import finding
 
@@ -52,38 +108,31 @@ def fastest(
     return (yield from _meanwhile(text, find))
 
 
-def getting_ready(classifier: Classifier, way: str, lanes: int) -> Generator[Event, None, None]:
-    """Let the network run in a way, in so many batches at the same time.
-
-    Raises
-    ------
-    ScoringError
-        If this way is not available here.
-    napari_cxr.inference.classifier.OutOfMemory
-        If the device's memory is full.
-    """
-    from napari_cxr.inference.running import EAGER, WayUnavailable
+def _getting_ready(
+    classifier: Classifier, way: str, lanes: int, batch: int
+) -> Generator[Event, None, None]:
+    """Let the network run in this way; raises as `Classifier.get_ready`."""
+    from napari_cxr.inference.running import EAGER
 
     if way == EAGER.name:  # which is ready
         classifier.use(way)
         return
-    try:
-        network = yield from _meanwhile(
-            'Getting the network ready', lambda _: classifier.get_ready(way, lanes)
-        )
-    except WayUnavailable as error:
-        raise ScoringError(str(error)) from None
+    network = yield from _meanwhile(
+        'Getting the network ready', lambda _: classifier.get_ready(way, lanes, batch)
+    )
     classifier.take(way, network)
 
 
-def lanes_for(classifier: Classifier) -> int:
-    """Return how many batches to run at the same time: on a processor as many as cores.
+def lanes_for(classifier: Classifier, batches: int) -> int:
+    """Return how many of so many batches to run at the same time: on a processor one a core.
 
     A GPU takes one batch after the other.
     """
     import torch
 
-    return torch.get_num_threads() if classifier.device.name == 'cpu' else 1
+    if classifier.device.name != 'cpu':
+        return 1
+    return max(1, min(torch.get_num_threads(), batches))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from napari_cxr.scoring.events import Event
 from napari_cxr.scoring.into_table import into_table
 from napari_cxr.scoring.item import Item
 from napari_cxr.scoring.journal import Journal, ScoringError, journal_of, read_header
-from napari_cxr.scoring.lanes import fastest, getting_ready, lanes_for, one_core
+from napari_cxr.scoring.lanes import getting_ready, lanes_for, one_core
 from napari_cxr.scoring.preparing import Reader
 from napari_cxr.scoring.rows import Rows, rows_of
 from napari_cxr.scoring.settings import Settings
@@ -129,10 +129,10 @@ def score(
         make_folder(settings.heatmaps, out)
     there = read_header(journal_of(out))
     batch = settings.batch or there.get('batch') or batch_for(classifier, classifier.device.name)
-    lanes = lanes_for(classifier)
+    lanes = lanes_for(classifier, -(-len(items) // batch))
+    way = there.get('way', '')
     with one_core():
-        way = there.get('way') or (yield from fastest(items, classifier, settings, batch))
-        yield from getting_ready(classifier, way, lanes)
+        way = yield from getting_ready(items, classifier, settings, batch, lanes, way)
         yield from _score(items, classifier, out, read, settings, batch, way, lanes)
 
 
