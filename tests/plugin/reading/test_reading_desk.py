@@ -107,7 +107,8 @@ def canvas_of(dock):
 def on_screen(qtbot, dock, number):
     path = next(row.path for row in dock.panel.table.rows() if row.number == number)
     qtbot.waitUntil(lambda: dock.desk.opener.on_screen == path, timeout=WAIT)
-    qtbot.waitUntil(lambda: not dock.desk.opener.coming, timeout=WAIT)
+    opener = dock.desk.opener
+    qtbot.waitUntil(lambda: not opener.coming and opener._wanted is None, timeout=WAIT)
 
 
 def open_first(qtbot, dock):

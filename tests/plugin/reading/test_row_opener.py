@@ -162,17 +162,21 @@ def test_a_picture_in_colour_has_layers_of_its_own(qtbot, viewer, opener, rows):
     assert (heat_of(viewer).opacity, heat_of(viewer).visible) == (0.2, False)
 
 
-def test_rows_of_several_frames_and_volumes_beside_rows(qtbot, viewer, opener, rows, tmp_path):
+@pytest.fixture
+def frames(tmp_path):
+    """A row with two frames."""
     path = tmp_path / 'frames.dcm'
     samples.write_phantom_dicom(path, pixels=np.zeros((2, 300, 240), np.uint16))
-    frames = Row(7, str(path), 'error', error='It has several frames.')
+    return Row(7, str(path), 'error', error='It has several frames.')
+
+
+def test_rows_of_several_frames_and_volumes_beside_rows(qtbot, viewer, opener, rows, frames):
     show(qtbot, opener, rows[0])
     alone = viewer.scene.camera.center, viewer.scene.camera.zoom
     show(qtbot, opener, frames)
     assert viewer.layers[-1].ndim == 3
     show(qtbot, opener, rows[0])
-    assert opener.on_screen == rows[0].path
-    qtbot.waitUntil(lambda: viewer.dims.ndim == 2, timeout=WAIT)
+    assert opener.on_screen == rows[0].path and viewer.dims.ndim == 2
     np.testing.assert_allclose(viewer.scene.camera.center, alone[0])
     assert viewer.scene.camera.zoom == pytest.approx(alone[1])
     viewer.add_image(np.zeros((3, 20, 20), np.uint8))  # a person's own
@@ -401,7 +405,7 @@ def window(make_napari_viewer, own_plugin, models, settled_threads):
     return make_napari_viewer(show=True)
 
 
-def test_in_a_window(qtbot, window, rows):
+def test_in_a_window(qtbot, window, rows, frames):
     opener = RowOpener(window)
     colours = []
     for row in rows[:3]:
@@ -415,6 +419,10 @@ def test_in_a_window(qtbot, window, rows):
         share = np.ptp(shown, axis=0) / (np.array(picture.shape[:2]) - 1)
         assert 0.85 < share.max() <= 1
     assert max(colours) > 0.02
+    for row in (frames, rows[0]):
+        show(qtbot, opener, row)
+        qtbot.waitUntil(lambda: not opener._layers._later.isActive(), timeout=WAIT)
+        assert window.screenshot(flash=False)[..., :3].any() == (row is not frames)
     opener.close()
 
 
