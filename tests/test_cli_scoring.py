@@ -103,6 +103,10 @@ def test_status_1_if_a_file_fails_and_the_others_have_their_rows(run, folder, tm
         (['--out', 't.csv', '--labels', 'none.csv'], 'cannot be opened'),
         (['--out', 't.csv', '--decision', 'sensitivity=0.95'], 'none at all'),
         (['--out', 't.csv', '--heatmaps', 'maps'], 'of another table'),
+        (['--out', 't.csv', '--heatmaps', 'images/maps'], 'taken for radiographs'),
+        (['none', '--out', 't.csv'], 'no file or folder none'),
+        (['x' * 300, '--out', 't.csv'], 'File name too long'),
+        (['--out', f'{"x" * 245}.csv'], 'File name too long'),
         (['--out', 'there.csv'], 'exists'),
         (['--out', 'there.csv', '--resume'], 'finished already'),
         ([], '--out'),
@@ -117,6 +121,35 @@ def test_status_2_for_wrong_usage(run, folder, wrong, said, monkeypatch, tmp_pat
     assert result.exit_code == 2 and result.stdout == ''
     assert said in ' '.join(result.stderr.replace('│', ' ').split())
     assert not (tmp_path / 't.csv.journal').exists()
+
+
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        ['--model', 'none'],
+        ['--device', 'tpu'],
+        ['--decision', 'sensitivity=2'],
+        ['--heatmaps', 'images'],
+        ['--labels', 'none.csv'],
+        ['none'],
+    ],
+)
+def test_wrong_usage_is_told_before_torch_is_imported(folder, wrong, tmp_path):
+    words = ['score', str(folder), '--out', 't.csv', *wrong]
+    script = f"""
+import sys
+from napari_cxr.cli import app
+sys.modules['torch'] = None
+try:
+    app({words!r})
+except SystemExit as end:
+    assert end.code == 2, end.code
+"""
+    ended = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True, cwd=folder.parent
+    )
+    assert ended.returncode == 0 and ended.stderr.count('Invalid value') == 1, ended.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ['images']
 
 
 def test_the_journal_of_another_list_is_wrong_usage(run, folder, tmp_path, model_file):
@@ -223,3 +256,70 @@ def test_what_was_stopped_before_the_first_row_names_no_table(tmp_path, capsys):
     assert f'{out} holds the 1,200 rows so far. Go on with: napari-cxr score x --resume' in (
         capsys.readouterr().err
     )
+
+
+def test_how_to_go_on_is_told_with_paths_that_look_like_options_and_with_very_many(capsys):
+    from napari_cxr.cli.scoring_bar import Drawing
+
+    Drawing(['score', '--out', 't.csv', '--', '-x.png']).stopped('t.csv', lambda: 1)
+    said = capsys.readouterr().err
+    assert 'holds the 1 row so far' in said
+    assert said.endswith('napari-cxr score --out t.csv --resume -- -x.png\n')
+    Drawing(['score', *map(str, range(20_000))]).stopped('t.csv', lambda: 2)
+    said = capsys.readouterr().err
+    assert said.endswith('Go on with the same command and --resume.\n') and len(said) < 200
+
+
+def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(monkeypatch, capsys):
+    from napari_cxr.cli import scoring_bar
+    from napari_cxr.scoring import Finished, Progress, Started
+    from napari_cxr.scoring.row import Run
+
+    now = [0.0]
+    monkeypatch.setattr(scoring_bar.time, 'monotonic', lambda: now[0])
+
+    def events():
+        yield Started(900, 0, 0, Run('tiny', 'abc', ('a', 'b'), {}, '1'), 'cpu', 8)
+        for done in range(0, 900, 100):
+            now[0] += 25
+            yield Progress(done, 3, 900, 4.0, (900 - done) / 4)
+        yield Finished('t.csv', 900, 3)
+
+    scoring_bar.Drawing(['score']).show(events())
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        '900 files; tiny on cpu',
+        '200 of 900  4.0 images/s  2:55 left  3 failed',
+        '500 of 900  4.0 images/s  1:40 left  3 failed',
+        '800 of 900  4.0 images/s  0:25 left  3 failed',
+        '897 of 900 files were scored.',
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_ctrl_c_before_the_first_file_says_how_to_go_on_and_ends_at_once(
+    folder, model_file, tmp_path
+):
+    out = tmp_path / 't.csv'
+    words = [sys.executable, '-c', LISTENING, 'score', str(folder), '--out', str(out)]
+    words += ['--model', str(model_file), '--labels', 'folders']
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as going:
+        for line in going.stderr:
+            if 'have a label' in line:  # torch is imported next
+                going.send_signal(signal.SIGINT)
+                break
+        said = going.stderr.read()
+        assert going.wait() == 1
+    assert 'No row is done yet. Go on with: napari-cxr score' in said and not out.exists()
+
+
+def test_a_few_images_are_said_to_be_few(run, folder, tmp_path):
+    result = run(folder, '--out', tmp_path / 't.csv', '--labels', 'folders')
+    assert result.exit_code == 0, result.output
+    assert 'Few images: normal 3, pneumonia 3. With fewer than 10' in result.stdout
+    assert re.search(r'macro AUC \d\.\d{3}\n', result.stdout), 'without an interval'
+    counts = re.findall(r'^    (covid19|normal|pneumonia) +(\d) +(\d) +(\d)$', result.stdout, re.M)
+    assert [label for label, *_ in counts] == ['covid19', 'normal', 'pneumonia']
+    assert [sum(map(int, row)) for _, *row in counts] == [0, 3, 3]

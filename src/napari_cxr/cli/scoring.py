@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import re
 import sys
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from napari_cxr.cli.classifying import DEFAULT_MODEL, load_model
 from napari_cxr.cli.options import DeviceOption
 from napari_cxr.cli.scoring_bar import Drawing
+
+if TYPE_CHECKING:
+    from napari_cxr.scoring import Event
 
 __all__ = ['score']
 
@@ -104,52 +108,48 @@ def score(
 
     Rows are kept as they come: what is stopped, killed or cut off goes on with --resume.
     """
-    from napari_cxr.checkpoint import CheckpointError, catalog, read_card
-    from napari_cxr.scoring import (
-        Decision,
-        DecisionError,
-        ListingError,
-        ScoringError,
-        Settings,
-        check_heatmaps,
-        check_out,
-        list_items,
-        write_so_far,
-    )
-    from napari_cxr.workers.decoding import DecoderPool
-
     batch = _batch_of(batch_size)
     if not _DEVICE.fullmatch(device):
         raise typer.BadParameter(
             f'There is no device {device!r}: choose auto, cpu, cuda, cuda:N or mps.'
         )
-    try:  # all that can be seen before torch is imported
-        check_out(out, resume=resume)
-        if heatmaps is not None:
-            check_heatmaps(heatmaps, out, paths)
-        card = read_card(catalog.resolve(model))
-        settings = Settings(
-            batch=batch,
-            heatmaps=heatmaps,
-            shares=lung_share,
-            precision=precision,
-            decision=None if decision is None else Decision.of_card(decision, card),
-            identify=identify,
-        )
-        items = list_items(paths, labels)
-    except (CheckpointError, ListingError, DecisionError, ScoringError) as error:
-        raise typer.BadParameter(str(error)) from None
-    if labels is not None:
-        given = sum(bool(item.truth) for item in items)
-        typer.echo(f'{given:,} of {len(items):,} files have a label.', err=True)
     drawing = Drawing(sys.argv[1:])
-    try:
+    with _stoppable(drawing, out):
+        from napari_cxr.checkpoint import CheckpointError, catalog, read_card
+        from napari_cxr.scoring import (
+            Decision,
+            DecisionError,
+            ListingError,
+            ScoringError,
+            Settings,
+            check_heatmaps,
+            check_out,
+            list_items,
+        )
+        from napari_cxr.workers.decoding import DecoderPool
+
+        try:  # all that can be seen before torch is imported
+            check_out(out, resume=resume)
+            if heatmaps is not None:
+                check_heatmaps(heatmaps, out, paths)
+            card = read_card(catalog.resolve(model))
+            settings = Settings(
+                batch=batch,
+                heatmaps=heatmaps,
+                shares=lung_share,
+                precision=precision,
+                decision=None if decision is None else Decision.of_card(decision, card),
+                identify=identify,
+            )
+            items = list_items(paths, labels)
+        except (CheckpointError, ListingError, DecisionError, ScoringError) as error:
+            raise typer.BadParameter(str(error)) from None
+        if labels is not None:
+            given = sum(bool(item.truth) for item in items)
+            typer.echo(f'{given:,} of {len(items):,} files have a label.', err=True)
         with closing(DecoderPool(workers)) as decoders:
             if scheduler is None:
                 decoders.start(len(items))  # while torch is being imported
-            from napari_cxr.inference.classifier import OutOfMemory
-
-            if scheduler is None:
                 from napari_cxr.scoring import score as run
 
                 classifier = load_model(model, device)
@@ -169,29 +169,40 @@ def score(
                     decoders=workers or 0,
                     resume=resume,
                 )
-            with closing(events):
-                drawing.show(events)
-    except KeyboardInterrupt:
-        drawing.stopped(out, lambda: write_so_far(out))
-        _leave()
+            _draw(drawing, events)
+    if drawing.failed:
+        raise typer.Exit(1)
+
+
+def _draw(drawing: Drawing, events: Generator[Event, None, None]) -> None:
+    """Draw a run to its end; end with the reason where it cannot begin, or go on."""
+    from napari_cxr.inference.classifier import OutOfMemory
+    from napari_cxr.scoring import ScoringError
+
+    try:
+        with closing(events):
+            drawing.show(events)
     except (ScoringError, OutOfMemory) as error:
         if not drawing.begun:
             raise typer.BadParameter(str(error)) from None
         typer.echo(f'Scoring failed: {error}', err=True)
         raise typer.Exit(1) from None
-    if drawing.failed:
-        raise typer.Exit(1)
 
 
-def _leave() -> NoReturn:
-    """End with status 1 at once: all that shall stay is on the disk.
+@contextmanager
+def _stoppable(drawing: Drawing, out: Path) -> Iterator[None]:
+    """After a Ctrl-C write what is done, say how to go on, and end with status 1 at once."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        from napari_cxr.scoring import write_so_far
 
-    Python would wait for batches under way, which are made again, and take seconds to let go of
-    torch.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(1)
+        drawing.stopped(out, lambda: write_so_far(out))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Python would wait for batches under way, which are made again, and take seconds to
+        # let go of torch. All that shall stay is on the disk.
+        os._exit(1)
 
 
 def _batch_of(words: str) -> int:

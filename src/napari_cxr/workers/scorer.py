@@ -13,6 +13,7 @@ from napari_cxr.scoring import (
     Event,
     Preparing,
     Settings,
+    check_heatmaps,
     check_out,
     list_items,
     reopening,
@@ -65,6 +66,8 @@ def score(
     from napari_cxr.workers.decoding import DecoderPool
 
     check_out(out, resume=resume)
+    if settings.get('heatmaps'):
+        check_heatmaps(settings['heatmaps'], out, paths)
     yield Preparing('Listing the files')
     items = yield from beside(lambda _: list_items(paths, labels))
     decoders = DecoderPool(workers)

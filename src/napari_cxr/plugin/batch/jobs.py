@@ -36,6 +36,7 @@ from napari_cxr.scoring import (
     tables,
 )
 from napari_cxr.scoring.journal import read_header
+from napari_cxr.scoring.saving import check_save_as
 from napari_cxr.workers.process import WorkerProcess
 
 __all__ = ['Arrived', 'Saved', 'measure', 'reopen', 'save_as', 'score', 'shared_scorer']
@@ -207,10 +208,12 @@ def save_as(table: str, path: str) -> Done | Failure:
             yield row
 
     try:
-        tables.check_name(Path(path))
+        same = all(map(os.path.exists, (table, path))) and os.path.samefile(table, path)
+        if not same:
+            check_save_as(path)
         total = total_of(table)
         run, rows = reopening.reopen(table)
-        if os.path.exists(path) and os.path.samefile(table, path):
+        if same:
             for _ in counted(rows):
                 pass
         else:
