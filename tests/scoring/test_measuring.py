@@ -182,3 +182,19 @@ def test_few_without_one_of_several():
     assert found['few'] == {'no A': 2, 'B': 3}
     assert found['classes']['A']['auc'] == [1.0, None, None]
     assert found['accuracy'][1:] == [None, None], 'of the bootstrap, with several labels'
+
+
+def test_a_decision_is_measured_by_what_it_called():
+    called = [('A',), ('A', 'B'), (), ('B',), ('A',)]
+    rows = [
+        replace(row(i, 'AABBB'[i], 0.9, 0.1, patient='uvwxx'[i]), called=called[i])
+        for i in range(5)
+    ]
+    found, _ = measure(rows, ['A', 'B'], several=False, decision=True)
+    a, b = (found['classes'][label]['called'] for label in 'AB')
+    assert a['sensitivity'][0] == 1.0 and a['specificity'][0] == pytest.approx(2 / 3, abs=1e-4)
+    assert b['sensitivity'][0] == pytest.approx(1 / 3, abs=1e-4) and b['specificity'][0] == 0.5
+    # Three images of B are of two patients: Wilson's interval of 1/3 of 2.
+    assert b['sensitivity'][1:] == pytest.approx([0.0453, 0.8406], abs=1e-3)
+    assert 'called' not in measure(rows, ['A', 'B'], several=False)[0]['classes']['A']
+    assert measure(rows[::-1], ['A', 'B'], several=False, decision=True)[0] == found

@@ -162,6 +162,11 @@ def _figures(metrics: dict[str, Any], labels: Sequence[str]) -> list[str]:
         f'  {label} ({found["images"]:,}): {_with_intervals(found, words)}'
         for label, found in metrics['classes'].items()
     ]
+    lines += [
+        f'  {label} called by the decision: {_with_intervals(found["called"], words)}'
+        for label, found in metrics['classes'].items()
+        if 'called' in found
+    ]
     if 'confusion' in metrics:
         lines.append('  confusion (rows are the truth, columns the most probable class):')
         wide = max(map(len, labels))

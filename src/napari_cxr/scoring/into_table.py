@@ -82,7 +82,7 @@ def into_table(
             way=way,
         )
         pace = Pace(len(items), journal)
-        measuring = Measuring(run.labels, several=run.several)
+        measuring = Measuring(run.labels, several=run.several, decision=run.decision)
         if run.truth:
             measuring.add(journal.rows())
         with closing(rows(journal)) as arriving:

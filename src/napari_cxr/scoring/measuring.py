@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_cxr.metrics import summarise
+from napari_cxr.metrics.intervals import Interval, wilson
 from napari_cxr.scoring.beside import Beside
 from napari_cxr.scoring.events import Measured
 from napari_cxr.scoring.row import NO_FINDING, Row
@@ -47,14 +48,17 @@ class Measuring:
         The model's classes.
     several : bool
         Whether an image can have several.
+    decision : bool
+        Whether rows say which classes reach their thresholds, so that these are measured too.
     """
 
-    def __init__(self, labels: Sequence[str], *, several: bool) -> None:
-        self._labels, self._several = tuple(labels), several
+    def __init__(self, labels: Sequence[str], *, several: bool, decision: bool = False) -> None:
+        self._labels, self._several, self._decision = tuple(labels), several, decision
         self._known = {label.casefold(): k for k, label in enumerate(labels)}
         self._numbers, self._patients = array('q'), array('q')
         self._probabilities = array('d')
         self._truths: list[tuple[int, ...]] = []
+        self._called: list[tuple[int, ...]] = []
         self._one_of_each: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._patient_numbers: dict[str, int] = {}
         self._unknown: set[str] = set()
@@ -74,6 +78,8 @@ class Measuring:
                 continue
             truth = tuple(self._known[name.casefold()] for name in named)
             self._truths.append(self._one_of_each.setdefault(truth, truth))
+            if self._decision:
+                self._called.append(tuple(self._labels.index(name) for name in row.called))
             self._probabilities.extend(row.probabilities)
             self._numbers.append(row.number)
             patients = self._patient_numbers
@@ -98,7 +104,8 @@ class Measuring:
             gives they have ``few``: by class how many patients have it, where these are fewer
             than ten; and by 'no CLASS' how many have not, where an image can have several and
             these are fewer. With so few on one side, and where the bootstrap's interval has no
-            width, an area and what is a mean of it have none.
+            width, an area and what is a mean of it have none. Of a decision each class has
+            under ``called`` its sensitivity and specificity at its threshold.
         """
         unknown = tuple(sorted(self._unknown))
         if len(self._one_of_each) < 2:
@@ -106,9 +113,7 @@ class Measuring:
         images, classes = len(self._truths), len(self._labels)
         order = np.argsort(np.array(self._numbers), kind='stable')
         probabilities = np.array(self._probabilities).reshape(images, classes)[order]
-        truth = np.zeros((images, classes), dtype=bool)
-        for i, place in enumerate(order):
-            truth[i, list(self._truths[place])] = True
+        truth = self._table(self._truths, order)
         times = min(_RESAMPLES, max(_FEWEST, cost // (images * classes)))
         patients = np.array(self._patients)[order]
         metrics = summarise(
@@ -118,8 +123,23 @@ class Measuring:
             patients.tolist(),
             times=times,
         )
+        if self._decision:
+            called = self._table(self._called, order)
+            for k, label in enumerate(self._labels):
+                if label in metrics['classes']:
+                    metrics['classes'][label]['called'] = {
+                        'sensitivity': _share(called[:, k], truth[:, k], patients).to_list(),
+                        'specificity': _share(~called[:, k], ~truth[:, k], patients).to_list(),
+                    }
         few, unsafe = self._few(truth, patients)
         return Measured(_honest(metrics, unsafe, several=self._several) | {'few': few}, unknown)
+
+    def _table(self, classes: Sequence[tuple[int, ...]], order: np.ndarray) -> np.ndarray:
+        """Return which classes images have, shape (images, classes), in an order."""
+        table = np.zeros((len(order), len(self._labels)), dtype=bool)
+        for i, place in enumerate(order):
+            table[i, list(classes[place])] = True
+        return table
 
     def _few(self, truth: np.ndarray, patients: np.ndarray) -> tuple[dict[str, int], set[str]]:
         """Return what `found` calls few, and the classes with so few on one side."""
@@ -163,12 +183,19 @@ class Measuring:
 
     def _as_it_is(self) -> Measuring:
         """Return a copy that a thread may look at."""
-        copy = Measuring(self._labels, several=self._several)
+        copy = Measuring(self._labels, several=self._several, decision=self._decision)
         copy._numbers, copy._patients = self._numbers[:], self._patients[:]
         copy._probabilities = self._probabilities[:]
         copy._truths, copy._one_of_each = self._truths[:], dict(self._one_of_each)
+        copy._called = self._called[:]
         copy._unknown = set(self._unknown)
         return copy
+
+
+def _share(right: np.ndarray, of: np.ndarray, patients: np.ndarray) -> Interval:
+    """Return the share of some images that is right, with as many cases as these have patients."""
+    share = float(right[of].mean()) if of.any() else math.nan
+    return wilson(share, len(np.unique(patients[of])))
 
 
 def _honest(metrics: dict[str, Any], unsafe: set[str], *, several: bool) -> dict[str, Any]:
@@ -195,7 +222,7 @@ def _honest(metrics: dict[str, Any], unsafe: set[str], *, several: bool) -> dict
 
 
 def measure(
-    rows: Iterable[Row], labels: Sequence[str], *, several: bool
+    rows: Iterable[Row], labels: Sequence[str], *, several: bool, decision: bool = False
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Compare the rows that have a label with it, see `Measuring`.
 
@@ -203,7 +230,7 @@ def measure(
     ----------
     rows : iterable of Row
         Those without a label and those that were not scored are passed over.
-    labels, several
+    labels, several, decision
         As of `Measuring`.
 
     Returns
@@ -213,7 +240,7 @@ def measure(
     tuple of str
         Labels that were met and that the model does not know, sorted.
     """
-    measuring = Measuring(labels, several=several)
+    measuring = Measuring(labels, several=several, decision=decision)
     measuring.add(rows)
     found = measuring.found()
     return found.metrics, found.unknown

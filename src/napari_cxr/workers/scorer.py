@@ -111,7 +111,8 @@ def measure(
     def labelled(row: Row) -> Row:
         return replace(row, truth=given[row.path]) if row.path in given else row
 
-    return measure(map(labelled, rows), run.labels, several=run.several)
+    rows = map(labelled, rows)
+    return measure(rows, run.labels, several=run.several, decision=run.decision)
 
 
 def _settings_of(entries: Mapping[str, Any], card: Any) -> Settings:
