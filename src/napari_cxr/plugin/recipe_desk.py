@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_cxr.plugin import drafts
 from napari_cxr.plugin.recipe_form import RecipeForm
 from napari_cxr.plugin.train_setup import SWEEP, TrainSetup
+from napari_cxr.scoring.reading.folders import PATIENT_PATTERN
 from napari_cxr.training import recipe as recipes
 from napari_cxr.training import sweep as sweeps
 from napari_cxr.training.recipe import CardRecipe, Recipe, RecipeError
@@ -91,6 +92,12 @@ class RecipeDesk(QObject):
             self._base, _ = _found(draft.name)
             self._setup.choose_recipe(draft.name)
         self._show(draft)
+
+    def find_patients(self, pattern: str) -> None:
+        """Find the patient in names that we gave, or do so no longer; a person's pattern stays."""
+        if self.recipe is not None and (pattern or self.recipe.data.patient == PATIENT_PATTERN):
+            data = replace(self.recipe.data, patient=pattern)
+            self._show(replace(self.recipe, data=data))
 
     def keep(self, source: str) -> None:
         """Keep what is set up for these images."""

@@ -18,8 +18,9 @@ class Shared(QObject):
     model_wanted = Signal(object, str)
     #: The settings of a run shall be loaded into the Train dock of this viewer: its folder.
     run_wanted = Signal(object, str)
-    #: Labelled images shall be opened in the Train dock of this viewer: a folder or table.
-    images_wanted = Signal(object, str)
+    #: Labelled images shall be opened in the Train dock of this viewer: a folder or table, and
+    #: the pattern that finds the patient in the names of its files, or an empty string.
+    images_wanted = Signal(object, str, str)
     #: A run shall be taken up again in the Train dock of this viewer: its folder.
     resume_wanted = Signal(object, str)
     #: A layer will show another radiograph, which its metadata hold already: the layer.

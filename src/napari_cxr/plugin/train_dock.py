@@ -213,9 +213,10 @@ class TrainDock(Dock):
         if is_same(viewer, self.viewer):
             self.load_settings(run_folder)
 
-    def _images_wanted(self, viewer: ViewerModel, source: str) -> None:
+    def _images_wanted(self, viewer: ViewerModel, source: str, patient: str) -> None:
         if is_same(viewer, self.viewer):
             self.setup.set_source(source)
+            self.desk.find_patients(patient)
 
     def _resume_wanted(self, viewer: ViewerModel, run_folder: str) -> None:
         if is_same(viewer, self.viewer):

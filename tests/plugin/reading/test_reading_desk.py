@@ -3,6 +3,7 @@
 import errno
 import gc
 import os
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -16,6 +17,7 @@ from qtpy.QtWidgets import (
     QApplication,
     QComboBox,
     QDockWidget,
+    QFileDialog,
     QSlider,
     QWidget,
 )
@@ -23,10 +25,10 @@ from qtpy.QtWidgets import (
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.reading import opener_job
 from napari_cxr.plugin.settings import remember
-from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.train_dock import TrainDock
 from napari_cxr.scoring import Row, tables
 from napari_cxr.scoring.lines import Lines
+from napari_cxr.scoring.reading.folders import PATIENT_PATTERN
 from napari_cxr.scoring.row import Run
 
 WAIT = 8_000
@@ -378,18 +380,46 @@ def test_who_has_none_of_several_counts_as_labelled(reading):
     assert reading.desk.truths() == {first: ''}
 
 
+def save(qtbot, reading, form, path):
+    with qtbot.waitSignal(reading.desk.saved, timeout=WAIT) as said:
+        reading.desk.export(form, str(path))
+    assert said.args == [str(path)]
+    return reading.panel.reading.saved
+
+
 def test_exported_labels_are_opened_in_the_train_dock(qtbot, reading, tmp_path):
     for row in reading.panel.table.rows():
         Path(row.path).write_bytes(b'there')
         reading.desk.reading.set(row.path, ('normal',))
-    with qtbot.waitSignal(reading.desk.saved, timeout=WAIT) as said:
-        reading.desk.export('csv', str(tmp_path / 'labels.csv'))
-    saved = reading.panel.reading.saved
-    assert said.args == [str(tmp_path / 'labels.csv')]
+    saved = save(qtbot, reading, 'csv', tmp_path / 'labels.csv')
     assert saved.words.text().startswith('Saved 4 images as labels.csv.')
-    wanted = []
-    shared().images_wanted.connect(lambda viewer, source: wanted.append(source))
     saved.train.click()
-    assert wanted == [str(tmp_path / 'labels.csv')]
     (train,) = reading.window().findChildren(TrainDock)
     assert train.setup.current_source == str(tmp_path / 'labels.csv')
+    assert train.desk.recipe.data.patient == ''
+    # In folders, names tell patients apart.
+    known = [replace(row, patient=f'{row.number // 2}') for row in reading.panel.table.rows()]
+    reading.panel.table.add(known)
+    qtbot.waitUntil(lambda: reading.panel.table.rows() == known, timeout=WAIT)
+    save(qtbot, reading, 'folders', tmp_path / 'labels').train.click()
+    assert train.setup.current_source == str(tmp_path / 'labels')
+    assert train.desk.recipe.data.patient == PATIENT_PATTERN
+    save(qtbot, reading, 'csv', tmp_path / 'labels.csv').train.click()
+    assert train.desk.recipe.data.patient == ''
+
+
+def test_a_csv_has_its_ending_and_replaces_nothing_unasked(qtbot, reading, tmp_path, monkeypatch):
+    path = reading.panel.table.rows()[0].path
+    Path(path).write_bytes(b'there')
+    reading.desk.reading.set(path, ('normal',))
+    chosen = lambda *_: (str(tmp_path / 'mine'), '')  # noqa: E731
+    monkeypatch.setattr(QFileDialog, 'getSaveFileName', chosen)
+    with qtbot.waitSignal(reading.desk.saved, timeout=WAIT) as said:
+        reading.panel.reading.export_wanted.emit('csv')
+    assert said.args == [str(tmp_path / 'mine.csv')]
+    before = (tmp_path / 'mine.csv').read_bytes()
+    reading.desk.reading.set(path, ('pneumonia',))
+    with qtbot.waitSignal(reading.desk.failed, timeout=WAIT) as told:
+        reading.panel.reading.export_wanted.emit('csv')
+    assert told.args[0].startswith('There is a mine.csv already')
+    assert (tmp_path / 'mine.csv').read_bytes() == before

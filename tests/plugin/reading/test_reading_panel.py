@@ -446,7 +446,7 @@ def test_what_was_saved_leads_to_the_train_dock(qtbot, panel):
     assert panel.saved.words.text() == 'Saved 2,000 images as labels.csv.\nLeft out: 1 image.'
     with qtbot.waitSignal(panel.train_wanted) as told:
         qtbot.mouseClick(panel.saved.train, LEFT)
-    assert told.args == ['/ward/labels.csv']
+    assert told.args == [saved]
     panel.show_saved(saved, trainable=False)
     assert not panel.saved.train.isVisible()
     qtbot.mouseClick(panel.saved.dismiss, LEFT)

@@ -247,6 +247,7 @@ def test_folders_can_be_trained_on(tmp_path, ward, entries):
     out = tmp_path / 'tree'
     saved = run_to_end(export_folders(out, ward, entries, RUN, tmp_path / 't.csv'))
     assert saved.images == 6 and PATIENT_PATTERN in saved.remarks[0]
+    assert saved.patient == PATIENT_PATTERN
     found = {p.relative_to(out).as_posix(): Path(os.readlink(p)) for p in out.glob('*/*')}
     assert found == {
         'normal/p00001-1.png': Path(ward[0].path),

@@ -228,6 +228,15 @@ class ReadingDesk(QObject):
             path, _ = QFileDialog.getSaveFileName(
                 self._dock, 'Save the labels', str(proposed), 'Tables (*.csv)'
             )
+            if path and Path(path).suffix.lower() != '.csv':
+                path = f'{path}.csv'
+                if Path(path).exists():  # the file dialog has asked about the name without it
+                    self.failed.emit(
+                        f'There is a {Path(path).name} already, so nothing was saved. Choose '
+                        'another name, or type this one with its ending to replace it.',
+                        '',
+                    )
+                    return
         if path:
             self.export(form, path)
 
@@ -253,9 +262,9 @@ class ReadingDesk(QObject):
             self._panel.show_saved(result, trainable=form != 'all')
             self.saved.emit(result.path)
 
-    def _train(self, path: str) -> None:
+    def _train(self, saved: Exported) -> None:
         open_dock(self._viewer, 'Train a classifier')
-        shared().images_wanted.emit(self._viewer, path)
+        shared().images_wanted.emit(self._viewer, saved.path, saved.patient)
 
 
 def _free(parent: Path, name: str) -> Path:

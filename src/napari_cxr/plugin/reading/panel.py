@@ -49,8 +49,8 @@ class ReadingPanel(QWidget):
     row_wanted = Signal(str)
     #: What the labels shall be saved as: 'csv', 'folders' or 'all'.
     export_wanted = Signal(str)
-    #: The table or folder that shall be opened in the Train dock.
-    train_wanted = Signal(str)
+    #: What shall be opened in the Train dock: an `Exported`.
+    train_wanted = Signal(object)
     #: The saving has come further, or fails; to be emitted by the thread that saves.
     saving_changed = Signal()
 

@@ -64,12 +64,12 @@ class SavedView(QWidget):
         Qt parent.
     """
 
-    #: The table or folder that shall be opened in the Train dock.
-    train_wanted = Signal(str)
+    #: What shall be opened in the Train dock: the `Exported`.
+    train_wanted = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._path = ''
+        self._saved: Exported | None = None
         self.words = quiet_label()
         self.words.setIndent(0)
         self.train = QPushButton('Open in Train')
@@ -86,7 +86,7 @@ class SavedView(QWidget):
         layout.setSpacing(6)
         layout.addWidget(self.words)
         layout.addLayout(line)
-        self.train.clicked.connect(lambda: self.train_wanted.emit(self._path))
+        self.train.clicked.connect(lambda: self.train_wanted.emit(self._saved))
         self.dismiss.clicked.connect(self.clear)
         self.clear()
 
@@ -100,7 +100,7 @@ class SavedView(QWidget):
         trainable : bool
             Whether the Train dock takes it.
         """
-        self._path = saved.path
+        self._saved = saved
         name = os.path.basename(saved.path)
         said = f'Saved {several_words(saved.images, "image")} as {name}.'
         self.words.setText('\n'.join([said, *saved.remarks]))
@@ -110,6 +110,6 @@ class SavedView(QWidget):
 
     def clear(self) -> None:
         """Take the words away."""
-        self._path = ''
+        self._saved = None
         self.words.clear()
         self.hide()

@@ -34,11 +34,15 @@ class Exported:
         How many images are in it.
     remarks : tuple of str
         What a person should know of it, in sentences.
+    patient : str
+        The pattern that finds the patient in the name of each file, as `data.patient` of a
+        recipe; empty where names do not tell.
     """
 
     path: str
     images: int
     remarks: tuple[str, ...] = ()
+    patient: str = ''
 
 
 @dataclass(frozen=True, slots=True)

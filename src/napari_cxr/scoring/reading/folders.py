@@ -87,7 +87,7 @@ def export_folders(
         half = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', suffix='.part', dir=out.parent))
         try:
             half.chmod(0o755)  # mkdtemp makes a private folder
-            yield from _fill(half, found, remarks)
+            known = yield from _fill(half, found, remarks)
             _readme(half, found, run, remarks)
             with suppress(FileNotFoundError):
                 out.rmdir()  # Windows renames nothing to what is there
@@ -99,11 +99,11 @@ def export_folders(
         raise ScoringError(
             f'{out} cannot be written: {error.strerror}. Choose another place, or make room.'
         ) from None
-    return Exported(str(out), len(found), tuple(remarks))
+    return Exported(str(out), len(found), tuple(remarks), PATIENT_PATTERN if known else '')
 
 
-def _fill(half: Path, found: Sequence[Listed], remarks: list[str]) -> Generator[float, None, None]:
-    """Make the links, each under a name that its folder does not have yet."""
+def _fill(half: Path, found: Sequence[Listed], remarks: list[str]) -> Generator[float, None, bool]:
+    """Make the links, each under a name of its own; return whether names tell patients."""
     patients = Patients()
     taken: set[tuple[str, str]] = set()
     ways = list(_LINKS)
@@ -130,11 +130,12 @@ def _fill(half: Path, found: Sequence[Listed], remarks: list[str]) -> Generator[
         remarks.append(f'No links can be made here: some or all of these are {ways[0][0]}.')
     if patients:
         remarks.append(
-            f'The number of the patient stands in each name: set data.patient to '
-            f'{PATIENT_PATTERN} to split by patient, or use the CSV.'
+            'The number of the patient stands in each name: to split by patient, data.patient is '
+            f'{PATIENT_PATTERN}, which "Open in Train" sets.'
         )
     else:
         remarks.append('Folders cannot say which images are of one patient.')
+    return bool(patients)
 
 
 def _free_name(start: str, file: str, label: str, taken: set[tuple[str, str]]) -> str:
