@@ -446,3 +446,12 @@ def test_the_cache_keeps_what_was_used_last_within_its_bound():
     assert not cache.put(b, opened(101)) and cache.nbytes == 100
     cache.clear()
     assert cache.nbytes == 0 and cache.get(a) is None
+
+
+def test_what_lies_over_a_picture_counts_too(qtbot, viewer, opener, rows):
+    show(qtbot, opener, rows[4])
+    (kept,) = opener._cache._kept.values()
+    field = kept.answer.field
+    maps = sum(heatmap.values.nbytes for heatmap in kept.answer.heatmaps)
+    assert kept.nbytes == kept.picture.nbytes + 2 * field.right.nbytes + maps
+    assert opener._cache.nbytes == kept.nbytes > kept.picture.nbytes > 0

@@ -29,7 +29,7 @@ class RowCache:
     @property
     def nbytes(self) -> int:
         """Memory that is taken."""
-        return sum(opened.picture.nbytes for opened in self._kept.values())
+        return sum(opened.nbytes for opened in self._kept.values())
 
     def get(self, key: Key) -> Opened | None:
         """Return what is kept of a row; it counts as used."""
@@ -53,7 +53,7 @@ class RowCache:
         bool
             Whether there was room for it beside the precious ones.
         """
-        if opened.picture.nbytes > self._most:
+        if opened.nbytes > self._most:
             return False
         self._kept[key] = opened
         self._kept.move_to_end(key)

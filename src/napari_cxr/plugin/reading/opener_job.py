@@ -104,6 +104,15 @@ class Opened:
     answer: Answer | None = None
     problem: Failure | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, of which lungs can be more than a small picture."""
+        if self.answer is None:
+            return self.picture.nbytes
+        field = self.answer.field
+        maps = [field.right, field.left, *(each.values for each in self.answer.heatmaps)]
+        return self.picture.nbytes + sum(each.nbytes for each in maps)
+
 
 @thread_worker
 def fetch(order: Order, known: Opened | None, file_names: bool, cancelled: Event) -> Job[Any]:
