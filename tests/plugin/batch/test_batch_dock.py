@@ -7,6 +7,7 @@ import signal
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from made_up_scores import run, scored
 from napari.components import ViewerModel
 from qtpy.QtCore import QMimeData, QPointF, Qt, QThreadPool, QUrl
 from qtpy.QtGui import QDropEvent
@@ -230,11 +231,11 @@ def test_a_table_is_opened_again_measured_read_and_saved(
 
 @pytest.mark.slow
 def test_what_cannot_be_scored_is_told_and_the_setup_stays(dock, qtbot, tmp_path):
-    (tmp_path / 'empty').mkdir()
-    choose(qtbot, dock, tmp_path / 'empty')
+    (tmp_path / 'list.csv').write_text('file name,age\na.png,3\n')
+    choose(qtbot, dock, tmp_path / 'list.csv')
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.score()
-    assert 'no image' in dock.panel.message.text and dock.panel.head.is_open
+    assert "no column 'path'" in dock.panel.message.text and dock.panel.head.is_open
     assert not dock.panel.progress.isVisible() and dock.panel.start.isEnabled()
 
 
@@ -301,6 +302,33 @@ def test_parts_stand_beside_each_other_where_there_is_room(qtbot, own_plugin, mo
         panel.resize(*size)
         qtbot.waitUntil(lambda wanted=orientation: panel.parts.orientation() == wanted)
     assert panel.table.width() > 500 and panel.setup.width() < 400
+
+
+def test_the_least_height_of_the_dock_is_always_the_same(qtbot, dock):
+    """Of what napari has in a dock widget, the least height can only grow."""
+    least = dock.minimumSizeHint().height()
+    assert least < 150
+    dock.panel.show_table(True)
+    dock.panel.setup.options.set_open(True)
+    dock.panel.message.show_error('A sentence. ' * 20)
+    qtbot.waitUntil(lambda: dock.panel.minimumSizeHint().height() > least + 150)
+    assert dock.minimumSizeHint().height() == least
+
+
+def test_there_is_room_for_the_table_at_the_bottom_of_a_small_window(qtbot, dock):
+    panel = dock.panel
+    panel.show_table(True)
+    panel.head.set_open(False)
+    panel.table.start(run(), 'scores.csv')
+    with qtbot.waitSignal(panel.table.settled, timeout=WAIT):
+        panel.table.add([scored(i) for i in range(50)])
+    panel.progress.sum_up('scores.csv: 50 rows.', 3, resumable=False, saveable=True)
+    dock.resize(1258, 205)  # what napari leaves of 1280 x 720
+    qtbot.waitUntil(lambda: panel.wide and panel.height() <= 205)
+    qtbot.waitUntil(lambda: len(panel.table.view.lines_on_screen) >= 2)
+    view = panel.table.view
+    bottom = view.mapTo(dock, view.rect().bottomLeft()).y()
+    assert bottom < 205 and panel.table.width() > 600
 
 
 @pytest.mark.parametrize(('table', 'height'), [(False, 670), (True, 900)])

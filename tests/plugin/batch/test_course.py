@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from made_up_scores import run, scored
 from napari.components import ViewerModel
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_cxr.plugin.batch import jobs
 from napari_cxr.plugin.batch.dock import BatchDock
@@ -28,6 +29,9 @@ class Scorer:
 
     def __init__(self):
         self.busy, self.jobs, self.said = False, [], {}
+
+    def start(self):
+        self.jobs.append('start')
 
     def run(self, job, **arguments):
         self.jobs.append(job)
@@ -251,6 +255,60 @@ def test_an_ending_that_is_added_overwrites_nothing(qtbot, dock, scorer, tmp_pat
         chosen(other)  # of which the file dialog has asked
     assert other.read_bytes() != before
     chosen('')
+
+
+def test_a_part_of_a_table_that_is_saved_is_called_one(qtbot, dock, scorer, tmp_path, monkeypatch):
+    request, asked = begun(tmp_path, 'a.csv'), []
+    show(qtbot, dock, request.out, scorer)
+
+    def ask(parent, title, place, forms):
+        asked.append((title, place))
+        return place, ''
+
+    monkeypatch.setattr(QFileDialog, 'getSaveFileName', ask)
+    with qtbot.waitSignal(dock.session.saved, timeout=WAIT):
+        dock.save_as()
+    part = tmp_path / 'a-part.csv'
+    assert asked == [('Save the 2 rows that are done', str(part))]
+    assert dock.panel.told.text() == (
+        f'Saved to {part}: a part of the table, the 2 rows of 9 that are done.'
+    )
+    assert len(part.read_text().splitlines()) == 3
+    show(qtbot, dock, finished(tmp_path, 'b.csv'), scorer)
+    with qtbot.waitSignal(dock.session.saved, timeout=WAIT):
+        dock.save_as()  # over itself
+    assert asked[1] == ('Save the table', str(tmp_path / 'b.csv'))
+    assert dock.panel.told.text() == f'Saved to {tmp_path / "b.csv"}'
+
+
+def test_a_place_that_cannot_be_written_is_told_before_a_process_is_asked(
+    qtbot, dock, scorer, tmp_path, monkeypatch
+):
+    def full(**where):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(jobs, 'TemporaryFile', full)
+    request = ScoreRequest(
+        paths=('/images',), out=str(tmp_path / 'new' / 'a.csv'), model='another'
+    )
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.course.score(request, resume=False)
+    assert 'No space left on device' in dock.panel.message.text and not scorer.jobs
+
+
+def test_a_folder_without_images_is_told_before_the_click_and_looked_at_again(
+    qtbot, dock, tmp_path
+):
+    panel, empty = dock.panel, tmp_path / 'empty'
+    empty.mkdir()
+    with qtbot.waitSignal(dock.session.counted, timeout=WAIT):
+        panel.setup.set_images(str(empty))
+    assert 'There is no image in empty' in panel.setup.images.problem.text()
+    assert not panel.start.isEnabled() and 'no image' in panel.start.toolTip()
+    (empty / 'a.png').write_bytes(b'')
+    with qtbot.waitSignal(dock.session.counted, timeout=WAIT):
+        QApplication.sendEvent(dock, QEvent(QEvent.Type.WindowActivate))
+    assert panel.setup.images.hint.text() == '1 image' and panel.start.isEnabled()
 
 
 def test_what_was_scored_is_kept_for_one_person_until_it_is_finished(

@@ -1,10 +1,12 @@
 """The setup of the Batch dock: it chooses what is plain, and says in place what is wrong."""
 
 from pathlib import Path
+from threading import Event
 
 import pytest
 from qtpy.QtCore import Qt
 
+from napari_cxr.plugin.batch.counting import Counted, count
 from napari_cxr.plugin.batch.request import ScoreRequest, keep, recall
 from napari_cxr.plugin.batch.setup import ScoreSetup
 from napari_cxr.plugin.settings import preferences, remember
@@ -83,6 +85,8 @@ def test_a_table_with_labels_says_so_and_another_in_the_folder_is_offered(setup,
         ('chests.txt', 'ends in .csv|is called .csv'),
         ('chests', 'This is a folder'),
         ('there.csv', 'There is such a table already'),
+        ('there.csv/inside/scores.csv', 'There is no folder'),
+        ('new/scores.txt', 'is called .csv'),
     ],
 )
 def test_a_table_that_cannot_be_written_is_told_below_its_field(
@@ -96,6 +100,65 @@ def test_a_table_that_cannot_be_written_is_told_below_its_field(
     assert setup.request() is None
     assert any(word in setup.target.problem.text() for word in words.split('|'))
     assert setup.target.problem.isVisible() and setup.reason == setup.target.problem.text()
+
+
+def test_a_place_where_nothing_can_be_written_is_told_below_its_field(
+    setup, folder, tmp_path, monkeypatch
+):
+    setup.set_images(str(folder))
+    target = setup.target
+    target.show_path(str(tmp_path / 'new' / 'deep' / 'scores.csv'))
+    look(setup)
+    assert setup.request() is not None
+    assert target.hint.text() == f'A new folder is made for it: {tmp_path / "new" / "deep"}'
+    monkeypatch.setattr('os.access', lambda path, mode: False)
+    look(setup)
+    assert setup.request() is None
+    assert f'Nothing can be written to {tmp_path};' in target.problem.text()
+
+
+def test_how_many_images_there_are_is_told(setup, folder):
+    setup.set_images(str(folder))
+    images, path = setup.images, str(folder)
+    assert setup.counts and not images.hint.text() and setup.request() is not None
+    setup.take_count(Counted(path, 1200, whole=False))
+    assert images.hint.text() == 'more than 1,200 images' and setup.counts
+    setup.take_count(Counted(str(folder / 'other'), 1, whole=True))  # of another folder
+    assert images.hint.text() == 'more than 1,200 images'
+    setup.take_count(Counted(path, 1234, whole=True))
+    assert images.hint.text() == '1,234 images' and not setup.counts
+    setup.set_images(str(folder / 'other'))
+    assert not images.hint.text() and setup.counts
+    setup.take_count(Counted(str(folder / 'other'), 0, whole=True))
+    assert 'There is no image in other' in images.problem.text() == setup.reason
+    assert setup.counts  # some may be put there
+
+
+def test_a_count_can_be_given_up(tmp_path, monkeypatch):
+    for name in ('a.png', 'b.dcm', 'c.txt', 'd/e.jpg'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b'')
+    path, cancelled = str(tmp_path), Event()
+    assert list(count(path, cancelled)) == [Counted(path, 3, whole=True)]
+    monkeypatch.setattr('napari_cxr.plugin.batch.counting._PAUSE', -1.0)
+    told = [each.images for each in count(path, cancelled)]
+    assert len(told) == 5 and told == sorted(told) and told[-1] == 3
+    monkeypatch.setattr('napari_cxr.plugin.batch.counting._PATIENCE', -1.0)
+    assert list(count(path, cancelled)) == []
+    monkeypatch.undo()
+    cancelled.set()
+    assert list(count(path, cancelled)) == []
+
+
+def test_a_path_that_is_typed_counts_as_soon_as_it_is_there(qtbot, setup, folder):
+    images = setup.images
+    qtbot.keyClicks(images.line, str(folder)[:-1])
+    with qtbot.waitSignal(images._pause.timeout):
+        pass
+    assert not images.problem.text()  # there is no such thing yet, and nobody says so
+    with qtbot.waitSignal(images.chosen):
+        qtbot.keyClicks(images.line, str(folder)[-1])
+    assert setup.request().paths == (str(folder),) and images.line.text() == str(folder)
 
 
 def test_images_that_are_gone_are_told_below_their_field(setup, folder):

@@ -1,16 +1,19 @@
 """The table of scores as a person uses it: it fills, is sorted, filtered, read and copied."""
 
+from pathlib import Path
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
 from made_up_scores import LABELS, LOSSY, NOT_A_CHEST, Labels, failed, run, scored
-from qtpy.QtCore import QItemSelectionModel, QPoint, Qt, QTimer
-from qtpy.QtGui import QGuiApplication
+from qtpy.QtCore import QEvent, QItemSelectionModel, QPoint, QPointF, Qt, QTimer
+from qtpy.QtGui import QGuiApplication, QMouseEvent
 
 from napari_cxr.inference.prediction import Caution
 from napari_cxr.plugin.scores.columns import PICTURE, columns_of
 from napari_cxr.plugin.scores.filter import Filter, Which
 from napari_cxr.plugin.scores.table import ScoreTable
+from napari_cxr.plugin.scores.table_model import ScoreModel
 from napari_cxr.plugin.scores.thumbnail_jobs import Wishes, shared_reader
 from napari_cxr.plugin.scores.thumbnails import Thumbnails
 from napari_cxr.plugin.scores.widths import fitting_widths
@@ -58,6 +61,7 @@ def click_title(qtbot, table, key):
     qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=place)
 
 
+NO_KEY = Qt.KeyboardModifier.NoModifier
 #: A table that was never written, whose rows have whole paths.
 OUT = 'scores.csv'
 FEW = [
@@ -185,6 +189,7 @@ def test_most_uncertain_first(qtbot, table):
     table.chosen.connect(heard.append)
     button = table.strip.uncertain
     table.step(-1)
+    assert 'uncertainty' not in shown_columns(table)
     button.click()
     assert numbers(table) == [3, 1, 0, 2] and 'uncertainty' in shown_columns(table)
     assert table.current() == FEW[3] and table.selected() == [FEW[3]] and button.isChecked()
@@ -192,6 +197,7 @@ def test_most_uncertain_first(qtbot, table):
     assert table.step(1) == FEW[1] and table.step(-1) == FEW[3] and table.step(1) == FEW[1]
     button.click()
     assert numbers(table) == [0, 1, 2, 3] and not button.isChecked()
+    assert 'uncertainty' not in shown_columns(table) and not preferences('batch').columns
     button.click()
     table.sort_by('label', False)
     assert not button.isChecked()
@@ -517,6 +523,81 @@ def test_columns_are_chosen_in_a_menu_and_remembered(qtbot, table):
     assert 'p:pneumonia' in shown_columns(other)
 
 
+def drag_title(qtbot, table, key, by, *, edge):
+    """Drag a column's right edge, or the column itself, sideways with the mouse."""
+    header, section = table.view.titles, table.model.column_of(key)
+    left, wide = header.sectionViewportPosition(section), header.sectionSize(section)
+    start = QPoint(left + wide - 1 if edge else left + 20, 8)
+    viewport, button = header.viewport(), Qt.MouseButton.LeftButton
+    qtbot.mousePress(viewport, button, pos=start)
+    for part in (2, 1):
+        place = QPointF(start + QPoint(by // part, 0))
+        event = QMouseEvent(
+            QEvent.Type.MouseMove, place, viewport.mapToGlobal(place), button, button, NO_KEY
+        )
+        QGuiApplication.sendEvent(viewport, event)
+    qtbot.mouseRelease(viewport, button, pos=start + QPoint(by, 0))
+
+
+def width_of(table, key):
+    return table.view.titles.sectionSize(table.model.column_of(key))
+
+
+def test_widths_and_order_of_columns_are_remembered(qtbot, table):
+    fill(qtbot, table, FEW)
+    usual = {key: width_of(table, key) for key in ('file', 'p:normal', 'label')}
+    drag_title(qtbot, table, 'p:normal', 60, edge=True)
+    assert width_of(table, 'p:normal') == usual['p:normal'] + 60
+    table.resize(1600, 420)  # the others go on fitting
+    qtbot.waitUntil(lambda: width_of(table, 'file') > usual['file'])
+    assert width_of(table, 'p:normal') == usual['p:normal'] + 60
+    drag_title(qtbot, table, 'label', -width_of(table, 'file') - 10, edge=False)
+    assert shown_columns(table)[:3] == ['label', 'file', 'p:covid19']
+    table.sort_by('p:normal', True)
+    table.start(run(), OUT)
+    assert shown_columns(table)[:2] == ['label', 'file']
+    other = ScoreTable('dark')
+    qtbot.addWidget(other)
+    fill(qtbot, other, FEW, labels=('normal', 'another', 'third'))
+    assert shown_columns(other)[:4] == ['label', 'file', 'p:normal', 'p:another']
+    assert width_of(other, 'p:normal') == usual['p:normal'] + 60
+    # A double click on the edge lets a column fit again, the menu all of them.
+    table.resize(900, 420)
+    fill(qtbot, table, FEW)
+    header, section = table.view.titles, table.model.column_of('p:normal')
+    edge = QPoint(header.sectionViewportPosition(section) + header.sectionSize(section) - 1, 8)
+    qtbot.mouseDClick(header.viewport(), Qt.MouseButton.LeftButton, pos=edge)
+    assert width_of(table, 'p:normal') == usual['p:normal']
+    drag_title(qtbot, table, 'p:normal', 60, edge=True)
+    menu = table.choice.menu(table.model.columns, table.model.rows, 'number', table)
+    menu.actions()[-1].trigger()
+    assert {key: width_of(table, key) for key in usual} == usual
+    assert shown_columns(table)[:2] == ['file', 'label']
+    chosen = preferences('batch')
+    assert (chosen.columns, chosen.column_order, chosen.column_widths) == ('', '', '')
+
+
+def test_bars_are_as_long_in_all_columns(qtbot, table):
+    labels = ('a', 'a class with a very long name')
+    certain = Row(0, '/a.png', 'scored', label=labels[0], probabilities=(1.0, 1.0))
+    fill(qtbot, table, [certain], labels=labels, truth=False)
+    image, view = table.view.grab().toImage(), table.view
+    top = view.titles.height() + view.rowViewportPosition(0)
+
+    def longest(key):
+        section = table.model.column_of(key)
+        left, wide = view.columnViewportPosition(section), view.columnWidth(section)
+        ground = image.pixelColor(left + 2, top + 2)
+        lines = (
+            sum(image.pixelColor(x, top + y) != ground for x in range(left + 8, left + wide - 8))
+            for y in range(view.rowHeight(0) - 1)
+        )
+        return max(lines)
+
+    assert width_of(table, 'p:a') < width_of(table, f'p:{labels[1]}')
+    assert longest('p:a') == pytest.approx(longest(f'p:{labels[1]}'), abs=2)
+
+
 def test_names_have_room_before_bars_grow(table):
     columns = dict(enumerate(columns_of(run())))
     shown = {i: c for i, c in columns.items() if c.kind in ('file', 'answer', 'bar')}
@@ -589,6 +670,24 @@ def test_many_rows_come_in_while_the_screen_stays_free(qtbot, table, count):
     assert len(table.view.selected_lines) == count
 
 
+def test_selecting_all_asks_no_row_by_itself(qtbot, own_plugin, monkeypatch):
+    asked, count = [], ScoreModel.rowCount
+
+    def counted(model, parent=None):
+        asked.append(1)
+        return count(model, parent)
+
+    monkeypatch.setattr(ScoreModel, 'rowCount', counted)
+    table = ScoreTable('dark')
+    qtbot.addWidget(table)
+    table.show()
+    fill(qtbot, table, [scored(i) for i in range(5_000)])
+    asked.clear()
+    table.view.selectAll()
+    table.grab()
+    assert len(table.view.selected_lines) == 5_000 and len(asked) < 1_000
+
+
 # -- small pictures ----------------------------------------------------------------------------
 
 
@@ -626,6 +725,25 @@ def test_pictures_are_read_for_the_lines_on_the_screen(qtbot, table, files, sett
     assert not table.grab().isNull()
     table.strip.pictures.click()
     assert PICTURE not in shown_columns(table) and table.view.rowHeight(0) == low
+
+
+def test_pictures_are_found_by_the_place_of_the_table(
+    qtbot, table, files, tmp_path, monkeypatch, settled_threads
+):
+    monkeypatch.chdir(tmp_path)  # where there are none
+    folder = Path(files[0]).parent
+    table.start(run(), str(folder / 'tables' / 'scores.csv'))
+    more(qtbot, table, [scored(0, path='03.png')])
+    table.strip.pictures.click()
+    pictures = table.pictures.thumbnails
+    qtbot.waitUntil(lambda: pictures.get('03.png') is not None, timeout=30_000)
+    assert pictures.get('03.png').height() == 128
+    # A file of the same name of another table is another file.
+    table.start(run(), str(tmp_path / 'scores.csv'))
+    assert pictures.get('03.png') is None
+    more(qtbot, table, [scored(0, path='03.png')])
+    qtbot.waitUntil(lambda: pictures.get('03.png') is not None, timeout=30_000)
+    assert pictures.get('03.png').isNull()
 
 
 def test_what_is_scrolled_past_is_not_read(qtbot, files, settled_threads):

@@ -106,7 +106,9 @@ class BatchCourse(QObject):
             return
         self._panel.progress.clear()
         name = Path(self._next[0]).name
-        self._panel.progress.say('Starting' if job == 'score' else f'Reading {name}')
+        self._panel.progress.say(
+            'Starting torch, which computes the scores' if job == 'score' else f'Reading {name}'
+        )
 
     def _wait(self) -> None:
         if self._session.job == 'measure':

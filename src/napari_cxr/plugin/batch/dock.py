@@ -25,6 +25,7 @@ from napari_cxr.plugin.reading.desk import ReadingDesk
 from napari_cxr.plugin.scores.filter import Filter, Which
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.theme import style_sheet
+from napari_cxr.scoring.looking import Looked
 
 __all__ = ['BatchDock']
 
@@ -91,7 +92,7 @@ class BatchDock(QWidget):
         panel.metrics.cell_chosen.connect(self._show_cell)
         session.began.connect(self._update)
         session.ended.connect(self._ended)
-        session.looked.connect(panel.setup.take_look)
+        session.looked.connect(self._looked)
         session.counted.connect(panel.setup.take_count)
         session.saved.connect(self._saved)
         self.desk.failed.connect(panel.message.show_error)
@@ -186,6 +187,11 @@ class BatchDock(QWidget):
         setup = self.panel.setup
         if setup.images.paths:
             self.session.look(setup.images.paths, setup.target.path, counts=setup.counts)
+
+    def _looked(self, looked: Looked) -> None:
+        self.panel.setup.take_look(looked)
+        if not self.panel.setup.reason:
+            self.session.get_ready()
 
     def _ended(self) -> None:
         self._update()

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QMenu, QToolButton
 
 from napari_cxr.plugin.batch import problems
@@ -16,6 +16,8 @@ from napari_cxr.scoring.looking import Looked
 
 __all__ = ['ImagesField']
 
+#: Milliseconds without a key before what was typed is taken, if there is such a thing.
+_PAUSE = 600
 #: Endings of lists and tables of paths.
 _LIST_ENDINGS = ('.txt', '.csv', '.tsv')
 _LISTS = 'Lists and tables of paths (*.txt *.csv *.tsv);;All files (*)'
@@ -46,6 +48,10 @@ class ImagesField(ToldField):
         self.browse.setMenu(menu)
         self.browse.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.setFocusProxy(self.line)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(_PAUSE)
+        self._pause.timeout.connect(self._take_typed)
         self.line.textEdited.connect(self._typed)
         self.line.editingFinished.connect(self._entered)
 
@@ -130,8 +136,15 @@ class ImagesField(ToldField):
 
     def _typed(self) -> None:
         self._files = ()
+        self._pause.start()
+
+    def _take_typed(self) -> None:
+        """Take what is there without a Return; what is not there may be typed on."""
+        if self.paths and os.path.exists(self.paths[0]):
+            self._entered()
 
     def _entered(self) -> None:
+        self._pause.stop()
         if self.line.isModified():
             self.line.setModified(False)
             self.chosen.emit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from threading import Event as Cancelled
 from typing import Any
 
@@ -53,6 +54,11 @@ class BatchSession(Session):
     def measure(self, table: str, truths: Mapping[str, str]) -> None:
         """Measure a table by the labels in it, or by those of a person."""
         self._start('measure', jobs.measure(table, truths, self._new()))
+
+    def get_ready(self) -> None:
+        """Start the process before anyone clicks: torch takes its time."""
+        with suppress(OSError):  # whoever clicks is told
+            self._process.start()
 
     def look(self, paths: tuple[str, ...], out: str, *, counts: bool) -> None:
         """Look at images, and count them, while another job may be under way."""

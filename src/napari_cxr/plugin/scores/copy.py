@@ -36,6 +36,10 @@ def _cells(rows: ScoreRows, column: Column, places: np.ndarray) -> list[str]:
     if column.kind in ('bar', 'share'):  # one by one they would take a second
         values = rows.numbers[column.key].values[places].tolist()
         return ['' if value != value else f'{value:.7g}' for value in values]
+    if column.kind in ('file', 'text', 'label', 'note'):  # each different one is looked at once
+        words = rows.words[column.key]
+        texts = [_one_line(text) for text in words.texts]
+        return [texts[code] for code in words.codes[places].tolist()]
     return [_one_line(column.copied(rows, place)) for place in places.tolist()]
 
 

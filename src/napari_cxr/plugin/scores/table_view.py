@@ -55,6 +55,8 @@ class ScoreView(QTableView):
         self.titles = ScoreHeader(model, choice, self)
         self.setHorizontalHeader(self.titles)
         self.setModel(model)
+        # Titles are never selected; to find that out, Qt would ask every row of each column.
+        self.titles.setSelectionModel(QItemSelectionModel(model, self.titles))
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
