@@ -152,6 +152,12 @@ except SystemExit as end:
     assert [path.name for path in tmp_path.iterdir()] == ['images']
 
 
+def test_nothing_to_resume_is_begun_and_said(run, folder, tmp_path):
+    out = tmp_path / 't.csv'
+    result = run(folder / 'normal', '--out', out, '--resume')
+    assert result.exit_code == 0 and f'Nothing was begun as {out} yet' in result.stderr
+
+
 def test_the_journal_of_another_list_is_wrong_usage(run, folder, tmp_path, model_file):
     from napari_cxr.inference.classifier import Classifier
     from napari_cxr.scoring import Started, list_items, score

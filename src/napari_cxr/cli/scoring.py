@@ -124,6 +124,7 @@ def score(
             Settings,
             check_heatmaps,
             check_out,
+            journal_of,
             list_items,
         )
         from napari_cxr.workers.decoding import DecoderPool
@@ -144,6 +145,8 @@ def score(
             items = list_items(paths, labels)
         except (CheckpointError, ListingError, DecisionError, ScoringError) as error:
             raise typer.BadParameter(str(error)) from None
+        if resume and not journal_of(out).exists():
+            typer.echo(f'Nothing was begun as {out} yet; it begins now.', err=True)
         if labels is not None:
             given = sum(bool(item.truth) for item in items)
             typer.echo(f'{given:,} of {len(items):,} files have a label.', err=True)

@@ -296,6 +296,20 @@ def test_names_are_unique_whatever_their_case(tmp_path, ward, entries):
     assert len(index(tmp_path / 'tree').samples) == 6
 
 
+@pytest.mark.skipif(os.name == 'nt', reason='paths are shorter there')
+def test_a_long_name_has_room_for_the_number_of_its_patient(tmp_path, ward, entries):
+    names = [f'{"ü" * 125}.png', f'{"ü" * 125}.PNG']
+    for place, name in enumerate(names):
+        old, new = Path(ward[place].path), tmp_path / name
+        entries[str(new)] = entries.pop(str(old))
+        ward[place] = replace(ward[place], path=str(old.rename(new)))
+        entries[str(new)] = entry('normal')
+    run_to_end(export_folders(tmp_path / 'out', ward, entries, RUN, tmp_path / 'ward.csv'))
+    links = [p for p in (tmp_path / 'out' / 'normal').iterdir() if 'ü' in p.name]
+    assert {link.resolve() for link in links} == {tmp_path / name for name in names}
+    assert all(link.is_symlink() and link.name.startswith('p0000') for link in links)
+
+
 def test_one_class_is_too_few_to_train_and_told(tmp_path, ward):
     said = {row.path: entry('normal') for row in ward}
     saved = run_to_end(export_folders(tmp_path / 'tree', ward, said, RUN, tmp_path / 't.csv'))

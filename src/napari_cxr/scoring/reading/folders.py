@@ -22,6 +22,8 @@ __all__ = ['PATIENT_PATTERN', 'export_folders']
 PATIENT_PATTERN = r'^p(\d+)-'
 #: What cannot stand in a folder's name on all systems.
 _NOT_IN_NAMES = frozenset('<>:"/\\|?*') | {chr(code) for code in range(32)}
+#: Bytes that a name may have on most file systems; the number of the patient takes some.
+_LONGEST_NAME = 255
 #: Links between two looks at whether a person has cancelled.
 _PACE = 50
 _LINKS: tuple[tuple[str, Callable[[str, str], object]], ...] = (
@@ -144,6 +146,9 @@ def _free_name(start: str, file: str, label: str, taken: set[tuple[str, str]]) -
     number = 1
     while True:
         name = f'{start}{stem}{"" if number == 1 else f"-{number}"}{ending}'
+        if len(os.fsencode(name)) > _LONGEST_NAME and stem:
+            stem = stem[:-1]
+            continue
         if (label, name.casefold()) not in taken:
             taken.add((label, name.casefold()))
             return name
