@@ -13,7 +13,7 @@ from napari_cxr.inference import Preprocessing
 from napari_cxr.scoring import Ready, Wanted
 from napari_cxr.scoring.preparing import prepare
 from napari_cxr.training.cache import Decoded, Unusable, decode
-from napari_cxr.workers import process
+from napari_cxr.workers import child
 from napari_cxr.workers.decoding import DecoderPool
 
 PREPROCESSING = Preprocessing(40, 32)
@@ -182,15 +182,15 @@ def test_while_all_decoders_hang_preparing_can_be_closed(small):
 
 @pytest.mark.parametrize('after', [0, 1])
 def test_what_ends_a_thread_of_the_pool_reaches_whoever_waits(small, monkeypatch, after):
-    started, real = [], process._Child.__init__
+    started, real = [], child.Child.__init__
 
-    def starting(child, *arguments):
-        started.append(child)
+    def starting(one, *arguments):
+        started.append(one)
         if len(started) > after:
             raise RuntimeError("can't start new thread")
-        real(child, *arguments)
+        real(one, *arguments)
 
-    monkeypatch.setattr(process._Child, '__init__', starting)
+    monkeypatch.setattr(child.Child, '__init__', starting)
     pool = DecoderPool(2)
     # Of one million files, so that it ends only if it is told to.
     items = ((number, small[0]) for number in range(1_000_000))

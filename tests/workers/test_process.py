@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import textwrap
 import time
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 
 from napari_cxr.radiograph import Radiograph, View
-from napari_cxr.workers import process
+from napari_cxr.workers import shared_folder
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
+from napari_cxr.workers.shared_folder import SharedFolder
 
 JOBS = """
     import os, sys, time
@@ -38,6 +40,9 @@ JOBS = """
     def modules(): return sorted(sys.modules)
     def pid(): return os.getpid()
     def unsendable(): return object()
+    def flood():
+        for _ in range(500): os.write(2, bytes(100_000))
+        os.abort()
     def babble():
         import gc
         from napari_cxr.workers.messages import Channel
@@ -45,7 +50,8 @@ JOBS = """
         channel._outgoing.write(b'\\x05\\0\\0\\0[1,2]'); channel._outgoing.flush()
         time.sleep(60)
     roles.jobs_of = lambda role: {f.__name__: f for f in (
-        double, echo, count, fail, die, sleep, forever, chatter, modules, pid, unsendable, babble)}
+        double, echo, count, fail, die, sleep, forever, chatter, modules, pid, unsendable, flood,
+        babble)}
 """
 
 
@@ -133,8 +139,8 @@ def test_closing_the_generator_cancels_and_keeps_the_worker(worker):
     assert worker.call('pid') == pid
 
 
-def test_a_job_that_does_not_listen_is_killed(worker, monkeypatch):
-    monkeypatch.setattr(process, 'CANCEL_GRACE', 0.3)
+def test_a_job_that_does_not_listen_is_killed(worker):
+    worker._grace = 0.3
     pid = worker.call('pid')
     run = worker.run('sleep', seconds=60)
     assert next(run) is None  # a heartbeat, while there is nothing to report
@@ -201,6 +207,60 @@ def test_what_libraries_print_does_not_break_the_line(worker):
     assert worker.call('chatter') == 'clean'
 
 
+def test_a_line_without_end_is_not_kept(worker):
+    with pytest.raises(WorkerDied) as caught:
+        worker.call('flood')
+    assert len(caught.value.details) < 300_000, 'of 50 MB'
+
+
+def test_a_process_that_cannot_be_started_leaves_no_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(shared_folder, '_memory_directory', lambda: str(tmp_path))
+    monkeypatch.setattr(sys, 'executable', str(tmp_path / 'gone'))
+    with pytest.raises(FileNotFoundError):
+        WorkerProcess('decoder').start()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_process_that_cannot_be_killed_keeps_nobody(worker, monkeypatch):
+    """It waits for a disk that has gone away."""
+    worker.call('pid')
+    one, killed = worker._child.process, []
+    folder = worker._child._channel._shared
+    waits = one.wait
+
+    def wait(timeout=None):
+        raise subprocess.TimeoutExpired('decoder', timeout)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(one, 'wait', wait)
+        patch.setattr(one, 'kill', lambda: killed.append(True))
+        worker.close()
+    assert killed and not folder.exists() and not worker.alive
+    waits()
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='locks')
+def test_what_killed_processes_left_is_removed_by_the_next(monkeypatch, tmp_path):
+    monkeypatch.setattr(shared_folder, '_memory_directory', lambda: str(tmp_path))
+    shared_folder._remove_what_is_left.cache_clear()
+    left, alive = SharedFolder(), SharedFolder()
+    young = tmp_path / f'{shared_folder._PREFIX}young'
+    other = tmp_path / 'napari-cxr-other'
+    for folder in (left.path, alive.path, young, other):
+        folder.mkdir(exist_ok=True)
+        (folder / 'image.bin').write_bytes(b'pixels')
+    for folder in (left.path, alive.path, other):
+        os.utime(folder, (0, 0))
+    os.close(left._lock)  # as the system does when a process ends
+    SharedFolder().remove()
+    assert left.path.exists(), 'it is looked for once in a process'
+    shared_folder._remove_what_is_left.cache_clear()
+    SharedFolder().remove()
+    assert set(tmp_path.iterdir()) == {alive.path, young, other}
+    alive.remove()
+    assert not alive.path.exists()
+
+
 def test_two_threads_take_turns(worker):
     first = worker.run('forever')
     next(first)
@@ -221,8 +281,6 @@ def test_the_child_ends_when_its_parent_has_gone(tmp_path):
         "import os; w = WorkerProcess('decoder'); w.call('ready')\n"
         'print(w.pid, flush=True); os._exit(0)\n'
     )
-    import subprocess
-
     out = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
     pid = int(out.stdout)
     for _ in range(200):
@@ -248,8 +306,6 @@ def test_the_torch_role_holds_torch_and_the_decoder_does_not():
         'import sys; from napari_cxr.workers.roles import jobs_of; jobs_of("{}"); '
         'sys.exit("torch" in sys.modules)'
     )
-    import subprocess
-
     for role, has_torch in (('decoder', 0), ('torch', 1)):
         done = subprocess.run([sys.executable, '-c', code.format(role)])
         assert done.returncode == has_torch

@@ -34,7 +34,7 @@ _ROUNDS, _LONGEST = 7, 2.0
 #: very first batch does, in which some things are done once, are not timed at all.
 _BEATEN, _HOPELESS = 1.5, 3.0
 #: A library that is not ready after so many seconds, and ten plain batches, hangs.
-_HANGS = 15.0
+_HANGS = 8.0
 #: How often to look whether a process is done, in seconds.
 _LOOK = 0.1
 

@@ -81,13 +81,13 @@ class Model:
         """How `logits` and `maps` run the network."""
         return self._way
 
-    def use(self, way: str) -> None:
+    def use(self, way: str, batch: int = 0) -> None:
         """Run the network in another way from now on, in `logits` and `maps`.
 
-        What is done to single radiographs, `predict` and `explain`, runs as ever. Raises as
-        `get_ready`.
+        What is done to single radiographs, `predict` and `explain`, runs as ever. Parameters
+        and errors are those of `get_ready`.
         """
-        self.take(way, self.get_ready(way))
+        self.take(way, self.get_ready(way, batch=batch))
 
     def get_ready(self, way: str, lanes: int = 1, batch: int = 0) -> StagedNetwork:
         """Return the network as it runs in another way, for `take`; nothing changes yet.

@@ -4,6 +4,7 @@ import csv
 import os
 import signal
 import socket
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -264,6 +265,28 @@ def test_a_scheduler_that_goes_away_takes_no_row_along(
                 here.close()
     events = list(score(many, classifier, out, read_here, FOUR, resume=True))
     assert started(events).done > 0 and out.read_bytes() == whole
+
+
+def test_a_scheduler_that_hangs_keeps_nobody_from_stopping(run, here, many, tmp_path, monkeypatch):
+    from napari_cxr.scoring.cluster import pieces
+
+    answers, asked, real = threading.Event(), [], pieces.Pieces._tasks_at_once
+
+    def hanging(run):
+        asked.append(True)
+        if len(asked) > 1:
+            assert answers.wait(60)
+        return real(run)
+
+    monkeypatch.setattr(pieces, '_LOOK', 0.0)
+    monkeypatch.setattr(pieces.Pieces, '_tasks_at_once', hanging)
+    events = run(many, tmp_path / 'x.csv', here)
+    for event in events:
+        if isinstance(event, Scored) and len(asked) > 1:
+            break
+    events.close()
+    answers.set()
+    assert len(asked) == 2, 'nor is it asked again and again'
 
 
 def test_without_workers_it_waits_for_one(run, here, many, whole, tmp_path):

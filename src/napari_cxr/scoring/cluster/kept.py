@@ -77,6 +77,11 @@ class Job:
     decoders: int = 0
     way: str = 'eager'
 
+    @property
+    def whole_batch(self) -> int:
+        """How many images a batch has, but for the last one."""
+        return min(self.batch, self.total)
+
 
 class Kept:
     """What a worker's process keeps from piece to piece, until it has had none for a while.
@@ -102,7 +107,7 @@ class Kept:
                 f'{socket.gethostname()} has napari-cxr {__version__} instead of {job.version}: '
                 'install the same version everywhere.'
             )
-        with self.model(job.model, job.device, job.way) as classifier:
+        with self.model(job.model, job.device, job.way, job.whole_batch) as classifier:
             if classifier.file_hash != job.model_hash:
                 raise ScoringError(
                     f'{socket.gethostname()} has another file of the model {job.model}.'
@@ -112,23 +117,20 @@ class Kept:
                 yield classifier, decoders
 
     @contextmanager
-    def model(self, source: str, device: str, way: str) -> Iterator[Classifier]:
-        """Lend a model; raises ScoringError."""
+    def model(self, source: str, device: str, way: str, batch: int) -> Iterator[Classifier]:
+        """Lend a model that runs in this way, in batches of so many; raises ScoringError."""
         from napari_cxr.checkpoint import CheckpointError, catalog
         from napari_cxr.inference.classifier import Classifier, OutOfMemory
         from napari_cxr.inference.device import DeviceUnavailable
         from napari_cxr.inference.running import WayUnavailable
 
-        def load() -> Classifier:
-            classifier = Classifier.load(path, device)
-            classifier.use(way)
-            return classifier
-
         try:
             path = catalog.resolve(source)
             at = path.stat()
-            key = (path, at.st_size, at.st_mtime_ns, device, way)
-            with self._in_use(), self._lent(self._models, key, load) as classifier:
+            key = (path, at.st_size, at.st_mtime_ns, device)
+            loaded = self._lent(self._models, key, lambda: Classifier.load(path, device))
+            with self._in_use(), loaded as classifier:
+                classifier.use(way, batch)  # at once, where it runs so already
                 yield classifier
         except (CheckpointError, DeviceUnavailable, WayUnavailable, OutOfMemory) as error:
             raise ScoringError(f'{socket.gethostname()}: {error}') from None

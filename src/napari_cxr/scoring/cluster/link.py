@@ -63,6 +63,7 @@ def agree(
             'model': job.model,
             'device': job.device,
             'way': job.way,
+            'batch': job.whole_batch,
             'sample': sample,
             'folder': job.folder,
             'heatmaps': None if heatmaps is None else str(heatmaps),

@@ -34,8 +34,8 @@ async def probe(question: str) -> str:
     ----------
     question : str
         JSON: the `version` of napari-cxr, the `model`, the `device`, the `way` to run the
-        network, a `sample` of paths, the `folder` where they begin, and the folder for
-        `heatmaps` or null.
+        network, the images of a `batch`, a `sample` of paths, the `folder` where they begin,
+        and the folder for `heatmaps` or null.
 
     Returns
     -------
@@ -60,7 +60,7 @@ def find_way(job: Job, images: int) -> str:
     from napari_cxr.inference.ways import fastest
 
     reduced = job.settings.precision == 'auto'
-    with one_core(), _kept.model(job.model, job.device, job.way) as classifier:
+    with one_core(), _kept.model(job.model, job.device, job.way, 0) as classifier:
         return fastest(classifier, job.batch, reduced=reduced, images=images)
 
 
@@ -132,7 +132,7 @@ def _answer(question: dict[str, Any]) -> str:
         return json.dumps(found)
     folder, heatmaps = question['folder'], question['heatmaps']
     try:
-        asked = (question['model'], question['device'], question['way'])
+        asked = (question[name] for name in ('model', 'device', 'way', 'batch'))
         with one_core(), _kept.model(*asked) as classifier:
             found |= {'model_hash': classifier.file_hash, 'device': classifier.device.name}
     except ScoringError as error:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_cxr.scoring.beside import Beside
 from napari_cxr.scoring.cluster.kept import Decoders, Job
 from napari_cxr.scoring.cluster.link import first_line, unseen
 from napari_cxr.scoring.cluster.piece import score_piece
@@ -58,6 +59,8 @@ class Pieces:
         self._under_way: dict[Future, list[int]] = {}
         self._tasks = self._tasks_at_once()
         self._looked = time.monotonic()
+        #: The scheduler is asked beside: one that hangs must not keep anybody from stopping.
+        self._asking: Beside[int] | None = None
         self._any = False
         self._said: set[str] = set()
 
@@ -186,9 +189,12 @@ class Pieces:
 
     def _look(self) -> Rows:
         """See now and then how many workers there are."""
-        if time.monotonic() - self._looked < _LOOK:
+        if self._asking is None and time.monotonic() - self._looked >= _LOOK:
+            self._asking = Beside(lambda _: self._tasks_at_once())
+        if self._asking is None or not self._asking.ended():
             return
-        self._tasks = self._tasks_at_once()
+        asked, self._asking = self._asking, None
+        self._tasks = asked.result()
         self._looked = time.monotonic()
         if not self._tasks and 'none' not in self._said:
             self._said.add('none')

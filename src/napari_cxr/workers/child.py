@@ -1,0 +1,224 @@
+"""One start of a worker's process, and everything that ends with it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from napari_cxr.workers.messages import Channel
+from napari_cxr.workers.shared_folder import SharedFolder
+
+__all__ = ['HEARTBEAT', 'Child', 'JobFailed', 'WorkerDied']
+
+#: How often a wait for a worker hands control back, in seconds.
+HEARTBEAT = 0.1
+#: How long a process that was killed may take to end, in seconds. One that waits for a
+#: network disk that has gone away cannot even be killed, and must not keep this one.
+_LAST = 5.0
+#: Of what a worker writes, the last lines are kept, and as much of each, in bytes.
+_STDERR_LINES, _LONGEST_LINE = 60, 4096
+#: Environment of a process that gives way: `napari_cxr.workers` lowers its priority, and
+#: its threads sleep while they wait for each other instead of keeping the processor busy.
+_BACKGROUND = {'NAPARI_CXR_BACKGROUND': '1', 'OMP_WAIT_POLICY': 'PASSIVE'}
+#: Environment of a decoder. There is one for each core, and products of matrices, as in the
+#: lung field's network, would use all cores in each of them, with memory for every thread.
+_ONE_THREAD = dict.fromkeys(
+    ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'VECLIB_MAXIMUM_THREADS'), '1'
+)
+
+
+class JobFailed(Exception):
+    """A job that raised an error in its worker, which is alive and well.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the exception's class in the worker.
+    details : str
+        Its traceback.
+    """
+
+    def __init__(self, text: str, kind: str = '', details: str = '') -> None:
+        super().__init__(text)
+        self.kind = kind
+        self.details = details
+
+
+class WorkerDied(Exception):
+    """A worker that ended in the middle of a job; the next job starts a new one.
+
+    Attributes
+    ----------
+    details : str
+        How it ended, and the last lines that it wrote.
+    """
+
+    def __init__(self, text: str, details: str = '') -> None:
+        super().__init__(text)
+        self.details = details
+
+
+class Child:
+    """One start of the process, with everything that ends with it."""
+
+    def __init__(self, role: str, grace: float, background: bool) -> None:
+        self._role = role
+        self._grace = grace
+        shared = SharedFolder()
+        try:
+            self.process = _started(role, shared.path, background)
+        except BaseException:
+            shared.remove()
+            raise
+        assert self.process.stdin and self.process.stdout and self.process.stderr  # as asked for
+        # However this object ends, dropped or with Python, process and folder end with it.
+        self.clean = weakref.finalize(self, _clean, self.process, shared)
+        #: Numbers of the jobs that the child has not answered.
+        self.unfinished: set[int] = set()
+        self._channel = Channel(self.process.stdout, self.process.stdin, shared.path, 'p')
+        self._replies: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._ended = threading.Event()
+        for target, parts in (
+            (_drain, (self._channel, self._replies, self.unfinished, self._ended)),
+            (_collect, (self.process.stderr, self._stderr)),
+        ):
+            threading.Thread(target=target, args=parts, daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, and makes sense."""
+        # A dying process is still there for a moment after its pipe has closed.
+        return not self._ended.is_set() and self.process.poll() is None
+
+    def run(
+        self, number: int, job: str, timeout: float | None, arguments: dict[str, Any]
+    ) -> Generator[Any, None, Any]:
+        """See `WorkerProcess.run`, which lets one job in at a time."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        self.unfinished.add(number)  # before the answer can come
+        try:
+            self._channel.send({'job': job, 'number': number, 'arguments': arguments})
+        except EOFError:
+            raise self._death() from None
+        except BaseException:
+            self.unfinished.discard(number)
+            raise
+        try:
+            while True:
+                try:
+                    reply = self._replies.get(timeout=HEARTBEAT)
+                except queue.Empty:
+                    if deadline is not None and time.monotonic() > deadline:
+                        _kill(self.process)
+                        raise WorkerDied(f'It took longer than {timeout:.0f} s.') from None
+                    yield None
+                    continue
+                if reply is None:
+                    raise self._death()
+                if reply.get('number') != number:
+                    continue  # the tail of a cancelled job
+                if 'event' in reply:
+                    yield reply['event']
+                elif 'error' in reply:
+                    raise JobFailed(reply['error'], reply['kind'], reply['details'])
+                else:
+                    return reply['result']
+        except GeneratorExit:
+            self._cancel(number)
+            raise
+
+    def settle(self, grace: float) -> None:
+        """Cancel the job under way, and wait until it has let go."""
+        for number in list(self.unfinished):
+            self._cancel(number)
+        deadline = time.monotonic() + grace
+        while self.unfinished and self.alive and time.monotonic() < deadline:
+            time.sleep(HEARTBEAT)
+
+    def _cancel(self, number: int) -> None:
+        """Ask the child to let go of this job; kill it if it is still at it after the grace."""
+        try:
+            self._channel.send({'cancel': number})
+        except EOFError:
+            return
+        process, unfinished = self.process, self.unfinished
+
+        def end_it() -> None:
+            if number in unfinished:
+                process.kill()
+
+        timer = threading.Timer(self._grace, end_it)
+        timer.daemon = True
+        timer.start()
+
+    def _death(self) -> WorkerDied:
+        _kill(self.process)  # it may be alive and talk nonsense
+        details = '\n'.join([f'exit code {self.process.returncode}', *self._stderr])
+        return WorkerDied(f'The {self._role} process ended unexpectedly.', details)
+
+
+def _drain(
+    channel: Channel,
+    replies: queue.SimpleQueue[dict[str, Any] | None],
+    unfinished: set[int],
+    ended: threading.Event,
+) -> None:
+    """Move replies from the pipe to a queue, which can be waited on with a time limit."""
+    try:
+        while True:
+            reply = channel.receive()
+            if 'event' not in reply:
+                unfinished.discard(reply['number'])
+            replies.put(reply)
+    except Exception:
+        # Ended, or sending nonsense: either way nothing that it says can be used any more.
+        ended.set()
+        unfinished.clear()
+        replies.put(None)
+
+
+def _collect(pipe: IO[bytes], lines: deque[str]) -> None:
+    """Keep the last lines that the worker wrote, for the details of an error."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in iter(partial(pipe.readline, _LONGEST_LINE), b''):
+            lines.append(line.decode(errors='replace').rstrip())
+
+
+def _started(role: str, shared: Path, background: bool) -> subprocess.Popen[bytes]:
+    own = (_BACKGROUND if background else {}) | (_ONE_THREAD if role == 'decoder' else {})
+    return subprocess.Popen(
+        [sys.executable, '-P', '-m', 'napari_cxr.workers', role, str(shared)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **own},
+        creationflags=getattr(subprocess, 'CREATE_NO_WINDOW', 0)
+        | (getattr(subprocess, 'BELOW_NORMAL_PRIORITY_CLASS', 0) if background else 0),
+    )
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_LAST)
+
+
+def _clean(process: subprocess.Popen[bytes], shared: SharedFolder) -> None:
+    _kill(process)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
+    shared.remove()
