@@ -136,13 +136,14 @@ def test_grey_pictures_share_their_layers_and_look_as_if_opened_anew(
     show(qtbot, opener, rows[0])
     base, heat = viewer.layers
     heat.opacity, heat.visible = 0.2, False
+    base.contrast_limits, base.gamma = (100, 200), 0.5
     show(qtbot, opener, rows[which])
     assert list(viewer.layers) == [base, heat]
     assert (heat.opacity, heat.visible) == (0.2, False) and not is_blank(heat)
     data, attributes, _ = radiograph_layer_data(files.read(rows[which].path))
     fresh = Image(data, **attributes)
     np.testing.assert_array_equal(base.data, fresh.data)
-    for name in ('name', 'dtype', 'contrast_limits', 'contrast_limits_range', 'units'):
+    for name in ('name', 'dtype', 'contrast_limits', 'contrast_limits_range', 'gamma', 'units'):
         assert getattr(base, name) == getattr(fresh, name), name
     assert base.colormap.name == fresh.colormap.name == ('gray_r' if which == 3 else 'gray')
     np.testing.assert_array_equal(base.scale, fresh.scale)

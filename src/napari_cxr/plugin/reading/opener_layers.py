@@ -156,6 +156,7 @@ class RowLayers:
         base.data = picture.data
         if 'contrast_limits' in attributes:
             base.contrast_limits_range = base.contrast_limits = attributes['contrast_limits']
+            base.gamma = 1.0  # was as much about the other picture
         for name in _PLACE:
             if name in attributes:
                 # Every change makes napari lay out the whole scene again.
