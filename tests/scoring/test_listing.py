@@ -306,14 +306,6 @@ def test_of_many_places_without_an_image_a_few_are_named(tmp_path):
         list_items(places)
 
 
-def test_files_of_another_folder_are_another_listing(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    here, whole = fingerprint([Item('a.png')]), fingerprint([Item('/a.png')])
-    (tmp_path / 'there').mkdir()
-    monkeypatch.chdir(tmp_path / 'there')
-    assert fingerprint([Item('a.png')]) != here and fingerprint([Item('/a.png')]) == whole
-
-
 def test_paths_of_a_table_of_scores_began_above_it(folder, tmp_path):
     table = tmp_path / 'results' / '2026' / 'scores.csv'
     table.parent.mkdir(parents=True)

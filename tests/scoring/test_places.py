@@ -46,7 +46,7 @@ def test_relative_paths_of_another_folder_are_not_gone_on_with(
     shutil.copytree(folder, tmp_path / 'other')
     monkeypatch.chdir(tmp_path / 'other')  # where the same names are other files
     again = [list_items(['normal']), classifier, tmp_path / 'x.csv', read_here, FOUR]
-    with pytest.raises(ScoringError, match='another list of files'):
+    with pytest.raises(ScoringError, match='another folder in which relative paths begin'):
         list(score(*again, resume=True))
     monkeypatch.chdir(folder)
     assert isinstance(list(score(*again, resume=True))[-1], Finished)

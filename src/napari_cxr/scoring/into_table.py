@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -161,6 +162,7 @@ def _header(
         'lung_field': lungs.fingerprint(),
         'frontal_check': frontal_network.fingerprint(),
         'listing': fingerprint(items),
+        'folder': '' if all(os.path.isabs(item.path) for item in items) else os.getcwd(),
         'total': len(items),
         'batch': batch,
         'device': kind,

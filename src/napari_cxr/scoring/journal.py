@@ -218,6 +218,7 @@ _ENTRIES = {
     'lung_field': 'another version of the lung field',
     'frontal_check': 'another version of the check for frontal radiographs',
     'listing': 'another list of files or labels',
+    'folder': 'another folder in which relative paths begin',
     'total': 'another list of files or labels',
     'truth': 'another list of files or labels',
     'patients': 'another list of files or labels',
@@ -234,7 +235,7 @@ _ENTRIES = {
 
 
 #: Those of which a person is told what they were and are.
-_DETAILS = ('model', 'version', 'batch', 'device', 'way', 'precision', 'total')
+_DETAILS = ('model', 'version', 'batch', 'device', 'way', 'precision', 'total', 'folder')
 
 
 def _compare(path: Path, there: Mapping[str, Any], ours: Mapping[str, Any]) -> None:

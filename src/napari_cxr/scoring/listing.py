@@ -89,16 +89,9 @@ def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) ->
 
 
 def fingerprint(items: Iterable[Item]) -> str:
-    """Return a SHA-256 of a listing, in hexadecimal: of files, labels and their order.
-
-    A path that is not whole is another file in another folder.
-    """
+    """Return a SHA-256 of a listing, in hexadecimal: of paths, labels and their order."""
     digest = hashlib.sha256()
-    whole = True
     for item in items:
-        if whole and not os.path.isabs(item.path):
-            digest.update(json.dumps(os.getcwd()).encode('ascii') + b'\n')
-            whole = False
         line = json.dumps([item.path, item.truth, item.source, item.patient])
         digest.update(line.encode('ascii') + b'\n')
     return digest.hexdigest()
