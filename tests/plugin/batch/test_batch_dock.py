@@ -78,8 +78,11 @@ def dock(qtbot, own_dock):
 
 
 def leave(dock):
+    """Take a dock away as napari does."""
     dock._later.stop()
+    dock.session.stop_looking()
     dock.session.cancel()
+    dock.desk.leave()
 
 
 def choose(qtbot, dock, folder):

@@ -1,5 +1,6 @@
 """What the Batch dock makes of jobs that end otherwise than well: no torch, tables by hand."""
 
+import inspect
 import stat
 import time
 from dataclasses import asdict
@@ -69,8 +70,11 @@ def dock(qtbot, own_plugin, own_models, settled_threads, scorer, tmp_path, monke
 
 
 def leave(dock):
+    """Take a dock away as napari does."""
     dock._later.stop()
+    dock.session.stop_looking()
     dock.session.cancel()
+    dock.desk.leave()
 
 
 def finished(tmp_path, name, **changes):
@@ -238,6 +242,12 @@ def test_stop_ends_also_the_showing_of_rows_from_before(
     rows = [row.number for event in [seen[-1], *course] if event for row in event.rows]
     # Nothing more came before the process had let go; then each of the others, once.
     assert rows == list(range(6)) and scorer.jobs == ['score', 'write_so_far']
+
+
+def test_napari_asks_in_words_whether_to_close_while_a_folder_is_scored():
+    job = jobs.score.__wrapped__
+    assert inspect.isgeneratorfunction(job)  # napari makes its worker by that
+    assert f'Executing {job}'.startswith('Executing the scoring of a folder. All rows')
 
 
 def test_an_ending_that_is_added_overwrites_nothing(qtbot, dock, scorer, tmp_path, monkeypatch):

@@ -631,6 +631,32 @@ def test_the_count_is_never_clipped(qtbot, table, width):
     assert count.text() == '2 of 60 rows'
 
 
+@pytest.mark.parametrize('truth', [True, False])
+@pytest.mark.parametrize('width', [296, 320, 400, 520, 760, 1000])
+def test_no_word_of_the_filters_is_cut_and_none_stands_on_another(qtbot, table, width, truth):
+    fill(qtbot, table, FEW, truth=truth)
+    table.strip.label.setCurrentIndex(1)
+    table.resize(width, 400)
+    strip = table.strip
+    qtbot.waitUntil(lambda: strip.width() == width)
+    shown = [
+        box for box in (strip.which, strip.answer, strip.truth, strip.label) if box.isVisible()
+    ]
+    assert len(shown) == 3 + truth
+
+    def fits(widget, beside):
+        words = widget.currentText() if widget in shown else widget.text()
+        return widget.width() >= widget.fontMetrics().horizontalAdvance(words) + beside
+
+    buttons = (strip.uncertain, strip.pictures, strip.columns)
+    strip.label.setCurrentIndex(0)
+    qtbot.waitUntil(lambda: all(fits(box, 32) for box in shown))
+    qtbot.waitUntil(lambda: all(fits(button, 10) for button in buttons))
+    places = [widget.geometry() for widget in (strip.text, *shown[:-1], strip._threshold)]
+    for i, place in enumerate(places):
+        assert not any(place.intersects(other) for other in places[:i])
+
+
 def test_titles_and_figures_have_room_at_any_width(qtbot, table):
     columns = dict(enumerate(columns_of(run(labels=('short', 'a class with a long name')))))
     measure = table.fontMetrics().horizontalAdvance

@@ -25,6 +25,7 @@ from napari_cxr.plugin.batch.problems import total_of
 from napari_cxr.plugin.batch.request import ScoreRequest, keep
 from napari_cxr.plugin.classifying import Failure, end, failure
 from napari_cxr.plugin.supervised import Done, supervised
+from napari_cxr.plugin.threads import said
 from napari_cxr.scoring import (
     Progress,
     Row,
@@ -85,6 +86,7 @@ def shared_scorer() -> WorkerProcess:
 
 
 @thread_worker
+@said('the scoring of a folder. All rows that are done are kept: resume when you like')
 def score(
     request: ScoreRequest, resume: bool, shown: Sequence[int], cancelled: Event
 ) -> Generator[Any, None, Done | Failure]:

@@ -19,14 +19,15 @@ from qtpy.QtWidgets import (
 
 from napari_cxr.plugin.elided import ElidedComboBox
 from napari_cxr.plugin.scores.filter import Filter, Which
+from napari_cxr.plugin.scores.strip_places import PARTS, WIDE, Place, places, stretches
 
 __all__ = ['FilterStrip']
 
 #: Milliseconds without a key before the filter is applied.
 _PAUSE = 150
-#: Pixels from which on all filters stand in one line, and the buttons beside the count.
-_WIDE, _MIDDLE = 700, 480
 _NARROWEST = 280
+#: The button for the order, in full from so many pixels on.
+_UNCERTAIN, _SHORT, _ROOMY = 'Most uncertain first', 'Uncertain first', 330
 #: Pixels between the count and the buttons.
 _APART = 12
 _STAY = 'Rows that fitted this filter before: {}. They stay until you filter or sort again.'
@@ -104,7 +105,7 @@ class FilterStrip(QWidget):
         self.count.setIndent(0)
         self.clear = _button('Clear', 'Show all rows again (Esc)')
         self.uncertain = _button(
-            'Most uncertain first',
+            _UNCERTAIN,
             'Sort by how undecided the model is: worth reading first. Click again for the order '
             'of the files',
         )
@@ -141,7 +142,9 @@ class FilterStrip(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(6)
         self._grid.setVerticalSpacing(6)
-        self._places: dict[QWidget, tuple[int, int, int, int]] = {}
+        self._places: dict[str, Place] = {}
+        parts = (self.text, self.which, self.answer, self.truth, self._threshold, self._foot)
+        self._parts: dict[str, QWidget] = dict(zip(PARTS, parts, strict=True))
         self.setMinimumWidth(_NARROWEST)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
@@ -251,39 +254,26 @@ class FilterStrip(QWidget):
 
     def _arrange(self) -> None:
         """Lay everything out on a grid of as many lines as the width asks for."""
-        wide, narrow = self.width() >= _WIDE, self.width() < _MIDDLE
-        truth = not self.truth.isHidden()
-        if wide and truth:
-            classes = [(0, 2, 1, 1), (0, 3, 1, 1), (0, 4, 1, 2)]
-        elif wide:
-            classes = [(0, 2, 1, 1), (0, 2, 1, 1), (0, 3, 1, 3)]
-        elif narrow and truth and self.label.currentData():
-            classes = [(1, 0, 1, 3), (1, 3, 1, 3), (2, 0, 1, 6)]
-        elif truth:
-            classes = [(1, 0, 1, 2), (1, 2, 1, 2), (1, 4, 1, 2)]
-        else:
-            classes = [(1, 0, 1, 3), (1, 0, 1, 1), (1, 3, 1, 3)]
-        places = {
-            self.text: (0, 0, 1, 1 if wide else 3),
-            self.which: (0, 1, 1, 1) if wide else (0, 3, 1, 3),
-            **dict(zip((self.answer, self.truth, self._threshold), classes, strict=True)),
-            self._foot: (3, 0, 1, 6),
-        }
+        width = self.width()
+        wide, threshold = width >= WIDE, bool(self.label.currentData())
+        found = places(width, truth=not self.truth.isHidden(), threshold=threshold)
+        self.uncertain.setText(_UNCERTAIN if width >= _ROOMY else _SHORT)
         along = QBoxLayout.Direction
         self._line.setDirection(along.TopToBottom if self._is_tight() else along.LeftToRight)
-        if places == self._places:
+        if found == self._places:
             return
-        self._places = places
+        self._places = found
         # Without its buttons it is moved by the arrow keys and the wheel alone.
         kinds = QDoubleSpinBox.ButtonSymbols
         self.at_least.setButtonSymbols(kinds.UpDownArrows if wide else kinds.NoButtons)
         figure = self.fontMetrics().horizontalAdvance('≥ 0.00')
         self.at_least.setFixedWidth(figure + (64 if wide else 26))
         grid = self._grid
-        for widget, place in places.items():
+        for name, place in found.items():
+            widget = self._parts[name]
             grid.removeWidget(widget)
             grid.addWidget(widget, *place)
-        for column, stretch in enumerate((3, 3, 2, 2, 3, 0) if wide else (1,) * 6):
+        for column, stretch in enumerate(stretches(width)):
             grid.setColumnStretch(column, stretch)
         self.updateGeometry()
 
