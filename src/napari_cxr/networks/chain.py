@@ -12,7 +12,6 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import Permute
 
 from napari_cxr.networks.heads import AverageLinear
 from napari_cxr.networks.staged import NotStaged, StagedNetwork
@@ -113,6 +112,8 @@ class _Chain:
                 stages.append(nn.Sequential(*modules))
         head = _modules(whole, self.head)
         if self.channels_last:
+            from torchvision.ops import Permute
+
             stages[-1].append(Permute([0, 3, 1, 2]))
             head.insert(0, Permute([0, 2, 3, 1]))
         named: dict[str, nn.Module] = {f'stage{i}': s for i, s in enumerate(stages, start=1)}

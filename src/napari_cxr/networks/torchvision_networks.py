@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
-from torchvision.models import resnet
 
 from napari_cxr.networks.heads import AverageLinear, average_then
 from napari_cxr.networks.registry import register
@@ -36,6 +35,8 @@ __all__ = [
 @register
 def resnet10(classes: int, channels: int, size: tuple[int, int]) -> StagedNetwork:
     """Return a ResNet with one basic block a stage: small enough to be shipped."""
+    from torchvision.models import resnet  # takes as long to import as torch
+
     whole = resnet.ResNet(resnet.BasicBlock, [1, 1, 1, 1], num_classes=classes)
     stages, head = _resnet(whole)
     open_to(channels, stages)

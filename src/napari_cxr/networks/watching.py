@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.ops import Permute
 
 from napari_cxr.networks.staged import NotStaged
 
@@ -47,16 +47,20 @@ class Step:
     shape: tuple[int, ...]
 
 
-#: What may stand between two parts, the simplest first.
-_BETWEEN: tuple[tuple[nn.Module, ...], ...] = (
-    (),
-    (nn.ReLU(),),
-    (nn.Flatten(1),),
-    (ChannelMeans(),),
-    (nn.ReLU(), ChannelMeans()),
-    (Permute([0, 3, 1, 2]),),
-    (Permute([0, 2, 3, 1]),),
-)
+@cache
+def _what_may_be_between() -> tuple[tuple[nn.Module, ...], ...]:
+    """Return what may stand between two parts, the simplest first."""
+    from torchvision.ops import Permute  # takes as long to import as torch
+
+    return (
+        (),
+        (nn.ReLU(),),
+        (nn.Flatten(1),),
+        (ChannelMeans(),),
+        (nn.ReLU(), ChannelMeans()),
+        (Permute([0, 3, 1, 2]),),
+        (Permute([0, 2, 3, 1]),),
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +133,7 @@ def _parts(module: nn.Module, prefix: str = '') -> Iterator[tuple[str, nn.Module
 
 
 def _between(before: Tensor, after: Tensor, one: str, other: str) -> Sequence[Step]:
-    for modules in _BETWEEN:
+    for modules in _what_may_be_between():
         value, steps = before, []
         try:
             for module in modules:
