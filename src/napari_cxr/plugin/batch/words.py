@@ -114,7 +114,7 @@ def counted(metrics: dict[str, Any], yours: int, so_far: bool) -> str:
     Parameters
     ----------
     metrics : dict
-        As `napari_cxr.metrics.summarise`.
+        As `napari_cxr.scoring.measuring.Measuring.found` gives them.
     yours : int
         Labels among theirs that the person gave.
     so_far : bool
@@ -128,6 +128,13 @@ def counted(metrics: dict[str, Any], yours: int, so_far: bool) -> str:
         words += f', of {patients:,} patients.'
     else:
         words += ', counted by image: where a patient has several, the intervals are too narrow.'
+    if few := metrics.get('few'):
+        things = 'patients' if patients < images else 'images'
+        named = ', '.join(f'{label} {count}' for label, count in few.items())
+        words += (
+            f' Few {things}: {named}. With fewer than 10 an area has no interval, and little can '
+            'be judged by it.'
+        )
     if yours:
         words += (
             ' Images that were chosen for reading, such as the most uncertain, say little about '
