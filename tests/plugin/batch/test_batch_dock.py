@@ -215,7 +215,7 @@ def test_a_table_is_opened_again_measured_read_and_saved(
     qtbot.waitUntil(lambda: panel.reading.reads.ready, timeout=WAIT)
     panel.reading.choose(1)
     assert another.desk.truths() == {row.path: 'normal'}
-    assert panel.metrics.again.isVisibleTo(panel.metrics)
+    qtbot.waitUntil(lambda: panel.metrics.again.isVisibleTo(panel.metrics), timeout=WAIT)
     with qtbot.waitSignal(another.settled, timeout=WAIT):
         panel.metrics.again.click()
     assert '7 images with a label, 1 of them by you' in panel.metrics.counted.text()
@@ -234,7 +234,7 @@ def test_a_table_is_opened_again_measured_read_and_saved(
 
 @pytest.mark.slow
 def test_what_cannot_be_scored_is_told_and_the_setup_stays(dock, qtbot, tmp_path):
-    (tmp_path / 'list.csv').write_text('file name,age\na.png,3\n')
+    (tmp_path / 'list.csv').write_text('age,place\n3,here\n')
     choose(qtbot, dock, tmp_path / 'list.csv')
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.score()

@@ -141,7 +141,7 @@ class ScoreProgress(QWidget):
     def _arrange(self) -> None:
         directions = QBoxLayout.Direction
         words = self.fontMetrics().horizontalAdvance(self.words.text())
-        beside = self.width() - self._last.sizeHint().width() - 12 >= min(words, _LEAST)
+        beside = self.width() - self._last.sizeHint().width() - 24 >= min(words, _LEAST)
         self._said.setDirection(directions.LeftToRight if beside else directions.TopToBottom)
 
     def _stop(self) -> None:
