@@ -144,6 +144,25 @@ def test_keys_label_from_the_table_and_from_the_canvas(qtbot, reading, images):
     assert table.current().number == 1 and dock.panel.reading.reads.row.number == 1
 
 
+def test_the_end_of_the_list_is_told(qtbot, reading):
+    dock, table, panel = reading, reading.panel.table, reading.panel.reading
+    paths = [row.path for row in table.rows()]
+    table.go_to(paths[3])
+    dock.desk.step(1)
+    assert panel.hint.text() == 'This is the last row. Filter above for those not read: 4 of 4.'
+    assert table.current().number == 3
+    for path in paths[:2]:
+        dock.desk.reading.unsure(path)
+        table.refresh(path)
+    table.strip.uncertain.click()  # all are alike; the first that is not read is read next
+    assert table.current().number == 2
+    for path in paths:
+        dock.desk.reading.set(path, ('normal',))
+    table.go_to(paths[3])
+    dock.desk.step(1)
+    assert panel.hint.text() == 'This is the last row, and all images are read.'
+
+
 def test_nothing_is_said_of_an_image_that_is_still_to_come(qtbot, reading, images):
     dock, table, panel = reading, reading.panel.table, reading.panel.reading
     activate(qtbot, dock)

@@ -145,6 +145,8 @@ class ReadingDesk(QObject):
         row = self._table.step(by)
         if row is not None:
             self.open(row)
+        elif by > 0:
+            self._panel.show_end()
 
     def leave(self) -> None:
         """Stop opening, and let others open the labels."""

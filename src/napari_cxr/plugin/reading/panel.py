@@ -14,7 +14,7 @@ from napari_cxr.plugin.reading.controls import ReadingControls, push_button
 from napari_cxr.plugin.reading.head import ReadingHead
 from napari_cxr.plugin.reading.row import ReadingRow
 from napari_cxr.plugin.reading.saved import SavedView
-from napari_cxr.plugin.reading.words import hint, unsaved_problem
+from napari_cxr.plugin.reading.words import at_end, hint, unsaved_problem
 from napari_cxr.plugin.short_line import ShortLine
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.scoring.reading.export import Exported, several_words
@@ -87,7 +87,6 @@ class ReadingPanel(QWidget):
         reading: ReadingList | None,
         *,
         decision: bool = False,
-        why_not: str = '',
     ) -> None:
         """Begin with another table; its rows come by `add`.
 
@@ -101,8 +100,6 @@ class ReadingPanel(QWidget):
             Where the labels go; None where there is none, or it is still to come.
         decision : bool
             Whether the rows say which classes reach their thresholds, see `Run`.
-        why_not : str
-            Why there is no reading list, in a sentence.
         """
         self.finish_note()
         self._unsaved = False
@@ -110,7 +107,7 @@ class ReadingPanel(QWidget):
         self.saved.clear()
         self.buttons.set_labels(labels, several)
         self.reads.start(labels, several, decision)
-        self.set_reading(reading, why_not)
+        self.set_reading(reading)
 
     def set_reading(self, reading: ReadingList | None, why_not: str = '') -> None:
         """Take a reading list that was opened meanwhile, or say why there is none."""
@@ -141,12 +138,15 @@ class ReadingPanel(QWidget):
         seen : bool
             Whether it is, or is about to be.
         coming : bool
-            Whether nobody can have seen it yet. What is said so soon is about the image before,
-            as by a key that was pressed twice, so it is not taken down.
+            Whether nobody can have seen it yet. What is said so soon is about the image before.
         """
         self._seen, self._coming = seen, coming
         self._hurried = self._hurried and coming
         self._show_hint()
+
+    def show_end(self) -> None:
+        """Say that there is no further row, and how many are left to read."""
+        self.hint.setText(at_end(self.reads))
 
     def show_saved(self, saved: Exported, *, trainable: bool) -> None:
         """Say where labels were saved; `trainable` if the Train dock takes it."""
@@ -195,11 +195,8 @@ class ReadingPanel(QWidget):
     def _say(self, say: Callable[[], None]) -> None:
         """Let something be said of the row, unless its image is still to come."""
         self.finish_note()
-        self._hurried = self._coming
-        if self._hurried:
-            self._show()
-        else:
-            say()
+        self._hurried = self._coming  # a key that was pressed twice, say
+        self._show() if self._hurried else say()
 
     def _clear(self) -> None:
         self.finish_note()
@@ -208,10 +205,6 @@ class ReadingPanel(QWidget):
     def _leave_note(self) -> None:
         self.controls.note.setText(self.reads.entry.note)
         self.setFocus()
-
-    def _retry(self) -> None:
-        if self.reads.reading is not None:
-            self.reads.reading.retry()
 
     def _labelled(self, path: str) -> None:
         self._patience.start()
@@ -267,7 +260,7 @@ class ReadingPanel(QWidget):
             self.message.clear()
         self._unsaved = bool(problem)
         self.again.setVisible(self._unsaved)
-        slow = reading is not None and reading.unsaved and not self._patience.isActive()
+        slow = reading and reading.unsaved and not self._patience.isActive()
         self.head.show_saving('saving…' if slow else '')
 
     def _connect(self) -> None:
@@ -294,7 +287,7 @@ class ReadingPanel(QWidget):
         self.head.undo.clicked.connect(self.undo)
         self.head.redo.clicked.connect(self.redo)
         self.saved.train_wanted.connect(self.train_wanted)
-        self.again.clicked.connect(self._retry)
+        self.again.clicked.connect(reads.retry)
 
     def _lay_out(self) -> None:
         whole = QVBoxLayout(self)

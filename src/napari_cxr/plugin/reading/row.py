@@ -145,6 +145,11 @@ class ReadingRow(QObject):
         if self.reading is not None:
             self._take_back(self.reading.redoable, self.reading.redo)
 
+    def retry(self) -> None:
+        """Try again to save what is not saved yet."""
+        if self.reading is not None:
+            self.reading.retry()
+
     def _put_down(self, labels: Sequence[str], go_on: bool = True) -> None:
         if self.ready:
             agreed = tuple(labels) == self.models

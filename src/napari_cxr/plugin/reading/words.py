@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from napari_cxr.plugin.reading.row import ReadingRow
     from napari_cxr.scoring.reading.reading_list import ReadingList
 
-__all__ = ['hint', 'unsaved_problem']
+__all__ = ['at_end', 'hint', 'unsaved_problem']
 
 
 def hint(reads: ReadingRow, why_not: str, seen: bool = True, hurried: bool = False) -> str:
@@ -30,6 +30,14 @@ def hint(reads: ReadingRow, why_not: str, seen: bool = True, hurried: bool = Fal
     words = _said(reads, why_not)
     known = reads.row is not None and reads.reading is not None
     return words if seen or not known else f'{words} Not on screen: Enter opens it.'
+
+
+def at_end(reads: ReadingRow) -> str:
+    """Return what to do where there is no further row."""
+    left = reads.total - reads.counts.read
+    if not left:
+        return 'This is the last row, and all images are read.'
+    return f'This is the last row. Filter above for those not read: {left:,} of {reads.total:,}.'
 
 
 def unsaved_problem(reading: ReadingList) -> str:

@@ -123,9 +123,10 @@ class ScoreView(QTableView):
         return self._proposed is not None and self._proposed == self.current
 
     def propose_first(self) -> None:
-        """Make the first line, if there is any, the current one that somebody may go to."""
+        """Make the first line that is not read the current one that somebody may go to."""
         if self.lines.rowCount():
-            self.go_to(0)
+            read = self.lines.rows.flags['read'].values[self.lines.order.shown]
+            self.go_to(int(read.argmin()))  # the first of all, where all are read
             self._proposed = self.current
 
     def accept(self) -> None:

@@ -132,8 +132,8 @@ def _fill(half: Path, found: Sequence[Listed], remarks: list[str]) -> Generator[
         remarks.append(f'No links can be made here: some or all of these are {ways[0][0]}.')
     if patients:
         remarks.append(
-            'The number of the patient stands in each name: to split by patient, data.patient is '
-            f'{PATIENT_PATTERN}, which "Open in Train" sets.'
+            'Each name begins with the number of its patient, so "Open in Train" keeps patients '
+            f'apart (data.patient is {PATIENT_PATTERN}).'
         )
     else:
         remarks.append('Folders cannot say which images are of one patient.')
