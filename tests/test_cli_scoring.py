@@ -305,6 +305,29 @@ def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(monkeypatch, 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_ctrl_c_waits_for_no_batch_under_way(folder, model_file, tmp_path):
+    (folder / 'a.png').write_text('<html>')
+    endless = (
+        'import sys, time\n'
+        'from napari_cxr.scoring.network import Network\n'
+        'Network.rows = lambda *_: print("under way", file=sys.stderr, flush=True) or '
+        'time.sleep(600)\n'
+    )
+    words = [sys.executable, '-c', endless + LISTENING, 'score', str(folder), '--workers', '1']
+    words += ['--out', str(tmp_path / 't.csv'), '--model', str(model_file), '--batch-size', '2']
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as going:
+        for line in going.stderr:
+            if 'under way' in line:
+                going.send_signal(signal.SIGINT)
+                break
+        going.stderr.read()
+        assert going.wait() == 1
+    assert [row['status'] for row in rows_of(tmp_path / 't.csv')] == ['error']
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
 def test_ctrl_c_before_the_first_file_says_how_to_go_on_and_ends_at_once(
     folder, model_file, tmp_path
 ):
