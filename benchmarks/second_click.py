@@ -49,7 +49,8 @@ for path in sys.stdin:
     start = time.perf_counter()
     radiograph = files.read(path)
     decoded = time.perf_counter()
-    x = classifier._batch([classifier.prepare(radiograph)])
+    image = classifier.prepare(radiograph).image
+    x = torch.from_numpy(classifier.preprocessing.normalise(image[None]))
     ready = time.perf_counter()
     with torch.inference_mode():
         classifier.network(x)
