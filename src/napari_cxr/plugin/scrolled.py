@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.plugin.text import quiet_label
 
-__all__ = ['fill_dock', 'scrolled']
+__all__ = ['fill_dock', 'scroll_up', 'scrolled']
 
 _NARROWEST = 280
 
@@ -21,6 +21,15 @@ def scrolled(page: QWidget) -> QScrollArea:
     layout.addWidget(page)
     layout.addStretch(1)
     return _frame(inside)
+
+
+def scroll_up(page: QWidget) -> None:
+    """Bring the top of a page into view, where something is told."""
+    place = page.parentWidget()
+    while place is not None and not isinstance(place, QScrollArea):
+        place = place.parentWidget()
+    if place is not None:
+        place.ensureVisible(0, 0)
 
 
 def fill_dock(dock: QWidget, *widgets: QWidget) -> None:

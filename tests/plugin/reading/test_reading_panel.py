@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QComboBox, QLineEdit, QVBoxLayout, QWidget
 from napari_cxr.inference.prediction import Caution
 from napari_cxr.plugin.reading.keys import ReadingKeys
 from napari_cxr.plugin.reading.panel import ReadingPanel
+from napari_cxr.plugin.scrolled import scrolled
 from napari_cxr.scoring.reading.export import Exported
 from napari_cxr.scoring.reading.reading_list import ReadingList, labels_of
 from napari_cxr.scoring.row import Row
@@ -438,6 +439,21 @@ def test_the_menu_of_exports(panel):
     for action in panel.controls.export.forms.actions():
         action.trigger()
     assert wanted == ['csv', 'folders', 'all']
+
+
+def test_what_was_saved_is_seen_where_the_panel_is_scrolled(qtbot, reading):
+    panel = ReadingPanel('dark')
+    area = scrolled(panel)
+    qtbot.addWidget(area)
+    panel.start(LABELS, False, reading)
+    panel.add(ROWS)
+    area.resize(400, 120)
+    with qtbot.waitExposed(area):
+        area.show()
+    area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
+    assert panel.head.visibleRegion().isEmpty()  # where the button for it is pressed
+    panel.show_saved(Exported('/ward/labels.csv', 2000), trainable=True)
+    qtbot.waitUntil(lambda: not panel.saved.words.visibleRegion().isEmpty())
 
 
 def test_what_was_saved_leads_to_the_train_dock(qtbot, panel):

@@ -15,6 +15,7 @@ from napari_cxr.plugin.reading.head import ReadingHead
 from napari_cxr.plugin.reading.row import ReadingRow
 from napari_cxr.plugin.reading.saved import SavedView
 from napari_cxr.plugin.reading.words import at_end, hint, unsaved_problem
+from napari_cxr.plugin.scrolled import scroll_up
 from napari_cxr.plugin.short_line import ShortLine
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.scoring.reading.export import Exported, several_words
@@ -151,6 +152,7 @@ class ReadingPanel(QWidget):
     def show_saved(self, saved: Exported, *, trainable: bool) -> None:
         """Say where labels were saved; `trainable` if the Train dock takes it."""
         self.saved.show_saved(saved, trainable=trainable)
+        scroll_up(self)
 
     def set_theme(self, theme: str) -> None:
         """Repaint in another of napari's themes."""
@@ -245,10 +247,8 @@ class ReadingPanel(QWidget):
         counts, reading = self.reads.counts, self.reads.reading
         self.head.show_counts(counts, self.reads.total)
         self.controls.export.setEnabled(bool(counts.read or counts.noted))
-        self.head.show_history(
-            reading is not None and reading.undoable is not None,
-            reading is not None and reading.redoable is not None,
-        )
+        undo, redo = (reading.undoable, reading.redoable) if reading else (None, None)
+        self.head.show_history(undo is not None, redo is not None)
 
     def _show_saving(self) -> None:
         """Say what is not on the disk: soon if something prevents it, later if it is slow."""
@@ -256,6 +256,8 @@ class ReadingPanel(QWidget):
         problem = unsaved_problem(reading) if reading else ''
         if problem:
             self.message.show_error(problem)
+            if not self._unsaved:
+                scroll_up(self)
         elif self._unsaved:
             self.message.clear()
         self._unsaved = bool(problem)
@@ -293,6 +295,6 @@ class ReadingPanel(QWidget):
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(6)
-        parts: tuple[QWidget, ...] = (self.head, self.name, self.hint, self.doubt, self.buttons)
-        for part in (*parts, self.controls, self.saved, self.message, self.again):
+        told: tuple[QWidget, ...] = (self.message, self.again, self.saved, self.head)
+        for part in (*told, self.name, self.hint, self.doubt, self.buttons, self.controls):
             whole.addWidget(part)
