@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any, TypeAlias
 
@@ -147,8 +147,11 @@ def fetch(order: Order, known: Opened | None, file_names: bool, cancelled: Event
         radiograph = yield from _read(path, cancelled)
         if radiograph is None:
             return None
+        frames, radiograph = radiograph.frames, _first_frame(radiograph)
         name = os.path.splitext(os.path.basename(path))[0] if file_names else ''
         data, attributes, _ = radiograph_layer_data(radiograph, name)
+        if frames is not None:
+            attributes['name'] += f' · first of {frames} frames'
         picture = Picture(radiograph, data, attributes, stamp)
         yield picture
     except FileNotFoundError:
@@ -164,6 +167,14 @@ def fetch(order: Order, known: Opened | None, file_names: bool, cancelled: Event
     except Exception as error:
         return Opened(picture, problem=failure(error, 'Classifying'))
     return None if answer is None else Opened(picture, answer)
+
+
+def _first_frame(radiograph: Radiograph) -> Radiograph:
+    """Return what is shown of a file: all rows in layers alike, or drivers end the program."""
+    if radiograph.frames is None:
+        return radiograph
+    padding = radiograph.padding[0] if radiograph.padding is not None else None
+    return replace(radiograph, values=radiograph.values[0].copy(), padding=padding)
 
 
 def _read(path: str, cancelled: Event) -> Generator[None, None, Radiograph | None]:

@@ -86,7 +86,7 @@ class RowLayers:
         else:
             base = self._base = Image(picture.data, **_attributes(picture))
             if before is not None:
-                self._put_away(before, base)
+                self._put_away(before)
             self._viewer.add_layer(base)
         self._picture = picture
         self._fit()
@@ -169,7 +169,7 @@ class RowLayers:
                 layer.units = base.units
         base.visible = True
 
-    def _put_away(self, base: Image, following: Image) -> None:
+    def _put_away(self, base: Image) -> None:
         """Take away a radiograph with all that we laid on it; hide what a person worked on."""
         layers = self._viewer.layers
         as_left = self._is_as_left(base)
@@ -180,11 +180,7 @@ class RowLayers:
             if is_heatmap(layer):  # the next one is as a person has set this one
                 self._opacity, self._visible = layer.opacity, layer.visible
         gone = [*over, *ours] if as_left else over
-        if following.ndim < base.ndim:
-            # Drivers end the program where dimensions go while an image is on screen.
-            self._remove(gone)
-        else:
-            self._remove_soon(gone)
+        self._remove_soon(gone)
         for layer in ours:
             layer.visible = False
 
@@ -201,9 +197,6 @@ class RowLayers:
     def _remove_hidden(self) -> None:
         gone = [*self._hidden, *(line for line in self._emptied if not line.data)]
         self._hidden, self._emptied = [], []
-        self._remove(gone)
-
-    def _remove(self, gone: Sequence[Layer]) -> None:
         for layer in gone:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
