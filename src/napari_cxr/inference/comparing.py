@@ -192,6 +192,9 @@ class _Asked:
         # Written so that what is no number does not agree.
         if not difference <= AGREEMENT[WAYS[name].precision]:
             return OutOfTheQuestion(f'Its probabilities differ by up to {difference:.2g}.')
+        if difference == 0 and WAYS[name].precision != 'float32':
+            # Stages that ask for single precision; rows must not say that they had less.
+            return OutOfTheQuestion('Nothing in this network is computed in less precision.')
         return replace(one, difference=difference)
 
 

@@ -17,7 +17,7 @@ from napari_cxr.scoring.events import (
 from napari_cxr.scoring.item import Item, ListingError
 from napari_cxr.scoring.journal import ScoringError, journal_of
 from napari_cxr.scoring.listing import list_items
-from napari_cxr.scoring.preparing import Reader, Ready, Wanted
+from napari_cxr.scoring.preparing import Reader, Ready, Wanted, read_here
 from napari_cxr.scoring.row import Row
 from napari_cxr.scoring.score import check_heatmaps, check_out, score
 from napari_cxr.scoring.settings import Settings
@@ -46,6 +46,7 @@ __all__ = [
     'check_out',
     'journal_of',
     'list_items',
+    'read_here',
     'score',
     'write_so_far',
 ]
