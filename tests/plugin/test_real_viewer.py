@@ -101,3 +101,25 @@ def test_our_docks_are_tabs_and_another_viewer_is_another(qtbot, viewer):
     assert len(main.findChildren(QDockWidget)) > 2  # napari's own are left where they are
     assert main.tabifiedDockWidgets(classify) == [runs]
     assert is_same(first.viewer, second.viewer) and is_same(first.viewer, viewer)
+
+
+def test_a_dock_of_the_menu_is_the_one_that_others_open(qtbot, viewer):
+    from napari._app_model import get_app_model
+
+    from napari_cxr.plugin import docks
+
+    for name, command in (('Training runs', 'runs'), ('Score a folder', 'batch')):
+        title = f'{name} (Chest radiographs)'
+        if command == 'runs':  # first by the menu, then by another dock; and the other way round
+            get_app_model().commands.execute_command(f'napari-cxr.{command}_dock').result()
+            opened = viewer.window.dock_widgets[title]
+            docks.open_dock(viewer, name)
+        else:
+            docks.open_dock(viewer, name)
+            opened = viewer.window.dock_widgets[title]
+            get_app_model().commands.execute_command(f'napari-cxr.{command}_dock').result()
+            assert not opened.isVisible()  # the menu's own mark
+            docks.open_dock(viewer, name)
+        kind = type(opened)
+        assert [w for w in viewer.window.dock_widgets.values() if isinstance(w, kind)] == [opened]
+        qtbot.waitUntil(lambda: not opened.visibleRegion().isEmpty(), timeout=WAIT)  # noqa: B023

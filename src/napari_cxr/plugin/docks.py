@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from napari.components import ViewerModel
+from npe2 import PluginManager
 from qtpy.QtCore import QEvent, QObject, QTimer
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
@@ -60,10 +63,22 @@ def open_dock(viewer: ViewerModel, name: str) -> None:
         The dock's name in the manifest.
     """
     window = getattr(viewer, 'window', None)
-    if window is not None:
-        dock, _ = window.add_plugin_dock_widget('napari-cxr', name)
-        dock.show()
-        dock.raise_()
+    if window is None:
+        return
+    manifest = PluginManager.instance().get_manifest('napari-cxr')
+    widgets = manifest.contributions.widgets or ()
+    kind: Any = next(one for one in widgets if one.display_name == name).get_callable()
+    inner: Any = next((one for one in window.dock_widgets.values() if isinstance(one, kind)), None)
+    if inner is None:
+        # Called as by napari's menu, so that the menu finds it, and opens no other.
+        # (`add_plugin_dock_widget` calls it by the package's name.)
+        inner = kind(viewer)
+        window.add_dock_widget(inner, name=f'{name} ({manifest.display_name})')
+    around: Any = inner.parent()
+    while not isinstance(around, QDockWidget):
+        around = around.parent()
+    around.show()
+    around.raise_()
 
 
 def is_same(viewer: ViewerModel, other: ViewerModel) -> bool:
