@@ -96,6 +96,7 @@ def test_status_1_if_a_file_fails_and_the_others_have_their_rows(run, folder, tm
 @pytest.mark.parametrize(
     ('wrong', 'said'),
     [
+        (['--out', 't.csv', '--scheduler', 'nix'], 'address of a Dask scheduler with its port'),
         (['--out', 't.xls'], 'called .csv'),
         (['--out', 't.csv', '--batch-size', '0'], 'neither'),
         (['--out', 't.csv', '--batch-size', 'many'], 'neither'),
@@ -123,32 +124,32 @@ def test_status_2_for_wrong_usage(run, folder, wrong, said, monkeypatch, tmp_pat
     assert not (tmp_path / 't.csv.journal').exists()
 
 
-@pytest.mark.parametrize(
-    'wrong',
-    [
+def test_wrong_usage_is_told_before_torch_is_imported(folder, tmp_path):
+    wrong = [
         ['--model', 'none'],
         ['--device', 'tpu'],
         ['--decision', 'sensitivity=2'],
         ['--heatmaps', 'images'],
         ['--labels', 'none.csv'],
+        ['--scheduler', 'nix'],
         ['none'],
-    ],
-)
-def test_wrong_usage_is_told_before_torch_is_imported(folder, wrong, tmp_path):
-    words = ['score', str(folder), '--out', 't.csv', *wrong]
+    ]
+    commands = [['score', str(folder), '--out', 't.csv', *words] for words in wrong]
     script = f"""
 import sys
 from napari_cxr.cli import app
 sys.modules['torch'] = None
-try:
-    app({words!r})
-except SystemExit as end:
-    assert end.code == 2, end.code
+for words in {commands!r}:
+    try:
+        app(words)
+    except SystemExit as end:
+        assert end.code == 2, (words, end.code)
 """
     ended = subprocess.run(
         [sys.executable, '-c', script], capture_output=True, text=True, cwd=folder.parent
     )
-    assert ended.returncode == 0 and ended.stderr.count('Invalid value') == 1, ended.stderr
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr.count('Invalid value') == len(wrong)
     assert [path.name for path in tmp_path.iterdir()] == ['images']
 
 
@@ -344,11 +345,36 @@ def test_ctrl_c_before_the_first_file_says_how_to_go_on_and_ends_at_once(
     assert 'No row is done yet. Go on with: napari-cxr score' in said and not out.exists()
 
 
+def test_images_that_were_not_measured_are_counted(capsys):
+    from napari_cxr.cli.scoring_bar import Drawing
+    from napari_cxr.scoring import Finished, Started
+    from napari_cxr.scoring.row import Run
+
+    def events(unmeasured):
+        yield Started(1, 0, 0, Run('tiny', 'abc', ('a', 'b'), {}, '1'), 'cpu', 8)
+        yield Finished('t.csv', 1, 0, unknown=('c',), unmeasured=unmeasured)
+
+    for count, said in ((1, '1 image,'), (1234, '1,234 images,')):
+        Drawing(['score']).show(events(count))
+        assert f'Not measured: {said} because the model has no such label' in (
+            told := capsys.readouterr().err
+        )
+        assert told.startswith('1 file;') and '1 of 1 file was scored.' in told
+
+
+def test_status_1_of_a_stopped_run_is_in_the_help():
+    said = CliRunner().invoke(app, ['score', '--help']).output
+    assert 'some files failed or the run was stopped' in ' '.join(said.split())
+
+
 def test_a_few_images_are_said_to_be_few(run, folder, tmp_path):
     result = run(folder, '--out', tmp_path / 't.csv', '--labels', 'folders')
     assert result.exit_code == 0, result.output
     assert 'Few images: normal 3, pneumonia 3. With fewer than 10' in result.stdout
-    assert re.search(r'macro AUC \d\.\d{3}\n', result.stdout), 'without an interval'
+    assert re.search(r'macro AUC \d\.\d{3} \(no interval: too few\)\n', result.stdout)
+    assert re.search(r'normal \(3\): AUC \d\.\d{3} \(no interval: too few\), sens', result.stdout)
+    headings = '               covid19  normal  pneumonia\n'
+    assert f'the most probable class):\n{headings}' in result.stdout
     counts = re.findall(r'^    (covid19|normal|pneumonia) +(\d) +(\d) +(\d)$', result.stdout, re.M)
     assert [label for label, *_ in counts] == ['covid19', 'normal', 'pneumonia']
     assert [sum(map(int, row)) for _, *row in counts] == [0, 3, 3]

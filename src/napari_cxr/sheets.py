@@ -51,6 +51,8 @@ SPLIT_WORDS = {
     'testing': 'test',
 }
 _FLAGS = {'1': True, '1.0': True, '0': False, '0.0': False, '-1': False, '-1.0': False, '': False}
+#: Endings of what is no image, whatever a table says.
+_LISTS = ('.csv', '.tsv', '.txt')
 _NOT_TEXT = 'not a CSV table in UTF-8; save it as "CSV UTF-8".'
 
 Row = dict[str, str]
@@ -146,7 +148,7 @@ def label_of_flags(row: Row, flags: Sequence[str]) -> str:
 
 
 class Finder:
-    """Finds files; the public collections' tables name many without their folders.
+    """Finds files; public collections' tables name many without their folders or endings.
 
     Parameters
     ----------
@@ -170,7 +172,8 @@ class Finder:
             self._by_name = {}
             for here, _, names in os.walk(self._root):
                 for file in names:
-                    for key in {file, Path(file).stem}:
+                    stem, ending = os.path.splitext(file)
+                    for key in {file, file if ending.lower() in _LISTS else stem}:
                         self._by_name.setdefault(key, []).append(Path(here, file))
         found = self._by_name.get(name, [])
         # CheXpert's paths begin with the name of the folder that the table is in.

@@ -177,7 +177,10 @@ def test_dicomdir_is_told_apart(write):
         ({'Modality': 'SR'}, 'structured report'),
         ({'Modality': 'PR'}, 'presentation state'),
         ({'EncapsulatedDocument': b'%PDF'}, 'document'),
-        ({'SOPClassUID': '1.2.840.10008.5.1.4.1.1.481.5', 'Rows': None}, 'RT Plan'),
+        (
+            {'SOPClassUID': '1.2.840.10008.5.1.4.1.1.481.5', 'Rows': None},
+            r'holds no image; its kind is “RT Plan”\.$',
+        ),
         ({'SOPClassUID': '1.2.3.4', 'Rows': None}, 'no image'),
         ({}, 'no pixel data'),
     ],

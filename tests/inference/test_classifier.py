@@ -278,8 +278,17 @@ def test_a_full_memory_is_known_by_what_is_said(classifier, monkeypatch, error):
 
     assert is_out_of_memory(error)
     monkeypatch.setattr(classifier, 'network', network)
-    with pytest.raises(OutOfMemory, match='memory of cpu is full'):
+    with pytest.raises(OutOfMemory, match='memory of this computer is full'):
         classifier.predict([image(), image(1)])
+
+
+def test_a_model_that_does_not_fit_while_it_is_loaded_is_said(model_file, monkeypatch):
+    def full(self):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to")
+
+    monkeypatch.setattr('napari_cxr.checkpoint.Checkpoint.network', full)
+    with pytest.raises(OutOfMemory, match='memory of this computer is full'):
+        Classifier.load(model_file, 'cpu')
 
 
 def test_a_full_memory_of_this_machine_is_known():

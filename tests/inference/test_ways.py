@@ -218,7 +218,7 @@ def test_batches_are_halved_until_they_fit(models, monkeypatch, way):
     monkeypatch.setattr(
         classifier._running, '_run_stages', lambda x: short_of_memory(x.repeat(3, 1, 1, 1))
     )
-    with pytest.raises(OutOfMemory, match='memory of cpu is full'):
+    with pytest.raises(OutOfMemory, match='memory of this computer is full'):
         classifier.logits(images)
 
 

@@ -98,6 +98,12 @@ def test_a_damaged_line_is_no_row_and_the_others_are(tmp_path):
         ({'listing': 'y'}, 'another list of files'),
         ({'device': 'cpu'}, r'another kind of device \(cuda instead of cpu\)'),
         ({'form': 2}, 'another form'),
+        (
+            {'model': 'b', 'model_hash': 'c', 'labels': ['d'], 'preprocessing': {}},
+            r'begun with another model \(a instead of b\):',
+        ),
+        ({'model_hash': 'c', 'labels': ['d'], 'several': True}, 'begun with another model file:'),
+        ({'version': '2', 'lung_field': 'd'}, r'of napari-cxr \(None instead of 2\):'),
         ({'listing': 'y', 'total': 8}, r'files or labels \(None files instead of 8\)'),
         ({'listing': 'y', 'truth': True}, 'with another list of files or labels:'),
     ],

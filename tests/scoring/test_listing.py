@@ -105,6 +105,27 @@ def test_a_list_of_paths(folder):
         list_items([folder / 'raw.txt'])
 
 
+def test_lines_of_a_list_that_begin_with_a_hash_are_comments(folder):
+    (folder / '# 7.png').write_bytes((folder / 'normal' / '1.png').read_bytes())
+    (folder / 'list.txt').write_text('# chosen in May\n  #normal/1.png\n# 7.png\nnormal/3.png\n')
+    assert names(list_items([folder / 'list.txt'])) == ['# 7.png', '3.png']
+
+
+def test_a_folder_in_a_list_is_listed_like_one_that_is_given(folder):
+    (folder / 'list.txt').write_text('pneumonia/2.png\n.\n')
+    listed = list_items([folder / 'list.txt'], 'folders')
+    assert {item.path for item in listed} == {item.path for item in list_items([folder])}
+    assert names(listed)[0] == '2.png' and listed[0].truth == 'pneumonia'
+    assert {item.truth for item in listed} == {'normal', 'pneumonia'}
+
+
+def test_a_name_without_its_ending_is_an_image_and_no_list(folder):
+    (folder / 'a.csv').write_text('path\n3\na\n')
+    (folder / 'a.txt').touch()
+    found = [item.path for item in list_items([folder / 'a.csv'])]
+    assert found == [str(folder / 'normal' / '3.png'), str(folder / 'a')]
+
+
 def test_a_table_of_paths(folder):
     table = folder / 'table.csv'
     table.write_text(

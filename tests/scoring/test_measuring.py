@@ -29,6 +29,9 @@ def test_the_figures_by_hand():
     ]
     found, unknown = measure(rows, ['A', 'B'], several=False)
     assert unknown == ('A|B', 'C')
+    measuring = Measuring(['A', 'B'], several=False)
+    measuring.add(rows)
+    assert measuring.found().unmeasured == sum(r.truth in unknown for r in rows) > 0
     assert found['images'] == found['patients'] == 4
     assert found['confusion'] == [[1, 1], [0, 2]]
     assert found['accuracy'][0] == pytest.approx(0.75)

@@ -16,6 +16,7 @@ RECIPE = Recipe('some', 'resnet10', batch=64)
         MemoryError(),
         torch.OutOfMemoryError('CUDA out of memory.'),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes"),
+        RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`'),
     ],
 )
 def test_a_lack_of_memory_names_batch_and_size(error):

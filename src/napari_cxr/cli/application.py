@@ -25,10 +25,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _FILES = 'Exit status: 0 all done, 1 some files failed, 2 wrong usage.'
+_SCORES = 'Exit status: 0 all done, 1 some files failed or the run was stopped, 2 wrong usage.'
 _RUNS = 'Exit status: 0 done, 1 a run failed or was stopped, 2 wrong usage.'
 
 app.command(epilog=_FILES)(classify)
-app.command(epilog=_FILES)(score)
+app.command(epilog=_SCORES)(score)
 app.command(epilog=_FILES)(info)
 app.command()(models)
 app.command(epilog=_RUNS)(train)

@@ -87,12 +87,12 @@ def classify(
 def load_model(model: str, device: str) -> Classifier:
     """Load a model, or end with status 2 and the reason."""
     from napari_cxr.checkpoint import CheckpointError
-    from napari_cxr.inference.classifier import Classifier
+    from napari_cxr.inference.classifier import Classifier, OutOfMemory
     from napari_cxr.inference.device import DeviceUnavailable
 
     try:
         return Classifier.load(model, device)
-    except (CheckpointError, DeviceUnavailable) as error:
+    except (CheckpointError, DeviceUnavailable, OutOfMemory) as error:
         raise typer.BadParameter(str(error)) from None
 
 

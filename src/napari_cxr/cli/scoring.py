@@ -130,6 +130,10 @@ def score(
         from napari_cxr.workers.decoding import DecoderPool
 
         try:  # all that can be seen before torch is imported
+            if scheduler is not None:
+                from napari_cxr.scoring.cluster.link import check_address
+
+                check_address(scheduler)
             check_out(out, resume=resume)
             if heatmaps is not None:
                 check_heatmaps(heatmaps, out, paths)
@@ -149,7 +153,8 @@ def score(
             typer.echo(f'Nothing was begun as {out} yet; it begins now.', err=True)
         if labels is not None:
             given = sum(bool(item.truth) for item in items)
-            typer.echo(f'{given:,} of {len(items):,} files have a label.', err=True)
+            have = 'file has' if len(items) == 1 else 'files have'
+            typer.echo(f'{given:,} of {len(items):,} {have} a label.', err=True)
         with closing(DecoderPool(workers)) as decoders:
             if scheduler is None:
                 decoders.start(len(items))  # while torch is being imported

@@ -134,10 +134,14 @@ def _pace(event: Progress) -> str:
 def _sum_up(event: Finished, run: Run) -> None:
     """Print what came out: the figures where there are any, and the table's name last."""
     scored = event.total - event.failed
-    typer.echo(f'{scored:,} of {event.total:,} files were scored.', err=True)
+    were = 'file was' if event.total == 1 else 'files were'
+    typer.echo(f'{scored:,} of {event.total:,} {were} scored.', err=True)
     if event.unknown:
         named = ', '.join(repr(label) for label in event.unknown[:8])
-        typer.echo(f'Not measured, because the model has no such label: {named}.', err=True)
+        images = f'{event.unmeasured:,} image{"s" * (event.unmeasured != 1)}'
+        typer.echo(
+            f'Not measured: {images}, because the model has no such label: {named}.', err=True
+        )
     if event.metrics:
         for line in _figures(event.metrics, run.labels):
             typer.echo(line)
@@ -155,11 +159,14 @@ def _figures(metrics: dict[str, Any], labels: Sequence[str]) -> list[str]:
     )
     lines = [
         f'{metrics["images"]:,} images with a label ({by}): '
-        + _with_intervals(metrics, {'accuracy': 'accuracy', 'macro_auc': 'macro AUC'})
+        + _with_intervals(
+            metrics, {'accuracy': 'accuracy', 'macro_auc': 'macro AUC'}, bool(metrics['few'])
+        )
     ]
     words = {'auc': 'AUC', 'sensitivity': 'sensitivity', 'specificity': 'specificity'}
     lines += [
-        f'  {label} ({found["images"]:,}): {_with_intervals(found, words)}'
+        f'  {label} ({found["images"]:,}): '
+        + _with_intervals(found, words, _is_of_few(label, metrics))
         for label, found in metrics['classes'].items()
     ]
     lines += [
@@ -170,9 +177,12 @@ def _figures(metrics: dict[str, Any], labels: Sequence[str]) -> list[str]:
     if 'confusion' in metrics:
         lines.append('  confusion (rows are the truth, columns the most probable class):')
         wide = max(map(len, labels))
+        columns = [max(6, len(label)) for label in labels]
+        table = [labels, *([f'{n:,}' for n in row] for row in metrics['confusion'])]
         lines += [
-            f'    {label:{wide}}' + ''.join(f' {n:6,}' for n in row)
-            for label, row in zip(labels, metrics['confusion'], strict=True)
+            f'    {label:{wide}}'
+            + ''.join(f'  {entry:>{room}}' for entry, room in zip(row, columns, strict=True))
+            for label, row in zip(('', *labels), table, strict=True)
         ]
     if metrics['few']:
         named = ', '.join(f'{label} {n}' for label, n in metrics['few'].items())
@@ -184,9 +194,20 @@ def _figures(metrics: dict[str, Any], labels: Sequence[str]) -> list[str]:
     return lines
 
 
-def _with_intervals(found: dict[str, Any], words: dict[str, str]) -> str:
+def _is_of_few(label: str, metrics: dict[str, Any]) -> bool:
+    """Tell whether few have a class, or have it not."""
+    few, others = metrics['few'], metrics['classes'].keys() - {label}
+    if 'confusion' in metrics and others <= few.keys():
+        return True
+    return label in few or f'no {label}' in few
+
+
+def _with_intervals(found: dict[str, Any], words: dict[str, str], few: bool = False) -> str:
+    """Return figures in words; where one has no interval, why."""
+    why = 'too few' if few else 'the same in every resample'
     return ', '.join(
-        f'{word} {value:.3f}' + (f' [{low:.3f}, {high:.3f}]' if low is not None else '')
+        f'{word} {value:.3f} '
+        + (f'[{low:.3f}, {high:.3f}]' if low is not None else f'(no interval: {why})')
         for name, word in words.items()
         if name in found
         for value, low, high in [found[name]]

@@ -114,7 +114,7 @@ def check_is_image(dataset: Dataset) -> None:
             'The header describes an image but the file holds no pixel data; export it again.'
         )
     if kind:
-        raise UnreadableImage(f'This DICOM file is no image but: {kind}.')
+        raise UnreadableImage(f'This DICOM file holds no image; its kind is “{kind}”.')
     raise UnreadableImage('This DICOM file holds no image.')
 
 

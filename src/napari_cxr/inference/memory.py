@@ -104,6 +104,10 @@ def halved_until_they_fit(
 
 
 def _full(device: str) -> OutOfMemory:
+    if device == 'cpu':
+        return OutOfMemory(
+            'The memory of this computer is full. Close other programs that use it.'
+        )
     return OutOfMemory(
         f'The memory of {device} is full. '
         'Close other programs that use it, or choose the CPU as the device.'

@@ -67,9 +67,13 @@ class Model:
             If there is no such model, or the file is not one.
         DeviceUnavailable
             If the device is not there.
+        OutOfMemory
+            If it does not fit into the device's memory.
         """
         path = catalog.resolve(source)
-        return cls(load_checkpoint(path), choose_device(device))
+        chosen = choose_device(device)
+        with telling('cpu'):  # where it is built first; the device tells of its own memory
+            return cls(load_checkpoint(path), chosen)
 
     @property
     def labels(self) -> tuple[str, ...]:

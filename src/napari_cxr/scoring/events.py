@@ -105,10 +105,13 @@ class Measured(Event):
         be measured.
     unknown : tuple of str
         Labels that were given and that the model does not know; their rows were not measured.
+    unmeasured : int
+        How many rows these are.
     """
 
     metrics: dict[str, Any]
     unknown: tuple[str, ...] = ()
+    unmeasured: int = 0
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,8 @@ class Finished(Event):
         Where labels are known, as those of `Measured`; else empty.
     unknown : tuple of str
         Labels that were given and that the model does not know; their rows were not measured.
+    unmeasured : int
+        How many rows these are.
     """
 
     path: str
@@ -132,3 +137,4 @@ class Finished(Event):
     failed: int
     metrics: dict[str, Any] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
+    unmeasured: int = 0

@@ -111,7 +111,7 @@ def into_table(
             yield from _meanwhile(pace, lambda _: sync())
         total, failed = journal.done, journal.failed
         journal.remove()
-    yield Finished(str(out), total, failed, last.metrics, last.unknown)
+    yield Finished(str(out), total, failed, last.metrics, last.unknown, last.unmeasured)
 
 
 def _meanwhile(pace: Pace, work: Callable[[threading.Event], T]) -> Generator[Event, None, T]:

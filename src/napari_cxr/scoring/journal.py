@@ -234,6 +234,12 @@ _ENTRIES = {
 }
 
 
+#: What follows from an entry, so that it need not be named beside it.
+_FOLLOWS = {
+    'model': ('model_hash', 'labels', 'several', 'preprocessing'),
+    'model_hash': ('labels', 'several', 'preprocessing'),
+    'version': ('lung_field', 'frontal_check'),
+}
 #: Those of which a person is told what they were and are.
 _DETAILS = ('model', 'version', 'batch', 'device', 'way', 'precision', 'total', 'folder')
 
@@ -242,9 +248,10 @@ def _compare(path: Path, there: Mapping[str, Any], ours: Mapping[str, Any]) -> N
     if there == ours:
         return
     odd = [name for name in ours if there.get(name) != ours[name]]
+    odd = [name for name in odd if not any(name in _FOLLOWS.get(root, ()) for root in odd)]
     said = list(dict.fromkeys(_ENTRIES.get(name, 'another form of the journal') for name in odd))
     name = next((n for n in _DETAILS if n in odd), '')
-    files = ' files' if name == 'total' else ''
+    files = f' file{"s" * (there.get(name) != 1)}' if name == 'total' else ''
     detail = f' ({there.get(name)}{files} instead of {ours[name]})' if name else ''
     raise ScoringError(
         f'{path} was begun with {" and ".join(said or ["another form of the journal"])}{detail}: '

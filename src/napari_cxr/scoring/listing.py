@@ -31,10 +31,11 @@ def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) ->
     paths : sequence of str or Path
         Images; folders, of which all images in them are taken, and also what is called an
         image and is none, and folders in them that cannot be opened; a DICOMDIR, of which
-        what it lists; a ``.txt`` file with a path a line; a ``.csv`` or ``.tsv`` table with
-        a column of paths, and perhaps labels, sources and patients, see
-        `napari_cxr.sheets`; of a table of scores the labels are the truth in
-        it. Paths in a list are relative to its folder.
+        what it lists; a ``.txt`` file with the path of an image or a folder a line, and
+        comments after '#'; a ``.csv`` or ``.tsv`` table with a column of paths, and perhaps
+        labels, sources and patients, see `napari_cxr.sheets`; of a table of scores the labels
+        are the truth in it. Paths in a list are relative to its folder; what a table names
+        without its folder or its ending is looked for by its name below there.
     labels : str or Path, optional
         'folders': the first folder below each folder given is the label; below folders
         that are called train, val and test, the second. Or a table of paths and labels; a
@@ -105,7 +106,11 @@ def _items(path: Path, by_folder: bool) -> Iterator[Item]:
     elif path.suffix.lower() in _TABLES:
         yield from of_table(path)
     elif path.suffix.lower() == '.txt':
-        yield from (Item(str(listed)) for listed in of_text(path))
+        for listed in of_text(path):
+            if os.path.isdir(listed):
+                yield from _items(listed, by_folder)
+            else:
+                yield Item(str(listed))
     elif dicom.is_directory(path):
         from napari_cxr.dicom.directory import listed_images
 

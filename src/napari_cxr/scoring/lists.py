@@ -19,7 +19,8 @@ __all__ = ['known_columns', 'of_table', 'of_text']
 def of_text(path: Path) -> list[Path]:
     """Return the paths in a text, one a line.
 
-    A name of a file that is no text, as Linux allows, is taken if there is such a file.
+    A line that begins with '#' is a comment, unless there is such a file. A name of a file that
+    is no text, as Linux allows, is taken if there is such a file.
 
     Raises
     ------
@@ -37,7 +38,13 @@ def of_text(path: Path) -> list[Path]:
         text = '\0'
     # Not by `str.splitlines`: a path may hold what that takes for the end of a line.
     lines = text.split('\n' if '\n' in text else '\r')
-    found = [_path(path.parent, line) for line in lines if line.strip()]
+    found = [
+        listed
+        for line in lines
+        if line.strip()
+        for listed in [_path(path.parent, line)]
+        if not line.lstrip().startswith('#') or os.path.lexists(listed)
+    ]
     if '\0' in text or not all(_is_text(one) or os.path.lexists(one) for one in found):
         raise ListingError(
             f'{path.name} is no list of paths, one a line, in UTF-8: save it as UTF-8.'

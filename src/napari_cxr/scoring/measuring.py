@@ -62,6 +62,7 @@ class Measuring:
         self._one_of_each: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._patient_numbers: dict[str, int] = {}
         self._unknown: set[str] = set()
+        self._unmeasured = 0
         self._under_way: Beside[Measured] | None = None
         self._due_at, self._not_before = _FIRST, 0.0
         self._began = 0.0
@@ -75,6 +76,7 @@ class Measuring:
             strange = [name for name in named if name.casefold() not in self._known]
             if strange or (len(named) > 1 and not self._several):
                 self._unknown.update(strange or [row.truth])
+                self._unmeasured += 1
                 continue
             truth = tuple(self._known[name.casefold()] for name in named)
             self._truths.append(self._one_of_each.setdefault(truth, truth))
@@ -109,7 +111,7 @@ class Measuring:
         """
         unknown = tuple(sorted(self._unknown))
         if len(self._one_of_each) < 2:
-            return Measured({}, unknown)
+            return Measured({}, unknown, self._unmeasured)
         images, classes = len(self._truths), len(self._labels)
         order = np.argsort(np.array(self._numbers), kind='stable')
         probabilities = np.array(self._probabilities).reshape(images, classes)[order]
@@ -132,7 +134,8 @@ class Measuring:
                         'specificity': _share(~called[:, k], ~truth[:, k], patients).to_list(),
                     }
         few, unsafe = self._few(truth, patients)
-        return Measured(_honest(metrics, unsafe, several=self._several) | {'few': few}, unknown)
+        honest = _honest(metrics, unsafe, several=self._several) | {'few': few}
+        return Measured(honest, unknown, self._unmeasured)
 
     def _table(self, classes: Sequence[tuple[int, ...]], order: np.ndarray) -> np.ndarray:
         """Return which classes images have, shape (images, classes), in an order."""
@@ -188,7 +191,7 @@ class Measuring:
         copy._probabilities = self._probabilities[:]
         copy._truths, copy._one_of_each = self._truths[:], dict(self._one_of_each)
         copy._called = self._called[:]
-        copy._unknown = set(self._unknown)
+        copy._unknown, copy._unmeasured = set(self._unknown), self._unmeasured
         return copy
 
 

@@ -49,13 +49,23 @@ class Network:
         Raises
         ------
         ScoringError
-            If a heatmap cannot be written.
+            If a heatmap cannot be written, or the device fails.
+        OutOfMemory
+            If not even one image fits into the device's memory.
         """
         maps = None
-        if self._settings.with_shares:
-            logits, maps, fitted = self._classifier.maps(batch, self._at_most)
-        else:
-            logits, fitted = self._classifier.logits(batch, self._at_most)
+        try:
+            if self._settings.with_shares:
+                logits, maps, fitted = self._classifier.maps(batch, self._at_most)
+            else:
+                logits, fitted = self._classifier.logits(batch, self._at_most)
+        except RuntimeError as error:  # all that torch says of a device that fails
+            said = str(error).strip().partition('\n')[0].rstrip('.:') or type(error).__name__
+            raise ScoringError(
+                f'The network failed on {self._classifier.device.name} ({said}). All rows that '
+                'are done are kept: start the program again and resume; if it fails again, '
+                'score on another device.'
+            ) from error
         with self._lock:  # several batches may find out at once
             if fitted < min(len(batch), self._at_most or len(batch)):
                 self._at_most = fitted

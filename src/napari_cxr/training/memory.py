@@ -7,13 +7,11 @@ from contextlib import contextmanager
 
 import torch
 
+from napari_cxr.inference.memory import is_out_of_memory
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.run_folder import TrainingError
 
 __all__ = ['fitting']
-
-#: What torch's allocators say, where they raise no error of their own kind.
-_WORDS = ('DefaultCPUAllocator', "can't allocate memory", 'not enough memory', 'out of memory')
 
 
 @contextmanager
@@ -28,7 +26,7 @@ def fitting(recipe: Recipe, device: torch.device) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is one of these
-        if isinstance(error, RuntimeError) and not any(word in str(error) for word in _WORDS):
+        if not is_out_of_memory(error):
             raise
         where = 'this computer' if device.type == 'cpu' else f'the GPU ({device})'
         raise TrainingError(

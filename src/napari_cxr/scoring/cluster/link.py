@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
@@ -20,7 +21,7 @@ from napari_cxr.scoring.listing import Item
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ['agree', 'connect', 'first_line', 'unseen']
+__all__ = ['agree', 'check_address', 'connect', 'first_line', 'unseen']
 
 #: Seconds in which a scheduler must answer.
 _CONNECT = 5.0
@@ -30,8 +31,22 @@ _PROBE = 180.0
 _SAMPLE = 16
 
 
+#: With a port at its end, but for schedulers in this very process.
+_ADDRESS = re.compile(r'inproc://.+|(\w+://)?[^/]+:\d+(/.*)?')
+
+
+def check_address(address: str) -> None:
+    """See whether something can be a scheduler's address or is a file; raises ScoringError."""
+    if not (_ADDRESS.fullmatch(address) or os.path.isfile(address)):
+        raise ScoringError(
+            f'{address} is neither a scheduler file that is there nor the address of a Dask '
+            'scheduler with its port, such as tcp://host:8786: correct it.'
+        )
+
+
 def connect(address: str) -> Client:
     """Return a connection to a scheduler; raises ScoringError."""
+    check_address(address)
     try:
         import distributed
     except ImportError:
