@@ -3,7 +3,7 @@
 import inspect
 import stat
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,13 +12,13 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_cxr.plugin.batch import jobs
+from napari_cxr.plugin.batch import jobs, table_file
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.batch.request import ScoreRequest, keep, recall
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.scoring import Finished, Preparing, Started, reopening, tables
 from napari_cxr.scoring.journal import Journal, journal_of
-from napari_cxr.scoring.so_far import write_so_far
+from napari_cxr.scoring.lines import Lines
 from napari_cxr.workers.process import JobFailed
 
 WAIT = 20_000
@@ -36,8 +36,6 @@ class Scorer:
 
     def run(self, job, **arguments):
         self.jobs.append(job)
-        if job == 'write_so_far':
-            return write_so_far(arguments['out'])
         for event in self.said.get(job, ()):
             if isinstance(event, Exception):
                 raise event
@@ -106,27 +104,38 @@ def paths(dock):
     return [row.path for row in dock.panel.table.rows()]
 
 
-def test_rows_of_a_table_that_is_not_on_show_stay_out_of_the_one_that_is(
+def test_rows_of_a_table_that_is_resumed_take_the_place_of_those_on_show_at_once(
     qtbot, dock, scorer, tmp_path
 ):
     show(qtbot, dock, finished(tmp_path, 'a.csv'), scorer)
-    before, request = paths(dock), begun(tmp_path, 'b.csv')
-    scorer.said['score'] = [Preparing('Loading the model')]
-    dock.course.score(request, resume=True)
-    qtbot.waitUntil(lambda: 'Loading' in dock.panel.progress.text, timeout=WAIT)
+    request = begun(tmp_path, 'b.csv')
+    assert len(paths(dock)) == 3
+    dock.course.score(request, resume=True)  # the process says nothing yet
+    qtbot.waitUntil(lambda: paths(dock) == ['/b.csv/0.png', '/b.csv/1.png'], timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
-    assert paths(dock) == before and len(before) == 3
+    assert len(paths(dock)) == 2 and dock.course.request == request
     assert 'Stopped: 2 of 9 rows are in b.csv' in dock.panel.progress.text
-    assert dock.panel.progress.resume.isVisible() and dock.course.request == request
-    # Now it comes so far that its rows can be shown.
+    assert dock.panel.progress.resume.isVisible()
     scorer.said['score'] = [Started(9, 2, 0, run(), 'CPU', 1)]
     dock.panel.progress.resume.click()
-    qtbot.waitUntil(lambda: len(paths(dock)) == 2, timeout=WAIT)
-    assert all(path.startswith('/b.csv/') for path in paths(dock))
+    qtbot.waitUntil(lambda: dock.course.done == 2 and dock.busy, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
     assert len(paths(dock)) == 2 and dock.panel.progress.resume.isVisible()
+
+
+def test_a_new_run_that_is_stopped_at_once_leaves_what_is_on_show(qtbot, dock, scorer, tmp_path):
+    show(qtbot, dock, finished(tmp_path, 'a.csv'), scorer)
+    before = paths(dock)
+    request = ScoreRequest(paths=('/images',), out=str(tmp_path / 'b.csv'), model='another')
+    dock.course.score(request, resume=False)
+    qtbot.waitUntil(lambda: 'score' in scorer.jobs, timeout=WAIT)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.stop()
+    assert paths(dock) == before and len(before) == 3
+    assert 'Stopped before the first file' in dock.panel.progress.text
+    assert not Path(request.out).exists()
 
 
 def test_a_resumed_run_that_is_stopped_before_its_first_row_says_how_far_it_is(
@@ -138,7 +147,21 @@ def test_a_resumed_run_that_is_stopped_before_its_first_row_says_how_far_it_is(
     qtbot.waitUntil(lambda: 'Loading' in dock.panel.progress.text, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
-    assert paths(dock) == [] and '2 of 9 rows' in dock.panel.progress.text
+    assert len(paths(dock)) == 2 and '2 of 9 rows' in dock.panel.progress.text
+    # The process was not asked: it may be busy for as long as torch is being imported.
+    assert [job for job in scorer.jobs if job != 'start'] == ['score']
+    assert len(Path(request.out).read_text().splitlines()) == 1 + 2
+
+
+def test_a_table_so_far_is_written_when_the_process_has_let_go_of_its_rows(tmp_path):
+    request = begun(tmp_path, 'a.csv')
+    out = Path(request.out)
+    held = Lines(journal_of(out))
+    assert table_file.so_far(out) is None and not out.exists()
+    held.close()
+    assert table_file.so_far(out) == 2 and len(out.read_text().splitlines()) == 1 + 2
+    assert table_file.so_far(tmp_path / 'never.csv') == 0
+    assert not journal_of(tmp_path / 'never.csv').exists()
 
 
 def test_a_run_that_fails_at_once_leaves_what_is_on_show(qtbot, dock, scorer, tmp_path):
@@ -149,7 +172,7 @@ def test_a_run_that_fails_at_once_leaves_what_is_on_show(qtbot, dock, scorer, tm
     assert progress.resume.isVisible() and progress.save.isVisible()
     scorer.said['score'] = [JobFailed('It is written by another process.', 'ScoringError')]
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
-        dock.course.score(begun(tmp_path, 'b.csv'), resume=True)
+        dock.course.score(replace(first, out=str(tmp_path / 'b.csv')), resume=False)
     assert 'another process' in dock.panel.message.text and progress.text == words
     assert progress.resume.isVisible() and progress.save.isVisible()
     assert dock.course.request == first
@@ -183,7 +206,7 @@ def test_waiting_to_measure_is_said_with_the_figures_and_can_be_stopped(
     assert panel.progress.stop.isHidden() and 'Waiting' in panel.metrics.counted.text()
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         panel.metrics.stop.click()
-    assert 'No labels are known' in panel.metrics.counted.text()
+    assert 'No figures were worked out' in panel.metrics.counted.text()
     assert panel.metrics.stop.isHidden() and panel.progress.save.isVisible()
 
 
@@ -225,6 +248,7 @@ def test_stop_ends_also_the_showing_of_rows_from_before(
     qtbot, dock, scorer, tmp_path, monkeypatch
 ):
     request = begun(tmp_path, 'a.csv', rows=6)
+    held = Lines(journal_of(Path(request.out)))  # by the process
     monkeypatch.setattr(jobs, '_PARCEL', 1)
     monkeypatch.setattr(jobs, '_BREATH', 0.0)
     job = jobs.score.__wrapped__ if hasattr(jobs.score, '__wrapped__') else None
@@ -238,10 +262,12 @@ def test_stop_ends_also_the_showing_of_rows_from_before(
         if isinstance(event, jobs.Arrived):
             cancelled.set()
             break
-    assert 'write_so_far' not in scorer.jobs
+    assert next(course) is None and not Path(request.out).exists()
+    held.close()
     rows = [row.number for event in [seen[-1], *course] if event for row in event.rows]
     # Nothing more came before the process had let go; then each of the others, once.
-    assert rows == list(range(6)) and scorer.jobs == ['score', 'write_so_far']
+    assert rows == list(range(6))
+    assert len(Path(request.out).read_text().splitlines()) == 1 + 6
 
 
 def test_napari_asks_in_words_whether_to_close_while_a_folder_is_scored():
@@ -297,7 +323,7 @@ def test_a_place_that_cannot_be_written_is_told_before_a_process_is_asked(
     def full(**where):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(jobs, 'TemporaryFile', full)
+    monkeypatch.setattr(table_file, 'TemporaryFile', full)
     request = ScoreRequest(
         paths=('/images',), out=str(tmp_path / 'new' / 'a.csv'), model='another'
     )
@@ -366,3 +392,94 @@ def test_files_that_are_gone_are_found_by_the_look(qtbot, dock, tmp_path):
         dock.panel.setup.set_images(str(first), str(tmp_path / 'b.png'))
         assert not dock.panel.setup.images.problem.text()
     assert 'There is no b.png' in dock.panel.setup.images.problem.text()
+
+
+def active(qtbot, dock):
+    with qtbot.waitActive(dock):
+        dock.activateWindow()
+
+
+def test_the_keys_are_with_the_table_after_stop_and_resume_and_the_end(
+    qtbot, dock, scorer, tmp_path
+):
+    panel, request = dock.panel, begun(tmp_path, 'a.csv')
+    keep(request)
+    show(qtbot, dock, request.out, scorer)
+    active(qtbot, dock)
+    panel.progress.resume.setFocus()
+    panel.progress.resume.click()
+    assert panel.table.view.hasFocus()
+    panel.progress.stop.setFocus()
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        panel.progress.stop.click()
+        assert panel.table.view.hasFocus()
+    panel.progress.resume.setFocus()
+    scorer.said['score'] = [Finished(request.out, 9, 0), ends]
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        panel.progress.resume.click()
+    assert panel.table.view.hasFocus()
+    panel.table.strip.text.setFocus()  # who types there goes on typing
+    scorer.said['score'] = [Started(9, 2, 0, run(), 'CPU', 1), ends]
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.course.score(request, resume=True)
+    assert panel.table.strip.text.hasFocus()
+
+
+def test_the_keys_come_to_the_table_with_its_first_rows(qtbot, dock, scorer, tmp_path):
+    active(qtbot, dock)
+    request = begun(tmp_path, 'a.csv')
+    dock.panel.head.button.setFocus()
+    dock.course.score(request, resume=True)
+    qtbot.waitUntil(dock.panel.table.view.hasFocus, timeout=WAIT)
+
+
+def test_the_heading_names_images_and_table_that_belong_together(qtbot, dock, scorer, tmp_path):
+    said = dock.panel.head.summary.text
+    show(qtbot, dock, finished(tmp_path, 'a.csv'), scorer)
+    other = tmp_path / 'other'
+    other.mkdir()
+    dock.panel.setup.set_images(str(other))
+    assert said() == 'a.csv'  # of which images is not known
+    request = replace(begun(tmp_path, 'b.csv'), paths=(str(other),))
+    dock.panel.setup.show_request(request)
+    dock.course.score(request, resume=False)
+    assert said() == 'other → b.csv'
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.stop()
+
+
+def test_there_is_one_button_to_resume(qtbot, dock, scorer, tmp_path):
+    panel, request = dock.panel, begun(tmp_path, 'a.csv')
+    keep(request)
+    show(qtbot, dock, request.out, scorer)
+    panel.setup.show_request(request)
+    assert panel.progress.resume.isVisible() and not panel.start.isVisible()
+    panel.head.set_open(True)
+    assert panel.start.isVisible() and panel.start.text() == 'Resume'
+    assert not panel.progress.resume.isVisible()
+    panel.head.set_open(False)
+    assert panel.progress.resume.isVisible()
+
+
+def test_a_message_pushes_no_row_away(qtbot, dock, scorer, tmp_path):
+    show(qtbot, dock, finished(tmp_path, 'a.csv'), scorer)
+    panel = dock.panel
+    before = panel.table.view.mapTo(dock, panel.table.view.rect().topLeft())
+    panel.message.show_error('It cannot be opened.')
+    panel.tell('Saved.')
+    qtbot.waitUntil(lambda: panel.message.y() > panel.table.y(), timeout=WAIT)
+    assert panel.table.view.mapTo(dock, panel.table.view.rect().topLeft()) == before
+
+
+def test_labels_that_are_known_are_not_denied_while_there_are_no_figures(
+    qtbot, dock, scorer, tmp_path
+):
+    request = ScoreRequest(paths=('/images',), out=str(tmp_path / 'a.csv'), model='another')
+    counted = dock.panel.metrics.counted.text
+    for truth, words in ((True, 'as soon as images of two classes'), (False, 'No labels are')):
+        scorer.said['score'] = [Started(9, 0, 0, run(truth=truth), 'CPU', 1)]
+        dock.course.score(request, resume=False)
+        qtbot.waitUntil(lambda: words in counted(), timeout=WAIT)  # noqa: B023
+        with qtbot.waitSignal(dock.settled, timeout=WAIT):
+            dock.stop()
+        assert words in counted()

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject
 from napari_cxr import scoring
 from napari_cxr.plugin.batch import words
 from napari_cxr.plugin.batch.jobs import Arrived
+from napari_cxr.plugin.batch.metrics import COMING, NO_LABELS, UNMEASURED
 from napari_cxr.plugin.batch.panel import BatchPanel
 from napari_cxr.plugin.batch.problems import is_begun, total_of
 from napari_cxr.plugin.batch.request import ScoreRequest, recall
@@ -23,7 +24,7 @@ from napari_cxr.scoring.row import Run
 
 __all__ = ['BatchCourse']
 
-_WAITS = 'Waiting for the work of another Batch dock to end'
+_WAITS = 'Waiting for other work to end'
 _STRANGE = (
     'It is not known here what was scored into this table. To resume it, choose the same images, '
     'settings and table under “What to score”.'
@@ -69,7 +70,7 @@ class BatchCourse(QObject):
         self._failed_rows = self._total = 0
         #: What takes the place of the table on show as soon as the job knows what it is of.
         self._next: tuple[str, ScoreRequest | None] = ('', None)
-        self._came = False
+        self._came = self._started = False
         self._reopened = False
         self._summed: tuple[str, str] = ('', '')  # words for the table on show, and its path
         self._yours = 0  # labels of the person among those that are measured
@@ -84,7 +85,7 @@ class BatchCourse(QObject):
     def score(self, request: ScoreRequest, *, resume: bool) -> None:
         """Score into a new table, or go on with one."""
         self._came = resume and self.out == request.out and self.run is not None
-        self._next = (request.out, request)
+        self._next, self._started = (request.out, request), False
         shown = [row.number for row in self._panel.table.rows()] if self._came else []
         self._session.score(request, resume=resume, shown=shown)
 
@@ -92,6 +93,7 @@ class BatchCourse(QObject):
         """Show a table that was made earlier, also one that is not finished."""
         out = os.path.abspath(table.removesuffix('.journal'))
         self._came, self._next, self._reopened = False, (out, recall(out)), False
+        self._started = False
         self._session.reopen(out)
 
     def measure(self, truths: Mapping[str, str]) -> None:
@@ -125,10 +127,12 @@ class BatchCourse(QObject):
                 self._show_run(event)
             case scoring.Started(run=run):
                 self._show_run(run)
+                self._started = True
+                self._count(event.done, event.failed, event.total)
             case Arrived(rows=rows) if self._came:  # else they are of a table that is not on show
                 self._panel.table.add(rows)
                 self._desk.add(rows)
-                if self._session.job == 'reopen':
+                if not self._started:
                     failed = sum(row.status == 'error' for row in rows)
                     self._count(self.done + len(rows), self._failed_rows + failed, self._total)
             case scoring.Progress():
@@ -156,11 +160,17 @@ class BatchCourse(QObject):
         self._count(0, 0, total_of(self.out))
         panel = self._panel
         panel.table.start(run, self.out)
-        panel.head.set_open(False)
+        panel.fold_setup()
         panel.show_table(True)
-        panel.metrics.clear()
+        panel.metrics.clear(self._without_figures(run))
         panel.tabs.setCurrentIndex(0)
         self._desk.start(run, self.out, model, device)
+
+    def _without_figures(self, run: Run) -> str:
+        """Return why there are no figures of the table on show yet."""
+        if not run.truth:
+            return NO_LABELS
+        return COMING if self._session.job == 'score' else UNMEASURED
 
     def _show_metrics(
         self, metrics: dict[str, Any], unknown: Sequence[str], so_far: bool = False

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QSizePolicy, QVBoxL
 
 from napari_cxr.plugin.batch import words
 from napari_cxr.plugin.batch.course import BatchCourse
+from napari_cxr.plugin.batch.images import name_of
 from napari_cxr.plugin.batch.jobs import Saved
 from napari_cxr.plugin.batch.panel import BatchPanel
 from napari_cxr.plugin.batch.problems import is_begun
@@ -79,6 +80,7 @@ class BatchDock(QWidget):
         panel, session = self.panel, self.session
         self._later.timeout.connect(self._look)
         panel.setup.changed.connect(self._update)
+        panel.head.toggled.connect(self._update)
         panel.setup.look_wanted.connect(self._later.start)
         panel.setup.card_wanted.connect(self.show_card)
         panel.start.clicked.connect(self.score)
@@ -220,10 +222,23 @@ class BatchDock(QWidget):
         panel.start.setToolTip(reason or 'Score the images into a table with a row for each')
         panel.open.setEnabled(not self.busy)
         setup.setEnabled(not self.busy)
-        table = Path(self.course.out or setup.target.path).name
-        images = setup.images.name
-        panel.head.set_summary(f'{images} → {table}' if images else '')
+        self._name_what_is_on_show()
+        # Where the form is open and says Resume too, one such button is enough.
+        asked = self.course.request
+        same = setup.resumes and asked is not None and setup.target.path == asked.out
+        panel.progress.let_resume(not (same and panel.head.is_open))
         self._offer_measuring()
+
+    def _name_what_is_on_show(self) -> None:
+        """Name images and table that belong together: of the run, of the rows, or to come."""
+        setup, course = self.panel.setup, self.course
+        images, table = setup.images.name, setup.target.path
+        if self.session.job != 'score' and course.run is not None:
+            images = name_of(course.request.paths) if course.request is not None else ''
+            table = course.out
+        name = Path(table).name
+        words = f'{images} → {name}' if images else name if course.run is not None else ''
+        self.panel.head.set_summary(words)
 
     def _offer_measuring(self) -> None:
         """Offer figures by the labels that the person gave, if there are any."""

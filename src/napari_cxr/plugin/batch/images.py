@@ -14,7 +14,7 @@ from napari_cxr.plugin.batch.counting import Counted
 from napari_cxr.plugin.batch.told_field import ToldField, beside, more_button
 from napari_cxr.scoring.looking import Looked
 
-__all__ = ['ImagesField']
+__all__ = ['ImagesField', 'name_of']
 
 #: Milliseconds without a key before what was typed is taken, if there is such a thing.
 _PAUSE = 600
@@ -69,12 +69,7 @@ class ImagesField(ToldField):
 
         Names of files may say who is on them.
         """
-        if not self.paths:
-            return ''
-        path = Path(self.paths[0])
-        if path.suffix.lower() in _LIST_ENDINGS:
-            return path.stem
-        return path.name if not self._files and path.is_dir() else path.parent.name
+        return name_of(self.paths)
 
     @property
     def to_remember(self) -> str:
@@ -153,3 +148,13 @@ class ImagesField(ToldField):
 def _is_list(path: Path) -> bool:
     """Return whether a path is of a list of others, by its name."""
     return path.suffix.lower() in _LIST_ENDINGS or path.name.upper() == 'DICOMDIR'
+
+
+def name_of(paths: Sequence[str]) -> str:
+    """Return what images are called: after the folder, also that of single files, or a list."""
+    if not paths:
+        return ''
+    path = Path(paths[0])
+    if path.suffix.lower() in _LIST_ENDINGS:
+        return path.stem
+    return path.name if len(paths) == 1 and path.is_dir() else path.parent.name

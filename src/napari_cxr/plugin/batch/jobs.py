@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from tempfile import TemporaryFile
 from threading import Event
 from typing import Any
 
@@ -23,6 +22,7 @@ from napari.qt.threading import thread_worker
 
 from napari_cxr.plugin.batch.problems import total_of
 from napari_cxr.plugin.batch.request import ScoreRequest, keep
+from napari_cxr.plugin.batch.table_file import get_ready, so_far
 from napari_cxr.plugin.classifying import Failure, end, failure
 from napari_cxr.plugin.supervised import Done, supervised
 from napari_cxr.plugin.threads import said
@@ -30,7 +30,6 @@ from napari_cxr.scoring import (
     Progress,
     Row,
     Scored,
-    ScoringError,
     Started,
     journal_of,
     reopening,
@@ -44,6 +43,8 @@ __all__ = ['Arrived', 'Saved', 'measure', 'reopen', 'save_as', 'score', 'shared_
 
 #: Rows are safe as soon as they are done, so a stopped run has nothing to write; seconds.
 _GRACE = 1.0
+#: How long a process that was killed may hold its journal; seconds.
+_LAST = 4.0
 #: Rows are handed on together, at most this often; seconds.
 _GATHER = 0.1
 #: Rows of a table that is read back which are handed on together, and the least time that
@@ -92,8 +93,8 @@ def score(
 ) -> Generator[Any, None, Done | Failure]:
     """Score; yields events of scoring, `Arrived` in place of single rows, or None.
 
-    Of a run that is resumed, rows from before come too. When it is cancelled it leaves a
-    table of the rows that are done.
+    Of a run that is resumed, what its rows have in common and the rows from before come first.
+    When it is cancelled it leaves a table of the rows that are done.
 
     Parameters
     ----------
@@ -112,9 +113,16 @@ def score(
         Of a cancelled job, with the number of these rows.
     """
     try:
-        _get_ready(Path(request.out).parent)
+        get_ready(Path(request.out).parent)
         keep(request)
-        rows, started = _Gathered(request.out, shown), False
+        rows = _Gathered(request.out, shown)
+        if resume and not shown and read_header(journal_of(Path(request.out))):
+            yield reopening.reopen(request.out)[0]
+            for parcel in rows.missing():
+                yield parcel
+                if cancelled.is_set():
+                    break
+                time.sleep(_BREATH)
         job = shared_scorer().run('score', resume=resume, **request.arguments())
         with closing(job) as run:
             while not cancelled.is_set():
@@ -131,21 +139,20 @@ def score(
                     yield from rows.handed_on()
                     yield event
                 if isinstance(event, Started):
-                    started = True
                     for parcel in rows.missing():
                         yield parcel
                         if cancelled.is_set():
                             break
                         time.sleep(_BREATH)
         yield from rows.handed_on()
-        with closing(shared_scorer().run('write_so_far', out=request.out)) as run:
-            while True:
-                try:
-                    yield next(run)
-                except StopIteration as stop:
-                    if started:  # else they are of a table that nobody has been told of
-                        yield from rows.missing(stop.value)
-                    return Done(stop.value, cancelled=True)
+        # Not in the process, which may be busy with importing torch, or end.
+        late = time.monotonic() + _GRACE + _LAST
+        while (done := so_far(Path(request.out))) is None and time.monotonic() < late:
+            time.sleep(_BREATH)
+            yield None
+        if done:
+            yield from rows.missing(done)
+        return Done(done, cancelled=True)
     except Exception as error:
         return failure(error, 'Scoring')
 
@@ -223,23 +230,6 @@ def save_as(table: str, path: str) -> Done | Failure:
     except Exception as error:
         return failure(error, 'Saving the table')
     return Done(Saved(path, written, total if total > written else 0))
-
-
-def _get_ready(folder: Path) -> None:
-    """Make the folder of a table, and try to write there before a model is loaded for it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ScoringError(
-            f'{folder} cannot be made: {error.strerror}. Choose another place for the table.'
-        ) from None
-    try:
-        TemporaryFile(dir=folder).close()
-    except OSError as error:
-        raise ScoringError(
-            f'Nothing can be written to {folder}: {error.strerror}. Choose another place for the '
-            'table.'
-        ) from None
 
 
 class _Gathered:

@@ -14,11 +14,16 @@ from napari_cxr.plugin.batch.figures_table import FiguresTable
 from napari_cxr.plugin.plots import Matrix
 from napari_cxr.plugin.text import quiet_label
 
-__all__ = ['ScoreMetrics']
+__all__ = ['COMING', 'NO_LABELS', 'UNMEASURED', 'ScoreMetrics']
 
 NO_LABELS = (
     'No labels are known, so nothing can be measured. Choose “Names of the sub-folders” or a '
     'table of labels before you score, or label rows under Reading.'
+)
+COMING = 'Figures come as soon as images of two classes are scored.'
+UNMEASURED = (
+    'No figures were worked out of the labels in this table yet. They come when all of it has '
+    'been read; open it again if you have stopped that.'
 )
 _TOO_FEW = 'Figures need images of two classes at least.'
 _WORTH = (
@@ -113,7 +118,8 @@ class ScoreMetrics(QWidget):
             Labels among theirs that the person gave.
         """
         self._labels = tuple(labels)
-        counted = words.counted(metrics, yours, so_far) if metrics else _TOO_FEW
+        too_few = COMING if so_far else _TOO_FEW
+        counted = words.counted(metrics, yours, so_far) if metrics else too_few
         self._show(metrics, counted, words.strange(unknown))
 
     def offer_measuring(self, offered: bool) -> None:

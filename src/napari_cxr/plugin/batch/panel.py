@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
+    QApplication,
     QBoxLayout,
     QFrame,
     QHBoxLayout,
@@ -63,6 +64,7 @@ class BatchPanel(QWidget):
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._keys_wait = False  # for the first rows
         self.setup = ScoreSetup()
         self.start = QPushButton('Score')
         self.start.setObjectName('accent')
@@ -98,6 +100,8 @@ class BatchPanel(QWidget):
         self.tabs.setCornerWidget(self.opening)
         self._lay_out()
         self.head.toggled.connect(self._arrange)
+        self.progress.leaves.connect(self.take_keys)
+        self.table.settled.connect(self._keys_come)
         self.tell('')
         self.show_table(False)
 
@@ -106,9 +110,11 @@ class BatchPanel(QWidget):
         rows = QVBoxLayout(middle)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(8)
-        for part in (self.progress, self.message, self.told):
-            rows.addWidget(part)
+        rows.addWidget(self.progress)
         rows.addWidget(self.table, 1)
+        # Below the table: no row is pushed away from under the pointer.
+        for part in (self.message, self.told):
+            rows.addWidget(part)
         rows.addStretch(0)  # while there is no table
         self.parts = _Parts(Qt.Orientation.Vertical)
         self.parts.setChildrenCollapsible(False)
@@ -134,10 +140,32 @@ class BatchPanel(QWidget):
 
     def show_table(self, shown: bool) -> None:
         """Show the table with what belongs to it, or leave the place to the setup."""
+        if shown and self._has_keys(self):
+            self.take_keys()
         for part in (self.table, self.tabs):
             part.setVisible(shown)
         self.advice.setVisible(not shown)
         self._arrange()
+
+    def fold_setup(self) -> None:
+        """Leave the place to the table."""
+        if self._has_keys(self.head):
+            self.take_keys()
+        self.head.set_open(False)
+
+    def take_keys(self) -> None:
+        """Let the table hear the keys, as soon as it has rows: people read with them."""
+        self._keys_wait = not self.table.view.isVisible()
+        self.table.view.setFocus(Qt.FocusReason.OtherFocusReason)
+
+    def _keys_come(self) -> None:
+        if self._keys_wait and self.table.view.isVisible():
+            self.take_keys()
+
+    @staticmethod
+    def _has_keys(part: QWidget) -> bool:
+        focus = QApplication.focusWidget()
+        return focus is not None and part.isAncestorOf(focus)
 
     def tell(self, words: str) -> None:
         """Say what was done; an empty string takes the words away."""

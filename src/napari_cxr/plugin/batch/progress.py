@@ -37,6 +37,8 @@ class ScoreProgress(QWidget):
     #: Only the rows that failed shall be shown.
     failures_wanted = Signal()
     save_wanted = Signal()
+    #: The button that hears the keys is about to go, and Qt would give them to just any field.
+    leaves = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -84,6 +86,7 @@ class ScoreProgress(QWidget):
         layout.addLayout(first)
         layout.addLayout(self._said)
         layout.addWidget(self.warning)
+        self._resumable, self._let_resume = False, True
         self.clear()
 
     @property
@@ -93,6 +96,8 @@ class ScoreProgress(QWidget):
 
     def clear(self) -> None:
         """Say nothing."""
+        if any(button.hasFocus() for button in (self.stop, self.resume, self.save, self.failures)):
+            self.leaves.emit()
         self._show_failed(0)
         self.warning.clear()
         self.warning.hide()
@@ -133,6 +138,13 @@ class ScoreProgress(QWidget):
         self._show_failed(failed)
         self._offer(working=False, resumable=resumable, saveable=saveable)
 
+    def let_resume(self, let: bool) -> None:
+        """Show the button Resume where there is anything to go on with, or not at all."""
+        if let != self._let_resume:
+            self._let_resume = let
+            self.resume.setVisible(let and self._resumable)
+            self._arrange()
+
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Put buttons beside the words where there is room."""
         super().resizeEvent(event)
@@ -145,6 +157,8 @@ class ScoreProgress(QWidget):
         self._said.setDirection(directions.LeftToRight if beside else directions.TopToBottom)
 
     def _stop(self) -> None:
+        if self.stop.hasFocus():
+            self.leaves.emit()
         self.stop.setEnabled(False)
         self.stop.setText('Stopping…')
         self.stop_wanted.emit()
@@ -162,12 +176,16 @@ class ScoreProgress(QWidget):
         resumable: bool = False,
         saveable: bool = False,
     ) -> None:
+        self._resumable = resumable
+        resumes = resumable and self._let_resume
+        staying = {self.stop: working, self.resume: resumes, self.save: saveable}
+        if any(button.hasFocus() and not stays for button, stays in staying.items()):
+            self.leaves.emit()
         self.bar.setVisible(working)
         if self.stop.isHidden() or not working:
             self.stop.setText('Stop')
             self.stop.setEnabled(True)
-        self.stop.setVisible(working)
-        self.resume.setVisible(resumable)
-        self.save.setVisible(saveable)
+        for button, stays in staying.items():
+            button.setVisible(stays)
         self._arrange()
         self.show()

@@ -135,6 +135,7 @@ def counted(metrics: dict[str, Any], yours: int, so_far: bool) -> str:
             f' Few {things}: {named}. With fewer than 10 an area has no interval, and little can '
             'be judged by it.'
         )
+    words += ' Rows that a filter hides count too; below each figure stands its 95 % interval.'
     if yours:
         words += (
             ' Images that were chosen for reading, such as the most uncertain, say little about '
@@ -153,4 +154,6 @@ def strange(unknown: Sequence[str]) -> str:
 def _with_interval(figure: Sequence[float | None]) -> str:
     value, low, high = figure
     words = f'{value:.3f}'
-    return words if low is None or high is None else f'{words} ({low:.3f}–{high:.3f})'
+    if low is None or high is None:
+        return words
+    return f'{words} (95 % interval {low:.3f}–{high:.3f})'
