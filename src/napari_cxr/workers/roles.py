@@ -32,7 +32,6 @@ def jobs_of(role: str) -> dict[str, Job]:
             'thumbnail': thumbnail.thumbnail,
         }
     if role == 'torch':
-        from napari_cxr import scoring
         from napari_cxr.workers import classifier, feature_maps, scorer, trainer
 
         return {
@@ -47,6 +46,5 @@ def jobs_of(role: str) -> dict[str, Job]:
             'score': scorer.score,
             'survey': trainer.survey,
             'train': trainer.train,
-            'write_so_far': scoring.write_so_far,
         }
     raise ValueError(f'there is no worker role {role!r}')
