@@ -252,3 +252,18 @@ def test_an_unknown_column_is_refused():
     with pytest.raises(KeyError):
         order.sort('p:nothing', True)
     assert order.column == 'number'
+
+
+def test_a_remark_that_all_rows_have_is_no_warning_of_its_own():
+    cautions = [(LOSSY,), (LOSSY, NOT_A_CHEST), (LOSSY,)]
+    held = filled([scored(i, cautions=found) for i, found in enumerate(cautions)] + [failed(3)])
+    wanted = Filter(which=Which.WARNED)
+    assert wanted.accepts(held, np.arange(4)).tolist() == [False, True, False, False]
+    held.append([scored(4)])  # one that does not have it sets the others apart
+    assert wanted.accepts(held, np.arange(5)).tolist() == [True, True, True, False, False]
+    held.append([scored(4, cautions=(LOSSY,))])  # scored again
+    assert wanted.accepts(held, np.array([4, 1])).tolist() == [False, True]
+    # What doubts the image is one, also where it doubts all.
+    assert wanted.accepts(
+        filled([scored(i, cautions=(NOT_A_CHEST,)) for i in range(2)]), np.arange(2)
+    ).all()

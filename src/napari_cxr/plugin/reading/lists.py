@@ -41,6 +41,7 @@ class TableLabels(QObject):
         self._closing: list[ReadingList] = []
         self._wanted: tuple[str, tuple[str, ...]] | None = None
         self._number = 0  # of the openings: the same table may be opened twice
+        self._opening = 0  # the one that is under way
         self._workers: list[Any] = []
         self._under_way = False
         # Whoever closes the dock must not keep the labels from others.
@@ -80,17 +81,18 @@ class TableLabels(QObject):
         if self._under_way or self._wanted is None:
             return
         (table, labels), self._wanted = self._wanted, None
-        self._under_way = True
+        self._under_way, self._opening = True, self._number
         worker = jobs.open_reading(table, labels, self._changed, tuple(self._closing))
         # Kept, because a worker that goes may take with it what it has just told.
         self._workers = [*self._workers[-1:], worker]
-        worker.returned.connect(partial(self._take, self._number))
+        # Of a method Qt forgets the connection when this object goes, of a `partial` it does not.
+        worker.returned.connect(self._take)
         worker.start()
 
-    def _take(self, number: int, result: ReadingList | Failure) -> None:
+    def _take(self, result: ReadingList | Failure) -> None:
         self._under_way = False
         self._closing = [each for each in self._closing if not each.closed]
-        if number == self._number:
+        if self._opening == self._number:
             if isinstance(result, ReadingList):
                 self._open[:] = [result]
             self.came.emit(result)

@@ -24,7 +24,7 @@ class Which(Enum):
     SCORED = 'Scored'
     ERRORS = 'Errors'
     DOUBTED = 'Doubtful images'
-    WARNED = 'With any warning'
+    WARNED = 'With a warning of its own'
     AGAINST_TRUTH = 'Answer is not the given label'
     AGAINST_READ = 'Answer is not my label'
     UNREAD = 'Not read yet'
@@ -106,7 +106,7 @@ def _is(which: Which, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
     if which is Which.DOUBTED:
         return rows.flags['doubted'].values[places]
     if which is Which.WARNED:
-        return rows.flags['warned'].values[places]
+        return rows.warned()[places]
     if which is Which.AGAINST_TRUTH:
         return rows.flags['against_truth'].values[places]
     if which is Which.AGAINST_READ:

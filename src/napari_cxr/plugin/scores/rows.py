@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -48,6 +49,8 @@ class ScoreRows:
         self.longest_name = ''
         self._known = {label.casefold() for label in run.labels}
         self._reading: Reading | None = None
+        self._remarks: Counter[str] = Counter()  # those that do not doubt the image
+        self._cautions: dict[str, frozenset[str]] = {'': frozenset()}
         self.numbers = {
             key: Growing(np.float64)
             for key in (
@@ -77,7 +80,7 @@ class ScoreRows:
         }
         self.flags = {
             key: Growing(np.bool_)
-            for key in ('scored', 'warned', 'doubted', 'read', 'against_truth', 'against_read')
+            for key in ('scored', 'doubted', 'read', 'against_truth', 'against_read')
         }
 
     def __len__(self) -> int:
@@ -146,6 +149,17 @@ class ScoreRows:
             'against': f'{doubt}{answer}{against}',
         }
 
+    def warned(self) -> np.ndarray:
+        """Tell which rows have a warning that not all scored rows have, shape (n,).
+
+        Of JPEG files, say, each has the remark that something was lost: that sets none apart.
+        """
+        scored = int(self.flags['scored'].values.sum())
+        shared = {text for text, count in self._remarks.items() if count == scored > 1}
+        texts = self.words['cautions'].texts
+        own = np.fromiter((not self._cautions[text] <= shared for text in texts), bool, len(texts))
+        return own[self.words['cautions'].codes]
+
     def key(self, column: str) -> Growing | Words:
         """Return what a column is sorted by; KeyError if it cannot be."""
         return self.numbers[column] if column in self.numbers else self.words[column]
@@ -156,6 +170,7 @@ class ScoreRows:
             name = row.path[len(_folder(row.path)) :]
             self.longest_name = max(self.longest_name, name, key=len)
         self.rows += rows
+        self._count(rows, 1)
         for key, found in self._numbers_of(rows).items():
             self.numbers[key].extend(found)
         for key, texts in _texts_of(rows).items():
@@ -165,6 +180,8 @@ class ScoreRows:
         self._read(rows)
 
     def _replace(self, place: int, row: Row) -> None:
+        self._count([self.rows[place]], -1)
+        self._count([row], 1)
         self.rows[place] = row
         for key, found in self._numbers_of([row]).items():
             self.numbers[key][place] = found[0]
@@ -173,6 +190,14 @@ class ScoreRows:
         for key, held in self._flags_of([row]).items():
             self.flags[key][place] = held[0]
         self.refresh(place)
+
+    def _count(self, rows: Sequence[Row], by: int) -> None:
+        """Note the cautions of rows that come, or of one that goes."""
+        for row in rows:
+            if row.cautions:
+                self._cautions[_caution_text(row)] = frozenset(one.text for one in row.cautions)
+                for text in {one.text for one in row.cautions if not one.doubts_the_image}:
+                    self._remarks[text] += by if row.status == 'scored' else 0
 
     def _numbers_of(self, rows: list[Row]) -> dict[str, np.ndarray]:
         labels = self.run.labels
@@ -198,7 +223,6 @@ class ScoreRows:
     def _flags_of(self, rows: list[Row]) -> dict[str, list[bool]]:
         return {
             'scored': [row.status == 'scored' for row in rows],
-            'warned': [bool(row.cautions) for row in rows],
             'doubted': [bool(row.doubts) for row in rows],
             'against_truth': [
                 self._is_against(row, row.truth.split('|')) if row.truth else False for row in rows
@@ -250,8 +274,12 @@ def _texts_of(rows: list[Row]) -> dict[str, list[str]]:
         'view': ['' if row.view == View.UNKNOWN else row.view for row in rows],
         'source': [row.source for row in rows],
         'status': [row.error if row.status == 'error' else '' for row in rows],
-        'cautions': [' '.join(caution.text for caution in row.cautions) for row in rows],
+        'cautions': [_caution_text(row) for row in rows],
     }
+
+
+def _caution_text(row: Row) -> str:
+    return ' '.join(caution.text for caution in row.cautions)
 
 
 def _read_text(entry: Entry) -> str:
