@@ -178,54 +178,33 @@ def test_the_journal_of_another_list_is_wrong_usage(run, folder, tmp_path, model
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(sys.platform == 'win32', reason='signals')
-def test_ctrl_c_keeps_the_rows_and_says_how_to_go_on(folder, model_file, tmp_path):
-    (folder / 'a.png').write_text('<html>')  # first: its line tells that scoring goes on
-    for i in range(400):
-        (folder / f'b{i:03}.png').symlink_to(folder / 'normal' / '1.png')
-    out = tmp_path / 't.csv'
-    words = [sys.executable, '-c', LISTENING, 'score', str(folder), '--out', str(out)]
-    words += ['--model', str(model_file), '--device', 'cpu', '--workers', '1']
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as going:
-        lines = []
-        for line in going.stderr:
-            lines.append(line)
-            if 'web page' in line:
-                going.send_signal(signal.SIGINT)
-        assert going.wait() == 1, lines
-    said = ''.join(lines)
-    assert 'Go on with: napari-cxr score' in said and said.rstrip().endswith('--resume')
-    kept = rows_of(out)
-    assert 1 <= len(kept) < 407
-    done = subprocess.run([*words, '--resume'], capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and f'{len(kept):,} of them done already' in done.stderr
-    rows = rows_of(out)
-    assert len({row['path'] for row in rows}) == len(rows) == 407
-    assert [row for row in rows if row in kept] == kept
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
-def test_ctrl_c_in_a_terminal_makes_no_file_unreadable(folder, model_file, tmp_path):
+def test_ctrl_c_keeps_the_rows_makes_no_file_unreadable_and_says_how_to_go_on(
+    run, folder, model_file, tmp_path
+):
     (folder / 'a.png').write_text('<html>')  # first: its line tells that scoring goes on
     for i in range(300):
         (folder / f'b{i:03}.png').symlink_to(folder / 'normal' / '1.png')
     whole, out = tmp_path / 'whole.csv', tmp_path / 't.csv'
-    words = [sys.executable, '-c', LISTENING, 'score', str(folder)]
-    words += ['--model', str(model_file), '--device', 'cpu', '--workers', '2']
-    words += ['--precision', 'float32']
-    subprocess.run([*words, '--out', str(whole)], stderr=subprocess.PIPE, check=False)
-    stopped = [*words, '--out', str(out)]
+    same = ['--workers', '2', '--precision', 'float32']
+    assert run(folder, '--out', whole, *same).exit_code == 1
+    words = [sys.executable, '-c', LISTENING, 'score', str(folder), '--out', str(out), *same]
+    words += ['--model', str(model_file), '--device', 'cpu']
     with subprocess.Popen(
-        stopped, stderr=subprocess.PIPE, text=True, start_new_session=True
+        words, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as going:
+        lines = []
         for line in going.stderr:
+            lines.append(line)
             if 'web page' in line:
-                os.killpg(going.pid, signal.SIGINT)  # as a terminal does
-        assert going.wait() == 1
-    assert 1 <= len(rows_of(out)) < 307
-    assert [row['path'] for row in rows_of(out) if row['error']] == [str(folder / 'a.png')]
-    subprocess.run([*stopped, '--resume'], stderr=subprocess.PIPE, check=False)
+                os.killpg(going.pid, signal.SIGINT)  # as a terminal does: decoders get it, too
+        assert going.wait() == 1, lines
+    said = ''.join(lines)
+    assert 'Go on with: napari-cxr score' in said and said.rstrip().endswith('--resume')
+    kept = rows_of(out)
+    assert 1 <= len(kept) < 307
+    assert [row['path'] for row in kept if row['error']] == [str(folder / 'a.png')]
+    done = subprocess.run([*words, '--resume'], capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and f'{len(kept):,} of them done already' in done.stderr
     assert out.read_bytes() == whole.read_bytes()
 
 

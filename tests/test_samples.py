@@ -13,6 +13,8 @@ from napari_cxr.dicom import privacy
 from napari_cxr.samples import phantom, write_phantom_dicom
 
 SHAPE = (192, 168)
+#: Anatomy is worked out once for all sizes of one form, so tests share people and forms.
+SEED = 1
 
 
 @pytest.fixture(autouse=True)
@@ -38,29 +40,29 @@ def mean(image, y, x, size=0.04):
 
 
 def test_a_seed_is_one_image_and_another_seed_another():
-    one = phantom(SHAPE, 3)
-    np.testing.assert_array_equal(one, phantom(SHAPE, 3))
-    assert np.abs(one - phantom(SHAPE, 4)).mean() > 0.005
+    one = phantom(SHAPE, SEED)
+    np.testing.assert_array_equal(one, phantom(SHAPE, SEED))
+    assert np.abs(one - phantom(SHAPE, SEED + 1)).mean() > 0.005
     assert one.dtype == np.float32
     assert one.min() >= 0
     assert one.max() <= 1
 
 
-@pytest.mark.parametrize('shape', [(16, 16), (64, 48), (100, 300), (900, 700)])
+@pytest.mark.parametrize('shape', [(16, 16), (40, 300), (960, 840)])
 def test_any_size(shape):
-    image = phantom(shape, 1)
+    image = phantom(shape, SEED)
     assert image.shape == shape
     assert image.std() > 0.1
 
 
 def test_a_seed_is_the_same_person_at_every_size():
-    large, small = phantom((384, 336), 5, noise=0), phantom(SHAPE, 5, noise=0)
+    large, small = phantom((384, 336), SEED, noise=0), phantom(SHAPE, SEED, noise=0)
     reduced = large.reshape(192, 2, 168, 2).mean(axis=(1, 3))
     assert np.abs(reduced - small).mean() < 0.01
 
 
 def test_it_is_a_chest():
-    image = phantom((384, 336), 0)
+    image = phantom((384, 336), SEED)
     lungs = [mean(image, 0.4, 0.25), mean(image, 0.4, 0.75)]
     heart, liver, spine = mean(image, 0.62, 0.6), mean(image, 0.88, 0.25), mean(image, 0.7, 0.5)
     assert max(lungs) < 0.35 < min(heart, liver, spine)
@@ -71,20 +73,21 @@ def test_it_is_a_chest():
 @pytest.mark.parametrize(('side', 'half'), [('right', 0), ('left', 1)])
 def test_the_opacity_is_on_its_side_and_whitens(side, half):
     columns = SHAPE[1]
-    change = phantom(SHAPE, 2, opacity=side, noise=0) - phantom(SHAPE, 2, noise=0)
+    clean = phantom(SHAPE, SEED, noise=0)
+    change = phantom(SHAPE, SEED, opacity=side, noise=0) - clean
     halves = [
         np.clip(part, 0, None).sum()
         for part in (change[:, : columns // 2], change[:, columns // 2 :])
     ]
     assert halves[half] > 5 * halves[1 - half]
     assert change.max() > 0.2
-    faint = phantom(SHAPE, 2, opacity=side, density=0.25, noise=0) - phantom(SHAPE, 2, noise=0)
+    faint = phantom(SHAPE, SEED, opacity=side, density=0.25, noise=0) - clean
     assert 0.1 < faint.max() / change.max() < 0.6
 
 
 def test_both_lungs_can_have_an_opacity():
     columns = SHAPE[1]
-    change = phantom(SHAPE, 2, opacity='both', noise=0) - phantom(SHAPE, 2, noise=0)
+    change = phantom(SHAPE, SEED, opacity='both', noise=0) - phantom(SHAPE, SEED, noise=0)
     assert change[:, : columns // 2].max() > 0.2 < change[:, columns // 2 :].max()
 
 
@@ -98,8 +101,8 @@ def test_radiographs_are_shared_out_among_people(make_phantoms):
 
 
 def test_another_take_is_the_same_person_with_other_noise():
-    first, second = phantom(SHAPE, 3), phantom(SHAPE, 3, take=1)
-    clean = phantom(SHAPE, 3, noise=0)
+    first, second = phantom(SHAPE, SEED), phantom(SHAPE, SEED, take=1)
+    clean = phantom(SHAPE, SEED, noise=0)
     noises = np.stack([(first - clean).ravel(), (second - clean).ravel()])
     assert (noises[0] != noises[1]).mean() > 0.9
     assert abs(np.corrcoef(noises)[0, 1]) < 0.05
@@ -141,14 +144,17 @@ def test_it_can_be_compressed_without_loss(tmp_path, syntax):
 
 
 def test_whose_it_is_is_plainly_made_up(tmp_path):
-    path = write_phantom_dicom(tmp_path / 'a.dcm', shape=SHAPE, seed=9)
-    dataset = pydicom.dcmread(path)
+    def written(name, **which):
+        return pydicom.dcmread(
+            write_phantom_dicom(tmp_path / name, pixels=np.zeros((16, 16), np.uint16), **which)
+        )
+
+    dataset = written('a.dcm', seed=9)
     assert 'Phantom' in str(dataset.PatientName)
     assert dataset.PatientID == 'PHANTOM-9'
-    again = pydicom.dcmread(write_phantom_dicom(tmp_path / 'b.dcm', shape=SHAPE, seed=9))
-    assert dataset.SOPInstanceUID == again.SOPInstanceUID
+    assert dataset.SOPInstanceUID == written('b.dcm', seed=9).SOPInstanceUID
     for which in ({'seed': 10}, {'seed': 9, 'take': 1}):
-        other = pydicom.dcmread(write_phantom_dicom(tmp_path / 'c.dcm', shape=SHAPE, **which))
+        other = written('c.dcm', **which)
         assert dataset.SOPInstanceUID != other.SOPInstanceUID
         assert (dataset.PatientID == other.PatientID) == (which['seed'] == 9)
 
@@ -156,7 +162,7 @@ def test_whose_it_is_is_plainly_made_up(tmp_path):
 def test_elements_can_be_replaced_and_removed(tmp_path):
     path = write_phantom_dicom(
         tmp_path / 'a.dcm',
-        shape=SHAPE,
+        pixels=np.zeros((16, 16), np.uint16),
         view='LL',
         attributes={'WindowCenter': None, 'WindowWidth': None, 'Modality': 'CR'},
     )

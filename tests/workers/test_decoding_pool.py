@@ -30,20 +30,19 @@ def pool():
 
 @pytest.fixture
 def paths(tmp_path):
-    found = [tmp_path / f'{i}.dcm' for i in range(8)]
-    for i, path in enumerate(found):
-        samples.write_phantom_dicom(path, shape=(48, 40), seed=i)
-    return found
+    return [written(tmp_path / f'{i}.dcm', i) for i in range(8)]
 
 
 @pytest.fixture
-def small(tmp_path):
-    """Two files of noise, which cost no time to make."""
-    found = [tmp_path / f'{i}.dcm' for i in range(2)]
-    for i, path in enumerate(found):
-        pixels = np.random.default_rng(i).integers(0, 4096, (48, 40)).astype(np.uint16)
-        samples.write_phantom_dicom(path, pixels=pixels, seed=i)
-    return found
+def small(paths):
+    """Two of them."""
+    return paths[:2]
+
+
+def written(path, seed, **attributes):
+    """Write a file of noise, which costs no time to make."""
+    pixels = np.random.default_rng(seed).integers(0, 4096, (48, 40)).astype(np.uint16)
+    return samples.write_phantom_dicom(path, pixels=pixels, seed=seed, attributes=attributes)
 
 
 def test_the_same_as_in_this_process(pool, paths):
@@ -67,10 +66,8 @@ def test_the_same_as_in_this_process(pool, paths):
 def test_patients_are_told_apart_by_all_decoders_alike(pool, tmp_path):
     items = []
     for i in range(6):
-        path = tmp_path / f'{i}.dcm'
-        named = {'PatientID': f'DOE{i % 3}'} if i < 5 else {'PatientID': ''}
-        samples.write_phantom_dicom(path, shape=(48, 40), seed=i, attributes=named)
-        items.append((i, path))
+        named = f'DOE{i % 3}' if i < 5 else ''
+        items.append((i, written(tmp_path / f'{i}.dcm', i, PatientID=named)))
     found = dict(pool(items, PREPROCESSING, 8))
     patients = [found[i].patient for i in range(6)]
     assert patients[0] == patients[3] and patients[1] == patients[4]
