@@ -337,10 +337,14 @@ def test_no_scheduler_is_told(run, many, tmp_path, monkeypatch):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         nobody = f'tcp://127.0.0.1:{free.getsockname()[1]}'
-    for address in (nobody, 'gopher://here', 'nowhere'):
+    for address in (nobody, 'gopher://here:1'):
         with pytest.raises(ScoringError, match='No Dask scheduler answers at'):
             list(run(many, tmp_path / 'x.csv', address))
-    assert limits == [5.0] * 3, 'so it is told soon'
+    assert limits == [5.0] * 2, 'so it is told soon'
+    for address in ('gopher://here', 'nowhere', 'no/such/scheduler.json', 'tcp://here:there'):
+        with pytest.raises(ScoringError, match=r'scheduler file that is .* with its port'):
+            list(run(many, tmp_path / 'x.csv', address))
+    assert len(limits) == 2, 'nobody is asked'
     assert not list(tmp_path.iterdir())
 
 
