@@ -483,9 +483,9 @@ def test_selected_rows_are_copied_as_they_are_shown(qtbot, table):
     select(table, 3, 0)
     qtbot.keyClick(table.view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     assert QGuiApplication.clipboard().text() == (
-        'File\tAnswer\tcovid19\tnormal\tpneumonia\tGiven label\tWarnings\tIn lungs\tView\n'
-        '/study/0.png\tnormal\t0.1\t0.8\t0.1\tnormal\t\t0.62\t\n'
-        '/study/2.png\tNot scored: It is damaged.\t\t\t\tcovid19\t\t\t\n'
+        'File\tAnswer\tGiven label\tcovid19\tnormal\tpneumonia\tWarnings\tIn lungs\tView\n'
+        '/study/0.png\tnormal\tnormal\t0.1\t0.8\t0.1\t\t0.62\t\n'
+        '/study/2.png\tNot scored: It is damaged.\tcovid19\t\t\t\t\t\t\n'
     )
 
 
@@ -552,14 +552,14 @@ def test_widths_and_order_of_columns_are_remembered(qtbot, table):
     qtbot.waitUntil(lambda: width_of(table, 'file') > usual['file'])
     assert width_of(table, 'p:normal') == usual['p:normal'] + 60
     drag_title(qtbot, table, 'label', -width_of(table, 'file') - 10, edge=False)
-    assert shown_columns(table)[:3] == ['label', 'file', 'p:covid19']
+    assert shown_columns(table)[:3] == ['label', 'file', 'truth']
     table.sort_by('p:normal', True)
     table.start(run(), OUT)
     assert shown_columns(table)[:2] == ['label', 'file']
     other = ScoreTable('dark')
     qtbot.addWidget(other)
     fill(qtbot, other, FEW, labels=('normal', 'another', 'third'))
-    assert shown_columns(other)[:4] == ['label', 'file', 'p:normal', 'p:another']
+    assert shown_columns(other)[:4] == ['label', 'file', 'truth', 'p:normal']
     assert width_of(other, 'p:normal') == usual['p:normal'] + 60
     # A double click on the edge lets a column fit again, the menu all of them.
     table.resize(900, 420)
@@ -797,3 +797,13 @@ def test_wishes_are_taken_in_order_and_can_be_changed():
     assert wishes.next() == ('a', 'one.csv') and wishes
     wishes.set(['c'], 'other.csv')
     assert [wishes.next(), wishes.next()] == [('c', 'other.csv'), None] and not wishes
+
+
+@pytest.mark.parametrize(('width', 'one_line'), [(320, False), (480, True), (760, True)])
+def test_the_buttons_stand_beside_the_count_where_they_fit(qtbot, table, width, one_line):
+    fill(qtbot, table, [scored(i) for i in range(204)])
+    strip = table.strip
+    table.resize(width, 400)
+    qtbot.waitUntil(lambda: strip.width() == width)
+    assert (strip._line.direction() == strip._line.Direction.LeftToRight) is one_line
+    assert strip._buttons.sizeHint().width() <= width

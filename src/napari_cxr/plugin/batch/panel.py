@@ -87,6 +87,8 @@ class BatchPanel(QWidget):
         buttons.addWidget(self.start, 1)
         buttons.addWidget(self.open)
         self.head = Section('What to score')
+        if (inside := self.head.layout()) is not None:  # the title stays where it is
+            inside.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.head.body.setContentsMargins(0, 6, 0, 0)
         self.head.body.addWidget(self.setup)
         self.head.body.addLayout(buttons)

@@ -83,6 +83,8 @@ class ScoreSetup(QWidget):
         form.addRow('Device', self.device)
         form.addRow('Table', self.target)
         form.addRow(self.options)
+        # Hints are not to shine brighter than the fields that cannot be used.
+        self.setStyleSheet('QLabel#quiet:disabled { color: rgba(128, 128, 128, 150); }')
         # Where there is little height, the table of rows gives way, which can be scrolled.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 

@@ -156,4 +156,4 @@ def _with_interval(figure: Sequence[float | None]) -> str:
     words = f'{value:.3f}'
     if low is None or high is None:
         return words
-    return f'{words} (95 % interval {low:.3f}–{high:.3f})'
+    return f'{words} (95 %: {low:.3f}–{high:.3f})'

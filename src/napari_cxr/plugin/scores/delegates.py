@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from qtpy.QtCore import QModelIndex, QObject, QRect, QRectF, QSize, Qt
@@ -20,13 +21,13 @@ __all__ = ['ScoreDelegate']
 
 #: Pixels beside a cell's text.
 _MARGIN = 8
-#: Pixels of a folder's name below which it is left out.
-_LEAST_FOLDER = 40
-#: Pixels of the model's answer below which it is left out beside a person's own.
-_LEAST_ANSWER = 36
+#: The first folder of a path.
+_FOLDER = re.compile(r'[^/\\]*[/\\]')
 #: Kinds of cells that are empty where a file has no answer: its reason stands across them.
 _ACROSS = ('answer', 'bar')
 _NO_ANSWER = 'Not scored'
+#: Pixels of a reason below which it is left out.
+_LEAST_REASON = 40
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
@@ -159,6 +160,8 @@ class ScoreDelegate(QStyledItemDelegate):
         colours = self._colours
         is_answer = column.title == rows.rows[place].label
         text, full = (colours.text, colours.accent) if is_answer else (colours.quiet, colours.bar)
+        if column.title in other_label(rows, place).split(', '):
+            text = colours.warning
         said = column.text(rows, place)
         draw_bar(painter, room, narrowest - 2 * _MARGIN, share, said, (text, full, colours.track))
 
@@ -172,17 +175,12 @@ class ScoreDelegate(QStyledItemDelegate):
         if not other:
             self._words(painter, room, row.label, self._colours.text)
             return
-        # What the person says is what counts; the model's answer stands among the bars too.
+        # Where there is no room for what the person says, its colour among the bars says it.
+        self._words(painter, room, row.label, self._colours.text)
+        rest = room.adjusted(metrics.horizontalAdvance(row.label), 0, 0, 0)
         said = f' → {other}'
-        left = room.width() - metrics.horizontalAdvance(said) - 2
-        if left >= _LEAST_ANSWER:
-            models = metrics.elidedText(row.label, Qt.TextElideMode.ElideRight, left)
-            painter.setPen(self._colours.quiet)
-            painter.drawText(room, _LEFT, models)
-            room = room.adjusted(metrics.horizontalAdvance(models), 0, 0, 0)
-        else:
-            said = said.strip()
-        self._words(painter, room, said, self._colours.warning)
+        if metrics.horizontalAdvance(said) <= rest.width():
+            self._words(painter, rest, said, self._colours.warning)
 
     def _mark(self, painter: QPainter, room: QRect, rows: ScoreRows, place: int) -> QRect:
         """Tick a file that has been read; return where its name stands."""
@@ -202,8 +200,10 @@ class ScoreDelegate(QStyledItemDelegate):
         folder, name = split_path(text)
         metrics = painter.fontMetrics()
         left = room.width() - metrics.horizontalAdvance(name)
-        if folder and left >= _LEAST_FOLDER:
-            folder = metrics.elidedText(folder, Qt.TextElideMode.ElideLeft, left)
+        # Whole folders or none: half the name of one could be that of another.
+        while folder and metrics.horizontalAdvance(folder) > left:
+            folder = _FOLDER.sub('', folder, count=1)
+        if folder:
             self._words(painter, room, folder, self._colours.quiet)
             room = room.adjusted(metrics.horizontalAdvance(folder), 0, 0, 0)
         painter.setPen(self._colours.text)
@@ -219,11 +219,14 @@ class ScoreDelegate(QStyledItemDelegate):
         reason: str,
     ) -> None:
         """Write why there is no answer across the cells that stay empty."""
-        whole = _across(option, index).adjusted(_MARGIN, 0, -_MARGIN, 0)
-        painter.setPen(self._colours.error)
-        painter.drawText(whole, _LEFT, _NO_ANSWER)
-        aside = painter.fontMetrics().horizontalAdvance(f'{_NO_ANSWER}  ')
-        self._words(painter, whole.adjusted(aside, 0, 0, 0), reason, self._colours.quiet)
+        whole, kinds = _across(option, index)
+        whole.adjust(_MARGIN, 0, -_MARGIN, 0)
+        if 'answer' in kinds:  # else it is said where the answer stands
+            painter.setPen(self._colours.error)
+            painter.drawText(whole, _LEFT, _NO_ANSWER)
+            whole.adjust(painter.fontMetrics().horizontalAdvance(f'{_NO_ANSWER}  '), 0, 0, 0)
+        if whole.width() > _LEAST_REASON:
+            self._words(painter, whole, reason, self._colours.quiet)
 
     def _note(self, painter: QPainter, room: QRect) -> None:
         sheet = QRectF(0, 0, 11, 13)
@@ -264,13 +267,13 @@ def _narrowest(option: QStyleOptionViewItem) -> int:
     return header.narrowest_bar if isinstance(header, ScoreHeader) else option.rect.width()
 
 
-def _across(option: QStyleOptionViewItem, index: QModelIndex) -> QRect:
-    """Return the cells beside each other that hold an answer or a probability."""
+def _across(option: QStyleOptionViewItem, index: QModelIndex) -> tuple[QRect, set[str]]:
+    """Return the cells beside each other that hold an answer or a probability, and which."""
     view, model = option.widget, index.model()
     header = view.horizontalHeader() if isinstance(view, QTableView) else None
     if header is None or not isinstance(model, ScoreModel):
-        return option.rect
-    whole = QRect(option.rect)
+        return QRect(option.rect), {'answer'}
+    whole, kinds = QRect(option.rect), {str(model.columns[index.column()].kind)}
     here = header.visualIndex(index.column())
     for step in (-1, 1):
         visual = here + step
@@ -279,12 +282,13 @@ def _across(option: QStyleOptionViewItem, index: QModelIndex) -> QRect:
             if not header.isSectionHidden(logical):
                 if model.columns[logical].kind not in _ACROSS:
                     break
+                kinds.add(model.columns[logical].kind)
                 left = header.sectionViewportPosition(logical)
                 whole |= QRect(
                     left, whole.top(), header.sectionSize(logical), option.rect.height()
                 )
             visual += step
-    return whole
+    return whole, kinds
 
 
 def _is_outside(column: Column, rows: ScoreRows, place: int) -> bool:

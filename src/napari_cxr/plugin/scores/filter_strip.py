@@ -26,8 +26,8 @@ __all__ = ['FilterStrip']
 #: Milliseconds without a key before the filter is applied.
 _PAUSE = 150
 _NARROWEST = 280
-#: The button for the order, in full from so many pixels on.
-_UNCERTAIN, _SHORT, _ROOMY = 'Most uncertain first', 'Uncertain first', 330
+#: The button for the order, in full and where there is little room.
+_UNCERTAIN, _SHORT = 'Most uncertain first', 'Uncertain first'
 #: Pixels between the count and the buttons.
 _APART = 12
 _STAY = 'Rows that fitted this filter before: {}. They stay until you filter or sort again.'
@@ -247,19 +247,25 @@ class FilterStrip(QWidget):
         self._arrange()
         self.changed.emit(self.filter)
 
-    def _is_tight(self) -> bool:
-        """Return whether the count and *Clear* have no room beside the buttons."""
-        told = self.fontMetrics().horizontalAdvance(self._most) + self.clear.sizeHint().width()
-        return self.width() < told + self._buttons.sizeHint().width() + _APART
+    def _fit_foot(self) -> None:
+        """Put the buttons beside the count and *Clear*, with a shorter word if that helps."""
+        measure = self.fontMetrics().horizontalAdvance
+        told = measure(self._most) + self.clear.sizeHint().width() + _APART
+        self.uncertain.setText(_UNCERTAIN)
+        buttons = self._buttons.sizeHint().width()
+        short = buttons - measure(_UNCERTAIN) + measure(_SHORT)
+        tight = told + short > self.width()
+        if buttons + (0 if tight else told) > self.width():
+            self.uncertain.setText(_SHORT)
+        along = QBoxLayout.Direction
+        self._line.setDirection(along.TopToBottom if tight else along.LeftToRight)
 
     def _arrange(self) -> None:
         """Lay everything out on a grid of as many lines as the width asks for."""
         width = self.width()
         wide, threshold = width >= WIDE, bool(self.label.currentData())
         found = places(width, truth=not self.truth.isHidden(), threshold=threshold)
-        self.uncertain.setText(_UNCERTAIN if width >= _ROOMY else _SHORT)
-        along = QBoxLayout.Direction
-        self._line.setDirection(along.TopToBottom if self._is_tight() else along.LeftToRight)
+        self._fit_foot()
         if found == self._places:
             return
         self._places = found

@@ -16,8 +16,6 @@ _LONGER = 80
 _MARGINS = 18
 #: Pixels by which a text in several parts may be wider than the whole.
 _ROUNDED = 4
-#: Kinds of columns that stand before the probabilities.
-_FIRST = ('picture', 'number', 'file', 'answer')
 
 
 def fitting_widths(
@@ -59,6 +57,9 @@ def fitting_widths(
     if answer := longest.get('answer'):
         wide = max(measure(answer), measure('Answer ▾')) + _MARGINS + _ROUNDED
         widths |= dict.fromkeys(answers, wide)
+        for i in (i for i, column in columns.items() if column.kind == 'label'):
+            texts = (f'≠ {answer.removeprefix("▲ ")}', f'{columns[i].title} ▾')
+            widths[i] = max(map(measure, texts)) + _MARGINS + _ROUNDED
     files = [i for i, column in columns.items() if column.kind == 'file']
     bars = [i for i, column in columns.items() if column.kind == 'bar']
     least = max(_NARROWEST, min(_USUAL, room // 4))
@@ -66,10 +67,10 @@ def fitting_widths(
     # Where there is no room for it all, at least the probabilities can be seen together:
     # narrow, until names and answers can be read.
     thin = {
-        i: min(widths[i], max(measure(columns[i].title), measure('100.0 %')) + _MARGINS)
+        i: min(widths[i], max(measure(f'{columns[i].title} ▾'), measure('100.0 %')) + _MARGINS)
         for i in bars
     }
-    first = sum(widths[i] for i, column in columns.items() if column.kind in _FIRST)
+    first = sum(width for i, width in widths.items() if i < min(bars, default=0))
     spare = room - first - sum(thin.values())
     for text, fitted in (('file', files), ('against', answers)):
         for i in fitted:
