@@ -807,3 +807,14 @@ def test_the_buttons_stand_beside_the_count_where_they_fit(qtbot, table, width, 
     qtbot.waitUntil(lambda: strip.width() == width)
     assert (strip._line.direction() == strip._line.Direction.LeftToRight) is one_line
     assert strip._buttons.sizeHint().width() <= width
+
+
+@pytest.mark.parametrize('room', [300, 470, 620])
+def test_titles_have_room_for_the_arrow_and_given_labels_for_theirs(room):
+    shown = dict(enumerate(columns_of(run(truth=True))))
+    widths = fitting_widths(shown, room, lambda text: 7 * len(text), {'answer': 'pneumonia'})
+    for i, column in shown.items():
+        if column.kind == 'bar':
+            assert widths[i] >= 7 * len(f'{column.title} ▾') + 16
+    (answer,) = (i for i, column in shown.items() if column.key == 'label')
+    assert shown[answer + 1].key == 'truth' and widths[answer + 1] >= 7 * len('≠ pneumonia') + 16
