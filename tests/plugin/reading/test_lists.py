@@ -28,7 +28,9 @@ def test_labels_that_come_after_the_dock_has_gone_raise_nothing(qtbot, monkeypat
     labels.open('/scores.csv', ['normal'])
     owner.deleteLater()
     QApplication.sendPostedEvents(owner, QEvent.Type.DeferredDelete)
-    opening.returned.emit(Failure('There is no such table.', ''))  # an error in a slot fails the test
+    opening.returned.emit(
+        Failure('There is no such table.', '')
+    )  # an error in a slot fails the test
     assert not came
     gc.collect()
 

@@ -33,6 +33,8 @@ from napari_cxr.scoring.row import Run
 
 WAIT = 8_000
 LABELS = ('covid19', 'normal', 'pneumonia')
+#: What is said of an image on screen.
+SEEN = 'Not read yet. It is shown without a heatmap. There is no model here.'
 
 
 @pytest.fixture
@@ -181,7 +183,7 @@ def test_nothing_is_said_of_an_image_that_is_still_to_come(qtbot, reading, image
     panel.agree()
     assert '1' not in read(dock)
     on_screen(qtbot, dock, 1)
-    assert panel.hint.text() == 'Not read yet.'
+    assert panel.hint.text() == f'{SEEN} What was said before its image came was not taken.'
     qtbot.keyClick(table.view, Qt.Key.Key_2)
     assert read(dock) == {'0': ('covid19',), '1': ('normal',)}
 
@@ -207,7 +209,7 @@ def test_keys_in_the_canvas_label_what_it_shows(qtbot, reading, images):
     dock, table, hint = reading, reading.panel.table, reading.panel.reading.hint
     activate(qtbot, dock)
     open_first(qtbot, dock)
-    assert hint.text() == 'Not read yet.'
+    assert hint.text() == SEEN
     table.step(1)  # chosen, not opened
     assert dock.panel.reading.reads.row.number == 1
     assert hint.text() == 'Not read yet. Not on screen: Enter opens it.'
@@ -216,13 +218,13 @@ def test_keys_in_the_canvas_label_what_it_shows(qtbot, reading, images):
         qtbot.keyClick(canvas, key)  # the first one opens it
     assert not read(dock) and hint.text() == 'Not labelled: its image is still to come.'
     on_screen(qtbot, dock, 1)
-    assert hint.text() == 'Not read yet.'
+    assert hint.text().startswith(f'{SEEN} What was said')
     qtbot.keyClick(canvas, Qt.Key.Key_1)
     assert read(dock) == {'1': ('covid19',)}
     on_screen(qtbot, dock, 2)
     # What cannot be opened is on no screen, and neither is the one before.
     Path(table.rows()[3].path).unlink()
-    with qtbot.waitSignal(dock.desk.failed, timeout=WAIT):
+    with qtbot.waitSignal(dock.desk.opener.failed, timeout=WAIT):
         qtbot.keyClick(canvas, Qt.Key.Key_J)
         qtbot.keyClick(canvas, Qt.Key.Key_1)
     assert not any(layer.visible for layer in dock.viewer.layers)
@@ -303,11 +305,22 @@ def test_keys_are_left_to_fields_and_to_layers_that_are_edited(qtbot, reading, i
 
 def test_a_row_that_cannot_be_opened_says_why_and_reading_goes_on(qtbot, reading):
     dock = reading
-    with qtbot.waitSignal(dock.desk.failed, timeout=WAIT):
+    with qtbot.waitSignal(dock.desk.opener.failed, timeout=WAIT):
         dock.panel.table.view.doubleClicked.emit(dock.panel.table.model.index(2, 0))
         dock.desk.step(1)
-    assert dock.panel.message.text
+    # In the panel, and nothing moves the table away under the pointer.
+    hint = dock.panel.reading.hint.text()
+    assert 'Not on screen: There is no file' in hint and 'Enter' not in hint
+    assert not dock.panel.message.text
     assert dock.panel.reading.reads.row is dock.panel.table.current()
+
+
+def test_why_a_row_cannot_be_opened_is_told_above_where_nobody_sees_the_panel(qtbot, reading):
+    panel = reading.panel
+    panel.tabs.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: not panel.reading.isVisible())
+    panel.table.opened.emit(panel.table.rows()[2])
+    qtbot.waitUntil(lambda: 'There is no file' in panel.message.text, timeout=WAIT)
 
 
 def test_docks_that_the_collector_takes_end_their_work(qtbot, own_plugin, models, settled_threads):

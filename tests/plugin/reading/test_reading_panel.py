@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QComboBox, QLineEdit, QVBoxLayout, QWidget
 from napari_cxr.inference.prediction import Caution
 from napari_cxr.plugin.reading.keys import ReadingKeys
 from napari_cxr.plugin.reading.panel import ReadingPanel
+from napari_cxr.plugin.reading.words import Sight
 from napari_cxr.plugin.scrolled import scrolled
 from napari_cxr.scoring.reading.export import Exported
 from napari_cxr.scoring.reading.reading_list import ReadingList, labels_of
@@ -183,16 +184,49 @@ def test_digits_beside_the_letters_and_those_of_the_keypad(qtbot, window, panel,
 
 
 def test_what_is_said_too_soon_is_not_taken_down(panel, reading):
-    panel.show_seen(True, coming=True)
+    panel.show_sight(Sight(coming=True))
     panel.choose(0)
     panel.agree()
     panel.controls.unsure.click()
     assert not said(reading) and not panel.controls.unsure.isChecked()
     assert panel.hint.text() == 'Not labelled: its image is still to come.'
-    panel.show_seen(True)
-    assert panel.hint.text() == 'Not read yet.'
+    panel.show_sight(Sight())  # it has come at once, and what was refused can be read
+    assert panel.hint.text() == 'Not read yet. What was said before its image came was not taken.'
+    assert 'color' in panel.hint.styleSheet()
     panel.choose(0)
     assert set(said(reading)) == {'/ward/0.png'}
+
+
+def test_nothing_is_offered_while_an_image_is_awaited_and_the_focus_comes_back(
+    qtbot, window, panel, reading
+):
+    button = panel.buttons.buttons[1]
+    for focused in (button, panel.controls.unsure):
+        focused.setFocus()
+        qtbot.waitUntil(focused.hasFocus)
+        panel.show_sight(Sight(coming=True, awaited=True))
+        assert panel.hint.text() == 'Not read yet. Its image is coming…'
+        assert not button.isEnabled() and not panel.controls.unsure.isEnabled()
+        assert panel.hasFocus() and panel.controls.note.isEnabled()
+        panel.show_sight(Sight())
+        assert focused.hasFocus() and button.isEnabled()
+    assert panel.hint.text() == 'Not read yet.' and not panel.hint.styleSheet()
+
+
+@pytest.mark.parametrize('problem', ['It is cut off.', 'There is no file.'])
+def test_why_a_row_cannot_be_shown_is_told_once(panel, problem):
+    bad = row(9, status='error', error='It is cut off.', probabilities=())
+    panel.show_row(bad)
+    panel.show_sight(Sight(seen=False))
+    said = 'This file was not scored: It is cut off.'
+    assert panel.hint.text() == f'{said} Not on screen: Enter opens it.'
+    panel.show_sight(Sight(seen=False, problem=problem))
+    more = '' if problem in said else f' Not on screen: {problem}'
+    assert panel.hint.text() == f'{said}{more}'
+    panel.show_row(ROWS[0])
+    without = 'It is shown without a heatmap.'
+    panel.show_sight(Sight(problem=without))
+    assert panel.hint.text() == f'Not read yet. {without}'
 
 
 def test_back_and_forth(qtbot, window, panel, reading):
@@ -431,12 +465,12 @@ def test_damaged_labels_are_told(bare, table):
 
 
 def test_the_menu_of_exports(panel):
-    assert not panel.controls.export.isEnabled()
+    assert not panel.export.isEnabled()
     panel.choose(0)
-    assert panel.controls.export.isEnabled()
+    assert panel.export.isEnabled()
     wanted = []
     panel.export_wanted.connect(wanted.append)
-    for action in panel.controls.export.forms.actions():
+    for action in panel.export.forms.actions():
         action.trigger()
     assert wanted == ['csv', 'folders', 'all']
 

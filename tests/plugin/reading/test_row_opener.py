@@ -236,6 +236,42 @@ def test_of_several_the_latest_is_shown(qtbot, viewer, opener, rows):
     assert len(viewer.layers) == 2 and said_of(heat_of(viewer))[0] == rows[4].label
 
 
+def test_the_image_before_goes_while_another_is_awaited(qtbot, viewer, opener, rows, monkeypatch):
+    show(qtbot, opener, rows[0])
+    base, heat = viewer.layers
+    heat.opacity = 0.3
+    outline = viewer.add_shapes(name='mine')
+    told = []
+    opener.turned.connect(lambda: told.append((opener.awaited, opener.on_screen, base.visible)))
+    opener.open(rows[0], 'tiny', 'cpu')  # what is on screen is its own image
+    opener._slow.timeout.emit()
+    assert base.visible and not told
+    qtbot.waitUntil(lambda: not opener.coming and opener._wanted is None, timeout=WAIT)
+    told.clear()
+    opener._slow.setInterval(0)
+    with qtbot.waitSignal(opener.opened, timeout=WAIT):
+        opener.open(rows[3], 'tiny', 'cpu')
+        assert base.visible and not opener.awaited
+        qtbot.waitUntil(lambda: opener.awaited, timeout=WAIT)
+        assert told == [(True, '', False)] and not heat.visible and outline.visible
+        assert opener.coming == rows[3].path
+    assert base.visible and heat.visible and heat.opacity == 0.3
+    assert not opener.awaited and opener.on_screen == rows[3].path
+    assert told[1] == (False, rows[3].path, True)
+
+
+def test_what_was_read_ahead_comes_without_the_image_before_going(qtbot, viewer, opener, rows):
+    show(qtbot, opener, rows[0])
+    opener.ahead(rows[3:4], 'tiny', 'cpu')
+    qtbot.waitUntil(lambda: opener.history[-1] == ('fetched', 3), timeout=WAIT)
+    opener._slow.setInterval(WAIT)  # however busy this machine is
+    gone = []
+    base = viewer.layers[0]
+    base.events.visible.connect(lambda: gone.append(not base.visible))
+    show(qtbot, opener, rows[3])
+    assert not any(gone) and not opener._slow.isActive()
+
+
 def test_what_was_read_ahead_is_not_read_again(qtbot, viewer, opener, rows):
     opener.open(rows[0], 'tiny', 'cpu')
     opener.ahead(rows[1:3], 'tiny', 'cpu')
@@ -327,7 +363,7 @@ def test_an_outline_that_is_filled_again_stays(qtbot, viewer, opener, rows):
     line = overlay.line
     assert len(line.data) and line.visible
     shared().answered.disconnect(draw)
-    opener._layers._later.timeout.emit()
+    opener._layers._painted.done.emit()
     assert line in viewer.layers
     show(qtbot, opener, rows[6])  # nobody fills it: there is no answer
     assert not line.data

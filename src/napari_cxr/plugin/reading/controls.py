@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cxr.plugin.reading.saved import ExportMenu
 from napari_cxr.scoring.reading.entry import Entry
 
 __all__ = ['ReadingControls', 'push_button']
@@ -23,7 +22,7 @@ _LONGEST_NOTE = 2000
 
 
 class ReadingControls(QWidget):
-    """Buttons, the note, and the menu of exports; it does nothing by itself.
+    """Buttons and the note; it does nothing by itself.
 
     Parameters
     ----------
@@ -54,37 +53,35 @@ class ReadingControls(QWidget):
         self.going_on = QCheckBox('Go on after a label')
         self.going_on.setChecked(True)
         self.going_on.setToolTip('Show the next row as soon as this one has its label')
-        self.export = ExportMenu()
-        answers = QHBoxLayout()
+        #: What can be said of the image below the classes.
+        self.answers = QWidget()
+        answers = QHBoxLayout(self.answers)
         for button, share in ((self.agree, 4), (self.unsure, 3), (self.clear, 2)):
             answers.addWidget(button, share)
         steps = QGridLayout()
         steps.addWidget(self.previous, 0, 0)
         steps.addWidget(self.next, 0, 1)
-        steps.addWidget(self.going_on, 1, 0)
-        steps.addWidget(self.export, 1, 1, Qt.AlignmentFlag.AlignRight)
+        steps.addWidget(self.going_on, 1, 0, 1, 2)
         whole = QVBoxLayout(self)
-        whole.addLayout(answers)
+        whole.addWidget(self.answers)
         whole.addWidget(self.note)
         whole.addLayout(steps)
         for layout in (answers, steps, whole):
             layout.setContentsMargins(0, 0, 0, 0)
             layout.setSpacing(6)
 
-    def show_entry(self, entry: Entry, *, ready: bool, notable: bool, steps: bool) -> None:
-        """Show what is said of a row, and offer what can be said now.
+    def show_entry(self, entry: Entry, *, notable: bool, steps: bool) -> None:
+        """Show what is said of a row, and offer what can be done.
 
         Parameters
         ----------
         entry : Entry
             What is said of it.
-        ready, notable, steps : bool
-            Whether it can be labelled, can have a note, and has rows beside it.
+        notable, steps : bool
+            Whether it can have a note, and has rows beside it.
         """
-        self.agree.setEnabled(ready)
-        self.unsure.setEnabled(ready)
         self.unsure.setChecked(entry.unsure)
-        self.clear.setEnabled(ready and entry.read)
+        self.clear.setEnabled(entry.read)
         self.note.setEnabled(notable)
         if self.note.text() != entry.note:
             self.note.setText(entry.note)

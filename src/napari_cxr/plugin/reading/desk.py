@@ -20,6 +20,7 @@ from napari_cxr.plugin.reading.lists import TableLabels
 from napari_cxr.plugin.reading.opener import RowOpener
 from napari_cxr.plugin.reading.panel import ReadingPanel
 from napari_cxr.plugin.reading.reach import KeysInReach
+from napari_cxr.plugin.reading.words import Sight
 from napari_cxr.plugin.scores.table import ScoreTable
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.when_gone import when_gone
@@ -66,7 +67,7 @@ class ReadingDesk(QObject):
         self._viewer, self._table, self._panel, self._dock = viewer, table, panel, dock
         self._run: Run | None = None
         self._out = self._model = self._device = ''
-        self._problem = ''  # of the row that was opened last
+        self._problem = self._unshown = ''  # of the row that was opened last, and its path
         self._told = ''  # of labels that are not saved
         self._exporting: Any = None
         self._cancelled = Event()  # the export under way
@@ -132,7 +133,7 @@ class ReadingDesk(QObject):
         """Show a row's radiograph with its heatmap, and read the next ones ahead."""
         self._keys.reach_image()
         self.opening.emit(self._problem)
-        self._problem = ''
+        self._problem = self._unshown = ''
         self._panel.show_row(row)
         made_with = self._run.model_hash if self._run is not None else ''
         self.opener.open(row, self._model, self._device, made_with, self._out)
@@ -198,8 +199,10 @@ class ReadingDesk(QObject):
             self.open(row)
 
     def _not_opened(self, row: Row, text: str) -> None:
-        self._problem = text
-        self.failed.emit(text, '')
+        self._problem, self._unshown = text, row.path
+        self._tell_seen()
+        if not self._panel.isVisible():
+            self.failed.emit(text, '')
 
     def _is_seen(self) -> bool:
         """Whether the canvas shows the row of the panel, or is about to; if not, it is opened."""
@@ -213,7 +216,9 @@ class ReadingDesk(QObject):
         """Let the panel say whether its row is on screen, and wait while it is about to be."""
         row, opener = self._panel.reads.row, self.opener
         coming = row is not None and row.path == opener.coming
-        self._panel.show_seen(coming or row is None or row.path == opener.on_screen, coming)
+        seen = coming or row is None or row.path == opener.on_screen
+        problem = self._problem if row is not None and row.path == self._unshown else ''
+        self._panel.show_sight(Sight(seen, coming, coming and opener.awaited, problem))
 
     # -- saving -------------------------------------------------------------------------
 

@@ -16,11 +16,13 @@ class ReadingHead(QWidget):
 
     Parameters
     ----------
+    more : QWidget
+        What stands behind them.
     parent : QWidget, optional
         Qt parent.
     """
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, more: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.counts = ShortLine()
         self.saving = QLabel()
@@ -33,7 +35,7 @@ class ReadingHead(QWidget):
         line = QHBoxLayout()
         line.setSpacing(6)
         line.addWidget(self.counts, 1)
-        for widget in (self.saving, self.undo, self.redo):
+        for widget in (self.saving, self.undo, self.redo, more):
             line.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -24,6 +24,8 @@ __all__ = ['RowOpener']
 _CACHE = 256 << 20
 #: Milliseconds in which nobody sees what was just painted: a key so soon is not about it.
 _GLANCE = 150
+#: Milliseconds after which an image that has not come is waited for: one that was read ahead has.
+_SOON = 120
 _STRANGE = (
     'It is shown without a heatmap: the table was made with another model than {} is now. Score '
     'the folder anew to see what this one says.'
@@ -52,7 +54,7 @@ class RowOpener(QObject):
     busy = Signal(str)
     #: A row's file was read, to be shown now or perhaps soon: a `Row`.
     fetched = Signal(object)
-    #: `on_screen` or `coming` is another row now, or none.
+    #: `on_screen`, `coming` or `awaited` is otherwise now.
     turned = Signal()
 
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
@@ -72,6 +74,10 @@ class RowOpener(QObject):
         self._glance.setSingleShot(True)
         self._glance.setInterval(_GLANCE)
         self._glance.timeout.connect(self._seen)
+        self._slow = QTimer(self)
+        self._slow.setSingleShot(True)
+        self._slow.setInterval(_SOON)
+        self._slow.timeout.connect(self._veil)
         #: What ends the jobs, for whoever sees this end.
         self.stops = Stops()
         self._now, self._later = Work(self.stops), Work(self.stops)
@@ -92,6 +98,11 @@ class RowOpener(QObject):
             return self._wanted.row.path
         return self._on_screen if self._fresh else ''
 
+    @property
+    def awaited(self) -> bool:
+        """Whether a row is being opened, and no image is on screen meanwhile."""
+        return self._wanted is not None and self._shown is None and not self._layers.shown
+
     def open(
         self, row: Row, model: str, device: str, model_hash: str = '', table: str = ''
     ) -> None:
@@ -109,6 +120,8 @@ class RowOpener(QObject):
             The table, by which a path is found that is not whole.
         """
         self._wanted, self._shown = Order(row, model, device, model_hash, table), None
+        if not self._slow.isActive():
+            self._slow.start()
         picture = self._later.picture
         if self._later.is_at(self._wanted):
             if picture is not None:
@@ -145,6 +158,7 @@ class RowOpener(QObject):
     def close(self) -> None:
         """Stop all that is under way, forget what was read and hide what is shown."""
         self._wanted = self._shown = None
+        self._slow.stop()
         self.busy.emit('')
         self._following = []
         self._ahead.clear()
@@ -177,10 +191,18 @@ class RowOpener(QObject):
     def _see(self, order: Order, picture: Picture) -> None:
         """Show the radiograph of the wanted row, before its heatmap is there."""
         if self._is_wanted(order):
+            self._slow.stop()
             self._shown = self._layers.show(picture)
             self._on_screen, self._fresh = order.row.path, True
             self.turned.emit()
             QTimer.singleShot(0, self._glance.start)  # when it was painted
+
+    def _veil(self) -> None:
+        """Take the image before away: it is not that of the row which is being opened."""
+        wanted = self._wanted
+        if wanted is not None and self._shown is None and wanted.row.path != self._on_screen:
+            self._layers.hide()
+            self.turned.emit()
 
     def _seen(self) -> None:
         self._fresh = False

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Shapes
-from qtpy.QtCore import QTimer
 
 from napari_cxr.plugin.classifying import Answer
 from napari_cxr.plugin.layers import KEY, blank_heatmap, is_blank, is_heatmap, lying_on
 from napari_cxr.plugin.lungs_layer import edit_of, let_go, lungs_of
 from napari_cxr.plugin.overlay import Overlay
 from napari_cxr.plugin.reading.opener_job import Picture
+from napari_cxr.plugin.reading.painted import Painted
 from napari_cxr.plugin.settings import preferences
 from napari_cxr.plugin.shared import shared
 
@@ -24,9 +24,6 @@ __all__ = ['RowLayers']
 _KIND = ('axis_labels', 'rgb')
 #: Of an image layer, besides its data, what belongs to the picture.
 _PLACE = ('name', 'scale', 'units', 'colormap')
-#: When what was hidden is removed, in milliseconds: after the canvas was painted. Drivers
-#: end the program where layers come and go without a repaint in between.
-_PAINTED = 300
 
 
 class RowLayers:
@@ -51,10 +48,8 @@ class RowLayers:
         self._hidden: list[Layer] = []
         self._emptied: list[Shapes] = []
         self._veiled: list[Layer] = []  # by `hide`
-        self._later = QTimer()
-        self._later.setSingleShot(True)
-        self._later.setInterval(_PAINTED)
-        self._later.timeout.connect(self._remove_hidden)
+        self._painted = Painted()
+        self._painted.done.connect(self._remove_hidden)
 
     @property
     def shown(self) -> bool:
@@ -149,7 +144,7 @@ class RowLayers:
                 layer.name = 'Outline'
                 if layer not in self._emptied:
                     self._emptied.append(layer)
-        self._later.start()
+        self._painted.start()
         attributes = _attributes(picture)
         base.metadata = attributes['metadata']
         shared().turning.emit(base)
@@ -192,7 +187,7 @@ class RowLayers:
         for layer in gone:
             layer.visible = False
         self._hidden += gone
-        self._later.start()
+        self._painted.start()
 
     def _remove_hidden(self) -> None:
         gone = [*self._hidden, *(line for line in self._emptied if not line.data)]

@@ -12,12 +12,13 @@ from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.reading.buttons import ClassButtons
 from napari_cxr.plugin.reading.controls import ReadingControls, push_button
 from napari_cxr.plugin.reading.head import ReadingHead
+from napari_cxr.plugin.reading.hint import ReadingHint
+from napari_cxr.plugin.reading.offer import Offer
 from napari_cxr.plugin.reading.row import ReadingRow
-from napari_cxr.plugin.reading.saved import SavedView
-from napari_cxr.plugin.reading.words import at_end, hint, unsaved_problem
+from napari_cxr.plugin.reading.saved import ExportMenu, SavedView
+from napari_cxr.plugin.reading.words import Sight, at_end, hint, unsaved_problem
 from napari_cxr.plugin.scrolled import scroll_up
 from napari_cxr.plugin.short_line import ShortLine
-from napari_cxr.plugin.text import quiet_label
 from napari_cxr.scoring.reading.export import Exported, several_words
 from napari_cxr.scoring.reading.reading_list import ReadingList
 from napari_cxr.scoring.row import Row
@@ -60,16 +61,17 @@ class ReadingPanel(QWidget):
         self.reads = ReadingRow(self)
         self._why_not = ''
         self._unsaved = False
-        self._seen, self._coming, self._hurried = True, False, False
-        self.head = ReadingHead()
+        self._sight = Sight()
+        self.export = ExportMenu()
+        self.head = ReadingHead(self.export)
         self.name = ShortLine()
-        self.hint = quiet_label()
-        self.hint.setIndent(0)  # in line with what is above and below
+        self.hint = ReadingHint(theme)
         self.doubt = QLabel()
         self.doubt.setWordWrap(True)
         self.doubt.setObjectName('caution')
         self.buttons = ClassButtons(theme)
         self.controls = ReadingControls()
+        self._offer = Offer(self, (self.buttons, self.controls.answers))
         self.saved = SavedView()
         self.message = Message()
         self.again = push_button('Try again', 'Save what is not saved yet')
@@ -106,6 +108,7 @@ class ReadingPanel(QWidget):
         self._unsaved = False
         self.message.clear()
         self.saved.clear()
+        self._offer.forget()
         self.buttons.set_labels(labels, several)
         self.reads.start(labels, several, decision)
         self.set_reading(reading)
@@ -131,23 +134,14 @@ class ReadingPanel(QWidget):
         self.finish_note()
         self.reads.show_row(row)
 
-    def show_seen(self, seen: bool, coming: bool = False) -> None:
-        """Say whether the image of the row is on screen.
-
-        Parameters
-        ----------
-        seen : bool
-            Whether it is, or is about to be.
-        coming : bool
-            Whether nobody can have seen it yet. What is said so soon is about the image before.
-        """
-        self._seen, self._coming = seen, coming
-        self._hurried = self._hurried and coming
+    def show_sight(self, sight: Sight) -> None:
+        """Say whether the image of the row is on screen, and offer what can be said of it."""
+        self._sight = sight
         self._show_hint()
 
     def show_end(self) -> None:
         """Say that there is no further row, and how many are left to read."""
-        self.hint.setText(at_end(self.reads))
+        self.hint.show_words(at_end(self.reads))
 
     def show_saved(self, saved: Exported, *, trainable: bool) -> None:
         """Say where labels were saved; `trainable` if the Train dock takes it."""
@@ -157,6 +151,7 @@ class ReadingPanel(QWidget):
     def set_theme(self, theme: str) -> None:
         """Repaint in another of napari's themes."""
         self.buttons.set_theme(theme)
+        self.hint.set_theme(theme)
 
     def choose(self, place: int) -> None:
         """Choose the class at a place, as its key does."""
@@ -197,8 +192,11 @@ class ReadingPanel(QWidget):
     def _say(self, say: Callable[[], None]) -> None:
         """Let something be said of the row, unless its image is still to come."""
         self.finish_note()
-        self._hurried = self._coming  # a key that was pressed twice, say
-        self._show() if self._hurried else say()
+        if not self._sight.coming:
+            say()
+        elif self.reads.ready:  # a key that was pressed twice, say
+            self.hint.refuse()
+            self._show()
 
     def _clear(self) -> None:
         self.finish_note()
@@ -217,13 +215,8 @@ class ReadingPanel(QWidget):
         """Show the row with what is said of it."""
         reads, row, entry = self.reads, self.reads.row, self.reads.entry
         self.buttons.show_answers(row.probabilities if row else (), reads.models, entry.labels)
-        self.buttons.setEnabled(reads.ready)
-        self.controls.show_entry(
-            entry,
-            ready=reads.ready,
-            notable=row is not None and reads.reading is not None,
-            steps=row is not None,
-        )
+        notable = row is not None and reads.reading is not None
+        self.controls.show_entry(entry, notable=notable, steps=row is not None)
         self.name.show_path(row.path if row else '')
         self.name.setVisible(row is not None)
         doubts = (
@@ -237,7 +230,9 @@ class ReadingPanel(QWidget):
 
     def _show_hint(self) -> None:
         reads = self.reads
-        self.hint.setText(hint(reads, self._why_not, self._seen, self._hurried))
+        self._offer.show(reads.ready and not self._sight.awaited)
+        words = hint(reads, self._why_not, self._sight)
+        self.hint.show_words(words, self._sight.coming)
         self.head.setVisible(reads.total > 0 and reads.reading is not None)
         something = bool(reads.labels) and (reads.total > 0 or not reads.failed)
         self.buttons.setVisible(something)
@@ -246,7 +241,7 @@ class ReadingPanel(QWidget):
     def _show_counts(self) -> None:
         counts, reading = self.reads.counts, self.reads.reading
         self.head.show_counts(counts, self.reads.total)
-        self.controls.export.setEnabled(bool(counts.read or counts.noted))
+        self.export.setEnabled(bool(counts.read or counts.noted))
         undo, redo = (reading.undoable, reading.redoable) if reading else (None, None)
         self.head.show_history(undo is not None, redo is not None)
 
@@ -285,7 +280,7 @@ class ReadingPanel(QWidget):
         controls.previous.clicked.connect(lambda: self.step.emit(-1))
         controls.next.clicked.connect(lambda: self.step.emit(1))
         controls.going_on.toggled.connect(lambda on: setattr(reads, 'going_on', on))
-        controls.export.wanted.connect(self.export_wanted)
+        self.export.wanted.connect(self.export_wanted)
         self.head.undo.clicked.connect(self.undo)
         self.head.redo.clicked.connect(self.redo)
         self.saved.train_wanted.connect(self.train_wanted)

@@ -23,7 +23,7 @@ _FORMS = {
         'A folder a class with links to the images, which the Train dock takes as it is',
     ),
     'all': (
-        'CSV of all that was said…',
+        'CSV of all you have read…',
         'Also the images that you are unsure of, and those with nothing but a note',
     ),
 }

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_cxr.plugin.reading.row import ReadingRow
     from napari_cxr.scoring.reading.reading_list import ReadingList
 
-__all__ = ['at_end', 'hint', 'unsaved_problem']
+__all__ = ['Sight', 'at_end', 'hint', 'refusal', 'unsaved_problem']
+
+_UNSEEN = 'Not on screen: '
 
 
-def hint(reads: ReadingRow, why_not: str, seen: bool = True, hurried: bool = False) -> str:
+@dataclass(frozen=True)
+class Sight:
+    """What there is to see of the row on show.
+
+    Parameters
+    ----------
+    seen : bool
+        Whether its image is on screen, or is about to be.
+    coming : bool
+        Whether nobody can have seen it yet. What is said so soon is about the image before.
+    awaited : bool
+        Whether it was not there at once, so that nothing is on screen meanwhile.
+    problem : str
+        Why it cannot be shown, or not with its heatmap; empty if it can, or nobody tried.
+    """
+
+    seen: bool = True
+    coming: bool = False
+    awaited: bool = False
+    problem: str = ''
+
+
+def hint(reads: ReadingRow, why_not: str, sight: Sight) -> str:
     """Return where the reading stands, or what to do next.
 
     Parameters
@@ -20,16 +45,24 @@ def hint(reads: ReadingRow, why_not: str, seen: bool = True, hurried: bool = Fal
         With the row on show.
     why_not : str
         Why there is no reading list, where there is none.
-    seen : bool
-        Whether the image of the row is on screen.
-    hurried : bool
-        Whether the row was to be labelled before anybody could see it.
+    sight : Sight
+        What there is to see.
     """
-    if hurried:
+    words, problem = _said(reads, why_not), sight.problem
+    if reads.row is None or reads.reading is None:
+        return words
+    if problem:
+        return words if problem in words else f'{words} {"" if sight.seen else _UNSEEN}{problem}'
+    if sight.awaited:
+        return f'{words} Its image is coming…'
+    return words if sight.seen else f'{words} {_UNSEEN}Enter opens it.'
+
+
+def refusal(coming: bool) -> str:
+    """Return what is said where a row was to be labelled before anybody could see it."""
+    if coming:
         return 'Not labelled: its image is still to come.'
-    words = _said(reads, why_not)
-    known = reads.row is not None and reads.reading is not None
-    return words if seen or not known else f'{words} Not on screen: Enter opens it.'
+    return 'What was said before its image came was not taken.'
 
 
 def at_end(reads: ReadingRow) -> str:
