@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QSizePolicy, QVBoxLayout
 
 from napari_cxr.plugin.batch import words
 from napari_cxr.plugin.batch.course import BatchCourse
@@ -21,11 +20,10 @@ from napari_cxr.plugin.batch.session import BatchSession
 from napari_cxr.plugin.batch.target import FORMS, with_ending
 from napari_cxr.plugin.card_dialog import CardDialog
 from napari_cxr.plugin.classifying import Failure
-from napari_cxr.plugin.docks import TabsTogether
+from napari_cxr.plugin.dock import Dock
 from napari_cxr.plugin.reading.desk import ReadingDesk
 from napari_cxr.plugin.scores.filter import Filter, Which
 from napari_cxr.plugin.settings import preferences, remember
-from napari_cxr.plugin.theme import style_sheet
 from napari_cxr.scoring.looking import Looked
 
 __all__ = ['BatchDock']
@@ -37,7 +35,7 @@ _NARROWEST = 320
 _TABLES = 'Tables of scores (*.csv *.jsonl *.parquet *.journal);;All files (*)'
 
 
-class BatchDock(QWidget):
+class BatchDock(Dock):
     """Choose a folder; score it; watch rows arrive; read them.
 
     Parameters
@@ -46,13 +44,8 @@ class BatchDock(QWidget):
         The viewer; a bare `ViewerModel` does as well.
     """
 
-    #: A job has ended: scoring, reading a table back, or measuring one.
-    settled = Signal()
-
     def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__()
-        self.viewer = napari_viewer
-        TabsTogether(self)
+        super().__init__(napari_viewer)
         self.session = BatchSession(self)
         self._build()
         self.desk = ReadingDesk(self.viewer, self.panel.table, self.panel.reading, self)
@@ -70,7 +63,6 @@ class BatchDock(QWidget):
         self.setMinimumWidth(_NARROWEST)
         # napari fills up a dock in which nothing wants its height.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
-        self.setStyleSheet(style_sheet(self.viewer.theme))
         self.setAcceptDrops(True)
         self._later = QTimer(self)
         self._later.setSingleShot(True)
@@ -101,7 +93,6 @@ class BatchDock(QWidget):
         self.desk.opening.connect(self._forget_row)
         self.desk.labelled.connect(self._offer_measuring)
         self.desk.busy.connect(lambda words: panel.opening.setText(words and f'{words}…'))
-        self.viewer.events.theme.connect(self._theme_changed)
 
     @property
     def busy(self) -> bool:
@@ -288,9 +279,9 @@ class BatchDock(QWidget):
             self.panel.head.set_open(True)
             self.panel.setup.set_images(*paths)
 
-    def _theme_changed(self, event: Any) -> None:
-        self.setStyleSheet(style_sheet(event.value))
-        self.panel.set_theme(event.value)
+    def set_theme(self, theme: str) -> None:
+        """Let the table and the figures take the colours of a theme."""
+        self.panel.set_theme(theme)
 
 
 class _Scrolled(QScrollArea):
