@@ -123,8 +123,8 @@ def picture(scored: Path, model: str, out: Path) -> None:
     dock.desk.step(1)
     for read in range(READ + 1):
         until(lambda: len(opened) > read)  # noqa: B023
-        # Nobody labels an image before it is on the screen.
-        until(lambda: dock.desk.opener.on_screen == table.current().path)
+        # Nothing is taken down of an image before it can have been seen.
+        until(lambda: dock.desk.opener.on_screen and not dock.desk.opener.coming)
         if read < READ:
             dock.panel.reading.agree()  # which goes on to the next row
     pause(SETTLE)
