@@ -170,8 +170,8 @@ def test_control_c_within_a_step_keeps_the_whole_state(run, folder, recipe, tmp_
 
     def interrupted(self, items):
         if self.progress.epoch == 1:
-            # Not by the system's signal: in a process in which many libraries have been, one of
-            # them has left a stack for handlers on which the registers of AMX have no room.
+            # Not by the system's signal: late in the whole suite its delivery ended the process
+            # with a segmentation fault, in no library's code, and why is not known.
             _thread.interrupt_main()
         return step(self, items)
 
