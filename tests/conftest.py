@@ -58,6 +58,14 @@ def own_home(tmp_path_factory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope='session')
+def wide_terminal() -> Iterator[None]:
+    """Keep sentences of the command line on one line, however long the paths in them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('COLUMNS', '2000')
+        yield
+
+
 @pytest.fixture(autouse=True)
 def own_models(tmp_path_factory, monkeypatch) -> Path:
     """Give each test a folder of models of its own, which does not exist yet."""
