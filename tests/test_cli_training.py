@@ -1,6 +1,5 @@
 """Training on the command line: recipes listed, runs made, stopped and resumed, sweeps."""
 
-import _thread
 import csv
 import json
 import signal
@@ -170,9 +169,7 @@ def test_control_c_within_a_step_keeps_the_whole_state(run, folder, recipe, tmp_
 
     def interrupted(self, items):
         if self.progress.epoch == 1:
-            # Not by the system's signal: late in the whole suite its delivery ended the process
-            # with a segmentation fault, in no library's code, and why is not known.
-            _thread.interrupt_main()
+            signal.raise_signal(signal.SIGINT)
         return step(self, items)
 
     with monkeypatch.context() as patch:
@@ -197,11 +194,11 @@ def test_control_c_within_a_step_keeps_the_whole_state(run, folder, recipe, tmp_
 def test_a_second_control_c_comes_through():
     with Interrupts() as interrupts:
         interrupts.look()
-        _thread.interrupt_main()
+        signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             interrupts.look()
         with pytest.raises(KeyboardInterrupt):
-            _thread.interrupt_main()
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_control_c_before_the_first_step_says_what_to_do(

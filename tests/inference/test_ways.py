@@ -571,6 +571,36 @@ def test_in_lanes_a_batch_gives_the_same_bytes(models, way):
         torch.set_num_threads(before)
 
 
+@pytest.mark.skipif(bool(why_not('OpenVINO', 'cpu')), reason=why_not('OpenVINO', 'cpu'))
+def test_control_c_is_heard_after_openvino(models):
+    """Its stack for signal handlers must outlive the engines, wherever they end."""
+    classifier, _, _ = models['resnet10']
+    code = (
+        'import signal, sys, threading\n'
+        'import numpy as np\n'
+        'from napari_cxr.inference.engines import engine\n'
+        'onnx = sys.stdin.buffer.read()\n'
+        'def make():\n'
+        "    return engine('openvino', 'float32', onnx, 1)\n"
+        'x = np.zeros((1, 1, 64, 64), np.float32)\n'
+        'engines = [make(), make()]\n'
+        'for run in engines:\n'
+        '    run(x)\n'
+        'del run\n'
+        'engines.pop(0)\n'
+        'thread = threading.Thread(target=engines.clear)\n'
+        'thread.start()\n'
+        'thread.join()\n'
+        'try:\n'
+        '    signal.raise_signal(signal.SIGINT)\n'
+        'except KeyboardInterrupt:\n'
+        "    print('heard')\n"
+    )
+    onnx = to_onnx(classifier.network, (64, 64))
+    done = subprocess.run([sys.executable, '-c', code], input=onnx, capture_output=True)
+    assert (done.returncode, done.stdout.split()) == (0, [b'heard']), done.stderr
+
+
 @pytest.mark.parametrize('way', ['OpenVINO', 'OpenVINO bfloat16'])
 def test_the_last_batch_is_filled_up_and_needs_nothing_of_its_own(models, monkeypatch, way):
     if reason := why_not(way, 'cpu'):

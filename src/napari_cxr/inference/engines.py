@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ Engine = Callable[[np.ndarray], list[np.ndarray]]
 INPUT = 'x'
 #: Sizes of a batch that OpenVINO is kept ready for, besides the whole batch.
 _SIZES = 2
+_ONE = threading.Lock()
 
 
 def engine(
@@ -71,7 +73,8 @@ def _onnx_runtime(onnx: bytes, threads: int) -> Engine:
 
 
 def _openvino(precision: str, onnx: bytes, threads: int, lanes: int, batch: int) -> Engine:
-    core = _import_openvino().Core()
+    with _ONE:
+        core = _core()
     model = core.read_model(onnx)
     settings = {
         # By itself it takes bfloat16 wherever the processor has it.
@@ -121,6 +124,17 @@ def _openvino(precision: str, onnx: bytes, threads: int, lanes: int, batch: int)
         for request in free:  # the first time takes several times as long
             request.infer([np.zeros([batch, *shape[1:]], np.float32)])
     return run
+
+
+@cache
+def _core() -> Any:
+    """Return the only `Core` of this process, which is never let go.
+
+    A `Core` gives the thread that makes it another stack for signal handlers, and frees that
+    stack with itself, in use or not: after a second one, or one let go by another thread,
+    Ctrl-C ends the process by a segmentation fault (2026.4).
+    """
+    return _import_openvino().Core()
 
 
 def _import_openvino() -> Any:
