@@ -1,8 +1,10 @@
-"""Run the whole test suite, slow tests included; arguments are handed to pytest.
+"""Run the whole test suite, slow tests included, or what pytest's arguments say.
 
     python3 scripts/test.py [PYTEST ARGUMENTS]
 
-Sets up what is missing first. The tests draw on a screen in memory.
+Sets up what is missing first. The tests draw on screens in memory. Without arguments several
+processes share the files of tests, as many as there are cores, but at most four: each holds
+torch and napari, 3 GB.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import sys
 import environment
 
 NO_TESTS = 5  # pytest's exit status where it ran none
+# Tests of one file share fixtures that are costly.
+TOGETHER = ['-n', 'auto', '--maxprocesses', '4', '--dist', 'loadfile']
 
 
 def main() -> int:
@@ -22,7 +26,7 @@ def main() -> int:
     for library in ('OMP', 'MKL', 'OPENBLAS'):
         # Tests that each take all cores for tiny arrays slow one another down many times over.
         env.setdefault(f'{library}_NUM_THREADS', '1')
-    command = [python, '-m', 'pytest', *sys.argv[1:]]
+    command = [python, '-m', 'pytest', *(sys.argv[1:] or TOGETHER)]
     status = environment.start(command, env, folder=environment.ROOT)
     if status == NO_TESTS:
         print('No test was run, which counts as a failure.', file=sys.stderr)
