@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from dataclasses import dataclass, field
 
 import torch
 
-__all__ = ['Pace', 'Utilisation', 'cores']
+from napari_cxr.inference.cores import cores
+
+__all__ = ['Pace', 'Utilisation']
 
 #: Weight of what is known so far against the newest batch.
 _SMOOTHING = 0.9
@@ -90,10 +91,3 @@ class Utilisation:
             used = time.process_time() - self._used
             return min(1.0, used / (wall * cores())) if wall > 0 else math.nan
         return sum(self._seen) / len(self._seen) if self._seen else math.nan
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

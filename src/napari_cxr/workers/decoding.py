@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from napari_cxr.inference.cores import cores
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph, UnreadableImage
@@ -118,7 +118,7 @@ class DecoderPool:
     """
 
     def __init__(self, decoders: int | None = None, timeout: float = 60.0) -> None:
-        self._workers = [WorkerProcess('decoder') for _ in range(decoders or _cores())]
+        self._workers = [WorkerProcess('decoder') for _ in range(decoders or cores())]
         self._timeout = timeout
 
     def __call__(
@@ -270,10 +270,3 @@ def _reason(error: JobFailed | WorkerDied | OSError) -> str:
     if error.kind == 'MemoryError':
         return 'Decoding it would take too much memory.'
     return f'It could not be decoded ({error.kind}).'
-
-
-def _cores() -> int:
-    """Return how many processes can compute at once here; containers often have few."""
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

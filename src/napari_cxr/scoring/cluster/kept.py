@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import socket
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from napari_cxr import __version__
+from napari_cxr.inference.cores import cores
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.preparing import Ready, Wanted
 from napari_cxr.scoring.settings import Settings
@@ -202,6 +202,5 @@ def _decoders_for(device: str) -> int:
         return 1
     from distributed import get_worker
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     tasks = get_worker().state.nthreads
-    return math.ceil(min(cores or 1, _DECODERS_OF_A_GPU) / tasks)
+    return math.ceil(min(cores(), _DECODERS_OF_A_GPU) / tasks)
