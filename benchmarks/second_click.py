@@ -122,7 +122,7 @@ def main() -> None:
 
     import napari
 
-    from napari_cxr.plugin.classify_dock import ClassifyDock
+    from napari_cxr.plugin.classify.dock import ClassifyDock
     from napari_cxr.plugin.commands import open_paths
 
     bare = subprocess.Popen(

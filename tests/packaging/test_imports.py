@@ -57,7 +57,7 @@ def test_importing_the_package_is_light():
         'explain.heatmap',
         'files',
         'inference.prediction',
-        'plugin.classify_dock',
+        'plugin.classify.dock',
         'plugin.reader',
         'radiograph',
         'rasters',

@@ -54,7 +54,7 @@ def dock(qtbot, models, own_plugin, settled_threads):
     """A Classify dock on a bare viewer model, with the tiny model chosen."""
     from napari.components import ViewerModel
 
-    from napari_cxr.plugin.classify_dock import ClassifyDock
+    from napari_cxr.plugin.classify.dock import ClassifyDock
     from napari_cxr.plugin.settings import remember
 
     remember('classify', model='tiny', device='cpu')

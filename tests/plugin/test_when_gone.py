@@ -7,7 +7,7 @@ from qtpy.QtCore import QObject, QThreadPool
 
 from napari_cxr.plugin.batch.session import BatchSession
 from napari_cxr.plugin.threads import make_room
-from napari_cxr.plugin.training_session import TrainingSession
+from napari_cxr.plugin.train.session import TrainingSession
 from napari_cxr.plugin.when_gone import when_gone
 
 

@@ -25,7 +25,7 @@ from napari_cxr.explain.in_lungs import even_share, lung_mask
 from napari_cxr.inference.prediction import Prediction
 from napari_cxr.lungs import LungField
 from napari_cxr.plugin.layers import radiograph_of
-from napari_cxr.plugin.lungs_layer import edit_of, edited_field
+from napari_cxr.plugin.lungs.layer import edit_of, edited_field
 from napari_cxr.plugin.reach import reach
 from napari_cxr.radiograph import Radiograph, UnreadableImage
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess

@@ -90,7 +90,7 @@ def show_lungs(viewer: napari.viewer.Viewer) -> None:
     viewer : napari.Viewer
         Whose selected radiograph is meant; its topmost one if none is selected.
     """
-    from napari_cxr.plugin.lungs_command import show_lungs as show
+    from napari_cxr.plugin.lungs.command import show_lungs as show
 
     show(viewer)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import napari
 from qtpy.QtCore import QTimer
 
-from napari_cxr.plugin.classify_dock import ClassifyDock
+from napari_cxr.plugin.classify.dock import ClassifyDock
 from napari_cxr.plugin.commands import open_paths
 
 __all__ = ['main']

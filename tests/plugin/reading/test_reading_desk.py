@@ -25,7 +25,7 @@ from qtpy.QtWidgets import (
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.reading import opener_job
 from napari_cxr.plugin.settings import remember
-from napari_cxr.plugin.train_dock import TrainDock
+from napari_cxr.plugin.train.dock import TrainDock
 from napari_cxr.scoring import Row, tables
 from napari_cxr.scoring.lines import Lines
 from napari_cxr.scoring.reading.folders import PATIENT_PATTERN

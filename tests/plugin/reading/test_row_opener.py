@@ -13,7 +13,7 @@ from qtpy.QtCore import QThreadPool
 
 from napari_cxr import files, samples
 from napari_cxr.plugin.layers import KEY, is_blank, is_heatmap, radiograph_of
-from napari_cxr.plugin.lungs_layer import is_lungs, lungs_of
+from napari_cxr.plugin.lungs.layer import is_lungs, lungs_of
 from napari_cxr.plugin.overlay import Overlay
 from napari_cxr.plugin.reading.opener import RowOpener
 from napari_cxr.plugin.reading.opener_cache import RowCache
@@ -208,7 +208,7 @@ def test_what_is_a_persons_stays(qtbot, viewer, opener, rows):
 
 
 def test_lungs_that_were_drawn_on_stay_with_their_radiograph(qtbot, viewer, opener, rows):
-    from napari_cxr.plugin.lungs_command import show_lungs
+    from napari_cxr.plugin.lungs.command import show_lungs
 
     show(qtbot, opener, rows[0])
     base = viewer.layers[0]
@@ -426,7 +426,7 @@ def test_lungs_that_come_late_are_not_laid_on_the_next_row(qtbot, dock, rows):
 
 
 def test_a_dock_that_comes_later_fills_the_heatmap_that_is_there(qtbot, viewer, opener, rows):
-    from napari_cxr.plugin.classify_dock import ClassifyDock
+    from napari_cxr.plugin.classify.dock import ClassifyDock
     from napari_cxr.plugin.settings import remember
 
     remember('classify', model='tiny', device='cpu')

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_cxr.plugin.batch.problems import listed
-from napari_cxr.plugin.run_words import duration
+from napari_cxr.plugin.times import duration
 from napari_cxr.scoring import Finished, Progress
 
 __all__ = [

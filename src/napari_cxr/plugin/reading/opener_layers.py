@@ -11,7 +11,7 @@ from napari.layers import Image, Layer, Shapes
 
 from napari_cxr.plugin.classifying import Answer
 from napari_cxr.plugin.layers import KEY, blank_heatmap, is_blank, is_heatmap, lying_on
-from napari_cxr.plugin.lungs_layer import edit_of, let_go, lungs_of
+from napari_cxr.plugin.lungs.layer import edit_of, let_go, lungs_of
 from napari_cxr.plugin.overlay import Overlay
 from napari_cxr.plugin.reading.opener_job import Picture
 from napari_cxr.plugin.reading.painted import Painted

@@ -1,0 +1,217 @@
+"""The dock that classifies a radiograph and shows where the answer came from."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtGui import QKeySequence, QShortcut
+
+from napari_cxr.plugin import classifying
+from napari_cxr.plugin.classify.heat_desk import HeatDesk
+from napari_cxr.plugin.classify.result_view import ResultView
+from napari_cxr.plugin.classifying import Answer, Failure, Ready
+from napari_cxr.plugin.image_dock import ImageDock
+from napari_cxr.plugin.lungs.desk import LungDesk
+from napari_cxr.plugin.lungs.layer import lungs_of
+from napari_cxr.plugin.scrolled import fill_dock
+from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.plugin.shared import shared
+
+__all__ = ['ClassifyDock']
+
+_READY = 'Click Classify to see the probability of each class and where its evidence lies.'
+
+
+class ClassifyDock(ImageDock):
+    """Choose a layer, a model and a device; classify; look at the heatmap.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer; a bare `ViewerModel` does as well.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer, 'Classify')
+        self._answers: WeakKeyDictionary[Image, Answer] = WeakKeyDictionary()
+        self._labels: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
+        #: Kinds of warnings in spite of which the person wanted to see a layer's result.
+        self._accepted: WeakKeyDictionary[Image, set[str]] = WeakKeyDictionary()
+        self._build()
+        self.heat = HeatDesk(self.viewer, self.result.heat, self)
+        self.lungs = LungDesk(self.viewer, self)
+        self.choices.layer_changed.connect(self._turn)
+        self.choices.setup_changed.connect(self._get_ready)
+        self.choices.card_wanted.connect(self.show_card)
+        self.asked.connect(self.classify)
+        self.result.label_chosen.connect(self._show_label)
+        self.result.accepted.connect(self._accept)
+        self.result.card_wanted.connect(self.show_card)
+        self.result.heat.lungs_changed.connect(self._show_lungs)
+        self.result.heat.edit_wanted.connect(self.lungs.edit)
+        self.lungs.shown.connect(self.result.heat.set_lungs)
+        self.lungs.measured.connect(self.result.show_lungs)
+        self.lungs.failed.connect(self._tell_lungs)
+        shared().turning.connect(self._turn_away)
+        shared().answered.connect(self._take_over)
+        shortcut = QShortcut(QKeySequence('Ctrl+Return'), self)
+        shortcut.activated.connect(self.classify)
+        self._show()
+        self._get_ready()
+
+    def _build(self) -> None:
+        self.start.setToolTip('Classify the chosen image (Ctrl+Return)')
+        self.result = ResultView(self.viewer.theme, preferences('classify').opacity)
+        parts = (self.choices, self.start, self.progress, self.status, self.message, self.result)
+        fill_dock(self, *parts)
+
+    # -- classifying --------------------------------------------------------------------
+
+    @property
+    def answer(self) -> Answer | None:
+        """The result for the chosen layer, if there is one."""
+        layer = self.choices.current_layer
+        return None if layer is None else self._answers.get(layer)
+
+    def classify(self) -> None:
+        """Start classifying the chosen layer; returns at once."""
+        layer = self.choices.current_layer
+        if layer is None or self.busy:
+            return
+        worker = classifying.classify(
+            layer,
+            self.choices.current_model,
+            self.choices.current_device,
+            self._begin(layer),
+            lungs_of(layer, self.viewer.layers),
+        )
+        worker.returned.connect(self._take)
+        self._follow(worker)
+
+    def _take(self, answer: Answer | Failure | None) -> None:
+        layer = self._running_on
+        if isinstance(answer, Failure):
+            self._tell_failure(answer, layer)
+        if not isinstance(answer, Answer) or layer is None or layer not in self.viewer.layers:
+            return
+        if layer.data is not self._data:
+            self._tell_problem('The image was changed meanwhile. Click Classify again.', of=layer)
+            return
+        self._keep(layer, answer, answer.prediction.label)
+
+    def _turn_away(self, layer: Image) -> None:
+        """Forget what was said of the radiograph that a layer showed."""
+        if self._labels.pop(layer, None) is not None:
+            layer.events.data.disconnect(self._forget_changed)
+        self._answers.pop(layer, None)
+        self._accepted.pop(layer, None)
+        self.lungs.forget(layer)
+        if layer is self._problem_of:
+            self._drop_problem()
+        self._show()
+
+    def _take_over(self, layer: Image, answer: Answer, label: str) -> None:
+        """Show what is known of a layer without a click."""
+        if layer in self.viewer.layers:
+            # Where it was asked for, its warnings were there to read.
+            self._accepted[layer] = answer.doubts
+            self._keep(layer, answer, label)
+
+    def _keep(self, layer: Image, answer: Answer, label: str) -> None:
+        if layer not in self._labels:
+            # What was said of other pixels must not stand beside these.
+            layer.events.data.connect(self._forget_changed)
+        self._answers[layer] = answer
+        self._labels[layer] = label
+        self._lay_over(layer)
+
+    def _tell_lungs(self, failure: Failure) -> None:
+        self._tell_failure(failure, self.choices.current_layer)
+
+    def _get_ready(self) -> None:
+        """Start the torch process and load the chosen model, before anyone clicks."""
+        classifying.shared_torch()  # made in this thread, so that it is ended before Qt is
+        self.message.clear()
+        worker = self._preparing = classifying.prepare(
+            self.choices.current_model, self.choices.current_device
+        )
+        worker.returned.connect(self._ready)
+        worker.start()
+
+    def _ready(self, ready: Ready | Failure) -> None:
+        if isinstance(ready, Failure):
+            self.choices.show_device('')
+            self._tell_failure(ready)
+        elif ready.model == self.choices.current_model:
+            self.choices.show_device(ready.device)
+        self._update()
+
+    # -- showing ------------------------------------------------------------------------
+
+    def _may_show(self, layer: Image) -> bool:
+        """Whether a layer has a result with no warning that the person has not accepted."""
+        answer = self._answers.get(layer)
+        return answer is not None and answer.doubts <= self._accepted.get(layer, set())
+
+    def _show(self) -> None:
+        """Show the result of the chosen layer, or what to do to get one."""
+        layer, answer = self.choices.current_layer, self.answer
+        self.result.setVisible(answer is not None)
+        if layer is not None and answer is not None and self._may_show(layer):
+            self.result.show_answer(answer, self._labels[layer])
+            self.heat.turn_to(layer, answer, self._labels[layer])
+            self.lungs.turn_to(layer, answer)
+        else:
+            if answer is not None:
+                self.result.hold_back(answer)
+            self.heat.turn_away()
+            self.lungs.turn_to(layer, None)
+        self._update()
+
+    def _lay_over(self, layer: Image) -> None:
+        """Show a new result of a layer with all that lies over it, or its warning alone."""
+        may_show = self._may_show(layer)
+        if may_show:
+            self.heat.draw(layer, self._answers[layer], self._labels[layer])
+        else:
+            self.heat.remove(layer)  # of an earlier answer that had nothing against it
+        self._show()
+        wanted = may_show and preferences('classify').lungs
+        if wanted and layer is self.choices.current_layer and self.lungs.layer is None:
+            self.lungs.show(True)
+
+    def _accept(self) -> None:
+        """Show a result in spite of its warnings, now and at later clicks."""
+        layer, answer = self.choices.current_layer, self.answer
+        if layer is not None and answer is not None:
+            self._accepted[layer] = self._accepted.get(layer, set()) | answer.doubts
+            self._lay_over(layer)
+
+    def _update(self) -> None:
+        if not self.busy:
+            ready = self.choices.current_layer is not None and bool(self.choices.current_model)
+            self._say(ready, '' if self.answer else _READY)
+
+    def _show_label(self, label: str) -> None:
+        layer = self.choices.current_layer
+        if layer is not None and self.answer is not None:
+            self._labels[layer] = label
+            self.heat.draw(layer, self.answer, label)
+
+    def _show_lungs(self, wanted: bool) -> None:
+        remember('classify', lungs=wanted)
+        self.lungs.show(wanted)
+
+    def _forget_changed(self, event: Any) -> None:
+        if self._answers.pop(event.source, None) is not None:
+            self.heat.remove(event.source)
+        self._accepted.pop(event.source, None)
+        self.lungs.forget(event.source)
+        self._show()
+
+    def set_theme(self, theme: str) -> None:
+        """Let plots and swatches take the colours of a theme."""
+        self.result.set_theme(theme)

@@ -1,0 +1,1 @@
+"""The Feature maps dock: what the filters of a network answer."""

@@ -1,0 +1,1 @@
+"""The lungs of a radiograph on screen: found, drawn, corrected."""

@@ -1,0 +1,277 @@
+"""The dock with all runs: sort, compare, and take one up again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt, QUrl
+from qtpy.QtGui import QDesktopServices, QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QProgressBar,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cxr.plugin.runs import jobs
+from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.dock import Dock
+from napari_cxr.plugin.docks import open_dock
+from napari_cxr.plugin.message import Message
+from napari_cxr.plugin.runs.actions import RunsActions
+from napari_cxr.plugin.runs.columns import RunRow
+from napari_cxr.plugin.runs.overlaid_curves import SelectedCurves
+from napari_cxr.plugin.runs.head import RunsHead
+from napari_cxr.plugin.runs.jobs import Table
+from napari_cxr.plugin.runs.table import RunsModel, RunsProxy
+from napari_cxr.plugin.runs.view import RunsView
+from napari_cxr.plugin.scrolled import scrolled
+from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.plugin.shared import shared
+from napari_cxr.plugin.text import quiet_label
+from napari_cxr.training.events import RunsDone
+
+__all__ = ['RunsDock']
+
+_NO_RUNS = (
+    'There are no runs in this folder. Train a network in the dock “Train a classifier”, or '
+    'choose the folder in which your runs are kept.'
+)
+
+
+class RunsDock(Dock):
+    """A table of the runs below a folder, and the curves of those that are selected.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer; a bare `ViewerModel` does as well.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer)
+        self._reading = False
+        self._build()
+        self._connect()
+        chosen = preferences('runs')
+        self.view.hide_columns(chosen.hidden.split())
+        self.folder = _usual_folder()
+        self.refresh()
+
+    def _build(self) -> None:
+        self.head = RunsHead()
+        self.model = RunsModel(self)
+        self.proxy = RunsProxy(self.model, self)
+        self.view = RunsView(self.proxy)
+        self.count = quiet_label()
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(4)
+        self.progress.setAccessibleName('Share of the runs that have ended')
+        self.progress.hide()
+        self.actions_row = RunsActions()
+        self.message = Message()
+        self.curves = SelectedCurves(self.viewer.theme)
+        upper = QWidget()
+        above = QVBoxLayout(upper)
+        above.setContentsMargins(0, 0, 0, 8)  # above the handle
+        above.setSpacing(8)
+        above.addWidget(self.head)
+        above.addWidget(self.view, 1)
+        for widget in (self.progress, self.count, self.message, self.actions_row):
+            above.addWidget(widget)
+        above.addStretch(0)  # where there is no table
+        self.parts = QSplitter(Qt.Orientation.Vertical)
+        self.parts.addWidget(upper)
+        self.parts.addWidget(scrolled(self.curves))
+        self.parts.setChildrenCollapsible(False)
+        self.parts.setStretchFactor(0, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 12, 12, 12)
+        layout.addWidget(self.parts)
+        self.setMinimumWidth(280)
+
+    def _connect(self) -> None:
+        head = self.head
+        head.folder_chosen.connect(self.set_folder)
+        head.again_wanted.connect(self.refresh)
+        head.filter_changed.connect(self._filter)
+        head.columns_wanted.connect(self._offer_columns)
+        head.save_wanted.connect(self.export)
+        self.view.selected.connect(self._select)
+        self.view.opened.connect(self.curves.read_now)
+        self.view.columns_changed.connect(self._keep_columns)
+        self.curves.failed.connect(self._tell)
+        self.curves.settled.connect(self.settled)
+        actions = self.actions_row
+        actions.settings_wanted.connect(self._load_settings)
+        actions.resume_wanted.connect(self._resume)
+        actions.classify_wanted.connect(self._classify)
+        actions.folder_wanted.connect(self._open_folder)
+        shared().run_done.connect(self.add_run)
+        QShortcut(QKeySequence(Qt.Key.Key_F5), self).activated.connect(self.refresh)
+
+    # -- the table ----------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being read."""
+        return self._reading or self.curves.busy
+
+    def set_folder(self, folder: str) -> None:
+        """Show the runs of another folder, and remember it."""
+        self.folder = Path(folder)
+        remember('runs', folder=str(folder))
+        self.model.set_rows([])
+        self.progress.hide()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the runs again; returns at once."""
+        self.message.clear()
+        self.curves.forget()
+        self._reading = True
+        self._say()
+        # Kept, because a worker that goes may take with it what it has just told.
+        self._reader = jobs.read_table(self.folder)
+        self._reader.returned.connect(self._take_table)
+        self._reader.start()
+
+    def add_run(self, folder: str, event: RunsDone | None) -> None:
+        """Show a run that has just ended.
+
+        Parameters
+        ----------
+        folder : str
+            Of the run, or of the sweep or cross-validated run which it belongs to.
+        event : RunsDone, optional
+            With the row of one run of several; without, the table is read again.
+        """
+        where = Path(folder)
+        if not (where == self.folder or where.is_relative_to(self.folder)):
+            return
+        if event is None:
+            self.progress.hide()
+            self.refresh()
+            return
+        if event.run != where.name:
+            return  # a fold of one run of a sweep
+        is_fold = str(event.row.get('run', '')).startswith(f'{where.name}/')
+        if event.row and (not is_fold or where == self.folder):  # else they are one row
+            self.model.add_row(jobs.row_below(self.folder, where, event.row))
+            self.view.make_room()
+        self.progress.setVisible(0 < event.done < event.total)
+        self.progress.setRange(0, max(event.total, 1))
+        self.progress.setValue(event.done)
+        self._say()
+
+    def _take_table(self, table: Table) -> None:
+        if table.folder != self.folder:
+            return  # another one was chosen meanwhile
+        self._reading = False
+        chosen = {run.name for run in self.view.runs}
+        self.model.set_rows(table.rows)
+        self.view.fit_columns()
+        self.view.select_named(chosen)
+        if table.failure is not None:
+            self._tell(table.failure)
+        self._say()
+        self.settled.emit()
+
+    def _say(self) -> None:
+        """Say where the runs are from, and how many there are."""
+        self.head.set_folder(str(self.folder))
+        every, shown = self.model.rowCount(), self.proxy.rowCount()
+        if self._reading and not every:
+            words = 'Reading the runs…'
+        elif not every:
+            words = '' if self.message.text else _NO_RUNS
+        else:
+            words = f'{every:,} {"run" if every == 1 else "runs"}'
+            words += f', {shown:,} of them shown' if shown < every else ''
+            if not self.progress.isHidden():
+                words += f' · {self.progress.value()} of {self.progress.maximum()} have ended'
+        self.count.setText(words)
+        self.count.setVisible(bool(words))
+        for widget in (self.view, self.actions_row, self.curves):
+            widget.setVisible(bool(every))
+        self.head.offer(every, shown)
+        self.actions_row.offer(self.view.runs)
+
+    def _select(self) -> None:
+        self.actions_row.offer(self.view.runs)
+        self.curves.show_runs(self.view.runs)
+
+    def _tell(self, failure: Failure) -> None:
+        self.message.show_error(failure.text, failure.details)
+
+    # -- what the person wants ----------------------------------------------------------
+
+    def export(self) -> None:
+        """Ask for a file, and write the rows on show to it as CSV, as they are sorted."""
+        path, _ = QFileDialog.getSaveFileName(
+            self, 'Save the table', str(self.folder / 'runs.csv'), 'Tables (*.csv)'
+        )
+        if path:
+            rows = [self.proxy.row_at(i).values for i in range(self.proxy.rowCount())]
+            self._writer = jobs.write_table(rows, path)
+            self._writer.returned.connect(self._written)
+            self._writer.start()
+
+    def _written(self, result: str | Failure) -> None:
+        if isinstance(result, Failure):
+            self._tell(result)
+        else:
+            self.count.setText(f'Saved to {result}')
+        self.settled.emit()
+
+    def _filter(self, text: str) -> None:
+        self.proxy.set_filter(text)
+        self._say()
+
+    def _offer_columns(self) -> None:
+        button = self.head.columns
+        self.view.columns_menu().popup(button.mapToGlobal(button.rect().bottomLeft()))
+
+    def _keep_columns(self) -> None:
+        remember('runs', hidden=' '.join(self.view.hidden))
+
+    def _the_one(self) -> RunRow | None:
+        runs = self.view.runs
+        return runs[0] if len(runs) == 1 else None
+
+    def _load_settings(self) -> None:
+        if (run := self._the_one()) is not None:
+            open_dock(self.viewer, 'Train a classifier')
+            shared().run_wanted.emit(self.viewer, str(run.path))
+
+    def _resume(self) -> None:
+        if (run := self._the_one()) is not None:
+            open_dock(self.viewer, 'Train a classifier')
+            shared().resume_wanted.emit(self.viewer, str(run.path))
+
+    def _classify(self) -> None:
+        if (run := self._the_one()) is not None:
+            open_dock(self.viewer, 'Classify chest radiograph')
+            shared().model_wanted.emit(self.viewer, str(run.path / 'best.safetensors'))
+
+    def _open_folder(self) -> None:
+        if (run := self._the_one()) is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(str(run.path)))
+
+    def set_theme(self, theme: str) -> None:
+        """Let the curves take the colours of a theme."""
+        self.curves.set_theme(theme)
+
+
+def _default_folder() -> Path:
+    """Return where the Train dock keeps runs when nobody says otherwise."""
+    runs = preferences('train').runs
+    return Path(runs).expanduser() if runs else Path.home() / 'napari-cxr-runs'
+
+
+def _usual_folder() -> Path:
+    chosen = preferences('runs').folder
+    return Path(chosen) if chosen else _default_folder()

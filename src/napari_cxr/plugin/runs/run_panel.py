@@ -1,0 +1,294 @@
+"""A run while it goes and when it has ended: progress, curves, and what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_cxr.plugin.runs import run_words
+from napari_cxr.plugin.runs import jobs
+from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.runs.folds_table import FoldsTable
+from napari_cxr.plugin.message import Message
+from napari_cxr.plugin.runs.run_buttons import RunButtons
+from napari_cxr.plugin.runs.run_course import Course
+from napari_cxr.plugin.runs.run_curves import RunCurves
+from napari_cxr.plugin.runs.run_history import Phase, RunHistory
+from napari_cxr.plugin.runs.run_matrix import RunMatrix
+from napari_cxr.plugin.runs.run_status import RunStatus
+from napari_cxr.plugin.runs.skipped_list import SkippedList
+from napari_cxr.plugin.text import quiet_label
+from napari_cxr.training.events import Event, RunsDone, Started
+
+__all__ = ['RunPanel']
+
+#: Between two paintings, milliseconds: however fast events come, the dock stays quick.
+_PAINT_EVERY = 100
+_SECOND = 1000
+
+
+class RunPanel(QWidget):
+    """Shows a run from its events; knows nothing of jobs.
+
+    Whoever runs the job calls `begin`, `add` for every event, and at the end one of
+    `finish`, `stopped` and `fail`; all of them return at once.
+
+    Parameters
+    ----------
+    theme : str
+        Name of napari's theme.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: The person wants the run to stop.
+    stop_wanted = Signal()
+    #: The person wants the stopped run to go on.
+    resume_wanted = Signal()
+    #: The person wants to classify with a checkpoint: its path.
+    classify_wanted = Signal(str)
+    #: The person wants to read the card of a checkpoint: its path.
+    card_wanted = Signal(str)
+    #: The person wants to see the run's folder: its path.
+    folder_wanted = Signal(str)
+    #: The person wants another run's curves beside these, see `compare_with`.
+    compare_wanted = Signal()
+
+    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.history = RunHistory()
+        self.folder = Path()
+        self._chosen = ''  # of several runs; empty follows the one under way
+        self._drawn: tuple[object, ...] = ()
+        self._again = False  # whether the run was begun before
+        self._filled = False  # with what a resumed run did before
+        self._build(theme)
+        self._paint = QTimer(self)
+        self._paint.setSingleShot(True)
+        self._paint.setInterval(_PAINT_EVERY)
+        self._paint.timeout.connect(self.refresh)
+        self._second = QTimer(self)
+        self._second.setInterval(_SECOND)
+        self._second.timeout.connect(self._tick)
+        self.buttons.stop_wanted.connect(self._stop)
+        self.buttons.resume_wanted.connect(self.resume_wanted)
+        self.buttons.classify_wanted.connect(self._classify)
+        self.buttons.card_wanted.connect(self._show_card)
+        self.buttons.folder_wanted.connect(self._open_folder)
+        self.curves.compare_wanted.connect(self.compare_wanted)
+        self.folds.chosen.connect(self._choose)
+        self.refresh()
+
+    def _build(self, theme: str) -> None:
+        self.status = RunStatus(theme)
+        self.kept = quiet_label()
+        self.message = Message()
+        self.result = QLabel()
+        self.result.setObjectName('result')
+        self.result.setWordWrap(True)
+        self.result.setTextInteractionFlags(self.kept.textInteractionFlags())
+        self.doubts = QLabel()
+        self.doubts.setObjectName('caution')
+        self.doubts.setWordWrap(True)
+        self.doubts.setTextInteractionFlags(self.kept.textInteractionFlags())
+        self.buttons = RunButtons()
+        self.skipped = SkippedList()
+        self.folds = FoldsTable()
+        self.curves = RunCurves(theme)
+        self.matrix = RunMatrix(theme)
+        self.setStyleSheet('QLabel#result, QLabel#quiet { padding: 0; }')
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(10)
+        for widget in (
+            self.status,
+            self.message,
+            self.result,
+            self.doubts,
+            self.kept,
+            self.buttons,
+            self.skipped,
+            self.folds,
+            self.curves,
+            self.matrix,
+        ):
+            layout.addWidget(widget)
+
+    def set_theme(self, theme: str) -> None:
+        """Change to another of napari's themes."""
+        self.status.set_theme(theme)
+        self.curves.set_theme(theme)
+        self.matrix.set_theme(theme)
+
+    # -- what happens -------------------------------------------------------------------
+
+    def begin(self, folder: str | Path, runs: int = 0, resumed: RunHistory | None = None) -> None:
+        """Show that a run starts.
+
+        Parameters
+        ----------
+        folder : str or Path
+            The run's.
+        runs : int
+            How many networks it trains, if that is known.
+        resumed : RunHistory, optional
+            What is known of it from before, see `RunHistory.from_folder`.
+        """
+        self.folder = Path(folder)
+        self.history = resumed or RunHistory(self.folder.name, runs)
+        self.history.total = runs or self.history.total
+        self.history.begin()
+        self._again = resumed is not None
+        self._chosen, self._filled = '', False
+        self.message.clear()
+        self._second.start()
+        self.refresh()
+
+    def add(self, event: Event) -> None:
+        """Take an event; it is on the screen within a tenth of a second."""
+        self.history.add(event)
+        if isinstance(event, Started | RunsDone) and not self._filled and self._lacks(event):
+            self._filled = True
+            self._reader = jobs.read_histories([self.folder])
+            self._reader.returned.connect(self._fill)
+            self._reader.start()
+        if not self._paint.isActive():
+            self._paint.start()
+
+    def _lacks(self, event: Started | RunsDone) -> bool:
+        """Return whether something went before that no event tells of: it was resumed."""
+        if isinstance(event, RunsDone):
+            ended = [c for c in self.history.courses.values() if c.finished is not None]
+            return event.run == self.history.name and len(ended) < event.done
+        course = self.history.course
+        return course is not None and len(course.epochs) < event.epoch
+
+    def _fill(self, found: dict[Path, RunHistory | Failure]) -> None:
+        before = found.get(self.folder)
+        if isinstance(before, RunHistory):  # else the curves begin here
+            self.history.fill(before)
+            self._drawn = ()
+            self.refresh()
+
+    def stopping(self) -> None:
+        """Show that the run has been told to stop."""
+        self.history.phase = Phase.STOPPING
+        self.refresh()
+
+    def stopped(self) -> None:
+        """Show that the run has stopped, and can be taken up again."""
+        self._end(Phase.STOPPED)
+
+    def fail(self, text: str, details: str = '') -> None:
+        """Show why the run could not go on, in one sentence with what to do next."""
+        self._end(Phase.FAILED)
+        self.message.show_error(text, details)
+
+    def finish(self) -> None:
+        """Show what came out."""
+        best = self.history.best
+        if self.history.sweep and best is not None and not self._chosen:
+            self._chosen = best.name
+        self._end(Phase.FINISHED)
+
+    def show_history(self, history: RunHistory, folder: str | Path) -> None:
+        """Show a run of the past."""
+        self.history, self.folder = history, Path(folder)
+        self._chosen, self._again = '', True
+        self._second.stop()
+        self.message.clear()
+        self.refresh()
+
+    def compare_with(self, other: RunHistory | None) -> None:
+        """Lay another run's curves over these with dashed lines; None takes them away."""
+        course = other.course if other is not None else None
+        if other is not None and course is None:
+            self.message.show_error(f'{other.name} holds no epochs yet, so there are no curves.')
+            return
+        self.curves.set_other(course, other.name if other is not None else '')
+
+    # -- showing ------------------------------------------------------------------------
+
+    @property
+    def course(self) -> Course | None:
+        """The network whose curves are on show."""
+        return self.history.courses.get(self._chosen or self.history.current)
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """The best model of the network on show, where there is one."""
+        course = self.course
+        if course is None or course.best is None:
+            return None
+        if course.finished is not None and course.finished.path:
+            return Path(course.finished.path)
+        return self.folder / self.history.place_of(course) / 'best.safetensors'
+
+    def refresh(self) -> None:
+        """Put everything on the screen as it is now."""
+        self._paint.stop()
+        history, course = self.history, self.course
+        self.status.show_history(history)
+        ended = history.phase is Phase.FINISHED
+        _say(self.result, run_words.result(history) if ended else '')
+        _say(self.doubts, run_words.warns(history, ended))
+        resumable = self._again or course is not None
+        # A disk may be full, or a process be killed before it wrote what it had.
+        place = self.checkpoint
+        has_model = place is not None and (history.phase is not Phase.FAILED or place.is_file())
+        _say(self.kept, run_words.kept(history, resumable, has_model))
+        name = run_words.part(course.name) if course else ''
+        which = name if history.several else ''
+        self.buttons.offer(history.phase, has_model, which, resumable)
+        self.skipped.set_skipped(history.skipped)
+        self.folds.setVisible(history.several and bool(history.courses))
+        self.folds.set_courses(list(history.courses.values()), course.name if course else '')
+        self.curves.setVisible(history.at_work or course is not None)
+        # Batches move no curve, and there are many of them.
+        best = not history.at_work
+        now = (id(course), course.last, course.finished, best) if course else ()
+        if now != self._drawn or course is None:
+            self._drawn = now
+            self.curves.set_course(course, name)
+            self.matrix.set_course(course, best=best)
+
+    def _tick(self) -> None:
+        """Let time pass on the screen where no event comes."""
+        if self.history.at_work:
+            self.status.show_history(self.history)
+        else:
+            self._second.stop()
+
+    def _end(self, phase: Phase) -> None:
+        self.history.end(phase)
+        self._second.stop()
+        self.refresh()
+
+    # -- what the person wants ----------------------------------------------------------
+
+    def _stop(self) -> None:
+        self.stopping()
+        self.stop_wanted.emit()
+
+    def _choose(self, name: str) -> None:
+        self._chosen = '' if name == self.history.current and self.history.at_work else name
+        self.refresh()
+
+    def _classify(self) -> None:
+        if self.checkpoint is not None:
+            self.classify_wanted.emit(str(self.checkpoint))
+
+    def _show_card(self) -> None:
+        if self.checkpoint is not None:
+            self.card_wanted.emit(str(self.checkpoint))
+
+    def _open_folder(self) -> None:
+        self.folder_wanted.emit(str(self.folder))
+
+
+def _say(label: QLabel, words: str) -> None:
+    """Show words, or no label."""
+    label.setText(words)
+    label.setVisible(bool(words))

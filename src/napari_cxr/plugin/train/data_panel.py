@@ -1,0 +1,282 @@
+"""What is in a labelled folder: counts, warnings, sizes, duplicates, and the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+
+from napari_cxr.plugin.plots import Histogram, Intervals, Matrix, Scatter
+from napari_cxr.plugin.plots.axes import number_text
+from napari_cxr.plugin.section import Section
+from napari_cxr.plugin.text import quiet_label
+from napari_cxr.plugin.train.class_table import ClassTable
+from napari_cxr.plugin.train.data_edits import DataEdits
+from napari_cxr.plugin.train.images_view import ImagesView
+from napari_cxr.plugin.train.pairs_view import PairsView
+from napari_cxr.plugin.train.samples_view import SamplesView
+from napari_cxr.plugin.train.skipped_files import SkippedFiles
+from napari_cxr.plugin.train.survey_counts import (
+    association_sentence,
+    baseline_sentence,
+    counts_of,
+    one_sided,
+    relative_names,
+    source_table,
+)
+from napari_cxr.training.survey import Survey
+
+__all__ = ['DataPanel']
+
+_EMPTY = (
+    'Choose a folder with one sub-folder for each class, or a table of images, to see here what '
+    'is in it before you train: how many images of each class there are, what would mislead a '
+    'network, and which images are there twice.'
+)
+_BY_IMAGE = (
+    'Nothing tells which images are of one patient, so the splits are by image: images of one '
+    'patient may stand on both sides, and results will look better than they are.'
+)
+
+
+class DataPanel(QWidget):
+    """Shows a survey; lets a person leave images out and put pairs together.
+
+    It reads no file and knows no job: whoever owns it hands it surveys and samples.
+
+    Parameters
+    ----------
+    theme : str
+        Name of napari's theme.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: Digests (list of str), and whether they are left out from now on.
+    excluded = Signal(object, bool)
+    #: Digests of two images, and whether they are one patient's from now on.
+    grouped = Signal(str, str, bool)
+    #: The file of an image, as the survey names it.
+    image_opened = Signal(str)
+    #: Two files to open side by side.
+    pair_opened = Signal(str, str)
+
+    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._survey: Survey | None = None
+        self._theme = theme
+        self.edits = DataEdits(self)
+        self._build(theme)
+        self.edits.excluded.connect(self.excluded)
+        self.edits.grouped.connect(self.grouped)
+        self.edits.changed.connect(self._count)
+        self.images.image_opened.connect(self.image_opened)
+        self.pairs.pair_opened.connect(self.pair_opened)
+        self.sizes.chosen.connect(self._show_image)
+        self.by_source.chosen.connect(self._filter_cell)
+        for keys, slot in (
+            (QKeySequence.StandardKey.Undo, self.edits.undo_stack.undo),
+            (QKeySequence.StandardKey.Redo, self.edits.undo_stack.redo),
+        ):
+            shortcut = QShortcut(QKeySequence(keys), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(slot)
+        self.clear()
+
+    def _build(self, theme: str) -> None:
+        self.empty = quiet_label(_EMPTY)
+        self._cautions = QWidget()
+        self._caution_rows = QVBoxLayout(self._cautions)
+        self._caution_rows.setContentsMargins(0, 0, 0, 6)
+        self._caution_rows.setSpacing(6)
+        self.classes = ClassTable()
+        self.to_beat = QLabel()
+        self.to_beat.setWordWrap(True)
+        self.to_beat.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.baselines = Intervals(theme)
+        self.by_source = Matrix(theme, 'source', 'class')
+        self.association = quiet_label()
+        self.sizes = Scatter(theme, '', 'columns', 'rows')
+        self.sizes.setAccessibleName('Sizes of the images')
+        self.pointed = quiet_label()
+        self.grey = Histogram(theme)
+        self.grey.setAccessibleName('Grey values by class')
+        self.together = Matrix(theme, 'label', 'and label')
+        self.samples = SamplesView(theme)
+        self.pairs = PairsView(self.edits, theme)
+        self.images = ImagesView(self.edits, theme)
+        self.skipped = SkippedFiles()
+        self.sections: dict[str, Section] = {}
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 4)
+        layout.setSpacing(2)
+        layout.addWidget(self.empty)
+        layout.addWidget(self._cautions)
+        for key, title, widgets, open_ in (
+            ('counts', 'Images by class', (self.classes,), True),
+            ('beat', 'What a model must beat', (self.to_beat, self.baselines), True),
+            ('sources', 'Classes by source', (self.association, self.by_source), True),
+            ('together', 'Labels together', (self.together,), True),
+            ('samples', 'Samples', (self.samples,), True),
+            ('pairs', 'Near-duplicates', (self.pairs,), True),
+            ('images', 'Images', (self.images,), True),
+            ('sizes', 'Image sizes', (self.sizes, self.pointed), False),
+            ('grey', 'Grey values', (self.grey,), False),
+            ('skipped', 'Files that could not be used', (self.skipped,), False),
+        ):
+            section = Section(title, open_)
+            section.add(*widgets)
+            self.sections[key] = section
+            layout.addWidget(section)
+        layout.addStretch(1)
+
+    # -- what is shown ------------------------------------------------------------------
+
+    @property
+    def survey(self) -> Survey | None:
+        """What is shown."""
+        return self._survey
+
+    def clear(self) -> None:
+        """Show no data set, and say what to do."""
+        self._survey = None
+        self.edits.begin(())
+        self.images.show_survey(None)
+        self.pairs.show_survey(None)
+        self.samples.clear()
+        self._show_flags(())
+        for section in self.sections.values():
+            section.hide()
+        self.empty.show()
+
+    def show_survey(self, survey: Survey, together: Sequence[Sequence[str]] = ()) -> None:
+        """Show a data set.
+
+        Where it is the same images as before, what a person has folded, filtered, selected
+        and may undo stays.
+
+        Parameters
+        ----------
+        survey : Survey
+            What was found.
+        together : sequence of sequence of str
+            Digests that a person has put together before, as in the recipe, so that they can
+            be separated again.
+        """
+        out = [d for d, gone in zip(survey.digests, survey.excluded, strict=True) if gone]
+        again = self._survey is not None and self._survey.paths == survey.paths
+        self._survey = survey
+        self.images.show_survey(survey)
+        self.pairs.show_survey(survey)
+        if again:
+            self.edits.confirm(out)
+        else:
+            self.edits.begin(out, together)
+        told = survey.split_kind == 'by patient' or any('by image' in f for f in survey.flags)
+        self._show_flags(survey.flags if told else (*survey.flags, _BY_IMAGE))
+        self._show_plots(survey)
+        shown = dict.fromkeys(self.sections, True)
+        shown['together'] = bool((np.asarray(survey.truth, bool).sum(axis=1) > 1).any())
+        shown['skipped'] = bool(survey.skipped)
+        for key, section in self.sections.items():
+            section.setVisible(shown[key])
+        self.empty.hide()
+
+    def show_samples(self, samples: np.ndarray) -> None:
+        """Show images with and without augmentation, see `SamplesView.show_samples`."""
+        self.samples.show_samples(samples)
+
+    def set_theme(self, theme: str) -> None:
+        """Follow another of napari's themes."""
+        self._theme = theme
+        for part in (
+            self.baselines,
+            self.by_source,
+            self.sizes,
+            self.grey,
+            self.together,
+            self.samples,
+            self.pairs,
+            self.images,
+        ):
+            part.set_theme(theme)
+
+    def _show_flags(self, flags: tuple[str, ...]) -> None:
+        while (item := self._caution_rows.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.setParent(None)
+                widget.deleteLater()
+        for text in dict.fromkeys(flags):
+            label = QLabel(text)
+            label.setObjectName('caution')
+            label.setWordWrap(True)
+            label.setIndent(0)
+            label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            self._caution_rows.addWidget(label)
+        self._cautions.setVisible(bool(flags))
+
+    def _show_plots(self, survey: Survey) -> None:
+        self.to_beat.setText(baseline_sentence(survey.baselines))
+        self.baselines.set_intervals(survey.baselines)
+        self.baselines.setVisible(bool(survey.baselines))
+        self.association.setText(association_sentence(survey))
+        counts = np.asarray(survey.cooccurrence, dtype=float)
+        self.together.set_values(counts, survey.labels, survey.labels)
+        sizes = np.asarray(survey.sizes, dtype=float).reshape(-1, 2)
+        # An image with several labels has the colour of the first.
+        first = np.asarray(survey.truth, bool).argmax(axis=1)
+        self.sizes.set_points(sizes[:, 1], sizes[:, 0], first, survey.labels)
+        self.pointed.setText('Click a dot to find its image in the list.')
+        self.grey.set_histograms(survey.histograms, survey.labels)
+        kinds = len(np.unique(sizes, axis=0))
+        self.sections['sizes'].set_summary('one size' if kinds == 1 else f'{kinds} sizes')
+        self.sections['counts'].set_summary(f'split {survey.split_kind}')
+        across = sum(pair.across for pair in survey.pairs)
+        self.sections['pairs'].set_summary(
+            f'{len(survey.pairs)}, {across} across' if survey.pairs else 'none'
+        )
+        self.sections['skipped'].set_summary(number_text(len(survey.skipped)))
+        self.skipped.show_files(survey.skipped)
+
+    def _count(self) -> None:
+        """Count anew, when images were left out or taken back."""
+        survey = self._survey
+        if survey is None:
+            return
+        out = np.array([self.edits.is_out(d) for d in survey.digests], dtype=bool)
+        counts = counts_of(survey, out)
+        self.classes.show_counts(counts)
+        table, flags = source_table(counts)
+        self.by_source.set_values(
+            table, counts.sources, counts.labels, flags, one_sided(flags, counts)
+        )
+        gone = int(out.sum())
+        self.sections['images'].set_summary(f'{number_text(gone)} left out' if gone else '')
+
+    # -- from a plot to the list --------------------------------------------------------
+
+    def _show_image(self, place: int) -> None:
+        survey = self._survey
+        if survey is None:
+            return
+        rows, columns = survey.sizes[place]
+        self.sections['images'].set_open(True)
+        self.images.select(place)
+        self.pointed.setText(
+            f'{relative_names(survey.paths)[place]}, {columns} × {rows}: selected in the list.'
+        )
+
+    def _filter_cell(self, row: int, column: int) -> None:
+        """List the images of one source and one class."""
+        survey = self._survey
+        if survey is None:
+            return
+        out = np.zeros(len(survey.paths), bool)
+        source = counts_of(survey, out).sources[row]
+        self.sections['images'].set_open(True)
+        known = source if source in survey.sources else ''
+        self.images.set_filter(f'"source={known}" "class={survey.labels[column]}"')

@@ -1,0 +1,361 @@
+"""The dock that trains a classifier on a folder of labelled radiographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from qtpy.QtCore import QTimer
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QProgressBar,
+    QPushButton,
+    QTabWidget,
+    QVBoxLayout,
+)
+
+from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
+from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.commands import open_paths
+from napari_cxr.plugin.dock import Dock
+from napari_cxr.plugin.docks import is_same, open_dock
+from napari_cxr.plugin.message import Message
+from napari_cxr.plugin.runs.run_panel import RunPanel
+from napari_cxr.plugin.scrolled import scrolled
+from napari_cxr.plugin.shared import shared
+from napari_cxr.plugin.text import quiet_label
+from napari_cxr.plugin.train.data_panel import DataPanel
+from napari_cxr.plugin.train.recipe_desk import RecipeDesk
+from napari_cxr.plugin.train.recipe_form import RecipeForm
+from napari_cxr.plugin.train.run_desk import RunDesk
+from napari_cxr.plugin.train.session import TrainingSession
+from napari_cxr.plugin.train.setup import TrainSetup
+from napari_cxr.training.events import Event, Reading
+from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.survey import Survey
+
+__all__ = ['TrainDock']
+
+#: How long changes gather before the images are looked at again, in milliseconds.
+_PAUSE = 600
+#: Samples that are shown with and without augmentation.
+_SAMPLES = 6
+#: What of a recipe decides what a survey finds.
+_SURVEYED = ('data', 'split', 'input', 'seed')
+_WAITS = 'Waiting for the work of another Train dock to end, or for a run to stop…'
+#: The tabs.
+_SETTINGS, _RUN = 1, 2
+
+
+class TrainDock(Dock):
+    """Choose images and a recipe; look at both; train; use the result.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer; a bare `ViewerModel` does as well.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer)
+        self.session = TrainingSession(self)
+        self.survey: Survey | None = None
+        self._waits = False  # for a job of another dock
+        self._surveyed: tuple[Any, ...] = ()  # what the survey on show is of
+        self._sampled: tuple[Any, ...] = ()
+        self._build()
+        self._connect()
+        self.desk.choose(self.setup.current_recipe)
+        self._source_changed()
+        self.session.list_networks()
+
+    def _build(self) -> None:
+        self.setup = TrainSetup()
+        self.start = QPushButton('Train')
+        self.start.setObjectName('accent')
+        self.start.setMinimumHeight(34)
+        self.start.setToolTip('Train with these settings (Ctrl+Shift+Return)')
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(4)
+        self.progress.hide()
+        self.cancel = QPushButton('Cancel')
+        self.cancel.setToolTip('Stop looking at the images')
+        self.cancel.hide()
+        self.status = quiet_label()
+        self.message = Message()
+        self.data = DataPanel(self.viewer.theme)
+        self.form = RecipeForm()
+        self.run = RunPanel(self.viewer.theme)
+        self.desk = RecipeDesk(self.setup, self.form, self)
+        self.runs = RunDesk(self.run, self.session, self)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        for title, page in (('Images', self.data), ('Settings', self.form), ('Run', self.run)):
+            self.tabs.addTab(scrolled(page), title)
+        doing = QHBoxLayout()
+        doing.addWidget(self.status, 1)
+        doing.addWidget(self.cancel)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(12, 12, 12, 8)
+        layout.setSpacing(8)
+        layout.addWidget(self.setup)
+        layout.addWidget(self.start)
+        layout.addWidget(self.progress)
+        layout.addLayout(doing)
+        layout.addWidget(self.message)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(quiet_label(NOT_FOR_CLINICAL_USE))
+        self.setMinimumWidth(320)
+        self.setAcceptDrops(True)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_PAUSE)
+
+    def _connect(self) -> None:
+        session, data = self.session, self.data
+        self._later.timeout.connect(self._look)
+        self.setup.source_changed.connect(self._source_changed)
+        self.setup.run_chosen.connect(self.load_settings)
+        self.desk.changed.connect(self._recipe_changed)
+        self.desk.refused.connect(self.message.show_error)
+        self.start.clicked.connect(self.train)
+        self.cancel.clicked.connect(session.cancel)
+        session.began.connect(self._began)
+        session.waits.connect(self._say_that_it_waits)
+        session.told.connect(self._tell)
+        session.succeeded.connect(self._succeeded)
+        session.failed.connect(self._failed)
+        session.ended.connect(self._ended)
+        data.excluded.connect(self.desk.leave_out)
+        data.grouped.connect(self.desk.put_together)
+        data.pair_opened.connect(self._open_pair)
+        data.image_opened.connect(self._open_images)
+        self.run.resume_wanted.connect(self._resume_shown)
+        self.runs.started.connect(self._show_run)
+        self.runs.classify_wanted.connect(self._classify)
+        shared().run_wanted.connect(self._run_wanted)
+        shared().resume_wanted.connect(self._resume_wanted)
+        shared().images_wanted.connect(self._images_wanted)
+        QShortcut(QKeySequence('Ctrl+Shift+Return'), self).activated.connect(self.train)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is under way."""
+        return bool(self.session.job)
+
+    # -- what the person does -----------------------------------------------------------
+
+    def train(self) -> None:
+        """Start a run with the settings as they stand; returns at once."""
+        source, plan = self.setup.current_source, self.desk.plan
+        if self.busy or plan is None or not source:
+            return
+        self.message.clear()
+        self.setup.keep()
+        self.desk.keep(source)
+        folder = self.setup.new_run_folder()
+        self.runs.start(source, plan, folder, self.setup.current_device)
+
+    def stop(self) -> None:
+        """End the run after its current step; what it has learnt is kept."""
+        self.runs.stop()
+
+    def resume(self, run_folder: str) -> None:
+        """Take up a run that was stopped or cut off."""
+        source = self.setup.current_source
+        if self.busy:
+            self.message.show_error('Wait until the job under way has ended, or stop it.')
+        elif not source:
+            self.message.show_error('Choose the images that the run was trained on.')
+        else:
+            self.message.clear()
+            self.runs.resume(source, Path(run_folder), self.setup.current_device)
+
+    def load_settings(self, run_folder: str) -> None:
+        """Take the recipe of a run."""
+        self.desk.choose(str(Path(run_folder) / 'recipe.toml'))
+        self.tabs.setCurrentIndex(_SETTINGS)
+
+    def _resume_shown(self) -> None:
+        self.resume(str(self.run.folder))
+
+    def _show_run(self) -> None:
+        self.tabs.setCurrentIndex(_RUN)
+
+    def _source_changed(self) -> None:
+        self.survey, self._surveyed = None, ()
+        self.data.clear()
+        self.desk.open_source(self.setup.current_source)
+
+    def _recipe_changed(self) -> None:
+        self.message.clear()
+        self._later.start()
+        self._update()
+
+    def _open_pair(self, first: str, second: str) -> None:
+        self._open_images(first, second)
+        if hasattr(self.viewer, 'grid'):
+            self.viewer.grid.enabled = True
+
+    def _open_images(self, *paths: str) -> None:
+        if open_paths(self.viewer, [self._root / path for path in paths]):
+            self.viewer.reset_view()
+
+    def _classify(self, model: str) -> None:
+        open_dock(self.viewer, 'Classify chest radiograph')
+        shared().model_wanted.emit(self.viewer, model)
+
+    def _run_wanted(self, viewer: ViewerModel, run_folder: str) -> None:
+        if is_same(viewer, self.viewer):
+            self.load_settings(run_folder)
+
+    def _images_wanted(self, viewer: ViewerModel, source: str, patient: str) -> None:
+        if is_same(viewer, self.viewer):
+            self.setup.set_source(source)
+            self.desk.find_patients(patient)
+
+    def _resume_wanted(self, viewer: ViewerModel, run_folder: str) -> None:
+        if is_same(viewer, self.viewer):
+            self.resume(run_folder)
+
+    # -- looking at the images ----------------------------------------------------------
+
+    def _look(self) -> None:
+        """Survey the images if what decides it has changed, else draw new samples."""
+        source, recipe = self.setup.current_source, self.desk.recipe
+        if self.busy:
+            if self.session.job in ('survey', 'preview'):
+                self.session.cancel()  # its end calls this again
+            return
+        if not source or recipe is None:
+            return
+        wanted = (source, *(getattr(recipe, table) for table in _SURVEYED))
+        if wanted != self._surveyed:
+            self._surveyed = wanted
+            self.session.survey(source, recipe)
+        elif self.survey is not None and self._sampled != (wanted, recipe.augmentation):
+            self._sampled = (wanted, recipe.augmentation)
+            self._draw_samples(self.survey, recipe)
+
+    def _draw_samples(self, survey: Survey, recipe: Recipe) -> None:
+        """Draw images of each class in turn."""
+        by_class = [
+            [i for i in range(len(survey.paths)) if survey.truth[i, k] and not survey.excluded[i]]
+            for k in range(len(survey.labels))
+        ]
+        turns = [row[n] for n in range(_SAMPLES) for row in by_class if n < len(row)][:_SAMPLES]
+        names = np.array(survey.labels, dtype=object)
+        self.session.preview(
+            [str(self._root / survey.paths[i]) for i in turns],
+            ['|'.join(names[survey.truth[i]]) for i in turns],
+            recipe,
+        )
+
+    @property
+    def _root(self) -> Path:
+        source = Path(self.setup.current_source)
+        return source.parent if source.suffix.lower() == '.csv' else source
+
+    # -- what jobs say ------------------------------------------------------------------
+
+    def _began(self, job: str) -> None:
+        words = {'survey': 'Looking at the images…', 'preview': 'Drawing samples…'}
+        if job in words:
+            self.status.setText(words[job])
+            self.progress.setRange(0, 0)
+            self.progress.show()
+            self.cancel.setVisible(job == 'survey')
+        self._update()
+
+    def _say_that_it_waits(self) -> None:
+        """Say why nothing happens: there is one training process, and it is at work."""
+        self._waits = True
+        self.status.setText(_WAITS)
+        self.status.show()
+
+    def _tell(self, event: Event) -> None:
+        if self._waits:
+            self._waits = False
+            self.status.setText(self._advice())
+        if isinstance(event, Reading) and not self.runs.busy:
+            self.status.setText(f'Reading image {event.done} of {event.total}…')
+            self.progress.setRange(0, event.total)
+            self.progress.setValue(event.done)
+
+    def _succeeded(self, job: str, result: Any) -> None:
+        if job == 'survey':
+            self.survey = result
+            recipe = self.desk.recipe
+            self.data.show_survey(result, recipe.data.together if recipe is not None else ())
+            self.desk.keep(self.setup.current_source)
+        elif job == 'preview':
+            self.data.show_samples(result)
+        elif job == 'networks':
+            self.form.offer('network', result)
+
+    def _failed(self, job: str, failure: Failure) -> None:
+        if job != 'train':
+            self.message.show_error(failure.text, failure.details)
+
+    def _ended(self, job: str) -> None:
+        self._waits = False
+        self.progress.hide()
+        self.cancel.hide()
+        self._update()
+        self.settled.emit()
+        self._later.start()
+
+    def _update(self) -> None:
+        """Make button and status say what can be done."""
+        ready = bool(self.setup.current_source) and self.desk.recipe is not None
+        self.start.setEnabled(ready and not self.busy)
+        if not self.busy:
+            self.status.setText(self._advice())
+        self.status.setVisible(bool(self.status.text()))
+
+    def _advice(self) -> str:
+        survey, sweep = self.survey, self.desk.sweep
+        if survey is None:
+            return ''
+        left = len(survey.paths) - int(survey.excluded.sum())
+        found = f'{left:,} images, {len(survey.labels)} classes'
+        if not any(survey.splits):
+            return f'{found}, but they cannot be divided for training: Images says why.'
+        left = sum(bool(split) for split in survey.splits)
+        found = f'{left:,} images, {len(survey.labels)} classes, split {survey.split_kind}.'
+        if sweep is not None:
+            runs = f'{len(sweep.runs)} runs' if sweep.runs else 'Several runs'
+            found += f' {runs}; what is changed under Settings is changed in each.'
+        return found
+
+    # -- Qt -----------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Take a folder or a table that is dragged here."""
+        if event is not None and _dropped(event) is not None:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Train on the folder or table that was dropped."""
+        path = _dropped(event) if event is not None else None
+        if path is not None:
+            self.setup.set_source(path)
+
+    def set_theme(self, theme: str) -> None:
+        """Let tables and plots take the colours of a theme."""
+        self.data.set_theme(theme)
+        self.run.set_theme(theme)
+
+
+def _dropped(event: QDropEvent) -> str | None:
+    """Return the one folder or table that is dragged, if it is one."""
+    mime = event.mimeData()
+    urls = mime.urls() if mime is not None else []
+    if len(urls) != 1 or not urls[0].isLocalFile():
+        return None
+    path = Path(urls[0].toLocalFile())
+    return str(path) if path.is_dir() or path.suffix.lower() == '.csv' else None

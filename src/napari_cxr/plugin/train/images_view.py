@@ -1,0 +1,243 @@
+"""The list of images: look, filter, leave out, take back."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QEvent, QModelIndex, Qt, QTimer, Signal
+from qtpy.QtGui import QKeyEvent, QResizeEvent
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QPushButton,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cxr.plugin.plots.axes import number_text
+from napari_cxr.plugin.plots.plot import quiet_text
+from napari_cxr.plugin.text import quiet_label
+from napari_cxr.plugin.train.data_edits import DataEdits
+from napari_cxr.plugin.train.image_model import ImageFilter, ImageModel
+from napari_cxr.training.survey import Survey
+
+__all__ = ['ImagesView']
+
+#: Milliseconds without a key before the filter is applied.
+_PAUSE = 150
+#: Pixels: the path at least, and each other column at most.
+_NARROWEST, _WIDEST = 96, 130
+
+
+class _Table(QTableView):
+    """A table that hears Delete even where napari has a shortcut for it."""
+
+    #: Delete was pressed.
+    delete_pressed = Signal()
+
+    def event(self, event: QEvent | None) -> bool:
+        """Claim the key before a shortcut of the window takes it."""
+        if (
+            isinstance(event, QKeyEvent)
+            and event.type() == QEvent.Type.ShortcutOverride
+            and event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        ):
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Hear Delete; Return is a double click."""
+        if event is not None and event.key() == Qt.Key.Key_Delete:
+            self.delete_pressed.emit()
+        elif event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.doubleClicked.emit(self.currentIndex())
+        else:
+            super().keyPressEvent(event)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Give the paths what the other columns leave."""
+        super().resizeEvent(event)
+        self.fit_columns()
+
+    def fit_columns(self) -> None:
+        """Make columns as wide as usual words in them; more room is the path's."""
+        viewport, model = self.viewport(), self.model()
+        if viewport is None or model is None:
+            return
+        for column in range(1, model.columnCount()):
+            self.setColumnWidth(column, min(max(self.sizeHintForColumn(column), 52), _WIDEST))
+        others = sum(self.columnWidth(c) for c in range(1, model.columnCount()))
+        self.setColumnWidth(0, max(viewport.width() - others, _NARROWEST))
+
+
+class ImagesView(QWidget):
+    """A table with a filter above and buttons below.
+
+    Parameters
+    ----------
+    edits : DataEdits
+        What a person has left out; the buttons change it.
+    theme : str
+        Name of napari's theme.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: The file of an image that was double-clicked.
+    image_opened = Signal(str)
+
+    def __init__(self, edits: DataEdits, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._edits = edits
+        self.model = ImageModel(edits, self)
+        self.proxy = ImageFilter(self.model, self)
+        self.filter = QLineEdit()
+        self.filter.setClearButtonEnabled(True)
+        self.filter.setPlaceholderText('Filter, for example: class=normal split=test')
+        self.filter.setToolTip(
+            'Words that must all occur, in the path, class, source, split or size. '
+            'class=…, source=… and split=… look in one column; "…" keeps words together; '
+            '"left out" finds what you left out.'
+        )
+        self.filter.setAccessibleName('Filter the images')
+        self.table = _table(self.proxy)
+        self.leave = QPushButton('Leave out')
+        self.leave.setToolTip('Train without the chosen images (Delete)')
+        self.take = QPushButton('Take back')
+        self.take.setToolTip('Train with the chosen images again (Delete)')
+        self.undo = QPushButton('Undo')
+        self.count = quiet_label()
+        self._typing = QTimer(self)
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(_PAUSE)
+        buttons = QHBoxLayout()
+        buttons.setSpacing(6)
+        for button in (self.leave, self.take, self.undo):
+            buttons.addWidget(button)
+        buttons.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self.filter)
+        layout.addWidget(self.table)
+        layout.addLayout(buttons)
+        layout.addWidget(self.count)
+
+        self.filter.textChanged.connect(self._typing.start)
+        self.filter.returnPressed.connect(self._apply_filter)
+        self._typing.timeout.connect(self._apply_filter)
+        self.leave.clicked.connect(self._leave_out)
+        self.take.clicked.connect(self._take_back)
+        self.table.delete_pressed.connect(self._toggle)
+        self.table.doubleClicked.connect(self._open)
+        self.undo.clicked.connect(edits.undo_stack.undo)
+        edits.history_changed.connect(self._update)
+        edits.changed.connect(self._update)
+        selection = self.table.selectionModel()
+        if selection is not None:
+            selection.selectionChanged.connect(self._update)
+        self.set_theme(theme)
+        self._update()
+
+    def set_theme(self, theme: str) -> None:
+        """Follow another of napari's themes."""
+        self.model.set_quiet(quiet_text(theme))
+
+    def show_survey(self, survey: Survey | None) -> None:
+        """Show the images of a survey."""
+        fresh = self.model.set_survey(survey)
+        if fresh:
+            self.table.fit_columns()
+        self._update()
+
+    def set_filter(self, text: str) -> None:
+        """Show only images in which these words occur, now."""
+        self.filter.setText(text)
+        self._apply_filter()
+
+    def select(self, row: int) -> None:
+        """Select an image by its place in the survey, and bring it into view."""
+        if not self.proxy.mapFromSource(self.model.index(row, 0)).isValid():
+            self.set_filter('')
+        index = self.proxy.mapFromSource(self.model.index(row, 0))
+        self.table.setCurrentIndex(index)
+        self.table.selectRow(index.row())
+        self.table.scrollTo(index, QAbstractItemView.ScrollHint.PositionAtCenter)
+
+    @property
+    def selected(self) -> list[int]:
+        """Places in the survey of the images that are selected."""
+        selection = self.table.selectionModel()
+        rows = selection.selectedRows() if selection is not None else []
+        return sorted(self.proxy.mapToSource(index).row() for index in rows)
+
+    def _apply_filter(self) -> None:
+        self._typing.stop()
+        self.proxy.set_text(self.filter.text())
+        self._update()
+
+    def _leave_out(self) -> None:
+        self._edits.leave_out([self.model.digest(row) for row in self.selected], True)
+
+    def _take_back(self) -> None:
+        self._edits.leave_out([self.model.digest(row) for row in self.selected], False)
+
+    def _toggle(self) -> None:
+        """Leave out what is selected; where all of it is out, take it back."""
+        rows = self.selected
+        if all(self.model.is_out(row) for row in rows):
+            self._take_back()
+        else:
+            self._leave_out()
+
+    def _open(self, index: QModelIndex) -> None:
+        if index.isValid():
+            self.image_opened.emit(self.model.path(self.proxy.mapToSource(index).row()))
+
+    def _update(self) -> None:
+        rows = self.selected
+        out = [self.model.is_out(row) for row in rows]
+        self.leave.setEnabled(not all(out))
+        self.take.setEnabled(any(out))
+        stack = self._edits.undo_stack
+        self.undo.setEnabled(stack.canUndo())
+        text = stack.undoText()
+        self.undo.setToolTip(f'Undo {text} (Ctrl+Z)' if text else 'Nothing to undo')
+        shown, total = self.proxy.rowCount(), self.model.rowCount()
+        words = f'{number_text(total)} images'
+        if shown != total:
+            words = f'{number_text(shown)} of {words}'
+        if rows:
+            words += f', {number_text(len(rows))} selected'
+        self.count.setText(words + '. Double-click one to open it.')
+
+
+def _table(proxy: ImageFilter) -> _Table:
+    table = _Table()
+    table.setModel(proxy)
+    table.setFrameShape(QFrame.Shape.NoFrame)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+    table.setWordWrap(False)
+    table.setShowGrid(False)
+    table.setTabKeyNavigation(False)
+    table.setSortingEnabled(True)
+    table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # as the survey has them
+    table.setAccessibleName('Images')
+    table.setToolTip('Double click opens an image; Delete leaves out what is selected')
+    table.setFixedHeight(300)
+    rows, columns = table.verticalHeader(), table.horizontalHeader()
+    if rows is not None and columns is not None:
+        rows.hide()
+        rows.setDefaultSectionSize(table.fontMetrics().height() + 8)
+        columns.setHighlightSections(False)
+        columns.setMinimumSectionSize(36)
+        columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        columns.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        columns.setResizeContentsPrecision(200)
+    return table

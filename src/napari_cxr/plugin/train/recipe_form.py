@@ -1,0 +1,204 @@
+"""Every entry of a recipe as a field, in sections that fold."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Sequence
+from typing import Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QFontMetrics
+from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
+
+from napari_cxr.plugin.section import Section
+from napari_cxr.plugin.train.entries import Entry, entry_for
+from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.recipe.words import explanations, label_of
+
+__all__ = ['RecipeForm']
+
+#: Sections in the order in which people think of them: title, table in the recipe.
+_SECTIONS = (
+    ('Run', ''),
+    ('Images', 'data'),
+    ('Splits', 'split'),
+    ('Network input', 'input'),
+    ('Augmentation', 'augmentation'),
+    ('Head', 'head'),
+    ('Freezing', 'freeze'),
+    ('Optimiser', 'optimiser'),
+    ('Learning rate', 'schedule'),
+    ('Loss', 'loss'),
+    ('Early stopping', 'stopping'),
+    ('Best epoch', 'selection'),
+    ('Model card', 'card'),
+)
+#: What the list of images edits, or the dock has a field of its own for.
+_ELSEWHERE = {'data.exclude', 'data.together', 'card.name'}
+#: Texts to choose from before anyone knows better; others can be typed.
+_OFFERED = {'weights': ('random', 'pretrained'), 'network': ('resnet18',)}
+
+
+class RecipeForm(QWidget):
+    """Shows a recipe and lets a person change each entry.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: An entry was changed by the person; `recipe` may raise now.
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._entries: dict[str, Entry] = {}
+        self._labels: dict[str, QLabel] = {}
+        self._sections: dict[str, Section] = {}
+        self._base: dict[str, Any] = {}
+        self._hidden: dict[str, Any] = {}
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        for title, table in _SECTIONS:
+            section = Section(title, open_=False)
+            self._sections[table] = section
+            layout.addWidget(section)
+            section.body.addLayout(self._fields_of(table))
+        # One column of labels through all sections, so that the fields stand in line.
+        bold = self.font()
+        bold.setBold(True)  # as what was changed is
+        metrics = QFontMetrics(bold)
+        labels = self._labels.values()
+        width = max(metrics.horizontalAdvance(label.text()) for label in labels) + 12
+        for label in labels:
+            label.setFixedWidth(width)
+        self._sections[''].set_open(True)
+        layout.addStretch(1)
+
+    def _fields_of(self, table: str) -> QFormLayout:
+        form = QFormLayout()
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setVerticalSpacing(5)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        kinds = typing.get_type_hints(Recipe)
+        cls = kinds[table] if table else Recipe
+        kinds = typing.get_type_hints(cls)
+        words = explanations(cls)
+        for field in dataclasses.fields(cls):
+            place = f'{table}.{field.name}' if table else field.name
+            if dataclasses.is_dataclass(kinds[field.name]) or place in _ELSEWHERE:
+                continue
+            entry = entry_for(kinds[field.name], _OFFERED.get(place, ()))
+            label = QLabel(label_of(field.name))
+            tip = f'<p>{words[field.name]}</p><p><i>{place}</i></p>'
+            for widget in (label, entry, entry.inside):
+                widget.setToolTip(tip)
+            entry.inside.setAccessibleName(label_of(field.name))
+            entry.changed.connect(self._entry_changed)
+            form.addRow(label, entry)
+            self._entries[place], self._labels[place] = entry, label
+        return form
+
+    def offer(self, place: str, choices: Sequence[str]) -> None:
+        """Offer texts to choose from, for instance names of networks."""
+        self._entries[place].offer(choices)  # type: ignore[attr-defined]
+
+    def show_recipe(self, recipe: Recipe, base: Recipe | None = None) -> None:
+        """Show a recipe.
+
+        Parameters
+        ----------
+        recipe : Recipe
+            What is shown.
+        base : Recipe, optional
+            What it is compared with, to mark what was changed; itself by default.
+        """
+        values = recipe.to_dict()
+        self._base = (base or recipe).to_dict()
+        self._hidden = {place: _at(values, place) for place in _ELSEWHERE}
+        for place, entry in self._entries.items():
+            entry.show_value(_at(values, place))
+        self._mark()
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it stands.
+
+        Raises
+        ------
+        RecipeError
+            If an entry makes no sense; the message names it.
+        """
+        values: dict[str, Any] = {}
+        everything = {place: entry.value for place, entry in self._entries.items()}
+        for place, value in (everything | self._hidden).items():
+            table, _, name = place.rpartition('.')
+            (values.setdefault(table, {}) if table else values)[name] = value
+        return Recipe.from_dict(values)
+
+    def set_hidden(self, place: str, value: Any) -> None:
+        """Set an entry that has no field here."""
+        self._hidden[place] = value
+
+    def point_at(self, refusal: str) -> str:
+        """Mark the entry that a refusal names, and unfold its section.
+
+        Parameters
+        ----------
+        refusal : str
+            Message of a `RecipeError`, which begins with the entry's place; empty takes
+            the mark away.
+
+        Returns
+        -------
+        str
+            Where the entry is found, for instance 'Optimiser, Learning rate'; empty where
+            it has no field here.
+        """
+        words = refusal.split()
+        place = words[0].rstrip(':,') if words else ''
+        for at, label in self._labels.items():
+            _set_wrong(label, at == place)
+        if place not in self._labels:
+            return ''
+        section = self._sections[place.rpartition('.')[0]]
+        section.set_open(True)
+        return f'{section.title}, {self._labels[place].text()}'
+
+    def _entry_changed(self) -> None:
+        self._mark()
+        self.changed.emit()
+
+    def _mark(self) -> None:
+        """Set in bold what differs from the base, and say so beside folded sections."""
+        counts = dict.fromkeys(self._sections, 0)
+        for place, entry in self._entries.items():
+            different = _plain(entry.value) != _plain(_at(self._base, place))
+            font = self._labels[place].font()
+            font.setBold(different)
+            self._labels[place].setFont(font)
+            counts[place.rpartition('.')[0]] += different
+        for table, section in self._sections.items():
+            section.set_summary(f'{counts[table]} changed' if counts[table] else '')
+
+
+def _set_wrong(label: QLabel, wrong: bool) -> None:
+    """Set a label in the colour of errors, or in the usual one again."""
+    if bool(label.property('wrong')) != wrong:
+        label.setProperty('wrong', wrong)
+        if (style := label.style()) is not None:
+            style.unpolish(label)
+            style.polish(label)
+
+
+def _at(values: dict[str, Any], place: str) -> Any:
+    for step in place.split('.'):
+        values = values[step]
+    return values
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value

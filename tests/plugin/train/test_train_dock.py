@@ -1,0 +1,325 @@
+"""The Train dock as a person uses it: look, train, stop, resume, and what goes wrong."""
+
+import os
+import shutil
+import signal
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from PIL import Image
+from qtpy.QtCore import Qt, QThreadPool
+from qtpy.QtWidgets import QWidget
+
+from napari_cxr.checkpoint import catalog
+from napari_cxr.plugin.choices import Choices
+from napari_cxr.plugin.runs.run_history import Phase
+from napari_cxr.plugin.settings import remember
+from napari_cxr.plugin.shared import shared
+from napari_cxr.plugin.train import drafts, jobs
+from napari_cxr.plugin.train.dock import TrainDock
+from napari_cxr.plugin.train.setup import SWEEP
+from napari_cxr.training import Recipe, recipes, sweep
+
+WAIT = 55_000
+
+
+@pytest.fixture(scope='module', autouse=True)
+def trainer():
+    """End the training process with the module."""
+    yield
+    jobs.shared_trainer().close()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of ten images each."""
+    root = tmp_path / 'images'
+    for i in range(20):
+        label = ('left', 'right')[i % 2]
+        image = np.random.default_rng(i).integers(60, 120, (40, 40))
+        image[:, slice(None, 20) if label == 'left' else slice(20, None)] += 90
+        (root / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.astype(np.uint8)).save(root / label / f'{i}.png')
+    return root
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    """Three short epochs of a small network on small images."""
+    recipe = Recipe.from_dict(
+        {
+            'name': 'small',
+            'network': 'resnet10',
+            'epochs': 3,
+            'batch': 4,
+            'precision': 'float32',
+            'input': {'height': 33, 'width': 33},
+            'data': {'duplicates': False},
+        }
+    )
+    path = tmp_path / 'small.toml'
+    path.write_text(recipe.to_toml())
+    return path
+
+
+@pytest.fixture
+def own_train_dock(qtbot, own_plugin, own_models, settled_threads, tmp_path, monkeypatch):
+    """A dock that the test itself takes away."""
+    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
+    remember('train', images='', recipe='start-bundled', runs=str(tmp_path / 'runs'))
+    return TrainDock(ViewerModel())
+
+
+@pytest.fixture
+def train_dock(qtbot, own_train_dock):
+    dock = own_train_dock
+    # pytest-qt deletes widgets before fixtures end, and then nobody could stop the job.
+    qtbot.addWidget(dock, before_close_func=leave)
+    dock.show()
+    return dock
+
+
+def leave(dock):
+    dock._later.stop()
+    dock.session.cancel()
+
+
+def longer(recipe_file):
+    """Make the run last until it is stopped."""
+    recipe_file.write_text(recipe_file.read_text().replace('epochs = 3', 'epochs = 400', 1))
+
+
+def look(qtbot, dock, folder, recipe_file):
+    """Choose images and a recipe, and wait until they were looked at."""
+    dock.setup.recipe_opened.emit(str(recipe_file))
+    dock.setup.set_source(str(folder))
+    qtbot.waitUntil(
+        lambda: dock.survey is not None and not dock.busy and not dock._later.isActive(),
+        timeout=WAIT,
+    )
+
+
+def epochs_of(dock):
+    course = dock.run.course
+    return len(course.epochs) if course is not None else 0
+
+
+def end(qtbot, dock):
+    qtbot.waitUntil(lambda: dock.session.job != 'train', timeout=WAIT)
+
+
+def test_the_empty_dock_says_what_to_do(train_dock):
+    assert not train_dock.start.isEnabled()
+    assert not train_dock.message.isVisible()
+    assert train_dock.desk.recipe.weights == 'cxr3-resnet10'
+    assert train_dock.desk.recipe.card.name == 'my-resnet10'
+
+
+@pytest.mark.slow
+def test_from_a_folder_to_a_model_in_the_classify_dock(
+    train_dock, qtbot, folder, recipe_file, own_models
+):
+    dock = train_dock
+    choices = Choices(dock.viewer)
+    qtbot.addWidget(choices)
+    look(qtbot, dock, folder, recipe_file)
+    assert dock.survey.labels == ('left', 'right')
+    assert '20 images, 2 classes, split by image' in dock.status.text()
+    dock.setup.name.clear()
+    qtbot.keyClicks(dock.setup.name, 'mine')
+    qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
+    assert dock.session.job == 'train' and dock.tabs.currentIndex() == 2
+    end(qtbot, dock)
+    assert dock.run.history.phase is Phase.FINISHED and not dock.run.message.text
+    qtbot.waitUntil(lambda: (own_models / 'mine.safetensors').is_file(), timeout=WAIT)
+    qtbot.waitUntil(lambda: choices.model.findData('mine') >= 0, timeout=WAIT)
+    assert catalog.resolve('mine').read_bytes() == dock.run.checkpoint.read_bytes()
+    dock.run.classify_wanted.emit(str(dock.run.checkpoint))
+    assert choices.current_model == 'mine'
+
+
+@pytest.mark.slow
+def test_stop_and_resume(train_dock, qtbot, folder, recipe_file):
+    dock = train_dock
+    longer(recipe_file)
+    look(qtbot, dock, folder, recipe_file)
+    dock.train()
+    qtbot.waitUntil(lambda: epochs_of(dock) > 0, timeout=WAIT)
+    dock.run.buttons.stop.click()
+    end(qtbot, dock)
+    assert dock.run.history.phase is Phase.STOPPED
+    done = len(dock.run.course.epochs)
+    dock.run.resume_wanted.emit()
+    qtbot.waitUntil(lambda: epochs_of(dock) > done + 1, timeout=WAIT)
+
+
+@pytest.mark.slow
+def test_a_dock_that_is_closed_stops_its_run(own_train_dock, qtbot, folder, recipe_file):
+    train_dock = own_train_dock
+    longer(recipe_file)
+    look(qtbot, train_dock, folder, recipe_file)
+    train_dock.train()
+    qtbot.waitUntil(lambda: epochs_of(train_dock) > 0, timeout=WAIT)
+    out, cancelled = train_dock.run.folder, train_dock.session._jobs[-1]
+    holder = QWidget()
+    train_dock.setParent(holder)
+    holder.deleteLater()
+    qtbot.waitUntil(cancelled.is_set, timeout=WAIT)
+    assert QThreadPool.globalInstance().waitForDone(30_000)
+    qtbot.waitUntil((out / 'state.safetensors').is_file, timeout=WAIT)
+
+
+@pytest.mark.slow
+def test_the_worker_is_killed_and_the_run_goes_on(train_dock, qtbot, folder, recipe_file):
+    dock = train_dock
+    longer(recipe_file)
+    look(qtbot, dock, folder, recipe_file)
+    dock.train()
+    qtbot.waitUntil(lambda: epochs_of(dock) > 0, timeout=WAIT)
+    os.kill(jobs.shared_trainer().pid, signal.SIGKILL)
+    end(qtbot, dock)
+    assert dock.run.history.phase is Phase.FAILED
+    assert 'napari is not affected' in dock.run.message.text
+    done = len(dock.run.course.epochs)
+    dock.run.resume_wanted.emit()
+    qtbot.waitUntil(lambda: epochs_of(dock) > done, timeout=WAIT)
+
+
+def end_of_any(qtbot, dock):
+    qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
+
+
+def wrong(qtbot, dock, folder, recipe_file):
+    """Choose images, and return what the dock says of them."""
+    dock.setup.recipe_opened.emit(str(recipe_file))
+    dock.setup.set_source(str(folder))
+    qtbot.waitUntil(lambda: bool(dock.message.text) and not dock.busy, timeout=WAIT)
+    return dock.message.text
+
+
+def test_an_empty_class_one_class_and_twins_are_told(train_dock, qtbot, folder, recipe_file):
+    (folder / 'none').mkdir()
+    assert "'none' holds no image" in wrong(qtbot, train_dock, folder, recipe_file)
+    (folder / 'none').rmdir()
+    shutil.copytree(folder / 'left', folder / 'LEFT')
+    assert 'differ in case only' in wrong(qtbot, train_dock, folder, recipe_file)
+    shutil.rmtree(folder / 'LEFT')
+    shutil.rmtree(folder / 'left')
+    assert 'at least two classes' in wrong(qtbot, train_dock, folder, recipe_file)
+    assert 'neither a folder' in wrong(qtbot, train_dock, folder / 'gone', recipe_file)
+
+
+@pytest.mark.slow
+def test_unreadable_files_are_listed_and_the_run_goes_on(train_dock, qtbot, folder, recipe_file):
+    (folder / 'left' / 'broken.png').write_bytes((folder / 'left' / '0.png').read_bytes()[:200])
+    look(qtbot, train_dock, folder, recipe_file)
+    assert [path for path, _ in train_dock.survey.skipped] == ['left/broken.png']
+    assert len(train_dock.survey.paths) == 20
+
+
+def test_a_folder_that_cannot_be_written_to(train_dock, qtbot, folder, recipe_file, tmp_path):
+    (tmp_path / 'file').write_text('')
+    look(qtbot, train_dock, folder, recipe_file)
+    train_dock.setup.out.setText(str(tmp_path / 'file' / 'runs'))
+    train_dock.train()
+    end(qtbot, train_dock)
+    assert 'cannot be written to' in train_dock.run.message.text
+    assert train_dock.start.isEnabled()
+
+
+def test_two_docks_share_one_process_and_say_so(
+    train_dock, qtbot, folder, recipe_file, monkeypatch, own_plugin
+):
+    monkeypatch.setattr(type(jobs.shared_trainer()), 'busy', True)
+    train_dock.setup.source.setText(str(folder))
+    train_dock.session.list_networks()
+    assert 'Waiting for the work of another Train dock' in train_dock.status.text()
+    end_of_any(qtbot, train_dock)
+    assert 'Waiting' not in train_dock.status.text()
+
+
+def test_what_another_viewer_wants_is_not_done(train_dock, recipe_file, tmp_path):
+    run = tmp_path / 'run'
+    run.mkdir()
+    shutil.copy(recipe_file, run / 'recipe.toml')
+    shared().run_wanted.emit(ViewerModel(), str(run))
+    assert train_dock.desk.recipe.name == 'start-bundled'
+    shared().run_wanted.emit(train_dock.viewer, str(run))
+    assert train_dock.desk.recipe.name == 'small'
+
+
+def test_an_entry_that_makes_no_sense_is_told_at_once(train_dock, qtbot, folder, recipe_file):
+    dock = train_dock
+    look(qtbot, dock, folder, recipe_file)
+    field = dock.form._entries['optimiser.learning_rate'].inside
+    field.selectAll()
+    qtbot.keyClicks(field, 'fast')
+    assert 'optimiser.learning_rate must be a number' in dock.message.text
+    assert not dock.start.isEnabled()
+    dock.setup.reset_wanted.emit()
+    assert not dock.message.text and dock.start.isEnabled()
+
+
+@pytest.mark.slow
+def test_images_that_were_left_out_stay_out(train_dock, qtbot, folder, recipe_file):
+    dock = train_dock
+    look(qtbot, dock, folder, recipe_file)
+    digest = dock.survey.digests[3]
+    dock.data.excluded.emit([digest], True)
+    qtbot.waitUntil(
+        lambda: dock.survey is not None and dock.survey.excluded.sum() == 1, timeout=WAIT
+    )
+    assert dock.desk.recipe.data.exclude == (digest,)
+    dock.desk.choose('zhong')
+    assert dock.desk.recipe.data.exclude == (digest,)
+    dock.data.excluded.emit([digest], False)
+    assert dock.desk.recipe.data.exclude == ()
+
+
+@pytest.mark.slow
+def test_what_was_set_up_for_a_folder_is_there_again(train_dock, qtbot, folder, recipe_file):
+    dock = train_dock
+    look(qtbot, dock, folder, recipe_file)
+    drafts.keep(str(folder), dock.desk.recipe.with_changes({'epochs': 17}))
+    dock.setup.set_source(str(folder))
+    assert dock.desk.recipe.epochs == 17
+
+
+def test_a_sweep_is_handed_on_with_what_was_changed(train_dock, qtbot, folder, monkeypatch):
+    handed = []
+    monkeypatch.setattr(train_dock.session, 'train', lambda *given: handed.append(given))
+    dock = train_dock
+    dock._later.stop()
+    qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
+    dock.setup.source.setText(str(folder))
+    dock.desk.choose(f'{SWEEP}nova')
+    dock.form._entries['epochs'].inside.setValue(2)
+    dock._later.stop()
+    dock.train()
+    ((source, text, out, _),) = handed
+    plan = sweep.Sweep.from_toml(text)
+    assert source == str(folder) and out.endswith('-1')
+    assert len(plan.runs) == 19 and {run.recipe.epochs for run in plan.runs} == {2}
+    dock.run.stopped()
+
+
+def test_a_sweep_of_ones_own_is_opened_like_a_recipe(train_dock, tmp_path):
+    path = tmp_path / 'mine.toml'
+    path.write_text('name = "mine"\nbase = "start-bundled"\n[grid]\nepochs = [2, 3]\n')
+    train_dock.setup.recipe_opened.emit(str(path))
+    assert [run.recipe.epochs for run in train_dock.desk.plan.runs] == [2, 3]
+    path.write_text('name = "mine"\nbase = "nothing"\n')
+    train_dock.setup.recipe_opened.emit(str(path))
+    assert "no recipe 'nothing'" in train_dock.message.text
+
+
+def test_a_recipe_can_be_saved_and_opened_again(train_dock, tmp_path, recipe_file):
+    dock = train_dock
+    dock.desk.choose('zhong')
+    dock.setup.recipe_saved.emit(str(tmp_path / 'saved.toml'))
+    dock.desk.choose(str(recipe_file))
+    dock.desk.choose(str(tmp_path / 'saved.toml'))
+    assert dock.desk.recipe.loss == recipes.find('zhong').loss
+    dock.setup.recipe_saved.emit(str(tmp_path / 'no' / 'folder.toml'))
+    assert 'could not be saved' in dock.message.text

@@ -1,0 +1,124 @@
+"""The upper part of the Train dock: what is offered, chosen and remembered."""
+
+from pathlib import Path
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
+
+from napari_cxr.plugin.settings import preferences
+from napari_cxr.plugin.train.setup import SWEEP, TrainSetup
+from napari_cxr.training import recipes, sweep
+
+
+@pytest.fixture
+def setup(qtbot, own_plugin):
+    setup = TrainSetup()
+    qtbot.addWidget(setup)
+    return setup
+
+
+def test_all_recipes_and_sweeps_are_offered_by_title(setup):
+    offered = {setup.recipe.itemData(i) for i in range(setup.recipe.count())} - {None}
+    assert offered == {*recipes.names(), *(f'{SWEEP}{name}' for name in sweep.names())}
+    first = setup.recipe.itemText(0)
+    assert setup.recipe.itemData(0).startswith('start-') and first != setup.recipe.itemData(0)
+    # Without a network a first run must work.
+    assert recipes.find(setup.current_recipe).weights == 'cxr3-resnet10'
+
+
+def test_typing_a_folder_says_so_once(setup, qtbot, tmp_path):
+    with qtbot.waitSignal(setup.source_changed):
+        qtbot.keyClicks(setup.source, str(tmp_path))
+        qtbot.keyClick(setup.source, Qt.Key.Key_Return)
+    with qtbot.assertNotEmitted(setup.source_changed):
+        setup.source.editingFinished.emit()
+    assert setup.current_source == str(tmp_path)
+
+
+def test_folders_tables_and_recipes_are_asked_for(setup, qtbot, tmp_path, monkeypatch):
+    monkeypatch.setattr(QFileDialog, 'getExistingDirectory', lambda *a: str(tmp_path))
+    monkeypatch.setattr(QFileDialog, 'getOpenFileName', lambda *a: (str(tmp_path / 'x'), ''))
+    monkeypatch.setattr(QFileDialog, 'getSaveFileName', lambda *a: (str(tmp_path / 'y'), ''))
+    with qtbot.waitSignal(setup.source_changed):
+        setup.choose_folder()
+    assert setup.current_source == str(tmp_path)
+    with qtbot.waitSignal(setup.source_changed):
+        setup.choose_table()
+    with qtbot.waitSignal(setup.recipe_opened) as opened:
+        setup.open_recipe()
+    with qtbot.waitSignal(setup.recipe_saved) as saved:
+        setup.save_recipe()
+    with qtbot.waitSignal(setup.run_chosen) as run:
+        setup.choose_run()
+    assert [opened.args, saved.args, run.args] == [
+        [str(tmp_path / 'x')],
+        [str(tmp_path / 'y')],
+        [str(tmp_path)],
+    ]
+    setup.choose_out.click()
+    assert setup.out.text() == str(tmp_path)
+
+
+def test_a_dialog_that_is_closed_changes_nothing(setup, qtbot, monkeypatch):
+    monkeypatch.setattr(QFileDialog, 'getExistingDirectory', lambda *a: '')
+    monkeypatch.setattr(QFileDialog, 'getOpenFileName', lambda *a: ('', ''))
+    before = setup.out.text()
+    with qtbot.assertNotEmitted(setup.source_changed):
+        setup.choose_folder()
+        setup.choose_table()
+    setup.choose_out.click()
+    assert setup.out.text() == before
+
+
+def test_each_run_gets_a_folder_of_its_own(setup, tmp_path):
+    setup.out.setText(str(tmp_path))
+    setup.name.setText('mine')
+    assert setup.new_run_folder() == tmp_path / 'mine-1'
+    (tmp_path / 'mine-1').mkdir()
+    assert setup.new_run_folder() == tmp_path / 'mine-2'
+
+
+def test_choices_are_there_the_next_time(setup, qtbot, tmp_path):
+    assert setup.out.text() == str(Path.home() / 'napari-cxr-runs')
+    setup.source.setText(str(tmp_path))
+    setup.out.setText(str(tmp_path / 'runs'))
+    setup.choose_recipe('zhong')
+    setup.device.setCurrentIndex(1)
+    setup.keep()
+    assert preferences('train').recipe == 'zhong'
+    again = TrainSetup()
+    qtbot.addWidget(again)
+    assert again.current_source == str(tmp_path)
+    assert again.out.text() == str(tmp_path / 'runs')
+    assert (again.current_recipe, again.current_device) == ('zhong', 'cpu')
+
+
+def test_a_recipe_from_a_file_is_listed_once(setup):
+    recipe = recipes.find('zhong')
+    before = setup.recipe.count()
+    setup.add_recipe('/somewhere/x.toml', recipe)
+    setup.add_recipe('/somewhere/x.toml', recipe)
+    assert setup.recipe.count() == before + 1
+    setup.choose_recipe('/somewhere/x.toml')
+    assert setup.current_recipe == '/somewhere/x.toml'
+
+
+def test_a_name_with_blanks_becomes_a_file_name(setup, qtbot):
+    setup.name.clear()
+    qtbot.keyClicks(setup.name, 'my first')
+    assert setup.name.text() == 'my-first'
+    setup.name.clear()
+    assert setup.new_run_folder().name == 'run-1'
+    setup.out.clear()
+    assert setup.new_run_folder().parent == Path.home() / 'napari-cxr-runs'
+
+
+def test_a_title_that_is_cut_is_in_the_tooltip(setup):
+    setup.resize(200, 200)
+    setup.choose_recipe('start-bundled')
+    assert setup.recipe.toolTip().startswith(setup.recipe.currentText())
+    assert 'under Settings' in setup.recipe.toolTip()
+    assert setup.recipe.grab().width() < setup.recipe.fontMetrics().horizontalAdvance(
+        setup.recipe.currentText()
+    )
