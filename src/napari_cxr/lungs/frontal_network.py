@@ -11,13 +11,14 @@ exchanged.
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from hashlib import sha256
-from importlib.resources import as_file, files
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
+
+from napari_cxr.lungs.weights_file import read_card, read_weights
 
 __all__ = ['SIZE', 'WAYS', 'WIDE', 'answers', 'card', 'fingerprint', 'trimmed', 'weights']
 
@@ -90,14 +91,9 @@ def trimmed(wide: np.ndarray) -> np.ndarray:
     return np.clip((small - np.float32(low)) / np.float32(high - low), 0, 1)
 
 
-@cache
 def card() -> dict[str, Any]:
     """Return what the weights file says of itself: bounds, figures, data, licence."""
-    from safetensors import safe_open
-
-    with as_file(files('napari_cxr.lungs') / _FILE) as path, safe_open(path, 'numpy') as file:
-        said: dict[str, Any] = json.loads(file.metadata()['napari_cxr.frontal'])
-        return said
+    return read_card(_FILE, 'napari_cxr.frontal')
 
 
 @cache
@@ -107,13 +103,9 @@ def fingerprint() -> str:
     return sha256(b'\0'.join([_FORM, content])).hexdigest()[:12]
 
 
-@cache
 def weights() -> dict[str, np.ndarray]:
-    """Read the weights once; they are kept in half precision."""
-    from safetensors.numpy import load_file
-
-    with as_file(files('napari_cxr.lungs') / _FILE) as path:
-        return {name: np.asarray(w, dtype=np.float32) for name, w in load_file(path).items()}
+    """Return the weights, in single precision."""
+    return read_weights(_FILE)
 
 
 def _convolved(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from hashlib import sha256
-from importlib.resources import as_file, files
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
 
 from napari_cxr.lungs.unet import forward
+from napari_cxr.lungs.weights_file import read_card, read_weights
 
 __all__ = ['SIZE', 'card', 'fingerprint', 'probabilities', 'softmax']
 
@@ -36,7 +36,7 @@ def probabilities(image: np.ndarray) -> np.ndarray:
         Probabilities of: no lung, the lung on the left of the image, which is the
         patient's right one if the image stands upright, and the other lung.
     """
-    return softmax(forward(_weights(), image))
+    return softmax(forward(read_weights(_FILE), image))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -45,14 +45,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.asarray(exponentials / exponentials.sum(axis=0))
 
 
-@cache
 def card() -> dict[str, Any]:
     """Return what the weights file says of itself: data, figures, licence, training."""
-    from safetensors import safe_open
-
-    with as_file(files('napari_cxr.lungs') / _FILE) as path, safe_open(path, 'numpy') as file:
-        said: dict[str, Any] = json.loads(file.metadata()['napari_cxr.lung_field'])
-        return said
+    return read_card(_FILE, 'napari_cxr.lung_field')
 
 
 @cache
@@ -65,12 +60,3 @@ def fingerprint() -> str:
     folder = files('napari_cxr.lungs')
     content = [folder.joinpath(name).read_bytes() for name in (_FILE, *_TABLES)]
     return sha256(b'\0'.join([_FORM, *content])).hexdigest()[:12]
-
-
-@cache
-def _weights() -> dict[str, np.ndarray]:
-    """Read the weights once; they are kept in half precision."""
-    from safetensors.numpy import load_file
-
-    with as_file(files('napari_cxr.lungs') / _FILE) as path:
-        return {name: np.asarray(w, dtype=np.float32) for name, w in load_file(path).items()}

@@ -15,16 +15,16 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cxr.plugin.runs import jobs
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.dock import Dock
 from napari_cxr.plugin.docks import open_dock
 from napari_cxr.plugin.message import Message
+from napari_cxr.plugin.runs import jobs
 from napari_cxr.plugin.runs.actions import RunsActions
 from napari_cxr.plugin.runs.columns import RunRow
-from napari_cxr.plugin.runs.overlaid_curves import SelectedCurves
 from napari_cxr.plugin.runs.head import RunsHead
 from napari_cxr.plugin.runs.jobs import Table
+from napari_cxr.plugin.runs.overlaid_curves import SelectedCurves
 from napari_cxr.plugin.runs.table import RunsModel, RunsProxy
 from napari_cxr.plugin.runs.view import RunsView
 from napari_cxr.plugin.scrolled import scrolled

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, Signal
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
+from qtpy.QtWidgets import QHeaderView, QTableView, QWidget
 
+from napari_cxr.plugin.plain_table import make_plain
 from napari_cxr.plugin.runs.run_course import Course
 from napari_cxr.plugin.runs.run_words import part
 
@@ -114,20 +115,9 @@ class FoldsTable(QTableView):
         super().__init__(parent)
         self.folds = FoldsModel(self)
         self.setModel(self.folds)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setShowGrid(False)
-        self.setTabKeyNavigation(False)
-        self.setAccessibleName('Runs of this training')
-        self.setToolTip('Click a row to see its curves')
-        self.setToolTip('Choose a run to see its curves')
-        across, down = self.horizontalHeader(), self.verticalHeader()
-        assert across is not None and down is not None
+        across = make_plain(self, 'Runs of this training', several=False)
         across.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
-        across.setHighlightSections(False)
-        down.hide()
-        down.setDefaultSectionSize(self.fontMetrics().height() + 8)
+        self.setToolTip('Choose a run to see its curves')
         chosen = self.selectionModel()
         assert chosen is not None
         chosen.currentRowChanged.connect(self._choose)

@@ -10,8 +10,8 @@ from typing import Any
 from napari.qt.threading import thread_worker
 
 from napari_cxr.plugin.classifying import Failure, failure
-from napari_cxr.plugin.runs.run_history import RunHistory
 from napari_cxr.plugin.runs.columns import RunRow
+from napari_cxr.plugin.runs.run_history import RunHistory
 
 __all__ = ['Table', 'read_histories', 'read_table', 'row_below', 'write_table']
 

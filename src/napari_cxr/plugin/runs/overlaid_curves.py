@@ -8,11 +8,11 @@ from pathlib import Path
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_cxr.plugin.runs import jobs
 from napari_cxr.plugin.classifying import Failure
+from napari_cxr.plugin.runs import jobs
+from napari_cxr.plugin.runs.columns import RunRow
 from napari_cxr.plugin.runs.run_curves import RunCurves
 from napari_cxr.plugin.runs.run_history import RunHistory
-from napari_cxr.plugin.runs.columns import RunRow
 
 __all__ = ['SelectedCurves']
 

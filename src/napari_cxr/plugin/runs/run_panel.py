@@ -7,11 +7,10 @@ from pathlib import Path
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
-from napari_cxr.plugin.runs import run_words
-from napari_cxr.plugin.runs import jobs
 from napari_cxr.plugin.classifying import Failure
-from napari_cxr.plugin.runs.folds_table import FoldsTable
 from napari_cxr.plugin.message import Message
+from napari_cxr.plugin.runs import jobs, run_words
+from napari_cxr.plugin.runs.folds_table import FoldsTable
 from napari_cxr.plugin.runs.run_buttons import RunButtons
 from napari_cxr.plugin.runs.run_course import Course
 from napari_cxr.plugin.runs.run_curves import RunCurves

@@ -5,11 +5,12 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
-from napari_cxr.plugin.runs import run_words
 from napari_cxr.plugin.plots import class_color
+from napari_cxr.plugin.runs import run_words
 from napari_cxr.plugin.runs.run_history import Phase, RunHistory
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.plugin.theme import theme_color
+from napari_cxr.plugin.times import clock
 
 __all__ = ['RunStatus']
 
@@ -65,7 +66,7 @@ class RunStatus(QWidget):
         """Show where a run stands now."""
         self.heading.setText(run_words.heading(history))
         seconds = history.elapsed
-        self.elapsed.setText(run_words.clock(seconds) if seconds else '')
+        self.elapsed.setText(clock(seconds) if seconds else '')
         working = history.at_work
         share = history.share
         self.overall.setRange(0, 0 if share is None else _STEPS)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from napari_cxr.plugin.times import clock, duration
 from napari_cxr.plugin.runs.run_course import Course
 from napari_cxr.plugin.runs.run_history import Phase, RunHistory
+from napari_cxr.plugin.times import duration
 
 __all__ = ['heading', 'kept', 'part', 'place', 'result', 'speed', 'warns']
 

@@ -6,8 +6,9 @@ from collections.abc import Collection, Sequence
 
 from qtpy.QtCore import QItemSelectionModel, QPoint, Qt, Signal
 from qtpy.QtGui import QAction, QKeyEvent
-from qtpy.QtWidgets import QAbstractItemView, QMenu, QTableView, QWidget
+from qtpy.QtWidgets import QMenu, QTableView, QWidget
 
+from napari_cxr.plugin.plain_table import make_plain
 from napari_cxr.plugin.runs.columns import COLUMNS, RunRow
 from napari_cxr.plugin.runs.table import RunsProxy
 
@@ -37,28 +38,17 @@ class RunsView(QTableView):
         self.proxy = proxy
         self.setModel(proxy)
         self.setSortingEnabled(True)
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setWordWrap(False)
-        self.setShowGrid(False)
-        self.setTabKeyNavigation(False)
-        self.setAccessibleName('Training runs')
+        across = make_plain(self, 'Training runs', several=True)
         # napari's arrow lies on the title; the proxy writes one beside it.
         self.setStyleSheet(
             'QTableView::item { padding: 0 5px; } QHeaderView::section { padding: 2px 5px; }'
             'QHeaderView::up-arrow, QHeaderView::down-arrow { image: none; width: 0; }'
         )
-        across, down = self.horizontalHeader(), self.verticalHeader()
         chosen = self.selectionModel()
-        assert across is not None and down is not None and chosen is not None
+        assert chosen is not None
         across.setSectionsMovable(True)
-        across.setHighlightSections(False)
         across.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         across.customContextMenuRequested.connect(self._offer_columns)
-        down.hide()
-        down.setDefaultSectionSize(self.fontMetrics().height() + 8)
         self.fit_columns()
         best = [column.key for column in COLUMNS].index('val_auc')
         self.sortByColumn(best, Qt.SortOrder.DescendingOrder)

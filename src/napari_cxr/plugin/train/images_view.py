@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cxr.plugin.plain_table import make_plain
 from napari_cxr.plugin.plots.axes import number_text
 from napari_cxr.plugin.plots.plot import quiet_text
 from napari_cxr.plugin.text import quiet_label
@@ -218,26 +219,15 @@ class ImagesView(QWidget):
 def _table(proxy: ImageFilter) -> _Table:
     table = _Table()
     table.setModel(proxy)
+    columns = make_plain(table, 'Images', several=True)
     table.setFrameShape(QFrame.Shape.NoFrame)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-    table.setWordWrap(False)
-    table.setShowGrid(False)
-    table.setTabKeyNavigation(False)
     table.setSortingEnabled(True)
     table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # as the survey has them
-    table.setAccessibleName('Images')
     table.setToolTip('Double click opens an image; Delete leaves out what is selected')
     table.setFixedHeight(300)
-    rows, columns = table.verticalHeader(), table.horizontalHeader()
-    if rows is not None and columns is not None:
-        rows.hide()
-        rows.setDefaultSectionSize(table.fontMetrics().height() + 8)
-        columns.setHighlightSections(False)
-        columns.setMinimumSectionSize(36)
-        columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        columns.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        columns.setResizeContentsPrecision(200)
+    columns.setMinimumSectionSize(36)
+    columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    columns.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+    columns.setResizeContentsPrecision(200)
     return table

@@ -5,7 +5,6 @@ from __future__ import annotations
 from qtpy.QtCore import QModelIndex, Qt, Signal
 from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QFrame,
     QHBoxLayout,
     QHeaderView,
@@ -15,6 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cxr.plugin.plain_table import make_plain
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.plugin.train.data_edits import DataEdits
 from napari_cxr.plugin.train.pair_model import PairModel
@@ -157,22 +157,12 @@ class PairsView(QWidget):
 def _table(model: PairModel) -> QTableView:
     table = QTableView()
     table.setModel(model)
+    columns = make_plain(table, 'Pairs of images that look alike', several=False)
     table.setFrameShape(QFrame.Shape.NoFrame)
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-    table.setWordWrap(False)
-    table.setShowGrid(False)
-    table.setTabKeyNavigation(False)
     table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    table.setAccessibleName('Pairs of images that look alike')
     table.setToolTip('Two images that look alike; a click opens both side by side')
-    rows, columns = table.verticalHeader(), table.horizontalHeader()
-    if rows is not None and columns is not None:
-        rows.hide()
-        columns.setHighlightSections(False)
-        columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        columns.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
+    columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+    columns.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
     return table
