@@ -89,13 +89,13 @@ def test_a_folder_is_scored_and_measured(worker, job):
     assert isinstance(end, Finished) and (end.total, end.failed) == (10, 1)
     assert end.metrics['images'] == 9
     assert {row['path'] for row in table_of(job)} == rows.keys()
-    metrics, unknown = worker.call('measure', table=job['out'])
-    assert metrics == end.metrics and unknown == ()
+    metrics, unknown, unmeasured = worker.call('measure', table=job['out'])
+    assert metrics == end.metrics and unknown == () and unmeasured == 0
     # With what a person says instead: all but one are what they were called.
     scored = [row for row in rows.values() if row.status == 'scored']
     said = {row.path: row.label for row in scored}
     said[scored[0].path] = next(label for label in run.labels if label != scored[0].label)
-    metrics, _ = worker.call('measure', table=job['out'], truths=said)
+    metrics, *_ = worker.call('measure', table=job['out'], truths=said)
     assert metrics['images'] == 9 and metrics['accuracy'][0] == pytest.approx(8 / 9, abs=1e-3)
 
 
@@ -140,8 +140,8 @@ def test_who_has_none_of_several_findings_is_measured(tmp_path):
     ]
     tables.write(out, rows, Run('tiny', 'abc', ('a', 'b'), {}, '1'))
     given = {'0.png': 'a', '1.png': '', '2.png': ''}
-    found, unknown = measure(str(out), given)
-    assert found['images'] == 3 and unknown == ()
+    found, *left_out = measure(str(out), given)
+    assert found['images'] == 3 and left_out == [(), 0]
     assert found['classes']['a']['counts'] == {'tp': 1, 'fp': 1, 'tn': 1, 'fn': 0}
     one_each = [replace(row, probabilities=(0.25, 0.75)) for row in rows]
     tables.write(out, one_each, Run('tiny', 'abc', ('a', 'b'), {}, '1'))

@@ -226,7 +226,7 @@ def _honest(metrics: dict[str, Any], unsafe: set[str], *, several: bool) -> dict
 
 def measure(
     rows: Iterable[Row], labels: Sequence[str], *, several: bool, decision: bool = False
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+) -> tuple[dict[str, Any], tuple[str, ...], int]:
     """Compare the rows that have a label with it, see `Measuring`.
 
     Parameters
@@ -242,8 +242,10 @@ def measure(
         As of `Measuring.found`.
     tuple of str
         Labels that were met and that the model does not know, sorted.
+    int
+        How many rows these are.
     """
     measuring = Measuring(labels, several=several, decision=decision)
     measuring.add(rows)
     found = measuring.found()
-    return found.metrics, found.unknown
+    return found.metrics, found.unknown, found.unmeasured

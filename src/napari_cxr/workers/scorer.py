@@ -86,7 +86,7 @@ def score(
 
 def measure(
     table: str, truths: Mapping[str, str] | None = None
-) -> tuple[dict[str, Any], tuple[str, ...]]:
+) -> tuple[dict[str, Any], tuple[str, ...], int]:
     """Compare the rows of a table with their labels.
 
     Parameters
@@ -99,7 +99,7 @@ def measure(
 
     Returns
     -------
-    dict, tuple of str
+    dict, tuple of str, int
         As `napari_cxr.scoring.measuring.measure`.
     """
     from napari_cxr.scoring.measuring import measure

@@ -22,7 +22,7 @@ from napari_cxr.scoring.lines import Lines
 from napari_cxr.workers.process import JobFailed
 
 WAIT = 20_000
-NO_FIGURES = ({}, ())
+NO_FIGURES = ({}, (), 0)
 
 
 class Scorer:
@@ -30,6 +30,7 @@ class Scorer:
 
     def __init__(self):
         self.busy, self.jobs, self.said = False, [], {}
+        self.found = NO_FIGURES
 
     def start(self):
         self.jobs.append('start')
@@ -40,7 +41,7 @@ class Scorer:
             if isinstance(event, Exception):
                 raise event
             if event is ends:
-                return NO_FIGURES
+                return self.found
             yield event
         while True:
             time.sleep(0.01)
@@ -102,6 +103,14 @@ def show(qtbot, dock, table, scorer):
 
 def paths(dock):
     return [row.path for row in dock.panel.table.rows()]
+
+
+def test_how_many_images_could_not_be_measured_is_told(qtbot, dock, scorer, tmp_path):
+    scorer.found = ({}, ('tuberculosis',), 4)
+    show(qtbot, dock, finished(tmp_path, 'a.csv'), scorer)
+    assert dock.panel.metrics.strange.text() == (
+        'Not measured: 4 images, because the model has no such class: tuberculosis.'
+    )
 
 
 def test_rows_of_a_table_that_is_resumed_take_the_place_of_those_on_show_at_once(

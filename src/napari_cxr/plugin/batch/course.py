@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -141,10 +141,10 @@ class BatchCourse(QObject):
             case scoring.Warned(text=text):
                 progress.warn(text)
             case scoring.Measured():
-                self._show_metrics(event.metrics, event.unknown, so_far=True)
+                self._show_metrics(event, so_far=True)
             case scoring.Finished():
                 self._count(event.total, event.failed, event.total)
-                self._show_metrics(event.metrics, event.unknown)
+                self._show_metrics(event)
                 self._sum_up(words.finished(event))
 
     def _show_run(self, run: Run) -> None:
@@ -173,10 +173,16 @@ class BatchCourse(QObject):
         return COMING if self._session.job == 'score' else UNMEASURED
 
     def _show_metrics(
-        self, metrics: dict[str, Any], unknown: Sequence[str], so_far: bool = False
+        self, found: scoring.Measured | scoring.Finished, so_far: bool = False
     ) -> None:
-        if self.run is not None and (metrics or unknown or self.run.truth):
-            self._panel.metrics.show_metrics(metrics, unknown, self.run.labels, so_far=so_far)
+        if self.run is not None and (found.metrics or found.unknown or self.run.truth):
+            self._panel.metrics.show_metrics(
+                found.metrics,
+                found.unknown,
+                self.run.labels,
+                unmeasured=found.unmeasured,
+                so_far=so_far,
+            )
 
     def _count(self, done: int, failed: int, total: int) -> None:
         self.done, self._failed_rows, self._total = done, failed, total
@@ -212,8 +218,10 @@ class BatchCourse(QObject):
             if is_begun(self.out) and not self._can_resume(self.out):
                 self._panel.message.show_error(_STRANGE)
         elif job == 'measure' and self.run is not None:
-            metrics, unknown = result
-            self._panel.metrics.show_metrics(metrics, unknown, self.run.labels, yours=self._yours)
+            metrics, unknown, unmeasured = result
+            self._panel.metrics.show_metrics(
+                metrics, unknown, self.run.labels, unmeasured=unmeasured, yours=self._yours
+            )
         elif job == 'score':
             self._panel.setup.propose_table()
 

@@ -76,8 +76,8 @@ class ScoreMetrics(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
         for widget in (
-            *(self.heading, self.counted, self.table, self.matrix),
-            *(self.strange, self.worth, self.again, self.stop),
+            *(self.heading, self.counted, self.strange, self.table, self.matrix),
+            *(self.worth, self.again, self.stop),
         ):
             layout.addWidget(widget)
         for label in (self.counted, self.strange, self.worth):
@@ -99,6 +99,7 @@ class ScoreMetrics(QWidget):
         unknown: Sequence[str],
         labels: Sequence[str],
         *,
+        unmeasured: int = 0,
         so_far: bool = False,
         yours: int = 0,
     ) -> None:
@@ -107,11 +108,14 @@ class ScoreMetrics(QWidget):
         Parameters
         ----------
         metrics : dict
-            As `napari_cxr.metrics.summarise`; empty where nothing can be measured.
+            As `napari_cxr.scoring.measuring.Measuring.found` has them; empty where nothing can
+            be measured.
         unknown : sequence of str
             Labels that the model does not know.
         labels : sequence of str
             The model's classes.
+        unmeasured : int
+            Images with labels that the model does not know.
         so_far : bool
             Whether there are rows to come.
         yours : int
@@ -120,7 +124,7 @@ class ScoreMetrics(QWidget):
         self._labels = tuple(labels)
         too_few = COMING if so_far else _TOO_FEW
         counted = words.counted(metrics, yours, so_far) if metrics else too_few
-        self._show(metrics, counted, words.strange(unknown))
+        self._show(metrics, counted, words.strange(unknown, unmeasured))
 
     def offer_measuring(self, offered: bool) -> None:
         """Offer to measure by the labels that the person gave."""

@@ -144,11 +144,12 @@ def counted(metrics: dict[str, Any], yours: int, so_far: bool) -> str:
     return words
 
 
-def strange(unknown: Sequence[str]) -> str:
-    """Return which labels could not be measured; empty if all could."""
+def strange(unknown: Sequence[str], unmeasured: int) -> str:
+    """Return how many images could not be measured, and their labels; empty if all could."""
     if not unknown:
         return ''
-    return f'Not measured, because the model has no such class: {listed(unknown)}.'
+    images = '1 image' if unmeasured == 1 else f'{unmeasured:,} images'
+    return f'Not measured: {images}, because the model has no such class: {listed(unknown)}.'
 
 
 def _with_interval(figure: Sequence[float | None]) -> str:

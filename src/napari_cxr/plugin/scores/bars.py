@@ -36,7 +36,7 @@ def draw_bar(
     share : float
         In [0, 1].
     figure : str
-        The same in words.
+        The same in words; where there is no room for it in any column, it is rounded.
     colours : tuple of QColor
         Of the figure, of the bar, and of what it leaves empty.
     """
@@ -48,6 +48,8 @@ def draw_bar(
         below = room.center().y() + metrics.height() / 2 - 1
         track = QRectF(room.right() + 1 - whole, below, whole, _THIN)
         room = room.adjusted(0, 0, 0, -4)
+    if metrics.horizontalAdvance(_WIDEST) > whole:
+        figure = f'{100 * share:.0f} %'
     text, full, empty = colours
     painter.setPen(text)
     painter.drawText(room, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, figure)

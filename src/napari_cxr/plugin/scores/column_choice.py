@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote, unquote
 
-from qtpy.QtCore import QObject, Signal
-from qtpy.QtGui import QAction
+from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtGui import QAction, QKeyEvent, QMouseEvent
 from qtpy.QtWidgets import QMenu, QWidget
 
 from napari_cxr.plugin.scores.columns import PICTURE, Column
@@ -19,6 +19,8 @@ __all__ = ['ColumnChoice']
 _ALWAYS = 'file'
 #: Shown while it says what the order is, unless a person has chosen otherwise.
 _WITH_ORDER = 'uncertainty'
+#: Keys that choose what a menu offers.
+_CHOOSE = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
 
 
 class ColumnChoice(QObject):
@@ -102,7 +104,7 @@ class ColumnChoice(QObject):
         self, columns: Sequence[Column], rows: ScoreRows, sorted_by: str, parent: QWidget
     ) -> QMenu:
         """Return a menu of the columns, those that are shown ticked."""
-        menu = QMenu(parent)
+        menu = _StayingMenu(parent)
         menu.setToolTipsVisible(True)
         for column in columns:
             if column.key in (PICTURE, _ALWAYS) or not _is_filled(column, rows):
@@ -116,11 +118,16 @@ class ColumnChoice(QObject):
         menu.addSeparator()
         usual = QAction('Usual columns', menu)
         usual.setToolTip('Show the usual columns, in the usual order and as wide as they need')
-        usual.setEnabled(bool(self._wanted or self.widths or self._order))
         usual.triggered.connect(self.reset)
+        usual.setEnabled(self._differs)
+        menu.triggered.connect(lambda: usual.setEnabled(self._differs))
         menu.addAction(usual)
         menu.aboutToHide.connect(menu.deleteLater)
         return menu
+
+    @property
+    def _differs(self) -> bool:
+        return bool(self._wanted or self.widths or self._order)
 
     def _keep(self) -> None:
         remember(
@@ -139,6 +146,43 @@ class ColumnChoice(QObject):
         return self._wanted.get(column.key, usually) and _is_filled(column, rows)
 
 
+class _StayingMenu(QMenu):
+    """Stays open when a box is ticked: people tick several in a row."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._pressed: QAction | None = None
+
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        """Remember where: the button that has opened the menu is let go over it, too."""
+        self._pressed = self._under(event)
+        super().mousePressEvent(event)
+
+    def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
+        """Tick the box under the pointer; everything else as in any menu."""
+        action, self._pressed = self._pressed, None
+        if not (action is self._under(event) and _tick(action)):
+            super().mouseReleaseEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Tick the chosen box with Return or the space bar."""
+        chooses = event is not None and event.key() in _CHOOSE
+        if not (chooses and _tick(self.activeAction())):
+            super().keyPressEvent(event)
+
+    def _under(self, event: QMouseEvent | None) -> QAction | None:
+        return self.actionAt(event.position().toPoint()) if event is not None else None
+
+
+def _tick(action: QAction | None) -> bool:
+    """Tick a box, or untick it; return whether there was one."""
+    if action is None or not action.isCheckable() or not action.isEnabled():
+        return False
+    action.trigger()
+    return True
+
+
 def _is_filled(column: Column, rows: ScoreRows) -> bool:
     """Return whether a column has anything in it, or will have."""
-    return column.kind in ('answer', 'bar') or rows.has(column.key)
+    will = column.kind in ('answer', 'bar') or (column.key == 'called' and rows.run.decision)
+    return will or rows.has(column.key)

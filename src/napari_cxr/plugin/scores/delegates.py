@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from os.path import splitext
 
 from qtpy.QtCore import QModelIndex, QObject, QRect, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFont, QImage, QPainter, QPen
@@ -20,7 +21,7 @@ from napari_cxr.plugin.scores.table_model import ScoreModel
 __all__ = ['ScoreDelegate']
 
 #: Pixels beside a cell's text.
-_MARGIN = 8
+_MARGIN = 6
 #: The first folder of a path.
 _FOLDER = re.compile(r'[^/\\]*[/\\]')
 #: Kinds of cells that are empty where a file has no answer: its reason stands across them.
@@ -207,7 +208,10 @@ class ScoreDelegate(QStyledItemDelegate):
             self._words(painter, room, folder, self._colours.quiet)
             room = room.adjusted(metrics.horizontalAdvance(folder), 0, 0, 0)
         painter.setPen(self._colours.text)
-        # Names of one data set often begin alike, and their end tells what they are.
+        if metrics.horizontalAdvance(name) > room.width():
+            # Names of one data set often begin alike and end in the same format: what stands
+            # before that tells what they are.
+            name = splitext(name)[0] or name
         short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, room.width())
         painter.drawText(room, _LEFT, short)
 

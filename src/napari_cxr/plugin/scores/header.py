@@ -44,6 +44,8 @@ class ScoreHeader(QHeaderView):
         self.setSectionsClickable(True)
         self.setHighlightSections(False)
         self.setMinimumSectionSize(28)
+        # Where titles are too long, the arrow at their end stays.
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.sectionResized.connect(self._resized)
         self.sectionMoved.connect(self._moved)

@@ -18,7 +18,7 @@ def view_style(theme: str) -> str:
         'QTableView::item:selected { background: transparent; }'
         f'QHeaderView {{ background: {head}; border: 0; }}'
         f'QHeaderView::section {{ background: {head}; color: {text}; border: 0;'
-        ' padding: 4px 8px; }'
+        ' padding: 4px 6px; }'
         'QHeaderView::up-arrow, QHeaderView::down-arrow { image: none; width: 0; }'
     )
 

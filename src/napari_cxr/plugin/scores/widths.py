@@ -13,7 +13,9 @@ _NARROWEST, _USUAL, _WIDEST = 120, 220, 420
 #: Pixels that bars may grow longer.
 _LONGER = 80
 #: Pixels beside what is in a column.
-_MARGINS = 18
+_MARGINS = 14
+#: What is seen of some kinds of cells at least, where all probabilities are to be seen.
+_TIGHT = {'file': 'covid…0001', 'answer': '▲ pneum…', 'label': '≠ pneum…', 'bar': '100 %'}
 #: Pixels by which a text in several parts may be wider than the whole.
 _ROUNDED = 4
 
@@ -70,7 +72,11 @@ def fitting_widths(
         i: min(widths[i], max(measure(f'{columns[i].title} ▾'), measure('100.0 %')) + _MARGINS)
         for i in bars
     }
-    first = sum(width for i, width in widths.items() if i < min(bars, default=0))
+    beside = [i for i in _up_to_bars(columns) if i not in bars]
+    first = sum(widths[i] for i in beside)
+    called = sum(widths[i] for i, column in columns.items() if column.key == 'called')
+    if first + sum(thin.values()) + called <= room:
+        first += called  # what a decision says of them is seen beside them
     spare = room - first - sum(thin.values())
     for text, fitted in (('file', files), ('against', answers)):
         for i in fitted:
@@ -80,6 +86,8 @@ def fitting_widths(
             spare -= more
     for i in bars:
         widths[i] = min(widths[i], thin[i] + max(spare, 0) // len(bars))
+    if sum(widths[i] for i in _up_to_bars(columns)) > room:
+        widths |= _tight(columns, widths, room, measure)  # or move sideways, in comfort
     left = max(room - sum(widths.values()), 0)
     reach = max(_WIDEST - sum(widths[i] for i in files), 0) if files else 0
     longer = min(max(left - reach, 0) // max(len(bars), 1), _LONGER)
@@ -88,3 +96,42 @@ def fitting_widths(
     for i in files:
         widths[i] += left - longer * len(bars)
     return {**widths, **kept}
+
+
+def _up_to_bars(columns: Mapping[int, Column]) -> list[int]:
+    """Return the columns up to the last one of probabilities."""
+    places = list(columns)
+    bars = [place for place, i in enumerate(places) if columns[i].kind == 'bar']
+    return places[: bars[-1] + 1] if bars else []
+
+
+def _tight(
+    columns: Mapping[int, Column],
+    widths: Mapping[int, int],
+    room: int,
+    measure: Callable[[str], int],
+) -> dict[int, int]:
+    """Return widths at which all probabilities are seen, if only texts are shortened.
+
+    Nothing where there is no room even so.
+    """
+    least, wanted = {}, {}
+    for i in _up_to_bars(columns):
+        kind, title = columns[i].kind, columns[i].title
+        text = _TIGHT.get(kind)
+        wanted[i] = measure(title) + _MARGINS if kind == 'bar' else widths[i]
+        wanted[i] = min(wanted[i], widths[i])
+        least[i] = min(wanted[i], measure(text) + _MARGINS) if text else widths[i]
+    spare = room - sum(least.values())
+    if spare < 0:
+        return {}
+    # What grows first is what says most: titles of classes, then labels, then names.
+    for kinds in (('bar',), ('answer', 'label'), ('file',)):
+        short = sorted(
+            (i for i in least if columns[i].kind in kinds), key=lambda i: wanted[i] - least[i]
+        )
+        for left, i in zip(range(len(short), 0, -1), short, strict=True):
+            more = min(wanted[i] - least[i], spare // left)
+            least[i] += more
+            spare -= more
+    return least
