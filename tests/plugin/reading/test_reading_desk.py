@@ -206,23 +206,28 @@ def test_keys_are_heard_where_the_heatmap_is_hidden(qtbot, reading, images):
 
 
 def test_keys_in_the_canvas_label_what_it_shows(qtbot, reading, images):
-    dock, table, hint = reading, reading.panel.table, reading.panel.reading.hint
+    dock, table, panel = reading, reading.panel.table, reading.panel.reading
+    hint = panel.hint
     activate(qtbot, dock)
     open_first(qtbot, dock)
-    assert hint.text() == SEEN
+    assert hint.text() == SEEN and panel.buttons.isEnabled()
+    assert not panel.name.button.isVisible()
     table.step(1)  # chosen, not opened
+    assert not panel.buttons.isEnabled() and panel.name.button.isVisible()
     assert dock.panel.reading.reads.row.number == 1
     assert hint.text() == 'Not read yet. Not on screen: Enter opens it.'
     canvas = canvas_of(dock)
     for key in (Qt.Key.Key_1, Qt.Key.Key_1, Qt.Key.Key_Space, Qt.Key.Key_U):
         qtbot.keyClick(canvas, key)  # the first one opens it
     assert not read(dock) and hint.text() == 'Not labelled: its image is still to come.'
+    assert panel.buttons.isEnabled() and not panel.name.button.isVisible()
     on_screen(qtbot, dock, 1)
     assert hint.text().startswith(f'{SEEN} What was said')
     qtbot.keyClick(canvas, Qt.Key.Key_1)
     assert read(dock) == {'1': ('covid19',)}
     on_screen(qtbot, dock, 2)
     # What cannot be opened is on no screen, and neither is the one before.
+    qtbot.waitUntil(lambda: dock.desk.opener._later.order is None, timeout=WAIT)
     Path(table.rows()[3].path).unlink()
     with qtbot.waitSignal(dock.desk.opener.failed, timeout=WAIT):
         qtbot.keyClick(canvas, Qt.Key.Key_J)
@@ -234,23 +239,85 @@ def test_keys_in_the_canvas_label_what_it_shows(qtbot, reading, images):
     qtbot.keyClick(canvas, Qt.Key.Key_K)
     on_screen(qtbot, dock, 2)
     assert all(layer.visible for layer in dock.viewer.layers)
-    # By its name, a row is labelled from the table.
-    table.step(1)
+    assert set(read(dock)) == {'1'}
+
+
+def test_a_row_that_is_only_chosen_is_shown_before_it_is_labelled(qtbot, reading, images):
+    dock, table, panel = reading, reading.panel.table, reading.panel.reading
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
     table.view.setFocus()
-    qtbot.keyClick(table.view, Qt.Key.Key_2)
-    assert read(dock)['3'] == ('normal',)
+    says = (
+        lambda: qtbot.keyClick(table.view, Qt.Key.Key_1),
+        lambda: panel.buttons.buttons[0].clicked.emit(),
+        panel.name.button.click,
+    )
+    for number, say in enumerate(says, start=1):
+        qtbot.keyClick(table.view, Qt.Key.Key_Down)
+        assert table.current().number == number and not panel.buttons.isEnabled()
+        say()
+        on_screen(qtbot, dock, number)
+        assert not read(dock) and table.current().number == number
+        assert panel.buttons.isEnabled() and not panel.name.button.isVisible()
+    qtbot.keyClick(table.view, Qt.Key.Key_1)
+    assert read(dock) == {'3': ('covid19',)}
 
 
-def test_no_key_labels_while_nobody_sees_the_panel(qtbot, reading, images):
+def test_an_image_that_was_hidden_by_hand_is_not_labelled(qtbot, reading, images):
+    dock, panel = reading, reading.panel.reading
+    open_first(qtbot, dock)
+    (base,) = dock.viewer.layers
+    base.visible = False
+    panel.agree()
+    assert not read(dock)
+    qtbot.waitUntil(lambda: base.visible, timeout=WAIT)
+    on_screen(qtbot, dock, 0)
+    panel.agree()
+    assert read(dock) == {'0': ('normal',)}
+
+
+def test_a_key_of_reading_brings_it_forward_from_behind_the_figures(qtbot, reading, images):
+    dock, tabs, panel = reading, reading.panel.tabs, reading.panel.reading
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    page = tabs.widget(1)
+    for number, focused in enumerate((dock.panel.table.view, canvas_of(dock), page)):
+        tabs.setCurrentIndex(1)
+        focused.setFocus()
+        qtbot.waitUntil(focused.hasFocus, timeout=WAIT)
+        assert not panel.isVisible()
+        qtbot.keyClick(focused, Qt.Key.Key_3)
+        assert tabs.currentIndex() == 0 and panel.isVisible()
+        assert set(read(dock)) == {str(n) for n in range(number + 1)}
+        on_screen(qtbot, dock, number + 1)
+    assert panel.hasFocus()  # and not a field, in which the next key would be typed
+    # What is not on screen is shown first, here too.
+    tabs.setCurrentIndex(1)
+    dock.panel.table.view.setFocus()
+    qtbot.keyClick(dock.panel.table.view, Qt.Key.Key_Up)
+    qtbot.keyClick(dock.panel.table.view, Qt.Key.Key_1)
+    on_screen(qtbot, dock, 2)
+    assert tabs.currentIndex() == 0 and read(dock)['2'] == ('pneumonia',)
+
+
+def test_the_space_bar_presses_a_button_among_the_figures(qtbot, reading, images):
+    dock, metrics = reading, reading.panel.metrics
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    dock.panel.tabs.setCurrentIndex(1)
+    metrics.offer_measuring(True)
+    metrics.again.setFocus()
+    qtbot.waitUntil(metrics.again.hasFocus, timeout=WAIT)
+    with qtbot.waitSignal(metrics.measure_wanted):
+        qtbot.keyClick(metrics.again, Qt.Key.Key_Space)
+    assert dock.panel.tabs.currentIndex() == 1 and not read(dock)
+
+
+def test_no_key_labels_while_nobody_sees_the_panel_or_its_tab(qtbot, reading, images):
     dock = reading
     activate(qtbot, dock)
     open_first(qtbot, dock)
     canvas = canvas_of(dock)
-    dock.panel.tabs.setCurrentIndex(1)
-    qtbot.keyClick(canvas, Qt.Key.Key_Space)
-    qtbot.keyClick(canvas, Qt.Key.Key_N)
-    assert not read(dock) and canvas.hasFocus()
-    dock.panel.tabs.setCurrentIndex(0)
     window = dock.window()
     behind = dock
     while not isinstance(behind, QDockWidget):

@@ -78,6 +78,7 @@ class ReadingDesk(QObject):
         table.opened.connect(self.open)
         table.chosen.connect(panel.show_row)
         table.chosen.connect(self._tell_seen)
+        panel.about_to_say.connect(self._tell_seen)  # a layer may have been hidden by hand
         panel.labelled.connect(self._labelled)
         panel.step.connect(self.step)
         panel.row_wanted.connect(self._go_to)
@@ -88,7 +89,7 @@ class ReadingDesk(QObject):
         self.opener.busy.connect(self.busy)
         self.opener.failed.connect(self._not_opened)
         self.opener.turned.connect(self._tell_seen)
-        self._keys = KeysInReach(viewer, panel, dock, self._is_seen)
+        self._keys = KeysInReach(viewer, panel, dock)
 
     @property
     def reading(self) -> ReadingList | None:
@@ -203,14 +204,6 @@ class ReadingDesk(QObject):
         self._tell_seen()
         if not self._panel.isVisible():
             self.failed.emit(text, '')
-
-    def _is_seen(self) -> bool:
-        """Whether the canvas shows the row of the panel, or is about to; if not, it is opened."""
-        row, opener = self._panel.reads.row, self.opener
-        if row is None or row.path in (opener.on_screen, opener.coming):
-            return True
-        self.open(row)
-        return False
 
     def _tell_seen(self) -> None:
         """Let the panel say whether its row is on screen, and wait while it is about to be."""

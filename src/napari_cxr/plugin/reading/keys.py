@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QLineEdit,
     QPlainTextEdit,
+    QTabWidget,
     QTextEdit,
     QWidget,
 )
@@ -31,11 +32,11 @@ _TYPED = (QComboBox, QLineEdit, QAbstractSpinBox, QTextEdit, QPlainTextEdit)
 
 
 class ReadingKeys(QObject):
-    """Shortcuts of a widget that work a reading panel, while a person sees the panel.
+    """Shortcuts of a widget that work a reading panel, while a person sees it or its tab.
 
-    A key that is not for the panel goes to whatever has the focus, as if there were no
-    shortcuts. None of the keys but the digits means anything in napari where an image layer is
-    chosen.
+    Where another tab is in front, a key brings the panel forward. A key that is not for the
+    panel goes to whatever has the focus, as if there were no shortcuts. None of the keys but
+    the digits means anything in napari where an image layer is chosen.
 
     Parameters
     ----------
@@ -45,8 +46,6 @@ class ReadingKeys(QObject):
         Where they work: while it or something in it has the focus.
     leave : callable, optional
         Whether keys are left to others now: to the tools of a layer with lungs, say.
-    seen : callable, optional
-        Whether the image that would be labelled is on screen; nothing is said of it otherwise.
     """
 
     def __init__(
@@ -54,16 +53,15 @@ class ReadingKeys(QObject):
         panel: ReadingPanel,
         scope: QWidget,
         leave: Callable[[], bool] | None = None,
-        seen: Callable[[], bool] | None = None,
     ) -> None:
         super().__init__(scope)
-        self._panel, self._scope, self._leave, self._seen = panel, scope, leave, seen
+        self._panel, self._scope, self._leave = panel, scope, leave
         self._shortcuts: list[QShortcut] = []
         for place, key in enumerate(KEYS):
-            self._add(key, partial(panel.choose, place), says=True)
-        self._add('Space', self._agree, says=True)
-        self._add('U', panel.say_unsure, says=True)
-        self._add('N', panel.begin_note, says=True)
+            self._add(key, partial(panel.choose, place))
+        self._add('Space', panel.agree)
+        self._add('U', panel.say_unsure)
+        self._add('N', panel.begin_note)
         self._add('J', lambda: panel.step.emit(1), repeat=True)
         self._add('K', lambda: panel.step.emit(-1), repeat=True)
         self._add('Ctrl+Z', panel.undo, repeat=True)
@@ -90,7 +88,7 @@ class ReadingKeys(QObject):
             isinstance(event, QKeyEvent)
             and event.type() == QEvent.Type.ShortcutOverride
             and self._is_ours(event)
-            and not self._hears()
+            and (_presses(event) or not self._hears())
         ):
             event.accept()  # so Qt gives it to what has the focus
             return True
@@ -103,31 +101,49 @@ class ReadingKeys(QObject):
 
     def _hears(self) -> bool:
         """Whether a key is meant for the panel now."""
-        panel = self._panel
+        place = self._tabs or self._panel
         # A dock behind another one's tab counts as visible in Qt, but nothing of it shows.
-        shown = panel.isVisible() and not panel.visibleRegion().isEmpty()
+        shown = place.isVisible() and not place.visibleRegion().isEmpty()
         if not shown or isinstance(QApplication.focusWidget(), _TYPED):
             return False
         return self._leave is None or not self._leave()
 
-    def _add(
-        self, key: str, act: Callable[[], object], repeat: bool = False, says: bool = False
-    ) -> None:
+    @property
+    def _tabs(self) -> QTabWidget | None:
+        """The tabs of which the panel is one, if it is."""
+        place = self._panel.parentWidget()
+        while place is not None and not isinstance(place, QTabWidget):
+            place = place.parentWidget()
+        return place
+
+    def _bring_forward(self) -> None:
+        """Show the panel in place of the tab in front; what had the focus there loses it."""
+        tabs, focused = self._tabs, QApplication.focusWidget()
+        if tabs is None or self._panel.isVisible():
+            return
+        for i in range(tabs.count()):
+            page = tabs.widget(i)
+            if page is not None and page.isAncestorOf(self._panel):
+                tabs.setCurrentIndex(i)
+        if focused is not None and tabs.isAncestorOf(focused):
+            self._panel.setFocus()
+
+    def _add(self, key: str, act: Callable[[], object], repeat: bool = False) -> None:
         shortcut = QShortcut(QKeySequence(key), self._scope)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.setAutoRepeat(repeat)  # a key that is held down labels one image
-        shortcut.activated.connect(partial(self._press, act, says))
+        shortcut.activated.connect(partial(self._press, act))
         self._shortcuts.append(shortcut)
 
-    def _press(self, act: Callable[[], object], says: bool) -> None:
+    def _press(self, act: Callable[[], object]) -> None:
         # Shift and a digit come past the filter, as the sign that they type.
-        if self._hears() and (not says or self._seen is None or self._seen()):
+        if self._hears():
+            self._bring_forward()
             act()
 
-    def _agree(self) -> None:
-        """Agree, unless the space bar is to press the button that has the focus."""
-        focused = QApplication.focusWidget()
-        if isinstance(focused, QAbstractButton):
-            focused.click()
-        else:
-            self._panel.agree()
+
+def _presses(event: QKeyEvent) -> bool:
+    """Whether a key is the space bar that presses the button which has the focus."""
+    return event.key() == Qt.Key.Key_Space and isinstance(
+        QApplication.focusWidget(), QAbstractButton
+    )

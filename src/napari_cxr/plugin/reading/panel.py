@@ -15,10 +15,10 @@ from napari_cxr.plugin.reading.head import ReadingHead
 from napari_cxr.plugin.reading.hint import ReadingHint
 from napari_cxr.plugin.reading.offer import Offer
 from napari_cxr.plugin.reading.row import ReadingRow
+from napari_cxr.plugin.reading.row_name import RowName
 from napari_cxr.plugin.reading.saved import ExportMenu, SavedView
 from napari_cxr.plugin.reading.words import Sight, at_end, hint, unsaved_problem
 from napari_cxr.plugin.scrolled import scroll_up
-from napari_cxr.plugin.short_line import ShortLine
 from napari_cxr.scoring.reading.export import Exported, several_words
 from napari_cxr.scoring.reading.reading_list import ReadingList
 from napari_cxr.scoring.row import Row
@@ -47,8 +47,10 @@ class ReadingPanel(QWidget):
     labelled = Signal(str)
     #: The next row is wanted (1), or the one before (-1), in the order of the table.
     step = Signal(int)
-    #: The path of a row that is wanted, because something was taken back there.
+    #: The path of a row whose image is wanted: it is not on screen, or something was taken back.
     row_wanted = Signal(str)
+    #: Something is about to be said of the row: whoever knows what is on screen tells it now.
+    about_to_say = Signal()
     #: What the labels shall be saved as: 'csv', 'folders' or 'all'.
     export_wanted = Signal(str)
     #: What shall be opened in the Train dock: an `Exported`.
@@ -64,7 +66,7 @@ class ReadingPanel(QWidget):
         self._sight = Sight()
         self.export = ExportMenu()
         self.head = ReadingHead(self.export)
-        self.name = ShortLine()
+        self.name = RowName()
         self.hint = ReadingHint(theme)
         self.doubt = QLabel()
         self.doubt.setWordWrap(True)
@@ -190,11 +192,14 @@ class ReadingPanel(QWidget):
         self._say(partial(self.reads.choose, label))
 
     def _say(self, say: Callable[[], None]) -> None:
-        """Let something be said of the row, unless its image is still to come."""
+        """Let something be said of the row if its image is on screen, else have it shown."""
         self.finish_note()
-        if not self._sight.coming:
+        self.about_to_say.emit()
+        if self._sight.seen and not self._sight.coming:
             say()
-        elif self.reads.ready:  # a key that was pressed twice, say
+        elif self.reads.ready:
+            if not self._sight.coming:  # else a key that was pressed twice, say
+                self.name.want()
             self.hint.refuse()
             self._show()
 
@@ -217,8 +222,7 @@ class ReadingPanel(QWidget):
         self.buttons.show_answers(row.probabilities if row else (), reads.models, entry.labels)
         notable = row is not None and reads.reading is not None
         self.controls.show_entry(entry, notable=notable, steps=row is not None)
-        self.name.show_path(row.path if row else '')
-        self.name.setVisible(row is not None)
+        self.name.show_row(row)
         doubts = (
             [caution.text for caution in row.cautions if caution.doubts_the_image] if row else []
         )
@@ -230,9 +234,10 @@ class ReadingPanel(QWidget):
 
     def _show_hint(self) -> None:
         reads = self.reads
-        self._offer.show(reads.ready and not self._sight.awaited)
-        words = hint(reads, self._why_not, self._sight)
-        self.hint.show_words(words, self._sight.coming)
+        sight = self._sight
+        self._offer.show(reads.ready and sight.seen and not sight.awaited)
+        self.name.offer(not sight.seen)
+        self.hint.show_words(hint(reads, self._why_not, sight), sight.coming)
         self.head.setVisible(reads.total > 0 and reads.reading is not None)
         something = bool(reads.labels) and (reads.total > 0 or not reads.failed)
         self.buttons.setVisible(something)
@@ -269,6 +274,7 @@ class ReadingPanel(QWidget):
         reads.refused.connect(self.message.show_error)
         self.saving_changed.connect(self._show_saving)
         self._patience.timeout.connect(self._show_saving)
+        self.name.wanted.connect(self.row_wanted)
         self.buttons.chosen.connect(self._choose)
         controls = self.controls
         controls.agree.clicked.connect(self.agree)

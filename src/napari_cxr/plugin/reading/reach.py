@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from napari.components import ViewerModel
@@ -34,15 +33,11 @@ class KeysInReach(QObject):
         What the keys work.
     dock : QWidget
         Where they always are.
-    seen : callable
-        Whether the canvas shows the row of the panel.
     """
 
-    def __init__(
-        self, viewer: ViewerModel, panel: ReadingPanel, dock: QWidget, seen: Callable[[], bool]
-    ) -> None:
+    def __init__(self, viewer: ViewerModel, panel: ReadingPanel, dock: QWidget) -> None:
         super().__init__(dock)
-        self._viewer, self._panel, self._dock, self._seen = viewer, panel, dock, seen
+        self._viewer, self._panel, self._dock = viewer, panel, dock
         self._in_dock = ReadingKeys(panel, dock)
         self._around: list[ReadingKeys] = []
         self._theirs: list[QShortcut] = []  # of the window, which may outlive the dock
@@ -56,7 +51,7 @@ class KeysInReach(QObject):
         beside = (window.findChild(QDockWidget, name) for name in _BESIDE)
         for place in (window.centralWidget(), *beside):
             if place is not None:
-                keys = ReadingKeys(self._panel, place, self._is_edited, self._seen)
+                keys = ReadingKeys(self._panel, place, self._is_edited)
                 self._around.append(keys)
                 self._theirs += keys.shortcuts
 
