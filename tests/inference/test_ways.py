@@ -591,6 +591,7 @@ def test_control_c_is_heard_after_openvino(models):
         'thread = threading.Thread(target=engines.clear)\n'
         'thread.start()\n'
         'thread.join()\n'
+        'signal.signal(signal.SIGINT, signal.default_int_handler)\n'  # ignored in a background
         'try:\n'
         '    signal.raise_signal(signal.SIGINT)\n'
         'except KeyboardInterrupt:\n'

