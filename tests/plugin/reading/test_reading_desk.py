@@ -311,6 +311,14 @@ def test_the_space_bar_presses_a_button_among_the_figures(qtbot, reading, images
     with qtbot.waitSignal(metrics.measure_wanted):
         qtbot.keyClick(metrics.again, Qt.Key.Key_Space)
     assert dock.panel.tabs.currentIndex() == 1 and not read(dock)
+    # When it goes, the table has the keys, and not a button of the window beside the dock.
+    metrics.offer_measuring(False)
+    assert dock.panel.table.view.hasFocus()
+    metrics.say_measuring()
+    metrics.stop.setFocus()
+    qtbot.waitUntil(metrics.stop.hasFocus, timeout=WAIT)
+    metrics.restore()
+    assert dock.panel.table.view.hasFocus()
 
 
 def test_no_key_labels_while_nobody_sees_the_panel_or_its_tab(qtbot, reading, images):

@@ -49,6 +49,8 @@ class ScoreMetrics(QWidget):
     measure_wanted = Signal()
     #: No figures are wanted any more.
     stop_wanted = Signal()
+    #: The button that hears the keys is about to go, and Qt would give them to just any other.
+    leaves = Signal()
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -128,23 +130,23 @@ class ScoreMetrics(QWidget):
 
     def offer_measuring(self, offered: bool) -> None:
         """Offer to measure by the labels that the person gave."""
-        self.again.setVisible(offered)
+        self._show_button(self.again, offered)
 
     def say_measuring(self, doing: str = 'Working out figures and intervals') -> None:
         """Say that figures are being worked out, or what that waits for."""
         self.counted.setText(f'{doing}…')
         self.counted.show()
-        self.stop.show()
+        self._show_button(self.stop, True)
 
     def restore(self) -> None:
         """Say again what the figures on show are of."""
         self.counted.setText(self._counted)
         self.counted.setVisible(bool(self._counted))
-        self.stop.hide()
+        self._show_button(self.stop, False)
 
     def _show(self, metrics: dict[str, Any], counted: str, strange: str) -> None:
         self._counted = counted
-        self.stop.hide()
+        self._show_button(self.stop, False)
         overall = words.overall(metrics)
         for label, text in (
             (self.heading, overall),
@@ -160,6 +162,11 @@ class ScoreMetrics(QWidget):
         self.table.setVisible(bool(metrics))
         self.matrix.setVisible(bool(confusion.size))
         self.worth.setVisible(bool(metrics))
+
+    def _show_button(self, button: QPushButton, shown: bool) -> None:
+        if button.hasFocus() and not shown:
+            self.leaves.emit()
+        button.setVisible(shown)
 
     def _choose_cell(self, row: int, column: int) -> None:
         self.cell_chosen.emit(self._labels[row], self._labels[column])

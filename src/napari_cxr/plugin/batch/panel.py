@@ -102,7 +102,8 @@ class BatchPanel(QWidget):
         self.tabs.setCornerWidget(self.opening)
         self._lay_out()
         self.head.toggled.connect(self._arrange)
-        self.progress.leaves.connect(self.take_keys)
+        for part in (self.progress, self.metrics):
+            part.leaves.connect(self.take_keys)
         self.table.settled.connect(self._keys_come)
         self.tell('')
         self.show_table(False)
