@@ -94,6 +94,7 @@ def test_the_network_is_shown_the_lungs_as_they_were_edited(qtbot, maps_dock, ch
     # The middle of the maps is that of the rectangle around what was painted.
     where = (dock.maps.to_radiograph @ [1.5, 1.5, 1])[:2]
     np.testing.assert_allclose(where, (149.5, 44.5), atol=1e-9)
+    classifying.shared_torch().close()  # no other test reads this file
 
 
 def test_the_slider_and_the_strip_follow_each_other(qtbot, maps_dock, chest):
