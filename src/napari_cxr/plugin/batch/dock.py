@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QFileDialog, QFrame, QScrollArea, QSizePolicy, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QSizePolicy, QVBoxLayout
 
 from napari_cxr.plugin.batch import words
 from napari_cxr.plugin.batch.course import BatchCourse
@@ -16,6 +16,7 @@ from napari_cxr.plugin.batch.jobs import Saved
 from napari_cxr.plugin.batch.panel import BatchPanel
 from napari_cxr.plugin.batch.problems import is_begun
 from napari_cxr.plugin.batch.request import recall
+from napari_cxr.plugin.batch.room import Scrolled
 from napari_cxr.plugin.batch.session import BatchSession
 from napari_cxr.plugin.batch.target import FORMS, with_ending
 from napari_cxr.plugin.card_dialog import CardDialog
@@ -59,7 +60,7 @@ class BatchDock(Dock):
         self.panel = BatchPanel(self.viewer.theme)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(_Scrolled(self.panel))
+        layout.addWidget(Scrolled(self.panel))
         self.setMinimumWidth(_NARROWEST)
         # napari fills up a dock in which nothing wants its height.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -282,26 +283,6 @@ class BatchDock(Dock):
     def set_theme(self, theme: str) -> None:
         """Let the table and the figures take the colours of a theme."""
         self.panel.set_theme(theme)
-
-
-class _Scrolled(QScrollArea):
-    """The panel, which scrolls where its place is too low even for the least of its parts.
-
-    So the least height never depends on what is shown. Of a dock widget it could only grow:
-    napari gives it a least height, and Qt keeps for good what the layout has once made of it.
-    """
-
-    def __init__(self, panel: BatchPanel) -> None:
-        super().__init__()
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWidget(panel)
-
-    def sizeHint(self) -> QSize:
-        """Return the size that the panel wants."""
-        panel = self.widget()
-        return panel.sizeHint() if panel is not None else super().sizeHint()
 
 
 def _dropped(event: QDropEvent) -> list[str]:

@@ -7,13 +7,9 @@ from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QApplication,
     QBoxLayout,
-    QFrame,
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QScrollArea,
-    QSizePolicy,
-    QSplitter,
     QTabWidget,
     QVBoxLayout,
     QWidget,
@@ -22,6 +18,7 @@ from qtpy.QtWidgets import (
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.plugin.batch.metrics import ScoreMetrics
 from napari_cxr.plugin.batch.progress import ScoreProgress
+from napari_cxr.plugin.batch.room import Fitting, Parts, Squeezable
 from napari_cxr.plugin.batch.setup import ScoreSetup
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.reading.panel import ReadingPanel
@@ -119,7 +116,7 @@ class BatchPanel(QWidget):
         for part in (self.message, self.told):
             rows.addWidget(part)
         rows.addStretch(0)  # while there is no table
-        self.parts = _Parts(Qt.Orientation.Vertical)
+        self.parts = Parts(Qt.Orientation.Vertical)
         self.parts.setChildrenCollapsible(False)
         self.parts.addWidget(middle)
         self.parts.addWidget(self.tabs)
@@ -129,8 +126,8 @@ class BatchPanel(QWidget):
         self._column = QWidget()
         column = QVBoxLayout(self._column)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(_Fitting(self.head))
-        self._layout = _Squeezable(QBoxLayout.Direction.TopToBottom, self)
+        column.addWidget(Fitting(self.head))
+        self._layout = Squeezable(QBoxLayout.Direction.TopToBottom, self)
         self._layout.setSpacing(10)
         self._layout.addWidget(self._column)
         self._layout.addWidget(self.parts, 1)
@@ -209,81 +206,3 @@ class BatchPanel(QWidget):
         width = _ALONE if self.table.isHidden() else _COLUMN if self.head.is_open else _FOLDED
         self._column.setMaximumWidth(width if wide else _ANY)
         self._column.setMinimumWidth(width if wide else 0)
-
-
-class _Squeezable(QBoxLayout):
-    """A layout that what scrolls it may make as low as the least of its parts."""
-
-    def hasHeightForWidth(self) -> bool:
-        """Return that the height does not depend on the width; `_Fitting` sees to that."""
-        return False
-
-
-class _Parts(QSplitter):
-    """Asks for no more height than it must have: the setup has the height that it needs."""
-
-    def set_shares(self, shares: tuple[int, int]) -> None:
-        """Divide the place, until a person divides it otherwise."""
-        for place, share in enumerate(shares):
-            self.setStretchFactor(place, share)
-        self.setSizes([1000 * share for share in shares])
-
-    def sizeHint(self) -> QSize:
-        """Return the least size."""
-        return self.minimumSizeHint()
-
-
-class _Fitting(QScrollArea):
-    """As high as what is in it; it scrolls where there is less room."""
-
-    def __init__(self, inside: QWidget) -> None:
-        super().__init__()
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.setWidgetResizable(True)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setWidget(inside)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
-        inside.installEventFilter(self)
-
-    def eventFilter(self, watched, event):  # type: ignore[no-untyped-def]
-        """Ask for another height when what is inside folds or wraps."""
-        if event.type() == event.Type.LayoutRequest:
-            self.updateGeometry()
-            self._scroll_if_needed()
-        return super().eventFilter(watched, event)
-
-    def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Ask for another height where lines wrap otherwise."""
-        super().resizeEvent(event)
-        self.updateGeometry()
-        self._scroll_if_needed()
-
-    def sizeHint(self) -> QSize:
-        """Return the height of what is inside, at the width that there is."""
-        inside = self.widget()
-        if inside is None:
-            return super().sizeHint()
-        least = inside.minimumSizeHint()
-        width = max(self.width(), least.width())
-        layout = inside.layout()
-        height = layout.totalHeightForWidth(width) if layout is not None else -1
-        viewport = self.viewport()
-        # The style sheet's frame, which `frameWidth` does not tell.
-        frame = self.height() - viewport.height() if viewport is not None else 0
-        height = height if height > 0 else inside.sizeHint().height()
-        # Lines that wrap have a least height as if the place were narrow.
-        return QSize(width, max(height, least.height()) + frame)
-
-    def _scroll_if_needed(self) -> None:
-        # A bar that has come would stay for good: beside it lines wrap, and need a bar.
-        policies = Qt.ScrollBarPolicy
-        fits = self.height() >= self.sizeHint().height()
-        wanted = policies.ScrollBarAlwaysOff if fits else policies.ScrollBarAsNeeded
-        if self.verticalScrollBarPolicy() != wanted:
-            self.setVerticalScrollBarPolicy(wanted)
-
-    def minimumSizeHint(self) -> QSize:
-        """Return the least size: the setup scrolls before the table goes."""
-        inside = self.widget()
-        width = inside.minimumSizeHint().width() if inside is not None else 0
-        return QSize(width, min(self.sizeHint().height(), 110))
