@@ -211,8 +211,9 @@ def test_a_table_is_opened_again_measured_read_and_saved(
     # A label is given by a key, counts, and is part of the figures when asked for.
     qtbot.waitUntil(lambda: another.desk.reading is not None, timeout=WAIT)
     panel.reading.reads.going_on = False
-    row = panel.table.step(1)
-    qtbot.waitUntil(lambda: panel.reading.reads.ready, timeout=WAIT)
+    another.desk.step(1)
+    row, opener = panel.table.current(), another.desk.opener
+    qtbot.waitUntil(lambda: opener.on_screen == row.path and not opener.coming, timeout=WAIT)
     panel.reading.choose(1)
     assert another.desk.truths() == {row.path: 'normal'}
     qtbot.waitUntil(lambda: panel.metrics.again.isVisibleTo(panel.metrics), timeout=WAIT)
