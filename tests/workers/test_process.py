@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from napari_cxr.radiograph import Radiograph, View
-from napari_cxr.workers import shared_folder
+from napari_cxr.workers import child, shared_folder
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 from napari_cxr.workers.shared_folder import SharedFolder
 
@@ -129,6 +129,33 @@ def test_a_job_that_takes_too_long_is_ended(worker):
     with pytest.raises(WorkerDied, match='longer than'):
         worker.call('sleep', timeout=1.0, seconds=60)
     assert worker.call('echo', value=2) == 2
+
+
+def test_waiting_for_a_core_does_not_count_but_for_so_long(worker, monkeypatch):
+    worker.call('pid')
+    began = time.monotonic()
+    monkeypatch.setattr(child, '_waited_for_core', lambda pid: time.monotonic() - began)
+    assert worker.call('sleep', timeout=0.3, seconds=0.8) is None
+    with pytest.raises(WorkerDied, match='longer than 0 s'):
+        worker.call('sleep', timeout=0.3, seconds=60)
+    assert time.monotonic() - began < 60
+
+
+@pytest.mark.skipif(not os.path.exists('/proc/self/schedstat'), reason='only Linux tells')
+def test_two_processes_on_one_core_wait_for_it():
+    core = min(os.sched_getaffinity(0))
+    busy = [subprocess.Popen([sys.executable, '-c', 'while True: pass']) for _ in range(2)]
+    try:
+        for process in busy:
+            os.sched_setaffinity(process.pid, {core})
+        deadline = time.monotonic() + 60
+        while sum(child._waited_for_core(process.pid) for process in busy) < 0.5:
+            assert time.monotonic() < deadline
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert child._waited_for_core(busy[0].pid) == 0
 
 
 def test_closing_the_generator_cancels_and_keeps_the_worker(worker):

@@ -26,6 +26,8 @@ HEARTBEAT = 0.1
 #: How long a process that was killed may take to end, in seconds. One that waits for a
 #: network disk that has gone away cannot even be killed, and must not keep this one.
 _LAST = 5.0
+#: A job's limit of time holds for time in which it has a core, up to so many times the limit.
+_LONGEST_WAIT = 5
 #: Of what a worker writes, the last lines are kept, and as much of each, in bytes.
 _STDERR_LINES, _LONGEST_LINE = 60, 4096
 #: Environment of a process that gives way: `napari_cxr.workers` lowers its priority, and
@@ -106,7 +108,7 @@ class Child:
         self, number: int, job: str, timeout: float | None, arguments: dict[str, Any]
     ) -> Generator[Any, None, Any]:
         """See `WorkerProcess.run`, which lets one job in at a time."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        began, waited = time.monotonic(), _waited_for_core(self.process.pid)
         self.unfinished.add(number)  # before the answer can come
         try:
             self._channel.send({'job': job, 'number': number, 'arguments': arguments})
@@ -120,7 +122,7 @@ class Child:
                 try:
                     reply = self._replies.get(timeout=HEARTBEAT)
                 except queue.Empty:
-                    if deadline is not None and time.monotonic() > deadline:
+                    if timeout is not None and self._taken(began, waited) > timeout:
                         _kill(self.process)
                         raise WorkerDied(f'It took longer than {timeout:.0f} s.') from None
                     yield None
@@ -138,6 +140,16 @@ class Child:
         except GeneratorExit:
             self._cancel(number)
             raise
+
+    def _taken(self, began: float, waited: float) -> float:
+        """Return for how long the child could have worked since then, in seconds.
+
+        On a busy machine a file of two seconds takes a minute, and must not be lost for that.
+        """
+        elapsed = time.monotonic() - began
+        return max(
+            elapsed - (_waited_for_core(self.process.pid) - waited), elapsed / _LONGEST_WAIT
+        )
 
     def settle(self, grace: float) -> None:
         """Cancel the job under way, and wait until it has let go."""
@@ -167,6 +179,15 @@ class Child:
         _kill(self.process)  # it may be alive and talk nonsense
         details = '\n'.join([f'exit code {self.process.returncode}', *self._stderr])
         return WorkerDied(f'The {self._role} process ended unexpectedly.', details)
+
+
+def _waited_for_core(pid: int) -> float:
+    """Return for how long a process could have run and had no core; Linux tells, else 0."""
+    try:
+        # https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat
+        return int(Path(f'/proc/{pid}/schedstat').read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _drain(

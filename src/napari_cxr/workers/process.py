@@ -82,7 +82,8 @@ class WorkerProcess:
         job : str
             Name of a job of this worker's role.
         timeout : float, optional
-            Seconds after which the worker is killed.
+            Seconds after which the worker is killed; where the system tells for how long it
+            waited for a core, that does not count, up to five times as many in all.
         **arguments
             Numbers, strings, arrays, and the project's own types.
 
