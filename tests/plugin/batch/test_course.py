@@ -9,16 +9,17 @@ from pathlib import Path
 import pytest
 from made_up_scores import run, scored
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_cxr.plugin.batch import jobs, table_file
+from napari_cxr.plugin.batch import jobs, look_jobs, table_file
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.batch.request import ScoreRequest, keep, recall
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.scoring import Finished, Preparing, Started, reopening, tables
 from napari_cxr.scoring.journal import Journal, journal_of
 from napari_cxr.scoring.lines import Lines
+from napari_cxr.scoring.listing import FOLDERS
 from napari_cxr.workers.process import JobFailed
 
 WAIT = 20_000
@@ -401,6 +402,40 @@ def test_files_that_are_gone_are_found_by_the_look(qtbot, dock, tmp_path):
         dock.panel.setup.set_images(str(first), str(tmp_path / 'b.png'))
         assert not dock.panel.setup.images.problem.text()
     assert 'There is no b.png' in dock.panel.setup.images.problem.text()
+
+
+def test_a_click_waits_for_the_labels_that_lie_in_the_images(qtbot, dock, scorer, tmp_path):
+    dock.panel.setup.model.choose('cxr3-resnet10')
+    scorer.said['score'] = [Started(2, 0, 0, run(), 'CPU', 1)]
+    for name in ('normal', 'pneumonia'):
+        (tmp_path / 'ward' / name).mkdir(parents=True)
+        (tmp_path / 'ward' / name / 'a.png').write_bytes(b'')
+    start, setup = dock.panel.start, dock.panel.setup
+    setup.set_images(str(tmp_path / 'ward'))
+    qtbot.mouseClick(start, Qt.MouseButton.LeftButton)
+    assert not dock.busy and start.text() == 'Looking at the images…' and not start.isEnabled()
+    qtbot.waitUntil(lambda: dock.course.request is not None, timeout=WAIT)
+    assert dock.course.request.labels == FOLDERS and start.text() != 'Looking at the images…'
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.stop()
+    # What is changed after the click is not scored unasked.
+    setup.set_images(str(tmp_path / 'ward' / 'normal'))
+    qtbot.mouseClick(start, Qt.MouseButton.LeftButton)
+    with qtbot.waitSignal(dock.session.looked, timeout=WAIT):
+        setup.set_images(str(tmp_path / 'ward'))
+        assert start.text() == 'Score' and start.isEnabled()
+    assert not dock.busy
+
+
+def test_a_look_that_fails_is_told(qtbot, dock, tmp_path, monkeypatch):
+    def fails(*_):
+        raise RuntimeError('what nobody has thought of')
+
+    monkeypatch.setattr(look_jobs, 'look_at', fails)
+    with qtbot.waitSignal(dock.session.looked, timeout=WAIT):
+        dock.panel.setup.set_images(str(tmp_path))
+    assert 'Looking at the images' in dock.panel.setup.images.problem.text()
+    assert not dock.panel.start.isEnabled()
 
 
 def active(qtbot, dock):

@@ -65,6 +65,7 @@ class BatchDock(Dock):
         # napari fills up a dock in which nothing wants its height.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.setAcceptDrops(True)
+        self._score_wanted = False  # as soon as the images were looked at
         self._later = QTimer(self)
         self._later.setSingleShot(True)
         self._later.setInterval(_PAUSE)
@@ -74,7 +75,7 @@ class BatchDock(Dock):
         self._later.timeout.connect(self._look)
         panel.setup.changed.connect(self._update)
         panel.head.toggled.connect(self._update)
-        panel.setup.look_wanted.connect(self._later.start)
+        panel.setup.look_wanted.connect(self._look_later)
         panel.setup.card_wanted.connect(self.show_card)
         panel.start.clicked.connect(self.score)
         panel.open_wanted.connect(self.choose_table)
@@ -103,9 +104,16 @@ class BatchDock(Dock):
     # -- what the person does -----------------------------------------------------------
 
     def score(self) -> None:
-        """Score what is chosen, or go on with the table that is named; returns at once."""
+        """Score what is chosen, or go on with the table that is named; returns at once.
+
+        Labels that lie in the images are the run's, so it begins when they were looked at.
+        """
         request = self.panel.setup.request()
         if self.busy or request is None:
+            return
+        if self.panel.setup.is_looking:
+            self._score_wanted = True
+            self._update()
             return
         self.panel.message.clear()
         self.panel.setup.keep()
@@ -177,14 +185,24 @@ class BatchDock(Dock):
 
     # -- what follows ---------------------------------------------------------------------
 
+    def _look_later(self) -> None:
+        self._later.start()
+        if self._score_wanted:  # what was asked for is being changed
+            self._score_wanted = False
+            self._update()
+
     def _look(self) -> None:
         setup = self.panel.setup
         if setup.images.paths:
             self.session.look(setup.images.paths, setup.target.path, counts=setup.counts)
 
     def _looked(self, looked: Looked) -> None:
+        wanted, self._score_wanted = self._score_wanted, False
         self.panel.setup.take_look(looked)
-        if not self.panel.setup.reason:
+        if wanted:
+            self._update()
+            self.score()
+        elif not self.panel.setup.reason:
             self.session.get_ready()
 
     def _ended(self) -> None:
@@ -209,7 +227,10 @@ class BatchDock(Dock):
         """Make the button, and what stands beside the folded setup, say what can be done."""
         setup, panel = self.panel.setup, self.panel
         reason = 'A job is under way.' if self.busy else setup.reason
-        panel.start.setText('Resume' if setup.resumes else 'Score')
+        name = 'Resume' if setup.resumes else 'Score'
+        if self._score_wanted:
+            name = reason = 'Looking at the images…'
+        panel.start.setText(name)
         panel.start.setEnabled(not reason)
         panel.start.setToolTip(reason or 'Score the images into a table with a row for each')
         panel.open.setEnabled(not self.busy)

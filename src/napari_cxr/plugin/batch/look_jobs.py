@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -11,7 +12,7 @@ from napari.qt.threading import thread_worker
 
 from napari_cxr.plugin.batch.counting import Counted, count
 from napari_cxr.plugin.batch.problems import gone
-from napari_cxr.plugin.classifying import Failure, failure
+from napari_cxr.plugin.classifying import failure
 from napari_cxr.scoring.looking import Looked, look_at
 
 __all__ = ['look']
@@ -20,7 +21,7 @@ __all__ = ['look']
 @thread_worker
 def look(
     paths: tuple[str, ...], out: str, counts: bool, cancelled: Event
-) -> Generator[Looked | Counted, None, Failure | None]:
+) -> Generator[Looked | Counted, None, None]:
     """See what there is to score; see `look_at`. Yields `Looked` first, then `Counted`.
 
     Parameters
@@ -37,9 +38,10 @@ def look(
     try:
         found = look_at(paths, out)
         # Many files on a slow disk are not asked for in the GUI's thread.
-        yield replace(found, error=found.error or gone(paths))
-        if counts and len(paths) == 1 and Path(paths[0]).is_dir():
-            yield from count(paths[0], cancelled)
+        found = replace(found, error=found.error or gone(paths))
     except Exception as error:
-        return failure(error, 'Looking at the images')
-    return None
+        found = Looked(paths, out, error=failure(error, 'Looking at the images').text)
+    yield found
+    if counts and not found.error and len(paths) == 1 and Path(paths[0]).is_dir():
+        with suppress(OSError):  # it goes on without a number
+            yield from count(paths[0], cancelled)

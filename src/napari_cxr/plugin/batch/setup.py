@@ -99,6 +99,11 @@ class ScoreSetup(QWidget):
         return is_begun(self.target.path)
 
     @property
+    def is_looking(self) -> bool:
+        """Whether the images that are chosen have still to be looked at."""
+        return bool(self.images.paths) and self._looked is None
+
+    @property
     def reason(self) -> str:
         """Why nothing can be scored as it stands; empty if it can."""
         if not self.images.paths:
