@@ -109,7 +109,10 @@ def test_status_1_if_a_file_fails_and_the_others_have_their_rows(run, folder, tm
         (['--out', 't.csv', '--batch-size', '0'], 'neither'),
         (['--out', 't.csv', '--batch-size', 'many'], 'neither'),
         (['--out', 't.csv', '--workers', '0'], 'workers'),
-        (['--out', 't.csv', '--labels', 'none.csv'], 'cannot be opened'),
+        (
+            ['--out', 't.csv', '--labels', 'none'],
+            "There is no table none: labels are a table, or 'folders'",
+        ),
         (['--out', 't.csv', '--decision', 'sensitivity=0.95'], 'none at all'),
         (['--out', 't.csv', '--heatmaps', 'maps'], 'of another table'),
         (['--out', 't.csv', '--heatmaps', 'images/maps'], 'taken for radiographs'),

@@ -174,6 +174,11 @@ def _without_names(items: Iterable[Item]) -> list[Item]:
 
 def _labelled(found: dict[str, Item], table: Path) -> dict[str, Item]:
     """Give files what a table says of them."""
+    if not os.path.lexists(table):
+        raise ListingError(
+            f'There is no table {table}: labels are a table, or {FOLDERS!r} for the names of the '
+            'class folders.'
+        )
     told: dict[str, Item] = {}
     by_name: dict[str, list[Item]] = {}
     for item in of_table(table):

@@ -43,7 +43,8 @@ def check_out(out: str | Path, *, resume: bool) -> None:
     if journal.exists():
         if not resume:
             raise ScoringError(
-                f'{out} was begun already: resume, or remove {journal.name} to begin anew.'
+                f'{out} was begun already: resume (--resume), or remove {journal.name} to begin '
+                'anew.'
             )
     elif os.path.lexists(out):
         finished = 'is finished already, there is nothing to resume' if resume else 'exists'
