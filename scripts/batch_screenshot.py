@@ -100,7 +100,9 @@ def picture(scored: Path, model: str, out: Path) -> None:
     """Score a folder in the dock, open a row, and save what the screen shows."""
     import napari
     from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QDockWidget
 
+    from napari_cxr.plugin.docks import open_dock
     from napari_cxr.plugin.scores.columns import class_key
     from napari_cxr.plugin.settings import remember
 
@@ -108,10 +110,14 @@ def picture(scored: Path, model: str, out: Path) -> None:
     remember('batch', folder=tempfile.mkdtemp(dir=scored.parent), images='', table='')
     viewer = napari.Viewer(title='napari-cxr', show=True)
     viewer.window.resize(*WINDOW)
-    place, dock = viewer.window.add_plugin_dock_widget('napari-cxr', 'Score a folder')
+    open_dock(viewer, 'Score a folder')
+    (dock,) = viewer.window.dock_widgets.values()
+    place = dock
+    while not isinstance(place, QDockWidget):
+        place = place.parent()
     place.parent().resizeDocks([place], [DOCK], Qt.Orientation.Horizontal)
     dock.panel.setup.set_images(str(scored))
-    until(lambda: dock.panel.start.isEnabled() and not dock._later.isActive())
+    until(dock.panel.start.isEnabled)
     dock.panel.start.click()
     until(lambda: not dock.busy and dock.panel.table.rows())
     table = dock.panel.table
