@@ -1,8 +1,10 @@
 """Training on the command line: recipes listed, runs made, stopped and resumed, sweeps."""
 
 import csv
+import io
 import json
 import signal
+import sys
 import tomllib
 
 import imageio.v3 as iio
@@ -199,6 +201,27 @@ def test_a_second_control_c_comes_through():
             interrupts.look()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+def test_control_c_in_the_middle_of_a_line_stops_like_any_other(monkeypatch):
+    class Halfway(io.StringIO):
+        asked = False
+
+        def write(self, text):
+            if self.asked:  # as a buffered file says it
+                raise RuntimeError('reentrant call inside <_io.BufferedWriter>')
+            self.asked = True
+            signal.raise_signal(signal.SIGINT)
+            self.asked = False
+            return super().write(text)
+
+    halfway = Halfway()
+    monkeypatch.setattr(sys, 'stderr', halfway)
+    with Interrupts() as interrupts:
+        sys.stderr.write('half a line')
+        with pytest.raises(KeyboardInterrupt):
+            interrupts.look()
+    assert halfway.getvalue() == 'half a line'
 
 
 def test_control_c_before_the_first_step_says_what_to_do(

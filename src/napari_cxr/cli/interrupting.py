@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 
 import typer
@@ -41,4 +42,5 @@ class Interrupts:
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        typer.echo('Stopping after this step; Ctrl-C once more stops at once.', err=True)
+        with suppress(RuntimeError):  # in the middle of another line, where Python lets nobody in
+            typer.echo('Stopping after this step; Ctrl-C once more stops at once.', err=True)
