@@ -103,8 +103,8 @@ def test_a_damaged_line_is_no_row_and_the_others_are(tmp_path):
             r'begun with another model \(a instead of b\):',
         ),
         ({'model_hash': 'c', 'labels': ['d'], 'several': True}, 'begun with another model file:'),
-        ({'version': '2', 'lung_field': 'd'}, r'of napari-cxr \(None instead of 2\):'),
-        ({'listing': 'y', 'total': 8}, r'files or labels \(None files instead of 8\)'),
+        ({'version': '2', 'lung_field': 'd'}, r'of napari-cxr \(none instead of 2\):'),
+        ({'listing': 'y', 'total': 8}, r'files or labels \(none files instead of 8\)'),
         ({'listing': 'y', 'truth': True}, 'with another list of files or labels:'),
     ],
 )

@@ -236,7 +236,9 @@ def test_it_does_not_go_on_with_something_else(items, classifier, tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(classifier, 'device', replace(classifier.device, name='cuda:1'))
         assert 'another kind of device (cpu instead of cuda)' in again()
-    assert 'another decision' in again(settings=replace(FOUR, decision=Decision('x', {})))
+    assert 'another decision (none instead of x)' in again(
+        settings=replace(FOUR, decision=Decision('x', {}))
+    )
     # Where nobody asks for a size, that of before is taken.
     begun = score(items, classifier, out, read_here, Settings(), resume=True)
     assert next(begun).batch == 4
@@ -325,13 +327,14 @@ def test_places_where_nothing_can_be_written_are_said_before_anything_is_read(
         raise AssertionError('nothing is read')
         yield
 
+    (tmp_path / 'file').touch()
     for out, said in (
         (tmp_path / 'no' / 'x.csv', 'There is no folder'),
         (tmp_path / 'x.txt', '.csv'),
+        (tmp_path / 'file' / 'x.csv', 'file is no folder'),
     ):
         with pytest.raises(ScoringError, match=said):
             list(score(items, classifier, out, never))
-    (tmp_path / 'file').touch()
     maps = Settings(heatmaps=tmp_path / 'file' / 'maps')
     with pytest.raises(ScoringError, match='cannot be made: Not a directory'):
         list(score(items, classifier, tmp_path / 'x.csv', never, maps))

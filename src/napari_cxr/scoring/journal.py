@@ -241,7 +241,16 @@ _FOLLOWS = {
     'version': ('lung_field', 'frontal_check'),
 }
 #: Those of which a person is told what they were and are.
-_DETAILS = ('model', 'version', 'batch', 'device', 'way', 'precision', 'total', 'folder')
+_DETAILS = (
+    'model', 'version', 'batch', 'device', 'way', 'precision', 'total', 'folder', 'decision',
+)  # fmt: skip
+
+
+def _told(entry: Any) -> Any:
+    """Return what is said of an entry: of a decision its name, of none at all just that."""
+    if entry is None:
+        return 'none'
+    return entry[0] if isinstance(entry, list) else entry
 
 
 def _compare(path: Path, there: Mapping[str, Any], ours: Mapping[str, Any]) -> None:
@@ -252,7 +261,7 @@ def _compare(path: Path, there: Mapping[str, Any], ours: Mapping[str, Any]) -> N
     said = list(dict.fromkeys(_ENTRIES.get(name, 'another form of the journal') for name in odd))
     name = next((n for n in _DETAILS if n in odd), '')
     files = f' file{"s" * (there.get(name) != 1)}' if name == 'total' else ''
-    detail = f' ({there.get(name)}{files} instead of {ours[name]})' if name else ''
+    detail = f' ({_told(there.get(name))}{files} instead of {_told(ours[name])})' if name else ''
     raise ScoringError(
         f'{path} was begun with {" and ".join(said or ["another form of the journal"])}{detail}: '
         'resume with what it was begun with, or choose another name for the table.'

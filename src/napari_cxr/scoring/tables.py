@@ -36,6 +36,8 @@ def check_name(path: Path) -> None:
             'chosen.'
         )
     if not os.path.isdir(path.parent):
+        if os.path.lexists(path.parent):
+            raise ScoringError(f'{path.parent} is no folder; choose another.')
         raise ScoringError(f'There is no folder {path.parent}; make it, or choose another.')
     if not os.access(path.parent, os.W_OK):
         raise ScoringError(f'Nothing can be written to {path.parent}; choose another folder.')

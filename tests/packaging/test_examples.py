@@ -1,0 +1,32 @@
+"""Python that the documentation shows runs as it stands there."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from napari_cxr import samples
+
+DOCS = Path(__file__).parents[2] / 'docs'
+
+
+@pytest.mark.slow
+def test_scoring_from_python(tmp_path):
+    for k, label in enumerate(('covid19', 'normal', 'pneumonia')):
+        (tmp_path / 'images' / label).mkdir(parents=True)
+        for i in range(2):
+            chest = samples.phantom((160, 150), seed=2 * k + i)
+            image = (255 * chest).astype(np.uint8)
+            iio.imwrite(tmp_path / 'images' / label / f'{i}.png', image)
+    (code,) = re.findall(r'```python\n(.*?)```', (DOCS / 'scoring.md').read_text('utf-8'), re.S)
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(' scored ') == 6
+    assert re.search(r'^macro AUC \d\.\d{3}$', done.stdout, re.M), done.stdout
+    assert (tmp_path / 'scores.csv').is_file()
