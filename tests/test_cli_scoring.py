@@ -297,7 +297,8 @@ def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(monkeypatch, 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.skipif(sys.platform == 'win32', reason='signals')
-def test_ctrl_c_waits_for_no_batch_under_way(folder, model_file, tmp_path):
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_wait_for_no_batch_under_way(folder, model_file, tmp_path, number):
     (folder / 'a.png').write_text('<html>')
     endless = (
         'import sys, time\n'
@@ -310,7 +311,7 @@ def test_ctrl_c_waits_for_no_batch_under_way(folder, model_file, tmp_path):
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as going:
         for line in going.stderr:
             if 'under way' in line:
-                going.send_signal(signal.SIGINT)
+                going.send_signal(number)
                 break
         going.stderr.read()
         assert going.wait() == 1

@@ -6,6 +6,7 @@ import signal
 import threading
 from contextlib import suppress
 from types import FrameType
+from typing import Any
 
 import typer
 
@@ -17,21 +18,27 @@ class Interrupts:
 
     Within a step of a run, weights and optimiser do not fit together, so that only what was
     written minutes ago could be kept.
+
+    Parameters
+    ----------
+    *others : int
+        Signals that count as a Ctrl-C, besides its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *others: int) -> None:
         self._asked = False
-        self._before: object = None
-        self._ours = threading.current_thread() is threading.main_thread()
+        self._before: dict[int, Any] = {}
+        ours = threading.current_thread() is threading.main_thread()
+        self._signals = (signal.SIGINT, *others) if ours else ()  # others cannot have a handler
 
     def __enter__(self) -> Interrupts:
-        if self._ours:  # others cannot have a handler
-            self._before = signal.signal(signal.SIGINT, self._note)
+        for one in self._signals:
+            self._before[one] = signal.signal(one, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._ours:
-            signal.signal(signal.SIGINT, self._before)  # type: ignore[arg-type]
+        for one, handler in self._before.items():
+            signal.signal(one, handler)
 
     def look(self) -> None:
         """Raise KeyboardInterrupt if there was a Ctrl-C."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,7 +64,8 @@ class Drawing:
         )
         finished, run, told = None, None, time.monotonic()
         with (
-            Interrupts() as interrupts,
+            # Which a batch system sends at the end of the time that it gives.
+            Interrupts(signal.SIGTERM) as interrupts,
             Progress(
                 *columns, console=console, transient=True, disable=not console.is_terminal
             ) as progress,
