@@ -36,7 +36,7 @@ def settled_threads(qtbot):
     from qtpy.QtCore import QThreadPool
 
     yield
-    assert QThreadPool.globalInstance().waitForDone(30_000)
+    assert QThreadPool.globalInstance().waitForDone(150_000)
     qtbot.wait(1)
 
 
@@ -62,4 +62,4 @@ def dock(qtbot, models, own_plugin, settled_threads):
     qtbot.addWidget(dock)
     yield dock
     dock.cancel()
-    qtbot.waitUntil(lambda: not dock.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not dock.busy, timeout=150_000)

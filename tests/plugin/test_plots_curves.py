@@ -195,7 +195,7 @@ def test_the_mouse_shows_the_values_at_the_nearest_place(qtbot, curves):
     axes = curves.axes()
     x, y = axes.points(np.array([2.2]), np.array([3.0]))[0]
     qtbot.mouseMove(curves, QPoint(round(x), round(y)))
-    qtbot.waitUntil(lambda: curves.shown_at == 2, timeout=2000)
+    qtbot.waitUntil(lambda: curves.shown_at == 2, timeout=150_000)
     assert curves.values_at(2) == [('training', 4), ('validation', 5)]
     assert np.isnan(curves.values_at(3)[1][1])
     before = near(pixels(curves), theme_color('dark', 'foreground'), 8).sum()

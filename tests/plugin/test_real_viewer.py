@@ -9,7 +9,7 @@ from napari_cxr import samples
 from napari_cxr.dicom import privacy
 from napari_cxr.plugin.layers import is_heatmap
 
-WAIT = 50_000
+WAIT = 150_000
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_closed_dock_does_not_come_back_as_errors(qtbot, viewer):
     dock = open_dock(viewer)
     viewer.window.remove_dock_widget(dock)
     dock.deleteLater()
-    qtbot.waitSignal(dock.destroyed, timeout=5000)
+    qtbot.waitSignal(dock.destroyed, timeout=150_000)
     qtbot.wait(50)
     layer = viewer.add_image(np.zeros((20, 20), np.uint8))
     viewer.layers.selection.active = layer

@@ -80,6 +80,6 @@ def test_jobs_never_run_in_the_gui_thread(qtbot, dock, monkeypatch):
 
     monkeypatch.setattr(WorkerProcess, 'run', run)
     dock.viewer.add_image(np.zeros((80, 80), np.uint8))
-    with qtbot.waitSignal(dock.settled, timeout=50_000):
+    with qtbot.waitSignal(dock.settled, timeout=150_000):
         dock.classify()
     assert threads and not any(threads)

@@ -22,7 +22,7 @@ from napari_cxr.plugin.scores.filter import Which
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.scoring.journal import Journal, journal_of
 
-WAIT = 55_000
+WAIT = 150_000
 #: Images that take so much longer than a look at how far they are that a run can be stopped.
 MANY = 4_000
 

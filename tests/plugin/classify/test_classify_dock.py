@@ -11,7 +11,7 @@ from napari_cxr import samples
 from napari_cxr.plugin import classifying
 from napari_cxr.plugin.layers import is_heatmap
 
-WAIT = 50_000
+WAIT = 150_000
 
 
 @pytest.fixture
@@ -395,7 +395,7 @@ def test_cancel_gives_the_button_back(qtbot, dock, stopped):
     worker = classifying.shared_torch()
     assert not worker._turn.locked()  # the job is really gone, and another can begin
     os.kill(stopped, signal.SIGCONT)
-    qtbot.waitUntil(lambda: not worker._child.unfinished, timeout=10_000)
+    qtbot.waitUntil(lambda: not worker._child.unfinished, timeout=150_000)
     classify(qtbot, dock)
     assert dock.answer is not None
 

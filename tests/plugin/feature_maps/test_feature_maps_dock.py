@@ -14,7 +14,7 @@ from napari_cxr.plugin.feature_maps.layer import feature_map_layer, show_feature
 from napari_cxr.plugin.layers import KEY
 from napari_cxr.plugin.lungs.layer import lungs_layer
 
-WAIT = 50_000
+WAIT = 150_000
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def maps_dock(qtbot, models, own_plugin, settled_threads):
     qtbot.waitUntil(lambda: dock.stage.count() > 0, timeout=WAIT)
     yield dock
     dock.cancel()
-    qtbot.waitUntil(lambda: not dock.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not dock.busy, timeout=150_000)
 
 
 def compute(qtbot, dock):

@@ -16,7 +16,7 @@ from napari_cxr.plugin.lungs import command
 from napari_cxr.plugin.lungs.desk import LungDesk
 from napari_cxr.plugin.lungs.layer import edit_of, field_of, is_lungs, lungs_of
 
-WAIT = 20_000
+WAIT = 150_000
 
 
 @pytest.fixture

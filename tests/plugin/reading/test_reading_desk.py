@@ -31,7 +31,7 @@ from napari_cxr.scoring.lines import Lines
 from napari_cxr.scoring.reading.folders import PATIENT_PATTERN
 from napari_cxr.scoring.row import Run
 
-WAIT = 8_000
+WAIT = 150_000
 LABELS = ('covid19', 'normal', 'pneumonia')
 #: What is said of an image on screen.
 SEEN = 'Not read yet. It is shown without a heatmap. There is no model here.'

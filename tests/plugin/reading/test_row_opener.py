@@ -22,7 +22,7 @@ from napari_cxr.plugin.shared import shared
 from napari_cxr.radiograph import Radiograph
 from napari_cxr.scoring import Row
 
-WAIT = 50_000
+WAIT = 150_000
 
 
 @pytest.fixture(scope='module')

@@ -12,7 +12,7 @@ from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.shared import shared
 from napari_cxr.training.events import RunsDone
 
-WAIT = 30_000  # the machine may be busy
+WAIT = 150_000
 LEFT = Qt.MouseButton.LeftButton
 CTRL = Qt.KeyboardModifier.ControlModifier
 
@@ -259,5 +259,5 @@ def test_in_a_real_window_it_opens_by_its_name_and_goes_quietly(
     assert dock.curves.curves.curves.theme == 'light'
     viewer.window.remove_dock_widget(dock)
     dock.deleteLater()
-    qtbot.waitSignal(dock.destroyed, timeout=5000)
+    qtbot.waitSignal(dock.destroyed, timeout=150_000)
     shared().run_done.emit(str(runs), None)  # nobody listens any more

@@ -38,7 +38,7 @@ def fill(qtbot, table, rows, **changes):
 
 def more(qtbot, table, rows):
     """Add rows, and wait until they have been taken in and shown."""
-    with qtbot.waitSignal(table.settled, timeout=20_000):
+    with qtbot.waitSignal(table.settled, timeout=150_000):
         table.add(rows)
 
 
@@ -790,7 +790,7 @@ def test_many_rows_come_in_while_the_screen_stays_free(qtbot, table, count):
     table.add(rows)
     assert table.model.rowCount() == 0 and len(table.rows()) == count
     clock.start()
-    qtbot.waitUntil(lambda: table.model.rowCount() == count, timeout=50_000)
+    qtbot.waitUntil(lambda: table.model.rowCount() == count, timeout=150_000)
     clock.stop()
     assert len(ticks) > 3  # they come in by and by, and others have their turn
     table.sort_by('file', True)
@@ -844,13 +844,13 @@ def test_pictures_are_read_for_the_lines_on_the_screen(qtbot, table, files, sett
     assert shown_columns(table)[0] == PICTURE and table.view.rowHeight(0) > 2 * low
     lines = table.view.lines_on_screen
     assert 3 < len(lines) < 15
-    qtbot.waitUntil(lambda: all(map(is_there, lines)), timeout=30_000)
-    qtbot.waitUntil(lambda: not pictures.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: all(map(is_there, lines)), timeout=150_000)
+    qtbot.waitUntil(lambda: not pictures.busy, timeout=150_000)
     assert not any(is_there(line) for line in range(lines[-1] + 1, 40))
     first = pictures.get(files[3])
     assert (first.height(), first.width()) == (128, 85) and first.pixelColor(5, 5).red() == 18
     table.view.scrollTo(table.model.index(9, 0))
-    qtbot.waitUntil(lambda: is_there(9), timeout=30_000)
+    qtbot.waitUntil(lambda: is_there(9), timeout=150_000)
     assert pictures.get(files[9]).isNull()  # the place stays, and is quiet
     assert not table.grab().isNull()
     table.strip.pictures.click()
@@ -866,13 +866,13 @@ def test_pictures_are_found_by_the_place_of_the_table(
     more(qtbot, table, [scored(0, path='03.png')])
     table.strip.pictures.click()
     pictures = table.pictures.thumbnails
-    qtbot.waitUntil(lambda: pictures.get('03.png') is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: pictures.get('03.png') is not None, timeout=150_000)
     assert pictures.get('03.png').height() == 128
     # A file of the same name of another table is another file.
     table.start(run(), str(tmp_path / 'scores.csv'))
     assert pictures.get('03.png') is None
     more(qtbot, table, [scored(0, path='03.png')])
-    qtbot.waitUntil(lambda: pictures.get('03.png') is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: pictures.get('03.png') is not None, timeout=150_000)
     assert pictures.get('03.png').isNull()
 
 
@@ -880,7 +880,7 @@ def test_what_is_scrolled_past_is_not_read(qtbot, files, settled_threads):
     pictures = Thumbnails()
     pictures.want(files)
     pictures.want(files[20:22])
-    qtbot.waitUntil(lambda: not pictures.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not pictures.busy, timeout=150_000)
     there = [i for i, path in enumerate(files) if pictures.get(path) is not None]
     assert {20, 21} <= set(there) and len(there) <= 4  # one or two may have been under way
     pictures.turn_to('')
@@ -891,7 +891,7 @@ def test_no_more_than_so_many_pictures_are_kept(qtbot, files, settled_threads, m
     monkeypatch.setattr('napari_cxr.plugin.scores.thumbnails._MOST', 3)
     pictures = Thumbnails()
     pictures.want(files[:5])
-    qtbot.waitUntil(lambda: not pictures.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not pictures.busy, timeout=150_000)
     assert [pictures.get(path) is not None for path in files[:5]] == [False] * 2 + [True] * 3
 
 

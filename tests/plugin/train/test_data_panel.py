@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFrame, QLabel, QLineEdit, QScrollArea
 from napari_cxr.plugin.train.data_panel import DataPanel
 
 LEFT = Qt.MouseButton.LeftButton
-WAIT = 3000
+WAIT = 150_000
 
 
 @pytest.fixture
@@ -118,6 +118,19 @@ def test_skipped_files_can_be_copied(qtbot, panel):
 def test_few_images_have_no_baseline(panel):
     panel.show_survey(small(baselines={}))
     assert 'too few images' in panel.to_beat.text() and panel.baselines.isHidden()
+
+
+def test_images_that_cannot_be_divided_are_counted_but_not_by_split(panel):
+    panel.show_survey(small(splits=('',) * 60, flags=('Too few.',), excluded=(0,)))
+    assert panel.sections['counts'].summary.text() == 'cannot be divided'
+    columns = range(panel.classes.columnCount())
+    assert [panel.classes.isColumnHidden(i) for i in columns] == [False, *[True] * 3, *[False] * 2]
+    rows = [panel.classes.topLevelItem(i) for i in range(4)]
+    assert [row.text(4) for row in rows] == ['1', '0', '0', '1']
+    assert [row.text(5) for row in rows] == ['20', '30', '10', '60']
+    assert panel.by_source.values.sum(axis=0).tolist() == [19, 30, 10]
+    panel.show_survey(small())
+    assert [panel.classes.isColumnHidden(i) for i in columns] == [*[False] * 4, True, False]
 
 
 def test_parts_fold_by_key_and_stay_so(qtbot, panel):

@@ -21,7 +21,7 @@ from napari_cxr.plugin.train.dock import TrainDock
 from napari_cxr.plugin.train.setup import SWEEP
 from napari_cxr.training import Recipe, recipes, sweep
 
-WAIT = 55_000
+WAIT = 150_000
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -166,7 +166,7 @@ def test_a_dock_that_is_closed_stops_its_run(own_train_dock, qtbot, folder, reci
     train_dock.setParent(holder)
     holder.deleteLater()
     qtbot.waitUntil(cancelled.is_set, timeout=WAIT)
-    assert QThreadPool.globalInstance().waitForDone(30_000)
+    assert QThreadPool.globalInstance().waitForDone(150_000)
     qtbot.waitUntil((out / 'state.safetensors').is_file, timeout=WAIT)
 
 
@@ -216,6 +216,28 @@ def test_unreadable_files_are_listed_and_the_run_goes_on(train_dock, qtbot, fold
     look(qtbot, train_dock, folder, recipe_file)
     assert [path for path, _ in train_dock.survey.skipped] == ['left/broken.png']
     assert len(train_dock.survey.paths) == 20
+
+
+def test_images_that_cannot_be_divided_are_not_trained_on(train_dock, qtbot, folder, recipe_file):
+    for path in sorted((folder / 'right').iterdir())[2:]:
+        path.unlink()
+    dock = train_dock
+    look(qtbot, dock, folder, recipe_file)
+    told = '12 images, 2 classes, but they cannot be divided for training: Images says why.'
+    assert dock.status.text() == told and dock.start.toolTip() == told
+    assert not dock.start.isEnabled()
+    assert "'right' has 2 images only; to hold out a share" in dock.survey.flags[0]
+    dock.train()  # by its keys
+    assert not dock.busy
+    # A sweep that divides them otherwise in a run can be tried; settings that can, as well.
+    plan = folder.parent / 'plan.toml'
+    base = f'[base]\n{recipe_file.read_text()}'.replace('\n[', '\n[base.')
+    base = base.replace('[base.base]', '[base]').replace('name = "small"', '')
+    plan.write_text(f'name = "plan"\n{base}\n[grid]\n"split.test" = [0.2, 0.0]\n')
+    dock.setup.recipe_opened.emit(str(plan))
+    assert dock.start.isEnabled() and 'Only runs of the sweep' in dock.status.text()
+    dock.setup.recipe_opened.emit(str(recipe_file))
+    assert not dock.start.isEnabled()
 
 
 def test_a_folder_that_cannot_be_written_to(train_dock, qtbot, folder, recipe_file, tmp_path):
