@@ -22,7 +22,7 @@ from napari_cxr.scoring.lines import Lines
 from napari_cxr.scoring.listing import FOLDERS
 from napari_cxr.workers.process import JobFailed
 
-WAIT = 20_000
+WAIT = 150_000
 NO_FIGURES = ({}, (), 0)
 
 
@@ -62,7 +62,7 @@ def scorer(monkeypatch):
 @pytest.fixture
 def dock(qtbot, own_plugin, own_models, settled_threads, scorer, tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
-    remember('batch', device='cpu', images='', table='', folder=str(tmp_path))
+    remember('batch', device='cpu', images='', table='', shown='', folder=str(tmp_path))
     dock = BatchDock(ViewerModel())
     qtbot.addWidget(dock, before_close_func=leave)
     dock.show()
@@ -393,6 +393,53 @@ def test_a_single_file_is_not_remembered_and_names_no_table(qtbot, dock, tmp_pat
         setup.keep()
         assert preferences('batch').images == str(path)
         assert setup.target.path == str(tmp_path / name)
+
+
+def another(qtbot):
+    """A fresh dock, as after a restart of napari."""
+    dock = BatchDock(ViewerModel())
+    qtbot.addWidget(dock, before_close_func=leave)
+    dock.resize(480, 900)
+    dock.show()
+    return dock
+
+
+def test_the_table_that_was_on_show_is_offered_again(qtbot, dock, scorer, tmp_path):
+    again = dock.panel.again
+    assert not again.isVisible()  # nothing was on show yet
+    table = finished(tmp_path, 'read.csv')
+    show(qtbot, dock, table, scorer)
+    assert not again.isVisible()  # it is on show
+    fresh = another(qtbot)
+    again = fresh.panel.again
+    assert again.isVisible() and again.text() == 'Open read.csv again'
+    assert again.toolTip().endswith(str(table))
+    with qtbot.waitSignal(fresh.settled, timeout=WAIT):
+        qtbot.mouseClick(again, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not fresh.busy, timeout=WAIT)
+    assert paths(fresh) == paths(dock) and not again.isVisible()
+    fresh.panel.head.set_open(True)
+    assert not again.isVisible()
+
+
+def test_a_table_that_is_gone_is_not_offered_again_and_one_that_was_begun_is(
+    qtbot, dock, scorer, tmp_path
+):
+    table = finished(tmp_path, 'read.csv')
+    show(qtbot, dock, table, scorer)
+    table.unlink()
+    assert not another(qtbot).panel.again.isVisible()
+    request = begun(tmp_path, 'begun.csv')  # as after a crash: a journal, and no table yet
+    show(qtbot, dock, request.out, scorer)
+    remember('batch', table=request.out)
+    show(qtbot, dock, finished(tmp_path, f'{"long" * 30}.csv'), scorer)
+    fresh = another(qtbot)
+    # A name that is too long is shortened, and what was begun can still be resumed.
+    shown = fresh.panel.again.text()
+    assert shown.startswith('Open long') and '…' in shown and shown.endswith('long.csv again')
+    assert fresh.width() == 480 and not another(qtbot).panel.again.visibleRegion().isEmpty()
+    show(qtbot, dock, request.out, scorer)
+    assert another(qtbot).panel.again.text() == 'Open begun.csv again'
 
 
 def test_files_that_are_gone_are_found_by_the_look(qtbot, dock, tmp_path):

@@ -19,7 +19,7 @@ from napari_cxr.plugin.batch.request import ScoreRequest, recall
 from napari_cxr.plugin.batch.session import BatchSession
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.reading.desk import ReadingDesk
-from napari_cxr.plugin.settings import preferences
+from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.scoring.row import Run
 
 __all__ = ['BatchCourse']
@@ -157,6 +157,7 @@ class BatchCourse(QObject):
             self._desk.use(model, device)
             return
         self._came, self.run = True, run
+        remember('batch', shown=self.out)
         self._count(0, 0, total_of(self.out))
         panel = self._panel
         panel.table.start(run, self.out)

@@ -79,6 +79,7 @@ class BatchDock(Dock):
         panel.setup.card_wanted.connect(self.show_card)
         panel.start.clicked.connect(self.score)
         panel.open_wanted.connect(self.choose_table)
+        panel.again.wanted.connect(self.open_table)
         panel.progress.stop_wanted.connect(self.stop)
         panel.progress.resume_wanted.connect(self.resume)
         panel.progress.failures_wanted.connect(self._show_failures)
@@ -217,9 +218,10 @@ class BatchDock(Dock):
             self.panel.tell(words.saved(result.path, result.rows, result.total))
 
     def _recall(self) -> None:
-        """Offer to go on with what was under way when napari was closed."""
-        table = preferences('batch').table
-        request = recall(table) if is_begun(table) else None
+        """Offer to go on with what was under way, or on show, when napari was closed."""
+        chosen = preferences('batch')
+        self.panel.again.offer(chosen.shown)
+        request = recall(chosen.table) if is_begun(chosen.table) else None
         if request is not None and request.paths:
             self.panel.setup.show_request(request)
 
@@ -233,7 +235,8 @@ class BatchDock(Dock):
         panel.start.setText(name)
         panel.start.setEnabled(not reason)
         panel.start.setToolTip(reason or 'Score the images into a table with a row for each')
-        panel.open.setEnabled(not self.busy)
+        for button in (panel.open, panel.again):
+            button.setEnabled(not self.busy)
         setup.setEnabled(not self.busy)
         self._name_what_is_on_show()
         # Where the form is open and says Resume too, one such button is enough.

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
+from napari_cxr.plugin.batch.again import OpenAgain
 from napari_cxr.plugin.batch.metrics import ScoreMetrics
 from napari_cxr.plugin.batch.progress import ScoreProgress
 from napari_cxr.plugin.batch.room import Fitting, Parts, Squeezable
@@ -70,6 +71,7 @@ class BatchPanel(QWidget):
         self.open.setMinimumHeight(34)
         self.open.setToolTip('Show a table of scores that was made earlier, finished or not')
         self.open.clicked.connect(self.open_wanted)
+        self.again = OpenAgain()
         self.advice = quiet_label(_EMPTY)
         self.advice.setIndent(0)
         self.progress = ScoreProgress()
@@ -89,6 +91,7 @@ class BatchPanel(QWidget):
         self.head.body.setContentsMargins(0, 6, 0, 0)
         self.head.body.addWidget(self.setup)
         self.head.body.addLayout(buttons)
+        self.head.body.addWidget(self.again)
         self.head.body.addWidget(self.advice)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
@@ -142,6 +145,8 @@ class BatchPanel(QWidget):
         """Show the table with what belongs to it, or leave the place to the setup."""
         if shown and self._has_keys(self):
             self.take_keys()
+        if shown:
+            self.again.offer('')
         for part in (self.table, self.tabs):
             part.setVisible(shown)
         self.advice.setVisible(not shown)
