@@ -48,9 +48,8 @@ def test_open_classify_and_see(qtbot, viewer, tmp_path):
 def test_a_closed_dock_does_not_come_back_as_errors(qtbot, viewer):
     dock = open_dock(viewer)
     viewer.window.remove_dock_widget(dock)
-    dock.deleteLater()
-    qtbot.waitSignal(dock.destroyed, timeout=150_000)
-    qtbot.wait(50)
+    with qtbot.waitSignal(dock.destroyed, timeout=WAIT):
+        dock.deleteLater()
     layer = viewer.add_image(np.zeros((20, 20), np.uint8))
     viewer.layers.selection.active = layer
     layer.name = 'another'

@@ -258,6 +258,6 @@ def test_in_a_real_window_it_opens_by_its_name_and_goes_quietly(
     viewer.theme = 'light'
     assert dock.curves.curves.curves.theme == 'light'
     viewer.window.remove_dock_widget(dock)
-    dock.deleteLater()
-    qtbot.waitSignal(dock.destroyed, timeout=150_000)
+    with qtbot.waitSignal(dock.destroyed, timeout=WAIT):
+        dock.deleteLater()
     shared().run_done.emit(str(runs), None)  # nobody listens any more
