@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from made_up_scores import run, scored
 from napari.components import ViewerModel
-from qtpy.QtCore import QMimeData, QPointF, Qt, QThreadPool, QUrl
+from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QThreadPool, QUrl
 from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QFileDialog
 
 from napari_cxr import samples
 from napari_cxr.plugin.batch import jobs
+from napari_cxr.plugin.batch.counting import Counted
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.batch.panel import BatchPanel
 from napari_cxr.plugin.batch.progress import ScoreProgress
@@ -63,7 +64,7 @@ def many(tmp_path_factory):
 def own_dock(qtbot, own_plugin, models, settled_threads, tmp_path, monkeypatch):
     """A dock that the test itself takes away."""
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
-    remember('batch', model='tiny', device='cpu', images='', table='', folder=str(tmp_path))
+    remember('batch', model='tiny', device='cpu', images='', table='', shown='', folder=str(tmp_path))
     remember('batch', shares=False, heatmaps=False, batch=8, precision='float32')
     return BatchDock(ViewerModel())
 
@@ -350,6 +351,25 @@ def test_the_setup_scrolls_only_where_there_is_no_room(qtbot, own_plugin, models
     qtbot.waitUntil(lambda: bar.maximum() > 0 and bar.isVisible())
     panel.resize(640, height)
     qtbot.waitUntil(lambda: bar.maximum() == 0 and not bar.isVisible())
+
+
+def test_what_comes_into_the_setup_is_never_squeezed(qtbot, own_plugin, models, tmp_path):
+    panel = BatchPanel('dark')
+    qtbot.addWidget(panel)
+    panel.resize(480, 900)
+    with qtbot.waitExposed(panel):
+        panel.show()
+    setup, options = panel.setup, panel.setup.options
+    setup.set_images(str(tmp_path))
+    before = setup.height()
+    # Qt may paint before it handles another event, so all has its place at once.
+    setup.take_count(Counted(str(tmp_path), 60, whole=True))
+    assert setup.images.hint.isVisible() and setup.height() > before
+    assert setup.images.height() == setup.images.sizeHint().height()
+    assert panel.start.mapTo(panel, QPoint()).y() > setup.mapTo(panel, QPoint()).y() + before
+    options.set_open(True)
+    assert options.height() >= options.sizeHint().height()
+    assert not options.identify.visibleRegion().isEmpty()
 
 
 @pytest.mark.parametrize(

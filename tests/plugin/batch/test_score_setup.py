@@ -85,7 +85,7 @@ def test_a_table_with_labels_says_so_and_another_in_the_folder_is_offered(setup,
         ('chests.txt', 'ends in .csv|is called .csv'),
         ('chests', 'This is a folder'),
         ('there.csv', 'There is such a table already'),
-        ('there.csv/inside/scores.csv', 'There is no folder'),
+        ('there.csv/inside/scores.csv', 'is no folder; choose another'),
         ('new/scores.txt', 'is called .csv'),
     ],
 )

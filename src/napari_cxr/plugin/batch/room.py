@@ -6,7 +6,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QBoxLayout, QFrame, QScrollArea, QSizePolicy, QSplitter, QWidget
 
-__all__ = ['Fitting', 'Parts', 'Scrolled', 'Squeezable']
+__all__ = ['Fitting', 'Parts', 'Scrolled', 'Squeezable', 'settle']
 
 
 class Scrolled(QScrollArea):
@@ -66,15 +66,13 @@ class Fitting(QScrollArea):
     def eventFilter(self, watched, event):  # type: ignore[no-untyped-def]
         """Ask for another height when what is inside folds or wraps."""
         if event.type() == event.Type.LayoutRequest:
-            self.updateGeometry()
-            self._scroll_if_needed()
+            self.fit()
         return super().eventFilter(watched, event)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Ask for another height where lines wrap otherwise."""
         super().resizeEvent(event)
-        self.updateGeometry()
-        self._scroll_if_needed()
+        self.fit()
 
     def sizeHint(self) -> QSize:
         """Return the height of what is inside, at the width that there is."""
@@ -92,7 +90,9 @@ class Fitting(QScrollArea):
         # Lines that wrap have a least height as if the place were narrow.
         return QSize(width, max(height, least.height()) + frame)
 
-    def _scroll_if_needed(self) -> None:
+    def fit(self) -> None:
+        """Ask for the height that what is inside needs now."""
+        self.updateGeometry()
         # A bar that has come would stay for good: beside it lines wrap, and need a bar.
         policies = Qt.ScrollBarPolicy
         fits = self.height() >= self.sizeHint().height()
@@ -105,3 +105,18 @@ class Fitting(QScrollArea):
         inside = self.widget()
         width = inside.minimumSizeHint().width() if inside is not None else 0
         return QSize(width, min(self.sizeHint().height(), 110))
+
+
+def settle(part: QWidget) -> None:
+    """Give a part its new height at once, and what it lies in.
+
+    Qt does so level by level, and stops at a scroll area until later: meanwhile it may paint
+    what has come into the part squeezed into the height before.
+    """
+    place: QWidget | None = part
+    while place is not None and not isinstance(place, Scrolled):
+        if isinstance(place, Fitting):
+            place.fit()
+        if (layout := place.layout()) is not None:
+            layout.activate()
+        place = place.parentWidget()

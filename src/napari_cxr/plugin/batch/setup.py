@@ -15,6 +15,7 @@ from napari_cxr.plugin.batch.labels import LabelsField
 from napari_cxr.plugin.batch.options import ScoreOptions
 from napari_cxr.plugin.batch.problems import is_begun
 from napari_cxr.plugin.batch.request import ScoreRequest
+from napari_cxr.plugin.batch.room import settle
 from napari_cxr.plugin.batch.target import TargetField
 from napari_cxr.plugin.batch.told_field import ToldField, beside
 from napari_cxr.plugin.elided import ElidedComboBox
@@ -53,6 +54,7 @@ class ScoreSetup(QWidget):
         self.device.activated.connect(self.changed)
         self.target.chosen.connect(self._look_again)
         self.options.changed.connect(self.changed)
+        self.options.toggled.connect(lambda: settle(self))
         self.card.clicked.connect(self.card_wanted)
         self.target.propose(self.images.name)
         self._model_chosen()
@@ -205,3 +207,4 @@ class ScoreSetup(QWidget):
         out = Path(self.target.path or 'scores.csv')
         self.options.set_usual_folder(str(out.with_name(f'{out.stem}-heatmaps')))
         self.labels.take_look(self._looked, self._card.labels if self._card is not None else ())
+        settle(self)
