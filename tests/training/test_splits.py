@@ -101,6 +101,17 @@ def test_what_cannot_be_split_is_said():
         divide(made(), SplitRecipe(method='given'), 0)
     with pytest.raises(DatasetError, match="class 'a' has images of 2 patients only"):
         divide(made(patients=4), SplitRecipe(), 0)
+    alone = made(patients=4, images=1, grouped=False)
+    with pytest.raises(DatasetError, match="class 'a' has 2 images only; to hold out"):
+        divide(alone, SplitRecipe(), 0)
+    alone = made(patients=10, images=1, grouped=False)
+    with pytest.raises(DatasetError, match="'a' has 4 images only, beside those already held out"):
+        divide(alone, SplitRecipe(val=0.15, test=0.2), 0)
+    joined = replace(made(patients=4), grouped=False)  # such as near-duplicates
+    with pytest.raises(
+        DatasetError, match='6 images, but as some belong together they count as 2'
+    ):
+        divide(joined, SplitRecipe(), 0)
     dataset = made()
     samples = [
         replace(s, split='val' if s.label == 'a' and int(s.group) < 10 else 'train')

@@ -140,13 +140,28 @@ def test_several_labels_are_counted_together(tmp_path, recipe):
 
 def test_what_stands_in_the_way_of_a_split_is_the_first_flag(folder, recipe):
     _, found = run(survey(folder, recipe.with_changes({'split.method': 'holdout'})))
-    assert 'patients only; to hold out a share' in found.flags[0]
+    assert '4 patients only, beside those already held out; to hold out' in found.flags[0]
     assert set(found.splits) == {''} and len(found.paths) == 24
     left = [d for d, t in zip(found.digests, found.truth, strict=True) if t[0]]
     _, found = run(survey(folder, recipe.with_changes({'data.exclude': left[:-1]})))
     assert found.excluded.sum() == 11 and 'split' in found.flags[0]
     with pytest.raises(DatasetError, match='neither a folder'):
         run(survey(folder / 'nowhere', recipe))
+
+
+def test_images_of_unknown_patients_are_called_images(tmp_path, recipe):
+    """As the reading list exports them, where some patients are known, or none."""
+    for i in range(10):
+        name = f'p00001-{i}.png' if i in (0, 2, 4) else f'{i}.png'
+        write_image(tmp_path / 'tree' / 'ab'[i % 2] / name, 'left', i)
+    _, found = run(survey(tmp_path / 'tree', recipe.with_changes({'split.test': 0.1})))
+    assert found.flags[0].startswith("The class 'a' has 5 images only; to hold out")
+    assert flagged(found, 'Patients are not known') and not flagged(found, 'patients only')
+    some = recipe.with_changes({'data.patient': r'^p(\d+)-'})
+    _, found = run(survey(tmp_path / 'tree', some))
+    assert found.flags[0].startswith("The class 'a' has 5 images, but as some belong together")
+    assert flagged(found, 'count as 3 only') and flagged(found, 'Patients are not all known')
+    assert flagged(found, "The class 'a' has 5 images only")
 
 
 def test_it_can_be_closed_while_it_reads_and_while_it_computes(folder, recipe):

@@ -66,9 +66,11 @@ def of(
                 'clearly better before its figures mean anything.'
             )
     if not material.dataset.grouped:
+        some = any(sample.known for sample in material.dataset.samples)
         out.append(
-            'Patients are not known, so the split is by image and results are too good where a '
-            "patient has several; give a table with a column 'patient', or set data.patient."
+            f'Patients are not {"all " * some}known, so the split is by image and results are '
+            "too good where a patient has several; give a table with a column 'patient', or set "
+            'data.patient.'
         )
     out += _of_classes(material)
     if skipped:
@@ -187,12 +189,11 @@ def _of_format(material: Material) -> list[str]:
 def _of_classes(material: Material) -> list[str]:
     out = []
     for label in material.dataset.labels:
-        patients = {s.group for s in material.dataset.samples if label in s.labels}
-        if len(patients) < _FEW:
-            who = 'patients' if material.dataset.grouped else 'images'
-            out.append(
-                f'The class {label!r} has {len(patients)} {who} only; figures on it will be rough.'
-            )
+        groups = [s.group for s in material.dataset.samples if label in s.labels]
+        if len(set(groups)) < _FEW:
+            grouped = material.dataset.grouped
+            count = f'{len(set(groups))} patients' if grouped else f'{len(groups)} images'
+            out.append(f'The class {label!r} has {count} only; figures on it will be rough.')
     return out
 
 

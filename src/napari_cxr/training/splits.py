@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -238,20 +237,27 @@ def _hold_out(
     return np.concatenate(parts[taken:]), np.concatenate(parts[:taken])
 
 
-def _check_patients(dataset: Dataset, places: Iterable[int], least: int, what_for: str) -> int:
-    """Return the number of patients of the class that has fewest."""
+def _check_patients(dataset: Dataset, places: np.ndarray, least: int, what_for: str) -> int:
+    """Return the number of patients, or else of groups, of the class that has fewest."""
     patients: dict[str, set[str]] = {label: set() for label in dataset.labels}
+    images = Counter[str]()
     for i in places:
         for label in dataset.samples[i].labels:
             patients[label].add(dataset.samples[i].group)
+            images[label] += 1
     few = min(patients, key=lambda label: len(patients[label]))
-    known = len(patients[few])
-    if known < least:
-        raise DatasetError(
-            f'The class {few!r} has images of {known} patient{"s" * (known != 1)} only; '
-            f'to {what_for}, at least {least} are needed.'
-        )
-    return known
+    known, total = len(patients[few]), images[few]
+    if known >= least:
+        return known
+    if dataset.grouped:
+        found = f'has images of {known} patient{"s" * (known != 1)} only'
+    elif known == total:
+        found = f'has {known} image{"s" * (known != 1)} only'
+    else:
+        found = f'has {total} images, but as some belong together they count as {known} only'
+    if len(places) < len(dataset.samples):
+        found += ', beside those already held out'
+    raise DatasetError(f'The class {few!r} {found}; to {what_for}, at least {least} are needed.')
 
 
 def equal_parts(dataset: Dataset, places: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:

@@ -29,10 +29,17 @@ def small():
 def test_images_are_counted_by_class_source_and_split():
     counts = counts_of(small(), np.array([True, False, False, False, False, False]))
     assert counts.sources == ('unknown source', 'rsna')
-    # train, val, test, out
-    assert counts.table[0].tolist() == [[0, 0, 1, 0], [0, 1, 0, 1]]
-    assert counts.table[1].tolist() == [[2, 0, 1, 1], [0, 0, 0, 0]]
-    assert counts.totals.tolist() == [2, 1, 1, 2]  # the image with two labels counts once
+    # train, val, test, undivided, out
+    assert counts.table[0].tolist() == [[0, 0, 1, 0, 0], [0, 1, 0, 0, 1]]
+    assert counts.table[1].tolist() == [[2, 0, 1, 0, 1], [0, 0, 0, 0, 0]]
+    assert counts.totals.tolist() == [2, 1, 1, 0, 2]  # the image with two labels counts once
+
+
+def test_images_that_cannot_be_divided_are_counted_too():
+    made = replace(small(), splits=('',) * 6)
+    counts = counts_of(made, np.array([True, False, False, False, False, False]))
+    assert counts.totals.tolist() == [0, 0, 0, 5, 1]
+    assert source_table(counts)[0].tolist() == [[1, 4], [1, 0]]
 
 
 def test_a_source_of_one_class_is_flagged():
@@ -60,6 +67,8 @@ def test_one_source_gives_nothing_away():
     _, flags = source_table(counts_of(made, np.zeros(52, bool)))
     assert not flags.any()
     assert 'one source' in association_sentence(made)
+    unknown = replace(made, sources=('',) * 52)
+    assert 'No source is known' in association_sentence(unknown)
 
 
 def test_sentences():

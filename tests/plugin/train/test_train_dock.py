@@ -229,15 +229,27 @@ def test_images_that_cannot_be_divided_are_not_trained_on(train_dock, qtbot, fol
     assert "'right' has 2 images only; to hold out a share" in dock.survey.flags[0]
     dock.train()  # by its keys
     assert not dock.busy
-    # A sweep that divides them otherwise in a run can be tried; settings that can, as well.
+    base = dock.desk.recipe
+    other = base.with_changes({'split.val': 0.5, 'split.test': 0.0})
+    runs = (sweep.SweepRun('a', base), sweep.SweepRun('b', other))
     plan = folder.parent / 'plan.toml'
-    base = f'[base]\n{recipe_file.read_text()}'.replace('\n[', '\n[base.')
-    base = base.replace('[base.base]', '[base]').replace('name = "small"', '')
-    plan.write_text(f'name = "plan"\n{base}\n[grid]\n"split.test" = [0.2, 0.0]\n')
+    plan.write_text(sweep.Sweep('plan', base, runs).to_toml())
     dock.setup.recipe_opened.emit(str(plan))
     assert dock.start.isEnabled() and 'Only runs of the sweep' in dock.status.text()
     dock.setup.recipe_opened.emit(str(recipe_file))
     assert not dock.start.isEnabled()
+    # What was found does not hold for other settings, whether these are looked at or not.
+    changed = folder.parent / 'changed.toml'
+    changed.write_text(other.to_toml())
+    dock.setup.recipe_opened.emit(str(changed))
+    qtbot.waitUntil(lambda: dock.session.job == 'survey', timeout=WAIT)
+    dock.cancel.click()
+    end_of_any(qtbot, dock)
+    assert dock.start.isEnabled() and 'Train with these settings' in dock.start.toolTip()
+    dock.setup.source_changed.emit()
+    dock.setup.recipe_opened.emit(str(changed))
+    qtbot.waitUntil(lambda: dock.survey is not None and not dock.busy, timeout=WAIT)
+    assert dock.start.isEnabled() and 'split by image' in dock.status.text()
 
 
 def test_a_folder_that_cannot_be_written_to(train_dock, qtbot, folder, recipe_file, tmp_path):

@@ -29,7 +29,8 @@ _TIPS = (
     'Images that you or the recipe left out',
     'All images',
 )
-_OUT = 4
+#: Columns of the splits, and of what is left out.
+_SPLITS, _OUT = range(1, 4), 4
 _MOST_ROWS = 13
 
 
@@ -87,7 +88,9 @@ class ClassTable(QTreeWidget):
         every = _row('All images', counts.totals)
         every.setToolTip(0, 'Each image once, though one with several labels is in several rows')
         self.addTopLevelItem(every)
-        self.setColumnHidden(_OUT, not counts.totals[3])
+        for column in _SPLITS:  # where nothing is divided, there is nothing to tell of them
+            self.setColumnHidden(column, not counts.totals[:3].any())
+        self.setColumnHidden(_OUT, not counts.totals[4])
         self._fit_height()
 
     def showEvent(self, event: QShowEvent | None) -> None:
@@ -108,7 +111,8 @@ class ClassTable(QTreeWidget):
 
 
 def _row(name: str, counts: np.ndarray, bold: bool = False) -> QTreeWidgetItem:
-    numbers = [*counts, counts.sum()]
+    train, val, test, _, out = counts
+    numbers = [train, val, test, out, counts.sum()]
     item = QTreeWidgetItem([name, *(f'{n:,}'.replace(',', '\u2009') for n in numbers)])
     item.setToolTip(0, name)
     for column in range(len(numbers) + 1):

@@ -234,7 +234,9 @@ class DataPanel(QWidget):
         self.grey.set_histograms(survey.histograms, survey.labels)
         kinds = len(np.unique(sizes, axis=0))
         self.sections['sizes'].set_summary('one size' if kinds == 1 else f'{kinds} sizes')
-        self.sections['counts'].set_summary(f'split {survey.split_kind}')
+        self.sections['counts'].set_summary(
+            f'split {survey.split_kind}' if any(survey.splits) else 'cannot be divided'
+        )
         across = sum(pair.across for pair in survey.pairs)
         self.sections['pairs'].set_summary(
             f'{len(survey.pairs)}, {across} across' if survey.pairs else 'none'

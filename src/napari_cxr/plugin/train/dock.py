@@ -45,6 +45,7 @@ _PAUSE = 600
 _SAMPLES = 6
 #: What of a recipe decides what a survey finds.
 _SURVEYED = ('data', 'split', 'input', 'seed')
+_TRAIN_TIP = 'Train with these settings (Ctrl+Shift+Return)'
 _WAITS = 'Waiting for the work of another Train dock to end, or for a run to stop…'
 #: The tabs.
 _SETTINGS, _RUN = 1, 2
@@ -77,7 +78,6 @@ class TrainDock(Dock):
         self.start = QPushButton('Train')
         self.start.setObjectName('accent')
         self.start.setMinimumHeight(34)
-        self.start.setToolTip('Train with these settings (Ctrl+Shift+Return)')
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(4)
@@ -152,7 +152,7 @@ class TrainDock(Dock):
     def train(self) -> None:
         """Start a run with the settings as they stand; returns at once."""
         source, plan = self.setup.current_source, self.desk.plan
-        if self.busy or plan is None or not source:
+        if self.busy or plan is None or not source or self._obstacle():
             return
         self.message.clear()
         self.setup.keep()
@@ -235,7 +235,8 @@ class TrainDock(Dock):
             return
         wanted = (source, *(getattr(recipe, table) for table in _SURVEYED))
         if wanted != self._surveyed:
-            self._surveyed = wanted
+            # Until the end of this look, nothing is known; nor after, if it comes to nothing.
+            self.survey, self._surveyed = None, wanted
             self.session.survey(source, recipe)
         elif self.survey is not None and self._sampled != (wanted, recipe.augmentation):
             self._sampled = (wanted, recipe.augmentation)
@@ -312,19 +313,29 @@ class TrainDock(Dock):
     def _update(self) -> None:
         """Make button and status say what can be done."""
         ready = bool(self.setup.current_source) and self.desk.recipe is not None
-        self.start.setEnabled(ready and not self.busy)
+        obstacle = self._obstacle()
+        self.start.setEnabled(ready and not self.busy and not obstacle)
+        self.start.setToolTip(obstacle or _TRAIN_TIP)
         if not self.busy:
             self.status.setText(self._advice())
         self.status.setVisible(bool(self.status.text()))
+
+    def _obstacle(self) -> str:
+        """Say that nothing can be trained because the images cannot be divided; else ''."""
+        survey = self.survey
+        if survey is None or any(survey.splits) or not self.desk.divides_alike:
+            return ''
+        return f'{_found(survey)}, but they cannot be divided for training: Images says why.'
 
     def _advice(self) -> str:
         survey, sweep = self.survey, self.desk.sweep
         if survey is None:
             return ''
-        left = len(survey.paths) - int(survey.excluded.sum())
-        found = f'{left:,} images, {len(survey.labels)} classes'
         if not any(survey.splits):
-            return f'{found}, but they cannot be divided for training: Images says why.'
+            return self._obstacle() or (
+                f'{_found(survey)}, but they cannot be divided by the settings below: Images '
+                'says why. Only runs of the sweep that divide them otherwise will train.'
+            )
         left = sum(bool(split) for split in survey.splits)
         found = f'{left:,} images, {len(survey.labels)} classes, split {survey.split_kind}.'
         if sweep is not None:
@@ -349,6 +360,11 @@ class TrainDock(Dock):
         """Let tables and plots take the colours of a theme."""
         self.data.set_theme(theme)
         self.run.set_theme(theme)
+
+
+def _found(survey: Survey) -> str:
+    left = len(survey.paths) - int(survey.excluded.sum())
+    return f'{left:,} images, {len(survey.labels)} classes'
 
 
 def _dropped(event: QDropEvent) -> str | None:

@@ -62,6 +62,18 @@ class RecipeDesk(QObject):
         # What was changed in the form is changed in every run.
         return self.sweep.with_changes(self.sweep.base.differences(self.recipe))
 
+    @property
+    def divides_alike(self) -> bool:
+        """Whether all that Train would run divides the images as the recipe on show does."""
+        plan = self.plan
+        if not isinstance(plan, Sweep):
+            return True
+        searched = plan.search.ranges if plan.search is not None else ()
+        return not any(place.startswith(('data.', 'split.')) for place in searched) and all(
+            (run.recipe.data, run.recipe.split) == (plan.base.data, plan.base.split)
+            for run in plan.runs
+        )
+
     def choose(self, name_or_path: str) -> None:
         """Take a recipe or a sweep: shipped, by its name, or from a file."""
         try:

@@ -22,8 +22,9 @@ __all__ = [
     'source_table',
 ]
 
-#: Columns of the counts; what is in no split is out.
-SPLITS = ('train', 'val', 'test', '')
+#: Columns of the counts: the splits, images that cannot be divided, and those left out.
+SPLITS = ('train', 'val', 'test')
+_UNDIVIDED, _OUT = 3, 4
 #: A source nearly all of whose images are of one class is flagged, if it has so many.
 _SHARE, _LEAST = 0.9, 10
 UNKNOWN = 'unknown source'
@@ -37,10 +38,11 @@ class Counts:
     ----------
     labels, sources : tuple of str
         K classes and S sources.
-    table : ndarray of int, shape (K, S, 4)
-        Images in train, val and test, and those that are left out. An image with several
-        labels counts for each.
-    totals : ndarray of int, shape (4,)
+    table : ndarray of int, shape (K, S, 5)
+        Images in train, val and test; those that would be used, but that cannot be divided
+        into splits; and those that are left out. An image with several labels counts for
+        each.
+    totals : ndarray of int, shape (5,)
         Images, each counted once.
     """
 
@@ -71,13 +73,14 @@ def counts_of(survey: Survey, out: np.ndarray) -> Counts:
     """
     sources, which = _sources(survey)
     numbers = {name: i for i, name in enumerate(SPLITS)}
-    split = np.array([numbers.get(name, 3) for name in survey.splits], dtype=int)
-    split[np.asarray(out, bool)] = 3
-    table = np.zeros((len(survey.labels), len(sources), 4), dtype=int)
+    elsewhere = _OUT if any(survey.splits) else _UNDIVIDED
+    split = np.array([numbers.get(name, elsewhere) for name in survey.splits], dtype=int)
+    split[np.asarray(out, bool)] = _OUT
+    table = np.zeros((len(survey.labels), len(sources), _OUT + 1), dtype=int)
     for k in range(len(survey.labels)):
         mine = np.asarray(survey.truth[:, k], bool)
         np.add.at(table[k], (which[mine], split[mine]), 1)
-    return Counts(survey.labels, sources, table, np.bincount(split, minlength=4))
+    return Counts(survey.labels, sources, table, np.bincount(split, minlength=_OUT + 1))
 
 
 def source_table(counts: Counts) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +94,7 @@ def source_table(counts: Counts) -> tuple[np.ndarray, np.ndarray]:
         Where at least 90 % of a source's ten or more images are of one class, though that
         class is less than 90 % of all.
     """
-    used = counts.table[:, :, :3].sum(axis=2).T
+    used = counts.table[:, :, :_OUT].sum(axis=2).T
     of_source = used.sum(axis=1, keepdims=True)
     overall = used.sum(axis=0) / max(used.sum(), 1)
     flags = (used >= _SHARE * of_source) & (of_source >= _LEAST) & (overall < _SHARE)
@@ -112,6 +115,8 @@ def one_sided(flags: np.ndarray, counts: Counts) -> dict[tuple[int, int], str]:
 def association_sentence(survey: Survey) -> str:
     """Say how much the source tells about the class."""
     value = survey.association
+    if not any(survey.sources):
+        return 'No source is known, so nothing tells whether it gives the class away.'
     if math.isnan(value):
         return 'All images are of one source, so what a model learns may hold for it alone.'
     how = (
