@@ -27,6 +27,7 @@ from napari_cxr.plugin.runs.run_panel import RunPanel
 from napari_cxr.plugin.scrolled import scrolled
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.text import quiet_label
+from napari_cxr.plugin.train.advice import advice, obstacle
 from napari_cxr.plugin.train.data_panel import DataPanel
 from napari_cxr.plugin.train.recipe_desk import RecipeDesk
 from napari_cxr.plugin.train.recipe_form import RecipeForm
@@ -281,7 +282,7 @@ class TrainDock(Dock):
     def _tell(self, event: Event) -> None:
         if self._waits:
             self._waits = False
-            self.status.setText(self._advice())
+            self.status.setText(advice(self.survey, self.desk))
         if isinstance(event, Reading) and not self.runs.busy:
             self.status.setText(f'Reading image {event.done} of {event.total}…')
             self.progress.setRange(0, event.total)
@@ -313,35 +314,15 @@ class TrainDock(Dock):
     def _update(self) -> None:
         """Make button and status say what can be done."""
         ready = bool(self.setup.current_source) and self.desk.recipe is not None
-        obstacle = self._obstacle()
-        self.start.setEnabled(ready and not self.busy and not obstacle)
-        self.start.setToolTip(obstacle or _TRAIN_TIP)
+        in_the_way = self._obstacle()
+        self.start.setEnabled(ready and not self.busy and not in_the_way)
+        self.start.setToolTip(in_the_way or _TRAIN_TIP)
         if not self.busy:
-            self.status.setText(self._advice())
+            self.status.setText(advice(self.survey, self.desk))
         self.status.setVisible(bool(self.status.text()))
 
     def _obstacle(self) -> str:
-        """Say that nothing can be trained because the images cannot be divided; else ''."""
-        survey = self.survey
-        if survey is None or any(survey.splits) or not self.desk.divides_alike:
-            return ''
-        return f'{_found(survey)}, but they cannot be divided for training: Images says why.'
-
-    def _advice(self) -> str:
-        survey, sweep = self.survey, self.desk.sweep
-        if survey is None:
-            return ''
-        if not any(survey.splits):
-            return self._obstacle() or (
-                f'{_found(survey)}, but they cannot be divided by the settings below: Images '
-                'says why. Only runs of the sweep that divide them otherwise will train.'
-            )
-        left = sum(bool(split) for split in survey.splits)
-        found = f'{left:,} images, {len(survey.labels)} classes, split {survey.split_kind}.'
-        if sweep is not None:
-            runs = f'{len(sweep.runs)} runs' if sweep.runs else 'Several runs'
-            found += f' {runs}; what is changed under Settings is changed in each.'
-        return found
+        return obstacle(self.survey, self.desk.divides_alike)
 
     # -- Qt -----------------------------------------------------------------------------
 
@@ -360,11 +341,6 @@ class TrainDock(Dock):
         """Let tables and plots take the colours of a theme."""
         self.data.set_theme(theme)
         self.run.set_theme(theme)
-
-
-def _found(survey: Survey) -> str:
-    left = len(survey.paths) - int(survey.excluded.sum())
-    return f'{left:,} images, {len(survey.labels)} classes'
 
 
 def _dropped(event: QDropEvent) -> str | None:
