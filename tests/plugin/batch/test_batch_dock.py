@@ -22,6 +22,7 @@ from napari_cxr.plugin.batch.progress import ScoreProgress
 from napari_cxr.plugin.scores.filter import Which
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.scoring.journal import Journal, journal_of
+from napari_cxr.scoring.reading.export import Exported
 
 WAIT = 150_000
 #: Images that take so much longer than a look at how far they are that a run can be stopped.
@@ -64,7 +65,8 @@ def many(tmp_path_factory):
 def own_dock(qtbot, own_plugin, models, settled_threads, tmp_path, monkeypatch):
     """A dock that the test itself takes away."""
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
-    remember('batch', model='tiny', device='cpu', images='', table='', shown='', folder=str(tmp_path))
+    remember('batch', model='tiny', device='cpu', folder=str(tmp_path))
+    remember('batch', images='', table='', shown='')
     remember('batch', shares=False, heatmaps=False, batch=8, precision='float32')
     return BatchDock(ViewerModel())
 
@@ -351,6 +353,25 @@ def test_the_setup_scrolls_only_where_there_is_no_room(qtbot, own_plugin, models
     qtbot.waitUntil(lambda: bar.maximum() > 0 and bar.isVisible())
     panel.resize(640, height)
     qtbot.waitUntil(lambda: bar.maximum() == 0 and not bar.isVisible())
+
+
+def test_what_is_told_of_saved_labels_takes_nothing_from_the_reading(qtbot, own_plugin, models):
+    panel = BatchPanel('dark')
+    qtbot.addWidget(panel)
+    panel.resize(480, 900)
+    panel.show_table(True)
+    panel.fold_setup()
+    with qtbot.waitExposed(panel):
+        panel.show()
+    reading = panel.reading
+    reading.start(('covid19', 'normal', 'pneumonia'), False, None)
+    reading.add([scored(0)])
+    qtbot.waitUntil(lambda: not reading.controls.going_on.visibleRegion().isEmpty())
+    before = panel.tabs.height()
+    panel.saved.show_saved(Exported('/ward/labels', 9, ('Left out: 1 image.',) * 5), True)
+    qtbot.waitUntil(lambda: not panel.saved.folder.visibleRegion().isEmpty())
+    assert panel.tabs.height() == before
+    assert not reading.controls.going_on.visibleRegion().isEmpty()
 
 
 def test_what_comes_into_the_setup_is_never_squeezed(qtbot, own_plugin, models, tmp_path):

@@ -11,8 +11,6 @@ from napari_cxr.inference.prediction import Caution
 from napari_cxr.plugin.reading.keys import ReadingKeys
 from napari_cxr.plugin.reading.panel import ReadingPanel
 from napari_cxr.plugin.reading.words import Sight
-from napari_cxr.plugin.scrolled import scrolled
-from napari_cxr.scoring.reading.export import Exported
 from napari_cxr.scoring.reading.reading_list import ReadingList, labels_of
 from napari_cxr.scoring.row import Row
 
@@ -488,31 +486,3 @@ def test_the_menu_of_exports(panel):
     for action in panel.export.forms.actions():
         action.trigger()
     assert wanted == ['csv', 'folders', 'all']
-
-
-def test_what_was_saved_is_seen_where_the_panel_is_scrolled(qtbot, reading):
-    panel = ReadingPanel('dark')
-    area = scrolled(panel)
-    qtbot.addWidget(area)
-    panel.start(LABELS, False, reading)
-    panel.add(ROWS)
-    area.resize(400, 120)
-    with qtbot.waitExposed(area):
-        area.show()
-    area.verticalScrollBar().setValue(area.verticalScrollBar().maximum())
-    assert panel.head.visibleRegion().isEmpty()  # where the button for it is pressed
-    panel.show_saved(Exported('/ward/labels.csv', 2000), trainable=True)
-    qtbot.waitUntil(lambda: not panel.saved.words.visibleRegion().isEmpty())
-
-
-def test_what_was_saved_leads_to_the_train_dock(qtbot, panel):
-    saved = Exported('/ward/labels.csv', 2000, ('Left out: 1 image.',))
-    panel.show_saved(saved, trainable=True)
-    assert panel.saved.words.text() == 'Saved 2,000 images as labels.csv.\nLeft out: 1 image.'
-    with qtbot.waitSignal(panel.train_wanted) as told:
-        qtbot.mouseClick(panel.saved.train, LEFT)
-    assert told.args == [saved]
-    panel.show_saved(saved, trainable=False)
-    assert not panel.saved.train.isVisible()
-    qtbot.mouseClick(panel.saved.dismiss, LEFT)
-    assert not panel.saved.isVisible()

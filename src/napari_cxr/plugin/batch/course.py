@@ -160,6 +160,7 @@ class BatchCourse(QObject):
         remember('batch', shown=self.out)
         self._count(0, 0, total_of(self.out))
         panel = self._panel
+        panel.saved.clear()
         panel.table.start(run, self.out)
         panel.fold_setup()
         panel.show_table(True)

@@ -92,6 +92,8 @@ class BatchDock(Dock):
         session.looked.connect(self._looked)
         session.counted.connect(panel.setup.take_count)
         session.saved.connect(self._saved)
+        panel.saved.train_wanted.connect(self.desk.train)
+        self.desk.saved.connect(panel.saved.show_saved)
         self.desk.failed.connect(panel.message.show_error)
         self.desk.opening.connect(self._forget_row)
         self.desk.labelled.connect(self._offer_measuring)

@@ -23,6 +23,7 @@ from napari_cxr.plugin.batch.room import Fitting, Parts, Squeezable
 from napari_cxr.plugin.batch.setup import ScoreSetup
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.reading.panel import ReadingPanel
+from napari_cxr.plugin.reading.saved import SavedView
 from napari_cxr.plugin.scores.table import ScoreTable
 from napari_cxr.plugin.scrolled import scrolled
 from napari_cxr.plugin.section import Section
@@ -78,6 +79,7 @@ class BatchPanel(QWidget):
         self.message = Message()
         self.told = quiet_label()
         self.told.setIndent(0)
+        self.saved = SavedView()
         self.table = ScoreTable(theme)
         self.reading = ReadingPanel(theme)
         self.metrics = ScoreMetrics(theme)
@@ -116,7 +118,7 @@ class BatchPanel(QWidget):
         rows.addWidget(self.progress)
         rows.addWidget(self.table, 1)
         # Below the table: no row is pushed away from under the pointer.
-        for part in (self.message, self.told):
+        for part in (self.message, self.told, self.saved):
             rows.addWidget(part)
         rows.addStretch(0)  # while there is no table
         self.parts = Parts(Qt.Orientation.Vertical)

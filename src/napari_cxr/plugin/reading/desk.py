@@ -55,8 +55,8 @@ class ReadingDesk(QObject):
     busy = Signal(str)
     #: What was wrong is so no longer, as with a row when another one is opened; or nothing.
     opening = Signal(str)
-    #: Labels were saved: the table or folder that they are in.
-    saved = Signal(str)
+    #: Labels were saved: the `Exported`, and whether the Train dock takes it.
+    saved = Signal(object, bool)
     #: Labels were given or taken back.
     labelled = Signal()
 
@@ -83,7 +83,6 @@ class ReadingDesk(QObject):
         panel.step.connect(self.step)
         panel.row_wanted.connect(self._go_to)
         panel.export_wanted.connect(self._export)
-        panel.train_wanted.connect(self._train)
         panel.saving_changed.connect(self._tell_unsaved)
         self._lists.came.connect(self._take_reading)
         self.opener.busy.connect(self.busy)
@@ -259,10 +258,10 @@ class ReadingDesk(QObject):
         if isinstance(result, Failure):
             self.failed.emit(result.text, result.details)
         elif result is not None:
-            self._panel.show_saved(result, trainable=form != 'all')
-            self.saved.emit(result.path)
+            self.saved.emit(result, form != 'all')
 
-    def _train(self, saved: Exported) -> None:
+    def train(self, saved: Exported) -> None:
+        """Open labels that were saved in the Train dock."""
         open_dock(self._viewer, 'Train a classifier')
         shared().images_wanted.emit(self._viewer, saved.path, saved.patient)
 

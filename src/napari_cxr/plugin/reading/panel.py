@@ -16,10 +16,10 @@ from napari_cxr.plugin.reading.hint import ReadingHint
 from napari_cxr.plugin.reading.offer import Offer
 from napari_cxr.plugin.reading.row import ReadingRow
 from napari_cxr.plugin.reading.row_name import RowName
-from napari_cxr.plugin.reading.saved import ExportMenu, SavedView
+from napari_cxr.plugin.reading.saved import ExportMenu
 from napari_cxr.plugin.reading.words import Sight, at_end, hint, unsaved_problem
 from napari_cxr.plugin.scrolled import scroll_up
-from napari_cxr.scoring.reading.export import Exported, several_words
+from napari_cxr.scoring.reading.export import several_words
 from napari_cxr.scoring.reading.reading_list import ReadingList
 from napari_cxr.scoring.row import Row
 
@@ -53,8 +53,6 @@ class ReadingPanel(QWidget):
     about_to_say = Signal()
     #: What the labels shall be saved as: 'csv', 'folders' or 'all'.
     export_wanted = Signal(str)
-    #: What shall be opened in the Train dock: an `Exported`.
-    train_wanted = Signal(object)
     #: The saving has come further, or fails; to be emitted by the thread that saves.
     saving_changed = Signal()
 
@@ -74,7 +72,6 @@ class ReadingPanel(QWidget):
         self.buttons = ClassButtons(theme)
         self.controls = ReadingControls()
         self._offer = Offer(self, (self.buttons, self.controls.answers))
-        self.saved = SavedView()
         self.message = Message()
         self.again = push_button('Try again', 'Save what is not saved yet')
         self._patience = QTimer(self)
@@ -109,7 +106,6 @@ class ReadingPanel(QWidget):
         self.finish_note()
         self._unsaved = False
         self.message.clear()
-        self.saved.clear()
         self._offer.forget()
         self.buttons.set_labels(labels, several)
         self.reads.start(labels, several, decision)
@@ -144,11 +140,6 @@ class ReadingPanel(QWidget):
     def show_end(self) -> None:
         """Say that there is no further row, and how many are left to read."""
         self.hint.show_words(at_end(self.reads))
-
-    def show_saved(self, saved: Exported, *, trainable: bool) -> None:
-        """Say where labels were saved; `trainable` if the Train dock takes it."""
-        self.saved.show_saved(saved, trainable=trainable)
-        scroll_up(self)
 
     def set_theme(self, theme: str) -> None:
         """Repaint in another of napari's themes."""
@@ -289,13 +280,12 @@ class ReadingPanel(QWidget):
         self.export.wanted.connect(self.export_wanted)
         self.head.undo.clicked.connect(self.undo)
         self.head.redo.clicked.connect(self.redo)
-        self.saved.train_wanted.connect(self.train_wanted)
         self.again.clicked.connect(reads.retry)
 
     def _lay_out(self) -> None:
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(6)
-        told: tuple[QWidget, ...] = (self.message, self.again, self.saved, self.head)
+        told: tuple[QWidget, ...] = (self.message, self.again, self.head)
         for part in (*told, self.name, self.hint, self.doubt, self.buttons, self.controls):
             whole.addWidget(part)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QMenu, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
+from napari_cxr.plugin.reading.controls import push_button
 from napari_cxr.plugin.reading.head import tool
+from napari_cxr.plugin.scores.actions import show_folder
 from napari_cxr.plugin.text import quiet_label
 from napari_cxr.scoring.reading.export import Exported, several_words
 
@@ -72,25 +74,28 @@ class SavedView(QWidget):
         self._saved: Exported | None = None
         self.words = quiet_label()
         self.words.setIndent(0)
-        self.train = QPushButton('Open in Train')
-        self.train.setToolTip('Train a model with these labels')
-        self.dismiss = QPushButton('Dismiss')
-        for button in (self.train, self.dismiss):
-            button.setMinimumHeight(28)
-        line = QHBoxLayout()
-        line.setSpacing(6)
-        line.addWidget(self.train, 1)
-        line.addWidget(self.dismiss, 1)
+        self.train = push_button('Open in Train', 'Train a model with these labels')
+        self.folder = push_button('Open folder', 'Show the folder that they were saved in')
+        self.dismiss = tool('✕', 'Dismiss', 'Dismiss')
+        first, second = QHBoxLayout(), QHBoxLayout()
+        first.addWidget(self.words, 1)
+        first.addWidget(self.dismiss, 0, Qt.AlignmentFlag.AlignTop)
+        for button in (self.train, self.folder):
+            button.setStyleSheet('padding: 4px 10px;')
+            second.addWidget(button)
+        second.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
-        layout.addWidget(self.words)
-        layout.addLayout(line)
+        for line in (first, second):
+            line.setSpacing(6)
+            layout.addLayout(line)
+        layout.setSpacing(4)
         self.train.clicked.connect(lambda: self.train_wanted.emit(self._saved))
+        self.folder.clicked.connect(lambda: show_folder(self._saved.path if self._saved else ''))
         self.dismiss.clicked.connect(self.clear)
         self.clear()
 
-    def show_saved(self, saved: Exported, *, trainable: bool) -> None:
+    def show_saved(self, saved: Exported, trainable: bool) -> None:
         """Say what was saved.
 
         Parameters
@@ -101,9 +106,10 @@ class SavedView(QWidget):
             Whether the Train dock takes it.
         """
         self._saved = saved
-        name = os.path.basename(saved.path)
-        said = f'Saved {several_words(saved.images, "image")} as {name}.'
-        self.words.setText('\n'.join([said, *saved.remarks]))
+        path = Path(saved.path)
+        images, folder = several_words(saved.images, 'image'), path.parent.name or path.parent
+        said = f'Saved {images} as {path.name} in {folder}.'
+        self.words.setText(' '.join([said, *saved.remarks]))
         self.words.setToolTip(saved.path)
         self.train.setVisible(trainable)
         self.show()

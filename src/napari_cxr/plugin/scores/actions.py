@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QMenu, QWidget
 from napari_cxr.scoring import Row
 from napari_cxr.scoring.reopening import file_of
 
-__all__ = ['RowMenu', 'to_clipboard']
+__all__ = ['RowMenu', 'show_folder', 'to_clipboard']
 
 
 class RowMenu(QMenu):
@@ -37,7 +37,7 @@ class RowMenu(QMenu):
             ('Open', self.open_wanted.emit),
             ('Copy the selected rows', self.copy_wanted.emit),
             ('Copy the path', lambda: to_clipboard(row.path)),
-            ('Show its folder', lambda: _show_folder(file_of(row.path, table))),
+            ('Show its folder', lambda: show_folder(file_of(row.path, table))),
         ):
             action = self.addAction(text)
             if action is not None:
@@ -52,5 +52,6 @@ def to_clipboard(text: str) -> None:
         clipboard.setText(text)
 
 
-def _show_folder(file: str) -> None:
+def show_folder(file: str) -> None:
+    """Show the folder of a file in the desktop's own program for files."""
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(file).parent)))
