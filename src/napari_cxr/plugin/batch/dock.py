@@ -7,9 +7,10 @@ from pathlib import Path
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
-from qtpy.QtWidgets import QFileDialog, QSizePolicy, QVBoxLayout
+from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from napari_cxr.plugin.batch import words
+from napari_cxr.plugin.batch.asking import ask_for_copy, ask_for_table
 from napari_cxr.plugin.batch.course import BatchCourse
 from napari_cxr.plugin.batch.images import name_of
 from napari_cxr.plugin.batch.jobs import Saved
@@ -18,12 +19,10 @@ from napari_cxr.plugin.batch.problems import is_begun
 from napari_cxr.plugin.batch.request import recall
 from napari_cxr.plugin.batch.room import Scrolled
 from napari_cxr.plugin.batch.session import BatchSession
-from napari_cxr.plugin.batch.target import FORMS, with_ending
 from napari_cxr.plugin.card_dialog import CardDialog
 from napari_cxr.plugin.classifying import Failure
 from napari_cxr.plugin.dock import Dock
 from napari_cxr.plugin.reading.desk import ReadingDesk
-from napari_cxr.plugin.scores.filter import Filter, Which
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.scoring.looking import Looked
 
@@ -33,7 +32,6 @@ __all__ = ['BatchDock']
 _PAUSE = 200
 #: Pixels that the dock is wide at least.
 _NARROWEST = 320
-_TABLES = 'Tables of scores (*.csv *.jsonl *.parquet *.journal);;All files (*)'
 
 
 class BatchDock(Dock):
@@ -82,11 +80,9 @@ class BatchDock(Dock):
         panel.again.wanted.connect(self.open_table)
         panel.progress.stop_wanted.connect(self.stop)
         panel.progress.resume_wanted.connect(self.resume)
-        panel.progress.failures_wanted.connect(self._show_failures)
         panel.progress.save_wanted.connect(self.save_as)
         panel.metrics.measure_wanted.connect(self.measure)
         panel.metrics.stop_wanted.connect(self.stop)
-        panel.metrics.cell_chosen.connect(self._show_cell)
         session.began.connect(self._update)
         session.ended.connect(self._ended)
         session.looked.connect(self._looked)
@@ -146,29 +142,17 @@ class BatchDock(Dock):
 
     def choose_table(self) -> None:
         """Ask for a table that was made earlier."""
-        place = str(Path(self.course.out or self.panel.setup.target.path).parent)
-        path, _ = QFileDialog.getOpenFileName(self, 'Open a table of scores', place, _TABLES)
+        path = ask_for_table(self, self.course.out or self.panel.setup.target.path)
         if path:
             self.open_table(path)
 
     def save_as(self) -> None:
         """Ask for another name or form, and write the table on show again."""
-        proposed, title = Path(self.course.out), 'Save the table'
-        if is_begun(self.course.out):  # its name shall say so too
-            proposed = proposed.with_name(f'{proposed.stem}-part{proposed.suffix}')
-            title = f'Save the {words.rows(self.course.done)} that are done'
-        path, _ = QFileDialog.getSaveFileName(self, title, str(proposed), FORMS)
-        if not path:
-            return
-        whole = with_ending(Path(path))
-        if whole != Path(path) and (whole.exists() or is_begun(str(whole))):
-            # The file dialog has asked about the name without the ending.
-            self.panel.message.show_error(
-                f'There is a {whole.name} already, so nothing was saved. Choose another name, or '
-                'type this one with its ending to replace it.'
-            )
-        else:
-            self.session.save_as(self.course.out, str(whole))
+        path, problem = ask_for_copy(self, self.course.out, self.course.done)
+        if problem:
+            self.panel.message.show_error(problem)
+        elif path:
+            self.session.save_as(self.course.out, path)
 
     def measure(self) -> None:
         """Measure the table on show by the labels that the person gave."""
@@ -268,14 +252,6 @@ class BatchDock(Dock):
         """Take away what was said of the row before."""
         if problem and self.panel.message.text == problem:
             self.panel.message.clear()
-
-    def _show_failures(self) -> None:
-        """Show only the files that could not be scored."""
-        self.panel.table.show_only(Filter(which=Which.ERRORS))
-
-    def _show_cell(self, label: str, called: str) -> None:
-        """Show only the rows with this label that were called so."""
-        self.panel.table.show_only(Filter(truth=label, answer=called))
 
     # -- Qt -------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from napari_cxr.plugin.batch.setup import ScoreSetup
 from napari_cxr.plugin.message import Message
 from napari_cxr.plugin.reading.panel import ReadingPanel
 from napari_cxr.plugin.reading.saved import SavedView
+from napari_cxr.plugin.scores.filter import Filter, Which
 from napari_cxr.plugin.scores.table import ScoreTable
 from napari_cxr.plugin.scrolled import scrolled
 from napari_cxr.plugin.section import Section
@@ -104,6 +105,8 @@ class BatchPanel(QWidget):
         self.tabs.setCornerWidget(self.opening)
         self._lay_out()
         self.head.toggled.connect(self._arrange)
+        self.progress.failures_wanted.connect(self._show_failures)
+        self.metrics.cell_chosen.connect(self._show_cell)
         for part in (self.progress, self.metrics):
             part.leaves.connect(self.take_keys)
         self.table.settled.connect(self._keys_come)
@@ -168,6 +171,14 @@ class BatchPanel(QWidget):
     def _keys_come(self) -> None:
         if self._keys_wait and self.table.view.isVisible():
             self.take_keys()
+
+    def _show_failures(self) -> None:
+        """Show only the files that could not be scored."""
+        self.table.show_only(Filter(which=Which.ERRORS))
+
+    def _show_cell(self, label: str, called: str) -> None:
+        """Show only the rows with this label that were called so."""
+        self.table.show_only(Filter(truth=label, answer=called))
 
     @staticmethod
     def _has_keys(part: QWidget) -> bool:
