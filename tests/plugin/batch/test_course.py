@@ -1,6 +1,7 @@
 """What the Batch dock makes of jobs that end otherwise than well: no torch, tables by hand."""
 
 import inspect
+import math
 import stat
 import time
 from dataclasses import asdict, replace
@@ -16,7 +17,7 @@ from napari_cxr.plugin.batch import jobs, look_jobs, table_file
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.batch.request import ScoreRequest, keep, recall
 from napari_cxr.plugin.settings import preferences, remember
-from napari_cxr.scoring import Finished, Preparing, Started, reopening, tables
+from napari_cxr.scoring import Finished, Preparing, Progress, Scored, Started, reopening, tables
 from napari_cxr.scoring.journal import Journal, journal_of
 from napari_cxr.scoring.lines import Lines
 from napari_cxr.scoring.listing import FOLDERS
@@ -133,6 +134,21 @@ def test_rows_of_a_table_that_is_resumed_take_the_place_of_those_on_show_at_once
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
     assert len(paths(dock)) == 2 and dock.panel.progress.resume.isVisible()
+
+
+def test_how_far_a_run_is_goes_with_the_rows_that_are_on_show(
+    qtbot, dock, scorer, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(jobs, '_GATHER', 0.5)  # all is said before rows are handed on
+    rows = [Scored(scored(i)) for i in range(3)]
+    said = [Started(9, 0, 0, run(), 'CPU', 1), *rows, Progress(3, 0, 9, 0.0, math.nan)]
+    scorer.said['score'] = said
+    request = ScoreRequest(paths=('/images',), out=str(tmp_path / 'b.csv'), model='another')
+    dock.course.score(request, resume=False)
+    qtbot.waitUntil(lambda: len(paths(dock)) == 3, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.panel.progress.text == '3 of 9', timeout=WAIT)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.stop()
 
 
 def test_a_new_run_that_is_stopped_at_once_leaves_what_is_on_show(qtbot, dock, scorer, tmp_path):

@@ -124,6 +124,7 @@ def score(
                     break
                 time.sleep(_BREATH)
         job = shared_scorer().run('score', resume=resume, **request.arguments())
+        far: Progress | None = None
         with closing(job) as run:
             while not cancelled.is_set():
                 try:
@@ -135,9 +136,14 @@ def score(
                     return Done()
                 if isinstance(event, Scored):
                     rows.add(event.row)
-                elif rows.due or not (event is None or isinstance(event, Progress)):
+                    continue
+                if isinstance(event, Progress):
+                    far, event = event, None  # it goes on with the rows that it counts
+                if rows.due or event is not None:
                     yield from rows.handed_on()
+                    yield far
                     yield event
+                    far = None
                 if isinstance(event, Started):
                     for parcel in rows.missing():
                         yield parcel
