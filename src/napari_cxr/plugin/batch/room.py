@@ -113,10 +113,15 @@ def settle(part: QWidget) -> None:
     Qt does so level by level, and stops at a scroll area until later: meanwhile it may paint
     what has come into the part squeezed into the height before.
     """
-    place: QWidget | None = part
+    places, place = [], part.parentWidget()
     while place is not None and not isinstance(place, Scrolled):
-        if isinstance(place, Fitting):
-            place.fit()
-        if (layout := place.layout()) is not None:
-            layout.activate()
+        places.append(place)
         place = place.parentWidget()
+    layouts = [layout for each in (part, *places) if (layout := each.layout()) is not None]
+    for layout in layouts:  # also what they reckoned when less was in them
+        layout.invalidate()
+    for each in places:
+        if isinstance(each, Fitting):
+            each.fit()
+    for layout in layouts:
+        layout.activate()
