@@ -119,7 +119,7 @@ def test_a_stopped_run_leaves_a_table_and_goes_on(worker, job):
     ('change', 'kind', 'words'),
     [
         ({'paths': ['/no/such/folder.txt']}, 'ListingError', 'cannot be opened'),
-        ({'labels': '/no/such.csv'}, 'ListingError', 'cannot be opened'),
+        ({'labels': '/no/such.csv'}, 'ListingError', 'There is no table /no/such.csv'),
         ({'model': 'nobody'}, 'CheckpointError', 'no model'),
         ({'settings': SETTINGS | {'decision': 'youden'}}, 'DecisionError', 'no operating point'),
         ({'out': '/no/folder/table.csv'}, 'ScoringError', 'no folder'),
