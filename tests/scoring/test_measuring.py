@@ -27,11 +27,9 @@ def test_the_figures_by_hand():
         row(6, 'A', status='error'),
         row(7, 'A|B', 0.2, 0.8),
     ]
-    found, unknown, unmeasured = measure(rows, ['A', 'B'], several=False)
-    assert unknown == ('A|B', 'C') and unmeasured == 2
-    measuring = Measuring(['A', 'B'], several=False)
-    measuring.add(rows)
-    assert measuring.found().unmeasured == unmeasured
+    measured = measure(rows, ['A', 'B'], several=False)
+    assert measured.unknown == ('A|B', 'C') and measured.unmeasured == 2
+    found = measured.metrics
     assert found['images'] == found['patients'] == 4
     assert found['confusion'] == [[1, 1], [0, 2]]
     assert found['accuracy'][0] == pytest.approx(0.75)
@@ -41,12 +39,13 @@ def test_the_figures_by_hand():
 
 def test_patients_are_counted_once():
     rows = [row(i, 'AB'[i % 2], 0.5 + 0.1 * i, 0.5 - 0.1 * i, patient='xyyx'[i]) for i in range(4)]
-    assert measure(rows, ['A', 'B'], several=False)[0]['patients'] == 2
+    assert measure(rows, ['A', 'B'], several=False).metrics['patients'] == 2
 
 
 def test_several_labels():
     rows = [row(0, 'A|B', 0.9, 0.9), row(1, 'A', 0.8, 0.6), row(2, 'B', 0.1, 0.7)]
-    found, unknown, _ = measure(rows, ['A', 'B'], several=True)
+    measured = measure(rows, ['A', 'B'], several=True)
+    found, unknown = measured.metrics, measured.unknown
     assert unknown == () and found['classes']['A']['counts'] == {
         'tp': 2,
         'fp': 0,
@@ -63,18 +62,20 @@ def test_none_of_several_is_a_negative_and_no_label_is_not_measured():
         row(2, 'NO FINDING', 0.1, 0.1),
         row(3, '', 0.2, 0.8),
     ]
-    found, unknown, _ = measure(rows, ['A', 'B'], several=True)
+    measured = measure(rows, ['A', 'B'], several=True)
+    found, unknown = measured.metrics, measured.unknown
     assert found['images'] == 3 and unknown == ()
     assert found['classes']['A']['counts'] == {'tp': 1, 'fp': 0, 'tn': 2, 'fn': 0}
-    assert measure(rows[1:], ['A', 'B'], several=True) == ({}, (), 0), 'they are all alike'
-    found, *_ = measure(rows, ['A', 'no finding'], several=True)
+    assert measure(rows[1:], ['A', 'B'], several=True) == Measured({}, (), 0), 'they are all alike'
+    found = measure(rows, ['A', 'no finding'], several=True).metrics
     assert found['classes']['no finding']['images'] == 2, 'a class of the model itself'
-    found, unknown, _ = measure([*rows, row(4, 'B', 0.1, 0.9)], ['A', 'B'], several=False)
+    measured = measure([*rows, row(4, 'B', 0.1, 0.9)], ['A', 'B'], several=False)
+    found, unknown = measured.metrics, measured.unknown
     assert found['images'] == 2 and unknown == ('NO FINDING', 'No finding')
 
 
 def test_one_class_alone_is_no_measure():
-    assert measure([row(0, 'A', 1.0, 0.0)], ['A', 'B'], several=False) == ({}, (), 0)
+    assert measure([row(0, 'A', 1.0, 0.0)], ['A', 'B'], several=False) == Measured({}, (), 0)
 
 
 def many(n, seed=0):
@@ -108,7 +109,7 @@ def test_figures_on_the_way_come_when_there_are_a_fifth_more_images(monkeypatch)
                 measured[i] = found
     assert list(measured) == [10, 12, 15, 18, 22, 27, 33, 40]
     assert all(found.metrics['images'] == i for i, found in measured.items())
-    assert measured[40] == Measured(*measure(many(40), ['A', 'B'], several=False))
+    assert measured[40] == measure(many(40), ['A', 'B'], several=False)
 
 
 def test_figures_on_the_way_take_a_small_part_of_the_time(monkeypatch):
@@ -151,7 +152,7 @@ def test_of_very_many_images_fewer_resamples_are_drawn(monkeypatch):
 
 def test_of_a_few_no_area_has_an_interval_and_they_are_counted():
     rows = [row(i, 'AB'[i % 2], 0.9 - 0.8 * (i % 2), 0.1 + 0.8 * (i % 2)) for i in range(4)]
-    found, *_ = measure(rows, ['A', 'B'], several=False)
+    found = measure(rows, ['A', 'B'], several=False).metrics
     assert found['few'] == {'A': 2, 'B': 2}
     assert found['macro_auc'] == [1.0, None, None], 'resampled, two of two are always right'
     assert found['classes']['A']['auc'] == found['classes']['A']['f1'] == [1.0, None, None]
@@ -164,24 +165,24 @@ def test_patients_are_few_however_many_images_they_have():
         replace(one, patient=f'{one.truth}{i % 12 if one.truth == "A" else i % 3}')
         for i, one in enumerate(many(200))
     ]
-    found, *_ = measure(rows, ['A', 'B'], several=False)
+    found = measure(rows, ['A', 'B'], several=False).metrics
     assert found['few'] == {'B': 3}
     assert found['classes']['A']['auc'][1:] == [None, None], 'it is told from these three'
 
 
 def test_with_enough_of_each_there_are_intervals_unless_they_have_no_width():
-    found, *_ = measure(many(200), ['A', 'B'], several=False)
+    found = measure(many(200), ['A', 'B'], several=False).metrics
     value, low, high = found['macro_auc']
     assert found['few'] == {} and low < value < high
     apart = [row(i, 'AB'[i % 2], 1.0 - i % 2, float(i % 2)) for i in range(40)]
-    found, *_ = measure(apart, ['A', 'B'], several=False)
+    found = measure(apart, ['A', 'B'], several=False).metrics
     assert found['few'] == {} and found['macro_auc'] == [1.0, None, None]
 
 
 def test_few_without_one_of_several():
     rows = [row(i, 'A' if i < 28 else 'A|B', 0.9, 0.1 + i / 40) for i in range(30)]
     rows += [row(30, 'B', 0.1, 0.9), row(31, 'No finding', 0.2, 0.2)]
-    found, *_ = measure(rows, ['A', 'B'], several=True)
+    found = measure(rows, ['A', 'B'], several=True).metrics
     assert found['few'] == {'no A': 2, 'B': 3}
     assert found['classes']['A']['auc'] == [1.0, None, None]
     assert found['accuracy'][1:] == [None, None], 'of the bootstrap, with several labels'
@@ -193,11 +194,11 @@ def test_a_decision_is_measured_by_what_it_called():
         replace(row(i, 'AABBB'[i], 0.9, 0.1, patient='uvwxx'[i]), called=called[i])
         for i in range(5)
     ]
-    found, *_ = measure(rows, ['A', 'B'], several=False, decision=True)
+    found = measure(rows, ['A', 'B'], several=False, decision=True).metrics
     a, b = (found['classes'][label]['called'] for label in 'AB')
     assert a['sensitivity'][0] == 1.0 and a['specificity'][0] == pytest.approx(2 / 3, abs=1e-4)
     assert b['sensitivity'][0] == pytest.approx(1 / 3, abs=1e-4) and b['specificity'][0] == 0.5
     # Three images of B are of two patients: Wilson's interval of 1/3 of 2.
     assert b['sensitivity'][1:] == pytest.approx([0.0453, 0.8406], abs=1e-3)
-    assert 'called' not in measure(rows, ['A', 'B'], several=False)[0]['classes']['A']
-    assert measure(rows[::-1], ['A', 'B'], several=False, decision=True)[0] == found
+    assert 'called' not in measure(rows, ['A', 'B'], several=False).metrics['classes']['A']
+    assert measure(rows[::-1], ['A', 'B'], several=False, decision=True).metrics == found

@@ -11,6 +11,7 @@ import pytest
 
 from napari_cxr.scoring import (
     Finished,
+    Measured,
     Preparing,
     Progress,
     Row,
@@ -89,13 +90,12 @@ def test_a_folder_is_scored_and_measured(worker, job):
     assert isinstance(end, Finished) and (end.total, end.failed) == (10, 1)
     assert end.metrics['images'] == 9
     assert {row['path'] for row in table_of(job)} == rows.keys()
-    metrics, unknown, unmeasured = worker.call('measure', table=job['out'])
-    assert metrics == end.metrics and unknown == () and unmeasured == 0
+    assert worker.call('measure', table=job['out']) == Measured(end.metrics, (), 0)
     # With what a person says instead: all but one are what they were called.
     scored = [row for row in rows.values() if row.status == 'scored']
     said = {row.path: row.label for row in scored}
     said[scored[0].path] = next(label for label in run.labels if label != scored[0].label)
-    metrics, *_ = worker.call('measure', table=job['out'], truths=said)
+    metrics = worker.call('measure', table=job['out'], truths=said).metrics
     assert metrics['images'] == 9 and metrics['accuracy'][0] == pytest.approx(8 / 9, abs=1e-3)
 
 
@@ -140,9 +140,10 @@ def test_who_has_none_of_several_findings_is_measured(tmp_path):
     ]
     tables.write(out, rows, Run('tiny', 'abc', ('a', 'b'), {}, '1'))
     given = {'0.png': 'a', '1.png': '', '2.png': ''}
-    found, *left_out = measure(str(out), given)
-    assert found['images'] == 3 and left_out == [(), 0]
+    measured = measure(str(out), given)
+    found = measured.metrics
+    assert found['images'] == 3 and measured == Measured(found, (), 0)
     assert found['classes']['a']['counts'] == {'tp': 1, 'fp': 1, 'tn': 1, 'fn': 0}
     one_each = [replace(row, probabilities=(0.25, 0.75)) for row in rows]
     tables.write(out, one_each, Run('tiny', 'abc', ('a', 'b'), {}, '1'))
-    assert measure(str(out), given | {'3.png': 'b'})[0]['images'] == 2, 'one must be named'
+    assert measure(str(out), given | {'3.png': 'b'}).metrics['images'] == 2, 'one must be named'

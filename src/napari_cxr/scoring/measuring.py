@@ -226,8 +226,8 @@ def _honest(metrics: dict[str, Any], unsafe: set[str], *, several: bool) -> dict
 
 def measure(
     rows: Iterable[Row], labels: Sequence[str], *, several: bool, decision: bool = False
-) -> tuple[dict[str, Any], tuple[str, ...], int]:
-    """Compare the rows that have a label with it, see `Measuring`.
+) -> Measured:
+    """Compare the rows that have a label with it, as `Measuring` does.
 
     Parameters
     ----------
@@ -235,17 +235,7 @@ def measure(
         Those without a label and those that were not scored are passed over.
     labels, several, decision
         As of `Measuring`.
-
-    Returns
-    -------
-    dict
-        As of `Measuring.found`.
-    tuple of str
-        Labels that were met and that the model does not know, sorted.
-    int
-        How many rows these are.
     """
     measuring = Measuring(labels, several=several, decision=decision)
     measuring.add(rows)
-    found = measuring.found()
-    return found.metrics, found.unknown, found.unmeasured
+    return measuring.found()

@@ -22,7 +22,7 @@ from napari_cxr.scoring.beside import beside
 from napari_cxr.scoring.row import NO_FINDING
 
 if TYPE_CHECKING:
-    from napari_cxr.scoring import Row
+    from napari_cxr.scoring import Measured, Row
 
 __all__ = ['measure', 'score']
 
@@ -84,9 +84,7 @@ def score(
         decoders.close()
 
 
-def measure(
-    table: str, truths: Mapping[str, str] | None = None
-) -> tuple[dict[str, Any], tuple[str, ...], int]:
+def measure(table: str, truths: Mapping[str, str] | None = None) -> Measured:
     """Compare the rows of a table with their labels.
 
     Parameters
@@ -96,11 +94,6 @@ def measure(
     truths : mapping of str to str, optional
         Labels that a person has given, by path; several joined by '|', and nothing for
         none of several. They go before those of the table.
-
-    Returns
-    -------
-    dict, tuple of str, int
-        As `napari_cxr.scoring.measuring.measure`.
     """
     from napari_cxr.scoring.measuring import measure
 

@@ -17,14 +17,23 @@ from napari_cxr.plugin.batch import jobs, look_jobs, table_file
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.batch.request import ScoreRequest, keep, recall
 from napari_cxr.plugin.settings import preferences, remember
-from napari_cxr.scoring import Finished, Preparing, Progress, Scored, Started, reopening, tables
+from napari_cxr.scoring import (
+    Finished,
+    Measured,
+    Preparing,
+    Progress,
+    Scored,
+    Started,
+    reopening,
+    tables,
+)
 from napari_cxr.scoring.journal import Journal, journal_of
 from napari_cxr.scoring.lines import Lines
 from napari_cxr.scoring.listing import FOLDERS
 from napari_cxr.workers.process import JobFailed
 
 WAIT = 150_000
-NO_FIGURES = ({}, (), 0)
+NO_FIGURES = Measured({})
 
 
 class Scorer:
@@ -108,7 +117,7 @@ def paths(dock):
 
 
 def test_how_many_images_could_not_be_measured_is_told(qtbot, dock, scorer, tmp_path):
-    scorer.found = ({}, ('tuberculosis',), 4)
+    scorer.found = Measured({}, ('tuberculosis',), 4)
     show(qtbot, dock, finished(tmp_path, 'a.csv'), scorer)
     assert dock.panel.metrics.strange.text() == (
         'Not measured: 4 images, because the model has no such class: tuberculosis.'

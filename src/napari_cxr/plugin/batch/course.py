@@ -141,10 +141,10 @@ class BatchCourse(QObject):
             case scoring.Warned(text=text):
                 progress.warn(text)
             case scoring.Measured():
-                self._show_metrics(event, so_far=True)
+                self._show_known(event, so_far=True)
             case scoring.Finished():
                 self._count(event.total, event.failed, event.total)
-                self._show_metrics(event)
+                self._show_known(event)
                 self._sum_up(words.finished(event))
 
     def _show_run(self, run: Run) -> None:
@@ -174,16 +174,28 @@ class BatchCourse(QObject):
             return NO_LABELS
         return COMING if self._session.job == 'score' else UNMEASURED
 
-    def _show_metrics(
+    def _show_known(
         self, found: scoring.Measured | scoring.Finished, so_far: bool = False
     ) -> None:
-        if self.run is not None and (found.metrics or found.unknown or self.run.truth):
+        """Show figures of a run, if its listing gives labels."""
+        if found.metrics or found.unknown or (self.run is not None and self.run.truth):
+            self._show_metrics(found, so_far=so_far)
+
+    def _show_metrics(
+        self,
+        found: scoring.Measured | scoring.Finished,
+        *,
+        so_far: bool = False,
+        yours: int = 0,
+    ) -> None:
+        if self.run is not None:
             self._panel.metrics.show_metrics(
                 found.metrics,
                 found.unknown,
                 self.run.labels,
                 unmeasured=found.unmeasured,
                 so_far=so_far,
+                yours=yours,
             )
 
     def _count(self, done: int, failed: int, total: int) -> None:
@@ -219,11 +231,8 @@ class BatchCourse(QObject):
             self._sum_up(words.reopened(self.out, self.done, self._total))
             if is_begun(self.out) and not self._can_resume(self.out):
                 self._panel.message.show_error(_STRANGE)
-        elif job == 'measure' and self.run is not None:
-            metrics, unknown, unmeasured = result
-            self._panel.metrics.show_metrics(
-                metrics, unknown, self.run.labels, unmeasured=unmeasured, yours=self._yours
-            )
+        elif job == 'measure':
+            self._show_metrics(result, yours=self._yours)
         elif job == 'score':
             self._panel.setup.propose_table()
 

@@ -196,7 +196,7 @@ def measure(
     Returns
     -------
     Done or Failure
-        With figures and unknown labels, see `napari_cxr.workers.scorer.measure`.
+        With a `Measured`, see `napari_cxr.workers.scorer.measure`.
     """
     return (
         yield from supervised(
