@@ -9,6 +9,7 @@ from napari_cxr.metrics import (
     calibration_error,
     fit_temperature,
     log_loss,
+    normalised,
     probabilities_of,
     softmax,
 )
@@ -59,3 +60,21 @@ def test_one_temperature_calibrates_all_labels():
     warm = probabilities_of(logits, True, 2 / math.log(3))
     assert calibration_error(truth, warm, bins=1) == pytest.approx(0)
     assert log_loss(truth[:1], logits[:1]) == pytest.approx(math.log(1 + math.exp(-2)))
+
+
+def test_a_threshold_becomes_one_half_and_the_ends_stay():
+    # Below: 0.05 / (2 * 0.1); above: 1 - 0.45 / (2 * 0.9).
+    p = np.array([0.0, 0.05, 0.1, 0.55, 1.0])
+    np.testing.assert_allclose(normalised(p, 0.1), [0, 0.25, 0.5, 0.75, 1])
+    # Each label by its own; where none is known nothing is said.
+    np.testing.assert_allclose(
+        normalised(np.array([0.3, 0.3, 0.3]), np.array([0.2, 0.6, np.nan])),
+        [1 - 0.7 / 1.6, 0.25, 0.5],
+    )
+
+
+def test_above_one_half_is_above_the_threshold_to_the_last_bit():
+    thresholds = np.random.default_rng(3).uniform(0.001, 0.9, 2000)
+    assert np.all(normalised(thresholds, thresholds) == 0.5)
+    assert np.all(normalised(np.nextafter(thresholds, 0), thresholds) < 0.5)
+    assert np.all(normalised(np.nextafter(thresholds, 1), thresholds) >= 0.5)

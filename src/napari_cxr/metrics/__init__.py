@@ -8,6 +8,7 @@ from napari_cxr.metrics.calibration import (
     calibration_error,
     fit_temperature,
     log_loss,
+    normalised,
     probabilities_of,
     softmax,
 )
@@ -51,6 +52,7 @@ __all__ = [
     'log_loss',
     'macro_auc',
     'macro_f1',
+    'normalised',
     'precision',
     'probabilities_of',
     'sensitivity',

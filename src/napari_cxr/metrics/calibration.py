@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ['calibration_error', 'fit_temperature', 'log_loss', 'probabilities_of', 'softmax']
+__all__ = [
+    'calibration_error',
+    'fit_temperature',
+    'log_loss',
+    'normalised',
+    'probabilities_of',
+    'softmax',
+]
 
 #: Beyond these a temperature no longer calibrates but flattens or hardens everything.
 _TEMPERATURES = (0.05, 20.0)
@@ -39,6 +46,34 @@ def probabilities_of(logits: np.ndarray, several: bool, temperature: float = 1.0
     from scipy.special import expit
 
     return np.asarray(expit(np.asarray(logits, dtype=np.float64) / temperature))
+
+
+def normalised(probability: np.ndarray | float, threshold: np.ndarray | float) -> np.ndarray:
+    """Return probabilities on a scale on which each threshold is 0.5.
+
+    Piecewise linear: 0 stays 0, the threshold becomes 0.5, 1 stays 1. Findings whose thresholds
+    differ a hundredfold can then be put in one order, by how far above its threshold each is.
+    TorchXRayVision does the same to what its models return (``op_norm``).
+
+    Parameters
+    ----------
+    probability : float or ndarray
+        In [0, 1].
+    threshold : float or ndarray
+        Of the same shape, or one for all, in (0, 1); NaN where none is known.
+
+    Returns
+    -------
+    ndarray of float64
+        At least 0.5 exactly where the probability is at least the threshold; 0.5 where no
+        threshold is known.
+    """
+    p, t = np.broadcast_arrays(
+        np.asarray(probability, dtype=np.float64), np.asarray(threshold, dtype=np.float64)
+    )
+    with np.errstate(invalid='ignore', divide='ignore'):
+        scaled = np.where(p < t, p / (2 * t), 1 - (1 - p) / (2 * (1 - t)))
+    return np.asarray(np.where(np.isnan(t) | (p == t), 0.5, scaled))
 
 
 def log_loss(
