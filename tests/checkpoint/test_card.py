@@ -41,6 +41,21 @@ def test_json_and_back(card):
         ({'operating_points': {'lungs': {'Youden': 0.5}}}, "'operating_points'"),
         ({'operating_points': {'covid19': {'Youden': 1.5}}}, "'operating_points'"),
         ({'several': 1}, "'several'"),
+        ({'several': True, 'labels': []}, "'labels'"),
+        ({'several': True, 'negative': 'Normal'}, "'negative'"),
+        ({'several': True, 'negative': 3}, "'negative'"),
+        ({'negative': 'nothing'}, "'negative'"),
+        ({'several': True, 'decision': 'Youden'}, "'decision'"),
+        ({'decision': 'sensitivity 0.95'}, "'decision'"),
+        ({'several': True, 'undecided': {'lungs': [0.1, 0.2]}}, "'undecided'"),
+        ({'several': True, 'undecided': {'normal': [0.3, 0.2]}}, "'undecided'"),
+        ({'several': True, 'undecided': {'normal': [0.3, 1.2]}}, "'undecided'"),
+        ({'several': True, 'undecided': {'normal': [-0.1, 0.2]}}, "'undecided'"),
+        ({'several': True, 'undecided': {'normal': [0.1]}}, "'undecided'"),
+        ({'several': True, 'undecided': {'normal': [False, True]}}, "'undecided'"),
+        ({'several': True, 'undecided': [0.1, 0.2]}, "'undecided'"),
+        ({'undecided': {'normal': [0.1, 0.2]}}, "'undecided'"),
+        ({'demonstration': None}, "'demonstration'"),
         ({'head': {'kind': 'huge'}}, "'head'"),
         ({'head': {'kind': 'average', 'hidden': [10**9]}}, "'head'"),
         ({'head': {'kind': 'average', 'hidden': [8] * 1000}}, "'head'"),
@@ -74,6 +89,46 @@ def test_what_is_wrong_is_named(card, entries, named):
 def test_what_is_no_card_is_refused(text):
     with pytest.raises(CheckpointError):
         Card.from_json(text)
+
+
+def test_a_card_of_the_first_form_is_read(card):
+    entries = json.loads(card.to_json())
+    assert entries.pop('form') == 2
+    for name in ('negative', 'decision', 'undecided', 'demonstration'):
+        del entries[name]
+    assert Card.from_json(json.dumps({'form': 1, **entries})) == card
+
+
+def test_one_label_is_enough_where_an_image_can_have_several(card):
+    one = Card.from_json(
+        changed(
+            card,
+            labels=['opacity'],
+            several=True,
+            operating_points={'opacity': {'Youden': 0.31}},
+            decision='Youden',
+            undecided={'opacity': [0.2, 0.5]},
+            demonstration='It is a demonstration, because it saw nine images.',
+        )
+    )
+    assert Card.from_json(one.to_json()) == one
+    assert one.thresholds == (0.31,) and one.negative_label == 'no opacity'
+    page = one.to_text()
+    assert '**A demonstration. It is a demonstration, because it saw nine images.**' in page
+    assert 'reaches its threshold (operating point "Youden")' in page
+    assert 'the label is "no opacity"' in page
+    assert '| label | threshold | cannot say between |' in page
+    assert '| opacity | 0.31 | 0.2 and 0.5 |' in page
+
+
+def test_what_is_said_where_nothing_is_found_can_be_chosen(card):
+    several = Card.from_json(changed(card, several=True))
+    assert several.negative_label == 'No finding' and several.thresholds == (0.5, 0.5)
+    assert '| covid19 | 0.5 |' in several.to_text()
+    chosen = Card.from_json(changed(card, several=True, negative='nothing of these'))
+    assert chosen.negative_label == 'nothing of these'
+    assert card.negative_label == '' and card.thresholds == ()
+    assert 'threshold' not in card.to_text()
 
 
 def test_tables_may_not_be_bottomless(card):

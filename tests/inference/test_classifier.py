@@ -62,7 +62,8 @@ def test_several_labels_have_a_sigmoid_each(classifier, model_file):
     np.testing.assert_allclose(prediction.logits, one.logits, atol=1e-5)
     expected = 1 / (1 + np.exp(-np.array(prediction.logits) / 2))
     np.testing.assert_allclose(prediction.probabilities, expected, rtol=1e-6)
-    assert prediction.label == one.label
+    assert prediction.thresholds == (0.5, 0.5, 0.5) and prediction.negative == 'No finding'
+    assert prediction.leading == one.label  # the sigmoid keeps the order
     assert [h.probability for h in maps] == list(prediction.probabilities)
 
 

@@ -14,7 +14,7 @@ __all__ = ['NOT_FOR_CLINICAL_USE', 'Card', 'CheckpointError']
 NOT_FOR_CLINICAL_USE = 'Research and demonstration only, not for clinical use.'
 
 #: Version of the card's own form. A reader refuses what is newer than it.
-_FORM = 1
+_FORM = 2
 _LONGEST_CARD = 1 << 20  # characters; a real card has a few ten thousand
 _LONGEST_TEXT = 4000
 _DEEPEST = 12
@@ -40,6 +40,18 @@ _TEXTS = (
     'not_to_believe',
     'created',
     'version',
+    'negative',
+    'decision',
+    'demonstration',
+)
+_TABLES = (
+    'preprocessing',
+    'head',
+    'recipe',
+    'data',
+    'metrics',
+    'operating_points',
+    'undecided',
 )
 
 
@@ -56,7 +68,8 @@ class Card:
     architecture : str
         Name by which ``networks.create`` knows the network.
     labels : tuple of str
-        The classes, in the order of the network's outputs.
+        The classes, in the order of the network's outputs; one is enough where an image can
+        have `several`.
     channels : int
         Channels of the input, 1 or 3.
     several : bool
@@ -79,7 +92,20 @@ class Card:
         'val', or, of a model that learnt from all images after ``folds`` were judged,
         a phrase; ``by_fold`` then has the same of each fold.
     operating_points : dict
-        For each label, probabilities above which it is called, by criterion.
+        For each label, probabilities from which on it is predicted, by criterion.
+    negative : str
+        With `several`: what is said of an image in which no label reaches its threshold.
+        Empty means 'No finding', and 'no LABEL' where there is one label; see
+        `negative_label`.
+    decision : str
+        With `several`: the criterion in `operating_points` whose thresholds decide unless a
+        person asks for another; a label without it has 0.5, as all have where this is empty.
+    undecided : dict
+        With `several`: for a label two probabilities, ``[low, high]``; between them the
+        answer is 'cannot say'.
+    demonstration : str
+        One sentence: that the model is a demonstration, and why it is not to be believed.
+        Empty for other models.
     temperature : float
         What the logits are divided by before the softmax or the sigmoids.
     licence : str
@@ -115,6 +141,10 @@ class Card:
     data: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     operating_points: dict[str, dict[str, float]] = field(default_factory=dict)
+    negative: str = ''
+    decision: str = ''
+    undecided: dict[str, list[float]] = field(default_factory=dict)
+    demonstration: str = ''
     temperature: float = 1.0
     licence: str = ''
     attribution: tuple[str, ...] = ()
@@ -132,11 +162,12 @@ class Card:
         for name in ('labels', 'attribution', 'not_measured'):
             value = getattr(self, name)
             _require(isinstance(value, tuple) and all(map(_is_text, value)), name)
-        _require(2 <= len(self.labels) <= _MOST_LABELS and all(self.labels), 'labels')
+        fewest = 1 if self.several is True else 2
+        _require(fewest <= len(self.labels) <= _MOST_LABELS and all(self.labels), 'labels')
         _require(len(set(self.labels)) == len(self.labels), 'labels')
         _require(_is_whole(self.channels) and self.channels in (1, 3), 'channels')
         _require(isinstance(self.several, bool), 'several')
-        for name in ('preprocessing', 'head', 'recipe', 'data', 'metrics', 'operating_points'):
+        for name in _TABLES:
             _require(isinstance(getattr(self, name), dict), name)
             _require(_is_plain(getattr(self, name)), name)
         _require(_is_head(self.head, len(self.labels), self.several), 'head')
@@ -150,6 +181,29 @@ class Card:
             _require(
                 all(_is_number(p) and 0 <= p <= 1 for p in points.values()), 'operating_points'
             )
+        # Which of several classes excludes the others is no matter of thresholds.
+        for name in ('negative', 'decision', 'undecided'):
+            _require(self.several or not getattr(self, name), name)
+        _require(self.negative.casefold() not in map(str.casefold, self.labels), 'negative')
+        criteria = {name for points in self.operating_points.values() for name in points}
+        _require(not self.decision or self.decision in criteria, 'decision')
+        for label, band in self.undecided.items():
+            _require(label in self.labels and _is_band(band), 'undecided')
+
+    @property
+    def negative_label(self) -> str:
+        """What is said where no label reaches its threshold; empty without `several`."""
+        if not self.several:
+            return ''
+        return self.negative or ('No finding' if len(self.labels) > 1 else f'no {self.labels[0]}')
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """With `several`, the probability from which on each label is predicted; else none."""
+        if not self.several:
+            return ()
+        points = (self.operating_points.get(label, {}) for label in self.labels)
+        return tuple(float(named.get(self.decision, 0.5)) for named in points)
 
     def to_json(self) -> str:
         """Return the card as one line of JSON."""
@@ -230,6 +284,12 @@ def _is_whole(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_band(value: object) -> bool:
+    if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(_is_number, value)):
+        return False
+    return 0 <= value[0] <= value[1] <= 1
 
 
 def _is_head(head: dict[str, Any], labels: int, several: bool) -> bool:

@@ -47,6 +47,7 @@ def page(card: Card) -> str:
         '',
         f'**{card.intended_use}**',
         '',
+        *([f'**A demonstration. {card.demonstration}**', ''] if card.demonstration else []),
         card.title,
         '',
         f'- Classes: {", ".join(card.labels)}',
@@ -59,11 +60,33 @@ def page(card: Card) -> str:
     lines += [f'- Data: {line}' for line in card.attribution]
     if card.not_to_believe:
         lines += ['', '## When not to believe it', '', card.not_to_believe]
-    lines += [*_data(card.data), *_results(card)]
+    lines += [*_thresholds(card), *_data(card.data), *_results(card)]
     if card.not_measured:
         lines += ['', '## What was not measured', '']
         lines += [f'- {line}' for line in card.not_measured]
     return '\n'.join(lines) + '\n'
+
+
+def _thresholds(card: Card) -> Iterator[str]:
+    """Yield from which probability on each label is predicted, and where nothing is decided."""
+    if not card.several:
+        return
+    yield from ('', '## What it answers', '')
+    of = f' (operating point "{card.decision}")' if card.decision else ''
+    yield (
+        f'A label is predicted where its probability reaches its threshold{of}. Where none does, '
+        f'the label is "{card.negative_label}".'
+    )
+    if card.undecided:
+        yield from ('', 'Between the two probabilities of its band the answer is "cannot say".')
+    heads = ['label', 'threshold', *(['cannot say between'] if card.undecided else [])]
+    yield from ('', f'| {" | ".join(heads)} |', '| --- ' * len(heads) + '|')
+    for label, threshold in zip(card.labels, card.thresholds, strict=True):
+        cells = [label, f'{threshold:.3g}']
+        if card.undecided:
+            band = card.undecided.get(label)
+            cells.append(f'{band[0]:.3g} and {band[1]:.3g}' if band else '-')
+        yield f'| {" | ".join(cells)} |'
 
 
 def _data(data: dict[str, Any]) -> Iterator[str]:

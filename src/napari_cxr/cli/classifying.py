@@ -68,7 +68,7 @@ def classify(
                 no_lungs = radiograph.refusal or radiograph.frames is not None
                 field = None if no_lungs else lungs.find(radiograph)
                 prediction, maps = classifier.explain(radiograph, field=field)
-                shown = maps[prediction.labels.index(prediction.label)]
+                shown = maps[prediction.labels.index(prediction.leading)]
                 _save(picture, radiograph, shown, maps)
                 row |= _as_row(prediction) | {'heatmap': str(picture)}
                 row |= _where_it_looked(shown, radiograph, field)

@@ -219,6 +219,9 @@ class Classifier(Model):
             version=__version__,
             several=self.card.several,
             lungs=_whose(ready.field),
+            thresholds=self.rule.thresholds,
+            negative=self.rule.negative,
+            undecided=dict(self.card.undecided),
         )
 
 

@@ -14,6 +14,7 @@ from napari_cxr.checkpoint import load as load_checkpoint
 from napari_cxr.explain import methods
 from napari_cxr.inference.conversion import to_onnx
 from napari_cxr.inference.device import Device, choose_device, compute_in_full
+from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.inference.memory import halved_until_they_fit, telling
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.inference.running import EAGER, WAYS, Way, run_by
@@ -43,6 +44,7 @@ class Model:
 
     def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
         self.card: Card = checkpoint.card
+        self.rule = LabelRule.of_card(self.card)
         self.device = device
         self.file_hash = checkpoint.sha256[:12]
         try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from napari_cxr.inference.label_rule import LabelRule
+
 __all__ = ['Caution', 'Prediction']
 
 #: Codes of cautions that say: this is probably no upright frontal chest radiograph with the
@@ -63,6 +65,14 @@ class Prediction:
     lungs : {'', 'network', 'atlas', 'drawn'}
         Whose lungs the model was shown, `LungField.source` or a person's; empty for a model
         that ignores them.
+    thresholds : tuple of float
+        With `several`: the probability from which on each label is predicted; empty for 0.5
+        each.
+    negative : str
+        With `several`: what is said where no label reaches its threshold.
+    undecided : dict
+        With `several`: for labels that have it, the band of probabilities, ``[low, high]``, in
+        which the model does not decide.
     """
 
     labels: tuple[str, ...]
@@ -77,11 +87,34 @@ class Prediction:
     version: str = ''
     several: bool = False
     lungs: str = ''
+    thresholds: tuple[float, ...] = ()
+    negative: str = ''
+    undecided: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def rule(self) -> LabelRule:
+        """How its probabilities become a label."""
+        return LabelRule(self.labels, self.several, self.thresholds, self.negative, self.undecided)
 
     @property
     def label(self) -> str:
-        """The most probable class."""
-        return self.labels[self.probabilities.index(max(self.probabilities))]
+        """The most probable class; with `several`, see `LabelRule.label`."""
+        return self.rule.label(self.probabilities)
+
+    @property
+    def above(self) -> tuple[str, ...]:
+        """The labels that reach their thresholds, the furthest above first."""
+        return self.rule.above(self.probabilities)
+
+    @property
+    def leading(self) -> str:
+        """The label that is furthest above its threshold or the least below it."""
+        return self.rule.leading(self.probabilities)
+
+    @property
+    def answer(self) -> str:
+        """The label, or 'cannot say' where the model does not decide."""
+        return self.rule.answer(self.probabilities)
 
     @property
     def doubts(self) -> tuple[Caution, ...]:

@@ -86,19 +86,19 @@ class Network:
                 error='The network’s answer is no number: the model does not suit this image.',
             )
         probabilities = tuple(float(p) for p in classifier.probabilities(logits))
-        label = classifier.labels[probabilities.index(max(probabilities))]
         called: tuple[str, ...] = ()
         if settings.decision is not None:
             called = settings.decision.called(classifier.labels, probabilities)
         where: Mapping[str, Any] = {}
         if maps is not None:
             heatmaps = self._heatmaps(ready, maps, probabilities, logits)
-            where = self._where(number, ready, heatmaps, classifier.labels.index(label))
+            shown = classifier.labels.index(classifier.rule.leading(probabilities))
+            where = self._where(number, ready, heatmaps, shown)
         return row_of(
             number,
             self._items[number],
             status='scored',
-            label=label,
+            label=classifier.rule.label(probabilities),
             probabilities=probabilities,
             called=called,
             view=ready.view,

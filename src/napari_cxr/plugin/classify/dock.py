@@ -100,7 +100,7 @@ class ClassifyDock(ImageDock):
         if layer.data is not self._data:
             self._tell_problem('The image was changed meanwhile. Click Classify again.', of=layer)
             return
-        self._keep(layer, answer, answer.prediction.label)
+        self._keep(layer, answer, answer.prediction.leading)
 
     def _turn_away(self, layer: Image) -> None:
         """Forget what was said of the radiograph that a layer showed."""

@@ -241,7 +241,7 @@ class RowOpener(QObject):
         elif opened.answer is not None:
             labels = opened.answer.prediction.labels
             # A table that was made with another model may have other classes.
-            label = row.label if row.label in labels else opened.answer.prediction.label
+            label = row.label if row.label in labels else opened.answer.prediction.leading
             self._layers.lay_over(base, opened.answer, label)
         self.opened.emit(row)
         if opened.problem is not None:

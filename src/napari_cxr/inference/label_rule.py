@@ -1,0 +1,112 @@
+"""Which label an image gets: the one place where probabilities become words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_cxr.metrics.calibration import normalised
+
+if TYPE_CHECKING:
+    from napari_cxr.checkpoint import Card
+
+__all__ = ['CANNOT_SAY', 'LabelRule']
+
+#: The answer where a probability lies in the band in which a model does not decide.
+CANNOT_SAY = 'cannot say'
+_HALF = 0.5
+
+
+@dataclass(frozen=True)
+class LabelRule:
+    """How the probabilities of an image become a label and an answer.
+
+    Of classes that exclude each other the most probable is the label. Where an image can have
+    `several`, each label is compared with its threshold: the label of the image is the one
+    that is furthest above, by `napari_cxr.metrics.calibration.normalised`, or `negative` if
+    none reaches its threshold.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        In the order of the probabilities.
+    several : bool
+        Whether an image can have several of them, or none.
+    thresholds : tuple of float
+        Of each label; empty for 0.5 each.
+    negative : str
+        What is said where no label reaches its threshold.
+    undecided : mapping of str to (float, float)
+        For labels that have it, the band of probabilities in which nothing is decided.
+    """
+
+    labels: tuple[str, ...]
+    several: bool = False
+    thresholds: tuple[float, ...] = ()
+    negative: str = ''
+    undecided: Mapping[str, Sequence[float]] = field(default_factory=dict)
+
+    @classmethod
+    def of_card(cls, card: Card) -> LabelRule:
+        """Return the rule by which a model decides where a person asks for no other."""
+        return cls(card.labels, card.several, card.thresholds, card.negative_label, card.undecided)
+
+    def threshold(self, label: str) -> float:
+        """Return the probability from which on a label is predicted."""
+        return self.thresholds[self.labels.index(label)] if self.thresholds else _HALF
+
+    def distances(self, probabilities: Sequence[float]) -> tuple[float, ...]:
+        """Return how far each label is above its threshold, which is 0.5, or below it."""
+        if not self.several:
+            return tuple(probabilities)
+        thresholds = [self.threshold(label) for label in self.labels]
+        return tuple(float(d) for d in normalised(np.asarray(probabilities), np.asarray(thresholds)))
+
+    def ordered(self, probabilities: Sequence[float]) -> tuple[str, ...]:
+        """Return the labels from the furthest above its threshold to the furthest below."""
+        distances = dict(zip(self.labels, self.distances(probabilities), strict=True))
+        return tuple(sorted(self.labels, key=lambda label: -distances[label]))
+
+    def above(self, probabilities: Sequence[float]) -> tuple[str, ...]:
+        """Return the labels that reach their thresholds, the furthest above first.
+
+        Of classes that exclude each other it is the most probable one.
+        """
+        ordered = self.ordered(probabilities)
+        if not self.several:
+            return ordered[:1]
+        known = dict(zip(self.labels, probabilities, strict=True))
+        return tuple(label for label in ordered if known[label] >= self.threshold(label))
+
+    def leading(self, probabilities: Sequence[float]) -> str:
+        """Return the label that is furthest above its threshold or the least below it."""
+        return self.ordered(probabilities)[0]
+
+    def label(self, probabilities: Sequence[float]) -> str:
+        """Return the label of an image; `negative` where no label reaches its threshold."""
+        above = self.above(probabilities)
+        return above[0] if above else self.negative
+
+    def in_doubt(self, probabilities: Sequence[float]) -> tuple[str, ...]:
+        """Return the labels whose band keeps the answer from being given.
+
+        That is the label of the image where its probability lies in its own band. Where no
+        label reaches its threshold, it is each that lies in its band: only if all are surely
+        absent is there nothing.
+        """
+        if not self.several:
+            return ()
+        known = dict(zip(self.labels, probabilities, strict=True))
+        deciding = self.above(probabilities)[:1] or self.ordered(probabilities)
+        return tuple(label for label in deciding if self._is_undecided(label, known[label]))
+
+    def answer(self, probabilities: Sequence[float]) -> str:
+        """Return the label of an image, or `CANNOT_SAY` where the model does not decide."""
+        return CANNOT_SAY if self.in_doubt(probabilities) else self.label(probabilities)
+
+    def _is_undecided(self, label: str, probability: float) -> bool:
+        low, high = self.undecided.get(label, (0.0, 0.0))
+        return bool(low < probability < high)
