@@ -62,8 +62,8 @@ class LabelRule:
         """Return how far each label is above its threshold, which is 0.5, or below it."""
         if not self.several:
             return tuple(probabilities)
-        thresholds = [self.threshold(label) for label in self.labels]
-        return tuple(float(d) for d in normalised(np.asarray(probabilities), np.asarray(thresholds)))
+        thresholds = np.array([self.threshold(label) for label in self.labels])
+        return tuple(float(d) for d in normalised(np.asarray(probabilities), thresholds))
 
     def ordered(self, probabilities: Sequence[float]) -> tuple[str, ...]:
         """Return the labels from the furthest above its threshold to the furthest below."""
