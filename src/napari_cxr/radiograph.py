@@ -25,6 +25,10 @@ __all__ = [
 ]
 
 
+#: A note on a range that no header and no data type gave.
+RANGE_OF_IMAGE = '{}: the range was taken from the image itself.'
+
+
 class UnreadableImage(Exception):
     """A file that cannot become a `Radiograph`; the message is one clear sentence."""
 
@@ -115,11 +119,19 @@ class Window:
         ndarray of float32
             Same shape, in [0, 1].
         """
-        x = np.asarray(values, dtype=np.float32)
         low, high = self.limits
+        x = np.asarray(values)
+        if x.dtype.itemsize >= 4 and x.dtype != np.float32:
+            # Half a million beside a billion: float32 has no room for the difference.
+            origin = low if np.isfinite(low) else 0.0
+            x, low, high = x.astype(np.float64) - origin, low - origin, high - origin
+            center = self.center - origin
+        else:
+            center = self.center
+        x = x.astype(np.float32)
         if self.function == 'SIGMOID':
             # C.11.2.1.3.1: 1 / (1 + exp(-4 (x - c) / w)); clipped so that exp cannot overflow.
-            return 1 / (1 + np.exp(np.clip(-4 * (x - self.center) / self.width, -80, 80)))
+            return 1 / (1 + np.exp(np.clip(-4 * (x - center) / self.width, -80, 80)))
         if high <= low:  # LINEAR of width 1 is a threshold
             return (x > low).astype(np.float32)
         out = (x - np.float32(low)) * np.float32(1 / (high - low))
@@ -128,7 +140,7 @@ class Window:
 
 @dataclass(frozen=True, eq=False)
 class LookupTable:
-    """A VOI LUT, DICOM PS3.3 C.11.2.1.1, scaled to [0, 1] by its own extremes.
+    """A VOI LUT, DICOM PS3.3 C.11.2.1.1, in [0, 1].
 
     Parameters
     ----------
@@ -279,9 +291,10 @@ class Radiograph:
     ) -> Radiograph:
         """Make a radiograph from an array that carries no header.
 
-        The range comes from the data type, not from the image: integers keep
-        the range of their type, booleans and floats within [0, 1] take [0, 1],
-        and other floats their own finite extremes, with a note.
+        The range comes from the data type, not from the image: integers of 8 and 16
+        bits keep the range of their type, booleans and floats within [0, 1] take
+        [0, 1]. Of longer integers no image fills the type, so they and other floats
+        take their own finite extremes, with a note.
 
         Parameters
         ----------
@@ -303,9 +316,11 @@ class Radiograph:
         if array.dtype == bool:
             array = array.astype(np.uint8)
             low, high = 0.0, 1.0
-        elif np.issubdtype(array.dtype, np.integer):
+        elif np.issubdtype(array.dtype, np.integer) and array.dtype.itemsize <= 2:
             info = np.iinfo(array.dtype)
             low, high = float(info.min), float(info.max)
+        elif np.issubdtype(array.dtype, np.integer):
+            low, high = float(array.min()), float(array.max())
         elif np.issubdtype(array.dtype, np.floating):
             finite = array[np.isfinite(array)]
             if finite.size == 0:
@@ -320,7 +335,9 @@ class Radiograph:
             if low >= 0 and high <= 1:
                 low, high = 0.0, 1.0
             else:
-                notes = ('Floating-point values: the range was taken from the image itself.',)
+                notes = (RANGE_OF_IMAGE.format('Floating-point values'),)
+        elif array.dtype.itemsize > 2:
+            notes = (RANGE_OF_IMAGE.format(f'Integers of {8 * array.dtype.itemsize} bits'),)
         if provenance is None:
             provenance = Provenance(bits=array.dtype.itemsize * 8)
         return cls(

@@ -175,8 +175,9 @@ def test_voi_lut_by_hand(write, lut):
     assert isinstance(table, LookupTable)
     assert isinstance(window, Window)  # both offered, the table first
     assert table.explanation == 'NORMAL TABLE'
-    # Inputs 0 1 2 3 and beyond; scaled by the table's own 10 and 50: (v - 10) / 40.
-    np.testing.assert_allclose(image.to_display()[0], [0, 0, 0.25, 0.75, 1, 1, 1, 1])
+    # Inputs 0 1 2 3 and beyond; 8 bits of output: v / 255.
+    expected = np.array([10, 10, 20, 40, 50, 50, 50, 50]) / 255
+    np.testing.assert_allclose(image.to_display()[0], expected, atol=1e-6)
 
 
 def test_voi_lut_of_8_bits_and_more_than_256_entries(write, lut):
@@ -193,7 +194,7 @@ def test_8_bit_entries_packed_two_to_a_word(write, lut, odd):
     data = bytes(entries) + b'\0' * (len(entries) % 2)
     item = lut(0, entries, 8, data=data)
     image = dicom.read(write(ROW, VOILUTSequence=[item]))
-    np.testing.assert_allclose(image.presets[0].table, np.array(entries) / max(entries), atol=1e-6)
+    np.testing.assert_allclose(image.presets[0].table, np.array(entries) / 255, atol=1e-6)
 
 
 def test_table_of_65536_entries_says_0(write, lut):
@@ -206,7 +207,8 @@ def test_table_of_65536_entries_says_0(write, lut):
 def test_table_of_words_in_big_endian(write, lut):
     item = lut(1, [10, 20, 40, 50], 8, data=np.array([10, 20, 40, 50], '>u2').tobytes())
     path = write(ROW, VOILUTSequence=[item], transfer_syntax='1.2.840.10008.1.2.2')
-    np.testing.assert_allclose(dicom.read(path).to_display()[0], [0, 0, 0.25, 0.75, 1, 1, 1, 1])
+    expected = np.array([10, 10, 20, 40, 50, 50, 50, 50]) / 255
+    np.testing.assert_allclose(dicom.read(path).to_display()[0], expected, atol=1e-6)
 
 
 def test_depth_wider_than_the_entries_does_not_darken(write, lut):

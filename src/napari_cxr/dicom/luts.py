@@ -8,21 +8,32 @@ look up wrongly in tables of more than 256 entries of 8 bits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast
 
 import numpy as np
 from pydicom.dataset import Dataset
 
-from napari_cxr.dicom.elements import functional_groups, items, numbers, text, texts, value
+from napari_cxr.dicom.elements import (
+    functional_groups,
+    integer,
+    items,
+    numbers,
+    text,
+    texts,
+)
 from napari_cxr.dicom.headers import Header
+from napari_cxr.dicom.lut_descriptors import read_table
 from napari_cxr.dicom.pixels import StoredPixels
 from napari_cxr.dicom.privacy import window_name
-from napari_cxr.radiograph import LookupTable, Window
+from napari_cxr.radiograph import RANGE_OF_IMAGE, LookupTable, Window
 
 __all__ = ['ModalityValues', 'is_inverted', 'padding_mask', 'presets', 'to_modality']
 
 _FUNCTIONS = ('LINEAR', 'LINEAR_EXACT', 'SIGMOID')
+_REPAIRED = 'The {} of this file had a number with the wrong sign, which was repaired.'
+#: A window of fractions covers no less than this part of their range.
+_FEW_WIDTHS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +45,25 @@ class ModalityValues:
     values : ndarray
         Of the shape of the stored values.
     low, high : float
-        The least and the greatest value that any stored value could become.
+        The least and the greatest value that any stored value could become; where
+        `of_image`, that one of this image became.
     notes : tuple of str
         What of the header was broken and left out.
+    of_image : bool
+        Whether the range is that of the image itself.
     """
 
     values: np.ndarray
     low: float
     high: float
     notes: tuple[str, ...] = ()
+    of_image: bool = False
+
+    def within(self, padding: np.ndarray | None) -> ModalityValues:
+        """Return the same with the range of the pixels that are no padding."""
+        inside = self.values if padding is None else self.values[~padding]
+        low, high = float(inside.min()), float(inside.max())
+        return replace(self, low=low, high=high, of_image=True)
 
 
 def to_modality(header: Header, stored: StoredPixels) -> ModalityValues:
@@ -67,16 +88,20 @@ def to_modality(header: Header, stored: StoredPixels) -> ModalityValues:
         return ModalityValues(stored.values, *ends)
     notes: list[str] = []
     for item in items(header.dataset, 'ModalityLUTSequence')[:1]:
-        entry = _table(item, header.byte_order)
+        entry = read_table(item, header.byte_order, stored.low, stored.high, signed=stored.low < 0)
         if entry is None:
             notes.append('The Modality LUT of this file is broken and was left out.')
             continue
-        first, table = entry
+        descriptor, table = entry
+        first = descriptor.first
+        if descriptor.repaired:
+            notes.append(_REPAIRED.format('Modality LUT'))
         # The end of the table that no stored value can reach is no part of the range.
         span = np.clip(np.array([stored.low, stored.high], np.int64) - first, 0, len(table) - 1)
         reached = table[span[0] : span[1] + 1]
         position = np.clip(stored.values.astype(np.int64) - first, 0, len(table) - 1)
-        return ModalityValues(table[position], float(reached.min()), float(reached.max()))
+        ends = float(reached.min()), float(reached.max())
+        return ModalityValues(table[position], *ends, tuple(notes))
     lines = _slopes(header.dataset, notes)
     if len(lines) > 1 and stored.values.ndim == 3 and len(lines) == len(stored.values):
         parts = [
@@ -110,6 +135,9 @@ def _slopes(dataset: Dataset, notes: list[str]) -> list[tuple[float, float]]:
 def _line(values: np.ndarray, stored: StoredPixels, slope: float, intercept: float) -> np.ndarray:
     """Return slope * stored + intercept, C.11.1.1.2, in the narrowest type that holds it."""
     if slope != 1 or intercept != int(intercept):
+        if values.dtype.itemsize > 2:  # of which float32 would drop the last digits
+            exact: np.ndarray = values * np.float64(slope) + np.float64(intercept)
+            return exact.astype(np.float32)
         return values.astype(np.float32) * np.float32(slope) + np.float32(intercept)
     if intercept == 0:
         return values
@@ -119,39 +147,6 @@ def _line(values: np.ndarray, stored: StoredPixels, slope: float, intercept: flo
             # Through int64, since the stored type may not hold the intercept.
             return (values.astype(np.int64) + int(intercept)).astype(dtype)
     return values.astype(np.float32) + np.float32(intercept)
-
-
-def _table(item: Dataset, byte_order: str) -> tuple[int, np.ndarray] | None:
-    """Read LUT Descriptor and LUT Data, PS3.3 C.11.1.1.1 and C.11.2.1.1.
-
-    Returns
-    -------
-    tuple of int and ndarray of uint16, or None
-        The input value of the first entry, and the entries; None if broken.
-    """
-    descriptor = numbers(item, 'LUTDescriptor')
-    if len(descriptor) != 3 or None in descriptor:
-        return None
-    entries, first, depth = (int(number or 0) for number in descriptor)
-    entries = entries or 1 << 16  # 0 stands for 65536
-    data = value(item, 'LUTData')
-    if isinstance(data, int):
-        data = [data]
-    try:
-        # OW holds bytes, US numbers; both hold words, or pairs of 8-bit entries, low byte first.
-        words = (
-            np.frombuffer(data[: len(data) // 2 * 2], dtype=f'{byte_order}u2')
-            if isinstance(data, bytes)
-            else np.asarray([int(number) & 0xFFFF for number in data or []], dtype=np.uint16)
-        )
-    except (TypeError, ValueError):
-        return None
-    words = words.astype('<u2')
-    if depth <= 8 and len(words) == (entries + 1) // 2 and entries > 1:
-        words = words.view(np.uint8)[:entries].astype('<u2')
-    if len(words) < entries:
-        return None
-    return first, words[:entries].astype(np.uint16)
 
 
 def padding_mask(header: Header, stored: StoredPixels) -> np.ndarray | None:
@@ -214,37 +209,50 @@ def presets(
     notes: list[str] = []
     for source in sources:
         for item in items(source, 'VOILUTSequence'):
-            table = _voi_table(item, header.byte_order, modality)
+            table = _voi_table(item, header, modality, notes)
             if table is None:
                 notes.append('A VOI LUT of this file is broken and was left out.')
             else:
                 found.append(table)
     for source in sources:
-        found += _windows(source, notes)
+        found += _windows(source, modality, notes)
     if not found:
         found = [Window.spanning(modality.low, modality.high, 'Full range')]
+        if modality.of_image:
+            notes.append(RANGE_OF_IMAGE.format('Integers of more than 16 bits'))
     return tuple(found), tuple(notes)
 
 
-def _voi_table(item: Dataset, byte_order: str, modality: ModalityValues) -> LookupTable | None:
-    entry = _table(item, byte_order)
-    if entry is None:
+def _voi_table(
+    item: Dataset, header: Header, modality: ModalityValues, notes: list[str]
+) -> LookupTable | None:
+    signed = integer(header.dataset, 'PixelRepresentation') == 1
+    entry = read_table(item, header.byte_order, modality.low, modality.high, signed=signed)
+    if entry is None or entry[1].min() == entry[1].max():
         return None
-    first, table = entry
-    # The VR of the descriptor follows the stored sign, its meaning the sign of the
-    # modality values: a table for -1024 upwards is often written as 64512 upwards.
-    if first >= 1 << 15 and modality.low < 0 and first > modality.high:
-        first -= 1 << 16
-    elif first < 0 and modality.low >= 0 and first + len(table) <= modality.low:
-        first += 1 << 16
-    low, high = int(table.min()), int(table.max())
-    if low == high:
-        return None
-    scaled = (table.astype(np.float32) - low) / np.float32(high - low)
-    return LookupTable(first, scaled, window_name(text(item, 'LUTExplanation')))
+    descriptor, table = entry
+    if descriptor.repaired:
+        notes.append(_REPAIRED.format('VOI LUT'))
+    white = _white(table, descriptor.depth)
+    name = window_name(text(item, 'LUTExplanation'))
+    return LookupTable(descriptor.first, table.astype(np.float32) / np.float32(white), name)
 
 
-def _windows(source: Dataset, notes: list[str]) -> list[Window]:
+def _white(table: np.ndarray, depth: int) -> int:
+    """Return the output that is white: 2**depth - 1, PS3.3 C.11.2.1.1, where that can be true.
+
+    Devices state 16 bits, the size of the word, for entries of 12: their white is the table's
+    maximum. So it is where the entries need fewer bits than stated, and of a table of
+    16 bits that starts at black. 8 bits are those of a screen, and always meant.
+    """
+    top = int(table.max())
+    if not 8 <= depth <= 16 or top >> depth:
+        return int((1 << top.bit_length()) - 1)
+    wider = top.bit_length() < depth or (depth == 16 and int(table.min()) == 0)
+    return top if depth > 8 and wider else (1 << depth) - 1
+
+
+def _windows(source: Dataset, modality: ModalityValues, notes: list[str]) -> list[Window]:
     centers, widths = numbers(source, 'WindowCenter'), numbers(source, 'WindowWidth')
     if not centers and not widths:
         return []
@@ -252,19 +260,38 @@ def _windows(source: Dataset, notes: list[str]) -> list[Window]:
     if function not in _FUNCTIONS:
         notes.append('The windows of this file have an unknown function and were left out.')
         return []
-    kind = cast("Literal['LINEAR', 'LINEAR_EXACT', 'SIGMOID']", function)
+    stated = cast("Literal['LINEAR', 'LINEAR_EXACT', 'SIGMOID']", function)
     explanations = texts(source, 'WindowCenterWidthExplanation')
     if len(centers) != len(widths):
         notes.append('A window of this file has no centre or no width and was left out.')
     found: list[Window] = []
     for index, (center, width) in enumerate(zip(centers, widths, strict=False)):
         explanation = explanations[index] if index < len(explanations) else ''
+        kind = stated
+        if width is not None and kind == 'LINEAR' and _is_fraction(width, modality):
+            kind = 'LINEAR_EXACT'
+            notes.append(
+                'A LINEAR window of this file is too narrow for its values, which are fractions; '
+                'it was applied as LINEAR_EXACT.'
+            )
         least_met = width is not None and (width >= 1 if kind == 'LINEAR' else width > 0)
         if center is None or width is None or not least_met:
             notes.append('A window of this file has an impossible centre or width; left out.')
             continue
         found.append(Window(center, width, kind, window_name(explanation)))
     return found
+
+
+def _is_fraction(width: float, modality: ModalityValues) -> bool:
+    """Tell whether a window is one of 0 to 1, as exporters of fractions write it.
+
+    By the letter LINEAR counts in whole steps: a width of 1 is a threshold, and none is
+    less. Values from 0 to 1 would be all white.
+    """
+    if not 0 < width <= 1 or modality.values.dtype.kind != 'f':
+        return False
+    few = modality.high - modality.low <= _FEW_WIDTHS * width
+    return few or (width < 1 and bool((modality.values != np.rint(modality.values)).any()))
 
 
 def is_inverted(dataset: Dataset) -> tuple[bool, tuple[str, ...]]:

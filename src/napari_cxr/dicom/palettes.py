@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from pydicom.pixels.processing import apply_color_lut
 
-from napari_cxr.dicom.elements import numbers, value
+from napari_cxr.dicom.elements import integer, value
 from napari_cxr.dicom.headers import Header
+from napari_cxr.dicom.lut_descriptors import read_descriptor
 from napari_cxr.radiograph import UnreadableImage
 
 __all__ = ['apply_palette']
@@ -62,9 +63,13 @@ def apply_palette(indices: np.ndarray, header: Header) -> tuple[np.ndarray, bool
 def _table(header: Header, channel: str) -> tuple[int, np.ndarray]:
     """Return the index of a table's first entry, and its entries."""
     name = f'{channel}PaletteColorLookupTable'
-    entries, first, _ = (int(n or 0) for n in numbers(header.dataset, f'{name}Descriptor'))
-    entries = entries or 1 << 16
+    signed = integer(header.dataset, 'PixelRepresentation') == 1
+    low, high = (-(1 << 15), (1 << 15) - 1) if signed else (0, (1 << 16) - 1)
+    descriptor = read_descriptor(header.dataset, f'{name}Descriptor', low, high, signed=signed)
+    if descriptor is None:
+        raise ValueError('no descriptor')
+    entries = descriptor.entries
     data = value(header.dataset, f'{name}Data')
     # One byte an entry, and perhaps one more to make the length even; else a word each.
     dtype = 'u1' if len(data) < 2 * entries else f'{header.byte_order}u2'
-    return first, np.frombuffer(data, dtype=dtype, count=entries)
+    return descriptor.first, np.frombuffer(data, dtype=dtype, count=entries)

@@ -75,9 +75,12 @@ def _radiograph(
         shown = (Window.spanning(0, stored.high or 255, 'Full range'),)
     else:
         modality = to_modality(header, stored)
+        values, padding = modality.values, padding_mask(header, stored)
+        if stored.high is not None and stored.bits > 16:
+            # Bits Stored is then that of the container, of which an image fills next to nothing.
+            modality = modality.within(padding)
         shown, voi_notes = presets(header, modality)
         inverted, polarity_notes = is_inverted(dataset)
-        values, padding = modality.values, padding_mask(header, stored)
         notes += [*modality.notes, *voi_notes, *polarity_notes]
     return Radiograph(
         values=values,

@@ -109,8 +109,17 @@ def appearance(radiograph: Radiograph, preset: int = 0) -> dict[str, Any]:
             inside = inside[~radiograph.padding]
         low, high = float(np.nanmin(inside)), float(np.nanmax(inside))
     if high <= low:
-        high = low + 1
+        low, high = _threshold(radiograph.values, low)
     return {'contrast_limits': (low, high), 'colormap': _colormap(chosen, radiograph.inverted)}
+
+
+def _threshold(values: np.ndarray, at: float) -> tuple[float, float]:
+    """Return contrast limits that draw `at` and below black, and every value above it white."""
+    if np.issubdtype(values.dtype, np.integer):
+        return float(np.floor(at)), float(np.floor(at)) + 1
+    finite = values[np.isfinite(values)]
+    span = float(np.ptp(finite)) if finite.size else 0.0
+    return at, at + max(span, abs(at), float(np.finfo(np.float32).tiny)) * 1e-6
 
 
 def radiograph_of(layer: Image) -> Radiograph:
