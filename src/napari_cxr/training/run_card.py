@@ -20,7 +20,11 @@ __all__ = ['card_of', 'measure']
 
 
 def card_of(
-    run: Run, described: dict[str, Any], epoch: int, entries: dict[str, Any] | None = None
+    run: Run,
+    described: dict[str, Any],
+    epoch: int,
+    entries: dict[str, Any] | None = None,
+    credit: tuple[str, ...] = (),
 ) -> Card:
     """Return the card of a run's weights.
 
@@ -35,6 +39,8 @@ def card_of(
     entries : dict, optional
         As `measure` returns them, or `entries_of` after folds, whose recipe is then the
         card's; without them the card has no figures.
+    credit : tuple of str
+        Whose the weights are that it started from, as `credits_of` says.
     """
     recipe, dataset, words = run.recipe, run.data.dataset, run.recipe.card
     told: dict[str, Any] = {
@@ -52,7 +58,7 @@ def card_of(
         head=head_entries(recipe),
         preprocessing=recipe.input.to_dict(),
         licence=words.licence,
-        attribution=words.attribution,
+        attribution=tuple(dict.fromkeys((*words.attribution, *credit))),
         intended_use=words.intended_use,
         not_to_believe=words.not_to_believe,
         not_measured=words.not_measured,

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from napari_cxr import networks
-from napari_cxr.checkpoint import CheckpointError, catalog, load
+from napari_cxr.checkpoint import CheckpointError, catalog, load, read_card
 from napari_cxr.networks import StagedNetwork
 from napari_cxr.training.recipe import HeadRecipe, Recipe, RecipeError
 from napari_cxr.training.recipe.tables import plain
 from napari_cxr.training.start_model import is_hashed
 
-__all__ = ['head_entries', 'new_network']
+__all__ = ['credits_of', 'head_entries', 'new_network']
 
 
 def head_entries(recipe: Recipe) -> dict[str, Any]:
@@ -67,6 +67,26 @@ def new_network(
             except networks.WeightsUnavailable as error:
                 raise RecipeError(f'weights: {error}') from None
     return network
+
+
+def credits_of(recipe: Recipe, model: Path | None = None) -> tuple[str, ...]:
+    """Return what a card says of the weights that a run starts from: whose data they learnt.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its network and weights.
+    model : Path, optional
+        As for `new_network`. Of a file that is nowhere to be found any more nothing is said.
+    """
+    if recipe.weights == 'random':
+        return ()
+    if recipe.weights == 'pretrained':
+        return (networks.credit(recipe.network),)
+    try:
+        return read_card(catalog.resolve(recipe.weights) if model is None else model).attribution
+    except (CheckpointError, OSError):
+        return ()
 
 
 def _from_model(recipe: Recipe, labels: Sequence[str], model: Path | None) -> StagedNetwork:
