@@ -19,7 +19,7 @@ _TYPES = {'F64': '<f8', 'F32': '<f4', 'F16': '<f2', 'I64': '<i8', 'I32': '<i4', 
 def is_safetensors(data: memoryview) -> bool:
     """Return whether a file begins as one of safetensors: a length, and JSON of that length."""
     length = int.from_bytes(data[:8], 'little')
-    return length <= min(len(data) - 8, _LONGEST_HEADER) and data[8:9] == b'{'
+    return length <= min(len(data) - 8, _LONGEST_HEADER) and bytes(data[8:9]) == b'{'
 
 
 def read_safetensors(path: Path) -> dict[str, np.ndarray]:

@@ -86,9 +86,10 @@ def read_state(path: str | Path) -> ForeignState:
 
 
 def _read(path: Path, data: memoryview) -> ForeignState:
-    if data[:2] == b'PK':
+    start = bytes(data[:2])
+    if start == b'PK':
         found, arrays, form = *read_zip(path, data), 'zip'
-    elif data[:1] == b'\x80':
+    elif start[:1] == b'\x80':
         found, arrays, form = *read_legacy(data), 'legacy'
     elif is_safetensors(data):
         return ForeignState(read_safetensors(path), form='safetensors')
