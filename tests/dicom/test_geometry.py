@@ -126,3 +126,33 @@ def test_mirrored_image_is_noted_and_never_flipped(write):
     assert not any('mirrored' in note for note in plain.notes)
     assert any('mirrored' in note for note in mirrored.notes)
     assert (plain.values == mirrored.values).all()
+
+
+@pytest.mark.parametrize(
+    ('words', 'view', 'said'),
+    [
+        (['L', 'F'], 'PA', ()),
+        (['LF', 'FR'], 'PA', ()),  # tilted a little
+        (['R', 'F'], 'AP', ('mirrored',)),
+        # turned a quarter: the head to the right, the left side down
+        (['H', 'L'], 'AP', ('head is on the right',)),
+        (['F', 'R'], 'AP', ('head is on the left',)),
+        (['FL', 'RF'], 'PA', ('head is on the left',)),
+        (['H', 'R'], 'AP', ('head is on the right', 'mirrored')),
+        (['F', 'L'], 'AP', ('head is on the left', 'mirrored')),
+        (['R', 'H'], 'PA', ('upside down',)),  # turned by half, so not mirrored
+        (['L', 'H'], 'PA', ('upside down', 'mirrored')),
+        (['A', 'F'], 'LL', ()),
+        (['P', 'H'], 'LL', ('upside down',)),
+        (['H', 'A'], 'LL', ('head is on the right',)),
+        (['R', 'F'], 'LL', ()),
+        ([], 'PA', ()),
+        (['R'], 'PA', ('mirrored',)),
+        (['X', '7'], 'PA', ()),
+    ],
+)
+def test_orientation_words(write, words, view, said):
+    image = dicom.read(write(PatientOrientation=words, ViewPosition=view, ViewCodeSequence=[]))
+    assert len(image.notes) == len(said)
+    for note, part in zip(image.notes, said, strict=True):
+        assert part in note

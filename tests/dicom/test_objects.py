@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from napari_cxr import dicom
 from napari_cxr.dicom.pixels import is_lossy
 
 CR = '1.2.840.10008.5.1.4.1.1.1'
+DX = '1.2.840.10008.5.1.4.1.1.1.1'
 SC = '1.2.840.10008.5.1.4.1.1.7'
 
 
@@ -19,6 +21,7 @@ SC = '1.2.840.10008.5.1.4.1.1.7'
         (SC, 'CR', ''),
         (SC, 'DX', ''),
         (SC, 'RG', ''),
+        (SC, 'DR', ''),
         (SC, 'OT', ''),
         (SC, '', ''),
         (SC, 'MG', 'mammogram'),
@@ -35,6 +38,20 @@ SC = '1.2.840.10008.5.1.4.1.1.7'
         ('1.2.840.10008.5.1.4.1.1.12.1', 'XA', 'angiography'),
         (SC, 'XC', 'photograph'),
         (SC, 'QQ', 'modality QQ'),
+        (CR, 'MG', 'mammogram'),
+        (DX, 'MG', 'mammogram'),
+        (CR, 'IO', 'dental'),
+        (DX, 'PX', 'dental'),
+        (SC, 'PX', 'dental'),
+        (DX, 'BMD', 'bone density'),
+        (CR, 'BMD', 'bone density'),
+        (SC, 'BMD', 'bone density'),
+        ('1.2.840.10008.5.1.4.1.1.13.1.4', 'MG', 'mammogram'),
+        ('1.2.840.10008.5.1.4.1.1.30', 'OT', 'a parametric map'),
+        ('1.2.840.10008.5.1.4.1.1.30', 'DX', 'a parametric map'),
+        ('1.2.840.10008.5.1.4.1.1.13.1.2', 'DX', 'X-Ray 3D Craniofacial'),
+        ('1.2.840.10008.5.1.4.1.1.501.2.1', 'DX', 'DICOS'),
+        ('1.2.840.10008.5.1.4.1.1.77.1.5.1', 'OP', 'ophthalmic'),
     ],
 )
 def test_refusal(write, sop_class, modality, refused):
@@ -78,8 +95,48 @@ def test_breast_is_a_mammogram_whatever_the_modality(write):
     )
 
 
-def test_raw_detector_image_is_noted(write):
-    image = dicom.read(write(SOPClassUID='1.2.840.10008.5.1.4.1.1.1.1.1'))
+def code(value):
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, 'SCT', 'x'
+    return [item]
+
+
+@pytest.mark.parametrize(
+    ('region', 'part', 'view', 'refused'),
+    [
+        ('76752008', None, None, 'mammogram'),
+        ('T-04000', 'CHEST', None, 'mammogram'),  # the code has the last word
+        ('51185008', 'BREAST', None, 'mammogram'),
+        (None, None, '399368009', 'mammogram'),
+        (None, 'CHEST', '399368009', ''),
+        ('38199008', None, None, 'teeth'),
+        ('661005', 'CHEST', None, 'teeth'),
+        (None, 'JAW', None, 'teeth'),
+        ('51185008', None, None, ''),
+    ],
+)
+def test_region_and_view_of_another_kind_of_radiograph(write, region, part, view, refused):
+    image = dicom.read(
+        write(
+            AnatomicRegionSequence=code(region) if region else None,
+            BodyPartExamined=part,
+            ViewPosition=None,
+            ViewCodeSequence=code(view) if view else None,
+        )
+    )
+    assert (refused in image.refusal) if refused else image.refusal == ''
+
+
+@pytest.mark.parametrize(
+    'said',
+    [
+        {'SOPClassUID': '1.2.840.10008.5.1.4.1.1.1.1.1'},
+        {'SOPClassUID': CR, 'Modality': 'CR', 'PresentationIntentType': 'FOR PROCESSING'},
+        {'PresentationIntentType': 'FOR PROCESSING'},
+    ],
+)
+def test_raw_detector_image_is_noted(write, said):
+    image = dicom.read(write(**said))
     assert any('for processing' in note for note in image.notes)
 
 
@@ -101,7 +158,6 @@ def test_raw_detector_image_is_noted(write):
     ],
 )
 def test_lossy(syntax, stated, lossy):
-    from pydicom.dataset import Dataset
     from pydicom.uid import UID
 
     from napari_cxr.dicom.headers import Header

@@ -94,7 +94,7 @@ def read_geometry(dataset: Dataset) -> tuple[Geometry, tuple[str, ...]]:
     spacing, source = _spacing(dataset, notes)
     aspect = spacing[0] / spacing[1] if spacing else _aspect(dataset, notes)
     view = _view(dataset, notes)
-    _mirrored(dataset, view, notes)
+    _orientation(dataset, view, notes)
     return Geometry(spacing, source, aspect, view), tuple(notes)
 
 
@@ -165,8 +165,30 @@ def _view(dataset: Dataset, notes: list[str]) -> View:
     return by_position if by_position != View.UNKNOWN else by_code
 
 
-def _mirrored(dataset: Dataset, view: View, notes: list[str]) -> None:
-    """Note a frontal image whose rows run to the patient's right; it is never flipped."""
-    row_direction = next(iter(texts(dataset, 'PatientOrientation')), '').upper()
-    if view.is_frontal and row_direction.startswith('R'):
+#: Words of Patient Orientation, PS3.3 C.7.6.1.1.1, from left to right and from top to bottom,
+#: of a frontal image that is turned and not mirrored: upright, upside down, on either side.
+_TURNED = {('L', 'F'), ('R', 'H'), ('H', 'L'), ('F', 'R')}
+_WHERE = {'H': 'right', 'F': 'left'}
+
+
+def _orientation(dataset: Dataset, view: View, notes: list[str]) -> None:
+    """Note an image that lies, stands on its head or is mirrored; it is never turned.
+
+    Only the first letter of each word counts: the others say by how much it is tilted.
+    """
+    words = [word.upper()[:1] for word in texts(dataset, 'PatientOrientation')]
+    along, down = (words + ['', ''])[:2]
+    if along in _WHERE:
+        notes.append(
+            "The header says the image lies on its side: the patient's head is on the "
+            f'{_WHERE[along]}.'
+        )
+    elif down == 'H':
+        notes.append("The header says the image is upside down: the patient's head is below.")
+    if not view.is_frontal:
+        return
+    upright = along not in _WHERE and down != 'H'
+    if upright and along == 'R':
         notes.append("The header says the image is mirrored: the patient's right is on the right.")
+    elif not upright and {along, down} & {'L', 'R'} and (along, down) not in _TURNED:
+        notes.append('The header says the image is mirrored.')

@@ -12,10 +12,15 @@ from napari_cxr.radiograph import UnreadableImage
 
 __all__ = ['check_is_image', 'judge', 'sop_class']
 
-_PROJECTION = 'DX', 'CR', 'RG'
+#: DR is retired from the standard, and still written into secondary captures.
+_PROJECTION = 'DX', 'CR', 'RG', 'DR'
+#: Secondary captures may hold anything.
 _SECONDARY = '1.2.840.10008.5.1.4.1.1.7'
 _FOR_PROCESSING = {'1.2.840.10008.5.1.4.1.1.1.1.1', '1.2.840.10008.5.1.4.1.1.1.2.1'}
 
+#: What the Modality of a CR or DX object may say against its class: there is no class of its
+#: own for panoramic images and bone density, and devices put the others there, too.
+_NO_CHEST = 'MG', 'IO', 'PX', 'BMD'
 #: SOP class to Modality, for classes that say more than the Modality element may.
 _CLASS_MODALITY = {
     '1.2.840.10008.5.1.4.1.1.1': 'CR',
@@ -41,7 +46,10 @@ _CLASS_MODALITY = {
     '1.2.840.10008.5.1.4.1.1.12.2.1': 'RF',
     '1.2.840.10008.5.1.4.1.1.13.1.1': 'XA',
     '1.2.840.10008.5.1.4.1.1.13.1.3': 'BTO',
+    '1.2.840.10008.5.1.4.1.1.13.1.4': 'MG',
+    '1.2.840.10008.5.1.4.1.1.13.1.5': 'MG',
     '1.2.840.10008.5.1.4.1.1.20': 'NM',
+    '1.2.840.10008.5.1.4.1.1.30': 'PMAP',
     '1.2.840.10008.5.1.4.1.1.66.4': 'SEG',
     '1.2.840.10008.5.1.4.1.1.66.7': 'SEG',
     '1.2.840.10008.5.1.4.1.1.128': 'PT',
@@ -62,6 +70,7 @@ _WHAT = {
     'NM': 'a nuclear medicine image',
     'OP': 'an ophthalmic photograph',
     'OPT': 'an ophthalmic tomography image',
+    'PMAP': 'a parametric map',
     'PT': 'a PET image',
     'RF': 'a fluoroscopy image',
     'RTDOSE': 'a radiotherapy dose distribution',
@@ -75,6 +84,11 @@ _WHAT = {
 
 _CHEST = re.compile(r'CHEST|THORAX|LUNG|RIB|STERNUM|MEDIASTIN|HEART')
 _CHEST_CODES = {'51185008', 'T-D3000', '43799004', 'T-D3050', '39607008', 'T-28000'}
+_BREAST_CODES = {'76752008', 'T-04000', '80248007', '73056007', '63762007', '181131000'}
+_TOOTH_CODES = {'38199008', 'T-54010', '661005', 'T-D1213', '28035005'}
+_TOOTH_WORDS = 'TOOTH', 'TEETH', 'DENTAL', 'JAW'
+#: Views of CID 4014 that only a breast has: mediolateral oblique and craniocaudal.
+_BREAST_VIEWS = {'399368009', 'R-10226', '399162004', 'R-10242'}
 
 
 def sop_class(dataset: Dataset) -> UID:
@@ -138,13 +152,21 @@ def judge(dataset: Dataset, *, frames: int, is_colour: bool) -> tuple[str, tuple
         Notes.
     """
     uid = str(sop_class(dataset))
-    modality = _CLASS_MODALITY.get(uid) or text(dataset, 'Modality').upper()
+    stated = text(dataset, 'Modality').upper()
+    modality = _CLASS_MODALITY.get(uid) or stated
+    if modality in _PROJECTION and stated in _NO_CHEST:
+        modality = stated
     notes: list[str] = []
-    part = text(dataset, 'BodyPartExamined').upper()
-    if modality == 'MG' or (part == 'BREAST' and modality in _PROJECTION):
+    if modality == 'MG' or (modality in _PROJECTION and _is_breast(dataset)):
         return 'This is a mammogram, not a chest radiograph.', ()
     if modality in ('IO', 'PX'):
         return 'This is a dental radiograph, not a chest radiograph.', ()
+    if modality == 'BMD':
+        return 'This is a bone density image, not a chest radiograph.', ()
+    if modality in _PROJECTION and _is_jaw(dataset):
+        return 'This is a radiograph of the teeth or the jaw, not of the chest.', ()
+    if kind := _other_kind(uid, modality):
+        return f'This is an object of the kind “{kind}”, not a projection radiograph.', ()
     if modality == 'RF' and frames == 1:
         notes.append('This is a single fluoroscopy image, not an ordinary radiograph.')
     elif modality in _WHAT:
@@ -154,7 +176,8 @@ def judge(dataset: Dataset, *, frames: int, is_colour: bool) -> tuple[str, tuple
     elif modality not in _PROJECTION:
         shown = modality if re.fullmatch(r'[A-Z0-9_ ]{1,16}', modality) else 'unknown'
         return f'This is an image of modality {shown}, not a projection radiograph.', ()
-    if uid in _FOR_PROCESSING:
+    intent = text(dataset, 'PresentationIntentType').upper()
+    if uid in _FOR_PROCESSING or intent == 'FOR PROCESSING':
         notes.append('Raw detector image ("for processing"): it looks unlike a finished one.')
     if is_colour:
         notes.append('A colour image: what is classified is its luminance.')
@@ -163,9 +186,40 @@ def judge(dataset: Dataset, *, frames: int, is_colour: bool) -> tuple[str, tuple
     return '', (*notes, *_body_part(dataset))
 
 
+def _codes(dataset: Dataset, keyword: str) -> set[str]:
+    return {text(item, 'CodeValue') for item in items(dataset, keyword)} - {''}
+
+
+def _is_breast(dataset: Dataset) -> bool:
+    """Tell whether body part, region or view are a breast's."""
+    regions = _codes(dataset, 'AnatomicRegionSequence')
+    part = text(dataset, 'BodyPartExamined').upper()
+    if part == 'BREAST' or (_BREAST_CODES & regions and not _CHEST_CODES & regions):
+        return True
+    chest = _CHEST_CODES & regions or _CHEST.search(part)
+    return not chest and bool(_BREAST_VIEWS & _codes(dataset, 'ViewCodeSequence'))
+
+
+def _is_jaw(dataset: Dataset) -> bool:
+    regions = _codes(dataset, 'AnatomicRegionSequence')
+    part = text(dataset, 'BodyPartExamined').upper()
+    said = _TOOTH_CODES & regions or any(word in part for word in _TOOTH_WORDS)
+    return bool(said) and not _CHEST_CODES & regions
+
+
+def _other_kind(uid: str, modality: str) -> str:
+    """Return the name of a class of the standard that is no radiograph's, else nothing."""
+    secondary = uid == _SECONDARY or uid.startswith(_SECONDARY + '.')
+    if not uid or secondary or uid in _CLASS_MODALITY or modality in _WHAT:
+        return ''
+    name = UID(uid).name
+    known = name != uid and UID(uid).type == 'SOP Class'
+    return name.removesuffix(' Storage') if known else ''
+
+
 def _body_part(dataset: Dataset) -> tuple[str, ...]:
     part = text(dataset, 'BodyPartExamined').upper()
-    regions = [text(item, 'CodeValue') for item in items(dataset, 'AnatomicRegionSequence')]
-    if (not part and not regions) or _CHEST.search(part) or _CHEST_CODES.intersection(regions):
+    regions = _codes(dataset, 'AnatomicRegionSequence')
+    if (not part and not regions) or _CHEST.search(part) or _CHEST_CODES & regions:
         return ()
     return ('The header names another body part than the chest.',)
