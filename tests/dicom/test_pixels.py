@@ -236,7 +236,9 @@ def test_sizes_in_codestreams():
     assert codestreams.parse(rgb) == codestreams.Codestream(7, 9, 3, 8)
     buffer = io.BytesIO()
     Image.fromarray(np.zeros((5, 6), np.uint16)).save(buffer, 'JPEG2000')  # with JP2 boxes
-    assert codestreams.parse(buffer.getvalue()) == codestreams.Codestream(5, 6, 1, 16)
+    assert codestreams.parse(buffer.getvalue()) == codestreams.Codestream(
+        5, 6, 1, 16, signed=False
+    )
     assert codestreams.parse(b'') is None
     assert codestreams.parse(rgb[:20]) is None
 

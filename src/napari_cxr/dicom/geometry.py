@@ -177,7 +177,7 @@ def _orientation(dataset: Dataset, view: View, notes: list[str]) -> None:
     Only the first letter of each word counts: the others say by how much it is tilted.
     """
     words = [word.upper()[:1] for word in texts(dataset, 'PatientOrientation')]
-    along, down = (words + ['', ''])[:2]
+    along, down = [*words, '', ''][:2]
     if along in _WHERE:
         notes.append(
             "The header says the image lies on its side: the patient's head is on the "

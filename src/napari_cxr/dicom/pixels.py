@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -18,11 +20,20 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from napari_cxr.dicom.codestreams import Codestream, parse
+from napari_cxr.dicom.codestreams import Codestream, jpeg_xl_size, parse
 from napari_cxr.dicom.elements import integer, text, value
 from napari_cxr.dicom.gdcm_jpeg import decode_12_bit_jpeg, silence
 from napari_cxr.dicom.headers import Header
 from napari_cxr.dicom.palettes import apply_palette
+from napari_cxr.dicom.privacy import code_string
+from napari_cxr.dicom.syntaxes import (
+    JPEG_XL,
+    decode_frames,
+    is_encapsulated,
+    is_known,
+    is_recent,
+    syntax_name,
+)
 from napari_cxr.radiograph import UnreadableImage
 
 __all__ = ['MAX_SAMPLES', 'StoredPixels', 'decode', 'is_lossy']
@@ -40,15 +51,21 @@ _LOSSY = {
     '1.2.840.10008.1.2.4.51',
     '1.2.840.10008.1.2.4.53',
     '1.2.840.10008.1.2.4.55',
+    '1.2.840.10008.1.2.4.111',
 }
 #: These syntaxes may hold a reversible stream; the header decides.
 _PERHAPS_LOSSY = {
     '1.2.840.10008.1.2.4.81',
     '1.2.840.10008.1.2.4.91',
     '1.2.840.10008.1.2.4.93',
+    '1.2.840.10008.1.2.4.112',
     '1.2.840.10008.1.2.4.203',
 }
 _COLOUR = {'RGB', 'YBR_FULL', 'YBR_FULL_422', 'YBR_ICT', 'YBR_RCT'}
+_BEYOND = (
+    'The compressed image holds values beyond the {} bits that the header states; their upper '
+    'bits were dropped.'
+)
 _FLOATS = {'FloatPixelData': 32, 'DoubleFloatPixelData': 64}
 
 
@@ -133,13 +150,16 @@ def decode(header: Header) -> StoredPixels:
     if layout.keyword not in header.dataset:
         raise UnreadableImage('The header describes an image but the file holds no pixel data.')
     stream = _check_data(header, layout)
-    values = _decode(_pixel_dataset(header, layout), syntax, layout)
+    if is_recent(syntax):
+        values = _decode_recent(header, layout)
+    else:
+        values = _decode(_pixel_dataset(header, layout), syntax, layout)
     values = values.astype(values.dtype.newbyteorder('='), copy=False)
     if layout.frames == 1 and values.ndim == (4 if layout.samples == 3 else 3):
         values = values[0]
     if layout.keyword in _FLOATS:
         return StoredPixels(values.astype(np.float32), None, None, layout.stored)
-    values = _aligned(values, layout, stream, clip=is_lossy(header))
+    raw, values = values, _aligned(values, layout, stream, clip=is_lossy(header))
     if layout.photometric == 'PALETTE COLOR':
         values, is_colour = apply_palette(values, header)
         return StoredPixels(values, 0, 255, 8, is_colour)
@@ -148,14 +168,28 @@ def decode(header: Header) -> StoredPixels:
         values = (values >> shift).astype(np.uint8)
         return StoredPixels(values, 0, (1 << min(layout.stored, 8)) - 1, layout.stored, True)
     low = -(1 << (layout.stored - 1)) if layout.signed else 0
-    notes: tuple[str, ...] = ()
-    if stream is not None and stream.precision < layout.stored:
-        fewer = (
+    notes = () if stream is None else _stream_notes(stream, layout)
+    if stream is not None and stream.precision > layout.stored and not is_lossy(header):
+        beyond = layout.high_bit == layout.stored - 1 and bool((raw != values).any())
+        notes += (_BEYOND.format(layout.stored),) if beyond else ()
+    return StoredPixels(values, low, low + (1 << layout.stored) - 1, layout.stored, notes=notes)
+
+
+def _stream_notes(stream: Codestream, layout: _Layout) -> tuple[str, ...]:
+    """Note where a compressed image and the header contradict each other."""
+    notes: list[str] = []
+    if stream.precision < layout.stored:
+        notes.append(
             f'The compressed image has {stream.precision} bits a pixel, fewer than the '
             f'{layout.stored} that the header states.'
         )
-        notes = (fewer,)
-    return StoredPixels(values, low, low + (1 << layout.stored) - 1, layout.stored, notes=notes)
+    if stream.signed is not None and stream.signed != layout.signed:
+        stated, header = ('unsigned', 'signed') if layout.signed else ('signed', 'unsigned')
+        notes.append(
+            f'The compressed image says that its values are {stated}, and the header that they '
+            f'are {header}; the header was followed, so dark and bright parts may be exchanged.'
+        )
+    return tuple(notes)
 
 
 def _layout(dataset: Dataset) -> _Layout:
@@ -191,8 +225,9 @@ def _layout(dataset: Dataset) -> _Layout:
         photometric = 'MONOCHROME2' if samples == 1 else 'RGB'
     known = _COLOUR if samples == 3 else {'MONOCHROME1', 'MONOCHROME2', 'PALETTE COLOR'}
     if photometric not in known:
+        said = code_string(photometric) or 'something unknown'
         raise UnreadableImage(
-            f'Pixels described as {photometric[:16]!a} with {samples} samples are not supported.'
+            f'Pixels described as {said} with {samples} samples are not supported.'
         )
     signed = integer(dataset, 'PixelRepresentation') == 1
     return _Layout(
@@ -205,9 +240,9 @@ def _check_data(header: Header, layout: _Layout) -> Codestream | None:
     data = value(header.dataset, layout.keyword)
     if not isinstance(data, bytes) or not data:
         raise UnreadableImage('The header describes an image but the file holds no pixel data.')
-    if header.transfer_syntax.is_private or not header.transfer_syntax.is_transfer_syntax:
+    if not is_known(header.transfer_syntax):
         raise UnreadableImage('The transfer syntax of this file is private or unknown.')
-    if not header.transfer_syntax.is_encapsulated:
+    if not is_encapsulated(header.transfer_syntax):
         if len(data) < layout.frame_bytes * layout.frames:
             raise UnreadableImage(
                 'The pixel data are cut short; the file was not copied or sent in full.'
@@ -236,21 +271,31 @@ def _check_frame(frame: bytes, syntax: UID, layout: _Layout) -> Codestream | Non
         if len(frame) * 64 < layout.frame_bytes:
             raise UnreadableImage('The compressed pixel data are cut short or damaged.')
         return None
+    if str(syntax) in JPEG_XL:
+        size = jpeg_xl_size(frame)
+        if size is None:
+            raise UnreadableImage('The compressed pixel data are damaged.')
+        _check_stream_size(*size, layout)
+        return None
     if syntax not in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
         return None
     stream = parse(frame)
     if stream is None:
         raise UnreadableImage('The compressed pixel data are damaged.')
-    if (stream.rows, stream.columns) != (layout.rows, layout.columns):
-        raise UnreadableImage(
-            f'The header says {layout.rows} x {layout.columns} pixels but the compressed image '
-            f'in it has {stream.rows} x {stream.columns}; the file is damaged or forged.'
-        )
+    _check_stream_size(stream.rows, stream.columns, layout)
     if stream.components != layout.samples or stream.precision > layout.allocated:
         raise UnreadableImage(
             'The compressed image does not have the pixel format that the header states.'
         )
     return stream
+
+
+def _check_stream_size(rows: int, columns: int, layout: _Layout) -> None:
+    if (rows, columns) != (layout.rows, layout.columns):
+        raise UnreadableImage(
+            f'The header says {layout.rows} x {layout.columns} pixels but the compressed image '
+            f'in it has {rows} x {columns}; the file is damaged or forged.'
+        )
 
 
 def _extended_offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
@@ -278,13 +323,36 @@ def _pixel_dataset(header: Header, layout: _Layout) -> Dataset:
     return pixels
 
 
+def _decode_recent(header: Header, layout: _Layout) -> np.ndarray:
+    """Decode a transfer syntax that pydicom does not know."""
+    if layout.allocated not in (8, 16, 32) or layout.keyword in _FLOATS:
+        name = syntax_name(header.transfer_syntax)
+        raise UnreadableImage(
+            f'The compression of this image ({name}) is read for whole bytes only.'
+        )
+    frames = generate_frames(
+        value(header.dataset, layout.keyword),
+        number_of_frames=layout.frames,
+        extended_offsets=_extended_offsets(header.dataset),
+    )
+    shape = (layout.rows, layout.columns, 3)[: 3 if layout.samples == 3 else 2]
+    dtype = np.dtype(f'{"i" if layout.signed else "u"}{layout.allocated // 8}')
+    planar = integer(header.dataset, 'PlanarConfiguration') == 1
+    values = decode_frames(
+        header.transfer_syntax, islice(frames, layout.frames), shape, dtype, planar=planar
+    )
+    if layout.photometric == 'YBR_FULL' and str(header.transfer_syntax) not in JPEG_XL:
+        values = np.asarray(convert_color_space(values, 'YBR_FULL', 'RGB'))
+    return values
+
+
 def _decode(pixels: Dataset, syntax: UID, layout: _Layout) -> np.ndarray:
     """Try the decoder plugins, safest first."""
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
         raise UnreadableImage(
-            f'The compression of this image ({syntax.name}) is not supported.'
+            f'The compression of this image ({syntax_name(syntax)}) is not supported.'
         ) from error
     if not syntax.is_encapsulated or syntax == DeflatedExplicitVRLittleEndian:
         plugins = ['']

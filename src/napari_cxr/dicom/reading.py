@@ -13,6 +13,7 @@ from napari_cxr.dicom.luts import is_inverted, padding_mask, presets, to_modalit
 from napari_cxr.dicom.objects import check_is_image, judge, sop_class
 from napari_cxr.dicom.pixels import StoredPixels, decode, is_lossy
 from napari_cxr.dicom.privacy import code_string, pseudonyms
+from napari_cxr.dicom.syntaxes import syntax_name
 from napari_cxr.radiograph import LookupTable, Provenance, Radiograph, UnreadableImage, Window
 
 __all__ = ['read']
@@ -111,7 +112,7 @@ def _provenance(
         format='DICOM',
         modality=code_string(text(dataset, 'Modality')),
         sop_class=sop_class(dataset).name,
-        transfer_syntax=header.transfer_syntax.name,
+        transfer_syntax=syntax_name(header.transfer_syntax),
         photometric=code_string(text(dataset, 'PhotometricInterpretation')),
         bits=stored.bits,
         lossy=is_lossy(header),
