@@ -16,6 +16,7 @@ import numpy as np
 __all__ = [
     'Geometry',
     'LookupTable',
+    'Overlay',
     'Provenance',
     'Radiograph',
     'SpacingSource',
@@ -169,6 +170,25 @@ class LookupTable:
         return np.asarray(self.table, dtype=np.float32)[index]
 
 
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """A plane of drawings or regions that lies on an image and is no part of its values.
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+        Where it marks the image; of the shape of the frame(s).
+    kind : {'drawing', 'region'}
+        What it is for: graphics and text, or a region of interest.
+    number : int
+        Which of the up to 16 planes of the file it is, from 1.
+    """
+
+    mask: np.ndarray
+    kind: Literal['drawing', 'region']
+    number: int
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Size of a pixel and which way the image looks.
@@ -248,8 +268,8 @@ class Radiograph:
     provenance : Provenance
         Where the image came from.
     padding : ndarray of bool, or None
-        Pixels that are padding, of the shape of the frame(s); they are
-        background for display and are left out of every statistic.
+        Pixels that are padding or behind a display shutter, of the shape of the
+        frame(s); they are background for display and are left out of every statistic.
     is_colour : bool
         Whether the last axis of `values` is red, green, blue.
     refusal : str
@@ -257,6 +277,8 @@ class Radiograph:
         empty string where nothing speaks against it.
     notes : tuple of str
         Plain sentences that a person should read beside the image.
+    overlays : tuple of Overlay
+        Planes that can be laid on it, of the shape of the frame(s).
     """
 
     values: np.ndarray
@@ -268,6 +290,7 @@ class Radiograph:
     is_colour: bool = False
     refusal: str = ''
     notes: tuple[str, ...] = ()
+    overlays: tuple[Overlay, ...] = ()
 
     def __post_init__(self) -> None:
         spatial = self.values.ndim - (1 if self.is_colour else 0)
@@ -279,6 +302,8 @@ class Radiograph:
             raise ValueError('a radiograph needs at least one window or table')
         if self.padding is not None and self.padding.shape != self.values.shape[:spatial]:
             raise ValueError('the padding mask must have the shape of the frames')
+        if any(overlay.mask.shape != self.values.shape[:spatial] for overlay in self.overlays):
+            raise ValueError('an overlay must have the shape of the frames')
 
     @classmethod
     def from_array(
@@ -362,18 +387,20 @@ class Radiograph:
         return int(self.values.shape[0]) if spatial == 3 else None
 
     def with_values(self, values: np.ndarray) -> Radiograph:
-        """Return the same radiograph with other modality values, padding forgotten if reshaped."""
-        same = values.shape == self.values.shape
-        return replace(self, values=values, padding=self.padding if same else None)
+        """Return it with other modality values; padding and overlays are lost if reshaped."""
+        if values.shape == self.values.shape:
+            return replace(self, values=values)
+        return replace(self, values=values, padding=None, overlays=())
 
     def crop(self, top: int, left: int, rows: int, columns: int) -> Radiograph:
-        """Return the part that starts at `top`, `left`, in pixels; views, not copies."""
+        """Return the part from `top`, `left` on, in pixels; views, not copies, and no overlays."""
         part = np.s_[..., top : top + rows, left : left + columns]
         colour = (*part, slice(None)) if self.is_colour else part
         return replace(
             self,
             values=self.values[colour],
             padding=None if self.padding is None else self.padding[part],
+            overlays=(),
         )
 
     def to_display(self, preset: int = 0) -> np.ndarray:

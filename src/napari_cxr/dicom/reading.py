@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from pydicom.dataset import Dataset
 
 from napari_cxr.dicom.elements import text, value
@@ -11,8 +12,10 @@ from napari_cxr.dicom.geometry import read_geometry
 from napari_cxr.dicom.headers import Header, quiet, read_header
 from napari_cxr.dicom.luts import is_inverted, padding_mask, presets, to_modality
 from napari_cxr.dicom.objects import check_is_image, judge, sop_class
+from napari_cxr.dicom.overlays import read_overlays
 from napari_cxr.dicom.pixels import StoredPixels, decode, is_lossy
 from napari_cxr.dicom.privacy import code_string, pseudonyms
+from napari_cxr.dicom.shutters import shutter_mask
 from napari_cxr.dicom.syntaxes import syntax_name
 from napari_cxr.radiograph import LookupTable, Provenance, Radiograph, UnreadableImage, Window
 
@@ -70,19 +73,24 @@ def _radiograph(
     frames = stored.values.shape[0] if spatial == 3 else 1
     refusal, object_notes = judge(dataset, frames=frames, is_colour=stored.is_colour)
     notes = [*object_notes, *stored.notes]
+    shape = stored.values.shape[:spatial]
+    hidden, shutter_notes = shutter_mask(dataset, shape[-2], shape[-1], geometry.aspect)
     shown: tuple[Window | LookupTable, ...]
     if stored.is_colour or text(dataset, 'PhotometricInterpretation') == 'PALETTE COLOR':
-        values, inverted, padding = stored.values, False, None
+        values, inverted, padding = stored.values, False, _with_shutter(None, hidden, shape)
         shown = (Window.spanning(0, stored.high or 255, 'Full range'),)
     else:
         modality = to_modality(header, stored)
-        values, padding = modality.values, padding_mask(header, stored)
+        values = modality.values
+        padding = _with_shutter(padding_mask(header, stored), hidden, shape)
         if stored.high is not None and stored.bits > 16:
             # Bits Stored is then that of the container, of which an image fills next to nothing.
             modality = modality.within(padding)
         shown, voi_notes = presets(header, modality)
         inverted, polarity_notes = is_inverted(dataset)
         notes += [*modality.notes, *voi_notes, *polarity_notes]
+    overlays, overlay_notes = read_overlays(header, shape)
+    notes += [*shutter_notes, *overlay_notes]
     return Radiograph(
         values=values,
         presets=shown,
@@ -93,7 +101,20 @@ def _radiograph(
         is_colour=stored.is_colour,
         refusal=refusal,
         notes=tuple(dict.fromkeys((*notes, *geometry_notes))),
+        overlays=overlays,
     )
+
+
+def _with_shutter(
+    padding: np.ndarray | None, hidden: np.ndarray | None, shape: tuple[int, ...]
+) -> np.ndarray | None:
+    """Join padding with what a shutter hides; None if nothing would be left."""
+    if hidden is None:
+        return padding
+    joined = np.broadcast_to(hidden, shape).copy()
+    if padding is not None:
+        joined |= padding
+    return padding if joined.all() else joined
 
 
 def _provenance(

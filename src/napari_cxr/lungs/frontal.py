@@ -111,6 +111,7 @@ def _thinned(radiograph: Radiograph) -> Radiograph:
         radiograph,
         values=radiograph.values[colour],
         padding=None if radiograph.padding is None else radiograph.padding[part],
+        overlays=(),
     )
 
 

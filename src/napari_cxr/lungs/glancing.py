@@ -76,7 +76,7 @@ def _reduced(radiograph: Radiograph, down: int, across: int) -> Radiograph:
     if padding is not None:
         # A block with padding in it is padding: its mean says nothing.
         padding = _block_means(padding, down, across) > 0
-    return replace(radiograph, values=values, padding=padding)
+    return replace(radiograph, values=values, padding=padding, overlays=())
 
 
 def _block_means(values: np.ndarray, down: int, across: int) -> np.ndarray:

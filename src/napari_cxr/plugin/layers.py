@@ -34,6 +34,7 @@ __all__ = [
     'lay_on',
     'lying_on',
     'name_without_identity',
+    'overlay_layers_data',
     'radiograph_layer_data',
     'radiograph_of',
     'show_heatmap',
@@ -63,7 +64,7 @@ def radiograph_layer_data(
         Name of the layer; by default what it is, with the start of its pseudonym.
     """
     provenance = replace(radiograph.provenance, path='', uids={})
-    radiograph = replace(radiograph, provenance=provenance)
+    radiograph = replace(radiograph, provenance=provenance, overlays=())
     shown = _with_background(radiograph)
     geometry = radiograph.geometry
     axes: tuple[str, ...] = ('y', 'x')
@@ -89,6 +90,36 @@ def radiograph_layer_data(
     else:
         attributes |= appearance(radiograph)
     return shown, attributes, 'image'
+
+
+def overlay_layers_data(
+    radiograph: Radiograph, attributes: dict[str, Any]
+) -> list[tuple[np.ndarray, dict[str, Any], str]]:
+    """Return what a napari reader returns for a radiograph's overlays: layers, switched off.
+
+    Parameters
+    ----------
+    radiograph : Radiograph
+        The image as it was read.
+    attributes : dict
+        Of its own layer, see `radiograph_layer_data`.
+    """
+    placed = {name: attributes[name] for name in ('scale', 'units', 'axis_labels')}
+    several = len(radiograph.overlays) > 1
+    return [
+        (
+            overlay.mask.view(np.uint8),
+            {
+                'name': f'Overlay{f" {overlay.number}" if several else ""} · {attributes["name"]}',
+                'visible': False,
+                'opacity': 0.8,
+                'metadata': {KEY: {'overlay': overlay.kind}},
+                **placed,
+            },
+            'labels',
+        )
+        for overlay in radiograph.overlays
+    ]
 
 
 def appearance(radiograph: Radiograph, preset: int = 0) -> dict[str, Any]:
@@ -265,8 +296,10 @@ def is_blank(layer: Image) -> bool:
 
 def _with_background(radiograph: Radiograph) -> np.ndarray:
     """Return the values with padding set to whatever the window draws black."""
-    if radiograph.padding is None or radiograph.is_colour:
+    if radiograph.padding is None:
         return radiograph.values
+    if radiograph.is_colour:
+        return np.where(radiograph.padding[..., None], 0, radiograph.values)
     limits = np.array(radiograph.presets[0].limits)
     # A table may fall: black is the end at which it draws less, after the inversion.
     drawn = radiograph.presets[0].apply(limits)

@@ -50,7 +50,7 @@ def read(path: str | list[str]) -> list[LayerData]:
     UnreadableImage
         If nothing could be opened, with the reason.
     """
-    from napari_cxr.plugin.layers import radiograph_layer_data
+    from napari_cxr.plugin.layers import overlay_layers_data, radiograph_layer_data
     from napari_cxr.plugin.settings import preferences
 
     names = preferences('layers').file_names
@@ -66,7 +66,8 @@ def read(path: str | list[str]) -> list[LayerData]:
             continue
         if radiograph.refusal:
             notices.append(f'{file.name}: {radiograph.refusal} It is shown, but not classified.')
-        layers.append(radiograph_layer_data(radiograph, file.stem if names else ''))
+        layer = radiograph_layer_data(radiograph, file.stem if names else '')
+        layers += [layer, *overlay_layers_data(radiograph, layer[1])]
     if not layers:
         raise UnreadableImage('\n'.join(failures) or 'There is no image in this folder.')
     _tell(failures, notices)

@@ -28,6 +28,7 @@ from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import (
     Geometry,
     LookupTable,
+    Overlay,
     Provenance,
     Radiograph,
     SpacingSource,
@@ -50,6 +51,7 @@ _TYPES: dict[str, type] = {
         Heatmap,
         LookupTable,
         LungField,
+        Overlay,
         Prediction,
         Provenance,
         Radiograph,

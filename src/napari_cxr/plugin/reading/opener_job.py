@@ -174,7 +174,8 @@ def _first_frame(radiograph: Radiograph) -> Radiograph:
     if radiograph.frames is None:
         return radiograph
     padding = radiograph.padding[0] if radiograph.padding is not None else None
-    return replace(radiograph, values=radiograph.values[0].copy(), padding=padding)
+    values = radiograph.values[0].copy()
+    return replace(radiograph, values=values, padding=padding, overlays=())
 
 
 def _read(path: str, cancelled: Event) -> Generator[None, None, Radiograph | None]:
