@@ -49,6 +49,48 @@ def model_file(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.fixture(scope='session')
+def findings_file(tmp_path_factory, model_file):
+    """Make models of which an image can have several labels, or none: random weights.
+
+    Called with labels and entries of the card; ``probabilities``, one a label, are then what
+    the model says of a middling image, others differ from it a little.
+    """
+    import torch
+
+    from napari_cxr import networks
+    from napari_cxr.checkpoint import Card, load, save
+
+    base = load(model_file)
+
+    def make(labels, probabilities, name='findings', **entries) -> Path:
+        network = networks.create('resnet10', len(labels), 1)
+        # The head's weights are other ones; what stands before it is the small model's.
+        kept = {k: v for k, v in base.tensors.items() if v.shape == network.state_dict()[k].shape}
+        network.load_state_dict(kept, strict=False)
+        *_, head = (m for m in network.modules() if isinstance(m, torch.nn.Linear))
+        generator = torch.Generator().manual_seed(1)
+        with torch.no_grad():
+            head.weight.copy_(0.02 * torch.randn(head.weight.shape, generator=generator))
+            middling = network.eval()(torch.full((1, 1, 97, 97), 0.5))[0] - head.bias
+            head.bias.copy_(torch.logit(torch.tensor(probabilities)) - middling)
+        card = Card(
+            name=name,
+            title='Random weights, for tests',
+            architecture='resnet10',
+            labels=tuple(labels),
+            channels=1,
+            preprocessing=base.card.preprocessing,
+            several=True,
+            **entries,
+        )
+        path = tmp_path_factory.mktemp('models') / f'{name}.safetensors'
+        save(path, network.state_dict(), card)
+        return path
+
+    return make
+
+
 @pytest.fixture(scope='session', autouse=True)
 def own_home(tmp_path_factory) -> Iterator[None]:
     """Keep the whole run out of the person's own folders."""

@@ -195,6 +195,66 @@ def test_info_status_1(run, tmp_path):
     assert result.exit_code == 1 and 'empty' in lines(result)[0]['error']
 
 
+def test_demonstrations_are_listed_last_and_marked(run):
+    rows = lines(run('models', '--json'))
+    marked = {row['name']: row['demonstration'] for row in rows}
+    assert marked['cxr3-lung-texture'] and marked['cxr3-resnet10']
+    assert list(marked.values()) == sorted(marked.values())
+    assert sum(row['default'] for row in rows) == 1
+    text = run('models').stdout
+    _, _, demonstrations = text.partition('Demonstrations:\n')
+    assert 'cxr3-lung-texture (bundled' in demonstrations
+    assert 'macro AUC 0.53 [0.46, 0.60]' in demonstrations
+
+
+def test_one_finding_is_above_below_or_not_to_be_said(run, radiographs, findings_file):
+    def said(threshold, *form, **entries):
+        points = {'opacity': {'Youden': threshold}}
+        model = findings_file(
+            ['opacity'], [0.4], operating_points=points, decision='Youden', **entries
+        )
+        result = run('classify', radiographs[0], '--model', model, '--device', 'cpu', *form)
+        assert result.exit_code == 0, result.output
+        return result.stdout if not form else lines(result)[0]
+
+    row = said(0.9, '--json')
+    assert (row['label'], row['answer'], row['above']) == ('no opacity', 'no opacity', [])
+    assert row['p_opacity'] == row['probabilities']['opacity'] and 0.2 < row['p_opacity'] < 0.6
+    assert row['thresholds'] == {'opacity': 0.9} and row['negative'] == 'no opacity'
+    row = said(0.01, '--json')
+    assert (row['label'], row['answer'], row['above']) == ('opacity', 'opacity', ['opacity'])
+    assert 'above its threshold' in row['reason']
+    row = said(0.9, '--json', undecided={'opacity': [0.01, 0.95]})
+    assert (row['label'], row['answer']) == ('no opacity', 'cannot say')
+    text = said(0.9, undecided={'opacity': [0.01, 0.95]})
+    assert ': cannot say  (opacity ' in text and 'this model does not decide' in text
+    assert ': no opacity  (opacity ' in said(0.9) and 'is below its threshold' in said(0.9)
+
+
+def test_of_many_findings_those_above_are_printed(run, radiographs, findings_file):
+    labels = [f'finding {i}' for i in range(8)]
+    p = [0.9, 0.8, *[0.1] * 6]
+    model = findings_file(labels, p)
+    result = run('classify', radiographs[0], '--model', model, '--device', 'cpu')
+    assert ': finding 0  (finding 0 ' in result.stdout and 'finding 1 ' in result.stdout
+    assert 'finding 2' not in result.stdout
+    assert '2 of 8 findings are above their thresholds.' in result.stdout
+    model = findings_file(labels, [0.1] * 8)
+    result = run('classify', radiographs[0], '--model', model, '--device', 'cpu')
+    assert ': No finding  Nothing is above its threshold.' in result.stdout
+
+
+def test_a_heatmap_of_what_is_below_its_threshold(run, radiographs, findings_file, tmp_path):
+    model = findings_file(['opacity'], [0.1])
+    result = run(
+        'classify', radiographs[0], '--model', model, '--device', 'cpu', '--json',
+        '--heatmap', tmp_path / 'maps',
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    (row,) = lines(result)
+    assert row['label'] == 'no opacity' and Path(row['heatmap']).is_file()
+
+
 def test_models_are_listed_with_their_cards(run, model_file, tmp_path, monkeypatch):
     folder = tmp_path / 'models'
     folder.mkdir()

@@ -370,3 +370,27 @@ def test_a_few_images_are_said_to_be_few(run, folder, tmp_path):
     counts = re.findall(r'^    (covid19|normal|pneumonia) +(\d) +(\d) +(\d)$', result.stdout, re.M)
     assert [label for label, *_ in counts] == ['covid19', 'normal', 'pneumonia']
     assert [sum(map(int, row)) for _, *row in counts] == [0, 3, 3]
+
+
+def test_folders_of_one_finding_are_measured_with_and_without_what_cannot_be_said(
+    folder, tmp_path, findings_file
+):
+    (folder / 'normal').rename(folder / 'no_opacity')
+    (folder / 'pneumonia').rename(folder / 'opacity')
+    # Half of what it says lies on each side of the threshold, and some of it in the band.
+    points = {'opacity': {'Youden': 0.4}}
+    band = {'opacity': [0.0001, 0.4]}
+    model = findings_file(
+        ['opacity'], [0.4], operating_points=points, decision='Youden', undecided=band
+    )
+    out = tmp_path / 't.csv'
+    words = ['score', folder, '--out', out, '--labels', 'folders', '--model', model]
+    result = CliRunner().invoke(app, [str(word) for word in (*words, '--device', 'cpu')])
+    assert result.exit_code == 0, result.output
+    rows = rows_of(out)
+    assert {row['truth'] for row in rows} == {'opacity', 'no_opacity'}
+    undecided = [row for row in rows if row['answer'] == 'cannot say']
+    assert all(row['label'] == 'no opacity' for row in undecided)
+    assert re.search(r'opacity \(3; threshold 0\.4\): AUC .*sensitivity .*spec', result.stdout)
+    assert undecided, 'the test is about these'
+    assert f'Cannot say: {len(undecided)} of 6 images, a share of ' in result.stdout

@@ -114,7 +114,8 @@ def test_one_label_is_enough_where_an_image_can_have_several(card):
     assert Card.from_json(one.to_json()) == one
     assert one.thresholds == (0.31,) and one.negative_label == 'no opacity'
     page = one.to_text()
-    assert '**A demonstration. It is a demonstration, because it saw nine images.**' in page
+    assert '**It is a demonstration, because it saw nine images.**' in page
+    assert headline(one) == 'It is a demonstration, because it saw nine images.'
     assert 'reaches its threshold (operating point "Youden")' in page
     assert 'the label is "no opacity"' in page
     assert '| label | threshold | cannot say between |' in page

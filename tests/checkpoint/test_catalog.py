@@ -1,14 +1,17 @@
 """The list of models, and what happens to broken ones and downloads."""
 
 import hashlib
+import shutil
 import threading
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import torch
 
-from napari_cxr.checkpoint import CheckpointError, catalog, load, save
+from napari_cxr.checkpoint import CheckpointError, catalog, load, read_card, save
+from napari_cxr.checkpoint.replacing import replace_card
 
 
 @pytest.fixture
@@ -153,10 +156,11 @@ def test_a_wrong_list_is_an_entry_with_an_error(own, text, said):
 
 def test_the_bundled_models_are_small_and_modest():
     bundled = {entry.name: entry for entry in catalog.entries() if entry.where == 'bundled'}
-    assert list(bundled) == ['cxr3-lung-texture', 'cxr3-resnet10']
+    assert {'cxr3-lung-texture', 'cxr3-resnet10'} <= set(bundled)
     for entry in bundled.values():
         assert entry.error == ''
         assert entry.path.stat().st_size <= 20e6
+    for entry in (bundled['cxr3-lung-texture'], bundled['cxr3-resnet10']):
         assert 'not for clinical use' in entry.card.intended_use
         assert entry.card.not_to_believe
         assert entry.card.data['split'] == 'by patient'
@@ -197,6 +201,58 @@ def test_a_full_disk_leaves_nothing_behind(model_file, own_models, monkeypatch):
     with pytest.raises(CheckpointError, match=r'No space left on device\. It is kept in'):
         catalog.add(model_file, 'mine')
     assert list(own_models.iterdir()) == []
+
+
+def test_the_old_models_are_demonstrations_and_say_why():
+    from napari_cxr.checkpoint.page import headline
+
+    card = load(catalog.resolve('cxr3-lung-texture')).card
+    for figure in ('0.53 [0.46, 0.60]', '0.66'):
+        assert figure in card.demonstration
+    assert headline(card) == card.demonstration
+    page = card.to_text()
+    assert f'**{card.demonstration}**' in page.split('## Data')[0]
+    results = page.split('## Results')[1]
+    assert results.index('0.530 [0.457, 0.603]') < results.index('| all |')
+    assert 'picking three of 29 random features' in results
+    assert 'sees only the format and the grey levels' in (
+        load(catalog.resolve('cxr3-resnet10')).card.demonstration
+    )
+
+
+def demonstration(model_file, path):
+    card = replace(read_card(model_file), demonstration='A demonstration, not to be believed.')
+    shutil.copyfile(model_file, path)
+    replace_card(path, card)
+
+
+def test_demonstrations_come_last_whoever_has_them(model_file, own_models):
+    own_models.mkdir()
+    shutil.copyfile(model_file, own_models / 'zz.safetensors')
+    demonstration(model_file, own_models / 'aa.safetensors')
+    listed = catalog.entries()
+    kinds = [entry.is_demonstration for entry in listed]
+    assert kinds == sorted(kinds)
+    own = [entry.name for entry in listed if entry.where == 'yours']
+    assert own == ['zz', 'aa']
+
+
+def test_the_first_model_is_a_bundled_one_and_no_demonstration_if_it_can_be(
+    model_file, own_models, tmp_path, monkeypatch
+):
+    own_models.mkdir()
+    shutil.copyfile(model_file, own_models / 'own.safetensors')
+    demonstration(model_file, tmp_path / 'a.safetensors')
+    broken = tmp_path / 'b.safetensors'
+    broken.write_bytes(b'nothing')
+    shutil.copyfile(model_file, tmp_path / 'c.safetensors')
+    there = [tmp_path / 'a.safetensors', broken]
+    monkeypatch.setattr(catalog, '_bundled', lambda: there)
+    assert catalog.default() == 'a', 'there is no other bundled one'
+    there.append(tmp_path / 'c.safetensors')
+    assert catalog.default() == 'c'
+    there.clear()
+    assert catalog.default() == ''
 
 
 def test_the_bundled_model_beats_the_baselines_on_every_pair_of_sources_left_out():

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from napari_cxr.inference.label_rule import CANNOT_SAY, LabelRule
 from napari_cxr.scoring import Measured, Row
 from napari_cxr.scoring.measuring import Measuring, measure
 
@@ -141,7 +142,7 @@ def test_of_very_many_images_fewer_resamples_are_drawn(monkeypatch):
 
     asked = []
     monkeypatch.setattr(
-        module, 'summarise', lambda *_, times: asked.append(times) or {'classes': {}}
+        module, 'summarise', lambda *_, times, **__: asked.append(times) or {'classes': {}}
     )
     measuring = Measuring(['A', 'B'], several=False)
     measuring.add(many(50))
@@ -202,3 +203,66 @@ def test_a_decision_is_measured_by_what_it_called():
     assert b['sensitivity'][1:] == pytest.approx([0.0453, 0.8406], abs=1e-3)
     assert 'called' not in measure(rows, ['A', 'B'], several=False).metrics['classes']['A']
     assert measure(rows[::-1], ['A', 'B'], several=False, decision=True).metrics == found
+
+
+# -- one finding, or several with thresholds ------------------------------------------------
+
+OPACITY = LabelRule(('opacity',), True, (0.3,), 'no opacity', {'opacity': [0.2, 0.6]})
+
+
+def found(number, truth, p):
+    return replace(row(number, truth, p), label=OPACITY.label((p,)), answer=OPACITY.answer((p,)))
+
+
+def of_opacity(rows):
+    return measure(rows, ['opacity'], several=True, rule=OPACITY)
+
+
+def test_one_finding_is_measured_by_its_name_and_the_word_for_without():
+    words = ['opacity', 'Opacity', 'no opacity', 'No_Opacity', 'NO-OPACITY', 'No finding']
+    p = [0.9, 0.25, 0.1, 0.35, 0.05, 0.15]
+    measured = of_opacity([found(i, word, p[i]) for i, word in enumerate(words)])
+    assert measured.unknown == ()
+    figures = measured.metrics['classes']['opacity']
+    assert measured.metrics['images'] == 6 and figures['images'] == 2
+    # At its threshold, 0.3, not at one half.
+    assert figures['counts'] == {'tp': 1, 'fp': 1, 'tn': 3, 'fn': 1}
+    assert figures['sensitivity'][0] == 0.5 and figures['specificity'][0] == 0.75
+    # 7 of the 8 pairs are in the right order: 0.25 is above 0.1, 0.05 and 0.15, not 0.35.
+    assert figures['auc'][0] == pytest.approx(7 / 8)
+    assert of_opacity([found(0, 'normal', 0.1), found(1, 'opacity', 0.9)]).unknown == ('normal',)
+
+
+def test_what_the_model_does_not_decide_is_counted_and_left_out_beside():
+    truths = ['opacity', 'opacity', 'no opacity', 'no opacity', 'opacity']
+    p = [0.9, 0.25, 0.1, 0.35, 0.7]
+    measured = of_opacity([found(i, truth, p[i]) for i, truth in enumerate(truths)])
+    every = measured.metrics['classes']['opacity']
+    assert every['counts'] == {'tp': 2, 'fp': 1, 'tn': 1, 'fn': 1}
+    undecided = measured.metrics['cannot_say']
+    assert undecided['images'] == 2 and undecided['share'][0] == pytest.approx(0.4)
+    assert undecided['decided']['images'] == 3
+    others = undecided['decided']['classes']['opacity']
+    assert others['counts'] == {'tp': 2, 'fp': 0, 'tn': 1, 'fn': 0}
+    # Where the others are all alike, there is nothing to measure on them.
+    alike = of_opacity([found(0, 'opacity', 0.9), found(1, 'no opacity', 0.3)])
+    assert alike.metrics['cannot_say']['decided'] == {}
+    decided = of_opacity([found(0, 'opacity', 0.9), found(1, 'no opacity', 0.1)])
+    assert 'cannot_say' not in decided.metrics
+
+
+def test_several_labels_are_measured_at_their_thresholds():
+    rule = LabelRule(('A', 'B'), True, (0.1, 0.8), 'No finding')
+    rows = [row(0, 'A', 0.15, 0.7), row(1, 'B', 0.05, 0.9), row(2, 'No finding', 0.12, 0.6)]
+    figures = measure(rows, ['A', 'B'], several=True, rule=rule).metrics['classes']
+    assert figures['A']['counts'] == {'tp': 1, 'fp': 1, 'tn': 1, 'fn': 0}
+    assert figures['B']['counts'] == {'tp': 1, 'fp': 0, 'tn': 2, 'fn': 0}
+
+
+def test_figures_on_the_way_know_what_is_undecided():
+    measuring = Measuring(['opacity'], several=True, rule=OPACITY)
+    measuring.add([found(0, 'opacity', 0.25), found(1, 'no opacity', 0.1)])
+    copy = measuring._as_it_is()
+    assert copy.found() == measuring.found()
+    assert copy.found().metrics['cannot_say']['images'] == 1
+    assert found(0, '', 0.25).answer == CANNOT_SAY

@@ -63,6 +63,58 @@ def test_run_and_rows_come_back(tmp_path, form, run):
     assert again.read_bytes() == path.read_bytes()
 
 
+OPACITY = replace(
+    PLAIN, labels=('opacity',), several=True, truth=True,
+    rule={
+        'thresholds': {'opacity': 0.3},
+        'negative': 'no opacity',
+        'undecided': {'opacity': [0.2, 0.6]},
+    },
+)  # fmt: skip
+OF_OPACITY = [
+    Row(
+        0, 'a.png', 'scored', label='opacity', probabilities=(0.9,), above=('opacity',),
+        answer='opacity', truth='opacity', device='cpu', precision='float32',
+    ),
+    Row(
+        1, 'b.png', 'scored', label='no opacity', probabilities=(0.25,), answer='cannot say',
+        truth='no opacity', device='cpu', precision='float32',
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_what_decides_labels_comes_back(tmp_path, form):
+    path = table(tmp_path / f't.{form}', OF_OPACITY, OPACITY)
+    found, rows = reopen(path)
+    rows = list(rows)
+    assert found == OPACITY and rows == OF_OPACITY
+    rule = found.label_rule
+    assert [rule.answer(row.probabilities) for row in rows] == ['opacity', 'cannot say']
+    assert table(tmp_path / f'again.{form}', rows, found).read_bytes() == path.read_bytes()
+    if form == 'csv':
+        names = path.read_text().splitlines()[0].split(',')
+        assert names[:8] == [
+            'path', 'status', 'error', 'label', 'p_opacity', 'answer', 'above', 'truth',
+        ]  # fmt: skip
+
+
+def test_a_rule_that_was_changed_is_told(tmp_path):
+    path = table(tmp_path / 't.csv', OF_OPACITY, OPACITY)
+    path.write_text(path.read_text().replace('""thresholds""', '""limits""'))
+    with pytest.raises(ScoringError, match='damaged at row 1'):
+        reopen(path)
+
+
+def test_a_journal_knows_what_decides_labels(tmp_path):
+    path = tmp_path / 't.csv'
+    journal = Journal(tmp_path / 't.csv.journal', header(OPACITY), 3)
+    journal.add(OF_OPACITY)
+    journal.close()
+    found, rows = reopen(path)
+    assert found == OPACITY and list(rows) == OF_OPACITY
+
+
 def test_one_class_of_several(tmp_path):
     run = replace(PLAIN, labels=('a', 'b', 'c'))
     thirds = (0.3333333, 0.3333333, 0.3333333)  # as a table has them

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.scoring import Item, Row, Settings, Warned, rows
 from napari_cxr.scoring import network as network_module
 
@@ -106,7 +107,9 @@ def test_closed_it_does_not_wait_for_a_batch_that_takes_long(run):
 
 
 def test_a_batch_that_is_stopped_makes_no_further_rows(monkeypatch):
-    classifier = SimpleNamespace(logits=lambda batch, _: (np.zeros((4, 2)), 4))
+    classifier = SimpleNamespace(
+        logits=lambda batch, _: (np.zeros((4, 2)), 4), rule=LabelRule(('a', 'b'))
+    )
     network, made = network_module.Network(classifier, ITEMS, Settings()), []
 
     def row(number, *_):

@@ -40,3 +40,11 @@ def test_no_rows_and_one_class():
 def test_one_row_is_not_many():
     with pytest.raises(ValueError, match='2 dimensions'):
         uncertainty([0.5, 0.5], several=False)
+
+
+def test_a_class_is_least_certain_at_its_threshold():
+    found = uncertainty([[0.1], [0.5], [0.0]], several=True, thresholds=(0.1,))
+    assert found[0] == pytest.approx(1) and found[2] == 0
+    # 0.5 is moved to 1 - 0.5 / 1.8 = 0.722.
+    q = 1 - 0.5 / 1.8
+    assert found[1] == pytest.approx(-q * np.log2(q) - (1 - q) * np.log2(1 - q))

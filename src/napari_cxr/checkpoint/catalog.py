@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from napari_cxr.checkpoint.card import NAME, Card, CheckpointError
 from napari_cxr.checkpoint.file import digest, read_card
 
-__all__ = ['Entry', 'add', 'entries', 'fetch', 'models_folder', 'resolve']
+__all__ = ['Entry', 'add', 'default', 'entries', 'fetch', 'models_folder', 'resolve']
 
 _SUFFIX = '.safetensors'
 _SHA256 = re.compile(r'[0-9a-f]{64}')
@@ -56,6 +56,11 @@ class Entry:
     sha256: str = ''
     summary: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_demonstration(self) -> bool:
+        """Whether its card says that it is a demonstration, which is not to be believed."""
+        return self.card is not None and bool(self.card.demonstration)
+
 
 def models_folder() -> Path:
     """Return the folder of the person's own models; it need not exist.
@@ -72,7 +77,7 @@ def models_folder() -> Path:
 
 
 def entries() -> list[Entry]:
-    """List all models: bundled, then the person's own, then downloads.
+    """List all models: bundled, then the person's own, then downloads; demonstrations last.
 
     A file that is no model is listed with its error; it hides no other.
     """
@@ -84,7 +89,16 @@ def entries() -> list[Entry]:
         paths = []
         found.append(Entry(own.name, None, 'yours', own, error=str(error.strerror)))
     found += [_from_file(path, 'yours') for path in paths]
-    return found + _downloads(own)
+    return sorted(found + _downloads(own), key=lambda entry: entry.is_demonstration)
+
+
+def default() -> str:
+    """Return the name of the model to begin with: the first bundled one, see `entries`."""
+    bundled = sorted(
+        (entry for path in _bundled() if not (entry := _from_file(path, 'bundled')).error),
+        key=lambda entry: entry.is_demonstration,
+    )
+    return bundled[0].name if bundled else ''
 
 
 def resolve(name_or_path: str | Path) -> Path:

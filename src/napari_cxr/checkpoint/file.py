@@ -26,9 +26,19 @@ if TYPE_CHECKING:
 
     from napari_cxr.networks import StagedNetwork
 
-__all__ = ['Checkpoint', 'digest', 'load', 'read_card', 'save', 'whole_file', 'write_whole']
+__all__ = [
+    'CARD_KEY',
+    'Checkpoint',
+    'digest',
+    'load',
+    'read_card',
+    'save',
+    'whole_file',
+    'write_whole',
+]
 
-_CARD = 'napari_cxr.card'
+#: Under which name the card stands in the file's metadata.
+CARD_KEY = 'napari_cxr.card'
 _LONGEST_HEADER = 16 << 20
 _NOT_ONE = '{} is not a .safetensors file, or it is cut off or damaged.'
 _STORED = ('F16', 'F32', 'F64', 'I64')
@@ -138,7 +148,7 @@ def save(
                 f'The tensor {name!r} holds numbers that are not finite; nothing was saved.'
             )
         stored[name] = value
-    write_whole(Path(path), to_bytes(stored, metadata={'format': 'pt', _CARD: card.to_json()}))
+    write_whole(Path(path), to_bytes(stored, metadata={'format': 'pt', CARD_KEY: card.to_json()}))
 
 
 def read_card(path: str | Path) -> Card:
@@ -169,13 +179,13 @@ def read_card(path: str | Path) -> Card:
         raise CheckpointError(f'{path.name} cannot be read: {error.strerror}.') from error
     except SafetensorError:
         raise CheckpointError(_NOT_ONE.format(path.name)) from None
-    if _CARD not in metadata:
+    if CARD_KEY not in metadata:
         raise CheckpointError(
             f'{path.name} has no model card: it was not made by napari-cxr, '
             'so nobody can say what its outputs mean.'
         )
     try:
-        return Card.from_json(metadata[_CARD])
+        return Card.from_json(metadata[CARD_KEY])
     except CheckpointError as error:
         raise CheckpointError(f'{path.name}: {error}') from None
 

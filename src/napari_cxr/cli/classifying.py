@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_cxr.cli.options import AsJson, DeviceOption, Files
+from napari_cxr.cli.options import AsJson, DeviceOption, Files, ModelOption
 
 if TYPE_CHECKING:
     from napari_cxr.explain.heatmap import Heatmap
@@ -21,12 +21,13 @@ if TYPE_CHECKING:
 
 __all__ = ['classify', 'load_model']
 
-DEFAULT_MODEL = 'cxr3-lung-texture'
+#: Of more findings than this only those above their thresholds are printed.
+_FEW = 6
 
 
 def classify(
     paths: Files,
-    model: Annotated[str, typer.Option(help='A name from `models`, or a file.')] = DEFAULT_MODEL,
+    model: ModelOption = '',
     device: DeviceOption = 'auto',
     heatmap: Annotated[
         Path | None,
@@ -86,12 +87,12 @@ def classify(
 
 def load_model(model: str, device: str) -> Classifier:
     """Load a model, or end with status 2 and the reason."""
-    from napari_cxr.checkpoint import CheckpointError
+    from napari_cxr.checkpoint import CheckpointError, catalog
     from napari_cxr.inference.classifier import Classifier, OutOfMemory
     from napari_cxr.inference.device import DeviceUnavailable
 
     try:
-        return Classifier.load(model, device)
+        return Classifier.load(model or catalog.default(), device)
     except (CheckpointError, DeviceUnavailable, OutOfMemory) as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -111,12 +112,16 @@ def _where_it_looked(
 
 
 def _as_row(prediction: Prediction) -> dict[str, Any]:
+    found = dict(zip(prediction.labels, prediction.probabilities, strict=True))
     return {
         'doubts': [{'code': c.code, 'text': c.text} for c in prediction.doubts],
         'model': prediction.model,
         'model_hash': prediction.model_hash,
         'label': prediction.label,
-        'probabilities': dict(zip(prediction.labels, prediction.probabilities, strict=True)),
+        'answer': prediction.answer,
+        **{f'p_{label}': p for label, p in found.items()},
+        'probabilities': found,
+        **(_as_rule(prediction) if prediction.several else {}),
         'warnings': [caution.text for caution in prediction.cautions],
         'device': prediction.device,
         'preprocessing': prediction.preprocessing,
@@ -125,13 +130,29 @@ def _as_row(prediction: Prediction) -> dict[str, Any]:
     }
 
 
+def _as_rule(prediction: Prediction) -> dict[str, Any]:
+    """Return which of several labels reach their thresholds, and what decides that."""
+    from napari_cxr.inference.answer_text import reason
+
+    rule = prediction.rule
+    return {
+        'above': list(prediction.above),
+        'reason': reason(rule, prediction.probabilities),
+        **rule.to_dict(),
+    }
+
+
 def _as_text(row: dict[str, Any]) -> str:
     if 'error' in row:
         return f'{row["path"]}: not classified. {row["error"]}'
-    shares = '  '.join(f'{name} {p:.1%}' for name, p in row['probabilities'].items())
+    named = row['probabilities']
+    if 'above' in row and len(named) > _FEW:
+        named = {name: named[name] for name in row['above']}
+    shares = '  '.join(f'{name} {p:.1%}' for name, p in named.items())
+    told = '  '.join(filter(None, (f'({shares})' if shares else '', row.get('reason', ''))))
     doubts = [doubt['text'] for doubt in row['doubts']]
     lines = [f'{row["path"]}: WARNING: {text}' for text in doubts]
-    lines.append(f'{row["path"]}: {row["label"]}  ({shares})')
+    lines.append(f'{row["path"]}: {row["answer"]}  {told}')
     return '\n'.join(lines + [f'    {text}' for text in row['warnings'] if text not in doubts])
 
 

@@ -43,12 +43,15 @@ def models(
     from napari_cxr.checkpoint import catalog
     from napari_cxr.checkpoint.page import headline
 
+    first, demonstrations = catalog.default(), False
     for entry in catalog.entries():
         if as_json:
             card = None if entry.card is None else asdict(entry.card)
             row = {
                 'name': entry.name,
                 'where': entry.where,
+                'default': entry.name == first,
+                'demonstration': entry.is_demonstration,
                 'card': card or entry.summary or None,
                 'error': entry.error,
             }
@@ -57,8 +60,12 @@ def models(
             word = entry.error or entry.summary.get('title', 'not downloaded yet')
             typer.echo(f'{entry.name} ({entry.where}): {word}')
         else:
+            if entry.is_demonstration and not demonstrations:
+                demonstrations = True
+                typer.echo('Demonstrations:')
+            where = f'{entry.where}, the default' if entry.name == first else entry.where
             labels = ', '.join(entry.card.labels)
-            typer.echo(f'{entry.name} ({entry.where}): {entry.card.title} [{labels}]')
+            typer.echo(f'{entry.name} ({where}): {entry.card.title} [{labels}]')
             if told := headline(entry.card):
                 typer.echo(f'    {told}')
 

@@ -9,7 +9,16 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ['AsJson', 'DeviceOption', 'Files', 'Folder', 'ResumeOption', 'SetOption', 'changes_of']
+__all__ = [
+    'AsJson',
+    'DeviceOption',
+    'Files',
+    'Folder',
+    'ModelOption',
+    'ResumeOption',
+    'SetOption',
+    'changes_of',
+]
 
 # Whether a file can be read is told in its row, not by refusing them all.
 Files = Annotated[
@@ -26,6 +35,14 @@ Folder = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option('--json', help='One JSON object a line.')]
 DeviceOption = Annotated[str, typer.Option(help='auto, cpu, cuda, cuda:N or mps.')]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        metavar='NAME|FILE',
+        help='A name from `models`, or a file; by default the one that `models` calls so.',
+        show_default=False,
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(

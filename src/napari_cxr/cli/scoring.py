@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from napari_cxr.cli.classifying import DEFAULT_MODEL, load_model
-from napari_cxr.cli.options import DeviceOption
+from napari_cxr.cli.classifying import load_model
+from napari_cxr.cli.options import DeviceOption, ModelOption
 from napari_cxr.cli.scoring_bar import Drawing
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def score(
         Path,
         typer.Option(metavar='TABLE', help='The table: .csv, .jsonl, or, with pyarrow, .parquet.'),
     ],
-    model: Annotated[str, typer.Option(help='A name from `models`, or a file.')] = DEFAULT_MODEL,
+    model: ModelOption = '',
     device: DeviceOption = 'auto',
     batch_size: Annotated[
         str, typer.Option(metavar='N|auto', help='Images that the network takes at once.')
@@ -137,6 +137,7 @@ def score(
             check_out(out, resume=resume)
             if heatmaps is not None:
                 check_heatmaps(heatmaps, out, paths)
+            model = model or catalog.default()
             card = read_card(catalog.resolve(model))
             settings = Settings(
                 batch=batch,

@@ -13,7 +13,7 @@ import typer
 from napari_cxr.cli.progress import clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from napari_cxr.scoring import Event, Finished, Progress
     from napari_cxr.scoring.row import Run
@@ -145,15 +145,16 @@ def _sum_up(event: Finished, run: Run) -> None:
             f'Not measured: {images}, because the model has no such label: {named}.', err=True
         )
     if event.metrics:
-        for line in _figures(event.metrics, run.labels):
+        for line in _figures(event.metrics, run):
             typer.echo(line)
     elif run.truth:
         typer.echo('Not measured: labelled images of two classes are needed.', err=True)
     typer.echo(event.path)
 
 
-def _figures(metrics: dict[str, Any], labels: Sequence[str]) -> list[str]:
+def _figures(metrics: dict[str, Any], run: Run) -> list[str]:
     """Return lines of figures with their 95 % intervals."""
+    labels, rule = run.labels, run.label_rule
     by = (
         f'{metrics["patients"]:,} patients'
         if metrics['patients'] < metrics['images']
@@ -167,10 +168,13 @@ def _figures(metrics: dict[str, Any], labels: Sequence[str]) -> list[str]:
     ]
     words = {'auc': 'AUC', 'sensitivity': 'sensitivity', 'specificity': 'specificity'}
     lines += [
-        f'  {label} ({found["images"]:,}): '
+        f'  {label} ({found["images"]:,}'
+        + (f'; threshold {rule.threshold(label):.3g}): ' if run.several else '): ')
         + _with_intervals(found, words, _is_of_few(label, metrics))
         for label, found in metrics['classes'].items()
     ]
+    if 'cannot_say' in metrics:
+        lines += _without_the_undecided(metrics, words)
     lines += [
         f'  {label} called by the decision: {_with_intervals(found["called"], words)}'
         for label, found in metrics['classes'].items()
@@ -194,6 +198,25 @@ def _figures(metrics: dict[str, Any], labels: Sequence[str]) -> list[str]:
             'be judged by it.'
         )
     return lines
+
+
+def _without_the_undecided(metrics: dict[str, Any], words: dict[str, str]) -> list[str]:
+    """Return lines on the images for which the model gives no answer, and on the others."""
+    found = metrics['cannot_say']
+    share = _with_intervals({'share': found['share']}, {'share': 'a share of'})
+    lines = [f'  Cannot say: {found["images"]:,} of {metrics["images"]:,} images, {share}']
+    decided = found['decided']
+    if not decided:
+        return [*lines, '  The others have all the same labels, so they are not measured apart.']
+    overall = {'accuracy': 'accuracy', 'macro_auc': 'macro AUC'}
+    lines.append(
+        f'  Without them ({decided["images"]:,}): '
+        + _with_intervals(decided, overall, bool(decided['few']))
+    )
+    return lines + [
+        f'    {label} ({of["images"]:,}): {_with_intervals(of, words, _is_of_few(label, decided))}'
+        for label, of in decided['classes'].items()
+    ]
 
 
 def _is_of_few(label: str, metrics: dict[str, Any]) -> bool:

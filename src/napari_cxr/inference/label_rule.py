@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -13,10 +13,13 @@ from napari_cxr.metrics.calibration import normalised
 if TYPE_CHECKING:
     from napari_cxr.checkpoint import Card
 
-__all__ = ['CANNOT_SAY', 'LabelRule']
+__all__ = ['CANNOT_SAY', 'NO_FINDING', 'LabelRule']
 
 #: The answer where a probability lies in the band in which a model does not decide.
 CANNOT_SAY = 'cannot say'
+#: The label of an image that has none of several findings, as in NIH ChestX-ray14; an image
+#: of which nobody knows has none.
+NO_FINDING = 'No finding'
 _HALF = 0.5
 
 
@@ -53,6 +56,55 @@ class LabelRule:
     def of_card(cls, card: Card) -> LabelRule:
         """Return the rule by which a model decides where a person asks for no other."""
         return cls(card.labels, card.several, card.thresholds, card.negative_label, card.undecided)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what decides, fit for JSON; nothing where classes exclude each other."""
+        if not self.several:
+            return {}
+        return {
+            'thresholds': {label: self.threshold(label) for label in self.labels},
+            'negative': self.negative,
+            'undecided': {label: list(band) for label, band in self.undecided.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, labels: Sequence[str], several: bool, entries: Mapping[str, Any]) -> Self:
+        """Return the rule that `to_dict` wrote; raises ValueError where it cannot be one."""
+        if not entries:  # written before there was one
+            return cls(tuple(labels), several)
+        thresholds, undecided = entries.get('thresholds'), entries.get('undecided')
+        if not (
+            isinstance(thresholds, Mapping)
+            and all(isinstance(thresholds.get(label), int | float) for label in labels)
+            and isinstance(undecided, Mapping)
+            and all(isinstance(band, Sequence) and len(band) == 2 for band in undecided.values())
+        ):
+            raise ValueError('no rule of labels')
+        return cls(
+            tuple(labels),
+            several,
+            tuple(float(thresholds[label]) for label in labels),
+            str(entries.get('negative', '')),
+            dict(undecided),
+        )
+
+    def with_thresholds(self, thresholds: Mapping[str, float]) -> Self:
+        """Return the rule with other thresholds; a label that has none there keeps its own."""
+        if not self.several:
+            return self
+        found = tuple(thresholds.get(label, self.threshold(label)) for label in self.labels)
+        return replace(self, thresholds=found)
+
+    def is_negative(self, word: str) -> bool:
+        """Return whether a label that an image was given says that it has none of the labels.
+
+        That is `negative`, whatever its case and with '_' or '-' for spaces, as in names of
+        folders; and 'No finding', as in NIH ChestX-ray14. A class of that name is itself.
+        """
+        plain = _plain(word)
+        if not self.several or plain in map(_plain, self.labels):
+            return False
+        return plain in (_plain(self.negative), _plain(NO_FINDING))
 
     def threshold(self, label: str) -> float:
         """Return the probability from which on a label is predicted."""
@@ -110,3 +162,7 @@ class LabelRule:
     def _is_undecided(self, label: str, probability: float) -> bool:
         low, high = self.undecided.get(label, (0.0, 0.0))
         return bool(low < probability < high)
+
+
+def _plain(word: str) -> str:
+    return ' '.join(word.replace('_', ' ').replace('-', ' ').casefold().split())

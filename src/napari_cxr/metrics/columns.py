@@ -43,6 +43,9 @@ class Columns:
     pairs : bool
         Whether the areas between two classes are wanted, where an image has one label and
         there are more than two classes.
+    thresholds : sequence of float, optional
+        Where an image can have several labels, from which probability on each is called; 0.5
+        by default.
 
     Attributes
     ----------
@@ -50,7 +53,7 @@ class Columns:
         The classes that have images.
     inside, called : ndarray of bool, shape (n, classes)
         Which classes each image has, and which it was given: of one label the most
-        probable, of several those with a probability of one half or more.
+        probable, of several those that reach their thresholds.
     """
 
     def __init__(
@@ -60,13 +63,14 @@ class Columns:
         labels: Sequence[str],
         *,
         pairs: bool = False,
+        thresholds: Sequence[float] | None = None,
     ) -> None:
         truth = np.asarray(truth)
         self.several = truth.ndim == 2
         self.labels = list(labels)
         classes = len(self.labels)
         self.inside = memberships(truth, classes)
-        self.called = memberships(called_of(probabilities, self.several), classes)
+        self.called = memberships(called_of(probabilities, self.several, thresholds), classes)
         self.present = [i for i in range(classes) if self.inside[:, i].any()]
         self._truth, self._probabilities = truth, probabilities
         self._two = classes == 2 and not self.several

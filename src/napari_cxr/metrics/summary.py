@@ -22,6 +22,7 @@ def summarise(
     groups: Sequence[Hashable] | None = None,
     *,
     pairs: bool = False,
+    thresholds: Sequence[float] | None = None,
     times: int = 2000,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -40,6 +41,9 @@ def summarise(
     pairs : bool
         Whether to compare each two classes by themselves; for images of one source, whose
         classes cannot be told apart by the source.
+    thresholds : sequence of float, optional
+        Where an image can have several labels, from which probability on each is called; 0.5
+        by default.
     times, seed : int
         Of the bootstrap.
 
@@ -52,7 +56,7 @@ def summarise(
         that has images, under ``classes``, its ``sensitivity``, ``specificity``,
         ``precision``, ``f1``, ``auc`` and ``mean_probability`` (of the class, over its own
         images), and ``counts``: ``tp``, ``fp``, ``tn``, ``fn`` where the most probable class
-        is called or, of several labels, those with a probability of one half or more.
+        is called or, of several labels, those that reach their thresholds.
         ``confusion`` (rows are the truth) where an image has one label. ``pairs``, if
         wanted and there are any: by 'CLASS against CLASS' the area between these two, see
         `Columns`.
@@ -63,7 +67,7 @@ def summarise(
         mean for several labels, `validation_figures` says.
     """
     names = list(range(len(truth))) if groups is None else list(groups)
-    figures = Columns(truth, probabilities, labels, pairs=pairs)
+    figures = Columns(truth, probabilities, labels, pairs=pairs, thresholds=thresholds)
     inside, called, several = figures.inside, figures.called, figures.several
     # With several labels there would be nearly as many strata as patients.
     strata = [0] * len(inside) if several else [int(t) for t in truth]

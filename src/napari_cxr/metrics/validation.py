@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from napari_cxr.metrics.calibration import log_loss, probabilities_of
@@ -18,13 +20,28 @@ from napari_cxr.metrics.figures import (
 
 __all__ = ['CALLED', 'called_of', 'validation_figures']
 
-#: Where an image can have several labels, those at least as probable as this are called.
+#: Where an image can have several labels, those at least as probable as this are called, unless
+#: there are other thresholds.
 CALLED = 0.5
 
 
-def called_of(probabilities: np.ndarray, several: bool) -> np.ndarray:
-    """Return the classes that are called: numbers (n,), or where several, bool (n, classes)."""
-    return probabilities >= CALLED if several else probabilities.argmax(axis=1)
+def called_of(
+    probabilities: np.ndarray, several: bool, thresholds: Sequence[float] | None = None
+) -> np.ndarray:
+    """Return the classes that are called: numbers (n,), or where several, bool (n, classes).
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n, classes)
+        Of each class.
+    several : bool
+        Whether an image can have several labels.
+    thresholds : sequence of float, optional
+        With `several`, from which probability on each label is called; 0.5 by default.
+    """
+    if not several:
+        return probabilities.argmax(axis=1)
+    return probabilities >= (CALLED if thresholds is None else np.asarray(thresholds))
 
 
 def validation_figures(truth: np.ndarray, logits: np.ndarray, several: bool) -> dict[str, float]:

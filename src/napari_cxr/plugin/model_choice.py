@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QFileDialog, QWidget
 
 from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
@@ -17,6 +18,7 @@ from napari_cxr.plugin.shared import shared
 __all__ = ['ModelBox', 'fill_devices']
 
 _FROM_FILE = 'From a file…'
+_DEMONSTRATIONS = 'Demonstrations'
 
 
 class ModelBox(ElidedComboBox):
@@ -83,27 +85,51 @@ class ModelBox(ElidedComboBox):
     def choose_file(self, path: str) -> None:
         """Add a model file to the list and choose it."""
         if self.findData(path) < 0:
-            self.insertItem(self.count() - 1, Path(path).stem, path)
+            heading = self.findText(_DEMONSTRATIONS, Qt.MatchFlag.MatchExactly)
+            # Before the demonstrations with the line above them, or before the last entry.
+            place = heading - 1 if heading >= 0 else self.count() - 1
+            self.insertItem(place, Path(path).stem, path)
         self.setCurrentIndex(self.findData(path))
         self._now = path
         remember(self._category, model=path)
         self.chosen.emit()
 
     def _fill(self) -> None:
-        wanted = preferences(self._category).model
+        wanted = preferences(self._category).model or catalog.default()
         # Of two of one name the one that `catalog.resolve` takes: yours, bundled, download.
         order = ('download', 'bundled', 'yours')
-        listed = sorted(catalog.entries(), key=lambda entry: order.index(entry.where))
-        self._entries = {entry.name: entry for entry in listed}
+        listed = catalog.entries()
+        taken = sorted(listed, key=lambda entry: order.index(entry.where))
+        meant = {entry.name: entry for entry in taken}
+        self._entries = {entry.name: meant[entry.name] for entry in listed}
+        demonstrations = [entry for entry in self._entries.values() if entry.is_demonstration]
         for entry in self._entries.values():
-            self.addItem(entry.name, entry.name)
-            tip = entry.card.title if entry.card is not None else entry.error
-            self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+            if not entry.is_demonstration:
+                self._add(entry)
         if wanted not in self._entries and Path(wanted).is_file():
             self.addItem(Path(wanted).stem, wanted)
+        if demonstrations:
+            self._add_heading()
+        for entry in demonstrations:
+            self._add(entry)
         self.addItem(_FROM_FILE, '')
-        self.setCurrentIndex(max(self.findData(wanted), 0))
+        found = self.findData(wanted)
+        self.setCurrentIndex(found if found >= 0 else max(self.findData(catalog.default()), 0))
         self._now = self.current
+
+    def _add(self, entry: catalog.Entry) -> None:
+        self.addItem(entry.name, entry.name)
+        card = entry.card
+        tip = entry.error if card is None else f'{card.title}\n{card.demonstration}'.strip()
+        self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+
+    def _add_heading(self) -> None:
+        """Add a line and what stands below it, neither of which can be chosen."""
+        self.insertSeparator(self.count())
+        self.addItem(_DEMONSTRATIONS, None)
+        items = self.model()
+        if isinstance(items, QStandardItemModel) and (heading := items.item(self.count() - 1)):
+            heading.setEnabled(False)
 
     def _list(self, added: str = '') -> None:
         """List the models anew; the chosen one stays chosen."""

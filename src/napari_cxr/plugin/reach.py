@@ -26,6 +26,8 @@ def reach(model: str) -> str:
 
 def reach_of(card: Card) -> str:
     """Return one sentence about how far to trust a model, by its card."""
+    if card.demonstration:
+        return card.demonstration
     best = headline(card)
     if not best:
         return 'How well this model does was not measured.'

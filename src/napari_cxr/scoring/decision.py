@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from napari_cxr.checkpoint import Card
+from napari_cxr.inference.label_rule import LabelRule
 
 __all__ = ['Decision', 'DecisionError']
 
@@ -64,6 +65,10 @@ class Decision:
                 if name in points
             },
         )
+
+    def applied(self, rule: LabelRule) -> LabelRule:
+        """Return a rule with these thresholds; a label without one here keeps its own."""
+        return rule.with_thresholds(self.thresholds)
 
     def called(self, labels: Sequence[str], probabilities: Sequence[float]) -> tuple[str, ...]:
         """Return the classes whose probability reaches their threshold."""

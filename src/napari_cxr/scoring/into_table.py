@@ -83,7 +83,7 @@ def into_table(
             way=way,
         )
         pace = Pace(len(items), journal)
-        measuring = Measuring(run.labels, several=run.several, decision=run.decision)
+        measuring = Measuring.of_run(run)
         if run.truth:
             measuring.add(journal.rows())
         with closing(rows(journal)) as arriving:
@@ -142,6 +142,7 @@ def _run_of(items: Sequence[Item], classifier: Classifier, settings: Settings) -
         preprocessing=classifier.preprocessing.to_dict(),
         version=__version__,
         several=classifier.card.several,
+        rule=settings.rule(classifier.rule).to_dict(),
         decision=settings.decision is not None,
         heatmaps=settings.heatmaps is not None,
         shares=settings.with_shares,
@@ -156,9 +157,12 @@ def _header(
 ) -> dict[str, Any]:
     """Return all that decides the rows, for the journal."""
     decision, heatmaps = settings.decision, settings.heatmaps
+    told = asdict(run)
+    if not run.rule:  # of a journal that was begun before there were any
+        del told['rule']
     return {
         'form': _FORM,
-        **asdict(run),
+        **told,
         'lung_field': lungs.fingerprint(),
         'frontal_check': frontal_network.fingerprint(),
         'listing': fingerprint(items),

@@ -214,6 +214,7 @@ _ENTRIES = {
     'model_hash': 'another model file',
     'labels': 'another model file',
     'several': 'another model file',
+    'rule': 'other thresholds',
     'preprocessing': 'another preprocessing',
     'lung_field': 'another version of the lung field',
     'frontal_check': 'another version of the check for frontal radiographs',
@@ -236,8 +237,9 @@ _ENTRIES = {
 
 #: What follows from an entry, so that it need not be named beside it.
 _FOLLOWS = {
-    'model': ('model_hash', 'labels', 'several', 'preprocessing'),
-    'model_hash': ('labels', 'several', 'preprocessing'),
+    'model': ('model_hash', 'labels', 'several', 'preprocessing', 'rule'),
+    'model_hash': ('labels', 'several', 'preprocessing', 'rule'),
+    'decision': ('rule',),
     'version': ('lung_field', 'frontal_check'),
 }
 #: Those of which a person is told what they were and are.

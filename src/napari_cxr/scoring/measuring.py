@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from napari_cxr.inference.label_rule import CANNOT_SAY, LabelRule
 from napari_cxr.metrics import summarise
 from napari_cxr.metrics.intervals import Interval, wilson
 from napari_cxr.scoring.beside import Beside
 from napari_cxr.scoring.events import Measured
-from napari_cxr.scoring.row import NO_FINDING, Row
+from napari_cxr.scoring.row import Row, Run
 
-__all__ = ['Measuring', 'measure']
+__all__ = ['Measuring', 'measure', 'measure_run']
 
 #: Resamples times images times classes that intervals may cost: of the figures at the end,
 #: about 4 s of processor time, and of those on the way. With very many images the resamples
@@ -40,7 +41,7 @@ class Measuring:
 
     Labels are those of the model whatever their case. An image whose label the model does
     not know is not measured; neither is one with several labels, if the model gives one. If
-    it can give several, `NO_FINDING` is none of them, unless that is a class of its own.
+    it can give several, what `LabelRule.is_negative` knows is none of them.
 
     Parameters
     ----------
@@ -50,15 +51,26 @@ class Measuring:
         Whether an image can have several.
     decision : bool
         Whether rows say which classes reach their thresholds, so that these are measured too.
+    rule : LabelRule, optional
+        With `several`, by which thresholds labels are predicted; by default from 0.5 on.
     """
 
-    def __init__(self, labels: Sequence[str], *, several: bool, decision: bool = False) -> None:
+    def __init__(
+        self,
+        labels: Sequence[str],
+        *,
+        several: bool,
+        decision: bool = False,
+        rule: LabelRule | None = None,
+    ) -> None:
         self._labels, self._several, self._decision = tuple(labels), several, decision
+        self._rule = LabelRule(self._labels, several) if rule is None else rule
         self._known = {label.casefold(): k for k, label in enumerate(labels)}
         self._numbers, self._patients = array('q'), array('q')
         self._probabilities = array('d')
         self._truths: list[tuple[int, ...]] = []
         self._called: list[tuple[int, ...]] = []
+        self._open = array('b')  # whether the model does not decide
         self._one_of_each: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._patient_numbers: dict[str, int] = {}
         self._unknown: set[str] = set()
@@ -67,12 +79,17 @@ class Measuring:
         self._due_at, self._not_before = _FIRST, 0.0
         self._began = 0.0
 
+    @classmethod
+    def of_run(cls, run: Run) -> Measuring:
+        """Return figures, of no row yet, of a run's rows."""
+        return cls(run.labels, several=run.several, decision=run.decision, rule=run.label_rule)
+
     def add(self, rows: Iterable[Row]) -> None:
         """Take rows in; those without a label, and those not scored, are passed over."""
         for row in rows:
             if not row.truth or row.status != 'scored':
                 continue
-            named = [] if self._is_none(row.truth) else row.truth.split('|')
+            named = [] if self._rule.is_negative(row.truth) else row.truth.split('|')
             strange = [name for name in named if name.casefold() not in self._known]
             if strange or (len(named) > 1 and not self._several):
                 self._unknown.update(strange or [row.truth])
@@ -82,6 +99,7 @@ class Measuring:
             self._truths.append(self._one_of_each.setdefault(truth, truth))
             if self._decision:
                 self._called.append(tuple(self._labels.index(name) for name in row.called))
+            self._open.append(row.answer == CANNOT_SAY)
             self._probabilities.extend(row.probabilities)
             self._numbers.append(row.number)
             patients = self._patient_numbers
@@ -107,7 +125,10 @@ class Measuring:
             than ten; and by 'no CLASS' how many have not, where an image can have several and
             these are fewer. With so few on one side, and where the bootstrap's interval has no
             width, an area and what is a mean of it have none. Of a decision each class has
-            under ``called`` its sensitivity and specificity at its threshold.
+            under ``called`` its sensitivity and specificity at its threshold. Where the model
+            does not decide for some images, ``cannot_say`` has how many ``images`` they are,
+            their ``share`` with its interval, and ``decided``: the figures of the others, empty
+            where these have the same labels.
         """
         unknown = tuple(sorted(self._unknown))
         if len(self._one_of_each) < 2:
@@ -116,15 +137,8 @@ class Measuring:
         order = np.argsort(np.array(self._numbers), kind='stable')
         probabilities = np.array(self._probabilities).reshape(images, classes)[order]
         truth = self._table(self._truths, order)
-        times = min(_RESAMPLES, max(_FEWEST, cost // (images * classes)))
         patients = np.array(self._patients)[order]
-        metrics = summarise(
-            truth if self._several else truth.argmax(axis=1),
-            probabilities,
-            self._labels,
-            patients.tolist(),
-            times=times,
-        )
+        metrics = self._figures(truth, probabilities, patients, cost)
         if self._decision:
             called = self._table(self._called, order)
             for k, label in enumerate(self._labels):
@@ -133,9 +147,36 @@ class Measuring:
                         'sensitivity': _share(called[:, k], truth[:, k], patients).to_list(),
                         'specificity': _share(~called[:, k], ~truth[:, k], patients).to_list(),
                     }
+        undecided = np.array(self._open, dtype=bool)[order]
+        if undecided.any():
+            every = np.ones(images, dtype=bool)
+            decided, left = {}, truth[~undecided]
+            if len(left) and (left != left[0]).any():
+                decided = self._figures(
+                    left, probabilities[~undecided], patients[~undecided], cost
+                )
+            metrics['cannot_say'] = {
+                'images': int(undecided.sum()),
+                'share': _share(undecided, every, patients).to_list(),
+                'decided': decided,
+            }
+        return Measured(metrics, unknown, self._unmeasured)
+
+    def _figures(
+        self, truth: np.ndarray, probabilities: np.ndarray, patients: np.ndarray, cost: int
+    ) -> dict[str, Any]:
+        """Return the figures of some images, and of what there are few."""
+        times = min(_RESAMPLES, max(_FEWEST, cost // truth.size))
+        metrics = summarise(
+            truth if self._several else truth.argmax(axis=1),
+            probabilities,
+            self._labels,
+            patients.tolist(),
+            thresholds=self._rule.thresholds or None,
+            times=times,
+        )
         few, unsafe = self._few(truth, patients)
-        honest = _honest(metrics, unsafe, several=self._several) | {'few': few}
-        return Measured(honest, unknown, self._unmeasured)
+        return _honest(metrics, unsafe, several=self._several) | {'few': few}
 
     def _table(self, classes: Sequence[tuple[int, ...]], order: np.ndarray) -> np.ndarray:
         """Return which classes images have, shape (images, classes), in an order."""
@@ -180,17 +221,15 @@ class Measuring:
         self._not_before = ended + _BETWEEN * (ended - self._began)
         return found
 
-    def _is_none(self, truth: str) -> bool:
-        word = truth.casefold()
-        return self._several and word == NO_FINDING.casefold() and word not in self._known
-
     def _as_it_is(self) -> Measuring:
         """Return a copy that a thread may look at."""
-        copy = Measuring(self._labels, several=self._several, decision=self._decision)
+        copy = Measuring(
+            self._labels, several=self._several, decision=self._decision, rule=self._rule
+        )
         copy._numbers, copy._patients = self._numbers[:], self._patients[:]
         copy._probabilities = self._probabilities[:]
         copy._truths, copy._one_of_each = self._truths[:], dict(self._one_of_each)
-        copy._called = self._called[:]
+        copy._called, copy._open = self._called[:], self._open[:]
         copy._unknown, copy._unmeasured = set(self._unknown), self._unmeasured
         return copy
 
@@ -225,7 +264,12 @@ def _honest(metrics: dict[str, Any], unsafe: set[str], *, several: bool) -> dict
 
 
 def measure(
-    rows: Iterable[Row], labels: Sequence[str], *, several: bool, decision: bool = False
+    rows: Iterable[Row],
+    labels: Sequence[str],
+    *,
+    several: bool,
+    decision: bool = False,
+    rule: LabelRule | None = None,
 ) -> Measured:
     """Compare the rows that have a label with it, as `Measuring` does.
 
@@ -233,9 +277,16 @@ def measure(
     ----------
     rows : iterable of Row
         Those without a label and those that were not scored are passed over.
-    labels, several, decision
+    labels, several, decision, rule
         As of `Measuring`.
     """
-    measuring = Measuring(labels, several=several, decision=decision)
+    measuring = Measuring(labels, several=several, decision=decision, rule=rule)
+    measuring.add(rows)
+    return measuring.found()
+
+
+def measure_run(rows: Iterable[Row], run: Run) -> Measured:
+    """Compare the rows of a run that have a label with it, as `Measuring` does."""
+    measuring = Measuring.of_run(run)
     measuring.add(rows)
     return measuring.found()

@@ -33,6 +33,7 @@ class Network:
         settings: Settings,
     ) -> None:
         self._classifier, self._items, self._settings = classifier, items, settings
+        self._rule = settings.rule(classifier.rule)
         self._at_most = 0
         self._lock, self._stopped = threading.Lock(), threading.Event()
         self.warning = ''
@@ -92,14 +93,16 @@ class Network:
         where: Mapping[str, Any] = {}
         if maps is not None:
             heatmaps = self._heatmaps(ready, maps, probabilities, logits)
-            shown = classifier.labels.index(classifier.rule.leading(probabilities))
+            shown = classifier.labels.index(self._rule.leading(probabilities))
             where = self._where(number, ready, heatmaps, shown)
         return row_of(
             number,
             self._items[number],
             status='scored',
-            label=classifier.rule.label(probabilities),
+            label=self._rule.label(probabilities),
             probabilities=probabilities,
+            above=self._rule.above(probabilities) if self._rule.several else (),
+            answer=self._rule.answer(probabilities) if self._rule.several else '',
             called=called,
             view=ready.view,
             cautions=classifier.with_own_cautions(ready.cautions),

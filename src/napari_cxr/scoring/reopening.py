@@ -40,8 +40,8 @@ def reopen(path: str | Path) -> tuple[Run, Iterator[Row]]:
     Returns
     -------
     Run
-        What the rows have in common. Whether an image can have several labels is in no
-        column of a table: it can, if probabilities do not add up to 1.
+        What the rows have in common. Of a table without a column ``rule`` is not told whether
+        an image can have several labels: it can, if probabilities do not add up to 1.
     iterator of Row
         In the order of the listing, each made as it is asked for. In those of a table a
         caution that does not doubt the image has the code 'note'. Raises ScoringError where
@@ -86,11 +86,14 @@ def _run_of_header(header: dict[str, Any]) -> Run:
     """Return the run of a journal; the header may say more of a decision than whether."""
     told: dict[str, Any] = {}
     for one in fields(Run):
-        if one.name in header or one.default is MISSING:
+        may_lack = one.default is not MISSING or one.default_factory is not MISSING
+        if one.name in header or not may_lack:
             value = header[one.name]
             told[one.name] = bool(value) if isinstance(one.default, bool) else value
     told['labels'] = tuple(header['labels'])
-    return Run(**told)
+    run = Run(**told)
+    _ = run.label_rule  # an error here, not later
+    return run
 
 
 def _rows_of_journal(written: bytes) -> Iterator[Row]:
@@ -127,10 +130,15 @@ def _table(path: Path) -> tuple[Run, Iterator[Row]]:
     try:
         told = {**vars(shape), **{name: first[name] for name in _SAME}}
         told['preprocessing'] = _as_table(first['preprocessing'])
+        told['rule'] = _as_table(first['rule']) if shape.rule else {}
+        told['several'] = bool(told['rule'])
+        run = Run(**told)
+        _ = run.label_rule
     except ValueError:
         raise _damaged(path, 0) from None
-    run = Run(**told)
     rows = _rows_of_table(path, run, first, chain([first], lines))
+    if run.several:
+        return run, rows
     begun, several = _several(rows)
     return Run(**{**told, 'several': several}), chain(begun, rows)
 
@@ -148,7 +156,7 @@ def _rows_of_table(
             row = _row(number, entries, run, extra)
         except (KeyError, TypeError, ValueError):
             raise _damaged(path, number) from None
-        if any(entries[name] != first[name] for name in _SAME):
+        if any(entries.get(name) != first.get(name) for name in (*_SAME, 'rule')):
             raise ScoringError(
                 f'{path.name} holds rows of several models or versions (row {number + 1} is '
                 'the first of another): open the tables that it was made of one by one.'
@@ -172,6 +180,8 @@ def _row(number: int, entries: Entries, run: Run, extra: tuple[str, ...]) -> Row
         error=entries['error'],
         label=entries['label'],
         probabilities=shares if status == 'scored' else (),
+        above=tuple(entries.get('above', ())),
+        answer=entries.get('answer', ''),
         called=tuple(entries.get('called', ())),
         truth=entries.get('truth', ''),
         source=entries['source'],

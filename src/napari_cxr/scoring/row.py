@@ -7,13 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from napari_cxr.inference.label_rule import NO_FINDING, LabelRule
 from napari_cxr.inference.prediction import Caution
 
 __all__ = ['IDENTITY', 'NO_FINDING', 'Row', 'Run', 'columns', 'values']
-
-#: The label of an image that has none of several findings, as in NIH ChestX-ray14; an image
-#: of which nobody knows has none.
-NO_FINDING = 'No finding'
 
 #: What `--identify` adds, by its keyword in PS3.6.
 IDENTITY = {
@@ -42,9 +39,14 @@ class Row:
     error : str
         Why there are none.
     label : str
-        The most probable class.
+        The most probable class; of several labels, see `LabelRule.label`.
     probabilities : tuple of float
         Of each class, in the model's order.
+    above : tuple of str
+        Where an image can have several labels: those that reach their thresholds, the furthest
+        above first.
+    answer : str
+        Where an image can have several labels: the label, or 'cannot say'.
     called : tuple of str
         The classes whose probability reaches the threshold that was asked for.
     truth, source, patient : str
@@ -74,6 +76,8 @@ class Row:
     error: str = ''
     label: str = ''
     probabilities: tuple[float, ...] = ()
+    above: tuple[str, ...] = ()
+    answer: str = ''
     called: tuple[str, ...] = ()
     truth: str = ''
     source: str = ''
@@ -109,7 +113,7 @@ class Row:
     def from_json(cls, line: str) -> Row:
         """Read what `to_json` wrote; raises ValueError, TypeError or KeyError if it is not."""
         entries = json.loads(line)
-        for name in ('probabilities', 'called'):
+        for name in ('probabilities', 'above', 'called'):
             entries[name] = tuple(entries.get(name, ()))
         entries['cautions'] = tuple(Caution(*pair) for pair in entries.get('cautions', ()))
         return cls(**entries)
@@ -131,6 +135,10 @@ class Run:
         Version of napari-cxr.
     several : bool
         Whether an image can have several of the classes.
+    rule : mapping
+        Where it can: what decides, as `LabelRule.to_dict` returns it. Empty in tables that
+        were written before there were thresholds; the table has no columns ``answer`` and
+        ``above`` then.
     decision, heatmaps, shares, identify, truth, patients : bool
         Whether the table has columns for the classes called, for pictures of heatmaps, for
         where heatmaps lie, for identities, for labels that are known and for numbers that
@@ -143,12 +151,18 @@ class Run:
     preprocessing: Mapping[str, Any]
     version: str
     several: bool = False
+    rule: Mapping[str, Any] = field(default_factory=dict)
     decision: bool = False
     heatmaps: bool = False
     shares: bool = False
     identify: bool = False
     truth: bool = False
     patients: bool = False
+
+    @property
+    def label_rule(self) -> LabelRule:
+        """How probabilities became labels; raises ValueError where `rule` cannot be one."""
+        return LabelRule.from_dict(self.labels, self.several, self.rule)
 
 
 #: What is in a column: a text, several, a number or none, or entries by name.
@@ -159,6 +173,8 @@ def columns(run: Run) -> dict[str, Kind]:
     """Return the columns of a run's table in order, and what is in each."""
     out: dict[str, Kind] = dict.fromkeys(('path', 'status', 'error', 'label'), 'text')
     out |= dict.fromkeys((f'p_{label}' for label in run.labels), 'number')
+    if run.rule:
+        out |= {'answer': 'text', 'above': 'texts'}
     if run.decision:
         out['called'] = 'texts'
     if run.truth:
@@ -173,7 +189,10 @@ def columns(run: Run) -> dict[str, Kind]:
             ('heatmap_lung_share', 'heatmap_lung_share_if_even', 'heatmap_frame_share'), 'number'
         )
         out['lung_field'] = 'text'
-    out |= {'model': 'text', 'model_hash': 'text', 'preprocessing': 'table', 'version': 'text'}
+    out |= {'model': 'text', 'model_hash': 'text', 'preprocessing': 'table'}
+    if run.rule:
+        out['rule'] = 'table'
+    out['version'] = 'text'
     out |= {'device': 'text', 'precision': 'text'}
     if run.identify:
         out |= dict.fromkeys(IDENTITY, 'text')
@@ -192,6 +211,8 @@ def values(row: Row, run: Run) -> dict[str, Any]:
         'error': row.error,
         'label': row.label,
         **{f'p_{name}': _rounded(p) for name, p in zip(run.labels, shares, strict=True)},
+        'answer': row.answer,
+        'above': list(row.above),
         'called': list(row.called),
         'truth': row.truth,
         'patient': row.patient,
@@ -207,6 +228,7 @@ def values(row: Row, run: Run) -> dict[str, Any]:
         'model': run.model,
         'model_hash': run.model_hash,
         'preprocessing': dict(run.preprocessing),
+        'rule': dict(run.rule),
         'version': run.version,
         'device': row.device,
         'precision': row.precision,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.scoring.decision import Decision
 
 __all__ = ['Settings']
@@ -26,7 +27,8 @@ class Settings:
     precision : {'auto', 'float32'}
         Whether the fastest way to run the network may be one of reduced precision.
     decision : Decision, optional
-        Thresholds, for a column of the classes that reach them.
+        Thresholds, for a column of the classes that reach them; where an image can have several
+        labels they decide the label, in the place of the card's.
     identify : bool
         Whether patients are named in the table.
     """
@@ -42,3 +44,7 @@ class Settings:
     def with_shares(self) -> bool:
         """Whether to say where heatmaps lie."""
         return self.shares or self.heatmaps is not None
+
+    def rule(self, rule: LabelRule) -> LabelRule:
+        """Return how probabilities become labels, by a model's own rule and the decision."""
+        return rule if self.decision is None else self.decision.applied(rule)

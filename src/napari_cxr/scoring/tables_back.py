@@ -80,6 +80,7 @@ def _shape(path: Path, names: Sequence[str]) -> Run:
         labels=tuple(labels),
         preprocessing={},
         version='',
+        rule={'thresholds': {}} if 'rule' in names else {},  # filled in from the first row
         decision='called' in names,
         heatmaps='heatmap' in names,
         shares='lung_field' in names,

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from napari_cxr.metrics.calibration import normalised
 
 __all__ = ['uncertainty']
 
 
-def uncertainty(probabilities: np.ndarray, several: bool) -> np.ndarray:
+def uncertainty(
+    probabilities: np.ndarray, several: bool, thresholds: Sequence[float] = ()
+) -> np.ndarray:
     """Return the entropy of each answer, as a share of the largest that it could have.
 
     This is uncertainty sampling by entropy: B. Settles, Active Learning Literature Survey,
@@ -21,6 +27,10 @@ def uncertainty(probabilities: np.ndarray, several: bool) -> np.ndarray:
         Of each image and class; NaN where an image has none.
     several : bool
         Whether an image can have several classes.
+    thresholds : sequence of float
+        With `several`, from which probability on each class is predicted; by default one half.
+        A class is least certain at its threshold, so entropies are of probabilities that are
+        moved so far that it becomes one half, see `napari_cxr.metrics.normalised`.
 
     Returns
     -------
@@ -39,6 +49,8 @@ def uncertainty(probabilities: np.ndarray, several: bool) -> np.ndarray:
     known = p.shape[1] > 0 and np.isfinite(p).all(axis=1)
     p = np.clip(np.nan_to_num(p), 0.0, 1.0)
     if several:
+        if len(thresholds):
+            p = normalised(p, np.asarray(thresholds))
         entropy = (_bits(p) + _bits(1 - p)).mean(axis=1) if p.shape[1] else np.zeros(len(p))
     else:
         entropy = _bits(p).sum(axis=1) / max(np.log2(max(p.shape[1], 1)), 1.0)

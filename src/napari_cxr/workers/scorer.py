@@ -95,17 +95,16 @@ def measure(table: str, truths: Mapping[str, str] | None = None) -> Measured:
         Labels that a person has given, by path; several joined by '|', and nothing for
         none of several. They go before those of the table.
     """
-    from napari_cxr.scoring.measuring import measure
+    from napari_cxr.scoring.measuring import measure_run
 
     run, rows = reopening.reopen(table)
-    none = NO_FINDING if run.several else ''
+    none = (run.label_rule.negative or NO_FINDING) if run.several else ''
     given = {path: truth or none for path, truth in (truths or {}).items()}
 
     def labelled(row: Row) -> Row:
         return replace(row, truth=given[row.path]) if row.path in given else row
 
-    rows = map(labelled, rows)
-    return measure(rows, run.labels, several=run.several, decision=run.decision)
+    return measure_run(map(labelled, rows), run)
 
 
 def _settings_of(entries: Mapping[str, Any], card: Any) -> Settings:

@@ -109,15 +109,18 @@ def models_answer(
     labels : sequence of str
         Its classes.
     several : bool
-        Whether an image can have several: then those of at least one half, else the most
-        probable one.
+        Whether an image can have several: then those that reach their thresholds, in a table
+        from before there were any those of at least one half; else the most probable one.
     decision : bool
-        Whether the rows say which classes reach thresholds; then of several it is those.
+        Whether the rows say which classes reach thresholds that were asked for; in a table
+        from before there were others it is those.
     """
     if row.status != 'scored':
         return ()
     if not several:
         return (row.label,)
+    if row.answer:
+        return tuple(label for label in labels if label in row.above)
     if decision:
         return tuple(label for label in labels if label in row.called)
     return tuple(label for label, p in zip(labels, row.probabilities, strict=True) if p >= _HALF)
