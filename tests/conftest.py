@@ -91,6 +91,43 @@ def findings_file(tmp_path_factory, model_file):
     return make
 
 
+@pytest.fixture(scope='session')
+def foreign_file(tmp_path_factory) -> Path:
+    """Random weights of a DenseNet-121 as TorchXRayVision's: one channel, 18 outputs."""
+    import torch
+    from torchvision.models import densenet121
+
+    torch.manual_seed(2)
+    network = densenet121(num_classes=18)
+    network.features.conv0 = torch.nn.Conv2d(1, 64, 7, 2, 3, bias=False)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = None
+        network.train()(2048 * torch.rand(2, 1, 224, 224) - 1024)
+        network.classifier.bias.fill_(-2.5)
+    path = tmp_path_factory.mktemp('findings') / 'model.pt'
+    torch.save(network.eval(), path)
+    return path
+
+
+@pytest.fixture
+def listed_foreign(foreign_file, own_models):
+    """List those weights as 'findings' in the person's own catalog.toml, at an address."""
+
+    def list_them(address: str, weights: str = 'all', sha256: str = '') -> None:
+        from napari_cxr.checkpoint import digest
+
+        own_models.mkdir(exist_ok=True)
+        (own_models / 'catalog.toml').write_text(
+            f'[[model]]\nname = "findings"\nformat = "torchxrayvision"\nweights = "{weights}"\n'
+            f'url = "{address}"\nsha256 = "{sha256 or digest(foreign_file)}"\n'
+            f'size = {foreign_file.stat().st_size}\n'
+        )
+
+    return list_them
+
+
 @pytest.fixture(scope='session', autouse=True)
 def own_home(tmp_path_factory) -> Iterator[None]:
     """Keep the whole run out of the person's own folders."""

@@ -13,6 +13,8 @@ import torch
 from napari_cxr.checkpoint import CheckpointError, catalog, load, read_card, save
 from napari_cxr.checkpoint.replacing import replace_card
 
+LISTED = f'[[model]]\nname = "x"\nurl = "https://a/b"\nsha256 = "{"0" * 64}"\n'
+
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
@@ -23,7 +25,8 @@ def own(tmp_path, monkeypatch):
 
 
 def yours():
-    return [entry for entry in catalog.entries() if entry.where != 'bundled']
+    """All but what is bundled and what is offered to everybody."""
+    return [e for e in catalog.entries() if e.where != 'bundled' and not e.is_offered]
 
 
 def files_of(folder):
@@ -145,6 +148,9 @@ def test_without_a_connection_it_says_so(own, monkeypatch):
         ('[[model]]\nname = "../x"\nurl = "https://a/b"\nsha256 = "00"', 'no usable name'),
         ('[[model]]\nname = "x"\nurl = "file:///etc/passwd"', 'no http address'),
         ('[[model]]\nname = "x"\nurl = "https://a/b"', 'no SHA-256'),
+        (LISTED + 'format = "odd"', "'napari-cxr' or 'torchxrayvision', not 'odd'"),
+        (LISTED + 'size = "big"', 'a number of bytes'),
+        (LISTED + 'format = "torchxrayvision"\nweights = "mira"', 'one of all, mimic_ch, pc'),
     ],
 )
 def test_a_wrong_list_is_an_entry_with_an_error(own, text, said):

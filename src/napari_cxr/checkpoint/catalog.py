@@ -4,76 +4,19 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import shutil
 import tempfile
-import tomllib
-from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Literal
 
-from napari_cxr.checkpoint.card import NAME, Card, CheckpointError
-from napari_cxr.checkpoint.file import digest, read_card
+from napari_cxr.checkpoint.card import CheckpointError
+from napari_cxr.checkpoint.downloading import megabytes
+from napari_cxr.checkpoint.entry import SUFFIX, Entry, models_folder
+from napari_cxr.checkpoint.file import read_card
+from napari_cxr.checkpoint.offers import downloads
 
 __all__ = ['Entry', 'add', 'default', 'entries', 'fetch', 'models_folder', 'resolve']
-
-_SUFFIX = '.safetensors'
-_SHA256 = re.compile(r'[0-9a-f]{64}')
-#: What catalog.toml may say of a model that was not fetched yet, besides where it is.
-_SUMMARY = ('title', 'labels', 'architecture', 'licence', 'intended_use')
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One model, or a file that should be one.
-
-    Parameters
-    ----------
-    name : str
-        What `resolve` takes.
-    card : Card or None
-        None for a model that is not downloaded yet, and for a broken file.
-    where : {'bundled', 'yours', 'download'}
-        Where it comes from.
-    path : Path or None
-        Its file; None before the download.
-    error : str
-        Why it cannot be used, or an empty string.
-    url, sha256 : str
-        Of a download.
-    summary : dict
-        What the catalog says of a download before its card is there.
-    """
-
-    name: str
-    card: Card | None
-    where: Literal['bundled', 'yours', 'download']
-    path: Path | None
-    error: str = ''
-    url: str = ''
-    sha256: str = ''
-    summary: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_demonstration(self) -> bool:
-        """Whether its card says that it is a demonstration, which is not to be believed."""
-        return self.card is not None and bool(self.card.demonstration)
-
-
-def models_folder() -> Path:
-    """Return the folder of the person's own models; it need not exist.
-
-    The environment variable NAPARI_CXR_MODELS names it; without that it is
-    ``models`` in the person's data folder for napari-cxr.
-    """
-    named = os.environ.get('NAPARI_CXR_MODELS')
-    if named:
-        return Path(named)
-    from platformdirs import user_data_path
-
-    return user_data_path('napari-cxr', appauthor=False) / 'models'
 
 
 def entries() -> list[Entry]:
@@ -84,12 +27,12 @@ def entries() -> list[Entry]:
     own = models_folder()
     found = [_from_file(path, 'bundled') for path in _bundled()]
     try:
-        paths = sorted(own.glob(f'*{_SUFFIX}'))
+        paths = sorted(own.glob(f'*{SUFFIX}'))
     except OSError as error:
         paths = []
         found.append(Entry(own.name, None, 'yours', own, error=str(error.strerror)))
     found += [_from_file(path, 'yours') for path in paths]
-    return sorted(found + _downloads(own), key=lambda entry: entry.is_demonstration)
+    return sorted(found + downloads(own), key=lambda entry: entry.is_demonstration)
 
 
 def default() -> str:
@@ -131,11 +74,18 @@ def resolve(name_or_path: str | Path) -> Path:
     if not usable_ones:
         raise CheckpointError(matching[0].error)
     entry = usable_ones[0]
-    return entry.path if entry.path is not None else fetch(entry)
+    if entry.path is not None:
+        return entry.path
+    if entry.is_offered:
+        raise CheckpointError(
+            f'The model {text!r} has not been downloaded yet ({megabytes(entry.size)}): choose it '
+            f'in the Classify dock and click Get, or run napari-cxr models get {text}.'
+        )
+    return fetch(entry)
 
 
 def fetch(entry: Entry) -> Path:
-    """Download a model and check its SHA-256 and its card.
+    """Download a model, to its end; see `napari_cxr.checkpoint.getting.get`.
 
     Parameters
     ----------
@@ -153,30 +103,14 @@ def fetch(entry: Entry) -> Path:
         If there is no connection, the file is not the one that the catalog
         means, or it is no model.
     """
-    import pooch
+    from napari_cxr.checkpoint.getting import get
 
-    pooch.get_logger().setLevel('WARNING')  # it writes to the terminal otherwise
-    own = models_folder()
-    try:
-        name = pooch.retrieve(
-            entry.url,
-            known_hash=f'sha256:{entry.sha256}',
-            fname=f'{entry.name}{_SUFFIX}',
-            path=_fetched(own),
-        )
-    except ValueError:
-        raise CheckpointError(
-            f'The download of {entry.name!r} is not the file that the catalog means '
-            '(another SHA-256); it was thrown away.'
-        ) from None
-    except OSError as error:  # also every error of requests
-        raise CheckpointError(
-            f'{entry.name!r} could not be downloaded from {urlsplit(entry.url).netloc}: '
-            'check the connection, or put its file into '
-            f'{own} by hand. ({type(error).__name__})'
-        ) from None
-    read_card(name)
-    return Path(name)
+    progress = get(entry)
+    while True:
+        try:
+            next(progress)
+        except StopIteration as end:
+            return Path(end.value)
 
 
 def add(path: str | Path, name: str) -> str:
@@ -210,7 +144,7 @@ def add(path: str | Path, name: str) -> str:
         os.close(handle)
         try:
             shutil.copyfile(path, part)
-            os.replace(part, own / f'{free}{_SUFFIX}')  # whole or not at all
+            os.replace(part, own / f'{free}{SUFFIX}')  # whole or not at all
         except BaseException:
             Path(part).unlink(missing_ok=True)
             raise
@@ -221,66 +155,18 @@ def add(path: str | Path, name: str) -> str:
     return free
 
 
-def _fetched(own: Path) -> Path:
-    # A folder of their own, so that no download replaces a file of the person's.
-    return own / 'downloads'
-
-
 def _bundled() -> list[Path]:
     shipped = resources.files('napari_cxr') / 'weights'
     if not shipped.is_dir():
         return []
     # The package is installed as files, so its resources have paths.
-    return sorted(Path(str(f)) for f in shipped.iterdir() if f.name.endswith(_SUFFIX))
+    return sorted(Path(str(f)) for f in shipped.iterdir() if f.name.endswith(SUFFIX))
 
 
 def _from_file(path: Path, where: Literal['bundled', 'yours']) -> Entry:
     try:
         card = read_card(path)
     except CheckpointError as error:
-        return Entry(path.name.removesuffix(_SUFFIX), None, where, path, error=str(error))
+        return Entry(path.name.removesuffix(SUFFIX), None, where, path, error=str(error))
     # By its file, not by its card: two copies of a model can then be told apart.
-    return Entry(path.name.removesuffix(_SUFFIX), card, where, path)
-
-
-def _downloads(own: Path) -> list[Entry]:
-    table = own / 'catalog.toml'
-    if not os.path.isfile(table):
-        return []
-    try:
-        content = tomllib.loads(table.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        text = f'{table.name} cannot be read: {error}.'
-        return [Entry(table.name, None, 'download', None, error=text)]
-    models = content.get('model', [])
-    if not isinstance(models, list):
-        text = f'{table.name} must list each model under [[model]].'
-        return [Entry(table.name, None, 'download', None, error=text)]
-    return [_download(item, own) for item in models]
-
-
-def _download(item: object, own: Path) -> Entry:
-    said = item if isinstance(item, dict) else {}
-    name, url, sha256 = (said.get(key) for key in ('name', 'url', 'sha256'))
-    summary = {key: said[key] for key in _SUMMARY if key in said}
-    if not (isinstance(name, str) and NAME.fullmatch(name)):
-        return Entry(
-            '?', None, 'download', None, error='catalog.toml: a model has no usable name.'
-        )
-    if not (isinstance(url, str) and urlsplit(url).scheme in ('https', 'http')):
-        text = f'catalog.toml: {name!r} has no http address.'
-        return Entry(name, None, 'download', None, error=text)
-    if not (isinstance(sha256, str) and _SHA256.fullmatch(sha256.lower())):
-        text = f'catalog.toml: {name!r} has no SHA-256.'
-        return Entry(name, None, 'download', None, error=text)
-    entry = Entry(name, None, 'download', None, url=url, sha256=sha256.lower(), summary=summary)
-    path = _fetched(own) / f'{name}{_SUFFIX}'
-    if not os.path.isfile(path):
-        return entry
-    try:
-        card = read_card(path)
-    except CheckpointError:
-        return entry  # `fetch` replaces it
-    if digest(path) != entry.sha256:
-        return entry
-    return Entry(name, card, 'download', path, url=url, sha256=entry.sha256, summary=summary)
+    return Entry(path.name.removesuffix(SUFFIX), card, where, path)

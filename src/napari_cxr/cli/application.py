@@ -11,7 +11,8 @@ import typer
 
 from napari_cxr import __version__
 from napari_cxr.cli.classifying import classify
-from napari_cxr.cli.listing import info, models, recipes
+from napari_cxr.cli.listing import info, recipes
+from napari_cxr.cli.models import models
 from napari_cxr.cli.scoring import score
 from napari_cxr.cli.training import sweep, train
 
@@ -31,7 +32,7 @@ _RUNS = 'Exit status: 0 done, 1 a run failed or was stopped, 2 wrong usage.'
 app.command(epilog=_FILES)(classify)
 app.command(epilog=_SCORES)(score)
 app.command(epilog=_FILES)(info)
-app.command()(models)
+app.add_typer(models, name='models')
 app.command(epilog=_RUNS)(train)
 app.command(epilog=_RUNS)(sweep)
 app.command()(recipes)

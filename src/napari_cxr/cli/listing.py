@@ -1,9 +1,8 @@
-"""``napari-cxr info``, ``models`` and ``recipes``: what there is."""
+"""``napari-cxr info`` and ``recipes``: what there is."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from napari_cxr.training import Recipe
     from napari_cxr.training.sweep import Sweep
 
-__all__ = ['info', 'models', 'recipes']
+__all__ = ['info', 'recipes']
 
 
 def info(paths: Files) -> None:
@@ -34,40 +33,6 @@ def info(paths: Files) -> None:
     decoder.close()
     if failed:
         raise typer.Exit(1)
-
-
-def models(
-    as_json: AsJson = False,
-) -> None:
-    """List the models that can be named, with their cards."""
-    from napari_cxr.checkpoint import catalog
-    from napari_cxr.checkpoint.page import headline
-
-    first, demonstrations = catalog.default(), False
-    for entry in catalog.entries():
-        if as_json:
-            card = None if entry.card is None else asdict(entry.card)
-            row = {
-                'name': entry.name,
-                'where': entry.where,
-                'default': entry.name == first,
-                'demonstration': entry.is_demonstration,
-                'card': card or entry.summary or None,
-                'error': entry.error,
-            }
-            typer.echo(json.dumps(row))
-        elif entry.card is None:
-            word = entry.error or entry.summary.get('title', 'not downloaded yet')
-            typer.echo(f'{entry.name} ({entry.where}): {word}')
-        else:
-            if entry.is_demonstration and not demonstrations:
-                demonstrations = True
-                typer.echo('Demonstrations:')
-            where = f'{entry.where}, the default' if entry.name == first else entry.where
-            labels = ', '.join(entry.card.labels)
-            typer.echo(f'{entry.name} ({where}): {entry.card.title} [{labels}]')
-            if told := headline(entry.card):
-                typer.echo(f'    {told}')
 
 
 def recipes(

@@ -68,7 +68,7 @@ def logits_of(path, x):
 
 def test_what_is_shipped_is_what_the_library_says(library):
     said = library[1]
-    for key in torchxrayvision.keys():
+    for key in torchxrayvision.names():
         meaning = torchxrayvision.meaning_of(key)
         assert meaning.labels == tuple(said[f'labels {key}'])
         np.testing.assert_allclose(meaning.thresholds, said[f'thresholds {key}'], rtol=1e-6)

@@ -9,15 +9,19 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
+from napari_cxr.checkpoint.file import digest
 from napari_cxr.checkpoint.foreign.converting import Meaning
 from napari_cxr.checkpoint.foreign.refusal import ForeignFileError
+from napari_cxr.checkpoint.foreign.torch_file import read_state
 
-__all__ = ['PREFIX', 'keys', 'meaning_of', 'meaning_with', 'table']
+__all__ = ['FORM', 'PREFIX', 'meaning_of', 'meaning_with', 'names', 'offers', 'summary', 'table']
 
 #: What the models are called in the catalog, before the library's name of the weights.
 PREFIX = 'torchxrayvision-'
+FORM = 'torchxrayvision'
 #: Pixels in [0, 1] become (x - 0.5) * 2048, from -1024 to 1024.
 _MEAN, _STD = (0.5,), (1 / 2048,)
 
@@ -29,9 +33,41 @@ def table() -> dict[str, Any]:
     return tomllib.loads(text.read_text(encoding='utf-8'))
 
 
-def keys() -> tuple[str, ...]:
+def names() -> tuple[str, ...]:
     """Return the library's names of its weights."""
     return tuple(weights['key'] for weights in table()['weights'])
+
+
+def offers() -> list[dict[str, Any]]:
+    """Return what the catalog says of the weights that can be got: those with a known hash."""
+    return [
+        {
+            'name': PREFIX + weights['key'],
+            'form': FORM,
+            'weights': weights['key'],
+            'url': weights['url'],
+            'mirrors': tuple(weights.get('mirrors', ())),
+            'sha256': weights['sha256'],
+            'size': weights['size'],
+            'summary': summary(weights['key']),
+        }
+        for weights in table()['weights']
+        if 'sha256' in weights
+    ]
+
+
+def summary(key: str) -> dict[str, Any]:
+    """Return what a person reads of weights before getting them."""
+    meaning = meaning_of(key)
+    return {
+        'title': meaning.title,
+        'labels': [label for label in meaning.labels if label],
+        'architecture': meaning.architecture,
+        'licence': meaning.licence,
+        'learnt_from': _weights(key)['learnt_from'],
+        'citation': list(table()['citation']),
+        'not_to_believe': meaning.not_to_believe,
+    }
 
 
 def meaning_of(key: str) -> Meaning:
@@ -42,14 +78,7 @@ def meaning_of(key: str) -> Meaning:
     ForeignFileError
         If there are none of this name.
     """
-    known = table()
-    for weights in known['weights']:
-        if weights['key'] == key:
-            break
-    else:
-        raise ForeignFileError(
-            f'TorchXRayVision has no weights {key!r} of DenseNet-121; it has {", ".join(keys())}.'
-        )
+    known, weights = table(), _weights(key)
     labels = tuple(weights['labels'])
     count = sum(map(bool, labels))
     return meaning_with(
@@ -58,6 +87,54 @@ def meaning_of(key: str) -> Meaning:
         title=known['title'].format(count=count, short=weights['short']),
         learnt_from=weights['learnt_from'],
         source={'url': weights['url']} if 'url' in weights else {},
+    )
+
+
+def meaning_in(file: str | Path, labels: tuple[str, ...] = ()) -> Meaning:
+    """Return what weights in a file mean that the library, or somebody with it, has saved.
+
+    Parameters
+    ----------
+    file : str or Path
+        As `read_state` takes it.
+    labels : tuple of str, optional
+        Of the outputs in their order, where a person says them. Without them the file is
+        known by its SHA-256, or carries the labels of its network itself.
+
+    Raises
+    ------
+    ForeignFileError
+        If the file is not admitted, or nothing says what its outputs mean.
+    """
+    known = {weights.get('sha256'): weights['key'] for weights in table()['weights']}
+    try:
+        key = known.get(digest(file))
+    except OSError as error:
+        raise ForeignFileError(f'{Path(file).name} cannot be read: {error.strerror}.') from error
+    if key and not labels:
+        return meaning_of(key)
+    found = read_state(file)
+    for name in ('pathologies', 'targets'):
+        said = found.attributes.get(name)
+        if not labels and said and all(isinstance(label, str) for label in said):
+            labels = tuple(said)
+    if not labels:
+        raise ForeignFileError(
+            f'{Path(file).name} does not say what its outputs mean. Give --labels in their order, '
+            f'or say which weights of the library they are: --like {FORM}:NAME, with NAME one of '
+            f'{", ".join(names())}.'
+        )
+    thresholds = [array for name, array in found.tensors.items() if name.endswith('op_threshs')]
+    shown = thresholds[0].tolist() if len(thresholds) == 1 else []
+    return meaning_with(labels, tuple(shown) if len(shown) == len(labels) else ())
+
+
+def _weights(key: str) -> dict[str, Any]:
+    for weights in table()['weights']:
+        if weights['key'] == key:
+            return dict(weights)
+    raise ForeignFileError(
+        f'TorchXRayVision has no weights {key!r} of DenseNet-121; it has {", ".join(names())}.'
     )
 
 
