@@ -11,6 +11,7 @@ from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QFileDialog, QWidget
 
 from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
+from napari_cxr.checkpoint.downloading import megabytes
 from napari_cxr.plugin.elided import ElidedComboBox
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.shared import shared
@@ -30,6 +31,8 @@ class ModelBox(ElidedComboBox):
         Its tooltip.
     category : str
         Under which of the preferences the choice is remembered, as its `model`.
+    offers : bool
+        Whether models are listed too that somebody has to get first.
     parent : QWidget, optional
         Qt parent.
     """
@@ -37,9 +40,12 @@ class ModelBox(ElidedComboBox):
     #: Another model was chosen.
     chosen = Signal()
 
-    def __init__(self, tip: str, category: str, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, tip: str, category: str, offers: bool = False, parent: QWidget | None = None
+    ) -> None:
         super().__init__(tip, parent)
         self._category = category
+        self._offers = offers
         self._fill()
         self.activated.connect(self._activated)
         shared().model_added.connect(self._list)
@@ -55,6 +61,12 @@ class ModelBox(ElidedComboBox):
         entry = self._entries.get(self.current)
         return entry is not None and entry.card is None and not entry.error
 
+    @property
+    def offered(self) -> catalog.Entry | None:
+        """The chosen model, where somebody has to get it first; else None."""
+        entry = self._entries.get(self.current)
+        return entry if entry is not None and entry.is_offered else None
+
     def current_card(self) -> Card:
         """Return the card of the chosen model.
 
@@ -68,6 +80,8 @@ class ModelBox(ElidedComboBox):
             return read_card(self.current)
         if entry.card is None:
             title = entry.summary.get('title', '')
+            if entry.is_offered:
+                raise CheckpointError(f'{title}. Its card comes with it: click Get.')
             raise CheckpointError(
                 entry.error or f'{title}. Its card comes with its download, at the first use.'
             )
@@ -98,7 +112,7 @@ class ModelBox(ElidedComboBox):
         wanted = preferences(self._category).model or catalog.default()
         # Of two of one name the one that `catalog.resolve` takes: yours, bundled, download.
         order = ('download', 'bundled', 'yours')
-        listed = catalog.entries()
+        listed = [e for e in catalog.entries() if self._offers or not e.is_offered]
         taken = sorted(listed, key=lambda entry: order.index(entry.where))
         meant = {entry.name: entry for entry in taken}
         self._entries = {entry.name: meant[entry.name] for entry in listed}
@@ -118,9 +132,12 @@ class ModelBox(ElidedComboBox):
         self._now = self.current
 
     def _add(self, entry: catalog.Entry) -> None:
-        self.addItem(entry.name, entry.name)
+        get = f' · Get ({megabytes(entry.size)})' if entry.is_offered else ''
+        self.addItem(f'{entry.name}{get}', entry.name)
         card = entry.card
-        tip = entry.error if card is None else f'{card.title}\n{card.demonstration}'.strip()
+        tip = f'{card.title}\n{card.demonstration}'.strip() if card is not None else entry.error
+        if entry.is_offered:
+            tip = entry.summary.get('title', '')
         self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
 
     def _add_heading(self) -> None:
