@@ -127,7 +127,7 @@ def score(
             journal_of,
             list_items,
         )
-        from napari_cxr.workers.decoding import DecoderPool
+        from napari_cxr.workers.decoding import DecoderPool, listed_images
 
         try:  # all that can be seen before torch is imported
             if scheduler is not None:
@@ -147,7 +147,7 @@ def score(
                 decision=None if decision is None else Decision.of_card(decision, card),
                 identify=identify,
             )
-            items = list_items(paths, labels)
+            items = list_items(paths, labels, listed_images)
         except (CheckpointError, ListingError, DecisionError, ScoringError) as error:
             raise typer.BadParameter(str(error)) from None
         if resume and not journal_of(out).exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,11 @@ _TABLES = ('.csv', '.tsv')
 _NAMED = 3
 
 
-def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) -> list[Item]:
+def list_items(
+    paths: Sequence[str | Path],
+    labels: str | Path | None = None,
+    directory: Callable[[Path], Iterable[Path]] | None = None,
+) -> list[Item]:
     """List the files to score.
 
     Parameters
@@ -40,6 +44,10 @@ def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) ->
         'folders': the first folder below each folder given is the label; below folders
         that are called train, val and test, the second. Or a table of paths and labels; a
         file that is at no path of it is looked for by its name.
+    directory : callable, optional
+        Takes a DICOMDIR and returns the files that it lists, or raises `UnreadableImage`:
+        `napari_cxr.workers.decoding.listed_images`, so that a malformed one does no harm. By
+        default it is read in this process.
 
     Returns
     -------
@@ -57,7 +65,7 @@ def list_items(paths: Sequence[str | Path], labels: str | Path | None = None) ->
     by_folder = labels is not None and str(labels) == FOLDERS
     found: dict[str, Item] = {}
     for path in paths:
-        for item in _items(Path(path), by_folder):
+        for item in _items(Path(path), by_folder, directory):
             place = _place(item.path)
             first = found.setdefault(place, item)
             if item.truth and not first.truth:  # in a table after the folder, for one
@@ -98,7 +106,9 @@ def fingerprint(items: Iterable[Item]) -> str:
     return digest.hexdigest()
 
 
-def _items(path: Path, by_folder: bool) -> Iterator[Item]:
+def _items(
+    path: Path, by_folder: bool, directory: Callable[[Path], Iterable[Path]] | None
+) -> Iterator[Item]:
     if os.path.isdir(path):
         images = files.find_images(path, named=True)
         classes = _classes(path, images) if by_folder else [''] * len(images)
@@ -108,14 +118,12 @@ def _items(path: Path, by_folder: bool) -> Iterator[Item]:
     elif path.suffix.lower() == '.txt':
         for listed in of_text(path):
             if os.path.isdir(listed):
-                yield from _items(listed, by_folder)
+                yield from _items(listed, by_folder, directory)
             else:
                 yield Item(str(listed))
     elif dicom.is_directory(path):
-        from napari_cxr.dicom.directory import listed_images
-
         try:
-            yield from (Item(str(listed)) for listed in listed_images(path))
+            yield from (Item(str(listed)) for listed in (directory or _listed_here)(path))
         except UnreadableImage as error:
             raise ListingError(f'{path}: {error}') from None
     else:
@@ -126,6 +134,12 @@ def _items(path: Path, by_folder: bool) -> Iterator[Item]:
         except OSError as error:
             raise ListingError(f'{path} cannot be opened: {error.strerror}.') from None
         yield Item(str(path))
+
+
+def _listed_here(path: Path) -> list[Path]:
+    from napari_cxr.dicom.directory import listed_images
+
+    return listed_images(path)
 
 
 def _place(path: str) -> str:

@@ -16,7 +16,16 @@ from napari_cxr.explain.in_lungs import lung_mask
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph
 
-__all__ = ['decode', 'describe', 'find_lungs', 'limit_memory', 'prepare', 'read', 'ready']
+__all__ = [
+    'decode',
+    'describe',
+    'find_lungs',
+    'limit_memory',
+    'listed',
+    'prepare',
+    'read',
+    'ready',
+]
 
 #: Enough for a 200-megapixel radiograph in floating point; a bomb ends here.
 MEMORY_LIMIT = 6 * 1024**3
@@ -44,6 +53,13 @@ def ready() -> bool:
 def read(path: str) -> Radiograph:
     """Read one file; see `napari_cxr.files.read`."""
     return files.read(path)
+
+
+def listed(path: str) -> list[str]:
+    """Return the files that a DICOMDIR lists; see `napari_cxr.dicom.directory`."""
+    from napari_cxr.dicom.directory import listed_images
+
+    return [str(image) for image in listed_images(path)]
 
 
 def describe(path: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from napari_cxr.scoring import Ready, Wanted
 from napari_cxr.training.cache import Decoded, Unusable
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 
-__all__ = ['Decoder', 'DecoderPool', 'shared_decoder']
+__all__ = ['Decoder', 'DecoderPool', 'listed_images', 'shared_decoder']
 
 T = TypeVar('T')
 #: How long a pool's thread waits before it looks whether it is still wanted, in seconds.
@@ -73,6 +73,10 @@ class Decoder:
     def describe(self, path: str | Path) -> dict[str, Any]:
         """Return what `napari-cxr info` prints; raises as `read`."""
         return self._call('describe', path)
+
+    def listed(self, path: str | Path) -> list[Path]:
+        """Return the files of the images that a DICOMDIR lists; raises as `read`."""
+        return [Path(image) for image in self._call('listed', path)]
 
     def find_lungs(
         self, radiograph: Radiograph | None, field: LungField | None = None
@@ -251,6 +255,18 @@ class DecoderPool:
             return _reason(error)
         except (TypeError, ValueError, LookupError) as error:  # a decoder that talks nonsense
             return f'It could not be decoded ({type(error).__name__}).'
+
+
+def listed_images(directory: str | Path) -> list[Path]:
+    """Return the files that a DICOMDIR lists, read by a decoder of its own that ends with it.
+
+    Raises
+    ------
+    UnreadableImage
+        See `napari_cxr.dicom.directory.listed_images`.
+    """
+    with closing(Decoder()) as decoder:
+        return decoder.listed(directory)
 
 
 @cache

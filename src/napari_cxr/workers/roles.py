@@ -28,6 +28,7 @@ def jobs_of(role: str) -> dict[str, Job]:
             'decode': decoder.decode,
             'prepare': decoder.prepare,
             'find_lungs': decoder.find_lungs,
+            'listed': decoder.listed,
             'ready': decoder.ready,
             'thumbnail': thumbnail.thumbnail,
         }

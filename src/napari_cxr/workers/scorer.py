@@ -63,13 +63,13 @@ def score(
         What scoring says; None while there is nothing, so that it can be closed.
     """
     from napari_cxr.workers.classifier import loaded
-    from napari_cxr.workers.decoding import DecoderPool
+    from napari_cxr.workers.decoding import DecoderPool, listed_images
 
     check_out(out, resume=resume)
     if settings.get('heatmaps'):
         check_heatmaps(settings['heatmaps'], out, paths)
     yield Preparing('Listing the files')
-    items = yield from beside(lambda _: list_items(paths, labels))
+    items = yield from beside(lambda _: list_items(paths, labels, listed_images))
     decoders = DecoderPool(workers)
     try:
         decoders.start(len(items))  # while the model is being loaded
