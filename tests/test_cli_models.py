@@ -56,7 +56,7 @@ def test_get_with_the_file_at_hand_and_with_another(run, foreign_file, listed_fo
 
 def test_get_of_what_there_is_not(run):
     result = run('models', 'get', 'cxr3-resnet10')
-    assert result.exit_code == 2 and 'there are torchxrayvision-all' in result.output
+    assert result.exit_code == 2 and 'there are xrv-all' in result.output
 
 
 def test_add_weights_of_torchvision(run, tmp_path):

@@ -45,15 +45,15 @@ def names_in(folder):
 
 def test_the_four_with_known_hashes_are_offered_and_come_only_when_asked_for():
     offered = {e.name: e for e in catalog.entries() if e.is_offered}
-    assert list(offered) == [f'torchxrayvision-{key}' for key in ('all', 'mimic_ch', 'pc', 'rsna')]
+    assert list(offered) == [f'xrv-{key}' for key in ('all', 'mimic_ch', 'pc', 'rsna')]
     for entry in offered.values():
         assert 28_380_000 < entry.size < 28_390_000 and entry.form == 'torchxrayvision'
         assert entry.url.startswith('https://huggingface.co/torchxrayvision/densenet121-res224-')
         said = dict(terms(entry))
         assert 'Apache-2.0' in said['Licence'] and '2111.00595' in said['Please cite']
         assert said['Learnt from'] and said['Findings']
-    with pytest.raises(CheckpointError, match=r'models get torchxrayvision-all.*'):
-        catalog.resolve('torchxrayvision-all')
+    with pytest.raises(CheckpointError, match=r'models get xrv-all.*'):
+        catalog.resolve('xrv-all')
 
 
 def test_downloaded_checked_converted_and_there(served):
@@ -134,12 +134,12 @@ def test_a_hospital_can_give_the_file_from_its_own_server(foreign_file, own_mode
 
     own_models.mkdir()
     (own_models / 'catalog.toml').write_text(
-        '[[model]]\nname = "torchxrayvision-rsna"\nformat = "torchxrayvision"\nweights = "rsna"\n'
+        '[[model]]\nname = "xrv-rsna"\nformat = "torchxrayvision"\nweights = "rsna"\n'
         f'url = "http://models.invalid/x"\nsha256 = "{digest(foreign_file)}"\n'
     )
-    entry = entry_of('torchxrayvision-rsna')
+    entry = entry_of('xrv-rsna')
     assert entry.url == 'http://models.invalid/x'
     drained(get(entry, foreign_file))
-    card = entry_of('torchxrayvision-rsna').card
+    card = entry_of('xrv-rsna').card
     assert card.labels == ('Pneumonia', 'Lung Opacity')
     np.testing.assert_allclose(card.thresholds, [0.13486601, 0.13511065])

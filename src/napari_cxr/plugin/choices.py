@@ -29,6 +29,8 @@ class Choices(QWidget):
     ----------
     viewer : ViewerModel
         Whose image layers are offered.
+    offers : bool
+        Whether models are listed too that somebody has to get first.
     parent : QWidget, optional
         Qt parent.
     """
@@ -40,9 +42,12 @@ class Choices(QWidget):
     #: The person wants to read the model's card.
     card_wanted = Signal()
 
-    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+    def __init__(
+        self, viewer: ViewerModel, offers: bool = False, parent: QWidget | None = None
+    ) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        self._offers = offers
         self._listed: list[Image] = []
         self._build()
         layers = viewer.layers
@@ -64,7 +69,7 @@ class Choices(QWidget):
         self.preset = ElidedComboBox(
             'How the radiograph is shown on screen. The model always sees the first entry.'
         )
-        self.model = ModelBox('The model that classifies', 'classify')
+        self.model = ModelBox('The model that classifies', 'classify', self._offers)
         self.card = QPushButton('Card')
         self.card.setToolTip('What this model is, what it was measured on, and what not')
         self.device = ElidedComboBox('Where the network runs')

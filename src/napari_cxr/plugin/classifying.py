@@ -51,6 +51,8 @@ _CLEAR = {
     'DatasetError',
     'DecisionError',
     'DeviceUnavailable',
+    'DownloadFailed',
+    'ForeignFileError',
     'ListingError',
     'OutOfMemory',
     'RecipeError',

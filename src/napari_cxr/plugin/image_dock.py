@@ -41,12 +41,14 @@ class ImageDock(Dock):
         The viewer; a bare `ViewerModel` does as well.
     start : str
         What the button says.
+    offers : bool
+        Whether models are listed too that somebody has to get first.
     """
 
     #: The button was clicked, and nothing is under way.
     asked = Signal()
 
-    def __init__(self, napari_viewer: ViewerModel, start: str) -> None:
+    def __init__(self, napari_viewer: ViewerModel, start: str, offers: bool = False) -> None:
         super().__init__(napari_viewer)
         self._starts = start
         self._cancelled = Event()
@@ -55,7 +57,7 @@ class ImageDock(Dock):
         self._data: Any = None  # of that layer when the click came
         self._doing = ''
         self._problem_of: Image | None = None  # what the message is about; None for the model
-        self.choices = Choices(self.viewer)
+        self.choices = Choices(self.viewer, offers)
         self.start = QPushButton(start)
         self.start.setObjectName('accent')
         self.start.setMinimumHeight(34)

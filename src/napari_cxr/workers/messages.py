@@ -21,6 +21,7 @@ from typing import IO, Any
 import numpy as np
 
 from napari_cxr import scoring
+from napari_cxr.checkpoint import downloading
 from napari_cxr.explain.feature_maps import FeatureMaps
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.inference.prediction import Caution, Prediction
@@ -66,6 +67,7 @@ _TYPES: dict[str, type] = {
         events.Skipped,
         events.Started,
         events.Warned,
+        downloading.Progress,
         Pair,
         Survey,
         Run,

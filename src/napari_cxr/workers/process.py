@@ -21,7 +21,7 @@ class WorkerProcess:
 
     Parameters
     ----------
-    role : {'decoder', 'torch'}
+    role : {'decoder', 'torch', 'downloader'}
         What the process is for; see `napari_cxr.workers.roles`.
     grace : float
         Seconds that a cancelled job may take to let go, before the process is killed.

@@ -15,8 +15,9 @@ def jobs_of(role: str) -> dict[str, Job]:
 
     Parameters
     ----------
-    role : {'decoder', 'torch'}
-        A decoder never imports torch; a torch worker never sees a compressed stream.
+    role : {'decoder', 'torch', 'downloader'}
+        A decoder never imports torch; a torch worker never sees a compressed stream. A
+        downloader imports torch only to convert what it has got.
     """
     if role == 'decoder':
         from napari_cxr.workers import decoder, thumbnail
@@ -48,4 +49,8 @@ def jobs_of(role: str) -> dict[str, Job]:
             'survey': trainer.survey,
             'train': trainer.train,
         }
+    if role == 'downloader':
+        from napari_cxr.workers import downloader
+
+        return {'get': downloader.get}
     raise ValueError(f'there is no worker role {role!r}')

@@ -20,7 +20,7 @@ from napari_cxr.checkpoint.foreign.torch_file import read_state
 __all__ = ['FORM', 'PREFIX', 'meaning_of', 'meaning_with', 'names', 'offers', 'summary', 'table']
 
 #: What the models are called in the catalog, before the library's name of the weights.
-PREFIX = 'torchxrayvision-'
+PREFIX = 'xrv-'
 FORM = 'torchxrayvision'
 #: Pixels in [0, 1] become (x - 0.5) * 2048, from -1024 to 1024.
 _MEAN, _STD = (0.5,), (1 / 2048,)

@@ -10,6 +10,8 @@ from napari.layers import Image
 from qtpy.QtGui import QKeySequence, QShortcut
 
 from napari_cxr.plugin import classifying
+from napari_cxr.plugin.classify.get_panel import GetPanel
+from napari_cxr.plugin.classify.getting import GetController
 from napari_cxr.plugin.classify.heat_desk import HeatDesk
 from napari_cxr.plugin.classify.result_view import ResultView
 from napari_cxr.plugin.classifying import Answer, Failure, Ready
@@ -35,7 +37,7 @@ class ClassifyDock(ImageDock):
     """
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__(napari_viewer, 'Classify')
+        super().__init__(napari_viewer, 'Classify', offers=True)
         self._answers: WeakKeyDictionary[Image, Answer] = WeakKeyDictionary()
         self._labels: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
         #: Kinds of warnings in spite of which the person wanted to see a layer's result.
@@ -43,12 +45,16 @@ class ClassifyDock(ImageDock):
         self._build()
         self.heat = HeatDesk(self.viewer, self.result.heat, self)
         self.lungs = LungDesk(self.viewer, self)
+        self.getting = GetController(self.get_panel, self)
         self.choices.layer_changed.connect(self._turn)
         self.choices.setup_changed.connect(self._get_ready)
         self.choices.card_wanted.connect(self.show_card)
         self.asked.connect(self.classify)
         self.result.label_chosen.connect(self._show_label)
         self.result.accepted.connect(self._accept)
+        self.getting.began.connect(self.message.clear)
+        self.getting.got.connect(self._take_model)
+        self.getting.failed.connect(self._tell_failure)
         self.result.card_wanted.connect(self.show_card)
         self.result.heat.lungs_changed.connect(self._show_lungs)
         self.result.heat.edit_wanted.connect(self.lungs.edit)
@@ -65,7 +71,16 @@ class ClassifyDock(ImageDock):
     def _build(self) -> None:
         self.start.setToolTip('Classify the chosen image (Ctrl+Return)')
         self.result = ResultView(self.viewer.theme, preferences('classify').opacity)
-        parts = (self.choices, self.start, self.progress, self.status, self.message, self.result)
+        self.get_panel = GetPanel()
+        parts = (
+            self.choices,
+            self.get_panel,
+            self.start,
+            self.progress,
+            self.status,
+            self.message,
+            self.result,
+        )
         fill_dock(self, *parts)
 
     # -- classifying --------------------------------------------------------------------
@@ -135,6 +150,12 @@ class ClassifyDock(ImageDock):
         """Start the torch process and load the chosen model, before anyone clicks."""
         classifying.shared_torch()  # made in this thread, so that it is ended before Qt is
         self.message.clear()
+        offered = self.choices.model.offered
+        self.getting.turn_to(offered)
+        self._update()
+        if offered is not None:
+            self.choices.show_device('')
+            return
         worker = self._preparing = classifying.prepare(
             self.choices.current_model, self.choices.current_device
         )
@@ -190,8 +211,18 @@ class ClassifyDock(ImageDock):
             self._accepted[layer] = self._accepted.get(layer, set()) | answer.doubts
             self._lay_over(layer)
 
+    def _take_model(self, name: str) -> None:
+        """Turn to a model that is here now."""
+        shared().model_added.emit(name)
+        if self.choices.current_model == name:
+            self._get_ready()
+
     def _update(self) -> None:
-        if not self.busy:
+        offered = self.choices.model.offered is not None
+        self.start.setVisible(not offered or self.busy)
+        if offered and not self.busy:
+            self._say(False, '')
+        elif not self.busy:
             ready = self.choices.current_layer is not None and bool(self.choices.current_model)
             self._say(ready, '' if self.answer else _READY)
 

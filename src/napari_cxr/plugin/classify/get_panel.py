@@ -1,0 +1,179 @@
+"""What a person reads before getting a model of others, and how far that is."""
+
+from __future__ import annotations
+
+from html import escape
+from urllib.parse import urlsplit
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cxr.checkpoint.catalog import Entry
+from napari_cxr.checkpoint.downloading import Progress, megabytes
+from napari_cxr.checkpoint.getting import terms
+from napari_cxr.plugin.text import quiet_label
+from napari_cxr.plugin.times import clock
+
+__all__ = ['GetPanel']
+
+_STAGES = {'checking': 'Checking the file…', 'converting': 'Converting it…'}
+#: Read after the buttons: it is as important with the model's answers, where the card has it.
+_LAST = 'When not to believe it'
+#: Said with the buttons.
+_FROM = 'From'
+
+
+class GetPanel(QWidget):
+    """Terms of a model, buttons to get it, and progress; knows nothing of jobs.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: The model on show shall be downloaded.
+    get_wanted = Signal()
+    #: A file that a person has shall be taken for it.
+    file_wanted = Signal(str)
+    cancel_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.title = QLabel()
+        self.title.setWordWrap(True)
+        self.title.setStyleSheet('font-weight: bold;')
+        self.terms, self.doubts = _page(), _page()
+        self.get = QPushButton()
+        self.get.setObjectName('accent')
+        self.get.setMinimumHeight(34)
+        self.get.setToolTip('Download it, check it and convert it; what is stopped can go on')
+        self.file = QPushButton('I have the file…')
+        self.file.setToolTip('Take the file from this computer; it is checked all the same')
+        self.cancel = QPushButton('Cancel')
+        self.cancel.setToolTip('Stop; what has come is kept')
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(6)
+        self.bar.setAccessibleName('Share of the file that has come')
+        self.status = quiet_label()
+        buttons = QHBoxLayout()
+        for button in (self.get, self.file, self.cancel):
+            button.setStyleSheet('padding: 4px 10px;')
+            buttons.addWidget(button, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        layout.addWidget(self.title)
+        layout.addWidget(self.terms)
+        layout.addLayout(buttons)
+        layout.addWidget(self.bar)
+        layout.addWidget(self.status)
+        layout.addWidget(self.doubts)
+        self.get.clicked.connect(self.get_wanted)
+        self.file.clicked.connect(self._choose_file)
+        self.cancel.clicked.connect(self._cancel)
+        self.hide()
+
+    def show_entry(self, entry: Entry, kept: int) -> None:
+        """Show the terms of a model that is not here yet.
+
+        Parameters
+        ----------
+        entry : Entry
+            Which.
+        kept : int
+            Bytes of it that have come already.
+        """
+        self.title.setText(str(entry.summary.get('title', entry.name)))
+        lines = [line for line in terms(entry) if line[0] != _FROM]
+        self.terms.setText(_as_html([line for line in lines if line[0] != _LAST]))
+        self.doubts.setText(_as_html([line for line in lines if line[0] == _LAST]))
+        left = max(0, entry.size - kept)
+        what = f'Resume ({megabytes(left)} left)' if kept else f'Get ({megabytes(entry.size)})'
+        self.get.setText(what if entry.size else 'Get')
+        self._offer(working=False)
+        has_come = f'{megabytes(kept)} of {megabytes(entry.size)} have come. ' if kept else ''
+        from_ = urlsplit(entry.url).hostname or 'elsewhere'
+        self.say(f'{has_come}It comes from {from_}. No image is sent anywhere.')
+        self.show()
+
+    def allow(self, allowed: bool) -> None:
+        """Let a person get the model on show, or not, while another one comes."""
+        self.get.setEnabled(allowed)
+        self.file.setEnabled(allowed)
+        if not allowed:
+            self.say('Another model is being downloaded; this one can come after it.')
+
+    def say(self, text: str) -> None:
+        """Show a few words below the buttons."""
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
+
+    def begin(self) -> None:
+        """Show that something has begun, before anything has come."""
+        self.bar.setRange(0, 0)
+        self.say('Connecting…')
+        self._offer(working=True)
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show how far it is."""
+        if progress.stage != 'downloading':
+            self.bar.setRange(0, 0)
+            self.say(_STAGES[progress.stage])
+            return
+        total = progress.total
+        # Qt counts in 32 bits.
+        self.bar.setRange(0, 1000 if total else 0)
+        self.bar.setValue(round(1000 * progress.done / total) if total else 0)
+        of = f' of {megabytes(total)}' if total else ''
+        left = '' if progress.seconds is None else f', {clock(progress.seconds)} left'
+        self.say(f'{megabytes(progress.done)}{of}{left}')
+
+    def _offer(self, *, working: bool) -> None:
+        for widget, stays in (
+            (self.get, not working),
+            (self.file, not working),
+            (self.cancel, working),
+            (self.bar, working),
+        ):
+            widget.setVisible(stays)
+        self.cancel.setText('Cancel')
+        for button in (self.get, self.file, self.cancel):
+            button.setEnabled(True)
+
+    def _cancel(self) -> None:
+        self.cancel.setText('Cancelling…')
+        self.cancel.setEnabled(False)
+        self.cancel_wanted.emit()
+
+    def _choose_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(
+            self, 'The file of this model', '', 'Weights (*.pt *.pth *.safetensors);;All files (*)'
+        )
+        if path:
+            self.file_wanted.emit(path)
+
+
+def _page() -> QLabel:
+    label = QLabel()
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.RichText)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
+
+
+def _as_html(lines: list[tuple[str, str]]) -> str:
+    return ''.join(
+        f'<p style="margin: 0 0 6px 0;"><b>{escape(what)}</b><br>'
+        f'{escape(text).replace(chr(10), "<br>")}</p>'
+        for what, text in lines
+    )
