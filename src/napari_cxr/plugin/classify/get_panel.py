@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
-    QHBoxLayout,
     QLabel,
     QProgressBar,
     QPushButton,
@@ -65,10 +64,12 @@ class GetPanel(QWidget):
         self.bar.setFixedHeight(6)
         self.bar.setAccessibleName('Share of the file that has come')
         self.status = quiet_label()
-        buttons = QHBoxLayout()
+        # One below the other: beside each other they are wider than a narrow dock.
+        buttons = QVBoxLayout()
+        buttons.setSpacing(6)
         for button in (self.get, self.file, self.cancel):
             button.setStyleSheet('padding: 4px 10px;')
-            buttons.addWidget(button, 1)
+            buttons.addWidget(button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
