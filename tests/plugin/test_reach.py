@@ -25,4 +25,12 @@ def test_what_to_expect_elsewhere(metrics, where, expect):
 def test_what_was_not_measured_is_not_promised(tmp_path):
     unmeasured = Card('tiny', 'Tiny', 'resnet10', ('a', 'b'), 1, INPUT)
     assert reach_of(unmeasured) == 'How well this model does was not measured.'
-    assert reach(str(tmp_path / 'gone.safetensors')) == ''
+    assert reach(str(tmp_path / 'gone.safetensors')) == ('', False)
+
+
+def test_a_demonstration_says_what_it_is():
+    said = 'A demonstration, not to be believed: it saw nine images.'
+    card = Card('tiny', 'Tiny', 'resnet10', ('a', 'b'), 1, INPUT, demonstration=said)
+    assert reach_of(card) == said
+    told, is_demonstration = reach('cxr3-lung-texture')
+    assert is_demonstration and '0.53 [0.46, 0.60]' in told

@@ -106,6 +106,8 @@ class Answer:
         How much of each heatmap lies in them.
     reach : str
         What the model's card says that it reaches, and where; may be empty.
+    demonstration : bool
+        Whether the model is one, so that `reach` says why it is not to be believed.
     """
 
     prediction: Prediction
@@ -114,6 +116,7 @@ class Answer:
     field: LungField
     lungs: LungShares
     reach: str = ''
+    demonstration: bool = False
 
     @property
     def doubts(self) -> set[str]:
@@ -263,16 +266,17 @@ def asked(
             try:
                 yield next(run)
             except StopIteration as end:
-                return _answer(end.value, edit, reach(model))
+                return _answer(end.value, edit, *reach(model))
     return None
 
 
-def _answer(classified: Any, edit: int, reached: str) -> Answer:
+def _answer(classified: Any, edit: int, reached: str, demonstration: bool) -> Answer:
     """Put together what the job returned, with what an even map would have in the lungs."""
     prediction, heatmaps, frame_shares, field, lung_shares = classified
     even = even_share(heatmaps[0], lung_mask(field), field.shape)
     lungs = LungShares(tuple(lung_shares), even, field.source, field.implausible, edit)
-    return Answer(prediction, tuple(heatmaps), tuple(frame_shares), field, lungs, reached)
+    maps, at_edge = tuple(heatmaps), tuple(frame_shares)
+    return Answer(prediction, maps, at_edge, field, lungs, reached, demonstration)
 
 
 def failure(error: Exception, doing: str) -> Failure:

@@ -10,8 +10,10 @@ from napari_cxr.checkpoint.page import headline
 __all__ = ['reach', 'reach_of']
 
 
-def reach(model: str) -> str:
-    """Return what the card of a model says that it reaches; reads its file.
+def reach(model: str) -> tuple[str, bool]:
+    """Return what a model's card says that it reaches, and whether it is a demonstration.
+
+    Reads its file.
 
     Parameters
     ----------
@@ -19,9 +21,10 @@ def reach(model: str) -> str:
         Name in the catalog, or file.
     """
     try:
-        return reach_of(read_card(Path(catalog.resolve(model))))
+        card = read_card(Path(catalog.resolve(model)))
     except CheckpointError:  # that it could not be read was told where it was loaded
-        return ''
+        return '', False
+    return reach_of(card), bool(card.demonstration)
 
 
 def reach_of(card: Card) -> str:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from made_up_lungs import lung_field, made_up_answer
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QLabel, QWidget
 
 from napari_cxr.plugin.classify.result_view import ResultView
@@ -26,6 +27,7 @@ def test_probabilities_that_do_not_sum_to_one_are_explained(view, several):
     prediction = replace(answer.prediction, probabilities=(0.9, 0.4), several=several)
     view.show_answer(replace(answer, prediction=prediction), 'ill')
     assert view.bars.rows == [('ill', 0.9), ('well', 0.4)]
+    assert list(view.bars.words.values()) == (['above', 'below'] if several else ['', ''])
     assert view.apart.isHidden() is not several
     assert 'need not sum to 100 %' in view.apart.text()
 
@@ -86,3 +88,163 @@ def test_a_result_that_is_held_back_does_not_stay_behind(view):
     view.hold_back(made_up_answer(kinds=['view']))
     view.show_lungs(LungShares((0.25, None), 0.125, 'network'))
     assert view.bars.rows == [] and not view.looked.isVisible()
+
+
+# -- findings with thresholds ---------------------------------------------------------------
+
+
+def of_findings(labels, probabilities, thresholds, negative='No finding', undecided=None, **more):
+    answer = made_up_answer()
+    prediction = replace(
+        answer.prediction, labels=tuple(labels), probabilities=tuple(probabilities),
+        logits=(0.0,) * len(labels), several=True, thresholds=tuple(thresholds),
+        negative=negative, undecided=undecided or {},
+    )  # fmt: skip
+    maps = tuple(replace(answer.heatmaps[0], label=label) for label in labels)
+    shares = (0.5,) * len(labels)
+    lungs = replace(answer.lungs, shares=shares)
+    return replace(
+        answer, prediction=prediction, heatmaps=maps, frame_shares=shares, lungs=lungs, **more
+    )
+
+
+def of_opacity(p, **more):
+    band = {'opacity': [0.35, 0.6]}
+    return of_findings(['opacity'], [p], [0.4], 'no opacity', band, **more)
+
+
+@pytest.mark.parametrize(
+    ('p', 'answer', 'word', 'why'),
+    [
+        (
+            0.7,
+            'opacity',
+            'above',
+            'The probability of opacity, 70 %, is above its threshold, 40 %.',
+        ),
+        (0.1, 'no opacity', 'below', 'is below its threshold, 40 %.'),
+        (0.5, 'cannot say', 'undecided', 'lies between 35 % and 60 %, where this model does not'),
+    ],
+)
+def test_one_finding_has_an_answer_and_a_reason(view, p, answer, word, why):
+    view.show_answer(of_opacity(p), 'opacity')
+    assert view.headline.isVisible() and view.headline.answer.text() == answer
+    assert why in view.headline.why.text().replace('\u00a0', ' ')
+    assert view.bars.words == {'opacity': word}
+    ((bar,),) = [group.rows for group in view.bars._groups]
+    # One bar shows the probability as it is.
+    assert (bar.length, bar.mark, bar.band) == (p, 0.4, (0.35, 0.6))
+    assert view.apart.isHidden()
+
+
+def test_classes_that_exclude_each_other_have_no_headline(view):
+    view.show_answer(of_opacity(0.7), 'opacity')
+    view.show_answer(made_up_answer(), 'ill')
+    assert view.headline.isHidden() and view.bars.words == {'ill': '', 'well': ''}
+
+
+def test_a_result_that_is_held_back_says_no_answer(view):
+    view.show_answer(of_opacity(0.7), 'opacity')
+    answer = of_opacity(0.7)
+    doubted = replace(answer.prediction, cautions=made_up_answer(['view']).prediction.cautions)
+    view.hold_back(replace(answer, prediction=doubted))
+    assert not view.headline.isVisible() and view.headline.answer.text() == ''
+
+
+FINDINGS = (
+    *('Atelectasis', 'Consolidation', 'Infiltration', 'Pneumothorax', 'Edema', 'Emphysema'),
+    *('Fibrosis', 'Effusion', 'Pneumonia', 'Pleural_Thickening', 'Cardiomegaly', 'Nodule'),
+    *('Mass', 'Hernia', 'Lung Lesion', 'Fracture', 'Lung Opacity', 'Enlarged Cardiomediastinum'),
+)
+
+
+def test_many_findings_stand_in_groups_the_furthest_above_first(view):
+    p = dict.fromkeys(FINDINGS, 0.01) | {'Mass': 0.2, 'Effusion': 0.3, 'Nodule': 0.05}
+    view.show_answer(of_findings(FINDINGS, p.values(), [0.1] * 18), 'Effusion')
+    shown = [label for label, _ in view.bars.rows]
+    assert set(shown) == set(FINDINGS) and len(shown) == 18
+    assert shown[:2] == ['Effusion', 'Pneumothorax']  # both of the pleura
+    assert view.bars.headings == [
+        'Pleura', 'Nodule and mass', 'Airspace', 'Chronic', 'Heart and mediastinum', 'Bone',
+    ]  # fmt: skip
+    assert [label for label in shown if label in ('Nodule', 'Mass')] == ['Mass', 'Nodule']
+    assert view.headline.answer.text() == 'Effusion, Mass'
+    assert view.headline.why.text() == '2 of 18 findings are above their thresholds.'
+    assert not view.apart.isHidden() and 'middle of each bar' in view.apart.text()
+    heat = view.heat.label
+    assert [heat.itemText(i) for i in range(heat.count())] == shown
+
+
+def test_nothing_above_its_threshold(view):
+    view.show_answer(of_findings(FINDINGS, [0.01] * 18, [0.1] * 18), 'Mass')
+    assert view.headline.answer.text() == 'No finding'
+    assert view.headline.why.text() == 'Nothing is above its threshold.'
+
+
+def test_bars_of_several_findings_have_the_threshold_in_the_middle(view):
+    view.show_answer(of_findings(['a', 'b'], [0.2, 0.55], [0.04, 0.5]), 'a')
+    ((first, second),) = [group.rows for group in view.bars._groups]
+    assert (first.label, second.label) == ('a', 'b')  # though b is the more probable
+    assert first.mark == second.mark == 0.5
+    assert first.length == pytest.approx(1 - 0.8 / 1.92)
+    assert second.length == pytest.approx(1 - 0.45)
+    assert first.tip.replace('\u00a0', ' ') == 'a: 20.0 %, above its threshold of 4.0 %.'
+    assert view.bars.accessibleDescription() == 'a 20.0% above, b 55.0% above'
+
+
+def test_any_finding_by_mouse_and_keyboard(qtbot, view):
+    p = [0.01 * i for i in range(1, 19)]
+    view.show_answer(of_findings(FINDINGS, p, [0.1] * 18), FINDINGS[-1])
+    shown = [label for label, _ in view.bars.rows]
+    for label in ('Fracture', 'Hernia', 'Nodule'):
+        with qtbot.waitSignal(view.label_chosen) as told:
+            place = view.bars.place_of(label).center().toPoint()
+            qtbot.mouseClick(view.bars, Qt.MouseButton.LeftButton, pos=place)
+        assert told.args == [label] and view.label == view.bars.current == label
+    view.bars.setFocus()
+    with qtbot.waitSignal(view.label_chosen) as told:
+        qtbot.keyClick(view.bars, Qt.Key.Key_Home)
+    assert told.args == [shown[0]]
+    for key, at in ((Qt.Key.Key_Down, 1), (Qt.Key.Key_End, -1), (Qt.Key.Key_Up, -2)):
+        with qtbot.waitSignal(view.label_chosen) as told:
+            qtbot.keyClick(view.bars, key)
+        assert told.args == [shown[at]]
+    # A heading is no finding.
+    row = view.bars.place_of(shown[0])
+    with qtbot.assertNotEmitted(view.label_chosen):
+        above = row.center().toPoint()
+        above.setY(int(row.top()) - 4)
+        qtbot.mouseClick(view.bars, Qt.MouseButton.LeftButton, pos=above)
+
+
+def test_the_mark_is_painted_at_the_threshold(qtbot, view):
+    view.show_answer(of_opacity(0.7), 'opacity')
+    view.bars.setFixedWidth(416)  # the bar is 400 wide
+    palette = view.bars.palette()
+    palette.setColor(palette.ColorRole.Window, QColor('black'))
+    view.bars.setPalette(palette)
+    picture = view.bars.grab().toImage()
+    ratio = picture.devicePixelRatio()
+    row = view.bars.place_of('opacity')
+
+    def light(x, y):
+        return picture.pixelColor(int(x * ratio), int(y * ratio)).lightness()
+
+    # Above the bar, beside its text: only the mark stands there.
+    heights = range(int(row.top()), int(row.bottom()))
+    at_mark = max(min(light(8 + 160 + dx, y) for dx in (-1, 0)) for y in heights)
+    beside = max(light(8 + 160 + 12, y) for y in heights)
+    assert at_mark > beside + 40
+
+
+def test_a_demonstration_says_so_under_its_bars(qtbot, view):
+    said = 'A demonstration, not to be believed: it saw <nine> images.'
+    view.show_answer(replace(made_up_answer(), reach=said, demonstration=True), 'ill')
+    assert view.demonstration.isVisible() and view.reach.isHidden()
+    assert '&lt;nine&gt;' in view.demonstration.text()
+    lines = view.shown.layout()
+    assert lines.indexOf(view.demonstration) == lines.indexOf(view.bars) + 1
+    with qtbot.waitSignal(view.card_wanted):
+        view.demonstration.linkActivated.emit('card')
+    view.show_answer(replace(made_up_answer(), reach='Macro AUC 0.7.'), 'ill')
+    assert view.demonstration.isHidden() and view.reach.isVisible()

@@ -7,8 +7,10 @@ from html import escape
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
+from napari_cxr.plugin.classify.bar_rows import groups_of
 from napari_cxr.plugin.classify.bars import ProbabilityBars
 from napari_cxr.plugin.classify.first_warning import FirstWarning
+from napari_cxr.plugin.classify.headline import Headline
 from napari_cxr.plugin.classify.heatmap_controls import HeatmapControls
 from napari_cxr.plugin.classify.where_words import where_it_looked, whose_lungs
 from napari_cxr.plugin.classifying import Answer, LungShares
@@ -16,6 +18,11 @@ from napari_cxr.plugin.text import quiet_label, thin_line
 from napari_cxr.plugin.theme import theme_color
 
 __all__ = ['ResultView']
+
+_APART = (
+    'The middle of each bar is the threshold of its finding. Each has a probability of its own; '
+    'they need not sum to 100 %.'
+)
 
 
 class ResultView(QWidget):
@@ -46,12 +53,15 @@ class ResultView(QWidget):
         self._answer: Answer | None = None
         self._lungs: LungShares | None = None
         self.warning = FirstWarning()
+        self.headline = Headline()
         self.bars = ProbabilityBars(theme)
-        self.apart = quiet_label(
-            'Each finding has a probability of its own; they need not sum to 100 %.'
-        )
+        self.apart = quiet_label(_APART)
         self.apart.hide()
         self._theme = theme
+        self.demonstration = QLabel()
+        self.demonstration.setWordWrap(True)
+        self.demonstration.setObjectName('caution')
+        self.demonstration.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
         self.reach = quiet_label()
         self.reach.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
         self.cautions = QLabel()
@@ -69,7 +79,9 @@ class ResultView(QWidget):
         self.shown = QWidget()
         inside = QVBoxLayout(self.shown)
         for widget in (
+            self.headline,
             self.bars,
+            self.demonstration,
             self.apart,
             self.reach,
             self.cautions,
@@ -88,7 +100,8 @@ class ResultView(QWidget):
         self.bars.chosen.connect(self._choose)
         self.heat.label_changed.connect(self._choose)
         self.warning.accepted.connect(self.accepted)
-        self.reach.linkActivated.connect(lambda _: self.card_wanted.emit())
+        for label in (self.reach, self.demonstration):
+            label.linkActivated.connect(lambda _: self.card_wanted.emit())
 
     @property
     def label(self) -> str:
@@ -99,7 +112,8 @@ class ResultView(QWidget):
         """Show nothing of a result but what speaks against it."""
         self._answer = self._lungs = None
         self.warning.tell([caution.text for caution in answer.prediction.doubts], ask=True)
-        self.bars.set_rows([])
+        self.bars.set_groups([])
+        self.headline.clear()
         self.shown.hide()
 
     def show_answer(self, answer: Answer, label: str) -> None:
@@ -107,11 +121,10 @@ class ResultView(QWidget):
         self._answer, self._lungs = answer, answer.lungs
         prediction, doubts = answer.prediction, answer.prediction.doubts
         self.warning.tell([caution.text for caution in doubts], ask=False)
-        self.bars.set_rows(
-            list(zip(prediction.labels, prediction.probabilities, strict=True)), label
-        )
-        self.apart.setVisible(prediction.several)
-        self.heat.set_labels(prediction.labels, label)
+        self.headline.show_prediction(prediction)
+        self.bars.set_groups(groups_of(prediction.rule, prediction.probabilities), label)
+        self.apart.setVisible(prediction.several and len(prediction.labels) > 1)
+        self.heat.set_labels([label for label, _ in self.bars.rows], label)
         others = [f'• {c.text}' for c in prediction.cautions if c not in doubts]
         self.cautions.setText('\n'.join(others))
         self.cautions.setVisible(bool(others))
@@ -144,8 +157,13 @@ class ResultView(QWidget):
         said = self._answer.reach if self._answer is not None else ''
         colour = theme_color(self._theme, 'text').name()
         link = f'<a href="card" style="color: {colour}">Card</a>'
-        self.reach.setText(f'{escape(said)} {link}')
-        self.reach.setVisible(bool(said))
+        is_demonstration = self._answer is not None and self._answer.demonstration
+        for part, wanted in (
+            (self.reach, not is_demonstration),
+            (self.demonstration, is_demonstration),
+        ):
+            part.setText(f'{escape(said)} {link}' if wanted else '')
+            part.setVisible(bool(said) and wanted)
 
     def _show_where(self, label: str) -> None:
         assert self._answer is not None and self._lungs is not None
