@@ -14,6 +14,7 @@ from napari_cxr.plugin.docks import is_same
 from napari_cxr.plugin.elided import ElidedComboBox
 from napari_cxr.plugin.layers import KEY, appearance, is_heatmap
 from napari_cxr.plugin.model_choice import ModelBox, fill_devices
+from napari_cxr.plugin.other_reader import OtherReader
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.shared import shared
 from napari_cxr.plugin.text import quiet_label
@@ -66,6 +67,7 @@ class Choices(QWidget):
 
     def _build(self) -> None:
         self.layer = ElidedComboBox('The image layer to classify')
+        self.other_reader = OtherReader(self._viewer)
         self.preset = ElidedComboBox(
             'How the radiograph is shown on screen. The model always sees the first entry.'
         )
@@ -85,6 +87,7 @@ class Choices(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow('Image', self.layer)
+        form.addRow(self.other_reader)
         form.addRow(self._preset_label, self.preset)
         form.addRow('Model', beside)
         form.addRow('Device', self.device)
@@ -173,6 +176,7 @@ class Choices(QWidget):
                 self.preset.addItem(preset.explanation.capitalize() or f'Window {i}')
         for widget in (self.preset, self._preset_label):
             widget.setVisible(len(presets) > 1)
+        self.other_reader.turn_to(self.current_layer)
         self.layer_changed.emit()
 
     def _radiograph(self) -> Radiograph | None:

@@ -24,9 +24,9 @@ from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.in_lungs import even_share, lung_mask
 from napari_cxr.inference.prediction import Prediction
 from napari_cxr.lungs import LungField
-from napari_cxr.plugin.layers import radiograph_of
 from napari_cxr.plugin.lungs.layer import edit_of, edited_field
 from napari_cxr.plugin.reach import reach
+from napari_cxr.plugin.source_file import radiograph_behind
 from napari_cxr.radiograph import Radiograph, UnreadableImage
 from napari_cxr.workers.process import JobFailed, WorkerDied, WorkerProcess
 
@@ -227,7 +227,10 @@ def classify(
     try:
         edit = edit_of(lungs) if lungs is not None else 0
         field = edited_field(lungs) if lungs is not None and edit else None
-        return (yield from asked(radiograph_of(layer), model, device, cancelled, field, edit))
+        radiograph = yield from radiograph_behind(layer, cancelled)
+        if radiograph is None:
+            return None
+        return (yield from asked(radiograph, model, device, cancelled, field, edit))
     except Exception as error:
         return failure(error, 'Classifying')
 

@@ -131,6 +131,7 @@ class ImageDock(Dock):
         self._running_on = self._data = None
         self._slow.stop()
         self.progress.hide()
+        self.choices.other_reader.turn_to(self.choices.current_layer)  # more is known now
         self._show()
         self.settled.emit()
 

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject
 from napari_cxr.plugin.classify.heatmap_controls import HeatmapControls
 from napari_cxr.plugin.classifying import Answer
 from napari_cxr.plugin.overlay import Overlay
+from napari_cxr.plugin.source_file import shows_other_pixels
 
 __all__ = ['HeatDesk']
 
@@ -59,6 +60,9 @@ class HeatDesk(QObject):
         level = controls.outline_level  # as it was for the radiograph before, on a new one
         self.turn_to(base, answer, label)
         overlay = self._overlays[base]
+        if shows_other_pixels(base):  # of another patient, perhaps
+            overlay.remove()
+            return
         heat = overlay.show(
             base, answer, label, controls.opacity.value() / 100, controls.shown.isChecked()
         )
@@ -97,5 +101,5 @@ class HeatDesk(QObject):
 
     def _set_outline(self, wanted: bool, level: float) -> None:
         base, answer = self._radiograph, self._answer
-        if base is not None and answer is not None:
+        if base is not None and answer is not None and not shows_other_pixels(base):
             self._overlays[base].outline(base, answer, self._label, level if wanted else None)

@@ -11,8 +11,8 @@ from napari.qt.threading import thread_worker
 
 from napari_cxr.explain.feature_maps import FeatureMaps
 from napari_cxr.plugin.classifying import Job, failure, shared_torch
-from napari_cxr.plugin.layers import radiograph_of
 from napari_cxr.plugin.lungs.layer import edit_of, edited_field
+from napari_cxr.plugin.source_file import radiograph_behind
 
 __all__ = ['Stages', 'compute', 'list_stages']
 
@@ -82,9 +82,12 @@ def compute(
         None if it was cancelled.
     """
     try:
+        radiograph = yield from radiograph_behind(layer, cancelled)
+        if radiograph is None:
+            return None
         run = shared_torch().run(
             'feature_maps',
-            radiograph=radiograph_of(layer),
+            radiograph=radiograph,
             model=model,
             device=device,
             stage=stage,

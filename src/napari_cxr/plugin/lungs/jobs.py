@@ -11,11 +11,17 @@ from napari.qt.threading import thread_worker
 from napari_cxr.explain.in_lungs import even_share
 from napari_cxr.lungs import LungField
 from napari_cxr.plugin.classifying import Answer, Failure, Job, LungShares, failure
-from napari_cxr.plugin.layers import radiograph_of
 from napari_cxr.plugin.lungs.layer import edit_of, lungs_layer
+from napari_cxr.plugin.source_file import radiograph_behind, shows_other_pixels
 from napari_cxr.workers.decoding import shared_decoder
 
 __all__ = ['Found', 'find', 'measure']
+
+_OTHER_PIXELS = (
+    "This layer was opened by napari's own reader and shows other pixels than its file holds: "
+    'replace the layer with the button in the Classify dock, or open the file with '
+    'File ▸ IO Utilities ▸ Chest X-ray: Open file….'
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +61,11 @@ def find(layer: Image, field: LungField | None = None) -> Job[Found]:
     try:
         radiograph = None
         if field is None:
-            radiograph = radiograph_of(layer)
-            if radiograph.refusal:
+            radiograph = yield from radiograph_behind(layer)
+            if radiograph is not None and radiograph.refusal:
                 return Failure(f'{radiograph.refusal} It has no lung field.', '')
+            if shows_other_pixels(layer):
+                return Failure(_OTHER_PIXELS, '')
         found, labels = yield from shared_decoder().find_lungs(radiograph, field)
         return Found(layer, lungs_layer(found, labels, layer))
     except Exception as error:

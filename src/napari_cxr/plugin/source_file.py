@@ -1,0 +1,161 @@
+"""The file behind a layer that another reader has opened.
+
+napari's own reader shows the first series of a folder whichever DICOM file was named, and wraps
+values that do not fit its type; of PNG, JPEG and TIFF it leaves out orientation, palettes and
+some bits. A network must never see such pixels: the file is read again, by ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from napari.layers import Image
+
+from napari_cxr import dicom
+from napari_cxr.plugin.layers import KEY, radiograph_of
+from napari_cxr.radiograph import RANGE_OF_IMAGE, Radiograph, UnreadableImage
+from napari_cxr.rasters import is_raster
+from napari_cxr.workers.decoding import shared_decoder
+
+__all__ = ['file_behind', 'is_of_other_reader', 'radiograph_behind', 'shows_other_pixels']
+
+_DICOM_ENDINGS = ('.dcm', '.dicom')
+_NOTE = (
+    "The layer was opened by napari's own reader, which may show other pixels; the file itself "
+    'was read.'
+)
+_GONE = (
+    "The layer was opened by napari's own reader, which may show other pixels, and its file is "
+    'no longer there to be read: open the radiograph again.'
+)
+_FOLDER = (
+    "The layer was opened from a folder by napari's own reader, so which file it shows is not "
+    'known: open the radiograph itself.'
+)
+#: Whether a layer's pixels differ from those of its file; not of each is it known.
+_OTHER: WeakKeyDictionary[Image, bool] = WeakKeyDictionary()
+_BEHIND: WeakKeyDictionary[Image, Path | None] = WeakKeyDictionary()
+
+
+def file_behind(layer: Image) -> Path | None:
+    """Return the image file that another reader made a layer of; None if there is none.
+
+    Looks at the file's first bytes only, once a layer.
+    """
+    if isinstance(layer.metadata.get(KEY, {}).get('radiograph'), Radiograph):
+        return None
+    if layer not in _BEHIND:
+        _BEHIND[layer] = _look(layer)
+    return _BEHIND[layer]
+
+
+def _look(layer: Image) -> Path | None:
+    if not layer.source.path:
+        return None
+    path = Path(layer.source.path)
+    if dicom.is_dicom(path) or is_raster(path) or path.suffix.lower() in _DICOM_ENDINGS:
+        return path
+    # napari takes a folder for one series, or for a stack of pictures.
+    inside = path.is_dir() and any(map(dicom.is_dicom, path.iterdir()))
+    return path if inside else None
+
+
+def is_of_other_reader(layer: Image) -> bool:
+    """Tell whether a layer may show something else than its file, as far as is known."""
+    path = file_behind(layer)
+    if path is None:
+        return False
+    return _OTHER.get(layer, not is_raster(path))
+
+
+def shows_other_pixels(layer: Image) -> bool:
+    """Tell whether a layer was found to show other pixels than were read of its file."""
+    return _OTHER.get(layer, False)
+
+
+def radiograph_behind(
+    layer: Image, cancelled: Event | None = None
+) -> Generator[None, None, Radiograph | None]:
+    """Return what a network may see of a layer: for functions that may wait.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        A layer, whoever opened it.
+    cancelled : threading.Event, optional
+        Gives up the file when set.
+
+    Returns
+    -------
+    generator
+        Yields None while it waits; its return value is the radiograph, None if it was
+        cancelled.
+
+    Raises
+    ------
+    UnreadableImage
+        If the file cannot be read, or is not known any more.
+    ValueError
+        See `radiograph_of`.
+    """
+    path = file_behind(layer)
+    if path is None:
+        return radiograph_of(layer)
+    if path.is_dir():
+        raise UnreadableImage(_FOLDER)
+    raster = is_raster(path)
+    if not raster and not path.exists():
+        raise UnreadableImage(_GONE)
+    try:
+        radiograph = yield from _read(path, cancelled)
+    except UnreadableImage:
+        if raster:  # napari could read it
+            return radiograph_of(layer)
+        raise
+    if radiograph is None:
+        return None
+    radiograph = replace(
+        radiograph, provenance=replace(radiograph.provenance, path='', uids={}), overlays=()
+    )
+    same = _has_pixels_of(layer, radiograph)
+    if raster and not same and not _says_more(radiograph, layer):
+        return radiograph_of(layer)  # somebody has worked on it
+    _OTHER[layer] = not same
+    if raster and same:
+        return radiograph
+    return replace(radiograph, notes=(_NOTE, *radiograph.notes))
+
+
+def _read(path: Path, cancelled: Event | None) -> Generator[None, None, Radiograph | None]:
+    with closing(shared_decoder().reading(path)) as run:
+        while cancelled is None or not cancelled.is_set():
+            try:
+                yield next(run)
+            except StopIteration as end:
+                radiograph: Radiograph = end.value
+                return radiograph
+    return None
+
+
+def _pixels(layer: Image) -> np.ndarray:
+    data = np.asarray(layer.data[0] if layer.multiscale else layer.data)
+    return data[..., :3] if layer.rgb else data
+
+
+def _has_pixels_of(layer: Image, radiograph: Radiograph) -> bool:
+    pixels = _pixels(layer)
+    return pixels.shape == radiograph.values.shape and np.array_equal(pixels, radiograph.values)
+
+
+def _says_more(radiograph: Radiograph, layer: Image) -> bool:
+    """Tell whether a PNG, JPEG or TIFF says something that napari's own reader leaves out."""
+    end = RANGE_OF_IMAGE.removeprefix('{}')
+    notes = [note for note in radiograph.notes if not note.endswith(end)]
+    deeper = radiograph.provenance.bits > 8 and _pixels(layer).dtype == np.uint8
+    return bool(notes) or deeper or radiograph.is_colour != layer.rgb
