@@ -3,6 +3,7 @@
 import numpy as np
 import pydicom
 import pytest
+from napari.layers import Labels
 from pydicom.uid import ExplicitVRBigEndian
 
 from napari_cxr import dicom
@@ -122,6 +123,8 @@ def test_the_reader_adds_layers_that_are_switched_off(write):
     assert (kind, overlay_kind) == ('image', 'labels')
     np.testing.assert_array_equal(mask, DRAWN)
     assert overlay['visible'] is False
+    drawn = Labels(mask, **overlay)
+    np.testing.assert_array_equal(drawn.colormap.map(1)[:3], [1, 1, 0])
     assert overlay['name'] == f'Overlay · {image["name"]}'
     assert (overlay['scale'], overlay['units']) == (image['scale'], image['units'])
     assert image['metadata']['napari_cxr']['radiograph'].overlays == ()

@@ -113,6 +113,7 @@ def overlay_layers_data(
                 'name': f'Overlay{f" {overlay.number}" if several else ""} · {attributes["name"]}',
                 'visible': False,
                 'opacity': 0.8,
+                'colormap': {1: 'yellow', None: 'transparent'},
                 'metadata': {KEY: {'overlay': overlay.kind}},
                 **placed,
             },
