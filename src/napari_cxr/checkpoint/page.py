@@ -58,6 +58,7 @@ def page(card: Card) -> str:
         f'- Licence: {card.licence or "not stated"}',
     ]
     lines += [f'- Data: {line}' for line in card.attribution]
+    lines += _converted(card.data.get('converted'))
     if card.not_to_believe:
         lines += ['', '## When not to believe it', '', card.not_to_believe]
     lines += [*_thresholds(card), *_data(card.data), *_results(card)]
@@ -65,6 +66,14 @@ def page(card: Card) -> str:
         lines += ['', '## What was not measured', '']
         lines += [f'- {line}' for line in card.not_measured]
     return '\n'.join(lines) + '\n'
+
+
+def _converted(source: Any) -> list[str]:
+    """Return from which file of another program a model was made, if it was."""
+    if not isinstance(source, dict):
+        return []
+    where = f' from {source["url"]}' if source.get('url') else ''
+    return [f'- Converted from weights of others{where}, SHA-256 {source.get("sha256", "?")}']
 
 
 def _thresholds(card: Card) -> Iterator[str]:
