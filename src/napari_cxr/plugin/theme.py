@@ -41,7 +41,7 @@ def style_sheet(theme: str) -> str:
         QPushButton#accent:enabled:hover {{ background-color: {accent.lighter(112).name()}; }}
         QPushButton#accent:enabled:pressed {{ background-color: {accent.darker(112).name()}; }}
         QLabel[wrong="true"] {{ color: {_readable(error, text).name()}; }}
-        QLabel#headline {{ font-size: 15pt; font-weight: bold; color: {text.name()}; }}
+        QLabel#headline {{ font-size: 13pt; font-weight: bold; color: {text.name()}; }}
         QLabel#quiet {{ color: {_rgba(quiet)}; }}
         QLabel#caution {{
             color: {text.name()}; background-color: {_rgba(warning, 0.13)};

@@ -26,9 +26,11 @@ __all__ = ['ProbabilityBars']
 _MARGIN = 8
 _BAR = 6
 #: Above and below text and bar of a row; less where there are many.
-_ROOM, _LITTLE_ROOM = 14, 9
+_ROOM, _LITTLE_ROOM = 16, 11
+#: Between text and bar.
+_GAP = 5
 #: By how much a mark stands out over its bar, and the band in which nothing is decided.
-_MARK, _BAND = 3.5, 2
+_MARK, _BAND = 3, 2
 _ABOVE_HEADING = 8
 _MANY = 8
 
@@ -196,7 +198,7 @@ class ProbabilityBars(QWidget):
         short = metrics.elidedText(row.label, Qt.TextElideMode.ElideRight, room)
         painter.drawText(line, Qt.AlignmentFlag.AlignLeft, short)
         painter.drawText(line, Qt.AlignmentFlag.AlignRight, number)
-        track = QRectF(line.left(), line.bottom() + 3, line.width(), _BAR)
+        track = QRectF(line.left(), line.bottom() + _GAP, line.width(), _BAR)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(muted)
         painter.drawRoundedRect(track, _BAR / 2, _BAR / 2)
