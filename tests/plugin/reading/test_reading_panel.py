@@ -382,6 +382,59 @@ def test_of_several_classes_each_key_is_a_switch(bare, reading):
     assert down(bare) == ['covid19', 'normal'] and steps == [1]
 
 
+def test_one_finding_is_there_or_not_by_a_key_each(bare, table):
+    reading = ReadingList.open(table.with_name('one'), ('opacity',))
+    steps = []
+    bare.step.connect(steps.append)
+    bare.start(('opacity',), True, reading, negative='no opacity')
+    one = row(0, probabilities=(0.1,), label='no opacity', answer='no opacity')
+    bare.add([one])
+    bare.show_row(one)
+    buttons = {button.label: button.toolTip() for button in bare.buttons.buttons}
+    assert [label for label in buttons if "the model's answer" in buttons[label]] == ['no opacity']
+    assert '(key 2)' in buttons['no opacity'] and 'take it away' not in buttons['no opacity']
+    bare.choose(1)
+    assert down(bare) == ['no opacity'] and steps == [1]
+    assert reading.get(one.path).labels == () and reading.get(one.path).agreed
+    assert bare.hint.text() == 'Your answer: no opacity, as the model.'
+    bare.choose(0)
+    assert down(bare) == ['opacity'] and steps == [1, 1]
+    assert bare.hint.text() == 'Your answer: opacity. The model says no opacity.'
+    bare.choose(0)  # no switch: it stays
+    assert down(bare) == ['opacity']
+    reading.close()
+
+
+def test_who_agrees_with_a_model_that_cannot_say_is_unsure(bare, table):
+    reading = ReadingList.open(table.with_name('one'), ('opacity',))
+    bare.start(('opacity',), True, reading, negative='no opacity')
+    one = row(0, probabilities=(0.45,), label='opacity', answer='cannot say', above=('opacity',))
+    bare.add([one])
+    bare.show_row(one)
+    assert not any("the model's answer" in b.toolTip() for b in bare.buttons.buttons)
+    bare.agree()
+    assert reading.get(one.path).unsure
+    assert bare.hint.text() == 'You are unsure, and the model cannot say.'
+    bare.choose(0)
+    assert down(bare) == ['opacity'] and not reading.get(one.path).agreed
+    assert bare.hint.text() == 'Your answer: opacity. The model cannot say.'
+    reading.close()
+
+
+def test_none_of_several_findings_has_a_button(bare, reading):
+    bare.start(LABELS, True, reading, negative='No finding')
+    one = row(0, label='No finding', answer='No finding')
+    bare.add([one])
+    bare.show_row(one)
+    assert [b.label for b in bare.buttons.buttons] == [*LABELS, 'No finding']
+    bare.choose(0)
+    bare.choose(3)
+    assert down(bare) == ['No finding']
+    assert reading.get(one.path).labels == () and reading.get(one.path).answer == 'labels'
+    bare.choose(1)
+    assert down(bare) == [LABELS[1]]
+
+
 def test_shift_is_for_the_next_ten_classes(qtbot, window, panel, table):
     labels = tuple(f'finding {i}' for i in range(14))
     reading = ReadingList.open(table.with_name('many'), labels)

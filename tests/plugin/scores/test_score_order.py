@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from made_up_scores import LOSSY, NOT_A_CHEST, Labels, failed, run, scored
 
+from napari_cxr.plugin.scores.columns import columns_of
 from napari_cxr.plugin.scores.filter import Filter, Which
 from napari_cxr.plugin.scores.order import Order
 from napari_cxr.plugin.scores.rows import ScoreRows
+from napari_cxr.scoring import Row
 
 KEYS = ('number', 'file', 'label', 'p:normal', 'truth', 'source', 'status', 'warnings')
 
@@ -267,3 +269,70 @@ def test_a_remark_that_all_rows_have_is_no_warning_of_its_own():
     assert wanted.accepts(
         filled([scored(i, cautions=(NOT_A_CHEST,)) for i in range(2)]), np.arange(2)
     ).all()
+
+
+# -- findings with thresholds ---------------------------------------------------------------
+
+RULE = {
+    'thresholds': {'effusion': 0.1, 'nodule': 0.5},
+    'negative': 'No finding',
+    'undecided': {'nodule': [0.4, 0.6]},
+}
+
+
+@pytest.fixture
+def findings():
+    rows = ScoreRows(run(labels=('effusion', 'nodule'), several=True, rule=RULE))
+    rule = rows.rule
+    said = [(0.3, 0.1), (0.01, 0.45), (0.01, 0.1), (0.2, 0.7), (0.01, 0.3)]
+    truths = ['effusion', 'no_finding', 'No finding', 'effusion', 'nodule']
+    rows.append(
+        [
+            Row(
+                i, f'/study/{i}.png', 'scored', label=rule.label(p), probabilities=p,
+                above=rule.above(p), answer=rule.answer(p), truth=truths[i],
+            )
+            for i, p in enumerate(said)
+        ]
+    )  # fmt: skip
+    return rows
+
+
+def kept(rows, **entries):
+    return np.flatnonzero(Filter(**entries).accepts(rows, np.arange(len(rows)))).tolist()
+
+
+def test_rows_are_filtered_by_finding_none_of_them_and_what_cannot_be_said(findings):
+    assert kept(findings, answer='effusion') == [0, 3]  # also where it is not the furthest
+    assert kept(findings, answer='nodule') == [3]
+    assert kept(findings, answer='No finding') == [1, 2, 4]
+    assert kept(findings, answer='cannot say') == [1]
+    assert kept(findings, truth='No finding') == [1, 2]
+    assert kept(findings, truth='effusion') == [0, 3]
+
+
+def test_an_answer_is_against_the_label_by_thresholds(findings):
+    against = findings.flags['against_truth'].values.tolist()
+    assert against == [False, False, False, True, True]
+    assert kept(findings, which=Which.AGAINST_TRUTH) == [3, 4]
+
+
+def test_uncertainty_is_about_thresholds_not_about_one_half(findings):
+    unsure = findings.numbers['uncertainty'].values
+    # By hand: 0.01 and 0.1 are moved to 0.05 and 0.1, of which the entropies are 0.286 and 0.469.
+    assert unsure[2] == pytest.approx((0.2864 + 0.4690) / 2, abs=1e-4)
+    # The effusion of the fourth is nearer to its threshold than that of the first.
+    assert unsure[3] > unsure[0] > unsure[2]
+    assert findings.longest()['answer'] == 'No finding'
+
+
+def test_findings_have_columns_of_their_own(findings):
+    columns = {column.key: column for column in columns_of(findings.run)}
+    assert columns['label'].title == 'Label' and columns['answer'].title == 'Answer'
+    assert columns['answer'].text(findings, 1) == 'cannot say'
+    assert columns['above'].text(findings, 3) == 'nodule, effusion'
+    plain = {column.key for column in columns_of(run())}
+    assert not {'answer', 'above'} & plain
+    one = {'thresholds': {'a': 0.5}, 'negative': 'no a', 'undecided': {}}
+    keys = {column.key for column in columns_of(run(labels=('a',), several=True, rule=one))}
+    assert not {'answer', 'above'} & keys

@@ -139,6 +139,30 @@ def test_several_labels_and_none(tmp_path, ward):
         run_to_end(export_folders(tmp_path / 'x', ward, said, SEVERAL, tmp_path / 't.csv'))
 
 
+OPACITY = replace(
+    SEVERAL, labels=('opacity',),
+    rule={'thresholds': {'opacity': 0.4}, 'negative': 'no opacity', 'undecided': {}},
+)  # fmt: skip
+
+
+def test_one_finding_and_the_word_for_none_are_two_classes_to_train_on(tmp_path, ward):
+    rows = [
+        replace(row, probabilities=(0.1,), label='no opacity', answer='no opacity', above=())
+        for row in ward
+    ]
+    said = {rows[0].path: entry('opacity'), rows[1].path: entry(), rows[2].path: entry()}
+    saved = run_to_end(export_csv(tmp_path / 'x.csv', rows, said, OPACITY, tmp_path / 't.csv'))
+    assert "have the label 'no opacity'" in saved.remarks[0]
+    lines = lines_of(tmp_path / 'x.csv')
+    assert [line['label'] for line in lines] == ['opacity', 'no opacity', 'no opacity']
+    assert {line['model_label'] for line in lines} == {'no opacity'}
+    data = index(tmp_path / 'x.csv')
+    assert data.labels == ('no opacity', 'opacity') and not data.several
+    saved = run_to_end(export_folders(tmp_path / 'y', rows, said, OPACITY, tmp_path / 't.csv'))
+    folders = {p.name: len(list(p.iterdir())) for p in (tmp_path / 'y').iterdir() if p.is_dir()}
+    assert saved.images == 3 and folders == {'opacity': 1, 'no opacity': 2}
+
+
 def test_what_is_unsure_unread_or_gone_is_left_out_and_told(tmp_path, ward, entries):
     del entries[ward[0].path]
     entries[ward[1].path] = Entry((), '', 'unsure')

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -321,6 +322,13 @@ ROW = Row(0, 'a', 'scored', label='covid19', probabilities=(0.6, 0.3, 0.5), call
         (ROW, {'several': True}, ('covid19', 'pneumonia')),
         (ROW, {'several': True, 'decision': True}, ('normal',)),
         (Row(0, 'a', 'error', 'Why.'), {'several': False}, ()),
+        # What reaches its threshold, in the order of the classes; not what is probable.
+        (
+            replace(ROW, answer='pneumonia', above=('pneumonia', 'normal'), called=()),
+            {'several': True},
+            ('normal', 'pneumonia'),
+        ),
+        (replace(ROW, answer='No finding', above=()), {'several': True}, ()),
     ],
 )
 def test_what_the_model_says(row, options, expected):

@@ -23,6 +23,7 @@ __all__ = [
     'strange',
 ]
 
+_OF_DECIDED = ('sensitivity', 'specificity')
 _OVERALL = {'macro_auc': 'Macro AUC', 'accuracy': 'Accuracy'}
 
 
@@ -135,6 +136,7 @@ def counted(metrics: dict[str, Any], yours: int, so_far: bool) -> str:
             f' Few {things}: {named}. With fewer than 10 an area has no interval, and little can '
             'be judged by it.'
         )
+    words += _undecided(metrics)
     words += ' Rows that a filter hides count too; below each figure stands its 95 % interval.'
     if yours:
         words += (
@@ -142,6 +144,22 @@ def counted(metrics: dict[str, Any], yours: int, so_far: bool) -> str:
             'the others.'
         )
     return words
+
+
+def _undecided(metrics: dict[str, Any]) -> str:
+    """Return of how many images the model cannot say, and the figures of the others."""
+    found = metrics.get('cannot_say')
+    if not found:
+        return ''
+    images = '1 image' if found['images'] == 1 else f'{found["images"]:,} images'
+    share = f'{100 * found["share"][0]:.0f} %'
+    words = f' Of {images} ({share}) the model cannot say; they count here by their label.'
+    said = [
+        f'{label}: ' + ', '.join(f'{name} {of[name][0]:.3f}' for name in names)
+        for label, of in found['decided'].get('classes', {}).items()
+        if (names := [name for name in _OF_DECIDED if of.get(name, [None])[0] is not None])
+    ]
+    return words + (f' Without them, {"; ".join(said)}.' if said else '')
 
 
 def strange(unknown: Sequence[str], unmeasured: int) -> str:

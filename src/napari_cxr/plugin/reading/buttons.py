@@ -67,13 +67,13 @@ class ClassButtons(QWidget):
         Parameters
         ----------
         probabilities : sequence of float
-            Of each class; empty where there are none.
+            Of each class, of which there may be fewer than buttons; empty where there are none.
         model, person : collection of str
             The classes that the model and the person say it has.
         """
         for place, button in enumerate(self.buttons):
             button.show_answer(
-                probabilities[place] if probabilities else None,
+                probabilities[place] if place < len(probabilities) else None,
                 button.label in model,
                 button.label in person,
             )

@@ -116,7 +116,8 @@ class ReadingDesk(QObject):
         self.opener.close()  # what it reads is another table's
         self._run = run
         self._out, self._model, self._device = out, model, device
-        self._panel.start(run.labels, run.several, None, decision=run.decision)
+        negative = run.label_rule.negative
+        self._panel.start(run.labels, run.several, None, decision=run.decision, negative=negative)
         self._table.set_reading(None)
         self._lists.open(out, run.labels)
         self._tell_unsaved()

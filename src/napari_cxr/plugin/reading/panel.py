@@ -89,6 +89,7 @@ class ReadingPanel(QWidget):
         reading: ReadingList | None,
         *,
         decision: bool = False,
+        negative: str = '',
     ) -> None:
         """Begin with another table; its rows come by `add`.
 
@@ -102,13 +103,17 @@ class ReadingPanel(QWidget):
             Where the labels go; None where there is none, or it is still to come.
         decision : bool
             Whether the rows say which classes reach their thresholds, see `Run`.
+        negative : str
+            With `several`, the word for none of them, which has a button of its own; without
+            one, none are put down by taking all away.
         """
         self.finish_note()
         self._unsaved = False
         self.message.clear()
         self._offer.forget()
-        self.buttons.set_labels(labels, several)
-        self.reads.start(labels, several, decision)
+        self.reads.start(labels, several, decision, negative)
+        # One finding is there or not: two answers, of which one is given.
+        self.buttons.set_labels(self.reads.choices, several and len(labels) > 1)
         self.set_reading(reading)
 
     def set_reading(self, reading: ReadingList | None, why_not: str = '') -> None:
@@ -148,8 +153,8 @@ class ReadingPanel(QWidget):
 
     def choose(self, place: int) -> None:
         """Choose the class at a place, as its key does."""
-        if place < len(self.reads.labels):
-            self._choose(self.reads.labels[place])
+        if place < len(self.reads.choices):
+            self._choose(self.reads.choices[place])
 
     def agree(self) -> None:
         """Put down what the model says."""
@@ -210,7 +215,8 @@ class ReadingPanel(QWidget):
     def _show(self) -> None:
         """Show the row with what is said of it."""
         reads, row, entry = self.reads, self.reads.row, self.reads.entry
-        self.buttons.show_answers(row.probabilities if row else (), reads.models, entry.labels)
+        shares = row.probabilities if row else ()
+        self.buttons.show_answers(shares, reads.models_choices, reads.chosen)
         notable = row is not None and reads.reading is not None
         self.controls.show_entry(entry, notable=notable, steps=row is not None)
         self.name.show_row(row)

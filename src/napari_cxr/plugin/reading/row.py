@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_cxr.inference.label_rule import CANNOT_SAY
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.reading.entry import Counts, Entry, models_answer
 from napari_cxr.scoring.reading.reading_list import ReadingList
@@ -28,6 +29,8 @@ class ReadingRow(QObject):
         The classes of the table; empty while there is none.
     several : bool
         Whether an image can have several of them.
+    negative : str
+        The word for an image that has none of several; empty where there is none.
     reading : ReadingList or None
         Where the labels go.
     row : Row or None
@@ -53,6 +56,7 @@ class ReadingRow(QObject):
         super().__init__(parent)
         self.labels: tuple[str, ...] = ()
         self.several = False
+        self.negative = ''
         self.reading: ReadingList | None = None
         self.row: Row | None = None
         self.failed = 0
@@ -60,9 +64,12 @@ class ReadingRow(QObject):
         self._decision = False
         self._paths: set[str] = set()
 
-    def start(self, labels: Sequence[str], several: bool, decision: bool) -> None:
+    def start(
+        self, labels: Sequence[str], several: bool, decision: bool, negative: str = ''
+    ) -> None:
         """Begin with another table, as yet without a reading list."""
         self.labels, self.several, self._decision = tuple(labels), several, decision
+        self.negative = negative if several else ''
         self.reading, self.row, self.failed = None, None, 0
         self._paths.clear()
 
@@ -104,21 +111,48 @@ class ReadingRow(QObject):
         return models_answer(self.row, self.labels, several=self.several, decision=self._decision)
 
     @property
+    def choices(self) -> tuple[str, ...]:
+        """What a person can choose from: the classes, and the word for none of them."""
+        return (*self.labels, *([self.negative] if self.negative else ()))
+
+    @property
+    def chosen(self) -> tuple[str, ...]:
+        """What of `choices` the person has put down."""
+        return self._as_choices(self.entry.labels) if self.entry.answer == 'labels' else ()
+
+    @property
+    def models_choices(self) -> tuple[str, ...]:
+        """What of `choices` the model says; nothing where it cannot say."""
+        if self.row is None or self.row.status != 'scored' or self.is_undecided:
+            return ()
+        return self._as_choices(self.models)
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the model does not decide about the row."""
+        return self.row is not None and self.row.answer == CANNOT_SAY
+
+    @property
     def ready(self) -> bool:
         """Whether there is an image to read, and a list to put it down."""
         return self.reading is not None and self.row is not None and self.row.status == 'scored'
 
     def choose(self, label: str) -> None:
         """Put a class down; one of several that is there already is taken away."""
-        if not self.several:
+        if self.negative and label == self.negative:
+            self._put_down(())
+        elif not self.several or (self.negative and len(self.labels) == 1):
             self._put_down((label,))
         else:
             there = set(self.entry.labels) ^ {label}
             self._put_down([name for name in self.labels if name in there], go_on=False)
 
     def agree(self) -> None:
-        """Put down what the model says."""
-        self._put_down(self.models)
+        """Put down what the model says; where it cannot say, that the person is unsure too."""
+        if self.is_undecided:
+            self.say_unsure()
+        else:
+            self._put_down(self.models)
 
     def say_unsure(self) -> None:
         """Put down that the image was read and cannot be told."""
@@ -152,10 +186,13 @@ class ReadingRow(QObject):
 
     def _put_down(self, labels: Sequence[str], go_on: bool = True) -> None:
         if self.ready:
-            agreed = tuple(labels) == self.models
+            agreed = tuple(labels) == self.models and not self.is_undecided
             self._change(
                 lambda reading, path: reading.set(path, labels, agreed=agreed), go_on=go_on
             )
+
+    def _as_choices(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        return labels or ((self.negative,) if self.negative else ())
 
     def _take_back(self, path: str | None, take_back: Callable[[], object]) -> None:
         if path is None or not self._made(take_back):

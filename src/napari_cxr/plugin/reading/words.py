@@ -98,15 +98,18 @@ def _said(reads: ReadingRow, why_not: str) -> str:
     if row.status != 'scored':
         return f'This file was not scored: {row.error}'
     if entry.unsure:
-        return 'You are unsure.'
+        return f'You are unsure{", and the model cannot say" if reads.is_undecided else ""}.'
     if not entry.read:
         return 'Not read yet.'
-    yours = _listed(entry.labels)
+    yours = _listed(reads.chosen)
     if entry.agreed:
         return f'Your answer: {yours}, as the model.'
-    if reads.several:  # what the model says can be long, and stands on the buttons
+    if reads.is_undecided:
+        return f'Your answer: {yours}. The model cannot say.'
+    if reads.several and len(reads.labels) > 1:
+        # What the model says can be long, and stands on the buttons.
         return f'Your answer: {yours}, not as the model.'
-    return f'Your answer: {yours}. The model says {_listed(reads.models)}.'
+    return f'Your answer: {yours}. The model says {_listed(reads.models_choices)}.'
 
 
 def _listed(labels: tuple[str, ...]) -> str:

@@ -184,5 +184,7 @@ def _tick(action: QAction | None) -> bool:
 
 def _is_filled(column: Column, rows: ScoreRows) -> bool:
     """Return whether a column has anything in it, or will have."""
-    will = column.kind in ('answer', 'bar') or (column.key == 'called' and rows.run.decision)
+    will = column.kind in ('answer', 'bar')
+    will |= column.key == 'called' and rows.run.decision
+    will |= column.key in ('answer', 'above')  # there are such columns only where there are rules
     return will or rows.has(column.key)

@@ -19,6 +19,9 @@ __all__ = [
 
 #: The column of small pictures, which a switch of its own shows.
 PICTURE = 'picture'
+_LABEL = 'The finding that is furthest above its threshold, or that there is none'
+_ANSWER = 'The label, or “cannot say” where the model does not decide.'
+_ABOVE = 'The findings that reach their thresholds, the furthest above first.'
 #: Up to so many classes have wide bars.
 _FEW = 6
 
@@ -74,6 +77,7 @@ def class_key(label: str) -> str:
 
 def columns_of(run: Run) -> tuple[Column, ...]:
     """Return the columns that a table of a run can have, in the order in which they stand."""
+    rule = run.label_rule
     return (
         Column(
             PICTURE, '', 'The radiograph.', 'picture', cells.nothing, cells.nothing, cells.path, 6
@@ -99,15 +103,18 @@ def columns_of(run: Run) -> tuple[Column, ...]:
         ),
         Column(
             'label',
-            'Answer',
-            'The most probable class; or why there is none. ▲ marks images that are in doubt;'
-            ' after → stands what you said, where it is something else and there is room.',
+            'Label' if run.rule else 'Answer',
+            f'{_LABEL if run.rule else "The most probable class"}; or why there is none. ▲ marks'
+            ' images that are in doubt; after → stands what you said, where it is something else'
+            ' and there is room.',
             'answer',
             cells.answer,
             cells.plain_answer,
             cells.answer_tip,
-            max([12, *map(len, run.labels)]),
+            max([12, *map(len, (*run.labels, rule.negative))]),
         ),
+        *([_text('answer', 'Answer', _ANSWER, 12)] if rule.undecided else []),
+        *([_text('above', 'Above', _ABOVE, 18)] if run.rule and len(run.labels) > 1 else []),
         Column(
             'truth',
             'Given label',

@@ -159,7 +159,8 @@ class ScoreDelegate(QStyledItemDelegate):
         if share != share:  # nothing is known
             return
         colours = self._colours
-        is_answer = column.title == rows.rows[place].label
+        row = rows.rows[place]
+        is_answer = column.title in (row.above if row.answer else (row.label,))
         text, full = (colours.text, colours.accent) if is_answer else (colours.quiet, colours.bar)
         if column.title in other_label(rows, place).split(', '):
             text = colours.warning

@@ -8,6 +8,7 @@ from enum import Enum
 
 import numpy as np
 
+from napari_cxr.inference.label_rule import CANNOT_SAY
 from napari_cxr.plugin.scores.rows import ScoreRows
 
 __all__ = ['Filter', 'Which']
@@ -39,7 +40,8 @@ class Filter:
     text : str
         Words, or phrases in quotation marks, that must all occur.
     answer : str
-        The model's answer; empty for any.
+        The model's answer, or 'cannot say'; of a model with findings each one that is above
+        its threshold is meant. Empty for any.
     truth : str
         The label that was given, in any case of its letters; empty for any.
     label : str
@@ -79,11 +81,14 @@ class Filter:
         """
         held = _is(self.which, rows, places)
         if self.answer:
-            held &= rows.words['label'].codes[places] == rows.words['label'].code(self.answer)
+            held &= _answered(self.answer, rows, places)
         if self.truth:
             given = rows.words['truth']
-            wanted = self.truth.casefold()
-            fitting = [wanted in text.casefold().split('|') for text in given.texts]
+            wanted, rule = self.truth.casefold(), rows.rule
+            if rule.is_negative(self.truth):
+                fitting = [rule.is_negative(text) for text in given.texts]
+            else:
+                fitting = [wanted in text.casefold().split('|') for text in given.texts]
             held &= np.array(fitting, dtype=bool)[given.codes[places]]
         if self.label:
             held &= rows.numbers[f'p:{self.label}'].values[places] >= self.at_least
@@ -95,6 +100,19 @@ class Filter:
                     found |= words.containing(sought)[words.codes[places]]
             held &= found
         return held
+
+
+def _answered(answer: str, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
+    """Tell which rows have an answer, shape of `places`."""
+    if answer == CANNOT_SAY and rows.run.rule:
+        said = rows.words['answer']
+    elif answer in rows.run.labels and rows.run.rule:
+        above = rows.words['above']
+        fitting = [answer in text.split(', ') for text in above.texts]
+        return np.array(fitting, dtype=bool)[above.codes[places]]
+    else:
+        said = rows.words['label']
+    return np.asarray(said.codes[places] == said.code(answer))
 
 
 def _is(which: Which, rows: ScoreRows, places: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cxr.inference.label_rule import CANNOT_SAY
 from napari_cxr.plugin.elided import ElidedComboBox
 from napari_cxr.plugin.scores.filter import Filter, Which
 from napari_cxr.plugin.scores.strip_places import PARTS, WIDE, Place, places, stretches
@@ -160,7 +161,15 @@ class FilterStrip(QWidget):
             Which(self.which.currentData()),
         )
 
-    def offer(self, labels: tuple[str, ...], *, truth: bool, reading: bool) -> None:
+    def offer(
+        self,
+        labels: tuple[str, ...],
+        *,
+        truth: bool,
+        reading: bool,
+        negative: str = '',
+        undecided: bool = False,
+    ) -> None:
         """Offer what can be filtered by; what is chosen stays where it still can be.
 
         Parameters
@@ -169,13 +178,19 @@ class FilterStrip(QWidget):
             The model's classes.
         truth, reading : bool
             Whether labels were given, and whether a person reads.
+        negative : str
+            What is said of an image that has none of several labels.
+        undecided : bool
+            Whether the model can answer that it cannot say.
         """
         kinds = [Which.ALL, Which.SCORED, Which.ERRORS, Which.DOUBTED, Which.WARNED]
         kinds += [Which.AGAINST_TRUTH] if truth else []
         kinds += [Which.AGAINST_READ, Which.UNREAD] if reading else []
         _fill(self.which, [(kind.value, kind.value) for kind in kinds])
-        _fill(self.answer, [('Answer', ''), *((label, label) for label in labels)])
-        _fill(self.truth, [('Given label', ''), *((label, label) for label in labels)])
+        known = (*labels, *([negative] if negative else []))
+        answers = (*known, *([CANNOT_SAY] if undecided else []))
+        _fill(self.answer, [('Answer', ''), *((label, label) for label in answers)])
+        _fill(self.truth, [('Given label', ''), *((label, label) for label in known)])
         self.truth.setVisible(truth)
         if not truth:
             with QSignalBlocker(self.truth):

@@ -12,7 +12,7 @@ from napari_cxr.plugin.scores.keys import Growing, Words
 from napari_cxr.radiograph import View
 from napari_cxr.scoring import Row
 from napari_cxr.scoring.reading.entry import Entry, models_answer
-from napari_cxr.scoring.row import NO_FINDING, Run
+from napari_cxr.scoring.row import Run
 from napari_cxr.scoring.uncertainty import uncertainty
 
 __all__ = ['Reading', 'ScoreRows']
@@ -47,6 +47,7 @@ class ScoreRows:
         self.root = ''
         #: The longest name of a file, without its folders.
         self.longest_name = ''
+        self.rule = run.label_rule
         self._known = {label.casefold() for label in run.labels}
         self._reading: Reading | None = None
         self._remarks: Counter[str] = Counter()  # those that do not doubt the image
@@ -68,6 +69,8 @@ class ScoreRows:
             for key in (
                 'file',
                 'label',
+                'answer',
+                'above',
                 'called',
                 'truth',
                 'read',
@@ -127,7 +130,7 @@ class ScoreRows:
         """Take anew what a person said of one file."""
         row = self.rows[place]
         entry = self._said(row)
-        self.words['read'][place], self.words['note'][place] = _read_text(entry), entry.note
+        self.words['read'][place], self.words['note'][place] = self._text(entry), entry.note
         self.flags['read'][place] = entry.read
         self.flags['against_read'][place] = self._is_against_read(row, entry)
 
@@ -141,7 +144,7 @@ class ScoreRows:
         """Return the longest texts of files, of answers, and of answers with a person's own."""
         tick = '✓ ' if self.words['read'].any else ''
         doubt = '▲ ' if self.flags['doubted'].values.any() else ''
-        answer = max(self.run.labels, key=len, default='')
+        answer = max((*self.run.labels, self.rule.negative), key=len)
         against = f' → {answer}' if self.flags['against_read'].values.any() else ''
         return {
             'file': f'{tick}{self.longest_name}' if self.rows else '',
@@ -216,7 +219,7 @@ class ScoreRows:
         unsure = np.full(len(rows), np.nan)
         there = np.array([bool(row.probabilities) for row in rows], dtype=bool)
         if there.any():
-            unsure[there] = uncertainty(scores[there], self.run.several)
+            unsure[there] = uncertainty(scores[there], self.run.several, self.rule.thresholds)
         found['uncertainty'] = unsure
         return found
 
@@ -231,7 +234,7 @@ class ScoreRows:
 
     def _read(self, rows: list[Row]) -> None:
         said = [self._said(row) for row in rows]
-        self.words['read'].extend([_read_text(entry) for entry in said])
+        self.words['read'].extend([self._text(entry) for entry in said])
         self.words['note'].extend([entry.note for entry in said])
         self.flags['read'].extend([entry.read for entry in said])
         self.flags['against_read'].extend(
@@ -241,14 +244,19 @@ class ScoreRows:
     def _said(self, row: Row) -> Entry:
         return (self._reading.get(row.path) if self._reading is not None else None) or _UNREAD
 
+    def _text(self, entry: Entry) -> str:
+        """Return what a person said of an image."""
+        if entry.answer == 'labels':
+            return ', '.join(entry.labels) or self.rule.negative or 'none of them'
+        return entry.answer
+
     def _is_against_read(self, row: Row, entry: Entry) -> bool:
         return entry.answer == 'labels' and self._is_against(row, entry.labels)
 
     def _is_against(self, row: Row, labels: Sequence[str]) -> bool:
         """Return whether an answer is another than some labels, all of which the model knows."""
         named = {label.strip().casefold() for label in labels}
-        none = NO_FINDING.casefold()
-        if self.run.several and none not in self._known and named == {none}:
+        if len(named) == 1 and self.rule.is_negative(*named):
             named = set()
         if row.status != 'scored' or not named <= self._known:
             return False
@@ -269,6 +277,8 @@ def _texts_of(rows: list[Row]) -> dict[str, list[str]]:
     return {
         'file': [row.path for row in rows],
         'label': [row.label for row in rows],
+        'answer': [row.answer for row in rows],
+        'above': [', '.join(row.above) for row in rows],
         'called': [', '.join(row.called) for row in rows],
         'truth': [row.truth for row in rows],
         'view': ['' if row.view == View.UNKNOWN else row.view for row in rows],
@@ -280,12 +290,6 @@ def _texts_of(rows: list[Row]) -> dict[str, list[str]]:
 
 def _caution_text(row: Row) -> str:
     return ' '.join(caution.text for caution in row.cautions)
-
-
-def _read_text(entry: Entry) -> str:
-    if entry.answer == 'labels':
-        return ', '.join(entry.labels) or 'none of them'
-    return entry.answer
 
 
 def _folder(path: str) -> str:

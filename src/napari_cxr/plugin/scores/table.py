@@ -287,7 +287,13 @@ class ScoreTable(QWidget):
 
     def _offer_filters(self) -> None:
         rows = self.model.rows
-        self.strip.offer(rows.run.labels, truth=rows.run.truth, reading=rows.is_read)
+        self.strip.offer(
+            rows.run.labels,
+            truth=rows.run.truth,
+            reading=rows.is_read,
+            negative=rows.rule.negative,
+            undecided=bool(rows.rule.undecided),
+        )
 
     def _show_columns(self) -> None:
         model = self.model

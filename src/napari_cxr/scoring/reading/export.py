@@ -16,7 +16,15 @@ from napari_cxr.scoring.reading.entry import Entry, models_answer
 from napari_cxr.scoring.reopening import file_of
 from napari_cxr.scoring.row import NO_FINDING, Row, Run
 
-__all__ = ['Exported', 'Listed', 'Patients', 'export_csv', 'listed', 'several_words']
+__all__ = [
+    'Exported',
+    'Listed',
+    'Patients',
+    'export_csv',
+    'label_of_none',
+    'listed',
+    'several_words',
+]
 
 #: Rows between two looks at whether a person has cancelled.
 _PACE = 200
@@ -95,7 +103,8 @@ def export_csv(
 
     It can be trained on as it is: it has the columns `path`, `label` (several are joined by
     '|'; an image without any of several findings is called 'No finding', as in NIH
-    ChestX-ray14), and `view`, `source` and `patient` where they are known, the last as a number.
+    ChestX-ray14, and one without the only finding as the model calls it, 'no opacity'), and
+    `view`, `source` and `patient` where they are known, the last as a number.
 
     Parameters
     ----------
@@ -138,7 +147,7 @@ def export_csv(
                 f'{label!r} does: export folders instead.'
             )
     if run.several and any(_is_none(one.entry) for one in found):
-        remarks.append(f'Images with none of the findings have the label {_none(run)!r}.')
+        remarks.append(f'Images with none of the findings have the label {label_of_none(run)!r}.')
     try:
         with whole_file(out) as file:
             text = io.TextIOWrapper(file, encoding='utf-8', newline='')
@@ -249,7 +258,13 @@ def _lines(
         models = models_answer(row, run.labels, several=run.several, decision=run.decision)
         cells = [path, _label(entry, run), entry.note, entry.answer]
         cells += ['yes' if entry.agreed else 'no' if entry.answer == 'labels' else '']
-        cells += ['|'.join(models), run.model, run.model_hash, entry.when, row.view]
+        cells += [
+            '|'.join(models) or (row.label if row.answer else ''),
+            run.model,
+            run.model_hash,
+            entry.when,
+            row.view,
+        ]
         cells += [row.truth] * run.truth + [row.source] * has_source
         number = patients.number(row)
         yield cells + [f'patient {number}' if number else ''] * has_patients
@@ -262,15 +277,20 @@ def _lines(
 def _label(entry: Entry, run: Run) -> str:
     if entry.answer != 'labels':
         return ''
-    return '|'.join(entry.labels) if entry.labels else _none(run)
+    return '|'.join(entry.labels) if entry.labels else label_of_none(run)
 
 
 def _is_none(entry: Entry) -> bool:
     return entry.answer == 'labels' and not entry.labels
 
 
-def _none(run: Run) -> str:
-    """Return the label of none, as the model spells it if it has one."""
+def label_of_none(run: Run) -> str:
+    """Return the label of none, as the model spells it if it has one.
+
+    Of one finding it is the model's own word, so that there are two classes to train on.
+    """
+    if len(run.labels) == 1 and (negative := run.label_rule.negative):
+        return negative
     by_case = {label.casefold(): label for label in run.labels}
     return by_case.get(NO_FINDING.casefold(), NO_FINDING)
 

@@ -7,13 +7,21 @@ import shutil
 import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.reading.entry import Entry
-from napari_cxr.scoring.reading.export import Exported, Listed, Patients, listed, several_words
+from napari_cxr.scoring.reading.export import (
+    Exported,
+    Listed,
+    Patients,
+    label_of_none,
+    listed,
+    several_words,
+)
 from napari_cxr.scoring.row import Row, Run
 
 __all__ = ['PATIENT_PATTERN', 'export_folders']
@@ -66,14 +74,20 @@ def export_folders(
     Raises
     ------
     ScoringError
-        If an image can have several labels, a class cannot be the name of a folder, there is
-        nothing to write, the folder is not empty, or it cannot be written.
+        If an image can have several of more labels than one, a class cannot be the name of a
+        folder, there is nothing to write, the folder is not empty, or it cannot be written.
     """
     out = Path(os.path.abspath(out))
     _check(out, run)
     found: list[Listed] = []
     remarks: list[str] = []
     yield from listed(rows, entries, table, found, remarks)
+    if run.several:  # one finding, see `_check`: who has it not is the other class
+        none = (label_of_none(run),)
+        found = [
+            one if one.entry.labels else replace(one, entry=replace(one.entry, labels=none))
+            for one in found
+        ]
     left_out = sum(len(one.entry.labels) != 1 for one in found)
     if left_out:
         remarks.append(
@@ -156,7 +170,7 @@ def _free_name(start: str, file: str, label: str, taken: set[tuple[str, str]]) -
 
 
 def _check(out: Path, run: Run) -> None:
-    if run.several:
+    if run.several and len(run.labels) > 1:
         raise ScoringError(
             'An image can have several of these classes, but it can lie in one folder only: '
             'export a CSV instead.'
