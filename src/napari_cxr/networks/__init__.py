@@ -1,6 +1,7 @@
 """Networks as stages and a head, by name. Importing this imports torch."""
 
 from napari_cxr.networks import (  # noqa: F401  they register their networks
+    lite0,
     lung_texture,
     paper_networks,
     timm_networks,

@@ -35,6 +35,11 @@ class Axis:
         offset *= self.jump
         return Axis(self.low + offset, self.high + offset, self.jump * stride)
 
+    def turned(self, cells: int) -> Axis:
+        """Return the axis of so many cells in reverse order: from its last cell backwards."""
+        back = (cells - 1) * self.jump
+        return Axis(self.low + back, self.high + back, -self.jump)
+
     def merged(self, other: Axis) -> Axis:
         """Return the axis of a map that is put together from two."""
         if abs(self.jump - other.jump) > 1e-9:
@@ -173,6 +178,16 @@ def _slice(placed: Placed, out: Tensor, args: Any, kwargs: Any) -> PlacedMap:
     return replace(where, x=where.x.moved(start, step))
 
 
+def _flipping(placed: Placed, out: Tensor, args: Any, kwargs: Any) -> PlacedMap:
+    tensor, where = placed[0]
+    turned = {d % tensor.ndim for d in args[1]}
+    return replace(
+        where,
+        y=where.y.turned(tensor.shape[where.rows]) if where.rows in turned else where.y,
+        x=where.x.turned(tensor.shape[where.columns]) if where.columns in turned else where.x,
+    )
+
+
 def _joining(placed: Placed, out: Tensor, args: Any, kwargs: Any) -> PlacedMap:
     dim = (args[1] if len(args) > 1 else 0) % placed[0][0].ndim
     if dim in placed[0][1].dims:
@@ -214,6 +229,7 @@ _RULES: dict[Any, _Rule] = {
     _aten.permute: _permutation,
     _aten.transpose: _transposition,
     _aten.slice: _slice,
+    _aten.flip: _flipping,
     _aten.cat: _joining,
     _aten.split: _splitting,
     _aten.split_with_sizes: _splitting,
