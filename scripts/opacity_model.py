@@ -61,6 +61,18 @@ SHORTCUTS = ('projection only', 'format only', 'format and grey levels')
 ALPHA = 0.1
 
 
+class _Computed(dict[tuple[str, str], Features]):
+    """Features by network and view, worked out when they are first asked for."""
+
+    def __init__(self, make: Callable[[str, str], Features]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, key: tuple[str, str]) -> Features:
+        self[key] = self._make(*key)
+        return self[key]
+
+
 class Study:
     """All images and what networks make of them, with what was measured so far."""
 
@@ -68,10 +80,7 @@ class Study:
         self.out = out
         self.labelled: Labelled = label_images(data)
         self.images = read_images(data, self.labelled.paths, out, tuple(VIEWS))
-        keys = {(head.arch, head.view) for head in HEADS}
-        self.features: dict[tuple[str, str], Features] = {
-            key: features_of(*key, self.images, out) for key in sorted(keys)
-        }
+        self.features = _Computed(lambda arch, view: features_of(arch, view, self.images, out))
         self.views = Views(self.images, out)
         self.looks = Looks(out / 'looks.jsonl')
 
@@ -305,14 +314,16 @@ def main() -> None:
     keep_freed_memory()
     study = Study(Path(os.environ['NAPARI_CXR_DATA']), arguments.out)
     chosen, logits = shipped(study)
-    figures: dict[str, Any] = {'shipped': str(chosen), 'decisions': decisions(study, logits)}
-    write_model(study, chosen, figures, arguments.out / 'cxr-opacity.safetensors')
+    figures: dict[str, Any] = {'shipped': str(chosen), 'logits': logits.tolist()}
+    figures['decisions'] = decisions(study, logits)
+    model = arguments.out / 'cxr-opacity.safetensors'
+    write_model(study, chosen, figures, model)
     print('model written', flush=True)
     figures['rows'] = {**by_source(study), 'nih by patient': by_patient(study, 'nih')}
     figures['looks'] = looks_of(study.looks)
-    text = json.dumps(figures, indent=1)
+    text = json.dumps({k: v for k, v in figures.items() if k != 'logits'}, indent=1)
     (arguments.out / 'figures.json').write_text(text, encoding='utf-8')
-    model = write_model(study, chosen, figures, arguments.out / 'cxr-opacity.safetensors')
+    write_model(study, chosen, figures, model)
     if arguments.into is not None:
         shutil.copyfile(model, arguments.into / model.name)
     print(f'The model and its figures are in {arguments.out}.')
@@ -320,7 +331,7 @@ def main() -> None:
 
 def looks_of(looks: Looks) -> dict[str, dict[str, int]]:
     """Count looks by set and purpose."""
-    sets: Sequence[str] = sorted({look.set for look in looks})
+    sets: Sequence[str] = sorted({look.images for look in looks})
     return {
         name: {purpose: looks.count(name, purpose) for purpose in ('choose', 'report')}
         for name in sets

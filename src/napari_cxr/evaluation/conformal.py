@@ -71,21 +71,22 @@ def band_of(
     low, high = threshold, threshold
     for name in np.unique(names):
         there = names == name
-        have = np.sort(probabilities[there & positive])
-        lack = np.sort(probabilities[there & ~positive])
         # The finding may be denied at p where at most alpha of the positives lie as low.
-        low = min(low, _before(have, alpha))
-        high = max(high, 1 - _before(np.sort(1 - lack), alpha))
+        low = min(low, _beyond(probabilities[there & positive], alpha, 0.0))
+        high = max(high, _beyond(probabilities[there & ~positive], alpha, 1.0))
     return Band(float(low), float(high))
 
 
-def _before(rising: np.ndarray, alpha: float) -> float:
-    """Return a value that a further one of its kind lies at or below with probability alpha."""
-    allowed = math.floor(alpha * (len(rising) + 1))
+def _beyond(probabilities: np.ndarray, alpha: float, end: float) -> float:
+    """Return a value that a further one of its kind reaches, towards an end, by alpha at most.
+
+    The conformal p-value, (1 + how many lie as near the end) / (n + 1), is then at most alpha.
+    """
+    allowed = math.floor(alpha * (len(probabilities) + 1))
     if allowed < 1:
-        return 0.0
-    # The conformal p-value (1 + #{scores <= p}) / (n + 1) is at most alpha just below it.
-    return float(np.nextafter(rising[allowed - 1], -np.inf))
+        return end
+    nearest = probabilities[np.argsort(np.abs(probabilities - end), kind='stable')]
+    return float(np.nextafter(nearest[allowed - 1], end))
 
 
 def coverage(

@@ -21,8 +21,8 @@ class Look:
 
     Parameters
     ----------
-    set : str
-        The images it was measured on.
+    images : str
+        The set it was measured on.
     configuration : str
         What was measured, in words that tell it from all others.
     purpose : str
@@ -33,7 +33,7 @@ class Look:
         ISO 8601, UTC.
     """
 
-    set: str
+    images: str
     configuration: str
     purpose: str
     auc: float
@@ -70,23 +70,23 @@ class Looks:
     def __iter__(self) -> Iterator[Look]:
         return iter(self._looks)
 
-    def add(self, set: str, configuration: str, purpose: str, auc: float) -> None:
+    def add(self, images: str, configuration: str, purpose: str, auc: float) -> None:
         """Write a look down, unless it is there."""
         if purpose not in ('choose', 'report'):
             raise ValueError(f"a look's purpose is 'choose' or 'report', not {purpose!r}")
-        key = (set, configuration, purpose)
-        if any((look.set, look.configuration, look.purpose) == key for look in self._looks):
+        key = (images, configuration, purpose)
+        if any((look.images, look.configuration, look.purpose) == key for look in self._looks):
             return
         now = datetime.now(UTC).isoformat(timespec='seconds')
-        look = Look(set, configuration, purpose, round(float(auc), 4), now)
+        look = Look(images, configuration, purpose, round(float(auc), 4), now)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open('a', encoding='utf-8') as file:
             file.write(json.dumps(asdict(look)) + '\n')
         self._looks.append(look)
 
-    def count(self, set: str = '', purpose: str = '') -> int:
+    def count(self, images: str = '', purpose: str = '') -> int:
         """Return how many configurations were measured on a set; by default on all sets."""
         return sum(
-            (not set or look.set == set) and (not purpose or look.purpose == purpose)
+            (not images or look.images == images) and (not purpose or look.purpose == purpose)
             for look in self._looks
         )

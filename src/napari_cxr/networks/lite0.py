@@ -105,9 +105,7 @@ def lite0_stages(channels: int = 3) -> OrderedDict[str, nn.Module]:
 class _Block(nn.Module):
     """An inverted residual: widen, filter each channel, narrow (Sandler et al. 2018)."""
 
-    def __init__(
-        self, before: int, after: int, kernel: int, stride: int, widening: int
-    ) -> None:
+    def __init__(self, before: int, after: int, kernel: int, stride: int, widening: int) -> None:
         super().__init__()
         inside = before * widening
         layers = [_normed(before, inside, 1)] if widening > 1 else []
@@ -135,17 +133,14 @@ def _normed(
 class _SameConv2d(nn.Conv2d):
     """A convolution padded as TensorFlow's 'same': an odd pixel goes below and to the right."""
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """Pad and convolve."""
         amounts: list[int] = []
-        for side, kernel, stride in zip(
-            reversed(input.shape[-2:]), reversed(self.kernel_size), reversed(self.stride), strict=True
-        ):
+        for axis in (1, 0):  # the last dimension first, as `pad` takes them
             # Whole numbers, which they are not yet where the network is being converted.
-            needed = max((-(-int(side) // stride) - 1) * stride + kernel - int(side), 0)
+            side, stride = int(x.shape[2 + axis]), self.stride[axis]
+            needed = max((-(-side // stride) - 1) * stride + self.kernel_size[axis] - side, 0)
             amounts += [needed // 2, needed - needed // 2]
         if any(amounts):
-            input = functional.pad(input, amounts)
-        return torch.conv2d(
-            input, self.weight, self.bias, self.stride, 0, self.dilation, self.groups
-        )
+            x = functional.pad(x, amounts)
+        return torch.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)

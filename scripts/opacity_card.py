@@ -1,0 +1,206 @@
+"""The opacity model as a file of the catalog: its weights, and its card."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from opacity_fitting import (
+    Configuration,
+    Tuned,
+    between,
+    head_weights,
+    imagenet_stages,
+    tune,
+)
+from opacity_material import VIEWS
+from safetensors.torch import load_file, save_file
+from scipy.special import expit
+from torch import Tensor
+
+from napari_cxr import __version__, lungs, networks
+from napari_cxr.checkpoint import Card, save
+from napari_cxr.metrics import summarise
+from napari_cxr.networks.packaged import PACKAGES
+
+if TYPE_CHECKING:
+    from opacity_model import Study
+
+__all__ = ['write_model']
+
+LABEL = 'opacity'
+_ARCHITECTURE = 'lite0_stride16_flip'
+_PACKAGE = 'tf_efficientnet_lite0'
+
+_INTENDED = (
+    'Research and teaching: to mark frontal chest radiographs on which an airspace opacity '
+    '(pneumonia, COVID-19, other consolidation) is likely, and to show where. Not for clinical '
+    'use.'
+)
+_NOT_TO_BELIEVE = (
+    'It learnt from children of one hospital and from 365 radiographs of another, so a threshold '
+    'may not fit yours: measure it on radiographs of your own first. It is often unsure, and then '
+    'says so. A lateral view, a photograph, or lungs that were not found make its answer void. '
+    'An answer of no opacity does not mean a healthy chest: nodules, effusions, pneumothorax and '
+    'a large heart are nothing that it knows.'
+)
+_NOT_MEASURED = (
+    'How well it tells the cause of an opacity: it does not try to.',
+    'Adults of a third hospital with both answers: none was at hand.',
+    'Children of another hospital than Kermany’s, whose own figures say little.',
+    'Whether it helps a reader.',
+)
+
+
+def trained(study: Study, chosen: Configuration) -> dict[str, Tensor]:
+    """Return the weights of the shipped network, learnt from all images."""
+    kept = (
+        study.out / f'trained {hashlib.sha256(str(chosen).encode()).hexdigest()[:12]}.safetensors'
+    )
+    if not kept.exists():
+        places = np.arange(len(study.labelled.paths))
+        state = {f'inner.{k}': v for k, v in imagenet_stages().state_dict().items()}
+        head = chosen.head if isinstance(chosen, Tuned) else chosen
+        start = head_weights(head, study.features, study.labelled, places)
+        weight, bias = torch.from_numpy(start[0])[None].float(), torch.tensor([start[1]]).float()
+        if isinstance(chosen, Tuned):
+            _, first, last = tune(chosen, start, study.views, study.labelled, places)
+            learnt = between(first, last, chosen.averaged)
+            weight, bias = learnt.pop('linear.weight'), learnt.pop('linear.bias')
+            state |= {name.replace('stages.', 'inner.', 1): v for name, v in learnt.items()}
+        state |= {'weight': weight, 'bias': bias}
+        save_file({name: value.contiguous() for name, value in state.items()}, kept)
+    return load_file(kept)
+
+
+def write_model(study: Study, chosen: Configuration, figures: dict[str, Any], path: Path) -> Path:
+    """Write weights and card; return the file."""
+    state = trained(study, chosen)
+    weight, bias = state.pop('weight'), state.pop('bias')
+    found = figures['decisions']
+    size = (VIEWS['lungs 224'].height, VIEWS['lungs 224'].width)
+    network = networks.create(_ARCHITECTURE, 1, 1, size)
+    stages = {f'both_ways.{name}': value for name, value in state.items()}
+    network.stages.load_state_dict(stages)
+    with torch.no_grad():  # calibrated, so that a sigmoid of the logit is the probability
+        network.head.linear.weight.copy_(weight * found['slope'])
+        network.head.linear.bias.copy_(bias * found['slope'] + found['shift'])
+    save(path, network.state_dict(), _card(study, chosen, figures), halve=True)
+    return path
+
+
+def _card(study: Study, chosen: Configuration, figures: dict[str, Any]) -> Card:
+    labelled, found = study.labelled, figures['decisions']
+    sources = sorted(set(labelled.sources.tolist()))
+    return Card(
+        name='cxr-opacity',
+        title='Lung opacity on a frontal chest radiograph: likely or not',
+        architecture=_ARCHITECTURE,
+        labels=(LABEL,),
+        channels=1,
+        several=True,
+        negative='no opacity',
+        decision='Youden',
+        undecided={LABEL: found['band']},
+        operating_points={LABEL: found['points']},
+        preprocessing=VIEWS['lungs 224'].to_dict(),
+        recipe={
+            'command': 'python scripts/opacity_model.py --out FOLDER',
+            'configuration': str(chosen),
+            'page': 'docs/opacity-model.md',
+        },
+        data={
+            'fingerprint': _fingerprint(study),
+            'images': len(labelled.paths),
+            'patients': len(set(labelled.groups)),
+            'split': 'by patient',
+            'counts': {
+                source: {
+                    name: {
+                        'train': int((labelled.positive[labelled.sources == source] == v).sum())
+                    }
+                    for name, v in ((LABEL, True), ('no opacity', False))
+                }
+                for source in sources
+            },
+            'lung_field': lungs.fingerprint(),
+        },
+        metrics=_metrics(study, figures),
+        licence='CC BY 4.0',
+        attribution=(
+            'Kermany et al., Guangzhou paediatric chest radiographs (Cell 2018), CC BY 4.0',
+            'NIH Clinical Center, ChestX-ray14 (Wang et al., CVPR 2017), free with attribution',
+            'Labels: RSNA Pneumonia Detection Challenge (Shih et al., Radiology AI 2019)',
+            'Labels: Majkowska et al., Radiology 2020;294:421 (Google, adjudicated)',
+            PACKAGES[_PACKAGE].credit,
+        ),
+        intended_use=_INTENDED,
+        not_to_believe=_NOT_TO_BELIEVE,
+        not_measured=_NOT_MEASURED,
+        created=datetime.now(UTC).date().isoformat(),
+        version=__version__,
+    )
+
+
+def _counts(study: Study, source: str) -> dict[str, dict[str, int]]:
+    positive = study.labelled.positive[study.labelled.sources == source]
+    return {
+        LABEL: {'train': int(positive.sum())},
+        'no opacity': {'train': int((~positive).sum())},
+    }
+
+
+def _metrics(study: Study, figures: dict[str, Any]) -> dict[str, Any]:
+    """Return figures on patients left out, by source, beside what sees no lungs."""
+    labelled, found = study.labelled, figures['decisions']
+    p = expit(found['slope'] * np.array(figures['logits']) + found['shift'])[:, None]
+    truth = labelled.positive[:, None]
+    groups = np.array(labelled.groups)
+    thresholds = [found['points']['Youden']]
+    model = {}
+    for name in ('all', *sorted(set(labelled.sources.tolist()))):
+        there = labelled.sources == name if name != 'all' else np.ones(len(truth), bool)
+        model[name] = summarise(
+            truth[there], p[there], (LABEL,), groups[there].tolist(), thresholds=thresholds
+        )
+    return {
+        'measured_on': 'patients left out, within both sources',
+        'split': 'by patient',
+        'folds': 5,
+        'most_frequent_class': round(float(max(truth.mean(), 1 - truth.mean())), 4),
+        'model': model,
+        'note': _note(figures),
+    }
+
+
+def _note(figures: dict[str, Any]) -> str:
+    """Return what to read first: the figures of sources that were held out."""
+    rows = figures.get('rows')
+    if not rows:
+        return ''
+    parts = []
+    for name, title in (
+        ('kermany to nih', 'learnt from Kermany alone, judged by NIH'),
+        ('nih to kermany', 'learnt from NIH alone, judged by Kermany'),
+        ('nih by patient', 'NIH, by patients left out'),
+    ):
+        value, low, high = rows[name]['model']['auc_within']
+        parts.append(f'{title} {value:.2f} [{low:.2f}, {high:.2f}]')
+    return (
+        'Read these first, areas under the curve within one projection, of models made in the '
+        f'same way: {"; ".join(parts)}. The table below is of patients left out within sources '
+        'that the model knows, so another hospital will give less; Kermany’s figures there are mostly '
+        'the work of what is not lung.'
+    )
+
+
+def _fingerprint(study: Study) -> str:
+    lines = (
+        f'{path} {int(positive)}'
+        for path, positive in zip(study.labelled.paths, study.labelled.positive, strict=True)
+    )
+    return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
