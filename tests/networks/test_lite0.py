@@ -66,7 +66,7 @@ def test_a_map_is_the_closed_form_of_the_averaged_map():
     torch.manual_seed(0)
     network = networks.create('lite0_stride16_flip', 1, 1, (64, 64)).eval()
     x = torch.rand(1, 1, 64, 64)
-    _, maps = grad_cam(network, x, [1])
+    _, maps = grad_cam(network, x)
     with torch.no_grad():
         features, _ = network.features(x)
     weights = network.closed_form()

@@ -36,8 +36,7 @@ def grad_cam(
     x : Tensor, shape (N, channels, height, width)
         The network's input.
     targets : sequence of int, optional
-        Classes to explain; by default all. A network with a single logit z has two:
-        class 1 is z and class 0 is -z.
+        Which logits to explain; by default all.
 
     Returns
     -------
@@ -48,9 +47,9 @@ def grad_cam(
     Raises
     ------
     ValueError
-        If a target is no class of the network.
+        If a target is no logit of the network.
     """
-    chosen = _signed_logits(network.num_classes, targets)
+    chosen = _checked(network.num_classes, targets)
     with evaluating(network):
         with torch.no_grad():
             feature_map, earlier = network.features(x)
@@ -67,8 +66,7 @@ def grad_cam(
             if weights is not None:
                 logits = _run_head(network.head, feature_map, earlier)
                 channel_weights = _ordinary(weights, precision) / feature_map[0, 0].numel()
-                signed = torch.stack([sign * channel_weights[k] for k, sign in chosen])
-                maps = torch.einsum('tc,nchw->nthw', signed, feature_map)
+                maps = torch.einsum('tc,nchw->nthw', channel_weights[chosen], feature_map)
             else:
                 logits, channel_weights = _differentiate(
                     network.head, feature_map, earlier, chosen
@@ -77,36 +75,32 @@ def grad_cam(
             return logits, maps.relu()
 
 
-def _signed_logits(outputs: int, targets: Sequence[int] | None) -> list[tuple[int, int]]:
-    """Return for each target which logit it is, and with which sign."""
-    classes = max(outputs, 2)
-    targets = range(classes) if targets is None else targets
-    wrong = [t for t in targets if not 0 <= t < classes]
-    if wrong or len(targets) == 0:
+def _checked(outputs: int, targets: Sequence[int] | None) -> list[int]:
+    """Return the targets, all of them by default."""
+    targets = range(outputs) if targets is None else targets
+    if not targets or any(not 0 <= t < outputs for t in targets):
         raise ValueError(
-            f'Targets are classes from 0 to {classes - 1}, at least one; got {list(targets)}.'
+            f'Targets are classes from 0 to {outputs - 1}, at least one; got {list(targets)}.'
         )
-    if outputs == 1:
-        return [(0, 1 if t == 1 else -1) for t in targets]
-    return [(t, 1) for t in targets]
+    return list(targets)
 
 
 def _differentiate(
     head: nn.Module,
     feature_map: Tensor,
     earlier: tuple[Tensor, ...],
-    chosen: list[tuple[int, int]],
+    chosen: list[int],
 ) -> tuple[Tensor, Tensor]:
     """Return logits (N, K) and the mean gradient of each target (N, T, C)."""
     with torch.enable_grad():
         leaf = feature_map.detach().requires_grad_(True)
         logits = _run_head(head, leaf, earlier)
         means = []
-        for i, (k, sign) in enumerate(chosen):
+        for i, k in enumerate(chosen):
             # The images of a batch do not meet in evaluation mode, so the gradient of
             # the sum holds each image's own.
             (gradient,) = torch.autograd.grad(
-                sign * logits[:, k].sum(), leaf, retain_graph=i + 1 < len(chosen)
+                logits[:, k].sum(), leaf, retain_graph=i + 1 < len(chosen)
             )
             means.append(gradient.mean(dim=(2, 3)))
     return logits.detach(), torch.stack(means, dim=1)

@@ -76,7 +76,12 @@ class FlipAveraged(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, channels, height, width) to (N, C, h, w)."""
-        return (self.inner(x) + self.inner(x.flip(-1)).flip(-1)) / 2
+        if x.device.type == 'meta':
+            # How cells are placed is worked out without data, and only for one direction at once.
+            straight, turned = self.inner(x), self.inner(x.flip(-1))
+        else:
+            straight, turned = self.inner(torch.cat([x, x.flip(-1)])).chunk(2)
+        return (straight + turned.flip(-1)) / 2
 
 
 def lite0_stages(channels: int = 3) -> OrderedDict[str, nn.Module]:
