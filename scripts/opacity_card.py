@@ -193,8 +193,8 @@ def _note(figures: dict[str, Any]) -> str:
     return (
         'Read these first, areas under the curve within one projection, of models made in the '
         f'same way: {"; ".join(parts)}. The table below is of patients left out within sources '
-        'that the model knows, so another hospital will give less; Kermany’s figures there are mostly '
-        'the work of what is not lung.'
+        'that the model knows, so another hospital will give less; Kermany’s figures there are '
+        'mostly the work of what is not lung.'
     )
 
 

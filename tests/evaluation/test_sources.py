@@ -25,9 +25,7 @@ def test_projection_says_nothing_any_more():
     positive = rng.random(300) < [0.8 if s == AP else 0.3 for s in strata]
     weights = balanced_weights(positive, strata)
     ap = np.array([s == AP for s in strata])
-    rates = [
-        (weights * positive)[there].sum() / weights[there].sum() for there in (ap, ~ap)
-    ]
+    rates = [(weights * positive)[there].sum() / weights[there].sum() for there in (ap, ~ap)]
     assert rates == pytest.approx([0.5, 0.5])
 
 
