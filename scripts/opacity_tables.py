@@ -78,8 +78,9 @@ def decisions(found: dict[str, Any]) -> str:
             'source',
             'area within projection',
             *(f'{p}: sensitivity / specificity' for p in found['points']),
-        ]
-        + ['answered', 'sensitivity / specificity of answers'],
+            'answered',
+            'sensitivity / specificity of answers',
+        ],
     ]
     for source, own in found['sources'].items():
         band = own['band']
