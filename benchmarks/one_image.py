@@ -1,20 +1,25 @@
 """What classifying one radiograph costs, part by part, on images of full size.
 
-    python benchmarks/one_image.py
+    python benchmarks/one_image.py [MODEL]
 
 Medians of 15 rounds on generated radiographs of 2500 x 2000 pixels, one after the other in
-one process, and each part's share of the whole.
+one process, and each part's share of the whole. The last line is how many times the bare pass
+of the network, once and without anything else, `predict` takes.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from statistics import median
 
+import torch
+
 from napari_cxr import lungs, samples
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.lungs import frontal
+from napari_cxr.networks.lite0 import FlipAveraged
 from napari_cxr.radiograph import Radiograph
 
 ROUNDS = 15
@@ -23,15 +28,23 @@ SHAPE = (2500, 2000)
 
 def main() -> None:
     """Print the table."""
-    classifier = Classifier.load('cxr3-lung-texture', 'cpu')
+    classifier = Classifier.load(sys.argv[1] if len(sys.argv) > 1 else 'cxr-opacity', 'cpu')
     radiographs = [Radiograph.from_array(samples.phantom(SHAPE, seed=i)) for i in range(3)]
     fields = [lungs.find(radiograph) for radiograph in radiographs]
     fit = classifier.preprocessing
+    network = torch.nn.Sequential(*bare(classifier))
+    x = torch.rand(1, fit.channels, fit.height, fit.width)
+
+    def once(_: int) -> object:
+        with torch.inference_mode():
+            return network(x)
+
     parts: dict[str, Callable[[int], object]] = {
         'whole: predict': lambda i: classifier.predict([radiographs[i]]),
         'the lung field': lambda i: lungs.find(radiographs[i]),
         'is it a frontal radiograph': lambda i: frontal.check(radiographs[i], fields[i]),
         'preparing, lungs known': lambda i: fit.apply(radiographs[i], field=fields[i]),
+        'bare pass of the network': once,
     }
     times: dict[str, list[float]] = {name: [] for name in parts}
     for round_ in range(ROUNDS + 1):
@@ -43,6 +56,13 @@ def main() -> None:
     for name, values in times.items():
         took = median(values[1:])  # the first one loads weights
         print(f'{name:28} {took:6.1f} ms  {took / whole:5.0%}')
+    print(f'predict over the bare pass: {whole / median(times["bare pass of the network"][1:]):.2f}')
+
+
+def bare(classifier: Classifier) -> list[torch.nn.Module]:
+    """Return the stages as they see an image once, without its mirror image."""
+    stages = classifier.network.stages.values()
+    return [stage.inner if isinstance(stage, FlipAveraged) else stage for stage in stages]
 
 
 if __name__ == '__main__':

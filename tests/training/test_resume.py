@@ -215,6 +215,21 @@ def test_damage_is_told(folder, recipe, cut_off, name):
         resumed(folder, recipe, cut_off)
 
 
+def test_a_state_of_an_earlier_version_goes_on(folder, recipe, cut_off, tmp_path):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    path = cut_off / 'state.safetensors'
+    with safe_open(path, framework='pt') as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        content = json.loads(file.metadata()['napari_cxr.state'])
+    del content['progress']['best_loss'], content['progress']['least_loss']
+    save_file(tensors, path, metadata={'napari_cxr.state': json.dumps(content)})
+    resumed(folder, recipe, cut_off)
+    whole(folder, recipe, tmp_path / 'one')
+    assert_same(tmp_path / 'one', cut_off)
+
+
 def test_a_full_disk_at_a_stop_is_told_and_the_state_before_stays(
     folder, recipe, tmp_path, monkeypatch
 ):

@@ -143,6 +143,27 @@ def test_the_best_checkpoint_is_that_of_the_best_epoch(folder, recipe, tmp_path)
     assert [e.epoch for e in epochs if e.best][-1] == best.epoch
 
 
+def test_of_epochs_with_the_same_figure_the_one_with_the_least_loss_is_kept(
+    folder, recipe, tmp_path
+):
+    recipe = replace(recipe, epochs=12, selection=SelectionRecipe('macro_auc'))
+    events = list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    highest = max(event.val_macro_auc for event in epochs)
+    tied = [event for event in epochs if event.val_macro_auc == highest]
+    assert len(tied) > 1 and tied[0].val_loss > tied[-1].val_loss
+    assert events[-1].epoch == min(tied, key=lambda event: event.val_loss).epoch
+
+
+def test_a_saturated_figure_does_not_stop_a_run_that_still_improves(folder, recipe, tmp_path):
+    recipe = replace(recipe, epochs=8, stopping=StoppingRecipe(patience=2, metric='macro_auc'))
+    events = list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
+    epochs = [event for event in events if isinstance(event, EpochDone)]
+    losses = [event.val_loss for event in epochs]
+    assert losses == sorted(losses, reverse=True)
+    assert len(epochs) == 8
+
+
 def test_closing_ends_it_and_leaves_the_best_so_far(folder, recipe, tmp_path):
     before = torch.get_rng_state()
     events = train(index(folder), recipe, tmp_path / 'out', 'cpu')

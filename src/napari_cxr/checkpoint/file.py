@@ -148,7 +148,9 @@ def save(
                 f'The tensor {name!r} holds numbers that are not finite; nothing was saved.'
             )
         stored[name] = value
-    write_whole(Path(path), to_bytes(stored, metadata={'format': 'pt', CARD_KEY: card.to_json()}))
+    # One entry only: of several the library writes a random order, and equal runs shall give
+    # equal bytes.
+    write_whole(Path(path), to_bytes(stored, metadata={CARD_KEY: card.to_json()}))
 
 
 def read_card(path: str | Path) -> Card:

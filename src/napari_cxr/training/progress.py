@@ -37,9 +37,10 @@ class Progress:
     logits : list of ndarray
         Of its batches.
     best : float
-        Highest figure of selection so far, and `best_epoch` when that was.
-    least, waited
-        Highest figure of stopping so far, and epochs since then.
+        Highest figure of selection so far, and `best_epoch` when that was. Of epochs with the
+        same figure it is that with the least loss on the validation images, `best_loss`.
+    least, least_loss, waited
+        Highest figure of stopping so far, likewise, and epochs since then.
     """
 
     epoch: int = 0
@@ -52,3 +53,5 @@ class Progress:
     best_epoch: int = 0
     least: float = -math.inf
     waited: int = 0
+    best_loss: float = math.inf
+    least_loss: float = math.inf

@@ -172,13 +172,17 @@ class Run:
             )
         figures = self.figures(self.data.split.val, logits)
         score = self._score(figures, 'selection', recipe.selection.metric, epoch)
-        best = score > now.best
+        # A figure that is saturated on few images goes on improving in the loss.
+        loss = figures['loss']
+        best = (score, -loss) > (now.best, -now.best_loss)
         if best:
-            now.best, now.best_epoch = score, epoch
+            now.best, now.best_loss, now.best_epoch = score, loss, epoch
         if recipe.stopping.patience:
             score = self._score(figures, 'stopping', recipe.stopping.metric, epoch)
-            now.waited = 0 if score > now.least else now.waited + 1
-            now.least = max(score, now.least)
+            if (score, -loss) > (now.least, -now.least_loss):
+                now.least, now.least_loss, now.waited = score, loss, 0
+            else:
+                now.waited += 1
         took = time.perf_counter() - started
         self.pace.validated(took)
         event = EpochDone(

@@ -25,6 +25,8 @@ __all__ = ['load_state', 'notes_of', 'save_state']
 _CONTENT = 'napari_cxr.state'
 #: Version of this form; another one is refused.
 _FORM = 1
+#: What states of earlier versions lack, and go on without.
+_LATER = ('best_loss', 'least_loss')
 
 
 def save_state(path: Path, run: Run, notes: dict[str, Any]) -> None:
@@ -124,8 +126,8 @@ def _restore(run: Run, tensors: dict[str, Tensor], progress: dict[str, Any]) -> 
         return {name.removeprefix(prefix): tensors[name] for name in found}
 
     now = Progress(**progress)
-    known = {f.name for f in fields(Progress)} - {'logits'}
-    if set(progress) != known or math.isnan(now.best):
+    known = {f.name for f in fields(Progress)} - {'logits', *_LATER}
+    if set(progress) - set(_LATER) != known or math.isnan(now.best):
         raise ValueError
     if 'logits' in tensors:
         now.logits = [tensors['logits'].numpy()]

@@ -1,0 +1,102 @@
+"""The model that a first click runs."""
+
+import csv
+import math
+import os
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from napari_cxr import files
+from napari_cxr.checkpoint import catalog
+from napari_cxr.inference.classifier import Classifier
+from napari_cxr.metrics import auc
+from napari_cxr.radiograph import Radiograph
+from napari_cxr.samples import phantom
+
+NAME = 'cxr-opacity'
+
+
+@pytest.fixture(scope='module')
+def classifier():
+    return Classifier.load(NAME, 'cpu')
+
+
+def test_it_is_the_default_and_no_demonstration(classifier):
+    assert catalog.default() == NAME
+    assert not classifier.card.demonstration
+    assert [entry.name for entry in catalog.entries()][0] == NAME
+
+
+def test_it_is_small():
+    path = resources.files('napari_cxr') / 'weights' / f'{NAME}.safetensors'
+    assert path.is_file() and len(path.read_bytes()) < 15_000_000
+
+
+def test_its_card_says_how_it_decides(classifier):
+    card = classifier.card
+    assert (card.labels, card.several, card.negative_label) == (('opacity',), True, 'no opacity')
+    points = card.operating_points['opacity']
+    assert card.decision == 'Youden'
+    assert points['sensitivity 0.95'] <= points['sensitivity 0.90']
+    low, high = card.undecided['opacity']
+    assert 0 < low < points['Youden'] < high < 1
+    text = card.to_text()
+    for needed in ('RSNA', 'Majkowska', 'Kermany', 'ImageNet', 'not for clinical use', 'held'):
+        assert needed.lower() in text.lower()
+
+
+def test_an_answer_is_one_of_three_and_the_probability_that_of_the_logit(classifier):
+    (said,) = classifier.predict([Radiograph.from_array(phantom((600, 500), seed=1))])
+    assert said.label in ('opacity', 'no opacity')
+    assert said.answer in (said.label, 'cannot say')
+    assert said.probability('opacity') == pytest.approx(1 / (1 + math.exp(-said.logits[0])))
+
+
+def test_the_map_and_the_bias_sum_to_the_logit(classifier):
+    """The head is linear over the mean of the map, so the map before its rectifier is exact."""
+    import torch
+
+    radiograph = Radiograph.from_array(phantom((600, 500), seed=2))
+    ready = classifier.prepare(radiograph)
+    x = torch.from_numpy(classifier.preprocessing.normalise(ready.image[None]))
+    network = classifier.network
+    with torch.no_grad():
+        features, _ = network.features(x)
+    weights = network.closed_form()
+    raw = (weights[0][:, None, None] * features[0]).sum(0) / features[0, 0].numel()
+    prediction, (heatmap,) = classifier.explain(radiograph)
+    assert float(raw.sum() + network.head.linear.bias[0]) == pytest.approx(
+        prediction.logits[0], abs=1e-4
+    )
+    np.testing.assert_allclose(heatmap.values, raw.clamp(min=0).numpy(), atol=1e-5)
+    assert heatmap.values.shape == (14, 14)
+
+
+def test_a_mirrored_input_gives_the_same_logit(classifier):
+    rng = np.random.default_rng(0)
+    images = rng.random((2, 224, 224), dtype=np.float32)
+    straight, _ = classifier.logits(images)
+    turned, _ = classifier.logits(np.ascontiguousarray(images[:, :, ::-1]))
+    np.testing.assert_allclose(turned, straight, atol=1e-4)
+
+
+@pytest.mark.skipif(
+    not os.environ.get('NAPARI_CXR_DATA'), reason='NAPARI_CXR_DATA names no radiographs'
+)
+def test_it_finds_opacities_on_real_radiographs(classifier):
+    """On images that it learnt from, so this tests the path from file to answer, not its worth."""
+    folder = Path(os.environ['NAPARI_CXR_DATA'])
+    with open(folder / 'nih_expert_labels.csv', newline='', encoding='utf-8') as table:
+        rows = [row for row in csv.DictReader(table) if row['rsna_class']]
+    chosen = [
+        *[row for row in rows if row['rsna_class'] == 'Lung Opacity'][:20],
+        *[row for row in rows if row['rsna_class'] == 'Normal'][:20],
+    ]
+    said = [
+        classifier.predict([files.read(folder / 'cxr3' / row['path'])])[0].probabilities[0]
+        for row in chosen
+    ]
+    assert auc(np.arange(40) < 20, np.array(said)) > 0.9
