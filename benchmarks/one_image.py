@@ -56,7 +56,9 @@ def main() -> None:
     for name, values in times.items():
         took = median(values[1:])  # the first one loads weights
         print(f'{name:28} {took:6.1f} ms  {took / whole:5.0%}')
-    print(f'predict over the bare pass: {whole / median(times["bare pass of the network"][1:]):.2f}')
+    print(
+        f'predict over the bare pass: {whole / median(times["bare pass of the network"][1:]):.2f}'
+    )
 
 
 def bare(classifier: Classifier) -> list[torch.nn.Module]:

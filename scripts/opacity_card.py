@@ -24,7 +24,7 @@ from torch import Tensor
 
 from napari_cxr import __version__, lungs, networks
 from napari_cxr.checkpoint import Card, save
-from napari_cxr.metrics import summarise
+from napari_cxr.metrics import Part, differences, summarise
 from napari_cxr.networks.packaged import PACKAGES
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _INTENDED = (
     'use.'
 )
 _NOT_TO_BELIEVE = (
-    'It learnt from children of one hospital and from 365 radiographs of another, so a threshold '
+    'It learnt from children of one hospital and from 367 radiographs of another, so a threshold '
     'may not fit yours: measure it on radiographs of your own first. It is often unsure, and then '
     'says so. A lateral view, a photograph, or lungs that were not found make its answer void. '
     'An answer of no opacity does not mean a healthy chest: nodules, effusions, pneumothorax and '
@@ -155,24 +155,35 @@ def _counts(study: Study, source: str) -> dict[str, dict[str, int]]:
 
 
 def _metrics(study: Study, figures: dict[str, Any]) -> dict[str, Any]:
-    """Return figures on patients left out, by source, beside what sees no lungs."""
+    """Return figures on patients left out, by source, beside what sees no shapes."""
     labelled, found = study.labelled, figures['decisions']
     p = expit(found['slope'] * np.array(figures['logits']) + found['shift'])[:, None]
+    beside = {name: np.array(said)[:, None] for name, said in figures['baselines'].items()}
     truth = labelled.positive[:, None]
     groups = np.array(labelled.groups)
-    thresholds = [found['points']['Youden']]
-    model = {}
+    out: dict[str, Any] = {'model': {}, 'baselines': {}, 'differences': {}}
     for name in ('all', *sorted(set(labelled.sources.tolist()))):
         there = labelled.sources == name if name != 'all' else np.ones(len(truth), bool)
-        model[name] = summarise(
-            truth[there], p[there], (LABEL,), groups[there].tolist(), thresholds=thresholds
+        own = groups[there].tolist()
+        threshold = [found['points']['Youden']]
+        out['model'][name] = summarise(truth[there], p[there], (LABEL,), own, thresholds=threshold)
+        part = Part(
+            np.arange(there.sum()), p[there], {key: said[there] for key, said in beside.items()}
         )
+        for key, said in part.others.items():
+            theirs = summarise(truth[there], said, (LABEL,), own)
+            out['baselines'].setdefault(key, {})[name] = theirs
+        compared = differences(truth[there], [part], (LABEL,), own, [0] * len(own))
+        for key, difference in compared.items():
+            # Labels are given by other thresholds, so only areas can be compared.
+            area = {'macro_auc': difference['macro_auc']}
+            out['differences'].setdefault(key, {})[name] = area
     return {
         'measured_on': 'patients left out, within both sources',
         'split': 'by patient',
         'folds': 5,
         'most_frequent_class': round(float(max(truth.mean(), 1 - truth.mean())), 4),
-        'model': model,
+        **out,
         'note': _note(figures),
     }
 

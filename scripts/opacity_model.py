@@ -235,6 +235,17 @@ def shipped(study: Study) -> tuple[Configuration, np.ndarray]:
     return chosen, logits
 
 
+def baselines(study: Study) -> dict[str, list[float]]:
+    """Return what trees that see no shapes say of the same patients left out."""
+    places = np.arange(len(study.labelled.paths))
+    said = {name: np.zeros(len(places)) for name in SHORTCUTS[1:]}
+    for held in study.folds(places, JUDGING, seed=0):
+        found = study.shortcuts(np.setdiff1d(places, held), held)
+        for name, row in said.items():
+            row[held] = found[name]
+    return {name: row.tolist() for name, row in said.items()}
+
+
 def platt(logits: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
     """Return slope and shift that turn logits into probabilities (Platt 1999)."""
     from sklearn.linear_model import LogisticRegression
@@ -316,12 +327,15 @@ def main() -> None:
     chosen, logits = shipped(study)
     figures: dict[str, Any] = {'shipped': str(chosen), 'logits': logits.tolist()}
     figures['decisions'] = decisions(study, logits)
+    figures['baselines'] = study.remembered('baselines', lambda: baselines(study))
     model = arguments.out / 'cxr-opacity.safetensors'
     write_model(study, chosen, figures, model)
     print('model written', flush=True)
     figures['rows'] = {**by_source(study), 'nih by patient': by_patient(study, 'nih')}
     figures['looks'] = looks_of(study.looks)
-    text = json.dumps({k: v for k, v in figures.items() if k != 'logits'}, indent=1)
+    text = json.dumps(
+        {k: v for k, v in figures.items() if k not in ('logits', 'baselines')}, indent=1
+    )
     (arguments.out / 'figures.json').write_text(text, encoding='utf-8')
     write_model(study, chosen, figures, model)
     if arguments.into is not None:

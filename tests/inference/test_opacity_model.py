@@ -27,7 +27,7 @@ def classifier():
 def test_it_is_the_default_and_no_demonstration(classifier):
     assert catalog.default() == NAME
     assert not classifier.card.demonstration
-    assert [entry.name for entry in catalog.entries()][0] == NAME
+    assert next(entry.name for entry in catalog.entries()) == NAME
 
 
 def test_it_is_small():
