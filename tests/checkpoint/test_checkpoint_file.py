@@ -27,6 +27,12 @@ def test_what_was_saved_is_loaded(tmp_path, card, tensors):
     assert [p.name for p in tmp_path.iterdir()] == ['a.safetensors']
 
 
+def test_the_same_model_is_the_same_bytes(tmp_path, card, tensors):
+    for name in 'abcdefgh':
+        save(tmp_path / name, dict(reversed(tensors.items())) if name > 'd' else tensors, card)
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
+
+
 def test_halved_kernels_take_half_the_place_and_statistics_keep_theirs(tmp_path, card, tensors):
     tensors['stages.stem.1.running_var'][:] = 1e6  # too large for half precision
     save(tmp_path / 'full.safetensors', tensors, card)
