@@ -24,7 +24,7 @@ from torch import Tensor
 
 from napari_cxr import __version__, lungs, networks
 from napari_cxr.checkpoint import Card, save
-from napari_cxr.metrics import Part, differences, summarise
+from napari_cxr.metrics import BASELINES, Part, average, differences
 from napari_cxr.networks.packaged import PACKAGES
 
 if TYPE_CHECKING:
@@ -155,57 +155,73 @@ def _counts(study: Study, source: str) -> dict[str, dict[str, int]]:
 
 
 def _metrics(study: Study, figures: dict[str, Any]) -> dict[str, Any]:
-    """Return figures on patients left out, by source, beside what sees no shapes."""
-    labelled, found = study.labelled, figures['decisions']
-    p = expit(found['slope'] * np.array(figures['logits']) + found['shift'])[:, None]
-    beside = {name: np.array(said)[:, None] for name, said in figures['baselines'].items()}
-    truth = labelled.positive[:, None]
-    groups = np.array(labelled.groups)
-    out: dict[str, Any] = {'model': {}, 'baselines': {}, 'differences': {}}
-    for name in ('all', *sorted(set(labelled.sources.tolist()))):
-        there = labelled.sources == name if name != 'all' else np.ones(len(truth), bool)
-        own = groups[there].tolist()
-        threshold = [found['points']['Youden']]
-        out['model'][name] = summarise(truth[there], p[there], (LABEL,), own, thresholds=threshold)
-        part = Part(
-            np.arange(there.sum()), p[there], {key: said[there] for key, said in beside.items()}
-        )
-        for key, said in part.others.items():
-            theirs = summarise(truth[there], said, (LABEL,), own)
-            out['baselines'].setdefault(key, {})[name] = theirs
-        compared = differences(truth[there], [part], (LABEL,), own, [0] * len(own))
-        for key, difference in compared.items():
-            # Labels are given by other thresholds, so only areas can be compared.
-            area = {'macro_auc': difference['macro_auc']}
-            out['differences'].setdefault(key, {})[name] = area
+    """Return areas on sources held out, each learnt from the other alone."""
+    labelled = study.labelled
+    truth, sources = labelled.positive[:, None], labelled.sources
+    strata = labelled.strata
+    parts = {}
+    for name, said in figures['said'].items():
+        others = {kind: np.array(said[kind])[:, None] for kind in BASELINES}
+        places = np.array(said['places'])
+        parts[name] = Part(places, expit(np.array(said['model']))[:, None], others)
+
+    def of(chosen: list[Part]) -> dict[str, Any]:
+        def figures(own: list[Part]) -> dict[str, Any]:
+            return _areas(average(truth, own, (LABEL,), labelled.groups, strata))
+
+        names = list(chosen[0].others)
+        apart = differences(truth, chosen, (LABEL,), labelled.groups, strata)
+        return {
+            'model': figures(chosen),
+            'baselines': {kind: figures([part.of(kind) for part in chosen]) for kind in names},
+            'differences': {k: {'macro_auc': apart[k]['macro_auc']} for k in names},
+        }
+
+    by_set: dict[str, list[Part]] = {'all': list(parts.values())}
+    by_set |= {str(sources[part.places[0]]): [part] for part in parts.values()}
+    measured = {name: of(chosen) for name, chosen in by_set.items()}
+    out: dict[str, Any] = {'model': {n: found['model'] for n, found in measured.items()}}
+    for table in ('baselines', 'differences'):
+        out[table] = {
+            kind: {n: found[table][kind] for n, found in measured.items()} for kind in BASELINES
+        }
     return {
-        'measured_on': 'patients left out, within both sources',
-        'split': 'by patient',
-        'folds': 5,
-        'most_frequent_class': round(float(max(truth.mean(), 1 - truth.mean())), 4),
+        'measured_on': 'sources held out',
+        'split': 'by source',
+        'folds': len(parts),
+        'averaged': True,
         **out,
         'note': _note(figures),
     }
 
 
+def _areas(found: dict[str, Any]) -> dict[str, Any]:
+    """Keep the areas: a threshold of one source alone means nothing in the other."""
+    classes = {k: {'images': v['images'], 'auc': v['auc']} for k, v in found['classes'].items()}
+    return {
+        **{k: found[k] for k in ('images', 'patients', 'folds', 'macro_auc')},
+        'classes': classes,
+    }
+
+
 def _note(figures: dict[str, Any]) -> str:
-    """Return what to read first: the figures of sources that were held out."""
-    rows = figures.get('rows')
-    if not rows:
-        return ''
-    parts = []
+    """Return what to read first: areas within projection, and what the threshold gives."""
+    rows = figures['rows']
+    value, low, high = rows['nih by patient']['model']['auc_within']
+    parts = [f'NIH, by patients left out, {value:.2f} [{low:.2f}, {high:.2f}]']
     for name, title in (
-        ('kermany to nih', 'learnt from Kermany alone, judged by NIH'),
-        ('nih to kermany', 'learnt from NIH alone, judged by Kermany'),
-        ('nih by patient', 'NIH, by patients left out'),
+        ('kermany to nih', 'NIH, learnt from Kermany alone,'),
+        ('nih to kermany', 'Kermany, learnt from NIH alone,'),
     ):
         value, low, high = rows[name]['model']['auc_within']
         parts.append(f'{title} {value:.2f} [{low:.2f}, {high:.2f}]')
+    at = figures['decisions']['sources']['nih']['at']['Youden']
+    band = figures['decisions']['sources']['nih']['band']
     return (
-        'Read these first, areas under the curve within one projection, of models made in the '
-        f'same way: {"; ".join(parts)}. The table below is of patients left out within sources '
-        'that the model knows, so another hospital will give less; Kermany’s figures there are '
-        'mostly the work of what is not lung.'
+        f'Areas under the curve among images of one projection: {"; ".join(parts)}. On NIH’s '
+        f'patients left out, the threshold of this card finds {at["sensitivity"]:.0%} of the '
+        f'opacities and clears {at["specificity"]:.0%} of the rest; an answer other than '
+        f'"cannot say" is given to {band["answered"]:.0%}.'
     )
 
 

@@ -182,19 +182,22 @@ class Study:
         return {'chosen': chosen, **found, 'tried': tried}
 
 
-def by_source(study: Study) -> dict[str, Any]:
-    """Learn from one source, judge the other; choose inside the one."""
-    rows = {}
+def by_source(study: Study) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Learn from one source, judge the other; choose inside the one.
+
+    Returns what was measured, and what was said of each image.
+    """
+    rows, said = {}, {}
     for source, learn, judge in held_out(study.labelled.sources.tolist()):
         other = 'kermany' if source == 'nih' else 'nih'
         chosen = study.choose(other, learn)
-        scores = study.scores(f'{other} to {source}', learn, judge)
+        name = f'{other} to {source}'
+        scores = study.scores(name, learn, judge)
         arrays = {key: np.array(values) for key, values in scores.items()}
         arrays['chosen'] = arrays[str(chosen)]
-        rows[f'{other} to {source}'] = study.compared(
-            f'{source} held out', judge, arrays, str(chosen)
-        )
-    return rows
+        rows[name] = study.compared(f'{source} held out', judge, arrays, str(chosen))
+        said[name] = {**scores, 'model': scores[str(chosen)], 'places': judge.tolist()}
+    return rows, said
 
 
 def by_patient(study: Study, source: str) -> dict[str, Any]:
@@ -233,17 +236,6 @@ def shipped(study: Study) -> tuple[Configuration, np.ndarray]:
 
         logits[held] = study.remembered(f'both fold {number}', make)
     return chosen, logits
-
-
-def baselines(study: Study) -> dict[str, list[float]]:
-    """Return what trees that see no shapes say of the same patients left out."""
-    places = np.arange(len(study.labelled.paths))
-    said = {name: np.zeros(len(places)) for name in SHORTCUTS[1:]}
-    for held in study.folds(places, JUDGING, seed=0):
-        found = study.shortcuts(np.setdiff1d(places, held), held)
-        for name, row in said.items():
-            row[held] = found[name]
-    return {name: row.tolist() for name, row in said.items()}
 
 
 def platt(logits: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
@@ -327,17 +319,14 @@ def main() -> None:
     chosen, logits = shipped(study)
     figures: dict[str, Any] = {'shipped': str(chosen), 'logits': logits.tolist()}
     figures['decisions'] = decisions(study, logits)
-    figures['baselines'] = study.remembered('baselines', lambda: baselines(study))
-    model = arguments.out / 'cxr-opacity.safetensors'
-    write_model(study, chosen, figures, model)
-    print('model written', flush=True)
-    figures['rows'] = {**by_source(study), 'nih by patient': by_patient(study, 'nih')}
+    figures['rows'], figures['said'] = by_source(study)
+    figures['rows']['nih by patient'] = by_patient(study, 'nih')
     figures['looks'] = looks_of(study.looks)
     text = json.dumps(
         {k: v for k, v in figures.items() if k not in ('logits', 'baselines')}, indent=1
     )
     (arguments.out / 'figures.json').write_text(text, encoding='utf-8')
-    write_model(study, chosen, figures, model)
+    model = write_model(study, chosen, figures, arguments.out / 'cxr-opacity.safetensors')
     if arguments.into is not None:
         shutil.copyfile(model, arguments.into / model.name)
     print(f'The model and its figures are in {arguments.out}.')
