@@ -190,6 +190,7 @@ def _metrics(study: Study, figures: dict[str, Any]) -> dict[str, Any]:
         'split': 'by source',
         'folds': len(parts),
         'averaged': True,
+        'fitted_on': 'what further models, which know both sources, said of patients left out',
         **out,
         'note': _note(figures),
     }

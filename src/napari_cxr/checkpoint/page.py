@@ -23,6 +23,8 @@ _OUTPUTS = {
     False: 'shares of one (softmax): of the classes, one is taken to be true',
     True: 'a probability of each label by itself (sigmoid): an image can have several, or none',
 }
+#: What temperature and thresholds are fitted on, unless a card says otherwise.
+_UNSEEN = 'what those models said of images that they had not seen'
 _KERAS = (
     'The "AUC (all columns, Keras)" is no area of one class: it takes both columns of the '
     'probabilities together, and is above the real one wherever one class is rare. It stands '
@@ -141,6 +143,8 @@ def headline(card: Card) -> str:
         if _value(found.get(key)) is None:
             continue
         folds = f' ({_folds(metrics)})' if 'folds' in metrics else ''
+        if len(card.labels) == 1:
+            name = name.removeprefix('macro ')
         words = f'{name} {_cell(found[key])} on {_where(metrics)}{folds}'
         others = [_all_of(b).get(key) for b in _dict(metrics.get('baselines')).values()]
         known = [value for value in map(_value, others) if value is not None]
@@ -227,8 +231,7 @@ def _of_folds(metrics: dict[str, Any]) -> str:
         f'These are the figures of {metrics["folds"]} other models by the same recipe, each of '
         'which learnt from a part of the images and was measured on what it had not seen. The '
         'model in this file learnt from all images, so none is left to measure it on. Its '
-        'temperature and operating points were fitted on what those models said of images '
-        'that they had not seen. '
+        f'temperature and operating points were fitted on {metrics.get("fitted_on", _UNSEEN)}. '
     )
     if metrics.get('averaged'):
         return words + (

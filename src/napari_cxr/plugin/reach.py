@@ -36,7 +36,7 @@ def reach_of(card: Card) -> str:
         return 'How well this model does was not measured.'
     left_out = 'source' in str(card.metrics.get('measured_on', ''))
     # Recipes are chosen by figures on sources left out: elsewhere there may be less to expect.
-    more = 'In your hospital expect no more.'
+    more = 'Expect no better in your hospital.'
     if not left_out:
-        more = 'In hospitals it has not seen expect less.'
+        more = 'Expect less in hospitals that it has not seen.'
     return f'{best[0].upper()}{best[1:]}. {more}'
