@@ -91,8 +91,8 @@ class Card:
         `napari_cxr.metrics.summarise` and `differences` say. ``measured_on`` is 'test',
         'val', or, of a model that learnt from all images after ``folds`` were judged,
         a phrase; ``by_fold`` then has the same of each fold, and ``fitted_on`` says what its
-        thresholds were fitted on, where that is not what the folds' models said. ``note`` is said before all
-        figures.
+        thresholds were fitted on, where that is not what the folds' models said. ``note``
+        is said before all figures.
     operating_points : dict
         For each label, probabilities from which on it is predicted, by criterion.
     negative : str
