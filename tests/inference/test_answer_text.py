@@ -23,7 +23,7 @@ def test_one_finding():
 
 def test_what_is_apart_is_not_written_alike():
     plain = LabelRule(('opacity',), True, (0.41,), 'no opacity')
-    assert said(plain, 0.4085) == (
+    assert said(plain, 0.4086) == (
         'The probability of opacity, 40.9 %, is below its threshold, 41.0 %.'
     )
 
