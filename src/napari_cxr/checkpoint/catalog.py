@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Literal
 
 from napari_cxr.checkpoint.card import CheckpointError
-from napari_cxr.checkpoint.downloading import megabytes
 from napari_cxr.checkpoint.entry import SUFFIX, Entry, models_folder
 from napari_cxr.checkpoint.file import read_card
 from napari_cxr.checkpoint.offers import downloads
@@ -78,7 +77,7 @@ def resolve(name_or_path: str | Path) -> Path:
         return entry.path
     if entry.is_offered:
         raise CheckpointError(
-            f'The model {text!r} has not been downloaded yet ({megabytes(entry.size)}): choose it '
+            f'The model {text!r} has not been downloaded yet{entry.size_text}: choose it '
             f'in the Classify dock and click Get, or run napari-cxr models get {text}.'
         )
     return fetch(entry)

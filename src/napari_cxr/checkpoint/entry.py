@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from napari_cxr.checkpoint.card import Card
+from napari_cxr.checkpoint.downloading import megabytes
 
 __all__ = ['OURS', 'SUFFIX', 'Entry', 'fetched_folder', 'models_folder', 'place_of']
 
@@ -63,6 +64,11 @@ class Entry:
     def is_demonstration(self) -> bool:
         """Whether its card says that it is a demonstration, which is not to be believed."""
         return self.card is not None and bool(self.card.demonstration)
+
+    @property
+    def size_text(self) -> str:
+        """Its size in brackets, after a space; empty if it is not known."""
+        return f' ({megabytes(self.size)})' if self.size else ''
 
     @property
     def is_offered(self) -> bool:

@@ -11,7 +11,6 @@ from qtpy.QtGui import QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QFileDialog, QWidget
 
 from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
-from napari_cxr.checkpoint.downloading import megabytes
 from napari_cxr.plugin.elided import ElidedComboBox
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.shared import shared
@@ -132,7 +131,7 @@ class ModelBox(ElidedComboBox):
         self._now = self.current
 
     def _add(self, entry: catalog.Entry) -> None:
-        get = f' · Get ({megabytes(entry.size)})' if entry.is_offered else ''
+        get = f' · Get{entry.size_text}' if entry.is_offered else ''
         self.addItem(f'{entry.name}{get}', entry.name)
         card = entry.card
         tip = f'{card.title}\n{card.demonstration}'.strip() if card is not None else entry.error

@@ -135,6 +135,11 @@ def test_the_panel_in_words(qtbot):
     assert panel.get.text() == 'Get (28 MB)' and 'a.org' in panel.status.text()
     panel.show_entry(entry, 8_000_000)
     assert panel.get.text() == 'Resume (20 MB left)'
+    unknown = Entry('x', None, 'download', None, url='https://a.org/b')
+    panel.show_entry(unknown, 8_000_000)
+    assert panel.get.text() == 'Resume' and '8.0 MB have come' in panel.status.text()
+    panel.show_entry(unknown, 0)
+    assert panel.get.text() == 'Get'
     panel.begin()
     panel.show_progress(Progress('downloading', 7_000_000, 28_000_000, 75.0))
     assert panel.status.text() == '7.0 MB of 28 MB, 1:15 left' and panel.bar.value() == 250

@@ -99,10 +99,11 @@ class GetPanel(QWidget):
         self.terms.setText(_as_html([line for line in lines if line[0] != _LAST]))
         self.doubts.setText(_as_html([line for line in lines if line[0] == _LAST]))
         left = max(0, entry.size - kept)
-        what = f'Resume ({megabytes(left)} left)' if kept else f'Get ({megabytes(entry.size)})'
-        self.get.setText(what if entry.size else 'Get')
+        rest = f' ({megabytes(left)} left)' if entry.size else ''
+        self.get.setText(f'Resume{rest}' if kept else f'Get{entry.size_text}')
         self._offer(working=False)
-        has_come = f'{megabytes(kept)} of {megabytes(entry.size)} have come. ' if kept else ''
+        of = f' of {megabytes(entry.size)}' if entry.size else ''
+        has_come = f'{megabytes(kept)}{of} have come. ' if kept else ''
         from_ = urlsplit(entry.url).hostname or 'elsewhere'
         self.say(f'{has_come}It comes from {from_}. No image is sent anywhere.')
         self.show()
