@@ -127,6 +127,13 @@ def test_region_and_view_of_another_kind_of_radiograph(write, region, part, view
     assert (refused in image.refusal) if refused else image.refusal == ''
 
 
+def test_the_structure_counts_as_the_region_does(write):
+    image = dicom.read(
+        write(AnatomicRegionSequence=None, PrimaryAnatomicStructureSequence=code('38199008'))
+    )
+    assert 'teeth' in image.refusal
+
+
 @pytest.mark.parametrize(
     'said',
     [

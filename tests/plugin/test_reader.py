@@ -217,3 +217,19 @@ def own_secret(monkeypatch, tmp_path_factory):
     """Keep the secret for pseudonyms out of the person's own folder."""
     path = tmp_path_factory.mktemp('secret') / 'secret'
     monkeypatch.setattr(privacy, 'secret_path', lambda: path)
+
+
+def test_our_own_command_opens_a_picture_as_its_file_means_it(own_plugin, tmp_path):
+    from PIL import Image
+
+    from napari_cxr.plugin.commands import open_paths
+
+    grey = np.arange(24 * 30, dtype=np.uint8).reshape(24, 30)
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(np.rot90(grey).copy()).save(tmp_path / 'lying.png', exif=exif)
+    viewer = ViewerModel()
+    (layer,) = open_paths(viewer, [tmp_path / 'lying.png'])
+    np.testing.assert_array_equal(layer.data, grey)
+    assert layer.name == 'lying'
+    assert any('orientation 6' in note for note in layer.metadata['napari_cxr']['notes'])

@@ -106,3 +106,27 @@ def test_an_image_above_ours_is_called_so(tmp_path, monkeypatch, limit):
 
 def test_our_limit_is_that_of_16000_squared():
     assert rasters.MAX_SAMPLES > 16_000**2
+
+
+@pytest.mark.parametrize(
+    ('options', 'bits', 'near'),
+    [
+        ({'bitspersample': 12, 'level': 98}, 12, 4),
+        ({'bitspersample': 12, 'lossless': True}, 12, 0),
+        ({'bitspersample': 16, 'lossless': True}, 16, 0),
+    ],
+)
+def test_jpeg_of_more_than_8_bits(tmp_path, options, bits, near):
+    codecs = pytest.importorskip('imagecodecs')
+    soft = (np.add.outer(np.arange(48), np.arange(64)) * 30).astype(np.uint16)
+    (tmp_path / 'a.jpg').write_bytes(codecs.jpeg_encode(soft, **options))
+    image = rasters.read(tmp_path / 'a.jpg')
+    assert np.abs(image.values.astype(int) - soft).max() <= near
+    np.testing.assert_allclose(
+        image.to_display(), soft / ((1 << bits) - 1), atol=(near + 1e-3) / ((1 << bits) - 1)
+    )
+    assert image.provenance.bits == bits
+    assert image.provenance.lossy is (near > 0)
+    (tmp_path / 'a.jpg').write_bytes(codecs.jpeg_encode(soft, **options)[:300])
+    with pytest.raises(UnreadableImage, match='cut short'):
+        rasters.read(tmp_path / 'a.jpg')

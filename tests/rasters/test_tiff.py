@@ -231,6 +231,17 @@ def test_subsampled_colour_without_jpeg_is_refused(tmp_path):
         rasters.read(tmp_path / 'a.tif')
 
 
+@pytest.mark.parametrize('compression', [*EXACT, 'jpeg'])
+def test_a_file_that_is_cut_short_is_refused(tmp_path, compression):
+    pages = np.stack([GREY, GREY[::-1]])
+    path = tmp_path / 'a.tif'
+    tifffile.imwrite(path, pages, compression=compression, photometric='minisblack')
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) - 40])
+    with pytest.raises(UnreadableImage, match='damaged'):
+        rasters.read(path)
+
+
 @pytest.mark.parametrize('tag', [256, 257])
 def test_a_side_of_0_pixels_is_said(tmp_path, tag):
     tifffile.imwrite(tmp_path / 'a.tif', GREY)

@@ -190,9 +190,16 @@ def _codes(dataset: Dataset, keyword: str) -> set[str]:
     return {text(item, 'CodeValue') for item in items(dataset, keyword)} - {''}
 
 
+def _regions(dataset: Dataset) -> set[str]:
+    """Return the codes of the region, and of the structure in it, such as a tooth."""
+    return _codes(dataset, 'AnatomicRegionSequence') | _codes(
+        dataset, 'PrimaryAnatomicStructureSequence'
+    )
+
+
 def _is_breast(dataset: Dataset) -> bool:
     """Tell whether body part, region or view are a breast's."""
-    regions = _codes(dataset, 'AnatomicRegionSequence')
+    regions = _regions(dataset)
     part = text(dataset, 'BodyPartExamined').upper()
     if part == 'BREAST' or (_BREAST_CODES & regions and not _CHEST_CODES & regions):
         return True
@@ -201,7 +208,7 @@ def _is_breast(dataset: Dataset) -> bool:
 
 
 def _is_jaw(dataset: Dataset) -> bool:
-    regions = _codes(dataset, 'AnatomicRegionSequence')
+    regions = _regions(dataset)
     part = text(dataset, 'BodyPartExamined').upper()
     said = _TOOTH_CODES & regions or any(word in part for word in _TOOTH_WORDS)
     return bool(said) and not _CHEST_CODES & regions

@@ -45,7 +45,7 @@ def open_folder(viewer: napari.viewer.Viewer) -> None:
 
 
 def open_paths(viewer: Any, paths: list[Path]) -> list[Any]:
-    """Open files and folders with our reader where they are DICOM, else with napari's.
+    """Open radiographs and folders with our reader, other files with napari's.
 
     Parameters
     ----------
@@ -62,18 +62,20 @@ def open_paths(viewer: Any, paths: list[Path]) -> list[Any]:
     from napari.layers import Layer
     from napari.utils.notifications import show_error
 
-    from napari_cxr.plugin.reader import get_reader
+    from napari_cxr.plugin.reader import get_reader, read_pictures
     from napari_cxr.plugin.settings import remember
     from napari_cxr.radiograph import UnreadableImage
+    from napari_cxr.rasters import is_raster
 
     opened: list[Any] = []
     for path in paths:
-        read = get_reader(str(path))
+        read = get_reader(str(path)) or (read_pictures if is_raster(path) else None)
         try:
             if read is None:
                 opened += viewer.open(str(path), plugin='napari')
             else:
-                # Not by `viewer.open`: a DICOM file without an extension matches no pattern.
+                # Not by `viewer.open`: a DICOM file without an extension matches no pattern,
+                # and a PNG would be napari's.
                 opened += [viewer.add_layer(Layer.create(*data)) for data in read(str(path))]
         except (UnreadableImage, OSError, ValueError) as error:
             show_error(f'{path.name} could not be opened. {error}')

@@ -12,7 +12,7 @@ from napari_cxr import dicom, files
 from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.workers.decoding import shared_decoder
 
-__all__ = ['FOLDER_LIMIT', 'get_reader', 'read']
+__all__ = ['FOLDER_LIMIT', 'get_reader', 'read', 'read_pictures']
 
 LayerData = tuple[Any, ...]
 
@@ -40,6 +40,20 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerD
         shared_decoder().start()
         return read
     return None
+
+
+def read_pictures(path: str) -> list[LayerData]:
+    """Read a PNG, JPEG or TIFF into a layer that keeps its name, as napari's own reader does.
+
+    Raises
+    ------
+    UnreadableImage
+        If it cannot be opened, with the reason.
+    """
+    from napari_cxr.plugin.layers import radiograph_layer_data
+
+    radiograph = shared_decoder().read(path)
+    return [radiograph_layer_data(radiograph, Path(path).stem)]
 
 
 def read(path: str | list[str]) -> list[LayerData]:

@@ -1,4 +1,4 @@
-"""PNG and JPEG by Pillow; by libpng what Pillow would cut to 8 bits."""
+"""PNG and JPEG by Pillow; by libpng and libjpeg what Pillow has no more than 8 bits of."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ _PNG = b'\x89PNG\r\n\x1a\n'
 #: Colour types of PNG that are not one grey channel: RGB, grey and alpha, RGB and alpha.
 _CHANNELS = {2: 3, 4: 2, 6: 4}
 _ORIENTATION = 274
+#: Where the frame header of a JPEG is looked for: behind EXIF data and thumbnails, in bytes.
+_HEADERS = 1 << 20
 _ONLY_8_BITS = (
     'Only the upper 8 of the 16 bits of this PNG file were read; for all of them install the '
     'package imagecodecs.'
@@ -36,6 +38,8 @@ def read_png_or_jpeg(path: Path) -> Decoded:
     from PIL import Image
 
     notes: tuple[str, ...] = ()
+    if uncommon := _uncommon_jpeg(path):
+        return _by_libjpeg(path, *uncommon)
     with _own_limit():
         with Image.open(path) as image:
             mode, frames = image.mode, getattr(image, 'n_frames', 1)
@@ -96,6 +100,52 @@ def _channels_of_16_bits(path: Path) -> int:
         return 0
     depth, kind = struct.unpack_from('>BB', head, 24)
     return _CHANNELS.get(kind, 0) if depth == 16 else 0
+
+
+def _uncommon_jpeg(path: Path) -> tuple[int, int, int, int, bool] | None:
+    """Return size, channels, bits and loss of a JPEG that Pillow cannot read; None of others.
+
+    ITU-T T.81 table B.2: more than 8 bits, or lossless (SOF3), as film scanners write.
+    """
+    with path.open('rb') as file:
+        data = file.read(_HEADERS)
+    position = 2
+    if not data.startswith(b'\xff\xd8\xff'):
+        return None
+    while position + 10 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            bits, rows, columns, channels = struct.unpack_from('>BHHB', data, position + 4)
+            lossless = marker == 0xC3
+            return (rows, columns, channels, bits, lossless) if lossless or bits > 8 else None
+        if marker in (0xD9, 0xDA):
+            return None
+        position += 2 + int(struct.unpack_from('>H', data, position + 2)[0])
+    return None
+
+
+def _by_libjpeg(
+    path: Path, rows: int, columns: int, channels: int, bits: int, lossless: bool
+) -> Decoded:
+    """Decode a JPEG of 12 bits, or a lossless one of up to 16."""
+    check_size(rows * columns * channels)
+    try:
+        import imagecodecs
+    except ImportError as error:
+        raise UnreadableImage(
+            f'This JPEG file has {bits} bits a pixel, or is lossless: it is read only where the '
+            'package imagecodecs is installed.'
+        ) from error
+    data = path.read_bytes()
+    # libjpeg fills up what is missing with grey, without a word. In a scan 255 stands before 0,
+    # so that its end is the first such pair behind the last begin of one.
+    if data.find(b'\xff\xd9', data.rfind(b'\xff\xda')) < 0:
+        raise UnreadableImage('This JPEG file is cut short; it was not copied or sent in full.')
+    values = np.asarray(imagecodecs.jpeg_decode(data))
+    return Decoded(values, bits, is_colour=values.ndim == 3, lossy=not lossless)
 
 
 def _by_libpng(path: Path) -> np.ndarray | None:

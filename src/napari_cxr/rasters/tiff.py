@@ -50,6 +50,7 @@ def read_tiff(path: Path) -> Decoded:
         check_size(int(np.prod(series.shape, dtype=np.int64)))
         photometric, compression = int(page.photometric), int(page.compression)
         _check_kind(page, photometric, compression)
+        _check_length([page, *series.pages], path.stat().st_size)
         try:
             values = series.asarray()
         except NotImplementedError as error:
@@ -114,6 +115,19 @@ def _check_kind(page: Any, photometric: int, compression: int) -> None:
             'This TIFF file keeps colours as YCbCr in a compression where that is not '
             'supported; save it as grey or RGB.'
         )
+
+
+def _check_length(pages: list[Any], size: int) -> None:
+    """Refuse a file that ends before its pixels do: libjpeg would fill them up with grey."""
+    for page in pages:
+        if page is None:  # the pixels of several pages stand in a row
+            continue
+        parts = zip(page.dataoffsets, page.databytecounts, strict=False)
+        if any(offset + length > size for offset, length in parts):
+            raise UnreadableImage(
+                'This TIFF file is damaged: it ends before its pixels do, so it was not copied or '
+                'sent in full.'
+            )
 
 
 def _bits(page: Any) -> int:
