@@ -129,7 +129,7 @@ class Window:
             center = self.center - origin
         else:
             center = self.center
-        x = x.astype(np.float32)
+        x = x.astype(np.float32, copy=False)
         if self.function == 'SIGMOID':
             # C.11.2.1.3.1: 1 / (1 + exp(-4 (x - c) / w)); clipped so that exp cannot overflow.
             return 1 / (1 + np.exp(np.clip(-4 * (x - center) / self.width, -80, 80)))
