@@ -90,3 +90,11 @@ def test_several_labels_have_trees_of_their_own():
     found = fit_baseline(features[:150], truth[:150], 4)(features[150:])
     assert ((found[:, :2] > 0.5) == truth[150:, :2]).mean() > 0.9
     assert (found[:, 2] == 0).all() and (found[:, 3] == 1).all()
+
+
+def test_one_finding_has_trees_too():
+    random = np.random.default_rng(6)
+    features = random.normal(size=(200, 3)).astype(np.float32)
+    truth = features[:, :1] > 0
+    found = fit_baseline(features[:150], truth[:150], 1)(features[150:])
+    assert found.shape == (50, 1) and ((found > 0.5) == truth[150:]).mean() > 0.9

@@ -95,3 +95,26 @@ def test_several_labels_an_image():
     # Sorted, gaps of one image a bin: e.g. .3 .4 .6 .9 against 0 1 0 1, so (.3+.6+.6+.1)/4.
     gaps = [0.4, (0.1 + 0.2 + 0.4 + 0.7) / 4, 0.125]
     assert found['calibration_error'] == pytest.approx(sum(gaps) / 3, abs=1e-4)
+
+
+def test_one_finding_with_a_threshold_of_its_own():
+    truth = np.array([[1], [1], [0], [0], [0]], dtype=bool)
+    p = np.array([[0.9], [0.25], [0.3], [0.1], [0.05]])
+    found = summarise(truth, p, ['opacity'], thresholds=[0.2], times=200)
+    figures = found['classes']['opacity']
+    assert figures['counts'] == {'tp': 2, 'fp': 1, 'tn': 2, 'fn': 0}
+    assert (figures['sensitivity'][0], figures['specificity'][0]) == (1, 0.6667)
+    # 5 of 6 pairs are in the right order, whatever the threshold.
+    assert figures['auc'][0] == found['macro_auc'][0] == 0.8333
+    assert found['accuracy'][0] == pytest.approx(4 / 5)
+    assert found['balanced_accuracy'][0] == pytest.approx(5 / 6, abs=1e-4)
+    # By default one half decides.
+    assert summarise(truth, p, ['opacity'], times=50)['classes']['opacity']['counts']['tp'] == 1
+
+
+def test_each_of_several_labels_has_its_threshold():
+    truth = np.array([[1, 0], [0, 1], [0, 0]], dtype=bool)
+    p = np.array([[0.15, 0.7], [0.05, 0.9], [0.12, 0.85]])
+    found = summarise(truth, p, ['a', 'b'], thresholds=[0.1, 0.8], times=50)['classes']
+    assert found['a']['counts'] == {'tp': 1, 'fp': 1, 'tn': 1, 'fn': 0}
+    assert found['b']['counts'] == {'tp': 1, 'fp': 1, 'tn': 1, 'fn': 0}

@@ -1,5 +1,6 @@
 """The setup of the Batch dock: it chooses what is plain, and says in place what is wrong."""
 
+import shutil
 from pathlib import Path
 from threading import Event
 
@@ -49,6 +50,18 @@ def test_a_folder_with_class_folders_is_measured_by_them(setup, folder, tmp_path
     assert request.out == str(tmp_path / 'chests-1.csv')
     assert 'Normal and pneumonia' in setup.labels.hint.text()
     assert 'no class other' in setup.labels.hint.text()
+
+
+def test_folders_of_one_finding_are_the_finding_and_the_word_for_none(
+    setup, tmp_path, models, findings_file
+):
+    for name in ('Opacity', 'no_opacity'):
+        (tmp_path / 'one' / name).mkdir(parents=True)
+    shutil.copy(findings_file(['opacity'], [0.4]), models / 'opacity.safetensors')
+    setup.model.choose('opacity')
+    setup.set_images(str(tmp_path / 'one'))
+    assert setup.request().labels == 'folders'
+    assert 'Opacity and no_opacity: classes of the model' in setup.labels.hint.text()
 
 
 def test_what_a_person_chose_stays_and_goes_with_the_images(qtbot, setup, folder, tmp_path):

@@ -456,3 +456,54 @@ def test_both_themes(qtbot, dock, chest):
     for theme in ('light', 'dark'):
         dock.viewer.theme = theme
         assert dock.grab().width() > 0
+
+
+# -- findings with thresholds ---------------------------------------------------------------
+
+
+def test_one_finding_that_cannot_be_said(qtbot, dock, chest, findings_file):
+    file = findings_file(
+        ['opacity'],
+        [0.4],
+        operating_points={'opacity': {'Youden': 0.45}},
+        decision='Youden',
+        undecided={'opacity': [0.05, 0.95]},
+        demonstration='A demonstration, not to be believed: it is random.',
+    )
+    dock.choices.choose_model_file(str(file))
+    dock.viewer.add_image(chest)
+    classify(qtbot, dock)
+    prediction = dock.answer.prediction  # from another process
+    assert prediction.thresholds == (0.45,) and prediction.negative == 'no opacity'
+    assert prediction.undecided == {'opacity': [0.05, 0.95]}
+    assert dock.result.headline.answer.text() == 'cannot say'
+    assert dock.result.bars.words == {'opacity': 'undecided'}
+    (heat,) = heat_layers(dock)
+    assert heat.name.startswith('Grad-CAM · opacity · p=')
+    assert 'it is random' in dock.result.demonstration.text()
+    assert not dock.result.demonstration.isHidden()
+
+
+def test_a_click_on_any_finding_shows_its_heatmap(qtbot, dock, chest, findings_file):
+    labels = ['Effusion', 'Mass', 'Edema', 'Fracture', 'Nodule', 'Fibrosis', 'Hernia', 'X', 'Y']
+    p = [0.1, 0.9, 0.1, 0.1, 0.8, 0.1, 0.1, 0.1, 0.1]
+    dock.choices.choose_model_file(str(findings_file(labels, p)))
+    dock.viewer.add_image(chest)
+    classify(qtbot, dock)
+    (heat,) = heat_layers(dock)
+    assert heat.name.startswith('Grad-CAM · Mass ')
+    assert dock.result.headline.answer.text() == 'Mass, Nodule'
+    bars = dock.result.bars
+    for label in ('Fracture', 'Effusion'):
+        place = bars.place_of(label).center().toPoint()
+        qtbot.mouseClick(bars, Qt.MouseButton.LeftButton, pos=place)
+        assert heat_layers(dock)[0].name.startswith(f'Grad-CAM · {label} ')
+        np.testing.assert_array_equal(heat_layers(dock)[0].data, dock.answer.heatmap(label).values)
+
+
+def test_nothing_above_shows_the_heatmap_of_the_nearest(qtbot, dock, chest, findings_file):
+    dock.choices.choose_model_file(str(findings_file(['Effusion', 'Mass'], [0.1, 0.3])))
+    dock.viewer.add_image(chest)
+    classify(qtbot, dock)
+    assert dock.result.headline.answer.text() == 'No finding'
+    assert heat_layers(dock)[0].name.startswith('Grad-CAM · Mass ')

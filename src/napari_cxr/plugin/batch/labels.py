@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QLineEdit
 
+from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.plugin.batch import problems
 from napari_cxr.plugin.batch.problems import listed
 from napari_cxr.plugin.batch.source import matching
@@ -36,7 +36,7 @@ class LabelsField(ToldField):
         self._row = beside(self.line, self.browse)
         super().__init__(self.kind, self._row)
         self._looked: Looked | None = None
-        self._classes: tuple[str, ...] = ()
+        self._rule = LabelRule(())
         self._by_person = False
         self.kind.addItem('None', '')
         self.kind.addItem('Names of the sub-folders', FOLDERS)
@@ -76,9 +76,9 @@ class LabelsField(ToldField):
         self.line.clear()
         self._change()
 
-    def take_look(self, looked: Looked | None, classes: Sequence[str]) -> None:
-        """Take what was found in the images, and the classes of the model."""
-        self._looked, self._classes = looked, tuple(classes)
+    def take_look(self, looked: Looked | None, rule: LabelRule) -> None:
+        """Take what was found in the images, and which labels the model can give."""
+        self._looked, self._rule = looked, rule
         if looked is not None and not self._by_person:
             found = FOLDERS if len(self._matching()) > 1 else ''
             self.kind.setCurrentIndex(self.kind.findData(found))
@@ -99,7 +99,7 @@ class LabelsField(ToldField):
             self.line.setText(path)
 
     def _matching(self) -> list[str]:
-        return matching(self._looked.folders, self._classes) if self._looked is not None else []
+        return matching(self._looked.folders, self._rule) if self._looked is not None else []
 
     def _change(self) -> None:
         chosen = str(self.kind.currentData())

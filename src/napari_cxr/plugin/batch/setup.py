@@ -9,6 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QPushButton, QSizePolicy, QWidget
 
 from napari_cxr.checkpoint import Card, CheckpointError
+from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.plugin.batch.counting import Counted
 from napari_cxr.plugin.batch.images import ImagesField
 from napari_cxr.plugin.batch.labels import LabelsField
@@ -206,5 +207,6 @@ class ScoreSetup(QWidget):
         self.target.show_look(self._looked)
         out = Path(self.target.path or 'scores.csv')
         self.options.set_usual_folder(str(out.with_name(f'{out.stem}-heatmaps')))
-        self.labels.take_look(self._looked, self._card.labels if self._card is not None else ())
+        rule = LabelRule(()) if self._card is None else LabelRule.of_card(self._card)
+        self.labels.take_look(self._looked, rule)
         settle(self)

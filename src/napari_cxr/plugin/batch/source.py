@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.scoring.journal import journal_of
 
 __all__ = ['matching', 'next_table']
 
 
-def matching(folders: Sequence[str], labels: Sequence[str]) -> list[str]:
-    """Return the sub-folders that are called as classes of the model, whatever their case."""
-    known = {label.casefold() for label in labels}
-    return [folder for folder in folders if folder.casefold() in known]
+def matching(folders: Sequence[str], rule: LabelRule) -> list[str]:
+    """Return the sub-folders by which a model is measured, whatever their case.
+
+    They are called as classes of the model, or as its word for none of them.
+    """
+    known = {label.casefold() for label in rule.labels}
+    return [name for name in folders if name.casefold() in known or rule.is_negative(name)]
 
 
 def next_table(folder: Path, name: str, ending: str) -> Path:
