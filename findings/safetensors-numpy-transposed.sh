@@ -12,8 +12,7 @@
 # convolutions from HWIO to OIHW), and so is an image whose axes were swapped. The network loads,
 # all shapes fit, and its answers on a radiograph are noise.
 #
-# What we do: models are written through safetensors.torch, which refuses, and made contiguous
-# before.
+# What we do: whatever is written is made contiguous before.
 #
 # Seen on 2026-11-30 (Linux x86-64, Python 3.11):
 #   safetensors 0.8.0

@@ -8,9 +8,9 @@
 # nothing about it. tifffile never inverts. So the polarity depends on the library for 8 bits,
 # and on the depth within one library.
 #
-# Why it matters: WhiteIsZero is the MONOCHROME1 of TIFF. The
-# 16-bit original and the 8-bit copy of one radiograph come out as each other's negative, and a
-# data set that mixes them teaches a network the depth instead of the disease.
+# Why it matters: WhiteIsZero is the MONOCHROME1 of TIFF. The 16-bit original and the 8-bit copy
+# of one radiograph come out as each other's negative, and a data set that mixes them teaches a
+# network the depth instead of the disease.
 #
 # What we do: TIFF is read by one library, WhiteIsZero is turned over in one place, and the
 # notes of the image say that it was.
