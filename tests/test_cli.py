@@ -317,3 +317,19 @@ def test_every_real_dicom_radiograph_opens_or_says_why(run, cxr_data, model_file
     liar = rows.pop('Fake_MONOHR1.dcm')
     assert any('exchanged' in text for text in liar['warnings'])
     assert not any('exchanged' in text for row in rows.values() for text in row['warnings'])
+
+
+@pytest.mark.parametrize('command', [[], ['score'], ['models'], ['models', 'get']])
+def test_help_has_a_short_name(run, command):
+    short, long = run(*command, '-h'), run(*command, '--help')
+    assert short.exit_code == 0
+    assert 'Usage' in short.stdout and short.stdout == long.stdout
+
+
+def test_the_package_is_the_command_too():
+    done = subprocess.run(
+        [sys.executable, '-m', 'napari_cxr', '--version'], capture_output=True, text=True
+    )
+    from napari_cxr import __version__
+
+    assert (done.returncode, done.stdout.strip()) == (0, __version__)

@@ -22,7 +22,7 @@ app = typer.Typer(
     help='Classify and explain chest radiographs, and train classifiers on your own. '
     'For research only, not for clinical use.',
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={'help_option_names': ['-h', '--help']},
     pretty_exceptions_enable=False,
 )
 _FILES = 'Exit status: 0 all done, 1 some files failed, 2 wrong usage.'
