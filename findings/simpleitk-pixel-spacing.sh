@@ -9,9 +9,9 @@
 # without a word; beside Imager Pixel Spacing the detector's value wins, though the file says that
 # it was calibrated with an object of known size.
 #
-# Why it matters: a heart of 140 mm measures 1000 mm in the first case, and with a magnification
-# of 1.2 is 20 % too wide in the second. Plugins built on ITK inherit it. A ratio survives; a
-# length, an area, or a resampling to a fixed pixel size does not.
+# Why it matters: a heart of 1,200 pixels, which is 144 mm, is 1,200 mm wide in the first case and
+# 173 mm in the second. Plugins built on ITK inherit it. A ratio survives; a length, an area, or a
+# resampling to a fixed pixel size does not.
 #
 # What we do: the spacing is taken from the header by us, calibrated values first, and where it
 # came from is shown; no spacing means pixels, never 1 mm.
