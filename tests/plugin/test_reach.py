@@ -13,13 +13,13 @@ FOLDS = {'measured_on': 'sources left out', 'folds': 4, 'averaged': True}
 @pytest.mark.parametrize(
     ('metrics', 'where', 'expect'),
     [
-        (FIGURES | {'measured_on': 'test'}, 'the test split', 'In hospitals it has not seen'),
-        (FIGURES | FOLDS, 'sources left out (mean of 4 folds)', 'In your hospital'),
+        (FIGURES | {'measured_on': 'test'}, 'the test split', 'less in hospitals that it has not'),
+        (FIGURES | FOLDS, 'sources left out (mean of 4 folds)', 'no better in your hospital'),
     ],
 )
 def test_what_to_expect_elsewhere(metrics, where, expect):
     told = reach_of(Card('tiny', 'Tiny', 'resnet10', ('a', 'b'), 1, INPUT, metrics=metrics))
-    assert told.startswith(f'Macro AUC 0.700 [0.650, 0.750] on {where}. {expect} expect ')
+    assert told.startswith(f'Macro AUC 0.700 [0.650, 0.750] on {where}. Expect {expect}')
 
 
 def test_what_was_not_measured_is_not_promised(tmp_path):
