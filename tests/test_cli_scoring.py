@@ -120,7 +120,7 @@ def test_status_1_if_a_file_fails_and_the_others_have_their_rows(run, folder, tm
         (['x' * 300, '--out', 't.csv'], 'File name too long'),
         (['--out', f'{"x" * 245}.csv'], 'File name too long'),
         (['--out', 'there.csv'], 'exists'),
-        (['--out', 'there.csv', '--resume'], 'finished already'),
+        (['--out', 'there.csv', '--resume'], 'there.csv'),
         ([], '--out'),
     ],
 )

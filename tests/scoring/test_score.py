@@ -201,15 +201,71 @@ def test_rows_so_far_are_a_table_too(items, classifier, tmp_path, whole):
 
 def test_what_is_there_is_not_overwritten(items, classifier, tmp_path, whole):
     out = tmp_path / 'whole.csv'
-    for resume, said in ((False, 'exists'), (True, 'finished already')):
-        with pytest.raises(ScoringError, match=said):
-            list(score(items, classifier, out, read_here, FOUR, resume=resume))
+    with pytest.raises(ScoringError, match='exists: resume'):
+        list(score(items, classifier, out, read_here, FOUR))
     assert out.read_bytes() == whole[1]
+    (tmp_path / 'other.csv').write_text('name\nsomething else\n')
+    with pytest.raises(ScoringError, match=r'other\.csv'):
+        list(score(items, classifier, tmp_path / 'other.csv', read_here, FOUR, resume=True))
     begun = score(items, classifier, tmp_path / 'b.csv', read_here, FOUR)
     next(begun)
     begun.close()
     with pytest.raises(ScoringError, match='begun already'):
         next(score(items, classifier, tmp_path / 'b.csv', read_here, FOUR))
+
+
+def no_file(items, wanted):
+    assert not list(items), 'a file was read'
+    yield from ()
+
+
+def test_a_finished_table_is_done_when_resumed(items, classifier, tmp_path, whole):
+    out = tmp_path / 'whole.csv'
+    events = list(score(items, classifier, out, no_file, FOUR, resume=True))
+    assert isinstance(events[-1], Finished) and events[-1].total == 8
+    assert not any(isinstance(event, Scored) for event in events)
+    assert out.read_bytes() == whole[1]
+    assert not journal_of(out).exists()
+
+
+def test_files_that_are_new_join_a_finished_table(items, classifier, tmp_path, whole, folder):
+    out = tmp_path / 'some.csv'
+    list(score([*items[:3], *items[5:]], classifier, out, read_here, FOUR))
+    events = list(score(items, classifier, out, read_here, FOUR, resume=True))
+    assert [e.row.path for e in events if isinstance(e, Scored)] == [i.path for i in items[3:5]]
+    found, wanted = rows_of(out), rows_of(tmp_path / 'whole.csv')
+    assert [row['path'] for row in found] == [row['path'] for row in wanted]
+    # The last digits may differ: the new files were in batches of their own.
+    for row, other in zip(found, wanted, strict=True):
+        for name in row:
+            if name.startswith('p_') and row[name]:
+                assert float(row[name]) == pytest.approx(float(other[name]), abs=1e-5)
+            else:
+                assert row[name] == other[name]
+
+
+def test_errors_are_tried_again_where_asked_for(items, classifier, tmp_path, whole):
+    out = tmp_path / 'whole.csv'
+    (broken,) = [row['path'] for row in rows_of(out) if row['status'] == 'error']
+    good = next(row['path'] for row in rows_of(out) if row['status'] == 'scored')
+    Path(broken).write_bytes(Path(good).read_bytes())
+    list(score(items, classifier, out, no_file, FOUR, resume=True))
+    assert out.read_bytes() == whole[1]
+    again = replace(FOUR, retry_errors=True)
+    events = list(score(items, classifier, out, read_here, again, resume=True))
+    assert [e.row.path for e in events if isinstance(e, Scored)] == [broken]
+    assert all(row['status'] == 'scored' for row in rows_of(out))
+
+
+def test_no_row_of_a_finished_table_gets_lost(items, classifier, tmp_path, whole):
+    out = tmp_path / 'whole.csv'
+    with pytest.raises(ScoringError, match=r'not among the files now'):
+        list(score(items[1:], classifier, out, no_file, FOUR, resume=True))
+    shares = replace(FOUR, shares=True)
+    with pytest.raises(ScoringError, match='another choice of what is said of heatmaps'):
+        list(score(items, classifier, out, no_file, shares, resume=True))
+    assert out.read_bytes() == whole[1]
+    assert not journal_of(out).exists()
 
 
 def test_devices_are_of_one_kind_or_mixed():

@@ -81,7 +81,15 @@ def score(
         ),
     ] = 'auto',
     resume: Annotated[
-        bool, typer.Option('--resume', help='Go on with what was stopped or cut off.')
+        bool,
+        typer.Option(
+            '--resume',
+            help='Go on with what was stopped or cut off; of a finished table score what is new.',
+        ),
+    ] = False,
+    retry_errors: Annotated[
+        bool,
+        typer.Option('--retry-errors', help='With --resume: score again what had failed.'),
     ] = False,
     decision: Annotated[
         str | None,
@@ -146,11 +154,12 @@ def score(
                 precision=precision,
                 decision=None if decision is None else Decision.of_card(decision, card),
                 identify=identify,
+                retry_errors=retry_errors,
             )
             items = list_items(paths, labels, listed_images)
         except (CheckpointError, ListingError, DecisionError, ScoringError) as error:
             raise typer.BadParameter(str(error)) from None
-        if resume and not journal_of(out).exists():
+        if resume and not journal_of(out).exists() and not os.path.lexists(out):
             typer.echo(f'Nothing was begun as {out} yet; it begins now.', err=True)
         if labels is not None:
             given = sum(bool(item.truth) for item in items)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,7 @@ from napari_cxr.lungs import frontal_network
 from napari_cxr.scoring import tables
 from napari_cxr.scoring.beside import beside
 from napari_cxr.scoring.events import Event, Finished, Scored, Started, Warned
+from napari_cxr.scoring.finished_table import rows_to_keep
 from napari_cxr.scoring.item import Item
 from napari_cxr.scoring.journal import Journal, ScoringError, journal_of
 from napari_cxr.scoring.listing import fingerprint
@@ -32,6 +34,8 @@ __all__ = ['into_table']
 
 T = TypeVar('T')
 _FORM = 1
+#: Rows of a finished table that are taken over at once.
+_AT_ONCE = 1000
 
 
 def into_table(
@@ -71,8 +75,21 @@ def into_table(
     """
     run = _run_of(items, classifier, settings)
     header = _header(items, run, settings, batch, kind, way)
+
+    def counts(row: Row) -> bool:
+        return there_in_full(row) and not (settings.retry_errors and row.status == 'error')
+
+    def kept() -> Iterator[Row]:
+        return rows_to_keep(out, items, run, retry_errors=settings.retry_errors)
+
+    finished = os.path.lexists(out) and not journal_of(out).exists()
+    if finished:
+        for _ in kept():  # what is wrong with it is told before anything is begun
+            pass
     # Closed in any case, so that all rows are on the disk and others may open it.
-    with closing(Journal(journal_of(out), header, len(items), there_in_full)) as journal:
+    with closing(Journal(journal_of(out), header, len(items), counts)) as journal:
+        for some in _batched(filter(counts, kept())) if finished else ():
+            journal.add(some)
         yield Started(
             total=len(items),
             done=journal.done,
@@ -112,6 +129,11 @@ def into_table(
         total, failed = journal.done, journal.failed
         journal.remove()
     yield Finished(str(out), total, failed, last.metrics, last.unknown, last.unmeasured)
+
+
+def _batched(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while some := list(islice(rows, _AT_ONCE)):
+        yield some
 
 
 def _meanwhile(pace: Pace, work: Callable[[threading.Event], T]) -> Generator[Event, None, T]:

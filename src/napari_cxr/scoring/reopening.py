@@ -17,7 +17,7 @@ from napari_cxr.scoring.lines import content
 from napari_cxr.scoring.row import IDENTITY, Row, Run
 from napari_cxr.scoring.tables_back import Entries, opened
 
-__all__ = ['file_of', 'reopen']
+__all__ = ['file_of', 'reopen', 'reopen_table']
 
 #: The code of a caution of which a table has nothing but the text.
 _NOTE = 'note'
@@ -54,7 +54,7 @@ def reopen(path: str | Path) -> tuple[Run, Iterator[Row]]:
         damaged.
     """
     path = Path(path)
-    return _journal(path) or _table(path)
+    return _journal(path) or reopen_table(path)
 
 
 def _journal(table: Path) -> tuple[Run, Iterator[Row]] | None:
@@ -122,7 +122,8 @@ def _row_of_line(line: bytes) -> Row | None:
         return None
 
 
-def _table(path: Path) -> tuple[Run, Iterator[Row]]:
+def reopen_table(path: Path) -> tuple[Run, Iterator[Row]]:
+    """Read a table back, whether or not there is a journal; as `reopen`."""
     shape, lines = opened(path)
     first = next(lines, None)
     if first is None:

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_cxr.scoring import pictures, tables
+from napari_cxr.scoring import pictures, reopening, tables
 from napari_cxr.scoring.events import Event
 from napari_cxr.scoring.into_table import into_table
 from napari_cxr.scoring.item import Item
@@ -34,8 +34,8 @@ def check_out(out: str | Path, *, resume: bool) -> None:
     Raises
     ------
     ScoringError
-        If its name or folder is wrong, if there is such a table already, or if one was begun
-        and shall not be resumed.
+        If its name or folder is wrong, or if there is such a table, finished or begun, and it
+        shall not be resumed; and if what is there is no table of scores.
     """
     out = Path(out)
     tables.check_name(out)
@@ -47,8 +47,12 @@ def check_out(out: str | Path, *, resume: bool) -> None:
                 'anew.'
             )
     elif os.path.lexists(out):
-        finished = 'is finished already, there is nothing to resume' if resume else 'exists'
-        raise ScoringError(f'{out} {finished}; remove it, or choose another name.')
+        if not resume:
+            raise ScoringError(
+                f'{out} exists: resume to add files that are new (--resume), remove it, or choose '
+                'another name.'
+            )
+        reopening.reopen(out)
 
 
 def check_heatmaps(folder: str | Path, out: str | Path, paths: Sequence[str | Path]) -> None:
@@ -109,7 +113,8 @@ def score(
     settings : Settings, optional
         How.
     resume : bool
-        Whether to go on with what was cut off, if anything was.
+        Whether to go on with what was cut off, if anything was. Of a table that is finished
+        the rows stay, and files that are new in the listing are scored.
 
     Yields
     ------
@@ -194,7 +199,9 @@ def _check_folder(folder: Path, out: Path) -> None:
     if not os.access(folder, os.W_OK):
         raise ScoringError(f'Nothing can be written to {folder}; choose another folder.')
     try:
-        taken = not journal_of(out).exists() and pictures.any_in(folder)
+        # Of a table that is there already, they are its own.
+        begun = journal_of(out).exists() or os.path.lexists(out)
+        taken = not begun and pictures.any_in(folder)
     except OSError as error:
         raise ScoringError(f'{folder} cannot be opened: {error.strerror}.') from None
     if taken:

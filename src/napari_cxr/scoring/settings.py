@@ -31,6 +31,8 @@ class Settings:
         labels they decide the label, in the place of the card's.
     identify : bool
         Whether patients are named in the table.
+    retry_errors : bool
+        Whether rows with errors are made again when a table is gone on with.
     """
 
     batch: int = 0
@@ -39,6 +41,7 @@ class Settings:
     precision: Literal['auto', 'float32'] = 'auto'
     decision: Decision | None = None
     identify: bool = False
+    retry_errors: bool = False
 
     @property
     def with_shares(self) -> bool:
