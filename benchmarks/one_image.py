@@ -17,6 +17,7 @@ from statistics import median
 import torch
 
 from napari_cxr import lungs, samples
+from napari_cxr.inference.allocator import keep_freed_memory
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.lungs import frontal
 from napari_cxr.networks.lite0 import FlipAveraged
@@ -28,6 +29,7 @@ SHAPE = (2500, 2000)
 
 def main() -> None:
     """Print the table."""
+    keep_freed_memory()  # as the worker and the command line do
     classifier = Classifier.load(sys.argv[1] if len(sys.argv) > 1 else 'cxr-opacity', 'cpu')
     radiographs = [Radiograph.from_array(samples.phantom(SHAPE, seed=i)) for i in range(3)]
     fields = [lungs.find(radiograph) for radiograph in radiographs]

@@ -45,8 +45,8 @@ from napari_cxr.evaluation import (
     patient_folds,
     within_auc,
 )
+from napari_cxr.inference.allocator import keep_freed_memory
 from napari_cxr.metrics.figures import auc
-from napari_cxr.training.allocator import keep_freed_memory
 
 #: Folds by patient in which a configuration is chosen, and in which it is then judged.
 CHOOSING, JUDGING = 3, 5

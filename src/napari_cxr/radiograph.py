@@ -426,7 +426,7 @@ class Radiograph:
         shown = self.presets[preset].apply(values)
         if self.inverted:
             shown = 1 - shown
-        if not np.issubdtype(values.dtype, np.integer):
+        if not np.issubdtype(values.dtype, np.integer) and not np.isfinite(shown).all():
             shown = np.nan_to_num(shown, nan=0.0)
         if self.padding is not None:
             shown[self.padding] = 0

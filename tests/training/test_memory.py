@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from napari_cxr.inference.allocator import keep_freed_memory
 from napari_cxr.training import Recipe, TrainingError
-from napari_cxr.training.allocator import keep_freed_memory
 from napari_cxr.training.memory import fitting
 
 RECIPE = Recipe('some', 'resnet10', batch=64)

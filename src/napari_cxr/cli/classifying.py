@@ -88,9 +88,11 @@ def classify(
 def load_model(model: str, device: str) -> Classifier:
     """Load a model, or end with status 2 and the reason."""
     from napari_cxr.checkpoint import CheckpointError, catalog
+    from napari_cxr.inference.allocator import keep_freed_memory
     from napari_cxr.inference.classifier import Classifier, OutOfMemory
     from napari_cxr.inference.device import DeviceUnavailable
 
+    keep_freed_memory()
     try:
         return Classifier.load(model or catalog.default(), device)
     except (CheckpointError, DeviceUnavailable, OutOfMemory) as error:

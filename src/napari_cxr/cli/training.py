@@ -37,9 +37,9 @@ def train(
 ) -> None:
     """Train a network by a recipe; the best checkpoint and its card end in --out."""
     from napari_cxr.cli.progress import show
+    from napari_cxr.inference.allocator import keep_freed_memory
     from napari_cxr.training import index, recipes
     from napari_cxr.training import train as run
-    from napari_cxr.training.allocator import keep_freed_memory
     from napari_cxr.training.run_folder import recipe_of
 
     keep_freed_memory()

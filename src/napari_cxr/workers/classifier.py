@@ -12,6 +12,7 @@ from napari_cxr import lungs
 from napari_cxr.checkpoint import catalog
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.in_lungs import lung_shares
+from napari_cxr.inference.allocator import keep_freed_memory
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.device import choose_device
 from napari_cxr.inference.prediction import Caution, Prediction
@@ -92,4 +93,5 @@ def _file_of(model: str) -> Path:
 
 @lru_cache(maxsize=2)
 def _load(path: Path, device: str, changed: int, size: int) -> Classifier:
+    keep_freed_memory()
     return Classifier.load(path, device)

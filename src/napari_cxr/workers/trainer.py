@@ -90,8 +90,8 @@ def _sweep(source: str, plan: str, out: Path, device: str) -> Iterator[Event]:
 
 
 def _train(source: str, plan: str, out: Path, device: str) -> Iterator[Event]:
+    from napari_cxr.inference.allocator import keep_freed_memory
     from napari_cxr.training import index, train
-    from napari_cxr.training.allocator import keep_freed_memory
     from napari_cxr.training.run_folder import recipe_of
 
     recipe = Recipe.from_toml(plan) if plan else recipe_of(out)
