@@ -79,6 +79,18 @@ def test_it_refuses_what_is_too_small():
         networks.create('lite0_stride16_flip', 1, 1, (16, 64))
 
 
+def test_a_map_that_stays_mirrored_has_no_place():
+    class Mirrored(nn.Module):
+        def forward(self, x):
+            return x.flip(-1)
+
+    network = networks.StagedNetwork(
+        {'conv': nn.Conv2d(1, 2, 3), 'mirror': Mirrored()}, nn.Flatten(), classes=2, channels=1
+    )
+    with pytest.raises(networks.Untraceable, match='mirrored'):
+        network.grid(16, 16)
+
+
 def test_flip_averaging_of_anything():
     module = FlipAveraged(nn.Conv2d(1, 1, (1, 2), bias=False))
     module.inner.weight.data[:] = torch.tensor([1.0, 0.0])

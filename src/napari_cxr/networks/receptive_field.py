@@ -60,6 +60,8 @@ def derive_grid(stages: Iterable[tuple[str, nn.Module]], shape: tuple[int, int, 
         raise Untraceable('The last stage returns no map of rows and columns.')
     y, x_axis = found.y, found.x
     for axis in (y, x_axis):
+        if axis.jump < 0:
+            raise Untraceable('The last stage returns its map mirrored or upside down.')
         if axis.high - axis.low > axis.jump:
             raise Untraceable(
                 'The branches of this network look at places more than a cell apart, '
