@@ -1,10 +1,10 @@
-"""What classifying one radiograph costs, part by part, on images of full size.
+"""What classifying one radiograph costs, part by part, on images of three sizes.
 
     python benchmarks/one_image.py [MODEL]
 
-Medians of 15 rounds on generated radiographs of 2500 x 2000 pixels, one after the other in
-one process, and each part's share of the whole. The last line is how many times the bare pass
-of the network, once and without anything else, `predict` takes.
+Medians of 15 rounds on generated radiographs, one after the other in one process, and each
+part's share of the whole. The last line of a size is how many times the bare pass of the
+network, once and without anything else, `predict` takes.
 """
 
 from __future__ import annotations
@@ -24,14 +24,21 @@ from napari_cxr.networks.lite0 import FlipAveraged
 from napari_cxr.radiograph import Radiograph
 
 ROUNDS = 15
-SHAPE = (2500, 2000)
+SHAPES = ((2500, 2000), (1024, 1024), (512, 512))
 
 
 def main() -> None:
-    """Print the table."""
+    """Print a table for each size."""
     keep_freed_memory()  # as the worker and the command line do
     classifier = Classifier.load(sys.argv[1] if len(sys.argv) > 1 else 'cxr-opacity', 'cpu')
-    radiographs = [Radiograph.from_array(samples.phantom(SHAPE, seed=i)) for i in range(3)]
+    for shape in SHAPES:
+        print(f'{shape[1]} x {shape[0]} pixels, {torch.get_num_threads()} threads')
+        measure(classifier, shape)
+
+
+def measure(classifier: Classifier, shape: tuple[int, int]) -> None:
+    """Print the table of one size."""
+    radiographs = [Radiograph.from_array(samples.phantom(shape, seed=i)) for i in range(3)]
     fields = [lungs.find(radiograph) for radiograph in radiographs]
     fit = classifier.preprocessing
     network = torch.nn.Sequential(*bare(classifier))
