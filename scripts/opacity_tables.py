@@ -94,7 +94,7 @@ def decisions(found: dict[str, Any]) -> str:
             ]
         )
     text = _drawn(table)
-    points = ', '.join(f'{name} {value:.3f}' for name, value in found['points'].items())
+    points = ', '.join(f'{value:.3f} ({name})' for name, value in found['points'].items())
     low, high = found['band']
     moved = '; '.join(
         f'{name}: sensitivity {a["sensitivity"]:.2f}, specificity {a["specificity"]:.2f}'
@@ -124,7 +124,7 @@ def looks(counted: dict[str, dict[str, int]]) -> str:
 
 def _short(figure: list[float]) -> str:
     value, low, high = figure
-    return f'{value:.2f} [{low:.2f}, {high:.2f}]'
+    return f'{value:.2f} [{low + 0:.2f}, {high:.2f}]'.replace('-0.00', '0.00')
 
 
 def _drawn(table: list[list[str]]) -> str:

@@ -333,3 +333,10 @@ def test_the_package_is_the_command_too():
     from napari_cxr import __version__
 
     assert (done.returncode, done.stdout.strip()) == (0, __version__)
+
+
+def test_a_demonstration_says_so_where_it_answers(run, radiographs):
+    result = run('classify', radiographs[0], '--model', 'cxr3-lung-texture', '--json')
+    assert result.exit_code == 0
+    assert 'A demonstration, not to be believed' in result.stderr
+    assert 'demonstration' not in run('classify', radiographs[0]).stderr

@@ -71,8 +71,15 @@ def test_add_weights_of_torchvision(run, tmp_path):
     card = read_card(catalog.resolve('mine'))
     assert (card.labels, card.channels, card.several) == (('a', 'c'), 3, False)
     assert card.preprocessing['height'] == 96 and card.licence == 'CC BY 4.0'
-    # A second one of the name gets a number.
-    assert 'mine-2 is ready' in run(*common, '--name', 'mine', '--labels', 'a,b,c', *scale).stdout
+    result = run(*common, '--name', 'mine', '--labels', 'a,b,c', *scale)
+    assert result.exit_code == 2 and "'mine' is taken" in result.stderr
+    for wrong, said in (
+        (['--labels', 'a,a,c', *scale], "'a' is given twice"),
+        (['--labels', 'a,b,c', '--mean', '123', '--std', '58'], 'divide mean and deviation'),
+        (['--labels', 'a,b,c', '--mean', '0.5', '--std', '0'], 'above 0'),
+    ):
+        result = run(*common, '--name', 'other', *wrong)
+        assert result.exit_code == 2 and said in result.stderr
     for arguments, said in (
         (('--labels', 'a,b', *scale), '3 outputs, and 2 labels'),
         (('--labels', 'a,b,Sex', *scale), 'about the person'),

@@ -112,3 +112,15 @@ def test_a_prediction_says_the_same():
     )
     assert (said.label, said.above, said.answer) == ('opacity', ('opacity',), 'opacity')
     assert said.leading == 'opacity'
+
+
+@pytest.mark.parametrize('threshold', [0.1, 0.3, 0.5, 0.7, 0.9])
+def test_a_higher_probability_never_gets_an_answer_further_from_the_label(threshold):
+    rule = LabelRule(('opacity',), True, (threshold,), 'no opacity', {'opacity': [0.3, 0.7]})
+    ranks = {'no opacity': 0, CANNOT_SAY: 1, 'opacity': 2}
+    answers = [rule.answer((p,)) for p in (i / 100 for i in range(101))]
+    assert [ranks[a] for a in answers] == sorted(ranks[a] for a in answers)
+    assert set(answers) == set(ranks)
+    # Never an answer that is not the label.
+    for i, answer in enumerate(answers):
+        assert answer in (CANNOT_SAY, rule.label((i / 100,)))

@@ -75,6 +75,12 @@ def test_the_map_and_the_bias_sum_to_the_logit(classifier):
     assert heatmap.values.shape == (14, 14)
 
 
+def test_a_label_that_there_is_not_is_named(classifier):
+    radiograph = Radiograph.from_array(phantom((300, 250), seed=3))
+    with pytest.raises(ValueError, match="no label 'effusion'; it has opacity"):
+        classifier.explain(radiograph, ['effusion'])
+
+
 def test_a_mirrored_input_gives_the_same_logit(classifier):
     rng = np.random.default_rng(0)
     images = rng.random((2, 224, 224), dtype=np.float32)

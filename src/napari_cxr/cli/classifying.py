@@ -56,6 +56,8 @@ def classify(
     decoder = shared_decoder()
     decoder.start()  # while torch is being imported
     classifier = load_model(model, device)
+    if classifier.card.demonstration:
+        typer.echo(classifier.card.demonstration, err=True)
     pictures = _names_of_pictures(heatmap, paths)
     failed = False
     for path, picture in zip(paths, pictures, strict=True):

@@ -147,6 +147,12 @@ def add(
 
     if not NAME.fullmatch(name):
         raise typer.BadParameter('letters, digits and ._+-, at most 80', param_hint='--name')
+    if any(entry.name == name for entry in catalog.entries()):
+        raise typer.BadParameter(
+            f'{name!r} is taken: choose another name, or remove that model from '
+            f'{catalog.models_folder()} first.',
+            param_hint='--name',
+        )
     try:
         if not like and not network:
             given = catalog.add(file, name)
@@ -193,7 +199,15 @@ def _meaning(
         raise typer.BadParameter(
             'what do the outputs mean? Name each, in its order.', param_hint='--labels'
         )
+    if twice := next((label for label in named if label and named.count(label) > 1), ''):
+        raise typer.BadParameter(f'the label {twice!r} is given twice.', param_hint='--labels')
     means, stds = (_numbers(text, hint) for text, hint in zip(scale, _SCALE, strict=True))
+    if max(map(abs, means)) > 1 or max(stds) > 1:
+        raise typer.BadParameter(
+            'pixels are in [0, 1] here: divide mean and deviation by 255.', param_hint='--mean'
+        )
+    if min(stds) <= 0:
+        raise typer.BadParameter('a deviation is above 0.', param_hint='--std')
     return Meaning(network, named, means, stds, size=(size, size), several=multilabel)
 
 

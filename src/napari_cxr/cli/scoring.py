@@ -147,6 +147,8 @@ def score(
                 check_heatmaps(heatmaps, out, paths)
             model = model or catalog.default()
             card = read_card(catalog.resolve(model))
+            if card.demonstration:
+                typer.echo(card.demonstration, err=True)
             settings = Settings(
                 batch=batch,
                 heatmaps=heatmaps,

@@ -148,7 +148,14 @@ def _sum_up(event: Finished, run: Run) -> None:
         for line in _figures(event.metrics, run):
             typer.echo(line)
     elif run.truth:
-        typer.echo('Not measured: labelled images of two classes are needed.', err=True)
+        rule = run.label_rule
+        names = [*run.labels, *([rule.negative] if rule.several and rule.negative else [])]
+        listed = ', '.join(repr(name) for name in names[:8])
+        typer.echo(
+            'Not measured: labelled images of two classes are needed, called as the model calls '
+            f'them: {listed}.',
+            err=True,
+        )
     typer.echo(event.path)
 
 

@@ -31,10 +31,12 @@ def reason(rule: LabelRule, probabilities: Sequence[float]) -> str:
     known = dict(zip(rule.labels, probabilities, strict=True))
     if doubtful := rule.in_doubt(probabilities):
         label = doubtful[0]
-        low, high = rule.undecided[label]
+        band = rule.band(label)
+        assert band is not None
+        (p_low, low), (p_high, high) = (apart(known[label], end) for end in band)
         return (
-            f'The probability of {label}, {percent(known[label])}, lies between {percent(low)} '
-            f'and {percent(high)}, where this model does not decide.'
+            f'The probability of {label}, {max(p_low, p_high, key=len)}, lies between {low} '
+            f'and {high}, where this model does not decide.'
         )
     above = rule.above(probabilities)
     if len(rule.labels) > 1:

@@ -102,8 +102,14 @@ class Classifier(Model):
         ------
         RefusedImage, OutOfMemory
             As `predict`.
+        ValueError
+            If the model has no such label.
         """
         ready = self.prepare(radiograph, preset, field)
+        if unknown := [label for label in labels or () if label not in self.labels]:
+            raise ValueError(
+                f'{self.card.name} has no label {unknown[0]!r}; it has {", ".join(self.labels)}.'
+            )
         targets = [self.labels.index(label) for label in labels or self.labels]
         explain = methods.method(method)
         (logits, maps), _ = self._run(

@@ -43,7 +43,9 @@ class LabelRule:
     negative : str
         What is said where no label reaches its threshold.
     undecided : mapping of str to (float, float)
-        For labels that have it, the band of probabilities in which nothing is decided.
+        For labels that have it, the band of probabilities in which nothing is decided. It is
+        stretched to a threshold outside of it, so that a higher probability never gets an answer
+        that is further from the label.
     """
 
     labels: tuple[str, ...]
@@ -153,15 +155,31 @@ class LabelRule:
             return ()
         known = dict(zip(self.labels, probabilities, strict=True))
         deciding = self.above(probabilities)[:1] or self.ordered(probabilities)
-        return tuple(label for label in deciding if self._is_undecided(label, known[label]))
+        return tuple(label for label in deciding if self.is_undecided(label, known[label]))
 
     def answer(self, probabilities: Sequence[float]) -> str:
         """Return the label of an image, or `CANNOT_SAY` where the model does not decide."""
         return CANNOT_SAY if self.in_doubt(probabilities) else self.label(probabilities)
 
-    def _is_undecided(self, label: str, probability: float) -> bool:
-        low, high = self.undecided.get(label, (0.0, 0.0))
-        return bool(low < probability < high)
+    def band(self, label: str) -> tuple[float, float] | None:
+        """Return between which probabilities of a label nothing is decided; None for no band.
+
+        It is stretched to a threshold outside of it, which another operating point may have.
+        """
+        if label not in self.undecided:
+            return None
+        low, high = self.undecided[label]
+        threshold = self.threshold(label)
+        return min(low, threshold), max(high, threshold)
+
+    def is_undecided(self, label: str, probability: float) -> bool:
+        """Return whether a probability of a label lies where nothing is decided."""
+        band = self.band(label)
+        if band is None:
+            return False
+        # At a threshold the label is predicted, and what is more probable is in doubt.
+        at_the_edge = probability == band[0] == self.threshold(label)
+        return (band[0] < probability or at_the_edge) and probability < band[1]
 
 
 def _plain(word: str) -> str:

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.plugin.text import quiet_label
 
-__all__ = ['fill_dock', 'scroll_up', 'scrolled']
+__all__ = ['bring_into_view', 'fill_dock', 'scroll_up', 'scrolled']
 
 _NARROWEST = 280
 
@@ -25,11 +25,27 @@ def scrolled(page: QWidget) -> QScrollArea:
 
 def scroll_up(page: QWidget) -> None:
     """Bring the top of a page into view, where something is told."""
-    place = page.parentWidget()
-    while place is not None and not isinstance(place, QScrollArea):
-        place = place.parentWidget()
+    place = _place_of(page)
     if place is not None:
         place.ensureVisible(0, 0)
+
+
+def bring_into_view(part: QWidget) -> None:
+    """Scroll a page so that a part of it is seen, where something is told."""
+    place = _place_of(part)
+    inside = None if place is None else place.widget()
+    if place is None or inside is None:
+        return
+    if (layout := inside.layout()) is not None:
+        layout.activate()  # what was just filled has its height then
+    place.ensureWidgetVisible(part)
+
+
+def _place_of(part: QWidget) -> QScrollArea | None:
+    place = part.parentWidget()
+    while place is not None and not isinstance(place, QScrollArea):
+        place = place.parentWidget()
+    return place
 
 
 def fill_dock(dock: QWidget, *widgets: QWidget) -> None:

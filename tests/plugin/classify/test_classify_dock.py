@@ -56,6 +56,18 @@ def test_a_click_gives_bars_and_a_heatmap_in_place(qtbot, dock, chest):
     assert not dock.result.isHidden() and 'edge' in dock.result.looked.text()
 
 
+def test_an_answer_is_said_to_be_of_the_model_that_gave_it(qtbot, dock, chest):
+    dock.viewer.add_image(chest)
+    classify(qtbot, dock)
+    asked = dock.choices.current_model
+    assert not dock.status.text()
+    dock.choices.model.choose('cxr3-resnet10')
+    assert dock.choices.current_model == 'cxr3-resnet10'
+    assert 'Below is the answer of' in dock.status.text()
+    dock.choices.model.choose(asked)
+    assert not dock.status.text()
+
+
 def test_the_napari_process_stays_free_of_torch(qtbot, models, tmp_path):
     """In a process of its own, because the test suite itself imports torch."""
     import subprocess

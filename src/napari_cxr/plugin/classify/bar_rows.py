@@ -87,13 +87,13 @@ def groups_of(rule: LabelRule, probabilities: Sequence[float]) -> tuple[Group, .
 
 
 def _finding(rule: LabelRule, label: str, p: float) -> BarRow:
-    threshold, band = rule.threshold(label), rule.undecided.get(label)
+    threshold, band = rule.threshold(label), rule.band(label)
     word = 'above' if p >= threshold else 'below'
     tip = f'{label}: {percent(p, 1)}, {word} its threshold of {percent(threshold, 1)}.'
     if band is not None:
         tip += f' Between {percent(band[0], 1)} and {percent(band[1], 1)} this model does not '
         tip += 'decide.'
-        word = 'undecided' if band[0] < p < band[1] else word
+        word = 'undecided' if rule.is_undecided(label, p) else word
 
     def on_bar(value: float) -> float:
         return value if len(rule.labels) == 1 else float(normalised(value, threshold))

@@ -18,7 +18,7 @@ from napari_cxr.plugin.classifying import Answer, Failure, Ready
 from napari_cxr.plugin.image_dock import ImageDock
 from napari_cxr.plugin.lungs.desk import LungDesk
 from napari_cxr.plugin.lungs.layer import lungs_of
-from napari_cxr.plugin.scrolled import fill_dock
+from napari_cxr.plugin.scrolled import bring_into_view, fill_dock
 from napari_cxr.plugin.settings import preferences, remember
 from napari_cxr.plugin.shared import shared
 
@@ -40,6 +40,9 @@ class ClassifyDock(ImageDock):
         super().__init__(napari_viewer, 'Classify', offers=True)
         self._answers: WeakKeyDictionary[Image, Answer] = WeakKeyDictionary()
         self._labels: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
+        #: The model that was chosen when each layer was classified.
+        self._models: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
+        self._asked = ''
         #: Kinds of warnings in spite of which the person wanted to see a layer's result.
         self._accepted: WeakKeyDictionary[Image, set[str]] = WeakKeyDictionary()
         self._build()
@@ -54,7 +57,7 @@ class ClassifyDock(ImageDock):
         self.result.accepted.connect(self._accept)
         self.getting.began.connect(self.message.clear)
         self.getting.got.connect(self._take_model)
-        self.getting.failed.connect(self._tell_failure)
+        self.getting.failed.connect(self._tell_not_got)
         self.result.card_wanted.connect(self.show_card)
         self.result.heat.lungs_changed.connect(self._show_lungs)
         self.result.heat.edit_wanted.connect(self.lungs.edit)
@@ -96,9 +99,10 @@ class ClassifyDock(ImageDock):
         layer = self.choices.current_layer
         if layer is None or self.busy:
             return
+        self._asked = self.choices.current_model
         worker = classifying.classify(
             layer,
-            self.choices.current_model,
+            self._asked,
             self.choices.current_device,
             self._begin(layer),
             lungs_of(layer, self.viewer.layers),
@@ -115,6 +119,7 @@ class ClassifyDock(ImageDock):
         if layer.data is not self._data:
             self._tell_problem('The image was changed meanwhile. Click Classify again.', of=layer)
             return
+        self._models[layer] = self._asked
         self._keep(layer, answer, answer.prediction.leading)
 
     def _turn_away(self, layer: Image) -> None:
@@ -133,6 +138,7 @@ class ClassifyDock(ImageDock):
         if layer in self.viewer.layers:
             # Where it was asked for, its warnings were there to read.
             self._accepted[layer] = answer.doubts
+            self._models[layer] = answer.prediction.model
             self._keep(layer, answer, label)
 
     def _keep(self, layer: Image, answer: Answer, label: str) -> None:
@@ -211,6 +217,10 @@ class ClassifyDock(ImageDock):
             self._accepted[layer] = self._accepted.get(layer, set()) | answer.doubts
             self._lay_over(layer)
 
+    def _tell_not_got(self, failure: Failure) -> None:
+        self._tell_failure(failure)
+        bring_into_view(self.message)  # the terms of a model are long
+
     def _take_model(self, name: str) -> None:
         """Turn to a model that is here now."""
         shared().model_added.emit(name)
@@ -224,7 +234,17 @@ class ClassifyDock(ImageDock):
             self._say(False, '')
         elif not self.busy:
             ready = self.choices.current_layer is not None and bool(self.choices.current_model)
-            self._say(ready, '' if self.answer else _READY)
+            self._say(ready, self._whose() if self.answer else _READY)
+
+    def _whose(self) -> str:
+        """Say whose answer stands below, where another model was chosen since."""
+        layer, answer = self.choices.current_layer, self.answer
+        if layer is None or answer is None:
+            return ''
+        asked = self._models.get(layer, '')
+        if asked in ('', self.choices.current_model):
+            return ''
+        return f'Below is the answer of {answer.prediction.model}. Click Classify to ask again.'
 
     def _show_label(self, label: str) -> None:
         layer = self.choices.current_layer

@@ -55,7 +55,7 @@ class HeatmapControls(QWidget):
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(0, 100)
         self.opacity.setValue(round(100 * opacity))
-        self.opacity.setToolTip('Opacity of the heatmap')
+        self.opacity.setToolTip('How strongly the heatmap covers the radiograph')
         self.outline = QCheckBox('Outline')
         self.outline.setToolTip('Draw a line where the heatmap reaches this share of its maximum')
         self.level = QSlider(Qt.Orientation.Horizontal)
@@ -82,7 +82,7 @@ class HeatmapControls(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.shown, self.label)
-        form.addRow('Opacity', _beside(self.opacity, self._percent))
+        form.addRow('Strength', _beside(self.opacity, self._percent))
         form.addRow(self.outline, _beside(self.level, self._level))
         form.addRow(self.lungs, _beside(self._sides, self.edit))
 
