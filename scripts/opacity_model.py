@@ -154,11 +154,27 @@ class Study:
                 name, statistics[learn], projections[learn].tolist(), labelled.positive[learn]
             )
             found[name] = guess(statistics[judge], projections[judge].tolist()).tolist()
-        plain = self.features[f'{LITE}0', SHIPPED_VIEW]
-        blind = Features(plain.blanked, {}, {}, {})
+        found['lungs blanked'] = self.headed(learn, judge, blanked=True).tolist()
+        return found
+
+    def headed(self, learn: np.ndarray, judge: np.ndarray, *, blanked: bool) -> np.ndarray:
+        """Return what a plain head says, of images as they are or with both lungs blanked."""
+        own = self.features[f'{LITE}0', SHIPPED_VIEW]
+        seen = Features(own.blanked if blanked else own.plain, {}, {}, {})
         head = Head(f'{LITE}0', SHIPPED_VIEW, SHIPPED_TAP, False, 0.01)
-        said = fit((head,), {(head.arch, head.view): blind}, None, labelled, learn)[head]
-        found['lungs blanked'] = said(judge, 'plain').tolist()
+        said = fit((head,), {(head.arch, head.view): seen}, None, self.labelled, learn)[head]
+        return said(judge, 'plain')
+
+    def inside(self, source: str) -> dict[str, float]:
+        """Return areas by patients left out within one source, lungs seen and blanked."""
+        places = self.of(source)
+        found = {}
+        for name, blanked in (('lungs seen', False), ('lungs blanked', True)):
+            scores = np.zeros(len(self.labelled.paths))
+            for held in self.folds(places, JUDGING, seed=0):
+                rest = np.setdiff1d(places, held)
+                scores[held] = self.headed(rest, held, blanked=blanked)
+            found[name] = float(auc(self.labelled.positive[places], scores[places]))
         return found
 
     def compared(
@@ -321,10 +337,10 @@ def main() -> None:
     figures['decisions'] = decisions(study, logits)
     figures['rows'], figures['said'] = by_source(study)
     figures['rows']['nih by patient'] = by_patient(study, 'nih')
+    figures['inside kermany'] = study.inside('kermany')
     figures['looks'] = looks_of(study.looks)
-    text = json.dumps(
-        {k: v for k, v in figures.items() if k not in ('logits', 'baselines')}, indent=1
-    )
+    names = ('shipped', 'decisions', 'rows', 'inside kermany', 'looks')
+    text = json.dumps({name: figures[name] for name in names}, indent=1)
     (arguments.out / 'figures.json').write_text(text, encoding='utf-8')
     model = write_model(study, chosen, figures, arguments.out / 'cxr-opacity.safetensors')
     if arguments.into is not None:
