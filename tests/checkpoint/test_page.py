@@ -27,3 +27,18 @@ def test_means_over_folds_have_no_empty_columns_of_counts(card):
     ]
     assert 'TP' not in told[0] and '| normal | 4 | 0.750 [0.500, 0.900] |' in told[0]
     assert '| 3 | 2 | 5 | 1 |' in told[1]
+
+
+def test_of_one_finding_nothing_is_said_of_several(card):
+    found = {'images': 10, 'patients': 10, 'macro_auc': [0.7, 0.6, 0.8]}
+    one = replace(
+        card,
+        labels=('opacity',),
+        several=True,
+        operating_points={},
+        metrics={'measured_on': 'test', 'split': 'by patient', 'model': {'all': found}},
+    )
+    text = page(one)
+    assert 'the probability of opacity (sigmoid)' in text
+    assert '| all | 10 | AUC | 0.700 [0.600, 0.800] |' in text
+    assert 'macro' not in text

@@ -54,7 +54,7 @@ def page(card: Card) -> str:
         '',
         f'- Classes: {", ".join(card.labels)}',
         f'- Network: {card.architecture}, input {size} pixels, {card.channels} channel(s)',
-        f'- Outputs: {_OUTPUTS[card.several]}',
+        f'- Outputs: {_outputs(card)}',
         f'- Temperature: {card.temperature:.3g}',
         f'- Made {card.created or "on an unknown day"} with napari-cxr {card.version}',
         f'- Licence: {card.licence or "not stated"}',
@@ -76,6 +76,12 @@ def _converted(source: Any) -> list[str]:
         return []
     where = f' from {source["url"]}' if source.get('url') else ''
     return [f'- Converted from weights of others{where}, SHA-256 {source.get("sha256", "?")}']
+
+
+def _outputs(card: Card) -> str:
+    if card.several and len(card.labels) == 1:
+        return f'the probability of {card.labels[0]} (sigmoid)'
+    return _OUTPUTS[card.several]
 
 
 def _thresholds(card: Card) -> Iterator[str]:
@@ -196,7 +202,8 @@ def _results(card: Card) -> Iterator[str]:
     if 'folds' in metrics:
         yield from ('', _of_folds(metrics))
     yield ''
-    yield from _table(metrics, 'source')
+    one = len(card.labels) == 1
+    yield from _table(metrics, 'source', one)
     by_fold = {
         k: f for k, f in _dict(metrics.get('by_fold')).items() if _all_of(_dict(f).get('model'))
     }
@@ -221,7 +228,7 @@ def _results(card: Card) -> Iterator[str]:
         sources = found.get('sources', ())
         left_out = f': {", ".join(sources)}' if sources and 'sources' in _where(metrics) else ''
         yield from ('', f'### Left out in {name}{left_out}', '')
-        yield from _table(found, 'source')
+        yield from _table(found, 'source', one)
         yield from _confusion(card, found['model']['all'])
 
 
@@ -246,7 +253,7 @@ def _of_folds(metrics: dict[str, Any]) -> str:
     )
 
 
-def _table(metrics: dict[str, Any], first: str) -> Iterator[str]:
+def _table(metrics: dict[str, Any], first: str, one: bool) -> Iterator[str]:
     """Yield the figures of each source, the model's beside the baselines'."""
     baselines: dict[str, Any] = metrics.get('baselines', {})
     differences: dict[str, Any] = metrics.get('differences', {})
@@ -258,6 +265,8 @@ def _table(metrics: dict[str, Any], first: str) -> Iterator[str]:
         others = [b.get(source, {}) for b in baselines.values()]
         apart = [d.get(source, {}) for d in differences.values()]
         for key, name in _FIGURES.items():
+            if one:  # there is no mean over classes
+                name = name.removeprefix('macro ')
             if _value(found.get(key)) is None:
                 continue  # an area under the curve needs two classes
             if key == 'balanced_accuracy' and _classes_in(found) == 1:
