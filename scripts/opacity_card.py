@@ -46,9 +46,8 @@ _NOT_TO_BELIEVE = (
     'may not fit yours: measure it on radiographs of your own first. It is often unsure, and then '
     'says so. A lateral view, a photograph, or lungs that were not found make its answer void. '
     'An answer of no opacity does not mean a healthy chest: nodules, effusions, pneumothorax and '
-    'a large heart are nothing that it knows. Its heatmap does not point at the opacity: on NIH’s '
-    'images with one, on average as much of it lies in the lungs as if it were even, and more at '
-    'the edge.'
+    'a large heart are nothing that it knows. Do not read the edge of its heatmap: the outermost '
+    'cells see what is padded around the image, and are often the brightest.'
 )
 _NOT_MEASURED = (
     'How well it tells the cause of an opacity: it does not try to.',

@@ -32,9 +32,19 @@ from opacity_fitting import (
     Views,
     fit,
 )
-from opacity_material import VIEWS, Features, Labelled, features_of, label_images, read_images
+from opacity_material import (
+    MEAN,
+    STD,
+    VIEWS,
+    Features,
+    Labelled,
+    features_of,
+    label_images,
+    read_images,
+)
 from scipy.special import expit
 
+from napari_cxr.checkpoint import load
 from napari_cxr.evaluation import (
     Looks,
     band_of,
@@ -339,13 +349,48 @@ def main() -> None:
     figures['rows']['nih by patient'] = by_patient(study, 'nih')
     figures['inside kermany'] = study.inside('kermany')
     figures['looks'] = looks_of(study.looks)
-    names = ('shipped', 'decisions', 'rows', 'inside kermany', 'looks')
+    model = write_model(study, chosen, figures, arguments.out / 'cxr-opacity.safetensors')
+    figures['looked'] = where_it_looks(study, model)
+    names = ('shipped', 'decisions', 'rows', 'inside kermany', 'looked', 'looks')
     text = json.dumps({name: figures[name] for name in names}, indent=1)
     (arguments.out / 'figures.json').write_text(text, encoding='utf-8')
-    model = write_model(study, chosen, figures, arguments.out / 'cxr-opacity.safetensors')
     if arguments.into is not None:
         shutil.copyfile(model, arguments.into / model.name)
     print(f'The model and its figures are in {arguments.out}.')
+
+
+def where_it_looks(study: Study, model: Path) -> dict[str, dict[str, float]]:
+    """Return how much of the heatmap lies in the lungs, on NIH's images with an opacity.
+
+    By cells of 16 pixels, all of them, and without the outermost, which see what is padded.
+    """
+    network = load(model).network()
+    weights = network.closed_form()
+    assert weights is not None
+    places = np.flatnonzero((study.labelled.sources == 'nih') & study.labelled.positive)
+    maps, cells = [], []
+    for start in range(0, len(places), 16):
+        some = places[start : start + 16]
+        with torch.no_grad():
+            features, _ = network.features((study.images.shown(SHIPPED_VIEW, some) - MEAN) / STD)
+            maps.append(torch.einsum('c,nchw->nhw', weights[0], features).relu().numpy())
+        height, width = maps[-1].shape[1:]
+        lungs = study.images.lungs[some].reshape(len(some), height, 16, width, 16)
+        cells.append(lungs.mean(axis=(2, 4)))
+    heat, lungs = np.concatenate(maps), np.concatenate(cells)
+    found = {}
+    for name, cut in (('all cells', 0), ('without the outermost', 1)):
+        inner = np.s_[:, cut : heat.shape[1] - cut, cut : heat.shape[2] - cut]
+        own, of = heat[inner], lungs[inner]
+        share = (own * of).sum(axis=(1, 2)) / own.sum(axis=(1, 2))
+        even = of.mean(axis=(1, 2))
+        found[name] = {
+            'images': len(places),
+            'share': float(share.mean()),
+            'even': float(even.mean()),
+            'more': float((share > even).mean()),
+        }
+    return found
 
 
 def looks_of(looks: Looks) -> dict[str, dict[str, int]]:

@@ -30,6 +30,7 @@ def main() -> None:
         'rows': held_out(figures['rows']),
         'differences': differences(figures['rows']),
         'inside': inside(figures['inside kermany']),
+        'looked': looked(figures['looked']),
         'chosen': chosen(figures),
         'decisions': decisions(figures['decisions']),
         'tried': tried(figures['rows']),
@@ -66,6 +67,16 @@ def inside(found: dict[str, float]) -> str:
         f'frozen network reaches {seen:.3f} there, and {blanked:.3f} with both lungs blanked, '
         'because children with and without pneumonia were not photographed alike.'
     )
+
+
+def looked(found: dict[str, dict[str, float]]) -> str:
+    """Return how much of the heatmap lies in the lungs."""
+    table = [['cells', 'images', 'in the lungs', 'if even', 'images with more than that']]
+    for name, own in found.items():
+        table.append(
+            [name, str(int(own['images'])), *(f'{own[k]:.0%}' for k in ('share', 'even', 'more'))]
+        )
+    return _drawn(table)
 
 
 def chosen(figures: dict[str, Any]) -> str:
