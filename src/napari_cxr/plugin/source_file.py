@@ -23,7 +23,13 @@ from napari_cxr.radiograph import RANGE_OF_IMAGE, Radiograph, UnreadableImage
 from napari_cxr.rasters import is_raster
 from napari_cxr.workers.decoding import shared_decoder
 
-__all__ = ['file_behind', 'is_of_other_reader', 'radiograph_behind', 'shows_other_pixels']
+__all__ = [
+    'file_behind',
+    'is_of_other_reader',
+    'radiograph_behind',
+    'read_in_decoder',
+    'shows_other_pixels',
+]
 
 _DICOM_ENDINGS = ('.dcm', '.dicom')
 _NOTE = (
@@ -113,7 +119,7 @@ def radiograph_behind(
     if not raster and not path.exists():
         raise UnreadableImage(_GONE)
     try:
-        radiograph = yield from _read(path, cancelled)
+        radiograph = yield from read_in_decoder(path, cancelled)
     except UnreadableImage:
         if raster:  # napari could read it
             return radiograph_of(layer)
@@ -132,7 +138,10 @@ def radiograph_behind(
     return replace(radiograph, notes=(_NOTE, *radiograph.notes))
 
 
-def _read(path: Path, cancelled: Event | None) -> Generator[None, None, Radiograph | None]:
+def read_in_decoder(
+    path: str | Path, cancelled: Event | None
+) -> Generator[None, None, Radiograph | None]:
+    """Read a file in the decoder; None if that was cancelled."""
     with closing(shared_decoder().reading(path)) as run:
         while cancelled is None or not cancelled.is_set():
             try:

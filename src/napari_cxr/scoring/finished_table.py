@@ -28,9 +28,7 @@ _SAME = {
 }
 
 
-def rows_to_keep(
-    out: Path, items: Sequence[Item], run: Run, *, retry_errors: bool
-) -> Iterator[Row]:
+def rows_to_keep(out: Path, items: Sequence[Item], run: Run) -> Iterator[Row]:
     """Yield the rows of a finished table that need not be made again.
 
     Parameters
@@ -41,8 +39,6 @@ def rows_to_keep(
         The listing as it is now; a row takes its number, label, source and patient from it.
     run : Run
         What the rows to come have in common.
-    retry_errors : bool
-        Whether rows with errors are to be made again.
 
     Raises
     ------
@@ -71,8 +67,6 @@ def rows_to_keep(
                 f'Files were added before {row.path}, and the heatmaps of {out} are numbered: '
                 'choose another name for the table and another folder for the heatmaps.'
             )
-        if retry_errors and row.status == 'error':
-            continue
         item = items[number]
         yield replace(
             row,

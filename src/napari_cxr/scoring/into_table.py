@@ -80,7 +80,7 @@ def into_table(
         return there_in_full(row) and not (settings.retry_errors and row.status == 'error')
 
     def kept() -> Iterator[Row]:
-        return rows_to_keep(out, items, run, retry_errors=settings.retry_errors)
+        return rows_to_keep(out, items, run)
 
     finished = os.path.lexists(out) and not journal_of(out).exists()
     if finished:

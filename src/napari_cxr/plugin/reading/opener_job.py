@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import Event
 from typing import Any, TypeAlias
@@ -13,10 +11,10 @@ from napari.qt.threading import thread_worker
 
 from napari_cxr.plugin.classifying import Answer, Failure, Job, asked, failure
 from napari_cxr.plugin.layers import radiograph_layer_data
+from napari_cxr.plugin.source_file import read_in_decoder
 from napari_cxr.radiograph import Radiograph
 from napari_cxr.scoring import Row
 from napari_cxr.scoring.reopening import file_of
-from napari_cxr.workers.decoding import shared_decoder
 
 __all__ = ['Key', 'Opened', 'Order', 'Picture', 'fetch']
 
@@ -144,7 +142,7 @@ def fetch(order: Order, known: Opened | None, file_names: bool, cancelled: Event
             yield known.picture
             return known
         yield 'Reading the image'
-        radiograph = yield from _read(path, cancelled)
+        radiograph = yield from read_in_decoder(path, cancelled)
         if radiograph is None:
             return None
         frames, radiograph = radiograph.frames, _first_frame(radiograph)
@@ -176,15 +174,3 @@ def _first_frame(radiograph: Radiograph) -> Radiograph:
     padding = radiograph.padding[0] if radiograph.padding is not None else None
     values = radiograph.values[0].copy()
     return replace(radiograph, values=values, padding=padding, overlays=())
-
-
-def _read(path: str, cancelled: Event) -> Generator[None, None, Radiograph | None]:
-    """Read a file in the decoder; None if that was cancelled."""
-    with closing(shared_decoder().reading(path)) as run:
-        while not cancelled.is_set():
-            try:
-                yield next(run)
-            except StopIteration as end:
-                radiograph: Radiograph = end.value
-                return radiograph
-    return None
