@@ -37,10 +37,32 @@ D = ['0.2', '0.1']
         # a copy of the detector's is the detector's
         ({'PixelSpacing': D, 'ImagerPixelSpacing': D}, (0.2, 0.1), SpacingSource.DETECTOR),
         ({'ImagerPixelSpacing': D}, (0.2, 0.1), SpacingSource.DETECTOR),
+        # rounded otherwise it is still a copy; off by a thousandth, in one direction, it is not
+        (
+            {'PixelSpacing': ['0.20001', '0.099995'], 'ImagerPixelSpacing': ['0.2', '0.1']},
+            (0.2, 0.1),
+            SpacingSource.DETECTOR,
+        ),
+        (
+            {'PixelSpacing': ['0.2002', '0.1'], 'ImagerPixelSpacing': ['0.2', '0.1']},
+            (0.2002, 0.1),
+            SpacingSource.AS_STATED,
+        ),
+        (
+            {'PixelSpacing': ['0.2', '0.0999'], 'ImagerPixelSpacing': ['0.2', '0.1']},
+            (0.2, 0.0999),
+            SpacingSource.AS_STATED,
+        ),
         # 0.2 / 1.25 = 0.16, 0.1 / 1.25 = 0.08
         (
             {'ImagerPixelSpacing': D, 'EstimatedRadiographicMagnificationFactor': '1.25'},
             (0.16, 0.08),
+            SpacingSource.MAGNIFICATION,
+        ),
+        # the patient touches the detector: possible, and as good as any other factor
+        (
+            {'ImagerPixelSpacing': D, 'EstimatedRadiographicMagnificationFactor': '1'},
+            (0.2, 0.1),
             SpacingSource.MAGNIFICATION,
         ),
         (
@@ -55,7 +77,7 @@ def test_spacing_and_where_it_came_from(write, elements, spacing, source):
     geometry = dicom.read(write(**elements)).geometry
     assert geometry.source is source
     assert geometry.spacing == (pytest.approx(spacing) if spacing else None)
-    assert geometry.aspect == pytest.approx(2.0 if spacing else 1.0)
+    assert geometry.aspect == pytest.approx(spacing[0] / spacing[1] if spacing else 1.0)
 
 
 @pytest.mark.parametrize('bad', [['0', '0'], ['-1', '1'], ['0.1'], ['1e400', '1']])

@@ -35,6 +35,12 @@ def described(values, vr='US'):
         # the sign by Pixel Representation leads outside what the values can be: -1024 is meant
         ([4096, 64512, 12], 'US', False, (-1024, 3071), Descriptor(4096, -1024, 12, True)),
         ([4096, -1024, 12], 'SS', False, (-1024, 3071), Descriptor(4096, -1024, 12)),
+        # a table whose last entry is the least value lies inside; one that ends before it,
+        # or begins after the greatest value, does not
+        ([36, 65500, 8], 'US', True, (-1, 99), Descriptor(36, -36, 8, True)),
+        ([36, 65500, 8], 'US', True, (0, 65535), Descriptor(36, 65500, 8)),
+        ([36, 65500, 8], 'US', False, (-99, 65500), Descriptor(36, 65500, 8)),
+        ([36, 65500, 8], 'US', False, (-99, 65499), Descriptor(36, -36, 8, True)),
     ],
 )
 def test_each_value_has_its_own_sign(values, vr, signed, span, expected):

@@ -153,6 +153,18 @@ def test_broken_windows_are_left_out_with_a_note(write, broken, left):
         assert image.presets == (Window.spanning(0, 4095, 'Full range'),)
 
 
+@pytest.mark.parametrize(
+    ('function', 'width'), [('LINEAR', 1), ('LINEAR_EXACT', 0.5), ('SIGMOID', 0.5)]
+)
+def test_the_least_width_depends_on_the_function(write, function, width):
+    # C.11.2.1.2.1: at least 1 for LINEAR; C.11.2.1.2.2 and C.11.2.1.3.1: above 0
+    image = dicom.read(
+        write(ROW, WindowCenter='10', WindowWidth=str(width), VOILUTFunction=function)
+    )
+    assert image.presets == (Window(10, width, function, 'NORMAL'),)
+    assert image.notes == ()
+
+
 def test_empty_windows_and_function_mean_none_and_linear(write):
     image = dicom.read(write(ROW, WindowCenter='', WindowWidth=''))
     assert image.presets[0].explanation == 'Full range'

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -177,4 +178,63 @@ def test_a_full_disk_takes_no_row_away(tmp_path, monkeypatch):
     assert path.read_bytes() == before and 1 not in journal
     journal.add([row(1)])
     assert [r.number for r in journal.rows()] == [0, 1]
+    journal.close()
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """What was asked of the disk, and a clock that the test sets."""
+
+    class Disk:
+        seconds = 0.0
+        syncs = 0
+
+    def fsync(file):
+        Disk.syncs += 1
+
+    monkeypatch.setattr(os, 'fsync', fsync)
+    monkeypatch.setattr(time, 'monotonic', lambda: Disk.seconds)
+    return Disk
+
+
+def test_a_power_cut_takes_the_rows_of_a_second_at_most(tmp_path, disk):
+    journal = Journal(tmp_path / 'x.journal', HEADER, 9)
+    begun = disk.syncs
+    assert begun >= 1  # what the run is, and the name of the file
+    for number, seconds in enumerate((0.1, 0.5, 1.0)):
+        disk.seconds = seconds
+        journal.add([row(number)])
+    assert disk.syncs == begun  # no image waits for the disk
+    disk.seconds = 1.01
+    journal.add([row(3)])
+    assert disk.syncs == begun + 1
+    disk.seconds = 2.0
+    journal.add([row(4)])
+    assert disk.syncs == begun + 1  # counted from the last time
+    disk.seconds = 2.02
+    journal.sync_if_due()  # while no row comes
+    assert disk.syncs == begun + 2
+    journal.add([row(5)])
+    journal.sync()
+    assert disk.syncs == begun + 3
+    journal.add([row(6)])
+    journal.close()
+    assert disk.syncs == begun + 4
+
+
+def test_a_disk_that_cannot_sync_is_said_and_closes_all_the_same(tmp_path, monkeypatch):
+    path = tmp_path / 'x.journal'
+    journal = Journal(path, HEADER, 3)
+    journal.add([row(0)])
+
+    def fsync(file):
+        raise OSError(errno.EIO, 'Input/output error')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'fsync', fsync)
+        with pytest.raises(ScoringError, match=r'Input/output error\. The 1 rows that are done'):
+            journal.sync()
+        journal.close()
+    journal = Journal(path, HEADER, 3)  # nobody has it open
+    assert [r.number for r in journal.rows()] == [0]
     journal.close()

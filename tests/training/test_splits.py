@@ -267,3 +267,11 @@ def test_for_a_trial_few_images_are_read_and_they_suffice(recipe):
             assert labels.count('a') == pytest.approx(5, abs=1)
             assert max(labels.count('a'), labels.count('b')) <= 5
     assert enough(replace(dataset, limit=0), recipe, 0) == list(range(600))
+
+
+def test_of_what_is_read_for_a_trial_the_smallest_share_is_no_less_than_the_limit():
+    dataset = replace(made(patients=600, images=1), limit=5)
+    recipe = SplitRecipe(method='holdout', val=0.15, test=0.2)
+    labels = [dataset.samples[i].label for i in enough(dataset, recipe, 0)]
+    # 33 images would leave 4.95 of them to choose an epoch by.
+    assert labels.count('a') == labels.count('b') == 34
