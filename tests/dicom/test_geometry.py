@@ -1,11 +1,14 @@
 """Spacing and its source, aspect, and view."""
 
 import pytest
+from pydicom.dataset import Dataset
 
 from napari_cxr import dicom
 from napari_cxr.radiograph import SpacingSource, View
 
 D = ['0.2', '0.1']
+#: Small letters, which the standard does not allow and devices write.
+small_letters = pytest.mark.filterwarnings('ignore:Invalid value for VR CS')
 
 
 @pytest.mark.parametrize(
@@ -130,8 +133,6 @@ def test_aspect_ratio_counts_where_there_is_no_spacing(write):
     ],
 )
 def test_view_comes_from_position_then_code(write, position, code, view):
-    from pydicom.dataset import Dataset
-
     items = []
     if code:
         item = Dataset()
@@ -178,3 +179,120 @@ def test_orientation_words(write, words, view, said):
     assert len(image.notes) == len(said)
     for note, part in zip(image.notes, said, strict=True):
         assert part in note
+
+
+def test_spacing_of_an_enhanced_object_stands_in_its_functional_groups(write):
+    def group(spacing):
+        inner, outer = Dataset(), Dataset()
+        inner.PixelSpacing = spacing
+        outer.PixelMeasuresSequence = [inner]
+        return outer
+
+    shared = {'SharedFunctionalGroupsSequence': [group(['0.3', '0.15'])]}
+    geometry = dicom.read(write(ImagerPixelSpacing=None, **shared)).geometry
+    assert (geometry.spacing, geometry.source) == ((0.3, 0.15), SpacingSource.AS_STATED)
+    # What the object says of itself comes first.
+    geometry = dicom.read(write(PixelSpacing=D, **shared)).geometry
+    assert geometry.spacing == (0.2, 0.1)
+    each = {'PerFrameFunctionalGroupsSequence': [group(['0.3', '0.15']), group(['1', '1'])]}
+    geometry = dicom.read(write(ImagerPixelSpacing=None, **each)).geometry
+    assert geometry.spacing == (0.3, 0.15)
+
+
+@small_letters
+def test_the_kind_of_calibration_in_any_case_and_none_that_is_known(write):
+    for kind, source in (
+        ('Geometry', SpacingSource.CALIBRATED),
+        ('GUESSED', SpacingSource.DETECTOR),
+    ):
+        image = dicom.read(
+            write(PixelSpacing=D, ImagerPixelSpacing=D, PixelSpacingCalibrationType=kind)
+        )
+        assert image.geometry.source is source
+    # A kind of calibration calibrates nothing by itself.
+    image = dicom.read(write(ImagerPixelSpacing=D, PixelSpacingCalibrationType='GEOMETRY'))
+    assert image.geometry.source is SpacingSource.DETECTOR
+
+
+@pytest.mark.parametrize(
+    ('factor', 'noted'),
+    [('0', False), ('', False), ('x.xx', True), ('-1.2', True), ('0.99', True)],
+)
+def test_a_magnification_that_divides_nothing(write, factor, noted):
+    path = write(ImagerPixelSpacing=D, EstimatedRadiographicMagnificationFactor='1.25')
+    path.write_bytes(path.read_bytes().replace(b'1.25', factor.ljust(4).encode()))
+    image = dicom.read(path)
+    assert image.geometry.spacing == (0.2, 0.1)
+    assert image.geometry.source is SpacingSource.DETECTOR
+    note = 'The magnification factor of this file is impossible; left out.'
+    assert image.notes == ((note,) if noted else ())
+
+
+@pytest.mark.parametrize('keyword', ['ImagerPixelSpacing', 'NominalScannedPixelSpacing'])
+@pytest.mark.parametrize('bad', [['0', '1'], ['1', '0'], ['1', '-1'], ['1', '1', '1'], ['1']])
+def test_one_number_that_is_impossible_is_enough(write, keyword, bad):
+    image = dicom.read(write(**{'ImagerPixelSpacing': None, keyword: bad}))
+    assert (image.geometry.spacing, image.geometry.source) == (None, SpacingSource.NONE)
+    assert image.notes == ('A pixel spacing of this file is impossible and was left out.',)
+
+
+@pytest.mark.parametrize('bad', [['0', '2'], ['2', '0'], ['-3', '-2'], ['3', '2', '1'], ['3']])
+def test_an_impossible_aspect_ratio_is_noted(write, bad):
+    path = write(ImagerPixelSpacing=None, PixelAspectRatio=bad)
+    image = dicom.read(path)
+    assert image.geometry.aspect == 1
+    note = 'The pixel aspect ratio of this file is impossible and was left out.'
+    assert image.notes == (note,)
+    assert dicom.read(write(ImagerPixelSpacing=None)).notes == ()
+
+
+def coded(*codes):
+    items = []
+    for code in codes:
+        item = Dataset()
+        item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code, 'SCT', 'x'
+        items.append(item)
+    return items
+
+
+@small_letters
+def test_two_views_and_the_first_code_that_is_known(write):
+    image = dicom.read(
+        write(ViewPosition='pa', ViewCodeSequence=coded('1', 'R-10206', '399173006'))
+    )
+    assert image.geometry.view is View.PA
+    assert image.notes == ('The header names two views, PA and AP; PA (View Position) was taken.',)
+    image = dicom.read(write(ViewPosition='', ViewCodeSequence=coded('1', 'R-10206', '399173006')))
+    assert (image.geometry.view, image.notes) == (View.AP, ())
+    image = dicom.read(write(ViewPosition='AP', ViewCodeSequence=coded('R-10206')))
+    assert (image.geometry.view, image.notes) == (View.AP, ())
+
+
+@small_letters
+@pytest.mark.parametrize('position', ['LLD', 'rld'])
+def test_a_patient_who_lies_on_the_side(write, position):
+    image = dicom.read(write(ViewPosition=position, ViewCodeSequence=coded('R-10206')))
+    assert image.geometry.view is View.AP
+    assert image.notes == ('Decubitus view: the patient lies on the side.',)
+
+
+@small_letters
+def test_what_is_said_of_an_image_that_is_not_upright(write):
+    def notes(*words):
+        return dicom.read(write(PatientOrientation=list(words), ViewPosition='PA')).notes
+
+    lies = "The header says the image lies on its side: the patient's head is on the "
+    assert notes('h', 'l') == (f'{lies}right.',)
+    assert notes('F', 'L') == (f'{lies}left.', 'The header says the image is mirrored.')
+    assert notes('L', 'H') == (
+        "The header says the image is upside down: the patient's head is below.",
+        'The header says the image is mirrored.',
+    )
+    assert notes('R', 'F') == (
+        "The header says the image is mirrored: the patient's right is on the right.",
+    )
+    # Of an image that lies, the first word alone does not tell whether it is mirrored.
+    assert notes('H', 'A') == (f'{lies}right.',)
+    assert notes('P', 'H') == (
+        "The header says the image is upside down: the patient's head is below.",
+    )

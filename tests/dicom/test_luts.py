@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from napari_cxr import dicom
@@ -297,3 +299,306 @@ def test_padding_below_zero_is_found_before_the_rescale(write):
 
 def test_padding_that_no_pixel_has_is_none(write):
     assert dicom.read(write(ROW, PixelPaddingValue=77)).padding is None
+
+
+# Which type the values get, and how far they reach.
+
+
+@pytest.mark.parametrize(
+    ('stored', 'bits', 'intercept', 'dtype'),
+    [
+        (np.uint8, 7, 128, np.uint8),  # 128..255
+        (np.uint8, 7, 129, np.uint16),
+        (np.uint8, 7, -1, np.int8),  # -1..126
+        (np.uint8, 8, -128, np.int8),  # -128..127
+        (np.uint8, 8, -129, np.int16),
+        (np.uint16, 15, 32768, np.uint16),  # 32768..65535
+        (np.uint16, 15, 32769, np.int32),
+        (np.uint16, 16, -32768, np.int16),  # -32768..32767
+        (np.uint16, 16, -32769, np.int32),
+        (np.int8, 8, 128, np.uint8),  # 0..255
+        (np.int16, 16, 32768, np.uint16),  # 0..65535
+        (np.uint16, 16, 2147418112, np.int32),  # ..2**31 - 1
+        (np.uint16, 16, 2147418113, np.int64),
+    ],
+)
+def test_the_narrowest_type_that_holds_every_value(write, stored, bits, intercept, dtype):
+    low = -(1 << (bits - 1)) if np.dtype(stored).kind == 'i' else 0
+    ends = np.array([[low, low + 3, low + (1 << bits) - 1]], dtype=stored)
+    image = dicom.read(write(ends, bits=bits, RescaleSlope='1', RescaleIntercept=str(intercept)))
+    assert image.values.dtype == dtype
+    np.testing.assert_array_equal(image.values, ends.astype(np.int64) + intercept)
+
+
+def test_an_intercept_that_no_integer_holds(write):
+    image = dicom.read(write(ROW, RescaleSlope='1', RescaleIntercept='1e20'))
+    assert image.values.dtype == np.float32
+    np.testing.assert_array_equal(image.values, np.full(ROW.shape, np.float32(1e20)))
+
+
+@pytest.mark.parametrize(
+    ('slope', 'intercept', 'expected'),
+    [('1', '-16777216.5', [[0.5, 2.5]]), ('2', '-33554434', [[0, 4]])],
+)
+def test_long_integers_are_rescaled_before_they_lose_digits(write, slope, intercept, expected):
+    stored = np.array([[16777217, 16777219]], dtype=np.uint32)
+    elements = {'BitsStored': 32, 'HighBit': 31}
+    image = dicom.read(write(stored, RescaleSlope=slope, RescaleIntercept=intercept, **elements))
+    assert image.values.dtype == np.float32
+    np.testing.assert_array_equal(image.values, expected)
+
+
+def test_slope_or_intercept_may_stand_alone(write):
+    image = dicom.read(write(ROW, RescaleSlope='2', RescaleIntercept=None))
+    np.testing.assert_array_equal(image.values, ROW * 2.0)
+    image = dicom.read(write(ROW, RescaleSlope=None, RescaleIntercept='5'))
+    np.testing.assert_array_equal(image.values, ROW + 5)
+    assert image.values.dtype == np.uint16
+    assert image.notes == ()
+
+
+def test_a_broken_intercept_takes_its_slope_along(write):
+    path = write(ROW, RescaleSlope='2', RescaleIntercept='-1.25')
+    path.write_bytes(path.read_bytes().replace(b'-1.25', b'-1#25'))
+    image = dicom.read(path)
+    np.testing.assert_array_equal(image.values, ROW)
+    assert len([note for note in image.notes if 'rescale' in note]) == 1
+
+
+def rescaled(*lines):
+    """Functional groups that rescale each frame."""
+    groups = []
+    for slope, intercept in lines:
+        inner, outer = Dataset(), Dataset()
+        inner.RescaleSlope, inner.RescaleIntercept = slope, intercept
+        outer.PixelValueTransformationSequence = [inner]
+        groups.append(outer)
+    return {
+        'PerFrameFunctionalGroupsSequence': groups,
+        'RescaleSlope': None,
+        'RescaleIntercept': None,
+        'WindowCenter': None,
+        'WindowWidth': None,
+    }
+
+
+@pytest.mark.parametrize('shape', [(3, 1, 8), (2, 8)])
+def test_rescales_that_are_not_one_a_frame_are_those_of_the_first(write, shape):
+    stored = np.broadcast_to(ROW, shape)
+    image = dicom.read(write(stored, **rescaled(('2', '5'), ('3', '0'))))
+    np.testing.assert_array_equal(image.values, 2.0 * stored + 5)
+    assert image.presets[0].limits == pytest.approx((5, 8195))
+
+
+@pytest.mark.parametrize('lines', [[('2', '5')], [('2', '5'), ('2', '5'), ('0', '1')]])
+def test_a_rescale_for_all_frames_and_one_that_is_broken(write, lines):
+    stored = np.stack([ROW] * 3)
+    image = dicom.read(write(stored, **rescaled(*lines)))
+    np.testing.assert_array_equal(image.values[:2], 2.0 * stored[:2] + 5)
+    broken = len(lines) == 3
+    np.testing.assert_array_equal(image.values[2], ROW if broken else 2.0 * ROW + 5)
+    assert any('rescale' in note for note in image.notes) is broken
+
+
+@pytest.mark.parametrize('kind', ['float32', 'float64'])
+def test_values_in_floats_are_taken_as_they_are(write, kind):
+    values = np.array([[-1.5, 0.25, np.nan, np.inf, 7]], dtype=kind)
+    keyword = 'FloatPixelData' if kind == 'float32' else 'DoubleFloatPixelData'
+    elements = {
+        'PixelData': None,
+        keyword: values.tobytes(),
+        'Rows': 1,
+        'Columns': 5,
+        'BitsAllocated': values.dtype.itemsize * 8,
+        'BitsStored': None,
+        'HighBit': None,
+        'PixelRepresentation': None,
+        'WindowCenter': None,
+        'WindowWidth': None,
+        'RescaleSlope': '3',  # no part of such an object
+    }
+    image = dicom.read(write(**elements))
+    np.testing.assert_array_equal(image.values, values)
+    assert image.presets[0].limits == pytest.approx((-1.5, 7))
+
+
+# Tables.
+
+
+def test_the_first_modality_lut_counts_and_a_broken_one_is_noted(write, lut):
+    good, other = lut(0, [5, 6], 8), lut(0, [7, 8], 8)
+    image = dicom.read(write(ROW, ModalityLUTSequence=[good, other]))
+    np.testing.assert_array_equal(image.values, np.where(ROW > 0, 6, 5))
+    broken = lut(0, [5], 8, count=40)
+    image = dicom.read(
+        write(ROW, ModalityLUTSequence=[broken, other], RescaleSlope='1', RescaleIntercept='3')
+    )
+    np.testing.assert_array_equal(image.values, ROW + 3)
+    assert any('Modality LUT' in note and 'left out' in note for note in image.notes)
+
+
+def test_a_modality_lut_of_unsigned_values_begins_where_it_says(write, lut):
+    # As a signed number the first would be -25536, and so long a table would reach 0 from there.
+    stored = np.array([[39999, 40000, 40001, 65535]], dtype=np.uint16)
+    item = lut(40000, np.arange(30000) + 1, 16)
+    image = dicom.read(write(stored, bits=16, ModalityLUTSequence=[item]))
+    np.testing.assert_array_equal(image.values, [[1, 1, 2, 25536]])
+    assert image.notes == ()
+
+
+def test_a_modality_lut_of_signed_values_written_unsigned_is_repaired(write, lut):
+    stored = np.array([[-3, -2, -1, 5]], dtype=np.int16)
+    item = lut(65534, [10, 20, 30], 16)
+    image = dicom.read(
+        write(
+            stored,
+            bits=16,
+            ModalityLUTSequence=[item],
+            WindowCenter=None,
+            WindowWidth=None,
+        )
+    )
+    np.testing.assert_array_equal(image.values, [[10, 10, 20, 30]])
+    assert image.presets[0].limits == pytest.approx((10, 30))
+    assert image.notes == (
+        'The Modality LUT of this file had a number with the wrong sign, which was repaired.',
+    )
+
+
+@pytest.mark.parametrize(
+    ('first', 'limits'),
+    [
+        (-100, (100, 355)),  # 0..255 reach the entries 100 to 355
+        (200, (0, 55)),
+        (-399, (399, 399)),  # only the last
+        (255, (0, 0)),
+    ],
+)
+def test_the_range_of_a_modality_lut_at_either_end(write, lut, first, limits):
+    item = lut(first, np.arange(400), 16, vr='SS')
+    stored = np.array([[0, 255]], dtype=np.uint8)
+    image = dicom.read(
+        write(stored, bits=8, ModalityLUTSequence=[item], WindowCenter=None, WindowWidth=None)
+    )
+    np.testing.assert_array_equal(image.values, [limits])
+    assert image.presets[0].limits == pytest.approx(limits)
+
+
+def test_a_voi_lut_of_signed_values(write, lut):
+    stored = np.array([[-2, -1, 0, 1]], dtype=np.int16)
+    # 65535 entries from -2 on; as an unsigned number 65534 nothing would lie inside.
+    item = lut(65534, np.arange(60000), 16)
+    image = dicom.read(write(stored, bits=16, VOILUTSequence=[item]))
+    assert image.presets[0].first == -2
+    np.testing.assert_allclose(image.to_display()[0] * 59999, [0, 1, 2, 3], atol=0.01)
+    assert image.notes == (
+        'The VOI LUT of this file had a number with the wrong sign, which was repaired.',
+    )
+
+
+def test_voi_luts_and_windows_of_a_functional_group_come_after_those_of_the_whole(write, lut):
+    def group(center):
+        inner, outer = Dataset(), Dataset()
+        inner.WindowCenter, inner.WindowWidth = center, '50'
+        inner.VOILUTSequence = [lut(int(center), [1, 2], 8)]
+        outer.FrameVOILUTSequence = [inner]
+        return outer
+
+    frames = np.stack([ROW, ROW])
+    image = dicom.read(
+        write(
+            frames,
+            PerFrameFunctionalGroupsSequence=[group('7'), group('8')],
+            VOILUTSequence=[lut(0, [1, 2], 8)],
+            WindowCenter='9',
+            WindowWidth='40',
+        )
+    )
+    firsts = [p.first for p in image.presets if isinstance(p, LookupTable)]
+    centers = [p.center for p in image.presets if isinstance(p, Window)]
+    assert (firsts, centers) == ([0, 7], [9, 7])
+    assert [type(p) for p in image.presets] == [LookupTable, LookupTable, Window, Window]
+
+
+def test_what_a_window_is_called(write):
+    image = dicom.read(
+        write(
+            ROW,
+            WindowCenter=['10', '20', '30'],
+            WindowWidth=['5', '6', '7'],
+            WindowCenterWidthExplanation=['NORMAL', 'Doe^Jane'],
+        )
+    )
+    assert [w.explanation for w in image.presets] == ['NORMAL', '', '']
+    assert image.notes == ()
+
+
+# Windows of fractions.
+
+
+@pytest.mark.parametrize(
+    ('slope', 'width', 'function'),
+    [
+        # Up to four widths of 1; beyond them LINEAR is a threshold.
+        (3.99 / 4095, '1', 'LINEAR_EXACT'),
+        (4.01 / 4095, '1', 'LINEAR'),
+        (2 / 4095, '0.5', 'LINEAR_EXACT'),
+        # A width below 1 is never LINEAR, where there are fractions.
+        (40 / 4095, '0.5', 'LINEAR_EXACT'),
+    ],
+)
+def test_from_how_narrow_a_range_on_a_window_is_one_of_fractions(write, slope, width, function):
+    image = dicom.read(
+        write(ROW, RescaleSlope=f'{slope:.9f}', WindowCenter='1', WindowWidth=width)
+    )
+    assert [(w.width, w.function) for w in image.presets] == [(float(width), function)]
+    assert any('LINEAR_EXACT' in note for note in image.notes) is (function != 'LINEAR')
+
+
+@pytest.mark.parametrize(('width', 'kept'), [('0.2490234375', True), ('0.2490234374', False)])
+def test_four_widths_are_few_where_no_value_is_a_fraction(write, width, kept):
+    # The values could reach 255 / 256, which is 4 * 0.2490234375.
+    path = write(
+        np.zeros((1, 2), dtype=np.uint8),
+        bits=8,
+        RescaleSlope='0.00390625',
+        WindowCenter='0.5',
+        WindowWidth=width,
+    )
+    assert (dicom.read(path).presets[0].explanation == 'NORMAL') is kept
+
+
+def test_a_narrow_window_of_whole_numbers_in_floats_is_left_out(write):
+    image = dicom.read(write(ROW, RescaleSlope='2', WindowCenter='1', WindowWidth='0.5'))
+    assert [p.explanation for p in image.presets] == ['Full range']
+    assert [note for note in image.notes if 'LINEAR_EXACT' in note] == []
+
+
+# Padding.
+
+
+def test_padding_of_zero(write):
+    np.testing.assert_array_equal(dicom.read(write(ROW, PixelPaddingValue=0)).padding, ROW == 0)
+
+
+def test_padding_that_is_all_of_the_image_is_none(write):
+    stored = np.full((2, 3), 9, dtype=np.uint16)
+    assert dicom.read(write(stored, PixelPaddingValue=9)).padding is None
+
+
+def test_a_limit_of_padding_without_a_value_is_none(write):
+    assert dicom.read(write(ROW, PixelPaddingRangeLimit=3)).padding is None
+
+
+def test_padding_written_with_the_wrong_sign(write):
+    for stored, vr, number in (
+        (np.array([[-2000, 0]], dtype=np.int16), 'US', 63536),
+        (np.array([[63536, 0]], dtype=np.uint16), 'SS', -2000),
+        (np.array([[65535, 0]], dtype=np.uint16), 'SS', -1),
+        (np.array([[-32768, 0]], dtype=np.int16), 'US', 32768),
+    ):
+        path = write(stored, bits=16)
+        dataset = dcmread(path)
+        dataset.add(DataElement('PixelPaddingValue', vr, number))
+        dataset.save_as(path)
+        np.testing.assert_array_equal(dicom.read(path).padding, [[True, False]])
