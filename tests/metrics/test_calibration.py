@@ -17,6 +17,10 @@ from napari_cxr.metrics import (
 
 def test_softmax_survives_large_logits():
     np.testing.assert_allclose(softmax(np.array([[1000.0, 1000.0]])), [[0.5, 0.5]])
+    # Each row by itself: beside the first the second would vanish.
+    rows = softmax(np.array([[1000.0, 1000.0], [0.0, math.log(3)]], dtype=np.float32))
+    np.testing.assert_allclose(rows, [[0.5, 0.5], [0.25, 0.75]], rtol=1e-7)
+    assert rows.dtype == np.float64
     # exp(2 / 2) = e against 1
     assert softmax(np.array([2.0, 0.0]), 2.0)[0] == pytest.approx(math.e / (1 + math.e))
 
@@ -78,3 +82,62 @@ def test_above_one_half_is_above_the_threshold_to_the_last_bit():
     assert np.all(normalised(thresholds, thresholds) == 0.5)
     assert np.all(normalised(np.nextafter(thresholds, 0), thresholds) < 0.5)
     assert np.all(normalised(np.nextafter(thresholds, 1), thresholds) >= 0.5)
+
+
+def test_a_threshold_of_0_or_1_is_no_error():
+    # Nobody means it, but a person may type it.
+    found = normalised(np.array([0.0, 0.5, 0.5, 1.0]), np.array([0.0, 0.0, 1.0, 1.0]))
+    np.testing.assert_allclose(found, [0.5, 0.75, 0.25, 0.5])
+
+
+def test_log_loss_of_large_logits_and_by_temperature_and_weight():
+    logits = np.array([[1000.0, 0.0], [0.0, 2 * math.log(3)]])
+    truth = np.array([1, 0])
+    assert log_loss(truth, logits) == pytest.approx((1000 + math.log(10)) / 2)
+    assert log_loss(truth, logits, 2) == pytest.approx((500 + math.log(4)) / 2)
+    assert log_loss(truth, logits, weights=np.array([0, 3])) == pytest.approx(math.log(10))
+    assert log_loss(truth, logits.astype(np.float32), weights=np.array([0, 3])) == pytest.approx(
+        math.log(10), rel=1e-6
+    )
+    # Several labels: -log 1/4 and -log 3/4 of one image, -log 1/2 twice of the other.
+    logits = np.array([[-math.log(9), -math.log(9)], [0.0, 0.0]])
+    truth = np.array([[True, False], [True, False]])
+    first, second = (math.log(4) + math.log(4 / 3)) / 2, math.log(2)
+    assert log_loss(truth, logits, 2) == pytest.approx((first + second) / 2)
+    weights = np.array([3, 1])
+    assert log_loss(truth, logits, 2, weights) == pytest.approx((3 * first + second) / 4)
+
+
+def test_a_temperature_is_fitted_to_weighted_images():
+    # As 75 that are right and 25 that are not.
+    found = fit_temperature(np.array([0, 1]), np.tile([2.0, 0.0], (2, 1)), np.array([3, 1]))
+    assert found == pytest.approx(2 / math.log(3), rel=1e-4)
+
+
+@pytest.mark.parametrize(('truth', 'bound'), [(0, 0.05), (1, 20.0)])
+def test_a_temperature_stays_within_its_bounds(truth, bound):
+    # Always right, or always wrong: no temperature is cold, or warm, enough.
+    found = fit_temperature(np.full(4, truth), np.tile([0.01, 0.0], (4, 1)))
+    assert found == pytest.approx(bound, rel=1e-3)
+
+
+def test_bins_hold_as_many_images_each_and_no_more_than_there_are():
+    said = np.array([0.55, 0.6, 0.7, 0.8, 0.95])
+    right = np.array([1, 0, 1, 1, 0])
+    probabilities = np.column_stack([said, 1 - said])
+    # Bins of three and of two: |.6167 - .6667| and |.875 - .5|, by their numbers of images.
+    expected = (3 * abs(1.85 / 3 - 2 / 3) + 2 * (0.875 - 0.5)) / 5
+    assert calibration_error(1 - right, probabilities, bins=2) == pytest.approx(expected)
+    # As many bins as images at most: each image's own gap.
+    alone = np.abs(said - right).mean()
+    assert calibration_error(1 - right, probabilities) == pytest.approx(alone)
+    assert calibration_error(1 - right, probabilities, bins=99) == pytest.approx(alone)
+
+
+def test_fifteen_bins_unless_said_otherwise():
+    # Images in pairs of one that is right and one that is not, all said to be so by one half.
+    truth = np.tile([0, 1], 15)
+    probabilities = np.tile([0.6, 0.4], (30, 1)) + np.linspace(0, 1e-9, 30)[:, None] * [1, -1]
+    assert calibration_error(truth, probabilities) == pytest.approx(0.1, abs=1e-6)
+    assert calibration_error(truth, probabilities, bins=16) > 0.12
+    assert calibration_error(truth, probabilities, bins=14) > 0.1 + 1e-4

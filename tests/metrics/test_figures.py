@@ -10,6 +10,7 @@ from napari_cxr.metrics import (
     confusion_matrix,
     f1,
     keras_auc,
+    label_confusions,
     macro_auc,
     macro_f1,
     precision,
@@ -131,3 +132,53 @@ def test_macro_area_by_hand_and_over_present_classes_only():
     # Without the image of class 2: class 0 has 1 of 2, class 1 has 1 of 2.
     assert macro_auc(truth[:3], probabilities[:3]) == pytest.approx((1 / 2 + 1 / 2) / 2)
     assert np.isnan(macro_auc(truth[:2], probabilities[:2]))
+
+
+def test_every_figure_takes_stacks_of_confusions():
+    other = np.array([[98, 0, 2], [9, 1, 36], [1, 0, 0]])
+    stack = np.stack([ZHONG, other, ZHONG.T])
+    for figure in (
+        accuracy, balanced_accuracy, f1, macro_f1, precision, sensitivity, specificity
+    ):  # fmt: skip
+        each = np.stack([figure(one) for one in stack])
+        np.testing.assert_allclose(figure(stack), each, err_msg=figure.__name__)
+        np.testing.assert_allclose(figure(stack[None]), each[None], err_msg=figure.__name__)
+
+
+def test_a_class_with_one_image_is_in_the_mean():
+    # F1 of 2*3/(4+3) and, of the single image that was missed, 0.
+    assert macro_f1(np.array([[3, 1], [1, 0]])) == pytest.approx(3 / 4 / 2)
+    with np.errstate(all='raise'):
+        assert np.isnan(macro_f1(np.zeros((2, 2))))
+
+
+def test_labels_are_counted_each_by_itself():
+    truth = np.array([[1, 0], [1, 1], [0, 1], [0, 0], [0, 1]])
+    called = np.array([[1, 1], [0, 1], [0, 0], [1, 0], [0, 1]])
+    once = [[[2, 1], [1, 1]], [[1, 1], [1, 2]]]  # TN FP, FN TP
+    np.testing.assert_array_equal(label_confusions(truth, called), once)
+    weights = np.array([[1, 1, 1, 1, 1], [0, 2, 0, 0, 3]])
+    found = label_confusions(truth, called, weights)
+    np.testing.assert_array_equal(found, [once, [[[3, 0], [2, 0]], [[0, 0], [0, 5]]]])
+
+
+def test_area_of_scores_that_are_not_sorted_and_of_stacks_of_weights():
+    positive = np.array([True, False, True, False, False])
+    scores = np.array([0.8, 0.9, 0.1, 0.1, 0.05])
+    # .8 beats .1 and .05; .1 beats .05 and ties with .1: 3.5 of 6.
+    assert auc(positive, scores) == pytest.approx(3.5 / 6)
+    weights = np.array([[[1, 1, 1, 1, 1], [2, 1, 0, 1, 1]]])
+    np.testing.assert_allclose(auc(positive, scores, weights), [[3.5 / 6, 2 / 3]])
+    # Class numbers do for classes, as 0 and 1.
+    assert auc(positive.astype(int), scores) == pytest.approx(3.5 / 6)
+
+
+def test_macro_area_with_weights_and_of_several_labels():
+    truth = np.array([0, 0, 1, 1])
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.5, 0.5], [0.2, 0.8]])
+    # 3 of 4 pairs, either way; the second image twice: 2 * 1 + 2 of 6.
+    weights = np.array([[1, 1, 1, 1], [1, 2, 1, 1]])
+    np.testing.assert_allclose(macro_auc(truth, probabilities, weights), [3 / 4, 4 / 6])
+    several = np.array([[1, 1], [1, 0], [0, 0], [0, 1]], dtype=bool)
+    # .9 .4 against .5 .2: 3 of 4; .1 .8 against .6 .5: 2 of 4.
+    assert macro_auc(several, probabilities) == pytest.approx((3 / 4 + 2 / 4) / 2)

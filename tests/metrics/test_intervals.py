@@ -83,3 +83,92 @@ def test_copies_of_an_image_leave_the_interval_of_a_mean_as_it_is():
     assert (thrice.low, thrice.high) == (pytest.approx(once.low), pytest.approx(once.high))
     assert mean(values, 'aaa').to_list() == [0.5, None, None]
     assert mean(values[:0], '').to_list() == [None, None, None]
+
+
+def test_wilson_needs_a_case_and_a_share():
+    assert wilson(0.5, 0).to_list() == [0.5, None, None]
+    assert wilson(float('nan'), 4).to_list() == [None, None, None]
+    # One case is enough; at z = 1: (1/2 + 1/2) / 2 and half of sqrt(1/4 + 1/4).
+    found = wilson(0.5, 1, z=1)
+    half = 0.5 * 0.5**0.5
+    assert (found.low, found.high) == (pytest.approx(0.5 - half), pytest.approx(0.5 + half))
+
+
+def test_wilson_stays_within_0_and_1():
+    assert wilson(0.0, 7).low == 0 and wilson(1.0, 7).high == 1
+    for n in range(1, 60):
+        assert wilson(0.0, n).low >= 0 and wilson(1.0, n).high <= 1
+
+
+def test_blocks_make_no_difference(monkeypatch):
+    from napari_cxr.metrics import intervals
+
+    values = np.arange(20.0)
+
+    def run():
+        sizes = []
+
+        def figure(weights):
+            sizes.append(len(weights))
+            return np.column_stack([weights @ values, weights.sum(axis=1)])
+
+        found = bootstrap(figure, list('aabbccddee') * 2, [0, 1] * 10, times=50, seed=2)
+        return found, sizes
+
+    whole, sizes = run()
+    assert sizes == [50, 1]
+    monkeypatch.setattr(intervals, '_BLOCK', 7 * 20)
+    assert run()[1] == [7] * 7 + [1, 1]
+    monkeypatch.setattr(intervals, '_BLOCK', 3)  # an image more than fits
+    assert run()[1] == [1] * 51
+    # The sample itself, and of each group as many images as it has.
+    assert [one.value for one in whole] == [190, 20]
+    assert (whole[1].low, whole[1].high) == (20, 20)
+
+
+def test_what_is_asked_for_where_nothing_is_said():
+    random = []
+
+    def figure(weights):
+        random.append(weights)
+        return weights[:, 0]
+
+    first = bootstrap(figure, range(5), [0] * 5)
+    assert sum(len(w) for w in random) == 2000 + 1
+    assert first == bootstrap(figure, range(5), [0] * 5, times=2000, seed=0)
+
+
+def test_a_patient_of_two_classes_belongs_to_the_first():
+    drawn = []
+
+    def figure(weights):
+        drawn.append(weights)
+        return weights.sum(1)
+
+    bootstrap(figure, list('aabc'), [0, 1, 1, 0], times=30)
+    weights = np.concatenate(drawn)
+    # a and c are of class 0, b alone is of class 1: it is in every resample once.
+    assert (weights[:, 2] == 1).all()
+    assert (weights[:, 0] + weights[:, 3] == 2).all()
+    assert (weights[:, 0] == weights[:, 1]).all()
+
+
+def test_resamples_without_a_figure_are_left_out():
+    def figure(weights):
+        one = np.where(weights[:, 0] == 1, np.nan, weights[:, 1])
+        return np.column_stack([one, np.full(len(weights), np.nan)])
+
+    known, unknown = bootstrap(figure, range(4), [0] * 4, times=500)
+    assert np.isnan(known.value) and known.high >= known.low >= 0
+    assert unknown.to_list() == [None, None, None]
+
+
+def test_a_mean_of_two_patients():
+    # 0 and 1: s / sqrt 2 = .5, and t(1) = 12.706.
+    found = mean(np.array([0.0, 1.0]), 'ab')
+    assert found.high - found.value == pytest.approx(0.5 * 12.7062, abs=1e-3)
+    assert found.value - found.low == pytest.approx(found.high - found.value)
+    # Patients of two images and of one: sums of deviations -2/3, 2/3 of three images.
+    found = mean(np.array([0.0, 0.0, 1.0]), 'aab')
+    half = 12.7062 * (2 * 2 * (2 / 3) ** 2) ** 0.5 / 3
+    assert found.high - found.value == pytest.approx(half, rel=1e-4)

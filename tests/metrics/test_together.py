@@ -105,3 +105,72 @@ def test_a_difference_is_measured_on_the_same_resamples():
     each = [differences(truth, [half], LABELS, groups, strata, seed=5)['blind'] for half in halves]
     mean = np.mean([one['accuracy'][0] for one in each])
     assert both['accuracy'][0] == pytest.approx(mean, abs=1e-4)
+
+
+def test_of_a_part_only_some_images():
+    truth = np.array([0, 1, 2, 0])
+    said, other = certain(truth), certain(truth, wrong=[1, 2])
+    whole = part([3, 1, 2], said[[3, 1, 2]], blind=other[[3, 1, 2]])
+    some = whole.only(np.array([True, True, False, True]))
+    assert some.places.tolist() == [3, 1]
+    np.testing.assert_array_equal(some.probabilities, said[[3, 1]])
+    assert some.others.keys() == {'blind'}
+    np.testing.assert_array_equal(some.others['blind'], other[[3, 1]])
+    blind = whole.of('blind')
+    assert blind.places.tolist() == [3, 1, 2] and blind.others == {}
+    np.testing.assert_array_equal(blind.probabilities, other[[3, 1, 2]])
+
+
+def test_images_that_no_part_has_do_not_count():
+    truth = np.array([0, 2, 1, 1, 0])
+    found = average(
+        truth, [part([4, 2], certain(truth[[4, 2]]))], LABELS, list('vwxyz'), truth.tolist(),
+        times=50,
+    )  # fmt: skip
+    assert (found['images'], found['patients'], found['folds']) == (2, 2, 1)
+    assert found['classes'].keys() == {'a', 'b'}
+    assert found['accuracy'] == [1, 1, 1]
+
+
+def test_strata_are_those_of_the_images_that_count():
+    # Of the classes' one patient each, every resample has both: no figure can move.
+    truth = np.array([2, 0, 1, 1])
+    said = part([1, 2, 3], certain(truth[[1, 2, 3]], wrong=[2]))
+    other = part([1, 2, 3], said.probabilities, blind=certain(truth[[1, 2, 3]]))
+    groups = ['w', 'x', 'y', 'y']
+    found = average(truth, [said], LABELS, groups, truth.tolist(), times=50)
+    assert found['accuracy'] == [0.6667] * 3
+    assert found['classes']['b']['sensitivity'] == [0.5] * 3
+    found = differences(truth, [other], LABELS, groups, truth.tolist(), times=50)
+    assert found['blind']['accuracy'] == [-0.3333] * 3
+    assert found['blind'].keys() == {'accuracy', 'balanced_accuracy', 'macro_auc'}
+
+
+def test_pairs_of_the_folds_that_have_them():
+    truth = np.array([0, 1, 2, 0, 1])
+    said = np.array(
+        [[0.6, 0.4, 0], [0.3, 0.7, 0], [0, 0.1, 0.9], [0.2, 0.7, 0.1], [0.5, 0.4, 0.1]]
+    )
+    two = part([0, 1], said[:2], blind=said[:2])
+    three = part([0, 1, 2, 3, 4], said, blind=said[:, ::-1])
+    found = average(truth, [two, three], LABELS, range(5), truth.tolist(), pairs=True, times=50)
+    # 1 in the first fold; .6 and .22 against .3 and .56 in the second: 2 of 4.
+    assert found['pairs']['a against b'][0] == (1 + 2 / 4) / 2
+    assert found['pairs']['a against c'][0] == 1
+    found = differences(
+        truth, [two, three], LABELS, range(5), truth.tolist(), pairs=True, times=50
+    )['blind']
+    assert found['pairs'].keys() == {'a against b', 'a against c', 'b against c'}
+    alone = summarise(truth, said[:, ::-1], LABELS, pairs=True, times=5)['pairs']
+    assert found['pairs']['a against c'][0] == 1 - alone['a against c'][0]
+
+
+def test_several_labels_over_folds():
+    truth = np.array([[1, 1], [1, 0], [0, 0], [0, 1]], dtype=bool)
+    said = np.array([[0.9, 0.6], [0.4, 0.7], [0.3, 0.2], [0.6, 0.1]])
+    parts = [part([0, 1, 2], said[:3]), part([1, 3], said[[1, 3]])]
+    found = average(truth, parts, ('x', 'y'), 'abcd', [0] * 4, times=50)
+    # One wrong of three and one of three more, then all four wrong.
+    assert found['accuracy'][0] == pytest.approx((4 / 6 + 0) / 2, abs=1e-4)
+    assert [found['classes'][name]['images'] for name in 'xy'] == [2, 2]
+    assert found['classes']['x']['sensitivity'][0] == pytest.approx((1 / 2 + 0) / 2)

@@ -138,11 +138,14 @@ class Columns:
         """Return accuracy, balanced accuracy and macro F1 from the classes' own counts."""
         if self.several:
             return label_figures(each)
-        right = each[..., 1, 1].sum(axis=-1) / each[..., 0, :, :].sum(axis=(-2, -1))
         _, _, harmonic = label_figures(each)
         found = each[..., 1, :].sum(axis=-1) > 0
         sensitivities = np.where(found, sensitivity(each)[..., 1], 0)
-        return right, sensitivities.sum(axis=-1) / found.sum(axis=-1), harmonic
+        # A resample of all folds may hold no image of a small one: nothing is defined there.
+        with np.errstate(invalid='ignore'):
+            right = each[..., 1, 1].sum(axis=-1) / each[..., 0, :, :].sum(axis=(-2, -1))
+            balanced = sensitivities.sum(axis=-1) / found.sum(axis=-1)
+        return right, balanced, harmonic
 
 
 def restricted(probabilities: np.ndarray, classes: Sequence[int]) -> np.ndarray:
