@@ -1,5 +1,6 @@
 """No patient on two sides, and it is said where patients are not known."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from napari_cxr.training import Dataset, DatasetError, Sample, divide, index
 from napari_cxr.training.dataset import SPLITS
 from napari_cxr.training.recipe import SplitRecipe
-from napari_cxr.training.splits import enough, splits_of
+from napari_cxr.training.splits import Split, enough, equal_parts, splits_of
 
 
 def made(patients=40, images=3, grouped=True):
@@ -275,3 +276,219 @@ def test_of_what_is_read_for_a_trial_the_smallest_share_is_no_less_than_the_limi
     labels = [dataset.samples[i].label for i in enough(dataset, recipe, 0)]
     # 33 images would leave 4.95 of them to choose an epoch by.
     assert labels.count('a') == labels.count('b') == 34
+
+
+def labelled(*labels, groups=None, grouped=True, **more):
+    """An image each, of a patient of its own by default; 'a|b' has two labels."""
+    groups = range(len(labels)) if groups is None else groups
+    samples = tuple(
+        Sample(Path(f'{i}'), label, f'{group}')
+        for i, (label, group) in enumerate(zip(labels, groups, strict=True))
+    )
+    return Dataset(Path(), samples, grouped, **more)
+
+
+def by_hand(dataset, places, folds, seed):
+    """The first of equal parts, and all others."""
+    first, *others = equal_parts(dataset, np.asarray(places), folds, seed)
+    return sorted(first), np.concatenate(others)
+
+
+def test_a_seed_gives_the_same_split_as_its_parts_made_one_by_one():
+    # So a run of another day can be repeated: test by the seed, val by the next.
+    dataset = made(patients=40)
+    everything = np.arange(120)
+    split = divide(dataset, SplitRecipe(method='holdout', val=0.2, test=0.2), 5)
+    test, rest = by_hand(dataset, everything, 5, 5)
+    val, train = by_hand(dataset, rest, 4, 6)  # .2 of all is .25 of the rest
+    assert (split.test.tolist(), split.val.tolist()) == (test, val)
+    assert split.train.tolist() == sorted(train)
+    recipe = SplitRecipe(method='k-fold', folds=4, val=0.25)
+    parts = equal_parts(dataset, everything, 4, 5)
+    for number, (_, split) in enumerate(splits_of(dataset, recipe, 5)):
+        rest = np.setdiff1d(everything, parts[number])
+        val, _ = by_hand(dataset, rest, 4, 6 + number)
+        assert (split.test.tolist(), split.val.tolist()) == (sorted(parts[number]), val)
+    dataset = sourced(dataset, lambda p: 'xyz'[p // 2 % 3])
+    recipe = SplitRecipe(method='leave-source-out', val=0.25)
+    for number, (_, split) in enumerate(splits_of(dataset, recipe, 5)):
+        rest = np.setdiff1d(everything, split.test)
+        assert split.val.tolist() == by_hand(dataset, rest, 4, 6 + number)[0]
+
+
+def test_names_of_all_images_and_of_those_that_are_split():
+    split = Split(np.array([0, 3]), np.array([1]), np.array([2]), 'by image')
+    assert split.names() == ['train', 'val', 'test', 'train']
+    assert replace(split, total=6).names() == ['train', 'val', 'test', 'train', '', '']
+
+
+def test_nothing_is_held_out_where_no_test_images_are_asked_for():
+    split = divide(made(), SplitRecipe(method='holdout', val=0.25, test=0), 0)
+    assert len(split.test) == 0
+    assert (len(split.val), len(split.train), split.total) == (30, 90, 120)
+
+
+@pytest.mark.parametrize(
+    ('share', 'patients', 'held'),
+    [
+        (0.15, 20, 3),  # 3 of 20
+        (0.15, 7, 1),  # 1 of 7 is nearest
+        (0.5, 9, 4.5),  # 1 of 2
+        (0.4, 5, 2),
+        (0.05, 40, 2),  # 1 of 20: no more parts than that
+        (0.01, 100, 5),
+    ],
+)
+def test_a_share_is_the_nearest_of_up_to_twenty_parts(share, patients, held):
+    dataset = labelled(*['a', 'b'] * patients)
+    split = divide(dataset, SplitRecipe(method='holdout', val=share, test=0), 1)
+    labels = [dataset.samples[i].label for i in split.val]
+    for label in 'ab':
+        assert labels.count(label) == pytest.approx(held, abs=0.8 if held % 1 else 0)
+
+
+def test_how_many_patients_a_share_needs_at_least():
+    # About as many as 1 / share, and where it is large, as 1 / (1 - share).
+    few = labelled(*['a', 'b'] * 4)
+    with pytest.raises(DatasetError, match='to hold out a share of 20%, at least 5 are needed'):
+        divide(few, SplitRecipe(method='holdout', val=0.2, test=0), 0)
+    divide(labelled(*['a', 'b'] * 5), SplitRecipe(method='holdout', val=0.2, test=0), 0)
+    given = [replace(s, split='test' if i < 2 else 'train') for i, s in enumerate(few.samples)]
+    given = replace(few, samples=tuple(given))
+    split = divide(given, SplitRecipe(val=1 / 3), 0)
+    assert [few.samples[i].label for i in split.val].count('a') == 1
+    with pytest.raises(DatasetError, match='to hold out a share of 45%, at least 2 are needed'):
+        divide(labelled('a', 'b'), SplitRecipe(method='holdout', val=0.45, test=0), 0)
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'said'),
+    [
+        (labelled('a', 'b', 'b', 'b'), "class 'a' has images of 1 patient only; to"),
+        (labelled('b', 'b', 'a', 'a', 'b'), "class 'a' has images of 2 patients only; to"),
+        (labelled('a', 'b', 'b', grouped=False), "class 'a' has 1 image only; to"),
+        (labelled('b', 'b', 'a', 'a', 'b', grouped=False), "class 'a' has 2 images only; to"),
+        (
+            labelled('a', 'b', 'a', 'b', 'b', groups=[0, 1, 0, 2, 3], grouped=False),
+            "class 'a' has 2 images, but as some belong together they count as 1 only; to",
+        ),
+    ],
+)
+def test_what_is_said_of_a_class_with_too_few_patients(dataset, said):
+    with pytest.raises(DatasetError) as error:
+        equal_parts(dataset, np.arange(len(dataset.samples)), 3, 0)
+    assert str(error.value).startswith(f'The {said} divide them into 3 parts')
+    assert str(error.value).endswith(', at least 3 are needed.')
+    # Of a part it is said that there are others.
+    with pytest.raises(DatasetError, match='only, beside those already held out; to divide'):
+        equal_parts(dataset, np.arange(len(dataset.samples) - 1), 3, 0)
+
+
+def test_parts_are_disjoint_and_equal_in_each_class():
+    dataset = labelled(*['a'] * 12 + ['b'] * 30)
+    places = np.arange(2, 42)
+    parts = equal_parts(dataset, places, 5, 0)
+    assert len(parts) == 5
+    assert sorted(np.concatenate(parts)) == places.tolist()
+    for part in parts:
+        labels = [dataset.samples[i].label for i in part]
+        assert (labels.count('a'), labels.count('b')) == (2, 6)
+    assert equal_parts(dataset, places, 5, 0)[0].tolist() == parts[0].tolist()
+    assert equal_parts(dataset, places, 5, 1)[0].tolist() != parts[0].tolist()
+    # As many patients as parts are enough.
+    assert [len(part) for part in equal_parts(dataset, np.arange(10, 15), 2, 0)] in (
+        [3, 2],
+        [2, 3],
+    )
+
+
+def test_no_part_is_short_of_a_rare_combination():
+    # 'a|c' has fewer patients than there are parts: it counts as its rarest label, 'c'.
+    labels = ['a'] * 12 + ['c'] * 4 + ['a|c'] * 2 + [''] * 6 + ['b', 'b|c'] * 6
+    dataset = labelled(*labels)
+    parts = equal_parts(dataset, np.arange(len(labels)), 6, 0)
+    for part in parts:
+        found = [labels[i] for i in part]
+        assert found.count('a') == 2 and found.count('b') == 1 and found.count('b|c') == 1
+        assert found.count('') == 1
+        assert found.count('c') + found.count('a|c') == 1
+
+
+def test_images_without_a_label_are_limited_too():
+    labels = ['a', 'b', ''] * 40
+    split = divide(labelled(*labels, limit=4), SplitRecipe(method='holdout'), 0)
+    for part in (split.train, split.val, split.test):
+        assert Counter(labels[i] for i in part) == {'a': 4, 'b': 4, '': 4}
+
+
+def test_no_label_of_an_image_may_be_beyond_the_limit():
+    labels = ['a|b'] * 30 + ['a'] * 30 + ['b'] * 30
+    split = divide(labelled(*labels, limit=5), SplitRecipe(method='holdout'), 0)
+    for part in (split.train, split.val, split.test):
+        counts = Counter(label for i in part for label in labels[i].split('|'))
+        assert counts == {'a': 5, 'b': 5}
+
+
+def test_a_balance_is_by_the_rarest_class_of_what_is_learnt_from():
+    dataset = labelled(*['a'] * 40 + ['b'] * 20 + ['c'] * 80, balance=True)
+    split = divide(dataset, SplitRecipe(method='holdout', val=0.25, test=0.25), 0)
+    count = Counter(dataset.samples[i].label for i in split.train)
+    assert count == {'a': 10, 'b': 10, 'c': 10}
+    assert len(split.val) == 35 and split.total == 140
+
+
+def test_pairs_that_the_table_tears_apart_are_told_of_given_splits_only():
+    dataset = replace(made(), torn=3)
+    samples = [
+        replace(s, split=('train', 'val', 'test')[int(s.group) // 2 % 3]) for s in dataset.samples
+    ]
+    given = replace(dataset, samples=tuple(samples))
+    assert divide(given, SplitRecipe(), 0).torn == 3
+    assert divide(given, SplitRecipe(method='holdout'), 0).torn == 0
+    assert divide(dataset, SplitRecipe(), 0).torn == 0
+    assert divide(given, SplitRecipe(method='k-fold', folds=4), 0).torn == 0
+
+
+def test_given_splits_are_taken_only_where_they_are_asked_for_or_all_there():
+    samples = list(made().samples)
+    half = replace(made(), samples=(replace(samples[0], split='val'), *samples[1:]))
+    with pytest.raises(DatasetError, match="fill the table's column 'split'"):
+        divide(half, SplitRecipe(method='given'), 0)
+    assert divide(half, SplitRecipe(), 0).kind == 'by patient'
+    torn = replace(
+        made(),
+        samples=tuple(
+            replace(s, split='train' if i % 3 else 'val') for i, s in enumerate(samples)
+        ),
+    )
+    with pytest.raises(DatasetError, match='divide 40 patients between them'):
+        divide(torn, SplitRecipe(), 0)
+
+
+@pytest.mark.parametrize(
+    ('recipe', 'splits', 'a_class'),
+    [
+        (SplitRecipe(val=0.3, test=0.1), (), 50),  # 5 / .1
+        (SplitRecipe(val=0.3, test=0), (), 17),  # 5 / .3, and no test images
+        (SplitRecipe(val=0.5, test=0.375), (), 40),  # 5 / .125 to learn from
+        # A quarter is tested on, and of the rest a quarter chosen by: 3/16.
+        (SplitRecipe(method='k-fold', folds=4, val=0.25), (), 27),
+        (SplitRecipe(method='k-fold', folds=8, val=0.25), (), 40),
+        (SplitRecipe(method='leave-source-out', val=0.2), (), 2 * 25),  # of each source
+        (SplitRecipe(), ('train', 'val', 'test'), 3 * 5),
+        (SplitRecipe(method='given', val=0.2), ('train', 'test'), 2 * 25),
+        (SplitRecipe(method='holdout', val=0.2, test=0.2), ('train', 'val'), 25),
+    ],
+)
+def test_how_many_of_each_class_are_read_for_a_trial(recipe, splits, a_class):
+    dataset = sourced(made(patients=600, images=1), lambda p: ('x', 'y')[p // 2 % 2])
+    if splits:
+        samples = [
+            replace(s, split=splits[int(s.group) // 2 % len(splits)]) for s in dataset.samples
+        ]
+        dataset = replace(dataset, samples=tuple(samples))
+    dataset = replace(dataset, limit=5)
+    places = enough(dataset, recipe, 3)
+    assert places == sorted(set(places)) and all(type(place) is int for place in places)
+    assert Counter(dataset.samples[i].label for i in places) == {'a': a_class, 'b': a_class}
+    assert enough(dataset, recipe, 3) == places != enough(dataset, recipe, 4)
