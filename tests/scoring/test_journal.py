@@ -3,13 +3,15 @@
 import errno
 import os
 import time
+import zlib
 from pathlib import Path
 
 import pytest
 
 from napari_cxr.inference import Caution
 from napari_cxr.scoring import Row, ScoringError
-from napari_cxr.scoring.journal import Journal, read_header
+from napari_cxr.scoring.journal import Journal, journal_of, read_header
+from napari_cxr.scoring.lines import InUse, Lines, content, line
 
 HEADER = {'form': 1, 'model': 'a', 'listing': 'x', 'device': 'cuda'}
 
@@ -238,3 +240,214 @@ def test_a_disk_that_cannot_sync_is_said_and_closes_all_the_same(tmp_path, monke
     journal = Journal(path, HEADER, 3)  # nobody has it open
     assert [r.number for r in journal.rows()] == [0]
     journal.close()
+
+
+def test_rows_that_do_not_count_and_such_as_there_cannot_be_are_done_again(tmp_path):
+    path = tmp_path / 'x.journal'
+    journal = Journal(path, HEADER, 4)
+    journal.add([row(0), Row(1, '1.png', 'error', 'Why.'), row(2), row(3)])
+    journal.close()
+    again = Journal(path, HEADER, 3, lambda one: one.status == 'scored')
+    assert [r.number for r in again.rows()] == [0, 2]  # and none beyond the listing's end
+    assert (again.done, again.failed) == (2, 0)
+    again.add([row(1)])
+    assert list(again.rows())[1] == row(1)
+    again.close()
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    path = tmp_path / 'none' / 'x.journal'
+    with pytest.raises(ScoringError) as error:
+        Journal(path, HEADER, 3)
+    assert str(error.value) == f'{path} cannot be written: No such file or directory.'
+
+
+def test_a_file_that_another_run_left_is_closed_again(tmp_path):
+    path = tmp_path / 'x.journal'
+    Journal(path, HEADER, 3).close()
+    for _ in range(2):  # the first has not kept it locked
+        with pytest.raises(ScoringError, match='another model'):
+            Journal(path, HEADER | {'model': 'b'}, 3)
+    Journal(path, HEADER, 3).close()
+
+
+def test_a_row_that_is_damaged_in_use_is_said(tmp_path):
+    path = tmp_path / 'x.journal'
+    journal = Journal(path, HEADER, 3)
+    journal.add([row(0, label='normal'), row(2)])
+    path.write_bytes(path.read_bytes().replace(b'normal', b'NORMAL'))
+    with pytest.raises(ScoringError) as error:
+        list(journal.rows())
+    assert str(error.value) == f'{path} has been damaged while it was in use.'
+    journal.close()
+
+
+@pytest.mark.parametrize('content', [None, b'', b'{"form":1}\n', line('[1]'), line('7')])
+def test_what_is_no_header_says_nothing(tmp_path, content):
+    path = tmp_path / 'x.journal'
+    if content is not None:
+        path.write_bytes(content)
+    assert read_header(path) == {}
+
+
+def test_a_journal_lies_beside_its_table(tmp_path):
+    assert journal_of(tmp_path / 'scores.csv') == tmp_path / 'scores.csv.journal'
+
+
+def test_a_first_line_that_is_torn_and_no_journals_is_left_alone(tmp_path):
+    path = tmp_path / 'x.journal'
+    Journal(path, HEADER, 3).close()
+    whole = path.read_bytes()
+    for torn in (b'x' + whole[:-1], whole[:8] + b'-' + whole[9:-1], whole.upper()[:-1]):
+        path.write_bytes(torn)
+        with pytest.raises(ScoringError) as error:
+            Journal(path, HEADER, 3)
+        assert str(error.value) == f'{path} is no journal of scoring; move it away.'
+        assert path.read_bytes() == torn
+
+
+@pytest.mark.parametrize(
+    ('ours', 'said'),
+    [
+        (
+            {'batch': 4, 'device': 'cpu'},
+            'another kind of device and another batch size (none instead of 4)',
+        ),
+        ({'total': 1}, 'another list of files or labels (none files instead of 1)'),
+        ({'folder': '/x'}, 'another folder in which relative paths begin (none instead of /x)'),
+        (
+            {'decision': ['youden', 0.3], 'rule': [0.3]},
+            'another decision (none instead of youden)',
+        ),
+        ({'rule': [0.3]}, 'other thresholds'),
+        ({'precision': 'half'}, 'another choice of precision (none instead of half)'),
+        (
+            {'preprocessing': {}, 'heatmaps': True},
+            'another preprocessing and another choice of heatmaps',
+        ),
+        ({'shares': True}, 'another choice of what is said of heatmaps'),
+        ({'identify': ['patient_id']}, 'another choice of what identifies'),
+        ({'patients': 'y', 'truth': 'z', 'listing': 'w'}, 'another list of files or labels'),
+        ({'form': 2, 'unheard': 3}, 'another form of the journal'),
+        (
+            {'version': '2', 'frontal_check': 'd', 'way': 'onnx'},
+            'another version of napari-cxr and another way to run the network (none instead of 2)',
+        ),
+    ],
+)
+def test_in_what_another_run_differs(tmp_path, ours, said):
+    path = tmp_path / 'x.journal'
+    Journal(path, HEADER, 3).close()
+    with pytest.raises(ScoringError) as error:
+        Journal(path, HEADER | ours, 3)
+    assert str(error.value) == (
+        f'{path} was begun with {said}: resume with what it was begun with, or choose another '
+        'name for the table.'
+    )
+
+
+def test_a_run_that_said_more_is_another(tmp_path):
+    path = tmp_path / 'x.journal'
+    Journal(path, HEADER | {'total': 1}, 3).close()
+    with pytest.raises(ScoringError, match='begun with another form of the journal:'):
+        Journal(path, HEADER, 3)
+    with pytest.raises(ScoringError, match=r'\(1 file instead of 2\)'):
+        Journal(path, HEADER | {'total': 2}, 3)
+
+
+def test_lines_go_on_where_they_are_told_to(tmp_path):
+    path = tmp_path / 'x.lines'
+    path.write_bytes(b'one\ntwo\nhal')
+    lines = Lines(path)
+    lines.go_on_at(4)
+    assert (path.read_bytes(), lines.end) == (b'one\n', 4)
+    lines.append(b'three\n')
+    lines.append(b'four\n')
+    assert (path.read_bytes(), lines.end) == (b'one\nthree\nfour\n', 15)
+    lines.close()
+    lines.close()
+
+
+def test_a_disk_that_takes_little_at_a_time_gets_all(tmp_path, monkeypatch):
+    lines, write = Lines(tmp_path / 'x.lines'), os.write
+    monkeypatch.setattr(os, 'write', lambda file, content: write(file, bytes(content[:3])))
+    lines.append(b'one and two\n')
+    assert lines.path.read_bytes() == b'one and two\n'
+    lines.close()
+
+
+def test_only_what_was_written_since_is_synced(tmp_path, disk):
+    lines = Lines(tmp_path / 'x.lines')
+    lines.sync()
+    assert disk.syncs == 0
+    lines.append(b'one\n')
+    lines.sync()
+    lines.sync()
+    assert disk.syncs == 1
+    lines.append(b'two\n')
+    lines.close()
+    lines = Lines(tmp_path / 'x.lines')
+    lines.sync()
+    assert disk.syncs == 1
+    lines.sync_folder()
+    assert disk.syncs == 2
+    lines.close()
+
+
+def test_a_file_that_was_taken_away_before_it_was_locked_is_made_anew(tmp_path, monkeypatch):
+    path = tmp_path / 'x.lines'
+    fcntl = pytest.importorskip('fcntl')
+    flock, calls = fcntl.flock, []
+
+    def slow(file, how):
+        calls.append(how)
+        if len(calls) == 1:
+            path.unlink()  # by who had it before
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, 'flock', slow)
+    lines = Lines(path)
+    assert len(calls) == 2
+    lines.append(b'one\n')
+    assert path.read_bytes() == b'one\n'
+    with pytest.raises(InUse, match=r'x\.lines is in use'):
+        Lines(path)
+    lines.remove()
+    assert not path.exists()
+    lines.remove()  # nothing to do
+
+
+def test_a_file_system_without_locks_will_do(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip('fcntl')
+
+    def flock(file, how):
+        raise OSError(errno.ENOLCK, 'No locks available')
+
+    monkeypatch.setattr(fcntl, 'flock', flock)
+    lines = Lines(tmp_path / 'x.lines')
+    lines.append(b'one\n')
+    lines.close()
+    assert lines.path.read_bytes() == b'one\n'
+
+
+def test_a_line_is_what_was_written_or_nothing():
+    written = line('{"a":1}')
+    # CRC-32 of the seven bytes, as zlib and others count it.
+    assert written == b'%08x {"a":1}\n' % zlib.crc32(b'{"a":1}')
+    assert content(written) == '{"a":1}'
+    for place in range(len(written)):
+        damaged = bytearray(written)
+        damaged[place] ^= 1
+        assert content(bytes(damaged)) is None
+    assert content(written[:-1]) is None and content(b'') is None
+    assert content(b'%08x %s\n' % (zlib.crc32(b'\xff'), b'\xff')) == '\ufffd'
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='Windows has no such modes')
+def test_a_file_of_a_journal_can_be_read_by_its_owner_and_others(tmp_path):
+    before = os.umask(0o022)
+    try:
+        Lines(tmp_path / 'x.lines').close()
+    finally:
+        os.umask(before)
+    assert (tmp_path / 'x.lines').stat().st_mode & 0o777 == 0o644
