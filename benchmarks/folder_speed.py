@@ -128,7 +128,7 @@ def score_ours(folder: Path, model: Path) -> dict[str, float]:
     from napari_cxr import scoring
     from napari_cxr.inference import ways
     from napari_cxr.inference.classifier import Classifier
-    from napari_cxr.workers.decoding import DecoderPool
+    from napari_cxr.workers.decoder_pool import DecoderPool
 
     decoders = DecoderPool()
     decoders.start(CORES)
@@ -148,7 +148,7 @@ def score_ours(folder: Path, model: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as out:
         events = scoring.score(items, classifier, Path(out) / 't.csv', decoders.prepare)
         for event in events:
-            if isinstance(event, scoring.Started):
+            if isinstance(event, scoring.ScoringStarted):
                 break
         with measured(time.perf_counter() - began, children) as found:
             for _ in events:
@@ -234,15 +234,15 @@ def only_decode(folder: Path, model: Path) -> dict[str, float]:
     began = time.perf_counter()
     from napari_cxr.checkpoint import read_card
     from napari_cxr.inference.preprocessing import Preprocessing
-    from napari_cxr.scoring.preparing import Wanted, prepare
+    from napari_cxr.scoring.image_preparation import PrepareOptions, prepare_image
 
-    wanted = Wanted(Preprocessing.from_dict(read_card(model).preprocessing))
+    wanted = PrepareOptions(Preprocessing.from_dict(read_card(model).preprocessing))
     paths = sorted(folder.iterdir())
-    prepare(paths[0], wanted)  # imports, tables
+    prepare_image(paths[0], wanted)  # imports, tables
     start = time.perf_counter() - began
     with measured(start, []) as found:
         for path in paths:
-            prepare(path, wanted)
+            prepare_image(path, wanted)
     return found
 
 

@@ -22,15 +22,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from napari_cxr import files, networks
+from napari_cxr import image_files, networks
 from napari_cxr.checkpoint import Card, Checkpoint
 from napari_cxr.inference import Preprocessing
+from napari_cxr.inference.backends.backend import BACKENDS, EAGER, why_unavailable
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.device import choose_device
 from napari_cxr.inference.engine_trial import Trial
-from napari_cxr.inference.running import EAGER, WAYS, why_not
 from napari_cxr.inference.trial_images import trial_images
-from napari_cxr.metrics.figures import auc
+from napari_cxr.metrics.classification import auc
 
 BUNDLED = ('cxr3-lung-texture', 'cxr3-resnet10')
 STOCK = ('resnet18', 'densenet121', 'resnet50')
@@ -80,9 +80,9 @@ def classifier_of(name: str) -> Classifier:
 def here(classifier: Classifier) -> list[str]:
     """Return the ways of this machine that can run a model."""
     names = []
-    for name in WAYS:
-        reason = why_not(name, 'cpu')
-        if not reason and WAYS[name].library:
+    for name in BACKENDS:
+        reason = why_unavailable(name, 'cpu')
+        if not reason and BACKENDS[name].library:
             reason = tried(classifier, name)
         if reason:
             print(f'<!-- {classifier.card.name}, {name}: {reason} -->', flush=True)
@@ -95,7 +95,7 @@ def tried(classifier: Classifier, name: str) -> str:
     """Return why a library does not run a model, after trying it in another process."""
     x = classifier.preprocessing.normalise(trial_images(classifier, 1))
     try:
-        with closing(Trial(WAYS[name], classifier.onnx(), 1, x, LIMIT)) as trial:
+        with closing(Trial(BACKENDS[name], classifier.onnx(), 1, x, LIMIT)) as trial:
             while not trial.ended(1.0):
                 pass
             trial.result()
@@ -150,7 +150,7 @@ def move_of_aucs(batch: int, each: int) -> None:
         truth: list[int] = []
         for start in range(0, len(paths), batch):
             part = paths[start : start + batch]
-            images = [classifier.prepare(files.read(path)).image for _, path in part]
+            images = [classifier.prepare(image_files.read(path)).image for _, path in part]
             x = torch.from_numpy(classifier.preprocessing.normalise(np.stack(images)))
             truth += [k for k, _ in part]
             with torch.inference_mode():

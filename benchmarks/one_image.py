@@ -17,10 +17,10 @@ from statistics import median
 import torch
 
 from napari_cxr import lungs, samples
-from napari_cxr.inference.allocator import keep_freed_memory
 from napari_cxr.inference.classifier import Classifier
-from napari_cxr.lungs import frontal
-from napari_cxr.networks.lite0 import FlipAveraged
+from napari_cxr.inference.cpu import keep_freed_memory
+from napari_cxr.lungs import frontal_check
+from napari_cxr.networks.bundled_networks import FlipAveraged
 from napari_cxr.radiograph import Radiograph
 
 ROUNDS = 15
@@ -39,7 +39,7 @@ def main() -> None:
 def measure(classifier: Classifier, shape: tuple[int, int]) -> None:
     """Print the table of one size."""
     radiographs = [Radiograph.from_array(samples.phantom(shape, seed=i)) for i in range(3)]
-    fields = [lungs.find(radiograph) for radiograph in radiographs]
+    fields = [lungs.find_lungs(radiograph) for radiograph in radiographs]
     fit = classifier.preprocessing
     network = torch.nn.Sequential(*bare(classifier))
     x = torch.rand(1, fit.channels, fit.height, fit.width)
@@ -50,8 +50,10 @@ def measure(classifier: Classifier, shape: tuple[int, int]) -> None:
 
     parts: dict[str, Callable[[int], object]] = {
         'whole: predict': lambda i: classifier.predict([radiographs[i]]),
-        'the lung field': lambda i: lungs.find(radiographs[i]),
-        'is it a frontal radiograph': lambda i: frontal.check(radiographs[i], fields[i]),
+        'the lung field': lambda i: lungs.find_lungs(radiographs[i]),
+        'is it a frontal radiograph': lambda i: frontal_check.check_frontal(
+            radiographs[i], fields[i]
+        ),
         'preparing, lungs known': lambda i: fit.apply(radiographs[i], field=fields[i]),
         'bare pass of the network': once,
     }

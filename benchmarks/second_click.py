@@ -41,13 +41,13 @@ _PAINTING = {
 _BARE = """
 import sys, time
 import torch
-from napari_cxr import files
+from napari_cxr import image_files
 from napari_cxr.inference.classifier import Classifier
 classifier = Classifier.load('cxr3-resnet10')
 for path in sys.stdin:
     path = path.rstrip('\\n')
     start = time.perf_counter()
-    radiograph = files.read(path)
+    radiograph = image_files.read(path)
     decoded = time.perf_counter()
     image = classifier.prepare(radiograph).image
     x = torch.from_numpy(classifier.preprocessing.normalise(image[None]))
@@ -123,7 +123,7 @@ def main() -> None:
     import napari
 
     from napari_cxr.plugin.classify.dock import ClassifyDock
-    from napari_cxr.plugin.commands import open_paths
+    from napari_cxr.plugin.reader import open_paths
 
     bare = subprocess.Popen(
         [sys.executable, '-c', _BARE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -24,11 +24,11 @@ from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless
 
 from napari_cxr import samples
 from napari_cxr.inference.classifier import Classifier
-from napari_cxr.scoring import Settings, list_items, score, tables
-from napari_cxr.scoring.cluster.kept import Job
-from napari_cxr.scoring.preparing import Wanted, prepare, read_here
-from napari_cxr.scoring.reopening import reopen
-from napari_cxr.scoring.row import Row, Run
+from napari_cxr.scoring import ScoringSettings, list_items, score, table_writer
+from napari_cxr.scoring.cluster.worker_tasks import ClusterJob
+from napari_cxr.scoring.image_preparation import PrepareOptions, prepare_here, prepare_image
+from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
+from napari_cxr.scoring.table_reader import read_rows
 
 SHAPE = (3000, 2500)
 SYNTAXES = {
@@ -50,10 +50,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, paths in _write(Path(folder), given.files).items():
             for words, wanted in (
-                ('read and prepare', Wanted(classifier.preprocessing)),
+                ('read and prepare', PrepareOptions(classifier.preprocessing)),
                 ('with lungs and picture', _all_of(classifier)),
             ):
-                took = _seconds(lambda path, wanted=wanted: prepare(path, wanted), paths)
+                took = _seconds(lambda path, wanted=wanted: prepare_image(path, wanted), paths)
                 size = median(path.stat().st_size for path in paths) / 1e6
                 print(f'  {name:20} {words:24} {1000 * took:7.0f} ms  ({size:.1f} MB a file)')
         images = _images(classifier)
@@ -79,8 +79,8 @@ def _write(folder: Path, count: int) -> dict[str, list[Path]]:
     return found
 
 
-def _all_of(classifier: Classifier) -> Wanted:
-    return Wanted(classifier.preprocessing, lungs=True, picture=True)
+def _all_of(classifier: Classifier) -> PrepareOptions:
+    return PrepareOptions(classifier.preprocessing, lungs=True, picture=True)
 
 
 def _images(classifier: Classifier) -> np.ndarray:
@@ -99,14 +99,16 @@ def _seconds(do: Callable[[Any], object], arguments: Sequence[Any]) -> float:
     return median(taken)
 
 
-def _scored(folder: Path, classifier: Classifier) -> tuple[Run, Row]:
+def _scored(folder: Path, classifier: Classifier) -> tuple[ScoringRun, ScoreRow]:
     items = list_items([next(folder.glob('0-*.dcm'))])
-    list(score(items, classifier, folder / 'one.jsonl', read_here, Settings(batch=BATCH)))
-    run, rows = reopen(folder / 'one.jsonl')
+    list(
+        score(items, classifier, folder / 'one.jsonl', prepare_here, ScoringSettings(batch=BATCH))
+    )
+    run, rows = read_rows(folder / 'one.jsonl')
     return run, next(rows)
 
 
-def _rows(row: Row, count: int) -> list[Row]:
+def _rows(row: ScoreRow, count: int) -> list[ScoreRow]:
     random = np.random.default_rng(0).dirichlet(np.ones(len(row.probabilities)), count)
     return [
         replace(row, number=i, path=PATH.format(number=i), probabilities=tuple(p))
@@ -114,31 +116,31 @@ def _rows(row: Row, count: int) -> list[Row]:
     ]
 
 
-def _disk(folder: Path, run: Run, row: Row) -> None:
+def _disk(folder: Path, run: ScoringRun, row: ScoreRow) -> None:
     rows = _rows(row, ROWS)
     lines = sum(len(one.to_json()) + 10 for one in rows)  # with checksum and end of line
     print(f'bytes a row, paths of {len(rows[0].path)} characters')
     print(f'  journal {lines / ROWS:.0f}', end='')
     for ending in ('.csv', '.jsonl', '.parquet'):
         path = folder / f'many{ending}'
-        tables.write(path, rows, run)
+        table_writer.write_table(path, rows, run)
         print(f', {ending} {path.stat().st_size / ROWS:.0f}', end='')
     print()
 
 
-def _reply(rows: str, job: Job, paths: list[tuple[int, str]]) -> str:
+def _reply(rows: str, job: ClusterJob, paths: list[tuple[int, str]]) -> str:
     return rows
 
 
-def _cluster(row: Row) -> None:
+def _cluster(row: ScoreRow) -> None:
     """Print what client and scheduler do for a piece, whoever scores it."""
     from distributed import LocalCluster, as_completed
 
     rows = '\n'.join(one.to_json() for one in _rows(row, PIECE))
     paths = [(i, PATH.format(number=i)) for i in range(PIECE)]
-    job = Job(
+    job = ClusterJob(
         model='m', model_hash='h', version='v', device='cpu', batch=BATCH, total=10**6,
-        settings=Settings(), folder='/archive',
+        settings=ScoringSettings(), folder='/archive',
     )  # fmt: skip
     with (
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=':0') as cluster,

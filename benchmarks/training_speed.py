@@ -37,10 +37,10 @@ from torch import nn
 
 from napari_cxr import networks
 from napari_cxr.checkpoint import Card, save
-from napari_cxr.training import EpochDone, Finished, Recipe, Started, index, train
+from napari_cxr.training import EpochDone, Recipe, TrainingFinished, TrainingStarted, index, train
 from napari_cxr.training.augmentation import augment, draw
-from napari_cxr.training.colour import to_input
-from napari_cxr.training.prepare import prepare
+from napari_cxr.training.data_preparation import prepare
+from napari_cxr.training.image_operations import to_input
 from napari_cxr.training.splits import splits_of
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -90,7 +90,7 @@ def epochs_of(events: Iterator) -> Iterator[float]:
     """Take a run's epochs one at a time; yield the seconds of each, validation left out."""
     started = last = 0.0
     for event in events:
-        if isinstance(event, Started):
+        if isinstance(event, TrainingStarted):
             started = time.perf_counter()
         elif isinstance(event, EpochDone):
             yield last - started
@@ -127,7 +127,7 @@ def frozen(made: Path, each: int = 40, epochs: int = 30, views: int = 2, rounds:
             bare = one_pass(network, dataset, recipe, passes)
             began, ends = now(), []
             for event in train(dataset, recipe, made / f'{name} {number}', 'cpu'):
-                if isinstance(event, Started):
+                if isinstance(event, TrainingStarted):
                     began = now()
                 elif isinstance(event, EpochDone):
                     ends.append(now())
@@ -188,7 +188,7 @@ def tuning(made: Path, each: int = 43, rounds: int = 3) -> None:
         )  # fmt: skip
         events = train(dataset, recipe, made / name, 'cpu')
         read = time.perf_counter()
-        begun = next(event for event in events if isinstance(event, Started))
+        begun = next(event for event in events if isinstance(event, TrainingStarted))
         read = time.perf_counter() - read
         images[name] = sum(begun.counts['train'].values())
         print(f'{name}: {begun.precision}, decoding once or looking it up took {read:.1f} s')
@@ -314,7 +314,7 @@ def child(folder: str, out: str) -> None:
     )  # fmt: skip
     anonymous = 0.0
     for event in train(index(folder), recipe, out, 'cpu'):
-        if not isinstance(event, Finished):
+        if not isinstance(event, TrainingFinished):
             anonymous = max(anonymous, _status('RssAnon'))
     print(_status('VmHWM'), anonymous)
 
@@ -348,7 +348,7 @@ def cuda(made: Path, each: int = 512, batch: int = 256) -> None:
     speeds = []
     images = 0
     events = train(dataset, recipe, made / 'on cuda', 'cuda')
-    begun = next(event for event in events if isinstance(event, Started))
+    begun = next(event for event in events if isinstance(event, TrainingStarted))
     images = sum(begun.counts['train'].values())
     for number, seconds in enumerate(epochs_of(_after(begun, events))):
         if number:

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
-from napari_cxr.training.predictions import read_predictions
+from napari_cxr.training.model_evaluation import read_predictions
 
 FOLD = 'without-covidcxnet-nih'
 #: Decades in which both sources have people.

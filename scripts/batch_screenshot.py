@@ -103,11 +103,11 @@ def picture(scored: Path, model: str, out: Path) -> None:
     from qtpy.QtWidgets import QDockWidget
 
     from napari_cxr.plugin.docks import open_dock
-    from napari_cxr.plugin.scores.columns import class_key
-    from napari_cxr.plugin.settings import remember
+    from napari_cxr.plugin.preferences import save_preferences
+    from napari_cxr.plugin.score_table.score_columns import class_column_key
 
-    remember('batch', model=model, device='cpu', shares=True, precision='float32')
-    remember('batch', folder=tempfile.mkdtemp(dir=scored.parent), images='', table='')
+    save_preferences('batch', model=model, device='cpu', shares=True, precision='float32')
+    save_preferences('batch', folder=tempfile.mkdtemp(dir=scored.parent), images='', table='')
     viewer = napari.Viewer(title='napari-cxr', show=True)
     viewer.window.resize(*WINDOW)
     open_dock(viewer, 'Score a folder')
@@ -121,7 +121,7 @@ def picture(scored: Path, model: str, out: Path) -> None:
     dock.panel.start.click()
     until(lambda: not dock.busy and dock.panel.table.rows())
     table = dock.panel.table
-    table.sort_by(class_key('pneumonia'), True)
+    table.sort_by(class_column_key('pneumonia'), True)
     opened: list[object] = []
     dock.desk.opener.opened.connect(opened.append)
     table.strip.pictures.click()

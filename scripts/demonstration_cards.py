@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_cxr.checkpoint import Card, read_card
-from napari_cxr.checkpoint.replacing import replace_card
+from napari_cxr.checkpoint.model_file import replace_card
 
 WEIGHTS = Path(__file__).parents[1] / 'src' / 'napari_cxr' / 'weights'
 

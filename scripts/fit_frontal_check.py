@@ -23,9 +23,15 @@ from frontal_fitting import exported, train
 from frontal_strangers import Stranger, strangers
 from safetensors.numpy import save_file
 
-from napari_cxr import files, lungs
-from napari_cxr.lungs.frontal import judge
-from napari_cxr.lungs.frontal_network import SIZE, WAYS, WIDE, answers, trimmed
+from napari_cxr import image_files, lungs
+from napari_cxr.lungs.frontal_check import (
+    FRONTAL_INPUT_SIZE,
+    ORIENTATIONS,
+    UNTRIMMED_SIZE,
+    judge_scores,
+    orientation_scores,
+    without_margins,
+)
 
 DATA = Path(os.environ['NAPARI_CXR_DATA'])
 TARGET = Path(__file__).parents[1] / 'src' / 'napari_cxr' / 'lungs' / 'frontal.safetensors'
@@ -70,15 +76,17 @@ def main() -> None:
         own = np.flatnonzero(chests['source'] == (MASKS if out == 'all' else out))
         alarms[out] = alarms_of(scores[own], chests['path'][own], bounds)
         turned = {
-            kind: [judge(s[order], bounds).likely for s in scores[own]]
+            kind: [judge_scores(s[order], bounds).likely for s in scores[own]]
             for kind, order in TURNED.items()
         }
         lying = np.rot90(chests['small'][own], axes=(1, 2))
-        turned['on its side'] = [judge(answers(x, tensors), bounds).likely for x in lying]
+        turned['on its side'] = [
+            judge_scores(orientation_scores(x, tensors), bounds).likely for x in lying
+        ]
         met = {kind: [of(s, tensors, bounds) for s in kinds[kind]] for kind in kinds}
         found[out] = {k: np.mean([w != 'frontal' for w in v]) for k, v in (turned | met).items()}
         named[out] = {
-            kind: np.mean([word == WAYS[TURNED[kind][0]] for word in words])
+            kind: np.mean([word == ORIENTATIONS[TURNED[kind][0]] for word in words])
             if kind in TURNED
             else np.mean([word == 'other' for word in words])
             for kind, words in (turned | met).items()
@@ -96,12 +104,12 @@ def read(work: Path) -> dict[str, np.ndarray]:
             rows = [(r['source'], r['split'], f'cxr3/{r["path"]}') for r in csv.DictReader(table)]
         with open(DATA / MASKS / 'manifest.csv', newline='') as table:
             rows += [(MASKS, 'test', f'{MASKS}/{r["image"]}') for r in csv.DictReader(table)]
-        wide = np.empty((len(rows), WIDE, WIDE), np.uint8)
-        small = np.empty((len(rows), SIZE, SIZE), np.float32)
+        wide = np.empty((len(rows), UNTRIMMED_SIZE, UNTRIMMED_SIZE), np.uint8)
+        small = np.empty((len(rows), FRONTAL_INPUT_SIZE, FRONTAL_INPUT_SIZE), np.float32)
         for i, (_, _, path) in enumerate(rows):
-            radiograph = files.read(DATA / path)
-            wide[i] = np.rint(255 * lungs.glance(radiograph, WIDE))
-            small[i] = trimmed(wide[i] / np.float32(255))
+            radiograph = image_files.read(DATA / path)
+            wide[i] = np.rint(255 * lungs.downscale(radiograph, UNTRIMMED_SIZE))
+            small[i] = without_margins(wide[i] / np.float32(255))
         source, split, paths = zip(*rows, strict=True)
         np.savez(kept, source=source, split=split, path=paths, wide=wide, small=small)
     with np.load(kept) as arrays:
@@ -124,7 +132,7 @@ def fit(chests: dict[str, np.ndarray], out: str, work: Path) -> dict[str, np.nda
 def answered(small: np.ndarray, tensors: dict[str, np.ndarray], kept: Path) -> np.ndarray:
     """Return the eight answers for each of many pictures."""
     if not kept.exists():
-        np.save(kept, [answers(picture, tensors) for picture in small])
+        np.save(kept, [orientation_scores(picture, tensors) for picture in small])
     return np.load(kept)
 
 
@@ -132,7 +140,7 @@ def bounds_of(scores: np.ndarray) -> dict[str, float]:
     """Return the bounds that the allowed shares of right radiographs lie beyond."""
     bounds = {'other': NEVER, 'sure': SURE}
     for kind, share in ALLOWED.items():
-        ways = [i for i, way in enumerate(WAYS) if way == kind]
+        ways = [i for i, way in enumerate(ORIENTATIONS) if way == kind]
         lead = scores[:, ways].max(axis=1) - scores[:, 0]
         bounds[kind] = round(max(LEAST, float(np.quantile(lead, 1 - share))), 2)
     return bounds
@@ -141,7 +149,7 @@ def bounds_of(scores: np.ndarray) -> dict[str, float]:
 def alarms_of(scores: np.ndarray, paths: np.ndarray, bounds: dict[str, float]) -> dict[str, float]:
     """Return how often right radiographs were doubted, for each reason."""
     said = [
-        judge(s, bounds, NEVER <= s.max() < SURE and without_lungs(path)).likely
+        judge_scores(s, bounds, NEVER <= s.max() < SURE and without_lungs(path)).likely
         for s, path in zip(scores, paths, strict=True)
     ]
     reasons = ('mirrored', 'inverted', 'upside-down', 'other')
@@ -152,12 +160,14 @@ def alarms_of(scores: np.ndarray, paths: np.ndarray, bounds: dict[str, float]) -
 @cache
 def without_lungs(path: str) -> bool:
     """Return whether no plausible lungs are found on a radiograph."""
-    return bool(lungs.find(files.read(DATA / path)).implausible)
+    return bool(lungs.find_lungs(image_files.read(DATA / path)).implausible)
 
 
 def of(stranger: Stranger, tensors: dict[str, np.ndarray], bounds: dict[str, float]) -> str:
     """Return what a picture that is no radiograph is taken for."""
-    return judge(answers(stranger.glance, tensors), bounds, stranger.lungless).likely
+    return judge_scores(
+        orientation_scores(stranger.glance, tensors), bounds, stranger.lungless
+    ).likely
 
 
 def write(

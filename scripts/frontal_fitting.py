@@ -18,7 +18,7 @@ from no_radiographs import draw
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from napari_cxr.lungs.frontal_network import SIZE
+from napari_cxr.lungs.frontal_check import FRONTAL_INPUT_SIZE
 
 __all__ = ['CHANNELS', 'exported', 'train']
 
@@ -37,7 +37,7 @@ class Network(nn.Sequential):
             layers += [nn.Conv2d(before, channels, 3, 2, 1, bias=False), nn.BatchNorm2d(channels)]
             layers.append(nn.ReLU())
             before = channels
-        cells = (SIZE // 2 ** len(CHANNELS)) ** 2
+        cells = (FRONTAL_INPUT_SIZE // 2 ** len(CHANNELS)) ** 2
         super().__init__(*layers, nn.Flatten(), nn.Dropout(0.3), nn.Linear(before * cells, 1))
         self.to(memory_format=torch.channels_last)
 
@@ -75,7 +75,7 @@ def train(
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     x = torch.from_numpy(wide)[:, None].float() / 255
-    strangers = torch.from_numpy(draw(2200, SIZE, seed))[:, None]
+    strangers = torch.from_numpy(draw(2200, FRONTAL_INPUT_SIZE, seed))[:, None]
     names, place, counts = np.unique(sources, return_inverse=True, return_counts=True)
     chance = 1 / counts[place] / len(names)
     network, average = Network(), Network()
@@ -137,7 +137,7 @@ def augmented(x: Tensor, rng: np.random.Generator) -> Tensor:
     n = len(x)
     x = placed(x)
     x = x.clamp(0, 1) ** torch.exp(uniform(n, -0.7, 0.7))
-    line = torch.linspace(-1, 1, SIZE)
+    line = torch.linspace(-1, 1, FRONTAL_INPUT_SIZE)
     x = x + uniform(n, -0.2, 0.2) * line[:, None] + uniform(n, -0.2, 0.2) * line
     blurred = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode='replicate'), 3, 1)
     x = torch.where(torch.rand(n, 1, 1, 1) < 0.3, blurred, x)
@@ -146,13 +146,13 @@ def augmented(x: Tensor, rng: np.random.Generator) -> Tensor:
         black, white = picture.min(), picture.max()
         for _ in range(rng.integers(0, MARKERS + 1)):  # letters, electrodes, cables
             rows, columns = rng.integers(2, 9, 2)
-            top, left = rng.integers(0, SIZE - 2, 2)
+            top, left = rng.integers(0, FRONTAL_INPUT_SIZE - 2, 2)
             picture[top : top + rows, left : left + columns] = (
                 white if rng.random() < 0.7 else black
             )
         if rng.random() < FRAMES:  # empty strips along some sides, or a frame
             grey = black if rng.random() < 0.5 else white
-            top, bottom, left, right = rng.integers(1, SIZE // 6, 4)
+            top, bottom, left, right = rng.integers(1, FRONTAL_INPUT_SIZE // 6, 4)
             sides = picture[:top], picture[-bottom:], picture[:, :left], picture[:, -right:]
             for i in rng.permutation(4)[: rng.integers(1, 5)]:
                 sides[i][:] = grey
@@ -165,7 +165,11 @@ def placed(x: Tensor) -> Tensor:
     turn, high, wide = uniform(n, -0.14, 0.14), uniform(n, 0.78, 1.1), uniform(n, 0.78, 1.1)
     row = torch.cat([wide * turn.cos(), -wide * turn.sin(), uniform(n, -0.12, 0.12)], 3)
     other = torch.cat([high * turn.sin(), high * turn.cos(), uniform(n, -0.12, 0.12)], 3)
-    grid = F.affine_grid(torch.cat([row, other], 2)[:, 0], (n, 1, SIZE, SIZE), align_corners=False)
+    grid = F.affine_grid(
+        torch.cat([row, other], 2)[:, 0],
+        (n, 1, FRONTAL_INPUT_SIZE, FRONTAL_INPUT_SIZE),
+        align_corners=False,
+    )
     ground = torch.where(torch.rand(n, 1, 1, 1) < 0.7, 0.0, torch.rand(n, 1, 1, 1))
     bordered = F.grid_sample(x - ground, grid, align_corners=False) + ground
     edged = F.grid_sample(x, grid, padding_mode='border', align_corners=False)
@@ -181,17 +185,21 @@ def spoilt(x: Tensor, rng: np.random.Generator) -> Tensor:
             picture = torch.rot90(picture, 1 if rng.random() < 0.5 else 3, (1, 2))
         elif kind == 1:
             side = int(rng.integers(12, 26))
-            top, left = rng.integers(0, SIZE - side, 2)
+            top, left = rng.integers(0, FRONTAL_INPUT_SIZE - side, 2)
             picture = enlarged(picture[:, top : top + side, left : left + side])
         elif kind == 2:
             n = int(rng.choice([2, 4, 8]))
             order = rng.permutation(n * n)
             while (order == np.arange(n * n)).sum() > n * n / 4:
                 order = rng.permutation(n * n)
-            cut = picture.reshape(n, SIZE // n, n, SIZE // n).transpose(1, 2)
-            cut = cut.reshape(n * n, SIZE // n, SIZE // n)[order]
-            picture = cut.reshape(n, n, SIZE // n, SIZE // n).transpose(1, 2)
-            picture = picture.reshape(1, SIZE, SIZE)
+            cut = picture.reshape(
+                n, FRONTAL_INPUT_SIZE // n, n, FRONTAL_INPUT_SIZE // n
+            ).transpose(1, 2)
+            cut = cut.reshape(n * n, FRONTAL_INPUT_SIZE // n, FRONTAL_INPUT_SIZE // n)[order]
+            picture = cut.reshape(
+                n, n, FRONTAL_INPUT_SIZE // n, FRONTAL_INPUT_SIZE // n
+            ).transpose(1, 2)
+            picture = picture.reshape(1, FRONTAL_INPUT_SIZE, FRONTAL_INPUT_SIZE)
         else:
             side = int(rng.integers(20, 32))
             half = picture[:, :, :side] if rng.random() < 0.5 else picture[:, :, -side:]
@@ -202,14 +210,17 @@ def spoilt(x: Tensor, rng: np.random.Generator) -> Tensor:
 
 def enlarged(picture: Tensor) -> Tensor:
     """Return a part at the size of the whole."""
-    return F.interpolate(picture[None], (SIZE, SIZE), mode='bilinear')[0]
+    return F.interpolate(picture[None], (FRONTAL_INPUT_SIZE, FRONTAL_INPUT_SIZE), mode='bilinear')[
+        0
+    ]
 
 
 def stretched(x: Tensor) -> Tensor:
     """Map percentiles 0.5 and 99.5 to 0 and 1, as a glance does."""
     ordered = x.flatten(1).sort(1).values
     low, high = (
-        ordered[:, round(q * (SIZE * SIZE - 1)), None, None, None] for q in (0.005, 0.995)
+        ordered[:, round(q * (FRONTAL_INPUT_SIZE * FRONTAL_INPUT_SIZE - 1)), None, None, None]
+        for q in (0.005, 0.995)
     )
     return ((x - low) / (high - low).clamp(min=1e-3)).clamp(0, 1)
 
@@ -226,7 +237,7 @@ def exported(network: Network) -> dict[str, np.ndarray]:
         scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         tensors[f'conv.{i}.weight'] = conv.weight * scale[:, None, None, None]
         tensors[f'conv.{i}.bias'] = norm.bias - norm.running_mean * scale
-    side = SIZE // 2 ** len(CHANNELS)
+    side = FRONTAL_INPUT_SIZE // 2 ** len(CHANNELS)
     tensors['sum.weight'] = network[-1].weight.reshape(CHANNELS[-1], side, side)
     tensors['sum.bias'] = network[-1].bias
     return {name: t.detach().half().contiguous().numpy() for name, t in tensors.items()}

@@ -11,8 +11,8 @@ import numpy as np
 from skimage import data as skimage_data
 from skimage.io import imread
 
-from napari_cxr import files, lungs
-from napari_cxr.lungs.frontal_network import WIDE, trimmed
+from napari_cxr import image_files, lungs
+from napari_cxr.lungs.frontal_check import UNTRIMMED_SIZE, without_margins
 from napari_cxr.radiograph import Radiograph
 
 __all__ = ['Stranger', 'strangers']
@@ -63,7 +63,7 @@ def _look(data: Path) -> dict[str, list[Stranger]]:
             if not row['rows'].isdigit() or int(row['rows']) * int(row['cols']) > _MOST:
                 continue
             try:
-                image = files.read(data / 'dicom_odd' / row['path'])
+                image = image_files.read(data / 'dicom_odd' / row['path'])
             except Exception:  # broken on purpose
                 continue
             found[_MODALITIES.get(row['modality'], _REST)].append(seen(image))
@@ -91,5 +91,7 @@ def seen(image: Radiograph) -> Stranger:
         shown = Radiograph(frame, image.presets, image.inverted, is_colour=image.is_colour)
     else:
         shown = image
-    lungless = bool(lungs.find(shown).implausible)
-    return Stranger(trimmed(lungs.glance(shown, WIDE)), lungless, bool(image.refusal))
+    lungless = bool(lungs.find_lungs(shown).implausible)
+    return Stranger(
+        without_margins(lungs.downscale(shown, UNTRIMMED_SIZE)), lungless, bool(image.refusal)
+    )

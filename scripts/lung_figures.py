@@ -18,11 +18,10 @@ from lung_material import Masked, read_masks
 from safetensors.numpy import load_file
 from scipy.stats import wilcoxon
 
-from napari_cxr import files
-from napari_cxr.lungs import LungField, glance
-from napari_cxr.lungs.atlas import average_lungs
-from napari_cxr.lungs.network import SIZE, softmax
-from napari_cxr.lungs.unet import forward
+from napari_cxr import image_files
+from napari_cxr.lungs import LungField, downscale
+from napari_cxr.lungs.lung_network import LUNG_INPUT_SIZE, softmax, unet_forward
+from napari_cxr.lungs.segmentation import average_lungs
 
 LUNGS = Path(__file__).parents[1] / 'src' / 'napari_cxr' / 'lungs'
 DRAWS = 10_000
@@ -46,9 +45,9 @@ def measure(tensors: Mapping[str, np.ndarray], masked: list[Masked]) -> dict[str
     weights = {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
     rows, seconds = [], []
     for item in masked:
-        radiograph = files.read(item.path)
+        radiograph = image_files.read(item.path)
         began = time.thread_time()
-        _, right, left = softmax(forward(weights, glance(radiograph, SIZE)))
+        _, right, left = softmax(unet_forward(weights, downscale(radiograph, LUNG_INPUT_SIZE)))
         seconds.append(time.thread_time() - began)
         row: dict[str, Any] = {'image': item.path.stem, 'masks by': item.source}
         fields = {

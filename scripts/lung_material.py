@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from napari_cxr import files
-from napari_cxr.lungs import glance
+from napari_cxr import image_files
+from napari_cxr.lungs import downscale
 
 #: Rows and columns that images are kept at; augmentation cuts 128 x 128 out of these.
 KEPT = 192
@@ -97,7 +97,7 @@ def pixels(masked: list[Masked]) -> tuple[np.ndarray, np.ndarray]:
 
 def small(path: Path) -> np.ndarray:
     """Return one radiograph as uint8 of shape (192, 192)."""
-    return np.rint(255 * glance(files.read(path), KEPT)).astype(np.uint8)
+    return np.rint(255 * downscale(image_files.read(path), KEPT)).astype(np.uint8)
 
 
 def unmasked(folder: Path, sources: tuple[str, ...], split: str = 'train') -> list[Path]:

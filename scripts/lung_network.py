@@ -62,7 +62,7 @@ class UNet(nn.Module):
 
     @torch.no_grad()
     def exported(self, kind: type = np.float32) -> dict[str, np.ndarray]:
-        """Return what `napari_cxr.lungs.unet.forward` takes, batch norms folded in."""
+        """Return the input of `lung_network.unet_forward`, with batch norms folded in."""
         tensors = {}
         for part in ('down', 'up'):
             for i, block in enumerate(getattr(self, part)):

@@ -20,10 +20,10 @@ import numpy as np
 from lung_material import read_masks
 from PIL import Image
 
-from napari_cxr import files
-from napari_cxr.lungs import LungField, glance
-from napari_cxr.lungs.network import SIZE, probabilities
-from napari_cxr.lungs.plausible import measures, plausibility
+from napari_cxr import image_files
+from napari_cxr.lungs import LungField, downscale
+from napari_cxr.lungs.lung_network import LUNG_INPUT_SIZE, lung_probabilities
+from napari_cxr.lungs.segmentation import measures, plausibility
 
 TARGET = Path(__file__).parents[1] / 'src' / 'napari_cxr' / 'lungs' / 'plausible_lungs.csv'
 USUAL, RARE, MORE = (5, 95), (0.1, 99.9), 0.1
@@ -51,8 +51,8 @@ def _answers(folder: Path, rows: list[dict[str, str]]) -> dict[str, list[LungFie
     """Return what the network says of radiographs, by source."""
     fields: dict[str, list[LungField]] = defaultdict(list)
     for row in rows:
-        radiograph = files.read(folder / row['path'])
-        _, right, left = probabilities(glance(radiograph, SIZE))
+        radiograph = image_files.read(folder / row['path'])
+        _, right, left = lung_probabilities(downscale(radiograph, LUNG_INPUT_SIZE))
         fields[row['source']].append(LungField(right, left, radiograph.shape))
     return fields
 
@@ -88,7 +88,11 @@ def _percentile(values: np.ndarray, weights: np.ndarray, share: float) -> float:
 def _as_field(sides: np.ndarray) -> LungField:
     """Return a mask as if a network had been sure of it."""
     lungs = [
-        np.asarray(Image.fromarray((sides == n).astype(np.float32)).resize((SIZE, SIZE), 2))
+        np.asarray(
+            Image.fromarray((sides == n).astype(np.float32)).resize(
+                (LUNG_INPUT_SIZE, LUNG_INPUT_SIZE), 2
+            )
+        )
         for n in (1, 2)
     ]
     return LungField(*lungs, sides.shape)

@@ -24,8 +24,8 @@ from torch import Tensor
 
 from napari_cxr import __version__, lungs, networks
 from napari_cxr.checkpoint import Card, save
-from napari_cxr.metrics import BASELINES, Part, average, differences
-from napari_cxr.networks.packaged import PACKAGES
+from napari_cxr.metrics import BASELINES, FoldPredictions, average_over_folds, metric_differences
+from napari_cxr.networks.pretrained_weights import PACKAGES
 
 if TYPE_CHECKING:
     from opacity_model import Study
@@ -128,7 +128,7 @@ def _card(study: Study, chosen: Configuration, figures: dict[str, Any]) -> Card:
                 }
                 for source in sources
             },
-            'lung_field': lungs.fingerprint(),
+            'lung_field': lungs.lung_network_fingerprint(),
         },
         metrics=_metrics(study, figures),
         licence='CC BY 4.0',
@@ -164,21 +164,21 @@ def _metrics(study: Study, figures: dict[str, Any]) -> dict[str, Any]:
     for name, said in figures['said'].items():
         others = {kind: np.array(said[kind])[:, None] for kind in BASELINES}
         places = np.array(said['places'])
-        parts[name] = Part(places, expit(np.array(said['model']))[:, None], others)
+        parts[name] = FoldPredictions(places, expit(np.array(said['model']))[:, None], others)
 
-    def of(chosen: list[Part]) -> dict[str, Any]:
-        def figures(own: list[Part]) -> dict[str, Any]:
-            return _areas(average(truth, own, (LABEL,), labelled.groups, strata))
+    def of(chosen: list[FoldPredictions]) -> dict[str, Any]:
+        def figures(own: list[FoldPredictions]) -> dict[str, Any]:
+            return _areas(average_over_folds(truth, own, (LABEL,), labelled.groups, strata))
 
         names = list(chosen[0].others)
-        apart = differences(truth, chosen, (LABEL,), labelled.groups, strata)
+        apart = metric_differences(truth, chosen, (LABEL,), labelled.groups, strata)
         return {
             'model': figures(chosen),
             'baselines': {kind: figures([part.of(kind) for part in chosen]) for kind in names},
             'differences': {k: {'macro_auc': apart[k]['macro_auc']} for k in names},
         }
 
-    by_set: dict[str, list[Part]] = {'all': list(parts.values())}
+    by_set: dict[str, list[FoldPredictions]] = {'all': list(parts.values())}
     by_set |= {str(sources[part.places[0]]): [part] for part in parts.values()}
     measured = {name: of(chosen) for name, chosen in by_set.items()}
     out: dict[str, Any] = {'model': {n: found['model'] for n, found in measured.items()}}

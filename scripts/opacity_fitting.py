@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from napari_cxr import networks
 from napari_cxr.evaluation import balanced_weights
-from napari_cxr.networks.lite0 import lite0_stages
+from napari_cxr.networks.bundled_networks import lite0_stages
 from napari_cxr.training.augmentation import augment, draw
-from napari_cxr.training.recipe.image import AugmentationRecipe
+from napari_cxr.training.recipe.data_sections import AugmentationRecipe
 
 __all__ = ['HEADS', 'TUNED', 'Configuration', 'Fit', 'Head', 'Top', 'Tuned', 'Views', 'fit']
 

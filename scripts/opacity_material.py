@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_cxr import files, lungs, networks
+from napari_cxr import image_files, lungs, networks
 from napari_cxr.evaluation import Stratum, lungs_blanked
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.metrics import baseline_features
 from napari_cxr.training.augmentation import augment, draw
-from napari_cxr.training.recipe.image import AugmentationRecipe
+from napari_cxr.training.recipe.data_sections import AugmentationRecipe
 
 __all__ = [
     'SCANNER',
@@ -139,8 +139,8 @@ def read_images(data: Path, paths: tuple[str, ...], out: Path, views: tuple[str,
         covered = np.zeros((len(paths), *first), np.uint16)
         statistics = np.zeros((len(paths), 44), np.float32)
         for i, path in enumerate(paths):
-            radiograph = files.read(data / 'cxr3' / path)
-            field = lungs.find(radiograph)
+            radiograph = image_files.read(data / 'cxr3' / path)
+            field = lungs.find_lungs(radiograph)
             for name in views:
                 own = None if VIEWS[name].lungs == 'ignored' else field
                 read[name][i] = np.rint(VIEWS[name].apply(radiograph, field=own).image * _STEP)

@@ -46,17 +46,17 @@ from scipy.special import expit
 
 from napari_cxr.checkpoint import load
 from napari_cxr.evaluation import (
-    Looks,
-    band_of,
+    EvaluationLedger,
+    abstention_band,
     compare,
     coverage,
     fit_shortcut,
-    held_out,
+    leave_one_source_out,
     patient_folds,
     within_auc,
 )
-from napari_cxr.inference.allocator import keep_freed_memory
-from napari_cxr.metrics.figures import auc
+from napari_cxr.inference.cpu import keep_freed_memory
+from napari_cxr.metrics.classification import auc
 
 #: Folds by patient in which a configuration is chosen, and in which it is then judged.
 CHOOSING, JUDGING = 3, 5
@@ -92,7 +92,7 @@ class Study:
         self.images = read_images(data, self.labelled.paths, out, tuple(VIEWS))
         self.features = _Computed(lambda arch, view: features_of(arch, view, self.images, out))
         self.views = Views(self.images, out)
-        self.looks = Looks(out / 'looks.jsonl')
+        self.looks = EvaluationLedger(out / 'looks.jsonl')
 
     def of(self, source: str) -> np.ndarray:
         """Return the places of the images of a source."""
@@ -214,7 +214,7 @@ def by_source(study: Study) -> tuple[dict[str, Any], dict[str, Any]]:
     Returns what was measured, and what was said of each image.
     """
     rows, said = {}, {}
-    for source, learn, judge in held_out(study.labelled.sources.tolist()):
+    for source, learn, judge in leave_one_source_out(study.labelled.sources.tolist()):
         other = 'kermany' if source == 'nih' else 'nih'
         chosen = study.choose(other, learn)
         name = f'{other} to {source}'
@@ -310,7 +310,7 @@ def decisions(study: Study, logits: np.ndarray) -> dict[str, Any]:
         'sensitivity 0.95': threshold_at(p[positive], weights[positive], 0.95),
         'Youden': youden(positive, p, weights),
     }
-    band = band_of(positive, p, sources.tolist(), points['Youden'], ALPHA)
+    band = abstention_band(positive, p, sources.tolist(), points['Youden'], ALPHA)
     measured: dict[str, Any] = {'points': points, 'band': [band.low, band.high]}
     measured |= {'slope': slope, 'shift': shift, 'sources': {}}
     for source in sorted(set(sources)):
@@ -323,7 +323,7 @@ def decisions(study: Study, logits: np.ndarray) -> dict[str, Any]:
         measured['sources'][source] = own
     # What a threshold from one source gives in the other: why the band is wide.
     measured['transferred'] = {}
-    for source, learn, judge in held_out(sources.tolist()):
+    for source, learn, judge in leave_one_source_out(sources.tolist()):
         t = youden(positive[learn], p[learn], weights[learn])
         measured['transferred'][f'threshold of the other source in {source}'] = at(
             positive[judge], p[judge], t
@@ -393,7 +393,7 @@ def where_it_looks(study: Study, model: Path) -> dict[str, dict[str, float]]:
     return found
 
 
-def looks_of(looks: Looks) -> dict[str, dict[str, int]]:
+def looks_of(looks: EvaluationLedger) -> dict[str, dict[str, int]]:
     """Count looks by set and purpose."""
     sets: Sequence[str] = sorted({look.images for look in looks})
     return {

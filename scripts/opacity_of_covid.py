@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from marked_tables import fill
 
-from napari_cxr import files
+from napari_cxr import image_files
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.metrics import auc, bootstrap
 
@@ -34,7 +34,7 @@ def main() -> None:
         rows = [row for row in csv.DictReader(table) if row['split'] == 'test']
     said = np.array(
         [
-            classifier.predict([files.read(folder / row['path'])])[0].probabilities[0]
+            classifier.predict([image_files.read(folder / row['path'])])[0].probabilities[0]
             for row in rows
         ]
     )

@@ -20,7 +20,7 @@ from typing import Any
 
 from marked_tables import fill
 
-from napari_cxr.training.runs import row_of
+from napari_cxr.training.run_table import run_row
 
 DOCS = Path(__file__).parents[1] / 'docs'
 RUNS = ('zhong', 'detl-step1', 'detl-step2', 'detl-step2-given', 'nova-custom-cnn')
@@ -59,7 +59,7 @@ def result(folder: Path) -> dict[str, Any]:
     told = json.loads((folder / ('summary.json' if folds else 'result.json')).read_text('utf-8'))
     metrics = told['metrics']
     recipe = tomllib.loads((folder / 'recipe.toml').read_text('utf-8'))
-    row = row_of(folder)
+    row = run_row(folder)
     sets = {'model': metrics['model'], **metrics['baselines']}
     return {
         'run': folder.name,

@@ -19,10 +19,10 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from napari_cxr.training import Recipe, index, recipes, runs, train
-from napari_cxr.training.events import RunsDone
+from napari_cxr.training import Recipe, index, recipes, run_table, train
 from napari_cxr.training.sweep import Sweep, SweepRun, find, names, sweep
-from napari_cxr.workers.decoding import DecoderPool
+from napari_cxr.training.training_events import RunsDone
+from napari_cxr.workers.decoder_pool import DecoderPool
 
 #: Networks that flatten their last map are built for one size, and keep it.
 OF_ONE_SIZE = ('nova_cnn', 'zhong_cnn', 'detl_cnn')
@@ -104,7 +104,7 @@ class Trial:
             folder = self.out / 'recipes' / name
             if not list(folder.glob('**/result.json')):
                 self.run(self.shortened(recipes.find(name)), folder)
-            rows.append(runs.row_of(folder, f'recipe {name}'))
+            rows.append(run_table.run_row(folder, f'recipe {name}'))
             print(name, rows[-1]['status'], flush=True)
         return rows
 
@@ -164,7 +164,7 @@ def main() -> None:
     rows = trial.recipes()
     for name in names():
         rows += trial.sweep(name)
-        runs.write_table(rows, options.out / 'table.csv')
+        run_table.write_run_table(rows, options.out / 'table.csv')
     trial.read.close()
     failed = [row['run'] for row in rows if row['status'] not in ('finished', 'given up')]
     print(f'{len(rows)} runs, {len(failed)} not finished', *failed, sep='\n')

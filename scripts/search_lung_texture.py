@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from napari_cxr import files
+from napari_cxr import image_files
 from napari_cxr.inference import Preprocessing
 
 SIDE = 160
@@ -37,7 +37,9 @@ def main() -> None:
     with open(folder / 'manifest.csv', newline='') as table:
         rows = list(csv.DictReader(table))
     fit = Preprocessing(SIDE, SIDE, fit='stretch', lungs='only')
-    measured = [statistics(fit.apply(files.read(folder / row['path'])).image) for row in rows]
+    measured = [
+        statistics(fit.apply(image_files.read(folder / row['path'])).image) for row in rows
+    ]
     names = list(measured[0])
     values = np.array([list(found.values()) for found in measured])
     truth = np.array([CLASSES.index(row['label']) for row in rows])

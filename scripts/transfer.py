@@ -23,9 +23,9 @@ from typing import Any
 from marked_tables import fill
 from transfer_curves import PAPERS, drawing
 
-from napari_cxr.training.events import RunsDone
 from napari_cxr.training.sweep import find, sweep
-from napari_cxr.workers.decoding import DecoderPool
+from napari_cxr.training.training_events import RunsDone
+from napari_cxr.workers.decoder_pool import DecoderPool
 
 DOCS = Path(__file__).parents[1] / 'docs'
 SOURCES = ('kermany', 'nih')

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from search_lung_texture import CLASSES, LEFT_OUT, macro_areas
 
-from napari_cxr import files, networks
+from napari_cxr import image_files, networks
 from napari_cxr.inference import Preprocessing
 
 SIDE = 80
@@ -28,7 +28,7 @@ def main() -> None:
     with open(folder / 'manifest.csv', newline='') as table:
         rows = list(csv.DictReader(table))
     fit = Preprocessing(SIDE, SIDE, fit='stretch', lungs='only')
-    images = np.stack([fit.apply(files.read(folder / row['path'])).image for row in rows])
+    images = np.stack([fit.apply(image_files.read(folder / row['path'])).image for row in rows])
     truth = np.array([CLASSES.index(row['label']) for row in rows])
     sources = np.array([row['source'] for row in rows])
     print('macro AUC without', *(' + '.join(left) for left in LEFT_OUT), 'mean', sep='  ')

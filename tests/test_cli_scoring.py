@@ -19,7 +19,7 @@ from napari_cxr.cli import app
 LISTENING = (
     'import signal\n'
     'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
-    'from napari_cxr.cli.application import main\n'
+    'from napari_cxr.cli import main\n'
     'main()\n'
 )
 #: Two processes may find two ways to be the fastest, and last digits are a way's own.
@@ -172,13 +172,13 @@ def test_nothing_to_resume_is_begun_and_said(run, folder, tmp_path):
 
 def test_the_journal_of_another_list_is_wrong_usage(run, folder, tmp_path, model_file):
     from napari_cxr.inference.classifier import Classifier
-    from napari_cxr.scoring import Started, list_items, score
-    from napari_cxr.scoring.preparing import read_here
+    from napari_cxr.scoring import ScoringStarted, list_items, score
+    from napari_cxr.scoring.image_preparation import prepare_here
 
     out = tmp_path / 't.csv'
     items = list_items([folder])
-    events = score(items, Classifier.load(model_file, 'cpu'), out, read_here)
-    while not isinstance(next(events), Started):
+    events = score(items, Classifier.load(model_file, 'cpu'), out, prepare_here)
+    while not isinstance(next(events), ScoringStarted):
         pass
     events.close()
     (folder / 'normal' / '1.png').unlink()
@@ -222,7 +222,7 @@ def test_ctrl_c_keeps_the_rows_makes_no_file_unreadable_and_says_how_to_go_on(
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='signals')
 def test_a_file_that_kills_its_decoder_is_a_row(run, folder, tmp_path, monkeypatch):
-    from napari_cxr.workers.process import WorkerProcess
+    from napari_cxr.workers.worker_process import WorkerProcess
 
     real, killed = WorkerProcess.run, []
 
@@ -243,47 +243,47 @@ def test_a_file_that_kills_its_decoder_is_a_row(run, folder, tmp_path, monkeypat
 
 
 def test_what_was_stopped_before_the_first_row_names_no_table(tmp_path, capsys):
-    from napari_cxr.cli.scoring_bar import Drawing
-    from napari_cxr.scoring import write_so_far
+    from napari_cxr.cli.progress_display import ScoringDisplay
+    from napari_cxr.scoring import write_partial_table
 
     out = tmp_path / 't.csv'
-    Drawing(['score', 'x']).stopped(out, lambda: write_so_far(out))
+    ScoringDisplay(['score', 'x']).stopped(out, lambda: write_partial_table(out))
     said = capsys.readouterr().err
     assert said == 'Stopped. No row is done yet. Go on with: napari-cxr score x --resume\n'
-    Drawing(['score', 'x', '--resume']).stopped(out, lambda: 1200)
+    ScoringDisplay(['score', 'x', '--resume']).stopped(out, lambda: 1200)
     assert f'{out} holds the 1,200 rows so far. Go on with: napari-cxr score x --resume' in (
         capsys.readouterr().err
     )
 
 
 def test_how_to_go_on_is_told_with_paths_that_look_like_options_and_with_very_many(capsys):
-    from napari_cxr.cli.scoring_bar import Drawing
+    from napari_cxr.cli.progress_display import ScoringDisplay
 
-    Drawing(['score', '--out', 't.csv', '--', '-x.png']).stopped('t.csv', lambda: 1)
+    ScoringDisplay(['score', '--out', 't.csv', '--', '-x.png']).stopped('t.csv', lambda: 1)
     said = capsys.readouterr().err
     assert 'holds the 1 row so far' in said
     assert said.endswith('napari-cxr score --out t.csv --resume -- -x.png\n')
-    Drawing(['score', *map(str, range(20_000))]).stopped('t.csv', lambda: 2)
+    ScoringDisplay(['score', *map(str, range(20_000))]).stopped('t.csv', lambda: 2)
     said = capsys.readouterr().err
     assert said.endswith('Go on with the same command and --resume.\n') and len(said) < 200
 
 
 def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(monkeypatch, capsys):
-    from napari_cxr.cli import scoring_bar
-    from napari_cxr.scoring import Finished, Progress, Started
-    from napari_cxr.scoring.row import Run
+    from napari_cxr.cli import progress_display
+    from napari_cxr.scoring import ScoringFinished, ScoringProgress, ScoringStarted
+    from napari_cxr.scoring.score_row import ScoringRun
 
     now = [0.0]
-    monkeypatch.setattr(scoring_bar.time, 'monotonic', lambda: now[0])
+    monkeypatch.setattr(progress_display.time, 'monotonic', lambda: now[0])
 
     def events():
-        yield Started(900, 0, 0, Run('tiny', 'abc', ('a', 'b'), {}, '1'), 'cpu', 8)
+        yield ScoringStarted(900, 0, 0, ScoringRun('tiny', 'abc', ('a', 'b'), {}, '1'), 'cpu', 8)
         for done in range(0, 900, 100):
             now[0] += 25
-            yield Progress(done, 3, 900, 4.0, (900 - done) / 4)
-        yield Finished('t.csv', 900, 3)
+            yield ScoringProgress(done, 3, 900, 4.0, (900 - done) / 4)
+        yield ScoringFinished('t.csv', 900, 3)
 
-    scoring_bar.Drawing(['score']).show(events())
+    progress_display.ScoringDisplay(['score']).show(events())
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
         '900 files; tiny on cpu',
@@ -302,8 +302,8 @@ def test_ctrl_c_and_sigterm_wait_for_no_batch_under_way(folder, model_file, tmp_
     (folder / 'a.png').write_text('<html>')
     endless = (
         'import sys, time\n'
-        'from napari_cxr.scoring.network import Network\n'
-        'Network.rows = lambda *_: print("under way", file=sys.stderr, flush=True) or '
+        'from napari_cxr.scoring.batching import BatchScorer\n'
+        'BatchScorer.rows = lambda *_: print("under way", file=sys.stderr, flush=True) or '
         'time.sleep(600)\n'
     )
     words = [sys.executable, '-c', endless + LISTENING, 'score', str(folder), '--workers', '1']
@@ -338,16 +338,16 @@ def test_ctrl_c_before_the_first_file_says_how_to_go_on_and_ends_at_once(
 
 
 def test_images_that_were_not_measured_are_counted(capsys):
-    from napari_cxr.cli.scoring_bar import Drawing
-    from napari_cxr.scoring import Finished, Started
-    from napari_cxr.scoring.row import Run
+    from napari_cxr.cli.progress_display import ScoringDisplay
+    from napari_cxr.scoring import ScoringFinished, ScoringStarted
+    from napari_cxr.scoring.score_row import ScoringRun
 
     def events(unmeasured):
-        yield Started(1, 0, 0, Run('tiny', 'abc', ('a', 'b'), {}, '1'), 'cpu', 8)
-        yield Finished('t.csv', 1, 0, unknown=('c',), unmeasured=unmeasured)
+        yield ScoringStarted(1, 0, 0, ScoringRun('tiny', 'abc', ('a', 'b'), {}, '1'), 'cpu', 8)
+        yield ScoringFinished('t.csv', 1, 0, unknown=('c',), unmeasured=unmeasured)
 
     for count, said in ((1, '1 image,'), (1234, '1,234 images,')):
-        Drawing(['score']).show(events(count))
+        ScoringDisplay(['score']).show(events(count))
         assert f'Not measured: {said} because the model has no such label' in (
             told := capsys.readouterr().err
         )

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from napari_cxr.checkpoint import load
 from napari_cxr.cli import app
-from napari_cxr.cli.interrupting import Interrupts
-from napari_cxr.cli.options import changes_of
+from napari_cxr.cli.command_options import changes_of
+from napari_cxr.cli.progress_display import DelayedInterrupt
 from napari_cxr.training import recipes
 from napari_cxr.training.sweep import find, names
 
@@ -110,11 +110,11 @@ def test_recipes_in_words_and_for_other_numbers_of_classes(run):
 
 
 def test_a_recipe_that_freezes_an_unknown_stage_is_told(recipe):
-    from napari_cxr.cli.counting import counted
+    from napari_cxr.cli.train_command import count_parameters
 
     wrong = recipes.find(recipe).with_changes({'weights': 'a-model', 'freeze.up_to': 'layer9'})
     with pytest.raises(recipes.RecipeError, match=r"no stage 'layer9'; there are stem, layer1"):
-        counted(wrong, 2)
+        count_parameters(wrong, 2)
 
 
 @pytest.mark.slow
@@ -138,11 +138,11 @@ def test_a_run_with_changes_and_what_it_says(run, folder, recipe, tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_control_c_says_how_to_go_on(run, folder, recipe, tmp_path, monkeypatch):
-    from napari_cxr.cli import progress
+    from napari_cxr.cli import progress_display
     from napari_cxr.training import EpochDone
 
     out = tmp_path / 'run'
-    take = progress._Drawing.take
+    take = progress_display._TrainingDisplay.take
 
     def interrupted(self, event):
         take(self, event)
@@ -150,7 +150,7 @@ def test_control_c_says_how_to_go_on(run, folder, recipe, tmp_path, monkeypatch)
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(progress._Drawing, 'take', interrupted)
+        patch.setattr(progress_display._TrainingDisplay, 'take', interrupted)
         result = run('train', folder, '--recipe', recipe, '--out', out)
     assert result.exit_code == 1 and result.stdout == ''
     said = result.stderr
@@ -163,10 +163,10 @@ def test_control_c_says_how_to_go_on(run, folder, recipe, tmp_path, monkeypatch)
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_control_c_within_a_step_keeps_the_whole_state(run, folder, recipe, tmp_path, monkeypatch):
-    from napari_cxr.training.run import Run
+    from napari_cxr.training.training_run import TrainingRun
 
     out = tmp_path / 'run'
-    step = Run._step
+    step = TrainingRun._step
     before = signal.getsignal(signal.SIGINT)  # ignored, where a shell started us in the background
 
     def interrupted(self, items):
@@ -175,7 +175,7 @@ def test_control_c_within_a_step_keeps_the_whole_state(run, folder, recipe, tmp_
         return step(self, items)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, '_step', interrupted)
+        patch.setattr(TrainingRun, '_step', interrupted)
         result = run('train', folder, '--recipe', recipe, '--out', out)
     assert result.exit_code == 1
     assert 'Stopping after this step' in result.stderr and 'Go on with' in result.stderr
@@ -194,7 +194,7 @@ def test_control_c_within_a_step_keeps_the_whole_state(run, folder, recipe, tmp_
 
 
 def test_a_second_control_c_comes_through():
-    with Interrupts() as interrupts:
+    with DelayedInterrupt() as interrupts:
         interrupts.look()
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
@@ -217,7 +217,7 @@ def test_control_c_in_the_middle_of_a_line_stops_like_any_other(monkeypatch):
 
     halfway = Halfway()
     monkeypatch.setattr(sys, 'stderr', halfway)
-    with Interrupts() as interrupts:
+    with DelayedInterrupt() as interrupts:
         sys.stderr.write('half a line')
         with pytest.raises(KeyboardInterrupt):
             interrupts.look()
@@ -227,13 +227,13 @@ def test_control_c_in_the_middle_of_a_line_stops_like_any_other(monkeypatch):
 def test_control_c_before_the_first_step_says_what_to_do(
     run, folder, recipe, tmp_path, monkeypatch
 ):
-    from napari_cxr.cli import progress
+    from napari_cxr.cli import progress_display
 
     def interrupted(self, event):
         raise KeyboardInterrupt
 
     out = tmp_path / 'a run'
-    monkeypatch.setattr(progress._Drawing, 'take', interrupted)
+    monkeypatch.setattr(progress_display._TrainingDisplay, 'take', interrupted)
     result = run('train', folder, '--recipe', recipe, '--out', out)
     assert result.exit_code == 1
     assert 'give the same command again' in result.stderr
@@ -265,12 +265,12 @@ def test_a_sweep_ends_with_1_if_a_run_failed(run, folder, tmp_path):
 
 
 def test_under_torchrun_only_the_first_process_speaks(monkeypatch, capsys):
-    from napari_cxr.cli.progress import show
-    from napari_cxr.training import Finished
+    from napari_cxr.cli.progress_display import show_training
+    from napari_cxr.training import TrainingFinished
 
     monkeypatch.setenv('RANK', '1')
-    assert not show(iter([Finished('run', 'x/best.safetensors', 1)]))
+    assert not show_training(iter([TrainingFinished('run', 'x/best.safetensors', 1)]))
     assert capsys.readouterr() == ('', '')
     monkeypatch.setenv('RANK', '0')
-    show(iter([Finished('run', 'x/best.safetensors', 1)]))
+    show_training(iter([TrainingFinished('run', 'x/best.safetensors', 1)]))
     assert capsys.readouterr().out == 'x/best.safetensors\n'

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from napari_cxr.checkpoint import catalog, load, read_card
 from napari_cxr.cli import app
-from napari_cxr.scoring.reading.reading_list import ReadingList
-from napari_cxr.scoring.reopening import reopen
+from napari_cxr.scoring.annotation.reading_list import ReadingList
+from napari_cxr.scoring.table_reader import read_rows
 from napari_cxr.training import Recipe, TrainingError, index, recipe_of
-from napari_cxr.training.runs import row_of, rows_of
+from napari_cxr.training.run_table import run_row, run_rows
 from napari_cxr.training.sweep import Sweep, find
 
 OLD = Path(__file__).parent / 'fixtures' / 'version_0_1'
@@ -74,7 +74,7 @@ def assert_alike(one, other):
 
 
 def test_a_finished_table_of_one_label(old):
-    run, found = reopen(old / 'scores' / 'texture.csv')
+    run, found = read_rows(old / 'scores' / 'texture.csv')
     rows = list(found)
     assert (run.model, run.model_hash, run.version) == ('texture', '7d10a90e7154', '0.1.0')
     assert run.labels == ('normal', 'pneumonia') and not run.several
@@ -98,7 +98,7 @@ def test_a_finished_table_of_one_label(old):
 
 
 def test_a_finished_table_of_several_labels(old):
-    run, found = reopen(old / 'scores' / 'findings.jsonl')
+    run, found = read_rows(old / 'scores' / 'findings.jsonl')
     rows = list(found)
     assert run.labels == ('No finding', 'effusion', 'opacity') and run.several
     assert run.label_rule.thresholds == (0.5, 0.5, 0.5) and run.patients
@@ -109,7 +109,7 @@ def test_a_finished_table_of_several_labels(old):
 
 def test_a_table_in_parquet_with_heatmaps(old):
     pytest.importorskip('pyarrow')
-    run, found = reopen(old / 'scores' / 'two.parquet')
+    run, found = read_rows(old / 'scores' / 'two.parquet')
     rows = list(found)
     assert run.heatmaps and [row.heatmap for row in rows] == [
         'scores/heatmaps/0000001-00.png',
@@ -124,15 +124,15 @@ def test_a_table_in_parquet_with_heatmaps(old):
     ('name', 'done'), [('texture-stopped.csv', 9), ('findings-stopped.jsonl', 12)]
 )
 def test_a_stopped_table_with_and_without_its_journal(old, name, done):
-    run, found = reopen(old / 'scores' / name)
+    run, found = read_rows(old / 'scores' / name)
     kept = list(found)
     assert len(kept) == done
-    _, whole = reopen(old / 'scores' / name.replace('-stopped', ''))
+    _, whole = read_rows(old / 'scores' / name.replace('-stopped', ''))
     for row, same in zip(kept, whole, strict=False):
         assert (row.path, row.label, row.truth) == (same.path, same.label, same.truth)
         assert row.probabilities == pytest.approx(same.probabilities, abs=1e-6)
     (old / 'scores' / f'{name}.journal').unlink()
-    run_of_table, so_far = reopen(old / 'scores' / name)
+    run_of_table, so_far = read_rows(old / 'scores' / name)
     assert [row.path for row in so_far] == [row.path for row in kept]
     assert (run_of_table.model, run_of_table.labels) == (run.model, run.labels)
 
@@ -158,8 +158,8 @@ def test_scoring_goes_on_where_it_was_stopped(old, name, ending, images, total, 
     assert status == (name == 'texture'), said  # one of its files is no image
     assert f'{done} of them done already' in said
     assert not out.with_name(f'{out.name}.journal').exists()
-    _, found = reopen(out)
-    _, whole = reopen(old / 'scores' / f'{name}.{ending}')
+    _, found = read_rows(out)
+    _, whole = read_rows(old / 'scores' / f'{name}.{ending}')
     rows, expected = list(found), list(whole)
     assert len(rows) == len(expected) == total
     for row, same in zip(rows, expected, strict=True):
@@ -200,7 +200,7 @@ def test_a_finished_table_takes_what_is_new(old):
     ],
 )
 def test_labels_and_notes(old, table, said, agreed, classes):
-    run, rows = reopen(old / 'scores' / table)
+    run, rows = read_rows(old / 'scores' / table)
     paths = [row.path for row in rows if row.status == 'scored']
     reading = ReadingList.open(old / 'scores' / table, run.labels)
     try:
@@ -298,7 +298,7 @@ def test_recipes_and_a_sweep_in_toml(old):
 
 
 def test_finished_runs_in_the_table_of_runs(old):
-    assert {row['run']: (row['status'], row['epochs']) for row in rows_of(old / 'runs')} == {
+    assert {row['run']: (row['status'], row['epochs']) for row in run_rows(old / 'runs')} == {
         'findings': ('finished', 3),
         'findings-stopped': ('stopped', 1),
         'folds': ('finished', 3),
@@ -309,14 +309,14 @@ def test_finished_runs_in_the_table_of_runs(old):
         'texture': ('finished', 2),
         'texture-stopped': ('stopped', 1),
     }
-    row = row_of(old / 'runs' / 'texture')
+    row = run_row(old / 'runs' / 'texture')
     assert row['val_loss'] == pytest.approx(0.8697923229) and row['acc'] == 0.875
     assert (row['tp'], row['fp'], row['tn'], row['fn']) == (2, 2, 0, 0)
     assert (row['network'], row['optimizer'], row['lr']) == ('lung_texture', 'adamw', 0.5)
-    row = row_of(old / 'runs' / 'findings')
+    row = run_row(old / 'runs' / 'findings')
     assert (row['activation_output'], row['parameters']) == ('sigmoid', 12)
-    assert [row['run'] for row in rows_of(old / 'runs' / 'folds')] == ['fold-1', 'fold-2', 'all']
-    assert row_of(old / 'runs' / 'folds')['loss'] == pytest.approx(0.6659004938648)
+    assert [row['run'] for row in run_rows(old / 'runs' / 'folds')] == ['fold-1', 'fold-2', 'all']
+    assert run_row(old / 'runs' / 'folds')['loss'] == pytest.approx(0.6659004938648)
     assert recipe_of(old / 'runs' / 'texture').epochs == 2
     assert recipe_of(old / 'runs' / 'findings-stopped').weights.startswith('texture@sha256:')
 
@@ -384,7 +384,7 @@ def test_a_sweep_goes_on_where_it_was_stopped(old):
 
 
 PREFERENCES = """
-from napari_cxr.plugin.settings import preferences
+from napari_cxr.plugin.preferences import preferences
 classify, batch, train = (preferences(name) for name in ('classify', 'batch', 'train'))
 print(classify.model, classify.device, classify.opacity, classify.lungs)
 print(batch.table, batch.shares, batch.batch, batch.precision)

@@ -305,6 +305,31 @@ class Radiograph:
         if any(overlay.mask.shape != self.values.shape[:spatial] for overlay in self.overlays):
             raise ValueError('an overlay must have the shape of the frames')
 
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        frames = '' if self.frames is None else f'{self.frames} frames of '
+        view = '' if self.geometry.view is View.UNKNOWN else f', {self.geometry.view}'
+        refused = ', refused' if self.refusal else ''
+        return (
+            f'<Radiograph {frames}{rows} x {columns} pixels, {self.provenance.format}'
+            f'{view}{refused}>'
+        )
+
+    def _repr_png_(self) -> bytes | None:
+        """Return the image as it should look, for a notebook; None for several frames."""
+        if self.frames is not None:
+            return None
+        import io
+
+        from PIL import Image
+
+        shown = (np.clip(self.to_display(), 0, 1) * 255).round().astype(np.uint8)
+        picture = Image.fromarray(shown)
+        picture.thumbnail((640, 640))
+        packed = io.BytesIO()
+        picture.save(packed, 'PNG')
+        return packed.getvalue()
+
     @classmethod
     def from_array(
         cls,

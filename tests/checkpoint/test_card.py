@@ -5,7 +5,7 @@ import json
 import pytest
 
 from napari_cxr.checkpoint import Card, CheckpointError
-from napari_cxr.checkpoint.page import headline
+from napari_cxr.checkpoint.card_page import headline
 
 
 def changed(card, **entries):

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from napari_cxr.checkpoint import CheckpointError, catalog, load, read_card, save
-from napari_cxr.checkpoint.replacing import replace_card
+from napari_cxr.checkpoint.model_file import replace_card
 
 LISTED = f'[[model]]\nname = "x"\nurl = "https://a/b"\nsha256 = "{"0" * 64}"\n'
 
@@ -210,7 +210,7 @@ def test_a_full_disk_leaves_nothing_behind(model_file, own_models, monkeypatch):
 
 
 def test_the_old_models_are_demonstrations_and_say_why():
-    from napari_cxr.checkpoint.page import headline
+    from napari_cxr.checkpoint.card_page import headline
 
     card = load(catalog.resolve('cxr3-lung-texture')).card
     for figure in ('0.53 [0.46, 0.60]', '0.66'):

@@ -10,7 +10,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from napari_cxr.dicom import directory as module
 from napari_cxr.dicom.directory import listed_images
 from napari_cxr.radiograph import UnreadableImage
-from napari_cxr.workers.decoding import listed_images as listed_in_a_decoder
+from napari_cxr.workers.decoder_pool import listed_images as listed_in_a_decoder
 
 
 def record(kind, file_id=None, *, used=0xFFFF, after=0, below=0):

@@ -9,7 +9,7 @@ import threading
 import pydicom
 import pytest
 
-from napari_cxr import dicom, files
+from napari_cxr import dicom, image_files
 from napari_cxr.dicom import privacy
 
 A, B = b'a' * 32, b'b' * 32
@@ -120,7 +120,7 @@ def test_nothing_of_the_person_is_in_the_radiograph(write):
 
 def test_the_description_holds_no_uid_and_no_pseudonym(write):
     image = dicom.read(write(**MARKERS))
-    text = json.dumps(files.describe(image))
+    text = json.dumps(image_files.describe(image))
     assert 'SECRET' not in text
     for hidden in (*image.provenance.uids.values(), *image.provenance.pseudonyms.values()):
         assert hidden not in text
@@ -137,7 +137,7 @@ def test_values_in_warnings_of_pydicom_are_not_shown(write, capfd, caplog, recwa
 
 
 def test_free_text_of_windows_and_codes_is_not_passed_on(tmp_path):
-    from napari_cxr import files, samples
+    from napari_cxr import image_files, samples
 
     path = tmp_path / 'a.dcm'
     samples.write_phantom_dicom(
@@ -151,8 +151,10 @@ def test_free_text_of_windows_and_codes_is_not_passed_on(tmp_path):
             'BodyPartExamined': 'DOE JANE',
         },
     )
-    radiograph = files.read(path)
-    assert 'DOE' not in str(files.describe(radiograph)) + repr(radiograph.provenance.modality)
+    radiograph = image_files.read(path)
+    assert 'DOE' not in str(image_files.describe(radiograph)) + repr(
+        radiograph.provenance.modality
+    )
     assert [preset.explanation for preset in radiograph.presets] == ['', 'NORMAL']
 
 

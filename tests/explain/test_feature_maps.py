@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from napari_cxr import explain
-from napari_cxr.explain.feature_maps import even_grid, stage_grid
+from napari_cxr.explain.feature_maps import stage_grid, uniform_grid
 from napari_cxr.networks import StagedNetwork, Untraceable
 
 
@@ -55,7 +55,7 @@ def test_a_stage_that_cannot_be_traced_says_so():
 
 
 def test_even_cells_by_hand():
-    grid = even_grid((4, 2), 100, 100)
+    grid = uniform_grid((4, 2), 100, 100)
     # Cells of 25 x 50 pixels; the first one's centre is (12, 24.5).
     assert grid.centre(0, 0) == (12, 24.5) and grid.centre(3, 1) == (87, 74.5)
 

@@ -10,9 +10,9 @@ from napari_cxr.inference.device import (
     Device,
     DeviceUnavailable,
     choose_device,
-    computes_bfloat16,
+    is_out_of_memory,
+    supports_bfloat16,
 )
-from napari_cxr.inference.memory import is_out_of_memory
 from napari_cxr.radiograph import Geometry, Provenance, Radiograph, View
 
 
@@ -160,14 +160,14 @@ def test_the_cautions_do_not_depend_on_what_a_model_cuts_off(classifier):
     from dataclasses import replace
 
     from napari_cxr import samples
-    from napari_cxr.inference.cautions import cautions_for
+    from napari_cxr.inference.image_warnings import find_warnings
 
     wide = np.zeros((240, 480), np.float32)
     wide[:, 120:360] = samples.phantom((240, 240), seed=1)
     radiograph = Radiograph.from_array(wide)
     for fit in ('crop', 'pad', 'stretch'):
         ready = replace(classifier.preprocessing, fit=fit, border=0.1).apply(radiograph)
-        assert not cautions_for(radiograph, ready), fit
+        assert not find_warnings(radiograph, ready), fit
 
 
 def test_the_header_inversion_is_undone(classifier):
@@ -259,7 +259,7 @@ def test_bfloat16_that_a_gpu_only_emulates_is_of_no_use(gpu, monkeypatch, major,
     monkeypatch.setattr(torch.cuda, 'current_device', lambda: 0)
     monkeypatch.setattr(torch.cuda, 'get_device_properties', lambda device: properties)
     monkeypatch.setattr(torch.cuda, '_check_bf16_tensor_supported', lambda device: True)
-    assert computes_bfloat16('cuda') is there
+    assert supports_bfloat16('cuda') is there
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_cxr import files
+from napari_cxr import image_files
 from napari_cxr.checkpoint import catalog
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.metrics import auc
@@ -102,7 +102,7 @@ def test_it_finds_opacities_on_real_radiographs(classifier):
         *[row for row in rows if row['rsna_class'] == 'Normal'][:20],
     ]
     said = [
-        classifier.predict([files.read(folder / 'cxr3' / row['path'])])[0].probabilities[0]
+        classifier.predict([image_files.read(folder / 'cxr3' / row['path'])])[0].probabilities[0]
         for row in chosen
     ]
     assert auc(np.arange(40) < 20, np.array(said)) > 0.9

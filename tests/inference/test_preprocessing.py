@@ -1,8 +1,11 @@
+""""""
+
 import numpy as np
 import pytest
 
 from napari_cxr import lungs, samples
 from napari_cxr.inference import Preprocessing
+from napari_cxr.inference.preprocessing import DARKEST_LUNG, lung_grey_values
 from napari_cxr.radiograph import Geometry, Radiograph, UnreadableImage
 
 
@@ -169,7 +172,7 @@ def chest():
 
 def test_the_lungs_rectangle_is_used_and_placed(chest):
     ready = plain(50, 40, fit='stretch', lungs='crop').apply(chest)
-    top, left, bottom, right = lungs.find(chest).box()
+    top, left, bottom, right = lungs.find_lungs(chest).box()
     assert ready.field.source == 'network'
     corners = ready.to_radiograph @ [[-0.5, 49.5], [-0.5, 39.5], [1, 1]]
     # Whole pixels around the rectangle.
@@ -191,7 +194,7 @@ def test_only_the_lungs_are_left(chest):
     ready = Preprocessing(80, 80, fit='stretch', lungs='only').apply(chest)
     share = (ready.image > 0).mean()
     assert 0.4 < share < 0.9
-    field = lungs.find(chest)
+    field = lungs.find_lungs(chest)
     y, x, _ = np.rint(ready.to_radiograph @ [[40.0], [15.0], [1]]).astype(int)[:, 0]
     assert field.mask()[y, x] and ready.image[40, 15] >= 1 / 32
     # The middle, high up, is mediastinum.
@@ -223,7 +226,7 @@ def test_options_of_the_lungs_that_mean_nothing_are_refused(options, said):
 def test_an_image_whose_lungs_were_all_erased_is_refused(chest, use):
     nothing = np.zeros((16, 16), np.float32)
     none = lungs.LungField(nothing, nothing, chest.shape, drawn=True)
-    assert not none.found and lungs.find(chest).found
+    assert not none.found and lungs.find_lungs(chest).found
     with pytest.raises(UnreadableImage, match='draw them'):
         Preprocessing(80, 80, fit='stretch', lungs=use).apply(chest, field=none)
 
@@ -233,3 +236,59 @@ def test_a_blank_image_has_no_lungs_to_look_at(use):
     blank = Radiograph.from_array(np.zeros((90, 80), np.uint8))
     with pytest.raises(UnreadableImage, match='blank'):
         Preprocessing(80, 80, fit='stretch', lungs=use).apply(blank)
+
+
+def two_lungs(size=48):
+    """Lungs on the left and right thirds, a mediastinum of 0.8 between them, 1 elsewhere."""
+    lungs = np.zeros((size, size), np.float32)
+    lungs[4:-4, 2 : size // 3] = lungs[4:-4, 2 * size // 3 : -2] = 1
+    image = np.ones((size, size), np.float32)
+    image[:, size // 3 : 2 * size // 3] = 0.8
+    image[lungs > 0] = 0.3
+    return image, lungs
+
+
+def test_tones_by_hand():
+    # Air 0.3, shadow 0.8: 0.55 is half way, and 1 would be reached at 0.3 + 1.5 * 0.5 = 1.05.
+    image, lungs = two_lungs()
+    image[20, 5], image[30, 5], image[31, 5] = 0.55, 0.8, 2.0
+    toned = lung_grey_values(image, lungs)
+    assert (toned[lungs == 0] == 0).all()
+    assert toned[10, 10] == pytest.approx(1 / 32)
+    assert toned[20, 5] == pytest.approx(1 / 32 + 31 / 32 * 0.25 / 0.75, abs=1e-6)
+    assert toned[30, 5] == pytest.approx(1 / 32 + 31 / 32 * 0.5 / 0.75, abs=1e-6)
+    assert toned[31, 5] == 1
+
+
+def test_exposure_and_window_do_not_matter():
+    image, lungs = two_lungs()
+    image = image + np.random.default_rng(0).normal(0, 0.05, image.shape).astype(np.float32)
+    one, other = lung_grey_values(image, lungs), lung_grey_values(3 * image - 1, lungs)
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_a_brighter_diaphragm_does_not_matter_but_the_mediastinum_does():
+    image, lungs = two_lungs()
+    below = image.copy()
+    below[-3:] = 9
+    np.testing.assert_array_equal(lung_grey_values(below, lungs), lung_grey_values(image, lungs))
+    brighter = image.copy()
+    brighter[:, 17:31] = 1.3
+    brighter[20, 5] = image[20, 5] = 0.55
+    assert lung_grey_values(brighter, lungs)[20, 5] < lung_grey_values(image, lungs)[20, 5]
+
+
+def test_where_nothing_is_between_the_lungs_the_bright_pixels_of_all_are_taken():
+    lungs = np.ones((48, 48), np.float32)
+    image = np.tile(np.linspace(0, 1, 48, dtype=np.float32), (48, 1))
+    toned = lung_grey_values(image, lungs)
+    low, high = np.percentile(image, [2, 90])
+    expected = DARKEST_LUNG + (1 - DARKEST_LUNG) * (0.5 - low) / (1.5 * (high - low))
+    assert np.interp(0.5, image[0], toned[0]) == pytest.approx(expected, abs=1e-3)
+
+
+def test_no_lungs_leave_nothing_and_a_flat_image_no_infinity():
+    flat = np.full((48, 48), 0.5, np.float32)
+    assert not lung_grey_values(flat, np.zeros_like(flat)).any()
+    lungs = two_lungs()[1]
+    np.testing.assert_array_equal(lung_grey_values(flat, lungs), np.where(lungs > 0, 1 / 32, 0))

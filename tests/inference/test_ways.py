@@ -16,13 +16,14 @@ import torch
 
 from napari_cxr import networks
 from napari_cxr.checkpoint import Card, Checkpoint
-from napari_cxr.inference import Preprocessing, comparing, engines, remembered, running, ways
-from napari_cxr.inference import model as model_module
+from napari_cxr.inference import Preprocessing, comparing, remembered, ways
+from napari_cxr.inference import classifier as model_module
+from napari_cxr.inference.backends import backend, runtimes
+from napari_cxr.inference.backends.backend import BACKENDS, BackendUnavailable, why_unavailable
+from napari_cxr.inference.backends.conversion import as_torch, to_onnx
 from napari_cxr.inference.classifier import Classifier, OutOfMemory
-from napari_cxr.inference.conversion import as_torch, to_onnx
 from napari_cxr.inference.device import Device
 from napari_cxr.inference.engine_trial import NotInTime, Trial
-from napari_cxr.inference.running import WAYS, WayUnavailable, why_not
 from napari_cxr.inference.trial_images import trial_images
 from napari_cxr.radiograph import Radiograph
 
@@ -70,12 +71,12 @@ def models():
 
 
 def use(classifier, way):
-    if reason := why_not(way, 'cpu'):
+    if reason := why_unavailable(way, 'cpu'):
         pytest.skip(reason)
     if (classifier.card.architecture, way) == HANGS:
         pytest.skip('OpenVINO hangs with it, so `fastest` never chooses that')
     classifier.use(way)
-    assert (classifier.way.name, classifier.way.precision) == (way, WAYS[way].precision)
+    assert (classifier.way.name, classifier.way.precision) == (way, BACKENDS[way].precision)
 
 
 @pytest.fixture(autouse=True)
@@ -83,7 +84,7 @@ def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv('NAPARI_CXR_CACHE', str(tmp_path / 'cache'))
 
 
-@pytest.mark.parametrize('way', WAYS)
+@pytest.mark.parametrize('way', BACKENDS)
 @pytest.mark.parametrize(
     'name', ['resnet10', pytest.param('densenet121', marks=pytest.mark.slow), 'lung_texture']
 )
@@ -115,11 +116,11 @@ def test_ways_agree_and_repeat_themselves_to_the_last_digit(models, name, way):
     expected = classifier.maps(images)[1]
     assert (
         np.abs(maps - expected).max()
-        <= (1e-4 if WAYS[way].precision == 'float32' else 0.1) * expected.max()
+        <= (1e-4 if BACKENDS[way].precision == 'float32' else 0.1) * expected.max()
     )
 
 
-@pytest.mark.parametrize('way', WAYS)
+@pytest.mark.parametrize('way', BACKENDS)
 def test_what_is_prepared_anew_gives_the_same_bytes(models, way):
     classifier, images, _ = models['resnet10']
     given = []
@@ -158,35 +159,39 @@ def test_stages_that_the_head_reads_come_in_its_order():
         stages, Sum(), classes=3, channels=1, reads=('two', 'one')
     ).eval()
     x = torch.randn(2, 1, 20, 20)
-    for way in WAYS:
-        if not why_not(way, 'cpu'):
+    for way in BACKENDS:
+        if not why_unavailable(way, 'cpu'):
             with torch.inference_mode():
-                given = running.run_by(way, network, 'cpu', (20, 20))(x)
-                atol = 1e-5 if WAYS[way].precision == 'float32' else 0.05
+                given = backend.network_on_backend(way, network, 'cpu', (20, 20))(x)
+                atol = 1e-5 if BACKENDS[way].precision == 'float32' else 0.05
                 np.testing.assert_allclose(given, network(x), atol=atol)
 
 
 def test_a_way_that_is_not_there_says_what_to_do(models, monkeypatch):
     classifier = models['resnet10'][0]
     classifier.use('eager')
-    with pytest.raises(WayUnavailable, match=r"no way 'fast' .* there is eager, channels last"):
+    with pytest.raises(
+        BackendUnavailable, match=r"no way 'fast' .* there is eager, channels last"
+    ):
         classifier.use('fast')
     monkeypatch.setattr(classifier, '_made', (None, classifier.network))
-    monkeypatch.setattr(running, 'find_spec', lambda module: None)
-    with pytest.raises(WayUnavailable, match=r'needs onnx and openvino.*napari-cxr\[openvino\]'):
+    monkeypatch.setattr(backend, 'find_spec', lambda module: None)
+    with pytest.raises(
+        BackendUnavailable, match=r'needs onnx and openvino.*napari-cxr\[openvino\]'
+    ):
         classifier.use('OpenVINO')
-    with pytest.raises(WayUnavailable, match=r'onnx and onnxruntime.*napari-cxr\[onnx\]'):
+    with pytest.raises(BackendUnavailable, match=r'onnx and onnxruntime.*napari-cxr\[onnx\]'):
         classifier.use('ONNX Runtime')
-    monkeypatch.setattr(running, 'computes_bfloat16', lambda kind: False)
-    with pytest.raises(WayUnavailable, match='processor does not compute bfloat16'):
+    monkeypatch.setattr(backend, 'supports_bfloat16', lambda kind: False)
+    with pytest.raises(BackendUnavailable, match='processor does not compute bfloat16'):
         classifier.use('bfloat16')
-    assert 'GPU does not compute bfloat16' in why_not('bfloat16', 'cuda:0')
-    assert 'choose the CPU' in why_not('ONNX Runtime', 'cuda:0')
+    assert 'GPU does not compute bfloat16' in why_unavailable('bfloat16', 'cuda:0')
+    assert 'choose the CPU' in why_unavailable('ONNX Runtime', 'cuda:0')
     assert classifier.way.name == 'eager'
 
 
 def test_a_network_that_cannot_be_converted_says_so():
-    if reason := why_not('ONNX Runtime', 'cpu'):
+    if reason := why_unavailable('ONNX Runtime', 'cpu'):
         pytest.skip(reason)
 
     class Odd(torch.nn.Module):
@@ -196,8 +201,8 @@ def test_a_network_that_cannot_be_converted_says_so():
     network = networks.StagedNetwork(
         {'odd': Odd()}, networks.heads.AverageLinear(1, 2), classes=2, channels=1
     )
-    with pytest.raises(WayUnavailable, match=r'ONNX Runtime cannot run this network .*: inst'):
-        running.run_by('ONNX Runtime', network.eval(), 'cpu', (20, 20))
+    with pytest.raises(BackendUnavailable, match=r'ONNX Runtime cannot run this network .*: inst'):
+        backend.network_on_backend('ONNX Runtime', network.eval(), 'cpu', (20, 20))
 
 
 @pytest.mark.parametrize('way', ['channels last', 'ONNX Runtime', 'OpenVINO'])
@@ -246,11 +251,13 @@ def test_another_error_of_a_library_stays_what_it_is():
         as_torch(engine)(torch.zeros(1, 1, 2, 2))
 
 
-@pytest.mark.skipif(bool(why_not('OpenVINO', 'cpu')), reason=why_not('OpenVINO', 'cpu'))
+@pytest.mark.skipif(
+    bool(why_unavailable('OpenVINO', 'cpu')), reason=why_unavailable('OpenVINO', 'cpu')
+)
 def test_openvino_reports_nothing_to_its_makers():
     code = (
         'import sys\n'
-        'from napari_cxr.inference.engines import _import_openvino\n'
+        'from napari_cxr.inference.backends.runtimes import _import_openvino\n'
         '_import_openvino()\n'
         "assert sys.modules['openvino_telemetry'] is None\n"
         'from openvino.tools.ovc import telemetry_utils\n'
@@ -276,11 +283,11 @@ def trial(models):
     def trial(name, onnx=None, limit=50.0):
         classifier, images, _ = models['resnet10']
         if onnx is None:
-            if reason := why_not(name, 'cpu'):
+            if reason := why_unavailable(name, 'cpu'):
                 pytest.skip(reason)
             onnx = to_onnx(classifier.network, (64, 64))
         x = classifier.preprocessing.normalise(images[:2])
-        begun.append(Trial(WAYS[name], onnx, 1, x, limit))
+        begun.append(Trial(BACKENDS[name], onnx, 1, x, limit))
         return begun[-1]
 
     yield trial
@@ -317,10 +324,10 @@ def hanging(monkeypatch, tmp_path):
 
     def hanging(*lines):
         (tmp_path / 'sitecustomize.py').write_text(
-            'from napari_cxr.inference import engines\n'
+            'from napari_cxr.inference.backends import runtimes\n'
             'def hanging(*_, **__):\n'
             '    import os, signal, time\n' + ''.join(f'    {line}\n' for line in lines)
-            + 'engines.engine = hanging\n'
+            + 'runtimes.create_runtime = hanging\n'
         )  # fmt: skip
         monkeypatch.setenv('PYTHONPATH', str(tmp_path))
 
@@ -362,7 +369,9 @@ def small():
 
 def plain_torch(monkeypatch, times):
     """Compare torch's ways only, as if they took so many seconds a batch."""
-    monkeypatch.setattr(ways, 'why_not', lambda name, device: '' if name in times else 'no')
+    monkeypatch.setattr(
+        ways, 'why_unavailable', lambda name, device: '' if name in times else 'no'
+    )
 
     def taking_turns(running, asked, found):
         yield 'eager'
@@ -431,7 +440,7 @@ def test_only_so_much_is_remembered(tmp_path):
     assert remembered.get('204') == 204
 
 
-@pytest.mark.skipif(bool(why_not('bfloat16', 'cpu')), reason='no bfloat16 here')
+@pytest.mark.skipif(bool(why_unavailable('bfloat16', 'cpu')), reason='no bfloat16 here')
 def test_less_precision_is_taken_only_where_there_is_less(small, models, monkeypatch):
     plain_torch(monkeypatch, {'eager': 1.0, 'channels last': 0.5, 'bfloat16': 0.25})
     assert ways.fastest(models['resnet10'][0], 2, reduced=True) == 'bfloat16'
@@ -447,10 +456,10 @@ def test_a_way_that_disagrees_or_fails_is_not_taken(small, monkeypatch):
 
     def by(name, network, *more):
         if name == 'bfloat16':
-            raise WayUnavailable('It fails.\nAnd how.')
+            raise BackendUnavailable('It fails.\nAnd how.')
         return network if name == 'eager' else wrong
 
-    monkeypatch.setattr(comparing, 'run_by', by)
+    monkeypatch.setattr(comparing, 'network_on_backend', by)
     found = drained(comparing.comparing(small, 2, ['eager', 'channels last', 'bfloat16']))
     assert found['eager'].difference == 0
     assert found['bfloat16'] == comparing.OutOfTheQuestion('It fails.')
@@ -522,7 +531,7 @@ def test_what_was_not_ready_in_time_is_tried_again_after_a_day(small, monkeypatc
     ],
 )
 def test_a_library_that_fails_may_run_another_time_or_not(small, monkeypatch, error, passing):
-    if reason := why_not('ONNX Runtime', 'cpu'):
+    if reason := why_unavailable('ONNX Runtime', 'cpu'):
         pytest.skip(reason)
     ended = []
 
@@ -571,17 +580,19 @@ def test_in_lanes_a_batch_gives_the_same_bytes(models, way):
         torch.set_num_threads(before)
 
 
-@pytest.mark.skipif(bool(why_not('OpenVINO', 'cpu')), reason=why_not('OpenVINO', 'cpu'))
+@pytest.mark.skipif(
+    bool(why_unavailable('OpenVINO', 'cpu')), reason=why_unavailable('OpenVINO', 'cpu')
+)
 def test_control_c_is_heard_after_openvino(models):
     """Its stack for signal handlers must outlive the engines, wherever they end."""
     classifier, _, _ = models['resnet10']
     code = (
         'import signal, sys, threading\n'
         'import numpy as np\n'
-        'from napari_cxr.inference.engines import engine\n'
+        'from napari_cxr.inference.backends.runtimes import create_runtime\n'
         'onnx = sys.stdin.buffer.read()\n'
         'def make():\n'
-        "    return engine('openvino', 'float32', onnx, 1)\n"
+        "    return create_runtime('openvino', 'float32', onnx, 1)\n"
         'x = np.zeros((1, 1, 64, 64), np.float32)\n'
         'engines = [make(), make()]\n'
         'for run in engines:\n'
@@ -604,9 +615,9 @@ def test_control_c_is_heard_after_openvino(models):
 
 @pytest.mark.parametrize('way', ['OpenVINO', 'OpenVINO bfloat16'])
 def test_the_last_batch_is_filled_up_and_needs_nothing_of_its_own(models, monkeypatch, way):
-    if reason := why_not(way, 'cpu'):
+    if reason := why_unavailable(way, 'cpu'):
         pytest.skip(reason)
-    openvino = engines._import_openvino()
+    openvino = runtimes._import_openvino()
     classifier, images, _ = models['resnet10']
     x = classifier.preprocessing.normalise(images)
     onnx, prepared, real = to_onnx(classifier.network, (64, 64)), [], openvino.Core.compile_model
@@ -616,7 +627,7 @@ def test_the_last_batch_is_filled_up_and_needs_nothing_of_its_own(models, monkey
         return real(core, model, *more)
 
     monkeypatch.setattr(openvino.Core, 'compile_model', counting)
-    run = engines.engine('openvino', WAYS[way].precision, onnx, 1, 2, batch=6)
+    run = runtimes.create_runtime('openvino', BACKENDS[way].precision, onnx, 1, 2, batch=6)
     assert prepared == [6]
     whole, part = run(x[:6])[0], run(x[:2])[0]
     assert len(part) == 2 and part.tobytes() == whole[:2].tobytes() and prepared == [6]
@@ -627,7 +638,7 @@ def test_the_last_batch_is_filled_up_and_needs_nothing_of_its_own(models, monkey
 
 
 def test_a_network_is_converted_once(small, monkeypatch):
-    if reason := why_not('ONNX Runtime', 'cpu'):
+    if reason := why_unavailable('ONNX Runtime', 'cpu'):
         pytest.skip(reason)
     converted = []
 
@@ -635,7 +646,7 @@ def test_a_network_is_converted_once(small, monkeypatch):
         converted.append(size)
         return to_onnx(network, size)
 
-    for module in (running, model_module):
+    for module in (backend, model_module):
         monkeypatch.setattr(module, 'to_onnx', counting)
     drained(comparing.comparing(small, 2, ['eager', 'ONNX Runtime']))
     small.use('ONNX Runtime')
@@ -688,8 +699,8 @@ def test_what_takes_long_to_get_ready_must_make_up_for_it():
 
 
 def test_all_full_ways_of_this_machine_are_measured(small):
-    full = [name for name, way in WAYS.items() if way.precision == 'float32']
-    names = [name for name in full if not why_not(name, 'cpu')]
+    full = [name for name, way in BACKENDS.items() if way.precision == 'float32']
+    names = [name for name in full if not why_unavailable(name, 'cpu')]
     found = drained(comparing.comparing(small, 2, names))
     assert list(found) == names
     for one in found.values():
@@ -699,7 +710,7 @@ def test_all_full_ways_of_this_machine_are_measured(small):
 
 def test_closing_stops_it(small):
     going = ways.finding(small, 2, reduced=True)
-    assert next(going) in WAYS
+    assert next(going) in BACKENDS
     going.close()
 
 

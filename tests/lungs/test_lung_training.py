@@ -133,7 +133,7 @@ def test_augmented_images_stay_images():
 def test_a_network_computes_the_same_after_export():
     from lung_network import UNet
 
-    from napari_cxr.lungs.unet import forward
+    from napari_cxr.lungs.lung_network import unet_forward
 
     torch.manual_seed(0)
     network = UNet((4, 6, 8)).eval()
@@ -146,7 +146,9 @@ def test_a_network_computes_the_same_after_export():
     image = torch.rand(1, 1, 24, 32)
     with torch.no_grad():
         expected = network(image)[0].numpy()
-    found = forward(network.to(memory_format=torch.channels_last).exported(), image[0, 0].numpy())
+    found = unet_forward(
+        network.to(memory_format=torch.channels_last).exported(), image[0, 0].numpy()
+    )
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 

@@ -10,15 +10,15 @@ import pytest
 # napari itself never loads it.
 import torchvision  # noqa: F401
 
-from napari_cxr.plugin import classifying
-from napari_cxr.workers.decoding import shared_decoder
+from napari_cxr.plugin import classify_job
+from napari_cxr.workers.decoder_pool import shared_decoder
 
 
 @pytest.fixture(scope='module', autouse=True)
 def worker_processes():
     """End the processes that a module's tests have started."""
     yield
-    classifying.shared_torch().close()
+    classify_job.shared_torch().close()
     shared_decoder().close()
 
 
@@ -55,9 +55,9 @@ def dock(qtbot, models, own_plugin, settled_threads):
     from napari.components import ViewerModel
 
     from napari_cxr.plugin.classify.dock import ClassifyDock
-    from napari_cxr.plugin.settings import remember
+    from napari_cxr.plugin.preferences import save_preferences
 
-    remember('classify', model='tiny', device='cpu')
+    save_preferences('classify', model='tiny', device='cpu')
     dock = ClassifyDock(ViewerModel())
     qtbot.addWidget(dock)
     yield dock

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from napari_cxr.explain.heatmap import Heatmap
-from napari_cxr.inference.prediction import Caution, Prediction
+from napari_cxr.inference.prediction import ImageWarning, Prediction
 from napari_cxr.lungs import LungField
-from napari_cxr.plugin.classifying import Answer, LungShares
+from napari_cxr.plugin.classify_job import ExplainedPrediction, LungFractions
 
 
 def lung_field(shape=(40, 80), source='network', **more):
@@ -27,11 +27,11 @@ def made_up_answer(kinds=(), shape=(40, 80), field=None):
     values = np.array([[0, 1, 0, 0]], np.float32)
     first = Heatmap(values, matrix, 'ill', 0.8, 1.4, 'Grad-CAM', 'tiny')
     second = replace(first, values=0 * values, label='well', probability=0.2, logit=0.0)
-    cautions = tuple(Caution(kind, f'About {kind}.') for kind in kinds)
-    return Answer(
+    cautions = tuple(ImageWarning(kind, f'About {kind}.') for kind in kinds)
+    return ExplainedPrediction(
         Prediction(('ill', 'well'), (0.8, 0.2), (1.4, 0.0), cautions, model='tiny', device='cpu'),
         (first, second),
         (0.1, None),
         field,
-        LungShares((0.6, None), 0.5, field.source, field.implausible),
+        LungFractions((0.6, None), 0.5, field.source, field.implausible),
     )

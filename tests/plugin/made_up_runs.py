@@ -4,14 +4,14 @@ import csv
 import math
 from dataclasses import asdict
 
-from napari_cxr.training.events import (
+from napari_cxr.training.training_events import (
     BatchDone,
     EpochDone,
-    Finished,
-    Reading,
+    ImageSkipped,
+    ReadingProgress,
     RunsDone,
-    Skipped,
-    Started,
+    TrainingFinished,
+    TrainingStarted,
 )
 
 LABELS = ('covid19', 'normal', 'pneumonia')
@@ -19,7 +19,7 @@ LABELS = ('covid19', 'normal', 'pneumonia')
 
 def started(run='run', epochs=28, batches=50, epoch=0, device='cpu'):
     counts = {name: dict.fromkeys(LABELS, 90) for name in ('train', 'val', 'test')}
-    return Started(
+    return TrainingStarted(
         run, LABELS, 'resnet18', counts, 'by patient', 11_178_051, 11_178_051, epochs, batches,
         epoch, device, 'float32',
     )  # fmt: skip
@@ -64,14 +64,14 @@ def metrics(auc=(0.957, 0.941, 0.971), baseline=0.969, measured_on='test', split
 
 def whole_run(run='run', epochs=28, best=17, shift=0.0, batches=50):
     """All events of a run, from the first image to the end."""
-    yield Reading(run, 25, 400)
-    yield Skipped(run, 'image 17', 'A lateral view.')
-    yield Reading(run, 400, 400)
+    yield ReadingProgress(run, 25, 400)
+    yield ImageSkipped(run, 'image 17', 'A lateral view.')
+    yield ReadingProgress(run, 400, 400)
     yield started(run, epochs, batches)
     for number in range(1, epochs + 1):
         yield batch(run, number, batches, batches, left=61.5 * (epochs - number))
         yield epoch(run, number, epochs, number <= best, shift)
-    yield Finished(run, f'/runs/{run}/best.safetensors', best, metrics())
+    yield TrainingFinished(run, f'/runs/{run}/best.safetensors', best, metrics())
 
 
 def folds(run='run', total=5, epochs=6):
@@ -79,10 +79,10 @@ def folds(run='run', total=5, epochs=6):
     for number in range(1, total + 1):
         name = f'{run}/fold-{number}'
         for event in whole_run(name, epochs, 4, shift=0.004 * number):
-            if isinstance(event, Finished):
+            if isinstance(event, TrainingFinished):
                 value = 0.95 + 0.005 * number
                 figures = metrics((value, value - 0.02, value + 0.02), 0.9)
-                yield Finished(name, event.path, 4, figures)
+                yield TrainingFinished(name, event.path, 4, figures)
             else:
                 yield event
         yield RunsDone(run, number, total, row(number))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from napari_cxr.training.survey import Pair, Survey
+from napari_cxr.training.dataset_survey import DuplicatePair, Survey
 
 
 def survey(
@@ -40,7 +40,7 @@ def survey(
     histograms[:, 0] = 6
     histograms /= histograms.sum(axis=1, keepdims=True)
     found = [
-        Pair(
+        DuplicatePair(
             first=i,
             second=n - 1 - i,
             distance=i % 6,

@@ -8,8 +8,8 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QGuiApplication
 
 from napari_cxr.plugin.plots import Histogram, ImageGrid, Matrix, Scatter
-from napari_cxr.plugin.plots.palette import red
-from napari_cxr.plugin.theme import theme_color
+from napari_cxr.plugin.plots.plot import alert_red
+from napari_cxr.plugin.style import theme_color
 
 LEFT = Qt.MouseButton.LeftButton
 LONG = [f'{name} of the left lower lobe, seen in two views' for name in 'abcdefghijkl']
@@ -134,14 +134,15 @@ def test_marked_cells_are_red(matrix):
     picture = matrix.grab().toImage()
     corner = matrix.cell_box(0, 1)
     color = picture.pixelColor(round(corner.center().x()), round(corner.top() + 1))
-    wanted = red('dark')
+    wanted = alert_red('dark')
     assert abs(color.hslHue() - wanted.hslHue()) % 350 < 12 and color.hslSaturation() > 80
 
 
 @pytest.mark.parametrize('theme', ['dark', 'light'])
 def test_red_stands_out(theme):
     light, dark = sorted(
-        (c.lightnessF() for c in (red(theme), theme_color(theme, 'background'))), reverse=True
+        (c.lightnessF() for c in (alert_red(theme), theme_color(theme, 'background'))),
+        reverse=True,
     )
     assert light - dark > 0.4
 

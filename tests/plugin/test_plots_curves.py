@@ -7,8 +7,8 @@ from qtpy.QtGui import QColor, QFontMetricsF, QGuiApplication, QImage
 
 from napari_cxr.plugin.plots import Curves, Line
 from napari_cxr.plugin.plots.axes import Axes, Scale, number_text, tick_texts
-from napari_cxr.plugin.plots.legend import Entry, Legend
-from napari_cxr.plugin.theme import theme_color
+from napari_cxr.plugin.plots.plot import Legend, LegendEntry
+from napari_cxr.plugin.style import theme_color
 
 EPOCHS = [1, 2, 3, 4, 5]
 
@@ -108,7 +108,7 @@ def test_values_find_their_pixels_and_back():
 def test_names_in_a_legend_never_overlap(curves):
     metrics = QFontMetricsF(curves.font())
     names = ['training', 'a name that is much longer than the plot is wide ' * 2, 'x', 'y' * 60]
-    entries = [Entry(name, lambda p, r: None) for name in names]
+    entries = [LegendEntry(name, lambda p, r: None) for name in names]
     legend = Legend(entries, metrics, 228)
     boxes = [box for box, _, _ in legend._placed]
     assert all(box.right() <= 228 and box.bottom() <= legend.height + 1e-6 for box in boxes)

@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from napari_cxr.plugin.plots.palette import COLORS, class_color
-from napari_cxr.plugin.theme import theme_color
+from napari_cxr.plugin.plots.plot import CLASS_COLORS, class_color
+from napari_cxr.plugin.style import theme_color
 
 #: Machado, Oliveira and Fernandes, IEEE TVCG 15(6), 2009, severity 1.0, on linear RGB.
 VISION = {
@@ -55,4 +55,6 @@ def test_every_class_stands_out_from_the_background(theme):
 
 
 def test_colours_repeat_after_eight():
-    assert class_color('dark', 9).name() == class_color('dark', 1).name() == COLORS['dark'][1]
+    assert (
+        class_color('dark', 9).name() == class_color('dark', 1).name() == CLASS_COLORS['dark'][1]
+    )

@@ -136,13 +136,13 @@ def test_what_is_no_radiograph_opens_with_a_note(own_plugin, tmp_path, monkeypat
 
 
 def test_names_carry_no_identity_unless_asked(own_plugin, tmp_path):
-    from napari_cxr.plugin.settings import remember
+    from napari_cxr.plugin.preferences import save_preferences
 
     path = tmp_path / 'Doe^Jane.dcm'
     samples.write_phantom_dicom(path, shape=(40, 32))
     ((_, attributes, _),) = reader.read(str(path))
     assert 'Doe' not in repr(attributes)
-    remember('layers', file_names=True)
+    save_preferences('layers', file_names=True)
     ((_, attributes, _),) = reader.read(str(path))
     assert attributes['name'] == 'Doe^Jane'
 
@@ -160,7 +160,7 @@ def test_the_first_answer_needs_no_heavy_import(tmp_path):
 
 def test_the_dock_and_the_command_line_agree(both_readers, tmp_path, model_file):
     """What napari's own reader and ours make of a file scores the same, to 1e-6."""
-    from napari_cxr import files
+    from napari_cxr import image_files
     from napari_cxr.inference.classifier import Classifier
     from napari_cxr.plugin.layers import radiograph_of
 
@@ -178,7 +178,7 @@ def test_the_dock_and_the_command_line_agree(both_readers, tmp_path, model_file)
         (layer,) = viewer.open(path, plugin=plugin)
         low, high = layer.contrast_limits
         layer.contrast_limits = (low, (low + high) / 2)
-        ours, theirs = classifier.predict([files.read(path), radiograph_of(layer)])
+        ours, theirs = classifier.predict([image_files.read(path), radiograph_of(layer)])
         np.testing.assert_allclose(
             theirs.probabilities, ours.probabilities, atol=1e-6, err_msg=path.name
         )
@@ -204,7 +204,7 @@ def test_every_real_dicom_radiograph_opens_in_napari_or_says_why(both_readers, c
 
 
 def test_the_sample_opens(own_plugin):
-    from napari_cxr.plugin.commands import synthetic_radiograph
+    from napari_cxr.plugin.reader import synthetic_radiograph
 
     ((data, attributes, kind),) = synthetic_radiograph()
     assert kind == 'image' and data.ndim == 2
@@ -222,7 +222,7 @@ def own_secret(monkeypatch, tmp_path_factory):
 def test_our_own_command_opens_a_picture_as_its_file_means_it(own_plugin, tmp_path):
     from PIL import Image
 
-    from napari_cxr.plugin.commands import open_paths
+    from napari_cxr.plugin.reader import open_paths
 
     grey = np.arange(24 * 30, dtype=np.uint8).reshape(24, 30)
     exif = Image.Exif()

@@ -14,10 +14,10 @@ WAIT = 150_000
 
 @pytest.fixture
 def viewer(make_napari_viewer, own_plugin, models, monkeypatch, tmp_path, settled_threads):
-    from napari_cxr.plugin.settings import remember
+    from napari_cxr.plugin.preferences import save_preferences
 
     monkeypatch.setattr(privacy, 'secret_path', lambda: tmp_path / 'secret')
-    remember('classify', model='tiny', device='cpu')
+    save_preferences('classify', model='tiny', device='cpu')
     return make_napari_viewer(show=True)
 
 
@@ -88,7 +88,7 @@ def test_keyboard_alone(qtbot, viewer):
 def test_our_docks_are_tabs_and_another_viewer_is_another(qtbot, viewer):
     from qtpy.QtWidgets import QDockWidget
 
-    from napari_cxr.plugin.docks import is_same
+    from napari_cxr.plugin.docks import is_same_viewer
 
     classify, first = viewer.window.add_plugin_dock_widget(
         'napari-cxr', 'Classify chest radiograph'
@@ -99,7 +99,7 @@ def test_our_docks_are_tabs_and_another_viewer_is_another(qtbot, viewer):
     qtbot.waitUntil(lambda: not second.visibleRegion().isEmpty(), timeout=WAIT)
     assert len(main.findChildren(QDockWidget)) > 2  # napari's own are left where they are
     assert main.tabifiedDockWidgets(classify) == [runs]
-    assert is_same(first.viewer, second.viewer) and is_same(first.viewer, viewer)
+    assert is_same_viewer(first.viewer, second.viewer) and is_same_viewer(first.viewer, viewer)
 
 
 def test_a_dock_of_the_menu_is_the_one_that_others_open(qtbot, viewer):

@@ -11,15 +11,15 @@ from qtpy.QtCore import Qt
 
 from napari_cxr import samples
 from napari_cxr.dicom import privacy
+from napari_cxr.plugin import lungs_controller as lung_jobs
 from napari_cxr.plugin.layers import KEY, is_heatmap, radiograph_layer_data
-from napari_cxr.plugin.lungs import jobs as lung_jobs
-from napari_cxr.plugin.other_reader import OtherReader
 from napari_cxr.plugin.source_file import (
     file_behind,
     is_of_other_reader,
     radiograph_behind,
     shows_other_pixels,
 )
+from napari_cxr.plugin.widgets.input_selector import OtherReaderNotice
 from napari_cxr.radiograph import Radiograph, UnreadableImage
 
 WAIT = 150_000
@@ -133,7 +133,7 @@ def test_a_picture_that_somebody_has_worked_on_stays_as_it_is(viewer, tmp_path):
 
 def test_no_lungs_on_other_pixels(qtbot, viewer, tmp_path, settled_threads):
     layer = opened_by_napari(viewer, np.zeros((120, 100), np.int8), dicom_file(tmp_path))
-    worker = lung_jobs.find(layer)
+    worker = lung_jobs.find_lungs(layer)
     found = []
     worker.returned.connect(found.append)
     with qtbot.waitSignal(worker.finished, timeout=WAIT):
@@ -145,7 +145,7 @@ def test_the_layer_can_be_replaced(qtbot, viewer, tmp_path, own_plugin, settled_
     viewer.add_image(GREY)
     layer = opened_by_napari(viewer, np.zeros((120, 100), np.int8), dicom_file(tmp_path))
     above = viewer.add_image(GREY)
-    offer = OtherReader(viewer)
+    offer = OtherReaderNotice(viewer)
     qtbot.addWidget(offer)
     offer.turn_to(above)
     assert offer.isHidden()

@@ -21,11 +21,11 @@ WAITING = {
     'find_lungs',
 }
 #: napari asks a reader for its layers in the GUI thread, and wants them when it returns.
-SYNCHRONOUS_BY_NAPARI = {'reader.py', 'commands.py', 'demo.py'}
+SYNCHRONOUS_BY_NAPARI = {'reader.py', 'demo.py'}
 #: Runs when Python ends.
-FAREWELL = {'end'}
+FAREWELL = {'end_worker'}
 #: Generators that thread workers drive: calling one runs nothing.
-DRIVEN = {'supervised', 'asked'}
+DRIVEN = {'follow_job', 'classify_radiograph'}
 
 
 def waits(function: ast.AST) -> set[str]:
@@ -70,7 +70,7 @@ def test_jobs_never_run_in_the_gui_thread(qtbot, dock, monkeypatch):
 
     import numpy as np
 
-    from napari_cxr.workers.process import WorkerProcess
+    from napari_cxr.workers.worker_process import WorkerProcess
 
     real, threads = WorkerProcess.run, []
 

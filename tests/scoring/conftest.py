@@ -48,7 +48,9 @@ def own_ways(monkeypatch, tmp_path):
     from napari_cxr.inference import ways
 
     names = ('eager', 'channels last')
-    monkeypatch.setattr(ways, 'why_not', lambda name, _: '' if name in names else 'Not now.')
+    monkeypatch.setattr(
+        ways, 'why_unavailable', lambda name, _: '' if name in names else 'Not now.'
+    )
     monkeypatch.setenv('NAPARI_CXR_CACHE', str(tmp_path / 'cache'))
 
 

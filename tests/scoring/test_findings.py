@@ -10,16 +10,16 @@ from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.scoring import (
     Decision,
-    Finished,
     ScoringError,
-    Settings,
+    ScoringFinished,
+    ScoringSettings,
     journal_of,
     list_items,
-    read_here,
+    prepare_here,
     score,
 )
 
-SETTINGS = Settings(batch=4)
+SETTINGS = ScoringSettings(batch=4)
 POINTS = {'opacity': {'Youden': 0.4, 'sensitivity 0.95': 0.1}}
 
 
@@ -50,14 +50,14 @@ def one_way(fastest, monkeypatch):
 
 
 def table_of(items, classifier, out, settings=SETTINGS):
-    *_, end = score(items, classifier, out, read_here, settings)
+    *_, end = score(items, classifier, out, prepare_here, settings)
     with out.open(newline='') as file:
         return end, [row for row in csv.DictReader(file) if row['status'] == 'scored']
 
 
 def test_each_row_says_what_its_probability_means(opacity, items, tmp_path):
     end, rows = table_of(items, opacity, tmp_path / 't.csv')
-    assert isinstance(end, Finished) and len(rows) == 7
+    assert isinstance(end, ScoringFinished) and len(rows) == 7
     rule = LabelRule(('opacity',), True, (0.4,), 'no opacity', {'opacity': [0.39, 0.41]})
     for row in rows:
         p = (float(row['p_opacity']),)
@@ -81,14 +81,14 @@ def test_a_decision_moves_the_threshold(opacity, items, tmp_path):
 
 def test_a_run_with_other_thresholds_is_not_gone_on_with(opacity, items, tmp_path, findings_file):
     out = tmp_path / 't.csv'
-    begun = score(items, opacity, out, read_here, SETTINGS)
+    begun = score(items, opacity, out, prepare_here, SETTINGS)
     next(begun)
     begun.close()
     assert journal_of(out).exists()
     asked = replace(SETTINGS, decision=Decision.of_card('sensitivity=0.95', opacity.card))
     with pytest.raises(ScoringError, match=r'another decision \(none instead of sensitivity'):
-        next(score(items, opacity, out, read_here, asked, resume=True))
-    *_, end = score(items, opacity, out, read_here, SETTINGS, resume=True)
+        next(score(items, opacity, out, prepare_here, asked, resume=True))
+    *_, end = score(items, opacity, out, prepare_here, SETTINGS, resume=True)
     assert end.total == 8
 
 

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from napari_cxr.inference import Caution
-from napari_cxr.scoring import Row, ScoringError
+from napari_cxr.inference import ImageWarning
+from napari_cxr.scoring import ScoreRow, ScoringError
+from napari_cxr.scoring.append_log import AppendLog, LogInUse, decode_line, encode_line
 from napari_cxr.scoring.journal import Journal, journal_of, read_header
-from napari_cxr.scoring.lines import InUse, Lines, content, line
 
 HEADER = {'form': 1, 'model': 'a', 'listing': 'x', 'device': 'cuda'}
 
 
 def row(number, **more):
-    return Row(number=number, path=f'{number}.png', status='scored', **more)
+    return ScoreRow(number=number, path=f'{number}.png', status='scored', **more)
 
 
 FULL = row(
@@ -29,7 +29,7 @@ FULL = row(
     source='hospital',
     patient='A',
     view='PA',
-    cautions=(Caution('view', 'Ein schräges Bild.'),),
+    cautions=(ImageWarning('view', 'Ein schräges Bild.'),),
     heatmap='maps/x.png',
     lung_share=0.0,
     lung_share_if_even=0.25,
@@ -40,9 +40,9 @@ FULL = row(
 
 
 def test_a_row_comes_back_as_it_was():
-    assert Row.from_json(FULL.to_json()) == FULL
-    bad = Row(0, 'na\udcffme.png', 'error', 'Why.')
-    assert Row.from_json(bad.to_json()) == bad
+    assert ScoreRow.from_json(FULL.to_json()) == FULL
+    bad = ScoreRow(0, 'na\udcffme.png', 'error', 'Why.')
+    assert ScoreRow.from_json(bad.to_json()) == bad
     assert '\n' not in FULL.to_json() and FULL.to_json().isascii()
 
 
@@ -50,13 +50,13 @@ def test_rows_come_in_the_order_of_the_listing_and_once(tmp_path):
     path = tmp_path / 'x.journal'
     journal = Journal(path, HEADER, 4)
     journal.add([FULL, row(0)])
-    journal.add([Row(1, '1.png', 'error', 'Why.'), row(0, label='again')])
+    journal.add([ScoreRow(1, '1.png', 'error', 'Why.'), row(0, label='again')])
     assert [r.number for r in journal.rows()] == [0, 1, 2]
     assert (journal.done, journal.failed) == (3, 1)
     assert 1 in journal and 3 not in journal
     journal.close()
     again = Journal(path, HEADER, 4)
-    assert list(again.rows()) == [row(0), Row(1, '1.png', 'error', 'Why.'), FULL]
+    assert list(again.rows()) == [row(0), ScoreRow(1, '1.png', 'error', 'Why.'), FULL]
     assert (again.done, again.failed) == (3, 1)
     again.remove()
     assert not path.exists()
@@ -245,7 +245,7 @@ def test_a_disk_that_cannot_sync_is_said_and_closes_all_the_same(tmp_path, monke
 def test_rows_that_do_not_count_and_such_as_there_cannot_be_are_done_again(tmp_path):
     path = tmp_path / 'x.journal'
     journal = Journal(path, HEADER, 4)
-    journal.add([row(0), Row(1, '1.png', 'error', 'Why.'), row(2), row(3)])
+    journal.add([row(0), ScoreRow(1, '1.png', 'error', 'Why.'), row(2), row(3)])
     journal.close()
     again = Journal(path, HEADER, 3, lambda one: one.status == 'scored')
     assert [r.number for r in again.rows()] == [0, 2]  # and none beyond the listing's end
@@ -282,7 +282,9 @@ def test_a_row_that_is_damaged_in_use_is_said(tmp_path):
     journal.close()
 
 
-@pytest.mark.parametrize('content', [None, b'', b'{"form":1}\n', line('[1]'), line('7')])
+@pytest.mark.parametrize(
+    'content', [None, b'', b'{"form":1}\n', encode_line('[1]'), encode_line('7')]
+)
 def test_what_is_no_header_says_nothing(tmp_path, content):
     path = tmp_path / 'x.journal'
     if content is not None:
@@ -358,7 +360,7 @@ def test_a_run_that_said_more_is_another(tmp_path):
 def test_lines_go_on_where_they_are_told_to(tmp_path):
     path = tmp_path / 'x.lines'
     path.write_bytes(b'one\ntwo\nhal')
-    lines = Lines(path)
+    lines = AppendLog(path)
     lines.go_on_at(4)
     assert (path.read_bytes(), lines.end) == (b'one\n', 4)
     lines.append(b'three\n')
@@ -369,7 +371,7 @@ def test_lines_go_on_where_they_are_told_to(tmp_path):
 
 
 def test_a_disk_that_takes_little_at_a_time_gets_all(tmp_path, monkeypatch):
-    lines, write = Lines(tmp_path / 'x.lines'), os.write
+    lines, write = AppendLog(tmp_path / 'x.lines'), os.write
     monkeypatch.setattr(os, 'write', lambda file, content: write(file, bytes(content[:3])))
     lines.append(b'one and two\n')
     assert lines.path.read_bytes() == b'one and two\n'
@@ -377,7 +379,7 @@ def test_a_disk_that_takes_little_at_a_time_gets_all(tmp_path, monkeypatch):
 
 
 def test_only_what_was_written_since_is_synced(tmp_path, disk):
-    lines = Lines(tmp_path / 'x.lines')
+    lines = AppendLog(tmp_path / 'x.lines')
     lines.sync()
     assert disk.syncs == 0
     lines.append(b'one\n')
@@ -386,7 +388,7 @@ def test_only_what_was_written_since_is_synced(tmp_path, disk):
     assert disk.syncs == 1
     lines.append(b'two\n')
     lines.close()
-    lines = Lines(tmp_path / 'x.lines')
+    lines = AppendLog(tmp_path / 'x.lines')
     lines.sync()
     assert disk.syncs == 1
     lines.sync_folder()
@@ -406,12 +408,12 @@ def test_a_file_that_was_taken_away_before_it_was_locked_is_made_anew(tmp_path, 
         flock(file, how)
 
     monkeypatch.setattr(fcntl, 'flock', slow)
-    lines = Lines(path)
+    lines = AppendLog(path)
     assert len(calls) == 2
     lines.append(b'one\n')
     assert path.read_bytes() == b'one\n'
-    with pytest.raises(InUse, match=r'x\.lines is in use'):
-        Lines(path)
+    with pytest.raises(LogInUse, match=r'x\.lines is in use'):
+        AppendLog(path)
     lines.remove()
     assert not path.exists()
     lines.remove()  # nothing to do
@@ -424,30 +426,30 @@ def test_a_file_system_without_locks_will_do(tmp_path, monkeypatch):
         raise OSError(errno.ENOLCK, 'No locks available')
 
     monkeypatch.setattr(fcntl, 'flock', flock)
-    lines = Lines(tmp_path / 'x.lines')
+    lines = AppendLog(tmp_path / 'x.lines')
     lines.append(b'one\n')
     lines.close()
     assert lines.path.read_bytes() == b'one\n'
 
 
 def test_a_line_is_what_was_written_or_nothing():
-    written = line('{"a":1}')
+    written = encode_line('{"a":1}')
     # CRC-32 of the seven bytes, as zlib and others count it.
     assert written == b'%08x {"a":1}\n' % zlib.crc32(b'{"a":1}')
-    assert content(written) == '{"a":1}'
+    assert decode_line(written) == '{"a":1}'
     for place in range(len(written)):
         damaged = bytearray(written)
         damaged[place] ^= 1
-        assert content(bytes(damaged)) is None
-    assert content(written[:-1]) is None and content(b'') is None
-    assert content(b'%08x %s\n' % (zlib.crc32(b'\xff'), b'\xff')) == '\ufffd'
+        assert decode_line(bytes(damaged)) is None
+    assert decode_line(written[:-1]) is None and decode_line(b'') is None
+    assert decode_line(b'%08x %s\n' % (zlib.crc32(b'\xff'), b'\xff')) == '\ufffd'
 
 
 @pytest.mark.skipif(os.name == 'nt', reason='Windows has no such modes')
 def test_a_file_of_a_journal_can_be_read_by_its_owner_and_others(tmp_path):
     before = os.umask(0o022)
     try:
-        Lines(tmp_path / 'x.lines').close()
+        AppendLog(tmp_path / 'x.lines').close()
     finally:
         os.umask(before)
     assert (tmp_path / 'x.lines').stat().st_mode & 0o777 == 0o644

@@ -8,17 +8,17 @@ import pytest
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.scoring import (
-    Finished,
-    Scored,
+    RowScored,
     ScoringError,
-    Settings,
+    ScoringFinished,
+    ScoringSettings,
     check_heatmaps,
     list_items,
     score,
 )
-from napari_cxr.scoring.preparing import Wanted, prepare, read_here
+from napari_cxr.scoring.image_preparation import PrepareOptions, prepare_here, prepare_image
 
-FOUR = Settings(batch=4)
+FOUR = ScoringSettings(batch=4)
 
 
 def test_heatmaps_do_not_go_where_they_are_taken_for_radiographs(folder, tmp_path):
@@ -39,20 +39,20 @@ def test_relative_paths_of_another_folder_are_not_gone_on_with(
     folder, classifier, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(folder)
-    events = score(list_items(['normal']), classifier, tmp_path / 'x.csv', read_here, FOUR)
-    while not isinstance(next(events), Scored):
+    events = score(list_items(['normal']), classifier, tmp_path / 'x.csv', prepare_here, FOUR)
+    while not isinstance(next(events), RowScored):
         pass
     events.close()
     shutil.copytree(folder, tmp_path / 'other')
     monkeypatch.chdir(tmp_path / 'other')  # where the same names are other files
-    again = [list_items(['normal']), classifier, tmp_path / 'x.csv', read_here, FOUR]
+    again = [list_items(['normal']), classifier, tmp_path / 'x.csv', prepare_here, FOUR]
     with pytest.raises(ScoringError, match='another folder in which relative paths begin'):
         list(score(*again, resume=True))
     monkeypatch.chdir(folder)
-    assert isinstance(list(score(*again, resume=True))[-1], Finished)
+    assert isinstance(list(score(*again, resume=True))[-1], ScoringFinished)
 
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='paths may be long there')
 def test_what_cannot_even_be_looked_at_says_why(tmp_path):
     with pytest.raises(UnreadableImage, match='cannot be opened: File name too long'):
-        prepare(tmp_path / ('x' * 300), Wanted(Preprocessing(97, 97)))
+        prepare_image(tmp_path / ('x' * 300), PrepareOptions(Preprocessing(97, 97)))

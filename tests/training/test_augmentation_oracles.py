@@ -12,8 +12,7 @@ from test_augmentation import changes, picture
 from torchvision.transforms.v2 import functional as vision
 
 from napari_cxr.training.augmentation import ColourChanges, augment, draw
-from napari_cxr.training.augmentation.noise import standard_normal
-from napari_cxr.training.colour import hsv_to_rgb, rgb_to_hsv
+from napari_cxr.training.image_operations import hsv_to_rgb, rgb_to_hsv, standard_normal
 from napari_cxr.training.recipe import AugmentationRecipe
 
 EVERYTHING = AugmentationRecipe(
@@ -226,7 +225,7 @@ def test_new_entries_leave_the_draws_of_the_first_ones_alone():
 
 
 def test_noise_of_other_devices_is_normal_and_its_images_differ():
-    from napari_cxr.training.augmentation.noise import _counted
+    from napari_cxr.training.image_operations import _counted
 
     seeds = np.array([3, 4, 2**63 - 1, 0], dtype=np.uint64)
     fields = _counted(seeds, (301, 201), torch.device('cpu'))

@@ -20,11 +20,11 @@ from napari_cxr.training.recipe import AugmentationRecipe, LossRecipe, Optimiser
 SHARED = """
 import sys, os
 from contextlib import closing
-from napari_cxr.training import BatchDone, Recipe, checkpoints, index, train
+from napari_cxr.training import BatchDone, Recipe, checkpointing, index, train
 
 source, recipe, out, stop = sys.argv[1:]
 count = int(stop)
-checkpoints._SHARE = float('inf')  # a state after each epoch
+checkpointing._TIME_FRACTION = float('inf')  # a state after each epoch
 plan = Recipe.from_toml(open(recipe).read())
 said = 0
 with closing(train(index(source), plan, out, 'cpu', resume=True)) as events:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from scipy.fft import dctn
 
-from napari_cxr.training.duplicates import find, fingerprint, thumbnail
+from napari_cxr.training.duplicates import find_near_duplicates, fingerprint, thumbnail
 
 
 def bits(number):
@@ -69,7 +69,7 @@ def test_copies_are_found_however_they_were_made():
         saved_anew(originals[5])[:, ::-1] * 0.8,
     ]
     small = np.stack([thumbnail(image) for image in (*originals, *copies)])
-    pairs, distances, similarities = find(small)
+    pairs, distances, similarities = find_near_duplicates(small)
     assert sorted(map(tuple, pairs.tolist())) == [(i, 30 + i) for i in range(6)]
     assert (np.diff(similarities) <= 0).all() and similarities.min() >= 0.9
     assert distances.max() <= 10
@@ -82,21 +82,21 @@ def test_look_alikes_are_no_pair_though_their_fingerprints_are_close():
     marks = fingerprint(small)
     distances = np.bitwise_count(marks[:, None] ^ marks)[np.triu_indices(12, 1)]
     assert (distances <= 10).any(), 'else this shows nothing'
-    assert len(find(small)[0]) == 0
+    assert len(find_near_duplicates(small)[0]) == 0
 
 
 def test_even_images_are_like_no_other():
     small = np.stack([np.full((32, 32), value, np.uint8) for value in (0, 0, 90, 255)])
-    assert len(find(small)[0]) == 0
+    assert len(find_near_duplicates(small)[0]) == 0
 
 
 def test_of_many_images_each_pair_comes_once():
     small = np.stack([thumbnail(blobs(seed % 290)) for seed in range(600)])
-    pairs, *_ = find(small)
+    pairs, *_ = find_near_duplicates(small)
     expected = {(i, j) for i in range(600) for j in range(i + 1, 600) if (j - i) % 290 == 0}
     assert {(i, j) for i, j in pairs.tolist()} == expected
     assert len(pairs) == len(expected)
 
 
 def test_no_image_is_no_pair():
-    assert len(find(np.zeros((0, 32, 32), np.uint8))[0]) == 0
+    assert len(find_near_duplicates(np.zeros((0, 32, 32), np.uint8))[0]) == 0

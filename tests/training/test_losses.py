@@ -8,13 +8,8 @@ import torch
 from labelled_images import dataset_of
 from torch.nn import functional
 
-from napari_cxr.training import EpochDone, RecipeError, index, run, train
-from napari_cxr.training.losses import (
-    classes_within,
-    image_weights,
-    loss_of_each,
-    loss_within,
-)
+from napari_cxr.training import EpochDone, RecipeError, index, train, training_run
+from napari_cxr.training.losses import classes_within, image_losses, image_weights, loss_within
 from napari_cxr.training.recipe import LossRecipe
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 0.0, 0.0], [-3.0, 1.0, 4.0]])
@@ -27,13 +22,13 @@ def smoothed(form, share):
 
 
 def test_smoothing_over_all_classes_is_that_of_torch():
-    ours = loss_of_each(LOGITS, ONE_HOT, smoothed('all', 0.12), columns=False)
+    ours = image_losses(LOGITS, ONE_HOT, smoothed('all', 0.12), columns=False)
     theirs = functional.cross_entropy(LOGITS, CLASSES, label_smoothing=0.12, reduction='none')
     torch.testing.assert_close(ours, theirs)
 
 
 def test_smoothing_over_the_others_leaves_the_true_class_what_the_paper_prints():
-    ours = loss_of_each(LOGITS, ONE_HOT, smoothed('others', 0.12), columns=False)
+    ours = image_losses(LOGITS, ONE_HOT, smoothed('others', 0.12), columns=False)
     # e K / (K - 1) over all is e over the others.
     theirs = functional.cross_entropy(LOGITS, CLASSES, label_smoothing=0.18, reduction='none')
     torch.testing.assert_close(ours, theirs)
@@ -45,15 +40,15 @@ def test_smoothing_over_the_others_leaves_the_true_class_what_the_paper_prints()
 def test_columns_are_choices_of_two():
     truth = torch.tensor([[1.0, 1.0, 0.0]])
     z = LOGITS[:1]
-    plain = loss_of_each(z, truth, LossRecipe(), columns=True)
+    plain = image_losses(z, truth, LossRecipe(), columns=True)
     s = torch.sigmoid(z[0])
     by_hand = -(s[0].log() + s[1].log() + (1 - s[2]).log()) / 3
     torch.testing.assert_close(plain[0], by_hand)
     # Keras: y (1 - e) + e / 2.
-    soft = loss_of_each(z, truth, smoothed('all', 0.2), columns=True)
+    soft = image_losses(z, truth, smoothed('all', 0.2), columns=True)
     target = torch.tensor([0.9, 0.9, 0.1])
     torch.testing.assert_close(soft[0], -(target * s.log() + (1 - target) * (1 - s).log()).mean())
-    crossed = loss_of_each(z, truth, smoothed('others', 0.2), columns=True)
+    crossed = image_losses(z, truth, smoothed('others', 0.2), columns=True)
     target = torch.tensor([0.8, 0.8, 0.2])
     by_hand = -(target * s.log() + (1 - target) * (1 - s).log()).mean()
     torch.testing.assert_close(crossed[0], by_hand)
@@ -63,7 +58,7 @@ def test_one_output_has_the_binary_cross_entropy_of_its_sigmoid():
     z = torch.tensor([1.7, -0.3])
     both = torch.stack([-z / 2, z / 2], dim=1)
     truth = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-    ours = loss_of_each(both, truth, LossRecipe('binary cross-entropy'), columns=False)
+    ours = image_losses(both, truth, LossRecipe('binary cross-entropy'), columns=False)
     theirs = functional.binary_cross_entropy_with_logits(z, truth[:, 1], reduction='none')
     torch.testing.assert_close(ours, theirs)
 
@@ -149,8 +144,10 @@ def test_what_takes_part_counts_for_what_does_not(folder, recipe, tmp_path, monk
         if (s.source, s.label, s.split) == ('b', 'left', 'train')
     ]
     # Losses of 0 over all classes, and of 1 for each image that is compared in its source.
-    monkeypatch.setattr(run, 'loss_of_each', lambda z, *_: 0 * z.sum(1))
-    monkeypatch.setattr(run, 'loss_within', lambda z, _, inside: 0 * z.sum(1) + inside.any(1))
+    monkeypatch.setattr(training_run, 'image_losses', lambda z, *_: 0 * z.sum(1))
+    monkeypatch.setattr(
+        training_run, 'loss_within', lambda z, _, inside: 0 * z.sum(1) + inside.any(1)
+    )
     for weights in ('none', 'class'):
         own = recipe.with_changes(
             {'epochs': 1, 'loss.within_source': 0.4, 'loss.weights': weights}

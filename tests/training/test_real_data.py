@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_cxr.checkpoint import catalog, load
-from napari_cxr.files import read
+from napari_cxr.image_files import read
 from napari_cxr.inference import Preprocessing
 from napari_cxr.training import divide, index
 from napari_cxr.training.recipe import SplitRecipe

@@ -6,14 +6,14 @@ import pytest
 
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.training import recipe
-from napari_cxr.training.recipe.words import explanations, label_of
+from napari_cxr.training.recipe.schema import field_descriptions, field_label
 
 TABLES = [getattr(recipe, name) for name in recipe.__all__ if name.endswith('Recipe')]
 
 
 @pytest.mark.parametrize('table', [*TABLES, Preprocessing])
 def test_every_entry_is_explained(table):
-    words = explanations(table)
+    words = field_descriptions(table)
     assert set(words) == {field.name for field in dataclasses.fields(table)}
     assert all(len(text) > 8 and text[0] != ' ' for text in words.values())
 
@@ -41,9 +41,9 @@ def test_words_of_several_lines_and_several_names():
         second: int = 0
         third: str = 'a'
 
-    assert explanations(Table) == {
+    assert field_descriptions(Table) == {
         'first': 'What both are, in two lines.',
         'second': 'What both are, in two lines.',
         'third': 'Another.',
     }
-    assert label_of('learning_rate') == 'Learning rate'
+    assert field_label('learning_rate') == 'Learning rate'

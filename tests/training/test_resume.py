@@ -14,19 +14,14 @@ from napari_cxr.checkpoint import load
 from napari_cxr.training import (
     BatchDone,
     EpochDone,
-    Finished,
-    Started,
     TrainingError,
-    checkpoints,
+    TrainingFinished,
+    TrainingStarted,
+    checkpointing,
     index,
     train,
 )
-from napari_cxr.training.recipe import (
-    HeadRecipe,
-    OptimiserRecipe,
-    SelectionRecipe,
-    StoppingRecipe,
-)
+from napari_cxr.training.recipe import HeadRecipe, OptimiserRecipe, SelectionRecipe, StoppingRecipe
 from napari_cxr.training.run_folder import recipe_of
 
 #: Columns that tell of the machine, not of the run.
@@ -101,7 +96,7 @@ def test_stopped_after_some_batches(folder, recipe, tmp_path, optimiser, batches
     stopped_after(folder, recipe, tmp_path / 'two', batches)
     events = resumed(folder, recipe, tmp_path / 'two')
     assert_same(tmp_path / 'one', tmp_path / 'two')
-    started = next(event for event in events if isinstance(event, Started))
+    started = next(event for event in events if isinstance(event, TrainingStarted))
     assert started.epoch == (batches - 1) // 3
     done = [event for event in events if isinstance(event, BatchDone)]
     assert len(done) == 6 - batches
@@ -112,7 +107,7 @@ def test_stopped_twice_and_between_epochs(folder, recipe, tmp_path):
     out = tmp_path / 'two'
     stopped_after(folder, recipe, out, 2)
     stopped_after(folder, recipe, out, 1, EpochDone, resume=True)
-    stopped_after(folder, recipe, out, 1, Started, resume=True)
+    stopped_after(folder, recipe, out, 1, TrainingStarted, resume=True)
     resumed(folder, recipe, out)
     assert_same(tmp_path / 'one', out)
     log = (out / 'log.txt').read_text()
@@ -136,12 +131,12 @@ def test_the_last_weights_are_kept_where_nothing_is_chosen(folder, recipe, tmp_p
 KILLED = """
 import os, signal, sys
 import torch
-from napari_cxr.training import BatchDone, EpochDone, Finished, Recipe, checkpoints, index, train
+from napari_cxr.training import BatchDone, EpochDone, Recipe, checkpointing, index, train
 
 source, recipe, out, count, kind, every = sys.argv[1:]
 torch.set_num_threads(1)
-checkpoints._EVERY = float(every)
-checkpoints._SHARE = float('inf')
+checkpointing._INTERVAL = float(every)
+checkpointing._TIME_FRACTION = float('inf')
 count = int(count)
 events = train(index(source), Recipe.from_toml(open(recipe).read()), out, 'cpu', resume=True)
 for event in events:
@@ -175,7 +170,7 @@ def test_killed(folder, recipe, tmp_path, count, kind, every):
         with pytest.raises(TrainingError, match='is finished; there is nothing to resume'):
             resumed(folder, recipe, out)
     else:
-        assert isinstance(resumed(folder, recipe, out)[-1], Finished)
+        assert isinstance(resumed(folder, recipe, out)[-1], TrainingFinished)
     assert_same(tmp_path / 'one', out)
 
 
@@ -184,7 +179,7 @@ def test_a_folder_with_nothing_in_it_begins(folder, recipe, tmp_path):
     out = tmp_path / 'out'
     out.mkdir()
     (out / 'split.csv').write_text('what a start that was cut off left')
-    assert isinstance(resumed(folder, recipe, out)[-1], Finished)
+    assert isinstance(resumed(folder, recipe, out)[-1], TrainingFinished)
     assert recipe_of(out) == recipe
     with pytest.raises(TrainingError, match='is finished'):
         resumed(folder, recipe, out)
@@ -234,7 +229,7 @@ def test_a_full_disk_at_a_stop_is_told_and_the_state_before_stays(
     folder, recipe, tmp_path, monkeypatch
 ):
     out = tmp_path / 'out'
-    monkeypatch.setattr(checkpoints, '_SHARE', float('inf'))  # a state after each epoch
+    monkeypatch.setattr(checkpointing, '_TIME_FRACTION', float('inf'))  # a state after each epoch
     events = train(index(folder), recipe, out, 'cpu')
     next(event for event in events if isinstance(event, EpochDone))
     next(events)
@@ -255,8 +250,8 @@ def test_a_full_disk_at_a_stop_is_told_and_the_state_before_stays(
 
 def test_short_epochs_are_not_slowed_by_writing(folder, recipe, tmp_path, monkeypatch):
     written = []
-    monkeypatch.setattr(checkpoints, 'save_state', lambda path, *_: written.append(path.name))
-    monkeypatch.setattr(checkpoints, '_SHARE', 1e-9)
+    monkeypatch.setattr(checkpointing, 'save_state', lambda path, *_: written.append(path.name))
+    monkeypatch.setattr(checkpointing, '_TIME_FRACTION', 1e-9)
     events = whole(folder, replace(recipe, epochs=4), tmp_path / 'out')
     assert not written
     best = [event.epoch for event in events if isinstance(event, EpochDone) and event.best][-1]

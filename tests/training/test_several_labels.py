@@ -5,10 +5,10 @@ import pytest
 from labelled_images import write_table
 from PIL import Image
 
-from napari_cxr import files
+from napari_cxr import image_files
 from napari_cxr.inference.classifier import Classifier
-from napari_cxr.training import EpochDone, Finished, Recipe, index, train
-from napari_cxr.training.runs import row_of
+from napari_cxr.training import EpochDone, Recipe, TrainingFinished, index, train
+from napari_cxr.training.run_table import run_row
 
 #: Left and right, by column; the last image has neither.
 FLAGS = ((1, 1), (1, 0), (0, 1), (0, 0))
@@ -52,16 +52,18 @@ def test_several_labels_from_table_to_prediction(table, tmp_path):
     events = list(train(index(table, recipe.data), recipe, out, 'cpu'))
     epochs = [e for e in events if isinstance(e, EpochDone)]
     assert all(e.confusion == () for e in epochs)
-    (end,) = [e for e in events if isinstance(e, Finished)]
+    (end,) = [e for e in events if isinstance(e, TrainingFinished)]
     found = end.metrics['model']['all']
     assert found['images'] == 16 and found['accuracy'][0] >= 0.9
     counts = found['classes']['left']['counts']
     assert (counts['tp'] + counts['fn'], counts['tn'] + counts['fp']) == (8, 8)
-    row = row_of(out)
+    row = run_row(out)
     assert row['activation_output'] == 'sigmoid'
     assert sum(row[name] for name in ('tp', 'fp', 'tn', 'fn')) == 32
 
     classifier = Classifier.load(out / 'best.safetensors', 'cpu')
     assert classifier.card.several and 'sigmoid' in classifier.card.to_text()
-    both, neither = classifier.predict([files.read(table.parent / f'{i}.png') for i in (0, 3)])
+    both, neither = classifier.predict(
+        [image_files.read(table.parent / f'{i}.png') for i in (0, 3)]
+    )
     assert both.several and min(both.probabilities) > 0.5 > max(neither.probabilities)

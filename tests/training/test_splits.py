@@ -10,7 +10,7 @@ import pytest
 from napari_cxr.training import Dataset, DatasetError, Sample, divide, index
 from napari_cxr.training.dataset import SPLITS
 from napari_cxr.training.recipe import SplitRecipe
-from napari_cxr.training.splits import Split, enough, equal_parts, splits_of
+from napari_cxr.training.splits import Split, equal_parts, splits_of, sufficient_subset
 
 
 def made(patients=40, images=3, grouped=True):
@@ -259,7 +259,7 @@ def test_for_a_trial_few_images_are_read_and_they_suffice(recipe):
         for s in dataset.samples
     ]
     dataset = replace(dataset, samples=tuple(samples), limit=5)
-    places = enough(dataset, recipe, 0)
+    places = sufficient_subset(dataset, recipe, 0)
     assert 30 <= len(places) < 150
     small = dataset.at(places)
     for _, split in splits_of(small, recipe, 0):
@@ -267,13 +267,13 @@ def test_for_a_trial_few_images_are_read_and_they_suffice(recipe):
             labels = [small.samples[i].label for i in part]
             assert labels.count('a') == pytest.approx(5, abs=1)
             assert max(labels.count('a'), labels.count('b')) <= 5
-    assert enough(replace(dataset, limit=0), recipe, 0) == list(range(600))
+    assert sufficient_subset(replace(dataset, limit=0), recipe, 0) == list(range(600))
 
 
 def test_of_what_is_read_for_a_trial_the_smallest_share_is_no_less_than_the_limit():
     dataset = replace(made(patients=600, images=1), limit=5)
     recipe = SplitRecipe(method='holdout', val=0.15, test=0.2)
-    labels = [dataset.samples[i].label for i in enough(dataset, recipe, 0)]
+    labels = [dataset.samples[i].label for i in sufficient_subset(dataset, recipe, 0)]
     # 33 images would leave 4.95 of them to choose an epoch by.
     assert labels.count('a') == labels.count('b') == 34
 
@@ -488,7 +488,7 @@ def test_how_many_of_each_class_are_read_for_a_trial(recipe, splits, a_class):
         ]
         dataset = replace(dataset, samples=tuple(samples))
     dataset = replace(dataset, limit=5)
-    places = enough(dataset, recipe, 3)
+    places = sufficient_subset(dataset, recipe, 3)
     assert places == sorted(set(places)) and all(type(place) is int for place in places)
     assert Counter(dataset.samples[i].label for i in places) == {'a': a_class, 'b': a_class}
-    assert enough(dataset, recipe, 3) == places != enough(dataset, recipe, 4)
+    assert sufficient_subset(dataset, recipe, 3) == places != sufficient_subset(dataset, recipe, 4)

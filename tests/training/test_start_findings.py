@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from napari_cxr.checkpoint import catalog, digest, load
+from napari_cxr.checkpoint.catalog_entry import get_model
 from napari_cxr.checkpoint.foreign import torchxrayvision
-from napari_cxr.checkpoint.getting import get
 from napari_cxr.training import EpochDone, RecipeError, index, recipes, train
 
 
@@ -19,7 +19,7 @@ def got(foreign_file, own_models):
         f'url = "http://models.invalid/x"\nsha256 = "{digest(foreign_file)}"\n'
     )
     (entry,) = [entry for entry in catalog.entries() if entry.name == 'xrv-all']
-    list(get(entry, foreign_file))
+    list(get_model(entry, foreign_file))
     return catalog.resolve('xrv-all')
 
 

@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 
 from napari_cxr.training import RecipeError
-from napari_cxr.training.events import BatchDone, EpochDone, RunsDone
 from napari_cxr.training.sweep import Range, Sweep, sweep
+from napari_cxr.training.training_events import BatchDone, EpochDone, RunsDone
 
 BASE = """
 name = "search"

@@ -12,23 +12,24 @@ import pytest
 import torch
 
 from napari_cxr.checkpoint import load, read_card
+from napari_cxr.inference.cpu import keep_freed_memory
 from napari_cxr.training import (
     BatchDone,
     DatasetError,
     EpochDone,
-    Finished,
-    Reading,
+    ImageSkipped,
+    ReadingProgress,
+    Recipe,
     RecipeError,
-    Skipped,
-    Started,
     TrainingError,
-    checkpoints,
+    TrainingFinished,
+    TrainingStarted,
+    checkpointing,
     divide,
     index,
     train,
 )
-from napari_cxr.training.cache import read_here
-from napari_cxr.training.checkpoints import Checkpoints
+from napari_cxr.training.checkpointing import CheckpointWriter
 from napari_cxr.training.losses import image_weights
 from napari_cxr.training.recipe import (
     DataRecipe,
@@ -39,7 +40,8 @@ from napari_cxr.training.recipe import (
     SplitRecipe,
     StoppingRecipe,
 )
-from napari_cxr.training.run import Run
+from napari_cxr.training.training_image import read_in_process
+from napari_cxr.training.training_run import TrainingRun, explain_out_of_memory
 
 
 @pytest.fixture
@@ -50,11 +52,11 @@ def finished(folder, recipe, tmp_path):
 
 def test_events_come_in_order_and_say_what_happened(finished):
     out, events = finished
-    kinds = [type(event) for event in events if not isinstance(event, Reading)]
+    kinds = [type(event) for event in events if not isinstance(event, ReadingProgress)]
     epoch = [BatchDone] * 3 + [EpochDone]  # twelve images in batches of four
-    assert kinds == [Started, *epoch, *epoch, Finished]
+    assert kinds == [TrainingStarted, *epoch, *epoch, TrainingFinished]
     assert {event.run for event in events} == {'one'}
-    started = next(event for event in events if isinstance(event, Started))
+    started = next(event for event in events if isinstance(event, TrainingStarted))
     assert started.labels == ('left', 'right')
     assert started.counts['train'] == {'left': 6, 'right': 6}
     assert (started.split_kind, started.device, started.precision) == (
@@ -180,7 +182,7 @@ def test_a_full_disk_is_said_and_the_best_so_far_stays(folder, recipe, tmp_path,
         raise OSError(errno.ENOSPC, 'No space left on device')
 
     out = tmp_path / 'out'
-    monkeypatch.setattr(checkpoints, '_SHARE', float('inf'))  # written after each epoch
+    monkeypatch.setattr(checkpointing, '_TIME_FRACTION', float('inf'))  # written after each epoch
     with pytest.raises(TrainingError, match='cannot be written to: No space left on device'):
         for event in train(index(folder), recipe, out, 'cpu'):
             if isinstance(event, EpochDone):
@@ -191,19 +193,19 @@ def test_a_full_disk_is_said_and_the_best_so_far_stays(folder, recipe, tmp_path,
 def test_an_unreadable_image_is_told_and_left_out(folder, recipe, tmp_path):
     (folder / 'left' / '0.png').write_bytes(b'nothing')
     events = list(train(index(folder), replace(recipe, epochs=1), tmp_path / 'out', 'cpu'))
-    (skipped,) = [event for event in events if isinstance(event, Skipped)]
+    (skipped,) = [event for event in events if isinstance(event, ImageSkipped)]
     assert skipped.path == 'left/0.png'
     assert skipped.reason
-    started = next(event for event in events if isinstance(event, Started))
+    started = next(event for event in events if isinstance(event, TrainingStarted))
     assert started.counts['train'] == {'left': 5, 'right': 6}
-    readings = [event for event in events if isinstance(event, Reading)]
+    readings = [event for event in events if isinstance(event, ReadingProgress)]
     assert (readings[-1].done, readings[-1].total) == (24, 24)
 
 
 def test_a_class_that_cannot_be_read_stops_the_run_and_takes_no_folder(folder, recipe, tmp_path):
     def only_left(items, preprocessing, bits):
         left = [item for item in items if item[1].parent.name == 'left']
-        yield from read_here(left, preprocessing, bits)
+        yield from read_in_process(left, preprocessing, bits)
         yield from ((place, 'No.') for place, path in items if path.parent.name == 'right')
 
     with pytest.raises(DatasetError, match="class 'right'"):
@@ -240,27 +242,27 @@ def test_answers_that_are_no_number_are_said(folder, recipe, tmp_path, monkeypat
     def nothing(run, places, answer):
         return torch.full((len(places), 2), torch.nan)
 
-    monkeypatch.setattr(Run, '_in_batches', nothing)
+    monkeypatch.setattr(TrainingRun, '_in_batches', nothing)
     with pytest.raises(TrainingError, match='no number after epoch 1; take a lower'):
         list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
 
 
 def test_a_validation_figure_that_is_no_number_is_said(folder, recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr('napari_cxr.metrics.validation.macro_auc', lambda *_: np.nan)
+    monkeypatch.setattr('napari_cxr.metrics.classification.macro_auc', lambda *_: np.nan)
     recipe = replace(recipe, selection=SelectionRecipe('macro_auc'))
     with pytest.raises(TrainingError, match="'macro_auc' is no number after epoch 1"):
         list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
 
 
 def test_weights_that_cannot_be_kept_are_said(folder, recipe, tmp_path, monkeypatch):
-    plain = Checkpoints.epoch_done
+    plain = CheckpointWriter.epoch_done
 
     def enlarged(kept, event):
         # Too large for half precision; with batch norm behind it the answers stay finite.
         next(kept._run.judged.parameters()).data.mul_(1e9)
         plain(kept, event)
 
-    monkeypatch.setattr(Checkpoints, 'epoch_done', enlarged)
+    monkeypatch.setattr(CheckpointWriter, 'epoch_done', enlarged)
     recipe = replace(recipe, epochs=1, card=replace(recipe.card, halve=True))
     with pytest.raises(TrainingError, match=r'model cannot be kept: .* not finite'):
         list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
@@ -347,8 +349,49 @@ def test_balance_leaves_out_training_images_of_the_larger_class(folder, recipe, 
     recipe = replace(recipe, epochs=1, data=DataRecipe(balance=True))
     dataset = index(folder, recipe.data).without([0, 2])  # two of the training split
     events = list(train(dataset, recipe, tmp_path / 'out', 'cpu'))
-    started = next(event for event in events if isinstance(event, Started))
+    started = next(event for event in events if isinstance(event, TrainingStarted))
     assert started.counts['train'] == {'left': 4, 'right': 4}
     rows = list(csv.DictReader((tmp_path / 'out' / 'split.csv').read_text().splitlines()))
     assert len(rows) == 22
     assert [row['split'] for row in rows].count('') == 2
+
+
+RECIPE = Recipe('some', 'resnet10', batch=64)
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        MemoryError(),
+        torch.OutOfMemoryError('CUDA out of memory.'),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 8 bytes"),
+        RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`'),
+    ],
+)
+def test_a_lack_of_memory_names_batch_and_size(error):
+    with (
+        pytest.raises(TrainingError, match=r'A batch of 64 images of 224 x 224 .* smaller batch'),
+        explain_out_of_memory(RECIPE, torch.device('cpu')),
+    ):
+        raise error
+
+
+def test_what_torch_really_says_is_known():
+    with (
+        pytest.raises(TrainingError, match='does not fit'),
+        explain_out_of_memory(RECIPE, torch.device('cpu')),
+    ):
+        torch.empty(1 << 60, dtype=torch.uint8)
+
+
+def test_other_errors_pass():
+    with (
+        pytest.raises(RuntimeError, match='shapes'),
+        explain_out_of_memory(RECIPE, torch.device('cpu')),
+    ):
+        raise RuntimeError('shapes cannot be multiplied')
+
+
+def test_elsewhere_than_on_linux_nothing_is_asked_of_the_allocator(monkeypatch):
+    monkeypatch.setattr('sys.platform', 'win32')
+    assert keep_freed_memory() is False

@@ -8,8 +8,8 @@ import pytest
 from napari_cxr.checkpoint import load, save
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph, UnreadableImage
-from napari_cxr.workers.classifier import classify
-from napari_cxr.workers.process import WorkerProcess
+from napari_cxr.workers.classifier_jobs import classify
+from napari_cxr.workers.worker_process import WorkerProcess
 
 
 @pytest.fixture

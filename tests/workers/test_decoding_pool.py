@@ -10,11 +10,11 @@ import pytest
 
 from napari_cxr import samples
 from napari_cxr.inference import Preprocessing
-from napari_cxr.scoring import Ready, Wanted
-from napari_cxr.scoring.preparing import prepare
-from napari_cxr.training.cache import Decoded, Unusable, decode
-from napari_cxr.workers import child
-from napari_cxr.workers.decoding import DecoderPool
+from napari_cxr.scoring import PreparedImage, PrepareOptions
+from napari_cxr.scoring.image_preparation import prepare_image
+from napari_cxr.training.training_image import TrainingImage, UnusableImage, decode_image
+from napari_cxr.workers import worker_process
+from napari_cxr.workers.decoder_pool import DecoderPool
 
 PREPROCESSING = Preprocessing(40, 32)
 #: Longer than any test may take, in seconds.
@@ -53,9 +53,9 @@ def test_the_same_as_in_this_process(pool, paths):
         found = dict(pool(items, PREPROCESSING, bits))
         assert sorted(found) == [number for number, _ in items]
         reason = found.pop(20)
-        assert isinstance(reason, Unusable) and 'empty' in reason
+        assert isinstance(reason, UnusableImage) and 'empty' in reason
         for number, there in found.items():
-            here = decode(paths[number // 10], PREPROCESSING, bits)
+            here = decode_image(paths[number // 10], PREPROCESSING, bits)
             np.testing.assert_array_equal(there.image, here.image)
             assert there.image.dtype == here.image.dtype
             np.testing.assert_array_equal(there.features, here.features)
@@ -90,7 +90,7 @@ def test_a_file_that_kills_its_decoder_is_a_reason_and_the_rest_comes(pool, path
     reasons = [result for result in found.values() if isinstance(result, str)]
     assert len(found) == 8 and len(reasons) == 1
     assert 'had to give up' in reasons[0]
-    assert not isinstance(reasons[0], Unusable), 'another time it may work'
+    assert not isinstance(reasons[0], UnusableImage), 'another time it may work'
 
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='signals')
@@ -107,7 +107,7 @@ def test_a_file_that_hangs_is_a_reason_and_the_rest_comes(paths, monkeypatch):
     monkeypatch.setattr(hangs, 'run', limited)
     os.kill(hangs.pid, signal.SIGSTOP)
     found = dict(pool(list(enumerate(paths)), PREPROCESSING, 8))
-    assert sum(isinstance(r, Decoded) for r in found.values()) == 7
+    assert sum(isinstance(r, TrainingImage) for r in found.values()) == 7
     assert any(isinstance(r, str) and 'longer than' in r for r in found.values())
     pool.close()
     assert not any(worker.alive for worker in pool._workers)
@@ -125,20 +125,20 @@ def test_closing_it_ends_the_wait_even_if_a_decoder_hangs(paths):
     pool.close()
     # It goes on with new decoders.
     found = dict(pool(list(enumerate(paths)), PREPROCESSING, 8))
-    assert all(isinstance(result, Decoded) for result in found.values())
+    assert all(isinstance(result, TrainingImage) for result in found.values())
     pool.close()
 
 
 @pytest.mark.parametrize(('lungs', 'picture'), [(False, False), (True, False), (True, True)])
 def test_files_are_prepared_for_scoring_as_in_this_process(pool, small, lungs, picture):
-    wanted = Wanted(PREPROCESSING, lungs=lungs, picture=picture, identify=True)
+    wanted = PrepareOptions(PREPROCESSING, lungs=lungs, picture=picture, identify=True)
     (small[1].parent / 'empty.dcm').touch()
     items = [(7, small[0]), (9, small[1].parent / 'empty.dcm'), (11, small[1])]
     found = dict(result for result in pool.prepare(iter(items), wanted) if result is not None)
     assert sorted(found) == [7, 9, 11] and 'empty' in found[9]
     for number, path in ((7, small[0]), (11, small[1])):
-        there, here = found[number], prepare(path, wanted)
-        assert isinstance(there, Ready)
+        there, here = found[number], prepare_image(path, wanted)
+        assert isinstance(there, PreparedImage)
         np.testing.assert_array_equal(there.image, here.image)
         np.testing.assert_array_equal(there.to_radiograph, here.to_radiograph)
         assert (there.shape, there.view) == (here.shape, here.view) == ((48, 40), 'PA')
@@ -159,7 +159,7 @@ def test_files_are_taken_only_as_fast_as_results_are(pool, small):
             taken.append(number)
             yield number, small[0]
 
-    results = pool.prepare(items(), Wanted(PREPROCESSING))
+    results = pool.prepare(items(), PrepareOptions(PREPROCESSING))
     seen = [result for result in (next(results) for _ in range(40)) if result is not None]
     results.close()
     assert len(taken) <= len(seen) + 8 + 2 + 2, 'the queue, one in each hand, one at each door'
@@ -170,7 +170,7 @@ def test_while_all_decoders_hang_preparing_can_be_closed(small):
     pool = DecoderPool(1, timeout=NEVER)
     pool._workers[0].call('ready')
     os.kill(pool._workers[0].pid, signal.SIGSTOP)
-    results = pool.prepare(iter([(0, small[0])]), Wanted(PREPROCESSING))
+    results = pool.prepare(iter([(0, small[0])]), PrepareOptions(PREPROCESSING))
     assert next(results) is None
     results.close()
     pool.close()
@@ -179,7 +179,7 @@ def test_while_all_decoders_hang_preparing_can_be_closed(small):
 
 @pytest.mark.parametrize('after', [0, 1])
 def test_what_ends_a_thread_of_the_pool_reaches_whoever_waits(small, monkeypatch, after):
-    started, real = [], child.Child.__init__
+    started, real = [], worker_process.Child.__init__
 
     def starting(one, *arguments):
         started.append(one)
@@ -187,12 +187,12 @@ def test_what_ends_a_thread_of_the_pool_reaches_whoever_waits(small, monkeypatch
             raise RuntimeError("can't start new thread")
         real(one, *arguments)
 
-    monkeypatch.setattr(child.Child, '__init__', starting)
+    monkeypatch.setattr(worker_process.Child, '__init__', starting)
     pool = DecoderPool(2)
     # Of one million files, so that it ends only if it is told to.
     items = ((number, small[0]) for number in range(1_000_000))
     with pytest.raises(RuntimeError, match="can't start"):
-        for _ in pool.prepare(items, Wanted(PREPROCESSING)):
+        for _ in pool.prepare(items, PrepareOptions(PREPROCESSING)):
             pass
     pool.close()
 
@@ -203,7 +203,7 @@ def test_a_listing_that_fails_on_the_way_says_so(pool, small):
         raise KeyError('gone')
 
     with pytest.raises(KeyError, match='gone'):
-        for _ in pool.prepare(items(), Wanted(PREPROCESSING)):
+        for _ in pool.prepare(items(), PrepareOptions(PREPROCESSING)):
             pass
 
 
@@ -213,7 +213,7 @@ def test_a_thread_that_cannot_be_started_is_said(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, 'start', start)
     with pytest.raises(RuntimeError, match="can't start"):
-        next(DecoderPool(2).prepare(iter([]), Wanted(PREPROCESSING)))
+        next(DecoderPool(2).prepare(iter([]), PrepareOptions(PREPROCESSING)))
 
 
 def test_as_many_as_there_are_cores():

@@ -5,7 +5,7 @@ import pytest
 
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.radiograph import Radiograph
-from napari_cxr.workers.process import WorkerProcess
+from napari_cxr.workers.worker_process import WorkerProcess
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ Importing this package imports no torch, and nothing is ever unpickled.
 
 from napari_cxr.checkpoint import catalog
 from napari_cxr.checkpoint.card import Card, CheckpointError
-from napari_cxr.checkpoint.file import Checkpoint, digest, load, read_card, save
+from napari_cxr.checkpoint.model_file import Checkpoint, digest, load, read_card, save
 
 __all__ = [
     'Card',

@@ -262,9 +262,9 @@ class Card:
 
     def to_text(self) -> str:
         """Return the card as Markdown for people."""
-        from napari_cxr.checkpoint.page import page
+        from napari_cxr.checkpoint.card_page import card_markdown
 
-        return page(self)
+        return card_markdown(self)
 
 
 def _require(condition: object, name: str) -> None:

@@ -1,24 +1,147 @@
-"""Which models there are: bundled, the person's own, and those that can be downloaded."""
+"""Which models there are: bundled, the person's own, and those that can be downloaded.
+
+The downloads are weights of others that are known here, and what a person lists in
+``catalog.toml`` in the folder of their models. A name in that list goes before the same name
+here, so that a hospital can have the file taken from a server of its own.
+"""
 
 from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
 import tempfile
+import tomllib
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from napari_cxr.checkpoint.card import CheckpointError
-from napari_cxr.checkpoint.entry import SUFFIX, Entry, models_folder
-from napari_cxr.checkpoint.file import read_card
-from napari_cxr.checkpoint.offers import downloads
+from napari_cxr.checkpoint.card import NAME, CheckpointError
+from napari_cxr.checkpoint.catalog_entry import (
+    OWN_FORMAT,
+    SUFFIX,
+    CatalogEntry,
+    downloads_folder,
+    models_folder,
+)
+from napari_cxr.checkpoint.foreign import torchxrayvision
+from napari_cxr.checkpoint.model_file import digest, read_card
 
-__all__ = ['Entry', 'add', 'default', 'entries', 'fetch', 'models_folder', 'resolve']
+__all__ = [
+    'CatalogEntry',
+    'add',
+    'default',
+    'downloadable',
+    'entries',
+    'fetch',
+    'models_folder',
+    'resolve',
+]
+
+_SHA256 = re.compile(r'[0-9a-f]{64}')
+
+#: What catalog.toml may say of a model that was not fetched yet, besides where it is.
+_SUMMARY = ('title', 'labels', 'architecture', 'licence', 'intended_use')
 
 
-def entries() -> list[Entry]:
+def downloadable(own: Path) -> list[CatalogEntry]:
+    """Return what can be downloaded, or was; what is wrong in a list is an entry too.
+
+    Parameters
+    ----------
+    own : Path
+        The folder of the person's models.
+    """
+    listed = _listed(own)
+    names = {entry.name for entry in listed}
+    known = [
+        CatalogEntry(where='download', card=None, path=None, **o) for o in torchxrayvision.offers()
+    ]
+    return [_as_it_is(e, own) for e in [*listed, *(e for e in known if e.name not in names)]]
+
+
+def _listed(own: Path) -> list[CatalogEntry]:
+    table = own / 'catalog.toml'
+    if not os.path.isfile(table):
+        return []
+    try:
+        content = tomllib.loads(table.read_text(encoding='utf-8'))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return [_wrong(table.name, f'{table.name} cannot be read: {error}.')]
+    models = content.get('model', [])
+    if not isinstance(models, list):
+        return [_wrong(table.name, f'{table.name} must list each model under [[model]].')]
+    return [_listed_entry(item if isinstance(item, dict) else {}) for item in models]
+
+
+def _listed_entry(said: dict[str, Any]) -> CatalogEntry:
+    name, url, sha256 = (said.get(key) for key in ('name', 'url', 'sha256'))
+    form, size = said.get('format', OWN_FORMAT), said.get('size', 0)
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        return _wrong('?', 'catalog.toml: a model has no usable name.')
+    if not (isinstance(url, str) and urlsplit(url).scheme in ('https', 'http')):
+        return _wrong(name, f'catalog.toml: {name!r} has no http address.')
+    if not (isinstance(sha256, str) and _SHA256.fullmatch(sha256.lower())):
+        return _wrong(name, f'catalog.toml: {name!r} has no SHA-256.')
+    if form not in (OWN_FORMAT, torchxrayvision.FORM):
+        return _wrong(
+            name,
+            f'catalog.toml: the format of {name!r} is {OWN_FORMAT!r} or '
+            f'{torchxrayvision.FORM!r}, not '
+            f'{form!r}.',
+        )
+    if not (isinstance(size, int) and 0 <= size < 1 << 40):
+        return _wrong(name, f'catalog.toml: the size of {name!r} is a number of bytes.')
+    summary = {key: said[key] for key in _SUMMARY if key in said}
+    weights = ''
+    if form == torchxrayvision.FORM:
+        weights = str(said.get('weights', ''))
+        if weights not in torchxrayvision.names():
+            return _wrong(
+                name,
+                f'catalog.toml: the weights of {name!r} are one of '
+                f'{", ".join(torchxrayvision.names())}.',
+            )
+        summary = torchxrayvision.summary(weights) | summary
+    return CatalogEntry(
+        name,
+        None,
+        'download',
+        None,
+        url=url,
+        sha256=sha256.lower(),
+        summary=summary,
+        size=size,
+        form=form,
+        weights=weights,
+    )
+
+
+def _wrong(name: str, error: str) -> CatalogEntry:
+    return CatalogEntry(name, None, 'download', None, error=error)
+
+
+def _as_it_is(entry: CatalogEntry, own: Path) -> CatalogEntry:
+    """Return an entry with its card and file, where the right ones are there."""
+    path = downloads_folder(own) / f'{entry.name}{SUFFIX}'
+    if entry.error or not os.path.isfile(path):
+        return entry
+    try:
+        card = read_card(path)
+    except CheckpointError:
+        return entry  # which is then got anew
+    if entry.form == OWN_FORMAT:
+        right = digest(path) == entry.sha256
+    else:
+        source = card.data.get('converted')
+        right = isinstance(source, dict) and source.get('sha256') == entry.sha256
+    return replace(entry, card=card, path=path) if right else entry
+
+
+def entries() -> list[CatalogEntry]:
     """List all models: bundled, then the person's own, then downloads; demonstrations last.
 
     A file that is no model is listed with its error; it hides no other.
@@ -29,9 +152,9 @@ def entries() -> list[Entry]:
         paths = sorted(own.glob(f'*{SUFFIX}'))
     except OSError as error:
         paths = []
-        found.append(Entry(own.name, None, 'yours', own, error=str(error.strerror)))
+        found.append(CatalogEntry(own.name, None, 'yours', own, error=str(error.strerror)))
     found += [_from_file(path, 'yours') for path in paths]
-    return sorted(found + downloads(own), key=lambda entry: entry.is_demonstration)
+    return sorted(found + downloadable(own), key=lambda entry: entry.is_demonstration)
 
 
 def default() -> str:
@@ -83,8 +206,8 @@ def resolve(name_or_path: str | Path) -> Path:
     return fetch(entry)
 
 
-def fetch(entry: Entry) -> Path:
-    """Download a model, to its end; see `napari_cxr.checkpoint.getting.get`.
+def fetch(entry: CatalogEntry) -> Path:
+    """Download a model, to its end; see `napari_cxr.checkpoint.catalog_entry.get_model`.
 
     Parameters
     ----------
@@ -102,9 +225,9 @@ def fetch(entry: Entry) -> Path:
         If there is no connection, the file is not the one that the catalog
         means, or it is no model.
     """
-    from napari_cxr.checkpoint.getting import get
+    from napari_cxr.checkpoint.catalog_entry import get_model
 
-    progress = get(entry)
+    progress = get_model(entry)
     while True:
         try:
             next(progress)
@@ -162,10 +285,10 @@ def _bundled() -> list[Path]:
     return sorted(Path(str(f)) for f in shipped.iterdir() if f.name.endswith(SUFFIX))
 
 
-def _from_file(path: Path, where: Literal['bundled', 'yours']) -> Entry:
+def _from_file(path: Path, where: Literal['bundled', 'yours']) -> CatalogEntry:
     try:
         card = read_card(path)
     except CheckpointError as error:
-        return Entry(path.name.removesuffix(SUFFIX), None, where, path, error=str(error))
+        return CatalogEntry(path.name.removesuffix(SUFFIX), None, where, path, error=str(error))
     # By its file, not by its card: two copies of a model can then be told apart.
-    return Entry(path.name.removesuffix(SUFFIX), card, where, path)
+    return CatalogEntry(path.name.removesuffix(SUFFIX), card, where, path)

@@ -14,16 +14,9 @@ from typing import Literal, cast
 import numpy as np
 from pydicom.dataset import Dataset
 
-from napari_cxr.dicom.elements import (
-    functional_groups,
-    integer,
-    items,
-    numbers,
-    text,
-    texts,
-)
+from napari_cxr.dicom.elements import functional_groups, integer, items, numbers, text, texts
 from napari_cxr.dicom.headers import Header
-from napari_cxr.dicom.lut_descriptors import read_table
+from napari_cxr.dicom.lut_data import read_table
 from napari_cxr.dicom.pixels import StoredPixels
 from napari_cxr.dicom.privacy import window_name
 from napari_cxr.radiograph import RANGE_OF_IMAGE, LookupTable, Window

@@ -20,20 +20,23 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from napari_cxr.dicom.codestreams import Codestream, jpeg_xl_size, parse
-from napari_cxr.dicom.elements import integer, text, value
-from napari_cxr.dicom.gdcm_jpeg import decode_12_bit_jpeg, silence
-from napari_cxr.dicom.headers import Header
-from napari_cxr.dicom.palettes import apply_palette
-from napari_cxr.dicom.privacy import code_string
-from napari_cxr.dicom.syntaxes import (
+from napari_cxr.dicom.compressed_frames import (
     JPEG_XL,
-    decode_frames,
-    is_encapsulated,
-    is_known,
-    is_recent,
+    Codestream,
+    decode_12_bit_jpeg,
+    decode_recent_frames,
+    is_encapsulated_syntax,
+    is_known_syntax,
+    is_recent_syntax,
+    jpeg_xl_size,
+    parse_codestream,
+    silence_gdcm,
     syntax_name,
 )
+from napari_cxr.dicom.elements import integer, text, value
+from napari_cxr.dicom.headers import Header
+from napari_cxr.dicom.lut_data import apply_palette
+from napari_cxr.dicom.privacy import code_string
 from napari_cxr.radiograph import UnreadableImage
 
 __all__ = ['MAX_SAMPLES', 'StoredPixels', 'decode', 'is_lossy']
@@ -150,7 +153,7 @@ def decode(header: Header) -> StoredPixels:
     if layout.keyword not in header.dataset:
         raise UnreadableImage('The header describes an image but the file holds no pixel data.')
     stream = _check_data(header, layout)
-    if is_recent(syntax):
+    if is_recent_syntax(syntax):
         values = _decode_recent(header, layout)
     else:
         values = _decode(_pixel_dataset(header, layout), syntax, layout)
@@ -240,9 +243,9 @@ def _check_data(header: Header, layout: _Layout) -> Codestream | None:
     data = value(header.dataset, layout.keyword)
     if not isinstance(data, bytes) or not data:
         raise UnreadableImage('The header describes an image but the file holds no pixel data.')
-    if not is_known(header.transfer_syntax):
+    if not is_known_syntax(header.transfer_syntax):
         raise UnreadableImage('The transfer syntax of this file is private or unknown.')
-    if not is_encapsulated(header.transfer_syntax):
+    if not is_encapsulated_syntax(header.transfer_syntax):
         if len(data) < layout.frame_bytes * layout.frames:
             raise UnreadableImage(
                 'The pixel data are cut short; the file was not copied or sent in full.'
@@ -279,7 +282,7 @@ def _check_frame(frame: bytes, syntax: UID, layout: _Layout) -> Codestream | Non
         return None
     if syntax not in (*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes, *JPEG2000TransferSyntaxes):
         return None
-    stream = parse(frame)
+    stream = parse_codestream(frame)
     if stream is None:
         raise UnreadableImage('The compressed pixel data are damaged.')
     _check_stream_size(stream.rows, stream.columns, layout)
@@ -338,7 +341,7 @@ def _decode_recent(header: Header, layout: _Layout) -> np.ndarray:
     shape = (layout.rows, layout.columns, 3)[: 3 if layout.samples == 3 else 2]
     dtype = np.dtype(f'{"i" if layout.signed else "u"}{layout.allocated // 8}')
     planar = integer(header.dataset, 'PlanarConfiguration') == 1
-    values = decode_frames(
+    values = decode_recent_frames(
         header.transfer_syntax, islice(frames, layout.frames), shape, dtype, planar=planar
     )
     if layout.photometric == 'YBR_FULL' and str(header.transfer_syntax) not in JPEG_XL:
@@ -360,7 +363,7 @@ def _decode(pixels: Dataset, syntax: UID, layout: _Layout) -> np.ndarray:
         plugins = sorted(decoder.available_plugins, key=_rank)
     for plugin in plugins:
         if plugin == 'gdcm':
-            silence()
+            silence_gdcm()
         try:
             if plugin == 'gdcm' and syntax == JPEGExtended12Bit and layout.stored > 8:
                 return decode_12_bit_jpeg(pixels)

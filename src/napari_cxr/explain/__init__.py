@@ -6,9 +6,9 @@ processes that have none: `grad_cam` and the other methods are fetched on first 
 
 from typing import TYPE_CHECKING, Any
 
+from napari_cxr.explain.coordinates import cell_to_input, cell_to_radiograph, input_bounds
 from napari_cxr.explain.feature_maps import FeatureMaps, dead_filters, feature_maps
 from napari_cxr.explain.heatmap import Heatmap
-from napari_cxr.explain.placement import cell_to_input, cell_to_radiograph, seen_part
 
 if TYPE_CHECKING:
     from napari_cxr.explain.gradcam import grad_cam
@@ -21,7 +21,7 @@ __all__ = [
     'dead_filters',
     'feature_maps',
     'grad_cam',
-    'seen_part',
+    'input_bounds',
 ]
 
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_cxr.networks import StagedNetwork
-    from napari_cxr.networks.grid import Grid
+    from napari_cxr.networks.receptive_field import Grid
 
-__all__ = ['FeatureMaps', 'dead_filters', 'even_grid', 'feature_maps', 'stage_grid']
+__all__ = ['FeatureMaps', 'dead_filters', 'feature_maps', 'stage_grid', 'uniform_grid']
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def feature_maps(network: StagedNetwork, x: Tensor, stage: str) -> Tensor:
     """
     import torch
 
-    from napari_cxr.networks.modes import evaluating
+    from napari_cxr.networks.eval_mode import evaluating
 
     if stage not in network.stage_names:
         raise ValueError(
@@ -134,9 +134,9 @@ def stage_grid(network: StagedNetwork, stage: str, height: int, width: int) -> G
     )
 
 
-def even_grid(cells: tuple[int, int], height: int, width: int) -> Grid:
+def uniform_grid(cells: tuple[int, int], height: int, width: int) -> Grid:
     """Return a grid that spreads cells evenly over an input of this size."""
-    from napari_cxr.networks.grid import Grid
+    from napari_cxr.networks.receptive_field import Grid
 
     jump = (height / cells[0], width / cells[1])
     return Grid(start=((jump[0] - 1) / 2, (jump[1] - 1) / 2), jump=jump, cells=cells)

@@ -1,4 +1,4 @@
-"""The small map that a network produced, with its place on the radiograph. No torch."""
+"""The heatmap of one class, placed on its radiograph, and drawn over it. No torch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-__all__ = ['FRAME', 'Heatmap', 'full_colour']
+__all__ = ['FRAME', 'HEAT_COLOURS', 'Heatmap', 'draw_heatmap', 'full_colour']
 
 #: Width of the outer frame in which markers and borders lie, as a share of each side.
 #: It is 29 % of the area (1 - 0.84 ** 2).
 FRAME = 0.08
+
 #: Shares of a region are counted on about as many points a side: plenty for a smooth map,
 #: and a radiograph of 3000 x 2500 pixels would take seconds.
 _POINTS = 256
@@ -117,7 +118,7 @@ class Heatmap:
         pixels = np.array(mask.shape if shape is None else shape) / mask.shape
         to_radiograph = np.diag([*(step * pixels), 1.0])
         to_radiograph[:2, 2] = (step // 2 + 0.5) * pixels - 0.5
-        return _share(self._sample(to_radiograph, thinned.shape), thinned)
+        return _fraction(self._sample(to_radiograph, thinned.shape), thinned)
 
     def frame_share(self, shape: tuple[int, int]) -> float | None:
         """Return the share of the map that lies at the edge of what the network saw.
@@ -149,7 +150,7 @@ class Heatmap:
         step = (edges[1] - edges[0]) / points
         to_radiograph = np.diag([*step, 1.0])
         to_radiograph[:2, 2] = edges[0] + step / 2
-        return _share(self._sample(to_radiograph, frame.shape), frame)
+        return _fraction(self._sample(to_radiograph, frame.shape), frame)
 
     def _sample(self, to_radiograph: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """Sample at points (i, j) of a raster that a matrix places on the radiograph."""
@@ -196,8 +197,49 @@ def full_colour(heatmaps: Sequence[Heatmap]) -> float:
     return own if own > 0 else max(float(heatmap.values.max()) for heatmap in heatmaps)
 
 
-def _share(sampled: np.ndarray, mask: np.ndarray) -> float | None:
+def _fraction(sampled: np.ndarray, mask: np.ndarray) -> float | None:
     whole = float(sampled.sum(dtype=np.float64))
     if whole <= 0:
         return None
     return float((sampled * mask).sum(dtype=np.float64)) / whole
+
+
+#: Red, green, blue and opacity from no evidence to the strongest, at even steps.
+HEAT_COLOURS = np.array(
+    [
+        [0.10, 0.20, 0.85, 0.00],
+        [0.10, 0.45, 1.00, 0.12],
+        [0.10, 0.85, 0.75, 0.50],
+        [0.95, 0.90, 0.15, 0.85],
+        [1.00, 0.45, 0.05, 1.00],
+        [0.85, 0.05, 0.05, 1.00],
+    ]
+)
+
+
+def draw_heatmap(
+    display: np.ndarray, heatmap: Heatmap, strongest: float, opacity: float = 0.5
+) -> np.ndarray:
+    """Return a radiograph with a heatmap over it.
+
+    Parameters
+    ----------
+    display : ndarray of float32, shape (h, w)
+        The radiograph as it should look, in [0, 1].
+    heatmap : Heatmap
+        Its map.
+    strongest : float
+        The value drawn in the last colour.
+    opacity : float
+        Opacity of that colour, in [0, 1].
+
+    Returns
+    -------
+    ndarray of uint8, shape (h, w, 3)
+    """
+    share = heatmap.sample_on(display.shape) / max(strongest, 1e-12)
+    steps = np.linspace(0, 1, len(HEAT_COLOURS))
+    colour = np.stack([np.interp(share, steps, HEAT_COLOURS[:, i]) for i in range(3)], axis=-1)
+    alpha = opacity * np.interp(share, steps, HEAT_COLOURS[:, 3])[..., None]
+    mixed = display[..., None] * (1 - alpha) + colour * alpha
+    return (np.clip(mixed, 0, 1) * 255).round().astype(np.uint8)

@@ -3,7 +3,7 @@
 Importing this package imports no torch; `napari_cxr.inference.classifier` does.
 """
 
-from napari_cxr.inference.prediction import Caution, Prediction
-from napari_cxr.inference.preprocessing import Prepared, Preprocessing
+from napari_cxr.inference.prediction import ImageWarning, Prediction
+from napari_cxr.inference.preprocessing import NetworkInput, Preprocessing
 
-__all__ = ['Caution', 'Prediction', 'Prepared', 'Preprocessing']
+__all__ = ['ImageWarning', 'NetworkInput', 'Prediction', 'Preprocessing']

@@ -1,35 +1,249 @@
-"""A network with its preprocessing and labels: `predict` and `explain`."""
+"""A trained network on its device, with its preprocessing and labels: `predict` and `explain`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
 
 import numpy as np
+import torch
 
 from napari_cxr import __version__, lungs
-from napari_cxr.explain import methods
-from napari_cxr.explain.feature_maps import FeatureMaps, even_grid, feature_maps, stage_grid
+from napari_cxr.checkpoint import Card, Checkpoint, CheckpointError, catalog
+from napari_cxr.checkpoint import load as load_checkpoint
+from napari_cxr.explain import explanation_methods
+from napari_cxr.explain.coordinates import cell_to_radiograph, input_bounds
+from napari_cxr.explain.feature_maps import FeatureMaps, feature_maps, stage_grid, uniform_grid
 from napari_cxr.explain.heatmap import Heatmap
-from napari_cxr.explain.placement import cell_to_radiograph, seen_part
-from napari_cxr.inference.cautions import cautions_for
-from napari_cxr.inference.memory import OutOfMemory
-from napari_cxr.inference.model import Model, plain
-from napari_cxr.inference.prediction import Caution, Prediction
-from napari_cxr.inference.preprocessing import Prepared
+from napari_cxr.inference.backends.backend import BACKENDS, EAGER, Backend, network_on_backend
+from napari_cxr.inference.backends.conversion import to_onnx
+from napari_cxr.inference.device import (
+    Device,
+    OutOfMemory,
+    choose_device,
+    raising_out_of_memory,
+    run_in_batches_that_fit,
+    use_full_precision,
+)
+from napari_cxr.inference.image_warnings import find_warnings
+from napari_cxr.inference.label_rule import LabelRule
+from napari_cxr.inference.prediction import ImageWarning, Prediction, RefusedImage
+from napari_cxr.inference.preprocessing import NetworkInput, Preprocessing
 from napari_cxr.lungs import LungField
-from napari_cxr.networks import Untraceable
+from napari_cxr.metrics.calibration import probabilities_of
+from napari_cxr.networks import StagedNetwork, Untraceable
 from napari_cxr.radiograph import Radiograph
 
-__all__ = ['Classifier', 'OutOfMemory', 'RefusedImage']
+__all__ = ['Classifier', 'Model', 'OutOfMemory', 'RefusedImage', 'logits_only']
+
+
+class Model:
+    """A trained network on its device.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        Weights and card.
+    device : Device
+        Where to run.
+
+    Raises
+    ------
+    CheckpointError
+        If the card is wrong.
+    napari_cxr.inference.device.OutOfMemory
+        If the device's memory is full.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
+        self.card: Card = checkpoint.card
+        self.rule = LabelRule.of_card(self.card)
+        self.device = device
+        self.file_hash = checkpoint.sha256[:12]
+        try:
+            self.preprocessing = Preprocessing.from_dict(self.card.preprocessing)
+        except (ValueError, TypeError) as error:
+            raise CheckpointError(f'The card of this model is wrong: {error}.') from None
+        self.network = checkpoint.network()
+        use_full_precision(device)
+        with raising_out_of_memory(device.name):
+            self.network.to(device.name).eval().requires_grad_(False)
+        self._way, self._running = EAGER, self.network
+        self._onnx = b''
+        self._made: tuple[object, StagedNetwork] = (None, self.network)
+
+    @classmethod
+    def load(cls, source: str | Path, device: str = 'auto') -> Self:
+        """Load a model by its name in the catalog or by its file.
+
+        Raises
+        ------
+        CheckpointError
+            If there is no such model, or the file is not one.
+        DeviceUnavailable
+            If the device is not there.
+        OutOfMemory
+            If it does not fit into the device's memory.
+        """
+        path = catalog.resolve(source)
+        chosen = choose_device(device)
+        with raising_out_of_memory(
+            'cpu'
+        ):  # where it is built first; the device tells of its own memory
+            return cls(load_checkpoint(path), chosen)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the network's outputs."""
+        return tuple(self.card.labels)
+
+    @property
+    def way(self) -> Backend:
+        """How `logits` and `maps` run the network."""
+        return self._way
+
+    def use(self, way: str, batch: int = 0) -> None:
+        """Run the network in another way from now on, in `logits` and `maps`.
+
+        What is done to single radiographs, `predict` and `explain`, runs as ever. Parameters
+        and errors are those of `get_ready`.
+        """
+        self.take(way, self.get_ready(way, batch=batch))
+
+    def get_ready(self, way: str, lanes: int = 1, batch: int = 0) -> StagedNetwork:
+        """Return the network as it runs in another way, for `take`; nothing changes yet.
+
+        It takes seconds where the network is converted, and may be called in a thread. What
+        was made last is kept, so a run that is gone on with begins at once.
+
+        Parameters
+        ----------
+        way : str
+            One of `napari_cxr.inference.backends.backend.BACKENDS`;
+            `napari_cxr.inference.ways.fastest`
+            finds the best. A batch takes as many threads as torch has now.
+        lanes : int
+            Batches that are run at the same time, each in a thread of its own.
+        batch : int
+            Images of a whole batch, where that is known: what else takes a second or more
+            of its first batch, and of its last, is then done here.
+
+        Raises
+        ------
+        napari_cxr.inference.backends.backend.BackendUnavailable
+            If there is no such way, this machine lacks it, or this network cannot be run so.
+        OutOfMemory
+            If the device's memory is full.
+        """
+        if way == EAGER.name:
+            return self.network
+        wanted = way, lanes, batch, torch.get_num_threads()
+        made_as, network = self._made
+        if made_as != wanted:
+            size = (self.preprocessing.height, self.preprocessing.width)
+            with raising_out_of_memory(self.device.name):
+                network = network_on_backend(
+                    way, self.network, self.device.name, size, self._onnx, lanes, batch
+                )
+            self._made = wanted, network
+        return network
+
+    def take(self, way: str, network: StagedNetwork) -> None:
+        """Run the network from now on in a way that `get_ready` got ready."""
+        self._way, self._running, self._onnx = BACKENDS[way], network, b''
+
+    def onnx(self) -> bytes:
+        """Return the stages as ONNX: converted once, and kept until a way is taken."""
+        size = (self.preprocessing.height, self.preprocessing.width)
+        self._onnx = self._onnx or to_onnx(self.network, size)
+        return self._onnx
+
+    def logits(self, images: np.ndarray, at_most: int = 0) -> tuple[np.ndarray, int]:
+        """Run the network on prepared images, in the way of `use`.
+
+        Parameters
+        ----------
+        images : ndarray of float32, shape (n, height, width)
+            As `Prepared.image`.
+        at_most : int
+            Images that are run at once, where it is known that more do not fit; 0 for all.
+
+        Returns
+        -------
+        logits : ndarray of float32, shape (n, classes)
+        fitted : int
+            How many ran at once: fewer than were asked for if memory ran short.
+
+        Raises
+        ------
+        OutOfMemory
+            If not even one image fits into the device's memory.
+        """
+        (logits,), fitted = self._run(logits_only(self._running), images, at_most)
+        return logits, fitted
+
+    def maps(
+        self, images: np.ndarray, at_most: int = 0, method: str = 'Grad-CAM'
+    ) -> tuple[np.ndarray, np.ndarray, int]:
+        """Run the network on prepared images as `logits`, and show where each class comes from.
+
+        The head's gradient is torch's, and in single precision, whatever the way.
+
+        Parameters
+        ----------
+        images, at_most
+            As of `logits`.
+        method : str
+            One of `napari_cxr.explain.explanation_methods.names`.
+
+        Returns
+        -------
+        logits : ndarray of float32, shape (n, classes)
+        maps : ndarray of float32, shape (n, classes, rows, columns)
+        fitted : int
+            As `logits` returns it.
+
+        Raises
+        ------
+        OutOfMemory
+            As `logits`.
+        """
+        explain = explanation_methods.method(method)
+        (logits, maps), fitted = self._run(
+            lambda x: explain(self._running, x, None), images, at_most
+        )
+        return logits, maps, fitted
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Return what logits of shape (..., classes) mean by this model's card."""
+        return probabilities_of(logits, self.card.several, self.card.temperature)
+
+    def _run(
+        self,
+        run: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
+        images: np.ndarray,
+        at_most: int = 0,
+    ) -> tuple[list[np.ndarray], int]:
+        """Run prepared images; see `halved_until_they_fit`."""
+        x = self.preprocessing.normalise(images)
+        return run_in_batches_that_fit(run, x, at_most, self.device.name)
+
+
+def logits_only(network: StagedNetwork) -> Callable[[torch.Tensor], tuple[torch.Tensor, ...]]:
+    """Return a pass through a network that gives the logits."""
+
+    @torch.inference_mode()
+    def run(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (network(x),)
+
+    return run
+
 
 _OTHER_LUNGS = (
     'This model was made with another version of the lung field; its card’s figures may not '
     'hold with this one.'
 )
-
-
-class RefusedImage(Exception):
-    """An image that must not be classified, with the reason."""
 
 
 class Classifier(Model):
@@ -62,7 +276,7 @@ class Classifier(Model):
         """
         prepared = [self.prepare(radiograph, preset) for radiograph in radiographs]
         images = np.stack([ready.image for ready in prepared])
-        (logits,), fitted = self._run(plain(self.network), images)
+        (logits,), fitted = self._run(logits_only(self.network), images)
         short = fitted < len(prepared)
         note = f'Memory ran short: ran in batches of {fitted}.' if short else ''
         return [
@@ -89,7 +303,7 @@ class Classifier(Model):
         preset : int
             Which of its presets to use.
         method : str
-            One of `napari_cxr.explain.methods.names`.
+            One of `napari_cxr.explain.explanation_methods.names`.
         field : LungField, optional
             The lungs, where they are known already or a person has corrected them.
 
@@ -111,14 +325,14 @@ class Classifier(Model):
                 f'{self.card.name} has no label {unknown[0]!r}; it has {", ".join(self.labels)}.'
             )
         targets = [self.labels.index(label) for label in labels or self.labels]
-        explain = methods.method(method)
+        explain = explanation_methods.method(method)
         (logits, maps), _ = self._run(
             lambda x: explain(self.network, x, targets), ready.image[None]
         )
         prediction = self._prediction(radiograph, ready, logits[0], preset, field=field)
         height, width = ready.image.shape
         matrix = cell_to_radiograph(self.network.grid(height, width), ready.to_radiograph)
-        seen = seen_part(ready.to_radiograph, height, width)
+        seen = input_bounds(ready.to_radiograph, height, width)
         heatmaps = [
             Heatmap(
                 values=maps[0, i],
@@ -180,36 +394,39 @@ class Classifier(Model):
             grid = stage_grid(self.network, stage, height, width)
         except Untraceable as error:
             why = str(error)
-            grid = even_grid(values.shape[1:], height, width)
+            grid = uniform_grid(values.shape[1:], height, width)
         matrix = cell_to_radiograph(grid, ready.to_radiograph)
         return FeatureMaps(values, matrix, stage, self.card.name, why)
 
     def prepare(
         self, radiograph: Radiograph, preset: int = 0, field: LungField | None = None
-    ) -> Prepared:
+    ) -> NetworkInput:
         """Fit one radiograph to the network's input; raises RefusedImage where it must not be."""
         if radiograph.refusal:
             raise RefusedImage(f'{radiograph.refusal} It was not classified.')
         return self.preprocessing.apply(radiograph, preset, field)
 
-    def with_own_cautions(self, cautions: tuple[Caution, ...]) -> tuple[Caution, ...]:
+    def with_own_cautions(self, cautions: tuple[ImageWarning, ...]) -> tuple[ImageWarning, ...]:
         """Add to the cautions about an image those about this model."""
-        if self.card.data.get('lung_field', lungs.fingerprint()) != lungs.fingerprint():
-            return (*cautions, Caution('lung-field', _OTHER_LUNGS))
+        if (
+            self.card.data.get('lung_field', lungs.lung_network_fingerprint())
+            != lungs.lung_network_fingerprint()
+        ):
+            return (*cautions, ImageWarning('lung-field', _OTHER_LUNGS))
         return cautions
 
     def _prediction(
         self,
         radiograph: Radiograph,
-        ready: Prepared,
+        ready: NetworkInput,
         logits: np.ndarray,
         preset: int,
         note: str = '',
         field: LungField | None = None,
     ) -> Prediction:
-        cautions = cautions_for(radiograph, ready, field, preset)
+        cautions = find_warnings(radiograph, ready, field, preset)
         if note:
-            cautions = (*cautions, Caution('memory', note))
+            cautions = (*cautions, ImageWarning('memory', note))
         cautions = self.with_own_cautions(cautions)
         probabilities = self.probabilities(logits)
         return Prediction(

@@ -13,9 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_cxr.inference.backends.backend import (
+    BACKENDS,
+    EAGER,
+    BackendNetwork,
+    network_on_backend,
+)
+from napari_cxr.inference.device import is_out_of_memory
 from napari_cxr.inference.engine_trial import NotInTime, Trial
-from napari_cxr.inference.memory import is_out_of_memory
-from napari_cxr.inference.running import EAGER, WAYS, Rerouted, run_by
 from napari_cxr.inference.trial_images import trial_images
 
 if TYPE_CHECKING:
@@ -99,12 +104,12 @@ def comparing(
     Raises
     ------
     RuntimeError, MemoryError
-        If memory runs out, see `napari_cxr.inference.memory.is_out_of_memory`.
+        If memory runs out, see `napari_cxr.inference.device.is_out_of_memory`.
     """
     asked = _Asked(classifier, batch)
     found: dict[str, Measured | OutOfTheQuestion] = {}
     running: dict[str, StagedNetwork] = {}
-    libraries = [name for name in names if WAYS[name].library]
+    libraries = [name for name in names if BACKENDS[name].library]
     with ExitStack() as ending:
         trials: dict[str, Trial] = {}
         for name in libraries:
@@ -156,14 +161,14 @@ class _Asked:
             return classifier.network, Measured(self._plain, 0.0, 0.0)
         begun = self._clock()
         size = (classifier.preprocessing.height, classifier.preprocessing.width)
-        network = run_by(name, classifier.network, classifier.device.name, size)
+        network = network_on_backend(name, classifier.network, classifier.device.name, size)
         ready = self._clock() - begun
         given, seconds = self._asking(network)
         return network, self._judged(name, given, Measured(seconds, ready, 0.0))
 
     def elsewhere(self, name: str) -> Trial:
         """Begin to ask a library."""
-        way, limit = WAYS[name], _HANGS + 10 * self._plain
+        way, limit = BACKENDS[name], _HANGS + 10 * self._plain
         begun = self._clock()
         onnx = self._classifier.onnx()
         self._converting = max(self._converting, self._clock() - begun)  # it is done once
@@ -173,7 +178,7 @@ class _Asked:
         """Return what came of it; raises as `Trial.result`."""
         tried = trial.result()
         outputs = tuple(torch.from_numpy(value) for value in tried.outputs)
-        given, _ = self._asking(Rerouted(self._classifier.network, lambda _: outputs))
+        given, _ = self._asking(BackendNetwork(self._classifier.network, lambda _: outputs))
         ready = self._converting + tried.ready
         return self._judged(trial.way.name, given, Measured(tried.seconds, ready, 0.0))
 
@@ -190,9 +195,9 @@ class _Asked:
     def _judged(self, name: str, given: np.ndarray, one: Measured) -> Measured | OutOfTheQuestion:
         difference = float(np.abs(given - self._expected).max())
         # Written so that what is no number does not agree.
-        if not difference <= AGREEMENT[WAYS[name].precision]:
+        if not difference <= AGREEMENT[BACKENDS[name].precision]:
             return OutOfTheQuestion(f'Its probabilities differ by up to {difference:.2g}.')
-        if difference == 0 and WAYS[name].precision != 'float32':
+        if difference == 0 and BACKENDS[name].precision != 'float32':
             # Stages that ask for single precision; rows must not say that they had less.
             return OutOfTheQuestion('Nothing in this network is computed in less precision.')
         return replace(one, difference=difference)

@@ -1,13 +1,31 @@
-"""Which processor the network runs on, and why."""
+"""Which processor the network runs on, and why; and what happens when its memory is full.
+
+A full memory is recognised whoever reports it, and batches are halved until they fit.
+"""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
-__all__ = ['Device', 'DeviceUnavailable', 'choose_device', 'compute_in_full', 'computes_bfloat16']
+__all__ = [
+    'Device',
+    'DeviceUnavailable',
+    'OutOfMemory',
+    'choose_device',
+    'is_out_of_memory',
+    'raising_out_of_memory',
+    'run_in_batches_that_fit',
+    'supports_bfloat16',
+    'use_full_precision',
+]
 
 
 class DeviceUnavailable(Exception):
@@ -72,7 +90,7 @@ def choose_device(name: str = 'auto') -> Device:
     return _tried(Device(f'cuda:{number}', torch.cuda.get_device_name(number)))
 
 
-def computes_bfloat16(kind: str) -> bool:
+def supports_bfloat16(kind: str) -> bool:
     """Tell whether a kind of device, 'cpu', 'cuda' or 'mps', has instructions for bfloat16.
 
     Without them it is emulated, and slower than single precision.
@@ -85,7 +103,7 @@ def computes_bfloat16(kind: str) -> bool:
     return False
 
 
-def compute_in_full(device: Device) -> None:
+def use_full_precision(device: Device) -> None:
     """Let a GPU compute single precision in full, for this process.
 
     By itself torch lets NVIDIA's GPUs since Ampere round the factors of convolutions to 10
@@ -123,3 +141,105 @@ def _why_not_cuda() -> str:
     if torch.version.hip is None and torch.version.cuda is None:
         return 'this build of torch has no GPU support'
     return 'torch found no usable GPU or driver'
+
+
+log = logging.getLogger(__name__)
+
+#: How it is said where there is no class of errors for it: by torch on the processor (Linux,
+#: then Windows) and on Apple's GPUs, by cuBLAS and cuDNN, by ONNX Runtime and OpenVINO.
+_OUT_OF_MEMORY_TEXTS = (
+    "can't allocate memory",
+    'not enough memory',
+    'out of memory',
+    'alloc_failed',
+    'allocation_failed',
+    'failed to allocate',
+    'bad_alloc',
+    'bad allocation',
+)
+
+
+class OutOfMemory(Exception):
+    """Not even one image fits into the device's memory."""
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell a full memory from other errors, of torch and of the libraries in its place."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    said = str(error).lower()
+    return any(words in said for words in _OUT_OF_MEMORY_TEXTS)
+
+
+@contextmanager
+def raising_out_of_memory(device: str) -> Iterator[None]:
+    """Let whatever says in here that memory is full be an `OutOfMemory`.
+
+    Parameters
+    ----------
+    device : str
+        Whose memory it is, as torch writes it.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise _full(device) from None
+
+
+def run_in_batches_that_fit(
+    run: Callable[[Tensor], tuple[Tensor, ...]], images: np.ndarray, at_most: int, device: str
+) -> tuple[list[np.ndarray], int]:
+    """Run a batch, at once or in pieces.
+
+    Parameters
+    ----------
+    run : callable
+        Takes a part of the batch on the device; returns tensors of as many rows.
+    images : ndarray of float32, shape (n, channels, height, width)
+        The batch.
+    at_most : int
+        Images that are run at once, where it is known that more do not fit; 0 for all.
+    device : str
+        As torch writes it.
+
+    Returns
+    -------
+    list of ndarray of float32
+        What `run` returns, for the whole batch.
+    int
+        How many ran at once in the end.
+
+    Raises
+    ------
+    OutOfMemory
+        If not even one image fits.
+    """
+    batch = torch.from_numpy(images)
+    size, start = min(at_most or len(batch), len(batch)), 0
+    pieces: list[list[Tensor]] = []
+    while start < len(batch):
+        try:
+            given = run(batch[start : start + size].to(device))
+            pieces.append([one.float().cpu() for one in given])
+            start += size
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if size == 1:
+                raise _full(device) from None
+            size = (size + 1) // 2
+            log.warning('out of memory: going on with batches of %d', size)
+    return [torch.cat(parts).numpy() for parts in zip(*pieces, strict=True)], size
+
+
+def _full(device: str) -> OutOfMemory:
+    if device == 'cpu':
+        return OutOfMemory(
+            'The memory of this computer is full. Close other programs that use it.'
+        )
+    return OutOfMemory(
+        f'The memory of {device} is full. '
+        'Close other programs that use it, or choose the CPU as the device.'
+    )

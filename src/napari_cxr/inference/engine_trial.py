@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cxr.inference.engines import engine
+from napari_cxr.inference.backends.runtimes import create_runtime
 
 if TYPE_CHECKING:
-    from napari_cxr.inference.running import Way
+    from napari_cxr.inference.backends.backend import Backend
 
 __all__ = ['NotInTime', 'Trial', 'Tried']
 
@@ -65,7 +65,7 @@ class Trial:
     way : Way
         Its library, and what that computes in.
     onnx, threads
-        As of `napari_cxr.inference.engines.engine`.
+        As of `napari_cxr.inference.backends.runtimes.create_runtime`.
     x : ndarray of float32, shape (N, channels, height, width)
         The batch.
     limit : float
@@ -73,7 +73,9 @@ class Trial:
         may take twice as much.
     """
 
-    def __init__(self, way: Way, onnx: bytes, threads: int, x: np.ndarray, limit: float) -> None:
+    def __init__(
+        self, way: Backend, onnx: bytes, threads: int, x: np.ndarray, limit: float
+    ) -> None:
         self.way = way
         self._limit = limit
         self._until = time.monotonic() + 2 * limit
@@ -140,7 +142,7 @@ def _main() -> None:
     x = np.load(Path(folder, 'x.npy'), allow_pickle=False)
     onnx = Path(folder, 'stages.onnx').read_bytes()
     begun = time.process_time()
-    run = engine(library, precision, onnx, int(threads), batch=len(x))
+    run = create_runtime(library, precision, onnx, int(threads), batch=len(x))
     ready = time.process_time() - begun
     outputs = run(x)
     if _SIGNALS:  # while it is set, the clock of the processor's time goes by jumps

@@ -1,4 +1,7 @@
-"""Which label an image gets: the one place where probabilities become words."""
+"""How probabilities become a label, a sentence that gives the reason, and a measure of doubt.
+
+The only place where probabilities become words.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,23 @@ from napari_cxr.metrics.calibration import normalised
 if TYPE_CHECKING:
     from napari_cxr.checkpoint import Card
 
-__all__ = ['CANNOT_SAY', 'NO_FINDING', 'LabelRule']
+__all__ = [
+    'CANNOT_SAY',
+    'NOTHING_ABOVE',
+    'NO_FINDING',
+    'LabelRule',
+    'answer_reason',
+    'percent',
+    'uncertainty',
+]
 
 #: The answer where a probability lies in the band in which a model does not decide.
 CANNOT_SAY = 'cannot say'
+
 #: The label of an image that has none of several findings, as in NIH ChestX-ray14; an image
 #: of which nobody knows has none.
 NO_FINDING = 'No finding'
+
 _HALF = 0.5
 
 
@@ -184,3 +197,112 @@ class LabelRule:
 
 def _plain(word: str) -> str:
     return ' '.join(word.replace('_', ' ').replace('-', ' ').casefold().split())
+
+
+NOTHING_ABOVE = 'Nothing is above its threshold.'
+
+
+def answer_reason(rule: LabelRule, probabilities: Sequence[float]) -> str:
+    """Say why an image got its answer; nothing where classes exclude each other.
+
+    Parameters
+    ----------
+    rule : LabelRule
+        How the answer came about.
+    probabilities : sequence of float
+        Of each label.
+
+    Returns
+    -------
+    str
+        For instance 'The probability of opacity, 62 %, is above its threshold, 41 %.'
+    """
+    if not rule.several:
+        return ''
+    known = dict(zip(rule.labels, probabilities, strict=True))
+    if doubtful := rule.in_doubt(probabilities):
+        label = doubtful[0]
+        band = rule.band(label)
+        assert band is not None
+        (p_low, low), (p_high, high) = (distinct_percents(known[label], end) for end in band)
+        return (
+            f'The probability of {label}, {max(p_low, p_high, key=len)}, lies between {low} '
+            f'and {high}, where this model does not decide.'
+        )
+    above = rule.above(probabilities)
+    if len(rule.labels) > 1:
+        if not above:
+            return NOTHING_ABOVE
+        return (
+            f'{len(above)} of {len(rule.labels)} findings {"is" if len(above) == 1 else "are"} '
+            f'above {"its threshold" if len(above) == 1 else "their thresholds"}.'
+        )
+    (label,) = rule.labels
+    where = 'above' if above else 'below'
+    # Numbers that are written alike must not be said to be apart.
+    p, threshold = distinct_percents(known[label], rule.threshold(label))
+    return f'The probability of {label}, {p}, is {where} its threshold, {threshold}.'
+
+
+def percent(p: float, digits: int = 0) -> str:
+    """Return a probability in per cent."""
+    return f'{100 * p:.{digits}f}\u00a0%'
+
+
+def distinct_percents(p: float, q: float) -> tuple[str, str]:
+    """Return two probabilities with as few digits as tell them apart, at most three."""
+    for digits in range(3):
+        if (first := percent(p, digits)) != (second := percent(q, digits)):
+            return first, second
+    return percent(p, 3), percent(q, 3)
+
+
+def uncertainty(
+    probabilities: np.ndarray, several: bool, thresholds: Sequence[float] = ()
+) -> np.ndarray:
+    """Return the entropy of each answer, as a share of the largest that it could have.
+
+    This is uncertainty sampling by entropy: B. Settles, Active Learning Literature Survey,
+    Computer Sciences Technical Report 1648, University of Wisconsin-Madison, 2009, section
+    3.1: H = -sum p_k log p_k, here divided by log K. With several labels each class is a
+    question of its own, so the mean of K binary entropies is taken, each divided by log 2.
+
+    Parameters
+    ----------
+    probabilities : array_like, shape (n, K)
+        Of each image and class; NaN where an image has none.
+    several : bool
+        Whether an image can have several classes.
+    thresholds : sequence of float
+        With `several`, from which probability on each class is predicted; by default one half.
+        A class is least certain at its threshold, so entropies are of probabilities that are
+        moved so far that it becomes one half, see `napari_cxr.metrics.normalised`.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+        From 0, where the model is certain, to 1, where all classes are alike to it; NaN where
+        an image has no probabilities.
+
+    Raises
+    ------
+    ValueError
+        If `probabilities` has not two dimensions.
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    if p.ndim != 2:
+        raise ValueError(f'Probabilities have 2 dimensions, not {p.ndim}.')
+    known = p.shape[1] > 0 and np.isfinite(p).all(axis=1)
+    p = np.clip(np.nan_to_num(p), 0.0, 1.0)
+    if several:
+        if len(thresholds):
+            p = normalised(p, np.asarray(thresholds))
+        entropy = (_bits(p) + _bits(1 - p)).mean(axis=1) if p.shape[1] else np.zeros(len(p))
+    else:
+        entropy = _bits(p).sum(axis=1) / max(np.log2(max(p.shape[1], 1)), 1.0)
+    return np.where(known, np.clip(entropy, 0.0, 1.0), np.nan)
+
+
+def _bits(p: np.ndarray) -> np.ndarray:
+    """Return -p log2 p, which is 0 for 0."""
+    return -p * np.log2(np.where(p > 0, p, 1.0))

@@ -7,15 +7,19 @@ from typing import Any
 
 from napari_cxr.inference.label_rule import LabelRule
 
-__all__ = ['Caution', 'Prediction']
+__all__ = ['ImageWarning', 'Prediction', 'RefusedImage']
 
 #: Codes of cautions that say: this is probably no upright frontal chest radiograph with the
 #: right polarity, which is all that a model knows.
 _DOUBTS = frozenset({'view', 'polarity', 'not-a-chest', 'upside-down', 'mirrored'})
 
 
+class RefusedImage(Exception):
+    """An image that must not be classified, with the reason."""
+
+
 @dataclass(frozen=True)
-class Caution:
+class ImageWarning:
     """A reason to trust a prediction less, shown wherever the prediction is.
 
     Parameters
@@ -78,7 +82,7 @@ class Prediction:
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
     logits: tuple[float, ...]
-    cautions: tuple[Caution, ...] = ()
+    cautions: tuple[ImageWarning, ...] = ()
     model: str = ''
     model_hash: str = ''
     preprocessing: dict[str, Any] = field(default_factory=dict)
@@ -117,7 +121,7 @@ class Prediction:
         return self.rule.answer(self.probabilities)
 
     @property
-    def doubts(self) -> tuple[Caution, ...]:
+    def doubts(self) -> tuple[ImageWarning, ...]:
         """The cautions that a person must read before any probability."""
         return tuple(caution for caution in self.cautions if caution.doubts_the_image)
 

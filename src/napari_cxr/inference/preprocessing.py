@@ -1,4 +1,10 @@
-"""How a radiograph becomes a network's input, and the way back to its pixels."""
+"""How a radiograph becomes a network's input, and the transform back to its pixels.
+
+For models that see the lungs only, grey values count from the air in the lungs to the shadow
+between them. Exposure, window and processing move all grey values of a radiograph; the most
+lucent part of the lungs and the mediastinum move with them. After localized normalisation in
+the sense of Philipsen et al. (IEEE Trans Med Imaging 2015;34:1965), reduced to two numbers.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +17,74 @@ import numpy as np
 from PIL import Image
 
 from napari_cxr import lungs as lung_field
-from napari_cxr.inference.lung_tones import only_lungs
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph, UnreadableImage
 
-__all__ = ['Prepared', 'Preprocessing']
+__all__ = ['DARKEST_LUNG', 'NetworkInput', 'Preprocessing', 'lung_grey_values']
+
+#: What the darkest lung becomes; less is outside of the lungs, which are 0.
+DARKEST_LUNG = 1 / 32
+
+#: What becomes 1, in units of the difference between the two.
+_BRIGHTEST = 1.5
+
+#: Percentile of the lungs that counts as their air: the minimum would be noise.
+_AIR = 2
+
+#: Rows and columns between the lungs, as shares of the image, where the mediastinum is.
+_MIDDLE = ((5 / 16, 7 / 8), (5 / 12, 7 / 12))
+
+#: Fewer pixels than this between the lungs say nothing; then it is this percentile of all.
+_FEWEST, _ELSE = 6, 90
+
+_FLAT_LUNGS = 1e-6
+
+
+def lung_grey_values(image: np.ndarray, lungs: np.ndarray) -> np.ndarray:
+    """Blank everything but the lungs, and put their grey values on their own scale.
+
+    Parameters
+    ----------
+    image : ndarray of float32, shape (h, w)
+        Display values of the rectangle around both lungs.
+    lungs : ndarray of float32, shape (h, w)
+        How probable it is that each pixel is lung.
+
+    Returns
+    -------
+    ndarray of float32, shape (h, w)
+        0 outside of the lungs. Inside, the 2nd percentile of the lungs becomes 1/32, and
+        1 is as far above it as 1.5 times the shadow between the lungs is.
+    """
+    from scipy.ndimage import binary_dilation
+
+    inside = lungs > 0.5
+    if not inside.any():
+        return np.zeros_like(image)
+    height, width = image.shape
+    rows, columns = (
+        slice(round(first * n), round(last * n))
+        for (first, last), n in zip(_MIDDLE, (height, width), strict=True)
+    )
+    between = image[rows, columns][~binary_dilation(inside)[rows, columns]]
+    air = np.percentile(image[inside], _AIR)
+    shadow = np.median(between) if between.size >= _FEWEST else np.percentile(image, _ELSE)
+    unit = max(float(shadow - air), _FLAT_LUNGS)
+    tones = np.clip((image - np.float32(air)) / np.float32(unit * _BRIGHTEST), 0, 1)
+    return np.where(inside, DARKEST_LUNG + (1 - DARKEST_LUNG) * tones, 0).astype(np.float32)
+
 
 _NO_LUNGS = (
     'This model looks at the lungs only, and there are none: draw them on the lungs layer, or '
     'choose another model.'
 )
+
 #: Numbers below this are no contrast at all; a constant image is left as it is.
 _FLAT = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class NetworkInput:
     """A network's input before normalisation, and where its pixels come from.
 
     Parameters
@@ -66,7 +124,7 @@ class Preprocessing:
         What the lung field is for. 'crop': the smallest rectangle around both lungs is
         used instead of the whole radiograph. 'only': besides, all else is black, and grey
         values count from the darkest lung to the shadow between the lungs, see
-        `napari_cxr.inference.lung_tones`; `stretch` is not used then.
+        `napari_cxr.inference.preprocessing`; `stretch` is not used then.
     margin : float
         What is added to that rectangle on each side, as a share of its height and width.
     channels : int
@@ -142,7 +200,7 @@ class Preprocessing:
 
     def apply(
         self, radiograph: Radiograph, preset: int = 0, field: LungField | None = None
-    ) -> Prepared:
+    ) -> NetworkInput:
         """Fit one radiograph to the network's input.
 
         Parameters
@@ -164,7 +222,7 @@ class Preprocessing:
         if self.lungs == 'ignored':
             field = None
         elif field is None:
-            field = lung_field.find(radiograph, preset)
+            field = lung_field.find_lungs(radiograph, preset)
         if field is not None and not field.found:
             raise UnreadableImage(_NO_LUNGS)
         box = (
@@ -178,7 +236,7 @@ class Preprocessing:
             raise UnreadableImage('This image is blank: all its pixels are alike.')
         if field is not None and self.lungs == 'only':
             lungs = field.covering((top, left, top + rows, left + columns), height, width)
-            small = only_lungs(small, lungs)
+            small = lung_grey_values(small, lungs)
         elif self.stretch is not None:
             inside = small
             if part.padding is not None:  # padding is no part of the image
@@ -195,7 +253,7 @@ class Preprocessing:
         matrix = np.eye(3)
         matrix[[0, 1], [0, 1]] = step
         matrix[:2, 2] = start
-        return Prepared(small, matrix, float(1 / step.min()), field)
+        return NetworkInput(small, matrix, float(1 / step.min()), field)
 
     def normalise(self, images: np.ndarray) -> np.ndarray:
         """Turn prepared images into the network's input.

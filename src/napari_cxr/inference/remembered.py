@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from napari_cxr.checkpoint.file import write_whole
+from napari_cxr.checkpoint.model_file import write_atomic
 
 __all__ = ['get', 'put']
 
@@ -35,7 +35,7 @@ def put(key: str, value: Any) -> None:
     content = json.dumps(dict(list(kept.items())[-_MOST:]), indent=1)
     try:
         _path().parent.mkdir(parents=True, exist_ok=True)
-        write_whole(_path(), content.encode())
+        write_atomic(_path(), content.encode())
     except OSError as error:
         log.info('%s cannot be written: %s', _path(), error.strerror)
 

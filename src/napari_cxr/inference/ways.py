@@ -21,9 +21,9 @@ import torch
 
 from napari_cxr import __version__
 from napari_cxr.inference import remembered
+from napari_cxr.inference.backends.backend import BACKENDS, EAGER, why_unavailable
 from napari_cxr.inference.comparing import Measured, answer, comparing
-from napari_cxr.inference.memory import is_out_of_memory
-from napari_cxr.inference.running import EAGER, WAYS, why_not
+from napari_cxr.inference.device import is_out_of_memory
 from napari_cxr.inference.trial_images import trial_images
 
 if TYPE_CHECKING:
@@ -114,8 +114,9 @@ def _names(classifier: Classifier, reduced: bool) -> list[str]:
     """Return the ways that may run here."""
     return [
         name
-        for name, way in WAYS.items()
-        if (reduced or way.precision == 'float32') and not why_not(name, classifier.device.name)
+        for name, way in BACKENDS.items()
+        if (reduced or way.precision == 'float32')
+        and not why_unavailable(name, classifier.device.name)
     ]
 
 
@@ -134,7 +135,7 @@ def _glance(classifier: Classifier, batch: int) -> float:
 def _best(known: Mapping[str, Measured], batches: float) -> str:
     """Return what is done first with so many batches; a simpler way where it hardly matters."""
     name, least = EAGER.name, math.inf
-    for way in WAYS:
+    for way in BACKENDS:
         if way in known:
             cost = known[way].ready + batches * known[way].seconds
             if cost < _WORTH * least:
@@ -168,7 +169,7 @@ def _version(library: str) -> str:
 def _known(kept: Any) -> dict[str, Measured]:
     """Return what was remembered; nothing where it is too old, or not what we wrote."""
     try:
-        known = {name: Measured(**one) for name, one in kept['ways'].items() if name in WAYS}
+        known = {name: Measured(**one) for name, one in kept['ways'].items() if name in BACKENDS}
         whole = all(math.isfinite(number) for one in known.values() for number in astuple(one))
         until = kept['until']
         fresh = until is None or 0 < until - time.time() <= _AGAIN

@@ -12,7 +12,8 @@ from napari_cxr.metrics.calibration import (
     probabilities_of,
     softmax,
 )
-from napari_cxr.metrics.figures import (
+from napari_cxr.metrics.class_metrics import summarise
+from napari_cxr.metrics.classification import (
     accuracy,
     auc,
     balanced_accuracy,
@@ -25,25 +26,27 @@ from napari_cxr.metrics.figures import (
     precision,
     sensitivity,
     specificity,
+    validation_metrics,
 )
-from napari_cxr.metrics.intervals import Interval, bootstrap, wilson
-from napari_cxr.metrics.summary import summarise
-from napari_cxr.metrics.together import Part, average, differences
-from napari_cxr.metrics.validation import validation_figures
+from napari_cxr.metrics.confidence_intervals import Interval, bootstrap, wilson_interval
+from napari_cxr.metrics.model_comparison import (
+    FoldPredictions,
+    average_over_folds,
+    metric_differences,
+)
 
 __all__ = [
     'BASELINES',
+    'FoldPredictions',
     'Interval',
-    'Part',
     'accuracy',
     'auc',
-    'average',
+    'average_over_folds',
     'balanced_accuracy',
     'baseline_features',
     'bootstrap',
     'calibration_error',
     'confusion_matrix',
-    'differences',
     'f1',
     'fit_baseline',
     'fit_temperature',
@@ -52,6 +55,7 @@ __all__ = [
     'log_loss',
     'macro_auc',
     'macro_f1',
+    'metric_differences',
     'normalised',
     'precision',
     'probabilities_of',
@@ -59,6 +63,6 @@ __all__ = [
     'softmax',
     'specificity',
     'summarise',
-    'validation_figures',
-    'wilson',
+    'validation_metrics',
+    'wilson_interval',
 ]

@@ -1,13 +1,14 @@
-"""Receptive-field arithmetic on what a network really computes.
+"""Where the cells of a feature map look, from what the network really computes.
 
-The stages are run once on tensors without data, and each operation moves the centres of
-the cells along; `napari_cxr.networks.operations` says how. Nothing needs to be declared
+The stages are run once on tensors without data, and each operation moves the centres of the
+cells along; `napari_cxr.networks.receptive_field_rules` says how. Nothing needs to be declared
 for a network, and nothing is guessed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,12 +16,41 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from napari_cxr.networks.grid import Grid
-from napari_cxr.networks.modes import evaluating
-from napari_cxr.networks.operations import PlacedMap, Untraceable, returns_parts, rule_for
-from napari_cxr.networks.shapes import run_without_data
+from napari_cxr.networks.eval_mode import evaluating, run_without_data
+from napari_cxr.networks.receptive_field_rules import (
+    PlacedMap,
+    Untraceable,
+    returns_parts,
+    rule_for,
+)
 
-__all__ = ['derive_grid']
+__all__ = ['Grid', 'derive_grid']
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Centres of the receptive fields of a feature map's cells.
+
+    Cell i of an axis looks at ``start + i * jump``, in input pixels, where pixel
+    centres are whole numbers.
+
+    Parameters
+    ----------
+    start : tuple of float
+        Rows and columns of the first cell's centre.
+    jump : tuple of float
+        Distance between the centres of neighbouring cells.
+    cells : tuple of int
+        How many cells there are.
+    """
+
+    start: tuple[float, float]
+    jump: tuple[float, float]
+    cells: tuple[int, int]
+
+    def centre(self, row: float, column: float) -> tuple[float, float]:
+        """Return the input pixel (y, x) that a cell looks at."""
+        return self.start[0] + row * self.jump[0], self.start[1] + column * self.jump[1]
 
 
 def derive_grid(stages: Iterable[tuple[str, nn.Module]], shape: tuple[int, int, int]) -> Grid:

@@ -7,13 +7,13 @@ from difflib import get_close_matches
 
 from napari_cxr.networks.staged import StagedNetwork
 
-__all__ = ['Maker', 'find', 'names', 'register']
+__all__ = ['NetworkFactory', 'find_network', 'names', 'register']
 
-Maker = Callable[[int, int, tuple[int, int]], StagedNetwork]
-_NETWORKS: dict[str, Maker] = {}
+NetworkFactory = Callable[[int, int, tuple[int, int]], StagedNetwork]
+_NETWORKS: dict[str, NetworkFactory] = {}
 
 
-def register(function: Maker, name: str = '') -> Maker:
+def register(function: NetworkFactory, name: str = '') -> NetworkFactory:
     """Make a function ``(classes, channels, size) -> StagedNetwork`` known, by its own name."""
     _NETWORKS[name or function.__name__] = function
     return function
@@ -24,7 +24,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_NETWORKS))
 
 
-def find(name: str) -> Maker:
+def find_network(name: str) -> NetworkFactory:
     """Return the function that makes a network.
 
     Raises

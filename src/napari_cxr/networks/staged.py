@@ -10,10 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
-from napari_cxr.networks.grid import Grid
+from napari_cxr.networks.eval_mode import stage_shapes
 from napari_cxr.networks.heads import AverageLinear
-from napari_cxr.networks.receptive_field import derive_grid
-from napari_cxr.networks.shapes import stage_shapes
+from napari_cxr.networks.receptive_field import Grid, derive_grid
 
 __all__ = ['NotStaged', 'StagedNetwork']
 

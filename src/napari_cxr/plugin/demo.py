@@ -14,7 +14,7 @@ import napari
 from qtpy.QtCore import QTimer
 
 from napari_cxr.plugin.classify.dock import ClassifyDock
-from napari_cxr.plugin.commands import open_paths
+from napari_cxr.plugin.reader import open_paths
 
 __all__ = ['main']
 

@@ -1,15 +1,20 @@
-"""Docks that stand together in one viewer: as tabs, and one opens another."""
+"""Docks that stand together in one viewer: as tabs, one opening another, and their signals.
+
+A dock knows nothing of the others: it emits a signal of `dock_signals()`, and whichever dock it
+concerns listens.
+"""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from napari.components import ViewerModel
 from npe2 import PluginManager
-from qtpy.QtCore import QEvent, QObject, QTimer
+from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
-__all__ = ['TabsTogether', 'is_same', 'open_dock']
+__all__ = ['DockSignals', 'TabsTogether', 'dock_signals', 'is_same_viewer', 'open_dock']
 
 
 class TabsTogether(QObject):
@@ -81,7 +86,37 @@ def open_dock(viewer: ViewerModel, name: str) -> None:
     around.raise_()
 
 
-def is_same(viewer: ViewerModel, other: ViewerModel) -> bool:
+def is_same_viewer(viewer: ViewerModel, other: ViewerModel) -> bool:
     """Return whether two docks belong to one viewer; napari gives each dock a proxy of it."""
     first, second = (getattr(each, '__wrapped__', each) for each in (viewer, other))
     return first is second
+
+
+class DockSignals(QObject):
+    """Signals between docks; whoever listens does not know who speaks."""
+
+    #: A model was added to the person's own: its name.
+    model_added = Signal(str)
+    #: A model shall be chosen in the Classify dock of this viewer: its name or file.
+    model_wanted = Signal(object, str)
+    #: The settings of a run shall be loaded into the Train dock of this viewer: its folder.
+    run_wanted = Signal(object, str)
+    #: Labelled images shall be opened in the Train dock of this viewer: a folder or table, and
+    #: the pattern that finds the patient in the names of its files, or an empty string.
+    images_wanted = Signal(object, str, str)
+    #: A run shall be taken up again in the Train dock of this viewer: its folder.
+    resume_wanted = Signal(object, str)
+    #: A layer will show another radiograph, which its metadata hold already: the layer.
+    turning = Signal(object)
+    #: What a model says of a radiograph's layer is known without a click: the layer, an
+    #: `Answer`, and the class whose heatmap is wanted.
+    answered = Signal(object, object, str)
+    #: A run has ended: its folder and None; or one of several: the folder that holds
+    #: them, and the `RunsDone`.
+    run_done = Signal(str, object)
+
+
+@cache
+def dock_signals() -> DockSignals:
+    """Return the one object that the docks of this napari share."""
+    return DockSignals()

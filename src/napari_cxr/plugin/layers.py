@@ -12,17 +12,9 @@ import numpy as np
 from napari.layers import Image, Layer
 from napari.utils import Colormap
 
-from napari_cxr.explain.heatmap import Heatmap
-from napari_cxr.explain.rendering import HEAT_COLOURS
+from napari_cxr.explain.heatmap import HEAT_COLOURS, Heatmap
 from napari_cxr.inference.prediction import Prediction
-from napari_cxr.radiograph import (
-    LookupTable,
-    Provenance,
-    Radiograph,
-    SpacingSource,
-    View,
-    Window,
-)
+from napari_cxr.radiograph import LookupTable, Provenance, Radiograph, SpacingSource, View, Window
 from napari_cxr.rasters import raster_format
 
 __all__ = [

@@ -1,4 +1,9 @@
-"""The napari reader: every DICOM image file by file, and folders of them."""
+"""How images get into napari: the reader for DICOM files and folders, and the menu commands.
+
+The reader takes every DICOM image file by file, and never stacks what is no stack. The commands
+stand in napari's menus and palette. Everything heavy is imported where it is needed: napari
+imports this module as soon as any file is opened.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +11,33 @@ import os
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from napari_cxr import dicom, files
+from napari_cxr import dicom, image_files
 from napari_cxr.radiograph import UnreadableImage
-from napari_cxr.workers.decoding import shared_decoder
+from napari_cxr.workers.decoder_pool import shared_decoder
 
-__all__ = ['FOLDER_LIMIT', 'get_reader', 'read', 'read_pictures']
+if TYPE_CHECKING:
+    import napari.viewer
+
+__all__ = [
+    'FOLDER_LIMIT',
+    'get_reader',
+    'open_files',
+    'open_folder',
+    'read',
+    'read_pictures',
+    'show_lungs',
+    'synthetic_radiograph',
+]
 
 LayerData = tuple[Any, ...]
 
 #: A folder with more images than this opens its first only: napari slows down with many layers.
 FOLDER_LIMIT = 36
+
 #: How many files of a folder are looked at before deciding that it holds no DICOM.
-_GLANCE = 2000
+_FILES_PROBED = 2000
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
@@ -65,7 +83,7 @@ def read(path: str | list[str]) -> list[LayerData]:
         If nothing could be opened, with the reason.
     """
     from napari_cxr.plugin.layers import overlay_layers_data, radiograph_layer_data
-    from napari_cxr.plugin.settings import preferences
+    from napari_cxr.plugin.preferences import preferences
 
     names = preferences('layers').file_names
     given = [Path(p) for p in ([path] if isinstance(path, str | Path) else path)]
@@ -84,13 +102,13 @@ def read(path: str | list[str]) -> list[LayerData]:
         layers += [layer, *overlay_layers_data(radiograph, layer[1])]
     if not layers:
         raise UnreadableImage('\n'.join(failures) or 'There is no image in this folder.')
-    _tell(failures, notices)
+    _notify(failures, notices)
     return layers
 
 
 def _is_ours(path: Path) -> bool:
     if path.is_dir():
-        return any(map(dicom.is_dicom, islice(_visible_files(path), _GLANCE)))
+        return any(map(dicom.is_dicom, islice(_visible_files(path), _FILES_PROBED)))
     return path.suffix.lower() in ('.dcm', '.dicom') or dicom.is_dicom(path)
 
 
@@ -109,7 +127,7 @@ def _expand(paths: list[Path]) -> tuple[list[Path], list[str]]:
         if not path.is_dir():
             wanted.append(path)
             continue
-        images = [file for file in files.find_images(path) if dicom.is_dicom(file)]
+        images = [file for file in image_files.find_images(path) if dicom.is_dicom(file)]
         if len(images) > FOLDER_LIMIT:
             notices.append(
                 f'{path.name} holds {len(images)} DICOM files: the first was opened. '
@@ -121,10 +139,115 @@ def _expand(paths: list[Path]) -> tuple[list[Path], list[str]]:
     return wanted, notices
 
 
-def _tell(failures: list[str], notices: list[str]) -> None:
+def _notify(failures: list[str], notices: list[str]) -> None:
     from napari.utils.notifications import show_info, show_warning
 
     if failures:
         show_warning('Not opened:\n' + '\n'.join(failures[:10]))
     if notices:
         show_info('\n'.join(notices[:10]))
+
+
+def open_files(viewer: napari.viewer.Viewer) -> None:
+    """Ask for files of any name, recognise them by content, and open them.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to open them.
+    """
+    from qtpy.QtWidgets import QApplication, QFileDialog
+
+    chosen, _ = QFileDialog.getOpenFileNames(
+        QApplication.activeWindow(), 'Open chest radiographs', _last_folder(), 'All files (*)'
+    )
+    open_paths(viewer, [Path(path) for path in chosen])
+
+
+def open_folder(viewer: napari.viewer.Viewer) -> None:
+    """Ask for a folder and open the DICOM files in it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where to open them.
+    """
+    from qtpy.QtWidgets import QApplication, QFileDialog
+
+    chosen = QFileDialog.getExistingDirectory(
+        QApplication.activeWindow(), 'Open a folder of chest radiographs', _last_folder()
+    )
+    if chosen:
+        open_paths(viewer, [Path(chosen)])
+
+
+def open_paths(viewer: Any, paths: list[Path]) -> list[Any]:
+    """Open radiographs and folders with our reader, other files with napari's.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer or ViewerModel
+        Where to open them.
+    paths : list of Path
+        Files or folders.
+
+    Returns
+    -------
+    list of layer
+        What was opened; what could not be opened is reported by napari.
+    """
+    from napari.layers import Layer
+    from napari.utils.notifications import show_error
+
+    from napari_cxr.plugin.preferences import save_preferences
+    from napari_cxr.radiograph import UnreadableImage
+    from napari_cxr.rasters import is_raster
+
+    opened: list[Any] = []
+    for path in paths:
+        read = get_reader(str(path)) or (read_pictures if is_raster(path) else None)
+        try:
+            if read is None:
+                opened += viewer.open(str(path), plugin='napari')
+            else:
+                # Not by `viewer.open`: a DICOM file without an extension matches no pattern,
+                # and a PNG would be napari's.
+                opened += [viewer.add_layer(Layer.create(*data)) for data in read(str(path))]
+        except (UnreadableImage, OSError, ValueError) as error:
+            show_error(f'{path.name} could not be opened. {error}')
+    if paths:
+        save_preferences('layers', folder=str(paths[0].parent))
+    return opened
+
+
+def show_lungs(viewer: napari.viewer.Viewer) -> None:
+    """Find the lungs of the chosen radiograph and lay them on it, as a layer to edit.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose selected radiograph is meant; its topmost one if none is selected.
+    """
+    from napari_cxr.plugin.lungs_controller import show_lung_field as show
+
+    show(viewer)
+
+
+def synthetic_radiograph() -> list[tuple[Any, ...]]:
+    """Return a synthetic chest radiograph, for trying things out without a patient."""
+    import tempfile
+
+    from napari_cxr import dicom, samples
+    from napari_cxr.plugin.layers import radiograph_layer_data
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / 'synthetic.dcm'
+        samples.write_phantom_dicom(path)
+        return [radiograph_layer_data(dicom.read(path), 'Synthetic chest radiograph')]
+
+
+def _last_folder() -> str:
+    from napari_cxr.plugin.preferences import preferences
+
+    folder: str = preferences('layers').folder
+    return folder if folder and Path(folder).is_dir() else ''

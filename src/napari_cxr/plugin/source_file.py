@@ -21,7 +21,7 @@ from napari_cxr import dicom
 from napari_cxr.plugin.layers import KEY, radiograph_of
 from napari_cxr.radiograph import RANGE_OF_IMAGE, Radiograph, UnreadableImage
 from napari_cxr.rasters import is_raster
-from napari_cxr.workers.decoding import shared_decoder
+from napari_cxr.workers.decoder_pool import shared_decoder
 
 __all__ = [
     'file_behind',

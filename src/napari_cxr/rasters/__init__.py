@@ -12,9 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_cxr.radiograph import Provenance, Radiograph, UnreadableImage, Window
-from napari_cxr.rasters.decoded import MAX_SAMPLES
-from napari_cxr.rasters.png_jpeg import read_png_or_jpeg
-from napari_cxr.rasters.tiff import read_tiff
+from napari_cxr.rasters.raster_decoders import MAX_SAMPLES, read_png_or_jpeg, read_tiff
 
 __all__ = ['MAX_SAMPLES', 'is_raster', 'raster_format', 'read']
 

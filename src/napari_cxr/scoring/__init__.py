@@ -3,50 +3,53 @@
 Importing this package imports no torch.
 """
 
-from napari_cxr.scoring.decision import Decision, DecisionError
-from napari_cxr.scoring.events import (
-    Event,
-    Finished,
-    Measured,
-    Preparing,
-    Progress,
-    Scored,
-    Started,
-    Warned,
+from napari_cxr.scoring.image_preparation import (
+    ImagePreparer,
+    PreparedImage,
+    PrepareOptions,
+    prepare_here,
 )
-from napari_cxr.scoring.item import Item, ListingError
 from napari_cxr.scoring.journal import ScoringError, journal_of
-from napari_cxr.scoring.listing import list_items
-from napari_cxr.scoring.preparing import Reader, Ready, Wanted, read_here
-from napari_cxr.scoring.row import Row
-from napari_cxr.scoring.score import check_heatmaps, check_out, score
-from napari_cxr.scoring.settings import Settings
-from napari_cxr.scoring.so_far import write_so_far
+from napari_cxr.scoring.pipeline import check_heatmaps, check_out, score
+from napari_cxr.scoring.score_row import ScoreRow
+from napari_cxr.scoring.scoring_events import (
+    RowScored,
+    ScoringEvent,
+    ScoringFinished,
+    ScoringMeasured,
+    ScoringPreparing,
+    ScoringProgress,
+    ScoringStarted,
+    ScoringWarned,
+)
+from napari_cxr.scoring.scoring_inputs import Item, ListingError, list_items
+from napari_cxr.scoring.scoring_settings import Decision, DecisionError, ScoringSettings
+from napari_cxr.scoring.table_writer import write_partial_table
 
 __all__ = [
     'Decision',
     'DecisionError',
-    'Event',
-    'Finished',
+    'ImagePreparer',
     'Item',
     'ListingError',
-    'Measured',
-    'Preparing',
-    'Progress',
-    'Reader',
-    'Ready',
-    'Row',
-    'Scored',
+    'PrepareOptions',
+    'PreparedImage',
+    'RowScored',
+    'ScoreRow',
     'ScoringError',
-    'Settings',
-    'Started',
-    'Wanted',
-    'Warned',
+    'ScoringEvent',
+    'ScoringFinished',
+    'ScoringMeasured',
+    'ScoringPreparing',
+    'ScoringProgress',
+    'ScoringSettings',
+    'ScoringStarted',
+    'ScoringWarned',
     'check_heatmaps',
     'check_out',
     'journal_of',
     'list_items',
-    'read_here',
+    'prepare_here',
     'score',
-    'write_so_far',
+    'write_partial_table',
 ]

@@ -1,7 +1,7 @@
-"""The rows as they come, on disk: what a crash, a kill or a power cut leaves can be gone on with.
+"""The rows as they come, on disk: a run that crashed, was killed or lost power can be resumed.
 
-A journal is text, see `napari_cxr.scoring.lines`: first what the run is, then a row a line in
-the order in which they were done.
+A journal is text, see `napari_cxr.scoring.append_log`: first what the run is, then a row a line
+in the order in which they were done.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from napari_cxr.scoring.lines import InUse, Lines, content, line
-from napari_cxr.scoring.row import Row
+from napari_cxr.scoring.append_log import AppendLog, LogInUse, decode_line, encode_line
+from napari_cxr.scoring.score_row import ScoreRow
 
 __all__ = ['Journal', 'ScoringError', 'journal_of', 'read_header']
 
@@ -25,7 +25,7 @@ __all__ = ['Journal', 'ScoringError', 'journal_of', 'read_header']
 SYNC_EVERY = 1.0
 _NOWHERE = -1
 #: How the first line begins, which a power cut may have torn.
-_BEGUN = re.compile(rb'[0-9a-f]{8} \{"form":')
+_FIRST_LINE = re.compile(rb'[0-9a-f]{8} \{"form":')
 
 
 class ScoringError(Exception):
@@ -63,7 +63,7 @@ class Journal:
         path: Path,
         header: Mapping[str, Any],
         total: int,
-        counts: Callable[[Row], bool] = lambda _: True,
+        counts: Callable[[ScoreRow], bool] = lambda _: True,
     ) -> None:
         self.path = path
         self._counts = counts
@@ -71,8 +71,8 @@ class Journal:
         self._places = array('q', [_NOWHERE]) * total
         self._synced = time.monotonic()
         try:
-            self._lines = Lines(path)
-        except InUse:
+            self._lines = AppendLog(path)
+        except LogInUse:
             raise ScoringError(
                 f'Another process is scoring into {path}; wait for it, or stop it.'
             ) from None
@@ -87,7 +87,7 @@ class Journal:
     def __contains__(self, number: int) -> bool:
         return self._places[number] != _NOWHERE
 
-    def add(self, rows: Sequence[Row]) -> None:
+    def add(self, rows: Sequence[ScoreRow]) -> None:
         """Append rows, each once; after this a kill cannot take them away.
 
         Raises
@@ -95,7 +95,7 @@ class Journal:
         ScoringError
             If the disk is full; the rows that were there stay whole.
         """
-        lines = [line(row.to_json()) for row in rows]
+        lines = [encode_line(row.to_json()) for row in rows]
         start = self._lines.end
         self._append(b''.join(lines))
         for row, written in zip(rows, lines, strict=True):
@@ -116,7 +116,7 @@ class Journal:
             raise self._cannot_write(error) from None
         self._synced = time.monotonic()
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[ScoreRow]:
         """Yield the rows in the order of the listing, one in memory at a time."""
         with self.path.open('rb') as file:
             for place in self._places:
@@ -147,7 +147,7 @@ class Journal:
         with self.path.open('rb') as file:
             first = file.readline()
             if first.endswith(b'\n'):
-                there = content(first)
+                there = decode_line(first)
                 if there is None:
                     raise ScoringError(f'{self.path} is no journal of scoring; move it away.')
                 _compare(self.path, json.loads(there), json.loads(ours))
@@ -159,15 +159,15 @@ class Journal:
                     if row and row.number < len(self._places) and self._counts(row):
                         self._note(row, end)
                     end += len(written)
-            elif not (line(ours).startswith(first) or _BEGUN.match(first)):
+            elif not (encode_line(ours).startswith(first) or _FIRST_LINE.match(first)):
                 raise ScoringError(f'{self.path} is no journal of scoring; move it away.')
         self._lines.go_on_at(end)
         if end == 0:
-            self._append(line(ours))
+            self._append(encode_line(ours))
             self.sync()
             self._lines.sync_folder()
 
-    def _note(self, row: Row, place: int) -> None:
+    def _note(self, row: ScoreRow, place: int) -> None:
         if row.number in self:
             return
         self._places[row.number] = place
@@ -196,16 +196,16 @@ def read_header(path: Path) -> dict[str, Any]:
     """Return what a journal says that its run is; nothing where there is none yet."""
     try:
         with path.open('rb') as file:
-            there = content(file.readline())
+            there = decode_line(file.readline())
     except OSError:
         return {}
     found = json.loads(there) if there else {}
     return found if isinstance(found, dict) else {}
 
 
-def _row(written: bytes) -> Row | None:
-    found = content(written)
-    return None if found is None else Row.from_json(found)
+def _row(written: bytes) -> ScoreRow | None:
+    found = decode_line(written)
+    return None if found is None else ScoreRow.from_json(found)
 
 
 #: What the entries of a header are, for a person.
@@ -248,7 +248,7 @@ _DETAILS = (
 )  # fmt: skip
 
 
-def _told(entry: Any) -> Any:
+def _entry_text(entry: Any) -> Any:
     """Return what is said of an entry: of a decision its name, of none at all just that."""
     if entry is None:
         return 'none'
@@ -263,7 +263,11 @@ def _compare(path: Path, there: Mapping[str, Any], ours: Mapping[str, Any]) -> N
     said = list(dict.fromkeys(_ENTRIES.get(name, 'another form of the journal') for name in odd))
     name = next((n for n in _DETAILS if n in odd), '')
     files = f' file{"s" * (there.get(name) != 1)}' if name == 'total' else ''
-    detail = f' ({_told(there.get(name))}{files} instead of {_told(ours[name])})' if name else ''
+    detail = (
+        f' ({_entry_text(there.get(name))}{files} instead of {_entry_text(ours[name])})'
+        if name
+        else ''
+    )
     raise ScoringError(
         f'{path} was begun with {" and ".join(said or ["another form of the journal"])}{detail}: '
         'resume with what it was begun with, or choose another name for the table.'

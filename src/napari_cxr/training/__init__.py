@@ -8,42 +8,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_cxr.training import recipe as recipes
+from napari_cxr.training.data_preparation import prepare
 from napari_cxr.training.dataset import Dataset, DatasetError, Sample, index
-from napari_cxr.training.events import (
-    BatchDone,
-    EpochDone,
-    Event,
-    Finished,
-    Reading,
-    Skipped,
-    Started,
-    Warned,
-)
-from napari_cxr.training.prepare import prepare
+from napari_cxr.training.dataset_survey import survey
 from napari_cxr.training.recipe import Recipe, RecipeError
 from napari_cxr.training.run_folder import TrainingError, recipe_of
 from napari_cxr.training.splits import Split, divide, splits_of
-from napari_cxr.training.survey import survey
+from napari_cxr.training.training_events import (
+    BatchDone,
+    EpochDone,
+    ImageSkipped,
+    ReadingProgress,
+    TrainingEvent,
+    TrainingFinished,
+    TrainingStarted,
+    WarningRaised,
+)
 
 if TYPE_CHECKING:
-    from napari_cxr.training.loop import train
+    from napari_cxr.training.training_loop import train
 
 __all__ = [
     'BatchDone',
     'Dataset',
     'DatasetError',
     'EpochDone',
-    'Event',
-    'Finished',
-    'Reading',
+    'ImageSkipped',
+    'ReadingProgress',
     'Recipe',
     'RecipeError',
     'Sample',
-    'Skipped',
     'Split',
-    'Started',
     'TrainingError',
-    'Warned',
+    'TrainingEvent',
+    'TrainingFinished',
+    'TrainingStarted',
+    'WarningRaised',
     'divide',
     'index',
     'prepare',
@@ -57,7 +57,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == 'train':
-        from napari_cxr.training.loop import train
+        from napari_cxr.training.training_loop import train
 
         return train
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from napari_cxr.sheets import SPLIT_WORDS
-from napari_cxr.training.recipe.data import DataRecipe
+from napari_cxr.image_tables import SPLIT_NAMES
+from napari_cxr.training.recipe.data_sections import DataRecipe
 
-__all__ = ['SPLITS', 'SPLIT_WORDS', 'Dataset', 'DatasetError', 'Sample', 'index']
+__all__ = ['SPLITS', 'SPLIT_NAMES', 'Dataset', 'DatasetError', 'Sample', 'index']
 
 SPLITS = ('train', 'val', 'test')
 #: What tables call a lateral view; LL and RL are DICOM's, PS3.3 C.8.7.1.1.
@@ -139,7 +139,7 @@ def index(source: str | Path, data: DataRecipe | None = None) -> Dataset:
     ----------
     source : str or Path
         A folder with a ``manifest.csv``; a folder of sub-folders, which `data.layout`
-        says the meaning of; or a CSV file, see `napari_cxr.training.table`.
+        says the meaning of; or a CSV file, see `napari_cxr.training.dataset_index`.
     data : DataRecipe, optional
         What the folders mean, which labels are which classes, and how a file's name
         tells the patient.
@@ -154,16 +154,16 @@ def index(source: str | Path, data: DataRecipe | None = None) -> Dataset:
         If there is nothing to train on, or folders, table or recipe do not fit
         together; the message says what to change.
     """
-    from napari_cxr.training import folders, table
+    from napari_cxr.training import dataset_index
 
     # Whole, so that '.' has a name in messages.
     source, data = Path(os.path.abspath(source)), data or DataRecipe()
     if source.is_dir() and (source / 'manifest.csv').is_file():
         source /= 'manifest.csv'
     if source.is_dir():
-        root, samples = source, folders.samples_of(source, data.layout)
+        root, samples = source, dataset_index.samples_in_folder(source, data.layout)
     elif source.suffix.lower() == '.csv' and source.is_file():
-        root, samples = source.parent, table.samples_of(source)
+        root, samples = source.parent, dataset_index.samples_in_table(source)
     else:
         raise DatasetError(f'{source} is neither a folder of images nor a CSV file.')
     if data.patient:

@@ -21,7 +21,7 @@ from torch import Tensor, distributed, nn
 
 from napari_cxr.networks import StagedNetwork
 
-__all__ = ['Ranks', 'device_of_rank', 'joined']
+__all__ = ['Ranks', 'device_of_rank', 'join_processes']
 
 #: How long processes wait for each other: the first one reads all images alone.
 _PATIENCE = timedelta(hours=24)
@@ -98,7 +98,7 @@ def device_of_rank(device: str) -> str:
 
 
 @contextmanager
-def joined(device: str) -> Iterator[Ranks]:
+def join_processes(device: str) -> Iterator[Ranks]:
     """Join the other processes, if torchrun started this one.
 
     Parameters

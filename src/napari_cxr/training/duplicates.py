@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-__all__ = ['SIDE', 'find', 'fingerprint', 'thumbnail']
+__all__ = ['THUMBNAIL_SIDE', 'find_near_duplicates', 'fingerprint', 'thumbnail']
 
 #: Rows and columns of a thumbnail.
-SIDE = 32
+THUMBNAIL_SIDE = 32
 _KEPT = 8
 #: Bits in which fingerprints of near-duplicates may differ. Saving anew changes up to 2,
 #: other brightness up to 10, and so may the fingerprints of any two frontal chest radiographs.
@@ -23,8 +23,8 @@ _PAIRS = 8192  # that are compared at once
 
 def _cosines() -> np.ndarray:
     """Return the first rows of the discrete cosine transform (type II) of `SIDE` points."""
-    k, x = np.arange(_KEPT)[:, None], np.arange(SIDE)
-    return np.cos(np.pi * k * (2 * x + 1) / (2 * SIDE))
+    k, x = np.arange(_KEPT)[:, None], np.arange(THUMBNAIL_SIDE)
+    return np.cos(np.pi * k * (2 * x + 1) / (2 * THUMBNAIL_SIDE))
 
 
 _DCT = _cosines()
@@ -43,7 +43,7 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
     ndarray of uint8, shape (32, 32)
     """
     picture = Image.fromarray(np.ascontiguousarray(image, dtype=np.float32))
-    small = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+    small = np.asarray(picture.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS))
     return np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
 
 
@@ -70,7 +70,7 @@ def fingerprint(thumbnails: np.ndarray) -> np.ndarray:
     return np.packbits(bits, axis=-1).view('>u8')[..., 0].astype(np.uint64)
 
 
-def find(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def find_near_duplicates(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find pairs of near-duplicates.
 
     Two images are near-duplicates if their fingerprints, or that of one and of the other's
@@ -120,7 +120,9 @@ def _detail(thumbnails: np.ndarray) -> np.ndarray:
     from scipy.ndimage import gaussian_filter
 
     images = thumbnails.astype(np.float32)
-    fine = (images - gaussian_filter(images, (0, _BLUR, _BLUR))).reshape(-1, SIDE * SIDE)
+    fine = (images - gaussian_filter(images, (0, _BLUR, _BLUR))).reshape(
+        -1, THUMBNAIL_SIDE * THUMBNAIL_SIDE
+    )
     fine -= fine.mean(axis=1, keepdims=True)
     length = np.linalg.norm(fine, axis=1, keepdims=True)
     return fine / np.maximum(length, 1e-6)  # an even image is like no other

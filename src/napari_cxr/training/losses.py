@@ -12,10 +12,10 @@ from torch.nn import functional
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.recipe import LossRecipe, Recipe, RecipeError
 
-__all__ = ['by_column', 'classes_within', 'image_weights', 'loss_of_each', 'loss_within']
+__all__ = ['classes_within', 'image_losses', 'image_weights', 'loss_within', 'uses_sigmoid']
 
 
-def by_column(recipe: Recipe, several: bool) -> bool:
+def uses_sigmoid(recipe: Recipe, several: bool) -> bool:
     """Return whether the loss takes the sigmoid of each class by itself.
 
     With one output for two classes the binary cross-entropy of its sigmoid is the
@@ -24,7 +24,7 @@ def by_column(recipe: Recipe, several: bool) -> bool:
     return several or (recipe.loss.name == 'binary cross-entropy' and not recipe.head.single)
 
 
-def loss_of_each(logits: Tensor, truth: Tensor, recipe: LossRecipe, columns: bool) -> Tensor:
+def image_losses(logits: Tensor, truth: Tensor, recipe: LossRecipe, columns: bool) -> Tensor:
     """Return the loss of each image, not weighted.
 
     With a share e of the target smoothed and K classes, the true class keeps 1 - e and

@@ -1,13 +1,24 @@
-"""What a run leaves on disk. No path, name or identifier of a patient is in it."""
+"""What a run leaves on disk. No path, name or identifier of a patient is in it.
+
+A path to the model that a run starts from would tell of a person's computer, so a run's
+folder and its models name that file by its card's name and its SHA-256. The run keeps a
+copy until it is finished, so that it can be resumed wherever the file has gone.
+
+Metrics are also written with TensorBoard's own records instead of
+`torch.utils.tensorboard`, whose files are named after the machine.
+"""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import hashlib
 import io
 import json
 import os
 import platform
+import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,17 +28,136 @@ from pathlib import Path
 from typing import Any
 
 from napari_cxr import __version__
-from napari_cxr.checkpoint.card import CheckpointError
-from napari_cxr.checkpoint.file import write_whole
+from napari_cxr.checkpoint import CheckpointError, catalog, read_card
+from napari_cxr.checkpoint.model_file import digest, write_atomic
 from napari_cxr.training.dataset import Dataset
-from napari_cxr.training.events import EpochDone
 from napari_cxr.training.recipe import Recipe, RecipeError
-from napari_cxr.training.start_model import FILE
+from napari_cxr.training.training_events import EpochDone
 
-__all__ = ['RunFolder', 'TrainingError', 'recipe_of', 'split_table']
+__all__ = [
+    'START_MODEL_FILE',
+    'RunFolder',
+    'TrainingError',
+    'find_model',
+    'is_hashed',
+    'recipe_of',
+    'split_table',
+    'write_tensorboard_epoch',
+]
+
+#: Name of the copy in a run's folder.
+START_MODEL_FILE = 'start.safetensors'
+
+_HASHED = re.compile(r'(?P<name>.+)@sha256:(?P<digest>[0-9a-f]{64})')
+
+
+def is_hashed(weights: str) -> bool:
+    """Return whether an entry `weights` names a model by its name and hash."""
+    return _HASHED.fullmatch(weights) is not None
+
+
+def find_model(recipe: Recipe, folder: Path) -> tuple[Recipe, Path | None]:
+    """Return a recipe without a path in `weights`, and the file that it means.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        As a person gave it, or as a run kept it.
+    folder : Path
+        The run's, which may hold a copy.
+
+    Returns
+    -------
+    recipe : Recipe
+        With ``NAME@sha256:HASH`` where `weights` was a file, else as it is.
+    file : Path or None
+        None where it starts from no model, from one in the catalog by its name alone, or
+        from a file that is nowhere to be found any more.
+
+    Raises
+    ------
+    RecipeError
+        If the file is no model.
+    """
+    if os.path.isfile(recipe.weights):
+        path = Path(recipe.weights)
+        try:
+            named = f'{read_card(path).name}@sha256:{digest(path)}'
+        except (CheckpointError, OSError) as error:
+            raise RecipeError(f'weights: {error}') from None
+        return recipe.with_changes({'weights': named}), path
+    known = _HASHED.fullmatch(recipe.weights)
+    if known is None:
+        return recipe, None
+    places = [folder / START_MODEL_FILE]
+    for entry in catalog.entries():
+        names = (entry.name, entry.card.name if entry.card else '')
+        if entry.path is not None and known['name'] in names:
+            places.append(entry.path)
+    for path in places:
+        if path.is_file() and digest(path) == known['digest']:
+            return recipe, path
+    return recipe, None
+
+
+#: Their place in TensorBoard: figures that belong together share a chart's group.
+_TAGS = {
+    'train_loss': 'loss/training',
+    'val_loss': 'loss/validation',
+    'train_accuracy': 'accuracy/training',
+    'val_accuracy': 'accuracy/validation',
+    'val_balanced_accuracy': 'balanced accuracy/validation',
+    'train_macro_auc': 'macro AUC/training',
+    'val_macro_auc': 'macro AUC/validation',
+    'val_macro_f1': 'macro F1/validation',
+    'learning_rate': 'learning rate',
+    'utilisation': 'utilisation',
+    'seconds': 'seconds an epoch',
+}
+
+
+def write_tensorboard_epoch(folder: Path, epoch: EpochDone, life: int) -> None:
+    """Add an epoch to the event file of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's.
+    epoch : EpochDone
+        Its figures; the epoch is the step.
+    life : int
+        How often the run was resumed. Each life has a file of its own, which first tells
+        TensorBoard to forget what an earlier one wrote of this epoch and later ones.
+
+    Raises
+    ------
+    OSError
+        If it can't be written.
+    """
+    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    now = time.time()
+    found = sorted(folder.glob(f'events.out.tfevents.*.{life}'))
+    path = found[0] if found else folder / f'events.out.tfevents.{int(now):010d}.{life}'
+    records: list[Any] = []
+    if not found:
+        start = SessionLog(status=SessionLog.START)
+        records.append(Event(wall_time=now, step=epoch.epoch, file_version='brain.Event:2'))
+        records.append(Event(wall_time=now, step=epoch.epoch, session_log=start))
+    figures = dataclasses.asdict(epoch)
+    values = [Summary.Value(tag=tag, simple_value=figures[name]) for name, tag in _TAGS.items()]
+    records.append(Event(wall_time=now, step=epoch.epoch, summary=Summary(value=values)))
+    with path.open('ab') as file:
+        writer = RecordWriter(file)
+        for record in records:
+            writer.write(record.SerializeToString())
+
 
 #: What a start that was cut off may have left; without a recipe there is no run yet.
-_BEGUN = ('split.csv', 'environment.json', 'log.txt', FILE)
+_STARTED_FILES = ('split.csv', 'environment.json', 'log.txt', START_MODEL_FILE)
+
 _PACKAGES = ('torch', 'torchvision', 'timm', 'numpy', 'scikit-learn', 'pillow', 'safetensors')
 
 
@@ -77,9 +207,9 @@ def split_table(dataset: Dataset, digests: Sequence[str], splits: Sequence[str])
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(['image', 'label', 'split', 'source', 'group'])
-    for sample, digest, split in zip(dataset.samples, digests, splits, strict=True):
+    for sample, image_digest, split in zip(dataset.samples, digests, splits, strict=True):
         number = numbers.setdefault(sample.group, len(numbers))
-        writer.writerow([digest, sample.label, split, sample.source, number])
+        writer.writerow([image_digest, sample.label, split, sample.source, number])
     return text.getvalue()
 
 
@@ -121,7 +251,11 @@ class RunFolder:
             found = {p.name for p in path.iterdir()} if path.is_dir() else set()
         self.begun = resume and 'recipe.toml' in found
         if not self.begun:
-            left = {n for n in found if n in _BEGUN or n.endswith('.part')} if resume else set()
+            left = (
+                {n for n in found if n in _STARTED_FILES or n.endswith('.part')}
+                if resume
+                else set()
+            )
             if found - left:
                 held = 'already holds a run' if 'recipe.toml' in found else 'is not empty'
                 hint = '' if resume or held == 'is not empty' else ', or resume it'
@@ -173,7 +307,7 @@ class RunFolder:
         """Keep a copy of the model that the run starts from, until it is finished."""
         if model is not None and self.writes:
             with self.writing():
-                write_whole(self.path / FILE, model.read_bytes())
+                write_atomic(self.path / START_MODEL_FILE, model.read_bytes())
 
     def begin(self, split: str, environment: dict[str, Any]) -> None:
         """Write what is known at the start; the recipe last, for it makes this a run."""
@@ -239,7 +373,6 @@ class RunFolder:
         """Add a line to ``metrics.csv``, and the figures for TensorBoard."""
         if not self.writes:
             return
-        from napari_cxr.training.tensorboard import write_epoch
 
         row: dict[str, Any] = asdict(event)
         del row['run'], row['epochs']
@@ -253,18 +386,18 @@ class RunFolder:
         with self.writing():
             with (self.path / 'metrics.csv').open('a', newline='', encoding='utf-8') as file:
                 file.write(text.getvalue())
-            write_epoch(self.path, event, self.life)
+            write_tensorboard_epoch(self.path, event, self.life)
 
     def end(self, result: dict[str, Any]) -> None:
         """Write ``result.json``, which makes the run a finished one."""
         with self.writing():
             self._write('result.json', json.dumps(result, indent=2) + '\n')
             self.state.unlink(missing_ok=True)
-            (self.path / FILE).unlink(missing_ok=True)
+            (self.path / START_MODEL_FILE).unlink(missing_ok=True)
 
     def _write(self, name: str, text: str) -> None:
         if self.writes:
-            write_whole(self.path / name, text.encode())
+            write_atomic(self.path / name, text.encode())
 
 
 def _digest(content: bytes) -> str:

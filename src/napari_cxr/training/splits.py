@@ -1,19 +1,103 @@
-"""Which images a network learns from, is chosen by, and is judged on."""
+"""Which images a network learns from, is chosen by, and is judged on.
+
+Patients are never divided between splits; whole sources may be held out, fold by fold.
+"""
 
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from napari_cxr.training.dataset import SPLITS, Dataset, DatasetError
-from napari_cxr.training.left_out import left_out
 from napari_cxr.training.recipe import SplitRecipe
 
-__all__ = ['Split', 'divide', 'enough', 'equal_parts', 'splits_of']
+__all__ = ['Split', 'divide', 'equal_parts', 'held_out_sources', 'splits_of', 'sufficient_subset']
+
+
+def held_out_sources(dataset: Dataset, recipe: SplitRecipe) -> list[tuple[str, np.ndarray, int]]:
+    """Return the test parts of the folds that leave sources out.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images.
+    recipe : SplitRecipe
+        Its sets of sources, or each source alone.
+
+    Returns
+    -------
+    list of (str, ndarray of int, int)
+        The fold's name, fit for a folder; the places of the images that it tests; and a
+        number that follows from its sources alone.
+
+    Raises
+    ------
+    DatasetError
+        If an image has no source, there is only one, one is named that is not there, or a
+        class is left without images.
+    """
+    sources = [sample.source for sample in dataset.samples]
+    names = sorted(set(sources))
+    if '' in names or len(names) < 2:
+        lacking = sources.count('')
+        why = f'{lacking} of {len(sources)} images have no source'
+        raise DatasetError(
+            f'The recipe leaves a source out, but '
+            f'{why if lacking else f"all images are of one source, {names[0]!r}"}; '
+            "fill the table's column 'source' or choose another data.layout, or set "
+            "split.method to 'holdout'."
+        )
+    for name in (name for chosen in recipe.left_out for name in chosen):
+        if name not in names:
+            raise DatasetError(
+                f'split.left_out: there is no source {name!r} to leave out; there are '
+                f'{", ".join(repr(name) for name in names)}.'
+            )
+    out = []
+    sets = recipe.left_out or tuple((name,) for name in names)
+    folders = _for_folders(['-'.join(chosen) for chosen in sets])
+    for chosen, folder in zip(sets, folders, strict=True):
+        test = np.flatnonzero(np.isin(sources, chosen))
+        _check_held_out(dataset, test, chosen)
+        number = sum(names.index(name) for name in chosen)
+        out.append((f'{"without" if recipe.left_out else "source"}-{folder}', test, number))
+    return out
+
+
+def _for_folders(names: list[str]) -> list[str]:
+    """Return names fit for folders, each unlike the others."""
+    fit = [re.sub(r'[^\w.-]+', '-', name) for name in names]
+    plain = [name.casefold() for name in fit]
+    return [
+        name if plain.count(same) == 1 else f'{name}-{plain[: i + 1].count(same)}'
+        for i, (name, same) in enumerate(zip(fit, plain, strict=True))
+    ]
+
+
+def _check_held_out(dataset: Dataset, test: np.ndarray, sources: Sequence[str]) -> None:
+    tested = set(test.tolist())
+    left = {
+        label
+        for i, sample in enumerate(dataset.samples)
+        if i not in tested
+        for label in sample.labels
+    }
+    one = len(sources) == 1
+    for label in dataset.labels:
+        if label not in left:
+            raise DatasetError(
+                f'Only the source{"s" * (not one)} {" and ".join(map(repr, sources))} '
+                f'ha{"s" if one else "ve"} images of the class {label!r}, so without '
+                f'{"it" if one else "them"} none are left to learn from; name other sources in '
+                'split.left_out, or leave the class out in data.classes.'
+            )
+
 
 #: A share is met by joining some of so many folds or fewer: to 2.5 % at worst.
 _MOST_FOLDS = 20
@@ -90,28 +174,31 @@ def splits_of(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[tuple[st
         parts = equal_parts(dataset, everything, recipe.folds, seed)
         wanted = [recipe.fold - 1] if recipe.fold else range(recipe.folds)
         return [
-            (f'fold-{i + 1}', _held(dataset, recipe, parts[i], everything, seed + 1 + i))
+            (
+                f'fold-{i + 1}',
+                _validation_split(dataset, recipe, parts[i], everything, seed + 1 + i),
+            )
             for i in wanted
         ]
     if recipe.method == 'leave-source-out':
         # The seed follows from the sources alone, so that one fold can be made by itself.
         return [
-            (name, _held(dataset, recipe, test, everything, seed + 1 + number))
-            for name, test, number in left_out(dataset, recipe)
+            (name, _validation_split(dataset, recipe, test, everything, seed + 1 + number))
+            for name, test, number in held_out_sources(dataset, recipe)
         ]
     given = dataset.has_splits if recipe.method == 'auto' else recipe.method == 'given'
     if given:
-        places = _given(dataset)
+        places = _given_split(dataset)
     else:
         rest, test = _hold_out(dataset, everything, recipe.test, seed)
         places = {'train': rest, 'val': everything[:0], 'test': test}
     if not len(places['val']):
         share = recipe.val / (1 - recipe.test) if not given else recipe.val
         places['train'], places['val'] = _hold_out(dataset, places['train'], share, seed + 1)
-    return [('', _checked(dataset, places, seed, torn=dataset.torn if given else 0))]
+    return [('', _checked_split(dataset, places, seed, torn=dataset.torn if given else 0))]
 
 
-def enough(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[int]:
+def sufficient_subset(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[int]:
     """Return places that suffice for the data set's limit, so that no others need be read.
 
     Of each class, and of each given split or source where these are what divides, as many
@@ -141,7 +228,7 @@ def enough(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[int]:
     return sorted(places)
 
 
-def _held(
+def _validation_split(
     dataset: Dataset, recipe: SplitRecipe, test: np.ndarray, everything: np.ndarray, seed: int
 ) -> Split:
     """Split off val from all that is not in the test part, nor of a patient in it."""
@@ -150,10 +237,10 @@ def _held(
         [i for i in everything if dataset.samples[i].group not in tested], dtype=np.intp
     )
     train, val = _hold_out(dataset, rest, recipe.val, seed)
-    return _checked(dataset, {'train': train, 'val': val, 'test': test}, seed)
+    return _checked_split(dataset, {'train': train, 'val': val, 'test': test}, seed)
 
 
-def _checked(
+def _checked_split(
     dataset: Dataset, places: dict[str, np.ndarray], seed: int, *, torn: int = 0
 ) -> Split:
     """Apply the data set's limit and balance, and see that every class is there."""
@@ -197,7 +284,7 @@ def _fewer(dataset: Dataset, places: np.ndarray, most: int, seed: int) -> np.nda
     return np.sort(np.array(kept, dtype=np.intp))
 
 
-def _given(dataset: Dataset) -> dict[str, np.ndarray]:
+def _given_split(dataset: Dataset) -> dict[str, np.ndarray]:
     if not dataset.has_splits:
         raise DatasetError(
             'The recipe asks for given splits, but not every image has one; fill the '

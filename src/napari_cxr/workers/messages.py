@@ -12,19 +12,24 @@ import base64
 import itertools
 import json
 import os
+import shutil
 import struct
+import tempfile
+import time
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from napari_cxr import scoring
-from napari_cxr.checkpoint import downloading
+from napari_cxr.checkpoint import download
 from napari_cxr.explain.feature_maps import FeatureMaps
 from napari_cxr.explain.heatmap import Heatmap
-from napari_cxr.inference.prediction import Caution, Prediction
+from napari_cxr.inference.prediction import ImageWarning, Prediction
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import (
     Geometry,
@@ -36,17 +41,94 @@ from napari_cxr.radiograph import (
     View,
     Window,
 )
-from napari_cxr.scoring.row import Run
-from napari_cxr.training import events
-from napari_cxr.training.survey import Pair, Survey
+from napari_cxr.scoring.score_row import ScoringRun
+from napari_cxr.training import training_events
+from napari_cxr.training.dataset_survey import DuplicatePair, Survey
 
-__all__ = ['Channel']
+__all__ = ['Channel', 'SharedFolder']
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+_PREFIX = 'napari-cxr-worker-'
+
+#: Space that shared memory needs to be used at all; containers often have 64 MB, in bytes.
+_LEAST_FREE = 1 << 30
+
+#: A folder that is younger may be about to be locked, in seconds.
+_YOUNG = 60.0
+
+
+class SharedFolder:
+    """A folder in memory, where there is room, for as long as this process wants it.
+
+    Whoever ends last of a process and its worker removes it. Where both are killed at once,
+    as by a batch system or for want of memory, images would stay in memory until the machine
+    is started anew. So it is locked as long as its process lives, and the next process of
+    the same person removes what nobody has locked.
+    """
+
+    def __init__(self) -> None:
+        parent = _memory_directory() or tempfile.gettempdir()
+        _remove_what_is_left(parent)
+        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+        self._lock = _locked(self.path)
+
+    def remove(self) -> None:
+        """Remove it, with what is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+@cache
+def _remove_what_is_left(parent: str) -> None:
+    """Remove folders of processes that are gone; once in a process."""
+    if fcntl is None:
+        return
+    for folder in Path(parent).glob(f'{_PREFIX}*'):
+        with suppress(OSError):
+            at = folder.lstat()
+            if at.st_uid != os.getuid() or time.time() - at.st_mtime < _YOUNG:
+                continue
+            lock = _locked(folder)
+            if lock is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """Return a lock on a folder, which ends with this process; None if there is none."""
+    if fcntl is None:
+        return None
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _memory_directory() -> str | None:
+    """Return a directory that lives in memory, where the system has one with room."""
+    shm = '/dev/shm'
+    if not (os.path.isdir(shm) and os.access(shm, os.W_OK)):
+        return None
+    return shm if shutil.disk_usage(shm).free > _LEAST_FREE else None
+
 
 #: The only classes that a message may hold; a name that is not here is refused.
 _TYPES: dict[str, type] = {
     f'{kind.__module__}.{kind.__name__}': kind
     for kind in (
-        Caution,
+        ImageWarning,
         FeatureMaps,
         Geometry,
         Heatmap,
@@ -59,29 +141,31 @@ _TYPES: dict[str, type] = {
         SpacingSource,
         View,
         Window,
-        events.BatchDone,
-        events.EpochDone,
-        events.Finished,
-        events.Reading,
-        events.RunsDone,
-        events.Skipped,
-        events.Started,
-        events.Warned,
-        downloading.Progress,
-        Pair,
+        training_events.BatchDone,
+        training_events.EpochDone,
+        training_events.TrainingFinished,
+        training_events.ReadingProgress,
+        training_events.RunsDone,
+        training_events.ImageSkipped,
+        training_events.TrainingStarted,
+        training_events.WarningRaised,
+        download.DownloadProgress,
+        DuplicatePair,
         Survey,
-        Run,
-        scoring.Finished,
-        scoring.Measured,
-        scoring.Preparing,
-        scoring.Progress,
-        scoring.Row,
-        scoring.Scored,
-        scoring.Started,
-        scoring.Warned,
+        ScoringRun,
+        scoring.ScoringFinished,
+        scoring.ScoringMeasured,
+        scoring.ScoringPreparing,
+        scoring.ScoringProgress,
+        scoring.ScoreRow,
+        scoring.RowScored,
+        scoring.ScoringStarted,
+        scoring.ScoringWarned,
     )
 }
+
 _LENGTH = struct.Struct('<I')
+
 _INLINE_BYTES = 16_384
 
 

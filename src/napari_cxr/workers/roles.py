@@ -20,37 +20,39 @@ def jobs_of(role: str) -> dict[str, Job]:
         downloader imports torch only to convert what it has got.
     """
     if role == 'decoder':
-        from napari_cxr.workers import decoder, thumbnail
+        from napari_cxr.workers import decoder_jobs
 
-        decoder.limit_memory()
+        decoder_jobs.limit_memory()
         return {
-            'read': decoder.read,
-            'describe': decoder.describe,
-            'decode': decoder.decode,
-            'prepare': decoder.prepare,
-            'find_lungs': decoder.find_lungs,
-            'listed': decoder.listed,
-            'ready': decoder.ready,
-            'thumbnail': thumbnail.thumbnail,
+            'read': decoder_jobs.read,
+            'describe': decoder_jobs.describe,
+            'decode': decoder_jobs.decode,
+            'prepare': decoder_jobs.prepare,
+            'find_lungs': decoder_jobs.find_lungs,
+            'listed': decoder_jobs.listed,
+            'ready': decoder_jobs.ready,
+            'thumbnail': decoder_jobs.thumbnail,
         }
     if role == 'torch':
-        from napari_cxr.workers import classifier, feature_maps, scorer, trainer
+        from napari_cxr.workers import classifier_jobs, scoring_jobs, training_jobs
 
         return {
-            'device': classifier.device,
-            'classify': classifier.classify,
-            'feature_maps': feature_maps.feature_maps,
-            'load': classifier.load,
-            'measure': scorer.measure,
-            'stages': feature_maps.stages,
-            'network_names': trainer.network_names,
-            'preview': trainer.preview,
-            'score': scorer.score,
-            'survey': trainer.survey,
-            'train': trainer.train,
+            'device': classifier_jobs.device,
+            'classify': classifier_jobs.classify,
+            'explain': classifier_jobs.explain,
+            'feature_maps': classifier_jobs.feature_maps,
+            'load': classifier_jobs.load,
+            'measure': scoring_jobs.measure,
+            'stages': classifier_jobs.stages,
+            'network_names': training_jobs.network_names,
+            'predict': classifier_jobs.predict,
+            'preview': training_jobs.preview,
+            'score': scoring_jobs.score,
+            'survey': training_jobs.survey,
+            'train': training_jobs.train,
         }
     if role == 'downloader':
-        from napari_cxr.workers import downloader
+        from napari_cxr.workers import download_jobs
 
-        return {'get': downloader.get}
+        return {'get': download_jobs.download_model}
     raise ValueError(f'there is no worker role {role!r}')

@@ -10,7 +10,7 @@ import hostile
 import pytest
 import torch
 
-from napari_cxr.checkpoint.foreign import ForeignFileError, machine, read_state, walk
+from napari_cxr.checkpoint.foreign import ForeignFileError, pickle_machine, read_state, torch_file
 
 #: Seconds that a file may cost.
 SECONDS = 10
@@ -85,8 +85,8 @@ def get(number):
 @pytest.fixture
 def small_limits(monkeypatch):
     """Limits so low that what stands for a costly file here is harmless to every reader."""
-    monkeypatch.setattr(machine, '_MOST_WORK', 2000)
-    monkeypatch.setattr(walk, '_MOST', 100)
+    monkeypatch.setattr(pickle_machine, '_MOST_WORK', 2000)
+    monkeypatch.setattr(torch_file, '_MOST', 100)
 
 
 def costly():

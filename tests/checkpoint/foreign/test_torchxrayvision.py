@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_cxr import files
+from napari_cxr import image_files
 from napari_cxr.checkpoint import load, read_card
 from napari_cxr.checkpoint.foreign import torchxrayvision
-from napari_cxr.checkpoint.foreign.converting import convert
-from napari_cxr.checkpoint.foreign.refusal import ForeignFileError
+from napari_cxr.checkpoint.foreign.pickle_contents import ForeignFileError
+from napari_cxr.checkpoint.foreign.weight_conversion import convert
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.metrics import normalised, probabilities_of
@@ -127,7 +127,7 @@ def test_images_that_both_read_alike_get_the_same_scores(cxr_data, tmp_path, con
     paths = [cxr_data / 'dicom_cxr' / name for name in ALIKE]
     said = run_library(tmp_path, paths)
     classifier = Classifier.load(converted('all'), 'cpu')
-    radiographs = [files.read(path) for path in paths]
+    radiographs = [image_files.read(path) for path in paths]
     inputs = np.stack([classifier.prepare(radiograph).image for radiograph in radiographs])
     pixels = 2048 * (inputs - 0.5)
     apart = np.abs(pixels - said['pixels'][:, 0]).mean(axis=(1, 2))

@@ -14,15 +14,14 @@ from qtpy.QtGui import QDropEvent
 from qtpy.QtWidgets import QFileDialog
 
 from napari_cxr import samples
-from napari_cxr.plugin.batch import jobs
-from napari_cxr.plugin.batch.counting import Counted
+from napari_cxr.plugin.batch import batch_jobs
+from napari_cxr.plugin.batch.batch_panel import BatchPanel, ScoreProgress
 from napari_cxr.plugin.batch.dock import BatchDock
-from napari_cxr.plugin.batch.panel import BatchPanel
-from napari_cxr.plugin.batch.progress import ScoreProgress
-from napari_cxr.plugin.scores.filter import Which
-from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.plugin.batch.input_scan import ImageCount
+from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.score_table.sort_filter import RowKind
+from napari_cxr.scoring.annotation.csv_export import ExportResult
 from napari_cxr.scoring.journal import Journal, journal_of
-from napari_cxr.scoring.reading.export import Exported
 
 WAIT = 150_000
 #: Images that take so much longer than a look at how far they are that a run can be stopped.
@@ -33,7 +32,7 @@ MANY = 4_000
 def scorer():
     """End the scoring process with the module."""
     yield
-    jobs.shared_scorer().close()
+    batch_jobs.shared_scorer().close()
 
 
 def make_folder(root, images):
@@ -65,9 +64,9 @@ def many(tmp_path_factory):
 def own_dock(qtbot, own_plugin, models, settled_threads, tmp_path, monkeypatch):
     """A dock that the test itself takes away."""
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
-    remember('batch', model='tiny', device='cpu', folder=str(tmp_path))
-    remember('batch', images='', table='', shown='')
-    remember('batch', shares=False, heatmaps=False, batch=8, precision='float32')
+    save_preferences('batch', model='tiny', device='cpu', folder=str(tmp_path))
+    save_preferences('batch', images='', table='', shown='')
+    save_preferences('batch', shares=False, heatmaps=False, batch=8, precision='float32')
     return BatchDock(ViewerModel())
 
 
@@ -136,7 +135,7 @@ def test_from_a_folder_to_a_measured_table(dock, qtbot, folder, tmp_path):
     # What failed is one click away.
     qtbot.mouseClick(panel.progress.failures, Qt.MouseButton.LeftButton)
     (row,) = panel.table.visible_rows()
-    assert row.status == 'error' and panel.table.strip.filter.which is Which.ERRORS
+    assert row.status == 'error' and panel.table.strip.filter.which is RowKind.ERRORS
 
 
 def sorted_rows(dock):
@@ -268,7 +267,7 @@ def test_a_killed_process_takes_no_row_with_it(dock, qtbot, many, tmp_path):
     dock.score()
     qtbot.waitUntil(lambda: dock.course.done > 20, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
-        os.kill(jobs.shared_scorer().pid, signal.SIGKILL)
+        os.kill(batch_jobs.shared_scorer().pid, signal.SIGKILL)
     panel = dock.panel
     assert 'ended unexpectedly' in panel.message.text and panel.progress.resume.isVisible()
     before = {row.number for row in panel.table.rows()}
@@ -368,7 +367,7 @@ def test_what_is_told_of_saved_labels_takes_nothing_from_the_reading(qtbot, own_
     reading.add([scored(0)])
     qtbot.waitUntil(lambda: not reading.controls.going_on.visibleRegion().isEmpty())
     before = panel.tabs.height()
-    panel.saved.show_saved(Exported('/ward/labels', 9, ('Left out: 1 image.',) * 5), True)
+    panel.saved.show_saved(ExportResult('/ward/labels', 9, ('Left out: 1 image.',) * 5), True)
     qtbot.waitUntil(lambda: not panel.saved.folder.visibleRegion().isEmpty())
     assert panel.tabs.height() == before
     assert not reading.controls.going_on.visibleRegion().isEmpty()
@@ -384,7 +383,7 @@ def test_what_comes_into_the_setup_is_never_squeezed(qtbot, own_plugin, models, 
     setup.set_images(str(tmp_path))
     before = setup.height()
     # Qt may paint before it handles another event, so all has its place at once.
-    setup.take_count(Counted(str(tmp_path), 60, whole=True))
+    setup.take_count(ImageCount(str(tmp_path), 60, whole=True))
     assert setup.images.hint.isVisible() and setup.height() > before
     assert setup.images.height() == setup.images.sizeHint().height()
     assert panel.start.mapTo(panel, QPoint()).y() > setup.mapTo(panel, QPoint()).y() + before

@@ -2,24 +2,24 @@
 
 import pytest
 
-from napari_cxr.plugin.batch import jobs
-from napari_cxr.plugin.classifying import Failure
-from napari_cxr.plugin.supervised import Done
-from napari_cxr.scoring import Row, reopening, tables
-from napari_cxr.scoring.reading.reading_list import ReadingList
-from napari_cxr.scoring.row import Run
+from napari_cxr.plugin.background import JobOutcome
+from napari_cxr.plugin.batch import batch_jobs
+from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.scoring import ScoreRow, table_reader, table_writer
+from napari_cxr.scoring.annotation.reading_list import ReadingList
+from napari_cxr.scoring.score_row import ScoringRun
 
 
 @pytest.fixture
 def table(tmp_path):
-    run = Run('tiny', 'abc', ('covid19', 'normal'), {'height': 97}, '1.0')
-    row = Row(0, 'a.png', 'scored', label='normal', probabilities=(0.25, 0.75))
-    tables.write(tmp_path / 't.csv', [row], run)
+    run = ScoringRun('tiny', 'abc', ('covid19', 'normal'), {'height': 97}, '1.0')
+    row = ScoreRow(0, 'a.png', 'scored', label='normal', probabilities=(0.25, 0.75))
+    table_writer.write_table(tmp_path / 't.csv', [row], run)
     return tmp_path / 't.csv'
 
 
 def saved(table, path):
-    return jobs.save_as.__wrapped__(str(table), str(path))
+    return batch_jobs.save_table_as.__wrapped__(str(table), str(path))
 
 
 def label(table, name):
@@ -30,12 +30,12 @@ def label(table, name):
 
 def test_not_beside_labels_of_another_table_but_beside_its_own(tmp_path, table):
     other = tmp_path / 'other.jsonl'
-    assert isinstance(saved(table, other), Done)
-    assert [row.path for row in reopening.reopen(other)[1]] == ['a.png']
+    assert isinstance(saved(table, other), JobOutcome)
+    assert [row.path for row in table_reader.read_rows(other)[1]] == ['a.png']
     label(other, 'a.png')
     before = other.read_bytes()
     refused = saved(table, other)
     assert isinstance(refused, Failure) and 'in another table of this name' in refused.text
     assert other.read_bytes() == before
     label(table, 'a.png')
-    assert isinstance(saved(table, table), Done)
+    assert isinstance(saved(table, table), JobOutcome)

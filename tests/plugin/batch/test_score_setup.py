@@ -7,12 +7,12 @@ from threading import Event
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_cxr.plugin.batch.counting import Counted, count
-from napari_cxr.plugin.batch.request import ScoreRequest, keep, recall
-from napari_cxr.plugin.batch.setup import ScoreSetup
-from napari_cxr.plugin.settings import preferences, remember
+from napari_cxr.plugin.batch.input_scan import ImageCount, count_images
+from napari_cxr.plugin.batch.scoring_request import ScoreRequest, load_request, save_request
+from napari_cxr.plugin.batch.scoring_setup import ScoreSetup
+from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.scoring.input_summary import summarise_inputs
 from napari_cxr.scoring.journal import journal_of
-from napari_cxr.scoring.looking import look_at
 
 
 @pytest.fixture
@@ -27,7 +27,9 @@ def folder(tmp_path):
 @pytest.fixture
 def setup(qtbot, own_plugin, models, tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
-    remember('batch', model='tiny', device='cpu', folder=str(tmp_path), images='', table='')
+    save_preferences(
+        'batch', model='tiny', device='cpu', folder=str(tmp_path), images='', table=''
+    )
     setup = ScoreSetup()
     qtbot.addWidget(setup)
     setup.look_wanted.connect(lambda: look(setup))
@@ -36,7 +38,7 @@ def setup(qtbot, own_plugin, models, tmp_path, monkeypatch):
 
 
 def look(setup):
-    setup.take_look(look_at(setup.images.paths, setup.target.path))
+    setup.take_look(summarise_inputs(setup.images.paths, setup.target.path))
 
 
 def test_without_images_there_is_nothing_to_score(setup):
@@ -134,15 +136,15 @@ def test_how_many_images_there_are_is_told(setup, folder):
     setup.set_images(str(folder))
     images, path = setup.images, str(folder)
     assert setup.counts and not images.hint.text() and setup.request() is not None
-    setup.take_count(Counted(path, 1200, whole=False))
+    setup.take_count(ImageCount(path, 1200, whole=False))
     assert images.hint.text() == 'more than 1,200 images' and setup.counts
-    setup.take_count(Counted(str(folder / 'other'), 1, whole=True))  # of another folder
+    setup.take_count(ImageCount(str(folder / 'other'), 1, whole=True))  # of another folder
     assert images.hint.text() == 'more than 1,200 images'
-    setup.take_count(Counted(path, 1234, whole=True))
+    setup.take_count(ImageCount(path, 1234, whole=True))
     assert images.hint.text() == '1,234 images' and not setup.counts
     setup.set_images(str(folder / 'other'))
     assert not images.hint.text() and setup.counts
-    setup.take_count(Counted(str(folder / 'other'), 0, whole=True))
+    setup.take_count(ImageCount(str(folder / 'other'), 0, whole=True))
     assert 'There is no image in other' in images.problem.text() == setup.reason
     assert setup.counts  # some may be put there
 
@@ -152,15 +154,15 @@ def test_a_count_can_be_given_up(tmp_path, monkeypatch):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b'')
     path, cancelled = str(tmp_path), Event()
-    assert list(count(path, cancelled)) == [Counted(path, 3, whole=True)]
-    monkeypatch.setattr('napari_cxr.plugin.batch.counting._PAUSE', -1.0)
-    told = [each.images for each in count(path, cancelled)]
+    assert list(count_images(path, cancelled)) == [ImageCount(path, 3, whole=True)]
+    monkeypatch.setattr('napari_cxr.plugin.batch.input_scan._PAUSE', -1.0)
+    told = [each.images for each in count_images(path, cancelled)]
     assert len(told) == 5 and told == sorted(told) and told[-1] == 3
-    monkeypatch.setattr('napari_cxr.plugin.batch.counting._PATIENCE', -1.0)
-    assert list(count(path, cancelled)) == []
+    monkeypatch.setattr('napari_cxr.plugin.batch.input_scan._PATIENCE', -1.0)
+    assert list(count_images(path, cancelled)) == []
     monkeypatch.undo()
     cancelled.set()
-    assert list(count(path, cancelled)) == []
+    assert list(count_images(path, cancelled)) == []
 
 
 def test_a_path_that_is_typed_counts_as_soon_as_it_is_there(qtbot, setup, folder):
@@ -243,14 +245,14 @@ def test_a_request_is_kept_under_its_table_and_shown_again(setup, folder, tmp_pa
         batch=3,
         precision='float32',
     )
-    keep(request)
-    assert recall(request.out) == request
-    assert recall(str(tmp_path / 'another.csv')) is None
+    save_request(request)
+    assert load_request(request.out) == request
+    assert load_request(str(tmp_path / 'another.csv')) is None
     setup.show_request(request)
     assert setup.request() == request
     (kept,) = Path(tmp_path / 'data').rglob('*.json')
     kept.write_text('{"paths": 3}')
-    assert recall(request.out) is None
+    assert load_request(request.out) is None
 
 
 def test_thresholds_are_those_of_the_model(setup):

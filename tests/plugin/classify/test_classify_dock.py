@@ -8,7 +8,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_cxr import samples
-from napari_cxr.plugin import classifying
+from napari_cxr.plugin import classify_job
 from napari_cxr.plugin.layers import is_heatmap
 
 WAIT = 150_000
@@ -80,9 +80,9 @@ from napari.components import ViewerModel
 from napari_cxr import samples
 from napari_cxr.plugin import reader
 from napari_cxr.plugin.classify.dock import ClassifyDock
-from napari_cxr.plugin.settings import remember
+from napari_cxr.plugin.preferences import save_preferences
 from napari.layers import Image
-remember('classify', model='tiny', device='cpu')
+save_preferences('classify', model='tiny', device='cpu')
 samples.write_phantom_dicom({str(tmp_path / 'a.dcm')!r})
 viewer = ViewerModel()
 ((data, attributes, _),) = reader.read({str(tmp_path / 'a.dcm')!r})
@@ -260,11 +260,11 @@ def test_a_warning_comes_before_any_figure_and_is_accepted_once(qtbot, dock, che
 
 
 def test_lungs_come_with_a_click_and_are_remembered(qtbot, dock, chest):
-    from napari_cxr.plugin.lungs.layer import is_lungs
-    from napari_cxr.plugin.settings import preferences
+    from napari_cxr.plugin.lungs_layer import is_lungs_layer
+    from napari_cxr.plugin.preferences import preferences
 
     def lungs():
-        return [layer for layer in dock.viewer.layers if is_lungs(layer)]
+        return [layer for layer in dock.viewer.layers if is_lungs_layer(layer)]
 
     base = dock.viewer.add_image(chest, scale=(0.2, 0.2))
     classify(qtbot, dock)
@@ -286,7 +286,7 @@ def test_lungs_come_with_a_click_and_are_remembered(qtbot, dock, chest):
 
 
 def test_the_next_click_takes_edited_lungs(qtbot, dock, chest):
-    from napari_cxr.plugin.lungs.layer import edit_of
+    from napari_cxr.plugin.lungs_layer import edit_number
 
     dock.viewer.add_image(chest)
     classify(qtbot, dock)
@@ -297,7 +297,7 @@ def test_the_next_click_takes_edited_lungs(qtbot, dock, chest):
     layer.data_setitem(np.nonzero(layer.data == 1), 0)
     qtbot.waitUntil(lambda: 'as you edited them' in dock.result.looked.text(), timeout=WAIT)
     classify(qtbot, dock)
-    assert dock.lungs.layer is layer and dock.answer.lungs.edit == edit_of(layer) != 0
+    assert dock.lungs.layer is layer and dock.answer.lungs.edit == edit_number(layer) != 0
     assert dock.answer.lungs.even < found.lungs.even
     assert not dock.answer.field.right.any() and dock.answer.field.left.any()
     # This model does not look at the lung field, so its answer is the same.
@@ -379,7 +379,7 @@ def stopped(qtbot, dock, chest):
         pytest.skip('needs signals')
     dock.viewer.add_image(chest)
     classify(qtbot, dock)
-    pid = classifying.shared_torch().pid
+    pid = classify_job.shared_torch().pid
     os.kill(pid, signal.SIGSTOP)
     yield pid
     with contextlib.suppress(ProcessLookupError):
@@ -404,7 +404,7 @@ def test_cancel_gives_the_button_back(qtbot, dock, stopped):
         qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
         assert dock.start.text() == 'Cancelling…' and not dock.start.isEnabled()
     assert dock.start.text() == 'Classify' and dock.start.isEnabled()
-    worker = classifying.shared_torch()
+    worker = classify_job.shared_torch()
     assert not worker._turn.locked()  # the job is really gone, and another can begin
     os.kill(stopped, signal.SIGCONT)
     qtbot.waitUntil(lambda: not worker._child.unfinished, timeout=150_000)
@@ -456,7 +456,7 @@ def test_window_presets_change_the_screen_and_not_the_answer(qtbot, dock, tmp_pa
 
 
 def test_choices_are_remembered(qtbot, dock, chest):
-    from napari_cxr.plugin.settings import preferences
+    from napari_cxr.plugin.preferences import preferences
 
     dock.choices.device.setCurrentIndex(1)
     dock.choices.device.activated.emit(1)

@@ -8,9 +8,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QLabel, QWidget
 
-from napari_cxr.plugin.classify.result_view import ResultView
-from napari_cxr.plugin.classify.where_words import whose_lungs
-from napari_cxr.plugin.classifying import LungShares
+from napari_cxr.plugin.classify.result_view import ResultView, lungs_source_text
+from napari_cxr.plugin.classify_job import LungFractions
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def test_where_it_looked_with_what_an_even_map_would_have(view):
 
 def test_edited_lungs_change_the_words_and_stay_with_the_class(view):
     view.show_answer(made_up_answer(), 'ill')
-    view.show_lungs(LungShares((0.25, None), 0.125, 'network', edit=7))
+    view.show_lungs(LungFractions((0.25, None), 0.125, 'network', edit=7))
     text = view.looked.text().replace('\u00a0', ' ')
     assert text.startswith('25 % of this heatmap lies in the lungs (12 % if it were even)')
     assert text.endswith('The lungs are as you edited them.')
@@ -53,7 +52,7 @@ def test_edited_lungs_change_the_words_and_stay_with_the_class(view):
 def test_the_standard_outline_says_why():
     field = lung_field(source='atlas', implausible='one lung is missing')
     lungs = made_up_answer(field=field).lungs
-    assert whose_lungs(lungs) == (
+    assert lungs_source_text(lungs) == (
         'The lungs are the standard outline, because one lung is missing.'
     )
 
@@ -86,7 +85,7 @@ def test_nothing_to_warn_of(view):
 def test_a_result_that_is_held_back_does_not_stay_behind(view):
     view.show_answer(made_up_answer(), 'ill')
     view.hold_back(made_up_answer(kinds=['view']))
-    view.show_lungs(LungShares((0.25, None), 0.125, 'network'))
+    view.show_lungs(LungFractions((0.25, None), 0.125, 'network'))
     assert view.bars.rows == [] and not view.looked.isVisible()
 
 

@@ -5,9 +5,14 @@ import pytest
 from made_up_runs import LABELS, batch, epoch, folds, started, whole_run, write_run
 from qtpy.QtCore import Qt
 
-from napari_cxr.plugin.runs.run_history import Phase, RunHistory
 from napari_cxr.plugin.runs.run_panel import RunPanel
-from napari_cxr.training.events import Finished, Reading, RunsDone, Skipped
+from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase
+from napari_cxr.training.training_events import (
+    ImageSkipped,
+    ReadingProgress,
+    RunsDone,
+    TrainingFinished,
+)
 
 LEFT = Qt.MouseButton.LeftButton
 
@@ -41,7 +46,7 @@ def test_reading_then_training(panel):
     panel.begin('/runs/run')
     assert panel.status.heading.text() == 'Starting…'
     assert panel.status.overall.maximum() == 0  # nobody knows how long
-    feed(panel, [Reading('run', 100, 400)])
+    feed(panel, [ReadingProgress('run', 100, 400)])
     assert panel.status.overall.value() == 250 and not panel.status.epoch.isVisible()
     feed(panel, [started(), epoch(number=1), epoch(number=2), batch(epoch=3)])
     assert panel.status.place.text() == 'Epoch 3 of 28, batch 12 of 50'
@@ -185,7 +190,7 @@ def test_resuming_keeps_the_curves(panel):
     done = max(panel.course.epochs)
     feed(panel, [started(epochs=8, epoch=done), epoch(number=done + 1, epochs=8)])
     assert list(panel.curves.curves.lines[0].xs) == list(range(1, done + 2))
-    assert panel.history.phase is Phase.TRAINING
+    assert panel.history.phase is RunPhase.TRAINING
 
 
 def test_a_run_resumed_in_another_session_gets_its_curves_back(qtbot, panel, tmp_path):
@@ -270,7 +275,7 @@ def test_a_sweep_ends_on_its_best_run(panel):
     panel.begin('/runs/sweep')
     for number, shift in enumerate((0.02, 0.0, 0.05), 1):
         for event in whole_run(f'try-{number}', epochs=4, best=3, shift=shift):
-            panel.add(replace(event, path='') if isinstance(event, Finished) else event)
+            panel.add(replace(event, path='') if isinstance(event, TrainingFinished) else event)
         panel.add(RunsDone('sweep', number, 3, {}))
     panel.finish()
     assert panel.course.name == 'sweep/try-2' and 'validation images: try 2' in panel.result.text()
@@ -280,7 +285,7 @@ def test_a_sweep_ends_on_its_best_run(panel):
 
 def test_left_out_images_unfold(qtbot, panel):
     panel.begin('/runs/run')
-    feed(panel, [Skipped('run', f'image {n}', 'A lateral view.') for n in range(3)])
+    feed(panel, [ImageSkipped('run', f'image {n}', 'A lateral view.') for n in range(3)])
     assert panel.skipped.button.text() == '▸ 3 images were left out'
     assert not panel.skipped.list.isVisible()
     qtbot.mouseClick(panel.skipped.button, LEFT)
@@ -288,7 +293,7 @@ def test_left_out_images_unfold(qtbot, panel):
     assert panel.skipped.list.toPlainText().splitlines() == [
         f'image {n}: A lateral view.' for n in range(3)
     ]
-    feed(panel, [Skipped('run', 'image 3', 'It is empty.')])
+    feed(panel, [ImageSkipped('run', 'image 3', 'It is empty.')])
     assert panel.skipped.button.text() == '▾ 4 images were left out'
     panel.begin('/runs/run')
     assert not panel.skipped.isVisible()
@@ -298,7 +303,7 @@ def test_a_run_of_the_past(panel):
     history = RunHistory('old')
     for event in whole_run('old'):
         history.add(event)
-    history.end(Phase.FINISHED)
+    history.end(RunPhase.FINISHED)
     panel.show_history(history, '/runs/old')
     assert 'Best epoch 17' in panel.result.text() and names(panel)
     assert panel.course.labels == LABELS

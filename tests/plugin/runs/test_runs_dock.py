@@ -8,9 +8,9 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_cxr.checkpoint import Card
 from napari_cxr.inference import Preprocessing
-from napari_cxr.plugin.settings import preferences, remember
-from napari_cxr.plugin.shared import shared
-from napari_cxr.training.events import RunsDone
+from napari_cxr.plugin.docks import dock_signals
+from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.training.training_events import RunsDone
 
 WAIT = 150_000
 LEFT = Qt.MouseButton.LeftButton
@@ -45,7 +45,7 @@ def make_dock(qtbot, own_plugin, settled_threads):
     from napari_cxr.plugin.runs.dock import RunsDock
 
     def make(folder):
-        remember('runs', folder=str(folder))
+        save_preferences('runs', folder=str(folder))
         dock = RunsDock(ViewerModel())
         qtbot.addWidget(dock)
         dock.resize(420, 900)
@@ -93,8 +93,8 @@ def test_a_folder_that_is_not_there_yet_is_empty(make_dock, tmp_path):
 def test_nothing_is_read_in_the_thread_of_the_screen(qtbot, dock, runs, monkeypatch):
     import threading
 
-    from napari_cxr.plugin.runs.run_history import RunHistory
-    from napari_cxr.training import runs as reading
+    from napari_cxr.plugin.runs.training_history import RunHistory
+    from napari_cxr.training import run_table as reading
 
     threads = []
 
@@ -105,7 +105,7 @@ def test_nothing_is_read_in_the_thread_of_the_screen(qtbot, dock, runs, monkeypa
 
         return read
 
-    monkeypatch.setattr(reading, 'rows_of', noted(reading.rows_of))
+    monkeypatch.setattr(reading, 'run_rows', noted(reading.run_rows))
     monkeypatch.setattr(RunHistory, 'from_folder', noted(RunHistory.from_folder))
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         qtbot.mouseClick(dock.head.again, LEFT)
@@ -144,7 +144,7 @@ def test_keyboard_walks_and_return_opens_at_once(qtbot, dock):
 )
 def test_a_run_is_taken_up_again(qtbot, dock, number, button, signal, file):
     click(qtbot, dock, number)
-    with qtbot.waitSignal(getattr(shared(), signal)) as wanted:
+    with qtbot.waitSignal(getattr(dock_signals(), signal)) as wanted:
         qtbot.mouseClick(getattr(dock.actions_row, button), LEFT)
     assert wanted.args == [dock.viewer, str(dock.folder / names(dock)[number] / file)]
 
@@ -186,31 +186,31 @@ def test_the_table_is_saved_as_it_is_shown(qtbot, dock, tmp_path, monkeypatch):
 
 def test_runs_of_a_sweep_come_in_as_they_end(dock):
     folder = str(dock.folder / 'sweep')
-    shared().run_done.emit(folder, RunsDone('sweep', 1, 19, row(1, val_auc=0.999)))
+    dock_signals().run_done.emit(folder, RunsDone('sweep', 1, 19, row(1, val_auc=0.999)))
     assert names(dock)[0] == 'sweep/run-1'
     assert dock.count.text() == '4 runs · 1 of 19 have ended' and dock.progress.value() == 1
-    shared().run_done.emit(folder, RunsDone('sweep', 2, 19, row(1, val_auc=0.1)))
+    dock_signals().run_done.emit(folder, RunsDone('sweep', 2, 19, row(1, val_auc=0.1)))
     assert names(dock)[-1] == 'sweep/run-1' and dock.model.rowCount() == 4
-    shared().run_done.emit('/elsewhere', RunsDone('other', 1, 2, row(7)))
+    dock_signals().run_done.emit('/elsewhere', RunsDone('other', 1, 2, row(7)))
     assert dock.model.rowCount() == 4
-    shared().run_done.emit(folder, RunsDone('sweep', 19, 19, row(19)))
+    dock_signals().run_done.emit(folder, RunsDone('sweep', 19, 19, row(19)))
     assert not dock.progress.isVisible() and dock.count.text() == '5 runs'
 
 
 def test_folds_are_rows_only_where_their_run_is_opened(qtbot, make_dock, dock):
     fold = row(1, run='cv/fold-1')
-    shared().run_done.emit(str(dock.folder / 'cv'), RunsDone('cv', 1, 5, fold))
+    dock_signals().run_done.emit(str(dock.folder / 'cv'), RunsDone('cv', 1, 5, fold))
     assert dock.model.rowCount() == 3 and dock.progress.value() == 1
     (dock.folder / 'cv').mkdir()
     other = make_dock(dock.folder / 'cv')
-    shared().run_done.emit(str(dock.folder / 'cv'), RunsDone('cv', 1, 5, fold))
+    dock_signals().run_done.emit(str(dock.folder / 'cv'), RunsDone('cv', 1, 5, fold))
     assert names(other) == ['fold-1'] and other.model.row(0).path == other.folder / 'fold-1'
 
 
 def test_a_run_that_ends_elsewhere_is_read(qtbot, dock, runs):
     write_run(runs / 'run-11')
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
-        shared().run_done.emit(str(runs / 'run-11'), None)
+        dock_signals().run_done.emit(str(runs / 'run-11'), None)
     assert dock.model.rowCount() == 4
 
 
@@ -250,7 +250,7 @@ def test_both_themes(dock):
 def test_in_a_real_window_it_opens_by_its_name_and_goes_quietly(
     qtbot, make_napari_viewer, own_plugin, runs, settled_threads
 ):
-    remember('runs', folder=str(runs))
+    save_preferences('runs', folder=str(runs))
     viewer = make_napari_viewer(show=True)
     _, dock = viewer.window.add_plugin_dock_widget('napari-cxr', 'Training runs')
     qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
@@ -260,4 +260,4 @@ def test_in_a_real_window_it_opens_by_its_name_and_goes_quietly(
     viewer.window.remove_dock_widget(dock)
     with qtbot.waitSignal(dock.destroyed, timeout=WAIT):
         dock.deleteLater()
-    shared().run_done.emit(str(runs), None)  # nobody listens any more
+    dock_signals().run_done.emit(str(runs), None)  # nobody listens any more

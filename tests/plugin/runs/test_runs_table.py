@@ -5,18 +5,23 @@ import pytest
 from made_up_runs import row
 from qtpy.QtCore import Qt
 
-from napari_cxr.plugin.runs.columns import COLUMNS, RunRow, sort_key
-from napari_cxr.plugin.runs.table import RunsModel, RunsProxy
-from napari_cxr.plugin.runs.view import RunsView
+from napari_cxr.plugin.runs.runs_table import (
+    RUN_TABLE_COLUMNS,
+    RunRow,
+    RunsProxy,
+    RunsTableModel,
+    RunsTableView,
+    sort_key,
+)
 
-KEYS = [column.key for column in COLUMNS]
+KEYS = [column.key for column in RUN_TABLE_COLUMNS]
 RISING, FALLING = Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder
 
 
 @pytest.fixture
 def view(qtbot):
-    model = RunsModel()
-    view = RunsView(RunsProxy(model, model))
+    model = RunsTableModel()
+    view = RunsTableView(RunsProxy(model, model))
     model.setParent(view)
     qtbot.addWidget(view)
     view.show()
@@ -33,9 +38,9 @@ def column(view, key):
 
 
 def test_every_column_of_the_table_of_runs_is_there():
-    from napari_cxr.training import runs
+    from napari_cxr.training import run_table
 
-    assert sorted(KEYS) == sorted(runs.COLUMNS)
+    assert sorted(KEYS) == sorted(run_table.RUN_COLUMNS)
 
 
 def test_numbers_sort_as_numbers_and_what_is_not_known_comes_last(view):
@@ -81,9 +86,9 @@ def test_texts_and_tooltips(view):
     assert column(view, 'val_acc') == ['0.9124'] and column(view, 'filter') == ['–']
     index = view.proxy.index(0, KEYS.index('val_acc'))
     assert index.data(Qt.ItemDataRole.ToolTipRole) == 'run-1: Val. acc. 0.9124'
-    for i in range(len(COLUMNS)):
+    for i in range(len(RUN_TABLE_COLUMNS)):
         tip = view.proxy.headerData(i, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
-        assert COLUMNS[i].about in tip
+        assert RUN_TABLE_COLUMNS[i].about in tip
 
 
 def test_a_row_that_is_there_is_replaced(view):

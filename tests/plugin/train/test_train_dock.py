@@ -12,13 +12,13 @@ from qtpy.QtCore import Qt, QThreadPool
 from qtpy.QtWidgets import QWidget
 
 from napari_cxr.checkpoint import catalog
-from napari_cxr.plugin.choices import Choices
-from napari_cxr.plugin.runs.run_history import Phase
-from napari_cxr.plugin.settings import remember
-from napari_cxr.plugin.shared import shared
-from napari_cxr.plugin.train import drafts, jobs
+from napari_cxr.plugin.docks import dock_signals
+from napari_cxr.plugin.preferences import save_preferences
+from napari_cxr.plugin.runs.training_history import RunPhase
+from napari_cxr.plugin.train import training_controllers, training_session
 from napari_cxr.plugin.train.dock import TrainDock
-from napari_cxr.plugin.train.setup import SWEEP
+from napari_cxr.plugin.train.training_setup import SWEEP_PREFIX
+from napari_cxr.plugin.widgets.input_selector import InputSelector
 from napari_cxr.training import Recipe, recipes, sweep
 
 WAIT = 150_000
@@ -28,7 +28,7 @@ WAIT = 150_000
 def trainer():
     """End the training process with the module."""
     yield
-    jobs.shared_trainer().close()
+    training_session.shared_trainer().close()
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def recipe_file(tmp_path):
 def own_train_dock(qtbot, own_plugin, own_models, settled_threads, tmp_path, monkeypatch):
     """A dock that the test itself takes away."""
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
-    remember('train', images='', recipe='start-bundled', runs=str(tmp_path / 'runs'))
+    save_preferences('train', images='', recipe='start-bundled', runs=str(tmp_path / 'runs'))
     return TrainDock(ViewerModel())
 
 
@@ -121,7 +121,7 @@ def test_from_a_folder_to_a_model_in_the_classify_dock(
     train_dock, qtbot, folder, recipe_file, own_models
 ):
     dock = train_dock
-    choices = Choices(dock.viewer)
+    choices = InputSelector(dock.viewer)
     qtbot.addWidget(choices)
     look(qtbot, dock, folder, recipe_file)
     assert dock.survey.labels == ('left', 'right')
@@ -131,7 +131,7 @@ def test_from_a_folder_to_a_model_in_the_classify_dock(
     qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
     assert dock.session.job == 'train' and dock.tabs.currentIndex() == 2
     end(qtbot, dock)
-    assert dock.run.history.phase is Phase.FINISHED and not dock.run.message.text
+    assert dock.run.history.phase is RunPhase.FINISHED and not dock.run.message.text
     qtbot.waitUntil(lambda: (own_models / 'mine.safetensors').is_file(), timeout=WAIT)
     qtbot.waitUntil(lambda: choices.model.findData('mine') >= 0, timeout=WAIT)
     assert catalog.resolve('mine').read_bytes() == dock.run.checkpoint.read_bytes()
@@ -148,7 +148,7 @@ def test_stop_and_resume(train_dock, qtbot, folder, recipe_file):
     qtbot.waitUntil(lambda: epochs_of(dock) > 0, timeout=WAIT)
     dock.run.buttons.stop.click()
     end(qtbot, dock)
-    assert dock.run.history.phase is Phase.STOPPED
+    assert dock.run.history.phase is RunPhase.STOPPED
     done = len(dock.run.course.epochs)
     dock.run.resume_wanted.emit()
     qtbot.waitUntil(lambda: epochs_of(dock) > done + 1, timeout=WAIT)
@@ -177,9 +177,9 @@ def test_the_worker_is_killed_and_the_run_goes_on(train_dock, qtbot, folder, rec
     look(qtbot, dock, folder, recipe_file)
     dock.train()
     qtbot.waitUntil(lambda: epochs_of(dock) > 0, timeout=WAIT)
-    os.kill(jobs.shared_trainer().pid, signal.SIGKILL)
+    os.kill(training_session.shared_trainer().pid, signal.SIGKILL)
     end(qtbot, dock)
-    assert dock.run.history.phase is Phase.FAILED
+    assert dock.run.history.phase is RunPhase.FAILED
     assert 'napari is not affected' in dock.run.message.text
     done = len(dock.run.course.epochs)
     dock.run.resume_wanted.emit()
@@ -265,7 +265,7 @@ def test_a_folder_that_cannot_be_written_to(train_dock, qtbot, folder, recipe_fi
 def test_two_docks_share_one_process_and_say_so(
     train_dock, qtbot, folder, recipe_file, monkeypatch, own_plugin
 ):
-    monkeypatch.setattr(type(jobs.shared_trainer()), 'busy', True)
+    monkeypatch.setattr(type(training_session.shared_trainer()), 'busy', True)
     train_dock.setup.source.setText(str(folder))
     train_dock.session.list_networks()
     assert 'Waiting for the work of another Train dock' in train_dock.status.text()
@@ -277,9 +277,9 @@ def test_what_another_viewer_wants_is_not_done(train_dock, recipe_file, tmp_path
     run = tmp_path / 'run'
     run.mkdir()
     shutil.copy(recipe_file, run / 'recipe.toml')
-    shared().run_wanted.emit(ViewerModel(), str(run))
+    dock_signals().run_wanted.emit(ViewerModel(), str(run))
     assert train_dock.desk.recipe.name == 'start-bundled'
-    shared().run_wanted.emit(train_dock.viewer, str(run))
+    dock_signals().run_wanted.emit(train_dock.viewer, str(run))
     assert train_dock.desk.recipe.name == 'small'
 
 
@@ -315,7 +315,7 @@ def test_images_that_were_left_out_stay_out(train_dock, qtbot, folder, recipe_fi
 def test_what_was_set_up_for_a_folder_is_there_again(train_dock, qtbot, folder, recipe_file):
     dock = train_dock
     look(qtbot, dock, folder, recipe_file)
-    drafts.keep(str(folder), dock.desk.recipe.with_changes({'epochs': 17}))
+    training_controllers.save_draft(str(folder), dock.desk.recipe.with_changes({'epochs': 17}))
     dock.setup.set_source(str(folder))
     assert dock.desk.recipe.epochs == 17
 
@@ -327,7 +327,7 @@ def test_a_sweep_is_handed_on_with_what_was_changed(train_dock, qtbot, folder, m
     dock._later.stop()
     qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
     dock.setup.source.setText(str(folder))
-    dock.desk.choose(f'{SWEEP}nova')
+    dock.desk.choose(f'{SWEEP_PREFIX}nova')
     dock.form._entries['epochs'].inside.setValue(2)
     dock._later.stop()
     dock.train()

@@ -6,21 +6,21 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_cxr.plugin.settings import preferences
-from napari_cxr.plugin.train.setup import SWEEP, TrainSetup
+from napari_cxr.plugin.preferences import preferences
+from napari_cxr.plugin.train.training_setup import SWEEP_PREFIX, TrainingSetup
 from napari_cxr.training import recipes, sweep
 
 
 @pytest.fixture
 def setup(qtbot, own_plugin):
-    setup = TrainSetup()
+    setup = TrainingSetup()
     qtbot.addWidget(setup)
     return setup
 
 
 def test_all_recipes_and_sweeps_are_offered_by_title(setup):
     offered = {setup.recipe.itemData(i) for i in range(setup.recipe.count())} - {None}
-    assert offered == {*recipes.names(), *(f'{SWEEP}{name}' for name in sweep.names())}
+    assert offered == {*recipes.names(), *(f'{SWEEP_PREFIX}{name}' for name in sweep.names())}
     first = setup.recipe.itemText(0)
     assert setup.recipe.itemData(0).startswith('start-') and first != setup.recipe.itemData(0)
     # Without a network a first run must work.
@@ -87,7 +87,7 @@ def test_choices_are_there_the_next_time(setup, qtbot, tmp_path):
     setup.device.setCurrentIndex(1)
     setup.keep()
     assert preferences('train').recipe == 'zhong'
-    again = TrainSetup()
+    again = TrainingSetup()
     qtbot.addWidget(again)
     assert again.current_source == str(tmp_path)
     assert again.out.text() == str(tmp_path / 'runs')

@@ -14,24 +14,24 @@ import numpy as np
 import pytest
 
 from napari_cxr.scoring import (
-    Finished,
-    Progress,
-    Scored,
+    RowScored,
     ScoringError,
-    Settings,
-    Started,
-    Warned,
+    ScoringFinished,
+    ScoringProgress,
+    ScoringSettings,
+    ScoringStarted,
+    ScoringWarned,
     list_items,
     score,
 )
-from napari_cxr.scoring.cluster.piece import score_piece
-from napari_cxr.scoring.cluster.run import score_on_cluster
-from napari_cxr.scoring.preparing import read_here
-from napari_cxr.workers.decoding import DecoderPool
+from napari_cxr.scoring.cluster import score_on_cluster
+from napari_cxr.scoring.cluster.worker_tasks import score_task
+from napari_cxr.scoring.image_preparation import prepare_here
+from napari_cxr.workers.decoder_pool import DecoderPool
 
 distributed = pytest.importorskip('distributed')
 
-FOUR = Settings(batch=4)
+FOUR = ScoringSettings(batch=4)
 
 
 class Here:
@@ -41,7 +41,7 @@ class Here:
         pass
 
     def prepare(self, todo, wanted):
-        return read_here(todo, wanted)
+        return prepare_here(todo, wanted)
 
     def close(self):
         pass
@@ -73,7 +73,7 @@ def many(tmp_path_factory):
 def whole(many, classifier, tmp_path_factory):
     """The table of a run on this machine."""
     out = tmp_path_factory.mktemp('whole') / 'whole.csv'
-    list(score(many, classifier, out, read_here, FOUR))
+    list(score(many, classifier, out, prepare_here, FOUR))
     return out.read_bytes()
 
 
@@ -90,7 +90,7 @@ def run(classifier, model_file):
 
 
 def started(events):
-    return next(event for event in events if isinstance(event, Started))
+    return next(event for event in events if isinstance(event, ScoringStarted))
 
 
 def rows_of(path):
@@ -107,16 +107,16 @@ def test_a_worker_that_is_killed_changes_nothing(run, many, whole, tmp_path):
     ) as two:
         for event in run(many, out, two, DecoderPool):
             events.append(event)
-            if isinstance(event, Scored) and killed is None:
+            if isinstance(event, RowScored) and killed is None:
                 killed = two.workers[0].pid
                 os.kill(killed, signal.SIGKILL)
     assert killed is not None and out.read_bytes() == whole
     assert started(events).device == '2 workers (cpu)'
-    assert sum(isinstance(event, Scored) for event in events) == 61, 'each row comes once'
-    last = [event for event in events if isinstance(event, Progress)][-1]
+    assert sum(isinstance(event, RowScored) for event in events) == 61, 'each row comes once'
+    last = [event for event in events if isinstance(event, ScoringProgress)][-1]
     assert (last.done, last.failed, last.total) == (61, 1, 61)
     end = events[-1]
-    assert isinstance(end, Finished) and end.failed == 1 and end.metrics['images'] == 60
+    assert isinstance(end, ScoringFinished) and end.failed == 1 and end.metrics['images'] == 60
 
 
 def test_what_kills_each_worker_is_tried_alone_and_told(
@@ -131,10 +131,10 @@ def test_what_kills_each_worker_is_tried_alone_and_told(
                 # What a scheduler says of a task at which four workers died, one after the other.
                 worker = SimpleNamespace(address='tcp://1.2.3.4:5')
                 raise distributed.KilledWorker('task', worker, 3)
-            yield from read_here(todo, wanted)
+            yield from prepare_here(todo, wanted)
 
     list(run(many, tmp_path / 'x.csv', here, Deadly))
-    list(score(many, classifier, tmp_path / 'here.csv', read_here, FOUR))
+    list(score(many, classifier, tmp_path / 'here.csv', prepare_here, FOUR))
     expected = rows_of(tmp_path / 'here.csv')
     for i, (row, wanted) in enumerate(zip(rows_of(tmp_path / 'x.csv'), expected, strict=True)):
         if i // 4 == 37 // 4:
@@ -145,10 +145,10 @@ def test_what_kills_each_worker_is_tried_alone_and_told(
 
 @pytest.mark.parametrize('part', [slice(1, None), slice(None, 1)])
 def test_a_worker_that_keeps_rows_back_is_told_of(run, here, many, tmp_path, monkeypatch, part):
-    from napari_cxr.scoring.cluster import pieces
+    from napari_cxr.scoring.cluster import task_dispatch
 
     monkeypatch.setattr(
-        pieces, 'score_piece', lambda job, paths, pool: score_piece(job, paths[part], pool)
+        task_dispatch, 'score_task', lambda job, paths, pool: score_task(job, paths[part], pool)
     )
     with pytest.raises(ScoringError, match='sent other rows than it was asked for'):
         list(run(many, tmp_path / 'x.csv', here))
@@ -181,17 +181,17 @@ def test_begun_here_it_goes_on_there_and_back(run, here, many, whole, classifier
     def begin(events):
         done = 0
         for event in events:
-            if isinstance(event, Started):
+            if isinstance(event, ScoringStarted):
                 done = event.done
-            if isinstance(event, Progress) and event.done > done:
+            if isinstance(event, ScoringProgress) and event.done > done:
                 break
         events.close()
         return done
 
-    assert begin(score(many, classifier, out, read_here, FOUR)) == 0
+    assert begin(score(many, classifier, out, prepare_here, FOUR)) == 0
     assert begin(run(many, out, here, resume=True)) > 0
-    assert begin(score(many, classifier, out, read_here, FOUR, resume=True)) > 0
-    list(run(many, out, here, settings=Settings(), resume=True))
+    assert begin(score(many, classifier, out, prepare_here, FOUR, resume=True)) > 0
+    list(run(many, out, here, settings=ScoringSettings(), resume=True))
     assert out.read_bytes() == whole
 
 
@@ -200,13 +200,13 @@ def test_relative_paths_and_heatmaps_are_those_of_a_run_here(
 ):
     monkeypatch.chdir(tmp_path)
     items = list_items([Path('images')])
-    settings = Settings(batch=4, heatmaps=Path('maps'), identify=True)
-    list(score(items, classifier, 'a.csv', read_here, settings))
+    settings = ScoringSettings(batch=4, heatmaps=Path('maps'), identify=True)
+    list(score(items, classifier, 'a.csv', prepare_here, settings))
     drawn = {path: path.read_bytes() for path in Path('maps').iterdir()}
     for path in drawn:
         path.unlink()
     events = run(items, tmp_path / 'b.csv', here, settings=settings)
-    monkeypatch.setattr('napari_cxr.scoring.cluster.piece.Path', elsewhere)
+    monkeypatch.setattr('napari_cxr.scoring.cluster.worker_tasks.Path', elsewhere)
     list(events)
     assert Path('b.csv').read_bytes() == Path('a.csv').read_bytes()
     assert {path: path.read_bytes() for path in Path('maps').iterdir()} == drawn
@@ -241,7 +241,7 @@ def test_closed_it_takes_back_what_is_under_way(run, here, many, tmp_path):
 
     events = run(many, tmp_path / 'x.csv', here, Endless)
     for event in events:
-        if isinstance(event, Progress) and begun.exists():
+        if isinstance(event, ScoringProgress) and begun.exists():
             break
     assert not ended.exists()
     events.close()
@@ -261,16 +261,16 @@ def test_a_scheduler_that_goes_away_takes_no_row_along(
     out = tmp_path / 'x.csv'
     with pytest.raises(ScoringError, match='connection to the Dask scheduler was lost'):
         for event in run(many, out, here):
-            if isinstance(event, Scored):
+            if isinstance(event, RowScored):
                 here.close()
-    events = list(score(many, classifier, out, read_here, FOUR, resume=True))
+    events = list(score(many, classifier, out, prepare_here, FOUR, resume=True))
     assert started(events).done > 0 and out.read_bytes() == whole
 
 
 def test_a_scheduler_that_hangs_keeps_nobody_from_stopping(run, here, many, tmp_path, monkeypatch):
-    from napari_cxr.scoring.cluster import pieces
+    from napari_cxr.scoring.cluster import task_dispatch
 
-    answers, asked, real = threading.Event(), [], pieces.Pieces._tasks_at_once
+    answers, asked, real = threading.Event(), [], task_dispatch.TaskDispatch._tasks_at_once
 
     def hanging(run):
         asked.append(True)
@@ -278,11 +278,11 @@ def test_a_scheduler_that_hangs_keeps_nobody_from_stopping(run, here, many, tmp_
             assert answers.wait(60)
         return real(run)
 
-    monkeypatch.setattr(pieces, '_LOOK', 0.0)
-    monkeypatch.setattr(pieces.Pieces, '_tasks_at_once', hanging)
+    monkeypatch.setattr(task_dispatch, '_POLL_SECONDS', 0.0)
+    monkeypatch.setattr(task_dispatch.TaskDispatch, '_tasks_at_once', hanging)
     events = run(many, tmp_path / 'x.csv', here)
     for event in events:
-        if isinstance(event, Scored) and len(asked) > 1:
+        if isinstance(event, RowScored) and len(asked) > 1:
             break
     events.close()
     answers.set()
@@ -292,11 +292,11 @@ def test_a_scheduler_that_hangs_keeps_nobody_from_stopping(run, here, many, tmp_
 def test_without_workers_it_waits_for_one(run, here, many, whole, tmp_path):
     out, said, gone = tmp_path / 'x.csv', [], False
     for event in run(many, out, here):
-        if isinstance(event, Scored) and not gone:
+        if isinstance(event, RowScored) and not gone:
             gone = True
             here.scale(0)
             until(lambda: not here.workers)
-        if isinstance(event, Warned):
+        if isinstance(event, ScoringWarned):
             said.append(event.text)
             here.scale(1)
     assert said == ['The cluster has no worker left; waiting for one.']
@@ -315,7 +315,7 @@ def test_a_cluster_that_cannot_do_it_is_told_before_anything_is_begun(
 
     refused('There is no model .* and no such file', model='another')
     with monkeypatch.context() as patch:
-        patch.setattr('napari_cxr.scoring.cluster.run.__version__', '0.0.1')
+        patch.setattr('napari_cxr.scoring.cluster.__version__', '0.0.1')
         refused('instead of 0.0.1: install the same version')
     refused('another file of the model', model='cxr3-resnet10')
     (tmp_path / 'gone.txt').write_text('gone.png\n')

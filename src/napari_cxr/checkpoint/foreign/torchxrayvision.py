@@ -12,10 +12,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from napari_cxr.checkpoint.file import digest
-from napari_cxr.checkpoint.foreign.converting import Meaning
-from napari_cxr.checkpoint.foreign.refusal import ForeignFileError
+from napari_cxr.checkpoint.foreign.pickle_contents import ForeignFileError
 from napari_cxr.checkpoint.foreign.torch_file import read_state
+from napari_cxr.checkpoint.foreign.weight_conversion import WeightsMeaning
+from napari_cxr.checkpoint.model_file import digest
 
 __all__ = ['FORM', 'PREFIX', 'meaning_of', 'meaning_with', 'names', 'offers', 'summary', 'table']
 
@@ -70,7 +70,7 @@ def summary(key: str) -> dict[str, Any]:
     }
 
 
-def meaning_of(key: str) -> Meaning:
+def meaning_of(key: str) -> WeightsMeaning:
     """Return what weights mean that the library publishes under a name, such as 'all'.
 
     Raises
@@ -90,7 +90,7 @@ def meaning_of(key: str) -> Meaning:
     )
 
 
-def meaning_in(file: str | Path, labels: tuple[str, ...] = ()) -> Meaning:
+def meaning_in(file: str | Path, labels: tuple[str, ...] = ()) -> WeightsMeaning:
     """Return what weights in a file mean that the library, or somebody with it, has saved.
 
     Parameters
@@ -144,11 +144,11 @@ def meaning_with(
     title: str = '',
     learnt_from: str = '',
     source: dict[str, Any] | None = None,
-) -> Meaning:
+) -> WeightsMeaning:
     """Return what weights mean that somebody made with the library, from its labels."""
     known = table()
     from_ = (f'Learnt by others from {learnt_from}',) if learnt_from else ()
-    return Meaning(
+    return WeightsMeaning(
         architecture=known['network'],
         labels=labels,
         thresholds=thresholds,

@@ -9,22 +9,21 @@ from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
-from napari_cxr.plugin.batch import words
-from napari_cxr.plugin.batch.asking import ask_for_copy, ask_for_table
-from napari_cxr.plugin.batch.course import BatchCourse
-from napari_cxr.plugin.batch.images import name_of
-from napari_cxr.plugin.batch.jobs import Saved
-from napari_cxr.plugin.batch.panel import BatchPanel
-from napari_cxr.plugin.batch.problems import is_begun
-from napari_cxr.plugin.batch.request import recall
-from napari_cxr.plugin.batch.room import Scrolled
-from napari_cxr.plugin.batch.session import BatchSession
-from napari_cxr.plugin.card_dialog import CardDialog
-from napari_cxr.plugin.classifying import Failure
-from napari_cxr.plugin.dock import Dock
-from napari_cxr.plugin.reading.desk import ReadingDesk
-from napari_cxr.plugin.settings import preferences, remember
-from napari_cxr.scoring.looking import Looked
+from napari_cxr.plugin.annotation.annotation_controller import AnnotationController
+from napari_cxr.plugin.base_dock import Dock
+from napari_cxr.plugin.batch import scoring_messages
+from napari_cxr.plugin.batch.batch_jobs import TableSaved
+from napari_cxr.plugin.batch.batch_layout import PanelScrollArea
+from napari_cxr.plugin.batch.batch_panel import BatchPanel
+from napari_cxr.plugin.batch.file_actions import ask_open_table, ask_save_table_as
+from napari_cxr.plugin.batch.input_fields import name_for_images
+from napari_cxr.plugin.batch.scoring_controller import ScoringController, ScoringSession
+from napari_cxr.plugin.batch.scoring_messages import is_unfinished
+from napari_cxr.plugin.batch.scoring_request import load_request
+from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.widgets.model_selector import CardDialog
+from napari_cxr.scoring.input_summary import InputSummary
 
 __all__ = ['BatchDock']
 
@@ -45,10 +44,10 @@ class BatchDock(Dock):
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer)
-        self.session = BatchSession(self)
+        self.session = ScoringSession(self)
         self._build()
-        self.desk = ReadingDesk(self.viewer, self.panel.table, self.panel.reading, self)
-        self.course = BatchCourse(self.panel, self.session, self.desk, self)
+        self.desk = AnnotationController(self.viewer, self.panel.table, self.panel.reading, self)
+        self.course = ScoringController(self.panel, self.session, self.desk, self)
         self._connect()
         self._recall()
         self._update()
@@ -58,7 +57,7 @@ class BatchDock(Dock):
         self.panel = BatchPanel(self.viewer.theme)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(Scrolled(self.panel))
+        layout.addWidget(PanelScrollArea(self.panel))
         self.setMinimumWidth(_NARROWEST)
         # napari fills up a dock in which nothing wants its height.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
@@ -116,7 +115,7 @@ class BatchDock(Dock):
             return
         self.panel.message.clear()
         self.panel.setup.keep()
-        remember('batch', table=request.out)
+        save_preferences('batch', table=request.out)
         self.course.score(request, resume=self.panel.setup.resumes)
 
     def stop(self) -> None:
@@ -142,13 +141,13 @@ class BatchDock(Dock):
 
     def choose_table(self) -> None:
         """Ask for a table that was made earlier."""
-        path = ask_for_table(self, self.course.out or self.panel.setup.target.path)
+        path = ask_open_table(self, self.course.out or self.panel.setup.target.path)
         if path:
             self.open_table(path)
 
     def save_as(self) -> None:
         """Ask for another name or form, and write the table on show again."""
-        path, problem = ask_for_copy(self, self.course.out, self.course.done)
+        path, problem = ask_save_table_as(self, self.course.out, self.course.done)
         if problem:
             self.panel.message.show_error(problem)
         elif path:
@@ -183,7 +182,7 @@ class BatchDock(Dock):
         if setup.images.paths:
             self.session.look(setup.images.paths, setup.target.path, counts=setup.counts)
 
-    def _looked(self, looked: Looked) -> None:
+    def _looked(self, looked: InputSummary) -> None:
         wanted, self._score_wanted = self._score_wanted, False
         self.panel.setup.take_look(looked)
         if wanted:
@@ -197,17 +196,17 @@ class BatchDock(Dock):
         self._later.start()
         self.settled.emit()
 
-    def _saved(self, result: Saved | Failure) -> None:
+    def _saved(self, result: TableSaved | Failure) -> None:
         if isinstance(result, Failure):
             self.panel.message.show_error(result.text, result.details)
         else:
-            self.panel.tell(words.saved(result.path, result.rows, result.total))
+            self.panel.tell(scoring_messages.saved_message(result.path, result.rows, result.total))
 
     def _recall(self) -> None:
         """Offer to go on with what was under way, or on show, when napari was closed."""
         chosen = preferences('batch')
         self.panel.again.offer(chosen.shown)
-        request = recall(chosen.table) if is_begun(chosen.table) else None
+        request = load_request(chosen.table) if is_unfinished(chosen.table) else None
         if request is not None and request.paths:
             self.panel.setup.show_request(request)
 
@@ -236,7 +235,7 @@ class BatchDock(Dock):
         setup, course = self.panel.setup, self.course
         images, table = setup.images.name, setup.target.path
         if self.session.job != 'score' and course.run is not None:
-            images = name_of(course.request.paths) if course.request is not None else ''
+            images = name_for_images(course.request.paths) if course.request is not None else ''
             table = course.out
         name = Path(table).name
         words = f'{images} → {name}' if images else name if course.run is not None else ''

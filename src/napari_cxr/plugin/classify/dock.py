@@ -9,18 +9,17 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtGui import QKeySequence, QShortcut
 
-from napari_cxr.plugin import classifying
-from napari_cxr.plugin.classify.get_panel import GetPanel
-from napari_cxr.plugin.classify.getting import GetController
-from napari_cxr.plugin.classify.heat_desk import HeatDesk
+from napari_cxr.plugin import classify_job
+from napari_cxr.plugin.base_dock import ImageDock
+from napari_cxr.plugin.classify.heatmap_controls import HeatmapController
+from napari_cxr.plugin.classify.model_download import ModelDownloadController, ModelDownloadPanel
 from napari_cxr.plugin.classify.result_view import ResultView
-from napari_cxr.plugin.classifying import Answer, Failure, Ready
-from napari_cxr.plugin.image_dock import ImageDock
-from napari_cxr.plugin.lungs.desk import LungDesk
-from napari_cxr.plugin.lungs.layer import lungs_of
-from napari_cxr.plugin.scrolled import bring_into_view, fill_dock
-from napari_cxr.plugin.settings import preferences, remember
-from napari_cxr.plugin.shared import shared
+from napari_cxr.plugin.classify_job import ExplainedPrediction, Failure, LoadedModel
+from napari_cxr.plugin.docks import dock_signals
+from napari_cxr.plugin.lungs_controller import LungsController
+from napari_cxr.plugin.lungs_layer import lungs_of
+from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.widgets.sections import bring_into_view, fill_dock
 
 __all__ = ['ClassifyDock']
 
@@ -38,7 +37,7 @@ class ClassifyDock(ImageDock):
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(napari_viewer, 'Classify', offers=True)
-        self._answers: WeakKeyDictionary[Image, Answer] = WeakKeyDictionary()
+        self._answers: WeakKeyDictionary[Image, ExplainedPrediction] = WeakKeyDictionary()
         self._labels: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
         #: The model that was chosen when each layer was classified.
         self._models: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
@@ -46,9 +45,9 @@ class ClassifyDock(ImageDock):
         #: Kinds of warnings in spite of which the person wanted to see a layer's result.
         self._accepted: WeakKeyDictionary[Image, set[str]] = WeakKeyDictionary()
         self._build()
-        self.heat = HeatDesk(self.viewer, self.result.heat, self)
-        self.lungs = LungDesk(self.viewer, self)
-        self.getting = GetController(self.get_panel, self)
+        self.heat = HeatmapController(self.viewer, self.result.heat, self)
+        self.lungs = LungsController(self.viewer, self)
+        self.getting = ModelDownloadController(self.get_panel, self)
         self.choices.layer_changed.connect(self._turn)
         self.choices.setup_changed.connect(self._get_ready)
         self.choices.card_wanted.connect(self.show_card)
@@ -64,8 +63,8 @@ class ClassifyDock(ImageDock):
         self.lungs.shown.connect(self.result.heat.set_lungs)
         self.lungs.measured.connect(self.result.show_lungs)
         self.lungs.failed.connect(self._tell_lungs)
-        shared().turning.connect(self._turn_away)
-        shared().answered.connect(self._take_over)
+        dock_signals().turning.connect(self._turn_away)
+        dock_signals().answered.connect(self._take_over)
         shortcut = QShortcut(QKeySequence('Ctrl+Return'), self)
         shortcut.activated.connect(self.classify)
         self._show()
@@ -74,7 +73,7 @@ class ClassifyDock(ImageDock):
     def _build(self) -> None:
         self.start.setToolTip('Classify the chosen image (Ctrl+Return)')
         self.result = ResultView(self.viewer.theme, preferences('classify').opacity)
-        self.get_panel = GetPanel()
+        self.get_panel = ModelDownloadPanel()
         parts = (
             self.choices,
             self.get_panel,
@@ -89,7 +88,7 @@ class ClassifyDock(ImageDock):
     # -- classifying --------------------------------------------------------------------
 
     @property
-    def answer(self) -> Answer | None:
+    def answer(self) -> ExplainedPrediction | None:
         """The result for the chosen layer, if there is one."""
         layer = self.choices.current_layer
         return None if layer is None else self._answers.get(layer)
@@ -100,7 +99,7 @@ class ClassifyDock(ImageDock):
         if layer is None or self.busy:
             return
         self._asked = self.choices.current_model
-        worker = classifying.classify(
+        worker = classify_job.classify(
             layer,
             self._asked,
             self.choices.current_device,
@@ -110,11 +109,15 @@ class ClassifyDock(ImageDock):
         worker.returned.connect(self._take)
         self._follow(worker)
 
-    def _take(self, answer: Answer | Failure | None) -> None:
+    def _take(self, answer: ExplainedPrediction | Failure | None) -> None:
         layer = self._running_on
         if isinstance(answer, Failure):
             self._tell_failure(answer, layer)
-        if not isinstance(answer, Answer) or layer is None or layer not in self.viewer.layers:
+        if (
+            not isinstance(answer, ExplainedPrediction)
+            or layer is None
+            or layer not in self.viewer.layers
+        ):
             return
         if layer.data is not self._data:
             self._tell_problem('The image was changed meanwhile. Click Classify again.', of=layer)
@@ -133,7 +136,7 @@ class ClassifyDock(ImageDock):
             self._drop_problem()
         self._show()
 
-    def _take_over(self, layer: Image, answer: Answer, label: str) -> None:
+    def _take_over(self, layer: Image, answer: ExplainedPrediction, label: str) -> None:
         """Show what is known of a layer without a click."""
         if layer in self.viewer.layers:
             # Where it was asked for, its warnings were there to read.
@@ -141,7 +144,7 @@ class ClassifyDock(ImageDock):
             self._models[layer] = answer.prediction.model
             self._keep(layer, answer, label)
 
-    def _keep(self, layer: Image, answer: Answer, label: str) -> None:
+    def _keep(self, layer: Image, answer: ExplainedPrediction, label: str) -> None:
         if layer not in self._labels:
             # What was said of other pixels must not stand beside these.
             layer.events.data.connect(self._forget_changed)
@@ -154,7 +157,7 @@ class ClassifyDock(ImageDock):
 
     def _get_ready(self) -> None:
         """Start the torch process and load the chosen model, before anyone clicks."""
-        classifying.shared_torch()  # made in this thread, so that it is ended before Qt is
+        classify_job.shared_torch()  # made in this thread, so that it is ended before Qt is
         self.message.clear()
         offered = self.choices.model.offered
         self.getting.turn_to(offered)
@@ -162,13 +165,13 @@ class ClassifyDock(ImageDock):
         if offered is not None:
             self.choices.show_device('')
             return
-        worker = self._preparing = classifying.prepare(
+        worker = self._preparing = classify_job.prepare(
             self.choices.current_model, self.choices.current_device
         )
         worker.returned.connect(self._ready)
         worker.start()
 
-    def _ready(self, ready: Ready | Failure) -> None:
+    def _ready(self, ready: LoadedModel | Failure) -> None:
         if isinstance(ready, Failure):
             self.choices.show_device('')
             self._tell_failure(ready)
@@ -223,7 +226,7 @@ class ClassifyDock(ImageDock):
 
     def _take_model(self, name: str) -> None:
         """Turn to a model that is here now."""
-        shared().model_added.emit(name)
+        dock_signals().model_added.emit(name)
         if self.choices.current_model == name:
             self._get_ready()
 
@@ -253,7 +256,7 @@ class ClassifyDock(ImageDock):
             self.heat.draw(layer, self.answer, label)
 
     def _show_lungs(self, wanted: bool) -> None:
-        remember('classify', lungs=wanted)
+        save_preferences('classify', lungs=wanted)
         self.lungs.show(wanted)
 
     def _forget_changed(self, event: Any) -> None:

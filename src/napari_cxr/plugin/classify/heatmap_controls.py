@@ -1,10 +1,19 @@
-"""The controls of what lies over the radiograph: heatmap, its outline, and the lungs."""
+"""The controls of what lies over the radiograph: heatmap, outline and lungs.
+
+`HeatmapControls` is the widget, and knows nothing of layers; `HeatmapController` keeps the
+heatmap's layers in step with it.
+"""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import QObject, QSignalBlocker, Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -16,9 +25,12 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cxr.plugin.lungs.layer import COLOURS
+from napari_cxr.plugin.classify_job import ExplainedPrediction
+from napari_cxr.plugin.heatmap_overlay import HeatmapOverlay
+from napari_cxr.plugin.lungs_layer import LUNG_COLOURS
+from napari_cxr.plugin.source_file import shows_other_pixels
 
-__all__ = ['HeatmapControls']
+__all__ = ['HeatmapController', 'HeatmapControls']
 
 
 class HeatmapControls(QWidget):
@@ -64,7 +76,7 @@ class HeatmapControls(QWidget):
         self.level.setToolTip('Share of the maximum at which the outline lies')
         self.lungs = QCheckBox('Lungs')
         self.lungs.setToolTip('Show or hide the lungs as a layer that can be edited')
-        right, left = (f'<span style="color: {colour}">■</span>' for colour in COLOURS)
+        right, left = (f'<span style="color: {colour}">■</span>' for colour in LUNG_COLOURS)
         self._sides = QLabel(f'{right} R&nbsp; {left} L')
         self._sides.setToolTip('The patient’s right and left lung')
         self.edit = QPushButton('Edit')
@@ -82,9 +94,9 @@ class HeatmapControls(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.shown, self.label)
-        form.addRow('Strength', _beside(self.opacity, self._percent))
-        form.addRow(self.outline, _beside(self.level, self._level))
-        form.addRow(self.lungs, _beside(self._sides, self.edit))
+        form.addRow('Strength', _in_one_row(self.opacity, self._percent))
+        form.addRow(self.outline, _in_one_row(self.level, self._level))
+        form.addRow(self.lungs, _in_one_row(self._sides, self.edit))
 
         self.label.currentTextChanged.connect(self.label_changed)
         self.shown.toggled.connect(self._show_toggled)
@@ -153,10 +165,97 @@ class HeatmapControls(QWidget):
         self.outline_changed.emit(wanted, self.level.value() / 100)
 
 
-def _beside(wide: QWidget, narrow: QWidget) -> QWidget:
+def _in_one_row(wide: QWidget, narrow: QWidget) -> QWidget:
     row = QWidget()
     layout = QHBoxLayout(row)
     layout.setContentsMargins(0, 0, 0, 0)
     layout.addWidget(wide, 1)
     layout.addWidget(narrow)
     return row
+
+
+class HeatmapController(QObject):
+    """Keeps the layers of one radiograph at a time in step with the dock's controls.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the layers live.
+    controls : HeatmapControls
+        The dock's.
+    parent : QObject
+        Qt parent.
+    """
+
+    def __init__(self, viewer: ViewerModel, controls: HeatmapControls, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._controls = controls
+        self._overlays: WeakKeyDictionary[Image, HeatmapOverlay] = WeakKeyDictionary()
+        self._base: weakref.ref[Image] | None = None
+        self._answer: ExplainedPrediction | None = None
+        self._label = ''
+        controls.visible_changed.connect(self._set_visible)
+        controls.opacity_changed.connect(self._set_opacity)
+        controls.outline_changed.connect(self._set_outline)
+
+    def turn_to(self, base: Image, answer: ExplainedPrediction, label: str) -> None:
+        """Let the controls be those of another radiograph or class; draws nothing."""
+        self._base, self._answer, self._label = weakref.ref(base), answer, label
+        self._overlays.setdefault(base, HeatmapOverlay(self._viewer))
+        self._follow_layer()
+        self._controls.set_outlined(self._overlays[base].outlined)
+
+    def turn_away(self) -> None:
+        """Let the controls be nobody's."""
+        self._base = self._answer = None
+
+    def draw(self, base: Image, answer: ExplainedPrediction, label: str) -> None:
+        """Turn to a radiograph and show its heatmap, and the outline if it is wanted."""
+        controls = self._controls
+        level = controls.outline_level  # as it was for the radiograph before, on a new one
+        self.turn_to(base, answer, label)
+        overlay = self._overlays[base]
+        if shows_other_pixels(base):  # of another patient, perhaps
+            overlay.remove()
+            return
+        heat = overlay.show(
+            base, answer, label, controls.opacity.value() / 100, controls.shown.isChecked()
+        )
+        heat.events.opacity.connect(self._follow_layer)
+        heat.events.visible.connect(self._follow_layer)
+        overlay.outline(base, answer, label, level)
+
+    def remove(self, base: Image) -> None:
+        """Take away what lies over a radiograph."""
+        if base in self._overlays:
+            self._overlays[base].remove()
+
+    @property
+    def _radiograph(self) -> Image | None:
+        return self._base() if self._base is not None else None
+
+    @property
+    def _heat(self) -> Image | None:
+        base = self._radiograph
+        return None if base is None else self._overlays[base].heat
+
+    def _follow_layer(self, event: Any = None) -> None:
+        """Keep the controls in step with napari's own controls of the heatmap layer."""
+        heat = self._heat
+        if heat is not None:
+            self._controls.set_opacity(heat.opacity)
+            self._controls.set_shown(heat.visible)
+
+    def _set_visible(self, visible: bool) -> None:
+        if self._heat is not None:
+            self._heat.visible = visible
+
+    def _set_opacity(self, opacity: float) -> None:
+        if self._heat is not None:
+            self._heat.opacity = opacity
+
+    def _set_outline(self, wanted: bool, level: float) -> None:
+        base, answer = self._radiograph, self._answer
+        if base is not None and answer is not None and not shows_other_pixels(base):
+            self._overlays[base].outline(base, answer, self._label, level if wanted else None)

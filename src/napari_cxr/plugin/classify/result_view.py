@@ -1,23 +1,165 @@
-"""A classification's result: a warning, bars, cautions, and where the network looked."""
+"""A classification's result: a warning, bars, cautions, and where the network looked.
+
+Where an image may be the wrong kind, the warning is read before any probability, and the result
+waits for a click.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_cxr.plugin.classify.bar_rows import groups_of
-from napari_cxr.plugin.classify.bars import ProbabilityBars
-from napari_cxr.plugin.classify.first_warning import FirstWarning
-from napari_cxr.plugin.classify.headline import Headline
+from napari_cxr.explain.heatmap import FRAME
+from napari_cxr.inference.label_rule import CANNOT_SAY, answer_reason
+from napari_cxr.inference.prediction import Prediction
 from napari_cxr.plugin.classify.heatmap_controls import HeatmapControls
-from napari_cxr.plugin.classify.where_words import where_it_looked, whose_lungs
-from napari_cxr.plugin.classifying import Answer, LungShares
-from napari_cxr.plugin.text import quiet_label, thin_line
-from napari_cxr.plugin.theme import theme_color
+from napari_cxr.plugin.classify.probability_bars import ProbabilityBars, bar_groups
+from napari_cxr.plugin.classify_job import ExplainedPrediction, LungFractions
+from napari_cxr.plugin.style import quiet_label, separator_line, theme_color
 
-__all__ = ['ResultView']
+__all__ = [
+    'ResultHeadline',
+    'ResultView',
+    'ResultWarning',
+    'headline_text',
+    'heatmap_text',
+    'lungs_source_text',
+]
+
+_UNIFORM_EDGE = 1 - (1 - 2 * FRAME) ** 2
+
+
+def heatmap_text(label: str, in_lungs: float | None, even: float, at_edge: float | None) -> str:
+    """Return one sentence about the heatmap of a class.
+
+    Parameters
+    ----------
+    label : str
+        The class.
+    in_lungs, at_edge : float or None
+        Share of its heatmap in the lungs and at the edge of what the model saw, in
+        [0, 1]; None for an empty map.
+    even : float
+        What an even map would have in the lungs.
+    """
+    if in_lungs is None or at_edge is None:
+        return f'The heatmap of {label} is empty: no cell raised its score.'
+    return (
+        f'{in_lungs:.0%} of this heatmap lies in the lungs ({even:.0%} if it were even), '
+        f'{at_edge:.0%} at the edge ({_UNIFORM_EDGE:.0%}).'
+    ).replace('%', '\u00a0%')
+
+
+def lungs_source_text(lungs: LungFractions) -> str:
+    """Return one short sentence about where the lungs come from."""
+    if lungs.edit:
+        return 'The lungs are as you edited them.'
+    if lungs.source == 'network':
+        return 'The lungs, with what of them lies behind the heart, were found by a network.'
+    why = f', because {lungs.implausible}' if lungs.implausible else ''
+    return f'The lungs are the standard outline{why}.'
+
+
+_HELD_BACK = 'The result is held back until you ask for it.'
+
+
+class ResultWarning(QFrame):
+    """Sentences in a frame, and the one button that shows the result all the same.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: The person wants to see the result anyway.
+    accepted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName('warning')
+        self.text = QLabel()
+        self.text.setWordWrap(True)
+        self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.anyway = QPushButton('Show the result anyway')
+        self.anyway.setToolTip('Show probabilities and heatmap in spite of this')
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(11, 8, 8, 8)
+        layout.setSpacing(8)
+        layout.addWidget(self.text)
+        layout.addWidget(self.anyway, 0, Qt.AlignmentFlag.AlignLeft)
+        self.anyway.clicked.connect(self.accepted)
+        self.hide()
+
+    def tell(self, sentences: Sequence[str], ask: bool) -> None:
+        """Show sentences, or nothing where there are none.
+
+        Parameters
+        ----------
+        sentences : sequence of str
+            What is wrong, and what to do about it.
+        ask : bool
+            Whether the result waits for a click; else it stands below.
+        """
+        self.text.setText('\n'.join([*sentences, *([_HELD_BACK] if ask else [])]))
+        self.anyway.setVisible(ask)
+        self.setVisible(bool(sentences))
+
+
+#: Findings above their thresholds that are named; of more it is told how many.
+_NAMED = 3
+
+
+class ResultHeadline(QWidget):
+    """One large word or a few, and a plain sentence; hidden where classes exclude each other.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.answer = QLabel()
+        self.answer.setWordWrap(True)
+        self.answer.setObjectName('headline')
+        self.answer.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.answer.setAccessibleName('Answer')
+        self.why = quiet_label()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 0, 8, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.answer)
+        layout.addWidget(self.why)
+        self.hide()
+
+    def show_prediction(self, prediction: Prediction) -> None:
+        """Show the answer of a model with findings."""
+        self.answer.setText(headline_text(prediction))
+        self.why.setText(answer_reason(prediction.rule, prediction.probabilities))
+        self.setVisible(prediction.several)
+
+    def clear(self) -> None:
+        """Show nothing."""
+        self.answer.clear()
+        self.why.clear()
+        self.hide()
+
+
+def headline_text(prediction: Prediction) -> str:
+    """Return the answer in a few words: the findings above their thresholds, or that of none."""
+    if not prediction.several:
+        return ''
+    above = prediction.above
+    if prediction.answer == CANNOT_SAY or not above:
+        return prediction.answer
+    more = f' and {len(above) - _NAMED} more' if len(above) > _NAMED else ''
+    return ', '.join(above[:_NAMED]) + more
+
 
 _APART = (
     'The middle of each bar is the threshold of its finding. Each has a probability of its own; '
@@ -50,10 +192,10 @@ class ResultView(QWidget):
 
     def __init__(self, theme: str, opacity: float, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._answer: Answer | None = None
-        self._lungs: LungShares | None = None
-        self.warning = FirstWarning()
-        self.headline = Headline()
+        self._answer: ExplainedPrediction | None = None
+        self._lungs: LungFractions | None = None
+        self.warning = ResultWarning()
+        self.headline = ResultHeadline()
         self.bars = ProbabilityBars(theme)
         self.apart = quiet_label(_APART)
         self.apart.hide()
@@ -85,7 +227,7 @@ class ResultView(QWidget):
             self.apart,
             self.reach,
             self.cautions,
-            thin_line(),
+            separator_line(),
             self.heat,
             self.looked,
             self.made_with,
@@ -108,7 +250,7 @@ class ResultView(QWidget):
         """The class whose heatmap is on show."""
         return self.heat.label.currentText()
 
-    def hold_back(self, answer: Answer) -> None:
+    def hold_back(self, answer: ExplainedPrediction) -> None:
         """Show nothing of a result but what speaks against it."""
         self._answer = self._lungs = None
         self.warning.tell([caution.text for caution in answer.prediction.doubts], ask=True)
@@ -116,13 +258,13 @@ class ResultView(QWidget):
         self.headline.clear()
         self.shown.hide()
 
-    def show_answer(self, answer: Answer, label: str) -> None:
+    def show_answer(self, answer: ExplainedPrediction, label: str) -> None:
         """Show a result, with the heatmap's controls on one of its classes."""
         self._answer, self._lungs = answer, answer.lungs
         prediction, doubts = answer.prediction, answer.prediction.doubts
         self.warning.tell([caution.text for caution in doubts], ask=False)
         self.headline.show_prediction(prediction)
-        self.bars.set_groups(groups_of(prediction.rule, prediction.probabilities), label)
+        self.bars.set_groups(bar_groups(prediction.rule, prediction.probabilities), label)
         self.apart.setVisible(prediction.several and len(prediction.labels) > 1)
         self.heat.set_labels([label for label, _ in self.bars.rows], label)
         others = [f'• {c.text}' for c in prediction.cautions if c not in doubts]
@@ -133,7 +275,7 @@ class ResultView(QWidget):
         self._show_where(label)
         self.shown.show()
 
-    def show_lungs(self, lungs: LungShares) -> None:
+    def show_lungs(self, lungs: LungFractions) -> None:
         """Follow lungs that were edited."""
         self._lungs = lungs
         if self._answer is not None:
@@ -169,8 +311,8 @@ class ResultView(QWidget):
         assert self._answer is not None and self._lungs is not None
         at = self._answer.prediction.labels.index(label)
         lungs, at_edge = self._lungs, self._answer.frame_shares[at]
-        looked = where_it_looked(label, lungs.shares[at], lungs.even, at_edge)
-        text = f'{looked} {whose_lungs(lungs)}'
+        looked = heatmap_text(label, lungs.shares[at], lungs.even, at_edge)
+        text = f'{looked} {lungs_source_text(lungs)}'
         sees_lungs = self._answer.prediction.preprocessing.get('lungs', 'ignored') != 'ignored'
         if sees_lungs and lungs.edit != self._answer.lungs.edit:
             text += ' The model has not seen them so: click Classify again.'

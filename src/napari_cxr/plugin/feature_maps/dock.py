@@ -1,28 +1,208 @@
-"""The dock that shows what each filter of a network's stage makes of a radiograph."""
+"""The dock that shows what each filter of a network's stage makes of a radiograph.
+
+The jobs behind it run in the torch process that docks share; the maps become one napari layer, a
+stack that lies on its radiograph.
+"""
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import dataclass
+from threading import Event
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image
+from napari.layers import Image, Labels
+from napari.qt.threading import thread_worker
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout
 
 from napari_cxr.explain.feature_maps import FeatureMaps, dead_filters
-from napari_cxr.plugin import classifying
-from napari_cxr.plugin.classifying import Failure
-from napari_cxr.plugin.feature_maps import jobs
-from napari_cxr.plugin.feature_maps.filters_view import FiltersView
-from napari_cxr.plugin.feature_maps.jobs import Stages
-from napari_cxr.plugin.feature_maps.layer import feature_map_layer, show_feature_maps
-from napari_cxr.plugin.feature_maps.stage_choice import StageChoice
-from napari_cxr.plugin.image_dock import ImageDock
-from napari_cxr.plugin.lungs.layer import lungs_of
-from napari_cxr.plugin.scrolled import fill_dock
+from napari_cxr.plugin import classify_job
+from napari_cxr.plugin.base_dock import ImageDock
+from napari_cxr.plugin.classify_job import Failure, Job, failure, shared_torch
+from napari_cxr.plugin.feature_maps.filters_view import FiltersView, StageComboBox
+from napari_cxr.plugin.layers import KEY
+from napari_cxr.plugin.lungs_layer import edit_number, edited_field, lungs_of
+from napari_cxr.plugin.source_file import radiograph_behind
+from napari_cxr.plugin.widgets.sections import fill_dock
 
-__all__ = ['FeatureMapsDock']
+__all__ = [
+    'FeatureMapsDock',
+    'ModelStages',
+    'compute_feature_maps',
+    'feature_map_layer',
+    'list_stages',
+    'show_feature_maps',
+]
+
+
+@dataclass(frozen=True)
+class ModelStages:
+    """The stages of a model, once it is loaded, and where it will run.
+
+    Parameters
+    ----------
+    model : str
+        Name or path, as asked for.
+    device : str
+        A few words: which device, and why if it is the CPU.
+    shapes : tuple of (str, int, int, int)
+        Name, filters, rows and columns of each stage that returns maps.
+    """
+
+    model: str
+    device: str
+    shapes: tuple[tuple[str, int, int, int], ...]
+
+
+@thread_worker
+def list_stages(model: str, device: str) -> Job[ModelStages]:
+    """Load a model and ask for its stages.
+
+    Returns
+    -------
+    Stages or Failure
+    """
+    try:
+        _, reason = yield from shared_torch().run('device', name=device)
+        shapes = []
+        if model:
+            shapes = yield from shared_torch().run('stages', model=model, device=device)
+    except Exception as error:
+        return failure(error, 'Loading the model')
+    return ModelStages(model, reason, tuple(tuple(row) for row in shapes))
+
+
+@thread_worker
+def compute_feature_maps(
+    layer: Image,
+    model: str,
+    device: str,
+    stage: str,
+    cancelled: Event,
+    lungs: Labels | None = None,
+) -> Job[FeatureMaps | None]:
+    """Run a model on what a layer shows, up to a stage; yields words about progress, or None.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        A 2D layer.
+    model, device, stage : str
+        As in the catalog; as `napari_cxr.inference.device` takes it; of the model.
+    cancelled : threading.Event
+        Ends the job when set.
+    lungs : napari.layers.Labels, optional
+        The layer with its lungs. What a person has edited there is what counts.
+
+    Returns
+    -------
+    FeatureMaps or Failure
+        None if it was cancelled.
+    """
+    try:
+        radiograph = yield from radiograph_behind(layer, cancelled)
+        if radiograph is None:
+            return None
+        run = shared_torch().run(
+            'feature_maps',
+            radiograph=radiograph,
+            model=model,
+            device=device,
+            stage=stage,
+            field=edited_field(lungs) if lungs is not None and edit_number(lungs) else None,
+        )
+        with closing(run):
+            while not cancelled.is_set():
+                try:
+                    yield next(run)
+                except StopIteration as end:
+                    maps: FeatureMaps = end.value
+                    return maps
+    except Exception as error:
+        return failure(error, 'Showing the feature maps')
+    return None
+
+
+def feature_map_layer(
+    maps: FeatureMaps, order: np.ndarray, dead: np.ndarray, base: Image
+) -> Image:
+    """Return a layer with a map a filter along its first axis; see `show_feature_maps`."""
+    layer = Image(
+        np.ascontiguousarray(maps.values[order]),
+        colormap='inferno',
+        blending='translucent_no_depth',
+        opacity=0.75,
+        interpolation2d='nearest',
+        axis_labels=('filter', *base.axis_labels[-2:]),
+        units=('pixel', *base.units[-2:]),
+    )
+    show_feature_maps(layer, maps, order, dead, base)
+    return layer
+
+
+def show_feature_maps(
+    layer: Image, maps: FeatureMaps, order: np.ndarray, dead: np.ndarray, base: Image
+) -> None:
+    """Put maps into an existing layer, each in place on the radiograph's layer.
+
+    The maps keep the few cells that the network produced. All filters share their
+    contrast limits, so that a weak map looks weak.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        A layer that `feature_map_layer` made.
+    maps : FeatureMaps
+        What to show.
+    order : ndarray of int, shape (C,)
+        The filter at each place of the stack.
+    dead : ndarray of bool, shape (C,)
+        Which filters are dead, by their own numbers.
+    base : napari.layers.Image
+        The radiograph's layer, with rows and columns.
+    """
+    layer.data = np.ascontiguousarray(maps.values[order])
+    for name, value in _placement(maps, base).items():
+        if not np.array_equal(np.asarray(getattr(layer, name)), value):
+            setattr(layer, name, value)
+    low, high = float(maps.values.min()), float(maps.values.max())
+    low = min(low, 0.0)
+    # A few cells are often far above all others; they may be drawn alike.
+    top = max(float(np.quantile(maps.values, 0.999)), low + 1e-12)
+    layer.contrast_limits_range = (low, max(high, top))
+    layer.contrast_limits = (low, top)
+    layer.name = f'Feature maps · {maps.stage} · {maps.model}'
+    layer.metadata = {
+        KEY: {
+            'method': 'feature maps',
+            'stage': maps.stage,
+            'model': maps.model,
+            'filters': order.tolist(),
+            'dead': np.flatnonzero(dead).tolist(),
+            'place': maps.untraceable or 'by the receptive fields of the cells',
+            'base': base.name,
+        }
+    }
+
+
+def _placement(maps: FeatureMaps, base: Image) -> dict[str, Any]:
+    """Return where napari must draw the stack so that cells lie where they look."""
+    origin = np.asarray(base.data_to_world((0, 0)))
+    axes = [np.asarray(base.data_to_world(point)) - origin for point in ((1, 0), (0, 1))]
+    to_world = np.eye(3)
+    to_world[:2] = np.column_stack([*axes, origin])
+    matrix = to_world @ maps.to_radiograph
+    affine = np.eye(4)
+    if np.allclose(matrix[[0, 1], [1, 0]], 0):
+        scale = (1.0, matrix[0, 0], matrix[1, 1])
+        return {'affine': affine, 'scale': scale, 'translate': (0.0, *matrix[:2, 2])}
+    affine[1:, 1:] = matrix  # the radiograph's layer is turned or sheared
+    return {'affine': affine, 'scale': (1.0,) * 3, 'translate': (0.0,) * 3}
+
 
 _READY = (
     'Choose a stage and click Show maps to see what each of its filters finds in the image. '
@@ -62,7 +242,7 @@ class FeatureMapsDock(ImageDock):
     def _build(self) -> None:
         self.choices.layer.setToolTip('The image layer whose feature maps are shown')
         self.choices.model.setToolTip('The model whose filters are shown')
-        self.stage = StageChoice()
+        self.stage = StageComboBox()
         form = self.choices.layout()
         if isinstance(form, QFormLayout):  # as it is; one form keeps the fields in line
             form.addRow('Stage', self.stage)
@@ -97,7 +277,7 @@ class FeatureMapsDock(ImageDock):
         layer, stage = self.choices.current_layer, self.stage.current
         if layer is None or not stage or self.busy:
             return
-        worker = jobs.compute(
+        worker = compute_feature_maps(
             layer,
             self.choices.current_model,
             self.choices.current_device,
@@ -126,17 +306,17 @@ class FeatureMapsDock(ImageDock):
 
     def _list_stages(self) -> None:
         """Load the chosen model and list its stages, before anyone clicks."""
-        classifying.shared_torch()  # made in this thread, so that it is ended before Qt is
+        classify_job.shared_torch()  # made in this thread, so that it is ended before Qt is
         self.message.clear()
         self.stage.show_stages(())
         self._update()
-        worker = self._listing = jobs.list_stages(
+        worker = self._listing = list_stages(
             self.choices.current_model, self.choices.current_device
         )
         worker.returned.connect(self._stages_listed)
         worker.start()
 
-    def _stages_listed(self, stages: Stages | Failure) -> None:
+    def _stages_listed(self, stages: ModelStages | Failure) -> None:
         if isinstance(stages, Failure):
             self.choices.show_device('')
             self._tell_failure(stages)

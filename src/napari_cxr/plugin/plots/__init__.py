@@ -1,13 +1,10 @@
 """Small plots that paint themselves in napari's theme."""
 
-from napari_cxr.plugin.plots.curves import Curves
-from napari_cxr.plugin.plots.histogram import Histogram
+from napari_cxr.plugin.plots.curves import Curves, Histogram, Line
+from napari_cxr.plugin.plots.dot_plots import Intervals, Scatter
 from napari_cxr.plugin.plots.image_grid import ImageGrid
-from napari_cxr.plugin.plots.intervals import Intervals
-from napari_cxr.plugin.plots.line import Line
 from napari_cxr.plugin.plots.matrix import Matrix
-from napari_cxr.plugin.plots.palette import class_color
-from napari_cxr.plugin.plots.scatter import Scatter
+from napari_cxr.plugin.plots.plot import class_color
 
 __all__ = [
     'Curves',

@@ -187,7 +187,7 @@ class Axes:
     @classmethod
     def within(cls, outer: QRectF, x: Scale, y: Scale, metrics: QFontMetricsF) -> Axes:
         """Return axes that leave room for their numbers within a rectangle."""
-        ticks = y.ticks(_most(outer.height(), 2.6 * metrics.height()))
+        ticks = y.ticks(_largest(outer.height(), 2.6 * metrics.height()))
         widest = max((metrics.horizontalAdvance(t) for t in tick_texts(ticks)), default=0.0)
         area = outer.adjusted(widest + _GAP, 0, 0, -(metrics.height() + _GAP))
         return cls(area, x, y)
@@ -206,7 +206,7 @@ class Axes:
         """Draw grid lines and numbers; only lines across, which is what the eye follows."""
         metrics = QFontMetricsF(painter.font())
         area = self.area
-        ticks = self.y.ticks(_most(area.height(), 2.6 * metrics.height()))
+        ticks = self.y.ticks(_largest(area.height(), 2.6 * metrics.height()))
         for value, label in zip(ticks, tick_texts(ticks), strict=True):
             y = float(self.points(np.array([self.x.low]), np.array([value]))[0, 1])
             painter.setPen(QPen(line, 1))
@@ -225,7 +225,7 @@ class Axes:
         least = max(
             (metrics.horizontalAdvance(t) for t in tick_texts(self.x.ticks(6))), default=0.0
         )
-        ticks = self.x.ticks(_most(area.width(), max(least + 22, 44)))
+        ticks = self.x.ticks(_largest(area.width(), max(least + 22, 44)))
         painter.setPen(QPen(line.darker(115), 1))
         painter.drawLine(area.bottomLeft(), area.bottomRight())
         for value, label in zip(ticks, tick_texts(ticks), strict=True):
@@ -242,5 +242,5 @@ class Axes:
             )
 
 
-def _most(length: float, each: float) -> int:
+def _largest(length: float, each: float) -> int:
     return max(2, int(length // each))

@@ -1,8 +1,9 @@
-"""Named lines over a common x, such as the losses of a run over its epochs."""
+"""Named lines over a common x: the losses of a run over its epochs, or grey values by class."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 from qtpy.QtCore import QEvent, QPointF, QRectF, Qt
@@ -22,13 +23,56 @@ from qtpy.QtGui import (
 from qtpy.QtWidgets import QMenu, QWidget
 
 from napari_cxr.plugin.plots.axes import Axes, Scale, number_text
-from napari_cxr.plugin.plots.bubble import draw_bubble
-from napari_cxr.plugin.plots.legend import Entry
-from napari_cxr.plugin.plots.line import Line, pen_of, stretches
-from napari_cxr.plugin.plots.palette import class_color
-from napari_cxr.plugin.plots.plot import Plot, faint_text, quiet_text
+from napari_cxr.plugin.plots.plot import (
+    LegendEntry,
+    Plot,
+    class_color,
+    draw_value_box,
+    faint_text,
+    quiet_text,
+)
 
-__all__ = ['Curves']
+__all__ = ['Curves', 'Histogram', 'Line', 'line_pen', 'true_stretches']
+
+
+class Line(NamedTuple):
+    """One line.
+
+    Parameters
+    ----------
+    name : str
+        For the legend.
+    xs, ys : sequence of float
+        As many of both; NaN in `ys` leaves a gap.
+    style : {'solid', 'dashed'}
+        Dashed lines are those of a second run.
+    color : int, optional
+        Number of its colour; without, the first solid and the first dashed line have
+        the first colour, the second ones the second, and so on.
+    """
+
+    name: str
+    xs: Sequence[float] | np.ndarray
+    ys: Sequence[float] | np.ndarray
+    style: Literal['solid', 'dashed'] = 'solid'
+    color: int | None = None
+
+
+def line_pen(color: QColor, style: str) -> QPen:
+    """Return the pen of a solid or a dashed line."""
+    pen = QPen(color, 2)
+    pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+    if style == 'dashed':
+        pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+        pen.setDashPattern([3, 2])
+    return pen
+
+
+def true_stretches(good: np.ndarray) -> list[slice]:
+    """Return the stretches of an array of truth values that are true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], good.astype(np.int8), [0]])))
+    return [slice(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
 
 #: Radius of a line that has one value only, pixels.
 _DOT = 3.5
@@ -133,17 +177,17 @@ class Curves(Plot):
         arrays = [np.asarray(line.xs) for line in self._lines]
         return np.unique(np.concatenate(arrays)) if arrays else np.zeros(0)
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[LegendEntry]:
         """Return the names of the lines."""
         out = []
         for line, number in zip(self._lines, self._colors, strict=True):
             color = class_color(self.theme, number)
-            out.append(Entry(line.name, self._sign(line, color)))
+            out.append(LegendEntry(line.name, self._sign(line, color)))
         return out
 
     def _sign(self, line: Line, color: QColor) -> Callable[[QPainter, QRectF], None]:
         def draw(painter: QPainter, box: QRectF) -> None:
-            painter.setPen(pen_of(color, line.style))
+            painter.setPen(line_pen(color, line.style))
             y = box.center().y()
             if len(line.xs) == 1:
                 painter.setPen(Qt.PenStyle.NoPen)
@@ -190,7 +234,7 @@ class Curves(Plot):
     def _draw_line(self, painter: QPainter, axes: Axes, line: Line, color: QColor) -> None:
         points = self.path(axes, line)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        for run in stretches(np.isfinite(points).all(axis=1)):
+        for run in true_stretches(np.isfinite(points).all(axis=1)):
             part = points[run]
             if len(part) == 1:  # a line of one value is a dot
                 painter.setPen(Qt.PenStyle.NoPen)
@@ -198,7 +242,7 @@ class Curves(Plot):
                 painter.drawEllipse(QPointF(*part[0]), _DOT, _DOT)
                 painter.setBrush(Qt.BrushStyle.NoBrush)
                 continue
-            painter.setPen(pen_of(color, line.style))
+            painter.setPen(line_pen(color, line.style))
             painter.drawPolyline(QPolygonF([QPointF(x, y) for x, y in part]))
 
     def _draw_cursor(self, painter: QPainter, axes: Axes, x: float) -> None:
@@ -216,7 +260,7 @@ class Curves(Plot):
                 painter.setPen(QPen(self.color('background'), 1.5))
                 painter.setBrush(color)
                 painter.drawEllipse(QPointF(*point), 4, 4)
-        draw_bubble(painter, QRectF(self.rect()), QPointF(across, axes.area.top()), rows, self)
+        draw_value_box(painter, QRectF(self.rect()), QPointF(across, axes.area.top()), rows, self)
 
     # -- mouse and keyboard -------------------------------------------------------------
 
@@ -271,3 +315,70 @@ class Curves(Plot):
         if x != self._shown_at:
             self._shown_at = x
             self.update()
+
+
+class Histogram(Curves):
+    """One line of steps for each class.
+
+    The first and the last bin, pure black and pure white, do not count for the height:
+    borders would else press all the rest flat. What is higher is cut off at the top, and
+    the values at the mouse are whole.
+
+    Parameters
+    ----------
+    theme : str
+        Name of napari's theme.
+    title : str
+        What is counted.
+    x_name : str
+        What the value is called beside the mouse.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(
+        self,
+        theme: str,
+        title: str = '',
+        x_name: str = 'grey value',
+        parent: QWidget | None = None,
+    ) -> None:
+        super().__init__(theme, title, x_name, parent)
+        self.setToolTip('Steps of pure black and pure white may go beyond the top')
+
+    def set_histograms(self, histograms: np.ndarray, names: Sequence[str]) -> None:
+        """Show histograms.
+
+        Parameters
+        ----------
+        histograms : ndarray, shape (K, bins)
+            Shares, over [0, 1].
+        names : sequence of str
+            K of them.
+        """
+        histograms = np.asarray(histograms, dtype=float)
+        bins = histograms.shape[1] if histograms.ndim == 2 else 0
+        centres = (np.arange(bins) + 0.5) / max(bins, 1)
+        self.set_lines(
+            [
+                # Colours repeat after eight, so the next eight are dashed.
+                Line(name, centres, row, 'dashed' if i // 8 % 2 else 'solid', i)
+                for i, (name, row) in enumerate(zip(names, histograms, strict=True))
+            ]
+        )
+
+    def axes(self) -> Axes:
+        """Return where values lie on the widget."""
+        inner = [np.asarray(line.ys)[1:-1] for line in self.lines]
+        seen = [ys for ys in inner if np.isfinite(ys).any()]
+        y = Scale.around(seen, log=self.log_y)
+        if not self.log_y:
+            high = max((float(np.nanmax(ys)) for ys in seen), default=1.0)
+            y = Scale(0.0, 1.08 * high if high > 0 else 1.0)
+        return Axes.within(self.room(), Scale(0.0, 1.0), y, QFontMetricsF(self.font()))
+
+    def path(self, axes: Axes, line: Line) -> np.ndarray:
+        """Return the corners of the steps, in pixels."""
+        ys = np.asarray(line.ys)
+        edges = np.linspace(0, 1, len(ys) + 1)
+        return axes.points(np.column_stack([edges[:-1], edges[1:]]).ravel(), np.repeat(ys, 2))

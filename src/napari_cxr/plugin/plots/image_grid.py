@@ -20,7 +20,7 @@ from qtpy.QtGui import (
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from napari_cxr.plugin.plots.plot import quiet_text
-from napari_cxr.plugin.theme import theme_color
+from napari_cxr.plugin.style import theme_color
 
 __all__ = ['ImageGrid']
 

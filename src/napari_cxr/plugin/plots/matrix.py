@@ -20,8 +20,7 @@ from qtpy.QtGui import (
 from qtpy.QtWidgets import QAbstractScrollArea, QFrame, QSizePolicy, QToolTip, QWidget
 
 from napari_cxr.plugin.plots.axes import number_text
-from napari_cxr.plugin.plots.matrix_layout import MOST_ROWS, MatrixLayout
-from napari_cxr.plugin.plots.matrix_painter import MatrixPainter
+from napari_cxr.plugin.plots.matrix_painter import MOST_ROWS, MatrixLayout, MatrixPainter
 
 __all__ = ['Matrix']
 

@@ -1,39 +1,127 @@
-"""The dock with all runs: sort, compare, and take one up again."""
+"""The dock with all runs: sort, filter, compare, and resume one."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt, QUrl
-from qtpy.QtGui import QDesktopServices, QKeySequence, QShortcut
+from qtpy.QtCore import Qt, QUrl, Signal
+from qtpy.QtGui import QDesktopServices, QKeySequence, QResizeEvent, QShortcut
 from qtpy.QtWidgets import (
     QFileDialog,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
     QProgressBar,
+    QPushButton,
+    QSizePolicy,
     QSplitter,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_cxr.plugin.classifying import Failure
-from napari_cxr.plugin.dock import Dock
-from napari_cxr.plugin.docks import open_dock
-from napari_cxr.plugin.message import Message
-from napari_cxr.plugin.runs import jobs
-from napari_cxr.plugin.runs.actions import RunsActions
-from napari_cxr.plugin.runs.columns import RunRow
-from napari_cxr.plugin.runs.head import RunsHead
-from napari_cxr.plugin.runs.jobs import Table
-from napari_cxr.plugin.runs.overlaid_curves import SelectedCurves
-from napari_cxr.plugin.runs.table import RunsModel, RunsProxy
-from napari_cxr.plugin.runs.view import RunsView
-from napari_cxr.plugin.scrolled import scrolled
-from napari_cxr.plugin.settings import preferences, remember
-from napari_cxr.plugin.shared import shared
-from napari_cxr.plugin.text import quiet_label
-from napari_cxr.training.events import RunsDone
+from napari_cxr.plugin.base_dock import Dock
+from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.plugin.docks import dock_signals, open_dock
+from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.runs import run_files
+from napari_cxr.plugin.runs.run_actions import RunsTableActions
+from napari_cxr.plugin.runs.run_files import RunsInFolder
+from napari_cxr.plugin.runs.run_results import SelectedCurves
+from napari_cxr.plugin.runs.runs_table import RunRow, RunsProxy, RunsTableModel, RunsTableView
+from napari_cxr.plugin.style import quiet_label
+from napari_cxr.plugin.widgets.sections import scrollable
+from napari_cxr.plugin.widgets.text import InlineMessage
+from napari_cxr.training.training_events import RunsDone
 
-__all__ = ['RunsDock']
+__all__ = ['RunsDock', 'RunsHeader']
+
+
+class RunsHeader(QWidget):
+    """Folder, filter, columns, and a button that saves.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: The person chose another folder.
+    folder_chosen = Signal(str)
+    again_wanted = Signal()
+    filter_changed = Signal(str)
+    columns_wanted = Signal()
+    save_wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.place = QLabel()
+        self.place.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.choose = QPushButton('Folder…')
+        self.choose.setToolTip('Choose the folder whose runs are shown, and those below it')
+        self.again = QToolButton()
+        self.again.setText('↻')
+        self.again.setToolTip('Read the runs again (F5)')
+        self.again.setAccessibleName('Read the runs again')
+        self.filter = QLineEdit()
+        self.filter.setPlaceholderText('Filter')
+        self.filter.setMinimumWidth(70)
+        self.filter.setClearButtonEnabled(True)
+        self.filter.setToolTip('Show the runs that hold each of these words in any column')
+        self.filter.setAccessibleName('Filter')
+        self.columns = QPushButton('Columns')
+        self.columns.setToolTip('Choose which columns are shown')
+        self.save = QPushButton('Save…')
+        self.save.setToolTip('Save the rows on show as a CSV file')
+        self._lower = QWidget()
+        first, second = QHBoxLayout(), QHBoxLayout(self._lower)
+        second.setContentsMargins(0, 0, 0, 0)
+        first.addWidget(self.place, 1)
+        for widget in (self.again, self.choose):
+            first.addWidget(widget)
+        second.addWidget(self.filter, 1)
+        for widget in (self.columns, self.save):
+            second.addWidget(widget)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        layout.addLayout(first)
+        layout.addWidget(self._lower)
+        self.choose.clicked.connect(self._choose)
+        self.again.clicked.connect(self.again_wanted)
+        self.filter.textChanged.connect(self.filter_changed)
+        self.columns.clicked.connect(self.columns_wanted)
+        self.save.clicked.connect(self.save_wanted)
+
+    def set_folder(self, folder: str) -> None:
+        """Say whose runs are shown."""
+        self.place.setToolTip(folder)
+        self._elide()
+
+    def offer(self, every: int, shown: int) -> None:
+        """Show what can be done with so many runs, of which so many are not filtered away."""
+        self._lower.setVisible(every > 0)
+        self.save.setEnabled(shown > 0)
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Shorten the folder's name to what there is room for."""
+        super().resizeEvent(event)
+        self._elide()
+
+    def _elide(self) -> None:
+        metrics, room = self.place.fontMetrics(), max(self.place.width() - 12, 60)
+        self.place.setText(
+            metrics.elidedText(self.place.toolTip(), Qt.TextElideMode.ElideLeft, room)
+        )
+
+    def _choose(self) -> None:
+        path = QFileDialog.getExistingDirectory(
+            self, 'Choose the folder of your runs', self.place.toolTip()
+        )
+        if path:
+            self.folder_chosen.emit(path)
+
 
 _NO_RUNS = (
     'There are no runs in this folder. Train a network in the dock “Train a classifier”, or '
@@ -61,18 +149,18 @@ class RunsDock(Dock):
         self.refresh()
 
     def _build(self) -> None:
-        self.head = RunsHead()
-        self.model = RunsModel(self)
+        self.head = RunsHeader()
+        self.model = RunsTableModel(self)
         self.proxy = RunsProxy(self.model, self)
-        self.view = RunsView(self.proxy)
+        self.view = RunsTableView(self.proxy)
         self.count = quiet_label()
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(4)
         self.progress.setAccessibleName('Share of the runs that have ended')
         self.progress.hide()
-        self.actions_row = RunsActions()
-        self.message = Message()
+        self.actions_row = RunsTableActions()
+        self.message = InlineMessage()
         self.curves = SelectedCurves(self.viewer.theme)
         upper = QWidget()
         above = QVBoxLayout(upper)
@@ -85,7 +173,7 @@ class RunsDock(Dock):
         above.addStretch(0)  # where there is no table
         self.parts = QSplitter(Qt.Orientation.Vertical)
         self.parts.addWidget(upper)
-        self.parts.addWidget(scrolled(self.curves))
+        self.parts.addWidget(scrollable(self.curves))
         self.parts.setChildrenCollapsible(False)
         self.parts.setStretchFactor(0, 1)
         layout = QVBoxLayout(self)
@@ -110,7 +198,7 @@ class RunsDock(Dock):
         actions.resume_wanted.connect(self._resume)
         actions.classify_wanted.connect(self._classify)
         actions.folder_wanted.connect(self._open_folder)
-        shared().run_done.connect(self.add_run)
+        dock_signals().run_done.connect(self.add_run)
         QShortcut(QKeySequence(Qt.Key.Key_F5), self).activated.connect(self.refresh)
 
     # -- the table ----------------------------------------------------------------------
@@ -123,7 +211,7 @@ class RunsDock(Dock):
     def set_folder(self, folder: str) -> None:
         """Show the runs of another folder, and remember it."""
         self.folder = Path(folder)
-        remember('runs', folder=str(folder))
+        save_preferences('runs', folder=str(folder))
         self.model.set_rows([])
         self.progress.hide()
         self.refresh()
@@ -135,7 +223,7 @@ class RunsDock(Dock):
         self._reading = True
         self._say()
         # Kept, because a worker that goes may take with it what it has just told.
-        self._reader = jobs.read_table(self.folder)
+        self._reader = run_files.read_runs(self.folder)
         self._reader.returned.connect(self._take_table)
         self._reader.start()
 
@@ -160,14 +248,14 @@ class RunsDock(Dock):
             return  # a fold of one run of a sweep
         is_fold = str(event.row.get('run', '')).startswith(f'{where.name}/')
         if event.row and (not is_fold or where == self.folder):  # else they are one row
-            self.model.add_row(jobs.row_below(self.folder, where, event.row))
+            self.model.add_row(run_files.row_of_ended_run(self.folder, where, event.row))
             self.view.make_room()
         self.progress.setVisible(0 < event.done < event.total)
         self.progress.setRange(0, max(event.total, 1))
         self.progress.setValue(event.done)
         self._say()
 
-    def _take_table(self, table: Table) -> None:
+    def _take_table(self, table: RunsInFolder) -> None:
         if table.folder != self.folder:
             return  # another one was chosen meanwhile
         self._reading = False
@@ -216,7 +304,7 @@ class RunsDock(Dock):
         )
         if path:
             rows = [self.proxy.row_at(i).values for i in range(self.proxy.rowCount())]
-            self._writer = jobs.write_table(rows, path)
+            self._writer = run_files.write_runs(rows, path)
             self._writer.returned.connect(self._written)
             self._writer.start()
 
@@ -236,7 +324,7 @@ class RunsDock(Dock):
         self.view.columns_menu().popup(button.mapToGlobal(button.rect().bottomLeft()))
 
     def _keep_columns(self) -> None:
-        remember('runs', hidden=' '.join(self.view.hidden))
+        save_preferences('runs', hidden=' '.join(self.view.hidden))
 
     def _the_one(self) -> RunRow | None:
         runs = self.view.runs
@@ -245,17 +333,17 @@ class RunsDock(Dock):
     def _load_settings(self) -> None:
         if (run := self._the_one()) is not None:
             open_dock(self.viewer, 'Train a classifier')
-            shared().run_wanted.emit(self.viewer, str(run.path))
+            dock_signals().run_wanted.emit(self.viewer, str(run.path))
 
     def _resume(self) -> None:
         if (run := self._the_one()) is not None:
             open_dock(self.viewer, 'Train a classifier')
-            shared().resume_wanted.emit(self.viewer, str(run.path))
+            dock_signals().resume_wanted.emit(self.viewer, str(run.path))
 
     def _classify(self) -> None:
         if (run := self._the_one()) is not None:
             open_dock(self.viewer, 'Classify chest radiograph')
-            shared().model_wanted.emit(self.viewer, str(run.path / 'best.safetensors'))
+            dock_signals().model_wanted.emit(self.viewer, str(run.path / 'best.safetensors'))
 
     def _open_folder(self) -> None:
         if (run := self._the_one()) is not None:

@@ -1,25 +1,42 @@
-"""Read back what a run has left on disk, whole or half-written. No Qt and no torch."""
+"""What runs have left on disk, whole or half-written: histories, the table of runs, its CSV.
+
+Reading needs neither Qt nor torch; docks call the jobs at the end, which do it in threads.
+"""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari_cxr.plugin.runs.run_course import Course
-from napari_cxr.training.events import EpochDone, Finished
-from napari_cxr.training.half_written import card_of, json_of, toml_of
-from napari_cxr.training.runs import ALL
+from napari.qt.threading import thread_worker
 
-__all__ = ['read_course', 'read_courses', 'read_summary']
+from napari_cxr.plugin.classify_job import Failure, failure
+from napari_cxr.plugin.runs.runs_table import RunRow
+from napari_cxr.plugin.runs.training_history import RunHistory, TrainingHistory
+from napari_cxr.training.run_table import FINAL_MODEL, card_or_none, json_or_empty, toml_or_empty
+from napari_cxr.training.training_events import EpochDone, TrainingFinished
 
-_NUMBERS = tuple(
+__all__ = [
+    'RunsInFolder',
+    'read_histories',
+    'read_runs',
+    'read_summary',
+    'read_training_histories',
+    'read_training_history',
+    'row_of_ended_run',
+    'write_runs',
+]
+
+_NUMBER_COLUMNS = tuple(
     field.name for field in dataclasses.fields(EpochDone) if field.type in ('float', float)
 )
 
 
-def read_courses(folder: Path) -> dict[str, Course]:
+def read_training_histories(folder: Path) -> dict[str, TrainingHistory]:
     """Return the run in a folder, or those in its sub-folders, by name.
 
     Parameters
@@ -33,24 +50,28 @@ def read_courses(folder: Path) -> dict[str, Course]:
         If it cannot be listed.
     """
     found = (path for path in folder.iterdir() if path.is_dir())
-    inside = sorted(found, key=lambda path: (path.name == ALL, path))  # as they are trained
+    inside = sorted(
+        found, key=lambda path: (path.name == FINAL_MODEL, path)
+    )  # as they are trained
     if _holds_run(folder) or not any(_holds_run(path) for path in inside):
-        course = read_course(folder, folder.name)
+        course = read_training_history(folder, folder.name)
         return {course.name: course} if course.epochs or course.finished else {}
-    courses = (read_course(p, f'{folder.name}/{p.name}') for p in inside if _holds_run(p))
+    courses = (
+        read_training_history(p, f'{folder.name}/{p.name}') for p in inside if _holds_run(p)
+    )
     return {course.name: course for course in courses}
 
 
-def read_summary(folder: Path, name: str) -> Finished | None:
+def read_summary(folder: Path, name: str) -> TrainingFinished | None:
     """Return what was measured over all folds of a run, None where it was not."""
-    metrics = json_of(folder / 'summary.json').get('metrics')
+    metrics = json_or_empty(folder / 'summary.json').get('metrics')
     if not isinstance(metrics, dict):
         return None
-    result = folder / ALL / 'best.safetensors'
-    return Finished(name, str(result) if result.is_file() else '', 0, metrics)
+    result = folder / FINAL_MODEL / 'best.safetensors'
+    return TrainingFinished(name, str(result) if result.is_file() else '', 0, metrics)
 
 
-def read_course(folder: Path, name: str) -> Course:
+def read_training_history(folder: Path, name: str) -> TrainingHistory:
     """Return one run, as far as its files can be read.
 
     Parameters
@@ -61,21 +82,21 @@ def read_course(folder: Path, name: str) -> Course:
     name : str
         What to call it.
     """
-    planned = toml_of(folder / 'recipe.toml').get('epochs', 0)
+    planned = toml_or_empty(folder / 'recipe.toml').get('epochs', 0)
     planned = planned if isinstance(planned, int) else 0
     epochs = {
-        epoch.epoch: epoch for epoch in _epochs(folder / 'metrics.csv', name, max(planned, 0))
+        epoch.epoch: epoch for epoch in _read_epochs(folder / 'metrics.csv', name, max(planned, 0))
     }
-    card = card_of(folder / 'best.safetensors')
-    result = json_of(folder / 'result.json')
-    course = Course(name, card.labels if card is not None else (), planned, epochs=epochs)
+    card = card_or_none(folder / 'best.safetensors')
+    result = json_or_empty(folder / 'result.json')
+    course = TrainingHistory(name, card.labels if card is not None else (), planned, epochs=epochs)
     # The card is filled in when all epochs are over, in one stroke.
     metrics = (card.metrics if card is not None else {}) or result.get('metrics')
     if isinstance(metrics, dict) and metrics:
         told = card.data.get('epoch') if card is not None else None
         best = told if isinstance(told, int) else course.best.epoch if course.best else 0
         path = str(folder / 'best.safetensors') if card is not None else ''
-        course.finished = Finished(name, path, best, metrics)
+        course.finished = TrainingFinished(name, path, best, metrics)
     return course
 
 
@@ -83,7 +104,7 @@ def _holds_run(folder: Path) -> bool:
     return (folder / 'metrics.csv').is_file()
 
 
-def _epochs(path: Path, run: str, epochs: int) -> list[EpochDone]:
+def _read_epochs(path: Path, run: str, epochs: int) -> list[EpochDone]:
     """Return the whole lines of a ``metrics.csv``."""
     try:
         # Its last line counts once its end is there.
@@ -93,27 +114,131 @@ def _epochs(path: Path, run: str, epochs: int) -> list[EpochDone]:
     found = []
     for row in csv.DictReader(text.splitlines()):
         try:
-            found.append(_epoch(row, run, epochs))
+            found.append(_parse_epoch(row, run, epochs))
         except (KeyError, TypeError, ValueError):
             continue
     return found
 
 
-def _epoch(row: dict[str, Any], run: str, epochs: int) -> EpochDone:
-    numbers: dict[str, Any] = {name: float(row.get(name) or 'nan') for name in _NUMBERS}
+def _parse_epoch(row: dict[str, Any], run: str, epochs: int) -> EpochDone:
+    numbers: dict[str, Any] = {name: float(row.get(name) or 'nan') for name in _NUMBER_COLUMNS}
     number = int(row['epoch'])
     return EpochDone(
         run=run,
         epoch=number,
         epochs=max(epochs, number),
         best=row.get('best') == 'True',
-        confusion=_confusion(row.get('confusion') or ''),
+        confusion=_parse_confusion(row.get('confusion') or ''),
         **numbers,
     )
 
 
-def _confusion(text: str) -> tuple[tuple[int, ...], ...]:
+def _parse_confusion(text: str) -> tuple[tuple[int, ...], ...]:
     lines = [line.split() for line in text.split('/') if line.strip()]
     if any(len(line) != len(lines) for line in lines):
         return ()
     return tuple(tuple(int(cell) for cell in line) for line in lines)
+
+
+@dataclass(frozen=True, eq=False)
+class RunsInFolder:
+    """The runs below a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        As asked for.
+    rows : tuple of RunRow
+        In the order of their names.
+    failure : Failure, optional
+        Why there are none.
+    """
+
+    folder: Path
+    rows: tuple[RunRow, ...] = ()
+    failure: Failure | None = None
+
+
+@thread_worker
+def read_runs(folder: Path) -> RunsInFolder:
+    """Read all runs below a folder; one that does not exist is empty.
+
+    Returns
+    -------
+    Table
+    """
+    from napari_cxr.training.run_table import is_run_folder, run_rows
+
+    if not folder.is_dir():
+        return RunsInFolder(folder)
+    rows = []
+    try:
+        for values in run_rows(folder):
+            path = folder / str(values['run'])
+            path = path if is_run_folder(path) else folder  # the folder is that of the run itself
+            rows.append(RunRow(values, path, (path / 'best.safetensors').is_file()))
+    except OSError as error:
+        words = f'{folder} cannot be read: {error.strerror}. Choose another folder.'
+        return RunsInFolder(folder, failure=Failure(words, ''))
+    except Exception as error:
+        return RunsInFolder(folder, failure=failure(error, 'Reading the runs'))
+    return RunsInFolder(folder, tuple(rows))
+
+
+@thread_worker
+def read_histories(paths: Sequence[Path]) -> dict[Path, RunHistory | Failure]:
+    """Read the curves of runs.
+
+    Returns
+    -------
+    dict
+        By the folders asked for.
+    """
+    found: dict[Path, RunHistory | Failure] = {}
+    for path in paths:
+        try:
+            found[path] = RunHistory.from_folder(path)
+        except OSError as error:
+            words = f'The run {path.name} cannot be read: {error.strerror}. Read the table again.'
+            found[path] = Failure(words, '')
+        except Exception as error:
+            found[path] = failure(error, 'Reading the run')
+    return found
+
+
+@thread_worker
+def write_runs(rows: list[dict[str, Any]], path: str) -> str | Failure:
+    """Write rows as CSV.
+
+    Returns
+    -------
+    str or Failure
+        The path.
+    """
+    from napari_cxr.training import run_table
+
+    try:
+        run_table.write_run_table(rows, path)
+    except OSError as error:
+        words = f'{path} could not be written: {error.strerror}. Choose another place.'
+        return Failure(words, '')
+    except Exception as error:
+        return failure(error, 'Writing the table')
+    return path
+
+
+def row_of_ended_run(root: Path, folder: Path, values: dict[str, Any]) -> RunRow:
+    """Return the row of a run that has just ended, as it is called below `root`.
+
+    Parameters
+    ----------
+    root : Path
+        The folder on show.
+    folder : Path
+        That of the sweep, or of the cross-validated run, which holds the run.
+    values : dict
+        The run's row, see `RunsDone`; a fold is called 'RUN/FOLD' in it.
+    """
+    path = folder / str(values.get('run', '')).removeprefix(f'{folder.name}/')
+    name = path.relative_to(root).as_posix()
+    return RunRow({**values, 'run': name}, path, values.get('status') == 'finished')

@@ -1,30 +1,172 @@
-"""A run while it goes and when it has ended: progress, curves, and what came out."""
+"""A run while it goes on and when it has ended: progress, results, and the images left out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from qtpy.QtCore import QTimer, Signal
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QProgressBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
-from napari_cxr.plugin.classifying import Failure
-from napari_cxr.plugin.message import Message
-from napari_cxr.plugin.runs import jobs, run_words
-from napari_cxr.plugin.runs.folds_table import FoldsTable
-from napari_cxr.plugin.runs.run_buttons import RunButtons
-from napari_cxr.plugin.runs.run_course import Course
-from napari_cxr.plugin.runs.run_curves import RunCurves
-from napari_cxr.plugin.runs.run_history import Phase, RunHistory
-from napari_cxr.plugin.runs.run_matrix import RunMatrix
-from napari_cxr.plugin.runs.run_status import RunStatus
-from napari_cxr.plugin.runs.skipped_list import SkippedList
-from napari_cxr.plugin.text import quiet_label
-from napari_cxr.training.events import Event, RunsDone, Started
+from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.plugin.plots import class_color
+from napari_cxr.plugin.runs import run_files, run_messages
+from napari_cxr.plugin.runs.run_actions import RunButtons
+from napari_cxr.plugin.runs.run_results import FoldsTableView, RunConfusionMatrix, RunCurves
+from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase, TrainingHistory
+from napari_cxr.plugin.style import quiet_label, theme_color
+from napari_cxr.plugin.widgets.text import InlineMessage, clock_text
+from napari_cxr.training.training_events import (
+    ImageSkipped,
+    RunsDone,
+    TrainingEvent,
+    TrainingStarted,
+)
 
-__all__ = ['RunPanel']
+__all__ = ['RunPanel', 'RunStatus', 'SkippedList']
+
+_BAR_STEPS = 1000
+
+
+class RunStatus(QWidget):
+    """Shows the phase, the share of all epochs and of this one, speed and time.
+
+    Parameters
+    ----------
+    theme : str
+        Name of napari's theme.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.heading = QLabel()
+        self.heading.setObjectName('heading')
+        self.heading.setWordWrap(True)
+        self.elapsed = QLabel()
+        self.elapsed.setObjectName('quiet')
+        self.elapsed.setToolTip('Time since the run began')
+        self.elapsed.setAccessibleName('Time since the run began')
+        self.overall = _create_bar('Share of the whole run that is done', 8)
+        self.epoch = _create_bar('Share of this epoch that is done', 4)
+        self.place = quiet_label()
+        self.speed = quiet_label()
+        first = QHBoxLayout()
+        first.addWidget(self.heading, 1)
+        first.addWidget(self.elapsed, 0, Qt.AlignmentFlag.AlignTop)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(5)
+        layout.addLayout(first)
+        for widget in (self.overall, self.epoch, self.place, self.speed):
+            layout.addWidget(widget)
+        self.set_theme(theme)
+
+    def set_theme(self, theme: str) -> None:
+        """Change to another of napari's themes."""
+        track, done = theme_color(theme, 'primary').name(), class_color(theme, 0).name()
+        self.setStyleSheet(f"""
+            QLabel {{ padding: 0; }}
+            QLabel#heading {{ font-weight: bold; }}
+            QProgressBar {{ border: 0; border-radius: 2px; background: {track}; }}
+            QProgressBar::chunk {{ border-radius: 2px; background-color: {done}; }}
+        """)
+
+    def show_history(self, history: RunHistory) -> None:
+        """Show where a run stands now."""
+        self.heading.setText(run_messages.heading_text(history))
+        seconds = history.elapsed
+        self.elapsed.setText(clock_text(seconds) if seconds else '')
+        working = history.at_work
+        share = history.share
+        self.overall.setRange(0, 0 if share is None else _BAR_STEPS)
+        if share is not None:
+            self.overall.setValue(round(_BAR_STEPS * share))
+        self.overall.setVisible(working)
+        course = history.course
+        in_epoch = history.phase in (RunPhase.TRAINING, RunPhase.STOPPING) and course is not None
+        self.epoch.setVisible(in_epoch)
+        self.epoch.setValue(round(_BAR_STEPS * course.epoch_share) if course is not None else 0)
+        for label, words in (
+            (self.place, run_messages.position_text(history)),
+            (self.speed, run_messages.speed_text(history) if working else ''),
+        ):
+            label.setText(words)
+            label.setVisible(bool(words))
+
+
+def _create_bar(name: str, height: int) -> QProgressBar:
+    bar = QProgressBar()
+    bar.setTextVisible(False)
+    bar.setRange(0, _BAR_STEPS)
+    bar.setFixedHeight(height)
+    bar.setToolTip(name)
+    bar.setAccessibleName(name)
+    return bar
+
+
+class SkippedList(QWidget):
+    """Says how many images were left out; a click names them, with the reasons.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._shown = 0
+        self.button = QToolButton()
+        self.button.setObjectName('fold')
+        self.button.setStyleSheet('QToolButton { border: 0; background: transparent; }')
+        self.button.setCheckable(True)
+        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+        self.button.setToolTip('Show which images were left out, and why')
+        self.list = QPlainTextEdit()
+        self.list.setObjectName('field')
+        self.list.setReadOnly(True)
+        self.list.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.list.setFixedHeight(110)
+        self.list.setAccessibleName('Images that were left out, with the reasons')
+        self.list.setToolTip('Select and copy what you need')
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.button)
+        layout.addWidget(self.list)
+        self.button.toggled.connect(self._fold)
+        self.set_skipped(())
+
+    def set_skipped(self, skipped: Sequence[ImageSkipped]) -> None:
+        """Show these images; where they only became more, the rest of the list stays put."""
+        if len(skipped) < self._shown:
+            self.list.clear()
+            self._shown = 0
+        for event in skipped[self._shown :]:
+            self.list.appendPlainText(f'{event.path}: {event.reason}')
+        self._shown = len(skipped)
+        self.setVisible(bool(skipped))
+        self._fold(self.button.isChecked())
+
+    def _fold(self, shown: bool) -> None:
+        self.list.setVisible(shown)
+        noun = 'image was' if self._shown == 1 else 'images were'
+        self.button.setText(f'{"▾" if shown else "▸"} {self._shown:,} {noun} left out')
+
 
 #: Between two paintings, milliseconds: however fast events come, the dock stays quick.
-_PAINT_EVERY = 100
+_REPAINT_INTERVAL = 100
+
 _SECOND = 1000
 
 
@@ -66,7 +208,7 @@ class RunPanel(QWidget):
         self._build(theme)
         self._paint = QTimer(self)
         self._paint.setSingleShot(True)
-        self._paint.setInterval(_PAINT_EVERY)
+        self._paint.setInterval(_REPAINT_INTERVAL)
         self._paint.timeout.connect(self.refresh)
         self._second = QTimer(self)
         self._second.setInterval(_SECOND)
@@ -83,7 +225,7 @@ class RunPanel(QWidget):
     def _build(self, theme: str) -> None:
         self.status = RunStatus(theme)
         self.kept = quiet_label()
-        self.message = Message()
+        self.message = InlineMessage()
         self.result = QLabel()
         self.result.setObjectName('result')
         self.result.setWordWrap(True)
@@ -94,9 +236,9 @@ class RunPanel(QWidget):
         self.doubts.setTextInteractionFlags(self.kept.textInteractionFlags())
         self.buttons = RunButtons()
         self.skipped = SkippedList()
-        self.folds = FoldsTable()
+        self.folds = FoldsTableView()
         self.curves = RunCurves(theme)
-        self.matrix = RunMatrix(theme)
+        self.matrix = RunConfusionMatrix(theme)
         self.setStyleSheet('QLabel#result, QLabel#quiet { padding: 0; }')
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -145,18 +287,22 @@ class RunPanel(QWidget):
         self._second.start()
         self.refresh()
 
-    def add(self, event: Event) -> None:
+    def add(self, event: TrainingEvent) -> None:
         """Take an event; it is on the screen within a tenth of a second."""
         self.history.add(event)
-        if isinstance(event, Started | RunsDone) and not self._filled and self._lacks(event):
+        if (
+            isinstance(event, TrainingStarted | RunsDone)
+            and not self._filled
+            and self._lacks(event)
+        ):
             self._filled = True
-            self._reader = jobs.read_histories([self.folder])
+            self._reader = run_files.read_histories([self.folder])
             self._reader.returned.connect(self._fill)
             self._reader.start()
         if not self._paint.isActive():
             self._paint.start()
 
-    def _lacks(self, event: Started | RunsDone) -> bool:
+    def _lacks(self, event: TrainingStarted | RunsDone) -> bool:
         """Return whether something went before that no event tells of: it was resumed."""
         if isinstance(event, RunsDone):
             ended = [c for c in self.history.courses.values() if c.finished is not None]
@@ -173,16 +319,16 @@ class RunPanel(QWidget):
 
     def stopping(self) -> None:
         """Show that the run has been told to stop."""
-        self.history.phase = Phase.STOPPING
+        self.history.phase = RunPhase.STOPPING
         self.refresh()
 
     def stopped(self) -> None:
         """Show that the run has stopped, and can be taken up again."""
-        self._end(Phase.STOPPED)
+        self._end(RunPhase.STOPPED)
 
     def fail(self, text: str, details: str = '') -> None:
         """Show why the run could not go on, in one sentence with what to do next."""
-        self._end(Phase.FAILED)
+        self._end(RunPhase.FAILED)
         self.message.show_error(text, details)
 
     def finish(self) -> None:
@@ -190,7 +336,7 @@ class RunPanel(QWidget):
         best = self.history.best
         if self.history.sweep and best is not None and not self._chosen:
             self._chosen = best.name
-        self._end(Phase.FINISHED)
+        self._end(RunPhase.FINISHED)
 
     def show_history(self, history: RunHistory, folder: str | Path) -> None:
         """Show a run of the past."""
@@ -211,7 +357,7 @@ class RunPanel(QWidget):
     # -- showing ------------------------------------------------------------------------
 
     @property
-    def course(self) -> Course | None:
+    def course(self) -> TrainingHistory | None:
         """The network whose curves are on show."""
         return self.history.courses.get(self._chosen or self.history.current)
 
@@ -230,15 +376,15 @@ class RunPanel(QWidget):
         self._paint.stop()
         history, course = self.history, self.course
         self.status.show_history(history)
-        ended = history.phase is Phase.FINISHED
-        _say(self.result, run_words.result(history) if ended else '')
-        _say(self.doubts, run_words.warns(history, ended))
+        ended = history.phase is RunPhase.FINISHED
+        _set_text(self.result, run_messages.result_text(history) if ended else '')
+        _set_text(self.doubts, run_messages.warnings_text(history, ended))
         resumable = self._again or course is not None
         # A disk may be full, or a process be killed before it wrote what it had.
         place = self.checkpoint
-        has_model = place is not None and (history.phase is not Phase.FAILED or place.is_file())
-        _say(self.kept, run_words.kept(history, resumable, has_model))
-        name = run_words.part(course.name) if course else ''
+        has_model = place is not None and (history.phase is not RunPhase.FAILED or place.is_file())
+        _set_text(self.kept, run_messages.next_step_text(history, resumable, has_model))
+        name = run_messages.short_run_name(course.name) if course else ''
         which = name if history.several else ''
         self.buttons.offer(history.phase, has_model, which, resumable)
         self.skipped.set_skipped(history.skipped)
@@ -260,7 +406,7 @@ class RunPanel(QWidget):
         else:
             self._second.stop()
 
-    def _end(self, phase: Phase) -> None:
+    def _end(self, phase: RunPhase) -> None:
         self.history.end(phase)
         self._second.stop()
         self.refresh()
@@ -287,7 +433,7 @@ class RunPanel(QWidget):
         self.folder_wanted.emit(str(self.folder))
 
 
-def _say(label: QLabel, words: str) -> None:
+def _set_text(label: QLabel, words: str) -> None:
     """Show words, or no label."""
     label.setText(words)
     label.setVisible(bool(words))

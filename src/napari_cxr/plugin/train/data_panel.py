@@ -1,4 +1,4 @@
-"""What is in a labelled folder: counts, warnings, sizes, duplicates, and the images."""
+"""What is in a labelled folder: counts, warnings, samples, sizes, duplicates, and the images."""
 
 from __future__ import annotations
 
@@ -6,36 +6,153 @@ from collections.abc import Sequence
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
-from napari_cxr.plugin.plots import Histogram, Intervals, Matrix, Scatter
+from napari_cxr.plugin.plots import Histogram, ImageGrid, Intervals, Matrix, Scatter
 from napari_cxr.plugin.plots.axes import number_text
-from napari_cxr.plugin.section import Section
-from napari_cxr.plugin.text import quiet_label
-from napari_cxr.plugin.train.class_table import ClassTable
-from napari_cxr.plugin.train.data_edits import DataEdits
-from napari_cxr.plugin.train.images_view import ImagesView
-from napari_cxr.plugin.train.pairs_view import PairsView
-from napari_cxr.plugin.train.samples_view import SamplesView
-from napari_cxr.plugin.train.skipped_files import SkippedFiles
-from napari_cxr.plugin.train.survey_counts import (
+from napari_cxr.plugin.style import quiet_label
+from napari_cxr.plugin.train.dataset_summary import (
+    ClassTable,
     association_sentence,
     baseline_sentence,
-    counts_of,
-    one_sided,
+    image_counts,
+    one_sided_sentences,
     relative_names,
     source_table,
 )
-from napari_cxr.training.survey import Survey
+from napari_cxr.plugin.train.dataset_table_models import DataEdits
+from napari_cxr.plugin.train.dataset_table_views import ImagesView, PairsView
+from napari_cxr.plugin.widgets.sections import CollapsibleSection
+from napari_cxr.training.dataset_survey import Survey
 
-__all__ = ['DataPanel']
+__all__ = ['DataPanel', 'SamplesView', 'SkippedFiles']
+
+_SMALL_SAMPLE, _LARGE_SAMPLE = 96, 230
+
+
+class SamplesView(QWidget):
+    """Pairs of images; a click on any makes all large or small.
+
+    Parameters
+    ----------
+    theme : str
+        Name of napari's theme.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.note = quiet_label()
+        self.grid = ImageGrid(theme, _SMALL_SAMPLE, together=2)
+        self.grid.setAccessibleName('Sample images, as they are and changed')
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self.note)
+        layout.addWidget(self.grid)
+        self.grid.chosen.connect(self._enlarge)
+        self.clear()
+
+    def set_theme(self, theme: str) -> None:
+        """Follow another of napari's themes."""
+        self.grid.set_theme(theme)
+
+    def clear(self) -> None:
+        """Show none."""
+        self.grid.set_images([])
+        self.note.setText('Samples appear here once the images have been looked at.')
+
+    def show_samples(self, samples: np.ndarray) -> None:
+        """Show samples.
+
+        Parameters
+        ----------
+        samples : ndarray of uint8
+            Each image as it is and changed: shape (n, 2, h, w), or (n, 2, h, w, 3) in red,
+            green and blue, or (k, n, 2, h, w, 3), where a second picture of each (k = 2)
+            draws hue, saturation and value as red, green and blue.
+        """
+        pictures = np.asarray(samples)
+        if pictures.ndim == 4 or (pictures.ndim == 5 and pictures.shape[-1] == 3):
+            pictures = pictures[None]
+        if pictures.ndim not in (5, 6) or pictures.shape[2] != 2:
+            raise ValueError(
+                f'Samples have the shape (n, 2, h, w), with 3 colours at the end or without, '
+                f'not {np.asarray(samples).shape}.'
+            )
+        kinds = ('', ' (hue, saturation, value)')
+        images, captions = [], []
+        for number in range(pictures.shape[1]):
+            for picture, kind in zip(pictures, kinds, strict=False):
+                images += list(picture[number])
+                captions += [f'as it is{kind}', f'changed{kind}']
+        self.grid.set_images(images, captions)
+        same = bool((pictures[:, :, 0] == pictures[:, :, 1]).all())
+        self.note.setText(
+            'The recipe changes nothing: the network sees each image as it is, every time.'
+            if same
+            else 'Each image as it is, and one of the ways in which training changes it. '
+            'Click to enlarge.'
+        )
+
+    def _enlarge(self) -> None:
+        self.grid.set_side(_LARGE_SAMPLE if self.grid.side == _SMALL_SAMPLE else _SMALL_SAMPLE)
+
+
+_MOST_LINES = 8
+
+
+class SkippedFiles(QWidget):
+    """A text to read, select and copy.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._rows: tuple[tuple[str, str], ...] = ()
+        self.text = QPlainTextEdit()
+        self.text.setObjectName('field')
+        self.text.setReadOnly(True)
+        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.text.setAccessibleName('Files that could not be used, with the reasons')
+        self.text.setToolTip('Select and copy what you need')
+        self.copy = QPushButton('Copy')
+        self.copy.setToolTip('Copy the list as a table with two columns')
+        self.copy.clicked.connect(self._copy)
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.copy)
+        buttons.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self.text)
+        layout.addLayout(buttons)
+
+    def show_files(self, skipped: Sequence[tuple[str, str]]) -> None:
+        """Show paths with reasons."""
+        self._rows = tuple(skipped)
+        self.text.setPlainText('\n'.join(f'{path}: {reason}' for path, reason in skipped))
+        lines = min(max(len(skipped), 2), _MOST_LINES) + 2  # and a scroll bar
+        self.text.setFixedHeight(lines * self.text.fontMetrics().lineSpacing() + 8)
+
+    def _copy(self) -> None:
+        clipboard = QGuiApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText('\n'.join('\t'.join(row) for row in self._rows))
+
 
 _EMPTY = (
     'Choose a folder with one sub-folder for each class, or a table of images, to see here what '
     'is in it before you train: how many images of each class there are, what would mislead a '
     'network, and which images are there twice.'
 )
+
 _BY_IMAGE = (
     'Nothing tells which images are of one patient, so the splits are by image: images of one '
     'patient may stand on both sides, and results will look better than they are.'
@@ -109,7 +226,7 @@ class DataPanel(QWidget):
         self.pairs = PairsView(self.edits, theme)
         self.images = ImagesView(self.edits, theme)
         self.skipped = SkippedFiles()
-        self.sections: dict[str, Section] = {}
+        self.sections: dict[str, CollapsibleSection] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 4)
         layout.setSpacing(2)
@@ -127,7 +244,7 @@ class DataPanel(QWidget):
             ('grey', 'Grey values', (self.grey,), False),
             ('skipped', 'Files that could not be used', (self.skipped,), False),
         ):
-            section = Section(title, open_)
+            section = CollapsibleSection(title, open_)
             section.add(*widgets)
             self.sections[key] = section
             layout.addWidget(section)
@@ -250,11 +367,11 @@ class DataPanel(QWidget):
         if survey is None:
             return
         out = np.array([self.edits.is_out(d) for d in survey.digests], dtype=bool)
-        counts = counts_of(survey, out)
+        counts = image_counts(survey, out)
         self.classes.show_counts(counts)
         table, flags = source_table(counts)
         self.by_source.set_values(
-            table, counts.sources, counts.labels, flags, one_sided(flags, counts)
+            table, counts.sources, counts.labels, flags, one_sided_sentences(flags, counts)
         )
         gone = int(out.sum())
         self.sections['images'].set_summary(f'{number_text(gone)} left out' if gone else '')
@@ -278,7 +395,7 @@ class DataPanel(QWidget):
         if survey is None:
             return
         out = np.zeros(len(survey.paths), bool)
-        source = counts_of(survey, out).sources[row]
+        source = image_counts(survey, out).sources[row]
         self.sections['images'].set_open(True)
         known = source if source in survey.sources else ''
         self.images.set_filter(f'"source={known}" "class={survey.labels[column]}"')

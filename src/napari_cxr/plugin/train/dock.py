@@ -18,36 +18,34 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
-from napari_cxr.plugin.classifying import Failure
-from napari_cxr.plugin.commands import open_paths
-from napari_cxr.plugin.dock import Dock
-from napari_cxr.plugin.docks import is_same, open_dock
-from napari_cxr.plugin.message import Message
+from napari_cxr.plugin.base_dock import Dock
+from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.plugin.docks import dock_signals, is_same_viewer, open_dock
+from napari_cxr.plugin.reader import open_paths
 from napari_cxr.plugin.runs.run_panel import RunPanel
-from napari_cxr.plugin.scrolled import scrolled
-from napari_cxr.plugin.shared import shared
-from napari_cxr.plugin.text import quiet_label
-from napari_cxr.plugin.train.advice import advice, obstacle
+from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.train.data_panel import DataPanel
-from napari_cxr.plugin.train.recipe_desk import RecipeDesk
+from napari_cxr.plugin.train.dataset_summary import training_advice, training_obstacle
 from napari_cxr.plugin.train.recipe_form import RecipeForm
-from napari_cxr.plugin.train.run_desk import RunDesk
-from napari_cxr.plugin.train.session import TrainingSession
-from napari_cxr.plugin.train.setup import TrainSetup
-from napari_cxr.training.events import Event, Reading
+from napari_cxr.plugin.train.training_controllers import RecipeController, RunController
+from napari_cxr.plugin.train.training_session import TrainingSession
+from napari_cxr.plugin.train.training_setup import TrainingSetup
+from napari_cxr.plugin.widgets.sections import scrollable
+from napari_cxr.plugin.widgets.text import InlineMessage
+from napari_cxr.training.dataset_survey import Survey
 from napari_cxr.training.recipe import Recipe
-from napari_cxr.training.survey import Survey
+from napari_cxr.training.training_events import ReadingProgress, TrainingEvent
 
 __all__ = ['TrainDock']
 
 #: How long changes gather before the images are looked at again, in milliseconds.
-_PAUSE = 600
+_SURVEY_DELAY = 600
 #: Samples that are shown with and without augmentation.
 _SAMPLES = 6
 #: What of a recipe decides what a survey finds.
-_SURVEYED = ('data', 'split', 'input', 'seed')
+_SURVEY_ENTRIES = ('data', 'split', 'input', 'seed')
 _TRAIN_TIP = 'Train with these settings (Ctrl+Shift+Return)'
-_WAITS = 'Waiting for the work of another Train dock to end, or for a run to stop…'
+_WAITING = 'Waiting for the work of another Train dock to end, or for a run to stop…'
 #: The tabs.
 _SETTINGS, _RUN = 1, 2
 
@@ -75,7 +73,7 @@ class TrainDock(Dock):
         self.session.list_networks()
 
     def _build(self) -> None:
-        self.setup = TrainSetup()
+        self.setup = TrainingSetup()
         self.start = QPushButton('Train')
         self.start.setObjectName('accent')
         self.start.setMinimumHeight(34)
@@ -87,16 +85,16 @@ class TrainDock(Dock):
         self.cancel.setToolTip('Stop looking at the images')
         self.cancel.hide()
         self.status = quiet_label()
-        self.message = Message()
+        self.message = InlineMessage()
         self.data = DataPanel(self.viewer.theme)
         self.form = RecipeForm()
         self.run = RunPanel(self.viewer.theme)
-        self.desk = RecipeDesk(self.setup, self.form, self)
-        self.runs = RunDesk(self.run, self.session, self)
+        self.desk = RecipeController(self.setup, self.form, self)
+        self.runs = RunController(self.run, self.session, self)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         for title, page in (('Images', self.data), ('Settings', self.form), ('Run', self.run)):
-            self.tabs.addTab(scrolled(page), title)
+            self.tabs.addTab(scrollable(page), title)
         doing = QHBoxLayout()
         doing.addWidget(self.status, 1)
         doing.addWidget(self.cancel)
@@ -114,7 +112,7 @@ class TrainDock(Dock):
         self.setAcceptDrops(True)
         self._later = QTimer(self)
         self._later.setSingleShot(True)
-        self._later.setInterval(_PAUSE)
+        self._later.setInterval(_SURVEY_DELAY)
 
     def _connect(self) -> None:
         session, data = self.session, self.data
@@ -138,9 +136,9 @@ class TrainDock(Dock):
         self.run.resume_wanted.connect(self._resume_shown)
         self.runs.started.connect(self._show_run)
         self.runs.classify_wanted.connect(self._classify)
-        shared().run_wanted.connect(self._run_wanted)
-        shared().resume_wanted.connect(self._resume_wanted)
-        shared().images_wanted.connect(self._images_wanted)
+        dock_signals().run_wanted.connect(self._run_wanted)
+        dock_signals().resume_wanted.connect(self._resume_wanted)
+        dock_signals().images_wanted.connect(self._images_wanted)
         QShortcut(QKeySequence('Ctrl+Shift+Return'), self).activated.connect(self.train)
 
     @property
@@ -208,19 +206,19 @@ class TrainDock(Dock):
 
     def _classify(self, model: str) -> None:
         open_dock(self.viewer, 'Classify chest radiograph')
-        shared().model_wanted.emit(self.viewer, model)
+        dock_signals().model_wanted.emit(self.viewer, model)
 
     def _run_wanted(self, viewer: ViewerModel, run_folder: str) -> None:
-        if is_same(viewer, self.viewer):
+        if is_same_viewer(viewer, self.viewer):
             self.load_settings(run_folder)
 
     def _images_wanted(self, viewer: ViewerModel, source: str, patient: str) -> None:
-        if is_same(viewer, self.viewer):
+        if is_same_viewer(viewer, self.viewer):
             self.setup.set_source(source)
             self.desk.find_patients(patient)
 
     def _resume_wanted(self, viewer: ViewerModel, run_folder: str) -> None:
-        if is_same(viewer, self.viewer):
+        if is_same_viewer(viewer, self.viewer):
             self.resume(run_folder)
 
     # -- looking at the images ----------------------------------------------------------
@@ -234,7 +232,7 @@ class TrainDock(Dock):
             return
         if not source or recipe is None:
             return
-        wanted = (source, *(getattr(recipe, table) for table in _SURVEYED))
+        wanted = (source, *(getattr(recipe, table) for table in _SURVEY_ENTRIES))
         if wanted != self._surveyed:
             # Until the end of this look, nothing is known; nor after, if it comes to nothing.
             self.survey, self._surveyed = None, wanted
@@ -276,14 +274,14 @@ class TrainDock(Dock):
     def _say_that_it_waits(self) -> None:
         """Say why nothing happens: there is one training process, and it is at work."""
         self._waits = True
-        self.status.setText(_WAITS)
+        self.status.setText(_WAITING)
         self.status.show()
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: TrainingEvent) -> None:
         if self._waits:
             self._waits = False
-            self.status.setText(advice(self.survey, self.desk))
-        if isinstance(event, Reading) and not self.runs.busy:
+            self.status.setText(training_advice(self.survey, self.desk))
+        if isinstance(event, ReadingProgress) and not self.runs.busy:
             self.status.setText(f'Reading image {event.done} of {event.total}…')
             self.progress.setRange(0, event.total)
             self.progress.setValue(event.done)
@@ -318,11 +316,11 @@ class TrainDock(Dock):
         self.start.setEnabled(ready and not self.busy and not in_the_way)
         self.start.setToolTip(in_the_way or _TRAIN_TIP)
         if not self.busy:
-            self.status.setText(advice(self.survey, self.desk))
+            self.status.setText(training_advice(self.survey, self.desk))
         self.status.setVisible(bool(self.status.text()))
 
     def _obstacle(self) -> str:
-        return obstacle(self.survey, self.desk.divides_alike)
+        return training_obstacle(self.survey, self.desk.divides_alike)
 
     # -- Qt -----------------------------------------------------------------------------
 

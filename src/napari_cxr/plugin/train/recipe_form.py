@@ -11,10 +11,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QFontMetrics
 from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_cxr.plugin.section import Section
-from napari_cxr.plugin.train.entries import Entry, entry_for
+from napari_cxr.plugin.widgets.sections import CollapsibleSection
+from napari_cxr.plugin.widgets.value_fields import ValueField, create_value_field
 from napari_cxr.training.recipe import Recipe
-from napari_cxr.training.recipe.words import explanations, label_of
+from napari_cxr.training.recipe.schema import field_descriptions, field_label
 
 __all__ = ['RecipeForm']
 
@@ -35,9 +35,9 @@ _SECTIONS = (
     ('Model card', 'card'),
 )
 #: What the list of images edits, or the dock has a field of its own for.
-_ELSEWHERE = {'data.exclude', 'data.together', 'card.name'}
+_EDITED_ELSEWHERE = {'data.exclude', 'data.together', 'card.name'}
 #: Texts to choose from before anyone knows better; others can be typed.
-_OFFERED = {'weights': ('random', 'pretrained'), 'network': ('resnet18',)}
+_SUGGESTIONS = {'weights': ('random', 'pretrained'), 'network': ('resnet18',)}
 
 
 class RecipeForm(QWidget):
@@ -54,16 +54,16 @@ class RecipeForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, ValueField] = {}
         self._labels: dict[str, QLabel] = {}
-        self._sections: dict[str, Section] = {}
+        self._sections: dict[str, CollapsibleSection] = {}
         self._base: dict[str, Any] = {}
         self._hidden: dict[str, Any] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
         for title, table in _SECTIONS:
-            section = Section(title, open_=False)
+            section = CollapsibleSection(title, open_=False)
             self._sections[table] = section
             layout.addWidget(section)
             section.body.addLayout(self._fields_of(table))
@@ -86,17 +86,17 @@ class RecipeForm(QWidget):
         kinds = typing.get_type_hints(Recipe)
         cls = kinds[table] if table else Recipe
         kinds = typing.get_type_hints(cls)
-        words = explanations(cls)
+        words = field_descriptions(cls)
         for field in dataclasses.fields(cls):
             place = f'{table}.{field.name}' if table else field.name
-            if dataclasses.is_dataclass(kinds[field.name]) or place in _ELSEWHERE:
+            if dataclasses.is_dataclass(kinds[field.name]) or place in _EDITED_ELSEWHERE:
                 continue
-            entry = entry_for(kinds[field.name], _OFFERED.get(place, ()))
-            label = QLabel(label_of(field.name))
+            entry = create_value_field(kinds[field.name], _SUGGESTIONS.get(place, ()))
+            label = QLabel(field_label(field.name))
             tip = f'<p>{words[field.name]}</p><p><i>{place}</i></p>'
             for widget in (label, entry, entry.inside):
                 widget.setToolTip(tip)
-            entry.inside.setAccessibleName(label_of(field.name))
+            entry.inside.setAccessibleName(field_label(field.name))
             entry.changed.connect(self._entry_changed)
             form.addRow(label, entry)
             self._entries[place], self._labels[place] = entry, label
@@ -118,9 +118,9 @@ class RecipeForm(QWidget):
         """
         values = recipe.to_dict()
         self._base = (base or recipe).to_dict()
-        self._hidden = {place: _at(values, place) for place in _ELSEWHERE}
+        self._hidden = {place: _value_at(values, place) for place in _EDITED_ELSEWHERE}
         for place, entry in self._entries.items():
-            entry.show_value(_at(values, place))
+            entry.show_value(_value_at(values, place))
         self._mark()
 
     @property
@@ -176,7 +176,7 @@ class RecipeForm(QWidget):
         """Set in bold what differs from the base, and say so beside folded sections."""
         counts = dict.fromkeys(self._sections, 0)
         for place, entry in self._entries.items():
-            different = _plain(entry.value) != _plain(_at(self._base, place))
+            different = _plain(entry.value) != _plain(_value_at(self._base, place))
             font = self._labels[place].font()
             font.setBold(different)
             self._labels[place].setFont(font)
@@ -194,7 +194,7 @@ def _set_wrong(label: QLabel, wrong: bool) -> None:
             style.polish(label)
 
 
-def _at(values: dict[str, Any], place: str) -> Any:
+def _value_at(values: dict[str, Any], place: str) -> Any:
     for step in place.split('.'):
         values = values[step]
     return values

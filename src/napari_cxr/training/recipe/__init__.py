@@ -1,8 +1,7 @@
 """Everything that decides a training run, as frozen dataclasses that read and write TOML."""
 
-from napari_cxr.training.recipe.data import DataRecipe, SplitRecipe
-from napari_cxr.training.recipe.image import AugmentationRecipe
-from napari_cxr.training.recipe.learning import (
+from napari_cxr.training.recipe.data_sections import AugmentationRecipe, DataRecipe, SplitRecipe
+from napari_cxr.training.recipe.learning_sections import (
     FreezeRecipe,
     HeadRecipe,
     LossRecipe,
@@ -12,9 +11,8 @@ from napari_cxr.training.recipe.learning import (
     SelectionRecipe,
     StoppingRecipe,
 )
-from napari_cxr.training.recipe.shelf import find, names
-from napari_cxr.training.recipe.tables import RecipeError
-from napari_cxr.training.recipe.whole import CardRecipe, Recipe
+from napari_cxr.training.recipe.recipe import CardRecipe, Recipe, find, names
+from napari_cxr.training.recipe.schema import RecipeError
 
 __all__ = [
     'AugmentationRecipe',

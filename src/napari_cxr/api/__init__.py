@@ -1,0 +1,22 @@
+"""The Python API: what the docks and the command line do, as a few functions.
+
+Nothing here imports torch or decodes a file in this process. Files are read by a decoder
+process, and networks run in a worker process, so the same lines work in a script, in a
+notebook and in napari's own console.
+"""
+
+from napari_cxr.api.jobs import TrainedModel, recipes, score, train
+from napari_cxr.api.models import Explanation, Model, Result, load_model, models, read
+
+__all__ = [
+    'Explanation',
+    'Model',
+    'Result',
+    'TrainedModel',
+    'load_model',
+    'models',
+    'read',
+    'recipes',
+    'score',
+    'train',
+]

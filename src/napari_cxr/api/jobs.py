@@ -1,0 +1,314 @@
+"""Work of minutes and hours: scoring folders, and training."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_cxr.api.models import Model, load_model
+from napari_cxr.api.worker import ProgressBar, run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_cxr.training import Recipe
+
+__all__ = ['TrainedModel', 'recipes', 'score', 'train']
+
+
+def score(
+    paths: str | Path | Sequence[str | Path],
+    out: str | Path | None = None,
+    model: Model | str | Path | None = None,
+    *,
+    labels: str | Path | None = None,
+    heatmaps: str | Path | None = None,
+    device: str = 'auto',
+    batch_size: int = 0,
+    workers: int | None = None,
+    identify: bool = False,
+    resume: bool = False,
+    retry_errors: bool = False,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Score many radiographs into a table with a row for each.
+
+    Parameters
+    ----------
+    paths : str, Path, or a sequence of them
+        Images, folders, a DICOMDIR, a .txt list of paths, or a .csv table with a column of
+        paths.
+    out : str or Path, optional
+        The table: .csv, .jsonl or, with pyarrow, .parquet. Rows are kept beside it as they
+        come, so what is stopped goes on with `resume`. Without it nothing is kept.
+    model : Model, str or Path, optional
+        As `load_model` returns or takes it.
+    labels : str or Path, optional
+        What the images are, to measure by: a table of paths and labels, or 'folders' for the
+        names of the folders in `paths`.
+    heatmaps : str or Path, optional
+        A folder for a picture of each image with the heatmap of its label.
+    device : str
+        As `load_model` takes it; a `Model` has its own.
+    batch_size : int
+        Images that the network takes at once; 0 to choose by device and input size.
+    workers : int, optional
+        Processes that decode; as many as there are cores by default.
+    identify : bool
+        Whether to add columns that name patient, study and image.
+    resume : bool
+        Whether to go on with what was stopped, and to add files that are new.
+    retry_errors : bool
+        Whether rows with errors are scored again; with `resume`.
+    progress : bool
+        Whether to draw a bar, in a terminal or a notebook.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table. Where labels are known, ``attrs['metrics']`` holds the metrics.
+
+    Raises
+    ------
+    napari_cxr.scoring.ListingError, napari_cxr.scoring.ScoringError
+        If nothing can be scored, or the table cannot be begun, resumed or written.
+    napari_cxr.checkpoint.CheckpointError
+        If there is no such model.
+
+    Examples
+    --------
+    >>> import napari_cxr as cxr
+    >>> table = cxr.score(['folder'], out='scores.csv', progress=False)
+    >>> table[['path', 'label', 'p_opacity']].shape
+    (2, 3)
+    """
+    from napari_cxr.scoring import (
+        ScoringFinished,
+        ScoringPreparing,
+        ScoringProgress,
+        ScoringStarted,
+        ScoringWarned,
+    )
+
+    chosen = model if isinstance(model, Model) else load_model(model, device)
+    given = [paths] if isinstance(paths, (str, Path)) else paths
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder, 'scores.csv') if out is None else Path(out)
+        metrics: dict[str, Any] = {}
+        with (
+            ProgressBar('Scoring', 'image', progress) as bar,
+            closing(
+                run(
+                    'score',
+                    paths=[str(path) for path in given],
+                    labels=None if labels is None else str(labels),
+                    out=str(table),
+                    model=str(chosen.path),
+                    device=chosen.device,
+                    settings={
+                        'batch': batch_size,
+                        'heatmaps': '' if heatmaps is None else str(heatmaps),
+                        'identify': identify,
+                        'retry_errors': retry_errors,
+                    },
+                    resume=resume,
+                    workers=workers,
+                )
+            ) as events,
+        ):
+            for event in events:
+                match event:
+                    case ScoringPreparing(text=text):
+                        bar.say(text)
+                    case ScoringStarted(total=total, done=done):
+                        bar.move(done, total)
+                    case ScoringProgress(done=done, total=total):
+                        bar.move(done, total)
+                    case ScoringWarned(text=text):
+                        bar.warn(text)
+                    case ScoringFinished():
+                        metrics = event.metrics
+        frame = _read_table(table)
+    frame.attrs['metrics'] = metrics
+    return frame
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    match path.suffix.lower():
+        case '.jsonl':
+            return pd.read_json(path, lines=True)
+        case '.parquet':
+            return pd.read_parquet(path)
+        case _:
+            # Labels such as 'None' or 'NA' are words, not gaps; only empty cells are gaps.
+            return pd.read_csv(path, keep_default_na=False, na_values=[''])
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """What training came to.
+
+    Attributes
+    ----------
+    run_folder : Path
+        Recipe, curves, splits and checkpoints.
+    path : Path or None
+        The model's file, for `load_model`; None where none of several folds is the result.
+    metrics : dict
+        As in the model's card: of the model and of its baselines, with intervals.
+    """
+
+    run_folder: Path
+    path: Path | None
+    metrics: dict[str, Any] = field(repr=False)
+
+    def load(self, device: str = 'auto') -> Model:
+        """Return the model; ValueError if none of several folds is the result."""
+        if self.path is None:
+            raise ValueError(f'{self.run_folder} has no model: its folds judge a recipe.')
+        return load_model(self.path, device)
+
+
+def train(
+    images: str | Path,
+    recipe: str | Path | Recipe | None = None,
+    out: str | Path | None = None,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    device: str = 'auto',
+    resume: bool = False,
+    progress: bool = True,
+) -> TrainedModel:
+    """Train a model on labelled images.
+
+    Parameters
+    ----------
+    images : str or Path
+        A folder with a sub-folder a class, or a table (CSV) of paths and labels.
+    recipe : str, Path or Recipe
+        A name from `recipes`, a TOML file, or a recipe; left out with `resume`.
+    out : str or Path
+        Folder of the run, new or empty.
+    changes : mapping, optional
+        Entries of the recipe to change, such as ``{'epochs': 3}`` or
+        ``{'optimiser.learning_rate': 1e-4}``.
+    device : str
+        'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
+    resume : bool
+        Whether to go on with the run in `out`, bit for bit, with its own recipe.
+    progress : bool
+        Whether to draw a bar, in a terminal or a notebook.
+
+    Returns
+    -------
+    TrainedModel
+        Run folder, model and metrics.
+
+    Raises
+    ------
+    napari_cxr.training.DatasetError, napari_cxr.training.RecipeError
+        If images or recipe cannot be used.
+    napari_cxr.training.TrainingError
+        If the run failed.
+
+    Examples
+    --------
+    >>> import napari_cxr as cxr
+    >>> trained = cxr.train(
+    ...     'images/', recipe='start-from-scratch', out='runs/one', changes={'epochs': 4},
+    ...     progress=False,
+    ... )
+    >>> trained.path.name
+    'best.safetensors'
+    >>> trained.load().predict('film.dcm').label in ('normal', 'pneumonia')
+    True
+    """
+    from napari_cxr.training import (
+        BatchDone,
+        ReadingProgress,
+        TrainingFinished,
+        TrainingStarted,
+        WarningRaised,
+    )
+    from napari_cxr.training import Recipe as RecipeType
+    from napari_cxr.training import recipes as known
+
+    if out is None:
+        raise TypeError('train() needs out, the folder of the run')
+    if resume and (recipe is not None or changes):
+        raise TypeError('a run that is resumed keeps its own recipe: leave out recipe and changes')
+    if not resume and recipe is None:
+        raise TypeError('train() needs a recipe, or resume=True')
+    plan = ''
+    if recipe is not None:
+        chosen = recipe if isinstance(recipe, RecipeType) else known.find(recipe)
+        plan = chosen.with_changes(dict(changes or {})).to_toml()
+    ended: TrainingFinished | None = None
+    with (
+        ProgressBar('Training', 'batch', progress) as bar,
+        closing(
+            run(
+                'train',
+                source=str(images),
+                plan=plan,
+                out=str(out),
+                device=device,
+            )
+        ) as events,
+    ):
+        per_epoch = epochs = 0
+        for event in events:
+            match event:
+                case ReadingProgress(done=done, total=total):
+                    bar.move(done, total, 'Reading')
+                case TrainingStarted():
+                    per_epoch, epochs = event.batches, event.epochs
+                    bar.move(event.epoch * per_epoch, epochs * per_epoch, event.run)
+                case BatchDone(epoch=epoch, batch=batch):
+                    bar.move((epoch - 1) * per_epoch + batch, epochs * per_epoch, event.run)
+                case WarningRaised(text=text):
+                    bar.warn(text)
+                case TrainingFinished() if '/' not in event.run or ended is None:
+                    ended = event
+    metrics = ended.metrics if ended is not None else {}
+    path = Path(ended.path) if ended is not None and ended.path else None
+    return TrainedModel(Path(out), path, metrics)
+
+
+def recipes() -> pd.DataFrame:
+    """List the recipes that can be named.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each, with title, network, epochs, and the paper that it is from.
+
+    Examples
+    --------
+    >>> import napari_cxr as cxr
+    >>> cxr.recipes().loc['zhong', 'paper'] != ''
+    True
+    """
+    import pandas as pd
+
+    from napari_cxr.training import recipes as known
+
+    rows = []
+    for name in known.names():
+        recipe = known.find(name)
+        rows.append(
+            {
+                'name': name,
+                'title': recipe.title,
+                'network': recipe.network,
+                'epochs': recipe.epochs,
+                'paper': recipe.paper,
+            }
+        )
+    return pd.DataFrame(rows).set_index('name')

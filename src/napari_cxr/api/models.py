@@ -1,0 +1,335 @@
+"""Reading a radiograph, and a model that classifies it and explains its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+from napari_cxr.api.worker import call
+from napari_cxr.radiograph import Radiograph
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from napari_cxr.checkpoint import Card
+    from napari_cxr.explain.heatmap import Heatmap
+    from napari_cxr.inference.prediction import Prediction
+
+__all__ = ['Explanation', 'Model', 'Result', 'load_model', 'models', 'read']
+
+
+def read(path: str | Path) -> Radiograph:
+    """Read one chest radiograph.
+
+    Parameters
+    ----------
+    path : str or Path
+        A DICOM, PNG, JPEG or TIFF file. What it is, its content decides.
+
+    Returns
+    -------
+    Radiograph
+        Modality values, how to show them, geometry and provenance.
+
+    Raises
+    ------
+    napari_cxr.radiograph.UnreadableImage
+        If the file holds no image that can be read; the message says why.
+
+    Notes
+    -----
+    The file is decoded in another process, with a limit of time and memory, so that a
+    damaged file cannot end this one.
+
+    Examples
+    --------
+    >>> import napari_cxr as cxr
+    >>> image = cxr.read('film.dcm')
+    >>> image
+    <Radiograph 320 x 320 pixels, DICOM, PA>
+    >>> image.to_display().shape
+    (320, 320)
+    """
+    from napari_cxr.workers.decoder_pool import shared_decoder
+
+    return shared_decoder().read(path)
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a model says about one radiograph.
+
+    Attributes
+    ----------
+    prediction : napari_cxr.inference.Prediction
+        Everything that the answer depends on: logits, thresholds, preprocessing, device.
+    image : Radiograph
+        What was classified.
+    """
+
+    prediction: Prediction
+    image: Radiograph = field(repr=False)
+
+    @property
+    def probabilities(self) -> dict[str, float]:
+        """The probability of each label, in the model's order."""
+        return dict(zip(self.prediction.labels, self.prediction.probabilities, strict=True))
+
+    @property
+    def label(self) -> str:
+        """The predicted label."""
+        return self.prediction.label
+
+    @property
+    def answer(self) -> str:
+        """The predicted label, or 'cannot say' where the model does not decide."""
+        return self.prediction.answer
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Reasons to trust the answer less, the gravest first."""
+        return tuple(caution.text for caution in self.prediction.cautions)
+
+    def __repr__(self) -> str:
+        shown = ', '.join(f'{label}={p:.3f}' for label, p in self.probabilities.items())
+        warned = f', {len(self.warnings)} warnings' if self.warnings else ''
+        return f'<Result {self.answer!r}: {shown}{warned}>'
+
+    def _repr_html_(self) -> str:
+        from napari_cxr.api.notebook import result_page
+
+        return result_page(self.prediction, self.image)
+
+
+class Explanation(Mapping[str, 'Heatmap']):
+    """Where in a radiograph the evidence for each label lies: heatmaps by label.
+
+    Attributes
+    ----------
+    result : Result
+        The prediction that is explained.
+    """
+
+    def __init__(self, result: Result, heatmaps: Sequence[Heatmap]) -> None:
+        self.result = result
+        self._heatmaps = {heatmap.label: heatmap for heatmap in heatmaps}
+
+    def __getitem__(self, label: str) -> Heatmap:
+        return self._heatmaps[label]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._heatmaps)
+
+    def __len__(self) -> int:
+        return len(self._heatmaps)
+
+    def __repr__(self) -> str:
+        return f'<Explanation of {self.result.answer!r}: heatmaps of {", ".join(self)}>'
+
+    def _repr_html_(self) -> str:
+        from napari_cxr.api.notebook import result_page
+
+        return result_page(self.result.prediction, self.result.image, self._heatmaps)
+
+
+class Model:
+    """A model that classifies radiographs and explains its answers; see `load_model`.
+
+    Attributes
+    ----------
+    name : str
+        As in `models`.
+    path : Path
+        Its file.
+    card : napari_cxr.checkpoint.Card
+        What it is, what it was measured on, and what it was not.
+    device : str
+        'auto', 'cpu', 'cuda', 'cuda:N' or 'mps', as it was asked for.
+    """
+
+    def __init__(self, path: Path, card: Card, device: str) -> None:
+        self.path, self.card, self.device = path, card, device
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.card.name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels, in the order of the network's outputs."""
+        return self.card.labels
+
+    @overload
+    def predict(self, image: Radiograph | str | Path) -> Result: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def predict(self, image: Iterable[Radiograph | str | Path]) -> list[Result]: ...
+
+    def predict(
+        self, image: Radiograph | str | Path | Iterable[Radiograph | str | Path]
+    ) -> Result | list[Result]:
+        """Classify a radiograph, or several.
+
+        Parameters
+        ----------
+        image : Radiograph, str, Path, or an iterable of them
+            A radiograph or its file. For whole folders use `score`, which goes on
+            where a file cannot be read and where it was stopped.
+
+        Returns
+        -------
+        Result, or list of Result
+            As many as were given.
+
+        Raises
+        ------
+        napari_cxr.radiograph.UnreadableImage
+            If a file cannot be read.
+        napari_cxr.inference.prediction.RefusedImage
+            If an image is no projection radiograph.
+
+        Examples
+        --------
+        >>> import napari_cxr as cxr
+        >>> result = cxr.load_model().predict('film.dcm')
+        >>> list(result.probabilities)
+        ['opacity']
+        >>> 0 <= result.probabilities['opacity'] <= 1
+        True
+        """
+        if not isinstance(image, (Radiograph, str, Path)):
+            return [self.predict(one) for one in image]
+        radiograph = image if isinstance(image, Radiograph) else read(image)
+        found = call('predict', radiograph=radiograph, model=str(self.path), device=self.device)
+        return Result(found, radiograph)
+
+    def explain(
+        self,
+        image: Radiograph | str | Path,
+        labels: Sequence[str] | None = None,
+        method: str = 'Grad-CAM',
+    ) -> Explanation:
+        """Classify a radiograph and show where the evidence for each label lies.
+
+        Parameters
+        ----------
+        image : Radiograph, str or Path
+            A radiograph or its file.
+        labels : sequence of str, optional
+            The labels to explain; all by default.
+        method : str
+            One of `napari_cxr.explain.explanation_methods.names`.
+
+        Returns
+        -------
+        Explanation
+            A heatmap by label, and the prediction.
+
+        Raises
+        ------
+        napari_cxr.radiograph.UnreadableImage, napari_cxr.inference.prediction.RefusedImage
+            As `predict`.
+        ValueError
+            If there is no such label or method.
+
+        Examples
+        --------
+        >>> import napari_cxr as cxr
+        >>> maps = cxr.load_model().explain('film.dcm', method='Grad-CAM')
+        >>> maps['opacity'].values.ndim
+        2
+        >>> maps['opacity'].sample_on(maps.result.image.shape).shape
+        (320, 320)
+        """
+        radiograph = image if isinstance(image, Radiograph) else read(image)
+        prediction, heatmaps = call(
+            'explain',
+            radiograph=radiograph,
+            model=str(self.path),
+            device=self.device,
+            labels=None if labels is None else list(labels),
+            method=method,
+        )
+        return Explanation(Result(prediction, radiograph), heatmaps)
+
+    def __repr__(self) -> str:
+        return f'<Model {self.name!r}: {", ".join(self.labels)}>'
+
+    def _repr_html_(self) -> str:
+        from napari_cxr.api.notebook import card_page
+
+        return card_page(self.card)
+
+
+def load_model(model: str | Path | None = None, device: str = 'auto') -> Model:
+    """Load a model.
+
+    Parameters
+    ----------
+    model : str or Path, optional
+        A name from `models`, or a file; the default model where it is left out.
+    device : str
+        'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
+
+    Returns
+    -------
+    Model
+        The network itself is loaded with the first image.
+
+    Raises
+    ------
+    napari_cxr.checkpoint.CheckpointError
+        If there is no such model, or its file is damaged.
+
+    Examples
+    --------
+    >>> import napari_cxr as cxr
+    >>> cxr.load_model()
+    <Model 'cxr-opacity': opacity>
+    >>> print(cxr.load_model().card.intended_use)
+    Research and demonstration only, not for clinical use.
+    """
+    from napari_cxr.checkpoint import catalog, read_card
+
+    path = catalog.resolve(catalog.default() if model is None else str(model))
+    return Model(path, read_card(path), device)
+
+
+def models() -> pd.DataFrame:
+    """List the models that can be named.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each, the default first, with its labels, the figure that says most about
+        it, whether it is a demonstration, and where it comes from.
+
+    Examples
+    --------
+    >>> import napari_cxr as cxr
+    >>> cxr.models().index[0]
+    'cxr-opacity'
+    """
+    import pandas as pd
+
+    from napari_cxr.checkpoint import catalog
+    from napari_cxr.checkpoint.card_page import headline
+
+    first = catalog.default()
+    entries = sorted(catalog.entries(), key=lambda entry: entry.name != first)
+    rows = [
+        {
+            'name': entry.name,
+            'title': entry.card.title if entry.card else entry.summary.get('title', ''),
+            'labels': ', '.join(entry.card.labels) if entry.card else '',
+            'performance': headline(entry.card) if entry.card else '',
+            'demonstration': entry.is_demonstration,
+            'where': entry.where,
+            'error': entry.error,
+        }
+        for entry in entries
+    ]
+    return pd.DataFrame(rows).set_index('name')

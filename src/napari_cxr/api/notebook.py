@@ -1,0 +1,118 @@
+"""How results look in a notebook: small HTML pages without scripts or links."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_cxr.radiograph import Radiograph
+
+if TYPE_CHECKING:
+    from napari_cxr.checkpoint import Card
+    from napari_cxr.explain.heatmap import Heatmap
+    from napari_cxr.inference.prediction import Prediction
+
+__all__ = ['card_page', 'result_page']
+
+#: Height of a picture on the page, in pixels.
+_HEIGHT = 320
+_BAR = (
+    '<tr><td style="text-align:left">{label}</td>'
+    '<td style="text-align:left;min-width:160px"><div style="background:{colour};height:10px;'
+    'width:{width:.0f}px;display:inline-block"></div></td>'
+    '<td style="text-align:right">{p:.1%}</td></tr>'
+)
+#: A label that is predicted, and one that is not: apart in lightness too, on either theme.
+_PREDICTED, _OTHER = '#d1642b', '#8a9099'
+
+
+def result_page(
+    prediction: Prediction, image: Radiograph, heatmaps: Mapping[str, Heatmap] | None = None
+) -> str:
+    """Return a prediction as HTML: warnings, answer, bars, the image, and a heatmap over it.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        What the model says.
+    image : Radiograph
+        What was classified; a single frame.
+    heatmaps : mapping of str to Heatmap, optional
+        By label; that of the leading label is drawn, or else the first.
+
+    Returns
+    -------
+    str
+        HTML with the pictures inside. It holds no path and nothing of the header.
+    """
+    doubts = ''.join(
+        f'<div style="color:#c0392b"><b>{escape(one.text)}</b></div>' for one in prediction.doubts
+    )
+    others = ''.join(
+        f'<li>{escape(one.text)}</li>'
+        for one in prediction.cautions
+        if one not in prediction.doubts
+    )
+    predicted = prediction.above or (prediction.label,)
+    bars = ''.join(
+        _BAR.format(
+            label=escape(label),
+            colour=_PREDICTED if label in predicted else _OTHER,
+            width=160 * p,
+            p=p,
+        )
+        for label, p in zip(prediction.labels, prediction.probabilities, strict=True)
+    )
+    pictures, caption = _picture(image), ''
+    if heatmaps:
+        shown = heatmaps.get(prediction.leading, next(iter(heatmaps.values())))
+        pictures += _picture(image, shown)
+        caption = f'<div>{escape(shown.method)}: evidence for {escape(shown.label)}</div>'
+    return (
+        f'<div>{doubts}<div><b>{escape(prediction.answer)}</b> '
+        f'<small>{escape(prediction.model)}. For research only, not for clinical use.</small>'
+        f'</div><table>{bars}</table>{pictures}{caption}'
+        f'{f"<ul>{others}</ul>" if others else ""}</div>'
+    )
+
+
+def card_page(card: Card) -> str:
+    """Return what a model is in a few lines of HTML; its whole card is `Card.to_text`."""
+    from napari_cxr.checkpoint.card_page import headline
+
+    told = headline(card)
+    warning = f'<div style="color:#c0392b"><b>{escape(told)}</b></div>' if told else ''
+    if not card.demonstration:
+        warning = f'<div>{escape(told)}</div>' if told else ''
+    return (
+        f'<div><b>{escape(card.name)}</b>: {escape(card.title)}{warning}'
+        f'<div>Labels: {escape(", ".join(card.labels))}</div>'
+        f'<div>{escape(card.intended_use)}</div></div>'
+    )
+
+
+def _picture(image: Radiograph, heatmap: Heatmap | None = None) -> str:
+    """Return an image element with the picture inside."""
+    from PIL import Image
+
+    from napari_cxr.explain.heatmap import draw_heatmap
+
+    display = image.to_display()
+    if heatmap is None:
+        pixels = (np.clip(display, 0, 1) * 255).round().astype(np.uint8)
+    else:
+        pixels = draw_heatmap(display, heatmap, float(heatmap.values.max()))
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((2 * _HEIGHT, 2 * _HEIGHT))  # sharp on a screen with small pixels
+    packed = io.BytesIO()
+    picture.save(packed, 'PNG')
+    source = base64.b64encode(packed.getvalue()).decode('ascii')
+    return (
+        f'<img style="height:{_HEIGHT}px;display:inline-block;margin-right:8px" '
+        f'src="data:image/png;base64,{source}"/>'
+    )

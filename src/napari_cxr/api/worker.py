@@ -1,0 +1,122 @@
+"""The worker processes behind the API, and the bar that is drawn meanwhile."""
+
+from __future__ import annotations
+
+import atexit
+import warnings
+from collections.abc import Callable, Generator
+from functools import cache
+from typing import Any
+
+from napari_cxr.workers.worker_process import JobFailed, WorkerProcess
+
+__all__ = ['ProgressBar', 'call', 'run']
+
+#: Seconds that a long job which is cancelled may take to write what it has.
+_GRACE = 30.0
+
+
+def call(job: str, **arguments: Any) -> Any:
+    """Run a short job to its end and return its result; raises what the job raises."""
+    events = _raising(_worker(), job, arguments)
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return end.value
+
+
+def run(job: str, **arguments: Any) -> Generator[Any, None, Any]:
+    """Run a long job and yield its events, or None; raises what the job raises.
+
+    Closing the generator cancels the job.
+    """
+    return _raising(_background_worker(), job, arguments)
+
+
+@cache
+def _worker() -> WorkerProcess:
+    """Return the process that classifies single images."""
+    worker = WorkerProcess('torch')
+    atexit.register(worker.close)
+    return worker
+
+
+@cache
+def _background_worker() -> WorkerProcess:
+    """Return the process that scores folders and trains, so that single images need not wait."""
+    worker = WorkerProcess('torch', grace=_GRACE)
+    atexit.register(worker.close)
+    return worker
+
+
+def _raising(
+    worker: WorkerProcess, job: str, arguments: dict[str, Any]
+) -> Generator[Any, None, Any]:
+    """Run a job; what it raises is raised here, as the type that it has there."""
+    try:
+        return (yield from worker.run(job, **arguments))
+    except JobFailed as error:
+        raise _errors().get(error.kind, RuntimeError)(str(error)) from None
+
+
+@cache
+def _errors() -> dict[str, Callable[[str], Exception]]:
+    """Return the types of errors that a job may raise, by name."""
+    from napari_cxr.checkpoint import CheckpointError
+    from napari_cxr.inference.prediction import RefusedImage
+    from napari_cxr.radiograph import UnreadableImage
+    from napari_cxr.scoring import DecisionError, ListingError, ScoringError
+    from napari_cxr.training import DatasetError, RecipeError, TrainingError
+
+    kinds: tuple[type[Exception], ...] = (
+        CheckpointError,
+        DatasetError,
+        DecisionError,
+        ListingError,
+        MemoryError,
+        OSError,
+        RecipeError,
+        RefusedImage,
+        ScoringError,
+        TrainingError,
+        UnreadableImage,
+        ValueError,
+    )
+    return {kind.__name__: kind for kind in kinds}
+
+
+class ProgressBar:
+    """A progress bar of tqdm, which fits a terminal and a notebook."""
+
+    def __init__(self, what: str, unit: str, shown: bool) -> None:
+        with warnings.catch_warnings():
+            # Without ipywidgets tqdm warns, and draws the same bar as text.
+            warnings.simplefilter('ignore')
+            from tqdm.auto import tqdm
+
+        self._tqdm = tqdm
+        self._bar = tqdm(desc=what, unit=f' {unit}', disable=None if shown else True, leave=False)
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def say(self, text: str) -> None:
+        """Show what is being done."""
+        self._bar.set_postfix_str(text)
+
+    def move(self, done: int, total: int, what: str = '') -> None:
+        """Show how far it is."""
+        if self._bar.total != total:
+            self._bar.reset(total)
+            self._bar.set_postfix_str('')
+        if what:
+            self._bar.set_description_str(what, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def warn(self, text: str) -> None:
+        """Warn as Python does, with the caller of the API as the place."""
+        warnings.warn(text, stacklevel=3)

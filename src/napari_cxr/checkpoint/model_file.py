@@ -1,0 +1,318 @@
+"""The file that holds a model: safetensors, with the card in its metadata.
+
+The format is a header length (8 bytes, little endian), a JSON header with the name, type,
+shape and place of each tensor, and the numbers; see https://huggingface.co/docs/safetensors.
+The library checks that the places fit the file; everything here is checked before a network is
+built from it. A card can be replaced while the tensors stay byte for byte what they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from safetensors import SafetensorError, safe_open
+
+from napari_cxr.checkpoint.card import Card, CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_cxr.networks import StagedNetwork
+
+__all__ = [
+    'CARD_KEY',
+    'Checkpoint',
+    'digest',
+    'load',
+    'open_atomic',
+    'read_card',
+    'replace_card',
+    'save',
+    'write_atomic',
+]
+
+#: Under which name the card stands in the file's metadata.
+CARD_KEY = 'napari_cxr.card'
+
+_LONGEST_HEADER = 16 << 20
+
+_NOT_ONE = '{} is not a .safetensors file, or it is cut off or damaged.'
+
+_STORED = ('F16', 'F32', 'F64', 'I64')
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """A model's card and its tensors.
+
+    Parameters
+    ----------
+    card : Card
+        What it is.
+    tensors : dict of str to Tensor
+        The network's state, floats in single precision, on the CPU.
+    sha256 : str
+        Of the file it was read from, in hexadecimal; empty if it was not.
+    """
+
+    card: Card
+    tensors: dict[str, Tensor]
+    sha256: str = ''
+
+    def network(self) -> StagedNetwork:
+        """Build the network and put the weights into it.
+
+        Returns
+        -------
+        StagedNetwork
+            On the CPU, in evaluation mode.
+
+        Raises
+        ------
+        CheckpointError
+            If there is no such architecture, or the tensors do not fit it.
+        """
+        import torch
+
+        from napari_cxr import networks
+
+        card = self.card
+        try:
+            with torch.random.fork_rng(devices=[]):  # the random weights are thrown away
+                network = networks.create(
+                    card.architecture,
+                    classes=len(card.labels),
+                    channels=card.channels,
+                    size=(card.preprocessing['height'], card.preprocessing['width']),
+                    head=card.head,
+                )
+        except ValueError as error:
+            raise CheckpointError(
+                f'The model {card.name!r} wants a network that this version lacks: {error}'
+            ) from None
+        wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
+        found = {name: tuple(t.shape) for name, t in self.tensors.items()}
+        if wanted != found:
+            odd = sorted(
+                name
+                for name in wanted.keys() | found.keys()
+                if wanted.get(name) != found.get(name)
+            )
+            raise CheckpointError(
+                f'The weights of {card.name!r} do not fit {card.architecture}: {odd[0]} and '
+                f'{len(odd) - 1} other tensors are missing, superfluous or of another shape.'
+            )
+        network.load_state_dict(self.tensors)
+        return network.eval()
+
+
+def save(
+    path: str | Path, tensors: Mapping[str, Tensor], card: Card, *, halve: bool = False
+) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    A power cut or a full disk leaves the file that was there before.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where to; the folder must exist.
+    tensors : mapping of str to Tensor
+        A network's ``state_dict()``.
+    card : Card
+        What it is.
+    halve : bool
+        Whether to store matrices and kernels in half precision: a file of half
+        the size, for shipping. Vectors (batch norm, biases) keep theirs.
+
+    Raises
+    ------
+    CheckpointError
+        If a number is not finite, or too large for half precision.
+    OSError
+        If it can't be written.
+    """
+    import torch
+    from safetensors.torch import save as to_bytes
+
+    stored = {}
+    for name, tensor in tensors.items():
+        value = tensor.detach().to('cpu').contiguous()
+        if halve and value.ndim > 1 and value.is_floating_point():
+            value = value.to(torch.float16)
+        if not bool(torch.isfinite(value).all()):
+            raise CheckpointError(
+                f'The tensor {name!r} holds numbers that are not finite; nothing was saved.'
+            )
+        stored[name] = value
+    # One entry only: of several the library writes a random order, and equal runs shall give
+    # equal bytes.
+    write_atomic(Path(path), to_bytes(stored, metadata={CARD_KEY: card.to_json()}))
+
+
+def read_card(path: str | Path) -> Card:
+    """Read the card of a checkpoint, and nothing else of it; needs no torch.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, is no checkpoint, is cut off, or its card is wrong.
+    """
+    path = Path(path)
+    try:
+        with path.open('rb') as file:
+            start = file.read(8)
+        length = int.from_bytes(start, 'little')
+        if len(start) < 8 or length > min(_LONGEST_HEADER, path.stat().st_size - 8):
+            raise CheckpointError(_NOT_ONE.format(path.name))
+        with safe_open(path, framework='numpy') as opened:
+            metadata = opened.metadata() or {}
+            for name in opened.keys():  # noqa: SIM118 -- no mapping
+                kind = opened.get_slice(name).get_dtype()
+                if kind not in _STORED:
+                    raise CheckpointError(
+                        f'{path.name} holds the tensor {name[:80]!r} of type {kind}, '
+                        'which no model of napari-cxr has.'
+                    )
+    except OSError as error:
+        raise CheckpointError(f'{path.name} cannot be read: {error.strerror}.') from error
+    except SafetensorError:
+        raise CheckpointError(_NOT_ONE.format(path.name)) from None
+    if CARD_KEY not in metadata:
+        raise CheckpointError(
+            f'{path.name} has no model card: it was not made by napari-cxr, '
+            'so nobody can say what its outputs mean.'
+        )
+    try:
+        return Card.from_json(metadata[CARD_KEY])
+    except CheckpointError as error:
+        raise CheckpointError(f'{path.name}: {error}') from None
+
+
+def load(path: str | Path) -> Checkpoint:
+    """Read a checkpoint. Nothing in the file is run or unpickled.
+
+    Raises
+    ------
+    CheckpointError
+        As `read_card`, and if a number in it is not finite.
+    """
+    card = read_card(path)
+    import torch
+    from safetensors.torch import load as from_bytes
+
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        tensors = from_bytes(content)
+    except OSError as error:
+        raise CheckpointError(f'{path.name} cannot be read: {error.strerror}.') from error
+    except SafetensorError:
+        raise CheckpointError(_NOT_ONE.format(path.name)) from None
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise CheckpointError(f'{path.name} is damaged: {name[:80]!r} is not finite.')
+        if tensor.is_floating_point():
+            tensors[name] = tensor.float()
+    return Checkpoint(card, tensors, hashlib.sha256(content).hexdigest())
+
+
+def digest(path: str | Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with Path(path).open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, so that it survives a power cut; raises OSError."""
+    with open_atomic(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def open_atomic(path: Path) -> Iterator[IO[bytes]]:
+    """Give a file to write to, which takes its name only when all is written.
+
+    Where writing ends with an exception, there is what was there before.
+
+    Parameters
+    ----------
+    path : Path
+        Its name; the folder must exist.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    # In the same folder, because os.replace is atomic within one file system only.
+    handle, name = tempfile.mkstemp(prefix=f'.{path.name}.', suffix='.part', dir=path.parent)
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes a private file; a model is as readable as any other.
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(name).unlink()
+        raise
+    if hasattr(os, 'O_DIRECTORY'):  # so that the new name survives a power cut too
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+_ALIGNED = 8  # bytes; tensors begin at a multiple, as the format's own library has it
+
+
+def replace_card(path: str | Path, card: Card) -> None:
+    """Give a checkpoint another card; whole, or it keeps the one that it has.
+
+    Only the header is written anew. Its entries keep their order, so the same card gives the
+    same bytes each time, which the library's own writer does not promise.
+
+    Parameters
+    ----------
+    path : str or Path
+        The model's file.
+    card : Card
+        What shall be said of it; labels, network and input stay those of the tensors.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is no checkpoint.
+    ValueError
+        If the card is of another network.
+    OSError
+        If it can't be written.
+    """
+    path = Path(path)
+    before = read_card(path)
+    for name in ('architecture', 'labels', 'channels', 'several', 'head', 'preprocessing'):
+        if getattr(before, name) != getattr(card, name):
+            raise ValueError(f'{path.name} has another {name}; only what is said of it can change')
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], 'little')
+    header = json.loads(content[8 : 8 + length])
+    metadata = header['__metadata__']
+    header['__metadata__'] = {
+        name: card.to_json() if name == CARD_KEY else metadata[name] for name in sorted(metadata)
+    }
+    written = json.dumps(header, ensure_ascii=False, separators=(',', ':')).encode()
+    written += b' ' * (-len(written) % _ALIGNED)
+    start = len(written).to_bytes(8, 'little')
+    write_atomic(path, start + written + content[8 + length :])

@@ -1,0 +1,199 @@
+"""``napari-cxr classify``: the probability of each class for each file."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_cxr.cli.command_options import AsJson, DeviceOption, Files, ModelOption
+
+if TYPE_CHECKING:
+    from napari_cxr.explain.heatmap import Heatmap
+    from napari_cxr.inference.classifier import Classifier
+    from napari_cxr.inference.prediction import Prediction
+    from napari_cxr.lungs import LungField
+    from napari_cxr.radiograph import Radiograph
+
+__all__ = ['classify', 'load_model']
+
+#: Of more findings than this only those above their thresholds are printed.
+_MOST_PRINTED_FINDINGS = 6
+
+
+def classify(
+    paths: Files,
+    model: ModelOption = '',
+    device: DeviceOption = 'auto',
+    heatmap: Annotated[
+        Path | None,
+        typer.Option(
+            metavar='DIR',
+            help='Save for each file a picture with the heatmap of its class, '
+            'and the maps of all classes as numbers.',
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the probability of each class for each file.
+
+    Where a file is probably no upright frontal chest radiograph, a warning stands first.
+    """
+    from napari_cxr import lungs
+    from napari_cxr.inference.classifier import OutOfMemory, RefusedImage
+    from napari_cxr.radiograph import UnreadableImage
+    from napari_cxr.workers.decoder_pool import shared_decoder
+
+    if heatmap is not None:
+        try:
+            heatmap.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise typer.BadParameter(f'{heatmap}: {error.strerror}') from None
+    decoder = shared_decoder()
+    decoder.start()  # while torch is being imported
+    classifier = load_model(model, device)
+    if classifier.card.demonstration:
+        typer.echo(classifier.card.demonstration, err=True)
+    pictures = _picture_paths(heatmap, paths)
+    failed = False
+    for path, picture in zip(paths, pictures, strict=True):
+        row: dict[str, Any] = {'path': str(path)}
+        try:
+            radiograph = decoder.read(path)
+            if heatmap is None:
+                row |= _prediction_row(classifier.predict([radiograph])[0])
+            else:
+                # Of what cannot be classified `explain` tells why.
+                no_lungs = radiograph.refusal or radiograph.frames is not None
+                field = None if no_lungs else lungs.find_lungs(radiograph)
+                prediction, maps = classifier.explain(radiograph, field=field)
+                shown = maps[prediction.labels.index(prediction.leading)]
+                _save_heatmaps(picture, radiograph, shown, maps)
+                row |= _prediction_row(prediction) | {'heatmap': str(picture)}
+                row |= _heatmap_fractions(shown, radiograph, field)
+        except (UnreadableImage, RefusedImage, OutOfMemory) as error:
+            failed = True
+            row['error'] = str(error)
+        except OSError as error:  # the heatmap's folder is full, or is gone
+            failed = True
+            row['error'] = f'The heatmap could not be saved: {error.strerror}.'
+        typer.echo(json.dumps(row) if as_json else _prediction_text(row))
+    decoder.close()
+    if failed:
+        raise typer.Exit(1)
+
+
+def load_model(model: str, device: str) -> Classifier:
+    """Load a model, or end with status 2 and the reason."""
+    from napari_cxr.checkpoint import CheckpointError, catalog
+    from napari_cxr.inference.classifier import Classifier, OutOfMemory
+    from napari_cxr.inference.cpu import keep_freed_memory
+    from napari_cxr.inference.device import DeviceUnavailable
+
+    keep_freed_memory()
+    try:
+        return Classifier.load(model or catalog.default(), device)
+    except (CheckpointError, DeviceUnavailable, OutOfMemory) as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _heatmap_fractions(
+    shown: Heatmap, radiograph: Radiograph, field: LungField | None
+) -> dict[str, Any]:
+    from napari_cxr.explain.lung_fraction import lung_mask, uniform_lung_fraction
+
+    found: dict[str, Any] = {'heatmap_frame_share': shown.frame_share(radiograph.shape)}
+    if field is not None:
+        mask = lung_mask(field)
+        found['heatmap_lung_share'] = shown.share_in(mask, field.shape)
+        found['heatmap_lung_share_if_even'] = uniform_lung_fraction(shown, mask, field.shape)
+        found['lung_field'] = field.source
+    return found
+
+
+def _prediction_row(prediction: Prediction) -> dict[str, Any]:
+    found = dict(zip(prediction.labels, prediction.probabilities, strict=True))
+    return {
+        'doubts': [{'code': c.code, 'text': c.text} for c in prediction.doubts],
+        'model': prediction.model,
+        'model_hash': prediction.model_hash,
+        'label': prediction.label,
+        'answer': prediction.answer,
+        **{f'p_{label}': p for label, p in found.items()},
+        'probabilities': found,
+        **(_rule_row(prediction) if prediction.several else {}),
+        'warnings': [caution.text for caution in prediction.cautions],
+        'device': prediction.device,
+        'preprocessing': prediction.preprocessing,
+        'lungs': prediction.lungs,
+        'version': prediction.version,
+    }
+
+
+def _rule_row(prediction: Prediction) -> dict[str, Any]:
+    """Return which of several labels reach their thresholds, and what decides that."""
+    from napari_cxr.inference.label_rule import answer_reason
+
+    rule = prediction.rule
+    return {
+        'above': list(prediction.above),
+        'reason': answer_reason(rule, prediction.probabilities),
+        **rule.to_dict(),
+    }
+
+
+def _prediction_text(row: dict[str, Any]) -> str:
+    if 'error' in row:
+        return f'{row["path"]}: not classified. {row["error"]}'
+    named = row['probabilities']
+    if 'above' in row and len(named) > _MOST_PRINTED_FINDINGS:
+        named = {name: named[name] for name in row['above']}
+    shares = '  '.join(f'{name} {p:.1%}' for name, p in named.items())
+    told = '  '.join(filter(None, (f'({shares})' if shares else '', row.get('reason', ''))))
+    doubts = [doubt['text'] for doubt in row['doubts']]
+    lines = [f'{row["path"]}: WARNING: {text}' for text in doubts]
+    lines.append(f'{row["path"]}: {row["answer"]}  {told}')
+    return '\n'.join(lines + [f'    {text}' for text in row['warnings'] if text not in doubts])
+
+
+def _picture_paths(folder: Path | None, paths: list[Path]) -> list[Path]:
+    """Return where the heatmap of each file goes: never on one of them or on each other."""
+    taken = {path.resolve() for path in paths}
+    names: list[Path] = []
+    for path in paths:
+        name = (folder or Path()) / f'{path.stem}-heatmap.png'
+        for number in itertools.count(2):
+            if name.resolve() not in taken:
+                break
+            name = name.with_name(f'{path.stem}-heatmap-{number}.png')
+        taken.add(name.resolve())
+        names.append(name)
+    return names
+
+
+def _save_heatmaps(
+    picture: Path, radiograph: Radiograph, shown: Heatmap, maps: list[Heatmap]
+) -> None:
+    """Write the picture of one heatmap, and the maps of all classes as numbers beside it."""
+    import imageio.v3 as iio
+    import numpy as np
+
+    from napari_cxr.explain.heatmap import draw_heatmap, full_colour
+
+    strongest = full_colour(maps)
+    encoded = iio.imwrite(
+        '<bytes>', draw_heatmap(radiograph.to_display(), shown, strongest), extension='.png'
+    )
+    numbers = {'to_radiograph': shown.to_radiograph} | {h.label: h.values for h in maps}
+    packed = io.BytesIO()
+    np.savez(packed, allow_pickle=False, **numbers)
+    for path, content in ((picture, encoded), (picture.with_suffix('.npz'), packed.getvalue())):
+        try:
+            path.write_bytes(content)
+        except OSError:
+            path.unlink(missing_ok=True)  # no half of a picture
+            raise

@@ -1,0 +1,280 @@
+"""``napari-cxr models``: which there are, getting one, and adding one that others made."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from napari_cxr.cli.command_options import AsJson
+from napari_cxr.cli.progress_display import time_text
+
+if TYPE_CHECKING:
+    from napari_cxr.checkpoint.catalog import CatalogEntry
+    from napari_cxr.checkpoint.download import DownloadProgress
+    from napari_cxr.checkpoint.foreign import WeightsMeaning
+
+__all__ = ['models']
+
+models = typer.Typer(
+    help='List the models that can be named, get one of others, or add one of your own.',
+    invoke_without_command=True,
+)
+
+
+@models.callback()
+def list_models(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the models that can be named, with their cards."""
+    if context.invoked_subcommand is not None:
+        return
+    from napari_cxr.checkpoint import catalog
+    from napari_cxr.checkpoint.card_page import headline
+
+    first, demonstrations = catalog.default(), False
+    for entry in catalog.entries():
+        if as_json:
+            card = None if entry.card is None else asdict(entry.card)
+            row = {
+                'name': entry.name,
+                'where': entry.where,
+                'default': entry.name == first,
+                'demonstration': entry.is_demonstration,
+                'card': card or entry.summary or None,
+                'error': entry.error,
+            }
+            typer.echo(json.dumps(row))
+        elif entry.card is None:
+            word = entry.error or entry.summary.get('title', 'not downloaded yet')
+            typer.echo(f'{entry.name} ({entry.where}): {word}')
+            if entry.is_offered:
+                typer.echo(f'    not here yet; get it with: napari-cxr models get {entry.name}')
+        else:
+            if entry.is_demonstration and not demonstrations:
+                demonstrations = True
+                typer.echo('Demonstrations:')
+            where = f'{entry.where}, the default' if entry.name == first else entry.where
+            labels = ', '.join(entry.card.labels)
+            typer.echo(f'{entry.name} ({where}): {entry.card.title} [{labels}]')
+            if told := headline(entry.card):
+                typer.echo(f'    {told}')
+
+
+@models.command()
+def get(
+    name: Annotated[str, typer.Argument(help='A name from `models` that is not here yet.')],
+    file: Annotated[
+        Path | None,
+        typer.Option(help='The file, where you have it already; it is checked all the same.'),
+    ] = None,
+) -> None:
+    """Download a model of others, check it, and make it one that can be named here.
+
+    What was stopped goes on where it was. Proxies are those of HTTPS_PROXY and NO_PROXY.
+    """
+    from napari_cxr.checkpoint import CheckpointError, catalog
+    from napari_cxr.checkpoint.catalog_entry import bytes_so_far
+    from napari_cxr.checkpoint.catalog_entry import get_model as got
+    from napari_cxr.checkpoint.download import megabytes
+
+    entry = _catalog_entry(name)
+    if entry.path is not None:
+        typer.echo(f'{name} is here already: {entry.path}')
+        return
+    _print_terms(entry)
+    try:
+        path = _with_progress_bar(got(entry, file))
+    except CheckpointError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo(
+            f'Stopped. {megabytes(bytes_so_far(entry))} are kept; the same command goes on.',
+            err=True,
+        )
+        raise typer.Exit(1) from None
+    assert catalog.resolve(name) == path
+    typer.echo(f'{name} is ready: napari-cxr classify FILE --model {name}')
+
+
+@models.command()
+def add(
+    file: Annotated[
+        Path,
+        typer.Argument(help='Weights (.pt, .pth, .ckpt, .safetensors), or a model of napari-cxr.'),
+    ],
+    name: Annotated[str, typer.Option(help='What the model shall be called.')],
+    like: Annotated[
+        str,
+        typer.Option(
+            metavar='LIBRARY',
+            help='torchxrayvision, or torchxrayvision:NAME for its weights of that name.',
+        ),
+    ] = '',
+    network: Annotated[
+        str, typer.Option(help='Such as densenet121, torchvision:NAME or timm:NAME.')
+    ] = '',
+    labels: Annotated[
+        str,
+        typer.Option(
+            metavar='A,B,C',
+            help='Of the outputs, in their order; an empty one leaves its output out.',
+        ),
+    ] = '',
+    mean: Annotated[
+        str, typer.Option(metavar='M', help='Of pixels in [0, 1]: a number, or one a channel.')
+    ] = '',
+    std: Annotated[str, typer.Option(metavar='S', help='As --mean.')] = '',
+    size: Annotated[int, typer.Option(min=16, max=4096, help='Pixels a side of the input.')] = 224,
+    multilabel: Annotated[
+        bool,
+        typer.Option('--multilabel', help='An image can have several labels, or none (sigmoid).'),
+    ] = False,
+    licence: Annotated[str, typer.Option(help='Terms of the weights, for the card.')] = '',
+) -> None:
+    """Add a model that was trained elsewhere; nothing that its file names is run.
+
+    What cannot be read out of a file has to be said: which network it is, what its outputs
+    mean, and how its input is scaled.
+    """
+    from napari_cxr.checkpoint import CheckpointError, catalog
+    from napari_cxr.checkpoint.card import NAME
+    from napari_cxr.checkpoint.foreign import convert
+
+    if not NAME.fullmatch(name):
+        raise typer.BadParameter('letters, digits and ._+-, at most 80', param_hint='--name')
+    if any(entry.name == name for entry in catalog.entries()):
+        raise typer.BadParameter(
+            f'{name!r} is taken: choose another name, or remove that model from '
+            f'{catalog.models_folder()} first.',
+            param_hint='--name',
+        )
+    try:
+        if not like and not network:
+            given = catalog.add(file, name)
+        else:
+            meaning = _meaning(file, like, network, labels, (mean, std), size, multilabel)
+            if licence:
+                meaning = replace(meaning, licence=licence)
+            with tempfile.TemporaryDirectory() as folder:
+                made = Path(folder) / f'{name}.safetensors'
+                convert(file, made, name, meaning)
+                given = catalog.add(made, name)
+    except CheckpointError as error:
+        typer.echo(f'{error}{_hint(like, network)}', err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f'{given} is ready: napari-cxr classify FILE --model {given}')
+
+
+def _hint(like: str, network: str) -> str:
+    said = like or network
+    return '' if said else ' For weights of others say --like torchxrayvision, or --network NAME.'
+
+
+def _meaning(
+    file: Path,
+    like: str,
+    network: str,
+    labels: str,
+    scale: tuple[str, str],
+    size: int,
+    multilabel: bool,
+) -> WeightsMeaning:
+    """Return what a person says of a file; ends with status 2 where something is lacking."""
+    from napari_cxr.checkpoint.foreign import WeightsMeaning, torchxrayvision
+
+    named = tuple(label.strip() for label in labels.split(',')) if labels else ()
+    library, _, key = like.partition(':')
+    if like:
+        if library != torchxrayvision.FORM or network:
+            raise typer.BadParameter(
+                'torchxrayvision or torchxrayvision:NAME, without --network', param_hint='--like'
+            )
+        return torchxrayvision.meaning_of(key) if key else torchxrayvision.meaning_in(file, named)
+    if not named:
+        raise typer.BadParameter(
+            'what do the outputs mean? Name each, in its order.', param_hint='--labels'
+        )
+    if twice := next((label for label in named if label and named.count(label) > 1), ''):
+        raise typer.BadParameter(f'the label {twice!r} is given twice.', param_hint='--labels')
+    means, stds = (_parse_numbers(text, hint) for text, hint in zip(scale, _SCALE, strict=True))
+    if max(map(abs, means)) > 1 or max(stds) > 1:
+        raise typer.BadParameter(
+            'pixels are in [0, 1] here: divide mean and deviation by 255.', param_hint='--mean'
+        )
+    if min(stds) <= 0:
+        raise typer.BadParameter('a deviation is above 0.', param_hint='--std')
+    return WeightsMeaning(network, named, means, stds, size=(size, size), several=multilabel)
+
+
+_SCALE = ('--mean', '--std')
+
+
+def _parse_numbers(text: str, hint: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.split(','))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (1, 3) or not all(map(math.isfinite, numbers)):
+        raise typer.BadParameter(
+            'one number, or three with commas between them; networks of torchvision mostly have '
+            '--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225.',
+            param_hint=hint,
+        )
+    return numbers
+
+
+def _catalog_entry(name: str) -> CatalogEntry:
+    from napari_cxr.checkpoint import catalog
+
+    entries = [entry for entry in catalog.entries() if entry.where == 'download']
+    for entry in entries:
+        if entry.name == name:
+            if entry.error:
+                raise typer.BadParameter(entry.error)
+            return entry
+    listed = ', '.join(entry.name for entry in entries)
+    raise typer.BadParameter(f'There is no {name!r} to get; there are {listed}.')
+
+
+def _print_terms(entry: CatalogEntry) -> None:
+    from napari_cxr.checkpoint.catalog_entry import download_terms
+
+    typer.echo(entry.summary.get('title', entry.name))
+    for what, text in download_terms(entry):
+        typer.echo(f'  {what}: ' + text.replace('\n', '\n    '))
+
+
+def _with_progress_bar(progress: Iterator[DownloadProgress]) -> Any:
+    """Draw a bar on the terminal until a generator ends; return what it returns."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        DownloadColumn(),
+        TextColumn('{task.fields[left]}'),
+    )
+    words = {'downloading': 'Downloading', 'checking': 'Checking', 'converting': 'Converting'}
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task('Connecting', total=None, left='')
+        while True:
+            try:
+                event = next(progress)
+            except StopIteration as end:
+                return end.value
+            left = '' if event.seconds is None else f'{time_text(event.seconds)} left'
+            bar.update(
+                task,
+                description=words[event.stage],
+                completed=event.done,
+                total=event.total or None,
+                left=left,
+            )

@@ -1,0 +1,237 @@
+"""``napari-cxr score``: many files in, a table out."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from napari_cxr.cli.classify_command import load_model
+from napari_cxr.cli.command_options import DeviceOption, ModelOption
+from napari_cxr.cli.progress_display import ScoringDisplay
+
+if TYPE_CHECKING:
+    from napari_cxr.scoring import ScoringEvent
+
+__all__ = ['score']
+
+_LARGEST_BATCH = 4096
+#: What `napari_cxr.inference.device` knows; whether it is there, only torch can tell.
+_DEVICE = re.compile(r'auto|cpu|mps|cuda(:\d+)?')
+
+
+def score(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar='PATH...',
+            help='Images, folders, a DICOMDIR, a .txt list of paths, or a .csv table with a '
+            'column of paths.',
+            readable=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(metavar='TABLE', help='The table: .csv, .jsonl, or, with pyarrow, .parquet.'),
+    ],
+    model: ModelOption = '',
+    device: DeviceOption = 'auto',
+    batch_size: Annotated[
+        str, typer.Option(metavar='N|auto', help='Images that the network takes at once.')
+    ] = 'auto',
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help='Processes that decode; as many as cores by default.'),
+    ] = None,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar='CSV|folders',
+            help='What the images are, to measure by: a table of paths and labels, or the '
+            'names of the folders in PATH.',
+        ),
+    ] = None,
+    heatmaps: Annotated[
+        Path | None,
+        typer.Option(
+            metavar='DIR',
+            help='Save for each file a picture with the heatmap of its class, and the maps of '
+            'all classes as numbers.',
+        ),
+    ] = None,
+    lung_share: Annotated[
+        bool,
+        typer.Option(
+            '--lung-share',
+            help='Say how much of the heatmap lies in the lungs and in the outer frame, without '
+            'a picture of it; --heatmaps says it too.',
+        ),
+    ] = False,
+    precision: Annotated[
+        Literal['auto', 'float32'],
+        typer.Option(
+            help='auto: the network may run in bfloat16 where the device computes in it; the '
+            'rows say so.'
+        ),
+    ] = 'auto',
+    resume: Annotated[
+        bool,
+        typer.Option(
+            '--resume',
+            help='Go on with what was stopped or cut off; of a finished table score what is new.',
+        ),
+    ] = False,
+    retry_errors: Annotated[
+        bool,
+        typer.Option('--retry-errors', help='With --resume: score again what had failed.'),
+    ] = False,
+    decision: Annotated[
+        str | None,
+        typer.Option(
+            metavar='POINT',
+            help="An operating point of the model's card, such as sensitivity=0.95 or youden: "
+            'a column names the classes that reach it.',
+        ),
+    ] = None,
+    identify: Annotated[
+        bool,
+        typer.Option('--identify', help='Add columns that name patient, study and image.'),
+    ] = False,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar='ADDRESS',
+            help='A Dask scheduler, such as tcp://host:8786, or its scheduler file: its workers '
+            'score. It takes the extra dask.',
+        ),
+    ] = None,
+) -> None:
+    """Score many files into a table with a row for each.
+
+    Rows are kept as they come: what is stopped, killed or cut off goes on with --resume.
+    """
+    batch = _parse_batch_size(batch_size)
+    if not _DEVICE.fullmatch(device):
+        raise typer.BadParameter(
+            f'There is no device {device!r}: choose auto, cpu, cuda, cuda:N or mps.'
+        )
+    drawing = ScoringDisplay(sys.argv[1:])
+    with _saving_on_interrupt(drawing, out):
+        from napari_cxr.checkpoint import CheckpointError, catalog, read_card
+        from napari_cxr.scoring import (
+            Decision,
+            DecisionError,
+            ListingError,
+            ScoringError,
+            ScoringSettings,
+            check_heatmaps,
+            check_out,
+            journal_of,
+            list_items,
+        )
+        from napari_cxr.workers.decoder_pool import DecoderPool, listed_images
+
+        try:  # all that can be seen before torch is imported
+            if scheduler is not None:
+                from napari_cxr.scoring.cluster.task_dispatch import check_address
+
+                check_address(scheduler)
+            check_out(out, resume=resume)
+            if heatmaps is not None:
+                check_heatmaps(heatmaps, out, paths)
+            model = model or catalog.default()
+            card = read_card(catalog.resolve(model))
+            if card.demonstration:
+                typer.echo(card.demonstration, err=True)
+            settings = ScoringSettings(
+                batch=batch,
+                heatmaps=heatmaps,
+                shares=lung_share,
+                precision=precision,
+                decision=None if decision is None else Decision.of_card(decision, card),
+                identify=identify,
+                retry_errors=retry_errors,
+            )
+            items = list_items(paths, labels, listed_images)
+        except (CheckpointError, ListingError, DecisionError, ScoringError) as error:
+            raise typer.BadParameter(str(error)) from None
+        if resume and not journal_of(out).exists() and not os.path.lexists(out):
+            typer.echo(f'Nothing was begun as {out} yet; it begins now.', err=True)
+        if labels is not None:
+            given = sum(bool(item.truth) for item in items)
+            have = 'file has' if len(items) == 1 else 'files have'
+            typer.echo(f'{given:,} of {len(items):,} {have} a label.', err=True)
+        with closing(DecoderPool(workers)) as decoders:
+            if scheduler is None:
+                decoders.start(len(items))  # while torch is being imported
+                from napari_cxr.scoring import score as run
+
+                classifier = load_model(model, device)
+                events = run(items, classifier, out, decoders.prepare, settings, resume=resume)
+            else:
+                from napari_cxr.scoring.cluster import score_on_cluster
+
+                events = score_on_cluster(
+                    items,
+                    load_model(model, 'cpu'),  # the workers choose their devices
+                    out,
+                    scheduler,
+                    DecoderPool,
+                    settings,
+                    model=model,
+                    device=device,
+                    decoders=workers or 0,
+                    resume=resume,
+                )
+            _show_scoring(drawing, events)
+    if drawing.failed:
+        raise typer.Exit(1)
+
+
+def _show_scoring(drawing: ScoringDisplay, events: Generator[ScoringEvent, None, None]) -> None:
+    """Draw a run to its end; end with the reason where it cannot begin, or go on."""
+    from napari_cxr.inference.classifier import OutOfMemory
+    from napari_cxr.scoring import ScoringError
+
+    try:
+        with closing(events):
+            drawing.show(events)
+    except (ScoringError, OutOfMemory) as error:
+        if not drawing.begun:
+            raise typer.BadParameter(str(error)) from None
+        typer.echo(f'Scoring failed: {error}', err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def _saving_on_interrupt(drawing: ScoringDisplay, out: Path) -> Iterator[None]:
+    """After a Ctrl-C write what is done, say how to go on, and end with status 1 at once."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        from napari_cxr.scoring import write_partial_table
+
+        drawing.stopped(out, lambda: write_partial_table(out))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Python would wait for batches under way, which are made again, and take seconds to
+        # let go of torch. All that shall stay is on the disk.
+        os._exit(1)
+
+
+def _parse_batch_size(words: str) -> int:
+    """Return a batch size, 0 for 'auto'."""
+    if words == 'auto':
+        return 0
+    if words.isdecimal() and 1 <= int(words) <= _LARGEST_BATCH:
+        return int(words)
+    raise typer.BadParameter(
+        f"{words!r} is neither 'auto' nor a number from 1 to {_LARGEST_BATCH}.",
+        param_hint='--batch-size',
+    )

@@ -1,0 +1,340 @@
+"""Compressed frames: what they say about themselves, and decoders that pydicom 3.0 lacks.
+
+A decoder that believes a codestream of 12000 x 12000 inside a header of 64 x 64 either fails
+late or returns the wrong pixels silently. So the first bytes of a codestream are parsed here,
+in Python, which can't be made to crash, before any decoder sees it.
+
+12-bit lossy JPEG (process 4) is decoded by gdcm: pydicom declines it for gdcm, and its only
+other decoder is under the GPL. gdcm 3.2 decodes it: on the WG-04 images it agrees with libjpeg
+to within one grey level of rounding. Of the transfer syntaxes that are in the standard and not
+yet in pydicom 3.0, Deflated Image Frame (PS3.5 A.4.14) is decoded here, and JPEG XL (A.4.15)
+where imagecodecs with libjxl is installed.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
+from pydicom.uid import UID
+
+from napari_cxr.radiograph import UnreadableImage
+
+__all__ = [
+    'DEFLATED_FRAMES',
+    'JPEG_XL',
+    'Codestream',
+    'decode_12_bit_jpeg',
+    'decode_recent_frames',
+    'is_encapsulated_syntax',
+    'is_known_syntax',
+    'is_recent_syntax',
+    'jpeg_xl_size',
+    'parse_codestream',
+    'silence_gdcm',
+    'syntax_name',
+]
+
+
+@dataclass(frozen=True)
+class Codestream:
+    """Size of a compressed frame.
+
+    Parameters
+    ----------
+    rows, columns, components : int
+        Size by the codestream's own header.
+    precision : int
+        Bits of each sample.
+    signed : bool or None
+        Whether samples may be below zero; None for a kind of stream that does not say.
+    """
+
+    rows: int
+    columns: int
+    components: int
+    precision: int
+    signed: bool | None = None
+
+
+def parse_codestream(data: bytes) -> Codestream | None:
+    """Read the frame header of a JPEG, JPEG-LS or JPEG 2000 codestream.
+
+    Parameters
+    ----------
+    data : bytes
+        One frame.
+
+    Returns
+    -------
+    Codestream or None
+        None if no frame header was found, such as for RLE.
+    """
+    if data[:3] == b'\xff\xd8\xff':
+        return _jpeg(data)
+    start = data.find(b'\xff\x4f\xff\x51', 0, 1 << 16)  # SOC, SIZ; behind boxes in a JP2 file
+    return _jpeg2000(data, start) if start >= 0 else None
+
+
+def _jpeg(data: bytes) -> Codestream | None:
+    """ITU-T T.81 table B.2 (SOF0 to SOF15) and T.87 C.2.2 (SOF55)."""
+    position = 2
+    while position + 9 < len(data):
+        if data[position] != 0xFF:
+            return None
+        marker = data[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # stand-alone markers
+            position += 2
+            continue
+        if marker in (0xD9, 0xDA):  # end of image, start of scan
+            return None
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            precision, rows, columns, components = struct.unpack_from('>BHHB', data, position + 4)
+            return Codestream(rows, columns, components, precision)
+        position += 2 + int(struct.unpack_from('>H', data, position + 2)[0])
+    return None
+
+
+def _jpeg2000(data: bytes, start: int) -> Codestream | None:
+    """ITU-T T.800 table A.9: the SIZ segment."""
+    try:
+        x, y, x0, y0 = struct.unpack_from('>4I', data, start + 8)
+        components, precision = struct.unpack_from('>HB', data, start + 40)
+    except struct.error:
+        return None
+    return Codestream(y - y0, x - x0, components, (precision & 0x7F) + 1, bool(precision >> 7))
+
+
+def jpeg_xl_size(data: bytes) -> tuple[int, int] | None:
+    """Read rows and columns of a JPEG XL codestream, bare or in a container.
+
+    ISO/IEC 18181-1, SizeHeader, and 18181-2 for the boxes.
+
+    Returns
+    -------
+    tuple of int, or None
+        None if it is no JPEG XL.
+    """
+    if data[:4] == b'\0\0\0\x0c' and data[4:8] == b'JXL ':
+        data = _first_codestream(data)
+    if data[:2] != b'\xff\x0a':
+        return None
+    bits = int.from_bytes(data[2:16].ljust(14, b'\0'), 'little')
+
+    def take(count: int) -> int:
+        nonlocal bits
+        taken = bits & ((1 << count) - 1)
+        bits >>= count
+        return taken
+
+    small = take(1)
+
+    def side() -> int:
+        return (take(5) + 1) * 8 if small else take((9, 13, 18, 30)[take(2)]) + 1
+
+    rows = side()
+    ratio = take(3)
+    if ratio == 0:
+        return rows, side()
+    over, under = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
+    return rows, rows * over // under
+
+
+def _first_codestream(data: bytes) -> bytes:
+    """Return where the codestream begins in the boxes of a container; empty if it does not."""
+    position = 0
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from('>I4s', data, position)
+        start = position + 8
+        if length == 1 and start + 8 <= len(data):
+            length = struct.unpack_from('>Q', data, start)[0]
+            start += 8
+        if kind == b'jxlc':
+            return data[start : start + 16]
+        if kind == b'jxlp':  # in parts, each with its number first
+            return data[start + 4 : start + 20]
+        if length < 8:  # to the end of the file, or nonsense
+            break
+        position += length
+    return b''
+
+
+def silence_gdcm() -> None:
+    """Stop gdcm from writing what it thinks of a stream to the terminal."""
+    import gdcm
+
+    gdcm.Trace.WarningOff()
+    gdcm.Trace.ErrorOff()
+
+
+def decode_12_bit_jpeg(pixels: Dataset) -> np.ndarray:
+    """Decode single-sample JPEG Extended of more than 8 bits.
+
+    Parameters
+    ----------
+    pixels : Dataset
+        The image pixel module, checked, with 16 bits allocated.
+
+    Returns
+    -------
+    ndarray of uint16
+        Shape (rows, columns), or (frames, rows, columns) for more than one.
+
+    Raises
+    ------
+    ValueError
+        If a frame can't be decoded.
+    """
+    import gdcm
+
+    if pixels.SamplesPerPixel != 1 or pixels.BitsAllocated != 16:
+        raise ValueError('only 16-bit grey images')
+    count = int(pixels.NumberOfFrames)
+    syntax = gdcm.TransferSyntax(gdcm.TransferSyntax.JPEGExtendedProcess2_4)
+    # The precision of the stream, not Bits Stored: gdcm would cut off what overshoots it.
+    form = gdcm.PixelFormat(1, 16, 12, 11, 0)
+    grey = gdcm.PhotometricInterpretation(gdcm.PhotometricInterpretation.MONOCHROME2)
+    frames = []
+    for encoded in generate_frames(pixels.PixelData, number_of_frames=count):
+        fragment = gdcm.Fragment()
+        fragment.SetByteStringValue(encoded)
+        fragments = gdcm.SequenceOfFragments.New()
+        fragments.AddFragment(fragment)
+        element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+        element.SetValue(fragments.__ref__())
+        image = gdcm.Image()
+        image.SetNumberOfDimensions(2)
+        image.SetDimensions((pixels.Columns, pixels.Rows, 1))
+        image.SetPhotometricInterpretation(grey)
+        image.SetTransferSyntax(syntax)
+        image.SetPixelFormat(form)
+        image.SetDataElement(element)
+        # The binding hands over bytes as text.
+        raw = image.GetBuffer().encode('utf-8', 'surrogateescape')
+        frame = np.frombuffer(raw, dtype='<u2', count=pixels.Rows * pixels.Columns)
+        frames.append(frame.reshape(pixels.Rows, pixels.Columns))
+        if len(frames) == count:
+            break
+    values = np.stack(frames)
+    return values[0] if count == 1 else values
+
+
+JPEG_XL = {
+    '1.2.840.10008.1.2.4.110': 'JPEG XL Lossless',
+    '1.2.840.10008.1.2.4.111': 'JPEG XL JPEG Recompression',
+    '1.2.840.10008.1.2.4.112': 'JPEG XL',
+}
+
+DEFLATED_FRAMES = '1.2.840.10008.1.2.8.1'
+
+_NAMES = {**JPEG_XL, DEFLATED_FRAMES: 'Deflated Image Frame Compression'}
+
+
+def is_recent_syntax(syntax: UID) -> bool:
+    """Tell whether a transfer syntax is one of those that are handled here."""
+    return str(syntax) in _NAMES
+
+
+def is_known_syntax(syntax: UID) -> bool:
+    """Tell whether a UID is a transfer syntax of the standard."""
+    return is_recent_syntax(syntax) or (not syntax.is_private and syntax.is_transfer_syntax)
+
+
+def is_encapsulated_syntax(syntax: UID) -> bool:
+    """Tell whether pixel data of a known transfer syntax stand in fragments."""
+    return is_recent_syntax(syntax) or syntax.is_encapsulated
+
+
+def syntax_name(syntax: UID) -> str:
+    """Return the name of a transfer syntax."""
+    return _NAMES.get(str(syntax), syntax.name)
+
+
+def decode_recent_frames(
+    syntax: UID, frames: Iterable[bytes], shape: tuple[int, ...], dtype: np.dtype, *, planar: bool
+) -> np.ndarray:
+    """Decode the frames of one of these transfer syntaxes.
+
+    Parameters
+    ----------
+    syntax : UID
+        One for which `is_recent` holds.
+    frames : iterable of bytes
+        The encoded frames.
+    shape : tuple of int
+        Of one frame: rows and columns, and 3 for colour.
+    dtype : dtype
+        What the header says a sample is.
+    planar : bool
+        Whether deflated colour stands plane by plane.
+
+    Returns
+    -------
+    ndarray
+        Shape (frames, *shape).
+
+    Raises
+    ------
+    UnreadableImage
+        If no decoder is installed, or a frame is damaged or is not what the header says.
+    """
+    decode: Callable[[bytes], np.ndarray]
+    if str(syntax) == DEFLATED_FRAMES:
+
+        def decode(frame: bytes) -> np.ndarray:
+            return _inflated(frame, shape, dtype, planar)
+
+    else:
+        codec = _jpeg_xl()
+
+        def decode(frame: bytes) -> np.ndarray:
+            return np.asarray(codec.jpegxl_decode(frame))
+
+    found: list[np.ndarray] = []
+    for frame in frames:
+        try:
+            values = decode(frame)
+        except Exception as error:
+            raise UnreadableImage('The compressed pixel data are damaged.') from error
+        if values.shape != shape or values.dtype.kind not in 'iu':
+            raise UnreadableImage(
+                'The compressed image does not have the pixel format that the header states.'
+            )
+        found.append(values.astype(dtype, copy=False))
+    return np.stack(found)
+
+
+def _jpeg_xl() -> Any:
+    try:
+        import imagecodecs
+
+        if imagecodecs.JPEGXL.available:
+            return imagecodecs
+    except (ImportError, AttributeError):
+        pass
+    raise UnreadableImage(
+        'The compression of this image (JPEG XL) can be read only where the package imagecodecs '
+        'is installed with libjxl.'
+    )
+
+
+def _inflated(frame: bytes, shape: tuple[int, ...], dtype: np.dtype, planar: bool) -> np.ndarray:
+    count = int(np.prod(shape))
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    # One byte more than it may hold, so that a bomb is told from a frame.
+    raw = inflater.decompress(frame, count * dtype.itemsize + 2)
+    if not 0 <= len(raw) - count * dtype.itemsize <= 1:
+        raise ValueError('another size')
+    values = np.frombuffer(raw, dtype.newbyteorder('<'), count)
+    if planar and len(shape) == 3:
+        return np.moveaxis(values.reshape(shape[2], *shape[:2]), 0, -1)
+    return values.reshape(shape)

@@ -1,0 +1,194 @@
+"""Tables of images: whatever spreadsheets and the public collections write as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = [
+    'SPLIT_NAMES',
+    'ImageFinder',
+    'ImageTableError',
+    'TableRow',
+    'flag_columns',
+    'is_file',
+    'labels_from_flags',
+    'read',
+    'recognise_columns',
+    'split_labels',
+]
+
+#: Names under which a column is found, best first; in lower case, words joined by '_'.
+_COLUMNS = {
+    'path': (
+        *('path', 'file', 'filename', 'file_name', 'file_path', 'filepath'),
+        *('image', 'image_path', 'image_index', 'image_name', 'image_id'),
+    ),
+    'label': (
+        *('label', 'labels', 'class', 'diagnosis', 'finding', 'findings'),
+        *('finding_label', 'finding_labels'),
+    ),
+    'split': ('split', 'set', 'subset', 'fold'),
+    'group': (
+        *('split_group', 'group', 'patient_id', 'patientid', 'patient'),
+        *('subject', 'subject_id'),
+    ),
+    'source': ('source', 'site', 'hospital', 'institution', 'collection', 'dataset'),
+    'view': ('view', 'view_position', 'viewposition', 'projection', 'frontal/lateral'),
+}
+#: What folders and tables call the parts of a data set, in lower case.
+SPLIT_NAMES = {
+    'train': 'train',
+    'training': 'train',
+    'val': 'val',
+    'valid': 'val',
+    'validation': 'val',
+    'test': 'test',
+    'testing': 'test',
+}
+_FLAGS = {'1': True, '1.0': True, '0': False, '0.0': False, '-1': False, '-1.0': False, '': False}
+#: Endings of what is no image, whatever a table says.
+_LISTS = ('.csv', '.tsv', '.txt')
+_NOT_TEXT = 'not a CSV table in UTF-8; save it as "CSV UTF-8".'
+
+TableRow = dict[str, str]
+
+
+class ImageTableError(Exception):
+    """A table that cannot be read; the message says what to do."""
+
+
+def read(table: Path) -> tuple[list[str], list[TableRow]]:
+    """Read a table; commas, semicolons and tabs separate, in UTF-8 and UTF-16.
+
+    Parameters
+    ----------
+    table : Path
+        The file.
+
+    Returns
+    -------
+    list of str, list of dict
+        The names of the columns, and the rows by these names, all of them stripped.
+
+    Raises
+    ------
+    SheetError
+        If it cannot be opened, or is no such table.
+    """
+    try:
+        raw = table.read_bytes()
+        wide = raw[:2] in (b'\xff\xfe', b'\xfe\xff')  # Excel's "Unicode text"
+        text = raw.decode('utf-16' if wide else 'utf-8-sig')
+        separator, text = _separator(text)
+        lines = csv.reader(io.StringIO(text, newline=''), delimiter=separator, strict=True)
+        cells = [[cell.strip() for cell in line] for line in lines if any(line)]
+    except OSError as error:
+        raise ImageTableError(f'{table.name} cannot be opened ({error.strerror}).') from None
+    except UnicodeDecodeError:
+        raise ImageTableError(f'{table.name} is {_NOT_TEXT}') from None
+    except csv.Error as error:
+        raise ImageTableError(
+            f'{table.name} cannot be read as a table ({error}); look for a quote that is not '
+            'closed, or save it as "CSV UTF-8".'
+        ) from None
+    if '\0' in text:  # another encoding, or no text at all
+        raise ImageTableError(f'{table.name} is {_NOT_TEXT}')
+    if not cells:
+        raise ImageTableError(f'{table.name} is empty; its first line must name the columns.')
+    names = cells[0]
+    twice = [name for i, name in enumerate(names) if name and name in names[:i]]
+    if twice:
+        raise ImageTableError(f'{table.name} has two columns {twice[0]!r}; rename one.')
+    return names, [
+        dict(zip(names, [*line, *[''] * len(names)], strict=False)) for line in cells[1:]
+    ]
+
+
+def _separator(text: str) -> tuple[str, str]:
+    """Return what separates the columns, and the text without Excel's hint of it."""
+    first, _, rest = text.partition('\n')
+    if hint := re.fullmatch(r'sep=(.)\r?', first):
+        return hint[1], rest
+    return max(',;\t', key=first.count), text
+
+
+def recognise_columns(names: Sequence[str]) -> dict[str, str]:
+    """Return our name and the table's of each column that is known; case does not matter."""
+    known = {re.sub('[ _-]+', '_', name.lower()): name for name in names}
+    return {
+        ours: known[theirs]
+        for ours, candidates in _COLUMNS.items()
+        for theirs in reversed(candidates)
+        if theirs in known
+    }
+
+
+def flag_columns(names: Sequence[str], rows: Sequence[TableRow], taken: set[str]) -> list[str]:
+    """Return the columns that hold nothing but 0 and 1, and both."""
+    return [
+        name
+        for name in names
+        if name
+        and name not in taken
+        and all(row[name] in _FLAGS for row in rows)
+        and len({_FLAGS[row[name]] for row in rows}) == 2
+    ]
+
+
+def labels_from_flags(row: TableRow, flags: Sequence[str]) -> str:
+    """Return the labels of a row that has a column of 0 and 1 for each, joined by '|'."""
+    if len(flags) == 1:
+        return flags[0] if _FLAGS[row[flags[0]]] else f'no {flags[0]}'
+    return '|'.join(name for name in flags if _FLAGS[row[name]])
+
+
+class ImageFinder:
+    """Finds files; public collections' tables name many without their folders or endings.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of the table, to which the paths in it are relative.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._by_name: dict[str, list[Path]] | None = None
+
+    def __call__(self, name: str) -> Path:
+        """Return the file that a cell names, whether it is there or not."""
+        path = self._root / name
+        if not is_file(path) and '\\' in name:  # written on Windows
+            name = name.replace('\\', '/')
+            path = self._root / name
+        if is_file(path):
+            return path
+        if self._by_name is None:
+            self._by_name = {}
+            for here, _, names in os.walk(self._root):
+                for file in names:
+                    stem, ending = os.path.splitext(file)
+                    for key in {file, file if ending.lower() in _LISTS else stem}:
+                        self._by_name.setdefault(key, []).append(Path(here, file))
+        found = self._by_name.get(name, [])
+        # CheXpert's paths begin with the name of the folder that the table is in.
+        beside = self._root.parent / name
+        return found[0] if len(found) == 1 else beside if is_file(beside) else path
+
+
+def is_file(path: Path) -> bool:
+    """Tell whether there is such a file."""
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for any file
+        return False
+
+
+def split_labels(cell: str) -> list[str]:
+    """Return the labels of a cell, which '|' or ';' separate; sorted, each once."""
+    return sorted({part.strip() for part in re.split('[|;]', cell)} - {''})

@@ -1,0 +1,1 @@
+"""Backends: what runs the stages of a network, on which device."""

@@ -1,0 +1,147 @@
+"""ONNX Runtime and OpenVINO: they run stages that were converted to ONNX, on the processor.
+
+ONNX (https://onnx.ai) is made by `napari_cxr.inference.backends.conversion`; nothing here
+needs torch. Neither library sends anything anywhere: OpenVINO's reports of usage are switched
+off before it is imported.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+__all__ = ['INPUT_NAME', 'Runtime', 'create_runtime']
+
+#: Takes a batch of shape (N, channels, height, width), returns what the stages do.
+Runtime = Callable[[np.ndarray], list[np.ndarray]]
+
+#: Name of the one input.
+INPUT_NAME = 'x'
+#: Sizes of a batch that OpenVINO is kept ready for, besides the whole batch.
+_SIZES = 2
+_ONE = threading.Lock()
+
+
+def create_runtime(
+    library: str, precision: str, onnx: bytes, threads: int, lanes: int = 1, batch: int = 0
+) -> Runtime:
+    """Return stages that one of the libraries runs; several threads may run them at once.
+
+    Parameters
+    ----------
+    library : {'onnxruntime', 'openvino'}
+        Which.
+    precision : {'float32', 'bfloat16'}
+        What it computes in; ONNX Runtime knows single precision only.
+    onnx : bytes
+        The stages.
+    threads : int
+        How many it takes for one batch.
+    lanes : int
+        Batches that are run at the same time.
+    batch : int
+        Images of a whole batch, for which it is ready from the start; 0 where that is not
+        known, and then the first batch of each size takes a second or more.
+    """
+    if library == 'onnxruntime':
+        return _onnx_runtime(onnx, threads)
+    return _openvino(precision, onnx, threads, lanes, batch)
+
+
+def _onnx_runtime(onnx: bytes, threads: int) -> Runtime:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Threads that wait by turning in circles take the cores that decode the next images.
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(onnx, options, providers=['CPUExecutionProvider'])
+
+    def run(x: np.ndarray) -> list[np.ndarray]:
+        given: list[np.ndarray] = session.run(None, {INPUT_NAME: x})
+        return given
+
+    return run
+
+
+def _openvino(precision: str, onnx: bytes, threads: int, lanes: int, batch: int) -> Runtime:
+    with _ONE:
+        core = _core()
+    model = core.read_model(onnx)
+    settings = {
+        # By itself it takes bfloat16 wherever the processor has it.
+        'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bfloat16' else 'f32',
+        'INFERENCE_NUM_THREADS': threads * lanes,
+        'NUM_STREAMS': lanes,
+        # Bound to a core it would wait for whatever else runs there.
+        'ENABLE_CPU_PINNING': False,
+    }
+    shape = [n.get_length() if n.is_static else 0 for n in model.input(0).partial_shape]
+    # Made for each size of a batch, which is a quarter faster than for all. Each has the
+    # requests that no thread uses just now.
+    ready: OrderedDict[int, tuple[Any, list[Any]]] = OrderedDict()
+    lock = threading.Lock()
+
+    def get_ready(images: int) -> tuple[Any, list[Any]]:
+        if images not in ready:
+            model.reshape([images, *shape[1:]])
+            ready[images] = core.compile_model(model, 'CPU', settings), []
+            for size in [size for size in ready if size != batch][:-_SIZES]:
+                del ready[size]
+        ready.move_to_end(images)
+        return ready[images]
+
+    def run(x: np.ndarray) -> list[np.ndarray]:
+        nonlocal batch
+        images = len(x)
+        # Filling up the last batch of a run takes less than getting ready for its size.
+        if images < batch:
+            x = np.concatenate([x, np.zeros((batch - images, *x.shape[1:]), x.dtype)])
+        try:
+            with lock:
+                compiled, free = get_ready(len(x))
+                request = free.pop() if free else compiled.create_infer_request()
+            # Copied, since the next batch is written into the same memory.
+            results = request.infer([x], share_inputs=True).values()
+            given = [value[:images].copy() for value in results]
+        except Exception:
+            batch = 0  # for want of memory it may be halved, which must not be filled up
+            raise
+        free.append(request)
+        return given
+
+    if batch:
+        compiled, free = get_ready(batch)
+        free += [compiled.create_infer_request() for _ in range(lanes)]
+        for request in free:  # the first time takes several times as long
+            request.infer([np.zeros([batch, *shape[1:]], np.float32)])
+    return run
+
+
+@cache
+def _core() -> Any:
+    """Return the only `Core` of this process, which is never let go.
+
+    A `Core` gives the thread that makes it another stack for signal handlers, and frees that
+    stack with itself, in use or not: after a second one, or one let go by another thread,
+    Ctrl-C ends the process by a segmentation fault (2026.4).
+    """
+    return _import_openvino().Core()
+
+
+def _import_openvino() -> Any:
+    """Import OpenVINO without its module that reports each import to its makers."""
+    if 'openvino' not in sys.modules:
+        # It then uses the stand-in that it keeps for where that module is not installed.
+        sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino

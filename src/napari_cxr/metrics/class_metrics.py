@@ -1,0 +1,293 @@
+"""All metrics of one set of images, with their intervals, ready for a card.
+
+They are functions of how often each image counts, so that they can be resampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from napari_cxr.metrics.calibration import calibration_error
+from napari_cxr.metrics.classification import (
+    auc,
+    f1,
+    keras_auc,
+    label_confusions,
+    label_metrics,
+    one_hot,
+    precision,
+    predicted_labels,
+    sensitivity,
+    specificity,
+)
+from napari_cxr.metrics.confidence_intervals import (
+    Interval,
+    bootstrap,
+    mean_interval,
+    wilson_interval,
+)
+
+__all__ = [
+    'CLASS_METRICS',
+    'OVERALL_METRICS',
+    'WeightedMetrics',
+    'bootstrap_metrics',
+    'interval_lists',
+    'restricted',
+    'summarise',
+]
+
+#: Figures of all classes together, as a summary has them; the last with two classes only.
+OVERALL_METRICS = ('accuracy', 'balanced_accuracy', 'macro_f1', 'macro_auc', 'keras_auc')
+
+#: Figures of a class, as a summary has them.
+CLASS_METRICS = ('sensitivity', 'specificity', 'precision', 'f1', 'auc', 'mean_probability')
+
+
+class WeightedMetrics:
+    """Figures of one set of images, for one sample or for thousands of resamples at once.
+
+    Parameters
+    ----------
+    truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
+        Class numbers; or, where an image can have several labels, which it has.
+    probabilities : ndarray, shape (n, classes)
+        Of each class.
+    labels : sequence of str
+        Names of the classes.
+    pairs : bool
+        Whether the areas between two classes are wanted, where an image has one label and
+        there are more than two classes.
+    thresholds : sequence of float, optional
+        Where an image can have several labels, from which probability on each is called; 0.5
+        by default.
+
+    Attributes
+    ----------
+    present : list of int
+        The classes that have images.
+    inside, called : ndarray of bool, shape (n, classes)
+        Which classes each image has, and which it was given: of one label the most
+        probable, of several those that reach their thresholds.
+    """
+
+    def __init__(
+        self,
+        truth: np.ndarray,
+        probabilities: np.ndarray,
+        labels: Sequence[str],
+        *,
+        pairs: bool = False,
+        thresholds: Sequence[float] | None = None,
+    ) -> None:
+        truth = np.asarray(truth)
+        self.several = truth.ndim == 2
+        self.labels = list(labels)
+        classes = len(self.labels)
+        self.inside = one_hot(truth, classes)
+        self.called = one_hot(predicted_labels(probabilities, self.several, thresholds), classes)
+        self.present = [i for i in range(classes) if self.inside[:, i].any()]
+        self._truth, self._probabilities = truth, probabilities
+        self._two = classes == 2 and not self.several
+        between = combinations(self.present, 2) if pairs else ()
+        self._pairs = [] if self.several or classes == 2 else list(between)
+
+    def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the figures.
+
+        Parameters
+        ----------
+        weights : ndarray, shape (m, n)
+            How often each image counts in each of m resamples.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (m,)
+            ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``macro_auc``, with two
+            classes ``keras_auc``; then 'f1 of CLASS' and so on, see `OF_CLASS`; then
+            'CLASS against CLASS', the area between two classes, scored by the first's
+            share of both probabilities. NaN where a figure is not defined.
+        """
+        each = label_confusions(self.inside, self.called, weights)
+        right, balanced, harmonic = self._overall(each)
+        areas = [auc(self.inside[:, i], self._of(i), weights) for i in self.present]
+        known = np.array(areas).reshape(len(areas), *weights.shape[:-1])
+        counted = np.isfinite(known).sum(axis=0)
+        with np.errstate(invalid='ignore'):
+            macro = np.nansum(known, axis=0) / np.where(counted, counted, np.nan)
+        out = {
+            'accuracy': right,
+            'balanced_accuracy': balanced,
+            'macro_f1': harmonic,
+            'macro_auc': macro,
+        }
+        if self._two:
+            out['keras_auc'] = keras_auc(self._truth, self._probabilities, weights)
+        shares = [figure(each)[..., 1] for figure in (sensitivity, specificity, precision, f1)]
+        for place, i in enumerate(self.present):
+            own = weights * self.inside[:, i]
+            with np.errstate(invalid='ignore'):
+                said = own @ self._of(i) / own.sum(axis=-1)
+            values = (*(share[:, i] for share in shares), areas[place], said)
+            out |= {
+                f'{name} of {self.labels[i]}': value
+                for name, value in zip(CLASS_METRICS, values, strict=True)
+            }
+        for i, j in self._pairs:
+            rows = np.flatnonzero(self.inside[:, i] | self.inside[:, j])
+            score = restricted(self._probabilities[rows], (i, j))[:, 0]
+            area = auc(self.inside[rows, i], score, weights[:, rows])
+            out[f'{self.labels[i]} against {self.labels[j]}'] = area
+        return out
+
+    @property
+    def pairs(self) -> list[str]:
+        """Names of the figures that compare two classes."""
+        return [f'{self.labels[i]} against {self.labels[j]}' for i, j in self._pairs]
+
+    def _of(self, i: int) -> np.ndarray:
+        column: np.ndarray = self._probabilities[:, i]
+        return column
+
+    def _overall(self, each: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return accuracy, balanced accuracy and macro F1 from the classes' own counts."""
+        if self.several:
+            return label_metrics(each)
+        _, _, harmonic = label_metrics(each)
+        found = each[..., 1, :].sum(axis=-1) > 0
+        sensitivities = np.where(found, sensitivity(each)[..., 1], 0)
+        # A resample of all folds may hold no image of a small one: nothing is defined there.
+        with np.errstate(invalid='ignore'):
+            right = each[..., 1, 1].sum(axis=-1) / each[..., 0, :, :].sum(axis=(-2, -1))
+            balanced = sensitivities.sum(axis=-1) / found.sum(axis=-1)
+        return right, balanced, harmonic
+
+
+def restricted(probabilities: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+    """Return the shares of some classes alone, shape (n, len(classes)).
+
+    The softmax restricted to them; alike where all of them are 0.
+    """
+    chosen = np.asarray(probabilities, dtype=np.float64)[:, list(classes)]
+    total = chosen.sum(axis=1, keepdims=True)
+    alike = np.full_like(chosen, 1 / chosen.shape[1])
+    return np.divide(chosen, total, out=alike, where=total > 0)
+
+
+def summarise(
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    labels: Sequence[str],
+    groups: Sequence[Hashable] | None = None,
+    *,
+    pairs: bool = False,
+    thresholds: Sequence[float] | None = None,
+    times: int = 2000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Measure a classifier on one set of images.
+
+    Parameters
+    ----------
+    truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
+        Class numbers; or, where an image can have several labels, which it has.
+    probabilities : ndarray, shape (n, classes)
+        Of each class.
+    labels : sequence of str
+        Names of the classes.
+    groups : sequence, optional
+        The patient of each image; by default every image is a patient of its own.
+    pairs : bool
+        Whether to compare each two classes by themselves; for images of one source, whose
+        classes cannot be told apart by the source.
+    thresholds : sequence of float, optional
+        Where an image can have several labels, from which probability on each is called; 0.5
+        by default.
+    times, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        ``images``, ``patients``, and, as [value, low, high] with 95 % intervals:
+        ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``macro_auc`` and, with two
+        classes of which an image has one, ``keras_auc`` (see the function). For each class
+        that has images, under ``classes``, its ``sensitivity``, ``specificity``,
+        ``precision``, ``f1``, ``auc`` and ``mean_probability`` (of the class, over its own
+        images), and ``counts``: ``tp``, ``fp``, ``tn``, ``fn`` where the most probable class
+        is called or, of several labels, those that reach their thresholds.
+        ``confusion`` (rows are the truth) where an image has one label. ``pairs``, if
+        wanted and there are any: by 'CLASS against CLASS' the area between these two, see
+        `Columns`.
+
+        Proportions have Wilson's interval, with as many independent cases as there are
+        patients among the images that they count; the mean probability the t interval; the
+        rest the bootstrap's. ``calibration_error`` has none. What accuracy and its like
+        mean for several labels, `validation_figures` says.
+    """
+    names = list(range(len(truth))) if groups is None else list(groups)
+    figures = WeightedMetrics(truth, probabilities, labels, pairs=pairs, thresholds=thresholds)
+    inside, called, several = figures.inside, figures.called, figures.several
+    # With several labels there would be nearly as many strata as patients.
+    strata = [0] * len(inside) if several else [int(t) for t in truth]
+    spread = bootstrap_metrics(figures, names, strata, times=times, seed=seed)
+    each = label_confusions(inside, called)
+    classes: dict[str, Any] = {}
+    for i in figures.present:
+        label = labels[i]
+        own = {name: spread[f'{name} of {label}'] for name in CLASS_METRICS}
+        counted = (inside[:, i], ~inside[:, i], called[:, i])
+        cases = [len({names[j] for j in np.flatnonzero(which)}) for which in counted]
+        for name, n in zip(('sensitivity', 'specificity', 'precision'), cases, strict=True):
+            own[name] = wilson_interval(own[name].value, n)
+        places = np.flatnonzero(inside[:, i])
+        said = mean_interval(np.asarray(probabilities)[places, i], [names[j] for j in places])
+        (tn, fp), (fn, tp) = each[i].astype(int).tolist()
+        classes[label] = {
+            'images': len(places),
+            **interval_lists(own | {'mean_probability': said}),
+            'counts': {'tp': tp, 'fp': fp, 'tn': tn, 'fn': fn},
+        }
+    compared = {name: spread[name] for name in figures.pairs}
+    patients = len(set(names))
+    whole = {name: spread[name] for name in OVERALL_METRICS if name in spread}
+    if not several:
+        whole['accuracy'] = wilson_interval(spread['accuracy'].value, patients)
+    return {
+        'images': len(inside),
+        'patients': patients,
+        **interval_lists(whole),
+        'calibration_error': round(calibration_error(truth, probabilities), 4),
+        'classes': classes,
+        **({'pairs': interval_lists(compared)} if compared else {}),
+        **({} if several else {'confusion': (inside.T.astype(int) @ called).tolist()}),
+    }
+
+
+def bootstrap_metrics(
+    figures: Callable[[np.ndarray], dict[str, np.ndarray]],
+    groups: Sequence[Hashable],
+    strata: Sequence[Hashable],
+    *,
+    times: int,
+    seed: int,
+) -> dict[str, Interval]:
+    """Return figures by name with the bootstrap's intervals; see `bootstrap`."""
+    found: list[str] = []
+
+    def columns(weights: np.ndarray) -> np.ndarray:
+        by_name = figures(weights)
+        found[:] = by_name
+        return np.column_stack(list(by_name.values()))
+
+    spread = bootstrap(columns, groups, strata, times=times, seed=seed)
+    return dict(zip(found, spread, strict=True))
+
+
+def interval_lists(intervals: Mapping[str, Interval]) -> dict[str, list[float | None]]:
+    """Return intervals as a card has them."""
+    return {name: interval.to_list() for name, interval in intervals.items()}

@@ -1,0 +1,316 @@
+"""Confusion, sensitivity and area under the curve, for one sample or thousands of resamples.
+
+Every metric takes weights with leading axes, so that the same few lines give the metric
+itself and its whole bootstrap distribution in one pass. That is why they stand here and are
+not scikit-learn's, which needs one call a resample.
+
+Where a class has no image, its metric is NaN, and means leave it out.
+
+`validation_metrics` are those of one pass over the validation images, by which epochs are
+compared.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from napari_cxr.metrics.calibration import log_loss, probabilities_of
+
+__all__ = [
+    'DEFAULT_THRESHOLD',
+    'accuracy',
+    'auc',
+    'balanced_accuracy',
+    'confusion_matrix',
+    'f1',
+    'keras_auc',
+    'label_confusions',
+    'label_metrics',
+    'macro_auc',
+    'macro_f1',
+    'one_hot',
+    'precision',
+    'predicted_labels',
+    'sensitivity',
+    'specificity',
+    'validation_metrics',
+]
+
+
+def confusion_matrix(
+    truth: np.ndarray, predicted: np.ndarray, classes: int, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Count images by true and predicted class.
+
+    Parameters
+    ----------
+    truth, predicted : ndarray of int, shape (n,)
+        Class numbers.
+    classes : int
+        How many classes there are.
+    weights : ndarray, shape (..., n), optional
+        How often each image counts; once by default.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., classes, classes)
+        Rows are the truth, columns the prediction.
+    """
+    weights = _weights(weights, len(truth))
+    cells = np.zeros((len(truth), classes * classes))
+    cells[np.arange(len(truth)), np.asarray(truth) * classes + np.asarray(predicted)] = 1
+    return (weights @ cells).reshape(*weights.shape[:-1], classes, classes)
+
+
+def label_confusions(
+    truth: np.ndarray, called: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Count images for each label by itself, as a task of two classes: without and with it.
+
+    Parameters
+    ----------
+    truth, called : ndarray of bool, shape (n, labels)
+        Which labels each image has, and which it was given.
+    weights : ndarray, shape (..., n), optional
+        How often each image counts; once by default.
+
+    Returns
+    -------
+    ndarray of float64, shape (..., labels, 2, 2)
+        [[TN, FP], [FN, TP]] of each label, so that `sensitivity` and its like hold the
+        label's figure at [..., 1].
+    """
+    weights = _weights(weights, len(truth))
+    truth, called = np.asarray(truth, bool), np.asarray(called, bool)
+    cells = (~truth & ~called, ~truth & called, truth & ~called, truth & called)
+    counts = np.stack([weights @ cell.astype(np.float64) for cell in cells], axis=-1)
+    return counts.reshape(*counts.shape[:-1], 2, 2)
+
+
+def sensitivity(confusion: np.ndarray) -> np.ndarray:
+    """Return the share of each class that was called so, shape (..., classes)."""
+    return _fraction(_diagonal(confusion), confusion.sum(axis=-1))
+
+
+def specificity(confusion: np.ndarray) -> np.ndarray:
+    """Return the share of all others that was not called so, shape (..., classes)."""
+    others = confusion.sum(axis=(-2, -1))[..., None] - confusion.sum(axis=-1)
+    wrongly = confusion.sum(axis=-2) - _diagonal(confusion)
+    return _fraction(others - wrongly, others)
+
+
+def precision(confusion: np.ndarray) -> np.ndarray:
+    """Return the share of those called so that are so, shape (..., classes)."""
+    return _fraction(_diagonal(confusion), confusion.sum(axis=-2))
+
+
+def f1(confusion: np.ndarray) -> np.ndarray:
+    """Return the harmonic mean of precision and sensitivity, shape (..., classes)."""
+    return _fraction(2 * _diagonal(confusion), confusion.sum(axis=-1) + confusion.sum(axis=-2))
+
+
+def accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Return the share of images whose class was named, shape (...)."""
+    return _fraction(_diagonal(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
+
+
+def balanced_accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Return the mean sensitivity of the classes that have images, shape (...)."""
+    return _mean(sensitivity(confusion))
+
+
+def macro_f1(confusion: np.ndarray) -> np.ndarray:
+    """Return the mean F1 of the classes that have images, shape (...)."""
+    return _mean(np.where(confusion.sum(axis=-1) > 0, f1(confusion), np.nan))
+
+
+def label_metrics(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return accuracy, balanced accuracy and macro F1 of labels that may go together.
+
+    Parameters
+    ----------
+    confusion : ndarray, shape (..., labels, 2, 2)
+        As `label_confusions` counts.
+
+    Returns
+    -------
+    accuracy, balanced_accuracy, macro_f1 : ndarray, shape (...)
+        The share of all yes-or-no decisions that are right; and, over the labels that have
+        images, the mean of sensitivity and specificity, and the mean F1.
+    """
+    has_images = confusion[..., 1, :].sum(axis=-1) > 0
+    balanced = np.where(has_images, balanced_accuracy(confusion), np.nan)
+    harmonic = np.where(has_images, f1(confusion)[..., 1], np.nan)
+    return _mean(accuracy(confusion)), _mean(balanced), _mean(harmonic)
+
+
+def auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+    """Return the area under the receiver operating characteristic.
+
+    It is the probability that a positive image scores higher than a negative
+    one, ties counting half (Hanley and McNeil, Radiology 1982;143:29).
+
+    Parameters
+    ----------
+    positive : ndarray of bool, shape (n,)
+        Whether each image belongs to the class.
+    scores : ndarray, shape (n,)
+        Higher means more likely.
+    weights : ndarray, shape (..., n), optional
+        How often each image counts; once by default.
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+        NaN without a positive or without a negative.
+    """
+    weights = _weights(weights, len(scores))
+    place = np.unique(np.asarray(scores), return_inverse=True)[1]
+    # Weight of positives and of negatives at every distinct score, lowest first.
+    order = np.argsort(place, kind='stable')
+    starts = np.flatnonzero(np.r_[True, np.diff(place[order]) > 0])
+    up = np.add.reduceat((weights * positive)[..., order], starts, axis=-1)
+    down = np.add.reduceat((weights * ~np.asarray(positive, bool))[..., order], starts, axis=-1)
+    below = np.cumsum(down, axis=-1) - down / 2
+    return _fraction((up * below).sum(axis=-1), up.sum(axis=-1) * down.sum(axis=-1))
+
+
+def macro_auc(
+    truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the mean of each class's area against all others.
+
+    Parameters
+    ----------
+    truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
+        Class numbers; or, where an image can have several labels, which it has.
+    probabilities : ndarray, shape (n, classes)
+        Of each class.
+    weights : ndarray, shape (..., n), optional
+        How often each image counts.
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+        Over the classes that have images; NaN if only one has.
+    """
+    inside = one_hot(truth, probabilities.shape[1])
+    columns = zip(inside.T, probabilities.T, strict=True)
+    return _mean(np.stack([auc(there, p, weights) for there, p in columns], axis=-1))
+
+
+def keras_auc(
+    truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the area that Keras' metric 'AUC' gives for several softmax columns.
+
+    It takes every cell of the table of probabilities for an image of its own. Where one
+    class is rare that is far above the real area: naming the frequent class always has
+    an area of its share. It stands beside the real one for comparison with papers only.
+
+    Parameters
+    ----------
+    truth : ndarray of int, shape (n,)
+        Class numbers.
+    probabilities : ndarray, shape (n, classes)
+        Of each class.
+    weights : ndarray, shape (..., n), optional
+        How often each image counts.
+
+    Returns
+    -------
+    ndarray of float64, shape (...)
+        Without Keras' rounding to 200 thresholds.
+    """
+    classes = probabilities.shape[1]
+    each = np.repeat(_weights(weights, len(probabilities)), classes, axis=-1)
+    return auc(one_hot(truth, classes).ravel(), probabilities.ravel(), each)
+
+
+def one_hot(truth: np.ndarray, classes: int) -> np.ndarray:
+    """Return which image is of which class, shape (n, classes), from class numbers or itself."""
+    truth = np.asarray(truth)
+    return truth.astype(bool) if truth.ndim == 2 else truth[:, None] == np.arange(classes)
+
+
+def _weights(weights: np.ndarray | None, n: int) -> np.ndarray:
+    return np.ones(n) if weights is None else np.asarray(weights, dtype=np.float64)
+
+
+def _diagonal(confusion: np.ndarray) -> np.ndarray:
+    return np.diagonal(confusion, axis1=-2, axis2=-1)
+
+
+def _fraction(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return np.asarray(part / whole)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', 'Mean of empty slice')
+        return np.asarray(np.nanmean(values, axis=-1))
+
+
+#: Where an image can have several labels, those at least as probable as this are called, unless
+#: there are other thresholds.
+DEFAULT_THRESHOLD = 0.5
+
+
+def predicted_labels(
+    probabilities: np.ndarray, several: bool, thresholds: Sequence[float] | None = None
+) -> np.ndarray:
+    """Return the classes that are called: numbers (n,), or where several, bool (n, classes).
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (n, classes)
+        Of each class.
+    several : bool
+        Whether an image can have several labels.
+    thresholds : sequence of float, optional
+        With `several`, from which probability on each label is called; 0.5 by default.
+    """
+    if not several:
+        return probabilities.argmax(axis=1)
+    return probabilities >= (DEFAULT_THRESHOLD if thresholds is None else np.asarray(thresholds))
+
+
+def validation_metrics(truth: np.ndarray, logits: np.ndarray, several: bool) -> dict[str, float]:
+    """Measure logits by every figure that a recipe can choose its epoch by.
+
+    Parameters
+    ----------
+    truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
+        Class numbers; or, where an image can have several labels, which it has.
+    logits : ndarray, shape (n, classes)
+        What the network put out.
+    several : bool
+        Whether an image can have several labels.
+
+    Returns
+    -------
+    dict
+        ``loss``, ``accuracy``, ``balanced_accuracy``, ``macro_auc``, ``macro_f1``. Where
+        several, the loss is the mean binary cross-entropy, the accuracy the share of all
+        yes-or-no decisions (at a probability of one half) that are right, and the others
+        are means over the labels. NaN where a figure is not defined.
+    """
+    probabilities = probabilities_of(logits, several)
+    called = predicted_labels(probabilities, several)
+    if several:
+        confusion = label_confusions(one_hot(truth, logits.shape[1]), called)
+        overall = label_metrics(confusion)
+    else:
+        confusion = confusion_matrix(truth, called, logits.shape[1])
+        overall = accuracy(confusion), balanced_accuracy(confusion), macro_f1(confusion)
+    return {
+        'loss': log_loss(truth, logits),
+        'accuracy': float(overall[0]),
+        'balanced_accuracy': float(overall[1]),
+        'macro_auc': float(macro_auc(truth, probabilities)),
+        'macro_f1': float(overall[2]),
+    }

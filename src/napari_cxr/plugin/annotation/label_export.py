@@ -1,0 +1,222 @@
+"""Labels on disk: opening those of a table, and exporting them.
+
+What needs the disk runs in threads. The menu offers the formats, and a message says what was
+exported and opens it in the Train dock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from napari.qt.threading import thread_worker
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
+
+from napari_cxr.plugin.annotation.annotation_controls import push_button, tool_button
+from napari_cxr.plugin.classify_job import Failure, failure
+from napari_cxr.plugin.score_table.table_actions import show_folder
+from napari_cxr.plugin.style import quiet_label
+from napari_cxr.scoring.annotation import Annotation
+from napari_cxr.scoring.annotation.csv_export import ExportResult, count_text, export_csv
+from napari_cxr.scoring.annotation.folder_export import export_folders
+from napari_cxr.scoring.annotation.reading_list import ReadingList, labels_path_of
+from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
+
+__all__ = ['ExportMenu', 'ExportMessage', 'export_labels', 'open_labels']
+
+#: Seconds until a list that is being closed is looked at again.
+_POLL = 0.2
+
+
+@thread_worker
+def open_labels(
+    table: str,
+    labels: Sequence[str],
+    changed: Callable[[], None],
+    before: Sequence[ReadingList] = (),
+) -> ReadingList | Failure:
+    """Open the labels of a table.
+
+    Parameters
+    ----------
+    table, labels, changed
+        As `ReadingList.open` takes them; `changed` is called in another thread.
+    before : sequence of ReadingList
+        Lists that are being closed; the one of this table has to be, first.
+
+    Returns
+    -------
+    ReadingList or Failure
+    """
+    try:
+        for reading in before:
+            while reading.path == labels_path_of(table) and not reading.closed:
+                time.sleep(_POLL)
+                if reading.problem:
+                    return Failure(
+                        'The labels that you gave before are not saved yet: '
+                        f'{reading.path} cannot be written ({reading.problem}). Make room, or '
+                        'connect its drive again, and open the table again.',
+                        '',
+                    )
+        return ReadingList.open(table, labels, later=changed)
+    except Exception as error:
+        return failure(error, 'Opening the labels')
+
+
+@thread_worker
+def export_labels(
+    form: str,
+    out: str,
+    rows: Sequence[ScoreRow],
+    entries: Mapping[str, Annotation],
+    run: ScoringRun,
+    table: str,
+    cancelled: Event,
+) -> Generator[Any, None, ExportResult | Failure | None]:
+    """Save labels; yields the share that is done.
+
+    Parameters
+    ----------
+    form : {'csv', 'all', 'folders'}
+        A table for training, one of everything that was said, or a folder a class.
+    out : str
+        The table or folder.
+    rows, entries, run, table
+        As `napari_cxr.scoring.annotation.csv_export.export_csv` takes them.
+    cancelled : threading.Event
+        Ends the job when set.
+
+    Returns
+    -------
+    Exported, Failure or None
+        None if it was cancelled.
+    """
+    try:
+        if form == 'folders':
+            saving = export_folders(out, rows, entries, run, table)
+        else:
+            saving = export_csv(out, rows, entries, run, table, everything=form == 'all')
+        with closing(saving):
+            while not cancelled.is_set():
+                try:
+                    yield next(saving)
+                except StopIteration as end:
+                    exported: ExportResult = end.value
+                    return exported
+    except Exception as error:
+        return failure(error, 'Saving the labels')
+    return None
+
+
+_EXPORT_FORMATS = {
+    'csv': (
+        'CSV for training…',
+        'The images with a label, as a table that the Train dock takes as it is',
+    ),
+    'folders': (
+        'Folders for training…',
+        'A folder a class with links to the images, which the Train dock takes as it is',
+    ),
+    'all': (
+        'CSV of all you have read…',
+        'Also the images that you are unsure of, and those with nothing but a note',
+    ),
+}
+
+
+class ExportMenu(QToolButton):
+    """A button with the forms in which labels can be saved."""
+
+    #: What the labels shall be saved as: 'csv', 'folders' or 'all'.
+    wanted = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__()
+        button = tool_button(
+            'Export ▾', 'Save the labels for training, or to look through', 'Export'
+        )
+        self.setText(button.text())
+        self.setToolTip(button.toolTip())
+        self.setAccessibleName(button.accessibleName())
+        self.setObjectName(button.objectName())
+        self.setFocusPolicy(button.focusPolicy())
+        self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.forms = QMenu(self)
+        self.forms.setToolTipsVisible(True)
+        for form, (text, tip) in _EXPORT_FORMATS.items():
+            action = self.forms.addAction(text)
+            assert action is not None
+            action.setToolTip(tip)
+            action.setData(form)
+        self.forms.triggered.connect(lambda action: self.wanted.emit(action.data()))
+        self.setMenu(self.forms)
+
+
+class ExportMessage(QWidget):
+    """Where labels were saved, what to know of it, and the way to the Train dock.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: What shall be opened in the Train dock: the `Exported`.
+    train_wanted = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._saved: ExportResult | None = None
+        self.words = quiet_label()
+        self.words.setIndent(0)
+        self.train = push_button('Open in Train', 'Train a model with these labels')
+        self.folder = push_button('Open folder', 'Show the folder that they were saved in')
+        self.dismiss = tool_button('✕', 'Dismiss', 'Dismiss')
+        first, second = QHBoxLayout(), QHBoxLayout()
+        first.addWidget(self.words, 1)
+        first.addWidget(self.dismiss, 0, Qt.AlignmentFlag.AlignTop)
+        for button in (self.train, self.folder):
+            button.setStyleSheet('padding: 4px 10px;')
+            second.addWidget(button)
+        second.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for line in (first, second):
+            line.setSpacing(6)
+            layout.addLayout(line)
+        layout.setSpacing(4)
+        self.train.clicked.connect(lambda: self.train_wanted.emit(self._saved))
+        self.folder.clicked.connect(lambda: show_folder(self._saved.path if self._saved else ''))
+        self.dismiss.clicked.connect(self.clear)
+        self.clear()
+
+    def show_saved(self, saved: ExportResult, trainable: bool) -> None:
+        """Say what was saved.
+
+        Parameters
+        ----------
+        saved : Exported
+            What it is.
+        trainable : bool
+            Whether the Train dock takes it.
+        """
+        self._saved = saved
+        path = Path(saved.path)
+        images, folder = count_text(saved.images, 'image'), path.parent.name or path.parent
+        said = f'Saved {images} as {path.name} in {folder}.'
+        self.words.setText(' '.join([said, *saved.remarks]))
+        self.words.setToolTip(saved.path)
+        self.train.setVisible(trainable)
+        self.show()
+
+    def clear(self) -> None:
+        """Take the words away."""
+        self._saved = None
+        self.words.clear()
+        self.hide()

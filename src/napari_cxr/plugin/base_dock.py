@@ -1,0 +1,207 @@
+"""Base classes of the docks: `Dock` for all, `ImageDock` for those that ask about one image."""
+
+from __future__ import annotations
+
+from threading import Event
+from typing import Any
+
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtCore import QTimer, Signal
+from qtpy.QtWidgets import QProgressBar, QPushButton, QWidget
+
+from napari_cxr.checkpoint import CheckpointError
+from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.plugin.docks import TabsTogether
+from napari_cxr.plugin.style import quiet_label, style_sheet
+from napari_cxr.plugin.widgets.input_selector import InputSelector
+from napari_cxr.plugin.widgets.model_selector import CardDialog
+from napari_cxr.plugin.widgets.text import InlineMessage
+
+__all__ = ['Dock', 'ImageDock']
+
+
+class Dock(QWidget):
+    """A dock that knows its viewer, looks as its theme, and stands beside the others as a tab.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer; a bare `ViewerModel` does as well.
+    """
+
+    #: A job has ended: with a result, an error, or because it was cancelled.
+    settled = Signal()
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__()
+        self.viewer = napari_viewer
+        TabsTogether(self)
+        self.setStyleSheet(style_sheet(napari_viewer.theme))
+        napari_viewer.events.theme.connect(self._theme_changed)
+
+    def set_theme(self, theme: str) -> None:
+        """Let parts that paint themselves take the colours of a theme."""
+
+    def _theme_changed(self, event: Any) -> None:
+        self.setStyleSheet(style_sheet(event.value))
+        self.set_theme(event.value)
+
+
+_NO_IMAGE = (
+    'Open a chest radiograph to begin: drop a DICOM, PNG, JPEG or TIFF file onto the viewer, '
+    'or choose File ▸ Open Sample ▸ Chest radiographs.'
+)
+
+#: A bar and a Cancel button that come and go sooner than this only flicker, and drawing
+#: them takes the processor from the network; milliseconds.
+_PROGRESS_DELAY = 300
+
+
+class ImageDock(Dock):
+    """Choose a layer, a model and a device; ask; cancel.
+
+    One button starts and cancels. What it starts, and what becomes of the answer, is the
+    dock's own.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer; a bare `ViewerModel` does as well.
+    start : str
+        What the button says.
+    offers : bool
+        Whether models are listed too that somebody has to get first.
+    """
+
+    #: The button was clicked, and nothing is under way.
+    asked = Signal()
+
+    def __init__(self, napari_viewer: ViewerModel, start: str, offers: bool = False) -> None:
+        super().__init__(napari_viewer)
+        self._starts = start
+        self._cancelled = Event()
+        self._worker: Any = None
+        self._running_on: Image | None = None
+        self._data: Any = None  # of that layer when the click came
+        self._doing = ''
+        self._problem_of: Image | None = None  # what the message is about; None for the model
+        self.choices = InputSelector(self.viewer, offers)
+        self.start = QPushButton(start)
+        self.start.setObjectName('accent')
+        self.start.setMinimumHeight(34)
+        self.start.clicked.connect(self._start_or_cancel)
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 0)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(4)
+        self.progress.hide()
+        self._slow = QTimer(self)
+        self._slow.setSingleShot(True)
+        self._slow.setInterval(_PROGRESS_DELAY)
+        self._slow.timeout.connect(self._show_progress)
+        self.status = quiet_label()
+        self.message = InlineMessage()
+
+    def _show(self) -> None:
+        """Show what belongs to the chosen layer; ends with `_say`."""
+        raise NotImplementedError
+
+    # -- the job --------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is under way."""
+        return self._running_on is not None
+
+    def cancel(self) -> None:
+        """Stop the job that is under way."""
+        if self.busy:
+            self._cancelled.set()
+            self._slow.stop()
+            self.start.setText('Cancelling…')
+            self.start.setEnabled(False)
+
+    def _begin(self, layer: Image) -> Event:
+        """Take note that a job begins; return what cancels it."""
+        self.message.clear()
+        self._running_on, self._data = layer, layer.data
+        self._doing = 'Starting the network'
+        self._cancelled = Event()
+        return self._cancelled
+
+    def _follow(self, worker: Any) -> None:
+        """Run the job's worker to its end."""
+        self._worker = worker  # one that goes may take with it what it has just told
+        worker.yielded.connect(self._tell)
+        worker.finished.connect(self._finish)
+        worker.start()
+        self._slow.start()
+
+    def _start_or_cancel(self) -> None:
+        if not self.busy:
+            self.asked.emit()
+        elif not self.progress.isHidden():  # else it is a double click, on what it said before
+            self.cancel()
+
+    def _tell(self, event: object) -> None:
+        if isinstance(event, str):
+            self._doing = event
+            if not (self.progress.isHidden() or self._cancelled.is_set()):
+                self._show_progress()
+
+    def _show_progress(self) -> None:
+        self.progress.show()
+        self.start.setText('Cancel')
+        self.status.setText(f'{self._doing}…')
+        self.status.show()
+
+    def _finish(self) -> None:
+        self._running_on = self._data = None
+        self._slow.stop()
+        self.progress.hide()
+        self.choices.other_reader.turn_to(self.choices.current_layer)  # more is known now
+        self._show()
+        self.settled.emit()
+
+    # -- what is wrong --------------------------------------------------------------------
+
+    def _tell_problem(self, text: str, details: str = '', of: Image | None = None) -> None:
+        """Say what is wrong with an image, or with the model, until another is chosen."""
+        self._problem_of = of
+        if of is not None and of is not self.choices.current_layer:
+            text = f'{of.name}: {text}'
+        self.message.show_error(text, details)
+
+    def _tell_failure(self, failure: Failure, of: Image | None = None) -> None:
+        self._tell_problem(failure.text, failure.details, of)
+
+    def _drop_problem(self) -> None:
+        self._problem_of = None
+        self.message.clear()
+
+    def _turn(self) -> None:
+        """Turn to another image: what was wrong with the one before is not said of it."""
+        if self._problem_of not in (None, self.choices.current_layer):
+            self._drop_problem()
+        self._show()
+
+    # -- showing --------------------------------------------------------------------------
+
+    def show_card(self) -> CardDialog | None:
+        """Open the card of the chosen model in a window of its own."""
+        self.message.clear()
+        try:
+            dialog = CardDialog(self.choices.current_card(), self)
+        except CheckpointError as error:
+            self._tell_problem(str(error))
+            return None
+        dialog.show()
+        return dialog
+
+    def _say(self, ready: bool, text: str) -> None:
+        """Make button and status say what can be done; a message stands for itself."""
+        self.start.setText(self._starts)
+        self.start.setEnabled(ready)
+        self.status.setText(_NO_IMAGE if self.choices.current_layer is None and text else text)
+        self.status.setVisible(bool(self.status.text()) and not self.message.text)

@@ -1,0 +1,112 @@
+"""What a person wants to have scored, kept so that it can be resumed another day. No Qt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+__all__ = ['ScoreRequest', 'load_request', 'save_request']
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreRequest:
+    """Everything that the Batch dock asks for.
+
+    Parameters
+    ----------
+    paths : tuple of str
+        Images, folders or lists of them.
+    labels : str
+        Empty, 'folders', or a table.
+    out : str
+        The table to write.
+    model, device : str
+        As in the catalog; as `napari_cxr.inference.device` takes it.
+    shares : bool
+        Whether to say how much of each heatmap lies in the lungs.
+    heatmaps : str
+        Folder for pictures of the heatmaps, or empty.
+    batch : int
+        Images that the network takes at once; 0 to choose.
+    precision : {'auto', 'float32'}
+        Whether reduced precision is allowed.
+    decision : str
+        An operating point of the model's card, or empty.
+    identify : bool
+        Whether patients are named in the table.
+    """
+
+    paths: tuple[str, ...]
+    out: str
+    model: str
+    labels: str = ''
+    device: str = 'auto'
+    shares: bool = True
+    heatmaps: str = ''
+    batch: int = 0
+    precision: str = 'auto'
+    decision: str = ''
+    identify: bool = False
+
+    def arguments(self) -> dict[str, Any]:
+        """Return what the worker's job 'score' takes of it."""
+        names = ('shares', 'heatmaps', 'batch', 'precision', 'decision', 'identify')
+        return {
+            'paths': list(self.paths),
+            'labels': self.labels or None,
+            'out': self.out,
+            'model': self.model,
+            'device': self.device,
+            'settings': {name: getattr(self, name) for name in names},
+        }
+
+    def to_json(self) -> str:
+        """Return it as JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> ScoreRequest:
+        """Read what `to_json` wrote; raises ValueError or TypeError if it is not."""
+        entries = json.loads(text)
+        if not isinstance(entries, dict) or not isinstance(entries.get('paths'), list):
+            raise ValueError('this is no request')
+        known = {field.name for field in fields(cls)}
+        entries = {name: value for name, value in entries.items() if name in known}
+        return cls(**{**entries, 'paths': tuple(map(str, entries['paths']))})
+
+
+def save_request(request: ScoreRequest) -> None:
+    """Keep what was asked for, under the name of its table; a full disk is no error.
+
+    Names of files may say who is on them, so only the person who scores can read it.
+    """
+    path = _path_of(request.out)
+    part = path.with_suffix('.part')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.unlink(missing_ok=True)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), 'wb') as file:
+            file.write(request.to_json().encode('utf-8'))
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+
+
+def load_request(out: str) -> ScoreRequest | None:
+    """Return what was asked for when this table was begun, if that was kept."""
+    try:
+        return ScoreRequest.from_json(_path_of(out).read_text(encoding='utf-8'))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _path_of(out: str) -> Path:
+    from platformdirs import user_data_path
+
+    # A table's name may say more than it should, so the file is not named after it.
+    name = hashlib.sha256(os.path.abspath(out).encode('utf-8', 'surrogateescape')).hexdigest()[:20]
+    return user_data_path('napari-cxr', appauthor=False) / 'scored' / f'{name}.json'

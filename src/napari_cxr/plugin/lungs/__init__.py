@@ -1,1 +1,0 @@
-"""The lungs of a radiograph on screen: found, drawn, corrected."""

@@ -1,0 +1,382 @@
+"""The lungs of a radiograph on screen: found, shown, edited, measured by.
+
+Two jobs find the lungs and measure heatmaps by them. `LungsController` keeps the lungs of the
+radiograph that a dock shows in step with what a person does; `show_lung_field` is the command
+that shows them without classifying.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+from napari.qt.threading import thread_worker
+from napari.utils.notifications import show_error, show_info, show_warning
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_cxr.explain.lung_fraction import uniform_lung_fraction
+from napari_cxr.lungs import LungField
+from napari_cxr.plugin.classify_job import (
+    ExplainedPrediction,
+    Failure,
+    Job,
+    LungFractions,
+    failure,
+)
+from napari_cxr.plugin.layers import is_heatmap
+from napari_cxr.plugin.lungs_layer import (
+    align_lungs,
+    detach_lungs,
+    edit_number,
+    found_field,
+    lungs_layer,
+    lungs_of,
+    radiograph_of_lungs,
+)
+from napari_cxr.plugin.source_file import radiograph_behind, shows_other_pixels
+from napari_cxr.workers.decoder_pool import shared_decoder
+
+__all__ = [
+    'FoundLungs',
+    'LungsController',
+    'chosen_radiograph',
+    'find_lungs',
+    'insert_lungs',
+    'measure_in_lungs',
+    'show_lung_field',
+]
+
+_OTHER_PIXELS = (
+    "This layer was opened by napari's own reader and shows other pixels than its file holds: "
+    'replace the layer with the button in the Classify dock, or open the file with '
+    'File ▸ IO Utilities ▸ Chest X-ray: Open file….'
+)
+
+
+@dataclass(frozen=True, eq=False)
+class FoundLungs:
+    """The lungs of a radiograph.
+
+    Parameters
+    ----------
+    radiograph : napari.layers.Image
+        The radiograph's layer.
+    lungs : napari.layers.Labels
+        A layer for them that no viewer has yet. It is made here, because the first layer
+        of this kind takes napari a quarter of a second.
+    """
+
+    radiograph: Image
+    lungs: Labels
+
+
+@thread_worker
+def find_lungs(layer: Image, field: LungField | None = None) -> Job[FoundLungs]:
+    """Find the lungs on what a layer shows, and lay them on its pixels.
+
+    In the decoder process: it needs no torch, which may not run yet or be busy.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        A 2D layer.
+    field : LungField, optional
+        The lungs, where they are known already.
+
+    Returns
+    -------
+    Found or Failure
+    """
+    try:
+        radiograph = None
+        if field is None:
+            radiograph = yield from radiograph_behind(layer)
+            if radiograph is not None and radiograph.refusal:
+                return Failure(f'{radiograph.refusal} It has no lung field.', '')
+            if shows_other_pixels(layer):
+                return Failure(_OTHER_PIXELS, '')
+        found, labels = yield from shared_decoder().find_lungs(radiograph, field)
+        return FoundLungs(layer, lungs_layer(found, labels, layer))
+    except Exception as error:
+        return failure(error, 'Finding the lungs')
+
+
+@thread_worker
+def measure_in_lungs(layer: Labels, answer: ExplainedPrediction) -> Job[LungFractions]:
+    """Measure an answer's heatmaps by lungs that may have been edited.
+
+    Parameters
+    ----------
+    layer : napari.layers.Labels
+        What `lungs_layer` made.
+    answer : Answer
+        About the radiograph under it.
+
+    Returns
+    -------
+    LungShares or Failure
+    """
+    yield None
+    try:
+        edit = edit_number(layer)
+        if edit == answer.lungs.edit:
+            return answer.lungs
+        # As the model sees them: a third label is no lung.
+        mask = np.isin(np.asarray(layer.data), (1, 2))
+        return replace(
+            answer.lungs,
+            shares=tuple(heatmap.share_in(mask) for heatmap in answer.heatmaps),
+            even=uniform_lung_fraction(answer.heatmaps[0], mask, answer.field.shape),
+            edit=edit,
+        )
+    except Exception as error:
+        return failure(error, 'Measuring the heatmaps')
+
+
+#: How long the brush rests before heatmaps are measured anew, in milliseconds.
+_EDIT_PAUSE = 250
+
+
+class LungsController(QObject):
+    """Keeps the lungs of one radiograph at a time in step with what a person does.
+
+    The layer itself says whose lungs it holds, so one that a command has made, or that
+    was there before the dock, is taken up as well.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Where the layers live.
+    parent : QObject
+        Qt parent.
+    """
+
+    #: The share of each heatmap in the lungs on show; an `LungShares`.
+    measured = Signal(object)
+    #: Lungs are on screen or not.
+    shown = Signal(bool)
+    #: Lungs could not be found or measured by; a `Failure`.
+    failed = Signal(object)
+
+    def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._base: weakref.ref[Image] | None = None
+        self._answer: ExplainedPrediction | None = None
+        self._followed: weakref.ref[Labels] | None = None
+        self._wanted: WeakSet[Image] = WeakSet()
+        #: Held until they have told: another radiograph's may begin meanwhile.
+        self._finders: set[Any] = set()
+        self._at_work = False
+        self._measured_for: ExplainedPrediction | None = None
+        self._resting = QTimer(self)
+        self._resting.setSingleShot(True)
+        self._resting.setInterval(_EDIT_PAUSE)
+        self._resting.timeout.connect(self._measure)
+        viewer.layers.events.inserted.connect(self._follow)
+        viewer.layers.events.removed.connect(self._follow)
+
+    @property
+    def layer(self) -> Labels | None:
+        """The layer with the lungs of the radiograph on show, if there is one."""
+        base = self._radiograph
+        return None if base is None else lungs_of(base, self._viewer.layers)
+
+    def turn_to(self, base: Image | None, answer: ExplainedPrediction | None) -> None:
+        """Look after another radiograph, or another answer about it."""
+        self._base = None if base is None else weakref.ref(base)
+        self._answer = answer
+        layer = self.layer
+        if base is not None and layer is not None:
+            align_lungs(layer, base)
+        self._follow()
+        self._measure()
+
+    def show(self, wanted: bool) -> None:
+        """Show the lungs, and find them first if need be; or hide them."""
+        layer, base = self.layer, self._radiograph
+        if base is None:
+            return
+        if layer is not None:
+            layer.visible = wanted
+        elif not wanted:
+            self._wanted.discard(base)
+        elif base not in self._wanted:
+            self._wanted.add(base)
+            answer = self._answer
+            # Lungs that were edited before the click went with their layer: find them anew.
+            field = None if answer is None or answer.lungs.edit else answer.field
+            worker = find_lungs(base, field)
+            worker.returned.connect(partial(self._take, base, base.data))
+            worker.finished.connect(lambda: self._finders.discard(worker))
+            self._finders.add(worker)
+            worker.start()
+
+    def edit(self) -> None:
+        """Put napari's brush into the person's hand."""
+        layer = self.layer
+        if layer is not None:
+            self._viewer.layers.selection.active = layer
+            layer.visible = True
+            layer.mode = 'paint'
+
+    def forget(self, base: Image) -> None:
+        """Give up lungs that were found on other pixels; edited ones stay as a layer."""
+        self._wanted.discard(base)
+        layer = lungs_of(base, self._viewer.layers)
+        if layer is not None:
+            detach_lungs(layer)
+            if not edit_number(layer):
+                self._viewer.layers.remove(layer)
+
+    @property
+    def _radiograph(self) -> Image | None:
+        return self._base() if self._base is not None else None
+
+    def _take(self, base: Image, data: Any, found: FoundLungs | Failure) -> None:
+        if base.data is not data:  # it shows another radiograph by now
+            return
+        if isinstance(found, Failure):
+            self._wanted.clear()
+            self._tell()
+            self.failed.emit(found)
+        elif base in self._wanted:
+            self._wanted.discard(base)
+            insert_lungs(self._viewer, found)
+
+    def _follow(self, event: Any = None) -> None:
+        """Connect to the layer with the lungs, which may have come or gone."""
+        layer = self.layer
+        before = self._followed() if self._followed is not None else None
+        if layer is not before:
+            if before is not None:
+                for emitter in _edit_events(before):
+                    emitter.disconnect(self._edited)
+                before.events.visible.disconnect(self._tell)
+            self._followed = None if layer is None else weakref.ref(layer)
+            if layer is not None:
+                for emitter in _edit_events(layer):
+                    emitter.connect(self._edited)
+                layer.events.visible.connect(self._tell)
+            self._edited()
+        self._tell()
+
+    def _tell(self, event: Any = None) -> None:
+        layer, base = self.layer, self._radiograph
+        on_the_way = base is not None and base in self._wanted
+        self.shown.emit(on_the_way if layer is None else layer.visible)
+
+    def _edited(self, event: Any = None) -> None:
+        self._resting.start()
+
+    def _measure(self) -> None:
+        layer, answer = self.layer, self._answer
+        if answer is None:
+            return
+        if layer is None:
+            self.measured.emit(answer.lungs)
+        elif self._at_work:
+            self._resting.start()
+        else:
+            self._at_work = True
+            self._measured_for = answer
+            worker = self._measurer = measure_in_lungs(layer, answer)
+            worker.returned.connect(self._take_shares)
+            worker.start()
+
+    def _take_shares(self, shares: LungFractions | Failure) -> None:
+        self._at_work = False
+        if isinstance(shares, Failure):
+            self.failed.emit(shares)
+        elif self._measured_for is self._answer:  # else another one is on show by now
+            self.measured.emit(shares)
+        self._measured_for = None
+
+
+def insert_lungs(viewer: ViewerModel, found: FoundLungs) -> Labels | None:
+    """Lay lungs on their radiograph's layer; the person's selection stays.
+
+    Returns
+    -------
+    napari.layers.Labels or None
+        The new layer; None if the radiograph has gone, or has lungs by now.
+    """
+    layers = viewer.layers
+    if found.radiograph not in layers or lungs_of(found.radiograph, layers) is not None:
+        return None
+    selected = layers.selection.active
+    align_lungs(found.lungs, found.radiograph)  # which may have been moved meanwhile
+    layers.insert(layers.index(found.radiograph) + 1, found.lungs)
+    layers.selection.active = selected
+    return found.lungs
+
+
+def _edit_events(layer: Labels) -> tuple[Any, ...]:
+    """Return what tells of changed labels: a stroke, an undone one, other data."""
+    events = layer.events
+    return events.paint, events.set_data, events.data
+
+
+#: Workers under way: one that nobody holds may go before its result arrives.
+_running: set[Any] = set()
+
+
+def show_lung_field(viewer: ViewerModel) -> None:
+    """Find the lungs of the chosen radiograph and lay them on it; returns at once.
+
+    Lungs that are there already are shown and selected, never made anew, because a
+    person may have edited them.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose radiograph is meant.
+    """
+    # napari hands plugins a proxy, and layers from it are proxies too, each time others:
+    # what is kept about one of these would be about nothing.
+    viewer = getattr(viewer, '__wrapped__', viewer)
+    base = chosen_radiograph(viewer)
+    if base is None:
+        show_info('Open a chest radiograph first, then show its lung field.')
+        return
+    there = lungs_of(base, viewer.layers)
+    if there is not None:
+        there.visible = True
+        viewer.layers.selection.active = there
+        return
+    worker = find_lungs(base)
+
+    def take(found: FoundLungs | Failure) -> None:
+        if isinstance(found, Failure):
+            show_error(found.text)
+            return
+        layer = insert_lungs(viewer, found)
+        if layer is None:
+            return
+        viewer.layers.selection.active = layer
+        field = found_field(layer)
+        if field.source == 'atlas':
+            show_warning(
+                f'The lungs could not be found here ({field.implausible}): the layer shows '
+                'where they are on average. Correct it with the brush before you use it.'
+            )
+
+    worker.returned.connect(take)
+    worker.finished.connect(lambda: _running.discard(worker))
+    _running.add(worker)
+    worker.start()
+
+
+def chosen_radiograph(viewer: ViewerModel) -> Image | None:
+    """Return the selected radiograph's layer, or the topmost if none is selected."""
+    active = viewer.layers.selection.active
+    images = [x for x in viewer.layers if isinstance(x, Image) and not is_heatmap(x)]
+    if active is not None and active not in images:
+        active = radiograph_of_lungs(active)
+    return active if active is not None else (images[-1] if images else None)

@@ -1,1 +1,0 @@
-"""Reading a table row by row: opening radiographs, and labels by a person."""

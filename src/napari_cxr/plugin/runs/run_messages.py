@@ -1,0 +1,261 @@
+"""What the run panel says: where a run is, how long it takes, and what came out. No Qt."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase, TrainingHistory
+from napari_cxr.plugin.widgets.text import duration_text
+
+__all__ = [
+    'heading_text',
+    'next_step_text',
+    'position_text',
+    'result_text',
+    'short_run_name',
+    'speed_text',
+    'warnings_text',
+]
+
+#: What came out is told by the first of these that was measured.
+_METRIC_NAMES = {'macro_auc': 'macro AUC', 'accuracy': 'accuracy'}
+_NOTHING = 'Nothing was trained yet. Put it right and click Train again.'
+_SPLIT_NAMES = {'test': 'test', 'val': 'validation'}
+
+
+def heading_text(history: RunHistory) -> str:
+    """Return in a few words what is going on."""
+    words = {
+        RunPhase.EMPTY: 'Nothing has been trained yet',
+        RunPhase.STARTING: 'Starting…',
+        RunPhase.READING: 'Reading the images',
+        RunPhase.TRAINING: 'Training',
+        RunPhase.MEASURING: 'Measuring the model',
+        RunPhase.STOPPING: 'Stopping after this batch…',
+        RunPhase.STOPPED: 'Stopped',
+        RunPhase.FAILED: 'It could not go on',
+        RunPhase.FINISHED: 'Finished',
+    }[history.phase]
+    course = history.course
+    within = history.phase in (RunPhase.TRAINING, RunPhase.MEASURING)
+    if history.phase is RunPhase.MEASURING and _is_between_runs(history):
+        over = not history.several or 0 < history.total <= history.done
+        return 'Summing up' if over else 'Preparing the next run'
+    if within and history.several and course is not None:
+        number, name = history.done + 1, short_run_name(course.name)
+        of = f' of {history.total}' if history.total >= number else ''
+        words += f' · {name}{of}' if name == f'fold {number}' else f' · {name} ({number}{of})'
+    return words
+
+
+def _is_between_runs(history: RunHistory) -> bool:
+    """Return whether a network has ended, and no other has begun."""
+    return history.course is not None and history.course.finished is not None
+
+
+def short_run_name(name: str) -> str:
+    """Return what a run is called among its fellows: 'run/fold-2' is 'fold 2'."""
+    _, _, inner = name.partition('/')
+    words = []
+    for step in (inner or name).split('/'):
+        word, dash, number = step.rpartition('-')
+        words.append(f'{word} {number}' if dash and word and number.isdigit() else step)
+    return ', '.join(words)
+
+
+def position_text(history: RunHistory) -> str:
+    """Return which image, or which epoch and batch, it is at; empty where there is none."""
+    if history.phase is RunPhase.READING and history.reading is not None:
+        return f'Image {history.reading.done:,} of {history.reading.total:,}'
+    course = history.course
+    if course is None or not history.at_work or history.phase is RunPhase.STARTING:
+        return ''
+    if _is_between_runs(history):
+        return ''
+    words = f'Epoch {course.epoch}'
+    if course.planned:
+        words += f' of {course.planned}'
+    if course.batch is not None:
+        words += f', batch {course.batch.batch} of {course.batch.batches}'
+    return words
+
+
+def speed_text(history: RunHistory) -> str:
+    """Return how fast it goes, how long it still takes, and how busy the device is."""
+    words = []
+    course = history.course
+    if history.phase is RunPhase.TRAINING and course is not None and course.batch is not None:
+        rate = course.batch.images_per_second
+        if math.isfinite(rate):
+            words.append(f'{rate:,.0f} images/s' if rate >= 10 else f'{rate:.1f} images/s')
+    left = history.seconds_left
+    if left is not None and history.phase is not RunPhase.STOPPING:
+        words.append(f'about {duration_text(left)} left')
+    used = history.utilisation
+    if used is not None and history.phase is RunPhase.TRAINING:
+        where = course.started.device if course is not None and course.started else 'cpu'
+        words.append(f'{100 * used:.0f} % of the {"processor" if where == "cpu" else "GPU"}')
+    return ', '.join(words)
+
+
+def next_step_text(history: RunHistory, resumable: bool = True, written: bool = True) -> str:
+    """Return what to do where nothing runs, and what is left of a run that was cut short."""
+    if history.phase is RunPhase.EMPTY:
+        return (
+            'Choose a folder of labelled radiographs and a recipe, then click Train: '
+            'progress and curves appear here.'
+        )
+    best = history.course.best if history.course is not None else None
+    chosen = history.course is not None and history.course.chosen
+    if history.phase is RunPhase.FINISHED and history.several and not history.sweep:
+        if history.summary is not None and history.summary.path:
+            return (
+                'The model of the last run is the result: it has learnt from all images, and '
+                'its figures are those of the folds.'
+            )
+        return (
+            'This says how well the recipe does on images that it has not seen. For a model to '
+            'keep, set "Then learn from all" under Splits, or train once more with a held-out '
+            'test split.'
+        )
+    if history.phase is RunPhase.STOPPING:
+        if best is None:
+            return ''
+        return f'The {"best model so far" if chosen else "model of the last epoch"} is kept.'
+    if history.phase not in (RunPhase.STOPPED, RunPhase.FAILED):
+        return ''
+    if best is None:
+        words = 'No epoch was done yet, so there is no model.'
+    elif not written:
+        words = 'No model was written yet.'
+    elif chosen:
+        words = f'The best model so far, of epoch {best.epoch}, is kept.'
+    else:
+        words = f'The last model, of epoch {best.epoch}, is kept.'
+    return f'{words} Resume goes on from where it was.' if resumable else _NOTHING
+
+
+def result_text(history: RunHistory) -> str:
+    """Return what came out at the end, with its interval and the baseline; empty before."""
+    ended, best = _ended_trainings(history), history.best
+    if best is None:
+        return ''
+    if len(history.courses) == 1:
+        return _single_result(best)
+    if not history.sweep:
+        return _fold_results(history, ended)
+    return (
+        f'{len(ended)} runs; best on the validation images: {short_run_name(best.name)}. '
+        f'{_single_result(best)}'
+    )
+
+
+def _ended_trainings(history: RunHistory) -> list[TrainingHistory]:
+    return [course for course in history.courses.values() if course.metrics]
+
+
+def _single_result(course: TrainingHistory) -> str:
+    found = _main_metric(course.metrics)
+    assert course.finished is not None
+    words = f'{"Best epoch" if course.chosen else "Epoch"} {course.finished.epoch}'
+    if found is None:
+        return f'{words}.'
+    figure, value, others = found
+    words += f', {_split_name(course.metrics)} {figure} {_interval_text(value)}'
+    if others:
+        words += f', against {max(others):.3f} for a classifier that sees no anatomy'
+    return f'{words}.'
+
+
+def _fold_results(history: RunHistory, courses: list[TrainingHistory]) -> str:
+    # What learnt from all images has the folds' figures, and none of its own.
+    courses = [course for course in courses if 'folds' not in course.metrics]
+    found = [m for course in courses if (m := _main_metric(course.metrics)) is not None]
+    words = f'{len(courses)} models'
+    if not found:
+        return f'{words}.'
+    figure, values = found[0][0], [value[0] for _, value, _ in found]
+    spread = f'from {min(values):.3f} to {max(values):.3f}'
+    whole = _main_metric(history.summary.metrics) if history.summary is not None else None
+    if whole is not None:  # over the test images of all folds, each judged once
+        assert history.summary is not None
+        averaged = history.summary.metrics.get('averaged')
+        which = 'on average' if averaged else 'over all their test images'
+        words += f', {figure} {which} {_interval_text(whole[1])}, {spread}'
+        baseline = max(whole[2], default=None)
+    else:
+        mean = sum(values) / len(values)
+        words += f', {_split_name(courses[0].metrics)} {figure} {mean:.3f} on average, {spread}'
+        baselines = [max(others) for _, _, others in found if others]
+        baseline = sum(baselines) / len(baselines) if baselines else None
+    if baseline is not None:
+        words += f', against {baseline:.3f} for a classifier that sees no anatomy'
+    return f'{words}.'
+
+
+def warnings_text(history: RunHistory, ended: bool = True) -> str:
+    """Return what went otherwise than asked for, and at the end why to doubt the result."""
+    reasons = [*history.warnings, *(_reasons_for_doubt(history) if ended else ())]
+    return '\n'.join(f'• {reason}' for reason in reasons)
+
+
+def _reasons_for_doubt(history: RunHistory) -> list[str]:
+    reasons = []
+    best = history.best if history.sweep else None
+    ended = [
+        course.metrics for course in ([best] if best is not None else _ended_trainings(history))
+    ]
+    for metrics in ended:
+        found = _main_metric(metrics)
+        if found is not None and found[2] and max(found[2]) >= found[1][0]:
+            reasons.append(
+                'A classifier that sees no anatomy does as well or better, so this figure is no '
+                'evidence that the model looks at the disease.'
+            )
+            break
+    if any(metrics.get('split') == 'by image' for metrics in ended):
+        reasons.append(
+            'The images were split one by one: a patient may be on both sides, which makes '
+            'figures look better than they are.'
+        )
+    if any(metrics.get('measured_on') == 'val' for metrics in ended):
+        reasons.append(
+            'There was no test split, so this was measured on the validation images, which the '
+            'training looks at, too.'
+        )
+    return reasons
+
+
+def _main_metric(metrics: dict[str, Any]) -> tuple[str, list[Any], list[float]] | None:
+    """Return the name of the figure that tells most, its interval, and the baselines' values."""
+    everywhere = metrics.get('model')
+    found = everywhere.get('all') if isinstance(everywhere, dict) else None
+    if not isinstance(found, dict):
+        return None
+    for key, name in _METRIC_NAMES.items():
+        value = found.get(key)
+        if value is None or not _is_known(value):
+            continue
+        others = [
+            b['all'][key][0]
+            for b in (metrics.get('baselines') or {}).values()
+            if isinstance(b.get('all'), dict) and _is_known(b['all'].get(key))
+        ]
+        return name, list(value), others
+    return None
+
+
+def _is_known(value: Any) -> bool:
+    return isinstance(value, list | tuple) and bool(value) and isinstance(value[0], int | float)
+
+
+def _split_name(metrics: dict[str, Any]) -> str:
+    name = str(metrics.get('measured_on', ''))
+    return _SPLIT_NAMES.get(name, name)
+
+
+def _interval_text(value: list[Any]) -> str:
+    if len(value) == 3 and None not in value:
+        return f'{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]'
+    return f'{value[0]:.3f}'

@@ -1,0 +1,443 @@
+"""How well a run learns: curves by epoch, the confusion matrix, and a row for each fold.
+
+Curves of a second run can be drawn over those of the first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, QTimer, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QHeaderView,
+    QPushButton,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.plugin.plots import Curves, Line, Matrix
+from napari_cxr.plugin.runs import run_files
+from napari_cxr.plugin.runs.run_messages import short_run_name
+from napari_cxr.plugin.runs.runs_table import RunRow
+from napari_cxr.plugin.runs.training_history import (
+    PLOTTED_METRICS,
+    PlottedMetric,
+    RunHistory,
+    TrainingHistory,
+)
+from napari_cxr.plugin.style import quiet_label, style_plain_table
+
+__all__ = [
+    'FoldsTableModel',
+    'FoldsTableView',
+    'RunConfusionMatrix',
+    'RunCurves',
+    'SelectedCurves',
+]
+
+_TRAIN, _VAL, _BEST = 0, 1, 2  # numbers of colours
+
+
+class RunCurves(QWidget):
+    """One figure against the epochs, chosen from a list.
+
+    Parameters
+    ----------
+    theme : str
+        Name of napari's theme.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: Another run is wanted beside this one.
+    compare_wanted = Signal()
+    #: The other run is not wanted any more.
+    compare_ended = Signal()
+
+    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._course: TrainingHistory | None = None
+        self._other: TrainingHistory | None = None
+        self._names = ('', '')
+        self.figure = QComboBox()
+        self.figure.setAccessibleName('Figure')
+        self.figure.setToolTip('Which figure is drawn against the epochs')
+        for figure in PLOTTED_METRICS:
+            self.figure.addItem(figure.title, figure)
+            at = self.figure.count() - 1
+            self.figure.setItemData(at, figure.about, Qt.ItemDataRole.ToolTipRole)
+        self.compare = QPushButton()
+        self.curves = Curves(theme)
+        self.curves.set_empty_text('The curves begin when the first epoch is done.')
+        self.key = quiet_label()
+        first = QHBoxLayout()
+        first.addWidget(self.figure, 1)
+        first.addWidget(self.compare)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        layout.addLayout(first)
+        layout.addWidget(self.curves)
+        layout.addWidget(self.key)
+        self.figure.currentIndexChanged.connect(self._draw)
+        self.compare.clicked.connect(self._compare_or_end)
+        self._draw()
+
+    def set_theme(self, theme: str) -> None:
+        """Change to another of napari's themes."""
+        self.curves.set_theme(theme)
+
+    def set_course(self, course: TrainingHistory | None, name: str = '') -> None:
+        """Draw a run; `name` tells it from the other one."""
+        self._course, self._names = course, (name, self._names[1])
+        self._draw()
+
+    def set_other(self, course: TrainingHistory | None, name: str = '') -> None:
+        """Lay another run over it with dashed lines, or take it away."""
+        self._other, self._names = course, (self._names[0], name)
+        self._draw()
+
+    @property
+    def comparing(self) -> bool:
+        """Whether another run is on show."""
+        return self._other is not None
+
+    def _compare_or_end(self) -> None:
+        if self.comparing:
+            self.set_other(None)
+            self.compare_ended.emit()
+        else:
+            self.compare_wanted.emit()
+
+    def _draw(self) -> None:
+        figure: PlottedMetric = self.figure.currentData()
+        lines = []
+        if self._course is not None:
+            lines += _curve_lines(self._course, figure, dashed=False)
+        if self._other is not None:
+            lines += _curve_lines(self._other, figure, dashed=True)
+        self.curves.set_lines(lines)
+        self.key.setText(f'Solid: {self._names[0]}. Dashed: {self._names[1]}.')
+        self.key.setVisible(self.comparing)
+        self.curves.setToolTip(figure.about)
+        self.compare.setText('End comparison' if self.comparing else 'Compare with…')
+        self.compare.setToolTip(
+            'Take the dashed curves away'
+            if self.comparing
+            else 'Lay the curves of another run over these'
+        )
+        self.compare.setEnabled(self._course is not None or self.comparing)
+
+
+def _curve_lines(course: TrainingHistory, figure: PlottedMetric, *, dashed: bool) -> list[Line]:
+    """Return the lines of one run; without those of which nothing is known."""
+    before = 'other ' if dashed else ''
+    lines: list[Line] = []
+    for field, word, color in (
+        (figure.train, 'training' if figure.val else figure.title.lower(), _TRAIN),
+        (figure.val, 'validation', _VAL),
+    ):
+        xs, ys = course.curve(field)
+        if any(math.isfinite(y) for y in ys):
+            lines.append(Line(before + word, xs, ys, 'dashed' if dashed else 'solid', color))
+    best = course.best
+    if lines and best is not None and not dashed:
+        # Where both are drawn, the epoch was chosen by the validation images.
+        value = getattr(best, figure.val or figure.train)
+        which = 'best' if course.chosen else 'kept'
+        lines.append(
+            Line(f'{which} epoch {best.epoch}', [float(best.epoch)], [value], 'solid', _BEST)
+        )
+    return lines
+
+
+class RunConfusionMatrix(QWidget):
+    """A confusion matrix, and which epoch it is of; hidden while there is none.
+
+    Parameters
+    ----------
+    theme : str
+        Name of napari's theme.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.title = quiet_label()
+        self.matrix = Matrix(theme, 'truth', 'called')
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self.title)
+        layout.addWidget(self.matrix)
+        self.set_course(None, best=False)
+
+    def set_theme(self, theme: str) -> None:
+        """Change to another of napari's themes."""
+        self.matrix.set_theme(theme)
+
+    def set_course(self, course: TrainingHistory | None, *, best: bool) -> None:
+        """Show a run's latest epoch, or its best one.
+
+        Images with several labels each have no such matrix.
+        """
+        epoch = None
+        if course is not None:
+            epoch = course.best if best and course.best is not None else course.last
+        self.setVisible(epoch is not None and bool(epoch.confusion))
+        if course is None or epoch is None or not epoch.confusion:
+            return
+        counts = np.array(epoch.confusion)
+        labels = course.labels
+        if len(labels) != len(counts):  # of a run that left no model, nobody knows them
+            labels = tuple(f'class {i}' for i in range(1, len(counts) + 1))
+        kept = 'the best epoch' if course.chosen else 'the epoch that is kept,'
+        which = kept if best else 'epoch'
+        self.title.setText(f'Validation images after {which} {epoch.epoch}')
+        self.matrix.set_values(counts, labels, labels)
+
+
+_FOLD_COLUMNS = (
+    ('Run', 'Which of the runs'),
+    ('Epoch', 'The epoch whose model is kept: the best so far, or the last'),
+    ('Val. AUC', 'Macro AUC on the validation images, after that epoch'),
+    ('Test AUC', 'Macro AUC on the test images, measured once at the end'),
+)
+
+_MOST_ROWS = 8  # that are seen at once
+
+
+class FoldsTableModel(QAbstractTableModel):
+    """A line for each network that a run trains.
+
+    Parameters
+    ----------
+    parent : QObject, optional
+        Qt parent.
+    """
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._courses: list[TrainingHistory] = []
+
+    def set_courses(self, courses: list[TrainingHistory]) -> None:
+        """Show these; the ones that were there before keep their lines."""
+        if courses[: len(self._courses)] != self._courses or len(courses) < len(self._courses):
+            self.beginResetModel()
+            self._courses = list(courses)
+            self.endResetModel()
+            return
+        if len(courses) > len(self._courses):
+            self.beginInsertRows(QModelIndex(), len(self._courses), len(courses) - 1)
+            self._courses = list(courses)
+            self.endInsertRows()
+        if courses:
+            last = self.index(len(courses) - 1, len(_FOLD_COLUMNS) - 1)
+            self.dataChanged.emit(self.index(0, 0), last)
+
+    def name(self, row: int) -> str:
+        """Return the whole name of the run in a line."""
+        return self._courses[row].name
+
+    def row_of(self, name: str) -> int:
+        """Return the line of a run, -1 where there is none."""
+        return next((i for i, c in enumerate(self._courses) if c.name == name), -1)
+
+    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
+        """Return the number of runs."""
+        return 0 if parent.isValid() else len(self._courses)
+
+    def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
+        """Return the number of columns."""
+        return 0 if parent.isValid() else len(_FOLD_COLUMNS)
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> Any:
+        """Return a column's title, its explanation as tooltip, or how it is aligned."""
+        if orientation is not Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _alignment(section)
+        title, about = _FOLD_COLUMNS[section]
+        texts = {Qt.ItemDataRole.DisplayRole: title, Qt.ItemDataRole.ToolTipRole: about}
+        return texts.get(Qt.ItemDataRole(role))
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return the text of a cell, or how it is aligned."""
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            return _alignment(index.column())
+        if role != Qt.ItemDataRole.DisplayRole:
+            return None
+        course = self._courses[index.row()]
+        best = course.best
+        if index.column() == 0:
+            return short_run_name(course.name)
+        if index.column() == 1:
+            return f'{best.epoch}' if best is not None else '–'
+        if index.column() == 2:
+            return _cell_text(best.val_macro_auc if best is not None else None)
+        if course.metrics.get('measured_on') != 'test':
+            return '–'
+        found = (course.metrics.get('model') or {}).get('all') or {}
+        return _cell_text((found.get('macro_auc') or [None])[0])
+
+
+class FoldsTableView(QTableView):
+    """Shows the runs; choosing one tells its name.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: The whole name of the run that a person chose.
+    chosen = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.folds = FoldsTableModel(self)
+        self.setModel(self.folds)
+        across = style_plain_table(self, 'Runs of this training', several=False)
+        across.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.setToolTip('Choose a run to see its curves')
+        chosen = self.selectionModel()
+        assert chosen is not None
+        chosen.currentRowChanged.connect(self._choose)
+
+    def set_courses(self, courses: list[TrainingHistory], shown: str) -> None:
+        """Show the runs; `shown` is the one whose curves are seen."""
+        before = self.folds.rowCount()
+        self.folds.set_courses(courses)
+        if self.folds.rowCount() != before:
+            self._fit_height()
+        row = self.folds.row_of(shown)
+        if row >= 0 and row != self.currentIndex().row():
+            chosen = self.selectionModel()
+            assert chosen is not None
+            blocked = self.blockSignals(True)
+            self.selectRow(row)
+            self.blockSignals(blocked)
+
+    def _choose(self, index: QModelIndex) -> None:
+        if index.isValid() and not self.signalsBlocked():
+            self.chosen.emit(self.folds.name(index.row()))
+
+    def _fit_height(self) -> None:
+        down, across = self.verticalHeader(), self.horizontalHeader()
+        assert down is not None and across is not None
+        rows = min(max(self.folds.rowCount(), 1), _MOST_ROWS)
+        height = rows * down.defaultSectionSize() + across.sizeHint().height()
+        self.setFixedHeight(height + 2 * self.frameWidth())
+
+
+def _cell_text(value: Any) -> str:
+    known = isinstance(value, int | float) and math.isfinite(value)
+    return f'{value:.3f}' if known else '–'
+
+
+def _alignment(column: int) -> Qt.AlignmentFlag:
+    side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
+    return side | Qt.AlignmentFlag.AlignVCenter
+
+
+#: Someone who walks through the table with the arrow keys waits for no curves; ms.
+_SELECTION_DELAY = 150
+
+_SELECT_A_RUN = 'Select a run to see its curves, or two with Ctrl to lay them over each other.'
+
+
+class SelectedCurves(QWidget):
+    """Reads runs in a thread, and draws the second over the first.
+
+    Parameters
+    ----------
+    theme : str
+        Name of napari's theme.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: The curves asked for are on show.
+    settled = Signal()
+    #: A run could not be read.
+    failed = Signal(object)
+
+    def __init__(self, theme: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._runs: list[RunRow] = []
+        self._known: dict[Path, RunHistory] = {}
+        self._awaited: set[Path] = set()
+        self.curves = RunCurves(theme)
+        self.curves.compare.hide()  # selecting two compares them
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.addWidget(self.curves)
+        layout.addStretch(1)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_SELECTION_DELAY)
+        self._later.timeout.connect(self.read_now)
+        self._draw()
+
+    @property
+    def busy(self) -> bool:
+        """Whether curves are on their way."""
+        return bool(self._awaited) or self._later.isActive()
+
+    def set_theme(self, theme: str) -> None:
+        """Change to another of napari's themes."""
+        self.curves.set_theme(theme)
+
+    def forget(self) -> None:
+        """Read again what is asked for next; runs may have gone on."""
+        self._known.clear()
+
+    def show_runs(self, runs: Sequence[RunRow]) -> None:
+        """Show the first two of these, in a moment."""
+        self._runs = list(runs[:2])
+        self._later.start()
+
+    def read_now(self) -> None:
+        """Read what is not known yet of the runs asked for, without waiting any longer."""
+        self._later.stop()
+        missing = [run.path for run in self._runs if run.path not in self._known]
+        missing = [path for path in missing if path not in self._awaited]
+        if missing:
+            self._awaited.update(missing)
+            self._reader = run_files.read_histories(missing)
+            self._reader.returned.connect(self._take)
+            self._reader.start()
+        self._draw()
+        if not self._awaited:
+            self.settled.emit()
+
+    def _take(self, found: dict[Path, RunHistory | Failure]) -> None:
+        self._awaited -= set(found)
+        for path, history in found.items():
+            if isinstance(history, Failure):
+                self.failed.emit(history)
+            else:
+                self._known[path] = history
+        self._draw()
+        if not self._awaited:
+            self.settled.emit()
+
+    def _draw(self) -> None:
+        known = [(run, h) for run in self._runs if (h := self._known.get(run.path)) is not None]
+        drawn = [(h.course, run.name) for run, h in known if h.course is not None]
+        self.curves.set_course(*(drawn[0] if drawn else (None, '')))
+        self.curves.set_other(*(drawn[1] if len(drawn) > 1 else (None, '')))
+        empty = [run.name for run, history in known if history.course is None]
+        words = f'{empty[0]} has done no epoch yet.' if empty else _SELECT_A_RUN
+        self.curves.curves.set_empty_text(words)

@@ -1,0 +1,370 @@
+"""The bar above the score table: filters, the number of rows that are shown, and their order."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer, Signal
+from qtpy.QtGui import QKeyEvent, QResizeEvent
+from qtpy.QtWidgets import (
+    QBoxLayout,
+    QComboBox,
+    QDoubleSpinBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
+
+from napari_cxr.inference.label_rule import CANNOT_SAY
+from napari_cxr.plugin.score_table.sort_filter import RowFilter, RowKind
+from napari_cxr.plugin.widgets.text import ElidedComboBox
+
+__all__ = [
+    'FILTER_PARTS',
+    'WIDE_BAR',
+    'FilterBar',
+    'GridPlace',
+    'column_stretches',
+    'filter_places',
+]
+
+#: What stands there: filters, and below them the count and the buttons.
+FILTER_PARTS = ('text', 'which', 'answer', 'truth', 'threshold', 'foot')
+
+#: Line and column of a grid with six columns, and over how many of each.
+GridPlace = tuple[int, int, int, int]
+
+#: Pixels from which on all filters stand in one line; below which a threshold has a line of its
+#: own; and below which three lists beside each other would be cut.
+WIDE_BAR, _MIDDLE, _NARROW = 700, 480, 380
+
+
+def filter_places(width: int, *, truth: bool, threshold: bool) -> dict[str, GridPlace]:
+    """Return where each filter stands, on as few lines as fit.
+
+    Parameters
+    ----------
+    width : int
+        Pixels.
+    truth, threshold : bool
+        Whether there are given labels to filter by, and whether a class is chosen for whose
+        probability there is a threshold.
+    """
+    wide = width >= WIDE_BAR
+    classes: tuple[GridPlace, GridPlace, GridPlace]
+    if wide and truth:
+        classes = (0, 2, 1, 1), (0, 3, 1, 1), (0, 4, 1, 2)
+    elif wide:
+        classes = (0, 2, 1, 1), (0, 2, 1, 1), (0, 3, 1, 3)
+    elif truth and width < (_MIDDLE if threshold else _NARROW):
+        classes = (1, 0, 1, 3), (1, 3, 1, 3), (2, 0, 1, 6)
+    elif truth:
+        classes = (1, 0, 1, 2), (1, 2, 1, 2), (1, 4, 1, 2)
+    else:
+        classes = (1, 0, 1, 3), (1, 0, 1, 1), (1, 3, 1, 3)
+    over = 1 if wide else 3
+    first: tuple[GridPlace, GridPlace] = (0, 0, 1, over), (0, over, 1, over)
+    return dict(zip(FILTER_PARTS, (*first, *classes, (3, 0, 1, 6)), strict=True))
+
+
+def column_stretches(width: int) -> tuple[int, ...]:
+    """Return the shares of the six columns."""
+    return (3, 3, 2, 2, 3, 0) if width >= WIDE_BAR else (1,) * 6
+
+
+#: Milliseconds without a key before the filter is applied.
+_PAUSE = 150
+
+_NARROWEST = 280
+
+#: The button for the order, in full and where there is little room.
+_UNCERTAIN, _SHORT = 'Most uncertain first', 'Uncertain first'
+
+#: Pixels between the count and the buttons.
+_APART = 12
+
+_STAY = 'Rows that fitted this filter before: {}. They stay until you filter or sort again.'
+
+
+class FilterBar(QWidget):
+    """Words, kinds, classes and a threshold; below them the count and a few buttons.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: Other rows shall be shown: the `Filter`.
+    changed = Signal(object)
+    #: The person is done here and wants back into the table.
+    left = Signal()
+    #: Whether the most uncertain rows shall come first.
+    uncertain_wanted = Signal(bool)
+    columns_wanted = Signal()
+    #: Whether small pictures shall be shown.
+    pictures_wanted = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._most = ''
+        self._build()
+        self._typing = QTimer(self)
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(_PAUSE)
+        self._typing.timeout.connect(self._apply)
+        self.text.textChanged.connect(self._typing.start)
+        self.text.returnPressed.connect(self._apply)
+        self.at_least.valueChanged.connect(self._typing.start)
+        for box in self._boxes:
+            box.currentIndexChanged.connect(self._apply)
+        self.clear.clicked.connect(self.reset)
+        self.uncertain.clicked.connect(self.uncertain_wanted)
+        self.columns.clicked.connect(self.columns_wanted)
+        self.pictures.toggled.connect(self.pictures_wanted)
+        for widget in (self.text, *self._boxes, self.at_least):
+            widget.installEventFilter(self)
+        self.offer((), truth=False, reading=False)
+
+    def _build(self) -> None:
+        self.text = QLineEdit()
+        self.text.setClearButtonEnabled(True)
+        self.text.setPlaceholderText('Filter')
+        self.text.setMinimumWidth(90)
+        self.text.setToolTip(
+            'Words that must all occur in the file’s path, its warnings, error, source or '
+            'note; "…" keeps words together (Ctrl+F; Esc shows all rows again)'
+        )
+        self.text.setAccessibleName('Filter by words')
+        self.which = ElidedComboBox('Show rows of one kind')
+        self.which.setAccessibleName('Kind of rows')
+        self.answer = ElidedComboBox('Show rows with this answer of the model')
+        self.answer.setAccessibleName('Answer')
+        self.truth = ElidedComboBox('Show rows with this label, as folders or a table say')
+        self.truth.setAccessibleName('Given label')
+        self.label = ElidedComboBox('Show rows in which this class is probable enough')
+        self.label.setAccessibleName('Class with a threshold')
+        self.at_least = QDoubleSpinBox()
+        self.at_least.setRange(0, 1)
+        self.at_least.setSingleStep(0.05)
+        self.at_least.setDecimals(2)
+        self.at_least.setValue(0.5)
+        self.at_least.setPrefix('≥ ')
+        self.at_least.setToolTip('The least probability of the class on the left')
+        self.at_least.setAccessibleName('Least probability')
+        self._boxes = (self.which, self.answer, self.truth, self.label)
+        self.count = QLabel()
+        self.count.setObjectName('quiet')
+        self.count.setIndent(0)
+        self.clear = _button('Clear', 'Show all rows again (Esc)')
+        self.uncertain = _button(
+            _UNCERTAIN,
+            'Sort by how undecided the model is: worth reading first. Click again for the order '
+            'of the files',
+        )
+        self.uncertain.setCheckable(True)
+        self.pictures = _button('Pictures', 'Show each radiograph, small')
+        self.pictures.setCheckable(True)
+        self.columns = _button('Columns', 'Choose which columns are shown')
+        self._buttons = QWidget()
+        row = QHBoxLayout(self._buttons)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        for button in (self.uncertain, self.pictures, self.columns):
+            row.addWidget(button)
+        self._told = QWidget()
+        told = QHBoxLayout(self._told)
+        told.setContentsMargins(0, 0, 0, 0)
+        told.setSpacing(6)
+        told.addWidget(self.count)
+        told.addWidget(self.clear)
+        told.addStretch(1)
+        self._foot = QWidget()
+        self._line = QBoxLayout(QBoxLayout.Direction.LeftToRight, self._foot)
+        self._line.setContentsMargins(0, 0, 0, 0)
+        self._line.setSpacing(6)
+        self._line.addWidget(self._told, 1)
+        self._line.addWidget(self._buttons, 0, Qt.AlignmentFlag.AlignLeft)
+        self._threshold = QWidget()
+        threshold = QHBoxLayout(self._threshold)
+        threshold.setContentsMargins(0, 0, 0, 0)
+        threshold.setSpacing(6)
+        threshold.addWidget(self.label, 1)
+        threshold.addWidget(self.at_least)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(6)
+        self._grid.setVerticalSpacing(6)
+        self._places: dict[str, GridPlace] = {}
+        parts = (self.text, self.which, self.answer, self.truth, self._threshold, self._foot)
+        self._parts: dict[str, QWidget] = dict(zip(FILTER_PARTS, parts, strict=True))
+        self.setMinimumWidth(_NARROWEST)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+
+    @property
+    def filter(self) -> RowFilter:
+        """What is chosen."""
+        return RowFilter(
+            self.text.text(),
+            self.answer.currentData() or '',
+            self.truth.currentData() or '',
+            self.label.currentData() or '',
+            self.at_least.value(),
+            RowKind(self.which.currentData()),
+        )
+
+    def offer(
+        self,
+        labels: tuple[str, ...],
+        *,
+        truth: bool,
+        reading: bool,
+        negative: str = '',
+        undecided: bool = False,
+    ) -> None:
+        """Offer what can be filtered by; what is chosen stays where it still can be.
+
+        Parameters
+        ----------
+        labels : tuple of str
+            The model's classes.
+        truth, reading : bool
+            Whether labels were given, and whether a person reads.
+        negative : str
+            What is said of an image that has none of several labels.
+        undecided : bool
+            Whether the model can answer that it cannot say.
+        """
+        kinds = [RowKind.ALL, RowKind.SCORED, RowKind.ERRORS, RowKind.DOUBTED, RowKind.WARNED]
+        kinds += [RowKind.AGAINST_TRUTH] if truth else []
+        kinds += [RowKind.AGAINST_READ, RowKind.UNREAD] if reading else []
+        _fill(self.which, [(kind.value, kind.value) for kind in kinds])
+        known = (*labels, *([negative] if negative else []))
+        answers = (*known, *([CANNOT_SAY] if undecided else []))
+        _fill(self.answer, [('Answer', ''), *((label, label) for label in answers)])
+        _fill(self.truth, [('Given label', ''), *((label, label) for label in known)])
+        self.truth.setVisible(truth)
+        if not truth:
+            with QSignalBlocker(self.truth):
+                self.truth.setCurrentIndex(0)
+        _fill(self.label, [('Probability', ''), *((f'p({label})', label) for label in labels)])
+        self._apply()
+
+    def set_counts(self, shown: int, every: int, stay: int = 0) -> None:
+        """Say how many rows fit the filter, of how many.
+
+        Parameters
+        ----------
+        shown, every : int
+            How many fit it, and how many there are.
+        stay : int
+            How many are on show that fitted it once.
+        """
+        rows = 'row' if every == 1 else 'rows'
+        self.count.setToolTip(_STAY.format(stay) if stay else '')
+        if self._most != (most := f'{every:,} of {every:,} {rows}'):
+            self._most = most
+            self._arrange()
+        whole = shown == every and self.filter.is_open
+        self.count.setText(f'{every:,} {rows}' if whole else f'{shown:,} of {every:,} {rows}')
+        self.clear.setVisible(not self.filter.is_open)
+
+    def reset(self) -> None:
+        """Show all rows."""
+        self.show_filter(RowFilter(at_least=self.at_least.value()))
+
+    def show_filter(self, wanted: RowFilter) -> None:
+        """Choose what a filter says, as far as it is offered, and apply it."""
+        chosen = (wanted.which.value, wanted.answer, wanted.truth, wanted.label)
+        for box, data in zip(self._boxes, chosen, strict=True):
+            with QSignalBlocker(box):
+                box.setCurrentIndex(max(box.findData(data), 0))
+        with QSignalBlocker(self.text), QSignalBlocker(self.at_least):
+            self.text.setText(wanted.text)
+            self.at_least.setValue(wanted.at_least)
+        self._apply()
+
+    def take_focus(self) -> None:
+        """Go to where words are typed."""
+        self.text.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.text.selectAll()
+
+    def eventFilter(self, watched: object, event: QEvent | None) -> bool:
+        """Hear Esc in all fields: it shows all rows; where it does already, it leaves."""
+        if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
+            if event.type() == QEvent.Type.ShortcutOverride:
+                event.accept()
+                return True
+            if event.type() == QEvent.Type.KeyPress:
+                if self.filter.is_open:
+                    self.left.emit()
+                else:
+                    self.reset()
+                return True
+        return False
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Use as few lines as fit."""
+        super().resizeEvent(event)
+        self._arrange()
+
+    def _apply(self) -> None:
+        self._typing.stop()
+        self.at_least.setVisible(bool(self.label.currentData()))
+        self._arrange()
+        self.changed.emit(self.filter)
+
+    def _fit_foot(self) -> None:
+        """Put the buttons beside the count and *Clear*, with a shorter word if that helps."""
+        measure = self.fontMetrics().horizontalAdvance
+        told = measure(self._most) + self.clear.sizeHint().width() + _APART
+        self.uncertain.setText(_UNCERTAIN)
+        buttons = self._buttons.sizeHint().width()
+        short = buttons - measure(_UNCERTAIN) + measure(_SHORT)
+        tight = told + short > self.width()
+        if buttons + (0 if tight else told) > self.width():
+            self.uncertain.setText(_SHORT)
+        along = QBoxLayout.Direction
+        self._line.setDirection(along.TopToBottom if tight else along.LeftToRight)
+
+    def _arrange(self) -> None:
+        """Lay everything out on a grid of as many lines as the width asks for."""
+        width = self.width()
+        wide, threshold = width >= WIDE_BAR, bool(self.label.currentData())
+        found = filter_places(width, truth=not self.truth.isHidden(), threshold=threshold)
+        self._fit_foot()
+        if found == self._places:
+            return
+        self._places = found
+        # Without its buttons it is moved by the arrow keys and the wheel alone.
+        kinds = QDoubleSpinBox.ButtonSymbols
+        self.at_least.setButtonSymbols(kinds.UpDownArrows if wide else kinds.NoButtons)
+        figure = self.fontMetrics().horizontalAdvance('≥ 0.00')
+        self.at_least.setFixedWidth(figure + (64 if wide else 26))
+        grid = self._grid
+        for name, place in found.items():
+            widget = self._parts[name]
+            grid.removeWidget(widget)
+            grid.addWidget(widget, *place)
+        for column, stretch in enumerate(column_stretches(width)):
+            grid.setColumnStretch(column, stretch)
+        self.updateGeometry()
+
+
+def _button(text: str, tip: str) -> QToolButton:
+    button = QToolButton()
+    button.setText(text)
+    button.setToolTip(tip)
+    button.setObjectName('more')
+    return button
+
+
+def _fill(box: QComboBox, entries: list[tuple[str, str]]) -> None:
+    with QSignalBlocker(box):
+        before = box.currentData()
+        box.clear()
+        for text, data in entries:
+            box.addItem(text, data)
+        box.setCurrentIndex(max(box.findData(before), 0))

@@ -1,0 +1,150 @@
+"""How docks look: napari's theme, quiet labels, thin lines, and plain tables.
+
+Holds the few things that napari's style sheet leaves to a plugin.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from napari.utils.theme import get_theme
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor
+from qtpy.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QLabel, QTableView
+
+__all__ = ['quiet_label', 'separator_line', 'style_plain_table', 'style_sheet', 'theme_color']
+
+
+def theme_color(theme: str, role: str) -> QColor:
+    """Return one of a theme's colours.
+
+    Parameters
+    ----------
+    theme : str
+        'dark', 'light', or the name of a person's own.
+    role : str
+        A field of napari's themes, such as 'current' or 'warning'.
+    """
+    color: Any = getattr(get_theme(theme), role)
+    return QColor(*color.as_rgb_tuple()[:3])
+
+
+def style_sheet(theme: str) -> str:
+    """Return the style of a dock: one accented button, quiet text, framed messages."""
+    accent = theme_color(theme, 'current')
+    text = theme_color(theme, 'text')
+    # White on a dark accent, black on a light one.
+    on_accent = '#ffffff' if accent.lightnessF() < 0.6 else '#101010'
+    quiet = QColor(text)
+    quiet.setAlphaF(0.62)
+    warning, error = theme_color(theme, 'warning'), theme_color(theme, 'error')
+    return f"""
+        QPushButton#accent:enabled {{
+            background-color: {accent.name()}; color: {on_accent};
+            font-weight: bold; border-radius: 4px;
+        }}
+        QPushButton#accent:enabled:hover {{ background-color: {accent.lighter(112).name()}; }}
+        QPushButton#accent:enabled:pressed {{ background-color: {accent.darker(112).name()}; }}
+        QLabel[wrong="true"] {{ color: {_readable(error, text).name()}; }}
+        QLabel#headline {{ font-size: 13pt; font-weight: bold; color: {text.name()}; }}
+        QLabel#quiet {{ color: {_rgba(quiet)}; }}
+        QLabel#caution {{
+            color: {text.name()}; background-color: {_rgba(warning, 0.13)};
+            border-left: 3px solid {warning.name()}; padding: 6px 8px;
+        }}
+        QFrame#warning {{
+            background-color: {_rgba(warning, 0.13)}; border-left: 3px solid {warning.name()};
+        }}
+        QFrame#warning QLabel {{ background: transparent; color: {text.name()}; }}
+        QFrame#warning QPushButton {{ padding: 4px 10px; }}
+        QFrame#message {{
+            background-color: {_rgba(error, 0.13)}; border-left: 3px solid {error.name()};
+        }}
+        QFrame#message QLabel, QFrame#message QToolButton {{
+            background: transparent; color: {text.name()};
+        }}
+        QPlainTextEdit#field {{
+            background-color: {theme_color(theme, 'foreground').name()}; border-radius: 2px;
+        }}
+        QTabWidget::pane {{ border: 0; }}
+        QTabBar {{ qproperty-drawBase: 0; background: transparent; }}
+        QTabBar::tab {{
+            background: transparent; border: 0; border-bottom: 2px solid transparent;
+            color: {_rgba(quiet)}; padding: 4px 2px; margin-right: 14px;
+        }}
+        QTabBar::tab:selected {{
+            color: {text.name()}; border-bottom: 2px solid {accent.name()};
+        }}
+        QTabBar::tab:hover {{ color: {text.name()}; }}
+        QToolButton#more {{
+            background-color: {theme_color(theme, 'foreground').name()}; border-radius: 2px;
+            padding: 3px 8px;
+        }}
+        QToolButton#more:hover {{
+            background-color: {theme_color(theme, 'primary').name()};
+        }}
+        QToolButton#more::menu-indicator {{ image: none; width: 0; }}
+        QProgressBar {{ border: 0; background: transparent; }}
+        QProgressBar::chunk {{ background-color: {accent.name()}; }}
+    """
+
+
+def _readable(color: QColor, text: QColor) -> QColor:
+    """Return a colour that stands out from the background as text does."""
+    return color.lighter(165) if text.lightnessF() > 0.5 else color.darker(130)
+
+
+def _rgba(color: QColor, alpha: float | None = None) -> str:
+    share = color.alphaF() if alpha is None else alpha
+    return f'rgba({color.red()}, {color.green()}, {color.blue()}, {round(255 * share)})'
+
+
+def quiet_label(text: str = '') -> QLabel:
+    """Return a label that wraps and stands back behind the controls."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    label.setObjectName('quiet')
+    return label
+
+
+def separator_line() -> QFrame:
+    """Return a line between two parts of a dock."""
+    line = QFrame()
+    line.setFixedHeight(1)
+    line.setStyleSheet('background: rgba(128, 128, 128, 70);')
+    return line
+
+
+def style_plain_table(table: QTableView, name: str, *, several: bool) -> QHeaderView:
+    """Let a table show whole rows quietly: no grid, no row numbers, nothing to edit.
+
+    Parameters
+    ----------
+    table : QTableView
+        The table.
+    name : str
+        What it shows, for those who hear it.
+    several : bool
+        Whether several rows can be selected at once.
+
+    Returns
+    -------
+    QHeaderView
+        The titles of its columns.
+    """
+    modes = QAbstractItemView.SelectionMode
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(modes.ExtendedSelection if several else modes.SingleSelection)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+    table.setWordWrap(False)
+    table.setShowGrid(False)
+    table.setTabKeyNavigation(False)
+    table.setAccessibleName(name)
+    across, down = table.horizontalHeader(), table.verticalHeader()
+    assert across is not None and down is not None
+    across.setHighlightSections(False)
+    down.hide()
+    down.setDefaultSectionSize(table.fontMetrics().height() + 8)
+    return across

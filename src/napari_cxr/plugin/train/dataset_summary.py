@@ -1,0 +1,327 @@
+"""A data set in numbers and sentences: images by class, source and split, and what they mean."""
+
+from __future__ import annotations
+
+import math
+import os.path
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QShowEvent
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHeaderView,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QWidget,
+)
+
+from napari_cxr.plugin.train.training_controllers import RecipeController
+from napari_cxr.training.dataset_survey import Survey
+
+__all__ = [
+    'ClassTable',
+    'ImageCounts',
+    'association_sentence',
+    'baseline_sentence',
+    'image_counts',
+    'one_sided_sentences',
+    'relative_names',
+    'source_table',
+    'training_advice',
+    'training_obstacle',
+]
+
+#: Columns of the counts: the splits, images that cannot be divided, and those left out.
+SPLITS = ('train', 'val', 'test')
+
+_UNDIVIDED, _OUT = 3, 4
+
+#: A source nearly all of whose images are of one class is flagged, if it has so many.
+_ONE_SIDED_FRACTION, _FEWEST_IMAGES = 0.9, 10
+
+UNKNOWN_SOURCE = 'unknown source'
+
+
+@dataclass(frozen=True, eq=False)
+class ImageCounts:
+    """Images by class, source and split.
+
+    Parameters
+    ----------
+    labels, sources : tuple of str
+        K classes and S sources.
+    table : ndarray of int, shape (K, S, 5)
+        Images in train, val and test; those that would be used, but that cannot be divided
+        into splits; and those that are left out. An image with several labels counts for
+        each.
+    totals : ndarray of int, shape (5,)
+        Images, each counted once.
+    """
+
+    labels: tuple[str, ...]
+    sources: tuple[str, ...]
+    table: np.ndarray
+    totals: np.ndarray
+
+
+def _sources(survey: Survey) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the names of the sources, the largest first, and the number of each image's."""
+    names = [source or UNKNOWN_SOURCE for source in survey.sources]
+    sizes = Counter(names)
+    ordered = sorted(sizes, key=lambda name: (-sizes[name], name))
+    number = {name: i for i, name in enumerate(ordered)}
+    return tuple(ordered), np.array([number[name] for name in names], dtype=int)
+
+
+def image_counts(survey: Survey, out: np.ndarray) -> ImageCounts:
+    """Count images.
+
+    Parameters
+    ----------
+    survey : Survey
+        The data set.
+    out : ndarray of bool, shape (n,)
+        Images that a person has left out by now.
+    """
+    sources, which = _sources(survey)
+    numbers = {name: i for i, name in enumerate(SPLITS)}
+    elsewhere = _OUT if any(survey.splits) else _UNDIVIDED
+    split = np.array([numbers.get(name, elsewhere) for name in survey.splits], dtype=int)
+    split[np.asarray(out, bool)] = _OUT
+    table = np.zeros((len(survey.labels), len(sources), _OUT + 1), dtype=int)
+    for k in range(len(survey.labels)):
+        mine = np.asarray(survey.truth[:, k], bool)
+        np.add.at(table[k], (which[mine], split[mine]), 1)
+    return ImageCounts(survey.labels, sources, table, np.bincount(split, minlength=_OUT + 1))
+
+
+def source_table(counts: ImageCounts) -> tuple[np.ndarray, np.ndarray]:
+    """Return images that are used by source and class, and which cells give a class away.
+
+    Returns
+    -------
+    ndarray of int, shape (S, K)
+        Counts.
+    ndarray of bool, shape (S, K)
+        Where at least 90 % of a source's ten or more images are of one class, though that
+        class is less than 90 % of all.
+    """
+    used = counts.table[:, :, :_OUT].sum(axis=2).T
+    of_source = used.sum(axis=1, keepdims=True)
+    overall = used.sum(axis=0) / max(used.sum(), 1)
+    flags = (
+        (used >= _ONE_SIDED_FRACTION * of_source)
+        & (of_source >= _FEWEST_IMAGES)
+        & (overall < _ONE_SIDED_FRACTION)
+    )
+    return used, flags & (used > 0) & (len(counts.sources) > 1)
+
+
+def one_sided_sentences(flags: np.ndarray, counts: ImageCounts) -> dict[tuple[int, int], str]:
+    """Return a sentence for each flagged cell of the table of sources."""
+    return {
+        (int(s), int(k)): (
+            f'Nearly all images of {counts.sources[s]} are {counts.labels[k]}: '
+            'a model can answer by the look of the source alone.'
+        )
+        for s, k in np.argwhere(flags)
+    }
+
+
+def association_sentence(survey: Survey) -> str:
+    """Say how much the source tells about the class."""
+    value = survey.association
+    if not any(survey.sources):
+        return 'No source is known, so nothing tells whether it gives the class away.'
+    if math.isnan(value):
+        return 'All images are of one source, so what a model learns may hold for it alone.'
+    how = (
+        'nearly nothing' if value < 0.1 else
+        'a little' if value < 0.3 else
+        'much' if value < 0.6 else
+        'nearly everything'
+    )  # fmt: skip
+    return (
+        f'The source tells {how} about the class: Cramér’s V is {value:.2f}, where 0 is nothing '
+        'and 1 everything.'
+    )
+
+
+def baseline_sentence(baselines: dict[str, tuple[float, float, float]]) -> str:
+    """Say what a model must beat."""
+    known = {name: figures for name, figures in baselines.items() if np.isfinite(figures).all()}
+    if not known:
+        return (
+            'There are too few images to tell what a classifier that sees no anatomy would '
+            'reach. Add images before you trust any figure.'
+        )
+    name, (value, low, high) = max(known.items(), key=lambda item: item[1][0])
+    return (
+        f'A classifier that sees no anatomy ({name}) reaches an area under the curve of '
+        f'{value:.2f} ({low:.2f} to {high:.2f}); chance is 0.50. A model must do clearly better '
+        f'than {high:.2f} before its figures say anything about lungs.'
+    )
+
+
+def relative_names(paths: Sequence[str]) -> list[str]:
+    """Return paths as seen from the folder that they share."""
+    plain = [path.replace('\\', '/') for path in paths]
+    if not plain or not all(os.path.isabs(path) for path in paths):
+        return plain
+    folders = {path.rpartition('/')[0] for path in plain}
+    shared = os.path.commonpath(list(folders)) if len(folders) > 1 else ''
+    if not shared:  # all in one folder, of which the last name says enough
+        return [path.rpartition('/')[2] for path in plain]
+    return [os.path.relpath(path, shared).replace('\\', '/') for path in plain]
+
+
+_CLASS_HEADERS = ('Class', 'Train', 'Val', 'Test', 'Out', 'All')
+
+_CLASS_TIPS = (
+    'Click the arrow before a class to see its sources',
+    'Images that the network learns from',
+    'Validation: images by which the best epoch is chosen',
+    'Images on which the result is measured',
+    'Images that you or the recipe left out',
+    'All images',
+)
+
+#: Columns of the splits, and of what is left out.
+_SPLIT_COLUMNS, _OUT_COLUMN = range(1, 4), 4
+
+_MOST_CLASS_ROWS = 13
+
+
+class ClassTable(QTreeWidget):
+    """Shows counts; a class unfolds into its sources.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setColumnCount(len(_CLASS_HEADERS))
+        self.setHeaderLabels(list(_CLASS_HEADERS))
+        head = self.headerItem()
+        for column, tip in enumerate(_CLASS_TIPS):
+            if head is not None:
+                head.setToolTip(column, tip)
+                side = Qt.AlignmentFlag.AlignLeft if not column else Qt.AlignmentFlag.AlignRight
+                head.setTextAlignment(column, side | Qt.AlignmentFlag.AlignVCenter)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setUniformRowHeights(True)
+        self.setStyleSheet('QTreeView::item { padding: 2px 0; }')
+        self.setIndentation(14)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setAccessibleName('Images by class, source and split')
+        self.setToolTip('Images of each class in each split; unfold a class for its sources')
+        self.setMinimumWidth(220)
+        header = self.header()
+        if header is not None:
+            header.setStretchLastSection(False)
+            header.setMinimumSectionSize(24)
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+            for column in range(1, len(_CLASS_HEADERS)):
+                header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        self.itemExpanded.connect(self._fit_height)
+        self.itemCollapsed.connect(self._fit_height)
+
+    def show_counts(self, counts: ImageCounts) -> None:
+        """Show counts; classes that are unfolded stay so."""
+        unfolded = {item.text(0) for item in self._classes() if item.isExpanded()}
+        self.clear()
+        several = len(counts.sources) > 1
+        for k, label in enumerate(counts.labels):
+            row = _tree_item(label, counts.table[k].sum(axis=0), bold=True)
+            self.addTopLevelItem(row)
+            for s, source in enumerate(counts.sources if several else ()):
+                if counts.table[k, s].any():
+                    row.addChild(_tree_item(source, counts.table[k, s]))
+            row.setExpanded(label in unfolded)
+        every = _tree_item('All images', counts.totals)
+        every.setToolTip(0, 'Each image once, though one with several labels is in several rows')
+        self.addTopLevelItem(every)
+        for column in _SPLIT_COLUMNS:  # where nothing is divided, there is nothing to tell of them
+            self.setColumnHidden(column, not counts.totals[:3].any())
+        self.setColumnHidden(_OUT_COLUMN, not counts.totals[4])
+        self._fit_height()
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Measure in the font that it is shown in."""
+        super().showEvent(event)
+        self._fit_height()
+
+    def _classes(self) -> Sequence[QTreeWidgetItem]:
+        found = (self.topLevelItem(i) for i in range(self.topLevelItemCount()))
+        return [item for item in found if item is not None]
+
+    def _fit_height(self) -> None:
+        rows = sum(1 + (i.childCount() if i.isExpanded() else 0) for i in self._classes())
+        height = self.sizeHintForRow(0)
+        header = self.header()
+        top = header.sizeHint().height() if header is not None else 0
+        self.setFixedHeight(top + min(rows, _MOST_CLASS_ROWS) * height + 4)
+
+
+def _tree_item(name: str, counts: np.ndarray, bold: bool = False) -> QTreeWidgetItem:
+    train, val, test, _, out = counts
+    numbers = [train, val, test, out, counts.sum()]
+    item = QTreeWidgetItem([name, *(f'{n:,}'.replace(',', '\u2009') for n in numbers)])
+    item.setToolTip(0, name)
+    for column in range(len(numbers) + 1):
+        if column:
+            item.setTextAlignment(
+                column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            )
+        if bold:
+            font = item.font(column)
+            font.setBold(True)
+            item.setFont(column, font)
+    return item
+
+
+def training_obstacle(survey: Survey | None, divides_alike: bool) -> str:
+    """Say that nothing can be trained because the images cannot be divided; else ''.
+
+    Parameters
+    ----------
+    survey : Survey or None
+        What was found in the images; None while nobody knows.
+    divides_alike : bool
+        Whether all runs of the recipe divide them as it says.
+    """
+    if survey is None or any(survey.splits) or not divides_alike:
+        return ''
+    return f'{_found_text(survey)}, but they cannot be divided for training: Images says why.'
+
+
+def training_advice(survey: Survey | None, desk: RecipeController) -> str:
+    """Say what was found, how it is divided, and what the recipe on a desk makes of it."""
+    if survey is None:
+        return ''
+    if not any(survey.splits):
+        return training_obstacle(survey, desk.divides_alike) or (
+            f'{_found_text(survey)}, but they cannot be divided by the settings below: Images '
+            'says why. Only runs of the sweep that divide them otherwise will train.'
+        )
+    left = sum(bool(split) for split in survey.splits)
+    found = f'{left:,} images, {len(survey.labels)} classes, split {survey.split_kind}.'
+    if desk.sweep is not None:
+        runs = f'{len(desk.sweep.runs)} runs' if desk.sweep.runs else 'Several runs'
+        found += f' {runs}; what is changed under Settings is changed in each.'
+    return found
+
+
+def _found_text(survey: Survey) -> str:
+    left = len(survey.paths) - int(survey.excluded.sum())
+    return f'{left:,} images, {len(survey.labels)} classes'

@@ -1,0 +1,287 @@
+"""What to train on, by which recipe, and where the result goes: the upper part of the dock."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import cast
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QMenu,
+    QPushButton,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
+
+from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.widgets.text import ElidedComboBox
+from napari_cxr.training import recipe as recipes
+from napari_cxr.training import sweep as sweeps
+from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.sweep import Sweep
+
+__all__ = ['SWEEP_PREFIX', 'TrainingSetup']
+
+#: What stands before the name of a sweep in the list of recipes.
+SWEEP_PREFIX = 'sweep: '
+
+_TABLES = 'Tables (*.csv);;All files (*)'
+_RECIPES = 'Recipes (*.toml);;All files (*)'
+_RECIPE_TIP = 'How to train. Every entry can be changed under Settings.'
+#: Recipes to begin with, in the order in which they are offered; the papers follow.
+_FIRST_RECIPES = ('start-',)
+
+
+class TrainingSetup(QWidget):
+    """Images, recipe, name of the model, folder of the runs and device.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: Other images were chosen.
+    source_changed = Signal()
+    #: A shipped recipe was chosen, by its name.
+    recipe_chosen = Signal(str)
+    #: A recipe's file was chosen.
+    recipe_opened = Signal(str)
+    #: The recipe as it stands shall be written to this file.
+    recipe_saved = Signal(str)
+    #: The folder of a run was chosen, whose recipe shall be taken.
+    run_chosen = Signal(str)
+    #: The recipe shall be again as it was chosen.
+    reset_wanted = Signal()
+    #: The name of the model has changed.
+    name_changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._build()
+        self._fill()
+        self.source.editingFinished.connect(self._source_typed)
+        self.recipe.activated.connect(self._recipe_activated)
+        self.name.textEdited.connect(self._name_typed)
+
+    def _build(self) -> None:
+        self.source = QLineEdit()
+        self.source.setPlaceholderText('A folder with one sub-folder a class')
+        self.source.setToolTip(
+            'A folder with one sub-folder for each class, or a table (CSV) with the columns '
+            'path and label, and perhaps patient, split and source. You can also drop it here.'
+        )
+        self.source.setAccessibleName('Images')
+        self.browse = QToolButton()
+        self.browse.setObjectName('more')
+        self.browse.setText('…')
+        self.browse.setToolTip('Choose a folder or a table')
+        self.browse.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        where = QMenu(self.browse)
+        where.addAction('Folder of images…', self.choose_folder)
+        where.addAction('Table (CSV)…', self.choose_table)
+        where.addSeparator()
+        where.addAction('Look again', self.source_changed.emit)
+        self.browse.setMenu(where)
+        self.recipe = ElidedComboBox(_RECIPE_TIP)
+        self.recipe.setAccessibleName('Recipe')
+        self.recipe.currentIndexChanged.connect(self._say_recipe)
+        names = self.recipe.view()
+        if names is not None:  # titles are longer than a dock is wide
+            names.setMinimumWidth(460)
+        self.more = QToolButton()
+        self.more.setObjectName('more')
+        self.more.setText('⋯')
+        self.more.setToolTip('Open or save a recipe, or take that of a run')
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self.more)
+        menu.addAction('Open recipe…', self.open_recipe)
+        menu.addAction('Save recipe as…', self.save_recipe)
+        menu.addAction('Load settings from run…', self.choose_run)
+        menu.addSeparator()
+        menu.addAction('Undo all changes', self.reset_wanted.emit)
+        self.more.setMenu(menu)
+        self.name = QLineEdit()
+        self.name.setToolTip(
+            'What the model is called in the Classify dock: letters, digits and ._+-'
+        )
+        self.name.setAccessibleName('Name of the model')
+        self.out = QLineEdit()
+        self.out.setToolTip('Each run gets a folder of its own in this one')
+        self.out.setAccessibleName('Folder of the runs')
+        self.choose_out = QToolButton()
+        self.choose_out.setObjectName('more')
+        self.choose_out.setText('…')
+        self.choose_out.setToolTip('Choose where runs are kept')
+        self.choose_out.clicked.connect(self._choose_out)
+        self.device = QComboBox()
+        self.device.setToolTip('Where the network is trained')
+        self.device.addItem('Automatic', 'auto')
+        self.device.addItem('CPU', 'cpu')
+        gpu = ('Apple GPU', 'mps') if sys.platform == 'darwin' else ('CUDA GPU', 'cuda')
+        self.device.addItem(*gpu)
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow('Images', _beside(self.source, self.browse))
+        form.addRow('Recipe', _beside(self.recipe, self.more))
+        form.addRow('Model name', self.name)
+        form.addRow('Keep runs in', _beside(self.out, self.choose_out))
+        form.addRow('Device', self.device)
+        # Where there is little height, the tabs below give way, which can be scrolled.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+
+    def _fill(self) -> None:
+        chosen = preferences('train')
+        names = recipes.names()
+        starting = [name for name in names if name.startswith(_FIRST_RECIPES)]
+        for group in (starting, [name for name in names if name not in starting]):
+            for name in group:
+                self.add_recipe(name, recipes.find(name))
+            self.recipe.insertSeparator(self.recipe.count())
+        for name in sweeps.names():
+            self.add_recipe(f'{SWEEP_PREFIX}{name}', sweeps.find(name))
+        self.recipe.setCurrentIndex(max(self.recipe.findData(chosen.recipe), 0))
+        self.source.setText(chosen.images)
+        self.out.setPlaceholderText(_default_folder())
+        self.out.setText(chosen.runs or _default_folder())
+        self.device.setCurrentIndex(max(self.device.findData(chosen.device), 0))
+
+    def add_recipe(self, name: str, recipe: Recipe | Sweep) -> None:
+        """Offer a recipe or a sweep, under its title."""
+        if self.recipe.findData(name) >= 0:
+            return
+        self.recipe.addItem(recipe.title or recipe.name, name)
+        tip = f'{name}\n{recipe.paper}'.strip()
+        self.recipe.setItemData(self.recipe.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+
+    @property
+    def current_source(self) -> str:
+        """The folder or table, or an empty string."""
+        return str(self.source.text().strip())
+
+    @property
+    def current_recipe(self) -> str:
+        """Name of the recipe, path of one of the person's own, or a sweep after `SWEEP`."""
+        return cast(str, self.recipe.currentData() or '')
+
+    @property
+    def current_device(self) -> str:
+        """The chosen device: 'auto', 'cpu', 'cuda' or 'mps'."""
+        return cast(str, self.device.currentData())
+
+    def new_run_folder(self) -> Path:
+        """Return a folder that does not exist yet, named after the model."""
+        parent = Path(self.out.text().strip() or _default_folder()).expanduser().absolute()
+        name = self.name.text().strip() or 'run'
+        number = 1
+        while (parent / f'{name}-{number}').exists():
+            number += 1
+        return parent / f'{name}-{number}'
+
+    def keep(self) -> None:
+        """Remember what was chosen for the next time."""
+        save_preferences(
+            'train',
+            images=self.current_source,
+            recipe=self.current_recipe,
+            runs=self.out.text().strip(),
+            device=self.current_device,
+        )
+
+    def set_source(self, path: str) -> None:
+        """Take a folder or table."""
+        self.source.setText(path)
+        self.source_changed.emit()
+
+    def choose_folder(self) -> None:
+        """Ask for a folder of images."""
+        path = QFileDialog.getExistingDirectory(
+            self, 'Choose a folder with one sub-folder a class', self.current_source
+        )
+        if path:
+            self.set_source(path)
+
+    def choose_table(self) -> None:
+        """Ask for a table of images."""
+        path, _ = QFileDialog.getOpenFileName(
+            self, 'Choose a table of images', self.current_source, _TABLES
+        )
+        if path:
+            self.set_source(path)
+
+    def open_recipe(self) -> None:
+        """Ask for a recipe's file."""
+        path, _ = QFileDialog.getOpenFileName(self, 'Open a recipe', '', _RECIPES)
+        if path:
+            self.recipe_opened.emit(path)
+
+    def save_recipe(self) -> None:
+        """Ask where to write the recipe as it stands."""
+        name = f'{self.name.text().strip() or "recipe"}.toml'
+        path, _ = QFileDialog.getSaveFileName(self, 'Save the recipe', name, _RECIPES)
+        if path:
+            self.recipe_saved.emit(path)
+
+    def choose_run(self) -> None:
+        """Ask for the folder of a run."""
+        path = QFileDialog.getExistingDirectory(
+            self, 'Choose the folder of a run', self.out.text().strip()
+        )
+        if path:
+            self.run_chosen.emit(path)
+
+    def choose_recipe(self, data: str) -> None:
+        """Choose a recipe of the list without saying so."""
+        with QSignalBlocker(self.recipe):
+            self.recipe.setCurrentIndex(self.recipe.findData(data))
+        self._say_recipe()
+
+    def _choose_out(self) -> None:
+        path = QFileDialog.getExistingDirectory(
+            self, 'Choose where runs are kept', self.out.text().strip()
+        )
+        if path:
+            self.out.setText(path)
+
+    def _source_typed(self) -> None:
+        if self.source.isModified():
+            self.source.setModified(False)
+            self.source_changed.emit()
+
+    def _say_recipe(self) -> None:
+        """Tell in the tooltip which recipe it is, in full."""
+        role = Qt.ItemDataRole.ToolTipRole
+        about = (self.recipe.currentText(), self.recipe.currentData(role), _RECIPE_TIP)
+        self.recipe.setToolTip('\n'.join(part for part in about if part))
+
+    def _name_typed(self, text: str) -> None:
+        if ' ' in text:  # it becomes the name of a file
+            at = self.name.cursorPosition()
+            self.name.setText(text.replace(' ', '-'))
+            self.name.setCursorPosition(at)
+        self.name_changed.emit()
+
+    def _recipe_activated(self) -> None:
+        if self.current_recipe:
+            self.recipe_chosen.emit(self.current_recipe)
+
+
+def _default_folder() -> str:
+    return str(Path.home() / 'napari-cxr-runs')
+
+
+def _beside(field: QWidget, button: QToolButton | QPushButton) -> QHBoxLayout:
+    layout = QHBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
+    layout.addWidget(field, 1)
+    layout.addWidget(button)
+    return layout

@@ -1,0 +1,1 @@
+"""Widgets that several docks use: selectors, folding sections, messages and elided text."""

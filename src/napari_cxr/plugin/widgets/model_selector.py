@@ -1,0 +1,255 @@
+"""Which model, and where it runs: two lists that several docks have, and the model's card.
+
+The card's window says what a model is, what it was measured on, and what not.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import cast
+
+from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtGui import (
+    QBrush,
+    QColor,
+    QStandardItemModel,
+    QTextDocument,
+    QTextFrameFormat,
+    QTextLength,
+    QTextTable,
+)
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QTextBrowser,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
+from napari_cxr.plugin.docks import dock_signals
+from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.widgets.text import ElidedComboBox
+
+__all__ = ['CardDialog', 'ModelComboBox', 'fill_device_list']
+
+_FROM_FILE = 'From a file…'
+
+_DEMONSTRATIONS = 'Demonstrations'
+
+
+class ModelComboBox(ElidedComboBox):
+    """The models of the catalog, and files of a person's own.
+
+    Parameters
+    ----------
+    tip : str
+        Its tooltip.
+    category : str
+        Under which of the preferences the choice is remembered, as its `model`.
+    offers : bool
+        Whether models are listed too that somebody has to get first.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: Another model was chosen.
+    chosen = Signal()
+
+    def __init__(
+        self, tip: str, category: str, offers: bool = False, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(tip, parent)
+        self._category = category
+        self._offers = offers
+        self._fill()
+        self.activated.connect(self._activated)
+        dock_signals().model_added.connect(self._list)
+
+    @property
+    def current(self) -> str:
+        """Name in the catalog or path of the chosen model; empty if there is none."""
+        return cast(str, self.currentData() or '')
+
+    @property
+    def is_download(self) -> bool:
+        """Whether the chosen model comes at its first use, and has no card before."""
+        entry = self._entries.get(self.current)
+        return entry is not None and entry.card is None and not entry.error
+
+    @property
+    def offered(self) -> catalog.CatalogEntry | None:
+        """The chosen model, where somebody has to get it first; else None."""
+        entry = self._entries.get(self.current)
+        return entry if entry is not None and entry.is_offered else None
+
+    def current_card(self) -> Card:
+        """Return the card of the chosen model.
+
+        Raises
+        ------
+        CheckpointError
+            If its file cannot be read.
+        """
+        entry = self._entries.get(self.current)
+        if entry is None:
+            return read_card(self.current)
+        if entry.card is None:
+            title = entry.summary.get('title', '')
+            if entry.is_offered:
+                raise CheckpointError(f'{title}. Its card comes with it: click Get.')
+            raise CheckpointError(
+                entry.error or f'{title}. Its card comes with its download, at the first use.'
+            )
+        return entry.card
+
+    def choose(self, name_or_path: str) -> None:
+        """Choose a model by its name in the catalog, or a file."""
+        self._list()
+        if name_or_path in self._entries:
+            self.setCurrentIndex(self.findData(name_or_path))
+            self._activated()
+        else:
+            self.choose_file(name_or_path)
+
+    def choose_file(self, path: str) -> None:
+        """Add a model file to the list and choose it."""
+        if self.findData(path) < 0:
+            heading = self.findText(_DEMONSTRATIONS, Qt.MatchFlag.MatchExactly)
+            # Before the demonstrations with the line above them, or before the last entry.
+            place = heading - 1 if heading >= 0 else self.count() - 1
+            self.insertItem(place, Path(path).stem, path)
+        self.setCurrentIndex(self.findData(path))
+        self._now = path
+        save_preferences(self._category, model=path)
+        self.chosen.emit()
+
+    def _fill(self) -> None:
+        wanted = preferences(self._category).model or catalog.default()
+        # Of two of one name the one that `catalog.resolve` takes: yours, bundled, download.
+        order = ('download', 'bundled', 'yours')
+        listed = [e for e in catalog.entries() if self._offers or not e.is_offered]
+        taken = sorted(listed, key=lambda entry: order.index(entry.where))
+        meant = {entry.name: entry for entry in taken}
+        self._entries = {entry.name: meant[entry.name] for entry in listed}
+        demonstrations = [entry for entry in self._entries.values() if entry.is_demonstration]
+        for entry in self._entries.values():
+            if not entry.is_demonstration:
+                self._add(entry)
+        if wanted not in self._entries and Path(wanted).is_file():
+            self.addItem(Path(wanted).stem, wanted)
+        if demonstrations:
+            self._add_heading()
+        for entry in demonstrations:
+            self._add(entry)
+        self.addItem(_FROM_FILE, '')
+        found = self.findData(wanted)
+        self.setCurrentIndex(found if found >= 0 else max(self.findData(catalog.default()), 0))
+        self._now = self.current
+
+    def _add(self, entry: catalog.CatalogEntry) -> None:
+        get = f' · Get{entry.size_text}' if entry.is_offered else ''
+        self.addItem(f'{entry.name}{get}', entry.name)
+        card = entry.card
+        tip = f'{card.title}\n{card.demonstration}'.strip() if card is not None else entry.error
+        if entry.is_offered:
+            tip = entry.summary.get('title', '')
+        self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+
+    def _add_heading(self) -> None:
+        """Add a line and what stands below it, neither of which can be chosen."""
+        self.insertSeparator(self.count())
+        self.addItem(_DEMONSTRATIONS, None)
+        items = self.model()
+        if isinstance(items, QStandardItemModel) and (heading := items.item(self.count() - 1)):
+            heading.setEnabled(False)
+
+    def _list(self, added: str = '') -> None:
+        """List the models anew; the chosen one stays chosen."""
+        before = self.current
+        with QSignalBlocker(self):
+            self.clear()
+            self._fill()
+            if self.findData(before) >= 0:
+                self.setCurrentIndex(self.findData(before))
+            self._now = self.current
+
+    def _activated(self) -> None:
+        if self.current:
+            self._now = self.current
+            save_preferences(self._category, model=self._now)
+            self.chosen.emit()
+            return
+        path, _ = QFileDialog.getOpenFileName(
+            self, 'Choose a model', '', 'Models (*.safetensors);;All files (*)'
+        )
+        self.setCurrentIndex(self.findData(self._now))
+        if path:
+            self.choose_file(path)
+
+
+def fill_device_list(box: QComboBox, chosen: str) -> None:
+    """Offer the devices on which networks run, and choose one: 'auto', 'cpu', 'cuda', 'mps'."""
+    box.addItem('Automatic', 'auto')
+    box.addItem('CPU', 'cpu')
+    gpu = ('Apple GPU', 'mps') if sys.platform == 'darwin' else ('CUDA GPU', 'cuda')
+    box.addItem(*gpu)
+    box.setCurrentIndex(max(box.findData(chosen), 0))
+
+
+#: Wide enough for a table of figures beside two baselines, each with its interval.
+_CARD_WIDTH, _CARD_HEIGHT = 1120, 800
+
+_RULE_COLOUR = QColor(128, 128, 128, 110)  # on dark and on light
+
+
+class CardDialog(QDialog):
+    """Shows a card as text that can be selected and copied.
+
+    Parameters
+    ----------
+    card : Card
+        What to show.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(self, card: Card, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(card.title or card.name)
+        self.text = QTextBrowser()
+        self.text.setOpenExternalLinks(True)
+        self.text.setMarkdown(card.to_text())
+        document = self.text.document()
+        if document is not None:
+            document.setDocumentMargin(14)
+            _rule_tables(document)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.text)
+        layout.addWidget(buttons)
+        screen = self.screen()
+        room = screen.availableGeometry() if screen is not None else self.rect()
+        self.resize(min(_CARD_WIDTH, room.width() - 40), min(_CARD_HEIGHT, room.height() - 80))
+
+
+def _rule_tables(document: QTextDocument) -> None:
+    """Give tables thin lines, room around their figures, and the width of the page."""
+    root = document.rootFrame()
+    for frame in root.childFrames() if root is not None else []:
+        if isinstance(frame, QTextTable):
+            rules = frame.format()
+            rules.setBorder(1)
+            rules.setBorderStyle(QTextFrameFormat.BorderStyle.BorderStyle_Solid)
+            rules.setBorderBrush(QBrush(_RULE_COLOUR))
+            rules.setBorderCollapse(True)
+            rules.setCellPadding(4)
+            rules.setTopMargin(6)
+            rules.setBottomMargin(10)
+            # All of it and its last line would be wider than the page.
+            rules.setWidth(QTextLength(QTextLength.Type.PercentageLength, 99))
+            frame.setFormat(rules)

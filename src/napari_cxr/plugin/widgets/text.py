@@ -1,0 +1,211 @@
+"""Text in docks: spans of time, lists and lines that end in an ellipsis, and messages."""
+
+from __future__ import annotations
+
+import os
+
+from qtpy.QtCore import QSize, Qt
+from qtpy.QtGui import QGuiApplication, QPainter, QPaintEvent
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPlainTextEdit,
+    QPushButton,
+    QSizePolicy,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+__all__ = ['ElidedComboBox', 'ElidedLine', 'InlineMessage', 'clock_text', 'duration_text']
+
+
+def duration_text(seconds: float) -> str:
+    """Return a time in words, no more exact than anyone needs: '40 s', '12 min', '2 h 5 min'."""
+    if seconds < 55:
+        return f'{max(5, 5 * round(seconds / 5))} s'
+    minutes = max(1, round(seconds / 60))
+    if minutes < 60:
+        return f'{minutes} min'
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f'{hours} h {minutes} min' if minutes else f'{hours} h'
+    days, hours = divmod(hours, 24)
+    return f'{days} d {hours} h' if hours else f'{days} d'
+
+
+def clock_text(seconds: float) -> str:
+    """Return a time as a clock shows it: '0:07', '12:31', '1:02:03'."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f'{hours}:{minutes:02}:{seconds:02}' if hours else f'{minutes}:{seconds:02}'
+
+
+_CONTROL = QStyle.ComplexControl.CC_ComboBox
+
+
+class ElidedComboBox(QComboBox):
+    """A combo box that may become narrow; what is cut ends in an ellipsis.
+
+    Parameters
+    ----------
+    tip : str
+        Its tooltip.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(self, tip: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setToolTip(tip)
+        self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.setMinimumContentsLength(8)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Draw the chosen entry as far as there is room for it."""
+        painter, option = QStylePainter(self), QStyleOptionComboBox()
+        self.initStyleOption(option)
+        part = QStyle.SubControl.SC_ComboBoxEditField
+        style = self.style()
+        if style is not None:
+            room = style.subControlRect(_CONTROL, option, part, self).width() - 4
+            option.currentText = self.fontMetrics().elidedText(
+                option.currentText, Qt.TextElideMode.ElideRight, room
+            )
+        painter.drawComplexControl(_CONTROL, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
+        painter.end()
+
+
+class ElidedLine(QWidget):
+    """Shows words as far as there is room for them, and all of them as its tooltip.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._text = ''
+        self._elide = Qt.TextElideMode.ElideRight
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+
+    @property
+    def text(self) -> str:
+        """All of the words."""
+        return self._text
+
+    def show_text(self, text: str) -> None:
+        """Show words; what there is no room for is at their end."""
+        self._show(text, text, Qt.TextElideMode.ElideRight)
+
+    def show_path(self, path: str) -> None:
+        """Show a file's name, of which beginning and end stay; the tooltip is the whole path."""
+        self._show(os.path.basename(path), path, Qt.TextElideMode.ElideMiddle)
+
+    def sizeHint(self) -> QSize:
+        """Return the height of a line, and no width."""
+        return QSize(0, self.fontMetrics().height() + 4)
+
+    def paintEvent(self, event: QPaintEvent | None) -> None:
+        """Draw as much as there is room for."""
+        painter = QPainter(self)
+        painter.setPen(self.palette().color(self.foregroundRole()))
+        short = self.fontMetrics().elidedText(self._text, self._elide, self.width())
+        painter.drawText(
+            self.rect(), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, short
+        )
+        painter.end()
+
+    def _show(self, text: str, tip: str, elide: Qt.TextElideMode) -> None:
+        self._text, self._elide = text, elide
+        self.setToolTip(tip)
+        self.setAccessibleName(text)
+        self.update()
+
+
+class InlineMessage(QFrame):
+    """One sentence with what to do next, and the technical details on demand.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName('message')
+        self._text = QLabel()
+        self._text.setWordWrap(True)
+        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._close = QToolButton()
+        self._close.setText('✕')
+        self._close.setToolTip('Dismiss')
+        self._close.setAutoRaise(True)
+        self._details_button = QPushButton('Details')
+        self._details_button.setCheckable(True)
+        self._details_button.setToolTip('What happened, in technical terms')
+        self._copy = QPushButton('Copy')
+        self._copy.setToolTip('Copy the message with its details')
+        self._details = QPlainTextEdit()
+        self._details.setReadOnly(True)
+        self._details.setMinimumHeight(110)
+        self._details.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+
+        first = QHBoxLayout()
+        first.addWidget(self._text, 1)
+        first.addWidget(self._close, 0, Qt.AlignmentFlag.AlignTop)
+        second = QHBoxLayout()
+        second.addWidget(self._details_button)
+        second.addWidget(self._copy)
+        second.addStretch(1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(10, 8, 6, 8)
+        layout.setSpacing(6)
+        layout.addLayout(first)
+        layout.addLayout(second)
+        layout.addWidget(self._details)
+
+        self._close.clicked.connect(self.clear)
+        self._details_button.toggled.connect(self._details.setVisible)
+        self._copy.clicked.connect(self._copy_all)
+        self.clear()
+
+    @property
+    def text(self) -> str:
+        """The sentence on show, or an empty string."""
+        return self._text.text()
+
+    @property
+    def details(self) -> str:
+        """The technical details, or an empty string."""
+        return self._details.toPlainText()
+
+    def show_error(self, text: str, details: str = '') -> None:
+        """Show a sentence; `details` stay folded until asked for."""
+        self._text.setText(text)
+        self._details.setPlainText(details)
+        self._details_button.setChecked(False)
+        for widget in (self._details_button, self._copy):
+            widget.setVisible(bool(details))
+        self._details.hide()
+        self.show()
+
+    def clear(self) -> None:
+        """Take the message away."""
+        self._text.clear()
+        self._details.clear()
+        self.hide()
+
+    def _copy_all(self) -> None:
+        clipboard = QGuiApplication.clipboard()
+        if clipboard is not None:
+            clipboard.setText(f'{self.text}\n\n{self.details}')

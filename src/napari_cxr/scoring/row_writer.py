@@ -1,0 +1,319 @@
+"""Rows into a journal as they come, and from there into the table.
+
+A finished table can be gone on with: for files that are new, and for errors to try again.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from napari_cxr import __version__, lungs
+from napari_cxr.lungs import frontal_check
+from napari_cxr.scoring import table_reader, table_writer
+from napari_cxr.scoring.background_thread import in_background
+from napari_cxr.scoring.batching import RowStream
+from napari_cxr.scoring.heatmap_files import heatmap_is_complete, sync_heatmaps
+from napari_cxr.scoring.journal import Journal, ScoringError, journal_of
+from napari_cxr.scoring.score_evaluation import ScoreEvaluation
+from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
+from napari_cxr.scoring.scoring_events import (
+    RowScored,
+    ScoringEvent,
+    ScoringFinished,
+    ScoringProgress,
+    ScoringStarted,
+    ScoringWarned,
+)
+from napari_cxr.scoring.scoring_inputs import Item, listing_fingerprint
+from napari_cxr.scoring.scoring_settings import ScoringSettings
+
+if TYPE_CHECKING:
+    from napari_cxr.inference.classifier import Classifier
+
+__all__ = ['ScoringRate', 'rows_to_keep', 'write_rows']
+
+#: Seconds over which the speed is taken.
+_LATELY = 20.0
+
+
+class ScoringRate:
+    """How fast rows come."""
+
+    def __init__(self, total: int, journal: Journal) -> None:
+        self._total, self._journal = total, journal
+        self._lately = deque([(time.monotonic(), 0)])
+        self._here = 0
+
+    def count(self, rows: int) -> None:
+        """Note that rows are done."""
+        now = time.monotonic()
+        self._here += rows
+        self._lately.append((now, self._here))
+        while len(self._lately) > 2 and self._lately[0][0] < now - _LATELY:
+            self._lately.popleft()
+
+    def event(self) -> ScoringProgress:
+        """Return how far it is."""
+        began, before = self._lately[0]
+        seconds = time.monotonic() - began
+        speed = (self._here - before) / seconds if seconds > 0 else 0.0
+        left = self._total - self._journal.done
+        return ScoringProgress(
+            done=self._journal.done,
+            failed=self._journal.failed,
+            total=self._total,
+            images_per_second=speed,
+            seconds_left=left / speed if speed > 0 else math.nan,
+        )
+
+
+#: What must be the same for old and new rows to stand in one table, for a person.
+_SAME = {
+    'model_hash': 'another model',
+    'version': 'another version of napari-cxr',
+    'preprocessing': 'another preprocessing',
+    'rule': 'other thresholds',
+    'decision': 'another decision',
+    'heatmaps': 'another choice of heatmaps',
+    'shares': 'another choice of what is said of heatmaps',
+    'identify': 'another choice of what identifies',
+    'truth': 'labels where there are none now, or none where there are',
+    'patients': 'another table of patients',
+}
+
+
+def rows_to_keep(out: Path, items: Sequence[Item], run: ScoringRun) -> Iterator[ScoreRow]:
+    """Yield the rows of a finished table that need not be made again.
+
+    Parameters
+    ----------
+    out : Path
+        The table.
+    items : sequence of Item
+        The listing as it is now; a row takes its number, label, source and patient from it.
+    run : Run
+        What the rows to come have in common.
+
+    Raises
+    ------
+    ScoringError
+        If the table is damaged, is of another run, has a row of a file that is no longer
+        listed, which would get lost, or heatmaps whose numbers would be those of others.
+    """
+    there, rows = table_reader.read_table_rows(out)
+    for name, words in _SAME.items():
+        if getattr(there, name) != getattr(run, name):
+            raise ScoringError(
+                f'{out} was made with {words}: give the options that it was made with, or '
+                'choose another name.'
+            )
+    places: dict[str, int] = {}
+    for number, item in enumerate(items):
+        places.setdefault(item.path, number)
+    for row in rows:
+        if (number := places.get(row.path, -1)) < 0:
+            raise ScoringError(
+                f'{out} has a row of {row.path}, which is not among the files now, and would lose '
+                'it: list that file as well, or choose another name.'
+            )
+        if run.heatmaps and number != row.number:
+            raise ScoringError(
+                f'Files were added before {row.path}, and the heatmaps of {out} are numbered: '
+                'choose another name for the table and another folder for the heatmaps.'
+            )
+        item = items[number]
+        yield replace(
+            row,
+            number=number,
+            truth=item.truth,
+            source=item.source or row.source,
+            patient=item.patient,
+        )
+
+
+T = TypeVar('T')
+
+_FORM = 1
+
+#: Rows of a finished table that are taken over at once.
+_AT_ONCE = 1000
+
+
+def write_rows(
+    items: Sequence[Item],
+    classifier: Classifier,
+    out: Path,
+    rows: Callable[[Journal], RowStream],
+    settings: ScoringSettings,
+    batch: int,
+    device: str,
+    kind: str,
+    way: str = 'eager',
+) -> Generator[ScoringEvent, None, None]:
+    """Keep rows in the journal as they come, wherever they are made, and write the table.
+
+    Parameters
+    ----------
+    items, classifier, out
+        As of `score`.
+    rows : callable
+        Begins to score what a journal does not hold.
+    settings : Settings
+        How.
+    batch : int
+        Images that the network takes at once.
+    device : str
+        Where, for a person.
+    kind : str
+        The kind of device: 'cpu', 'cuda', 'mps', or 'mixed'.
+    way : str
+        How the network is run, see `napari_cxr.inference.backends.backend.BACKENDS`.
+
+    Yields
+    ------
+    Event
+        As `score`.
+    """
+    run = _run_of(items, classifier, settings)
+    header = _header(items, run, settings, batch, kind, way)
+
+    def counts(row: ScoreRow) -> bool:
+        return heatmap_is_complete(row) and not (settings.retry_errors and row.status == 'error')
+
+    def kept() -> Iterator[ScoreRow]:
+        return rows_to_keep(out, items, run)
+
+    finished = os.path.lexists(out) and not journal_of(out).exists()
+    if finished:
+        for _ in kept():  # what is wrong with it is told before anything is begun
+            pass
+    # Closed in any case, so that all rows are on the disk and others may open it.
+    with closing(Journal(journal_of(out), header, len(items), counts)) as journal:
+        for some in _batched(filter(counts, kept())) if finished else ():
+            journal.add(some)
+        yield ScoringStarted(
+            total=len(items),
+            done=journal.done,
+            failed=journal.failed,
+            run=run,
+            device=device,
+            batch=batch,
+            way=way,
+        )
+        pace = ScoringRate(len(items), journal)
+        measuring = ScoreEvaluation.of_run(run)
+        if run.truth:
+            measuring.add(journal.rows())
+        with closing(rows(journal)) as arriving:
+            for arrived in arriving:
+                if isinstance(arrived, ScoringWarned):
+                    yield arrived
+                elif arrived:
+                    journal.add(arrived)
+                    measuring.add(arrived)
+                    pace.count(len(arrived))
+                    yield from (RowScored(row) for row in arrived)
+                else:
+                    journal.sync_if_due()
+                if measured := measuring.look():
+                    yield measured
+                yield pace.event()
+        if journal.done < len(items):
+            raise ScoringError(
+                f'{len(items) - journal.done} of {len(items)} rows are missing. Those that are '
+                'done are kept: resume.'
+            )
+        yield from _meanwhile(pace, lambda unwanted: _write(out, journal, run, unwanted))
+        last = yield from _meanwhile(pace, lambda _: measuring.found())
+        if run.heatmaps:
+            yield from _meanwhile(pace, lambda _: sync_heatmaps())
+        total, failed = journal.done, journal.failed
+        journal.remove()
+    yield ScoringFinished(str(out), total, failed, last.metrics, last.unknown, last.unmeasured)
+
+
+def _batched(rows: Iterator[ScoreRow]) -> Iterator[list[ScoreRow]]:
+    while some := list(islice(rows, _AT_ONCE)):
+        yield some
+
+
+def _meanwhile(
+    pace: ScoringRate, work: Callable[[threading.Event], T]
+) -> Generator[ScoringEvent, None, T]:
+    with closing(in_background(work)) as waiting:
+        while True:
+            try:
+                next(waiting)
+            except StopIteration as end:
+                return end.value
+            yield pace.event()
+
+
+def _write(out: Path, journal: Journal, run: ScoringRun, unwanted: threading.Event) -> None:
+    def rows() -> Iterator[ScoreRow]:
+        for row in journal.rows():
+            if unwanted.is_set():
+                raise ScoringError('Nobody waits for this table any more.')
+            yield row
+
+    table_writer.write_table(out, rows(), run)
+
+
+def _run_of(
+    items: Sequence[Item], classifier: Classifier, settings: ScoringSettings
+) -> ScoringRun:
+    return ScoringRun(
+        model=classifier.card.name,
+        model_hash=classifier.file_hash,
+        labels=classifier.labels,
+        preprocessing=classifier.preprocessing.to_dict(),
+        version=__version__,
+        several=classifier.card.several,
+        rule=settings.rule(classifier.rule).to_dict(),
+        decision=settings.decision is not None,
+        heatmaps=settings.heatmaps is not None,
+        shares=settings.with_shares,
+        identify=settings.identify,
+        truth=any(item.truth for item in items),
+        patients=any(item.patient for item in items),
+    )
+
+
+def _header(
+    items: Sequence[Item],
+    run: ScoringRun,
+    settings: ScoringSettings,
+    batch: int,
+    kind: str,
+    way: str,
+) -> dict[str, Any]:
+    """Return all that decides the rows, for the journal."""
+    decision, heatmaps = settings.decision, settings.heatmaps
+    told = asdict(run)
+    if not run.rule:  # of a journal that was begun before there were any
+        del told['rule']
+    return {
+        'form': _FORM,
+        **told,
+        'lung_field': lungs.lung_network_fingerprint(),
+        'frontal_check': frontal_check.frontal_fingerprint(),
+        'listing': listing_fingerprint(items),
+        'folder': '' if all(os.path.isabs(item.path) for item in items) else os.getcwd(),
+        'total': len(items),
+        'batch': batch,
+        'device': kind,
+        'way': way,
+        'precision': settings.precision,
+        'decision': None if decision is None else [decision.name, decision.thresholds],
+        'heatmaps': None if heatmaps is None else str(heatmaps),
+    }

@@ -1,0 +1,292 @@
+"""How good the answers are, where labels are known: metrics with intervals, while scoring runs."""
+
+from __future__ import annotations
+
+import math
+import time
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_cxr.inference.label_rule import CANNOT_SAY, LabelRule
+from napari_cxr.metrics import summarise
+from napari_cxr.metrics.confidence_intervals import Interval, wilson_interval
+from napari_cxr.scoring.background_thread import BackgroundThread
+from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
+from napari_cxr.scoring.scoring_events import ScoringMeasured
+
+__all__ = ['ScoreEvaluation', 'evaluate_rows', 'evaluate_run']
+
+#: Resamples times images times classes that intervals may cost: of the figures at the end,
+#: about 4 s of processor time, and of those on the way. With very many images the resamples
+#: get fewer; the intervals are narrow then, and a tenth more or less of their width is nothing.
+_AT_THE_END, _ON_THE_WAY = 30_000_000, 3_000_000
+_RESAMPLES, _FEWEST = 2000, 100
+#: Patients with a class, or without it, of whom there must be as many for the bootstrap's
+#: intervals: it draws from them again, and fewer say too little of what others would be.
+_ENOUGH = 10
+#: Figures that have such an interval: of a class, and of all.
+_DRAWN_OF_CLASS = ('auc', 'f1')
+_DRAWN = ('macro_auc', 'balanced_accuracy', 'macro_f1', 'keras_auc')
+#: Figures on the way come with so many images, and each time when there are more by this factor.
+_FIRST, _MORE = 10, 1.2
+#: The least that the run goes on between two of them, in the time that the last ones took.
+_BETWEEN = 30.0
+
+
+class ScoreEvaluation:
+    """Figures of rows, of which no more is kept than their truth and probabilities.
+
+    Labels are those of the model whatever their case. An image whose label the model does
+    not know is not measured; neither is one with several labels, if the model gives one. If
+    it can give several, what `LabelRule.is_negative` knows is none of them.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        The model's classes.
+    several : bool
+        Whether an image can have several.
+    decision : bool
+        Whether rows say which classes reach their thresholds, so that these are measured too.
+    rule : LabelRule, optional
+        With `several`, by which thresholds labels are predicted; by default from 0.5 on.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        *,
+        several: bool,
+        decision: bool = False,
+        rule: LabelRule | None = None,
+    ) -> None:
+        self._labels, self._several, self._decision = tuple(labels), several, decision
+        self._rule = LabelRule(self._labels, several) if rule is None else rule
+        self._known = {label.casefold(): k for k, label in enumerate(labels)}
+        self._numbers, self._patients = array('q'), array('q')
+        self._probabilities = array('d')
+        self._truths: list[tuple[int, ...]] = []
+        self._called: list[tuple[int, ...]] = []
+        self._open = array('b')  # whether the model does not decide
+        self._one_of_each: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._patient_numbers: dict[str, int] = {}
+        self._unknown: set[str] = set()
+        self._unmeasured = 0
+        self._under_way: BackgroundThread[ScoringMeasured] | None = None
+        self._due_at, self._not_before = _FIRST, 0.0
+        self._began = 0.0
+
+    @classmethod
+    def of_run(cls, run: ScoringRun) -> ScoreEvaluation:
+        """Return figures, of no row yet, of a run's rows."""
+        return cls(run.labels, several=run.several, decision=run.decision, rule=run.label_rule)
+
+    def add(self, rows: Iterable[ScoreRow]) -> None:
+        """Take rows in; those without a label, and those not scored, are passed over."""
+        for row in rows:
+            if not row.truth or row.status != 'scored':
+                continue
+            named = [] if self._rule.is_negative(row.truth) else row.truth.split('|')
+            strange = [name for name in named if name.casefold() not in self._known]
+            if strange or (len(named) > 1 and not self._several):
+                self._unknown.update(strange or [row.truth])
+                self._unmeasured += 1
+                continue
+            truth = tuple(self._known[name.casefold()] for name in named)
+            self._truths.append(self._one_of_each.setdefault(truth, truth))
+            if self._decision:
+                self._called.append(tuple(self._labels.index(name) for name in row.called))
+            self._open.append(row.answer == CANNOT_SAY)
+            self._probabilities.extend(row.probabilities)
+            self._numbers.append(row.number)
+            patients = self._patient_numbers
+            # An image of nobody known is a patient of its own.
+            own = -1 - row.number
+            self._patients.append(
+                patients.setdefault(row.patient, len(patients)) if row.patient else own
+            )
+
+    def found(self, cost: int = _AT_THE_END) -> ScoringMeasured:
+        """Return the figures of the rows so far, the same in whatever order they came.
+
+        Parameters
+        ----------
+        cost : int
+            What intervals may cost: resamples times images times classes.
+
+        Returns
+        -------
+        Measured
+            Its metrics are empty if all images have the same labels. Beside what `summarise`
+            gives they have ``few``: by class how many patients have it, where these are fewer
+            than ten; and by 'no CLASS' how many have not, where an image can have several and
+            these are fewer. With so few on one side, and where the bootstrap's interval has no
+            width, an area and what is a mean of it have none. Of a decision each class has
+            under ``called`` its sensitivity and specificity at its threshold. Where the model
+            does not decide for some images, ``cannot_say`` has how many ``images`` they are,
+            their ``share`` with its interval, and ``decided``: the figures of the others, empty
+            where these have the same labels.
+        """
+        unknown = tuple(sorted(self._unknown))
+        if len(self._one_of_each) < 2:
+            return ScoringMeasured({}, unknown, self._unmeasured)
+        images, classes = len(self._truths), len(self._labels)
+        order = np.argsort(np.array(self._numbers), kind='stable')
+        probabilities = np.array(self._probabilities).reshape(images, classes)[order]
+        truth = self._table(self._truths, order)
+        patients = np.array(self._patients)[order]
+        metrics = self._figures(truth, probabilities, patients, cost)
+        if self._decision:
+            called = self._table(self._called, order)
+            for k, label in enumerate(self._labels):
+                if label in metrics['classes']:
+                    metrics['classes'][label]['called'] = {
+                        'sensitivity': _fraction(called[:, k], truth[:, k], patients).to_list(),
+                        'specificity': _fraction(~called[:, k], ~truth[:, k], patients).to_list(),
+                    }
+        undecided = np.array(self._open, dtype=bool)[order]
+        if undecided.any():
+            every = np.ones(images, dtype=bool)
+            decided, left = {}, truth[~undecided]
+            if len(left) and (left != left[0]).any():
+                decided = self._figures(
+                    left, probabilities[~undecided], patients[~undecided], cost
+                )
+            metrics['cannot_say'] = {
+                'images': int(undecided.sum()),
+                'share': _fraction(undecided, every, patients).to_list(),
+                'decided': decided,
+            }
+        return ScoringMeasured(metrics, unknown, self._unmeasured)
+
+    def _figures(
+        self, truth: np.ndarray, probabilities: np.ndarray, patients: np.ndarray, cost: int
+    ) -> dict[str, Any]:
+        """Return the figures of some images, and of what there are few."""
+        times = min(_RESAMPLES, max(_FEWEST, cost // truth.size))
+        metrics = summarise(
+            truth if self._several else truth.argmax(axis=1),
+            probabilities,
+            self._labels,
+            patients.tolist(),
+            thresholds=self._rule.thresholds or None,
+            times=times,
+        )
+        few, unsafe = self._few(truth, patients)
+        return _without_unsafe(metrics, unsafe, several=self._several) | {'few': few}
+
+    def _table(self, classes: Sequence[tuple[int, ...]], order: np.ndarray) -> np.ndarray:
+        """Return which classes images have, shape (images, classes), in an order."""
+        table = np.zeros((len(order), len(self._labels)), dtype=bool)
+        for i, place in enumerate(order):
+            table[i, list(classes[place])] = True
+        return table
+
+    def _few(self, truth: np.ndarray, patients: np.ndarray) -> tuple[dict[str, int], set[str]]:
+        """Return what `found` calls few, and the classes with so few on one side."""
+        few: dict[str, int] = {}
+        unsafe: set[str] = set()
+        for label, inside in zip(self._labels, truth.T, strict=True):
+            having, others = (len(np.unique(patients[who])) for who in (inside, ~inside))
+            if not having:
+                continue
+            if having < _ENOUGH:
+                few[label] = having
+            if self._several and others < _ENOUGH:
+                few[f'no {label}'] = others
+            if min(having, others) < _ENOUGH:
+                unsafe.add(label)
+        return few, unsafe
+
+    def look(self) -> ScoringMeasured | None:
+        """Return figures on the way, if new ones are ready; make such in a thread when due.
+
+        They come each time when there are a fifth more images, but take no more than a
+        small part of one core's time.
+        """
+        if self._under_way is None:
+            due = len(self._truths) >= self._due_at and time.monotonic() >= self._not_before
+            if not due or len(self._one_of_each) < 2:
+                return None
+            self._due_at, self._began = math.ceil(len(self._truths) * _MORE), time.monotonic()
+            now = self._as_it_is()
+            self._under_way = BackgroundThread(lambda _: now.found(_ON_THE_WAY))
+        if not self._under_way.ended():
+            return None
+        found, self._under_way = self._under_way.result(), None
+        ended = time.monotonic()
+        self._not_before = ended + _BETWEEN * (ended - self._began)
+        return found
+
+    def _as_it_is(self) -> ScoreEvaluation:
+        """Return a copy that a thread may look at."""
+        copy = ScoreEvaluation(
+            self._labels, several=self._several, decision=self._decision, rule=self._rule
+        )
+        copy._numbers, copy._patients = self._numbers[:], self._patients[:]
+        copy._probabilities = self._probabilities[:]
+        copy._truths, copy._one_of_each = self._truths[:], dict(self._one_of_each)
+        copy._called, copy._open = self._called[:], self._open[:]
+        copy._unknown, copy._unmeasured = set(self._unknown), self._unmeasured
+        return copy
+
+
+def _fraction(right: np.ndarray, of: np.ndarray, patients: np.ndarray) -> Interval:
+    """Return the share of some images that is right, with as many cases as these have patients."""
+    share = float(right[of].mean()) if of.any() else math.nan
+    return wilson_interval(share, len(np.unique(patients[of])))
+
+
+def _without_unsafe(metrics: dict[str, Any], unsafe: set[str], *, several: bool) -> dict[str, Any]:
+    """Return figures without the bootstrap's intervals where these say less than they seem to.
+
+    Where all of a few images are ranked rightly, each resample ranks them rightly as well:
+    the interval of an area of 1 is from 1 to 1.
+    """
+
+    def checked(found: Mapping[str, Any], drawn: Sequence[str], few: bool) -> dict[str, Any]:
+        return {
+            name: [figure[0], None, None]
+            if name in drawn and (few or figure[1] == figure[2])
+            else figure
+            for name, figure in found.items()
+        }
+
+    classes = {
+        label: checked(found, _DRAWN_OF_CLASS, label in unsafe)
+        for label, found in metrics['classes'].items()
+    }
+    drawn = (*_DRAWN, 'accuracy') if several else _DRAWN
+    return checked(metrics, drawn, bool(unsafe)) | {'classes': classes}
+
+
+def evaluate_rows(
+    rows: Iterable[ScoreRow],
+    labels: Sequence[str],
+    *,
+    several: bool,
+    decision: bool = False,
+    rule: LabelRule | None = None,
+) -> ScoringMeasured:
+    """Compare the rows that have a label with it, as `Measuring` does.
+
+    Parameters
+    ----------
+    rows : iterable of Row
+        Those without a label and those that were not scored are passed over.
+    labels, several, decision, rule
+        As of `Measuring`.
+    """
+    measuring = ScoreEvaluation(labels, several=several, decision=decision, rule=rule)
+    measuring.add(rows)
+    return measuring.found()
+
+
+def evaluate_run(rows: Iterable[ScoreRow], run: ScoringRun) -> ScoringMeasured:
+    """Compare the rows of a run that have a label with it, as `Measuring` does."""
+    measuring = ScoreEvaluation.of_run(run)
+    measuring.add(rows)
+    return measuring.found()

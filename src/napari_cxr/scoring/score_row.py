@@ -1,0 +1,241 @@
+"""One row of the table, and the run it belongs to: columns, values, JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from napari_cxr.inference.label_rule import NO_FINDING, LabelRule
+from napari_cxr.inference.prediction import ImageWarning
+
+__all__ = ['IDENTITY', 'NO_FINDING', 'ScoreRow', 'ScoringRun', 'row_values', 'table_columns']
+
+#: What `--identify` adds, by its keyword in PS3.6.
+IDENTITY = {
+    'patient_id': 'PatientID',
+    'patient_name': 'PatientName',
+    'study_date': 'StudyDate',
+    'accession_number': 'AccessionNumber',
+    'study_uid': 'StudyInstanceUID',
+    'series_uid': 'SeriesInstanceUID',
+    'instance_uid': 'SOPInstanceUID',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """What is known of one file.
+
+    Parameters
+    ----------
+    number : int
+        Its place in the listing, from 0.
+    path : str
+        As it was given.
+    status : {'scored', 'error'}
+        Whether there are probabilities.
+    error : str
+        Why there are none.
+    label : str
+        The most probable class; of several labels, see `LabelRule.label`.
+    probabilities : tuple of float
+        Of each class, in the model's order.
+    above : tuple of str
+        Where an image can have several labels: those that reach their thresholds, the furthest
+        above first.
+    answer : str
+        Where an image can have several labels: the label, or 'cannot say'.
+    called : tuple of str
+        The classes whose probability reaches the threshold that was asked for.
+    truth, source, patient : str
+        What a table or the folders say of it: its label (several are joined by '|', and
+        `NO_FINDING` is none of several), its collection or hospital, and a number
+        that tells patients apart, see `Item`.
+    view : str
+        By its header.
+    cautions : tuple of Caution
+        Reasons to trust it less; those that doubt the image come first.
+    heatmap : str
+        The picture with the heatmap of its class.
+    lung_share, lung_share_if_even, frame_share : float or None
+        Of that heatmap: its share in the lungs, what that would be if it were even, and
+        its share at the edge of what the network saw.
+    lung_field : str
+        What the lungs come from, see `LungField.source`; empty without shares.
+    device, precision : str
+        Where and in what it was computed.
+    identity : dict of str to str
+        Entries of `IDENTITY`, where a person asked for them.
+    """
+
+    number: int
+    path: str
+    status: Literal['scored', 'error']
+    error: str = ''
+    label: str = ''
+    probabilities: tuple[float, ...] = ()
+    above: tuple[str, ...] = ()
+    answer: str = ''
+    called: tuple[str, ...] = ()
+    truth: str = ''
+    source: str = ''
+    patient: str = ''
+    view: str = ''
+    cautions: tuple[ImageWarning, ...] = ()
+    heatmap: str = ''
+    lung_share: float | None = None
+    lung_share_if_even: float | None = None
+    frame_share: float | None = None
+    lung_field: str = ''
+    device: str = ''
+    precision: str = ''
+    identity: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Codes of the cautions that say that this is no image for the model."""
+        return tuple(caution.code for caution in self.cautions if caution.doubts_the_image)
+
+    def to_json(self) -> str:
+        """Return it as one line of JSON, without entries that are as they always are."""
+        entries: dict[str, Any] = {}
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if one.name == 'cautions':
+                value = [[caution.code, caution.text] for caution in value]
+            if value not in ('', (), [], None, {}):
+                entries[one.name] = value
+        return json.dumps(entries, separators=(',', ':'))
+
+    @classmethod
+    def from_json(cls, line: str) -> ScoreRow:
+        """Read what `to_json` wrote; raises ValueError, TypeError or KeyError if it is not."""
+        entries = json.loads(line)
+        for name in ('probabilities', 'above', 'called'):
+            entries[name] = tuple(entries.get(name, ()))
+        entries['cautions'] = tuple(ImageWarning(*pair) for pair in entries.get('cautions', ()))
+        return cls(**entries)
+
+
+@dataclass(frozen=True)
+class ScoringRun:
+    """What all rows of a table have in common.
+
+    Parameters
+    ----------
+    model, model_hash : str
+        Name of the model and the first 12 digits of its file's SHA-256.
+    labels : tuple of str
+        Its classes.
+    preprocessing : dict
+        As in its card.
+    version : str
+        Version of napari-cxr.
+    several : bool
+        Whether an image can have several of the classes.
+    rule : mapping
+        Where it can: what decides, as `LabelRule.to_dict` returns it. Empty in tables that
+        were written before there were thresholds; the table has no columns ``answer`` and
+        ``above`` then.
+    decision, heatmaps, shares, identify, truth, patients : bool
+        Whether the table has columns for the classes called, for pictures of heatmaps, for
+        where heatmaps lie, for identities, for labels that are known and for numbers that
+        tell patients apart.
+    """
+
+    model: str
+    model_hash: str
+    labels: tuple[str, ...]
+    preprocessing: Mapping[str, Any]
+    version: str
+    several: bool = False
+    rule: Mapping[str, Any] = field(default_factory=dict)
+    decision: bool = False
+    heatmaps: bool = False
+    shares: bool = False
+    identify: bool = False
+    truth: bool = False
+    patients: bool = False
+
+    @property
+    def label_rule(self) -> LabelRule:
+        """How probabilities became labels; raises ValueError where `rule` cannot be one."""
+        return LabelRule.from_dict(self.labels, self.several, self.rule)
+
+
+#: What is in a column: a text, several, a number or none, or entries by name.
+ColumnKind = Literal['text', 'texts', 'number', 'table']
+
+
+def table_columns(run: ScoringRun) -> dict[str, ColumnKind]:
+    """Return the columns of a run's table in order, and what is in each."""
+    out: dict[str, ColumnKind] = dict.fromkeys(('path', 'status', 'error', 'label'), 'text')
+    out |= dict.fromkeys((f'p_{label}' for label in run.labels), 'number')
+    if run.rule:
+        out |= {'answer': 'text', 'above': 'texts'}
+    if run.decision:
+        out['called'] = 'texts'
+    if run.truth:
+        out['truth'] = 'text'
+    if run.patients:
+        out['patient'] = 'text'
+    out |= {'view': 'text', 'source': 'text', 'doubts': 'texts', 'warnings': 'texts'}
+    if run.heatmaps:
+        out['heatmap'] = 'text'
+    if run.shares:
+        out |= dict.fromkeys(
+            ('heatmap_lung_share', 'heatmap_lung_share_if_even', 'heatmap_frame_share'), 'number'
+        )
+        out['lung_field'] = 'text'
+    out |= {'model': 'text', 'model_hash': 'text', 'preprocessing': 'table'}
+    if run.rule:
+        out['rule'] = 'table'
+    out['version'] = 'text'
+    out |= {'device': 'text', 'precision': 'text'}
+    if run.identify:
+        out |= dict.fromkeys(IDENTITY, 'text')
+    return out
+
+
+def row_values(row: ScoreRow, run: ScoringRun) -> dict[str, Any]:
+    """Return what is in each column for a row: None where there is no number.
+
+    Probabilities are rounded to 7 digits, which is what single precision can tell.
+    """
+    shares: Sequence[float | None] = row.probabilities or [None] * len(run.labels)
+    every = {
+        'path': row.path,
+        'status': row.status,
+        'error': row.error,
+        'label': row.label,
+        **{f'p_{name}': _rounded(p) for name, p in zip(run.labels, shares, strict=True)},
+        'answer': row.answer,
+        'above': list(row.above),
+        'called': list(row.called),
+        'truth': row.truth,
+        'patient': row.patient,
+        'view': row.view,
+        'source': row.source,
+        'doubts': list(row.doubts),
+        'warnings': [caution.text for caution in row.cautions],
+        'heatmap': row.heatmap,
+        'heatmap_lung_share': _rounded(row.lung_share),
+        'heatmap_lung_share_if_even': _rounded(row.lung_share_if_even),
+        'heatmap_frame_share': _rounded(row.frame_share),
+        'lung_field': row.lung_field,
+        'model': run.model,
+        'model_hash': run.model_hash,
+        'preprocessing': dict(run.preprocessing),
+        'rule': dict(run.rule),
+        'version': run.version,
+        'device': row.device,
+        'precision': row.precision,
+        **{name: row.identity.get(name, '') for name in IDENTITY},
+    }
+    return {name: every[name] for name in table_columns(run)}
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 7)

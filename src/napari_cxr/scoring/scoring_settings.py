@@ -1,0 +1,139 @@
+"""How to score: batch, precision, heatmaps, and by which thresholds classes are predicted.
+
+Thresholds come out of a model's card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from napari_cxr.checkpoint import Card
+from napari_cxr.inference.label_rule import LabelRule
+
+__all__ = ['Decision', 'DecisionError', 'ScoringSettings']
+
+
+class DecisionError(Exception):
+    """A decision that cannot be made with this model; the message says which can."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Thresholds on the probability of each class.
+
+    Parameters
+    ----------
+    name : str
+        What they were chosen for, as in the card: 'sensitivity 0.95', 'Youden'.
+    thresholds : dict of str to float
+        By class; a class without one is never called.
+    """
+
+    name: str
+    thresholds: dict[str, float]
+
+    @classmethod
+    def of_card(cls, words: str, card: Card) -> Decision:
+        """Look a decision up in a card.
+
+        Parameters
+        ----------
+        words : str
+            'sensitivity=0.95' or 'youden'.
+        card : Card
+            The model's.
+
+        Raises
+        ------
+        DecisionError
+            If the card has no such operating point.
+        """
+        names = sorted(
+            {name for points in card.operating_points.values() for name in points}, key=str.lower
+        )
+        wanted = _plain(words)
+        name = next((name for name in names if _plain(name) == wanted), None)
+        if name is None:
+            there = ', '.join(repr(_threshold_name(name)) for name in names)
+            raise DecisionError(
+                f'The model {card.name!r} has no operating point {words!r}; '
+                + (f'it has {there}.' if names else 'its card has none at all.')
+            )
+        return cls(
+            name,
+            {
+                label: points[name]
+                for label, points in card.operating_points.items()
+                if name in points
+            },
+        )
+
+    def applied(self, rule: LabelRule) -> LabelRule:
+        """Return a rule with these thresholds; a label without one here keeps its own."""
+        return rule.with_thresholds(self.thresholds)
+
+    def called(self, labels: Sequence[str], probabilities: Sequence[float]) -> tuple[str, ...]:
+        """Return the classes whose probability reaches their threshold."""
+        return tuple(
+            label
+            for label, p in zip(labels, probabilities, strict=True)
+            if label in self.thresholds and p >= self.thresholds[label]
+        )
+
+
+def _threshold_name(name: str) -> str:
+    """Return how a person asks for an operating point of the card."""
+    return name.lower().replace(' ', '=')
+
+
+def _plain(words: str) -> tuple[str, float | str]:
+    """Return name and number of an operating point, however they are written."""
+    name, _, number = _threshold_name(words.strip()).partition('=')
+    try:
+        return name, float(number)
+    except ValueError:
+        return name, number
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoringSettings:
+    """How to score.
+
+    Parameters
+    ----------
+    batch : int
+        Images that the network takes at once; 0 to choose by device and size of the input.
+    heatmaps : Path, optional
+        Folder for a picture of each file's heatmap, and its numbers.
+    shares : bool
+        Whether to say where heatmaps lie; with `heatmaps` in any case.
+    precision : {'auto', 'float32'}
+        Whether the fastest way to run the network may be one of reduced precision.
+    decision : Decision, optional
+        Thresholds, for a column of the classes that reach them; where an image can have several
+        labels they decide the label, in the place of the card's.
+    identify : bool
+        Whether patients are named in the table.
+    retry_errors : bool
+        Whether rows with errors are made again when a table is gone on with.
+    """
+
+    batch: int = 0
+    heatmaps: Path | None = None
+    shares: bool = False
+    precision: Literal['auto', 'float32'] = 'auto'
+    decision: Decision | None = None
+    identify: bool = False
+    retry_errors: bool = False
+
+    @property
+    def with_shares(self) -> bool:
+        """Whether to say where heatmaps lie."""
+        return self.shares or self.heatmaps is not None
+
+    def rule(self, rule: LabelRule) -> LabelRule:
+        """Return how probabilities become labels, by a model's own rule and the decision."""
+        return rule if self.decision is None else self.decision.applied(rule)

@@ -1,0 +1,485 @@
+"""Tables and journals read back: the rows as they were, as far as the columns tell.
+
+A table is CSV, JSON lines or Parquet.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from napari_cxr.inference.prediction import ImageWarning
+from napari_cxr.scoring.append_log import decode_line
+from napari_cxr.scoring.journal import ScoringError, journal_of
+from napari_cxr.scoring.score_row import IDENTITY, ColumnKind, ScoreRow, ScoringRun, table_columns
+
+__all__ = [
+    'TableEntries',
+    'image_path_of',
+    'is_score_table',
+    'open_table',
+    'read_rows',
+    'read_table_rows',
+]
+
+#: What is in each column of a row.
+TableEntries: TypeAlias = dict[str, Any]
+
+_FIRST = ['path', 'status', 'error', 'label']
+
+_PROBABILITY = 'p_'
+
+#: Rows of a Parquet file that are in memory at once.
+_GROUP = 4096
+
+
+def open_table(path: Path) -> tuple[ScoringRun, Iterator[TableEntries]]:
+    """Open a table of scores.
+
+    Parameters
+    ----------
+    path : Path
+        Its file; the ending says which form it has.
+
+    Returns
+    -------
+    Run
+        What its columns tell of the run: labels, and which columns there are.
+    iterator of dict
+        What is in each row by column, of the kinds of `columns`; but a table in JSON may be a
+        text still. Raises ScoringError where the file is damaged.
+
+    Raises
+    ------
+    ScoringError
+        If it cannot be opened, or has not the columns of a table of ours.
+    """
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise ScoringError(
+            f'{path.name} is no table of scores: those end in .csv, .jsonl or .parquet.'
+        )
+    try:
+        names, rows = reader(path)
+    except FileNotFoundError:
+        raise ScoringError(f'There is no table {path}.') from None
+    except OSError as error:
+        raise ScoringError(f'{path} cannot be opened: {error.strerror or error}.') from None
+    return _shape(path, names), rows
+
+
+def is_score_table(names: Sequence[str]) -> bool:
+    """Tell by the names of its columns whether a table is one of scores."""
+    return list(names[: len(_FIRST)]) == _FIRST and 'model_hash' in names
+
+
+def _shape(path: Path, names: Sequence[str]) -> ScoringRun:
+    """Return what the names of columns tell of a run."""
+    if not is_score_table(names):
+        raise ScoringError(
+            f'{path.name} is no table of scores: its columns do not begin with '
+            f'{", ".join(_FIRST)}. To score the images that a table names, choose it as a list.'
+        )
+    labels = []
+    for name in names[len(_FIRST) :]:
+        if not name.startswith(_PROBABILITY):
+            break
+        labels.append(name.removeprefix(_PROBABILITY))
+    run = ScoringRun(
+        model='',
+        model_hash='',
+        labels=tuple(labels),
+        preprocessing={},
+        version='',
+        rule={'thresholds': {}} if 'rule' in names else {},  # filled in from the first row
+        decision='called' in names,
+        heatmaps='heatmap' in names,
+        shares='lung_field' in names,
+        identify='patient_id' in names,
+        truth='truth' in names,
+        patients='patient' in names,
+    )
+    if list(table_columns(run)) != list(names):
+        odd = [name for name in names if name not in table_columns(run)]
+        lacks = [name for name in table_columns(run) if name not in names]
+        said = ' and '.join(
+            f'{word} {", ".join(found[:4])}'
+            for word, found in (('has', odd), ('lacks', lacks))
+            if found
+        )
+        raise ScoringError(
+            f'{path.name} is a table of another version of napari-cxr, or was changed: it '
+            f'{said or "has its columns in another order"}. Score the files again, or open it '
+            'with that version.'
+        )
+    return run
+
+
+def _csv(path: Path) -> tuple[list[str], Iterator[TableEntries]]:
+    _refuse_truncated(path)
+    # Names of files need not be text; they come back as they are.
+    rows = _csv_lines(path)
+    names = next(rows, [])
+    return names, _csv_entries(path, names, rows)
+
+
+def _csv_lines(path: Path) -> Iterator[list[str]]:
+    # Spreadsheets put a mark before the first name when they save it.
+    with path.open(encoding='utf-8-sig', errors='surrogateescape', newline='') as file:
+        row = 0  # the names
+        try:
+            for cells in csv.reader(file, strict=True):
+                yield cells
+                row += 1
+        except csv.Error:
+            raise _damaged_file(path, row) from None
+
+
+def _csv_entries(
+    path: Path, names: list[str], lines: Iterator[list[str]]
+) -> Iterator[TableEntries]:
+    kinds = list(table_columns(_shape(path, names)).values())
+    read = [_OF_CELLS[kind] for kind in kinds]
+    for number, cells in enumerate(lines, start=1):
+        try:
+            yield {name: of(cell) for name, of, cell in zip(names, read, cells, strict=True)}
+        except ValueError:
+            raise _damaged_file(path, number) from None
+
+
+def _texts(cell: str) -> list[str]:
+    return cell.split(' | ') if cell else []
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None
+
+
+_OF_CELLS: Mapping[ColumnKind, Callable[[str], Any]] = {
+    'text': str,
+    'texts': _texts,
+    'number': _number,
+    'table': str,
+}
+
+
+def _json_lines(path: Path) -> tuple[list[str], Iterator[TableEntries]]:
+    _refuse_truncated(path)
+    with path.open('rb') as file:
+        first = file.readline()
+    try:
+        names = list(json.loads(first))
+    except (TypeError, ValueError):
+        raise ScoringError(f'{path.name} is no table of scores, or it is damaged.') from None
+    return names, _json_entries(path, names)
+
+
+def _json_entries(path: Path, names: list[str]) -> Iterator[TableEntries]:
+    with path.open('rb') as file:
+        for number, line in enumerate(file, start=1):
+            entries = _json_object(path, line, number)
+            if list(entries) != names:
+                raise _damaged_file(path, number)
+            yield entries
+
+
+def _json_object(path: Path, line: bytes, number: int) -> TableEntries:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        raise _damaged_file(path, number) from None
+    if not isinstance(found, dict):
+        raise _damaged_file(path, number)
+    return found
+
+
+def _parquet(path: Path) -> tuple[list[str], Iterator[TableEntries]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise ScoringError(
+            f'To open {path.name}, pyarrow is needed: pip install "napari-cxr[parquet]".'
+        ) from None
+    try:
+        names = list(parquet.read_schema(path).names)
+    except pyarrow.ArrowException:
+        raise ScoringError(f'{path.name} is no Parquet file, or it is damaged.') from None
+
+    def rows() -> Iterator[TableEntries]:
+        done = 0
+        try:
+            with parquet.ParquetFile(path) as file:
+                for batch in file.iter_batches(_GROUP):
+                    yield from batch.to_pylist()
+                    done += batch.num_rows
+        except (pyarrow.ArrowException, OSError):
+            raise _damaged_file(path, done + 1) from None
+
+    return names, rows()
+
+
+def _refuse_truncated(path: Path) -> None:
+    """Refuse a text whose last line has no end: the rest of it is lost."""
+    with path.open('rb') as file:
+        if not file.seek(0, os.SEEK_END):
+            raise ScoringError(f'{path.name} is empty.')
+        file.seek(-1, os.SEEK_END)
+        if file.read(1) != b'\n':
+            raise ScoringError(
+                f'{path.name} is no table of scores, or its end is lost: take a copy of it, or '
+                'score the files again.'
+            )
+
+
+def _damaged_file(path: Path, row: int) -> ScoringError:
+    where = f'at row {row}' if row else 'in the names of its columns'
+    return ScoringError(
+        f'{path.name} is damaged {where}: take a copy of it, or score the files again.'
+    )
+
+
+_READERS: Mapping[str, Callable[[Path], tuple[list[str], Iterator[TableEntries]]]] = {
+    '.csv': _csv,
+    '.jsonl': _json_lines,
+    '.parquet': _parquet,
+}
+
+
+#: The code of a caution of which a table has nothing but the text.
+_NOTE = 'note'
+
+#: By how many scored rows is told whether an image can have several labels, and among how
+#: many rows they are looked for.
+_TOLD_BY, _AMONG = 50, 5000
+
+#: Probabilities in a table have 7 digits.
+_ROUNDED = 1e-6
+
+
+def read_rows(path: str | Path) -> tuple[ScoringRun, Iterator[ScoreRow]]:
+    """Read a table back; or where its journal is still beside it, all rows that are done.
+
+    Parameters
+    ----------
+    path : str or Path
+        A table that was written by scoring: .csv, .jsonl or .parquet. It need not be there
+        yet, if its journal is. A process that goes on with the journal is not disturbed.
+
+    Returns
+    -------
+    Run
+        What the rows have in common. Of a table without a column ``rule`` is not told whether
+        an image can have several labels: it can, if probabilities do not add up to 1.
+    iterator of Row
+        In the order of the listing, each made as it is asked for. In those of a table a
+        caution that does not doubt the image has the code 'note'. Raises ScoringError where
+        the table is damaged.
+
+    Raises
+    ------
+    ScoringError
+        If there is no such table, or it is of something else, of another version, empty or
+        damaged.
+    """
+    path = Path(path)
+    return _journal(path) or read_table_rows(path)
+
+
+def _journal(table: Path) -> tuple[ScoringRun, Iterator[ScoreRow]] | None:
+    """Return what the journal of a table holds; None where there is none, or nothing in it."""
+    path = journal_of(table)
+    try:
+        # At one go: Windows lets nobody remove a file that is open, and scoring will.
+        written = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ScoringError(f'{path} cannot be opened: {error.strerror}.') from None
+    first, _, _ = written.partition(b'\n')
+    header = decode_line(first + b'\n')
+    if header is None:
+        if table.exists() or not first:
+            return None
+        raise ScoringError(f'{path} is no journal of scoring.')
+    try:
+        run = _run_of_header(json.loads(header))
+    except (KeyError, TypeError, ValueError):
+        raise ScoringError(
+            f'{path} is of another version of napari-cxr: resume it with that one.'
+        ) from None
+    return run, _rows_of_journal(written)
+
+
+def _run_of_header(header: dict[str, Any]) -> ScoringRun:
+    """Return the run of a journal; the header may say more of a decision than whether."""
+    told: dict[str, Any] = {}
+    for one in fields(ScoringRun):
+        may_lack = one.default is not MISSING or one.default_factory is not MISSING
+        if one.name in header or not may_lack:
+            value = header[one.name]
+            told[one.name] = bool(value) if isinstance(one.default, bool) else value
+    told['labels'] = tuple(header['labels'])
+    run = ScoringRun(**told)
+    _ = run.label_rule  # an error here, not later
+    return run
+
+
+def _rows_of_journal(written: bytes) -> Iterator[ScoreRow]:
+    """Yield whole rows, each once, in the order of the listing."""
+    places: dict[int, int] = {}
+    file = io.BytesIO(written)
+    place = len(file.readline())
+    for line in file:
+        row = _row_of_line(line)
+        if row is not None:
+            places.setdefault(row.number, place)
+        place += len(line)
+    for number in sorted(places):
+        file.seek(places[number])
+        row = _row_of_line(file.readline())
+        assert row is not None
+        yield row
+
+
+def _row_of_line(line: bytes) -> ScoreRow | None:
+    """Return the row of a line; None where it is torn or damaged, as when it is resumed."""
+    found = decode_line(line) if line.endswith(b'\n') else None
+    try:
+        return None if found is None else ScoreRow.from_json(found)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def read_table_rows(path: Path) -> tuple[ScoringRun, Iterator[ScoreRow]]:
+    """Read a table back, whether or not there is a journal; as `reopen`."""
+    shape, lines = open_table(path)
+    first = next(lines, None)
+    if first is None:
+        raise ScoringError(f'{path.name} has no row; score the files again.')
+    try:
+        told = {**vars(shape), **{name: first[name] for name in _SAME}}
+        told['preprocessing'] = _as_table(first['preprocessing'])
+        told['rule'] = _as_table(first['rule']) if shape.rule else {}
+        told['several'] = bool(told['rule'])
+        run = ScoringRun(**told)
+        _ = run.label_rule
+    except ValueError:
+        raise _damaged(path, 0) from None
+    rows = _rows_of_table(path, run, first, chain([first], lines))
+    if run.several:
+        return run, rows
+    begun, several = _multilabel(rows)
+    return ScoringRun(**{**told, 'several': several}), chain(begun, rows)
+
+
+#: Columns that are the same in all rows.
+_SAME = ('model', 'model_hash', 'preprocessing', 'version')
+
+
+def _rows_of_table(
+    path: Path, run: ScoringRun, first: TableEntries, lines: Iterator[TableEntries]
+) -> Iterator[ScoreRow]:
+    extra = tuple(name for name in IDENTITY if run.identify)
+    for number, entries in enumerate(lines):
+        try:
+            row = _row(number, entries, run, extra)
+        except (KeyError, TypeError, ValueError):
+            raise _damaged(path, number) from None
+        if any(entries.get(name) != first.get(name) for name in (*_SAME, 'rule')):
+            raise ScoringError(
+                f'{path.name} holds rows of several models or versions (row {number + 1} is '
+                'the first of another): open the tables that it was made of one by one.'
+            )
+        yield row
+
+
+def _row(number: int, entries: TableEntries, run: ScoringRun, extra: tuple[str, ...]) -> ScoreRow:
+    """Undo what `napari_cxr.scoring.score_row.row_values` did."""
+    status = entries['status']
+    shares = tuple(entries[f'p_{label}'] for label in run.labels)
+    whole = None not in shares if status == 'scored' else shares.count(None) == len(shares)
+    if status not in ('scored', 'error') or not whole or not entries['path']:
+        raise ValueError
+    codes, texts = entries['doubts'], entries['warnings']
+    codes = [*codes, *[_NOTE] * (len(texts) - len(codes))]
+    return ScoreRow(
+        number=number,
+        path=entries['path'],
+        status=status,
+        error=entries['error'],
+        label=entries['label'],
+        probabilities=shares if status == 'scored' else (),
+        above=tuple(entries.get('above', ())),
+        answer=entries.get('answer', ''),
+        called=tuple(entries.get('called', ())),
+        truth=entries.get('truth', ''),
+        source=entries['source'],
+        patient=entries.get('patient', ''),
+        view=entries['view'],
+        cautions=tuple(ImageWarning(*pair) for pair in zip(codes, texts, strict=True)),
+        heatmap=entries.get('heatmap', ''),
+        lung_share=entries.get('heatmap_lung_share'),
+        lung_share_if_even=entries.get('heatmap_lung_share_if_even'),
+        frame_share=entries.get('heatmap_frame_share'),
+        lung_field=entries.get('lung_field', ''),
+        device=entries['device'],
+        precision=entries['precision'],
+        identity={name: entries[name] for name in extra if entries[name]},
+    )
+
+
+def _multilabel(rows: Iterator[ScoreRow]) -> tuple[list[ScoreRow], bool]:
+    """Return the rows that were looked at, and whether their probabilities do not add up to 1."""
+    begun: list[ScoreRow] = []
+    scored = 0
+    for row in rows:
+        begun.append(row)
+        shares = row.probabilities
+        if shares and abs(sum(shares) - 1) > _ROUNDED * len(shares):
+            return begun, True
+        scored += bool(shares)
+        if scored == _TOLD_BY or len(begun) == _AMONG:
+            break
+    return begun, False
+
+
+def _as_table(value: Any) -> dict[str, Any]:
+    found = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(found, dict):
+        raise ValueError
+    return found
+
+
+def _damaged(path: Path, number: int) -> ScoringError:
+    return ScoringError(
+        f'{path.name} is damaged at row {number + 1}: take a copy of it, or score the files again.'
+    )
+
+
+def image_path_of(path: str, table: str | Path) -> str:
+    """Return the whole path of a row's file, whether it is there or not.
+
+    A path that is not whole began in the folder in which scoring was called, and no table
+    tells which that was. Where there is such a file in the table's folder or in one above
+    it, that is meant, the nearest first; else the one in the current folder.
+
+    Parameters
+    ----------
+    path : str
+        As it stands in the table.
+    table : str or Path
+        The table.
+    """
+    if not os.path.isabs(path):
+        for folder in Path(os.path.abspath(table)).parents:
+            if os.path.lexists(folder / path):
+                return str(folder / path)
+    return os.path.abspath(path)

@@ -1,0 +1,440 @@
+"""From a labelled folder to images that can be learned from, and what belongs together.
+
+The images that can be used are read once and kept on disk; near-duplicates, and images that
+a person put together, become one group.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_cxr.inference.preprocessing import Preprocessing
+from napari_cxr.training import duplicates
+from napari_cxr.training.dataset import SPLITS, Dataset, DatasetError
+from napari_cxr.training.image_cache import ImageCache, cache_key
+from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.splits import sufficient_subset
+from napari_cxr.training.training_events import (
+    ImageSkipped,
+    ReadingProgress,
+    TrainingEvent,
+    WarningRaised,
+)
+from napari_cxr.training.training_image import (
+    LATERAL,
+    ImageReader,
+    TrainingImage,
+    UnusableImage,
+    read_in_process,
+)
+
+__all__ = ['LoadedImages', 'group_duplicates', 'load_images', 'prepare']
+
+_EVENT_EVERY = 0.2  # seconds between two events
+
+_KEEP_AT_ONCE = 64  # images in one transaction
+
+#: Digits of a file's SHA-256 by which recipes name it.
+_DIGITS = 16
+
+_CACHED_OF_EACH = ('features', 'size', 'thumbnail', 'patient')
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedImages:
+    """The n images of a data set that can be used, and what is known of each.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images, in the order of all that follows, in their final groups.
+    digests : tuple of str
+        What recipes call them: the first 16 hexadecimal digits of the file's SHA-256.
+    features : ndarray of float32, shape (n, 44)
+        What the no-anatomy baselines see, see `napari_cxr.metrics.baseline`.
+    sizes : ndarray of int, shape (n, 2)
+        Rows and columns of the files.
+    thumbnails : ndarray of uint8, shape (n, 32, 32)
+        See `napari_cxr.training.duplicates`.
+    preprocessing, bits
+        How they were made.
+    store, keys, reader
+        Where the pixels are, under which names, and who reads them again if they are lost.
+    """
+
+    dataset: Dataset
+    digests: tuple[str, ...]
+    features: np.ndarray
+    sizes: np.ndarray
+    thumbnails: np.ndarray
+    preprocessing: Preprocessing
+    bits: int
+    store: ImageCache
+    keys: tuple[bytes, ...]
+    reader: ImageReader
+
+    def images(self, places: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return images at their working size, from the disk.
+
+        Parameters
+        ----------
+        places : sequence of int
+            In any order, with repeats.
+
+        Returns
+        -------
+        ndarray of uint8 or uint16, shape (n, h, w)
+
+        Raises
+        ------
+        DatasetError
+            If the cache has lost an image, and its file has changed or cannot be read.
+        """
+        rows = [int(place) for place in places]
+        wanted = {self.keys[row]: row for row in rows}
+        found = self.store.images(list(wanted))
+        if lost := [row for key, row in wanted.items() if key not in found]:
+            found |= self._read_again(lost)
+        kind = np.uint8 if self.bits == 8 else np.uint16
+        out = np.empty((len(rows), self.preprocessing.height, self.preprocessing.width), kind)
+        for i, row in enumerate(rows):
+            out[i] = np.frombuffer(found[self.keys[row]], kind).reshape(out.shape[1:])
+        return out
+
+    def at(self, places: Sequence[int] | np.ndarray) -> LoadedImages:
+        """Return the material of some of the images."""
+        rows = np.asarray(places, dtype=np.intp)
+        return replace(
+            self,
+            dataset=self.dataset.at(rows.tolist()),
+            digests=tuple(self.digests[i] for i in rows),
+            features=self.features[rows],
+            sizes=self.sizes[rows],
+            thumbnails=self.thumbnails[rows],
+            keys=tuple(self.keys[i] for i in rows),
+        )
+
+    def _read_again(self, rows: list[int]) -> dict[bytes, bytes]:
+        """Decode images anew that the cache has lost since they were prepared."""
+        found: dict[bytes, bytes] = {}
+        items = []
+        for row in rows:
+            path = self.dataset.samples[row].path
+            try:
+                same = self.store.digest_of(path).hex()[:_DIGITS] == self.digests[row]
+            except OSError:
+                same = False
+            if not same:
+                raise DatasetError(
+                    f'The image {self.dataset.name_of(row)} was changed or taken away since '
+                    'it was read; start the run again.'
+                )
+            items.append((row, path))
+        for row, result in self.reader(items, self.preprocessing, self.bits):
+            if isinstance(result, str):
+                raise DatasetError(
+                    f'The image {self.dataset.name_of(row)} is no longer in the cache and '
+                    f'could not be read again: {result}'
+                )
+            self.store.put({self.keys[row]: result})
+            found[self.keys[row]] = result.image.tobytes()
+        return found
+
+
+def load_images(
+    dataset: Dataset, recipe: Recipe, reader: ImageReader | None = None, run: str = ''
+) -> Generator[TrainingEvent, None, LoadedImages]:
+    """Read the images of a data set that can be used, excluded ones as well; see `prepare`."""
+    store = ImageCache()
+    reader = read_in_process if reader is None else reader
+    reading = _ImageLoader(dataset, recipe, reader, store, run)
+    yield from reading.name()
+    yield from reading.read()
+    for text in store.problems:
+        yield WarningRaised(run, text)
+    store.trim()
+    return reading.material()
+
+
+class _ImageLoader:
+    """A data set while it is read."""
+
+    def __init__(
+        self, dataset: Dataset, recipe: Recipe, reader: ImageReader, store: ImageCache, run: str
+    ) -> None:
+        self.dataset, self.reader, self.store, self.run = dataset, reader, store, run
+        self.preprocessing, self.bits = recipe.input, recipe.data.bits
+        self.digests: dict[int, bytes] = {}
+        self.keys: dict[int, bytes] = {}
+        self.about: dict[bytes, dict[str, Any] | str] = {}
+        self.first_reason = ''
+        self._spoken = 0.0
+
+    def name(self) -> Iterator[TrainingEvent]:
+        """Find out what each file is called by its content."""
+        for place, sample in enumerate(self.dataset.samples):
+            if sample.is_lateral:
+                yield self._skipped(place, LATERAL)
+                continue
+            try:
+                digest = self.store.digest_of(sample.path)
+            except OSError as error:
+                yield self._skipped(place, f'It cannot be opened ({error.strerror}).')
+                continue
+            self.digests[place] = digest
+            self.keys[place] = cache_key(digest, self.preprocessing, self.bits)
+            yield from self._progress(0)
+
+    def read(self) -> Iterator[TrainingEvent]:
+        """Decode what is not in the cache, each content once."""
+        self.about.update(self.store.find(list(dict.fromkeys(self.keys.values()))))
+        first: dict[bytes, int] = {}
+        for place, key in self.keys.items():
+            if key not in self.about:
+                first.setdefault(key, place)
+        known = len(self.dataset.samples) - len(first)
+        items = [(place, self.dataset.samples[place].path) for place in first.values()]
+        if items:
+            yield from self._decode(items, known)
+        yield from self._progress(len(self.dataset.samples), now=True)
+        for place, key in self.keys.items():
+            reason = self.about[key]
+            if isinstance(reason, str):
+                yield self._skipped(place, str(reason))
+
+    def material(self) -> LoadedImages:
+        """Return what was read."""
+        usable = [p for p, key in self.keys.items() if not isinstance(self.about[key], str)]
+        dataset = self.dataset
+        if not usable:
+            raise DatasetError(
+                f'None of the {len(dataset.samples)} images could be used, the first for this '
+                f'reason: {self.first_reason}'
+            )
+        about: list[Any] = [self.about[self.keys[p]] for p in usable]
+        for label in dataset.labels:
+            if not any(label in dataset.samples[p].labels for p in usable):
+                raise DatasetError(f'No image of the class {label!r} could be used.')
+        return LoadedImages(
+            dataset=_with_patients(dataset.at(usable), [a['patient'] for a in about]),
+            digests=tuple(self.digests[p].hex()[:_DIGITS] for p in usable),
+            features=np.stack([a['features'] for a in about]),
+            sizes=np.array([a['size'] for a in about], dtype=np.intp),
+            thumbnails=np.stack([a['thumbnail'] for a in about]),
+            preprocessing=self.preprocessing,
+            bits=self.bits,
+            store=self.store,
+            keys=tuple(self.keys[p] for p in usable),
+            reader=self.reader,
+        )
+
+    def _decode(self, items: list[tuple[int, Path]], known: int) -> Iterator[TrainingEvent]:
+        pending: dict[bytes, TrainingImage | UnusableImage] = {}
+        results = self.reader(items, self.preprocessing, self.bits)
+        try:
+            for done, (place, result) in enumerate(results, start=known + 1):
+                key = self.keys[place]
+                if isinstance(result, TrainingImage):
+                    # Its pixels go to the disk, and are not kept here.
+                    self.about[key] = {name: getattr(result, name) for name in _CACHED_OF_EACH}
+                else:
+                    self.about[key] = result
+                if isinstance(result, (TrainingImage, UnusableImage)):
+                    pending[key] = result
+                if len(pending) == _KEEP_AT_ONCE:
+                    self.store.put(pending)
+                    pending = {}
+                yield from self._progress(done)
+        finally:  # what was decoded is kept, also where the person cancels
+            if close := getattr(results, 'close', None):
+                close()
+            self.store.put(pending)
+
+    def _progress(self, done: int, *, now: bool = False) -> Iterator[TrainingEvent]:
+        if now or time.monotonic() - self._spoken >= _EVENT_EVERY:
+            self._spoken = time.monotonic()
+            yield ReadingProgress(self.run, done, len(self.dataset.samples))
+
+    def _skipped(self, place: int, reason: str) -> TrainingEvent:
+        self.first_reason = self.first_reason or reason
+        return ImageSkipped(self.run, self.dataset.name_of(place), reason)
+
+
+def _with_patients(dataset: Dataset, pseudonyms: Sequence[str]) -> Dataset:
+    """Return the data set with patients out of DICOM headers, where none was known."""
+    samples = tuple(
+        replace(sample, group=f'DICOM {pseudonym}', known=True)
+        if pseudonym and not sample.known
+        else sample
+        for sample, pseudonym in zip(dataset.samples, pseudonyms, strict=True)
+    )
+    return replace(
+        dataset,
+        samples=samples,
+        grouped=dataset.grouped or all(sample.known for sample in samples),
+    )
+
+
+def prepare(
+    dataset: Dataset, recipe: Recipe, reader: ImageReader | None = None, run: str = ''
+) -> Generator[TrainingEvent, None, LoadedImages]:
+    """Read what a recipe uses of a data set, and put together what belongs together.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        As `index` found it.
+    recipe : Recipe
+        Its input and data are honoured here: images that a person left out are gone, and
+        patients are known from the file's name, the table or the DICOM header, joined by
+        near-duplicates and by hand. Of a limit, so many images are read that every part of
+        a split can be filled.
+    reader : Reader, optional
+        Who decodes; `read_here` by default. Where files may be hostile, a pool of decoders.
+    run : str
+        Name of the run, for its events.
+
+    Yields
+    ------
+    Event
+        `Reading`, `Skipped`, and `Warned`.
+
+    Returns
+    -------
+    Material
+
+    Raises
+    ------
+    DatasetError
+        If no image can be used, or none of a class.
+    """
+    dataset = replace(dataset, limit=recipe.data.limit, balance=recipe.data.balance)
+    dataset = dataset.at(sufficient_subset(dataset, recipe.split, recipe.seed))
+    everything = yield from load_images(dataset, recipe, reader, run)
+    left_out = set(recipe.data.exclude)
+    for text in _unused_entries(everything, recipe):
+        yield WarningRaised(run, text)
+    kept = [i for i, digest in enumerate(everything.digests) if digest not in left_out]
+    for label in everything.dataset.labels:
+        if not any(label in everything.dataset.samples[i].labels for i in kept):
+            raise DatasetError(
+                f'Every image of the class {label!r} is left out by data.exclude; take some '
+                'of them back, or leave the class out in data.classes.'
+            )
+    material = everything.at(kept)
+    pairs = (
+        duplicates.find_near_duplicates(material.thumbnails)[0] if recipe.data.duplicates else ()
+    )
+    material = group_duplicates(material, recipe, pairs)
+    if torn := material.dataset.torn:
+        yield WarningRaised(
+            run,
+            f'The given splits divide {torn} pairs of near-duplicates between them, so figures '
+            "are better than they should be; set split.method to 'holdout', or put such images "
+            'into one group.',
+        )
+    return material
+
+
+def _unused_entries(everything: LoadedImages, recipe: Recipe) -> Iterator[str]:
+    """Yield what the recipe or the table says in vain."""
+    named = set(recipe.data.exclude).union(*recipe.data.together)
+    unknown = named - set(everything.digests)
+    if unknown and not recipe.data.limit:  # with a limit, not all are looked at
+        yield (
+            f'{len(unknown)} of the {len(named)} images that data.exclude and data.together name '
+            'are not here, or changed since; see whether the recipe was made for these images.'
+        )
+    samples = everything.dataset.samples
+    given = sum(bool(sample.split) for sample in samples)
+    if recipe.split.method == 'auto' and 0 < given < len(samples):
+        yield (
+            f'Only {given} of {len(samples)} images have a split, so none of these splits is '
+            "used, and shares are held out; fill the table's column 'split' to use them."
+        )
+
+
+def group_duplicates(
+    material: LoadedImages, recipe: Recipe, pairs: Iterable[tuple[int, int]] | np.ndarray
+) -> LoadedImages:
+    """Join the groups of near-duplicates and of images that a person put together.
+
+    Where splits are given, near-duplicates on two sides stay there, and are counted;
+    images that a person put together all come to the training side, or else to val.
+
+    Parameters
+    ----------
+    material : Material
+        The images, in groups by patient.
+    recipe : Recipe
+        Whose data are put together and whose split may be given.
+    pairs : iterable of (int, int)
+        Places of near-duplicates.
+    """
+    dataset = material.dataset
+    given = recipe.split.method in ('auto', 'given') and dataset.has_splits
+    by_hand = _Groups(dataset)
+    for digests in recipe.data.together:
+        names = set(digests)
+        by_hand.join([i for i, digest in enumerate(material.digests) if digest in names])
+    if given and recipe.data.together:
+        dataset = _in_one_split(dataset, by_hand)
+    groups, torn = _Groups(dataset, by_hand), 0
+    for first, second in pairs:
+        sides = {dataset.samples[first].split, dataset.samples[second].split}
+        if given and len(sides) > 1:
+            torn += 1
+        else:
+            groups.join([first, second])
+    names_of = groups.names()
+    samples = tuple(
+        replace(sample, group=name) for sample, name in zip(dataset.samples, names_of, strict=True)
+    )
+    return replace(material, dataset=replace(dataset, samples=samples, torn=torn))
+
+
+def _in_one_split(dataset: Dataset, groups: _Groups) -> Dataset:
+    """Bring what was put together to one given split; the test split may only lose."""
+    before = Counter(sample.group for sample in dataset.samples)
+    after = groups.names()
+    now = Counter(after)
+    members: dict[str, list[int]] = {}
+    for i, name in enumerate(after):
+        if now[name] > before[dataset.samples[i].group]:
+            members.setdefault(name, []).append(i)
+    samples = list(dataset.samples)
+    for places in members.values():
+        present = {samples[i].split for i in places}
+        side = next(name for name in SPLITS if name in present)
+        for i in places:
+            samples[i] = replace(samples[i], split=side)
+    return replace(dataset, samples=tuple(samples))
+
+
+class _Groups:
+    """Groups of images that grow together: disjoint sets over the names of groups."""
+
+    def __init__(self, dataset: Dataset, others: _Groups | None = None) -> None:
+        self._own = [sample.group for sample in dataset.samples]
+        self._above: dict[str, str] = {} if others is None else dict(others._above)
+
+    def join(self, places: Iterable[int]) -> None:
+        roots = [self._root(self._own[i]) for i in places]
+        for root in roots[1:]:
+            if root != roots[0]:
+                self._above[root] = roots[0]
+
+    def names(self) -> list[str]:
+        return [self._root(name) for name in self._own]
+
+    def _root(self, name: str) -> str:
+        while name in self._above:
+            name = self._above[name]
+        return name

@@ -1,0 +1,287 @@
+"""Find the labelled images of a folder of sub-folders or of a table.
+
+A table is whatever spreadsheets and the public collections write as CSV.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence, Set
+from pathlib import Path
+
+from napari_cxr import image_tables
+from napari_cxr.image_tables import ImageFinder, ImageTableError, TableRow
+from napari_cxr.scoring.table_reader import is_score_table
+from napari_cxr.training.dataset import SPLIT_NAMES, DatasetError, Sample, within
+
+__all__ = ['LAYOUTS', 'samples_in_folder', 'samples_in_table']
+
+#: What the first and the second folder on the way to an image are.
+LAYOUTS = {
+    'class': ('label',),
+    'class/source': ('label', 'source'),
+    'source/class': ('source', 'label'),
+    'split/class': ('split', 'label'),
+}
+
+#: Endings of files that are meant to be images, readable or not.
+_ENDINGS = ('.png', '.jpg', '.jpeg', '.jpe', '.tif', '.tiff', '.dcm', '.dicom', '.bmp', '.webp')
+
+
+def samples_in_folder(root: Path, layout: str) -> list[Sample]:
+    """Find the images of a folder.
+
+    A file that is called an image and is none is listed as well, so that it is reported
+    when it cannot be read, and not passed over.
+
+    Parameters
+    ----------
+    root : Path
+        Its sub-folders are classes, sources or splits. Names that begin with a dot or an
+        underscore are passed over.
+    layout : {'auto', 'class', 'class/source', 'source/class', 'split/class'}
+        What the sub-folders mean. Auto knows folders that are called train, val and test,
+        and else takes the first level for the classes, unless names of the second level
+        come up under several folders of the first: then it does not guess.
+
+    Raises
+    ------
+    DatasetError
+        If there are no sub-folders, one without images, images without a class, or
+        if the meaning of the folders is not clear.
+    """
+    tops = [p for p in sorted(root.iterdir()) if p.is_dir() and p.name[0] not in '._']
+    if not tops:
+        raise DatasetError(
+            f'{root.name} has no sub-folders; put the images of each class into one of its own, '
+            'or name a CSV file.'
+        )
+    if any(_is_meant(path) for path in root.iterdir() if path.is_file()):
+        raise DatasetError(
+            f'Some images lie directly in {root.name}, beside the class folders, and have no '
+            'class; move each into the folder of its class.'
+        )
+    # A link to the whole folder would bring every image into every class.
+    above = {_identity(folder) for folder in (root, *root.resolve().parents)}
+    found = {top: list(_images(top, above)) for top in tops}
+    if layout == 'auto':
+        layout = _guess(root, found)
+    levels = LAYOUTS[layout]
+    samples = [
+        _folder_sample(root, path, levels, layout) for paths in found.values() for path in paths
+    ]
+    _refuse_empty(root, tops, {s.label for s in samples}, levels)
+    _refuse_shared(root, samples)
+    return samples
+
+
+def _folder_sample(root: Path, path: Path, levels: tuple[str, ...], layout: str) -> Sample:
+    folders = path.relative_to(root).parts[:-1]
+    entries = dict(zip(levels, folders, strict=False))
+    if 'label' not in entries:
+        raise DatasetError(
+            f'The folder {folders[0]!r} holds images beside its class folders; with the layout '
+            f'{layout!r} they have no class.'
+        )
+    if 'split' in entries:
+        word = entries['split'].lower()
+        if word not in SPLIT_NAMES:
+            raise DatasetError(
+                f'The folder {entries["split"]!r} must be called train, val or test in the '
+                "layout 'split/class'; rename it, or choose another data.layout."
+            )
+        entries['split'] = SPLIT_NAMES[word]
+    return Sample(
+        path,
+        label=entries['label'],
+        group=path.relative_to(root).as_posix(),
+        split=entries.get('split', ''),
+        source=entries.get('source', ''),
+    )
+
+
+def _guess(root: Path, found: dict[Path, list[Path]]) -> str:
+    """Tell what the folders mean, or refuse to."""
+    names = [top.name.lower() for top in found]
+    if 'train' in {SPLIT_NAMES.get(name) for name in names} and set(names) <= set(SPLIT_NAMES):
+        return 'split/class'
+    above: dict[str, set[Path]] = {}
+    for top, paths in found.items():
+        for path in paths:
+            folders = path.relative_to(top).parts[:-1]
+            if not folders:
+                return 'class'  # images stand at the first level, so it is the classes'
+            above.setdefault(folders[0], set()).add(top)
+    shared = sorted(name for name, tops in above.items() if len(tops) > 1)
+    if shared:
+        listed = ', '.join(repr(name) for name in shared[:4])
+        raise DatasetError(
+            f'{root.name} has folders of the same name ({listed}) in several of its folders. If '
+            "these are the classes, set data.layout to 'source/class'; if they are hospitals or "
+            "collections, to 'class/source'; if they mean nothing, to 'class'."
+        )
+    return 'class'
+
+
+def _refuse_empty(root: Path, tops: list[Path], labels: set[str], levels: tuple[str, ...]) -> None:
+    """Refuse a class without an image, which would be no class without a word."""
+    depth = levels.index('label')
+    classes = tops if depth == 0 else [p for top in tops for p in sorted(top.iterdir())]
+    for folder in classes:
+        if folder.is_dir() and folder.name[0] not in '._' and folder.name not in labels:
+            raise DatasetError(
+                f'The class folder {folder.relative_to(root).as_posix()!r} holds no image; fill '
+                'it or take it away.'
+            )
+
+
+def _refuse_shared(root: Path, samples: Sequence[Sample]) -> None:
+    """Refuse a file that links bring into two classes: one of them must be wrong."""
+    first: dict[Path, Sample] = {}
+    for sample in samples:
+        try:
+            other = first.setdefault(sample.path.resolve(), sample)
+        except (OSError, RuntimeError):  # a link that leads nowhere, or to itself
+            continue
+        if other.label != sample.label:
+            one, two = (s.path.relative_to(root).as_posix() for s in (other, sample))
+            raise DatasetError(
+                f'{one} and {two} are one and the same file, by a link, in two classes; take '
+                'one of them away.'
+            )
+
+
+def _identity(folder: str | Path) -> tuple[int, int]:
+    status = os.stat(folder)
+    return status.st_dev, status.st_ino
+
+
+def _images(folder: Path, above: Set[tuple[int, int]]) -> Iterator[Path]:
+    """Yield what is meant to be an image, sorted; links are followed, circles are not."""
+    seen = set(above)
+    for here, folders, names in os.walk(folder, followlinks=True):
+        place = _identity(here)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        folders[:] = sorted(name for name in folders if name[0] not in '._')
+        yield from (path for name in sorted(names) if _is_meant(path := Path(here, name)))
+
+
+def _is_meant(path: Path) -> bool:
+    """Tell whether a file is an image, or is called one."""
+    from napari_cxr.image_files import is_image
+
+    if path.name.startswith('.') or path.name.upper() == 'DICOMDIR':
+        return False
+    ending = path.suffix.lower()
+    # DICOM files often have no ending, or are called by a UID that ends in digits.
+    if ending in _ENDINGS or not ending or ending[1:].isdigit():
+        return True
+    try:
+        return is_image(path)
+    except OSError:
+        return False
+
+
+_LONGEST = 200  # characters of a name in a message
+
+
+def samples_in_table(table: Path) -> list[Sample]:
+    """Read a table.
+
+    It needs a column of paths (path, file, image, Image Index...) and its labels: one
+    column (label, class, diagnosis, Finding Labels...) in which several are separated by
+    '|' or ';' as in NIH ChestX-ray14, or a column of 0 and 1 for each label as in CheXpert,
+    where -1 (uncertain) and nothing count as 0. It may have split, patient (or group),
+    source and view. Case does not matter in names of columns. Commas, semicolons and
+    tabs separate; UTF-8 and UTF-16 are read.
+
+    Parameters
+    ----------
+    table : Path
+        Paths in it are relative to its folder. A file that is not there is looked for by
+        its name in the folders below.
+
+    Raises
+    ------
+    DatasetError
+        If a column, a path, a label or a file is missing, a file is named twice, or it is a
+        table of scores.
+    """
+    try:
+        names, rows = image_tables.read(table)
+    except ImageTableError as error:
+        raise DatasetError(str(error)) from None
+    if is_score_table(names):
+        raise DatasetError(
+            f'{table.name} is a table of scores, whose labels are what a model said: export '
+            'the labels of a reading list, or name the images and their labels in another table.'
+        )
+    columns = image_tables.recognise_columns(names)
+    if 'path' not in columns:
+        raise DatasetError(
+            f"{table.name} has no column 'path'; its columns, separated by commas, "
+            f'are: {", ".join(names)}.'
+        )
+    flags = (
+        [] if 'label' in columns else image_tables.flag_columns(names, rows, set(columns.values()))
+    )
+    if 'label' not in columns and not flags:
+        raise DatasetError(
+            f"{table.name} has no column 'label'; its columns, separated by commas, are: "
+            f'{", ".join(names)}. Add it, or one column of 0 and 1 for each label.'
+        )
+    find = ImageFinder(table.parent)
+    samples = []
+    for number, row in enumerate(rows, start=2):  # line 1 holds the names
+        entries = {ours: row[theirs] for ours, theirs in columns.items()}
+        if flags:
+            entries['label'] = image_tables.labels_from_flags(row, flags)
+        samples.append(_table_sample(entries, number, table, find, must=not flags))
+    missing = [s.path for s in samples if not image_tables.is_file(s.path)]
+    if missing:
+        raise DatasetError(
+            f'{len(missing)} of {len(samples)} files named in {table.name} are missing, '
+            f'the first of them {within(missing[0], table.parent)[:_LONGEST]}.'
+        )
+    _refuse_repeats(samples, table)
+    return samples
+
+
+def _table_sample(
+    entries: TableRow, number: int, table: Path, find: ImageFinder, *, must: bool
+) -> Sample:
+    labels = image_tables.split_labels(entries['label'])
+    if not entries['path'] or (must and not labels):
+        raise DatasetError(f'Line {number} of {table.name} has no path or no label.')
+    split, group = entries.get('split', ''), entries.get('group', '')
+    if split and split.lower() not in SPLIT_NAMES:
+        raise DatasetError(
+            f'Line {number} of {table.name} has the split {split!r}; '
+            'it must be train, val or test.'
+        )
+    return Sample(
+        path=find(entries['path']),
+        label='|'.join(labels),
+        # An image without a patient is taken for a patient of its own.
+        group=group or f'image {number}',
+        split=SPLIT_NAMES.get(split.lower(), ''),
+        source=entries.get('source', ''),
+        view=entries.get('view', ''),
+        known=bool(group),
+    )
+
+
+def _refuse_repeats(samples: Sequence[Sample], table: Path) -> None:
+    """Refuse a file that is named twice: it would land in two splits, or have two labels."""
+    seen: set[Path] = set()
+    for sample in samples:
+        path = sample.path.resolve()
+        if path in seen:
+            raise DatasetError(
+                f'{table.name} names {within(sample.path, table.parent)} more than once; '
+                'keep one line for each image.'
+            )
+        seen.add(path)

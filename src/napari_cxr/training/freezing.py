@@ -1,0 +1,299 @@
+"""Stages of a network that do not learn, and what they return, computed once and kept."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from napari_cxr.networks import StagedNetwork
+from napari_cxr.networks.heads import AverageLinear, SingleOutput
+from napari_cxr.training.optim import autocast, precision_of
+from napari_cxr.training.recipe import Recipe, RecipeError
+from napari_cxr.training.run_data import EpochItems, NetworkInputs, fits_in_memory
+
+__all__ = [
+    'FrozenOutputCache',
+    'FrozenStages',
+    'TrainablePart',
+    'freeze',
+    'frozen_stages',
+    'reads_channel_means',
+]
+
+#: Bytes of what frozen stages return for one split: kept in memory up to the first (the
+#: GPU's, if it has room), on the disk up to the second, and beyond it computed again in
+#: each epoch.
+_IN_MEMORY = 1 << 30
+
+_ON_DISK = 16 << 30
+
+
+class FrozenOutputCache:
+    """What frozen stages return for some items, row by row.
+
+    Computed in batches of their own order, so that it does not depend on the order in
+    which an epoch takes them: a resumed run gets the same.
+
+    Parameters
+    ----------
+    items : ndarray of int
+        Which; see `napari_cxr.training.run_data`.
+    """
+
+    def __init__(self, items: np.ndarray) -> None:
+        self.items = np.unique(items)
+        self.tensors: tuple[Tensor, ...] = ()
+        self.fits = True
+
+    def fill(
+        self, compute: Callable[[np.ndarray], tuple[Tensor, ...]], batch: int, folder: Path
+    ) -> Iterator[tuple[int, int]]:
+        """Compute it all.
+
+        Parameters
+        ----------
+        compute : callable
+            From items to tensors, each with a row an item.
+        batch : int
+            Items at once.
+        folder : Path
+            Where a file may be put, if it does not fit into memory.
+
+        Yields
+        ------
+        tuple of int
+            Items that are done, of how many. It ends early where all would take more room
+            than it is worth; `fits` is then False.
+        """
+        total, done = len(self.items), 0
+        while done < total:
+            tensors = compute(self.items[done : done + batch])
+            if not done:
+                size = sum(t[0].numel() * t.element_size() for t in tensors) * total
+                on_disk = size > _IN_MEMORY
+                # A full disk under a mapped file would end the process.
+                most = min(_ON_DISK, shutil.disk_usage(folder).free // 2) if on_disk else size
+                self.fits = size <= most
+                if not self.fits:
+                    return
+                where = tensors[0].device if fits_in_memory(tensors[0].device, size) else 'cpu'
+                self.tensors = tuple(
+                    _on_disk(t, total, folder)
+                    if on_disk
+                    else torch.empty((total, *t.shape[1:]), dtype=t.dtype, device=where)
+                    for t in tensors
+                )
+            for room, tensor in zip(self.tensors, tensors, strict=True):
+                room[done : done + len(tensor)] = tensor
+            done = min(total, done + batch)
+            yield done, total
+
+    def of(self, items: np.ndarray, device: torch.device) -> tuple[Tensor, ...]:
+        """Return the rows of some items."""
+        rows = torch.from_numpy(np.searchsorted(self.items, items))
+        return tuple(tensor[rows.to(tensor.device)].to(device) for tensor in self.tensors)
+
+
+def _on_disk(like: Tensor, rows: int, folder: Path) -> Tensor:
+    """Return a tensor for as many rows, in a file that goes with the process."""
+    shape = (rows, *like.shape[1:])
+    numel = int(np.prod(shape))
+    path = folder / f'.features-{os.getpid()}-{os.urandom(4).hex()}.part'
+    room = torch.from_file(str(path), shared=True, size=numel, dtype=like.dtype)
+    if os.name != 'nt':  # the file lives on as long as it is mapped; elsewhere a later run tidies
+        path.unlink()
+    return room.reshape(shape)
+
+
+def frozen_stages(network: StagedNetwork, recipe: Recipe, epoch: int) -> tuple[str, ...]:
+    """Return the stages that are frozen in an epoch, counted from 0.
+
+    Raises
+    ------
+    RecipeError
+        If the recipe names a stage that is none.
+    """
+    plan, names = recipe.freeze, network.stage_names
+    if plan.up_to == 'nothing':
+        return ()
+    if plan.up_to == 'everything':
+        frozen = names
+    elif plan.up_to in names:
+        frozen = names[: names.index(plan.up_to) + 1]
+    else:
+        raise RecipeError(
+            f'freeze.up_to: {recipe.network} has no stage {plan.up_to!r}; '
+            f"take 'nothing', 'everything' or one of {', '.join(names)}."
+        )
+    if not plan.thaw_after or epoch < plan.thaw_after:
+        return frozen
+    if not plan.thaw_every:
+        return ()
+    thawed = 1 + (epoch - plan.thaw_after) // plan.thaw_every
+    return frozen[: max(0, len(frozen) - thawed)]
+
+
+def freeze(network: StagedNetwork, frozen: tuple[str, ...]) -> None:
+    """Put a network into training mode, but for the frozen stages: these stay as they are.
+
+    Their batch norm takes its running statistics and does not move them, and they get no
+    gradient.
+    """
+    network.train()
+    for name, stage in network.stages.items():
+        stage.requires_grad_(name not in frozen)
+        if name in frozen:
+            stage.eval()
+
+
+def reads_channel_means(head: nn.Module) -> bool:
+    """Return whether a head reads the mean of each channel and nothing else.
+
+    Then it may as well be given a map of one cell with these means.
+    """
+    if isinstance(head, SingleOutput):
+        return reads_channel_means(head.inner)
+    if isinstance(head, nn.Sequential) and len(head):
+        first = head[0]
+        return isinstance(first, nn.AdaptiveAvgPool2d) and first.output_size in (1, (1, 1))
+    return isinstance(head, AverageLinear)
+
+
+class TrainablePart(nn.Module):
+    """The part of a network that follows a frozen stage, or all of it."""
+
+    def __init__(self, network: StagedNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, after: str, x: Tensor, *earlier: Tensor) -> Tensor:
+        """Return logits of images, or of what the stage `after` and others returned of them."""
+        if after:
+            feature_map, read = self.network.features_from(after, x, *earlier)
+        else:
+            feature_map, read = self.network.features(x)
+        logits: Tensor = self.network.head(feature_map, *read)
+        return logits
+
+
+class FrozenStages:
+    """The frozen stages of a run: which they are, and what they return of its images.
+
+    Where they see again what they have seen before (no augmentation, a limited number of
+    views, or copies that stay the same), what they return is computed once.
+
+    Parameters
+    ----------
+    network : StagedNetwork
+        Whose stages.
+    inputs : Inputs
+        The images.
+    items : Items
+        What an epoch goes through.
+    recipe : Recipe
+        What is frozen, and the batch.
+    device : torch.device
+        Where the network computes.
+    folder : Path
+        Where a file may be put, if it does not fit into memory.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The stages that are frozen now.
+    """
+
+    def __init__(
+        self,
+        network: StagedNetwork,
+        inputs: NetworkInputs,
+        items: EpochItems,
+        recipe: Recipe,
+        device: torch.device,
+        folder: Path,
+    ) -> None:
+        self._network, self._inputs, self._items = network, inputs, items
+        self._recipe, self._device, self._folder = recipe, device, folder
+        self._precision = precision_of(recipe.precision, device)
+        self._outputs: dict[str, FrozenOutputCache] = {}
+        self.names: tuple[str, ...] = ()
+        self.begin_epoch(0)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Freeze what an epoch freezes, and let the rest learn."""
+        names = frozen_stages(self._network, self._recipe, epoch)
+        freeze(self._network, names)
+        if names != self.names:
+            self._outputs.clear()
+        self.names, self._epoch = names, epoch
+        whole = names == self._network.stage_names
+        augmentation = self._recipe.augmentation
+        views = self._recipe.freeze.views if whole else 0
+        # Whether frozen stages see what they have seen before, and which view of it.
+        self._repeats = bool(views) or augmentation.doubled or not augmentation.changes
+        self._view = epoch % views if views else 0
+        self._averages = whole and reads_channel_means(self._network.head)
+
+    def fill(self, validation: np.ndarray) -> Iterator[tuple[int, int]]:
+        """Compute once what stays the same.
+
+        Parameters
+        ----------
+        validation : ndarray of int
+            Places of the images that are validated.
+
+        Yields
+        ------
+        tuple of int
+            Images that are done, of how many.
+        """
+        for name, items, compute, same in (
+            (f'training {self._view}', self._items.items, self._of_items, self._repeats),
+            ('validation', validation, self._of_places, True),
+        ):
+            if self.names and same and name not in self._outputs:
+                output = FrozenOutputCache(items)
+                yield from output.fill(compute, self._recipe.batch, self._folder)
+                self._outputs[name] = output
+
+    def given(self, items: np.ndarray) -> tuple[str, tuple[Tensor, ...]]:
+        """Return what a `Learner` is given for a batch to learn from."""
+        if not (self.names and self._repeats):
+            return '', (self._inputs.changed(items, self._epoch),)
+        items = items % (2 * self._items.images)  # what is drawn again is the same
+        output = self._kept(f'training {self._view}')
+        if output is None:
+            return '', (self._inputs.changed(items, self._view),)
+        return self.names[-1], output.of(items, self._device)
+
+    def given_to_validate(self, places: np.ndarray) -> tuple[str, tuple[Tensor, ...]]:
+        """Return what a `Learner` is given for images that are validated."""
+        output = self._kept('validation')
+        if output is None:
+            return '', (self._inputs.plain(places),)
+        return self.names[-1], output.of(places, self._device)
+
+    def _kept(self, name: str) -> FrozenOutputCache | None:
+        output = self._outputs.get(name)
+        return output if output is not None and output.fits else None
+
+    def _of_items(self, items: np.ndarray) -> tuple[Tensor, ...]:
+        with autocast(self._precision, self._device):
+            return self._returned(self._inputs.changed(items, self._view))
+
+    def _of_places(self, places: np.ndarray) -> tuple[Tensor, ...]:
+        return self._returned(self._inputs.plain(places))
+
+    @torch.no_grad()
+    def _returned(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return what the frozen stages return and the rest of the network needs."""
+        first, *others = self._network.features_up_to(self.names[-1], x)
+        if self._averages:
+            first = first.mean(dim=(2, 3), keepdim=True)
+        return first, *others

@@ -1,0 +1,446 @@
+"""Decoded images on disk, shared by all runs of a person; losing them costs time only.
+
+One SQLite file holds them: its tables, opening it safely, and the cache on top of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import hmac
+import json
+import os
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from napari_cxr import lungs
+from napari_cxr.inference.preprocessing import Preprocessing
+from napari_cxr.training.training_image import (
+    TrainingImage,
+    UnusableImage,
+    image_from_json,
+    image_to_json,
+    sealed,
+    unsealed,
+)
+
+__all__ = [
+    'ImageCache',
+    'cache_key',
+    'default_cache_folder',
+    'is_damaged',
+    'open_cache_file',
+    'open_in_memory',
+    'transaction',
+    'used_bytes',
+]
+
+_TABLES = """
+    CREATE TABLE IF NOT EXISTS files (key BLOB PRIMARY KEY, digest BLOB) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS entries
+        (key BLOB PRIMARY KEY, used INTEGER, bytes INTEGER, about BLOB) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS images (key BLOB PRIMARY KEY, image BLOB);
+"""
+
+_BUSY = 60.0  # seconds to wait for another run that is writing
+
+#: What SQLite says of a file that is no database, is damaged, or has other tables.
+_DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+#: What it says where the file was removed while it was open.
+_MOVED_CODE = sqlite3.SQLITE_READONLY_DBMOVED
+
+#: Transactions are opened by hand; reading threads take turns at one connection.
+_OPTIONS: dict[str, Any] = {
+    'timeout': _BUSY,
+    'isolation_level': None,
+    'check_same_thread': False,
+}
+
+
+def open_cache_file(path: Path) -> sqlite3.Connection:
+    """Open the file of a store, or make it; two runs may do so at once.
+
+    Raises
+    ------
+    sqlite3.Error
+        If it is damaged (see `is_damaged`), or can be neither read nor made.
+    """
+    connection = sqlite3.connect(path, **_OPTIONS)
+    try:
+        # Both only matter for a new file: large pages for large rows, and room given back.
+        connection.execute('PRAGMA page_size = 16384')
+        connection.execute('PRAGMA auto_vacuum = INCREMENTAL')
+        _set_journal(connection)
+        connection.execute('PRAGMA synchronous = NORMAL')
+        missing = connection.execute("SELECT count(*) FROM sqlite_schema WHERE type = 'table'")
+        if missing.fetchone()[0] < 3:
+            connection.executescript(f'BEGIN IMMEDIATE; {_TABLES} COMMIT;')
+        connection.execute('SELECT key, used, bytes, about FROM entries LIMIT 1').fetchall()
+        connection.execute('SELECT key, image FROM images LIMIT 1').fetchall()
+        connection.execute('SELECT key, digest FROM files LIMIT 1').fetchall()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_in_memory() -> sqlite3.Connection:
+    """Return a store of the same tables that ends with the program."""
+    connection = sqlite3.connect(':memory:', **_OPTIONS)
+    connection.executescript(_TABLES)
+    return connection
+
+
+def _set_journal(connection: sqlite3.Connection) -> None:
+    # Two runs that make the file at once are refused here without being made to wait.
+    deadline = time.monotonic() + _BUSY
+    while True:
+        try:
+            connection.execute('PRAGMA journal_mode = WAL').fetchall()
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Do all that is done within, or nothing of it."""
+    connection.execute('BEGIN IMMEDIATE')
+    try:
+        yield
+        connection.execute('COMMIT')
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute('ROLLBACK')
+        raise
+
+
+def used_bytes(connection: sqlite3.Connection) -> int:
+    """Return how much of the file is in use."""
+
+    def number(name: str) -> int:
+        return int(connection.execute(f'PRAGMA {name}').fetchone()[0])
+
+    return (number('page_count') - number('freelist_count')) * number('page_size')
+
+
+def is_damaged(error: Exception) -> bool:
+    """Tell whether an error means that the file must be opened, or made, anew."""
+    code = getattr(error, 'sqlite_errorcode', -1)
+    return code == _MOVED_CODE or code & 0xFF in _DAMAGE_CODES
+
+
+T = TypeVar('T')
+
+#: Raised whenever the same file and preprocessing would give other pixels or features.
+_FORM = 2
+
+#: The name changes with the tables, so that two versions of the program share a folder.
+_NAME = 'images-1.sqlite'
+
+_LIMIT_GB = 20.0
+
+_AT_ONCE = 500  # keys in one question
+
+#: Entries used since then, in seconds, are not marked anew: a mark is a write.
+_MARK_AFTER = 3600
+
+#: A file changed so lately may change again within the grain of its time stamp, in seconds.
+_FRESH = 2.0
+
+
+def default_cache_folder() -> Path:
+    """Return where decoded images are kept: NAPARI_CXR_CACHE, or the user's cache folder."""
+    if named := os.environ.get('NAPARI_CXR_CACHE'):
+        return Path(named)
+    from platformdirs import user_cache_dir
+
+    return Path(user_cache_dir('napari-cxr', appauthor=False))
+
+
+def cache_key(digest: bytes, preprocessing: Preprocessing, bits: int) -> bytes:
+    """Return the name of an image in the store.
+
+    Parameters
+    ----------
+    digest : bytes
+        SHA-256 of the file.
+    preprocessing : Preprocessing
+        Only what changes the pixels counts; normalisation comes later.
+    bits : {8, 16}
+        Of the image.
+    """
+    from napari_cxr.dicom.privacy import user_secret
+
+    p = preprocessing
+    shape: list[object] = [_FORM, p.height, p.width, p.fit, p.border, p.stretch, bits]
+    if p.lungs != 'ignored':
+        shape += [p.lungs, p.margin, lungs.lung_network_fingerprint()]
+    form = json.dumps(shape)
+    # Patients' pseudonyms hang on the secret, so two persons share no entries.
+    return hmac.new(user_secret(), digest + form.encode(), hashlib.sha256).digest()
+
+
+class ImageCache:
+    """Decoded images in one SQLite file, safe against two runs at once and against any end.
+
+    No path, file name or patient's name is in it. Every row carries a checksum under its
+    own key, so a damaged one counts as absent. Where the file is damaged it is made anew;
+    where it cannot be written, what comes in is kept in memory. `problems` says so.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        By default `default_folder`.
+    limit : int, optional
+        Bytes beyond which `trim` removes what was not used for longest; by default
+        NAPARI_CXR_CACHE_GB, or 20 GB.
+    """
+
+    def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
+        self.problems: list[str] = []
+        self._path = (folder or default_cache_folder()) / _NAME
+        self._limit = self._limit_by_environment() if limit is None else limit
+        self._lock = threading.RLock()
+        self._disk: sqlite3.Connection | None = None
+        self._spare: sqlite3.Connection | None = None
+        self._started = int(time.time())
+        with self._lock:
+            self._open_disk()
+
+    def close(self) -> None:
+        """Close the file; what was kept in memory is gone."""
+        with self._lock:
+            for connection in (self._disk, self._spare):
+                if connection is not None:
+                    with suppress(sqlite3.Error):
+                        connection.close()
+            self._disk = self._spare = None
+
+    def __del__(self) -> None:
+        if hasattr(self, '_lock'):
+            self.close()
+
+    def digest_of(self, path: Path) -> bytes:
+        """Return the SHA-256 of a file, from the store where size and time are as they were.
+
+        Raises
+        ------
+        OSError
+            If it cannot be read.
+        """
+        from napari_cxr.dicom.privacy import user_secret
+
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe would keep us waiting
+            raise OSError(errno.EINVAL, 'it is no file')
+        name = f'{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}'
+        key = hmac.new(user_secret(), name.encode(errors='surrogateescape'), 'sha256').digest()
+        for rows in self._ask('SELECT digest FROM files WHERE key = ?', (key,)):
+            if (known := unsealed(key, rows[0])) is not None:
+                return known
+        with path.open('rb') as file:
+            digest = hashlib.file_digest(file, 'sha256').digest()
+        if time.time() - status.st_mtime > _FRESH:
+            self._write('INSERT OR REPLACE INTO files VALUES (?, ?)', [(key, sealed(key, digest))])
+        return digest
+
+    def find(self, keys: Sequence[bytes]) -> dict[bytes, dict[str, Any] | UnusableImage]:
+        """Return what is known of images, all but their pixels, and mark them as used.
+
+        Parameters
+        ----------
+        keys : sequence of bytes
+            See `key_of`.
+
+        Returns
+        -------
+        dict
+            Features, size, thumbnail and patient as in `Decoded`, or the reason why an
+            image cannot be used. Those that are not there are left out.
+        """
+        found: dict[bytes, dict[str, Any] | UnusableImage] = {}
+        marked = []
+        for some in _parts(keys):
+            holes = ', '.join('?' * len(some))
+            for key, used, raw in self._ask(
+                f'SELECT key, used, about FROM entries WHERE key IN ({holes})', some
+            ):
+                about = unsealed(key, raw)
+                if about is None:
+                    continue
+                found[key] = image_from_json(about)
+                if used < self._started - _MARK_AFTER:
+                    marked.append((self._started, key))
+        if marked:
+            self._write('UPDATE entries SET used = ? WHERE key = ?', marked)
+        return found
+
+    def images(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the pixels of images, as bytes; those that are not there are left out."""
+        found = {}
+        for some in _parts(keys):
+            holes = ', '.join('?' * len(some))
+            rows = self._ask(f'SELECT key, image FROM images WHERE key IN ({holes})', some)
+            for key, raw in rows:
+                if (image := unsealed(key, raw)) is not None:
+                    found[key] = image
+        return found
+
+    def put(self, entries: Mapping[bytes, TrainingImage | UnusableImage]) -> None:
+        """Keep images, or the reasons why they cannot be used; all of them or none."""
+        about, images = [], []
+        for key, entry in entries.items():
+            text = image_to_json(entry)
+            image = b'' if isinstance(entry, UnusableImage) else entry.image.tobytes()
+            about.append((key, int(time.time()), len(image), sealed(key, text)))
+            if image:
+                images.append((key, sealed(key, image)))
+        statements = (
+            ('INSERT OR REPLACE INTO images VALUES (?, ?)', images),
+            ('INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)', about),
+        )
+        self._write_all(statements)
+
+    def trim(self) -> None:
+        """Remove what was not used for longest, beyond the limit, but nothing of this run."""
+
+        def remove(connection: sqlite3.Connection) -> None:
+            excess = used_bytes(connection) - self._limit
+            if excess <= 0:
+                return
+            rows = connection.execute(
+                'SELECT key, bytes FROM entries WHERE used < ? ORDER BY used',
+                (self._started - _MARK_AFTER,),
+            )
+            doomed = []
+            for key, size in rows:
+                if excess <= 0:
+                    break
+                doomed.append((key,))
+                excess -= size
+            with transaction(connection):
+                for table in ('entries', 'images'):
+                    connection.executemany(f'DELETE FROM {table} WHERE key = ?', doomed)
+            connection.executescript('PRAGMA incremental_vacuum')  # one step a page
+
+        self._on_disk(remove)
+
+    def _limit_by_environment(self) -> int:
+        text = os.environ.get('NAPARI_CXR_CACHE_GB', '')
+        try:
+            gigabytes = float(text or _LIMIT_GB)
+            if not gigabytes >= 0:
+                raise ValueError
+        except ValueError:
+            self.problems.append(
+                f'NAPARI_CXR_CACHE_GB is {text!r}, which is no size in gigabytes; '
+                f'{_LIMIT_GB:.0f} is taken.'
+            )
+            gigabytes = _LIMIT_GB
+        return int(min(gigabytes, 1e9) * 1e9)
+
+    def _ask(self, question: str, values: Sequence[Any]) -> list[Any]:
+        """Return the rows from disk, and from memory where that had to step in."""
+        rows = self._on_disk(lambda c: c.execute(question, values).fetchall()) or []
+        with self._lock:
+            if self._spare is not None:
+                rows += self._spare.execute(question, values).fetchall()
+        return rows
+
+    def _write(self, statement: str, rows: Sequence[Any]) -> None:
+        self._write_all([(statement, rows)])
+
+    def _write_all(self, statements: Sequence[tuple[str, Sequence[Any]]]) -> None:
+        def write(connection: sqlite3.Connection) -> bool:
+            with transaction(connection):
+                for statement, rows in statements:
+                    connection.executemany(statement, rows)
+            return True
+
+        with self._lock:
+            if self._spare is None and self._on_disk(write):
+                return
+            if self._spare is None:
+                self._spare = open_in_memory()
+            write(self._spare)
+
+    def _on_disk(self, step: Callable[[sqlite3.Connection], T]) -> T | None:
+        """Do something with the file; None where it cannot be, which `problems` then tells."""
+        with self._lock:
+            for trial in range(3):
+                if self._disk is None:
+                    return None
+                try:
+                    return step(self._disk)
+                except sqlite3.Error as error:
+                    # Another run may have made it anew already: look again before removing it.
+                    if is_damaged(error) and trial < 2:
+                        self._reopen(remove=trial == 1)
+                        continue
+                    self._give_up(error)
+            return None
+
+    def _open_disk(self) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._disk = open_cache_file(self._path)
+        except sqlite3.Error as error:
+            if not is_damaged(error):
+                self._give_up(error)
+                return
+            try:
+                self._disk = open_cache_file(self._path)
+            except sqlite3.Error:
+                self._reopen(remove=True)
+        except OSError as error:
+            self._give_up(error)
+
+    def _reopen(self, *, remove: bool) -> None:
+        if self._disk is not None:
+            with suppress(sqlite3.Error):
+                self._disk.close()
+            self._disk = None
+        try:
+            if remove:
+                for ending in ('', '-wal', '-shm'):
+                    self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
+                self.problems.append(
+                    'The cache of decoded images was damaged and is made anew; '
+                    'images are decoded once more.'
+                )
+            self._disk = open_cache_file(self._path)
+        except (OSError, sqlite3.Error) as error:
+            if not (is_damaged(error) and not remove):
+                self._give_up(error)
+                return
+            self._reopen(remove=True)
+
+    def _give_up(self, error: Exception) -> None:
+        """Go on in memory; a disk that is only full can still be read."""
+        code = getattr(error, 'sqlite_errorcode', 0) & 0xFF
+        if code not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY):
+            self._disk = None
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        text = (
+            f'The cache of decoded images in {self._path.parent} cannot be used ({reason}), so '
+            'what it does not hold is kept in memory until the program ends; make room, or '
+            'name another folder in NAPARI_CXR_CACHE.'
+        )
+        if text not in self.problems:
+            self.problems.append(text)
+
+
+def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(keys), _AT_ONCE):
+        yield list(keys[start : start + _AT_ONCE])

@@ -1,0 +1,434 @@
+"""How good a run's model is: what its card says, by source and beside the no-anatomy baseline.
+
+Thresholds are chosen on some images and measured on others. The predictions of images that
+the model did not learn from are written as a table.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from napari_cxr.checkpoint.model_file import write_atomic
+from napari_cxr.metrics.baseline import BASELINES, fit_baseline
+from napari_cxr.metrics.calibration import fit_temperature, probabilities_of
+from napari_cxr.metrics.class_metrics import summarise
+from napari_cxr.metrics.classification import one_hot
+from napari_cxr.metrics.confidence_intervals import wilson_interval
+from napari_cxr.metrics.model_comparison import (
+    FoldPredictions,
+    average_over_folds,
+    metric_differences,
+)
+from napari_cxr.training.dataset import SPLITS, Dataset
+from napari_cxr.training.splits import Split
+
+__all__ = [
+    'PREDICTIONS_FILE',
+    'HasFeatures',
+    'Predictions',
+    'baseline_probabilities',
+    'counts_by_split',
+    'describe_data',
+    'evaluate_model',
+    'majority_accuracy',
+    'metrics_by_source',
+    'operating_points',
+    'performance_at',
+    'read_predictions',
+    'true_labels',
+    'write_predictions',
+]
+
+#: Share of a class's images that its threshold must still call.
+_SENSITIVITIES = (0.9, 0.95)
+
+
+def operating_points(
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    labels: tuple[str, ...],
+    weights: np.ndarray | None = None,
+) -> dict[str, dict[str, float]]:
+    """Choose thresholds; only ever from images that are neither trained nor tested on.
+
+    Parameters
+    ----------
+    truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
+        As `truth_of` gives it.
+    probabilities : ndarray, shape (n, classes)
+        Calibrated.
+    labels : tuple of str
+        Names of the classes.
+    weights : ndarray, shape (n,), optional
+        How much each image counts; alike by default.
+
+    Returns
+    -------
+    dict
+        For each class the highest threshold that still calls 90 or 95 % of its
+        images ('sensitivity 0.90'), and the one with the largest sum of
+        sensitivity and specificity ('Youden', Cancer 1950;3:32).
+    """
+    points: dict[str, dict[str, float]] = {}
+    belongs = one_hot(truth, len(labels))
+    weights = np.ones(len(belongs)) if weights is None else weights
+    for k, label in enumerate(labels):
+        inside, scores = belongs[:, k], probabilities[:, k]
+        if not inside.any() or inside.all():
+            continue
+        order = np.argsort(scores[inside], kind='stable')
+        rising, missed = scores[inside][order], np.cumsum(weights[inside][order])
+        found = {
+            # The small term is for 0.1 * 10 < 1.
+            f'sensitivity {s:.2f}': float(
+                rising[np.searchsorted(missed, (1 - s) * missed[-1] + 1e-9, side='right')]
+            )
+            for s in _SENSITIVITIES
+        }
+        thresholds = np.unique(scores)
+        sums = [
+            np.average(scores[inside] >= t, weights=weights[inside])
+            + np.average(scores[~inside] < t, weights=weights[~inside])
+            for t in thresholds
+        ]
+        found['Youden'] = float(thresholds[int(np.argmax(sums))])
+        points[label] = found  # not rounded: rounded up, it would miss the image that it is of
+    return points
+
+
+def performance_at(
+    points: dict[str, dict[str, float]],
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    labels: tuple[str, ...],
+    groups: Sequence[Hashable],
+) -> dict[str, Any]:
+    """Return sensitivity and specificity at thresholds that were chosen elsewhere.
+
+    Parameters
+    ----------
+    points : dict
+        As `operating_points` chose them.
+    truth, probabilities, labels
+        As of `operating_points`, of the images that are measured.
+    groups : sequence
+        The patient of each: Wilson's intervals count these.
+
+    Returns
+    -------
+    dict
+        By class and criterion ``sensitivity`` and ``specificity`` as [value, low, high].
+    """
+    out: dict[str, Any] = {}
+    for label, found in points.items():
+        k = labels.index(label)
+        called, inside = probabilities[:, k], one_hot(truth, len(labels))[:, k]
+        for name, threshold in found.items():
+            shares = {}
+            for figure, which, right in (
+                ('sensitivity', inside, called >= threshold),
+                ('specificity', ~inside, called < threshold),
+            ):
+                share = float(right[which].mean()) if which.any() else float('nan')
+                patients = len({groups[i] for i in np.flatnonzero(which).tolist()})
+                shares[figure] = wilson_interval(share, patients).to_list()
+            out.setdefault(label, {})[name] = shares
+    return out
+
+
+#: Its name in a run's folder.
+PREDICTIONS_FILE = 'predictions.csv'
+
+_COLUMNS = ('image', 'split', 'source', 'label')
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Probabilities of n images.
+
+    Parameters
+    ----------
+    labels : tuple of str
+        The k classes.
+    images : tuple of str
+        A hash of each image's content.
+    splits : tuple of str
+        'val' or 'test'.
+    probabilities : ndarray, shape (n, k)
+        Calibrated on the validation split.
+    logits : ndarray, shape (n, k)
+        What the network put out.
+    """
+
+    labels: tuple[str, ...]
+    images: tuple[str, ...]
+    splits: tuple[str, ...]
+    probabilities: np.ndarray
+    logits: np.ndarray
+
+
+def write_predictions(
+    folder: Path,
+    dataset: Dataset,
+    split: Split,
+    digests: Sequence[str],
+    probabilities: np.ndarray,
+    logits: np.ndarray,
+) -> None:
+    """Write ``predictions.csv`` of the validation and test images, and no name of a file.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    dataset, split
+        The images and their division.
+    digests : sequence of str
+        A hash of the content of each.
+    probabilities, logits : ndarray, shape (n, classes)
+        Of every image: calibrated, and as the network put them out.
+
+    Raises
+    ------
+    OSError
+        If it can't be written.
+    """
+    text = io.StringIO(newline='')
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow([*_COLUMNS, *dataset.labels, *(f'logit of {k}' for k in dataset.labels)])
+    for name in ('val', 'test'):
+        for place in getattr(split, name):
+            sample = dataset.samples[place]
+            numbers = [f'{p:.6g}' for p in (*probabilities[place], *logits[place])]
+            writer.writerow([digests[place], name, sample.source, sample.label, *numbers])
+    write_atomic(folder / PREDICTIONS_FILE, text.getvalue().encode())
+
+
+def read_predictions(folder: Path) -> Predictions:
+    """Read what `write_predictions` wrote.
+
+    Raises
+    ------
+    OSError
+        If there is none.
+    ValueError
+        If it was changed and is no such table any more.
+    """
+    with (folder / PREDICTIONS_FILE).open(newline='', encoding='utf-8') as file:
+        names, *rows = list(csv.reader(file)) or [[]]
+    known, classes = len(_COLUMNS), (len(names) - len(_COLUMNS)) // 2
+    if tuple(names[:known]) != _COLUMNS or any(len(row) != len(names) for row in rows):
+        raise ValueError(f'{PREDICTIONS_FILE} is not whole')
+    numbers = np.array([row[known:] for row in rows], dtype=np.float64)
+    return Predictions(
+        labels=tuple(names[known : known + classes]),
+        images=tuple(row[0] for row in rows),
+        splits=tuple(row[1] for row in rows),
+        probabilities=numbers[:, :classes],
+        logits=numbers[:, classes:],
+    )
+
+
+class HasFeatures(Protocol):
+    """Images of which it is known what the no-anatomy baselines see."""
+
+    @property
+    def features(self) -> np.ndarray:
+        """What they see of each, shape (n, f)."""
+
+
+def true_labels(dataset: Dataset) -> np.ndarray:
+    """Return what each image is.
+
+    Returns
+    -------
+    ndarray of int, shape (n,), or of bool, shape (n, classes)
+        Class numbers; or, where an image can have several labels, which it has.
+    """
+    numbers = {label: i for i, label in enumerate(dataset.labels)}
+    if not dataset.several:
+        return np.array([numbers[sample.label] for sample in dataset.samples], dtype=np.intp)
+    truth = np.zeros((len(dataset.samples), len(numbers)), dtype=bool)
+    for row, sample in zip(truth, dataset.samples, strict=True):
+        row[[numbers[label] for label in sample.labels]] = True
+    return truth
+
+
+def describe_data(dataset: Dataset, split: Split, digests: Sequence[str]) -> dict[str, Any]:
+    """Return what a card says of the data: fingerprint, counts, how they were split.
+
+    The fingerprint is the SHA-256 over content, label and split of all images,
+    in an order that does not depend on their names. An image with several labels is
+    counted in each of them, one that is in no split in none. ``divided_pairs`` are the
+    near-duplicates that a table's own splits put on two sides: figures are too good by them.
+    """
+    rows = list(zip(dataset.samples, digests, split.names(), strict=True))
+    used = [(sample, digest, name) for sample, digest, name in rows if name]
+    lines = sorted(f'{digest} {sample.label} {name}' for sample, digest, name in used)
+    counts: dict[str, dict[str, dict[str, int]]] = {}
+    for sample, _, name in used:
+        by_source = counts.setdefault(sample.source or 'all', {})
+        for label in sample.labels:
+            by_class = by_source.setdefault(label, {})
+            by_class[name] = by_class.get(name, 0) + 1
+    return {
+        'fingerprint': hashlib.sha256('\n'.join(lines).encode()).hexdigest(),
+        'images': len(used),
+        'patients': len({s.group for s, _, _ in used}) if dataset.grouped else None,
+        'split': split.kind,
+        'divided_pairs': split.torn,
+        'counts': counts,
+    }
+
+
+def evaluate_model(
+    dataset: Dataset, split: Split, cache: HasFeatures, logits: np.ndarray, seed: int
+) -> dict[str, Any]:
+    """Measure a model on the test split, or on the validation split if there is none.
+
+    Parameters
+    ----------
+    dataset, split, cache
+        The images, their division, and what the baselines see of them (its ``features``).
+    logits : ndarray, shape (n, classes)
+        The model's, of every image in the data set (those of the training
+        split are not looked at).
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        The card's entries ``temperature``, ``operating_points`` and ``metrics``: among
+        them what `figures_by_source` says of the model and the baselines.
+    """
+    truth, labels = true_labels(dataset), dataset.labels
+    temperature = fit_temperature(truth[split.val], logits[split.val])
+    probabilities = probabilities_of(logits, dataset.several, temperature)
+    points = operating_points(truth[split.val], probabilities[split.val], labels)
+    name = 'test' if len(split.test) else 'val'
+    places = getattr(split, name)
+    guesses = baseline_probabilities(cache, truth, split.train, places, len(labels))
+    said = FoldPredictions(places, probabilities[places], guesses)
+    groups = [dataset.samples[i].group for i in places]
+    metrics = {
+        'measured_on': name,
+        'split': split.kind,
+        'most_frequent_class': round(majority_accuracy(truth[places]), 4),
+        **metrics_by_source(dataset, truth, [said], seed),
+        'operating_points': performance_at(
+            points, truth[places], probabilities[places], labels, groups
+        ),
+    }
+    return {'temperature': temperature, 'operating_points': points, 'metrics': metrics}
+
+
+def baseline_probabilities(
+    cache: HasFeatures, truth: np.ndarray, learnt: np.ndarray, places: np.ndarray, classes: int
+) -> dict[str, np.ndarray]:
+    """Return what the no-anatomy baselines say of images, shape (n, classes) each.
+
+    Parameters
+    ----------
+    cache : Described
+        What they see of each image.
+    truth : ndarray
+        Of all images, as `truth_of` gives it.
+    learnt, places : ndarray of int
+        The images that they learn from, and those that they are asked about.
+    classes : int
+        How many classes there are.
+    """
+    guesses = {}
+    for kind, seen in BASELINES.items():
+        features = cache.features[:, :seen]
+        guesses[kind] = fit_baseline(features[learnt], truth[learnt], classes)(features[places])
+    return guesses
+
+
+def metrics_by_source(
+    dataset: Dataset, truth: np.ndarray, parts: Sequence[FoldPredictions], seed: int
+) -> dict[str, Any]:
+    """Return how a model and the baselines do on some images, and on those of each source.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images.
+    truth : ndarray
+        Of all of them, as `truth_of` gives it.
+    parts : sequence of Part
+        What was said of those that are measured. Of one part as `summarise` says, of
+        several the mean, see `average`.
+    seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        ``model``; by name ``baselines``; and by name ``differences``, the model minus that
+        baseline on the same resamples. Each under 'all', and by source where there are two
+        or more. Of images of one source, each two classes are compared by themselves.
+    """
+    labels, samples = dataset.labels, dataset.samples
+    sources = np.array([sample.source for sample in samples])
+    groups = [sample.group for sample in samples]
+    several = len(parts) > 1
+    # Folds are made of sources, so resamples of them keep these alike, too.
+    strata = [
+        (0 if dataset.several else int(truth[i]), source if several else '')
+        for i, source in enumerate(sources)
+    ]
+    measured = sorted(set(sources[np.concatenate([part.places for part in parts])].tolist()))
+    chosen = {'all': np.ones(len(sources), dtype=bool)}
+    if len(measured) > 1:
+        chosen |= {name or 'no source': sources == name for name in measured}
+    out: dict[str, Any] = {'model': {}, 'baselines': {}, 'differences': {}}
+    for name, which in chosen.items():
+        here = [own for part in parts if len((own := part.only(which)).places)]
+        pairs = (name != 'all' or len(measured) == 1) and name != 'no source' and measured != ['']
+
+        def figures(own: Sequence[FoldPredictions], pairs: bool = pairs) -> dict[str, Any]:
+            if several:
+                return average_over_folds(
+                    truth, own, labels, groups, strata, pairs=pairs, seed=seed
+                )
+            ((places, said),) = ((part.places, part.probabilities) for part in own)
+            patients = [groups[i] for i in places]
+            return summarise(truth[places], said, labels, patients, pairs=pairs, seed=seed)
+
+        out['model'][name] = figures(here)
+        for kind in here[0].others:
+            theirs = figures([part.of(kind) for part in here])
+            out['baselines'].setdefault(kind, {})[name] = theirs
+        compared = metric_differences(truth, here, labels, groups, strata, pairs=pairs, seed=seed)
+        for kind, difference in compared.items():
+            out['differences'].setdefault(kind, {})[name] = difference
+    return out
+
+
+def majority_accuracy(truth: np.ndarray) -> float:
+    """Return the accuracy of always answering what is most frequent, of each label if several."""
+    if truth.ndim == 1:
+        return float(np.bincount(truth).max() / len(truth))
+    shares = truth.mean(axis=0)
+    return float(np.maximum(shares, 1 - shares).mean())
+
+
+def counts_by_split(dataset: Dataset, split: Split) -> dict[str, dict[str, int]]:
+    """Return the number of images by split and class; one with several labels is in each."""
+    return {
+        name: {
+            label: sum(label in dataset.samples[i].labels for i in getattr(split, name))
+            for label in dataset.labels
+        }
+        for name in SPLITS
+    }

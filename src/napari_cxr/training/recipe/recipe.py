@@ -1,0 +1,335 @@
+"""Everything that decides a training run, as a frozen dataclass that reads and writes TOML.
+
+Also the recipes and sweeps that come with the package, and a person's own files.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from napari_cxr.checkpoint.card import LARGEST_INPUT, NAME, NOT_FOR_CLINICAL_USE
+from napari_cxr.inference.preprocessing import Preprocessing
+from napari_cxr.training.recipe.data_sections import (
+    COLOURED,
+    AugmentationRecipe,
+    DataRecipe,
+    SplitRecipe,
+)
+from napari_cxr.training.recipe.learning_sections import (
+    FreezeRecipe,
+    HeadRecipe,
+    LossRecipe,
+    OptimiserRecipe,
+    ScheduleRecipe,
+    SelectionRecipe,
+    StoppingRecipe,
+)
+from napari_cxr.training.recipe.schema import RecipeError, as_table, build_from_table, check_entry
+
+__all__ = ['CardRecipe', 'Recipe', 'builtin_names', 'find', 'names', 'toml_text']
+
+#: Networks that know the lungs by what is not 0.
+_LUNGS_ONLY = ('lung_texture',)
+
+#: What of augmentation leaves 0 where it is, or moves it with the image.
+_KEEPS_BLACK = (
+    'rotation', 'shear', 'zoom', 'shift', 'crop', 'pad', 'flip', 'flip_vertical',
+    'gamma', 'multiply', 'fill', 'only', 'doubled',
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class CardRecipe:
+    """What the model's card says that no run can find out.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model; by default that of the recipe.
+    title : str
+        One line for people.
+    licence : str
+        Terms of the weights.
+    attribution : tuple of str
+        Whose data they were made from.
+    intended_use : str
+        What it is for.
+    not_to_believe : str
+        One paragraph: when its answer is not to be believed.
+    not_measured : tuple of str
+        What nobody should read out of the figures.
+    halve : bool
+        Whether the best checkpoint stores kernels in half precision.
+    """
+
+    name: str = ''
+    title: str = ''
+    licence: str = ''
+    attribution: tuple[str, ...] = ()
+    intended_use: str = NOT_FOR_CLINICAL_USE
+    not_to_believe: str = ''
+    not_measured: tuple[str, ...] = ('Images of hospitals that are not in the training data.',)
+    halve: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run.
+
+    Parameters
+    ----------
+    name : str
+        Short name.
+    title : str
+        One line for people.
+    network : str
+        Name by which ``networks.create`` knows it.
+    paper : str
+        The paper that it follows, for people; empty where there is none.
+    weights : str
+        What the network starts from: 'random', 'pretrained' (on ImageNet, downloaded once),
+        or a model by its name in the catalog or its file, whose stages are kept and
+        whose head is replaced where the classes differ.
+    epochs, batch : int
+        Passes over the training images, and images a step.
+    sampler : {'shuffled', 'balanced'}
+        Each image once an epoch, or as many draws with each class equally likely.
+    seed : int
+        Of everything random.
+    precision : {'auto', 'float32', 'bfloat16'}
+        Of the forward pass; auto takes bfloat16 where the processor computes it.
+    input : Preprocessing
+        From radiograph to network input.
+    data, split, augmentation, head, freeze : tables
+        Which images, how they are divided and changed; the last layers; what is frozen.
+    optimiser, schedule, loss, stopping, selection, card : tables
+        How it learns, when it ends, what is kept, and what is said of it.
+    """
+
+    name: str
+    network: str
+    title: str = ''
+    paper: str = ''
+    weights: str = 'random'
+    epochs: int = 20
+    batch: int = 32
+    sampler: Literal['shuffled', 'balanced'] = 'shuffled'
+    seed: int = 0
+    precision: Literal['auto', 'float32', 'bfloat16'] = 'auto'
+    input: Preprocessing = field(default_factory=lambda: Preprocessing(224, 224))
+    data: DataRecipe = field(default_factory=DataRecipe)
+    split: SplitRecipe = field(default_factory=SplitRecipe)
+    augmentation: AugmentationRecipe = field(default_factory=AugmentationRecipe)
+    head: HeadRecipe = field(default_factory=HeadRecipe)
+    freeze: FreezeRecipe = field(default_factory=FreezeRecipe)
+    optimiser: OptimiserRecipe = field(default_factory=OptimiserRecipe)
+    schedule: ScheduleRecipe = field(default_factory=ScheduleRecipe)
+    loss: LossRecipe = field(default_factory=LossRecipe)
+    stopping: StoppingRecipe = field(default_factory=StoppingRecipe)
+    selection: SelectionRecipe = field(default_factory=SelectionRecipe)
+    card: CardRecipe = field(default_factory=CardRecipe)
+
+    def __post_init__(self) -> None:
+        name = self.card.name or self.name
+        check_entry(
+            bool(NAME.fullmatch(name)), 'name', 'letters, digits and ._+-, at most 80 of them'
+        )
+        check_entry(bool(self.network), 'network', 'given')
+        check_entry(bool(self.weights), 'weights', "'random', 'pretrained' or a model")
+        for side in ('height', 'width'):
+            fits = getattr(self.input, side) <= LARGEST_INPUT
+            check_entry(fits, f'input.{side}', f'at most {LARGEST_INPUT} pixels')
+        check_entry(1 <= self.epochs <= 100_000, 'epochs', 'between 1 and 100000')
+        check_entry(2 <= self.batch <= 65_536, 'batch', 'between 2 and 65536')
+        check_entry(0 <= self.seed < 2**32, 'seed', 'between 0 and 4294967295')
+        check_entry(
+            self.schedule.warm_up < self.epochs, 'schedule.warm_up', 'below the number of epochs'
+        )
+
+        check_entry(
+            self.freeze.thaw_after < self.epochs,
+            'freeze.thaw_after',
+            'below the number of epochs',
+        )
+        if self.freeze.up_to != 'nothing' and self.weights == 'random':
+            raise RecipeError(
+                'freeze.up_to freezes weights that are random, so nothing can be learnt from '
+                "them; take weights = 'pretrained' or a model, or freeze nothing."
+            )
+        if self.freeze.views and self.freeze.up_to != 'everything':
+            raise RecipeError("freeze.views needs freeze.up_to = 'everything'.")
+        if self.network in _LUNGS_ONLY:
+            _check_lungs_only(self.network, self.input, self.augmentation)
+        if self.head.single and self.loss.name == 'cross-entropy':
+            raise RecipeError(
+                'A softmax over one unit is always 1, so nothing would be learnt: with '
+                "head.single take loss.name = 'binary cross-entropy'."
+            )
+        coloured = [name for name in COLOURED if getattr(self.augmentation, name)]
+        if coloured and self.input.channels != 3:
+            raise RecipeError(
+                f'augmentation.{coloured[0]} changes colours, and the input has one channel; '
+                'take input.channels = 3.'
+            )
+
+    def with_changes(self, changes: Mapping[str, Any]) -> Recipe:
+        """Return the recipe with some entries changed.
+
+        Parameters
+        ----------
+        changes : mapping
+            Entries by their place, such as ``{'optimiser.learning_rate': 1e-4}``.
+
+        Raises
+        ------
+        RecipeError
+            If there is no such entry, or the recipe makes no sense any more.
+        """
+        entries = self.to_dict()
+        for place, value in changes.items():
+            *tables, name = place.split('.')
+            table = entries
+            for step in tables:
+                inner = table.setdefault(step, {})
+                check_entry(isinstance(inner, dict), place, 'the name of an entry')
+                table = inner
+            table[name] = value
+        return self.from_dict(entries)
+
+    def differences(self, other: Recipe) -> dict[str, Any]:
+        """Return what another recipe has otherwise, as `with_changes` takes it."""
+        found: dict[str, Any] = {}
+        for entry in fields(self):
+            mine, theirs = getattr(self, entry.name), getattr(other, entry.name)
+            if is_dataclass(mine):
+                found |= {
+                    f'{entry.name}.{inner.name}': as_table(getattr(theirs, inner.name))
+                    for inner in fields(mine)
+                    if getattr(mine, inner.name) != getattr(theirs, inner.name)
+                }
+            elif mine != theirs:
+                found[entry.name] = theirs
+        return found
+
+    @classmethod
+    def from_dict(cls, entries: dict[str, Any]) -> Recipe:
+        """Build from nested tables.
+
+        Raises
+        ------
+        RecipeError
+            If an entry is unknown, missing, of the wrong type or out of range.
+        """
+        recipe: Recipe = build_from_table(cls, entries)
+        return recipe
+
+    @classmethod
+    def from_toml(cls, text: str) -> Recipe:
+        """Read TOML; raises RecipeError as `from_dict`, and if it is not TOML."""
+        try:
+            return cls.from_dict(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise RecipeError(f'The recipe is not TOML: {error}.') from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested tables of plain values; what is None is left out."""
+        table: dict[str, Any] = as_table(self)
+        return table
+
+    def to_toml(self) -> str:
+        """Write TOML that `from_toml` reads back to an equal recipe."""
+        import tomli_w
+
+        return tomli_w.dumps(self.to_dict())
+
+
+def _check_lungs_only(
+    network: str, prepared: Preprocessing, augmentation: AugmentationRecipe
+) -> None:
+    """Refuse an input in which such a network would not find the lungs.
+
+    Raises
+    ------
+    RecipeError
+        With what to set.
+    """
+    plain = set(prepared.mean) == {0.0} and set(prepared.std) == {1.0}
+    if prepared.lungs != 'only' or not plain:
+        raise RecipeError(
+            f"The network {network} takes lungs on black: set input.lungs = 'only', "
+            'input.mean = [0.0] and input.std = [1.0].'
+        )
+    for entry in fields(augmentation):
+        if entry.name not in _KEEPS_BLACK and getattr(augmentation, entry.name) != entry.default:
+            raise RecipeError(
+                f'The network {network} knows the lungs by the black around them, and '
+                f'augmentation.{entry.name} changes it; leave it out.'
+            )
+
+
+def names() -> list[str]:
+    """Return the names of the recipes that come with the package."""
+    return builtin_names('recipes')
+
+
+def find(name_or_path: str | Path) -> Recipe:
+    """Read a recipe by the name of a shipped one, or from a file.
+
+    Raises
+    ------
+    RecipeError
+        If there is none, or it makes no sense.
+    """
+    return Recipe.from_toml(toml_text(name_or_path, 'recipes', 'recipe'))
+
+
+def builtin_names(folder: str) -> list[str]:
+    """Return the names of the TOML files in a folder of the package, sorted.
+
+    Parameters
+    ----------
+    folder : str
+        Such as 'recipes' or 'recipes/sweeps'.
+    """
+    return sorted(
+        file.name.removesuffix('.toml')
+        for file in resources.files('napari_cxr').joinpath(folder).iterdir()
+        if file.name.endswith('.toml')
+    )
+
+
+def toml_text(name_or_path: str | Path, folder: str, kind: str) -> str:
+    """Read a TOML file by the name of a shipped one, or a person's own.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A name from `shipped`, or a file.
+    folder : str
+        Where in the package the shipped ones stand.
+    kind : str
+        What it is, for messages: 'recipe'.
+
+    Raises
+    ------
+    RecipeError
+        If there is no such file, or it is no text.
+    """
+    text, known = str(name_or_path), builtin_names(folder)
+    if text in known:
+        file = resources.files('napari_cxr').joinpath(folder, f'{text}.toml')
+        return file.read_text(encoding='utf-8')
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise RecipeError(
+            f'There is no {kind} {text!r}: give a TOML file, or one of {", ".join(known)}.'
+        )
+    try:
+        return path.read_text(encoding='utf-8')
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f'The {kind} {path.name} cannot be read: {error}.') from None

@@ -1,0 +1,136 @@
+"""What classifiers reach that see no shapes, before any network is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from functools import partial
+
+import numpy as np
+
+from napari_cxr.metrics.baseline import fit_baseline
+from napari_cxr.metrics.classification import macro_auc
+from napari_cxr.metrics.confidence_intervals import bootstrap
+from napari_cxr.training.data_preparation import LoadedImages
+from napari_cxr.training.dataset import Dataset
+from napari_cxr.training.splits import equal_parts
+from napari_cxr.training.training_events import ReadingProgress, TrainingEvent
+
+__all__ = ['measure_baselines']
+
+_FOLDS = 3
+#: Patients that each class must have.
+_FEWEST = 5
+#: Images that suffice for a figure; more are a sample, patients whole.
+_MOST = 5000
+_RESAMPLES = 500
+
+Fit = Callable[[np.ndarray, np.ndarray, int], Callable[[np.ndarray], np.ndarray]]
+
+
+def measure_baselines(
+    material: LoadedImages, seed: int, run: str = ''
+) -> Generator[TrainingEvent, None, dict[str, tuple[float, float, float]]]:
+    """Measure two classifiers on image size, borders and grey histogram alone.
+
+    Each image is judged by a classifier that has seen no image of its patient: 3 folds
+    by patient. A network must beat the better one before its figures mean anything.
+
+    Parameters
+    ----------
+    material : Material
+        The images; of more than 5,000, so many are taken.
+    seed : int
+        Of folds and bootstrap.
+    run : str
+        Name for the events.
+
+    Yields
+    ------
+    Reading
+        After each fold.
+
+    Returns
+    -------
+    dict of str to tuple of float
+        'logistic regression' and 'boosted trees': macro AUC and its 95 % interval, by
+        bootstrap over patients. Empty where a class has fewer than 5 patients.
+    """
+    dataset, features = material.dataset, material.features
+    places = _subset(dataset, seed)
+    patients = {
+        label: {dataset.samples[i].group for i in places if label in dataset.samples[i].labels}
+        for label in dataset.labels
+    }
+    if min(map(len, patients.values())) < _FEWEST:
+        return {}
+    truth = _numbers(dataset)
+    total = len(dataset.samples)
+    fits: dict[str, Fit] = {'logistic regression': _logistic, 'boosted trees': fit_baseline}
+    guesses = {name: np.zeros((total, len(dataset.labels))) for name in fits}
+    for held in equal_parts(dataset, places, _FOLDS, seed):
+        rest = np.setdiff1d(places, held)
+        for name, fit in fits.items():
+            yield ReadingProgress(run, total, total)
+            guess = fit(features[rest], truth[rest], len(dataset.labels))
+            guesses[name][held] = guess(features[held])
+    out = {}
+    for name, probabilities in guesses.items():
+        yield ReadingProgress(run, total, total)
+        chosen = probabilities[places]
+        (figure,) = bootstrap(
+            partial(macro_auc, truth[places], chosen),
+            [dataset.samples[i].group for i in places],
+            [dataset.samples[i].label for i in places],
+            times=_RESAMPLES,
+            seed=seed,
+        )
+        out[name] = (figure.value, figure.low, figure.high)
+    return out
+
+
+def _subset(dataset: Dataset, seed: int) -> np.ndarray:
+    if len(dataset.samples) <= _MOST:
+        return np.arange(len(dataset.samples))
+    groups = np.unique([sample.group for sample in dataset.samples], return_inverse=True)[1]
+    order = np.random.default_rng(seed).permutation(groups.max() + 1)
+    ranked = np.argsort(order[groups], kind='stable')
+    return np.sort(ranked[:_MOST])
+
+
+def _numbers(dataset: Dataset) -> np.ndarray:
+    """Return class numbers (n,), or where an image can have several labels which it has (n, K)."""
+    labels = np.array(dataset.labels)
+    truth = np.array([np.isin(labels, sample.labels) for sample in dataset.samples], dtype=bool)
+    return truth if dataset.several else truth.argmax(axis=1)
+
+
+def _logistic(
+    features: np.ndarray, truth: np.ndarray, classes: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    def fitted(answers: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        if len(np.unique(answers)) < 2:
+            return lambda others: np.full((len(others), 1), 1.0)
+        steps = make_pipeline(
+            SimpleImputer(keep_empty_features=True),  # a border that is all padding is NaN
+            StandardScaler(),
+            LogisticRegression(max_iter=2000, class_weight='balanced'),
+        )
+        return steps.fit(features.astype(np.float64), answers).predict_proba
+
+    if truth.ndim == 2:
+        columns = [fitted(column) for column in truth.T]
+        return lambda others: np.stack([c(others)[:, -1] for c in columns], axis=1)
+    present = np.unique(truth)
+    model = fitted(truth)
+
+    def probabilities(others: np.ndarray) -> np.ndarray:
+        out = np.zeros((len(others), classes))
+        out[:, present] = model(others)
+        return out
+
+    return probabilities

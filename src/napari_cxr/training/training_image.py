@@ -1,0 +1,188 @@
+"""From a file to all that training needs of it: small integers at the network's size.
+
+Also how that is written to a row of the image cache, under a checksum that shows damage.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_cxr import image_files
+from napari_cxr.inference.preprocessing import Preprocessing
+from napari_cxr.metrics.baseline import baseline_features
+from napari_cxr.radiograph import Radiograph, UnreadableImage, View
+from napari_cxr.training.duplicates import THUMBNAIL_SIDE, thumbnail
+
+__all__ = [
+    'LATERAL',
+    'ImageReader',
+    'TrainingImage',
+    'UnusableImage',
+    'decode_image',
+    'image_from_json',
+    'image_to_json',
+    'read_in_process',
+    'sealed',
+    'unsealed',
+]
+
+LATERAL = 'This is a lateral view, and the networks here learn from frontal views only.'
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingImage:
+    """All that training needs of one image.
+
+    Parameters
+    ----------
+    image : ndarray of uint8 or uint16, shape (h, w)
+        As `Preprocessing.apply` makes it, times 255 or 65535.
+    features : ndarray of float32, shape (44,)
+        What the no-anatomy baselines see of the whole radiograph.
+    size : tuple of int
+        Rows and columns of the file.
+    thumbnail : ndarray of uint8, shape (32, 32)
+        Of the whole radiograph, see `napari_cxr.training.duplicates`.
+    patient : str
+        Pseudonym of the patient in a DICOM header, or empty.
+    """
+
+    image: np.ndarray
+    features: np.ndarray
+    size: tuple[int, int]
+    thumbnail: np.ndarray
+    patient: str
+
+
+class UnusableImage(str):
+    """The reason why a file cannot be used, where that lies in the file and will last."""
+
+    __slots__ = ()
+
+
+#: Decodes files, each with its number, in any order. A str is the reason why one cannot be used.
+ImageReader = Callable[
+    [Sequence[tuple[int, Path]], Preprocessing, int], Iterator[tuple[int, TrainingImage | str]]
+]
+
+
+def decode_image(path: str | Path, preprocessing: Preprocessing, bits: int) -> TrainingImage:
+    """Decode one file and make it small.
+
+    Parameters
+    ----------
+    path : str or Path
+        Any image file. A hostile one may hang or abort a codec, so this belongs into a
+        decoder process, see `napari_cxr.workers.decoder_pool.DecoderPool`.
+    preprocessing : Preprocessing
+        How it becomes a network's input.
+    bits : {8, 16}
+        Of the image that is returned.
+
+    Raises
+    ------
+    UnreadableImage
+        If it is damaged, is no projection radiograph, or a lateral view.
+    MemoryError
+        If there is not enough memory just now.
+    """
+    try:
+        radiograph = image_files.read(path)
+    except UnreadableImage as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise error.__cause__ from None
+        raise
+    if radiograph.refusal:
+        raise UnreadableImage(radiograph.refusal)
+    if radiograph.geometry.view is View.LATERAL:
+        raise UnreadableImage(LATERAL)
+    image = preprocessing.apply(radiograph).image
+    return TrainingImage(
+        image=np.rint(image * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16),
+        features=baseline_features(radiograph),
+        size=radiograph.shape,
+        thumbnail=thumbnail(radiograph.to_display()),
+        patient=_patient(path, radiograph),
+    )
+
+
+def read_in_process(
+    items: Sequence[tuple[int, Path]], preprocessing: Preprocessing, bits: int
+) -> Iterator[tuple[int, TrainingImage | str]]:
+    """Decode files in this process, one by one: the `Reader` for files that one trusts."""
+    for number, path in items:
+        try:
+            yield number, decode_image(path, preprocessing, bits)
+        except UnreadableImage as error:
+            yield number, UnusableImage(error)
+        except MemoryError:
+            yield number, 'Decoding it would take too much memory.'
+
+
+def _patient(path: str | Path, radiograph: Radiograph) -> str:
+    """Return the patient's pseudonym, or nothing where it would not tell patients apart."""
+    if radiograph.provenance.format != 'DICOM':
+        return ''
+    from napari_cxr.dicom.elements import text
+    from napari_cxr.dicom.headers import quiet, read_header
+    from napari_cxr.dicom.privacy import secret_path
+
+    # Without a Patient ID the pseudonym is the instance's; without a kept secret, each
+    # decoder process makes pseudonyms of its own.
+    if not secret_path().is_file():
+        return ''
+    with quiet():
+        named = text(read_header(path).dataset, 'PatientID')
+    return radiograph.provenance.pseudonyms['patient'] if named else ''
+
+
+_SEAL = 16  # bytes
+
+
+def sealed(key: bytes, data: bytes) -> bytes:
+    """Return data with a checksum under its key in front."""
+    return hashlib.blake2b(data, digest_size=_SEAL, key=key).digest() + data
+
+
+def unsealed(key: bytes, raw: Any) -> bytes | None:
+    """Return the data, or None where they are not what was written under this key."""
+    if not isinstance(raw, bytes):
+        return None
+    data = raw[_SEAL:]
+    return data if hmac.compare_digest(sealed(key, data)[:_SEAL], raw[:_SEAL]) else None
+
+
+def image_to_json(entry: TrainingImage | UnusableImage) -> bytes:
+    """Write what is kept of an image besides its pixels, or why it cannot be used."""
+    if isinstance(entry, UnusableImage):
+        return json.dumps({'reason': str(entry)}).encode()
+    return json.dumps(
+        {
+            'features': entry.features.tolist(),
+            'size': entry.size,
+            'thumbnail': base64.b64encode(entry.thumbnail.tobytes()).decode('ascii'),
+            'patient': entry.patient,
+        }
+    ).encode()
+
+
+def image_from_json(text: bytes) -> dict[str, Any] | UnusableImage:
+    """Read what `to_json` wrote; arrays are arrays again."""
+    entry = json.loads(text)
+    if 'reason' in entry:
+        return UnusableImage(entry['reason'])
+    pixels = np.frombuffer(base64.b64decode(entry['thumbnail']), np.uint8)
+    return {
+        **entry,
+        'features': np.array(entry['features'], dtype=np.float32),
+        'thumbnail': pixels.reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE),
+    }

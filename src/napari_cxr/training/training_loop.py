@@ -1,0 +1,454 @@
+"""The training run: a generator of events. Closing it ends the run cleanly.
+
+A recipe asks for one split, or for several: then each fold is a run of its own, and a
+summary of all follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from napari_cxr.checkpoint import load, read_card, save
+from napari_cxr.checkpoint.model_file import write_atomic
+from napari_cxr.inference.device import Device, choose_device
+from napari_cxr.training.checkpointing import (
+    CheckpointWriter,
+    build_card,
+    load_state,
+    measure_model,
+    notes_of,
+)
+from napari_cxr.training.data_preparation import LoadedImages
+from napari_cxr.training.dataset import Dataset
+from napari_cxr.training.distributed import Ranks, device_of_rank, join_processes
+from napari_cxr.training.fold_results import (
+    FoldImages,
+    final_model_entries,
+    read_folds,
+    summarise_folds,
+    write_summary,
+)
+from napari_cxr.training.freezing import frozen_stages
+from napari_cxr.training.initialization import credits_of, new_network
+from napari_cxr.training.model_evaluation import counts_by_split, describe_data
+from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.run_data import RunData, read_images
+from napari_cxr.training.run_folder import (
+    START_MODEL_FILE,
+    RunFolder,
+    TrainingError,
+    find_model,
+    split_table,
+)
+from napari_cxr.training.run_table import FINAL_MODEL, run_row
+from napari_cxr.training.splits import Split, splits_of
+from napari_cxr.training.training_events import (
+    BatchDone,
+    ReadingProgress,
+    RunsDone,
+    TrainingEvent,
+    TrainingFinished,
+    TrainingStarted,
+)
+from napari_cxr.training.training_image import ImageReader
+from napari_cxr.training.training_run import TrainingRun
+
+__all__ = ['TrainFold', 'cross_validate', 'fit', 'train']
+
+#: Trains on one split: the fold's recipe and split, its folder, its name in events, whether
+#: to resume, and, of the run on all images, what its card shall say (see `entries_of`).
+TrainFold = Callable[
+    [Recipe, Split, Path, str, bool, dict[str, Any] | None],
+    Iterator[TrainingEvent],
+]
+
+
+def cross_validate(
+    images: FoldImages,
+    splits: Sequence[tuple[str, Split]],
+    recipe: Recipe,
+    out: str | Path,
+    train_fold: TrainFold,
+    *,
+    model: Path | None = None,
+    resume: bool = False,
+) -> Iterator[TrainingEvent]:
+    """Train once on each of several splits, and sum up what the test parts say.
+
+    Parameters
+    ----------
+    images : Images
+        What the splits divide.
+    splits : sequence of (str, Split)
+        As `splits_of` makes them from the recipe; test parts may share images.
+    recipe : Recipe
+        What every fold does.
+    out : str or Path
+        New or empty, unless resumed. Each fold is a run in a sub-folder of its split's
+        name, and that on all images one in ``all``; beside them ``recipe.toml``,
+        ``summary.json``, ``summary.csv`` and ``result.json``.
+    train_fold : callable
+        Trains one. The recipe that it gets names the fold, so that what the fold's folder
+        and card hold makes this model again, and no other.
+    model : Path, optional
+        The file that the folds start from; kept until all are finished.
+    resume : bool
+        Whether to go on: finished folds are kept, one that was cut off is resumed.
+
+    Yields
+    ------
+    Event
+        Each fold's, by the name 'RUN/FOLD', and `RunsDone` after it; at last `Finished`
+        with the summary as metrics.
+
+        Without `split.then_all` its path is empty: none of the folds' models is the
+        result. The summary says how well the recipe does; the best of the folds would be
+        chosen by the images that it was measured on. Any of them can be taken, each with
+        the figures of its own test part on its card.
+
+        With it, one more run follows, 'RUN/all', on all images but for the share that is
+        held out for its curves. Its model is the result: its card has the folds' figures,
+        and what `entries_of` fits on their answers.
+
+    Raises
+    ------
+    TrainingError
+        If the folder cannot be used, is finished, or holds folds of another recipe or of
+        other images.
+    DatasetError, RecipeError, DeviceUnavailable
+        As `train`.
+    """
+    run = RunFolder(Path(out), recipe, resume=resume)
+    folder = run.path
+    last = _final_recipe(images, recipe) if recipe.split.then_all else None
+    if not run.begun:
+        run.keep_model(model)
+        with run.writing():
+            write_atomic(folder / 'recipe.toml', recipe.to_toml().encode())
+    total = len(splits) + (last is not None)
+
+    def train(
+        number: int, own: Recipe, split: Split, name: str, entries: dict[str, Any] | None = None
+    ) -> Iterator[TrainingEvent]:
+        place, called = folder / name, f'{run.name}/{name}'
+        if not (place / 'result.json').is_file():  # which is the last that a run writes
+            begun = place.is_dir() and any(place.iterdir())
+            events = train_fold(own, split, place, called, begun, entries)
+            with closing(events):  # type: ignore[type-var]  # a generator, or an iterator
+                yield from events
+        yield RunsDone(run.name, number, total, run_row(place, called))
+
+    for number, (name, split) in enumerate(splits, start=1):
+        yield from train(
+            number, _fold_recipe(recipe, images, number - 1, name, split), split, name
+        )
+    folds = read_folds(images, splits, folder)
+    summary = summarise_folds(images, folds, splits[0][1].kind, recipe)
+    path, epoch = '', 0
+    if last is not None:
+        entries = final_model_entries(images.dataset, folds, recipe, summary['metrics'])
+        yield from train(total, *last, FINAL_MODEL, entries)
+        path = str(folder / FINAL_MODEL / 'best.safetensors')
+        epoch = read_card(path).data['epoch']
+    with run.writing():
+        write_summary(folder, summary)
+        (folder / START_MODEL_FILE).unlink(missing_ok=True)
+    yield TrainingFinished(run.name, path, epoch, summary['metrics'])
+
+
+def _final_recipe(images: FoldImages, recipe: Recipe) -> tuple[Recipe, Split]:
+    """Return how to learn from all images: as a recipe that makes the same weights by itself."""
+    own = recipe.with_changes(
+        {
+            'split.method': 'holdout',
+            'split.test': 0.0,
+            'split.fold': 0,
+            'split.left_out': [],
+            'split.then_all': False,
+        }
+    )
+    ((_, split),) = splits_of(images.dataset, own.split, recipe.seed)
+    return own, split
+
+
+def _fold_recipe(
+    recipe: Recipe, images: FoldImages, place: int, name: str, split: Split
+) -> Recipe:
+    alone = {'split.then_all': False}
+    if recipe.split.method == 'k-fold':
+        return recipe.with_changes({'split.fold': int(name.removeprefix('fold-')), **alone})
+    sets = recipe.split.left_out
+    left_out = sets[place] if sets else (images.dataset.samples[split.test[0]].source,)
+    return recipe.with_changes({'split.left_out': [list(left_out)], **alone})
+
+
+def train(
+    dataset: Dataset,
+    recipe: Recipe,
+    out: str | Path,
+    device: str = 'auto',
+    *,
+    read: ImageReader | None = None,
+    resume: bool = False,
+) -> Generator[TrainingEvent, None, None]:
+    """Train a network and leave its best checkpoint, with a full card, in a folder.
+
+    On the CPU the same recipe, images and number of threads give the same weights, bit
+    for bit, also where the run was stopped or cut off and resumed.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        As `index` found it.
+    recipe : Recipe
+        Everything else that decides the result.
+    out : str or Path
+        The run's folder, new or empty. ``best.safetensors`` is the result. Where the recipe
+        asks for several splits, each is a run in a sub-folder; see `cross_validate`.
+    device : str
+        'auto', 'cpu', 'cuda' or 'mps'.
+    read : Reader, optional
+        Who decodes; one by one in this process by default. Pass a pool of decoder
+        processes where files may be hostile.
+    resume : bool
+        Whether to go on with the run in `out`, which must be of the same recipe and data;
+        where there is none yet, it begins.
+
+    Yields
+    ------
+    Event
+        `Reading`, `Skipped` (files that cannot be used) and `Warned`, `Started`, then
+        `BatchDone` and `EpochDone`, and `Finished` with the path of the checkpoint.
+
+    Raises
+    ------
+    DatasetError, RecipeError, TrainingError, DeviceUnavailable
+        If the run cannot start; if the loss, the validation figure or the weights stop
+        being finite numbers; if memory or disk are full.
+    """
+    chosen = choose_device(device_of_rank(device))
+    with (
+        join_processes(chosen.name) as ranks,
+        closing(_train(dataset, recipe, Path(out), chosen, read, resume, ranks)) as events,
+    ):
+        if ranks.first:
+            yield from events
+        else:
+            for _ in events:  # the same steps, in silence
+                pass
+
+
+def _train(
+    dataset: Dataset,
+    recipe: Recipe,
+    path: Path,
+    device: Device,
+    read: ImageReader | None,
+    resume: bool,
+    ranks: Ranks,
+) -> Generator[TrainingEvent, None, None]:
+    # What is wrong with folder, network and weights shows before the reading.
+    recipe, model = find_model(recipe, path)
+    RunFolder(path, recipe, resume=resume, writes=ranks.first)
+    frozen_stages(new_network(recipe, dataset.labels, model, empty=resume), recipe, epoch=0)
+    if not ranks.first:
+        ranks.wait()  # until the first has read all images; then they are in the cache
+    material, remarks = yield from read_images(dataset, recipe, read, path.name)
+    if ranks.first:
+        ranks.wait()
+    splits = splits_of(material.dataset, recipe.split, recipe.seed)
+
+    def train_on(
+        own: Recipe,
+        split: Split,
+        place: Path,
+        name: str,
+        begun: bool,
+        entries: dict[str, Any] | None = None,
+    ) -> Generator[TrainingEvent, None, None]:
+        return fit(
+            material,
+            split,
+            own,
+            place,
+            device,
+            name=name,
+            model=model,
+            resume=begun,
+            remarks=remarks,
+            ranks=ranks,
+            entries=entries,
+        )
+
+    if len(splits) == 1 and not recipe.split.then_all:
+        yield from train_on(recipe, splits[0][1], path, '', resume)
+    elif ranks.count > 1:
+        raise TrainingError(
+            'Several processes train one fold at a time; set split.fold, or name one set in '
+            'split.left_out, without split.then_all.'
+        )
+    else:
+        yield from cross_validate(
+            material, splits, recipe, path, train_on, model=model, resume=resume
+        )
+
+
+def fit(
+    material: LoadedImages,
+    split: Split,
+    recipe: Recipe,
+    out: Path,
+    device: Device,
+    *,
+    name: str = '',
+    model: Path | None = None,
+    resume: bool = False,
+    remarks: tuple[str, ...] = (),
+    ranks: Ranks | None = None,
+    entries: dict[str, Any] | None = None,
+) -> Generator[TrainingEvent, None, None]:
+    """Train on images that are read already: one run, or one fold of several.
+
+    Parameters
+    ----------
+    material, split
+        The images and their division.
+    recipe, out, resume
+        As of `train`.
+    device : Device
+        As `choose_device` returned it.
+    name : str
+        Of the run, for its events; that of its folder by default.
+    model : Path, optional
+        The file that it starts from, see `find_model`.
+    remarks : tuple of str
+        Sentences for the log, without names of files.
+    ranks : Ranks, optional
+        The processes that share the run; by default there is one.
+    entries : dict, optional
+        What its card shall say, where folds were measured in its place; by default it is
+        measured itself.
+    """
+    ranks = Ranks() if ranks is None else ranks
+    folder = RunFolder(out, recipe, resume=resume, writes=ranks.first)
+    name = name or folder.name
+    data = RunData(material, split)
+    table = split_table(data.dataset, data.material.digests, data.split.names())
+    notes = notes_of(folder.state) if folder.begun and folder.state.exists() else None
+    if folder.begun:
+        folder.check_split(table)
+    network = new_network(recipe, data.dataset.labels, model, empty=notes is not None)
+    run = TrainingRun(network, data, recipe, torch.device(device.name), folder.path, ranks)
+    precision = 'float32' if run.precision is None else 'bfloat16'
+    if notes is not None:
+        load_state(folder.state, run)
+    ranks.wait()  # until all have read what was there
+    if folder.begun:
+        folder.go_on(notes)
+        folder.log(f'Resumed after {run.progress.epoch} epochs and {run.progress.batch} steps.')
+    else:
+        folder.keep_model(model)
+        folder.begin(table, _environment(device, precision, recipe))
+        folder.log(f'Begun with {len(data.dataset.samples)} images on {device.name}.')
+    for remark in remarks:
+        folder.log(remark)
+    described = describe_data(data.dataset, data.split, list(data.material.digests))
+    yield TrainingStarted(
+        run=name,
+        labels=data.dataset.labels,
+        counts=counts_by_split(data.dataset, data.split),
+        split_kind=data.split.kind,
+        network=recipe.network,
+        parameters=sum(p.numel() for p in run.network.parameters()),
+        trainable=_trainable(run),
+        epochs=recipe.epochs,
+        batches=run.batches,
+        epoch=run.progress.epoch,
+        device=device.name,
+        precision=precision,
+    )
+    credit = credits_of(recipe, model)
+    kept = CheckpointWriter(
+        run, folder, lambda epoch: build_card(run, described, epoch, None, credit)
+    )
+    try:
+        yield from _epochs(run, folder, kept, name)
+    except GeneratorExit:
+        kept.write()
+        folder.log(f'Stopped in epoch {run.progress.epoch + 1}, after {run.progress.batch} steps.')
+        raise
+    except TrainingError as error:
+        with suppress(TrainingError):  # where the disk is full, that is what is said already
+            kept.best()
+            folder.log(f'Ended: {error}')
+        raise
+    if not ranks.first:
+        return
+    # The file itself is measured, as anyone will load it.
+    with folder.writing():
+        stored = load(folder.best)
+        epoch = stored.card.data['epoch']
+        told = entries or measure_model(run, stored, folder.path)
+        final = build_card(run, described, epoch, told, credit)
+        save(folder.best, stored.tensors, final, halve=recipe.card.halve)
+    folder.log(
+        f'Finished after {run.progress.epoch} epochs; the weights of epoch {epoch} are kept.'
+    )
+    folder.end(
+        {
+            'status': 'finished',
+            'epochs': run.progress.epoch,
+            'best_epoch': epoch,
+            'parameters': sum(p.numel() for p in run.network.parameters()),
+            'trainable': _trainable(run),
+            'metrics': final.metrics,
+        }
+    )
+    yield TrainingFinished(name, str(folder.best), epoch, final.metrics)
+
+
+def _epochs(
+    run: TrainingRun, folder: RunFolder, kept: CheckpointWriter, name: str
+) -> Iterator[TrainingEvent]:
+    while not run.finished:
+        for done, total in run.settle():
+            yield ReadingProgress(name, done, total)
+        for step in run.steps():
+            kept.batch_done()
+            yield BatchDone(
+                run=name,
+                epoch=run.progress.epoch + 1,
+                batch=step.batch,
+                batches=run.batches,
+                loss=step.loss,
+                images_per_second=step.speed,
+                seconds_left=step.seconds_left,
+            )
+        event = run.finish_epoch(name)
+        folder.add_epoch(event)
+        kept.epoch_done(event)
+        yield event
+    kept.best()
+    kept.last()
+
+
+def _trainable(run: TrainingRun) -> int:
+    """Return the parameters that learn in the first epoch."""
+    frozen = frozen_stages(run.network, run.recipe, epoch=0)
+    still = sum(p.numel() for name in frozen for p in run.network.stages[name].parameters())
+    return sum(p.numel() for p in run.network.parameters()) - still
+
+
+def _environment(device: Device, precision: str, recipe: Recipe) -> dict[str, Any]:
+    return {
+        'device': device.name,
+        'gpu': torch.cuda.get_device_name(device.name) if 'cuda' in device.name else None,
+        'precision': precision,
+        'threads': torch.get_num_threads(),
+        'seed': recipe.seed,
+    }

@@ -1,0 +1,334 @@
+"""Everything that changes while a run goes on, and one step of it."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_cxr.inference.device import is_out_of_memory
+from napari_cxr.metrics.calibration import log_loss
+from napari_cxr.metrics.classification import confusion_matrix, one_hot, validation_metrics
+from napari_cxr.networks import StagedNetwork
+from napari_cxr.training.distributed import Ranks
+from napari_cxr.training.freezing import FrozenStages, TrainablePart, freeze
+from napari_cxr.training.losses import (
+    classes_within,
+    image_losses,
+    image_weights,
+    loss_within,
+    uses_sigmoid,
+)
+from napari_cxr.training.model_evaluation import true_labels
+from napari_cxr.training.optim import (
+    autocast,
+    build_optimiser,
+    precision_of,
+    rate_fraction,
+    seeded,
+    set_learning_rate,
+    update_average,
+)
+from napari_cxr.training.recipe import Recipe, RecipeError
+from napari_cxr.training.run_data import EpochItems, NetworkInputs, RunData
+from napari_cxr.training.run_folder import TrainingError
+from napari_cxr.training.training_events import EpochDone
+from napari_cxr.training.training_progress import (
+    RunProgress,
+    TimeEstimate,
+    TrainingStep,
+    Utilisation,
+)
+
+__all__ = ['TrainingRun', 'explain_out_of_memory']
+
+
+@contextmanager
+def explain_out_of_memory(recipe: Recipe, device: torch.device) -> Iterator[None]:
+    """Turn a lack of memory into a sentence that says what to do.
+
+    Raises
+    ------
+    TrainingError
+        If what is done inside does not fit.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is one of these
+        if not is_out_of_memory(error):
+            raise
+        where = 'this computer' if device.type == 'cpu' else f'the GPU ({device})'
+        raise TrainingError(
+            f'A batch of {recipe.batch} images of {recipe.input.height} x {recipe.input.width} '
+            f'pixels does not fit into the memory of {where}: start a new run with a smaller '
+            'batch (batch) or smaller images (input.height, input.width). What this one has '
+            'learnt so far is kept; it can only be resumed as it is, with more memory.'
+        ) from error
+
+
+@dataclass(eq=False)
+class TrainingRun:
+    """A run between two steps.
+
+    Parameters
+    ----------
+    network : StagedNetwork
+        As `new_network` made it.
+    data, recipe
+        What is trained on, and how.
+    device : torch.device
+        Where.
+    folder : Path
+        Where what frozen stages return may be kept, if it does not fit into memory.
+    ranks : Ranks
+        The processes that share it.
+    progress : Progress
+        How far it is.
+    """
+
+    network: StagedNetwork
+    data: RunData
+    recipe: Recipe
+    device: torch.device
+    folder: Path
+    ranks: Ranks = Ranks()  # noqa: RUF009 -- frozen
+    progress: RunProgress = field(default_factory=RunProgress)
+
+    def __post_init__(self) -> None:
+        recipe = self.recipe
+        if self.device.type == 'cuda':
+            torch.backends.cudnn.benchmark = True  # all batches but one are of one size
+        self.network = self.ranks.synchronised(self.place(self.network), self.device)
+        self.judged = self.network
+        if recipe.selection.average:
+            self.judged = copy.deepcopy(self.network).requires_grad_(False)
+        self.precision = precision_of(recipe.precision, self.device)
+        self.several = self.data.dataset.several
+        self.columns = uses_sigmoid(recipe, self.several)
+        self.truth = true_labels(self.data.dataset)
+        self.targets = one_hot(self.truth, len(self.data.dataset.labels)).astype(np.float32)
+        self.items = EpochItems.of(self.data.dataset, self.data.split, recipe)
+        self.batches = self.items.batches
+        if len(self.items.items) // self.batches < self.ranks.count:
+            raise RecipeError(
+                f'batch: {recipe.batch} images cannot be shared by {self.ranks.count} processes.'
+            )
+        places = self.items.places(self.items.items)
+        self.weights = image_weights(self.data.dataset, recipe.loss, places, self.items.often)
+        self.share = recipe.loss.within_source
+        if self.share:
+            self.within = classes_within(self.data.dataset, places)
+            # What takes part in it counts for what does not, so that the share is that.
+            counted = self.weights[places] * self.items.often
+            self.part = float(counted.sum() / counted[self.within[places].any(axis=1)].sum())
+        self.pace = TimeEstimate(self.batches, len(self.data.split.val) / len(self.items.items))
+        self.optimiser = build_optimiser(self.network, recipe)
+        self.inputs = NetworkInputs(self.data, self.items, recipe, self.device)
+        self.frozen = FrozenStages(
+            self.network, self.inputs, self.items, recipe, self.device, self.folder
+        )
+        self._share_learner()
+
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is to come: the last is done, or waiting for better was in vain."""
+        patience = self.recipe.stopping.patience
+        tired = bool(patience) and self.progress.waited >= patience
+        return self.progress.epoch >= self.recipe.epochs or tired
+
+    def settle(self) -> Iterator[tuple[int, int]]:
+        """Freeze what this epoch freezes, and compute once what then stays the same.
+
+        Yields
+        ------
+        tuple of int
+            Images that are done, of how many.
+        """
+        before = self.frozen.names
+        self.frozen.begin_epoch(self.progress.epoch)
+        if self.frozen.names != before:
+            self._share_learner()
+        with explain_out_of_memory(self.recipe, self.device):
+            yield from self.frozen.fill(self.data.split.val)
+
+    def steps(self) -> Iterator[TrainingStep]:
+        """Take what is left of one pass over the training images; `settle` comes before."""
+        now = self.progress
+        parts = self.items.epoch(now.epoch)
+        freeze(self.network, self.frozen.names)  # a validation may have been in between
+        self.utilisation = Utilisation(self.device)
+        for number in range(now.batch + 1, self.batches + 1):
+            items = parts[number - 1]
+            started = time.perf_counter()
+            set_learning_rate(self.optimiser, self._rate())
+            with explain_out_of_memory(self.recipe, self.device):
+                loss, logits = self._step(items)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f'The loss is no longer a number in epoch {now.epoch + 1}; '
+                    'take a lower learning rate, or precision float32.'
+                )
+            took = time.perf_counter() - started
+            self.utilisation.look()
+            self.pace.stepped(took)
+            now.batch, now.step = number, now.step + 1
+            now.loss += loss * len(items)
+            now.seconds += took
+            now.logits.append(logits)
+            left = self.pace.seconds_left(number, self.recipe.epochs - now.epoch - 1)
+            yield TrainingStep(number, loss, len(items) / took, left)
+
+    def finish_epoch(self, run: str) -> EpochDone:
+        """Validate, and say whether the weights are those to keep so far."""
+        now, recipe = self.progress, self.recipe
+        started = time.perf_counter()
+        epoch = now.epoch + 1
+        items = np.concatenate(self.items.epoch(now.epoch))
+        learnt = self.figures(self.items.places(items), np.concatenate(now.logits))
+        logits = self._validated()
+        if not np.isfinite(logits).all():
+            raise TrainingError(
+                f'The network answers with what is no number after epoch {epoch}; '
+                'take a lower learning rate, or precision float32.'
+            )
+        figures = self.figures(self.data.split.val, logits)
+        score = self._score(figures, 'selection', recipe.selection.metric, epoch)
+        # A figure that is saturated on few images goes on improving in the loss.
+        loss = figures['loss']
+        best = (score, -loss) > (now.best, -now.best_loss)
+        if best:
+            now.best, now.best_loss, now.best_epoch = score, loss, epoch
+        if recipe.stopping.patience:
+            score = self._score(figures, 'stopping', recipe.stopping.metric, epoch)
+            if (score, -loss) > (now.least, -now.least_loss):
+                now.least, now.least_loss, now.waited = score, loss, 0
+            else:
+                now.waited += 1
+        took = time.perf_counter() - started
+        self.pace.validated(took)
+        event = EpochDone(
+            run=run,
+            epoch=epoch,
+            epochs=recipe.epochs,
+            train_loss=now.loss / len(items),
+            train_accuracy=learnt['accuracy'],
+            train_macro_auc=learnt['macro_auc'],
+            val_loss=figures['loss'],
+            val_accuracy=figures['accuracy'],
+            val_balanced_accuracy=figures['balanced_accuracy'],
+            val_macro_auc=figures['macro_auc'],
+            val_macro_f1=figures['macro_f1'],
+            learning_rate=recipe.optimiser.learning_rate * self._share(now.step - 1),
+            seconds=now.seconds + took,
+            utilisation=self.utilisation.share(),
+            best=best,
+            confusion=() if self.several else _confusion(self.truth[self.data.split.val], logits),
+        )
+        now.epoch, now.batch, now.loss, now.seconds, now.logits = epoch, 0, 0.0, 0.0, []
+        return event
+
+    def figures(self, places: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+        """Measure logits of some images; the loss is what is minimised, over all classes.
+
+        It is not weighted, and without the share within sources.
+        """
+        figures = validation_metrics(self.truth[places], logits, self.several)
+        if self.columns:
+            figures['loss'] = log_loss(self.targets[places] > 0, logits)
+        return figures
+
+    def place(self, network: StagedNetwork) -> StagedNetwork:
+        """Return a network where and as this run computes."""
+        return network.to(memory_format=torch.channels_last).to(self.device)
+
+    def logits(self, network: StagedNetwork, places: np.ndarray) -> np.ndarray:
+        """Return the logits of images as they are, in single precision, shape (n, classes)."""
+        network = network.eval()
+        answers = self._in_batches(places, lambda part: network(self.inputs.plain(part)))
+        return answers.cpu().numpy()
+
+    @torch.no_grad()
+    def _in_batches(self, places: np.ndarray, answer: Callable[[np.ndarray], Tensor]) -> Tensor:
+        parts = np.array_split(places, max(1, math.ceil(len(places) / self.recipe.batch)))
+        with explain_out_of_memory(self.recipe, self.device):
+            return torch.cat([answer(part).float() for part in parts])
+
+    def _share_learner(self) -> None:
+        # Processes agree anew on which gradients there are.
+        self.learner = self.ranks.shared(TrainablePart(self.network), self.device)
+
+    def _validated(self) -> np.ndarray:
+        """Return the logits of the validation images."""
+        everything = self.data.split.val
+        places = everything[self.ranks.part(len(everything))]
+        learner = TrainablePart(self.judged).eval()
+
+        def answer(part: np.ndarray) -> Tensor:
+            after, given = self.frozen.given_to_validate(part)
+            logits: Tensor = learner(after, *given)
+            return logits
+
+        rows = self._in_batches(places, answer)
+        return self.ranks.gathered(rows, len(everything)).cpu().numpy()
+
+    def _step(self, items: np.ndarray) -> tuple[float, np.ndarray]:
+        """Take one step; return the loss and the logits of the whole batch."""
+        recipe, ranks = self.recipe, self.ranks
+        own = items[ranks.part(len(items))]
+        places = self.items.places(own)
+        after, given = self.frozen.given(own)
+        y = torch.from_numpy(self.targets[places]).to(self.device)
+        w = torch.from_numpy(self.weights[places]).to(self.device)
+        # Dropout depends on the step alone, so a resumed run draws the same.
+        seed = (ranks.rank << 52) + (recipe.seed << 20) + self.progress.step
+        with seeded(seed, self.device), autocast(self.precision, self.device):
+            logits = self.learner(after, *given)
+        logits = logits.float()
+        # As in Keras: weights do not divide the sum, or a rare class would count less.
+        each = image_losses(logits, y, recipe.loss, self.columns) * w
+        if self.share:
+            classes = torch.from_numpy(self.within[places]).to(self.device)
+            inside = loss_within(logits, y, classes) * w * self.part
+            each = (1 - self.share) * each + self.share * inside
+        self.optimiser.zero_grad(set_to_none=True)
+        # The mean over the whole batch, however its parts are sized: between processes the
+        # mean of the gradients is taken.
+        (each.sum() * (ranks.count / len(items))).backward()
+        self.optimiser.step()
+        if self.judged is not self.network:
+            decay, step = recipe.selection.average, self.progress.step + 1
+            update_average(self.judged, self.network, decay, step, self.frozen.names)
+        rows = torch.cat([logits, each[:, None]], dim=1).detach()
+        answers = ranks.gathered(rows, len(items)).cpu().numpy()
+        return float(answers[:, -1].astype(np.float64).mean()), answers[:, :-1]
+
+    def _rate(self) -> float:
+        return self.recipe.optimiser.learning_rate * self._share(self.progress.step)
+
+    def _share(self, step: int) -> float:
+        recipe, done = self.recipe, step / self.batches
+        return rate_fraction(recipe.schedule, done, recipe.epochs, 1 / self.batches)
+
+    def _score(self, figures: dict[str, float], table: str, metric: str, epoch: int) -> float:
+        if metric == 'last':
+            return float(epoch)  # which is always above all before
+        score = -figures[metric] if metric == 'loss' else figures[metric]
+        if not math.isfinite(score):
+            raise TrainingError(
+                f'The validation figure {metric!r} is no number after epoch {epoch}; '
+                f'choose another figure ({table}.metric), or take a lower learning rate.'
+            )
+        return score
+
+
+def _confusion(truth: np.ndarray, logits: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    cells = confusion_matrix(truth, logits.argmax(axis=1), logits.shape[1])
+    return tuple(tuple(int(c) for c in row) for row in cells)

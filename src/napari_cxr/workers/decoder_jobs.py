@@ -1,0 +1,169 @@
+"""The decoder's jobs: from a file to a radiograph, where a hostile file can do no harm.
+
+And what else needs no torch: small pictures for lists of images, and the lungs on a
+radiograph. This process starts in a fraction of the torch worker's time, and is not busy while
+a network runs there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from napari_cxr import image_files, lungs
+from napari_cxr.explain.lung_fraction import lung_mask
+from napari_cxr.lungs import LungField
+from napari_cxr.radiograph import Radiograph
+
+__all__ = [
+    'decode',
+    'describe',
+    'find_lungs',
+    'limit_memory',
+    'listed',
+    'prepare',
+    'read',
+    'ready',
+    'thumbnail',
+]
+
+#: Enough for a 200-megapixel radiograph in floating point; a bomb ends here.
+MEMORY_LIMIT = 6 * 1024**3
+
+
+def limit_memory() -> None:
+    """Bound the address space of this process, where the system allows it."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT, hard)
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+    except (ValueError, OSError):  # macOS refuses a limit on the address space
+        return
+
+
+def ready() -> bool:
+    """Answer, so that a caller knows that the imports are done."""
+    return True
+
+
+def read(path: str) -> Radiograph:
+    """Read one file; see `napari_cxr.image_files.read`."""
+    return image_files.read(path)
+
+
+def listed(path: str) -> list[str]:
+    """Return the files that a DICOMDIR lists; see `napari_cxr.dicom.directory`."""
+    from napari_cxr.dicom.directory import listed_images
+
+    return [str(image) for image in listed_images(path)]
+
+
+def describe(path: str) -> dict[str, Any]:
+    """Read one file and return what its header and pixels say, without the pixels.
+
+    To `napari_cxr.image_files.describe` come ``frontal``: what a projection radiograph looks
+    like and how sure that is, and among the warnings what is wrong with it; and ``lungs``:
+    where their outline is from, and their share of the image.
+    """
+    from napari_cxr.lungs import frontal_check
+
+    radiograph = image_files.read(path)
+    said = image_files.describe(radiograph)
+    if radiograph.refusal or radiograph.frames is not None:
+        return said | {'frontal': None, 'lungs': None}
+    field = lungs.find_lungs(radiograph)
+    looks = frontal_check.check_frontal(radiograph, field)
+    if looks.sentence:
+        said['warnings'].append(looks.sentence)
+    return said | {
+        'frontal': {'likely': looks.likely, 'score': round(looks.score, 4)},
+        'lungs': {'source': field.source, 'share_of_image': round(_lung_fraction(field), 4)},
+    }
+
+
+def _lung_fraction(field: LungField) -> float:
+    return float(lung_mask(field).mean())
+
+
+def find_lungs(
+    radiograph: Radiograph | None, field: LungField | None
+) -> tuple[LungField, np.ndarray]:
+    """Return the lungs of a radiograph, and as labels on its pixels.
+
+    Parameters
+    ----------
+    radiograph : Radiograph or None
+        Where to find them.
+    field : LungField or None
+        What was found already; the radiograph is then not needed.
+
+    Returns
+    -------
+    LungField, ndarray of uint8, shape (rows, columns)
+        See `LungField.labels`.
+    """
+    if field is None:
+        if radiograph is None:
+            raise ValueError('lungs are found on a radiograph')
+        field = lungs.find_lungs(radiograph)
+    return field, field.labels()
+
+
+def decode(path: str, preprocessing: dict[str, Any], bits: int) -> dict[str, Any]:
+    """Read one file for training; see `napari_cxr.training.training_image.decode_image`."""
+    from napari_cxr.inference.preprocessing import Preprocessing
+    from napari_cxr.training import training_image
+
+    decoded = training_image.decode_image(path, Preprocessing.from_dict(preprocessing), bits)
+    return {field.name: getattr(decoded, field.name) for field in fields(decoded)}
+
+
+def prepare(
+    path: str, preprocessing: dict[str, Any], lungs: bool, picture: bool, identify: bool
+) -> dict[str, Any]:
+    """Read one file for scoring; see `napari_cxr.scoring.image_preparation.prepare_image`."""
+    from napari_cxr.inference.preprocessing import Preprocessing
+    from napari_cxr.scoring import image_preparation
+
+    wanted = image_preparation.PrepareOptions(
+        Preprocessing.from_dict(preprocessing), lungs, picture, identify
+    )
+    ready = image_preparation.prepare_image(path, wanted)
+    return {field.name: getattr(ready, field.name) for field in fields(ready)}
+
+
+def thumbnail(path: str, side: int) -> np.ndarray:
+    """Read one file and return it as it should look, small.
+
+    Parameters
+    ----------
+    path : str
+        Any image file; of several frames the first is drawn.
+    side : int
+        Pixels of its longer side; a smaller image stays as it is.
+
+    Returns
+    -------
+    ndarray of uint8, shape (rows, columns)
+
+    Raises
+    ------
+    UnreadableImage
+        If it holds no image.
+    """
+    display = image_files.read(path).to_display()
+    while display.ndim > 2:
+        display = display[0]
+    height, width = display.shape
+    scale = min(1.0, side / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    picture = Image.fromarray(np.ascontiguousarray(display, dtype=np.float32))
+    small = np.asarray(picture.resize(size, Image.Resampling.BOX, reducing_gap=2.0))
+    return np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,289 @@
+"""Reading files through a decoder process, for callers that want a radiograph or an error."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from napari_cxr.inference.cpu import available_cores
+from napari_cxr.inference.preprocessing import Preprocessing
+from napari_cxr.lungs import LungField
+from napari_cxr.radiograph import Radiograph, UnreadableImage
+from napari_cxr.scoring import PreparedImage, PrepareOptions
+from napari_cxr.training.training_image import TrainingImage, UnusableImage
+from napari_cxr.workers.worker_process import JobFailed, WorkerDied, WorkerProcess
+
+__all__ = ['Decoder', 'DecoderPool', 'listed_images', 'shared_decoder']
+
+T = TypeVar('T')
+#: How long a pool's thread waits before it looks whether it is still wanted, in seconds.
+_PATIENCE = 0.1
+
+
+class Decoder:
+    """A decoder process that is replaced when a file kills or hangs it.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds that one file may take.
+    """
+
+    def __init__(self, timeout: float = 60.0) -> None:
+        self._worker = WorkerProcess('decoder')
+        self._timeout = timeout
+
+    def start(self) -> None:
+        """Start the process ahead of the first file; returns at once."""
+        self._worker.start()
+
+    def read(self, path: str | Path) -> Radiograph:
+        """Read one image file of any kind.
+
+        Raises
+        ------
+        UnreadableImage
+            If it holds no image, or the decoder died or took too long.
+        """
+        return self._call('read', path)
+
+    def reading(self, path: str | Path) -> Generator[None, None, Radiograph]:
+        """Read one image file as `read` does, for whoever may lose interest.
+
+        Returns
+        -------
+        generator
+            Yields None while it waits, so that closing it gives up the file; its return
+            value is the radiograph. It raises as `read`.
+        """
+        try:
+            run = self._worker.run('read', timeout=self._timeout, path=str(path))
+            radiograph: Radiograph = yield from run
+        except (JobFailed, WorkerDied, OSError) as error:
+            raise UnreadableImage(_reason(error)) from error
+        return radiograph
+
+    def describe(self, path: str | Path) -> dict[str, Any]:
+        """Return what `napari-cxr info` prints; raises as `read`."""
+        return self._call('describe', path)
+
+    def listed(self, path: str | Path) -> list[Path]:
+        """Return the files of the images that a DICOMDIR lists; raises as `read`."""
+        return [Path(image) for image in self._call('listed', path)]
+
+    def find_lungs(
+        self, radiograph: Radiograph | None, field: LungField | None = None
+    ) -> Generator[Any, None, tuple[LungField, np.ndarray]]:
+        """Find the lungs of a radiograph, and lay them on its pixels; see `decoder.find_lungs`.
+
+        Returns
+        -------
+        generator
+            Yields None while it waits; its return value is the lungs and their labels. It
+            raises `JobFailed`, `WorkerDied` or OSError.
+        """
+        return self._worker.run(
+            'find_lungs', timeout=self._timeout, radiograph=radiograph, field=field
+        )
+
+    def close(self) -> None:
+        """End the process."""
+        self._worker.close()
+
+    def _call(self, job: str, path: str | Path) -> Any:
+        try:
+            return self._worker.call(job, timeout=self._timeout, path=str(path))
+        except (JobFailed, WorkerDied, OSError) as error:
+            raise UnreadableImage(_reason(error)) from error
+
+
+class DecoderPool:
+    """Several decoder processes at once, which decode images for training and for scoring.
+
+    It is a `napari_cxr.training.training_image.ImageReader`: call it with numbered files; and
+    its method
+    `prepare` is a `napari_cxr.scoring.ImagePreparer`. A file that
+    kills a decoder, or takes too long, gives a reason; its decoder is replaced, and the
+    others go on meanwhile. Closing the iterator ends all within a fraction of a second.
+
+    Parameters
+    ----------
+    decoders : int, optional
+        How many; as many as there are cores by default.
+    timeout : float
+        Seconds that one file may take. Many, because a machine may be busy, and a file that
+        is given up too soon is lost, while one that hangs keeps only one decoder waiting.
+    """
+
+    def __init__(self, decoders: int | None = None, timeout: float = 60.0) -> None:
+        self._workers = [WorkerProcess('decoder') for _ in range(decoders or available_cores())]
+        self._timeout = timeout
+
+    def __call__(
+        self, items: Sequence[tuple[int, Path]], preprocessing: Preprocessing, bits: int
+    ) -> Iterator[tuple[int, TrainingImage | str]]:
+        """Decode files; yield each one's number with what it became, as they are done."""
+        arguments = {'preprocessing': preprocessing.to_dict(), 'bits': bits}
+        with closing(self._each('decode', TrainingImage, items, arguments)) as results:
+            yield from (result for result in results if result is not None)
+
+    def prepare(
+        self, items: Iterable[tuple[int, Path]], wanted: PrepareOptions
+    ) -> Generator[tuple[int, PreparedImage | str] | None, None, None]:
+        """Prepare files for scoring; yield each one's number with what it became.
+
+        Parameters
+        ----------
+        items : iterable of (int, Path)
+            Numbered files. One is taken only when a decoder is free for it, and decoders
+            stop while nobody takes what they made, so memory does not grow with them.
+        wanted : Wanted
+            What to make of each.
+
+        Yields
+        ------
+        tuple or None
+            In the order in which they are done; None about ten times a second while there
+            is nothing, so that closing it always works.
+        """
+        arguments = {
+            'preprocessing': wanted.preprocessing.to_dict(),
+            'lungs': wanted.lungs,
+            'picture': wanted.picture,
+            'identify': wanted.identify,
+        }
+        yield from self._each('prepare', PreparedImage, items, arguments)
+
+    def start(self, files: int) -> None:
+        """Start as many processes as so many files need, ahead of them; returns at once."""
+        for worker in self._workers[:files]:
+            worker.start()
+
+    def close(self) -> None:
+        """End the processes; a later call starts new ones."""
+        for worker in self._workers:
+            worker.close()
+
+    def _each(
+        self,
+        job: str,
+        made: Callable[..., T],
+        items: Iterable[tuple[int, Path]],
+        arguments: dict[str, Any],
+    ) -> Generator[tuple[int, T | str] | None, None, None]:
+        """Run a job for each file; None where nothing came for a while."""
+        waiting, taking = iter(items), threading.Lock()
+        # Bounded, so that decoders do not run ahead of whoever keeps the images. None: a
+        # decoder found no more files.
+        done: queue.Queue[tuple[int, T | str] | None] = queue.Queue(4 * len(self._workers))
+        unwanted = threading.Event()
+        errors: list[BaseException] = []
+
+        def hand_over(result: tuple[int, T | str] | None) -> None:
+            while not unwanted.is_set():
+                try:
+                    done.put(result, timeout=_PATIENCE)
+                    return
+                except queue.Full:
+                    continue
+
+        def work(worker: WorkerProcess) -> None:
+            try:
+                while not unwanted.is_set():
+                    with taking:
+                        item = next(waiting, None)
+                    if item is None:
+                        break
+                    number, path = item
+                    result = self._run(worker, unwanted, job, made, path=str(path), **arguments)
+                    hand_over((number, result))
+            except BaseException as error:  # it belongs to whoever waits
+                errors.append(error)
+            finally:
+                hand_over(None)
+
+        threads: list[threading.Thread] = []
+        try:
+            for worker in self._workers:
+                thread = threading.Thread(target=work, args=(worker,), daemon=True)
+                thread.start()
+                threads.append(thread)
+            working = len(threads)
+            while working:
+                try:
+                    result = done.get(timeout=_PATIENCE)
+                except queue.Empty:
+                    yield None
+                    continue
+                if result is not None:
+                    yield result
+                elif errors:
+                    raise errors[0]
+                else:
+                    working -= 1
+        finally:
+            unwanted.set()
+            for thread in threads:
+                thread.join()
+
+    def _run(
+        self,
+        worker: WorkerProcess,
+        unwanted: threading.Event,
+        job: str,
+        made: Callable[..., T],
+        **arguments: Any,
+    ) -> T | str:
+        try:
+            with closing(worker.run(job, timeout=self._timeout, **arguments)) as events:
+                while True:
+                    next(events)
+                    if unwanted.is_set():
+                        return 'It was not waited for.'
+        except StopIteration as end:
+            return made(**end.value)
+        except JobFailed as error:
+            reason = _reason(error)
+            return UnusableImage(reason) if error.kind == UnreadableImage.__name__ else reason
+        except (WorkerDied, OSError) as error:
+            return _reason(error)
+        except (TypeError, ValueError, LookupError) as error:  # a decoder that talks nonsense
+            return f'It could not be decoded ({type(error).__name__}).'
+
+
+def listed_images(directory: str | Path) -> list[Path]:
+    """Return the files that a DICOMDIR lists, read by a decoder of its own that ends with it.
+
+    Raises
+    ------
+    UnreadableImage
+        See `napari_cxr.dicom.directory.listed_images`.
+    """
+    with closing(Decoder()) as decoder:
+        return decoder.listed(directory)
+
+
+@cache
+def shared_decoder() -> Decoder:
+    """Return the decoder that this process uses for single files."""
+    return Decoder()
+
+
+def _reason(error: JobFailed | WorkerDied | OSError) -> str:
+    """Return the sentence for a file that a decoder gave no image of."""
+    if isinstance(error, WorkerDied):
+        return f'The decoder had to give up on this file. {error}'
+    if isinstance(error, OSError):
+        return f'No decoder could be started: {error.strerror}.'
+    if error.kind == UnreadableImage.__name__:
+        return str(error)
+    if error.kind == 'MemoryError':
+        return 'Decoding it would take too much memory.'
+    return f'It could not be decoded ({error.kind}).'

@@ -1,0 +1,76 @@
+"""Figures of each class can be read at any width of the dock."""
+
+import pytest
+
+from napari_cxr.plugin.batch.metrics_view import ClassMetricsTable, MetricsView
+
+SHARE = [0.895, 0.686, 0.971]
+PLAIN = {'images': 1200, 'auc': [0.5, None, None], 'sensitivity': SHARE, 'specificity': SHARE}
+LABELS = ('covid19', 'normal', 'a finding with a very long name, longer than any dock')
+CLASSES = dict.fromkeys(LABELS, PLAIN)
+CALLED = {'called': {'sensitivity': [1.0, 0.9, 1.0], 'specificity': [None, None, None]}}
+
+
+@pytest.fixture
+def table(qtbot):
+    table = ClassMetricsTable()
+    qtbot.addWidget(table)
+    table.show()
+    return table
+
+
+def shown(table):
+    return [part for part in table.children() if getattr(part, 'isVisible', bool)()]
+
+
+@pytest.mark.parametrize('width', [268, 320, 420, 600, 900])
+@pytest.mark.parametrize('more', [{}, CALLED])
+def test_no_figure_is_cut_and_none_stands_on_another(qtbot, table, width, more):
+    table.show_figures({label: {**found, **more} for label, found in CLASSES.items()})
+    table.resize(width, table.heightForWidth(width) if table.hasHeightForWidth() else 600)
+    qtbot.waitUntil(lambda: table.width() == width and len(shown(table)) >= 4 + 5 * len(LABELS))
+    places = [part.geometry() for part in shown(table)]
+    for i, (part, place) in enumerate(zip(shown(table), places, strict=True)):
+        assert table.rect().contains(place)
+        assert place.width() >= part.sizeHint().width()
+        assert not any(place.intersects(other) for other in places[:i])
+
+
+def height(part):
+    return part.geometry().center().y()
+
+
+def test_names_stand_above_their_figures_where_it_is_narrow_and_beside_them_else(qtbot, table):
+    table.show_figures(CLASSES)
+    name, images, figures = table._lines[0]
+    for width, beside in ((268, False), (900, True), (268, False)):
+        table.resize(width, 400)
+        qtbot.waitUntil(lambda: (abs(height(name) - height(figures[0])) < 4) is beside)  # noqa: B023
+        assert abs(height(name) - height(images)) < 4
+    assert table.minimumSizeHint().width() <= 268
+
+
+def test_figures_of_a_decision_stand_below_those_of_the_class(table):
+    table.show_figures({'normal': {**PLAIN, **CALLED}, 'pneumonia': PLAIN})
+    share = '0.895\n0.69–0.97'
+    assert table.texts == [
+        ['normal', '1,200', '0.500', share, share],
+        ['by threshold', '', '', '1.000\n0.90–1.00', '–'],
+        ['pneumonia', '1,200', '0.500', share, share],
+    ]
+    table.show_figures({})
+    assert table.texts == []
+
+
+def test_what_could_not_be_measured_is_told_beside_the_figures(qtbot):
+    view = MetricsView('dark')
+    qtbot.addWidget(view)
+    metrics = {'images': 9, 'patients': 9, 'classes': {}}
+    view.show_metrics(metrics, ('tuberculosis', 'x'), LABELS, unmeasured=1234)
+    assert view.strange.text() == (
+        'Not measured: 1,234 images, because the model has no such class: tuberculosis and x.'
+    )
+    view.show_metrics({}, ('x',), LABELS, unmeasured=1, so_far=True)
+    assert view.strange.text().startswith('Not measured: 1 image, because')
+    view.show_metrics(metrics, (), LABELS)
+    assert view.strange.isHidden()

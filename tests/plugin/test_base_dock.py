@@ -1,0 +1,118 @@
+"""The button, the message and the theme of docks that ask about the chosen image."""
+
+from threading import Event
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.qt.threading import thread_worker
+from qtpy.QtCore import Qt
+
+from napari_cxr.plugin.base_dock import ImageDock
+from napari_cxr.plugin.style import style_sheet
+from napari_cxr.plugin.widgets.sections import fill_dock
+
+
+@thread_worker
+def wait_for(cancelled, answered, result):
+    """Say a word, and wait until somebody cancels or answers."""
+    yield 'Counting'
+    while not (cancelled.is_set() or answered.wait(0.01)):
+        yield None
+    return None if cancelled.is_set() else result
+
+
+class Asking(ImageDock):
+    """Asks for a number."""
+
+    def __init__(self, viewer):
+        super().__init__(viewer, 'Count')
+        self.answered, self.answers = Event(), []
+        self.themes = []
+        fill_dock(self, self.choices, self.start, self.progress, self.status, self.message)
+        self.asked.connect(self.count)
+        self.choices.layer_changed.connect(self._turn)
+        self._show()
+
+    def count(self):
+        layer = self.choices.current_layer
+        worker = wait_for(self._begin(layer), self.answered, 7)
+        worker.returned.connect(self.answers.append)
+        self._follow(worker)
+
+    def _show(self):
+        if not self.busy:
+            self._say(self.choices.current_layer is not None, 'Click Count.')
+
+    def set_theme(self, theme):
+        self.themes.append(theme)
+
+
+@pytest.fixture
+def asking(qtbot, models, own_plugin, settled_threads):
+    dock = Asking(ViewerModel())
+    qtbot.addWidget(dock)
+    dock.show()
+    yield dock
+    dock.answered.set()
+
+
+def click(qtbot, dock):
+    qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
+
+
+def test_without_an_image_it_says_how_to_get_one(asking):
+    assert not asking.start.isEnabled()
+    assert 'Open a chest radiograph' in asking.status.text()
+
+
+def test_the_button_starts_and_what_comes_is_taken(qtbot, asking):
+    asking.viewer.add_image(np.zeros((8, 8)))
+    assert asking.start.isEnabled() and asking.status.text() == 'Click Count.'
+    click(qtbot, asking)
+    assert asking.busy and asking.progress.isHidden()  # a short job shows no bar
+    with qtbot.waitSignal(asking.settled):
+        asking.answered.set()
+    assert asking.answers == [7]
+    assert not asking.busy and asking.start.text() == 'Count'
+
+
+def test_the_button_cancels_a_job_that_lasts(qtbot, asking):
+    asking.viewer.add_image(np.zeros((8, 8)))
+    click(qtbot, asking)
+    click(qtbot, asking)  # the second click of a double click
+    assert asking.busy and asking.start.text() == 'Count'
+    qtbot.waitUntil(lambda: asking.start.text() == 'Cancel')
+    assert asking.status.text() == 'Counting…' and asking.progress.isVisible()
+    with qtbot.waitSignal(asking.settled):
+        click(qtbot, asking)
+        assert asking.start.text() == 'Cancelling…' and not asking.start.isEnabled()
+    assert asking.answers == [None]
+    assert asking.start.isEnabled() and asking.progress.isHidden()
+
+
+def test_what_is_wrong_with_an_image_leaves_with_it(asking):
+    first = asking.viewer.add_image(np.zeros((8, 8)), name='first')
+    asking._tell_problem('It is too small.', of=first)
+    assert asking.message.text == 'It is too small.'
+    second = asking.viewer.add_image(np.ones((8, 8)), name='second')
+    asking.choices.layer.setCurrentText('second')
+    assert asking.choices.current_layer is second
+    assert not asking.message.text
+    asking._tell_problem('It is too small.', of=first)
+    assert asking.message.text == 'first: It is too small.'
+
+
+def test_what_is_wrong_with_the_model_stays(asking):
+    asking.viewer.add_image(np.zeros((8, 8)), name='first')
+    asking._tell_problem('The model is broken.')
+    asking.viewer.add_image(np.ones((8, 8)), name='second')
+    asking.choices.layer.setCurrentText('second')
+    assert asking.message.text == 'The model is broken.'
+
+
+def test_it_follows_the_theme(asking):
+    dark = asking.styleSheet()
+    asking.viewer.theme = 'light'
+    assert asking.styleSheet() == style_sheet('light') != dark
+    assert asking.themes == ['light']

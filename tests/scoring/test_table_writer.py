@@ -1,0 +1,156 @@
+"""A copy of a table takes no name beside which somebody else's rows or labels lie."""
+
+import csv
+import json
+from dataclasses import replace
+
+import pytest
+
+from napari_cxr.inference import ImageWarning
+from napari_cxr.scoring import ScoreRow, ScoringError, journal_of
+from napari_cxr.scoring.annotation.reading_list import ReadingList, labels_path_of
+from napari_cxr.scoring.score_row import ScoringRun, table_columns
+from napari_cxr.scoring.table_reader import read_rows
+from napari_cxr.scoring.table_writer import check_save_as, check_table_name, write_table
+
+
+def test_labels_of_another_table_are_not_taken_for_those_of_a_copy(tmp_path):
+    other = tmp_path / 'other.csv'
+    check_save_as(other)
+    other.touch()
+    check_save_as(other)
+    reading = ReadingList.open(other, ('normal',))
+    reading.set('a.png', ('normal',))
+    reading.close()
+    with pytest.raises(ScoringError, match=r'another table of this name.*other\.csv\.labels away'):
+        check_save_as(other)
+    labels_path_of(other).rename(tmp_path / 'mine')
+    check_save_as(other)
+
+
+def test_rows_of_a_stopped_run_are_not_taken_for_those_of_a_copy(tmp_path):
+    journal_of(tmp_path / 't.csv').touch()
+    with pytest.raises(ScoringError, match='begun by scoring and is not finished'):
+        check_save_as(tmp_path / 't.csv')
+
+
+def test_a_copy_is_called_as_a_table(tmp_path):
+    with pytest.raises(ScoringError, match=r'called \.csv'):
+        check_save_as(tmp_path / 't.xls')
+
+
+RUN = ScoringRun('tiny', 'abc', ('covid19', 'normal'), {'height': 97}, '1.0')
+
+ROWS = [
+    ScoreRow(
+        0, 'a,"b".png', 'scored', label='normal', probabilities=(0.25, 0.123456789),
+        called=('covid19', 'normal'), view='PA', truth='normal', source='Ulm',
+        cautions=(ImageWarning('view', 'A lateral view.'), ImageWarning('lossy', 'Lossy.')),
+        device='cpu', precision='float32', identity={'patient_id': 'X'}, patient='4',
+    ),
+    ScoreRow(1, 'b.png', 'error', 'No such file.'),
+]  # fmt: skip
+
+
+def test_columns_begin_as_they_are_promised():
+    assert list(table_columns(RUN))[:6] == [
+        'path',
+        'status',
+        'error',
+        'label',
+        'p_covid19',
+        'p_normal',
+    ]
+    assert not {'truth', 'called', 'heatmap', 'patient', 'patient_id'} & set(table_columns(RUN))
+    everything = ScoringRun(
+        'm',
+        'h',
+        (),
+        {},
+        '1',
+        decision=True,
+        heatmaps=True,
+        shares=True,
+        identify=True,
+        truth=True,
+        patients=True,
+    )
+    assert {'truth', 'called', 'heatmap', 'heatmap_lung_share', 'patient', 'patient_id'} <= set(
+        table_columns(everything)
+    )
+
+
+def test_csv(tmp_path):
+    write_table(tmp_path / 't.csv', ROWS, RUN)
+    with (tmp_path / 't.csv').open(newline='') as file:
+        one, two = csv.DictReader(file)
+    assert one['path'] == 'a,"b".png' and one['p_normal'] == '0.1234568'
+    assert one['doubts'] == 'view' and one['warnings'] == 'A lateral view. | Lossy.'
+    assert json.loads(one['preprocessing']) == {'height': 97}
+    assert two['error'] == 'No such file.' and two['p_normal'] == two['label'] == ''
+    assert two['model'] == 'tiny' and two['model_hash'] == 'abc' and two['version'] == '1.0'
+
+
+def test_json_lines(tmp_path):
+    write_table(tmp_path / 't.jsonl', ROWS, RUN)
+    one, two = (json.loads(line) for line in (tmp_path / 't.jsonl').read_text().splitlines())
+    assert list(one) == list(table_columns(RUN))
+    assert one['doubts'] == ['view'] and one['preprocessing'] == {'height': 97}
+    assert one['p_covid19'] == 0.25 and two['p_covid19'] is None
+
+
+def test_parquet(tmp_path):
+    parquet = pytest.importorskip('pyarrow.parquet')
+    odd = ScoreRow(2, 'na\udcffme.png', 'error', 'x')
+    write_table(tmp_path / 't.parquet', [*ROWS, odd], RUN)
+    found = parquet.read_table(tmp_path / 't.parquet').to_pylist()
+    assert list(found[0]) == list(table_columns(RUN))
+    assert found[0]['p_normal'] == 0.1234568 and found[1]['p_normal'] is None
+    assert found[0]['warnings'] == ['A lateral view.', 'Lossy.']
+    assert found[2]['path'] == 'na\\udcffme.png'
+
+
+def test_parquet_without_its_library(tmp_path, monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, 'pyarrow', None)
+    with pytest.raises(ScoringError, match=r'napari-cxr\[parquet\]'):
+        check_table_name(tmp_path / 't.parquet')
+
+
+def test_a_path_that_is_no_text_comes_out_as_it_is(tmp_path):
+    write_table(tmp_path / 't.csv', [ScoreRow(0, 'na\udcffme.png', 'error', 'x')], RUN)
+    assert b'na\xffme.png' in (tmp_path / 't.csv').read_bytes()
+
+
+@pytest.mark.parametrize(('name', 'said'), [('t.xls', 'called .csv'), ('no/t.csv', 'no folder')])
+def test_names_that_cannot_be(tmp_path, name, said):
+    with pytest.raises(ScoringError, match=said):
+        check_table_name(tmp_path / name)
+
+
+def test_a_table_is_written_whole_or_not_at_all(tmp_path):
+    (tmp_path / 't.csv').write_text('before')
+
+    def rows():
+        yield ROWS[0]
+        raise OSError(28, 'No space left on device')
+
+    with pytest.raises(ScoringError, match='No space left'):
+        write_table(tmp_path / 't.csv', rows(), RUN)
+    assert (tmp_path / 't.csv').read_text() == 'before'
+    assert [p.name for p in tmp_path.iterdir()] == ['t.csv']
+
+
+def test_a_carriage_return_in_a_name_breaks_no_row(tmp_path):
+    odd = replace(ROWS[0], path='a\r.png')
+    write_table(tmp_path / 't.csv', [odd, ROWS[1]], RUN)
+    with (tmp_path / 't.csv').open(newline='') as file:
+        assert [row['path'] for row in csv.DictReader(file)] == ['a\r.png', 'b.png']
+    assert [row.path for row in read_rows(tmp_path / 't.csv')[1]] == ['a\r.png', 'b.png']
+
+
+def test_a_name_that_leaves_no_room_is_refused_before_anything_is_scored(tmp_path):
+    check_table_name(tmp_path / f'{"x" * 200}.csv')
+    with pytest.raises(ScoringError, match='cannot be the name of a table: File name too long'):
+        check_table_name(tmp_path / f'{"x" * 245}.csv')
