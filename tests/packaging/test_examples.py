@@ -27,6 +27,21 @@ def test_scoring_from_python(tmp_path):
         [sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(' scored ') == 6
+    assert done.stdout.count(' scored ') == 6, done.stdout
     assert re.search(r'^AUC \d\.\d{3}$', done.stdout, re.M), done.stdout
     assert (tmp_path / 'scores.csv').is_file()
+
+
+@pytest.mark.slow
+def test_the_readme_in_python(tmp_path):
+    samples.write_phantom_dicom(tmp_path / 'film.dcm', shape=(320, 320))
+    (tmp_path / 'folder').mkdir()
+    samples.write_phantom_dicom(tmp_path / 'folder' / 'one.dcm', shape=(320, 320), seed=1)
+    page = (DOCS.parent / 'README.md').read_text('utf-8')
+    (code,) = re.findall(r'## In Python\n\n```python\n(.*?)```', page, re.S)
+    code += 'assert len(table) == 1 and list(maps) == list(result.probabilities)\n'
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "{'opacity': 0." in done.stdout
