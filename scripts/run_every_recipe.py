@@ -19,7 +19,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from napari_cxr.training import Recipe, index, recipes, run_table, train
+from napari_cxr.training import Recipe, index, run_table, train
+from napari_cxr.training import recipe as recipes
 from napari_cxr.training.sweep import Sweep, SweepRun, find, names, sweep
 from napari_cxr.training.training_events import RunsDone
 from napari_cxr.workers.decoder_pool import DecoderPool

@@ -16,7 +16,7 @@ from napari_cxr.checkpoint import load
 from napari_cxr.cli import app
 from napari_cxr.cli.command_options import changes_of
 from napari_cxr.cli.progress_display import DelayedInterrupt
-from napari_cxr.training import recipes
+from napari_cxr.training import recipe as recipes
 from napari_cxr.training.sweep import find, names
 
 RECIPE = """

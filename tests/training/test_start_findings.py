@@ -7,7 +7,8 @@ import torch
 from napari_cxr.checkpoint import catalog, digest, load
 from napari_cxr.checkpoint.catalog_entry import get_model
 from napari_cxr.checkpoint.foreign import torchxrayvision
-from napari_cxr.training import EpochDone, RecipeError, index, recipes, train
+from napari_cxr.training import EpochDone, RecipeError, index, train
+from napari_cxr.training import recipe as recipes
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from labelled_images import write_image, write_table
 
-from napari_cxr.training import recipes
+from napari_cxr.training import recipe as recipes
 from napari_cxr.training.sweep import Sweep, SweepRun, find
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from napari_cxr.api.worker import ProgressBar, run
 if TYPE_CHECKING:
     import pandas as pd
 
-    from napari_cxr.training import Recipe
+    from napari_cxr.training.recipe import Recipe
 
 __all__ = ['TrainedModel', 'recipes', 'score', 'train']
 
@@ -229,15 +229,15 @@ def train(
     >>> trained.load().predict('film.dcm').label in ('normal', 'pneumonia')
     True
     """
-    from napari_cxr.training import (
+    from napari_cxr.training import recipe as known
+    from napari_cxr.training.recipe import Recipe as RecipeType
+    from napari_cxr.training.training_events import (
         BatchDone,
         ReadingProgress,
         TrainingFinished,
         TrainingStarted,
         WarningRaised,
     )
-    from napari_cxr.training import Recipe as RecipeType
-    from napari_cxr.training import recipes as known
 
     if out is None:
         raise TypeError('train() needs out, the folder of the run')
@@ -297,7 +297,7 @@ def recipes() -> pd.DataFrame:
     """
     import pandas as pd
 
-    from napari_cxr.training import recipes as known
+    from napari_cxr.training import recipe as known
 
     rows = []
     for name in known.names():

@@ -67,7 +67,9 @@ def _errors() -> dict[str, Callable[[str], Exception]]:
     from napari_cxr.inference.prediction import RefusedImage
     from napari_cxr.radiograph import UnreadableImage
     from napari_cxr.scoring import DecisionError, ListingError, ScoringError
-    from napari_cxr.training import DatasetError, RecipeError, TrainingError
+    from napari_cxr.training.dataset import DatasetError
+    from napari_cxr.training.recipe import RecipeError
+    from napari_cxr.training.run_folder import TrainingError
 
     kinds: tuple[type[Exception], ...] = (
         CheckpointError,

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from napari_cxr.scoring import ScoringEvent, ScoringFinished, ScoringProgress
     from napari_cxr.scoring.score_row import ScoringRun
-    from napari_cxr.training import EpochDone, TrainingEvent, TrainingStarted
+    from napari_cxr.training.training_events import EpochDone, TrainingEvent, TrainingStarted
 
 __all__ = ['DelayedInterrupt', 'ScoringDisplay', 'show_training', 'time_text']
 

@@ -26,8 +26,7 @@ from napari_cxr.cli.command_options import (
 )
 
 if TYPE_CHECKING:
-    from napari_cxr.training import Recipe
-    from napari_cxr.training.recipe import HeadRecipe
+    from napari_cxr.training.recipe import HeadRecipe, Recipe
     from napari_cxr.training.sweep import Sweep
     from napari_cxr.workers.decoder_pool import DecoderPool
 
@@ -115,11 +114,11 @@ def recipes(
     as_json: AsJson = False,
 ) -> None:
     """List the recipes and sweeps that can be named, with paper, network and parameters."""
-    from napari_cxr.training import recipes as shelf
-    from napari_cxr.training.sweep import find, names
+    from napari_cxr.training import recipe as recipes
+    from napari_cxr.training import sweep as sweeps
 
-    rows = [_recipe_row('recipe', shelf.find(name), classes) for name in shelf.names()]
-    rows += [_sweep_row(find(name), classes) for name in names()]
+    rows = [_recipe_row('recipe', recipes.find(name), classes) for name in recipes.names()]
+    rows += [_sweep_row(sweeps.find(name), classes) for name in sweeps.names()]
     for row in rows:
         typer.echo(json.dumps(row) if as_json else _recipe_text(row))
 
@@ -184,9 +183,10 @@ def train(
     """Train a network by a recipe; the best checkpoint and its card end in --out."""
     from napari_cxr.cli.progress_display import show_training
     from napari_cxr.inference.cpu import keep_freed_memory
-    from napari_cxr.training import index, recipes
-    from napari_cxr.training import train as run
+    from napari_cxr.training import recipe as recipes
+    from napari_cxr.training.dataset_index import index
     from napari_cxr.training.run_folder import recipe_of
+    from napari_cxr.training.training_loop import train as run
 
     keep_freed_memory()
     with _errors_as_messages(_resume_command('train', folder, out, device), out, 'recipe.toml'):
@@ -256,7 +256,9 @@ def _errors_as_messages(again: str, out: Path, begun: str) -> Iterator[None]:
     `again` is the command that goes on, once the file `begun` is in the folder.
     """
     from napari_cxr.inference.device import DeviceUnavailable
-    from napari_cxr.training import DatasetError, RecipeError, TrainingError
+    from napari_cxr.training.dataset import DatasetError
+    from napari_cxr.training.recipe import RecipeError
+    from napari_cxr.training.run_folder import TrainingError
 
     try:
         yield

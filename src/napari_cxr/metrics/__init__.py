@@ -1,68 +1,9 @@
-"""Figures with intervals, calibration, and what a classifier that sees no shapes reaches.
+"""Metrics with confidence intervals, calibration, and baselines that see no anatomy.
 
-Imports no torch: arrays in, numbers out.
+Arrays in, numbers out; nothing here imports torch. Each name is imported when it is first
+used. `__init__.pyi` lists the names.
 """
 
-from napari_cxr.metrics.baseline import BASELINES, baseline_features, fit_baseline
-from napari_cxr.metrics.calibration import (
-    calibration_error,
-    fit_temperature,
-    log_loss,
-    normalised,
-    probabilities_of,
-    softmax,
-)
-from napari_cxr.metrics.class_metrics import summarise
-from napari_cxr.metrics.classification import (
-    accuracy,
-    auc,
-    balanced_accuracy,
-    confusion_matrix,
-    f1,
-    keras_auc,
-    label_confusions,
-    macro_auc,
-    macro_f1,
-    precision,
-    sensitivity,
-    specificity,
-    validation_metrics,
-)
-from napari_cxr.metrics.confidence_intervals import Interval, bootstrap, wilson_interval
-from napari_cxr.metrics.model_comparison import (
-    FoldPredictions,
-    average_over_folds,
-    metric_differences,
-)
+import lazy_loader
 
-__all__ = [
-    'BASELINES',
-    'FoldPredictions',
-    'Interval',
-    'accuracy',
-    'auc',
-    'average_over_folds',
-    'balanced_accuracy',
-    'baseline_features',
-    'bootstrap',
-    'calibration_error',
-    'confusion_matrix',
-    'f1',
-    'fit_baseline',
-    'fit_temperature',
-    'keras_auc',
-    'label_confusions',
-    'log_loss',
-    'macro_auc',
-    'macro_f1',
-    'metric_differences',
-    'normalised',
-    'precision',
-    'probabilities_of',
-    'sensitivity',
-    'softmax',
-    'specificity',
-    'summarise',
-    'validation_metrics',
-    'wilson_interval',
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

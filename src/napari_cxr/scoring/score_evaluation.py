@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from napari_cxr.inference.label_rule import CANNOT_SAY, LabelRule
-from napari_cxr.metrics import summarise
+from napari_cxr.metrics.class_metrics import summarise
 from napari_cxr.metrics.confidence_intervals import Interval, wilson_interval
 from napari_cxr.scoring.background_thread import BackgroundThread
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun

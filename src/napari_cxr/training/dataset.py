@@ -1,18 +1,15 @@
-"""Labelled images as frozen rows, out of a folder or a table."""
+"""Labelled images as frozen rows."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from napari_cxr.image_tables import SPLIT_NAMES
-from napari_cxr.training.recipe.data_sections import DataRecipe
 
-__all__ = ['SPLITS', 'SPLIT_NAMES', 'Dataset', 'DatasetError', 'Sample', 'index']
+__all__ = ['SPLITS', 'SPLIT_NAMES', 'Dataset', 'DatasetError', 'Sample', 'within']
 
 SPLITS = ('train', 'val', 'test')
 #: What tables call a lateral view; LL and RL are DICOM's, PS3.3 C.8.7.1.1.
@@ -132,116 +129,6 @@ class Dataset:
         return self.at(i for i in range(len(self.samples)) if i not in left_out)
 
 
-def index(source: str | Path, data: DataRecipe | None = None) -> Dataset:
-    """Find the labelled images of a folder or a table.
-
-    Parameters
-    ----------
-    source : str or Path
-        A folder with a ``manifest.csv``; a folder of sub-folders, which `data.layout`
-        says the meaning of; or a CSV file, see `napari_cxr.training.dataset_index`.
-    data : DataRecipe, optional
-        What the folders mean, which labels are which classes, and how a file's name
-        tells the patient.
-
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    DatasetError
-        If there is nothing to train on, or folders, table or recipe do not fit
-        together; the message says what to change.
-    """
-    from napari_cxr.training import dataset_index
-
-    # Whole, so that '.' has a name in messages.
-    source, data = Path(os.path.abspath(source)), data or DataRecipe()
-    if source.is_dir() and (source / 'manifest.csv').is_file():
-        source /= 'manifest.csv'
-    if source.is_dir():
-        root, samples = source, dataset_index.samples_in_folder(source, data.layout)
-    elif source.suffix.lower() == '.csv' and source.is_file():
-        root, samples = source.parent, dataset_index.samples_in_table(source)
-    else:
-        raise DatasetError(f'{source} is neither a folder of images nor a CSV file.')
-    if data.patient:
-        samples = _with_patients(samples, re.compile(data.patient), root)
-    samples = _in_classes(samples, data.classes)
-    _refuse_twins(samples)
-    _refuse_ambiguous({sample.source for sample in samples})
-    grouped = bool(samples) and all(sample.known for sample in samples)
-    return Dataset(root, tuple(samples), grouped, limit=data.limit, balance=data.balance)
-
-
 def within(path: Path, root: Path) -> str:
     """Return a path as seen from a folder; a table may name files elsewhere by whole paths."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _with_patients(samples: list[Sample], pattern: re.Pattern[str], root: Path) -> list[Sample]:
-    """Take the patient from the file's name, or from the folders that it is in."""
-    out = []
-    for sample in samples:
-        match = pattern.search(sample.path.name) or pattern.search(within(sample.path, root))
-        found = match and match.group(1 if pattern.groups else 0)
-        out.append(replace(sample, group=found, known=True) if found else sample)
-    if samples and out == samples:
-        raise DatasetError(
-            f'data.patient, {pattern.pattern!r}, finds a patient in no file name; the first is '
-            f'{samples[0].path.name}.'
-        )
-    return out
-
-
-def _in_classes(samples: list[Sample], classes: dict[str, tuple[str, ...]]) -> list[Sample]:
-    """Merge labels to classes; images with none of these labels are left out."""
-    if not classes:
-        return samples
-    present = {label for sample in samples for label in sample.labels}
-    class_of = {label: name for name, labels in classes.items() for label in labels}
-    for label in class_of:
-        if label not in present:
-            raise DatasetError(
-                f'data.classes names the label {label!r}, which no image has; the labels are '
-                f'{", ".join(repr(p) for p in sorted(present))}.'
-            )
-    by_case = {label.casefold(): label for label in class_of}
-    for label in sorted(present - set(class_of)):
-        if label.casefold() in by_case:
-            raise DatasetError(
-                f'data.classes names the label {by_case[label.casefold()]!r}, and there is '
-                f'{label!r} as well; name both, or write them alike.'
-            )
-    out = []
-    for sample in samples:
-        found = {class_of[label] for label in sample.labels if label in class_of}
-        if found:
-            out.append(replace(sample, label='|'.join(sorted(found))))
-    return out
-
-
-def _refuse_twins(samples: list[Sample]) -> None:
-    by_case: dict[str, set[str]] = {}
-    for sample in samples:
-        for label in sample.labels:
-            by_case.setdefault(label.casefold(), set()).add(label)
-    for spellings in by_case.values():
-        if len(spellings) > 1:
-            listed = ' and '.join(repr(s) for s in sorted(spellings))
-            raise DatasetError(
-                f'The labels {listed} differ in case only; write them alike, or merge them in '
-                'data.classes.'
-            )
-
-
-def _refuse_ambiguous(sources: set[str]) -> None:
-    """Refuse names of sources that figures by source use for something else."""
-    clashes = {'all': len(sources) > 1, 'no source': '' in sources}
-    for name, clash in clashes.items():
-        if clash and name in sources:
-            raise DatasetError(
-                f'A source is called {name!r}, which means something else in figures by '
-                'source; rename it.'
-            )

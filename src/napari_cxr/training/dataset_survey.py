@@ -14,7 +14,8 @@ import numpy as np
 
 from napari_cxr.training import duplicates
 from napari_cxr.training.data_preparation import LoadedImages, group_duplicates, load_images
-from napari_cxr.training.dataset import Dataset, DatasetError, index
+from napari_cxr.training.dataset import Dataset, DatasetError
+from napari_cxr.training.dataset_index import index
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.recipe.schema import field_label
 from napari_cxr.training.shortcut_baseline import measure_baselines

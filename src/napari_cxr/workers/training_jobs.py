@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cxr import networks
-from napari_cxr.training import Recipe, TrainingEvent
 from napari_cxr.training.dataset_survey import Survey
+from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.sweep.sweep_runner import PLAN
+from napari_cxr.training.training_events import TrainingEvent
 
 if TYPE_CHECKING:
     from napari_cxr.workers.decoder_pool import DecoderPool
@@ -91,8 +92,9 @@ def _sweep(source: str, plan: str, out: Path, device: str) -> Iterator[TrainingE
 
 def _train(source: str, plan: str, out: Path, device: str) -> Iterator[TrainingEvent]:
     from napari_cxr.inference.cpu import keep_freed_memory
-    from napari_cxr.training import index, train
+    from napari_cxr.training.dataset_index import index
     from napari_cxr.training.run_folder import recipe_of
+    from napari_cxr.training.training_loop import train
 
     recipe = Recipe.from_toml(plan) if plan else recipe_of(out)
     keep_freed_memory()

@@ -4,7 +4,8 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_cxr.plugin.train.recipe_form import RecipeForm
-from napari_cxr.training import Recipe, RecipeError, recipes
+from napari_cxr.training import Recipe, RecipeError
+from napari_cxr.training import recipe as recipes
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from napari_cxr.plugin.train import training_controllers, training_session
 from napari_cxr.plugin.train.dock import TrainDock
 from napari_cxr.plugin.train.training_setup import SWEEP_PREFIX
 from napari_cxr.plugin.widgets.input_selector import InputSelector
-from napari_cxr.training import Recipe, recipes, sweep
+from napari_cxr.training import Recipe, sweep
+from napari_cxr.training import recipe as recipes
 
 WAIT = 150_000
 

@@ -8,7 +8,8 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_cxr.plugin.preferences import preferences
 from napari_cxr.plugin.train.training_setup import SWEEP_PREFIX, TrainingSetup
-from napari_cxr.training import recipes, sweep
+from napari_cxr.training import recipe as recipes
+from napari_cxr.training import sweep
 
 
 @pytest.fixture

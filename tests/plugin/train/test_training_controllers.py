@@ -6,7 +6,7 @@ import pytest
 from platformdirs import user_data_path
 
 from napari_cxr.plugin.train import training_controllers
-from napari_cxr.training import recipes
+from napari_cxr.training import recipe as recipes
 
 
 @pytest.fixture(autouse=True)

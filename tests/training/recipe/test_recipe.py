@@ -8,7 +8,8 @@ from labelled_images import write_image
 from PIL import Image
 
 from napari_cxr import networks
-from napari_cxr.training import Recipe, RecipeError, TrainingFinished, index, recipes, train
+from napari_cxr.training import Recipe, RecipeError, TrainingFinished, index, train
+from napari_cxr.training import recipe as recipes
 
 
 @pytest.mark.parametrize('name', recipes.names())

@@ -5,7 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from napari_cxr.training import DatasetError, RecipeError, TrainingError, recipes
+from napari_cxr.training import DatasetError, RecipeError, TrainingError
+from napari_cxr.training import recipe as recipes
 from napari_cxr.training.sweep import Sweep, find, names, sweep
 from napari_cxr.training.sweep.sweep_runner import write_sweep_table
 from napari_cxr.training.training_events import BatchDone, EpochDone, RunsDone

@@ -16,7 +16,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_cxr.training.dataset import DatasetError, index
+from napari_cxr.training.dataset import DatasetError
+from napari_cxr.training.dataset_index import index
 from napari_cxr.training.recipe import Recipe, RecipeError
 from napari_cxr.training.run_folder import TrainingError
 from napari_cxr.training.sweep.sweep_plan import Range, Sweep
@@ -118,8 +119,8 @@ def run_one(
     Event
         The run's.
     """
-    from napari_cxr.training import train
     from napari_cxr.training.run_table import run_row
+    from napari_cxr.training.training_loop import train
 
     row = run_row(folder) if folder.is_dir() else {}
     if row.get('status') == 'finished':
@@ -142,12 +143,12 @@ def write_sweep_table(folder: Path, rows: list[dict[str, Any]]) -> Iterator[Trai
     A table that a spreadsheet holds open must not end a sweep of hours; the next run
     writes it again.
     """
-    from napari_cxr.training import run_table
+    from napari_cxr.training.run_table import write_run_table
 
     path = folder / TABLE
     try:
         half = path.with_suffix('.part')
-        run_table.write_run_table(rows, half)
+        write_run_table(rows, half)
         half.replace(path)
     except OSError as error:
         yield WarningRaised(folder.name, f'{path} cannot be written: {error.strerror}.')
