@@ -47,6 +47,11 @@ small_letters = pytest.mark.filterwarnings('ignore:Invalid value for VR CS')
             SpacingSource.DETECTOR,
         ),
         (
+            {'PixelSpacing': ['10001', '9999'], 'ImagerPixelSpacing': ['10000', '10000']},
+            (10000, 10000),  # at a ten-thousandth exactly
+            SpacingSource.DETECTOR,
+        ),
+        (
             {'PixelSpacing': ['0.2002', '0.1'], 'ImagerPixelSpacing': ['0.2', '0.1']},
             (0.2002, 0.1),
             SpacingSource.AS_STATED,
@@ -108,6 +113,10 @@ def test_aspect_ratio_counts_where_there_is_no_spacing(write):
     assert image.geometry.aspect == 1.5  # vertical over horizontal
     image = dicom.read(write(ImagerPixelSpacing=D, PixelAspectRatio=['3', '2']))
     assert image.geometry.aspect == pytest.approx(2.0)
+    image = dicom.read(write(ImagerPixelSpacing=None, PixelAspectRatio=['1', '2']))
+    assert image.geometry.aspect == 0.5
+    image = dicom.read(write(ImagerPixelSpacing=None, PixelAspectRatio=['2', '1']))
+    assert image.geometry.aspect == 2
     image = dicom.read(write(ImagerPixelSpacing=None, PixelAspectRatio=['0', '2']))
     assert image.geometry.aspect == 1.0
     assert any('aspect' in note for note in image.notes)
@@ -244,6 +253,15 @@ def test_an_impossible_aspect_ratio_is_noted(write, bad):
     note = 'The pixel aspect ratio of this file is impossible and was left out.'
     assert image.notes == (note,)
     assert dicom.read(write(ImagerPixelSpacing=None)).notes == ()
+
+
+@pytest.mark.parametrize('bad', [b'3#\\234', b'123\\4#'])
+def test_an_aspect_ratio_of_which_one_number_is_broken(write, bad):
+    path = write(ImagerPixelSpacing=None, PixelAspectRatio=['123', '234'])
+    path.write_bytes(path.read_bytes().replace(b'123\\234', bad.ljust(7)))
+    image = dicom.read(path)
+    assert image.geometry.aspect == 1
+    assert len(image.notes) == 1
 
 
 def coded(*codes):

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from napari_cxr import dicom
-from napari_cxr.dicom.lut_data import Descriptor, read_descriptor
+from napari_cxr.dicom.lut_data import Descriptor, read_descriptor, read_table
 
 RAMP = np.arange(50000)
 SIGNED = np.array([[-25000, -24999, -1, 0, 15000, 24999]], dtype=np.int16)
@@ -37,6 +37,15 @@ def described(values, vr='US'):
         ([4096, -1024, 12], 'SS', False, (-1024, 3071), Descriptor(4096, -1024, 12)),
         # a table whose last entry is the least value lies inside; one that ends before it,
         # or begins after the greatest value, does not
+        # a first entry below 2**15 has one sign only, and one that lies nowhere the stated one
+        ([10, 300, 8], 'US', False, (0, 99), Descriptor(10, 300, 8)),
+        ([10, -300, 8], 'SS', True, (0, 99), Descriptor(10, -300, 8)),
+        ([10, 32767, 8], 'US', True, (-99999, 99999), Descriptor(10, 32767, 8)),
+        ([10, 32768, 8], 'US', True, (-99999, 99999), Descriptor(10, -32768, 8, True)),
+        # as far as a word goes, either way
+        ([-32768, -32768, -32768], 'SS', True, (-9, 9), Descriptor(32768, -32768, 32768, True)),
+        ([65535, 65535, 65535], 'US', False, (0, 65535), Descriptor(65535, 65535, 65535)),
+        ([1, 0, 8], 'US', False, (0, 255), Descriptor(1, 0, 8)),
         ([36, 65500, 8], 'US', True, (-1, 99), Descriptor(36, -36, 8, True)),
         ([36, 65500, 8], 'US', True, (0, 65535), Descriptor(36, 65500, 8)),
         ([36, 65500, 8], 'US', False, (-99, 65500), Descriptor(36, 65500, 8)),
@@ -49,9 +58,77 @@ def test_each_value_has_its_own_sign(values, vr, signed, span, expected):
     )
 
 
-@pytest.mark.parametrize('values', [[1, 2], [1, 2, 3, 4]])
-def test_what_is_no_descriptor(values):
-    assert read_descriptor(described(values), 'LUTDescriptor', 0, 1, signed=False) is None
+@pytest.mark.parametrize(
+    ('values', 'vr'),
+    [
+        ([1, 2], 'US'),
+        ([1, 2, 3, 4], 'US'),
+        ([1.5, 0, 8], 'DS'),
+        (['8', 'x', '8'], 'LO'),
+        ([65536, 0, 8], 'UL'),
+        ([1, 0, 65536], 'UL'),
+        ([1, -32769, 8], 'SL'),
+        ([1, -40000, 8], 'SL'),
+    ],
+)
+def test_what_is_no_descriptor(values, vr):
+    found = read_descriptor(described(values, vr), 'LUTDescriptor', -99999, 99999, signed=False)
+    assert found is None
+
+
+def entries(data, vr='US', entries=2, depth=8, order='<', signed=False, first=0):
+    item = described([entries, first, depth], 'SS' if first < 0 else 'US')
+    item.add(DataElement('LUTData', vr, data, validation_mode=IGNORE))
+    found = read_table(item, order, -99999, 99999, signed=signed)
+    return None if found is None else found[1].tolist()
+
+
+@pytest.mark.parametrize(
+    ('data', 'more', 'expected'),
+    [
+        # numbers, and among them such as were read with the wrong sign
+        ([7, 300], {}, [7, 300]),
+        ([7, -1], {'vr': 'SS', 'depth': 16}, [7, 65535]),
+        ([7, 300, 9], {}, [7, 300]),
+        (7, {'entries': 1}, [7]),
+        # words in bytes, in either order, and the byte that is beyond
+        (b'\x01\x02\x03\x04', {'vr': 'OW', 'depth': 16}, [0x0201, 0x0403]),
+        (b'\x01\x02\x03\x04', {'vr': 'OW', 'depth': 16, 'order': '>'}, [0x0102, 0x0304]),
+        (b'\x01\x02\x03\x04\x05', {'vr': 'OW', 'depth': 16}, [0x0201, 0x0403]),
+        # 8 bits two to a word, low byte first whatever the order of words
+        (b'\x01\x02', {'vr': 'OW'}, [1, 2]),
+        (b'\x02\x01', {'vr': 'OW', 'order': '>'}, [1, 2]),
+        ([0x0201], {}, [1, 2]),
+        ([0x0201, 0x0003], {'entries': 3}, [1, 2, 3]),
+        # one to a word where there are enough; one alone is no pair; 9 bits are not packed
+        (b'\x01\x02\x03\x04', {'vr': 'OW'}, [0x0201, 0x0403]),
+        ([0x0201], {'entries': 1}, [0x0201]),
+        ([0x0201], {'depth': 9}, None),
+        # too few, none at all, and what is no number
+        ([1], {'entries': 3}, None),
+        ([0x0201, 0x0403], {'entries': 5}, None),
+        ([], {}, None),
+        (None, {}, None),
+        (['a', 'b'], {'vr': 'LO'}, None),
+    ],
+)
+def test_entries_of_a_table(data, more, expected):
+    assert entries(data, **more) == expected
+
+
+def test_the_first_entry_of_a_table_follows_the_sign_of_the_pixels():
+    item = described([2, 40000, 8])
+    item.add(DataElement('LUTData', 'US', [7, 8]))
+    firsts = [read_table(item, '<', -99999, 99999, signed=s)[0].first for s in (False, True)]
+    assert firsts == [40000, -25536]
+    assert read_table(described([1, 2]), '<', 0, 1, signed=False) is None
+
+
+def test_entries_are_words_of_this_machine():
+    item = described([2, 0, 16])
+    item.add(DataElement('LUTData', 'OW', b'\x01\x02\x03\x04'))
+    table = read_table(item, '>', 0, 9, signed=False)[1]
+    assert table.dtype == np.uint16 and table.dtype.isnative
 
 
 @pytest.mark.parametrize('syntax', SYNTAXES)
@@ -111,6 +188,9 @@ def test_a_palette_of_many_entries_in_implicit_vr(write):
         ([0, 500, 1000], 12, 1000),
         ([0, 500, 1000], 8, 1023),  # 8 bits are stated for entries of 10
         ([0, 500, 1000], 77, 1023),
+        ([0, 500, 1000], 17, 1023),
+        ([0, 100, 200], 9, 200),
+        ([0, 50, 90], 7, 127),
     ],
 )
 def test_what_is_white_follows_from_the_third_value(write, lut, entries, depth, white):

@@ -496,6 +496,16 @@ def test_a_voi_lut_of_signed_values(write, lut):
     )
 
 
+@pytest.mark.parametrize('kind', ['u', 'i'])
+def test_where_a_voi_lut_begins_follows_from_pixel_representation(write, lut, kind):
+    # Values 0..65535 either way, and the table lies among them with either sign.
+    stored = np.array([[0, 1]], dtype=np.dtype(f'{kind}2'))
+    item = lut(40000, np.arange(30000), 16)
+    shift = '32768' if kind == 'i' else '0'
+    path = write(stored, bits=16, RescaleIntercept=shift, VOILUTSequence=[item])
+    assert dicom.read(path).presets[0].first == (-25536 if kind == 'i' else 40000)
+
+
 def test_voi_luts_and_windows_of_a_functional_group_come_after_those_of_the_whole(write, lut):
     def group(center):
         inner, outer = Dataset(), Dataset()

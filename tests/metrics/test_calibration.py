@@ -53,6 +53,10 @@ def test_several_labels_have_probabilities_of_their_own():
     # 1 / (1 + 9): half the temperature squares the odds.
     assert probabilities_of(logits, True, 0.5)[0, 2] == pytest.approx(0.1)
     np.testing.assert_allclose(probabilities_of(logits, several=False), softmax(logits))
+    half = probabilities_of(np.array([[0.0, math.log(3)]]), False, 0.5)
+    np.testing.assert_allclose(half, [[0.1, 0.9]])
+    single = np.array([[0.1]], dtype=np.float32)
+    assert probabilities_of(single, True).dtype == np.float64
 
 
 def test_one_temperature_calibrates_all_labels():
@@ -99,6 +103,9 @@ def test_log_loss_of_large_logits_and_by_temperature_and_weight():
     assert log_loss(truth, logits.astype(np.float32), weights=np.array([0, 3])) == pytest.approx(
         math.log(10), rel=1e-6
     )
+    # log(1 + e**-20), of which single precision would leave nothing.
+    sure = np.array([[0, 20]], dtype=np.float32)
+    assert log_loss(np.array([1]), sure) == pytest.approx(2.0611536e-9, rel=1e-5)
     # Several labels: -log 1/4 and -log 3/4 of one image, -log 1/2 twice of the other.
     logits = np.array([[-math.log(9), -math.log(9)], [0.0, 0.0]])
     truth = np.array([[True, False], [True, False]])
