@@ -250,12 +250,12 @@ def test_rows_that_do_not_count_and_such_as_there_cannot_be_are_done_again(tmp_p
     again = Journal(path, HEADER, 3, lambda one: one.status == 'scored')
     assert [r.number for r in again.rows()] == [0, 2]  # and none beyond the listing's end
     assert (again.done, again.failed) == (2, 0)
-    again.add([Row(1, '1.png', 'error', 'Still.')])
+    again.add([ScoreRow(1, '1.png', 'error', 'Still.')])
     assert (again.done, again.failed) == (3, 1)
     assert list(again.rows())[1].error == 'Still.'
     again.close()
     journal = Journal(tmp_path / 'y.journal', HEADER, 4)
-    journal.add([Row(n, f'{n}.png', 'error', 'Why.') for n in (0, 2)] + [row(1)])
+    journal.add([ScoreRow(n, f'{n}.png', 'error', 'Why.') for n in (0, 2)] + [row(1)])
     assert (journal.done, journal.failed) == (3, 2)
     journal.close()
 
