@@ -13,10 +13,10 @@ from typing import Annotated
 import typer
 
 from napari_cxr import __version__
-from napari_cxr.cli.classify_command import classify
+from napari_cxr.cli.classify_command import classify, info
 from napari_cxr.cli.models_command import models
 from napari_cxr.cli.score_command import score
-from napari_cxr.cli.train_command import info, recipes, sweep, train
+from napari_cxr.cli.train_command import recipes, sweep, train
 
 __all__ = ['app', 'main']
 

@@ -1,4 +1,4 @@
-"""``napari-cxr classify``: the probability of each class for each file."""
+"""``napari-cxr classify``: the probability of each class for each file; and ``info``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_cxr.lungs import LungField
     from napari_cxr.radiograph import Radiograph
 
-__all__ = ['classify', 'load_model']
+__all__ = ['classify', 'info', 'load_model']
 
 #: Of more findings than this only those above their thresholds are printed.
 _MOST_PRINTED_FINDINGS = 6
@@ -197,3 +197,22 @@ def _save_heatmaps(
         except OSError:
             path.unlink(missing_ok=True)  # no half of a picture
             raise
+
+
+def info(paths: Files) -> None:
+    """Print what each file is, as one JSON object a line, without identity."""
+    from napari_cxr.radiograph import UnreadableImage
+    from napari_cxr.workers.decoder_pool import shared_decoder
+
+    decoder = shared_decoder()
+    failed = False
+    for path in paths:
+        try:
+            row = {'path': str(path)} | decoder.describe(path)
+        except UnreadableImage as error:
+            failed = True
+            row = {'path': str(path), 'error': str(error)}
+        typer.echo(json.dumps(row))
+    decoder.close()
+    if failed:
+        raise typer.Exit(1)

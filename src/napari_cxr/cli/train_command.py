@@ -1,6 +1,6 @@
-"""``napari-cxr train``, ``sweep`` and ``recipes``: training runs by recipes; and ``info``.
+"""``napari-cxr train``, ``sweep`` and ``recipes``: training runs by recipes.
 
-How large a recipe's network is, is counted without building it in memory.
+The size of a recipe's network is counted without allocating it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import typer
 from napari_cxr.cli.command_options import (
     AsJson,
     DeviceOption,
-    Files,
     Folder,
     ResumeOption,
     SetOption,
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from napari_cxr.training.sweep import Sweep
     from napari_cxr.workers.decoder_pool import DecoderPool
 
-__all__ = ['count_parameters', 'info', 'recipes', 'sweep', 'train']
+__all__ = ['count_parameters', 'recipes', 'sweep', 'train']
 
 
 def count_parameters(recipe: Recipe, classes: int) -> tuple[int, int]:
@@ -85,25 +84,6 @@ def _parameters_by_stage(
         name: sum(p.numel() for p in stage.parameters()) for name, stage in made.stages.items()
     }
     return sum(p.numel() for p in made.parameters()), of_stages
-
-
-def info(paths: Files) -> None:
-    """Print what each file is, as one JSON object a line, without identity."""
-    from napari_cxr.radiograph import UnreadableImage
-    from napari_cxr.workers.decoder_pool import shared_decoder
-
-    decoder = shared_decoder()
-    failed = False
-    for path in paths:
-        try:
-            row = {'path': str(path)} | decoder.describe(path)
-        except UnreadableImage as error:
-            failed = True
-            row = {'path': str(path), 'error': str(error)}
-        typer.echo(json.dumps(row))
-    decoder.close()
-    if failed:
-        raise typer.Exit(1)
 
 
 def recipes(

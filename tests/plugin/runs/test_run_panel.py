@@ -59,7 +59,9 @@ def test_events_however_fast_are_painted_ten_times_a_second_at_most(qtbot, panel
     panel.begin('/runs/run')
     painted = []
     monkeypatch.setattr(
-        panel.status, 'show_history', lambda history: painted.append(history.course.batch.batch)
+        panel.status,
+        'show_history',
+        lambda history: painted.append(history.current_training.batch.batch),
     )
     panel.add(started())
     for number in range(1, 2001):
@@ -74,7 +76,7 @@ def test_batches_do_not_draw_curves_again(panel, monkeypatch):
     panel.begin('/runs/run')
     feed(panel, [started(), epoch(number=1)])
     drawn = []
-    monkeypatch.setattr(panel.curves, 'set_course', lambda *given: drawn.append(given))
+    monkeypatch.setattr(panel.curves, 'set_training', lambda *given: drawn.append(given))
     feed(panel, [batch(epoch=2, number=1), batch(epoch=2, number=2)])
     assert not drawn
     feed(panel, [epoch(number=2)])
@@ -135,7 +137,7 @@ def test_the_matrix_is_of_the_latest_epoch_then_of_the_best(panel):
 def test_stop_is_one_click_and_says_so_at_once(qtbot, panel):
     panel.begin('/runs/run')
     feed(panel, [started(), epoch(number=1), batch(epoch=2)])
-    with qtbot.waitSignal(panel.stop_wanted):
+    with qtbot.waitSignal(panel.stop_requested):
         qtbot.mouseClick(panel.buttons.stop, LEFT)
     assert panel.status.heading.text() == 'Stopping after this batch…'
     assert panel.kept.text() == 'The model of the last epoch is kept.'
@@ -147,9 +149,9 @@ def test_stop_is_one_click_and_says_so_at_once(qtbot, panel):
         'The last model, of epoch 1, is kept. Resume goes on from where it was.'
     )
     assert not panel.status.overall.isVisible() and not panel.buttons.stop.isVisible()
-    with qtbot.waitSignal(panel.resume_wanted):
+    with qtbot.waitSignal(panel.resume_requested):
         qtbot.mouseClick(panel.buttons.resume, LEFT)
-    with qtbot.waitSignal(panel.classify_wanted) as wanted:
+    with qtbot.waitSignal(panel.classify_requested) as wanted:
         qtbot.mouseClick(panel.buttons.classify, LEFT)
     assert wanted.args == ['/runs/run/best.safetensors']
 
@@ -187,7 +189,7 @@ def test_resuming_keeps_the_curves(panel):
     feed(panel, list(whole_run(epochs=8))[:12])
     panel.stopped()
     panel.begin('/runs/run', resumed=panel.history)
-    done = max(panel.course.epochs)
+    done = max(panel.training.epochs)
     feed(panel, [started(epochs=8, epoch=done), epoch(number=done + 1, epochs=8)])
     assert list(panel.curves.curves.lines[0].xs) == list(range(1, done + 2))
     assert panel.history.phase is RunPhase.TRAINING
@@ -197,7 +199,7 @@ def test_a_run_resumed_in_another_session_gets_its_curves_back(qtbot, panel, tmp
     folder = write_run(tmp_path / 'run', epochs=4, planned=9)
     panel.begin(folder)
     panel.add(started(epochs=9, epoch=4))
-    qtbot.waitUntil(lambda: len(panel.course.epochs) == 4, timeout=150_000)
+    qtbot.waitUntil(lambda: len(panel.training.epochs) == 4, timeout=150_000)
     feed(panel, [epoch(number=5, epochs=9)])
     assert list(panel.curves.curves.lines[0].xs) == [1, 2, 3, 4, 5]
 
@@ -222,10 +224,10 @@ def test_the_end_with_interval_and_baseline(qtbot, panel):
     assert panel.status.heading.text() == 'Finished'
     assert panel.result.text().startswith('Best epoch 17, test macro AUC 0.957 [0.941, 0.971]')
     assert 'no evidence' in panel.doubts.text() and panel.doubts.isVisible()
-    with qtbot.waitSignal(panel.card_wanted) as wanted:
+    with qtbot.waitSignal(panel.card_requested) as wanted:
         qtbot.mouseClick(panel.buttons.card, LEFT)
     assert wanted.args == ['/runs/run/best.safetensors']
-    with qtbot.waitSignal(panel.folder_wanted) as wanted:
+    with qtbot.waitSignal(panel.folder_requested) as wanted:
         qtbot.keyClick(panel.buttons.folder, Qt.Key.Key_Space)
     assert wanted.args == ['/runs/run']
 
@@ -233,7 +235,7 @@ def test_the_end_with_interval_and_baseline(qtbot, panel):
 def test_another_run_is_laid_over_with_dashed_lines(qtbot, panel):
     panel.begin('/runs/run')
     feed(panel, whole_run())
-    with qtbot.waitSignal(panel.compare_wanted):
+    with qtbot.waitSignal(panel.compare_requested):
         qtbot.mouseClick(panel.curves.compare, LEFT)
     other = RunHistory('before')
     for event in whole_run('before', epochs=10):
@@ -254,7 +256,7 @@ def test_folds_are_a_table_that_chooses_the_curves(qtbot, panel):
     panel.begin('/runs/run', runs=5)
     events = list(folds())
     feed(panel, events[:30])
-    assert panel.folds.isVisible() and panel.course.name == 'run/fold-2'
+    assert panel.folds.isVisible() and panel.training.name == 'run/fold-2'
     feed(panel, events[30:])
     panel.finish()
     model = panel.folds.model()
@@ -264,11 +266,11 @@ def test_folds_are_a_table_that_chooses_the_curves(qtbot, panel):
     assert all(row[1] == '4' for row in cells)
     spot = panel.folds.visualRect(model.index(1, 0)).center()
     qtbot.mouseClick(panel.folds.viewport(), LEFT, pos=spot)
-    assert panel.course.name == 'run/fold-2'
+    assert panel.training.name == 'run/fold-2'
     assert panel.checkpoint.as_posix() == '/runs/run/fold-2/best.safetensors'
     assert panel.buttons.classify.text() == 'Classify with fold 2'
     qtbot.keyClick(panel.folds, Qt.Key.Key_Down)
-    assert panel.course.name == 'run/fold-3'
+    assert panel.training.name == 'run/fold-3'
 
 
 def test_a_sweep_ends_on_its_best_run(panel):
@@ -278,7 +280,9 @@ def test_a_sweep_ends_on_its_best_run(panel):
             panel.add(replace(event, path='') if isinstance(event, TrainingFinished) else event)
         panel.add(RunsDone('sweep', number, 3, {}))
     panel.finish()
-    assert panel.course.name == 'sweep/try-2' and 'validation images: try 2' in panel.result.text()
+    assert (
+        panel.training.name == 'sweep/try-2' and 'validation images: try 2' in panel.result.text()
+    )
     assert panel.checkpoint.as_posix() == '/runs/sweep/try-2/best.safetensors'
     assert panel.folds.model().index(2, 0).data() == 'try 3'
 
@@ -306,7 +310,7 @@ def test_a_run_of_the_past(panel):
     history.end(RunPhase.FINISHED)
     panel.show_history(history, '/runs/old')
     assert 'Best epoch 17' in panel.result.text() and names(panel)
-    assert panel.course.labels == LABELS
+    assert panel.training.labels == LABELS
 
 
 def test_both_themes(panel):

@@ -93,7 +93,7 @@ def test_a_folder_that_is_not_there_yet_is_empty(make_dock, tmp_path):
 def test_nothing_is_read_in_the_thread_of_the_screen(qtbot, dock, runs, monkeypatch):
     import threading
 
-    from napari_cxr.plugin.runs.training_history import RunHistory
+    from napari_cxr.plugin.runs import run_files
     from napari_cxr.training import run_table as reading
 
     threads = []
@@ -106,7 +106,7 @@ def test_nothing_is_read_in_the_thread_of_the_screen(qtbot, dock, runs, monkeypa
         return read
 
     monkeypatch.setattr(reading, 'run_rows', noted(reading.run_rows))
-    monkeypatch.setattr(RunHistory, 'from_folder', noted(RunHistory.from_folder))
+    monkeypatch.setattr(run_files, 'read_run_history', noted(run_files.read_run_history))
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         qtbot.mouseClick(dock.head.again, LEFT)
     click(qtbot, dock, 1)

@@ -23,8 +23,8 @@ def test_every_shipped_recipe_goes_through_the_form_unchanged(form, name):
     assert not any(label.font().bold() for label in form._labels.values())
 
 
-def line(form, place):
-    return form._entries[place].inside
+def line(form, key):
+    return form._fields[key].editor
 
 
 def test_typing_changes_the_recipe_and_marks_it(form, qtbot):
@@ -42,7 +42,7 @@ def test_typing_changes_the_recipe_and_marks_it(form, qtbot):
     line(form, 'augmentation.only').setPlainText('covid19\nnormal')
     line(form, 'data.classes').setPlainText('sick = covid19, pneumonia\nnormal = normal')
     line(form, 'input.stretch').clear()
-    form._entries['split.method'].show_value('leave-source-out')
+    form._fields['split.method'].show_value('leave-source-out')
     line(form, 'split.left_out').setPlainText('nih, kermany\nhannover')
     changed = form.recipe
     assert changed.split.left_out == (('nih', 'kermany'), ('hannover',))
@@ -129,17 +129,17 @@ def test_names_that_are_offered_leave_the_choice_as_it_is(form):
 
 
 def test_every_field_is_explained_by_its_tooltip(form):
-    for place, entry in form._entries.items():
-        assert len(entry.toolTip()) > 20 and place in entry.toolTip()
-        assert entry.inside.accessibleName()
+    for key, field in form._fields.items():
+        assert len(field.toolTip()) > 20 and key in field.toolTip()
+        assert field.editor.accessibleName()
 
 
 def test_the_entry_that_a_refusal_names_is_marked_and_in_sight(form):
     form.show_recipe(recipes.find('bundled-resnet10'))
     rate, section = form._labels['optimiser.learning_rate'], form._sections['optimiser']
     assert not section.is_open
-    where = form.point_at('optimiser.learning_rate must be a number.')
+    where = form.mark_error('optimiser.learning_rate must be a number.')
     assert where == 'Optimiser, Learning rate'
     assert section.is_open and rate.property('wrong')
-    assert form.point_at('The recipe is odd.') == ''
+    assert form.mark_error('The recipe is odd.') == ''
     assert not rate.property('wrong')

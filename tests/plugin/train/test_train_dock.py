@@ -102,8 +102,8 @@ def look(qtbot, dock, folder, recipe_file):
 
 
 def epochs_of(dock):
-    course = dock.run.course
-    return len(course.epochs) if course is not None else 0
+    training = dock.run.training
+    return len(training.epochs) if training is not None else 0
 
 
 def end(qtbot, dock):
@@ -113,8 +113,8 @@ def end(qtbot, dock):
 def test_the_empty_dock_says_what_to_do(train_dock):
     assert not train_dock.start.isEnabled()
     assert not train_dock.message.isVisible()
-    assert train_dock.desk.recipe.weights == 'cxr3-resnet10'
-    assert train_dock.desk.recipe.card.name == 'my-resnet10'
+    assert train_dock.recipe_controller.recipe.weights == 'cxr3-resnet10'
+    assert train_dock.recipe_controller.recipe.card.name == 'my-resnet10'
 
 
 @pytest.mark.slow
@@ -136,7 +136,7 @@ def test_from_a_folder_to_a_model_in_the_classify_dock(
     qtbot.waitUntil(lambda: (own_models / 'mine.safetensors').is_file(), timeout=WAIT)
     qtbot.waitUntil(lambda: choices.model.findData('mine') >= 0, timeout=WAIT)
     assert catalog.resolve('mine').read_bytes() == dock.run.checkpoint.read_bytes()
-    dock.run.classify_wanted.emit(str(dock.run.checkpoint))
+    dock.run.classify_requested.emit(str(dock.run.checkpoint))
     assert choices.current_model == 'mine'
 
 
@@ -150,8 +150,8 @@ def test_stop_and_resume(train_dock, qtbot, folder, recipe_file):
     dock.run.buttons.stop.click()
     end(qtbot, dock)
     assert dock.run.history.phase is RunPhase.STOPPED
-    done = len(dock.run.course.epochs)
-    dock.run.resume_wanted.emit()
+    done = len(dock.run.training.epochs)
+    dock.run.resume_requested.emit()
     qtbot.waitUntil(lambda: epochs_of(dock) > done + 1, timeout=WAIT)
 
 
@@ -182,8 +182,8 @@ def test_the_worker_is_killed_and_the_run_goes_on(train_dock, qtbot, folder, rec
     end(qtbot, dock)
     assert dock.run.history.phase is RunPhase.FAILED
     assert 'napari is not affected' in dock.run.message.text
-    done = len(dock.run.course.epochs)
-    dock.run.resume_wanted.emit()
+    done = len(dock.run.training.epochs)
+    dock.run.resume_requested.emit()
     qtbot.waitUntil(lambda: epochs_of(dock) > done, timeout=WAIT)
 
 
@@ -230,7 +230,7 @@ def test_images_that_cannot_be_divided_are_not_trained_on(train_dock, qtbot, fol
     assert "'right' has 2 images only; to hold out a share" in dock.survey.flags[0]
     dock.train()  # by its keys
     assert not dock.busy
-    base = dock.desk.recipe
+    base = dock.recipe_controller.recipe
     other = base.with_changes({'split.val': 0.5, 'split.test': 0.0})
     runs = (sweep.SweepRun('a', base), sweep.SweepRun('b', other))
     plan = folder.parent / 'plan.toml'
@@ -279,20 +279,20 @@ def test_what_another_viewer_wants_is_not_done(train_dock, recipe_file, tmp_path
     run.mkdir()
     shutil.copy(recipe_file, run / 'recipe.toml')
     dock_signals().run_wanted.emit(ViewerModel(), str(run))
-    assert train_dock.desk.recipe.name == 'start-bundled'
+    assert train_dock.recipe_controller.recipe.name == 'start-bundled'
     dock_signals().run_wanted.emit(train_dock.viewer, str(run))
-    assert train_dock.desk.recipe.name == 'small'
+    assert train_dock.recipe_controller.recipe.name == 'small'
 
 
 def test_an_entry_that_makes_no_sense_is_told_at_once(train_dock, qtbot, folder, recipe_file):
     dock = train_dock
     look(qtbot, dock, folder, recipe_file)
-    field = dock.form._entries['optimiser.learning_rate'].inside
+    field = dock.form._fields['optimiser.learning_rate'].editor
     field.selectAll()
     qtbot.keyClicks(field, 'fast')
     assert 'optimiser.learning_rate must be a number' in dock.message.text
     assert not dock.start.isEnabled()
-    dock.setup.reset_wanted.emit()
+    dock.setup.reset_requested.emit()
     assert not dock.message.text and dock.start.isEnabled()
 
 
@@ -305,20 +305,22 @@ def test_images_that_were_left_out_stay_out(train_dock, qtbot, folder, recipe_fi
     qtbot.waitUntil(
         lambda: dock.survey is not None and dock.survey.excluded.sum() == 1, timeout=WAIT
     )
-    assert dock.desk.recipe.data.exclude == (digest,)
-    dock.desk.choose('zhong')
-    assert dock.desk.recipe.data.exclude == (digest,)
+    assert dock.recipe_controller.recipe.data.exclude == (digest,)
+    dock.recipe_controller.choose('zhong')
+    assert dock.recipe_controller.recipe.data.exclude == (digest,)
     dock.data.excluded.emit([digest], False)
-    assert dock.desk.recipe.data.exclude == ()
+    assert dock.recipe_controller.recipe.data.exclude == ()
 
 
 @pytest.mark.slow
 def test_what_was_set_up_for_a_folder_is_there_again(train_dock, qtbot, folder, recipe_file):
     dock = train_dock
     look(qtbot, dock, folder, recipe_file)
-    training_controllers.save_draft(str(folder), dock.desk.recipe.with_changes({'epochs': 17}))
+    training_controllers.save_draft(
+        str(folder), dock.recipe_controller.recipe.with_changes({'epochs': 17})
+    )
     dock.setup.set_source(str(folder))
-    assert dock.desk.recipe.epochs == 17
+    assert dock.recipe_controller.recipe.epochs == 17
 
 
 def test_a_sweep_is_handed_on_with_what_was_changed(train_dock, qtbot, folder, monkeypatch):
@@ -328,8 +330,8 @@ def test_a_sweep_is_handed_on_with_what_was_changed(train_dock, qtbot, folder, m
     dock._later.stop()
     qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
     dock.setup.source.setText(str(folder))
-    dock.desk.choose(f'{SWEEP_PREFIX}nova')
-    dock.form._entries['epochs'].inside.setValue(2)
+    dock.recipe_controller.choose(f'{SWEEP_PREFIX}nova')
+    dock.form._fields['epochs'].editor.setValue(2)
     dock._later.stop()
     dock.train()
     ((source, text, out, _),) = handed
@@ -343,7 +345,7 @@ def test_a_sweep_of_ones_own_is_opened_like_a_recipe(train_dock, tmp_path):
     path = tmp_path / 'mine.toml'
     path.write_text('name = "mine"\nbase = "start-bundled"\n[grid]\nepochs = [2, 3]\n')
     train_dock.setup.recipe_opened.emit(str(path))
-    assert [run.recipe.epochs for run in train_dock.desk.plan.runs] == [2, 3]
+    assert [run.recipe.epochs for run in train_dock.recipe_controller.plan.runs] == [2, 3]
     path.write_text('name = "mine"\nbase = "nothing"\n')
     train_dock.setup.recipe_opened.emit(str(path))
     assert "no recipe 'nothing'" in train_dock.message.text
@@ -351,10 +353,10 @@ def test_a_sweep_of_ones_own_is_opened_like_a_recipe(train_dock, tmp_path):
 
 def test_a_recipe_can_be_saved_and_opened_again(train_dock, tmp_path, recipe_file):
     dock = train_dock
-    dock.desk.choose('zhong')
+    dock.recipe_controller.choose('zhong')
     dock.setup.recipe_saved.emit(str(tmp_path / 'saved.toml'))
-    dock.desk.choose(str(recipe_file))
-    dock.desk.choose(str(tmp_path / 'saved.toml'))
-    assert dock.desk.recipe.loss == recipes.find('zhong').loss
+    dock.recipe_controller.choose(str(recipe_file))
+    dock.recipe_controller.choose(str(tmp_path / 'saved.toml'))
+    assert dock.recipe_controller.recipe.loss == recipes.find('zhong').loss
     dock.setup.recipe_saved.emit(str(tmp_path / 'no' / 'folder.toml'))
     assert 'could not be saved' in dock.message.text

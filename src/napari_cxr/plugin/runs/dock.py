@@ -49,10 +49,10 @@ class RunsHeader(QWidget):
 
     #: The person chose another folder.
     folder_chosen = Signal(str)
-    again_wanted = Signal()
+    refresh_requested = Signal()
     filter_changed = Signal(str)
-    columns_wanted = Signal()
-    save_wanted = Signal()
+    columns_requested = Signal()
+    save_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -89,10 +89,10 @@ class RunsHeader(QWidget):
         layout.addLayout(first)
         layout.addWidget(self._lower)
         self.choose.clicked.connect(self._choose)
-        self.again.clicked.connect(self.again_wanted)
+        self.again.clicked.connect(self.refresh_requested)
         self.filter.textChanged.connect(self.filter_changed)
-        self.columns.clicked.connect(self.columns_wanted)
-        self.save.clicked.connect(self.save_wanted)
+        self.columns.clicked.connect(self.columns_requested)
+        self.save.clicked.connect(self.save_requested)
 
     def set_folder(self, folder: str) -> None:
         """Say whose runs are shown."""
@@ -184,20 +184,20 @@ class RunsDock(Dock):
     def _connect(self) -> None:
         head = self.head
         head.folder_chosen.connect(self.set_folder)
-        head.again_wanted.connect(self.refresh)
+        head.refresh_requested.connect(self.refresh)
         head.filter_changed.connect(self._filter)
-        head.columns_wanted.connect(self._offer_columns)
-        head.save_wanted.connect(self.export)
+        head.columns_requested.connect(self._offer_columns)
+        head.save_requested.connect(self.export)
         self.view.selected.connect(self._select)
         self.view.opened.connect(self.curves.read_now)
         self.view.columns_changed.connect(self._keep_columns)
         self.curves.failed.connect(self._tell)
         self.curves.settled.connect(self.settled)
         actions = self.actions_row
-        actions.settings_wanted.connect(self._load_settings)
-        actions.resume_wanted.connect(self._resume)
-        actions.classify_wanted.connect(self._classify)
-        actions.folder_wanted.connect(self._open_folder)
+        actions.settings_requested.connect(self._load_settings)
+        actions.resume_requested.connect(self._resume)
+        actions.classify_requested.connect(self._classify)
+        actions.folder_requested.connect(self._open_folder)
         dock_signals().run_done.connect(self.add_run)
         QShortcut(QKeySequence(Qt.Key.Key_F5), self).activated.connect(self.refresh)
 

@@ -25,11 +25,11 @@ class RunButtons(QWidget):
         Qt parent.
     """
 
-    stop_wanted = Signal()
-    resume_wanted = Signal()
-    classify_wanted = Signal()
-    card_wanted = Signal()
-    folder_wanted = Signal()
+    stop_requested = Signal()
+    resume_requested = Signal()
+    classify_requested = Signal()
+    card_requested = Signal()
+    folder_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -43,11 +43,11 @@ class RunButtons(QWidget):
             'Open folder', "Show the run's files: settings, curves, models, log"
         )
         for button, signal in (
-            (self.stop, self.stop_wanted),
-            (self.resume, self.resume_wanted),
-            (self.classify, self.classify_wanted),
-            (self.card, self.card_wanted),
-            (self.folder, self.folder_wanted),
+            (self.stop, self.stop_requested),
+            (self.resume, self.resume_requested),
+            (self.classify, self.classify_requested),
+            (self.card, self.card_requested),
+            (self.folder, self.folder_requested),
         ):
             button.clicked.connect(signal)
         first, second = QHBoxLayout(), QHBoxLayout()
@@ -122,10 +122,10 @@ class RunsTableActions(QWidget):
         Qt parent.
     """
 
-    settings_wanted = Signal()
-    resume_wanted = Signal()
-    classify_wanted = Signal()
-    folder_wanted = Signal()
+    settings_requested = Signal()
+    resume_requested = Signal()
+    classify_requested = Signal()
+    folder_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -138,10 +138,10 @@ class RunsTableActions(QWidget):
         layout.setSpacing(6)
         for i, (button, signal) in enumerate(
             (
-                (self.classify, self.classify_wanted),
-                (self.settings, self.settings_wanted),
-                (self.resume, self.resume_wanted),
-                (self.folder, self.folder_wanted),
+                (self.classify, self.classify_requested),
+                (self.settings, self.settings_requested),
+                (self.resume, self.resume_requested),
+                (self.folder, self.folder_requested),
             )
         ):
             layout.addWidget(button, i // 2, i % 2)

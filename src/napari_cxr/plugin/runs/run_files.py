@@ -16,13 +16,14 @@ from napari.qt.threading import thread_worker
 
 from napari_cxr.plugin.classify_job import Failure, failure
 from napari_cxr.plugin.runs.runs_table import RunRow
-from napari_cxr.plugin.runs.training_history import RunHistory, TrainingHistory
+from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase, TrainingHistory
 from napari_cxr.training.run_table import FINAL_MODEL, card_or_none, json_or_empty, toml_or_empty
 from napari_cxr.training.training_events import EpochDone, TrainingFinished
 
 __all__ = [
     'RunsInFolder',
     'read_histories',
+    'read_run_history',
     'read_runs',
     'read_summary',
     'read_training_histories',
@@ -34,6 +35,36 @@ __all__ = [
 _NUMBER_COLUMNS = tuple(
     field.name for field in dataclasses.fields(EpochDone) if field.type in ('float', float)
 )
+
+
+def read_run_history(run_folder: str | Path) -> RunHistory:
+    """Return a run, or a cross-validated one with its folds, from its folder.
+
+    Whatever is missing or incomplete in it is left out. It waits for the disk, so docks
+    call it in a thread.
+
+    Parameters
+    ----------
+    run_folder : str or Path
+        A folder that training has written.
+
+    Raises
+    ------
+    OSError
+        If the folder itself cannot be read.
+    """
+    folder = Path(run_folder)
+    history = RunHistory(folder.name)
+    history.trainings = read_training_histories(folder)
+    history.summary = read_summary(folder, folder.name)
+    history.current = next(reversed(history.trainings), '')
+    # A cross-validated run has one recipe for all, a sweep has none.
+    several = history.current not in ('', folder.name)
+    history.sweep = several and not (folder / 'recipe.toml').is_file()
+    if history.trainings:
+        ended = all(training.finished is not None for training in history.trainings.values())
+        history.phase = RunPhase.FINISHED if ended else RunPhase.STOPPED
+    return history
 
 
 def read_training_histories(folder: Path) -> dict[str, TrainingHistory]:
@@ -54,12 +85,12 @@ def read_training_histories(folder: Path) -> dict[str, TrainingHistory]:
         found, key=lambda path: (path.name == FINAL_MODEL, path)
     )  # as they are trained
     if _holds_run(folder) or not any(_holds_run(path) for path in inside):
-        course = read_training_history(folder, folder.name)
-        return {course.name: course} if course.epochs or course.finished else {}
-    courses = (
+        training = read_training_history(folder, folder.name)
+        return {training.name: training} if training.epochs or training.finished else {}
+    trainings = (
         read_training_history(p, f'{folder.name}/{p.name}') for p in inside if _holds_run(p)
     )
-    return {course.name: course for course in courses}
+    return {training.name: training for training in trainings}
 
 
 def read_summary(folder: Path, name: str) -> TrainingFinished | None:
@@ -89,15 +120,17 @@ def read_training_history(folder: Path, name: str) -> TrainingHistory:
     }
     card = card_or_none(folder / 'best.safetensors')
     result = json_or_empty(folder / 'result.json')
-    course = TrainingHistory(name, card.labels if card is not None else (), planned, epochs=epochs)
+    training = TrainingHistory(
+        name, card.labels if card is not None else (), planned, epochs=epochs
+    )
     # The card is filled in when all epochs are over, in one stroke.
     metrics = (card.metrics if card is not None else {}) or result.get('metrics')
     if isinstance(metrics, dict) and metrics:
         told = card.data.get('epoch') if card is not None else None
-        best = told if isinstance(told, int) else course.best.epoch if course.best else 0
+        best = told if isinstance(told, int) else training.best.epoch if training.best else 0
         path = str(folder / 'best.safetensors') if card is not None else ''
-        course.finished = TrainingFinished(name, path, best, metrics)
-    return course
+        training.finished = TrainingFinished(name, path, best, metrics)
+    return training
 
 
 def _holds_run(folder: Path) -> bool:
@@ -197,7 +230,7 @@ def read_histories(paths: Sequence[Path]) -> dict[Path, RunHistory | Failure]:
     found: dict[Path, RunHistory | Failure] = {}
     for path in paths:
         try:
-            found[path] = RunHistory.from_folder(path)
+            found[path] = read_run_history(path)
         except OSError as error:
             words = f'The run {path.name} cannot be read: {error.strerror}. Read the table again.'
             found[path] = Failure(words, '')

@@ -37,13 +37,13 @@ def heading_text(history: RunHistory) -> str:
         RunPhase.FAILED: 'It could not go on',
         RunPhase.FINISHED: 'Finished',
     }[history.phase]
-    course = history.course
+    training = history.current_training
     within = history.phase in (RunPhase.TRAINING, RunPhase.MEASURING)
     if history.phase is RunPhase.MEASURING and _is_between_runs(history):
-        over = not history.several or 0 < history.total <= history.done
+        over = not history.has_several_trainings or 0 < history.total <= history.done
         return 'Summing up' if over else 'Preparing the next run'
-    if within and history.several and course is not None:
-        number, name = history.done + 1, short_run_name(course.name)
+    if within and history.has_several_trainings and training is not None:
+        number, name = history.done + 1, short_run_name(training.name)
         of = f' of {history.total}' if history.total >= number else ''
         words += f' · {name}{of}' if name == f'fold {number}' else f' · {name} ({number}{of})'
     return words
@@ -51,7 +51,7 @@ def heading_text(history: RunHistory) -> str:
 
 def _is_between_runs(history: RunHistory) -> bool:
     """Return whether a network has ended, and no other has begun."""
-    return history.course is not None and history.course.finished is not None
+    return history.current_training is not None and history.current_training.finished is not None
 
 
 def short_run_name(name: str) -> str:
@@ -68,25 +68,25 @@ def position_text(history: RunHistory) -> str:
     """Return which image, or which epoch and batch, it is at; empty where there is none."""
     if history.phase is RunPhase.READING and history.reading is not None:
         return f'Image {history.reading.done:,} of {history.reading.total:,}'
-    course = history.course
-    if course is None or not history.at_work or history.phase is RunPhase.STARTING:
+    training = history.current_training
+    if training is None or not history.at_work or history.phase is RunPhase.STARTING:
         return ''
     if _is_between_runs(history):
         return ''
-    words = f'Epoch {course.epoch}'
-    if course.planned:
-        words += f' of {course.planned}'
-    if course.batch is not None:
-        words += f', batch {course.batch.batch} of {course.batch.batches}'
+    words = f'Epoch {training.epoch}'
+    if training.planned:
+        words += f' of {training.planned}'
+    if training.batch is not None:
+        words += f', batch {training.batch.batch} of {training.batch.batches}'
     return words
 
 
 def speed_text(history: RunHistory) -> str:
     """Return how fast it goes, how long it still takes, and how busy the device is."""
     words = []
-    course = history.course
-    if history.phase is RunPhase.TRAINING and course is not None and course.batch is not None:
-        rate = course.batch.images_per_second
+    training = history.current_training
+    if history.phase is RunPhase.TRAINING and training is not None and training.batch is not None:
+        rate = training.batch.images_per_second
         if math.isfinite(rate):
             words.append(f'{rate:,.0f} images/s' if rate >= 10 else f'{rate:.1f} images/s')
     left = history.seconds_left
@@ -94,7 +94,7 @@ def speed_text(history: RunHistory) -> str:
         words.append(f'about {duration_text(left)} left')
     used = history.utilisation
     if used is not None and history.phase is RunPhase.TRAINING:
-        where = course.started.device if course is not None and course.started else 'cpu'
+        where = training.started.device if training is not None and training.started else 'cpu'
         words.append(f'{100 * used:.0f} % of the {"processor" if where == "cpu" else "GPU"}')
     return ', '.join(words)
 
@@ -106,9 +106,9 @@ def next_step_text(history: RunHistory, resumable: bool = True, written: bool = 
             'Choose a folder of labelled radiographs and a recipe, then click Train: '
             'progress and curves appear here.'
         )
-    best = history.course.best if history.course is not None else None
-    chosen = history.course is not None and history.course.chosen
-    if history.phase is RunPhase.FINISHED and history.several and not history.sweep:
+    best = history.current_training.best if history.current_training is not None else None
+    chosen = history.current_training is not None and history.current_training.is_best_known
+    if history.phase is RunPhase.FINISHED and history.has_several_trainings and not history.sweep:
         if history.summary is not None and history.summary.path:
             return (
                 'The model of the last run is the result: it has learnt from all images, and '
@@ -141,7 +141,7 @@ def result_text(history: RunHistory) -> str:
     ended, best = _ended_trainings(history), history.best
     if best is None:
         return ''
-    if len(history.courses) == 1:
+    if len(history.trainings) == 1:
         return _single_result(best)
     if not history.sweep:
         return _fold_results(history, ended)
@@ -152,27 +152,27 @@ def result_text(history: RunHistory) -> str:
 
 
 def _ended_trainings(history: RunHistory) -> list[TrainingHistory]:
-    return [course for course in history.courses.values() if course.metrics]
+    return [training for training in history.trainings.values() if training.metrics]
 
 
-def _single_result(course: TrainingHistory) -> str:
-    found = _main_metric(course.metrics)
-    assert course.finished is not None
-    words = f'{"Best epoch" if course.chosen else "Epoch"} {course.finished.epoch}'
+def _single_result(training: TrainingHistory) -> str:
+    found = _main_metric(training.metrics)
+    assert training.finished is not None
+    words = f'{"Best epoch" if training.is_best_known else "Epoch"} {training.finished.epoch}'
     if found is None:
         return f'{words}.'
     figure, value, others = found
-    words += f', {_split_name(course.metrics)} {figure} {_interval_text(value)}'
+    words += f', {_split_name(training.metrics)} {figure} {_interval_text(value)}'
     if others:
         words += f', against {max(others):.3f} for a classifier that sees no anatomy'
     return f'{words}.'
 
 
-def _fold_results(history: RunHistory, courses: list[TrainingHistory]) -> str:
+def _fold_results(history: RunHistory, trainings: list[TrainingHistory]) -> str:
     # What learnt from all images has the folds' figures, and none of its own.
-    courses = [course for course in courses if 'folds' not in course.metrics]
-    found = [m for course in courses if (m := _main_metric(course.metrics)) is not None]
-    words = f'{len(courses)} models'
+    trainings = [training for training in trainings if 'folds' not in training.metrics]
+    found = [m for training in trainings if (m := _main_metric(training.metrics)) is not None]
+    words = f'{len(trainings)} models'
     if not found:
         return f'{words}.'
     figure, values = found[0][0], [value[0] for _, value, _ in found]
@@ -186,7 +186,7 @@ def _fold_results(history: RunHistory, courses: list[TrainingHistory]) -> str:
         baseline = max(whole[2], default=None)
     else:
         mean = sum(values) / len(values)
-        words += f', {_split_name(courses[0].metrics)} {figure} {mean:.3f} on average, {spread}'
+        words += f', {_split_name(trainings[0].metrics)} {figure} {mean:.3f} on average, {spread}'
         baselines = [max(others) for _, _, others in found if others]
         baseline = sum(baselines) / len(baselines) if baselines else None
     if baseline is not None:
@@ -204,7 +204,8 @@ def _reasons_for_doubt(history: RunHistory) -> list[str]:
     reasons = []
     best = history.best if history.sweep else None
     ended = [
-        course.metrics for course in ([best] if best is not None else _ended_trainings(history))
+        training.metrics
+        for training in ([best] if best is not None else _ended_trainings(history))
     ]
     for metrics in ended:
         found = _main_metric(metrics)

@@ -87,15 +87,17 @@ class RunStatus(QWidget):
         seconds = history.elapsed
         self.elapsed.setText(clock_text(seconds) if seconds else '')
         working = history.at_work
-        share = history.share
+        share = history.fraction
         self.overall.setRange(0, 0 if share is None else _BAR_STEPS)
         if share is not None:
             self.overall.setValue(round(_BAR_STEPS * share))
         self.overall.setVisible(working)
-        course = history.course
-        in_epoch = history.phase in (RunPhase.TRAINING, RunPhase.STOPPING) and course is not None
+        training = history.current_training
+        in_epoch = history.phase in (RunPhase.TRAINING, RunPhase.STOPPING) and training is not None
         self.epoch.setVisible(in_epoch)
-        self.epoch.setValue(round(_BAR_STEPS * course.epoch_share) if course is not None else 0)
+        self.epoch.setValue(
+            round(_BAR_STEPS * training.epoch_fraction) if training is not None else 0
+        )
         for label, words in (
             (self.place, run_messages.position_text(history)),
             (self.speed, run_messages.speed_text(history) if working else ''),
@@ -185,17 +187,17 @@ class RunPanel(QWidget):
     """
 
     #: The person wants the run to stop.
-    stop_wanted = Signal()
+    stop_requested = Signal()
     #: The person wants the stopped run to go on.
-    resume_wanted = Signal()
+    resume_requested = Signal()
     #: The person wants to classify with a checkpoint: its path.
-    classify_wanted = Signal(str)
+    classify_requested = Signal(str)
     #: The person wants to read the card of a checkpoint: its path.
-    card_wanted = Signal(str)
+    card_requested = Signal(str)
     #: The person wants to see the run's folder: its path.
-    folder_wanted = Signal(str)
+    folder_requested = Signal(str)
     #: The person wants another run's curves beside these, see `compare_with`.
-    compare_wanted = Signal()
+    compare_requested = Signal()
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -213,12 +215,12 @@ class RunPanel(QWidget):
         self._second = QTimer(self)
         self._second.setInterval(_SECOND)
         self._second.timeout.connect(self._tick)
-        self.buttons.stop_wanted.connect(self._stop)
-        self.buttons.resume_wanted.connect(self.resume_wanted)
-        self.buttons.classify_wanted.connect(self._classify)
-        self.buttons.card_wanted.connect(self._show_card)
-        self.buttons.folder_wanted.connect(self._open_folder)
-        self.curves.compare_wanted.connect(self.compare_wanted)
+        self.buttons.stop_requested.connect(self._stop)
+        self.buttons.resume_requested.connect(self.resume_requested)
+        self.buttons.classify_requested.connect(self._classify)
+        self.buttons.card_requested.connect(self._show_card)
+        self.buttons.folder_requested.connect(self._open_folder)
+        self.curves.compare_requested.connect(self.compare_requested)
         self.folds.chosen.connect(self._choose)
         self.refresh()
 
@@ -275,7 +277,7 @@ class RunPanel(QWidget):
         runs : int
             How many networks it trains, if that is known.
         resumed : RunHistory, optional
-            What is known of it from before, see `RunHistory.from_folder`.
+            What is known of it from before, see `run_files.read_run_history`.
         """
         self.folder = Path(folder)
         self.history = resumed or RunHistory(self.folder.name, runs)
@@ -305,10 +307,10 @@ class RunPanel(QWidget):
     def _lacks(self, event: TrainingStarted | RunsDone) -> bool:
         """Return whether something went before that no event tells of: it was resumed."""
         if isinstance(event, RunsDone):
-            ended = [c for c in self.history.courses.values() if c.finished is not None]
+            ended = [c for c in self.history.trainings.values() if c.finished is not None]
             return event.run == self.history.name and len(ended) < event.done
-        course = self.history.course
-        return course is not None and len(course.epochs) < event.epoch
+        training = self.history.current_training
+        return training is not None and len(training.epochs) < event.epoch
 
     def _fill(self, found: dict[Path, RunHistory | Failure]) -> None:
         before = found.get(self.folder)
@@ -348,56 +350,58 @@ class RunPanel(QWidget):
 
     def compare_with(self, other: RunHistory | None) -> None:
         """Lay another run's curves over these with dashed lines; None takes them away."""
-        course = other.course if other is not None else None
-        if other is not None and course is None:
+        training = other.current_training if other is not None else None
+        if other is not None and training is None:
             self.message.show_error(f'{other.name} holds no epochs yet, so there are no curves.')
             return
-        self.curves.set_other(course, other.name if other is not None else '')
+        self.curves.set_other(training, other.name if other is not None else '')
 
     # -- showing ------------------------------------------------------------------------
 
     @property
-    def course(self) -> TrainingHistory | None:
+    def training(self) -> TrainingHistory | None:
         """The network whose curves are on show."""
-        return self.history.courses.get(self._chosen or self.history.current)
+        return self.history.trainings.get(self._chosen or self.history.current)
 
     @property
     def checkpoint(self) -> Path | None:
         """The best model of the network on show, where there is one."""
-        course = self.course
-        if course is None or course.best is None:
+        training = self.training
+        if training is None or training.best is None:
             return None
-        if course.finished is not None and course.finished.path:
-            return Path(course.finished.path)
-        return self.folder / self.history.place_of(course) / 'best.safetensors'
+        if training.finished is not None and training.finished.path:
+            return Path(training.finished.path)
+        return self.folder / self.history.place_of(training) / 'best.safetensors'
 
     def refresh(self) -> None:
         """Put everything on the screen as it is now."""
         self._paint.stop()
-        history, course = self.history, self.course
+        history, training = self.history, self.training
         self.status.show_history(history)
         ended = history.phase is RunPhase.FINISHED
         _set_text(self.result, run_messages.result_text(history) if ended else '')
         _set_text(self.doubts, run_messages.warnings_text(history, ended))
-        resumable = self._again or course is not None
+        resumable = self._again or training is not None
         # A disk may be full, or a process be killed before it wrote what it had.
         place = self.checkpoint
         has_model = place is not None and (history.phase is not RunPhase.FAILED or place.is_file())
         _set_text(self.kept, run_messages.next_step_text(history, resumable, has_model))
-        name = run_messages.short_run_name(course.name) if course else ''
-        which = name if history.several else ''
+        name = run_messages.short_run_name(training.name) if training else ''
+        which = name if history.has_several_trainings else ''
         self.buttons.offer(history.phase, has_model, which, resumable)
         self.skipped.set_skipped(history.skipped)
-        self.folds.setVisible(history.several and bool(history.courses))
-        self.folds.set_courses(list(history.courses.values()), course.name if course else '')
-        self.curves.setVisible(history.at_work or course is not None)
+        self.folds.setVisible(history.has_several_trainings and bool(history.trainings))
+        self.folds.set_trainings(
+            list(history.trainings.values()), training.name if training else ''
+        )
+        self.curves.setVisible(history.at_work or training is not None)
         # Batches move no curve, and there are many of them.
         best = not history.at_work
-        now = (id(course), course.last, course.finished, best) if course else ()
-        if now != self._drawn or course is None:
+        now = (id(training), training.last, training.finished, best) if training else ()
+        if now != self._drawn or training is None:
             self._drawn = now
-            self.curves.set_course(course, name)
-            self.matrix.set_course(course, best=best)
+            self.curves.set_training(training, name)
+            self.matrix.set_training(training, best=best)
 
     def _tick(self) -> None:
         """Let time pass on the screen where no event comes."""
@@ -415,7 +419,7 @@ class RunPanel(QWidget):
 
     def _stop(self) -> None:
         self.stopping()
-        self.stop_wanted.emit()
+        self.stop_requested.emit()
 
     def _choose(self, name: str) -> None:
         self._chosen = '' if name == self.history.current and self.history.at_work else name
@@ -423,14 +427,14 @@ class RunPanel(QWidget):
 
     def _classify(self) -> None:
         if self.checkpoint is not None:
-            self.classify_wanted.emit(str(self.checkpoint))
+            self.classify_requested.emit(str(self.checkpoint))
 
     def _show_card(self) -> None:
         if self.checkpoint is not None:
-            self.card_wanted.emit(str(self.checkpoint))
+            self.card_requested.emit(str(self.checkpoint))
 
     def _open_folder(self) -> None:
-        self.folder_wanted.emit(str(self.folder))
+        self.folder_requested.emit(str(self.folder))
 
 
 def _set_text(label: QLabel, words: str) -> None:

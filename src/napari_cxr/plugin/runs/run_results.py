@@ -58,13 +58,13 @@ class RunCurves(QWidget):
     """
 
     #: Another run is wanted beside this one.
-    compare_wanted = Signal()
+    compare_requested = Signal()
     #: The other run is not wanted any more.
     compare_ended = Signal()
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._course: TrainingHistory | None = None
+        self._training: TrainingHistory | None = None
         self._other: TrainingHistory | None = None
         self._names = ('', '')
         self.figure = QComboBox()
@@ -95,14 +95,14 @@ class RunCurves(QWidget):
         """Change to another of napari's themes."""
         self.curves.set_theme(theme)
 
-    def set_course(self, course: TrainingHistory | None, name: str = '') -> None:
+    def set_training(self, training: TrainingHistory | None, name: str = '') -> None:
         """Draw a run; `name` tells it from the other one."""
-        self._course, self._names = course, (name, self._names[1])
+        self._training, self._names = training, (name, self._names[1])
         self._draw()
 
-    def set_other(self, course: TrainingHistory | None, name: str = '') -> None:
+    def set_other(self, training: TrainingHistory | None, name: str = '') -> None:
         """Lay another run over it with dashed lines, or take it away."""
-        self._other, self._names = course, (self._names[0], name)
+        self._other, self._names = training, (self._names[0], name)
         self._draw()
 
     @property
@@ -115,13 +115,13 @@ class RunCurves(QWidget):
             self.set_other(None)
             self.compare_ended.emit()
         else:
-            self.compare_wanted.emit()
+            self.compare_requested.emit()
 
     def _draw(self) -> None:
         figure: PlottedMetric = self.figure.currentData()
         lines = []
-        if self._course is not None:
-            lines += _curve_lines(self._course, figure, dashed=False)
+        if self._training is not None:
+            lines += _curve_lines(self._training, figure, dashed=False)
         if self._other is not None:
             lines += _curve_lines(self._other, figure, dashed=True)
         self.curves.set_lines(lines)
@@ -134,10 +134,10 @@ class RunCurves(QWidget):
             if self.comparing
             else 'Lay the curves of another run over these'
         )
-        self.compare.setEnabled(self._course is not None or self.comparing)
+        self.compare.setEnabled(self._training is not None or self.comparing)
 
 
-def _curve_lines(course: TrainingHistory, figure: PlottedMetric, *, dashed: bool) -> list[Line]:
+def _curve_lines(training: TrainingHistory, figure: PlottedMetric, *, dashed: bool) -> list[Line]:
     """Return the lines of one run; without those of which nothing is known."""
     before = 'other ' if dashed else ''
     lines: list[Line] = []
@@ -145,14 +145,14 @@ def _curve_lines(course: TrainingHistory, figure: PlottedMetric, *, dashed: bool
         (figure.train, 'training' if figure.val else figure.title.lower(), _TRAIN),
         (figure.val, 'validation', _VAL),
     ):
-        xs, ys = course.curve(field)
+        xs, ys = training.values_by_epoch(field)
         if any(math.isfinite(y) for y in ys):
             lines.append(Line(before + word, xs, ys, 'dashed' if dashed else 'solid', color))
-    best = course.best
+    best = training.best
     if lines and best is not None and not dashed:
         # Where both are drawn, the epoch was chosen by the validation images.
         value = getattr(best, figure.val or figure.train)
-        which = 'best' if course.chosen else 'kept'
+        which = 'best' if training.is_best_known else 'kept'
         lines.append(
             Line(f'{which} epoch {best.epoch}', [float(best.epoch)], [value], 'solid', _BEST)
         )
@@ -179,28 +179,28 @@ class RunConfusionMatrix(QWidget):
         layout.setSpacing(6)
         layout.addWidget(self.title)
         layout.addWidget(self.matrix)
-        self.set_course(None, best=False)
+        self.set_training(None, best=False)
 
     def set_theme(self, theme: str) -> None:
         """Change to another of napari's themes."""
         self.matrix.set_theme(theme)
 
-    def set_course(self, course: TrainingHistory | None, *, best: bool) -> None:
+    def set_training(self, training: TrainingHistory | None, *, best: bool) -> None:
         """Show a run's latest epoch, or its best one.
 
         Images with several labels each have no such matrix.
         """
         epoch = None
-        if course is not None:
-            epoch = course.best if best and course.best is not None else course.last
+        if training is not None:
+            epoch = training.best if best and training.best is not None else training.last
         self.setVisible(epoch is not None and bool(epoch.confusion))
-        if course is None or epoch is None or not epoch.confusion:
+        if training is None or epoch is None or not epoch.confusion:
             return
         counts = np.array(epoch.confusion)
-        labels = course.labels
+        labels = training.labels
         if len(labels) != len(counts):  # of a run that left no model, nobody knows them
             labels = tuple(f'class {i}' for i in range(1, len(counts) + 1))
-        kept = 'the best epoch' if course.chosen else 'the epoch that is kept,'
+        kept = 'the best epoch' if training.is_best_known else 'the epoch that is kept,'
         which = kept if best else 'epoch'
         self.title.setText(f'Validation images after {which} {epoch.epoch}')
         self.matrix.set_values(counts, labels, labels)
@@ -227,34 +227,36 @@ class FoldsTableModel(QAbstractTableModel):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._courses: list[TrainingHistory] = []
+        self._trainings: list[TrainingHistory] = []
 
-    def set_courses(self, courses: list[TrainingHistory]) -> None:
+    def set_trainings(self, trainings: list[TrainingHistory]) -> None:
         """Show these; the ones that were there before keep their lines."""
-        if courses[: len(self._courses)] != self._courses or len(courses) < len(self._courses):
+        if trainings[: len(self._trainings)] != self._trainings or len(trainings) < len(
+            self._trainings
+        ):
             self.beginResetModel()
-            self._courses = list(courses)
+            self._trainings = list(trainings)
             self.endResetModel()
             return
-        if len(courses) > len(self._courses):
-            self.beginInsertRows(QModelIndex(), len(self._courses), len(courses) - 1)
-            self._courses = list(courses)
+        if len(trainings) > len(self._trainings):
+            self.beginInsertRows(QModelIndex(), len(self._trainings), len(trainings) - 1)
+            self._trainings = list(trainings)
             self.endInsertRows()
-        if courses:
-            last = self.index(len(courses) - 1, len(_FOLD_COLUMNS) - 1)
+        if trainings:
+            last = self.index(len(trainings) - 1, len(_FOLD_COLUMNS) - 1)
             self.dataChanged.emit(self.index(0, 0), last)
 
     def name(self, row: int) -> str:
         """Return the whole name of the run in a line."""
-        return self._courses[row].name
+        return self._trainings[row].name
 
     def row_of(self, name: str) -> int:
         """Return the line of a run, -1 where there is none."""
-        return next((i for i, c in enumerate(self._courses) if c.name == name), -1)
+        return next((i for i, c in enumerate(self._trainings) if c.name == name), -1)
 
     def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
         """Return the number of runs."""
-        return 0 if parent.isValid() else len(self._courses)
+        return 0 if parent.isValid() else len(self._trainings)
 
     def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
         """Return the number of columns."""
@@ -278,17 +280,17 @@ class FoldsTableModel(QAbstractTableModel):
             return _alignment(index.column())
         if role != Qt.ItemDataRole.DisplayRole:
             return None
-        course = self._courses[index.row()]
-        best = course.best
+        training = self._trainings[index.row()]
+        best = training.best
         if index.column() == 0:
-            return short_run_name(course.name)
+            return short_run_name(training.name)
         if index.column() == 1:
             return f'{best.epoch}' if best is not None else '–'
         if index.column() == 2:
             return _cell_text(best.val_macro_auc if best is not None else None)
-        if course.metrics.get('measured_on') != 'test':
+        if training.metrics.get('measured_on') != 'test':
             return '–'
-        found = (course.metrics.get('model') or {}).get('all') or {}
+        found = (training.metrics.get('model') or {}).get('all') or {}
         return _cell_text((found.get('macro_auc') or [None])[0])
 
 
@@ -315,10 +317,10 @@ class FoldsTableView(QTableView):
         assert chosen is not None
         chosen.currentRowChanged.connect(self._choose)
 
-    def set_courses(self, courses: list[TrainingHistory], shown: str) -> None:
+    def set_trainings(self, trainings: list[TrainingHistory], shown: str) -> None:
         """Show the runs; `shown` is the one whose curves are seen."""
         before = self.folds.rowCount()
-        self.folds.set_courses(courses)
+        self.folds.set_trainings(trainings)
         if self.folds.rowCount() != before:
             self._fit_height()
         row = self.folds.row_of(shown)
@@ -435,9 +437,11 @@ class SelectedCurves(QWidget):
 
     def _draw(self) -> None:
         known = [(run, h) for run in self._runs if (h := self._known.get(run.path)) is not None]
-        drawn = [(h.course, run.name) for run, h in known if h.course is not None]
-        self.curves.set_course(*(drawn[0] if drawn else (None, '')))
+        drawn = [
+            (h.current_training, run.name) for run, h in known if h.current_training is not None
+        ]
+        self.curves.set_training(*(drawn[0] if drawn else (None, '')))
         self.curves.set_other(*(drawn[1] if len(drawn) > 1 else (None, '')))
-        empty = [run.name for run, history in known if history.course is None]
+        empty = [run.name for run, history in known if history.current_training is None]
         words = f'{empty[0]} has done no epoch yet.' if empty else _SELECT_A_RUN
         self.curves.curves.set_empty_text(words)

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Any
 
 from napari_cxr.training.training_events import (
@@ -38,7 +37,7 @@ class PlottedMetric:
         What people call it.
     train, val : str
         Fields of `EpochDone` for the training and the validation images; empty where
-        there is no such figure.
+        there is no such metric.
     about : str
         One sentence that explains it.
     """
@@ -121,11 +120,11 @@ class TrainingHistory:
         self.planned = event.epochs or self.planned
         self.batch = None
 
-    def curve(self, figure: str) -> tuple[list[float], list[float]]:
+    def values_by_epoch(self, metric: str) -> tuple[list[float], list[float]]:
         """Return epochs and values of a field of `EpochDone`, in the order of the epochs."""
-        numbers = sorted(self.epochs) if figure else []
+        numbers = sorted(self.epochs) if metric else []
         return [float(n) for n in numbers], [
-            float(getattr(self.epochs[n], figure)) for n in numbers
+            float(getattr(self.epochs[n], metric)) for n in numbers
         ]
 
     @property
@@ -142,7 +141,7 @@ class TrainingHistory:
         return self.epochs[max(bests)] if bests else None
 
     @property
-    def chosen(self) -> bool:
+    def is_best_known(self) -> bool:
         """Whether an epoch before the last is the best.
 
         Else nobody can tell it from one that a recipe keeps because it is the last.
@@ -159,14 +158,14 @@ class TrainingHistory:
         return done if over else done + 1
 
     @property
-    def epoch_share(self) -> float:
+    def epoch_fraction(self) -> float:
         """How much of the epoch under way is done, in [0, 1]."""
         if self.batch is None or not self.batch.batches:
             return 0.0
         return min(1.0, self.batch.batch / self.batch.batches)
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         """How much of all planned epochs is done, in [0, 1]."""
         if self.finished is not None:
             return 1.0
@@ -175,7 +174,7 @@ class TrainingHistory:
         done = self.batch.epoch - 1 if self.batch else max(self.epochs, default=0)
         if self.started is not None:
             done = max(done, self.started.epoch)
-        return min(1.0, (done + self.epoch_share) / self.planned)
+        return min(1.0, (done + self.epoch_fraction) / self.planned)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -209,7 +208,7 @@ _ACTIVE_PHASES = (
 class RunHistory:
     """Everything that is known of a run, of its folds, or of the runs of a sweep.
 
-    ``courses`` holds its networks by name: 'run', 'run/fold-2', 'sweep/run' or
+    ``trainings`` holds its networks by name: 'run', 'run/fold-2', 'sweep/run' or
     'sweep/run/fold-2'; ``sweep`` is whether they follow several recipes.
 
     Parameters
@@ -227,7 +226,7 @@ class RunHistory:
     ) -> None:
         self.name = name
         self.phase = RunPhase.EMPTY
-        self.courses: dict[str, TrainingHistory] = {}
+        self.trainings: dict[str, TrainingHistory] = {}
         self.current = ''
         self.sweep = False
         self._skipped: dict[tuple[str, str], ImageSkipped] = {}
@@ -239,41 +238,9 @@ class RunHistory:
         self._began: float | None = None
         self._ended: float | None = None
         self._reading_since = 0.0
-        self._heard = 0.0  # when the last event about time came
-        self._course_since = 0.0
-        self._course_seconds: list[float] = []  # of the runs that have ended
-
-    @classmethod
-    def from_folder(cls, run_folder: str | Path) -> RunHistory:
-        """Read a run, or a cross-validated one with its folds, from its folder.
-
-        Whatever is missing or half-written in it is left out. It waits for the disk,
-        so docks call it in a thread.
-
-        Parameters
-        ----------
-        run_folder : str or Path
-            A folder that training has written.
-
-        Raises
-        ------
-        OSError
-            If the folder itself cannot be read.
-        """
-        from napari_cxr.plugin.runs.run_files import read_summary, read_training_histories
-
-        folder = Path(run_folder)
-        history = cls(folder.name)
-        history.courses = read_training_histories(folder)
-        history.summary = read_summary(folder, folder.name)
-        history.current = next(reversed(history.courses), '')
-        # A cross-validated run has one recipe for all, a sweep has none.
-        several = history.current not in ('', folder.name)
-        history.sweep = several and not (folder / 'recipe.toml').is_file()
-        if history.courses:
-            ended = all(course.finished is not None for course in history.courses.values())
-            history.phase = RunPhase.FINISHED if ended else RunPhase.STOPPED
-        return history
+        self._last_event_time = 0.0  # when the last event about time came
+        self._training_since = 0.0
+        self._training_seconds: list[float] = []  # of the runs that have ended
 
     # -- what happens -------------------------------------------------------------------
 
@@ -290,14 +257,14 @@ class RunHistory:
 
     def fill(self, other: RunHistory) -> None:
         """Take what another one knows of networks and epochs that went before."""
-        known = other.courses.items()
-        courses = {n: c for n, c in known if n not in self.courses} | self.courses
-        for name, course in known:
-            mine = courses[name]
-            if mine is not course and mine.started is not None:
-                before = {n: e for n, e in course.epochs.items() if n <= mine.started.epoch}
+        known = other.trainings.items()
+        trainings = {n: c for n, c in known if n not in self.trainings} | self.trainings
+        for name, training in known:
+            mine = trainings[name]
+            if mine is not training and mine.started is not None:
+                before = {n: e for n, e in training.epochs.items() if n <= mine.started.epoch}
                 mine.epochs = before | mine.epochs
-        self.courses = courses
+        self.trainings = trainings
 
     def add(self, event: TrainingEvent) -> None:
         """Take an event; events of another kind change nothing."""
@@ -313,14 +280,14 @@ class RunHistory:
         elif isinstance(event, ImageSkipped):
             self._skipped[event.path, event.reason] = event
         elif isinstance(event, TrainingStarted):
-            self._course(event).start(event)
-            self._course_since = now
+            self._training(event).start(event)
+            self._training_since = now
             self._enter(RunPhase.TRAINING)
         elif isinstance(event, BatchDone):
-            self._course(event).batch = event
+            self._training(event).batch = event
             self._enter(RunPhase.TRAINING)
         elif isinstance(event, EpochDone):
-            self._course(event).add_epoch(event)
+            self._training(event).add_epoch(event)
             over = event.epoch >= event.epochs
             self._enter(RunPhase.MEASURING if over else RunPhase.TRAINING)
         elif isinstance(event, TrainingFinished):
@@ -329,7 +296,7 @@ class RunHistory:
             # Of another name, it tells of the folds of one run of a sweep.
             self.done, self.total = event.done, event.total
         if isinstance(event, ReadingProgress | TrainingStarted | BatchDone):
-            self._heard = now
+            self._last_event_time = now
 
     def _enter(self, phase: RunPhase) -> None:
         if self.phase is not RunPhase.STOPPING:
@@ -337,15 +304,15 @@ class RunHistory:
 
     def _finish(self, event: TrainingFinished, now: float) -> None:
         name = self._name_of(event)
-        if name in self.courses:
-            self.courses[name].finished = event
-            self._course_seconds.append(now - self._course_since)
+        if name in self.trainings:
+            self.trainings[name].finished = event
+            self._training_seconds.append(now - self._training_since)
         elif name == self.name:  # of all folds together
             self.summary = event
 
-    def _course(self, event: TrainingEvent) -> TrainingHistory:
+    def _training(self, event: TrainingEvent) -> TrainingHistory:
         self.current = self._name_of(event)
-        return self.courses.setdefault(self.current, TrainingHistory(self.current))
+        return self.trainings.setdefault(self.current, TrainingHistory(self.current))
 
     def _name_of(self, event: TrainingEvent) -> str:
         """Return a run's name below the whole: those of a sweep don't tell it themselves."""
@@ -362,14 +329,14 @@ class RunHistory:
         return self.phase in _ACTIVE_PHASES
 
     @property
-    def course(self) -> TrainingHistory | None:
+    def current_training(self) -> TrainingHistory | None:
         """The network that is being trained, or the last one that was."""
-        return self.courses.get(self.current)
+        return self.trainings.get(self.current)
 
     @property
-    def several(self) -> bool:
+    def has_several_trainings(self) -> bool:
         """Whether it trains more than one network."""
-        return max(len(self.courses), self.total) > 1
+        return max(len(self.trainings), self.total) > 1
 
     @property
     def skipped(self) -> list[ImageSkipped]:
@@ -380,15 +347,15 @@ class RunHistory:
     def best(self) -> TrainingHistory | None:
         """Of several networks that have been measured the best, by the validation images."""
 
-        def area(course: TrainingHistory) -> float:
-            value = course.best.val_macro_auc if course.best is not None else math.nan
+        def area(training: TrainingHistory) -> float:
+            value = training.best.val_macro_auc if training.best is not None else math.nan
             return value if math.isfinite(value) else -1.0
 
-        return max((c for c in self.courses.values() if c.metrics), key=area, default=None)
+        return max((c for c in self.trainings.values() if c.metrics), key=area, default=None)
 
-    def place_of(self, course: TrainingHistory) -> str:
+    def place_of(self, training: TrainingHistory) -> str:
         """Return where a network's folder is, seen from the folder of the whole."""
-        return '' if course.name == self.name else course.name.removeprefix(f'{self.name}/')
+        return '' if training.name == self.name else training.name.removeprefix(f'{self.name}/')
 
     @property
     def elapsed(self) -> float:
@@ -398,50 +365,50 @@ class RunHistory:
         return (self._clock() if self._ended is None else self._ended) - self._began
 
     @property
-    def share(self) -> float | None:
+    def fraction(self) -> float | None:
         """How much is done, in [0, 1]: of the reading, then of all epochs; None if unknown."""
         if self.phase is RunPhase.STARTING:
             return None
         if self.phase is RunPhase.READING:
             reading = self.reading
             return reading.done / reading.total if reading and reading.total else None
-        course = self.course
-        if course is None:
+        training = self.current_training
+        if training is None:
             return None
-        if not self.several:
-            return course.share
+        if not self.has_several_trainings:
+            return training.fraction
         if not self.total:
             return None
-        under_way = 0.0 if course.finished is not None else course.share
-        ended = sum(c.finished is not None for c in self.courses.values())
+        under_way = 0.0 if training.finished is not None else training.fraction
+        ended = sum(c.finished is not None for c in self.trainings.values())
         return min(1.0, (max(self.done, ended) + under_way) / self.total)
 
     @property
     def seconds_left(self) -> float | None:
         """Seconds until all is done, as far as anyone can say; None if nobody can."""
-        since = self._clock() - self._heard
+        since = self._clock() - self._last_event_time
         if self.phase is RunPhase.READING and self.reading is not None:
-            spent = self._heard - self._reading_since
+            spent = self._last_event_time - self._reading_since
             unread = self.reading.total - self.reading.done
             if not spent or not unread or not self.reading.done:
                 return None
             return max(0.0, spent * unread / self.reading.done - since)
-        course = self.course
-        if self.phase is not RunPhase.TRAINING or course is None or course.batch is None:
+        training = self.current_training
+        if self.phase is not RunPhase.TRAINING or training is None or training.batch is None:
             return None
-        told = course.batch.seconds_left
+        told = training.batch.seconds_left
         if not math.isfinite(told):
             return None
         left = max(0.0, told - since)
-        spans = self._course_seconds
-        each = sum(spans) / len(spans) if spans else self._clock() - self._course_since + left
+        spans = self._training_seconds
+        each = sum(spans) / len(spans) if spans else self._clock() - self._training_since + left
         # Runs that nobody has counted yet cannot be foreseen.
         return left + max(0, self.total - self.done - 1) * each
 
     @property
     def utilisation(self) -> float | None:
         """Share of the device's time that the last epoch used; None where nothing tells."""
-        last = self.course.last if self.course is not None else None
+        last = self.current_training.last if self.current_training is not None else None
         if last is None or not math.isfinite(last.utilisation):
             return None
         return last.utilisation

@@ -290,34 +290,34 @@ def _tree_item(name: str, counts: np.ndarray, bold: bool = False) -> QTreeWidget
     return item
 
 
-def training_obstacle(survey: Survey | None, divides_alike: bool) -> str:
+def training_obstacle(survey: Survey | None, splits_are_equal: bool) -> str:
     """Say that nothing can be trained because the images cannot be divided; else ''.
 
     Parameters
     ----------
     survey : Survey or None
         What was found in the images; None while nobody knows.
-    divides_alike : bool
+    splits_are_equal : bool
         Whether all runs of the recipe divide them as it says.
     """
-    if survey is None or any(survey.splits) or not divides_alike:
+    if survey is None or any(survey.splits) or not splits_are_equal:
         return ''
     return f'{_found_text(survey)}, but they cannot be divided for training: Images says why.'
 
 
-def training_advice(survey: Survey | None, desk: RecipeController) -> str:
-    """Say what was found, how it is divided, and what the recipe on a desk makes of it."""
+def training_advice(survey: Survey | None, controller: RecipeController) -> str:
+    """Say what was found, how it is divided, and what the recipe on a controller makes of it."""
     if survey is None:
         return ''
     if not any(survey.splits):
-        return training_obstacle(survey, desk.divides_alike) or (
+        return training_obstacle(survey, controller.splits_are_equal) or (
             f'{_found_text(survey)}, but they cannot be divided by the settings below: Images '
             'says why. Only runs of the sweep that divide them otherwise will train.'
         )
     left = sum(bool(split) for split in survey.splits)
     found = f'{left:,} images, {len(survey.labels)} classes, split {survey.split_kind}.'
-    if desk.sweep is not None:
-        runs = f'{len(desk.sweep.runs)} runs' if desk.sweep.runs else 'Several runs'
+    if controller.sweep is not None:
+        runs = f'{len(controller.sweep.runs)} runs' if controller.sweep.runs else 'Several runs'
         found += f' {runs}; what is changed under Settings is changed in each.'
     return found
 

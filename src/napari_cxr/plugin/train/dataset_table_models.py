@@ -59,7 +59,7 @@ class DataEdits(QObject):
         """Whether an image is left out."""
         return digest in self._out
 
-    def is_together(self, first: str, second: str) -> bool:
+    def is_same_patient(self, first: str, second: str) -> bool:
         """Whether a person has put two images together."""
         return frozenset((first, second)) in self._together
 
@@ -98,9 +98,9 @@ class DataEdits(QObject):
         if wanted:
             self.undo_stack.push(_LeaveOutCommand(self, wanted, out))
 
-    def put_together(self, first: str, second: str, together: bool = True) -> None:
+    def mark_same_patient(self, first: str, second: str, together: bool = True) -> None:
         """Say that two images are one patient's, or take that back."""
-        if first != second and self.is_together(first, second) != together:
+        if first != second and self.is_same_patient(first, second) != together:
             self.undo_stack.push(_PutTogetherCommand(self, first, second, together))
 
     def _history_moved(self) -> None:
@@ -205,7 +205,7 @@ class ImageTableModel(QAbstractTableModel):
             self.endResetModel()
         return not same
 
-    def set_quiet(self, color: QColor) -> None:
+    def set_muted_colour(self, color: QColor) -> None:
         """Set the colour of images that are not used."""
         self._quiet = color
         self._repaint()
@@ -387,7 +387,7 @@ class PairTableModel(QAbstractTableModel):
         assert self._survey is not None
         return self._survey.pairs[row]
 
-    def said_of(self, pair: DuplicatePair) -> list[str]:
+    def edit_text(self, pair: DuplicatePair) -> list[str]:
         """Return in words how alike two images are, and what lies between them."""
         survey = self._survey
         assert survey is not None
@@ -401,7 +401,7 @@ class PairTableModel(QAbstractTableModel):
             out.append(
                 f'{_SHORT_SPLIT_WORDS[survey.splits[a]]} / {_SHORT_SPLIT_WORDS[survey.splits[b]]}'
             )
-        if self._edits.is_together(first, second):
+        if self._edits.is_same_patient(first, second):
             out.append('put together')
         elif survey.groups[a] == survey.groups[b]:
             out.append('one patient')
@@ -413,7 +413,7 @@ class PairTableModel(QAbstractTableModel):
     def most_lines(self) -> int:
         """Lines of the highest row."""
         pairs = self._survey.pairs if self._survey is not None else ()
-        return max((len(self.said_of(pair)) for pair in pairs), default=2)
+        return max((len(self.edit_text(pair)) for pair in pairs), default=2)
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Return the number of pairs."""
@@ -450,7 +450,7 @@ class PairTableModel(QAbstractTableModel):
         ):
             if index.column() == 0:
                 return f'{self._names[pair.first]}\n{self._names[pair.second]}'
-            said = self.said_of(pair)
+            said = self.edit_text(pair)
             if role == Qt.ItemDataRole.ToolTipRole and pair.similarity == pair.similarity:
                 said.append(f'A network finds them {pair.similarity:.2f} alike, 1 is the same.')
             return '\n'.join(said)

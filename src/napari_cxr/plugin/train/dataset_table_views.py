@@ -151,7 +151,7 @@ class ImagesView(QWidget):
 
     def set_theme(self, theme: str) -> None:
         """Follow another of napari's themes."""
-        self.model.set_quiet(quiet_text(theme))
+        self.model.set_muted_colour(quiet_text(theme))
 
     def show_survey(self, survey: Survey | None) -> None:
         """Show the images of a survey."""
@@ -346,12 +346,12 @@ class PairsView(QWidget):
     def _toggle(self) -> None:
         found = self._digests()
         if found is not None:
-            self._edits.put_together(*found, not self._edits.is_together(*found))
+            self._edits.mark_same_patient(*found, not self._edits.is_same_patient(*found))
 
     def _update(self) -> None:
         found = self._digests()
         self.open.setEnabled(found is not None)
-        by_hand = found is not None and self._edits.is_together(*found)
+        by_hand = found is not None and self._edits.is_same_patient(*found)
         self.same.setText('Separate' if by_hand else 'Same patient')
         known = False
         if found is not None and self._survey is not None and not by_hand:

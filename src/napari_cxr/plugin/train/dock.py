@@ -68,7 +68,7 @@ class TrainDock(Dock):
         self._sampled: tuple[Any, ...] = ()
         self._build()
         self._connect()
-        self.desk.choose(self.setup.current_recipe)
+        self.recipe_controller.choose(self.setup.current_recipe)
         self._source_changed()
         self.session.list_networks()
 
@@ -89,8 +89,8 @@ class TrainDock(Dock):
         self.data = DataPanel(self.viewer.theme)
         self.form = RecipeForm()
         self.run = RunPanel(self.viewer.theme)
-        self.desk = RecipeController(self.setup, self.form, self)
-        self.runs = RunController(self.run, self.session, self)
+        self.recipe_controller = RecipeController(self.setup, self.form, self)
+        self.run_controller = RunController(self.run, self.session, self)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         for title, page in (('Images', self.data), ('Settings', self.form), ('Run', self.run)):
@@ -110,32 +110,32 @@ class TrainDock(Dock):
         layout.addWidget(quiet_label(NOT_FOR_CLINICAL_USE))
         self.setMinimumWidth(320)
         self.setAcceptDrops(True)
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(_SURVEY_DELAY)
+        self._survey_timer = QTimer(self)
+        self._survey_timer.setSingleShot(True)
+        self._survey_timer.setInterval(_SURVEY_DELAY)
 
     def _connect(self) -> None:
         session, data = self.session, self.data
-        self._later.timeout.connect(self._look)
+        self._survey_timer.timeout.connect(self._survey_or_sample)
         self.setup.source_changed.connect(self._source_changed)
         self.setup.run_chosen.connect(self.load_settings)
-        self.desk.changed.connect(self._recipe_changed)
-        self.desk.refused.connect(self.message.show_error)
+        self.recipe_controller.changed.connect(self._recipe_changed)
+        self.recipe_controller.refused.connect(self.message.show_error)
         self.start.clicked.connect(self.train)
         self.cancel.clicked.connect(session.cancel)
-        session.began.connect(self._began)
-        session.waits.connect(self._say_that_it_waits)
-        session.told.connect(self._tell)
-        session.succeeded.connect(self._succeeded)
-        session.failed.connect(self._failed)
-        session.ended.connect(self._ended)
-        data.excluded.connect(self.desk.leave_out)
-        data.grouped.connect(self.desk.put_together)
+        session.began.connect(self._job_started)
+        session.waits.connect(self._show_waiting)
+        session.told.connect(self._on_event)
+        session.succeeded.connect(self._job_succeeded)
+        session.failed.connect(self._job_failed)
+        session.ended.connect(self._job_ended)
+        data.excluded.connect(self.recipe_controller.leave_out)
+        data.grouped.connect(self.recipe_controller.put_together)
         data.pair_opened.connect(self._open_pair)
         data.image_opened.connect(self._open_images)
-        self.run.resume_wanted.connect(self._resume_shown)
-        self.runs.started.connect(self._show_run)
-        self.runs.classify_wanted.connect(self._classify)
+        self.run.resume_requested.connect(self._resume_shown)
+        self.run_controller.started.connect(self._show_run)
+        self.run_controller.classify_requested.connect(self._classify)
         dock_signals().run_wanted.connect(self._run_wanted)
         dock_signals().resume_wanted.connect(self._resume_wanted)
         dock_signals().images_wanted.connect(self._images_wanted)
@@ -150,18 +150,18 @@ class TrainDock(Dock):
 
     def train(self) -> None:
         """Start a run with the settings as they stand; returns at once."""
-        source, plan = self.setup.current_source, self.desk.plan
+        source, plan = self.setup.current_source, self.recipe_controller.plan
         if self.busy or plan is None or not source or self._obstacle():
             return
         self.message.clear()
         self.setup.keep()
-        self.desk.keep(source)
+        self.recipe_controller.save_draft_for(source)
         folder = self.setup.new_run_folder()
-        self.runs.start(source, plan, folder, self.setup.current_device)
+        self.run_controller.start(source, plan, folder, self.setup.current_device)
 
     def stop(self) -> None:
         """End the run after its current step; what it has learnt is kept."""
-        self.runs.stop()
+        self.run_controller.stop()
 
     def resume(self, run_folder: str) -> None:
         """Take up a run that was stopped or cut off."""
@@ -172,11 +172,11 @@ class TrainDock(Dock):
             self.message.show_error('Choose the images that the run was trained on.')
         else:
             self.message.clear()
-            self.runs.resume(source, Path(run_folder), self.setup.current_device)
+            self.run_controller.resume(source, Path(run_folder), self.setup.current_device)
 
     def load_settings(self, run_folder: str) -> None:
         """Take the recipe of a run."""
-        self.desk.choose(str(Path(run_folder) / 'recipe.toml'))
+        self.recipe_controller.choose(str(Path(run_folder) / 'recipe.toml'))
         self.tabs.setCurrentIndex(_SETTINGS)
 
     def _resume_shown(self) -> None:
@@ -188,11 +188,11 @@ class TrainDock(Dock):
     def _source_changed(self) -> None:
         self.survey, self._surveyed = None, ()
         self.data.clear()
-        self.desk.open_source(self.setup.current_source)
+        self.recipe_controller.open_source(self.setup.current_source)
 
     def _recipe_changed(self) -> None:
         self.message.clear()
-        self._later.start()
+        self._survey_timer.start()
         self._update()
 
     def _open_pair(self, first: str, second: str) -> None:
@@ -215,7 +215,7 @@ class TrainDock(Dock):
     def _images_wanted(self, viewer: ViewerModel, source: str, patient: str) -> None:
         if is_same_viewer(viewer, self.viewer):
             self.setup.set_source(source)
-            self.desk.find_patients(patient)
+            self.recipe_controller.find_patients(patient)
 
     def _resume_wanted(self, viewer: ViewerModel, run_folder: str) -> None:
         if is_same_viewer(viewer, self.viewer):
@@ -223,9 +223,9 @@ class TrainDock(Dock):
 
     # -- looking at the images ----------------------------------------------------------
 
-    def _look(self) -> None:
+    def _survey_or_sample(self) -> None:
         """Survey the images if what decides it has changed, else draw new samples."""
-        source, recipe = self.setup.current_source, self.desk.recipe
+        source, recipe = self.setup.current_source, self.recipe_controller.recipe
         if self.busy:
             if self.session.job in ('survey', 'preview'):
                 self.session.cancel()  # its end calls this again
@@ -262,7 +262,7 @@ class TrainDock(Dock):
 
     # -- what jobs say ------------------------------------------------------------------
 
-    def _began(self, job: str) -> None:
+    def _job_started(self, job: str) -> None:
         words = {'survey': 'Looking at the images…', 'preview': 'Drawing samples…'}
         if job in words:
             self.status.setText(words[job])
@@ -271,56 +271,56 @@ class TrainDock(Dock):
             self.cancel.setVisible(job == 'survey')
         self._update()
 
-    def _say_that_it_waits(self) -> None:
+    def _show_waiting(self) -> None:
         """Say why nothing happens: there is one training process, and it is at work."""
         self._waits = True
         self.status.setText(_WAITING)
         self.status.show()
 
-    def _tell(self, event: TrainingEvent) -> None:
+    def _on_event(self, event: TrainingEvent) -> None:
         if self._waits:
             self._waits = False
-            self.status.setText(training_advice(self.survey, self.desk))
-        if isinstance(event, ReadingProgress) and not self.runs.busy:
+            self.status.setText(training_advice(self.survey, self.recipe_controller))
+        if isinstance(event, ReadingProgress) and not self.run_controller.busy:
             self.status.setText(f'Reading image {event.done} of {event.total}…')
             self.progress.setRange(0, event.total)
             self.progress.setValue(event.done)
 
-    def _succeeded(self, job: str, result: Any) -> None:
+    def _job_succeeded(self, job: str, result: Any) -> None:
         if job == 'survey':
             self.survey = result
-            recipe = self.desk.recipe
+            recipe = self.recipe_controller.recipe
             self.data.show_survey(result, recipe.data.together if recipe is not None else ())
-            self.desk.keep(self.setup.current_source)
+            self.recipe_controller.save_draft_for(self.setup.current_source)
         elif job == 'preview':
             self.data.show_samples(result)
         elif job == 'networks':
             self.form.offer('network', result)
 
-    def _failed(self, job: str, failure: Failure) -> None:
+    def _job_failed(self, job: str, failure: Failure) -> None:
         if job != 'train':
             self.message.show_error(failure.text, failure.details)
 
-    def _ended(self, job: str) -> None:
+    def _job_ended(self, job: str) -> None:
         self._waits = False
         self.progress.hide()
         self.cancel.hide()
         self._update()
         self.settled.emit()
-        self._later.start()
+        self._survey_timer.start()
 
     def _update(self) -> None:
         """Make button and status say what can be done."""
-        ready = bool(self.setup.current_source) and self.desk.recipe is not None
+        ready = bool(self.setup.current_source) and self.recipe_controller.recipe is not None
         in_the_way = self._obstacle()
         self.start.setEnabled(ready and not self.busy and not in_the_way)
         self.start.setToolTip(in_the_way or _TRAIN_TIP)
         if not self.busy:
-            self.status.setText(training_advice(self.survey, self.desk))
+            self.status.setText(training_advice(self.survey, self.recipe_controller))
         self.status.setVisible(bool(self.status.text()))
 
     def _obstacle(self) -> str:
-        return training_obstacle(self.survey, self.desk.divides_alike)
+        return training_obstacle(self.survey, self.recipe_controller.splits_are_equal)
 
     # -- Qt -----------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Every entry of a recipe as a field, in sections that fold."""
+"""Every entry of a recipe as a field, in collapsible sections."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class RecipeForm(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._entries: dict[str, ValueField] = {}
+        self._fields: dict[str, ValueField] = {}
         self._labels: dict[str, QLabel] = {}
         self._sections: dict[str, CollapsibleSection] = {}
         self._base: dict[str, Any] = {}
@@ -87,24 +87,24 @@ class RecipeForm(QWidget):
         cls = kinds[table] if table else Recipe
         kinds = typing.get_type_hints(cls)
         words = field_descriptions(cls)
-        for field in dataclasses.fields(cls):
-            place = f'{table}.{field.name}' if table else field.name
-            if dataclasses.is_dataclass(kinds[field.name]) or place in _EDITED_ELSEWHERE:
+        for item in dataclasses.fields(cls):
+            key = f'{table}.{item.name}' if table else item.name
+            if dataclasses.is_dataclass(kinds[item.name]) or key in _EDITED_ELSEWHERE:
                 continue
-            entry = create_value_field(kinds[field.name], _SUGGESTIONS.get(place, ()))
-            label = QLabel(field_label(field.name))
-            tip = f'<p>{words[field.name]}</p><p><i>{place}</i></p>'
-            for widget in (label, entry, entry.inside):
+            field = create_value_field(kinds[item.name], _SUGGESTIONS.get(key, ()))
+            label = QLabel(field_label(item.name))
+            tip = f'<p>{words[item.name]}</p><p><i>{key}</i></p>'
+            for widget in (label, field, field.editor):
                 widget.setToolTip(tip)
-            entry.inside.setAccessibleName(field_label(field.name))
-            entry.changed.connect(self._entry_changed)
-            form.addRow(label, entry)
-            self._entries[place], self._labels[place] = entry, label
+            field.editor.setAccessibleName(field_label(item.name))
+            field.changed.connect(self._field_changed)
+            form.addRow(label, field)
+            self._fields[key], self._labels[key] = field, label
         return form
 
-    def offer(self, place: str, choices: Sequence[str]) -> None:
+    def offer(self, key: str, choices: Sequence[str]) -> None:
         """Offer texts to choose from, for instance names of networks."""
-        self._entries[place].offer(choices)  # type: ignore[attr-defined]
+        self._fields[key].offer(choices)  # type: ignore[attr-defined]
 
     def show_recipe(self, recipe: Recipe, base: Recipe | None = None) -> None:
         """Show a recipe.
@@ -118,9 +118,9 @@ class RecipeForm(QWidget):
         """
         values = recipe.to_dict()
         self._base = (base or recipe).to_dict()
-        self._hidden = {place: _value_at(values, place) for place in _EDITED_ELSEWHERE}
-        for place, entry in self._entries.items():
-            entry.show_value(_value_at(values, place))
+        self._hidden = {key: _value_at(values, key) for key in _EDITED_ELSEWHERE}
+        for key, field in self._fields.items():
+            field.show_value(_value_at(values, key))
         self._mark()
 
     @property
@@ -133,54 +133,54 @@ class RecipeForm(QWidget):
             If an entry makes no sense; the message names it.
         """
         values: dict[str, Any] = {}
-        everything = {place: entry.value for place, entry in self._entries.items()}
-        for place, value in (everything | self._hidden).items():
-            table, _, name = place.rpartition('.')
+        everything = {key: field.value for key, field in self._fields.items()}
+        for key, value in (everything | self._hidden).items():
+            table, _, name = key.rpartition('.')
             (values.setdefault(table, {}) if table else values)[name] = value
         return Recipe.from_dict(values)
 
-    def set_hidden(self, place: str, value: Any) -> None:
+    def set_hidden(self, key: str, value: Any) -> None:
         """Set an entry that has no field here."""
-        self._hidden[place] = value
+        self._hidden[key] = value
 
-    def point_at(self, refusal: str) -> str:
+    def mark_error(self, refusal: str) -> str:
         """Mark the entry that a refusal names, and unfold its section.
 
         Parameters
         ----------
         refusal : str
-            Message of a `RecipeError`, which begins with the entry's place; empty takes
+            Message of a `RecipeError`, which begins with the entry's key; empty takes
             the mark away.
 
         Returns
         -------
         str
-            Where the entry is found, for instance 'Optimiser, Learning rate'; empty where
+            Where the field is found, for instance 'Optimiser, Learning rate'; empty where
             it has no field here.
         """
         words = refusal.split()
-        place = words[0].rstrip(':,') if words else ''
+        key = words[0].rstrip(':,') if words else ''
         for at, label in self._labels.items():
-            _set_wrong(label, at == place)
-        if place not in self._labels:
+            _set_wrong(label, at == key)
+        if key not in self._labels:
             return ''
-        section = self._sections[place.rpartition('.')[0]]
+        section = self._sections[key.rpartition('.')[0]]
         section.set_open(True)
-        return f'{section.title}, {self._labels[place].text()}'
+        return f'{section.title}, {self._labels[key].text()}'
 
-    def _entry_changed(self) -> None:
+    def _field_changed(self) -> None:
         self._mark()
         self.changed.emit()
 
     def _mark(self) -> None:
         """Set in bold what differs from the base, and say so beside folded sections."""
         counts = dict.fromkeys(self._sections, 0)
-        for place, entry in self._entries.items():
-            different = _plain(entry.value) != _plain(_value_at(self._base, place))
-            font = self._labels[place].font()
+        for key, field in self._fields.items():
+            different = _plain(field.value) != _plain(_value_at(self._base, key))
+            font = self._labels[key].font()
             font.setBold(different)
-            self._labels[place].setFont(font)
-            counts[place.rpartition('.')[0]] += different
+            self._labels[key].setFont(font)
+            counts[key.rpartition('.')[0]] += different
         for table, section in self._sections.items():
             section.set_summary(f'{counts[table]} changed' if counts[table] else '')
 
@@ -194,8 +194,8 @@ def _set_wrong(label: QLabel, wrong: bool) -> None:
             style.polish(label)
 
 
-def _value_at(values: dict[str, Any], place: str) -> Any:
-    for step in place.split('.'):
+def _value_at(values: dict[str, Any], key: str) -> Any:
+    for step in key.split('.'):
         values = values[step]
     return values
 

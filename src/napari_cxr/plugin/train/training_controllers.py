@@ -97,7 +97,7 @@ class RecipeController(QObject):
         setup.recipe_chosen.connect(self.choose)
         setup.recipe_opened.connect(self.choose)
         setup.recipe_saved.connect(self._save)
-        setup.reset_wanted.connect(self._reset)
+        setup.reset_requested.connect(self._reset)
         setup.name_changed.connect(self._take)
         form.changed.connect(self._take)
 
@@ -110,7 +110,7 @@ class RecipeController(QObject):
         return self.sweep.with_changes(self.sweep.base.differences(self.recipe))
 
     @property
-    def divides_alike(self) -> bool:
+    def splits_are_equal(self) -> bool:
         """Whether all that Train would run divides the images as the recipe on show does."""
         plan = self.plan
         if not isinstance(plan, Sweep):
@@ -158,7 +158,7 @@ class RecipeController(QObject):
             data = replace(self.recipe.data, patient=pattern)
             self._show(replace(self.recipe, data=data))
 
-    def keep(self, source: str) -> None:
+    def save_draft_for(self, source: str) -> None:
         """Keep what is set up for these images."""
         if self.recipe is not None and source:
             save_draft(source, self.recipe)
@@ -195,13 +195,13 @@ class RecipeController(QObject):
             self.recipe = None
             self.changed.emit()
             if name and str(error).startswith('name '):
-                self._form.point_at('')
+                self._form.mark_error('')
                 self.refused.emit(f'The model {error}')
             else:
-                where = self._form.point_at(str(error))
+                where = self._form.mark_error(str(error))
                 self.refused.emit(f'Settings, {where}: {error}' if where else str(error))
         else:
-            self._form.point_at('')
+            self._form.mark_error('')
             self.changed.emit()
 
     def _reset(self) -> None:
@@ -252,7 +252,7 @@ class RunController(QObject):
     #: A run has been started or taken up again.
     started = Signal()
     #: The Classify dock shall be opened with this model: its name or file.
-    classify_wanted = Signal(str)
+    classify_requested = Signal(str)
 
     def __init__(
         self, panel: RunPanel, session: TrainingSession, parent: QObject | None = None
@@ -264,16 +264,16 @@ class RunController(QObject):
         # Kept, because a worker that goes may take with it what it has just told.
         self._reader: Any = None
         self._keeper: Any = None
-        session.told.connect(self._tell)
+        session.told.connect(self._on_event)
         session.succeeded.connect(self._finished)
         session.failed.connect(self._failed)
         session.cancelled.connect(self._stopped)
         session.ended.connect(self._ended)
-        panel.stop_wanted.connect(self.stop)
-        panel.classify_wanted.connect(self._classify)
-        panel.card_wanted.connect(self._show_card)
-        panel.folder_wanted.connect(self._open_folder)
-        panel.compare_wanted.connect(self._compare)
+        panel.stop_requested.connect(self.stop)
+        panel.classify_requested.connect(self._classify)
+        panel.card_requested.connect(self._show_card)
+        panel.folder_requested.connect(self._open_folder)
+        panel.compare_requested.connect(self._compare)
 
     @property
     def busy(self) -> bool:
@@ -304,7 +304,7 @@ class RunController(QObject):
 
     # -- what the run says --------------------------------------------------------------
 
-    def _tell(self, event: TrainingEvent) -> None:
+    def _on_event(self, event: TrainingEvent) -> None:
         if self.busy:
             self._panel.add(event)
             if isinstance(event, RunsDone):
@@ -346,7 +346,7 @@ class RunController(QObject):
     # -- what the person wants ----------------------------------------------------------
 
     def _classify(self, path: str) -> None:
-        self.classify_wanted.emit(self._added.get(path, path))
+        self.classify_requested.emit(self._added.get(path, path))
 
     def _show_card(self, path: str) -> None:
         try:

@@ -18,7 +18,7 @@ from qtpy.QtCore import QObject
 from napari_cxr.checkpoint import catalog, read_card
 from napari_cxr.plugin.background import JobOutcome, JobSession, follow_job
 from napari_cxr.plugin.classify_job import Failure, end_worker, failure
-from napari_cxr.plugin.runs.training_history import RunHistory
+from napari_cxr.plugin.runs.run_files import read_run_history
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.workers.worker_process import WorkerProcess
 
@@ -130,7 +130,7 @@ def read_run_job(folder: str) -> JobOutcome | Failure:
         With the `RunHistory`.
     """
     try:
-        return JobOutcome(RunHistory.from_folder(folder))
+        return JobOutcome(read_run_history(folder))
     except Exception as error:
         return failure(error, 'Reading the run')
 

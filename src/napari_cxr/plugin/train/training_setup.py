@@ -59,7 +59,7 @@ class TrainingSetup(QWidget):
     #: The folder of a run was chosen, whose recipe shall be taken.
     run_chosen = Signal(str)
     #: The recipe shall be again as it was chosen.
-    reset_wanted = Signal()
+    reset_requested = Signal()
     #: The name of the model has changed.
     name_changed = Signal()
 
@@ -106,7 +106,7 @@ class TrainingSetup(QWidget):
         menu.addAction('Save recipe as…', self.save_recipe)
         menu.addAction('Load settings from run…', self.choose_run)
         menu.addSeparator()
-        menu.addAction('Undo all changes', self.reset_wanted.emit)
+        menu.addAction('Undo all changes', self.reset_requested.emit)
         self.more.setMenu(menu)
         self.name = QLineEdit()
         self.name.setToolTip(

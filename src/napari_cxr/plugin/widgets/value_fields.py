@@ -34,20 +34,20 @@ class ValueField(QWidget):
     #: The person has changed the value.
     changed = Signal()
 
-    def __init__(self, inside: QWidget) -> None:
+    def __init__(self, editor: QWidget) -> None:
         super().__init__()
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(inside)
-        self.setFocusProxy(inside)
-        self.inside = inside
-        inside.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        inside.installEventFilter(self)
+        layout.addWidget(editor)
+        self.setFocusProxy(editor)
+        self.editor = editor
+        editor.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        editor.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Leave the wheel to the page, unless the person is in this field."""
         wheel = event is not None and event.type() == QEvent.Type.Wheel
-        if event is not None and wheel and not self.inside.hasFocus():
+        if event is not None and wheel and not self.editor.hasFocus():
             event.ignore()
             return True
         return bool(super().eventFilter(watched, event))

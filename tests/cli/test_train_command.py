@@ -1,10 +1,8 @@
 """Training on the command line: recipes listed, runs made, stopped and resumed, sweeps."""
 
 import csv
-import io
 import json
 import signal
-import sys
 import tomllib
 
 import imageio.v3 as iio
@@ -15,7 +13,6 @@ from typer.testing import CliRunner
 from napari_cxr.checkpoint import load
 from napari_cxr.cli import app
 from napari_cxr.cli.command_options import changes_of
-from napari_cxr.cli.progress_display import DelayedInterrupt
 from napari_cxr.training import recipe as recipes
 from napari_cxr.training.sweep import find, names
 
@@ -193,37 +190,6 @@ def test_control_c_within_a_step_keeps_the_whole_state(run, folder, recipe, tmp_
         assert tensor.equal(load(out / 'last.safetensors').tensors[name]), name
 
 
-def test_a_second_control_c_comes_through():
-    with DelayedInterrupt() as interrupts:
-        interrupts.look()
-        signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            interrupts.look()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-
-
-def test_control_c_in_the_middle_of_a_line_stops_like_any_other(monkeypatch):
-    class Halfway(io.StringIO):
-        asked = False
-
-        def write(self, text):
-            if self.asked:  # as a buffered file says it
-                raise RuntimeError('reentrant call inside <_io.BufferedWriter>')
-            self.asked = True
-            signal.raise_signal(signal.SIGINT)
-            self.asked = False
-            return super().write(text)
-
-    halfway = Halfway()
-    monkeypatch.setattr(sys, 'stderr', halfway)
-    with DelayedInterrupt() as interrupts:
-        sys.stderr.write('half a line')
-        with pytest.raises(KeyboardInterrupt):
-            interrupts.look()
-    assert halfway.getvalue() == 'half a line'
-
-
 def test_control_c_before_the_first_step_says_what_to_do(
     run, folder, recipe, tmp_path, monkeypatch
 ):
@@ -262,15 +228,3 @@ def test_a_sweep_ends_with_1_if_a_run_failed(run, folder, tmp_path):
     assert find(out / 'sweep.toml').base.epochs == 1
     again = run('sweep', folder, '--out', out, '--resume')
     assert '1 of 2: good finished.' in again.stderr and again.exit_code == 1
-
-
-def test_under_torchrun_only_the_first_process_speaks(monkeypatch, capsys):
-    from napari_cxr.cli.progress_display import show_training
-    from napari_cxr.training import TrainingFinished
-
-    monkeypatch.setenv('RANK', '1')
-    assert not show_training(iter([TrainingFinished('run', 'x/best.safetensors', 1)]))
-    assert capsys.readouterr() == ('', '')
-    monkeypatch.setenv('RANK', '0')
-    show_training(iter([TrainingFinished('run', 'x/best.safetensors', 1)]))
-    assert capsys.readouterr().out == 'x/best.safetensors\n'

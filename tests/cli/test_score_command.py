@@ -242,58 +242,6 @@ def test_a_file_that_kills_its_decoder_is_a_row(run, folder, tmp_path, monkeypat
     assert len(rows) == 6 and len(failed) == 1 and 'had to give up' in failed[0]['error']
 
 
-def test_what_was_stopped_before_the_first_row_names_no_table(tmp_path, capsys):
-    from napari_cxr.cli.progress_display import ScoringDisplay
-    from napari_cxr.scoring import write_partial_table
-
-    out = tmp_path / 't.csv'
-    ScoringDisplay(['score', 'x']).stopped(out, lambda: write_partial_table(out))
-    said = capsys.readouterr().err
-    assert said == 'Stopped. No row is done yet. Go on with: napari-cxr score x --resume\n'
-    ScoringDisplay(['score', 'x', '--resume']).stopped(out, lambda: 1200)
-    assert f'{out} holds the 1,200 rows so far. Go on with: napari-cxr score x --resume' in (
-        capsys.readouterr().err
-    )
-
-
-def test_how_to_go_on_is_told_with_paths_that_look_like_options_and_with_very_many(capsys):
-    from napari_cxr.cli.progress_display import ScoringDisplay
-
-    ScoringDisplay(['score', '--out', 't.csv', '--', '-x.png']).stopped('t.csv', lambda: 1)
-    said = capsys.readouterr().err
-    assert 'holds the 1 row so far' in said
-    assert said.endswith('napari-cxr score --out t.csv --resume -- -x.png\n')
-    ScoringDisplay(['score', *map(str, range(20_000))]).stopped('t.csv', lambda: 2)
-    said = capsys.readouterr().err
-    assert said.endswith('Go on with the same command and --resume.\n') and len(said) < 200
-
-
-def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(monkeypatch, capsys):
-    from napari_cxr.cli import progress_display
-    from napari_cxr.scoring import ScoringFinished, ScoringProgress, ScoringStarted
-    from napari_cxr.scoring.score_row import ScoringRun
-
-    now = [0.0]
-    monkeypatch.setattr(progress_display.time, 'monotonic', lambda: now[0])
-
-    def events():
-        yield ScoringStarted(900, 0, 0, ScoringRun('tiny', 'abc', ('a', 'b'), {}, '1'), 'cpu', 8)
-        for done in range(0, 900, 100):
-            now[0] += 25
-            yield ScoringProgress(done, 3, 900, 4.0, (900 - done) / 4)
-        yield ScoringFinished('t.csv', 900, 3)
-
-    progress_display.ScoringDisplay(['score']).show(events())
-    lines = capsys.readouterr().err.splitlines()
-    assert lines == [
-        '900 files; tiny on cpu',
-        '200 of 900  4.0 images/s  2:55 left  3 failed',
-        '500 of 900  4.0 images/s  1:40 left  3 failed',
-        '800 of 900  4.0 images/s  0:25 left  3 failed',
-        '897 of 900 files were scored.',
-    ]
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.skipif(sys.platform == 'win32', reason='signals')
@@ -335,23 +283,6 @@ def test_ctrl_c_before_the_first_file_says_how_to_go_on_and_ends_at_once(
         said = going.stderr.read()
         assert going.wait() == 1
     assert 'No row is done yet. Go on with: napari-cxr score' in said and not out.exists()
-
-
-def test_images_that_were_not_measured_are_counted(capsys):
-    from napari_cxr.cli.progress_display import ScoringDisplay
-    from napari_cxr.scoring import ScoringFinished, ScoringStarted
-    from napari_cxr.scoring.score_row import ScoringRun
-
-    def events(unmeasured):
-        yield ScoringStarted(1, 0, 0, ScoringRun('tiny', 'abc', ('a', 'b'), {}, '1'), 'cpu', 8)
-        yield ScoringFinished('t.csv', 1, 0, unknown=('c',), unmeasured=unmeasured)
-
-    for count, said in ((1, '1 image,'), (1234, '1,234 images,')):
-        ScoringDisplay(['score']).show(events(count))
-        assert f'Not measured: {said} because the model has no such label' in (
-            told := capsys.readouterr().err
-        )
-        assert told.startswith('1 file;') and '1 of 1 file was scored.' in told
 
 
 def test_status_1_of_a_stopped_run_is_in_the_help():
