@@ -82,7 +82,7 @@ def train_dock(qtbot, own_train_dock):
 
 
 def leave(dock):
-    dock._later.stop()
+    dock._survey_timer.stop()
     dock.session.cancel()
 
 
@@ -96,7 +96,7 @@ def look(qtbot, dock, folder, recipe_file):
     dock.setup.recipe_opened.emit(str(recipe_file))
     dock.setup.set_source(str(folder))
     qtbot.waitUntil(
-        lambda: dock.survey is not None and not dock.busy and not dock._later.isActive(),
+        lambda: dock.survey is not None and not dock.busy and not dock._survey_timer.isActive(),
         timeout=WAIT,
     )
 
@@ -327,12 +327,12 @@ def test_a_sweep_is_handed_on_with_what_was_changed(train_dock, qtbot, folder, m
     handed = []
     monkeypatch.setattr(train_dock.session, 'train', lambda *given: handed.append(given))
     dock = train_dock
-    dock._later.stop()
+    dock._survey_timer.stop()
     qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
     dock.setup.source.setText(str(folder))
     dock.recipe_controller.choose(f'{SWEEP_PREFIX}nova')
     dock.form._fields['epochs'].editor.setValue(2)
-    dock._later.stop()
+    dock._survey_timer.stop()
     dock.train()
     ((source, text, out, _),) = handed
     plan = sweep.Sweep.from_toml(text)
