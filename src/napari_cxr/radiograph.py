@@ -13,6 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from napari_cxr.message_types import message_type
+
 __all__ = [
     'Geometry',
     'LookupTable',
@@ -34,6 +36,7 @@ class UnreadableImage(Exception):
     """A file that cannot become a `Radiograph`; the message is one clear sentence."""
 
 
+@message_type
 class View(StrEnum):
     """View position, as far as the header tells. Never guessed from pixels."""
 
@@ -49,6 +52,7 @@ class View(StrEnum):
         return self in (View.PA, View.AP)
 
 
+@message_type
 class SpacingSource(StrEnum):
     """Where a pixel spacing came from; the words are shown to the person."""
 
@@ -60,6 +64,7 @@ class SpacingSource(StrEnum):
     NONE = 'none'
 
 
+@message_type
 @dataclass(frozen=True)
 class Window:
     """A window of interest, DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3.
@@ -139,6 +144,7 @@ class Window:
         return np.clip(out, 0, 1, out=out)
 
 
+@message_type
 @dataclass(frozen=True, eq=False)
 class LookupTable:
     """A VOI LUT, DICOM PS3.3 C.11.2.1.1, in [0, 1].
@@ -170,6 +176,7 @@ class LookupTable:
         return np.asarray(self.table, dtype=np.float32)[index]
 
 
+@message_type
 @dataclass(frozen=True, eq=False)
 class Overlay:
     """A plane of drawings or regions that lies on an image and is no part of its values.
@@ -189,6 +196,7 @@ class Overlay:
     number: int
 
 
+@message_type
 @dataclass(frozen=True)
 class Geometry:
     """Size of a pixel and which way the image looks.
@@ -211,6 +219,7 @@ class Geometry:
     view: View = View.UNKNOWN
 
 
+@message_type
 @dataclass(frozen=True)
 class Provenance:
     """Where an image came from. No name, birth date, identifier or free text.
@@ -246,6 +255,7 @@ class Provenance:
     uids: dict[str, str] = field(default_factory=dict)
 
 
+@message_type
 @dataclass(frozen=True, eq=False)
 class Radiograph:
     """One image: modality values, how to show them, geometry, provenance.

@@ -22,11 +22,11 @@ def test_maps_are_what_the_stage_returns(calibrate):
     hook = network.stages['layer2'].register_forward_hook(
         lambda module, args, out: seen.update(out=out.detach())
     )
-    maps = explain.feature_maps(network, x, 'layer2')
+    maps = explain.stage_maps(network, x, 'layer2')
     hook.remove()
     assert torch.equal(maps, seen['out']) and maps.shape[0] == 2 and maps.ndim == 4
     assert network.training and all(m.training for m in network.modules())
-    last = explain.feature_maps(network, x, network.stage_names[-1])
+    last = explain.stage_maps(network, x, network.stage_names[-1])
     with torch.no_grad():
         torch.testing.assert_close(last, network.eval().features(x)[0])
 
@@ -37,7 +37,7 @@ def test_cells_of_each_stage_lie_where_they_look(calibrate):
     for stage, jump in (('layer1', 4), ('layer2', 8), ('layer3', 16), ('layer4', 32)):
         grid = stage_grid(network, stage, 97, 97)
         assert grid.start == (0, 0) and grid.jump == (jump, jump), stage
-        shape = explain.feature_maps(network, torch.zeros(1, 1, 97, 97), stage).shape
+        shape = explain.stage_maps(network, torch.zeros(1, 1, 97, 97), stage).shape
         assert grid.cells == tuple(shape[2:])
     assert stage_grid(network, 'layer4', 97, 97) == network.grid(97, 97)
 
@@ -62,14 +62,14 @@ def test_even_cells_by_hand():
 
 def test_unknown_stages_are_named(calibrate):
     with pytest.raises(ValueError, match='layer1'):
-        explain.feature_maps(calibrate('resnet10'), torch.zeros(1, 1, 64, 64), 'layer9')
+        explain.stage_maps(calibrate('resnet10'), torch.zeros(1, 1, 64, 64), 'layer9')
 
 
 def test_what_is_no_map_is_refused():
     stages = [('flat', nn.Flatten()), ('conv', nn.Unflatten(1, (1, 8, 8)))]
     network = StagedNetwork(stages, nn.Flatten(), classes=64, channels=1)
     with pytest.raises(ValueError, match='no maps'):
-        explain.feature_maps(network, torch.zeros(1, 1, 8, 8), 'flat')
+        explain.stage_maps(network, torch.zeros(1, 1, 8, 8), 'flat')
 
 
 def test_dead_filters_by_hand():
@@ -93,7 +93,7 @@ def test_dead_filters_of_a_real_network(calibrate):
     network = calibrate('resnet10')
     with torch.no_grad():  # a filter whose ReLU never opens
         network.stages['layer3'][-1].bn2.bias[5] = -1000
-    maps = explain.feature_maps(network, torch.randn(3, 1, 96, 96), 'layer3').numpy()
+    maps = explain.stage_maps(network, torch.randn(3, 1, 96, 96), 'layer3').numpy()
     assert explain.dead_filters(list(maps))[5]
     assert explain.dead_filters(list(maps)).sum() == 1
 

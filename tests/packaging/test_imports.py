@@ -22,6 +22,8 @@ HEAVY = {
     'pandas',
     'matplotlib',
 }
+#: Most modules of the project that napari loads with the reader when any file is opened.
+READER_MODULES = 40
 TORCH = {'torch', 'torchvision', 'timm'}
 
 # Extras of libraries that are imported where they are installed.
@@ -37,15 +39,31 @@ NOT_IMPORTED = {
 }
 
 
-def loaded_after(statement: str) -> set[str]:
-    """Top-level modules in a fresh interpreter after a statement."""
-    code = f'import sys; {statement}; print(*{{name.partition(".")[0] for name in sys.modules}})'
-    asked = [sys.executable, '-c', code]
+def modules_after(statement: str) -> set[str]:
+    """Modules in a fresh interpreter after a statement."""
+    asked = [sys.executable, '-c', f'import sys; {statement}; print(*sys.modules)']
     return set(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split())
 
 
+def loaded_after(statement: str) -> set[str]:
+    """Top-level modules in a fresh interpreter after a statement."""
+    return {name.partition('.')[0] for name in modules_after(statement)}
+
+
+def ours(modules: set[str]) -> set[str]:
+    return {name for name in modules if name.partition('.')[0] == 'napari_cxr'}
+
+
 def test_importing_the_package_is_light():
-    assert not loaded_after('import napari_cxr') & HEAVY
+    modules = modules_after('import napari_cxr')
+    assert ours(modules) == {'napari_cxr'}
+    assert not {name.partition('.')[0] for name in modules} & (HEAVY | {'numpy'})
+
+
+def test_the_reader_loads_few_modules():
+    modules = ours(modules_after('import napari_cxr.plugin.reader'))
+    assert 'napari_cxr.workers.decoder_pool' in modules
+    assert len(modules) <= READER_MODULES, sorted(modules)
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,9 @@
 """A model is one ``.safetensors`` file, with its card in the file's metadata.
 
-Importing this package imports no torch, and nothing is ever unpickled.
+Importing this package imports no torch, and nothing is ever unpickled. Each name is imported
+when it is first used; they stand in ``__init__.pyi``.
 """
 
-from napari_cxr.checkpoint import catalog
-from napari_cxr.checkpoint.card import Card, CheckpointError
-from napari_cxr.checkpoint.model_file import Checkpoint, digest, load, read_card, save
+import lazy_loader
 
-__all__ = [
-    'Card',
-    'Checkpoint',
-    'CheckpointError',
-    'catalog',
-    'digest',
-    'load',
-    'read_card',
-    'save',
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

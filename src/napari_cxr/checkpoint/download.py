@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 
 from napari_cxr import __version__
 from napari_cxr.checkpoint.card import CheckpointError
+from napari_cxr.message_types import message_type
 
 if TYPE_CHECKING:
     import requests
@@ -48,6 +49,7 @@ _EVERY = 0.2  # seconds between two events
 _PASSWORD = 'is behind a proxy that asks for a name and password: put them into HTTPS_PROXY'
 
 
+@message_type
 @dataclass(frozen=True)
 class DownloadProgress:
     """How far a download is.

@@ -1,33 +1,9 @@
-"""Which pixels an answer came from.
+"""Heatmaps and feature maps: which pixels a prediction came from.
 
-Importing this package imports no torch, because a `Heatmap` and `FeatureMaps` cross into
-processes that have none: `grad_cam` and the other methods are fetched on first use.
+Each name is imported when it is first used; they stand in ``__init__.pyi``. A `Heatmap` and
+`FeatureMaps` are used in processes that have no torch, the other names import it.
 """
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-from napari_cxr.explain.coordinates import cell_to_input, cell_to_radiograph, input_bounds
-from napari_cxr.explain.feature_maps import FeatureMaps, dead_filters, feature_maps
-from napari_cxr.explain.heatmap import Heatmap
-
-if TYPE_CHECKING:
-    from napari_cxr.explain.gradcam import grad_cam
-
-__all__ = [
-    'FeatureMaps',
-    'Heatmap',
-    'cell_to_input',
-    'cell_to_radiograph',
-    'dead_filters',
-    'feature_maps',
-    'grad_cam',
-    'input_bounds',
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name == 'grad_cam':
-        from napari_cxr.explain.gradcam import grad_cam
-
-        return grad_cam
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

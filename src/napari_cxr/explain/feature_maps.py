@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_cxr.message_types import message_type
+
 if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_cxr.networks import StagedNetwork
     from napari_cxr.networks.receptive_field import Grid
 
-__all__ = ['FeatureMaps', 'dead_filters', 'feature_maps', 'stage_grid', 'uniform_grid']
+__all__ = ['FeatureMaps', 'dead_filters', 'stage_grid', 'stage_maps', 'uniform_grid']
 
 
+@message_type
 @dataclass(frozen=True, eq=False)
 class FeatureMaps:
     """The maps of all filters of a stage, with their place on the radiograph.
@@ -82,7 +85,7 @@ def dead_filters(images: Sequence[np.ndarray]) -> np.ndarray:
     return dead
 
 
-def feature_maps(network: StagedNetwork, x: Tensor, stage: str) -> Tensor:
+def stage_maps(network: StagedNetwork, x: Tensor, stage: str) -> Tensor:
     """Run a network up to a stage, in evaluation mode and without gradients.
 
     Parameters

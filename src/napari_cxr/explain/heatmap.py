@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from napari_cxr.message_types import message_type
+
 __all__ = ['FRAME', 'HEAT_COLOURS', 'Heatmap', 'draw_heatmap', 'full_colour']
 
 #: Width of the outer frame in which markers and borders lie, as a share of each side.
@@ -18,6 +20,7 @@ FRAME = 0.08
 _POINTS = 256
 
 
+@message_type
 @dataclass(frozen=True, eq=False)
 class Heatmap:
     """A class activation map in place.

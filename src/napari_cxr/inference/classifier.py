@@ -14,7 +14,7 @@ from napari_cxr.checkpoint import Card, Checkpoint, CheckpointError, catalog
 from napari_cxr.checkpoint import load as load_checkpoint
 from napari_cxr.explain import explanation_methods
 from napari_cxr.explain.coordinates import cell_to_radiograph, input_bounds
-from napari_cxr.explain.feature_maps import FeatureMaps, feature_maps, stage_grid, uniform_grid
+from napari_cxr.explain.feature_maps import FeatureMaps, stage_grid, stage_maps, uniform_grid
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.inference.backends.backend import BACKENDS, EAGER, Backend, network_on_backend
 from napari_cxr.inference.backends.conversion import to_onnx
@@ -387,7 +387,7 @@ class Classifier(Model):
         ready = self.prepare(radiograph, preset, field)
         height, width = ready.image.shape
         ((values,),), _ = self._run(
-            lambda x: (feature_maps(self.network, x, stage),), ready.image[None]
+            lambda x: (stage_maps(self.network, x, stage),), ready.image[None]
         )
         why = ''
         try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from napari_cxr.inference.label_rule import LabelRule
+from napari_cxr.message_types import message_type
 
 __all__ = ['ImageWarning', 'Prediction', 'RefusedImage']
 
@@ -18,6 +19,7 @@ class RefusedImage(Exception):
     """An image that must not be classified, with the reason."""
 
 
+@message_type
 @dataclass(frozen=True)
 class ImageWarning:
     """A reason to trust a prediction less, shown wherever the prediction is.
@@ -40,6 +42,7 @@ class ImageWarning:
         return self.code in _DOUBTS
 
 
+@message_type
 @dataclass(frozen=True)
 class Prediction:
     """Probabilities of one radiograph, and everything that they depend on.

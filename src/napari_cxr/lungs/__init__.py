@@ -1,8 +1,8 @@
-"""The lung field, and whether an image is a frontal chest radiograph. No torch at run time."""
+"""The lung field, and whether an image is a frontal chest radiograph, without torch.
 
-from napari_cxr.lungs.downscaling import downscale
-from napari_cxr.lungs.lung_field import LungField
-from napari_cxr.lungs.lung_network import lung_network_fingerprint
-from napari_cxr.lungs.segmentation import find_lungs
+Each name is imported when it is first used; they stand in ``__init__.pyi``.
+"""
 
-__all__ = ['LungField', 'downscale', 'find_lungs', 'lung_network_fingerprint']
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

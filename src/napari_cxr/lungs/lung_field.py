@@ -8,9 +8,12 @@ from typing import Literal
 
 import numpy as np
 
+from napari_cxr.message_types import message_type
+
 __all__ = ['LungField']
 
 
+@message_type
 @dataclass(frozen=True, eq=False)
 class LungField:
     """Both lungs on one radiograph, with how far to believe it.

@@ -12,9 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_cxr.radiograph import Provenance, Radiograph, UnreadableImage, Window
-from napari_cxr.rasters.raster_decoders import MAX_SAMPLES, read_png_or_jpeg, read_tiff
 
-__all__ = ['MAX_SAMPLES', 'is_raster', 'raster_format', 'read']
+__all__ = ['is_raster', 'raster_format', 'read']
 
 _SIGNATURES = {
     b'\x89PNG\r\n\x1a\n': 'PNG',
@@ -64,6 +63,8 @@ def read(path: str | Path) -> Radiograph:
     UnreadableImage
         If the file is missing, none of the three, damaged, or too large.
     """
+    from napari_cxr.rasters.raster_decoders import read_png_or_jpeg, read_tiff
+
     path = Path(path)
     if not path.is_file():
         raise UnreadableImage('There is no such file.')

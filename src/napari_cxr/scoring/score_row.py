@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from napari_cxr.inference.label_rule import NO_FINDING, LabelRule
 from napari_cxr.inference.prediction import ImageWarning
+from napari_cxr.message_types import message_type
 
 __all__ = ['IDENTITY', 'NO_FINDING', 'ScoreRow', 'ScoringRun', 'row_values', 'table_columns']
 
@@ -24,6 +25,7 @@ IDENTITY = {
 }
 
 
+@message_type
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
     """What is known of one file.
@@ -119,6 +121,7 @@ class ScoreRow:
         return cls(**entries)
 
 
+@message_type
 @dataclass(frozen=True)
 class ScoringRun:
     """What all rows of a table have in common.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from napari_cxr.message_types import message_type
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 
 __all__ = [
@@ -24,6 +25,7 @@ class ScoringEvent:
     """Anything that happened while a table was made."""
 
 
+@message_type
 @dataclass(frozen=True)
 class ScoringPreparing(ScoringEvent):
     """What is done before the first file is read, in words; comes several times, or not at all."""
@@ -31,6 +33,7 @@ class ScoringPreparing(ScoringEvent):
     text: str
 
 
+@message_type
 @dataclass(frozen=True)
 class ScoringStarted(ScoringEvent):
     """The first file is about to be read.
@@ -59,6 +62,7 @@ class ScoringStarted(ScoringEvent):
     way: str = 'eager'
 
 
+@message_type
 @dataclass(frozen=True)
 class RowScored(ScoringEvent):
     """A row is kept: of a file that was scored, or of one that was not, with the reason."""
@@ -66,6 +70,7 @@ class RowScored(ScoringEvent):
     row: ScoreRow
 
 
+@message_type
 @dataclass(frozen=True)
 class ScoringWarned(ScoringEvent):
     """Something that a person should know, in one sentence; scoring goes on."""
@@ -73,6 +78,7 @@ class ScoringWarned(ScoringEvent):
     text: str
 
 
+@message_type
 @dataclass(frozen=True)
 class ScoringProgress(ScoringEvent):
     """How far it is; comes several times a second, whatever happens.
@@ -94,6 +100,7 @@ class ScoringProgress(ScoringEvent):
     seconds_left: float
 
 
+@message_type
 @dataclass(frozen=True)
 class ScoringMeasured(ScoringEvent):
     """How good the answers so far are; comes where labels are known, now and then.
@@ -114,6 +121,7 @@ class ScoringMeasured(ScoringEvent):
     unmeasured: int = 0
 
 
+@message_type
 @dataclass(frozen=True)
 class ScoringFinished(ScoringEvent):
     """Every path has its row, and the table is written.

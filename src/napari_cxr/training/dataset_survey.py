@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_cxr.message_types import message_type
 from napari_cxr.training import duplicates
 from napari_cxr.training.data_preparation import LoadedImages, group_duplicates, load_images
 from napari_cxr.training.dataset import Dataset, DatasetError
@@ -227,6 +228,7 @@ def _label_table(material: LoadedImages) -> np.ndarray:
 _GREY = slice(12, 44)
 
 
+@message_type
 @dataclass(frozen=True)
 class DuplicatePair:
     """Two images that may be one.
@@ -250,6 +252,7 @@ class DuplicatePair:
     across: bool
 
 
+@message_type
 @dataclass(frozen=True, eq=False)
 class Survey(TrainingEvent):
     """A data set as a recipe would use it.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from napari_cxr.message_types import message_type
+
 __all__ = [
     'BatchDone',
     'EpochDone',
@@ -31,6 +33,7 @@ class TrainingEvent:
     run: str
 
 
+@message_type
 @dataclass(frozen=True)
 class ReadingProgress(TrainingEvent):
     """Images are being read: `done` of `total`."""
@@ -39,6 +42,7 @@ class ReadingProgress(TrainingEvent):
     total: int
 
 
+@message_type
 @dataclass(frozen=True)
 class ImageSkipped(TrainingEvent):
     """An image that cannot be used, with the reason; the run goes on without it."""
@@ -47,6 +51,7 @@ class ImageSkipped(TrainingEvent):
     reason: str
 
 
+@message_type
 @dataclass(frozen=True)
 class WarningRaised(TrainingEvent):
     """Something that a person should know, in one sentence; the run goes on."""
@@ -54,6 +59,7 @@ class WarningRaised(TrainingEvent):
     text: str
 
 
+@message_type
 @dataclass(frozen=True)
 class TrainingStarted(TrainingEvent):
     """The first step is about to be taken.
@@ -91,6 +97,7 @@ class TrainingStarted(TrainingEvent):
     precision: str
 
 
+@message_type
 @dataclass(frozen=True)
 class BatchDone(TrainingEvent):
     """One step: `batch` of `batches` in `epoch` (both from 1), its loss, and the speed.
@@ -106,6 +113,7 @@ class BatchDone(TrainingEvent):
     seconds_left: float
 
 
+@message_type
 @dataclass(frozen=True)
 class EpochDone(TrainingEvent):
     """One pass over the training images, and the validation after it.
@@ -148,6 +156,7 @@ class EpochDone(TrainingEvent):
     confusion: tuple[tuple[int, ...], ...]
 
 
+@message_type
 @dataclass(frozen=True)
 class TrainingFinished(TrainingEvent):
     """The best checkpoint is written.
@@ -167,6 +176,7 @@ class TrainingFinished(TrainingEvent):
     metrics: dict[str, Any] = field(default_factory=dict)
 
 
+@message_type
 @dataclass(frozen=True)
 class RunsDone(TrainingEvent):
     """A run of several has ended: a fold, or one of a sweep.

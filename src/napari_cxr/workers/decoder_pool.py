@@ -8,17 +8,18 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-
-from napari_cxr.inference.cpu import available_cores
-from napari_cxr.inference.preprocessing import Preprocessing
-from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph, UnreadableImage
-from napari_cxr.scoring import PreparedImage, PrepareOptions
-from napari_cxr.training.training_image import TrainingImage, UnusableImage
 from napari_cxr.workers.worker_process import JobFailed, WorkerDied, WorkerProcess
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_cxr.inference.preprocessing import Preprocessing
+    from napari_cxr.lungs.lung_field import LungField
+    from napari_cxr.scoring.image_preparation import PreparedImage, PrepareOptions
+    from napari_cxr.training.training_image import TrainingImage
 
 __all__ = ['Decoder', 'DecoderPool', 'listed_images', 'shared_decoder']
 
@@ -123,6 +124,8 @@ class DecoderPool:
     """
 
     def __init__(self, decoders: int | None = None, timeout: float = 60.0) -> None:
+        from napari_cxr.inference.cpu import available_cores
+
         self._workers = [WorkerProcess('decoder') for _ in range(decoders or available_cores())]
         self._timeout = timeout
 
@@ -130,6 +133,8 @@ class DecoderPool:
         self, items: Sequence[tuple[int, Path]], preprocessing: Preprocessing, bits: int
     ) -> Iterator[tuple[int, TrainingImage | str]]:
         """Decode files; yield each one's number with what it became, as they are done."""
+        from napari_cxr.training.training_image import TrainingImage
+
         arguments = {'preprocessing': preprocessing.to_dict(), 'bits': bits}
         with closing(self._each('decode', TrainingImage, items, arguments)) as results:
             yield from (result for result in results if result is not None)
@@ -153,6 +158,8 @@ class DecoderPool:
             In the order in which they are done; None about ten times a second while there
             is nothing, so that closing it always works.
         """
+        from napari_cxr.scoring.image_preparation import PreparedImage
+
         arguments = {
             'preprocessing': wanted.preprocessing.to_dict(),
             'lungs': wanted.lungs,
@@ -250,8 +257,11 @@ class DecoderPool:
         except StopIteration as end:
             return made(**end.value)
         except JobFailed as error:
-            reason = _reason(error)
-            return UnusableImage(reason) if error.kind == UnreadableImage.__name__ else reason
+            if error.kind != UnreadableImage.__name__:
+                return _reason(error)
+            from napari_cxr.training.training_image import UnusableImage
+
+            return UnusableImage(_reason(error))
         except (WorkerDied, OSError) as error:
             return _reason(error)
         except (TypeError, ValueError, LookupError) as error:  # a decoder that talks nonsense

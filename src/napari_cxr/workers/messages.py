@@ -25,25 +25,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from napari_cxr import scoring
-from napari_cxr.checkpoint import download
-from napari_cxr.explain.feature_maps import FeatureMaps
-from napari_cxr.explain.heatmap import Heatmap
-from napari_cxr.inference.prediction import ImageWarning, Prediction
-from napari_cxr.lungs import LungField
-from napari_cxr.radiograph import (
-    Geometry,
-    LookupTable,
-    Overlay,
-    Provenance,
-    Radiograph,
-    SpacingSource,
-    View,
-    Window,
-)
-from napari_cxr.scoring.score_row import ScoringRun
-from napari_cxr.training import training_events
-from napari_cxr.training.dataset_survey import DuplicatePair, Survey
+from napari_cxr.message_types import is_message_type, type_name, type_named
 
 __all__ = ['Channel', 'SharedFolder']
 
@@ -124,46 +106,6 @@ def _memory_directory() -> str | None:
     return shm if shutil.disk_usage(shm).free > _LEAST_FREE else None
 
 
-#: The only classes that a message may hold; a name that is not here is refused.
-_TYPES: dict[str, type] = {
-    f'{kind.__module__}.{kind.__name__}': kind
-    for kind in (
-        ImageWarning,
-        FeatureMaps,
-        Geometry,
-        Heatmap,
-        LookupTable,
-        LungField,
-        Overlay,
-        Prediction,
-        Provenance,
-        Radiograph,
-        SpacingSource,
-        View,
-        Window,
-        training_events.BatchDone,
-        training_events.EpochDone,
-        training_events.TrainingFinished,
-        training_events.ReadingProgress,
-        training_events.RunsDone,
-        training_events.ImageSkipped,
-        training_events.TrainingStarted,
-        training_events.WarningRaised,
-        download.DownloadProgress,
-        DuplicatePair,
-        Survey,
-        ScoringRun,
-        scoring.ScoringFinished,
-        scoring.ScoringMeasured,
-        scoring.ScoringPreparing,
-        scoring.ScoringProgress,
-        scoring.ScoreRow,
-        scoring.RowScored,
-        scoring.ScoringStarted,
-        scoring.ScoringWarned,
-    )
-}
-
 _LENGTH = struct.Struct('<I')
 
 _INLINE_BYTES = 16_384
@@ -226,7 +168,7 @@ class Channel:
 
     def _pack(self, value: Any, written: list[Path]) -> Any:
         if isinstance(value, Enum):
-            return {'enum': _name(value), 'value': value.value}
+            return {'enum': type_name(value), 'value': value.value}
         if value is None or isinstance(value, (str, bool, int, float)):
             return value
         if isinstance(value, np.ndarray):
@@ -241,9 +183,9 @@ class Channel:
             return [self._pack(v, written) for v in value]
         if isinstance(value, dict):
             return {'dict': [[k, self._pack(v, written)] for k, v in value.items()]}
-        if is_dataclass(value) and _name(value) in _TYPES:
+        if is_dataclass(value) and is_message_type(value):
             entries = {f.name: self._pack(getattr(value, f.name), written) for f in fields(value)}
-            return {'type': _name(value), 'fields': entries}
+            return {'type': type_name(value), 'fields': entries}
         raise TypeError(f'{type(value).__name__} cannot be sent to another process')
 
     def _unpack(self, value: Any) -> Any:
@@ -258,8 +200,10 @@ class Channel:
         if 'dict' in value:
             return {k: self._unpack(v) for k, v in value['dict']}
         if 'enum' in value:
-            return _TYPES[value['enum']](value['value'])
-        return _TYPES[value['type']](**{k: self._unpack(v) for k, v in value['fields'].items()})
+            return type_named(value['enum'])(value['value'])
+        return type_named(value['type'])(
+            **{k: self._unpack(v) for k, v in value['fields'].items()}
+        )
 
     def _pack_array(self, array: np.ndarray, written: list[Path]) -> dict[str, Any]:
         array = np.ascontiguousarray(array)
@@ -289,8 +233,3 @@ class Channel:
                 array = np.asarray(np.memmap(file, dtype, mode='c', shape=shape))
         path.unlink()
         return array
-
-
-def _name(value: Any) -> str:
-    """Return what a class is called in a message; several rooms have a `Started`."""
-    return f'{type(value).__module__}.{type(value).__name__}'
