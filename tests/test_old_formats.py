@@ -262,12 +262,12 @@ def test_a_model_says_what_it_said(old):
 
 def test_the_models_that_a_person_lists(old):
     found = {entry.name: entry for entry in catalog.entries()}
-    assert found['texture'].where == 'yours' and found['texture'].card.title
+    assert found['texture'].origin == 'yours' and found['texture'].card.title
     ward = found['ward']
-    assert (ward.where, ward.size, ward.path, ward.error) == ('download', 9424, None, '')
+    assert (ward.origin, ward.size, ward.path, ward.error) == ('download', 9424, None, '')
     assert ward.url == 'https://models.example/findings.safetensors'
     assert ward.summary['labels'] == ['effusion', 'opacity']
-    assert found['txrv'].weights == 'all' and found['txrv'].is_offered
+    assert found['txrv'].weights == 'all' and found['txrv'].needs_download
     (old / 'models' / 'downloads').mkdir()
     shutil.copy(old / 'models' / 'findings.safetensors', 'models/downloads/ward.safetensors')
     assert catalog.resolve('ward') == old / 'models' / 'downloads' / 'ward.safetensors'

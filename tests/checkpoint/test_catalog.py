@@ -26,7 +26,7 @@ def own(tmp_path, monkeypatch):
 
 def yours():
     """All but what is bundled and what is offered to everybody."""
-    return [e for e in catalog.entries() if e.where != 'bundled' and not e.is_offered]
+    return [e for e in catalog.entries() if e.origin != 'bundled' and not e.needs_download]
 
 
 def files_of(folder):
@@ -75,7 +75,7 @@ def test_a_broken_file_is_listed_and_hides_no_other(own, card):
     (own / 'broken.safetensors').write_bytes(b'nothing')
     save(own / 'whole.safetensors', {'x': torch.ones(4)}, card)
     broken, whole = yours()
-    assert (broken.name, broken.card, broken.where) == ('broken', None, 'yours')
+    assert (broken.name, broken.card, broken.origin) == ('broken', None, 'yours')
     assert 'not a .safetensors file' in broken.error
     assert (whole.name, whole.card, whole.error) == ('whole', card, '')
     assert catalog.resolve('whole') == own / 'whole.safetensors'
@@ -93,7 +93,7 @@ def test_a_path_goes_before_a_name_and_an_unknown_name_lists_the_known(own, card
 def test_a_download_is_listed_fetched_checked_and_then_there(own, served, card):
     list_download(own, *served)
     (listed,) = yours()
-    assert (listed.where, listed.path, listed.summary) == (
+    assert (listed.origin, listed.path, listed.summary) == (
         'download',
         None,
         {'title': 'From afar'},
@@ -102,7 +102,7 @@ def test_a_download_is_listed_fetched_checked_and_then_there(own, served, card):
     assert path == own / 'downloads' / 'far.safetensors'
     assert load(path).card == card
     (fetched,) = yours()
-    assert (fetched.where, fetched.path, fetched.card) == ('download', path, card)
+    assert (fetched.origin, fetched.path, fetched.card) == ('download', path, card)
 
 
 def test_a_download_of_another_content_is_thrown_away(own, served):
@@ -161,7 +161,7 @@ def test_a_wrong_list_is_an_entry_with_an_error(own, text, said):
 
 
 def test_the_bundled_models_are_small_and_modest():
-    bundled = {entry.name: entry for entry in catalog.entries() if entry.where == 'bundled'}
+    bundled = {entry.name: entry for entry in catalog.entries() if entry.origin == 'bundled'}
     assert {'cxr3-lung-texture', 'cxr3-resnet10'} <= set(bundled)
     for entry in bundled.values():
         assert entry.error == ''
@@ -239,7 +239,7 @@ def test_demonstrations_come_last_whoever_has_them(model_file, own_models):
     listed = catalog.entries()
     kinds = [entry.is_demonstration for entry in listed]
     assert kinds == sorted(kinds)
-    own = [entry.name for entry in listed if entry.where == 'yours']
+    own = [entry.name for entry in listed if entry.origin == 'yours']
     assert own == ['zz', 'aa']
 
 

@@ -48,7 +48,7 @@ def names_in(folder):
 
 
 def test_the_four_with_known_hashes_are_offered_and_come_only_when_asked_for():
-    offered = {e.name: e for e in catalog.entries() if e.is_offered}
+    offered = {e.name: e for e in catalog.entries() if e.needs_download}
     assert list(offered) == [f'xrv-{key}' for key in ('all', 'mimic_ch', 'pc', 'rsna')]
     for entry in offered.values():
         assert 28_380_000 < entry.size < 28_390_000 and entry.form == 'torchxrayvision'
@@ -61,12 +61,14 @@ def test_the_four_with_known_hashes_are_offered_and_come_only_when_asked_for():
 
 
 def test_downloaded_checked_converted_and_there(served):
-    assert entry_of().is_offered
+    assert entry_of().needs_download
     events, path = drained(get_model(entry_of()))
     stages = [event.stage for event in events]
     assert stages[0] == 'downloading' and stages[-2:] == ['checking', 'converting']
     entry = entry_of()
-    assert (entry.path, entry.is_offered) == (path, False) and catalog.resolve('findings') == path
+    assert (entry.path, entry.needs_download) == (path, False) and catalog.resolve(
+        'findings'
+    ) == path
     assert names_in(path.parent) == ['findings.safetensors']  # what was converted is gone
     card = entry.card
     assert card.name == 'findings' and len(card.labels) == 18 and card.decision == 'library'

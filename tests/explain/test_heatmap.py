@@ -24,8 +24,8 @@ def test_normalised_by_its_own_maximum():
 def test_a_map_of_zeros_stays_one():
     heatmap = placed(np.zeros((3, 3)))
     assert not heatmap.normalised().any()
-    assert heatmap.frame_share((30, 30)) is None
-    assert heatmap.share_in(np.ones((30, 30), dtype=bool)) is None
+    assert heatmap.frame_fraction((30, 30)) is None
+    assert heatmap.fraction_in(np.ones((30, 30), dtype=bool)) is None
 
 
 def test_samples_are_linear_between_centres_and_constant_beyond():
@@ -42,7 +42,7 @@ def test_a_map_of_one_cell_is_even():
 
 
 def test_nothing_is_said_about_what_the_network_did_not_see():
-    sampled = placed([[1, 1], [1, 1]], seen=(1.5, -0.5, 4.5, 2.5)).sample_on((7, 5))
+    sampled = placed([[1, 1], [1, 1]], input_bounds=(1.5, -0.5, 4.5, 2.5)).sample_on((7, 5))
     expected = np.zeros((7, 5))
     expected[2:5, :3] = 1
     np.testing.assert_array_equal(sampled, expected)
@@ -52,11 +52,11 @@ def test_share_in_a_region():
     heatmap = placed([[1, 1], [1, 1]], jump=(4, 4), start=(1, 1))
     mask = np.zeros((8, 8))
     mask[:4, :2] = 1
-    assert heatmap.share_in(mask) == pytest.approx(8 / 64)
-    assert heatmap.share_in(mask / 2) == pytest.approx(4 / 64)
-    assert heatmap.share_in(np.ones((8, 8), dtype=bool)) == pytest.approx(1)
+    assert heatmap.fraction_in(mask) == pytest.approx(8 / 64)
+    assert heatmap.fraction_in(mask / 2) == pytest.approx(4 / 64)
+    assert heatmap.fraction_in(np.ones((8, 8), dtype=bool)) == pytest.approx(1)
     with pytest.raises(ValueError, match='rows and columns'):
-        heatmap.share_in(np.ones(8))
+        heatmap.fraction_in(np.ones(8))
 
 
 def test_share_in_a_region_of_a_large_radiograph():
@@ -65,30 +65,32 @@ def test_share_in_a_region_of_a_large_radiograph():
     heatmap = placed([[0, 0], [1, 1]], jump=(1999, 1499))
     mask = np.zeros((2000, 1500), dtype=np.uint8)
     mask[:1000, :750] = 1
-    assert heatmap.share_in(mask) == pytest.approx(1 / 8, abs=2e-3)
-    assert heatmap.share_in(mask[::5, ::5] > 0, mask.shape) == pytest.approx(1 / 8, abs=2e-3)
+    assert heatmap.fraction_in(mask) == pytest.approx(1 / 8, abs=2e-3)
+    assert heatmap.fraction_in(mask[::5, ::5] > 0, mask.shape) == pytest.approx(1 / 8, abs=2e-3)
 
 
 def test_a_coarse_region_stretches_over_the_radiograph():
     # Two cells of 4 x 8 pixels each; the map is all in the left half of the upper one.
-    heatmap = placed([[1]], seen=(-0.5, -0.5, 3.5, 3.5))
-    assert heatmap.share_in(np.array([[1], [0]]), (8, 8)) == pytest.approx(1)
+    heatmap = placed([[1]], input_bounds=(-0.5, -0.5, 3.5, 3.5))
+    assert heatmap.fraction_in(np.array([[1], [0]]), (8, 8)) == pytest.approx(1)
     # Cells are sampled at their centres: the third of eight columns is the last one seen.
     columns = np.arange(8)[None] == 3
-    assert heatmap.share_in(columns, (8, 8)) == pytest.approx(1 / 4)
+    assert heatmap.fraction_in(columns, (8, 8)) == pytest.approx(1 / 4)
 
 
 def test_an_even_map_lies_where_the_network_saw_something():
-    heatmap = placed([[0, 0], [0, 5]], jump=(4, 4), start=(1, 1), seen=(-0.5, -0.5, 3.5, 7.5))
+    heatmap = placed(
+        [[0, 0], [0, 5]], jump=(4, 4), start=(1, 1), input_bounds=(-0.5, -0.5, 3.5, 7.5)
+    )
     mask = np.zeros((8, 8))
     mask[:, :2] = 1
-    assert heatmap.even().share_in(mask) == pytest.approx(2 / 8)
-    assert heatmap.even().label == heatmap.label
+    assert heatmap.uniform().fraction_in(mask) == pytest.approx(2 / 8)
+    assert heatmap.uniform().label == heatmap.label
 
 
 @pytest.mark.parametrize('shape', [(100, 100), (2500, 2048), (60, 300)])
 def test_an_even_map_has_the_frame_s_share_of_the_area(shape):
-    assert placed([[2, 2], [2, 2]], jump=(9, 9)).frame_share(shape) == pytest.approx(
+    assert placed([[2, 2], [2, 2]], jump=(9, 9)).frame_fraction(shape) == pytest.approx(
         1 - 0.84**2, abs=1e-4
     )
 
@@ -96,24 +98,26 @@ def test_an_even_map_has_the_frame_s_share_of_the_area(shape):
 def test_a_peak_in_the_corner_is_in_the_frame_and_one_in_the_middle_is_not():
     values = np.zeros((101, 101))
     values[3, 97] = 1
-    assert placed(values, jump=(4, 4), start=(1.5, 1.5)).frame_share((404, 404)) > 0.99
+    assert placed(values, jump=(4, 4), start=(1.5, 1.5)).frame_fraction((404, 404)) > 0.99
     values = np.zeros((101, 101))
     values[50, 50] = 1
-    assert placed(values, jump=(4, 4), start=(1.5, 1.5)).frame_share((404, 404)) < 0.01
+    assert placed(values, jump=(4, 4), start=(1.5, 1.5)).frame_fraction((404, 404)) < 0.01
 
 
 def test_the_frame_is_that_of_what_the_network_saw():
     # Of 100 x 100 pixels the network saw the middle 50 x 50. On the whole radiograph none
     # of its map could lie in the frame, whatever it looks at.
-    even = placed([[1, 1], [1, 1]], jump=(25, 25), start=(37, 37), seen=(24.5, 24.5, 74.5, 74.5))
-    assert even.frame_share((100, 100)) == pytest.approx(1 - 0.84**2, abs=1e-4)
+    even = placed(
+        [[1, 1], [1, 1]], jump=(25, 25), start=(37, 37), input_bounds=(24.5, 24.5, 74.5, 74.5)
+    )
+    assert even.frame_fraction((100, 100)) == pytest.approx(1 - 0.84**2, abs=1e-4)
 
 
 def test_padding_around_the_radiograph_is_no_part_of_the_frame():
     # 50 x 100 pixels in a square input: 25 rows of nothing above and below.
     values = np.ones((4, 4))
-    padded = placed(values, jump=(25, 25), start=(-13, 12), seen=(-25.5, -0.5, 74.5, 99.5))
-    assert padded.frame_share((50, 100)) == pytest.approx(1 - 0.84**2, abs=1e-4)
+    padded = placed(values, jump=(25, 25), start=(-13, 12), input_bounds=(-25.5, -0.5, 74.5, 99.5))
+    assert padded.frame_fraction((50, 100)) == pytest.approx(1 - 0.84**2, abs=1e-4)
 
 
 @pytest.mark.parametrize(

@@ -71,15 +71,15 @@ def test_an_even_map_has_the_lungs_share_of_what_the_network_saw():
     assert uniform_lung_fraction(whole, mask, shape) == pytest.approx(1 / 2)
     # Of the left half, the lungs are the half again; of the left three quarters, two thirds.
     for columns, share in ((40, 1 / 2), (60, 2 / 3), (20, 0)):
-        seen = replace(whole, seen=(-0.5, -0.5, 39.5, columns - 0.5))
+        seen = replace(whole, input_bounds=(-0.5, -0.5, 39.5, columns - 0.5))
         assert uniform_lung_fraction(seen, mask, shape) == pytest.approx(share)
 
 
 def test_the_coarser_mask_gives_the_share_of_the_full_one():
     shape = (1000, 1600)
     lungs = field(shape)
-    heatmap = quarters([3, 1, 0, 2], shape, seen=(-0.5, 199.5, 999.5, 1399.5))
-    full = heatmap.share_in(lungs.mask())
+    heatmap = quarters([3, 1, 0, 2], shape, input_bounds=(-0.5, 199.5, 999.5, 1399.5))
+    full = heatmap.fraction_in(lungs.mask())
     assert lung_fractions([heatmap], lungs) == [pytest.approx(full, abs=4e-3)]
 
 

@@ -327,7 +327,7 @@ def models() -> pd.DataFrame:
             'labels': ', '.join(entry.card.labels) if entry.card else '',
             'performance': headline(entry.card) if entry.card else '',
             'demonstration': entry.is_demonstration,
-            'where': entry.where,
+            'where': entry.origin,
             'error': entry.error,
         }
         for entry in entries

@@ -58,7 +58,8 @@ def downloadable(own: Path) -> list[CatalogEntry]:
     listed = _listed(own)
     names = {entry.name for entry in listed}
     known = [
-        CatalogEntry(where='download', card=None, path=None, **o) for o in torchxrayvision.offers()
+        CatalogEntry(origin='download', card=None, path=None, **o)
+        for o in torchxrayvision.offers()
     ]
     return [_as_it_is(e, own) for e in [*listed, *(e for e in known if e.name not in names)]]
 
@@ -186,7 +187,7 @@ def resolve(name_or_path: str | Path) -> Path:
     text = str(name_or_path)
     listed = entries()
     order = ('yours', 'bundled', 'download')
-    matching = sorted((e for e in listed if e.name == text), key=lambda e: order.index(e.where))
+    matching = sorted((e for e in listed if e.name == text), key=lambda e: order.index(e.origin))
     if not matching:
         usable = ', '.join(sorted({e.name for e in listed if not e.error})) or 'none yet'
         raise CheckpointError(
@@ -198,7 +199,7 @@ def resolve(name_or_path: str | Path) -> Path:
     entry = usable_ones[0]
     if entry.path is not None:
         return entry.path
-    if entry.is_offered:
+    if entry.needs_download:
         raise CheckpointError(
             f'The model {text!r} has not been downloaded yet{entry.size_text}: choose it '
             f'in the Classify dock and click Get, or run napari-cxr models get {text}.'
@@ -285,10 +286,10 @@ def _bundled() -> list[Path]:
     return sorted(Path(str(f)) for f in shipped.iterdir() if f.name.endswith(SUFFIX))
 
 
-def _from_file(path: Path, where: Literal['bundled', 'yours']) -> CatalogEntry:
+def _from_file(path: Path, origin: Literal['bundled', 'yours']) -> CatalogEntry:
     try:
         card = read_card(path)
     except CheckpointError as error:
-        return CatalogEntry(path.name.removesuffix(SUFFIX), None, where, path, error=str(error))
+        return CatalogEntry(path.name.removesuffix(SUFFIX), None, origin, path, error=str(error))
     # By its file, not by its card: two copies of a model can then be told apart.
-    return CatalogEntry(path.name.removesuffix(SUFFIX), card, where, path)
+    return CatalogEntry(path.name.removesuffix(SUFFIX), card, origin, path)

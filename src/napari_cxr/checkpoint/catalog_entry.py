@@ -52,7 +52,7 @@ class CatalogEntry:
         What `resolve` takes.
     card : Card or None
         None for a model that is not downloaded yet, and for a broken file.
-    where : {'bundled', 'yours', 'download'}
+    origin : {'bundled', 'yours', 'download'}
         Where it comes from.
     path : Path or None
         Its file; None before the download.
@@ -74,7 +74,7 @@ class CatalogEntry:
 
     name: str
     card: Card | None
-    where: Literal['bundled', 'yours', 'download']
+    origin: Literal['bundled', 'yours', 'download']
     path: Path | None
     error: str = ''
     url: str = ''
@@ -96,7 +96,7 @@ class CatalogEntry:
         return f' ({megabytes(self.size)})' if self.size else ''
 
     @property
-    def is_offered(self) -> bool:
+    def needs_download(self) -> bool:
         """Whether it is weights of others that were not got yet: somebody has to ask for it."""
         return self.form != OWN_FORMAT and self.path is None and not self.error
 

@@ -106,10 +106,10 @@ def _heatmap_fractions(
 ) -> dict[str, Any]:
     from napari_cxr.explain.lung_fraction import lung_mask, uniform_lung_fraction
 
-    found: dict[str, Any] = {'heatmap_frame_share': shown.frame_share(radiograph.shape)}
+    found: dict[str, Any] = {'heatmap_frame_share': shown.frame_fraction(radiograph.shape)}
     if field is not None:
         mask = lung_mask(field)
-        found['heatmap_lung_share'] = shown.share_in(mask, field.shape)
+        found['heatmap_lung_share'] = shown.fraction_in(mask, field.shape)
         found['heatmap_lung_share_if_even'] = uniform_lung_fraction(shown, mask, field.shape)
         found['lung_field'] = field.source
     return found

@@ -42,7 +42,7 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
             card = None if entry.card is None else asdict(entry.card)
             row = {
                 'name': entry.name,
-                'where': entry.where,
+                'where': entry.origin,
                 'default': entry.name == first,
                 'demonstration': entry.is_demonstration,
                 'card': card or entry.summary or None,
@@ -51,14 +51,14 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
             typer.echo(json.dumps(row))
         elif entry.card is None:
             word = entry.error or entry.summary.get('title', 'not downloaded yet')
-            typer.echo(f'{entry.name} ({entry.where}): {word}')
-            if entry.is_offered:
+            typer.echo(f'{entry.name} ({entry.origin}): {word}')
+            if entry.needs_download:
                 typer.echo(f'    not here yet; get it with: napari-cxr models get {entry.name}')
         else:
             if entry.is_demonstration and not demonstrations:
                 demonstrations = True
                 typer.echo('Demonstrations:')
-            where = f'{entry.where}, the default' if entry.name == first else entry.where
+            where = f'{entry.origin}, the default' if entry.name == first else entry.origin
             labels = ', '.join(entry.card.labels)
             typer.echo(f'{entry.name} ({where}): {entry.card.title} [{labels}]')
             if told := headline(entry.card):
@@ -232,7 +232,7 @@ def _parse_numbers(text: str, hint: str) -> tuple[float, ...]:
 def _catalog_entry(name: str) -> CatalogEntry:
     from napari_cxr.checkpoint import catalog
 
-    entries = [entry for entry in catalog.entries() if entry.where == 'download']
+    entries = [entry for entry in catalog.entries() if entry.origin == 'download']
     for entry in entries:
         if entry.name == name:
             if entry.error:

@@ -43,7 +43,7 @@ class Heatmap:
         How the map was made.
     model : str
         Name of the model.
-    seen : tuple of float, optional
+    input_bounds : tuple of float, optional
         Top, left, bottom and right edge, in pixels of the radiograph, of what the
         network was shown. The map says nothing outside. None if it saw everything.
 
@@ -60,7 +60,7 @@ class Heatmap:
     logit: float
     method: str
     model: str
-    seen: tuple[float, float, float, float] | None = None
+    input_bounds: tuple[float, float, float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or 0 in self.values.shape:
@@ -92,11 +92,11 @@ class Heatmap:
         """
         return self._sample(np.eye(3), shape)
 
-    def even(self) -> Heatmap:
+    def uniform(self) -> Heatmap:
         """Return an even map over what the network saw, with which to compare a share."""
         return replace(self, values=np.ones((1, 1), dtype=np.float32))
 
-    def share_in(self, mask: np.ndarray, shape: tuple[int, int] | None = None) -> float | None:
+    def fraction_in(self, mask: np.ndarray, shape: tuple[int, int] | None = None) -> float | None:
         """Return the share of the map that lies in a region.
 
         Large masks are looked at in evenly spaced points, at least 256 a side.
@@ -123,7 +123,7 @@ class Heatmap:
         to_radiograph[:2, 2] = (step // 2 + 0.5) * pixels - 0.5
         return _fraction(self._sample(to_radiograph, thinned.shape), thinned)
 
-    def frame_share(self, shape: tuple[int, int]) -> float | None:
+    def frame_fraction(self, shape: tuple[int, int]) -> float | None:
         """Return the share of the map that lies at the edge of what the network saw.
 
         The frame is the outer 8 % along each side of the part of the radiograph that the
@@ -142,8 +142,8 @@ class Heatmap:
             In [0, 1]; None for a map of zeros, which lies nowhere.
         """
         edges = np.array([[-0.5, -0.5], [shape[0] - 0.5, shape[1] - 0.5]])
-        if self.seen is not None:  # padding around the radiograph is no part of it
-            edges = np.clip(np.reshape(self.seen, (2, 2)), *edges)
+        if self.input_bounds is not None:  # padding around the radiograph is no part of it
+            edges = np.clip(np.reshape(self.input_bounds, (2, 2)), *edges)
         # 100 x 100 evenly spaced points are plenty for a smooth map, and make the frame
         # the same share of every radiograph.
         points = 100
@@ -167,8 +167,8 @@ class Heatmap:
             order=1,
             mode='nearest',
         )
-        if self.seen is not None:
-            top, left, bottom, right = self.seen
+        if self.input_bounds is not None:
+            top, left, bottom, right = self.input_bounds
             y = to_radiograph[0, 0] * np.arange(shape[0]) + to_radiograph[0, 2]
             x = to_radiograph[1, 1] * np.arange(shape[1]) + to_radiograph[1, 2]
             sampled[(y < top) | (y > bottom)] = 0

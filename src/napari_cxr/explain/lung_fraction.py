@@ -26,7 +26,7 @@ def lung_mask(field: LungField) -> np.ndarray:
 def lung_fractions(heatmaps: Sequence[Heatmap], field: LungField) -> list[float | None]:
     """Return the share of each heatmap that lies in the lungs; None for a map of zeros."""
     mask = lung_mask(field)
-    return [heatmap.share_in(mask, field.shape) for heatmap in heatmaps]
+    return [heatmap.fraction_in(mask, field.shape) for heatmap in heatmaps]
 
 
 def uniform_lung_fraction(heatmap: Heatmap, mask: np.ndarray, shape: tuple[int, int]) -> float:
@@ -46,4 +46,4 @@ def uniform_lung_fraction(heatmap: Heatmap, mask: np.ndarray, shape: tuple[int, 
     float
         In [0, 1].
     """
-    return heatmap.even().share_in(mask, shape) or 0.0
+    return heatmap.uniform().fraction_in(mask, shape) or 0.0

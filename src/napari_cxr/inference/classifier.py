@@ -342,7 +342,7 @@ class Classifier(Model):
                 logit=prediction.logits[target],
                 method=method,
                 model=self.card.name,
-                seen=seen,
+                input_bounds=seen,
             )
             for i, target in enumerate(targets)
         ]

@@ -53,8 +53,8 @@ def outline_paths(heatmap: Heatmap, level: float) -> list[np.ndarray]:
         cells = points * step - 1
         homogeneous = np.column_stack([cells, np.ones(len(cells))])
         path = (homogeneous @ heatmap.to_radiograph.T)[:, :2]
-        if heatmap.seen is not None:
-            path = np.clip(path, heatmap.seen[:2], heatmap.seen[2:])
+        if heatmap.input_bounds is not None:
+            path = np.clip(path, heatmap.input_bounds[:2], heatmap.input_bounds[2:])
         paths.append(path)
     return paths
 

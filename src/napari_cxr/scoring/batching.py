@@ -221,7 +221,7 @@ class BatchScorer:
                 logit=float(logits[k]),
                 method='Grad-CAM',
                 model=classifier.card.name,
-                seen=input_bounds(ready.to_radiograph, height, width),
+                input_bounds=input_bounds(ready.to_radiograph, height, width),
             )
             for k, label in enumerate(classifier.labels)
         ]

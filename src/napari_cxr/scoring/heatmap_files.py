@@ -53,10 +53,10 @@ def has_heatmaps(folder: Path) -> bool:
 
 def heatmap_fractions(shown: Heatmap, ready: PreparedImage) -> Mapping[str, Any]:
     """Return the entries of a `Row` that say where a heatmap lies."""
-    found: dict[str, Any] = {'frame_share': shown.frame_share(ready.shape)}
+    found: dict[str, Any] = {'frame_share': shown.frame_fraction(ready.shape)}
     if ready.lungs is not None:
         mask = lung_mask(ready.lungs)
-        found['lung_share'] = shown.share_in(mask, ready.lungs.shape)
+        found['lung_share'] = shown.fraction_in(mask, ready.lungs.shape)
         found['lung_share_if_even'] = uniform_lung_fraction(shown, mask, ready.lungs.shape)
         found['lung_field'] = ready.lungs.source
     return found
@@ -149,7 +149,7 @@ def _on_picture(heatmap: Heatmap, ready: PreparedImage) -> Heatmap:
     scale = np.array(ready.picture.shape) / ready.shape
     to_picture = np.diag([*scale, 1.0])
     to_picture[:2, 2] = scale / 2 - 0.5  # pixel centres: x to (x + 0.5) s - 0.5
-    seen = heatmap.seen
+    seen = heatmap.input_bounds
     if seen is not None:
         top, left, bottom, right = seen
         corners = to_picture @ np.array([[top, bottom], [left, right], [1, 1]])
@@ -159,4 +159,4 @@ def _on_picture(heatmap: Heatmap, ready: PreparedImage) -> Heatmap:
             float(corners[0, 1]),
             float(corners[1, 1]),
         )
-    return replace(heatmap, to_radiograph=to_picture @ heatmap.to_radiograph, seen=seen)
+    return replace(heatmap, to_radiograph=to_picture @ heatmap.to_radiograph, input_bounds=seen)

@@ -35,7 +35,7 @@ def download_model(name: str, file: str = '') -> Generator[DownloadProgress, Non
         Its file; the generator's return value.
     """
     for entry in catalog.entries():
-        if entry.name == name and entry.where == 'download' and not entry.error:
+        if entry.name == name and entry.origin == 'download' and not entry.error:
             with closing(got(entry, file or None)) as progress:
                 return str((yield from progress))
     raise CheckpointError(f'There is no model {name!r} to get.')

@@ -84,7 +84,7 @@ class ModelComboBox(ElidedComboBox):
     def offered(self) -> catalog.CatalogEntry | None:
         """The chosen model, where somebody has to get it first; else None."""
         entry = self._entries.get(self.current)
-        return entry if entry is not None and entry.is_offered else None
+        return entry if entry is not None and entry.needs_download else None
 
     def current_card(self) -> Card:
         """Return the card of the chosen model.
@@ -99,7 +99,7 @@ class ModelComboBox(ElidedComboBox):
             return read_card(self.current)
         if entry.card is None:
             title = entry.summary.get('title', '')
-            if entry.is_offered:
+            if entry.needs_download:
                 raise CheckpointError(f'{title}. Its card comes with it: click Get.')
             raise CheckpointError(
                 entry.error or f'{title}. Its card comes with its download, at the first use.'
@@ -131,8 +131,8 @@ class ModelComboBox(ElidedComboBox):
         wanted = preferences(self._category).model or catalog.default()
         # Of two of one name the one that `catalog.resolve` takes: yours, bundled, download.
         order = ('download', 'bundled', 'yours')
-        listed = [e for e in catalog.entries() if self._offers or not e.is_offered]
-        taken = sorted(listed, key=lambda entry: order.index(entry.where))
+        listed = [e for e in catalog.entries() if self._offers or not e.needs_download]
+        taken = sorted(listed, key=lambda entry: order.index(entry.origin))
         meant = {entry.name: entry for entry in taken}
         self._entries = {entry.name: meant[entry.name] for entry in listed}
         demonstrations = [entry for entry in self._entries.values() if entry.is_demonstration]
@@ -151,11 +151,11 @@ class ModelComboBox(ElidedComboBox):
         self._now = self.current
 
     def _add(self, entry: catalog.CatalogEntry) -> None:
-        get = f' · Get{entry.size_text}' if entry.is_offered else ''
+        get = f' · Get{entry.size_text}' if entry.needs_download else ''
         self.addItem(f'{entry.name}{get}', entry.name)
         card = entry.card
         tip = f'{card.title}\n{card.demonstration}'.strip() if card is not None else entry.error
-        if entry.is_offered:
+        if entry.needs_download:
             tip = entry.summary.get('title', '')
         self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
 
