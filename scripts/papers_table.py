@@ -4,8 +4,7 @@
 
 RUNS holds `zhong`, `detl-step1`, `detl-step2` (in folds), `detl-step2-given` (with the
 table's splits) and `nova-custom-cnn`, each as `napari-cxr train` left it, and `short`, as
-scripts/run_every_recipe.py left it. What the tables need of them is kept in
-docs/papers.json; without RUNS the tables are made from that.
+scripts/run_every_recipe.py left it.
 """
 
 from __future__ import annotations
@@ -30,20 +29,13 @@ BASELINES = ('format only', 'format and grey levels')
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('runs', type=Path, nargs='?')
+    parser.add_argument('runs', type=Path)
     options = parser.parse_args()
-    kept = DOCS / 'papers.json'
-    if options.runs is not None:
-        found = {
-            'runs': [result(options.runs / name) for name in RUNS if there(options.runs / name)],
-            'short': short_runs(options.runs / 'short' / 'table.csv'),
-        }
-        kept.write_text(json.dumps(found, indent=1) + '\n', encoding='utf-8')
-    found = json.loads(kept.read_text(encoding='utf-8'))
+    runs = [result(options.runs / name) for name in RUNS if there(options.runs / name)]
     tables = {
-        'earnest': earnest(found['runs']),
-        'confusion': confusions(found['runs']),
-        'short': short(found['short']),
+        'earnest': earnest(runs),
+        'confusion': confusions(runs),
+        'short': short(short_runs(options.runs / 'short' / 'table.csv')),
     }
     fill(DOCS / 'papers.md', tables, Path(__file__).name)
 

@@ -3,8 +3,7 @@
     python scripts/sources_left_out_table.py RUNS
 
 RUNS holds `bundled` and `resnet18`, runs of the recipes `bundled-lung-texture` and
-`resnet18-sources-left-out`, and `tried`, the sweep `sources-left-out`. What the tables need
-of them is kept in docs/sources-left-out.json; without RUNS the tables are made from that.
+`resnet18-sources-left-out`, and `tried`, the sweep `sources-left-out`.
 """
 
 from __future__ import annotations
@@ -24,12 +23,9 @@ Figures = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('runs', type=Path, nargs='?')
+    parser.add_argument('runs', type=Path)
     options = parser.parse_args()
-    kept = DOCS / 'sources-left-out.json'
-    if options.runs is not None:
-        kept.write_text(json.dumps(read(options.runs), indent=1) + '\n', encoding='utf-8')
-    found = json.loads(kept.read_text(encoding='utf-8'))
+    found = read(options.runs)
     tables = {
         'folds': folds(found),
         'classes': classes(found['bundled']),

@@ -7,8 +7,7 @@ normal and pneumonia a table is written into RUNS: its training and validation i
 learnt from, and judged are its test images and those of the other source, of which nothing
 was seen. The runs of the sweep `transfer` follow on each table, then those of
 `transfer-covid19` on all sources; started again on the same folder it goes on where it
-stopped. What tables and figure need is kept in docs/transfer.json; without CXR3 and RUNS
-they are made from that.
+stopped. With --only-read tables and figure are made from the runs that are there.
 """
 
 from __future__ import annotations
@@ -36,21 +35,17 @@ Found = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-    parser.add_argument('cxr3', type=Path, nargs='?')
-    parser.add_argument('runs', type=Path, nargs='?')
+    parser.add_argument('cxr3', type=Path)
+    parser.add_argument('runs', type=Path)
     parser.add_argument('--only-read', action='store_true', help='run nothing')
     options = parser.parse_args()
-    kept = DOCS / 'transfer.json'
-    if options.runs is not None:
-        if not options.only_read:
-            for source in SOURCES:
-                images = table_of(options.cxr3, source, options.runs)
-                run_all('transfer', images, options.runs / source)
-            run_all('transfer-covid19', options.cxr3, options.runs / 'covid19')
-        found = {source: read('transfer', options.runs / source) for source in SOURCES}
-        found['covid19'] = read('transfer-covid19', options.runs / 'covid19')
-        kept.write_text(json.dumps(found, indent=1) + '\n', encoding='utf-8')
-    found = json.loads(kept.read_text(encoding='utf-8'))
+    if not options.only_read:
+        for source in SOURCES:
+            images = table_of(options.cxr3, source, options.runs)
+            run_all('transfer', images, options.runs / source)
+        run_all('transfer-covid19', options.cxr3, options.runs / 'covid19')
+    found = {source: read('transfer', options.runs / source) for source in SOURCES}
+    found['covid19'] = read('transfer-covid19', options.runs / 'covid19')
     fill(
         DOCS / 'papers.md',
         {'transfer': table(found), 'curves': curves(found)},

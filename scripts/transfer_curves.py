@@ -23,7 +23,7 @@ def drawing(found: dict[str, Any]) -> str:
     Parameters
     ----------
     found : dict
-        By source and run, as docs/transfer.json has it; runs that are not there are left out.
+        By source and run, as `transfer.read` returns it; runs that are not there are left out.
     """
     across = LEFT + len(PAPERS) * (WIDTH + BETWEEN)
     down = TOP + len(found) * (HEIGHT + BETWEEN) + 14

@@ -1,7 +1,6 @@
 """The sweep `transfer`, the script that runs it, and what the page has from it."""
 
 import csv
-import json
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -191,11 +190,19 @@ def test_the_drawing_has_a_line_for_each_run(transfer):
     assert points == [(0, 125), (55, 100), (110, 75), (165, 50), (220, 50)]
 
 
-def test_the_page_has_what_was_kept(transfer):
-    found = json.loads((ROOT / 'docs' / 'transfer.json').read_text('utf-8'))
-    inside = {source: found[source] for source in transfer.SOURCES if found[source]}
+def test_the_command_makes_page_and_drawing_from_runs(transfer, tmp_path, monkeypatch):
+    """As the page has them: its table's first columns, and its places for both tables."""
     page = (ROOT / 'docs' / 'papers.md').read_text('utf-8')
-    assert transfer.table(found) in page and transfer.curves(found) in page
-    assert not found['covid19'] or transfer.covid19(found) in page
-    kept = (ROOT / 'docs' / 'images' / 'transfer.svg').read_text('utf-8')
-    assert transfer.drawing(inside) == kept and len(kept) < 20_000
+    (tmp_path / 'docs' / 'images').mkdir(parents=True)
+    (tmp_path / 'docs' / 'papers.md').write_text(page, 'utf-8')
+    both = {'kermany': {'nova-frozen': figures(0.9)}, 'nih': {'nova-frozen': figures(0.8)}}
+    monkeypatch.setattr(transfer, 'DOCS', tmp_path / 'docs')
+    monkeypatch.setattr(transfer, 'read', lambda name, folder: both.get(folder.name, {}))
+    monkeypatch.setattr(sys, 'argv', ['transfer.py', 'cxr3', 'runs', '--only-read'])
+    transfer.main()
+    made = (tmp_path / 'docs' / 'papers.md').read_text('utf-8')
+    assert transfer.table(both) in made and transfer.curves(both) in made
+    head, *_ = transfer.curves(both).splitlines()
+    assert head in page and '| no anatomy | format only |' in page
+    assert '<polyline' in (tmp_path / 'docs' / 'images' / 'transfer.svg').read_text('utf-8')
+    assert len((ROOT / 'docs' / 'images' / 'transfer.svg').read_text('utf-8')) < 20_000
