@@ -194,7 +194,9 @@ def test_reading_cards_needs_no_torch(tmp_path, card):
         'from napari_cxr.checkpoint import catalog\n'
         'found = catalog.entries()\n'
         "assert 'a' in [entry.name for entry in found], found\n"
-        'training.recipes.names()\n'
+        "[getattr(training, name) for name in training.__all__ if name != 'train']\n"
+        '[getattr(metrics, name) for name in metrics.__all__]\n'
+        'training.recipe.names()\n'
         "heavy = {'torch', 'sklearn', 'scipy', 'timm', 'skimage'} & set(sys.modules)\n"
         'assert not heavy, heavy\n'
     )

@@ -17,6 +17,7 @@ from napari_cxr.training import (
     TrainingError,
     TrainingFinished,
     TrainingStarted,
+    WarningRaised,
     checkpointing,
     index,
     train,
@@ -272,3 +273,19 @@ def test_tensorboard_sees_each_epoch_once(folder, recipe, tmp_path):
         found = {event.step: event.value for event in seen.Scalars(tag)}
         assert [event.step for event in seen.Scalars(tag)] == [1, 2]
         assert [found[1], found[2]] == pytest.approx([float(row[column]) for row in rows])
+
+
+def test_without_tensorboard_there_are_no_event_files_and_no_complaint(
+    folder, recipe, tmp_path, monkeypatch
+):
+    for name in [name for name in sys.modules if name.partition('.')[0] == 'tensorboard']:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, 'tensorboard', None)  # importing it raises ImportError
+    out = tmp_path / 'out'
+    stopped_after(folder, recipe, out, 1, EpochDone)
+    events = resumed(folder, recipe, out)
+    assert not [event for event in events if isinstance(event, WarningRaised)]
+    assert 'ensor' not in (out / 'log.txt').read_text()
+    assert not list(out.glob('events.out.*'))
+    rows = list(csv.DictReader((out / 'metrics.csv').read_text().splitlines()))
+    assert [row['epoch'] for row in rows] == ['1', '2']

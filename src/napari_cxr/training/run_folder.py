@@ -20,7 +20,7 @@ import platform
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from importlib import metadata
@@ -133,6 +133,8 @@ def write_tensorboard_epoch(folder: Path, epoch: EpochDone, life: int) -> None:
     ------
     OSError
         If it can't be written.
+    ImportError
+        If TensorBoard is not installed.
     """
     from tensorboard.compat.proto.event_pb2 import Event, SessionLog
     from tensorboard.compat.proto.summary_pb2 import Summary
@@ -370,7 +372,7 @@ class RunFolder:
             file.write(line)
 
     def add_epoch(self, event: EpochDone) -> None:
-        """Add a line to ``metrics.csv``, and the figures for TensorBoard."""
+        """Add a line to ``metrics.csv`` and, where TensorBoard is installed, to its event file."""
         if not self.writes:
             return
 
@@ -386,7 +388,8 @@ class RunFolder:
         with self.writing():
             with (self.path / 'metrics.csv').open('a', newline='', encoding='utf-8') as file:
                 file.write(text.getvalue())
-            write_tensorboard_epoch(self.path, event, self.life)
+            with suppress(ImportError):  # TensorBoard is an extra: without it, no event files
+                write_tensorboard_epoch(self.path, event, self.life)
 
     def end(self, result: dict[str, Any]) -> None:
         """Write ``result.json``, which makes the run a finished one."""

@@ -1,14 +1,10 @@
-"""Everything that decides a training run, as a frozen dataclass that reads and writes TOML.
-
-Also the recipes and sweeps that come with the package, and a person's own files.
-"""
+"""Everything that decides a training run, as a frozen dataclass that reads and writes TOML."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,9 +25,10 @@ from napari_cxr.training.recipe.learning_sections import (
     SelectionRecipe,
     StoppingRecipe,
 )
+from napari_cxr.training.recipe.recipe_catalog import recipe_names, toml_text
 from napari_cxr.training.recipe.schema import RecipeError, as_table, build_from_table, check_entry
 
-__all__ = ['CardRecipe', 'Recipe', 'builtin_names', 'find', 'names', 'toml_text']
+__all__ = ['CardRecipe', 'Recipe', 'find', 'names']
 
 #: Networks that know the lungs by what is not 0.
 _LUNGS_ONLY = ('lung_texture',)
@@ -273,63 +270,16 @@ def _check_lungs_only(
 
 
 def names() -> list[str]:
-    """Return the names of the recipes that come with the package."""
-    return builtin_names('recipes')
+    """Return the names of all recipes: those of napari-cxr first, then those of other packages."""
+    return recipe_names('recipe', Recipe.from_toml)
 
 
 def find(name_or_path: str | Path) -> Recipe:
-    """Read a recipe by the name of a shipped one, or from a file.
+    """Read a recipe by its name, or from a file.
 
     Raises
     ------
     RecipeError
-        If there is none, or it makes no sense.
+        If there is no such recipe, or it makes no sense.
     """
-    return Recipe.from_toml(toml_text(name_or_path, 'recipes', 'recipe'))
-
-
-def builtin_names(folder: str) -> list[str]:
-    """Return the names of the TOML files in a folder of the package, sorted.
-
-    Parameters
-    ----------
-    folder : str
-        Such as 'recipes' or 'recipes/sweeps'.
-    """
-    return sorted(
-        file.name.removesuffix('.toml')
-        for file in resources.files('napari_cxr').joinpath(folder).iterdir()
-        if file.name.endswith('.toml')
-    )
-
-
-def toml_text(name_or_path: str | Path, folder: str, kind: str) -> str:
-    """Read a TOML file by the name of a shipped one, or a person's own.
-
-    Parameters
-    ----------
-    name_or_path : str or Path
-        A name from `shipped`, or a file.
-    folder : str
-        Where in the package the shipped ones stand.
-    kind : str
-        What it is, for messages: 'recipe'.
-
-    Raises
-    ------
-    RecipeError
-        If there is no such file, or it is no text.
-    """
-    text, known = str(name_or_path), builtin_names(folder)
-    if text in known:
-        file = resources.files('napari_cxr').joinpath(folder, f'{text}.toml')
-        return file.read_text(encoding='utf-8')
-    path = Path(name_or_path)
-    if not path.is_file():
-        raise RecipeError(
-            f'There is no {kind} {text!r}: give a TOML file, or one of {", ".join(known)}.'
-        )
-    try:
-        return path.read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f'The {kind} {path.name} cannot be read: {error}.') from None
+    return Recipe.from_toml(toml_text(name_or_path, 'recipe', Recipe.from_toml))

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 from napari_cxr.training.recipe import Metric, Recipe, RecipeError
 from napari_cxr.training.recipe import find as find_recipe
-from napari_cxr.training.recipe.recipe import builtin_names, toml_text
+from napari_cxr.training.recipe.recipe_catalog import recipe_names, toml_text
 from napari_cxr.training.recipe.schema import check_entry
 
 __all__ = ['Range', 'Search', 'Sweep', 'SweepRun', 'find', 'names']
@@ -125,8 +125,6 @@ class Search:
         ranges = {place: one.to_table() for place, one in self.ranges.items()}
         return {'trials': self.trials, 'sampler': self.sampler, 'ranges': ranges}
 
-
-_FOLDER = 'recipes/sweeps'
 
 _NAME = re.compile(r'[A-Za-z0-9][\w.+-]{0,59}')
 
@@ -272,19 +270,19 @@ class Sweep:
 
 
 def names() -> list[str]:
-    """Return the names of the sweeps that come with the package."""
-    return builtin_names(_FOLDER)
+    """Return the names of all sweeps: those of napari-cxr first, then those of other packages."""
+    return recipe_names('sweep', Sweep.from_toml)
 
 
 def find(name_or_path: str | Path) -> Sweep:
-    """Read a sweep by the name of a shipped one, or from a file.
+    """Read a sweep by its name, or from a file.
 
     Raises
     ------
     RecipeError
-        If there is none, or it makes no sense.
+        If there is no such sweep, or it makes no sense.
     """
-    return Sweep.from_toml(toml_text(name_or_path, _FOLDER, 'sweep'))
+    return Sweep.from_toml(toml_text(name_or_path, 'sweep', Sweep.from_toml))
 
 
 def _base(given: object, name: str) -> Recipe:
