@@ -27,7 +27,7 @@ READER_MODULES = 40
 TORCH = {'torch', 'torchvision', 'timm'}
 
 # Extras of libraries that are imported where they are installed.
-LIBRARIES = ('search', 'parquet', 'dask', 'onnx', 'openvino')
+LIBRARIES = ('search', 'parquet', 'dask', 'onnx', 'openvino', 'tensorboard')
 # Packages that no module imports, and why they are dependencies all the same.
 NOT_IMPORTED = {
     'magicgui': 'makes napari’s widgets of one-shot commands',
