@@ -1,14 +1,14 @@
-"""Whether a result is worth anything: held-out sources, shortcut classifiers, when not to answer.
+"""Is a result worth anything: held-out sources, shortcut classifiers, when to abstain.
 
-Imports no torch: arrays in, numbers out. The band in which no answer is given comes from
-split-conformal prediction by class (Vovk, Gammerman and Shafer, Algorithmic Learning in a
-Random World, 2005, chapter 4.5: label-conditional): a set of answers holds the right one for
-at least 1 - alpha of the images of each class, if images to come are exchangeable with those
-of the calibration. Of one finding only the sets {yes} and {no} are an answer, not {both} and
-{}. Another hospital is not exchangeable, so the widest band of all sources is taken.
+Arrays in, numbers out; no torch. The abstention band comes from split-conformal prediction by
+class (Vovk, Gammerman and Shafer, Algorithmic Learning in a Random World, 2005, chapter 4.5:
+label-conditional): a prediction set holds the right label for at least 1 - alpha of the images
+of each class, if future images are exchangeable with those of the calibration. For one finding
+only the sets {yes} and {no} are an answer, not {both} and {}. Images of another hospital are
+not exchangeable, so the widest band of all sources is taken.
 
-What is chosen by looking at a set has been trained on it. The ledger of evaluations cannot
-stop that, but it can be printed beside the result.
+Choosing a model by its results on a set amounts to training on that set. The ledger of
+evaluations cannot prevent that, but it can be printed beside the result.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class Stratum:
 
 
 def balanced_weights(positive: np.ndarray, strata: Sequence[Stratum]) -> np.ndarray:
-    """Weight training images so that neither source nor projection gives the answer away.
+    """Weight training images so that neither source nor projection predicts the label.
 
-    Within each stratum both classes count alike, a stratum counts by its number of images
-    within its source, and all sources count alike. A stratum with one class only counts for
-    nothing, since there the stratum is the answer.
+    Both classes have the same weight within a stratum, a stratum counts by its number of images
+    within its source, and all sources have the same weight. A stratum with one class only has
+    weight zero, since there the stratum predicts the label.
 
     Parameters
     ----------
@@ -69,12 +69,7 @@ def balanced_weights(positive: np.ndarray, strata: Sequence[Stratum]) -> np.ndar
     Returns
     -------
     ndarray of float64, shape (n,)
-        Of mean 1.
-
-    Raises
-    ------
-    ValueError
-        If no stratum has both classes.
+        Weights with a mean of 1; `ValueError` if no stratum has both classes.
     """
     positive = np.asarray(positive, bool)
     names = np.array([f'{s.source}\0{s.projection}' for s in strata])
@@ -98,7 +93,7 @@ def balanced_weights(positive: np.ndarray, strata: Sequence[Stratum]) -> np.ndar
 def patient_folds(
     groups: Sequence[Hashable], positive: np.ndarray, folds: int, seed: int = 0
 ) -> list[np.ndarray]:
-    """Divide images into folds by patient, each class spread as evenly as patients allow.
+    """Split images into folds by patient, stratified by class as far as patients allow.
 
     Parameters
     ----------
@@ -106,15 +101,13 @@ def patient_folds(
         The patient of each image.
     positive : ndarray of bool, shape (n,)
         Whether each has the finding.
-    folds : int
-        How many.
-    seed : int
-        Of the order in which patients of equal numbers of images are dealt out.
+    folds, seed : int
+        Number of folds; seed of the order in which patients of equal size are assigned.
 
     Returns
     -------
     list of ndarray of int
-        The places of the images of each fold, rising.
+        Indices of the images of each fold, ascending.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -126,7 +119,7 @@ def patient_folds(
 
 
 def leave_one_source_out(sources: Sequence[str]) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Yield each source with the places of all other images and of its own."""
+    """Yield each source with the indices of all other images and of its own."""
     names = np.asarray(sources)
     for source in sorted(set(sources)):
         yield source, np.flatnonzero(names != source), np.flatnonzero(names == source)
@@ -140,11 +133,11 @@ def within_auc(
 ) -> np.ndarray:
     """Return the area under the curve among pairs of images of the same stratum.
 
-    A positive is compared with the negatives of its own stratum only (its projection, its
-    hospital), so what tells strata apart gives nothing. It is the mean of the strata's areas,
-    each weighted by its number of pairs (the stratified Mann-Whitney statistic; Van Elteren,
-    Bull. Int. Stat. Inst. 1960;37:351, with weights that make it the share of all such pairs
-    that are in the right order).
+    A positive is compared only with the negatives of its own stratum (its projection, its
+    hospital), so a score that only separates strata gains nothing. The result is the mean of
+    the strata's areas, weighted by their numbers of pairs: the fraction of all such pairs that
+    are in the right order (the stratified Mann-Whitney statistic; Van Elteren, Bull. Int. Stat.
+    Inst. 1960;37:351).
 
     Parameters
     ----------
@@ -153,7 +146,7 @@ def within_auc(
     scores : ndarray, shape (n,)
         Higher means more likely.
     strata : sequence, length n
-        What each image is compared within.
+        The stratum of each image.
     weights : ndarray, shape (..., n), optional
         How often each image counts; once by default.
 
@@ -188,16 +181,16 @@ def compare(
     times: int = 2000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Measure a classifier and what stands beside it, on the same resamples of patients.
+    """Evaluate a classifier and its competitors on the same bootstrap resamples of patients.
 
     Parameters
     ----------
     positive : ndarray of bool, shape (n,)
         Whether each image has the finding.
     scores : mapping of str to ndarray, shape (n,)
-        By the name of the classifier; the first is the one that the others are compared with.
+        By the name of the classifier; the others are compared with the first.
     strata : sequence, length n
-        The projection of each image, or whatever must not give the answer away.
+        The projection of each image, or whatever else must not predict the label.
     groups : sequence, length n
         The patient of each.
     times, seed : int
@@ -207,8 +200,8 @@ def compare(
     -------
     dict
         ``images``, ``positives``, ``patients``; by classifier ``auc`` and ``auc_within`` as
-        [value, low, high]; and for each of the others ``difference`` and
-        ``difference_within``, the first minus it, with the interval of that difference.
+        [value, low, high]; for all but the first also ``difference`` and
+        ``difference_within``, the first minus this one, with the interval of the difference.
     """
     positive = np.asarray(positive, bool)
     names = list(scores)
@@ -222,12 +215,8 @@ def compare(
     classes = list(zip(positive.tolist(), map(str, strata), strict=True))
     found = bootstrap(measured, groups, classes, times=times, seed=seed)
     lists = [interval.to_list() for interval in found]
-    count = len(names)
-    out: dict[str, Any] = {
-        'images': len(positive),
-        'positives': int(positive.sum()),
-        'patients': len(set(groups)),
-    }
+    count, positives, patients = len(names), int(positive.sum()), len(set(groups))
+    out: dict[str, Any] = {'images': len(positive), 'positives': positives, 'patients': patients}
     for i, name in enumerate(names):
         out[name] = {'auc': lists[i], 'auc_within': lists[count + i]}
         if i:
@@ -242,13 +231,13 @@ def fit_shortcut(
     projections: Sequence[str],
     positive: np.ndarray,
 ) -> Callable[[np.ndarray, Sequence[str]], np.ndarray]:
-    """Fit a classifier of one finding that sees no shape.
+    """Fit a classifier of one finding that has no access to shapes.
 
     Parameters
     ----------
     name : {'projection only', 'format only', 'format and grey levels'}
-        What it sees: the projection alone; the size of the image and the brightness of its
-        border; or these and how often each grey value occurs.
+        Its input: the projection alone; the size of the image and the brightness of its
+        border; or these and the grey-level histogram.
     features : ndarray, shape (n, 44)
         Of the training images, from `napari_cxr.metrics.baseline_features`.
     projections : sequence of str, length n
@@ -268,21 +257,21 @@ def fit_shortcut(
         return lambda _, theirs: np.array([rates.get(p, float(positive.mean())) for p in theirs])
     if name not in BASELINES:
         names = ', '.join(('projection only', *BASELINES))
-        raise ValueError(f'There is no shortcut {name!r}; there are {names}.')
-    seen = BASELINES[name]
-    guess = fit_baseline(features[:, :seen], positive.astype(int), 2)
-    return lambda others, _: guess(others[:, :seen])[:, 1]
+        raise ValueError(f'There is no shortcut classifier {name!r}; choose one of {names}.')
+    used = BASELINES[name]
+    predict = fit_baseline(features[:, :used], positive.astype(int), 2)
+    return lambda others, _: predict(others[:, :used])[:, 1]
 
 
 def lungs_blanked(images: np.ndarray, lungs: np.ndarray) -> np.ndarray:
-    """Return images with both lungs black, so that only what lies around them is left.
+    """Return images with both lungs set to black, so that only their surroundings remain.
 
     Parameters
     ----------
     images : ndarray, shape (n, height, width)
-        As a network gets them.
+        As a network sees them.
     lungs : ndarray, shape (n, height, width)
-        How probable lung is, on the same pixels.
+        Probability of lung, on the same pixels.
     """
     return np.where(lungs > 0.5, 0, images).astype(images.dtype)
 
@@ -294,7 +283,7 @@ class AbstentionBand:
     Parameters
     ----------
     low, high : float
-        At or below `low` the finding is denied, at or above `high` it is affirmed.
+        At or below `low` the finding is reported absent, at or above `high` present.
     """
 
     low: float
@@ -308,28 +297,28 @@ def abstention_band(
     threshold: float,
     alpha: float = 0.1,
 ) -> AbstentionBand:
-    """Return the band that keeps the error of both classes to `alpha` in every source.
+    """Return the band that bounds the error of both classes by `alpha` in every source.
 
     Parameters
     ----------
     positive : ndarray of bool, shape (n,)
         Whether each calibration image has the finding.
     probabilities : ndarray, shape (n,)
-        Of the finding, by a model that has not learnt from that image's patient.
+        Of the finding, by a model that was not trained on that image's patient.
     sources : sequence, length n
-        The hospital of each image; one with too few images of a class to say anything at
-        this alpha makes the band end at 0 or 1.
+        The hospital of each image; if one has too few images of a class for this alpha, the
+        band ends at 0 or 1.
     threshold : float
-        From which on the finding is predicted; the band never leaves it outside, so that an
-        answer never contradicts the label.
+        From which the finding is predicted; it is always inside the band, so that an answer
+        never contradicts the label.
     alpha : float
-        Share of the images of a class that may be answered wrongly.
+        Fraction of the images of a class that may be answered wrongly.
 
     Returns
     -------
-    Band
-        Of an image outside, the answer is wrong for at most `alpha` of the positives and of
-        the negatives of a source like these.
+    AbstentionBand
+        Outside it, at most `alpha` of the positives and of the negatives of a source like
+        these are answered wrongly.
     """
     if not 0 < alpha < 1:
         raise ValueError('alpha must be between 0 and 1')
@@ -338,16 +327,16 @@ def abstention_band(
     low, high = threshold, threshold
     for name in np.unique(names):
         there = names == name
-        # The finding may be denied at p where at most alpha of the positives lie as low.
+        # The finding may be reported absent where at most alpha of the positives are as low.
         low = min(low, _conformal_quantile(probabilities[there & positive], alpha, 0.0))
         high = max(high, _conformal_quantile(probabilities[there & ~positive], alpha, 1.0))
     return AbstentionBand(float(low), float(high))
 
 
 def _conformal_quantile(probabilities: np.ndarray, alpha: float, end: float) -> float:
-    """Return a value that a further one of its kind reaches, towards an end, by alpha at most.
+    """Return the value beyond which, towards `end`, the conformal p-value is at most alpha.
 
-    The conformal p-value, (1 + how many lie as near the end) / (n + 1), is then at most alpha.
+    The p-value is (1 + number of values as near to the end) / (n + 1).
     """
     allowed = math.floor(alpha * (len(probabilities) + 1))
     if allowed < 1:
@@ -359,48 +348,47 @@ def _conformal_quantile(probabilities: np.ndarray, alpha: float, end: float) -> 
 def coverage(
     positive: np.ndarray, probabilities: np.ndarray, band: AbstentionBand
 ) -> dict[str, float | int]:
-    """Count what a band does to images that it was not made from.
+    """Evaluate a band on images that were not used to calibrate it.
 
     Returns
     -------
     dict
-        ``answered``, the share of images with an answer; ``wrong_positives`` and
-        ``wrong_negatives``, the shares of all positives that were denied and of all negatives
-        that were affirmed; ``sensitivity`` and ``specificity`` among those answered; NaN
-        where there is none.
+        ``answered``, the fraction of images with an answer; ``wrong_positives`` and
+        ``wrong_negatives``, the fractions of all positives reported absent and of all
+        negatives reported present; ``sensitivity`` and ``specificity`` among those answered;
+        NaN where there are none.
     """
     positive = np.asarray(positive, bool)
-    denied, affirmed = probabilities <= band.low, probabilities >= band.high
-    answered = denied | affirmed
+    absent, present = probabilities <= band.low, probabilities >= band.high
+    answered, everything = absent | present, np.ones(len(positive), bool)
 
-    def share(part: np.ndarray, whole: np.ndarray) -> float:
+    def fraction(part: np.ndarray, whole: np.ndarray) -> float:
         return float(part.sum() / whole.sum()) if whole.any() else math.nan
 
-    everything = np.ones(len(positive), bool)
     return {
         'images': len(positive),
-        'answered': share(answered, everything),
-        'wrong_positives': share(denied & positive, positive),
-        'wrong_negatives': share(affirmed & ~positive, ~positive),
-        'sensitivity': share(affirmed & positive, answered & positive),
-        'specificity': share(denied & ~positive, answered & ~positive),
+        'answered': fraction(answered, everything),
+        'wrong_positives': fraction(absent & positive, positive),
+        'wrong_negatives': fraction(present & ~positive, ~positive),
+        'sensitivity': fraction(present & positive, answered & positive),
+        'specificity': fraction(absent & ~positive, answered & ~positive),
     }
 
 
 @dataclass(frozen=True)
 class EvaluationRecord:
-    """One configuration that was measured on one set.
+    """One evaluation of one configuration on one set.
 
     Parameters
     ----------
     images : str
-        The set it was measured on.
+        The set on which it was evaluated.
     configuration : str
-        What was measured, in words that tell it from all others.
+        What was evaluated, described so that it differs from all others.
     purpose : str
-        'choose', where the figure decided something, or 'report'.
+        'choose' if the result decided something, or 'report'.
     auc : float
-        What it gave.
+        The result.
     time : str
         ISO 8601, UTC.
     """
@@ -413,52 +401,50 @@ class EvaluationRecord:
 
 
 class EvaluationLedger:
-    """The ledger of one file: a line of JSON for each look, only ever appended to.
+    """An append-only list of evaluations, kept in a file with one JSON object a line.
 
-    The same configuration that is measured again on the same set for the same purpose is no
-    further look: it shows nothing new.
+    Evaluating the same configuration on the same set for the same purpose again adds no record,
+    because nothing new is seen.
 
     Parameters
     ----------
     path : Path
-        Need not exist yet; its folder is made.
-
-    Raises
-    ------
-    ValueError
-        If a line of the file is no look; the message names it.
+        Need not exist yet; its folder is created. If a line of it is not a valid record, a
+        `ValueError` names it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._looks: list[EvaluationRecord] = []
+        self._records: list[EvaluationRecord] = []
         lines = path.read_text(encoding='utf-8').splitlines() if path.exists() else []
         for number, line in enumerate(lines, start=1):
             try:
-                self._looks.append(EvaluationRecord(**json.loads(line)))
+                self._records.append(EvaluationRecord(**json.loads(line)))
             except (ValueError, TypeError) as error:
-                raise ValueError(f'Line {number} of {path.name} is no look: {error}') from None
+                raise ValueError(
+                    f'Line {number} of {path.name} is not a valid record: {error}'
+                ) from None
 
     def __iter__(self) -> Iterator[EvaluationRecord]:
-        return iter(self._looks)
+        return iter(self._records)
 
     def add(self, images: str, configuration: str, purpose: str, auc: float) -> None:
-        """Write a look down, unless it is there."""
+        """Append a record, unless there is one already."""
         if purpose not in ('choose', 'report'):
-            raise ValueError(f"a look's purpose is 'choose' or 'report', not {purpose!r}")
+            raise ValueError(f"The purpose is 'choose' or 'report', not {purpose!r}.")
         key = (images, configuration, purpose)
-        if any((look.images, look.configuration, look.purpose) == key for look in self._looks):
+        if any((r.images, r.configuration, r.purpose) == key for r in self._records):
             return
         now = datetime.now(UTC).isoformat(timespec='seconds')
-        look = EvaluationRecord(images, configuration, purpose, round(float(auc), 4), now)
+        record = EvaluationRecord(images, configuration, purpose, round(float(auc), 4), now)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open('a', encoding='utf-8') as file:
-            file.write(json.dumps(asdict(look)) + '\n')
-        self._looks.append(look)
+            file.write(json.dumps(asdict(record)) + '\n')
+        self._records.append(record)
 
     def count(self, images: str = '', purpose: str = '') -> int:
-        """Return how many configurations were measured on a set; by default on all sets."""
+        """Return how many configurations were evaluated on a set; by default on all sets."""
         return sum(
-            (not images or look.images == images) and (not purpose or look.purpose == purpose)
-            for look in self._looks
+            images in ('', record.images) and purpose in ('', record.purpose)
+            for record in self._records
         )

@@ -1,4 +1,4 @@
-"""Any image file, whatever it is called; and the images of a folder."""
+"""Read any image file by its content, find the images of a folder, and describe an image."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from napari_cxr.radiograph import LookupTable, Radiograph, UnreadableImage, Wind
 
 __all__ = ['describe', 'find_images', 'is_image', 'read', 'walk_images']
 
-#: Endings of files that are meant to be images, readable or not.
+#: Extensions of files that should be images, readable or not.
 _RASTER_ENDINGS = ('.png', '.jpg', '.jpeg', '.jpe', '.tif', '.tiff')
 _DICOM_ENDINGS = ('.dcm', '.dicom')
 
 
 def is_image(path: str | Path) -> bool:
-    """Tell by its content whether a file is DICOM (but no DICOMDIR), PNG, JPEG or TIFF."""
+    """Return whether a file is DICOM (but not a DICOMDIR), PNG, JPEG or TIFF, by its content."""
     if dicom.is_dicom(path):
         return not dicom.is_directory(path)
     return rasters.is_raster(path)
 
 
 def read(path: str | Path) -> Radiograph:
-    """Read an image; its content decides what it is, not its name.
+    """Read an image; its format is recognised by its content, not by its name.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ def read(path: str | Path) -> Radiograph:
     if path.is_dir():
         if not os.access(path, os.R_OK | os.X_OK):
             raise UnreadableImage(
-                'This folder cannot be opened (Permission denied), so what is in it was not '
-                'found; make it readable.'
+                'This folder cannot be opened (Permission denied), so the images in it were not '
+                'found. Make it readable.'
             )
-        raise UnreadableImage('This is a folder; name the files in it.')
-    if path.exists() and not path.is_file():  # a pipe would keep us waiting
-        raise UnreadableImage('This is no file, but a pipe or a device.')
+        raise UnreadableImage('This is a folder, not an image. Give the files in it.')
+    if path.exists() and not path.is_file():  # reading a pipe could block for ever
+        raise UnreadableImage('This is a pipe or a device, not a file.')
     # A DICOM file may carry a TIFF header in its preamble (PS3.10 section 7.1): it is DICOM.
     if rasters.is_raster(path) and not dicom.is_dicom(path):
         return rasters.read(path)
@@ -66,8 +66,9 @@ def find_images(folder: str | Path, *, named: bool = False) -> list[Path]:
         Where to look. Hidden files and folders are skipped, links are
         followed, and a folder that a link leads back to is visited once.
     named : bool
-        Whether to list also what is called an image and is none, and folders that cannot
-        be opened, so that they are reported when they cannot be read, and not passed over.
+        Whether to include files that have the name of an image but are not one, and folders
+        that cannot be opened, so that they are reported as unreadable and not skipped
+        silently.
 
     Returns
     -------
@@ -77,16 +78,16 @@ def find_images(folder: str | Path, *, named: bool = False) -> list[Path]:
     Raises
     ------
     NotADirectoryError
-        If `folder` is none.
+        If there is no such folder.
     """
     return sorted(path for path in walk_images(folder, named=named) if path is not None)
 
 
 def walk_images(folder: str | Path, *, named: bool = False) -> Iterator[Path | None]:
-    """Find the images in a folder as `find_images` does, one by one and in no order.
+    """Yield the images of a folder as `find_images` finds them, in no particular order.
 
-    Whoever looks through a large folder can stop at any file: None stands for each that is
-    no image.
+    None is yielded for each file that is not an image, so that a caller can stop at any file of
+    a large folder.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -96,7 +97,7 @@ def walk_images(folder: str | Path, *, named: bool = False) -> Iterator[Path | N
     for here, folders, names in os.walk(folder, followlinks=True, onerror=shut.append):
         try:
             status = os.stat(here)
-        except OSError:  # it has gone meanwhile
+        except OSError:  # removed in the meantime
             continue
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
@@ -111,14 +112,14 @@ def walk_images(folder: str | Path, *, named: bool = False) -> Iterator[Path | N
 
 
 def _is_named(path: Path) -> bool:
-    """Tell whether a file is called an image, and is no index of others."""
+    """Return whether a file has the name of an image, and is not an index of others."""
     ending = path.suffix.lower()
-    # Of 50,000 files that are called JPEGs none is opened.
+    # By the name alone where that is enough, so that 50,000 JPEGs need not be opened.
     return ending in _RASTER_ENDINGS or (ending in _DICOM_ENDINGS and not dicom.is_directory(path))
 
 
 def describe(radiograph: Radiograph) -> dict[str, Any]:
-    """Describe a radiograph for ``napari-cxr info``, without anything that identifies.
+    """Describe a radiograph for ``napari-cxr info``, without patient identity.
 
     Parameters
     ----------
@@ -128,7 +129,7 @@ def describe(radiograph: Radiograph) -> dict[str, Any]:
     Returns
     -------
     dict
-        Fit for JSON. `size` is rows and columns, `frames` None for a single
+        Can be written as JSON. `size` is rows and columns, `frames` None for a single
         image, `spacing_mm` rows and columns or None.
     """
     geometry, provenance = radiograph.geometry, radiograph.provenance

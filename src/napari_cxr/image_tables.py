@@ -1,4 +1,4 @@
-"""Tables of images: whatever spreadsheets and the public collections write as CSV."""
+"""Tables of images in CSV, as spreadsheets and public data sets write them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
     'split_labels',
 ]
 
-#: Names under which a column is found, best first; in lower case, words joined by '_'.
+#: Accepted names of each column, preferred first; in lower case, words joined by '_'.
 _COLUMNS = {
     'path': (
         *('path', 'file', 'filename', 'file_name', 'file_path', 'filepath'),
@@ -40,7 +40,7 @@ _COLUMNS = {
     'source': ('source', 'site', 'hospital', 'institution', 'collection', 'dataset'),
     'view': ('view', 'view_position', 'viewposition', 'projection', 'frontal/lateral'),
 }
-#: What folders and tables call the parts of a data set, in lower case.
+#: Names of the splits in folders and tables, in lower case.
 SPLIT_NAMES = {
     'train': 'train',
     'training': 'train',
@@ -51,7 +51,7 @@ SPLIT_NAMES = {
     'testing': 'test',
 }
 _FLAGS = {'1': True, '1.0': True, '0': False, '0.0': False, '-1': False, '-1.0': False, '': False}
-#: Endings of what is no image, whatever a table says.
+#: Extensions of files that are never images, whatever a table says.
 _LISTS = ('.csv', '.tsv', '.txt')
 _NOT_TEXT = 'not a CSV table in UTF-8; save it as "CSV UTF-8".'
 
@@ -59,11 +59,11 @@ TableRow = dict[str, str]
 
 
 class ImageTableError(Exception):
-    """A table that cannot be read; the message says what to do."""
+    """A table that cannot be read; the message says why and what to do."""
 
 
 def read(table: Path) -> tuple[list[str], list[TableRow]]:
-    """Read a table; commas, semicolons and tabs separate, in UTF-8 and UTF-16.
+    """Read a table with commas, semicolons or tabs as separators, in UTF-8 or UTF-16.
 
     Parameters
     ----------
@@ -73,12 +73,12 @@ def read(table: Path) -> tuple[list[str], list[TableRow]]:
     Returns
     -------
     list of str, list of dict
-        The names of the columns, and the rows by these names, all of them stripped.
+        The names of the columns, and the rows by these names, without surrounding spaces.
 
     Raises
     ------
-    SheetError
-        If it cannot be opened, or is no such table.
+    ImageTableError
+        If it cannot be opened, or is not such a table.
     """
     try:
         raw = table.read_bytes()
@@ -93,24 +93,24 @@ def read(table: Path) -> tuple[list[str], list[TableRow]]:
         raise ImageTableError(f'{table.name} is {_NOT_TEXT}') from None
     except csv.Error as error:
         raise ImageTableError(
-            f'{table.name} cannot be read as a table ({error}); look for a quote that is not '
+            f'{table.name} cannot be read as a table ({error}). Look for a quote that is not '
             'closed, or save it as "CSV UTF-8".'
         ) from None
-    if '\0' in text:  # another encoding, or no text at all
+    if '\0' in text:  # another encoding, or not text
         raise ImageTableError(f'{table.name} is {_NOT_TEXT}')
     if not cells:
         raise ImageTableError(f'{table.name} is empty; its first line must name the columns.')
     names = cells[0]
     twice = [name for i, name in enumerate(names) if name and name in names[:i]]
     if twice:
-        raise ImageTableError(f'{table.name} has two columns {twice[0]!r}; rename one.')
+        raise ImageTableError(f'{table.name} has two columns {twice[0]!r}. Rename one of them.')
     return names, [
         dict(zip(names, [*line, *[''] * len(names)], strict=False)) for line in cells[1:]
     ]
 
 
 def _separator(text: str) -> tuple[str, str]:
-    """Return what separates the columns, and the text without Excel's hint of it."""
+    """Return the separator of the columns, and the text without Excel's line that names it."""
     first, _, rest = text.partition('\n')
     if hint := re.fullmatch(r'sep=(.)\r?', first):
         return hint[1], rest
@@ -118,7 +118,7 @@ def _separator(text: str) -> tuple[str, str]:
 
 
 def recognise_columns(names: Sequence[str]) -> dict[str, str]:
-    """Return our name and the table's of each column that is known; case does not matter."""
+    """Return our name and the table's for each known column, ignoring case."""
     known = {re.sub('[ _-]+', '_', name.lower()): name for name in names}
     return {
         ours: known[theirs]
@@ -129,7 +129,7 @@ def recognise_columns(names: Sequence[str]) -> dict[str, str]:
 
 
 def flag_columns(names: Sequence[str], rows: Sequence[TableRow], taken: set[str]) -> list[str]:
-    """Return the columns that hold nothing but 0 and 1, and both."""
+    """Return the columns that hold both 0 and 1 and nothing else."""
     return [
         name
         for name in names
@@ -141,14 +141,16 @@ def flag_columns(names: Sequence[str], rows: Sequence[TableRow], taken: set[str]
 
 
 def labels_from_flags(row: TableRow, flags: Sequence[str]) -> str:
-    """Return the labels of a row that has a column of 0 and 1 for each, joined by '|'."""
+    """Return the labels of a row with a column of 0 and 1 for each, joined by '|'."""
     if len(flags) == 1:
         return flags[0] if _FLAGS[row[flags[0]]] else f'no {flags[0]}'
     return '|'.join(name for name in flags if _FLAGS[row[name]])
 
 
 class ImageFinder:
-    """Finds files; public collections' tables name many without their folders or endings.
+    """Finds files of a table, also those named without their folder or extension.
+
+    Tables of public data sets often do.
 
     Parameters
     ----------
@@ -161,7 +163,7 @@ class ImageFinder:
         self._by_name: dict[str, list[Path]] | None = None
 
     def __call__(self, name: str) -> Path:
-        """Return the file that a cell names, whether it is there or not."""
+        """Return the file that a cell names, whether it exists or not."""
         path = self._root / name
         if not is_file(path) and '\\' in name:  # written on Windows
             name = name.replace('\\', '/')
@@ -182,13 +184,13 @@ class ImageFinder:
 
 
 def is_file(path: Path) -> bool:
-    """Tell whether there is such a file."""
+    """Return whether there is such a file."""
     try:
         return path.is_file()
-    except OSError:  # a name that is too long for any file
+    except OSError:  # a name that is too long for a file
         return False
 
 
 def split_labels(cell: str) -> list[str]:
-    """Return the labels of a cell, which '|' or ';' separate; sorted, each once."""
+    """Return the labels of a cell, separated by '|' or ';', sorted and without duplicates."""
     return sorted({part.strip() for part in re.split('[|;]', cell)} - {''})

@@ -1,8 +1,8 @@
-"""A chest radiograph made by arithmetic.
+"""A synthetic chest radiograph, computed from simple shapes.
 
-Thicknesses of water and bone are added up along the beam, attenuated by Beer and Lambert's
-law, blurred by scatter and grained by quantum noise. It looks like a PA chest film and is
-nobody's; no classifier's answer on it means anything.
+Thicknesses of water and bone are summed along the beam, attenuated by the law of Beer and
+Lambert, blurred by scatter and degraded by quantum noise. It looks like a PA chest radiograph
+and shows no real patient; the output of a classifier on it means nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ['Canvas', 'Opacity', 'Side', 'phantom', 'smooth_curve', 'soft_step']
 
 @dataclass
 class Canvas:
-    """Coordinates of a frame: x and y from -1 to 1, and pixels for round things."""
+    """Coordinates of a frame, x and y from -1 to 1, and the shapes that are drawn on it."""
 
     height: int
     width: int
@@ -33,7 +33,7 @@ class Canvas:
     ) -> np.ndarray:
         """Return the chord, from 0 to 1, of an ellipsoid; `angle` in degrees."""
         turn = np.deg2rad(angle)
-        # Worked out where it is only: most are a small part of the frame.
+        # Computed only where it lies: most are a small part of the frame.
         reach_x = np.hypot(rx * np.cos(turn), ry * np.sin(turn))
         reach_y = np.hypot(rx * np.sin(turn), ry * np.cos(turn))
         left, right = np.searchsorted(self.x[0], (x - reach_x, x + reach_x))
@@ -53,23 +53,23 @@ class Canvas:
         onto: np.ndarray | None = None,
         weights: np.ndarray | float = 1.0,
     ) -> np.ndarray:
-        """Return the chord of a tube along a curve, as a share of the frame's half width.
+        """Return the chord of a tube along a curve, as a fraction of the frame's half width.
 
         Parameters
         ----------
         points : ndarray, shape (n, 2)
             x and y of points on the axis, closer together than a radius.
         radii : ndarray or float
-            Radius at each point, as a share of the half width.
+            Radius at each point, as a fraction of the half width.
         onto : ndarray, optional
-            Where to draw it; the greater chord wins, so that the branches of
-            one tree don't add up.
+            Where to draw it; the greater chord is kept, so that the branches of
+            one tree do not add up.
         weights : ndarray or float
-            Factor at each point, to let an end fade.
+            Factor at each point, to fade out an end.
         """
         out = np.zeros((self.height, self.width)) if onto is None else onto
         half = self.width / 2
-        # Plain numbers: thousands of small windows cost more in overhead than in arithmetic.
+        # Python numbers: for thousands of small windows numpy's overhead exceeds the arithmetic.
         columns = ((points[:, 0] + 1) / 2 * (self.width - 1)).tolist()
         rows = ((points[:, 1] + 1) / 2 * (self.height - 1)).tolist()
         around = np.maximum(np.broadcast_to(radii, len(points)) * half, 0.6).tolist()
@@ -115,13 +115,13 @@ Side = Literal['left', 'right']
 
 Opacity = Literal['left', 'right', 'both']
 
-_RENDERED = 768  # long side at which the anatomy is worked out
+_RENDERED = 768  # long side at which the anatomy is computed
 
 _WATER = 0.2  # attenuation of water and soft tissue, 1/cm
 
-_BONE = 0.48  # of cortical bone, over and above
+_BONE = 0.48  # of cortical bone, in addition to that of water
 
-_LUNG_AIR = 0.74  # share of a lung that is air
+_LUNG_AIR = 0.74  # fraction of a lung that is air
 
 
 def phantom(
@@ -140,16 +140,16 @@ def phantom(
     shape : tuple of int
         Rows and columns, each at least 16. The anatomy fills the frame.
     seed : int
-        Decides the build of the person, the vessels, and the noise.
+        Determines the build of the person, the vessels, and the noise.
     opacity : {'left', 'right', 'both'}, optional
-        Puts a patchy opacity into the lung on this side of the patient, or into both. The
+        Adds a patchy opacity to the lung on this side of the patient, or to both. The
         patient's left is on the right of the image.
     density : float
-        How dense the opacity is: 1 for a plain one, less for one that is easily missed.
+        Density of the opacity: 1 for an obvious one, less for one that is easily missed.
     noise : float
         Strength of the quantum noise; 0 for none.
     take : int
-        Which radiograph of this person, from 0: another has other noise.
+        Which radiograph of this person, from 0; they differ in their noise.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def phantom(
         raise ValueError("opacity is 'left', 'right', 'both' or None")
     from scipy import ndimage
 
-    # Drawn at one size of its own and resized, so that a seed is one person at every size.
+    # Drawn at a fixed size and resized, so that a seed gives one person at every size.
     scale = _RENDERED / max(rows, columns)
     height, width = max(32, round(rows * scale)), max(32, round(columns * scale))
     exposure = _exposure(height, width, int(seed), opacity, float(density))
@@ -179,7 +179,7 @@ def phantom(
     rng = np.random.default_rng([int(seed), 1, *([int(take)] if take else [])])
     grain = 0.0035 * noise * np.sqrt(min(max(rows, columns), 2048) / 512) * np.exp(attenuation / 2)
     attenuation += grain * rng.standard_normal(attenuation.shape)
-    # Large differences are compressed and fine ones raised, as every digital system does.
+    # Large differences are compressed and fine ones enhanced, as in digital radiography.
     attenuation = 0.62 * local + 1.05 * (attenuation - local) + 0.75 * (attenuation - smooth)
     dark, light = _curve(np.array([0.06, 3.3]))
     return np.asarray(
@@ -188,21 +188,21 @@ def phantom(
 
 
 def _resized(rendered: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Return a picture at another size, linear between pixel centres: down, then across."""
+    """Return an image at another size, by linear interpolation along rows and columns."""
     return _stretched(_stretched(rendered, rows).T, columns).T
 
 
 def _stretched(rendered: np.ndarray, size: int) -> np.ndarray:
-    """Return a picture with `size` rows, linear between its rows."""
+    """Return an image with `size` rows, by linear interpolation between its rows."""
     last = len(rendered) - 1
     at = np.clip((np.arange(size) + 0.5) * (len(rendered) / size) - 0.5, 0, last)
     above = np.minimum(at.astype(int), last - 1)
-    share = (at - above)[:, None]
-    return np.asarray(rendered[above] * (1 - share) + rendered[above + 1] * share)
+    weight = (at - above)[:, None]
+    return np.asarray(rendered[above] * (1 - weight) + rendered[above + 1] * weight)
 
 
 def _curve(density: np.ndarray) -> np.ndarray:
-    """Return film blackening turned about: the characteristic curve of a screen-film."""
+    """Return brightness from density: the inverted characteristic curve of a screen-film."""
     return np.asarray(1 / (1 + np.exp(-1.75 * (density - 1.6))))
 
 
@@ -210,7 +210,7 @@ def _curve(density: np.ndarray) -> np.ndarray:
 def _exposure(
     height: int, width: int, seed: int, opacity: Opacity | None, density: float
 ) -> np.ndarray:
-    """Return what reaches the detector, 1 for the open beam."""
+    """Return the exposure of the detector, 1 for the unattenuated beam."""
     from scipy import ndimage
 
     canvas = Canvas(height, width)
@@ -229,21 +229,21 @@ def _exposure(
     sigma = 0.0016 * height
     water, bone = ndimage.gaussian_filter(water, sigma), ndimage.gaussian_filter(bone, sigma)
     primary = np.exp(-_WATER * np.maximum(water, 0) - _BONE * bone)
-    # Only what has met tissue scatters; the open beam beside the body does not.
+    # Scatter comes from tissue only, not from the open beam beside the body.
     scattered = ndimage.gaussian_filter(np.minimum(primary, 0.12), 0.09 * width)
     exposure = primary + 0.35 * scattered
     marker = _marker(canvas)
     exposure = exposure * np.exp(-1.6 * marker)
     shutter = soft_step(build['collimator'] - np.abs(canvas.x + 0.004 * canvas.y), 0.0022)
     shutter *= soft_step(0.985 - np.abs(canvas.y - 0.003 * canvas.x), 0.0022)
-    # A digital system blackens what lies outside the collimated field.
+    # Digital systems show black outside the collimated field.
     exposure = np.asarray(np.exp(np.log(exposure) * shutter))
     exposure.flags.writeable = False
     return exposure
 
 
 def _build(rng: np.random.Generator) -> dict[str, float]:
-    """Draw the build of a person: small departures from the mean."""
+    """Draw the build of a person: small deviations from the mean."""
 
     def near(mean: float, spread: float) -> float:
         return float(mean + spread * np.clip(rng.standard_normal(), -2, 2))
@@ -301,7 +301,7 @@ def _lungs(canvas: Canvas, build: dict[str, float]) -> tuple[dict[Side, np.ndarr
         floor = dome + 0.23 * np.abs(lean) ** 2.6 * (lean > 0) + 0.07 * lean**2 * (lean <= 0)
         above = soft_step(floor - canvas.y, 0.006)
         below_apex = soft_step(canvas.y - apex, 0.006)
-        # Behind the dome lung goes on downwards: it thins out, not ends.
+        # Behind the dome the lung extends further down and gets thinner.
         behind = 0.16 * soft_step(floor + 0.17 - canvas.y, 0.05) * (across < 0.9)
         mask = (profile > 0) * above * below_apex
         grown = np.clip(0.55 + 0.45 * (canvas.y - apex) / 0.6, 0.35, 1.0)
@@ -313,7 +313,7 @@ def _lungs(canvas: Canvas, build: dict[str, float]) -> tuple[dict[Side, np.ndarr
 def _mediastinum(
     canvas: Canvas, build: dict[str, float], lungs: dict[Side, np.ndarray]
 ) -> np.ndarray:
-    """Return what heart, great vessels, hila, liver and windpipe add, in cm of water."""
+    """Return the heart, great vessels, hila, liver and trachea, in cm of water."""
     size = build['heart']
     inside = np.maximum(lungs['left'], lungs['right'])
     heart = 9.5 * canvas.ellipsoid(0.165, 0.245, 0.41 * size, 0.28 * size, 36) ** 0.8
@@ -361,9 +361,9 @@ def _vessels(
             return
         for turn in (rng.uniform(0.15, 0.45), -rng.uniform(0.35, 0.8)):
             flip = rng.choice((-1, 1))
-            share = rng.uniform(0.62, 0.82)
+            taper = rng.uniform(0.62, 0.82)
             end = float(headings[-1])
-            grow(xs[-1], ys[-1], end + flip * turn, radius * share, length * rng.uniform(0.7, 0.9))
+            grow(xs[-1], ys[-1], end + flip * turn, radius * taper, length * rng.uniform(0.7, 0.9))
 
     for sign, start in ((-1, -0.03), (1, -0.07)):
         for degrees in (-80, -58, -35, -8, 18, 42, 60, 78):
@@ -378,7 +378,7 @@ def _vessels(
 
 
 def _skeleton(canvas: Canvas, build: dict[str, float]) -> np.ndarray:
-    """Return the thickness of bone in cm: spine, ribs, collar bones, shoulders."""
+    """Return the thickness of bone in cm: spine, ribs, clavicles, shoulders."""
     bone = np.zeros(canvas.x.shape)
     tilt = build['tilt']
     for number in range(16):
@@ -407,7 +407,7 @@ def _skeleton(canvas: Canvas, build: dict[str, float]) -> np.ndarray:
 
 
 def _rib(canvas: Canvas, build: dict[str, float], number: int) -> np.ndarray:
-    """Return one pair of ribs: tilted hoops from the spine, round the side, to the front."""
+    """Return one pair of ribs: tilted hoops from the spine around the side to the front."""
     knots = np.array([0, 1, 2, 4, 6, 8, 10])
     reach = np.array([0.37, 0.50, 0.60, 0.735, 0.81, 0.85, 0.84])
     wide = float(np.interp(number, knots, reach)) * build['chest']
@@ -417,10 +417,10 @@ def _rib(canvas: Canvas, build: dict[str, float], number: int) -> np.ndarray:
     total = np.zeros(canvas.x.shape)
     for sign in (-1, 1):
         x = sign * (0.03 + (wide - 0.03) * np.sin(turn) ** 0.9)
-        # The neck of a rib rises before it falls: a hoop is not quite flat.
+        # The neck of a rib rises before it descends: a hoop is not quite flat.
         y = start + drop * (1 - np.cos(turn)) / 2 - 0.035 * np.sin(2 * turn)
         front = np.clip((turn - 1.7) / 1.2, 0, 1)
-        # In front a rib turns into cartilage, which does not show.
+        # Anteriorly a rib becomes cartilage, which is not visible.
         fading = np.clip((turn[-1] - turn) / 0.55, 0, 1) * np.clip((turn - turn[0]) / 0.2, 0.2, 1)
         strength = (12.5 - 4.5 * front) * fading
         total += canvas.hollow(np.stack([x, y], axis=1), 0.0215 + 0.006 * front, strength)
@@ -430,15 +430,15 @@ def _rib(canvas: Canvas, build: dict[str, float], number: int) -> np.ndarray:
 def _opacity(
     canvas: Canvas, lungs: dict[Side, np.ndarray], side: Side, rng: np.random.Generator
 ) -> np.ndarray:
-    """Return a patchy consolidation in the lower or middle field of a lung, in cm of water."""
+    """Return a patchy consolidation in the lower or middle zone of a lung, in cm of water."""
     from scipy import ndimage
 
     sign = -1 if side == 'right' else 1
     x, y = sign * rng.uniform(0.42, 0.58), rng.uniform(0.0, 0.26)
     spot = np.exp(-((((canvas.x - x) / 0.20) ** 2 + ((canvas.y - y) / 0.19) ** 2) ** 1.3))
     texture = np.zeros(canvas.x.shape)
-    for share, weight in ((0.035, 1.0), (0.014, 0.6), (0.006, 0.35)):
-        field = ndimage.gaussian_filter(rng.standard_normal(texture.shape), share * canvas.height)
+    for scale, weight in ((0.035, 1.0), (0.014, 0.6), (0.006, 0.35)):
+        field = ndimage.gaussian_filter(rng.standard_normal(texture.shape), scale * canvas.height)
         texture += weight * field / field.std()
     return np.asarray(7.0 * spot * soft_step(texture + 0.5, 0.55) * lungs[side])
 

@@ -39,18 +39,18 @@ def write_phantom_dicom(
 ) -> Path:
     """Write the phantom as a Digital X-Ray Image for presentation, PS3.3 A.26.
 
-    Whose it is, is obviously made up: 'Phantom^Made of Numbers'.
+    The patient is obviously fictitious: 'Phantom^Made of Numbers'.
 
     Parameters
     ----------
     path : str or Path
         The file to write; its folder must exist.
     shape, seed, opacity, take
-        See `phantom`. The seed and the take also decide all identifiers.
+        See `phantom`. The seed and the take also determine all identifiers.
     bits : int
         Bits stored, from 2 to 16.
     photometric : {'MONOCHROME1', 'MONOCHROME2'}
-        The same picture either way: for MONOCHROME1 the values are turned round.
+        The same image either way: for MONOCHROME1 the values are inverted.
     view : str
         View Position, 'PA', 'AP', 'LL' or 'RL'.
     transfer_syntax : str
@@ -60,7 +60,7 @@ def write_phantom_dicom(
         Stored values in place of the phantom, shape (rows, columns) or
         (frames, rows, columns); of 8 bits or signed as they are.
     attributes : dict, optional
-        Elements by keyword that replace or join the others; None removes one.
+        Elements by keyword that replace or extend the others; None removes one.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def _set_pixels(dataset: Dataset, pixels: np.ndarray, bits: int, syntax: UID) ->
     dataset.PixelRepresentation = int(pixels.dtype.kind == 'i')
     raw = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
     if pixels.dtype.itemsize == 1 and order == '>':
-        # Bytes that stand in words: PS3.5 section 8.1.1 and annex A.3.
+        # Bytes packed into words: PS3.5 section 8.1.1 and annex A.3.
         raw = np.frombuffer(raw + b'\0' * (len(raw) % 2), '<u2').astype('>u2').tobytes()
     dataset.add_new('PixelData', 'OW', raw + b'\0' * (len(raw) % 2))
     dataset.file_meta = FileMetaDataset()
@@ -110,14 +110,14 @@ def _set_pixels(dataset: Dataset, pixels: np.ndarray, bits: int, syntax: UID) ->
 
 
 def _create_dataset(seed: int, take: int, photometric: str, view: str, bits: int) -> Dataset:
-    """Return all elements but the pixels."""
+    """Return all elements except the pixel data."""
     ds = Dataset()
     ds.SpecificCharacterSet = 'ISO_IR 192'
     ds.ImageType = ['ORIGINAL', 'PRIMARY', '']
     ds.SOPClassUID = DigitalXRayImageStorageForPresentation
     which = f'{seed} {view} {take}' if take else f'{seed} {view}'
     for level in ('Study', 'Series', 'SOP'):
-        # PS3.5 annex B.2: a UUID, here one that follows from the seed, as a UID.
+        # PS3.5 annex B.2: a UID derived from a UUID, here one that follows from the seed.
         name = uuid.uuid5(uuid.NAMESPACE_OID, f'napari-cxr phantom {level} {which}')
         setattr(ds, f'{level}InstanceUID', f'2.25.{name.int}')
     for moment in ('Study', 'Series', 'Acquisition', 'Content'):
