@@ -5,7 +5,6 @@ from threading import Event
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.qt.threading import thread_worker
 from qtpy.QtCore import Qt
 
 from napari_cxr.plugin.base_dock import ImageDock
@@ -13,13 +12,12 @@ from napari_cxr.plugin.style import style_sheet
 from napari_cxr.plugin.widgets.sections import fill_dock
 
 
-@thread_worker
-def wait_for(cancelled, answered, result):
+def wait_for(answered, result):
     """Say a word, and wait until somebody cancels or answers."""
     yield 'Counting'
-    while not (cancelled.is_set() or answered.wait(0.01)):
+    while not answered.wait(0.01):
         yield None
-    return None if cancelled.is_set() else result
+    return result
 
 
 class Asking(ImageDock):
@@ -36,9 +34,10 @@ class Asking(ImageDock):
 
     def count(self):
         layer = self.choices.current_layer
-        worker = wait_for(self._begin(layer), self.answered, 7)
-        worker.returned.connect(self.answers.append)
-        self._follow(worker)
+        self._start_job(layer, wait_for(self.answered, 7), 'Counting', self._take)
+
+    def _take(self, outcome):
+        self.answers.append(outcome.result)
 
     def _show(self):
         if not self.busy:

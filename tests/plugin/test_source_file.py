@@ -1,7 +1,5 @@
 """Layers that napari's own reader made: the file behind them is what counts."""
 
-from threading import Event
-
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -12,6 +10,7 @@ from qtpy.QtCore import Qt
 from napari_cxr import samples
 from napari_cxr.dicom import privacy
 from napari_cxr.plugin import lungs_controller as lung_jobs
+from napari_cxr.plugin.background import run_job
 from napari_cxr.plugin.layers import KEY, is_heatmap, radiograph_layer_data
 from napari_cxr.plugin.source_file import (
     file_behind,
@@ -45,8 +44,8 @@ def dicom_file(folder, **options):
     return samples.write_phantom_dicom(folder / 'chest.dcm', shape=(120, 100), seed=3, **options)
 
 
-def read(layer, cancelled=None):
-    run = radiograph_behind(layer, cancelled)
+def read(layer):
+    run = radiograph_behind(layer)
     while True:
         try:
             next(run)
@@ -104,9 +103,10 @@ def test_a_folder_and_a_file_that_has_gone_are_said(viewer, tmp_path):
 
 
 def test_reading_can_be_cancelled(viewer, tmp_path):
-    cancelled = Event()
-    cancelled.set()
-    assert read(opened_by_napari(viewer, GREY, dicom_file(tmp_path)), cancelled) is None
+    run = radiograph_behind(opened_by_napari(viewer, GREY, dicom_file(tmp_path)))
+    assert next(run) is None
+    run.close()
+    assert list(run) == []
 
 
 def test_an_image_that_napari_does_not_turn(viewer, tmp_path):
@@ -133,11 +133,9 @@ def test_a_picture_that_somebody_has_worked_on_stays_as_it_is(viewer, tmp_path):
 
 def test_no_lungs_on_other_pixels(qtbot, viewer, tmp_path, settled_threads):
     layer = opened_by_napari(viewer, np.zeros((120, 100), np.int8), dicom_file(tmp_path))
-    worker = lung_jobs.find_lungs(layer)
     found = []
-    worker.returned.connect(found.append)
-    with qtbot.waitSignal(worker.finished, timeout=WAIT):
-        worker.start()
+    run_job(None, lung_jobs.find_lungs(layer), 'Finding the lungs', done=found.append)
+    qtbot.waitUntil(lambda: bool(found), timeout=WAIT)
     assert "napari's own reader" in found[0].text
 
 

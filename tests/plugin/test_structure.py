@@ -25,7 +25,7 @@ SYNCHRONOUS_BY_NAPARI = {'reader.py', 'demo.py'}
 #: Runs when Python ends.
 FAREWELL = {'end_worker'}
 #: Generators that thread workers drive: calling one runs nothing.
-DRIVEN = {'follow_job', 'classify_radiograph'}
+DRIVEN = {'follow_job'}
 
 
 def waits(function: ast.AST) -> set[str]:
@@ -40,7 +40,8 @@ def waits(function: ast.AST) -> set[str]:
 
 
 def is_threaded(function: ast.FunctionDef) -> bool:
-    return any(
+    """Whether it is a job: a generator, of which calling it runs nothing, or a thread worker."""
+    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function)) or any(
         isinstance(d, ast.Name) and d.id == 'thread_worker' for d in function.decorator_list
     )
 

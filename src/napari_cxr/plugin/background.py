@@ -1,33 +1,171 @@
-"""Background jobs of the docks: started, relayed, cancelled, and ended with their dock.
+"""Jobs in the background of the docks: started, relayed, cancelled, and ended with their dock.
 
-A job runs in another process and is followed from a thread of napari's pool, which may wait.
-Nothing in the GUI thread ever does. A dock runs one job at a time; when the dock goes, whichever
-way it goes, its job is cancelled.
+A job is a generator. `run_job` runs it in a thread of napari's pool, where it may wait; nothing
+in the GUI thread ever does. Most of its work is done in another process: a job hands control
+back about ten times a second, so that it can be cancelled and napari can close. A dock runs one
+job at a time; when the dock goes, whichever way it goes, its job is cancelled. A job that fails
+does not raise: its outcome is a `Failure`, a sentence for the person with what to do next.
 """
 
 from __future__ import annotations
 
+import atexit
+import traceback
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from threading import Event
-from threading import Event as Cancelled
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
-from qtpy.QtCore import QObject, QThreadPool, Signal
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QObject, QThreadPool, QTimer, Signal
 
-from napari_cxr.plugin.classify_job import Failure, failure
-from napari_cxr.workers.worker_process import WorkerProcess
+from napari_cxr.checkpoint import CheckpointError
+from napari_cxr.radiograph import UnreadableImage
+from napari_cxr.workers.worker_process import JobFailed, WorkerDied, WorkerProcess
 
 __all__ = [
+    'Failure',
+    'Job',
+    'JobCancelled',
     'JobOutcome',
     'JobSession',
+    'RunningJob',
     'described',
+    'end_worker',
     'enlarge_thread_pool',
+    'failure',
     'follow_job',
+    'run_job',
+    'shared_torch',
     'when_destroyed',
 ]
+
+
+class JobCancelled(GeneratorExit):
+    """Raised where a cancelled job has just yielded.
+
+    As with every `GeneratorExit`, what the job waits for with `yield from` is closed first, and
+    that ends the work in the other process. Most jobs need not know of it. One that leaves
+    something behind catches it, and may still yield and return its result.
+    """
+
+
+@dataclass(frozen=True, eq=False)
+class JobOutcome:
+    """The outcome of a job that did not fail.
+
+    Parameters
+    ----------
+    result : object
+        What the job returned; of a cancelled one, what is left of it, or None.
+    cancelled : bool
+        Whether it was cancelled before it had its result.
+    """
+
+    result: Any = None
+    cancelled: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a job has no result.
+
+    Jobs return it instead of raising: napari would report what they raise a second
+    time, in a toast that fades and on the terminal, with the values of all variables.
+
+    Parameters
+    ----------
+    text : str
+        One sentence or two for a person.
+    details : str
+        A traceback, or what the worker last wrote.
+    """
+
+    text: str
+    details: str
+
+
+Result = TypeVar('Result')
+
+#: A job: it yields events, or None while there are none, and returns its result or a failure.
+Job: TypeAlias = Generator[Any, None, Result | Failure]
+
+
+#: Errors of the torch worker whose message is already a sentence for people.
+_READABLE_ERRORS = {
+    'CheckpointError',
+    'DatasetError',
+    'DecisionError',
+    'DeviceUnavailable',
+    'DownloadFailed',
+    'ForeignFileError',
+    'ListingError',
+    'OutOfMemory',
+    'RecipeError',
+    'RefusedImage',
+    'ScoringError',
+    'TrainingError',
+    'UnreadableImage',
+}
+
+
+def failure(error: Exception, doing: str) -> Failure:
+    """Put an error of a job into words for a person, with what to do next.
+
+    Parameters
+    ----------
+    error : Exception
+        What a worker, or the handing over to it, has raised.
+    doing : str
+        The job as people call it, such as 'Classifying'.
+    """
+    if isinstance(error, JobFailed):
+        if error.kind in _READABLE_ERRORS:
+            return Failure(str(error), error.details)
+        return Failure(
+            f'{doing} failed because of an error in the program. '
+            'The details below help its developers.',
+            error.details,
+        )
+    if isinstance(error, WorkerDied):
+        return Failure(
+            f'{doing} failed because its process ended unexpectedly. napari is not affected: '
+            'start again to get a new one.',
+            f'{error}\n{error.details}',
+        )
+    details = ''.join(traceback.format_exception(error))
+    known = isinstance(error, ValueError | UnreadableImage | CheckpointError)
+    if known or type(error).__name__ in _READABLE_ERRORS:
+        return Failure(str(error), details)
+    if isinstance(error, MemoryError | OSError):
+        return Failure(
+            f'{doing} failed because there is not enough memory, or no process could be '
+            'started. Close other programs or layers and try again.',
+            details,
+        )
+    return Failure(f'{doing} failed because of an error in the program.', details)
+
+
+#: How long the end of Python waits for the threads of jobs, in milliseconds.
+_EXIT_TIMEOUT = 5000
+
+
+@cache
+def shared_torch() -> WorkerProcess:
+    """Return the torch process of this napari; it starts with its first job."""
+    worker = WorkerProcess('torch')
+    atexit.register(end_worker, worker)
+    return worker
+
+
+def end_worker(worker: WorkerProcess, grace: float = 0.0) -> None:
+    """Let the threads of jobs end before Qt does: a signal without its object aborts Python."""
+    worker.retire(grace)
+    pool = QThreadPool.globalInstance()
+    if pool is not None:
+        pool.waitForDone(_EXIT_TIMEOUT)
 
 
 class _DestroyedCallback:
@@ -69,24 +207,239 @@ _THREADS = 16
 
 @cache
 def enlarge_thread_pool() -> None:
-    """Let more jobs be under way than there are cores.
+    """Let more jobs run than there are cores.
 
     Qt's pool has as many threads as there are cores, for threads that compute. Ours wait for
     processes that do: scoring and training hold one each for hours, and with two cores nothing
-    else would ever begin.
+    else would ever start.
     """
     pool = QThreadPool.globalInstance()
     if pool is not None:
         pool.setMaxThreadCount(max(pool.maxThreadCount(), _THREADS))
 
 
-class _Described(partial[Any]):
-    """A function that prints as words; whether it is a generator can still be told."""
+def run_job(
+    owner: QObject | None,
+    job: Job[Any] | Callable[[], Any],
+    doing: str,
+    *,
+    relay: Callable[[Any], None] | None = None,
+    done: Callable[[Any], None] | None = None,
+    ended: Callable[[], None] | None = None,
+    description: str = '',
+    fraction_done: Callable[[Any], float | None] | None = None,
+) -> RunningJob:
+    """Run a job in the background; returns at once.
 
-    words: str
+    Parameters
+    ----------
+    owner : QObject or None
+        Whose job it is: a dock or a controller. When it is destroyed, the job is cancelled and
+        none of the callbacks is called any more. None for a job that nothing but itself ends.
+    job : generator or callable
+        A generator that yields events, or None about ten times a second while there are none,
+        and returns the result: it may wait for processes with `yield from process.run(...)`.
+        Or a function without arguments, which runs to its end once it has started. Both run
+        in another thread and must not touch Qt or layers on screen. What they raise becomes a
+        `Failure`; they may also return one.
+    doing : str
+        What a person calls it, such as 'Training', for the text of a failure.
+    relay : callable, optional
+        Called in the GUI thread with each event that is not None. Like the other callbacks it
+        should be a bound method, of which Qt holds no reference that would keep the owner.
+    done : callable, optional
+        Called once with the `JobOutcome` or the `Failure`.
+    ended : callable, optional
+        Called last, after `done`, in every case.
+    description : str, optional
+        What the job is, for napari's question whether to close its window while it runs:
+        "Executing DESCRIPTION".
+    fraction_done : callable, optional
+        For jobs of minutes, which are then listed in napari's activity view. It gets each
+        event and returns which fraction of the work is done, or None if the event tells nothing.
+
+    Returns
+    -------
+    RunningJob
+        Cancels it. Nobody needs to keep it.
+
+    Examples
+    --------
+    >>> def count(to):
+    ...     for number in range(to):
+    ...         yield number
+    ...     return to
+    >>> self._job = run_job(self, count(9), 'Counting', done=self._take)  # doctest: +SKIP
+    """
+    enlarge_thread_pool()
+    cancelled = Event()
+    target = _Described(partial(_follow, job, doing, cancelled))
+    target.description = description or doing
+    worker = create_worker(target, _start_thread=False)
+    running = RunningJob(owner, cancelled)
+    if relay is not None:
+        running.progressed.connect(relay)
+    if done is not None:
+        running.done.connect(done)
+    if ended is not None:
+        running.ended.connect(ended)
+    if fraction_done is not None:
+        _ActivityEntry(running, doing, fraction_done)
+    running.follow(worker)
+    return running
+
+
+def _follow(
+    job: Job[Any] | Callable[[], Any], doing: str, cancelled: Event
+) -> Generator[Any, None, JobOutcome | Failure]:
+    """Run a job to its end, in its thread, and return its outcome."""
+    yield None
+    try:
+        if not isinstance(job, Generator):
+            return _outcome(job())
+        with closing(job):
+            told = False  # that it is cancelled
+            while True:
+                try:
+                    if cancelled.is_set() and not told:
+                        told = True
+                        event = job.throw(JobCancelled())
+                    else:
+                        event = next(job)
+                except StopIteration as end:
+                    return _outcome(end.value, cancelled=told)
+                except JobCancelled:
+                    return JobOutcome(cancelled=True)
+                yield event
+    except Exception as error:
+        return failure(error, doing)
+
+
+def _outcome(result: Any, cancelled: bool = False) -> JobOutcome | Failure:
+    return result if isinstance(result, Failure) else JobOutcome(result, cancelled)
+
+
+#: Workers and jobs that run: one that nobody holds may go before its result arrives.
+_RUNNING: set[Any] = set()
+
+
+class RunningJob(QObject):
+    """A job that `run_job` has started.
+
+    Parameters
+    ----------
+    owner : QObject or None
+        See `run_job`.
+    cancelled : threading.Event
+        Ends the job when set.
+    """
+
+    #: The job's events.
+    progressed = Signal(object)
+    #: Its `JobOutcome`, or its `Failure`.
+    done = Signal(object)
+    #: It runs no more; comes last.
+    ended = Signal()
+
+    def __init__(self, owner: QObject | None, cancelled: Event) -> None:
+        super().__init__(owner)
+        self._cancelled = cancelled
+        if owner is None:
+            _RUNNING.add(self)
+        else:
+            when_destroyed(self, cancelled.set)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody has cancelled it."""
+        return self._cancelled.is_set()
+
+    def cancel(self) -> None:
+        """Ask the job to end; `ended` says when it has. Does nothing after that."""
+        self._cancelled.set()
+
+    def follow(self, worker: Any) -> None:
+        """Start the thread of the job and relay what comes from it."""
+        worker.yielded.connect(self._relay)
+        worker.returned.connect(self._take)
+        worker.finished.connect(self._finish)
+        _RUNNING.add(worker)
+        worker.finished.connect(partial(_RUNNING.discard, worker))
+        worker.start()
+
+    def _relay(self, event: object) -> None:
+        if event is not None:
+            self.progressed.emit(event)
+
+    def _take(self, outcome: object) -> None:
+        self.done.emit(outcome)
+
+    def _finish(self) -> None:
+        self.ended.emit()
+        _RUNNING.discard(self)
+        with suppress(RuntimeError):  # it may have gone with its owner just now
+            self.deleteLater()
+
+
+class _Described(partial[Any]):
+    """A function that prints as its description; whether it is a generator can still be seen."""
+
+    description: str
 
     def __str__(self) -> str:
-        return self.words
+        return self.description
+
+
+#: Milliseconds between two looks at how far a job is.
+_ACTIVITY_INTERVAL = 250
+
+
+class _ActivityEntry(QObject):
+    """A job in napari's activity view.
+
+    That view lets Qt process events whenever a bar is made or moves. A slot that is called by
+    a job must not be interrupted so; the bar is therefore drawn by a timer of its own.
+    """
+
+    def __init__(
+        self, job: RunningJob, title: str, fraction_done: Callable[[Any], float | None]
+    ) -> None:
+        super().__init__(job)
+        self._title = title
+        self._fraction_done = fraction_done
+        self._fraction = 0.0
+        self._shown: list[Any] = []  # the one progress bar, once it is made
+        self._drawing = False
+        job.progressed.connect(self._look)
+        when_destroyed(self, partial(_close_all, self._shown))
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._draw)
+        self._timer.start(_ACTIVITY_INTERVAL)
+
+    def _look(self, event: object) -> None:
+        fraction = self._fraction_done(event)
+        if fraction is not None:
+            self._fraction = fraction
+
+    def _draw(self) -> None:
+        from napari.utils.progress import progress
+
+        if self._drawing:  # the view processes events, this timer's too
+            return
+        self._drawing = True
+        shown, percent = self._shown, round(100 * self._fraction)
+        if not shown:
+            # As one of a window: without one there is nothing to draw, on a terminal neither.
+            shown.append(progress(total=100, desc=self._title, gui=True))
+        if percent > shown[0].n:
+            shown[0].update(percent - shown[0].n)
+        self._drawing = False
+
+
+def _close_all(bars: list[Any]) -> None:
+    for bar in bars:
+        bar.close()
+    bars.clear()
 
 
 def described(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -97,26 +450,10 @@ def described(words: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
     def decorate(job: Callable[..., Any]) -> Callable[..., Any]:
         named = _Described(job)
-        named.words = words
+        named.description = words
         return named
 
     return decorate
-
-
-@dataclass(frozen=True, eq=False)
-class JobOutcome:
-    """What a job came to.
-
-    Parameters
-    ----------
-    result : object
-        The job's own; of a cancelled one, what is left of it, or None.
-    cancelled : bool
-        Whether it was.
-    """
-
-    result: Any = None
-    cancelled: bool = False
 
 
 def follow_job(
@@ -142,15 +479,18 @@ def follow_job(
             while not cancelled.is_set():
                 try:
                     yield next(run)
-                except StopIteration as stop:
-                    return JobOutcome(stop.value)
+                except StopIteration as end:
+                    return JobOutcome(end.value)
     except Exception as error:
         return failure(error, doing)
     return JobOutcome(cancelled=True)
 
 
 class JobSession(QObject):
-    """Starts jobs, and tells what comes of them. When its dock goes, its job is cancelled.
+    """One job at a time of a dock, and signals about it.
+
+    A session is for docks whose parts all follow the same jobs; a dock with one kind of job
+    calls `run_job` itself. When the session goes with its dock, its job is cancelled.
 
     Parameters
     ----------
@@ -158,45 +498,90 @@ class JobSession(QObject):
         Where jobs run. Made in this thread, so that it is ended before Qt is.
     parent : QObject, optional
         Qt parent.
+
+    Attributes
+    ----------
+    job : str
+        Name of the job that runs; empty if there is none.
     """
 
-    #: A job has begun: its name.
+    #: A job has started: its name.
     began = Signal(str)
     #: The job waits for another one: of another dock, or one that is just stopping.
     waits = Signal()
-    #: The job says something: an event, or words.
+    #: The job's events.
     told = Signal(object)
-    #: A job has come to its result: which, and the result.
+    #: A job has its result: which, and the result.
     succeeded = Signal(str, object)
     #: A job has failed: which, and the `Failure`.
     failed = Signal(str, object)
     #: A job was cancelled: which, and what is left of it.
     cancelled = Signal(str, object)
-    #: No job is under way any more: which it was.
+    #: A job runs no more: which.
     ended = Signal(str)
 
     def __init__(self, process: WorkerProcess, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.job = ''
         self._process = process
-        self._jobs: list[Cancelled] = []  # the last one is of the job under way
+        self._running: RunningJob | None = None
+        self._jobs: list[Event] = []  # the last one is of the job that runs
         when_destroyed(self, partial(_set_all, self._jobs))
         self._worker: Any = None
         enlarge_thread_pool()
 
     def cancel(self) -> None:
-        """End the job that is under way, in good order."""
+        """Ask the job that runs to end."""
         _set_all(self._jobs)
+        if self._running is not None:
+            self._running.cancel()
 
-    def _new(self) -> Cancelled:
-        self._jobs[:] = [Cancelled()]
+    def start_job(
+        self,
+        name: str,
+        job: Job[Any] | Callable[[], Any],
+        doing: str,
+        *,
+        in_process: bool = True,
+        description: str = '',
+        fraction_done: Callable[[Any], float | None] | None = None,
+    ) -> None:
+        """Run a job, see `run_job`.
+
+        Parameters
+        ----------
+        name : str
+            The job's, for the signals.
+        job, doing, description, fraction_done
+            As `run_job` takes them.
+        in_process : bool
+            Whether it needs the session's process, and so may have to wait for another job.
+        """
+        self.job = name
+        waits = in_process and self._process.busy
+        self._running = run_job(
+            self,
+            job,
+            doing,
+            relay=self._tell,
+            done=self._take,
+            ended=self._finish,
+            description=description,
+            fraction_done=fraction_done,
+        )
+        self.began.emit(name)
+        if waits:
+            self.waits.emit()
+
+    def _new(self) -> Event:
+        self._jobs[:] = [Event()]
         return self._jobs[-1]
 
     def _start(self, job: str, worker: Any, *, process: bool = True) -> None:
         """Start a job; `process` tells whether it is one of the process."""
         self.job = job
         waits = process and self._process.busy
-        self._worker = worker  # one that goes may take with it what it has just told
+        self._worker = worker
         worker.yielded.connect(self._tell)
         worker.returned.connect(self._take)
         worker.finished.connect(self._finish)
@@ -222,6 +607,6 @@ class JobSession(QObject):
         self.ended.emit(job)
 
 
-def _set_all(jobs: list[Cancelled]) -> None:
+def _set_all(jobs: list[Event]) -> None:
     for job in jobs:
         job.set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threading import Event
+from collections.abc import Callable
 from typing import Any
 
 from napari.components import ViewerModel
@@ -11,7 +11,7 @@ from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QProgressBar, QPushButton, QWidget
 
 from napari_cxr.checkpoint import CheckpointError
-from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.plugin.background import Failure, Job, JobOutcome, RunningJob, run_job
 from napari_cxr.plugin.docks import TabsTogether
 from napari_cxr.plugin.style import quiet_label, style_sheet
 from napari_cxr.plugin.widgets.input_selector import InputSelector
@@ -80,8 +80,7 @@ class ImageDock(Dock):
     def __init__(self, napari_viewer: ViewerModel, start: str, offers: bool = False) -> None:
         super().__init__(napari_viewer)
         self._starts = start
-        self._cancelled = Event()
-        self._worker: Any = None
+        self._job: RunningJob | None = None
         self._running_on: Image | None = None
         self._data: Any = None  # of that layer when the click came
         self._doing = ''
@@ -116,26 +115,24 @@ class ImageDock(Dock):
 
     def cancel(self) -> None:
         """Stop the job that is under way."""
-        if self.busy:
-            self._cancelled.set()
+        if self._job is not None and self.busy:
+            self._job.cancel()
             self._slow.stop()
             self.start.setText('Cancelling…')
             self.start.setEnabled(False)
 
-    def _begin(self, layer: Image) -> Event:
-        """Take note that a job begins; return what cancels it."""
+    def _start_job(
+        self,
+        layer: Image,
+        job: Job[Any],
+        doing: str,
+        done: Callable[[JobOutcome | Failure], None],
+    ) -> None:
+        """Run a job on a layer; see `run_job`."""
         self.message.clear()
         self._running_on, self._data = layer, layer.data
         self._doing = 'Starting the network'
-        self._cancelled = Event()
-        return self._cancelled
-
-    def _follow(self, worker: Any) -> None:
-        """Run the job's worker to its end."""
-        self._worker = worker  # one that goes may take with it what it has just told
-        worker.yielded.connect(self._tell)
-        worker.finished.connect(self._finish)
-        worker.start()
+        self._job = run_job(self, job, doing, relay=self._relay, done=done, ended=self._finish)
         self._slow.start()
 
     def _start_or_cancel(self) -> None:
@@ -144,10 +141,10 @@ class ImageDock(Dock):
         elif not self.progress.isHidden():  # else it is a double click, on what it said before
             self.cancel()
 
-    def _tell(self, event: object) -> None:
-        if isinstance(event, str):
+    def _relay(self, event: object) -> None:
+        if isinstance(event, str) and self._job is not None:
             self._doing = event
-            if not (self.progress.isHidden() or self._cancelled.is_set()):
+            if not (self.progress.isHidden() or self._job.cancelled):
                 self._show_progress()
 
     def _show_progress(self) -> None:

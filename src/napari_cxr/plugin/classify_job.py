@@ -1,26 +1,17 @@
 """Classifying one radiograph: the job, and the result that docks show.
 
-The job runs in the torch process that all docks of this napari share. Each function marked
-`thread_worker` runs in a thread of napari's pool, where it may wait. Nothing in the GUI thread
-ever does. What a dock shows of a result is here too: probabilities, heatmaps, how much of each
-lies in the lungs, and what the model's card says about its performance.
+The job runs in the torch process that all docks of this napari share. What a dock shows of a
+result is here too: probabilities, heatmaps, how much of each lies in the lungs, and what the
+model's card says about its performance.
 """
 
 from __future__ import annotations
 
-import atexit
-import traceback
-from collections.abc import Generator
-from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from threading import Event
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 from napari.layers import Image, Labels
-from napari.qt.threading import thread_worker
-from qtpy.QtCore import QThreadPool
 
 from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
 from napari_cxr.checkpoint.card_page import headline
@@ -28,24 +19,20 @@ from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.lung_fraction import lung_mask, uniform_lung_fraction
 from napari_cxr.inference.prediction import Prediction
 from napari_cxr.lungs import LungField
+from napari_cxr.plugin.background import Job, shared_torch
 from napari_cxr.plugin.lungs_layer import edit_number, edited_field
 from napari_cxr.plugin.source_file import radiograph_behind
-from napari_cxr.radiograph import Radiograph, UnreadableImage
-from napari_cxr.workers.worker_process import JobFailed, WorkerDied, WorkerProcess
+from napari_cxr.radiograph import Radiograph
 
 __all__ = [
     'ExplainedPrediction',
-    'Failure',
     'LoadedModel',
     'LungFractions',
     'classify',
     'classify_radiograph',
-    'end_worker',
-    'failure',
     'model_performance',
     'performance_text',
     'prepare',
-    'shared_torch',
 ]
 
 
@@ -79,27 +66,6 @@ def performance_text(card: Card) -> str:
     if not left_out:
         more = 'Expect less in hospitals that it has not seen.'
     return f'{best[0].upper()}{best[1:]}. {more}'
-
-
-#: How long the end of Python waits for the threads of jobs, in milliseconds.
-_EXIT_TIMEOUT = 5000
-
-#: Errors of the torch worker whose message is already a sentence for people.
-_READABLE_ERRORS = {
-    'CheckpointError',
-    'DatasetError',
-    'DecisionError',
-    'DeviceUnavailable',
-    'DownloadFailed',
-    'ForeignFileError',
-    'ListingError',
-    'OutOfMemory',
-    'RecipeError',
-    'RefusedImage',
-    'ScoringError',
-    'TrainingError',
-    'UnreadableImage',
-}
 
 
 @dataclass(frozen=True)
@@ -168,47 +134,6 @@ class ExplainedPrediction:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """Why there is no answer.
-
-    Jobs return it instead of raising: napari would report what they raise a second
-    time, in a toast that fades and on the terminal, with the values of all variables.
-
-    Parameters
-    ----------
-    text : str
-        One sentence or two for a person.
-    details : str
-        A traceback, or what the worker last wrote.
-    """
-
-    text: str
-    details: str
-
-
-Result = TypeVar('Result')
-
-#: What a supervised job is: it yields progress or None, and returns a result or a failure.
-Job: TypeAlias = Generator[Any, None, Result | Failure]
-
-
-@cache
-def shared_torch() -> WorkerProcess:
-    """Return the torch process of this napari; it starts with its first job."""
-    worker = WorkerProcess('torch')
-    atexit.register(end_worker, worker)
-    return worker
-
-
-def end_worker(worker: WorkerProcess, grace: float = 0.0) -> None:
-    """Let the threads of jobs end before Qt does: a signal without its object aborts Python."""
-    worker.retire(grace)
-    pool = QThreadPool.globalInstance()
-    if pool is not None:
-        pool.waitForDone(_EXIT_TIMEOUT)
-
-
-@dataclass(frozen=True)
 class LoadedModel:
     """A model that is loaded, and where it will run.
 
@@ -224,28 +149,18 @@ class LoadedModel:
     device: str
 
 
-@thread_worker
 def prepare(model: str, device: str) -> Job[LoadedModel]:
-    """Start the torch process and load a model ahead of the first click.
-
-    Returns
-    -------
-    Ready or Failure
-    """
-    try:
-        _, reason = yield from shared_torch().run('device', name=device)
-        if model:
-            yield from shared_torch().run('load', model=model, device=device)
-    except Exception as error:
-        return failure(error, 'Classifying')
+    """Start the torch process and load a model ahead of the first click; a job for `run_job`."""
+    _, reason = yield from shared_torch().run('device', name=device)
+    if model:
+        yield from shared_torch().run('load', model=model, device=device)
     return LoadedModel(model, reason)
 
 
-@thread_worker
 def classify(
-    layer: Image, model: str, device: str, cancelled: Event, lungs: Labels | None = None
-) -> Job[ExplainedPrediction | None]:
-    """Classify what a layer shows; yields words about progress, or None.
+    layer: Image, model: str, device: str, lungs: Labels | None = None
+) -> Job[ExplainedPrediction]:
+    """Classify what a layer shows; a job for `run_job`, which yields words about progress.
 
     Parameters
     ----------
@@ -253,64 +168,39 @@ def classify(
         A 2D layer.
     model, device : str
         As in the catalog; as `napari_cxr.inference.device` takes it.
-    cancelled : threading.Event
-        Ends the job when set. napari's own `quit` drops a generator without closing
-        it, and the torch process would go on.
     lungs : napari.layers.Labels, optional
         The layer with its lungs. What a person has edited there is what counts.
-
-    Returns
-    -------
-    Answer or Failure
-        None if it was cancelled.
     """
-    try:
-        edit = edit_number(lungs) if lungs is not None else 0
-        field = edited_field(lungs) if lungs is not None and edit else None
-        radiograph = yield from radiograph_behind(layer, cancelled)
-        if radiograph is None:
-            return None
-        return (yield from classify_radiograph(radiograph, model, device, cancelled, field, edit))
-    except Exception as error:
-        return failure(error, 'Classifying')
+    edit = edit_number(lungs) if lungs is not None else 0
+    field = edited_field(lungs) if lungs is not None and edit else None
+    radiograph = yield from radiograph_behind(layer)
+    return (yield from classify_radiograph(radiograph, model, device, field, edit))
 
 
 def classify_radiograph(
     radiograph: Radiograph,
     model: str,
     device: str,
-    cancelled: Event,
     field: LungField | None = None,
     edit: int = 0,
-) -> Generator[str | None, None, ExplainedPrediction | None]:
-    """Ask a model about a radiograph, in a thread that may wait; see `classify`.
+) -> Job[ExplainedPrediction]:
+    """Classify a radiograph and explain the result; a part of jobs.
 
     Parameters
     ----------
     radiograph : Radiograph
         A single frame.
-    model, device, cancelled
+    model, device
         As of `classify`.
     field : LungField, optional
         Its lungs, where a person has edited them.
     edit : int
-        See `LungShares`.
-
-    Returns
-    -------
-    Answer or None
-        None if it was cancelled; raises what the torch process does.
+        See `LungFractions`.
     """
-    run = shared_torch().run(
+    classified = yield from shared_torch().run(
         'classify', radiograph=radiograph, model=model, device=device, field=field
     )
-    with closing(run):
-        while not cancelled.is_set():
-            try:
-                yield next(run)
-            except StopIteration as end:
-                return _explained(end.value, edit, *model_performance(model))
-    return None
+    return _explained(classified, edit, *model_performance(model))
 
 
 def _explained(
@@ -322,40 +212,3 @@ def _explained(
     lungs = LungFractions(tuple(lung_shares), even, field.source, field.implausible, edit)
     maps, at_edge = tuple(heatmaps), tuple(frame_shares)
     return ExplainedPrediction(prediction, maps, at_edge, field, lungs, reached, demonstration)
-
-
-def failure(error: Exception, doing: str) -> Failure:
-    """Put an error of a job into words for a person, with what to do next.
-
-    Parameters
-    ----------
-    error : Exception
-        What a worker, or the handing over to it, has raised.
-    doing : str
-        The job as people call it, such as 'Classifying'.
-    """
-    if isinstance(error, JobFailed):
-        if error.kind in _READABLE_ERRORS:
-            return Failure(str(error), error.details)
-        return Failure(
-            f'{doing} failed because of an error in the program. '
-            'The details below help its developers.',
-            error.details,
-        )
-    if isinstance(error, WorkerDied):
-        return Failure(
-            f'{doing} failed because its process ended unexpectedly. napari is not affected: '
-            'start again to get a new one.',
-            f'{error}\n{error.details}',
-        )
-    details = ''.join(traceback.format_exception(error))
-    known = isinstance(error, ValueError | UnreadableImage | CheckpointError)
-    if known or type(error).__name__ in _READABLE_ERRORS:
-        return Failure(str(error), details)
-    if isinstance(error, MemoryError | OSError):
-        return Failure(
-            f'{doing} failed because there is not enough memory, or no process could be '
-            'started. Close other programs or layers and try again.',
-            details,
-        )
-    return Failure(f'{doing} failed because of an error in the program.', details)

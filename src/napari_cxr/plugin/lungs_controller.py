@@ -16,19 +16,13 @@ from weakref import WeakSet
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
-from napari.qt.threading import thread_worker
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_cxr.explain.lung_fraction import uniform_lung_fraction
 from napari_cxr.lungs import LungField
-from napari_cxr.plugin.classify_job import (
-    ExplainedPrediction,
-    Failure,
-    Job,
-    LungFractions,
-    failure,
-)
+from napari_cxr.plugin.background import Failure, Job, JobOutcome, run_job
+from napari_cxr.plugin.classify_job import ExplainedPrediction, LungFractions
 from napari_cxr.plugin.layers import is_heatmap
 from napari_cxr.plugin.lungs_layer import (
     align_lungs,
@@ -76,9 +70,8 @@ class FoundLungs:
     lungs: Labels
 
 
-@thread_worker
 def find_lungs(layer: Image, field: LungField | None = None) -> Job[FoundLungs]:
-    """Find the lungs on what a layer shows, and lay them on its pixels.
+    """Find the lungs on what a layer shows, and lay them on its pixels; a job for `run_job`.
 
     In the decoder process: it needs no torch, which may not run yet or be busy.
 
@@ -88,56 +81,42 @@ def find_lungs(layer: Image, field: LungField | None = None) -> Job[FoundLungs]:
         A 2D layer.
     field : LungField, optional
         The lungs, where they are known already.
-
-    Returns
-    -------
-    Found or Failure
     """
-    try:
-        radiograph = None
-        if field is None:
-            radiograph = yield from radiograph_behind(layer)
-            if radiograph is not None and radiograph.refusal:
-                return Failure(f'{radiograph.refusal} It has no lung field.', '')
-            if shows_other_pixels(layer):
-                return Failure(_OTHER_PIXELS, '')
-        found, labels = yield from shared_decoder().find_lungs(radiograph, field)
-        return FoundLungs(layer, lungs_layer(found, labels, layer))
-    except Exception as error:
-        return failure(error, 'Finding the lungs')
+    radiograph = None
+    if field is None:
+        radiograph = yield from radiograph_behind(layer)
+        if radiograph.refusal:
+            return Failure(f'{radiograph.refusal} It has no lung field.', '')
+        if shows_other_pixels(layer):
+            return Failure(_OTHER_PIXELS, '')
+    found, labels = yield from shared_decoder().find_lungs(radiograph, field)
+    return FoundLungs(layer, lungs_layer(found, labels, layer))
 
 
-@thread_worker
-def measure_in_lungs(layer: Labels, answer: ExplainedPrediction) -> Job[LungFractions]:
-    """Measure an answer's heatmaps by lungs that may have been edited.
+def measure_in_lungs(layer: Labels, answer: ExplainedPrediction) -> LungFractions:
+    """Measure an answer's heatmaps by lungs that may have been edited; a job for `run_job`.
 
     Parameters
     ----------
     layer : napari.layers.Labels
         What `lungs_layer` made.
-    answer : Answer
+    answer : ExplainedPrediction
         About the radiograph under it.
-
-    Returns
-    -------
-    LungShares or Failure
     """
-    yield None
-    try:
-        edit = edit_number(layer)
-        if edit == answer.lungs.edit:
-            return answer.lungs
-        # As the model sees them: a third label is no lung.
-        mask = np.isin(np.asarray(layer.data), (1, 2))
-        return replace(
-            answer.lungs,
-            shares=tuple(heatmap.fraction_in(mask) for heatmap in answer.heatmaps),
-            even=uniform_lung_fraction(answer.heatmaps[0], mask, answer.field.shape),
-            edit=edit,
-        )
-    except Exception as error:
-        return failure(error, 'Measuring the heatmaps')
+    edit = edit_number(layer)
+    if edit == answer.lungs.edit:
+        return answer.lungs
+    # As the model sees them: a third label is no lung.
+    mask = np.isin(np.asarray(layer.data), (1, 2))
+    return replace(
+        answer.lungs,
+        shares=tuple(heatmap.fraction_in(mask) for heatmap in answer.heatmaps),
+        even=uniform_lung_fraction(answer.heatmaps[0], mask, answer.field.shape),
+        edit=edit,
+    )
 
+
+_FINDING = 'Finding the lungs'
 
 #: How long the brush rests before heatmaps are measured anew, in milliseconds.
 _EDIT_PAUSE = 250
@@ -171,8 +150,6 @@ class LungsController(QObject):
         self._answer: ExplainedPrediction | None = None
         self._followed: weakref.ref[Labels] | None = None
         self._wanted: WeakSet[Image] = WeakSet()
-        #: Held until they have told: another radiograph's may begin meanwhile.
-        self._finders: set[Any] = set()
         self._at_work = False
         self._measured_for: ExplainedPrediction | None = None
         self._resting = QTimer(self)
@@ -212,11 +189,12 @@ class LungsController(QObject):
             answer = self._answer
             # Lungs that were edited before the click went with their layer: find them anew.
             field = None if answer is None or answer.lungs.edit else answer.field
-            worker = find_lungs(base, field)
-            worker.returned.connect(partial(self._take, base, base.data))
-            worker.finished.connect(lambda: self._finders.discard(worker))
-            self._finders.add(worker)
-            worker.start()
+            run_job(
+                self,
+                find_lungs(base, field),
+                _FINDING,
+                done=partial(self._take, base, base.data),
+            )
 
     def edit(self) -> None:
         """Put napari's brush into the person's hand."""
@@ -239,16 +217,16 @@ class LungsController(QObject):
     def _radiograph(self) -> Image | None:
         return self._base() if self._base is not None else None
 
-    def _take(self, base: Image, data: Any, found: FoundLungs | Failure) -> None:
+    def _take(self, base: Image, data: Any, outcome: JobOutcome | Failure) -> None:
         if base.data is not data:  # it shows another radiograph by now
             return
-        if isinstance(found, Failure):
+        if isinstance(outcome, Failure):
             self._wanted.clear()
             self._tell()
-            self.failed.emit(found)
+            self.failed.emit(outcome)
         elif base in self._wanted:
             self._wanted.discard(base)
-            insert_lungs(self._viewer, found)
+            insert_lungs(self._viewer, outcome.result)
 
     def _follow(self, event: Any = None) -> None:
         """Connect to the layer with the lungs, which may have come or gone."""
@@ -286,16 +264,19 @@ class LungsController(QObject):
         else:
             self._at_work = True
             self._measured_for = answer
-            worker = self._measurer = measure_in_lungs(layer, answer)
-            worker.returned.connect(self._take_shares)
-            worker.start()
+            run_job(
+                self,
+                partial(measure_in_lungs, layer, answer),
+                'Measuring the heatmaps',
+                done=self._take_fractions,
+            )
 
-    def _take_shares(self, shares: LungFractions | Failure) -> None:
+    def _take_fractions(self, outcome: JobOutcome | Failure) -> None:
         self._at_work = False
-        if isinstance(shares, Failure):
-            self.failed.emit(shares)
+        if isinstance(outcome, Failure):
+            self.failed.emit(outcome)
         elif self._measured_for is self._answer:  # else another one is on show by now
-            self.measured.emit(shares)
+            self.measured.emit(outcome.result)
         self._measured_for = None
 
 
@@ -323,10 +304,6 @@ def _edit_events(layer: Labels) -> tuple[Any, ...]:
     return events.paint, events.set_data, events.data
 
 
-#: Workers under way: one that nobody holds may go before its result arrives.
-_running: set[Any] = set()
-
-
 def show_lung_field(viewer: ViewerModel) -> None:
     """Find the lungs of the chosen radiograph and lay them on it; returns at once.
 
@@ -350,13 +327,12 @@ def show_lung_field(viewer: ViewerModel) -> None:
         there.visible = True
         viewer.layers.selection.active = there
         return
-    worker = find_lungs(base)
 
-    def take(found: FoundLungs | Failure) -> None:
-        if isinstance(found, Failure):
-            show_error(found.text)
+    def take(outcome: JobOutcome | Failure) -> None:
+        if isinstance(outcome, Failure):
+            show_error(outcome.text)
             return
-        layer = insert_lungs(viewer, found)
+        layer = insert_lungs(viewer, outcome.result)
         if layer is None:
             return
         viewer.layers.selection.active = layer
@@ -367,10 +343,7 @@ def show_lung_field(viewer: ViewerModel) -> None:
                 'where they are on average. Correct it with the brush before you use it.'
             )
 
-    worker.returned.connect(take)
-    worker.finished.connect(lambda: _running.discard(worker))
-    _running.add(worker)
-    worker.start()
+    run_job(None, find_lungs(base), _FINDING, done=take)
 
 
 def chosen_radiograph(viewer: ViewerModel) -> Image | None:

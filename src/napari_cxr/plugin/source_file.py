@@ -8,10 +8,8 @@ some bits. A network must never see such pixels: the file is read again, by ours
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -85,23 +83,18 @@ def shows_other_pixels(layer: Image) -> bool:
     return _OTHER.get(layer, False)
 
 
-def radiograph_behind(
-    layer: Image, cancelled: Event | None = None
-) -> Generator[None, None, Radiograph | None]:
-    """Return what a network may see of a layer: for functions that may wait.
+def radiograph_behind(layer: Image) -> Generator[None, None, Radiograph]:
+    """Return what a network may see of a layer; a part of jobs, see `background.run_job`.
 
     Parameters
     ----------
     layer : napari.layers.Image
         A layer, whoever opened it.
-    cancelled : threading.Event, optional
-        Gives up the file when set.
 
     Returns
     -------
     generator
-        Yields None while it waits; its return value is the radiograph, None if it was
-        cancelled.
+        Yields None while it waits; its return value is the radiograph.
 
     Raises
     ------
@@ -119,13 +112,11 @@ def radiograph_behind(
     if not raster and not path.exists():
         raise UnreadableImage(_GONE)
     try:
-        radiograph = yield from read_in_decoder(path, cancelled)
+        radiograph = yield from read_in_decoder(path)
     except UnreadableImage:
         if raster:  # napari could read it
             return radiograph_of(layer)
         raise
-    if radiograph is None:
-        return None
     radiograph = replace(
         radiograph, provenance=replace(radiograph.provenance, path='', uids={}), overlays=()
     )
@@ -138,18 +129,9 @@ def radiograph_behind(
     return replace(radiograph, notes=(_NOTE, *radiograph.notes))
 
 
-def read_in_decoder(
-    path: str | Path, cancelled: Event | None
-) -> Generator[None, None, Radiograph | None]:
-    """Read a file in the decoder; None if that was cancelled."""
-    with closing(shared_decoder().reading(path)) as run:
-        while cancelled is None or not cancelled.is_set():
-            try:
-                yield next(run)
-            except StopIteration as end:
-                radiograph: Radiograph = end.value
-                return radiograph
-    return None
+def read_in_decoder(path: str | Path) -> Generator[None, None, Radiograph]:
+    """Read a file in the decoder; a part of jobs, which closing cancels."""
+    return (yield from shared_decoder().reading(path))
 
 
 def _pixels(layer: Image) -> np.ndarray:

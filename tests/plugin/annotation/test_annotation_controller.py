@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_cxr.plugin.annotation import label_export
 from napari_cxr.plugin.annotation.annotation_controller import TableLabels
-from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.plugin.background import Failure
 
 
 class Opening(QObject):

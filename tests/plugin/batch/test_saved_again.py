@@ -2,9 +2,8 @@
 
 import pytest
 
-from napari_cxr.plugin.background import JobOutcome
+from napari_cxr.plugin.background import Failure, JobOutcome
 from napari_cxr.plugin.batch import batch_jobs
-from napari_cxr.plugin.classify_job import Failure
 from napari_cxr.scoring import ScoreRow, table_reader, table_writer
 from napari_cxr.scoring.annotation.reading_list import ReadingList
 from napari_cxr.scoring.score_row import ScoringRun

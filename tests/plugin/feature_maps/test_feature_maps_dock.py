@@ -8,7 +8,7 @@ from qtpy.QtCore import QPoint, Qt
 from napari_cxr import samples
 from napari_cxr.checkpoint import load, save
 from napari_cxr.explain.feature_maps import FeatureMaps, dead_filters
-from napari_cxr.plugin import classify_job
+from napari_cxr.plugin import background
 from napari_cxr.plugin.feature_maps.dock import feature_map_layer, show_feature_maps
 from napari_cxr.plugin.feature_maps.filters_view import FilterActivityStrip
 from napari_cxr.plugin.layers import KEY
@@ -83,7 +83,7 @@ def test_the_network_is_shown_the_lungs_as_they_were_edited(qtbot, maps_dock, ch
         model.tensors,
         replace(model.card, preprocessing={**model.card.preprocessing, **entries}),
     )
-    classify_job.shared_torch().close()  # the next one reads this file
+    background.shared_torch().close()  # the next one reads this file
     base = dock.viewer.add_image(chest)
     field = lung_field(chest.shape)
     lungs = dock.viewer.add_layer(lungs_layer(field, field.labels(), base))
@@ -94,7 +94,7 @@ def test_the_network_is_shown_the_lungs_as_they_were_edited(qtbot, maps_dock, ch
     # The middle of the maps is that of the rectangle around what was painted.
     where = (dock.maps.to_radiograph @ [1.5, 1.5, 1])[:2]
     np.testing.assert_allclose(where, (149.5, 44.5), atol=1e-9)
-    classify_job.shared_torch().close()  # no other test reads this file
+    background.shared_torch().close()  # no other test reads this file
 
 
 def test_the_slider_and_the_strip_follow_each_other(qtbot, maps_dock, chest):
@@ -205,7 +205,7 @@ def test_errors_stay_in_the_dock(qtbot, maps_dock, chest):
 def test_a_dead_worker_is_told_and_replaced(qtbot, maps_dock, chest):
     dock = maps_dock
     dock.viewer.add_image(chest)
-    classify_job.shared_torch().close()
+    background.shared_torch().close()
     compute(qtbot, dock)
     assert dock.maps is not None
 

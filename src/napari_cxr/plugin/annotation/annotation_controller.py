@@ -23,8 +23,7 @@ from napari_cxr.plugin.annotation.annotation_panel import AnnotationPanel
 from napari_cxr.plugin.annotation.annotation_state import RowVisibility, unsaved_message
 from napari_cxr.plugin.annotation.keyboard_shortcuts import ShortcutScope
 from napari_cxr.plugin.annotation.row_opener import RowOpener
-from napari_cxr.plugin.background import when_destroyed
-from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.plugin.background import Failure, when_destroyed
 from napari_cxr.plugin.docks import dock_signals, open_dock
 from napari_cxr.plugin.score_table.table_widget import ScoreTable
 from napari_cxr.scoring.annotation.csv_export import ExportResult

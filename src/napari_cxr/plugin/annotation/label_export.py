@@ -18,7 +18,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from napari_cxr.plugin.annotation.annotation_controls import push_button, tool_button
-from napari_cxr.plugin.classify_job import Failure, failure
+from napari_cxr.plugin.background import Failure, failure
 from napari_cxr.plugin.score_table.table_actions import show_folder
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.scoring.annotation import Annotation

@@ -10,19 +10,19 @@ import os
 from collections import OrderedDict
 from collections.abc import Container
 from dataclasses import dataclass, replace
-from threading import Event
 from typing import Any, TypeAlias
 
-from napari.qt.threading import thread_worker
 from qtpy.QtCore import QObject, Signal
 
-from napari_cxr.plugin.classify_job import (
-    ExplainedPrediction,
+from napari_cxr.plugin.background import (
     Failure,
     Job,
-    classify_radiograph,
+    JobOutcome,
+    RunningJob,
     failure,
+    run_job,
 )
+from napari_cxr.plugin.classify_job import ExplainedPrediction, classify_radiograph
 from napari_cxr.plugin.layers import radiograph_layer_data
 from napari_cxr.plugin.preferences import preferences
 from napari_cxr.plugin.source_file import read_in_decoder
@@ -135,61 +135,47 @@ class LoadedRow:
         return self.picture.nbytes + sum(each.nbytes for each in maps)
 
 
-@thread_worker
-def load_row(
-    order: RowRequest, known: LoadedRow | None, file_names: bool, cancelled: Event
-) -> Job[Any]:
-    """Read a row's file and classify it; yields the `Picture` as soon as there is one.
+def load_row(order: RowRequest, known: LoadedRow | None, file_names: bool) -> Job[LoadedRow]:
+    """Read a row's file and classify it; a job for `run_job`.
 
-    Besides, it yields words about progress, or None.
+    It yields the `LoadedImage` as soon as there is one; besides, words about progress, or None.
 
     Parameters
     ----------
-    order : Order
+    order : RowRequest
         The row.
-    known : Opened, optional
+    known : LoadedRow, optional
         What was read before; it counts as long as the file is the same.
     file_names : bool
         Whether the layer is named after the file.
-    cancelled : threading.Event
-        Ends the job when set.
-
-    Returns
-    -------
-    Opened or Failure
-        None if it was cancelled.
     """
+    path = image_path_of(order.row.path, order.table) if order.table else order.row.path
     try:
-        path = image_path_of(order.row.path, order.table) if order.table else order.row.path
         state = os.stat(path)
         stamp = state.st_mtime_ns, state.st_size
         if known is not None and known.picture.stamp == stamp:
             yield known.picture
             return known
         yield 'Reading the image'
-        radiograph = yield from read_in_decoder(path, cancelled)
-        if radiograph is None:
-            return None
-        frames, radiograph = radiograph.frames, _first_frame(radiograph)
-        name = os.path.splitext(os.path.basename(path))[0] if file_names else ''
-        data, attributes, _ = radiograph_layer_data(radiograph, name)
-        if frames is not None:
-            attributes['name'] += f' · first of {frames} frames'
-        picture = LoadedImage(radiograph, data, attributes, stamp)
-        yield picture
+        radiograph = yield from read_in_decoder(path)
     except FileNotFoundError:
         return Failure(f'There is no file {path}. Put it back, or score the folder anew.', '')
     except OSError as error:
         return Failure(f'This file cannot be read: {error.strerror}.', '')
-    except Exception as error:
-        return failure(error, 'Opening the image')
+    frames, radiograph = radiograph.frames, _first_frame(radiograph)
+    name = os.path.splitext(os.path.basename(path))[0] if file_names else ''
+    data, attributes, _ = radiograph_layer_data(radiograph, name)
+    if frames is not None:
+        attributes['name'] += f' · first of {frames} frames'
+    picture = LoadedImage(radiograph, data, attributes, stamp)
+    yield picture
     if not order.key[-1]:
         return LoadedRow(picture)
     try:
-        answer = yield from classify_radiograph(radiograph, order.model, order.device, cancelled)
+        answer = yield from classify_radiograph(radiograph, order.model, order.device)
     except Exception as error:
         return LoadedRow(picture, problem=failure(error, 'Classifying'))
-    return None if answer is None else LoadedRow(picture, answer)
+    return LoadedRow(picture, answer)
 
 
 def _first_frame(radiograph: Radiograph) -> Radiograph:
@@ -267,12 +253,12 @@ class RunningJobs:
     """What ends the jobs under way, held by nothing that must go before they end."""
 
     def __init__(self) -> None:
-        self.events: dict[int, Event] = {}
+        self.jobs: dict[int, RunningJob] = {}
 
     def stop(self) -> None:
         """Ask all of them to end."""
-        for event in self.events.values():
-            event.set()
+        for job in self.jobs.values():
+            job.cancel()
 
 
 class RowJob(QObject):
@@ -297,41 +283,47 @@ class RowJob(QObject):
         self.order: RowRequest | None = None
         self.picture: LoadedImage | None = None
         self._result: LoadedRow | Failure | None = None
-        self._cancelled = Event()
-        self._worker: Any = None
+        self._running: RunningJob | None = None
 
     def is_at(self, order: RowRequest) -> bool:
         """Whether this very row is being read, and shall be."""
-        at_work = self.order is not None and not self._cancelled.is_set()
+        at_work = self.order is not None and not self._cancelled
         return at_work and self.order.key == order.key  # type: ignore[union-attr]
 
     def start(self, order: RowRequest, known: LoadedRow | None) -> None:
         """Begin; nothing else is under way."""
         self.order, self.picture, self._result = order, None, None
-        self._cancelled = self._stops.events[id(self)] = Event()
-        names = preferences('layers').file_names
-        # Kept, because a worker that goes may take with it what it has just told.
-        worker = self._worker = load_row(order, known, names, self._cancelled)
-        worker.yielded.connect(self._hear)
-        worker.returned.connect(self._keep)
-        worker.finished.connect(self._finish)
-        worker.start()
+        self._running = run_job(
+            None,  # `_stops` ends it with the dock
+            load_row(order, known, preferences('layers').file_names),
+            'Opening the image',
+            relay=self._hear,
+            done=self._keep,
+            ended=self._finish,
+        )
+        self._stops.jobs[id(self)] = self._running
 
     def cancel(self) -> None:
         """Ask the job to end; `done` tells when it has."""
-        self._cancelled.set()
+        if self._running is not None:
+            self._running.cancel()
 
-    def _hear(self, event: LoadedImage | str | None) -> None:
-        if self.order is None or self._cancelled.is_set():
+    @property
+    def _cancelled(self) -> bool:
+        return self._running is not None and self._running.cancelled
+
+    def _hear(self, event: LoadedImage | str) -> None:
+        if self.order is None or self._cancelled:
             return
         if isinstance(event, LoadedImage):
             self.picture = event
             self.seen.emit(self.order, event)
-        elif event:
+        else:
             self.told.emit(self.order, event)
 
-    def _keep(self, result: LoadedRow | Failure | None) -> None:
-        self._result = None if self._cancelled.is_set() else result
+    def _keep(self, outcome: JobOutcome | Failure) -> None:
+        if not self._cancelled:
+            self._result = outcome if isinstance(outcome, Failure) else outcome.result
 
     def _finish(self) -> None:
         order, result = self.order, self._result

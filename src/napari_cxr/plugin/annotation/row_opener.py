@@ -9,7 +9,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_cxr.plugin import classify_job
+from napari_cxr.plugin import background
 from napari_cxr.plugin.annotation.row_layers import RowLayers
 from napari_cxr.plugin.annotation.row_loader import (
     LoadedImage,
@@ -19,7 +19,7 @@ from napari_cxr.plugin.annotation.row_loader import (
     RowRequest,
     RunningJobs,
 )
-from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.plugin.background import Failure
 from napari_cxr.scoring import ScoreRow
 from napari_cxr.workers.decoder_pool import shared_decoder
 
@@ -65,7 +65,7 @@ class RowOpener(QObject):
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
         # Made in this thread: so the one is ended before Qt is, and there is one of each.
-        classify_job.shared_torch()
+        background.shared_torch()
         shared_decoder()
         self._layers = RowLayers(viewer)
         self._cache = RowCache(_CACHE)

@@ -23,11 +23,17 @@ from typing import Any
 
 from napari.qt.threading import thread_worker
 
-from napari_cxr.plugin.background import JobOutcome, described, follow_job
+from napari_cxr.plugin.background import (
+    Failure,
+    JobOutcome,
+    described,
+    end_worker,
+    failure,
+    follow_job,
+)
 from napari_cxr.plugin.batch.input_scan import ImageCount, count_images
 from napari_cxr.plugin.batch.scoring_messages import expected_rows, missing_path_problem
 from napari_cxr.plugin.batch.scoring_request import ScoreRequest, save_request
-from napari_cxr.plugin.classify_job import Failure, end_worker, failure
 from napari_cxr.scoring import (
     RowScored,
     ScoreRow,

@@ -10,6 +10,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from napari_cxr.plugin.annotation.annotation_controller import AnnotationController
+from napari_cxr.plugin.background import Failure
 from napari_cxr.plugin.base_dock import Dock
 from napari_cxr.plugin.batch import scoring_messages
 from napari_cxr.plugin.batch.batch_jobs import TableSaved
@@ -20,7 +21,6 @@ from napari_cxr.plugin.batch.input_fields import name_for_images
 from napari_cxr.plugin.batch.scoring_controller import ScoringController, ScoringSession
 from napari_cxr.plugin.batch.scoring_messages import is_unfinished
 from napari_cxr.plugin.batch.scoring_request import load_request
-from napari_cxr.plugin.classify_job import Failure
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.widgets.model_selector import CardDialog
 from napari_cxr.scoring.input_summary import InputSummary

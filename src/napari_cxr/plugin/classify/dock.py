@@ -10,11 +10,12 @@ from napari.layers import Image
 from qtpy.QtGui import QKeySequence, QShortcut
 
 from napari_cxr.plugin import classify_job
+from napari_cxr.plugin.background import Failure, JobOutcome, run_job, shared_torch
 from napari_cxr.plugin.base_dock import ImageDock
 from napari_cxr.plugin.classify.heatmap_controls import HeatmapController
 from napari_cxr.plugin.classify.model_download import ModelDownloadController, ModelDownloadPanel
 from napari_cxr.plugin.classify.result_view import ResultView
-from napari_cxr.plugin.classify_job import ExplainedPrediction, Failure, LoadedModel
+from napari_cxr.plugin.classify_job import ExplainedPrediction
 from napari_cxr.plugin.docks import dock_signals
 from napari_cxr.plugin.lungs_controller import LungsController
 from napari_cxr.plugin.lungs_layer import lungs_of
@@ -99,25 +100,17 @@ class ClassifyDock(ImageDock):
         if layer is None or self.busy:
             return
         self._asked = self.choices.current_model
-        worker = classify_job.classify(
-            layer,
-            self._asked,
-            self.choices.current_device,
-            self._begin(layer),
-            lungs_of(layer, self.viewer.layers),
-        )
-        worker.returned.connect(self._take)
-        self._follow(worker)
+        lungs = lungs_of(layer, self.viewer.layers)
+        job = classify_job.classify(layer, self._asked, self.choices.current_device, lungs)
+        self._start_job(layer, job, 'Classifying', self._take)
 
-    def _take(self, answer: ExplainedPrediction | Failure | None) -> None:
+    def _take(self, outcome: JobOutcome | Failure) -> None:
         layer = self._running_on
-        if isinstance(answer, Failure):
-            self._tell_failure(answer, layer)
-        if (
-            not isinstance(answer, ExplainedPrediction)
-            or layer is None
-            or layer not in self.viewer.layers
-        ):
+        if isinstance(outcome, Failure):
+            self._tell_failure(outcome, layer)
+            return
+        answer = outcome.result
+        if answer is None or layer is None or layer not in self.viewer.layers:
             return
         if layer.data is not self._data:
             self._tell_problem('The image was changed meanwhile. Click Classify again.', of=layer)
@@ -157,7 +150,7 @@ class ClassifyDock(ImageDock):
 
     def _get_ready(self) -> None:
         """Start the torch process and load the chosen model, before anyone clicks."""
-        classify_job.shared_torch()  # made in this thread, so that it is ended before Qt is
+        shared_torch()  # made in this thread, so that it is ended before Qt is
         self.message.clear()
         offered = self.choices.model.offered
         self.getting.turn_to(offered)
@@ -165,18 +158,16 @@ class ClassifyDock(ImageDock):
         if offered is not None:
             self.choices.show_device('')
             return
-        worker = self._preparing = classify_job.prepare(
-            self.choices.current_model, self.choices.current_device
-        )
-        worker.returned.connect(self._ready)
-        worker.start()
+        job = classify_job.prepare(self.choices.current_model, self.choices.current_device)
+        # Nobody's: the process and its model are there for the other docks as well.
+        run_job(None, job, 'Loading the model', done=self._model_loaded)
 
-    def _ready(self, ready: LoadedModel | Failure) -> None:
-        if isinstance(ready, Failure):
+    def _model_loaded(self, outcome: JobOutcome | Failure) -> None:
+        if isinstance(outcome, Failure):
             self.choices.show_device('')
-            self._tell_failure(ready)
-        elif ready.model == self.choices.current_model:
-            self.choices.show_device(ready.device)
+            self._tell_failure(outcome)
+        elif outcome.result.model == self.choices.current_model:
+            self.choices.show_device(outcome.result.device)
         self._update()
 
     # -- showing ------------------------------------------------------------------------

@@ -6,14 +6,10 @@ The panel knows nothing of jobs; the controller runs the one job and shows it in
 from __future__ import annotations
 
 import atexit
-from collections.abc import Generator
 from functools import cache
 from html import escape
-from threading import Event
-from typing import Any
 from urllib.parse import urlsplit
 
-from napari.qt.threading import thread_worker
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import (
     QFileDialog,
@@ -27,8 +23,7 @@ from qtpy.QtWidgets import (
 from napari_cxr.checkpoint.catalog import CatalogEntry
 from napari_cxr.checkpoint.catalog_entry import bytes_so_far, download_terms
 from napari_cxr.checkpoint.download import DownloadProgress, megabytes
-from napari_cxr.plugin.background import JobOutcome, JobSession, described, follow_job
-from napari_cxr.plugin.classify_job import Failure, end_worker
+from napari_cxr.plugin.background import Job, JobSession, end_worker
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.text import clock_text
 from napari_cxr.workers.worker_process import WorkerProcess
@@ -207,12 +202,8 @@ def shared_downloader() -> WorkerProcess:
     return worker
 
 
-@thread_worker
-@described('the download of a model. What has come is kept: resume when you like')
-def get_model(
-    name: str, file: str, cancelled: Event
-) -> Generator[Any, None, JobOutcome | Failure]:
-    """Get a model; yields `Progress` or None.
+def get_model(name: str, file: str) -> Job[None]:
+    """Get a model; a job for `run_job`, which yields `DownloadProgress`.
 
     Parameters
     ----------
@@ -220,31 +211,18 @@ def get_model(
         Of a download of the catalog.
     file : str
         Where a person has its file; empty to download it.
-    cancelled : threading.Event
-        Ends the job when set.
-
-    Returns
-    -------
-    Done or Failure
     """
     process = shared_downloader()
     try:
-        return (
-            yield from follow_job(
-                process, 'get', 'Getting the model', cancelled, name=name, file=file
-            )
-        )
+        yield from process.run('get', name=name, file=file)
     finally:
         process.close()  # it holds torch, which is not needed until the next model
 
 
-class _DownloadSession(JobSession):
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(shared_downloader(), parent)
-
-    def get(self, name: str, file: str) -> None:
-        """Start the job."""
-        self._start('get', get_model(name, file, self._new()))
+def _fraction_done(event: object) -> float | None:
+    if isinstance(event, DownloadProgress) and event.stage == 'downloading' and event.total:
+        return event.done / event.total
+    return None
 
 
 class ModelDownloadController(QObject):
@@ -270,7 +248,7 @@ class ModelDownloadController(QObject):
     def __init__(self, panel: ModelDownloadPanel, parent: QObject) -> None:
         super().__init__(parent)
         self.panel = panel
-        self.session = _DownloadSession(self)
+        self.session = JobSession(shared_downloader(), self)
         self._entry: CatalogEntry | None = None  # on show
         self._coming = ''  # name of the one that is being got
         self._last: DownloadProgress | None = None
@@ -307,7 +285,13 @@ class ModelDownloadController(QObject):
         self._coming, self._last = self._entry.name, None
         self.began.emit()
         self.panel.begin()
-        self.session.get(self._coming, file if isinstance(file, str) else '')
+        self.session.start_job(
+            'get',
+            get_model(self._coming, file if isinstance(file, str) else ''),
+            'Getting the model',
+            description='the download of a model. What has come is kept: resume when you like',
+            fraction_done=_fraction_done,
+        )
 
     @property
     def _is_on_show(self) -> bool:

@@ -6,23 +6,19 @@ stack that lies on its radiograph.
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import dataclass
-from threading import Event
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
-from napari.qt.threading import thread_worker
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout
 
 from napari_cxr.explain.feature_maps import FeatureMaps, dead_filters
-from napari_cxr.plugin import classify_job
+from napari_cxr.plugin.background import Failure, Job, JobOutcome, run_job, shared_torch
 from napari_cxr.plugin.base_dock import ImageDock
-from napari_cxr.plugin.classify_job import Failure, Job, failure, shared_torch
 from napari_cxr.plugin.feature_maps.filters_view import FiltersView, StageComboBox
 from napari_cxr.plugin.layers import KEY
 from napari_cxr.plugin.lungs_layer import edit_number, edited_field, lungs_of
@@ -58,34 +54,19 @@ class ModelStages:
     shapes: tuple[tuple[str, int, int, int], ...]
 
 
-@thread_worker
 def list_stages(model: str, device: str) -> Job[ModelStages]:
-    """Load a model and ask for its stages.
-
-    Returns
-    -------
-    Stages or Failure
-    """
-    try:
-        _, reason = yield from shared_torch().run('device', name=device)
-        shapes = []
-        if model:
-            shapes = yield from shared_torch().run('stages', model=model, device=device)
-    except Exception as error:
-        return failure(error, 'Loading the model')
+    """Load a model and list its stages; a job for `run_job`."""
+    _, reason = yield from shared_torch().run('device', name=device)
+    shapes = []
+    if model:
+        shapes = yield from shared_torch().run('stages', model=model, device=device)
     return ModelStages(model, reason, tuple(tuple(row) for row in shapes))
 
 
-@thread_worker
 def compute_feature_maps(
-    layer: Image,
-    model: str,
-    device: str,
-    stage: str,
-    cancelled: Event,
-    lungs: Labels | None = None,
-) -> Job[FeatureMaps | None]:
-    """Run a model on what a layer shows, up to a stage; yields words about progress, or None.
+    layer: Image, model: str, device: str, stage: str, lungs: Labels | None = None
+) -> Job[FeatureMaps]:
+    """Run a model on what a layer shows, up to a stage; a job for `run_job`.
 
     Parameters
     ----------
@@ -93,38 +74,20 @@ def compute_feature_maps(
         A 2D layer.
     model, device, stage : str
         As in the catalog; as `napari_cxr.inference.device` takes it; of the model.
-    cancelled : threading.Event
-        Ends the job when set.
     lungs : napari.layers.Labels, optional
         The layer with its lungs. What a person has edited there is what counts.
-
-    Returns
-    -------
-    FeatureMaps or Failure
-        None if it was cancelled.
     """
-    try:
-        radiograph = yield from radiograph_behind(layer, cancelled)
-        if radiograph is None:
-            return None
-        run = shared_torch().run(
-            'feature_maps',
-            radiograph=radiograph,
-            model=model,
-            device=device,
-            stage=stage,
-            field=edited_field(lungs) if lungs is not None and edit_number(lungs) else None,
-        )
-        with closing(run):
-            while not cancelled.is_set():
-                try:
-                    yield next(run)
-                except StopIteration as end:
-                    maps: FeatureMaps = end.value
-                    return maps
-    except Exception as error:
-        return failure(error, 'Showing the feature maps')
-    return None
+    radiograph = yield from radiograph_behind(layer)
+    edited = edited_field(lungs) if lungs is not None and edit_number(lungs) else None
+    maps: FeatureMaps = yield from shared_torch().run(
+        'feature_maps',
+        radiograph=radiograph,
+        model=model,
+        device=device,
+        stage=stage,
+        field=edited,
+    )
+    return maps
 
 
 def feature_map_layer(
@@ -277,22 +240,22 @@ class FeatureMapsDock(ImageDock):
         layer, stage = self.choices.current_layer, self.stage.current
         if layer is None or not stage or self.busy:
             return
-        worker = compute_feature_maps(
+        job = compute_feature_maps(
             layer,
             self.choices.current_model,
             self.choices.current_device,
             stage,
-            self._begin(layer),
             lungs_of(layer, self.viewer.layers),
         )
-        worker.returned.connect(self._take)
-        self._follow(worker)
+        self._start_job(layer, job, 'Showing the feature maps', self._take)
 
-    def _take(self, maps: FeatureMaps | Failure | None) -> None:
+    def _take(self, outcome: JobOutcome | Failure) -> None:
         layer = self._running_on
-        if isinstance(maps, Failure):
-            self._tell_failure(maps, layer)
-        if not isinstance(maps, FeatureMaps) or layer is None or layer not in self.viewer.layers:
+        if isinstance(outcome, Failure):
+            self._tell_failure(outcome, layer)
+            return
+        maps = outcome.result
+        if maps is None or layer is None or layer not in self.viewer.layers:
             return
         if layer.data is not self._data:
             self._tell_problem('The image was changed meanwhile. Click Show maps again.', of=layer)
@@ -306,23 +269,21 @@ class FeatureMapsDock(ImageDock):
 
     def _list_stages(self) -> None:
         """Load the chosen model and list its stages, before anyone clicks."""
-        classify_job.shared_torch()  # made in this thread, so that it is ended before Qt is
+        shared_torch()  # made in this thread, so that it is ended before Qt is
         self.message.clear()
         self.stage.show_stages(())
         self._update()
-        worker = self._listing = list_stages(
-            self.choices.current_model, self.choices.current_device
-        )
-        worker.returned.connect(self._stages_listed)
-        worker.start()
+        job = list_stages(self.choices.current_model, self.choices.current_device)
+        # Nobody's: the process and its model are there for the other docks as well.
+        run_job(None, job, 'Loading the model', done=self._stages_listed)
 
-    def _stages_listed(self, stages: ModelStages | Failure) -> None:
-        if isinstance(stages, Failure):
+    def _stages_listed(self, outcome: JobOutcome | Failure) -> None:
+        if isinstance(outcome, Failure):
             self.choices.show_device('')
-            self._tell_failure(stages)
-        elif stages.model == self.choices.current_model:
-            self.choices.show_device(stages.device)
-            self.stage.show_stages(stages.shapes)
+            self._tell_failure(outcome)
+        elif outcome.result.model == self.choices.current_model:
+            self.choices.show_device(outcome.result.device)
+            self.stage.show_stages(outcome.result.shapes)
         self._update()
         self.listed.emit()
 

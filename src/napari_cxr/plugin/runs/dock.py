@@ -21,8 +21,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cxr.plugin.background import Failure
 from napari_cxr.plugin.base_dock import Dock
-from napari_cxr.plugin.classify_job import Failure
 from napari_cxr.plugin.docks import dock_signals, open_dock
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.runs import run_files

@@ -14,7 +14,7 @@ from typing import Any
 
 from napari.qt.threading import thread_worker
 
-from napari_cxr.plugin.classify_job import Failure, failure
+from napari_cxr.plugin.background import Failure, failure
 from napari_cxr.plugin.runs.runs_table import RunRow
 from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase, TrainingHistory
 from napari_cxr.training.run_table import FINAL_MODEL, card_or_none, json_or_empty, toml_or_empty

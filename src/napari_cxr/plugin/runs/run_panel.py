@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.plugin.background import Failure
 from napari_cxr.plugin.plots import class_color
 from napari_cxr.plugin.runs import run_files, run_messages
 from napari_cxr.plugin.runs.run_actions import RunButtons

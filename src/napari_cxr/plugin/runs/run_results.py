@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.plugin.background import Failure
 from napari_cxr.plugin.plots import Curves, Line, Matrix
 from napari_cxr.plugin.runs import run_files
 from napari_cxr.plugin.runs.run_messages import short_run_name

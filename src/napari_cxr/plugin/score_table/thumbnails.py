@@ -18,7 +18,7 @@ from napari.qt.threading import thread_worker
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtGui import QImage
 
-from napari_cxr.plugin.classify_job import end_worker
+from napari_cxr.plugin.background import end_worker
 from napari_cxr.plugin.score_table.score_model import ScoreTableModel
 from napari_cxr.plugin.score_table.score_view import ScoreTableView
 from napari_cxr.scoring import table_reader

@@ -18,8 +18,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
+from napari_cxr.plugin.background import Failure
 from napari_cxr.plugin.base_dock import Dock
-from napari_cxr.plugin.classify_job import Failure
 from napari_cxr.plugin.docks import dock_signals, is_same_viewer, open_dock
 from napari_cxr.plugin.reader import open_paths
 from napari_cxr.plugin.runs.run_panel import RunPanel

@@ -18,8 +18,7 @@ from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
 
 from napari_cxr.checkpoint import CheckpointError, read_card
-from napari_cxr.plugin.background import JobOutcome
-from napari_cxr.plugin.classify_job import Failure
+from napari_cxr.plugin.background import Failure, JobOutcome
 from napari_cxr.plugin.docks import dock_signals
 from napari_cxr.plugin.runs.run_panel import RunPanel
 from napari_cxr.plugin.runs.training_history import RunHistory

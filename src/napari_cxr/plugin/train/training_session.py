@@ -16,8 +16,14 @@ from napari.qt.threading import thread_worker
 from qtpy.QtCore import QObject
 
 from napari_cxr.checkpoint import catalog, read_card
-from napari_cxr.plugin.background import JobOutcome, JobSession, follow_job
-from napari_cxr.plugin.classify_job import Failure, end_worker, failure
+from napari_cxr.plugin.background import (
+    Failure,
+    JobOutcome,
+    JobSession,
+    end_worker,
+    failure,
+    follow_job,
+)
 from napari_cxr.plugin.runs.run_files import read_run_history
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.workers.worker_process import WorkerProcess

@@ -5,16 +5,16 @@ If another reader opened the chosen layer, a line says so and offers to replace 
 
 from __future__ import annotations
 
-from typing import Any, cast
+from functools import partial
+from typing import cast
 
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
-from napari.qt.threading import thread_worker
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_cxr.checkpoint import Card
-from napari_cxr.plugin.classify_job import Failure, Job, failure
+from napari_cxr.plugin.background import Failure, JobOutcome, run_job
 from napari_cxr.plugin.docks import dock_signals, is_same_viewer
 from napari_cxr.plugin.layers import (
     KEY,
@@ -25,13 +25,12 @@ from napari_cxr.plugin.layers import (
     radiograph_layer_data,
 )
 from napari_cxr.plugin.preferences import preferences, save_preferences
-from napari_cxr.plugin.source_file import file_behind, is_of_other_reader
+from napari_cxr.plugin.source_file import file_behind, is_of_other_reader, read_in_decoder
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.model_selector import ModelComboBox, fill_device_list
 from napari_cxr.plugin.widgets.text import ElidedComboBox
 from napari_cxr.radiograph import Radiograph
 from napari_cxr.rasters import is_raster
-from napari_cxr.workers.decoder_pool import shared_decoder
 
 __all__ = ['InputSelector', 'OtherReaderNotice', 'replace_layer']
 
@@ -64,7 +63,7 @@ class OtherReaderNotice(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self._layer: Image | None = None
-        self._worker: Any = None
+        self._running = False
         self.text = quiet_label()
         self.button = QPushButton('Replace the layer')
         self.button.setToolTip('Put what our reader makes of the file in the place of this layer')
@@ -82,7 +81,7 @@ class OtherReaderNotice(QWidget):
         shown = layer is not None and path is not None and is_of_other_reader(layer)
         if shown and path is not None:
             self.text.setText(_RASTER_NOTICE if is_raster(path) else _DICOM_NOTICE)
-            self.button.setEnabled(self._worker is None)
+            self.button.setEnabled(not self._running)
             self.button.setVisible(path.is_file())
         self.setVisible(shown)
 
@@ -90,34 +89,29 @@ class OtherReaderNotice(QWidget):
         """Read the file and put it in the layer's place; returns at once."""
         layer = self._layer
         path = file_behind(layer) if layer is not None else None
-        if layer is None or path is None or self._worker is not None:
+        if layer is None or path is None or self._running:
             return
-        worker = self._worker = _reopen(str(path))
+        self._running = True
         self.button.setEnabled(False)
         stem = path.stem if preferences('layers').file_names else ''
+        run_job(
+            self,
+            read_in_decoder(path),
+            'Opening the file',
+            done=partial(self._take, layer, stem),
+            ended=self._finish,
+        )
 
-        def take(found: Radiograph | Failure) -> None:
-            if isinstance(found, Failure):
-                self.text.setText(found.text)
-            elif layer in self._viewer.layers:
-                replace_layer(self._viewer, layer, found, stem)
-                self.replaced.emit()
+    def _take(self, layer: Image, stem: str, outcome: JobOutcome | Failure) -> None:
+        if isinstance(outcome, Failure):
+            self.text.setText(outcome.text)
+        elif layer in self._viewer.layers:
+            replace_layer(self._viewer, layer, outcome.result, stem)
+            self.replaced.emit()
 
-        def finish() -> None:
-            self._worker = None
-            self.button.setEnabled(True)
-
-        worker.returned.connect(take)
-        worker.finished.connect(finish)
-        worker.start()
-
-
-@thread_worker
-def _reopen(path: str) -> Job[Radiograph]:
-    try:
-        return (yield from shared_decoder().reading(path))
-    except Exception as error:
-        return failure(error, 'Opening the file')
+    def _finish(self) -> None:
+        self._running = False
+        self.button.setEnabled(True)
 
 
 def replace_layer(
