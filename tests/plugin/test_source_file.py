@@ -20,6 +20,7 @@ from napari_cxr.plugin.source_file import (
 )
 from napari_cxr.plugin.widgets.input_selector import OtherReaderNotice
 from napari_cxr.radiograph import Radiograph, UnreadableImage
+from napari_cxr.workers.decoder_pool import shared_decoder
 
 WAIT = 150_000
 GREY = (np.arange(24 * 30).reshape(24, 30) % 256).astype(np.uint8)
@@ -103,6 +104,7 @@ def test_a_folder_and_a_file_that_has_gone_are_said(viewer, tmp_path):
 
 
 def test_reading_can_be_cancelled(viewer, tmp_path):
+    shared_decoder().close()  # which takes its time to start again
     run = radiograph_behind(opened_by_napari(viewer, GREY, dicom_file(tmp_path)))
     assert next(run) is None
     run.close()

@@ -89,8 +89,8 @@ class Failure:
 
 Result = TypeVar('Result')
 
-#: A job: it yields events, or None while there are none, and returns its result or a failure.
-Job: TypeAlias = Generator[Any, None, Result | Failure]
+#: A job: it yields events, or None while there are none, and returns its result.
+Job: TypeAlias = Generator[Any, None, Result]
 
 
 #: Errors of the torch worker whose message is already a sentence for people.

@@ -70,7 +70,7 @@ class FoundLungs:
     lungs: Labels
 
 
-def find_lungs(layer: Image, field: LungField | None = None) -> Job[FoundLungs]:
+def find_lungs(layer: Image, field: LungField | None = None) -> Job[FoundLungs | Failure]:
     """Find the lungs on what a layer shows, and lay them on its pixels; a job for `run_job`.
 
     In the decoder process: it needs no torch, which may not run yet or be busy.

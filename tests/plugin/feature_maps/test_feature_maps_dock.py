@@ -9,6 +9,7 @@ from napari_cxr import samples
 from napari_cxr.checkpoint import load, save
 from napari_cxr.explain.feature_maps import FeatureMaps, dead_filters
 from napari_cxr.plugin import background
+from napari_cxr.plugin.background import JobOutcome
 from napari_cxr.plugin.feature_maps.dock import feature_map_layer, show_feature_maps
 from napari_cxr.plugin.feature_maps.filters_view import FilterActivityStrip
 from napari_cxr.plugin.layers import KEY
@@ -151,7 +152,7 @@ def test_dead_filters_are_marked_listed_and_led_to(qtbot, maps_dock, chest):
     values = np.random.default_rng(0).uniform(0.1, 1, (6, 3, 3))
     values[[1, 4]] = 0
     dock._running_on, dock._data = base, base.data
-    dock._take(made_up(values))
+    dock._take(JobOutcome(made_up(values)))
     dock._finish()
     assert '2 dead on this image' in dock.filters.summary.text()
     assert '>1</a>' in dock.filters.dead.text() and '>4</a>' in dock.filters.dead.text()
@@ -164,7 +165,7 @@ def test_dead_filters_are_marked_listed_and_led_to(qtbot, maps_dock, chest):
     dock.viewer.layers.selection.active = other
     values[1, 0, 0] = 1
     dock._running_on, dock._data = other, other.data
-    dock._take(made_up(values))
+    dock._take(JobOutcome(made_up(values)))
     dock._finish()
     assert '1 dead on this image' in dock.filters.summary.text()
     assert '1 dead on all 2 images' in dock.filters.summary.text()
@@ -174,7 +175,7 @@ def test_a_place_that_is_not_known_is_said(qtbot, maps_dock, chest):
     dock = maps_dock
     base = dock.viewer.add_image(chest)
     dock._running_on, dock._data = base, base.data
-    dock._take(made_up(np.ones((2, 2, 2)), untraceable='Because of x.'))
+    dock._take(JobOutcome(made_up(np.ones((2, 2, 2)), untraceable='Because of x.')))
     dock._finish()
     assert not dock.filters.place_note.isHidden()
     assert 'Because of x.' in dock.filters.place_note.text()

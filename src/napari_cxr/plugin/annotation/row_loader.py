@@ -135,7 +135,9 @@ class LoadedRow:
         return self.picture.nbytes + sum(each.nbytes for each in maps)
 
 
-def load_row(order: RowRequest, known: LoadedRow | None, file_names: bool) -> Job[LoadedRow]:
+def load_row(
+    order: RowRequest, known: LoadedRow | None, file_names: bool
+) -> Job[LoadedRow | Failure]:
     """Read a row's file and classify it; a job for `run_job`.
 
     It yields the `LoadedImage` as soon as there is one; besides, words about progress, or None.
