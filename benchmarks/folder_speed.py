@@ -347,7 +347,7 @@ def write_model(path: Path, network: str) -> None:
         labels=tuple(f'finding {k}' for k in range(CLASSES)),
         channels=1,
         preprocessing=Preprocessing(224, 224).to_dict(),
-        several=True,
+        multilabel=True,
     )
     save(path, networks.create(network, CLASSES, 1).state_dict(), card)
 

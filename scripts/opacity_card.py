@@ -103,7 +103,7 @@ def _card(study: Study, chosen: Configuration, figures: dict[str, Any]) -> Card:
         architecture=_ARCHITECTURE,
         labels=(LABEL,),
         channels=1,
-        several=True,
+        multilabel=True,
         negative='no opacity',
         decision='Youden',
         undecided={LABEL: found['band']},

@@ -81,7 +81,7 @@ def findings_file(tmp_path_factory, model_file):
             labels=tuple(labels),
             channels=1,
             preprocessing=base.card.preprocessing,
-            several=True,
+            multilabel=True,
             **entries,
         )
         path = tmp_path_factory.mktemp('models') / f'{name}.safetensors'

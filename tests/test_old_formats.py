@@ -77,7 +77,7 @@ def test_a_finished_table_of_one_label(old):
     run, found = read_rows(old / 'scores' / 'texture.csv')
     rows = list(found)
     assert (run.model, run.model_hash, run.version) == ('texture', '7d10a90e7154', '0.1.0')
-    assert run.labels == ('normal', 'pneumonia') and not run.several
+    assert run.labels == ('normal', 'pneumonia') and not run.multilabel
     assert run.decision and run.shares and run.identify and run.truth and not run.heatmaps
     assert run.preprocessing['lungs'] == 'only' and run.preprocessing['height'] == 48
     assert Counter(row.status for row in rows) == {'scored': 16, 'error': 1}
@@ -100,7 +100,7 @@ def test_a_finished_table_of_one_label(old):
 def test_a_finished_table_of_several_labels(old):
     run, found = read_rows(old / 'scores' / 'findings.jsonl')
     rows = list(found)
-    assert run.labels == ('No finding', 'effusion', 'opacity') and run.several
+    assert run.labels == ('No finding', 'effusion', 'opacity') and run.multilabel
     assert run.label_rule.thresholds == (0.5, 0.5, 0.5) and run.patients
     assert len(rows) == 16 and rows[15].truth == 'effusion|opacity' and rows[15].patient == '8'
     assert rows[0].above == ('No finding', 'effusion') and rows[0].answer == 'No finding'
@@ -224,7 +224,7 @@ def test_labels_and_notes(old, table, said, agreed, classes):
 
 def test_checkpoints_and_their_cards(old):
     one, two = (read_card(old / 'models' / f'{n}.safetensors') for n in ('texture', 'findings'))
-    assert (one.architecture, one.labels, one.several) == (
+    assert (one.architecture, one.labels, one.multilabel) == (
         'lung_texture',
         ('normal', 'pneumonia'),
         False,
@@ -234,7 +234,7 @@ def test_checkpoints_and_their_cards(old):
     assert one.operating_points['normal']['Youden'] == pytest.approx(0.4422055903)
     assert one.metrics['model']['all']['accuracy'] == [0.5, 0.15, 0.85]
     assert one.recipe['optimiser']['learning_rate'] == 0.5 and one.data['epoch'] == 2
-    assert two.labels == ('No finding', 'effusion', 'opacity') and two.several
+    assert two.labels == ('No finding', 'effusion', 'opacity') and two.multilabel
     assert two.thresholds == (0.5, 0.5, 0.5) and two.negative_label == 'No finding'
     assert 'Two classes of drawn radiographs' in one.to_text()
 

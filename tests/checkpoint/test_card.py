@@ -196,10 +196,10 @@ def test_a_page_can_be_made_of_any_card_that_is_accepted(card):
 def test_a_head_and_several_labels_come_back(card):
     head = {'kind': 'average', 'hidden': [64], 'dropout': 0.3, 'single': True}
     again = Card.from_json(changed(card, head=head, operating_points={}))
-    assert (again.head, again.several) == (head, False)
+    assert (again.head, again.multilabel) == (head, False)
     assert 'shares of one (softmax)' in again.to_text()
     again = Card.from_json(changed(card, several=True))
-    assert again.several and again.head == {}
+    assert again.multilabel and again.head == {}
     page = again.to_text()
     assert 'a probability of each label by itself (sigmoid)' in page
 

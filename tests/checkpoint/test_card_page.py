@@ -36,7 +36,7 @@ def test_of_one_finding_nothing_is_said_of_several(card):
     one = replace(
         card,
         labels=('opacity',),
-        several=True,
+        multilabel=True,
         operating_points={},
         metrics={'measured_on': 'test', 'split': 'by patient', 'model': {'all': found}},
     )

@@ -69,7 +69,7 @@ def test_add_weights_of_torchvision(run, tmp_path):
                  '--licence', 'CC BY 4.0')  # fmt: skip
     assert result.exit_code == 0, result.output
     card = read_card(catalog.resolve('mine'))
-    assert (card.labels, card.channels, card.several) == (('a', 'c'), 3, False)
+    assert (card.labels, card.channels, card.multilabel) == (('a', 'c'), 3, False)
     assert card.preprocessing['height'] == 96 and card.licence == 'CC BY 4.0'
     result = run(*common, '--name', 'mine', '--labels', 'a,b,c', *scale)
     assert result.exit_code == 2 and "'mine' is taken" in result.stderr

@@ -55,10 +55,10 @@ def test_several_labels_have_a_sigmoid_each(classifier, model_file):
     from napari_cxr.checkpoint import load
 
     checkpoint = load(model_file)
-    card = replace(checkpoint.card, several=True, temperature=2.0)
+    card = replace(checkpoint.card, multilabel=True, temperature=2.0)
     apart = Classifier(replace(checkpoint, card=card), Device('cpu', ''))
     (one,), (prediction, maps) = classifier.predict([image()]), apart.explain(image())
-    assert prediction.several and not one.several
+    assert prediction.multilabel and not one.multilabel
     np.testing.assert_allclose(prediction.logits, one.logits, atol=1e-5)
     expected = 1 / (1 + np.exp(-np.array(prediction.logits) / 2))
     np.testing.assert_allclose(prediction.probabilities, expected, rtol=1e-6)

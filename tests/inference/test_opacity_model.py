@@ -37,7 +37,11 @@ def test_it_is_small():
 
 def test_its_card_says_how_it_decides(classifier):
     card = classifier.card
-    assert (card.labels, card.several, card.negative_label) == (('opacity',), True, 'no opacity')
+    assert (card.labels, card.multilabel, card.negative_label) == (
+        ('opacity',),
+        True,
+        'no opacity',
+    )
     points = card.operating_points['opacity']
     assert card.decision == 'Youden'
     assert points['sensitivity 0.95'] <= points['sensitivity 0.90']

@@ -49,10 +49,10 @@ def test_calibration_error_by_hand():
 
 def test_several_labels_have_probabilities_of_their_own():
     logits = np.array([[1000.0, 0.0, -math.log(3)]])
-    np.testing.assert_allclose(probabilities_of(logits, several=True), [[1, 0.5, 0.25]])
+    np.testing.assert_allclose(probabilities_of(logits, multilabel=True), [[1, 0.5, 0.25]])
     # 1 / (1 + 9): half the temperature squares the odds.
     assert probabilities_of(logits, True, 0.5)[0, 2] == pytest.approx(0.1)
-    np.testing.assert_allclose(probabilities_of(logits, several=False), softmax(logits))
+    np.testing.assert_allclose(probabilities_of(logits, multilabel=False), softmax(logits))
     half = probabilities_of(np.array([[0.0, math.log(3)]]), False, 0.5)
     np.testing.assert_allclose(half, [[0.1, 0.9]])
     single = np.array([[0.1]], dtype=np.float32)

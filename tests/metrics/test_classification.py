@@ -196,7 +196,7 @@ def test_one_class_an_image():
     truth = np.array([0, 0, 0, 1, 1])
     # Called 0 0 1 1 0: F1 of 0 is 2*2/(3+3), of 1 is 2*1/(2+2).
     p = np.array([0.1, 0.2, 0.6, 0.9, 0.4])
-    found = validation_metrics(truth, logit(np.column_stack([1 - p, p])) / 2, several=False)
+    found = validation_metrics(truth, logit(np.column_stack([1 - p, p])) / 2, multilabel=False)
     assert found['accuracy'] == pytest.approx(3 / 5)
     assert found['balanced_accuracy'] == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert found['macro_f1'] == pytest.approx((2 / 3 + 1 / 2) / 2)
@@ -208,7 +208,7 @@ def test_one_class_an_image():
 
 def test_a_class_without_images_is_in_no_mean():
     logits = np.array([[2.0, 0.0, 1.0], [0.0, 0.0, 1.0]])  # the second is called 2
-    found = validation_metrics(np.array([0, 0]), logits, several=False)
+    found = validation_metrics(np.array([0, 0]), logits, multilabel=False)
     assert found['macro_f1'] == pytest.approx(2 / 3)
     assert math.isnan(found['macro_auc'])
 
@@ -216,7 +216,7 @@ def test_a_class_without_images_is_in_no_mean():
 def test_several_labels_an_image():
     truth = np.array([[1, 1], [1, 0], [0, 0], [0, 0]], dtype=bool)
     p = np.array([[0.9, 0.6], [0.4, 0.7], [0.3, 0.2], [0.6, 0.1]])
-    found = validation_metrics(truth, logit(p), several=True)
+    found = validation_metrics(truth, logit(p), multilabel=True)
     # Label 0 is called on images 0 and 3, label 1 on 0 and 1: three wrong of eight.
     assert found['accuracy'] == pytest.approx(5 / 8)
     # Sensitivity and specificity 1/2 1/2, and 1 2/3.
@@ -230,6 +230,6 @@ def test_several_labels_an_image():
 
 def test_a_label_that_no_image_has_is_in_no_mean():
     truth = np.array([[1, 0], [0, 0]], dtype=bool)
-    found = validation_metrics(truth, logit([[0.9, 0.9], [0.1, 0.1]]), several=True)
+    found = validation_metrics(truth, logit([[0.9, 0.9], [0.1, 0.1]]), multilabel=True)
     assert found['balanced_accuracy'] == found['macro_f1'] == found['macro_auc'] == 1
     assert found['accuracy'] == pytest.approx(3 / 4)

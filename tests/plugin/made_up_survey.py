@@ -9,7 +9,7 @@ def survey(
     per_class=(561, 1341, 551),
     labels=('covid19', 'normal', 'pneumonia'),
     sources=('cohen', 'figshare', 'kermany', 'rsna'),
-    several=False,
+    multilabel=False,
     pairs=12,
     skipped=(),
     excluded=(),
@@ -21,7 +21,7 @@ def survey(
     n, kinds = sum(per_class), len(labels)
     first = np.repeat(np.arange(kinds), per_class)
     truth = np.eye(kinds, dtype=bool)[first]
-    if several:
+    if multilabel:
         truth |= rng.random((n, kinds)) < 0.12
     # Class k comes from source k in nine of ten images.
     own = first % max(len(sources), 1)
@@ -104,7 +104,7 @@ def extreme():
         labels=tuple(labels),
         sources=sources,
         pairs=0,
-        several=True,
+        multilabel=True,
         split_kind='by image',
         skipped=[
             (f'{labels[0]}/image-{i}.dcm', 'It is compressed in a way that cannot be read.')

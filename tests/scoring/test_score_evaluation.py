@@ -28,7 +28,7 @@ def test_the_figures_by_hand():
         row(6, 'A', status='error'),
         row(7, 'A|B', 0.2, 0.8),
     ]
-    measured = evaluate_rows(rows, ['A', 'B'], several=False)
+    measured = evaluate_rows(rows, ['A', 'B'], multilabel=False)
     assert measured.unknown == ('A|B', 'C') and measured.unmeasured == 2
     found = measured.metrics
     assert found['images'] == found['patients'] == 4
@@ -40,12 +40,12 @@ def test_the_figures_by_hand():
 
 def test_patients_are_counted_once():
     rows = [row(i, 'AB'[i % 2], 0.5 + 0.1 * i, 0.5 - 0.1 * i, patient='xyyx'[i]) for i in range(4)]
-    assert evaluate_rows(rows, ['A', 'B'], several=False).metrics['patients'] == 2
+    assert evaluate_rows(rows, ['A', 'B'], multilabel=False).metrics['patients'] == 2
 
 
 def test_several_labels():
     rows = [row(0, 'A|B', 0.9, 0.9), row(1, 'A', 0.8, 0.6), row(2, 'B', 0.1, 0.7)]
-    measured = evaluate_rows(rows, ['A', 'B'], several=True)
+    measured = evaluate_rows(rows, ['A', 'B'], multilabel=True)
     found, unknown = measured.metrics, measured.unknown
     assert unknown == () and found['classes']['A']['counts'] == {
         'tp': 2,
@@ -63,22 +63,22 @@ def test_none_of_several_is_a_negative_and_no_label_is_not_measured():
         row(2, 'NO FINDING', 0.1, 0.1),
         row(3, '', 0.2, 0.8),
     ]
-    measured = evaluate_rows(rows, ['A', 'B'], several=True)
+    measured = evaluate_rows(rows, ['A', 'B'], multilabel=True)
     found, unknown = measured.metrics, measured.unknown
     assert found['images'] == 3 and unknown == ()
     assert found['classes']['A']['counts'] == {'tp': 1, 'fp': 0, 'tn': 2, 'fn': 0}
-    assert evaluate_rows(rows[1:], ['A', 'B'], several=True) == ScoringMeasured({}, (), 0), (
+    assert evaluate_rows(rows[1:], ['A', 'B'], multilabel=True) == ScoringMeasured({}, (), 0), (
         'they are all alike'
     )
-    found = evaluate_rows(rows, ['A', 'no finding'], several=True).metrics
+    found = evaluate_rows(rows, ['A', 'no finding'], multilabel=True).metrics
     assert found['classes']['no finding']['images'] == 2, 'a class of the model itself'
-    measured = evaluate_rows([*rows, row(4, 'B', 0.1, 0.9)], ['A', 'B'], several=False)
+    measured = evaluate_rows([*rows, row(4, 'B', 0.1, 0.9)], ['A', 'B'], multilabel=False)
     found, unknown = measured.metrics, measured.unknown
     assert found['images'] == 2 and unknown == ('NO FINDING', 'No finding')
 
 
 def test_one_class_alone_is_no_measure():
-    assert evaluate_rows([row(0, 'A', 1.0, 0.0)], ['A', 'B'], several=False) == ScoringMeasured(
+    assert evaluate_rows([row(0, 'A', 1.0, 0.0)], ['A', 'B'], multilabel=False) == ScoringMeasured(
         {}, (), 0
     )
 
@@ -94,8 +94,8 @@ def many(n, seed=0):
 
 def test_the_order_of_the_rows_changes_nothing():
     rows = many(60)
-    there = evaluate_rows(rows, ['A', 'B'], several=False)
-    assert evaluate_rows(rows[::-1], ['A', 'B'], several=False) == there
+    there = evaluate_rows(rows, ['A', 'B'], multilabel=False)
+    assert evaluate_rows(rows[::-1], ['A', 'B'], multilabel=False) == there
 
 
 def test_figures_on_the_way_come_when_there_are_a_fifth_more_images(monkeypatch):
@@ -107,7 +107,7 @@ def test_figures_on_the_way_come_when_there_are_a_fifth_more_images(monkeypatch)
     monkeypatch.setattr(
         module, 'BackgroundThread', lambda work: threads.append(begin(work)) or threads[-1]
     )
-    measuring, measured = ScoreEvaluation(['A', 'B'], several=False), {}
+    measuring, measured = ScoreEvaluation(['A', 'B'], multilabel=False), {}
     for i, one in enumerate(many(40), start=1):
         measuring.add([one])
         if measuring.look() is None and threads and threads[-1].ended(60):
@@ -116,7 +116,7 @@ def test_figures_on_the_way_come_when_there_are_a_fifth_more_images(monkeypatch)
                 measured[i] = found
     assert list(measured) == [10, 12, 15, 18, 22, 27, 33, 40]
     assert all(found.metrics['images'] == i for i, found in measured.items())
-    assert measured[40] == evaluate_rows(many(40), ['A', 'B'], several=False)
+    assert measured[40] == evaluate_rows(many(40), ['A', 'B'], multilabel=False)
 
 
 def test_figures_on_the_way_take_a_small_part_of_the_time(monkeypatch):
@@ -124,7 +124,7 @@ def test_figures_on_the_way_take_a_small_part_of_the_time(monkeypatch):
 
     now = [0.0]
     monkeypatch.setattr(module.time, 'monotonic', lambda: now[0])
-    measuring = ScoreEvaluation(['A', 'B'], several=False)
+    measuring = ScoreEvaluation(['A', 'B'], multilabel=False)
     go_on = threading.Event()
     found = measuring.found
     monkeypatch.setattr(
@@ -152,7 +152,7 @@ def test_of_very_many_images_fewer_resamples_are_drawn(monkeypatch):
     monkeypatch.setattr(
         module, 'summarise', lambda *_, times, **__: asked.append(times) or {'classes': {}}
     )
-    measuring = ScoreEvaluation(['A', 'B'], several=False)
+    measuring = ScoreEvaluation(['A', 'B'], multilabel=False)
     measuring.add(many(50))
     for cost in (10**9, 50_000, 100):
         measuring.found(cost)
@@ -161,7 +161,7 @@ def test_of_very_many_images_fewer_resamples_are_drawn(monkeypatch):
 
 def test_of_a_few_no_area_has_an_interval_and_they_are_counted():
     rows = [row(i, 'AB'[i % 2], 0.9 - 0.8 * (i % 2), 0.1 + 0.8 * (i % 2)) for i in range(4)]
-    found = evaluate_rows(rows, ['A', 'B'], several=False).metrics
+    found = evaluate_rows(rows, ['A', 'B'], multilabel=False).metrics
     assert found['few'] == {'A': 2, 'B': 2}
     assert found['macro_auc'] == [1.0, None, None], 'resampled, two of two are always right'
     assert found['classes']['A']['auc'] == found['classes']['A']['f1'] == [1.0, None, None]
@@ -174,24 +174,24 @@ def test_patients_are_few_however_many_images_they_have():
         replace(one, patient=f'{one.truth}{i % 12 if one.truth == "A" else i % 3}')
         for i, one in enumerate(many(200))
     ]
-    found = evaluate_rows(rows, ['A', 'B'], several=False).metrics
+    found = evaluate_rows(rows, ['A', 'B'], multilabel=False).metrics
     assert found['few'] == {'B': 3}
     assert found['classes']['A']['auc'][1:] == [None, None], 'it is told from these three'
 
 
 def test_with_enough_of_each_there_are_intervals_unless_they_have_no_width():
-    found = evaluate_rows(many(200), ['A', 'B'], several=False).metrics
+    found = evaluate_rows(many(200), ['A', 'B'], multilabel=False).metrics
     value, low, high = found['macro_auc']
     assert found['few'] == {} and low < value < high
     apart = [row(i, 'AB'[i % 2], 1.0 - i % 2, float(i % 2)) for i in range(40)]
-    found = evaluate_rows(apart, ['A', 'B'], several=False).metrics
+    found = evaluate_rows(apart, ['A', 'B'], multilabel=False).metrics
     assert found['few'] == {} and found['macro_auc'] == [1.0, None, None]
 
 
 def test_few_without_one_of_several():
     rows = [row(i, 'A' if i < 28 else 'A|B', 0.9, 0.1 + i / 40) for i in range(30)]
     rows += [row(30, 'B', 0.1, 0.9), row(31, 'No finding', 0.2, 0.2)]
-    found = evaluate_rows(rows, ['A', 'B'], several=True).metrics
+    found = evaluate_rows(rows, ['A', 'B'], multilabel=True).metrics
     assert found['few'] == {'no A': 2, 'B': 3}
     assert found['classes']['A']['auc'] == [1.0, None, None]
     assert found['accuracy'][1:] == [None, None], 'of the bootstrap, with several labels'
@@ -203,14 +203,16 @@ def test_a_decision_is_measured_by_what_it_called():
         replace(row(i, 'AABBB'[i], 0.9, 0.1, patient='uvwxx'[i]), called=called[i])
         for i in range(5)
     ]
-    found = evaluate_rows(rows, ['A', 'B'], several=False, decision=True).metrics
+    found = evaluate_rows(rows, ['A', 'B'], multilabel=False, decision=True).metrics
     a, b = (found['classes'][label]['called'] for label in 'AB')
     assert a['sensitivity'][0] == 1.0 and a['specificity'][0] == pytest.approx(2 / 3, abs=1e-4)
     assert b['sensitivity'][0] == pytest.approx(1 / 3, abs=1e-4) and b['specificity'][0] == 0.5
     # Three images of B are of two patients: Wilson's interval of 1/3 of 2.
     assert b['sensitivity'][1:] == pytest.approx([0.0453, 0.8406], abs=1e-3)
-    assert 'called' not in evaluate_rows(rows, ['A', 'B'], several=False).metrics['classes']['A']
-    assert evaluate_rows(rows[::-1], ['A', 'B'], several=False, decision=True).metrics == found
+    assert (
+        'called' not in evaluate_rows(rows, ['A', 'B'], multilabel=False).metrics['classes']['A']
+    )
+    assert evaluate_rows(rows[::-1], ['A', 'B'], multilabel=False, decision=True).metrics == found
 
 
 # -- one finding, or several with thresholds ------------------------------------------------
@@ -223,7 +225,7 @@ def found(number, truth, p):
 
 
 def of_opacity(rows):
-    return evaluate_rows(rows, ['opacity'], several=True, rule=OPACITY)
+    return evaluate_rows(rows, ['opacity'], multilabel=True, rule=OPACITY)
 
 
 def test_one_finding_is_measured_by_its_name_and_the_word_for_without():
@@ -262,13 +264,13 @@ def test_what_the_model_does_not_decide_is_counted_and_left_out_beside():
 def test_several_labels_are_measured_at_their_thresholds():
     rule = LabelRule(('A', 'B'), True, (0.1, 0.8), 'No finding')
     rows = [row(0, 'A', 0.15, 0.7), row(1, 'B', 0.05, 0.9), row(2, 'No finding', 0.12, 0.6)]
-    figures = evaluate_rows(rows, ['A', 'B'], several=True, rule=rule).metrics['classes']
+    figures = evaluate_rows(rows, ['A', 'B'], multilabel=True, rule=rule).metrics['classes']
     assert figures['A']['counts'] == {'tp': 1, 'fp': 1, 'tn': 1, 'fn': 0}
     assert figures['B']['counts'] == {'tp': 1, 'fp': 0, 'tn': 2, 'fn': 0}
 
 
 def test_figures_on_the_way_know_what_is_undecided():
-    measuring = ScoreEvaluation(['opacity'], several=True, rule=OPACITY)
+    measuring = ScoreEvaluation(['opacity'], multilabel=True, rule=OPACITY)
     measuring.add([found(0, 'opacity', 0.25), found(1, 'no opacity', 0.1)])
     copy = measuring._as_it_is()
     assert copy.found() == measuring.found()

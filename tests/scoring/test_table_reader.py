@@ -1,7 +1,7 @@
 """A table read back is the table that was written."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +16,7 @@ FORMS = ['csv', 'jsonl', 'parquet']
 PLAIN = ScoringRun('tiny', 'abc', ('covid19', 'normal'), {'height': 97, 'range': 'type'}, '1.0')
 FULL = replace(
     PLAIN, decision=True, heatmaps=True, shares=True, identify=True, truth=True, patients=True,
-    several=True,
+    multilabel=True,
 )  # fmt: skip
 ROWS = [
     ScoreRow(
@@ -57,14 +57,14 @@ def test_run_and_rows_come_back(tmp_path, form, run):
     found, rows = read_rows(path)
     rows = list(rows)
     # That an image can have several labels shows in what probabilities add up to.
-    assert found == replace(run, several=True)
+    assert found == replace(run, multilabel=True)
     assert rows == (ROWS if run is FULL else [plain(row) for row in ROWS])
     again = table(tmp_path / f'again.{form}', rows, found)
     assert again.read_bytes() == path.read_bytes()
 
 
 OPACITY = replace(
-    PLAIN, labels=('opacity',), several=True, truth=True,
+    PLAIN, labels=('opacity',), multilabel=True, truth=True,
     rule={
         'thresholds': {'opacity': 0.3},
         'negative': 'no opacity',
@@ -125,7 +125,7 @@ def test_one_class_of_several(tmp_path):
         ),
     ]
     found, back = read_rows(table(tmp_path / 't.csv', rows, run))
-    assert not found.several and list(back) == rows
+    assert not found.multilabel and list(back) == rows
 
 
 def test_nothing_but_errors(tmp_path):
@@ -167,7 +167,7 @@ def test_rows_are_made_as_they_are_asked_for(tmp_path, form):
 
 
 def header(run, **more):
-    return {'form': 1, **asdict(run), 'listing': 'x', 'batch': 8, **more}
+    return {'form': 1, **run.to_dict(), 'listing': 'x', 'batch': 8, **more}
 
 
 def test_a_table_that_is_not_finished_is_its_journal(tmp_path):

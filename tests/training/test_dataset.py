@@ -278,7 +278,7 @@ def test_a_table_as_of_nih(tmp_path):
         '1.png,Effusion|Cardiomegaly,7,PA\n2.png,No Finding,7,AP\n3.png,Mass;Effusion,8,LL\n'
     )
     dataset = index(table)
-    assert dataset.several and dataset.grouped
+    assert dataset.multilabel and dataset.grouped
     assert dataset.labels == ('Cardiomegaly', 'Effusion', 'Mass', 'No Finding')
     assert [s.label for s in dataset.samples] == [
         'Cardiomegaly|Effusion',
@@ -295,7 +295,7 @@ def test_a_table_as_of_nih(tmp_path):
         classes={'sick': ('Effusion', 'Mass', 'Cardiomegaly'), 'well': ('No Finding',)}
     )
     assert [s.label for s in index(table, merged).samples] == ['sick', 'well', 'sick']
-    assert not index(table, merged).several
+    assert not index(table, merged).multilabel
 
 
 def test_a_table_as_of_chexpert(tmp_path):
@@ -317,7 +317,7 @@ def test_a_table_as_of_chexpert(tmp_path):
         'Cardiomegaly',
     ]
     assert dataset.samples[2].labels == ()
-    assert dataset.several and dataset.grouped
+    assert dataset.multilabel and dataset.grouped
     assert dataset.labels == ('Cardiomegaly', 'Edema')
     assert dataset.samples[1].group == 'patient00001'
 
@@ -326,7 +326,7 @@ def test_one_column_of_flags_is_two_classes(tmp_path):
     touch(tmp_path, '1.png', '2.png')
     (tmp_path / 'manifest.csv').write_text('path,age,covid\n1.png,50,1\n2.png,60,0\n')
     dataset = index(tmp_path)
-    assert dataset.labels == ('covid', 'no covid') and not dataset.several
+    assert dataset.labels == ('covid', 'no covid') and not dataset.multilabel
 
 
 @pytest.mark.parametrize(

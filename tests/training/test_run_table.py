@@ -35,7 +35,7 @@ def test_the_class_without_the_disease(labels, negative):
     assert negative_class(labels) == negative
 
 
-def card(labels, confusion=None, on='test', counts=None, several=False):
+def card(labels, confusion=None, on='test', counts=None, multilabel=False):
     figures = {'classes': {label: {'counts': c} for label, c in (counts or {}).items()}}
     if confusion:
         figures['confusion'] = confusion
@@ -45,7 +45,7 @@ def card(labels, confusion=None, on='test', counts=None, several=False):
         architecture='resnet10',
         labels=labels,
         channels=1,
-        several=several,
+        multilabel=multilabel,
         preprocessing={'height': 9, 'width': 9},
         metrics={'measured_on': on, 'model': {'all': figures}},
     )
@@ -76,12 +76,12 @@ def test_without_a_class_without_disease_and_with_several_labels_counts_are_adde
     }
     total = {'tp': 11, 'fp': 22, 'tn': 33, 'fn': 44}
     assert outcomes(card(('a', 'b', 'c'), [[1] * 3] * 3, counts=counts)) == total
-    assert outcomes(card(('a', 'b'), counts=counts, several=True)) == total
+    assert outcomes(card(('a', 'b'), counts=counts, multilabel=True)) == total
 
 
 def test_what_was_not_measured_on_test_images_is_not_known():
     assert outcomes(card(('a', 'b'), [[1, 2], [3, 4]], on='val')) == {}
-    assert outcomes(card(('a', 'b'), several=True)) == {}
+    assert outcomes(card(('a', 'b'), multilabel=True)) == {}
 
 
 METRICS = {'measured_on': 'test', 'model': {'all': {'confusion': [[191, 43], [13, 377]]}}}

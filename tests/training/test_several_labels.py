@@ -62,8 +62,8 @@ def test_several_labels_from_table_to_prediction(table, tmp_path):
     assert sum(row[name] for name in ('tp', 'fp', 'tn', 'fn')) == 32
 
     classifier = Classifier.load(out / 'best.safetensors', 'cpu')
-    assert classifier.card.several and 'sigmoid' in classifier.card.to_text()
+    assert classifier.card.multilabel and 'sigmoid' in classifier.card.to_text()
     both, neither = classifier.predict(
         [image_files.read(table.parent / f'{i}.png') for i in (0, 3)]
     )
-    assert both.several and min(both.probabilities) > 0.5 > max(neither.probabilities)
+    assert both.multilabel and min(both.probabilities) > 0.5 > max(neither.probabilities)

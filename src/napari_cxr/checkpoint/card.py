@@ -32,6 +32,8 @@ class CheckpointError(Exception):
     """A file that is no usable model; the message is one clear sentence."""
 
 
+#: What an entry is called in files, where that is not the attribute's name.
+_STORED_NAMES = {'multilabel': 'several'}
 _TEXTS = (
     'title',
     'architecture',
@@ -69,10 +71,10 @@ class Card:
         Name by which ``networks.create`` knows the network.
     labels : tuple of str
         The classes, in the order of the network's outputs; one is enough where an image can
-        have `several`.
+        have several.
     channels : int
         Channels of the input, 1 or 3.
-    several : bool
+    multilabel : bool
         Whether an image can have several labels: each output is then a probability of
         its own (a sigmoid), instead of a share of one (a softmax).
     head : dict
@@ -96,14 +98,14 @@ class Card:
     operating_points : dict
         For each label, probabilities from which on it is predicted, by criterion.
     negative : str
-        With `several`: what is said of an image in which no label reaches its threshold.
+        With `multilabel`: what is said of an image in which no label reaches its threshold.
         Empty means 'No finding', and 'no LABEL' where there is one label; see
         `negative_label`.
     decision : str
-        With `several`: the criterion in `operating_points` whose thresholds decide unless a
+        With `multilabel`: the criterion in `operating_points` whose thresholds decide unless a
         person asks for another; a label without it has 0.5, as all have where this is empty.
     undecided : dict
-        With `several`: for a label two probabilities, ``[low, high]``; between them the
+        With `multilabel`: for a label two probabilities, ``[low, high]``; between them the
         answer is 'cannot say'.
     demonstration : str
         One sentence: that the model is a demonstration, and why it is not to be believed.
@@ -137,7 +139,7 @@ class Card:
     labels: tuple[str, ...]
     channels: int
     preprocessing: dict[str, Any]
-    several: bool = False
+    multilabel: bool = False
     head: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
@@ -164,15 +166,15 @@ class Card:
         for name in ('labels', 'attribution', 'not_measured'):
             value = getattr(self, name)
             _require(isinstance(value, tuple) and all(map(_is_text, value)), name)
-        fewest = 1 if self.several is True else 2
+        fewest = 1 if self.multilabel is True else 2
         _require(fewest <= len(self.labels) <= _MOST_LABELS and all(self.labels), 'labels')
         _require(len(set(self.labels)) == len(self.labels), 'labels')
         _require(_is_whole(self.channels) and self.channels in (1, 3), 'channels')
-        _require(isinstance(self.several, bool), 'several')
+        _require(isinstance(self.multilabel, bool), 'several')
         for name in _TABLES:
             _require(isinstance(getattr(self, name), dict), name)
             _require(_is_plain(getattr(self, name)), name)
-        _require(_is_head(self.head, len(self.labels), self.several), 'head')
+        _require(_is_head(self.head, len(self.labels), self.multilabel), 'head')
         for side in ('height', 'width'):
             size: Any = self.preprocessing.get(side)
             _require(_is_whole(size) and 1 <= size <= LARGEST_INPUT, 'preprocessing')
@@ -185,7 +187,7 @@ class Card:
             )
         # Which of several classes excludes the others is no matter of thresholds.
         for name in ('negative', 'decision', 'undecided'):
-            _require(self.several or not getattr(self, name), name)
+            _require(self.multilabel or not getattr(self, name), name)
         _require(self.negative.casefold() not in map(str.casefold, self.labels), 'negative')
         criteria = {name for points in self.operating_points.values() for name in points}
         _require(not self.decision or self.decision in criteria, 'decision')
@@ -194,22 +196,26 @@ class Card:
 
     @property
     def negative_label(self) -> str:
-        """What is said where no label reaches its threshold; empty without `several`."""
-        if not self.several:
+        """What is said where no label reaches its threshold; empty without `multilabel`."""
+        if not self.multilabel:
             return ''
         return self.negative or ('No finding' if len(self.labels) > 1 else f'no {self.labels[0]}')
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """With `several`, the probability from which on each label is predicted; else none."""
-        if not self.several:
+        """With `multilabel`, the probability from which on each label is predicted; else none."""
+        if not self.multilabel:
             return ()
         points = (self.operating_points.get(label, {}) for label in self.labels)
         return tuple(float(named.get(self.decision, 0.5)) for named in points)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the card's entries by the names that they have in files."""
+        return {_STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+
     def to_json(self) -> str:
         """Return the card as one line of JSON."""
-        text = json.dumps({'form': _FORM, **asdict(self)}, ensure_ascii=False, allow_nan=False)
+        text = json.dumps({'form': _FORM, **self.to_dict()}, ensure_ascii=False, allow_nan=False)
         if len(text) > _LONGEST_CARD:
             raise CheckpointError('The model card is too long to be stored.')
         return text
@@ -244,7 +250,8 @@ class Card:
             raise CheckpointError(
                 'The model was made by a newer version of napari-cxr; update napari-cxr.'
             )
-        unknown = set(entries) - {f.name for f in fields(cls)}
+        attributes = {_STORED_NAMES.get(f.name, f.name): f.name for f in fields(cls)}
+        unknown = set(entries) - set(attributes)
         if unknown:
             listed = ', '.join(sorted(str(key)[:40] for key in unknown)[:5])
             raise CheckpointError(f'The model card has unknown entries: {listed!r}.')
@@ -254,7 +261,7 @@ class Card:
         if _is_whole(entries.get('temperature')):
             entries['temperature'] = float(entries['temperature'])
         try:
-            return cls(**entries)
+            return cls(**{attributes[name]: value for name, value in entries.items()})
         except TypeError:
             needed = ('name', 'title', 'architecture', 'labels', 'channels', 'preprocessing')
             missing = ', '.join(name for name in needed if name not in entries)
@@ -294,7 +301,7 @@ def _is_band(value: object) -> bool:
     return 0 <= value[0] <= value[1] <= 1
 
 
-def _is_head(head: dict[str, Any], labels: int, several: bool) -> bool:
+def _is_head(head: dict[str, Any], labels: int, multilabel: bool) -> bool:
     """Whether a head can be built: few entries of the right kind, of a size that is meant."""
     hidden, dropout = head.get('hidden', ()), head.get('dropout', 0.0)
     single = head.get('single', False)
@@ -308,7 +315,7 @@ def _is_head(head: dict[str, Any], labels: int, several: bool) -> bool:
         and 0 <= dropout < 1
         and isinstance(single, bool)
         # One logit is the second of two classes, of which an image has one.
-        and (not single or (labels == 2 and not several))
+        and (not single or (labels == 2 and not multilabel))
     )
 
 

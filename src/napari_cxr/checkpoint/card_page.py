@@ -79,14 +79,14 @@ def _converted(source: Any) -> list[str]:
 
 
 def _outputs(card: Card) -> str:
-    if card.several and len(card.labels) == 1:
+    if card.multilabel and len(card.labels) == 1:
         return f'the probability of {card.labels[0]} (sigmoid)'
-    return _OUTPUTS[card.several]
+    return _OUTPUTS[card.multilabel]
 
 
 def _thresholds(card: Card) -> Iterator[str]:
     """Yield from which probability on each label is predicted, and where nothing is decided."""
-    if not card.several:
+    if not card.multilabel:
         return
     yield from ('', '## What it answers', '')
     of = f' (operating point "{card.decision}")' if card.decision else ''
@@ -216,7 +216,7 @@ def _results(card: Card) -> Iterator[str]:
         always = (
             'Answering for each label what is more frequent would be right in {:.3f} of the '
             'answers. Here the accuracy is the share of all yes-or-no answers that are right.'
-            if card.several
+            if card.multilabel
             else 'Naming the most frequent class always would be right in {:.3f}.'
         )
         yield from ('', always.format(share))

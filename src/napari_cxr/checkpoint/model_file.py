@@ -302,9 +302,9 @@ def replace_card(path: str | Path, card: Card) -> None:
     """
     path = Path(path)
     before = read_card(path)
-    for name in ('architecture', 'labels', 'channels', 'several', 'head', 'preprocessing'):
+    for name in ('architecture', 'labels', 'channels', 'multilabel', 'head', 'preprocessing'):
         if getattr(before, name) != getattr(card, name):
-            raise ValueError(f'{path.name} has another {name}; only what is said of it can change')
+            raise ValueError(f'{path.name} has another {name}; only its description can change')
     content = path.read_bytes()
     length = int.from_bytes(content[:8], 'little')
     header = json.loads(content[8 : 8 + length])

@@ -125,7 +125,7 @@ def _prediction_row(prediction: Prediction) -> dict[str, Any]:
         'answer': prediction.answer,
         **{f'p_{label}': p for label, p in found.items()},
         'probabilities': found,
-        **(_rule_row(prediction) if prediction.several else {}),
+        **(_rule_row(prediction) if prediction.multilabel else {}),
         'warnings': [caution.text for caution in prediction.cautions],
         'device': prediction.device,
         'preprocessing': prediction.preprocessing,

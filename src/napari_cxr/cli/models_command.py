@@ -6,7 +6,7 @@ import json
 import math
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,7 +39,7 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
     first, demonstrations = catalog.default(), False
     for entry in catalog.entries():
         if as_json:
-            card = None if entry.card is None else asdict(entry.card)
+            card = None if entry.card is None else entry.card.to_dict()
             row = {
                 'name': entry.name,
                 'where': entry.origin,
@@ -209,7 +209,7 @@ def _meaning(
         )
     if min(stds) <= 0:
         raise typer.BadParameter('a deviation is above 0.', param_hint='--std')
-    return WeightsMeaning(network, named, means, stds, size=(size, size), several=multilabel)
+    return WeightsMeaning(network, named, means, stds, size=(size, size), multilabel=multilabel)
 
 
 _SCALE = ('--mean', '--std')

@@ -349,7 +349,7 @@ def _print_summary(event: ScoringFinished, run: ScoringRun) -> None:
             typer.echo(line)
     elif run.truth:
         rule = run.label_rule
-        names = [*run.labels, *([rule.negative] if rule.several and rule.negative else [])]
+        names = [*run.labels, *([rule.negative] if rule.multilabel and rule.negative else [])]
         listed = ', '.join(repr(name) for name in names[:8])
         typer.echo(
             'Not measured: labelled images of two classes are needed, called as the model calls '
@@ -376,7 +376,7 @@ def _metric_lines(metrics: dict[str, Any], run: ScoringRun) -> list[str]:
     words = {'auc': 'AUC', 'sensitivity': 'sensitivity', 'specificity': 'specificity'}
     lines += [
         f'  {label} ({found["images"]:,}'
-        + (f'; threshold {rule.threshold(label):.3g}): ' if run.several else '): ')
+        + (f'; threshold {rule.threshold(label):.3g}): ' if run.multilabel else '): ')
         + _metrics_with_intervals(found, words, _is_rare_class(label, metrics))
         for label, found in metrics['classes'].items()
     ]

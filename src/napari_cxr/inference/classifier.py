@@ -217,7 +217,7 @@ class Model:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Return what logits of shape (..., classes) mean by this model's card."""
-        return probabilities_of(logits, self.card.several, self.card.temperature)
+        return probabilities_of(logits, self.card.multilabel, self.card.temperature)
 
     def _run(
         self,
@@ -440,7 +440,7 @@ class Classifier(Model):
             preset=radiograph.presets[preset].explanation,
             device=self.device.name,
             version=__version__,
-            several=self.card.several,
+            multilabel=self.card.multilabel,
             lungs=_whose(ready.field),
             thresholds=self.rule.thresholds,
             negative=self.rule.negative,

@@ -41,7 +41,7 @@ class LabelRule:
     """How the probabilities of an image become a label and an answer.
 
     Of classes that exclude each other the most probable is the label. Where an image can have
-    `several`, each label is compared with its threshold: the label of the image is the one
+    several, each label is compared with its threshold: the label of the image is the one
     that is furthest above, by `napari_cxr.metrics.calibration.normalised`, or `negative` if
     none reaches its threshold.
 
@@ -49,7 +49,7 @@ class LabelRule:
     ----------
     labels : tuple of str
         In the order of the probabilities.
-    several : bool
+    multilabel : bool
         Whether an image can have several of them, or none.
     thresholds : tuple of float
         Of each label; empty for 0.5 each.
@@ -62,7 +62,7 @@ class LabelRule:
     """
 
     labels: tuple[str, ...]
-    several: bool = False
+    multilabel: bool = False
     thresholds: tuple[float, ...] = ()
     negative: str = ''
     undecided: Mapping[str, Sequence[float]] = field(default_factory=dict)
@@ -70,11 +70,13 @@ class LabelRule:
     @classmethod
     def of_card(cls, card: Card) -> LabelRule:
         """Return the rule by which a model decides where a person asks for no other."""
-        return cls(card.labels, card.several, card.thresholds, card.negative_label, card.undecided)
+        return cls(
+            card.labels, card.multilabel, card.thresholds, card.negative_label, card.undecided
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what decides, fit for JSON; nothing where classes exclude each other."""
-        if not self.several:
+        if not self.multilabel:
             return {}
         return {
             'thresholds': {label: self.threshold(label) for label in self.labels},
@@ -83,10 +85,12 @@ class LabelRule:
         }
 
     @classmethod
-    def from_dict(cls, labels: Sequence[str], several: bool, entries: Mapping[str, Any]) -> Self:
+    def from_dict(
+        cls, labels: Sequence[str], multilabel: bool, entries: Mapping[str, Any]
+    ) -> Self:
         """Return the rule that `to_dict` wrote; raises ValueError where it cannot be one."""
         if not entries:  # written before there was one
-            return cls(tuple(labels), several)
+            return cls(tuple(labels), multilabel)
         thresholds, undecided = entries.get('thresholds'), entries.get('undecided')
         if not (
             isinstance(thresholds, Mapping)
@@ -97,7 +101,7 @@ class LabelRule:
             raise ValueError('no rule of labels')
         return cls(
             tuple(labels),
-            several,
+            multilabel,
             tuple(float(thresholds[label]) for label in labels),
             str(entries.get('negative', '')),
             dict(undecided),
@@ -105,7 +109,7 @@ class LabelRule:
 
     def with_thresholds(self, thresholds: Mapping[str, float]) -> Self:
         """Return the rule with other thresholds; a label that has none there keeps its own."""
-        if not self.several:
+        if not self.multilabel:
             return self
         found = tuple(thresholds.get(label, self.threshold(label)) for label in self.labels)
         return replace(self, thresholds=found)
@@ -117,7 +121,7 @@ class LabelRule:
         folders; and 'No finding', as in NIH ChestX-ray14. A class of that name is itself.
         """
         plain = _plain(word)
-        if not self.several or plain in map(_plain, self.labels):
+        if not self.multilabel or plain in map(_plain, self.labels):
             return False
         return plain in (_plain(self.negative), _plain(NO_FINDING))
 
@@ -127,7 +131,7 @@ class LabelRule:
 
     def distances(self, probabilities: Sequence[float]) -> tuple[float, ...]:
         """Return how far each label is above its threshold, which is 0.5, or below it."""
-        if not self.several:
+        if not self.multilabel:
             return tuple(probabilities)
         thresholds = np.array([self.threshold(label) for label in self.labels])
         return tuple(float(d) for d in normalised(np.asarray(probabilities), thresholds))
@@ -143,7 +147,7 @@ class LabelRule:
         Of classes that exclude each other it is the most probable one.
         """
         ordered = self.ordered(probabilities)
-        if not self.several:
+        if not self.multilabel:
             return ordered[:1]
         known = dict(zip(self.labels, probabilities, strict=True))
         return tuple(label for label in ordered if known[label] >= self.threshold(label))
@@ -164,7 +168,7 @@ class LabelRule:
         label reaches its threshold, it is each that lies in its band: only if all are surely
         absent is there nothing.
         """
-        if not self.several:
+        if not self.multilabel:
             return ()
         known = dict(zip(self.labels, probabilities, strict=True))
         deciding = self.above(probabilities)[:1] or self.ordered(probabilities)
@@ -217,7 +221,7 @@ def answer_reason(rule: LabelRule, probabilities: Sequence[float]) -> str:
     str
         For instance 'The probability of opacity, 62 %, is above its threshold, 41 %.'
     """
-    if not rule.several:
+    if not rule.multilabel:
         return ''
     known = dict(zip(rule.labels, probabilities, strict=True))
     if doubtful := rule.in_doubt(probabilities):
@@ -258,7 +262,7 @@ def distinct_percents(p: float, q: float) -> tuple[str, str]:
 
 
 def uncertainty(
-    probabilities: np.ndarray, several: bool, thresholds: Sequence[float] = ()
+    probabilities: np.ndarray, multilabel: bool, thresholds: Sequence[float] = ()
 ) -> np.ndarray:
     """Return the entropy of each answer, as a share of the largest that it could have.
 
@@ -271,10 +275,10 @@ def uncertainty(
     ----------
     probabilities : array_like, shape (n, K)
         Of each image and class; NaN where an image has none.
-    several : bool
+    multilabel : bool
         Whether an image can have several classes.
     thresholds : sequence of float
-        With `several`, from which probability on each class is predicted; by default one half.
+        With `multilabel`, from which probability on each class is predicted; by default one half.
         A class is least certain at its threshold, so entropies are of probabilities that are
         moved so far that it becomes one half, see `napari_cxr.metrics.normalised`.
 
@@ -294,7 +298,7 @@ def uncertainty(
         raise ValueError(f'Probabilities have 2 dimensions, not {p.ndim}.')
     known = p.shape[1] > 0 and np.isfinite(p).all(axis=1)
     p = np.clip(np.nan_to_num(p), 0.0, 1.0)
-    if several:
+    if multilabel:
         if len(thresholds):
             p = normalised(p, np.asarray(thresholds))
         entropy = (_bits(p) + _bits(1 - p)).mean(axis=1) if p.shape[1] else np.zeros(len(p))

@@ -52,7 +52,7 @@ class Prediction:
     labels : tuple of str
         The classes, in the model's order.
     probabilities : tuple of float
-        Of each class. They sum to 1, unless an image can have `several` labels.
+        Of each class. They sum to 1, unless an image can have several labels.
     logits : tuple of float
         What the network put out, before the temperature.
     cautions : tuple of Caution
@@ -67,18 +67,18 @@ class Prediction:
         Where it ran.
     version : str
         Version of napari-cxr.
-    several : bool
+    multilabel : bool
         Whether an image can have several labels: each probability is then one by itself.
     lungs : {'', 'network', 'atlas', 'drawn'}
         Whose lungs the model was shown, `LungField.source` or a person's; empty for a model
         that ignores them.
     thresholds : tuple of float
-        With `several`: the probability from which on each label is predicted; empty for 0.5
+        With `multilabel`: the probability from which on each label is predicted; empty for 0.5
         each.
     negative : str
-        With `several`: what is said where no label reaches its threshold.
+        With `multilabel`: what is said where no label reaches its threshold.
     undecided : dict
-        With `several`: for labels that have it, the band of probabilities, ``[low, high]``, in
+        With `multilabel`: for labels that have it, the band of probabilities, ``[low, high]``, in
         which the model does not decide.
     """
 
@@ -92,7 +92,7 @@ class Prediction:
     preset: str = ''
     device: str = ''
     version: str = ''
-    several: bool = False
+    multilabel: bool = False
     lungs: str = ''
     thresholds: tuple[float, ...] = ()
     negative: str = ''
@@ -101,11 +101,13 @@ class Prediction:
     @property
     def rule(self) -> LabelRule:
         """How its probabilities become a label."""
-        return LabelRule(self.labels, self.several, self.thresholds, self.negative, self.undecided)
+        return LabelRule(
+            self.labels, self.multilabel, self.thresholds, self.negative, self.undecided
+        )
 
     @property
     def label(self) -> str:
-        """The most probable class; with `several`, see `LabelRule.label`."""
+        """The most probable class; with `multilabel`, see `LabelRule.label`."""
         return self.rule.label(self.probabilities)
 
     @property

@@ -24,14 +24,14 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     return np.asarray(exp / exp.sum(axis=-1, keepdims=True))
 
 
-def probabilities_of(logits: np.ndarray, several: bool, temperature: float = 1.0) -> np.ndarray:
+def probabilities_of(logits: np.ndarray, multilabel: bool, temperature: float = 1.0) -> np.ndarray:
     """Return what logits mean: shares of one, or a probability of each label by itself.
 
     Parameters
     ----------
     logits : ndarray, shape (..., classes)
         What the network put out.
-    several : bool
+    multilabel : bool
         Whether an image can have several labels: then a sigmoid of each logit, else the
         softmax over all.
     temperature : float
@@ -41,7 +41,7 @@ def probabilities_of(logits: np.ndarray, several: bool, temperature: float = 1.0
     -------
     ndarray of float64, shape (..., classes)
     """
-    if not several:
+    if not multilabel:
         return softmax(logits, temperature)
     from scipy.special import expit
 

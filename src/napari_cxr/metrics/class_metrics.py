@@ -85,16 +85,18 @@ class WeightedMetrics:
         thresholds: Sequence[float] | None = None,
     ) -> None:
         truth = np.asarray(truth)
-        self.several = truth.ndim == 2
+        self.multilabel = truth.ndim == 2
         self.labels = list(labels)
         classes = len(self.labels)
         self.inside = one_hot(truth, classes)
-        self.called = one_hot(predicted_labels(probabilities, self.several, thresholds), classes)
+        self.called = one_hot(
+            predicted_labels(probabilities, self.multilabel, thresholds), classes
+        )
         self.present = [i for i in range(classes) if self.inside[:, i].any()]
         self._truth, self._probabilities = truth, probabilities
-        self._two = classes == 2 and not self.several
+        self._two = classes == 2 and not self.multilabel
         between = combinations(self.present, 2) if pairs else ()
-        self._pairs = [] if self.several or classes == 2 else list(between)
+        self._pairs = [] if self.multilabel or classes == 2 else list(between)
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the figures.
@@ -155,7 +157,7 @@ class WeightedMetrics:
 
     def _overall(self, each: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return accuracy, balanced accuracy and macro F1 from the classes' own counts."""
-        if self.several:
+        if self.multilabel:
             return label_metrics(each)
         _, _, harmonic = label_metrics(each)
         found = each[..., 1, :].sum(axis=-1) > 0
@@ -231,9 +233,9 @@ def summarise(
     """
     names = list(range(len(truth))) if groups is None else list(groups)
     figures = WeightedMetrics(truth, probabilities, labels, pairs=pairs, thresholds=thresholds)
-    inside, called, several = figures.inside, figures.called, figures.several
+    inside, called, multilabel = figures.inside, figures.called, figures.multilabel
     # With several labels there would be nearly as many strata as patients.
-    strata = [0] * len(inside) if several else [int(t) for t in truth]
+    strata = [0] * len(inside) if multilabel else [int(t) for t in truth]
     spread = bootstrap_metrics(figures, names, strata, times=times, seed=seed)
     each = label_confusions(inside, called)
     classes: dict[str, Any] = {}
@@ -255,7 +257,7 @@ def summarise(
     compared = {name: spread[name] for name in figures.pairs}
     patients = len(set(names))
     whole = {name: spread[name] for name in OVERALL_METRICS if name in spread}
-    if not several:
+    if not multilabel:
         whole['accuracy'] = wilson_interval(spread['accuracy'].value, patients)
     return {
         'images': len(inside),
@@ -264,7 +266,7 @@ def summarise(
         'calibration_error': round(calibration_error(truth, probabilities), 4),
         'classes': classes,
         **({'pairs': interval_lists(compared)} if compared else {}),
-        **({} if several else {'confusion': (inside.T.astype(int) @ called).tolist()}),
+        **({} if multilabel else {'confusion': (inside.T.astype(int) @ called).tolist()}),
     }
 
 

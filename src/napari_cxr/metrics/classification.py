@@ -261,7 +261,7 @@ DEFAULT_THRESHOLD = 0.5
 
 
 def predicted_labels(
-    probabilities: np.ndarray, several: bool, thresholds: Sequence[float] | None = None
+    probabilities: np.ndarray, multilabel: bool, thresholds: Sequence[float] | None = None
 ) -> np.ndarray:
     """Return the classes that are called: numbers (n,), or where several, bool (n, classes).
 
@@ -269,17 +269,19 @@ def predicted_labels(
     ----------
     probabilities : ndarray, shape (n, classes)
         Of each class.
-    several : bool
+    multilabel : bool
         Whether an image can have several labels.
     thresholds : sequence of float, optional
-        With `several`, from which probability on each label is called; 0.5 by default.
+        With `multilabel`, from which probability on each label is called; 0.5 by default.
     """
-    if not several:
+    if not multilabel:
         return probabilities.argmax(axis=1)
     return probabilities >= (DEFAULT_THRESHOLD if thresholds is None else np.asarray(thresholds))
 
 
-def validation_metrics(truth: np.ndarray, logits: np.ndarray, several: bool) -> dict[str, float]:
+def validation_metrics(
+    truth: np.ndarray, logits: np.ndarray, multilabel: bool
+) -> dict[str, float]:
     """Measure logits by every figure that a recipe can choose its epoch by.
 
     Parameters
@@ -288,7 +290,7 @@ def validation_metrics(truth: np.ndarray, logits: np.ndarray, several: bool) -> 
         Class numbers; or, where an image can have several labels, which it has.
     logits : ndarray, shape (n, classes)
         What the network put out.
-    several : bool
+    multilabel : bool
         Whether an image can have several labels.
 
     Returns
@@ -299,9 +301,9 @@ def validation_metrics(truth: np.ndarray, logits: np.ndarray, several: bool) -> 
         yes-or-no decisions (at a probability of one half) that are right, and the others
         are means over the labels. NaN where a figure is not defined.
     """
-    probabilities = probabilities_of(logits, several)
-    called = predicted_labels(probabilities, several)
-    if several:
+    probabilities = probabilities_of(logits, multilabel)
+    called = predicted_labels(probabilities, multilabel)
+    if multilabel:
         confusion = label_confusions(one_hot(truth, logits.shape[1]), called)
         overall = label_metrics(confusion)
     else:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -278,7 +278,7 @@ def _run_of(
         labels=classifier.labels,
         preprocessing=classifier.preprocessing.to_dict(),
         version=__version__,
-        several=classifier.card.several,
+        multilabel=classifier.card.multilabel,
         rule=settings.rule(classifier.rule).to_dict(),
         decision=settings.decision is not None,
         heatmaps=settings.heatmaps is not None,
@@ -299,7 +299,7 @@ def _header(
 ) -> dict[str, Any]:
     """Return all that decides the rows, for the journal."""
     decision, heatmaps = settings.decision, settings.heatmaps
-    told = asdict(run)
+    told = run.to_dict()
     if not run.rule:  # of a journal that was begun before there were any
         del told['rule']
     return {

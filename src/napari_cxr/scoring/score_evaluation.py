@@ -47,24 +47,24 @@ class ScoreEvaluation:
     ----------
     labels : sequence of str
         The model's classes.
-    several : bool
+    multilabel : bool
         Whether an image can have several.
     decision : bool
         Whether rows say which classes reach their thresholds, so that these are measured too.
     rule : LabelRule, optional
-        With `several`, by which thresholds labels are predicted; by default from 0.5 on.
+        With `multilabel`, by which thresholds labels are predicted; by default from 0.5 on.
     """
 
     def __init__(
         self,
         labels: Sequence[str],
         *,
-        several: bool,
+        multilabel: bool,
         decision: bool = False,
         rule: LabelRule | None = None,
     ) -> None:
-        self._labels, self._several, self._decision = tuple(labels), several, decision
-        self._rule = LabelRule(self._labels, several) if rule is None else rule
+        self._labels, self._multilabel, self._decision = tuple(labels), multilabel, decision
+        self._rule = LabelRule(self._labels, multilabel) if rule is None else rule
         self._known = {label.casefold(): k for k, label in enumerate(labels)}
         self._numbers, self._patients = array('q'), array('q')
         self._probabilities = array('d')
@@ -82,7 +82,9 @@ class ScoreEvaluation:
     @classmethod
     def of_run(cls, run: ScoringRun) -> ScoreEvaluation:
         """Return figures, of no row yet, of a run's rows."""
-        return cls(run.labels, several=run.several, decision=run.decision, rule=run.label_rule)
+        return cls(
+            run.labels, multilabel=run.multilabel, decision=run.decision, rule=run.label_rule
+        )
 
     def add(self, rows: Iterable[ScoreRow]) -> None:
         """Take rows in; those without a label, and those not scored, are passed over."""
@@ -91,7 +93,7 @@ class ScoreEvaluation:
                 continue
             named = [] if self._rule.is_negative(row.truth) else row.truth.split('|')
             strange = [name for name in named if name.casefold() not in self._known]
-            if strange or (len(named) > 1 and not self._several):
+            if strange or (len(named) > 1 and not self._multilabel):
                 self._unknown.update(strange or [row.truth])
                 self._unmeasured += 1
                 continue
@@ -168,7 +170,7 @@ class ScoreEvaluation:
         """Return the figures of some images, and of what there are few."""
         times = min(_RESAMPLES, max(_FEWEST, cost // truth.size))
         metrics = summarise(
-            truth if self._several else truth.argmax(axis=1),
+            truth if self._multilabel else truth.argmax(axis=1),
             probabilities,
             self._labels,
             patients.tolist(),
@@ -176,7 +178,7 @@ class ScoreEvaluation:
             times=times,
         )
         few, unsafe = self._few(truth, patients)
-        return _without_unsafe(metrics, unsafe, several=self._several) | {'few': few}
+        return _without_unsafe(metrics, unsafe, multilabel=self._multilabel) | {'few': few}
 
     def _table(self, classes: Sequence[tuple[int, ...]], order: np.ndarray) -> np.ndarray:
         """Return which classes images have, shape (images, classes), in an order."""
@@ -195,7 +197,7 @@ class ScoreEvaluation:
                 continue
             if having < _ENOUGH:
                 few[label] = having
-            if self._several and others < _ENOUGH:
+            if self._multilabel and others < _ENOUGH:
                 few[f'no {label}'] = others
             if min(having, others) < _ENOUGH:
                 unsafe.add(label)
@@ -224,7 +226,7 @@ class ScoreEvaluation:
     def _as_it_is(self) -> ScoreEvaluation:
         """Return a copy that a thread may look at."""
         copy = ScoreEvaluation(
-            self._labels, several=self._several, decision=self._decision, rule=self._rule
+            self._labels, multilabel=self._multilabel, decision=self._decision, rule=self._rule
         )
         copy._numbers, copy._patients = self._numbers[:], self._patients[:]
         copy._probabilities = self._probabilities[:]
@@ -240,7 +242,9 @@ def _fraction(right: np.ndarray, of: np.ndarray, patients: np.ndarray) -> Interv
     return wilson_interval(share, len(np.unique(patients[of])))
 
 
-def _without_unsafe(metrics: dict[str, Any], unsafe: set[str], *, several: bool) -> dict[str, Any]:
+def _without_unsafe(
+    metrics: dict[str, Any], unsafe: set[str], *, multilabel: bool
+) -> dict[str, Any]:
     """Return figures without the bootstrap's intervals where these say less than they seem to.
 
     Where all of a few images are ranked rightly, each resample ranks them rightly as well:
@@ -259,7 +263,7 @@ def _without_unsafe(metrics: dict[str, Any], unsafe: set[str], *, several: bool)
         label: checked(found, _DRAWN_OF_CLASS, label in unsafe)
         for label, found in metrics['classes'].items()
     }
-    drawn = (*_DRAWN, 'accuracy') if several else _DRAWN
+    drawn = (*_DRAWN, 'accuracy') if multilabel else _DRAWN
     return checked(metrics, drawn, bool(unsafe)) | {'classes': classes}
 
 
@@ -267,7 +271,7 @@ def evaluate_rows(
     rows: Iterable[ScoreRow],
     labels: Sequence[str],
     *,
-    several: bool,
+    multilabel: bool,
     decision: bool = False,
     rule: LabelRule | None = None,
 ) -> ScoringMeasured:
@@ -280,7 +284,7 @@ def evaluate_rows(
     labels, several, decision, rule
         As of `Measuring`.
     """
-    measuring = ScoreEvaluation(labels, several=several, decision=decision, rule=rule)
+    measuring = ScoreEvaluation(labels, multilabel=multilabel, decision=decision, rule=rule)
     measuring.add(rows)
     return measuring.found()
 

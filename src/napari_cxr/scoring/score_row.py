@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from napari_cxr.inference.label_rule import NO_FINDING, LabelRule
 from napari_cxr.inference.prediction import ImageWarning
 from napari_cxr.message_types import message_type
 
-__all__ = ['IDENTITY', 'NO_FINDING', 'ScoreRow', 'ScoringRun', 'row_values', 'table_columns']
+__all__ = [
+    'IDENTITY',
+    'NO_FINDING',
+    'ScoreRow',
+    'ScoringRun',
+    'row_values',
+    'stored_name',
+    'table_columns',
+]
 
 #: What `--identify` adds, by its keyword in PS3.6.
 IDENTITY = {
@@ -121,6 +129,15 @@ class ScoreRow:
         return cls(**entries)
 
 
+#: What an entry of a run is called in journals, where that is not the attribute's name.
+_STORED_NAMES = {'multilabel': 'several'}
+
+
+def stored_name(attribute: str) -> str:
+    """Return what an attribute of `ScoringRun` is called in journals."""
+    return _STORED_NAMES.get(attribute, attribute)
+
+
 @message_type
 @dataclass(frozen=True)
 class ScoringRun:
@@ -136,7 +153,7 @@ class ScoringRun:
         As in its card.
     version : str
         Version of napari-cxr.
-    several : bool
+    multilabel : bool
         Whether an image can have several of the classes.
     rule : mapping
         Where it can: what decides, as `LabelRule.to_dict` returns it. Empty in tables that
@@ -153,7 +170,7 @@ class ScoringRun:
     labels: tuple[str, ...]
     preprocessing: Mapping[str, Any]
     version: str
-    several: bool = False
+    multilabel: bool = False
     rule: Mapping[str, Any] = field(default_factory=dict)
     decision: bool = False
     heatmaps: bool = False
@@ -162,10 +179,14 @@ class ScoringRun:
     truth: bool = False
     patients: bool = False
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return its entries by the names that they have in journals."""
+        return {stored_name(name): value for name, value in asdict(self).items()}
+
     @property
     def label_rule(self) -> LabelRule:
         """How probabilities became labels; raises ValueError where `rule` cannot be one."""
-        return LabelRule.from_dict(self.labels, self.several, self.rule)
+        return LabelRule.from_dict(self.labels, self.multilabel, self.rule)
 
 
 #: What is in a column: a text, several, a number or none, or entries by name.

@@ -18,7 +18,14 @@ from typing import Any, TypeAlias
 from napari_cxr.inference.prediction import ImageWarning
 from napari_cxr.scoring.append_log import decode_line
 from napari_cxr.scoring.journal import ScoringError, journal_of
-from napari_cxr.scoring.score_row import IDENTITY, ColumnKind, ScoreRow, ScoringRun, table_columns
+from napari_cxr.scoring.score_row import (
+    IDENTITY,
+    ColumnKind,
+    ScoreRow,
+    ScoringRun,
+    stored_name,
+    table_columns,
+)
 
 __all__ = [
     'TableEntries',
@@ -323,8 +330,9 @@ def _run_of_header(header: dict[str, Any]) -> ScoringRun:
     told: dict[str, Any] = {}
     for one in fields(ScoringRun):
         may_lack = one.default is not MISSING or one.default_factory is not MISSING
-        if one.name in header or not may_lack:
-            value = header[one.name]
+        key = stored_name(one.name)
+        if key in header or not may_lack:
+            value = header[key]
             told[one.name] = bool(value) if isinstance(one.default, bool) else value
     told['labels'] = tuple(header['labels'])
     run = ScoringRun(**told)
@@ -368,16 +376,16 @@ def read_table_rows(path: Path) -> tuple[ScoringRun, Iterator[ScoreRow]]:
         told = {**vars(shape), **{name: first[name] for name in _SAME}}
         told['preprocessing'] = _as_table(first['preprocessing'])
         told['rule'] = _as_table(first['rule']) if shape.rule else {}
-        told['several'] = bool(told['rule'])
+        told['multilabel'] = bool(told['rule'])
         run = ScoringRun(**told)
         _ = run.label_rule
     except ValueError:
         raise _damaged(path, 0) from None
     rows = _rows_of_table(path, run, first, chain([first], lines))
-    if run.several:
+    if run.multilabel:
         return run, rows
-    begun, several = _multilabel(rows)
-    return ScoringRun(**{**told, 'several': several}), chain(begun, rows)
+    begun, multilabel = _multilabel(rows)
+    return ScoringRun(**{**told, 'multilabel': multilabel}), chain(begun, rows)
 
 
 #: Columns that are the same in all rows.

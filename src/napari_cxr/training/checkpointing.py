@@ -303,7 +303,7 @@ def build_card(
         architecture=recipe.network,
         labels=dataset.labels,
         channels=recipe.input.channels,
-        several=dataset.several,
+        multilabel=dataset.multilabel,
         head=head_entries(recipe),
         preprocessing=recipe.input.to_dict(),
         licence=words.licence,
@@ -337,7 +337,7 @@ def measure_model(run: TrainingRun, stored: Checkpoint, out: Path | None = None)
     logits[places] = run.logits(network, places)
     entries = evaluate_model(data.dataset, data.split, data, logits, run.recipe.seed)
     if out is not None:
-        probabilities = probabilities_of(logits, data.dataset.several, entries['temperature'])
+        probabilities = probabilities_of(logits, data.dataset.multilabel, entries['temperature'])
         digests = data.material.digests
         write_predictions(out, data.dataset, data.split, digests, probabilities, logits)
     return entries

@@ -106,7 +106,7 @@ class Dataset:
         return tuple(sorted({label for sample in self.samples for label in sample.labels}))
 
     @cached_property
-    def several(self) -> bool:
+    def multilabel(self) -> bool:
         """Whether an image can have several labels, or none."""
         return any(len(sample.labels) != 1 for sample in self.samples)
 

@@ -400,7 +400,7 @@ def final_model_entries(
     logits = np.concatenate([fold.logits for fold in folds])
     weights = 1 / times_tested(folds, len(dataset.samples))[places]
     temperature = fit_temperature(truth[places], logits, weights)
-    probabilities = probabilities_of(logits, dataset.several, temperature)
+    probabilities = probabilities_of(logits, dataset.multilabel, temperature)
     return {
         'temperature': temperature,
         'operating_points': operating_points(truth[places], probabilities, labels, weights),

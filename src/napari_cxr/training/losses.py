@@ -15,13 +15,13 @@ from napari_cxr.training.recipe import LossRecipe, Recipe, RecipeError
 __all__ = ['classes_within', 'image_losses', 'image_weights', 'loss_within', 'uses_sigmoid']
 
 
-def uses_sigmoid(recipe: Recipe, several: bool) -> bool:
+def uses_sigmoid(recipe: Recipe, multilabel: bool) -> bool:
     """Return whether the loss takes the sigmoid of each class by itself.
 
     With one output for two classes the binary cross-entropy of its sigmoid is the
     cross-entropy of the two logits that the head makes of it, so that is taken.
     """
-    return several or (recipe.loss.name == 'binary cross-entropy' and not recipe.head.single)
+    return multilabel or (recipe.loss.name == 'binary cross-entropy' and not recipe.head.single)
 
 
 def image_losses(logits: Tensor, truth: Tensor, recipe: LossRecipe, columns: bool) -> Tensor:
@@ -108,7 +108,7 @@ def classes_within(dataset: Dataset, places: np.ndarray) -> np.ndarray:
     RecipeError
         If images can have several labels, or no source has two classes.
     """
-    if dataset.several:
+    if dataset.multilabel:
         raise RecipeError(
             'loss.within_source compares classes of which an image has one, and here images '
             'have several labels; set it to 0.'
@@ -191,7 +191,7 @@ def image_weights(
     for place in np.unique(places):
         each = [total / (classes * sources[cell[0]] * counts[cell]) for cell in cells(place)]
         weights[place] = np.mean(each)
-    if dataset.several:
+    if dataset.multilabel:
         used = np.unique(places)
         weights[used] /= np.average(weights[places], weights=often)
     return weights

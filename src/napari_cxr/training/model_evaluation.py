@@ -254,7 +254,7 @@ def true_labels(dataset: Dataset) -> np.ndarray:
         Class numbers; or, where an image can have several labels, which it has.
     """
     numbers = {label: i for i, label in enumerate(dataset.labels)}
-    if not dataset.several:
+    if not dataset.multilabel:
         return np.array([numbers[sample.label] for sample in dataset.samples], dtype=np.intp)
     truth = np.zeros((len(dataset.samples), len(numbers)), dtype=bool)
     for row, sample in zip(truth, dataset.samples, strict=True):
@@ -312,7 +312,7 @@ def evaluate_model(
     """
     truth, labels = true_labels(dataset), dataset.labels
     temperature = fit_temperature(truth[split.val], logits[split.val])
-    probabilities = probabilities_of(logits, dataset.several, temperature)
+    probabilities = probabilities_of(logits, dataset.multilabel, temperature)
     points = operating_points(truth[split.val], probabilities[split.val], labels)
     name = 'test' if len(split.test) else 'val'
     places = getattr(split, name)
@@ -384,7 +384,7 @@ def metrics_by_source(
     several = len(parts) > 1
     # Folds are made of sources, so resamples of them keep these alike, too.
     strata = [
-        (0 if dataset.several else int(truth[i]), source if several else '')
+        (0 if dataset.multilabel else int(truth[i]), source if several else '')
         for i, source in enumerate(sources)
     ]
     measured = sorted(set(sources[np.concatenate([part.places for part in parts])].tolist()))

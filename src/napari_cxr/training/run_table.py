@@ -111,7 +111,7 @@ def outcomes(card: Card) -> dict[str, int]:
     negative = negative_class(labels)
     if negative is None and len(labels) == 2:
         negative = labels[0]
-    if not confusion or negative is None or card.several:
+    if not confusion or negative is None or card.multilabel:
         return _added(found.get('classes') or {})
     k = labels.index(negative)
     rows, column = [sum(row) for row in confusion], sum(row[k] for row in confusion)
@@ -313,7 +313,7 @@ def _described(recipe: dict[str, Any], card: Card | None) -> dict[str, Any]:
 
     entries, optimiser = table('input'), table('optimiser')
     sides = (entries.get('height'), entries.get('width'), entries.get('channels', 1))
-    by_itself = table('loss').get('name') == 'binary cross-entropy' or (card and card.several)
+    by_itself = table('loss').get('name') == 'binary cross-entropy' or (card and card.multilabel)
     return {
         'input_shape': 'x'.join(map(str, sides)) if None not in sides else None,
         'batch': recipe.get('batch'),

@@ -101,7 +101,7 @@ def _numbers(dataset: Dataset) -> np.ndarray:
     """Return class numbers (n,), or where an image can have several labels which it has (n, K)."""
     labels = np.array(dataset.labels)
     truth = np.array([np.isin(labels, sample.labels) for sample in dataset.samples], dtype=bool)
-    return truth if dataset.several else truth.argmax(axis=1)
+    return truth if dataset.multilabel else truth.argmax(axis=1)
 
 
 def _logistic(

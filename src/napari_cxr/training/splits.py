@@ -370,7 +370,7 @@ def equal_parts(dataset: Dataset, places: np.ndarray, folds: int, seed: int) -> 
 def _strata(dataset: Dataset, places: np.ndarray, folds: int) -> list[str]:
     """Return what to keep alike: the combination of labels, or the rarest label in a rare one."""
     samples = [dataset.samples[i] for i in places]
-    if not dataset.several:
+    if not dataset.multilabel:
         return [sample.label for sample in samples]
     patients = Counter(label for label, _ in {(s.label, s.group) for s in samples})
     images = Counter(label for sample in samples for label in sample.labels)

@@ -111,8 +111,8 @@ class TrainingRun:
         if recipe.selection.average:
             self.judged = copy.deepcopy(self.network).requires_grad_(False)
         self.precision = precision_of(recipe.precision, self.device)
-        self.several = self.data.dataset.several
-        self.columns = uses_sigmoid(recipe, self.several)
+        self.multilabel = self.data.dataset.multilabel
+        self.columns = uses_sigmoid(recipe, self.multilabel)
         self.truth = true_labels(self.data.dataset)
         self.targets = one_hot(self.truth, len(self.data.dataset.labels)).astype(np.float32)
         self.items = EpochItems.of(self.data.dataset, self.data.split, recipe)
@@ -230,7 +230,9 @@ class TrainingRun:
             seconds=now.seconds + took,
             utilisation=self.utilisation.share(),
             best=best,
-            confusion=() if self.several else _confusion(self.truth[self.data.split.val], logits),
+            confusion=()
+            if self.multilabel
+            else _confusion(self.truth[self.data.split.val], logits),
         )
         now.epoch, now.batch, now.loss, now.seconds, now.logits = epoch, 0, 0.0, 0.0, []
         return event
@@ -240,7 +242,7 @@ class TrainingRun:
 
         It is not weighted, and without the share within sources.
         """
-        figures = validation_metrics(self.truth[places], logits, self.several)
+        figures = validation_metrics(self.truth[places], logits, self.multilabel)
         if self.columns:
             figures['loss'] = log_loss(self.targets[places] > 0, logits)
         return figures

@@ -98,7 +98,7 @@ def measure(table: str, truths: Mapping[str, str] | None = None) -> ScoringMeasu
     from napari_cxr.scoring.score_evaluation import evaluate_run
 
     run, rows = table_reader.read_rows(table)
-    none = (run.label_rule.negative or NO_FINDING) if run.several else ''
+    none = (run.label_rule.negative or NO_FINDING) if run.multilabel else ''
     given = {path: truth or none for path, truth in (truths or {}).items()}
 
     def labelled(row: ScoreRow) -> ScoreRow:

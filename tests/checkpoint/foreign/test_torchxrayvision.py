@@ -92,7 +92,7 @@ def test_above_below_and_order_are_those_of_the_librarys_normalised_value(librar
     # Outputs without a name are gone, with their rows.
     named = [bool(label) for label in said[f'labels {key}']]
     assert card.labels == tuple(label for label in said[f'labels {key}'] if label)
-    probabilities = probabilities_of(logits_of(path, said['x']), several=True)
+    probabilities = probabilities_of(logits_of(path, said['x']), multilabel=True)
     # What is kept is the raw sigmoid, not the normalised value.
     raw = 1 / (1 + np.exp(-said['logits'].astype(float)))[:, named]
     np.testing.assert_allclose(probabilities, raw, atol=1e-6)
@@ -114,7 +114,7 @@ def test_the_input_is_exactly_the_librarys_range(converted):
     grey = np.array([[[0.0, 0.5, 1.0]]], np.float32)
     found = Preprocessing.from_dict(card.preprocessing).normalise(grey[0][None])
     np.testing.assert_array_equal(found.ravel(), [-1024, 0, 1024])
-    assert (card.channels, card.several, card.preprocessing['fit']) == (1, True, 'crop')
+    assert (card.channels, card.multilabel, card.preprocessing['fit']) == (1, True, 'crop')
     assert card.preprocessing['stretch'] is None
 
 

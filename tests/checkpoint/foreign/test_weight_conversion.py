@@ -51,7 +51,7 @@ def test_a_state_dict_of_torchvision_whatever_its_prefix(mobilenet, save, tmp_pa
         state['criterion.weight'] = torch.ones(3)  # beside the network, as in Lightning
     target = tmp_path / 'x.safetensors'
     card = convert(save({'state_dict': state, 'epoch': 1}), target, 'mine', meaning())
-    assert (card.labels, card.channels, card.several) == (LABELS, 3, False)
+    assert (card.labels, card.channels, card.multilabel) == (LABELS, 3, False)
     assert card.preprocessing['std'] == list(STD)
     assert_same(target, mobilenet)
 
@@ -75,7 +75,7 @@ def test_safetensors_of_timm(tmp_path):
 
 def test_an_output_without_a_name_is_left_out(mobilenet, save, tmp_path):
     target = tmp_path / 'x.safetensors'
-    several = meaning(labels=('covid', '', 'other'), several=True)
+    several = meaning(labels=('covid', '', 'other'), multilabel=True)
     card = convert(save(mobilenet.state_dict()), target, 'mine', several)
     assert card.labels == ('covid', 'other')
     assert_same(target, mobilenet, [0, 2])

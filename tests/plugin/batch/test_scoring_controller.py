@@ -4,7 +4,7 @@ import inspect
 import math
 import stat
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,7 +98,7 @@ def finished(tmp_path, name, **changes):
 def begun(tmp_path, name, rows=2):
     """Make the journal of a table that was begun, and the request that it is of."""
     table = tmp_path / name
-    journal = Journal(journal_of(table), {**asdict(run()), 'total': 9}, 9)
+    journal = Journal(journal_of(table), {**run().to_dict(), 'total': 9}, 9)
     journal.add([scored(i, path=f'/{name}/{i}.png') for i in range(rows)])
     journal.close()
     return ScoreRequest(paths=('/images',), out=str(table), model='another', device='cpu')

@@ -20,14 +20,14 @@ def view(qtbot):
     return view
 
 
-@pytest.mark.parametrize('several', [False, True])
-def test_probabilities_that_do_not_sum_to_one_are_explained(view, several):
+@pytest.mark.parametrize('multilabel', [False, True])
+def test_probabilities_that_do_not_sum_to_one_are_explained(view, multilabel):
     answer = made_up_answer()
-    prediction = replace(answer.prediction, probabilities=(0.9, 0.4), several=several)
+    prediction = replace(answer.prediction, probabilities=(0.9, 0.4), multilabel=multilabel)
     view.show_answer(replace(answer, prediction=prediction), 'ill')
     assert view.bars.rows == [('ill', 0.9), ('well', 0.4)]
-    assert list(view.bars.words.values()) == (['above', 'below'] if several else ['', ''])
-    assert view.apart.isHidden() is not several
+    assert list(view.bars.words.values()) == (['above', 'below'] if multilabel else ['', ''])
+    assert view.apart.isHidden() is not multilabel
     assert 'need not sum to 100 %' in view.apart.text()
 
 
@@ -96,7 +96,7 @@ def of_findings(labels, probabilities, thresholds, negative='No finding', undeci
     answer = made_up_answer()
     prediction = replace(
         answer.prediction, labels=tuple(labels), probabilities=tuple(probabilities),
-        logits=(0.0,) * len(labels), several=True, thresholds=tuple(thresholds),
+        logits=(0.0,) * len(labels), multilabel=True, thresholds=tuple(thresholds),
         negative=negative, undecided=undecided or {},
     )  # fmt: skip
     maps = tuple(replace(answer.heatmaps[0], label=label) for label in labels)

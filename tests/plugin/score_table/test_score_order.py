@@ -195,7 +195,7 @@ def test_where_an_image_can_have_several_labels_all_must_agree():
             scored(1, 0.9, 0.1, 0.4, truth='pneumonia|covid19'),
             scored(2, 0.9, 0.1, 0.6, truth='covid19'),
         ],
-        several=True,
+        multilabel=True,
     )
     assert rows.flags['against_truth'].values.tolist() == [False, True, True]
 
@@ -206,9 +206,9 @@ def test_no_finding_is_none_of_several_labels_unless_it_is_a_class():
         scored(1, 0.1, 0.1, 0.4, truth='No finding'),
     ]
     for changes, against in (
-        ({'several': True}, [True, False]),
-        ({'several': False}, [False, False]),  # no label that the model knows
-        ({'several': True, 'labels': ('covid19', 'No finding', 'pneumonia')}, [True, True]),
+        ({'multilabel': True}, [True, False]),
+        ({'multilabel': False}, [False, False]),  # no label that the model knows
+        ({'multilabel': True, 'labels': ('covid19', 'No finding', 'pneumonia')}, [True, True]),
     ):
         rows = filled(none, **changes)
         assert rows.flags['against_truth'].values.tolist() == against
@@ -281,7 +281,7 @@ RULE = {
 
 @pytest.fixture
 def findings():
-    rows = ScoreRows(run(labels=('effusion', 'nodule'), several=True, rule=RULE))
+    rows = ScoreRows(run(labels=('effusion', 'nodule'), multilabel=True, rule=RULE))
     rule = rows.rule
     said = [(0.3, 0.1), (0.01, 0.45), (0.01, 0.1), (0.2, 0.7), (0.01, 0.3)]
     truths = ['effusion', 'no_finding', 'No finding', 'effusion', 'nodule']
@@ -333,5 +333,7 @@ def test_findings_have_columns_of_their_own(findings):
     plain = {column.key for column in columns_for_run(run())}
     assert not {'answer', 'above'} & plain
     one = {'thresholds': {'a': 0.5}, 'negative': 'no a', 'undecided': {}}
-    keys = {column.key for column in columns_for_run(run(labels=('a',), several=True, rule=one))}
+    keys = {
+        column.key for column in columns_for_run(run(labels=('a',), multilabel=True, rule=one))
+    }
     assert not {'answer', 'above'} & keys

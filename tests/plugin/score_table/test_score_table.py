@@ -449,7 +449,7 @@ def test_a_file_that_has_been_read_is_ticked(qtbot, table):
 def test_what_is_neither_one_class_nor_unread_is_told(qtbot, table):
     from napari_cxr.scoring.annotation import Annotation
 
-    fill(qtbot, table, FEW, several=True)
+    fill(qtbot, table, FEW, multilabel=True)
     labels = Labels()
     labels['/study/0.png'] = Annotation(answer='unsure')
     labels['/study/1.png'] = Annotation(answer='labels')

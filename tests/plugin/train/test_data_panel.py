@@ -101,7 +101,7 @@ def test_a_folder_without_a_usable_image_is_shown_too(panel):
 
 
 def test_several_labels_show_which_stand_together(panel):
-    panel.show_survey(small(several=True))
+    panel.show_survey(small(multilabel=True))
     assert panel.sections['together'].isVisible()
     counts = panel.together.values
     np.testing.assert_array_equal(counts, counts.T)

@@ -21,7 +21,7 @@ from napari_cxr.training.dataset import DatasetError
 from napari_cxr.training.recipe.data_sections import DataRecipe
 
 RUN = ScoringRun('tiny', 'abc', ('covid19', 'normal', 'pneumonia'), {}, '1.0', truth=True)
-SEVERAL = replace(RUN, several=True, truth=False)
+SEVERAL = replace(RUN, multilabel=True, truth=False)
 WHEN = '2026-01-01T00:00:00+00:00'
 
 
@@ -98,7 +98,7 @@ def test_a_csv_can_be_trained_on(tmp_path, ward, entries):
     data = index(out)
     assert [str(s.path) for s in data.samples] == [row.path for row in ward]
     assert [s.label for s in data.samples] == [entries[row.path].labels[0] for row in ward]
-    assert data.grouped and not data.several
+    assert data.grouped and not data.multilabel
     assert len({s.group for s in data.samples}) == 3
     assert [s.source for s in data.samples] == ['Ulm'] * 3 + ['Bonn'] * 3
     # From elsewhere, its paths are whole.
@@ -127,7 +127,7 @@ def test_several_labels_and_none(tmp_path, ward):
     saved = run_to_end(export_csv(tmp_path / 'x.csv', ward, said, SEVERAL, tmp_path / 't.csv'))
     assert saved.images == 3 and "have the label 'No finding'" in saved.remarks[0]
     data = index(tmp_path / 'x.csv')
-    assert data.several
+    assert data.multilabel
     assert [s.labels for s in data.samples] == [
         ('covid19', 'pneumonia'), ('pneumonia',), ('No finding',),
     ]  # fmt: skip
@@ -156,7 +156,7 @@ def test_one_finding_and_the_word_for_none_are_two_classes_to_train_on(tmp_path,
     assert [line['label'] for line in lines] == ['opacity', 'no opacity', 'no opacity']
     assert {line['model_label'] for line in lines} == {'no opacity'}
     data = index(tmp_path / 'x.csv')
-    assert data.labels == ('no opacity', 'opacity') and not data.several
+    assert data.labels == ('no opacity', 'opacity') and not data.multilabel
     saved = run_to_end(export_folders(tmp_path / 'y', rows, said, OPACITY, tmp_path / 't.csv'))
     folders = {p.name: len(list(p.iterdir())) for p in (tmp_path / 'y').iterdir() if p.is_dir()}
     assert saved.images == 3 and folders == {'opacity': 1, 'no opacity': 2}

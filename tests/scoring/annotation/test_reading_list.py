@@ -319,18 +319,18 @@ ROW = ScoreRow(
 @pytest.mark.parametrize(
     ('row', 'options', 'expected'),
     [
-        (ROW, {'several': False}, ('covid19',)),
-        (ROW, {'several': False, 'decision': True}, ('covid19',)),
-        (ROW, {'several': True}, ('covid19', 'pneumonia')),
-        (ROW, {'several': True, 'decision': True}, ('normal',)),
-        (ScoreRow(0, 'a', 'error', 'Why.'), {'several': False}, ()),
+        (ROW, {'multilabel': False}, ('covid19',)),
+        (ROW, {'multilabel': False, 'decision': True}, ('covid19',)),
+        (ROW, {'multilabel': True}, ('covid19', 'pneumonia')),
+        (ROW, {'multilabel': True, 'decision': True}, ('normal',)),
+        (ScoreRow(0, 'a', 'error', 'Why.'), {'multilabel': False}, ()),
         # What reaches its threshold, in the order of the classes; not what is probable.
         (
             replace(ROW, answer='pneumonia', above=('pneumonia', 'normal'), called=()),
-            {'several': True},
+            {'multilabel': True},
             ('normal', 'pneumonia'),
         ),
-        (replace(ROW, answer='No finding', above=()), {'several': True}, ()),
+        (replace(ROW, answer='No finding', above=()), {'multilabel': True}, ()),
     ],
 )
 def test_what_the_model_says(row, options, expected):

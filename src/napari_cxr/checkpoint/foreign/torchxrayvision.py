@@ -154,7 +154,7 @@ def meaning_with(
         thresholds=thresholds,
         mean=_MEAN,
         std=_STD,
-        several=True,
+        multilabel=True,
         title=title or 'A DenseNet-121 that was made with TorchXRayVision',
         licence=known['licence'] if learnt_from else '',
         not_to_believe=known['not_to_believe'],

@@ -269,7 +269,7 @@ class WeightsMeaning:
         Normalisation of each channel of an input in [0, 1].
     fit : {'crop', 'stretch', 'pad'}
         As of `Preprocessing`.
-    several : bool
+    multilabel : bool
         Whether an image can have several labels.
     title, licence, not_to_believe : str
         As of `Card`.
@@ -286,7 +286,7 @@ class WeightsMeaning:
     thresholds: tuple[float, ...] = ()
     size: tuple[int, int] = (224, 224)
     fit: str = 'crop'
-    several: bool = False
+    multilabel: bool = False
     title: str = ''
     licence: str = ''
     not_to_believe: str = ''
@@ -337,7 +337,7 @@ def convert(source: str | Path, target: str | Path, name: str, meaning: WeightsM
         architecture=meaning.architecture,
         labels=tuple(label for label in meaning.labels if label),
         channels=fitted.channels,
-        several=meaning.several,
+        multilabel=meaning.multilabel,
         preprocessing=_preprocessing(meaning, fitted.channels),
         data={'converted': {'sha256': digest(source), 'form': found.form, **meaning.source}},
         operating_points=_operating_points(meaning),
@@ -386,7 +386,7 @@ def _preprocessing(meaning: WeightsMeaning, channels: int) -> dict[str, Any]:
 
 
 def _operating_points(meaning: WeightsMeaning) -> dict[str, dict[str, float]]:
-    if not meaning.several or not meaning.thresholds:
+    if not meaning.multilabel or not meaning.thresholds:
         return {}
     pairs = zip(meaning.labels, meaning.thresholds, strict=True)
     return {label: {LIBRARY: t} for label, t in pairs if label and not math.isnan(t)}

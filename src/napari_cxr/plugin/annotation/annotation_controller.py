@@ -209,7 +209,9 @@ class AnnotationController(QObject):
         self._run = run
         self._out, self._model, self._device = out, model, device
         negative = run.label_rule.negative
-        self._panel.start(run.labels, run.several, None, decision=run.decision, negative=negative)
+        self._panel.start(
+            run.labels, run.multilabel, None, decision=run.decision, negative=negative
+        )
         self._table.set_reading(None)
         self._lists.open(out, run.labels)
         self._tell_unsaved()

@@ -229,7 +229,7 @@ class AnnotationPanel(QWidget):
     def start(
         self,
         labels: Sequence[str],
-        several: bool,
+        multilabel: bool,
         reading: ReadingList | None,
         *,
         decision: bool = False,
@@ -241,23 +241,23 @@ class AnnotationPanel(QWidget):
         ----------
         labels : sequence of str
             The model's classes; empty while there is no table.
-        several : bool
+        multilabel : bool
             Whether an image can have several of them.
         reading : ReadingList or None
             Where the labels go; None where there is none, or it is still to come.
         decision : bool
             Whether the rows say which classes reach their thresholds, see `Run`.
         negative : str
-            With `several`, the word for none of them, which has a button of its own; without
+            With `multilabel`, the word for none of them, which has a button of its own; without
             one, none are put down by taking all away.
         """
         self.finish_note()
         self._unsaved = False
         self.message.clear()
         self._offer.forget()
-        self.reads.start(labels, several, decision, negative)
+        self.reads.start(labels, multilabel, decision, negative)
         # One finding is there or not: two answers, of which one is given.
-        self.buttons.set_labels(self.reads.choices, several and len(labels) > 1)
+        self.buttons.set_labels(self.reads.choices, multilabel and len(labels) > 1)
         self.set_reading(reading)
 
     def set_reading(self, reading: ReadingList | None, why_not: str = '') -> None:

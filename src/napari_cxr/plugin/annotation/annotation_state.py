@@ -38,7 +38,7 @@ class AnnotationState(QObject):
     ----------
     labels : tuple of str
         The classes of the table; empty while there is none.
-    several : bool
+    multilabel : bool
         Whether an image can have several of them.
     negative : str
         The word for an image that has none of several; empty where there is none.
@@ -66,7 +66,7 @@ class AnnotationState(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.labels: tuple[str, ...] = ()
-        self.several = False
+        self.multilabel = False
         self.negative = ''
         self.reading: ReadingList | None = None
         self.row: ScoreRow | None = None
@@ -76,11 +76,11 @@ class AnnotationState(QObject):
         self._paths: set[str] = set()
 
     def start(
-        self, labels: Sequence[str], several: bool, decision: bool, negative: str = ''
+        self, labels: Sequence[str], multilabel: bool, decision: bool, negative: str = ''
     ) -> None:
         """Begin with another table, as yet without a reading list."""
-        self.labels, self.several, self._decision = tuple(labels), several, decision
-        self.negative = negative if several else ''
+        self.labels, self.multilabel, self._decision = tuple(labels), multilabel, decision
+        self.negative = negative if multilabel else ''
         self.reading, self.row, self.failed = None, None, 0
         self._paths.clear()
 
@@ -120,7 +120,7 @@ class AnnotationState(QObject):
         if self.row is None:
             return ()
         return model_annotation(
-            self.row, self.labels, several=self.several, decision=self._decision
+            self.row, self.labels, multilabel=self.multilabel, decision=self._decision
         )
 
     @property
@@ -154,7 +154,7 @@ class AnnotationState(QObject):
         """Put a class down; one of several that is there already is taken away."""
         if self.negative and label == self.negative:
             self._put_down(())
-        elif not self.several or (self.negative and len(self.labels) == 1):
+        elif not self.multilabel or (self.negative and len(self.labels) == 1):
             self._put_down((label,))
         else:
             there = set(self.entry.labels) ^ {label}
@@ -334,7 +334,7 @@ def _answer_text(reads: AnnotationState, why_not: str) -> str:
         return f'Your answer: {yours}, as the model.'
     if reads.is_undecided:
         return f'Your answer: {yours}. The model cannot say.'
-    if reads.several and len(reads.labels) > 1:
+    if reads.multilabel and len(reads.labels) > 1:
         # What the model says can be long, and stands on the buttons.
         return f'Your answer: {yours}, not as the model.'
     return f'Your answer: {yours}. The model says {_joined_labels(reads.models_choices)}.'

@@ -45,15 +45,15 @@ class ClassButtons(QWidget):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(_GAP)
 
-    def set_labels(self, labels: Sequence[str], several: bool) -> None:
-        """Make a button for each class; `several` of them can be down at a time."""
+    def set_labels(self, labels: Sequence[str], multilabel: bool) -> None:
+        """Make a button for each class; with `multilabel`, several can be down at a time."""
         for button in self.buttons:
             self._grid.removeWidget(button)
             button.deleteLater()
         self.buttons = []
         for place, label in enumerate(labels):
             key = CLASS_KEYS[place] if place < len(CLASS_KEYS) else ''
-            button = _ClassButton(label, key, several, self._theme, self)
+            button = _ClassButton(label, key, multilabel, self._theme, self)
             button.clicked.connect(lambda _=False, label=label: self.chosen.emit(label))
             self.buttons.append(button)
         self._columns = 0
@@ -110,13 +110,13 @@ class _ClassButton(QAbstractButton):
     """The key, the name and the probability, with a bar below them."""
 
     def __init__(
-        self, label: str, key: str, several: bool, theme: str, parent: QWidget | None
+        self, label: str, key: str, multilabel: bool, theme: str, parent: QWidget | None
     ) -> None:
         super().__init__(parent)
         self.label, self._key, self._theme = label, key, theme
         self._probability: float | None = None
         self._models = False
-        self._several = several
+        self._multilabel = multilabel
         self.setCheckable(True)
         # A click does not take the focus, so that the space bar still means "agree".
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
@@ -140,7 +140,7 @@ class _ClassButton(QAbstractButton):
         if persons:
             said.append('this is your answer')
         self.setAccessibleName(', '.join(said))
-        what = 'put it down or take it away' if self._several else 'put it down'
+        what = 'put it down or take it away' if self._multilabel else 'put it down'
         key = f' (key {self._key})' if self._key else ''
         self.setToolTip(f'{", ".join(said)}: click to {what}{key}')
         self.update()

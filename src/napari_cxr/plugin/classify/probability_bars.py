@@ -125,7 +125,7 @@ def bar_groups(rule: LabelRule, probabilities: Sequence[float]) -> tuple[BarGrou
         Of each label.
     """
     known = dict(zip(rule.labels, probabilities, strict=True))
-    if not rule.several:
+    if not rule.multilabel:
         rows = tuple(
             BarRow(label, p, p, tip=f'{label}: {percent(p, 1)}') for label, p in known.items()
         )

@@ -141,7 +141,7 @@ class ResultHeadline(QWidget):
         """Show the answer of a model with findings."""
         self.answer.setText(headline_text(prediction))
         self.why.setText(answer_reason(prediction.rule, prediction.probabilities))
-        self.setVisible(prediction.several)
+        self.setVisible(prediction.multilabel)
 
     def clear(self) -> None:
         """Show nothing."""
@@ -152,7 +152,7 @@ class ResultHeadline(QWidget):
 
 def headline_text(prediction: Prediction) -> str:
     """Return the answer in a few words: the findings above their thresholds, or that of none."""
-    if not prediction.several:
+    if not prediction.multilabel:
         return ''
     above = prediction.above
     if prediction.answer == CANNOT_SAY or not above:
@@ -265,7 +265,7 @@ class ResultView(QWidget):
         self.warning.tell([caution.text for caution in doubts], ask=False)
         self.headline.show_prediction(prediction)
         self.bars.set_groups(bar_groups(prediction.rule, prediction.probabilities), label)
-        self.apart.setVisible(prediction.several and len(prediction.labels) > 1)
+        self.apart.setVisible(prediction.multilabel and len(prediction.labels) > 1)
         self.heat.set_labels([label for label, _ in self.bars.rows], label)
         others = [f'• {c.text}' for c in prediction.cautions if c not in doubts]
         self.cautions.setText('\n'.join(others))

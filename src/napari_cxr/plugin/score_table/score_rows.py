@@ -349,7 +349,7 @@ class ScoreRows:
         unsure = np.full(len(rows), np.nan)
         there = np.array([bool(row.probabilities) for row in rows], dtype=bool)
         if there.any():
-            unsure[there] = uncertainty(scores[there], self.run.several, self.rule.thresholds)
+            unsure[there] = uncertainty(scores[there], self.run.multilabel, self.rule.thresholds)
         found['uncertainty'] = unsure
         return found
 
@@ -390,9 +390,9 @@ class ScoreRows:
             named = set()
         if row.status != 'scored' or not named <= self._known:
             return False
-        if not self.run.several:
+        if not self.run.multilabel:
             return row.label.casefold() not in named
-        said = model_annotation(row, self.run.labels, several=True, decision=self.run.decision)
+        said = model_annotation(row, self.run.labels, multilabel=True, decision=self.run.decision)
         return {label.casefold() for label in said} != named
 
     def _widen(self, path: str) -> None:

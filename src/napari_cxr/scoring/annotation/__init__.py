@@ -101,7 +101,7 @@ class AnnotationCounts:
 
 
 def model_annotation(
-    row: ScoreRow, labels: Sequence[str], *, several: bool, decision: bool = False
+    row: ScoreRow, labels: Sequence[str], *, multilabel: bool, decision: bool = False
 ) -> tuple[str, ...]:
     """Return what a person who agrees with the model would say of an image.
 
@@ -111,7 +111,7 @@ def model_annotation(
         What the model said.
     labels : sequence of str
         Its classes.
-    several : bool
+    multilabel : bool
         Whether an image can have several: then those that reach their thresholds, in a table
         from before there were any those of at least one half; else the most probable one.
     decision : bool
@@ -120,7 +120,7 @@ def model_annotation(
     """
     if row.status != 'scored':
         return ()
-    if not several:
+    if not multilabel:
         return (row.label,)
     if row.answer:
         return tuple(label for label in labels if label in row.above)

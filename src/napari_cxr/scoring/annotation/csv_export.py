@@ -146,7 +146,7 @@ def export_csv(
                 f"A label in a CSV must hold no '|' or ';' and no space at its ends, and "
                 f'{label!r} does: export folders instead.'
             )
-    if run.several and any(_is_none(one.entry) for one in found):
+    if run.multilabel and any(_is_none(one.entry) for one in found):
         remarks.append(
             f'Images with none of the findings have the label {no_finding_label(run)!r}.'
         )
@@ -257,7 +257,9 @@ def _lines(
         if path != path.strip() or not _is_text(path):
             odd += 1
             continue
-        models = model_annotation(row, run.labels, several=run.several, decision=run.decision)
+        models = model_annotation(
+            row, run.labels, multilabel=run.multilabel, decision=run.decision
+        )
         cells = [path, _label(entry, run), entry.note, entry.answer]
         cells += ['yes' if entry.agreed else 'no' if entry.answer == 'labels' else '']
         cells += [

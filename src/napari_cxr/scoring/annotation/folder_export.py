@@ -82,7 +82,7 @@ def export_folders(
     found: list[AnnotatedImage] = []
     remarks: list[str] = []
     yield from annotated_images(rows, entries, table, found, remarks)
-    if run.several:  # one finding, see `_check`: who has it not is the other class
+    if run.multilabel:  # one finding, see `_check`: who has it not is the other class
         none = (no_finding_label(run),)
         found = [
             one if one.entry.labels else replace(one, entry=replace(one.entry, labels=none))
@@ -172,7 +172,7 @@ def _free_name(start: str, file: str, label: str, taken: set[tuple[str, str]]) -
 
 
 def _check(out: Path, run: ScoringRun) -> None:
-    if run.several and len(run.labels) > 1:
+    if run.multilabel and len(run.labels) > 1:
         raise ScoringError(
             'An image can have several of these classes, but it can lie in one folder only: '
             'export a CSV instead.'
