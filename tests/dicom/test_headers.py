@@ -1,8 +1,10 @@
 """Files that are DICOM, are not, are cut, or bite."""
 
 import contextlib
+import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,6 +212,26 @@ def test_meta_group_is_walked_whatever_its_encoding(write):
         file.seek(start)
         assert struct.unpack('<H', file.read(2))[0] == 0x0008
     assert recognise.meta_uid(meta, 0x0010) == '1.2.840.10008.1.2.1'
+
+
+def test_recognising_reads_little_of_a_file_meta_that_does_not_end(tmp_path, monkeypatch):
+    path = tmp_path / 'endless.dcm'
+    empty = struct.pack('<HH2sH', 0x0002, 0x0013, b'SH', 0)
+    path.write_bytes(bytes(128) + b'DICM' + 20_000 * empty)
+    read = []
+
+    class Counting(io.FileIO):
+        def read(self, size=-1):
+            read.append(super().read(size))
+            return read[-1]
+
+    monkeypatch.setattr(Path, 'open', lambda self, *_, **__: Counting(self))
+    assert not recognise.is_directory(path)
+    assert recognise.is_dicom(path)
+    assert sum(map(len, read)) < 64 * 1024
+    monkeypatch.undo()
+    with pytest.raises(UnreadableImage, match='header is damaged'):
+        dicom.read(path)
 
 
 def test_functional_groups_and_values_of_a_broken_data_set():

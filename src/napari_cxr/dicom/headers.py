@@ -44,6 +44,7 @@ __all__ = [
 
 #: No radiograph comes near this; a deflated bomb, or a disk image, does.
 MAX_DATASET_BYTES = 1 << 30
+_DAMAGED = 'The file begins as DICOM but its header is damaged; export it again.'
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +111,10 @@ def read_header(path: str | Path) -> Header:
                 raise UnreadableImage(_what_it_is(head))
             if size > MAX_DATASET_BYTES:
                 raise UnreadableImage('The file is too large for a radiograph (over 1 GiB).')
-            meta, start = file_meta(file)
+            try:
+                meta, start = file_meta(file)
+            except ValueError:
+                raise UnreadableImage(_DAMAGED) from None
             stated = meta_uid(meta, 0x0010)
             syntax = UID(stated) if stated else None
             source: BinaryIO = file
@@ -131,9 +135,7 @@ def _parse(source: BinaryIO) -> Dataset:
     except RecursionError:
         raise
     except Exception as error:
-        raise UnreadableImage(
-            'The file begins as DICOM but its header is damaged; export it again.'
-        ) from error
+        raise UnreadableImage(_DAMAGED) from error
     if len(dataset) == 0:
         raise UnreadableImage('The file begins as DICOM but holds nothing after its preamble.')
     return dataset

@@ -20,6 +20,11 @@ __all__ = [
 PREAMBLE = 128
 SNIFF = 1024
 
+#: Elements of group 0002 that are looked at; the standard knows 14. What goes on for longer
+#: is not a header, and walking it to its end could take minutes in the viewer.
+_MOST_META_ELEMENTS = 200
+#: Bytes of each that are read.
+_MOST_META_BYTES = 256
 _MEDIA_STORAGE_DIRECTORY = '1.2.840.10008.1.3.10'
 #: Value representations, PS3.5 section 6.2; those of the second group have a long header.
 _SHORT_VRS = set(b'AE AS AT CS DA DS DT FL FD IS LO LT PN SH SL SS ST TM UI UL US'.split())
@@ -56,9 +61,9 @@ def is_directory(path: str | Path) -> bool:
     try:
         if not path.is_file():  # a pipe would keep us waiting
             return False
-        with path.open('rb') as file:
+        with path.open('rb', buffering=0) as file:  # a buffer would read 8 KB an element
             return meta_uid(file_meta(file)[0], 0x0002) == _MEDIA_STORAGE_DIRECTORY
-    except OSError:
+    except (OSError, ValueError):
         return False
 
 
@@ -89,13 +94,19 @@ def file_meta(file: BinaryIO) -> tuple[dict[int, bytes], int]:
     """Return the elements of group 0002 by element number, and where the data set begins.
 
     PS3.10 section 7.1: always explicit VR little endian. Read by hand because the
-    deflated syntax must be known before pydicom inflates without bound.
+    deflated syntax must be known before pydicom inflates without bound. At most 54 KB are
+    read, however long the file is.
+
+    Raises
+    ------
+    ValueError
+        If group 0002 goes on beyond any file meta information.
     """
     file.seek(0)
     head = file.read(PREAMBLE + 4)
     position = PREAMBLE + 4 if head[PREAMBLE:] == b'DICM' else 0
     meta: dict[int, bytes] = {}
-    while True:
+    for _ in range(_MOST_META_ELEMENTS):
         file.seek(position)
         start = file.read(12)
         if len(start) < 8 or struct.unpack_from('<H', start)[0] != 0x0002:
@@ -108,8 +119,9 @@ def file_meta(file: BinaryIO) -> tuple[dict[int, bytes], int]:
         else:  # implicit VR, against the standard
             header, length = 8, struct.unpack_from('<I', start, 4)[0]
         file.seek(position + header)
-        meta[element] = file.read(min(length, 256))
+        meta[element] = file.read(min(length, _MOST_META_BYTES))
         position += header + length
+    raise ValueError('the file meta information does not end')
 
 
 def meta_uid(meta: dict[int, bytes], element: int) -> str:
