@@ -76,12 +76,12 @@ def main() -> None:
         own = np.flatnonzero(chests['source'] == (MASKS if out == 'all' else out))
         alarms[out] = alarms_of(scores[own], chests['path'][own], bounds)
         turned = {
-            kind: [judge_scores(s[order], bounds).likely for s in scores[own]]
+            kind: [judge_scores(s[order], bounds).kind for s in scores[own]]
             for kind, order in TURNED.items()
         }
         lying = np.rot90(chests['small'][own], axes=(1, 2))
         turned['on its side'] = [
-            judge_scores(orientation_scores(x, tensors), bounds).likely for x in lying
+            judge_scores(orientation_scores(x, tensors), bounds).kind for x in lying
         ]
         met = {kind: [of(s, tensors, bounds) for s in kinds[kind]] for kind in kinds}
         found[out] = {k: np.mean([w != 'frontal' for w in v]) for k, v in (turned | met).items()}
@@ -149,7 +149,7 @@ def bounds_of(scores: np.ndarray) -> dict[str, float]:
 def alarms_of(scores: np.ndarray, paths: np.ndarray, bounds: dict[str, float]) -> dict[str, float]:
     """Return how often right radiographs were doubted, for each reason."""
     said = [
-        judge_scores(s, bounds, NEVER <= s.max() < SURE and without_lungs(path)).likely
+        judge_scores(s, bounds, NEVER <= s.max() < SURE and without_lungs(path)).kind
         for s, path in zip(scores, paths, strict=True)
     ]
     reasons = ('mirrored', 'inverted', 'upside-down', 'other')
@@ -167,7 +167,7 @@ def of(stranger: Stranger, tensors: dict[str, np.ndarray], bounds: dict[str, flo
     """Return what a picture that is no radiograph is taken for."""
     return judge_scores(
         orientation_scores(stranger.glance, tensors), bounds, stranger.lungless
-    ).likely
+    ).kind
 
 
 def write(

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_cxr.checkpoint import catalog, load, read_card
+from napari_cxr.checkpoint.card_page import card_markdown
 from napari_cxr.cli import app
 from napari_cxr.scoring.annotation.reading_list import ReadingList
 from napari_cxr.scoring.table_reader import read_rows
@@ -236,7 +237,7 @@ def test_checkpoints_and_their_cards(old):
     assert one.recipe['optimiser']['learning_rate'] == 0.5 and one.data['epoch'] == 2
     assert two.labels == ('No finding', 'effusion', 'opacity') and two.multilabel
     assert two.thresholds == (0.5, 0.5, 0.5) and two.negative_label == 'No finding'
-    assert 'Two classes of drawn radiographs' in one.to_text()
+    assert 'Two classes of drawn radiographs' in card_markdown(one)
 
 
 @pytest.mark.parametrize(

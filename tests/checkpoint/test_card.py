@@ -5,7 +5,7 @@ import json
 import pytest
 
 from napari_cxr.checkpoint import Card, CheckpointError
-from napari_cxr.checkpoint.card_page import headline
+from napari_cxr.checkpoint.card_page import card_markdown, headline
 
 
 def changed(card, **entries):
@@ -113,7 +113,7 @@ def test_one_label_is_enough_where_an_image_can_have_several(card):
     )
     assert Card.from_json(one.to_json()) == one
     assert one.thresholds == (0.31,) and one.negative_label == 'no opacity'
-    page = one.to_text()
+    page = card_markdown(one)
     assert '**It is a demonstration, because it saw nine images.**' in page
     assert headline(one) == 'It is a demonstration, because it saw nine images.'
     assert 'reaches its threshold (operating point "Youden")' in page
@@ -125,11 +125,11 @@ def test_one_label_is_enough_where_an_image_can_have_several(card):
 def test_what_is_said_where_nothing_is_found_can_be_chosen(card):
     several = Card.from_json(changed(card, several=True))
     assert several.negative_label == 'No finding' and several.thresholds == (0.5, 0.5)
-    assert '| covid19 | 0.5 |' in several.to_text()
+    assert '| covid19 | 0.5 |' in card_markdown(several)
     chosen = Card.from_json(changed(card, several=True, negative='nothing of these'))
     assert chosen.negative_label == 'nothing of these'
     assert card.negative_label == '' and card.thresholds == ()
-    assert 'threshold' not in card.to_text()
+    assert 'threshold' not in card_markdown(card)
 
 
 def test_tables_may_not_be_bottomless(card):
@@ -172,7 +172,7 @@ def test_the_page_shows_figures_beside_the_baseline(card):
         'split': 'by patient',
         'counts': {'nih': {'normal': {'train': 20, 'test': 5}}},
     }
-    page = Card.from_json(changed(card, metrics=entries, data=data)).to_text()
+    page = card_markdown(Card.from_json(changed(card, metrics=entries, data=data)))
     assert '**Research and demonstration only, not for clinical use.**' in page
     assert '| source | images | figure | model | format only | format and grey levels |' in page
     row = '| all | 9 | accuracy | 0.900 [0.800, 0.950] | 0.400 [0.300, 0.500] |'
@@ -190,17 +190,17 @@ def test_the_page_shows_figures_beside_the_baseline(card):
 
 def test_a_page_can_be_made_of_any_card_that_is_accepted(card):
     for metrics in ({'model': 3}, {'model': {'all': {}}}, {'model': {}}, {}):
-        assert card.name in Card.from_json(changed(card, metrics=metrics)).to_text()
+        assert card.name in card_markdown(Card.from_json(changed(card, metrics=metrics)))
 
 
 def test_a_head_and_several_labels_come_back(card):
     head = {'kind': 'average', 'hidden': [64], 'dropout': 0.3, 'single': True}
     again = Card.from_json(changed(card, head=head, operating_points={}))
     assert (again.head, again.multilabel) == (head, False)
-    assert 'shares of one (softmax)' in again.to_text()
+    assert 'shares of one (softmax)' in card_markdown(again)
     again = Card.from_json(changed(card, several=True))
     assert again.multilabel and again.head == {}
-    page = again.to_text()
+    page = card_markdown(again)
     assert 'a probability of each label by itself (sigmoid)' in page
 
 
@@ -211,7 +211,7 @@ def test_the_page_of_several_labels_has_no_confusion_matrix(card):
         'classes': {'covid19': {'images': 4, 'counts': {'tp': 3, 'fp': 2, 'tn': 5, 'fn': 1}}},
     }
     metrics = {'model': {'all': figures}, 'most_frequent_class': 0.6}
-    page = Card.from_json(changed(card, metrics=metrics, several=True)).to_text()
+    page = card_markdown(Card.from_json(changed(card, metrics=metrics, several=True)))
     assert 'truth, then called' not in page
     assert '| covid19 | 4 | - | - | - | - | - | - | 3 | 2 | 5 | 1 |' in page
     assert 'right in 0.600 of the answers' in page
@@ -219,7 +219,7 @@ def test_the_page_of_several_labels_has_no_confusion_matrix(card):
 
 def test_the_page_says_what_kerass_area_is(card):
     figures = {'images': 9, 'macro_auc': [0.5, 0.4, 0.6], 'keras_auc': [0.81, 0.8, 0.82]}
-    page = Card.from_json(changed(card, metrics={'model': {'all': figures}})).to_text()
+    page = card_markdown(Card.from_json(changed(card, metrics={'model': {'all': figures}})))
     assert '| all | 9 | macro AUC | 0.500 [0.400, 0.600] |' in page
     assert '| all | 9 | AUC (all columns, Keras) | 0.810 [0.800, 0.820] |' in page
     assert 'is no area of one class' in page
@@ -257,7 +257,7 @@ def of_folds(**more):
 
 def test_the_page_of_what_learnt_from_all_images_tells_of_its_folds(card):
     whole = Card.from_json(changed(card, metrics=of_folds()))
-    page = whole.to_text()
+    page = card_markdown(whole)
     assert 'On sources left out, by patient, with 95 % intervals.' in page
     assert 'figures of 2 other models by the same recipe' in page and 'mean over the folds' in page
     assert '| source | images | figure | model | format only | model − format only |' in page
@@ -269,7 +269,7 @@ def test_the_page_of_what_learnt_from_all_images_tells_of_its_folds(card):
     assert '| all | 5 | macro AUC | 0.750 [0.700, 0.800] |' in fold
     assert '| covid19 | 1 | 2 |' in fold
     pooled = Card.from_json(changed(card, metrics=of_folds(averaged=False)))
-    assert 'Each image counts once' in pooled.to_text()
+    assert 'Each image counts once' in card_markdown(pooled)
 
 
 def test_a_headline_is_one_line_with_the_baseline(card):
@@ -283,4 +283,4 @@ def test_a_headline_is_one_line_with_the_baseline(card):
     assert headline(plain) == 'accuracy 0.900 on the test split'
     for metrics in ({}, {'model': 3}, {'model': {'all': {'macro_auc': 'x'}}, 'by_fold': [1]}):
         odd = Card.from_json(changed(card, metrics=metrics))
-        assert headline(odd) == '' and odd.to_text()
+        assert headline(odd) == '' and card_markdown(odd)

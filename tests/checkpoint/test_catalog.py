@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from napari_cxr.checkpoint import CheckpointError, catalog, load, read_card, save
+from napari_cxr.checkpoint.card_page import card_markdown
 from napari_cxr.checkpoint.model_file import replace_card
 
 LISTED = f'[[model]]\nname = "x"\nurl = "https://a/b"\nsha256 = "{"0" * 64}"\n'
@@ -216,7 +217,7 @@ def test_the_old_models_are_demonstrations_and_say_why():
     for figure in ('0.53 [0.46, 0.60]', '0.66'):
         assert figure in card.demonstration
     assert headline(card) == card.demonstration
-    page = card.to_text()
+    page = card_markdown(card)
     assert f'**{card.demonstration}**' in page.split('## Data')[0]
     results = page.split('## Results')[1]
     assert results.index('0.530 [0.457, 0.603]') < results.index('| all |')

@@ -11,6 +11,7 @@ import pytest
 
 from napari_cxr import image_files
 from napari_cxr.checkpoint import catalog
+from napari_cxr.checkpoint.card_page import card_markdown
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.metrics import auc
 from napari_cxr.radiograph import Radiograph
@@ -47,7 +48,7 @@ def test_its_card_says_how_it_decides(classifier):
     assert points['sensitivity 0.95'] <= points['sensitivity 0.90']
     low, high = card.undecided['opacity']
     assert 0 < low < points['Youden'] < high < 1
-    text = card.to_text()
+    text = card_markdown(card)
     for needed in ('RSNA', 'Majkowska', 'Kermany', 'ImageNet', 'not for clinical use'):
         assert needed.lower() in text.lower()
 

@@ -44,7 +44,7 @@ def field(implausible=''):
     ],
 )
 def test_the_rule(scores, lungless, likely):
-    assert judge_scores(np.array(scores, np.float32), BOUNDS, lungless).likely == likely
+    assert judge_scores(np.array(scores, np.float32), BOUNDS, lungless).kind == likely
 
 
 def test_the_score_is_a_share_of_nine_answers():
@@ -58,15 +58,15 @@ def test_the_score_is_a_share_of_nine_answers():
 
 def test_the_phantom_is_a_chest(chest):
     found = check_frontal(Radiograph.from_array(chest))
-    assert found.likely == 'frontal' and found.score > 0.9 and found.sentence == ''
+    assert found.kind == 'frontal' and found.score > 0.9 and found.message == ''
 
 
 @pytest.mark.parametrize('kind', TURNED)
 def test_what_was_turned_is_noticed_and_told(chest, kind):
     found = check_frontal(Radiograph.from_array(np.ascontiguousarray(TURNED[kind](chest))))
-    assert found.likely == kind and found.score < 0.1
+    assert found.kind == kind and found.score < 0.1
     word = {'inverted': 'exchanged', 'upside-down': 'upside down'}.get(kind, kind)
-    assert word in found.sentence and 'save it' in found.sentence
+    assert word in found.message and 'save it' in found.message
 
 
 def test_a_turned_radiograph_gets_the_same_answers_in_another_order(chest):
@@ -87,9 +87,7 @@ def test_the_header_and_the_range_make_no_difference(chest):
     stored = np.rint(1000 + 2000 * (1 - chest)).astype(np.uint16)
     as_stored = Radiograph(stored, Radiograph.from_array(stored).presets, inverted=True)
     one, two = check_frontal(Radiograph.from_array(chest)), check_frontal(as_stored)
-    assert one.likely == two.likely == 'frontal' and one.score == pytest.approx(
-        two.score, abs=1e-3
-    )
+    assert one.kind == two.kind == 'frontal' and one.score == pytest.approx(two.score, abs=1e-3)
 
 
 @pytest.mark.parametrize('kind', ['black', 'grey', 'noise', 'ramp', 'chessboard', 'disc'])
@@ -104,7 +102,7 @@ def test_what_is_no_chest(kind):
         'disc': (np.hypot(x, y) < 0.7) * 0.8,
     }[kind].astype(np.float32)
     found = check_frontal(Radiograph.from_array(image))
-    assert found.likely != 'frontal' and found.score < 0.5 and found.sentence
+    assert found.kind != 'frontal' and found.score < 0.5 and found.message
 
 
 def test_lungs_decide_where_the_network_hesitates(chest, monkeypatch):
@@ -116,12 +114,12 @@ def test_lungs_decide_where_the_network_hesitates(chest, monkeypatch):
     monkeypatch.setattr(
         frontal_check, 'find_lungs', lambda *a: asked.append(a) or field('no lungs')
     )
-    assert check_frontal(radiograph, field()).likely == 'frontal'
-    assert check_frontal(radiograph, field('one lung was hardly found')).likely == 'other'
+    assert check_frontal(radiograph, field()).kind == 'frontal'
+    assert check_frontal(radiograph, field('one lung was hardly found')).kind == 'other'
     assert not asked
-    assert check_frontal(radiograph).likely == 'other' and len(asked) == 1
+    assert check_frontal(radiograph).kind == 'other' and len(asked) == 1
     monkeypatch.setattr(frontal_check, 'orientation_scores', lambda image: hesitant + 9)
-    assert check_frontal(radiograph).likely == 'frontal' and len(asked) == 1  # sure: not asked
+    assert check_frontal(radiograph).kind == 'frontal' and len(asked) == 1  # sure: not asked
 
 
 def test_blank_margins_are_no_part_of_it(chest):
@@ -130,7 +128,7 @@ def test_blank_margins_are_no_part_of_it(chest):
         page = np.full((400, 700), grey, np.float32)
         page[60:316, 400:624] = chest
         found = check_frontal(Radiograph.from_array(page))
-        assert found.likely == 'frontal' and found.score == pytest.approx(straight.score, abs=0.02)
+        assert found.kind == 'frontal' and found.score == pytest.approx(straight.score, abs=0.02)
 
 
 def test_trimmed():
@@ -149,7 +147,7 @@ def test_full_size_radiographs_are_thinned_without_a_difference(chest):
 
     large = np.asarray(Image.fromarray(chest).resize((1792, 2048), Image.Resampling.BICUBIC))
     small, full = (check_frontal(Radiograph.from_array(np.clip(x, 0, 1))) for x in (chest, large))
-    assert small.likely == full.likely and small.score == pytest.approx(full.score, abs=0.01)
+    assert small.kind == full.kind and small.score == pytest.approx(full.score, abs=0.01)
     colour = np.repeat(np.rint(255 * np.clip(large, 0, 1))[..., None], 3, axis=2).astype(np.uint8)
     assert check_frontal(Radiograph.from_array(colour)).score == pytest.approx(
         full.score, abs=0.01
@@ -187,9 +185,7 @@ def test_few_false_alarms_on_real_radiographs(cxr_data):
 
     with open(cxr_data / 'cxr3' / 'manifest.csv', newline='') as table:
         rows = [row for row in csv.DictReader(table) if row['split'] == 'test'][::4]
-    said = [
-        check_frontal(image_files.read(cxr_data / 'cxr3' / row['path'])).likely for row in rows
-    ]
+    said = [check_frontal(image_files.read(cxr_data / 'cxr3' / row['path'])).kind for row in rows]
     assert len(said) > 60 and said.count('frontal') >= 0.97 * len(said)
 
 
@@ -200,13 +196,13 @@ def test_dicom_radiographs_and_one_whose_header_lies(cxr_data):
     for path in sorted((cxr_data / 'dicom_cxr').glob('*.dcm')):
         if path.name != '966.dcm':  # damaged beyond decoding
             radiograph = image_files.read(path)
-            said[path.name] = check_frontal(radiograph).likely
+            said[path.name] = check_frontal(radiograph).kind
             if said[path.name] == 'frontal':
                 turned = radiograph.with_values(radiograph.values[::-1])
-                assert check_frontal(turned).likely == 'upside-down'
+                assert check_frontal(turned).kind == 'upside-down'
                 assert check_frontal(
                     replace(radiograph, inverted=not radiograph.inverted)
-                ).likely == ('inverted')
+                ).kind == ('inverted')
     assert said.pop('Fake_MONOHR1.dcm') == 'inverted'
     assert len(said) == 7 and set(said.values()) == {'frontal'}
 
@@ -218,4 +214,4 @@ def test_other_modalities_are_no_chests_whatever_their_tags(cxr_data):
     paths = [p for name in names for p in (cxr_data / 'dicom_odd').rglob(name)]
     assert paths
     for path in paths:
-        assert check_frontal(image_files.read(path)).likely != 'frontal', path.name
+        assert check_frontal(image_files.read(path)).kind != 'frontal', path.name

@@ -48,7 +48,7 @@ def test_a_network_that_is_a_chain_works(name, averaging, channels, grid):
 def test_it_is_the_network_of_the_library(name):
     stock = split_library_model(name, (64, 64))
     torch.manual_seed(0)
-    theirs = stock.whole(3).eval()
+    theirs = stock.library_network(3).eval()
     x = torch.randn(2, 3, 64, 64)
     torch.manual_seed(0)
     ours = networks.create(name, 3, 3, (64, 64)).eval()
@@ -101,7 +101,7 @@ def test_a_name_that_no_library_has(name, why):
 
 def test_trying_it_out_draws_nothing():
     torch.manual_seed(0)
-    split_library_model('timm:resnet10t', (64, 64)).whole(2)
+    split_library_model('timm:resnet10t', (64, 64)).library_network(2)
     expected = torch.rand(1)
     torch.manual_seed(0)
     networks.create('timm:resnet10t', 2, 3, (64, 64))
@@ -123,7 +123,7 @@ class Whole(nn.Module):
 
 def cut(run):
     stock = split_library_model('timm:made_up', (16, 16))
-    return LibraryModel('timm', 'made_up', stock.cut).cut(copy.deepcopy(Whole(run)))
+    return LibraryModel('timm', 'made_up', stock.split).split(copy.deepcopy(Whole(run)))
 
 
 def test_small_steps_between_parts_are_found():

@@ -34,8 +34,8 @@ def test_grids():
 def test_same_weights_give_the_logits_of_timm(name):
     torch.manual_seed(0)
     stock = networks.library_models.find_library_model(name)
-    theirs = stock.whole(4).eval()
-    ours = networks.StagedNetwork(*stock.cut(theirs), classes=4, channels=3).eval()
+    theirs = stock.library_network(4).eval()
+    ours = networks.StagedNetwork(*stock.split(theirs), classes=4, channels=3).eval()
     for module in ours.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None

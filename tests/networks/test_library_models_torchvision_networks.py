@@ -87,8 +87,8 @@ def test_same_weights_give_the_logits_of_torchvision_in_the_large_ones_too(name,
 def same_as_torchvision(name, side):
     torch.manual_seed(0)
     stock = networks.library_models.find_library_model(name)
-    theirs = stock.whole(4).eval()
-    stages, head = stock.cut(theirs)
+    theirs = stock.library_network(4).eval()
+    stages, head = stock.split(theirs)
     x = torch.randn(2, 3, side, side)
     with torch.no_grad():
         expected = theirs(x)  # first, because ours sets its modules not to work in place

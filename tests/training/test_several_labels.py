@@ -6,6 +6,7 @@ from labelled_images import write_table
 from PIL import Image
 
 from napari_cxr import image_files
+from napari_cxr.checkpoint.card_page import card_markdown
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.training import EpochDone, Recipe, TrainingFinished, index, train
 from napari_cxr.training.run_table import run_row
@@ -62,7 +63,7 @@ def test_several_labels_from_table_to_prediction(table, tmp_path):
     assert sum(row[name] for name in ('tp', 'fp', 'tn', 'fn')) == 32
 
     classifier = Classifier.load(out / 'best.safetensors', 'cpu')
-    assert classifier.card.multilabel and 'sigmoid' in classifier.card.to_text()
+    assert classifier.card.multilabel and 'sigmoid' in card_markdown(classifier.card)
     both, neither = classifier.predict(
         [image_files.read(table.parent / f'{i}.png') for i in (0, 3)]
     )

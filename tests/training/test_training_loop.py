@@ -12,7 +12,7 @@ from finished_runs import write_epochs, write_model
 from labelled_images import write_image, write_table
 
 from napari_cxr.checkpoint import load, read_card
-from napari_cxr.checkpoint.card_page import headline
+from napari_cxr.checkpoint.card_page import card_markdown, headline
 from napari_cxr.metrics import probabilities_of, wilson_interval
 from napari_cxr.training import (
     Dataset,
@@ -431,7 +431,7 @@ def test_real_training_without_sources_and_then_on_everything(folder, tmp_path):
     assert Recipe.from_dict(card.recipe) == recipe
     assert card.data['images'] == 48 and card.data['counts'].keys() == set('abcd')
     assert card.temperature != 1 and card.operating_points.keys() == {'left', 'right'}
-    page = card.to_text()
+    page = card_markdown(card)
     assert 'On sources left out, by patient' in page
     assert '### Left out in without-b-c: b, c' in page
     assert 'on sources left out (mean of 2 folds)' in headline(card)

@@ -82,7 +82,7 @@ def result_page(
 
 
 def card_page(card: Card) -> str:
-    """Return what a model is in a few lines of HTML; its whole card is `Card.to_text`."""
+    """Return what a model is, in a few lines of HTML; `card_markdown` returns its whole card."""
     from napari_cxr.checkpoint.card_page import headline
 
     told = headline(card)

@@ -267,12 +267,6 @@ class Card:
             missing = ', '.join(name for name in needed if name not in entries)
             raise CheckpointError(f'The model card lacks {missing}.') from None
 
-    def to_text(self) -> str:
-        """Return the card as Markdown for people."""
-        from napari_cxr.checkpoint.card_page import card_markdown
-
-        return card_markdown(self)
-
 
 def _require(condition: object, name: str) -> None:
     if not condition:

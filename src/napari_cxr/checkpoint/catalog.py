@@ -25,6 +25,7 @@ from napari_cxr.checkpoint.catalog_entry import (
     SUFFIX,
     CatalogEntry,
     downloads_folder,
+    get_model,
     models_folder,
 )
 from napari_cxr.checkpoint.foreign import torchxrayvision
@@ -226,8 +227,6 @@ def fetch(entry: CatalogEntry) -> Path:
         If there is no connection, the file is not the one that the catalog
         means, or it is no model.
     """
-    from napari_cxr.checkpoint.catalog_entry import get_model
-
     progress = get_model(entry)
     while True:
         try:

@@ -78,8 +78,7 @@ def get(
     What was stopped goes on where it was. Proxies are those of HTTPS_PROXY and NO_PROXY.
     """
     from napari_cxr.checkpoint import CheckpointError, catalog
-    from napari_cxr.checkpoint.catalog_entry import bytes_so_far
-    from napari_cxr.checkpoint.catalog_entry import get_model as got
+    from napari_cxr.checkpoint.catalog_entry import bytes_so_far, get_model
     from napari_cxr.checkpoint.download import megabytes
 
     entry = _catalog_entry(name)
@@ -88,7 +87,7 @@ def get(
         return
     _print_terms(entry)
     try:
-        path = _with_progress_bar(got(entry, file))
+        path = _with_progress_bar(get_model(entry, file))
     except CheckpointError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

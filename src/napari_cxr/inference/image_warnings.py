@@ -45,9 +45,9 @@ def find_warnings(
             )
         )
     frontal = check_frontal(radiograph, ready.field if field is None else field, preset)
-    if frontal.likely != 'frontal':
-        code = _CODES.get(frontal.likely, frontal.likely)
-        found.append(ImageWarning(code, frontal.sentence))
+    if frontal.kind != 'frontal':
+        code = _CODES.get(frontal.kind, frontal.kind)
+        found.append(ImageWarning(code, frontal.message))
     if ready.field is not None and ready.field.implausible:
         found.append(
             ImageWarning(

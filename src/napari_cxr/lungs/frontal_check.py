@@ -200,7 +200,7 @@ class FrontalCheck:
 
     Parameters
     ----------
-    likely : {'frontal', 'inverted', 'upside-down', 'mirrored', 'other'}
+    kind : {'frontal', 'inverted', 'upside-down', 'mirrored', 'other'}
         'frontal' where nothing speaks clearly against it.
     score : float
         In [0, 1]: how sure the network is that it is an upright frontal radiograph, as
@@ -208,13 +208,13 @@ class FrontalCheck:
         where you work: there, hardly any image is mirrored or upside down.
     """
 
-    likely: FrontalKind
+    kind: FrontalKind
     score: float
 
     @property
-    def sentence(self) -> str:
+    def message(self) -> str:
         """What to tell a person, and what to do about it; empty if it looks right."""
-        return _SENTENCES[self.likely]
+        return _SENTENCES[self.kind]
 
 
 def check_frontal(

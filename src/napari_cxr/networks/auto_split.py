@@ -188,7 +188,7 @@ def _split(whole: nn.Module, *, name: str, size: tuple[int, int]) -> StagesAndHe
             steps = trace_steps(trial, x)
             chain = _Chain(steps, getattr(whole, 'num_features', 0), size)
             expected = trial(x)
-            _verify(*chain.cut(trial), x, expected)
+            _verify(*chain.split(trial), x, expected)
     except NotStaged as error:
         raise NotStaged(f'{name} cannot be brought into stages and a head: {error}.') from None
     except (RuntimeError, AssertionError, ValueError) as error:
@@ -197,7 +197,7 @@ def _split(whole: nn.Module, *, name: str, size: tuple[int, int]) -> StagesAndHe
             f'{name} does not take images of {size[0]} x {size[1]} pixels; '
             f'take another size. ({why})'
         ) from None
-    return chain.cut(whole)
+    return chain.split(whole)
 
 
 class _Chain:
@@ -231,7 +231,7 @@ class _Chain:
             self.stages[-1].append(step)
             cells = now
 
-    def cut(self, whole: nn.Module) -> StagesAndHead:
+    def split(self, whole: nn.Module) -> StagesAndHead:
         """Return named stages and the head, of a network of this kind."""
         stages: list[nn.Sequential] = []
         for steps in self.stages:

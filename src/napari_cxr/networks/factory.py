@@ -49,7 +49,7 @@ def create(
         or the network does not take images of this size.
     """
     stock = split_library_model(name, size)
-    make = find_network(name) if stock is None else stock.staged
+    make = find_network(name) if stock is None else stock.staged_network
     if classes < 1 or channels < 1:
         raise ValueError(f'{name} needs at least one class and one channel.')
     plan = HeadPlan.of(head or {}, classes)

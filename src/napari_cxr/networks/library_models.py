@@ -63,15 +63,15 @@ class LibraryModel:
         Whose it is.
     name : str
         What it is called there.
-    cut : callable
+    split : callable
         Takes the library's network apart.
     """
 
     library: str
     name: str
-    cut: Splitter
+    split: Splitter
 
-    def whole(self, classes: int) -> nn.Module:
+    def library_network(self, classes: int) -> nn.Module:
         """Return the library's network as it is, for three channels, with random weights.
 
         Raises
@@ -81,9 +81,9 @@ class LibraryModel:
         """
         return LIBRARIES[self.library](self.name, classes)
 
-    def staged(self, classes: int, channels: int, size: tuple[int, int]) -> StagedNetwork:
+    def staged_network(self, classes: int, channels: int, size: tuple[int, int]) -> StagedNetwork:
         """Return the network in stages and head, for as many channels as the input has."""
-        stages, head = self.cut(self.whole(classes))
+        stages, head = self.split(self.library_network(classes))
         set_input_channels(channels, stages)
         return StagedNetwork(stages, head, classes=classes, channels=channels)
 
@@ -91,14 +91,14 @@ class LibraryModel:
 _LIBRARY_MODELS: dict[str, LibraryModel] = {}
 
 
-def of_torchvision(cut: Splitter) -> Splitter:
-    """Make a cut known as the network of torchvision that it has the name of."""
-    return _known('torchvision', cut)
+def of_torchvision(split: Splitter) -> Splitter:
+    """Register a function that splits the torchvision network of its name."""
+    return _register('torchvision', split)
 
 
-def of_timm(cut: Splitter) -> Splitter:
-    """Make a cut known as the network of timm that it has the name of."""
-    return _known('timm', cut)
+def of_timm(split: Splitter) -> Splitter:
+    """Register a function that splits the timm network of its name."""
+    return _register('timm', split)
 
 
 def find_library_model(name: str) -> LibraryModel | None:
@@ -106,12 +106,11 @@ def find_library_model(name: str) -> LibraryModel | None:
     return _LIBRARY_MODELS.get(name)
 
 
-def _known(library: str, cut: Splitter) -> Splitter:
-    stock = LibraryModel(library, cut.__name__, cut)
-
+def _register(library: str, split: Splitter) -> Splitter:
+    stock = LibraryModel(library, split.__name__, split)
     _LIBRARY_MODELS[stock.name] = stock
-    register(stock.staged, stock.name)
-    return cut
+    register(stock.staged_network, stock.name)
+    return split
 
 
 def _of_torchvision(name: str, classes: int) -> nn.Module:

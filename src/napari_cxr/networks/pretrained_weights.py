@@ -231,7 +231,7 @@ def load_pretrained(network: StagedNetwork) -> None:
     with torch.random.fork_rng(devices=[]):
         package = _package(stock)
         whole = _from_package(stock, package) if package else _LOADERS[stock.library](stock)
-        stages, _ = stock.cut(whole)
+        stages, _ = stock.split(whole)
     for conv in input_convolutions(stages):
         if network.channels != 3:
             mean = conv.weight.detach().sum(dim=1, keepdim=True) / network.channels
@@ -252,7 +252,7 @@ def _from_torchvision(stock: LibraryModel) -> nn.Module:
     chosen = weights.DEFAULT
     with _explained(stock.name, str(chosen.url)):
         state = chosen.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    whole = stock.whole(len(chosen.meta['categories']))
+    whole = stock.library_network(len(chosen.meta['categories']))
     # Old files of DenseNet name their layers otherwise; auxiliary classifiers are left out.
     state = {
         _OLD_DENSENET.sub(r'\1\2', name): tensor
@@ -293,7 +293,7 @@ def _package(stock: LibraryModel) -> WeightsPackage | None:
 
 
 def _from_package(stock: LibraryModel, package: WeightsPackage) -> nn.Module:
-    whole = stock.whole(1000)
+    whole = stock.library_network(1000)
     try:
         whole.load_state_dict(reordered(package.state(), whole.state_dict()))
     except PackageError as error:

@@ -80,10 +80,10 @@ def describe(path: str) -> dict[str, Any]:
         return said | {'frontal': None, 'lungs': None}
     field = lungs.find_lungs(radiograph)
     looks = frontal_check.check_frontal(radiograph, field)
-    if looks.sentence:
-        said['warnings'].append(looks.sentence)
+    if looks.message:
+        said['warnings'].append(looks.message)
     return said | {
-        'frontal': {'likely': looks.likely, 'score': round(looks.score, 4)},
+        'frontal': {'likely': looks.kind, 'score': round(looks.score, 4)},
         'lungs': {'source': field.source, 'share_of_image': round(_lung_fraction(field), 4)},
     }
 

@@ -13,7 +13,7 @@ from collections.abc import Generator
 from contextlib import closing
 
 from napari_cxr.checkpoint import CheckpointError, catalog
-from napari_cxr.checkpoint.catalog_entry import get_model as got
+from napari_cxr.checkpoint.catalog_entry import get_model
 from napari_cxr.checkpoint.download import DownloadProgress
 
 __all__ = ['download_model']
@@ -36,6 +36,6 @@ def download_model(name: str, file: str = '') -> Generator[DownloadProgress, Non
     """
     for entry in catalog.entries():
         if entry.name == name and entry.origin == 'download' and not entry.error:
-            with closing(got(entry, file or None)) as progress:
+            with closing(get_model(entry, file or None)) as progress:
                 return str((yield from progress))
     raise CheckpointError(f'There is no model {name!r} to get.')

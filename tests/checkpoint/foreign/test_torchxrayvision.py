@@ -12,6 +12,7 @@ import pytest
 
 from napari_cxr import image_files
 from napari_cxr.checkpoint import load, read_card
+from napari_cxr.checkpoint.card_page import card_markdown
 from napari_cxr.checkpoint.foreign import torchxrayvision
 from napari_cxr.checkpoint.foreign.pickle_contents import ForeignFileError
 from napari_cxr.checkpoint.foreign.weight_conversion import convert
@@ -144,7 +145,7 @@ def test_the_card_says_whose_it_is_and_from_which_file(library, converted):
     source = card.data['converted']
     assert source['sha256'] == digest(library[0] / 'zip.pt')
     assert source['url'].startswith('https://huggingface.co/torchxrayvision/')
-    page = card.to_text()
+    page = card_markdown(card)
     assert f'Converted from weights of others from {source["url"]}, SHA-256' in page
     for words in ('Apache-2.0', 'MIMIC-CXR', '2111.00595', 'A probability of 0.5 is not'):
         assert words in page

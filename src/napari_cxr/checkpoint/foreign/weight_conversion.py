@@ -170,8 +170,8 @@ def _both(
     if stock is None:
         network = networks.create(architecture, classes, 3, size)
         return network, network
-    whole = stock.whole(classes)
-    stages, head = stock.cut(whole)
+    whole = stock.library_network(classes)
+    stages, head = stock.split(whole)
     return whole, networks.StagedNetwork(stages, head, classes=classes, channels=3, size=size)
 
 

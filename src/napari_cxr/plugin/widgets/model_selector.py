@@ -30,6 +30,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
+from napari_cxr.checkpoint.card_page import card_markdown
 from napari_cxr.plugin.docks import dock_signals
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.widgets.text import ElidedComboBox
@@ -222,7 +223,7 @@ class CardDialog(QDialog):
         self.setWindowTitle(card.title or card.name)
         self.text = QTextBrowser()
         self.text.setOpenExternalLinks(True)
-        self.text.setMarkdown(card.to_text())
+        self.text.setMarkdown(card_markdown(card))
         document = self.text.document()
         if document is not None:
             document.setDocumentMargin(14)
