@@ -27,13 +27,13 @@ class Asking(ImageDock):
         super().__init__(viewer, 'Count')
         self.answered, self.answers = Event(), []
         self.themes = []
-        fill_dock(self, self.choices, self.start, self.progress, self.status, self.message)
-        self.asked.connect(self.count)
-        self.choices.layer_changed.connect(self._turn)
+        fill_dock(self, self.inputs, self.start, self.progress, self.status, self.message)
+        self.start_requested.connect(self.count)
+        self.inputs.layer_changed.connect(self._image_changed)
         self._show()
 
     def count(self):
-        layer = self.choices.current_layer
+        layer = self.inputs.current_layer
         self._start_job(layer, wait_for(self.answered, 7), 'Counting', self._take)
 
     def _take(self, outcome):
@@ -41,7 +41,7 @@ class Asking(ImageDock):
 
     def _show(self):
         if not self.busy:
-            self._say(self.choices.current_layer is not None, 'Click Count.')
+            self._say(self.inputs.current_layer is not None, 'Click Count.')
 
     def set_theme(self, theme):
         self.themes.append(theme)
@@ -92,21 +92,21 @@ def test_the_button_cancels_a_job_that_lasts(qtbot, asking):
 
 def test_what_is_wrong_with_an_image_leaves_with_it(asking):
     first = asking.viewer.add_image(np.zeros((8, 8)), name='first')
-    asking._tell_problem('It is too small.', of=first)
+    asking._show_problem('It is too small.', of=first)
     assert asking.message.text == 'It is too small.'
     second = asking.viewer.add_image(np.ones((8, 8)), name='second')
-    asking.choices.layer.setCurrentText('second')
-    assert asking.choices.current_layer is second
+    asking.inputs.layer.setCurrentText('second')
+    assert asking.inputs.current_layer is second
     assert not asking.message.text
-    asking._tell_problem('It is too small.', of=first)
+    asking._show_problem('It is too small.', of=first)
     assert asking.message.text == 'first: It is too small.'
 
 
 def test_what_is_wrong_with_the_model_stays(asking):
     asking.viewer.add_image(np.zeros((8, 8)), name='first')
-    asking._tell_problem('The model is broken.')
+    asking._show_problem('The model is broken.')
     asking.viewer.add_image(np.ones((8, 8)), name='second')
-    asking.choices.layer.setCurrentText('second')
+    asking.inputs.layer.setCurrentText('second')
     assert asking.message.text == 'The model is broken.'
 
 

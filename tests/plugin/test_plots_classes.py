@@ -7,7 +7,10 @@ import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QGuiApplication
 
-from napari_cxr.plugin.plots import Histogram, ImageGrid, Matrix, Scatter
+from napari_cxr.plugin.plots.curves import Histogram
+from napari_cxr.plugin.plots.dot_plots import Scatter
+from napari_cxr.plugin.plots.image_grid import ImageGrid
+from napari_cxr.plugin.plots.matrix import Matrix
 from napari_cxr.plugin.plots.plot import alert_red
 from napari_cxr.plugin.style import theme_color
 

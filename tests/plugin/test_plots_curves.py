@@ -5,8 +5,8 @@ import pytest
 from qtpy.QtCore import QPoint, QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QFontMetricsF, QGuiApplication, QImage
 
-from napari_cxr.plugin.plots import Curves, Line
 from napari_cxr.plugin.plots.axes import Axes, Scale, number_text, tick_texts
+from napari_cxr.plugin.plots.curves import Curves, Line
 from napari_cxr.plugin.plots.plot import Legend, LegendEntry
 from napari_cxr.plugin.style import theme_color
 

@@ -164,7 +164,7 @@ def test_classify_shows_the_file_and_no_heatmap_on_other_pixels(qtbot, dock, tmp
     path = dicom_file(tmp_path)
     wrapped = np.zeros((120, 100), np.int8)
     layer = opened_by_napari(dock.viewer, wrapped, path)
-    assert not dock.choices.other_reader.isHidden()
+    assert not dock.inputs.other_reader.isHidden()
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
     assert not dock.message.text
@@ -172,10 +172,10 @@ def test_classify_shows_the_file_and_no_heatmap_on_other_pixels(qtbot, dock, tmp
     assert any("napari's own reader" in c.text for c in dock.answer.prediction.cautions)
     assert not any(is_heatmap(each) for each in dock.viewer.layers)
     shown = dock.answer.prediction.probabilities
-    with qtbot.waitSignal(dock.choices.other_reader.replaced, timeout=WAIT):
-        dock.choices.other_reader.replace()
+    with qtbot.waitSignal(dock.inputs.other_reader.replaced, timeout=WAIT):
+        dock.inputs.other_reader.replace()
     assert layer not in dock.viewer.layers
-    assert dock.choices.other_reader.isHidden()
+    assert dock.inputs.other_reader.isHidden()
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.classify()
     assert dock.answer.prediction.probabilities == shown

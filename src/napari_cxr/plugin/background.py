@@ -506,11 +506,11 @@ class JobSession(QObject):
     """
 
     #: A job has started: its name.
-    began = Signal(str)
+    started = Signal(str)
     #: The job waits for another one: of another dock, or one that is just stopping.
     waits = Signal()
     #: The job's events.
-    told = Signal(object)
+    progressed = Signal(object)
     #: A job has its result: which, and the result.
     succeeded = Signal(str, object)
     #: A job has failed: which, and the `Failure`.
@@ -569,7 +569,7 @@ class JobSession(QObject):
             description=description,
             fraction_done=fraction_done,
         )
-        self.began.emit(name)
+        self.started.emit(name)
         if waits:
             self.waits.emit()
 
@@ -586,13 +586,13 @@ class JobSession(QObject):
         worker.returned.connect(self._take)
         worker.finished.connect(self._finish)
         worker.start()
-        self.began.emit(job)
+        self.started.emit(job)
         if waits:
             self.waits.emit()
 
     def _tell(self, event: object) -> None:
         if event is not None:
-            self.told.emit(event)
+            self.progressed.emit(event)
 
     def _take(self, result: JobOutcome | Failure) -> None:
         if isinstance(result, Failure):

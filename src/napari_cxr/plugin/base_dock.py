@@ -75,7 +75,7 @@ class ImageDock(Dock):
     """
 
     #: The button was clicked, and nothing is under way.
-    asked = Signal()
+    start_requested = Signal()
 
     def __init__(self, napari_viewer: ViewerModel, start: str, offers: bool = False) -> None:
         super().__init__(napari_viewer)
@@ -85,7 +85,7 @@ class ImageDock(Dock):
         self._data: Any = None  # of that layer when the click came
         self._doing = ''
         self._problem_of: Image | None = None  # what the message is about; None for the model
-        self.choices = InputSelector(self.viewer, offers)
+        self.inputs = InputSelector(self.viewer, offers)
         self.start = QPushButton(start)
         self.start.setObjectName('accent')
         self.start.setMinimumHeight(34)
@@ -137,7 +137,7 @@ class ImageDock(Dock):
 
     def _start_or_cancel(self) -> None:
         if not self.busy:
-            self.asked.emit()
+            self.start_requested.emit()
         elif not self.progress.isHidden():  # else it is a double click, on what it said before
             self.cancel()
 
@@ -157,29 +157,29 @@ class ImageDock(Dock):
         self._running_on = self._data = None
         self._slow.stop()
         self.progress.hide()
-        self.choices.other_reader.turn_to(self.choices.current_layer)  # more is known now
+        self.inputs.other_reader.turn_to(self.inputs.current_layer)  # more is known now
         self._show()
         self.settled.emit()
 
     # -- what is wrong --------------------------------------------------------------------
 
-    def _tell_problem(self, text: str, details: str = '', of: Image | None = None) -> None:
+    def _show_problem(self, text: str, details: str = '', of: Image | None = None) -> None:
         """Say what is wrong with an image, or with the model, until another is chosen."""
         self._problem_of = of
-        if of is not None and of is not self.choices.current_layer:
+        if of is not None and of is not self.inputs.current_layer:
             text = f'{of.name}: {text}'
         self.message.show_error(text, details)
 
-    def _tell_failure(self, failure: Failure, of: Image | None = None) -> None:
-        self._tell_problem(failure.text, failure.details, of)
+    def _show_failure(self, failure: Failure, of: Image | None = None) -> None:
+        self._show_problem(failure.text, failure.details, of)
 
     def _drop_problem(self) -> None:
         self._problem_of = None
         self.message.clear()
 
-    def _turn(self) -> None:
+    def _image_changed(self) -> None:
         """Turn to another image: what was wrong with the one before is not said of it."""
-        if self._problem_of not in (None, self.choices.current_layer):
+        if self._problem_of not in (None, self.inputs.current_layer):
             self._drop_problem()
         self._show()
 
@@ -189,9 +189,9 @@ class ImageDock(Dock):
         """Open the card of the chosen model in a window of its own."""
         self.message.clear()
         try:
-            dialog = CardDialog(self.choices.current_card(), self)
+            dialog = CardDialog(self.inputs.current_card(), self)
         except CheckpointError as error:
-            self._tell_problem(str(error))
+            self._show_problem(str(error))
             return None
         dialog.show()
         return dialog
@@ -200,5 +200,5 @@ class ImageDock(Dock):
         """Make button and status say what can be done; a message stands for itself."""
         self.start.setText(self._starts)
         self.start.setEnabled(ready)
-        self.status.setText(_NO_IMAGE if self.choices.current_layer is None and text else text)
+        self.status.setText(_NO_IMAGE if self.inputs.current_layer is None and text else text)
         self.status.setVisible(bool(self.status.text()) and not self.message.text)

@@ -37,9 +37,9 @@ __all__ = [
 
 
 def model_performance(model: str) -> tuple[str, bool]:
-    """Return what a model's card says that it reaches, and whether it is a demonstration.
+    """Return one sentence on how well a model does, and whether it is a demonstration.
 
-    Reads its file.
+    Reads the model's card from its file.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def model_performance(model: str) -> tuple[str, bool]:
     """
     try:
         card = read_card(Path(catalog.resolve(model)))
-    except CheckpointError:  # that it could not be read was told where it was loaded
+    except CheckpointError:  # which was reported where the model was loaded
         return '', False
     return performance_text(card), bool(card.demonstration)
 
@@ -60,11 +60,11 @@ def performance_text(card: Card) -> str:
     best = headline(card)
     if not best:
         return 'How well this model does was not measured.'
-    left_out = 'source' in str(card.metrics.get('measured_on', ''))
-    # Recipes are chosen by figures on sources left out: elsewhere there may be less to expect.
+    held_out = 'source' in str(card.metrics.get('measured_on', ''))
+    # Recipes are chosen by metrics on held-out sources, so even these may be optimistic.
     more = 'Expect no better in your hospital.'
-    if not left_out:
-        more = 'Expect less in hospitals that it has not seen.'
+    if not held_out:
+        more = 'Expect less in hospitals that it was not trained on.'
     return f'{best[0].upper()}{best[1:]}. {more}'
 
 
@@ -74,10 +74,10 @@ class LungFractions:
 
     Parameters
     ----------
-    shares : tuple of float or None
-        One a class, in [0, 1]; None for an empty map.
-    even : float
-        What an even map would have: the lungs' share of what the model saw.
+    fractions : tuple of float or None
+        Of each class's heatmap, in [0, 1]; None for an empty map.
+    uniform : float
+        Of a uniform map: the fraction of the model's input that is lung.
     source : {'network', 'atlas'}
         As of a `LungField`.
     implausible : str
@@ -86,8 +86,8 @@ class LungFractions:
         A number that stands for the lungs as a person has edited them; 0 if nobody has.
     """
 
-    shares: tuple[float | None, ...]
-    even: float
+    fractions: tuple[float | None, ...]
+    uniform: float
     source: str
     implausible: str = ''
     edit: int = 0
@@ -95,7 +95,7 @@ class LungFractions:
 
 @dataclass(frozen=True, eq=False)
 class ExplainedPrediction:
-    """What a click on Classify gives.
+    """The result of a click on Classify.
 
     Parameters
     ----------
@@ -103,24 +103,24 @@ class ExplainedPrediction:
         Probabilities and cautions.
     heatmaps : tuple of Heatmap
         One a class, in the order of the labels.
-    frame_shares : tuple of float or None
-        Share of each heatmap at the edge of what the model saw; None for an empty map.
+    edge_fractions : tuple of float or None
+        Fraction of each heatmap at the edge of the model's input; None for an empty map.
     field : LungField
         The lungs as they were found, or edited before the click.
-    lungs : LungShares
+    lungs : LungFractions
         How much of each heatmap lies in them.
-    reach : str
-        What the model's card says that it reaches, and where; may be empty.
+    performance : str
+        One sentence on how well the model does and where that was measured; may be empty.
     demonstration : bool
-        Whether the model is one, so that `reach` says why it is not to be believed.
+        Whether the model is one, so that `performance` says why it is not to be believed.
     """
 
     prediction: Prediction
     heatmaps: tuple[Heatmap, ...]
-    frame_shares: tuple[float | None, ...]
+    edge_fractions: tuple[float | None, ...]
     field: LungField
     lungs: LungFractions
-    reach: str = ''
+    performance: str = ''
     demonstration: bool = False
 
     @property
@@ -204,11 +204,17 @@ def classify_radiograph(
 
 
 def _explained(
-    classified: Any, edit: int, reached: str, demonstration: bool
+    classified: Any, edit: int, performance: str, demonstration: bool
 ) -> ExplainedPrediction:
-    """Put together what the job returned, with what an even map would have in the lungs."""
-    prediction, heatmaps, frame_shares, field, lung_shares = classified
-    even = uniform_lung_fraction(heatmaps[0], lung_mask(field), field.shape)
-    lungs = LungFractions(tuple(lung_shares), even, field.source, field.implausible, edit)
-    maps, at_edge = tuple(heatmaps), tuple(frame_shares)
-    return ExplainedPrediction(prediction, maps, at_edge, field, lungs, reached, demonstration)
+    """Put together what the job returned, with the lung fraction of a uniform map."""
+    prediction, heatmaps, edge_fractions, field, lung_fractions = classified
+    uniform = uniform_lung_fraction(heatmaps[0], lung_mask(field), field.shape)
+    return ExplainedPrediction(
+        prediction,
+        tuple(heatmaps),
+        tuple(edge_fractions),
+        field,
+        LungFractions(tuple(lung_fractions), uniform, field.source, field.implausible, edit),
+        performance,
+        demonstration,
+    )

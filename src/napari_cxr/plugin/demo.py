@@ -49,7 +49,7 @@ def main(path: str | None = None, headless: bool = False, out: str | None = None
         viewer.open_sample('napari-cxr', 'synthetic')
     else:
         open_paths(viewer, [chosen])
-    if dock.choices.current_layer is None:
+    if dock.inputs.current_layer is None:
         return 1  # napari has said why
     picture = Path(out or 'napari-cxr-demo.png').resolve()
     problem = ''

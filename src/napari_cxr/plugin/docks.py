@@ -98,19 +98,19 @@ class DockSignals(QObject):
     #: A model was added to the person's own: its name.
     model_added = Signal(str)
     #: A model shall be chosen in the Classify dock of this viewer: its name or file.
-    model_wanted = Signal(object, str)
+    model_requested = Signal(object, str)
     #: The settings of a run shall be loaded into the Train dock of this viewer: its folder.
-    run_wanted = Signal(object, str)
+    run_requested = Signal(object, str)
     #: Labelled images shall be opened in the Train dock of this viewer: a folder or table, and
     #: the pattern that finds the patient in the names of its files, or an empty string.
-    images_wanted = Signal(object, str, str)
+    images_requested = Signal(object, str, str)
     #: A run shall be taken up again in the Train dock of this viewer: its folder.
-    resume_wanted = Signal(object, str)
+    resume_requested = Signal(object, str)
     #: A layer will show another radiograph, which its metadata hold already: the layer.
-    turning = Signal(object)
+    image_changing = Signal(object)
     #: What a model says of a radiograph's layer is known without a click: the layer, an
     #: `Answer`, and the class whose heatmap is wanted.
-    answered = Signal(object, object, str)
+    prediction_ready = Signal(object, object, str)
     #: A run has ended: its folder and None; or one of several: the folder that holds
     #: them, and the `RunsDone`.
     run_done = Signal(str, object)

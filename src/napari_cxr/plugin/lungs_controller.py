@@ -110,8 +110,8 @@ def measure_in_lungs(layer: Labels, answer: ExplainedPrediction) -> LungFraction
     mask = np.isin(np.asarray(layer.data), (1, 2))
     return replace(
         answer.lungs,
-        shares=tuple(heatmap.fraction_in(mask) for heatmap in answer.heatmaps),
-        even=uniform_lung_fraction(answer.heatmaps[0], mask, answer.field.shape),
+        fractions=tuple(heatmap.fraction_in(mask) for heatmap in answer.heatmaps),
+        uniform=uniform_lung_fraction(answer.heatmaps[0], mask, answer.field.shape),
         edit=edit,
     )
 

@@ -353,7 +353,7 @@ def test_a_heatmap_of_another_model_of_that_name_is_not_shown(
 
 def test_an_outline_that_is_filled_again_stays(qtbot, viewer, opener, rows):
     overlay, level = HeatmapOverlay(viewer), 0.3
-    dock_signals().answered.connect(
+    dock_signals().prediction_ready.connect(
         draw := lambda *said: (
             said[0] in viewer.layers
             and (overlay.show(*said, 0.5, True), overlay.outline(*said, level))
@@ -363,7 +363,7 @@ def test_an_outline_that_is_filled_again_stays(qtbot, viewer, opener, rows):
         show(qtbot, opener, row)
     line = overlay.line
     assert len(line.data) and line.visible
-    dock_signals().answered.disconnect(draw)
+    dock_signals().prediction_ready.disconnect(draw)
     opener._layers._painted.done.emit()
     assert line in viewer.layers
     show(qtbot, opener, rows[6])  # nobody fills it: there is no answer

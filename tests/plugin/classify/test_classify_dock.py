@@ -59,12 +59,12 @@ def test_a_click_gives_bars_and_a_heatmap_in_place(qtbot, dock, chest):
 def test_an_answer_is_said_to_be_of_the_model_that_gave_it(qtbot, dock, chest):
     dock.viewer.add_image(chest)
     classify(qtbot, dock)
-    asked = dock.choices.current_model
+    asked = dock.inputs.current_model
     assert not dock.status.text()
-    dock.choices.model.choose('cxr3-resnet10')
-    assert dock.choices.current_model == 'cxr3-resnet10'
+    dock.inputs.model.choose('cxr3-resnet10')
+    assert dock.inputs.current_model == 'cxr3-resnet10'
     assert 'Below is the answer of' in dock.status.text()
-    dock.choices.model.choose(asked)
+    dock.inputs.model.choose(asked)
     assert not dock.status.text()
 
 
@@ -191,7 +191,7 @@ def test_each_layer_keeps_its_own_result(qtbot, dock, chest):
     answer = dock.answer
     second = dock.viewer.add_image(255 - chest)
     dock.viewer.layers.selection.active = second
-    assert dock.choices.current_layer is second and dock.answer is None
+    assert dock.inputs.current_layer is second and dock.answer is None
     assert dock.result.isHidden()
     dock.viewer.layers.selection.active = first
     assert dock.answer is answer and not dock.result.isHidden()
@@ -298,7 +298,7 @@ def test_the_next_click_takes_edited_lungs(qtbot, dock, chest):
     qtbot.waitUntil(lambda: 'as you edited them' in dock.result.looked.text(), timeout=WAIT)
     classify(qtbot, dock)
     assert dock.lungs.layer is layer and dock.answer.lungs.edit == edit_number(layer) != 0
-    assert dock.answer.lungs.even < found.lungs.even
+    assert dock.answer.lungs.uniform < found.lungs.uniform
     assert not dock.answer.field.right.any() and dock.answer.field.left.any()
     # This model does not look at the lung field, so its answer is the same.
     assert dock.answer.prediction.logits == found.prediction.logits
@@ -344,18 +344,18 @@ def test_what_is_wrong_with_an_image_is_not_said_of_the_next_one(qtbot, dock, ch
     # What is wrong with the model is so for every image.
     broken = tmp_path / 'broken.safetensors'
     broken.write_bytes(b'not a model')
-    dock.choices.choose_model_file(str(broken))
+    dock.inputs.choose_model_file(str(broken))
     qtbot.waitUntil(lambda: 'broken' in dock.message.text, timeout=WAIT)
     told = dock.message.text
     dock.viewer.layers.selection.active = stack
-    assert dock.choices.current_layer is stack and dock.message.text == told
+    assert dock.inputs.current_layer is stack and dock.message.text == told
 
 
 def test_a_broken_model_is_an_error_with_details(qtbot, dock, chest, tmp_path):
     broken = tmp_path / 'broken.safetensors'
     broken.write_bytes(b'not a model')
     dock.viewer.add_image(chest)
-    dock.choices.choose_model_file(str(broken))
+    dock.inputs.choose_model_file(str(broken))
     classify(qtbot, dock)
     assert dock.message.text and dock.message.details
     assert dock.answer is None
@@ -367,7 +367,7 @@ def test_a_missing_gpu_is_named(qtbot, dock, chest):
     if torch.cuda.is_available():
         pytest.skip('this machine has one')
     dock.viewer.add_image(chest)
-    dock.choices.device.setCurrentIndex(2)
+    dock.inputs.device.setCurrentIndex(2)
     classify(qtbot, dock)
     assert 'cannot be used' in dock.message.text or 'no Apple GPU' in dock.message.text
 
@@ -448,8 +448,8 @@ def test_window_presets_change_the_screen_and_not_the_answer(qtbot, dock, tmp_pa
     layer = dock.viewer.add_layer(Image(data, **attributes))
     classify(qtbot, dock)
     before = dock.answer.prediction.logits
-    assert dock.choices.preset.count() == 2
-    dock.choices.preset.setCurrentIndex(1)
+    assert dock.inputs.preset.count() == 2
+    dock.inputs.preset.setCurrentIndex(1)
     assert layer.contrast_limits == [750.0, 1249.0]
     classify(qtbot, dock)
     assert dock.answer.prediction.logits == before
@@ -458,8 +458,8 @@ def test_window_presets_change_the_screen_and_not_the_answer(qtbot, dock, tmp_pa
 def test_choices_are_remembered(qtbot, dock, chest):
     from napari_cxr.plugin.preferences import preferences
 
-    dock.choices.device.setCurrentIndex(1)
-    dock.choices.device.activated.emit(1)
+    dock.inputs.device.setCurrentIndex(1)
+    dock.inputs.device.activated.emit(1)
     assert preferences('classify').device == 'cpu'
 
 
@@ -482,7 +482,7 @@ def test_one_finding_that_cannot_be_said(qtbot, dock, chest, findings_file):
         undecided={'opacity': [0.05, 0.95]},
         demonstration='A demonstration, not to be believed: it is random.',
     )
-    dock.choices.choose_model_file(str(file))
+    dock.inputs.choose_model_file(str(file))
     dock.viewer.add_image(chest)
     classify(qtbot, dock)
     prediction = dock.answer.prediction  # from another process
@@ -499,7 +499,7 @@ def test_one_finding_that_cannot_be_said(qtbot, dock, chest, findings_file):
 def test_a_click_on_any_finding_shows_its_heatmap(qtbot, dock, chest, findings_file):
     labels = ['Effusion', 'Mass', 'Edema', 'Fracture', 'Nodule', 'Fibrosis', 'Hernia', 'X', 'Y']
     p = [0.1, 0.9, 0.1, 0.1, 0.8, 0.1, 0.1, 0.1, 0.1]
-    dock.choices.choose_model_file(str(findings_file(labels, p)))
+    dock.inputs.choose_model_file(str(findings_file(labels, p)))
     dock.viewer.add_image(chest)
     classify(qtbot, dock)
     (heat,) = heat_layers(dock)
@@ -514,7 +514,7 @@ def test_a_click_on_any_finding_shows_its_heatmap(qtbot, dock, chest, findings_f
 
 
 def test_nothing_above_shows_the_heatmap_of_the_nearest(qtbot, dock, chest, findings_file):
-    dock.choices.choose_model_file(str(findings_file(['Effusion', 'Mass'], [0.1, 0.3])))
+    dock.inputs.choose_model_file(str(findings_file(['Effusion', 'Mass'], [0.1, 0.3])))
     dock.viewer.add_image(chest)
     classify(qtbot, dock)
     assert dock.result.headline.answer.text() == 'No finding'

@@ -31,7 +31,7 @@ def served(foreign_file, listed_foreign, monkeypatch):
 @pytest.fixture
 def offered(dock, served):
     """The dock with the model 'findings' chosen, which is not here yet."""
-    dock.choices.model.choose('findings')
+    dock.inputs.model.choose('findings')
     yield dock
     dock.getting.session.cancel()
 
@@ -44,13 +44,13 @@ def got(qtbot, dock, click):
 def test_what_is_not_here_shows_its_terms_instead_of_classify(offered):
     panel = offered.get_panel
     assert not panel.isHidden() and offered.start.isHidden()
-    box = offered.choices.model
+    box = offered.inputs.model
     assert box.currentText() == 'findings · Get (28 MB)' and panel.get.text() == 'Get (28 MB)'
     assert '18 findings' in panel.title.text()
     for said in ('Learnt from', 'PadChest', 'Apache-2.0', '2111.00595'):
         assert said in panel.terms.text()
     assert '127.0.0.1' in panel.status.text()
-    offered.choices.model.choose('tiny')
+    offered.inputs.model.choose('tiny')
     assert panel.isHidden() and not offered.start.isHidden()
 
 
@@ -60,16 +60,16 @@ def test_other_docks_list_only_what_is_here(offered, qtbot):
     box = ModelComboBox('', 'batch')
     qtbot.addWidget(box)
     assert box.findData('tiny') >= 0 and box.findData('findings') < 0
-    assert offered.choices.model.findData('xrv-all') >= 0
+    assert offered.inputs.model.findData('xrv-all') >= 0
 
 
 def test_one_click_gets_it_and_then_it_classifies(qtbot, offered):
     got(qtbot, offered, offered.get_panel.get.click)
     assert offered.message.text == ''
-    assert offered.choices.current_model == 'findings'
-    assert offered.choices.model.currentText() == 'findings'
+    assert offered.inputs.current_model == 'findings'
+    assert offered.inputs.model.currentText() == 'findings'
     assert offered.get_panel.isHidden() and not offered.start.isHidden()
-    assert len(offered.choices.current_card().labels) == 18
+    assert len(offered.inputs.current_card().labels) == 18
     assert not shared_downloader().alive  # it held torch
 
 
@@ -82,7 +82,7 @@ def test_cancelled_it_says_how_much_has_come_and_goes_on(qtbot, offered, served)
 
     served.slow = hold
     with qtbot.waitSignal(
-        offered.getting.session.told,
+        offered.getting.session.progressed,
         timeout=WAIT,
         check_params_cb=lambda event: isinstance(event, DownloadProgress) and event.done > 1e6,
     ):
@@ -90,16 +90,16 @@ def test_cancelled_it_says_how_much_has_come_and_goes_on(qtbot, offered, served)
     assert 'of 28 MB' in panel.status.text() and not panel.bar.isHidden()
     assert panel.get.isHidden() and not panel.cancel.isHidden()
     # Another model can be looked at meanwhile, and this one comes on.
-    offered.choices.model.choose('xrv-rsna')
+    offered.inputs.model.choose('xrv-rsna')
     assert not panel.get.isEnabled() and 'Another model is being' in panel.status.text()
-    offered.choices.model.choose('findings')
+    offered.inputs.model.choose('findings')
     assert 'of 28 MB' in panel.status.text() and not panel.cancel.isHidden()
     got(qtbot, offered, panel.cancel.click)  # of a server that says nothing more
     assert panel.get.text().startswith('Resume (') and 'have come' in panel.status.text()
     assert offered.message.text == ''
     served.slow = None
     got(qtbot, offered, panel.get.click)
-    assert offered.choices.model.currentText() == 'findings'
+    assert offered.inputs.model.currentText() == 'findings'
     assert served.asked[-1][1].startswith('bytes=')
 
 
@@ -120,7 +120,7 @@ def test_i_have_the_file_is_checked_all_the_same(
 def test_offline_is_one_message_with_what_to_do(qtbot, dock, listed_foreign, monkeypatch):
     monkeypatch.setenv('NO_PROXY', '127.0.0.1')
     listed_foreign('http://127.0.0.1:9/file')
-    dock.choices.model.choose('findings')
+    dock.inputs.model.choose('findings')
     got(qtbot, dock, dock.get_panel.get.click)
     assert 'cannot be reached' in dock.message.text and 'I have the file…' in dock.message.text
     assert not dock.get_panel.isHidden() and dock.get_panel.get.isEnabled()

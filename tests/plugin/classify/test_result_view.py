@@ -101,9 +101,9 @@ def of_findings(labels, probabilities, thresholds, negative='No finding', undeci
     )  # fmt: skip
     maps = tuple(replace(answer.heatmaps[0], label=label) for label in labels)
     shares = (0.5,) * len(labels)
-    lungs = replace(answer.lungs, shares=shares)
+    lungs = replace(answer.lungs, fractions=shares)
     return replace(
-        answer, prediction=prediction, heatmaps=maps, frame_shares=shares, lungs=lungs, **more
+        answer, prediction=prediction, heatmaps=maps, edge_fractions=shares, lungs=lungs, **more
     )
 
 
@@ -238,12 +238,12 @@ def test_the_mark_is_painted_at_the_threshold(qtbot, view):
 
 def test_a_demonstration_says_so_under_its_bars(qtbot, view):
     said = 'A demonstration, not to be believed: it saw <nine> images.'
-    view.show_answer(replace(made_up_answer(), reach=said, demonstration=True), 'ill')
-    assert view.demonstration.isVisible() and view.reach.isHidden()
+    view.show_answer(replace(made_up_answer(), performance=said, demonstration=True), 'ill')
+    assert view.demonstration.isVisible() and view.performance.isHidden()
     assert '&lt;nine&gt;' in view.demonstration.text()
     lines = view.shown.layout()
     assert lines.indexOf(view.demonstration) == lines.indexOf(view.bars) + 1
     with qtbot.waitSignal(view.card_wanted):
         view.demonstration.linkActivated.emit('card')
-    view.show_answer(replace(made_up_answer(), reach='Macro AUC 0.7.'), 'ill')
-    assert view.demonstration.isHidden() and view.reach.isVisible()
+    view.show_answer(replace(made_up_answer(), performance='Macro AUC 0.7.'), 'ill')
+    assert view.demonstration.isHidden() and view.performance.isVisible()

@@ -72,7 +72,7 @@ def test_a_click_lays_the_stack_on_the_radiograph(qtbot, maps_dock, chest):
     assert ours['dead'] == np.flatnonzero(dead_filters([dock.maps.values])).tolist()
     assert '512 filters' in dock.filters.summary.text() and not dock.filters.isHidden()
     # It is no radiograph, and is not offered as one.
-    assert dock.choices.layer.count() == 1
+    assert dock.inputs.layer.count() == 1
 
 
 def test_the_network_is_shown_the_lungs_as_they_were_edited(qtbot, maps_dock, chest, models):

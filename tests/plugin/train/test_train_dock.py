@@ -278,9 +278,9 @@ def test_what_another_viewer_wants_is_not_done(train_dock, recipe_file, tmp_path
     run = tmp_path / 'run'
     run.mkdir()
     shutil.copy(recipe_file, run / 'recipe.toml')
-    dock_signals().run_wanted.emit(ViewerModel(), str(run))
+    dock_signals().run_requested.emit(ViewerModel(), str(run))
     assert train_dock.recipe_controller.recipe.name == 'start-bundled'
-    dock_signals().run_wanted.emit(train_dock.viewer, str(run))
+    dock_signals().run_requested.emit(train_dock.viewer, str(run))
     assert train_dock.recipe_controller.recipe.name == 'small'
 
 

@@ -77,8 +77,8 @@ def test_the_share_follows_the_brush_and_undo(qtbot, desk, layer):
     told = erased.args[0]
     # The map is a tent over columns 10 to 50 with its top at 30, of area 20. The left lung,
     # columns 40 to 60, has its last quarter.
-    assert told.edit and told.shares == (pytest.approx(0.5 * 10 * 0.5 / 20, abs=0.02), None)
-    assert told.even == pytest.approx(800 / 3200)
+    assert told.edit and told.fractions == (pytest.approx(0.5 * 10 * 0.5 / 20, abs=0.02), None)
+    assert told.uniform == pytest.approx(800 / 3200)
     with qtbot.waitSignal(desk.measured, timeout=WAIT) as undone:
         layer.undo()
     assert undone.args[0] == desk._answer.lungs
@@ -91,7 +91,7 @@ def test_a_third_label_is_no_lung(qtbot, desk, layer):
     with qtbot.waitSignal(desk.measured, timeout=WAIT) as told:
         layer.data_setitem(np.nonzero(layer.data == 1), 3)
     # As if the right lung were erased, which is what the model sees of it.
-    assert told.args[0].even == pytest.approx(800 / 3200)
+    assert told.args[0].uniform == pytest.approx(800 / 3200)
 
 
 def test_an_edited_field_outlives_another_answer_and_its_own_layer(

@@ -358,7 +358,7 @@ class AnnotationController(QObject):
     def train(self, saved: ExportResult) -> None:
         """Open labels that were saved in the Train dock."""
         open_dock(self._viewer, 'Train a classifier')
-        dock_signals().images_wanted.emit(self._viewer, saved.path, saved.patient)
+        dock_signals().images_requested.emit(self._viewer, saved.path, saved.patient)
 
 
 def _free_folder(parent: Path, name: str) -> Path:

@@ -171,7 +171,7 @@ class RowLayers:
         layers = self._viewer.layers
         if base not in layers:
             return
-        dock_signals().answered.emit(base, answer, label)
+        dock_signals().prediction_ready.emit(base, answer, label)
         heats = [layer for layer in lying_on(base, layers) if is_heatmap(layer)]
         if not heats or any(map(is_blank, heats)):  # no dock has drawn it
             opacity = self._opacity
@@ -222,7 +222,7 @@ class RowLayers:
         self._painted.start()
         attributes = _attributes(picture)
         base.metadata = attributes['metadata']
-        dock_signals().turning.emit(base)
+        dock_signals().image_changing.emit(base)
         base.data = picture.data
         if 'contrast_limits' in attributes:
             base.contrast_limits_range = base.contrast_limits = attributes['contrast_limits']

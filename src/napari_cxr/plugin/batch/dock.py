@@ -82,7 +82,7 @@ class BatchDock(Dock):
         panel.progress.save_wanted.connect(self.save_as)
         panel.metrics.measure_wanted.connect(self.measure)
         panel.metrics.stop_wanted.connect(self.stop)
-        session.began.connect(self._update)
+        session.started.connect(self._update)
         session.ended.connect(self._ended)
         session.looked.connect(self._looked)
         session.counted.connect(panel.setup.take_count)

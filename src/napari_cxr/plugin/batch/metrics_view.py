@@ -15,7 +15,7 @@ from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_cxr.plugin.batch import scoring_messages
-from napari_cxr.plugin.plots import Matrix
+from napari_cxr.plugin.plots.matrix import Matrix
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.text import ElidedLine
 

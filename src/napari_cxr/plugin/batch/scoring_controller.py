@@ -153,9 +153,9 @@ class ScoringController(QObject):
         self._reopened = False
         self._summed: tuple[str, str] = ('', '')  # words for the table on show, and its path
         self._yours = 0  # labels of the person among those that are measured
-        session.began.connect(self._began)
+        session.started.connect(self._began)
         session.waits.connect(self._wait)
-        session.told.connect(self._tell)
+        session.progressed.connect(self._tell)
         session.succeeded.connect(self._succeeded)
         session.cancelled.connect(self._cancelled)
         session.failed.connect(self._failed)

@@ -49,13 +49,13 @@ class ClassifyDock(ImageDock):
         self.heat = HeatmapController(self.viewer, self.result.heat, self)
         self.lungs = LungsController(self.viewer, self)
         self.getting = ModelDownloadController(self.get_panel, self)
-        self.choices.layer_changed.connect(self._turn)
-        self.choices.setup_changed.connect(self._get_ready)
-        self.choices.card_wanted.connect(self.show_card)
-        self.asked.connect(self.classify)
+        self.inputs.layer_changed.connect(self._image_changed)
+        self.inputs.setup_changed.connect(self._get_ready)
+        self.inputs.card_wanted.connect(self.show_card)
+        self.start_requested.connect(self.classify)
         self.result.label_chosen.connect(self._show_label)
         self.result.accepted.connect(self._accept)
-        self.getting.began.connect(self.message.clear)
+        self.getting.started.connect(self.message.clear)
         self.getting.got.connect(self._take_model)
         self.getting.failed.connect(self._tell_not_got)
         self.result.card_wanted.connect(self.show_card)
@@ -64,8 +64,8 @@ class ClassifyDock(ImageDock):
         self.lungs.shown.connect(self.result.heat.set_lungs)
         self.lungs.measured.connect(self.result.show_lungs)
         self.lungs.failed.connect(self._tell_lungs)
-        dock_signals().turning.connect(self._turn_away)
-        dock_signals().answered.connect(self._take_over)
+        dock_signals().image_changing.connect(self._turn_away)
+        dock_signals().prediction_ready.connect(self._take_over)
         shortcut = QShortcut(QKeySequence('Ctrl+Return'), self)
         shortcut.activated.connect(self.classify)
         self._show()
@@ -76,7 +76,7 @@ class ClassifyDock(ImageDock):
         self.result = ResultView(self.viewer.theme, preferences('classify').opacity)
         self.get_panel = ModelDownloadPanel()
         parts = (
-            self.choices,
+            self.inputs,
             self.get_panel,
             self.start,
             self.progress,
@@ -91,29 +91,29 @@ class ClassifyDock(ImageDock):
     @property
     def answer(self) -> ExplainedPrediction | None:
         """The result for the chosen layer, if there is one."""
-        layer = self.choices.current_layer
+        layer = self.inputs.current_layer
         return None if layer is None else self._answers.get(layer)
 
     def classify(self) -> None:
         """Start classifying the chosen layer; returns at once."""
-        layer = self.choices.current_layer
+        layer = self.inputs.current_layer
         if layer is None or self.busy:
             return
-        self._asked = self.choices.current_model
+        self._asked = self.inputs.current_model
         lungs = lungs_of(layer, self.viewer.layers)
-        job = classify_job.classify(layer, self._asked, self.choices.current_device, lungs)
+        job = classify_job.classify(layer, self._asked, self.inputs.current_device, lungs)
         self._start_job(layer, job, 'Classifying', self._take)
 
     def _take(self, outcome: JobOutcome | Failure) -> None:
         layer = self._running_on
         if isinstance(outcome, Failure):
-            self._tell_failure(outcome, layer)
+            self._show_failure(outcome, layer)
             return
         answer = outcome.result
         if answer is None or layer is None or layer not in self.viewer.layers:
             return
         if layer.data is not self._data:
-            self._tell_problem('The image was changed meanwhile. Click Classify again.', of=layer)
+            self._show_problem('The image was changed meanwhile. Click Classify again.', of=layer)
             return
         self._models[layer] = self._asked
         self._keep(layer, answer, answer.prediction.leading)
@@ -146,28 +146,28 @@ class ClassifyDock(ImageDock):
         self._lay_over(layer)
 
     def _tell_lungs(self, failure: Failure) -> None:
-        self._tell_failure(failure, self.choices.current_layer)
+        self._show_failure(failure, self.inputs.current_layer)
 
     def _get_ready(self) -> None:
         """Start the torch process and load the chosen model, before anyone clicks."""
         shared_torch()  # made in this thread, so that it is ended before Qt is
         self.message.clear()
-        offered = self.choices.model.offered
+        offered = self.inputs.model.offered
         self.getting.turn_to(offered)
         self._update()
         if offered is not None:
-            self.choices.show_device('')
+            self.inputs.show_device('')
             return
-        job = classify_job.prepare(self.choices.current_model, self.choices.current_device)
+        job = classify_job.prepare(self.inputs.current_model, self.inputs.current_device)
         # Nobody's: the process and its model are there for the other docks as well.
         run_job(None, job, 'Loading the model', done=self._model_loaded)
 
     def _model_loaded(self, outcome: JobOutcome | Failure) -> None:
         if isinstance(outcome, Failure):
-            self.choices.show_device('')
-            self._tell_failure(outcome)
-        elif outcome.result.model == self.choices.current_model:
-            self.choices.show_device(outcome.result.device)
+            self.inputs.show_device('')
+            self._show_failure(outcome)
+        elif outcome.result.model == self.inputs.current_model:
+            self.inputs.show_device(outcome.result.device)
         self._update()
 
     # -- showing ------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class ClassifyDock(ImageDock):
 
     def _show(self) -> None:
         """Show the result of the chosen layer, or what to do to get one."""
-        layer, answer = self.choices.current_layer, self.answer
+        layer, answer = self.inputs.current_layer, self.answer
         self.result.setVisible(answer is not None)
         if layer is not None and answer is not None and self._may_show(layer):
             self.result.show_answer(answer, self._labels[layer])
@@ -201,47 +201,47 @@ class ClassifyDock(ImageDock):
             self.heat.remove(layer)  # of an earlier answer that had nothing against it
         self._show()
         wanted = may_show and preferences('classify').lungs
-        if wanted and layer is self.choices.current_layer and self.lungs.layer is None:
+        if wanted and layer is self.inputs.current_layer and self.lungs.layer is None:
             self.lungs.show(True)
 
     def _accept(self) -> None:
         """Show a result in spite of its warnings, now and at later clicks."""
-        layer, answer = self.choices.current_layer, self.answer
+        layer, answer = self.inputs.current_layer, self.answer
         if layer is not None and answer is not None:
             self._accepted[layer] = self._accepted.get(layer, set()) | answer.doubts
             self._lay_over(layer)
 
     def _tell_not_got(self, failure: Failure) -> None:
-        self._tell_failure(failure)
+        self._show_failure(failure)
         bring_into_view(self.message)  # the terms of a model are long
 
     def _take_model(self, name: str) -> None:
         """Turn to a model that is here now."""
         dock_signals().model_added.emit(name)
-        if self.choices.current_model == name:
+        if self.inputs.current_model == name:
             self._get_ready()
 
     def _update(self) -> None:
-        offered = self.choices.model.offered is not None
+        offered = self.inputs.model.offered is not None
         self.start.setVisible(not offered or self.busy)
         if offered and not self.busy:
             self._say(False, '')
         elif not self.busy:
-            ready = self.choices.current_layer is not None and bool(self.choices.current_model)
+            ready = self.inputs.current_layer is not None and bool(self.inputs.current_model)
             self._say(ready, self._whose() if self.answer else _READY)
 
     def _whose(self) -> str:
         """Say whose answer stands below, where another model was chosen since."""
-        layer, answer = self.choices.current_layer, self.answer
+        layer, answer = self.inputs.current_layer, self.answer
         if layer is None or answer is None:
             return ''
         asked = self._models.get(layer, '')
-        if asked in ('', self.choices.current_model):
+        if asked in ('', self.inputs.current_model):
             return ''
         return f'Below is the answer of {answer.prediction.model}. Click Classify to ask again.'
 
     def _show_label(self, label: str) -> None:
-        layer = self.choices.current_layer
+        layer = self.inputs.current_layer
         if layer is not None and self.answer is not None:
             self._labels[layer] = label
             self.heat.draw(layer, self.answer, label)

@@ -241,7 +241,7 @@ class ModelDownloadController(QObject):
     #: A model could not be got: the `Failure`.
     failed = Signal(object)
     #: A download begins.
-    began = Signal()
+    started = Signal()
     #: Nothing is being got any more.
     settled = Signal()
 
@@ -255,7 +255,7 @@ class ModelDownloadController(QObject):
         panel.get_wanted.connect(self._get)
         panel.file_wanted.connect(self._get)
         panel.cancel_wanted.connect(self.session.cancel)
-        self.session.told.connect(self._tell)
+        self.session.progressed.connect(self._tell)
         self.session.succeeded.connect(self._succeed)
         self.session.failed.connect(lambda _, failure: self.failed.emit(failure))
         self.session.ended.connect(self._end)
@@ -283,7 +283,7 @@ class ModelDownloadController(QObject):
         if self._entry is None or self.busy:
             return
         self._coming, self._last = self._entry.name, None
-        self.began.emit()
+        self.started.emit()
         self.panel.begin()
         self.session.start_job(
             'get',

@@ -204,8 +204,8 @@ class ResultView(QWidget):
         self.demonstration.setWordWrap(True)
         self.demonstration.setObjectName('caution')
         self.demonstration.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
-        self.reach = quiet_label()
-        self.reach.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
+        self.performance = quiet_label()
+        self.performance.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
         self.cautions = QLabel()
         self.cautions.setWordWrap(True)
         self.cautions.setObjectName('caution')
@@ -225,7 +225,7 @@ class ResultView(QWidget):
             self.bars,
             self.demonstration,
             self.apart,
-            self.reach,
+            self.performance,
             self.cautions,
             separator_line(),
             self.heat,
@@ -242,7 +242,7 @@ class ResultView(QWidget):
         self.bars.chosen.connect(self._choose)
         self.heat.label_changed.connect(self._choose)
         self.warning.accepted.connect(self.accepted)
-        for label in (self.reach, self.demonstration):
+        for label in (self.performance, self.demonstration):
             label.linkActivated.connect(lambda _: self.card_wanted.emit())
 
     @property
@@ -296,12 +296,12 @@ class ResultView(QWidget):
         self.label_chosen.emit(label)
 
     def _show_reach(self) -> None:
-        said = self._answer.reach if self._answer is not None else ''
+        said = self._answer.performance if self._answer is not None else ''
         colour = theme_color(self._theme, 'text').name()
         link = f'<a href="card" style="color: {colour}">Card</a>'
         is_demonstration = self._answer is not None and self._answer.demonstration
         for part, wanted in (
-            (self.reach, not is_demonstration),
+            (self.performance, not is_demonstration),
             (self.demonstration, is_demonstration),
         ):
             part.setText(f'{escape(said)} {link}' if wanted else '')
@@ -310,8 +310,8 @@ class ResultView(QWidget):
     def _show_where(self, label: str) -> None:
         assert self._answer is not None and self._lungs is not None
         at = self._answer.prediction.labels.index(label)
-        lungs, at_edge = self._lungs, self._answer.frame_shares[at]
-        looked = heatmap_text(label, lungs.shares[at], lungs.even, at_edge)
+        lungs, at_edge = self._lungs, self._answer.edge_fractions[at]
+        looked = heatmap_text(label, lungs.fractions[at], lungs.uniform, at_edge)
         text = f'{looked} {lungs_source_text(lungs)}'
         sees_lungs = self._answer.prediction.preprocessing.get('lungs', 'ignored') != 'ignored'
         if sees_lungs and lungs.edit != self._answer.lungs.edit:

@@ -190,10 +190,10 @@ class FeatureMapsDock(ImageDock):
         self._maps: WeakKeyDictionary[Image, FeatureMaps] = WeakKeyDictionary()
         self._stacks: WeakKeyDictionary[Image, Image] = WeakKeyDictionary()
         self._build()
-        self.choices.layer_changed.connect(self._turn)
-        self.choices.setup_changed.connect(self._list_stages)
-        self.choices.card_wanted.connect(self.show_card)
-        self.asked.connect(self.compute)
+        self.inputs.layer_changed.connect(self._image_changed)
+        self.inputs.setup_changed.connect(self._list_stages)
+        self.inputs.card_wanted.connect(self.show_card)
+        self.start_requested.connect(self.compute)
         self.stage.activated.connect(self._stage_chosen)
         self.filters.chosen.connect(self._go_to)
         self.filters.order_changed.connect(self._reorder)
@@ -203,17 +203,17 @@ class FeatureMapsDock(ImageDock):
         self._list_stages()
 
     def _build(self) -> None:
-        self.choices.layer.setToolTip('The image layer whose feature maps are shown')
-        self.choices.model.setToolTip('The model whose filters are shown')
+        self.inputs.layer.setToolTip('The image layer whose feature maps are shown')
+        self.inputs.model.setToolTip('The model whose filters are shown')
         self.stage = StageComboBox()
-        form = self.choices.layout()
+        form = self.inputs.layout()
         if isinstance(form, QFormLayout):  # as it is; one form keeps the fields in line
             form.addRow('Stage', self.stage)
         self.start.setToolTip('Run the model on the chosen image up to this stage')
         self.filters = FiltersView(self.viewer.theme)
         fill_dock(
             self,
-            self.choices,
+            self.inputs,
             self.start,
             self.progress,
             self.status,
@@ -226,24 +226,24 @@ class FeatureMapsDock(ImageDock):
     @property
     def maps(self) -> FeatureMaps | None:
         """The maps on show for the chosen layer, if there are any."""
-        layer = self.choices.current_layer
+        layer = self.inputs.current_layer
         return None if layer is None else self._maps.get(layer)
 
     @property
     def stack(self) -> Image | None:
         """The layer with these maps."""
-        layer = self.choices.current_layer
+        layer = self.inputs.current_layer
         return None if layer is None else self._stacks.get(layer)
 
     def compute(self) -> None:
         """Start computing the maps of the chosen stage; returns at once."""
-        layer, stage = self.choices.current_layer, self.stage.current
+        layer, stage = self.inputs.current_layer, self.stage.current
         if layer is None or not stage or self.busy:
             return
         job = compute_feature_maps(
             layer,
-            self.choices.current_model,
-            self.choices.current_device,
+            self.inputs.current_model,
+            self.inputs.current_device,
             stage,
             lungs_of(layer, self.viewer.layers),
         )
@@ -252,13 +252,13 @@ class FeatureMapsDock(ImageDock):
     def _take(self, outcome: JobOutcome | Failure) -> None:
         layer = self._running_on
         if isinstance(outcome, Failure):
-            self._tell_failure(outcome, layer)
+            self._show_failure(outcome, layer)
             return
         maps = outcome.result
         if maps is None or layer is None or layer not in self.viewer.layers:
             return
         if layer.data is not self._data:
-            self._tell_problem('The image was changed meanwhile. Click Show maps again.', of=layer)
+            self._show_problem('The image was changed meanwhile. Click Show maps again.', of=layer)
             return
         if layer not in self._stacks:
             layer.events.data.connect(self._forget_changed)
@@ -273,16 +273,16 @@ class FeatureMapsDock(ImageDock):
         self.message.clear()
         self.stage.show_stages(())
         self._update()
-        job = list_stages(self.choices.current_model, self.choices.current_device)
+        job = list_stages(self.inputs.current_model, self.inputs.current_device)
         # Nobody's: the process and its model are there for the other docks as well.
         run_job(None, job, 'Loading the model', done=self._stages_listed)
 
     def _stages_listed(self, outcome: JobOutcome | Failure) -> None:
         if isinstance(outcome, Failure):
-            self.choices.show_device('')
-            self._tell_failure(outcome)
-        elif outcome.result.model == self.choices.current_model:
-            self.choices.show_device(outcome.result.device)
+            self.inputs.show_device('')
+            self._show_failure(outcome)
+        elif outcome.result.model == self.inputs.current_model:
+            self.inputs.show_device(outcome.result.device)
             self.stage.show_stages(outcome.result.shapes)
         self._update()
         self.listed.emit()
@@ -323,8 +323,8 @@ class FeatureMapsDock(ImageDock):
         if self.busy:
             return
         listed = self.stage.isEnabled()
-        text = _READY if listed or not self.choices.current_model else 'Loading the model…'
-        ready = self.choices.current_layer is not None and listed
+        text = _READY if listed or not self.inputs.current_model else 'Loading the model…'
+        ready = self.inputs.current_layer is not None and listed
         self._say(ready, '' if self.maps is not None else text)
 
     def _axis(self) -> int:
@@ -342,7 +342,7 @@ class FeatureMapsDock(ImageDock):
 
     def _reorder(self) -> None:
         """Order the stack anew; the filter on screen stays on screen."""
-        layer = self.choices.current_layer
+        layer = self.inputs.current_layer
         if layer is None or self.maps is None or self._axis() < 0:
             return
         place = round(self.viewer.dims.point[self._axis()])

@@ -333,17 +333,17 @@ class RunsDock(Dock):
     def _load_settings(self) -> None:
         if (run := self._the_one()) is not None:
             open_dock(self.viewer, 'Train a classifier')
-            dock_signals().run_wanted.emit(self.viewer, str(run.path))
+            dock_signals().run_requested.emit(self.viewer, str(run.path))
 
     def _resume(self) -> None:
         if (run := self._the_one()) is not None:
             open_dock(self.viewer, 'Train a classifier')
-            dock_signals().resume_wanted.emit(self.viewer, str(run.path))
+            dock_signals().resume_requested.emit(self.viewer, str(run.path))
 
     def _classify(self) -> None:
         if (run := self._the_one()) is not None:
             open_dock(self.viewer, 'Classify chest radiograph')
-            dock_signals().model_wanted.emit(self.viewer, str(run.path / 'best.safetensors'))
+            dock_signals().model_requested.emit(self.viewer, str(run.path / 'best.safetensors'))
 
     def _open_folder(self) -> None:
         if (run := self._the_one()) is not None:

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.plugin.background import Failure
-from napari_cxr.plugin.plots import class_color
+from napari_cxr.plugin.plots.plot import class_color
 from napari_cxr.plugin.runs import run_files, run_messages
 from napari_cxr.plugin.runs.run_actions import RunButtons
 from napari_cxr.plugin.runs.run_results import FoldsTableView, RunConfusionMatrix, RunCurves

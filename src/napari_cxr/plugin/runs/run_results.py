@@ -23,7 +23,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.plugin.background import Failure
-from napari_cxr.plugin.plots import Curves, Line, Matrix
+from napari_cxr.plugin.plots.curves import Curves, Line
+from napari_cxr.plugin.plots.matrix import Matrix
 from napari_cxr.plugin.runs import run_files
 from napari_cxr.plugin.runs.run_messages import short_run_name
 from napari_cxr.plugin.runs.runs_table import RunRow

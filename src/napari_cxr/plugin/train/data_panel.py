@@ -9,8 +9,11 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
-from napari_cxr.plugin.plots import Histogram, ImageGrid, Intervals, Matrix, Scatter
 from napari_cxr.plugin.plots.axes import number_text
+from napari_cxr.plugin.plots.curves import Histogram
+from napari_cxr.plugin.plots.dot_plots import Intervals, Scatter
+from napari_cxr.plugin.plots.image_grid import ImageGrid
+from napari_cxr.plugin.plots.matrix import Matrix
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.train.dataset_summary import (
     ClassTable,

@@ -123,9 +123,9 @@ class TrainDock(Dock):
         self.recipe_controller.refused.connect(self.message.show_error)
         self.start.clicked.connect(self.train)
         self.cancel.clicked.connect(session.cancel)
-        session.began.connect(self._job_started)
+        session.started.connect(self._job_started)
         session.waits.connect(self._show_waiting)
-        session.told.connect(self._on_event)
+        session.progressed.connect(self._on_event)
         session.succeeded.connect(self._job_succeeded)
         session.failed.connect(self._job_failed)
         session.ended.connect(self._job_ended)
@@ -136,9 +136,9 @@ class TrainDock(Dock):
         self.run.resume_requested.connect(self._resume_shown)
         self.run_controller.started.connect(self._show_run)
         self.run_controller.classify_requested.connect(self._classify)
-        dock_signals().run_wanted.connect(self._run_wanted)
-        dock_signals().resume_wanted.connect(self._resume_wanted)
-        dock_signals().images_wanted.connect(self._images_wanted)
+        dock_signals().run_requested.connect(self._run_wanted)
+        dock_signals().resume_requested.connect(self._resume_wanted)
+        dock_signals().images_requested.connect(self._images_wanted)
         QShortcut(QKeySequence('Ctrl+Shift+Return'), self).activated.connect(self.train)
 
     @property
@@ -206,7 +206,7 @@ class TrainDock(Dock):
 
     def _classify(self, model: str) -> None:
         open_dock(self.viewer, 'Classify chest radiograph')
-        dock_signals().model_wanted.emit(self.viewer, model)
+        dock_signals().model_requested.emit(self.viewer, model)
 
     def _run_wanted(self, viewer: ViewerModel, run_folder: str) -> None:
         if is_same_viewer(viewer, self.viewer):

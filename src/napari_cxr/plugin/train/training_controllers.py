@@ -263,7 +263,7 @@ class RunController(QObject):
         # Kept, because a worker that goes may take with it what it has just told.
         self._reader: Any = None
         self._keeper: Any = None
-        session.told.connect(self._on_event)
+        session.progressed.connect(self._on_event)
         session.succeeded.connect(self._finished)
         session.failed.connect(self._failed)
         session.cancelled.connect(self._stopped)

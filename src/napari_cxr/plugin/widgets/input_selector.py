@@ -179,8 +179,8 @@ class InputSelector(QWidget):
         self.model.chosen.connect(self.setup_changed)
         self.device.activated.connect(self._device_chosen)
         self.card.clicked.connect(self.card_wanted)
-        dock_signals().model_wanted.connect(self._model_wanted)
-        dock_signals().turning.connect(self._layer_turning)
+        dock_signals().model_requested.connect(self._model_wanted)
+        dock_signals().image_changing.connect(self._layer_turning)
         self._list_layers()
         self._layer_chosen()
 
