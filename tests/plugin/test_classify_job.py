@@ -13,7 +13,7 @@ FOLDS = {'measured_on': 'sources left out', 'folds': 4, 'averaged': True}
 @pytest.mark.parametrize(
     ('metrics', 'where', 'expect'),
     [
-        (FIGURES | {'measured_on': 'test'}, 'the test split', 'less in hospitals that it has not'),
+        (FIGURES | {'measured_on': 'test'}, 'the test split', 'less in hospitals that it was not'),
         (FIGURES | FOLDS, 'sources left out (mean of 4 folds)', 'no better in your hospital'),
     ],
 )
