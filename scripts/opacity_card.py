@@ -174,7 +174,9 @@ def _metrics(study: Study, figures: dict[str, Any]) -> dict[str, Any]:
         apart = metric_differences(truth, chosen, (LABEL,), labelled.groups, strata)
         return {
             'model': figures(chosen),
-            'baselines': {kind: figures([part.of(kind) for part in chosen]) for kind in names},
+            'baselines': {
+                kind: figures([part.of_classifier(kind) for part in chosen]) for kind in names
+            },
             'differences': {k: {'macro_auc': apart[k]['macro_auc']} for k in names},
         }
 

@@ -125,12 +125,12 @@ def test_of_a_part_only_some_images():
     truth = np.array([0, 1, 2, 0])
     said, other = certain(truth), certain(truth, wrong=[1, 2])
     whole = part([3, 1, 2], said[[3, 1, 2]], blind=other[[3, 1, 2]])
-    some = whole.only(np.array([True, True, False, True]))
+    some = whole.subset(np.array([True, True, False, True]))
     assert some.places.tolist() == [3, 1]
     np.testing.assert_array_equal(some.probabilities, said[[3, 1]])
     assert some.others.keys() == {'blind'}
     np.testing.assert_array_equal(some.others['blind'], other[[3, 1]])
-    blind = whole.of('blind')
+    blind = whole.of_classifier('blind')
     assert blind.places.tolist() == [3, 1, 2] and blind.others == {}
     np.testing.assert_array_equal(blind.probabilities, other[[3, 1, 2]])
 

@@ -154,10 +154,10 @@ def test_lost_images_are_read_again_while_a_run_goes_on(folder, recipe, own_cach
     _, material = run(prepare(index(folder), recipe))
     expected = material.images(range(24))
     for key in material.keys[:5]:
-        material.store._write('DELETE FROM images WHERE key = ?', [(key,)])
+        material.cache._write('DELETE FROM images WHERE key = ?', [(key,)])
     np.testing.assert_array_equal(material.images(range(24)), expected)
     for key in material.keys[:2]:
-        material.store._write('DELETE FROM images WHERE key = ?', [(key,)])
+        material.cache._write('DELETE FROM images WHERE key = ?', [(key,)])
     write_image(folder / 'left' / '0.png', 'right', 99)
     (folder / 'right' / '1.png').unlink()
     for place in (0, 1):
@@ -245,7 +245,7 @@ def test_near_duplicates_count_as_one_patient(copied, recipe):
     events, material = run(prepare(index(copied), held_out))
     groups = groups_of(material)
     assert groups[22] == groups[0] == groups[2], 'all images of both patients'
-    assert len(set(groups)) == 11 and material.dataset.torn == 0
+    assert len(set(groups)) == 11 and material.dataset.divided_pairs == 0
     assert not any(isinstance(event, WarningRaised) for event in events)
     _, alone = run(prepare(index(copied), held_out.with_changes({'data.duplicates': False})))
     assert groups_of(alone)[22] != groups_of(alone)[0]
@@ -257,7 +257,7 @@ def test_given_splits_are_kept_and_what_they_divide_is_told(copied, recipe):
     assert 'divide 1 pairs of near-duplicates' in warning.text
     split = divide(material.dataset, recipe.split, 0)
     assert split.names() == [sample.split for sample in index(copied).samples]
-    assert split.torn == 1
+    assert split.divided_pairs == 1
 
 
 def test_images_that_a_person_puts_together_come_to_the_training_side(folder, recipe):

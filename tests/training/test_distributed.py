@@ -103,7 +103,7 @@ def test_two_processes_resume(folder, recipe, tmp_path):
 
 @pytest.mark.parametrize('total', [2, 3, 7, 8])
 def test_parts_are_all_and_none_is_empty(total):
-    parts = [np.arange(total)[Ranks(rank, 2).part(total)] for rank in range(2)]
+    parts = [np.arange(total)[Ranks(rank, 2).own_rows(total)] for rank in range(2)]
     assert np.concatenate(parts).tolist() == list(range(total))
     assert all(len(part) for part in parts)
 
@@ -118,5 +118,5 @@ def test_the_device_is_as_asked_without_torchrun(monkeypatch):
 def test_one_process_neither_waits_nor_wraps(recipe):
     alone, network = Ranks(), torch.nn.Linear(2, 2)
     alone.wait()
-    assert alone.shared(network, torch.device('cpu')) is network
+    assert alone.data_parallel(network, torch.device('cpu')) is network
     assert replace(alone, rank=1).first is False

@@ -152,6 +152,6 @@ def test_what_takes_part_counts_for_what_does_not(folder, recipe, tmp_path, monk
         own = recipe.with_changes(
             {'epochs': 1, 'loss.within_source': 0.4, 'loss.weights': weights}
         )
-        events = list(train(data.without(gone), own, tmp_path / weights, 'cpu'))
+        events = list(train(data.drop(gone), own, tmp_path / weights, 'cpu'))
         (loss,) = (e.train_loss for e in events if isinstance(e, EpochDone))
         assert loss == pytest.approx(0.4, rel=1e-5)

@@ -84,7 +84,7 @@ def test_the_fingerprint_follows_content_label_and_split_but_not_names_or_order(
     first = describe_data(dataset, split, digests)
     assert first['counts']['sa']['a'] == {'train': 5, 'val': 5, 'test': 5}
     assert (first['images'], first['patients'], first['divided_pairs']) == (60, 30, 0)
-    torn = replace(split, torn=3)
+    torn = replace(split, divided_pairs=3)
     assert describe_data(dataset, torn, digests) == {**first, 'divided_pairs': 3}
     order = np.random.default_rng(0).permutation(60)
     shuffled = Dataset(Path('x'), tuple(dataset.samples[i] for i in order), grouped=True)

@@ -198,7 +198,7 @@ def test_another_recipe_and_other_data_are_refused(folder, recipe, cut_off):
         resumed(folder, other, cut_off)
     with pytest.raises(TrainingError, match=r'already holds a run.*or resume it'):
         whole(folder, recipe, cut_off)
-    fewer = index(folder).without([0])
+    fewer = index(folder).drop([0])
     with pytest.raises(TrainingError, match='images, their labels or their patients are no long'):
         list(train(fewer, recipe, cut_off, 'cpu', resume=True))
 

@@ -37,17 +37,17 @@ def test_images_that_stay_are_the_same_and_are_read_once(folder, recipe, bits, m
     monkeypatch.setattr(RunData, 'images', lambda d, p: read.extend(p.tolist()) or plain(d, p))
     staying = NetworkInputs(data, items, recipe, CPU, stay=True)
     places = np.array([3, 1, 3, 7])
-    first = staying.plain(places)
+    first = staying.unchanged(places)
     assert sorted(read) == [1, 3, 7]
-    again = staying.plain(np.array([7, 3]))
+    again = staying.unchanged(np.array([7, 3]))
     assert sorted(read) == [1, 3, 7]
     pixels = material.images(places).astype(np.float32) / (2**bits - 1)
     mean, std = recipe.input.mean[0], recipe.input.std[0]
     np.testing.assert_allclose(first[:, 0].numpy(), (pixels - mean) / std, atol=1e-5)
     assert torch.equal(again, first[[3, 0]])
     elsewhere = NetworkInputs(data, items, recipe, CPU)
-    assert torch.equal(elsewhere.plain(places), first)
-    assert torch.equal(elsewhere.changed(places, 1), staying.changed(places, 1))
+    assert torch.equal(elsewhere.unchanged(places), first)
+    assert torch.equal(elsewhere.augmented(places, 1), staying.augmented(places, 1))
 
 
 def test_on_the_cpu_nothing_stays():

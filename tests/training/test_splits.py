@@ -261,7 +261,7 @@ def test_for_a_trial_few_images_are_read_and_they_suffice(recipe):
     dataset = replace(dataset, samples=tuple(samples), limit=5)
     places = sufficient_subset(dataset, recipe, 0)
     assert 30 <= len(places) < 150
-    small = dataset.at(places)
+    small = dataset.subset(places)
     for _, split in splits_of(small, recipe, 0):
         for part in (split.train, split.val, split.test):
             labels = [small.samples[i].label for i in part]
@@ -438,15 +438,15 @@ def test_a_balance_is_by_the_rarest_class_of_what_is_learnt_from():
 
 
 def test_pairs_that_the_table_tears_apart_are_told_of_given_splits_only():
-    dataset = replace(made(), torn=3)
+    dataset = replace(made(), divided_pairs=3)
     samples = [
         replace(s, split=('train', 'val', 'test')[int(s.group) // 2 % 3]) for s in dataset.samples
     ]
     given = replace(dataset, samples=tuple(samples))
-    assert divide(given, SplitRecipe(), 0).torn == 3
-    assert divide(given, SplitRecipe(method='holdout'), 0).torn == 0
-    assert divide(dataset, SplitRecipe(), 0).torn == 0
-    assert divide(given, SplitRecipe(method='k-fold', folds=4), 0).torn == 0
+    assert divide(given, SplitRecipe(), 0).divided_pairs == 3
+    assert divide(given, SplitRecipe(method='holdout'), 0).divided_pairs == 0
+    assert divide(dataset, SplitRecipe(), 0).divided_pairs == 0
+    assert divide(given, SplitRecipe(method='k-fold', folds=4), 0).divided_pairs == 0
 
 
 def test_given_splits_are_taken_only_where_they_are_asked_for_or_all_there():

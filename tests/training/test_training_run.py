@@ -259,7 +259,7 @@ def test_weights_that_cannot_be_kept_are_said(folder, recipe, tmp_path, monkeypa
 
     def enlarged(kept, event):
         # Too large for half precision; with batch norm behind it the answers stay finite.
-        next(kept._run.judged.parameters()).data.mul_(1e9)
+        next(kept._run.evaluated.parameters()).data.mul_(1e9)
         plain(kept, event)
 
     monkeypatch.setattr(CheckpointWriter, 'epoch_done', enlarged)
@@ -291,7 +291,7 @@ def test_weights_make_classes_and_sources_count_alike(folder):
     # Nine training images left: right 6 (a 4, b 2), left 3 (a 2, b 1).
     gone = [0, 2, 8]
     assert {samples[i].label for i in gone} == {'left'}
-    dataset = dataset.without(gone)
+    dataset = dataset.drop(gone)
     split = divide(dataset, SplitRecipe(), 0)
     weights = image_weights(dataset, LossRecipe(weights='class and source'), split.train)
     sums = {}
@@ -347,7 +347,7 @@ def test_time_left_counts_down_and_figures_of_training_are_there(finished):
 
 def test_balance_leaves_out_training_images_of_the_larger_class(folder, recipe, tmp_path):
     recipe = replace(recipe, epochs=1, data=DataRecipe(balance=True))
-    dataset = index(folder, recipe.data).without([0, 2])  # two of the training split
+    dataset = index(folder, recipe.data).drop([0, 2])  # two of the training split
     events = list(train(dataset, recipe, tmp_path / 'out', 'cpu'))
     started = next(event for event in events if isinstance(event, TrainingStarted))
     assert started.counts['train'] == {'left': 4, 'right': 4}

@@ -70,7 +70,7 @@ class WeightedMetrics:
     ----------
     present : list of int
         The classes that have images.
-    inside, called : ndarray of bool, shape (n, classes)
+    inside, predicted : ndarray of bool, shape (n, classes)
         Which classes each image has, and which it was given: of one label the most
         probable, of several those that reach their thresholds.
     """
@@ -89,7 +89,7 @@ class WeightedMetrics:
         self.labels = list(labels)
         classes = len(self.labels)
         self.inside = one_hot(truth, classes)
-        self.called = one_hot(
+        self.predicted = one_hot(
             predicted_labels(probabilities, self.multilabel, thresholds), classes
         )
         self.present = [i for i in range(classes) if self.inside[:, i].any()]
@@ -114,7 +114,7 @@ class WeightedMetrics:
             'CLASS against CLASS', the area between two classes, scored by the first's
             share of both probabilities. NaN where a figure is not defined.
         """
-        each = label_confusions(self.inside, self.called, weights)
+        each = label_confusions(self.inside, self.predicted, weights)
         right, balanced, harmonic = self._overall(each)
         areas = [auc(self.inside[:, i], self._of(i), weights) for i in self.present]
         known = np.array(areas).reshape(len(areas), *weights.shape[:-1])
@@ -147,7 +147,7 @@ class WeightedMetrics:
         return out
 
     @property
-    def pairs(self) -> list[str]:
+    def class_pairs(self) -> list[str]:
         """Names of the figures that compare two classes."""
         return [f'{self.labels[i]} against {self.labels[j]}' for i, j in self._pairs]
 
@@ -233,16 +233,16 @@ def summarise(
     """
     names = list(range(len(truth))) if groups is None else list(groups)
     figures = WeightedMetrics(truth, probabilities, labels, pairs=pairs, thresholds=thresholds)
-    inside, called, multilabel = figures.inside, figures.called, figures.multilabel
+    inside, predicted, multilabel = figures.inside, figures.predicted, figures.multilabel
     # With several labels there would be nearly as many strata as patients.
     strata = [0] * len(inside) if multilabel else [int(t) for t in truth]
     spread = bootstrap_metrics(figures, names, strata, times=times, seed=seed)
-    each = label_confusions(inside, called)
+    each = label_confusions(inside, predicted)
     classes: dict[str, Any] = {}
     for i in figures.present:
         label = labels[i]
         own = {name: spread[f'{name} of {label}'] for name in CLASS_METRICS}
-        counted = (inside[:, i], ~inside[:, i], called[:, i])
+        counted = (inside[:, i], ~inside[:, i], predicted[:, i])
         cases = [len({names[j] for j in np.flatnonzero(which)}) for which in counted]
         for name, n in zip(('sensitivity', 'specificity', 'precision'), cases, strict=True):
             own[name] = wilson_interval(own[name].value, n)
@@ -254,7 +254,7 @@ def summarise(
             **interval_lists(own | {'mean_probability': said}),
             'counts': {'tp': tp, 'fp': fp, 'tn': tn, 'fn': fn},
         }
-    compared = {name: spread[name] for name in figures.pairs}
+    compared = {name: spread[name] for name in figures.class_pairs}
     patients = len(set(names))
     whole = {name: spread[name] for name in OVERALL_METRICS if name in spread}
     if not multilabel:
@@ -266,7 +266,7 @@ def summarise(
         'calibration_error': round(calibration_error(truth, probabilities), 4),
         'classes': classes,
         **({'pairs': interval_lists(compared)} if compared else {}),
-        **({} if multilabel else {'confusion': (inside.T.astype(int) @ called).tolist()}),
+        **({} if multilabel else {'confusion': (inside.T.astype(int) @ predicted).tolist()}),
     }
 
 

@@ -66,13 +66,13 @@ def confusion_matrix(
 
 
 def label_confusions(
-    truth: np.ndarray, called: np.ndarray, weights: np.ndarray | None = None
+    truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None
 ) -> np.ndarray:
     """Count images for each label by itself, as a task of two classes: without and with it.
 
     Parameters
     ----------
-    truth, called : ndarray of bool, shape (n, labels)
+    truth, predicted : ndarray of bool, shape (n, labels)
         Which labels each image has, and which it was given.
     weights : ndarray, shape (..., n), optional
         How often each image counts; once by default.
@@ -84,8 +84,8 @@ def label_confusions(
         label's figure at [..., 1].
     """
     weights = _weights(weights, len(truth))
-    truth, called = np.asarray(truth, bool), np.asarray(called, bool)
-    cells = (~truth & ~called, ~truth & called, truth & ~called, truth & called)
+    truth, predicted = np.asarray(truth, bool), np.asarray(predicted, bool)
+    cells = (~truth & ~predicted, ~truth & predicted, truth & ~predicted, truth & predicted)
     counts = np.stack([weights @ cell.astype(np.float64) for cell in cells], axis=-1)
     return counts.reshape(*counts.shape[:-1], 2, 2)
 
@@ -302,12 +302,12 @@ def validation_metrics(
         are means over the labels. NaN where a figure is not defined.
     """
     probabilities = probabilities_of(logits, multilabel)
-    called = predicted_labels(probabilities, multilabel)
+    predicted = predicted_labels(probabilities, multilabel)
     if multilabel:
-        confusion = label_confusions(one_hot(truth, logits.shape[1]), called)
+        confusion = label_confusions(one_hot(truth, logits.shape[1]), predicted)
         overall = label_metrics(confusion)
     else:
-        confusion = confusion_matrix(truth, called, logits.shape[1])
+        confusion = confusion_matrix(truth, predicted, logits.shape[1])
         overall = accuracy(confusion), balanced_accuracy(confusion), macro_f1(confusion)
     return {
         'loss': log_loss(truth, logits),

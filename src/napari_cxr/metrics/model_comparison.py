@@ -48,13 +48,13 @@ class FoldPredictions:
     probabilities: np.ndarray
     others: Mapping[str, np.ndarray]
 
-    def only(self, chosen: np.ndarray) -> FoldPredictions:
+    def subset(self, chosen: np.ndarray) -> FoldPredictions:
         """Return the part of those images that are chosen, a bool for each of all."""
         rows = np.flatnonzero(chosen[self.places])
         others = {name: said[rows] for name, said in self.others.items()}
         return FoldPredictions(self.places[rows], self.probabilities[rows], others)
 
-    def of(self, name: str) -> FoldPredictions:
+    def of_classifier(self, name: str) -> FoldPredictions:
         """Return what another classifier said, in the place of the model."""
         return FoldPredictions(self.places, self.others[name], {})
 
@@ -112,7 +112,7 @@ def average_over_folds(
         if there.any():
             own = {name: spread[f'{name} of {label}'] for name in CLASS_METRICS}
             classes[label] = {'images': int(there.sum()), **interval_lists(own)}
-    compared = {name: spread[name] for columns, _ in each for name in columns.pairs}
+    compared = {name: spread[name] for columns, _ in each for name in columns.class_pairs}
     return {
         'images': len(used),
         'patients': len(set(names)),
@@ -153,10 +153,13 @@ def metric_differences(
     used, parts = _used(parts)
     ours = [_weighted_metrics(truth[used], part, labels, pairs) for part in parts]
     others = {
-        name: [_weighted_metrics(truth[used], part.of(name), labels, pairs) for part in parts]
+        name: [
+            _weighted_metrics(truth[used], part.of_classifier(name), labels, pairs)
+            for part in parts
+        ]
         for name in parts[0].others
     }
-    between = list(dict.fromkeys(name for columns, _ in ours for name in columns.pairs))
+    between = list(dict.fromkeys(name for columns, _ in ours for name in columns.class_pairs))
     wanted = (*_COMPARED, *between)
 
     def figures(weights: np.ndarray) -> dict[str, np.ndarray]:

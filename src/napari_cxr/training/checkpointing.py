@@ -71,8 +71,8 @@ def save_state(path: Path, run: TrainingRun, notes: dict[str, Any]) -> None:
     from safetensors.torch import save as to_bytes
 
     tensors = {f'network.{name}': t for name, t in run.network.state_dict().items()}
-    if run.judged is not run.network:
-        tensors |= {f'average.{name}': t for name, t in run.judged.state_dict().items()}
+    if run.evaluated is not run.network:
+        tensors |= {f'average.{name}': t for name, t in run.evaluated.state_dict().items()}
     for number, entries in run.optimiser.state_dict()['state'].items():
         for name, value in entries.items():
             if isinstance(value, Tensor):  # SGD without momentum keeps a None
@@ -156,8 +156,8 @@ def _restore(run: TrainingRun, tensors: dict[str, Tensor], progress: dict[str, A
     # Copied into the tensors that are there, which keeps how these lie in memory: that
     # decides the order of some sums.
     run.network.load_state_dict(under('network.'))
-    if run.judged is not run.network:
-        run.judged.load_state_dict(under('average.'))
+    if run.evaluated is not run.network:
+        run.evaluated.load_state_dict(under('average.'))
     parameters = [p for group in run.optimiser.param_groups for p in group['params']]
     state: dict[int, dict[str, Any]] = {}
     for name, value in under('optimiser.').items():
@@ -229,7 +229,7 @@ class CheckpointWriter:
         if not self._folder.writes:
             return
         with self._folder.writing():
-            state = self._run.judged.state_dict()
+            state = self._run.evaluated.state_dict()
             save(self._folder.last, state, self._card(self._run.progress.epoch))
 
     def best(self) -> None:
@@ -252,7 +252,7 @@ class CheckpointWriter:
         self.best()
         if self._run.progress.step != self._step or not self._folder.state.exists():
             with self._folder.writing():
-                save_state(self._folder.state, self._run, self._folder.notes())
+                save_state(self._folder.state, self._run, self._folder.metadata())
         self._step = self._run.progress.step
         self._written = time.monotonic()
         self._took = self._written - started
@@ -264,7 +264,7 @@ class CheckpointWriter:
         same = tuple(f'stages.{name}.' for name in still)
         return {
             name: tensor if name.startswith(same) else tensor.detach().to('cpu', copy=True)
-            for name, tensor in run.judged.state_dict().items()
+            for name, tensor in run.evaluated.state_dict().items()
         }
 
 
@@ -330,7 +330,7 @@ def measure_model(run: TrainingRun, stored: Checkpoint, out: Path | None = None)
     `napari_cxr.training.model_evaluation`.
     """
     data = run.data
-    network = run.place(stored.network())
+    network = run.to_device(stored.network())
     # Those that were learnt from are not looked at.
     logits = np.zeros((len(data.dataset.samples), len(data.dataset.labels)), np.float32)
     places = np.concatenate([data.split.val, data.split.test])

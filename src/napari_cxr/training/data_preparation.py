@@ -65,7 +65,7 @@ class LoadedImages:
         See `napari_cxr.training.duplicates`.
     preprocessing, bits
         How they were made.
-    store, keys, reader
+    cache, keys, reader
         Where the pixels are, under which names, and who reads them again if they are lost.
     """
 
@@ -76,7 +76,7 @@ class LoadedImages:
     thumbnails: np.ndarray
     preprocessing: Preprocessing
     bits: int
-    store: ImageCache
+    cache: ImageCache
     keys: tuple[bytes, ...]
     reader: ImageReader
 
@@ -99,7 +99,7 @@ class LoadedImages:
         """
         rows = [int(place) for place in places]
         wanted = {self.keys[row]: row for row in rows}
-        found = self.store.images(list(wanted))
+        found = self.cache.images(list(wanted))
         if lost := [row for key, row in wanted.items() if key not in found]:
             found |= self._read_again(lost)
         kind = np.uint8 if self.bits == 8 else np.uint16
@@ -108,12 +108,12 @@ class LoadedImages:
             out[i] = np.frombuffer(found[self.keys[row]], kind).reshape(out.shape[1:])
         return out
 
-    def at(self, places: Sequence[int] | np.ndarray) -> LoadedImages:
+    def subset(self, places: Sequence[int] | np.ndarray) -> LoadedImages:
         """Return the material of some of the images."""
         rows = np.asarray(places, dtype=np.intp)
         return replace(
             self,
-            dataset=self.dataset.at(rows.tolist()),
+            dataset=self.dataset.subset(rows.tolist()),
             digests=tuple(self.digests[i] for i in rows),
             features=self.features[rows],
             sizes=self.sizes[rows],
@@ -128,7 +128,7 @@ class LoadedImages:
         for row in rows:
             path = self.dataset.samples[row].path
             try:
-                same = self.store.digest_of(path).hex()[:_DIGITS] == self.digests[row]
+                same = self.cache.digest_of(path).hex()[:_DIGITS] == self.digests[row]
             except OSError:
                 same = False
             if not same:
@@ -143,7 +143,7 @@ class LoadedImages:
                     f'The image {self.dataset.name_of(row)} is no longer in the cache and '
                     f'could not be read again: {result}'
                 )
-            self.store.put({self.keys[row]: result})
+            self.cache.put({self.keys[row]: result})
             found[self.keys[row]] = result.image.tobytes()
         return found
 
@@ -152,14 +152,14 @@ def load_images(
     dataset: Dataset, recipe: Recipe, reader: ImageReader | None = None, run: str = ''
 ) -> Generator[TrainingEvent, None, LoadedImages]:
     """Read the images of a data set that can be used, excluded ones as well; see `prepare`."""
-    store = ImageCache()
+    cache = ImageCache()
     reader = read_in_process if reader is None else reader
-    reading = _ImageLoader(dataset, recipe, reader, store, run)
+    reading = _ImageLoader(dataset, recipe, reader, cache, run)
     yield from reading.name()
     yield from reading.read()
-    for text in store.problems:
+    for text in cache.problems:
         yield WarningRaised(run, text)
-    store.trim()
+    cache.trim()
     return reading.material()
 
 
@@ -167,9 +167,9 @@ class _ImageLoader:
     """A data set while it is read."""
 
     def __init__(
-        self, dataset: Dataset, recipe: Recipe, reader: ImageReader, store: ImageCache, run: str
+        self, dataset: Dataset, recipe: Recipe, reader: ImageReader, cache: ImageCache, run: str
     ) -> None:
-        self.dataset, self.reader, self.store, self.run = dataset, reader, store, run
+        self.dataset, self.reader, self.cache, self.run = dataset, reader, cache, run
         self.preprocessing, self.bits = recipe.input, recipe.data.bits
         self.digests: dict[int, bytes] = {}
         self.keys: dict[int, bytes] = {}
@@ -184,7 +184,7 @@ class _ImageLoader:
                 yield self._skipped(place, LATERAL)
                 continue
             try:
-                digest = self.store.digest_of(sample.path)
+                digest = self.cache.digest_of(sample.path)
             except OSError as error:
                 yield self._skipped(place, f'It cannot be opened ({error.strerror}).')
                 continue
@@ -194,7 +194,7 @@ class _ImageLoader:
 
     def read(self) -> Iterator[TrainingEvent]:
         """Decode what is not in the cache, each content once."""
-        self.about.update(self.store.find(list(dict.fromkeys(self.keys.values()))))
+        self.about.update(self.cache.find(list(dict.fromkeys(self.keys.values()))))
         first: dict[bytes, int] = {}
         for place, key in self.keys.items():
             if key not in self.about:
@@ -223,14 +223,14 @@ class _ImageLoader:
             if not any(label in dataset.samples[p].labels for p in usable):
                 raise DatasetError(f'No image of the class {label!r} could be used.')
         return LoadedImages(
-            dataset=_with_patients(dataset.at(usable), [a['patient'] for a in about]),
+            dataset=_with_patients(dataset.subset(usable), [a['patient'] for a in about]),
             digests=tuple(self.digests[p].hex()[:_DIGITS] for p in usable),
             features=np.stack([a['features'] for a in about]),
             sizes=np.array([a['size'] for a in about], dtype=np.intp),
             thumbnails=np.stack([a['thumbnail'] for a in about]),
             preprocessing=self.preprocessing,
             bits=self.bits,
-            store=self.store,
+            cache=self.cache,
             keys=tuple(self.keys[p] for p in usable),
             reader=self.reader,
         )
@@ -249,13 +249,13 @@ class _ImageLoader:
                 if isinstance(result, (TrainingImage, UnusableImage)):
                     pending[key] = result
                 if len(pending) == _KEEP_AT_ONCE:
-                    self.store.put(pending)
+                    self.cache.put(pending)
                     pending = {}
                 yield from self._progress(done)
         finally:  # what was decoded is kept, also where the person cancels
             if close := getattr(results, 'close', None):
                 close()
-            self.store.put(pending)
+            self.cache.put(pending)
 
     def _progress(self, done: int, *, now: bool = False) -> Iterator[TrainingEvent]:
         if now or time.monotonic() - self._spoken >= _EVENT_EVERY:
@@ -316,7 +316,7 @@ def prepare(
         If no image can be used, or none of a class.
     """
     dataset = replace(dataset, limit=recipe.data.limit, balance=recipe.data.balance)
-    dataset = dataset.at(sufficient_subset(dataset, recipe.split, recipe.seed))
+    dataset = dataset.subset(sufficient_subset(dataset, recipe.split, recipe.seed))
     everything = yield from load_images(dataset, recipe, reader, run)
     left_out = set(recipe.data.exclude)
     for text in _unused_entries(everything, recipe):
@@ -328,15 +328,15 @@ def prepare(
                 f'Every image of the class {label!r} is left out by data.exclude; take some '
                 'of them back, or leave the class out in data.classes.'
             )
-    material = everything.at(kept)
+    material = everything.subset(kept)
     pairs = (
         duplicates.find_near_duplicates(material.thumbnails)[0] if recipe.data.duplicates else ()
     )
     material = group_duplicates(material, recipe, pairs)
-    if torn := material.dataset.torn:
+    if divided := material.dataset.divided_pairs:
         yield WarningRaised(
             run,
-            f'The given splits divide {torn} pairs of near-duplicates between them, so figures '
+            f'The given splits divide {divided} pairs of near-duplicates between them, so figures '
             "are better than they should be; set split.method to 'holdout', or put such images "
             'into one group.',
         )
@@ -386,18 +386,18 @@ def group_duplicates(
         by_hand.join([i for i, digest in enumerate(material.digests) if digest in names])
     if given and recipe.data.together:
         dataset = _in_one_split(dataset, by_hand)
-    groups, torn = _Groups(dataset, by_hand), 0
+    groups, divided = _Groups(dataset, by_hand), 0
     for first, second in pairs:
         sides = {dataset.samples[first].split, dataset.samples[second].split}
         if given and len(sides) > 1:
-            torn += 1
+            divided += 1
         else:
             groups.join([first, second])
     names_of = groups.names()
     samples = tuple(
         replace(sample, group=name) for sample, name in zip(dataset.samples, names_of, strict=True)
     )
-    return replace(material, dataset=replace(dataset, samples=samples, torn=torn))
+    return replace(material, dataset=replace(dataset, samples=samples, divided_pairs=divided))
 
 
 def _in_one_split(dataset: Dataset, groups: _Groups) -> Dataset:

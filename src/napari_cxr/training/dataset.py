@@ -79,7 +79,7 @@ class Dataset:
         The most images a class that a split uses in each part, 0 for all.
     balance : bool
         Whether a split cuts its larger training classes to the size of the smallest.
-    torn : int
+    divided_pairs : int
         Pairs of near-duplicates that the given splits divide.
     """
 
@@ -88,7 +88,7 @@ class Dataset:
     grouped: bool
     limit: int = 0
     balance: bool = False
-    torn: int = 0
+    divided_pairs: int = 0
 
     def __post_init__(self) -> None:
         if not self.samples:
@@ -119,14 +119,14 @@ class Dataset:
         """Return the path of an image as seen from the data set's folder, for messages."""
         return within(self.samples[place].path, self.root)
 
-    def at(self, places: Iterable[int]) -> Dataset:
+    def subset(self, places: Iterable[int]) -> Dataset:
         """Return the data set of the images at these places, in this order."""
         return replace(self, samples=tuple(self.samples[i] for i in places))
 
-    def without(self, places: Sequence[int]) -> Dataset:
+    def drop(self, places: Sequence[int]) -> Dataset:
         """Return the data set without the images at these places."""
         left_out = set(places)
-        return self.at(i for i in range(len(self.samples)) if i not in left_out)
+        return self.subset(i for i in range(len(self.samples)) if i not in left_out)
 
 
 def within(path: Path, root: Path) -> str:

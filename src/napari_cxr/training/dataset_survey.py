@@ -154,9 +154,9 @@ def _duplicate_warnings(
         if p.first in place_of and p.second in place_of
     ]
     out = []
-    if torn := sum(a.split != b.split for a, b in used if a.split and b.split):
+    if divided := sum(a.split != b.split for a, b in used if a.split and b.split):
         out.append(
-            f'The given splits divide {torn} pairs of near-duplicates, so that figures will be '
+            f'The given splits divide {divided} pairs of near-duplicates, so that figures will be '
             'better than they should be; put each into one group, or set split.method to '
             "'holdout'."
         )
@@ -368,7 +368,7 @@ def survey(
         for place, name in zip(np.flatnonzero(~excluded), split.names(), strict=True):
             splits[place] = name
     used = np.flatnonzero(~excluded)
-    baselines = yield from measure_baselines(everything.at(used), recipe.seed, run)
+    baselines = yield from measure_baselines(everything.subset(used), recipe.seed, run)
     sources = tuple(sample.source for sample in everything.dataset.samples)
     pairs = _pairs(everything.dataset, found, splits)
     return Survey(
@@ -386,7 +386,9 @@ def survey(
         cooccurrence=truth[used].T.astype(np.intp) @ truth[used],
         split_kind='by patient' if everything.dataset.grouped else 'by image',
         association=cramers_v(np.array(sources)[used], truth[used]),
-        flags=dataset_warnings(everything.at(used), pairs, excluded, skipped, baselines, obstacle),
+        flags=dataset_warnings(
+            everything.subset(used), pairs, excluded, skipped, baselines, obstacle
+        ),
         baselines=baselines,
         pairs=pairs,
         skipped=tuple(skipped),
@@ -407,7 +409,7 @@ def _divided(
             for a, b in pairs.tolist()
             if recipe.data.duplicates and a in place_of and b in place_of
         ]
-        dataset = group_duplicates(everything.at(used), recipe, kept).dataset
+        dataset = group_duplicates(everything.subset(used), recipe, kept).dataset
         for place, sample in zip(used, dataset.samples, strict=True):
             groups[place] = sample.group
         if dataset.labels != everything.dataset.labels:

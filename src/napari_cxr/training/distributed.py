@@ -52,12 +52,12 @@ class Ranks:
         if self.count > 1:
             distributed.barrier()
 
-    def part(self, total: int) -> slice:
+    def own_rows(self, total: int) -> slice:
         """Return which rows of a batch are this process'."""
         ends = np.linspace(0, total, self.count + 1).astype(int)
         return slice(int(ends[self.rank]), int(ends[self.rank + 1]))
 
-    def gathered(self, rows: Tensor, total: int) -> Tensor:
+    def gather(self, rows: Tensor, total: int) -> Tensor:
         """Return the rows of all processes in their order; each gives those of its part.
 
         Parameters
@@ -70,18 +70,18 @@ class Ranks:
         if self.count == 1:
             return rows
         everything = rows.new_zeros(total, *rows.shape[1:])
-        everything[self.part(total)] = rows
+        everything[self.own_rows(total)] = rows
         distributed.all_reduce(everything)  # adds zeros, so that nothing is rounded
         return everything
 
-    def shared(self, module: nn.Module, device: torch.device) -> nn.Module:
+    def data_parallel(self, module: nn.Module, device: torch.device) -> nn.Module:
         """Return a module whose gradients are the means over all processes."""
         if self.count == 1:
             return module
         devices = [device] if device.type == 'cuda' else None
         return nn.parallel.DistributedDataParallel(module, device_ids=devices)
 
-    def synchronised(self, network: StagedNetwork, device: torch.device) -> StagedNetwork:
+    def sync_batch_norm(self, network: StagedNetwork, device: torch.device) -> StagedNetwork:
         """Return a network whose batch norm looks at the batch of all processes, on GPUs."""
         if self.count == 1 or device.type != 'cuda':
             return network

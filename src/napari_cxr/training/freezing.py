@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 #: Bytes of what frozen stages return for one split: kept in memory up to the first (the
-#: GPU's, if it has room), on the disk up to the second, and beyond it computed again in
+#: GPU's, if there is enough), on the disk up to the second, and beyond it computed again in
 #: each epoch.
 _IN_MEMORY = 1 << 30
 
@@ -68,7 +68,7 @@ class FrozenOutputCache:
         Yields
         ------
         tuple of int
-            Items that are done, of how many. It ends early where all would take more room
+            Items that are done, of how many. It ends early where all would take more space
             than it is worth; `fits` is then False.
         """
         total, done = len(self.items), 0
@@ -89,12 +89,12 @@ class FrozenOutputCache:
                     else torch.empty((total, *t.shape[1:]), dtype=t.dtype, device=where)
                     for t in tensors
                 )
-            for room, tensor in zip(self.tensors, tensors, strict=True):
-                room[done : done + len(tensor)] = tensor
+            for stored, tensor in zip(self.tensors, tensors, strict=True):
+                stored[done : done + len(tensor)] = tensor
             done = min(total, done + batch)
             yield done, total
 
-    def of(self, items: np.ndarray, device: torch.device) -> tuple[Tensor, ...]:
+    def rows(self, items: np.ndarray, device: torch.device) -> tuple[Tensor, ...]:
         """Return the rows of some items."""
         rows = torch.from_numpy(np.searchsorted(self.items, items))
         return tuple(tensor[rows.to(tensor.device)].to(device) for tensor in self.tensors)
@@ -105,10 +105,10 @@ def _on_disk(like: Tensor, rows: int, folder: Path) -> Tensor:
     shape = (rows, *like.shape[1:])
     numel = int(np.prod(shape))
     path = folder / f'.features-{os.getpid()}-{os.urandom(4).hex()}.part'
-    room = torch.from_file(str(path), shared=True, size=numel, dtype=like.dtype)
+    stored = torch.from_file(str(path), shared=True, size=numel, dtype=like.dtype)
     if os.name != 'nt':  # the file lives on as long as it is mapped; elsewhere a later run tidies
         path.unlink()
-    return room.reshape(shape)
+    return stored.reshape(shape)
 
 
 def frozen_stages(network: StagedNetwork, recipe: Recipe, epoch: int) -> tuple[str, ...]:
@@ -262,33 +262,33 @@ class FrozenStages:
                 yield from output.fill(compute, self._recipe.batch, self._folder)
                 self._outputs[name] = output
 
-    def given(self, items: np.ndarray) -> tuple[str, tuple[Tensor, ...]]:
-        """Return what a `Learner` is given for a batch to learn from."""
+    def inputs_for(self, items: np.ndarray) -> tuple[str, tuple[Tensor, ...]]:
+        """Return what a `TrainablePart` is given for a batch to learn from."""
         if not (self.names and self._repeats):
-            return '', (self._inputs.changed(items, self._epoch),)
+            return '', (self._inputs.augmented(items, self._epoch),)
         items = items % (2 * self._items.images)  # what is drawn again is the same
-        output = self._kept(f'training {self._view}')
+        output = self._cached(f'training {self._view}')
         if output is None:
-            return '', (self._inputs.changed(items, self._view),)
-        return self.names[-1], output.of(items, self._device)
+            return '', (self._inputs.augmented(items, self._view),)
+        return self.names[-1], output.rows(items, self._device)
 
-    def given_to_validate(self, places: np.ndarray) -> tuple[str, tuple[Tensor, ...]]:
-        """Return what a `Learner` is given for images that are validated."""
-        output = self._kept('validation')
+    def validation_inputs_for(self, places: np.ndarray) -> tuple[str, tuple[Tensor, ...]]:
+        """Return what a `TrainablePart` is given for images that are validated."""
+        output = self._cached('validation')
         if output is None:
-            return '', (self._inputs.plain(places),)
-        return self.names[-1], output.of(places, self._device)
+            return '', (self._inputs.unchanged(places),)
+        return self.names[-1], output.rows(places, self._device)
 
-    def _kept(self, name: str) -> FrozenOutputCache | None:
+    def _cached(self, name: str) -> FrozenOutputCache | None:
         output = self._outputs.get(name)
         return output if output is not None and output.fits else None
 
     def _of_items(self, items: np.ndarray) -> tuple[Tensor, ...]:
         with autocast(self._precision, self._device):
-            return self._returned(self._inputs.changed(items, self._view))
+            return self._returned(self._inputs.augmented(items, self._view))
 
     def _of_places(self, places: np.ndarray) -> tuple[Tensor, ...]:
-        return self._returned(self._inputs.plain(places))
+        return self._returned(self._inputs.unchanged(places))
 
     @torch.no_grad()
     def _returned(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -284,7 +284,7 @@ def describe_data(dataset: Dataset, split: Split, digests: Sequence[str]) -> dic
         'images': len(used),
         'patients': len({s.group for s, _, _ in used}) if dataset.grouped else None,
         'split': split.kind,
-        'divided_pairs': split.torn,
+        'divided_pairs': split.divided_pairs,
         'counts': counts,
     }
 
@@ -381,10 +381,10 @@ def metrics_by_source(
     labels, samples = dataset.labels, dataset.samples
     sources = np.array([sample.source for sample in samples])
     groups = [sample.group for sample in samples]
-    several = len(parts) > 1
+    averaged = len(parts) > 1
     # Folds are made of sources, so resamples of them keep these alike, too.
     strata = [
-        (0 if dataset.multilabel else int(truth[i]), source if several else '')
+        (0 if dataset.multilabel else int(truth[i]), source if averaged else '')
         for i, source in enumerate(sources)
     ]
     measured = sorted(set(sources[np.concatenate([part.places for part in parts])].tolist()))
@@ -393,11 +393,11 @@ def metrics_by_source(
         chosen |= {name or 'no source': sources == name for name in measured}
     out: dict[str, Any] = {'model': {}, 'baselines': {}, 'differences': {}}
     for name, which in chosen.items():
-        here = [own for part in parts if len((own := part.only(which)).places)]
+        here = [own for part in parts if len((own := part.subset(which)).places)]
         pairs = (name != 'all' or len(measured) == 1) and name != 'no source' and measured != ['']
 
         def figures(own: Sequence[FoldPredictions], pairs: bool = pairs) -> dict[str, Any]:
-            if several:
+            if averaged:
                 return average_over_folds(
                     truth, own, labels, groups, strata, pairs=pairs, seed=seed
                 )
@@ -407,7 +407,7 @@ def metrics_by_source(
 
         out['model'][name] = figures(here)
         for kind in here[0].others:
-            theirs = figures([part.of(kind) for part in here])
+            theirs = figures([part.of_classifier(kind) for part in here])
             out['baselines'].setdefault(kind, {})[name] = theirs
         compared = metric_differences(truth, here, labels, groups, strata, pairs=pairs, seed=seed)
         for kind, difference in compared.items():

@@ -251,11 +251,11 @@ class NetworkInputs:
         ):
             self._staying = torch.empty(shape, dtype=self._kind, device=device)
 
-    def plain(self, places: np.ndarray) -> Tensor:
+    def unchanged(self, places: np.ndarray) -> Tensor:
         """Return images as they are, shape (n, channels, h, w)."""
         return to_input(self._images(places), self._recipe.input)
 
-    def changed(self, items: np.ndarray, epoch: int) -> Tensor:
+    def augmented(self, items: np.ndarray, epoch: int) -> Tensor:
         """Return items as an epoch changes them, shape (n, channels, h, w)."""
         images = self._images(self._items.places(items))
         return to_input(self._items.augment(images, items, epoch), self._recipe.input)

@@ -246,13 +246,13 @@ class RunFolder:
     ) -> None:
         self.path, self.recipe, self.writes = path, recipe, writes
         self.metrics = ''
-        self.life = 0
+        self.restarts = 0
         with self.writing():
             if writes:
                 path.mkdir(parents=True, exist_ok=True)
             found = {p.name for p in path.iterdir()} if path.is_dir() else set()
-        self.begun = resume and 'recipe.toml' in found
-        if not self.begun:
+        self.started = resume and 'recipe.toml' in found
+        if not self.started:
             left = (
                 {n for n in found if n in _STARTED_FILES or n.endswith('.part')}
                 if resume
@@ -311,7 +311,7 @@ class RunFolder:
             with self.writing():
                 write_atomic(self.path / START_MODEL_FILE, model.read_bytes())
 
-    def begin(self, split: str, environment: dict[str, Any]) -> None:
+    def start(self, split: str, environment: dict[str, Any]) -> None:
         """Write what is known at the start; the recipe last, for it makes this a run."""
         texts = {'split.csv': split, 'recipe.toml': self.recipe.to_toml()}
         digests = {name: _digest(text.encode()) for name, text in texts.items()}
@@ -347,17 +347,17 @@ class RunFolder:
                 'began with, so it cannot be resumed; bring them back, or start a new run.'
             )
 
-    def notes(self) -> dict[str, Any]:
-        """Return what a state must know of this folder: see `go_on`."""
+    def metadata(self) -> dict[str, Any]:
+        """Return what a state must know of this folder: see `resume`."""
         return {'metrics': self.metrics}
 
-    def go_on(self, notes: dict[str, Any] | None) -> None:
+    def resume(self, notes: dict[str, Any] | None) -> None:
         """Bring the files back to the state that is resumed, or to the start without one."""
         self.metrics = notes['metrics'] if notes else ''
         if not self.writes:
             return
         with self.writing():
-            self.life = len(list(self.path.glob('events.out.tfevents.*')))
+            self.restarts = len(list(self.path.glob('events.out.tfevents.*')))
             for half in self.path.glob('.*.part'):
                 half.unlink()
             self._write('metrics.csv', self.metrics)
@@ -389,9 +389,9 @@ class RunFolder:
             with (self.path / 'metrics.csv').open('a', newline='', encoding='utf-8') as file:
                 file.write(text.getvalue())
             with suppress(ImportError):  # TensorBoard is an extra: without it, no event files
-                write_tensorboard_epoch(self.path, event, self.life)
+                write_tensorboard_epoch(self.path, event, self.restarts)
 
-    def end(self, result: dict[str, Any]) -> None:
+    def finish(self, result: dict[str, Any]) -> None:
         """Write ``result.json``, which makes the run a finished one."""
         with self.writing():
             self._write('result.json', json.dumps(result, indent=2) + '\n')

@@ -116,7 +116,7 @@ class Split:
         image is too good: images of a patient may stand on both sides.
     total : int
         Images in the data set, those included that are on no side; 0 where there are none.
-    torn : int
+    divided_pairs : int
         Pairs of near-duplicates that stand on two sides, because the table says so.
     """
 
@@ -125,7 +125,7 @@ class Split:
     test: np.ndarray
     kind: str
     total: int = 0
-    torn: int = 0
+    divided_pairs: int = 0
 
     def names(self) -> list[str]:
         """Return the split of each image, in the data set's order; '' for those left out."""
@@ -195,7 +195,8 @@ def splits_of(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[tuple[st
     if not len(places['val']):
         share = recipe.val / (1 - recipe.test) if not given else recipe.val
         places['train'], places['val'] = _hold_out(dataset, places['train'], share, seed + 1)
-    return [('', _checked_split(dataset, places, seed, torn=dataset.torn if given else 0))]
+    divided_pairs = dataset.divided_pairs if given else 0
+    return [('', _checked_split(dataset, places, seed, divided_pairs=divided_pairs))]
 
 
 def sufficient_subset(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[int]:
@@ -241,7 +242,7 @@ def _validation_split(
 
 
 def _checked_split(
-    dataset: Dataset, places: dict[str, np.ndarray], seed: int, *, torn: int = 0
+    dataset: Dataset, places: dict[str, np.ndarray], seed: int, *, divided_pairs: int = 0
 ) -> Split:
     """Apply the data set's limit and balance, and see that every class is there."""
     if dataset.limit:
@@ -264,7 +265,7 @@ def _checked_split(
         **{name: np.sort(places[name]) for name in SPLITS},
         kind='by patient' if dataset.grouped else 'by image',
         total=len(dataset.samples),
-        torn=torn,
+        divided_pairs=divided_pairs,
     )
 
 
@@ -293,10 +294,10 @@ def _given_split(dataset: Dataset) -> dict[str, np.ndarray]:
     sides: dict[str, set[str]] = {}
     for sample in dataset.samples:
         sides.setdefault(sample.group, set()).add(sample.split)
-    torn = sum(len(found) > 1 for found in sides.values())
-    if torn:
+    divided = sum(len(found) > 1 for found in sides.values())
+    if divided:
         raise DatasetError(
-            f'The given splits divide {torn} patients between them, so a result would mislead; '
+            f'The given splits divide {divided} patients between them, so a result would mislead; '
             "bring each patient's images to one split, or set split.method to 'holdout'."
         )
     return {

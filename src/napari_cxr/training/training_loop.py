@@ -126,7 +126,7 @@ def cross_validate(
     run = RunFolder(Path(out), recipe, resume=resume)
     folder = run.path
     last = _final_recipe(images, recipe) if recipe.split.then_all else None
-    if not run.begun:
+    if not run.started:
         run.keep_model(model)
         with run.writing():
             write_atomic(folder / 'recipe.toml', recipe.to_toml().encode())
@@ -339,8 +339,8 @@ def fit(
     name = name or folder.name
     data = RunData(material, split)
     table = split_table(data.dataset, data.material.digests, data.split.names())
-    notes = notes_of(folder.state) if folder.begun and folder.state.exists() else None
-    if folder.begun:
+    notes = notes_of(folder.state) if folder.started and folder.state.exists() else None
+    if folder.started:
         folder.check_split(table)
     network = new_network(recipe, data.dataset.labels, model, empty=notes is not None)
     run = TrainingRun(network, data, recipe, torch.device(device.name), folder.path, ranks)
@@ -348,12 +348,12 @@ def fit(
     if notes is not None:
         load_state(folder.state, run)
     ranks.wait()  # until all have read what was there
-    if folder.begun:
-        folder.go_on(notes)
+    if folder.started:
+        folder.resume(notes)
         folder.log(f'Resumed after {run.progress.epoch} epochs and {run.progress.batch} steps.')
     else:
         folder.keep_model(model)
-        folder.begin(table, _environment(device, precision, recipe))
+        folder.start(table, _environment(device, precision, recipe))
         folder.log(f'Begun with {len(data.dataset.samples)} images on {device.name}.')
     for remark in remarks:
         folder.log(remark)
@@ -399,7 +399,7 @@ def fit(
     folder.log(
         f'Finished after {run.progress.epoch} epochs; the weights of epoch {epoch} are kept.'
     )
-    folder.end(
+    folder.finish(
         {
             'status': 'finished',
             'epochs': run.progress.epoch,
@@ -416,7 +416,7 @@ def _epochs(
     run: TrainingRun, folder: RunFolder, kept: CheckpointWriter, name: str
 ) -> Iterator[TrainingEvent]:
     while not run.finished:
-        for done, total in run.settle():
+        for done, total in run.prepare_epoch():
             yield ReadingProgress(name, done, total)
         for step in run.steps():
             kept.batch_done()

@@ -116,28 +116,28 @@ class Utilisation:
     """The share of a device's time that is used, from here on.
 
     On the CPU: this process' time on all cores that it may use. On a GPU: what the
-    driver tells, the mean over the times that `look` is called; NaN where it tells
+    driver tells, the mean over the times that `update` is called; NaN where it tells
     nothing.
     """
 
     device: torch.device
     _wall: float = field(default_factory=time.perf_counter)
     _used: float = field(default_factory=time.process_time)
-    _seen: list[float] = field(default_factory=list)
+    _samples: list[float] = field(default_factory=list)
 
-    def look(self) -> None:
+    def update(self) -> None:
         """Ask the driver of a GPU."""
         if self.device.type != 'cuda':
             return
         try:
-            self._seen.append(torch.cuda.utilization(self.device) / 100)
+            self._samples.append(torch.cuda.utilization(self.device) / 100)
         except (ModuleNotFoundError, RuntimeError):  # its library is no part of torch
             return
 
-    def share(self) -> float:
+    def fraction(self) -> float:
         """Return the share, in [0, 1], or NaN."""
         if self.device.type == 'cpu':
             wall = time.perf_counter() - self._wall
             used = time.process_time() - self._used
             return min(1.0, used / (wall * available_cores())) if wall > 0 else math.nan
-        return sum(self._seen) / len(self._seen) if self._seen else math.nan
+        return sum(self._samples) / len(self._samples) if self._samples else math.nan

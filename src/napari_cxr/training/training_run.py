@@ -106,13 +106,13 @@ class TrainingRun:
         recipe = self.recipe
         if self.device.type == 'cuda':
             torch.backends.cudnn.benchmark = True  # all batches but one are of one size
-        self.network = self.ranks.synchronised(self.place(self.network), self.device)
-        self.judged = self.network
+        self.network = self.ranks.sync_batch_norm(self.to_device(self.network), self.device)
+        self.evaluated = self.network
         if recipe.selection.average:
-            self.judged = copy.deepcopy(self.network).requires_grad_(False)
+            self.evaluated = copy.deepcopy(self.network).requires_grad_(False)
         self.precision = precision_of(recipe.precision, self.device)
         self.multilabel = self.data.dataset.multilabel
-        self.columns = uses_sigmoid(recipe, self.multilabel)
+        self.sigmoid = uses_sigmoid(recipe, self.multilabel)
         self.truth = true_labels(self.data.dataset)
         self.targets = one_hot(self.truth, len(self.data.dataset.labels)).astype(np.float32)
         self.items = EpochItems.of(self.data.dataset, self.data.split, recipe)
@@ -123,19 +123,23 @@ class TrainingRun:
             )
         places = self.items.places(self.items.items)
         self.weights = image_weights(self.data.dataset, recipe.loss, places, self.items.often)
-        self.share = recipe.loss.within_source
-        if self.share:
+        self.within_fraction = recipe.loss.within_source
+        if self.within_fraction:
             self.within = classes_within(self.data.dataset, places)
             # What takes part in it counts for what does not, so that the share is that.
             counted = self.weights[places] * self.items.often
-            self.part = float(counted.sum() / counted[self.within[places].any(axis=1)].sum())
-        self.pace = TimeEstimate(self.batches, len(self.data.split.val) / len(self.items.items))
+            self.within_scale = float(
+                counted.sum() / counted[self.within[places].any(axis=1)].sum()
+            )
+        self.time_estimate = TimeEstimate(
+            self.batches, len(self.data.split.val) / len(self.items.items)
+        )
         self.optimiser = build_optimiser(self.network, recipe)
         self.inputs = NetworkInputs(self.data, self.items, recipe, self.device)
         self.frozen = FrozenStages(
             self.network, self.inputs, self.items, recipe, self.device, self.folder
         )
-        self._share_learner()
+        self._distribute_learner()
 
     @property
     def finished(self) -> bool:
@@ -144,7 +148,7 @@ class TrainingRun:
         tired = bool(patience) and self.progress.waited >= patience
         return self.progress.epoch >= self.recipe.epochs or tired
 
-    def settle(self) -> Iterator[tuple[int, int]]:
+    def prepare_epoch(self) -> Iterator[tuple[int, int]]:
         """Freeze what this epoch freezes, and compute once what then stays the same.
 
         Yields
@@ -155,12 +159,12 @@ class TrainingRun:
         before = self.frozen.names
         self.frozen.begin_epoch(self.progress.epoch)
         if self.frozen.names != before:
-            self._share_learner()
+            self._distribute_learner()
         with explain_out_of_memory(self.recipe, self.device):
             yield from self.frozen.fill(self.data.split.val)
 
     def steps(self) -> Iterator[TrainingStep]:
-        """Take what is left of one pass over the training images; `settle` comes before."""
+        """Take the remaining steps of an epoch; call `prepare_epoch` first."""
         now = self.progress
         parts = self.items.epoch(now.epoch)
         freeze(self.network, self.frozen.names)  # a validation may have been in between
@@ -177,13 +181,13 @@ class TrainingRun:
                     'take a lower learning rate, or precision float32.'
                 )
             took = time.perf_counter() - started
-            self.utilisation.look()
-            self.pace.stepped(took)
+            self.utilisation.update()
+            self.time_estimate.stepped(took)
             now.batch, now.step = number, now.step + 1
             now.loss += loss * len(items)
             now.seconds += took
             now.logits.append(logits)
-            left = self.pace.seconds_left(number, self.recipe.epochs - now.epoch - 1)
+            left = self.time_estimate.seconds_left(number, self.recipe.epochs - now.epoch - 1)
             yield TrainingStep(number, loss, len(items) / took, left)
 
     def finish_epoch(self, run: str) -> EpochDone:
@@ -192,14 +196,14 @@ class TrainingRun:
         started = time.perf_counter()
         epoch = now.epoch + 1
         items = np.concatenate(self.items.epoch(now.epoch))
-        learnt = self.figures(self.items.places(items), np.concatenate(now.logits))
-        logits = self._validated()
+        learnt = self.metrics(self.items.places(items), np.concatenate(now.logits))
+        logits = self._validation_logits()
         if not np.isfinite(logits).all():
             raise TrainingError(
                 f'The network answers with what is no number after epoch {epoch}; '
                 'take a lower learning rate, or precision float32.'
             )
-        figures = self.figures(self.data.split.val, logits)
+        figures = self.metrics(self.data.split.val, logits)
         score = self._score(figures, 'selection', recipe.selection.metric, epoch)
         # A figure that is saturated on few images goes on improving in the loss.
         loss = figures['loss']
@@ -213,7 +217,7 @@ class TrainingRun:
             else:
                 now.waited += 1
         took = time.perf_counter() - started
-        self.pace.validated(took)
+        self.time_estimate.validated(took)
         event = EpochDone(
             run=run,
             epoch=epoch,
@@ -226,9 +230,9 @@ class TrainingRun:
             val_balanced_accuracy=figures['balanced_accuracy'],
             val_macro_auc=figures['macro_auc'],
             val_macro_f1=figures['macro_f1'],
-            learning_rate=recipe.optimiser.learning_rate * self._share(now.step - 1),
+            learning_rate=recipe.optimiser.learning_rate * self._rate_fraction(now.step - 1),
             seconds=now.seconds + took,
-            utilisation=self.utilisation.share(),
+            utilisation=self.utilisation.fraction(),
             best=best,
             confusion=()
             if self.multilabel
@@ -237,24 +241,24 @@ class TrainingRun:
         now.epoch, now.batch, now.loss, now.seconds, now.logits = epoch, 0, 0.0, 0.0, []
         return event
 
-    def figures(self, places: np.ndarray, logits: np.ndarray) -> dict[str, float]:
+    def metrics(self, places: np.ndarray, logits: np.ndarray) -> dict[str, float]:
         """Measure logits of some images; the loss is what is minimised, over all classes.
 
         It is not weighted, and without the share within sources.
         """
         figures = validation_metrics(self.truth[places], logits, self.multilabel)
-        if self.columns:
+        if self.sigmoid:
             figures['loss'] = log_loss(self.targets[places] > 0, logits)
         return figures
 
-    def place(self, network: StagedNetwork) -> StagedNetwork:
+    def to_device(self, network: StagedNetwork) -> StagedNetwork:
         """Return a network where and as this run computes."""
         return network.to(memory_format=torch.channels_last).to(self.device)
 
     def logits(self, network: StagedNetwork, places: np.ndarray) -> np.ndarray:
         """Return the logits of images as they are, in single precision, shape (n, classes)."""
         network = network.eval()
-        answers = self._in_batches(places, lambda part: network(self.inputs.plain(part)))
+        answers = self._in_batches(places, lambda part: network(self.inputs.unchanged(part)))
         return answers.cpu().numpy()
 
     @torch.no_grad()
@@ -263,30 +267,30 @@ class TrainingRun:
         with explain_out_of_memory(self.recipe, self.device):
             return torch.cat([answer(part).float() for part in parts])
 
-    def _share_learner(self) -> None:
+    def _distribute_learner(self) -> None:
         # Processes agree anew on which gradients there are.
-        self.learner = self.ranks.shared(TrainablePart(self.network), self.device)
+        self.learner = self.ranks.data_parallel(TrainablePart(self.network), self.device)
 
-    def _validated(self) -> np.ndarray:
+    def _validation_logits(self) -> np.ndarray:
         """Return the logits of the validation images."""
         everything = self.data.split.val
-        places = everything[self.ranks.part(len(everything))]
-        learner = TrainablePart(self.judged).eval()
+        places = everything[self.ranks.own_rows(len(everything))]
+        learner = TrainablePart(self.evaluated).eval()
 
         def answer(part: np.ndarray) -> Tensor:
-            after, given = self.frozen.given_to_validate(part)
+            after, given = self.frozen.validation_inputs_for(part)
             logits: Tensor = learner(after, *given)
             return logits
 
         rows = self._in_batches(places, answer)
-        return self.ranks.gathered(rows, len(everything)).cpu().numpy()
+        return self.ranks.gather(rows, len(everything)).cpu().numpy()
 
     def _step(self, items: np.ndarray) -> tuple[float, np.ndarray]:
         """Take one step; return the loss and the logits of the whole batch."""
         recipe, ranks = self.recipe, self.ranks
-        own = items[ranks.part(len(items))]
+        own = items[ranks.own_rows(len(items))]
         places = self.items.places(own)
-        after, given = self.frozen.given(own)
+        after, given = self.frozen.inputs_for(own)
         y = torch.from_numpy(self.targets[places]).to(self.device)
         w = torch.from_numpy(self.weights[places]).to(self.device)
         # Dropout depends on the step alone, so a resumed run draws the same.
@@ -295,27 +299,27 @@ class TrainingRun:
             logits = self.learner(after, *given)
         logits = logits.float()
         # As in Keras: weights do not divide the sum, or a rare class would count less.
-        each = image_losses(logits, y, recipe.loss, self.columns) * w
-        if self.share:
+        each = image_losses(logits, y, recipe.loss, self.sigmoid) * w
+        if self.within_fraction:
             classes = torch.from_numpy(self.within[places]).to(self.device)
-            inside = loss_within(logits, y, classes) * w * self.part
-            each = (1 - self.share) * each + self.share * inside
+            inside = loss_within(logits, y, classes) * w * self.within_scale
+            each = (1 - self.within_fraction) * each + self.within_fraction * inside
         self.optimiser.zero_grad(set_to_none=True)
         # The mean over the whole batch, however its parts are sized: between processes the
         # mean of the gradients is taken.
         (each.sum() * (ranks.count / len(items))).backward()
         self.optimiser.step()
-        if self.judged is not self.network:
+        if self.evaluated is not self.network:
             decay, step = recipe.selection.average, self.progress.step + 1
-            update_average(self.judged, self.network, decay, step, self.frozen.names)
+            update_average(self.evaluated, self.network, decay, step, self.frozen.names)
         rows = torch.cat([logits, each[:, None]], dim=1).detach()
-        answers = ranks.gathered(rows, len(items)).cpu().numpy()
+        answers = ranks.gather(rows, len(items)).cpu().numpy()
         return float(answers[:, -1].astype(np.float64).mean()), answers[:, :-1]
 
     def _rate(self) -> float:
-        return self.recipe.optimiser.learning_rate * self._share(self.progress.step)
+        return self.recipe.optimiser.learning_rate * self._rate_fraction(self.progress.step)
 
-    def _share(self, step: int) -> float:
+    def _rate_fraction(self, step: int) -> float:
         recipe, done = self.recipe, step / self.batches
         return rate_fraction(recipe.schedule, done, recipe.epochs, 1 / self.batches)
 

@@ -225,10 +225,10 @@ def _try(
     from optuna.trial import TrialState
 
     name = _folder_of(trial)
-    judge = _TrialScore(trial, plan.metric)
+    score = _TrialScore(trial, plan.metric)
     for run, values in _validation_curves(folder / name, plan.metric).items():  # it was cut off
         for epoch, value in enumerate(values, start=1):
-            judge.see(run, epoch, value)
+            score.update(run, epoch, value)
     try:
         recipe = plan.recipe_of(name, trial.params)
     except RecipeError as error:
@@ -244,14 +244,14 @@ def _try(
                 yield event
                 if isinstance(event, EpochDone):
                     value = getattr(event, f'val_{plan.metric}')
-                    if judge.see(event.run, event.epoch, value):
+                    if score.update(event.run, event.epoch, value):
                         study.tell(trial, state=TrialState.PRUNED)
                         return
-    if row.get('status') == 'failed' or not judge.best:
+    if row.get('status') == 'failed' or not score.best:
         trial.set_user_attr('reason', row.get('reason', 'It ended without an epoch.'))
         study.tell(trial, state=TrialState.FAIL)
     else:
-        study.tell(trial, judge.value())
+        study.tell(trial, score.value())
 
 
 class _TrialScore:
@@ -261,7 +261,7 @@ class _TrialScore:
         self.trial, self.sign = trial, -1.0 if metric == 'loss' else 1.0
         self.best: dict[str, float] = {}
 
-    def see(self, run: str, epoch: int, value: float) -> bool:
+    def update(self, run: str, epoch: int, value: float) -> bool:
         """Take in an epoch; return whether the trial fell behind in its first fold."""
         self.best[run] = max(self.best.get(run, -math.inf), self.sign * value)
         if len(self.best) > 1:
