@@ -22,14 +22,6 @@ LISTENING = (
     'from napari_cxr.cli import main\n'
     'main()\n'
 )
-#: Two processes may find two ways to be the fastest, and last digits are a way's own.
-EAGER = (
-    'from napari_cxr.inference import ways\n'
-    'def found(*_, **__):\n'
-    '    yield from ()\n'
-    "    return 'eager'\n"
-    'ways.finding = found\n'
-)
 
 
 @pytest.fixture
@@ -196,7 +188,7 @@ def test_ctrl_c_keeps_the_rows_makes_no_file_unreadable_and_says_how_to_go_on(
     for i in range(300):
         (folder / f'b{i:03}.png').symlink_to(folder / 'normal' / '1.png')
     whole, out = tmp_path / 'whole.csv', tmp_path / 't.csv'
-    words = [sys.executable, '-c', EAGER + LISTENING, 'score', str(folder), '--workers', '2']
+    words = [sys.executable, '-c', LISTENING, 'score', str(folder), '--workers', '2']
     words += ['--model', str(model_file), '--device', 'cpu']
     done = subprocess.run([*words, '--out', str(whole)], stderr=subprocess.DEVNULL, check=False)
     assert done.returncode == 1

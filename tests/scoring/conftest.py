@@ -31,36 +31,24 @@ def folder(tmp_path, pixels_of_seven):
 
 
 @pytest.fixture
-def fastest(monkeypatch):
-    """Let a name stand for what `ways.finding` finds, which measures nothing then."""
-    from napari_cxr.inference import ways
+def plain_torch(monkeypatch):
+    """Run the network in plain torch, unless a test names another backend."""
+    from napari_cxr.inference.backends import selection
+    from napari_cxr.inference.backends.backend import TORCH
 
-    def found(way):
-        yield from ()
-        return way
-
-    return lambda way: monkeypatch.setattr(ways, 'finding', lambda *_, **__: found(way))
-
-
-@pytest.fixture
-def own_ways(monkeypatch, tmp_path):
-    """Let torch's ways be compared, and what comes of it be remembered by one test only."""
-    from napari_cxr.inference import ways
-
-    names = ('eager', 'channels last')
-    monkeypatch.setattr(
-        ways, 'why_unavailable', lambda name, _: '' if name in names else 'Not now.'
-    )
-    monkeypatch.setenv('NAPARI_CXR_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setattr(selection, 'preferred_backends', lambda device, precision: [TORCH])
 
 
 @pytest.fixture(autouse=True)
-def eager(request):
-    """Run the network as it is, where a test does not say how."""
+def classifier_as_it_was(request, monkeypatch, tmp_path):
+    """Let no test find the backend, or the conversions, of another."""
     if 'classifier' not in request.fixturenames:
         yield
         return
-    if 'own_ways' not in request.fixturenames:
-        request.getfixturevalue('fastest')('eager')
+    from napari_cxr.inference.backends.backend import TORCH
+
+    request.getfixturevalue('plain_torch')
+    monkeypatch.setenv('NAPARI_CXR_CACHE', str(tmp_path / 'cache'))
     yield
-    request.getfixturevalue('classifier').use('eager')
+    classifier = request.getfixturevalue('classifier')
+    classifier.use(TORCH, classifier.network)

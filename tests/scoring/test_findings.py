@@ -44,9 +44,7 @@ def items(folder):
     return list_items([folder], 'folders')
 
 
-@pytest.fixture(autouse=True)
-def one_way(fastest, monkeypatch):
-    fastest('eager')
+pytestmark = pytest.mark.usefixtures('plain_torch')
 
 
 def table_of(items, classifier, out, settings=SETTINGS):

@@ -338,7 +338,7 @@ def test_a_first_line_that_is_torn_and_no_journals_is_left_alone(tmp_path):
         ({'form': 2, 'unheard': 3}, 'another form of the journal'),
         (
             {'version': '2', 'frontal_check': 'd', 'way': 'onnx'},
-            'another version of napari-cxr and another way to run the network (none instead of 2)',
+            'another version of napari-cxr and another backend (none instead of 2)',
         ),
     ],
 )

@@ -1,19 +1,20 @@
-"""The network is got ready in the fastest way, and in another where that one fails."""
+"""The network runs on the backend that is preferred, asked for, or that a table started with."""
 
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from napari_cxr.inference import comparing, remembered, ways
-from napari_cxr.inference.backends.backend import BackendUnavailable
+from napari_cxr.inference.backends import selection
+from napari_cxr.inference.backends.backend import BackendUnavailable, find_backend
 from napari_cxr.inference.classifier import OutOfMemory
 from napari_cxr.inference.device import Device
 from napari_cxr.scoring import ScoringError, ScoringSettings
-from napari_cxr.scoring.pipeline import batch_workers_for, ready_network
-
-ITEMS = range(7)
-FAILURES = [BackendUnavailable('It is broken.'), OutOfMemory('Full.')]
+from napari_cxr.scoring.pipeline import (
+    backend_to_resume,
+    batch_workers_for,
+    select_network_backend,
+)
 
 
 def drained(generator):
@@ -24,80 +25,75 @@ def drained(generator):
         return end.value
 
 
+def select(classifier, settings=None, there=None, batch=4, workers=1):
+    settings = ScoringSettings() if settings is None else settings
+    return drained(select_network_backend(classifier, settings, there or {}, batch, workers))
+
+
 @pytest.fixture
-def failing(classifier, own_ways, monkeypatch):
-    """Let the way that is the fastest fail when it is got ready, and count the comparisons."""
+def failing(classifier, monkeypatch):
+    """Let another backend than torch be preferred, which fails when the network is prepared."""
+    preferred = [find_backend('torch channels_last'), find_backend('torch')]
+    monkeypatch.setattr(selection, 'preferred_backends', lambda device, precision: preferred)
+    real = classifier.network_on
 
-    def failing(error, times):
-        compared = []
+    def failing(error):
+        def network_on(backend, workers=1, batch=0):
+            if backend == preferred[0]:
+                raise error
+            return real(backend, workers, batch)
 
-        def comparing_them(classifier, batch, names):
-            yield 'eager'
-            compared.append(batch)
-            found = {'eager': comparing.Measured(1.0, 0.0, 0.0)}
-            if len(compared) <= times:
-                found['channels last'] = comparing.Measured(0.1, 0.0, 0.0)
-            return found
-
-        def get_ready(way, lanes=1, batch=0):
-            if way == 'eager':
-                return classifier.network
-            raise error
-
-        monkeypatch.setattr(ways, 'comparing', comparing_them)
-        monkeypatch.setattr(ways, '_SOON', 0.0)
-        monkeypatch.setattr(classifier, 'get_ready', get_ready)
-        return compared
+        monkeypatch.setattr(classifier, 'network_on', network_on)
 
     return failing
 
 
-@pytest.mark.parametrize('error', FAILURES)
-def test_what_was_fastest_and_fails_is_found_anew(classifier, failing, error):
-    compared = failing(error, times=1)
-    assert ways.fastest(classifier, 4, reduced=True) == 'channels last'
-    assert drained(ready_network(ITEMS, classifier, ScoringSettings(), 4, 1)) == 'eager'
-    assert compared == [4, 4] and classifier.way.name == 'eager'
-    key = ways._key(classifier, 4, ['eager', 'channels last'])
-    assert list(remembered.get(key)['ways']) == ['eager']
+FAILURES = [BackendUnavailable('It is broken.'), OutOfMemory('Full.')]
 
 
 @pytest.mark.parametrize('error', FAILURES)
-def test_what_fails_again_and_again_is_not_waited_for(classifier, failing, error):
-    compared = failing(error, times=100)
-    assert drained(ready_network(ITEMS, classifier, ScoringSettings(), 4, 1)) == 'eager'
-    assert compared == [4, 4]
-    assert remembered.get(ways._key(classifier, 4, ['eager', 'channels last'])) is None
+def test_where_one_fails_the_next_is_taken(classifier, failing, error):
+    failing(error)
+    assert select(classifier).name == classifier.backend.name == 'torch'
 
 
 @pytest.mark.parametrize(
     ('error', 'raised'), [(FAILURES[0], ScoringError), (FAILURES[1], OutOfMemory)]
 )
-def test_the_way_that_a_table_was_begun_in_must_run(classifier, failing, error, raised):
-    failing(error, times=1)
+@pytest.mark.parametrize('there', [{}, {'way': 'channels last'}])
+def test_the_one_that_must_be_taken_fails(classifier, failing, error, raised, there):
+    failing(error)
+    settings = ScoringSettings(backend='' if there else 'torch channels_last')
     with pytest.raises(raised, match=str(error)):
-        drained(ready_network(ITEMS, classifier, ScoringSettings(), 4, 1, 'channels last'))
+        select(classifier, settings, there)
 
 
-def test_it_is_ready_for_whole_batches_and_for_no_more_than_there_is(
-    classifier, fastest, monkeypatch
-):
+def test_it_is_prepared_for_the_batch_and_the_workers(classifier, monkeypatch):
     asked = []
 
-    def get_ready(*arguments):
+    def network_on(*arguments):
         asked.append(arguments)
         return classifier.network
 
-    monkeypatch.setattr(classifier, 'get_ready', get_ready)
-    fastest('channels last')
-    for batch in (4, 8):
-        way = drained(ready_network(ITEMS, classifier, ScoringSettings(), batch, 2))
-        assert way == classifier.way.name == 'channels last'
-    assert asked == [('channels last', 2, 4), ('channels last', 2, 7)]
-    monkeypatch.undo()
+    monkeypatch.setattr(classifier, 'network_on', network_on)
+    backend = select(classifier, ScoringSettings(backend='torch channels_last'), {}, 7, 2)
+    assert backend == classifier.backend == find_backend('torch channels_last')
+    assert asked == [(backend, 2, 7)]
 
 
-def test_a_lane_for_each_core_but_none_without_a_batch():
+def test_a_table_keeps_the_backend_that_it_started_with():
+    there = {'way': 'OpenVINO bfloat16', 'precision': 'bfloat16'}
+    same = ScoringSettings(backend='openvino', precision='bfloat16')
+    for settings in (ScoringSettings(), ScoringSettings(precision='float32'), same):
+        assert backend_to_resume(settings, there) == ('OpenVINO bfloat16', 'auto')
+    assert backend_to_resume(same, {}) == ('openvino', 'bfloat16')
+    with pytest.raises(ScoringError, match=r'with the backend OpenVINO in bfloat16 .* torch give'):
+        backend_to_resume(ScoringSettings(backend='torch'), there)
+    with pytest.raises(ScoringError, match=r"no backend 'new': choose ONNX Runtime"):
+        backend_to_resume(ScoringSettings(backend='torch'), {'way': 'new'})
+
+
+def test_a_worker_for_each_core_but_none_without_a_batch():
     on_cpu = SimpleNamespace(device=Device('cpu', ''))
     before = torch.get_num_threads()
     torch.set_num_threads(3)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,16 +134,15 @@ def test_batches_at_the_same_time_give_the_same_table(
     assert torch.get_num_threads() == 2, 'as it was'
 
 
-@pytest.mark.parametrize('way', ['ONNX Runtime', 'OpenVINO'])
+@pytest.mark.parametrize('name', ['ONNX Runtime', 'OpenVINO'])
 def test_libraries_give_the_same_table_on_any_number_of_cores(
-    items, classifier, tmp_path, monkeypatch, cores, fastest, way
+    items, classifier, tmp_path, monkeypatch, cores, name
 ):
-    from napari_cxr.inference.backends.backend import why_unavailable
+    from napari_cxr.inference.backends.backend import find_backend, why_unavailable
 
-    if reason := why_unavailable(way, 'cpu'):
+    if reason := why_unavailable(find_backend(name), 'cpu'):
         pytest.skip(reason)
-    fastest(way)
-    settings = replace(FOUR, batch=2)  # four batches, one of them alone
+    settings = replace(FOUR, batch=2, backend=name)  # four batches, one of them alone
     cores(1)
     list(score(items, classifier, tmp_path / '1.csv', prepare_here, settings))
     real, both = classifier.logits, threading.Barrier(2, timeout=60)
@@ -155,6 +155,8 @@ def test_libraries_give_the_same_table_on_any_number_of_cores(
     monkeypatch.setattr(classifier, 'logits', logits)
     list(score(items, classifier, tmp_path / '2.csv', shuffled(1), settings))
     assert (tmp_path / '1.csv').read_bytes() == (tmp_path / '2.csv').read_bytes()
+    said = {(row['status'], row['backend']) for row in rows_of(tmp_path / '1.csv')}
+    assert said == {('scored', name), ('error', '')}
 
 
 def test_stopped_anywhere_it_goes_on_to_the_same_table(whole, items, classifier, tmp_path):
@@ -499,17 +501,6 @@ def test_out_of_memory_in_two_batches_at_once_is_said_once(
     assert sum(row['status'] == 'scored' for row in rows_of(tmp_path / 'x.csv')) == 7
 
 
-def test_out_of_memory_while_ways_are_compared_is_no_end(
-    items, classifier, tmp_path, short_of_memory, own_ways, monkeypatch
-):
-    from napari_cxr.inference import ways
-
-    monkeypatch.setattr(ways, '_SOON', 0.0)
-    list(score(items, classifier, tmp_path / 'x.csv', prepare_here, FOUR))
-    assert short_of_memory[:3] == [1, 1, 4], 'ways were compared'
-    assert sum(row['status'] == 'scored' for row in rows_of(tmp_path / 'x.csv')) == 7
-
-
 def test_an_answer_that_is_no_number_is_an_error(items, classifier, tmp_path, monkeypatch):
     def logits(images, at_most):
         found = np.zeros((len(images), 3), np.float32)
@@ -661,97 +652,111 @@ def test_cancelled_while_the_table_is_written(items, classifier, tmp_path, monke
     assert out.read_bytes() == whole[1]
 
 
-def test_the_fastest_way_is_used_named_and_gone_on_with(items, classifier, tmp_path, monkeypatch):
-    from napari_cxr.inference import ways
+def test_the_backend_is_named_and_kept_when_resumed(items, classifier, tmp_path):
+    from napari_cxr.inference.backends.backend import TORCH
 
-    asked = []
-
-    def finding(classifier, batch, *, reduced, images):
-        asked.append((batch, reduced, images))
-        yield 'eager'
-        return 'channels last'
-
-    monkeypatch.setattr(ways, 'finding', finding)
+    named = replace(FOUR, backend='torch channels_last')
     out = tmp_path / 'x.csv'
-    events = score(items, classifier, out, prepare_here, FOUR)
-    first = next(events)
-    assert isinstance(first, ScoringPreparing) and 'fastest' in first.text
-    second = next(event for event in events if not isinstance(event, ScoringPreparing))
-    assert (
-        isinstance(second, ScoringStarted) and second.way == classifier.way.name == 'channels last'
-    )
+    events = score(items, classifier, out, prepare_here, named)
+    started = next(event for event in events if isinstance(event, ScoringStarted))
+    assert started.backend == classifier.backend.name == 'torch channels_last'
     events.close()
-    classifier.use('eager')
+    classifier.use(TORCH, classifier.network)
     single = replace(FOUR, precision='float32')
     with pytest.raises(ScoringError, match=r'another choice of precision \(auto instead'):
         list(score(items, classifier, out, prepare_here, single, resume=True))
+    with pytest.raises(ScoringError, match=r'backend torch channels_last and keeps it'):
+        list(
+            score(
+                items, classifier, out, prepare_here, replace(FOUR, backend='torch'), resume=True
+            )
+        )
     events = list(score(items, classifier, out, prepare_here, FOUR, resume=True))
-    assert events[0].way == classifier.way.name == 'channels last'
-    list(score(items, classifier, tmp_path / 'y.csv', prepare_here, single))
-    assert asked == [(4, True, 8), (4, False, 8)], 'what goes on does not measure again'
+    started = next(event for event in events if isinstance(event, ScoringStarted))
+    assert started.backend == classifier.backend.name == 'torch channels_last'
+    said = {(row['status'], row['backend'], row['precision']) for row in rows_of(out)}
+    assert said == {('scored', 'torch channels_last', 'float32'), ('error', '', '')}
 
 
-@pytest.mark.parametrize('step', ['finding', 'getting ready'])
-def test_closed_while_the_network_is_made_ready(
-    items, classifier, tmp_path, monkeypatch, fastest, step
-):
+def test_closed_while_the_network_is_prepared(items, classifier, tmp_path, monkeypatch):
     """A library may convert and compile for half a minute."""
-    from napari_cxr.inference import ways
-
     go_on, ended = threading.Event(), threading.Event()
 
-    def wait(*_, **__):
+    def wait(*_):
         assert go_on.wait(60)
         ended.set()
         return classifier.network
 
-    def finding(*_, **__):
-        yield 'eager'
-        wait()
-        return 'channels last'
-
-    if step == 'finding':
-        monkeypatch.setattr(ways, 'finding', finding)
-    else:
-        fastest('channels last')
-        monkeypatch.setattr(classifier, 'get_ready', wait)
-    events = score(items, classifier, tmp_path / 'x.csv', prepare_here, FOUR)
+    monkeypatch.setattr(classifier, 'network_on', wait)
+    named = replace(FOUR, backend='torch channels_last')
+    events = score(items, classifier, tmp_path / 'x.csv', prepare_here, named)
     said = [next(events) for _ in range(3)]
     assert all(isinstance(event, ScoringPreparing) for event in said)
     events.close()
-    assert not ended.is_set() and classifier.way.name == 'eager'
+    assert not ended.is_set() and classifier.backend.name == 'torch'
     go_on.set()
     assert ended.wait(60)
-    assert classifier.way.name == 'eager', 'what comes too late changes nothing'
+    assert classifier.backend.name == 'torch', 'what comes too late changes nothing'
 
 
-def test_a_way_that_is_not_here_is_said_with_what_to_do(
-    items, classifier, tmp_path, monkeypatch, fastest
+def test_a_backend_that_is_missing_is_an_error_that_says_what_to_do(
+    items, classifier, tmp_path, monkeypatch
 ):
-    """Where the table was begun in it, no other will do."""
-    from napari_cxr.inference.backends import backend
+    """Where the table was started on it, no other will do."""
+    from napari_cxr.inference.backends import backend_network
 
-    fastest('channels last')
     out = tmp_path / 'x.csv'
+    named = replace(FOUR, backend='torch channels_last')
+    for event in (events := score(items, classifier, out, prepare_here, named)):
+        if isinstance(event, RowScored):
+            break
+    events.close()
+    monkeypatch.setattr(classifier, '_last', (None, classifier.network))  # in another process
+    monkeypatch.setattr(backend_network, 'why_unavailable', lambda *_: 'It is not installed.')
+    with pytest.raises(ScoringError, match=r'not installed\. Here there is'):
+        list(score(items, classifier, out, prepare_here, FOUR, resume=True))
+
+
+def test_reduced_precision_is_in_the_row(items, classifier, tmp_path, monkeypatch):
+    from napari_cxr.inference import device
+
+    monkeypatch.setattr(device, 'supports_bfloat16', lambda _: True)
+    reduced = replace(FOUR, backend='torch channels_last', precision='bfloat16')
+    list(score(items, classifier, tmp_path / 'x.csv', prepare_here, reduced))
+    said = {
+        (row['status'], row['backend'], row['precision']) for row in rows_of(tmp_path / 'x.csv')
+    }
+    assert said == {('scored', 'torch channels_last', 'bfloat16'), ('error', '', '')}
+
+
+def test_a_table_without_the_column_backend_gets_it_with_new_files(items, classifier, tmp_path):
+    """As version 0.1 wrote tables, and their journals."""
+    out, journal = tmp_path / 'x.csv', journal_of(tmp_path / 'x.csv')
+    list(score(items[:4], classifier, out, prepare_here, FOUR))
+    rows = rows_of(out)
+    with out.open('w', newline='') as file:
+        writer = csv.DictWriter(file, [name for name in rows[0] if name != 'backend'],
+                                extrasaction='ignore')  # fmt: skip
+        writer.writeheader()
+        writer.writerows(rows)
+    list(score(items, classifier, out, prepare_here, FOUR, resume=True))
+    assert [row['backend'] for row in rows_of(out)] == ['', '', '', ''] + ['torch'] * 4
+    assert not journal.exists()
+
+
+def test_a_journal_without_the_backend_becomes_a_table_without_it(items, classifier, tmp_path):
+    out, journal = tmp_path / 'x.csv', journal_of(tmp_path / 'x.csv')
     for event in (events := score(items, classifier, out, prepare_here, FOUR)):
         if isinstance(event, RowScored):
             break
     events.close()
-    classifier.use('eager')
-    monkeypatch.setattr(classifier, '_made', (None, classifier.network))  # in another process
-    monkeypatch.setattr(backend, 'BACKENDS', {'eager': backend.EAGER})
-    with pytest.raises(ScoringError, match=r"no way 'channels last'"):
-        list(score(items, classifier, out, prepare_here, FOUR, resume=True))
-
-
-def test_reduced_precision_is_in_the_row(items, classifier, tmp_path, monkeypatch, fastest):
-    from napari_cxr.inference.backends import backend
-
-    fastest('bfloat16')
-    monkeypatch.setattr(backend, 'supports_bfloat16', lambda _: True)
-    list(score(items, classifier, tmp_path / 'x.csv', prepare_here, FOUR))
-    said = {(row['status'], row['precision']) for row in rows_of(tmp_path / 'x.csv')}
-    assert said == {('scored', 'bfloat16'), ('error', '')}
+    first, *lines = journal.read_bytes().splitlines(keepends=True)
+    header = json.loads(first[9:])
+    assert header.pop('backend') is True and header['way'] == 'eager'
+    text = json.dumps(header, separators=(',', ':')).encode()
+    journal.write_bytes(b''.join([b'%08x %s\n' % (zlib.crc32(text), text), *lines]))
+    list(score(items, classifier, out, prepare_here, FOUR, resume=True))
+    assert len(rows_of(out)) == 8 and 'backend' not in rows_of(out)[0]
 
 
 @pytest.mark.parametrize('hurt', ['.png', '.npz'])

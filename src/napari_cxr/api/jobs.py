@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_cxr.api.models import Model, load_model
 from napari_cxr.api.worker import ProgressBar, run
@@ -30,6 +30,8 @@ def score(
     device: str = 'auto',
     batch_size: int = 0,
     workers: int | None = None,
+    backend: str = '',
+    precision: Literal['auto', 'float32', 'bfloat16'] = 'auto',
     identify: bool = False,
     resume: bool = False,
     retry_errors: bool = False,
@@ -58,6 +60,12 @@ def score(
         Images that the network takes at once; 0 to choose by device and input size.
     workers : int, optional
         Processes that decode; as many as there are cores by default.
+    backend : str
+        What runs the network: 'ONNX Runtime', 'OpenVINO', 'torch channels_last' or 'torch'; by
+        default the first of these that is installed and agrees with torch, and on a GPU torch.
+    precision : {'auto', 'float32', 'bfloat16'}
+        What the network computes in; 'auto' is float32, or bfloat16 if the device has it and
+        the model's card says that the model was checked in it.
     identify : bool
         Whether to add columns that name patient, study and image.
     resume : bool
@@ -112,6 +120,8 @@ def score(
                     settings={
                         'batch': batch_size,
                         'heatmaps': '' if heatmaps is None else str(heatmaps),
+                        'precision': precision,
+                        'backend': backend,
                         'identify': identify,
                         'retry_errors': retry_errors,
                     },

@@ -274,10 +274,10 @@ class ScoringDisplay:
                         self.begun, self.failed = True, event.failed
                         run = event.run
                         resumed = f', {event.done:,} of them done already' if event.done else ''
-                        way = '' if event.way == 'eager' else f', by {event.way}'
+                        backend = '' if event.backend == 'torch' else f', by {event.backend}'
                         console.print(
                             f'{event.total:,} file{"s" * (event.total != 1)}{resumed}; '
-                            f'{event.run.model} on {event.device}{way}',
+                            f'{event.run.model} on {event.device}{backend}',
                             markup=False,
                         )
                         progress.update(bar, completed=event.done, total=event.total, pace='')

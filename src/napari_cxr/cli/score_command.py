@@ -74,12 +74,21 @@ def score(
         ),
     ] = False,
     precision: Annotated[
-        Literal['auto', 'float32'],
+        Literal['auto', 'float32', 'bfloat16'],
         typer.Option(
-            help='auto: the network may run in bfloat16 where the device computes in it; the '
-            'rows say so.'
+            help='What the network computes in. auto: float32, or bfloat16 if the device has it '
+            "and the model's card says that the model was checked in it."
         ),
     ] = 'auto',
+    backend: Annotated[
+        str,
+        typer.Option(
+            metavar='NAME',
+            help='What runs the network: "ONNX Runtime", OpenVINO, "torch channels_last" or '
+            'torch. By default the first of these that is installed and agrees with torch; on a '
+            'GPU torch.',
+        ),
+    ] = '',
     resume: Annotated[
         bool,
         typer.Option(
@@ -121,6 +130,8 @@ def score(
         raise typer.BadParameter(
             f'There is no device {device!r}: choose auto, cpu, cuda, cuda:N or mps.'
         )
+    if backend:
+        _check_backend(backend, precision)
     drawing = ScoringDisplay(sys.argv[1:])
     with _saving_on_interrupt(drawing, out):
         from napari_cxr.checkpoint import CheckpointError, catalog, read_card
@@ -154,6 +165,7 @@ def score(
                 heatmaps=heatmaps,
                 shares=lung_share,
                 precision=precision,
+                backend=backend,
                 decision=None if decision is None else Decision.of_card(decision, card),
                 identify=identify,
                 retry_errors=retry_errors,
@@ -223,6 +235,16 @@ def _saving_on_interrupt(drawing: ScoringDisplay, out: Path) -> Iterator[None]:
         # Python would wait for batches under way, which are made again, and take seconds to
         # let go of torch. All that shall stay is on the disk.
         os._exit(1)
+
+
+def _check_backend(backend: str, precision: str) -> None:
+    """End with status 2 if there is no such backend; whether it is there, only torch can tell."""
+    from napari_cxr.inference.backends.backend import BackendUnavailable, find_backend
+
+    try:
+        find_backend(backend, '' if precision == 'auto' else precision)
+    except BackendUnavailable as error:
+        raise typer.BadParameter(str(error), param_hint='--backend') from None
 
 
 def _parse_batch_size(words: str) -> int:

@@ -16,8 +16,12 @@ from napari_cxr.explain import explanation_methods
 from napari_cxr.explain.coordinates import cell_to_radiograph, input_bounds
 from napari_cxr.explain.feature_maps import FeatureMaps, stage_grid, stage_maps, uniform_grid
 from napari_cxr.explain.heatmap import Heatmap
-from napari_cxr.inference.backends.backend import BACKENDS, EAGER, Backend, network_on_backend
-from napari_cxr.inference.backends.conversion import to_onnx
+from napari_cxr.inference.backends.backend import TORCH, Backend
+from napari_cxr.inference.backends.backend_network import (
+    check_agreement,
+    check_images,
+    network_on_backend,
+)
 from napari_cxr.inference.device import (
     Device,
     OutOfMemory,
@@ -35,11 +39,17 @@ from napari_cxr.metrics.calibration import probabilities_of
 from napari_cxr.networks import StagedNetwork, Untraceable
 from napari_cxr.radiograph import Radiograph
 
-__all__ = ['Classifier', 'Model', 'OutOfMemory', 'RefusedImage', 'logits_only']
+__all__ = ['Classifier', 'OutOfMemory', 'RefusedImage']
 
 
-class Model:
-    """A trained network on its device.
+_OTHER_LUNGS = (
+    'This model was made with another version of the lung field; its card’s figures may not '
+    'hold with this one.'
+)
+
+
+class Classifier:
+    """A trained network on its device, ready to classify and to explain radiographs.
 
     Parameters
     ----------
@@ -61,6 +71,7 @@ class Model:
         self.rule = LabelRule.of_card(self.card)
         self.device = device
         self.file_hash = checkpoint.sha256[:12]
+        self._sha256 = checkpoint.sha256
         try:
             self.preprocessing = Preprocessing.from_dict(self.card.preprocessing)
         except (ValueError, TypeError) as error:
@@ -69,9 +80,8 @@ class Model:
         use_full_precision(device)
         with raising_out_of_memory(device.name):
             self.network.to(device.name).eval().requires_grad_(False)
-        self._way, self._running = EAGER, self.network
-        self._onnx = b''
-        self._made: tuple[object, StagedNetwork] = (None, self.network)
+        self._backend, self._running = TORCH, self.network
+        self._last: tuple[object, StagedNetwork] = (None, self.network)
 
     @classmethod
     def load(cls, source: str | Path, device: str = 'auto') -> Self:
@@ -88,9 +98,8 @@ class Model:
         """
         path = catalog.resolve(source)
         chosen = choose_device(device)
-        with raising_out_of_memory(
-            'cpu'
-        ):  # where it is built first; the device tells of its own memory
+        # It is built in the computer's memory first; the device reports its own.
+        with raising_out_of_memory('cpu'):
             return cls(load_checkpoint(path), chosen)
 
     @property
@@ -99,75 +108,86 @@ class Model:
         return tuple(self.card.labels)
 
     @property
-    def way(self) -> Backend:
-        """How `logits` and `maps` run the network."""
-        return self._way
+    def backend(self) -> Backend:
+        """What `logits` and `maps` run the network on."""
+        return self._backend
 
-    def use(self, way: str, batch: int = 0) -> None:
-        """Run the network in another way from now on, in `logits` and `maps`.
+    def network_on(self, backend: Backend, workers: int = 1, batch: int = 0) -> StagedNetwork:
+        """Return the network on a backend, for `use`; nothing changes yet.
 
-        What is done to single radiographs, `predict` and `explain`, runs as ever. Parameters
-        and errors are those of `get_ready`.
-        """
-        self.take(way, self.get_ready(way, batch=batch))
-
-    def get_ready(self, way: str, lanes: int = 1, batch: int = 0) -> StagedNetwork:
-        """Return the network as it runs in another way, for `take`; nothing changes yet.
-
-        It takes seconds where the network is converted, and may be called in a thread. What
-        was made last is kept, so a run that is gone on with begins at once.
+        It takes seconds where the network is converted, and may be called in a thread. The
+        last one is kept, so that a run that is resumed starts at once.
 
         Parameters
         ----------
-        way : str
-            One of `napari_cxr.inference.backends.backend.BACKENDS`;
-            `napari_cxr.inference.ways.fastest`
-            finds the best. A batch takes as many threads as torch has now.
-        lanes : int
-            Batches that are run at the same time, each in a thread of its own.
+        backend : Backend
+            Which; `napari_cxr.inference.backends.selection.select_backend` chooses one. A
+            batch takes as many threads as torch has at this moment.
+        workers : int
+            Batches that run at the same time, each in a thread of its own.
         batch : int
             Images of a whole batch, where that is known: what else takes a second or more
-            of its first batch, and of its last, is then done here.
+            of the first batch, and of the last, is then done here.
 
         Raises
         ------
         napari_cxr.inference.backends.backend.BackendUnavailable
-            If there is no such way, this machine lacks it, or this network cannot be run so.
+            If this machine lacks the backend, it cannot run this network, or it gives other
+            probabilities than torch.
         OutOfMemory
             If the device's memory is full.
         """
-        if way == EAGER.name:
+        if backend == TORCH:
             return self.network
-        wanted = way, lanes, batch, torch.get_num_threads()
-        made_as, network = self._made
-        if made_as != wanted:
+        key = backend, workers, batch, torch.get_num_threads()
+        made_for, network = self._last
+        if made_for != key:
             size = (self.preprocessing.height, self.preprocessing.width)
             with raising_out_of_memory(self.device.name):
                 network = network_on_backend(
-                    way, self.network, self.device.name, size, self._onnx, lanes, batch
+                    backend,
+                    self.network,
+                    self.device.name,
+                    size,
+                    sha256=self._sha256,
+                    workers=workers,
+                    batch=batch,
+                    check=lambda own: check_agreement(
+                        backend, own, self.network, self.check_batch(), self.probabilities
+                    ),
                 )
-            self._made = wanted, network
+            self._last = key, network
         return network
 
-    def take(self, way: str, network: StagedNetwork) -> None:
-        """Run the network from now on in a way that `get_ready` got ready."""
-        self._way, self._running, self._onnx = BACKENDS[way], network, b''
+    def use(self, backend: Backend, network: StagedNetwork) -> None:
+        """Run the network on a backend from now on, in `logits` and `maps`.
 
-    def onnx(self) -> bytes:
-        """Return the stages as ONNX: converted once, and kept until a way is taken."""
+        What is done to single radiographs, `predict` and `explain`, still runs in plain torch.
+
+        Parameters
+        ----------
+        backend : Backend
+            Which.
+        network : StagedNetwork
+            What `network_on` returned for it.
+        """
+        self._backend, self._running = backend, network
+
+    def check_batch(self) -> torch.Tensor:
+        """Return the batch on which backends are compared, on the device."""
         size = (self.preprocessing.height, self.preprocessing.width)
-        self._onnx = self._onnx or to_onnx(self.network, size)
-        return self._onnx
+        x = torch.from_numpy(self.preprocessing.normalise(check_images(*size)))
+        return x.to(self.device.name)
 
     def logits(self, images: np.ndarray, at_most: int = 0) -> tuple[np.ndarray, int]:
-        """Run the network on prepared images, in the way of `use`.
+        """Run the network on prepared images, on the backend of `use`.
 
         Parameters
         ----------
         images : ndarray of float32, shape (n, height, width)
-            As `Prepared.image`.
+            As `NetworkInput.image`.
         at_most : int
-            Images that are run at once, where it is known that more do not fit; 0 for all.
+            Images that run at once, where it is known that more do not fit; 0 for all.
 
         Returns
         -------
@@ -180,7 +200,7 @@ class Model:
         OutOfMemory
             If not even one image fits into the device's memory.
         """
-        (logits,), fitted = self._run(logits_only(self._running), images, at_most)
+        (logits,), fitted = self._run(_logits_only(self._running), images, at_most)
         return logits, fitted
 
     def maps(
@@ -188,7 +208,7 @@ class Model:
     ) -> tuple[np.ndarray, np.ndarray, int]:
         """Run the network on prepared images as `logits`, and show where each class comes from.
 
-        The head's gradient is torch's, and in single precision, whatever the way.
+        The head's gradient is torch's, and in float32, whatever the backend.
 
         Parameters
         ----------
@@ -219,44 +239,6 @@ class Model:
         """Return what logits of shape (..., classes) mean by this model's card."""
         return probabilities_of(logits, self.card.multilabel, self.card.temperature)
 
-    def _run(
-        self,
-        run: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
-        images: np.ndarray,
-        at_most: int = 0,
-    ) -> tuple[list[np.ndarray], int]:
-        """Run prepared images; see `halved_until_they_fit`."""
-        x = self.preprocessing.normalise(images)
-        return run_in_batches_that_fit(run, x, at_most, self.device.name)
-
-
-def logits_only(network: StagedNetwork) -> Callable[[torch.Tensor], tuple[torch.Tensor, ...]]:
-    """Return a pass through a network that gives the logits."""
-
-    @torch.inference_mode()
-    def run(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (network(x),)
-
-    return run
-
-
-_OTHER_LUNGS = (
-    'This model was made with another version of the lung field; its card’s figures may not '
-    'hold with this one.'
-)
-
-
-class Classifier(Model):
-    """A trained network, ready to classify and to explain radiographs.
-
-    Parameters
-    ----------
-    checkpoint : Checkpoint
-        Weights and card.
-    device : Device
-        Where to run.
-    """
-
     def predict(self, radiographs: Sequence[Radiograph], preset: int = 0) -> list[Prediction]:
         """Classify several radiographs in one batch.
 
@@ -276,7 +258,7 @@ class Classifier(Model):
         """
         prepared = [self.prepare(radiograph, preset) for radiograph in radiographs]
         images = np.stack([ready.image for ready in prepared])
-        (logits,), fitted = self._run(logits_only(self.network), images)
+        (logits,), fitted = self._run(_logits_only(self.network), images)
         short = fitted < len(prepared)
         note = f'Memory ran short: ran in batches of {fitted}.' if short else ''
         return [
@@ -415,6 +397,16 @@ class Classifier(Model):
             return (*cautions, ImageWarning('lung-field', _OTHER_LUNGS))
         return cautions
 
+    def _run(
+        self,
+        run: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
+        images: np.ndarray,
+        at_most: int = 0,
+    ) -> tuple[list[np.ndarray], int]:
+        """Run prepared images; see `run_in_batches_that_fit`."""
+        x = self.preprocessing.normalise(images)
+        return run_in_batches_that_fit(run, x, at_most, self.device.name)
+
     def _prediction(
         self,
         radiograph: Radiograph,
@@ -453,3 +445,13 @@ def _whose(field: LungField | None) -> str:
     if field is None:
         return ''
     return 'drawn' if field.drawn else field.source
+
+
+def _logits_only(network: StagedNetwork) -> Callable[[torch.Tensor], tuple[torch.Tensor, ...]]:
+    """Return a pass through a network that gives the logits."""
+
+    @torch.inference_mode()
+    def run(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (network(x),)
+
+    return run

@@ -179,7 +179,8 @@ class BatchScorer:
             view=ready.view,
             cautions=classifier.with_own_cautions(ready.cautions),
             device=classifier.device.name,
-            precision=classifier.way.precision,
+            precision=classifier.backend.precision,
+            backend=classifier.backend.name,
             identity=ready.identity,
             **where,
         )

@@ -226,7 +226,7 @@ _ENTRIES = {
     'version': 'another version of napari-cxr',
     'batch': 'another batch size',
     'device': 'another kind of device',
-    'way': 'another way to run the network',
+    'way': 'another backend',
     'precision': 'another choice of precision',
     'decision': 'another decision',
     'heatmaps': 'another choice of heatmaps',

@@ -1,16 +1,16 @@
 """The run: files are read beside the network, and each row is kept as soon as it is done.
 
-Before the first file it is decided how the network runs, and on how many cores at once.
+Before the first file the backend is selected that runs the network, and on how many cores.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_cxr.scoring import heatmap_files, table_reader, table_writer
 from napari_cxr.scoring.background_thread import in_background
@@ -23,9 +23,11 @@ from napari_cxr.scoring.scoring_inputs import Item
 from napari_cxr.scoring.scoring_settings import ScoringSettings
 
 if TYPE_CHECKING:
+    from napari_cxr.inference.backends.backend import Backend
     from napari_cxr.inference.classifier import Classifier
 
 __all__ = [
+    'backend_to_resume',
     'batch_workers_for',
     'check_heatmaps',
     'check_out',
@@ -33,114 +35,100 @@ __all__ = [
     'device_kind',
     'make_heatmap_folder',
     'one_core',
-    'ready_network',
     'score',
+    'select_network_backend',
 ]
 
 T = TypeVar('T')
 
-#: How often a way is looked for, where the fastest cannot be got ready.
-_TRIES = 2
 
-
-def ready_network(
-    items: Sequence[Item],
+def select_network_backend(
     classifier: Classifier,
     settings: ScoringSettings,
+    there: Mapping[str, Any],
     batch: int,
-    lanes: int,
-    way: str = '',
-) -> Generator[ScoringEvent, None, str]:
-    """Let the network run in the fastest way, in so many batches at the same time.
+    workers: int,
+) -> Generator[ScoringEvent, None, Backend]:
+    """Let the network run on the backend that a table needs, or on the preferred one.
 
     To be used within `one_core`, which is how a batch runs later.
 
     Parameters
     ----------
-    items, classifier, settings
+    classifier, settings
         As of `score`.
+    there : mapping
+        The header of the journal that is resumed, which names the backend; empty for a new
+        table.
     batch : int
         Images that the network takes at once.
-    lanes : int
-        Batches that are under way at the same time.
-    way : str
-        The one that must be taken, because the table was begun with it.
+    workers : int
+        Batches that run at the same time.
 
     Returns
     -------
-    str
-        The generator's return value: the way. One that was the fastest once, and fails now,
-        is forgotten, and what is left is compared anew.
+    Backend
+        The generator's return value.
 
     Raises
     ------
     ScoringError
-        If the one that must be taken is not available here.
+        If the backend that was asked for, or that the table was started with, cannot be had.
     napari_cxr.inference.classifier.OutOfMemory
         If it does not fit into the device's memory.
     """
-    from napari_cxr.inference import ways
-    from napari_cxr.inference.backends.backend import EAGER, BackendUnavailable
-    from napari_cxr.inference.classifier import OutOfMemory
-
-    for _ in range(1 if way else _TRIES):
-        found = way or (yield from _fastest(items, classifier, settings, batch))
-        try:
-            yield from _getting_ready(classifier, found, lanes, min(batch, len(items)))
-        except BackendUnavailable as error:
-            if way:
-                raise ScoringError(str(error)) from None
-        except OutOfMemory:
-            if way:
-                raise
-        else:
-            return found
-        ways.forget(classifier, batch, reduced=settings.precision == 'auto')
-    classifier.use(EAGER.name)
-    return EAGER.name
-
-
-def _fastest(
-    items: Sequence[Item], classifier: Classifier, settings: ScoringSettings, batch: int
-) -> Generator[ScoringEvent, None, str]:
-    """Find the fastest way to run the network, unless the files are scored sooner."""
-    from napari_cxr.inference.backends.backend import EAGER
-    from napari_cxr.inference.ways import finding
-
-    text = 'Finding the fastest way to run the network here'
-    reduced = settings.precision == 'auto'
-    trying = finding(classifier, batch, reduced=reduced, images=len(items))
-    try:
-        next(trying)  # what is remembered is known at once
-    except StopIteration as end:
-        return str(end.value)
-    yield ScoringPreparing(text)
-
-    def find(unwanted: threading.Event) -> str:
-        with closing(trying):
-            while not unwanted.is_set():
-                try:
-                    next(trying)
-                except StopIteration as end:
-                    return str(end.value)
-        return EAGER.name
-
-    return (yield from _meanwhile(text, find))
-
-
-def _getting_ready(
-    classifier: Classifier, way: str, lanes: int, batch: int
-) -> Generator[ScoringEvent, None, None]:
-    """Let the network run in this way; raises as `Classifier.get_ready`."""
-    from napari_cxr.inference.backends.backend import EAGER
-
-    if way == EAGER.name:  # which is ready
-        classifier.use(way)
-        return
-    network = yield from _meanwhile(
-        'Getting the network ready', lambda _: classifier.get_ready(way, lanes, batch)
+    from napari_cxr.inference.backends.backend import BackendUnavailable
+    from napari_cxr.inference.backends.selection import (
+        SelectedBackend,
+        select_backend,
+        takes_no_time,
     )
-    classifier.take(way, network)
+
+    name, precision = backend_to_resume(settings, there)
+
+    def select(_: threading.Event | None = None) -> SelectedBackend:
+        return select_backend(classifier, name, precision, workers=workers, batch=batch)
+
+    try:
+        if takes_no_time(classifier, name, precision):
+            selected = select()
+        else:
+            selected = yield from _meanwhile('Preparing the network', select)
+    except BackendUnavailable as error:
+        raise ScoringError(str(error)) from None
+    classifier.use(selected.backend, selected.network)
+    return selected.backend
+
+
+def backend_to_resume(settings: ScoringSettings, there: Mapping[str, Any]) -> tuple[str, str]:
+    """Return name and precision to select a backend by: those of a journal, if there is one.
+
+    The last digits of a score depend on the backend, so a table keeps the one that it was
+    started with.
+
+    Raises
+    ------
+    ScoringError
+        If the settings name another one.
+    """
+    from napari_cxr.inference.backends.backend import BackendUnavailable, find_backend
+
+    name = str(there.get('way', ''))
+    if not name:
+        return settings.backend, settings.precision
+    try:
+        if settings.backend:
+            precision = '' if settings.precision == 'auto' else settings.precision
+            begun, asked = find_backend(name), find_backend(settings.backend, precision)
+            if asked != begun:
+                raise ScoringError(
+                    f'The table was started with the backend {begun.title} and keeps it, because '
+                    f'{asked.title} gives other last digits: leave out the backend, or choose '
+                    'another name for the table.'
+                )
+    except BackendUnavailable as error:
+        raise ScoringError(str(error)) from None
+    return name, 'auto'
 
 
 def batch_workers_for(classifier: Classifier, batches: int) -> int:
@@ -188,7 +176,7 @@ _within, _before = 0, 1
 def _meanwhile(
     text: str, work: Callable[[threading.Event], T]
 ) -> Generator[ScoringEvent, None, T]:
-    """Do work of torch and its like in a thread, and say what until it is done."""
+    """Do work that may take seconds in a thread, and report it until it is done."""
     with closing(in_background(work, daemon=False)) as waiting:
         while True:
             try:
@@ -318,10 +306,11 @@ def score(
         or default_batch_size(classifier, classifier.device.name)
     )
     lanes = batch_workers_for(classifier, -(-len(items) // batch))
-    way = there.get('way', '')
     with one_core():
-        way = yield from ready_network(items, classifier, settings, batch, lanes, way)
-        yield from _score(items, classifier, out, read, settings, batch, way, lanes)
+        backend = yield from select_network_backend(
+            classifier, settings, there, min(batch, len(items)), lanes
+        )
+        yield from _score(items, classifier, out, read, settings, batch, backend, lanes)
 
 
 def _score(
@@ -331,7 +320,7 @@ def _score(
     read: ImagePreparer,
     settings: ScoringSettings,
     batch: int,
-    way: str,
+    backend: Backend,
     lanes: int,
 ) -> Generator[ScoringEvent, None, None]:
     def rows(journal: Journal) -> RowStream:
@@ -344,7 +333,7 @@ def _score(
 
     device = classifier.device.name
     kind = device_kind([device])
-    yield from write_rows(items, classifier, out, rows, settings, batch, device, kind, way)
+    yield from write_rows(items, classifier, out, rows, settings, batch, device, kind, backend)
 
 
 def device_kind(devices: Iterable[str]) -> str:

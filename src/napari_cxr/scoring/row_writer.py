@@ -23,7 +23,7 @@ from napari_cxr.scoring import table_reader, table_writer
 from napari_cxr.scoring.background_thread import in_background
 from napari_cxr.scoring.batching import RowStream
 from napari_cxr.scoring.heatmap_files import heatmap_is_complete, sync_heatmaps
-from napari_cxr.scoring.journal import Journal, ScoringError, journal_of
+from napari_cxr.scoring.journal import Journal, ScoringError, journal_of, read_header
 from napari_cxr.scoring.score_evaluation import ScoreEvaluation
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 from napari_cxr.scoring.scoring_events import (
@@ -38,6 +38,7 @@ from napari_cxr.scoring.scoring_inputs import Item, listing_fingerprint
 from napari_cxr.scoring.scoring_settings import ScoringSettings
 
 if TYPE_CHECKING:
+    from napari_cxr.inference.backends.backend import Backend
     from napari_cxr.inference.classifier import Classifier
 
 __all__ = ['ScoringRate', 'rows_to_keep', 'write_rows']
@@ -158,7 +159,7 @@ def write_rows(
     batch: int,
     device: str,
     kind: str,
-    way: str = 'eager',
+    backend: Backend,
 ) -> Generator[ScoringEvent, None, None]:
     """Keep rows in the journal as they come, wherever they are made, and write the table.
 
@@ -176,8 +177,8 @@ def write_rows(
         Where, for a person.
     kind : str
         The kind of device: 'cpu', 'cuda', 'mps', or 'mixed'.
-    way : str
-        How the network is run, see `napari_cxr.inference.backends.backend.BACKENDS`.
+    backend : Backend
+        What runs the network.
 
     Yields
     ------
@@ -185,7 +186,10 @@ def write_rows(
         As `score`.
     """
     run = _run_of(items, classifier, settings)
-    header = _header(items, run, settings, batch, kind, way)
+    there = read_header(journal_of(out))
+    if there and 'backend' not in there:  # started by version 0.1, whose tables lack the column
+        run = replace(run, backend=False)
+    header = _header(items, run, settings, batch, kind, backend.journal_name)
 
     def counts(row: ScoreRow) -> bool:
         return heatmap_is_complete(row) and not (settings.retry_errors and row.status == 'error')
@@ -208,7 +212,7 @@ def write_rows(
             run=run,
             device=device,
             batch=batch,
-            way=way,
+            backend=backend.title,
         )
         pace = ScoringRate(len(items), journal)
         measuring = ScoreEvaluation.of_run(run)
@@ -286,6 +290,7 @@ def _run_of(
         identify=settings.identify,
         truth=any(item.truth for item in items),
         patients=any(item.patient for item in items),
+        backend=True,
     )
 
 
@@ -300,8 +305,10 @@ def _header(
     """Return all that decides the rows, for the journal."""
     decision, heatmaps = settings.decision, settings.heatmaps
     told = run.to_dict()
-    if not run.rule:  # of a journal that was begun before there were any
-        del told['rule']
+    # Journals that were started before there was either do not have it.
+    for name in ('rule', 'backend'):
+        if not told[name]:
+            del told[name]
     return {
         'form': _FORM,
         **told,

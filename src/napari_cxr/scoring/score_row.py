@@ -74,8 +74,8 @@ class ScoreRow:
         its share at the edge of what the network saw.
     lung_field : str
         What the lungs come from, see `LungField.source`; empty without shares.
-    device, precision : str
-        Where and in what it was computed.
+    device, backend, precision : str
+        Where, by what, and in what it was computed; `backend` is empty in rows of version 0.1.
     identity : dict of str to str
         Entries of `IDENTITY`, where a person asked for them.
     """
@@ -101,6 +101,7 @@ class ScoreRow:
     lung_field: str = ''
     device: str = ''
     precision: str = ''
+    backend: str = ''
     identity: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -159,10 +160,10 @@ class ScoringRun:
         Where it can: what decides, as `LabelRule.to_dict` returns it. Empty in tables that
         were written before there were thresholds; the table has no columns ``answer`` and
         ``above`` then.
-    decision, heatmaps, shares, identify, truth, patients : bool
+    decision, heatmaps, shares, identify, truth, patients, backend : bool
         Whether the table has columns for the classes called, for pictures of heatmaps, for
-        where heatmaps lie, for identities, for labels that are known and for numbers that
-        tell patients apart.
+        where heatmaps lie, for identities, for labels that are known, for numbers that tell
+        patients apart, and for the backend, which tables of version 0.1 lack.
     """
 
     model: str
@@ -178,6 +179,7 @@ class ScoringRun:
     identify: bool = False
     truth: bool = False
     patients: bool = False
+    backend: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return its entries by the names that they have in journals."""
@@ -218,6 +220,8 @@ def table_columns(run: ScoringRun) -> dict[str, ColumnKind]:
         out['rule'] = 'table'
     out['version'] = 'text'
     out |= {'device': 'text', 'precision': 'text'}
+    if run.backend:
+        out['backend'] = 'text'
     if run.identify:
         out |= dict.fromkeys(IDENTITY, 'text')
     return out
@@ -256,6 +260,7 @@ def row_values(row: ScoreRow, run: ScoringRun) -> dict[str, Any]:
         'version': run.version,
         'device': row.device,
         'precision': row.precision,
+        'backend': row.backend,
         **{name: row.identity.get(name, '') for name in IDENTITY},
     }
     return {name: every[name] for name in table_columns(run)}

@@ -49,8 +49,8 @@ class ScoringStarted(ScoringEvent):
         Where the model runs.
     batch : int
         Images that the network takes at once.
-    way : str
-        How the network is run, see `napari_cxr.inference.backends.backend.BACKENDS`.
+    backend : str
+        What runs the network, for a person: 'torch', 'ONNX Runtime', 'OpenVINO in bfloat16'.
     """
 
     total: int
@@ -59,7 +59,7 @@ class ScoringStarted(ScoringEvent):
     run: ScoringRun
     device: str
     batch: int
-    way: str = 'eager'
+    backend: str = 'torch'
 
 
 @message_type

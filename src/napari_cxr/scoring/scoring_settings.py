@@ -110,8 +110,12 @@ class ScoringSettings:
         Folder for a picture of each file's heatmap, and its numbers.
     shares : bool
         Whether to say where heatmaps lie; with `heatmaps` in any case.
-    precision : {'auto', 'float32'}
-        Whether the fastest way to run the network may be one of reduced precision.
+    precision : {'auto', 'float32', 'bfloat16'}
+        What the network computes in; 'auto' is float32, unless the model's card says that the
+        model was checked in bfloat16.
+    backend : str
+        What runs the network, see `napari_cxr.inference.backends.backend.backend_names`; empty
+        for the preferred one of those that are installed.
     decision : Decision, optional
         Thresholds, for a column of the classes that reach them; where an image can have several
         labels they decide the label, in the place of the card's.
@@ -124,7 +128,8 @@ class ScoringSettings:
     batch: int = 0
     heatmaps: Path | None = None
     shares: bool = False
-    precision: Literal['auto', 'float32'] = 'auto'
+    precision: Literal['auto', 'float32', 'bfloat16'] = 'auto'
+    backend: str = ''
     decision: Decision | None = None
     identify: bool = False
     retry_errors: bool = False

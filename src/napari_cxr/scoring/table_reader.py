@@ -112,6 +112,7 @@ def _shape(path: Path, names: Sequence[str]) -> ScoringRun:
         identify='patient_id' in names,
         truth='truth' in names,
         patients='patient' in names,
+        backend='backend' in names,
     )
     if list(table_columns(run)) != list(names):
         odd = [name for name in names if name not in table_columns(run)]
@@ -440,6 +441,7 @@ def _row(number: int, entries: TableEntries, run: ScoringRun, extra: tuple[str, 
         lung_field=entries.get('lung_field', ''),
         device=entries['device'],
         precision=entries['precision'],
+        backend=entries.get('backend', ''),
         identity={name: entries[name] for name in extra if entries[name]},
     )
 

@@ -1,8 +1,7 @@
-"""ONNX Runtime and OpenVINO: they run stages that were converted to ONNX, on the processor.
+"""ONNX Runtime and OpenVINO: they run stages that were converted to ONNX, on the CPU.
 
-ONNX (https://onnx.ai) is made by `napari_cxr.inference.backends.conversion`; nothing here
-needs torch. Neither library sends anything anywhere: OpenVINO's reports of usage are switched
-off before it is imported.
+Neither library sends anything anywhere: OpenVINO's reports of usage are switched off before it
+is imported.
 """
 
 from __future__ import annotations
@@ -15,8 +14,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-__all__ = ['INPUT_NAME', 'Runtime', 'create_runtime']
+from napari_cxr.inference.device import is_out_of_memory
+
+__all__ = ['INPUT_NAME', 'Runtime', 'as_torch', 'create_runtime']
 
 #: Takes a batch of shape (N, channels, height, width), returns what the stages do.
 Runtime = Callable[[np.ndarray], list[np.ndarray]]
@@ -29,7 +32,7 @@ _ONE = threading.Lock()
 
 
 def create_runtime(
-    library: str, precision: str, onnx: bytes, threads: int, lanes: int = 1, batch: int = 0
+    library: str, precision: str, onnx: bytes, threads: int, workers: int = 1, batch: int = 0
 ) -> Runtime:
     """Return stages that one of the libraries runs; several threads may run them at once.
 
@@ -38,20 +41,34 @@ def create_runtime(
     library : {'onnxruntime', 'openvino'}
         Which.
     precision : {'float32', 'bfloat16'}
-        What it computes in; ONNX Runtime knows single precision only.
+        What it computes in; ONNX Runtime has float32 only.
     onnx : bytes
         The stages.
     threads : int
         How many it takes for one batch.
-    lanes : int
-        Batches that are run at the same time.
+    workers : int
+        Batches that run at the same time.
     batch : int
-        Images of a whole batch, for which it is ready from the start; 0 where that is not
+        Images of a whole batch, for which it is compiled from the start; 0 where that is not
         known, and then the first batch of each size takes a second or more.
     """
     if library == 'onnxruntime':
         return _onnx_runtime(onnx, threads)
-    return _openvino(precision, onnx, threads, lanes, batch)
+    return _openvino(precision, onnx, threads, workers, batch)
+
+
+def as_torch(runtime: Runtime) -> Callable[[Tensor], tuple[Tensor, ...]]:
+    """Return stages that take and return tensors, with torch's own error if memory is full."""
+
+    def stages(x: Tensor) -> tuple[Tensor, ...]:
+        try:
+            return tuple(torch.from_numpy(value) for value in runtime(x.contiguous().numpy()))
+        except Exception as error:  # each library has types of its own
+            if is_out_of_memory(error):
+                raise torch.OutOfMemoryError(str(error)) from None
+            raise
+
+    return stages
 
 
 def _onnx_runtime(onnx: bytes, threads: int) -> Runtime:
@@ -72,21 +89,21 @@ def _onnx_runtime(onnx: bytes, threads: int) -> Runtime:
     return run
 
 
-def _openvino(precision: str, onnx: bytes, threads: int, lanes: int, batch: int) -> Runtime:
+def _openvino(precision: str, onnx: bytes, threads: int, workers: int, batch: int) -> Runtime:
     with _ONE:
         core = _core()
     model = core.read_model(onnx)
     settings = {
-        # By itself it takes bfloat16 wherever the processor has it.
+        # By default it takes bfloat16 wherever the processor has it.
         'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bfloat16' else 'f32',
-        'INFERENCE_NUM_THREADS': threads * lanes,
-        'NUM_STREAMS': lanes,
+        'INFERENCE_NUM_THREADS': threads * workers,
+        'NUM_STREAMS': workers,
         # Bound to a core it would wait for whatever else runs there.
         'ENABLE_CPU_PINNING': False,
     }
     shape = [n.get_length() if n.is_static else 0 for n in model.input(0).partial_shape]
-    # Made for each size of a batch, which is a quarter faster than for all. Each has the
-    # requests that no thread uses just now.
+    # Compiled for each size of a batch, which is a quarter faster than for any size. Each has
+    # the requests that no thread uses at the moment.
     ready: OrderedDict[int, tuple[Any, list[Any]]] = OrderedDict()
     lock = threading.Lock()
 
@@ -113,14 +130,14 @@ def _openvino(precision: str, onnx: bytes, threads: int, lanes: int, batch: int)
             results = request.infer([x], share_inputs=True).values()
             given = [value[:images].copy() for value in results]
         except Exception:
-            batch = 0  # for want of memory it may be halved, which must not be filled up
+            batch = 0  # it may be halved because memory is short; that must not be filled up
             raise
         free.append(request)
         return given
 
     if batch:
         compiled, free = get_ready(batch)
-        free += [compiled.create_infer_request() for _ in range(lanes)]
+        free += [compiled.create_infer_request() for _ in range(workers)]
         for request in free:  # the first time takes several times as long
             request.infer([np.zeros([batch, *shape[1:]], np.float32)])
     return run
@@ -128,10 +145,10 @@ def _openvino(precision: str, onnx: bytes, threads: int, lanes: int, batch: int)
 
 @cache
 def _core() -> Any:
-    """Return the only `Core` of this process, which is never let go.
+    """Return the only `Core` of this process, which is never released.
 
     A `Core` gives the thread that makes it another stack for signal handlers, and frees that
-    stack with itself, in use or not: after a second one, or one let go by another thread,
+    stack with itself, in use or not: after a second one, or one released by another thread,
     Ctrl-C ends the process by a segmentation fault (2026.4).
     """
     return _import_openvino().Core()

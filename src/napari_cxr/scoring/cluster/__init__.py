@@ -8,7 +8,6 @@ settings one way, and rows as JSON the other.
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -16,17 +15,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_cxr import __version__
-from napari_cxr.scoring.cluster.task_dispatch import TaskDispatch, check_workers, connect
-from napari_cxr.scoring.cluster.worker_tasks import ClusterJob, Decoders, find_backend
+from napari_cxr.inference.backends.backend import BACKENDS, TORCH, find_backend
+from napari_cxr.scoring.cluster.task_dispatch import (
+    TaskDispatch,
+    WorkerDevice,
+    check_workers,
+    connect,
+)
+from napari_cxr.scoring.cluster.worker_tasks import ClusterJob, Decoders
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
 from napari_cxr.scoring.pipeline import (
+    backend_to_resume,
     check_out,
     default_batch_size,
     device_kind,
     make_heatmap_folder,
 )
 from napari_cxr.scoring.row_writer import write_rows
-from napari_cxr.scoring.scoring_events import ScoringEvent, ScoringPreparing
+from napari_cxr.scoring.scoring_events import ScoringEvent
 from napari_cxr.scoring.scoring_inputs import Item
 from napari_cxr.scoring.scoring_settings import ScoringSettings
 
@@ -36,9 +42,6 @@ if TYPE_CHECKING:
     from napari_cxr.inference.classifier import Classifier
 
 __all__ = ['score_on_cluster']
-
-#: How often to look whether a worker has found what it looks for, in seconds.
-_PATIENCE = 0.1
 
 
 def score_on_cluster(
@@ -115,40 +118,51 @@ def score_on_cluster(
         if settings.heatmaps is not None:
             seen_there = replace(settings, heatmaps=Path(os.path.abspath(settings.heatmaps)))
             job = replace(job, settings=seen_there)
-        devices = yield from check_workers(client, address, job, items)
+        name, precision = backend_to_resume(settings, there)
+        job = replace(job, backend=name, precision=precision)
+        workers = yield from check_workers(client, address, job, items)
+        devices = [one.device for one in workers]
         batch = (
             settings.batch
             or there.get('batch')
             or min(default_batch_size(classifier, name) for name in devices)
         )
         job = replace(job, batch=batch)
-        way = there.get('way') or (yield from _fastest(client, address, job, items, devices))
-        run = TaskDispatch(client, replace(job, way=way), items, settings, pool)
+        job = yield from _common_backend(client, address, job, items, workers)
+        run = TaskDispatch(client, job, items, settings, pool)
+        backend = find_backend(job.backend)
         count = len(devices)
         where = f'{count} worker{"" if count == 1 else "s"} ({", ".join(sorted(set(devices)))})'
         kind = device_kind(devices)
-        yield from write_rows(items, classifier, out, run.rows, settings, batch, where, kind, way)
+        yield from write_rows(
+            items, classifier, out, run.rows, settings, batch, where, kind, backend
+        )
 
 
-def _fastest(
-    client: Client, address: str, job: ClusterJob, items: Sequence[Item], devices: Sequence[str]
-) -> Generator[ScoringEvent, None, str]:
-    """Let one worker find the fastest way to run the network; return it if all have it."""
-    if len(set(devices)) > 1:
-        return job.way
-    tasks = max(1, sum(client.nthreads().values()))
-    future = client.submit(find_backend, job, -(-len(items) // tasks), pure=False)
-    try:
-        while not future.done():
-            yield ScoringPreparing('Finding the fastest way to run the network on a worker')
-            time.sleep(_PATIENCE)
-        if future.status != 'finished':
-            return job.way
-        way = str(future.result())
-        if way != job.way:
-            yield from check_workers(client, address, replace(job, way=way), items)
-    except ScoringError:  # some worker lacks what it needs
-        return job.way
-    finally:
-        future.cancel()
-    return way
+def _common_backend(
+    client: Client,
+    address: str,
+    job: ClusterJob,
+    items: Sequence[Item],
+    workers: Sequence[WorkerDevice],
+) -> Generator[ScoringEvent, None, ClusterJob]:
+    """Return the job with a backend that all workers have.
+
+    Each has named the one that it prefers. Where these differ, the least preferred is tried on
+    all; where one of them lacks it, and where devices are of several kinds, it is torch.
+    """
+    found = {find_backend(one.backend) for one in workers}
+    mixed = device_kind([one.device for one in workers]) == 'mixed'
+    reduced = job.precision == 'bfloat16'
+    backend = max(found, key=lambda one: (one.precision == 'float32', BACKENDS.index(one)))
+    if mixed and not (job.backend or reduced):
+        backend = TORCH
+    job = replace(job, backend=backend.journal_name, precision='auto')
+    if found != {backend}:
+        try:
+            yield from check_workers(client, address, job, items)
+        except ScoringError:
+            if reduced:
+                raise
+            return replace(job, backend=TORCH.journal_name)
+    return job

@@ -15,7 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_cxr.scoring.background_thread import BackgroundThread, in_background
 from napari_cxr.scoring.batching import RowStream, row_for_item
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     'TaskDispatch',
+    'WorkerDevice',
     'check_address',
     'check_workers',
     'connect',
@@ -81,10 +82,17 @@ def connect(address: str) -> Client:
         ) from None
 
 
+class WorkerDevice(NamedTuple):
+    """What a worker runs the model on: device and backend, the latter as a journal names it."""
+
+    device: str
+    backend: str
+
+
 def check_workers(
     client: Client, address: str, job: ClusterJob, items: Sequence[Item]
-) -> Generator[ScoringEvent, None, list[str]]:
-    """See whether all workers can do the job; return the device of each. Raises ScoringError."""
+) -> Generator[ScoringEvent, None, list[WorkerDevice]]:
+    """Check that all workers can do the job; return what each runs it on. Raises ScoringError."""
     step = max(1, len(items) // _SAMPLE)
     sample = [item.path for item in items[::step]][:_SAMPLE]
     heatmaps = job.settings.heatmaps
@@ -93,7 +101,8 @@ def check_workers(
             'version': job.version,
             'model': job.model,
             'device': job.device,
-            'way': job.way,
+            'backend': job.backend,
+            'precision': job.precision,
             'batch': job.whole_batch,
             'sample': sample,
             'folder': job.folder,
@@ -130,8 +139,8 @@ def check_workers(
     return [_device_of(worker, answer, job, sample) for worker, answer in answers.items()]
 
 
-def _device_of(worker: str, answer: Any, job: ClusterJob, sample: Sequence[str]) -> str:
-    """Return where a worker runs the model, by its answer to `probe`; raises ScoringError."""
+def _device_of(worker: str, answer: Any, job: ClusterJob, sample: Sequence[str]) -> WorkerDevice:
+    """Return what a worker runs the model on, by its answer to `probe`; raises ScoringError."""
     if not isinstance(answer, str):
         if isinstance(answer, ImportError | AttributeError):
             raise ScoringError(
@@ -161,7 +170,7 @@ def _device_of(worker: str, answer: Any, job: ClusterJob, sample: Sequence[str])
             f'The worker on {host} cannot write into {job.settings.heatmaps}: choose a folder '
             'that all workers share.'
         )
-    return str(told['device'])
+    return WorkerDevice(str(told['device']), str(told['backend']))
 
 
 def unseen_files_error(host: str, job: ClusterJob, path: str) -> ScoringError:

@@ -31,7 +31,7 @@ from napari_cxr.scoring.scoring_settings import ScoringSettings
 if TYPE_CHECKING:
     from napari_cxr.inference.classifier import Classifier
 
-__all__ = ['ClusterJob', 'Decoders', 'WorkerCache', 'find_backend', 'probe', 'score_task']
+__all__ = ['ClusterJob', 'Decoders', 'WorkerCache', 'probe', 'score_task']
 
 T = TypeVar('T')
 
@@ -67,8 +67,9 @@ class ClusterJob:
         Of napari-cxr.
     device : str
         'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
-    way : str
-        How they run the network, see `napari_cxr.inference.backends.backend.BACKENDS`.
+    backend, precision : str
+        As of `napari_cxr.inference.backends.selection.select_backend`; once the run has
+        started, `backend` names the one that all workers take.
     batch, total : int
         Images that the network takes at once, and paths in the whole listing.
     settings : Settings
@@ -88,7 +89,8 @@ class ClusterJob:
     settings: ScoringSettings
     folder: str
     decoders: int = 0
-    way: str = 'eager'
+    backend: str = ''
+    precision: str = 'auto'
 
     @property
     def whole_batch(self) -> int:
@@ -99,8 +101,8 @@ class ClusterJob:
 class WorkerCache:
     """What a worker's process keeps from piece to piece, until it has had none for a while.
 
-    Each of its tasks has a model and decoders of its own: not all ways to run a network may
-    be used by two threads at once.
+    Each of its tasks has a model and decoders of its own: not all backends may be used by two
+    threads at once.
     """
 
     def __init__(self) -> None:
@@ -120,7 +122,9 @@ class WorkerCache:
                 f'{socket.gethostname()} has napari-cxr {__version__} instead of {job.version}: '
                 'install the same version everywhere.'
             )
-        with self.model(job.model, job.device, job.way, job.whole_batch) as classifier:
+        with self.model(
+            job.model, job.device, job.backend, job.precision, job.whole_batch
+        ) as classifier:
             if classifier.file_hash != job.model_hash:
                 raise ScoringError(
                     f'{socket.gethostname()} has another file of the model {job.model}.'
@@ -130,10 +134,13 @@ class WorkerCache:
                 yield classifier, decoders
 
     @contextmanager
-    def model(self, source: str, device: str, way: str, batch: int) -> Iterator[Classifier]:
-        """Lend a model that runs in this way, in batches of so many; raises ScoringError."""
+    def model(
+        self, source: str, device: str, backend: str, precision: str, batch: int
+    ) -> Iterator[Classifier]:
+        """Lend a model that runs on a backend, in batches of so many; raises ScoringError."""
         from napari_cxr.checkpoint import CheckpointError, catalog
         from napari_cxr.inference.backends.backend import BackendUnavailable
+        from napari_cxr.inference.backends.selection import select_backend
         from napari_cxr.inference.classifier import Classifier, OutOfMemory
         from napari_cxr.inference.device import DeviceUnavailable
 
@@ -143,7 +150,9 @@ class WorkerCache:
             key = (path, at.st_size, at.st_mtime_ns, device)
             loaded = self._lent(self._models, key, lambda: Classifier.load(path, device))
             with self._in_use(), loaded as classifier:
-                classifier.use(way, batch)  # at once, where it runs so already
+                # At once, if it runs on it already.
+                selected = select_backend(classifier, backend, precision, batch=batch)
+                classifier.use(selected.backend, selected.network)
                 yield classifier
         except (CheckpointError, DeviceUnavailable, BackendUnavailable, OutOfMemory) as error:
             raise ScoringError(f'{socket.gethostname()}: {error}') from None
@@ -225,35 +234,19 @@ async def probe(question: str) -> str:
     Parameters
     ----------
     question : str
-        JSON: the `version` of napari-cxr, the `model`, the `device`, the `way` to run the
-        network, the images of a `batch`, a `sample` of paths, the `folder` where they begin,
-        and the folder for `heatmaps` or null.
+        JSON: the `version` of napari-cxr, the `model`, the `device`, the `backend` or an empty
+        text, the `precision`, the images of a `batch`, a `sample` of paths, the `folder`
+        where they begin, and the folder for `heatmaps` or null.
 
     Returns
     -------
     str
         JSON: `version` and `host`, which is all where the version is another; and where the
-        model can run also `model_hash`, `device`, how many files of the sample are `seen`,
-        and whether heatmaps can be `written`; else the `problem`.
+        model can run also `model_hash`, `device`, the `backend` that was selected, how many
+        files of the sample are `seen`, and whether heatmaps can be `written`; else the
+        `problem`.
     """
     return await asyncio.to_thread(_answer, json.loads(question))
-
-
-def find_backend(job: ClusterJob, images: int) -> str:
-    """Return the fastest way to run the network on this worker; takes seconds the first time.
-
-    Parameters
-    ----------
-    job : Job
-        The run.
-    images : int
-        How many a task of its kind has to score.
-    """
-    from napari_cxr.inference.ways import fastest
-
-    reduced = job.settings.precision == 'auto'
-    with one_core(), _cache.model(job.model, job.device, job.way, 0) as classifier:
-        return fastest(classifier, job.batch, reduced=reduced, images=images)
 
 
 def score_task(
@@ -324,9 +317,13 @@ def _answer(question: dict[str, Any]) -> str:
         return json.dumps(found)
     folder, heatmaps = question['folder'], question['heatmaps']
     try:
-        asked = (question[name] for name in ('model', 'device', 'way', 'batch'))
+        asked = (question[name] for name in ('model', 'device', 'backend', 'precision', 'batch'))
         with one_core(), _cache.model(*asked) as classifier:
-            found |= {'model_hash': classifier.file_hash, 'device': classifier.device.name}
+            found |= {
+                'model_hash': classifier.file_hash,
+                'device': classifier.device.name,
+                'backend': classifier.backend.journal_name,
+            }
     except ScoringError as error:
         return json.dumps(found | {'problem': str(error)})
     found |= {
