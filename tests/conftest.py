@@ -8,6 +8,14 @@ from pathlib import Path
 import pytest
 
 
+@pytest.fixture(scope='session', autouse=True)
+def own_cache_folder(tmp_path_factory) -> Iterator[None]:
+    """Leave the person's cache folder alone, in child processes as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('NAPARI_CXR_CACHE', str(tmp_path_factory.mktemp('cache')))
+        yield
+
+
 @pytest.fixture(scope='session')
 def cxr_data() -> Path:
     """Folder of real radiographs; the test skips where it is missing."""

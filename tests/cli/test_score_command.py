@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_cxr.cli import app
+from napari_cxr.inference.backends.backend import backend_names, find_backend
 
 #: As in a terminal; a shell that starts us in the background lets us ignore Ctrl-C.
 LISTENING = (
@@ -79,6 +80,56 @@ def test_where_heatmaps_lie_without_pictures_in_single_precision(run, folder, tm
     assert sorted(p.name for p in tmp_path.iterdir()) == ['images', 't.csv']
     result = run(folder, '--out', tmp_path / 'u.csv', '--precision', 'float8')
     assert result.exit_code == 2 and 'float8' in result.stderr
+
+
+def test_two_runs_of_one_command_give_the_same_bytes(folder, model_file, tmp_path):
+    """Nothing is measured that could come out another way the next time."""
+    tables = []
+    for number in range(2):
+        out = tmp_path / f'{number}.csv'
+        words = [sys.executable, '-m', 'napari_cxr', 'score', str(folder), '--out', str(out)]
+        words += ['--model', str(model_file), '--device', 'cpu', '--batch-size', '4']
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        tables.append(out.read_bytes())
+    assert tables[0] == tables[1]
+    assert {row['backend'] for row in rows_of(out)} <= set(backend_names())
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        (
+            ['fast'],
+            "no backend 'fast': choose ONNX Runtime, OpenVINO, torch channels_last or torch",
+        ),
+        (['ONNX Runtime', '--precision', 'bfloat16'], 'ONNX Runtime does not compute in bfloat16'),
+    ],
+)
+def test_status_2_for_an_unknown_backend(run, folder, tmp_path, words, said):
+    result = run(folder, '--out', tmp_path / 't.csv', '--backend', *words)
+    assert result.exit_code == 2
+    assert said in ' '.join(result.stderr.replace('│', ' ').split())
+
+
+def test_status_2_for_a_backend_that_is_not_installed(run, folder, tmp_path, monkeypatch):
+    from napari_cxr.inference.backends import backend
+
+    monkeypatch.setattr(backend, 'find_spec', lambda package: None)
+    result = run(folder, '--out', tmp_path / 't.csv', '--backend', 'openvino')
+    said = ' '.join(result.stderr.replace('│', ' ').split())
+    assert result.exit_code == 2 and 'OpenVINO needs onnx and openvino, not installed here' in said
+    assert 'Here there is torch channels_last, torch.' in said
+    assert not list(tmp_path.glob('t.csv*'))
+
+
+@pytest.mark.parametrize('name', ['torch', 'channels-last'])
+def test_the_backend_that_was_asked_for_is_in_each_row(run, folder, tmp_path, name):
+    result = run(folder, '--out', tmp_path / 't.csv', '--backend', name)
+    assert result.exit_code == 0, result.output
+    expected = find_backend(name).name
+    assert {row['backend'] for row in rows_of(tmp_path / 't.csv')} == {expected}
+    assert ('by torch channels_last' in result.stderr) == (expected != 'torch')
 
 
 def test_status_1_if_a_file_fails_and_the_others_have_their_rows(run, folder, tmp_path):

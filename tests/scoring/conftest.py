@@ -40,15 +40,14 @@ def plain_torch(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def classifier_as_it_was(request, monkeypatch, tmp_path):
-    """Let no test find the backend, or the conversions, of another."""
+def classifier_as_it_was(request):
+    """Let no test find the backend of another."""
     if 'classifier' not in request.fixturenames:
         yield
         return
     from napari_cxr.inference.backends.backend import TORCH
 
     request.getfixturevalue('plain_torch')
-    monkeypatch.setenv('NAPARI_CXR_CACHE', str(tmp_path / 'cache'))
     yield
     classifier = request.getfixturevalue('classifier')
     classifier.use(TORCH, classifier.network)

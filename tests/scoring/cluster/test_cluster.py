@@ -34,6 +34,11 @@ distributed = pytest.importorskip('distributed')
 FOUR = ScoringSettings(batch=4)
 
 
+@pytest.fixture
+def plain_torch():
+    """Let each process select a backend as it would for a person."""
+
+
 class Here:
     """Decoders for files that one trusts, in the worker's own process."""
 
@@ -173,6 +178,49 @@ def test_a_task_takes_one_core(run, here, many, whole, tmp_path, monkeypatch):
     finally:
         torch.set_num_threads(before)
     assert seen == {1} and (tmp_path / 'x.csv').read_bytes() == whole
+
+
+def test_workers_that_prefer_other_backends_take_one_that_all_have(
+    run, here, many, tmp_path, monkeypatch
+):
+    from napari_cxr.inference.backends import backend_network
+    from napari_cxr.inference.backends.backend import why_unavailable
+    from napari_cxr.scoring import cluster
+    from napari_cxr.scoring.cluster.task_dispatch import WorkerDevice
+
+    real, asked = cluster.check_workers, []
+
+    def another_too(client, address, job, items):
+        found = yield from real(client, address, job, items)
+        asked.append(job.backend)
+        return [*found, WorkerDevice(*other)] if len(asked) == 1 else found
+
+    monkeypatch.setattr(cluster, 'check_workers', another_too)
+    for other, missing, taken in (
+        (('cpu', 'channels last'), '', 'torch channels_last'),
+        (('cpu', 'channels last'), 'torch channels_last', 'torch'),
+        (('cuda:0', 'eager'), '', 'torch'),
+    ):
+        asked.clear()
+        monkeypatch.setattr(
+            backend_network,
+            'why_unavailable',
+            lambda backend, device, missing=missing: (
+                'It is missing.' if backend.name == missing else why_unavailable(backend, device)
+            ),
+        )
+        out = tmp_path / f'{other[0]}-{missing}.csv'
+        list(run(many[:4], out, here))
+        assert {row['backend'] for row in rows_of(out)} == {taken}
+    # One that is asked for is not replaced.
+    monkeypatch.undo()
+    named = ScoringSettings(batch=4, backend='torch channels_last')
+    out = tmp_path / 'named.csv'
+    list(run(many[:4], out, here, settings=named))
+    assert {row['backend'] for row in rows_of(out)} == {'torch channels_last'}
+    named = ScoringSettings(batch=4, backend='ONNX Runtime', precision='bfloat16')
+    with pytest.raises(ScoringError, match='does not compute in bfloat16'):
+        list(run(many[:4], tmp_path / 'none.csv', here, settings=named))
 
 
 def test_begun_here_it_goes_on_there_and_back(run, here, many, whole, classifier, tmp_path):
