@@ -11,5 +11,5 @@ def test_grad_cam_is_the_default():
 
 
 def test_an_unknown_method_is_answered_with_those_there_are():
-    with pytest.raises(ValueError, match=r"no method 'Score-CAM'.*there is Grad-CAM"):
+    with pytest.raises(ValueError, match=r"no explanation method 'Score-CAM'.*there is Grad-CAM"):
         explanation_methods.method('Score-CAM')

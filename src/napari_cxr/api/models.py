@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
+from napari_cxr.api.exporters import export_result
 from napari_cxr.api.worker import call
 from napari_cxr.radiograph import Radiograph
 
@@ -92,6 +93,31 @@ class Result:
         """Reasons to trust the answer less, the gravest first."""
         return tuple(caution.text for caution in self.prediction.cautions)
 
+    def export(self, path: str | Path, exporter: str = '') -> None:
+        """Write the result to a file.
+
+        Parameters
+        ----------
+        path : str or Path
+            The file; one that is there is replaced.
+        exporter : str
+            'json' (the prediction), 'png' (the radiograph as it looks), or the name of an
+            exporter of another installed package; by default the ending of the file's name.
+
+        Raises
+        ------
+        ValueError
+            If there is no such exporter.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import napari_cxr as cxr
+        >>> cxr.load_model().predict('film.dcm').export('film.json')
+        """
+        export_result(Path(path), self.image, self.prediction, {}, exporter)
+
     def __repr__(self) -> str:
         shown = ', '.join(f'{label}={p:.3f}' for label, p in self.probabilities.items())
         warned = f', {len(self.warnings)} warnings' if self.warnings else ''
@@ -124,6 +150,19 @@ class Explanation(Mapping[str, 'Heatmap']):
 
     def __len__(self) -> int:
         return len(self._heatmaps)
+
+    def export(self, path: str | Path, exporter: str = '') -> None:
+        """Write prediction and heatmaps to a file, as `Result.export`.
+
+        'png' draws the heatmap of the leading label over the radiograph.
+
+        Examples
+        --------
+        >>> import napari_cxr as cxr
+        >>> cxr.load_model().explain('film.dcm').export('heatmap.png')
+        """
+        result = self.result
+        export_result(Path(path), result.image, result.prediction, self._heatmaps, exporter)
 
     def __repr__(self) -> str:
         return f'<Explanation of {self.result.answer!r}: heatmaps of {", ".join(self)}>'

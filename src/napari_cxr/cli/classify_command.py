@@ -15,7 +15,6 @@ from napari_cxr.cli.command_options import AsJson, DeviceOption, Files, ModelOpt
 if TYPE_CHECKING:
     from napari_cxr.explain.heatmap import Heatmap
     from napari_cxr.inference.classifier import Classifier
-    from napari_cxr.inference.prediction import Prediction
     from napari_cxr.lungs import LungField
     from napari_cxr.radiograph import Radiograph
 
@@ -44,6 +43,7 @@ def classify(
     Where a file is probably no upright frontal chest radiograph, a warning stands first.
     """
     from napari_cxr import lungs
+    from napari_cxr.api.exporters import prediction_entries
     from napari_cxr.inference.classifier import OutOfMemory, RefusedImage
     from napari_cxr.radiograph import UnreadableImage
     from napari_cxr.workers.decoder_pool import shared_decoder
@@ -65,7 +65,7 @@ def classify(
         try:
             radiograph = decoder.read(path)
             if heatmap is None:
-                row |= _prediction_row(classifier.predict([radiograph])[0])
+                row |= prediction_entries(classifier.predict([radiograph])[0])
             else:
                 # Of what cannot be classified `explain` tells why.
                 no_lungs = radiograph.refusal or radiograph.frames is not None
@@ -73,7 +73,7 @@ def classify(
                 prediction, maps = classifier.explain(radiograph, field=field)
                 shown = maps[prediction.labels.index(prediction.leading)]
                 _save_heatmaps(picture, radiograph, shown, maps)
-                row |= _prediction_row(prediction) | {'heatmap': str(picture)}
+                row |= prediction_entries(prediction) | {'heatmap': str(picture)}
                 row |= _heatmap_fractions(shown, radiograph, field)
         except (UnreadableImage, RefusedImage, OutOfMemory) as error:
             failed = True
@@ -113,37 +113,6 @@ def _heatmap_fractions(
         found['heatmap_lung_share_if_even'] = uniform_lung_fraction(shown, mask, field.shape)
         found['lung_field'] = field.source
     return found
-
-
-def _prediction_row(prediction: Prediction) -> dict[str, Any]:
-    found = dict(zip(prediction.labels, prediction.probabilities, strict=True))
-    return {
-        'doubts': [{'code': c.code, 'text': c.text} for c in prediction.doubts],
-        'model': prediction.model,
-        'model_hash': prediction.model_hash,
-        'label': prediction.label,
-        'answer': prediction.answer,
-        **{f'p_{label}': p for label, p in found.items()},
-        'probabilities': found,
-        **(_rule_row(prediction) if prediction.multilabel else {}),
-        'warnings': [caution.text for caution in prediction.cautions],
-        'device': prediction.device,
-        'preprocessing': prediction.preprocessing,
-        'lungs': prediction.lungs,
-        'version': prediction.version,
-    }
-
-
-def _rule_row(prediction: Prediction) -> dict[str, Any]:
-    """Return which of several labels reach their thresholds, and what decides that."""
-    from napari_cxr.inference.label_rule import answer_reason
-
-    rule = prediction.rule
-    return {
-        'above': list(prediction.above),
-        'reason': answer_reason(rule, prediction.probabilities),
-        **rule.to_dict(),
-    }
 
 
 def _prediction_text(row: dict[str, Any]) -> str:

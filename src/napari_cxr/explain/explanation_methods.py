@@ -1,8 +1,8 @@
 """The methods that make heatmaps, by name.
 
 Every method takes a network, a batch and target classes, and returns logits and one map for
-each image, as `napari_cxr.explain.gradcam.grad_cam` does; a further one is a function and a
-line here.
+each image and target, as `napari_cxr.explain.gradcam.grad_cam` does. Other packages add theirs
+through the entry-point group ``napari_cxr.explanation_methods``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
+from napari_cxr.entry_points import EXPLANATION_METHODS, installed
 from napari_cxr.explain.gradcam import grad_cam
 from napari_cxr.networks import StagedNetwork
 
@@ -25,8 +26,8 @@ _METHODS: dict[str, ExplanationMethod] = {
 
 
 def names() -> tuple[str, ...]:
-    """Return the names that `method` knows, the default first."""
-    return tuple(_METHODS)
+    """Return the names that `method` knows, the default first, those of other packages last."""
+    return (*_METHODS, *sorted(installed(EXPLANATION_METHODS, _METHODS)))
 
 
 def method(name: str) -> ExplanationMethod:
@@ -37,6 +38,11 @@ def method(name: str) -> ExplanationMethod:
     ValueError
         If there is none.
     """
-    if name not in _METHODS:
-        raise ValueError(f'There is no method {name!r} for maps; there is {", ".join(_METHODS)}.')
-    return _METHODS[name]
+    if name in _METHODS:
+        return _METHODS[name]
+    others = installed(EXPLANATION_METHODS, _METHODS)
+    if name not in others:
+        raise ValueError(
+            f'There is no explanation method {name!r}; there is {", ".join(names())}.'
+        )
+    return others[name]
