@@ -123,16 +123,16 @@ def picture(scored: Path, model: str, out: Path) -> None:
     table = dock.panel.table
     table.sort_by(class_column_key('pneumonia'), True)
     opened: list[object] = []
-    dock.desk.opener.opened.connect(opened.append)
-    table.strip.pictures.click()
+    dock.annotation.opener.opened.connect(opened.append)
+    table.filter_bar.pictures.click()
     dock.panel.parts.setSizes([560, 330])
-    dock.desk.step(1)
+    dock.annotation.step(1)
     for read in range(READ + 1):
         until(lambda: len(opened) > read)  # noqa: B023
         # Nothing is taken down of an image before it can have been seen.
-        until(lambda: dock.desk.opener.on_screen and not dock.desk.opener.coming)
+        until(lambda: dock.annotation.opener.on_screen and not dock.annotation.opener.pending)
         if read < READ:
-            dock.panel.reading.agree()  # which goes on to the next row
+            dock.panel.annotation.agree()  # which goes on to the next row
     pause(SETTLE)
     viewer.status = 'Ready'  # not of the pixel under a pointer that is not there
     pause(50)

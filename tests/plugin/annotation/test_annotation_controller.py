@@ -1,13 +1,547 @@
-"""Labels that are opened for a table whose dock goes away meanwhile."""
+"""Annotation in a real window, and the labels of a table whose dock goes away meanwhile."""
 
+import errno
 import gc
+import os
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
 
-from qtpy.QtCore import QEvent, QObject, Signal
-from qtpy.QtWidgets import QApplication
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QApplication,
+    QComboBox,
+    QDockWidget,
+    QFileDialog,
+    QSlider,
+    QWidget,
+)
 
-from napari_cxr.plugin.annotation import label_export
+from napari_cxr.plugin.annotation import label_export, row_loader
 from napari_cxr.plugin.annotation.annotation_controller import TableLabels
 from napari_cxr.plugin.background import Failure
+from napari_cxr.plugin.batch.dock import BatchDock
+from napari_cxr.plugin.preferences import save_preferences
+from napari_cxr.plugin.train.dock import TrainDock
+from napari_cxr.scoring import ScoreRow, table_writer
+from napari_cxr.scoring.annotation.folder_export import PATIENT_PATTERN
+from napari_cxr.scoring.append_log import AppendLog
+from napari_cxr.scoring.score_row import ScoringRun
+
+WAIT = 150_000
+LABELS = ('covid19', 'normal', 'pneumonia')
+#: What is said of an image on screen.
+SEEN = 'Not annotated yet. It is shown without a heatmap. There is no model here.'
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A finished table of four images that are gone."""
+    run = ScoringRun('tiny', '0' * 12, LABELS, {}, '0', truth=True)
+    rows = [
+        ScoreRow(
+            number=n,
+            path=str(tmp_path / f'{n}.png'),
+            status='scored',
+            label='normal',
+            probabilities=(0.25, 0.5, 0.25),
+            truth='normal',
+        )
+        for n in range(4)
+    ]
+    table_writer.write_table(tmp_path / 'scores.csv', rows, run)
+    return tmp_path / 'scores.csv'
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """The images, which no model is asked about."""
+
+    def asked(*_):
+        raise ValueError('There is no model here.')
+        yield
+
+    monkeypatch.setattr(row_loader, 'classify_radiograph', asked)
+    for n in range(4):
+        iio.imwrite(tmp_path / f'{n}.png', np.full((40, 40 + n), 20 * n, np.uint8))
+
+
+@pytest.fixture
+def dock(qtbot, make_napari_viewer, own_plugin, models, settled_threads, tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
+    save_preferences(
+        'batch', model='tiny', device='cpu', images='', table='', folder=str(tmp_path)
+    )
+    viewer = make_napari_viewer(show=True)
+    _, dock = viewer.window.add_plugin_dock_widget('napari-cxr', 'Score a folder')
+    yield dock
+    dock.session.cancel()
+    dock.annotation.opener.close()
+    dock.annotation._close_annotations()
+    qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
+
+
+@pytest.fixture
+def reading(qtbot, dock, table, monkeypatch):
+    """The dock with that table, measured by nobody, and its list open."""
+    monkeypatch.setattr(dock.controller, 'measure', lambda truths: None)
+    dock.open_table(str(table))
+    qtbot.waitUntil(lambda: dock.annotation.annotations is not None, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.panel.table.model.rowCount() == 4, timeout=WAIT)
+    return dock
+
+
+def activate(qtbot, dock):
+    """Make the window the active one: shortcuts work in no other."""
+    dock.window().activateWindow()
+    dock.window().raise_()
+    qtbot.waitUntil(lambda: QApplication.activeWindow() is dock.window(), timeout=WAIT)
+    dock.panel.table.view.setFocus()
+
+
+def canvas_of(dock):
+    """What has the focus once a person has clicked into the image."""
+    inside = dock.window().centralWidget().findChildren(QWidget)
+    canvas = next(each for each in inside if 'CanvasBackend' in type(each).__name__)
+    canvas.setFocus()
+    return canvas
+
+
+def on_screen(qtbot, dock, number):
+    path = next(row.path for row in dock.panel.table.rows() if row.number == number)
+    qtbot.waitUntil(lambda: dock.annotation.opener.on_screen == path, timeout=WAIT)
+    opener = dock.annotation.opener
+    qtbot.waitUntil(lambda: not opener.pending and opener._wanted is None, timeout=WAIT)
+
+
+def open_first(qtbot, dock):
+    qtbot.waitUntil(lambda: bool(dock.panel.table.rows()), timeout=WAIT)
+    dock.panel.annotation.row_wanted.emit(dock.panel.table.rows()[0].path)
+    on_screen(qtbot, dock, 0)
+
+
+def read(dock):
+    return {path[-5]: entry.labels for path, entry in dock.annotation.annotations}
+
+
+def test_keys_label_from_the_table_and_from_the_canvas(qtbot, reading, images):
+    dock, table = reading, reading.panel.table
+    activate(qtbot, dock)
+    qtbot.keyClick(canvas_of(dock), Qt.Key.Key_3)  # nobody reads yet: napari's keys are napari's
+    assert not read(dock) and not dock.annotation.opener.pending
+    table.view.setFocus()
+    table.go_to(table.rows()[0].path)
+    qtbot.keyClick(table.view, Qt.Key.Key_J)
+    on_screen(qtbot, dock, 1)
+    qtbot.keyClick(table.view, Qt.Key.Key_3)
+    assert read(dock) == {'1': ('pneumonia',)} and table.current().number == 2
+    on_screen(qtbot, dock, 2)
+    canvas = canvas_of(dock)
+    qtbot.keyClick(canvas, Qt.Key.Key_Space)
+    assert read(dock)['2'] == ('normal',) and table.current().number == 3
+    qtbot.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert set(read(dock)) == {'1'} and table.current().number == 2
+    qtbot.keyClick(canvas, Qt.Key.Key_K)
+    assert table.current().number == 1 and dock.panel.annotation.state.row.number == 1
+
+
+def test_the_end_of_the_list_is_told(qtbot, reading):
+    dock, table, panel = reading, reading.panel.table, reading.panel.annotation
+    paths = [row.path for row in table.rows()]
+    table.go_to(paths[3])
+    dock.annotation.step(1)
+    assert panel.hint.text() == (
+        'This is the last row. Filter the table for those not annotated yet: 4 of 4.'
+    )
+    assert table.current().number == 3
+    for path in paths[:2]:
+        dock.annotation.annotations.unsure(path)
+        table.refresh(path)
+    table.filter_bar.uncertain.click()  # all are alike; the first that is not read is read next
+    assert table.current().number == 2
+    for path in paths:
+        dock.annotation.annotations.set(path, ('normal',))
+    table.go_to(paths[3])
+    dock.annotation.step(1)
+    assert panel.hint.text() == 'This is the last row, and all images are annotated.'
+
+
+def test_nothing_is_said_of_an_image_that_is_still_to_come(qtbot, reading, images):
+    dock, table, panel = reading, reading.panel.table, reading.panel.annotation
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    table.view.setFocus()
+    for key in (Qt.Key.Key_1, Qt.Key.Key_1, Qt.Key.Key_Space, Qt.Key.Key_U):
+        qtbot.keyClick(table.view, key)  # as fast as that, all are about the first image
+    panel.buttons.buttons[2].click()
+    panel.controls.unsure.click()
+    assert read(dock) == {'0': ('covid19',)} and panel.state.row.number == 1
+    assert panel.hint.text() == 'Not labelled: the image is still loading.'
+    assert not panel.controls.unsure.isChecked()
+    # As soon as it is painted it is on screen, but nobody has seen it yet.
+    path = table.rows()[1].path
+    qtbot.waitUntil(lambda: dock.annotation.opener.on_screen == path, timeout=WAIT)
+    panel.agree()
+    assert '1' not in read(dock)
+    on_screen(qtbot, dock, 1)
+    assert (
+        panel.hint.text()
+        == f'{SEEN} The label was ignored, because the image was not visible yet.'
+    )
+    qtbot.keyClick(table.view, Qt.Key.Key_2)
+    assert read(dock) == {'0': ('covid19',), '1': ('normal',)}
+
+
+def test_keys_are_heard_where_the_heatmap_is_hidden(qtbot, reading, images):
+    dock = reading
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    for name, number in (('layer list', 0), ('layer controls', 1)):
+        beside = dock.window().findChild(QDockWidget, name)
+        inside = beside.findChild(QAbstractItemView if name == 'layer list' else QSlider)
+        inside.setFocus()
+        qtbot.waitUntil(inside.hasFocus, timeout=WAIT)
+        qtbot.keyClick(inside, Qt.Key.Key_1)
+        assert set(read(dock)) == {str(n) for n in range(number + 1)}
+        on_screen(qtbot, dock, number + 1)
+    dock.annotation.close()
+    qtbot.keyClick(inside, Qt.Key.Key_1)
+    assert dock.annotation.annotations is None
+
+
+def test_keys_in_the_canvas_label_what_it_shows(qtbot, reading, images):
+    dock, table, panel = reading, reading.panel.table, reading.panel.annotation
+    hint = panel.hint
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    assert hint.text() == SEEN and panel.buttons.isEnabled()
+    assert not panel.name.button.isVisible()
+    table.step(1)  # chosen, not opened
+    assert not panel.buttons.isEnabled() and panel.name.button.isVisible()
+    assert dock.panel.annotation.state.row.number == 1
+    assert hint.text() == 'Not annotated yet. Not on screen: Enter opens it.'
+    canvas = canvas_of(dock)
+    for key in (Qt.Key.Key_1, Qt.Key.Key_1, Qt.Key.Key_Space, Qt.Key.Key_U):
+        qtbot.keyClick(canvas, key)  # the first one opens it
+    assert not read(dock) and hint.text() == 'Not labelled: the image is still loading.'
+    assert panel.buttons.isEnabled() and not panel.name.button.isVisible()
+    on_screen(qtbot, dock, 1)
+    assert hint.text().startswith(f'{SEEN} The label was ignored')
+    qtbot.keyClick(canvas, Qt.Key.Key_1)
+    assert read(dock) == {'1': ('covid19',)}
+    on_screen(qtbot, dock, 2)
+    # What cannot be opened is on no screen, and neither is the one before.
+    qtbot.waitUntil(lambda: dock.annotation.opener._later.request is None, timeout=WAIT)
+    Path(table.rows()[3].path).unlink()
+    with qtbot.waitSignal(dock.annotation.opener.failed, timeout=WAIT):
+        qtbot.keyClick(canvas, Qt.Key.Key_J)
+        qtbot.keyClick(canvas, Qt.Key.Key_1)
+    assert not any(layer.visible for layer in dock.viewer.layers)
+    assert 'Not on screen' in hint.text()
+    qtbot.keyClick(canvas, Qt.Key.Key_1)
+    assert set(read(dock)) == {'1'}
+    qtbot.keyClick(canvas, Qt.Key.Key_K)
+    on_screen(qtbot, dock, 2)
+    assert all(layer.visible for layer in dock.viewer.layers)
+    assert set(read(dock)) == {'1'}
+
+
+def test_a_row_that_is_only_chosen_is_shown_before_it_is_labelled(qtbot, reading, images):
+    dock, table, panel = reading, reading.panel.table, reading.panel.annotation
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    table.view.setFocus()
+    says = (
+        lambda: qtbot.keyClick(table.view, Qt.Key.Key_1),
+        lambda: panel.buttons.buttons[0].clicked.emit(),
+        panel.name.button.click,
+    )
+    for number, say in enumerate(says, start=1):
+        qtbot.keyClick(table.view, Qt.Key.Key_Down)
+        assert table.current().number == number and not panel.buttons.isEnabled()
+        say()
+        on_screen(qtbot, dock, number)
+        assert not read(dock) and table.current().number == number
+        assert panel.buttons.isEnabled() and not panel.name.button.isVisible()
+    qtbot.keyClick(table.view, Qt.Key.Key_1)
+    assert read(dock) == {'3': ('covid19',)}
+
+
+def test_an_image_that_was_hidden_by_hand_is_not_labelled(qtbot, reading, images):
+    dock, panel = reading, reading.panel.annotation
+    open_first(qtbot, dock)
+    (base,) = dock.viewer.layers
+    base.visible = False
+    panel.agree()
+    assert not read(dock)
+    qtbot.waitUntil(lambda: base.visible, timeout=WAIT)
+    on_screen(qtbot, dock, 0)
+    panel.agree()
+    assert read(dock) == {'0': ('normal',)}
+
+
+def test_a_key_of_reading_brings_it_forward_from_behind_the_figures(qtbot, reading, images):
+    dock, tabs, panel = reading, reading.panel.tabs, reading.panel.annotation
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    page = tabs.widget(1)
+    for number, focused in enumerate((dock.panel.table.view, canvas_of(dock), page)):
+        tabs.setCurrentIndex(1)
+        focused.setFocus()
+        qtbot.waitUntil(focused.hasFocus, timeout=WAIT)
+        assert not panel.isVisible()
+        qtbot.keyClick(focused, Qt.Key.Key_3)
+        assert tabs.currentIndex() == 0 and panel.isVisible()
+        assert set(read(dock)) == {str(n) for n in range(number + 1)}
+        on_screen(qtbot, dock, number + 1)
+    assert panel.hasFocus()  # and not a field, in which the next key would be typed
+    # What is not on screen is shown first, here too.
+    tabs.setCurrentIndex(1)
+    dock.panel.table.view.setFocus()
+    qtbot.keyClick(dock.panel.table.view, Qt.Key.Key_Up)
+    qtbot.keyClick(dock.panel.table.view, Qt.Key.Key_1)
+    on_screen(qtbot, dock, 2)
+    assert tabs.currentIndex() == 0 and read(dock)['2'] == ('pneumonia',)
+
+
+def test_the_space_bar_presses_a_button_among_the_figures(qtbot, reading, images):
+    dock, metrics = reading, reading.panel.metrics
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    dock.panel.tabs.setCurrentIndex(1)
+    metrics.offer_measuring(True)
+    metrics.measure.setFocus()
+    qtbot.waitUntil(metrics.measure.hasFocus, timeout=WAIT)
+    with qtbot.waitSignal(metrics.measure_wanted):
+        qtbot.keyClick(metrics.measure, Qt.Key.Key_Space)
+    assert dock.panel.tabs.currentIndex() == 1 and not read(dock)
+    # When it goes, the table has the keys, and not a button of the window beside the dock.
+    metrics.offer_measuring(False)
+    assert dock.panel.table.view.hasFocus()
+    metrics.show_measuring()
+    metrics.stop.setFocus()
+    qtbot.waitUntil(metrics.stop.hasFocus, timeout=WAIT)
+    metrics.restore()
+    assert dock.panel.table.view.hasFocus()
+
+
+def test_no_key_labels_while_nobody_sees_the_panel_or_its_tab(qtbot, reading, images):
+    dock = reading
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    canvas = canvas_of(dock)
+    window = dock.window()
+    behind = dock
+    while not isinstance(behind, QDockWidget):
+        behind = behind.parentWidget()
+    other = QDockWidget('Other', window)
+    other.setWidget(QWidget())
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, other)
+    window.tabifyDockWidget(behind, other)
+    other.show()
+    other.raise_()
+    qtbot.waitUntil(lambda: dock.panel.annotation.visibleRegion().isEmpty(), timeout=WAIT)
+    qtbot.keyClick(canvas, Qt.Key.Key_Space)
+    qtbot.keyClick(canvas, Qt.Key.Key_J)
+    assert not read(dock) and dock.panel.table.current().number == 0
+    window.removeDockWidget(other)
+    other.deleteLater()
+    behind.hide()
+    qtbot.keyClick(canvas, Qt.Key.Key_1)
+    assert not read(dock)
+    behind.show()
+    behind.raise_()
+    qtbot.waitUntil(lambda: not dock.panel.annotation.visibleRegion().isEmpty(), timeout=WAIT)
+    qtbot.keyClick(canvas, Qt.Key.Key_1)
+    assert read(dock) == {'0': ('covid19',)}
+
+
+def test_keys_are_left_to_fields_and_to_layers_that_are_edited(qtbot, reading, images):
+    dock, table = reading, reading.panel.table
+    activate(qtbot, dock)
+    qtbot.keyClick(table.view, Qt.Key.Key_J)
+    combo = next(box for box in dock.findChildren(QComboBox) if box.isVisible())
+    combo.setFocus()
+    for key in (Qt.Key.Key_1, Qt.Key.Key_U):
+        qtbot.keyClick(combo, key)
+    assert not read(dock)
+    table.filter_bar.text.setFocus()
+    qtbot.keyClicks(table.filter_bar.text, '1')
+    assert table.filter_bar.text.text() == '1' and not read(dock)
+    table.filter_bar.reset()
+    dock.annotation.step(1)
+    on_screen(qtbot, dock, table.current().number)
+    canvas = canvas_of(dock)
+    base = dock.viewer.layers[0]
+    layer = dock.viewer.add_labels(np.zeros((20, 20), np.uint8))
+    qtbot.keyClick(canvas, Qt.Key.Key_1)
+    assert not read(dock)
+    dock.viewer.layers.remove(layer)
+    dock.viewer.layers.selection.active = base
+    qtbot.keyClick(canvas, Qt.Key.Key_1)
+    assert list(read(dock).values()) == [('covid19',)]
+
+
+def test_a_row_that_cannot_be_opened_says_why_and_reading_goes_on(qtbot, reading):
+    dock = reading
+    with qtbot.waitSignal(dock.annotation.opener.failed, timeout=WAIT):
+        dock.panel.table.view.doubleClicked.emit(dock.panel.table.model.index(2, 0))
+        dock.annotation.step(1)
+    # In the panel, and nothing moves the table away under the pointer.
+    hint = dock.panel.annotation.hint.text()
+    assert 'Not on screen: ' in hint and 'does not exist' in hint and 'Enter' not in hint
+    assert not dock.panel.message.text
+    assert dock.panel.annotation.state.row is dock.panel.table.current()
+
+
+def test_why_a_row_cannot_be_opened_is_told_above_where_nobody_sees_the_panel(qtbot, reading):
+    panel = reading.panel
+    panel.tabs.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: not panel.annotation.isVisible())
+    panel.table.opened.emit(panel.table.rows()[2])
+    qtbot.waitUntil(lambda: 'does not exist' in panel.message.text, timeout=WAIT)
+
+
+def test_docks_that_the_collector_takes_end_their_work(qtbot, own_plugin, models, settled_threads):
+    for _ in range(2):
+        dock = BatchDock(ViewerModel())
+        dock.itself = dock
+        cancelled = dock.annotation._cancelled
+        del dock
+        gc.collect()
+        assert cancelled.is_set()
+
+
+def test_labels_that_another_window_has_open_are_told(qtbot, reading, table, own_plugin):
+    another = BatchDock(ViewerModel())
+    qtbot.addWidget(another)
+    another.controller.measure = lambda truths: None
+    another.open_table(str(table))
+    panel = another.panel
+    qtbot.waitUntil(lambda: 'another window' in panel.annotation.hint.text(), timeout=WAIT)
+    assert len(panel.table.rows()) == 4
+
+
+def test_a_dock_that_is_taken_away_lets_others_read(qtbot, reading, table, images):
+    viewer = reading.viewer
+    open_first(qtbot, reading)
+    viewer.window.remove_dock_widget(reading)
+    _, another = viewer.window.add_plugin_dock_widget('napari-cxr', 'Score a folder')
+    assert another is not reading
+    another.controller.measure = lambda truths: None
+    another.open_table(str(table))
+    qtbot.waitUntil(lambda: another.annotation.annotations is not None, timeout=WAIT)
+    # The keys of the dock that has gone are gone from the canvas.
+    activate(qtbot, another)
+    open_first(qtbot, another)
+    qtbot.keyClick(canvas_of(another), Qt.Key.Key_1)
+    assert read(another) == {'0': ('covid19',)}
+    another.annotation.close()
+
+
+def test_labels_that_cannot_be_saved_are_kept_and_told(qtbot, reading, table, monkeypatch):
+    controller, path = reading.annotation, reading.panel.table.rows()[0].path
+    copy = table.with_name('copy.csv')
+    copy.write_bytes(table.read_bytes())
+    first = controller.reading
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AppendLog, 'append', full)
+        first.set(path, ('normal',))
+        qtbot.waitUntil(lambda: bool(controller.unsaved_problem), timeout=WAIT)
+        assert '1 change is not saved: ' in controller.unsaved_problem
+        with qtbot.waitSignal(controller.failed, timeout=WAIT) as told:
+            controller.start(reading.controller.run, str(copy), 'tiny', 'cpu')
+        assert told.args[0] == controller.unsaved_problem == reading.panel.message.text
+        # The table itself has to wait until they are.
+        hint = reading.panel.annotation.hint
+        controller.start(reading.controller.run, str(table), 'tiny', 'cpu')
+        reading.panel.annotation.show_row(None)
+        qtbot.waitUntil(lambda: 'not saved yet' in hint.text(), timeout=WAIT)
+    first.retry()
+    qtbot.waitUntil(lambda: not controller.unsaved_problem, timeout=WAIT)
+    qtbot.waitUntil(lambda: not reading.panel.message.text, timeout=WAIT)
+    controller.start(reading.controller.run, str(table), 'tiny', 'cpu')
+    qtbot.waitUntil(lambda: controller.reading is not None, timeout=WAIT)
+    assert read(reading) == {'0': ('normal',)}
+
+
+def test_a_table_is_opened_again_while_it_is_being_opened_and_saved(
+    qtbot, reading, table, monkeypatch
+):
+    controller, gate, real = reading.annotation, Event(), os.fsync
+    monkeypatch.setattr(os, 'fsync', lambda file: (gate.wait(20), real(file)))
+    controller.reading.set(reading.panel.table.rows()[0].path, ('normal',))
+    for _ in range(3):
+        controller.start(reading.controller.run, str(table), 'tiny', 'cpu')
+    gate.set()
+    with qtbot.assertNotEmitted(controller.failed):
+        qtbot.waitUntil(lambda: controller.reading is not None, timeout=WAIT)
+    assert read(reading) == {'0': ('normal',)}
+
+
+def test_who_has_none_of_several_counts_as_labelled(reading):
+    first, second, third, _ = (row.path for row in reading.panel.table.rows())
+    reading.annotation.annotations.set(first, ())
+    reading.annotation.annotations.unsure(second)
+    reading.annotation.annotations.note(third, 'later')
+    assert reading.annotation.labels() == {first: ''}
+
+
+def save(qtbot, reading, form, path):
+    with qtbot.waitSignal(reading.annotation.saved, timeout=WAIT) as said:
+        reading.annotation.export(form, str(path))
+    assert said.args[0].path == str(path)
+    return reading.panel.saved
+
+
+def test_exported_labels_are_opened_in_the_train_dock(qtbot, reading, tmp_path):
+    for row in reading.panel.table.rows():
+        Path(row.path).write_bytes(b'there')
+        reading.annotation.annotations.set(row.path, ('normal',))
+    saved = save(qtbot, reading, 'csv', tmp_path / 'labels.csv')
+    assert saved.label.text().startswith('Saved 4 images as labels.csv in ')
+    saved.train.click()
+    (train,) = reading.window().findChildren(TrainDock)
+    assert train.setup.current_source == str(tmp_path / 'labels.csv')
+    assert train.desk.recipe.data.patient == ''
+    # In folders, names tell patients apart.
+    known = [replace(row, patient=f'{row.number // 2}') for row in reading.panel.table.rows()]
+    reading.panel.table.add(known)
+    qtbot.waitUntil(lambda: reading.panel.table.rows() == known, timeout=WAIT)
+    save(qtbot, reading, 'folders', tmp_path / 'labels').train.click()
+    assert train.setup.current_source == str(tmp_path / 'labels')
+    assert train.desk.recipe.data.patient == PATIENT_PATTERN
+    save(qtbot, reading, 'csv', tmp_path / 'labels.csv').train.click()
+    assert train.desk.recipe.data.patient == ''
+
+
+def test_a_csv_has_its_ending_and_replaces_nothing_unasked(qtbot, reading, tmp_path, monkeypatch):
+    path = reading.panel.table.rows()[0].path
+    Path(path).write_bytes(b'there')
+    reading.annotation.annotations.set(path, ('normal',))
+    chosen = lambda *_: (str(tmp_path / 'mine'), '')  # noqa: E731
+    monkeypatch.setattr(QFileDialog, 'getSaveFileName', chosen)
+    with qtbot.waitSignal(reading.annotation.saved, timeout=WAIT) as said:
+        reading.panel.annotation.export_wanted.emit('csv')
+    assert said.args[0].path == str(tmp_path / 'mine.csv')
+    before = (tmp_path / 'mine.csv').read_bytes()
+    reading.annotation.annotations.set(path, ('pneumonia',))
+    with qtbot.waitSignal(reading.annotation.failed, timeout=WAIT) as told:
+        reading.panel.annotation.export_wanted.emit('csv')
+    assert told.args[0].startswith('There is a mine.csv already')
+    assert (tmp_path / 'mine.csv').read_bytes() == before
+
+
+# -- opening the labels of a table ---------------------------------------------------------
 
 
 class Opening(QObject):

@@ -22,10 +22,10 @@ def view(qtbot):
 
 
 def test_it_says_what_was_saved_and_where(view):
-    assert view.words.text() == 'Saved 2,000 images as labels.csv in b. Left out: 1 image.'
-    assert view.words.toolTip() == SAVED.path
+    assert view.label.text() == 'Saved 2,000 images as labels.csv in b. Left out: 1 image.'
+    assert view.label.toolTip() == SAVED.path
     view.show_saved(ExportResult('/labels.csv', 1), True)
-    assert view.words.text() == 'Saved 1 image as labels.csv in /.'
+    assert view.label.text() == 'Saved 1 image as labels.csv in /.'
 
 
 def test_it_leads_to_the_train_dock_and_to_the_folder(qtbot, view, monkeypatch):

@@ -84,7 +84,7 @@ def opener(qtbot, viewer, models, own_plugin, settled_threads):
     opener.history = []
     opener.opened.connect(lambda row: opener.history.append(('opened', row.number)))
     opener.failed.connect(lambda row, text: opener.history.append(('failed', row.number)))
-    opener.fetched.connect(lambda row: opener.history.append(('fetched', row.number)))
+    opener.loaded.connect(lambda row: opener.history.append(('loaded', row.number)))
     yield opener
     opener.close()
 
@@ -123,7 +123,7 @@ def test_a_row_is_its_radiograph_with_the_heatmap_of_its_class(qtbot, viewer, op
             heat.data_to_world((1.5, 1.5)), base.data_to_world(middle), atol=1e-6
         )
         assert viewer.layers.selection.active is base
-    assert opener.history[-2:] == [('fetched', 5), ('opened', 5)]
+    assert opener.history[-2:] == [('loaded', 5), ('opened', 5)]
 
 
 @pytest.mark.parametrize('which', [3, 4])
@@ -233,7 +233,7 @@ def test_of_several_the_latest_is_shown(qtbot, viewer, opener, rows):
     for row in rows[:4]:
         opener.open(row, 'tiny', 'cpu')
     show(qtbot, opener, rows[4])
-    assert opener.history == [('fetched', 4), ('opened', 4)]
+    assert opener.history == [('loaded', 4), ('opened', 4)]
     assert len(viewer.layers) == 2 and said_of(heat_of(viewer))[0] == rows[4].label
 
 
@@ -242,41 +242,43 @@ def test_the_image_before_goes_while_another_is_awaited(qtbot, viewer, opener, r
     base, heat = viewer.layers
     heat.opacity = 0.3
     outline = viewer.add_shapes(name='mine')
-    opener._slow.setInterval(WAIT)  # however busy this machine is
+    opener._loading_delay.setInterval(WAIT)  # however busy this machine is
     told = []
-    opener.turned.connect(lambda: told.append((opener.awaited, opener.on_screen, base.visible)))
+    opener.layers_changed.connect(
+        lambda: told.append((opener.waiting, opener.on_screen, base.visible))
+    )
     opener.open(rows[0], 'tiny', 'cpu')  # what is on screen is its own image
-    opener._slow.timeout.emit()
+    opener._loading_delay.timeout.emit()
     assert base.visible and not told
-    qtbot.waitUntil(lambda: not opener.coming and opener._wanted is None, timeout=WAIT)
+    qtbot.waitUntil(lambda: not opener.pending and opener._wanted is None, timeout=WAIT)
     told.clear()
     with qtbot.waitSignal(opener.opened, timeout=WAIT):
         opener.open(rows[3], 'tiny', 'cpu')
-        assert base.visible and not opener.awaited
-        opener._slow.timeout.emit()  # without waiting for it
+        assert base.visible and not opener.waiting
+        opener._loading_delay.timeout.emit()  # without waiting for it
         assert told == [(True, '', False)] and not heat.visible and outline.visible
-        assert opener.coming == rows[3].path
+        assert opener.pending == rows[3].path
     assert base.visible and heat.visible and heat.opacity == 0.3
-    assert not opener.awaited and opener.on_screen == rows[3].path
+    assert not opener.waiting and opener.on_screen == rows[3].path
     assert told[1] == (False, rows[3].path, True)
 
 
 def test_what_was_read_ahead_comes_without_the_image_before_going(qtbot, viewer, opener, rows):
     show(qtbot, opener, rows[0])
-    opener.ahead(rows[3:4], 'tiny', 'cpu')
-    qtbot.waitUntil(lambda: opener.history[-1] == ('fetched', 3), timeout=WAIT)
-    opener._slow.setInterval(WAIT)  # however busy this machine is
+    opener.load_ahead(rows[3:4], 'tiny', 'cpu')
+    qtbot.waitUntil(lambda: opener.history[-1] == ('loaded', 3), timeout=WAIT)
+    opener._loading_delay.setInterval(WAIT)  # however busy this machine is
     gone = []
     base = viewer.layers[0]
     base.events.visible.connect(lambda: gone.append(not base.visible))
     show(qtbot, opener, rows[3])
-    assert not any(gone) and not opener._slow.isActive()
+    assert not any(gone) and not opener._loading_delay.isActive()
 
 
 def test_what_was_read_ahead_is_not_read_again(qtbot, viewer, opener, rows):
     opener.open(rows[0], 'tiny', 'cpu')
-    opener.ahead(rows[1:3], 'tiny', 'cpu')
-    done = [('fetched', 0), ('opened', 0), ('fetched', 1), ('fetched', 2)]
+    opener.load_ahead(rows[1:3], 'tiny', 'cpu')
+    done = [('loaded', 0), ('opened', 0), ('loaded', 1), ('loaded', 2)]
     qtbot.waitUntil(lambda: opener.history == done, timeout=WAIT)
     for row in (rows[1], rows[2], rows[0]):
         show(qtbot, opener, row)
@@ -286,16 +288,16 @@ def test_what_was_read_ahead_is_not_read_again(qtbot, viewer, opener, rows):
 
 def test_a_row_is_shown_when_its_reading_ahead_is_done(qtbot, viewer, opener, rows):
     show(qtbot, opener, rows[0])
-    opener.ahead(rows[1:3], 'tiny', 'cpu')
+    opener.load_ahead(rows[1:3], 'tiny', 'cpu')
     show(qtbot, opener, rows[1])
-    assert opener.history[2:] == [('fetched', 1), ('opened', 1)]
+    assert opener.history[2:] == [('loaded', 1), ('opened', 1)]
 
 
 def test_a_file_that_was_changed_is_read_again(qtbot, viewer, opener, rows):
     show(qtbot, opener, rows[0])
     shutil.copy(rows[2].path, rows[0].path)
     show(qtbot, opener, rows[0])
-    assert [kind for kind, _ in opener.history] == ['fetched', 'opened'] * 2
+    assert [kind for kind, _ in opener.history] == ['loaded', 'opened'] * 2
     assert viewer.layers[0].data.shape == (180, 180)
 
 
@@ -322,7 +324,7 @@ def test_a_file_that_cannot_be_shown_is_told_in_place(qtbot, viewer, opener, row
         opener.open(rows[1], 'tiny', 'cpu')
     row, text = failed.args
     assert row == rows[1] and text.endswith('.') and '\n' not in text
-    assert ('There is no file' in text) == (state == 'gone')
+    assert ('does not exist' in text) == (state == 'gone')
     # What was shown is still there, and the next row opens.
     assert said_of(heat_of(viewer))[0] == rows[0].label
     show(qtbot, opener, rows[2])
@@ -344,7 +346,7 @@ def test_a_heatmap_of_another_model_of_that_name_is_not_shown(
     for _ in range(2):  # also as it is kept
         with qtbot.waitSignals([opener.opened, opener.failed], timeout=WAIT) as both:
             opener.open(rows[0], 'tiny', 'cpu', 'f' * 12)
-        assert 'another model than tiny' in both.all_signals_and_args[1].args[1]
+        assert 'another version of tiny' in both.all_signals_and_args[1].args[1]
         assert len(viewer.layers) == 1 and opener.on_screen == rows[0].path
     with qtbot.assertNotEmitted(opener.failed), qtbot.waitSignal(opener.opened, timeout=WAIT):
         opener.open(rows[0], 'tiny', 'cpu', classifier.file_hash)
@@ -373,7 +375,7 @@ def test_an_outline_that_is_filled_again_stays(qtbot, viewer, opener, rows):
 
 def test_nothing_comes_after_the_end(qtbot, viewer, opener, rows):
     opener.open(rows[0], 'tiny', 'cpu')
-    opener.ahead(rows[1:3], 'tiny', 'cpu')
+    opener.load_ahead(rows[1:3], 'tiny', 'cpu')
     with qtbot.assertNotEmitted(opener.opened):
         opener.close()
         assert QThreadPool.globalInstance().waitForDone(WAIT)
@@ -454,12 +456,12 @@ def test_in_a_window(qtbot, window, rows):
     for row in rows[:3]:
         show(qtbot, opener, row)
         assert len(window.layers) == 2
-        picture = window.screenshot(flash=False).astype(int)
-        grey = np.ptp(picture[..., :3], axis=-1) == 0
+        image = window.screenshot(flash=False).astype(int)
+        grey = np.ptp(image[..., :3], axis=-1) == 0
         colours.append((~grey).mean())
         # Fitted to the canvas: one side is filled but for the margin.
-        shown = np.argwhere(picture[..., :3].any(axis=-1))
-        share = np.ptp(shown, axis=0) / (np.array(picture.shape[:2]) - 1)
+        shown = np.argwhere(image[..., :3].any(axis=-1))
+        share = np.ptp(shown, axis=0) / (np.array(image.shape[:2]) - 1)
         assert 0.85 < share.max() <= 1
     assert max(colours) > 0.02
     opener.close()
@@ -480,7 +482,7 @@ def test_the_cache_keeps_what_was_used_last_within_its_bound():
     assert cache.put(d, opened(40))
     assert b not in cache and {a, c, d} == {key for key in (a, b, c, d) if key in cache}
     # What comes next in the list is not given up for what comes after it.
-    assert not cache.put(b, opened(40), precious={a, c, d})
+    assert not cache.put(b, opened(40), protected={a, c, d})
     assert b not in cache and cache.nbytes == 100
     assert not cache.put(b, opened(101)) and cache.nbytes == 100
     cache.clear()
@@ -489,8 +491,8 @@ def test_the_cache_keeps_what_was_used_last_within_its_bound():
 
 def test_what_lies_over_a_picture_counts_too(qtbot, viewer, opener, rows):
     show(qtbot, opener, rows[4])
-    (kept,) = opener._cache._kept.values()
+    (kept,) = opener._cache._rows.values()
     field = kept.answer.field
     maps = sum(heatmap.values.nbytes for heatmap in kept.answer.heatmaps)
-    assert kept.nbytes == kept.picture.nbytes + 2 * field.right.nbytes + maps
-    assert opener._cache.nbytes == kept.nbytes > kept.picture.nbytes > 0
+    assert kept.nbytes == kept.image.nbytes + 2 * field.right.nbytes + maps
+    assert opener._cache.nbytes == kept.nbytes > kept.image.nbytes > 0

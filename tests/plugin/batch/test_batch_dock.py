@@ -81,15 +81,15 @@ def dock(qtbot, own_dock):
 
 def leave(dock):
     """Take a dock away as napari does."""
-    dock._later.stop()
-    dock.session.stop_looking()
+    dock._scan_timer.stop()
+    dock.session.stop_scan()
     dock.session.cancel()
-    dock.desk.leave()
+    dock.annotation.close()
 
 
 def choose(qtbot, dock, folder):
     """Choose images and wait until they were looked at."""
-    with qtbot.waitSignal(dock.session.looked, timeout=WAIT):
+    with qtbot.waitSignal(dock.session.input_scanned, timeout=WAIT):
         dock.panel.setup.set_images(str(folder))
 
 
@@ -123,19 +123,19 @@ def test_from_a_folder_to_a_measured_table(dock, qtbot, folder, tmp_path):
     score(qtbot, dock, folder)
     panel = dock.panel
     assert not panel.message.text
-    assert '7 of 8 files were scored' in panel.progress.text
-    assert panel.progress.failures.text() == 'Show the one that failed'
+    assert '7 of 8 files were scored into chests-1.csv, 1 failed' in panel.progress.text
+    assert panel.progress.failures.text() == 'Show the failed file'
     assert len(panel.table.visible_rows()) == 8 and not panel.head.is_open
     assert paths_in(tmp_path / 'chests-1.csv') == [row.path for row in sorted_rows(dock)]
     # Labels are the names of the sub-folders.
     assert panel.metrics.matrix.values.sum() == 7 and panel.metrics.heading.text()
-    assert 'counted by image' in panel.metrics.counted.text()
+    assert 'counted by image' in panel.metrics.description.text()
     # Nothing is overwritten by the next run.
     assert panel.setup.target.path == str(tmp_path / 'chests-2.csv')
     # What failed is one click away.
     qtbot.mouseClick(panel.progress.failures, Qt.MouseButton.LeftButton)
     (row,) = panel.table.visible_rows()
-    assert row.status == 'error' and panel.table.strip.filter.which is RowKind.ERRORS
+    assert row.status == 'error' and panel.table.filter_bar.filter.which is RowKind.FAILED
 
 
 def sorted_rows(dock):
@@ -146,7 +146,7 @@ def sorted_rows(dock):
 def test_what_was_stopped_is_kept_and_resumed(dock, qtbot, many, tmp_path):
     choose(qtbot, dock, many)
     dock.score()
-    qtbot.waitUntil(lambda: dock.course.done > 20, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.controller.done > 20, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         qtbot.mouseClick(dock.panel.progress.stop, Qt.MouseButton.LeftButton)
     table = tmp_path / 'chests-1.csv'
@@ -166,7 +166,7 @@ def test_what_was_stopped_is_kept_and_resumed(dock, qtbot, many, tmp_path):
 def test_another_day_goes_on_where_napari_was_closed(dock, qtbot, many, tmp_path):
     choose(qtbot, dock, many)
     dock.score()
-    qtbot.waitUntil(lambda: dock.course.done > 20, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.controller.done > 20, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
     table = tmp_path / 'chests-1.csv'
@@ -180,7 +180,7 @@ def test_another_day_goes_on_where_napari_was_closed(dock, qtbot, many, tmp_path
     )
     assert panel.start.text() == 'Resume' and panel.setup.target.path == str(table)
     another.score()
-    qtbot.waitUntil(lambda: another.course.done > done + 8, timeout=WAIT)
+    qtbot.waitUntil(lambda: another.controller.done > done + 8, timeout=WAIT)
     assert len(panel.table.rows()) > done  # those of yesterday are on show too
     with qtbot.waitSignal(another.settled, timeout=WAIT):
         another.stop()
@@ -197,7 +197,7 @@ def test_a_table_is_opened_again_measured_read_and_saved(
     qtbot.addWidget(another, before_close_func=leave)
     another.show()
     panel = another.panel
-    dock.desk._close_reading()  # as if the first dock were closed
+    dock.annotation._close_annotations()  # as if the first dock were closed
     another.open_table(str(tmp_path / 'chests-1.csv'))
     qtbot.waitUntil(lambda: panel.metrics.heading.text() != '', timeout=WAIT)
     wait_for_rows(qtbot, another)
@@ -209,22 +209,22 @@ def test_a_table_is_opened_again_measured_read_and_saved(
     label, called = np.argwhere(counts > 0)[0]
     panel.metrics.matrix.chosen.emit(label, called)
     assert len(panel.table.visible_rows()) == counts[label, called]
-    panel.table.strip.reset()
+    panel.table.filter_bar.reset()
     # A label is given by a key, counts, and is part of the figures when asked for.
-    qtbot.waitUntil(lambda: another.desk.reading is not None, timeout=WAIT)
-    panel.reading.reads.going_on = False
-    another.desk.step(1)
-    row, opener = panel.table.current(), another.desk.opener
-    qtbot.waitUntil(lambda: opener.on_screen == row.path and not opener.coming, timeout=WAIT)
-    panel.reading.choose(1)
-    assert another.desk.truths() == {row.path: 'normal'}
-    qtbot.waitUntil(lambda: panel.metrics.again.isVisibleTo(panel.metrics), timeout=WAIT)
+    qtbot.waitUntil(lambda: another.annotation.annotations is not None, timeout=WAIT)
+    panel.annotation.state.auto_advance = False
+    another.annotation.step(1)
+    row, opener = panel.table.current(), another.annotation.opener
+    qtbot.waitUntil(lambda: opener.on_screen == row.path and not opener.pending, timeout=WAIT)
+    panel.annotation.choose(1)
+    assert another.annotation.labels() == {row.path: 'normal'}
+    qtbot.waitUntil(lambda: panel.metrics.measure.isVisibleTo(panel.metrics), timeout=WAIT)
     with qtbot.waitSignal(another.settled, timeout=WAIT):
-        panel.metrics.again.click()
-    assert '7 images with a label, 1 of them by you' in panel.metrics.counted.text()
+        panel.metrics.measure.click()
+    assert '7 images with a label, 1 of them by you' in panel.metrics.description.text()
     # Labels and table are saved where a person says.
-    with qtbot.waitSignal(another.desk.saved, timeout=WAIT):
-        another.desk.export('csv', str(tmp_path / 'labels.csv'))
+    with qtbot.waitSignal(another.annotation.saved, timeout=WAIT):
+        another.annotation.export('csv', str(tmp_path / 'labels.csv'))
     assert paths_in(tmp_path / 'labels.csv') == [row.path]
     monkeypatch.setattr(
         QFileDialog, 'getSaveFileName', lambda *a, **k: (str(tmp_path / 'copy.jsonl'), '')
@@ -232,7 +232,7 @@ def test_a_table_is_opened_again_measured_read_and_saved(
     with qtbot.waitSignal(another.session.saved, timeout=WAIT):
         panel.progress.save.click()
     assert len((tmp_path / 'copy.jsonl').read_text().splitlines()) == 8
-    assert 'copy.jsonl' in panel.told.text()
+    assert 'copy.jsonl' in panel.status.text()
 
 
 @pytest.mark.slow
@@ -265,7 +265,7 @@ def test_a_table_that_another_process_writes_is_left_to_it(dock, qtbot, folder, 
 def test_a_killed_process_takes_no_row_with_it(dock, qtbot, many, tmp_path):
     choose(qtbot, dock, many)
     dock.score()
-    qtbot.waitUntil(lambda: dock.course.done > 20, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.controller.done > 20, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         os.kill(batch_jobs.shared_scorer().pid, signal.SIGKILL)
     panel = dock.panel
@@ -273,7 +273,7 @@ def test_a_killed_process_takes_no_row_with_it(dock, qtbot, many, tmp_path):
     before = {row.number for row in panel.table.rows()}
     panel.progress.resume.click()
     qtbot.waitUntil(
-        lambda: dock.session.job == 'score' and dock.course.done > len(before), timeout=WAIT
+        lambda: dock.session.job == 'score' and dock.controller.done > len(before), timeout=WAIT
     )
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
@@ -328,7 +328,7 @@ def test_there_is_room_for_the_table_at_the_bottom_of_a_small_window(qtbot, dock
     panel.table.start(run(), 'scores.csv')
     with qtbot.waitSignal(panel.table.settled, timeout=WAIT):
         panel.table.add([scored(i) for i in range(50)])
-    panel.progress.sum_up('scores.csv: 50 rows.', 3, resumable=False, saveable=True)
+    panel.progress.show_summary('scores.csv: 50 rows.', 3, resumable=False, saveable=True)
     dock.resize(1258, 205)  # what napari leaves of 1280 x 720
     qtbot.waitUntil(lambda: panel.wide and panel.height() <= 205)
     qtbot.waitUntil(lambda: len(panel.table.view.lines_on_screen) >= 2)
@@ -362,15 +362,15 @@ def test_what_is_told_of_saved_labels_takes_nothing_from_the_reading(qtbot, own_
     panel.fold_setup()
     with qtbot.waitExposed(panel):
         panel.show()
-    reading = panel.reading
+    reading = panel.annotation
     reading.start(('covid19', 'normal', 'pneumonia'), False, None)
     reading.add([scored(0)])
-    qtbot.waitUntil(lambda: not reading.controls.going_on.visibleRegion().isEmpty())
+    qtbot.waitUntil(lambda: not reading.controls.auto_advance.visibleRegion().isEmpty())
     before = panel.tabs.height()
     panel.saved.show_saved(ExportResult('/ward/labels', 9, ('Left out: 1 image.',) * 5), True)
     qtbot.waitUntil(lambda: not panel.saved.folder.visibleRegion().isEmpty())
     assert panel.tabs.height() == before
-    assert not reading.controls.going_on.visibleRegion().isEmpty()
+    assert not reading.controls.auto_advance.visibleRegion().isEmpty()
 
 
 def test_what_comes_into_the_setup_is_never_squeezed(qtbot, own_plugin, models, tmp_path):
@@ -383,7 +383,7 @@ def test_what_comes_into_the_setup_is_never_squeezed(qtbot, own_plugin, models, 
     setup.set_images(str(tmp_path))
     before = setup.height()
     # Qt may paint before it handles another event, so all has its place at once.
-    setup.take_count(ImageCount(str(tmp_path), 60, whole=True))
+    setup.show_count(ImageCount(str(tmp_path), 60, whole=True))
     assert setup.images.hint.isVisible() and setup.height() > before
     assert setup.images.height() == setup.images.sizeHint().height()
     assert panel.start.mapTo(panel, QPoint()).y() > setup.mapTo(panel, QPoint()).y() + before
@@ -400,8 +400,8 @@ def test_buttons_stand_beside_the_words_where_there_is_room(qtbot, files, width,
     qtbot.addWidget(progress)
     progress.resize(width, 60)
     progress.show()
-    progress.sum_up(f'All 30 {files} were scored.', 0, resumable=False, saveable=True)
-    words, save = progress.words, progress.save
+    progress.show_summary(f'All 30 {files} were scored.', 0, resumable=False, saveable=True)
+    words, save = progress.message, progress.save
 
     def is_beside():
         top = save.mapTo(progress, save.rect().topLeft()).y()
@@ -416,7 +416,7 @@ def test_a_dock_that_is_closed_stops_and_loses_nothing(own_dock, qtbot, many, tm
     dock.show()
     choose(qtbot, dock, many)
     dock.score()
-    qtbot.waitUntil(lambda: dock.course.done > 8, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.controller.done > 8, timeout=WAIT)
     with qtbot.waitSignal(dock.destroyed, timeout=WAIT):
         dock.close()
         dock.deleteLater()

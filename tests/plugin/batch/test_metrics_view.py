@@ -26,7 +26,7 @@ def shown(table):
 @pytest.mark.parametrize('width', [268, 320, 420, 600, 900])
 @pytest.mark.parametrize('more', [{}, CALLED])
 def test_no_figure_is_cut_and_none_stands_on_another(qtbot, table, width, more):
-    table.show_figures({label: {**found, **more} for label, found in CLASSES.items()})
+    table.show_metrics({label: {**found, **more} for label, found in CLASSES.items()})
     table.resize(width, table.heightForWidth(width) if table.hasHeightForWidth() else 600)
     qtbot.waitUntil(lambda: table.width() == width and len(shown(table)) >= 4 + 5 * len(LABELS))
     places = [part.geometry() for part in shown(table)]
@@ -41,7 +41,7 @@ def height(part):
 
 
 def test_names_stand_above_their_figures_where_it_is_narrow_and_beside_them_else(qtbot, table):
-    table.show_figures(CLASSES)
+    table.show_metrics(CLASSES)
     name, images, figures = table._lines[0]
     for width, beside in ((268, False), (900, True), (268, False)):
         table.resize(width, 400)
@@ -51,14 +51,14 @@ def test_names_stand_above_their_figures_where_it_is_narrow_and_beside_them_else
 
 
 def test_figures_of_a_decision_stand_below_those_of_the_class(table):
-    table.show_figures({'normal': {**PLAIN, **CALLED}, 'pneumonia': PLAIN})
+    table.show_metrics({'normal': {**PLAIN, **CALLED}, 'pneumonia': PLAIN})
     share = '0.895\n0.69–0.97'
     assert table.texts == [
         ['normal', '1,200', '0.500', share, share],
         ['by threshold', '', '', '1.000\n0.90–1.00', '–'],
         ['pneumonia', '1,200', '0.500', share, share],
     ]
-    table.show_figures({})
+    table.show_metrics({})
     assert table.texts == []
 
 
@@ -67,10 +67,10 @@ def test_what_could_not_be_measured_is_told_beside_the_figures(qtbot):
     qtbot.addWidget(view)
     metrics = {'images': 9, 'patients': 9, 'classes': {}}
     view.show_metrics(metrics, ('tuberculosis', 'x'), LABELS, unmeasured=1234)
-    assert view.strange.text() == (
-        'Not measured: 1,234 images, because the model has no such class: tuberculosis and x.'
+    assert view.unmeasured.text() == (
+        'Left out: 1,234 images with a label the model does not know: tuberculosis and x.'
     )
     view.show_metrics({}, ('x',), LABELS, unmeasured=1, so_far=True)
-    assert view.strange.text().startswith('Not measured: 1 image, because')
+    assert view.unmeasured.text().startswith('Left out: 1 image with a label')
     view.show_metrics(metrics, (), LABELS)
-    assert view.strange.isHidden()
+    assert view.unmeasured.isHidden()

@@ -81,10 +81,10 @@ def dock(qtbot, own_plugin, own_models, settled_threads, scorer, tmp_path, monke
 
 def leave(dock):
     """Take a dock away as napari does."""
-    dock._later.stop()
-    dock.session.stop_looking()
+    dock._scan_timer.stop()
+    dock.session.stop_scan()
     dock.session.cancel()
-    dock.desk.leave()
+    dock.annotation.close()
 
 
 def finished(tmp_path, name, **changes):
@@ -119,8 +119,8 @@ def paths(dock):
 def test_how_many_images_could_not_be_measured_is_told(qtbot, dock, scorer, tmp_path):
     scorer.found = ScoringMeasured({}, ('tuberculosis',), 4)
     show(qtbot, dock, finished(tmp_path, 'a.csv'), scorer)
-    assert dock.panel.metrics.strange.text() == (
-        'Not measured: 4 images, because the model has no such class: tuberculosis.'
+    assert dock.panel.metrics.unmeasured.text() == (
+        'Left out: 4 images with a label the model does not know: tuberculosis.'
     )
 
 
@@ -130,16 +130,16 @@ def test_rows_of_a_table_that_is_resumed_take_the_place_of_those_on_show_at_once
     show(qtbot, dock, finished(tmp_path, 'a.csv'), scorer)
     request = begun(tmp_path, 'b.csv')
     assert len(paths(dock)) == 3
-    dock.course.score(request, resume=True)  # the process says nothing yet
+    dock.controller.score(request, resume=True)  # the process says nothing yet
     qtbot.waitUntil(lambda: paths(dock) == ['/b.csv/0.png', '/b.csv/1.png'], timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
-    assert len(paths(dock)) == 2 and dock.course.request == request
+    assert len(paths(dock)) == 2 and dock.controller.request == request
     assert 'Stopped: 2 of 9 rows are in b.csv' in dock.panel.progress.text
     assert dock.panel.progress.resume.isVisible()
     scorer.said['score'] = [ScoringStarted(9, 2, 0, run(), 'CPU', 1)]
     dock.panel.progress.resume.click()
-    qtbot.waitUntil(lambda: dock.course.done == 2 and dock.busy, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.controller.done == 2 and dock.busy, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
     assert len(paths(dock)) == 2 and dock.panel.progress.resume.isVisible()
@@ -157,7 +157,7 @@ def test_how_far_a_run_is_goes_with_the_rows_that_are_on_show(
     ]
     scorer.said['score'] = said
     request = ScoreRequest(paths=('/images',), out=str(tmp_path / 'b.csv'), model='another')
-    dock.course.score(request, resume=False)
+    dock.controller.score(request, resume=False)
     qtbot.waitUntil(lambda: len(paths(dock)) == 3, timeout=WAIT)
     qtbot.waitUntil(lambda: dock.panel.progress.text == '3 of 9', timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
@@ -168,7 +168,7 @@ def test_a_new_run_that_is_stopped_at_once_leaves_what_is_on_show(qtbot, dock, s
     show(qtbot, dock, finished(tmp_path, 'a.csv'), scorer)
     before = paths(dock)
     request = ScoreRequest(paths=('/images',), out=str(tmp_path / 'b.csv'), model='another')
-    dock.course.score(request, resume=False)
+    dock.controller.score(request, resume=False)
     qtbot.waitUntil(lambda: 'score' in scorer.jobs, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
@@ -182,7 +182,7 @@ def test_a_resumed_run_that_is_stopped_before_its_first_row_says_how_far_it_is(
 ):
     request = begun(tmp_path, 'b.csv')
     scorer.said['score'] = [ScoringPreparing('Loading the model')]
-    dock.course.score(request, resume=True)
+    dock.controller.score(request, resume=True)
     qtbot.waitUntil(lambda: 'Loading' in dock.panel.progress.text, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
@@ -211,10 +211,10 @@ def test_a_run_that_fails_at_once_leaves_what_is_on_show(qtbot, dock, scorer, tm
     assert progress.resume.isVisible() and progress.save.isVisible()
     scorer.said['score'] = [JobFailed('It is written by another process.', 'ScoringError')]
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
-        dock.course.score(replace(first, out=str(tmp_path / 'b.csv')), resume=False)
+        dock.controller.score(replace(first, out=str(tmp_path / 'b.csv')), resume=False)
     assert 'another process' in dock.panel.message.text and progress.text == words
     assert progress.resume.isVisible() and progress.save.isVisible()
-    assert dock.course.request == first
+    assert dock.controller.request == first
 
 
 def test_going_on_with_the_table_on_show_takes_what_is_asked_for_now(
@@ -222,13 +222,13 @@ def test_going_on_with_the_table_on_show_takes_what_is_asked_for_now(
 ):
     request = begun(tmp_path, 'a.csv')
     show(qtbot, dock, request.out, scorer)
-    assert dock.course.request is None and not dock.panel.progress.resume.isVisible()
+    assert dock.controller.request is None and not dock.panel.progress.resume.isVisible()
     used = []
-    monkeypatch.setattr(dock.desk, 'use', lambda *which: used.append(which))
+    monkeypatch.setattr(dock.annotation, 'set_model', lambda *which: used.append(which))
     scorer.said['score'] = [ScoringStarted(9, 2, 0, run(), 'CPU', 1)]
-    dock.course.score(request, resume=True)
+    dock.controller.score(request, resume=True)
     qtbot.waitUntil(lambda: bool(used), timeout=WAIT)
-    assert used == [('another', 'cpu')] and dock.course.request == request
+    assert used == [('another', 'cpu')] and dock.controller.request == request
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
     assert dock.panel.progress.resume.isVisible() and len(paths(dock)) == 2
@@ -242,20 +242,20 @@ def test_waiting_to_measure_is_said_with_the_figures_and_can_be_stopped(
     panel = dock.panel
     qtbot.waitUntil(lambda: dock.session.job == 'measure', timeout=WAIT)
     assert 'a.csv: 3 rows' in panel.progress.text and panel.progress.save.isVisible()
-    assert panel.progress.stop.isHidden() and 'Waiting' in panel.metrics.counted.text()
+    assert panel.progress.stop.isHidden() and 'Waiting' in panel.metrics.description.text()
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         panel.metrics.stop.click()
-    assert 'No figures were worked out' in panel.metrics.counted.text()
+    assert 'have not been computed yet' in panel.metrics.description.text()
     assert panel.metrics.stop.isHidden() and panel.progress.save.isVisible()
 
 
 def test_a_measurement_that_fails_leaves_the_figures_before(qtbot, dock, scorer, tmp_path):
     show(qtbot, dock, finished(tmp_path, 'a.csv'), scorer)
-    before, progress = dock.panel.metrics.counted.text(), dock.panel.progress.text
+    before, progress = dock.panel.metrics.description.text(), dock.panel.progress.text
     scorer.said['measure'] = [JobFailed('There is no room.', 'ScoringError')]
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
-        dock.course.measure({'/a.csv/0.png': 'normal'})
-    assert dock.panel.metrics.counted.text() == before and before
+        dock.controller.measure({'/a.csv/0.png': 'normal'})
+    assert dock.panel.metrics.description.text() == before and before
     assert dock.panel.progress.text == progress and 'no room' in dock.panel.message.text
 
 
@@ -279,7 +279,7 @@ def test_a_table_that_is_damaged_is_not_measured_and_says_so(
         dock.open_table(str(table))
     assert 'measure' not in scorer.jobs and not dock.busy
     assert 'damaged' in dock.panel.message.text
-    assert 'only its first row is on show' in dock.panel.progress.text
+    assert 'only its first row is shown' in dock.panel.progress.text
     assert 'Resume' not in dock.panel.progress.text
 
 
@@ -298,16 +298,16 @@ def test_stop_ends_also_the_showing_of_rows_from_before(
     assert job is not None
     scorer.said['score'] = [ScoringStarted(9, 6, 0, run(), 'CPU', 1)]
     cancelled = batch_jobs.Event()
-    course = job(request, True, [], cancelled)
+    events = job(request, True, [], cancelled)
     seen = []
-    for event in course:
+    for event in events:
         seen.append(event)
         if isinstance(event, batch_jobs.RowsArrived):
             cancelled.set()
             break
-    assert next(course) is None and not Path(request.out).exists()
+    assert next(events) is None and not Path(request.out).exists()
     held.close()
-    rows = [row.number for event in [seen[-1], *course] if event for row in event.rows]
+    rows = [row.number for event in [seen[-1], *events] if event for row in event.rows]
     # Nothing more came before the process had let go; then each of the others, once.
     assert rows == list(range(6))
     assert len(Path(request.out).read_text().splitlines()) == 1 + 6
@@ -329,7 +329,7 @@ def test_an_ending_that_is_added_overwrites_nothing(qtbot, dock, scorer, tmp_pat
         dock.save_as()
 
     chosen(tmp_path / 'other')
-    assert 'other.csv already' in dock.panel.message.text and other.read_bytes() == before
+    assert 'other.csv already exists' in dock.panel.message.text and other.read_bytes() == before
     with qtbot.waitSignal(dock.session.saved, timeout=WAIT):
         chosen(other)  # of which the file dialog has asked
     assert other.read_bytes() != before
@@ -349,15 +349,13 @@ def test_a_part_of_a_table_that_is_saved_is_called_one(qtbot, dock, scorer, tmp_
         dock.save_as()
     part = tmp_path / 'a-part.csv'
     assert asked == [('Save the 2 rows that are done', str(part))]
-    assert dock.panel.told.text() == (
-        f'Saved to {part}: a part of the table, the 2 rows of 9 that are done.'
-    )
+    assert dock.panel.status.text() == (f'Saved to {part}: the 2 rows of 9 that are done.')
     assert len(part.read_text().splitlines()) == 3
     show(qtbot, dock, finished(tmp_path, 'b.csv'), scorer)
     with qtbot.waitSignal(dock.session.saved, timeout=WAIT):
         dock.save_as()  # over itself
     assert asked[1] == ('Save the table', str(tmp_path / 'b.csv'))
-    assert dock.panel.told.text() == f'Saved to {tmp_path / "b.csv"}'
+    assert dock.panel.status.text() == f'Saved to {tmp_path / "b.csv"}'
 
 
 def test_a_place_that_cannot_be_written_is_told_before_a_process_is_asked(
@@ -371,7 +369,7 @@ def test_a_place_that_cannot_be_written_is_told_before_a_process_is_asked(
         paths=('/images',), out=str(tmp_path / 'new' / 'a.csv'), model='another'
     )
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
-        dock.course.score(request, resume=False)
+        dock.controller.score(request, resume=False)
     assert 'No space left on device' in dock.panel.message.text and not scorer.jobs
 
 
@@ -380,12 +378,12 @@ def test_a_folder_without_images_is_told_before_the_click_and_looked_at_again(
 ):
     panel, empty = dock.panel, tmp_path / 'empty'
     empty.mkdir()
-    with qtbot.waitSignal(dock.session.counted, timeout=WAIT):
+    with qtbot.waitSignal(dock.session.images_counted, timeout=WAIT):
         panel.setup.set_images(str(empty))
-    assert 'There is no image in empty' in panel.setup.images.problem.text()
-    assert not panel.start.isEnabled() and 'no image' in panel.start.toolTip()
+    assert 'There are no images in empty' in panel.setup.images.problem.text()
+    assert not panel.start.isEnabled() and 'no images' in panel.start.toolTip()
     (empty / 'a.png').write_bytes(b'')
-    with qtbot.waitSignal(dock.session.counted, timeout=WAIT):
+    with qtbot.waitSignal(dock.session.images_counted, timeout=WAIT):
         QApplication.sendEvent(dock, QEvent(QEvent.Type.WindowActivate))
     assert panel.setup.images.hint.text() == '1 image' and panel.start.isEnabled()
 
@@ -395,7 +393,7 @@ def test_what_was_scored_is_kept_for_one_person_until_it_is_finished(
 ):
     request = begun(tmp_path, 'a.csv')
     scorer.said['score'] = [ScoringStarted(9, 2, 0, run(), 'CPU', 1)]
-    dock.course.score(request, resume=True)
+    dock.controller.score(request, resume=True)
     qtbot.waitUntil(lambda: len(paths(dock)) == 2, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
@@ -404,7 +402,7 @@ def test_what_was_scored_is_kept_for_one_person_until_it_is_finished(
     assert stat.S_IMODE(kept.stat().st_mode) & 0o077 == 0
     scorer.said['score'] = [ScoringFinished(request.out, 9, 0), ends]
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
-        dock.course.score(request, resume=True)
+        dock.controller.score(request, resume=True)
     assert load_request(request.out).paths == () and '/images' not in kept.read_text()
 
 
@@ -418,12 +416,12 @@ def test_a_single_file_is_not_remembered_and_names_no_table(qtbot, dock, tmp_pat
     setup.set_images(str(file))
     assert setup.target.path == str(tmp_path / 'study-1.csv')
     assert not setup.options.identify.isChecked()
-    setup.keep()
+    setup.remember()
     assert preferences('batch').images == ''
     (folder / 'list.txt').write_text('DOE^JANE.dcm\n')
     for path, name in ((folder, 'study-1.csv'), (folder / 'list.txt', 'list-1.csv')):
         setup.set_images(str(path))
-        setup.keep()
+        setup.remember()
         assert preferences('batch').images == str(path)
         assert setup.target.path == str(tmp_path / name)
 
@@ -438,14 +436,14 @@ def another(qtbot):
 
 
 def test_the_table_that_was_on_show_is_offered_again(qtbot, dock, scorer, tmp_path):
-    again = dock.panel.again
+    again = dock.panel.reopen
     assert not again.isVisible()  # nothing was on show yet
     table = finished(tmp_path, 'read.csv')
     show(qtbot, dock, table, scorer)
     assert not again.isVisible()  # it is on show
     fresh = another(qtbot)
-    again = fresh.panel.again
-    assert again.isVisible() and again.text() == 'Open read.csv again'
+    again = fresh.panel.reopen
+    assert again.isVisible() and again.text() == 'Reopen read.csv'
     assert again.toolTip().endswith(str(table))
     with qtbot.waitSignal(fresh.settled, timeout=WAIT):
         qtbot.mouseClick(again, Qt.MouseButton.LeftButton)
@@ -461,27 +459,27 @@ def test_a_table_that_is_gone_is_not_offered_again_and_one_that_was_begun_is(
     table = finished(tmp_path, 'read.csv')
     show(qtbot, dock, table, scorer)
     table.unlink()
-    assert not another(qtbot).panel.again.isVisible()
+    assert not another(qtbot).panel.reopen.isVisible()
     request = begun(tmp_path, 'begun.csv')  # as after a crash: a journal, and no table yet
     show(qtbot, dock, request.out, scorer)
     save_preferences('batch', table=request.out)
     show(qtbot, dock, finished(tmp_path, f'{"long" * 30}.csv'), scorer)
     fresh = another(qtbot)
     # A name that is too long is shortened, and what was begun can still be resumed.
-    shown = fresh.panel.again.text()
-    assert shown.startswith('Open long') and '…' in shown and shown.endswith('long.csv again')
-    assert fresh.width() == 480 and not another(qtbot).panel.again.visibleRegion().isEmpty()
+    shown = fresh.panel.reopen.text()
+    assert shown.startswith('Reopen long') and '…' in shown and shown.endswith('long.csv')
+    assert fresh.width() == 480 and not another(qtbot).panel.reopen.visibleRegion().isEmpty()
     show(qtbot, dock, request.out, scorer)
-    assert another(qtbot).panel.again.text() == 'Open begun.csv again'
+    assert another(qtbot).panel.reopen.text() == 'Reopen begun.csv'
 
 
 def test_files_that_are_gone_are_found_by_the_look(qtbot, dock, tmp_path):
     first = tmp_path / 'a.png'
     first.write_bytes(b'')
-    with qtbot.waitSignal(dock.session.looked, timeout=WAIT):
+    with qtbot.waitSignal(dock.session.input_scanned, timeout=WAIT):
         dock.panel.setup.set_images(str(first), str(tmp_path / 'b.png'))
         assert not dock.panel.setup.images.problem.text()
-    assert 'There is no b.png' in dock.panel.setup.images.problem.text()
+    assert 'b.png does not exist' in dock.panel.setup.images.problem.text()
 
 
 def test_a_click_waits_for_the_labels_that_lie_in_the_images(qtbot, dock, scorer, tmp_path):
@@ -493,18 +491,18 @@ def test_a_click_waits_for_the_labels_that_lie_in_the_images(qtbot, dock, scorer
     start, setup = dock.panel.start, dock.panel.setup
     setup.set_images(str(tmp_path / 'ward'))
     qtbot.mouseClick(start, Qt.MouseButton.LeftButton)
-    assert not dock.busy and start.text() == 'Looking at the images…' and not start.isEnabled()
-    qtbot.waitUntil(lambda: dock.course.request is not None, timeout=WAIT)
+    assert not dock.busy and start.text() == 'Scanning the images…' and not start.isEnabled()
+    qtbot.waitUntil(lambda: dock.controller.request is not None, timeout=WAIT)
     assert (
-        dock.course.request.labels == LABELS_FROM_FOLDERS
-        and start.text() != 'Looking at the images…'
+        dock.controller.request.labels == LABELS_FROM_FOLDERS
+        and start.text() != 'Scanning the images…'
     )
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
     # What is changed after the click is not scored unasked.
     setup.set_images(str(tmp_path / 'ward' / 'normal'))
     qtbot.mouseClick(start, Qt.MouseButton.LeftButton)
-    with qtbot.waitSignal(dock.session.looked, timeout=WAIT):
+    with qtbot.waitSignal(dock.session.input_scanned, timeout=WAIT):
         setup.set_images(str(tmp_path / 'ward'))
         assert start.text() == 'Score' and start.isEnabled()
     assert not dock.busy
@@ -515,9 +513,9 @@ def test_a_look_that_fails_is_told(qtbot, dock, tmp_path, monkeypatch):
         raise RuntimeError('what nobody has thought of')
 
     monkeypatch.setattr(batch_jobs, 'summarise_inputs', fails)
-    with qtbot.waitSignal(dock.session.looked, timeout=WAIT):
+    with qtbot.waitSignal(dock.session.input_scanned, timeout=WAIT):
         dock.panel.setup.set_images(str(tmp_path))
-    assert 'Looking at the images' in dock.panel.setup.images.problem.text()
+    assert 'Scanning the images' in dock.panel.setup.images.problem.text()
     assert not dock.panel.start.isEnabled()
 
 
@@ -545,18 +543,18 @@ def test_the_keys_are_with_the_table_after_stop_and_resume_and_the_end(
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         panel.progress.resume.click()
     assert panel.table.view.hasFocus()
-    panel.table.strip.text.setFocus()  # who types there goes on typing
+    panel.table.filter_bar.text.setFocus()  # who types there goes on typing
     scorer.said['score'] = [ScoringStarted(9, 2, 0, run(), 'CPU', 1), ends]
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
-        dock.course.score(request, resume=True)
-    assert panel.table.strip.text.hasFocus()
+        dock.controller.score(request, resume=True)
+    assert panel.table.filter_bar.text.hasFocus()
 
 
 def test_the_keys_come_to_the_table_with_its_first_rows(qtbot, dock, scorer, tmp_path):
     active(qtbot, dock)
     request = begun(tmp_path, 'a.csv')
     dock.panel.head.button.setFocus()
-    dock.course.score(request, resume=True)
+    dock.controller.score(request, resume=True)
     qtbot.waitUntil(dock.panel.table.view.hasFocus, timeout=WAIT)
 
 
@@ -569,7 +567,7 @@ def test_the_heading_names_images_and_table_that_belong_together(qtbot, dock, sc
     assert said() == 'a.csv'  # of which images is not known
     request = replace(begun(tmp_path, 'b.csv'), paths=(str(other),))
     dock.panel.setup.show_request(request)
-    dock.course.score(request, resume=False)
+    dock.controller.score(request, resume=False)
     assert said() == 'other → b.csv'
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
@@ -593,7 +591,7 @@ def test_a_message_pushes_no_row_away(qtbot, dock, scorer, tmp_path):
     panel = dock.panel
     before = panel.table.view.mapTo(dock, panel.table.view.rect().topLeft())
     panel.message.show_error('It cannot be opened.')
-    panel.tell('Saved.')
+    panel.show_message('Saved.')
     qtbot.waitUntil(lambda: panel.message.y() > panel.table.y(), timeout=WAIT)
     assert panel.table.view.mapTo(dock, panel.table.view.rect().topLeft()) == before
 
@@ -602,10 +600,13 @@ def test_labels_that_are_known_are_not_denied_while_there_are_no_figures(
     qtbot, dock, scorer, tmp_path
 ):
     request = ScoreRequest(paths=('/images',), out=str(tmp_path / 'a.csv'), model='another')
-    counted = dock.panel.metrics.counted.text
-    for truth, words in ((True, 'as soon as images of two classes'), (False, 'No labels are')):
+    counted = dock.panel.metrics.description.text
+    for truth, words in (
+        (True, 'as soon as images of two classes'),
+        (False, 'There are no labels'),
+    ):
         scorer.said['score'] = [ScoringStarted(9, 0, 0, run(truth=truth), 'CPU', 1)]
-        dock.course.score(request, resume=False)
+        dock.controller.score(request, resume=False)
         qtbot.waitUntil(lambda: words in counted(), timeout=WAIT)  # noqa: B023
         with qtbot.waitSignal(dock.settled, timeout=WAIT):
             dock.stop()

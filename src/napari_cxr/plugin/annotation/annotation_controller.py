@@ -59,7 +59,7 @@ class TableLabels(QObject):
         self._number = 0  # of the openings: the same table may be opened twice
         self._opening = 0  # the one that is under way
         self._workers: list[Any] = []
-        self._under_way = False
+        self._busy = False
         # Whoever closes the dock must not keep the labels from others.
         when_destroyed(self, partial(_close, self._open))
 
@@ -94,10 +94,10 @@ class TableLabels(QObject):
 
     def _go_on(self) -> None:
         """Start to open what is wanted, where no other opening is under way."""
-        if self._under_way or self._wanted is None:
+        if self._busy or self._wanted is None:
             return
         (table, labels), self._wanted = self._wanted, None
-        self._under_way, self._opening = True, self._number
+        self._busy, self._opening = True, self._number
         worker = label_export.open_labels(table, labels, self._changed, tuple(self._closing))
         # Kept, because a worker that goes may take with it what it has just told.
         self._workers = [*self._workers[-1:], worker]
@@ -106,7 +106,7 @@ class TableLabels(QObject):
         worker.start()
 
     def _take(self, result: ReadingList | Failure) -> None:
-        self._under_way = False
+        self._busy = False
         self._closing = [each for each in self._closing if not each.closed]
         if self._opening == self._number:
             if isinstance(result, ReadingList):
@@ -146,7 +146,7 @@ class AnnotationController(QObject):
     #: What is being done; empty once it is.
     busy = Signal(str)
     #: What was wrong is so no longer, as with a row when another one is opened; or nothing.
-    opening = Signal(str)
+    resolved = Signal(str)
     #: Labels were saved: the `Exported`, and whether the Train dock takes it.
     saved = Signal(object, bool)
     #: Labels were given or taken back.
@@ -159,38 +159,37 @@ class AnnotationController(QObject):
         self._viewer, self._table, self._panel, self._dock = viewer, table, panel, dock
         self._run: ScoringRun | None = None
         self._out = self._model = self._device = ''
-        self._problem = self._unshown = ''  # of the row that was opened last, and its path
-        self._told = ''  # of labels that are not saved
+        self._problem = self._failed_path = ''  # of the row that was opened last, and its path
+        self._unsaved_shown = ''  # of labels that are not saved
         self._exporting: Any = None
         self._cancelled = Event()  # the export under way
-        self.opener = RowOpener(viewer)
-        self._lists = TableLabels(partial(_show_saving, ref(panel)), self)
+        self.opener = RowOpener(viewer, self)
+        self._table_labels = TableLabels(partial(_show_saving, ref(panel)), self)
         when_destroyed(self, self._cancelled.set)
-        when_destroyed(self, self.opener.stops.stop)
         table.opened.connect(self.open)
         table.chosen.connect(panel.show_row)
-        table.chosen.connect(self._tell_seen)
-        panel.about_to_say.connect(self._tell_seen)  # a layer may have been hidden by hand
+        table.chosen.connect(self._show_visibility)
+        panel.about_to_label.connect(self._show_visibility)  # a layer may have been hidden by hand
         panel.labelled.connect(self._labelled)
         panel.step.connect(self.step)
         panel.row_wanted.connect(self._go_to)
         panel.export_wanted.connect(self._export)
-        panel.saving_changed.connect(self._tell_unsaved)
-        self._lists.came.connect(self._take_reading)
+        panel.saving_changed.connect(self._show_unsaved)
+        self._table_labels.came.connect(self._take_annotations)
         self.opener.busy.connect(self.busy)
         self.opener.failed.connect(self._not_opened)
-        self.opener.turned.connect(self._tell_seen)
-        self._keys = ShortcutScope(viewer, panel, dock)
+        self.opener.layers_changed.connect(self._show_visibility)
+        self._shortcuts = ShortcutScope(viewer, panel, dock)
 
     @property
-    def reading(self) -> ReadingList | None:
+    def annotations(self) -> ReadingList | None:
         """The labels of the table on show, once they are open."""
-        return self._lists.current
+        return self._table_labels.current
 
     @property
     def unsaved_problem(self) -> str:
         """Why labels are not on the disk, also of a table before; empty where all is well."""
-        return self._lists.unsaved_problem
+        return self._table_labels.unsaved_problem
 
     def start(self, run: ScoringRun, out: str, model: str, device: str) -> None:
         """Begin with another table; its rows come by `add`.
@@ -204,19 +203,17 @@ class AnnotationController(QObject):
         model, device : str
             With which its images are opened.
         """
-        self._close_reading()
+        self._close_annotations()
         self.opener.close()  # what it reads is another table's
         self._run = run
         self._out, self._model, self._device = out, model, device
         negative = run.label_rule.negative
-        self._panel.start(
-            run.labels, run.multilabel, None, decision=run.decision, negative=negative
-        )
-        self._table.set_reading(None)
-        self._lists.open(out, run.labels)
-        self._tell_unsaved()
+        self._panel.start(run.labels, run.multilabel, None, decision=run.decision, negative=negative)
+        self._table.set_annotations(None)
+        self._table_labels.open(out, run.labels)
+        self._show_unsaved()
 
-    def use(self, model: str, device: str) -> None:
+    def set_model(self, model: str, device: str) -> None:
         """Open images with another model or device from now on; the table stays."""
         self._model, self._device = model, device
 
@@ -226,15 +223,15 @@ class AnnotationController(QObject):
 
     def open(self, row: ScoreRow) -> None:
         """Show a row's radiograph with its heatmap, and read the next ones ahead."""
-        self._keys.reach_image()
-        self.opening.emit(self._problem)
-        self._problem = self._unshown = ''
+        self._shortcuts.add_around_image()
+        self.resolved.emit(self._problem)
+        self._problem = self._failed_path = ''
         self._panel.show_row(row)
         made_with = self._run.model_hash if self._run is not None else ''
         self.opener.open(row, self._model, self._device, made_with, self._out)
-        self._tell_seen()
+        self._show_visibility()
         following = self._table.following(_AHEAD)
-        self.opener.ahead(following, self._model, self._device, made_with, self._out)
+        self.opener.load_ahead(following, self._model, self._device, made_with, self._out)
 
     def step(self, by: int) -> None:
         """Go to the next row or the one before, and open it."""
@@ -244,43 +241,43 @@ class AnnotationController(QObject):
         elif by > 0:
             self._panel.show_end()
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Stop opening, and let others open the labels."""
-        self._keys.leave_image()
-        self._close_reading()
-        self._table.set_reading(None)
-        self._panel.set_reading(None, 'Open the table again to read it.')
+        self._shortcuts.remove_around_image()
+        self._close_annotations()
+        self._table.set_annotations(None)
+        self._panel.set_annotations(None, 'Open the table again to read it.')
         self.opener.close()
 
-    def truths(self) -> dict[str, str]:
+    def labels(self) -> dict[str, str]:
         """Return the labels that the person gave by path: joined by '|', empty for none."""
-        reading = self.reading
+        reading = self.annotations
         if reading is None:
             return {}
         return {
             path: '|'.join(entry.labels) for path, entry in reading if entry.answer == 'labels'
         }
 
-    def _take_reading(self, result: ReadingList | Failure) -> None:
+    def _take_annotations(self, result: ReadingList | Failure) -> None:
         if isinstance(result, Failure):
-            self._panel.set_reading(None, result.text)
+            self._panel.set_annotations(None, result.text)
         else:
-            self._panel.set_reading(result)
-            self._table.set_reading(result)
+            self._panel.set_annotations(result)
+            self._table.set_annotations(result)
 
-    def _close_reading(self) -> None:
+    def _close_annotations(self) -> None:
         self._panel.finish_note()
-        self._lists.close()
+        self._table_labels.close()
 
-    def _tell_unsaved(self) -> None:
+    def _show_unsaved(self) -> None:
         """Say once what is not saved of a table before; of this one, the panel does."""
-        here = self.reading
+        here = self.annotations
         problem = '' if here is not None and here.problem else self.unsaved_problem
-        if problem and problem != self._told:
+        if problem and problem != self._unsaved_shown:
             self.failed.emit(problem, '')
-        elif self._told and not problem:
-            self.opening.emit(self._told)  # it is no longer so
-        self._told = problem
+        elif self._unsaved_shown and not problem:
+            self.resolved.emit(self._unsaved_shown)  # it is no longer so
+        self._unsaved_shown = problem
 
     def _labelled(self, path: str) -> None:
         self._table.refresh(path)
@@ -294,18 +291,20 @@ class AnnotationController(QObject):
             self.open(row)
 
     def _not_opened(self, row: ScoreRow, text: str) -> None:
-        self._problem, self._unshown = text, row.path
-        self._tell_seen()
+        self._problem, self._failed_path = text, row.path
+        self._show_visibility()
         if not self._panel.isVisible():
             self.failed.emit(text, '')
 
-    def _tell_seen(self) -> None:
+    def _show_visibility(self) -> None:
         """Let the panel say whether its row is on screen, and wait while it is about to be."""
-        row, opener = self._panel.reads.row, self.opener
-        coming = row is not None and row.path == opener.coming
+        row, opener = self._panel.state.row, self.opener
+        coming = row is not None and row.path == opener.pending
         seen = coming or row is None or row.path == opener.on_screen
-        problem = self._problem if row is not None and row.path == self._unshown else ''
-        self._panel.show_sight(RowVisibility(seen, coming, coming and opener.awaited, problem))
+        problem = self._problem if row is not None and row.path == self._failed_path else ''
+        self._panel.show_visibility(
+            RowVisibility(seen, coming, coming and opener.waiting, problem)
+        )
 
     # -- saving -------------------------------------------------------------------------
 
@@ -336,7 +335,7 @@ class AnnotationController(QObject):
 
     def export(self, form: str, path: str) -> None:
         """Save labels as 'csv', 'all' or 'folders'; returns at once."""
-        reading, run = self.reading, self._run
+        reading, run = self.annotations, self._run
         if reading is None or run is None:
             return
         self._panel.finish_note()

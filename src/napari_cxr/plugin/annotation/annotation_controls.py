@@ -1,7 +1,7 @@
 """Controls of the annotation panel above and below the class buttons.
 
-Above them: how many rows are annotated, undo and redo. Below them: agree, unsure, a note and the
-next row.
+Above: how many rows are annotated, undo and redo. Below: agree, unsure, a note, and the previous
+and next row.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class AnnotationHeader(QWidget):
     Parameters
     ----------
     more : QWidget
-        What stands behind them.
+        Widget at the end of the line.
     parent : QWidget, optional
         Qt parent.
     """
@@ -63,9 +63,9 @@ class AnnotationHeader(QWidget):
         self.show_saving('')
 
     def show_counts(self, counts: AnnotationCounts, total: int) -> None:
-        """Show how many of the images were read, and of how many a person is unsure."""
+        """Show how many of the images are annotated, and how many of them as unsure."""
         more = f', {counts.unsure:,} unsure' if counts.unsure else ''
-        self.counts.show_text(f'{counts.read:,} of {total:,} read{more}')
+        self.counts.show_text(f'{counts.read:,} of {total:,} annotated{more}')
         self.bar.setRange(0, max(total, 1))
         self.bar.setValue(counts.read)
 
@@ -75,13 +75,13 @@ class AnnotationHeader(QWidget):
         self.redo.setEnabled(redoable)
 
     def show_saving(self, text: str) -> None:
-        """Say what becomes of the labels; nothing once they are saved."""
+        """Show that labels are being saved; an empty text once they are."""
         self.saving.setText(text)
         self.saving.setVisible(bool(text))
 
 
 def tool_button(text: str, tip: str, name: str) -> QToolButton:
-    """Return a small button that does not take the focus when it is clicked."""
+    """Return a small button that does not take the focus when clicked."""
     button = QToolButton()
     button.setText(text)
     button.setToolTip(tip)
@@ -95,7 +95,7 @@ _LONGEST_NOTE = 2000
 
 
 class AnnotationControls(QWidget):
-    """Buttons and the note; it does nothing by itself.
+    """The buttons and the note, without behaviour of their own.
 
     Parameters
     ----------
@@ -105,36 +105,37 @@ class AnnotationControls(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.agree = push_button('Agree (Space)', 'Put down what the model says')
-        self.unsure = push_button('Unsure (U)', 'It was read, and it cannot be told')
+        self.agree = push_button('Agree (Space)', 'Label the image as the model predicts')
+        self.unsure = push_button('Unsure (U)', 'Mark the image as one that you cannot label')
         self.unsure.setCheckable(True)
-        self.clear = push_button('Clear', 'Take your answer away; the note stays')
+        self.clear = push_button('Clear', 'Remove your label; the note stays')
         self.note = QLineEdit()
         self.note.setPlaceholderText('Note (N)')
         self.note.setToolTip(
-            'Your own words about this image (key N): Enter saves them, Escape leaves them as '
-            'they were'
+            'Free text about this image (key N). Enter saves it, Escape restores the old text'
         )
         self.note.setAccessibleName('Note')
         self.note.setMaxLength(_LONGEST_NOTE)
         self.note.setMinimumHeight(26)
-        #: Escape in the note.
+        #: Escape in the note field.
         self.escape = QShortcut(QKeySequence('Escape'), self.note)
         self.escape.setContext(Qt.ShortcutContext.WidgetShortcut)
-        self.previous = push_button('‹ Previous (K)', 'The row before, in the order of the table')
-        self.next = push_button('Next (J) ›', 'The next row, in the order of the table')
-        self.going_on = QCheckBox('Go on after a label')
-        self.going_on.setChecked(True)
-        self.going_on.setToolTip('Show the next row as soon as this one has its label')
-        #: What can be said of the image below the classes.
+        self.previous = push_button(
+            '‹ Previous (K)', 'The previous row of the table, as it is sorted'
+        )
+        self.next = push_button('Next (J) ›', 'The next row of the table, as it is sorted')
+        self.auto_advance = QCheckBox('Next row after a label')
+        self.auto_advance.setChecked(True)
+        self.auto_advance.setToolTip('Open the next row as soon as this one has a label')
+        #: The buttons below those of the classes.
         self.answers = QWidget()
         answers = QHBoxLayout(self.answers)
-        for button, share in ((self.agree, 4), (self.unsure, 3), (self.clear, 2)):
-            answers.addWidget(button, share)
+        for button, stretch in ((self.agree, 4), (self.unsure, 3), (self.clear, 2)):
+            answers.addWidget(button, stretch)
         steps = QGridLayout()
         steps.addWidget(self.previous, 0, 0)
         steps.addWidget(self.next, 0, 1)
-        steps.addWidget(self.going_on, 1, 0, 1, 2)
+        steps.addWidget(self.auto_advance, 1, 0, 1, 2)
         whole = QVBoxLayout(self)
         whole.addWidget(self.answers)
         whole.addWidget(self.note)
@@ -144,14 +145,14 @@ class AnnotationControls(QWidget):
             layout.setSpacing(6)
 
     def show_entry(self, entry: Annotation, *, notable: bool, steps: bool) -> None:
-        """Show what is said of a row, and offer what can be done.
+        """Show the annotation of a row, and enable what can be done.
 
         Parameters
         ----------
-        entry : Entry
-            What is said of it.
+        entry : Annotation
+            The annotation.
         notable, steps : bool
-            Whether it can have a note, and has rows beside it.
+            Whether it can have a note, and whether there are other rows.
         """
         self.unsure.setChecked(entry.unsure)
         self.clear.setEnabled(entry.read)
@@ -164,7 +165,7 @@ class AnnotationControls(QWidget):
 
 
 def push_button(text: str, tip: str) -> QPushButton:
-    """Return a button that a click gives no focus, so that the space bar still means "agree"."""
+    """Return a button that takes no focus when clicked: the space bar still means "agree"."""
     button = QPushButton(text)
     button.setToolTip(tip)
     button.setMinimumHeight(28)

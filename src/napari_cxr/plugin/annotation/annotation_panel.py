@@ -1,8 +1,4 @@
-"""The annotation panel: class buttons, a note, and how far the annotation is.
-
-A label that is refused is reported so that it is noticed, and parts that are disabled for a moment
-do not lose the keyboard focus.
-"""
+"""The annotation panel: class buttons, a note, and the number of annotated rows."""
 
 from __future__ import annotations
 
@@ -37,12 +33,12 @@ from napari_cxr.scoring.score_row import ScoreRow
 
 __all__ = ['AnnotationHint', 'AnnotationPanel', 'EnabledParts', 'RowName']
 
-#: Milliseconds for which a refusal is told, also where the image has come at once.
+#: Minimum time in milliseconds for which a refused label is reported.
 _REFUSAL_SHOWN = 2000
 
 
 class AnnotationHint(QLabel):
-    """A sentence, or for a while why something was not taken down.
+    """A sentence about the row, or for a while why a label was refused.
 
     Parameters
     ----------
@@ -54,24 +50,24 @@ class AnnotationHint(QLabel):
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._theme, self._words, self._coming = theme, '', False
-        self._told = QTimer(self)
-        self._told.setSingleShot(True)
-        self._told.setInterval(_REFUSAL_SHOWN)
-        self._told.timeout.connect(self._show)
+        self._theme, self._text, self._pending = theme, '', False
+        self._refusal = QTimer(self)
+        self._refusal.setSingleShot(True)
+        self._refusal.setInterval(_REFUSAL_SHOWN)
+        self._refusal.timeout.connect(self._show)
         self.setWordWrap(True)
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setObjectName('quiet')
-        self.setIndent(0)  # in line with what is above and below
+        self.setIndent(0)  # aligned with its neighbours
 
-    def show_words(self, words: str, coming: bool = False) -> None:
-        """Say where the reading stands; `coming` while nobody can have seen the image."""
-        self._words, self._coming = words, coming
+    def show_text(self, text: str, pending: bool = False) -> None:
+        """Show a sentence; `pending` while the user cannot have seen the image."""
+        self._text, self._pending = text, pending
         self._show()
 
     def refuse(self) -> None:
-        """Tell that something was said of an image which nobody can have seen."""
-        self._told.start()
+        """Report that a label was refused, because the user cannot have seen the image."""
+        self._refusal.start()
         self._show()
 
     def set_theme(self, theme: str) -> None:
@@ -80,10 +76,10 @@ class AnnotationHint(QLabel):
         self._show()
 
     def _show(self) -> None:
-        words, refused = self._words, self._told.isActive()
+        text, refused = self._text, self._refusal.isActive()
         if refused:
-            words = refusal_message(True) if self._coming else f'{words} {refusal_message(False)}'
-        self.setText(words)
+            text = refusal_message(True) if self._pending else f'{text} {refusal_message(False)}'
+        self.setText(text)
         style = f'color: {CellColours.of(self._theme).warning.name()};' if refused else ''
         if style != self.styleSheet():
             self.setStyleSheet(style)
@@ -92,41 +88,41 @@ class AnnotationHint(QLabel):
 class EnabledParts:
     """Enables and disables parts of a panel together.
 
-    Qt hands the focus of what is disabled to whatever comes next, be it a text field that
-    takes the keys. Here the panel has it meanwhile, and what had it gets it back.
+    Qt passes the focus of a disabled widget on to the next one, possibly a text field, which
+    would take the keys. Here the panel keeps the focus meanwhile, and the widget gets it back.
 
     Parameters
     ----------
     panel : QWidget
-        What can have the focus.
+        Takes the focus while the parts are disabled.
     parts : sequence of QWidget
-        In the panel.
+        Parts of the panel.
     """
 
     def __init__(self, panel: QWidget, parts: Sequence[QWidget]) -> None:
         self._panel, self._parts = panel, parts
-        self._left: QWidget | None = None
+        self._focused: QWidget | None = None
 
-    def show(self, ready: bool) -> None:
-        """Offer the parts, or do not."""
+    def set_enabled(self, enabled: bool) -> None:
+        """Enable or disable the parts."""
         focused = QApplication.focusWidget()
-        if not ready and focused and any(part.isAncestorOf(focused) for part in self._parts):
-            self._left = focused
+        if not enabled and focused and any(part.isAncestorOf(focused) for part in self._parts):
+            self._focused = focused
             self._panel.setFocus()
         for part in self._parts:
-            part.setEnabled(ready)
-        if ready and self._left is not None:
+            part.setEnabled(enabled)
+        if enabled and self._focused is not None:
             if focused is self._panel:
-                self._left.setFocus()
-            self._left = None
+                self._focused.setFocus()
+            self._focused = None
 
     def forget(self) -> None:
-        """Forget what had the focus: it may go."""
-        self._left = None
+        """Forget which widget had the focus: it may be deleted."""
+        self._focused = None
 
 
 class RowName(QWidget):
-    """Name and button in a line that is as high with the button as without it.
+    """The name of the file, and a button to show it; the height is the same without the button.
 
     Parameters
     ----------
@@ -134,7 +130,7 @@ class RowName(QWidget):
         Qt parent.
     """
 
-    #: The path of the row whose image is wanted.
+    #: The image of a row is wanted: its path.
     wanted = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -144,9 +140,9 @@ class RowName(QWidget):
         self.button = tool_button(
             'Show it (Enter)', 'Show the image of this row', 'Show the image'
         )
-        place = self.button.sizePolicy()
-        place.setRetainSizeWhenHidden(True)
-        self.button.setSizePolicy(place)
+        policy = self.button.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.button.setSizePolicy(policy)
         self.button.clicked.connect(self.want)
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
@@ -154,13 +150,13 @@ class RowName(QWidget):
         line.addWidget(self.button)
 
     def show_row(self, row: ScoreRow | None) -> None:
-        """Name the file of another row, or none."""
+        """Show the file name of another row, or none."""
         self._row = row
         self.name.show_path(row.path if row else '')
         self.setVisible(row is not None)
 
     def offer(self, offered: bool) -> None:
-        """Offer to show the image, or do not."""
+        """Show or hide the button."""
         self.button.setVisible(offered)
 
     def want(self) -> None:
@@ -169,15 +165,15 @@ class RowName(QWidget):
             self.wanted.emit(self._row.path)
 
 
-#: Milliseconds in which a change is saved as a rule, and needs no word about it.
-_PATIENCE = 500
+#: Milliseconds after which it is shown that a change is still being saved.
+_SLOW = 500
 
 
 class AnnotationPanel(QWidget):
-    """Shows one row, and takes down what a person says of it.
+    """Shows one row, and takes its labels and note.
 
-    It knows nothing of tables and layers: what it wants of them it says by its signals. Its
-    keys are in `ReadingKeys`.
+    Independent of tables and layers, which it controls by its signals. For its shortcuts see
+    `AnnotationShortcuts`.
 
     Parameters
     ----------
@@ -187,25 +183,25 @@ class AnnotationPanel(QWidget):
         Qt parent.
     """
 
-    #: The path of a row of which something else is said now.
+    #: The annotation of a row has changed: its path.
     labelled = Signal(str)
-    #: The next row is wanted (1), or the one before (-1), in the order of the table.
+    #: The next row (1) or the previous one (-1) is wanted, as the table is sorted.
     step = Signal(int)
-    #: The path of a row whose image is wanted: it is not on screen, or something was taken back.
+    #: The image of a row is wanted: its path.
     row_wanted = Signal(str)
-    #: Something is about to be said of the row: whoever knows what is on screen tells it now.
-    about_to_say = Signal()
-    #: What the labels shall be saved as: 'csv', 'folders' or 'all'.
+    #: The row is about to be labelled: `show_visibility` is to be called now.
+    about_to_label = Signal()
+    #: Labels are to be exported: 'csv', 'folders' or 'all'.
     export_wanted = Signal(str)
-    #: The saving has come further, or fails; to be emitted by the thread that saves.
+    #: Changes were saved, or saving failed; emitted in the thread that saves.
     saving_changed = Signal()
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.reads = AnnotationState(self)
+        self.state = AnnotationState(self)
         self._why_not = ''
         self._unsaved = False
-        self._sight = RowVisibility()
+        self._visibility = RowVisibility()
         self.export = ExportMenu()
         self.head = AnnotationHeader(self.export)
         self.name = RowName()
@@ -215,12 +211,12 @@ class AnnotationPanel(QWidget):
         self.doubt.setObjectName('caution')
         self.buttons = ClassButtons(theme)
         self.controls = AnnotationControls()
-        self._offer = EnabledParts(self, (self.buttons, self.controls.answers))
+        self._enabled_parts = EnabledParts(self, (self.buttons, self.controls.answers))
         self.message = InlineMessage()
-        self.again = push_button('Try again', 'Save what is not saved yet')
-        self._patience = QTimer(self)
-        self._patience.setSingleShot(True)
-        self._patience.setInterval(_PATIENCE)
+        self.retry = push_button('Try again', 'Save the changes that are not saved yet')
+        self._saving_timer = QTimer(self)
+        self._saving_timer.setSingleShot(True)
+        self._saving_timer.setInterval(_SLOW)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._lay_out()
         self._connect()
@@ -235,60 +231,60 @@ class AnnotationPanel(QWidget):
         decision: bool = False,
         negative: str = '',
     ) -> None:
-        """Begin with another table; its rows come by `add`.
+        """Start with another table; its rows are added by `add`.
 
         Parameters
         ----------
         labels : sequence of str
-            The model's classes; empty while there is no table.
+            The model's classes; empty without a table.
         multilabel : bool
-            Whether an image can have several of them.
+            Whether an image can have more than one of them.
         reading : ReadingList or None
-            Where the labels go; None where there is none, or it is still to come.
+            Where labels are saved; None if there is no list, or it is still being opened.
         decision : bool
-            Whether the rows say which classes reach their thresholds, see `Run`.
+            Whether the rows say which classes reach their thresholds, see `ScoringRun`.
         negative : str
-            With `multilabel`, the word for none of them, which has a button of its own; without
-            one, none are put down by taking all away.
+            With `multilabel`, the class for none of them, which has a button of its own. If it is
+            empty, an image without any class has all of them removed.
         """
         self.finish_note()
         self._unsaved = False
         self.message.clear()
-        self._offer.forget()
-        self.reads.start(labels, multilabel, decision, negative)
-        # One finding is there or not: two answers, of which one is given.
-        self.buttons.set_labels(self.reads.choices, multilabel and len(labels) > 1)
-        self.set_reading(reading)
+        self._enabled_parts.forget()
+        self.state.start(labels, multilabel, decision, negative)
+        # A single finding is present or absent: two buttons, one of which is chosen.
+        self.buttons.set_labels(self.state.choices, multilabel and len(labels) > 1)
+        self.set_annotations(reading)
 
-    def set_reading(self, reading: ReadingList | None, why_not: str = '') -> None:
-        """Take a reading list that was opened meanwhile, or say why there is none."""
-        self.reads.reading, self._why_not = reading, why_not
+    def set_annotations(self, reading: ReadingList | None, why_not: str = '') -> None:
+        """Take a reading list that has been opened, or show why there is none."""
+        self.state.annotations, self._why_not = reading, why_not
         if reading is not None and reading.damaged:
             self.message.show_error(
-                f'{reading.path.name} has {count_text(reading.damaged, "damaged line")}, and '
-                'what stood there is lost: look the labels through before you use them.'
+                f'{reading.path.name} has {count_text(reading.damaged, "damaged line")}, whose '
+                'labels are lost. Check the labels before you use them.'
             )
         self._show()
 
     def add(self, rows: Iterable[ScoreRow]) -> None:
-        """Count rows of the table among those to read."""
-        self.reads.add(rows)
+        """Count rows of the table."""
+        self.state.add(rows)
         self._show_counts()
         self._show_hint()
 
     def show_row(self, row: ScoreRow | None) -> None:
-        """Show another row; what was typed about the one before is saved first."""
+        """Show another row; the note of the previous one is saved first."""
         self.finish_note()
-        self.reads.show_row(row)
+        self.state.show_row(row)
 
-    def show_sight(self, sight: RowVisibility) -> None:
-        """Say whether the image of the row is on screen, and offer what can be said of it."""
-        self._sight = sight
+    def show_visibility(self, visibility: RowVisibility) -> None:
+        """Show whether the image is on screen, and enable the buttons accordingly."""
+        self._visibility = visibility
         self._show_hint()
 
     def show_end(self) -> None:
-        """Say that there is no further row, and how many are left to read."""
-        self.hint.show_words(end_of_table_message(self.reads))
+        """Show that this is the last row, and how many are not annotated yet."""
+        self.hint.show_text(end_of_table_message(self.state))
 
     def set_theme(self, theme: str) -> None:
         """Repaint in another of napari's themes."""
@@ -296,72 +292,72 @@ class AnnotationPanel(QWidget):
         self.hint.set_theme(theme)
 
     def choose(self, place: int) -> None:
-        """Choose the class at a place, as its key does."""
-        if place < len(self.reads.choices):
-            self._choose(self.reads.choices[place])
+        """Choose a class by its number, as its shortcut does."""
+        if place < len(self.state.choices):
+            self._choose(self.state.choices[place])
 
     def agree(self) -> None:
-        """Put down what the model says."""
-        self._say(self.reads.agree)
+        """Take the labels of the model."""
+        self._label(self.state.agree)
 
-    def say_unsure(self) -> None:
-        """Put down that the image was read and cannot be told."""
-        self._say(self.reads.say_unsure)
+    def mark_unsure(self) -> None:
+        """Mark the row as one that cannot be labelled."""
+        self._label(self.state.mark_unsure)
 
     def begin_note(self) -> None:
-        """Put the cursor into the note."""
+        """Move the focus to the note."""
         if self.controls.note.isEnabled():
             self.controls.note.setFocus()
             self.controls.note.selectAll()
 
     def finish_note(self) -> None:
-        """Save what was typed about the row on show."""
-        self.reads.note(self.controls.note.text())
+        """Save the note of the row."""
+        self.state.note(self.controls.note.text())
 
     def undo(self) -> None:
-        """Take back the last change, and ask for the row that it was about."""
+        """Undo the last change, and ask for its row to be opened."""
         self.finish_note()
-        self.reads.undo()
+        self.state.undo()
 
     def redo(self) -> None:
-        """Make the change again that was undone last, and ask for its row."""
+        """Redo the change that was undone last, and ask for its row to be opened."""
         self.finish_note()
-        self.reads.redo()
+        self.state.redo()
 
     def _choose(self, label: str) -> None:
-        self._say(partial(self.reads.choose, label))
+        self._label(partial(self.state.choose, label))
 
-    def _say(self, say: Callable[[], None]) -> None:
-        """Let something be said of the row if its image is on screen, else have it shown."""
+    def _label(self, label: Callable[[], None]) -> None:
+        """Label the row if its image is on screen; otherwise ask for the image."""
         self.finish_note()
-        self.about_to_say.emit()
-        if self._sight.seen and not self._sight.coming:
-            say()
-        elif self.reads.ready:
-            if not self._sight.coming:  # else a key that was pressed twice, say
+        self.about_to_label.emit()
+        if self._visibility.visible and not self._visibility.pending:
+            label()
+        elif self.state.ready:
+            if not self._visibility.pending:  # it is loading already
                 self.name.want()
             self.hint.refuse()
             self._show()
 
-    def _clear(self) -> None:
+    def _clear_label(self) -> None:
         self.finish_note()
-        self.reads.clear()
+        self.state.clear()
 
     def _leave_note(self) -> None:
-        self.controls.note.setText(self.reads.entry.note)
+        self.controls.note.setText(self.state.entry.note)
         self.setFocus()
 
     def _labelled(self, path: str) -> None:
-        self._patience.start()
+        self._saving_timer.start()
         self._show_saving()
         self.labelled.emit(path)
 
     def _show(self) -> None:
-        """Show the row with what is said of it."""
-        reads, row, entry = self.reads, self.reads.row, self.reads.entry
-        shares = row.probabilities if row else ()
-        self.buttons.show_answers(shares, reads.models_choices, reads.chosen)
-        notable = row is not None and reads.reading is not None
+        """Show the row with its annotation."""
+        state, row, entry = self.state, self.state.row, self.state.entry
+        probabilities = row.probabilities if row else ()
+        self.buttons.show_answers(probabilities, state.predicted_choices, state.chosen)
+        notable = row is not None and state.annotations is not None
         self.controls.show_entry(entry, notable=notable, steps=row is not None)
         self.name.show_row(row)
         doubts = (
@@ -374,26 +370,30 @@ class AnnotationPanel(QWidget):
         self._show_saving()
 
     def _show_hint(self) -> None:
-        reads = self.reads
-        sight = self._sight
-        self._offer.show(reads.ready and sight.seen and not sight.awaited)
-        self.name.offer(not sight.seen)
-        self.hint.show_words(next_step_message(reads, self._why_not, sight), sight.coming)
-        self.head.setVisible(reads.total > 0 and reads.reading is not None)
-        something = bool(reads.labels) and (reads.total > 0 or not reads.failed)
-        self.buttons.setVisible(something)
-        self.controls.setVisible(something)
+        state = self.state
+        visibility = self._visibility
+        self._enabled_parts.set_enabled(
+            state.ready and visibility.visible and not visibility.waiting
+        )
+        self.name.offer(not visibility.visible)
+        self.hint.show_text(
+            next_step_message(state, self._why_not, visibility), visibility.pending
+        )
+        self.head.setVisible(state.total > 0 and state.annotations is not None)
+        annotatable = bool(state.labels) and (state.total > 0 or not state.failed)
+        self.buttons.setVisible(annotatable)
+        self.controls.setVisible(annotatable)
 
     def _show_counts(self) -> None:
-        counts, reading = self.reads.counts, self.reads.reading
-        self.head.show_counts(counts, self.reads.total)
+        counts, reading = self.state.counts, self.state.annotations
+        self.head.show_counts(counts, self.state.total)
         self.export.setEnabled(bool(counts.read or counts.noted))
         undo, redo = (reading.undoable, reading.redoable) if reading else (None, None)
         self.head.show_history(undo is not None, redo is not None)
 
     def _show_saving(self) -> None:
-        """Say what is not on the disk: soon if something prevents it, later if it is slow."""
-        reading = self.reads.reading
+        """Show what is not saved: at once if saving fails, after a while if it is slow."""
+        reading = self.state.annotations
         problem = unsaved_message(reading) if reading else ''
         if problem:
             self.message.show_error(problem)
@@ -402,40 +402,40 @@ class AnnotationPanel(QWidget):
         elif self._unsaved:
             self.message.clear()
         self._unsaved = bool(problem)
-        self.again.setVisible(self._unsaved)
-        slow = reading and reading.unsaved and not self._patience.isActive()
+        self.retry.setVisible(self._unsaved)
+        slow = reading and reading.unsaved and not self._saving_timer.isActive()
         self.head.show_saving('saving…' if slow else '')
 
     def _connect(self) -> None:
-        reads = self.reads
-        reads.changed.connect(self._show)
-        reads.labelled.connect(self._labelled)
-        reads.step.connect(self.step)
-        reads.row_wanted.connect(self.row_wanted)
-        reads.refused.connect(self.message.show_error)
+        state = self.state
+        state.changed.connect(self._show)
+        state.labelled.connect(self._labelled)
+        state.step.connect(self.step)
+        state.row_wanted.connect(self.row_wanted)
+        state.refused.connect(self.message.show_error)
         self.saving_changed.connect(self._show_saving)
-        self._patience.timeout.connect(self._show_saving)
+        self._saving_timer.timeout.connect(self._show_saving)
         self.name.wanted.connect(self.row_wanted)
         self.buttons.chosen.connect(self._choose)
         controls = self.controls
         controls.agree.clicked.connect(self.agree)
-        controls.unsure.clicked.connect(self.say_unsure)
-        controls.clear.clicked.connect(self._clear)
+        controls.unsure.clicked.connect(self.mark_unsure)
+        controls.clear.clicked.connect(self._clear_label)
         controls.note.editingFinished.connect(self.finish_note)
         controls.note.returnPressed.connect(self.setFocus)
         controls.escape.activated.connect(self._leave_note)
         controls.previous.clicked.connect(lambda: self.step.emit(-1))
         controls.next.clicked.connect(lambda: self.step.emit(1))
-        controls.going_on.toggled.connect(lambda on: setattr(reads, 'going_on', on))
+        controls.auto_advance.toggled.connect(lambda on: setattr(state, 'auto_advance', on))
         self.export.wanted.connect(self.export_wanted)
         self.head.undo.clicked.connect(self.undo)
         self.head.redo.clicked.connect(self.redo)
-        self.again.clicked.connect(reads.retry)
+        self.retry.clicked.connect(state.retry)
 
     def _lay_out(self) -> None:
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.setSpacing(6)
-        told: tuple[QWidget, ...] = (self.message, self.again, self.head)
-        for part in (*told, self.name, self.hint, self.doubt, self.buttons, self.controls):
-            whole.addWidget(part)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        top: tuple[QWidget, ...] = (self.message, self.retry, self.head)
+        for part in (*top, self.name, self.hint, self.doubt, self.buttons, self.controls):
+            layout.addWidget(part)

@@ -1,6 +1,6 @@
-"""The row that is being annotated: what a person says of it, and the sentences about its state.
+"""The state of annotation: the current row, its labels, and messages about it.
 
-It knows nothing of widgets.
+Independent of widgets.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class AnnotationState(QObject):
-    """Keeps a reading list in step with what a person does; knows nothing of widgets.
+    """Updates a reading list as the user annotates rows; independent of widgets.
 
     Parameters
     ----------
@@ -37,30 +37,30 @@ class AnnotationState(QObject):
     Attributes
     ----------
     labels : tuple of str
-        The classes of the table; empty while there is none.
+        The classes of the table; empty without a table.
     multilabel : bool
-        Whether an image can have several of them.
+        Whether an image can have more than one of them.
     negative : str
-        The word for an image that has none of several; empty where there is none.
-    reading : ReadingList or None
-        Where the labels go.
-    row : Row or None
-        The row on show.
+        With several labels, the class for none of them; empty if there is no such class.
+    annotations : ReadingList or None
+        Where labels are saved.
+    row : ScoreRow or None
+        The current row.
     failed : int
-        Rows of the table that were not scored.
-    going_on : bool
-        Whether the next row is wanted as soon as one has its label.
+        Number of rows that failed.
+    auto_advance : bool
+        Whether the next row is opened as soon as one has a label.
     """
 
-    #: What there is to show is another thing now.
+    #: The row or its annotation has changed.
     changed = Signal()
-    #: The path of a row of which something else is said now.
+    #: The annotation of a row has changed: its path.
     labelled = Signal(str)
     #: The next row is wanted (1), or the one before (-1).
     step = Signal(int)
-    #: The path of a row that is wanted, because something was taken back there.
+    #: A row is to be opened, because a change of it was undone or redone: its path.
     row_wanted = Signal(str)
-    #: Why a change could not be saved.
+    #: A change could not be saved: the reason.
     refused = Signal(str)
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -68,24 +68,24 @@ class AnnotationState(QObject):
         self.labels: tuple[str, ...] = ()
         self.multilabel = False
         self.negative = ''
-        self.reading: ReadingList | None = None
+        self.annotations: ReadingList | None = None
         self.row: ScoreRow | None = None
         self.failed = 0
-        self.going_on = True
+        self.auto_advance = True
         self._decision = False
         self._paths: set[str] = set()
 
     def start(
         self, labels: Sequence[str], multilabel: bool, decision: bool, negative: str = ''
     ) -> None:
-        """Begin with another table, as yet without a reading list."""
+        """Start with another table, without a reading list yet."""
         self.labels, self.multilabel, self._decision = tuple(labels), multilabel, decision
         self.negative = negative if multilabel else ''
-        self.reading, self.row, self.failed = None, None, 0
+        self.annotations, self.row, self.failed = None, None, 0
         self._paths.clear()
 
     def add(self, rows: Iterable[ScoreRow]) -> None:
-        """Count rows of the table among those to read."""
+        """Count rows of the table."""
         for row in rows:
             if row.status == 'scored':
                 self._paths.add(row.path)
@@ -93,30 +93,34 @@ class AnnotationState(QObject):
                 self.failed += 1
 
     def show_row(self, row: ScoreRow | None) -> None:
-        """Take another row, or none."""
+        """Change to another row, or none."""
         self.row = row
         self.changed.emit()
 
     @property
     def total(self) -> int:
-        """How many images there are to read."""
+        """Number of images that can be annotated."""
         return len(self._paths)
 
     @property
     def counts(self) -> AnnotationCounts:
-        """How far the reading of this table is."""
-        return AnnotationCounts() if self.reading is None else self.reading.counts(self._paths)
+        """How many of them are annotated."""
+        return (
+            AnnotationCounts()
+            if self.annotations is None
+            else self.annotations.counts(self._paths)
+        )
 
     @property
     def entry(self) -> Annotation:
-        """What the person says of the row; an empty one if nothing."""
-        if self.reading is None or self.row is None:
+        """Annotation of the row; an empty one if it has none."""
+        if self.annotations is None or self.row is None:
             return Annotation()
-        return self.reading.get(self.row.path) or Annotation()
+        return self.annotations.get(self.row.path) or Annotation()
 
     @property
-    def models(self) -> tuple[str, ...]:
-        """What the model says of the row."""
+    def predicted(self) -> tuple[str, ...]:
+        """Labels that the model predicts for the row."""
         if self.row is None:
             return ()
         return model_annotation(
@@ -125,108 +129,110 @@ class AnnotationState(QObject):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """What a person can choose from: the classes, and the word for none of them."""
+        """The classes to choose from, including the negative one."""
         return (*self.labels, *([self.negative] if self.negative else ()))
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """What of `choices` the person has put down."""
+        """Those of `choices` that the user has chosen."""
         return self._as_choices(self.entry.labels) if self.entry.answer == 'labels' else ()
 
     @property
-    def models_choices(self) -> tuple[str, ...]:
-        """What of `choices` the model says; nothing where it cannot say."""
+    def predicted_choices(self) -> tuple[str, ...]:
+        """Those of `choices` that the model predicts; none where it is undecided."""
         if self.row is None or self.row.status != 'scored' or self.is_undecided:
             return ()
-        return self._as_choices(self.models)
+        return self._as_choices(self.predicted)
 
     @property
     def is_undecided(self) -> bool:
-        """Whether the model does not decide about the row."""
+        """Whether the model is undecided about the row."""
         return self.row is not None and self.row.answer == CANNOT_SAY
 
     @property
     def ready(self) -> bool:
-        """Whether there is an image to read, and a list to put it down."""
-        return self.reading is not None and self.row is not None and self.row.status == 'scored'
+        """Whether the row can be annotated: it was scored, and there is a reading list."""
+        return (
+            self.annotations is not None and self.row is not None and self.row.status == 'scored'
+        )
 
     def choose(self, label: str) -> None:
-        """Put a class down; one of several that is there already is taken away."""
+        """Choose a class; with several labels, choosing it again removes it."""
         if self.negative and label == self.negative:
-            self._put_down(())
+            self._record(())
         elif not self.multilabel or (self.negative and len(self.labels) == 1):
-            self._put_down((label,))
+            self._record((label,))
         else:
             there = set(self.entry.labels) ^ {label}
-            self._put_down([name for name in self.labels if name in there], go_on=False)
+            self._record([name for name in self.labels if name in there], advance=False)
 
     def agree(self) -> None:
-        """Put down what the model says; where it cannot say, that the person is unsure too."""
+        """Take the labels of the model; mark the row as unsure where the model is undecided."""
         if self.is_undecided:
-            self.say_unsure()
+            self.mark_unsure()
         else:
-            self._put_down(self.models)
+            self._record(self.predicted)
 
-    def say_unsure(self) -> None:
-        """Put down that the image was read and cannot be told."""
+    def mark_unsure(self) -> None:
+        """Mark the row as one that cannot be labelled."""
         if self.ready:
-            self._change(lambda reading, path: reading.unsure(path), go_on=True)
+            self._change(lambda reading, path: reading.unsure(path), advance=True)
 
     def clear(self) -> None:
-        """Take the person's answer away; the note stays."""
+        """Remove the label; the note stays."""
         if self.ready:
             self._change(lambda reading, path: reading.clear(path))
 
     def note(self, text: str) -> None:
-        """Put words down; nothing happens if they are there already."""
+        """Save a note, unless it is the same as before."""
         if text.strip() != self.entry.note:
             self._change(lambda reading, path: reading.note(path, text))
 
     def undo(self) -> None:
-        """Take back the last change, and ask for the row that it was about."""
-        if self.reading is not None:
-            self._take_back(self.reading.undoable, self.reading.undo)
+        """Undo the last change, and ask for its row to be opened."""
+        if self.annotations is not None:
+            self._revert(self.annotations.undoable, self.annotations.undo)
 
     def redo(self) -> None:
-        """Make the change again that was undone last, and ask for its row."""
-        if self.reading is not None:
-            self._take_back(self.reading.redoable, self.reading.redo)
+        """Redo the change that was undone last, and ask for its row to be opened."""
+        if self.annotations is not None:
+            self._revert(self.annotations.redoable, self.annotations.redo)
 
     def retry(self) -> None:
-        """Try again to save what is not saved yet."""
-        if self.reading is not None:
-            self.reading.retry()
+        """Try again to save changes that are not saved yet."""
+        if self.annotations is not None:
+            self.annotations.retry()
 
-    def _put_down(self, labels: Sequence[str], go_on: bool = True) -> None:
+    def _record(self, labels: Sequence[str], advance: bool = True) -> None:
         if self.ready:
-            agreed = tuple(labels) == self.models and not self.is_undecided
+            agreed = tuple(labels) == self.predicted and not self.is_undecided
             self._change(
-                lambda reading, path: reading.set(path, labels, agreed=agreed), go_on=go_on
+                lambda reading, path: reading.set(path, labels, agreed=agreed), advance=advance
             )
 
     def _as_choices(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         return labels or ((self.negative,) if self.negative else ())
 
-    def _take_back(self, path: str | None, take_back: Callable[[], object]) -> None:
-        if path is None or not self._made(take_back):
+    def _revert(self, path: str | None, revert: Callable[[], object]) -> None:
+        if path is None or not self._apply(revert):
             return
         self.changed.emit()
         self.labelled.emit(path)
         if self.row is None or self.row.path != path:
             self.row_wanted.emit(path)
 
-    def _change(self, change: Callable[[ReadingList, str], object], go_on: bool = False) -> None:
-        if self.reading is None or self.row is None:
+    def _change(self, change: Callable[[ReadingList, str], object], advance: bool = False) -> None:
+        if self.annotations is None or self.row is None:
             return
-        reading, path = self.reading, self.row.path
-        made = self._made(lambda: change(reading, path))
+        reading, path = self.annotations, self.row.path
+        applied = self._apply(lambda: change(reading, path))
         self.changed.emit()
-        if made:
+        if applied:
             self.labelled.emit(path)
-            if go_on and self.going_on:
+            if advance and self.auto_advance:
                 self.step.emit(1)
 
-    def _made(self, change: Callable[[], object]) -> bool:
+    def _apply(self, change: Callable[[], object]) -> bool:
         try:
             change()
         except ScoringError as error:
@@ -240,104 +246,107 @@ _NOT_ON_SCREEN = 'Not on screen: '
 
 @dataclass(frozen=True)
 class RowVisibility:
-    """What there is to see of the row on show.
+    """Whether the image of the current row is on screen.
 
     Parameters
     ----------
-    seen : bool
-        Whether its image is on screen, or is about to be.
-    coming : bool
-        Whether nobody can have seen it yet. What is said so soon is about the image before.
-    awaited : bool
-        Whether it was not there at once, so that nothing is on screen meanwhile.
+    visible : bool
+        Whether it is on screen, or about to be.
+    pending : bool
+        Whether the user cannot have seen it yet: a key pressed now is about the previous image.
+    waiting : bool
+        Whether it is still being loaded, and nothing is on screen meanwhile.
     problem : str
-        Why it cannot be shown, or not with its heatmap; empty if it can, or nobody tried.
+        Why it cannot be shown, or not with its heatmap; otherwise empty.
     """
 
-    seen: bool = True
-    coming: bool = False
-    awaited: bool = False
+    visible: bool = True
+    pending: bool = False
+    waiting: bool = False
     problem: str = ''
 
 
-def next_step_message(reads: AnnotationState, why_not: str, sight: RowVisibility) -> str:
-    """Return where the reading stands, or what to do next.
+def next_step_message(state: AnnotationState, why_not: str, visibility: RowVisibility) -> str:
+    """Return the state of the annotation of the row, or what to do next.
 
     Parameters
     ----------
-    reads : ReadingRow
-        With the row on show.
+    state : AnnotationState
+        The row and its annotation.
     why_not : str
-        Why there is no reading list, where there is none.
-    sight : Sight
-        What there is to see.
+        Why there is no reading list; empty if there is one, or it is still being opened.
+    visibility : RowVisibility
+        Whether the image is on screen.
     """
-    words, problem = _answer_text(reads, why_not), sight.problem
-    if reads.row is None or reads.reading is None:
-        return words
+    text, problem = _answer_text(state, why_not), visibility.problem
+    if state.row is None or state.annotations is None:
+        return text
     if problem:
         return (
-            words
-            if problem in words
-            else f'{words} {"" if sight.seen else _NOT_ON_SCREEN}{problem}'
+            text
+            if problem in text
+            else f'{text} {"" if visibility.visible else _NOT_ON_SCREEN}{problem}'
         )
-    if sight.awaited:
-        return f'{words} Its image is coming…'
-    return words if sight.seen else f'{words} {_NOT_ON_SCREEN}Enter opens it.'
+    if visibility.waiting:
+        return f'{text} Loading the image…'
+    return text if visibility.visible else f'{text} {_NOT_ON_SCREEN}Enter opens it.'
 
 
-def refusal_message(coming: bool) -> str:
-    """Return what is said where a row was to be labelled before anybody could see it."""
-    if coming:
-        return 'Not labelled: its image is still to come.'
-    return 'What was said before its image came was not taken.'
+def refusal_message(pending: bool) -> str:
+    """Return why a label was refused: the image was not visible yet."""
+    if pending:
+        return 'Not labelled: the image is still loading.'
+    return 'The label was ignored, because the image was not visible yet.'
 
 
-def end_of_table_message(reads: AnnotationState) -> str:
-    """Return what to do where there is no further row."""
-    left = reads.total - reads.counts.read
+def end_of_table_message(state: AnnotationState) -> str:
+    """Return what to do after the last row."""
+    left = state.total - state.counts.read
     if not left:
-        return 'This is the last row, and all images are read.'
-    return f'This is the last row. Filter above for those not read: {left:,} of {reads.total:,}.'
+        return 'This is the last row, and all images are annotated.'
+    return (
+        'This is the last row. Filter the table for those not annotated yet: '
+        f'{left:,} of {state.total:,}.'
+    )
 
 
 def unsaved_message(reading: ReadingList) -> str:
-    """Return what is not on the disk and why; empty where nothing is known to prevent it."""
+    """Return how many changes are not saved and why; empty if saving does not fail."""
     unsaved, problem = reading.unsaved, reading.problem
     if not (unsaved and problem):
         return ''
     changes = '1 change is' if unsaved == 1 else f'{unsaved:,} changes are'
     return (
-        f'{changes} not saved: {reading.path} cannot be written ({problem}). Make room, or '
-        'connect its drive again; until then do not close napari.'
+        f'{changes} not saved: {reading.path} cannot be written ({problem}). Free some disk '
+        'space or reconnect the drive, and do not close napari until then.'
     )
 
 
-def _answer_text(reads: AnnotationState, why_not: str) -> str:
-    row, entry = reads.row, reads.entry
-    if not reads.labels:
-        return 'Nothing to read yet: score a folder, or open a table.'
-    if reads.reading is None:
+def _answer_text(state: AnnotationState, why_not: str) -> str:
+    row, entry = state.row, state.entry
+    if not state.labels:
+        return 'Nothing to annotate yet. Score a folder, or open a table.'
+    if state.annotations is None:
         return why_not or 'Opening the reading list…'
     if row is None:
-        if reads.failed and not reads.total:
-            return 'No image of this table could be scored, so there is nothing to read.'
-        return 'Choose a row of the table to read it.'
+        if state.failed and not state.total:
+            return 'All files of this table failed, so there is nothing to annotate.'
+        return 'Choose a row of the table to annotate it.'
     if row.status != 'scored':
-        return f'This file was not scored: {row.error}'
+        return f'This file failed: {row.error}'
     if entry.unsure:
-        return f'You are unsure{", and the model cannot say" if reads.is_undecided else ""}.'
+        return f'You are unsure{", and the model cannot say" if state.is_undecided else ""}.'
     if not entry.read:
-        return 'Not read yet.'
-    yours = _joined_labels(reads.chosen)
+        return 'Not annotated yet.'
+    yours = _joined_labels(state.chosen)
     if entry.agreed:
-        return f'Your answer: {yours}, as the model.'
-    if reads.is_undecided:
-        return f'Your answer: {yours}. The model cannot say.'
-    if reads.multilabel and len(reads.labels) > 1:
-        # What the model says can be long, and stands on the buttons.
-        return f'Your answer: {yours}, not as the model.'
-    return f'Your answer: {yours}. The model says {_joined_labels(reads.models_choices)}.'
+        return f'Your label: {yours}, as predicted.'
+    if state.is_undecided:
+        return f'Your label: {yours}. The model cannot say.'
+    if state.multilabel and len(state.labels) > 1:
+        # The predicted labels can be many, and are shown on the buttons.
+        return f'Your labels: {yours}, not as predicted.'
+    return f'Your label: {yours}. Predicted: {_joined_labels(state.predicted_choices)}.'
 
 
 def _joined_labels(labels: tuple[str, ...]) -> str:

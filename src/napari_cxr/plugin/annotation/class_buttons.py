@@ -1,4 +1,4 @@
-"""A button a class, with its key, what the model says of it, and whether a person said it."""
+"""A button for each class, with its key, its probability, and whether it is chosen."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from napari_cxr.plugin.style import theme_color
 
 __all__ = ['CLASS_KEYS', 'ClassButtons']
 
-#: Keys of the first twenty classes.
+#: Shortcuts of the first twenty classes.
 CLASS_KEYS = (*'1234567890', *(f'Shift+{digit}' for digit in '1234567890'))
 _HEIGHT = 36
 _GAP = 6
-_INSIDE, _APART = 10, 8
-#: Pixels: no column is narrower, and none need be wider for the longest name, less so where
-#: there are more buttons than these.
+_PADDING, _SPACING = 10, 8
+#: Minimum and maximum width of a column in pixels; the maximum is lower for many buttons.
 _NARROWEST, _WIDEST, _WIDEST_OF_MANY, _MANY = 132, 240, 132, 6
 
 
 class ClassButtons(QWidget):
-    """Buttons in columns, as many as there is room for.
+    """Buttons in as many columns as fit.
 
     Parameters
     ----------
@@ -33,7 +32,7 @@ class ClassButtons(QWidget):
         Qt parent.
     """
 
-    #: The class that a person chose.
+    #: A class was chosen.
     chosen = Signal(str)
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
@@ -46,7 +45,7 @@ class ClassButtons(QWidget):
         self._grid.setSpacing(_GAP)
 
     def set_labels(self, labels: Sequence[str], multilabel: bool) -> None:
-        """Make a button for each class; with `multilabel`, several can be down at a time."""
+        """Create a button for each class; with `multilabel`, more than one can be chosen."""
         for button in self.buttons:
             self._grid.removeWidget(button)
             button.deleteLater()
@@ -60,22 +59,22 @@ class ClassButtons(QWidget):
         self._arrange()
 
     def show_answers(
-        self, probabilities: Sequence[float], model: Collection[str], person: Collection[str]
+        self, probabilities: Sequence[float], predicted: Collection[str], chosen: Collection[str]
     ) -> None:
-        """Show what is said of one image.
+        """Show predictions and labels of an image.
 
         Parameters
         ----------
         probabilities : sequence of float
-            Of each class, of which there may be fewer than buttons; empty where there are none.
-        model, person : collection of str
-            The classes that the model and the person say it has.
+            Of the classes; there can be more buttons than classes, and no probabilities at all.
+        predicted, chosen : collection of str
+            Labels of the model, and of the user.
         """
         for place, button in enumerate(self.buttons):
             button.show_answer(
                 probabilities[place] if place < len(probabilities) else None,
-                button.label in model,
-                button.label in person,
+                button.label in predicted,
+                button.label in chosen,
             )
 
     def set_theme(self, theme: str) -> None:
@@ -85,7 +84,7 @@ class ClassButtons(QWidget):
             button.set_theme(theme)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Take as many columns as there is room for."""
+        """Use as many columns as fit."""
         super().resizeEvent(event)
         self._arrange()
 
@@ -115,10 +114,10 @@ class _ClassButton(QAbstractButton):
         super().__init__(parent)
         self.label, self._key, self._theme = label, key, theme
         self._probability: float | None = None
-        self._models = False
-        self._multilabel = multilabel
+        self._predicted = False
+        self._multilabel = several
         self.setCheckable(True)
-        # A click does not take the focus, so that the space bar still means "agree".
+        # Clicks give it no focus, so that the space bar still means "agree".
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(_HEIGHT)
@@ -126,23 +125,23 @@ class _ClassButton(QAbstractButton):
         self.show_answer(None, False, False)
 
     def nextCheckState(self) -> None:
-        """Wait for what the reading list says: a click alone changes nothing."""
+        """Leave the state to the reading list: a click alone changes nothing."""
 
-    def show_answer(self, probability: float | None, models: bool, persons: bool) -> None:
-        """Show what is said of this class."""
-        self._probability, self._models = probability, models
-        self.setChecked(persons)
-        said = [self.label]
+    def show_answer(self, probability: float | None, predicted: bool, chosen: bool) -> None:
+        """Show the probability of the class, whether it is predicted, and whether it is chosen."""
+        self._probability, self._predicted = probability, predicted
+        self.setChecked(chosen)
+        parts = [self.label]
         if probability is not None:
-            said.append(f'the model says {100 * probability:.1f} %')
-        if models:
-            said.append("this is the model's answer")
-        if persons:
-            said.append('this is your answer')
-        self.setAccessibleName(', '.join(said))
-        what = 'put it down or take it away' if self._multilabel else 'put it down'
+            parts.append(f'probability {100 * probability:.1f} %')
+        if predicted:
+            parts.append('predicted')
+        if chosen:
+            parts.append('your label')
+        self.setAccessibleName(', '.join(parts))
+        what = 'add or remove it' if self._multilabel else 'choose it'
         key = f' (key {self._key})' if self._key else ''
-        self.setToolTip(f'{", ".join(said)}: click to {what}{key}')
+        self.setToolTip(f'{", ".join(parts)}. Click to {what}{key}')
         self.update()
 
     def set_theme(self, theme: str) -> None:
@@ -151,19 +150,19 @@ class _ClassButton(QAbstractButton):
         self.update()
 
     def sizeHint(self) -> QSize:
-        """Return a size at which the whole name fits."""
+        """Return the size at which the whole name fits."""
         metrics = QFontMetricsF(self._bold())
-        words = sum(
-            metrics.horizontalAdvance(word) for word in (_short(self._key), self.label, '100 %')
+        width = sum(
+            metrics.horizontalAdvance(text) for text in (_short(self._key), self.label, '100 %')
         )
-        return QSize(round(words) + 2 * _INSIDE + 2 * _APART + 2, _HEIGHT)
+        return QSize(round(width) + 2 * _PADDING + 2 * _SPACING + 2, _HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
-        """Return the least width; a long name is shortened with an ellipsis."""
+        """Return the minimum width; long names are elided."""
         return QSize(110, _HEIGHT)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Draw it: filled if the person said so, framed if the model did."""
+        """Draw the button: filled if the class is chosen, framed if it is predicted."""
         text, ground, hover, accent = (
             theme_color(self._theme, role) for role in ('text', 'foreground', 'primary', 'current')
         )
@@ -177,43 +176,45 @@ class _ClassButton(QAbstractButton):
             text = QColor('#ffffff' if accent.lightnessF() < 0.6 else '#101010')
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(fill.darker(112) if self.isDown() else fill)
-        whole = QRectF(1, 1, self.width() - 2, self.height() - 2)
-        painter.drawRoundedRect(whole, 4, 4)
+        frame = QRectF(1, 1, self.width() - 2, self.height() - 2)
+        painter.drawRoundedRect(frame, 4, 4)
         quiet = QColor(text)
         quiet.setAlphaF(0.62)
-        line = QRectF(_INSIDE, 0, self.width() - 2 * _INSIDE, self.height() - 6)
+        line = QRectF(_PADDING, 0, self.width() - 2 * _PADDING, self.height() - 6)
         vertical = Qt.AlignmentFlag.AlignVCenter
         if self._key:
             painter.setPen(quiet)
             key = _short(self._key)
             painter.drawText(line, Qt.AlignmentFlag.AlignLeft | vertical, key)
-            line.setLeft(line.left() + QFontMetricsF(self.font()).horizontalAdvance(key) + _APART)
-        painter.setFont(self._bold() if self._models or on else self.font())
+            line.setLeft(
+                line.left() + QFontMetricsF(self.font()).horizontalAdvance(key) + _SPACING
+            )
+        painter.setFont(self._bold() if self._predicted or on else self.font())
         metrics = QFontMetricsF(painter.font())
         number = '' if self._probability is None else f'{100 * self._probability:.0f} %'
-        room = line.width() - metrics.horizontalAdvance(number) - _APART
-        # Where there is no room for both, the bar says enough.
-        if number and metrics.horizontalAdvance(self.label) <= room:
-            painter.setPen(text if self._models else quiet)
+        available = line.width() - metrics.horizontalAdvance(number) - _SPACING
+        # If they do not both fit, the bar shows the probability.
+        if number and metrics.horizontalAdvance(self.label) <= available:
+            painter.setPen(text if self._predicted else quiet)
             painter.drawText(line, Qt.AlignmentFlag.AlignRight | vertical, number)
-            line.setWidth(room)
+            line.setWidth(available)
         painter.setPen(text)
         name = metrics.elidedText(self.label, Qt.TextElideMode.ElideRight, line.width())
         painter.drawText(line, Qt.AlignmentFlag.AlignLeft | vertical, name)
         self._draw_bar(painter, text if on else accent)
-        if self._models or self.hasFocus():
-            pen = QPen(text if self.hasFocus() else accent, 2 if self._models else 1)
+        if self._predicted or self.hasFocus():
+            pen = QPen(text if self.hasFocus() else accent, 2 if self._predicted else 1)
             if self.hasFocus():
                 pen.setStyle(Qt.PenStyle.DotLine)
             painter.setPen(pen)
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(whole, 4, 4)
+            painter.drawRoundedRect(frame, 4, 4)
         painter.end()
 
     def _draw_bar(self, painter: QPainter, color: QColor) -> None:
         if self._probability is None:
             return
-        track = QRectF(_INSIDE, self.height() - 8, self.width() - 2 * _INSIDE, 3)
+        track = QRectF(_PADDING, self.height() - 8, self.width() - 2 * _PADDING, 3)
         empty = QColor(color)
         empty.setAlphaF(0.22)
         painter.setPen(Qt.PenStyle.NoPen)
@@ -230,5 +231,5 @@ class _ClassButton(QAbstractButton):
 
 
 def _short(key: str) -> str:
-    """Return a key as it stands on keyboards."""
+    """Return the label of a key."""
     return key.replace('Shift+', '⇧')

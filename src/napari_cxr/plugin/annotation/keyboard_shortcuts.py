@@ -1,7 +1,7 @@
 """Keyboard shortcuts of annotation, and where they work.
 
-There is one for each class, and some to agree, to skip a row and to undo. They work in the dock
-and, once a row is open, around the image.
+There is one for each class, and others to agree, to change the row and to undo. They work in the
+dock and, once a row is open, in the canvas and the docks beside it.
 """
 
 from __future__ import annotations
@@ -33,40 +33,40 @@ from napari_cxr.plugin.background import when_destroyed
 
 __all__ = ['AnnotationShortcuts', 'ShortcutScope']
 
-#: Widgets in which a key is typed or chooses.
+#: Widgets in which keys type or choose something.
 _TYPED = (QComboBox, QLineEdit, QAbstractSpinBox, QTextEdit, QPlainTextEdit)
 
 
 class AnnotationShortcuts(QObject):
-    """Shortcuts of a widget that work a reading panel, while a person sees it or its tab.
+    """Shortcuts in a widget that control an annotation panel while it, or its tab, is visible.
 
-    Where another tab is in front, a key brings the panel forward. A key that is not for the
-    panel goes to whatever has the focus, as if there were no shortcuts. None of the keys but
-    the digits means anything in napari where an image layer is chosen.
+    If another tab is in front, a shortcut brings the panel forward. A key that is not for the
+    panel goes to the focused widget, as if there were no shortcuts. Except for the digits, none
+    of the keys has a meaning in napari while an image layer is selected.
 
     Parameters
     ----------
-    panel : ReadingPanel
-        What they work.
+    panel : AnnotationPanel
+        The panel that they control.
     scope : QWidget
-        Where they work: while it or something in it has the focus.
-    leave : callable, optional
-        Whether keys are left to others now: to the tools of a layer with lungs, say.
+        They work while this widget, or a child of it, has the focus.
+    is_suspended : callable, optional
+        Whether the keys are needed otherwise now, as by the tools of a labels layer.
     """
 
     def __init__(
         self,
         panel: AnnotationPanel,
         scope: QWidget,
-        leave: Callable[[], bool] | None = None,
+        is_suspended: Callable[[], bool] | None = None,
     ) -> None:
         super().__init__(scope)
-        self._panel, self._scope, self._leave = panel, scope, leave
+        self._panel, self._scope, self._is_suspended = panel, scope, is_suspended
         self._shortcuts: list[QShortcut] = []
         for place, key in enumerate(CLASS_KEYS):
             self._add(key, partial(panel.choose, place))
         self._add('Space', panel.agree)
-        self._add('U', panel.say_unsure)
+        self._add('U', panel.mark_unsure)
         self._add('N', panel.begin_note)
         self._add('J', lambda: panel.step.emit(1), repeat=True)
         self._add('K', lambda: panel.step.emit(-1), repeat=True)
@@ -76,54 +76,54 @@ class AnnotationShortcuts(QObject):
 
     @property
     def shortcuts(self) -> list[QShortcut]:
-        """What Qt has of them, which belongs to the widget."""
+        """The Qt shortcuts, which belong to the widget."""
         return self._shortcuts
 
     def remove(self) -> None:
-        """Take them away from the widget."""
+        """Remove the shortcuts from the widget."""
         self._scope.removeEventFilter(self)
         for shortcut in self._shortcuts:
-            shortcut.setEnabled(False)  # now: two of one key would both be dead
+            shortcut.setEnabled(False)  # at once: with two shortcuts for a key neither works
             shortcut.deleteLater()
         self._shortcuts = []
         self.deleteLater()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Let a key that is not for the panel pass by the shortcuts."""
+        """Let keys that are not for the panel bypass the shortcuts."""
         if (
             isinstance(event, QKeyEvent)
             and event.type() == QEvent.Type.ShortcutOverride
             and self._is_ours(event)
-            and (_presses(event) or not self._hears())
+            and (_presses_button(event) or not self._is_active())
         ):
-            event.accept()  # so Qt gives it to what has the focus
+            event.accept()  # Qt sends it to the focused widget then
             return True
         return False
 
     def _is_ours(self, event: QKeyEvent) -> bool:
-        keypad = Qt.KeyboardModifier.KeypadModifier  # whose digits are digits
+        keypad = Qt.KeyboardModifier.KeypadModifier  # its digits count as digits
         pressed = QKeySequence(QKeyCombination(event.modifiers() & ~keypad, Qt.Key(event.key())))
         return any(shortcut.key() == pressed for shortcut in self._shortcuts)
 
-    def _hears(self) -> bool:
-        """Whether a key is meant for the panel now."""
-        place = self._tabs or self._panel
-        # A dock behind another one's tab counts as visible in Qt, but nothing of it shows.
-        shown = place.isVisible() and not place.visibleRegion().isEmpty()
+    def _is_active(self) -> bool:
+        """Return whether a key is meant for the panel now."""
+        widget = self._tabs or self._panel
+        # A dock behind the tab of another one is visible for Qt, but nothing of it shows.
+        shown = widget.isVisible() and not widget.visibleRegion().isEmpty()
         if not shown or isinstance(QApplication.focusWidget(), _TYPED):
             return False
-        return self._leave is None or not self._leave()
+        return self._is_suspended is None or not self._is_suspended()
 
     @property
     def _tabs(self) -> QTabWidget | None:
-        """The tabs of which the panel is one, if it is."""
-        place = self._panel.parentWidget()
-        while place is not None and not isinstance(place, QTabWidget):
-            place = place.parentWidget()
-        return place
+        """The tab widget around the panel, if there is one."""
+        parent = self._panel.parentWidget()
+        while parent is not None and not isinstance(parent, QTabWidget):
+            parent = parent.parentWidget()
+        return parent
 
     def _bring_forward(self) -> None:
-        """Show the panel in place of the tab in front; what had the focus there loses it."""
+        """Show the tab of the panel; a widget of another tab loses the focus."""
         tabs, focused = self._tabs, QApplication.focusWidget()
         if tabs is None or self._panel.isVisible():
             return
@@ -137,42 +137,42 @@ class AnnotationShortcuts(QObject):
     def _add(self, key: str, act: Callable[[], object], repeat: bool = False) -> None:
         shortcut = QShortcut(QKeySequence(key), self._scope)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        shortcut.setAutoRepeat(repeat)  # a key that is held down labels one image
+        shortcut.setAutoRepeat(repeat)  # holding a key down labels one image only
         shortcut.activated.connect(partial(self._press, act))
         self._shortcuts.append(shortcut)
 
     def _press(self, act: Callable[[], object]) -> None:
-        # Shift and a digit come past the filter, as the sign that they type.
-        if self._hears():
+        # Shift with a digit bypasses the event filter, because it types another character.
+        if self._is_active():
             self._bring_forward()
             act()
 
 
-def _presses(event: QKeyEvent) -> bool:
-    """Whether a key is the space bar that presses the button which has the focus."""
+def _presses_button(event: QKeyEvent) -> bool:
+    """Return whether a key is the space bar and presses the focused button."""
     return event.key() == Qt.Key.Key_Space and isinstance(
         QApplication.focusWidget(), QAbstractButton
     )
 
 
-#: Layers whose tools have keys of their own.
+#: Layers whose tools have shortcuts of their own.
 _EDITED = (Labels, Points, Shapes)
 
-#: napari's docks in which a person hides the heatmap, or changes how dark the image is.
+#: Docks of napari where the user hides the heatmap or changes the contrast.
 _BESIDE = ('layer list', 'layer controls')
 
 
 class ShortcutScope(QObject):
-    """Installs the keys of a reading panel, and takes those around the image away again.
+    """Installs the shortcuts of an annotation panel, and removes those around the image again.
 
     Parameters
     ----------
     viewer : ViewerModel
-        Whose active layer may need the keys around the image.
-    panel : ReadingPanel
-        What the keys work.
+        Its active layer may need the keys around the image.
+    panel : AnnotationPanel
+        The panel that the shortcuts control.
     dock : QWidget
-        Where they always are.
+        Where they are always installed.
     """
 
     def __init__(self, viewer: ViewerModel, panel: AnnotationPanel, dock: QWidget) -> None:
@@ -180,11 +180,11 @@ class ShortcutScope(QObject):
         self._viewer, self._panel, self._dock = viewer, panel, dock
         self._in_dock = AnnotationShortcuts(panel, dock)
         self._around: list[AnnotationShortcuts] = []
-        self._theirs: list[QShortcut] = []  # of the window, which may outlive the dock
+        self._theirs: list[QShortcut] = []  # children of the window, which may outlive the dock
         when_destroyed(self, partial(_disable, self._theirs))
 
-    def reach_image(self) -> None:
-        """Hear the keys also while the canvas, or what napari has beside it, has the focus."""
+    def add_around_image(self) -> None:
+        """Install the shortcuts also in the canvas and in the docks beside it."""
         window = self._dock.window()
         if self._around or not isinstance(window, QMainWindow):
             return
@@ -195,15 +195,15 @@ class ShortcutScope(QObject):
                 self._around.append(keys)
                 self._theirs += keys.shortcuts
 
-    def leave_image(self) -> None:
-        """Leave the image to napari: with the keys of two docks neither would work."""
+    def remove_around_image(self) -> None:
+        """Remove the shortcuts around the image: with those of two docks neither would work."""
         for keys in self._around:
             keys.remove()
         self._around.clear()
         self._theirs.clear()
 
     def _is_edited(self) -> bool:
-        """Whether the tools of a layer that is being edited need the keys."""
+        """Return whether the tools of a layer that is being edited need the keys."""
         return isinstance(self._viewer.layers.selection.active, _EDITED)
 
 

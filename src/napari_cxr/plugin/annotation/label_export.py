@@ -1,7 +1,6 @@
-"""Labels on disk: opening those of a table, and exporting them.
+"""Labels on disk: opening those of a table and exporting them, in background threads.
 
-What needs the disk runs in threads. The menu offers the formats, and a message says what was
-exported and opens it in the Train dock.
+A menu offers the formats; a message reports the export and opens it in the Train dock.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 
 __all__ = ['ExportMenu', 'ExportMessage', 'export_labels', 'open_labels']
 
-#: Seconds until a list that is being closed is looked at again.
+#: Seconds between two checks whether a list has been closed.
 _POLL = 0.2
 
 
@@ -47,7 +46,7 @@ def open_labels(
     table, labels, changed
         As `ReadingList.open` takes them; `changed` is called in another thread.
     before : sequence of ReadingList
-        Lists that are being closed; the one of this table has to be, first.
+        Lists that are being closed; that of this table must be closed first.
 
     Returns
     -------
@@ -59,9 +58,9 @@ def open_labels(
                 time.sleep(_POLL)
                 if reading.problem:
                     return Failure(
-                        'The labels that you gave before are not saved yet: '
-                        f'{reading.path} cannot be written ({reading.problem}). Make room, or '
-                        'connect its drive again, and open the table again.',
+                        'Your previous labels are not saved yet: '
+                        f'{reading.path} cannot be written ({reading.problem}). Free some disk '
+                        'space or reconnect the drive, and open the table again.',
                         '',
                     )
         return ReadingList.open(table, labels, later=changed)
@@ -79,14 +78,14 @@ def export_labels(
     table: str,
     cancelled: Event,
 ) -> Generator[Any, None, ExportResult | Failure | None]:
-    """Save labels; yields the share that is done.
+    """Export labels; yields the fraction that is done.
 
     Parameters
     ----------
     form : {'csv', 'all', 'folders'}
-        A table for training, one of everything that was said, or a folder a class.
+        A table for training, a table of all annotations, or a folder for each class.
     out : str
-        The table or folder.
+        Path of the table or folder.
     rows, entries, run, table
         As `napari_cxr.scoring.annotation.csv_export.export_csv` takes them.
     cancelled : threading.Event
@@ -94,7 +93,7 @@ def export_labels(
 
     Returns
     -------
-    Exported, Failure or None
+    ExportResult, Failure or None
         None if it was cancelled.
     """
     try:
@@ -117,30 +116,28 @@ def export_labels(
 _EXPORT_FORMATS = {
     'csv': (
         'CSV for training…',
-        'The images with a label, as a table that the Train dock takes as it is',
+        'The labelled images, as a table that the Train dock can open',
     ),
     'folders': (
         'Folders for training…',
-        'A folder a class with links to the images, which the Train dock takes as it is',
+        'A folder for each class with links to its images, which the Train dock can open',
     ),
     'all': (
-        'CSV of all you have read…',
-        'Also the images that you are unsure of, and those with nothing but a note',
+        'CSV of all annotations…',
+        'Includes the images marked as unsure, and those that only have a note',
     ),
 }
 
 
 class ExportMenu(QToolButton):
-    """A button with the forms in which labels can be saved."""
+    """A button with the formats in which labels can be exported."""
 
-    #: What the labels shall be saved as: 'csv', 'folders' or 'all'.
+    #: Labels are to be exported: 'csv', 'folders' or 'all'.
     wanted = Signal(str)
 
     def __init__(self) -> None:
         super().__init__()
-        button = tool_button(
-            'Export ▾', 'Save the labels for training, or to look through', 'Export'
-        )
+        button = tool_button('Export ▾', 'Export the labels, for training or for review', 'Export')
         self.setText(button.text())
         self.setToolTip(button.toolTip())
         self.setAccessibleName(button.accessibleName())
@@ -159,7 +156,7 @@ class ExportMenu(QToolButton):
 
 
 class ExportMessage(QWidget):
-    """Where labels were saved, what to know of it, and the way to the Train dock.
+    """What was exported and where, with a button to open it in the Train dock.
 
     Parameters
     ----------
@@ -167,19 +164,19 @@ class ExportMessage(QWidget):
         Qt parent.
     """
 
-    #: What shall be opened in the Train dock: the `Exported`.
+    #: An `ExportResult` is to be opened in the Train dock.
     train_wanted = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._saved: ExportResult | None = None
-        self.words = quiet_label()
-        self.words.setIndent(0)
+        self.label = quiet_label()
+        self.label.setIndent(0)
         self.train = push_button('Open in Train', 'Train a model with these labels')
-        self.folder = push_button('Open folder', 'Show the folder that they were saved in')
+        self.folder = push_button('Open folder', 'Show the folder that contains them')
         self.dismiss = tool_button('✕', 'Dismiss', 'Dismiss')
         first, second = QHBoxLayout(), QHBoxLayout()
-        first.addWidget(self.words, 1)
+        first.addWidget(self.label, 1)
         first.addWidget(self.dismiss, 0, Qt.AlignmentFlag.AlignTop)
         for button in (self.train, self.folder):
             button.setStyleSheet('padding: 4px 10px;')
@@ -197,26 +194,26 @@ class ExportMessage(QWidget):
         self.clear()
 
     def show_saved(self, saved: ExportResult, trainable: bool) -> None:
-        """Say what was saved.
+        """Show what was exported.
 
         Parameters
         ----------
-        saved : Exported
-            What it is.
+        saved : ExportResult
+            What was exported.
         trainable : bool
-            Whether the Train dock takes it.
+            Whether the Train dock can open it.
         """
         self._saved = saved
         path = Path(saved.path)
         images, folder = count_text(saved.images, 'image'), path.parent.name or path.parent
-        said = f'Saved {images} as {path.name} in {folder}.'
-        self.words.setText(' '.join([said, *saved.remarks]))
-        self.words.setToolTip(saved.path)
+        text = f'Saved {images} as {path.name} in {folder}.'
+        self.label.setText(' '.join([text, *saved.remarks]))
+        self.label.setToolTip(saved.path)
         self.train.setVisible(trainable)
         self.show()
 
     def clear(self) -> None:
-        """Take the words away."""
+        """Hide the message."""
         self._saved = None
-        self.words.clear()
+        self.label.clear()
         self.hide()

@@ -1,7 +1,7 @@
-"""The layers of the open row: one radiograph at a time, and what lies over it.
+"""The layers of the open row: one radiograph at a time, with its overlays.
 
-Layers are removed only after the canvas was painted: some graphics drivers end the program
-otherwise.
+Layers are removed only after the canvas was painted without them: otherwise napari crashes with
+some graphics drivers.
 """
 
 from __future__ import annotations
@@ -27,14 +27,12 @@ from napari_cxr.plugin.preferences import preferences
 
 __all__ = ['PaintWatcher', 'RowLayers']
 
-#: Milliseconds after which it is looked whether all were painted.
+#: Milliseconds between two checks whether all canvases were painted.
 _PAINT_TIMEOUT = 300
 
 
 class PaintWatcher(QObject):
-    """Tells when all canvases on screen were painted, a while after it was asked.
-
-    Where there is no canvas on screen, the while is all that passes.
+    """Signals when all visible canvases have been painted, or after a while if there are none.
 
     Parameters
     ----------
@@ -42,7 +40,7 @@ class PaintWatcher(QObject):
         Qt parent.
     """
 
-    #: They were.
+    #: All of them have been painted.
     done = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -52,10 +50,10 @@ class PaintWatcher(QObject):
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PAINT_TIMEOUT)
-        self._timer.timeout.connect(self._look)
+        self._timer.timeout.connect(self._check)
 
     def start(self) -> None:
-        """Wait anew: what has been painted so far does not count."""
+        """Start waiting; what was painted before does not count."""
         self._watch(_on_screen())
         self._unpainted = set(self._watched)
         self._timer.start()
@@ -66,7 +64,7 @@ class PaintWatcher(QObject):
             self._unpainted.discard(watched)
         return False
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         left = _on_screen() & self._unpainted
         for canvas in left:
             canvas.update()
@@ -94,86 +92,85 @@ def _on_screen() -> set[QOpenGLWidget]:
     }
 
 
-#: What two pictures must agree in to be shown by one layer, one after the other.
+#: Attributes that two images must share to be shown by the same layer.
 _KIND = ('axis_labels', 'rgb')
 
-#: Of an image layer, besides its data, what belongs to the picture.
-_PLACE = ('name', 'scale', 'units', 'colormap')
+#: Attributes of a layer that belong to its image, besides the data.
+_IMAGE_ATTRIBUTES = ('name', 'scale', 'units', 'colormap')
 
 
 class RowLayers:
-    """Shows one row's layers in place of those of the row before.
+    """Shows the layers of one row in place of those of the previous row.
 
-    Layers of a person stay, and so does a radiograph on which a person has worked: pixels
-    that were changed, or lungs that were drawn on. It is hidden then.
+    Layers of the user stay. A radiograph that the user has edited stays too, but hidden: one
+    with changed pixels, or with lungs that were drawn on.
 
     Parameters
     ----------
     viewer : ViewerModel
-        Where the layers live.
+        The viewer.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
-        # Through napari's proxy for plugins, some layers are others each time.
+        # The proxy that napari gives to plugins returns some layers as new objects each time.
         self._viewer = getattr(viewer, '__wrapped__', viewer)
         self._base: Image | None = None
-        self._picture: LoadedImage | None = None
+        self._image: LoadedImage | None = None
         self._opacity: float | None = None
         self._visible = True
-        self._hidden: list[Layer] = []
+        self._to_remove: list[Layer] = []
         self._emptied: list[Shapes] = []
-        self._veiled: list[Layer] = []  # by `hide`
+        self._hidden_for_now: list[Layer] = []  # by `hide`
         self._painted = PaintWatcher()
-        self._painted.done.connect(self._remove_hidden)
+        self._painted.done.connect(self._remove_layers)
 
     @property
     def shown(self) -> bool:
-        """Whether a row's radiograph is on screen."""
+        """Whether the radiograph of a row is visible."""
         base = self._base
         return base is not None and base in self._viewer.layers and bool(base.visible)
 
     def hide(self) -> None:
-        """Hide the last row's layers: the next one could not be shown."""
+        """Hide the layers of the last row."""
         base, layers = self._base, self._viewer.layers
         if base is None or base not in layers:
             return
         lungs = lungs_of(base, layers)
         over = [*lying_on(base, layers), *([lungs] if lungs is not None else [])]
         for layer in (base, *over):
-            if layer.visible and layer not in self._hidden:
+            if layer.visible and layer not in self._to_remove:
                 layer.visible = False
-                self._veiled.append(layer)
+                self._hidden_for_now.append(layer)
 
-    def show(self, picture: LoadedImage) -> Image:
-        """Show a radiograph in place of the last row's, and fit it to the canvas."""
-        for layer in self._veiled:
+    def show(self, image: LoadedImage) -> Image:
+        """Show a radiograph in place of the last one, and fit it to the canvas."""
+        for layer in self._hidden_for_now:
             layer.visible = True
-        self._veiled.clear()
+        self._hidden_for_now.clear()
         before = self._base
-        if before is not None and self._is_as_left(before) and self._fits(before, picture):
+        if before is not None and self._is_unedited(before) and self._can_show(before, image):
             base = before
-            self._turn(base, picture)
+            self._replace_image(base, image)
         else:
-            base = self._base = Image(picture.data, **_attributes(picture))
+            base = self._base = Image(image.data, **_attributes(image))
             if before is not None:
                 self._put_away(before)
             self._viewer.add_layer(base)
-        self._picture = picture
+        self._image = image
         self._fit()
         return base
 
-    def lay_over(self, base: Image, answer: ExplainedPrediction, label: str) -> None:
-        """Lay the heatmap of a class over a radiograph, unless that has gone.
+    def show_heatmap(self, base: Image, answer: ExplainedPrediction, label: str) -> None:
+        """Show the heatmap of a class over a radiograph, unless its layer was removed.
 
-        A Classify dock of this viewer shows the answer too, and its controls are those of
-        the heatmap then.
+        A Classify dock of this viewer shows the prediction too, and controls the heatmap.
         """
         layers = self._viewer.layers
         if base not in layers:
             return
         dock_signals().prediction_ready.emit(base, answer, label)
         heats = [layer for layer in lying_on(base, layers) if is_heatmap(layer)]
-        if not heats or any(map(is_blank, heats)):  # no dock has drawn it
+        if not heats or any(map(is_blank, heats)):  # there is no Classify dock
             opacity = self._opacity
             if opacity is None:
                 opacity = preferences('classify').opacity
@@ -181,13 +178,13 @@ class RowLayers:
         layers.selection.active = base
 
     def _fit(self) -> None:
-        """Fit the radiograph to the canvas; napari fits no layer beside one of more dimensions."""
+        """Fit the radiograph to the canvas; napari cannot beside layers with more dimensions."""
         base, viewer = self._base, self._viewer
         assert base is not None
         viewer.fit_to_view(layers=[base] if base.ndim == viewer.dims.ndim else None)
 
-    def _is_as_left(self, base: Image) -> bool:
-        """Whether a radiograph's layer is there, and no person has worked on it."""
+    def _is_unedited(self, base: Image) -> bool:
+        """Return whether the layer of a radiograph exists, and the user has not edited it."""
         layers = self._viewer.layers
         lungs = lungs_of(base, layers)
         drawn_on = lungs is not None and edit_number(lungs) != 0
@@ -197,42 +194,42 @@ class RowLayers:
             and not drawn_on
         )
 
-    def _fits(self, base: Image, picture: LoadedImage) -> bool:
-        """Whether the layer can show another picture: much faster than layers that come and go."""
-        assert self._picture is not None
-        ours, others = self._picture.attributes, picture.attributes
-        return all(ours.get(name) == others.get(name) for name in _KIND)
+    def _can_show(self, base: Image, image: LoadedImage) -> bool:
+        """Return whether the layer can show another image, which is faster than a new layer."""
+        assert self._image is not None
+        before, after = self._image.attributes, image.attributes
+        return all(before.get(name) == after.get(name) for name in _KIND)
 
-    def _turn(self, base: Image, picture: LoadedImage) -> None:
-        """Let a layer show another picture; what lay over it goes, or shows nothing."""
+    def _replace_image(self, base: Image, image: LoadedImage) -> None:
+        """Show another image in a layer; its overlays are removed or emptied."""
         layers = self._viewer.layers
         lungs = lungs_of(base, layers)
-        if lungs is not None:  # of the other picture
+        if lungs is not None:  # of the previous image
             detach_lungs(lungs)
             self._remove_soon([lungs])
         heats = [layer for layer in lying_on(base, layers) if is_heatmap(layer)]
         for layer in heats:
             blank_heatmap(layer)
         for layer in lying_on(base, layers):
-            if isinstance(layer, Shapes):  # an outline; whoever drew it may fill it again
+            if isinstance(layer, Shapes):  # an outline; the Classify dock may draw it again
                 layer.data = []
                 layer.name = 'Outline'
                 if layer not in self._emptied:
                     self._emptied.append(layer)
         self._painted.start()
-        attributes = _attributes(picture)
+        attributes = _attributes(image)
         base.metadata = attributes['metadata']
         dock_signals().image_changing.emit(base)
-        base.data = picture.data
+        base.data = image.data
         if 'contrast_limits' in attributes:
             base.contrast_limits_range = base.contrast_limits = attributes['contrast_limits']
-            base.gamma = 1.0  # was as much about the other picture
-        for name in _PLACE:
+            base.gamma = 1.0  # it was set for the previous image
+        for name in _IMAGE_ATTRIBUTES:
             if name in attributes:
-                # Every change makes napari lay out the whole scene again.
-                now = getattr(base, name)
-                now = now.name if name == 'colormap' else now
-                if not np.array_equal(now, attributes[name]):
+                # Every change makes napari update the whole scene.
+                value = getattr(base, name)
+                value = value.name if name == 'colormap' else value
+                if not np.array_equal(value, attributes[name]):
                     setattr(base, name, attributes[name])
         for layer in heats:
             if layer.units != base.units:
@@ -240,39 +237,39 @@ class RowLayers:
         base.visible = True
 
     def _put_away(self, base: Image) -> None:
-        """Take away a radiograph with all that we laid on it; hide what a person worked on."""
+        """Remove a radiograph with its overlays; hide it if the user has edited it."""
         layers = self._viewer.layers
-        as_left = self._is_as_left(base)
+        unedited = self._is_unedited(base)
         lungs = lungs_of(base, layers)
         ours = [layer for layer in (lungs, base) if layer is not None and layer in layers]
         over = lying_on(base, layers)
         for layer in over:
-            if is_heatmap(layer):  # the next one is as a person has set this one
+            if is_heatmap(layer):  # kept for the next heatmap
                 self._opacity, self._visible = layer.opacity, layer.visible
-        gone = [*over, *ours] if as_left else over
+        gone = [*over, *ours] if unedited else over
         self._remove_soon(gone)
         for layer in ours:
             layer.visible = False
 
     def _remove_soon(self, gone: Sequence[Layer]) -> None:
-        """Hide layers now, and remove them when the canvas was painted without them."""
+        """Hide layers, and remove them after the canvas was painted without them."""
         for layer in gone:
             if self._base is not None and layer.ndim == self._base.ndim:
                 layer.units = self._base.units  # napari warns where they differ
         for layer in gone:
             layer.visible = False
-        self._hidden += gone
+        self._to_remove += gone
         self._painted.start()
 
-    def _remove_hidden(self) -> None:
-        gone = [*self._hidden, *(line for line in self._emptied if not line.data)]
-        self._hidden, self._emptied = [], []
+    def _remove_layers(self) -> None:
+        gone = [*self._to_remove, *(line for line in self._emptied if not line.data)]
+        self._to_remove, self._emptied = [], []
         for layer in gone:
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
 
 
-def _attributes(picture: LoadedImage) -> dict[str, Any]:
-    """Return the attributes of a layer; its metadata is its own."""
-    metadata = {KEY: dict(picture.attributes['metadata'][KEY])}
-    return picture.attributes | {'metadata': metadata}
+def _attributes(image: LoadedImage) -> dict[str, Any]:
+    """Return the attributes of a layer, with a copy of the metadata."""
+    metadata = {KEY: dict(image.attributes['metadata'][KEY])}
+    return image.attributes | {'metadata': metadata}

@@ -1,7 +1,6 @@
 """Loading rows of a table: reading and classifying a file in the background, with a cache.
 
-One job loads the row that is opened; another may load rows ahead. Rows that were used last are
-cached as far as they fit.
+One job loads the row that is opened; another one loads rows ahead.
 """
 
 from __future__ import annotations
@@ -37,28 +36,27 @@ __all__ = [
     'RowJob',
     'RowKey',
     'RowRequest',
-    'RunningJobs',
     'load_row',
 ]
 
-#: What decides what is shown: path, model, its hash, device, and whether there is a heatmap.
+#: Identifies what is shown: path, model, its hash, device, and whether there is a heatmap.
 RowKey: TypeAlias = tuple[str, str, str, str, bool]
 
 
 @dataclass(frozen=True)
 class RowRequest:
-    """A row that shall be shown, now or perhaps soon.
+    """A row to be shown, now or later.
 
     Parameters
     ----------
-    row : Row
-        The table's.
+    row : ScoreRow
+        The row.
     model, device : str
-        As `classifying.classify` takes them.
+        As `napari_cxr.plugin.classify_job.classify` takes them.
     model_hash : str
-        Of the model that made the table; empty where that is not known.
+        Of the model that made the table; empty if unknown.
     table : str
-        The table, by which a path is found that is not whole.
+        Path of the table, by which a relative path is resolved.
     """
 
     row: ScoreRow
@@ -69,27 +67,27 @@ class RowRequest:
 
     @property
     def key(self) -> RowKey:
-        """What it is kept under."""
+        """Key in the cache."""
         scored = self.row.status == 'scored'
         return self.row.path, self.model, self.model_hash, self.device, scored
 
     def is_of(self, answer: ExplainedPrediction) -> bool:
-        """Whether an answer is of the model that made the table, as far as that is known."""
+        """Return whether a prediction is of the model that made the table, as far as known."""
         return self.model_hash in ('', answer.prediction.model_hash)
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedImage:
-    """A file's radiograph, ready to be a layer.
+    """The radiograph of a file, as a layer.
 
     Parameters
     ----------
     radiograph : Radiograph
-        As the decoder read it.
+        As read by the decoder.
     data, attributes
         Of an image layer, see `radiograph_layer_data`.
     stamp : tuple of int
-        Time and size of the file, by which a changed one is known.
+        Modification time and size of the file, by which changes are recognised.
     """
 
     radiograph: Radiograph
@@ -99,7 +97,7 @@ class LoadedImage:
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes."""
+        """Memory in bytes."""
         radiograph = self.radiograph
         parts = [radiograph.values, radiograph.padding]
         if self.data is not radiograph.values:
@@ -109,34 +107,34 @@ class LoadedImage:
 
 @dataclass(frozen=True, eq=False)
 class LoadedRow:
-    """All that is shown of a row.
+    """Everything that is shown of a row.
 
     Parameters
     ----------
-    picture : Picture
+    image : LoadedImage
         Its radiograph.
-    answer : Answer or None
-        What the model says; None for a row without probabilities.
+    answer : ExplainedPrediction or None
+        Prediction and heatmaps; None for a row that failed.
     problem : Failure or None
-        Why there is no answer although there should be one.
+        Why there is no prediction although there should be one.
     """
 
-    picture: LoadedImage
+    image: LoadedImage
     answer: ExplainedPrediction | None = None
     problem: Failure | None = None
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes, of which lungs can be more than a small picture."""
+        """Memory in bytes; the lungs can take more than a small image."""
         if self.answer is None:
-            return self.picture.nbytes
+            return self.image.nbytes
         field = self.answer.field
         maps = [field.right, field.left, *(each.values for each in self.answer.heatmaps)]
-        return self.picture.nbytes + sum(each.nbytes for each in maps)
+        return self.image.nbytes + sum(each.nbytes for each in maps)
 
 
 def load_row(
-    order: RowRequest, known: LoadedRow | None, file_names: bool
+    request: RowRequest, known: LoadedRow | None, file_names: bool
 ) -> Job[LoadedRow | Failure]:
     """Read a row's file and classify it; a job for `run_job`.
 
@@ -144,24 +142,25 @@ def load_row(
 
     Parameters
     ----------
-    order : RowRequest
+    request : RowRequest
         The row.
     known : LoadedRow, optional
         What was read before; it counts as long as the file is the same.
     file_names : bool
         Whether the layer is named after the file.
     """
-    path = image_path_of(order.row.path, order.table) if order.table else order.row.path
+    path = request.row.path
+    path = image_path_of(path, request.table) if request.table else path
     try:
         state = os.stat(path)
         stamp = state.st_mtime_ns, state.st_size
-        if known is not None and known.picture.stamp == stamp:
-            yield known.picture
+        if known is not None and known.image.stamp == stamp:
+            yield known.image
             return known
         yield 'Reading the image'
         radiograph = yield from read_in_decoder(path)
     except FileNotFoundError:
-        return Failure(f'There is no file {path}. Put it back, or score the folder anew.', '')
+        return Failure(f'{path} does not exist. Restore the file, or score the folder again.', '')
     except OSError as error:
         return Failure(f'This file cannot be read: {error.strerror}.', '')
     frames, radiograph = radiograph.frames, _first_frame(radiograph)
@@ -169,19 +168,19 @@ def load_row(
     data, attributes, _ = radiograph_layer_data(radiograph, name)
     if frames is not None:
         attributes['name'] += f' · first of {frames} frames'
-    picture = LoadedImage(radiograph, data, attributes, stamp)
-    yield picture
-    if not order.key[-1]:
-        return LoadedRow(picture)
+    image = LoadedImage(radiograph, data, attributes, stamp)
+    yield image
+    if not request.key[-1]:
+        return LoadedRow(image)
     try:
-        answer = yield from classify_radiograph(radiograph, order.model, order.device)
+        answer = yield from classify_radiograph(radiograph, request.model, request.device)
     except Exception as error:
-        return LoadedRow(picture, problem=failure(error, 'Classifying'))
-    return LoadedRow(picture, answer)
+        return LoadedRow(image, problem=failure(error, 'Classifying'))
+    return LoadedRow(image, answer)
 
 
 def _first_frame(radiograph: Radiograph) -> Radiograph:
-    """Return what is shown of a file: all rows in layers alike, or drivers end the program."""
+    """Return the first frame: some graphics drivers crash if layers change dimensions."""
     if radiograph.frames is None:
         return radiograph
     padding = radiograph.padding[0] if radiograph.padding is not None else None
@@ -190,123 +189,110 @@ def _first_frame(radiograph: Radiograph) -> Radiograph:
 
 
 class RowCache:
-    """Keeps the rows that were used last, within a bound on their memory.
+    """Caches the rows that were used last, within a limit of memory.
 
     Parameters
     ----------
-    most : int
-        Bytes.
+    max_bytes : int
+        The limit.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._kept: OrderedDict[RowKey, LoadedRow] = OrderedDict()
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._rows: OrderedDict[RowKey, LoadedRow] = OrderedDict()
 
     def __contains__(self, key: RowKey) -> bool:
-        return key in self._kept
+        return key in self._rows
 
     @property
     def nbytes(self) -> int:
-        """Memory that is taken."""
-        return sum(opened.nbytes for opened in self._kept.values())
+        """Memory in bytes."""
+        return sum(opened.nbytes for opened in self._rows.values())
 
     def get(self, key: RowKey) -> LoadedRow | None:
-        """Return what is kept of a row; it counts as used."""
-        opened = self._kept.get(key)
+        """Return a cached row; it counts as used. None if it is not cached."""
+        opened = self._rows.get(key)
         if opened is not None:
-            self._kept.move_to_end(key)
+            self._rows.move_to_end(key)
         return opened
 
-    def put(self, key: RowKey, opened: LoadedRow, precious: Container[RowKey] = ()) -> bool:
-        """Keep a row, in place of those that were not used for longest.
+    def put(self, key: RowKey, opened: LoadedRow, protected: Container[RowKey] = ()) -> bool:
+        """Cache a row, in place of the least recently used ones.
 
         Parameters
         ----------
         key, opened
             The row.
-        precious : container of keys
-            Rows that stay in any case.
+        protected : container of keys
+            Rows that stay in the cache.
 
         Returns
         -------
         bool
-            Whether there was room for it beside the precious ones.
+            Whether it fits beside the protected ones.
         """
-        if opened.nbytes > self._most:
+        if opened.nbytes > self._max_bytes:
             return False
-        self._kept[key] = opened
-        self._kept.move_to_end(key)
-        for old in list(self._kept):
-            if self.nbytes <= self._most:
+        self._rows[key] = opened
+        self._rows.move_to_end(key)
+        for old in list(self._rows):
+            if self.nbytes <= self._max_bytes:
                 return True
-            if old != key and old not in precious:
-                del self._kept[old]
-        if self.nbytes <= self._most:
+            if old != key and old not in protected:
+                del self._rows[old]
+        if self.nbytes <= self._max_bytes:
             return True
-        del self._kept[key]
+        del self._rows[key]
         return False
 
     def clear(self) -> None:
-        """Forget all."""
-        self._kept.clear()
-
-
-class RunningJobs:
-    """What ends the jobs under way, held by nothing that must go before they end."""
-
-    def __init__(self) -> None:
-        self.jobs: dict[int, RunningJob] = {}
-
-    def stop(self) -> None:
-        """Ask all of them to end."""
-        for job in self.jobs.values():
-            job.cancel()
+        """Remove all rows."""
+        self._rows.clear()
 
 
 class RowJob(QObject):
-    """One job at a time, and the picture that it has found so far.
+    """Loads one row at a time; its image is available before the prediction is.
+
+    When it is destroyed, its job is cancelled.
 
     Parameters
     ----------
-    stops : Stops
-        Where what ends the job is kept.
+    parent : QObject, optional
+        Qt parent.
     """
 
-    #: What is being done: the `Order`, and words.
-    told = Signal(object, str)
-    #: The `Order`, and its `Picture`.
-    seen = Signal(object, object)
-    #: The `Order`, and what came of it: an `Opened`, a `Failure`, or None if it was cancelled.
-    done = Signal(object, object)
+    #: What is being done: the `RowRequest` and a text.
+    message = Signal(object, str)
+    #: The `RowRequest` and its `LoadedImage`.
+    image_loaded = Signal(object, object)
+    #: The `RowRequest` and its `LoadedRow`, a `Failure`, or None if it was cancelled.
+    finished = Signal(object, object)
 
-    def __init__(self, stops: RunningJobs) -> None:
-        super().__init__()
-        self._stops = stops
-        self.order: RowRequest | None = None
-        self.picture: LoadedImage | None = None
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.request: RowRequest | None = None
+        self.image: LoadedImage | None = None
         self._result: LoadedRow | Failure | None = None
         self._running: RunningJob | None = None
 
-    def is_at(self, order: RowRequest) -> bool:
-        """Whether this very row is being read, and shall be."""
-        at_work = self.order is not None and not self._cancelled
-        return at_work and self.order.key == order.key  # type: ignore[union-attr]
+    def is_loading(self, request: RowRequest) -> bool:
+        """Return whether this row is being loaded, and is not cancelled."""
+        return self.request is not None and not self._cancelled and self.request.key == request.key
 
-    def start(self, order: RowRequest, known: LoadedRow | None) -> None:
-        """Begin; nothing else is under way."""
-        self.order, self.picture, self._result = order, None, None
+    def start(self, request: RowRequest, known: LoadedRow | None) -> None:
+        """Start to load a row; no other job may be running."""
+        self.request, self.image, self._result = request, None, None
         self._running = run_job(
-            None,  # `_stops` ends it with the dock
-            load_row(order, known, preferences('layers').file_names),
+            self,
+            load_row(request, known, preferences('layers').file_names),
             'Opening the image',
-            relay=self._hear,
-            done=self._keep,
+            relay=self._relay,
+            done=self._take,
             ended=self._finish,
         )
-        self._stops.jobs[id(self)] = self._running
 
     def cancel(self) -> None:
-        """Ask the job to end; `done` tells when it has."""
+        """Ask the job to end; `finished` tells when it has."""
         if self._running is not None:
             self._running.cancel()
 
@@ -314,20 +300,20 @@ class RowJob(QObject):
     def _cancelled(self) -> bool:
         return self._running is not None and self._running.cancelled
 
-    def _hear(self, event: LoadedImage | str) -> None:
-        if self.order is None or self._cancelled:
+    def _relay(self, event: LoadedImage | str) -> None:
+        if self.request is None or self._cancelled:
             return
         if isinstance(event, LoadedImage):
-            self.picture = event
-            self.seen.emit(self.order, event)
+            self.image = event
+            self.image_loaded.emit(self.request, event)
         else:
-            self.told.emit(self.order, event)
+            self.message.emit(self.request, event)
 
-    def _keep(self, outcome: JobOutcome | Failure) -> None:
+    def _take(self, outcome: JobOutcome | Failure) -> None:
         if not self._cancelled:
             self._result = outcome if isinstance(outcome, Failure) else outcome.result
 
     def _finish(self) -> None:
-        order, result = self.order, self._result
-        self.order = self.picture = self._result = None
-        self.done.emit(order, result)
+        request, result = self.request, self._result
+        self.request = self.image = self._result = self._running = None
+        self.finished.emit(request, result)

@@ -196,7 +196,7 @@ def score_images(
                 try:
                     event = next(run)
                 except StopIteration:
-                    yield from rows.handed_on()
+                    yield from rows.take()
                     # Nothing is left to go on with, so nothing needs to say what was scored.
                     save_request(replace(request, paths=(), labels=''))
                     return JobOutcome()
@@ -206,7 +206,7 @@ def score_images(
                 if isinstance(event, ScoringProgress):
                     far, event = event, None  # it goes on with the rows that it counts
                 if rows.due or event is not None:
-                    yield from rows.handed_on()
+                    yield from rows.take()
                     yield far
                     yield event
                     far = None
@@ -216,7 +216,7 @@ def score_images(
                         if cancelled.is_set():
                             break
                         time.sleep(_BREATH)
-        yield from rows.handed_on()
+        yield from rows.take()
         # Not in the process, which may be busy with importing torch, or end.
         late = time.monotonic() + _GRACE + _KILLED_GRACE
         while (done := partial_table(Path(request.out))) is None and time.monotonic() < late:
@@ -255,7 +255,7 @@ def reopen_table(table: str, cancelled: Event) -> Generator[Any, None, JobOutcom
 
 @thread_worker
 def measure_table(
-    table: str, truths: Mapping[str, str], cancelled: Event
+    table: str, labels: Mapping[str, str], cancelled: Event
 ) -> Generator[Any, None, JobOutcome | Failure]:
     """Measure a table that is there by the labels in it, or by those that a person gave.
 
@@ -266,7 +266,7 @@ def measure_table(
     """
     return (
         yield from follow_job(
-            shared_scorer(), 'measure', 'Measuring', cancelled, table=table, truths=dict(truths)
+            shared_scorer(), 'measure', 'Measuring', cancelled, table=table, truths=dict(labels)
         )
     )
 
@@ -317,7 +317,7 @@ class _RowBuffer:
 
     def __init__(self, out: str, shown: Sequence[int]) -> None:
         self._out = Path(out)
-        self._told = set(shown)
+        self._shown = set(shown)
         self._rows: list[ScoreRow] = []
         self._last = time.monotonic()
 
@@ -328,11 +328,11 @@ class _RowBuffer:
 
     def add(self, row: ScoreRow) -> None:
         """Take a row in, unless it came before."""
-        if row.number not in self._told:
-            self._told.add(row.number)
+        if row.number not in self._shown:
+            self._shown.add(row.number)
             self._rows.append(row)
 
-    def handed_on(self) -> Generator[RowsArrived, None, None]:
+    def take(self) -> Generator[RowsArrived, None, None]:
         """Yield what was taken in since the last time."""
         self._last = time.monotonic()
         rows = tuple(self._rows)
@@ -348,18 +348,18 @@ class _RowBuffer:
         done : int
             How many are done; by default that is not known.
         """
-        if done == len(self._told) or not read_header(journal_of(self._out)):
+        if done == len(self._shown) or not read_header(journal_of(self._out)):
             return
         for row in table_reader.read_rows(self._out)[1]:
             self.add(row)
             if len(self._rows) >= _PARCEL:
-                yield from self.handed_on()
-        yield from self.handed_on()
+                yield from self.take()
+        yield from self.take()
 
 
 @thread_worker
 def scan_input(
-    paths: tuple[str, ...], out: str, counts: bool, cancelled: Event
+    paths: tuple[str, ...], out: str, count: bool, cancelled: Event
 ) -> Generator[InputSummary | ImageCount, None, None]:
     """See what there is to score; see `look_at`. Yields `Looked` first, then `Counted`.
 
@@ -369,7 +369,7 @@ def scan_input(
         Images, folders or lists of them.
     out : str
         The table that they shall be scored into.
-    counts : bool
+    count : bool
         Whether the images of a folder shall be counted.
     cancelled : threading.Event
         Ends the counting when set.
@@ -379,8 +379,8 @@ def scan_input(
         # Many files on a slow disk are not asked for in the GUI's thread.
         found = replace(found, error=found.error or missing_path_problem(paths))
     except Exception as error:
-        found = InputSummary(paths, out, error=failure(error, 'Looking at the images').text)
+        found = InputSummary(paths, out, error=failure(error, 'Scanning the images').text)
     yield found
-    if counts and not found.error and len(paths) == 1 and Path(paths[0]).is_dir():
+    if count and not found.error and len(paths) == 1 and Path(paths[0]).is_dir():
         with suppress(OSError):  # it goes on without a number
             yield from count_images(paths[0], cancelled)

@@ -16,10 +16,10 @@ __all__ = [
 
 
 class PanelScrollArea(QScrollArea):
-    """The panel, which scrolls where its place is too low even for the least of its parts.
+    """The scroll area around the whole panel, for docks lower than its smallest layout.
 
-    So the least height never depends on what is shown. Of a dock widget it could only grow:
-    napari gives it a least height, and Qt keeps for good what the layout has once made of it.
+    The minimum height of the dock therefore never depends on what is shown. Otherwise it could
+    only grow: Qt keeps the minimum height that a dock widget has once had.
     """
 
     def __init__(self, panel: QWidget) -> None:
@@ -30,35 +30,35 @@ class PanelScrollArea(QScrollArea):
         self.setWidget(panel)
 
     def sizeHint(self) -> QSize:
-        """Return the size that the panel wants."""
+        """Return the preferred size of the panel."""
         panel = self.widget()
         return panel.sizeHint() if panel is not None else super().sizeHint()
 
 
 class SqueezableLayout(QBoxLayout):
-    """A layout that what scrolls it may make as low as the least of its parts."""
+    """A layout that may be squeezed to the smallest height of its parts, which scroll then."""
 
     def hasHeightForWidth(self) -> bool:
-        """Return that the height does not depend on the width; `Fitting` sees to that."""
+        """Return False: `FittingScrollArea` handles heights that depend on the width."""
         return False
 
 
 class PartsSplitter(QSplitter):
-    """Asks for no more height than it must have: the setup has the height that it needs."""
+    """A splitter that asks for its minimum height only, so that the setup gets what it needs."""
 
-    def set_shares(self, shares: tuple[int, int]) -> None:
-        """Divide the place, until a person divides it otherwise."""
-        for place, share in enumerate(shares):
-            self.setStretchFactor(place, share)
-        self.setSizes([1000 * share for share in shares])
+    def set_fractions(self, parts: tuple[int, int]) -> None:
+        """Divide the space in this proportion, until the user moves the handle."""
+        for index, part in enumerate(parts):
+            self.setStretchFactor(index, part)
+        self.setSizes([1000 * part for part in parts])
 
     def sizeHint(self) -> QSize:
-        """Return the least size."""
+        """Return the minimum size."""
         return self.minimumSizeHint()
 
 
 class FittingScrollArea(QScrollArea):
-    """As high as what is in it; it scrolls where there is less room."""
+    """As high as its contents; it scrolls where there is less space."""
 
     def __init__(self, inside: QWidget) -> None:
         super().__init__()
@@ -70,18 +70,18 @@ class FittingScrollArea(QScrollArea):
         inside.installEventFilter(self)
 
     def eventFilter(self, watched, event):  # type: ignore[no-untyped-def]
-        """Ask for another height when what is inside folds or wraps."""
+        """Ask for a new height when the contents fold or wrap."""
         if event.type() == event.Type.LayoutRequest:
             self.fit()
         return super().eventFilter(watched, event)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Ask for another height where lines wrap otherwise."""
+        """Ask for a new height where lines wrap differently."""
         super().resizeEvent(event)
         self.fit()
 
     def sizeHint(self) -> QSize:
-        """Return the height of what is inside, at the width that there is."""
+        """Return the height of the contents at the current width."""
         inside = self.widget()
         if inside is None:
             return super().sizeHint()
@@ -90,16 +90,16 @@ class FittingScrollArea(QScrollArea):
         layout = inside.layout()
         height = layout.totalHeightForWidth(width) if layout is not None else -1
         viewport = self.viewport()
-        # The style sheet's frame, which `frameWidth` does not tell.
+        # The frame of the style sheet, which `frameWidth` does not include.
         frame = self.height() - viewport.height() if viewport is not None else 0
         height = height if height > 0 else inside.sizeHint().height()
-        # Lines that wrap have a least height as if the place were narrow.
+        # The minimum height of wrapped lines is that of a narrow column.
         return QSize(width, max(height, least.height()) + frame)
 
     def fit(self) -> None:
-        """Ask for the height that what is inside needs now."""
+        """Ask for the height that the contents need now."""
         self.updateGeometry()
-        # A bar that has come would stay for good: beside it lines wrap, and need a bar.
+        # A scroll bar would never go again: it narrows the lines, which then need a bar.
         policies = Qt.ScrollBarPolicy
         fits = self.height() >= self.sizeHint().height()
         wanted = policies.ScrollBarAlwaysOff if fits else policies.ScrollBarAsNeeded
@@ -107,26 +107,26 @@ class FittingScrollArea(QScrollArea):
             self.setVerticalScrollBarPolicy(wanted)
 
     def minimumSizeHint(self) -> QSize:
-        """Return the least size: the setup scrolls before the table goes."""
+        """Return the minimum size: the setup scrolls before the table disappears."""
         inside = self.widget()
         width = inside.minimumSizeHint().width() if inside is not None else 0
         return QSize(width, min(self.sizeHint().height(), 110))
 
 
 def settle_height(part: QWidget) -> None:
-    """Give a part its new height at once, and what it lies in.
+    """Give a widget and its parents their new height at once.
 
-    Qt does so level by level, and stops at a scroll area until later: meanwhile it may paint
-    what has come into the part squeezed into the height before.
+    Qt does so level by level and defers it at a scroll area; until then it may paint new
+    contents squeezed into the old height.
     """
-    places, place = [], part.parentWidget()
-    while place is not None and not isinstance(place, PanelScrollArea):
-        places.append(place)
-        place = place.parentWidget()
-    layouts = [layout for each in (part, *places) if (layout := each.layout()) is not None]
-    for layout in layouts:  # also what they reckoned when less was in them
+    parents, parent = [], part.parentWidget()
+    while parent is not None and not isinstance(parent, PanelScrollArea):
+        parents.append(parent)
+        parent = parent.parentWidget()
+    layouts = [layout for each in (part, *parents) if (layout := each.layout()) is not None]
+    for layout in layouts:  # they cache the sizes of the old contents
         layout.invalidate()
-    for each in places:
+    for each in parents:
         if isinstance(each, FittingScrollArea):
             each.fit()
     for layout in layouts:

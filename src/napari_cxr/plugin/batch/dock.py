@@ -1,4 +1,4 @@
-"""The dock that scores a folder: a row for each image, figures, and a list to read."""
+"""The dock that scores a folder: a table of scores, metrics, and annotation."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from napari_cxr.scoring.input_summary import InputSummary
 
 __all__ = ['BatchDock']
 
-#: How long changes gather before the images are looked at again, in milliseconds.
+#: Delay after a change before the input is scanned again, in milliseconds.
 _PAUSE = 200
-#: Pixels that the dock is wide at least.
+#: Minimum width of the dock in pixels.
 _NARROWEST = 320
 
 
 class BatchDock(Dock):
-    """Choose a folder; score it; watch rows arrive; read them.
+    """Score a folder, watch the rows arrive, and annotate them.
 
     Parameters
     ----------
@@ -46,12 +46,14 @@ class BatchDock(Dock):
         super().__init__(napari_viewer)
         self.session = ScoringSession(self)
         self._build()
-        self.desk = AnnotationController(self.viewer, self.panel.table, self.panel.reading, self)
-        self.course = ScoringController(self.panel, self.session, self.desk, self)
+        self.annotation = AnnotationController(
+            self.viewer, self.panel.table, self.panel.annotation, self
+        )
+        self.controller = ScoringController(self.panel, self.session, self.annotation, self)
         self._connect()
-        self._recall()
+        self._restore_last()
         self._update()
-        self._look()
+        self._scan()
 
     def _build(self) -> None:
         self.panel = BatchPanel(self.viewer.theme)
@@ -59,24 +61,24 @@ class BatchDock(Dock):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(PanelScrollArea(self.panel))
         self.setMinimumWidth(_NARROWEST)
-        # napari fills up a dock in which nothing wants its height.
+        # napari pads docks in which nothing expands vertically.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.setAcceptDrops(True)
-        self._score_wanted = False  # as soon as the images were looked at
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(_PAUSE)
+        self._score_wanted = False  # as soon as the input has been scanned
+        self._scan_timer = QTimer(self)
+        self._scan_timer.setSingleShot(True)
+        self._scan_timer.setInterval(_PAUSE)
 
     def _connect(self) -> None:
         panel, session = self.panel, self.session
-        self._later.timeout.connect(self._look)
+        self._scan_timer.timeout.connect(self._scan)
         panel.setup.changed.connect(self._update)
         panel.head.toggled.connect(self._update)
-        panel.setup.look_wanted.connect(self._look_later)
+        panel.setup.scan_wanted.connect(self._scan_later)
         panel.setup.card_wanted.connect(self.show_card)
         panel.start.clicked.connect(self.score)
         panel.open_wanted.connect(self.choose_table)
-        panel.again.wanted.connect(self.open_table)
+        panel.reopen.wanted.connect(self.open_table)
         panel.progress.stop_wanted.connect(self.stop)
         panel.progress.resume_wanted.connect(self.resume)
         panel.progress.save_wanted.connect(self.save_as)
@@ -84,210 +86,219 @@ class BatchDock(Dock):
         panel.metrics.stop_wanted.connect(self.stop)
         session.started.connect(self._update)
         session.ended.connect(self._ended)
-        session.looked.connect(self._looked)
-        session.counted.connect(panel.setup.take_count)
+        session.input_scanned.connect(self._show_scan)
+        session.images_counted.connect(panel.setup.show_count)
         session.saved.connect(self._saved)
-        panel.saved.train_wanted.connect(self.desk.train)
-        self.desk.saved.connect(panel.saved.show_saved)
-        self.desk.failed.connect(panel.message.show_error)
-        self.desk.opening.connect(self._forget_row)
-        self.desk.labelled.connect(self._offer_measuring)
-        self.desk.busy.connect(lambda words: panel.opening.setText(words and f'{words}…'))
+        panel.saved.train_wanted.connect(self.annotation.train)
+        self.annotation.saved.connect(panel.saved.show_saved)
+        self.annotation.failed.connect(panel.message.show_error)
+        self.annotation.resolved.connect(self._clear_row_message)
+        self.annotation.labelled.connect(self._offer_measuring)
+        self.annotation.busy.connect(lambda text: panel.activity.setText(text and f'{text}…'))
 
     @property
     def busy(self) -> bool:
-        """Whether a job is under way."""
+        """Whether a job is running."""
         return bool(self.session.job)
 
-    # -- what the person does -----------------------------------------------------------
+    # -- actions -------------------------------------------------------------------------
 
     def score(self) -> None:
-        """Score what is chosen, or go on with the table that is named; returns at once.
+        """Start or resume the run that the setup describes; returns at once.
 
-        Labels that lie in the images are the run's, so it begins when they were looked at.
+        The run starts after the input has been scanned, because its sub-folders or table may
+        give labels.
         """
         request = self.panel.setup.request()
         if self.busy or request is None:
             return
-        if self.panel.setup.is_looking:
+        if self.panel.setup.is_scanning:
             self._score_wanted = True
             self._update()
             return
         self.panel.message.clear()
-        self.panel.setup.keep()
+        self.panel.setup.remember()
         save_preferences('batch', table=request.out)
-        self.course.score(request, resume=self.panel.setup.resumes)
+        self.controller.score(request, resume=self.panel.setup.will_resume)
 
     def stop(self) -> None:
-        """Stop now; every row that is done is kept."""
+        """Stop now; finished rows are kept."""
         self.session.cancel()
 
     def resume(self) -> None:
-        """Go on with the table on show."""
-        request = self.course.request
+        """Resume the run of the table that is shown."""
+        request = self.controller.request
         if self.busy or request is None:
             return
         self.panel.message.clear()
         self.panel.setup.show_request(request)
-        self.course.score(request, resume=True)
+        self.controller.score(request, resume=True)
 
     def open_table(self, path: str) -> None:
-        """Show a table that was made earlier, also one that is not finished."""
+        """Open an existing table, finished or not."""
         if self.busy:
-            self.panel.message.show_error('Stop scoring first, or wait until it has ended.')
+            self.panel.message.show_error('Stop scoring first, or wait until it is finished.')
             return
         self.panel.message.clear()
-        self.course.open(path)
+        self.controller.open(path)
 
     def choose_table(self) -> None:
-        """Ask for a table that was made earlier."""
-        path = ask_open_table(self, self.course.out or self.panel.setup.target.path)
+        """Ask for an existing table, and open it."""
+        path = ask_open_table(self, self.controller.out or self.panel.setup.target.path)
         if path:
             self.open_table(path)
 
     def save_as(self) -> None:
-        """Ask for another name or form, and write the table on show again."""
-        path, problem = ask_save_table_as(self, self.course.out, self.course.done)
+        """Ask for another name or format, and save a copy of the table."""
+        path, problem = ask_save_table_as(self, self.controller.out, self.controller.done)
         if problem:
             self.panel.message.show_error(problem)
         elif path:
-            self.session.save_as(self.course.out, path)
+            self.session.save_as(self.controller.out, path)
 
     def measure(self) -> None:
-        """Measure the table on show by the labels that the person gave."""
-        truths = self.desk.truths()
-        if not self.busy and truths:
-            self.course.measure(truths)
+        """Compute metrics of the table by the labels that the user gave."""
+        labels = self.annotation.labels()
+        if not self.busy and labels:
+            self.controller.measure(labels)
 
     def show_card(self) -> CardDialog | None:
-        """Open the card of the chosen model in a window of its own."""
+        """Open the card of the chosen model in a separate window."""
         card = self.panel.setup.current_card
         if card is None:
-            self.panel.message.show_error('Its card comes with its download, at the first use.')
+            self.panel.message.show_error(
+                'This model has no card yet: it is downloaded at its first use.'
+            )
             return None
         dialog = CardDialog(card, self)
         dialog.show()
         return dialog
 
-    # -- what follows ---------------------------------------------------------------------
+    # -- reactions -----------------------------------------------------------------------
 
-    def _look_later(self) -> None:
-        self._later.start()
-        if self._score_wanted:  # what was asked for is being changed
+    def _scan_later(self) -> None:
+        self._scan_timer.start()
+        if self._score_wanted:  # the request is being changed
             self._score_wanted = False
             self._update()
 
-    def _look(self) -> None:
+    def _scan(self) -> None:
         setup = self.panel.setup
         if setup.images.paths:
-            self.session.look(setup.images.paths, setup.target.path, counts=setup.counts)
+            self.session.scan_input(setup.images.paths, setup.target.path, count=setup.needs_count)
 
-    def _looked(self, looked: InputSummary) -> None:
+    def _show_scan(self, summary: InputSummary) -> None:
         wanted, self._score_wanted = self._score_wanted, False
-        self.panel.setup.take_look(looked)
+        self.panel.setup.show_scan(summary)
         if wanted:
             self._update()
             self.score()
         elif not self.panel.setup.reason:
-            self.session.get_ready()
+            self.session.start_process()
 
     def _ended(self) -> None:
         self._update()
-        self._later.start()
+        self._scan_timer.start()
         self.settled.emit()
 
     def _saved(self, result: TableSaved | Failure) -> None:
         if isinstance(result, Failure):
             self.panel.message.show_error(result.text, result.details)
         else:
-            self.panel.tell(scoring_messages.saved_message(result.path, result.rows, result.total))
+            self.panel.show_message(
+                scoring_messages.saved_message(result.path, result.rows, result.total)
+            )
 
-    def _recall(self) -> None:
-        """Offer to go on with what was under way, or on show, when napari was closed."""
+    def _restore_last(self) -> None:
+        """Offer to resume the last run, and to reopen the last table."""
         chosen = preferences('batch')
-        self.panel.again.offer(chosen.shown)
+        self.panel.reopen.offer(chosen.shown)
         request = load_request(chosen.table) if is_unfinished(chosen.table) else None
         if request is not None and request.paths:
             self.panel.setup.show_request(request)
 
     def _update(self) -> None:
-        """Make the button, and what stands beside the folded setup, say what can be done."""
+        """Update the buttons, and the summary beside the title of the setup."""
         setup, panel = self.panel.setup, self.panel
-        reason = 'A job is under way.' if self.busy else setup.reason
-        name = 'Resume' if setup.resumes else 'Score'
+        reason = 'A job is running.' if self.busy else setup.reason
+        name = 'Resume' if setup.will_resume else 'Score'
         if self._score_wanted:
-            name = reason = 'Looking at the images…'
+            name = reason = 'Scanning the images…'
         panel.start.setText(name)
         panel.start.setEnabled(not reason)
-        panel.start.setToolTip(reason or 'Score the images into a table with a row for each')
-        for button in (panel.open, panel.again):
+        panel.start.setToolTip(
+            reason or 'Score the images into a table with a row for each of them'
+        )
+        for button in (panel.open, panel.reopen):
             button.setEnabled(not self.busy)
         setup.setEnabled(not self.busy)
-        self._name_what_is_on_show()
-        # Where the form is open and says Resume too, one such button is enough.
-        asked = self.course.request
-        same = setup.resumes and asked is not None and setup.target.path == asked.out
-        panel.progress.let_resume(not (same and panel.head.is_open))
+        self._update_summary()
+        # One button is enough where the open setup offers Resume too.
+        request = self.controller.request
+        same = setup.will_resume and request is not None and setup.target.path == request.out
+        panel.progress.enable_resume(not (same and panel.head.is_open))
         self._offer_measuring()
 
-    def _name_what_is_on_show(self) -> None:
-        """Name images and table that belong together: of the run, of the rows, or to come."""
-        setup, course = self.panel.setup, self.course
+    def _update_summary(self) -> None:
+        """Name images and table beside the title, always those that belong together."""
+        setup, controller = self.panel.setup, self.controller
         images, table = setup.images.name, setup.target.path
-        if self.session.job != 'score' and course.run is not None:
-            images = name_for_images(course.request.paths) if course.request is not None else ''
-            table = course.out
+        if self.session.job != 'score' and controller.run is not None:
+            images = (
+                name_for_images(controller.request.paths) if controller.request is not None else ''
+            )
+            table = controller.out
         name = Path(table).name
-        words = f'{images} → {name}' if images else name if course.run is not None else ''
-        self.panel.head.set_summary(words)
+        text = f'{images} → {name}' if images else name if controller.run is not None else ''
+        self.panel.head.set_summary(text)
 
     def _offer_measuring(self) -> None:
-        """Offer figures by the labels that the person gave, if there are any."""
-        reading = self.desk.reading
+        """Offer metrics by the labels that the user gave, if there are any."""
+        reading = self.annotation.annotations
         given = reading is not None and any(one.answer == 'labels' for _, one in reading)
         self.panel.metrics.offer_measuring(given and not self.busy)
 
-    def _forget_row(self, problem: str) -> None:
-        """Take away what was said of the row before."""
+    def _clear_row_message(self, problem: str) -> None:
+        """Clear the message about the previous row."""
         if problem and self.panel.message.text == problem:
             self.panel.message.clear()
 
     # -- Qt -------------------------------------------------------------------------------
 
     def event(self, event: QEvent | None) -> bool:
-        """Let go of everything when napari takes the dock away: nobody may see it again.
+        """Stop everything when napari removes the dock, which may never be shown again.
 
-        Where something was missing, look again when the person comes back to napari.
+        Scan the input again when the window is activated and something was missing.
         """
         done = super().event(event)
         kind = event.type() if event is not None else QEvent.Type.None_
         if kind == QEvent.Type.ParentChange and self.parent() is None:
-            self.session.stop_looking()
+            self.session.stop_scan()
             self.session.cancel()
-            self.desk.leave()
+            self.annotation.close()
         elif kind == QEvent.Type.WindowActivate and self.panel.setup.reason:
-            self._later.start()  # what was missing may have been put there meanwhile
+            self._scan_timer.start()  # it may be there by now
         return done
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
-        """Take folders and files that are dragged here."""
+        """Accept local folders and files."""
         if event is not None and not self.busy and _dropped(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent | None) -> None:
-        """Score what was dropped."""
+        """Take the dropped files as the images to score."""
         paths = _dropped(event) if event is not None else []
         if paths:
             self.panel.head.set_open(True)
             self.panel.setup.set_images(*paths)
 
     def set_theme(self, theme: str) -> None:
-        """Let the table and the figures take the colours of a theme."""
+        """Change to another of napari's themes."""
         self.panel.set_theme(theme)
 
 
 def _dropped(event: QDropEvent) -> list[str]:
-    """Return the files and folders that are dragged, if all are on this machine."""
+    """Return the files and folders that are dragged, if all of them are local."""
     mime = event.mimeData()
     urls = mime.urls() if mime is not None else []
     return [url.toLocalFile() for url in urls] if all(u.isLocalFile() for u in urls) else []

@@ -1,7 +1,4 @@
-"""Opening and saving tables: the file dialogs of the Batch dock, and its button to reopen one.
-
-The button offers the table that was open when napari was closed.
-"""
+"""File dialogs of the Batch dock, and its button to reopen the table of the last session."""
 
 from __future__ import annotations
 
@@ -21,18 +18,18 @@ _TABLES = 'Tables of scores (*.csv *.jsonl *.parquet *.journal);;All files (*)'
 
 
 def ask_open_table(parent: QWidget, near: str) -> str:
-    """Return a table that was made earlier, of the folder of another to begin with; or empty."""
+    """Ask for an existing table, starting in the folder of another; empty if cancelled."""
     title = 'Open a table of scores'
     return str(QFileDialog.getOpenFileName(parent, title, str(Path(near).parent), _TABLES)[0])
 
 
 def ask_save_table_as(parent: QWidget, table: str, done: int) -> tuple[str, str]:
-    """Ask under which name a table shall be written again.
+    """Ask for the name of a copy of a table.
 
     Parameters
     ----------
     parent : QWidget
-        What asks.
+        Parent of the dialog.
     table : str
         The table.
     done : int
@@ -41,31 +38,31 @@ def ask_save_table_as(parent: QWidget, table: str, done: int) -> tuple[str, str]
     Returns
     -------
     tuple of str
-        The name, or empty; and why one that was chosen cannot be had, or empty.
+        The path, empty if cancelled; and why the chosen path was refused, or empty.
     """
     proposed, title = Path(table), 'Save the table'
-    if is_unfinished(table):  # its name shall say so too
+    if is_unfinished(table):  # the name should say so
         proposed = proposed.with_name(f'{proposed.stem}-part{proposed.suffix}')
         title = f'Save the {scoring_messages.row_count_text(done)} that are done'
     path, _ = QFileDialog.getSaveFileName(parent, title, str(proposed), TABLE_FORMATS)
     if not path:
         return '', ''
-    whole = with_extension(Path(path))
-    if whole != Path(path) and (whole.exists() or is_unfinished(str(whole))):
-        # The file dialog has asked about the name without the ending.
+    full_path = with_extension(Path(path))
+    if full_path != Path(path) and (full_path.exists() or is_unfinished(str(full_path))):
+        # The file dialog has asked about the name without the extension.
         return '', (
-            f'There is a {whole.name} already, so nothing was saved. Choose another name, or '
-            'type this one with its ending to replace it.'
+            f'{full_path.name} already exists, so nothing was saved. Choose another name, or '
+            'type this one with its extension to replace it.'
         )
-    return str(whole), ''
+    return str(full_path), ''
 
 
-#: Pixels beside its words.
+#: Horizontal padding of the text, in pixels.
 _BESIDE = 16
 
 
 class ReopenButton(QPushButton):
-    """A button that names a table; hidden while there is none.
+    """A button that offers to reopen a table; hidden while there is none.
 
     Parameters
     ----------
@@ -73,7 +70,7 @@ class ReopenButton(QPushButton):
         Qt parent.
     """
 
-    #: The table that shall be opened.
+    #: Path of the table to open.
     wanted = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -84,22 +81,21 @@ class ReopenButton(QPushButton):
         self.offer('')
 
     def offer(self, table: str) -> None:
-        """Offer to open a table, finished or not; one that is gone, or empty, is not offered."""
+        """Offer a table, finished or not; nothing is offered if the path is empty or missing."""
         there = bool(table) and (Path(table).is_file() or is_unfinished(table))
         self._table = table if there else ''
-        words = f'Open {Path(table).name} again'
-        self.setAccessibleName(words)
-        self.setToolTip(f'The table that was on show last:\n{table}')
+        self.setAccessibleName(f'Reopen {Path(table).name}')
+        self.setToolTip(f'The table that was open last:\n{table}')
         self._fit()
         self.setVisible(there)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Shorten the name where there is no room for it."""
+        """Elide the name where it does not fit."""
         super().resizeEvent(event)
         self._fit()
 
     def minimumSizeHint(self) -> QSize:
-        """Return the height that it needs, and no width: a name can be long."""
+        """Return the height it needs, and no width: names can be long."""
         return QSize(0, super().minimumSizeHint().height())
 
     def _fit(self) -> None:

@@ -1,7 +1,7 @@
 """Fields of the scoring form: the images, their labels, and the table to write.
 
-Images are a folder, files, a DICOMDIR or a list; labels are none, the names of sub-folders, or a
-table. An unambiguous choice of labels is made automatically.
+Images are a folder, files, a DICOMDIR or a list. Labels are the names of sub-folders or in a
+table, if there are any; where the choice is unambiguous, it is made automatically.
 """
 
 from __future__ import annotations
@@ -36,30 +36,30 @@ __all__ = [
     'with_extension',
 ]
 
-#: Milliseconds without a key before what was typed is taken, if there is such a thing.
+#: Milliseconds after the last key before a typed path that exists is taken.
 _TYPING_PAUSE = 600
 
-#: Endings of lists and tables of paths.
+#: Extensions of lists and tables of paths.
 _LIST_ENDINGS = ('.txt', '.csv', '.tsv')
 
 _LISTS = 'Lists and tables of paths (*.txt *.csv *.tsv);;All files (*)'
 
 
 class ImagesField(ValidatedField):
-    """A line with a path, and a menu for what else can be scored."""
+    """A line for a path, and a menu with everything that can be scored."""
 
-    #: The person has chosen others.
+    #: The user has chosen other images.
     chosen = Signal()
 
     def __init__(self) -> None:
         self.line = QLineEdit()
         self.browse = more_button('Choose what to score')
         super().__init__(field_with_button(self.line, self.browse))
-        self._files: tuple[str, ...] = ()  # several, of which the line tells only how many
+        self._files: tuple[str, ...] = ()  # if more than one; the line shows only their number
         self.line.setPlaceholderText('A folder of radiographs')
         self.line.setToolTip(
-            'A folder with all that is in it, single files, a DICOMDIR, or a list of paths '
-            '(text, CSV). You can also drop it here.'
+            'A folder with its sub-folders, single files, a DICOMDIR, or a list of paths '
+            '(text, CSV). You can also drop them here.'
         )
         self.line.setAccessibleName('Images')
         menu = QMenu(self.browse)
@@ -79,7 +79,7 @@ class ImagesField(ValidatedField):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """What shall be scored."""
+        """The paths to score."""
         if self._files:
             return self._files
         text = self.line.text().strip()
@@ -87,21 +87,21 @@ class ImagesField(ValidatedField):
 
     @property
     def name(self) -> str:
-        """What they are called: after the folder, also that of single files, or after a list.
+        """A name for the images: that of their folder, or of the list.
 
-        Names of files may say who is on them.
+        Never that of a single file, which may identify a patient.
         """
         return name_for_images(self.paths)
 
     @property
     def to_remember(self) -> str:
-        """The line for the next session: a folder or a list; empty for single files."""
+        """The path to restore in the next session: a folder or list; empty for single files."""
         text = '' if self._files else str(self.line.text().strip())
         path = Path(text).expanduser()
         return text if text and (path.is_dir() or _is_list(path)) else ''
 
     def show_paths(self, paths: Sequence[str]) -> None:
-        """Show what shall be scored, without saying so to anyone."""
+        """Show paths without emitting a signal."""
         self._files = tuple(paths) if len(paths) > 1 else ()
         if self._files:
             text = f'{len(paths):,} files in {Path(paths[0]).parent}'
@@ -111,44 +111,48 @@ class ImagesField(ValidatedField):
         self.line.setCursorPosition(0)
 
     def set_paths(self, *paths: str) -> None:
-        """Choose what shall be scored."""
+        """Choose the paths to score."""
         self.show_paths(paths)
         self.chosen.emit()
 
-    def show_look(self, looked: InputSummary | None, counted: ImageCount | None) -> None:
-        """Say what is wrong with it, or how many images there are."""
-        self.tell(
-            scoring_messages.images_problem(self.paths, looked, counted),
-            scoring_messages.image_count_text(counted),
+    def show_scan(self, summary: InputSummary | None, count: ImageCount | None) -> None:
+        """Show what is wrong with the images, or how many there are."""
+        self.show_messages(
+            scoring_messages.images_problem(self.paths, summary, count),
+            scoring_messages.image_count_text(count),
         )
 
     def choose_folder(self) -> None:
         """Ask for a folder."""
-        path = QFileDialog.getExistingDirectory(self, 'Choose a folder of radiographs', self.place)
+        path = QFileDialog.getExistingDirectory(
+            self, 'Choose a folder of radiographs', self.start_folder
+        )
         if path:
             self.set_paths(path)
 
     def choose_files(self) -> None:
         """Ask for single files."""
-        paths, _ = QFileDialog.getOpenFileNames(self, 'Choose radiographs', self.place)
+        paths, _ = QFileDialog.getOpenFileNames(self, 'Choose radiographs', self.start_folder)
         if paths:
             self.set_paths(*paths)
 
     def choose_list(self) -> None:
         """Ask for a list or table of paths."""
-        path, _ = QFileDialog.getOpenFileName(self, 'Choose a list of paths', self.place, _LISTS)
+        path, _ = QFileDialog.getOpenFileName(
+            self, 'Choose a list of paths', self.start_folder, _LISTS
+        )
         if path:
             self.set_paths(path)
 
     def choose_directory(self) -> None:
         """Ask for a DICOMDIR."""
-        path, _ = QFileDialog.getOpenFileName(self, 'Choose a DICOMDIR', self.place)
+        path, _ = QFileDialog.getOpenFileName(self, 'Choose a DICOMDIR', self.start_folder)
         if path:
             self.set_paths(path)
 
     @property
-    def place(self) -> str:
-        """Where file dialogs begin."""
+    def start_folder(self) -> str:
+        """Where file dialogs start."""
         if not self.paths:
             return ''
         path = Path(self.paths[0])
@@ -159,7 +163,7 @@ class ImagesField(ValidatedField):
         self._pause.start()
 
     def _take_typed(self) -> None:
-        """Take what is there without a Return; what is not there may be typed on."""
+        """Take a path that exists without Return; any other may still be incomplete."""
         if self.paths and os.path.exists(self.paths[0]):
             self._entered()
 
@@ -171,12 +175,12 @@ class ImagesField(ValidatedField):
 
 
 def _is_list(path: Path) -> bool:
-    """Return whether a path is of a list of others, by its name."""
+    """Return whether a path is that of a list of paths, by its name."""
     return path.suffix.lower() in _LIST_ENDINGS or path.name.upper() == 'DICOMDIR'
 
 
 def name_for_images(paths: Sequence[str]) -> str:
-    """Return what images are called: after the folder, also that of single files, or a list."""
+    """Return a name for images: that of their folder, or of the list."""
     if not paths:
         return ''
     path = Path(paths[0])
@@ -191,20 +195,20 @@ _LABEL_TABLES = 'Tables (*.csv *.tsv);;All files (*)'
 
 
 class LabelsField(ValidatedField):
-    """None, the names of sub-folders, or a table; what is plain is chosen by itself."""
+    """No labels, the names of sub-folders, or a table; the obvious choice is made by itself."""
 
-    #: Other labels were chosen.
+    #: Another choice was made.
     changed = Signal()
 
     def __init__(self) -> None:
-        self.kind = ElidedComboBox('What the images are, so that the scores can be measured')
+        self.kind = ElidedComboBox('Labels of the images, by which the scores can be evaluated')
         self.line = QLineEdit()
         self.browse = more_button('Choose a table of labels')
         self._row = field_with_button(self.line, self.browse)
         super().__init__(self.kind, self._row)
-        self._looked: InputSummary | None = None
+        self._summary: InputSummary | None = None
         self._rule = LabelRule(())
-        self._by_person = False
+        self._by_user = False
         self.kind.addItem('None', '')
         self.kind.addItem('Names of the sub-folders', LABELS_FROM_FOLDERS)
         self.kind.addItem('A table', _TABLE)
@@ -222,45 +226,45 @@ class LabelsField(ValidatedField):
 
     @property
     def value(self) -> str:
-        """Empty, 'folders', or a table."""
+        """Empty, 'folders', or the path of a table."""
         if self.kind.currentData() != _TABLE:
             return str(self.kind.currentData())
         text = self.line.text().strip()
         return os.path.abspath(os.path.expanduser(text)) if text else ''
 
     def show_value(self, labels: str) -> None:
-        """Show labels as a person has chosen them."""
+        """Show labels that the user has chosen."""
         kind = labels if labels in ('', LABELS_FROM_FOLDERS) else _TABLE
-        self._by_person = True
+        self._by_user = True
         self.kind.setCurrentIndex(self.kind.findData(kind))
         self.line.setText(labels if kind == _TABLE else '')
         self._change()
 
-    def forget(self) -> None:
-        """Other images: what a person has chosen was for the others."""
-        self._by_person, self._looked = False, None
+    def reset(self) -> None:
+        """Forget the choice, which was made for other images."""
+        self._by_user, self._summary = False, None
         self.kind.setCurrentIndex(0)
         self.line.clear()
         self._change()
 
-    def take_look(self, looked: InputSummary | None, rule: LabelRule) -> None:
-        """Take what was found in the images, and which labels the model can give."""
-        self._looked, self._rule = looked, rule
-        if looked is not None and not self._by_person:
+    def show_scan(self, summary: InputSummary | None, rule: LabelRule) -> None:
+        """Take what the scan has found, and the classes of the model."""
+        self._summary, self._rule = summary, rule
+        if summary is not None and not self._by_user:
             found = LABELS_FROM_FOLDERS if len(self._matching()) > 1 else ''
             self.kind.setCurrentIndex(self.kind.findData(found))
         self._change()
 
     def _activated(self) -> None:
-        self._by_person = True
-        known = self._looked.labels_in if self._looked is not None else ''
+        self._by_user = True
+        known = self._summary.labels_in if self._summary is not None else ''
         if self.kind.currentData() == _TABLE and not self.line.text() and known:
             self.line.setText(known)
         self._change()
 
     def _choose(self) -> None:
-        looked = self._looked
-        start = self.line.text() or (looked.paths[0] if looked is not None else '')
+        summary = self._summary
+        start = self.line.text() or (summary.paths[0] if summary is not None else '')
         path, _ = QFileDialog.getOpenFileName(
             self, 'Choose a table of labels', start, _LABEL_TABLES
         )
@@ -269,61 +273,63 @@ class LabelsField(ValidatedField):
 
     def _matching(self) -> list[str]:
         return (
-            folders_matching_classes(self._looked.folders, self._rule)
-            if self._looked is not None
+            folders_matching_classes(self._summary.folders, self._rule)
+            if self._summary is not None
             else []
         )
 
     def _change(self) -> None:
         chosen = str(self.kind.currentData())
         self._row.setVisible(chosen == _TABLE)
-        labelled = self._looked is not None and self._looked.labelled
-        self.kind.setItemText(0, 'Those of the table' if labelled else 'None')
-        wrong = scoring_messages.labels_problem(chosen, self.line.text(), self._looked)
-        self.tell(wrong, self._found(chosen))
+        labelled = self._summary is not None and self._summary.labelled
+        self.kind.setItemText(0, 'From the table' if labelled else 'None')
+        wrong = scoring_messages.labels_problem(chosen, self.line.text(), self._summary)
+        self.show_messages(wrong, self._found(chosen))
         self.changed.emit()
 
     def _found(self, chosen: str) -> str:
-        """Say which labels were found."""
-        looked = self._looked
-        if looked is None or chosen == _TABLE:
+        """Return which labels were found."""
+        summary = self._summary
+        if summary is None or chosen == _TABLE:
             return ''
-        words = []
+        sentences = []
         found = self._matching()
         if chosen == LABELS_FROM_FOLDERS and found:
-            words.append(f'{join_names(found)}: classes of the model, so figures will be shown.')
-            others = [folder for folder in looked.folders if folder not in found]
+            sentences.append(
+                f'{join_names(found)} are classes of the model: metrics are computed.'
+            )
+            others = [folder for folder in summary.folders if folder not in found]
             if others:
-                words.append(f'The model has no class {join_names(others, "or")}: not measured.')
+                sentences.append(f'The model has no class {join_names(others, "or")}.')
         elif chosen == LABELS_FROM_FOLDERS:
-            words.append('No sub-folder is called as a class of the model.')
-        elif looked.labelled:
-            words.append('The table gives labels, so figures will be shown.')
-        if looked.labels_in and not looked.labelled:
-            name = Path(looked.labels_in).name
-            words.append(f'{name} in this folder has labels too: choose “A table” to use it.')
-        return ' '.join(words)
+            sentences.append('No sub-folder has the name of a class of the model.')
+        elif summary.labelled:
+            sentences.append('The table has labels: metrics are computed.')
+        if summary.labels_in and not summary.labelled:
+            name = Path(summary.labels_in).name
+            sentences.append(f'{name} in this folder has labels too. Choose “A table” to use it.')
+        return ' '.join(sentences)
 
 
-#: Forms of a table, for file dialogs.
+#: Formats of a table, for file dialogs.
 TABLE_FORMATS = 'CSV (*.csv);;JSON lines (*.jsonl);;Parquet (*.parquet)'
 
 _EXTENSIONS = ('.csv', '.jsonl', '.parquet')
 
-#: What of a name does not go into the name of a table.
+#: Characters of a folder name that are replaced in the name of a table.
 _UNUSUAL_CHARACTERS = re.compile(r'[^\w.+-]+')
 
 
 class TargetField(ValidatedField):
-    """A line with the table's path; it proposes names that are not taken.
+    """A line for the path of the table; it proposes free names.
 
     Parameters
     ----------
     folder : Path
-        Where tables are kept.
+        Default folder of tables.
     """
 
-    #: The person has chosen another table.
+    #: The user has chosen another table.
     chosen = Signal()
 
     def __init__(self, folder: Path) -> None:
@@ -337,31 +343,31 @@ class TargetField(ValidatedField):
 
     @property
     def path(self) -> str:
-        """The table, or empty."""
+        """The path of the table, or empty."""
         text = self.line.text().strip()
         return os.path.abspath(os.path.expanduser(text)) if text else ''
 
     def show_path(self, path: str) -> None:
-        """Show a table, without saying so to anyone."""
+        """Show a path without emitting a signal."""
         self.line.setText(path)
         self.line.setCursorPosition(0)
 
     def propose(self, name: str) -> None:
-        """Propose a table of this name that is not there yet, where the last one was."""
+        """Propose a free path with this name, in the folder of the last table."""
         before = Path(self.path or self._folder / 'scores.csv')
         folder = before.parent if before.parent.is_dir() else self._folder
         plain = _UNUSUAL_CHARACTERS.sub('-', name).strip('-.') or 'scores'
         self.show_path(str(next_free_table(folder, plain, with_extension(before).suffix)))
 
-    def show_look(self, looked: InputSummary | None) -> None:
-        """Say what is wrong with it, or that it was begun."""
-        self.tell(
+    def show_scan(self, summary: InputSummary | None) -> None:
+        """Show what is wrong with the path, or that the table is unfinished."""
+        self.show_messages(
             scoring_messages.table_problem(self.path),
-            scoring_messages.table_hint(self.path, looked),
+            scoring_messages.table_hint(self.path, summary),
         )
         self.line.setToolTip(
-            f'{self.path}\nThe table that is written. Its ending .csv, .jsonl or .parquet says '
-            'in which form.'
+            f'{self.path}\nThe table to write. Its extension gives the format: .csv, .jsonl or '
+            '.parquet.'
         )
 
     def _entered(self) -> None:
@@ -383,5 +389,5 @@ class TargetField(ValidatedField):
 
 
 def with_extension(path: Path) -> Path:
-    """Return a table's path with an ending that says its form."""
+    """Return the path of a table, with .csv added if it has no extension of a table."""
     return path if path.suffix.lower() in _EXTENSIONS else path.with_name(f'{path.name}.csv')

@@ -1,7 +1,6 @@
-"""What the input holds before anyone clicks Score: how many images, and which classes.
+"""What the input contains, before anyone clicks Score: how many images, and which classes.
 
-It also finds the sub-folders that are classes of the model, and names of tables that are not
-taken. No Qt.
+Also finds the sub-folders named like classes of the model, and free names for tables. No Qt.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ from napari_cxr.scoring.journal import journal_of
 
 __all__ = ['ImageCount', 'count_images', 'folders_matching_classes', 'next_free_table']
 
-#: Seconds between two words on how many there are so far, and after which nobody counts on.
+#: Seconds between two updates of the count, and after which counting is given up.
 _PAUSE, _PATIENCE = 0.5, 30.0
 
 
 @dataclass(frozen=True)
 class ImageCount:
-    """How many images were found in a folder.
+    """Number of images found in a folder.
 
     Parameters
     ----------
     folder : str
-        Where.
+        The folder.
     images : int
-        Images, and files that are called one.
+        Files that are images, by their contents or their name.
     whole : bool
-        Whether these are all.
+        Whether the count is complete.
     """
 
     folder: str
@@ -42,44 +41,44 @@ class ImageCount:
 
 
 def count_images(folder: str, cancelled: Event) -> Iterator[ImageCount]:
-    """Count the images in a folder, as far as there is patience for it.
+    """Count the images in a folder, for half a minute at most.
 
     Parameters
     ----------
     folder : str
-        Where.
+        The folder.
     cancelled : threading.Event
-        Ends it when set.
+        Ends the count when set.
 
     Yields
     ------
-    Counted
-        Now and then, and all of them at the end, if it is reached.
+    ImageCount
+        Now and then the count so far; at the end the complete one, unless it took too long.
     """
-    begun = told = time.monotonic()
+    start = last = time.monotonic()
     images = 0
     for found in image_files.walk_images(folder, named=True):
         images += found is not None
         now = time.monotonic()
-        if cancelled.is_set() or now - begun > _PATIENCE:
+        if cancelled.is_set() or now - start > _PATIENCE:
             return
-        if now - told > _PAUSE:
-            told = now
+        if now - last > _PAUSE:
+            last = now
             yield ImageCount(folder, images, whole=False)
     yield ImageCount(folder, images, whole=True)
 
 
 def folders_matching_classes(folders: Sequence[str], rule: LabelRule) -> list[str]:
-    """Return the sub-folders by which a model is measured, whatever their case.
+    """Return the sub-folders that give labels to evaluate a model by, in any letter case.
 
-    They are called as classes of the model, or as its word for none of them.
+    They have the name of a class of the model, or of its negative class.
     """
     known = {label.casefold() for label in rule.labels}
     return [name for name in folders if name.casefold() in known or rule.is_negative(name)]
 
 
 def next_free_table(folder: Path, name: str, ending: str) -> Path:
-    """Return a table that does not exist yet and was not begun: 'NAME-1.csv' and so on."""
+    """Return the path of a table that does not exist, finished or not: 'NAME-1.csv' and so on."""
     number = 1
     while True:
         table = folder / f'{name}-{number}{ending}'

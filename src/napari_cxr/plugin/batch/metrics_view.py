@@ -1,7 +1,7 @@
-"""How good the scores are where labels are known: metrics with their confidence intervals.
+"""Metrics of the scores where labels are known, with their confidence intervals.
 
-The metrics of each class stand beside each other or, where the dock is narrow, one below the
-other; the confusion matrix is drawn below them.
+The metrics of each class are beside its name or, in a narrow dock, below it; the confusion matrix
+is below them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,22 @@ from napari_cxr.plugin.widgets.text import ElidedLine
 __all__ = ['METRICS_PENDING', 'NOT_MEASURED', 'NO_LABELS', 'ClassMetricsTable', 'MetricsView']
 
 _COLUMNS = {
-    'auc': ('AUC', 'Area under the ROC curve of this class against all others: 0.5 is chance'),
-    'sensitivity': ('Sensitivity', 'Share of the images of this class that were called so'),
-    'specificity': ('Specificity', 'Share of the other images that were not called so'),
+    'auc': ('AUC', 'Area under the ROC curve of this class against all others; 0.5 is chance'),
+    'sensitivity': (
+        'Sensitivity',
+        'Fraction of the images of this class that were predicted as such',
+    ),
+    'specificity': (
+        'Specificity',
+        'Fraction of the other images that were not predicted as this class',
+    ),
 }
 
 _BY_THRESHOLD = 'by threshold'
 
-_BY_THRESHOLD_TIP = 'Called {} because its probability reaches the threshold of the decision'
+_BY_THRESHOLD_TIP = 'Predicted {} because its probability reaches the threshold'
 
-#: Pixels between columns, and of a class's name at least where its figures stand beside it.
+#: Pixels between columns, and minimum width of a class name beside its metrics.
 _GAP, _NAME = 12, 96
 
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -40,40 +46,40 @@ _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 class ClassMetricsTable(QWidget):
-    """A line a class: images, and each figure above its 95 % interval.
+    """One line per class: the number of images, and each metric above its 95 % interval.
 
-    With a decision each class has a second line, of what its threshold calls.
+    With an operating point each class has a second line, for its threshold.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._lines: list[tuple[QWidget, QLabel, list[QLabel]]] = []
         self._narrow: bool | None = None
-        self.setAccessibleName('Figures of each class, with 95 % intervals')
+        self.setAccessibleName('Metrics of each class, with 95 % intervals')
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(_GAP)
         self._grid.setVerticalSpacing(4)
         self._titles = [
-            self._label(*words, quiet=True)
-            for words in (('Images', 'Images with this label'), *_COLUMNS.values())
+            self._label(*texts, quiet=True)
+            for texts in (('Images', 'Images with this label'), *_COLUMNS.values())
         ]
 
     @property
     def texts(self) -> list[list[str]]:
-        """What stands there: by line the name, the images and the figures."""
+        """The texts, by line: the name, the number of images and the metrics."""
         return [
             [
                 name.text() if isinstance(name, QLabel) else name.accessibleName(),
-                *(label.text() for label in (images, *figures)),
+                *(label.text() for label in (images, *metrics)),
             ]
-            for name, images, figures in self._lines
+            for name, images, metrics in self._lines
         ]
 
-    def show_figures(self, classes: Mapping[str, Mapping[str, Any]]) -> None:
-        """Show metrics by class, as `ScoreEvaluation.found` has them."""
-        for name, images, figures in self._lines:
-            for widget in (name, images, *figures):
+    def show_metrics(self, classes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Show metrics by class, as `ScoreEvaluation.found` returns them."""
+        for name, images, metrics in self._lines:
+            for widget in (name, images, *metrics):
                 self._grid.removeWidget(widget)
                 widget.deleteLater()
         self._lines = []
@@ -93,17 +99,17 @@ class ClassMetricsTable(QWidget):
         self._arrange()
 
     def minimumSizeHint(self) -> QSize:
-        """Return the least size: names are shortened, figures are not."""
+        """Return the minimum size: names are elided, metrics are not."""
         return QSize(self._needed(), super().minimumSizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Put names above their figures where there is no room beside them."""
+        """Put names above their metrics where they do not fit beside them."""
         super().resizeEvent(event)
         self._arrange()
 
-    def _add(self, name: QWidget, images: str, figures: Sequence[str]) -> None:
+    def _add(self, name: QWidget, images: str, metrics: Sequence[str]) -> None:
         tips = (tip for _, tip in _COLUMNS.values())
-        labels = [self._label(*words) for words in zip(figures, tips, strict=True)]
+        labels = [self._label(*texts) for texts in zip(metrics, tips, strict=True)]
         self._lines.append((name, self._label(images), labels))
 
     def _label(self, text: str, tip: str = '', quiet: bool = False) -> QLabel:
@@ -117,8 +123,8 @@ class ClassMetricsTable(QWidget):
         return label
 
     def _needed(self) -> int:
-        """Return the pixels of all figures beside each other."""
-        columns = zip(*(figures for *_, figures in self._lines), strict=True)
+        """Return the width of all metrics beside each other, in pixels."""
+        columns = zip(*(metrics for *_, metrics in self._lines), strict=True)
         widest = [
             max(label.sizeHint().width() for label in (title, *column))
             for title, column in zip(self._titles[1:], columns, strict=False)
@@ -135,56 +141,56 @@ class ClassMetricsTable(QWidget):
         grid, first = self._grid, 0 if narrow else 2
         for column in range(first + len(_COLUMNS)):
             grid.setColumnStretch(column, int(narrow or column == 0))
-        # Where names stand above their figures, so do their numbers of images.
+        # The number of images is always beside the name.
         grid.addWidget(self._titles[0], 0, 2 if narrow else 1)
         for column, title in enumerate(self._titles[1:], first):
             grid.addWidget(title, int(narrow), column)
         row = 1 + narrow
-        for name, images, figures in self._lines:
+        for name, images, metrics in self._lines:
             if narrow and images.text():
                 grid.addWidget(name, row, 0, 1, 2)
                 grid.addWidget(images, row, 2)
                 row += 1
-            else:  # also of a decision, which has no area: its name takes that place
+            else:  # also for an operating point: its name takes the column of the AUC
                 grid.addWidget(name, row, 0)
                 if not narrow:
                     grid.addWidget(images, row, 1)
-            for column, figure in enumerate(figures, first):
-                if figure.text():
-                    grid.addWidget(figure, row, column)
+            for column, metric in enumerate(metrics, first):
+                if metric.text():
+                    grid.addWidget(metric, row, column)
             row += 1
 
 
-def _metric_text(figure: Sequence[float | None] | None) -> str:
-    if figure is None or figure[0] is None:
+def _metric_text(metric: Sequence[float | None] | None) -> str:
+    if metric is None or metric[0] is None:
         return '–'
-    value, low, high = figure
-    between = '' if low is None or high is None else f'\n{low:.2f}–{high:.2f}'
-    return f'{value:.3f}{between}'
+    value, low, high = metric
+    interval = '' if low is None or high is None else f'\n{low:.2f}–{high:.2f}'
+    return f'{value:.3f}{interval}'
 
 
 NO_LABELS = (
-    'No labels are known, so nothing can be measured. Choose “Names of the sub-folders” or a '
-    'table of labels before you score, or label rows under Reading.'
+    'There are no labels, so no metrics can be computed. Choose “Names of the sub-folders” or a '
+    'table of labels before scoring, or label rows under Annotation.'
 )
 
-METRICS_PENDING = 'Figures come as soon as images of two classes are scored.'
+METRICS_PENDING = 'Metrics appear as soon as images of two classes are scored.'
 
 NOT_MEASURED = (
-    'No figures were worked out of the labels in this table yet. They come when all of it has '
-    'been read; open it again if you have stopped that.'
+    'Metrics by the labels in this table have not been computed yet. They appear when the whole '
+    'table has been read. If you stopped that, open the table again.'
 )
 
-_TOO_FEW = 'Figures need images of two classes at least.'
+_TOO_FEW = 'Metrics need images of at least two classes.'
 
-_WORTH = (
-    'Where classes come from different collections, hospitals or machines, such figures show '
-    'how well the model tells these apart: they prove nothing about disease.'
+_CAVEAT = (
+    'If the classes come from different collections, hospitals or machines, the metrics may only '
+    'show how well the model tells these apart, not how well it recognises disease.'
 )
 
 
 class MetricsView(QWidget):
-    """Figures of all classes and of each, and the confusion matrix.
+    """Metrics over all classes and of each class, and the confusion matrix.
 
     Parameters
     ----------
@@ -194,46 +200,48 @@ class MetricsView(QWidget):
         Qt parent.
     """
 
-    #: A cell of the matrix was chosen: the label, and what it was called.
+    #: A cell of the matrix was chosen: the label and the predicted label.
     cell_chosen = Signal(str, str)
-    #: The scores shall be measured by the labels that the person gave.
+    #: Metrics by the labels that the user gave are wanted.
     measure_wanted = Signal()
-    #: No figures are wanted any more.
+    #: The computation of metrics is to be stopped.
     stop_wanted = Signal()
-    #: The button that hears the keys is about to go, and Qt would give them to just any other.
-    leaves = Signal()
+    #: The button with the focus is about to be hidden; Qt would give the focus to any other.
+    about_to_hide = Signal()
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._labels: tuple[str, ...] = ()
-        self._counted = ''  # what the figures on show are of
+        self._description = ''  # of the metrics that are shown
         self.heading = QLabel()
         self.heading.setWordWrap(True)
         self.heading.setIndent(0)
         self.heading.setStyleSheet('font-weight: bold;')
-        self.counted = quiet_label()
-        self.strange = quiet_label()
+        self.description = quiet_label()
+        self.unmeasured = quiet_label()
         self.table = ClassMetricsTable()
-        self.matrix = Matrix(theme, 'label', 'called')
-        self.matrix.setToolTip('Click a cell to see these rows alone')
-        self.worth = quiet_label(_WORTH)
-        self.again = QPushButton('Measure by my labels')
-        self.again.setToolTip('Compare the scores with the labels that you gave under Reading')
-        self.again.clicked.connect(self.measure_wanted)
-        self.again.hide()
+        self.matrix = Matrix(theme, 'label', 'predicted')
+        self.matrix.setToolTip('Click a cell to show only its rows')
+        self.caveat = quiet_label(_CAVEAT)
+        self.measure = QPushButton('Evaluate by my labels')
+        self.measure.setToolTip(
+            'Compare the scores with the labels that you gave under Annotation'
+        )
+        self.measure.clicked.connect(self.measure_wanted)
+        self.measure.hide()
         self.stop = QPushButton('Stop')
-        self.stop.setToolTip('Work out no figures')
+        self.stop.setToolTip('Stop computing metrics')
         self.stop.clicked.connect(self.stop_wanted)
         self.stop.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
         for widget in (
-            *(self.heading, self.counted, self.strange, self.table, self.matrix),
-            *(self.worth, self.again, self.stop),
+            *(self.heading, self.description, self.unmeasured, self.table, self.matrix),
+            *(self.caveat, self.measure, self.stop),
         ):
             layout.addWidget(widget)
-        for label in (self.counted, self.strange, self.worth):
+        for label in (self.description, self.unmeasured, self.caveat):
             label.setIndent(0)
         self.matrix.chosen.connect(self._choose_cell)
         self.clear()
@@ -242,9 +250,9 @@ class MetricsView(QWidget):
         """Change to another of napari's themes."""
         self.matrix.set_theme(theme)
 
-    def clear(self, words: str = NO_LABELS) -> None:
-        """Show no figures, and say why."""
-        self._show({}, words, '')
+    def clear(self, reason: str = NO_LABELS) -> None:
+        """Show no metrics, and why there are none."""
+        self._show({}, reason, '')
 
     def show_metrics(
         self,
@@ -254,69 +262,68 @@ class MetricsView(QWidget):
         *,
         unmeasured: int = 0,
         so_far: bool = False,
-        yours: int = 0,
+        by_user: int = 0,
     ) -> None:
-        """Show figures.
+        """Show metrics.
 
         Parameters
         ----------
         metrics : dict
-            As `ScoreEvaluation.found` has them; empty where nothing can
-            be measured.
+            As `ScoreEvaluation.found` returns them; empty where nothing can be computed.
         unknown : sequence of str
-            Labels that the model does not know.
+            Labels that are not classes of the model.
         labels : sequence of str
             The model's classes.
         unmeasured : int
-            Images with labels that the model does not know.
+            Number of images with such labels.
         so_far : bool
-            Whether there are rows to come.
-        yours : int
-            Labels among theirs that the person gave.
+            Whether more rows are to come.
+        by_user : int
+            How many of the labels the user gave.
         """
         self._labels = tuple(labels)
         too_few = METRICS_PENDING if so_far else _TOO_FEW
-        counted = scoring_messages.measured_text(metrics, yours, so_far) if metrics else too_few
-        self._show(metrics, counted, scoring_messages.unmeasured_message(unknown, unmeasured))
+        text = scoring_messages.measured_text(metrics, by_user, so_far) if metrics else too_few
+        self._show(metrics, text, scoring_messages.unmeasured_message(unknown, unmeasured))
 
     def offer_measuring(self, offered: bool) -> None:
-        """Offer to measure by the labels that the person gave."""
-        self._show_button(self.again, offered)
+        """Offer to compute metrics by the labels that the user gave."""
+        self._show_button(self.measure, offered)
 
-    def say_measuring(self, doing: str = 'Working out figures and intervals') -> None:
-        """Say that figures are being worked out, or what that waits for."""
-        self.counted.setText(f'{doing}…')
-        self.counted.show()
+    def show_measuring(self, doing: str = 'Computing metrics and intervals') -> None:
+        """Show that metrics are being computed, or what that waits for."""
+        self.description.setText(f'{doing}…')
+        self.description.show()
         self._show_button(self.stop, True)
 
     def restore(self) -> None:
-        """Say again what the figures on show are of."""
-        self.counted.setText(self._counted)
-        self.counted.setVisible(bool(self._counted))
+        """Show again what the current metrics are based on."""
+        self.description.setText(self._description)
+        self.description.setVisible(bool(self._description))
         self._show_button(self.stop, False)
 
-    def _show(self, metrics: dict[str, Any], counted: str, strange: str) -> None:
-        self._counted = counted
+    def _show(self, metrics: dict[str, Any], description: str, unmeasured: str) -> None:
+        self._description = description
         self._show_button(self.stop, False)
         overall = scoring_messages.overall_metrics_text(metrics)
         for label, text in (
             (self.heading, overall),
-            (self.counted, counted),
-            (self.strange, strange),
+            (self.description, description),
+            (self.unmeasured, unmeasured),
         ):
             label.setText(text)
             label.setVisible(bool(text))
-        self.table.show_figures(metrics.get('classes', {}))
+        self.table.show_metrics(metrics.get('classes', {}))
         confusion = np.array(metrics.get('confusion', ()))
         if confusion.size:
             self.matrix.set_values(confusion, self._labels, self._labels)
         self.table.setVisible(bool(metrics))
         self.matrix.setVisible(bool(confusion.size))
-        self.worth.setVisible(bool(metrics))
+        self.caveat.setVisible(bool(metrics))
 
     def _show_button(self, button: QPushButton, shown: bool) -> None:
         if button.hasFocus() and not shown:
-            self.leaves.emit()
+            self.about_to_hide.emit()
         button.setVisible(shown)
 
     def _choose_cell(self, row: int, column: int) -> None:

@@ -43,16 +43,16 @@ class ScoringSession(JobSession):
     """
 
     #: Images were looked at: a `Looked`.
-    looked = Signal(object)
+    input_scanned = Signal(object)
     #: Images of a folder were counted: a `Counted`.
-    counted = Signal(object)
+    images_counted = Signal(object)
     #: A table was saved: a `Saved`, or the `Failure`.
     saved = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(batch_jobs.shared_scorer(), parent)
-        self._looker: Any = None
-        self._looking = Cancelled()
+        self._scanner: Any = None
+        self._scan_cancelled = Cancelled()
         self._savers: list[Any] = []
 
     def score(self, request: ScoreRequest, *, resume: bool, shown: Sequence[int] = ()) -> None:
@@ -63,26 +63,26 @@ class ScoringSession(JobSession):
         """Read a table back."""
         self._start('reopen', batch_jobs.reopen_table(table, self._new()), process=False)
 
-    def measure(self, table: str, truths: Mapping[str, str]) -> None:
+    def measure(self, table: str, labels: Mapping[str, str]) -> None:
         """Measure a table by the labels in it, or by those of a person."""
-        self._start('measure', batch_jobs.measure_table(table, truths, self._new()))
+        self._start('measure', batch_jobs.measure_table(table, labels, self._new()))
 
-    def get_ready(self) -> None:
+    def start_process(self) -> None:
         """Start the process before anyone clicks: torch takes its time."""
         with suppress(OSError):  # whoever clicks is told
             self._process.start()
 
-    def look(self, paths: tuple[str, ...], out: str, *, counts: bool) -> None:
+    def scan_input(self, paths: tuple[str, ...], out: str, *, count: bool) -> None:
         """Look at images, and count them, while another job may be under way."""
-        self.stop_looking()
-        worker = self._looker = scan_input(paths, out, counts, self._looking)
-        worker.yielded.connect(self._take_look)
+        self.stop_scan()
+        worker = self._scanner = scan_input(paths, out, count, self._scan_cancelled)
+        worker.yielded.connect(self._take_scan)
         worker.start()
 
-    def stop_looking(self) -> None:
+    def stop_scan(self) -> None:
         """Count no more images."""
-        self._looking.set()
-        self._looking = Cancelled()
+        self._scan_cancelled.set()
+        self._scan_cancelled = Cancelled()
 
     def save_as(self, table: str, path: str) -> None:
         """Write a table again under another name, while another job may be under way."""
@@ -91,8 +91,10 @@ class ScoringSession(JobSession):
         worker.returned.connect(self._take_saved)
         worker.start()
 
-    def _take_look(self, result: InputSummary | ImageCount) -> None:
-        (self.looked if isinstance(result, InputSummary) else self.counted).emit(result)
+    def _take_scan(self, result: InputSummary | ImageCount) -> None:
+        (self.input_scanned if isinstance(result, InputSummary) else self.images_counted).emit(
+            result
+        )
 
     def _take_saved(self, result: JobOutcome | Failure) -> None:
         self.saved.emit(result.result if isinstance(result, JobOutcome) else result)
@@ -115,7 +117,7 @@ class ScoringController(QObject):
         Where it is shown.
     session : BatchSession
         Whose jobs.
-    desk : ReadingDesk
+    annotation : ReadingDesk
         Which learns of each row.
     parent : QObject
         Qt parent.
@@ -137,25 +139,25 @@ class ScoringController(QObject):
         self,
         panel: BatchPanel,
         session: ScoringSession,
-        desk: AnnotationController,
+        annotation: AnnotationController,
         parent: QObject,
     ) -> None:
         super().__init__(parent)
-        self._panel, self._session, self._desk = panel, session, desk
+        self._panel, self._session, self._annotation = panel, session, annotation
         self.run: ScoringRun | None = None
         self.out = ''
         self.request: ScoreRequest | None = None
         self.done = 0
         self._failed_rows = self._total = 0
         #: What takes the place of the table on show as soon as the job knows what it is of.
-        self._next: tuple[str, ScoreRequest | None] = ('', None)
-        self._came = self._started = False
+        self._pending: tuple[str, ScoreRequest | None] = ('', None)
+        self._on_screen = self._run_started = False
         self._reopened = False
-        self._summed: tuple[str, str] = ('', '')  # words for the table on show, and its path
-        self._yours = 0  # labels of the person among those that are measured
-        session.started.connect(self._began)
-        session.waits.connect(self._wait)
-        session.progressed.connect(self._tell)
+        self._summary: tuple[str, str] = ('', '')  # words for the table on show, and its path
+        self._labels_by_user = 0  # labels of the person among those that are measured
+        session.started.connect(self._job_started)
+        session.waits.connect(self._show_waiting)
+        session.progressed.connect(self._show_event)
         session.succeeded.connect(self._succeeded)
         session.cancelled.connect(self._cancelled)
         session.failed.connect(self._failed)
@@ -163,57 +165,57 @@ class ScoringController(QObject):
 
     def score(self, request: ScoreRequest, *, resume: bool) -> None:
         """Score into a new table, or go on with one."""
-        self._came = resume and self.out == request.out and self.run is not None
-        self._next, self._started = (request.out, request), False
-        shown = [row.number for row in self._panel.table.rows()] if self._came else []
+        self._on_screen = resume and self.out == request.out and self.run is not None
+        self._pending, self._run_started = (request.out, request), False
+        shown = [row.number for row in self._panel.table.rows()] if self._on_screen else []
         self._session.score(request, resume=resume, shown=shown)
 
     def open(self, table: str) -> None:
         """Show a table that was made earlier, also one that is not finished."""
         out = os.path.abspath(table.removesuffix('.journal'))
-        self._came, self._next, self._reopened = False, (out, load_request(out)), False
-        self._started = False
+        self._on_screen, self._pending, self._reopened = False, (out, load_request(out)), False
+        self._run_started = False
         self._session.reopen(out)
 
-    def measure(self, truths: Mapping[str, str]) -> None:
+    def measure(self, labels: Mapping[str, str]) -> None:
         """Measure the table on show, with these labels by path in place of its own."""
-        self._yours = len(truths)
-        self._session.measure(self.out, truths)
+        self._labels_by_user = len(labels)
+        self._session.measure(self.out, labels)
 
-    def _began(self, job: str) -> None:
-        self._panel.tell('')
+    def _job_started(self, job: str) -> None:
+        self._panel.show_message('')
         if job == 'measure':
-            self._panel.metrics.say_measuring()
+            self._panel.metrics.show_measuring()
             return
         self._panel.progress.clear()
-        name = Path(self._next[0]).name
-        self._panel.progress.say(
+        name = Path(self._pending[0]).name
+        self._panel.progress.show_activity(
             'Starting torch, which computes the scores' if job == 'score' else f'Reading {name}'
         )
 
-    def _wait(self) -> None:
+    def _show_waiting(self) -> None:
         if self._session.job == 'measure':
-            self._panel.metrics.say_measuring(_WAITING)
+            self._panel.metrics.show_measuring(_WAITING)
         else:
-            self._panel.progress.say(_WAITING)
+            self._panel.progress.show_activity(_WAITING)
 
-    def _tell(self, event: object) -> None:
+    def _show_event(self, event: object) -> None:
         progress = self._panel.progress
         match event:
             case scoring.ScoringPreparing(text=text):
-                progress.say(text)
+                progress.show_activity(text)
             case ScoringRun():
                 self._show_run(event)
             case scoring.ScoringStarted(run=run):
                 self._show_run(run)
-                self._started = True
+                self._run_started = True
                 self._count(event.done, event.failed, event.total)
             case RowsArrived(rows=rows) if (
-                self._came
+                self._on_screen
             ):  # else they are of a table that is not on show
                 self._panel.table.add(rows)
-                self._desk.add(rows)
-                if not self._started:
+                self._annotation.add(rows)
+                if not self._run_started:
                     failed = sum(row.status == 'error' for row in rows)
                     self._count(self.done + len(rows), self._failed_rows + failed, self._total)
             case scoring.ScoringProgress():
@@ -222,22 +224,22 @@ class ScoringController(QObject):
             case scoring.ScoringWarned(text=text):
                 progress.warn(text)
             case scoring.ScoringMeasured():
-                self._show_known(event, so_far=True)
+                self._show_run_metrics(event, so_far=True)
             case scoring.ScoringFinished():
                 self._count(event.total, event.failed, event.total)
-                self._show_known(event)
-                self._sum_up(scoring_messages.finished_message(event))
+                self._show_run_metrics(event)
+                self._show_summary(scoring_messages.finished_message(event))
 
     def _show_run(self, run: ScoringRun) -> None:
         """Show another table, unless it is the one on show that goes on."""
-        self.out, self.request = self._next
+        self.out, self.request = self._pending
         request = self.request
         model = request.model if request is not None else run.model
         device = request.device if request is not None else preferences('batch').device
-        if self._came:
-            self._desk.use(model, device)
+        if self._on_screen:
+            self._annotation.set_model(model, device)
             return
-        self._came, self.run = True, run
+        self._on_screen, self.run = True, run
         save_preferences('batch', shown=self.out)
         self._count(0, 0, expected_rows(self.out))
         panel = self._panel
@@ -245,17 +247,17 @@ class ScoringController(QObject):
         panel.table.start(run, self.out)
         panel.fold_setup()
         panel.show_table(True)
-        panel.metrics.clear(self._without_figures(run))
+        panel.metrics.clear(self._why_no_metrics(run))
         panel.tabs.setCurrentIndex(0)
-        self._desk.start(run, self.out, model, device)
+        self._annotation.start(run, self.out, model, device)
 
-    def _without_figures(self, run: ScoringRun) -> str:
+    def _why_no_metrics(self, run: ScoringRun) -> str:
         """Return why there are no figures of the table on show yet."""
         if not run.truth:
             return NO_LABELS
         return METRICS_PENDING if self._session.job == 'score' else NOT_MEASURED
 
-    def _show_known(
+    def _show_run_metrics(
         self, found: scoring.ScoringMeasured | scoring.ScoringFinished, so_far: bool = False
     ) -> None:
         """Show figures of a run, if its listing gives labels."""
@@ -267,7 +269,7 @@ class ScoringController(QObject):
         found: scoring.ScoringMeasured | scoring.ScoringFinished,
         *,
         so_far: bool = False,
-        yours: int = 0,
+        by_user: int = 0,
     ) -> None:
         if self.run is not None:
             self._panel.metrics.show_metrics(
@@ -276,16 +278,16 @@ class ScoringController(QObject):
                 self.run.labels,
                 unmeasured=found.unmeasured,
                 so_far=so_far,
-                yours=yours,
+                by_user=by_user,
             )
 
     def _count(self, done: int, failed: int, total: int) -> None:
         self.done, self._failed_rows, self._total = done, failed, total
 
-    def _sum_up(self, words: str) -> None:
+    def _show_summary(self, words: str) -> None:
         """Say what the table on show came to."""
-        self._summed = words, self.out
-        self._panel.progress.sum_up(
+        self._summary = words, self.out
+        self._panel.progress.show_summary(
             words,
             self._failed_rows,
             resumable=self._can_resume(self.out),
@@ -301,24 +303,24 @@ class ScoringController(QObject):
             and is_unfinished(out)
         )
 
-    def _leave_on_show(self) -> None:
+    def _restore_shown(self) -> None:
         """Nothing came of another table: say again what is on show, if anything is."""
-        words, out = self._summed
+        words, out = self._summary
         if self.run is None or out != self.out:
             self._panel.progress.clear()
             self._panel.head.set_open(True)
         else:
-            self._sum_up(words)
+            self._show_summary(words)
 
     def _succeeded(self, job: str, result: Any) -> None:
         if job == 'reopen':
             self._reopened = True
             self._total = max(self.done, self._total)
-            self._sum_up(scoring_messages.reopened_message(self.out, self.done, self._total))
+            self._show_summary(scoring_messages.reopened_message(self.out, self.done, self._total))
             if is_unfinished(self.out) and not self._can_resume(self.out):
                 self._panel.message.show_error(_UNKNOWN_REQUEST)
         elif job == 'measure':
-            self._show_metrics(result, yours=self._yours)
+            self._show_metrics(result, by_user=self._labels_by_user)
         elif job == 'score':
             self._panel.setup.propose_table()
 
@@ -326,17 +328,17 @@ class ScoringController(QObject):
         if job == 'measure':
             self._panel.metrics.restore()
         elif job == 'reopen':
-            if self._came:
-                self._sum_up(scoring_messages.partly_read_message(self.out, self.done))
+            if self._on_screen:
+                self._show_summary(scoring_messages.partly_read_message(self.out, self.done))
             else:
-                self._leave_on_show()
-        elif self._came:
+                self._restore_shown()
+        elif self._on_screen:
             self._count(rows or self.done, self._failed_rows, self._total)
-            self._sum_up(scoring_messages.stopped_message(self.done, self._total, self.out))
+            self._show_summary(scoring_messages.stopped_message(self.done, self._total, self.out))
         else:
             # The table on show stays, but what was wanted last is what Resume goes on with.
-            out, self.request = self._next
-            self._panel.progress.sum_up(
+            out, self.request = self._pending
+            self._panel.progress.show_summary(
                 scoring_messages.stopped_message(rows or 0, expected_rows(out), out),
                 self._failed_rows,
                 resumable=self._can_resume(out),
@@ -346,12 +348,12 @@ class ScoringController(QObject):
     def _failed(self, job: str, failure: Failure) -> None:
         if job == 'measure':
             self._panel.metrics.restore()
-        elif not self._came:
-            self._leave_on_show()
+        elif not self._on_screen:
+            self._restore_shown()
         elif job == 'reopen':
-            self._sum_up(scoring_messages.partly_read_message(self.out, self.done))
+            self._show_summary(scoring_messages.partly_read_message(self.out, self.done))
         else:
-            self._sum_up(scoring_messages.stopped_message(self.done, self._total, ''))
+            self._show_summary(scoring_messages.stopped_message(self.done, self._total, ''))
         self._panel.message.show_error(failure.text, failure.details)
 
     def _ended(self, job: str) -> None:

@@ -1,6 +1,6 @@
-"""Sentences about scoring: what prevents it, how far it is, and what came out.
+"""Messages about scoring: what prevents it, its progress, and its result.
 
-Each problem is one sentence that says what to do. No Qt.
+Each problem says what to do. No Qt.
 """
 
 from __future__ import annotations
@@ -39,63 +39,65 @@ __all__ = [
     'unmeasured_message',
 ]
 
-#: Names that are told one by one.
+#: At most so many names are listed.
 _MOST_NAMES = 6
 
 
 def images_problem(
-    paths: Sequence[str], looked: InputSummary | None, counted: ImageCount | None
+    paths: Sequence[str], summary: InputSummary | None, count: ImageCount | None
 ) -> str:
-    """Return what is wrong with what shall be scored; empty if nothing is.
+    """Return what is wrong with the chosen images; empty if nothing is.
 
-    Only the first path is asked about here; of the others `looked` says.
+    Only the first path is checked here; `summary` covers the others.
     """
-    if problem := missing_path_problem(paths[:1]) or (looked.error if looked is not None else ''):
+    if problem := missing_path_problem(paths[:1]) or (
+        summary.error if summary is not None else ''
+    ):
         return problem
-    if counted is not None and counted.whole and not counted.images:
-        return f'There is no image in {Path(counted.folder).name}. Choose another folder.'
+    if count is not None and count.whole and not count.images:
+        return f'There are no images in {Path(count.folder).name}. Choose another folder.'
     return ''
 
 
-def image_count_text(counted: ImageCount | None) -> str:
-    """Say how many images a folder holds, as far as they are counted."""
-    if counted is None or not counted.images:
+def image_count_text(count: ImageCount | None) -> str:
+    """Return how many images a folder contains, as far as they are counted."""
+    if count is None or not count.images:
         return ''
-    if counted.whole:
-        return '1 image' if counted.images == 1 else f'{counted.images:,} images'
-    return f'more than {counted.images:,} images'
+    if count.whole:
+        return '1 image' if count.images == 1 else f'{count.images:,} images'
+    return f'more than {count.images:,} images'
 
 
 def missing_path_problem(paths: Sequence[str]) -> str:
-    """Return which of some paths does not exist; with many it takes a while."""
+    """Return which of the paths does not exist; takes a while for many."""
     path = next((path for path in paths if not os.path.exists(path)), '')
     if path:
-        return f'There is no {Path(path).name or path}. Choose a folder, or drop one here.'
+        return f'{Path(path).name or path} does not exist. Choose a folder, or drop one here.'
     return ''
 
 
-def labels_problem(kind: str, table: str, looked: InputSummary | None) -> str:
-    """Return what is wrong with the labels."""
+def labels_problem(kind: str, table: str, summary: InputSummary | None) -> str:
+    """Return what is wrong with the labels; empty if nothing is."""
     if kind == 'table':
         if not table.strip():
             return 'Choose a table with the columns path and label.'
         if not os.path.isfile(os.path.expanduser(table.strip())):
-            return 'There is no such table. Choose another.'
-    elif kind == LABELS_FROM_FOLDERS and looked is not None and not looked.folders:
-        return 'There are no sub-folders in it. Choose “None” or a table of labels.'
+            return 'This table does not exist. Choose another.'
+    elif kind == LABELS_FROM_FOLDERS and summary is not None and not summary.folders:
+        return 'The folder has no sub-folders. Choose “None” or a table of labels.'
     return ''
 
 
 def table_problem(out: str) -> str:
-    """Return what is wrong with the table's name."""
+    """Return what is wrong with the path of the table; empty if nothing is."""
     if not out:
-        return 'Say where the table shall be written.'
+        return 'Choose where to write the table.'
     path = Path(out)
     if path.is_dir():
         return 'This is a folder. Add a name that ends in .csv.'
     if path.exists() and not is_unfinished(out):
-        return 'There is such a table already. Choose another name, or open it below.'
-    # A folder that is missing is made: what counts is the one that it is made in.
+        return 'This table exists already. Choose another name, or open it below.'
+    # Missing folders are created, so the first one that exists must be writable.
     folder = next((folder for folder in path.parents if folder.exists()), path.parent)
     try:
         table_writer.check_table_name(folder / path.name)
@@ -105,102 +107,100 @@ def table_problem(out: str) -> str:
 
 
 def is_unfinished(out: str) -> bool:
-    """Whether a table was begun, and is not finished."""
+    """Return whether a table was started and is not finished."""
     return bool(out) and journal_of(Path(out)).exists()
 
 
 def expected_rows(out: str) -> int:
-    """Return how many rows a table that was begun will have; 0 if nothing is known."""
+    """Return how many rows an unfinished table will have; 0 if that is unknown."""
     total = read_header(journal_of(Path(out))).get('total', 0) if is_unfinished(out) else 0
     return total if isinstance(total, int) else 0
 
 
-def table_hint(out: str, looked: InputSummary | None) -> str:
-    """Say that a table was begun, and how far it is, or that its folder is a new one."""
+def table_hint(out: str, summary: InputSummary | None) -> str:
+    """Return how far an unfinished table is, or that its folder will be created."""
     folder = Path(out).parent
     if not is_unfinished(out):
-        return '' if folder.is_dir() else f'A new folder is made for it: {folder}'
-    if looked is None or looked.out != out or not looked.total:
-        return 'This table was begun earlier: Resume goes on with it.'
+        return '' if folder.is_dir() else f'This folder will be created: {folder}'
+    if summary is None or summary.out != out or not summary.total:
+        return 'This table was started earlier. Resume continues it.'
     return (
-        f'{looked.begun:,} of {looked.total:,} rows of this table are done: Resume goes on '
+        f'{summary.begun:,} of {summary.total:,} rows of this table are done. Resume continues '
         'where it stopped.'
     )
 
 
 def join_names(names: Sequence[str], word: str = 'and') -> str:
-    """Return names as a sentence has them: 'a, b and c'."""
+    """Return names as a list in a sentence: 'a, b and c'."""
     if len(names) > _MOST_NAMES:
         return f'{", ".join(names[:_MOST_NAMES])} {word} {len(names) - _MOST_NAMES} others'
     *first, last = names
     return f'{", ".join(first)} {word} {last}' if first else last
 
 
-_OF_DECIDED = ('sensitivity', 'specificity')
+_DECIDED_METRICS = ('sensitivity', 'specificity')
 
 _OVERALL = {'macro_auc': 'Macro AUC', 'accuracy': 'Accuracy'}
 
 
 def progress_text(progress: ScoringProgress) -> str:
-    """Return how far it is: '1,234 of 20,000 · 14.2 images/s'."""
-    words = [f'{progress.done:,} of {progress.total:,}']
+    """Return the progress: '1,234 of 20,000 · 14.2 images/s'."""
+    text = [f'{progress.done:,} of {progress.total:,}']
     rate = progress.images_per_second
     if rate > 0:
-        words.append(f'{rate:,.0f} images/s' if rate >= 100 else f'{rate:.1f} images/s')
+        text.append(f'{rate:,.0f} images/s' if rate >= 100 else f'{rate:.1f} images/s')
     if progress.seconds_left >= 0 and progress.done < progress.total:  # it may be NaN
-        words.append(f'{duration_text(progress.seconds_left)} left')
+        text.append(f'{duration_text(progress.seconds_left)} left')
     if progress.failed:
-        words.append(f'{progress.failed:,} failed')
-    return ' · '.join(words)
+        text.append(f'{progress.failed:,} failed')
+    return ' · '.join(text)
 
 
 def finished_message(event: ScoringFinished) -> str:
-    """Return what came out, and what to do next."""
+    """Return the result of a run, and what to do next."""
     scored, name = event.total - event.failed, Path(event.path).name
     if not scored:
-        files = 'The file' if event.total == 1 else f'None of the {event.total:,} files'
-        verb = 'could not be scored' if event.total == 1 else 'could be scored'
-        return f'{files} {verb}: {name} says why.'
+        files = 'The file' if event.total == 1 else f'All {event.total:,} files'
+        return f'{files} failed. {name} gives the reasons.'
     if event.failed:
-        others = 'the other one was not' if event.failed == 1 else 'the others were not'
         verb = 'was' if scored == 1 else 'were'
-        words = f'{scored:,} of {event.total:,} files {verb} scored into {name}, which says why '
-        words += f'{others}.'
+        text = f'{scored:,} of {event.total:,} files {verb} scored into {name}, '
+        text += f'{event.failed:,} failed.'
     elif scored == 1:
-        words = f'The file was scored into {name}.'
+        text = f'The file was scored into {name}.'
     else:
-        words = f'All {scored:,} files were scored into {name}.'
-    return f'{words} Double-click a row to see it with its heatmap.'
+        text = f'All {scored:,} files were scored into {name}.'
+    return f'{text} Double-click a row to see it with its heatmap.'
 
 
 def stopped_message(done: int, total: int, out: str) -> str:
-    """Return what is left of a run that was stopped, and how to go on.
+    """Return what is left of a stopped run, and how to continue it.
 
-    Without a table they are kept beside it, as where the run could not go on.
+    `out` is empty where the run failed: the rows are in the journal, but not in a table.
     """
     if not done:
         return 'Stopped before the first file was scored.'
     of = f' of {total:,}' if total else ''
     verb = 'row is' if done == 1 else 'rows are'
     where = f'in {Path(out).name}' if out else 'kept'
-    return f'Stopped: {done:,}{of} {verb} {where}. Resume goes on with the others.'
+    return f'Stopped: {done:,}{of} {verb} {where}. Resume continues with the others.'
 
 
 def reopened_message(table: str, done: int, total: int) -> str:
-    """Return what was read back."""
+    """Return what was read of a table."""
     name = Path(table).name
     if total > done:
         done_text = f'{row_count_text(done)} of {total:,}'
-        return f'{name}: {done_text} are done. Resume goes on with the others.'
+        return f'{name}: {done_text} are done. Resume continues with the others.'
     return f'{name}: {row_count_text(done)}.'
 
 
 def saved_message(path: str, done: int, total: int) -> str:
-    """Return where a table was saved, and that it is a part of one if it is."""
+    """Return where a table was saved, and whether it is incomplete."""
     if not total:
         return f'Saved to {path}'
     done_text = f'{row_count_text(done)} of {total:,}'
-    return f'Saved to {path}: a part of the table, the {done_text} that are done.'
+    return f'Saved to {path}: the {done_text} that are done.'
 
 
 def row_count_text(count: int) -> str:
@@ -209,14 +209,14 @@ def row_count_text(count: int) -> str:
 
 
 def partly_read_message(table: str, done: int) -> str:
-    """Return what is on show of a table that was not read to its end."""
+    """Return what is shown of a table that was not read to its end."""
     some = 'only its first row is' if done == 1 else f'only its first {done:,} rows are'
     shown = some if done else 'none of its rows is'
-    return f'{Path(table).name}: {shown} on show. Open it again to see all.'
+    return f'{Path(table).name}: {shown} shown. Open it again to see all of them.'
 
 
 def overall_metrics_text(metrics: dict[str, Any]) -> str:
-    """Return the figures of all classes together, one a line, with their 95 % intervals."""
+    """Return the metrics over all classes, one per line, with their 95 % intervals."""
     parts = [
         f'{word} {_with_interval(metrics[name])}'
         for name, word in _OVERALL.items()
@@ -225,70 +225,70 @@ def overall_metrics_text(metrics: dict[str, Any]) -> str:
     return '\n'.join(parts)
 
 
-def measured_text(metrics: dict[str, Any], yours: int, so_far: bool) -> str:
-    """Return how many images the figures are of, and what that is worth.
+def measured_text(metrics: dict[str, Any], by_user: int, so_far: bool) -> str:
+    """Return how many images the metrics are based on, and how far they can be trusted.
 
     Parameters
     ----------
     metrics : dict
         As `napari_cxr.scoring.score_evaluation.ScoreEvaluation.found` gives them.
-    yours : int
-        Labels among theirs that the person gave.
+    by_user : int
+        How many of their labels the user gave.
     so_far : bool
-        Whether there are rows to come.
+        Whether more rows are to come.
     """
     images, patients = metrics['images'], metrics['patients']
-    words = f'{images:,} images with a label'
-    words += f', {yours:,} of them by you' if yours else ''
-    words += ', so far' if so_far else ''
+    text = f'{images:,} images with a label'
+    text += f', {by_user:,} of them by you' if by_user else ''
+    text += ', so far' if so_far else ''
     if patients < images:
-        words += f', of {patients:,} patients.'
+        text += f', of {patients:,} patients.'
     else:
-        words += ', counted by image: where a patient has several, the intervals are too narrow.'
+        text += ', counted by image: where a patient has several, the intervals are too narrow.'
     if few := metrics.get('few'):
         things = 'patients' if patients < images else 'images'
         named = ', '.join(f'{label} {count}' for label, count in few.items())
-        words += (
-            f' Few {things}: {named}. With fewer than 10 an area has no interval, and little can '
-            'be judged by it.'
+        text += (
+            f' Few {things}: {named}. With fewer than 10 there is no interval for the AUC, and '
+            'little can be concluded from it.'
         )
-    words += _undecided_text(metrics)
-    words += ' Rows that a filter hides count too; below each figure stands its 95 % interval.'
-    if yours:
-        words += (
-            ' Images that were chosen for reading, such as the most uncertain, say little about '
-            'the others.'
+    text += _undecided_text(metrics)
+    text += ' Rows hidden by a filter count too; the 95 % interval is below each metric.'
+    if by_user:
+        text += (
+            ' Images selected for annotation, such as the most uncertain ones, are not '
+            'representative of the others.'
         )
-    return words
+    return text
 
 
 def _undecided_text(metrics: dict[str, Any]) -> str:
-    """Return of how many images the model cannot say, and the figures of the others."""
+    """Return how many images are undecided, and the metrics of the others."""
     found = metrics.get('cannot_say')
     if not found:
         return ''
     images = '1 image' if found['images'] == 1 else f'{found["images"]:,} images'
     share = f'{100 * found["share"][0]:.0f} %'
-    words = f' Of {images} ({share}) the model cannot say; they count here by their label.'
+    text = f' For {images} ({share}) the model cannot say; they count by their predicted label.'
     said = [
         f'{label}: ' + ', '.join(f'{name} {of[name][0]:.3f}' for name in names)
         for label, of in found['decided'].get('classes', {}).items()
-        if (names := [name for name in _OF_DECIDED if of.get(name, [None])[0] is not None])
+        if (names := [name for name in _DECIDED_METRICS if of.get(name, [None])[0] is not None])
     ]
-    return words + (f' Without them, {"; ".join(said)}.' if said else '')
+    return text + (f' Without them: {"; ".join(said)}.' if said else '')
 
 
 def unmeasured_message(unknown: Sequence[str], unmeasured: int) -> str:
-    """Return how many images could not be measured, and their labels; empty if all could."""
+    """Return how many images were left out of the metrics, and their labels; empty if none."""
     if not unknown:
         return ''
     images = '1 image' if unmeasured == 1 else f'{unmeasured:,} images'
-    return f'Not measured: {images}, because the model has no such class: {join_names(unknown)}.'
+    return f'Left out: {images} with a label the model does not know: {join_names(unknown)}.'
 
 
-def _with_interval(figure: Sequence[float | None]) -> str:
-    value, low, high = figure
-    words = f'{value:.3f}'
+def _with_interval(metric: Sequence[float | None]) -> str:
+    value, low, high = metric
+    text = f'{value:.3f}'
     if low is None or high is None:
-        return words
-    return f'{words} (95 %: {low:.3f}–{high:.3f})'
+        return text
+    return f'{text} (95 %: {low:.3f}–{high:.3f})'

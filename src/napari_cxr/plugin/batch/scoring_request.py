@@ -1,4 +1,4 @@
-"""What a person wants to have scored, kept so that it can be resumed another day. No Qt."""
+"""The request of a scoring run, kept on disk so that it can be resumed another day. No Qt."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ __all__ = ['ScoreRequest', 'load_request', 'save_request']
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreRequest:
-    """Everything that the Batch dock asks for.
+    """Everything that the Batch dock asks the scorer for.
 
     Parameters
     ----------
     paths : tuple of str
         Images, folders or lists of them.
     labels : str
-        Empty, 'folders', or a table.
+        Empty, 'folders', or the path of a table.
     out : str
         The table to write.
     model, device : str
-        As in the catalog; as `napari_cxr.inference.device` takes it.
+        Name in the catalog; device as `napari_cxr.inference.device` takes it.
     shares : bool
-        Whether to say how much of each heatmap lies in the lungs.
+        Whether to compute the fraction of each heatmap that lies in the lungs.
     heatmaps : str
-        Folder for pictures of the heatmaps, or empty.
+        Folder for pictures of the heatmaps; empty for none.
     batch : int
-        Images that the network takes at once; 0 to choose.
+        Batch size; 0 for automatic.
     precision : {'auto', 'float32'}
         Whether reduced precision is allowed.
     decision : str
-        An operating point of the model's card, or empty.
+        Operating point of the model's card; empty for none.
     identify : bool
-        Whether patients are named in the table.
+        Whether the table names patients.
     """
 
     paths: tuple[str, ...]
@@ -53,7 +53,7 @@ class ScoreRequest:
     identify: bool = False
 
     def arguments(self) -> dict[str, Any]:
-        """Return what the worker's job 'score' takes of it."""
+        """Return the arguments of the worker's job 'score'."""
         names = ('shares', 'heatmaps', 'batch', 'precision', 'decision', 'identify')
         return {
             'paths': list(self.paths),
@@ -70,19 +70,19 @@ class ScoreRequest:
 
     @classmethod
     def from_json(cls, text: str) -> ScoreRequest:
-        """Read what `to_json` wrote; raises ValueError or TypeError if it is not."""
+        """Read what `to_json` wrote; raises ValueError or TypeError for anything else."""
         entries = json.loads(text)
         if not isinstance(entries, dict) or not isinstance(entries.get('paths'), list):
-            raise ValueError('this is no request')
+            raise ValueError('not a scoring request')
         known = {field.name for field in fields(cls)}
         entries = {name: value for name, value in entries.items() if name in known}
         return cls(**{**entries, 'paths': tuple(map(str, entries['paths']))})
 
 
 def save_request(request: ScoreRequest) -> None:
-    """Keep what was asked for, under the name of its table; a full disk is no error.
+    """Keep a request, by the path of its table; a full disk is not an error.
 
-    Names of files may say who is on them, so only the person who scores can read it.
+    File names may identify patients, so only the user's own account can read it.
     """
     path = _path_of(request.out)
     part = path.with_suffix('.part')
@@ -97,7 +97,7 @@ def save_request(request: ScoreRequest) -> None:
 
 
 def load_request(out: str) -> ScoreRequest | None:
-    """Return what was asked for when this table was begun, if that was kept."""
+    """Return the request that a table was started with, if it was kept."""
     try:
         return ScoreRequest.from_json(_path_of(out).read_text(encoding='utf-8'))
     except (OSError, ValueError, TypeError):
@@ -107,6 +107,6 @@ def load_request(out: str) -> ScoreRequest | None:
 def _path_of(out: str) -> Path:
     from platformdirs import user_data_path
 
-    # A table's name may say more than it should, so the file is not named after it.
+    # The name of a table may identify patients, so the file is named by a hash.
     name = hashlib.sha256(os.path.abspath(out).encode('utf-8', 'surrogateescape')).hexdigest()[:20]
     return user_data_path('napari-cxr', appauthor=False) / 'scored' / f'{name}.json'

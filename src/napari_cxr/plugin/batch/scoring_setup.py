@@ -1,6 +1,6 @@
 """The form of the Batch dock: what to score, with which model, into which table.
 
-Options that most people leave alone are in a section that is folded away.
+Options that most users leave alone are in a folded section.
 """
 
 from __future__ import annotations
@@ -40,16 +40,16 @@ from napari_cxr.scoring.input_summary import InputSummary
 
 __all__ = ['ScoreOptions', 'ScoreSetup']
 
-#: As on the command line.
+#: The limit of the command line.
 _LARGEST_BATCH = 4096
 
 _IDENTIFY = (
-    'The table will name patients. Keep it where you keep patient data, and do not pass it on.'
+    'The table will identify patients. Store it with your patient data, and do not share it.'
 )
 
 
 class ScoreOptions(CollapsibleSection):
-    """Heatmaps, batch, precision, decision and identities.
+    """Heatmaps, operating point, precision, batch size and patient data.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class ScoreOptions(CollapsibleSection):
         Qt parent.
     """
 
-    #: Something was changed.
+    #: An option was changed.
     changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -74,12 +74,14 @@ class ScoreOptions(CollapsibleSection):
         self._change()
 
     def _build(self) -> None:
-        self.shares = QCheckBox('Say how much of each heatmap lies in the lungs')
+        self.shares = QCheckBox('Compute the fraction of each heatmap in the lungs')
         self.shares.setToolTip(
-            'Finds the lungs of each radiograph and adds columns; takes longer than scores alone'
+            'Segments the lungs of each radiograph and adds columns; takes longer'
         )
         self.pictures = QCheckBox('Save a picture of each heatmap in')
-        self.pictures.setToolTip('A picture of each radiograph with the heatmap of its class')
+        self.pictures.setToolTip(
+            'A picture of each radiograph with the heatmap of its predicted class'
+        )
         self.folder = QLineEdit()
         self.folder.setAccessibleName('Folder of the heatmaps')
         self.folder.setToolTip('Where the pictures are saved')
@@ -92,38 +94,38 @@ class ScoreOptions(CollapsibleSection):
         self.batch.setSpecialValueText('Automatic')
         self.batch.setMinimumWidth(110)
         self.batch.setAlignment(Qt.AlignmentFlag.AlignLeft)
-        self.batch.setToolTip('Images that the network takes at once')
+        self.batch.setToolTip('Number of images that the network processes at once')
         self.precision = ElidedComboBox(
-            'How exactly the network computes: it may run in bfloat16 where the device computes '
-            'in it, and then the rows say so'
+            'Numerical precision of the network: bfloat16 may be used where the device supports '
+            'it; the rows say so then'
         )
         self.precision.addItem('As fast as possible', 'auto')
-        self.precision.addItem('Always in full', 'float32')
+        self.precision.addItem('Always float32', 'float32')
         self.decision = ElidedComboBox(
-            "An operating point of the model's card: a column names the classes whose "
-            'probability reaches its threshold'
+            "An operating point of the model's card: adds a column with the classes whose "
+            'probability reaches the threshold'
         )
-        self.identify = QCheckBox('Add names, numbers and dates of the patients')
-        self.identify.setToolTip('Columns with what the DICOM headers say of patient and study')
+        self.identify = QCheckBox('Add names, IDs and dates of the patients')
+        self.identify.setToolTip('Adds columns with patient and study data of the DICOM headers')
         self.warning = QLabel(_IDENTIFY)
         self.warning.setObjectName('caution')
         self.warning.setWordWrap(True)
         where = QHBoxLayout()
-        where.setContentsMargins(22, 0, 0, 0)  # below the words of its box
+        where.setContentsMargins(22, 0, 0, 0)  # aligned with the text of its box
         where.setSpacing(4)
         where.addWidget(self.folder, 1)
         where.addWidget(self.browse)
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow('Call a class at', self.decision)
+        form.addRow('Operating point', self.decision)
         form.addRow('Precision', self.precision)
-        form.addRow('Batch', self.batch)
+        form.addRow('Batch size', self.batch)
         self.add(self.shares, self.pictures)
         self.body.addLayout(where)
         self.body.addLayout(form)
         self.add(self.identify, self.warning)
-        # The style sheet's own padding, which `add` takes from labels that stand in line.
+        # Back to the padding of the style sheet, which `add` has removed.
         self.warning.setIndent(-1)
 
     def _fill(self) -> None:
@@ -135,11 +137,11 @@ class ScoreOptions(CollapsibleSection):
         self.offer_decisions(())
 
     def offer_decisions(self, names: Sequence[str]) -> None:
-        """Offer operating points by their names; what was chosen stays where there is such."""
+        """Offer operating points by name; the current one stays chosen if it is among them."""
         before = self.decision.currentData()
         with QSignalBlocker(self.decision):
             self.decision.clear()
-            self.decision.addItem('No threshold' if names else 'The model has no thresholds', '')
+            self.decision.addItem('None' if names else 'The model has none', '')
             for name in names:
                 self.decision.addItem(name, name)
             self.decision.setCurrentIndex(max(self.decision.findData(before), 0))
@@ -148,16 +150,16 @@ class ScoreOptions(CollapsibleSection):
 
     @property
     def heatmaps(self) -> str:
-        """The folder for pictures, or empty."""
+        """Folder for pictures; empty for none."""
         return self.folder.text().strip() if self.pictures.isChecked() else ''
 
     def set_usual_folder(self, folder: str) -> None:
-        """Propose a folder for pictures, unless a person has chosen another."""
+        """Propose a folder for pictures, unless the user has chosen another."""
         if not self.folder.isModified():
             self.folder.setText(folder)
 
     def entries(self) -> dict[str, object]:
-        """Return what of a `ScoreRequest` is chosen here."""
+        """Return the fields of a `ScoreRequest` that are chosen here."""
         return {
             'shares': self.shares.isChecked(),
             'heatmaps': self.heatmaps,
@@ -168,7 +170,7 @@ class ScoreOptions(CollapsibleSection):
         }
 
     def show_request(self, request: ScoreRequest) -> None:
-        """Show what was asked for earlier."""
+        """Show the options of an earlier request."""
         with QSignalBlocker(self):
             self.shares.setChecked(request.shares)
             self.pictures.setChecked(bool(request.heatmaps))
@@ -181,8 +183,8 @@ class ScoreOptions(CollapsibleSection):
             self.identify.setChecked(request.identify)
         self._change()
 
-    def keep(self) -> None:
-        """Remember what is chosen for the next time, but never that patients are named."""
+    def remember(self) -> None:
+        """Save the options as preferences, but never that patients are identified."""
         save_preferences(
             'batch',
             shares=self.shares.isChecked(),
@@ -204,22 +206,22 @@ class ScoreOptions(CollapsibleSection):
         pictures = self.pictures.isChecked()
         for widget in (self.folder, self.browse):
             widget.setVisible(pictures)
-        # Pictures tell their shares in any case.
+        # With pictures the fractions are computed in any case.
         self.shares.setEnabled(not pictures)
         self.warning.setVisible(self.identify.isChecked())
-        said = [
-            words
-            for wanted, words in (
-                (self.shares.isChecked() or pictures, 'heatmap shares'),
+        chosen = [
+            text
+            for wanted, text in (
+                (self.shares.isChecked() or pictures, 'heatmap fractions'),
                 (pictures, 'pictures'),
                 (bool(self.decision.currentData()), str(self.decision.currentText())),
-                (self.precision.currentData() == 'float32', 'full precision'),
+                (self.precision.currentData() == 'float32', 'float32'),
                 (bool(self.batch.value()), f'batches of {self.batch.value()}'),
-                (self.identify.isChecked(), 'patients named'),
+                (self.identify.isChecked(), 'patient data'),
             )
             if wanted
         ]
-        self.set_summary(', '.join(said) or 'scores alone')
+        self.set_summary(', '.join(chosen) or 'scores only')
         self.changed.emit()
 
 
@@ -232,24 +234,24 @@ class ScoreSetup(QWidget):
         Qt parent.
     """
 
-    #: Something is otherwise than before.
+    #: Something was changed.
     changed = Signal()
-    #: There are other images, or another table: they must be looked at.
-    look_wanted = Signal()
-    #: The person wants to read the model's card.
+    #: There are other images, or another table: the input is to be scanned.
+    scan_wanted = Signal()
+    #: The card of the model is to be shown.
     card_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._looked: InputSummary | None = None
-        self._counted: ImageCount | None = None
+        self._summary: InputSummary | None = None
+        self._count: ImageCount | None = None
         self._card: Card | None = None
         self._build()
         self.images.chosen.connect(self._images_chosen)
         self.labels.changed.connect(self.changed)
         self.model.chosen.connect(self._model_chosen)
         self.device.activated.connect(self.changed)
-        self.target.chosen.connect(self._look_again)
+        self.target.chosen.connect(self._rescan)
         self.options.changed.connect(self.changed)
         self.options.toggled.connect(lambda: settle_height(self))
         self.card.clicked.connect(self.card_wanted)
@@ -265,7 +267,7 @@ class ScoreSetup(QWidget):
         self.model = ModelComboBox('The model that scores', 'batch')
         self.model.setAccessibleName('Model')
         self.card = QPushButton('Card')
-        self.card.setToolTip('What this model is, what it was measured on, and what not')
+        self.card.setToolTip('What this model is, and what it was evaluated on')
         self._model_field = ValidatedField(field_with_button(self.model, self.card))
         self.device = ElidedComboBox('Where the network runs')
         self.device.setAccessibleName('Device')
@@ -282,36 +284,36 @@ class ScoreSetup(QWidget):
         form.addRow('Device', self.device)
         form.addRow('Table', self.target)
         form.addRow(self.options)
-        # Hints are not to shine brighter than the fields that cannot be used.
+        # Hints must not be brighter than the disabled fields.
         self.setStyleSheet('QLabel#quiet:disabled { color: rgba(128, 128, 128, 150); }')
-        # Where there is little height, the table of rows gives way, which can be scrolled.
+        # Where there is little height, the table of rows shrinks: it can be scrolled.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     @property
     def current_card(self) -> Card | None:
-        """The card of the chosen model, if it can be read."""
+        """Card of the chosen model; None if it cannot be read."""
         return self._card
 
     @property
-    def resumes(self) -> bool:
-        """Whether the table that is named was begun already."""
+    def will_resume(self) -> bool:
+        """Whether the table exists and is unfinished."""
         return is_unfinished(self.target.path)
 
     @property
-    def is_looking(self) -> bool:
-        """Whether the images that are chosen have still to be looked at."""
-        return bool(self.images.paths) and self._looked is None
+    def is_scanning(self) -> bool:
+        """Whether the chosen images have not been scanned yet."""
+        return bool(self.images.paths) and self._summary is None
 
     @property
     def reason(self) -> str:
-        """Why nothing can be scored as it stands; empty if it can."""
+        """Why scoring cannot start; empty if it can."""
         if not self.images.paths:
             return 'Choose the images first.'
         fields = (self.images, self.labels, self._model_field, self.target)
         return next((str(f.problem.text()) for f in fields if f.problem.text()), '')
 
     def request(self) -> ScoreRequest | None:
-        """Return what shall be scored, or None while something is missing."""
+        """Return the request, or None while something is missing."""
         if self.reason:
             return None
         options: dict[str, Any] = self.options.entries()
@@ -325,84 +327,84 @@ class ScoreSetup(QWidget):
         )
 
     def show_request(self, request: ScoreRequest) -> None:
-        """Show what was asked for earlier, to resume it."""
+        """Show an earlier request, to resume it."""
         self.images.show_paths(request.paths)
-        self._counted = None
+        self._count = None
         self.model.choose(request.model)
         self.device.setCurrentIndex(max(self.device.findData(request.device), 0))
         self.labels.show_value(request.labels)
         self.target.show_path(request.out)
         self.options.show_request(request)
-        self._look_again()
+        self._rescan()
 
     def set_images(self, *paths: str) -> None:
         """Take a folder, files or lists to score."""
         self.images.set_paths(*paths)
 
     def propose_table(self) -> None:
-        """Name another table, because the one that is named is there now."""
+        """Propose another table, after the current one was written."""
         self.target.propose(self.images.name)
-        self._look_again()
+        self._rescan()
 
-    def take_look(self, looked: InputSummary) -> None:
-        """Take what was found in the images."""
-        if (looked.paths, looked.out) == (self.images.paths, self.target.path):
-            self._looked = looked
+    def show_scan(self, summary: InputSummary) -> None:
+        """Take what the scan of the input has found."""
+        if (summary.paths, summary.out) == (self.images.paths, self.target.path):
+            self._summary = summary
             self._update()
 
-    def take_count(self, counted: ImageCount) -> None:
-        """Take how many images there are."""
-        if (counted.folder,) == self.images.paths:
-            self._counted = counted
+    def show_count(self, count: ImageCount) -> None:
+        """Take the number of images."""
+        if (count.folder,) == self.images.paths:
+            self._count = count
             self._update()
 
     @property
-    def counts(self) -> bool:
-        """Whether the images shall be counted: they have not been, or there were none."""
-        counted = self._counted
-        return counted is None or not (counted.whole and counted.images)
+    def needs_count(self) -> bool:
+        """Whether the images are to be counted: they were not yet, or there were none."""
+        count = self._count
+        return count is None or not (count.whole and count.images)
 
-    def keep(self) -> None:
-        """Remember what is chosen for the next time."""
+    def remember(self) -> None:
+        """Save what is chosen as preferences for the next session."""
         save_preferences(
             'batch',
             images=self.images.to_remember,
             device=self.device.currentData(),
             folder=str(Path(self.target.path).parent),
         )
-        self.options.keep()
+        self.options.remember()
 
     def _images_chosen(self) -> None:
-        self._counted = None
-        self.labels.forget()
-        self.options.identify.setChecked(False)  # it was said of the others
+        self._count = None
+        self.labels.reset()
+        self.options.identify.setChecked(False)  # that was chosen for the other images
         self.target.propose(self.images.name)
-        self._look_again()
+        self._rescan()
 
     def _model_chosen(self) -> None:
         self._card, error = None, '' if self.model.current else 'Choose a model.'
         try:
             self._card = self.model.current_card() if self.model.current else None
         except CheckpointError as problem:
-            # A model that is downloaded at its first use has no card before, and is no problem.
+            # A model that is not downloaded yet has no card, which is not a problem.
             error = '' if self.model.is_download else str(problem)
-        self._model_field.tell(error)
+        self._model_field.show_messages(error)
         points = self._card.operating_points if self._card is not None else {}
         names = {name for found in points.values() for name in found}
         self.options.offer_decisions(sorted(names, key=str.lower))
         self._update()
 
-    def _look_again(self) -> None:
-        self._looked = None
+    def _rescan(self) -> None:
+        self._summary = None
         self._update()
-        self.look_wanted.emit()
+        self.scan_wanted.emit()
 
     def _update(self) -> None:
-        """Say in place what is wrong, and what was found."""
-        self.images.show_look(self._looked, self._counted)
-        self.target.show_look(self._looked)
+        """Show below each field what is wrong with it, or what was found."""
+        self.images.show_scan(self._summary, self._count)
+        self.target.show_scan(self._summary)
         out = Path(self.target.path or 'scores.csv')
         self.options.set_usual_folder(str(out.with_name(f'{out.stem}-heatmaps')))
         rule = LabelRule(()) if self._card is None else LabelRule.of_card(self._card)
-        self.labels.take_look(self._looked, rule)
+        self.labels.show_scan(self._summary, rule)
         settle_height(self)

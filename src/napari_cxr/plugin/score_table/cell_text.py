@@ -1,4 +1,4 @@
-"""What the cells of the table of scores say, from all rows and a row's place. No Qt."""
+"""Texts of the cells of the score table, from all rows and the index of one. No Qt."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from napari_cxr.plugin.score_table.score_rows import ScoreRows
 
 __all__ = [
     'CellText',
-    'answer',
-    'answer_tip',
     'file',
     'file_tip',
     'label',
     'label_tip',
+    'list_number',
     'nothing',
     'number',
     'other_label',
     'path',
     'percent',
-    'place_in_list',
-    'plain_answer',
+    'plain_prediction',
+    'prediction',
+    'prediction_tip',
     'short_warnings',
     'split_path',
     'text_of',
     'warnings',
 ]
 
-#: What stands in the table for a caution's code; for others the caution speaks for itself.
+#: Short forms of warnings by their code; for other codes the whole text is shown.
 _SHORT = {
     'view': 'not frontal',
     'polarity': 'inverted?',
@@ -46,15 +46,15 @@ CellText = Callable[[ScoreRows, int], str]
 
 
 def short_warnings(rows: ScoreRows, place: int) -> tuple[bool, str]:
-    """Return whether any warning doubts the image, and all in a few words."""
+    """Return whether a warning makes the image doubtful, and all warnings in short."""
     row = rows.rows[place]
-    short = (_SHORT.get(caution.code, caution.text) for caution in row.cautions)
+    short = (_SHORT.get(warning.code, warning.text) for warning in row.cautions)
     return bool(row.doubts), ', '.join(dict.fromkeys(short))
 
 
 def other_label(rows: ScoreRows, place: int) -> str:
-    """Return what a person said of a row, if it is not the model's answer; else nothing."""
-    return rows.words['read'][place] if rows.flags['against_read'].values[place] else ''
+    """Return the label of the user if it is not the predicted one; otherwise an empty text."""
+    return rows.texts['read'][place] if rows.flags['against_read'].values[place] else ''
 
 
 def split_path(path: str) -> tuple[str, str]:
@@ -64,18 +64,18 @@ def split_path(path: str) -> tuple[str, str]:
 
 
 def text_of(key: str) -> CellText:
-    """Return the text of a column of words."""
-    return lambda rows, place: rows.words[key][place]
+    """Return the text of a text column."""
+    return lambda rows, place: rows.texts[key][place]
 
 
 def number(rows: ScoreRows, key: str, place: int, form: str) -> str:
-    """Return a figure as it is copied; empty where nothing is known."""
+    """Return a number as it is copied; empty if it is unknown."""
     value = rows.numbers[key].values[place]
     return '' if np.isnan(value) else f'{value:{form}}'
 
 
 def percent(rows: ScoreRows, key: str, place: int, form: str = '.1f') -> str:
-    """Return a share in per cent."""
+    """Return a fraction in per cent."""
     value = rows.numbers[key].values[place]
     return '' if np.isnan(value) else f'{100 * value:{form}} %'
 
@@ -85,8 +85,8 @@ def nothing(rows: ScoreRows, place: int) -> str:
     return ''
 
 
-def place_in_list(rows: ScoreRows, place: int) -> str:
-    """Return the place in the list of files, from 1."""
+def list_number(rows: ScoreRows, place: int) -> str:
+    """Return the position in the list of files, from 1."""
     return f'{rows.rows[place].number + 1:,}'
 
 
@@ -96,61 +96,61 @@ def path(rows: ScoreRows, place: int) -> str:
 
 
 def file(rows: ScoreRows, place: int) -> str:
-    """Return the path without the folders that all files share."""
+    """Return the path without the folders that all files have in common."""
     return rows.rows[place].path[len(rows.root) :]
 
 
 def file_tip(rows: ScoreRows, place: int) -> str:
-    """Return the path, and what a person said."""
+    """Return the path, and the label of the user."""
     path = rows.rows[place].path
-    return f'{path}\nYou said: {said}' if (said := rows.words['read'][place]) else path
+    return f'{path}\nYour label: {label}' if (label := rows.texts['read'][place]) else path
 
 
-def plain_answer(rows: ScoreRows, place: int) -> str:
-    """Return the model’s answer, or why there is none."""
+def plain_prediction(rows: ScoreRows, place: int) -> str:
+    """Return the predicted label, or why there is none."""
     row = rows.rows[place]
-    return row.label if row.status == 'scored' else f'Not scored: {row.error}'
+    return row.label if row.status == 'scored' else f'Failed: {row.error}'
 
 
-def answer(rows: ScoreRows, place: int) -> str:
-    """Return the answer with a mark of doubt, and what a person said that is something else."""
+def prediction(rows: ScoreRows, place: int) -> str:
+    """Return the predicted label with a mark of doubt, and the user's if it is another."""
     doubt = '▲ ' if rows.rows[place].doubts else ''
     other = other_label(rows, place)
-    return f'{doubt}{plain_answer(rows, place)}{f" → {other}" if other else ""}'
+    return f'{doubt}{plain_prediction(rows, place)}{f" → {other}" if other else ""}'
 
 
-def answer_tip(rows: ScoreRows, place: int) -> str:
-    """Return the answer, what a person said, and what doubts the image."""
-    lines = [plain_answer(rows, place)]
-    if said := rows.words['read'][place]:
-        lines.append(f'You said: {said}')
-    cautions = rows.rows[place].cautions
-    lines += [f'▲ {caution.text}' for caution in cautions if caution.doubts_the_image]
+def prediction_tip(rows: ScoreRows, place: int) -> str:
+    """Return the predicted label, the user's, and the warnings that make the image doubtful."""
+    lines = [plain_prediction(rows, place)]
+    if label := rows.texts['read'][place]:
+        lines.append(f'Your label: {label}')
+    warnings = rows.rows[place].cautions
+    lines += [f'▲ {warning.text}' for warning in warnings if warning.doubts_the_image]
     return '\n'.join(lines)
 
 
 def label(key: str) -> CellText:
-    """Return the text of a column of labels, with a mark where one is not the answer."""
+    """Return the text of a label column, with a mark where it is not the predicted label."""
 
     def text(rows: ScoreRows, place: int) -> str:
-        said = rows.words[key][place].replace('|', ', ')
-        return f'≠ {said}' if rows.flags[f'against_{key}'].values[place] else said
+        label = rows.texts[key][place].replace('|', ', ')
+        return f'≠ {label}' if rows.flags[f'against_{key}'].values[place] else label
 
     return text
 
 
 def label_tip(key: str) -> CellText:
-    """Return the tip of a column of labels."""
+    """Return the tooltip of a label column."""
 
     def tip(rows: ScoreRows, place: int) -> str:
-        said = rows.words[key][place].replace('|', ', ')
+        label = rows.texts[key][place].replace('|', ', ')
         if rows.flags[f'against_{key}'].values[place]:
-            return f'{said}; the model says {rows.rows[place].label}'
-        return said
+            return f'{label}; predicted: {rows.rows[place].label}'
+        return label
 
     return tip
 
 
 def warnings(rows: ScoreRows, place: int) -> str:
-    """Return all cautions."""
-    return ' '.join(caution.text for caution in rows.rows[place].cautions)
+    """Return all warnings."""
+    return ' '.join(warning.text for warning in rows.rows[place].cautions)

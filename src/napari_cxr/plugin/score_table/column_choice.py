@@ -1,4 +1,4 @@
-"""Which columns of the table of scores a person wants, where and how wide: remembered."""
+"""Which columns of the score table are shown, their order and widths; saved as preferences."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from napari_cxr.plugin.score_table.score_rows import ScoreRows
 
 __all__ = ['ColumnChoice']
 
-#: Without it, nobody knows which row is which.
+#: Always shown: without it rows cannot be told apart.
 _ALWAYS = 'file'
-#: Shown while it says what the order is, unless a person has chosen otherwise.
+#: Shown while the table is sorted by it, unless the user has chosen otherwise.
 _WITH_ORDER = 'uncertainty'
-#: Keys that choose what a menu offers.
+#: Keys that trigger an action of a menu.
 _CHOOSE = (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space)
 
 
 class ColumnChoice(QObject):
-    """Columns that are shown if there is anything in them, as far as a person wants them.
+    """Shows the columns that are not empty, as far as the user wants them.
 
     Parameters
     ----------
@@ -34,12 +34,12 @@ class ColumnChoice(QObject):
     Attributes
     ----------
     pictures : bool
-        Whether small pictures are shown; not remembered, because they take time.
+        Whether thumbnails are shown; not saved, because they take time.
     widths : dict of str to int
-        Pixels of the columns whose edge a person has dragged.
+        Widths in pixels of the columns that the user has resized.
     """
 
-    #: Other columns are wanted, or otherwise.
+    #: The choice has changed.
     changed = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
@@ -55,22 +55,22 @@ class ColumnChoice(QObject):
                 self.widths[unquote(key)] = int(width)
 
     def shown(self, columns: Sequence[ScoreColumn], rows: ScoreRows, sorted_by: str) -> list[str]:
-        """Return the keys of the columns to show; one in which no row has anything is not."""
+        """Return the keys of the columns to show; empty columns are left out."""
         return [column.key for column in columns if self._is_shown(column, rows, sorted_by)]
 
     def show(self, key: str, shown: bool) -> None:
-        """Show or hide a column, and remember it."""
+        """Show or hide a column, and save that."""
         if key == PICTURE:
             self.pictures = shown
         else:
             self._wanted[key] = shown
-            self._keep()
+            self._save()
         self.changed.emit()
 
     def arranged(self, keys: Sequence[str]) -> list[str]:
-        """Return columns in the order that a person wants.
+        """Return columns in the order that the user has chosen.
 
-        One that nobody has moved stays behind the column that it usually stands behind.
+        A column that was not moved follows the column that it follows by default.
         """
         placed = [key for key in self._order if key in keys]
         for i, key in enumerate(keys):
@@ -78,32 +78,32 @@ class ColumnChoice(QObject):
                 placed.insert(placed.index(keys[i - 1]) + 1 if i else 0, key)
         return placed
 
-    def keep_order(self, keys: Sequence[str]) -> None:
-        """Remember in which order columns stand."""
+    def save_order(self, keys: Sequence[str]) -> None:
+        """Save the order of the columns."""
         self._order = list(keys)
-        self._keep()
+        self._save()
 
-    def keep_widths(self, widths: Mapping[str, int]) -> None:
-        """Remember how wide some columns are."""
+    def save_widths(self, widths: Mapping[str, int]) -> None:
+        """Save the widths of some columns."""
         self.widths |= widths
-        self._keep()
+        self._save()
 
     def forget_width(self, key: str) -> None:
-        """Let a column be as wide as what is in it."""
+        """Fit a column to its contents again."""
         self.widths.pop(key, None)
-        self._keep()
+        self._save()
 
     def reset(self) -> None:
-        """Forget everything that a person wanted."""
+        """Return to the default columns, order and widths."""
         for wants in (self._wanted, self.widths, self._order):
             wants.clear()
-        self._keep()
+        self._save()
         self.changed.emit()
 
     def menu(
         self, columns: Sequence[ScoreColumn], rows: ScoreRows, sorted_by: str, parent: QWidget
     ) -> QMenu:
-        """Return a menu of the columns, those that are shown ticked."""
+        """Return a menu of the columns, with those that are shown checked."""
         menu = _StayingMenu(parent)
         menu.setToolTipsVisible(True)
         for column in columns:
@@ -116,12 +116,12 @@ class ColumnChoice(QObject):
             action.toggled.connect(lambda on, key=column.key: self.show(key, on))
             menu.addAction(action)
         menu.addSeparator()
-        usual = QAction('Usual columns', menu)
-        usual.setToolTip('Show the usual columns, in the usual order and as wide as they need')
-        usual.triggered.connect(self.reset)
-        usual.setEnabled(self._differs)
-        menu.triggered.connect(lambda: usual.setEnabled(self._differs))
-        menu.addAction(usual)
+        default = QAction('Default columns', menu)
+        default.setToolTip('Show the default columns, in their order and fitted to their contents')
+        default.triggered.connect(self.reset)
+        default.setEnabled(self._differs)
+        menu.triggered.connect(lambda: default.setEnabled(self._differs))
+        menu.addAction(default)
         menu.aboutToHide.connect(menu.deleteLater)
         return menu
 
@@ -129,7 +129,7 @@ class ColumnChoice(QObject):
     def _differs(self) -> bool:
         return bool(self._wanted or self.widths or self._order)
 
-    def _keep(self) -> None:
+    def _save(self) -> None:
         save_preferences(
             'batch',
             columns=' '.join(f'{"+-"[not on]}{quote(key)}' for key, on in self._wanted.items()),
@@ -142,40 +142,40 @@ class ColumnChoice(QObject):
             return self.pictures
         if column.key == _ALWAYS:
             return True
-        usually = column.shown or column.key == _WITH_ORDER == sorted_by
-        return self._wanted.get(column.key, usually) and _is_filled(column, rows)
+        by_default = column.shown or column.key == _WITH_ORDER == sorted_by
+        return self._wanted.get(column.key, by_default) and _is_filled(column, rows)
 
 
 class _StayingMenu(QMenu):
-    """Stays open when a box is ticked: people tick several in a row."""
+    """A menu that stays open when an action is checked, so that several can be."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._pressed: QAction | None = None
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
-        """Remember where: the button that has opened the menu is let go over it, too."""
+        """Remember the action: the button that opened the menu may be released over another."""
         self._pressed = self._under(event)
         super().mousePressEvent(event)
 
     def mouseReleaseEvent(self, event: QMouseEvent | None) -> None:
-        """Tick the box under the pointer; everything else as in any menu."""
+        """Check the action under the pointer; otherwise as in any menu."""
         action, self._pressed = self._pressed, None
-        if not (action is self._under(event) and _tick(action)):
+        if not (action is self._under(event) and _toggle(action)):
             super().mouseReleaseEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Tick the chosen box with Return or the space bar."""
+        """Check the current action with Return or the space bar."""
         chooses = event is not None and event.key() in _CHOOSE
-        if not (chooses and _tick(self.activeAction())):
+        if not (chooses and _toggle(self.activeAction())):
             super().keyPressEvent(event)
 
     def _under(self, event: QMouseEvent | None) -> QAction | None:
         return self.actionAt(event.position().toPoint()) if event is not None else None
 
 
-def _tick(action: QAction | None) -> bool:
-    """Tick a box, or untick it; return whether there was one."""
+def _toggle(action: QAction | None) -> bool:
+    """Check or uncheck an action; return whether it can be."""
     if action is None or not action.isCheckable() or not action.isEnabled():
         return False
     action.trigger()
@@ -183,8 +183,8 @@ def _tick(action: QAction | None) -> bool:
 
 
 def _is_filled(column: ScoreColumn, rows: ScoreRows) -> bool:
-    """Return whether a column has anything in it, or will have."""
-    will = column.kind in ('answer', 'bar')
-    will |= column.key == 'called' and rows.run.decision
-    will |= column.key in ('answer', 'above')  # there are such columns only where there are rules
-    return will or rows.has(column.key)
+    """Return whether a column has contents, or will have."""
+    always = column.kind in ('answer', 'bar')
+    always |= column.key == 'called' and rows.run.decision
+    always |= column.key in ('answer', 'above')  # these columns exist only with a label rule
+    return always or rows.has(column.key)

@@ -1,4 +1,4 @@
-"""The bar above the score table: filters, the number of rows that are shown, and their order."""
+"""The bar above the score table: filters, the number of rows, and buttons."""
 
 from __future__ import annotations
 
@@ -30,27 +30,26 @@ __all__ = [
     'filter_places',
 ]
 
-#: What stands there: filters, and below them the count and the buttons.
+#: Parts of the bar: filters, and below them the count and the buttons.
 FILTER_PARTS = ('text', 'which', 'answer', 'truth', 'threshold', 'foot')
 
-#: Line and column of a grid with six columns, and over how many of each.
+#: Row, column, row span and column span in a grid of six columns.
 GridPlace = tuple[int, int, int, int]
 
-#: Pixels from which on all filters stand in one line; below which a threshold has a line of its
-#: own; and below which three lists beside each other would be cut.
+#: Width in pixels from which on all filters fit into one line; below which a threshold needs a
+#: line of its own; and below which three lists do not fit beside each other.
 WIDE_BAR, _MIDDLE, _NARROW = 700, 480, 380
 
 
 def filter_places(width: int, *, truth: bool, threshold: bool) -> dict[str, GridPlace]:
-    """Return where each filter stands, on as few lines as fit.
+    """Return the position of each filter, on as few lines as possible.
 
     Parameters
     ----------
     width : int
-        Pixels.
+        Width in pixels.
     truth, threshold : bool
-        Whether there are given labels to filter by, and whether a class is chosen for whose
-        probability there is a threshold.
+        Whether there is a filter by true label, and whether one by probability is chosen.
     """
     wide = width >= WIDE_BAR
     classes: tuple[GridPlace, GridPlace, GridPlace]
@@ -70,26 +69,26 @@ def filter_places(width: int, *, truth: bool, threshold: bool) -> dict[str, Grid
 
 
 def column_stretches(width: int) -> tuple[int, ...]:
-    """Return the shares of the six columns."""
+    """Return the stretch factors of the six columns."""
     return (3, 3, 2, 2, 3, 0) if width >= WIDE_BAR else (1,) * 6
 
 
-#: Milliseconds without a key before the filter is applied.
+#: Milliseconds after the last key before the filter is applied.
 _PAUSE = 150
 
 _NARROWEST = 280
 
-#: The button for the order, in full and where there is little room.
+#: Text of the button for the order, and a short form.
 _UNCERTAIN, _SHORT = 'Most uncertain first', 'Uncertain first'
 
 #: Pixels between the count and the buttons.
-_APART = 12
+_SPACING = 12
 
-_STAY = 'Rows that fitted this filter before: {}. They stay until you filter or sort again.'
+_STAY = 'Rows that no longer match the filter: {}. They stay until you filter or sort again.'
 
 
 class FilterBar(QWidget):
-    """Words, kinds, classes and a threshold; below them the count and a few buttons.
+    """Filters by text, kind, class and probability; below them the count and buttons.
 
     Parameters
     ----------
@@ -97,19 +96,19 @@ class FilterBar(QWidget):
         Qt parent.
     """
 
-    #: Other rows shall be shown: the `Filter`.
+    #: The filter has changed: a `RowFilter`.
     changed = Signal(object)
-    #: The person is done here and wants back into the table.
-    left = Signal()
-    #: Whether the most uncertain rows shall come first.
+    #: Escape was pressed without a filter: the focus is to go back to the table.
+    escaped = Signal()
+    #: Whether the most uncertain rows are to be first.
     uncertain_wanted = Signal(bool)
     columns_wanted = Signal()
-    #: Whether small pictures shall be shown.
+    #: Whether thumbnails are to be shown.
     pictures_wanted = Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._most = ''
+        self._full_count = ''
         self._build()
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
@@ -126,7 +125,7 @@ class FilterBar(QWidget):
         self.pictures.toggled.connect(self.pictures_wanted)
         for widget in (self.text, *self._boxes, self.at_least):
             widget.installEventFilter(self)
-        self.offer((), truth=False, reading=False)
+        self.offer((), truth=False, annotated=False)
 
     def _build(self) -> None:
         self.text = QLineEdit()
@@ -134,26 +133,28 @@ class FilterBar(QWidget):
         self.text.setPlaceholderText('Filter')
         self.text.setMinimumWidth(90)
         self.text.setToolTip(
-            'Words that must all occur in the file’s path, its warnings, error, source or '
-            'note; "…" keeps words together (Ctrl+F; Esc shows all rows again)'
+            'Words that must all occur in the path, warnings, error, source or note of a row; '
+            '"…" keeps words together (Ctrl+F; Esc shows all rows again)'
         )
-        self.text.setAccessibleName('Filter by words')
-        self.which = ElidedComboBox('Show rows of one kind')
+        self.text.setAccessibleName('Filter by text')
+        self.which = ElidedComboBox('Show only rows of one kind')
         self.which.setAccessibleName('Kind of rows')
-        self.answer = ElidedComboBox('Show rows with this answer of the model')
-        self.answer.setAccessibleName('Answer')
-        self.truth = ElidedComboBox('Show rows with this label, as folders or a table say')
-        self.truth.setAccessibleName('Given label')
-        self.label = ElidedComboBox('Show rows in which this class is probable enough')
-        self.label.setAccessibleName('Class with a threshold')
+        self.answer = ElidedComboBox('Show only rows with this predicted label')
+        self.answer.setAccessibleName('Predicted label')
+        self.truth = ElidedComboBox(
+            'Show only rows with this true label, by the folders or a table'
+        )
+        self.truth.setAccessibleName('True label')
+        self.label = ElidedComboBox('Show only rows with a minimum probability of this class')
+        self.label.setAccessibleName('Class with a minimum probability')
         self.at_least = QDoubleSpinBox()
         self.at_least.setRange(0, 1)
         self.at_least.setSingleStep(0.05)
         self.at_least.setDecimals(2)
         self.at_least.setValue(0.5)
         self.at_least.setPrefix('≥ ')
-        self.at_least.setToolTip('The least probability of the class on the left')
-        self.at_least.setAccessibleName('Least probability')
+        self.at_least.setToolTip('Minimum probability of the class on the left')
+        self.at_least.setAccessibleName('Minimum probability')
         self._boxes = (self.which, self.answer, self.truth, self.label)
         self.count = QLabel()
         self.count.setObjectName('quiet')
@@ -161,11 +162,11 @@ class FilterBar(QWidget):
         self.clear = _button('Clear', 'Show all rows again (Esc)')
         self.uncertain = _button(
             _UNCERTAIN,
-            'Sort by how undecided the model is: worth reading first. Click again for the order '
-            'of the files',
+            'Sort by uncertainty: the rows most worth annotating first. Click again for the '
+            'order of the files',
         )
         self.uncertain.setCheckable(True)
-        self.pictures = _button('Pictures', 'Show each radiograph, small')
+        self.pictures = _button('Pictures', 'Show a thumbnail of each radiograph')
         self.pictures.setCheckable(True)
         self.columns = _button('Columns', 'Choose which columns are shown')
         self._buttons = QWidget()
@@ -174,19 +175,19 @@ class FilterBar(QWidget):
         row.setSpacing(6)
         for button in (self.uncertain, self.pictures, self.columns):
             row.addWidget(button)
-        self._told = QWidget()
-        told = QHBoxLayout(self._told)
-        told.setContentsMargins(0, 0, 0, 0)
-        told.setSpacing(6)
-        told.addWidget(self.count)
-        told.addWidget(self.clear)
-        told.addStretch(1)
-        self._foot = QWidget()
-        self._line = QBoxLayout(QBoxLayout.Direction.LeftToRight, self._foot)
-        self._line.setContentsMargins(0, 0, 0, 0)
-        self._line.setSpacing(6)
-        self._line.addWidget(self._told, 1)
-        self._line.addWidget(self._buttons, 0, Qt.AlignmentFlag.AlignLeft)
+        self._count_row = QWidget()
+        count_row = QHBoxLayout(self._count_row)
+        count_row.setContentsMargins(0, 0, 0, 0)
+        count_row.setSpacing(6)
+        count_row.addWidget(self.count)
+        count_row.addWidget(self.clear)
+        count_row.addStretch(1)
+        self._footer = QWidget()
+        self._footer_layout = QBoxLayout(QBoxLayout.Direction.LeftToRight, self._footer)
+        self._footer_layout.setContentsMargins(0, 0, 0, 0)
+        self._footer_layout.setSpacing(6)
+        self._footer_layout.addWidget(self._count_row, 1)
+        self._footer_layout.addWidget(self._buttons, 0, Qt.AlignmentFlag.AlignLeft)
         self._threshold = QWidget()
         threshold = QHBoxLayout(self._threshold)
         threshold.setContentsMargins(0, 0, 0, 0)
@@ -198,14 +199,14 @@ class FilterBar(QWidget):
         self._grid.setHorizontalSpacing(6)
         self._grid.setVerticalSpacing(6)
         self._places: dict[str, GridPlace] = {}
-        parts = (self.text, self.which, self.answer, self.truth, self._threshold, self._foot)
+        parts = (self.text, self.which, self.answer, self.truth, self._threshold, self._footer)
         self._parts: dict[str, QWidget] = dict(zip(FILTER_PARTS, parts, strict=True))
         self.setMinimumWidth(_NARROWEST)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
     @property
     def filter(self) -> RowFilter:
-        """What is chosen."""
+        """The current filter."""
         return RowFilter(
             self.text.text(),
             self.answer.currentData() or '',
@@ -220,31 +221,31 @@ class FilterBar(QWidget):
         labels: tuple[str, ...],
         *,
         truth: bool,
-        reading: bool,
+        annotated: bool,
         negative: str = '',
         undecided: bool = False,
     ) -> None:
-        """Offer what can be filtered by; what is chosen stays where it still can be.
+        """Set the choices of the filters; the current ones stay where they are still offered.
 
         Parameters
         ----------
         labels : tuple of str
             The model's classes.
-        truth, reading : bool
-            Whether labels were given, and whether a person reads.
+        truth, annotated : bool
+            Whether there are true labels, and whether there are annotations.
         negative : str
-            What is said of an image that has none of several labels.
+            Class of an image that has none of several labels.
         undecided : bool
-            Whether the model can answer that it cannot say.
+            Whether the model can be undecided.
         """
-        kinds = [RowKind.ALL, RowKind.SCORED, RowKind.ERRORS, RowKind.DOUBTED, RowKind.WARNED]
-        kinds += [RowKind.AGAINST_TRUTH] if truth else []
-        kinds += [RowKind.AGAINST_READ, RowKind.UNREAD] if reading else []
+        kinds = [RowKind.ALL, RowKind.SCORED, RowKind.FAILED, RowKind.DOUBTED, RowKind.WARNED]
+        kinds += [RowKind.PREDICTION_IS_NOT_LABEL] if truth else []
+        kinds += [RowKind.PREDICTION_IS_NOT_MINE, RowKind.NOT_ANNOTATED] if annotated else []
         _fill(self.which, [(kind.value, kind.value) for kind in kinds])
         known = (*labels, *([negative] if negative else []))
         answers = (*known, *([CANNOT_SAY] if undecided else []))
-        _fill(self.answer, [('Answer', ''), *((label, label) for label in answers)])
-        _fill(self.truth, [('Given label', ''), *((label, label) for label in known)])
+        _fill(self.answer, [('Predicted', ''), *((label, label) for label in answers)])
+        _fill(self.truth, [('True label', ''), *((label, label) for label in known)])
         self.truth.setVisible(truth)
         if not truth:
             with QSignalBlocker(self.truth):
@@ -253,22 +254,22 @@ class FilterBar(QWidget):
         self._apply()
 
     def set_counts(self, shown: int, every: int, stay: int = 0) -> None:
-        """Say how many rows fit the filter, of how many.
+        """Show how many rows match the filter.
 
         Parameters
         ----------
         shown, every : int
-            How many fit it, and how many there are.
+            How many rows match it, and how many there are.
         stay : int
-            How many are on show that fitted it once.
+            How many are shown that no longer match it.
         """
         rows = 'row' if every == 1 else 'rows'
         self.count.setToolTip(_STAY.format(stay) if stay else '')
-        if self._most != (most := f'{every:,} of {every:,} {rows}'):
-            self._most = most
+        if self._full_count != (full := f'{every:,} of {every:,} {rows}'):
+            self._full_count = full
             self._arrange()
-        whole = shown == every and self.filter.is_open
-        self.count.setText(f'{every:,} {rows}' if whole else f'{shown:,} of {every:,} {rows}')
+        unfiltered = shown == every and self.filter.is_open
+        self.count.setText(f'{every:,} {rows}' if unfiltered else f'{shown:,} of {every:,} {rows}')
         self.clear.setVisible(not self.filter.is_open)
 
     def reset(self) -> None:
@@ -276,7 +277,7 @@ class FilterBar(QWidget):
         self.show_filter(RowFilter(at_least=self.at_least.value()))
 
     def show_filter(self, wanted: RowFilter) -> None:
-        """Choose what a filter says, as far as it is offered, and apply it."""
+        """Set a filter, as far as its choices are offered, and apply it."""
         chosen = (wanted.which.value, wanted.answer, wanted.truth, wanted.label)
         for box, data in zip(self._boxes, chosen, strict=True):
             with QSignalBlocker(box):
@@ -287,26 +288,26 @@ class FilterBar(QWidget):
         self._apply()
 
     def take_focus(self) -> None:
-        """Go to where words are typed."""
+        """Move the focus to the text filter."""
         self.text.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.text.selectAll()
 
     def eventFilter(self, watched: object, event: QEvent | None) -> bool:
-        """Hear Esc in all fields: it shows all rows; where it does already, it leaves."""
+        """Handle Escape in all fields: show all rows; if they are shown, go back to the table."""
         if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
             if event.type() == QEvent.Type.ShortcutOverride:
                 event.accept()
                 return True
             if event.type() == QEvent.Type.KeyPress:
                 if self.filter.is_open:
-                    self.left.emit()
+                    self.escaped.emit()
                 else:
                     self.reset()
                 return True
         return False
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Use as few lines as fit."""
+        """Use as few lines as possible."""
         super().resizeEvent(event)
         self._arrange()
 
@@ -316,33 +317,33 @@ class FilterBar(QWidget):
         self._arrange()
         self.changed.emit(self.filter)
 
-    def _fit_foot(self) -> None:
-        """Put the buttons beside the count and *Clear*, with a shorter word if that helps."""
+    def _arrange_footer(self) -> None:
+        """Put the buttons beside the count and *Clear*, with a shorter text if that helps."""
         measure = self.fontMetrics().horizontalAdvance
-        told = measure(self._most) + self.clear.sizeHint().width() + _APART
+        count_row = measure(self._full_count) + self.clear.sizeHint().width() + _SPACING
         self.uncertain.setText(_UNCERTAIN)
         buttons = self._buttons.sizeHint().width()
         short = buttons - measure(_UNCERTAIN) + measure(_SHORT)
-        tight = told + short > self.width()
-        if buttons + (0 if tight else told) > self.width():
+        tight = count_row + short > self.width()
+        if buttons + (0 if tight else count_row) > self.width():
             self.uncertain.setText(_SHORT)
         along = QBoxLayout.Direction
-        self._line.setDirection(along.TopToBottom if tight else along.LeftToRight)
+        self._footer_layout.setDirection(along.TopToBottom if tight else along.LeftToRight)
 
     def _arrange(self) -> None:
-        """Lay everything out on a grid of as many lines as the width asks for."""
+        """Arrange everything on a grid, with as many lines as the width requires."""
         width = self.width()
         wide, threshold = width >= WIDE_BAR, bool(self.label.currentData())
         found = filter_places(width, truth=not self.truth.isHidden(), threshold=threshold)
-        self._fit_foot()
+        self._arrange_footer()
         if found == self._places:
             return
         self._places = found
-        # Without its buttons it is moved by the arrow keys and the wheel alone.
+        # Without buttons it is changed by the arrow keys and the wheel.
         kinds = QDoubleSpinBox.ButtonSymbols
         self.at_least.setButtonSymbols(kinds.UpDownArrows if wide else kinds.NoButtons)
-        figure = self.fontMetrics().horizontalAdvance('≥ 0.00')
-        self.at_least.setFixedWidth(figure + (64 if wide else 26))
+        width_of_value = self.fontMetrics().horizontalAdvance('≥ 0.00')
+        self.at_least.setFixedWidth(width_of_value + (64 if wide else 26))
         grid = self._grid
         for name, place in found.items():
             widget = self._parts[name]

@@ -1,4 +1,4 @@
-"""The columns of the table of scores: what people call them, and their usual order. No Qt."""
+"""The columns of the score table: titles, tooltips, texts and default order. No Qt."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ __all__ = [
     'columns_for_run',
 ]
 
-#: The column of small pictures, which a switch of its own shows.
+#: The column of thumbnails, which has a button of its own.
 PICTURE = 'picture'
-_LABEL = 'The finding that is furthest above its threshold, or that there is none'
-_ANSWER = 'The label, or “cannot say” where the model does not decide.'
-_ABOVE = 'The findings that reach their thresholds, the furthest above first.'
-#: Up to so many classes have wide bars.
+_LABEL = 'The finding that is furthest above its threshold, or the negative class'
+_ANSWER = 'The predicted label, or “cannot say” where the model is undecided.'
+_ABOVE = 'The findings that reach their thresholds, starting with the furthest above.'
+#: Bars are wide with at most so many classes.
 _FEW = 6
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreColumn:
-    """One column.
+    """A column of the score table.
 
     Parameters
     ----------
     key : str
-        What it is called by `ScoreTable.sort_by` and in the preferences.
+        Its name for `ScoreTable.sort_by` and in the preferences.
     title : str
-        What stands above it.
+        Its title.
     about : str
-        One sentence that explains it.
+        A sentence that explains it.
     kind : str
         How its cells are drawn.
     text : callable
-        From all rows and a place to what the cell says; empty where nothing is known.
+        From all rows and an index to the text of the cell; empty where nothing is known.
     copied : callable
-        The same, to what is copied to other programs.
+        The same, to the text that is copied.
     tip : callable
-        The same, to all that there is to say.
+        The same, to the tooltip.
     wide : int
-        Figures that it has room for.
+        Default width in digits.
     shown : bool
-        Whether it is shown unless a person says otherwise.
+        Whether it is shown by default.
     """
 
     key: str
@@ -66,17 +66,17 @@ class ScoreColumn:
 
     @property
     def is_number(self) -> bool:
-        """Whether it is sorted from the largest first, and stands at the right."""
+        """Whether it contains numbers: right-aligned, and sorted with the largest first."""
         return self.kind in ('number', 'bar', 'share', 'warnings')
 
 
 def class_column_key(label: str) -> str:
-    """Return the key of a class's column."""
+    """Return the key of the column of a class."""
     return f'p:{label}'
 
 
 def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
-    """Return the columns that a table of a run can have, in the order in which they stand."""
+    """Return the columns that the table of a run can have, in their default order."""
     rule = run.label_rule
     return (
         ScoreColumn(
@@ -92,16 +92,16 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
         _number_column(
             'number',
             '#',
-            'Its place in the list of files.',
+            'Position in the list of files.',
             'number',
-            cell_text.place_in_list,
+            cell_text.list_number,
             5,
             False,
         ),
         ScoreColumn(
             'file',
             'File',
-            'The file; folders that all files share are left out. ✓ marks those you have read.',
+            'The file, without the folders common to all files. ✓ marks annotated files.',
             'file',
             cell_text.file,
             cell_text.path,
@@ -110,14 +110,13 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
         ),
         ScoreColumn(
             'label',
-            'Label' if run.rule else 'Answer',
-            f'{_LABEL if run.rule else "The most probable class"}; or why there is none. ▲ marks'
-            ' images that are in doubt; after → stands what you said, where it is something else'
-            ' and there is room.',
+            'Predicted',
+            f'{_LABEL if run.rule else "The most probable class"}, or why there is none. ▲ marks'
+            ' doubtful images; your label follows → if it is a different one and fits.',
             'answer',
-            cell_text.answer,
-            cell_text.plain_answer,
-            cell_text.answer_tip,
+            cell_text.prediction,
+            cell_text.plain_prediction,
+            cell_text.prediction_tip,
             max([12, *map(len, (*run.labels, rule.negative))]),
         ),
         *([_text_column('answer', 'Answer', _ANSWER, 12)] if rule.undecided else []),
@@ -128,8 +127,8 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
         ),
         ScoreColumn(
             'truth',
-            'Given label',
-            'What the folders or a table say. ≠ marks those that are not the answer.',
+            'True label',
+            'The label by the folders or a table. ≠ marks those that were not predicted.',
             'label',
             cell_text.label('truth'),
             cell_text.text_of('truth'),
@@ -140,19 +139,19 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
         _number_column(
             'uncertainty',
             'Uncertainty',
-            'How undecided the answer is: 0 is sure of one class, 1 could not be less sure.',
+            'How undecided the model is, from 0 (sure of one class) to 1 (all classes alike).',
             'share',
             lambda rows, place: cell_text.number(rows, 'uncertainty', place, '.2f'),
             8,
             False,
         ),
         _text_column(
-            'called', 'Called', 'The classes whose probability reaches the threshold.', 14
+            'called', 'Positive', 'The classes whose probability reaches the threshold.', 14
         ),
         ScoreColumn(
             'read',
             'My label',
-            'What you said while reading. ≠ marks labels that are not the answer.',
+            'Your own label. ≠ marks those that were not predicted.',
             'label',
             cell_text.label('read'),
             cell_text.text_of('read'),
@@ -162,7 +161,7 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
         ScoreColumn(
             'note',
             'Note',
-            'Whether you wrote a note.',
+            'Your note.',
             'note',
             cell_text.text_of('note'),
             cell_text.text_of('note'),
@@ -172,25 +171,23 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
         ScoreColumn(
             'warnings',
             'Warnings',
-            'Reasons to trust the answer less. ▲ marks those that doubt the image itself.',
+            'Reasons to trust the prediction less. ▲ marks those about the image itself.',
             'warnings',
             lambda rows, place: cell_text.short_warnings(rows, place)[1],
             cell_text.warnings,
             cell_text.warnings,
             17,
         ),
+        _fraction_column('lung_share', 'In lungs', 'Fraction of the heatmap in the lungs.', True),
+        _text_column('view', 'View', 'View position of the DICOM header.', 8),
+        _text_column('source', 'Source', 'Collection or hospital, by a table.', 14),
         _fraction_column(
-            'lung_share', 'In lungs', 'Share of the heatmap that lies in the lungs.', True
-        ),
-        _text_column('view', 'View', 'The view position, by the header.', 8),
-        _text_column('source', 'Source', 'The collection or hospital, as a table says.', 14),
-        _fraction_column(
-            'lung_share_if_even', 'If even', 'What that share would be if it were even.', False
+            'lung_share_if_even', 'If uniform', 'The same for a uniform heatmap.', False
         ),
         _fraction_column(
-            'frame_share', 'At edge', 'Share of the heatmap at the edge of the image.', False
+            'frame_share', 'At edge', 'Fraction of the heatmap at the edge of the image.', False
         ),
-        _text_column('status', 'Error', 'Why a file has no answer.', 24, False),
+        _text_column('status', 'Error', 'Why a file failed.', 24, False),
     )
 
 
@@ -198,13 +195,13 @@ def _class_column(label: str, few: bool) -> ScoreColumn:
     key = class_column_key(label)
 
     def tip(rows: ScoreRows, place: int) -> str:
-        said = cell_text.percent(rows, key, place)
-        return f'{label}: {said}' if said else ''
+        text = cell_text.percent(rows, key, place)
+        return f'{label}: {text}' if text else ''
 
     return ScoreColumn(
         key,
         label,
-        f'The model’s probability of {label}, in another colour where you said {label} instead.',
+        f'Probability of {label}, in another colour where {label} is your label instead.',
         'bar',
         lambda rows, place: cell_text.percent(rows, key, place),
         lambda rows, place: cell_text.number(rows, key, place, '.7g'),
@@ -238,14 +235,14 @@ def _fraction_column(key: str, title: str, about: str, shown: bool) -> ScoreColu
         return cell_text.percent(rows, key, place, '.0f')
 
     def tip(rows: ScoreRows, place: int) -> str:
-        said = text(rows, place)
+        shown = text(rows, place)
         if (
-            said
+            shown
             and key == 'lung_share'
-            and (even := cell_text.percent(rows, f'{key}_if_even', place))
+            and (uniform := cell_text.percent(rows, f'{key}_if_even', place))
         ):
-            return f'{said} of the heatmap lies in the lungs; {even} would, if it were even.'
-        return said
+            return f'{shown} of the heatmap is in the lungs; {uniform} if it were uniform.'
+        return shown
 
     def copied(rows: ScoreRows, place: int) -> str:
         return cell_text.number(rows, key, place, '.7g')

@@ -1,4 +1,4 @@
-"""How the score table is drawn: cells, probability bars, colours and style sheets of the theme."""
+"""Drawing of the score table: cells, probability bars, and the colours of the theme."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ __all__ = [
 
 @dataclass(frozen=True)
 class CellColours:
-    """What each is for.
+    """Colours of the cells.
 
     Parameters
     ----------
     text, quiet : QColor
-        What matters, and what stands beside it.
+        Main and secondary text.
     line : QColor
-        Between two rows.
+        Line between two rows.
     track, bar, accent : QColor
-        Of a bar: what is not filled, what is, and the bar of the answer.
+        Of a bar: the empty part, the filled part, and that of the predicted class.
     chosen : QColor
-        The ground of selected rows.
+        Background of selected rows.
     warning, error : QColor
-        Words about what is doubtful or failed.
+        Text about doubtful images and failed files.
     """
 
     text: QColor
@@ -58,7 +58,7 @@ class CellColours:
 
     @classmethod
     def of(cls, theme: str) -> CellColours:
-        """Return those of one of napari's themes."""
+        """Return the colours for one of napari's themes."""
         text, line = theme_color(theme, 'text'), faint_text(theme)
         line.setAlphaF(0.08)
         track, bar, accent = (
@@ -73,16 +73,16 @@ class CellColours:
 
 
 def _legible(color: QColor, text: QColor) -> QColor:
-    """Return a colour that reads as well as text does on the theme's background."""
+    """Return a colour that is as legible as text on the background of the theme."""
     hue, full, _, _ = color.getHslF()
     light = 0.68 if text.lightnessF() > 0.5 else 0.32
     return QColor.fromHslF(max(hue or 0.0, 0.0), min(full or 0.0, 0.8), light)
 
 
-#: Pixels: beside a figure, and the height of a bar, as in the Classify dock.
+#: Pixels between a number and its bar, and height of the bar, as in the Classify dock.
 _BAR_MARGIN, _BAR = 8, 6
 
-#: Pixels: the least length of a bar beside its figure, and the height of one below it.
+#: Minimum length of a bar beside its number, and height of one below it, in pixels.
 _LEAST, _THIN = 28, 3
 
 _WIDEST = '100.0 %'
@@ -90,55 +90,55 @@ _WIDEST = '100.0 %'
 
 def draw_probability_bar(
     painter: QPainter,
-    room: QRect,
-    whole: int,
-    share: float,
-    figure: str,
+    rect: QRect,
+    full_width: int,
+    fraction: float,
+    text: str,
     colours: tuple[QColor, QColor, QColor],
 ) -> None:
-    """Draw one.
+    """Draw a probability as a number with a bar.
 
     Parameters
     ----------
     painter : QPainter
-        With the font of the figure.
-    room : QRect
-        Where.
-    whole : int
-        Pixels that figure and bar may be wide together: the same in all columns, or bars
-        could not be compared.
-    share : float
-        In [0, 1].
-    figure : str
-        The same in words; where there is no room for it in any column, it is rounded.
+        Painter with the font of the number.
+    rect : QRect
+        Where to draw.
+    full_width : int
+        Width of number and bar together in pixels, the same in all columns, so that bars can be
+        compared.
+    fraction : float
+        Probability in [0, 1].
+    text : str
+        The probability as text; rounded where it does not fit.
     colours : tuple of QColor
-        Of the figure, of the bar, and of what it leaves empty.
+        Of the text, of the bar, and of its empty part.
     """
     metrics = QFontMetricsF(painter.font())
-    beside = whole - metrics.horizontalAdvance(_WIDEST) - _BAR_MARGIN
+    beside = full_width - metrics.horizontalAdvance(_WIDEST) - _BAR_MARGIN
     if beside >= _LEAST:
-        track = QRectF(room.left(), room.center().y() - _BAR / 2 + 0.5, beside, _BAR)
+        track = QRectF(rect.left(), rect.center().y() - _BAR / 2 + 0.5, beside, _BAR)
     else:
-        below = room.center().y() + metrics.height() / 2 - 1
-        track = QRectF(room.right() + 1 - whole, below, whole, _THIN)
-        room = room.adjusted(0, 0, 0, -4)
-    if metrics.horizontalAdvance(_WIDEST) > whole:
-        figure = f'{100 * share:.0f} %'
-    text, full, empty = colours
-    painter.setPen(text)
-    painter.drawText(room, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, figure)
-    around = track.height() / 2
+        below = rect.center().y() + metrics.height() / 2 - 1
+        track = QRectF(rect.right() + 1 - full_width, below, full_width, _THIN)
+        rect = rect.adjusted(0, 0, 0, -4)
+    if metrics.horizontalAdvance(_WIDEST) > full_width:
+        text = f'{100 * fraction:.0f} %'
+    text_color, full, empty = colours
+    painter.setPen(text_color)
+    painter.drawText(rect, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, text)
+    radius = track.height() / 2
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(empty)
-    painter.drawRoundedRect(track, around, around)
-    # At least a dot, so that an empty bar is not taken for a missing one.
-    track.setWidth(max(2 * around, track.width() * share))
+    painter.drawRoundedRect(track, radius, radius)
+    # At least a dot, so that a probability of 0 is not taken for a missing one.
+    track.setWidth(max(2 * radius, track.width() * fraction))
     painter.setBrush(full)
-    painter.drawRoundedRect(track, around, around)
+    painter.drawRoundedRect(track, radius, radius)
 
 
 def table_style(theme: str) -> str:
-    """Return the style of the lines and titles; the delegate draws what is selected."""
+    """Return the style sheet of the table; the delegate draws the selection."""
     ground, head, text = (
         theme_color(theme, role).name() for role in ('background', 'foreground', 'text')
     )
@@ -154,26 +154,26 @@ def table_style(theme: str) -> str:
 
 
 def filter_bar_style(theme: str) -> str:
-    """Return the style of the buttons above: those that are on are underlined."""
+    """Return the style sheet of the filter bar, where checked buttons are underlined."""
     accent = theme_color(theme, 'current').name()
     return (
         f'QToolButton#more:checked {{ border-bottom: 2px solid {accent}; padding-bottom: 1px; }}'
     )
 
 
-#: Pixels beside a cell's text.
+#: Horizontal padding of cells in pixels.
 _MARGIN = 6
 
 #: The first folder of a path.
 _FOLDER = re.compile(r'[^/\\]*[/\\]')
 
-#: Kinds of cells that are empty where a file has no answer: its reason stands across them.
+#: Kinds of cells that are empty where a file failed: its error is written across them.
 _ACROSS = ('answer', 'bar')
 
-_NO_ANSWER = 'Not scored'
+_FAILED = 'Failed'
 
-#: Pixels of a reason below which it is left out.
-_LEAST_REASON = 40
+#: Minimum width for the error in pixels.
+_LEAST_ERROR = 40
 
 _LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
@@ -181,15 +181,15 @@ _RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 class ScoreTableDelegate(QStyledItemDelegate):
-    """Draws bars, warnings, reasons and small pictures in the theme's colours.
+    """Draws bars, warnings, errors and thumbnails in the colours of the theme.
 
     Parameters
     ----------
     theme : str
         Name of napari's theme.
-    picture : callable
-        From a path to its small picture: None while it is read, and an empty one where the
-        file holds none.
+    thumbnail : callable
+        From a path to its thumbnail: None while it is being read, and an empty image if the file
+        contains none.
     parent : QObject, optional
         Qt parent.
     """
@@ -197,11 +197,11 @@ class ScoreTableDelegate(QStyledItemDelegate):
     def __init__(
         self,
         theme: str,
-        picture: Callable[[str], QImage | None],
+        thumbnail: Callable[[str], QImage | None],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
-        self._picture = picture
+        self._thumbnail = thumbnail
         self.set_theme(theme)
 
     def set_theme(self, theme: str) -> None:
@@ -209,7 +209,7 @@ class ScoreTableDelegate(QStyledItemDelegate):
         self._colours = CellColours.of(theme)
 
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
-        """Return the height of a line of text; widths are those of the columns."""
+        """Return the height of a line; the widths are those of the columns."""
         return QSize(40, option.fontMetrics.height() + 10)
 
     def paint(
@@ -225,17 +225,17 @@ class ScoreTableDelegate(QStyledItemDelegate):
         painter.setClipRect(option.rect)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setFont(option.font)
-        self._ground(painter, option)
-        room = option.rect.adjusted(_MARGIN, 0, -_MARGIN, 0)
+        self._draw_background(painter, option)
+        rect = option.rect.adjusted(_MARGIN, 0, -_MARGIN, 0)
         if rows.rows[place].status == 'error' and column.kind in _ACROSS:
-            self._reason(painter, option, index, rows.rows[place].error)
+            self._draw_error(painter, option, index, rows.rows[place].error)
         else:
-            self._cell(painter, option, room, column, rows, place)
+            self._draw_cell(painter, option, rect, column, rows, place)
         painter.restore()
 
-    # -- its parts ----------------------------------------------------------------------
+    # -- parts of a cell ------------------------------------------------------------------
 
-    def _ground(self, painter: QPainter, option: QStyleOptionViewItem) -> None:
+    def _draw_background(self, painter: QPainter, option: QStyleOptionViewItem) -> None:
         if option.state & QStyle.StateFlag.State_Selected:
             painter.fillRect(option.rect, self._colours.chosen)
         bottom = option.rect.bottom()
@@ -243,171 +243,177 @@ class ScoreTableDelegate(QStyledItemDelegate):
             QRect(option.rect.left(), bottom, option.rect.width(), 1), self._colours.line
         )
 
-    def _cell(
+    def _draw_cell(
         self,
         painter: QPainter,
         option: QStyleOptionViewItem,
-        room: QRect,
+        rect: QRect,
         column: ScoreColumn,
         rows: ScoreRows,
         place: int,
     ) -> None:
         text = column.text(rows, place)
         if column.kind == 'bar':
-            self._probability(painter, room, _narrowest(option), column, rows, place)
+            self._draw_probability(painter, rect, _narrowest(option), column, rows, place)
         elif column.kind == 'file':
-            self._file(painter, self._mark(painter, room, rows, place), text)
+            self._draw_file(painter, self._draw_tick(painter, rect, rows, place), text)
         elif column.kind == 'picture':
-            self._small_picture(painter, room, rows.rows[place].path)
+            self._draw_thumbnail(painter, rect, rows.rows[place].path)
         elif column.kind == 'note':
             if text:
-                self._note(painter, room)
+                self._draw_note(painter, rect)
         elif column.kind == 'warnings':
             doubts = short_warnings(rows, place)[0]
             color = self._colours.warning if doubts else self._colours.quiet
-            self._words(painter, room, f'▲ {text}' if doubts else text, color)
+            self._draw_text(painter, rect, f'▲ {text}' if doubts else text, color)
         elif column.kind == 'label':
             color = self._colours.warning if text.startswith('≠') else self._colours.text
-            self._words(painter, room, text, color)
+            self._draw_text(painter, rect, text, color)
         elif column.kind == 'share':
             color = (
-                self._colours.warning if _is_outside(column, rows, place) else self._colours.text
+                self._colours.warning
+                if _is_outside_lungs(column, rows, place)
+                else self._colours.text
             )
-            self._words(painter, room, text, color, _RIGHT)
+            self._draw_text(painter, rect, text, color, _RIGHT)
         elif column.kind == 'number':
-            self._words(painter, room, text, self._colours.quiet, _RIGHT)
+            self._draw_text(painter, rect, text, self._colours.quiet, _RIGHT)
         elif column.kind == 'answer':
-            self._answer(painter, room, rows, place)
+            self._draw_prediction(painter, rect, rows, place)
         else:
-            self._words(painter, room, text, self._colours.quiet)
+            self._draw_text(painter, rect, text, self._colours.quiet)
 
-    def _words(
+    def _draw_text(
         self,
         painter: QPainter,
-        room: QRect,
+        rect: QRect,
         text: str,
         color: QColor,
         where: Qt.AlignmentFlag = _LEFT,
     ) -> None:
         painter.setPen(color)
-        short = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room.width())
-        painter.drawText(room, where, short)
+        short = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, rect.width())
+        painter.drawText(rect, where, short)
 
-    def _probability(
+    def _draw_probability(
         self,
         painter: QPainter,
-        room: QRect,
+        rect: QRect,
         narrowest: int,
         column: ScoreColumn,
         rows: ScoreRows,
         place: int,
     ) -> None:
-        share = float(rows.numbers[column.key].values[place])
-        if share != share:  # nothing is known
+        fraction = float(rows.numbers[column.key].values[place])
+        if fraction != fraction:  # NaN: unknown
             return
         colours = self._colours
         row = rows.rows[place]
-        is_answer = column.title in (row.above if row.answer else (row.label,))
-        text, full = (colours.text, colours.accent) if is_answer else (colours.quiet, colours.bar)
+        is_predicted = column.title in (row.above if row.answer else (row.label,))
+        text, full = (
+            (colours.text, colours.accent) if is_predicted else (colours.quiet, colours.bar)
+        )
         if column.title in other_label(rows, place).split(', '):
             text = colours.warning
-        said = column.text(rows, place)
+        shown = column.text(rows, place)
         draw_probability_bar(
-            painter, room, narrowest - 2 * _MARGIN, share, said, (text, full, colours.track)
+            painter, rect, narrowest - 2 * _MARGIN, fraction, shown, (text, full, colours.track)
         )
 
-    def _answer(self, painter: QPainter, room: QRect, rows: ScoreRows, place: int) -> None:
-        """Write what the model says, and what the person says where that is something else."""
+    def _draw_prediction(
+        self, painter: QPainter, rect: QRect, rows: ScoreRows, place: int
+    ) -> None:
+        """Draw the predicted label, and the label of the user if it is a different one."""
         row, metrics = rows.rows[place], painter.fontMetrics()
         if row.doubts:
-            self._words(painter, room, '▲', self._colours.warning)
-            room = room.adjusted(metrics.horizontalAdvance('▲ '), 0, 0, 0)
+            self._draw_text(painter, rect, '▲', self._colours.warning)
+            rect = rect.adjusted(metrics.horizontalAdvance('▲ '), 0, 0, 0)
         other = other_label(rows, place)
         if not other:
-            self._words(painter, room, row.label, self._colours.text)
+            self._draw_text(painter, rect, row.label, self._colours.text)
             return
-        # Where there is no room for what the person says, its colour among the bars says it.
-        self._words(painter, room, row.label, self._colours.text)
-        rest = room.adjusted(metrics.horizontalAdvance(row.label), 0, 0, 0)
-        said = f' → {other}'
-        if metrics.horizontalAdvance(said) <= rest.width():
-            self._words(painter, rest, said, self._colours.warning)
+        # Where the label of the user does not fit, the colour of its probability shows it.
+        self._draw_text(painter, rect, row.label, self._colours.text)
+        rest = rect.adjusted(metrics.horizontalAdvance(row.label), 0, 0, 0)
+        arrow = f' → {other}'
+        if metrics.horizontalAdvance(arrow) <= rest.width():
+            self._draw_text(painter, rest, arrow, self._colours.warning)
 
-    def _mark(self, painter: QPainter, room: QRect, rows: ScoreRows, place: int) -> QRect:
-        """Tick a file that has been read; return where its name stands."""
-        if not rows.words['read'].any:
-            return room
-        said, wide = rows.words['read'][place], painter.fontMetrics().horizontalAdvance('✓ ')
-        if said:
+    def _draw_tick(self, painter: QPainter, rect: QRect, rows: ScoreRows, place: int) -> QRect:
+        """Draw a tick beside an annotated file; return the rectangle of the name."""
+        if not rows.texts['read'].any:
+            return rect
+        label, width = rows.texts['read'][place], painter.fontMetrics().horizontalAdvance('✓ ')
+        if label:
             mark, color = (
-                ('?', self._colours.quiet) if said == 'unsure' else ('✓', self._colours.text)
+                ('?', self._colours.quiet) if label == 'unsure' else ('✓', self._colours.text)
             )
             if rows.flags['against_read'].values[place]:
                 color = self._colours.warning
-            self._words(painter, room, mark, color)
-        return room.adjusted(wide, 0, 0, 0)
+            self._draw_text(painter, rect, mark, color)
+        return rect.adjusted(width, 0, 0, 0)
 
-    def _file(self, painter: QPainter, room: QRect, text: str) -> None:
+    def _draw_file(self, painter: QPainter, rect: QRect, text: str) -> None:
         folder, name = split_path(text)
         metrics = painter.fontMetrics()
-        left = room.width() - metrics.horizontalAdvance(name)
-        # Whole folders or none: half the name of one could be that of another.
+        left = rect.width() - metrics.horizontalAdvance(name)
+        # Whole folders or none: a part of a name could be that of another folder.
         while folder and metrics.horizontalAdvance(folder) > left:
             folder = _FOLDER.sub('', folder, count=1)
         if folder:
-            self._words(painter, room, folder, self._colours.quiet)
-            room = room.adjusted(metrics.horizontalAdvance(folder), 0, 0, 0)
+            self._draw_text(painter, rect, folder, self._colours.quiet)
+            rect = rect.adjusted(metrics.horizontalAdvance(folder), 0, 0, 0)
         painter.setPen(self._colours.text)
-        if metrics.horizontalAdvance(name) > room.width():
-            # Names of one data set often begin alike and end in the same format: what stands
-            # before that tells what they are.
+        if metrics.horizontalAdvance(name) > rect.width():
+            # Names of a data set often start alike and have the same extension: what precedes
+            # the extension tells them apart.
             name = splitext(name)[0] or name
-        short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, room.width())
-        painter.drawText(room, _LEFT, short)
+        short = metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, rect.width())
+        painter.drawText(rect, _LEFT, short)
 
-    def _reason(
+    def _draw_error(
         self,
         painter: QPainter,
         option: QStyleOptionViewItem,
         index: QModelIndex,
-        reason: str,
+        error: str,
     ) -> None:
-        """Write why there is no answer across the cells that stay empty."""
-        whole, kinds = _across(option, index)
-        whole.adjust(_MARGIN, 0, -_MARGIN, 0)
-        if 'answer' in kinds:  # else it is said where the answer stands
+        """Draw the error of a failed file across its empty cells."""
+        cells, kinds = _across(option, index)
+        cells.adjust(_MARGIN, 0, -_MARGIN, 0)
+        if 'answer' in kinds:  # otherwise it is drawn there
             painter.setPen(self._colours.error)
-            painter.drawText(whole, _LEFT, _NO_ANSWER)
-            whole.adjust(painter.fontMetrics().horizontalAdvance(f'{_NO_ANSWER}  '), 0, 0, 0)
-        if whole.width() > _LEAST_REASON:
-            self._words(painter, whole, reason, self._colours.quiet)
+            painter.drawText(cells, _LEFT, _FAILED)
+            cells.adjust(painter.fontMetrics().horizontalAdvance(f'{_FAILED}  '), 0, 0, 0)
+        if cells.width() > _LEAST_ERROR:
+            self._draw_text(painter, cells, error, self._colours.quiet)
 
-    def _note(self, painter: QPainter, room: QRect) -> None:
-        sheet = QRectF(0, 0, 11, 13)
-        sheet.moveCenter(QRectF(room).center())
+    def _draw_note(self, painter: QPainter, rect: QRect) -> None:
+        page = QRectF(0, 0, 11, 13)
+        page.moveCenter(QRectF(rect).center())
         painter.setPen(QPen(self._colours.text, 1.2))
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawRoundedRect(sheet, 2, 2)
+        painter.drawRoundedRect(page, 2, 2)
         for line in (4, 7, 10):
-            y = sheet.top() + line - 0.5
-            painter.drawLine(int(sheet.left() + 3), int(y), int(sheet.right() - 3), int(y))
+            y = page.top() + line - 0.5
+            painter.drawLine(int(page.left() + 3), int(y), int(page.right() - 3), int(y))
 
-    def _small_picture(self, painter: QPainter, room: QRect, path: str) -> None:
-        box = QRectF(room).adjusted(-_MARGIN + 4, 3, _MARGIN - 4, -4)
-        picture = self._picture(path)
-        if picture is not None and not picture.isNull():
-            size = picture.size().scaled(
+    def _draw_thumbnail(self, painter: QPainter, rect: QRect, path: str) -> None:
+        box = QRectF(rect).adjusted(-_MARGIN + 4, 3, _MARGIN - 4, -4)
+        thumbnail = self._thumbnail(path)
+        if thumbnail is not None and not thumbnail.isNull():
+            size = thumbnail.size().scaled(
                 int(box.width()), int(box.height()), Qt.AspectRatioMode.KeepAspectRatio
             )
             place = QRectF(0, 0, size.width(), size.height())
             place.moveCenter(box.center())
             painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            painter.drawImage(place, picture)
+            painter.drawImage(place, thumbnail)
             return
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(self._colours.track)
         painter.drawRoundedRect(box, 3, 3)
-        if picture is not None:  # there is none in the file
+        if thumbnail is not None:  # the file contains none
             font = QFont(painter.font())
             painter.setFont(font)
             painter.setPen(self._colours.quiet)
@@ -415,19 +421,19 @@ class ScoreTableDelegate(QStyledItemDelegate):
 
 
 def _narrowest(option: QStyleOptionViewItem) -> int:
-    """Return the pixels of the narrowest column of probabilities."""
+    """Return the width of the narrowest column of probabilities in pixels."""
     view = option.widget
     header = view.horizontalHeader() if isinstance(view, QTableView) else None
     return header.narrowest_bar if isinstance(header, ScoreTableHeader) else option.rect.width()
 
 
 def _across(option: QStyleOptionViewItem, index: QModelIndex) -> tuple[QRect, set[str]]:
-    """Return the cells beside each other that hold an answer or a probability, and which."""
+    """Return the area of the adjacent cells of prediction and probabilities, and their kinds."""
     view, model = option.widget, index.model()
     header = view.horizontalHeader() if isinstance(view, QTableView) else None
     if header is None or not isinstance(model, ScoreTableModel):
         return QRect(option.rect), {'answer'}
-    whole, kinds = QRect(option.rect), {str(model.columns[index.column()].kind)}
+    cells, kinds = QRect(option.rect), {str(model.columns[index.column()].kind)}
     here = header.visualIndex(index.column())
     for step in (-1, 1):
         visual = here + step
@@ -438,18 +444,18 @@ def _across(option: QStyleOptionViewItem, index: QModelIndex) -> tuple[QRect, se
                     break
                 kinds.add(model.columns[logical].kind)
                 left = header.sectionViewportPosition(logical)
-                whole |= QRect(
-                    left, whole.top(), header.sectionSize(logical), option.rect.height()
+                cells |= QRect(
+                    left, cells.top(), header.sectionSize(logical), option.rect.height()
                 )
             visual += step
-    return whole, kinds
+    return cells, kinds
 
 
-def _is_outside(column: ScoreColumn, rows: ScoreRows, place: int) -> bool:
-    """Return whether less of a heatmap lies in the lungs than if it were even."""
+def _is_outside_lungs(column: ScoreColumn, rows: ScoreRows, place: int) -> bool:
+    """Return whether less of a heatmap is in the lungs than if it were uniform."""
     if column.key != 'lung_share':
         return False
-    share, even = (
+    fraction, uniform = (
         rows.numbers[key].values[place] for key in (column.key, f'{column.key}_if_even')
     )
-    return bool(share < even)
+    return bool(fraction < uniform)

@@ -1,7 +1,7 @@
-"""The Qt model of the score table: the rows that are shown, and what their cells say.
+"""The Qt model of the score table, and a queue of new rows.
 
-Rows come in through a queue, so that any number of them never blocks the screen, and a selection
-of a hundred thousand rows is handled as few ranges.
+The queue keeps the window responsive however many rows arrive, and a selection of a hundred
+thousand rows is handled as a few ranges.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _NO_RUN = ScoringRun('', '', (), {}, '')
 
 
 class ScoreTableModel(QAbstractTableModel):
-    """Lines in the order in which they are shown: sorting and filtering need no proxy.
+    """Rows as they are sorted and filtered, without a proxy model.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class ScoreTableModel(QAbstractTableModel):
         self.start(_NO_RUN)
 
     def start(self, run: ScoringRun) -> None:
-        """Forget all rows; those of another run will come."""
+        """Remove all rows, before those of another run."""
         self.beginResetModel()
         self.rows = ScoreRows(run)
         self.order = RowOrder(self.rows)
@@ -57,7 +57,7 @@ class ScoreTableModel(QAbstractTableModel):
         self.endResetModel()
 
     def column_of(self, key: str) -> int | None:
-        """Return where a column stands among all; None if there is none of that key."""
+        """Return the index of a column; None if there is none with that key."""
         return next((i for i, column in enumerate(self.columns) if column.key == key), None)
 
     def row_at(self, line: int) -> ScoreRow:
@@ -65,11 +65,11 @@ class ScoreTableModel(QAbstractTableModel):
         return self.rows.rows[self.order.shown[line]]
 
     def place_at(self, line: int) -> int:
-        """Return the place among all rows of that in a line."""
+        """Return the index, among all rows, of the row in a line."""
         return int(self.order.shown[line])
 
     def insert(self, arrivals: NewRows, parts: Sequence[slice]) -> None:
-        """Show new rows, the last part first."""
+        """Insert new rows, the last part first."""
         for part in parts:
             first, many = int(arrivals.at[part.start]), part.stop - part.start
             self.beginInsertRows(QModelIndex(), first, first + many - 1)
@@ -77,43 +77,43 @@ class ScoreTableModel(QAbstractTableModel):
             self.endInsertRows()
 
     def repaint(self, places: Sequence[int]) -> None:
-        """Say that what is known of some rows has changed."""
+        """Signal that some rows have changed."""
         for place in places:
             line = self.order.line_of(place)
             if line is not None:
                 last = len(self.columns) - 1
                 self.dataChanged.emit(self.index(line, 0), self.index(line, last))
 
-    def turned(self, section: int) -> tuple[str, bool] | None:
-        """Return what a click on a title sorts by: it, the other way round, then not at all.
+    def sorting_after_click(self, section: int) -> tuple[str, bool] | None:
+        """Return the key and direction after a click on a title: two directions, then unsorted.
 
-        None where there is nothing to sort by, as with pictures.
+        None for a column that cannot be sorted, that of thumbnails.
         """
         column, order = self.columns[section], self.order
         if column.key == PICTURE:
             return None
-        first = column.is_number and column.key != 'number'  # figures begin with the largest
+        first = column.is_number and column.key != 'number'  # numbers start with the largest
         if order.column != column.key:
             return column.key, first
         return (column.key, not first) if order.descending is first else ('number', False)
 
-    # -- Qt's side ----------------------------------------------------------------------
+    # -- Qt methods -----------------------------------------------------------------------
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Return the number of lines."""
         return 0 if parent is not None and parent.isValid() else len(self.order.shown)
 
     def columnCount(self, parent: QModelIndex | None = None) -> int:
-        """Return the number of columns, hidden ones too."""
+        """Return the number of columns, including hidden ones."""
         return 0 if parent is not None and parent.isValid() else len(self.columns)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> Any:
-        """Return a column's title with an arrow where it is sorted by; what it is about."""
+        """Return the title of a column, with an arrow if rows are sorted by it, or its tooltip."""
         if orientation != Qt.Orientation.Horizontal or not 0 <= section < len(self.columns):
             return None
         column = self.columns[section]
         if role == Qt.ItemDataRole.DisplayRole:
-            # A list that is in its own order needs no arrow.
+            # The order of the files needs no arrow.
             mine = column.key == self.order.column
             if not mine or (column.key == 'number' and not self.order.descending):
                 return column.title
@@ -131,7 +131,7 @@ class ScoreTableModel(QAbstractTableModel):
         return None
 
     def data(self, index: QModelIndex, role: int = 0) -> Any:
-        """Return what a cell says."""
+        """Return the text of a cell, or its tooltip."""
         if not index.isValid() or index.row() >= len(self.order.shown):
             return None
         column, place = self.columns[index.column()], self.place_at(index.row())
@@ -146,20 +146,20 @@ class ScoreTableModel(QAbstractTableModel):
         return None
 
 
-#: Milliseconds between two times that new rows are shown, and before more are taken in.
+#: Milliseconds between two updates of the view, and between two chunks of new rows.
 _SHOWING, _TAKING = 250, 5
 
-#: Seconds that taking rows in may hold the screen, and how many are taken at once.
+#: Seconds for which adding rows may block the window, and number of rows in a chunk.
 _PATIENCE, _CHUNK = 0.012, 200
 
 
 class RowQueue(QObject):
-    """Puts rows into a model's `rows` a few at a time, and says when to show them.
+    """Adds rows to the model in chunks, and signals when to show them.
 
     Parameters
     ----------
-    model : ScoreModel
-        Where they go.
+    model : ScoreTableModel
+        The model.
     parent : QObject, optional
         Qt parent.
     """
@@ -179,7 +179,7 @@ class RowQueue(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether rows wait."""
+        """Whether rows are waiting."""
         return bool(self._waiting)
 
     @property
@@ -188,20 +188,20 @@ class RowQueue(QObject):
         return list(self._waiting)
 
     def add(self, rows: Sequence[ScoreRow]) -> None:
-        """Take rows in; returns at once."""
+        """Add rows; returns at once."""
         self._waiting.extend(rows)
         if self._waiting and not self._taking.isActive():
             self._taking.start()
 
     def clear(self) -> None:
-        """Drop what waits."""
+        """Drop the waiting rows."""
         self._waiting.clear()
         self._taking.stop()
         self._showing.stop()
 
     def _take(self) -> None:
-        begun = perf_counter()
-        while self._waiting and perf_counter() - begun < _PATIENCE:
+        start = perf_counter()
+        while self._waiting and perf_counter() - start < _PATIENCE:
             some = [self._waiting.popleft() for _ in range(min(_CHUNK, len(self._waiting)))]
             self._model.repaint(self._model.rows.append(some))
         if self._waiting:
@@ -210,7 +210,7 @@ class RowQueue(QObject):
             self._showing.start(_SHOWING if self._model.rowCount() else 0)
 
 
-#: More stretches of lines than this take too long to select.
+#: Selecting more ranges than this takes too long.
 _MOST = 2000
 
 
@@ -223,19 +223,19 @@ def lines_of_selection(selection: QItemSelection) -> list[int]:
 
 
 def selection_of_rows(places: np.ndarray, model: ScoreTableModel) -> QItemSelection:
-    """Return rows, wherever they are now, in as few stretches of lines as there are.
+    """Return rows as a selection of as few ranges of lines as possible.
 
     Parameters
     ----------
     places : ndarray of int, shape (n,)
-        Their places among all rows; those that are not shown are left out.
-    model : ScoreModel
-        Whose lines.
+        Indices among all rows; those that are not shown are left out.
+    model : ScoreTableModel
+        The model.
 
     Returns
     -------
     QItemSelection
-        Empty, where there are too many stretches.
+        Empty if there are too many ranges.
     """
     found, held = QItemSelection(), np.zeros(len(model.rows), dtype=bool)
     held[places] = True

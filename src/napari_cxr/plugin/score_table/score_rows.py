@@ -1,7 +1,7 @@
-"""All rows of the score table, and the keys by which they are sorted and filtered.
+"""All rows of the score table, as arrays by which they are sorted and filtered.
 
-Columns of numbers grow at a constant cost per row; each different text is kept once, with the rank
-that people expect of it (`x2` before `x10`). No Qt.
+Columns of numbers grow at a constant cost per row; each distinct text is stored once, and sorted
+as people expect (`x2` before `x10`). No Qt.
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ _FIRST = 1024
 
 _DIGITS = re.compile(r'\d+')
 
-#: Digits of the longest number that counts as one, such as part of a UID.
+#: Numbers with more digits, such as parts of a UID, are not compared as numbers.
 _LONGEST = 20
 
 
 def natural_sort_key(text: str) -> str:
-    """Return what a text is sorted by: its case is nothing, and 'x2' stands before 'x10'."""
+    """Return the sort key of a text, which ignores case and puts 'x2' before 'x10'."""
     return _DIGITS.sub(lambda found: found[0].zfill(_LONGEST), text.casefold())
 
 
 class GrowingArray:
-    """An array with room to grow: adding costs the same however long it is.
+    """An array to which entries are appended at a constant cost.
 
     Parameters
     ----------
     dtype : dtype
-        Of its entries.
+        Type of its entries.
     """
 
     def __init__(self, dtype: Any) -> None:
-        self._room = np.empty(_FIRST, dtype=dtype)
+        self._buffer = np.empty(_FIRST, dtype=dtype)
         self._count = 0
 
     def __len__(self) -> int:
-        """Return how many entries there are."""
+        """Return the number of entries."""
         return self._count
 
     def __setitem__(self, place: int, value: Any) -> None:
@@ -57,127 +57,128 @@ class GrowingArray:
 
     @property
     def values(self) -> np.ndarray:
-        """All entries, shape (n,), good until more are added."""
-        return self._room[: self._count]
+        """All entries, shape (n,), valid until more are added."""
+        return self._buffer[: self._count]
 
     def extend(self, values: Sequence[Any] | np.ndarray) -> None:
-        """Add entries."""
+        """Append entries."""
         count = self._count + len(values)
-        if count > len(self._room):
-            room = np.empty(max(count, 2 * len(self._room)), dtype=self._room.dtype)
-            room[: self._count] = self.values
-            self._room = room
-        self._room[self._count : count] = values
+        if count > len(self._buffer):
+            buffer = np.empty(max(count, 2 * len(self._buffer)), dtype=self._buffer.dtype)
+            buffer[: self._count] = self.values
+            self._buffer = buffer
+        self._buffer[self._count : count] = values
         self._count = count
 
 
 class TextColumn:
-    """A column of texts, each different one kept once."""
+    """A column of texts stored as categories and codes, like a categorical of pandas."""
 
     def __init__(self) -> None:
-        self.texts: list[str] = []
+        self.categories: list[str] = []
         self._codes: dict[str, int] = {}
         self._entries = GrowingArray(np.int64)
-        self._naturals: list[str] = []
+        self._sort_keys: list[str] = []
         self._folded: list[str] = []
         self._ranks: np.ndarray = np.zeros(0)
 
     def __len__(self) -> int:
-        """Return how many entries there are."""
+        """Return the number of entries."""
         return len(self._entries)
 
     def __getitem__(self, place: int) -> str:
         """Return one entry."""
-        return self.texts[self._entries.values[place]]
+        return self.categories[self._entries.values[place]]
 
     def __setitem__(self, place: int, text: str) -> None:
         """Change one entry."""
-        self._entries[place] = self._code_for(text)
+        self._entries[place] = self._add_category(text)
 
     @property
     def codes(self) -> np.ndarray:
-        """What each entry is in `texts`, shape (n,), good until more are added."""
+        """Indices of the entries in `categories`, shape (n,), valid until more are added."""
         return self._entries.values
 
     @property
     def any(self) -> bool:
-        """Whether there is any text that is not empty."""
-        return len(self.texts) > ('' in self._codes)
+        """Whether any text is not empty."""
+        return len(self.categories) > ('' in self._codes)
 
-    def code(self, text: str) -> int | None:
-        """Return where a text is in `texts`; None if no entry has had it."""
+    def code_of(self, text: str) -> int | None:
+        """Return the index of a text in `categories`; None if no entry has had it."""
         return self._codes.get(text)
 
     def extend(self, texts: Iterable[str]) -> None:
-        """Add entries."""
-        self._entries.extend([self._code_for(text) for text in texts])
+        """Append entries."""
+        self._entries.extend([self._add_category(text) for text in texts])
 
     def ranks(self) -> np.ndarray:
-        """Return numbers in the order of the texts, NaN for empty ones, shape (n,)."""
-        if len(self._ranks) != len(self.texts):
-            order = sorted(range(len(self.texts)), key=self._naturals.__getitem__)
-            inorder = np.array(self._naturals, dtype=object)[order]
+        """Return the ranks of the entries, NaN for empty texts, shape (n,)."""
+        if len(self._ranks) != len(self.categories):
+            order = sorted(range(len(self.categories)), key=self._sort_keys.__getitem__)
+            inorder = np.array(self._sort_keys, dtype=object)[order]
             self._ranks = np.zeros(len(order))
             self._ranks[order] = np.cumsum(np.r_[False, inorder[1:] != inorder[:-1]])
-            if (empty := self.code('')) is not None:
+            if (empty := self.code_of('')) is not None:
                 self._ranks[empty] = np.nan
         return self._ranks[self.codes] if len(self._ranks) else np.zeros(0)
 
-    def naturals(self, places: np.ndarray) -> np.ndarray:
-        """Return what entries are sorted by, an array of str."""
-        naturals = np.empty(len(self._naturals), dtype=object)
-        naturals[:] = self._naturals
-        return naturals[self.codes[places]]
+    def sort_keys(self, places: np.ndarray) -> np.ndarray:
+        """Return the sort keys of entries, an array of str."""
+        sort_keys = np.empty(len(self._sort_keys), dtype=object)
+        sort_keys[:] = self._sort_keys
+        return sort_keys[self.codes[places]]
 
     def containing(self, word: str) -> np.ndarray:
-        """Return which of the different texts hold a word in lower case, shape (m,)."""
+        """Return which categories contain a word, given in lower case, shape (m,)."""
         return np.fromiter((word in text for text in self._folded), bool, len(self._folded))
 
-    def _code_for(self, text: str) -> int:
+    def _add_category(self, text: str) -> int:
         code = self._codes.get(text)
         if code is None:
-            code = self._codes[text] = len(self.texts)
-            self.texts.append(text)
+            code = self._codes[text] = len(self.categories)
+            self.categories.append(text)
             self._folded.append(text.casefold())
-            self._naturals.append(natural_sort_key(text))
+            self._sort_keys.append(natural_sort_key(text))
         return code
 
 
-#: A caution that doubts the image outweighs any number of others.
+#: A warning that makes the image doubtful outweighs any number of others.
 _DOUBT = 1000
 
-_UNREAD = Annotation()
+_NOT_ANNOTATED = Annotation()
 
 
 class AnnotationLookup(Protocol):
-    """A person's labels, as a `napari_cxr.scoring.annotation` list keeps them."""
+    """Annotations by path, as a reading list of `napari_cxr.scoring.annotation` has them."""
 
     def get(self, path: str) -> Annotation | None:
-        """Return what a person said of a file; None if nothing."""
+        """Return the annotation of a file; None if it has none."""
 
 
 class ScoreRows:
-    """Rows in the order in which they came, and a key a column of each.
+    """Rows in the order of their arrival, and their columns.
 
-    Keys are computed once, when a row comes; a row's number in this order is its `place`.
+    Columns are computed once, when a row arrives; the index of a row in this order is its
+    `place`.
 
     Parameters
     ----------
     run : Run
-        What the rows have in common.
+        The run that made the rows.
     """
 
     def __init__(self, run: ScoringRun) -> None:
         self.run = run
         self.rows: list[ScoreRow] = []
-        #: The folder that holds all files, with the separator at its end.
+        #: The folder that contains all files, ending in a separator.
         self.root = ''
-        #: The longest name of a file, without its folders.
+        #: The longest file name, without folders.
         self.longest_name = ''
         self.rule = run.label_rule
         self._known = {label.casefold() for label in run.labels}
-        self._reading: AnnotationLookup | None = None
-        self._remarks: Counter[str] = Counter()  # those that do not doubt the image
+        self._annotations: AnnotationLookup | None = None
+        self._notes: Counter[str] = Counter()  # counts of the other warnings
         self._cautions: dict[str, frozenset[str]] = {'': frozenset()}
         self.numbers = {
             key: GrowingArray(np.float64)
@@ -191,7 +192,7 @@ class ScoreRows:
                 'uncertainty',
             )
         }
-        self.words = {
+        self.texts = {
             key: TextColumn()
             for key in (
                 'file',
@@ -214,16 +215,16 @@ class ScoreRows:
         }
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of rows."""
         return len(self.rows)
 
     def append(self, rows: Sequence[ScoreRow]) -> list[int]:
-        """Add rows; one whose file is there already takes its place.
+        """Add rows; a row of a file that has one replaces it.
 
         Returns
         -------
         list of int
-            Places of the rows that were replaced.
+            Indices of the rows that were replaced.
         """
         replaced, fresh = {}, {}
         for row in rows:
@@ -238,41 +239,41 @@ class ScoreRows:
         return list(replaced)
 
     def place_of(self, path: str) -> int | None:
-        """Return the place of a file's row; None if it has none."""
-        return self.words['file'].code(path)  # no file comes twice, so codes are places
+        """Return the index of the row of a file; None if it has none."""
+        return self.texts['file'].code_of(path)  # each file has one row, so codes are indices
 
-    def set_reading(self, reading: AnnotationLookup | None) -> None:
-        """Take labels and notes from another reading list, or from none."""
-        self._reading = reading
-        self.words['read'], self.words['note'] = TextColumn(), TextColumn()
+    def set_annotations(self, annotations: AnnotationLookup | None) -> None:
+        """Take labels and notes from a reading list, or remove them."""
+        self._annotations = annotations
+        self.texts['read'], self.texts['note'] = TextColumn(), TextColumn()
         self.flags['read'], self.flags['against_read'] = (
             GrowingArray(np.bool_),
             GrowingArray(np.bool_),
         )
-        self._read(self.rows)
+        self._annotate(self.rows)
 
     @property
-    def is_read(self) -> bool:
+    def has_annotations(self) -> bool:
         """Whether there is a reading list."""
-        return self._reading is not None
+        return self._annotations is not None
 
     def refresh(self, place: int) -> None:
-        """Take anew what a person said of one file."""
+        """Update the annotation of one row."""
         row = self.rows[place]
-        entry = self._said(row)
-        self.words['read'][place], self.words['note'][place] = self._text(entry), entry.note
+        entry = self._annotation_of(row)
+        self.texts['read'][place], self.texts['note'][place] = self._text(entry), entry.note
         self.flags['read'][place] = entry.read
         self.flags['against_read'][place] = self._is_against_read(row, entry)
 
     def has(self, key: str) -> bool:
-        """Return whether any row has something in a column."""
+        """Return whether a column is not empty."""
         if key in self.numbers:
             return not bool(np.isnan(self.numbers[key].values).all())
-        return key not in self.words or self.words[key].any
+        return key not in self.texts or self.texts[key].any
 
     def longest(self) -> dict[str, str]:
-        """Return the longest texts of files, of answers, and of answers with a person's own."""
-        tick = '✓ ' if self.words['read'].any else ''
+        """Return the longest texts of files, of predictions, and of predictions with labels."""
+        tick = '✓ ' if self.texts['read'].any else ''
         doubt = '▲ ' if self.flags['doubted'].values.any() else ''
         answer = max((*self.run.labels, self.rule.negative), key=len)
         against = f' → {answer}' if self.flags['against_read'].values.any() else ''
@@ -283,19 +284,20 @@ class ScoreRows:
         }
 
     def warned(self) -> np.ndarray:
-        """Tell which rows have a warning that not all scored rows have, shape (n,).
+        """Return which rows have a warning that not all scored rows have, shape (n,).
 
-        Of JPEG files, say, each has the remark that something was lost: that sets none apart.
+        A warning of all of them, such as that of lossy compression for JPEG files, does not
+        distinguish any.
         """
         scored = int(self.flags['scored'].values.sum())
-        shared = {text for text, count in self._remarks.items() if count == scored > 1}
-        texts = self.words['cautions'].texts
+        shared = {text for text, count in self._notes.items() if count == scored > 1}
+        texts = self.texts['cautions'].categories
         own = np.fromiter((not self._cautions[text] <= shared for text in texts), bool, len(texts))
-        return own[self.words['cautions'].codes]
+        return own[self.texts['cautions'].codes]
 
     def key(self, column: str) -> GrowingArray | TextColumn:
-        """Return what a column is sorted by; KeyError if it cannot be."""
-        return self.numbers[column] if column in self.numbers else self.words[column]
+        """Return the column to sort by; KeyError if there is none with that key."""
+        return self.numbers[column] if column in self.numbers else self.texts[column]
 
     def _extend(self, rows: list[ScoreRow]) -> None:
         for row in rows:
@@ -307,10 +309,10 @@ class ScoreRows:
         for key, found in self._numbers_of(rows).items():
             self.numbers[key].extend(found)
         for key, texts in _texts_of(rows).items():
-            self.words[key].extend(texts)
+            self.texts[key].extend(texts)
         for key, held in self._flags_of(rows).items():
             self.flags[key].extend(held)
-        self._read(rows)
+        self._annotate(rows)
 
     def _replace(self, place: int, row: ScoreRow) -> None:
         self._count([self.rows[place]], -1)
@@ -319,18 +321,18 @@ class ScoreRows:
         for key, found in self._numbers_of([row]).items():
             self.numbers[key][place] = found[0]
         for key, texts in _texts_of([row]).items():
-            self.words[key][place] = texts[0]
+            self.texts[key][place] = texts[0]
         for key, held in self._flags_of([row]).items():
             self.flags[key][place] = held[0]
         self.refresh(place)
 
     def _count(self, rows: Sequence[ScoreRow], by: int) -> None:
-        """Note the cautions of rows that come, or of one that goes."""
+        """Count the warnings of rows that were added (1) or replaced (-1)."""
         for row in rows:
             if row.cautions:
                 self._cautions[_caution_text(row)] = frozenset(one.text for one in row.cautions)
                 for text in {one.text for one in row.cautions if not one.doubts_the_image}:
-                    self._remarks[text] += by if row.status == 'scored' else 0
+                    self._notes[text] += by if row.status == 'scored' else 0
 
     def _numbers_of(self, rows: list[ScoreRow]) -> dict[str, np.ndarray]:
         labels = self.run.labels
@@ -362,20 +364,22 @@ class ScoreRows:
             ],
         }
 
-    def _read(self, rows: list[ScoreRow]) -> None:
-        said = [self._said(row) for row in rows]
-        self.words['read'].extend([self._text(entry) for entry in said])
-        self.words['note'].extend([entry.note for entry in said])
-        self.flags['read'].extend([entry.read for entry in said])
+    def _annotate(self, rows: list[ScoreRow]) -> None:
+        entries = [self._annotation_of(row) for row in rows]
+        self.texts['read'].extend([self._text(entry) for entry in entries])
+        self.texts['note'].extend([entry.note for entry in entries])
+        self.flags['read'].extend([entry.read for entry in entries])
         self.flags['against_read'].extend(
-            [self._is_against_read(row, entry) for row, entry in zip(rows, said, strict=True)]
+            [self._is_against_read(row, entry) for row, entry in zip(rows, entries, strict=True)]
         )
 
-    def _said(self, row: ScoreRow) -> Annotation:
-        return (self._reading.get(row.path) if self._reading is not None else None) or _UNREAD
+    def _annotation_of(self, row: ScoreRow) -> Annotation:
+        return (
+            self._annotations.get(row.path) if self._annotations is not None else None
+        ) or _NOT_ANNOTATED
 
     def _text(self, entry: Annotation) -> str:
-        """Return what a person said of an image."""
+        """Return an annotation as text."""
         if entry.answer == 'labels':
             return ', '.join(entry.labels) or self.rule.negative or 'none of them'
         return entry.answer
@@ -384,7 +388,7 @@ class ScoreRows:
         return entry.answer == 'labels' and self._is_against(row, entry.labels)
 
     def _is_against(self, row: ScoreRow, labels: Sequence[str]) -> bool:
-        """Return whether an answer is another than some labels, all of which the model knows."""
+        """Return whether a prediction differs from labels, if all of them are known classes."""
         named = {label.strip().casefold() for label in labels}
         if len(named) == 1 and self.rule.is_negative(*named):
             named = set()
@@ -392,11 +396,13 @@ class ScoreRows:
             return False
         if not self.run.multilabel:
             return row.label.casefold() not in named
-        said = model_annotation(row, self.run.labels, multilabel=True, decision=self.run.decision)
-        return {label.casefold() for label in said} != named
+        predicted = model_annotation(
+            row, self.run.labels, multilabel=True, decision=self.run.decision
+        )
+        return {label.casefold() for label in predicted} != named
 
     def _widen(self, path: str) -> None:
-        """Make the common folder one that holds this file too."""
+        """Extend the common folder to include a file."""
         if not self.rows and not self.root:
             self.root = _folder(path)
         while not path.startswith(self.root):
@@ -423,5 +429,5 @@ def _caution_text(row: ScoreRow) -> str:
 
 
 def _folder(path: str) -> str:
-    """Return a path up to its last separator, of whichever system."""
+    """Return a path up to its last separator, of any operating system."""
     return path[: max(path.rfind('/'), path.rfind('\\')) + 1]

@@ -1,4 +1,4 @@
-"""The table of scores on the screen: columns, keys, selection, and staying where one reads."""
+"""The view of the score table: keys, selection, and a stable scroll position."""
 
 from __future__ import annotations
 
@@ -18,47 +18,47 @@ from napari_cxr.plugin.score_table.score_model import (
 
 __all__ = ['ScoreTableView']
 
-#: New rows that belong to more places than this are shown all at once.
+#: New rows in more ranges than this are inserted by a reset of the model.
 _MOST_PARTS = 64
 
 
 class ScoreTableView(QTableView):
-    """The lines; what is selected and where one reads stays when they are sorted or come.
+    """The lines; selection and scroll position stay when rows are sorted, filtered or added.
 
     Parameters
     ----------
-    model : ScoreModel
-        What it shows.
+    model : ScoreTableModel
+        The model.
     choice : ColumnChoice
-        Which columns, where and how wide.
+        Shown columns, their order and widths.
     parent : QWidget, optional
         Qt parent.
     """
 
-    #: Another row is the current one, or none is.
+    #: The current row has changed.
     moved = Signal()
-    #: The person wants to see the current row: Return, or a double click.
+    #: The current row is to be opened: Return, or a double click.
     opened = Signal()
-    #: The title of a column was clicked: its number.
+    #: The title of a column was clicked: its index.
     title_clicked = Signal(int)
-    #: The person wants to copy the selected rows.
+    #: The selected rows are to be copied.
     copy_wanted = Signal()
-    #: Other lines are on the screen.
+    #: Other lines are visible.
     scrolled = Signal()
 
     def __init__(
         self, model: ScoreTableModel, choice: ColumnChoice, parent: QWidget | None = None
     ) -> None:
         super().__init__(parent)
-        #: What it shows.
+        #: The model.
         self.lines = model
-        self._kept: int | None = None
+        self._kept_current: int | None = None
         self._proposed: int | None = None
         self._restoring = False
         self.titles = ScoreTableHeader(model, choice, self)
         self.setHorizontalHeader(self.titles)
         self.setModel(model)
-        # Titles are never selected; to find that out, Qt would ask every row of each column.
+        # Titles are never selected; Qt would check all rows of each column to find that out.
         self.titles.setSelectionModel(QItemSelectionModel(model, self.titles))
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
@@ -72,8 +72,8 @@ class ScoreTableView(QTableView):
         down, chosen, bar = self.verticalHeader(), self.selectionModel(), self.verticalScrollBar()
         assert down is not None and chosen is not None and bar is not None
         self.titles.sectionClicked.connect(self.title_clicked)
-        # After Qt's own slot, which does not know what is in the cells.
-        self.titles.sectionHandleDoubleClicked.connect(self.titles.let_fit)
+        # After Qt's own slot, which does not know the contents of the cells.
+        self.titles.sectionHandleDoubleClicked.connect(self.titles.fit_section)
         down.hide()
         down.setSectionResizeMode(down.ResizeMode.Fixed)
         self.set_line_height(0)
@@ -85,20 +85,20 @@ class ScoreTableView(QTableView):
 
     @property
     def current(self) -> int | None:
-        """Place of the current row among all; None if there is none."""
+        """Index of the current row among all; None if there is none."""
         index = self.currentIndex()
         return self.lines.place_at(index.row()) if index.isValid() else None
 
     @property
     def selected_lines(self) -> list[int]:
-        """The lines that are selected, from the top."""
+        """The selected lines, from the top."""
         chosen = self.selectionModel()
         assert chosen is not None
         return lines_of_selection(chosen.selection())
 
     @property
     def lines_on_screen(self) -> range:
-        """The lines that can be seen."""
+        """The visible lines."""
         viewport = self.viewport()
         if viewport is None or not self.lines.rowCount():
             return range(0)
@@ -107,63 +107,63 @@ class ScoreTableView(QTableView):
         return range(first, (last if last >= 0 else self.lines.rowCount() - 1) + 1)
 
     def go_to(self, line: int) -> None:
-        """Make a line the current one, alone, and bring it into view."""
+        """Make a line the only selected one, and scroll to it."""
         flags = QItemSelectionModel.SelectionFlag
-        self.accept()
+        self.accept_current()
         self._make_current(line, flags.ClearAndSelect | flags.Rows)
 
     def line_after(self, by: int) -> int | None:
-        """Return the line so many below the current one; None where there is none."""
+        """Return the line so many below the current one; None if there is none."""
         index, last = self.currentIndex(), self.lines.rowCount() - 1
-        if by > 0 and self.proposes:  # nobody has gone to this row yet
+        if by > 0 and self.is_proposed:  # the user has not gone to this row
             by = 0
         line = index.row() + by if index.isValid() else (0 if by > 0 else last)
         return line if 0 <= line <= last else None
 
     @property
-    def proposes(self) -> bool:
-        """Whether the current row is one that nobody has gone to."""
+    def is_proposed(self) -> bool:
+        """Whether the current row became current without the user going to it."""
         return self._proposed is not None and self._proposed == self.current
 
     def propose_first(self) -> None:
-        """Make the first line that is not read the current one that somebody may go to."""
+        """Make the first row without annotation current, as a proposal where to start."""
         if self.lines.rowCount():
             read = self.lines.rows.flags['read'].values[self.lines.order.shown]
-            self.go_to(int(read.argmin()))  # the first of all, where all are read
+            self.go_to(int(read.argmin()))  # the first one if all are annotated
             self._proposed = self.current
 
-    def accept(self) -> None:
-        """Take the current row as one that somebody has gone to."""
+    def accept_current(self) -> None:
+        """Treat the current row as one that the user has gone to."""
         self._proposed = None
 
     def repaint_lines(self) -> None:
-        """Draw what is on the screen anew."""
+        """Repaint the visible lines."""
         viewport = self.viewport()
         if viewport is not None:
             viewport.update()
 
     def start(self, change: Callable[[], None]) -> None:
-        """Show other rows altogether."""
-        self._kept = self._proposed = None
+        """Show rows of another run."""
+        self._kept_current = self._proposed = None
         self.titles.start(change)
 
-    def keeping(self, change: Callable[[], None]) -> None:
-        """Sort or filter, with the rows selected that were, and the current one where it was."""
+    def keep_selection(self, change: Callable[[], None]) -> None:
+        """Sort or filter, and keep the selection and the position of the current row."""
         anchor = self._anchor(self.current if self._is_on_screen(self.current) else None)
         self._replace(change)
-        self._hold(anchor, top=True)
+        self._restore_scroll(anchor, top=True)
 
     def take_arrivals(self) -> None:
-        """Show rows that came, where they belong; what is on the screen stays there."""
+        """Insert new rows where they belong; the visible rows stay where they are."""
         model, bar = self.lines, self.verticalScrollBar()
         assert bar is not None
         arrivals = model.order.arrivals()
         if not len(arrivals.at):
             return
         follows = 0 < bar.maximum() == bar.value()
-        reads = self._is_on_screen(self.current)
+        current_visible = self._is_on_screen(self.current)
         first = self.lines_on_screen[:1]
-        place = self.current if reads else None
+        place = self.current if current_visible else None
         if place is None and bar.value() > 0 and first:
             place = model.place_at(first[0])
         anchor = self._anchor(place)
@@ -172,14 +172,14 @@ class ScoreTableView(QTableView):
             model.insert(arrivals, parts)
         else:
             self._replace(lambda: model.order.insert(arrivals))
-        if follows and not reads:
+        if follows and not current_visible:
             self.updateGeometries()
             bar.setValue(bar.maximum())
         else:
-            self._hold(anchor, top=False)
+            self._restore_scroll(anchor, top=False)
 
     def set_line_height(self, least: int) -> None:
-        """Make all lines as high as text needs, and at least so many pixels."""
+        """Set the minimum height of lines in pixels; they are at least as high as text."""
         down = self.verticalHeader()
         assert down is not None
         place = self.current if self._is_on_screen(self.current) else None
@@ -187,12 +187,12 @@ class ScoreTableView(QTableView):
             place = self.lines.place_at(self.lines_on_screen[0])
         anchor = self._anchor(place)
         down.setDefaultSectionSize(max(self.fontMetrics().height() + 10, least))
-        self._hold(anchor, top=False)
+        self._restore_scroll(anchor, top=False)
 
-    # -- Qt's side ----------------------------------------------------------------------
+    # -- Qt methods -----------------------------------------------------------------------
 
     def event(self, event: QEvent | None) -> bool:
-        """Claim keys before a shortcut of the window takes them."""
+        """Claim keys before shortcuts of the window."""
         if (
             isinstance(event, QKeyEvent)
             and event.type() == QEvent.Type.ShortcutOverride
@@ -203,14 +203,14 @@ class ScoreTableView(QTableView):
         return super().event(event)
 
     def focusInEvent(self, event: QFocusEvent | None) -> None:
-        """Remember that the first row becomes the current one only because keys arrive here."""
+        """Note that the first row becomes current only because the table has the focus."""
         before = self.current
         super().focusInEvent(event)
         if before is None and self.current is not None:
             self._proposed = self.current
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Open with Return, copy, and go to the ends; everything else as in any table."""
+        """Open with Return, copy, and go to the first or last row; otherwise as in any table."""
         if event is None:
             return
         last = self.lines.rowCount() - 1
@@ -229,22 +229,22 @@ class ScoreTableView(QTableView):
             super().keyPressEvent(event)
 
     def keyboardSearch(self, search: str | None) -> None:
-        """Leave letters and figures to those who label with them."""
+        """Leave letters and digits to the shortcuts of annotation."""
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Give the files what the other columns leave."""
+        """Fit the columns to the width."""
         super().resizeEvent(event)
         viewport = self.viewport()
         if viewport is not None:
             self.titles.fit_into(viewport.width())
         self.scrolled.emit()
 
-    # -- staying where one reads ---------------------------------------------------------
+    # -- stable selection and scroll position -------------------------------------------------
 
     def _moved(self, index: QModelIndex) -> None:
         if not self._restoring:
-            self._kept = self.lines.place_at(index.row()) if index.isValid() else None
-            self.accept()
+            self._kept_current = self.lines.place_at(index.row()) if index.isValid() else None
+            self.accept_current()
             self.moved.emit()
 
     def _replace(self, change: Callable[[], None]) -> None:
@@ -258,7 +258,7 @@ class ScoreTableView(QTableView):
         model.endResetModel()
         flags = QItemSelectionModel.SelectionFlag
         chosen.select(selection_of_rows(held, model), flags.ClearAndSelect | flags.Rows)
-        line = model.order.line_of(self._kept) if self._kept is not None else None
+        line = model.order.line_of(self._kept_current) if self._kept_current is not None else None
         if line is not None:
             how = flags.NoUpdate if len(held) else flags.Select | flags.Rows
             self._make_current(line, how)
@@ -271,14 +271,14 @@ class ScoreTableView(QTableView):
         return line is not None and line in self.lines_on_screen
 
     def _anchor(self, place: int | None) -> tuple[int, int] | None:
-        """Return a row with how far below the top of the view it is."""
+        """Return a row with its distance from the top of the view."""
         line = self.lines.order.line_of(place) if place is not None else None
         if place is None or line is None:
             return None
         return place, self.rowViewportPosition(line)
 
-    def _hold(self, anchor: tuple[int, int] | None, *, top: bool) -> None:
-        """Scroll to where the anchor is again as far below the top; or to the top."""
+    def _restore_scroll(self, anchor: tuple[int, int] | None, *, top: bool) -> None:
+        """Scroll so that the anchor is at its old distance from the top; or to the top."""
         bar, down = self.verticalScrollBar(), self.verticalHeader()
         assert bar is not None and down is not None
         self.updateGeometries()
@@ -290,7 +290,7 @@ class ScoreTableView(QTableView):
         self.scrolled.emit()
 
     def _make_current(self, line: int, how: QItemSelectionModel.SelectionFlag) -> None:
-        """Move to a line without moving sideways."""
+        """Make a line current without scrolling horizontally."""
         chosen, across = self.selectionModel(), self.horizontalScrollBar()
         assert chosen is not None and across is not None
         aside = across.value()

@@ -1,7 +1,7 @@
 """Filtering and sorting the score table: which rows are shown, and in which order. No Qt.
 
-Sorting a hundred thousand rows by comparisons in Python would block the screen for seconds;
-columns of numbers are sorted as arrays, and a text is compared once however often it occurs.
+Sorting a hundred thousand rows by comparisons in Python would block the window for seconds, so
+numbers are sorted as arrays, and distinct texts are compared once.
 """
 
 from __future__ import annotations
@@ -20,42 +20,42 @@ __all__ = ['NewRows', 'RowFilter', 'RowKind', 'RowOrder']
 
 _WORD = re.compile(r'"([^"]*)"|(\S+)')
 
-#: Columns in which words are looked for.
+#: Columns that are searched for words.
 _SEARCHED = ('file', 'status', 'cautions', 'source', 'note')
 
 
 class RowKind(Enum):
-    """Kinds of rows, by what a person calls them."""
+    """Kinds of rows, by their names on screen."""
 
     ALL = 'All rows'
     SCORED = 'Scored'
-    ERRORS = 'Errors'
+    FAILED = 'Failed'
     DOUBTED = 'Doubtful images'
-    WARNED = 'With a warning of its own'
-    AGAINST_TRUTH = 'Answer is not the given label'
-    AGAINST_READ = 'Answer is not my label'
-    UNREAD = 'Not read yet'
+    WARNED = 'With an unusual warning'
+    PREDICTION_IS_NOT_LABEL = 'Prediction is not the label'
+    PREDICTION_IS_NOT_MINE = 'Prediction is not my label'
+    NOT_ANNOTATED = 'Not annotated yet'
 
 
 @dataclass(frozen=True)
 class RowFilter:
-    """What a row must be to be shown.
+    """Conditions for a row to be shown.
 
     Parameters
     ----------
     text : str
-        Words, or phrases in quotation marks, that must all occur.
+        Words, or phrases in quotation marks, all of which must occur.
     answer : str
-        The model's answer, or 'cannot say'; of a model with findings each one that is above
-        its threshold is meant. Empty for any.
+        The predicted label, or 'cannot say'; for a model with thresholds, a finding above its
+        threshold. Empty for any.
     truth : str
-        The label that was given, in any case of its letters; empty for any.
+        The true label, in any letter case; empty for any.
     label : str
         The class whose probability must reach `at_least`; empty for none.
     at_least : float
-        A probability.
-    which : Which
-        What kind of row.
+        The minimum probability.
+    which : RowKind
+        Kind of row.
     """
 
     text: str = ''
@@ -67,19 +67,19 @@ class RowFilter:
 
     @property
     def is_open(self) -> bool:
-        """Whether it lets all rows through."""
-        words = (self.text.strip(), self.answer, self.truth, self.label)
-        return not any(words) and self.which is RowKind.ALL
+        """Whether all rows match."""
+        texts = (self.text.strip(), self.answer, self.truth, self.label)
+        return not any(texts) and self.which is RowKind.ALL
 
-    def accepts(self, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
-        """Tell which rows it lets through.
+    def matches(self, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
+        """Return which rows match.
 
         Parameters
         ----------
         rows : ScoreRows
             All rows.
         places : ndarray of int, shape (n,)
-            Those in question.
+            Indices of the rows to check.
 
         Returns
         -------
@@ -87,73 +87,73 @@ class RowFilter:
         """
         held = _is(self.which, rows, places)
         if self.answer:
-            held &= _answered(self.answer, rows, places)
+            held &= _has_prediction(self.answer, rows, places)
         if self.truth:
-            given = rows.words['truth']
+            given = rows.texts['truth']
             wanted, rule = self.truth.casefold(), rows.rule
             if rule.is_negative(self.truth):
-                fitting = [rule.is_negative(text) for text in given.texts]
+                fitting = [rule.is_negative(text) for text in given.categories]
             else:
-                fitting = [wanted in text.casefold().split('|') for text in given.texts]
+                fitting = [wanted in text.casefold().split('|') for text in given.categories]
             held &= np.array(fitting, dtype=bool)[given.codes[places]]
         if self.label:
             held &= rows.numbers[f'p:{self.label}'].values[places] >= self.at_least
         for phrase, word in _WORD.findall(self.text):
             sought, found = (phrase or word).casefold(), np.zeros(len(places), dtype=bool)
             for key in _SEARCHED:
-                words = rows.words[key]
+                words = rows.texts[key]
                 if words.any:
                     found |= words.containing(sought)[words.codes[places]]
             held &= found
         return held
 
 
-def _answered(answer: str, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
-    """Tell which rows have an answer, shape of `places`."""
+def _has_prediction(answer: str, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
+    """Return which rows have a predicted label, with the shape of `places`."""
     if answer == CANNOT_SAY and rows.run.rule:
-        said = rows.words['answer']
+        column = rows.texts['answer']
     elif answer in rows.run.labels and rows.run.rule:
-        above = rows.words['above']
-        fitting = [answer in text.split(', ') for text in above.texts]
+        above = rows.texts['above']
+        fitting = [answer in text.split(', ') for text in above.categories]
         return np.array(fitting, dtype=bool)[above.codes[places]]
     else:
-        said = rows.words['label']
-    return np.asarray(said.codes[places] == said.code(answer))
+        column = rows.texts['label']
+    return np.asarray(column.codes[places] == column.code_of(answer))
 
 
 def _is(which: RowKind, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
     scored = rows.flags['scored'].values[places]
     if which is RowKind.SCORED:
         return scored
-    if which is RowKind.ERRORS:
+    if which is RowKind.FAILED:
         return ~scored
     if which is RowKind.DOUBTED:
         return rows.flags['doubted'].values[places]
     if which is RowKind.WARNED:
         return rows.warned()[places]
-    if which is RowKind.AGAINST_TRUTH:
+    if which is RowKind.PREDICTION_IS_NOT_LABEL:
         return rows.flags['against_truth'].values[places]
-    if which is RowKind.AGAINST_READ:
+    if which is RowKind.PREDICTION_IS_NOT_MINE:
         return rows.flags['against_read'].values[places]
-    if which is RowKind.UNREAD:
+    if which is RowKind.NOT_ANNOTATED:
         return scored & ~rows.flags['read'].values[places]
     return np.ones(len(places), dtype=bool)
 
 
 @dataclass(frozen=True, eq=False)
 class NewRows:
-    """New rows, and where they belong among those that are shown.
+    """New rows, and their positions among the shown rows.
 
     Parameters
     ----------
     at : ndarray of int, shape (n,)
-        Before which of the lines shown until now each belongs; rising.
+        Line, among those shown so far, before which each row belongs; ascending.
     places : ndarray of int, shape (n,)
-        Their places among all rows.
+        Their indices among all rows.
     keys : ndarray, shape (n,)
-        What they were sorted by.
+        Their sort keys.
     known : int
-        How many of them, from the first, have something to be sorted by.
+        How many of them have a sort key; they come first.
     """
 
     at: np.ndarray
@@ -162,7 +162,7 @@ class NewRows:
     known: int
 
     def runs(self) -> Iterator[slice]:
-        """Yield the parts that stay together, from the last to the first."""
+        """Yield the ranges of adjacent rows, from the last to the first."""
         if len(self.at):
             cuts = np.flatnonzero(np.diff(self.at)) + 1
             edges = [0, *cuts.tolist(), len(self.at)]
@@ -170,10 +170,9 @@ class NewRows:
 
 
 class RowOrder:
-    """The rows that a filter lets through, sorted by a column.
+    """The rows that match a filter, sorted by a column.
 
-    What is not known comes last, whichever way a column is sorted; rows that are equal stay
-    in the order in which they came.
+    Unknown values come last in both directions; equal rows stay in the order of their arrival.
 
     Parameters
     ----------
@@ -187,7 +186,7 @@ class RowOrder:
         self._known = 0
         self._keys = np.zeros(0)
         self.column, self.descending, self.filter = 'number', False, RowFilter()
-        #: Places of the rows that are shown, from the top, shape (n,).
+        #: Indices of the shown rows, from the top, shape (n,).
         self.shown = np.zeros(0, dtype=np.int64)
 
     def sort(self, column: str, descending: bool) -> None:
@@ -197,16 +196,16 @@ class RowOrder:
         self.arrange()
 
     def set_filter(self, wanted: RowFilter) -> None:
-        """Show other rows."""
+        """Filter the rows."""
         self.filter = wanted
         self.arrange()
 
     def arrange(self) -> None:
-        """Filter and sort anew, by what is known now."""
+        """Filter and sort all rows again."""
         self._seen = len(self._rows)
         places = np.arange(self._seen)
         if not self.filter.is_open:
-            places = places[self.filter.accepts(self._rows, places)]
+            places = places[self.filter.matches(self._rows, places)]
         key = self._rows.key(self.column)
         values = (key.ranks() if isinstance(key, TextColumn) else key.values)[places]
         order = np.argsort(-values if self.descending else values, kind='stable')  # NaN last
@@ -215,10 +214,10 @@ class RowOrder:
         self._keys = self._keys_of(self.shown)
 
     def arrivals(self) -> NewRows:
-        """Return the rows that came since it was last asked, as far as they are shown."""
+        """Return the matching rows that were added since the last call."""
         places = np.arange(self._seen, len(self._rows))
         self._seen = len(self._rows)
-        places = places[self.filter.accepts(self._rows, places)]
+        places = places[self.filter.matches(self._rows, places)]
         keys = self._keys_of(places)
         if isinstance(self._rows.key(self.column), TextColumn):
             known = [i for i, text in enumerate(keys) if text]
@@ -238,7 +237,7 @@ class RowOrder:
         return NewRows(at.astype(np.int64), places[every], keys[every], len(order))
 
     def insert(self, arrivals: NewRows, part: slice = slice(None)) -> None:
-        """Show new rows; of several parts the last must come first."""
+        """Insert new rows; of several parts the last must come first."""
         at = arrivals.at[part]
         self.shown = np.insert(self.shown, at, arrivals.places[part])
         self._keys = np.insert(self._keys, at, arrivals.keys[part])
@@ -246,17 +245,17 @@ class RowOrder:
         self._known += max(0, min(stop, arrivals.known) - start)
 
     def fitting(self) -> tuple[int, int]:
-        """Return how many rows fit the filter now, and how many are shown that do not."""
+        """Return how many rows match the filter now, and how many are shown that do not."""
         if self.filter.is_open:
             return len(self.shown), 0
-        fits = self.filter.accepts(self._rows, np.arange(self._seen))
+        fits = self.filter.matches(self._rows, np.arange(self._seen))
         return int(fits.sum()), int((~fits[self.shown]).sum())
 
     def line_of(self, place: int) -> int | None:
-        """Return the line in which a row is shown; None if it is not."""
+        """Return the line of a row; None if it is not shown."""
         found = np.flatnonzero(self.shown == place)
         return int(found[0]) if len(found) else None
 
     def _keys_of(self, places: np.ndarray) -> np.ndarray:
         key = self._rows.key(self.column)
-        return key.naturals(places) if isinstance(key, TextColumn) else key.values[places]
+        return key.sort_keys(places) if isinstance(key, TextColumn) else key.values[places]

@@ -1,7 +1,4 @@
-"""Actions on the score table: menus of its rows and columns, and copying rows as text.
-
-The page that is shown in place of an empty table offers one of them too.
-"""
+"""Actions on the score table: context menus, copying rows, and the page of an empty table."""
 
 from __future__ import annotations
 
@@ -33,16 +30,16 @@ __all__ = [
 def rows_as_text(
     rows: ScoreRows, columns: Sequence[ScoreColumn], places: Sequence[int] | np.ndarray
 ) -> str:
-    """Return rows with a line of titles above, cells apart by tabs.
+    """Return rows as lines of tab-separated cells, below a line of titles.
 
     Parameters
     ----------
     rows : ScoreRows
         All rows.
-    columns : sequence of Column
-        What to write of each.
+    columns : sequence of ScoreColumn
+        Columns to write.
     places : sequence of int
-        Which.
+        Indices of the rows.
     """
     places = np.asarray(places, dtype=np.int64)
     written = [column for column in columns if column.key != PICTURE]
@@ -53,12 +50,12 @@ def rows_as_text(
 
 
 def _cell_texts(rows: ScoreRows, column: ScoreColumn, places: np.ndarray) -> list[str]:
-    if column.kind in ('bar', 'share'):  # one by one they would take a second
+    if column.kind in ('bar', 'share'):  # one by one would take a second
         values = rows.numbers[column.key].values[places].tolist()
         return ['' if value != value else f'{value:.7g}' for value in values]
-    if column.kind in ('file', 'text', 'label', 'note'):  # each different one is looked at once
-        words = rows.words[column.key]
-        texts = [_one_line(text) for text in words.texts]
+    if column.kind in ('file', 'text', 'label', 'note'):  # each distinct text once
+        words = rows.texts[column.key]
+        texts = [_one_line(text) for text in words.categories]
         return [texts[code] for code in words.codes[places].tolist()]
     return [_one_line(column.copied(rows, place)) for place in places.tolist()]
 
@@ -68,7 +65,7 @@ def _one_line(text: str) -> str:
 
 
 class RowMenu(QMenu):
-    """Open, copy, and show where the file is.
+    """Context menu of a row: open, copy, and show the folder.
 
     Parameters
     ----------
@@ -81,7 +78,7 @@ class RowMenu(QMenu):
     """
 
     open_wanted = Signal()
-    #: All selected rows shall be copied.
+    #: The selected rows are to be copied.
     copy_wanted = Signal()
 
     def __init__(self, row: ScoreRow, table: str, parent: QWidget | None = None) -> None:
@@ -90,7 +87,7 @@ class RowMenu(QMenu):
             ('Open', self.open_wanted.emit),
             ('Copy the selected rows', self.copy_wanted.emit),
             ('Copy the path', lambda: copy_to_clipboard(row.path)),
-            ('Show its folder', lambda: show_folder(image_path_of(row.path, table))),
+            ('Show the folder', lambda: show_folder(image_path_of(row.path, table))),
         ):
             action = self.addAction(text)
             if action is not None:
@@ -99,49 +96,49 @@ class RowMenu(QMenu):
 
 
 def copy_to_clipboard(text: str) -> None:
-    """Copy a text for other programs."""
+    """Copy a text to the clipboard."""
     clipboard = QGuiApplication.clipboard()
     if clipboard is not None:
         clipboard.setText(text)
 
 
 def show_folder(file: str) -> None:
-    """Show the folder of a file in the desktop's own program for files."""
+    """Show the folder of a file in the file manager of the desktop."""
     QDesktopServices.openUrl(QUrl.fromLocalFile(str(Path(file).parent)))
 
 
 class TableMenus(QObject):
-    """Opens them where they are asked for, with the mouse or the menu key.
+    """Opens context menus of rows and columns, by the mouse or the menu key.
 
     Parameters
     ----------
-    view : ScoreView
-        Of whose rows and columns.
+    view : ScoreTableView
+        The view.
     choice : ColumnChoice
-        Which columns are wanted.
+        Shown columns.
     """
 
-    #: The current row shall be opened.
+    #: The current row is to be opened.
     open_wanted = Signal()
 
     def __init__(self, view: ScoreTableView, choice: ColumnChoice) -> None:
         super().__init__(view)
         self._view, self._choice = view, choice
-        self.out = ''  # the table, by whose place files are found
+        self.out = ''  # path of the table, by which relative paths are resolved
         for asked, slot in ((view, self._offer_actions), (view.titles, self._offer_titles)):
             asked.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
             asked.customContextMenuRequested.connect(slot)
         view.copy_wanted.connect(self.copy)
 
     def copy(self) -> None:
-        """Copy the selected rows, columns as they are shown, for a spreadsheet."""
+        """Copy the selected rows with the shown columns, for a spreadsheet."""
         view, model = self._view, self._view.lines
         if lines := view.selected_lines:
             columns = [model.columns[i] for i in view.titles.shown]
             copy_to_clipboard(rows_as_text(model.rows, columns, model.order.shown[lines]))
 
     def offer_columns(self, button: QWidget) -> None:
-        """Open the menu of the columns below a button."""
+        """Open the menu of columns below a button."""
         self._open_columns(button.mapToGlobal(button.rect().bottomLeft()))
 
     def _offer_titles(self, place: QPoint) -> None:
@@ -169,11 +166,11 @@ class TableMenus(QObject):
 
 _START = 'A row for each image appears here as soon as it is scored.'
 
-_NONE_FITS = 'No row fits the filter.'
+_NO_MATCH = 'No row matches the filter.'
 
 
 class EmptyTablePage(QWidget):
-    """One sentence that helps, and a button where a filter hides all rows.
+    """Shown instead of an empty table: a hint, and a button where a filter hides all rows.
 
     Parameters
     ----------
@@ -181,7 +178,7 @@ class EmptyTablePage(QWidget):
         Qt parent.
     """
 
-    #: The person wants to see all rows.
+    #: All rows are to be shown.
     all_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -202,6 +199,6 @@ class EmptyTablePage(QWidget):
         self.show_rows(0)
 
     def show_rows(self, every: int) -> None:
-        """Say why none of so many rows is shown."""
-        self.label.setText(_NONE_FITS if every else _START)
+        """Show why none of so many rows is shown."""
+        self.label.setText(_NO_MATCH if every else _START)
         self.clear.setVisible(bool(every))

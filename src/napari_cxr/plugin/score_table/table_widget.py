@@ -1,4 +1,4 @@
-"""The table of scored rows: it fills while images are scored, and is sorted, filtered and read."""
+"""The score table with its filter bar: it fills while images are scored."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from napari_cxr.scoring.score_row import ScoringRun
 
 __all__ = ['ScoreTable']
 
-#: Pixels that the lines are high at least: titles, two rows and a bar to move sideways.
+#: Minimum height of the view in pixels: titles, two rows and a scroll bar.
 _LEAST = 88
 
 
 class ScoreTable(QWidget):
-    """Rows with a filter above them.
+    """The score table below its filter bar.
 
     Parameters
     ----------
@@ -42,22 +42,22 @@ class ScoreTable(QWidget):
         Qt parent.
     """
 
-    #: The person wants to see a row's image: the `Row`.
+    #: A row is to be opened: the `ScoreRow`.
     opened = Signal(object)
-    #: Another row is the current one: the `Row`, or None.
+    #: The current row has changed: the `ScoreRow`, or None.
     chosen = Signal(object)
-    #: All rows that were added are shown.
+    #: All added rows are shown.
     settled = Signal()
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model = ScoreTableModel(self)
-        self.strip = FilterBar()
+        self.filter_bar = FilterBar()
         self.choice = ColumnChoice(self)
         self.view = ScoreTableView(self.model, self.choice)
         self.menus = TableMenus(self.view, self.choice)
         self.pictures = VisibleThumbnails(self.view, self.model)
-        self._intake = RowQueue(self.model, self)
+        self._queue = RowQueue(self.model, self)
         self._delegate = ScoreTableDelegate(theme, self.pictures.get, self)
         self.view.setItemDelegate(self._delegate)
         self._build()
@@ -74,27 +74,30 @@ class ScoreTable(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
-        layout.addWidget(self.strip)
+        layout.addWidget(self.filter_bar)
         layout.addWidget(self._pages, 1)
         self.view.setMinimumHeight(_LEAST)
 
     def _connect(self) -> None:
-        self._intake.due.connect(self._show_arrivals)
-        view, strip = self.view, self.strip
+        self._queue.due.connect(self._show_arrivals)
+        view, filter_bar = self.view, self.filter_bar
         view.moved.connect(lambda: self.chosen.emit(self.current()))
         view.opened.connect(self._open)
         view.title_clicked.connect(self._sort_by_title)
         self.menus.open_wanted.connect(self._open)
-        strip.changed.connect(self._filter)
-        strip.left.connect(view.setFocus)
-        strip.uncertain_wanted.connect(self._most_uncertain_first)
-        strip.pictures_wanted.connect(self._show_pictures)
-        strip.columns_wanted.connect(lambda: self.menus.offer_columns(strip.columns))
-        self.empty.all_wanted.connect(strip.reset)
+        filter_bar.changed.connect(self._filter)
+        filter_bar.escaped.connect(view.setFocus)
+        filter_bar.uncertain_wanted.connect(self._most_uncertain_first)
+        filter_bar.pictures_wanted.connect(self._show_pictures)
+        filter_bar.columns_wanted.connect(lambda: self.menus.offer_columns(filter_bar.columns))
+        self.empty.all_wanted.connect(filter_bar.reset)
         self.choice.changed.connect(self._rearrange)
         for key, slot in (
-            (QKeySequence.StandardKey.Find, strip.take_focus),
-            (Qt.Key.Key_Escape, strip.reset),  # the strip's own fields hear it first
+            (QKeySequence.StandardKey.Find, filter_bar.take_focus),
+            (
+                Qt.Key.Key_Escape,
+                filter_bar.reset,
+            ),  # the fields of the filter bar handle it themselves
         ):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -103,20 +106,20 @@ class ScoreTable(QWidget):
     # -- rows ---------------------------------------------------------------------------
 
     def start(self, run: ScoringRun, out: str) -> None:
-        """Forget all rows; those of another run will come.
+        """Remove all rows, before those of another run.
 
         Parameters
         ----------
-        run : Run
-            What they will have in common.
+        run : ScoringRun
+            The run.
         out : str
-            Their table, by whose place files are found whose paths are not whole.
+            Path of its table, by which relative paths of images are resolved.
         """
-        self._intake.clear()
+        self._queue.clear()
         self.menus.out = out
-        self.pictures.turn_to(out)
+        self.pictures.set_table(out)
         self.view.start(lambda: self.model.start(run))
-        self.strip.reset()
+        self.filter_bar.reset()
         self._offer_filters()
         self._show_columns()
         self._update()
@@ -125,21 +128,21 @@ class ScoreTable(QWidget):
     def add(self, rows: Sequence[ScoreRow]) -> None:
         """Add rows; returns at once, however many there are.
 
-        They appear within a quarter of a second, a hundred thousand within some seconds,
-        while the screen stays free. A row whose file is there already replaces it.
+        They appear within a quarter of a second, a hundred thousand within seconds, while the
+        window stays responsive. A row of a file that has one replaces it.
         """
-        self._intake.add(rows)
+        self._queue.add(rows)
 
     def rows(self) -> list[ScoreRow]:
-        """Return all rows in the order in which they came."""
-        return [*self.model.rows.rows, *self._intake.waiting]
+        """Return all rows in the order of their arrival."""
+        return [*self.model.rows.rows, *self._queue.waiting]
 
     def visible_rows(self) -> list[ScoreRow]:
-        """Return the rows that fit the filter, as they are sorted."""
+        """Return the rows that match the filter, as they are sorted."""
         return [self.model.row_at(line) for line in range(self.model.rowCount())]
 
     def current(self) -> ScoreRow | None:
-        """Return the row that is read; None if there is none."""
+        """Return the current row; None if there is none."""
         place = self.view.current
         return None if place is None else self.model.rows.rows[place]
 
@@ -148,18 +151,18 @@ class ScoreTable(QWidget):
         return [self.model.row_at(line) for line in self.view.selected_lines]
 
     def step(self, by: int) -> ScoreRow | None:
-        """Go on in the order on the screen.
+        """Go to the next or previous row, as they are sorted.
 
         Parameters
         ----------
         by : int
-            1 for the next row, -1 for the one before. A row that became the current one
-            without being asked for, at the top, is the first of the next ones.
+            1 for the next row, -1 for the previous one. A row that became current without the
+            user going to it counts as the next one.
 
         Returns
         -------
-        Row or None
-            The row that is current now; None where there is no further one.
+        ScoreRow or None
+            The new current row; None if there is no further one.
         """
         line = self.view.line_after(by)
         if line is None:
@@ -168,7 +171,7 @@ class ScoreTable(QWidget):
         return self.model.row_at(line)
 
     def go_to(self, path: str) -> ScoreRow | None:
-        """Make a file's row the current one; None where it is not shown."""
+        """Make the row of a file current and return it; None if it is not shown."""
         place = self.model.rows.place_of(path)
         line = None if place is None else self.model.order.line_of(place)
         if line is None:
@@ -177,96 +180,96 @@ class ScoreTable(QWidget):
         return self.model.row_at(line)
 
     def show_only(self, wanted: RowFilter) -> None:
-        """Show the rows that fit a filter, which the person then finds above the table."""
-        self.strip.show_filter(wanted)
+        """Set the filter in the bar above the table."""
+        self.filter_bar.show_filter(wanted)
 
     def following(self, count: int) -> list[ScoreRow]:
-        """Return the next rows in the order on the screen, as far as there are so many.
+        """Return up to so many of the next rows, as they are sorted.
 
-        They are asked for when the current row has been opened, so `step` goes on from it.
+        To be called after the current row was opened: `step` then continues from it.
         """
-        self.view.accept()
+        self.view.accept_current()
         index = self.view.currentIndex()
         first = index.row() + 1 if index.isValid() else 0
         lines = range(first, min(first + count, self.model.rowCount()))
         return [self.model.row_at(line) for line in lines]
 
-    # -- what a person says, and how rows stand --------------------------------------------
+    # -- annotations and order -------------------------------------------------------------
 
-    def set_reading(self, reading: AnnotationLookup | None) -> None:
-        """Show the labels and notes of a reading list, or of none."""
-        self.model.rows.set_reading(reading)
+    def set_annotations(self, annotations: AnnotationLookup | None) -> None:
+        """Show the labels and notes of a reading list, or none."""
+        self.model.rows.set_annotations(annotations)
         self._offer_filters()
         self._show_columns()
         self.view.repaint_lines()
 
     def refresh(self, path: str) -> None:
-        """Show what a person said of a file now.
+        """Update the annotation of a file.
 
-        Its row stays where it is until rows are sorted or filtered anew.
+        Its row stays where it is until rows are sorted or filtered again.
         """
         place = self.model.rows.place_of(path)
         if place is not None:
             self.model.rows.refresh(place)
             if place == self.view.current:
-                self.view.accept()  # whoever labels it is there
+                self.view.accept_current()  # a row that is labelled was gone to
             self.model.repaint([place])
             self._show_columns()
             self._update()
 
     def sort_by(self, key: str, descending: bool) -> None:
-        """Sort rows; what is not known comes last.
+        """Sort rows; unknown values come last.
 
         Parameters
         ----------
         key : str
-            A column, see `columns_of`: 'number' is the order of the files.
+            Key of a column, see `columns_for_run`; 'number' is the order of the files.
         descending : bool
-            Whether the largest come first.
+            Whether the largest values come first.
 
         Raises
         ------
         KeyError
-            If there is no such column.
+            If there is no column with that key.
         """
         self.model.rows.key(key)
-        self._keeping(lambda: self.model.order.sort(key, descending))
+        self._keep_selection(lambda: self.model.order.sort(key, descending))
         self._show_columns()
 
-    # -- how it looks -------------------------------------------------------------------
+    # -- appearance ----------------------------------------------------------------------
 
     def set_theme(self, theme: str) -> None:
-        """Follow another of napari's themes."""
+        """Change to another of napari's themes."""
         self._delegate.set_theme(theme)
-        self.strip.setStyleSheet(filter_bar_style(theme))
+        self.filter_bar.setStyleSheet(filter_bar_style(theme))
         self.view.setStyleSheet(table_style(theme))
         self.view.repaint_lines()
 
-    # -- rows that come -------------------------------------------------------------------
+    # -- new rows --------------------------------------------------------------------------
 
     def _show_arrivals(self) -> None:
         self.view.take_arrivals()
         self._show_columns()
         self._update()
-        if not self._intake.busy:
+        if not self._queue.busy:
             self.settled.emit()
 
-    # -- what a person wants ----------------------------------------------------------------
+    # -- reactions to the user ----------------------------------------------------------------
 
     def _filter(self, wanted: RowFilter) -> None:
-        self._keeping(lambda: self.model.order.set_filter(wanted))
+        self._keep_selection(lambda: self.model.order.set_filter(wanted))
 
-    def _keeping(self, change: Callable[[], None]) -> None:
-        proposes = self.view.proposes
-        self.view.keeping(change)
-        if proposes:
+    def _keep_selection(self, change: Callable[[], None]) -> None:
+        was_proposed = self.view.is_proposed
+        self.view.keep_selection(change)
+        if was_proposed:
             self.view.propose_first()
         self._update()
 
     def _sort_by_title(self, section: int) -> None:
-        turned = self.model.turned(section)
-        if turned is not None:
-            self.sort_by(*turned)
+        sorting = self.model.sorting_after_click(section)
+        if sorting is not None:
+            self.sort_by(*sorting)
 
     def _most_uncertain_first(self, wanted: bool) -> None:
         if not wanted:
@@ -276,11 +279,11 @@ class ScoreTable(QWidget):
         self.view.propose_first()
 
     def _open(self) -> None:
-        self.view.accept()
+        self.view.accept_current()
         if (row := self.current()) is not None:
             self.opened.emit(row)
 
-    # -- what is on the screen --------------------------------------------------------------
+    # -- updates -----------------------------------------------------------------------------
 
     def _show_pictures(self, shown: bool) -> None:
         self.choice.show(PICTURE, shown)
@@ -288,10 +291,10 @@ class ScoreTable(QWidget):
 
     def _offer_filters(self) -> None:
         rows = self.model.rows
-        self.strip.offer(
+        self.filter_bar.offer(
             rows.run.labels,
             truth=rows.run.truth,
-            reading=rows.is_read,
+            annotated=rows.has_annotations,
             negative=rows.rule.negative,
             undecided=bool(rows.rule.undecided),
         )
@@ -308,9 +311,9 @@ class ScoreTable(QWidget):
     def _update(self) -> None:
         order, every = self.model.order, len(self.model.rows)
         shown = self.model.rowCount()
-        fitting, stay = order.fitting()
-        self.strip.setVisible(bool(every))
-        self.strip.set_counts(fitting, every, stay)
-        self.strip.uncertain.setChecked(order.column == 'uncertainty' and order.descending)
+        matching, stale = order.fitting()
+        self.filter_bar.setVisible(bool(every))
+        self.filter_bar.set_counts(matching, every, stale)
+        self.filter_bar.uncertain.setChecked(order.column == 'uncertainty' and order.descending)
         self._pages.setCurrentIndex(1 if shown else 0)
         self.empty.show_rows(every)

@@ -138,7 +138,7 @@ class ThumbnailCache(QObject):
         self._wishes.set(missing, self._table)
         self._start()
 
-    def turn_to(self, table: str) -> None:
+    def set_table(self, table: str) -> None:
         """Forget all pictures: those of another table's files will be wanted."""
         self._table = table
         self._wishes.set([], table)
@@ -215,9 +215,9 @@ class VisibleThumbnails(QObject):
         self._view.set_line_height(_TALL if shown else 0)
         self._pause.start()
 
-    def turn_to(self, table: str) -> None:
+    def set_table(self, table: str) -> None:
         """Forget all pictures: those of another table's files will be wanted."""
-        self.thumbnails.turn_to(table)
+        self.thumbnails.set_table(table)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
         """Read nothing while nobody can see it."""

@@ -34,7 +34,7 @@ class ValidatedField(QWidget):
             label.setContentsMargins(0, 0, 0, 2)
             label.hide()
 
-    def tell(self, problem: str, hint: str = '') -> None:
+    def show_messages(self, problem: str, hint: str = '') -> None:
         """Say what is wrong, else what was found; an empty string takes words away."""
         for label, words in ((self.problem, problem), (self.hint, '' if problem else hint)):
             label.setText(words)

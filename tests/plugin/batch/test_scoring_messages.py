@@ -1,4 +1,4 @@
-"""What is said of figures."""
+"""Sentences about metrics."""
 
 from napari_cxr.plugin.batch import scoring_messages
 
@@ -27,7 +27,7 @@ def test_what_the_model_cannot_say_is_told_with_the_figures_of_the_others():
         },
     }
     said = scoring_messages.measured_text(metrics, 0, so_far=False)
-    assert 'Of 5 images (25 %) the model cannot say; they count here by their label.' in said
-    assert 'Without them, opacity: sensitivity 0.900, specificity 0.800.' in said
+    assert 'For 5 images (25 %) the model cannot say; they count by their predicted' in said
+    assert 'Without them: opacity: sensitivity 0.900, specificity 0.800.' in said
     metrics['cannot_say']['decided'] = {}
     assert 'Without them' not in scoring_messages.measured_text(metrics, 0, so_far=False)

@@ -109,7 +109,7 @@ def test_parts_of_arrivals_come_to_the_same_as_all_at_once():
 def test_rows_that_come_later_are_filtered_too():
     rows = filled([scored(0, 0.9, 0.1, 0.0), failed(1)])
     order = RowOrder(rows)
-    order.set_filter(RowFilter(which=RowKind.ERRORS))
+    order.set_filter(RowFilter(which=RowKind.FAILED))
     rows.append([failed(2), scored(3, 0.1, 0.9, 0.0), failed(4)])
     order.insert(order.arrivals())
     assert [row.number for row in shown(order, rows)] == [1, 2, 4]
@@ -150,10 +150,10 @@ HAND_MADE = [
         (RowFilter(label='normal', at_least=0.5), [0, 3]),
         (RowFilter(label='covid19', at_least=0.0), [0, 1, 2, 3, 5]),
         (RowFilter(which=RowKind.SCORED), [0, 1, 2, 3, 5]),
-        (RowFilter(which=RowKind.ERRORS), [4]),
+        (RowFilter(which=RowKind.FAILED), [4]),
         (RowFilter(which=RowKind.WARNED), [1, 3]),
         (RowFilter(which=RowKind.DOUBTED), [3]),
-        (RowFilter(which=RowKind.AGAINST_TRUTH), [1]),
+        (RowFilter(which=RowKind.PREDICTION_IS_NOT_LABEL), [1]),
         (RowFilter(which=RowKind.WARNED, label='normal', at_least=0.3, text='NIH'), [3]),
     ],
 )
@@ -170,22 +170,22 @@ def test_filters_by_what_a_person_said():
     labels.say('/s/normal/A 1.png', 'normal')
     labels.say('/s/normal/a2.png', 'normal')
     labels.say('/s/c.png', note='Rotated, please look again')
-    rows.set_reading(labels)
+    rows.set_annotations(labels)
     order = RowOrder(rows)
 
     def numbers(wanted):
         order.set_filter(wanted)
         return [row.number for row in shown(order, rows)]
 
-    assert numbers(RowFilter(which=RowKind.AGAINST_READ)) == [1]
-    assert numbers(RowFilter(which=RowKind.UNREAD)) == [2, 3, 5]
+    assert numbers(RowFilter(which=RowKind.PREDICTION_IS_NOT_MINE)) == [1]
+    assert numbers(RowFilter(which=RowKind.NOT_ANNOTATED)) == [2, 3, 5]
     assert numbers(RowFilter(text='rotated')) == [3]
     labels.say('/s/c.png', 'covid19')
     rows.refresh(rows.place_of('/s/c.png'))
-    assert numbers(RowFilter(which=RowKind.AGAINST_READ)) == [1, 3]
+    assert numbers(RowFilter(which=RowKind.PREDICTION_IS_NOT_MINE)) == [1, 3]
     assert numbers(RowFilter(text='rotated')) == []
-    rows.set_reading(None)
-    assert numbers(RowFilter(which=RowKind.UNREAD)) == [0, 1, 2, 3, 5]
+    rows.set_annotations(None)
+    assert numbers(RowFilter(which=RowKind.NOT_ANNOTATED)) == [0, 1, 2, 3, 5]
 
 
 def test_where_an_image_can_have_several_labels_all_must_agree():
@@ -245,7 +245,7 @@ def test_numbers_of_rows_without_probabilities_are_not_known():
     np.testing.assert_allclose(rows.numbers['uncertainty'].values, [np.nan, 0, 1], atol=1e-12)
     assert not rows.has('lung_share') and not rows.has('view') and rows.has('status')
     rows.append([replace(scored(3), lung_share=0.5, view='PA'), scored(4, view='unknown')])
-    assert rows.has('lung_share') and rows.words['view'].texts == ['', 'PA']
+    assert rows.has('lung_share') and rows.texts['view'].categories == ['', 'PA']
 
 
 def test_an_unknown_column_is_refused():
@@ -259,13 +259,13 @@ def test_a_remark_that_all_rows_have_is_no_warning_of_its_own():
     cautions = [(LOSSY,), (LOSSY, NOT_A_CHEST), (LOSSY,)]
     held = filled([scored(i, cautions=found) for i, found in enumerate(cautions)] + [failed(3)])
     wanted = RowFilter(which=RowKind.WARNED)
-    assert wanted.accepts(held, np.arange(4)).tolist() == [False, True, False, False]
+    assert wanted.matches(held, np.arange(4)).tolist() == [False, True, False, False]
     held.append([scored(4)])  # one that does not have it sets the others apart
-    assert wanted.accepts(held, np.arange(5)).tolist() == [True, True, True, False, False]
+    assert wanted.matches(held, np.arange(5)).tolist() == [True, True, True, False, False]
     held.append([scored(4, cautions=(LOSSY,))])  # scored again
-    assert wanted.accepts(held, np.array([4, 1])).tolist() == [False, True]
+    assert wanted.matches(held, np.array([4, 1])).tolist() == [False, True]
     # What doubts the image is one, also where it doubts all.
-    assert wanted.accepts(
+    assert wanted.matches(
         filled([scored(i, cautions=(NOT_A_CHEST,)) for i in range(2)]), np.arange(2)
     ).all()
 
@@ -298,7 +298,7 @@ def findings():
 
 
 def kept(rows, **entries):
-    return np.flatnonzero(RowFilter(**entries).accepts(rows, np.arange(len(rows)))).tolist()
+    return np.flatnonzero(RowFilter(**entries).matches(rows, np.arange(len(rows)))).tolist()
 
 
 def test_rows_are_filtered_by_finding_none_of_them_and_what_cannot_be_said(findings):
@@ -313,7 +313,7 @@ def test_rows_are_filtered_by_finding_none_of_them_and_what_cannot_be_said(findi
 def test_an_answer_is_against_the_label_by_thresholds(findings):
     against = findings.flags['against_truth'].values.tolist()
     assert against == [False, False, False, True, True]
-    assert kept(findings, which=RowKind.AGAINST_TRUTH) == [3, 4]
+    assert kept(findings, which=RowKind.PREDICTION_IS_NOT_LABEL) == [3, 4]
 
 
 def test_uncertainty_is_about_thresholds_not_about_one_half(findings):
@@ -327,7 +327,7 @@ def test_uncertainty_is_about_thresholds_not_about_one_half(findings):
 
 def test_findings_have_columns_of_their_own(findings):
     columns = {column.key: column for column in columns_for_run(findings.run)}
-    assert columns['label'].title == 'Label' and columns['answer'].title == 'Answer'
+    assert columns['label'].title == 'Predicted' and columns['answer'].title == 'Answer'
     assert columns['answer'].text(findings, 1) == 'cannot say'
     assert columns['above'].text(findings, 3) == 'nodule, effusion'
     plain = {column.key for column in columns_for_run(run())}

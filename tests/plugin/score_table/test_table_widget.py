@@ -83,7 +83,7 @@ def test_cells_say_what_is_known(qtbot, table):
     fill(qtbot, table, FEW)
     assert [cell(table, i, 'file') for i in range(4)] == ['0.png', '1.png', '2.png', '3.png']
     assert cell(table, 0, 'label') == 'normal'
-    assert cell(table, 2, 'label') == 'Not scored: It is damaged.'
+    assert cell(table, 2, 'label') == 'Failed: It is damaged.'
     assert [cell(table, i, 'p:normal') for i in range(4)] == ['80.0 %', '25.0 %', '', '50.0 %']
     assert [cell(table, i, 'truth') for i in range(4)] == ['normal', '≠ normal', 'covid19', '']
     assert cell(table, 1, 'warnings') == 'not a chest?, lossy'
@@ -97,12 +97,12 @@ def test_tooltips_and_names_for_those_who_do_not_see(qtbot, table):
     tip, said = Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole
     assert cell(table, 0, 'file', tip) == '/study/0.png'
     assert cell(table, 1, 'warnings', tip) == f'{NOT_A_CHEST.text} {LOSSY.text}'
-    assert cell(table, 1, 'truth', tip) == 'normal; the model says covid19'
+    assert cell(table, 1, 'truth', tip) == 'normal; predicted: covid19'
     assert cell(table, 0, 'lung_share', tip) == (
-        '62 % of the heatmap lies in the lungs; 31.0 % would, if it were even.'
+        '62 % of the heatmap is in the lungs; 31.0 % if it were uniform.'
     )
     assert cell(table, 0, 'p:normal', said) == 'normal: 80.0 %'
-    assert cell(table, 2, 'label', said) == 'Answer: Not scored: It is damaged.'
+    assert cell(table, 2, 'label', said) == 'Predicted: Failed: It is damaged.'
     for i, column in enumerate(table.model.columns):
         about = table.model.headerData(i, Qt.Orientation.Horizontal, tip)
         name = table.model.headerData(i, Qt.Orientation.Horizontal, said)
@@ -133,7 +133,7 @@ def test_all_kinds_of_cells_are_drawn_in_both_themes_and_any_width(qtbot, table,
     labels = Labels()
     labels.say('/study/0.png', 'normal', note='Rotated.')
     fill(qtbot, table, FEW)
-    table.set_reading(labels)
+    table.set_annotations(labels)
     table.set_theme(theme)
     table.view.selectRow(1)
     for width in (320, 700, 1600):
@@ -153,13 +153,15 @@ def test_empty_columns_are_not_shown(qtbot, table):
 
 def test_what_stands_there_without_rows(qtbot, table):
     assert 'as soon as' in table.empty.label.text() and table.empty.isVisible()
-    assert not table.strip.isVisible() and not table.empty.clear.isVisible()
+    assert not table.filter_bar.isVisible() and not table.empty.clear.isVisible()
     fill(qtbot, table, FEW)
-    assert table.view.isVisible() and table.strip.count.text() == '4 rows'
-    table.strip.text.setText('nowhere')
-    table.strip.text.returnPressed.emit()
-    assert table.empty.label.text() == 'No row fits the filter.' and table.empty.clear.isVisible()
-    assert table.strip.count.text() == '0 of 4 rows'
+    assert table.view.isVisible() and table.filter_bar.count.text() == '4 rows'
+    table.filter_bar.text.setText('nowhere')
+    table.filter_bar.text.returnPressed.emit()
+    assert (
+        table.empty.label.text() == 'No row matches the filter.' and table.empty.clear.isVisible()
+    )
+    assert table.filter_bar.count.text() == '0 of 4 rows'
     table.empty.clear.click()
     assert table.view.isVisible() and numbers(table) == [0, 1, 2, 3]
     table.start(run(), OUT)
@@ -191,7 +193,7 @@ def test_most_uncertain_first(qtbot, table):
     fill(qtbot, table, FEW)
     heard = []
     table.chosen.connect(heard.append)
-    button = table.strip.uncertain
+    button = table.filter_bar.uncertain
     table.step(-1)
     assert 'uncertainty' not in shown_columns(table)
     button.click()
@@ -207,47 +209,49 @@ def test_most_uncertain_first(qtbot, table):
     assert not button.isChecked()
     table.start(run(), OUT)
     more(qtbot, table, [failed(0)])
-    table.strip.which.setCurrentIndex(1)
+    table.filter_bar.which.setCurrentIndex(1)
     button.click()  # no row is shown
     assert table.current() is None
-    table.strip.reset()
+    table.filter_bar.reset()
     with pytest.raises(KeyError):
         table.sort_by('nothing', True)
 
 
 def test_filters_of_the_strip(qtbot, table):
-    strip = table.strip
+    filter_bar = table.filter_bar
     fill(qtbot, table, FEW)
-    strip.which.setCurrentIndex(strip.which.findData(RowKind.AGAINST_TRUTH.value))
-    assert numbers(table) == [1] and strip.count.text() == '1 of 4 rows'
-    strip.clear.click()
-    assert not strip.at_least.isVisible()
-    strip.label.setCurrentIndex(strip.label.findData('normal'))
-    assert numbers(table) == [0, 3] and strip.at_least.isVisible()
-    with qtbot.waitSignal(strip.changed):
-        strip.at_least.setValue(0.6)
+    filter_bar.which.setCurrentIndex(
+        filter_bar.which.findData(RowKind.PREDICTION_IS_NOT_LABEL.value)
+    )
+    assert numbers(table) == [1] and filter_bar.count.text() == '1 of 4 rows'
+    filter_bar.clear.click()
+    assert not filter_bar.at_least.isVisible()
+    filter_bar.label.setCurrentIndex(filter_bar.label.findData('normal'))
+    assert numbers(table) == [0, 3] and filter_bar.at_least.isVisible()
+    with qtbot.waitSignal(filter_bar.changed):
+        filter_bar.at_least.setValue(0.6)
     assert numbers(table) == [0]
-    strip.answer.setCurrentIndex(strip.answer.findData('covid19'))
+    filter_bar.answer.setCurrentIndex(filter_bar.answer.findData('covid19'))
     assert numbers(table) == []
-    strip.reset()
-    with qtbot.waitSignal(strip.changed):
-        strip.text.setText('damaged')
-    assert numbers(table) == [2] and strip.clear.isVisible()
+    filter_bar.reset()
+    with qtbot.waitSignal(filter_bar.changed):
+        filter_bar.text.setText('damaged')
+    assert numbers(table) == [2] and filter_bar.clear.isVisible()
     table.start(run(labels=('a', 'b'), truth=False), OUT)
-    assert strip.filter.is_open and strip.label.findData('a') > 0
-    assert strip.which.findData(RowKind.AGAINST_TRUTH.value) < 0
+    assert filter_bar.filter.is_open and filter_bar.label.findData('a') > 0
+    assert filter_bar.which.findData(RowKind.PREDICTION_IS_NOT_LABEL.value) < 0
 
 
 def test_a_filter_can_be_shown_from_elsewhere(qtbot, table):
     fill(qtbot, table, FEW)
     wanted = RowFilter(answer='covid19', truth='normal', label='pneumonia', at_least=0.04)
     table.show_only(wanted)
-    assert numbers(table) == [1] and table.strip.filter == wanted
+    assert numbers(table) == [1] and table.filter_bar.filter == wanted
     assert table.go_to('/study/1.png') == FEW[1] == table.current()
     assert table.go_to('/study/0.png') is None and table.go_to('nowhere') is None
     assert table.current() == FEW[1]
     table.start(run(truth=False), OUT)
-    assert table.strip.filter.is_open and not table.strip.truth.isVisible()
+    assert table.filter_bar.filter.is_open and not table.filter_bar.truth.isVisible()
 
 
 def test_ctrl_f_goes_to_the_filter_and_esc_clears_it_and_goes_back(qtbot, table):
@@ -256,7 +260,7 @@ def test_ctrl_f_goes_to_the_filter_and_esc_clears_it_and_goes_back(qtbot, table)
     table.view.setFocus()
     qtbot.waitUntil(table.view.hasFocus)
     qtbot.keyClick(table.view, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
-    text = table.strip.text
+    text = table.filter_bar.text
     qtbot.waitUntil(text.hasFocus)
     qtbot.keyClicks(text, 'damaged')
     qtbot.keyClick(text, Qt.Key.Key_Return)
@@ -289,9 +293,9 @@ def test_selection_survives_sorting_and_filtering(qtbot, table):
     table.sort_by('p:normal', False)
     assert [row.number for row in table.selected()] == [3, 0] and table.current() == FEW[3]
     assert heard == []
-    table.strip.which.setCurrentIndex(2)  # errors
+    table.filter_bar.which.setCurrentIndex(2)  # failed
     assert table.selected() == [] and table.current() is None
-    table.strip.reset()
+    table.filter_bar.reset()
     assert table.current() == FEW[3] and table.selected() == [FEW[3]]
     assert heard == [None, FEW[3]]
 
@@ -349,14 +353,14 @@ def test_the_first_row_that_only_the_keyboard_reached_is_the_first_to_be_read(qt
     assert table.step(1) == FEW[1] and table.step(1) == FEW[3]
     table.start(run(), OUT)
     more(qtbot, table, FEW)
-    table.strip.text.setFocus()
+    table.filter_bar.text.setFocus()
     table.view.setFocus()
     qtbot.waitUntil(table.view.hasFocus)
     qtbot.keyClick(table.view, Qt.Key.Key_Return)  # it is opened
     assert table.step(1) == FEW[1]
     for goes_on in (lambda: table.refresh(FEW[3].path), lambda: table.following(1)):
-        table.strip.uncertain.setChecked(False)
-        table.strip.uncertain.click()
+        table.filter_bar.uncertain.setChecked(False)
+        table.filter_bar.uncertain.click()
         goes_on()  # it is labelled; it has been opened from elsewhere
         assert table.step(1) == FEW[1]
 
@@ -394,9 +398,11 @@ def test_labels_of_a_reading_list_are_shown_and_rows_stay_until_filtered_anew(qt
     labels = Labels()
     labels.say('/study/1.png', 'normal')
     assert 'read' not in shown_columns(table)
-    table.set_reading(labels)
+    table.set_annotations(labels)
     assert cell(table, 1, 'read') == '≠ normal' and 'read' in shown_columns(table)
-    table.strip.which.setCurrentIndex(table.strip.which.findData(RowKind.UNREAD.value))
+    table.filter_bar.which.setCurrentIndex(
+        table.filter_bar.which.findData(RowKind.NOT_ANNOTATED.value)
+    )
     assert numbers(table) == [0, 3]
     table.step(1)
     labels.say('/study/0.png', 'normal', note='Sure.')
@@ -404,10 +410,14 @@ def test_labels_of_a_reading_list_are_shown_and_rows_stay_until_filtered_anew(qt
     table.refresh('/study/nowhere.png')
     assert cell(table, 0, 'read') == 'normal' and cell(table, 0, 'note') == 'Sure.'
     assert numbers(table) == [0, 3] and table.step(1).number == 3
-    assert table.strip.count.text() == '1 of 4 rows' and '1.' in table.strip.count.toolTip()
-    table.strip.text.returnPressed.emit()
+    assert (
+        table.filter_bar.count.text() == '1 of 4 rows' and '1.' in table.filter_bar.count.toolTip()
+    )
+    table.filter_bar.text.returnPressed.emit()
     assert numbers(table) == [3] and table.current().number == 3
-    assert table.strip.count.text() == '1 of 4 rows' and table.strip.count.toolTip() == ''
+    assert (
+        table.filter_bar.count.text() == '1 of 4 rows' and table.filter_bar.count.toolTip() == ''
+    )
 
 
 def test_doubts_and_what_a_person_said_stand_beside_the_answer(qtbot, table):
@@ -418,20 +428,22 @@ def test_doubts_and_what_a_person_said_stand_beside_the_answer(qtbot, table):
     labels.say('/study/0.png', 'normal')
     labels.say('/study/1.png', 'pneumonia')
     labels['/study/3.png'] = Annotation(answer='unsure')
-    table.set_reading(labels)
+    table.set_annotations(labels)
     tip = Qt.ItemDataRole.ToolTipRole
     assert cell(table, 0, 'label') == 'normal'
     assert cell(table, 1, 'label') == '▲ covid19 → pneumonia'
     assert cell(table, 3, 'label') == 'normal'
-    assert cell(table, 1, 'label', tip) == (f'covid19\nYou said: pneumonia\n▲ {NOT_A_CHEST.text}')
-    assert cell(table, 3, 'file', tip) == '/study/3.png\nYou said: unsure'
+    assert cell(table, 1, 'label', tip) == (
+        f'covid19\nYour label: pneumonia\n▲ {NOT_A_CHEST.text}'
+    )
+    assert cell(table, 3, 'file', tip) == '/study/3.png\nYour label: unsure'
 
 
 def test_a_file_that_has_been_read_is_ticked(qtbot, table):
     fill(qtbot, table, [scored(0), scored(1)])
     labels = Labels()
     labels.say('/study/0.png', 'covid19')
-    table.set_reading(labels)
+    table.set_annotations(labels)
     image, view = table.view.grab().toImage(), table.view
     above = view.horizontalHeader().height()
 
@@ -453,7 +465,7 @@ def test_what_is_neither_one_class_nor_unread_is_told(qtbot, table):
     labels = Labels()
     labels['/study/0.png'] = Annotation(answer='unsure')
     labels['/study/1.png'] = Annotation(answer='labels')
-    table.set_reading(labels)
+    table.set_annotations(labels)
     assert cell(table, 0, 'read') == 'unsure' and cell(table, 1, 'read') == '≠ none of them'
 
 
@@ -487,9 +499,9 @@ def test_selected_rows_are_copied_as_they_are_shown(qtbot, table):
     select(table, 3, 0)
     qtbot.keyClick(table.view, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     assert QGuiApplication.clipboard().text() == (
-        'File\tAnswer\tGiven label\tcovid19\tnormal\tpneumonia\tWarnings\tIn lungs\tView\n'
+        'File\tPredicted\tTrue label\tcovid19\tnormal\tpneumonia\tWarnings\tIn lungs\tView\n'
         '/study/0.png\tnormal\tnormal\t0.1\t0.8\t0.1\t\t0.62\t\n'
-        '/study/2.png\tNot scored: It is damaged.\tcovid19\t\t\t\t\t\t\n'
+        '/study/2.png\tFailed: It is damaged.\tcovid19\t\t\t\t\t\t\n'
     )
 
 
@@ -501,7 +513,7 @@ def test_tabs_and_line_breaks_do_not_break_what_is_copied(qtbot, table):
         QGuiApplication.clipboard()
         .text()
         .splitlines()[1]
-        .startswith('/study/0.png\tNot scored: One and another.')
+        .startswith('/study/0.png\tFailed: One and another.')
     )
 
 
@@ -731,9 +743,11 @@ def test_names_have_room_before_bars_grow(table):
 def test_the_count_is_never_clipped(qtbot, table, width):
     fill(qtbot, table, [*FEW, *(scored(i) for i in range(4, 60))])
     table.resize(width, 400)
-    table.strip.which.setCurrentIndex(table.strip.which.findData(RowKind.WARNED.value))
-    count = table.strip.count
-    qtbot.waitUntil(lambda: table.strip.clear.isVisible() and table.strip.width() == width)
+    table.filter_bar.which.setCurrentIndex(table.filter_bar.which.findData(RowKind.WARNED.value))
+    count = table.filter_bar.count
+    qtbot.waitUntil(
+        lambda: table.filter_bar.clear.isVisible() and table.filter_bar.width() == width
+    )
     qtbot.waitUntil(lambda: count.width() >= count.sizeHint().width())
     assert count.text() == '2 of 60 rows'
 
@@ -742,12 +756,14 @@ def test_the_count_is_never_clipped(qtbot, table, width):
 @pytest.mark.parametrize('width', [296, 320, 400, 520, 760, 1000])
 def test_no_word_of_the_filters_is_cut_and_none_stands_on_another(qtbot, table, width, truth):
     fill(qtbot, table, FEW, truth=truth)
-    table.strip.label.setCurrentIndex(1)
+    table.filter_bar.label.setCurrentIndex(1)
     table.resize(width, 400)
-    strip = table.strip
-    qtbot.waitUntil(lambda: strip.width() == width)
+    filter_bar = table.filter_bar
+    qtbot.waitUntil(lambda: filter_bar.width() == width)
     shown = [
-        box for box in (strip.which, strip.answer, strip.truth, strip.label) if box.isVisible()
+        box
+        for box in (filter_bar.which, filter_bar.answer, filter_bar.truth, filter_bar.label)
+        if box.isVisible()
     ]
     assert len(shown) == 3 + truth
 
@@ -755,11 +771,13 @@ def test_no_word_of_the_filters_is_cut_and_none_stands_on_another(qtbot, table, 
         words = widget.currentText() if widget in shown else widget.text()
         return widget.width() >= widget.fontMetrics().horizontalAdvance(words) + beside
 
-    buttons = (strip.uncertain, strip.pictures, strip.columns)
-    strip.label.setCurrentIndex(0)
+    buttons = (filter_bar.uncertain, filter_bar.pictures, filter_bar.columns)
+    filter_bar.label.setCurrentIndex(0)
     qtbot.waitUntil(lambda: all(fits(box, 32) for box in shown))
     qtbot.waitUntil(lambda: all(fits(button, 10) for button in buttons))
-    places = [widget.geometry() for widget in (strip.text, *shown[:-1], strip._threshold)]
+    places = [
+        widget.geometry() for widget in (filter_bar.text, *shown[:-1], filter_bar._threshold)
+    ]
     for i, place in enumerate(places):
         assert not any(place.intersects(other) for other in places[:i])
 
@@ -845,7 +863,7 @@ def test_pictures_are_read_for_the_lines_on_the_screen(qtbot, table, files, sett
     def is_there(line):
         return pictures.get(files[line]) is not None
 
-    table.strip.pictures.click()
+    table.filter_bar.pictures.click()
     assert shown_columns(table)[0] == PICTURE and table.view.rowHeight(0) > 2 * low
     lines = table.view.lines_on_screen
     assert 3 < len(lines) < 15
@@ -858,7 +876,7 @@ def test_pictures_are_read_for_the_lines_on_the_screen(qtbot, table, files, sett
     qtbot.waitUntil(lambda: is_there(9), timeout=150_000)
     assert pictures.get(files[9]).isNull()  # the place stays, and is quiet
     assert not table.grab().isNull()
-    table.strip.pictures.click()
+    table.filter_bar.pictures.click()
     assert PICTURE not in shown_columns(table) and table.view.rowHeight(0) == low
 
 
@@ -869,7 +887,7 @@ def test_pictures_are_found_by_the_place_of_the_table(
     folder = Path(files[0]).parent
     table.start(run(), str(folder / 'tables' / 'scores.csv'))
     more(qtbot, table, [scored(0, path='03.png')])
-    table.strip.pictures.click()
+    table.filter_bar.pictures.click()
     pictures = table.pictures.thumbnails
     qtbot.waitUntil(lambda: pictures.get('03.png') is not None, timeout=150_000)
     assert pictures.get('03.png').height() == 128
@@ -888,7 +906,7 @@ def test_what_is_scrolled_past_is_not_read(qtbot, files, settled_threads):
     qtbot.waitUntil(lambda: not pictures.busy, timeout=150_000)
     there = [i for i, path in enumerate(files) if pictures.get(path) is not None]
     assert {20, 21} <= set(there) and len(there) <= 4  # one or two may have been under way
-    pictures.turn_to('')
+    pictures.set_table('')
     assert pictures.get(files[20]) is None
 
 
@@ -911,11 +929,13 @@ def test_wishes_are_taken_in_order_and_can_be_changed():
 @pytest.mark.parametrize(('width', 'one_line'), [(320, False), (480, True), (760, True)])
 def test_the_buttons_stand_beside_the_count_where_they_fit(qtbot, table, width, one_line):
     fill(qtbot, table, [scored(i) for i in range(204)])
-    strip = table.strip
+    filter_bar = table.filter_bar
     table.resize(width, 400)
-    qtbot.waitUntil(lambda: strip.width() == width)
-    assert (strip._line.direction() == strip._line.Direction.LeftToRight) is one_line
-    assert strip._buttons.sizeHint().width() <= width
+    qtbot.waitUntil(lambda: filter_bar.width() == width)
+    assert (
+        filter_bar._footer_layout.direction() == filter_bar._footer_layout.Direction.LeftToRight
+    ) is one_line
+    assert filter_bar._buttons.sizeHint().width() <= width
 
 
 @pytest.mark.parametrize('room', [300, 470, 900])

@@ -32,13 +32,13 @@ def setup(qtbot, own_plugin, models, tmp_path, monkeypatch):
     )
     setup = ScoreSetup()
     qtbot.addWidget(setup)
-    setup.look_wanted.connect(lambda: look(setup))
+    setup.scan_wanted.connect(lambda: look(setup))
     setup.show()
     return setup
 
 
 def look(setup):
-    setup.take_look(summarise_inputs(setup.images.paths, setup.target.path))
+    setup.show_scan(summarise_inputs(setup.images.paths, setup.target.path))
 
 
 def test_without_images_there_is_nothing_to_score(setup):
@@ -63,7 +63,7 @@ def test_folders_of_one_finding_are_the_finding_and_the_word_for_none(
     setup.model.choose('opacity')
     setup.set_images(str(tmp_path / 'one'))
     assert setup.request().labels == 'folders'
-    assert 'Opacity and no_opacity: classes of the model' in setup.labels.hint.text()
+    assert 'Opacity and no_opacity are classes of the model' in setup.labels.hint.text()
 
 
 def test_what_a_person_chose_stays_and_goes_with_the_images(qtbot, setup, folder, tmp_path):
@@ -85,8 +85,8 @@ def test_a_table_with_labels_says_so_and_another_in_the_folder_is_offered(setup,
     table = folder / 'list.csv'
     table.write_text('path,label\nNormal/a.png,normal\n')
     setup.set_images(str(table))
-    assert setup.labels.kind.itemText(0) == 'Those of the table'
-    assert 'gives labels' in setup.labels.hint.text() and setup.request().labels == ''
+    assert setup.labels.kind.itemText(0) == 'From the table'
+    assert 'The table has labels' in setup.labels.hint.text() and setup.request().labels == ''
     setup.set_images(str(folder))
     assert 'list.csv in this folder has labels too' in setup.labels.hint.text()
     setup.labels.kind.setCurrentIndex(2)
@@ -99,7 +99,7 @@ def test_a_table_with_labels_says_so_and_another_in_the_folder_is_offered(setup,
     [
         ('chests.txt', 'ends in .csv|is called .csv'),
         ('chests', 'This is a folder'),
-        ('there.csv', 'There is such a table already'),
+        ('there.csv', 'This table exists already'),
         ('there.csv/inside/scores.csv', 'is no folder; choose another'),
         ('new/scores.txt', 'is called .csv'),
     ],
@@ -125,7 +125,7 @@ def test_a_place_where_nothing_can_be_written_is_told_below_its_field(
     target.show_path(str(tmp_path / 'new' / 'deep' / 'scores.csv'))
     look(setup)
     assert setup.request() is not None
-    assert target.hint.text() == f'A new folder is made for it: {tmp_path / "new" / "deep"}'
+    assert target.hint.text() == f'This folder will be created: {tmp_path / "new" / "deep"}'
     monkeypatch.setattr('os.access', lambda path, mode: False)
     look(setup)
     assert setup.request() is None
@@ -135,18 +135,18 @@ def test_a_place_where_nothing_can_be_written_is_told_below_its_field(
 def test_how_many_images_there_are_is_told(setup, folder):
     setup.set_images(str(folder))
     images, path = setup.images, str(folder)
-    assert setup.counts and not images.hint.text() and setup.request() is not None
-    setup.take_count(ImageCount(path, 1200, whole=False))
-    assert images.hint.text() == 'more than 1,200 images' and setup.counts
-    setup.take_count(ImageCount(str(folder / 'other'), 1, whole=True))  # of another folder
+    assert setup.needs_count and not images.hint.text() and setup.request() is not None
+    setup.show_count(ImageCount(path, 1200, whole=False))
+    assert images.hint.text() == 'more than 1,200 images' and setup.needs_count
+    setup.show_count(ImageCount(str(folder / 'other'), 1, whole=True))  # of another folder
     assert images.hint.text() == 'more than 1,200 images'
-    setup.take_count(ImageCount(path, 1234, whole=True))
-    assert images.hint.text() == '1,234 images' and not setup.counts
+    setup.show_count(ImageCount(path, 1234, whole=True))
+    assert images.hint.text() == '1,234 images' and not setup.needs_count
     setup.set_images(str(folder / 'other'))
-    assert not images.hint.text() and setup.counts
-    setup.take_count(ImageCount(str(folder / 'other'), 0, whole=True))
-    assert 'There is no image in other' in images.problem.text() == setup.reason
-    assert setup.counts  # some may be put there
+    assert not images.hint.text() and setup.needs_count
+    setup.show_count(ImageCount(str(folder / 'other'), 0, whole=True))
+    assert 'There are no images in other' in images.problem.text() == setup.reason
+    assert setup.needs_count  # some may be put there
 
 
 def test_a_count_can_be_given_up(tmp_path, monkeypatch):
@@ -178,19 +178,19 @@ def test_a_path_that_is_typed_counts_as_soon_as_it_is_there(qtbot, setup, folder
 
 def test_images_that_are_gone_are_told_below_their_field(setup, folder):
     setup.set_images(str(folder / 'nothing'))
-    assert setup.request() is None and 'There is no nothing' in setup.images.problem.text()
+    assert setup.request() is None and 'nothing does not exist' in setup.images.problem.text()
     setup.set_images(str(folder))
     assert not setup.images.problem.isVisible() and setup.request() is not None
 
 
 def test_a_table_that_was_begun_is_resumed(setup, folder, tmp_path):
     setup.set_images(str(folder))
-    assert not setup.resumes
+    assert not setup.will_resume
     journal_of(tmp_path / 'chests-1.csv').write_text('')
     look(setup)
-    assert setup.resumes and 'begun earlier' in setup.target.hint.text()
+    assert setup.will_resume and 'started earlier' in setup.target.hint.text()
     setup.propose_table()
-    assert setup.target.path == str(tmp_path / 'chests-2.csv') and not setup.resumes
+    assert setup.target.path == str(tmp_path / 'chests-2.csv') and not setup.will_resume
 
 
 def test_labels_that_are_missing_are_told(setup, folder):
@@ -199,7 +199,7 @@ def test_labels_that_are_missing_are_told(setup, folder):
     look(setup)
     assert 'no sub-folders' in setup.labels.problem.text() and setup.request() is None
     setup.labels.show_value(str(folder / 'none.csv'))
-    assert 'no such table' in setup.labels.problem.text() and setup.request() is None
+    assert 'does not exist' in setup.labels.problem.text() and setup.request() is None
 
 
 def test_naming_patients_warns_and_is_never_remembered(setup, folder):
@@ -209,7 +209,7 @@ def test_naming_patients_warns_and_is_never_remembered(setup, folder):
     assert not options.warning.isVisible()
     options.identify.click()
     assert options.warning.isVisible() and setup.request().identify
-    setup.keep()
+    setup.remember()
     assert not hasattr(preferences('batch'), 'identify')
     again = ScoreSetup()
     assert not again.options.identify.isChecked()

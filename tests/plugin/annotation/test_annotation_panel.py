@@ -54,7 +54,7 @@ def panel(bare, reading):
     bare.show_row(ROWS[0])
 
     def step(by):
-        place = bare.reads.row.number + by
+        place = bare.state.row.number + by
         if 0 <= place < len(ROWS):
             bare.show_row(ROWS[place])
 
@@ -95,7 +95,7 @@ def down(panel):
 
 
 def test_before_there_is_a_table(bare):
-    assert bare.hint.text() == 'Nothing to read yet: score a folder, or open a table.'
+    assert bare.hint.text() == 'Nothing to annotate yet. Score a folder, or open a table.'
     for part in (bare.head, bare.buttons, bare.controls, bare.name, bare.doubt, bare.message):
         assert not part.isVisible()
 
@@ -106,29 +106,29 @@ def test_while_the_list_is_opened_and_where_it_cannot_be(bare, reading):
     bare.show_row(ROWS[0])
     assert bare.hint.text() == 'Opening the reading list…'
     assert not bare.buttons.isEnabled() and not bare.controls.note.isEnabled()
-    bare.set_reading(None, 'The folder cannot be written.')
+    bare.set_annotations(None, 'The folder cannot be written.')
     assert bare.hint.text() == 'The folder cannot be written.'
-    bare.set_reading(reading)
-    assert bare.hint.text() == 'Not read yet.' and bare.buttons.isEnabled()
+    bare.set_annotations(reading)
+    assert bare.hint.text() == 'Not annotated yet.' and bare.buttons.isEnabled()
 
 
 def test_a_table_without_an_image_to_read(bare, reading):
     bare.start(LABELS, False, reading)
     bare.add([row(0, status='error', error='No image.')])
-    assert 'nothing to read' in bare.hint.text() and not bare.controls.isVisible()
+    assert 'nothing to annotate' in bare.hint.text() and not bare.controls.isVisible()
 
 
 def test_a_row_that_was_not_scored(panel, reading):
     bad = ScoreRow(9, '/ward/9.dcm', 'error', 'It is cut off.')
     panel.add([bad])
     panel.show_row(bad)
-    assert panel.hint.text() == 'This file was not scored: It is cut off.'
+    assert panel.hint.text() == 'This file failed: It is cut off.'
     assert not panel.buttons.isEnabled() and panel.controls.next.isEnabled()
     panel.choose(0)
     panel.agree()
-    panel.say_unsure()
+    panel.mark_unsure()
     assert not said(reading)
-    assert panel.head.counts.text == '0 of 4 read'  # it is none of those to read
+    assert panel.head.counts.text == '0 of 4 annotated'  # it is none of those to read
     panel.controls.note.setText('ask for it again')
     panel.show_row(ROWS[0])
     assert said(reading) == {'/ward/9.dcm': ((), 'ask for it again', '')}
@@ -142,10 +142,10 @@ def test_a_row_shows_the_models_answer_and_the_persons(panel, reading):
     reading.set('/ward/2.png', ('covid19',))
     panel.show_row(ROWS[2])
     assert not panel.doubt.isVisible()
-    assert panel.hint.text() == 'Your answer: covid19. The model says pneumonia.'
+    assert panel.hint.text() == 'Your label: covid19. Predicted: pneumonia.'
     first, _, third = (button.accessibleName() for button in panel.buttons.buttons)
-    assert first == 'covid19, the model says 10.0 %, this is your answer'
-    assert third == "pneumonia, the model says 70.0 %, this is the model's answer"
+    assert first == 'covid19, probability 10.0 %, your label'
+    assert third == 'pneumonia, probability 70.0 %, predicted'
 
 
 def test_a_long_name_is_shortened_and_whole_in_the_tooltip(panel):
@@ -172,8 +172,8 @@ def test_a_key_a_class_and_the_next_row(qtbot, window, panel, reading):
         '/ward/2.png': ((), '', 'unsure'),
     }
     assert reading.get('/ward/1.png').agreed and not reading.get('/ward/0.png').agreed
-    assert panel.reads.row == ROWS[3]
-    assert panel.head.counts.text == '3 of 4 read, 1 unsure' and panel.head.bar.value() == 3
+    assert panel.state.row == ROWS[3]
+    assert panel.head.counts.text == '3 of 4 annotated, 1 unsure' and panel.head.bar.value() == 3
     press(qtbot, window, Qt.Key.Key_9)  # there is no ninth class
     assert len(said(reading)) == 3
 
@@ -184,14 +184,17 @@ def test_digits_beside_the_letters_and_those_of_the_keypad(qtbot, window, panel,
 
 
 def test_what_is_said_too_soon_is_not_taken_down(panel, reading):
-    panel.show_sight(RowVisibility(coming=True))
+    panel.show_visibility(RowVisibility(pending=True))
     panel.choose(0)
     panel.agree()
     panel.controls.unsure.click()
     assert not said(reading) and not panel.controls.unsure.isChecked()
-    assert panel.hint.text() == 'Not labelled: its image is still to come.'
-    panel.show_sight(RowVisibility())  # it has come at once, and what was refused can be read
-    assert panel.hint.text() == 'Not read yet. What was said before its image came was not taken.'
+    assert panel.hint.text() == 'Not labelled: the image is still loading.'
+    panel.show_visibility(RowVisibility())  # it has come at once, and what was refused can be read
+    assert (
+        panel.hint.text()
+        == 'Not annotated yet. The label was ignored, because the image was not visible yet.'
+    )
     assert 'color' in panel.hint.styleSheet()
     panel.choose(0)
     assert set(said(reading)) == {'/ward/0.png'}
@@ -204,43 +207,43 @@ def test_nothing_is_offered_while_an_image_is_awaited_and_the_focus_comes_back(
     for focused in (button, panel.controls.unsure):
         focused.setFocus()
         qtbot.waitUntil(focused.hasFocus)
-        panel.show_sight(RowVisibility(coming=True, awaited=True))
-        assert panel.hint.text() == 'Not read yet. Its image is coming…'
+        panel.show_visibility(RowVisibility(pending=True, waiting=True))
+        assert panel.hint.text() == 'Not annotated yet. Loading the image…'
         assert not button.isEnabled() and not panel.controls.unsure.isEnabled()
         assert panel.hasFocus() and panel.controls.note.isEnabled()
-        panel.show_sight(RowVisibility())
+        panel.show_visibility(RowVisibility())
         assert focused.hasFocus() and button.isEnabled()
-    assert panel.hint.text() == 'Not read yet.' and not panel.hint.styleSheet()
+    assert panel.hint.text() == 'Not annotated yet.' and not panel.hint.styleSheet()
 
 
 @pytest.mark.parametrize('problem', ['It is cut off.', 'There is no file.'])
 def test_why_a_row_cannot_be_shown_is_told_once(panel, problem):
     bad = row(9, status='error', error='It is cut off.', probabilities=())
     panel.show_row(bad)
-    panel.show_sight(RowVisibility(seen=False))
-    said = 'This file was not scored: It is cut off.'
+    panel.show_visibility(RowVisibility(visible=False))
+    said = 'This file failed: It is cut off.'
     assert panel.hint.text() == f'{said} Not on screen: Enter opens it.'
-    panel.show_sight(RowVisibility(seen=False, problem=problem))
+    panel.show_visibility(RowVisibility(visible=False, problem=problem))
     more = '' if problem in said else f' Not on screen: {problem}'
     assert panel.hint.text() == f'{said}{more}'
     panel.show_row(ROWS[0])
     without = 'It is shown without a heatmap.'
-    panel.show_sight(RowVisibility(problem=without))
-    assert panel.hint.text() == f'Not read yet. {without}'
+    panel.show_visibility(RowVisibility(problem=without))
+    assert panel.hint.text() == f'Not annotated yet. {without}'
 
 
 def test_an_image_that_is_not_on_screen_is_asked_for_and_not_labelled(qtbot, panel, reading):
     heard = []
     panel.row_wanted.disconnect()
     panel.row_wanted.connect(heard.append)
-    panel.show_sight(RowVisibility(seen=False))
+    panel.show_visibility(RowVisibility(visible=False))
     height = panel.name.height()
     assert panel.name.button.isVisible()
-    for say in (panel.agree, panel.say_unsure, lambda: panel.choose(1), panel.name.button.click):
+    for say in (panel.agree, panel.mark_unsure, lambda: panel.choose(1), panel.name.button.click):
         say()
     assert heard == [ROWS[0].path] * 4 and not said(reading)
     # Whoever knows what is on screen is asked each time.
-    panel.about_to_say.connect(lambda: panel.show_sight(RowVisibility()))
+    panel.about_to_label.connect(lambda: panel.show_visibility(RowVisibility()))
     panel.choose(1)
     assert set(said(reading)) == {ROWS[0].path}
     assert not panel.name.button.isVisible() and panel.name.height() == height
@@ -250,10 +253,10 @@ def test_back_and_forth(qtbot, window, panel, reading):
     press(qtbot, window, Qt.Key.Key_J)
     press(qtbot, window, Qt.Key.Key_J)
     press(qtbot, window, Qt.Key.Key_K)
-    assert panel.reads.row == ROWS[1] and not said(reading)
-    panel.controls.going_on.setChecked(False)
+    assert panel.state.row == ROWS[1] and not said(reading)
+    panel.controls.auto_advance.setChecked(False)
     press(qtbot, window, Qt.Key.Key_1)
-    assert panel.reads.row == ROWS[1] and down(panel) == ['covid19']
+    assert panel.state.row == ROWS[1] and down(panel) == ['covid19']
 
 
 def test_what_is_typed_in_a_field_labels_nothing(qtbot, window, panel, reading):
@@ -262,7 +265,7 @@ def test_what_is_typed_in_a_field_labels_nothing(qtbot, window, panel, reading):
         qtbot.waitUntil(field.hasFocus)
         qtbot.keyClicks(field, '12 junk')
         qtbot.keyClick(field, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-        assert panel.reads.row == ROWS[0]
+        assert panel.state.row == ROWS[0]
         assert not [e for _, e in reading if e.read]
 
 
@@ -280,7 +283,7 @@ def test_a_note_by_keys(qtbot, window, panel, reading):
 
 
 def test_a_click_leaves_the_space_bar_to_agree(qtbot, window, panel, reading):
-    panel.controls.going_on.setChecked(False)
+    panel.controls.auto_advance.setChecked(False)
     qtbot.mouseClick(panel.buttons.buttons[0], LEFT)
     assert down(panel) == ['covid19'] and panel.hasFocus()
     qtbot.keyClick(panel, Qt.Key.Key_Space)
@@ -333,14 +336,14 @@ def test_undo_goes_back_to_the_row_that_it_is_about(qtbot, window, panel, readin
     press(qtbot, window, Qt.Key.Key_1)
     press(qtbot, window, Qt.Key.Key_2)
     press(qtbot, window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    assert panel.reads.row == ROWS[1] and not down(panel)
+    assert panel.state.row == ROWS[1] and not down(panel)
     press(qtbot, window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-    assert panel.reads.row == ROWS[0] and not panel.head.undo.isEnabled()
+    assert panel.state.row == ROWS[0] and not panel.head.undo.isEnabled()
     both = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
     press(qtbot, window, Qt.Key.Key_Z, both)
     assert down(panel) == ['covid19'] and said(reading).keys() == {'/ward/0.png'}
     qtbot.mouseClick(panel.head.redo, LEFT)
-    assert panel.reads.row == ROWS[1] and down(panel) == ['normal']
+    assert panel.state.row == ROWS[1] and down(panel) == ['normal']
     assert told == [ROWS[i].path for i in (0, 1, 1, 0, 0, 1)]
 
 
@@ -375,10 +378,10 @@ def test_of_several_classes_each_key_is_a_switch(bare, reading):
     bare.choose(2)
     bare.choose(0)
     assert down(bare) == ['covid19', 'pneumonia'] and not steps
-    assert bare.hint.text() == 'Your answer: covid19, pneumonia, not as the model.'
+    assert bare.hint.text() == 'Your labels: covid19, pneumonia, not as predicted.'
     bare.choose(2)
     bare.choose(0)
-    assert bare.hint.text() == 'Your answer: none of these, not as the model.'
+    assert bare.hint.text() == 'Your labels: none of these, not as predicted.'
     assert reading.get(one.path).read
     bare.agree()
     assert down(bare) == ['covid19', 'normal'] and steps == [1]
@@ -393,15 +396,15 @@ def test_one_finding_is_there_or_not_by_a_key_each(bare, table):
     bare.add([one])
     bare.show_row(one)
     buttons = {button.label: button.toolTip() for button in bare.buttons.buttons}
-    assert [label for label in buttons if "the model's answer" in buttons[label]] == ['no opacity']
-    assert '(key 2)' in buttons['no opacity'] and 'take it away' not in buttons['no opacity']
+    assert [label for label in buttons if 'predicted' in buttons[label]] == ['no opacity']
+    assert '(key 2)' in buttons['no opacity'] and 'remove it' not in buttons['no opacity']
     bare.choose(1)
     assert down(bare) == ['no opacity'] and steps == [1]
     assert reading.get(one.path).labels == () and reading.get(one.path).agreed
-    assert bare.hint.text() == 'Your answer: no opacity, as the model.'
+    assert bare.hint.text() == 'Your label: no opacity, as predicted.'
     bare.choose(0)
     assert down(bare) == ['opacity'] and steps == [1, 1]
-    assert bare.hint.text() == 'Your answer: opacity. The model says no opacity.'
+    assert bare.hint.text() == 'Your label: opacity. Predicted: no opacity.'
     bare.choose(0)  # no switch: it stays
     assert down(bare) == ['opacity']
     reading.close()
@@ -413,13 +416,13 @@ def test_who_agrees_with_a_model_that_cannot_say_is_unsure(bare, table):
     one = row(0, probabilities=(0.45,), label='opacity', answer='cannot say', above=('opacity',))
     bare.add([one])
     bare.show_row(one)
-    assert not any("the model's answer" in b.toolTip() for b in bare.buttons.buttons)
+    assert not any('predicted' in b.toolTip() for b in bare.buttons.buttons)
     bare.agree()
     assert reading.get(one.path).unsure
     assert bare.hint.text() == 'You are unsure, and the model cannot say.'
     bare.choose(0)
     assert down(bare) == ['opacity'] and not reading.get(one.path).agreed
-    assert bare.hint.text() == 'Your answer: opacity. The model cannot say.'
+    assert bare.hint.text() == 'Your label: opacity. The model cannot say.'
     reading.close()
 
 
@@ -476,7 +479,7 @@ def test_what_cannot_be_saved_is_told_and_not_taken_as_said(panel, reading, monk
         patch.setattr(os, 'write', full_disk)
         panel.choose(0)
     assert 'No space left' in panel.message.text
-    assert panel.reads.row == ROWS[0] and not down(panel) and not said(reading)
+    assert panel.state.row == ROWS[0] and not down(panel) and not said(reading)
 
 
 def test_a_thread_that_saves_is_heard(qtbot, bare, table, monkeypatch):
@@ -484,15 +487,15 @@ def test_a_thread_that_saves_is_heard(qtbot, bare, table, monkeypatch):
     bare.start(LABELS, False, reading)
     bare.add(ROWS)
     bare.show_row(ROWS[0])
-    assert not bare.again.isVisible()
+    assert not bare.retry.isVisible()
     with monkeypatch.context() as patch:
         patch.setattr(os, 'write', full_disk)
         bare.choose(0)
         assert down(bare) == ['covid19']  # nobody waits
-        qtbot.waitUntil(bare.again.isVisible)
+        qtbot.waitUntil(bare.retry.isVisible)
     assert '1 change is not saved' in bare.message.text and 'No space' in bare.message.text
-    qtbot.mouseClick(bare.again, LEFT)
-    qtbot.waitUntil(lambda: not bare.again.isVisible())
+    qtbot.mouseClick(bare.retry, LEFT)
+    qtbot.waitUntil(lambda: not bare.retry.isVisible())
     assert not bare.message.isVisible() and not reading.unsaved
     reading.close()
     assert b'covid19' in labels_path_of(table).read_bytes().splitlines()[1]
