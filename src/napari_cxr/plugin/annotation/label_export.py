@@ -6,18 +6,14 @@ A menu offers the formats; a message reports the export and opens it in the Trai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from threading import Event
-from typing import Any
 
-from napari.qt.threading import thread_worker
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from napari_cxr.plugin.annotation.annotation_controls import push_button, tool_button
-from napari_cxr.plugin.background import Failure, failure
+from napari_cxr.plugin.background import Failure, Job, JobCancelled
 from napari_cxr.plugin.score_table.table_actions import show_folder
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.scoring.annotation import Annotation
@@ -32,14 +28,13 @@ __all__ = ['ExportMenu', 'ExportMessage', 'export_labels', 'open_labels']
 _POLL = 0.2
 
 
-@thread_worker
 def open_labels(
     table: str,
     labels: Sequence[str],
     changed: Callable[[], None],
     before: Sequence[ReadingList] = (),
-) -> ReadingList | Failure:
-    """Open the labels of a table.
+) -> Job[ReadingList | Failure]:
+    """Open the labels of a table; a job for `run_job`.
 
     Parameters
     ----------
@@ -47,28 +42,27 @@ def open_labels(
         As `ReadingList.open` takes them; `changed` is called in another thread.
     before : sequence of ReadingList
         Lists that are being closed; that of this table must be closed first.
-
-    Returns
-    -------
-    ReadingList or Failure
     """
+    for reading in before:
+        while reading.path == labels_path_of(table) and not reading.closed:
+            time.sleep(_POLL)
+            yield None
+            if reading.problem:
+                return Failure(
+                    'Your previous labels are not saved yet: '
+                    f'{reading.path} cannot be written ({reading.problem}). Free some disk '
+                    'space or reconnect the drive, and open the table again.',
+                    '',
+                )
+    opened = ReadingList.open(table, labels, later=changed)
     try:
-        for reading in before:
-            while reading.path == labels_path_of(table) and not reading.closed:
-                time.sleep(_POLL)
-                if reading.problem:
-                    return Failure(
-                        'Your previous labels are not saved yet: '
-                        f'{reading.path} cannot be written ({reading.problem}). Free some disk '
-                        'space or reconnect the drive, and open the table again.',
-                        '',
-                    )
-        return ReadingList.open(table, labels, later=changed)
-    except Exception as error:
-        return failure(error, 'Opening the labels')
+        yield None
+    except JobCancelled:
+        opened.close()  # nobody will take it
+        raise
+    return opened
 
 
-@thread_worker
 def export_labels(
     form: str,
     out: str,
@@ -76,9 +70,10 @@ def export_labels(
     entries: Mapping[str, Annotation],
     run: ScoringRun,
     table: str,
-    cancelled: Event,
-) -> Generator[Any, None, ExportResult | Failure | None]:
-    """Export labels; yields the fraction that is done.
+) -> Job[tuple[ExportResult, bool]]:
+    """Export labels; a job for `run_job`, which yields the fraction that is done.
+
+    It returns the result, and whether the Train dock can open it.
 
     Parameters
     ----------
@@ -88,29 +83,13 @@ def export_labels(
         Path of the table or folder.
     rows, entries, run, table
         As `napari_cxr.scoring.annotation.csv_export.export_csv` takes them.
-    cancelled : threading.Event
-        Ends the job when set.
-
-    Returns
-    -------
-    ExportResult, Failure or None
-        None if it was cancelled.
     """
-    try:
-        if form == 'folders':
-            saving = export_folders(out, rows, entries, run, table)
-        else:
-            saving = export_csv(out, rows, entries, run, table, everything=form == 'all')
-        with closing(saving):
-            while not cancelled.is_set():
-                try:
-                    yield next(saving)
-                except StopIteration as end:
-                    exported: ExportResult = end.value
-                    return exported
-    except Exception as error:
-        return failure(error, 'Saving the labels')
-    return None
+    if form == 'folders':
+        result = yield from export_folders(out, rows, entries, run, table)
+    else:
+        everything = form == 'all'
+        result = yield from export_csv(out, rows, entries, run, table, everything=everything)
+    return result, form != 'all'
 
 
 _EXPORT_FORMATS = {

@@ -1,9 +1,8 @@
 """The scoring process of this napari, and the background jobs on a table of scores.
 
-It is a different process from those that classify and train, so a radiograph of the table can be
-opened while others are scored; it gives way to whoever clicks. The jobs score, reopen, measure and
-save a table, and look at the input before that. Before a model is loaded, the folder of the table
-is tried for writing; a stopped run leaves a table of the rows that are done.
+The process is separate from those that classify and train, and runs at a lower priority, so that
+radiographs can be opened meanwhile. The jobs, for `run_job`, score a folder, read a table, save a
+copy of it, and scan the input before scoring. A stopped run leaves a table of its finished rows.
 """
 
 from __future__ import annotations
@@ -11,26 +10,16 @@ from __future__ import annotations
 import atexit
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
-from threading import Event
 from typing import Any
 
-from napari.qt.threading import thread_worker
-
-from napari_cxr.plugin.background import (
-    Failure,
-    JobOutcome,
-    described,
-    end_worker,
-    failure,
-    follow_job,
-)
+from napari_cxr.plugin.background import Job, JobCancelled, end_worker, failure
 from napari_cxr.plugin.batch.input_scan import ImageCount, count_images
 from napari_cxr.plugin.batch.scoring_messages import expected_rows, missing_path_problem
 from napari_cxr.plugin.batch.scoring_request import ScoreRequest, save_request
@@ -55,7 +44,6 @@ __all__ = [
     'RowsArrived',
     'TableSaved',
     'check_writable',
-    'measure_table',
     'partial_table',
     'reopen_table',
     'save_table_as',
@@ -66,54 +54,54 @@ __all__ = [
 
 
 def check_writable(folder: Path) -> None:
-    """Make the folder of a table, and try to write there before a model is loaded for it."""
+    """Create the folder of a table, and check that files can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ScoringError(
-            f'{folder} cannot be made: {error.strerror}. Choose another place for the table.'
+            f'{folder} cannot be created: {error.strerror}. Choose another folder for the table.'
         ) from None
     try:
         TemporaryFile(dir=folder).close()
     except OSError as error:
         raise ScoringError(
-            f'Nothing can be written to {folder}: {error.strerror}. Choose another place for the '
+            f'{folder} cannot be written to: {error.strerror}. Choose another folder for the '
             'table.'
         ) from None
 
 
 def partial_table(out: Path) -> int | None:
-    """Write a table of the rows that are done; return how many.
+    """Write a table of the finished rows; return how many there are.
 
-    None while a process adds rows to its journal, or puts the finished table in its place.
+    None while a process adds rows to the journal, or puts the finished table in its place.
     """
     journal = journal_of(out)
     if not journal.exists():
         return 0
     try:
-        held = AppendLog(journal)
+        log = AppendLog(journal)
     except LogInUse:
         return None
     try:
         if not journal.stat().st_size:  # finished and removed at this very moment
-            held.remove()
+            log.remove()
             return 0
         return write_partial_table(out)
     finally:
-        held.close()
+        log.close()
 
 
-#: Rows are safe as soon as they are done, so a stopped run has nothing to write; seconds.
+#: Seconds that the process may take to end; rows are on disk as soon as they are finished.
 _GRACE = 1.0
 
-#: How long a process that was killed may hold its journal; seconds.
+#: Seconds for which a killed process may still hold its journal.
 _KILLED_GRACE = 4.0
 
-#: Rows are handed on together, at most this often; seconds.
+#: Seconds between two deliveries of rows.
 _GATHER = 0.1
 
-#: Rows of a table that is read back which are handed on together, and the least time that
-#: passes between two such parcels: the screen must keep up with them.
+#: Number of rows, of a table that is read back, in one delivery, and the pause between two of
+#: them in seconds, in which the table can show them.
 _PARCEL = 2000
 
 _BREATH = 0.02
@@ -121,22 +109,21 @@ _BREATH = 0.02
 
 @dataclass(frozen=True, eq=False)
 class RowsArrived:
-    """Rows that have come since the last time."""
+    """New rows."""
 
     rows: tuple[ScoreRow, ...]
 
 
 @dataclass(frozen=True)
 class TableSaved:
-    """A table that was written again.
+    """A copy of a table was saved.
 
     Parameters
     ----------
     path : str
-        Where.
+        The copy.
     rows, total : int
-        How many rows it has, and how many the table will have once all files are scored; 0
-        where all are.
+        The number of its rows, and of those of the finished table; 0 if it is finished.
     """
 
     path: str
@@ -152,134 +139,83 @@ def shared_scorer() -> WorkerProcess:
     return worker
 
 
-@thread_worker
-@described('the scoring of a folder. All rows that are done are kept: resume when you like')
-def score_images(
-    request: ScoreRequest, resume: bool, shown: Sequence[int], cancelled: Event
-) -> Generator[Any, None, JobOutcome | Failure]:
-    """Score; yields events of scoring, `Arrived` in place of single rows, or None.
+def score_images(request: ScoreRequest, resume: bool, shown: Sequence[int]) -> Job[int]:
+    """Score images; a job for `run_job`.
 
-    Of a run that is resumed, what its rows have in common and the rows from before come first.
-    When it is cancelled it leaves a table of the rows that are done.
+    It yields the events of scoring, with `RowsArrived` in place of single rows. A resumed run
+    yields first its `ScoringRun` and the rows from before. If it is cancelled, it writes a
+    table of the finished rows and returns their number.
 
     Parameters
     ----------
     request : ScoreRequest
         What to score.
     resume : bool
-        Whether to go on with what was stopped.
+        Whether to resume an unfinished table.
     shown : sequence of int
-        Numbers of the rows that are on show already, and need not come.
-    cancelled : threading.Event
-        Ends the job when set.
-
-    Returns
-    -------
-    Done or Failure
-        Of a cancelled job, with the number of these rows.
+        Numbers of the rows that are shown already.
     """
+    out = Path(request.out)
+    check_writable(out.parent)
+    save_request(request)
+    rows = _RowBuffer(out, shown)
     try:
-        check_writable(Path(request.out).parent)
-        save_request(request)
-        rows = _RowBuffer(request.out, shown)
-        if resume and not shown and read_header(journal_of(Path(request.out))):
+        if resume and not shown and read_header(journal_of(out)):
             yield table_reader.read_rows(request.out)[0]
-            for parcel in rows.missing():
-                yield parcel
-                if cancelled.is_set():
-                    break
-                time.sleep(_BREATH)
-        job = shared_scorer().run('score', resume=resume, **request.arguments())
-        far: ScoringProgress | None = None
-        with closing(job) as run:
-            while not cancelled.is_set():
-                try:
-                    event = next(run)
-                except StopIteration:
-                    yield from rows.take()
-                    # Nothing is left to go on with, so nothing needs to say what was scored.
-                    save_request(replace(request, paths=(), labels=''))
-                    return JobOutcome()
-                if isinstance(event, RowScored):
-                    rows.add(event.row)
-                    continue
-                if isinstance(event, ScoringProgress):
-                    far, event = event, None  # it goes on with the rows that it counts
-                if rows.due or event is not None:
-                    yield from rows.take()
-                    yield far
-                    yield event
-                    far = None
-                if isinstance(event, ScoringStarted):
-                    for parcel in rows.missing():
-                        yield parcel
-                        if cancelled.is_set():
-                            break
-                        time.sleep(_BREATH)
+            yield from rows.missing(pause=True)
+        with closing(shared_scorer().run('score', resume=resume, **request.arguments())) as run:
+            yield from _gather(run, rows)
+    except JobCancelled:
         yield from rows.take()
-        # Not in the process, which may be busy with importing torch, or end.
-        late = time.monotonic() + _GRACE + _KILLED_GRACE
-        while (done := partial_table(Path(request.out))) is None and time.monotonic() < late:
+        # Not in the process, which may be busy with importing torch, or be killed.
+        deadline = time.monotonic() + _GRACE + _KILLED_GRACE
+        while (done := partial_table(out)) is None and time.monotonic() < deadline:
             time.sleep(_BREATH)
             yield None
         if done:
             yield from rows.missing(done)
-        return JobOutcome(done, cancelled=True)
-    except Exception as error:
-        return failure(error, 'Scoring')
+        return done or 0
+    # Nothing is left to resume, so the paths need not be kept.
+    save_request(replace(request, paths=(), labels=''))
+    return 0
 
 
-@thread_worker
-def reopen_table(table: str, cancelled: Event) -> Generator[Any, None, JobOutcome | Failure]:
-    """Read a table back; yields its `Run` first, then `Arrived`.
+def _gather(run: Iterator[Any], rows: _RowBuffer) -> Generator[Any, None, None]:
+    """Yield the events of a run, with its rows in parcels and progress after its rows."""
+    progress: ScoringProgress | None = None
+    for event in run:
+        if isinstance(event, RowScored):
+            rows.add(event.row)
+            event = None
+        elif isinstance(event, ScoringProgress):
+            progress, event = event, None
+        if rows.due or event is not None:
+            yield from rows.take()
+            yield progress
+            yield event
+            progress = None
+        if isinstance(event, ScoringStarted):
+            yield from rows.missing(pause=True)
+    yield from rows.take()
 
-    Returns
-    -------
-    Done or Failure
-        With the number of rows.
+
+def reopen_table(table: str) -> Job[int]:
+    """Read a table; a job for `run_job`.
+
+    It yields the `ScoringRun`, then `RowsArrived`, and returns the number of rows.
     """
-    try:
-        run, rows = table_reader.read_rows(table)
-        yield run
-        number = 0
-        while parcel := tuple(islice(rows, _PARCEL)):
-            if cancelled.is_set():
-                return JobOutcome(cancelled=True)
-            number += len(parcel)
-            yield RowsArrived(parcel)
-            time.sleep(_BREATH)
-    except Exception as error:
-        return failure(error, 'Reading the table')
-    return JobOutcome(number)
+    run, rows = table_reader.read_rows(table)
+    yield run
+    number = 0
+    while parcel := tuple(islice(rows, _PARCEL)):
+        number += len(parcel)
+        yield RowsArrived(parcel)
+        time.sleep(_BREATH)
+    return number
 
 
-@thread_worker
-def measure_table(
-    table: str, labels: Mapping[str, str], cancelled: Event
-) -> Generator[Any, None, JobOutcome | Failure]:
-    """Measure a table that is there by the labels in it, or by those that a person gave.
-
-    Returns
-    -------
-    Done or Failure
-        With a `Measured`, see `napari_cxr.workers.scoring_jobs.measure`.
-    """
-    return (
-        yield from follow_job(
-            shared_scorer(), 'measure', 'Measuring', cancelled, table=table, truths=dict(labels)
-        )
-    )
-
-
-@thread_worker
-def save_table_as(table: str, path: str) -> JobOutcome | Failure:
-    """Write a table again, under another name and perhaps in another form.
-
-    Returns
-    -------
-    Done or Failure
-        With what was `Saved`.
-    """
+def save_table_as(table: str, path: str) -> TableSaved:
+    """Save a copy of a table, possibly in another format; a function for `run_job`."""
     written = 0
 
     def counted(rows: Iterator[ScoreRow]) -> Iterator[ScoreRow]:
@@ -288,65 +224,64 @@ def save_table_as(table: str, path: str) -> JobOutcome | Failure:
             written += 1
             yield row
 
-    try:
-        same = all(map(os.path.exists, (table, path))) and os.path.samefile(table, path)
-        if not same:
-            check_save_as(path)
-        total = expected_rows(table)
-        run, rows = table_reader.read_rows(table)
-        if same:
-            for _ in counted(rows):
-                pass
-        else:
-            table_writer.write_table(Path(path), counted(rows), run)
-    except Exception as error:
-        return failure(error, 'Saving the table')
-    return JobOutcome(TableSaved(path, written, total if total > written else 0))
+    same = all(map(os.path.exists, (table, path))) and os.path.samefile(table, path)
+    if not same:
+        check_save_as(path)
+    total = expected_rows(table)
+    run, rows = table_reader.read_rows(table)
+    if same:
+        for _ in counted(rows):
+            pass
+    else:
+        table_writer.write_table(Path(path), counted(rows), run)
+    return TableSaved(path, written, total if total > written else 0)
 
 
 class _RowBuffer:
-    """Rows of a run on their way to the screen, each once.
+    """Collects the rows of a run for the table, each of them once.
 
     Parameters
     ----------
-    out : str
+    out : Path
         The table.
     shown : sequence of int
-        Numbers of rows that are there already.
+        Numbers of the rows that are shown already.
     """
 
-    def __init__(self, out: str, shown: Sequence[int]) -> None:
-        self._out = Path(out)
+    def __init__(self, out: Path, shown: Sequence[int]) -> None:
+        self._out = out
         self._shown = set(shown)
         self._rows: list[ScoreRow] = []
         self._last = time.monotonic()
 
     @property
     def due(self) -> bool:
-        """Whether it is time to hand rows on."""
+        """Whether it is time to deliver rows."""
         return time.monotonic() - self._last > _GATHER
 
     def add(self, row: ScoreRow) -> None:
-        """Take a row in, unless it came before."""
+        """Add a row, unless it was added before."""
         if row.number not in self._shown:
             self._shown.add(row.number)
             self._rows.append(row)
 
     def take(self) -> Generator[RowsArrived, None, None]:
-        """Yield what was taken in since the last time."""
+        """Yield the rows that were added since the last time."""
         self._last = time.monotonic()
         rows = tuple(self._rows)
         self._rows.clear()
         if rows:
             yield RowsArrived(rows)
 
-    def missing(self, done: int = -1) -> Generator[RowsArrived, None, None]:
-        """Yield rows that are done and did not come: from before, or lost on the way.
+    def missing(self, done: int = -1, *, pause: bool = False) -> Generator[Any, None, None]:
+        """Yield the rows of the journal that were not added yet.
 
         Parameters
         ----------
         done : int
-            How many are done; by default that is not known.
+            The number of rows in the journal; -1 if it is unknown.
+        pause : bool
+            Whether to pause after each parcel, so that the table can show it.
         """
         if done == len(self._shown) or not read_header(journal_of(self._out)):
             return
@@ -354,33 +289,34 @@ class _RowBuffer:
             self.add(row)
             if len(self._rows) >= _PARCEL:
                 yield from self.take()
+                if pause:
+                    time.sleep(_BREATH)
         yield from self.take()
 
 
-@thread_worker
 def scan_input(
-    paths: tuple[str, ...], out: str, count: bool, cancelled: Event
+    paths: tuple[str, ...], out: str, count: bool
 ) -> Generator[InputSummary | ImageCount, None, None]:
-    """See what there is to score; see `look_at`. Yields `Looked` first, then `Counted`.
+    """Scan the input of a run; a job for `run_job`.
+
+    It yields an `InputSummary`, then an `ImageCount` now and then.
 
     Parameters
     ----------
     paths : tuple of str
         Images, folders or lists of them.
     out : str
-        The table that they shall be scored into.
+        The table to write.
     count : bool
-        Whether the images of a folder shall be counted.
-    cancelled : threading.Event
-        Ends the counting when set.
+        Whether to count the images of a folder.
     """
     try:
         found = summarise_inputs(paths, out)
-        # Many files on a slow disk are not asked for in the GUI's thread.
+        # Many paths on a slow disk are not checked in the GUI thread.
         found = replace(found, error=found.error or missing_path_problem(paths))
     except Exception as error:
         found = InputSummary(paths, out, error=failure(error, 'Scanning the images').text)
     yield found
     if count and not found.error and len(paths) == 1 and Path(paths[0]).is_dir():
-        with suppress(OSError):  # it goes on without a number
-            yield from count_images(paths[0], cancelled)
+        with suppress(OSError):  # there is no count then
+            yield from count_images(paths[0])

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
 from napari_cxr import image_files
 from napari_cxr.inference.label_rule import LabelRule
@@ -40,15 +39,13 @@ class ImageCount:
     whole: bool
 
 
-def count_images(folder: str, cancelled: Event) -> Iterator[ImageCount]:
+def count_images(folder: str) -> Iterator[ImageCount]:
     """Count the images in a folder, for half a minute at most.
 
     Parameters
     ----------
     folder : str
         The folder.
-    cancelled : threading.Event
-        Ends the count when set.
 
     Yields
     ------
@@ -60,7 +57,7 @@ def count_images(folder: str, cancelled: Event) -> Iterator[ImageCount]:
     for found in image_files.walk_images(folder, named=True):
         images += found is not None
         now = time.monotonic()
-        if cancelled.is_set() or now - start > _PATIENCE:
+        if now - start > _PATIENCE:
             return
         if now - last > _PAUSE:
             last = now

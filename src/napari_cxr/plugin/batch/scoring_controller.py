@@ -10,17 +10,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from threading import Event as Cancelled
 from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_cxr import scoring
 from napari_cxr.plugin.annotation.annotation_controller import AnnotationController
-from napari_cxr.plugin.background import Failure, JobOutcome, JobSession
+from napari_cxr.plugin.background import Failure, JobOutcome, JobSession, RunningJob, run_job
 from napari_cxr.plugin.batch import batch_jobs, scoring_messages
-from napari_cxr.plugin.batch.batch_jobs import RowsArrived, scan_input
+from napari_cxr.plugin.batch.batch_jobs import RowsArrived
 from napari_cxr.plugin.batch.batch_panel import BatchPanel
 from napari_cxr.plugin.batch.input_scan import ImageCount
 from napari_cxr.plugin.batch.metrics_view import METRICS_PENDING, NO_LABELS, NOT_MEASURED
@@ -34,7 +34,9 @@ __all__ = ['ScoringController', 'ScoringSession']
 
 
 class ScoringSession(JobSession):
-    """Starts jobs around a table: 'score', 'reopen' and 'measure'.
+    """Runs the jobs of a table: 'score', 'reopen' and 'measure'.
+
+    Scanning the input and saving a copy can run beside them.
 
     Parameters
     ----------
@@ -42,62 +44,75 @@ class ScoringSession(JobSession):
         Qt parent.
     """
 
-    #: Images were looked at: a `Looked`.
+    #: The input was scanned: an `InputSummary`.
     input_scanned = Signal(object)
-    #: Images of a folder were counted: a `Counted`.
+    #: Images of a folder were counted: an `ImageCount`.
     images_counted = Signal(object)
-    #: A table was saved: a `Saved`, or the `Failure`.
+    #: A copy was saved: a `TableSaved`, or the `Failure`.
     saved = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(batch_jobs.shared_scorer(), parent)
-        self._scanner: Any = None
-        self._scan_cancelled = Cancelled()
-        self._savers: list[Any] = []
+        self._scan: RunningJob | None = None
 
     def score(self, request: ScoreRequest, *, resume: bool, shown: Sequence[int] = ()) -> None:
-        """Score into a table, or go on with it; see `jobs.score`."""
-        self._start('score', batch_jobs.score_images(request, resume, shown, self._new()))
+        """Score into a new table, or resume one; see `batch_jobs.score_images`."""
+        self.start_job(
+            'score',
+            batch_jobs.score_images(request, resume, shown),
+            'Scoring',
+            description=_SCORING,
+            fraction_done=_fraction_done,
+        )
 
     def reopen(self, table: str) -> None:
-        """Read a table back."""
-        self._start('reopen', batch_jobs.reopen_table(table, self._new()), process=False)
+        """Read a table."""
+        reading = batch_jobs.reopen_table(table)
+        self.start_job('reopen', reading, 'Reading the table', in_process=False)
 
     def measure(self, table: str, labels: Mapping[str, str]) -> None:
-        """Measure a table by the labels in it, or by those of a person."""
-        self._start('measure', batch_jobs.measure_table(table, labels, self._new()))
+        """Compute metrics of a table by its own labels, or by those of the user."""
+        measuring = batch_jobs.shared_scorer().run('measure', table=table, truths=dict(labels))
+        self.start_job('measure', measuring, 'Computing the metrics')
 
     def start_process(self) -> None:
-        """Start the process before anyone clicks: torch takes its time."""
-        with suppress(OSError):  # whoever clicks is told
+        """Start the process before anyone clicks, because importing torch takes a while."""
+        with suppress(OSError):  # reported at the click
             self._process.start()
 
     def scan_input(self, paths: tuple[str, ...], out: str, *, count: bool) -> None:
-        """Look at images, and count them, while another job may be under way."""
+        """Scan the input, and count its images."""
         self.stop_scan()
-        worker = self._scanner = scan_input(paths, out, count, self._scan_cancelled)
-        worker.yielded.connect(self._take_scan)
-        worker.start()
+        scan = batch_jobs.scan_input(paths, out, count)
+        self._scan = run_job(self, scan, 'Scanning the images', relay=self._relay_scan)
 
     def stop_scan(self) -> None:
-        """Count no more images."""
-        self._scan_cancelled.set()
-        self._scan_cancelled = Cancelled()
+        """Stop counting images."""
+        if self._scan is not None:
+            self._scan.cancel()
+            self._scan = None
 
     def save_as(self, table: str, path: str) -> None:
-        """Write a table again under another name, while another job may be under way."""
-        worker = batch_jobs.save_table_as(table, path)
-        self._savers = [*self._savers[-3:], worker]
-        worker.returned.connect(self._take_saved)
-        worker.start()
+        """Save a copy of a table."""
+        saving = partial(batch_jobs.save_table_as, table, path)
+        run_job(self, saving, 'Saving the table', done=self._take_saved)
 
-    def _take_scan(self, result: InputSummary | ImageCount) -> None:
-        (self.input_scanned if isinstance(result, InputSummary) else self.images_counted).emit(
-            result
-        )
+    def _relay_scan(self, event: InputSummary | ImageCount) -> None:
+        signal = self.input_scanned if isinstance(event, InputSummary) else self.images_counted
+        signal.emit(event)
 
-    def _take_saved(self, result: JobOutcome | Failure) -> None:
-        self.saved.emit(result.result if isinstance(result, JobOutcome) else result)
+    def _take_saved(self, outcome: JobOutcome | Failure) -> None:
+        self.saved.emit(outcome.result if isinstance(outcome, JobOutcome) else outcome)
+
+
+#: How napari names the job when it asks whether to close its window.
+_SCORING = 'the scoring of a folder. Finished rows are kept: you can resume at any time'
+
+
+def _fraction_done(event: object) -> float | None:
+    if isinstance(event, scoring.ScoringStarted | scoring.ScoringProgress):
+        return event.done / max(event.total, 1)
+    return None
 
 
 _WAITING = 'Waiting for other work to end'

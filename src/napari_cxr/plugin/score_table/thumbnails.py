@@ -1,7 +1,7 @@
-"""Thumbnails of the rows on screen: the process that reads them, a cache, and which are wanted.
+"""Thumbnails of the visible rows: the process that reads them, a queue and a cache.
 
-The process is not the decoder that opens what a person clicks, so a list never makes an image
-wait. Only rows that can be seen are read.
+The process is not the decoder of the images that are opened, so that thumbnails never delay them.
+Only those of visible rows are read.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ from contextlib import suppress
 from functools import cache
 
 import numpy as np
-from napari.qt.threading import thread_worker
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtGui import QImage
 
-from napari_cxr.plugin.background import end_worker
+from napari_cxr.plugin.background import end_worker, run_job
 from napari_cxr.plugin.score_table.score_model import ScoreTableModel
 from napari_cxr.plugin.score_table.score_view import ScoreTableView
 from napari_cxr.scoring import table_reader
@@ -32,12 +31,12 @@ __all__ = [
     'shared_thumbnail_reader',
 ]
 
-#: Seconds that one file may take; a picture is not worth more.
-_PATIENCE = 15.0
+#: Time limit for one file in seconds.
+_TIMEOUT = 15.0
 
 
 class ThumbnailQueue:
-    """Files whose pictures are wanted; the list may change while it is worked off."""
+    """Files whose thumbnails are wanted; may change while they are read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,61 +48,60 @@ class ThumbnailQueue:
         return bool(self._paths)
 
     def set(self, paths: Sequence[str], table: str) -> None:
-        """Want these of a table now, the first one first, and no others."""
+        """Replace the wanted files, in their order; `table` is the path of their table."""
         with self._lock:
             self._paths, self._table = list(paths), table
 
     def next(self) -> tuple[str, str] | None:
-        """Return the next one with its table, then no wish any more; None if there is none."""
+        """Remove and return the next file with its table; None if there is none."""
         with self._lock:
             return (self._paths.pop(0), self._table) if self._paths else None
 
 
 @cache
 def shared_thumbnail_reader() -> WorkerProcess:
-    """Return the process that reads small pictures; it starts with the first one."""
+    """Return the process that reads thumbnails; it starts with the first one."""
     worker = WorkerProcess('decoder')
     atexit.register(end_worker, worker)
     return worker
 
 
-@thread_worker
 def read_thumbnails(
-    wishes: ThumbnailQueue, side: int
+    queue: ThumbnailQueue, side: int
 ) -> Generator[tuple[str, str, np.ndarray | None] | None, None, None]:
-    """Read pictures until no more are wanted.
+    """Read thumbnails until no more are wanted; a job for `run_job`.
 
     Parameters
     ----------
-    wishes : Wishes
-        Which.
+    queue : ThumbnailQueue
+        The wanted files.
     side : int
-        Pixels of their longer side.
+        Size of the longer side in pixels.
 
     Yields
     ------
     tuple or None
-        A path as its table has it, that table, and the picture, shape (rows, columns) of
-        uint8, or None where the file gives none; None while one is read.
+        A path as in the table, the path of the table, and the thumbnail, shape (rows, columns)
+        of uint8, or None if the file contains no image; None while one is being read.
     """
-    while (wish := wishes.next()) is not None:
-        picture, file = None, table_reader.image_path_of(*wish)
-        with suppress(JobFailed, WorkerDied, OSError):  # the list shows that there is none
-            picture = yield from shared_thumbnail_reader().run(
-                'thumbnail', timeout=_PATIENCE, path=file, side=side
+    while (wanted := queue.next()) is not None:
+        thumbnail, file = None, table_reader.image_path_of(*wanted)
+        with suppress(JobFailed, WorkerDied, OSError):  # the table shows that there is none
+            thumbnail = yield from shared_thumbnail_reader().run(
+                'thumbnail', timeout=_TIMEOUT, path=file, side=side
             )
-        yield *wish, picture
+        yield *wanted, thumbnail
 
 
-#: Pixels of a picture's longer side: enough for a screen of double resolution.
+#: Size of the longer side in pixels, enough for a high-resolution screen.
 _SIDE = 128
 
-#: Pictures in memory, of at most 16 kB each.
+#: Number of thumbnails in memory, of at most 16 kB each.
 _MOST = 1000
 
 
 class ThumbnailCache(QObject):
-    """Pictures that are asked for again and again, and read once.
+    """Thumbnails in memory, which are read when they are first wanted.
 
     Parameters
     ----------
@@ -111,85 +109,83 @@ class ThumbnailCache(QObject):
         Qt parent.
     """
 
-    #: A picture has been read, or could not be.
+    #: A thumbnail was read, or could not be.
     ready = Signal()
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._table = ''
-        self._pictures: OrderedDict[str, QImage] = OrderedDict()
-        self._wishes = ThumbnailQueue()
-        self._working = False
+        self._thumbnails: OrderedDict[str, QImage] = OrderedDict()
+        self._queue = ThumbnailQueue()
+        self._busy = False
 
     @property
     def busy(self) -> bool:
-        """Whether pictures are being read."""
-        return self._working
+        """Whether thumbnails are being read."""
+        return self._busy
 
     def get(self, path: str) -> QImage | None:
-        """Return a file's picture: None before it is read, an empty one if there is none."""
-        if (picture := self._pictures.get(path)) is not None:
-            self._pictures.move_to_end(path)
-        return picture
+        """Return a thumbnail: None until it is read, an empty image if the file contains none."""
+        if (thumbnail := self._thumbnails.get(path)) is not None:
+            self._thumbnails.move_to_end(path)
+        return thumbnail
 
-    def want(self, paths: Sequence[str]) -> None:
-        """Read the pictures of these files, as far as they are not there, and of no others."""
-        missing = [path for path in paths if path not in self._pictures]
-        self._wishes.set(missing, self._table)
+    def request(self, paths: Sequence[str]) -> None:
+        """Read the thumbnails of these files that are not cached, and no others."""
+        missing = [path for path in paths if path not in self._thumbnails]
+        self._queue.set(missing, self._table)
         self._start()
 
     def set_table(self, table: str) -> None:
-        """Forget all pictures: those of another table's files will be wanted."""
+        """Clear the cache, before thumbnails of another table."""
         self._table = table
-        self._wishes.set([], table)
-        self._pictures.clear()
+        self._queue.set([], table)
+        self._thumbnails.clear()
 
     def _start(self) -> None:
-        if self._working or not self._wishes:
+        if self._busy or not self._queue:
             return
-        self._working = True
-        self._worker = read_thumbnails(self._wishes, _SIDE)
-        self._worker.yielded.connect(self._take)
-        self._worker.finished.connect(self._ended)
-        self._worker.start()
+        self._busy = True
+        reading = read_thumbnails(self._queue, _SIDE)
+        run_job(self, reading, 'Reading thumbnails', relay=self._take, ended=self._ended)
 
-    def _take(self, found: tuple[str, str, np.ndarray | None] | None) -> None:
-        if found is None or found[1] != self._table:
+    def _take(self, found: tuple[str, str, np.ndarray | None]) -> None:
+        path, table, thumbnail = found
+        if table != self._table:
             return
-        path, _, picture = found
-        self._pictures[path] = QImage() if picture is None else _image(picture)
-        while len(self._pictures) > _MOST:
-            self._pictures.popitem(last=False)
+        self._thumbnails[path] = QImage() if thumbnail is None else _image(thumbnail)
+        while len(self._thumbnails) > _MOST:
+            self._thumbnails.popitem(last=False)
         self.ready.emit()
 
     def _ended(self) -> None:
-        self._working = False
-        self._start()  # what was wished for in the last moment
+        self._busy = False
+        self._start()  # more may have been wanted meanwhile
 
 
-def _image(picture: np.ndarray) -> QImage:
-    height, width = picture.shape
+def _image(thumbnail: np.ndarray) -> QImage:
+    height, width = thumbnail.shape
     kind = QImage.Format.Format_Grayscale8
-    # The copy owns its bytes; the array may go.
-    return QImage(picture.tobytes(), width, height, width, kind).copy()
+    # The copy owns its bytes.
+    return QImage(thumbnail.tobytes(), width, height, width, kind).copy()
 
 
-#: Milliseconds without scrolling before pictures are read.
+#: Milliseconds after scrolling before thumbnails are read.
 _PAUSE = 80
 
-#: Pixels that a line with a picture is high.
+#: Height of a line with a thumbnail in pixels.
 _TALL = 68
 
 
 class VisibleThumbnails(QObject):
-    """Reads the pictures of the lines that can be seen, and of no others.
+    """Reads the thumbnails of the visible lines, and no others.
 
     Parameters
     ----------
-    view : ScoreView
+    view : ScoreTableView
         Where they are drawn.
-    model : ScoreModel
-        Whose files they are of.
+    model : ScoreTableModel
+        The rows.
     """
 
     def __init__(self, view: ScoreTableView, model: ScoreTableModel) -> None:
@@ -200,32 +196,32 @@ class VisibleThumbnails(QObject):
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(_PAUSE)
-        self._pause.timeout.connect(self._want)
+        self._pause.timeout.connect(self._request)
         view.scrolled.connect(self._pause.start)
         view.installEventFilter(self)
         self.thumbnails.ready.connect(view.repaint_lines)
 
     def get(self, path: str) -> QImage | None:
-        """Return a file's picture, see `Thumbnails.get`."""
+        """Return a thumbnail, see `ThumbnailCache.get`."""
         return self.thumbnails.get(path)
 
     def show(self, shown: bool) -> None:
-        """Make room for pictures and read them, or neither."""
+        """Show thumbnails, in higher lines, or hide them."""
         self._shown = shown
         self._view.set_line_height(_TALL if shown else 0)
         self._pause.start()
 
     def set_table(self, table: str) -> None:
-        """Forget all pictures: those of another table's files will be wanted."""
+        """Clear the cache, before thumbnails of another table."""
         self.thumbnails.set_table(table)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:
-        """Read nothing while nobody can see it."""
+        """Read nothing while the view is hidden."""
         if event is not None and event.type() in (QEvent.Type.Hide, QEvent.Type.Show):
             self._pause.start()
         return False
 
-    def _want(self) -> None:
+    def _request(self) -> None:
         shown = self._shown and self._view.isVisible()
         lines = self._view.lines_on_screen if shown else range(0)
-        self.thumbnails.want([self._model.row_at(line).path for line in lines])
+        self.thumbnails.request([self._model.row_at(line).path for line in lines])
