@@ -11,7 +11,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, QThreadPool
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -24,12 +24,13 @@ from qtpy.QtWidgets import (
 
 from napari_cxr.plugin.annotation import label_export, row_loader
 from napari_cxr.plugin.annotation.annotation_controller import TableLabels
-from napari_cxr.plugin.background import Failure
+from napari_cxr.plugin.background import Failure, JobCancelled
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.preferences import save_preferences
 from napari_cxr.plugin.train.dock import TrainDock
 from napari_cxr.scoring import ScoreRow, table_writer
 from napari_cxr.scoring.annotation.folder_export import PATIENT_PATTERN
+from napari_cxr.scoring.annotation.reading_list import ReadingList
 from napari_cxr.scoring.append_log import AppendLog
 from napari_cxr.scoring.score_row import ScoringRun
 
@@ -407,14 +408,26 @@ def test_why_a_row_cannot_be_opened_is_told_above_where_nobody_sees_the_panel(qt
     qtbot.waitUntil(lambda: 'does not exist' in panel.message.text, timeout=WAIT)
 
 
-def test_docks_that_the_collector_takes_end_their_work(qtbot, own_plugin, models, settled_threads):
-    for _ in range(2):
+def test_docks_that_the_collector_takes_end_their_work(
+    qtbot, own_plugin, models, settled_threads, monkeypatch
+):
+    ended = []
+
+    def never_ends(*_):
+        try:
+            while True:
+                yield None
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr(label_export, 'open_labels', never_ends)
+    for number in range(2):
         dock = BatchDock(ViewerModel())
         dock.itself = dock
-        cancelled = dock.annotation._cancelled
+        dock.annotation.start(ScoringRun('', '', LABELS, {}, ''), 'scores.csv', 'tiny', 'cpu')
         del dock
         gc.collect()
-        assert cancelled.is_set()
+        qtbot.waitUntil(lambda: len(ended) == number + 1, timeout=WAIT)  # noqa: B023
 
 
 def test_labels_that_another_window_has_open_are_told(qtbot, reading, table, own_plugin):
@@ -448,7 +461,7 @@ def test_labels_that_cannot_be_saved_are_kept_and_told(qtbot, reading, table, mo
     controller, path = reading.annotation, reading.panel.table.rows()[0].path
     copy = table.with_name('copy.csv')
     copy.write_bytes(table.read_bytes())
-    first = controller.reading
+    first = controller.annotations
 
     def full(*_):
         raise OSError(errno.ENOSPC, 'No space left on device')
@@ -470,7 +483,7 @@ def test_labels_that_cannot_be_saved_are_kept_and_told(qtbot, reading, table, mo
     qtbot.waitUntil(lambda: not controller.unsaved_problem, timeout=WAIT)
     qtbot.waitUntil(lambda: not reading.panel.message.text, timeout=WAIT)
     controller.start(reading.controller.run, str(table), 'tiny', 'cpu')
-    qtbot.waitUntil(lambda: controller.reading is not None, timeout=WAIT)
+    qtbot.waitUntil(lambda: controller.annotations is not None, timeout=WAIT)
     assert read(reading) == {'0': ('normal',)}
 
 
@@ -479,12 +492,12 @@ def test_a_table_is_opened_again_while_it_is_being_opened_and_saved(
 ):
     controller, gate, real = reading.annotation, Event(), os.fsync
     monkeypatch.setattr(os, 'fsync', lambda file: (gate.wait(20), real(file)))
-    controller.reading.set(reading.panel.table.rows()[0].path, ('normal',))
+    controller.annotations.set(reading.panel.table.rows()[0].path, ('normal',))
     for _ in range(3):
         controller.start(reading.controller.run, str(table), 'tiny', 'cpu')
     gate.set()
     with qtbot.assertNotEmitted(controller.failed):
-        qtbot.waitUntil(lambda: controller.reading is not None, timeout=WAIT)
+        qtbot.waitUntil(lambda: controller.annotations is not None, timeout=WAIT)
     assert read(reading) == {'0': ('normal',)}
 
 
@@ -512,16 +525,16 @@ def test_exported_labels_are_opened_in_the_train_dock(qtbot, reading, tmp_path):
     saved.train.click()
     (train,) = reading.window().findChildren(TrainDock)
     assert train.setup.current_source == str(tmp_path / 'labels.csv')
-    assert train.desk.recipe.data.patient == ''
+    assert train.recipe_controller.recipe.data.patient == ''
     # In folders, names tell patients apart.
     known = [replace(row, patient=f'{row.number // 2}') for row in reading.panel.table.rows()]
     reading.panel.table.add(known)
     qtbot.waitUntil(lambda: reading.panel.table.rows() == known, timeout=WAIT)
     save(qtbot, reading, 'folders', tmp_path / 'labels').train.click()
     assert train.setup.current_source == str(tmp_path / 'labels')
-    assert train.desk.recipe.data.patient == PATIENT_PATTERN
+    assert train.recipe_controller.recipe.data.patient == PATIENT_PATTERN
     save(qtbot, reading, 'csv', tmp_path / 'labels.csv').train.click()
-    assert train.desk.recipe.data.patient == ''
+    assert train.recipe_controller.recipe.data.patient == ''
 
 
 def test_a_csv_has_its_ending_and_replaces_nothing_unasked(qtbot, reading, tmp_path, monkeypatch):
@@ -544,41 +557,50 @@ def test_a_csv_has_its_ending_and_replaces_nothing_unasked(qtbot, reading, tmp_p
 # -- opening the labels of a table ---------------------------------------------------------
 
 
-class Opening(QObject):
-    """A job that a test ends."""
+def test_labels_that_come_after_the_dock_has_gone_raise_nothing(
+    qtbot, monkeypatch, settled_threads
+):
+    gate = Event()
 
-    returned = Signal(object)
+    def opening(*_):
+        gate.wait(20)
+        return Failure('There is no such table.', '')
+        yield
 
-    def start(self):
-        """Wait for the test."""
-
-
-def test_labels_that_come_after_the_dock_has_gone_raise_nothing(qtbot, monkeypatch):
-    opening = Opening()
-    monkeypatch.setattr(label_export, 'open_labels', lambda *_: opening)
+    monkeypatch.setattr(label_export, 'open_labels', opening)
     owner = QObject()
-    labels, came = TableLabels(lambda: None, owner), []
-    labels.came.connect(came.append)
+    labels, opened = TableLabels(lambda: None, owner), []
+    labels.opened.connect(opened.append)
     labels.open('/scores.csv', ['normal'])
     owner.deleteLater()
     QApplication.sendPostedEvents(owner, QEvent.Type.DeferredDelete)
-    opening.returned.emit(
-        Failure('There is no such table.', '')
-    )  # an error in a slot fails the test
-    assert not came
+    gate.set()
+    assert QThreadPool.globalInstance().waitForDone(WAIT)
+    qtbot.wait(1)  # an error in a slot fails the test
+    assert not opened
     gc.collect()
 
 
-def test_only_the_table_that_was_asked_for_last_is_told_of(qtbot, monkeypatch):
-    openings = [Opening(), Opening()]
-    waiting = iter(openings)
-    monkeypatch.setattr(label_export, 'open_labels', lambda *_: next(waiting))
-    labels, came = TableLabels(lambda: None), []
-    labels.came.connect(came.append)
+def test_only_the_table_that_was_asked_for_last_is_told_of(qtbot, monkeypatch, settled_threads):
+    first, second = Failure('It is damaged.', ''), Failure('It is locked.', '')
+
+    def opening(table, *_):
+        yield None
+        return first if table == '/first.csv' else second
+
+    monkeypatch.setattr(label_export, 'open_labels', opening)
+    labels, opened = TableLabels(lambda: None), []
+    labels.opened.connect(opened.append)
     labels.open('/first.csv', ['normal'])
     labels.open('/second.csv', ['normal'])
-    first, second = Failure('It is damaged.', ''), Failure('It is locked.', '')
-    openings[0].returned.emit(first)
-    assert came == []
-    openings[1].returned.emit(second)
-    assert came == [second]
+    qtbot.waitUntil(lambda: bool(opened), timeout=WAIT)
+    assert opened == [second]
+
+
+def test_labels_that_nobody_takes_are_closed(tmp_path):
+    opening = label_export.open_labels(str(tmp_path / 'scores.csv'), LABELS, lambda: None)
+    assert next(opening) is None
+    with pytest.raises(JobCancelled):
+        opening.throw(JobCancelled())
+    # They can be opened again, as by another window.
+    ReadingList.open(str(tmp_path / 'scores.csv'), LABELS).close()

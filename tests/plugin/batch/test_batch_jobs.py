@@ -1,10 +1,9 @@
-"""A table saved under another name."""
+"""Copies of a table."""
 
 import pytest
 
-from napari_cxr.plugin.background import Failure, JobOutcome
 from napari_cxr.plugin.batch import batch_jobs
-from napari_cxr.scoring import ScoreRow, table_reader, table_writer
+from napari_cxr.scoring import ScoreRow, ScoringError, table_reader, table_writer
 from napari_cxr.scoring.annotation.reading_list import ReadingList
 from napari_cxr.scoring.score_row import ScoringRun
 
@@ -18,7 +17,7 @@ def table(tmp_path):
 
 
 def saved(table, path):
-    return batch_jobs.save_table_as.__wrapped__(str(table), str(path))
+    return batch_jobs.save_table_as(str(table), str(path))
 
 
 def label(table, name):
@@ -29,12 +28,12 @@ def label(table, name):
 
 def test_not_beside_labels_of_another_table_but_beside_its_own(tmp_path, table):
     other = tmp_path / 'other.jsonl'
-    assert isinstance(saved(table, other), JobOutcome)
+    assert saved(table, other) == batch_jobs.TableSaved(str(other), 1)
     assert [row.path for row in table_reader.read_rows(other)[1]] == ['a.png']
     label(other, 'a.png')
     before = other.read_bytes()
-    refused = saved(table, other)
-    assert isinstance(refused, Failure) and 'in another table of this name' in refused.text
+    with pytest.raises(ScoringError, match='in another table of this name'):
+        saved(table, other)
     assert other.read_bytes() == before
     label(table, 'a.png')
-    assert isinstance(saved(table, table), JobOutcome)
+    assert saved(table, table) == batch_jobs.TableSaved(str(table), 1)

@@ -1,6 +1,5 @@
 """What the Batch dock makes of jobs that end otherwise than well: no torch, tables by hand."""
 
-import inspect
 import math
 import stat
 import time
@@ -13,6 +12,7 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
 
+from napari_cxr.plugin.background import JobCancelled
 from napari_cxr.plugin.batch import batch_jobs
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.batch.scoring_request import ScoreRequest, load_request, save_request
@@ -290,33 +290,28 @@ def test_stop_ends_also_the_showing_of_rows_from_before(
     held = AppendLog(journal_of(Path(request.out)))  # by the process
     monkeypatch.setattr(batch_jobs, '_PARCEL', 1)
     monkeypatch.setattr(batch_jobs, '_BREATH', 0.0)
-    job = (
-        batch_jobs.score_images.__wrapped__
-        if hasattr(batch_jobs.score_images, '__wrapped__')
-        else None
-    )
-    assert job is not None
     scorer.said['score'] = [ScoringStarted(9, 6, 0, run(), 'CPU', 1)]
-    cancelled = batch_jobs.Event()
-    events = job(request, True, [], cancelled)
-    seen = []
-    for event in events:
-        seen.append(event)
-        if isinstance(event, batch_jobs.RowsArrived):
-            cancelled.set()
-            break
-    assert next(events) is None and not Path(request.out).exists()
+    events = batch_jobs.score_images(request, True, [])
+    first = next(event for event in events if isinstance(event, batch_jobs.RowsArrived))
+    assert events.throw(JobCancelled()) is None and not Path(request.out).exists()
     held.close()
-    rows = [row.number for event in [seen[-1], *events] if event for row in event.rows]
+    rows = [row.number for event in [first, *events] if event for row in event.rows]
     # Nothing more came before the process had let go; then each of the others, once.
     assert rows == list(range(6))
     assert len(Path(request.out).read_text().splitlines()) == 1 + 6
 
 
-def test_napari_asks_in_words_whether_to_close_while_a_folder_is_scored():
-    job = batch_jobs.score_images.__wrapped__
-    assert inspect.isgeneratorfunction(job)  # napari makes its worker by that
-    assert f'Executing {job}'.startswith('Executing the scoring of a folder. All rows')
+def test_napari_asks_in_words_whether_to_close_while_a_folder_is_scored(
+    qtbot, dock, scorer, tmp_path, monkeypatch
+):
+    asked, start = [], dock.session.start_job
+    monkeypatch.setattr(
+        dock.session, 'start_job', lambda *a, **k: (asked.append(k['description']), start(*a, **k))
+    )
+    dock.controller.score(begun(tmp_path, 'a.csv'), resume=True)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.stop()
+    assert f'Executing {asked[0]}'.startswith('Executing the scoring of a folder. Finished rows')
 
 
 def test_an_ending_that_is_added_overwrites_nothing(qtbot, dock, scorer, tmp_path, monkeypatch):

@@ -901,8 +901,8 @@ def test_pictures_are_found_by_the_place_of_the_table(
 
 def test_what_is_scrolled_past_is_not_read(qtbot, files, settled_threads):
     pictures = ThumbnailCache()
-    pictures.want(files)
-    pictures.want(files[20:22])
+    pictures.request(files)
+    pictures.request(files[20:22])
     qtbot.waitUntil(lambda: not pictures.busy, timeout=150_000)
     there = [i for i, path in enumerate(files) if pictures.get(path) is not None]
     assert {20, 21} <= set(there) and len(there) <= 4  # one or two may have been under way
@@ -913,7 +913,7 @@ def test_what_is_scrolled_past_is_not_read(qtbot, files, settled_threads):
 def test_no_more_than_so_many_pictures_are_kept(qtbot, files, settled_threads, monkeypatch):
     monkeypatch.setattr('napari_cxr.plugin.score_table.thumbnails._MOST', 3)
     pictures = ThumbnailCache()
-    pictures.want(files[:5])
+    pictures.request(files[:5])
     qtbot.waitUntil(lambda: not pictures.busy, timeout=150_000)
     assert [pictures.get(path) is not None for path in files[:5]] == [False] * 2 + [True] * 3
 
