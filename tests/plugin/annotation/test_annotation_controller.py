@@ -28,7 +28,7 @@ from napari_cxr.plugin.background import Failure, JobCancelled
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.preferences import save_preferences
 from napari_cxr.plugin.train.dock import TrainDock
-from napari_cxr.scoring import ScoreRow, table_writer
+from napari_cxr.scoring import ScoreRow, table_reader, table_writer
 from napari_cxr.scoring.annotation.folder_export import PATIENT_PATTERN
 from napari_cxr.scoring.annotation.reading_list import ReadingList
 from napari_cxr.scoring.append_log import AppendLog
@@ -250,6 +250,33 @@ def test_keys_in_the_canvas_label_what_it_shows(qtbot, reading, images):
     on_screen(qtbot, dock, 2)
     assert all(layer.visible for layer in dock.viewer.layers)
     assert set(read(dock)) == {'1'}
+
+
+def test_a_label_goes_on_past_files_that_failed(qtbot, dock, table, images, tmp_path):
+    run, rows = table_reader.read_rows(str(table))
+    first, *others = rows
+    bad = replace(others[0], status='error', error='It is cut off.', label='', probabilities=())
+    table_writer.write_table(tmp_path / 'mixed.csv', [first, bad, *others[1:]], run)
+    dock.controller.measure = lambda labels: None
+    dock.open_table(str(tmp_path / 'mixed.csv'))
+    qtbot.waitUntil(lambda: dock.annotation.annotations is not None, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.panel.table.model.rowCount() == 4, timeout=WAIT)
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    view = dock.panel.table.view
+    view.setFocus()
+    for number, following in ((0, 2), (2, 3)):
+        on_screen(qtbot, dock, number)
+        qtbot.keyClick(view, Qt.Key.Key_1)
+        assert dock.panel.table.current().number == following and view.hasFocus()
+    assert set(read(dock)) == {'0', '2'}
+    # Who goes there by J sees why it failed, and goes on.
+    qtbot.keyClick(view, Qt.Key.Key_K)
+    qtbot.keyClick(view, Qt.Key.Key_K)
+    assert dock.panel.table.current().number == 1
+    assert 'cannot be labelled: It is cut off.' in dock.panel.annotation.hint.text()
+    qtbot.keyClick(view, Qt.Key.Key_J)
+    assert dock.panel.table.current().number == 2
 
 
 def test_a_row_that_is_only_chosen_is_shown_before_it_is_labelled(qtbot, reading, images):
@@ -550,7 +577,7 @@ def test_a_csv_has_its_ending_and_replaces_nothing_unasked(qtbot, reading, tmp_p
     reading.annotation.annotations.set(path, ('pneumonia',))
     with qtbot.waitSignal(reading.annotation.failed, timeout=WAIT) as told:
         reading.panel.annotation.export_wanted.emit('csv')
-    assert told.args[0].startswith('There is a mine.csv already')
+    assert told.args[0].startswith('mine.csv already exists')
     assert (tmp_path / 'mine.csv').read_bytes() == before
 
 

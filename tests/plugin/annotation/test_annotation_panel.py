@@ -59,6 +59,7 @@ def panel(bare, reading):
             bare.show_row(ROWS[place])
 
     bare.step.connect(step)
+    bare.advanced.connect(lambda: step(1))
     bare.row_wanted.connect(lambda path: bare.show_row(next(r for r in ROWS if r.path == path)))
     return bare
 
@@ -115,6 +116,9 @@ def test_while_the_list_is_opened_and_where_it_cannot_be(bare, reading):
 def test_a_table_without_an_image_to_read(bare, reading):
     bare.start(LABELS, False, reading)
     bare.add([row(0, status='error', error='No image.')])
+    # More rows may come.
+    assert bare.hint.text() == 'No image has been scored yet.' and bare.controls.isVisible()
+    bare.set_complete(True)
     assert 'nothing to annotate' in bare.hint.text() and not bare.controls.isVisible()
 
 
@@ -122,7 +126,7 @@ def test_a_row_that_was_not_scored(panel, reading):
     bad = ScoreRow(9, '/ward/9.dcm', 'error', 'It is cut off.')
     panel.add([bad])
     panel.show_row(bad)
-    assert panel.hint.text() == 'This file failed: It is cut off.'
+    assert panel.hint.text() == 'This file failed, so it cannot be labelled: It is cut off.'
     assert not panel.buttons.isEnabled() and panel.controls.next.isEnabled()
     panel.choose(0)
     panel.agree()
@@ -221,7 +225,7 @@ def test_why_a_row_cannot_be_shown_is_told_once(panel, problem):
     bad = row(9, status='error', error='It is cut off.', probabilities=())
     panel.show_row(bad)
     panel.show_visibility(RowVisibility(visible=False))
-    said = 'This file failed: It is cut off.'
+    said = 'This file failed, so it cannot be labelled: It is cut off.'
     assert panel.hint.text() == f'{said} Not on screen: Enter opens it.'
     panel.show_visibility(RowVisibility(visible=False, problem=problem))
     more = '' if problem in said else f' Not on screen: {problem}'
@@ -370,7 +374,7 @@ def test_a_note_that_is_being_typed_is_never_lost(panel, reading):
 
 def test_of_several_classes_each_key_is_a_switch(bare, reading):
     steps = []
-    bare.step.connect(steps.append)
+    bare.advanced.connect(lambda: steps.append(1))
     bare.start(LABELS, True, reading, decision=True)
     one = row(0, called=('covid19', 'normal'))
     bare.add([one])
@@ -390,7 +394,7 @@ def test_of_several_classes_each_key_is_a_switch(bare, reading):
 def test_one_finding_is_there_or_not_by_a_key_each(bare, table):
     reading = ReadingList.open(table.with_name('one'), ('opacity',))
     steps = []
-    bare.step.connect(steps.append)
+    bare.advanced.connect(lambda: steps.append(1))
     bare.start(('opacity',), True, reading, negative='no opacity')
     one = row(0, probabilities=(0.1,), label='no opacity', answer='no opacity')
     bare.add([one])

@@ -144,7 +144,8 @@ def test_grey_pictures_share_their_layers_and_look_as_if_opened_anew(
     data, attributes, _ = radiograph_layer_data(image_files.read(rows[which].path))
     fresh = Image(data, **attributes)
     np.testing.assert_array_equal(base.data, fresh.data)
-    for name in ('name', 'dtype', 'contrast_limits', 'contrast_limits_range', 'gamma', 'units'):
+    assert base.name == f'Image {which + 1}'  # and not what may name a patient
+    for name in ('dtype', 'contrast_limits', 'contrast_limits_range', 'gamma', 'units'):
         assert getattr(base, name) == getattr(fresh, name), name
     assert base.colormap.name == fresh.colormap.name == ('gray_r' if which == 3 else 'gray')
     np.testing.assert_array_equal(base.scale, fresh.scale)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up_scores import run, scored
+from made_up_scores import failed, run, scored
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import QApplication, QFileDialog
@@ -566,6 +566,27 @@ def test_the_heading_names_images_and_table_that_belong_together(qtbot, dock, sc
     assert said() == 'other → b.csv'
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.stop()
+
+
+def test_a_first_row_that_failed_says_nothing_of_those_to_come(qtbot, dock, scorer, tmp_path):
+    hint = dock.panel.annotation.hint.text
+    scorer.said['score'] = [
+        ScoringStarted(2, 0, 0, run(), 'CPU', 1),
+        RowScored(failed(0)),
+        ScoringProgress(1, 1, 2, 0.0, math.nan),
+    ]
+    request = ScoreRequest(paths=('/images',), out=str(tmp_path / 'a.csv'), model='another')
+    dock.controller.score(request, resume=False)
+    qtbot.waitUntil(lambda: len(paths(dock)) == 1, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.annotation.annotations is not None, timeout=WAIT)
+    assert hint() == 'No image has been scored yet.'
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.stop()
+    assert hint() == 'No image has been scored yet.'
+    scorer.said['score'] = [ScoringFinished(request.out, 1, 1), ends]
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.controller.score(request, resume=True)
+    assert hint() == 'All files of this table failed, so there is nothing to annotate.'
 
 
 def test_there_is_one_button_to_resume(qtbot, dock, scorer, tmp_path):

@@ -1,5 +1,6 @@
 """The table of scores as a person uses it: it fills, is sorted, filtered, read and copied."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -22,6 +23,7 @@ from napari_cxr.plugin.score_table.thumbnails import (
     ThumbnailQueue,
     shared_thumbnail_reader,
 )
+from napari_cxr.plugin.style import theme_color
 from napari_cxr.scoring import ScoreRow
 
 
@@ -431,12 +433,45 @@ def test_doubts_and_what_a_person_said_stand_beside_the_answer(qtbot, table):
     table.set_annotations(labels)
     tip = Qt.ItemDataRole.ToolTipRole
     assert cell(table, 0, 'label') == 'normal'
-    assert cell(table, 1, 'label') == '▲ covid19 → pneumonia'
+    assert cell(table, 1, 'label') == '▲ doubtful → pneumonia'
     assert cell(table, 3, 'label') == 'normal'
-    assert cell(table, 1, 'label', tip) == (
-        f'covid19\nYour label: pneumonia\n▲ {NOT_A_CHEST.text}'
-    )
+    how, yours, why = cell(table, 1, 'label', tip).splitlines()
+    assert 'withheld' in how and yours == 'Your label: pneumonia'
+    assert why == f'▲ {NOT_A_CHEST.text}'
     assert cell(table, 3, 'file', tip) == '/study/3.png\nYour label: unsure'
+
+
+def test_predictions_of_doubtful_images_are_withheld_unless_asked_for(qtbot, table):
+    fill(qtbot, table, FEW, decision=True)
+    more(qtbot, table, [replace(FEW[1], number=9, path='/study/9.png', called=('covid19',))])
+    view, section = table.view, table.model.column_of('p:covid19')
+    accent = QColor(theme_color('dark', 'current')).name()
+
+    def bar_colours(line):
+        image = view.grab().toImage()
+        top = view.titles.height() + view.rowViewportPosition(line)
+        left = view.columnViewportPosition(section)
+        return {
+            image.pixelColor(left + x, top + y).name()
+            for x in range(view.columnWidth(section))
+            for y in range(view.rowHeight(line))
+        }
+
+    # The most probable class has the accent only where the image is not doubtful.
+    assert accent not in bar_colours(1) and cell(table, 1, 'p:covid19') == '70.0 %'
+    assert cell(table, 1, 'label') == '▲ doubtful' and cell(table, 4, 'called') == ''
+    assert cell(table, 0, 'label') == 'normal'
+    table.view.selectRow(4)
+    table.menus.copy()
+    copied = QGuiApplication.clipboard().text().splitlines()[1].split('\t')
+    assert copied[1] == 'doubtful' and 'covid19' not in copied
+    menu = table.choice.menu(table.model.columns, table.model.rows, 'number', table)
+    next(a for a in menu.actions() if 'doubtful' in a.text()).trigger()
+    assert cell(table, 1, 'label') == '▲ covid19' and cell(table, 4, 'called') == 'covid19'
+    assert accent in bar_colours(1)
+    table.start(run(), OUT)
+    more(qtbot, table, FEW)
+    assert cell(table, 1, 'label') == '▲ doubtful'
 
 
 def test_a_file_that_has_been_read_is_ticked(qtbot, table):

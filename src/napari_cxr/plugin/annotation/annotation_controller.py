@@ -163,6 +163,7 @@ class AnnotationController(QObject):
         panel.about_to_label.connect(self._show_visibility)  # a layer may have been hidden by hand
         panel.labelled.connect(self._labelled)
         panel.step.connect(self.step)
+        panel.advanced.connect(self._advance)
         panel.row_wanted.connect(self._go_to)
         panel.export_wanted.connect(self._export)
         panel.saving_changed.connect(self._show_unsaved)
@@ -199,7 +200,9 @@ class AnnotationController(QObject):
         self._run = run
         self._out, self._model, self._device = out, model, device
         negative = run.label_rule.negative
-        self._panel.start(run.labels, run.multilabel, None, decision=run.decision, negative=negative)
+        self._panel.start(
+            run.labels, run.multilabel, None, decision=run.decision, negative=negative
+        )
         self._table.set_annotations(None)
         self._table_labels.open(out, run.labels)
         self._show_unsaved()
@@ -224,9 +227,19 @@ class AnnotationController(QObject):
         following = self._table.following(_AHEAD)
         self.opener.load_ahead(following, self._model, self._device, made_with, self._out)
 
+    def set_complete(self, complete: bool) -> None:
+        """Note whether more rows are to come."""
+        self._panel.set_complete(complete)
+
     def step(self, by: int) -> None:
         """Go to the next or previous row, and open it."""
-        row = self._table.step(by)
+        self._open_or_end(self._table.step(by), by)
+
+    def _advance(self) -> None:
+        """Go on after a label, past files that failed: there is nothing to label."""
+        self._open_or_end(self._table.step(1, skip_failed=True), 1)
+
+    def _open_or_end(self, row: ScoreRow | None, by: int) -> None:
         if row is not None:
             self.open(row)
         elif by > 0:

@@ -187,6 +187,8 @@ class AnnotationPanel(QWidget):
     labelled = Signal(str)
     #: The next row (1) or the previous one (-1) is wanted, as the table is sorted.
     step = Signal(int)
+    #: The next row that can be annotated is wanted, after a label.
+    advanced = Signal()
     #: The image of a row is wanted: its path.
     row_wanted = Signal(str)
     #: The row is about to be labelled: `show_visibility` is to be called now.
@@ -270,6 +272,11 @@ class AnnotationPanel(QWidget):
         """Count rows of the table."""
         self.state.add(rows)
         self._show_counts()
+        self._show_hint()
+
+    def set_complete(self, complete: bool) -> None:
+        """Note whether more rows are to come."""
+        self.state.complete = complete
         self._show_hint()
 
     def show_row(self, row: ScoreRow | None) -> None:
@@ -380,7 +387,7 @@ class AnnotationPanel(QWidget):
             next_step_message(state, self._why_not, visibility), visibility.pending
         )
         self.head.setVisible(state.total > 0 and state.annotations is not None)
-        annotatable = bool(state.labels) and (state.total > 0 or not state.failed)
+        annotatable = bool(state.labels) and not state.nothing_to_annotate
         self.buttons.setVisible(annotatable)
         self.controls.setVisible(annotatable)
 
@@ -410,7 +417,7 @@ class AnnotationPanel(QWidget):
         state = self.state
         state.changed.connect(self._show)
         state.labelled.connect(self._labelled)
-        state.step.connect(self.step)
+        state.advanced.connect(self.advanced)
         state.row_wanted.connect(self.row_wanted)
         state.refused.connect(self.message.show_error)
         self.saving_changed.connect(self._show_saving)

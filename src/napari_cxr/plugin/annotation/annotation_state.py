@@ -48,6 +48,8 @@ class AnnotationState(QObject):
         The current row.
     failed : int
         Number of rows that failed.
+    complete : bool
+        Whether no more rows are to come.
     auto_advance : bool
         Whether the next row is opened as soon as one has a label.
     """
@@ -56,8 +58,8 @@ class AnnotationState(QObject):
     changed = Signal()
     #: The annotation of a row has changed: its path.
     labelled = Signal(str)
-    #: The next row is wanted (1), or the one before (-1).
-    step = Signal(int)
+    #: The row has a label, and the next one that can be annotated is to be opened.
+    advanced = Signal()
     #: A row is to be opened, because a change of it was undone or redone: its path.
     row_wanted = Signal(str)
     #: A change could not be saved: the reason.
@@ -71,6 +73,7 @@ class AnnotationState(QObject):
         self.annotations: ReadingList | None = None
         self.row: ScoreRow | None = None
         self.failed = 0
+        self.complete = False
         self.auto_advance = True
         self._decision = False
         self._paths: set[str] = set()
@@ -81,7 +84,7 @@ class AnnotationState(QObject):
         """Start with another table, without a reading list yet."""
         self.labels, self.multilabel, self._decision = tuple(labels), multilabel, decision
         self.negative = negative if multilabel else ''
-        self.annotations, self.row, self.failed = None, None, 0
+        self.annotations, self.row, self.failed, self.complete = None, None, 0, False
         self._paths.clear()
 
     def add(self, rows: Iterable[ScoreRow]) -> None:
@@ -96,6 +99,11 @@ class AnnotationState(QObject):
         """Change to another row, or none."""
         self.row = row
         self.changed.emit()
+
+    @property
+    def nothing_to_annotate(self) -> bool:
+        """Whether all files of the table failed."""
+        return self.complete and self.failed > 0 and not self._paths
 
     @property
     def total(self) -> int:
@@ -230,7 +238,7 @@ class AnnotationState(QObject):
         if applied:
             self.labelled.emit(path)
             if advance and self.auto_advance:
-                self.step.emit(1)
+                self.advanced.emit()
 
     def _apply(self, change: Callable[[], object]) -> bool:
         try:
@@ -329,11 +337,13 @@ def _answer_text(state: AnnotationState, why_not: str) -> str:
     if state.annotations is None:
         return why_not or 'Opening the reading list…'
     if row is None:
-        if state.failed and not state.total:
+        if state.nothing_to_annotate:
             return 'All files of this table failed, so there is nothing to annotate.'
+        if not state.total:
+            return 'No image has been scored yet.'
         return 'Choose a row of the table to annotate it.'
     if row.status != 'scored':
-        return f'This file failed: {row.error}'
+        return f'This file failed, so it cannot be labelled: {row.error}'
     if entry.unsure:
         return f'You are unsure{", and the model cannot say" if state.is_undecided else ""}.'
     if not entry.read:

@@ -115,7 +115,7 @@ class _ClassButton(QAbstractButton):
         self.label, self._key, self._theme = label, key, theme
         self._probability: float | None = None
         self._predicted = False
-        self._multilabel = several
+        self._multilabel = multilabel
         self.setCheckable(True)
         # Clicks give it no focus, so that the space bar still means "agree".
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)

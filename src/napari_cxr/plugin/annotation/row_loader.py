@@ -147,7 +147,7 @@ def load_row(
     known : LoadedRow, optional
         What was read before; it counts as long as the file is the same.
     file_names : bool
-        Whether the layer is named after the file.
+        Whether the layer is named after the file instead of its number in the table.
     """
     path = request.row.path
     path = image_path_of(path, request.table) if request.table else path
@@ -164,7 +164,9 @@ def load_row(
     except OSError as error:
         return Failure(f'This file cannot be read: {error.strerror}.', '')
     frames, radiograph = radiograph.frames, _first_frame(radiograph)
-    name = os.path.splitext(os.path.basename(path))[0] if file_names else ''
+    # File names may identify patients; the number is that of the column # of the table.
+    number = f'Image {request.row.number + 1:,}'
+    name = os.path.splitext(os.path.basename(path))[0] if file_names else number
     data, attributes, _ = radiograph_layer_data(radiograph, name)
     if frames is not None:
         attributes['name'] += f' · first of {frames} frames'

@@ -10,7 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -44,6 +44,7 @@ __all__ = [
     'RowsArrived',
     'TableSaved',
     'check_writable',
+    'measure_table',
     'partial_table',
     'reopen_table',
     'save_table_as',
@@ -212,6 +213,14 @@ def reopen_table(table: str) -> Job[int]:
         yield RowsArrived(parcel)
         time.sleep(_BREATH)
     return number
+
+
+def measure_table(table: str, labels: Mapping[str, str]) -> Job[Any]:
+    """Compute metrics of a table by its own labels, or by these; a job for `run_job`.
+
+    It returns a `ScoringMeasured`, see `napari_cxr.workers.scoring_jobs.measure`.
+    """
+    return (yield from shared_scorer().run('measure', table=table, truths=dict(labels)))
 
 
 def save_table_as(table: str, path: str) -> TableSaved:

@@ -72,7 +72,7 @@ class ScoringSession(JobSession):
 
     def measure(self, table: str, labels: Mapping[str, str]) -> None:
         """Compute metrics of a table by its own labels, or by those of the user."""
-        measuring = batch_jobs.shared_scorer().run('measure', table=table, truths=dict(labels))
+        measuring = batch_jobs.measure_table(table, labels)
         self.start_job('measure', measuring, 'Computing the metrics')
 
     def start_process(self) -> None:
@@ -224,6 +224,7 @@ class ScoringController(QObject):
             case scoring.ScoringStarted(run=run):
                 self._show_run(run)
                 self._run_started = True
+                self._annotation.set_complete(False)
                 self._count(event.done, event.failed, event.total)
             case RowsArrived(rows=rows) if (
                 self._on_screen
@@ -243,6 +244,7 @@ class ScoringController(QObject):
             case scoring.ScoringFinished():
                 self._count(event.total, event.failed, event.total)
                 self._show_run_metrics(event)
+                self._annotation.set_complete(True)
                 self._show_summary(scoring_messages.finished_message(event))
 
     def _show_run(self, run: ScoringRun) -> None:
@@ -330,6 +332,7 @@ class ScoringController(QObject):
     def _succeeded(self, job: str, result: Any) -> None:
         if job == 'reopen':
             self._reopened = True
+            self._annotation.set_complete(not is_unfinished(self.out))
             self._total = max(self.done, self._total)
             self._show_summary(scoring_messages.reopened_message(self.out, self.done, self._total))
             if is_unfinished(self.out) and not self._can_resume(self.out):

@@ -9,6 +9,7 @@ import numpy as np
 from napari_cxr.plugin.score_table.score_rows import ScoreRows
 
 __all__ = [
+    'WITHHELD',
     'CellText',
     'file',
     'file_tip',
@@ -22,6 +23,7 @@ __all__ = [
     'percent',
     'plain_prediction',
     'prediction',
+    'prediction_text_of',
     'prediction_tip',
     'short_warnings',
     'split_path',
@@ -41,6 +43,9 @@ _SHORT = {
     'lossy': 'lossy',
     'memory': 'little memory',
 }
+
+#: Shown instead of the prediction for a doubtful image.
+WITHHELD = 'doubtful'
 
 CellText = Callable[[ScoreRows, int], str]
 
@@ -66,6 +71,11 @@ def split_path(path: str) -> tuple[str, str]:
 def text_of(key: str) -> CellText:
     """Return the text of a text column."""
     return lambda rows, place: rows.texts[key][place]
+
+
+def prediction_text_of(key: str) -> CellText:
+    """Return the text of a text column about the prediction, empty for doubtful images."""
+    return lambda rows, place: '' if rows.is_withheld(place) else rows.texts[key][place]
 
 
 def number(rows: ScoreRows, key: str, place: int, form: str) -> str:
@@ -107,9 +117,11 @@ def file_tip(rows: ScoreRows, place: int) -> str:
 
 
 def plain_prediction(rows: ScoreRows, place: int) -> str:
-    """Return the predicted label, or why there is none."""
+    """Return the predicted label, or why it is not shown."""
     row = rows.rows[place]
-    return row.label if row.status == 'scored' else f'Failed: {row.error}'
+    if row.status != 'scored':
+        return f'Failed: {row.error}'
+    return WITHHELD if rows.is_withheld(place) else row.label
 
 
 def prediction(rows: ScoreRows, place: int) -> str:
@@ -119,9 +131,15 @@ def prediction(rows: ScoreRows, place: int) -> str:
     return f'{doubt}{plain_prediction(rows, place)}{f" → {other}" if other else ""}'
 
 
+_HOW_TO_REVEAL = (
+    'The image is doubtful, so its prediction is withheld. To show it, choose “Predictions of '
+    'doubtful images” under Columns.'
+)
+
+
 def prediction_tip(rows: ScoreRows, place: int) -> str:
     """Return the predicted label, the user's, and the warnings that make the image doubtful."""
-    lines = [plain_prediction(rows, place)]
+    lines = [_HOW_TO_REVEAL if rows.is_withheld(place) else plain_prediction(rows, place)]
     if label := rows.texts['read'][place]:
         lines.append(f'Your label: {label}')
     warnings = rows.rows[place].cautions

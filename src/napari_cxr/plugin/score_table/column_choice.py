@@ -35,17 +35,21 @@ class ColumnChoice(QObject):
     ----------
     pictures : bool
         Whether thumbnails are shown; not saved, because they take time.
+    doubtful : bool
+        Whether predictions of doubtful images are shown; not saved, as in the Classify dock.
     widths : dict of str to int
         Widths in pixels of the columns that the user has resized.
     """
 
     #: The choice has changed.
     changed = Signal()
+    #: Whether predictions of doubtful images are to be shown.
+    doubtful_wanted = Signal(bool)
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         chosen = preferences('batch')
-        self.pictures = False
+        self.pictures = self.doubtful = False
         self._wanted = {unquote(word[1:]): word[0] == '+' for word in chosen.columns.split()}
         self._order = [unquote(word) for word in chosen.column_order.split()]
         self.widths: dict[str, int] = {}
@@ -116,6 +120,13 @@ class ColumnChoice(QObject):
             action.toggled.connect(lambda on, key=column.key: self.show(key, on))
             menu.addAction(action)
         menu.addSeparator()
+        if rows.flags['doubted'].values.any():
+            doubtful = QAction('Predictions of doubtful images', menu)
+            doubtful.setCheckable(True)
+            doubtful.setChecked(self.doubtful)
+            doubtful.setToolTip('They are withheld, because the model is not made for such images')
+            doubtful.toggled.connect(self._reveal_doubtful)
+            menu.addAction(doubtful)
         default = QAction('Default columns', menu)
         default.setToolTip('Show the default columns, in their order and fitted to their contents')
         default.triggered.connect(self.reset)
@@ -124,6 +135,10 @@ class ColumnChoice(QObject):
         menu.addAction(default)
         menu.aboutToHide.connect(menu.deleteLater)
         return menu
+
+    def _reveal_doubtful(self, revealed: bool) -> None:
+        self.doubtful = revealed
+        self.doubtful_wanted.emit(revealed)
 
     @property
     def _differs(self) -> bool:

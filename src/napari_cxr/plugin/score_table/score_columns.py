@@ -56,7 +56,17 @@ class ScoreColumn:
     title: str
     about: str
     kind: Literal[
-        'picture', 'number', 'file', 'answer', 'bar', 'text', 'label', 'warnings', 'share', 'note'
+        'picture',
+        'number',
+        'file',
+        'answer',
+        'bar',
+        'prediction',
+        'text',
+        'label',
+        'warnings',
+        'share',
+        'note',
     ]
     text: CellText
     copied: CellText
@@ -119,9 +129,9 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
             cell_text.prediction_tip,
             max([12, *map(len, (*run.labels, rule.negative))]),
         ),
-        *([_text_column('answer', 'Answer', _ANSWER, 12)] if rule.undecided else []),
+        *([_prediction_column('answer', 'Answer', _ANSWER, 12)] if rule.undecided else []),
         *(
-            [_text_column('above', 'Above', _ABOVE, 18)]
+            [_prediction_column('above', 'Above', _ABOVE, 18)]
             if run.rule and len(run.labels) > 1
             else []
         ),
@@ -145,7 +155,7 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
             8,
             False,
         ),
-        _text_column(
+        _prediction_column(
             'called', 'Positive', 'The classes whose probability reaches the threshold.', 14
         ),
         ScoreColumn(
@@ -213,6 +223,11 @@ def _class_column(label: str, few: bool) -> ScoreColumn:
 def _text_column(key: str, title: str, about: str, wide: int, shown: bool = True) -> ScoreColumn:
     text = cell_text.text_of(key)
     return ScoreColumn(key, title, about, 'text', text, text, text, wide, shown)
+
+
+def _prediction_column(key: str, title: str, about: str, wide: int) -> ScoreColumn:
+    text = cell_text.prediction_text_of(key)
+    return ScoreColumn(key, title, about, 'prediction', text, text, text, wide)
 
 
 def _number_column(

@@ -12,7 +12,12 @@ from qtpy.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView
 
 from napari_cxr.plugin.plots.plot import faint_text, quiet_text
-from napari_cxr.plugin.score_table.cell_text import other_label, short_warnings, split_path
+from napari_cxr.plugin.score_table.cell_text import (
+    WITHHELD,
+    other_label,
+    short_warnings,
+    split_path,
+)
 from napari_cxr.plugin.score_table.score_columns import ScoreColumn
 from napari_cxr.plugin.score_table.score_header import ScoreTableHeader
 from napari_cxr.plugin.score_table.score_model import ScoreTableModel
@@ -38,8 +43,9 @@ class CellColours:
         Main and secondary text.
     line : QColor
         Line between two rows.
-    track, bar, accent : QColor
-        Of a bar: the empty part, the filled part, and that of the predicted class.
+    track, bar, accent, withheld : QColor
+        Of a bar: the empty part, the filled part, that of the predicted class, and that of a
+        doubtful image.
     chosen : QColor
         Background of selected rows.
     warning, error : QColor
@@ -52,6 +58,7 @@ class CellColours:
     track: QColor
     bar: QColor
     accent: QColor
+    withheld: QColor
     chosen: QColor
     warning: QColor
     error: QColor
@@ -64,12 +71,14 @@ class CellColours:
         track, bar, accent = (
             theme_color(theme, role) for role in ('foreground', 'primary', 'current')
         )
-        chosen = QColor(accent)
+        chosen, withheld = QColor(accent), quiet_text(theme)
         chosen.setAlpha(72)
+        withheld.setAlpha(90)
         warning, error = (
             _legible(theme_color(theme, role), text) for role in ('warning', 'error')
         )
-        return cls(text, quiet_text(theme), line, track, bar, accent, chosen, warning, error)
+        quiet = quiet_text(theme)
+        return cls(text, quiet, line, track, bar, accent, withheld, chosen, warning, error)
 
 
 def _legible(color: QColor, text: QColor) -> QColor:
@@ -309,10 +318,12 @@ class ScoreTableDelegate(QStyledItemDelegate):
             return
         colours = self._colours
         row = rows.rows[place]
-        is_predicted = column.title in (row.above if row.answer else (row.label,))
-        text, full = (
-            (colours.text, colours.accent) if is_predicted else (colours.quiet, colours.bar)
-        )
+        if rows.is_withheld(place):
+            text, full = colours.quiet, colours.withheld
+        elif column.title in (row.above if row.answer else (row.label,)):  # it is predicted
+            text, full = colours.text, colours.accent
+        else:
+            text, full = colours.quiet, colours.bar
         if column.title in other_label(rows, place).split(', '):
             text = colours.warning
         shown = column.text(rows, place)
@@ -328,15 +339,15 @@ class ScoreTableDelegate(QStyledItemDelegate):
         if row.doubts:
             self._draw_text(painter, rect, '▲', self._colours.warning)
             rect = rect.adjusted(metrics.horizontalAdvance('▲ '), 0, 0, 0)
-        other = other_label(rows, place)
-        if not other:
-            self._draw_text(painter, rect, row.label, self._colours.text)
-            return
+        withheld = rows.is_withheld(place)
+        text = WITHHELD if withheld else row.label
+        color = self._colours.quiet if withheld else self._colours.text
+        self._draw_text(painter, rect, text, color)
+        rest = rect.adjusted(metrics.horizontalAdvance(text), 0, 0, 0)
         # Where the label of the user does not fit, the colour of its probability shows it.
-        self._draw_text(painter, rect, row.label, self._colours.text)
-        rest = rect.adjusted(metrics.horizontalAdvance(row.label), 0, 0, 0)
+        other = other_label(rows, place)
         arrow = f' → {other}'
-        if metrics.horizontalAdvance(arrow) <= rest.width():
+        if other and metrics.horizontalAdvance(arrow) <= rest.width():
             self._draw_text(painter, rest, arrow, self._colours.warning)
 
     def _draw_tick(self, painter: QPainter, rect: QRect, rows: ScoreRows, place: int) -> QRect:

@@ -173,6 +173,8 @@ class ScoreRows:
         self.rows: list[ScoreRow] = []
         #: The folder that contains all files, ending in a separator.
         self.root = ''
+        #: Whether the predictions of doubtful images are shown.
+        self.reveals_doubtful = False
         #: The longest file name, without folders.
         self.longest_name = ''
         self.rule = run.label_rule
@@ -264,6 +266,10 @@ class ScoreRows:
         self.texts['read'][place], self.texts['note'][place] = self._text(entry), entry.note
         self.flags['read'][place] = entry.read
         self.flags['against_read'][place] = self._is_against_read(row, entry)
+
+    def is_withheld(self, place: int) -> bool:
+        """Return whether the prediction of a row is withheld, because its image is doubtful."""
+        return bool(self.flags['doubted'].values[place]) and not self.reveals_doubtful
 
     def has(self, key: str) -> bool:
         """Return whether a column is not empty."""

@@ -15,6 +15,7 @@ from napari_cxr.plugin.score_table.score_model import (
     lines_of_selection,
     selection_of_rows,
 )
+from napari_cxr.plugin.widgets.row_table import style_row_table
 
 __all__ = ['ScoreTableView']
 
@@ -60,21 +61,13 @@ class ScoreTableView(QTableView):
         self.setModel(model)
         # Titles are never selected; Qt would check all rows of each column to find that out.
         self.titles.setSelectionModel(QItemSelectionModel(model, self.titles))
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        style_row_table(self, 'Scored images', multi_select=True)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setWordWrap(False)
-        self.setShowGrid(False)
-        self.setTabKeyNavigation(False)
-        self.setAccessibleName('Scored images')
         down, chosen, bar = self.verticalHeader(), self.selectionModel(), self.verticalScrollBar()
         assert down is not None and chosen is not None and bar is not None
         self.titles.sectionClicked.connect(self.title_clicked)
         # After Qt's own slot, which does not know the contents of the cells.
         self.titles.sectionHandleDoubleClicked.connect(self.titles.fit_section)
-        down.hide()
         down.setSectionResizeMode(down.ResizeMode.Fixed)
         self.set_line_height(0)
         chosen.currentRowChanged.connect(self._moved)

@@ -92,6 +92,7 @@ class ScoreTable(QWidget):
         filter_bar.columns_wanted.connect(lambda: self.menus.offer_columns(filter_bar.columns))
         self.empty.all_wanted.connect(filter_bar.reset)
         self.choice.changed.connect(self._rearrange)
+        self.choice.doubtful_wanted.connect(self._reveal_doubtful)
         for key, slot in (
             (QKeySequence.StandardKey.Find, filter_bar.take_focus),
             (
@@ -119,6 +120,7 @@ class ScoreTable(QWidget):
         self.menus.out = out
         self.pictures.set_table(out)
         self.view.start(lambda: self.model.start(run))
+        self.choice.doubtful = False
         self.filter_bar.reset()
         self._offer_filters()
         self._show_columns()
@@ -150,7 +152,7 @@ class ScoreTable(QWidget):
         """Return the selected rows, from the top."""
         return [self.model.row_at(line) for line in self.view.selected_lines]
 
-    def step(self, by: int) -> ScoreRow | None:
+    def step(self, by: int, *, skip_failed: bool = False) -> ScoreRow | None:
         """Go to the next or previous row, as they are sorted.
 
         Parameters
@@ -158,6 +160,8 @@ class ScoreTable(QWidget):
         by : int
             1 for the next row, -1 for the previous one. A row that became current without the
             user going to it counts as the next one.
+        skip_failed : bool
+            Whether to pass over rows of files that failed.
 
         Returns
         -------
@@ -165,6 +169,8 @@ class ScoreTable(QWidget):
             The new current row; None if there is no further one.
         """
         line = self.view.line_after(by)
+        while skip_failed and line is not None and self.model.row_at(line).status != 'scored':
+            line = line + by if 0 <= line + by < self.model.rowCount() else None
         if line is None:
             return None
         self.view.go_to(line)
@@ -303,6 +309,10 @@ class ScoreTable(QWidget):
         model = self.model
         keys = self.choice.shown(model.columns, model.rows, model.order.column)
         self.view.titles.show_columns(keys)
+
+    def _reveal_doubtful(self, revealed: bool) -> None:
+        self.model.rows.reveals_doubtful = revealed
+        self.view.repaint_lines()
 
     def _rearrange(self) -> None:
         self._show_columns()
