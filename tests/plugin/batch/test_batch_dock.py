@@ -337,6 +337,26 @@ def test_there_is_room_for_the_table_at_the_bottom_of_a_small_window(qtbot, dock
     assert bottom < 205 and panel.table.width() > 600
 
 
+@pytest.mark.parametrize('width', [328, 410, 620])
+def test_a_message_squeezes_no_button_of_the_table(qtbot, dock, width):
+    panel, bar = dock.panel, dock.panel.table.filter_bar
+    dock.resize(width, 420)  # as 410 x 525 at 125 %
+    panel.show_table(True)
+    panel.fold_setup()
+    panel.table.start(run(), 'scores.csv')
+    with qtbot.waitSignal(panel.table.settled, timeout=WAIT):
+        panel.table.add([scored(i) for i in range(50)])
+    panel.progress.show_summary('All 50 files were scored. ' * 3, 3, resumable=True, saveable=True)
+    panel.message.show_error('Another window has this table open. ' * 3, 'details')
+    buttons = (bar.uncertain, bar.pictures, bar.columns)
+
+    def fit():
+        return all(button.height() >= button.fontMetrics().height() for button in buttons)
+
+    qtbot.waitUntil(fit)
+    assert panel.table.view.height() >= panel.table.view.minimumHeight()
+
+
 @pytest.mark.parametrize(('table', 'height'), [(False, 670), (True, 900)])
 def test_the_setup_scrolls_only_where_there_is_no_room(qtbot, own_plugin, models, table, height):
     panel = BatchPanel('dark')

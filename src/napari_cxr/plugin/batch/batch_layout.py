@@ -11,6 +11,7 @@ __all__ = [
     'PanelScrollArea',
     'PartsSplitter',
     'SqueezableLayout',
+    'WrappingColumn',
     'settle_height',
 ]
 
@@ -55,6 +56,28 @@ class PartsSplitter(QSplitter):
     def sizeHint(self) -> QSize:
         """Return the minimum size."""
         return self.minimumSizeHint()
+
+
+class WrappingColumn(QWidget):
+    """A column whose minimum height is that of its wrapped lines at the current width.
+
+    A splitter knows nothing of heights that depend on the width: where a message wraps, it would
+    squeeze the widgets beside the message instead of asking for more height.
+    """
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the minimum size at the current width."""
+        hint, layout = super().minimumSizeHint(), self.layout()
+        if layout is None or not layout.hasHeightForWidth():
+            return hint
+        height = layout.minimumHeightForWidth(max(self.width(), hint.width()))
+        return QSize(hint.width(), max(height, hint.height()))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Ask for another height where lines wrap differently."""
+        super().resizeEvent(event)
+        if event is not None and event.oldSize().width() != event.size().width():
+            self.updateGeometry()
 
 
 class FittingScrollArea(QScrollArea):

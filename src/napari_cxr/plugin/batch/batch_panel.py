@@ -24,7 +24,12 @@ from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.plugin.annotation.annotation_panel import AnnotationPanel
 from napari_cxr.plugin.annotation.label_export import ExportMessage
 from napari_cxr.plugin.batch import scoring_messages
-from napari_cxr.plugin.batch.batch_layout import FittingScrollArea, PartsSplitter, SqueezableLayout
+from napari_cxr.plugin.batch.batch_layout import (
+    FittingScrollArea,
+    PartsSplitter,
+    SqueezableLayout,
+    WrappingColumn,
+)
 from napari_cxr.plugin.batch.file_actions import ReopenButton
 from napari_cxr.plugin.batch.metrics_view import MetricsView
 from napari_cxr.plugin.batch.scoring_setup import ScoreSetup
@@ -298,7 +303,7 @@ class BatchPanel(QWidget):
         self.show_table(False)
 
     def _lay_out(self) -> None:
-        middle = QWidget()
+        middle = WrappingColumn()
         rows = QVBoxLayout(middle)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(8)
