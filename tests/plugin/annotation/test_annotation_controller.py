@@ -581,6 +581,51 @@ def test_a_csv_has_its_ending_and_replaces_nothing_unasked(qtbot, reading, tmp_p
     assert (tmp_path / 'mine.csv').read_bytes() == before
 
 
+def test_labels_of_a_table_before_are_offered_when_the_folder_is_scored_again(
+    qtbot, reading, table, tmp_path
+):
+    paths = [row.path for row in reading.panel.table.rows()]
+    first = reading.annotation.annotations
+    first.set(paths[0], ('covid19',))
+    first.set(paths[1], ('normal',), agreed=True)
+    first.unsure(paths[2])
+    first.note(paths[2], 'rotated')
+    first.set('/elsewhere/9.png', ('normal',))
+    run, rows = table_reader.read_rows(str(table))
+    others = [replace(row, label='covid19', probabilities=(0.6, 0.2, 0.2)) for row in rows]
+    table_writer.write_table(tmp_path / 'scores-2.csv', others, run)
+    panel = reading.panel.annotation
+    assert not panel.adopt.isVisible()
+    reading.open_table(str(tmp_path / 'scores-2.csv'))
+    qtbot.waitUntil(panel.adopt.isVisible, timeout=WAIT)
+    assert panel.earlier.text() == '3 images have labels or notes in scores.csv.'
+    assert not read(reading)  # nothing is taken over unasked
+    panel.adopt.click()
+    assert read(reading) == {'0': ('covid19',), '1': ('normal',), '2': ()}
+    second = reading.annotation.annotations
+    assert second.path.name == 'scores-2.csv.labels' and second.get(paths[2]).unsure
+    assert second.get(paths[2]).note == 'rotated'
+    # Who agreed with the model then does not agree with this one, and the other way round.
+    assert second.get(paths[0]).agreed and not second.get(paths[1]).agreed
+    assert not panel.adopt.isVisible() and panel.head.counts.text.startswith('3 of 4 annotated')
+    shown = reading.panel.table.model
+    assert shown.index(0, shown.column_of('read')).data() == 'covid19'
+
+
+def test_earlier_labels_of_other_classes_and_damaged_ones_are_left_out(tmp_path):
+    for name, labels in (('a.csv', LABELS), ('b.csv', ('opacity',)), ('c.csv', LABELS)):
+        reading = ReadingList.open(tmp_path / name, labels)
+        reading.set('/ward/1.png', labels[:1])
+        reading.close()
+    (tmp_path / 'c.csv.labels').write_bytes(b'no list')
+    (tmp_path / 'd.csv.labels').mkdir()
+    found = label_export.find_earlier_labels(str(tmp_path / 'new.csv'), LABELS)
+    assert {path: entry.labels for path, entry in found.entries.items()} == {
+        '/ward/1.png': ('covid19',)
+    }
+    assert found.tables == {'/ward/1.png': 'a.csv'}
+
+
 # -- opening the labels of a table ---------------------------------------------------------
 
 

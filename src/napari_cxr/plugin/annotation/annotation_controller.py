@@ -166,6 +166,7 @@ class AnnotationController(QObject):
         panel.advanced.connect(self._advance)
         panel.row_wanted.connect(self._go_to)
         panel.export_wanted.connect(self._export)
+        panel.adopt_wanted.connect(self._adopt)
         panel.saving_changed.connect(self._show_unsaved)
         self._table_labels.opened.connect(self._take_annotations)
         self.opener.busy.connect(self.busy)
@@ -266,6 +267,20 @@ class AnnotationController(QObject):
         else:
             self._panel.set_annotations(result)
             self._table.set_annotations(result)
+            if not any(result) and self._run is not None:
+                finding = partial(label_export.find_earlier_labels, self._out, self._run.labels)
+                run_job(self, finding, 'Looking for earlier labels', done=self._take_earlier)
+
+    def _take_earlier(self, outcome: JobOutcome | Failure) -> None:
+        if isinstance(outcome, JobOutcome) and outcome.result.table == self._out:
+            self._panel.offer_earlier(outcome.result)
+
+    def _adopt(self) -> None:
+        """Take over labels that the user gave the same images in other tables."""
+        self._panel.finish_note()
+        self._panel.state.adopt(self._table.rows())
+        self._table.set_annotations(self.annotations)
+        self.labelled.emit()
 
     def _close_annotations(self) -> None:
         self._panel.finish_note()

@@ -5,7 +5,7 @@ Independent of widgets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from qtpy.QtCore import QObject, Signal
@@ -50,6 +50,8 @@ class AnnotationState(QObject):
         Number of rows that failed.
     complete : bool
         Whether no more rows are to come.
+    earlier : mapping of str to Annotation
+        Annotations of the same images in other tables, by their path.
     auto_advance : bool
         Whether the next row is opened as soon as one has a label.
     """
@@ -74,6 +76,7 @@ class AnnotationState(QObject):
         self.row: ScoreRow | None = None
         self.failed = 0
         self.complete = False
+        self.earlier: Mapping[str, Annotation] = {}
         self.auto_advance = True
         self._decision = False
         self._paths: set[str] = set()
@@ -85,6 +88,7 @@ class AnnotationState(QObject):
         self.labels, self.multilabel, self._decision = tuple(labels), multilabel, decision
         self.negative = negative if multilabel else ''
         self.annotations, self.row, self.failed, self.complete = None, None, 0, False
+        self.earlier = {}
         self._paths.clear()
 
     def add(self, rows: Iterable[ScoreRow]) -> None:
@@ -99,6 +103,14 @@ class AnnotationState(QObject):
         """Change to another row, or none."""
         self.row = row
         self.changed.emit()
+
+    @property
+    def adoptable(self) -> list[str]:
+        """Paths of the rows that have an earlier annotation, and none here."""
+        here = self.annotations
+        if here is None:
+            return []
+        return [path for path in self.earlier if path in self._paths and here.get(path) is None]
 
     @property
     def nothing_to_annotate(self) -> bool:
@@ -129,11 +141,7 @@ class AnnotationState(QObject):
     @property
     def predicted(self) -> tuple[str, ...]:
         """Labels that the model predicts for the row."""
-        if self.row is None:
-            return ()
-        return model_annotation(
-            self.row, self.labels, multilabel=self.multilabel, decision=self._decision
-        )
+        return () if self.row is None else self._predicted_for(self.row)
 
     @property
     def choices(self) -> tuple[str, ...]:
@@ -206,6 +214,30 @@ class AnnotationState(QObject):
         if self.annotations is not None:
             self._revert(self.annotations.redoable, self.annotations.redo)
 
+    def adopt(self, rows: Iterable[ScoreRow]) -> None:
+        """Take over the earlier annotations of rows that have none here."""
+        here, wanted = self.annotations, set(self.adoptable)
+        if here is None:
+            return
+        try:
+            for row in rows:
+                if row.path in wanted:
+                    self._adopt(here, row, self.earlier[row.path])
+        except ScoringError as error:
+            self.refused.emit(str(error))
+        self.changed.emit()
+
+    def _adopt(self, here: ReadingList, row: ScoreRow, entry: Annotation) -> None:
+        if entry.answer == 'labels':
+            predicted = self._predicted_for(row)
+            # Whether the user agrees is about the model of this table.
+            agreed = set(entry.labels) == set(predicted) and row.answer != CANNOT_SAY
+            here.set(row.path, entry.labels, agreed=agreed)
+        elif entry.unsure:
+            here.unsure(row.path)
+        if entry.note:
+            here.note(row.path, entry.note)
+
     def retry(self) -> None:
         """Try again to save changes that are not saved yet."""
         if self.annotations is not None:
@@ -217,6 +249,11 @@ class AnnotationState(QObject):
             self._change(
                 lambda reading, path: reading.set(path, labels, agreed=agreed), advance=advance
             )
+
+    def _predicted_for(self, row: ScoreRow) -> tuple[str, ...]:
+        return model_annotation(
+            row, self.labels, multilabel=self.multilabel, decision=self._decision
+        )
 
     def _as_choices(self, labels: tuple[str, ...]) -> tuple[str, ...]:
         return labels or ((self.negative,) if self.negative else ())

@@ -1,12 +1,15 @@
-"""Labels on disk: opening those of a table and exporting them, in background threads.
+"""Labels on disk: opening those of a table, finding earlier ones, and exporting them.
 
-A menu offers the formats; a message reports the export and opens it in the Train dock.
+All of that runs in the background. A menu offers the formats; a message reports the export and
+opens it in the Train dock.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
@@ -19,10 +22,22 @@ from napari_cxr.plugin.style import quiet_label
 from napari_cxr.scoring.annotation import Annotation
 from napari_cxr.scoring.annotation.csv_export import ExportResult, count_text, export_csv
 from napari_cxr.scoring.annotation.folder_export import export_folders
-from napari_cxr.scoring.annotation.reading_list import ReadingList, labels_path_of
+from napari_cxr.scoring.annotation.reading_list import (
+    AnnotationHistory,
+    ReadingList,
+    labels_path_of,
+)
+from napari_cxr.scoring.append_log import decode_line
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 
-__all__ = ['ExportMenu', 'ExportMessage', 'export_labels', 'open_labels']
+__all__ = [
+    'EarlierLabels',
+    'ExportMenu',
+    'ExportMessage',
+    'export_labels',
+    'find_earlier_labels',
+    'open_labels',
+]
 
 #: Seconds between two checks whether a list has been closed.
 _POLL = 0.2
@@ -61,6 +76,61 @@ def open_labels(
         opened.close()  # nobody will take it
         raise
     return opened
+
+
+@dataclass(frozen=True, eq=False)
+class EarlierLabels:
+    """Labels of images in other tables of the same folder.
+
+    Parameters
+    ----------
+    table : str
+        The table for which they were looked for.
+    entries : mapping of str to Annotation
+        The latest annotation of each image, by its path.
+    tables : mapping of str to str
+        The name of the table that it is from, by the path of the image.
+    """
+
+    table: str = ''
+    entries: Mapping[str, Annotation] = field(default_factory=dict)
+    tables: Mapping[str, str] = field(default_factory=dict)
+
+
+def find_earlier_labels(table: str, labels: Sequence[str]) -> EarlierLabels:
+    """Find labels for the same classes in the folder of a table; a function for `run_job`.
+
+    Labels are kept beside each table, so a folder that is scored again, into a new table, starts
+    without any.
+    """
+    entries: dict[str, Annotation] = {}
+    tables: dict[str, str] = {}
+    own = labels_path_of(table)
+    for path in own.parent.glob('*.labels'):
+        if path == own:
+            continue
+        for image, entry in _read_labels(path, labels).items():
+            if image not in entries or entries[image].when < entry.when:
+                entries[image], tables[image] = entry, path.stem
+    return EarlierLabels(table, entries, tables)
+
+
+def _read_labels(path: Path, labels: Sequence[str]) -> dict[str, Annotation]:
+    """Read a list without locking it; empty if it is damaged, or of other classes."""
+    history = AnnotationHistory()
+    try:
+        with path.open('rb') as file:
+            header = json.loads(decode_line(file.readline()) or '{}')
+            if set(header.get('labels', ())) != set(labels):
+                return {}
+            for line in file:
+                if (text := decode_line(line)) is not None:
+                    change = json.loads(text)
+                    entry = change['entry'] and Annotation.from_dict(change['entry'])
+                    history.take(change['change'], change['path'], entry)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return history.entries
 
 
 def export_labels(
