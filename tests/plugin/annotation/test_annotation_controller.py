@@ -81,9 +81,7 @@ def dock(qtbot, make_napari_viewer, own_plugin, models, settled_threads, tmp_pat
     viewer = make_napari_viewer(show=True)
     _, dock = viewer.window.add_plugin_dock_widget('napari-cxr', 'Score a folder')
     yield dock
-    dock.session.cancel()
-    dock.annotation.opener.close()
-    dock.annotation._close_annotations()
+    dock.release()
     qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
 
 
@@ -481,7 +479,7 @@ def test_a_dock_that_is_taken_away_lets_others_read(qtbot, reading, table, image
     open_first(qtbot, another)
     qtbot.keyClick(canvas_of(another), Qt.Key.Key_1)
     assert read(another) == {'0': ('covid19',)}
-    another.annotation.close()
+    another.release()
 
 
 def test_labels_that_cannot_be_saved_are_kept_and_told(qtbot, reading, table, monkeypatch):

@@ -73,18 +73,10 @@ def own_dock(qtbot, own_plugin, models, settled_threads, tmp_path, monkeypatch):
 @pytest.fixture
 def dock(qtbot, own_dock):
     # pytest-qt deletes widgets before fixtures end, and then nobody could stop the job.
-    qtbot.addWidget(own_dock, before_close_func=leave)
+    qtbot.addWidget(own_dock, before_close_func=BatchDock.release)
     own_dock.resize(420, 900)
     own_dock.show()
     return own_dock
-
-
-def leave(dock):
-    """Take a dock away as napari does."""
-    dock._scan_timer.stop()
-    dock.session.stop_scan()
-    dock.session.cancel()
-    dock.annotation.close()
 
 
 def choose(qtbot, dock, folder):
@@ -172,7 +164,7 @@ def test_another_day_goes_on_where_napari_was_closed(dock, qtbot, many, tmp_path
     table = tmp_path / 'chests-1.csv'
     done = len(paths_in(table))
     another = BatchDock(ViewerModel())
-    qtbot.addWidget(another, before_close_func=leave)
+    qtbot.addWidget(another, before_close_func=BatchDock.release)
     another.show()
     panel = another.panel
     qtbot.waitUntil(
@@ -194,10 +186,10 @@ def test_a_table_is_opened_again_measured_read_and_saved(
     score(qtbot, dock, folder)
     rows, figures = sorted_rows(dock), dock.panel.metrics.heading.text()
     another = BatchDock(ViewerModel())
-    qtbot.addWidget(another, before_close_func=leave)
+    qtbot.addWidget(another, before_close_func=BatchDock.release)
     another.show()
     panel = another.panel
-    dock.annotation._close_annotations()  # as if the first dock were closed
+    dock.release()  # as if the first dock were closed
     another.open_table(str(tmp_path / 'chests-1.csv'))
     qtbot.waitUntil(lambda: panel.metrics.heading.text() != '', timeout=WAIT)
     wait_for_rows(qtbot, another)

@@ -74,17 +74,9 @@ def dock(qtbot, own_plugin, own_models, settled_threads, scorer, tmp_path, monke
     monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'data'))
     save_preferences('batch', device='cpu', images='', table='', shown='', folder=str(tmp_path))
     dock = BatchDock(ViewerModel())
-    qtbot.addWidget(dock, before_close_func=leave)
+    qtbot.addWidget(dock, before_close_func=BatchDock.release)
     dock.show()
     return dock
-
-
-def leave(dock):
-    """Take a dock away as napari does."""
-    dock._scan_timer.stop()
-    dock.session.stop_scan()
-    dock.session.cancel()
-    dock.annotation.close()
 
 
 def finished(tmp_path, name, **changes):
@@ -424,7 +416,7 @@ def test_a_single_file_is_not_remembered_and_names_no_table(qtbot, dock, tmp_pat
 def another(qtbot):
     """A fresh dock, as after a restart of napari."""
     dock = BatchDock(ViewerModel())
-    qtbot.addWidget(dock, before_close_func=leave)
+    qtbot.addWidget(dock, before_close_func=BatchDock.release)
     dock.resize(480, 900)
     dock.show()
     return dock

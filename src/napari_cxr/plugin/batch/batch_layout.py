@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import QBoxLayout, QFrame, QScrollArea, QSizePolicy, QSplitter, QWidget
 
@@ -65,19 +65,24 @@ class WrappingColumn(QWidget):
     squeeze the widgets beside the message instead of asking for more height.
     """
 
-    def minimumSizeHint(self) -> QSize:
-        """Return the minimum size at the current width."""
-        hint, layout = super().minimumSizeHint(), self.layout()
-        if layout is None or not layout.hasHeightForWidth():
-            return hint
-        height = layout.minimumHeightForWidth(max(self.width(), hint.width()))
-        return QSize(hint.width(), max(height, hint.height()))
+    def event(self, event: QEvent | None) -> bool:
+        """Follow what comes into the column, or goes."""
+        done = super().event(event)
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self._fit()
+        return done
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Ask for another height where lines wrap differently."""
         super().resizeEvent(event)
-        if event is not None and event.oldSize().width() != event.size().width():
-            self.updateGeometry()
+        self._fit()
+
+    def _fit(self) -> None:
+        layout = self.layout()
+        if layout is not None and layout.hasHeightForWidth():
+            self.setMinimumHeight(layout.minimumHeightForWidth(self.width()))
+        else:
+            self.setMinimumHeight(0)  # that of the layout
 
 
 class FittingScrollArea(QScrollArea):

@@ -263,6 +263,13 @@ class BatchDock(Dock):
         if problem and self.panel.message.text == problem:
             self.panel.message.clear()
 
+    def release(self) -> None:
+        """Cancel all jobs and close the labels, as when napari removes the dock."""
+        self._scan_timer.stop()
+        self.session.stop_scan()
+        self.session.cancel()
+        self.annotation.close()
+
     # -- Qt -------------------------------------------------------------------------------
 
     def event(self, event: QEvent | None) -> bool:
@@ -273,9 +280,7 @@ class BatchDock(Dock):
         done = super().event(event)
         kind = event.type() if event is not None else QEvent.Type.None_
         if kind == QEvent.Type.ParentChange and self.parent() is None:
-            self.session.stop_scan()
-            self.session.cancel()
-            self.annotation.close()
+            self.release()
         elif kind == QEvent.Type.WindowActivate and self.panel.setup.reason:
             self._scan_timer.start()  # it may be there by now
         return done
