@@ -1,4 +1,8 @@
-"""Base classes of the docks: `Dock` for all, `ImageDock` for those that ask about one image."""
+"""Base classes of the docks.
+
+`Dock` is that of all, `FormDock` that of commands with a few options, and `ImageDock` that of
+docks that run a model on one image.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,10 @@ from napari_cxr.plugin.docks import TabsTogether
 from napari_cxr.plugin.style import quiet_label, style_sheet
 from napari_cxr.plugin.widgets.input_selector import InputSelector
 from napari_cxr.plugin.widgets.model_selector import CardDialog
+from napari_cxr.plugin.widgets.sections import fill_dock
 from napari_cxr.plugin.widgets.text import InlineMessage
 
-__all__ = ['Dock', 'ImageDock']
+__all__ = ['Dock', 'FormDock', 'ImageDock']
 
 
 class Dock(QWidget):
@@ -46,6 +51,70 @@ class Dock(QWidget):
     def _theme_changed(self, event: Any) -> None:
         self.setStyleSheet(style_sheet(event.value))
         self.set_theme(event.value)
+
+
+class FormDock(Dock):
+    """A form that magicgui makes of a method, with what came of it below.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer; a bare `ViewerModel` does as well.
+    """
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(napari_viewer)
+        self.status = quiet_label()
+        self.status.hide()
+        self.message = InlineMessage()
+        self._job: RunningJob | None = None
+
+    def set_form(self, form: Any) -> None:
+        """Take the form; called once.
+
+        Parameters
+        ----------
+        form : magicgui.widgets.FunctionGui
+            Of a method that returns at once.
+        """
+        self.form = form
+        for field in form:
+            field.native.setAccessibleName(field.label)
+        form.call_button.native.setObjectName('accent')
+        form.call_button.native.setMinimumHeight(34)
+        form.margins = (0, 0, 0, 0)
+        fill_dock(self, form.native, self.status, self.message)
+
+    @property
+    def busy(self) -> bool:
+        """Whether what was asked for is being done."""
+        return self._job is not None
+
+    def start_job(
+        self,
+        job: Job[Any] | Callable[[], Any],
+        doing: str,
+        status: str,
+        done: Callable[[Any], None],
+    ) -> None:
+        """Run a job, see `run_job`, and show `status` until it ends."""
+        self.show_status(status)
+        self._job = run_job(self, job, doing, done=done, ended=self._finish)
+
+    def show_status(self, text: str) -> None:
+        """Say what is being done, or was; a problem of before is past."""
+        self.message.clear()
+        self.status.setText(text)
+        self.status.show()
+
+    def show_problem(self, text: str, details: str = '') -> None:
+        """Say why something could not be done."""
+        self.status.hide()
+        self.message.show_error(text, details)
+
+    def _finish(self) -> None:
+        self._job = None
+        self.settled.emit()
 
 
 _NO_IMAGE = (

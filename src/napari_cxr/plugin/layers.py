@@ -34,6 +34,7 @@ __all__ = [
 
 #: The key under which everything of ours lives in a layer's metadata.
 KEY = 'napari_cxr'
+_FULL_RANGE = 'Full range'
 #: Steps at which a table or a sigmoid is sampled for the screen; vispy's texture has as many.
 _STEPS = 1024
 #: Which radiograph's layer each heatmap and outline lies on.
@@ -115,19 +116,20 @@ def overlay_layers_data(
     ]
 
 
-def appearance(radiograph: Radiograph, preset: int = 0) -> dict[str, Any]:
-    """Return the contrast limits and the colormap that show a preset rightly.
+def appearance(radiograph: Radiograph, preset: int | None = 0) -> dict[str, Any]:
+    """Return the contrast limits and the colormap that show a preset as it is meant.
 
     Parameters
     ----------
     radiograph : Radiograph
         A grey image.
-    preset : int
-        Which of its presets.
+    preset : int or None
+        Which of its presets; None for all values that there are.
     """
-    chosen = radiograph.presets[preset]
+    whole = Window.spanning(0, 1, _FULL_RANGE)
+    chosen = whole if preset is None else radiograph.presets[preset]
     low, high = chosen.limits
-    if chosen.explanation == 'Full range':  # no header asked for it: show what is there
+    if chosen.explanation == _FULL_RANGE:  # no header asked for it: show what is there
         inside = radiograph.values
         if radiograph.padding is not None and not radiograph.padding.all():
             inside = inside[~radiograph.padding]
