@@ -1,10 +1,10 @@
 """The picture that is saved has the radiograph's pixels and what lies on them."""
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
-from napari.components import ViewerModel
-from PIL import Image as Picture
 from made_up_lungs import lung_field, made_up_answer
+from napari.components import ViewerModel
 
 from napari_cxr.plugin.heatmap_overlay import HeatmapOverlay
 from napari_cxr.plugin.layers import radiograph_layer_data
@@ -65,7 +65,7 @@ def test_a_heatmap_lies_where_it_does_on_screen(viewer, base):
     colour = np.ptp(drawn.astype(int), axis=-1)
     # The map's one cell is the second quarter of the columns.
     assert colour[:, 25:35].min() > 60
-    assert colour[:, 60:].max() == 0
+    assert colour[:, 60:].max() < 8
     heat.visible = False
     np.testing.assert_array_equal(render(viewer, base), plain)
 
@@ -97,7 +97,7 @@ def test_it_is_saved_and_the_next_name_is_another(qtbot, dock, tmp_path):
     second = dock.form.file.value
     assert second != first and second.parent == tmp_path and not second.exists()
     (path,) = tmp_path.glob('*.png')
-    assert Picture.open(path).size == (80, 40)
+    assert iio.imread(path).shape == (40, 80, 3)
     assert preferences('layers').picture_folder == str(tmp_path)
     assert list(tmp_path.glob('.*')) == []
 
@@ -123,7 +123,7 @@ def test_an_existing_file_is_replaced_if_asked_for(qtbot, dock, tmp_path):
     dock.form.file.value = tmp_path / 'there.png'
     dock.form.replace.value = True
     saved(qtbot, dock)
-    assert Picture.open(tmp_path / 'there.png').size == (80, 40)
+    assert iio.imread(tmp_path / 'there.png').shape == (40, 80, 3)
 
 
 def test_without_a_radiograph_it_says_so(dock, viewer, tmp_path):

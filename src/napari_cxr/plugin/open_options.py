@@ -1,6 +1,7 @@
-"""The command "Open with options…": a radiograph with the window, overlays and lungs asked for."""
+"""The command "Open with options…": a radiograph with the window, overlays and lungs asked for.
 
-from __future__ import annotations
+Annotations are types here and not text, because magicgui makes the form of them.
+"""
 
 from functools import partial
 from pathlib import Path

@@ -1,10 +1,9 @@
 """The command "Save picture…": a radiograph with what lies on it, as a PNG file.
 
 The picture is computed from the layers and not taken from the screen: it has the pixels of the
-radiograph, whatever the size of the window. It holds no text and no metadata.
+radiograph, whatever the size of the window. It holds no text and no metadata. Annotations
+are types here and not text, because magicgui makes the form of them.
 """
-
-from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
