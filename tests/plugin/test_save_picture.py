@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from made_up_lungs import lung_field, made_up_answer
 from napari.components import ViewerModel
+from napari.utils._proxies import PublicOnlyProxy
 
 from napari_cxr.plugin.heatmap_overlay import HeatmapOverlay
 from napari_cxr.plugin.layers import radiograph_layer_data
@@ -131,6 +132,17 @@ def test_without_a_radiograph_it_says_so(dock, viewer, tmp_path):
     dock.form.file.value = tmp_path / 'a.png'
     dock.form.call_button.native.click()
     assert 'Open one first' in dock.message.text
+
+
+def test_what_lies_on_it_is_saved_from_napari_s_menu(qtbot, viewer, base, own_plugin, tmp_path):
+    """napari gives a dock a proxy of its viewer, and layers of it are proxies too."""
+    HeatmapOverlay(viewer).show(base, made_up_answer(), 'ill', opacity=1.0, visible=True)
+    viewer.layers.selection.active = base
+    dock = SavePictureDock(PublicOnlyProxy(viewer))
+    qtbot.addWidget(dock)
+    dock.form.file.value = tmp_path / 'a.png'
+    saved(qtbot, dock)
+    assert np.ptp(iio.imread(tmp_path / 'a.png').astype(int), axis=-1).max() > 60
 
 
 def test_a_stack_is_refused(dock, viewer, tmp_path):

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QProgressBar, QPushButton, QWidget
 
 from napari_cxr.checkpoint import CheckpointError
 from napari_cxr.plugin.background import Failure, Job, JobOutcome, RunningJob, run_job
-from napari_cxr.plugin.docks import TabsTogether
+from napari_cxr.plugin.docks import TabsTogether, unwrap_viewer
 from napari_cxr.plugin.style import quiet_label, style_sheet
 from napari_cxr.plugin.widgets.input_selector import InputSelector
 from napari_cxr.plugin.widgets.model_selector import CardDialog
@@ -63,7 +63,7 @@ class FormDock(Dock):
     """
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
-        super().__init__(napari_viewer)
+        super().__init__(unwrap_viewer(napari_viewer))
         self.status = quiet_label()
         self.status.hide()
         self.message = InlineMessage()
@@ -75,7 +75,7 @@ class FormDock(Dock):
         Parameters
         ----------
         form : magicgui.widgets.FunctionGui
-            Of a method that returns at once.
+            Of a method that takes a `file`, among others, and returns at once.
         """
         self.form = form
         for field in form:
@@ -83,6 +83,7 @@ class FormDock(Dock):
         form.call_button.native.setObjectName('accent')
         form.call_button.native.setMinimumHeight(34)
         form.margins = (0, 0, 0, 0)
+        form.file.choose_btn.text = 'Choose…'
         fill_dock(self, form.native, self.status, self.message)
 
     @property

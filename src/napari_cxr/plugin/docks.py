@@ -14,7 +14,14 @@ from npe2 import PluginManager
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
-__all__ = ['DockSignals', 'TabsTogether', 'dock_signals', 'is_same_viewer', 'open_dock']
+__all__ = [
+    'DockSignals',
+    'TabsTogether',
+    'dock_signals',
+    'is_same_viewer',
+    'open_dock',
+    'unwrap_viewer',
+]
 
 
 class TabsTogether(QObject):
@@ -88,8 +95,17 @@ def open_dock(viewer: ViewerModel, name: str) -> None:
 
 def is_same_viewer(viewer: ViewerModel, other: ViewerModel) -> bool:
     """Return whether two docks belong to one viewer; napari gives each dock a proxy of it."""
-    first, second = (getattr(each, '__wrapped__', each) for each in (viewer, other))
-    return first is second
+    return unwrap_viewer(viewer) is unwrap_viewer(other)
+
+
+def unwrap_viewer(viewer: ViewerModel) -> ViewerModel:
+    """Return the viewer itself: napari gives plugins a proxy of it.
+
+    Layers of a proxy may be proxies too, each time others; what is kept about one of these would
+    be about nothing.
+    """
+    wrapped: ViewerModel = getattr(viewer, '__wrapped__', viewer)
+    return wrapped
 
 
 class DockSignals(QObject):

@@ -23,6 +23,7 @@ from napari_cxr.explain.lung_fraction import uniform_lung_fraction
 from napari_cxr.lungs import LungField
 from napari_cxr.plugin.background import Failure, Job, JobOutcome, run_job
 from napari_cxr.plugin.classify_job import ExplainedPrediction, LungFractions
+from napari_cxr.plugin.docks import unwrap_viewer
 from napari_cxr.plugin.layers import is_heatmap
 from napari_cxr.plugin.lungs_layer import (
     align_lungs,
@@ -315,9 +316,7 @@ def show_lung_field(viewer: ViewerModel) -> None:
     viewer : ViewerModel
         Whose radiograph is meant.
     """
-    # napari hands plugins a proxy, and layers from it are proxies too, each time others:
-    # what is kept about one of these would be about nothing.
-    viewer = getattr(viewer, '__wrapped__', viewer)
+    viewer = unwrap_viewer(viewer)
     base = chosen_radiograph(viewer)
     if base is None:
         show_info('Open a chest radiograph first, then show its lung field.')

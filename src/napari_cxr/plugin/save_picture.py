@@ -160,7 +160,7 @@ class SavePictureDock(FormDock):
         self.set_form(form)
         self._suggested = ''
         self._suggest()
-        napari_viewer.layers.selection.events.active.connect(self._suggest)
+        self.viewer.layers.selection.events.active.connect(self._suggest)
 
     def save(
         self,
