@@ -13,7 +13,8 @@ stems, classes
     classes defined in two files.
 single
     Modules imported by exactly one module, of their own package, counted from the statements
-    ``from napari_cxr… import``, wherever they stand; a name that is a module means that module.
+    ``from napari_cxr… import``, wherever they stand, in a stub too; a name that is a module
+    means that module.
 cycles
     Groups of files that import each other, by the same statements. Here a name that a package's
     ``__init__`` only passes on means the module that it comes from, and passing on is no import,
@@ -122,7 +123,7 @@ def read(src: Path) -> dict[str, Any]:
     """Return what the files themselves tell."""
     files = sorted(src.rglob('*.py'))
     lengths = {_named(file, src): len(file.read_bytes().splitlines()) for file in files}
-    trees = {_module(file, src): ast.parse(file.read_bytes()) for file in files}
+    trees = {_module(file, src): _tree(file) for file in files}
     packages = {_module(file, src) for file in files if file.stem == '__init__'}
     stems, classes = defaultdict(list), defaultdict(list)
     for file in files:
@@ -176,6 +177,16 @@ def _module(file: Path, src: Path) -> str:
     return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
 
 
+def _tree(file: Path) -> ast.Module:
+    """Parse a file; a stub beside it says what it imports late."""
+    tree = ast.parse(file.read_bytes())
+    stub = file.with_suffix('.pyi')
+    if stub.exists():
+        late = ast.parse(stub.read_bytes()).body
+        tree.body += [node for node in late if isinstance(node, ast.ImportFrom)]
+    return tree
+
+
 def _package_of(module: str, packages: set[str]) -> str:
     return module if module in packages else module.rpartition('.')[0]
 
@@ -197,17 +208,22 @@ def _imports(
     for node in ast.walk(tree):
         if not isinstance(node, ast.ImportFrom):
             continue
-        source = node.module or ''
-        if node.level:
-            above = _package_of(module, packages).split('.')
-            above = above[: len(above) - node.level + 1]
-            source = '.'.join([*above, *filter(None, [source])])
+        source = _source(node, _package_of(module, packages))
         if source.split('.')[0] != PACKAGE:
             continue
         for name in node.names:
             target = _target(source, name.name, modules, passing)
             if target in modules and target not in passing and target != module:
                 yield target
+
+
+def _source(node: ast.ImportFrom, package: str) -> str:
+    """Return the whole name behind ``from``, in a module of a package."""
+    if not node.level:
+        return node.module or ''
+    above = package.split('.')
+    above = above[: len(above) - node.level + 1]
+    return '.'.join([*above, *filter(None, [node.module])])
 
 
 def _target(
@@ -219,10 +235,10 @@ def _target(
         return whole
     if source in passing:
         for node in ast.walk(modules[source]):
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            if isinstance(node, ast.ImportFrom):
                 for alias in node.names:
                     if name == (alias.asname or alias.name):
-                        return _target(node.module, alias.name, modules, passing)
+                        return _target(_source(node, source), alias.name, modules, passing)
     return source
 
 

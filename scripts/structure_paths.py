@@ -16,6 +16,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from structure import LONGEST, contributions
 
 #: Radiographs that are scored, and learnt from.
 IMAGES = 24
+#: Seconds without work after which a worker has got ready.
+IDLE = 8.0
 
 
 def main() -> None:
@@ -87,7 +90,7 @@ def _classify(folder: Path) -> None:
     dock = _dock(viewer, r'classify')
     button = _button(dock, 'Classify')
     _until(button.isEnabled, 'Classify stays disabled')
-    _settle(20)  # until the model that it starts with is loaded
+    _until(_idle(), 'the worker that loads the model goes on')
     mark(True)
     button.click()
 
@@ -186,6 +189,26 @@ def _settle(seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         _events()
+
+
+def _idle() -> Callable[[], bool]:
+    """Return what tells whether the worker processes have done nothing for some seconds."""
+    import psutil
+
+    there = psutil.Process()
+    last, since = -1.0, time.monotonic()
+
+    def idle() -> bool:
+        nonlocal last, since
+        spent = 0.0
+        for worker in there.children(recursive=True):
+            with suppress(psutil.Error):
+                spent += sum(worker.cpu_times()[:2])
+        if spent > last + 0.05:
+            last, since = spent, time.monotonic()
+        return time.monotonic() - since > IDLE
+
+    return idle
 
 
 def _events() -> None:

@@ -7,7 +7,8 @@ import pytest
 FILES = {
     '__init__.py': '',
     'radio.py': 'class Image: ...\nclass _Own: ...\n',
-    'a/__init__.py': 'from napari_cxr.a.one import first\n',
+    'a/__init__.py': 'import lazy_loader\n',
+    'a/__init__.pyi': 'from .one import first\n',
     'a/one.py': 'from napari_cxr.a import two\ndef first(): ...\n',
     'a/two.py': 'from napari_cxr.radio import Image\ndef late():\n'
     '    from napari_cxr.a import first\n',
