@@ -294,7 +294,7 @@ def test_ctrl_c_and_sigterm_wait_for_no_batch_under_way(folder, model_file, tmp_
     endless = (
         'import sys, time\n'
         'from napari_cxr.scoring.batching import BatchScorer\n'
-        'BatchScorer.rows = lambda *_: print("under way", file=sys.stderr, flush=True) or '
+        'BatchScorer.score_batch = lambda *_: print("under way", file=sys.stderr, flush=True) or '
         'time.sleep(600)\n'
     )
     words = [sys.executable, '-c', endless + LISTENING, 'score', str(folder), '--workers', '1']

@@ -29,37 +29,37 @@ def ready(number):
 
 
 def test_a_batch_is_whole_when_its_last_file_is_there():
-    blocks = ListingBatches(5, 2, lambda number: True)
-    assert blocks.put(1, ready(1)) is None
-    assert blocks.put(2, ready(2)) is None
-    last = blocks.put(4, ready(4))
+    batches = ListingBatches(5, 2, range(5))
+    assert batches.put(1, ready(1)) is None
+    assert batches.put(2, ready(2)) is None
+    last = batches.put(4, ready(4))
     assert [number for number, _ in last] == [4], 'the last batch has what is left'
-    assert blocks.batch(last)[0].shape == (1, 2, 3)
-    whole = blocks.put(0, ready(0))
+    assert batches.batch(last)[0].shape == (1, 2, 3)
+    whole = batches.put(0, ready(0))
     assert [number for number, _ in whole] == [0, 1]
-    batch, places = blocks.batch(whole)
+    batch, places = batches.batch(whole)
     assert places == [0, 1] and batch[:, 0, 0].tolist() == [1, 2]
-    assert blocks.put(3, None) and not blocks._begun
+    assert batches.put(3, None) and not batches._open
 
 
 def test_what_gives_no_image_or_is_done_leaves_its_place_empty():
-    blocks = ListingBatches(4, 4, lambda number: number != 2)
-    assert blocks.put(3, ready(3)) is None
-    assert blocks.put(1, None) is None
-    batch, places = blocks.batch(blocks.put(0, ready(0)))
+    batches = ListingBatches(4, 4, {0, 1, 3})
+    assert batches.put(3, ready(3)) is None
+    assert batches.put(1, None) is None
+    batch, places = batches.batch(batches.put(0, ready(0)))
     assert places == [0, 3] and batch[:, 0, 0].tolist() == [1, 0, 0, 4]
 
 
 def test_a_batch_without_an_image_is_nothing():
-    blocks = ListingBatches(2, 2, lambda number: True)
-    assert blocks.put(0, None) is None and blocks.put(1, None) == []
+    batches = ListingBatches(2, 2, range(2))
+    assert batches.put(0, None) is None and batches.put(1, None) == []
 
 
 def test_one_file_that_hangs_keeps_its_batch_only():
-    blocks = ListingBatches(10_000, 8, lambda number: True)
+    batches = ListingBatches(10_000, 8, range(10_000))
     for number in range(1, 10_000):
-        blocks.put(number, ready(number))
-        assert len(blocks._begun) <= 2
+        batches.put(number, ready(number))
+        assert len(batches._open) <= 2
 
 
 @pytest.mark.parametrize('shares', [False, True])
@@ -104,7 +104,7 @@ class Network:
     def stop(self):
         self.stopped.set()
 
-    def rows(self, batch, places, images):
+    def score_batch(self, batch, places, images):
         with self.lock:
             self.now += 1
             self.most = max(self.most, self.now)
@@ -120,7 +120,7 @@ class Network:
 
 @pytest.fixture
 def run(monkeypatch):
-    def begin(network, lanes, read=None):
+    def begin(network, workers, read=None):
         monkeypatch.setattr(batching, 'BatchScorer', lambda *_: network)
 
         def every(todo, wanted):
@@ -131,19 +131,18 @@ def run(monkeypatch):
         return batching.score_rows(
             ITEMS,
             range(12),
-            lambda _: True,
             12,
             classifier,
             read or every,
             ScoringSettings(),
             2,
-            lanes,
+            workers,
         )
 
     return begin
 
 
-def test_as_many_batches_as_lanes_are_under_way(run):
+def test_as_many_batches_as_workers_run_at_once(run):
     go_on, network = threading.Event(), None
     network = Network(go_on)
     taken = []
@@ -176,7 +175,7 @@ def test_closed_no_further_batch_begins(run):
         begun.append(1)
         assert network.stopped.wait(60)
 
-    network.rows = batch
+    network.score_batch = batch
     going = run(network, 1)
     next(going)
     going.close()
@@ -206,5 +205,5 @@ def test_a_batch_that_is_stopped_makes_no_further_rows(monkeypatch):
         return number
 
     monkeypatch.setattr(network, '_row', row)
-    network.rows(np.zeros((4, 2, 2), np.float32), range(4), [(n, READY) for n in range(4)])
+    network.score_batch(np.zeros((4, 2, 2), np.float32), range(4), [(n, READY) for n in range(4)])
     assert made == [0, 1]

@@ -10,11 +10,8 @@ from napari_cxr.inference.backends.backend import BackendUnavailable, find_backe
 from napari_cxr.inference.classifier import OutOfMemory
 from napari_cxr.inference.device import Device
 from napari_cxr.scoring import ScoringError, ScoringSettings
-from napari_cxr.scoring.pipeline import (
-    backend_to_resume,
-    batch_workers_for,
-    select_network_backend,
-)
+from napari_cxr.scoring.batching import batch_workers_for
+from napari_cxr.scoring.pipeline import backend_to_resume, select_network_backend
 
 
 def drained(generator):

@@ -332,7 +332,8 @@ for event in score(items, classifier, {str(out)!r}, prepare, settings):
     with journal.open('ab') as file:
         file.write(b'1234abcd {"number":')  # what a power cut leaves
     events = list(score(items, classifier, out, prepare_here, FOUR, resume=True))
-    assert events[0].done >= 3 and isinstance(events[-1], ScoringFinished)
+    started = next(event for event in events if isinstance(event, ScoringStarted))
+    assert started.done >= 3 and isinstance(events[-1], ScoringFinished)
     assert out.read_bytes() == whole[1]
 
 

@@ -1,4 +1,4 @@
-"""A copy of a table takes no name beside which somebody else's rows or labels lie."""
+"""Tables as CSV, JSON lines and Parquet."""
 
 import csv
 import json
@@ -7,37 +7,11 @@ from dataclasses import replace
 import pytest
 
 from napari_cxr.inference import ImageWarning
-from napari_cxr.scoring import ScoreRow, ScoringError, journal_of
-from napari_cxr.scoring.annotation.reading_list import ReadingList, labels_path_of
+from napari_cxr.scoring import ScoreRow, ScoringError
+from napari_cxr.scoring.output_checks import check_table_name
 from napari_cxr.scoring.score_row import ScoringRun, table_columns
 from napari_cxr.scoring.table_reader import read_rows
-from napari_cxr.scoring.table_writer import check_save_as, check_table_name, write_table
-
-
-def test_labels_of_another_table_are_not_taken_for_those_of_a_copy(tmp_path):
-    other = tmp_path / 'other.csv'
-    check_save_as(other)
-    other.touch()
-    check_save_as(other)
-    reading = ReadingList.open(other, ('normal',))
-    reading.set('a.png', ('normal',))
-    reading.close()
-    with pytest.raises(ScoringError, match=r'another table of this name.*other\.csv\.labels away'):
-        check_save_as(other)
-    labels_path_of(other).rename(tmp_path / 'mine')
-    check_save_as(other)
-
-
-def test_rows_of_a_stopped_run_are_not_taken_for_those_of_a_copy(tmp_path):
-    journal_of(tmp_path / 't.csv').touch()
-    with pytest.raises(ScoringError, match='begun by scoring and is not finished'):
-        check_save_as(tmp_path / 't.csv')
-
-
-def test_a_copy_is_called_as_a_table(tmp_path):
-    with pytest.raises(ScoringError, match=r'called \.csv'):
-        check_save_as(tmp_path / 't.xls')
-
+from napari_cxr.scoring.table_writer import write_table
 
 RUN = ScoringRun('tiny', 'abc', ('covid19', 'normal'), {'height': 97}, '1.0')
 

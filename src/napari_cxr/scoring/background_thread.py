@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import Generic, TypeVar
 
-__all__ = ['BackgroundThread', 'in_background']
+__all__ = ['BackgroundThread', 'in_background', 'relay']
 
 T = TypeVar('T')
+E = TypeVar('E')
 #: How often the wait hands control back, in seconds.
 _HEARTBEAT = 0.1
 #: How long work that nobody waits for any more may take to end, in seconds.
@@ -74,3 +76,25 @@ def in_background(
         return thread.result()
     finally:
         thread.drop()
+
+
+def relay(
+    work: Callable[[threading.Event], T], event: Callable[[], E], *, daemon: bool = True
+) -> Generator[E, None, T]:
+    """Do work in a thread as `in_background` does, and yield events until it is done.
+
+    Parameters
+    ----------
+    work, daemon
+        As of `in_background`.
+    event : callable
+        Makes the event that is yielded, about ten times a second.
+    """
+    with closing(in_background(work, daemon=daemon)) as waiting:
+        while True:
+            try:
+                next(waiting)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            yield event()

@@ -6,9 +6,9 @@ Batches do not depend on the order in which files arrive: each path has its plac
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,15 @@ from napari_cxr.scoring.scoring_settings import ScoringSettings
 if TYPE_CHECKING:
     from napari_cxr.inference.classifier import Classifier
 
-__all__ = ['BatchScorer', 'ListingBatches', 'RowStream', 'row_for_item', 'score_rows']
+__all__ = [
+    'BatchScorer',
+    'ListingBatches',
+    'RowStream',
+    'batch_workers_for',
+    'one_core',
+    'row_for_item',
+    'score_rows',
+]
 
 
 class ListingBatches:
@@ -37,7 +45,7 @@ class ListingBatches:
     and on the image's place in it, though not on the other images. So each path has its
     place in one batch whatever comes first, fails, or was scored before a crash: then the
     same table comes out to the last digit. No batch waits for another. Only as many are
-    begun as there are files under way, so memory does not grow with the listing.
+    open as there are files being read, so memory does not grow with the listing.
 
     Parameters
     ----------
@@ -45,13 +53,13 @@ class ListingBatches:
         Paths in the listing.
     size : int
         Images in a batch; the last has what is left.
-    expected : callable
-        Tells of a path's number whether its file is still to come.
+    missing : container of int
+        Numbers of the paths whose rows are still to come.
     """
 
-    def __init__(self, total: int, size: int, expected: Callable[[int], bool]) -> None:
-        self._total, self._size, self._expected = total, size, expected
-        self._begun: dict[int, dict[int, PreparedImage | None]] = {}
+    def __init__(self, total: int, size: int, missing: Container[int]) -> None:
+        self._total, self._size, self._missing = total, size, missing
+        self._open: dict[int, dict[int, PreparedImage | None]] = {}
 
     def put(
         self, number: int, ready: PreparedImage | None
@@ -64,11 +72,11 @@ class ListingBatches:
             The images of its batch by number, if that was the last file of it.
         """
         block = number // self._size
-        arrived = self._begun.setdefault(block, {})
+        arrived = self._open.setdefault(block, {})
         arrived[number] = ready
-        if any(self._expected(n) and n not in arrived for n in self._numbers(block)):
+        if any(n in self._missing and n not in arrived for n in self._numbers(block)):
             return None
-        del self._begun[block]
+        del self._open[block]
         return [(n, one) for n, one in sorted(arrived.items()) if one is not None]
 
     def batch(self, images: list[tuple[int, PreparedImage]]) -> tuple[np.ndarray, list[int]]:
@@ -109,10 +117,10 @@ class BatchScorer:
         self.warning = ''
 
     def stop(self) -> None:
-        """Let batches that are under way end with the image that they are at."""
+        """Let running batches end with the image that they are at."""
         self._stopped.set()
 
-    def rows(
+    def score_batch(
         self, batch: np.ndarray, places: Sequence[int], images: Sequence[tuple[int, PreparedImage]]
     ) -> list[ScoreRow]:
         """Run one batch; return the rows of its images, fewer where it was stopped.
@@ -254,14 +262,13 @@ RowStream = Generator[list[ScoreRow] | ScoringWarned | None, None, None]
 
 def score_rows(
     items: Sequence[Item] | Mapping[int, Item],
-    todo: Iterable[int],
-    expected: Callable[[int], bool],
+    missing: Collection[int],
     total: int,
     classifier: Classifier,
     read: ImagePreparer,
     settings: ScoringSettings,
     batch: int,
-    lanes: int = 1,
+    workers: int = 1,
 ) -> RowStream:
     """Score files of a listing.
 
@@ -269,90 +276,127 @@ def score_rows(
     ----------
     items : sequence or mapping of Item
         The listing, or a part of it by number.
-    todo : iterable of int
-        Numbers of the files to score.
-    expected : callable
-        Tells of a number whether it is in `todo`, or its row has not come yet; see `Blocks`.
+    missing : collection of int
+        Numbers of the files to score; a number may leave it once its row has come.
     total : int
         Paths in the whole listing.
     classifier, read, settings
         As of `score`.
     batch : int
         Images that the network takes at once.
-    lanes : int
-        Batches that are under way at the same time, each in a thread of its own, while files
-        are read.
+    workers : int
+        Batches that run at the same time, each in a thread of its own, while files are read.
     """
-    blocks = ListingBatches(total, batch, expected)
-    network = BatchScorer(classifier, items, settings)
-    wanted = PrepareOptions(
+    batches = ListingBatches(total, batch, missing)
+    scorer = BatchScorer(classifier, items, settings)
+    options = PrepareOptions(
         classifier.preprocessing,
         lungs=settings.with_shares,
         picture=settings.heatmaps is not None,
         identify=settings.identify,
     )
-    numbered = ((n, Path(items[n].path)) for n in todo)
-    with _BatchWorkers(network, lanes) as running, closing(read(numbered, wanted)) as arriving:
+    numbered = ((n, Path(items[n].path)) for n in missing)
+    with _BatchWorkers(scorer, workers) as running, closing(read(numbered, options)) as arriving:
         for arrived in arriving:
-            yield from running.done()
+            yield from running.finished()
             if arrived is None:
                 yield None
                 continue
             number, result = arrived
             if isinstance(result, str):
-                whole = blocks.put(number, None)
+                whole = batches.put(number, None)
                 yield [row_for_item(number, items[number], status='error', error=result)]
             else:
-                whole = blocks.put(number, result)
+                whole = batches.put(number, result)
             if whole:
                 # Decoders wait as well, so that no more images are kept than are needed.
-                yield from running.done(fewer_than=lanes)
-                running.begin(*blocks.batch(whole), whole)
-        yield from running.done(fewer_than=1)
+                yield from running.finished(fewer_than=workers)
+                running.start(*batches.batch(whole), whole)
+        yield from running.finished(fewer_than=1)
 
 
 class _BatchWorkers:
-    """Batches under way, each in a thread.
+    """Batches that run, each in a thread.
 
     One core computes one batch: threads of one batch would wait for each other whenever
-    decoders hold a core, and turn in circles meanwhile.
+    decoders hold a core, and spin meanwhile.
     """
 
-    def __init__(self, network: BatchScorer, lanes: int) -> None:
-        self._network = network
-        self._threads = ThreadPoolExecutor(lanes)
-        self._under_way: set[Future[list[ScoreRow]]] = set()
+    def __init__(self, scorer: BatchScorer, workers: int) -> None:
+        self._scorer = scorer
+        self._threads = ThreadPoolExecutor(workers)
+        self._running: set[Future[list[ScoreRow]]] = set()
 
     def __enter__(self) -> _BatchWorkers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._network.stop()
+        self._scorer.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
-        wait(self._under_way, _GRACE)
+        wait(self._running, _GRACE)
 
-    def begin(
+    def start(
         self, batch: np.ndarray, places: Sequence[int], images: Sequence[tuple[int, PreparedImage]]
     ) -> None:
-        """Run a batch; see `Network.rows`."""
-        self._under_way.add(self._threads.submit(self._network.rows, batch, places, images))
+        """Run a batch; see `BatchScorer.score_batch`."""
+        self._running.add(self._threads.submit(self._scorer.score_batch, batch, places, images))
 
-    def done(self, fewer_than: int = 0) -> RowStream:
-        """Yield the rows that are done; wait until fewer batches than that are under way.
+    def finished(self, fewer_than: int = 0) -> RowStream:
+        """Yield the rows that are done; wait until fewer batches than that are running.
 
         Raises what a batch raised.
         """
-        while self._under_way:
-            waits = 0 < fewer_than <= len(self._under_way)
-            ended, self._under_way = wait(
-                self._under_way, _HEARTBEAT if waits else 0, FIRST_COMPLETED
-            )
+        while self._running:
+            waits = 0 < fewer_than <= len(self._running)
+            ended, self._running = wait(self._running, _HEARTBEAT if waits else 0, FIRST_COMPLETED)
             for future in ended:
                 yield future.result()
-            warning, self._network.warning = self._network.warning, ''
+            warning, self._scorer.warning = self._scorer.warning, ''
             if warning:
                 yield ScoringWarned(warning)
             if not waits:
                 return
             if not ended:
                 yield None
+
+
+def batch_workers_for(classifier: Classifier, batches: int) -> int:
+    """Return how many of so many batches to run at the same time: on a processor one a core.
+
+    A GPU takes one batch after the other.
+    """
+    import torch
+
+    if classifier.device.name != 'cpu':
+        return 1
+    return max(1, min(torch.get_num_threads(), batches))
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Let a batch take one core of the processor, in whatever thread it runs.
+
+    So no thread waits for another while decoders want its core, and the last digits of an
+    answer do not depend on the number of cores. Runs of several threads may overlap: the
+    last to leave restores what the first found.
+    """
+    import torch
+
+    global _within, _before
+    with _lock:
+        if not _within:
+            _before = torch.get_num_threads()
+        _within += 1
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _lock:
+            _within -= 1
+            if not _within:
+                torch.set_num_threads(_before)
+
+
+_lock = threading.Lock()
+
+_within, _before = 0, 1

@@ -6,19 +6,28 @@ in the order in which they were done.
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import time
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from napari_cxr.scoring.append_log import AppendLog, LogInUse, decode_line, encode_line
-from napari_cxr.scoring.score_row import ScoreRow
+from napari_cxr.scoring.score_row import ScoreRow, ScoringRun, stored_name
 
-__all__ = ['Journal', 'ScoringError', 'journal_of', 'read_header']
+__all__ = [
+    'Journal',
+    'MissingRows',
+    'ScoringError',
+    'journal_of',
+    'read_header',
+    'read_journal',
+]
 
 #: How long a row may be in the system's memory only, in seconds. A kill cannot take it from
 #: there, a power cut can.
@@ -84,8 +93,13 @@ class Journal:
             self._lines.close()
             raise
 
-    def __contains__(self, number: int) -> bool:
-        return self._places[number] != _NOWHERE
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and self._places[number] != _NOWHERE
+
+    @property
+    def missing(self) -> MissingRows:
+        """The numbers of the rows that are still to come; it changes as they do."""
+        return MissingRows(self, len(self._places))
 
     def add(self, rows: Sequence[ScoreRow]) -> None:
         """Append rows, each once; after this a kill cannot take them away.
@@ -187,6 +201,30 @@ class Journal:
         )
 
 
+class MissingRows(Collection[int]):
+    """The numbers of rows that a journal does not hold, in order; it needs no memory.
+
+    Parameters
+    ----------
+    journal : Journal
+        Which rows are done.
+    total : int
+        How many rows there will be.
+    """
+
+    def __init__(self, journal: Journal, total: int) -> None:
+        self._journal, self._total = journal, total
+
+    def __contains__(self, number: object) -> bool:
+        return number not in self._journal
+
+    def __iter__(self) -> Iterator[int]:
+        return (number for number in range(self._total) if number in self)
+
+    def __len__(self) -> int:
+        return self._total - self._journal.done
+
+
 def journal_of(out: Path) -> Path:
     """Return where the rows of a table are kept until it is finished."""
     return out.with_name(f'{out.name}.journal')
@@ -201,6 +239,89 @@ def read_header(path: Path) -> dict[str, Any]:
         return {}
     found = json.loads(there) if there else {}
     return found if isinstance(found, dict) else {}
+
+
+def read_journal(table: Path) -> tuple[ScoringRun, Iterator[ScoreRow]] | None:
+    """Return what the journal of a table holds, whether scoring goes on with it or not.
+
+    Parameters
+    ----------
+    table : Path
+        The table; it need not be there yet.
+
+    Returns
+    -------
+    ScoringRun, iterator of ScoreRow
+        What the rows have in common, and the rows in the order of the listing; or None where
+        there is no journal, or nothing in it.
+
+    Raises
+    ------
+    ScoringError
+        If it cannot be opened, is not a journal, or is of another version.
+    """
+    path = journal_of(table)
+    try:
+        # At one go: Windows lets nobody remove a file that is open, and scoring will.
+        written = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ScoringError(f'{path} cannot be opened: {error.strerror}.') from None
+    first, _, _ = written.partition(b'\n')
+    header = decode_line(first + b'\n')
+    if header is None:
+        if table.exists() or not first:
+            return None
+        raise ScoringError(f'{path} is not a journal of scoring.')
+    try:
+        run = _run_of_header(json.loads(header))
+    except (KeyError, TypeError, ValueError):
+        raise ScoringError(
+            f'{path} is of another version of napari-cxr: resume it with that one.'
+        ) from None
+    return run, _rows_of_journal(written)
+
+
+def _run_of_header(header: dict[str, Any]) -> ScoringRun:
+    """Return the run of a journal; the header may say more of a decision than whether."""
+    told: dict[str, Any] = {}
+    for one in fields(ScoringRun):
+        may_lack = one.default is not MISSING or one.default_factory is not MISSING
+        key = stored_name(one.name)
+        if key in header or not may_lack:
+            value = header[key]
+            told[one.name] = bool(value) if isinstance(one.default, bool) else value
+    told['labels'] = tuple(header['labels'])
+    run = ScoringRun(**told)
+    _ = run.label_rule  # an error here, not later
+    return run
+
+
+def _rows_of_journal(written: bytes) -> Iterator[ScoreRow]:
+    """Yield whole rows, each once, in the order of the listing."""
+    places: dict[int, int] = {}
+    file = io.BytesIO(written)
+    place = len(file.readline())
+    for line in file:
+        row = _row_of_line(line)
+        if row is not None:
+            places.setdefault(row.number, place)
+        place += len(line)
+    for number in sorted(places):
+        file.seek(places[number])
+        row = _row_of_line(file.readline())
+        assert row is not None
+        yield row
+
+
+def _row_of_line(line: bytes) -> ScoreRow | None:
+    """Return the row of a line; None where it is torn or damaged, as when it is resumed."""
+    found = decode_line(line) if line.endswith(b'\n') else None
+    try:
+        return None if found is None else ScoreRow.from_json(found)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _row(written: bytes) -> ScoreRow | None:

@@ -10,17 +10,18 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from napari_cxr import __version__, lungs
 from napari_cxr.lungs import frontal_check
 from napari_cxr.scoring import table_reader, table_writer
-from napari_cxr.scoring.background_thread import in_background
+from napari_cxr.scoring.background_thread import relay
 from napari_cxr.scoring.batching import RowStream
 from napari_cxr.scoring.heatmap_files import heatmap_is_complete, sync_heatmaps
 from napari_cxr.scoring.journal import Journal, ScoringError, journal_of, read_header
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from napari_cxr.inference.backends.backend import Backend
     from napari_cxr.inference.classifier import Classifier
 
-__all__ = ['ScoringRate', 'rows_to_keep', 'write_rows']
+__all__ = ['OpenTable', 'ScoringRate', 'open_table', 'rows_to_keep', 'write_rows']
 
 #: Seconds over which the speed is taken.
 _LATELY = 20.0
@@ -142,108 +143,149 @@ def rows_to_keep(out: Path, items: Sequence[Item], run: ScoringRun) -> Iterator[
         )
 
 
-T = TypeVar('T')
-
 _FORM = 1
 
 #: Rows of a finished table that are taken over at once.
 _AT_ONCE = 1000
 
 
-def write_rows(
-    items: Sequence[Item],
-    classifier: Classifier,
-    out: Path,
-    rows: Callable[[Journal], RowStream],
-    settings: ScoringSettings,
-    batch: int,
-    device: str,
-    kind: str,
-    backend: Backend,
-) -> Generator[ScoringEvent, None, None]:
-    """Keep rows in the journal as they come, wherever they are made, and write the table.
+@dataclass(frozen=True, eq=False)
+class OpenTable:
+    """A table that is being made: its journal is open, and holds the rows from before.
 
     Parameters
     ----------
-    items, classifier, out
-        As of `score`.
-    rows : callable
-        Begins to score what a journal does not hold.
-    settings : Settings
-        How.
+    out : Path
+        The table.
+    run : ScoringRun
+        What its rows have in common.
+    journal : Journal
+        Where rows are kept until all are there.
+    total : int
+        How many rows it will have.
+    """
+
+    out: Path
+    run: ScoringRun
+    journal: Journal
+    total: int
+
+    def started(self, device: str, batch: int, backend: Backend) -> ScoringStarted:
+        """Return the event that says so."""
+        return ScoringStarted(
+            total=self.total,
+            done=self.journal.done,
+            failed=self.journal.failed,
+            run=self.run,
+            device=device,
+            batch=batch,
+            backend=backend.title,
+        )
+
+
+@contextmanager
+def open_table(
+    items: Sequence[Item],
+    classifier: Classifier,
+    out: Path,
+    settings: ScoringSettings,
+    batch: int,
+    kind: str,
+    backend: Backend,
+) -> Iterator[OpenTable]:
+    """Start a table, or resume it; of a finished one the rows that stay are taken over.
+
+    Parameters
+    ----------
+    items, classifier, out, settings
+        As of `napari_cxr.scoring.score`.
     batch : int
         Images that the network takes at once.
-    device : str
-        Where, for a person.
     kind : str
         The kind of device: 'cpu', 'cuda', 'mps', or 'mixed'.
     backend : Backend
         What runs the network.
 
-    Yields
+    Raises
     ------
-    Event
-        As `score`.
+    ScoringError
+        If what is there is of another run, is damaged, or cannot be written.
     """
-    run = _run_of(items, classifier, settings)
+    run = _describe_run(items, classifier, settings)
     there = read_header(journal_of(out))
     if there and 'backend' not in there:  # started by version 0.1, whose tables lack the column
         run = replace(run, backend=False)
     header = _header(items, run, settings, batch, kind, backend.journal_name)
-
-    def counts(row: ScoreRow) -> bool:
-        return heatmap_is_complete(row) and not (settings.retry_errors and row.status == 'error')
-
-    def kept() -> Iterator[ScoreRow]:
-        return rows_to_keep(out, items, run)
-
     finished = os.path.lexists(out) and not journal_of(out).exists()
     if finished:
-        for _ in kept():  # what is wrong with it is told before anything is begun
+        for _ in rows_to_keep(out, items, run):  # what is wrong is said before anything changes
             pass
+    counts = partial(_counts, retry_errors=settings.retry_errors)
     # Closed in any case, so that all rows are on the disk and others may open it.
     with closing(Journal(journal_of(out), header, len(items), counts)) as journal:
-        for some in _batched(filter(counts, kept())) if finished else ():
-            journal.add(some)
-        yield ScoringStarted(
-            total=len(items),
-            done=journal.done,
-            failed=journal.failed,
-            run=run,
-            device=device,
-            batch=batch,
-            backend=backend.title,
+        if finished:
+            for rows in _batched(filter(counts, rows_to_keep(out, items, run))):
+                journal.add(rows)
+        yield OpenTable(out, run, journal, len(items))
+
+
+def write_rows(rows: RowStream, table: OpenTable) -> Generator[ScoringEvent, None, None]:
+    """Keep rows in the journal as they come, wherever they are made, and write the table.
+
+    Parameters
+    ----------
+    rows : generator
+        The rows that the journal does not hold, see `napari_cxr.scoring.batching.score_rows`.
+    table : OpenTable
+        Where they belong.
+
+    Yields
+    ------
+    ScoringEvent
+        As `napari_cxr.scoring.score`.
+
+    Raises
+    ------
+    ScoringError
+        If rows are missing at the end, or the disk is full.
+    """
+    journal, run = table.journal, table.run
+    rate = ScoringRate(table.total, journal)
+    evaluation = ScoreEvaluation.of_run(run)
+    if run.truth:
+        evaluation.add(journal.rows())
+    with closing(rows) as arriving:
+        for arrived in arriving:
+            if isinstance(arrived, ScoringWarned):
+                yield arrived
+            elif arrived:
+                journal.add(arrived)
+                evaluation.add(arrived)
+                rate.count(len(arrived))
+                yield from (RowScored(row) for row in arrived)
+            else:
+                journal.sync_if_due()
+            if measured := evaluation.look():
+                yield measured
+            yield rate.event()
+    if missing := len(journal.missing):
+        raise ScoringError(
+            f'{missing} of {table.total} rows are missing. Those that are done are kept: resume.'
         )
-        pace = ScoringRate(len(items), journal)
-        measuring = ScoreEvaluation.of_run(run)
-        if run.truth:
-            measuring.add(journal.rows())
-        with closing(rows(journal)) as arriving:
-            for arrived in arriving:
-                if isinstance(arrived, ScoringWarned):
-                    yield arrived
-                elif arrived:
-                    journal.add(arrived)
-                    measuring.add(arrived)
-                    pace.count(len(arrived))
-                    yield from (RowScored(row) for row in arrived)
-                else:
-                    journal.sync_if_due()
-                if measured := measuring.look():
-                    yield measured
-                yield pace.event()
-        if journal.done < len(items):
-            raise ScoringError(
-                f'{len(items) - journal.done} of {len(items)} rows are missing. Those that are '
-                'done are kept: resume.'
-            )
-        yield from _meanwhile(pace, lambda unwanted: _write(out, journal, run, unwanted))
-        last = yield from _meanwhile(pace, lambda _: measuring.found())
-        if run.heatmaps:
-            yield from _meanwhile(pace, lambda _: sync_heatmaps())
-        total, failed = journal.done, journal.failed
-        journal.remove()
-    yield ScoringFinished(str(out), total, failed, last.metrics, last.unknown, last.unmeasured)
+    yield from relay(lambda unwanted: _write(table, unwanted), rate.event)
+    last = yield from relay(lambda _: evaluation.found(), rate.event)
+    if run.heatmaps:
+        yield from relay(lambda _: sync_heatmaps(), rate.event)
+    done, failed = journal.done, journal.failed
+    journal.remove()
+    yield ScoringFinished(
+        str(table.out), done, failed, last.metrics, last.unknown, last.unmeasured
+    )
+
+
+def _counts(row: ScoreRow, *, retry_errors: bool) -> bool:
+    """Return whether a row from before stays: its heatmap is whole, and it need not be retried."""
+    return heatmap_is_complete(row) and not (retry_errors and row.status == 'error')
 
 
 def _batched(rows: Iterator[ScoreRow]) -> Iterator[list[ScoreRow]]:
@@ -251,29 +293,17 @@ def _batched(rows: Iterator[ScoreRow]) -> Iterator[list[ScoreRow]]:
         yield some
 
 
-def _meanwhile(
-    pace: ScoringRate, work: Callable[[threading.Event], T]
-) -> Generator[ScoringEvent, None, T]:
-    with closing(in_background(work)) as waiting:
-        while True:
-            try:
-                next(waiting)
-            except StopIteration as end:
-                return end.value
-            yield pace.event()
-
-
-def _write(out: Path, journal: Journal, run: ScoringRun, unwanted: threading.Event) -> None:
+def _write(table: OpenTable, unwanted: threading.Event) -> None:
     def rows() -> Iterator[ScoreRow]:
-        for row in journal.rows():
+        for row in table.journal.rows():
             if unwanted.is_set():
-                raise ScoringError('Nobody waits for this table any more.')
+                raise ScoringError('Writing the table was cancelled.')
             yield row
 
-    table_writer.write_table(out, rows(), run)
+    table_writer.write_table(table.out, rows(), table.run)
 
 
-def _run_of(
+def _describe_run(
     items: Sequence[Item], classifier: Classifier, settings: ScoringSettings
 ) -> ScoringRun:
     return ScoringRun(

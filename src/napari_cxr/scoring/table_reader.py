@@ -1,4 +1,4 @@
-"""Tables and journals read back: the rows as they were, as far as the columns tell.
+"""Tables read back: the rows as they were, as far as the columns tell.
 
 A table is CSV, JSON lines or Parquet.
 """
@@ -6,24 +6,20 @@ A table is CSV, JSON lines or Parquet.
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from napari_cxr.inference.prediction import ImageWarning
-from napari_cxr.scoring.append_log import decode_line
-from napari_cxr.scoring.journal import ScoringError, journal_of
+from napari_cxr.scoring.journal import ScoringError, read_journal
 from napari_cxr.scoring.score_row import (
     IDENTITY,
     ColumnKind,
     ScoreRow,
     ScoringRun,
-    stored_name,
     table_columns,
 )
 
@@ -298,73 +294,7 @@ def read_rows(path: str | Path) -> tuple[ScoringRun, Iterator[ScoreRow]]:
         damaged.
     """
     path = Path(path)
-    return _journal(path) or read_table_rows(path)
-
-
-def _journal(table: Path) -> tuple[ScoringRun, Iterator[ScoreRow]] | None:
-    """Return what the journal of a table holds; None where there is none, or nothing in it."""
-    path = journal_of(table)
-    try:
-        # At one go: Windows lets nobody remove a file that is open, and scoring will.
-        written = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise ScoringError(f'{path} cannot be opened: {error.strerror}.') from None
-    first, _, _ = written.partition(b'\n')
-    header = decode_line(first + b'\n')
-    if header is None:
-        if table.exists() or not first:
-            return None
-        raise ScoringError(f'{path} is no journal of scoring.')
-    try:
-        run = _run_of_header(json.loads(header))
-    except (KeyError, TypeError, ValueError):
-        raise ScoringError(
-            f'{path} is of another version of napari-cxr: resume it with that one.'
-        ) from None
-    return run, _rows_of_journal(written)
-
-
-def _run_of_header(header: dict[str, Any]) -> ScoringRun:
-    """Return the run of a journal; the header may say more of a decision than whether."""
-    told: dict[str, Any] = {}
-    for one in fields(ScoringRun):
-        may_lack = one.default is not MISSING or one.default_factory is not MISSING
-        key = stored_name(one.name)
-        if key in header or not may_lack:
-            value = header[key]
-            told[one.name] = bool(value) if isinstance(one.default, bool) else value
-    told['labels'] = tuple(header['labels'])
-    run = ScoringRun(**told)
-    _ = run.label_rule  # an error here, not later
-    return run
-
-
-def _rows_of_journal(written: bytes) -> Iterator[ScoreRow]:
-    """Yield whole rows, each once, in the order of the listing."""
-    places: dict[int, int] = {}
-    file = io.BytesIO(written)
-    place = len(file.readline())
-    for line in file:
-        row = _row_of_line(line)
-        if row is not None:
-            places.setdefault(row.number, place)
-        place += len(line)
-    for number in sorted(places):
-        file.seek(places[number])
-        row = _row_of_line(file.readline())
-        assert row is not None
-        yield row
-
-
-def _row_of_line(line: bytes) -> ScoreRow | None:
-    """Return the row of a line; None where it is torn or damaged, as when it is resumed."""
-    found = decode_line(line) if line.endswith(b'\n') else None
-    try:
-        return None if found is None else ScoreRow.from_json(found)
-    except (KeyError, TypeError, ValueError):
-        return None
+    return read_journal(path) or read_table_rows(path)
 
 
 def read_table_rows(path: Path) -> tuple[ScoringRun, Iterator[ScoreRow]]:

@@ -1,7 +1,7 @@
 """The table, written as CSV, JSON lines or Parquet: which, its name says.
 
-Also a table of the rows that are done after scoring was stopped, and whether a copy may have a
-name. A line of CSV is such that every reader takes it for one row.
+Also a table of the rows that are done after scoring was stopped. A line of CSV is such that
+every reader takes it for one row.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import IO, Any
 
 from napari_cxr.checkpoint.model_file import open_atomic
 from napari_cxr.scoring import table_reader
-from napari_cxr.scoring.annotation.reading_list import labels_path_of
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
 from napari_cxr.scoring.score_row import (
     ColumnKind,
@@ -27,7 +25,7 @@ from napari_cxr.scoring.score_row import (
     table_columns,
 )
 
-__all__ = ['check_save_as', 'check_table_name', 'csv_line', 'write_partial_table', 'write_table']
+__all__ = ['TABLE_FORMATS', 'csv_line', 'import_pyarrow', 'write_partial_table', 'write_table']
 
 
 def csv_line(cells: Iterable[Any]) -> str:
@@ -43,38 +41,6 @@ def csv_line(cells: Iterable[Any]) -> str:
 
 #: Rows of a Parquet file that are in memory at once.
 _GROUP = 8192
-
-
-def check_table_name(path: Path) -> None:
-    """See whether a table of this name can be written.
-
-    Raises
-    ------
-    ScoringError
-        If its ending is unknown, its folder is missing or cannot be written to, or it needs
-        what is not installed.
-    """
-    if path.suffix.lower() not in _WRITERS:
-        raise ScoringError(
-            f'{path.name}: a table is called .csv, .jsonl or .parquet, by which its form is '
-            'chosen.'
-        )
-    if not os.path.isdir(path.parent):
-        if os.path.lexists(path.parent):
-            raise ScoringError(f'{path.parent} is no folder; choose another.')
-        raise ScoringError(f'There is no folder {path.parent}; make it, or choose another.')
-    if not os.access(path.parent, os.W_OK):
-        raise ScoringError(f'Nothing can be written to {path.parent}; choose another folder.')
-    try:
-        os.lstat(path.with_name(f'.{path.name}.________.part'))  # as `whole_file` calls it
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise ScoringError(
-            f'{path.name} cannot be the name of a table: {error.strerror}.'
-        ) from None
-    if path.suffix.lower() == '.parquet':
-        _pyarrow()
 
 
 def write_table(path: Path, rows: Iterable[ScoreRow], run: ScoringRun) -> None:
@@ -98,7 +64,7 @@ def write_table(path: Path, rows: Iterable[ScoreRow], run: ScoringRun) -> None:
     entries = (row_values(row, run) for row in rows)
     try:
         with open_atomic(path) as file:
-            _WRITERS[path.suffix.lower()](file, named, entries)
+            TABLE_FORMATS[path.suffix.lower()](file, named, entries)
     except OSError as error:
         raise ScoringError(
             f'{path} cannot be written: {error.strerror}. All rows are kept beside it: make room '
@@ -135,7 +101,7 @@ def _as_json_lines(
 def _as_parquet(
     file: IO[bytes], named: Mapping[str, ColumnKind], rows: Iterator[Mapping[str, Any]]
 ) -> None:
-    arrow, parquet = _pyarrow()
+    arrow, parquet = import_pyarrow()
     types = {
         'text': arrow.string(),
         'texts': arrow.list_(arrow.string()),
@@ -164,7 +130,8 @@ def _compact(value: Any) -> str:
     return json.dumps(value, separators=(',', ':'))
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def import_pyarrow() -> tuple[Any, Any]:
+    """Return pyarrow and its Parquet module; ScoringError says how to install them."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -177,35 +144,11 @@ def _pyarrow() -> tuple[Any, Any]:
 
 _Writer = Callable[[IO[bytes], Mapping[str, ColumnKind], Iterator[Mapping[str, Any]]], None]
 
-_WRITERS: dict[str, _Writer] = {
+TABLE_FORMATS: dict[str, _Writer] = {
     '.csv': _as_csv,
     '.jsonl': _as_json_lines,
     '.parquet': _as_parquet,
 }
-
-
-def check_save_as(path: str | Path) -> None:
-    """See whether a copy of a table may get this name; a table that is there is overwritten.
-
-    Labels and notes stay with the table that they were given in, and rows of a run that was
-    stopped with theirs: beside a copy they would pass for its own.
-
-    Raises
-    ------
-    ScoringError
-        If such a table cannot be written, or rows or labels of another one lie beside it.
-    """
-    path = Path(path)
-    check_table_name(path)
-    if journal_of(path).exists():
-        raise ScoringError(
-            f'{path.name} was begun by scoring and is not finished: choose another name.'
-        )
-    if os.path.lexists(labels_path_of(path)):
-        raise ScoringError(
-            f'Beside {path.name} lie labels that were given in another table of this name: choose '
-            f'another name, or move {labels_path_of(path).name} away.'
-        )
 
 
 def write_partial_table(out: str | Path) -> int:

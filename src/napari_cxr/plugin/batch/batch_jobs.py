@@ -37,7 +37,7 @@ from napari_cxr.scoring import (
 from napari_cxr.scoring.append_log import AppendLog, LogInUse
 from napari_cxr.scoring.input_summary import InputSummary, summarise_inputs
 from napari_cxr.scoring.journal import read_header
-from napari_cxr.scoring.table_writer import check_save_as
+from napari_cxr.scoring.output_checks import check_save_as
 from napari_cxr.workers.worker_process import WorkerProcess
 
 __all__ = [

@@ -24,14 +24,9 @@ from napari_cxr.scoring.cluster.task_dispatch import (
 )
 from napari_cxr.scoring.cluster.worker_tasks import ClusterJob, Decoders
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
-from napari_cxr.scoring.pipeline import (
-    backend_to_resume,
-    check_out,
-    default_batch_size,
-    device_kind,
-    make_heatmap_folder,
-)
-from napari_cxr.scoring.row_writer import write_rows
+from napari_cxr.scoring.output_checks import check_out, make_heatmap_folder
+from napari_cxr.scoring.pipeline import backend_to_resume, default_batch_size, device_kind
+from napari_cxr.scoring.row_writer import open_table, write_rows
 from napari_cxr.scoring.scoring_events import ScoringEvent
 from napari_cxr.scoring.scoring_inputs import Item
 from napari_cxr.scoring.scoring_settings import ScoringSettings
@@ -129,14 +124,14 @@ def score_on_cluster(
         )
         job = replace(job, batch=batch)
         job = yield from _common_backend(client, address, job, items, workers)
-        run = TaskDispatch(client, job, items, settings, pool)
+        dispatch = TaskDispatch(client, job, items, settings, pool)
         backend = find_backend(job.backend)
         count = len(devices)
         where = f'{count} worker{"" if count == 1 else "s"} ({", ".join(sorted(set(devices)))})'
         kind = device_kind(devices)
-        yield from write_rows(
-            items, classifier, out, run.rows, settings, batch, where, kind, backend
-        )
+        with open_table(items, classifier, out, settings, batch, kind, backend) as table:
+            yield table.started(where, batch, backend)
+            yield from write_rows(dispatch.rows(table.journal), table)
 
 
 def _common_backend(

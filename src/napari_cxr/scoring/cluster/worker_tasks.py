@@ -20,10 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from napari_cxr import __version__
 from napari_cxr.inference.cpu import available_cores
-from napari_cxr.scoring.batching import score_rows
+from napari_cxr.scoring.batching import one_core, score_rows
 from napari_cxr.scoring.image_preparation import PreparedImage, PrepareOptions
 from napari_cxr.scoring.journal import ScoringError
-from napari_cxr.scoring.pipeline import one_core
 from napari_cxr.scoring.scoring_events import ScoringWarned
 from napari_cxr.scoring.scoring_inputs import Item
 from napari_cxr.scoring.scoring_settings import ScoringSettings
@@ -287,8 +286,7 @@ def score_task(
 
         rows = score_rows(
             items,
-            list(items),
-            items.__contains__,
+            items.keys(),
             job.total,
             classifier,
             read,

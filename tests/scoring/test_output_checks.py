@@ -13,10 +13,13 @@ from napari_cxr.scoring import (
     ScoringFinished,
     ScoringSettings,
     check_heatmaps,
+    journal_of,
     list_items,
     score,
 )
+from napari_cxr.scoring.annotation.reading_list import ReadingList, labels_path_of
 from napari_cxr.scoring.image_preparation import PrepareOptions, prepare_here, prepare_image
+from napari_cxr.scoring.output_checks import check_save_as
 
 FOUR = ScoringSettings(batch=4)
 
@@ -56,3 +59,28 @@ def test_relative_paths_of_another_folder_are_not_gone_on_with(
 def test_what_cannot_even_be_looked_at_says_why(tmp_path):
     with pytest.raises(UnreadableImage, match='cannot be opened: File name too long'):
         prepare_image(tmp_path / ('x' * 300), PrepareOptions(Preprocessing(97, 97)))
+
+
+def test_labels_of_another_table_are_not_taken_for_those_of_a_copy(tmp_path):
+    other = tmp_path / 'other.csv'
+    check_save_as(other)
+    other.touch()
+    check_save_as(other)
+    reading = ReadingList.open(other, ('normal',))
+    reading.set('a.png', ('normal',))
+    reading.close()
+    with pytest.raises(ScoringError, match=r'another table of this name.*other\.csv\.labels away'):
+        check_save_as(other)
+    labels_path_of(other).rename(tmp_path / 'mine')
+    check_save_as(other)
+
+
+def test_rows_of_a_stopped_run_are_not_taken_for_those_of_a_copy(tmp_path):
+    journal_of(tmp_path / 't.csv').touch()
+    with pytest.raises(ScoringError, match='begun by scoring and is not finished'):
+        check_save_as(tmp_path / 't.csv')
+
+
+def test_a_copy_is_called_as_a_table(tmp_path):
+    with pytest.raises(ScoringError, match=r'called \.csv'):
+        check_save_as(tmp_path / 't.xls')

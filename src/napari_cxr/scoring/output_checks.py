@@ -1,0 +1,169 @@
+"""Whether a table, and the heatmaps beside it, can be written where they are wanted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from napari_cxr.scoring import heatmap_files, table_reader, table_writer
+from napari_cxr.scoring.annotation.reading_list import labels_path_of
+from napari_cxr.scoring.journal import ScoringError, journal_of
+
+__all__ = [
+    'check_heatmaps',
+    'check_out',
+    'check_save_as',
+    'check_table_name',
+    'make_heatmap_folder',
+]
+
+
+def check_table_name(path: Path) -> None:
+    """See whether a table of this name can be written.
+
+    Raises
+    ------
+    ScoringError
+        If its ending is unknown, its folder is missing or cannot be written to, or it needs
+        what is not installed.
+    """
+    if path.suffix.lower() not in table_writer.TABLE_FORMATS:
+        raise ScoringError(
+            f'{path.name}: a table is called .csv, .jsonl or .parquet, by which its form is '
+            'chosen.'
+        )
+    if not os.path.isdir(path.parent):
+        if os.path.lexists(path.parent):
+            raise ScoringError(f'{path.parent} is no folder; choose another.')
+        raise ScoringError(f'There is no folder {path.parent}; make it, or choose another.')
+    if not os.access(path.parent, os.W_OK):
+        raise ScoringError(f'Nothing can be written to {path.parent}; choose another folder.')
+    try:
+        os.lstat(path.with_name(f'.{path.name}.________.part'))  # as `open_atomic` calls it
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise ScoringError(
+            f'{path.name} cannot be the name of a table: {error.strerror}.'
+        ) from None
+    if path.suffix.lower() == '.parquet':
+        table_writer.import_pyarrow()
+
+
+def check_out(out: str | Path, *, resume: bool) -> None:
+    """See whether a table of this name can be begun, or resumed; costs nothing.
+
+    Raises
+    ------
+    ScoringError
+        If its name or folder is wrong, or if there is such a table, finished or begun, and it
+        shall not be resumed; and if what is there is no table of scores.
+    """
+    out = Path(out)
+    check_table_name(out)
+    journal = journal_of(out)
+    if journal.exists():
+        if not resume:
+            raise ScoringError(
+                f'{out} was begun already: resume (--resume), or remove {journal.name} to begin '
+                'anew.'
+            )
+    elif os.path.lexists(out):
+        if not resume:
+            raise ScoringError(
+                f'{out} exists: resume to add files that are new (--resume), remove it, or choose '
+                'another name.'
+            )
+        table_reader.read_rows(out)
+
+
+def check_heatmaps(folder: str | Path, out: str | Path, paths: Sequence[str | Path]) -> None:
+    """See whether heatmaps of a table can be saved in a folder; costs nothing.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The folder; it need not be there.
+    out : str or Path
+        The table.
+    paths : sequence of str or Path
+        What shall be scored, as `list_items` takes it.
+
+    Raises
+    ------
+    ScoringError
+        If nothing can be written to it, it holds those of another table, or it lies in a
+        folder that is scored: there they would be taken for radiographs the next time, and
+        nothing could be resumed.
+    """
+    folder, out = Path(folder), Path(out)
+    place = Path(os.path.realpath(folder))
+    for path in paths:
+        if os.path.isdir(path) and place.is_relative_to(os.path.realpath(path)):
+            raise ScoringError(
+                f'{folder} lies in {path}, which is scored: its pictures would be taken for '
+                'radiographs when you resume. Choose a folder outside.'
+            )
+    there = next(one for one in (place, *place.parents) if os.path.exists(one))
+    if there == place:
+        _check_folder(folder, out)
+    elif not (there.is_dir() and os.access(there, os.W_OK)):
+        raise ScoringError(f'{folder} cannot be made in {there}; choose another folder.')
+
+
+def check_save_as(path: str | Path) -> None:
+    """See whether a copy of a table may get this name; a table that is there is overwritten.
+
+    Labels and notes stay with the table that they were given in, and rows of a run that was
+    stopped with theirs: beside a copy they would pass for its own.
+
+    Raises
+    ------
+    ScoringError
+        If such a table cannot be written, or rows or labels of another one lie beside it.
+    """
+    path = Path(path)
+    check_table_name(path)
+    if journal_of(path).exists():
+        raise ScoringError(
+            f'{path.name} was begun by scoring and is not finished: choose another name.'
+        )
+    if os.path.lexists(labels_path_of(path)):
+        raise ScoringError(
+            f'Beside {path.name} lie labels that were given in another table of this name: choose '
+            f'another name, or move {labels_path_of(path).name} away.'
+        )
+
+
+def make_heatmap_folder(folder: Path, out: Path) -> None:
+    """Make a folder for the heatmaps of a table if it is not there.
+
+    Raises
+    ------
+    ScoringError
+        If nothing can be written to it, or it holds those of another table.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ScoringError(f'{folder} cannot be made: {error.strerror}.') from None
+    _check_folder(folder, out)
+
+
+def _check_folder(folder: Path, out: Path) -> None:
+    if not folder.is_dir():
+        raise ScoringError(f'{folder} is no folder; choose another name.')
+    if not os.access(folder, os.W_OK):
+        raise ScoringError(f'Nothing can be written to {folder}; choose another folder.')
+    try:
+        # Of a table that is there already, they are its own.
+        begun = journal_of(out).exists() or os.path.lexists(out)
+        taken = not begun and heatmap_files.has_heatmaps(folder)
+    except OSError as error:
+        raise ScoringError(f'{folder} cannot be opened: {error.strerror}.') from None
+    if taken:
+        raise ScoringError(
+            f'{folder} holds heatmaps of another table, which would be overwritten; choose '
+            'another folder, or remove them.'
+        )
