@@ -309,7 +309,7 @@ def test_a_first_line_that_is_torn_and_no_journals_is_left_alone(tmp_path):
         path.write_bytes(torn)
         with pytest.raises(ScoringError) as error:
             Journal(path, HEADER, 3)
-        assert str(error.value) == f'{path} is no journal of scoring; move it away.'
+        assert str(error.value) == f'{path} is not a journal of scoring; move it away.'
         assert path.read_bytes() == torn
 
 

@@ -319,7 +319,7 @@ from napari_cxr.workers.decoder_pool import DecoderPool
 items = list_items([{str(folder)!r}], 'folders')
 classifier = Classifier.load({str(model_file)!r}, 'cpu')
 seen = 0
-prepare, settings = DecoderPool(2).prepare, ScoringSettings(batch=4)
+prepare, settings = DecoderPool(2).prepare, ScoringSettings(batch=4, backend='torch')
 for event in score(items, classifier, {str(out)!r}, prepare, settings):
     seen += isinstance(event, RowScored)
     if seen == 3:

@@ -207,7 +207,7 @@ def test_torn_and_damaged_lines_of_a_journal_are_no_rows(tmp_path):
 
 def test_a_journal_without_a_whole_first_line_says_nothing(tmp_path):
     (tmp_path / 't.csv.journal').write_text('diary')
-    with pytest.raises(ScoringError, match='no journal'):
+    with pytest.raises(ScoringError, match='not a journal'):
         read_rows(tmp_path / 't.csv')
     table(tmp_path / 't.csv')
     assert len(list(read_rows(tmp_path / 't.csv')[1])) == 3

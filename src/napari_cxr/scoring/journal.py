@@ -163,7 +163,7 @@ class Journal:
             if first.endswith(b'\n'):
                 there = decode_line(first)
                 if there is None:
-                    raise ScoringError(f'{self.path} is no journal of scoring; move it away.')
+                    raise ScoringError(f'{self.path} is not a journal of scoring; move it away.')
                 _compare(self.path, json.loads(there), json.loads(ours))
                 end = len(first)
                 for written in file:
@@ -174,7 +174,7 @@ class Journal:
                         self._note(row, end)
                     end += len(written)
             elif not (encode_line(ours).startswith(first) or _FIRST_LINE.match(first)):
-                raise ScoringError(f'{self.path} is no journal of scoring; move it away.')
+                raise ScoringError(f'{self.path} is not a journal of scoring; move it away.')
         self._lines.go_on_at(end)
         if end == 0:
             self._append(encode_line(ours))
