@@ -124,7 +124,7 @@ def test_another_run_is_not_gone_on_with(tmp_path, change, said):
 def test_what_is_no_journal_is_left_alone(tmp_path, diary):
     path = tmp_path / 'x.journal'
     path.write_text(diary)
-    with pytest.raises(ScoringError, match='no journal'):
+    with pytest.raises(ScoringError, match='not a journal'):
         Journal(path, HEADER, 3)
     assert path.read_text() == diary
 
