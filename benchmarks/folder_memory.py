@@ -51,7 +51,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         pictures = make_pictures(root / 'pictures')
-        # What finds the fastest way to run the network takes memory of its own, once.
+        # Converting the network takes memory of its own, once.
         score(make_links(root / 'first', pictures, 1000), root / 'first.csv')
         found = {}
         for count in options.paths:

@@ -1,7 +1,8 @@
-"""Scoring a folder, against its parts and against two other ways to do it.
+"""Scoring a folder, against its parts and against two other programs.
 
     [PYTHONPATH=...] [NAPARI_CXR_DATA=...] python benchmarks/folder_speed.py [PART]...
         [--each FILES] [--jpegs FILES] [--rounds N] [--files DIR] [--network NAME]
+        [--backend NAME] [--precision float32|bfloat16]
 
 Files are generated radiographs of 2500 x 2048 pixels and 12 bits, as many of each of four
 transfer syntaxes (uncompressed, RLE, JPEG-LS, JPEG 2000), all of them different; and JPEGs of
@@ -10,7 +11,7 @@ classes, which costs what trained weights cost.
 
 * parts: the time of a run over (decoding + network core-seconds) / cores. The core-seconds are
   of one process that does nothing but read the files and make them the network's input, and
-  of one that does nothing but run the network in the same way on as many batches, in one
+  of one that does nothing but run the network on the same backend on as many batches, in one
   thread each.
 * xrv: torchxrayvision's documented script, one image at a time (needs torchxrayvision).
 * loader: a torch DataLoader with a worker for each core, pydicom or Pillow, Pillow's resampling,
@@ -18,8 +19,8 @@ classes, which costs what trained weights cost.
 * jpeg: all three on JPEGs.
 
 Every contender is a process of its own; its start, until the first file is about to be read
-(the model is loaded, decoders have answered, the network is converted for the fastest way to
-run it, which is found once for each model and machine), is printed apart. What is compared
+(the model is loaded, decoders have answered, the network is on its backend, for which it is
+converted once), is printed apart. What is compared
 takes turns, and medians count. The machine may be busy with other things: besides the time by
 the clock, each line gives it with the cores' time that others used taken off (`alone`), from
 /proc/stat, so Linux only; ratios are of that.
@@ -46,6 +47,9 @@ import numpy as np
 SHAPE = (2500, 2048)
 CLASSES = 18
 BATCH = 8
+#: As `napari-cxr score` takes them.
+BACKEND = os.environ.get('NAPARI_CXR_BENCHMARK_BACKEND', '')
+PRECISION: Any = os.environ.get('NAPARI_CXR_BENCHMARK_PRECISION', 'auto')
 CORES = len(os.sched_getaffinity(0))
 TICK = os.sysconf('SC_CLK_TCK')
 #: NumPy's threads in a part would count as core-seconds what they spend waiting for each other.
@@ -68,7 +72,12 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--files', type=Path, help='where to keep the generated files')
     parser.add_argument('--network', default='densenet121')
+    parser.add_argument('--backend', default='')
+    parser.add_argument('--precision', default='auto')
     options = parser.parse_args()
+    # Contenders are processes of their own.
+    os.environ['NAPARI_CXR_BENCHMARK_BACKEND'] = options.backend
+    os.environ['NAPARI_CXR_BENCHMARK_PRECISION'] = options.precision
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.files or Path(temporary)
         model = Path(temporary) / 'model.safetensors'
@@ -126,7 +135,6 @@ def score_ours(folder: Path, model: Path) -> dict[str, float]:
     """Score as `napari-cxr score` does, from decoders that are ready."""
     began = time.perf_counter()
     from napari_cxr import scoring
-    from napari_cxr.inference import ways
     from napari_cxr.inference.classifier import Classifier
     from napari_cxr.workers.decoder_pool import DecoderPool
 
@@ -137,16 +145,9 @@ def score_ours(folder: Path, model: Path) -> dict[str, float]:
         worker.call('ready')
     children = [worker.pid for worker in decoders._workers]
     items = scoring.list_items([folder])
-    # As for a folder of any size; for so few files it would not be worth while to convert.
-    way = fastest(classifier)
-
-    def known(*_: object, **__: object) -> Iterator[str]:
-        yield way
-        return way
-
-    ways.finding = known
     with tempfile.TemporaryDirectory() as out:
-        events = scoring.score(items, classifier, Path(out) / 't.csv', decoders.prepare)
+        settings = scoring.ScoringSettings(backend=BACKEND, precision=PRECISION)
+        events = scoring.score(items, classifier, Path(out) / 't.csv', decoders.prepare, settings)
         for event in events:
             if isinstance(event, scoring.ScoringStarted):
                 break
@@ -251,36 +252,25 @@ def only_run(folder: Path, model: Path) -> dict[str, float]:
     began = time.perf_counter()
     import torch
 
-    from napari_cxr.inference import ways
+    from napari_cxr.inference.backends.backend_network import check_images
+    from napari_cxr.inference.backends.selection import select_backend
     from napari_cxr.inference.classifier import Classifier
 
     torch.set_num_threads(1)
     classifier = Classifier.load(model, 'cpu')
     left = len(list(folder.iterdir()))
-    way = fastest(classifier)
-    classifier.use(way)
-    images = ways.trial_images(classifier, BATCH)
+    selected = select_backend(classifier, BACKEND, PRECISION, batch=BATCH)
+    classifier.use(selected.backend, selected.network)
+    size = classifier.preprocessing.height, classifier.preprocessing.width
+    images = np.resize(check_images(*size), (BATCH, *size))
     classifier.logits(images)
     start = time.perf_counter() - began
     with measured(start, []) as found:
         while left > 0:
             classifier.logits(images[: min(BATCH, left)])
             left -= BATCH
-    print(f'the network is run by {way}', file=sys.stderr)
+    print(f'the network runs on {selected.backend.title}', file=sys.stderr)
     return found
-
-
-def fastest(classifier: Any) -> str:
-    """Return the fastest way to run the network on one core."""
-    import torch
-
-    from napari_cxr.inference import ways
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    way: str = ways.fastest(classifier, BATCH, reduced=True)
-    torch.set_num_threads(threads)
-    return way
 
 
 CONTENDERS: dict[str, Callable[[Path, Path], dict[str, float]]] = {

@@ -57,7 +57,7 @@ def main() -> None:
                 size = median(path.stat().st_size for path in paths) / 1e6
                 print(f'  {name:20} {words:24} {1000 * took:7.0f} ms  ({size:.1f} MB a file)')
         images = _images(classifier)
-        print(f'  network, batches of {BATCH}, {classifier.way.name}: ', end='')
+        print(f'  network, batches of {BATCH}, {classifier.backend.title}: ', end='')
         print(f'{1000 * _seconds(classifier.logits, [images] * 12) / BATCH:.1f} ms')
         run, row = _scored(Path(folder), classifier)
         _disk(Path(folder), run, row)
