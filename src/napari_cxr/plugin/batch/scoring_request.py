@@ -32,8 +32,8 @@ class ScoreRequest:
         Folder for pictures of the heatmaps; empty for none.
     batch : int
         Batch size; 0 for automatic.
-    precision : {'auto', 'float32'}
-        Whether reduced precision is allowed.
+    precision : {'auto', 'float32', 'bfloat16'}
+        Numerical precision of the network; 'auto' is what the model's card says.
     decision : str
         Operating point of the model's card; empty for none.
     identify : bool

@@ -96,11 +96,12 @@ class ScoreOptions(CollapsibleSection):
         self.batch.setAlignment(Qt.AlignmentFlag.AlignLeft)
         self.batch.setToolTip('Number of images that the network processes at once')
         self.precision = ElidedComboBox(
-            'Numerical precision of the network: bfloat16 may be used where the device supports '
-            'it; the rows say so then'
+            'Numerical precision of the network, which each row states: float32, unless the '
+            'model was checked in bfloat16, which is faster where the device supports it'
         )
-        self.precision.addItem('As fast as possible', 'auto')
-        self.precision.addItem('Always float32', 'float32')
+        self.precision.addItem('As the model was checked', 'auto')
+        self.precision.addItem('float32', 'float32')
+        self.precision.addItem('bfloat16', 'bfloat16')
         self.decision = ElidedComboBox(
             "An operating point of the model's card: adds a column with the classes whose "
             'probability reaches the threshold'
@@ -215,7 +216,7 @@ class ScoreOptions(CollapsibleSection):
                 (self.shares.isChecked() or pictures, 'heatmap fractions'),
                 (pictures, 'pictures'),
                 (bool(self.decision.currentData()), str(self.decision.currentText())),
-                (self.precision.currentData() == 'float32', 'float32'),
+                (self.precision.currentData() != 'auto', str(self.precision.currentText())),
                 (bool(self.batch.value()), f'batches of {self.batch.value()}'),
                 (self.identify.isChecked(), 'patient data'),
             )
