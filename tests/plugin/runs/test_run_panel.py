@@ -101,11 +101,11 @@ def test_curves_of_each_figure_with_the_best_epoch(qtbot, panel):
     assert names(panel) == ['training', 'validation', 'best epoch 17']
     (best,) = panel.curves.curves.lines[2:]
     assert list(best.xs) == [17] and list(best.ys) == [epoch(number=17).val_loss]
-    panel.curves.figure.setFocus()
+    panel.curves.metric_choice.setFocus()
     found = {}
-    for _ in range(panel.curves.figure.count()):
-        found[panel.curves.figure.currentText()] = names(panel)
-        qtbot.keyClick(panel.curves.figure, Qt.Key.Key_Down)
+    for _ in range(panel.curves.metric_choice.count()):
+        found[panel.curves.metric_choice.currentText()] = names(panel)
+        qtbot.keyClick(panel.curves.metric_choice, Qt.Key.Key_Down)
     assert list(found) == ['Loss', 'Accuracy', 'AUC', 'Balanced accuracy', 'F1', 'Learning rate']
     assert found['AUC'] == found['Loss']
     assert found['F1'] == ['validation', 'best epoch 17']
@@ -115,7 +115,7 @@ def test_curves_of_each_figure_with_the_best_epoch(qtbot, panel):
 def test_figures_that_nobody_measured_are_left_out(panel):
     panel.begin('/runs/run')
     feed(panel, [started(), *(epoch(number=n, train_macro_auc=math.nan) for n in (1, 2))])
-    panel.curves.figure.setCurrentText('AUC')
+    panel.curves.metric_choice.setCurrentText('AUC')
     assert names(panel) == ['validation', 'kept epoch 2']
 
 
@@ -146,7 +146,7 @@ def test_stop_is_one_click_and_says_so_at_once(qtbot, panel):
     assert panel.status.heading.text() == 'Stopping after this batch…'
     panel.stopped()
     assert panel.kept.text() == (
-        'The last model, of epoch 1, is kept. Resume goes on from where it was.'
+        'The last model, of epoch 1, is kept. Resume continues from there.'
     )
     assert not panel.status.overall.isVisible() and not panel.buttons.stop.isVisible()
     with qtbot.waitSignal(panel.resume_requested):
@@ -160,7 +160,7 @@ def test_a_run_without_a_model_offers_none(panel):
     panel.begin('/runs/run')
     feed(panel, [started(), batch()])
     panel.stopped()
-    assert 'No epoch was done yet' in panel.kept.text() and panel.checkpoint is None
+    assert 'No epoch was completed' in panel.kept.text() and panel.checkpoint is None
     assert not panel.buttons.classify.isVisible() and not panel.buttons.card.isVisible()
     assert panel.buttons.resume.isVisible() and panel.buttons.folder.isVisible()
 
@@ -180,7 +180,7 @@ def test_a_model_that_was_not_written_is_not_offered(panel, tmp_path):
     panel.begin(tmp_path / 'run')
     feed(panel, [started(), epoch(number=1)])
     panel.fail('No space left on device.')
-    assert 'No model was written yet' in panel.kept.text()
+    assert 'No model was saved' in panel.kept.text()
     assert panel.buttons.resume.isVisible() and not panel.buttons.classify.isVisible()
 
 
@@ -212,7 +212,7 @@ def test_a_failure_says_what_to_do_and_keeps_the_details_folded(qtbot, panel, tm
     panel.fail('The memory of the device is full. Choose a smaller batch.', 'Traceback')
     assert panel.message.isVisible() and panel.message.details == 'Traceback'
     assert 'of epoch 1, is kept' in panel.kept.text()
-    assert panel.status.heading.text() == 'It could not go on'
+    assert panel.status.heading.text() == 'The run failed'
     panel.begin('/runs/run')
     assert not panel.message.isVisible()
 
@@ -249,7 +249,7 @@ def test_another_run_is_laid_over_with_dashed_lines(qtbot, panel):
     qtbot.mouseClick(panel.curves.compare, LEFT)
     assert not panel.curves.comparing and not panel.curves.key.isVisible()
     panel.compare_with(RunHistory('empty'))
-    assert 'empty holds no epochs' in panel.message.text
+    assert 'empty has no completed epochs' in panel.message.text
 
 
 def test_folds_are_a_table_that_chooses_the_curves(qtbot, panel):

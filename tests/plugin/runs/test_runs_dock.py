@@ -161,7 +161,7 @@ def test_what_cannot_be_done_says_why(qtbot, dock):
 
 def test_the_filter_needs_all_words(qtbot, dock):
     qtbot.keyClicks(dock.head.filter, 'RUN-1 finished')
-    assert names(dock) == ['run-10', 'run-1'] and dock.count.text() == '3 runs, 2 of them shown'
+    assert names(dock) == ['run-10', 'run-1'] and dock.count.text() == '3 runs, 2 shown'
     qtbot.keyClicks(dock.head.filter, ' nothing')
     assert not names(dock) and not dock.head.save.isEnabled()
 
@@ -181,14 +181,14 @@ def test_the_table_is_saved_as_it_is_shown(qtbot, dock, tmp_path, monkeypatch):
     monkeypatch.setattr(QFileDialog, 'getSaveFileName', lambda *a: (str(tmp_path), ''))
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         qtbot.mouseClick(dock.head.save, LEFT)
-    assert 'Choose another place' in dock.message.text
+    assert 'Choose another folder' in dock.message.text
 
 
 def test_runs_of_a_sweep_come_in_as_they_end(dock):
     folder = str(dock.folder / 'sweep')
     dock_signals().run_done.emit(folder, RunsDone('sweep', 1, 19, row(1, val_auc=0.999)))
     assert names(dock)[0] == 'sweep/run-1'
-    assert dock.count.text() == '4 runs · 1 of 19 have ended' and dock.progress.value() == 1
+    assert dock.count.text() == '4 runs · 1 of 19 complete' and dock.progress.value() == 1
     dock_signals().run_done.emit(folder, RunsDone('sweep', 2, 19, row(1, val_auc=0.1)))
     assert names(dock)[-1] == 'sweep/run-1' and dock.model.rowCount() == 4
     dock_signals().run_done.emit('/elsewhere', RunsDone('other', 1, 2, row(7)))

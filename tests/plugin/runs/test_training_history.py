@@ -94,8 +94,8 @@ def test_curves_best_epoch_and_the_end(history):
     assert history.skipped == [ImageSkipped('run', 'image 17', 'A lateral view.')]
     assert history.fraction == 1
     assert result_text(history) == (
-        'Best epoch 17, test macro AUC 0.957 [0.941, 0.971], against 0.969 for a classifier '
-        'that sees no anatomy.'
+        'Best epoch 17, test macro AUC 0.957 [0.941, 0.971], compared with 0.969 for a '
+        'classifier that sees no anatomy.'
     )
     assert 'no evidence' in warnings_text(history)
 
@@ -183,15 +183,15 @@ def test_folds_are_told_apart_and_summed_up(history, time):
     assert list(history.trainings) == [f'run/fold-{n}' for n in range(1, 6)]
     # 0.955, 0.960, 0.965, 0.970, 0.975
     assert result_text(history) == (
-        '5 models, test macro AUC 0.965 on average, from 0.955 to 0.975, against 0.900 for a '
-        'classifier that sees no anatomy.'
+        '5 models, test macro AUC 0.965 on average, from 0.955 to 0.975, compared with 0.900 '
+        'for a classifier that sees no anatomy.'
     )
     assert history.done == history.total == 5 and history.fraction == 1
-    assert heading_text(history) == 'Summing up' and position_text(history) == ''
+    assert heading_text(history) == 'Summarising' and position_text(history) == ''
     history.add(TrainingFinished('run', '', 0, metrics((0.962, 0.95, 0.97), 0.91)))
     assert result_text(history) == (
         '5 models, macro AUC over all their test images 0.962 [0.950, 0.970], from 0.955 to '
-        '0.975, against 0.910 for a classifier that sees no anatomy.'
+        '0.975, compared with 0.910 for a classifier that sees no anatomy.'
     )
 
 

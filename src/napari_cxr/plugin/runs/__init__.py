@@ -1,1 +1,1 @@
-"""Runs on screen: one with its curves and figures, and the table of all."""
+"""Training runs on screen: one run with its curves and metrics, and the table of all runs."""

@@ -1,4 +1,4 @@
-"""The dock with all runs: sort, filter, compare, and resume one."""
+"""The dock with all training runs: sort, filter, compare and resume them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = ['RunsDock', 'RunsHeader']
 
 
 class RunsHeader(QWidget):
-    """Folder, filter, columns, and a button that saves.
+    """The folder, the filter, and buttons to choose columns and to save the table.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class RunsHeader(QWidget):
         Qt parent.
     """
 
-    #: The person chose another folder.
+    #: Another folder was chosen.
     folder_chosen = Signal(str)
     refresh_requested = Signal()
     filter_changed = Signal(str)
@@ -59,21 +59,21 @@ class RunsHeader(QWidget):
         self.place = QLabel()
         self.place.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.choose = QPushButton('Folder…')
-        self.choose.setToolTip('Choose the folder whose runs are shown, and those below it')
+        self.choose.setToolTip('Show the runs in this folder and in the folders below it')
         self.again = QToolButton()
         self.again.setText('↻')
-        self.again.setToolTip('Read the runs again (F5)')
-        self.again.setAccessibleName('Read the runs again')
+        self.again.setToolTip('Refresh (F5)')
+        self.again.setAccessibleName('Refresh')
         self.filter = QLineEdit()
         self.filter.setPlaceholderText('Filter')
         self.filter.setMinimumWidth(70)
         self.filter.setClearButtonEnabled(True)
-        self.filter.setToolTip('Show the runs that hold each of these words in any column')
+        self.filter.setToolTip('Show the runs that contain all of these words in any column')
         self.filter.setAccessibleName('Filter')
         self.columns = QPushButton('Columns')
-        self.columns.setToolTip('Choose which columns are shown')
+        self.columns.setToolTip('Choose the columns to show')
         self.save = QPushButton('Save…')
-        self.save.setToolTip('Save the rows on show as a CSV file')
+        self.save.setToolTip('Save the rows that are shown as a CSV file')
         self._lower = QWidget()
         first, second = QHBoxLayout(), QHBoxLayout(self._lower)
         second.setContentsMargins(0, 0, 0, 0)
@@ -95,24 +95,24 @@ class RunsHeader(QWidget):
         self.save.clicked.connect(self.save_requested)
 
     def set_folder(self, folder: str) -> None:
-        """Say whose runs are shown."""
+        """Show the name of the folder."""
         self.place.setToolTip(folder)
         self._elide()
 
     def offer(self, every: int, shown: int) -> None:
-        """Show what can be done with so many runs, of which so many are not filtered away."""
+        """Show the controls that apply to this many runs, after and before filtering."""
         self._lower.setVisible(every > 0)
         self.save.setEnabled(shown > 0)
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Shorten the folder's name to what there is room for."""
+        """Shorten the name of the folder to the width."""
         super().resizeEvent(event)
         self._elide()
 
     def _elide(self) -> None:
-        metrics, room = self.place.fontMetrics(), max(self.place.width() - 12, 60)
+        metrics, width = self.place.fontMetrics(), max(self.place.width() - 12, 60)
         self.place.setText(
-            metrics.elidedText(self.place.toolTip(), Qt.TextElideMode.ElideLeft, room)
+            metrics.elidedText(self.place.toolTip(), Qt.TextElideMode.ElideLeft, width)
         )
 
     def _choose(self) -> None:
@@ -125,7 +125,7 @@ class RunsHeader(QWidget):
 
 _NO_RUNS = (
     'There are no runs in this folder. Train a network in the dock “Train a classifier”, or '
-    'choose the folder in which your runs are kept.'
+    'choose the folder that contains your runs.'
 )
 
 
@@ -157,7 +157,7 @@ class RunsDock(Dock):
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(4)
-        self.progress.setAccessibleName('Share of the runs that have ended')
+        self.progress.setAccessibleName('Fraction of the runs that are complete')
         self.progress.hide()
         self.actions_row = RunsTableActions()
         self.message = InlineMessage()
@@ -170,7 +170,7 @@ class RunsDock(Dock):
         above.addWidget(self.view, 1)
         for widget in (self.progress, self.count, self.message, self.actions_row):
             above.addWidget(widget)
-        above.addStretch(0)  # where there is no table
+        above.addStretch(0)  # when there is no table
         self.parts = QSplitter(Qt.Orientation.Vertical)
         self.parts.addWidget(upper)
         self.parts.addWidget(scrollable(self.curves))
@@ -190,8 +190,8 @@ class RunsDock(Dock):
         head.save_requested.connect(self.export)
         self.view.selected.connect(self._select)
         self.view.opened.connect(self.curves.read_now)
-        self.view.columns_changed.connect(self._keep_columns)
-        self.curves.failed.connect(self._tell)
+        self.view.columns_changed.connect(self._save_columns)
+        self.curves.failed.connect(self._show_failure)
         self.curves.settled.connect(self.settled)
         actions = self.actions_row
         actions.settings_requested.connect(self._load_settings)
@@ -209,7 +209,7 @@ class RunsDock(Dock):
         return self._reading or self.curves.busy
 
     def set_folder(self, folder: str) -> None:
-        """Show the runs of another folder, and remember it."""
+        """Show the runs of another folder, and remember the choice."""
         self.folder = Path(folder)
         save_preferences('runs', folder=str(folder))
         self.model.set_rows([])
@@ -221,10 +221,10 @@ class RunsDock(Dock):
         self.message.clear()
         self.curves.forget()
         self._reading = True
-        self._say()
-        # Kept, because a worker that goes may take with it what it has just told.
+        self._show_count()
+        # Held, because the last signals of a worker that is collected are lost.
         self._reader = run_files.read_runs(self.folder)
-        self._reader.returned.connect(self._take_table)
+        self._reader.returned.connect(self._show_table)
         self._reader.start()
 
     def add_run(self, folder: str, event: RunsDone | None) -> None:
@@ -233,9 +233,9 @@ class RunsDock(Dock):
         Parameters
         ----------
         folder : str
-            Of the run, or of the sweep or cross-validated run which it belongs to.
+            Folder of the run, or of the sweep or cross-validated run that it belongs to.
         event : RunsDone, optional
-            With the row of one run of several; without, the table is read again.
+            Carries the row of one run of several; without it the table is read again.
         """
         where = Path(folder)
         if not (where == self.folder or where.is_relative_to(self.folder)):
@@ -247,42 +247,42 @@ class RunsDock(Dock):
         if event.run != where.name:
             return  # a fold of one run of a sweep
         is_fold = str(event.row.get('run', '')).startswith(f'{where.name}/')
-        if event.row and (not is_fold or where == self.folder):  # else they are one row
+        if event.row and (not is_fold or where == self.folder):  # otherwise they share a row
             self.model.add_row(run_files.row_of_ended_run(self.folder, where, event.row))
             self.view.make_room()
         self.progress.setVisible(0 < event.done < event.total)
         self.progress.setRange(0, max(event.total, 1))
         self.progress.setValue(event.done)
-        self._say()
+        self._show_count()
 
-    def _take_table(self, table: RunsInFolder) -> None:
+    def _show_table(self, table: RunsInFolder) -> None:
         if table.folder != self.folder:
-            return  # another one was chosen meanwhile
+            return  # another one was chosen in the meantime
         self._reading = False
         chosen = {run.name for run in self.view.runs}
         self.model.set_rows(table.rows)
         self.view.fit_columns()
         self.view.select_named(chosen)
         if table.failure is not None:
-            self._tell(table.failure)
-        self._say()
+            self._show_failure(table.failure)
+        self._show_count()
         self.settled.emit()
 
-    def _say(self) -> None:
-        """Say where the runs are from, and how many there are."""
+    def _show_count(self) -> None:
+        """Show the folder and the number of runs."""
         self.head.set_folder(str(self.folder))
         every, shown = self.model.rowCount(), self.proxy.rowCount()
         if self._reading and not every:
-            words = 'Reading the runs…'
+            text = 'Reading the runs…'
         elif not every:
-            words = '' if self.message.text else _NO_RUNS
+            text = '' if self.message.text else _NO_RUNS
         else:
-            words = f'{every:,} {"run" if every == 1 else "runs"}'
-            words += f', {shown:,} of them shown' if shown < every else ''
+            text = f'{every:,} {"run" if every == 1 else "runs"}'
+            text += f', {shown:,} shown' if shown < every else ''
             if not self.progress.isHidden():
-                words += f' · {self.progress.value()} of {self.progress.maximum()} have ended'
-        self.count.setText(words)
-        self.count.setVisible(bool(words))
+                text += f' · {self.progress.value()} of {self.progress.maximum()} complete'
+        self.count.setText(text)
+        self.count.setVisible(bool(text))
         for widget in (self.view, self.actions_row, self.curves):
             widget.setVisible(bool(every))
         self.head.offer(every, shown)
@@ -292,13 +292,13 @@ class RunsDock(Dock):
         self.actions_row.offer(self.view.runs)
         self.curves.show_runs(self.view.runs)
 
-    def _tell(self, failure: Failure) -> None:
+    def _show_failure(self, failure: Failure) -> None:
         self.message.show_error(failure.text, failure.details)
 
-    # -- what the person wants ----------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def export(self) -> None:
-        """Ask for a file, and write the rows on show to it as CSV, as they are sorted."""
+        """Ask for a file, and write the rows to it as CSV, as filtered and sorted."""
         path, _ = QFileDialog.getSaveFileName(
             self, 'Save the table', str(self.folder / 'runs.csv'), 'Tables (*.csv)'
         )
@@ -310,52 +310,52 @@ class RunsDock(Dock):
 
     def _written(self, result: str | Failure) -> None:
         if isinstance(result, Failure):
-            self._tell(result)
+            self._show_failure(result)
         else:
             self.count.setText(f'Saved to {result}')
         self.settled.emit()
 
     def _filter(self, text: str) -> None:
         self.proxy.set_filter(text)
-        self._say()
+        self._show_count()
 
     def _offer_columns(self) -> None:
         button = self.head.columns
         self.view.columns_menu().popup(button.mapToGlobal(button.rect().bottomLeft()))
 
-    def _keep_columns(self) -> None:
+    def _save_columns(self) -> None:
         save_preferences('runs', hidden=' '.join(self.view.hidden))
 
-    def _the_one(self) -> RunRow | None:
+    def _selected_run(self) -> RunRow | None:
         runs = self.view.runs
         return runs[0] if len(runs) == 1 else None
 
     def _load_settings(self) -> None:
-        if (run := self._the_one()) is not None:
+        if (run := self._selected_run()) is not None:
             open_dock(self.viewer, 'Train a classifier')
             dock_signals().run_requested.emit(self.viewer, str(run.path))
 
     def _resume(self) -> None:
-        if (run := self._the_one()) is not None:
+        if (run := self._selected_run()) is not None:
             open_dock(self.viewer, 'Train a classifier')
             dock_signals().resume_requested.emit(self.viewer, str(run.path))
 
     def _classify(self) -> None:
-        if (run := self._the_one()) is not None:
+        if (run := self._selected_run()) is not None:
             open_dock(self.viewer, 'Classify chest radiograph')
             dock_signals().model_requested.emit(self.viewer, str(run.path / 'best.safetensors'))
 
     def _open_folder(self) -> None:
-        if (run := self._the_one()) is not None:
+        if (run := self._selected_run()) is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(str(run.path)))
 
     def set_theme(self, theme: str) -> None:
-        """Let the curves take the colours of a theme."""
+        """Draw the curves in the colours of a theme."""
         self.curves.set_theme(theme)
 
 
 def _default_folder() -> Path:
-    """Return where the Train dock keeps runs when nobody says otherwise."""
+    """Return the folder in which the Train dock saves runs by default."""
     runs = preferences('train').runs
     return Path(runs).expanduser() if runs else Path.home() / 'napari-cxr-runs'
 

@@ -1,6 +1,6 @@
-"""Buttons for what can be done with a run: the one in the run panel, or the selected ones.
+"""Buttons for a run: the one in the run panel, or those that are selected in the table.
 
-A button that does nothing now says why in its tooltip.
+The tooltip of a disabled button says why it is disabled.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ['RunButtons', 'RunsTableActions']
 
 
 class RunButtons(QWidget):
-    """One button that most people want now, and the others below it.
+    """The actions for the run on screen, the most likely one highlighted.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ class RunButtons(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.stop = _create_button('Stop', 'Stop after this batch; the model so far is kept')
-        self.resume = _create_button('Resume', 'Go on where the run was stopped')
-        self.classify = _create_button('Classify with it', 'Take the model to the Classify dock')
+        self.stop = _create_button('Stop', 'Stop after this batch and keep the model so far')
+        self.resume = _create_button('Resume', 'Continue the run from where it was stopped')
+        self.classify = _create_button('Classify with it', 'Use this model in the Classify dock')
         self.card = _create_button(
-            'Show card', 'What the model is, what it was measured on, what not'
+            'Show card', 'What the model is, how it was evaluated, and its limits'
         )
         self.folder = _create_button(
-            'Open folder', "Show the run's files: settings, curves, models, log"
+            'Open folder', 'Show the files of the run: settings, metrics, models, log'
         )
         for button, signal in (
             (self.stop, self.stop_requested),
@@ -65,32 +65,32 @@ class RunButtons(QWidget):
     def offer(
         self, phase: RunPhase, has_model: bool, which: str = '', resumable: bool = True
     ) -> None:
-        """Show the buttons that do something now.
+        """Show the buttons that apply now.
 
         Parameters
         ----------
-        phase : Phase
-            Where the run stands.
+        phase : RunPhase
+            The phase of the run.
         has_model : bool
-            Whether a model has been kept.
+            Whether a model has been saved.
         which : str
-            Of several models the one on show, such as 'fold 2'.
+            The model on screen, if there are several, such as 'fold 2'.
         resumable : bool
-            Whether a run that was cut short has anything to go on from.
+            Whether an interrupted run can be resumed.
         """
         self.classify.setText(f'Classify with {which or "it"}')
         self.card.setText(f'Show card of {which}' if which else 'Show card')
-        cut_short = phase in (RunPhase.STOPPED, RunPhase.FAILED)
-        ended = cut_short or phase is RunPhase.FINISHED
+        interrupted = phase in (RunPhase.STOPPED, RunPhase.FAILED)
+        ended = interrupted or phase is RunPhase.FINISHED
         working = not ended and phase is not RunPhase.EMPTY
         self.stop.setVisible(working)
         self.stop.setEnabled(phase is not RunPhase.STOPPING)
         self.stop.setText('Stopping…' if phase is RunPhase.STOPPING else 'Stop')
-        self.resume.setVisible(cut_short and resumable)
+        self.resume.setVisible(interrupted and resumable)
         self.classify.setVisible(ended and has_model)
         self.card.setVisible(ended and has_model)
         self.folder.setVisible(ended and resumable)
-        _set_accent(self.resume, cut_short)
+        _set_accent(self.resume, interrupted)
         _set_accent(self.classify, phase is RunPhase.FINISHED)
         self.setVisible(phase is not RunPhase.EMPTY)
 
@@ -103,7 +103,7 @@ def _create_button(text: str, tip: str) -> QPushButton:
 
 
 def _set_accent(button: QPushButton, wanted: bool) -> None:
-    """Mark the button that most people want, in the dock's own style."""
+    """Highlight a button, or stop highlighting it."""
     name = 'accent' if wanted else ''
     if button.objectName() != name:
         button.setObjectName(name)
@@ -114,7 +114,7 @@ def _set_accent(button: QPushButton, wanted: bool) -> None:
 
 
 class RunsTableActions(QWidget):
-    """Buttons, with the reason in its tooltip where one does nothing now.
+    """The actions for the selected runs.
 
     Parameters
     ----------
@@ -149,35 +149,35 @@ class RunsTableActions(QWidget):
         self.offer(())
 
     def offer(self, runs: Sequence[RunRow]) -> None:
-        """Enable what can be done.
+        """Enable the buttons that apply.
 
         Parameters
         ----------
         runs : sequence of RunRow
-            Those that are selected.
+            The selected runs.
         """
         run = runs[0] if len(runs) == 1 else None
         status = run.values.get('status') if run is not None else ''
         one = 'Select one run first'
-        _set_enabled(self.settings, run is not None, 'Take its settings to the Train dock', one)
-        _set_enabled(self.folder, run is not None, "Show the run's files", one)
+        _set_enabled(self.settings, run is not None, 'Use its settings in the Train dock', one)
+        _set_enabled(self.folder, run is not None, 'Show the files of the run', one)
         _set_enabled(
             self.resume,
             run is not None and status != 'finished',
-            # What was stopped a moment ago cannot be told from what goes on elsewhere.
-            'Go on with it, if it runs nowhere else'
+            # A run that was just stopped cannot be told from one that runs elsewhere.
+            'Resume this run, unless it is running elsewhere'
             if status == 'running'
-            else 'Go on where the run was stopped',
-            one if run is None else 'This run is finished; a stopped one could go on',
+            else 'Continue the run from where it was stopped',
+            one if run is None else 'This run is finished, so there is nothing to resume',
         )
         _set_enabled(
             self.classify,
             run is not None and run.has_model,
-            'Take its model to the Classify dock',
+            'Use its model in the Classify dock',
             one
             if run is None
-            else 'It has kept no model of its own. If it was cross-validated, each of its folds '
-            'has: choose its folder above',
+            else 'This run has no model of its own. If it was cross-validated, each fold has '
+            'one: choose the folder of the run above',
         )
 
 

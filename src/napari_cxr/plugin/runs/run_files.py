@@ -1,6 +1,7 @@
-"""What runs have left on disk, whole or half-written: histories, the table of runs, its CSV.
+"""Run folders on disk, complete or not: histories, the table of runs, and its CSV.
 
-Reading needs neither Qt nor torch; docks call the jobs at the end, which do it in threads.
+Reading needs neither Qt nor torch. Docks call the jobs at the end of this file, which work in
+threads.
 """
 
 from __future__ import annotations
@@ -68,12 +69,12 @@ def read_run_history(run_folder: str | Path) -> RunHistory:
 
 
 def read_training_histories(folder: Path) -> dict[str, TrainingHistory]:
-    """Return the run in a folder, or those in its sub-folders, by name.
+    """Return the training in a folder, or those in its sub-folders, by name.
 
     Parameters
     ----------
     folder : Path
-        Of one run, of a cross-validated one, or of a sweep.
+        Folder of a run, of a cross-validated run, or of a sweep.
 
     Raises
     ------
@@ -83,7 +84,7 @@ def read_training_histories(folder: Path) -> dict[str, TrainingHistory]:
     found = (path for path in folder.iterdir() if path.is_dir())
     inside = sorted(
         found, key=lambda path: (path.name == FINAL_MODEL, path)
-    )  # as they are trained
+    )  # in the order of training
     if _holds_run(folder) or not any(_holds_run(path) for path in inside):
         training = read_training_history(folder, folder.name)
         return {training.name: training} if training.epochs or training.finished else {}
@@ -94,7 +95,7 @@ def read_training_histories(folder: Path) -> dict[str, TrainingHistory]:
 
 
 def read_summary(folder: Path, name: str) -> TrainingFinished | None:
-    """Return what was measured over all folds of a run, None where it was not."""
+    """Return the metrics over all folds of a run, None if there are none."""
     metrics = json_or_empty(folder / 'summary.json').get('metrics')
     if not isinstance(metrics, dict):
         return None
@@ -103,15 +104,15 @@ def read_summary(folder: Path, name: str) -> TrainingFinished | None:
 
 
 def read_training_history(folder: Path, name: str) -> TrainingHistory:
-    """Return one run, as far as its files can be read.
+    """Return one training, as far as its files can be read.
 
     Parameters
     ----------
     folder : Path
         With ``metrics.csv``, ``recipe.toml``, ``result.json``, ``best.safetensors``; each
-        may be missing or cut off.
+        may be missing or incomplete.
     name : str
-        What to call it.
+        Name of the training.
     """
     planned = toml_or_empty(folder / 'recipe.toml').get('epochs', 0)
     planned = planned if isinstance(planned, int) else 0
@@ -123,11 +124,11 @@ def read_training_history(folder: Path, name: str) -> TrainingHistory:
     training = TrainingHistory(
         name, card.labels if card is not None else (), planned, epochs=epochs
     )
-    # The card is filled in when all epochs are over, in one stroke.
+    # The metrics are added to the card in one write, after the last epoch.
     metrics = (card.metrics if card is not None else {}) or result.get('metrics')
     if isinstance(metrics, dict) and metrics:
-        told = card.data.get('epoch') if card is not None else None
-        best = told if isinstance(told, int) else training.best.epoch if training.best else 0
+        epoch = card.data.get('epoch') if card is not None else None
+        best = epoch if isinstance(epoch, int) else training.best.epoch if training.best else 0
         path = str(folder / 'best.safetensors') if card is not None else ''
         training.finished = TrainingFinished(name, path, best, metrics)
     return training
@@ -138,9 +139,9 @@ def _holds_run(folder: Path) -> bool:
 
 
 def _read_epochs(path: Path, run: str, epochs: int) -> list[EpochDone]:
-    """Return the whole lines of a ``metrics.csv``."""
+    """Return the complete lines of a ``metrics.csv``."""
     try:
-        # Its last line counts once its end is there.
+        # A last line without its end is incomplete.
         text = path.read_bytes().decode('utf-8', 'replace').rpartition('\n')[0]
     except OSError:
         return []
@@ -180,11 +181,11 @@ class RunsInFolder:
     Parameters
     ----------
     folder : Path
-        As asked for.
+        The requested folder.
     rows : tuple of RunRow
-        In the order of their names.
+        Sorted by name.
     failure : Failure, optional
-        Why there are none.
+        Why it could not be read.
     """
 
     folder: Path
@@ -194,11 +195,11 @@ class RunsInFolder:
 
 @thread_worker
 def read_runs(folder: Path) -> RunsInFolder:
-    """Read all runs below a folder; one that does not exist is empty.
+    """Read all runs below a folder; a folder that does not exist is empty.
 
     Returns
     -------
-    Table
+    RunsInFolder
     """
     from napari_cxr.training.run_table import is_run_folder, run_rows
 
@@ -208,11 +209,11 @@ def read_runs(folder: Path) -> RunsInFolder:
     try:
         for values in run_rows(folder):
             path = folder / str(values['run'])
-            path = path if is_run_folder(path) else folder  # the folder is that of the run itself
+            path = path if is_run_folder(path) else folder  # the folder is a run itself
             rows.append(RunRow(values, path, (path / 'best.safetensors').is_file()))
     except OSError as error:
-        words = f'{folder} cannot be read: {error.strerror}. Choose another folder.'
-        return RunsInFolder(folder, failure=Failure(words, ''))
+        text = f'{folder} cannot be read: {error.strerror}. Choose another folder.'
+        return RunsInFolder(folder, failure=Failure(text, ''))
     except Exception as error:
         return RunsInFolder(folder, failure=failure(error, 'Reading the runs'))
     return RunsInFolder(folder, tuple(rows))
@@ -225,15 +226,15 @@ def read_histories(paths: Sequence[Path]) -> dict[Path, RunHistory | Failure]:
     Returns
     -------
     dict
-        By the folders asked for.
+        By folder.
     """
     found: dict[Path, RunHistory | Failure] = {}
     for path in paths:
         try:
             found[path] = read_run_history(path)
         except OSError as error:
-            words = f'The run {path.name} cannot be read: {error.strerror}. Read the table again.'
-            found[path] = Failure(words, '')
+            text = f'The run {path.name} cannot be read: {error.strerror}. Refresh the table.'
+            found[path] = Failure(text, '')
         except Exception as error:
             found[path] = failure(error, 'Reading the run')
     return found
@@ -246,31 +247,31 @@ def write_runs(rows: list[dict[str, Any]], path: str) -> str | Failure:
     Returns
     -------
     str or Failure
-        The path.
+        The path of the file.
     """
     from napari_cxr.training import run_table
 
     try:
         run_table.write_run_table(rows, path)
     except OSError as error:
-        words = f'{path} could not be written: {error.strerror}. Choose another place.'
-        return Failure(words, '')
+        text = f'{path} could not be written: {error.strerror}. Choose another folder.'
+        return Failure(text, '')
     except Exception as error:
         return failure(error, 'Writing the table')
     return path
 
 
 def row_of_ended_run(root: Path, folder: Path, values: dict[str, Any]) -> RunRow:
-    """Return the row of a run that has just ended, as it is called below `root`.
+    """Return the row of a run that has just ended, with its name relative to `root`.
 
     Parameters
     ----------
     root : Path
-        The folder on show.
+        The folder whose runs are shown.
     folder : Path
-        That of the sweep, or of the cross-validated run, which holds the run.
+        Folder of the sweep, or of the cross-validated run, that contains the run.
     values : dict
-        The run's row, see `RunsDone`; a fold is called 'RUN/FOLD' in it.
+        The row of the run, see `RunsDone`; a fold is named 'RUN/FOLD' in it.
     """
     path = folder / str(values.get('run', '')).removeprefix(f'{folder.name}/')
     name = path.relative_to(root).as_posix()

@@ -1,4 +1,4 @@
-"""A run while it goes on and when it has ended: progress, results, and the images left out."""
+"""One training run: progress, result, actions, curves, and the images left out."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _BAR_STEPS = 1000
 
 
 class RunStatus(QWidget):
-    """Shows the phase, the share of all epochs and of this one, speed and time.
+    """Shows the phase, progress of the run and of the epoch, speed and time.
 
     Parameters
     ----------
@@ -54,10 +54,10 @@ class RunStatus(QWidget):
         self.heading.setWordWrap(True)
         self.elapsed = QLabel()
         self.elapsed.setObjectName('quiet')
-        self.elapsed.setToolTip('Time since the run began')
-        self.elapsed.setAccessibleName('Time since the run began')
-        self.overall = _create_bar('Share of the whole run that is done', 8)
-        self.epoch = _create_bar('Share of this epoch that is done', 4)
+        self.elapsed.setToolTip('Elapsed time')
+        self.elapsed.setAccessibleName('Elapsed time')
+        self.overall = _create_bar('Progress of the run', 8)
+        self.epoch = _create_bar('Progress of this epoch', 4)
         self.place = quiet_label()
         self.speed = quiet_label()
         first = QHBoxLayout()
@@ -82,15 +82,15 @@ class RunStatus(QWidget):
         """)
 
     def show_history(self, history: RunHistory) -> None:
-        """Show where a run stands now."""
+        """Show the current state of a run."""
         self.heading.setText(run_messages.heading_text(history))
         seconds = history.elapsed
         self.elapsed.setText(clock_text(seconds) if seconds else '')
         working = history.at_work
-        share = history.fraction
-        self.overall.setRange(0, 0 if share is None else _BAR_STEPS)
-        if share is not None:
-            self.overall.setValue(round(_BAR_STEPS * share))
+        done = history.fraction
+        self.overall.setRange(0, 0 if done is None else _BAR_STEPS)
+        if done is not None:
+            self.overall.setValue(round(_BAR_STEPS * done))
         self.overall.setVisible(working)
         training = history.current_training
         in_epoch = history.phase in (RunPhase.TRAINING, RunPhase.STOPPING) and training is not None
@@ -98,12 +98,12 @@ class RunStatus(QWidget):
         self.epoch.setValue(
             round(_BAR_STEPS * training.epoch_fraction) if training is not None else 0
         )
-        for label, words in (
+        for label, text in (
             (self.place, run_messages.position_text(history)),
             (self.speed, run_messages.speed_text(history) if working else ''),
         ):
-            label.setText(words)
-            label.setVisible(bool(words))
+            label.setText(text)
+            label.setVisible(bool(text))
 
 
 def _create_bar(name: str, height: int) -> QProgressBar:
@@ -166,17 +166,17 @@ class SkippedList(QWidget):
         self.button.setText(f'{"▾" if shown else "▸"} {self._shown:,} {noun} left out')
 
 
-#: Between two paintings, milliseconds: however fast events come, the dock stays quick.
+#: Milliseconds between two repaints, so that the dock stays responsive to frequent events.
 _REPAINT_INTERVAL = 100
 
 _SECOND = 1000
 
 
 class RunPanel(QWidget):
-    """Shows a run from its events; knows nothing of jobs.
+    """Shows a run from its events; it is independent of how the run is executed.
 
-    Whoever runs the job calls `begin`, `add` for every event, and at the end one of
-    `finish`, `stopped` and `fail`; all of them return at once.
+    The caller calls `begin`, then `add` for every event, and at the end one of `finish`,
+    `stopped` and `fail`; all of them return at once.
 
     Parameters
     ----------
@@ -186,27 +186,27 @@ class RunPanel(QWidget):
         Qt parent.
     """
 
-    #: The person wants the run to stop.
+    #: Stop was clicked.
     stop_requested = Signal()
-    #: The person wants the stopped run to go on.
+    #: Resume was clicked.
     resume_requested = Signal()
-    #: The person wants to classify with a checkpoint: its path.
+    #: A checkpoint should be used in the Classify dock: its path.
     classify_requested = Signal(str)
-    #: The person wants to read the card of a checkpoint: its path.
+    #: The card of a checkpoint should be shown: its path.
     card_requested = Signal(str)
-    #: The person wants to see the run's folder: its path.
+    #: The folder of the run should be opened: its path.
     folder_requested = Signal(str)
-    #: The person wants another run's curves beside these, see `compare_with`.
+    #: The curves of another run should be added, see `compare_with`.
     compare_requested = Signal()
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.history = RunHistory()
         self.folder = Path()
-        self._chosen = ''  # of several runs; empty follows the one under way
+        self._chosen = ''  # of several runs; empty follows the current one
         self._drawn: tuple[object, ...] = ()
-        self._again = False  # whether the run was begun before
-        self._filled = False  # with what a resumed run did before
+        self._resumed = False  # whether the run was resumed
+        self._filled = False  # whether the epochs before a resume were added
         self._build(theme)
         self._paint = QTimer(self)
         self._paint.setSingleShot(True)
@@ -265,32 +265,32 @@ class RunPanel(QWidget):
         self.curves.set_theme(theme)
         self.matrix.set_theme(theme)
 
-    # -- what happens -------------------------------------------------------------------
+    # -- events -------------------------------------------------------------------------
 
     def begin(self, folder: str | Path, runs: int = 0, resumed: RunHistory | None = None) -> None:
-        """Show that a run starts.
+        """Show that a run is starting.
 
         Parameters
         ----------
         folder : str or Path
-            The run's.
+            Folder of the run.
         runs : int
-            How many networks it trains, if that is known.
+            Number of networks that it trains, if known.
         resumed : RunHistory, optional
-            What is known of it from before, see `run_files.read_run_history`.
+            What is known of a resumed run, see `run_files.read_run_history`.
         """
         self.folder = Path(folder)
         self.history = resumed or RunHistory(self.folder.name, runs)
         self.history.total = runs or self.history.total
         self.history.begin()
-        self._again = resumed is not None
+        self._resumed = resumed is not None
         self._chosen, self._filled = '', False
         self.message.clear()
         self._second.start()
         self.refresh()
 
     def add(self, event: TrainingEvent) -> None:
-        """Take an event; it is on the screen within a tenth of a second."""
+        """Add an event; it is shown within a tenth of a second."""
         self.history.add(event)
         if (
             isinstance(event, TrainingStarted | RunsDone)
@@ -305,7 +305,7 @@ class RunPanel(QWidget):
             self._paint.start()
 
     def _lacks(self, event: TrainingStarted | RunsDone) -> bool:
-        """Return whether something went before that no event tells of: it was resumed."""
+        """Return whether a resumed run has epochs for which there were no events."""
         if isinstance(event, RunsDone):
             ended = [c for c in self.history.trainings.values() if c.finished is not None]
             return event.run == self.history.name and len(ended) < event.done
@@ -314,58 +314,60 @@ class RunPanel(QWidget):
 
     def _fill(self, found: dict[Path, RunHistory | Failure]) -> None:
         before = found.get(self.folder)
-        if isinstance(before, RunHistory):  # else the curves begin here
+        if isinstance(before, RunHistory):  # otherwise the curves start here
             self.history.fill(before)
             self._drawn = ()
             self.refresh()
 
     def stopping(self) -> None:
-        """Show that the run has been told to stop."""
+        """Show that the run is stopping."""
         self.history.phase = RunPhase.STOPPING
         self.refresh()
 
     def stopped(self) -> None:
-        """Show that the run has stopped, and can be taken up again."""
+        """Show that the run has stopped and can be resumed."""
         self._end(RunPhase.STOPPED)
 
     def fail(self, text: str, details: str = '') -> None:
-        """Show why the run could not go on, in one sentence with what to do next."""
+        """Show why the run failed, in one sentence with what to do next."""
         self._end(RunPhase.FAILED)
         self.message.show_error(text, details)
 
     def finish(self) -> None:
-        """Show what came out."""
+        """Show the result."""
         best = self.history.best
         if self.history.sweep and best is not None and not self._chosen:
             self._chosen = best.name
         self._end(RunPhase.FINISHED)
 
     def show_history(self, history: RunHistory, folder: str | Path) -> None:
-        """Show a run of the past."""
+        """Show an earlier run."""
         self.history, self.folder = history, Path(folder)
-        self._chosen, self._again = '', True
+        self._chosen, self._resumed = '', True
         self._second.stop()
         self.message.clear()
         self.refresh()
 
     def compare_with(self, other: RunHistory | None) -> None:
-        """Lay another run's curves over these with dashed lines; None takes them away."""
+        """Add the curves of another run with dashed lines; None removes them."""
         training = other.current_training if other is not None else None
         if other is not None and training is None:
-            self.message.show_error(f'{other.name} holds no epochs yet, so there are no curves.')
+            self.message.show_error(
+                f'{other.name} has no completed epochs, so there are no curves.'
+            )
             return
         self.curves.set_other(training, other.name if other is not None else '')
 
-    # -- showing ------------------------------------------------------------------------
+    # -- display ------------------------------------------------------------------------
 
     @property
     def training(self) -> TrainingHistory | None:
-        """The network whose curves are on show."""
+        """The training whose curves are shown."""
         return self.history.trainings.get(self._chosen or self.history.current)
 
     @property
     def checkpoint(self) -> Path | None:
-        """The best model of the network on show, where there is one."""
+        """The best model of the training that is shown, if there is one."""
         training = self.training
         if training is None or training.best is None:
             return None
@@ -374,15 +376,15 @@ class RunPanel(QWidget):
         return self.folder / self.history.place_of(training) / 'best.safetensors'
 
     def refresh(self) -> None:
-        """Put everything on the screen as it is now."""
+        """Update everything on screen."""
         self._paint.stop()
         history, training = self.history, self.training
         self.status.show_history(history)
         ended = history.phase is RunPhase.FINISHED
         _set_text(self.result, run_messages.result_text(history) if ended else '')
         _set_text(self.doubts, run_messages.warnings_text(history, ended))
-        resumable = self._again or training is not None
-        # A disk may be full, or a process be killed before it wrote what it had.
+        resumable = self._resumed or training is not None
+        # The disk may be full, or the process may have been killed before it wrote the model.
         place = self.checkpoint
         has_model = place is not None and (history.phase is not RunPhase.FAILED or place.is_file())
         _set_text(self.kept, run_messages.next_step_text(history, resumable, has_model))
@@ -395,7 +397,7 @@ class RunPanel(QWidget):
             list(history.trainings.values()), training.name if training else ''
         )
         self.curves.setVisible(history.at_work or training is not None)
-        # Batches move no curve, and there are many of them.
+        # Batches are frequent and do not change the curves.
         best = not history.at_work
         now = (id(training), training.last, training.finished, best) if training else ()
         if now != self._drawn or training is None:
@@ -404,7 +406,7 @@ class RunPanel(QWidget):
             self.matrix.set_training(training, best=best)
 
     def _tick(self) -> None:
-        """Let time pass on the screen where no event comes."""
+        """Update the times between events."""
         if self.history.at_work:
             self.status.show_history(self.history)
         else:
@@ -415,7 +417,7 @@ class RunPanel(QWidget):
         self._second.stop()
         self.refresh()
 
-    # -- what the person wants ----------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def _stop(self) -> None:
         self.stopping()
@@ -437,7 +439,7 @@ class RunPanel(QWidget):
         self.folder_requested.emit(str(self.folder))
 
 
-def _set_text(label: QLabel, words: str) -> None:
-    """Show words, or no label."""
-    label.setText(words)
-    label.setVisible(bool(words))
+def _set_text(label: QLabel, text: str) -> None:
+    """Set a text, and hide the label if it is empty."""
+    label.setText(text)
+    label.setVisible(bool(text))

@@ -1,6 +1,6 @@
-"""How well a run learns: curves by epoch, the confusion matrix, and a row for each fold.
+"""Results of training: curves by epoch, the confusion matrix, and a row for each fold.
 
-Curves of a second run can be drawn over those of the first.
+The curves of a second run can be drawn over those of the first.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _TRAIN, _VAL, _BEST = 0, 1, 2  # numbers of colours
 
 
 class RunCurves(QWidget):
-    """One figure against the epochs, chosen from a list.
+    """One metric plotted against the epochs, chosen from a list.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ class RunCurves(QWidget):
         Qt parent.
     """
 
-    #: Another run is wanted beside this one.
+    #: Another run should be compared with this one.
     compare_requested = Signal()
-    #: The other run is not wanted any more.
+    #: The comparison was ended.
     compare_ended = Signal()
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
@@ -68,19 +68,19 @@ class RunCurves(QWidget):
         self._training: TrainingHistory | None = None
         self._other: TrainingHistory | None = None
         self._names = ('', '')
-        self.figure = QComboBox()
-        self.figure.setAccessibleName('Figure')
-        self.figure.setToolTip('Which figure is drawn against the epochs')
-        for figure in PLOTTED_METRICS:
-            self.figure.addItem(figure.title, figure)
-            at = self.figure.count() - 1
-            self.figure.setItemData(at, figure.about, Qt.ItemDataRole.ToolTipRole)
+        self.metric_choice = QComboBox()
+        self.metric_choice.setAccessibleName('Metric')
+        self.metric_choice.setToolTip('The metric that is plotted against the epochs')
+        for metric in PLOTTED_METRICS:
+            self.metric_choice.addItem(metric.title, metric)
+            at = self.metric_choice.count() - 1
+            self.metric_choice.setItemData(at, metric.description, Qt.ItemDataRole.ToolTipRole)
         self.compare = QPushButton()
         self.curves = Curves(theme)
-        self.curves.set_empty_text('The curves begin when the first epoch is done.')
+        self.curves.set_empty_text('The curves start when the first epoch is complete.')
         self.key = quiet_label()
         first = QHBoxLayout()
-        first.addWidget(self.figure, 1)
+        first.addWidget(self.metric_choice, 1)
         first.addWidget(self.compare)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -88,7 +88,7 @@ class RunCurves(QWidget):
         layout.addLayout(first)
         layout.addWidget(self.curves)
         layout.addWidget(self.key)
-        self.figure.currentIndexChanged.connect(self._draw)
+        self.metric_choice.currentIndexChanged.connect(self._draw)
         self.compare.clicked.connect(self._compare_or_end)
         self._draw()
 
@@ -97,18 +97,18 @@ class RunCurves(QWidget):
         self.curves.set_theme(theme)
 
     def set_training(self, training: TrainingHistory | None, name: str = '') -> None:
-        """Draw a run; `name` tells it from the other one."""
+        """Draw a training; `name` distinguishes it from the other one."""
         self._training, self._names = training, (name, self._names[1])
         self._draw()
 
     def set_other(self, training: TrainingHistory | None, name: str = '') -> None:
-        """Lay another run over it with dashed lines, or take it away."""
+        """Add another training with dashed lines, or remove it."""
         self._other, self._names = training, (self._names[0], name)
         self._draw()
 
     @property
     def comparing(self) -> bool:
-        """Whether another run is on show."""
+        """Whether another training is shown."""
         return self._other is not None
 
     def _compare_or_end(self) -> None:
@@ -119,40 +119,40 @@ class RunCurves(QWidget):
             self.compare_requested.emit()
 
     def _draw(self) -> None:
-        figure: PlottedMetric = self.figure.currentData()
+        metric: PlottedMetric = self.metric_choice.currentData()
         lines = []
         if self._training is not None:
-            lines += _curve_lines(self._training, figure, dashed=False)
+            lines += _curve_lines(self._training, metric, dashed=False)
         if self._other is not None:
-            lines += _curve_lines(self._other, figure, dashed=True)
+            lines += _curve_lines(self._other, metric, dashed=True)
         self.curves.set_lines(lines)
         self.key.setText(f'Solid: {self._names[0]}. Dashed: {self._names[1]}.')
         self.key.setVisible(self.comparing)
-        self.curves.setToolTip(figure.about)
+        self.curves.setToolTip(metric.description)
         self.compare.setText('End comparison' if self.comparing else 'Compare with…')
         self.compare.setToolTip(
-            'Take the dashed curves away'
+            'Remove the dashed curves'
             if self.comparing
-            else 'Lay the curves of another run over these'
+            else 'Add the curves of another run to these'
         )
         self.compare.setEnabled(self._training is not None or self.comparing)
 
 
-def _curve_lines(training: TrainingHistory, figure: PlottedMetric, *, dashed: bool) -> list[Line]:
-    """Return the lines of one run; without those of which nothing is known."""
+def _curve_lines(training: TrainingHistory, metric: PlottedMetric, *, dashed: bool) -> list[Line]:
+    """Return the lines of one training, without those that have no values."""
     before = 'other ' if dashed else ''
     lines: list[Line] = []
-    for field, word, color in (
-        (figure.train, 'training' if figure.val else figure.title.lower(), _TRAIN),
-        (figure.val, 'validation', _VAL),
+    for field, name, color in (
+        (metric.train, 'training' if metric.val else metric.title.lower(), _TRAIN),
+        (metric.val, 'validation', _VAL),
     ):
         xs, ys = training.values_by_epoch(field)
         if any(math.isfinite(y) for y in ys):
-            lines.append(Line(before + word, xs, ys, 'dashed' if dashed else 'solid', color))
+            lines.append(Line(before + name, xs, ys, 'dashed' if dashed else 'solid', color))
     best = training.best
     if lines and best is not None and not dashed:
-        # Where both are drawn, the epoch was chosen by the validation images.
-        value = getattr(best, figure.val or figure.train)
+        # If both are drawn, the epoch was chosen by the validation images.
+        value = getattr(best, metric.val or metric.train)
         which = 'best' if training.is_best_known else 'kept'
         lines.append(
             Line(f'{which} epoch {best.epoch}', [float(best.epoch)], [value], 'solid', _BEST)
@@ -161,7 +161,7 @@ def _curve_lines(training: TrainingHistory, figure: PlottedMetric, *, dashed: bo
 
 
 class RunConfusionMatrix(QWidget):
-    """A confusion matrix, and which epoch it is of; hidden while there is none.
+    """A confusion matrix and its epoch; hidden while there is none.
 
     Parameters
     ----------
@@ -174,7 +174,7 @@ class RunConfusionMatrix(QWidget):
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.title = quiet_label()
-        self.matrix = Matrix(theme, 'truth', 'called')
+        self.matrix = Matrix(theme, 'true label', 'predicted label')
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
@@ -187,9 +187,9 @@ class RunConfusionMatrix(QWidget):
         self.matrix.set_theme(theme)
 
     def set_training(self, training: TrainingHistory | None, *, best: bool) -> None:
-        """Show a run's latest epoch, or its best one.
+        """Show the latest or the best epoch of a training.
 
-        Images with several labels each have no such matrix.
+        A multilabel classifier has no such matrix.
         """
         epoch = None
         if training is not None:
@@ -199,18 +199,18 @@ class RunConfusionMatrix(QWidget):
             return
         counts = np.array(epoch.confusion)
         labels = training.labels
-        if len(labels) != len(counts):  # of a run that left no model, nobody knows them
+        if len(labels) != len(counts):  # unknown if the run has no model
             labels = tuple(f'class {i}' for i in range(1, len(counts) + 1))
-        kept = 'the best epoch' if training.is_best_known else 'the epoch that is kept,'
+        kept = 'the best epoch' if training.is_best_known else 'the epoch that was kept,'
         which = kept if best else 'epoch'
         self.title.setText(f'Validation images after {which} {epoch.epoch}')
         self.matrix.set_values(counts, labels, labels)
 
 
 _FOLD_COLUMNS = (
-    ('Run', 'Which of the runs'),
+    ('Run', 'Name of the fold or run'),
     ('Epoch', 'The epoch whose model is kept: the best so far, or the last'),
-    ('Val. AUC', 'Macro AUC on the validation images, after that epoch'),
+    ('Val. AUC', 'Macro AUC on the validation images after this epoch'),
     ('Test AUC', 'Macro AUC on the test images, measured once at the end'),
 )
 
@@ -354,14 +354,14 @@ def _alignment(column: int) -> Qt.AlignmentFlag:
     return side | Qt.AlignmentFlag.AlignVCenter
 
 
-#: Someone who walks through the table with the arrow keys waits for no curves; ms.
+#: Milliseconds before curves are read, so that the arrow keys move quickly through the table.
 _SELECTION_DELAY = 150
 
-_SELECT_A_RUN = 'Select a run to see its curves, or two with Ctrl to lay them over each other.'
+_SELECT_A_RUN = 'Select a run to see its curves, or two with Ctrl to compare them.'
 
 
 class SelectedCurves(QWidget):
-    """Reads runs in a thread, and draws the second over the first.
+    """Reads the selected runs in a thread, and draws the second over the first.
 
     Parameters
     ----------
@@ -371,7 +371,7 @@ class SelectedCurves(QWidget):
         Qt parent.
     """
 
-    #: The curves asked for are on show.
+    #: The requested curves are shown.
     settled = Signal()
     #: A run could not be read.
     failed = Signal(object)
@@ -387,45 +387,45 @@ class SelectedCurves(QWidget):
         layout.setContentsMargins(0, 4, 0, 0)
         layout.addWidget(self.curves)
         layout.addStretch(1)
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(_SELECTION_DELAY)
-        self._later.timeout.connect(self.read_now)
+        self._delay = QTimer(self)
+        self._delay.setSingleShot(True)
+        self._delay.setInterval(_SELECTION_DELAY)
+        self._delay.timeout.connect(self.read_now)
         self._draw()
 
     @property
     def busy(self) -> bool:
-        """Whether curves are on their way."""
-        return bool(self._awaited) or self._later.isActive()
+        """Whether curves are being read."""
+        return bool(self._awaited) or self._delay.isActive()
 
     def set_theme(self, theme: str) -> None:
         """Change to another of napari's themes."""
         self.curves.set_theme(theme)
 
     def forget(self) -> None:
-        """Read again what is asked for next; runs may have gone on."""
+        """Discard what was read; runs may have continued."""
         self._known.clear()
 
     def show_runs(self, runs: Sequence[RunRow]) -> None:
-        """Show the first two of these, in a moment."""
+        """Show the first two of these after a short delay."""
         self._runs = list(runs[:2])
-        self._later.start()
+        self._delay.start()
 
     def read_now(self) -> None:
-        """Read what is not known yet of the runs asked for, without waiting any longer."""
-        self._later.stop()
+        """Read what is missing of the requested runs now."""
+        self._delay.stop()
         missing = [run.path for run in self._runs if run.path not in self._known]
         missing = [path for path in missing if path not in self._awaited]
         if missing:
             self._awaited.update(missing)
             self._reader = run_files.read_histories(missing)
-            self._reader.returned.connect(self._take)
+            self._reader.returned.connect(self._show_histories)
             self._reader.start()
         self._draw()
         if not self._awaited:
             self.settled.emit()
 
-    def _take(self, found: dict[Path, RunHistory | Failure]) -> None:
+    def _show_histories(self, found: dict[Path, RunHistory | Failure]) -> None:
         self._awaited -= set(found)
         for path, history in found.items():
             if isinstance(history, Failure):
@@ -444,5 +444,5 @@ class SelectedCurves(QWidget):
         self.curves.set_training(*(drawn[0] if drawn else (None, '')))
         self.curves.set_other(*(drawn[1] if len(drawn) > 1 else (None, '')))
         empty = [run.name for run, history in known if history.current_training is None]
-        words = f'{empty[0]} has done no epoch yet.' if empty else _SELECT_A_RUN
-        self.curves.curves.set_empty_text(words)
+        text = f'{empty[0]} has no completed epochs.' if empty else _SELECT_A_RUN
+        self.curves.curves.set_empty_text(text)

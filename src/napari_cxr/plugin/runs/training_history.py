@@ -1,6 +1,6 @@
-"""The history of a run as it is shown: each network's epochs, and the run with all its networks.
+"""The history of a run as it is shown: the epochs of each training, and the run as a whole.
 
-Built from events one by one. No Qt, so that it can be tested without a screen.
+Built from events one by one, without Qt, so that it can be tested without a screen.
 """
 
 from __future__ import annotations
@@ -29,29 +29,32 @@ __all__ = ['PLOTTED_METRICS', 'PlottedMetric', 'RunHistory', 'RunPhase', 'Traini
 
 @dataclass(frozen=True)
 class PlottedMetric:
-    """Something that is drawn against the epochs.
+    """A metric that is plotted against the epochs.
 
     Parameters
     ----------
     title : str
-        What people call it.
+        Its name on screen.
     train, val : str
-        Fields of `EpochDone` for the training and the validation images; empty where
-        there is no such metric.
-    about : str
-        One sentence that explains it.
+        Fields of `EpochDone` for the training and the validation images; empty if it is not
+        measured there.
+    description : str
+        An explanation in one sentence.
     """
 
     title: str
     train: str
     val: str
-    about: str
+    description: str
 
 
 PLOTTED_METRICS = (
-    PlottedMetric('Loss', 'train_loss', 'val_loss', 'What the training makes smaller.'),
+    PlottedMetric('Loss', 'train_loss', 'val_loss', 'What training minimises.'),
     PlottedMetric(
-        'Accuracy', 'train_accuracy', 'val_accuracy', 'Share of the images that are called right.'
+        'Accuracy',
+        'train_accuracy',
+        'val_accuracy',
+        'Fraction of the images that are classified correctly.',
     ),
     PlottedMetric(
         'AUC',
@@ -64,7 +67,7 @@ PLOTTED_METRICS = (
         'Balanced accuracy',
         '',
         'val_balanced_accuracy',
-        'Accuracy within each class, averaged: no class counts more for being frequent.',
+        'Accuracy within each class, averaged, so that frequent classes do not count more.',
     ),
     PlottedMetric(
         'F1',
@@ -73,31 +76,31 @@ PLOTTED_METRICS = (
         'Harmonic mean of sensitivity and precision, averaged over the classes.',
     ),
     PlottedMetric(
-        'Learning rate', 'learning_rate', '', 'How far each step moves the weights of the network.'
+        'Learning rate', 'learning_rate', '', 'How large each step of the optimiser is.'
     ),
 )
 
 
 @dataclass
 class TrainingHistory:
-    """One network's training, as far as it has come.
+    """The training of one network so far.
 
     Parameters
     ----------
     name : str
-        The run, as its events call it: 'run', or 'run/fold-2'.
+        Name of the run in its events: 'run', or 'run/fold-2'.
     labels : tuple of str
         The classes.
     planned : int
-        Epochs that the recipe allows; 0 while unknown.
-    started : Started, optional
-        What was said at its start; None for one that was read from its folder.
+        Epochs of the recipe; 0 while unknown.
+    started : TrainingStarted, optional
+        The event of its start; None if it was read from its folder.
     epochs : dict of int to EpochDone
-        The epochs that are done, by number from 1.
+        Completed epochs, by number from 1.
     batch : BatchDone, optional
-        The step that was last heard of, in the epoch that is under way.
-    finished : Finished, optional
-        Its end.
+        The latest step of the current epoch.
+    finished : TrainingFinished, optional
+        The event of its end.
     """
 
     name: str
@@ -109,13 +112,13 @@ class TrainingHistory:
     finished: TrainingFinished | None = None
 
     def start(self, event: TrainingStarted) -> None:
-        """Begin, or go on after the epochs that the event says are done."""
+        """Start, or continue after the epochs that the event reports as done."""
         self.started, self.labels, self.planned = event, event.labels, event.epochs
         self.epochs = {n: epoch for n, epoch in self.epochs.items() if n <= event.epoch}
         self.batch = self.finished = None
 
     def add_epoch(self, event: EpochDone) -> None:
-        """Take an epoch; one of the same number that was there before goes."""
+        """Add an epoch; it replaces an earlier one of the same number."""
         self.epochs[event.epoch] = event
         self.planned = event.epochs or self.planned
         self.batch = None
@@ -129,12 +132,12 @@ class TrainingHistory:
 
     @property
     def last(self) -> EpochDone | None:
-        """The latest epoch that is done."""
+        """The latest completed epoch."""
         return self.epochs[max(self.epochs)] if self.epochs else None
 
     @property
     def best(self) -> EpochDone | None:
-        """The best epoch so far, by the recipe's own measure."""
+        """The best epoch so far, by the recipe's selection metric."""
         if self.finished is not None and self.finished.epoch in self.epochs:
             return self.epochs[self.finished.epoch]
         bests = [number for number, epoch in self.epochs.items() if epoch.best]
@@ -144,13 +147,13 @@ class TrainingHistory:
     def is_best_known(self) -> bool:
         """Whether an epoch before the last is the best.
 
-        Else nobody can tell it from one that a recipe keeps because it is the last.
+        Otherwise it cannot be told from one that a recipe keeps because it is the last.
         """
         return self.best is not None and self.best is not self.last
 
     @property
     def epoch(self) -> int:
-        """The epoch that is under way, from 1; the last one when none is."""
+        """The current epoch, from 1; the last one when training has ended."""
         if self.batch is not None:
             return self.batch.epoch
         done = max(self.epochs, default=self.started.epoch if self.started else 0)
@@ -159,14 +162,14 @@ class TrainingHistory:
 
     @property
     def epoch_fraction(self) -> float:
-        """How much of the epoch under way is done, in [0, 1]."""
+        """Completed fraction of the current epoch, in [0, 1]."""
         if self.batch is None or not self.batch.batches:
             return 0.0
         return min(1.0, self.batch.batch / self.batch.batches)
 
     @property
     def fraction(self) -> float:
-        """How much of all planned epochs is done, in [0, 1]."""
+        """Completed fraction of all planned epochs, in [0, 1]."""
         if self.finished is not None:
             return 1.0
         if not self.planned:
@@ -178,12 +181,12 @@ class TrainingHistory:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """What was measured at the end, as in the model's card; empty before."""
+        """The metrics at the end, as on the model's card; empty before."""
         return self.finished.metrics if self.finished is not None else {}
 
 
 class RunPhase(StrEnum):
-    """Where a run stands."""
+    """The phase of a run."""
 
     EMPTY = 'empty'
     STARTING = 'starting'
@@ -206,19 +209,19 @@ _ACTIVE_PHASES = (
 
 
 class RunHistory:
-    """Everything that is known of a run, of its folds, or of the runs of a sweep.
+    """All that is known of a run, of its folds, or of the runs of a sweep.
 
     ``trainings`` holds its networks by name: 'run', 'run/fold-2', 'sweep/run' or
-    'sweep/run/fold-2'; ``sweep`` is whether they follow several recipes.
+    'sweep/run/fold-2'; ``sweep`` is whether they use several recipes.
 
     Parameters
     ----------
     name : str
-        What the run is called.
+        Name of the run.
     runs : int
-        How many networks it trains; 0 while nobody knows.
+        Number of networks that it trains; 0 while unknown.
     clock : callable
-        Seconds that only ever rise.
+        A monotonic clock in seconds.
     """
 
     def __init__(
@@ -238,25 +241,25 @@ class RunHistory:
         self._began: float | None = None
         self._ended: float | None = None
         self._reading_since = 0.0
-        self._last_event_time = 0.0  # when the last event about time came
+        self._last_event_time = 0.0  # of the last event with timing
         self._training_since = 0.0
-        self._training_seconds: list[float] = []  # of the runs that have ended
+        self._training_seconds: list[float] = []  # of each run that has ended
 
-    # -- what happens -------------------------------------------------------------------
+    # -- events --------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Note that work starts now; what is known of earlier epochs stays."""
+        """Start the clock; what is known of earlier epochs is kept."""
         self.phase = RunPhase.STARTING
         self._began, self._ended = self._clock(), None
         self.reading, self._skipped = None, {}
 
     def end(self, phase: RunPhase) -> None:
-        """Note that work has ended: stopped, failed or finished."""
+        """Stop the clock: the run was stopped, failed or finished."""
         self.phase = phase
         self._ended = self._clock()
 
     def fill(self, other: RunHistory) -> None:
-        """Take what another one knows of networks and epochs that went before."""
+        """Add networks and earlier epochs that another history knows."""
         known = other.trainings.items()
         trainings = {n: c for n, c in known if n not in self.trainings} | self.trainings
         for name, training in known:
@@ -267,7 +270,7 @@ class RunHistory:
         self.trainings = trainings
 
     def add(self, event: TrainingEvent) -> None:
-        """Take an event; events of another kind change nothing."""
+        """Apply an event; events of other kinds change nothing."""
         now = self._clock()
         if isinstance(event, ReadingProgress):
             if self.phase is not RunPhase.READING or self.reading is None:
@@ -293,7 +296,7 @@ class RunHistory:
         elif isinstance(event, TrainingFinished):
             self._finish(event, now)
         elif isinstance(event, RunsDone) and event.run == self.name:
-            # Of another name, it tells of the folds of one run of a sweep.
+            # Under another name, it is about the folds of one run of a sweep.
             self.done, self.total = event.done, event.total
         if isinstance(event, ReadingProgress | TrainingStarted | BatchDone):
             self._last_event_time = now
@@ -315,22 +318,22 @@ class RunHistory:
         return self.trainings.setdefault(self.current, TrainingHistory(self.current))
 
     def _name_of(self, event: TrainingEvent) -> str:
-        """Return a run's name below the whole: those of a sweep don't tell it themselves."""
+        """Return the name below the whole run, which events of a sweep leave out."""
         if not self.name or event.run == self.name or event.run.startswith(f'{self.name}/'):
             return event.run
         self.sweep = True
         return f'{self.name}/{event.run}'
 
-    # -- what is known ------------------------------------------------------------------
+    # -- state ---------------------------------------------------------------------------
 
     @property
     def at_work(self) -> bool:
-        """Whether it is going on."""
+        """Whether it is running."""
         return self.phase in _ACTIVE_PHASES
 
     @property
     def current_training(self) -> TrainingHistory | None:
-        """The network that is being trained, or the last one that was."""
+        """The network that is being trained, or was trained last."""
         return self.trainings.get(self.current)
 
     @property
@@ -340,12 +343,12 @@ class RunHistory:
 
     @property
     def skipped(self) -> list[ImageSkipped]:
-        """The images that were left out, each once."""
+        """The images that were left out, without duplicates."""
         return list(self._skipped.values())
 
     @property
     def best(self) -> TrainingHistory | None:
-        """Of several networks that have been measured the best, by the validation images."""
+        """The best of the evaluated networks, by the validation images."""
 
         def area(training: TrainingHistory) -> float:
             value = training.best.val_macro_auc if training.best is not None else math.nan
@@ -354,19 +357,19 @@ class RunHistory:
         return max((c for c in self.trainings.values() if c.metrics), key=area, default=None)
 
     def place_of(self, training: TrainingHistory) -> str:
-        """Return where a network's folder is, seen from the folder of the whole."""
+        """Return the folder of a network, relative to that of the whole run."""
         return '' if training.name == self.name else training.name.removeprefix(f'{self.name}/')
 
     @property
     def elapsed(self) -> float:
-        """Seconds since it began, until it ended; 0 for one that was read from its folder."""
+        """Seconds from start to end, or until now; 0 if it was read from its folder."""
         if self._began is None:
             return 0.0
         return (self._clock() if self._ended is None else self._ended) - self._began
 
     @property
     def fraction(self) -> float | None:
-        """How much is done, in [0, 1]: of the reading, then of all epochs; None if unknown."""
+        """Completed fraction in [0, 1]: of the reading, then of all epochs; None if unknown."""
         if self.phase is RunPhase.STARTING:
             return None
         if self.phase is RunPhase.READING:
@@ -379,13 +382,13 @@ class RunHistory:
             return training.fraction
         if not self.total:
             return None
-        under_way = 0.0 if training.finished is not None else training.fraction
+        current = 0.0 if training.finished is not None else training.fraction
         ended = sum(c.finished is not None for c in self.trainings.values())
-        return min(1.0, (max(self.done, ended) + under_way) / self.total)
+        return min(1.0, (max(self.done, ended) + current) / self.total)
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until all is done, as far as anyone can say; None if nobody can."""
+        """Estimated seconds until all is done; None if unknown."""
         since = self._clock() - self._last_event_time
         if self.phase is RunPhase.READING and self.reading is not None:
             spent = self._last_event_time - self._reading_since
@@ -396,18 +399,18 @@ class RunHistory:
         training = self.current_training
         if self.phase is not RunPhase.TRAINING or training is None or training.batch is None:
             return None
-        told = training.batch.seconds_left
-        if not math.isfinite(told):
+        reported = training.batch.seconds_left
+        if not math.isfinite(reported):
             return None
-        left = max(0.0, told - since)
+        left = max(0.0, reported - since)
         spans = self._training_seconds
         each = sum(spans) / len(spans) if spans else self._clock() - self._training_since + left
-        # Runs that nobody has counted yet cannot be foreseen.
+        # Runs of an unknown total cannot be included.
         return left + max(0, self.total - self.done - 1) * each
 
     @property
     def utilisation(self) -> float | None:
-        """Share of the device's time that the last epoch used; None where nothing tells."""
+        """Utilisation of the device in the last epoch; None if unknown."""
         last = self.current_training.last if self.current_training is not None else None
         if last is None or not math.isfinite(last.utilisation):
             return None
