@@ -8,11 +8,11 @@ from qtpy.QtCore import Qt
 from napari_cxr.plugin.runs.runs_table import (
     RUN_TABLE_COLUMNS,
     RunRow,
-    RunsProxy,
     RunsTableModel,
     RunsTableView,
     sort_key,
 )
+from napari_cxr.plugin.widgets.row_table import RowFilterProxy
 
 KEYS = [column.key for column in RUN_TABLE_COLUMNS]
 RISING, FALLING = Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder
@@ -21,7 +21,7 @@ RISING, FALLING = Qt.SortOrder.AscendingOrder, Qt.SortOrder.DescendingOrder
 @pytest.fixture
 def view(qtbot):
     model = RunsTableModel()
-    view = RunsTableView(RunsProxy(model, model))
+    view = RunsTableView(RowFilterProxy(model, model))
     model.setParent(view)
     qtbot.addWidget(view)
     view.show()

@@ -194,7 +194,7 @@ def test_leave_out_and_undo(qtbot, panel, heard):
     ).strikeOut()
     assert panel.classes.topLevelItem(0).text(4) == '3'
     assert panel.sections['images'].summary.text() == '3 left out'
-    assert not panel.images.leave.isEnabled() and panel.images.take.isEnabled()
+    assert not panel.images.leave.isEnabled() and panel.images.include.isEnabled()
     qtbot.mouseClick(panel.images.undo, LEFT)
     assert heard[1:] == [('excluded', digests, False)]
     assert not panel.images.undo.isEnabled()
@@ -341,7 +341,7 @@ def test_same_patient_and_back(qtbot, panel, heard):
     first, second = panel.survey.digests[0], panel.survey.digests[59]
     qtbot.mouseClick(pairs.same, LEFT)
     assert heard[-1] == ('grouped', first, second, True)
-    assert 'put together' in pairs.model.data(pairs.model.index(0, 1))
+    assert 'same patient' in pairs.model.data(pairs.model.index(0, 1))
     assert pairs.same.text() == 'Separate'
     qtbot.mouseClick(pairs.undo, LEFT)
     assert heard[-1] == ('grouped', first, second, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from napari.components import ViewerModel
@@ -21,7 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cxr.plugin.background import Failure
+from napari_cxr.plugin.background import Failure, JobOutcome, run_job
 from napari_cxr.plugin.base_dock import Dock
 from napari_cxr.plugin.docks import dock_signals, open_dock
 from napari_cxr.plugin.preferences import preferences, save_preferences
@@ -29,8 +30,9 @@ from napari_cxr.plugin.runs import run_files
 from napari_cxr.plugin.runs.run_actions import RunsTableActions
 from napari_cxr.plugin.runs.run_files import RunsInFolder
 from napari_cxr.plugin.runs.run_results import SelectedCurves
-from napari_cxr.plugin.runs.runs_table import RunRow, RunsProxy, RunsTableModel, RunsTableView
+from napari_cxr.plugin.runs.runs_table import RunRow, RunsTableModel, RunsTableView
 from napari_cxr.plugin.style import quiet_label
+from napari_cxr.plugin.widgets.row_table import RowFilterProxy
 from napari_cxr.plugin.widgets.sections import scrollable
 from napari_cxr.plugin.widgets.text import InlineMessage
 from napari_cxr.training.training_events import RunsDone
@@ -151,7 +153,7 @@ class RunsDock(Dock):
     def _build(self) -> None:
         self.head = RunsHeader()
         self.model = RunsTableModel(self)
-        self.proxy = RunsProxy(self.model, self)
+        self.proxy = RowFilterProxy(self.model, self)
         self.view = RunsTableView(self.proxy)
         self.count = quiet_label()
         self.progress = QProgressBar()
@@ -189,7 +191,7 @@ class RunsDock(Dock):
         head.columns_requested.connect(self._offer_columns)
         head.save_requested.connect(self.export)
         self.view.selected.connect(self._select)
-        self.view.opened.connect(self.curves.read_now)
+        self.view.row_opened.connect(self.curves.read_now)
         self.view.columns_changed.connect(self._save_columns)
         self.curves.failed.connect(self._show_failure)
         self.curves.settled.connect(self.settled)
@@ -222,10 +224,8 @@ class RunsDock(Dock):
         self.curves.forget()
         self._reading = True
         self._show_count()
-        # Held, because the last signals of a worker that is collected are lost.
-        self._reader = run_files.read_runs(self.folder)
-        self._reader.returned.connect(self._show_table)
-        self._reader.start()
+        reading = partial(run_files.read_runs, self.folder)
+        run_job(self, reading, 'Reading the runs', done=self._show_table)
 
     def add_run(self, folder: str, event: RunsDone | None) -> None:
         """Show a run that has just ended.
@@ -249,13 +249,14 @@ class RunsDock(Dock):
         is_fold = str(event.row.get('run', '')).startswith(f'{where.name}/')
         if event.row and (not is_fold or where == self.folder):  # otherwise they share a row
             self.model.add_row(run_files.row_of_ended_run(self.folder, where, event.row))
-            self.view.make_room()
+            self.view.fit_added_row()
         self.progress.setVisible(0 < event.done < event.total)
         self.progress.setRange(0, max(event.total, 1))
         self.progress.setValue(event.done)
         self._show_count()
 
-    def _show_table(self, table: RunsInFolder) -> None:
+    def _show_table(self, outcome: JobOutcome) -> None:
+        table: RunsInFolder = outcome.result
         if table.folder != self.folder:
             return  # another one was chosen in the meantime
         self._reading = False
@@ -304,15 +305,14 @@ class RunsDock(Dock):
         )
         if path:
             rows = [self.proxy.row_at(i).values for i in range(self.proxy.rowCount())]
-            self._writer = run_files.write_runs(rows, path)
-            self._writer.returned.connect(self._written)
-            self._writer.start()
+            writing = partial(run_files.write_runs, rows, path)
+            run_job(self, writing, 'Saving the table', done=self._show_saved)
 
-    def _written(self, result: str | Failure) -> None:
-        if isinstance(result, Failure):
-            self._show_failure(result)
+    def _show_saved(self, outcome: JobOutcome | Failure) -> None:
+        if isinstance(outcome, Failure):
+            self._show_failure(outcome)
         else:
-            self.count.setText(f'Saved to {result}')
+            self.count.setText(f'Saved to {outcome.result}')
         self.settled.emit()
 
     def _filter(self, text: str) -> None:

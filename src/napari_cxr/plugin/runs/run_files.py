@@ -1,7 +1,7 @@
 """Run folders on disk, complete or not: histories, the table of runs, and its CSV.
 
-Reading needs neither Qt nor torch. Docks call the jobs at the end of this file, which work in
-threads.
+It needs neither Qt nor torch. The functions at the end of this file are jobs for
+`background.run_job`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from napari.qt.threading import thread_worker
-
 from napari_cxr.plugin.background import Failure, failure
 from napari_cxr.plugin.runs.runs_table import RunRow
 from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase, TrainingHistory
@@ -23,7 +21,7 @@ from napari_cxr.training.training_events import EpochDone, TrainingFinished
 
 __all__ = [
     'RunsInFolder',
-    'read_histories',
+    'read_run_histories',
     'read_run_history',
     'read_runs',
     'read_summary',
@@ -193,7 +191,6 @@ class RunsInFolder:
     failure: Failure | None = None
 
 
-@thread_worker
 def read_runs(folder: Path) -> RunsInFolder:
     """Read all runs below a folder; a folder that does not exist is empty.
 
@@ -219,8 +216,7 @@ def read_runs(folder: Path) -> RunsInFolder:
     return RunsInFolder(folder, tuple(rows))
 
 
-@thread_worker
-def read_histories(paths: Sequence[Path]) -> dict[Path, RunHistory | Failure]:
+def read_run_histories(paths: Sequence[Path]) -> dict[Path, RunHistory | Failure]:
     """Read the curves of runs.
 
     Returns
@@ -240,7 +236,6 @@ def read_histories(paths: Sequence[Path]) -> dict[Path, RunHistory | Failure]:
     return found
 
 
-@thread_worker
 def write_runs(rows: list[dict[str, Any]], path: str) -> str | Failure:
     """Write rows as CSV.
 
@@ -256,8 +251,6 @@ def write_runs(rows: list[dict[str, Any]], path: str) -> str | Failure:
     except OSError as error:
         text = f'{path} could not be written: {error.strerror}. Choose another folder.'
         return Failure(text, '')
-    except Exception as error:
-        return failure(error, 'Writing the table')
     return path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import Qt, QTimer, Signal
@@ -16,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cxr.plugin.background import Failure
+from napari_cxr.plugin.background import Failure, JobOutcome, run_job
 from napari_cxr.plugin.plots.plot import class_color
 from napari_cxr.plugin.runs import run_files, run_messages
 from napari_cxr.plugin.runs.run_actions import RunButtons
@@ -298,9 +299,8 @@ class RunPanel(QWidget):
             and self._lacks(event)
         ):
             self._filled = True
-            self._reader = run_files.read_histories([self.folder])
-            self._reader.returned.connect(self._fill)
-            self._reader.start()
+            reading = partial(run_files.read_run_histories, [self.folder])
+            run_job(self, reading, 'Reading the run', done=self._fill)
         if not self._paint.isActive():
             self._paint.start()
 
@@ -312,7 +312,8 @@ class RunPanel(QWidget):
         training = self.history.current_training
         return training is not None and len(training.epochs) < event.epoch
 
-    def _fill(self, found: dict[Path, RunHistory | Failure]) -> None:
+    def _fill(self, outcome: JobOutcome | Failure) -> None:
+        found = outcome.result if isinstance(outcome, JobOutcome) else {}
         before = found.get(self.folder)
         if isinstance(before, RunHistory):  # otherwise the curves start here
             self.history.fill(before)

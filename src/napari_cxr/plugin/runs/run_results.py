@@ -7,22 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QModelIndex, QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QHeaderView,
     QPushButton,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_cxr.plugin.background import Failure
+from napari_cxr.plugin.background import Failure, JobOutcome, run_job
 from napari_cxr.plugin.plots.curves import Curves, Line
 from napari_cxr.plugin.plots.matrix import Matrix
 from napari_cxr.plugin.runs import run_files
@@ -34,7 +34,8 @@ from napari_cxr.plugin.runs.training_history import (
     RunHistory,
     TrainingHistory,
 )
-from napari_cxr.plugin.style import quiet_label, style_plain_table
+from napari_cxr.plugin.style import quiet_label
+from napari_cxr.plugin.widgets.row_table import RowTableModel, RowTableView, TableColumn
 
 __all__ = [
     'FoldsTableModel',
@@ -208,17 +209,23 @@ class RunConfusionMatrix(QWidget):
 
 
 _FOLD_COLUMNS = (
-    ('Run', 'Name of the fold or run'),
-    ('Epoch', 'The epoch whose model is kept: the best so far, or the last'),
-    ('Val. AUC', 'Macro AUC on the validation images after this epoch'),
-    ('Test AUC', 'Macro AUC on the test images, measured once at the end'),
+    TableColumn('Run', 'Name of the fold or run'),
+    TableColumn(
+        'Epoch', 'The epoch whose model is kept: the best so far, or the last', right_aligned=True
+    ),
+    TableColumn(
+        'Val. AUC', 'Macro AUC on the validation images after this epoch', right_aligned=True
+    ),
+    TableColumn(
+        'Test AUC', 'Macro AUC on the test images, measured once at the end', right_aligned=True
+    ),
 )
 
-_MOST_ROWS = 8  # that are seen at once
+_MOST_ROWS = 8  # that are visible at once
 
 
-class FoldsTableModel(QAbstractTableModel):
-    """A line for each network that a run trains.
+class FoldsTableModel(RowTableModel[TrainingHistory]):
+    """A row for each network that a run trains.
 
     Parameters
     ----------
@@ -227,67 +234,21 @@ class FoldsTableModel(QAbstractTableModel):
     """
 
     def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(parent)
-        self._trainings: list[TrainingHistory] = []
-
-    def set_trainings(self, trainings: list[TrainingHistory]) -> None:
-        """Show these; the ones that were there before keep their lines."""
-        if trainings[: len(self._trainings)] != self._trainings or len(trainings) < len(
-            self._trainings
-        ):
-            self.beginResetModel()
-            self._trainings = list(trainings)
-            self.endResetModel()
-            return
-        if len(trainings) > len(self._trainings):
-            self.beginInsertRows(QModelIndex(), len(self._trainings), len(trainings) - 1)
-            self._trainings = list(trainings)
-            self.endInsertRows()
-        if trainings:
-            last = self.index(len(trainings) - 1, len(_FOLD_COLUMNS) - 1)
-            self.dataChanged.emit(self.index(0, 0), last)
-
-    def name(self, row: int) -> str:
-        """Return the whole name of the run in a line."""
-        return self._trainings[row].name
+        super().__init__(_FOLD_COLUMNS, parent)
 
     def row_of(self, name: str) -> int:
-        """Return the line of a run, -1 where there is none."""
-        return next((i for i, c in enumerate(self._trainings) if c.name == name), -1)
+        """Return the row of a training, -1 if there is none."""
+        return next((i for i, row in enumerate(self.rows) if row.name == name), -1)
 
-    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
-        """Return the number of runs."""
-        return 0 if parent.isValid() else len(self._trainings)
-
-    def columnCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
-        """Return the number of columns."""
-        return 0 if parent.isValid() else len(_FOLD_COLUMNS)
-
-    def headerData(
-        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
-    ) -> Any:
-        """Return a column's title, its explanation as tooltip, or how it is aligned."""
-        if orientation is not Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(section)
-        title, about = _FOLD_COLUMNS[section]
-        texts = {Qt.ItemDataRole.DisplayRole: title, Qt.ItemDataRole.ToolTipRole: about}
-        return texts.get(Qt.ItemDataRole(role))
-
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return the text of a cell, or how it is aligned."""
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            return _alignment(index.column())
-        if role != Qt.ItemDataRole.DisplayRole:
-            return None
-        training = self._trainings[index.row()]
+    def text(self, row: int, column: int) -> str:
+        """Return the text of a cell, a dash where the value is unknown."""
+        training = self.row(row)
         best = training.best
-        if index.column() == 0:
+        if column == 0:
             return short_run_name(training.name)
-        if index.column() == 1:
+        if column == 1:
             return f'{best.epoch}' if best is not None else '–'
-        if index.column() == 2:
+        if column == 2:
             return _cell_text(best.val_macro_auc if best is not None else None)
         if training.metrics.get('measured_on') != 'test':
             return '–'
@@ -295,8 +256,8 @@ class FoldsTableModel(QAbstractTableModel):
         return _cell_text((found.get('macro_auc') or [None])[0])
 
 
-class FoldsTableView(QTableView):
-    """Shows the runs; choosing one tells its name.
+class FoldsTableView(RowTableView):
+    """Lists the trainings of a run; the chosen one is shown.
 
     Parameters
     ----------
@@ -304,54 +265,40 @@ class FoldsTableView(QTableView):
         Qt parent.
     """
 
-    #: The whole name of the run that a person chose.
+    #: The full name of the training that was chosen.
     chosen = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.folds = FoldsTableModel(self)
-        self.setModel(self.folds)
-        across = style_plain_table(self, 'Runs of this training', several=False)
-        across.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        folds = FoldsTableModel()
+        super().__init__(folds, 'Runs of this training', parent=parent)
+        folds.setParent(self)
+        self.folds = folds
+        self.titles.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.setToolTip('Choose a run to see its curves')
-        chosen = self.selectionModel()
-        assert chosen is not None
-        chosen.currentRowChanged.connect(self._choose)
+        selection = self.selectionModel()
+        assert selection is not None
+        selection.currentRowChanged.connect(self._choose)
 
     def set_trainings(self, trainings: list[TrainingHistory], shown: str) -> None:
-        """Show the runs; `shown` is the one whose curves are seen."""
+        """List these trainings; `shown` is the name of the one whose curves are shown."""
         before = self.folds.rowCount()
-        self.folds.set_trainings(trainings)
+        self.folds.set_rows(trainings)
         if self.folds.rowCount() != before:
-            self._fit_height()
+            self.fit_height(_MOST_ROWS)
         row = self.folds.row_of(shown)
         if row >= 0 and row != self.currentIndex().row():
-            chosen = self.selectionModel()
-            assert chosen is not None
             blocked = self.blockSignals(True)
             self.selectRow(row)
             self.blockSignals(blocked)
 
     def _choose(self, index: QModelIndex) -> None:
         if index.isValid() and not self.signalsBlocked():
-            self.chosen.emit(self.folds.name(index.row()))
-
-    def _fit_height(self) -> None:
-        down, across = self.verticalHeader(), self.horizontalHeader()
-        assert down is not None and across is not None
-        rows = min(max(self.folds.rowCount(), 1), _MOST_ROWS)
-        height = rows * down.defaultSectionSize() + across.sizeHint().height()
-        self.setFixedHeight(height + 2 * self.frameWidth())
+            self.chosen.emit(self.folds.row(index.row()).name)
 
 
 def _cell_text(value: Any) -> str:
     known = isinstance(value, int | float) and math.isfinite(value)
     return f'{value:.3f}' if known else '–'
-
-
-def _alignment(column: int) -> Qt.AlignmentFlag:
-    side = Qt.AlignmentFlag.AlignRight if column else Qt.AlignmentFlag.AlignLeft
-    return side | Qt.AlignmentFlag.AlignVCenter
 
 
 #: Milliseconds before curves are read, so that the arrow keys move quickly through the table.
@@ -418,14 +365,14 @@ class SelectedCurves(QWidget):
         missing = [path for path in missing if path not in self._awaited]
         if missing:
             self._awaited.update(missing)
-            self._reader = run_files.read_histories(missing)
-            self._reader.returned.connect(self._show_histories)
-            self._reader.start()
+            reading = partial(run_files.read_run_histories, missing)
+            run_job(self, reading, 'Reading the runs', done=self._show_histories)
         self._draw()
         if not self._awaited:
             self.settled.emit()
 
-    def _show_histories(self, found: dict[Path, RunHistory | Failure]) -> None:
+    def _show_histories(self, outcome: JobOutcome) -> None:
+        found: dict[Path, RunHistory | Failure] = outcome.result
         self._awaited -= set(found)
         for path, history in found.items():
             if isinstance(history, Failure):

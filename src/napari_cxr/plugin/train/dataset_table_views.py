@@ -1,8 +1,8 @@
-"""The tables of a data set's images and of its near-duplicates, with filter and buttons."""
+"""The tables of the images and near-duplicates of a data set, with filter and buttons."""
 
 from __future__ import annotations
 
-from qtpy.QtCore import QEvent, QModelIndex, Qt, QTimer, Signal
+from qtpy.QtCore import QModelIndex, Qt, QTimer, Signal
 from qtpy.QtGui import QKeyEvent, QResizeEvent, QShowEvent
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -11,20 +11,19 @@ from qtpy.QtWidgets import (
     QHeaderView,
     QLineEdit,
     QPushButton,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_cxr.plugin.plots.axes import number_text
 from napari_cxr.plugin.plots.plot import quiet_text
-from napari_cxr.plugin.style import quiet_label, style_plain_table
+from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.train.dataset_table_models import (
     DataEdits,
-    ImageFilterProxy,
     ImageTableModel,
     PairTableModel,
 )
+from napari_cxr.plugin.widgets.row_table import RowFilterProxy, RowTableView
 from napari_cxr.training.dataset_survey import Survey
 
 __all__ = ['ImagesView', 'PairsView']
@@ -36,39 +35,42 @@ _FILTER_DELAY = 150
 _NARROWEST_COLUMN, _WIDEST_COLUMN = 96, 130
 
 
-class _ImageTable(QTableView):
-    """A table that hears Delete even where napari has a shortcut for it."""
+class _ImageTable(RowTableView):
+    """The table of images; Delete works even where napari has a shortcut for it."""
 
     #: Delete was pressed.
     delete_pressed = Signal()
 
-    def event(self, event: QEvent | None) -> bool:
-        """Claim the key before a shortcut of the window takes it."""
-        if (
-            isinstance(event, QKeyEvent)
-            and event.type() == QEvent.Type.ShortcutOverride
-            and event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Return, Qt.Key.Key_Enter)
-        ):
-            event.accept()
-            return True
-        return super().event(event)
+    def __init__(self, proxy: RowFilterProxy[str]) -> None:
+        super().__init__(proxy, 'Images', multi_select=True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
+        self.setSortingEnabled(True)
+        self.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # in the order of the survey
+        self.setToolTip('Double-click to open an image; Delete leaves out the selected ones')
+        self.setFixedHeight(300)
+        self.titles.setMinimumSectionSize(36)
+        self.titles.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.titles.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        self.titles.setResizeContentsPrecision(200)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Hear Delete; Return is a double click."""
+        """Leave out or include the selected images with Delete."""
         if event is not None and event.key() == Qt.Key.Key_Delete:
             self.delete_pressed.emit()
-        elif event is not None and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self.doubleClicked.emit(self.currentIndex())
         else:
             super().keyPressEvent(event)
 
+    def _keys_claimed(self) -> tuple[Qt.Key, ...]:
+        return (*super()._keys_claimed(), Qt.Key.Key_Delete)
+
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Give the paths what the other columns leave."""
+        """Give the remaining width to the paths."""
         super().resizeEvent(event)
         self.fit_columns()
 
     def fit_columns(self) -> None:
-        """Make columns as wide as usual words in them; more room is the path's."""
+        """Fit columns to their contents; the remaining width is the path's."""
         viewport, model = self.viewport(), self.model()
         if viewport is None or model is None:
             return
@@ -81,40 +83,41 @@ class _ImageTable(QTableView):
 
 
 class ImagesView(QWidget):
-    """A table with a filter above and buttons below.
+    """The table of images, with a filter above and buttons below.
 
     Parameters
     ----------
     edits : DataEdits
-        What a person has left out; the buttons change it.
+        Which images are left out; the buttons change it.
     theme : str
         Name of napari's theme.
     parent : QWidget, optional
         Qt parent.
     """
 
-    #: The file of an image that was double-clicked.
+    #: An image was opened: its file.
     image_opened = Signal(str)
 
     def __init__(self, edits: DataEdits, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._edits = edits
         self.model = ImageTableModel(edits, self)
-        self.proxy = ImageFilterProxy(self.model, self)
+        # Not live: nothing may jump away while it is edited.
+        self.proxy = RowFilterProxy(self.model, self, live=False)
         self.filter = QLineEdit()
         self.filter.setClearButtonEnabled(True)
         self.filter.setPlaceholderText('Filter, for example: class=normal split=test')
         self.filter.setToolTip(
-            'Words that must all occur, in the path, class, source, split or size. '
-            'class=…, source=… and split=… look in one column; "…" keeps words together; '
-            '"left out" finds what you left out.'
+            'Show the images that contain all of these words in their path, class, source, '
+            'split or size. class=…, source=… and split=… search one column; "…" keeps words '
+            'together; "left out" finds the images that you left out.'
         )
         self.filter.setAccessibleName('Filter the images')
-        self.table = _create_image_table(self.proxy)
+        self.table = _ImageTable(self.proxy)
         self.leave = QPushButton('Leave out')
-        self.leave.setToolTip('Train without the chosen images (Delete)')
-        self.take = QPushButton('Take back')
-        self.take.setToolTip('Train with the chosen images again (Delete)')
+        self.leave.setToolTip('Train without the selected images (Delete)')
+        self.include = QPushButton('Include')
+        self.include.setToolTip('Train with the selected images again (Delete)')
         self.undo = QPushButton('Undo')
         self.count = quiet_label()
         self._typing = QTimer(self)
@@ -122,7 +125,7 @@ class ImagesView(QWidget):
         self._typing.setInterval(_FILTER_DELAY)
         buttons = QHBoxLayout()
         buttons.setSpacing(6)
-        for button in (self.leave, self.take, self.undo):
+        for button in (self.leave, self.include, self.undo):
             buttons.addWidget(button)
         buttons.addStretch(1)
         layout = QVBoxLayout(self)
@@ -137,20 +140,18 @@ class ImagesView(QWidget):
         self.filter.returnPressed.connect(self._apply_filter)
         self._typing.timeout.connect(self._apply_filter)
         self.leave.clicked.connect(self._leave_out)
-        self.take.clicked.connect(self._take_back)
+        self.include.clicked.connect(self._include)
         self.table.delete_pressed.connect(self._toggle)
-        self.table.doubleClicked.connect(self._open)
+        self.table.row_opened.connect(self._open)
+        self.table.selected.connect(self._update)
         self.undo.clicked.connect(edits.undo_stack.undo)
         edits.history_changed.connect(self._update)
         edits.changed.connect(self._update)
-        selection = self.table.selectionModel()
-        if selection is not None:
-            selection.selectionChanged.connect(self._update)
         self.set_theme(theme)
         self._update()
 
     def set_theme(self, theme: str) -> None:
-        """Follow another of napari's themes."""
+        """Use the colours of another of napari's themes."""
         self.model.set_muted_colour(quiet_text(theme))
 
     def show_survey(self, survey: Survey | None) -> None:
@@ -161,12 +162,12 @@ class ImagesView(QWidget):
         self._update()
 
     def set_filter(self, text: str) -> None:
-        """Show only images in which these words occur, now."""
+        """Filter the images at once."""
         self.filter.setText(text)
         self._apply_filter()
 
     def select(self, row: int) -> None:
-        """Select an image by its place in the survey, and bring it into view."""
+        """Select an image by its index in the survey, and scroll to it."""
         if not self.proxy.mapFromSource(self.model.index(row, 0)).isValid():
             self.set_filter('')
         index = self.proxy.mapFromSource(self.model.index(row, 0))
@@ -176,86 +177,66 @@ class ImagesView(QWidget):
 
     @property
     def selected(self) -> list[int]:
-        """Places in the survey of the images that are selected."""
-        selection = self.table.selectionModel()
-        rows = selection.selectedRows() if selection is not None else []
-        return sorted(self.proxy.mapToSource(index).row() for index in rows)
+        """Indices in the survey of the selected images."""
+        return sorted(self.proxy.source_row(line) for line in self.table.selected_lines)
 
     def _apply_filter(self) -> None:
         self._typing.stop()
-        self.proxy.set_text(self.filter.text())
+        self.proxy.set_filter(self.filter.text())
         self._update()
 
     def _leave_out(self) -> None:
         self._edits.leave_out([self.model.digest(row) for row in self.selected], True)
 
-    def _take_back(self) -> None:
+    def _include(self) -> None:
         self._edits.leave_out([self.model.digest(row) for row in self.selected], False)
 
     def _toggle(self) -> None:
-        """Leave out what is selected; where all of it is out, take it back."""
+        """Leave out the selected images; if all of them are left out, include them."""
         rows = self.selected
         if all(self.model.is_out(row) for row in rows):
-            self._take_back()
+            self._include()
         else:
             self._leave_out()
 
-    def _open(self, index: QModelIndex) -> None:
-        if index.isValid():
-            self.image_opened.emit(self.model.path(self.proxy.mapToSource(index).row()))
+    def _open(self, line: int) -> None:
+        self.image_opened.emit(self.proxy.row_at(line))
 
     def _update(self) -> None:
         rows = self.selected
         out = [self.model.is_out(row) for row in rows]
         self.leave.setEnabled(not all(out))
-        self.take.setEnabled(any(out))
+        self.include.setEnabled(any(out))
         stack = self._edits.undo_stack
         self.undo.setEnabled(stack.canUndo())
         text = stack.undoText()
         self.undo.setToolTip(f'Undo {text} (Ctrl+Z)' if text else 'Nothing to undo')
         shown, total = self.proxy.rowCount(), self.model.rowCount()
-        words = f'{number_text(total)} images'
+        text = f'{number_text(total)} images'
         if shown != total:
-            words = f'{number_text(shown)} of {words}'
+            text = f'{number_text(shown)} of {text}'
         if rows:
-            words += f', {number_text(len(rows))} selected'
-        self.count.setText(words + '. Double-click one to open it.')
-
-
-def _create_image_table(proxy: ImageFilterProxy) -> _ImageTable:
-    table = _ImageTable()
-    table.setModel(proxy)
-    columns = style_plain_table(table, 'Images', several=True)
-    table.setFrameShape(QFrame.Shape.NoFrame)
-    table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-    table.setSortingEnabled(True)
-    table.sortByColumn(-1, Qt.SortOrder.AscendingOrder)  # as the survey has them
-    table.setToolTip('Double click opens an image; Delete leaves out what is selected')
-    table.setFixedHeight(300)
-    columns.setMinimumSectionSize(36)
-    columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    columns.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-    columns.setResizeContentsPrecision(200)
-    return table
+            text += f', {number_text(len(rows))} selected'
+        self.count.setText(f'{text}. Double-click one to open it.')
 
 
 _MOST_PAIR_ROWS = 6
 
 
 class PairsView(QWidget):
-    """The pairs; a click opens both images of one, a button makes them one patient's.
+    """The pairs of near-duplicates; a click opens both images of a pair.
 
     Parameters
     ----------
     edits : DataEdits
-        What a person has put together; the button changes it.
+        Which pairs are marked as the same patient; the button changes it.
     theme : str
         Name of napari's theme.
     parent : QWidget, optional
         Qt parent.
     """
 
-    #: The files of a pair to look at.
+    #: A pair was opened: its two files.
     pair_opened = Signal(str, str)
 
     def __init__(self, edits: DataEdits, theme: str, parent: QWidget | None = None) -> None:
@@ -266,7 +247,7 @@ class PairsView(QWidget):
         self.note = quiet_label()
         self.table = _create_pair_table(self.model)
         self.open = QPushButton('Open')
-        self.open.setToolTip('Open both images side by side; so does a click on the pair')
+        self.open.setToolTip('Open both images side by side, as a click on the pair does')
         self.same = QPushButton('Same patient')
         self.undo = QPushButton('Undo')
         buttons = QHBoxLayout()
@@ -281,8 +262,8 @@ class PairsView(QWidget):
         layout.addWidget(self.table)
         layout.addLayout(buttons)
         self.table.clicked.connect(self._open)
-        self.table.activated.connect(self._open)
-        self.open.clicked.connect(lambda: self._open(self.table.currentIndex()))
+        self.table.row_opened.connect(self._open_current)
+        self.open.clicked.connect(self._open_current)
         self.same.clicked.connect(self._toggle)
         self.undo.clicked.connect(edits.undo_stack.undo)
         edits.history_changed.connect(self._update)
@@ -293,7 +274,7 @@ class PairsView(QWidget):
         self._update()
 
     def set_theme(self, theme: str) -> None:
-        """Follow another of napari's themes."""
+        """Use the colours of another of napari's themes."""
         self.model.set_theme(theme)
 
     def show_survey(self, survey: Survey | None) -> None:
@@ -316,31 +297,30 @@ class PairsView(QWidget):
         self._update()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Measure in the font that it is shown in."""
+        """Fit the height to the font."""
         super().showEvent(event)
         self._fit_height()
 
     def _fit_height(self) -> None:
-        metrics = self.table.fontMetrics()
-        rows, columns = self.table.verticalHeader(), self.table.horizontalHeader()
-        if rows is None or columns is None:
-            return
+        metrics, rows = self.table.fontMetrics(), self.table.verticalHeader()
+        assert rows is not None
         rows.setDefaultSectionSize(self.model.most_lines * metrics.lineSpacing() + 8)
-        shown = min(self.model.rowCount(), _MOST_PAIR_ROWS)
-        height = columns.sizeHint().height() + shown * rows.defaultSectionSize() + 4
-        self.table.setFixedHeight(height)
+        self.table.fit_height(_MOST_PAIR_ROWS)
         self.table.setColumnWidth(1, metrics.horizontalAdvance('train / not used') + 12)
+
+    def _open_current(self) -> None:
+        self._open(self.table.currentIndex())
 
     def _open(self, index: QModelIndex) -> None:
         if index.isValid() and self._survey is not None:
-            pair = self.model.pair(index.row())
+            pair = self.model.row(index.row())
             self.pair_opened.emit(self._survey.paths[pair.first], self._survey.paths[pair.second])
 
     def _digests(self) -> tuple[str, str] | None:
         index = self.table.currentIndex()
         if not index.isValid() or self._survey is None:
             return None
-        pair = self.model.pair(index.row())
+        pair = self.model.row(index.row())
         return self._survey.digests[pair.first], self._survey.digests[pair.second]
 
     def _toggle(self) -> None:
@@ -355,15 +335,15 @@ class PairsView(QWidget):
         self.same.setText('Separate' if by_hand else 'Same patient')
         known = False
         if found is not None and self._survey is not None and not by_hand:
-            pair = self.model.pair(self.table.currentIndex().row())
+            pair = self.model.row(self.table.currentIndex().row())
             groups = self._survey.groups
             known = groups[pair.first] == groups[pair.second] or found[0] == found[1]
         self.same.setEnabled(found is not None and not known)
         self.same.setToolTip(
             'Choose a pair first' if found is None else
-            'These two count as one patient’s already' if known else
-            'Let each count as a patient’s of its own again' if by_hand else
-            'Keep both on one side of every split, as images of one patient'
+            'These two images are already known to be of the same patient' if known else
+            'Treat the two as images of different patients again' if by_hand else
+            'Keep both in the same split, as images of the same patient'
         )  # fmt: skip
         stack = self._edits.undo_stack
         self.undo.setEnabled(stack.canUndo())
@@ -371,15 +351,13 @@ class PairsView(QWidget):
         self.undo.setToolTip(f'Undo {text} (Ctrl+Z)' if text else 'Nothing to undo')
 
 
-def _create_pair_table(model: PairTableModel) -> QTableView:
-    table = QTableView()
-    table.setModel(model)
-    columns = style_plain_table(table, 'Pairs of images that look alike', several=False)
+def _create_pair_table(model: PairTableModel) -> RowTableView:
+    table = RowTableView(model, 'Pairs of near-duplicates')
     table.setFrameShape(QFrame.Shape.NoFrame)
     table.setTextElideMode(Qt.TextElideMode.ElideMiddle)
     table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    table.setToolTip('Two images that look alike; a click opens both side by side')
-    columns.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-    columns.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-    columns.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
+    table.setToolTip('Two images that look alike. Click to open both side by side')
+    table.titles.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    table.titles.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+    table.titles.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
     return table

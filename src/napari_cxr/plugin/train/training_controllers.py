@@ -1,6 +1,6 @@
-"""Controllers of the Train dock: one keeps the recipe in step with setup and form, one the run.
+"""Controllers of the Train dock: one for the recipe in setup and form, one for the run.
 
-The recipe that was last set up for a folder is kept on disk, so that it survives napari.
+The recipe that was last set up for a folder is saved on disk for the next session of napari.
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import os
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from qtpy.QtCore import QObject, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import QFileDialog
 
 from napari_cxr.checkpoint import CheckpointError, read_card
-from napari_cxr.plugin.background import Failure, JobOutcome
+from napari_cxr.plugin.background import Failure, JobOutcome, run_job
 from napari_cxr.plugin.docks import dock_signals
+from napari_cxr.plugin.runs.run_files import read_run_histories
 from napari_cxr.plugin.runs.run_panel import RunPanel
 from napari_cxr.plugin.runs.training_history import RunHistory
-from napari_cxr.plugin.train import training_session
 from napari_cxr.plugin.train.recipe_form import RecipeForm
-from napari_cxr.plugin.train.training_session import TrainingSession
+from napari_cxr.plugin.train.training_session import TrainingSession, add_model
 from napari_cxr.plugin.train.training_setup import SWEEP_PREFIX, TrainingSetup
 from napari_cxr.plugin.widgets.model_selector import CardDialog
 from napari_cxr.scoring.annotation.folder_export import PATIENT_PATTERN
@@ -38,7 +38,7 @@ __all__ = ['RecipeController', 'RunController', 'load_draft', 'save_draft']
 
 
 def save_draft(source: str, recipe: Recipe) -> None:
-    """Keep the recipe that was last set up for a folder or table; a full disk is no error."""
+    """Save the recipe that was set up for a folder or table; a full disk is not an error."""
     path = _draft_path(source)
     part = path.with_suffix('.part')
     try:
@@ -50,7 +50,7 @@ def save_draft(source: str, recipe: Recipe) -> None:
 
 
 def load_draft(source: str) -> Recipe | None:
-    """Return the recipe that was kept for a folder or table, if there is one."""
+    """Return the recipe that was saved for a folder or table, if there is one."""
     try:
         return Recipe.from_toml(_draft_path(source).read_text(encoding='utf-8'))
     except (OSError, UnicodeDecodeError, RecipeError):
@@ -60,27 +60,27 @@ def load_draft(source: str) -> Recipe | None:
 def _draft_path(source: str) -> Path:
     from platformdirs import user_data_path
 
-    # A folder's name may say more than it should, so the file is not named after it.
+    # The file is not named after the folder, whose name may contain patient identity.
     name = hashlib.sha256(str(Path(source).resolve()).encode()).hexdigest()[:20]
     return user_data_path('napari-cxr', appauthor=False) / 'drafts' / f'{name}.toml'
 
 
 class RecipeController(QObject):
-    """Keeps the recipe in step with what a person chooses and types.
+    """Holds the recipe, as chosen in the setup and edited in the form.
 
     Parameters
     ----------
-    setup : TrainSetup
+    setup : TrainingSetup
         Where it is chosen.
     form : RecipeForm
-        Where it is changed.
+        Where it is edited.
     parent : QObject, optional
         Qt parent.
     """
 
-    #: There is another recipe now, or none because an entry makes no sense.
+    #: The recipe has changed; it is None if an entry is not valid.
     changed = Signal()
-    #: What was asked for cannot be done, in one sentence.
+    #: A request was refused: the reason in one sentence.
     refused = Signal(str)
 
     def __init__(
@@ -88,40 +88,40 @@ class RecipeController(QObject):
     ) -> None:
         super().__init__(parent)
         self._setup, self._form = setup, form
-        #: The recipe as it stands; None while an entry makes no sense.
+        #: The current recipe; None while an entry is not valid.
         self.recipe: Recipe | None = None
-        #: The sweep whose base is the recipe on show, or None.
+        #: The sweep whose base is the current recipe, or None.
         self.sweep: Sweep | None = None
         self._base: Recipe | None = None
         setup.recipe_chosen.connect(self.choose)
         setup.recipe_opened.connect(self.choose)
         setup.recipe_saved.connect(self._save)
         setup.reset_requested.connect(self._reset)
-        setup.name_changed.connect(self._take)
-        form.changed.connect(self._take)
+        setup.name_changed.connect(self._read_form)
+        form.changed.connect(self._read_form)
 
     @property
     def plan(self) -> Recipe | Sweep | None:
         """What Train would run."""
         if self.recipe is None or self.sweep is None:
             return self.recipe
-        # What was changed in the form is changed in every run.
+        # Changes in the form apply to every run.
         return self.sweep.with_changes(self.sweep.base.differences(self.recipe))
 
     @property
     def splits_are_equal(self) -> bool:
-        """Whether all that Train would run divides the images as the recipe on show does."""
+        """Whether all runs of the plan split the images as the current recipe does."""
         plan = self.plan
         if not isinstance(plan, Sweep):
             return True
         searched = plan.search.ranges if plan.search is not None else ()
-        return not any(place.startswith(('data.', 'split.')) for place in searched) and all(
+        return not any(key.startswith(('data.', 'split.')) for key in searched) and all(
             (run.recipe.data, run.recipe.split) == (plan.base.data, plan.base.split)
             for run in plan.runs
         )
 
     def choose(self, name_or_path: str) -> None:
-        """Take a recipe or a sweep: shipped, by its name, or from a file."""
+        """Choose a recipe or a sweep: a built-in one by its name, or one from a file."""
         try:
             base, sweep = _find_plan(name_or_path)
         except RecipeError as error:
@@ -131,7 +131,7 @@ class RecipeController(QObject):
         self._setup.add_recipe(name_or_path, base)
         self._setup.choose_recipe(name_or_path)
         if self.recipe is not None:
-            # Which images a person left out is not undone by another recipe.
+            # Another recipe does not undo which images were left out.
             before = self.recipe.data
             data = replace(base.data, exclude=before.exclude, together=before.together)
             base = replace(base, data=data)
@@ -139,12 +139,12 @@ class RecipeController(QObject):
         self._show(base)
 
     def open_source(self, source: str) -> None:
-        """Take what was last set up for these images; else what was left out of others ends."""
+        """Load what was last set up for these images; otherwise discard exclusions of others."""
         draft = load_draft(source) if source else None
         if draft is None:
             self._form.set_hidden('data.exclude', ())
             self._form.set_hidden('data.together', ())
-            self._take()
+            self._read_form()
             return
         if draft.name in recipes.names() and self.sweep is None:
             self._base, _ = _find_plan(draft.name)
@@ -152,40 +152,40 @@ class RecipeController(QObject):
         self._show(draft)
 
     def find_patients(self, pattern: str) -> None:
-        """Find the patient in names that we gave, or do so no longer; a person's pattern stays."""
+        """Set the pattern of patients in file names; a pattern of the user's own is kept."""
         if self.recipe is not None and (pattern or self.recipe.data.patient == PATIENT_PATTERN):
             data = replace(self.recipe.data, patient=pattern)
             self._show(replace(self.recipe, data=data))
 
     def save_draft_for(self, source: str) -> None:
-        """Keep what is set up for these images."""
+        """Save the current recipe for these images."""
         if self.recipe is not None and source:
             save_draft(source, self.recipe)
 
     def leave_out(self, digests: Sequence[str], out: bool) -> None:
-        """Leave images out, or take them back."""
+        """Exclude images, or include them again."""
         if self.recipe is not None:
             before = self.recipe.data.exclude
             after = [d for d in before if out or d not in digests]
             after += [d for d in digests if out and d not in before]
             self._form.set_hidden('data.exclude', after)
-            self._take()
+            self._read_form()
 
     def put_together(self, first: str, second: str, together: bool) -> None:
-        """Take two images for one patient's, or no more."""
+        """Treat two images as the same patient's, or no longer."""
         if self.recipe is not None:
             groups = [g for g in self.recipe.data.together if set(g) != {first, second}]
             groups += [(first, second)] if together else []
             self._form.set_hidden('data.together', groups)
-            self._take()
+            self._read_form()
 
     def _show(self, recipe: Recipe) -> None:
         self._setup.name.setText(recipe.card.name or recipe.name)
         self._form.show_recipe(recipe, self._base)
-        self._take()
+        self._read_form()
 
-    def _take(self) -> None:
-        """Take in what the form holds, or say what is wrong with it."""
+    def _read_form(self) -> None:
+        """Read the recipe from the form, or report what is wrong with it."""
         name = self._setup.name.text().strip()
         self._form.set_hidden('card.name', name)
         try:
@@ -197,8 +197,8 @@ class RecipeController(QObject):
                 self._form.mark_error('')
                 self.refused.emit(f'The model {error}')
             else:
-                where = self._form.mark_error(str(error))
-                self.refused.emit(f'Settings, {where}: {error}' if where else str(error))
+                field = self._form.mark_error(str(error))
+                self.refused.emit(f'Settings, {field}: {error}' if field else str(error))
         else:
             self._form.mark_error('')
             self.changed.emit()
@@ -222,13 +222,13 @@ def _find_plan(name_or_path: str) -> tuple[Recipe, Sweep | None]:
         sweep = sweeps.find(name_or_path.removeprefix(SWEEP_PREFIX))
     recipe = sweep.base if sweep is not None else recipes.find(name_or_path)
     if sweep is not None or name_or_path in recipes.names():
-        # What a shipped card says of its data is not true of a person's own.
+        # The card of a built-in recipe describes other data.
         recipe = replace(recipe, card=CardRecipe(name=f'my-{recipe.network}'))
     return recipe, sweep
 
 
 def _is_sweep(path: str) -> bool:
-    """Return whether a file holds a sweep; what is wrong with it is said when it is read."""
+    """Return whether a file holds a sweep; errors in it are reported when it is loaded."""
     try:
         return 'base' in tomllib.loads(Path(path).read_text(encoding='utf-8'))
     except (OSError, ValueError):
@@ -236,21 +236,21 @@ def _is_sweep(path: str) -> bool:
 
 
 class RunController(QObject):
-    """Keeps the run panel in step with the run under way.
+    """Starts runs, and shows the current one in the run panel.
 
     Parameters
     ----------
     panel : RunPanel
         Where the run is shown.
     session : TrainingSession
-        Which does it.
+        Executes it.
     parent : QObject, optional
         Qt parent.
     """
 
-    #: A run has been started or taken up again.
+    #: A run was started or resumed.
     started = Signal()
-    #: The Classify dock shall be opened with this model: its name or file.
+    #: The Classify dock should be opened with this model: its name or file.
     classify_requested = Signal(str)
 
     def __init__(
@@ -258,16 +258,13 @@ class RunController(QObject):
     ) -> None:
         super().__init__(parent)
         self._panel, self._session = panel, session
-        self._name = ''  # of the model that is under way
+        self._name = ''  # of the model that is being trained
         self._added: dict[str, str] = {}  # names in the catalog, by the path of a run's model
-        # Kept, because a worker that goes may take with it what it has just told.
-        self._reader: Any = None
-        self._keeper: Any = None
         session.progressed.connect(self._on_event)
-        session.succeeded.connect(self._finished)
-        session.failed.connect(self._failed)
-        session.cancelled.connect(self._stopped)
-        session.ended.connect(self._ended)
+        session.succeeded.connect(self._job_succeeded)
+        session.failed.connect(self._job_failed)
+        session.cancelled.connect(self._job_cancelled)
+        session.ended.connect(self._job_ended)
         panel.stop_requested.connect(self.stop)
         panel.classify_requested.connect(self._classify)
         panel.card_requested.connect(self._show_card)
@@ -276,73 +273,73 @@ class RunController(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether a run is under way."""
+        """Whether a run is in progress."""
         return self._session.job == 'train'
 
     def start(self, source: str, plan: Recipe | Sweep, folder: Path, device: str) -> None:
         """Start a run, or the runs of a sweep; returns at once."""
         self._name = '' if isinstance(plan, Sweep) else plan.card.name or plan.name
-        self._panel.begin(folder, len(plan.runs) if isinstance(plan, Sweep) else 0)
+        runs = len(plan.runs) if isinstance(plan, Sweep) else 0
+        self._panel.begin(folder, runs)
         self.started.emit()
-        self._session.train(source, plan.to_toml(), str(folder), device)
+        self._session.train(source, plan.to_toml(), str(folder), device, runs)
 
     def resume(self, source: str, folder: Path, device: str) -> None:
-        """Take up again what a folder holds; returns at once."""
+        """Resume the run in a folder; returns at once."""
         self._name = ''
-        shown = folder == self._panel.folder
-        known = self._panel.history if shown else RunHistory(folder.name)
-        self._panel.begin(folder, resumed=known)
+        is_shown = folder == self._panel.folder
+        history = self._panel.history if is_shown else RunHistory(folder.name)
+        self._panel.begin(folder, resumed=history)
         self.started.emit()
         self._session.train(source, '', str(folder), device)
 
     def stop(self) -> None:
-        """End the run after its current step; what it has learnt is kept."""
+        """Stop the run after its current step; the model so far is kept."""
         if self.busy:
             self._panel.stopping()
             self._session.cancel()
 
-    # -- what the run says --------------------------------------------------------------
+    # -- events -------------------------------------------------------------------------
 
     def _on_event(self, event: TrainingEvent) -> None:
         if self.busy:
             self._panel.add(event)
             if isinstance(event, RunsDone):
                 dock_signals().run_done.emit(str(self._panel.folder), event)
-            # Of several folds or runs, none is the model.
+            # Of several folds or runs, none is the result.
             if (
                 isinstance(event, TrainingFinished)
                 and event.run == self._panel.folder.name
                 and event.path
             ):
-                self._keeper = training_session.add_model_job(event.path, self._name)
-                self._keeper.returned.connect(self._model_added)
-                self._keeper.start()
+                adding = partial(add_model, event.path, self._name)
+                run_job(self, adding, 'Adding the model', done=self._model_added)
 
-    def _finished(self, job: str, _: object) -> None:
+    def _job_succeeded(self, job: str, _: object) -> None:
         if job == 'train':
             self._panel.finish()
 
-    def _failed(self, job: str, failure: Failure) -> None:
+    def _job_failed(self, job: str, failure: Failure) -> None:
         if job == 'train':
             self._panel.fail(failure.text, failure.details)
 
-    def _stopped(self, job: str, _: object = None) -> None:
+    def _job_cancelled(self, job: str, _: object = None) -> None:
         if job == 'train':
             self._panel.stopped()
 
-    def _ended(self, job: str) -> None:
+    def _job_ended(self, job: str) -> None:
         if job == 'train':
             dock_signals().run_done.emit(str(self._panel.folder), None)
 
-    def _model_added(self, result: JobOutcome | Failure) -> None:
-        if isinstance(result, Failure):
-            self._panel.message.show_error(result.text, result.details)
+    def _model_added(self, outcome: JobOutcome | Failure) -> None:
+        if isinstance(outcome, Failure):
+            self._panel.message.show_error(outcome.text, outcome.details)
             return
-        path, name = result.result
+        path, name = outcome.result
         self._added[path] = name
         dock_signals().model_added.emit(name)
 
-    # -- what the person wants ----------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def _classify(self, path: str) -> None:
         self.classify_requested.emit(self._added.get(path, path))
@@ -357,17 +354,17 @@ class RunController(QObject):
         QDesktopServices.openUrl(QUrl.fromLocalFile(path))
 
     def _compare(self) -> None:
-        """Lay the curves of another run over these."""
+        """Add the curves of another run."""
         path = QFileDialog.getExistingDirectory(
             self._panel, 'Choose the folder of another run', str(self._panel.folder.parent)
         )
         if path:
-            self._reader = training_session.read_run_job(path)
-            self._reader.returned.connect(self._show_other)
-            self._reader.start()
+            reading = partial(read_run_histories, [Path(path)])
+            run_job(self, reading, 'Reading the run', done=self._show_other)
 
-    def _show_other(self, result: JobOutcome | Failure) -> None:
-        if isinstance(result, Failure):
-            self._panel.message.show_error(result.text, result.details)
+    def _show_other(self, outcome: JobOutcome) -> None:
+        (found,) = outcome.result.values()
+        if isinstance(found, Failure):
+            self._panel.message.show_error(found.text, found.details)
         else:
-            self._panel.compare_with(result.result)
+            self._panel.compare_with(found)

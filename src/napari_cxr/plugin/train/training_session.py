@@ -1,172 +1,44 @@
-"""The training process of this napari, its jobs, and the one job at a time that a dock runs.
+"""The training process of this napari, and the one job at a time that a Train dock runs in it.
 
-It is another process than the one that classifies, so a radiograph can be classified while
-a network is trained. It has a low priority.
+It is a different process from the one that classifies, so that radiographs can be classified
+during training. It has a low priority.
 """
 
 from __future__ import annotations
 
 import atexit
-from collections.abc import Generator
+from collections.abc import Callable
 from functools import cache
-from threading import Event
+from pathlib import Path
 from typing import Any
 
-from napari.qt.threading import thread_worker
 from qtpy.QtCore import QObject
 
 from napari_cxr.checkpoint import catalog, read_card
-from napari_cxr.plugin.background import (
-    Failure,
-    JobOutcome,
-    JobSession,
-    end_worker,
-    failure,
-    follow_job,
-)
-from napari_cxr.plugin.runs.run_files import read_run_history
+from napari_cxr.plugin.background import Job, JobSession, end_worker
+from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase
 from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.training_events import ReadingProgress
 from napari_cxr.workers.worker_process import WorkerProcess
 
-__all__ = [
-    'TrainingSession',
-    'add_model_job',
-    'list_networks_job',
-    'preview_job',
-    'read_run_job',
-    'shared_trainer',
-    'survey_job',
-    'training_job',
-]
+__all__ = ['TrainingSession', 'add_model', 'shared_trainer']
 
 #: A stopped run writes its state, which takes a while with a large network; seconds.
 _GRACE = 60.0
 
-#: The same, where napari itself is ending; seconds.
-_LAST_GRACE = 15.0
+#: The same when napari itself is closing; seconds.
+_EXIT_GRACE = 15.0
 
-_JOB_NAMES = {
-    'network_names': 'Listing the networks',
-    'preview': 'Drawing the samples',
-    'survey': 'Looking at the images',
-    'train': 'Training',
-}
+#: Completes napari's question whether to close its window: "Executing …".
+_TRAINING = 'the training of a network. The model so far is kept, and the run can be resumed'
 
 
 @cache
 def shared_trainer() -> WorkerProcess:
     """Return the process that surveys folders and trains; it starts with its first job."""
     worker = WorkerProcess('torch', grace=_GRACE, background=True)
-    atexit.register(end_worker, worker, _LAST_GRACE)
+    atexit.register(end_worker, worker, _EXIT_GRACE)
     return worker
-
-
-@thread_worker
-def survey_job(
-    source: str, recipe: Recipe, cancelled: Event
-) -> Generator[Any, None, JobOutcome | Failure]:
-    """Look at a labelled folder; yields events, or None.
-
-    Returns
-    -------
-    Done or Failure
-        With the `Survey`.
-    """
-    return (
-        yield from _follow_trainer_job('survey', cancelled, source=source, recipe=recipe.to_dict())
-    )
-
-
-@thread_worker
-def preview_job(
-    paths: list[str], labels: list[str], recipe: Recipe, cancelled: Event
-) -> Generator[Any, None, JobOutcome | Failure]:
-    """Draw images as they are and as augmentation may change them.
-
-    Returns
-    -------
-    Done or Failure
-        With the array.
-    """
-    return (
-        yield from _follow_trainer_job(
-            'preview', cancelled, paths=paths, labels=labels, recipe=recipe.to_dict()
-        )
-    )
-
-
-@thread_worker
-def training_job(
-    source: str, plan: str, out: str, device: str, cancelled: Event
-) -> Generator[Any, None, JobOutcome | Failure]:
-    """Train by a recipe or a sweep in TOML; yields events, or None.
-
-    An empty plan takes up again what `out` holds.
-
-    Returns
-    -------
-    Done or Failure
-    """
-    return (
-        yield from _follow_trainer_job(
-            'train', cancelled, source=source, plan=plan, out=out, device=device
-        )
-    )
-
-
-@thread_worker
-def list_networks_job(cancelled: Event) -> Generator[Any, None, JobOutcome | Failure]:
-    """Ask for the names of the networks.
-
-    Returns
-    -------
-    Done or Failure
-        With a tuple of names.
-    """
-    return (yield from _follow_trainer_job('network_names', cancelled))
-
-
-@thread_worker
-def read_run_job(folder: str) -> JobOutcome | Failure:
-    """Read what a run left in its folder.
-
-    Returns
-    -------
-    Done or Failure
-        With the `RunHistory`.
-    """
-    try:
-        return JobOutcome(read_run_history(folder))
-    except Exception as error:
-        return failure(error, 'Reading the run')
-
-
-@thread_worker
-def add_model_job(path: str, name: str) -> JobOutcome | Failure:
-    """Copy a run's model to where the Classify dock finds it.
-
-    Parameters
-    ----------
-    path : str
-        The run's checkpoint.
-    name : str
-        What it shall be called; empty to take the name on its card.
-
-    Returns
-    -------
-    Done or Failure
-        With its path in the run, and the name that it got.
-    """
-    try:
-        return JobOutcome((path, catalog.add(path, name or read_card(path).name)))
-    except Exception as error:
-        return failure(error, 'Keeping the model')
-
-
-def _follow_trainer_job(
-    job: str, cancelled: Event, **arguments: Any
-) -> Generator[Any, None, JobOutcome | Failure]:
-    return follow_job(shared_trainer(), job, _JOB_NAMES[job], cancelled, **arguments)
 
 
 class TrainingSession(JobSession):
@@ -182,17 +54,78 @@ class TrainingSession(JobSession):
         super().__init__(shared_trainer(), parent)
 
     def list_networks(self) -> None:
-        """Ask for the names of the networks."""
-        self._start('networks', list_networks_job(self._new()))
+        """Request the names of the networks."""
+        self.start_job('networks', _trainer_job('network_names'), 'Listing the networks')
 
     def survey(self, source: str, recipe: Recipe) -> None:
-        """Look at a labelled folder."""
-        self._start('survey', survey_job(source, recipe, self._new()))
+        """Survey a labelled folder; the result is a `Survey`."""
+        job = _trainer_job('survey', source=source, recipe=recipe.to_dict())
+        self.start_job('survey', job, 'Reading the images', fraction_done=_fraction_read)
 
     def preview(self, paths: list[str], labels: list[str], recipe: Recipe) -> None:
-        """Draw samples with and without augmentation."""
-        self._start('preview', preview_job(paths, labels, recipe, self._new()))
+        """Draw samples with and without augmentation; the result is an array."""
+        job = _trainer_job('preview', paths=paths, labels=labels, recipe=recipe.to_dict())
+        self.start_job('preview', job, 'Drawing samples')
 
-    def train(self, source: str, plan: str, out: str, device: str) -> None:
-        """Train by a recipe or a sweep in TOML; an empty one takes up what `out` holds."""
-        self._start('train', training_job(source, plan, out, device, self._new()))
+    def train(self, source: str, plan: str, out: str, device: str, runs: int = 0) -> None:
+        """Train by a recipe or a sweep.
+
+        Parameters
+        ----------
+        source : str
+            Folder or table of the images.
+        plan : str
+            The recipe or sweep in TOML; empty to resume what `out` holds.
+        out : str
+            Folder of the run.
+        device : str
+            See `TrainingSetup.current_device`.
+        runs : int
+            Number of runs, if known.
+        """
+        self.start_job(
+            'train',
+            _trainer_job('train', source=source, plan=plan, out=out, device=device),
+            'Training',
+            description=_TRAINING,
+            fraction_done=_fraction_trained(RunHistory(Path(out).name, runs)),
+        )
+
+
+def _trainer_job(name: str, **arguments: Any) -> Job[Any]:
+    return (yield from shared_trainer().run(name, **arguments))
+
+
+def _fraction_read(event: object) -> float | None:
+    if isinstance(event, ReadingProgress) and event.total:
+        return event.done / event.total
+    return None
+
+
+def _fraction_trained(history: RunHistory) -> Callable[[Any], float | None]:
+    """Return a function that takes the events of a run and returns its completed fraction."""
+
+    def fraction_done(event: Any) -> float | None:
+        history.add(event)
+        # The bar never moves back, so it starts with the first epoch.
+        return history.fraction if history.phase is not RunPhase.READING else None
+
+    return fraction_done
+
+
+def add_model(path: str, name: str) -> tuple[str, str]:
+    """Copy the model of a run to where the Classify dock finds it; a job for `run_job`.
+
+    Parameters
+    ----------
+    path : str
+        The checkpoint of the run.
+    name : str
+        The requested name; empty to use the name on its card.
+
+    Returns
+    -------
+    tuple of str
+        `path`, and the name in the catalog.
+    """
+    return path, catalog.add(path, name or read_card(path).name)
