@@ -12,9 +12,10 @@ from typing import Any
 
 from napari_cxr.plugin.batch.input_scan import ImageCount
 from napari_cxr.plugin.widgets.text import duration_text
-from napari_cxr.scoring import ScoringError, ScoringFinished, ScoringProgress, table_writer
+from napari_cxr.scoring import ScoringError, ScoringFinished, ScoringProgress
 from napari_cxr.scoring.input_summary import InputSummary
 from napari_cxr.scoring.journal import journal_of, read_header
+from napari_cxr.scoring.output_checks import check_table_name
 from napari_cxr.scoring.scoring_inputs import LABELS_FROM_FOLDERS
 
 __all__ = [
@@ -100,7 +101,7 @@ def table_problem(out: str) -> str:
     # Missing folders are created, so the first one that exists must be writable.
     folder = next((folder for folder in path.parents if folder.exists()), path.parent)
     try:
-        table_writer.check_table_name(folder / path.name)
+        check_table_name(folder / path.name)
     except ScoringError as error:
         return str(error)
     return ''
