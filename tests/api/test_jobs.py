@@ -96,3 +96,11 @@ def test_recipes_are_listed():
     table = cxr.recipes()
     assert table.loc['start-from-scratch', 'network'] == 'resnet18'
     assert table.loc['start-from-scratch', 'epochs'] == 40
+
+
+def test_score_by_the_backend_that_is_named(in_workplace, tiny):
+    table = cxr.score('folder', model=tiny, backend='torch channels_last', progress=False)
+    assert set(table['backend']) == {'torch channels_last'}
+    assert set(table['precision']) == {'float32'}
+    with pytest.raises(ScoringError, match="no backend 'fast': choose ONNX Runtime"):
+        cxr.score('folder', model=tiny, backend='fast', progress=False)

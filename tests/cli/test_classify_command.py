@@ -109,6 +109,34 @@ def test_heatmaps_are_saved_as_pictures_and_numbers(run, radiographs, model_file
         assert row['lung_field'] in ('network', 'atlas')
 
 
+@pytest.mark.parametrize('name', ['torch channels_last', 'OpenVINO'])
+def test_a_backend_that_is_asked_for_runs_single_images_too(
+    run, radiographs, model_file, monkeypatch, name
+):
+    from napari_cxr.inference.backends.backend import find_backend, why_unavailable
+    from napari_cxr.inference.classifier import Classifier
+
+    if reason := why_unavailable(find_backend(name), 'cpu'):
+        pytest.skip(reason)
+    words = ['classify', radiographs[0], '--model', model_file, '--device', 'cpu', '--json']
+    plain = json.loads(run(*words).stdout)
+    real, used = Classifier.use, []
+    monkeypatch.setattr(
+        Classifier,
+        'use',
+        lambda self, backend, network, **more: (
+            used.append((backend.name, more)) or real(self, backend, network, **more)
+        ),
+    )
+    result = run(*words, '--backend', name)
+    assert result.exit_code == 0, result.output
+    assert used == [(name, {'single_images': True})]
+    found = json.loads(result.stdout)
+    for label, p in plain['probabilities'].items():
+        assert found['probabilities'][label] == pytest.approx(p, abs=1e-3)
+    assert run(*words, '--backend', 'fast').exit_code == 2
+
+
 @pytest.mark.parametrize('heatmap', [False, True])
 def test_several_frames_are_refused_with_or_without_a_heatmap(run, tmp_path, model_file, heatmap):
     iio.imwrite(tmp_path / 'two.tif', np.zeros((2, 60, 70), np.uint8))

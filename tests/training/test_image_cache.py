@@ -13,11 +13,12 @@ import pytest
 
 from napari_cxr import lungs
 from napari_cxr.inference import Preprocessing
-from napari_cxr.training.image_cache import ImageCache, cache_key, default_cache_folder
+from napari_cxr.training.image_cache import ImageCache, cache_key
 from napari_cxr.training.training_image import (
     TrainingImage,
     UnusableImage,
 )
+from napari_cxr.user_cache import cache_folder
 
 NAME = 'images-1.sqlite'
 
@@ -77,7 +78,7 @@ def test_what_is_put_comes_back_in_another_run(tmp_path):
 
 def test_where_it_is_and_how_large_is_said_by_the_environment(tmp_path, monkeypatch):
     monkeypatch.delenv('NAPARI_CXR_CACHE', raising=False)
-    assert default_cache_folder().name == 'napari-cxr'
+    assert cache_folder().name == 'napari-cxr'
     monkeypatch.setenv('NAPARI_CXR_CACHE', str(tmp_path / 'mine'))
     monkeypatch.setenv('NAPARI_CXR_CACHE_GB', 'much')
     store = ImageCache()

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_cxr.cli.command_options import AsJson, DeviceOption, Files, ModelOption
+from napari_cxr.cli.command_options import (
+    AsJson,
+    BackendOption,
+    DeviceOption,
+    Files,
+    ModelOption,
+    check_backend,
+)
 
 if TYPE_CHECKING:
     from napari_cxr.explain.heatmap import Heatmap
@@ -36,6 +43,7 @@ def classify(
             'and the maps of all classes as numbers.',
         ),
     ] = None,
+    backend: BackendOption = '',
     as_json: AsJson = False,
 ) -> None:
     """Print the probability of each class for each file.
@@ -48,6 +56,8 @@ def classify(
     from napari_cxr.radiograph import UnreadableImage
     from napari_cxr.workers.decoder_pool import shared_decoder
 
+    if backend:
+        check_backend(backend)
     if heatmap is not None:
         try:
             heatmap.mkdir(parents=True, exist_ok=True)
@@ -58,6 +68,8 @@ def classify(
     classifier = load_model(model, device)
     if classifier.card.demonstration:
         typer.echo(classifier.card.demonstration, err=True)
+    if backend:
+        _use_backend(classifier, backend)
     pictures = _picture_paths(heatmap, paths)
     failed = False
     for path, picture in zip(paths, pictures, strict=True):
@@ -85,6 +97,19 @@ def classify(
     decoder.close()
     if failed:
         raise typer.Exit(1)
+
+
+def _use_backend(classifier: Classifier, name: str) -> None:
+    """Run the network on a backend, or end with status 2 and the reason."""
+    from napari_cxr.inference.backends.backend import BackendUnavailable
+    from napari_cxr.inference.backends.selection import select_backend
+    from napari_cxr.inference.classifier import OutOfMemory
+
+    try:
+        selected = select_backend(classifier, name, batch=1)
+    except (BackendUnavailable, OutOfMemory) as error:
+        raise typer.BadParameter(str(error), param_hint='--backend') from None
+    classifier.use(selected.backend, selected.network, single_images=True)
 
 
 def load_model(model: str, device: str) -> Classifier:

@@ -11,6 +11,7 @@ import typer
 
 __all__ = [
     'AsJson',
+    'BackendOption',
     'DeviceOption',
     'Files',
     'Folder',
@@ -18,6 +19,7 @@ __all__ = [
     'ResumeOption',
     'SetOption',
     'changes_of',
+    'check_backend',
 ]
 
 # Whether a file can be read is told in its row, not by refusing them all.
@@ -56,7 +58,27 @@ ResumeOption = Annotated[
     bool, typer.Option('--resume', help='Go on with what was stopped or cut off in --out.')
 ]
 
+BackendOption = Annotated[
+    str,
+    typer.Option(
+        metavar='NAME',
+        help='What runs the network: "ONNX Runtime", OpenVINO, "torch channels_last" or torch. '
+        'By default folders are scored by the first of these that is installed and agrees with '
+        'torch; on a GPU, and for single images, it is torch.',
+    ),
+]
+
 _BARE = re.compile(r'[\w./\\:~+ -]+')
+
+
+def check_backend(backend: str, precision: str = 'auto') -> None:
+    """End with status 2 if there is no such backend; whether it is there, only torch can tell."""
+    from napari_cxr.inference.backends.backend import BackendUnavailable, find_backend
+
+    try:
+        find_backend(backend, '' if precision == 'auto' else precision)
+    except BackendUnavailable as error:
+        raise typer.BadParameter(str(error), param_hint='--backend') from None
 
 
 def changes_of(settings: list[str] | None) -> dict[str, Any]:

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from napari_cxr.cli.classify_command import load_model
-from napari_cxr.cli.command_options import DeviceOption, ModelOption
+from napari_cxr.cli.command_options import (
+    BackendOption,
+    DeviceOption,
+    ModelOption,
+    check_backend,
+)
 from napari_cxr.cli.progress_display import ScoringDisplay
 
 if TYPE_CHECKING:
@@ -80,15 +85,7 @@ def score(
             "and the model's card says that the model was checked in it."
         ),
     ] = 'auto',
-    backend: Annotated[
-        str,
-        typer.Option(
-            metavar='NAME',
-            help='What runs the network: "ONNX Runtime", OpenVINO, "torch channels_last" or '
-            'torch. By default the first of these that is installed and agrees with torch; on a '
-            'GPU torch.',
-        ),
-    ] = '',
+    backend: BackendOption = '',
     resume: Annotated[
         bool,
         typer.Option(
@@ -131,7 +128,7 @@ def score(
             f'There is no device {device!r}: choose auto, cpu, cuda, cuda:N or mps.'
         )
     if backend:
-        _check_backend(backend, precision)
+        check_backend(backend, precision)
     drawing = ScoringDisplay(sys.argv[1:])
     with _saving_on_interrupt(drawing, out):
         from napari_cxr.checkpoint import CheckpointError, catalog, read_card
@@ -235,16 +232,6 @@ def _saving_on_interrupt(drawing: ScoringDisplay, out: Path) -> Iterator[None]:
         # Python would wait for batches under way, which are made again, and take seconds to
         # let go of torch. All that shall stay is on the disk.
         os._exit(1)
-
-
-def _check_backend(backend: str, precision: str) -> None:
-    """End with status 2 if there is no such backend; whether it is there, only torch can tell."""
-    from napari_cxr.inference.backends.backend import BackendUnavailable, find_backend
-
-    try:
-        find_backend(backend, '' if precision == 'auto' else precision)
-    except BackendUnavailable as error:
-        raise typer.BadParameter(str(error), param_hint='--backend') from None
 
 
 def _parse_batch_size(words: str) -> int:

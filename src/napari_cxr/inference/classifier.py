@@ -19,7 +19,7 @@ from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.inference.backends.backend import TORCH, Backend
 from napari_cxr.inference.backends.backend_network import (
     check_agreement,
-    check_images,
+    check_batch,
     network_on_backend,
 )
 from napari_cxr.inference.device import (
@@ -80,7 +80,7 @@ class Classifier:
         use_full_precision(device)
         with raising_out_of_memory(device.name):
             self.network.to(device.name).eval().requires_grad_(False)
-        self._backend, self._running = TORCH, self.network
+        self._backend, self._running, self._single = TORCH, self.network, self.network
         self._last: tuple[object, StagedNetwork] = (None, self.network)
 
     @classmethod
@@ -115,19 +115,16 @@ class Classifier:
     def network_on(self, backend: Backend, workers: int = 1, batch: int = 0) -> StagedNetwork:
         """Return the network on a backend, for `use`; nothing changes yet.
 
-        It takes seconds where the network is converted, and may be called in a thread. The
-        last one is kept, so that a run that is resumed starts at once.
+        It may take seconds, and may be called in a thread. The last network is kept.
 
         Parameters
         ----------
         backend : Backend
-            Which; `napari_cxr.inference.backends.selection.select_backend` chooses one. A
-            batch takes as many threads as torch has at this moment.
+            Which, see `select_backend`. A batch takes as many threads as torch has now.
         workers : int
             Batches that run at the same time, each in a thread of its own.
         batch : int
-            Images of a whole batch, where that is known: what else takes a second or more
-            of the first batch, and of the last, is then done here.
+            Images of a whole batch, where that is known, to compile for it here already.
 
         Raises
         ------
@@ -143,6 +140,7 @@ class Classifier:
         made_for, network = self._last
         if made_for != key:
             size = (self.preprocessing.height, self.preprocessing.width)
+            x = check_batch(self.preprocessing, self.device.name)
             with raising_out_of_memory(self.device.name):
                 network = network_on_backend(
                     backend,
@@ -153,31 +151,22 @@ class Classifier:
                     workers=workers,
                     batch=batch,
                     check=lambda own: check_agreement(
-                        backend, own, self.network, self.check_batch(), self.probabilities
+                        backend, own, self.network, x, self.probabilities
                     ),
                 )
             self._last = key, network
         return network
 
-    def use(self, backend: Backend, network: StagedNetwork) -> None:
-        """Run the network on a backend from now on, in `logits` and `maps`.
+    def use(
+        self, backend: Backend, network: StagedNetwork, *, single_images: bool = False
+    ) -> None:
+        """Run the network on a backend from now on: what `network_on` returned for it.
 
-        What is done to single radiographs, `predict` and `explain`, still runs in plain torch.
-
-        Parameters
-        ----------
-        backend : Backend
-            Which.
-        network : StagedNetwork
-            What `network_on` returned for it.
+        This is for `logits` and `maps`. Single radiographs, in `predict` and `explain`, run in
+        plain torch unless `single_images` is True.
         """
         self._backend, self._running = backend, network
-
-    def check_batch(self) -> torch.Tensor:
-        """Return the batch on which backends are compared, on the device."""
-        size = (self.preprocessing.height, self.preprocessing.width)
-        x = torch.from_numpy(self.preprocessing.normalise(check_images(*size)))
-        return x.to(self.device.name)
+        self._single = network if single_images else self.network
 
     def logits(self, images: np.ndarray, at_most: int = 0) -> tuple[np.ndarray, int]:
         """Run the network on prepared images, on the backend of `use`.
@@ -187,7 +176,7 @@ class Classifier:
         images : ndarray of float32, shape (n, height, width)
             As `NetworkInput.image`.
         at_most : int
-            Images that run at once, where it is known that more do not fit; 0 for all.
+            Images that run at once at most; 0 for all.
 
         Returns
         -------
@@ -258,7 +247,7 @@ class Classifier:
         """
         prepared = [self.prepare(radiograph, preset) for radiograph in radiographs]
         images = np.stack([ready.image for ready in prepared])
-        (logits,), fitted = self._run(_logits_only(self.network), images)
+        (logits,), fitted = self._run(_logits_only(self._single), images)
         short = fitted < len(prepared)
         note = f'Memory ran short: ran in batches of {fitted}.' if short else ''
         return [
@@ -309,7 +298,7 @@ class Classifier:
         targets = [self.labels.index(label) for label in labels or self.labels]
         explain = explanation_methods.method(method)
         (logits, maps), _ = self._run(
-            lambda x: explain(self.network, x, targets), ready.image[None]
+            lambda x: explain(self._single, x, targets), ready.image[None]
         )
         prediction = self._prediction(radiograph, ready, logits[0], preset, field=field)
         height, width = ready.image.shape

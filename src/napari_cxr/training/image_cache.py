@@ -29,11 +29,11 @@ from napari_cxr.training.training_image import (
     sealed,
     unsealed,
 )
+from napari_cxr.user_cache import cache_folder
 
 __all__ = [
     'ImageCache',
     'cache_key',
-    'default_cache_folder',
     'is_damaged',
     'open_cache_file',
     'open_in_memory',
@@ -159,15 +159,6 @@ _MARK_AFTER = 3600
 _FRESH = 2.0
 
 
-def default_cache_folder() -> Path:
-    """Return where decoded images are kept: NAPARI_CXR_CACHE, or the user's cache folder."""
-    if named := os.environ.get('NAPARI_CXR_CACHE'):
-        return Path(named)
-    from platformdirs import user_cache_dir
-
-    return Path(user_cache_dir('napari-cxr', appauthor=False))
-
-
 def cache_key(digest: bytes, preprocessing: Preprocessing, bits: int) -> bytes:
     """Return the name of an image in the store.
 
@@ -209,7 +200,7 @@ class ImageCache:
 
     def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
         self.problems: list[str] = []
-        self._path = (folder or default_cache_folder()) / _NAME
+        self._path = (folder or cache_folder()) / _NAME
         self._limit = self._limit_by_environment() if limit is None else limit
         self._lock = threading.RLock()
         self._disk: sqlite3.Connection | None = None

@@ -22,12 +22,14 @@ from napari_cxr.inference.backends.backend import (
 from napari_cxr.inference.backends.conversion import StageConversion
 from napari_cxr.inference.backends.runtimes import as_torch, create_runtime
 from napari_cxr.inference.device import is_out_of_memory
+from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.networks import StagedNetwork
 
 __all__ = [
     'AGREEMENT',
     'BackendNetwork',
     'check_agreement',
+    'check_batch',
     'check_images',
     'has_reduced_stages',
     'network_on_backend',
@@ -206,6 +208,12 @@ def check_images(height: int, width: int) -> np.ndarray:
     return np.clip(np.stack(images), 0, 1).astype(np.float32)
 
 
+def check_batch(preprocessing: Preprocessing, device: str) -> Tensor:
+    """Return `check_images` as a network takes them, on a device."""
+    images = check_images(preprocessing.height, preprocessing.width)
+    return torch.from_numpy(preprocessing.normalise(images)).to(device)
+
+
 @torch.inference_mode()
 def check_agreement(
     backend: Backend,
@@ -223,7 +231,7 @@ def check_agreement(
     own, network : StagedNetwork
         The one on the backend, and the one in plain torch.
     x : Tensor
-        `check_images`, normalised, on the device.
+        What `check_batch` returns.
     probabilities : callable
         Makes probabilities of logits.
 

@@ -19,7 +19,7 @@ from napari_cxr.inference.backends.backend import (
     preferred_backends,
     why_unavailable,
 )
-from napari_cxr.inference.backends.backend_network import has_reduced_stages
+from napari_cxr.inference.backends.backend_network import check_batch, has_reduced_stages
 from napari_cxr.inference.device import OutOfMemory
 
 if TYPE_CHECKING:
@@ -119,15 +119,14 @@ def _candidates(classifier: Classifier, name: str, precision: str) -> list[Backe
 
 def _on(classifier: Classifier, backend: Backend, workers: int, batch: int) -> SelectedBackend:
     """Return a backend with its network; raises as `Classifier.network_on`."""
-    if (
-        backend.precision != 'float32'
-        and not why_unavailable(backend, classifier.device.name)
-        and not has_reduced_stages(classifier.network, classifier.check_batch())
-    ):
-        raise BackendUnavailable(
-            f'All stages of {classifier.card.name} compute in float32, so it cannot run in '
-            f'{backend.precision}: choose float32.'
-        )
+    device = classifier.device.name
+    if backend.precision != 'float32' and not why_unavailable(backend, device):
+        x = check_batch(classifier.preprocessing, device)
+        if not has_reduced_stages(classifier.network, x):
+            raise BackendUnavailable(
+                f'All stages of {classifier.card.name} compute in float32, so it cannot run in '
+                f'{backend.precision}: choose float32.'
+            )
     return SelectedBackend(backend, classifier.network_on(backend, workers, batch))
 
 
