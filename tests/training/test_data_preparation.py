@@ -131,12 +131,13 @@ def test_a_reason_that_may_pass_is_not_kept(folder, recipe):
 def test_without_a_usable_image_of_each_class_it_is_said(folder, recipe):
     for path in (folder / 'left').glob('*.png'):
         path.write_bytes(b'no image')
-    with pytest.raises(DatasetError, match="No image of the class 'left' could be used"):
+    with pytest.raises(DatasetError, match="No image of the class 'left' can be used"):
         run(prepare(index(folder), recipe))
     for path in (folder / 'right').glob('*.png'):
         path.write_bytes(b'no image')
     with pytest.raises(
-        DatasetError, match=r'None of the 24 images .* reason: .*no image that can be read'
+        DatasetError,
+        match=r'None of the 24 images can be used. The first one: .*no image that can be read',
     ):
         run(prepare(index(folder), recipe))
 
@@ -191,7 +192,7 @@ def test_excluded_images_are_gone(folder, recipe):
         for d, s in zip(material.digests, material.dataset.samples, strict=True)
         if s.label == 'left'
     ]
-    with pytest.raises(DatasetError, match="'left' is left out"):
+    with pytest.raises(DatasetError, match="'left' is excluded"):
         run(prepare(index(folder), recipe.with_changes({'data.exclude': every})))
 
 
@@ -254,7 +255,7 @@ def test_near_duplicates_count_as_one_patient(copied, recipe):
 def test_given_splits_are_kept_and_what_they_divide_is_told(copied, recipe):
     events, material = run(prepare(index(copied), recipe))
     (warning,) = (event for event in events if isinstance(event, WarningRaised))
-    assert 'divide 1 pairs of near-duplicates' in warning.text
+    assert '1 pairs of near-duplicates are divided between the given splits' in warning.text
     split = divide(material.dataset, recipe.split, 0)
     assert split.names() == [sample.split for sample in index(copied).samples]
     assert split.divided_pairs == 1

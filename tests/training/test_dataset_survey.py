@@ -50,10 +50,10 @@ def test_what_is_there_is_counted(folder, recipe):
     (pair,) = found.pairs
     assert (pair.first, pair.second, pair.distance, pair.across) == (0, 21, 0, True)
     assert pair.similarity == pytest.approx(1, abs=1e-5)
-    assert flagged(found, 'divide 1 pairs of near-duplicates')
-    assert flagged(found, 'said to be of different patients')
+    assert flagged(found, '1 pairs of near-duplicates are divided between the given splits')
+    assert flagged(found, 'are listed under different patients')
     assert flagged(found, '1 of 24 files cannot be used')
-    assert flagged(found, "'left' has 6 patients only")
+    assert flagged(found, "'left' has only 6 patients")
     assert found.split_kind == 'by patient'
 
 
@@ -77,7 +77,7 @@ def test_what_needs_no_anatomy_is_measured_and_flagged(tmp_path, recipe):
     assert set(found.baselines) == {'logistic regression', 'boosted trees'}
     for value, low, high in found.baselines.values():
         assert 0.9 < low <= value <= high <= 1
-    assert flagged(found, 'A classifier that sees no shapes')
+    assert flagged(found, 'A classifier that sees only image size, borders and grey levels')
     assert flagged(found, 'The size of the images predicts class')
     assert not flagged(found, 'The kind of file predicts')
     assert flagged(found, 'Patients are not known')
@@ -139,7 +139,7 @@ def test_several_labels_are_counted_together(tmp_path, recipe):
 
 def test_what_stands_in_the_way_of_a_split_is_the_first_flag(folder, recipe):
     _, found = run(survey(folder, recipe.with_changes({'split.method': 'holdout'})))
-    assert '4 patients only, beside those already held out; to hold out' in found.flags[0]
+    assert 'only 4 patients, beside those already held out; at least 5 are ' in found.flags[0]
     assert set(found.splits) == {''} and len(found.paths) == 24
     left = [d for d, t in zip(found.digests, found.truth, strict=True) if t[0]]
     _, found = run(survey(folder, recipe.with_changes({'data.exclude': left[:-1]})))
@@ -154,13 +154,13 @@ def test_images_of_unknown_patients_are_called_images(tmp_path, recipe):
         name = f'p00001-{i}.png' if i in (0, 2, 4) else f'{i}.png'
         write_image(tmp_path / 'tree' / 'ab'[i % 2] / name, 'left', i)
     _, found = run(survey(tmp_path / 'tree', recipe.with_changes({'split.test': 0.1})))
-    assert found.flags[0].startswith("The class 'a' has 5 images only; to hold out")
-    assert flagged(found, 'Patients are not known') and not flagged(found, 'patients only')
+    assert found.flags[0].startswith("The class 'a' has only 5 images; to hold out")
+    assert flagged(found, 'Patients are not known') and not flagged(found, 'has only')
     some = recipe.with_changes({'data.patient': r'^p(\d+)-'})
     _, found = run(survey(tmp_path / 'tree', some))
     assert found.flags[0].startswith("The class 'a' has 5 images, but as some belong together")
-    assert flagged(found, 'count as 3 only') and flagged(found, 'Patients are not all known')
-    assert flagged(found, "The class 'a' has 5 images only")
+    assert flagged(found, 'count as only 3') and flagged(found, 'Patients are not all known')
+    assert flagged(found, "The class 'a' has only 5 images")
 
 
 def test_it_can_be_closed_while_it_reads_and_while_it_computes(folder, recipe):

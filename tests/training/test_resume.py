@@ -196,10 +196,10 @@ def test_another_recipe_and_other_data_are_refused(folder, recipe, cut_off):
     other = replace(recipe, optimiser=OptimiserRecipe(learning_rate=0.5))
     with pytest.raises(TrainingError, match=r'another recipe.*optimiser\.learning_rate differs'):
         resumed(folder, other, cut_off)
-    with pytest.raises(TrainingError, match=r'already holds a run.*or resume it'):
+    with pytest.raises(TrainingError, match=r'already contains a run.*or resume it'):
         whole(folder, recipe, cut_off)
     fewer = index(folder).drop([0])
-    with pytest.raises(TrainingError, match='images, their labels or their patients are no long'):
+    with pytest.raises(TrainingError, match='images, their labels or their patients have changed'):
         list(train(fewer, recipe, cut_off, 'cpu', resume=True))
 
 

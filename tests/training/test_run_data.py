@@ -139,5 +139,5 @@ def test_only_some_classes_are_changed_anew_each_epoch(tmp_path):
 
 def test_a_class_that_is_not_there_is_refused(tmp_path):
     plan = AugmentationRecipe(rotation=30, only=('c',))
-    with pytest.raises(RecipeError, match="'c', which is not there; the classes are a, b"):
+    with pytest.raises(RecipeError, match="'c', which does not exist; the classes are a, b"):
         items_of(tmp_path, augmentation=plan)

@@ -100,17 +100,18 @@ def test_given_splits_that_divide_a_patient_are_refused(folder):
 def test_what_cannot_be_split_is_said():
     with pytest.raises(DatasetError, match='not every image has one'):
         divide(made(), SplitRecipe(method='given'), 0)
-    with pytest.raises(DatasetError, match="class 'a' has images of 2 patients only"):
+    with pytest.raises(DatasetError, match="class 'a' has images of only 2 patients"):
         divide(made(patients=4), SplitRecipe(), 0)
     alone = made(patients=4, images=1, grouped=False)
-    with pytest.raises(DatasetError, match="class 'a' has 2 images only; to hold out"):
+    least = "class 'a' has only 2 images; at least 5 are needed to hold out 20%"
+    with pytest.raises(DatasetError, match=least):
         divide(alone, SplitRecipe(), 0)
     alone = made(patients=10, images=1, grouped=False)
-    with pytest.raises(DatasetError, match="'a' has 4 images only, beside those already held out"):
+    with pytest.raises(DatasetError, match="'a' has only 4 images, beside those already held out"):
         divide(alone, SplitRecipe(val=0.15, test=0.2), 0)
     joined = replace(made(patients=4), grouped=False)  # such as near-duplicates
     with pytest.raises(
-        DatasetError, match='6 images, but as some belong together they count as 2'
+        DatasetError, match='6 images, but some belong together, so they count as only 2'
     ):
         divide(joined, SplitRecipe(), 0)
     dataset = made()
@@ -139,7 +140,9 @@ def test_each_fold_in_turn_is_the_test_split():
     )
     assert name == 'fold-3'
     assert third.names() == found[2][1].names()
-    with pytest.raises(DatasetError, match='30 patients only; to divide them into 31 parts'):
+    with pytest.raises(
+        DatasetError, match='only 30 patients; at least 31 are needed to divide them into 31 parts'
+    ):
         divide(dataset, SplitRecipe(method='k-fold', folds=31), 1)
 
 
@@ -159,7 +162,7 @@ def test_each_source_in_turn_is_left_out():
     assert len(split.test) == 60 and len(split.val) == pytest.approx(30, abs=3)
     ((name, alone),) = splits_of(dataset, replace(recipe, left_out=(('z',),)), 0)
     assert name == 'without-z' and alone.names() == split.names()
-    with pytest.raises(DatasetError, match="no source 'w' to leave out; there are 'X/Y'"):
+    with pytest.raises(DatasetError, match="no source 'w'; the sources are 'X/Y'"):
         divide(dataset, replace(recipe, left_out=(('z', 'w'),)), 0)
     with pytest.raises(DatasetError, match='180 of 180 images have no source'):
         divide(made(patients=60), recipe, 0)
@@ -350,37 +353,39 @@ def test_a_share_is_the_nearest_of_up_to_twenty_parts(share, patients, held):
 def test_how_many_patients_a_share_needs_at_least():
     # About as many as 1 / share, and where it is large, as 1 / (1 - share).
     few = labelled(*['a', 'b'] * 4)
-    with pytest.raises(DatasetError, match='to hold out a share of 20%, at least 5 are needed'):
+    with pytest.raises(DatasetError, match='at least 5 are needed to hold out 20%'):
         divide(few, SplitRecipe(method='holdout', val=0.2, test=0), 0)
     divide(labelled(*['a', 'b'] * 5), SplitRecipe(method='holdout', val=0.2, test=0), 0)
     given = [replace(s, split='test' if i < 2 else 'train') for i, s in enumerate(few.samples)]
     given = replace(few, samples=tuple(given))
     split = divide(given, SplitRecipe(val=1 / 3), 0)
     assert [few.samples[i].label for i in split.val].count('a') == 1
-    with pytest.raises(DatasetError, match='to hold out a share of 45%, at least 2 are needed'):
+    with pytest.raises(DatasetError, match='at least 2 are needed to hold out 45%'):
         divide(labelled('a', 'b'), SplitRecipe(method='holdout', val=0.45, test=0), 0)
 
 
 @pytest.mark.parametrize(
     ('dataset', 'said'),
     [
-        (labelled('a', 'b', 'b', 'b'), "class 'a' has images of 1 patient only; to"),
-        (labelled('b', 'b', 'a', 'a', 'b'), "class 'a' has images of 2 patients only; to"),
-        (labelled('a', 'b', 'b', grouped=False), "class 'a' has 1 image only; to"),
-        (labelled('b', 'b', 'a', 'a', 'b', grouped=False), "class 'a' has 2 images only; to"),
+        (labelled('a', 'b', 'b', 'b'), "class 'a' has images of only 1 patient; at"),
+        (labelled('b', 'b', 'a', 'a', 'b'), "class 'a' has images of only 2 patients; at"),
+        (labelled('a', 'b', 'b', grouped=False), "class 'a' has only 1 image; at"),
+        (labelled('b', 'b', 'a', 'a', 'b', grouped=False), "class 'a' has only 2 images; at"),
         (
             labelled('a', 'b', 'a', 'b', 'b', groups=[0, 1, 0, 2, 3], grouped=False),
-            "class 'a' has 2 images, but as some belong together they count as 1 only; to",
+            "class 'a' has 2 images, but some belong together, so they count as only 1; at",
         ),
     ],
 )
 def test_what_is_said_of_a_class_with_too_few_patients(dataset, said):
     with pytest.raises(DatasetError) as error:
         equal_parts(dataset, np.arange(len(dataset.samples)), 3, 0)
-    assert str(error.value).startswith(f'The {said} divide them into 3 parts')
-    assert str(error.value).endswith(', at least 3 are needed.')
+    assert str(error.value).startswith(f'The {said} least 3 are needed')
+    assert str(error.value).endswith(' to divide them into 3 parts.')
     # Of a part it is said that there are others.
-    with pytest.raises(DatasetError, match='only, beside those already held out; to divide'):
+    with pytest.raises(
+        DatasetError, match='beside those already held out; at least 3 are needed to divide'
+    ):
         equal_parts(dataset, np.arange(len(dataset.samples) - 1), 3, 0)
 
 

@@ -332,7 +332,7 @@ def test_other_recipes_and_other_images_are_not_mixed_in(
     with pytest.raises(TrainingError, match='light'):
         list(cross_validate(images, splits, recipe, out, trainer))
     trainer.breaks_in = ''
-    with pytest.raises(TrainingError, match='already holds a run'):
+    with pytest.raises(TrainingError, match='already contains a run'):
         list(cross_validate(images, splits, recipe, out, trainer))
     other = recipe.with_changes({'seed': 7})
     with pytest.raises(TrainingError, match='seed differs'):

@@ -217,13 +217,13 @@ def test_a_folder_with_other_files_is_refused_and_nothing_in_it_changes(folder, 
     out = tmp_path / 'out'
     out.mkdir()
     (out / 'best.safetensors').write_bytes(b'precious')
-    with pytest.raises(TrainingError, match='is not empty; give a new or an empty folder'):
+    with pytest.raises(TrainingError, match='is not empty; choose a new or empty folder'):
         next(train(index(folder), recipe, out, 'cpu'))
     assert [path.read_bytes() for path in out.iterdir()] == [b'precious']
 
 
 def test_a_folder_with_a_run_and_an_unknown_network_are_refused(finished, folder, recipe):
-    with pytest.raises(TrainingError, match='already holds a run'):
+    with pytest.raises(TrainingError, match='already contains a run'):
         next(train(index(folder), recipe, finished[0], 'cpu'))
     with pytest.raises(RecipeError, match=r'network: There is no network .resnet11'):
         next(train(index(folder), replace(recipe, network='resnet11'), finished[0] / 'new', 'cpu'))
@@ -234,7 +234,7 @@ def test_a_loss_that_is_no_number_is_said(folder, recipe, tmp_path, monkeypatch)
         return logits.sum(1) * np.nan
 
     monkeypatch.setattr(torch.nn.functional, 'cross_entropy', broken)
-    with pytest.raises(TrainingError, match='no longer a number in epoch 1'):
+    with pytest.raises(TrainingError, match='not a finite number in epoch 1'):
         list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
 
 
@@ -243,14 +243,14 @@ def test_answers_that_are_no_number_are_said(folder, recipe, tmp_path, monkeypat
         return torch.full((len(places), 2), torch.nan)
 
     monkeypatch.setattr(TrainingRun, '_in_batches', nothing)
-    with pytest.raises(TrainingError, match='no number after epoch 1; take a lower'):
+    with pytest.raises(TrainingError, match='not finite numbers after epoch 1; use a lower'):
         list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
 
 
 def test_a_validation_figure_that_is_no_number_is_said(folder, recipe, tmp_path, monkeypatch):
     monkeypatch.setattr('napari_cxr.metrics.classification.macro_auc', lambda *_: np.nan)
     recipe = replace(recipe, selection=SelectionRecipe('macro_auc'))
-    with pytest.raises(TrainingError, match="'macro_auc' is no number after epoch 1"):
+    with pytest.raises(TrainingError, match="'macro_auc' is undefined after epoch 1"):
         list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
 
 
@@ -264,7 +264,7 @@ def test_weights_that_cannot_be_kept_are_said(folder, recipe, tmp_path, monkeypa
 
     monkeypatch.setattr(CheckpointWriter, 'epoch_done', enlarged)
     recipe = replace(recipe, epochs=1, card=replace(recipe.card, halve=True))
-    with pytest.raises(TrainingError, match=r'model cannot be kept: .* not finite'):
+    with pytest.raises(TrainingError, match=r'model cannot be saved: .* not finite'):
         list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))
 
 

@@ -110,7 +110,7 @@ class WeightedMetrics:
         -------
         dict of str to ndarray, shape (m,)
             ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``macro_auc``, with two
-            classes ``keras_auc``; then 'f1 of CLASS' and so on, see `OF_CLASS`; then
+            classes ``keras_auc``; then 'f1 of CLASS' and so on, see `CLASS_METRICS`; then
             'CLASS against CLASS', the area between two classes, scored by the first's
             share of both probabilities. NaN where a figure is not defined.
         """
@@ -224,12 +224,12 @@ def summarise(
         is called or, of several labels, those that reach their thresholds.
         ``confusion`` (rows are the truth) where an image has one label. ``pairs``, if
         wanted and there are any: by 'CLASS against CLASS' the area between these two, see
-        `Columns`.
+        `WeightedMetrics`.
 
         Proportions have Wilson's interval, with as many independent cases as there are
         patients among the images that they count; the mean probability the t interval; the
         rest the bootstrap's. ``calibration_error`` has none. What accuracy and its like
-        mean for several labels, `validation_figures` says.
+        mean for several labels, `validation_metrics` says.
     """
     names = list(range(len(truth))) if groups is None else list(groups)
     figures = WeightedMetrics(truth, probabilities, labels, pairs=pairs, thresholds=thresholds)

@@ -76,7 +76,7 @@ def average_over_folds(
     ----------
     truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
         Of all images: class numbers, or which labels each has.
-    parts : sequence of Part
+    parts : sequence of FoldPredictions
         The folds.
     labels : sequence of str
         Names of the classes.
@@ -142,7 +142,7 @@ def metric_differences(
     Parameters
     ----------
     truth, parts, labels, groups, strata, pairs, times, seed
-        As of `average`; of several parts, it is the mean of their differences.
+        As of `average_over_folds`; of several parts, it is the mean of their differences.
 
     Returns
     -------

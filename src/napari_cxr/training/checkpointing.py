@@ -1,6 +1,6 @@
-"""What a run writes of its model: when and which weights, with which card, and its state.
+"""Checkpoints of a run: its best and last weights with their card, and its state.
 
-The state is the whole of a run between two steps, as one file from which the run is
+The state is everything of a run between two steps, in one file from which the run is
 resumed bit by bit; nothing is pickled.
 """
 
@@ -38,35 +38,35 @@ __all__ = [
     'build_card',
     'load_state',
     'measure_model',
-    'notes_of',
+    'read_metadata',
     'save_state',
 ]
 
 _CONTENT = 'napari_cxr.state'
 
-#: Version of this form; another one is refused.
+#: Version of this format; others are refused.
 _FORM = 1
 
-#: What states of earlier versions lack, and go on without.
+#: Entries that states of earlier versions lack.
 _LATER = ('best_loss', 'least_loss')
 
 
-def save_state(path: Path, run: TrainingRun, notes: dict[str, Any]) -> None:
-    """Write weights, their average, optimiser and progress, whole or not at all.
+def save_state(path: Path, run: TrainingRun, metadata: dict[str, Any]) -> None:
+    """Write weights, their average, optimiser and progress, atomically.
 
     Parameters
     ----------
     path : Path
-        Where to.
-    run : Run
+        The file.
+    run : TrainingRun
         Between two steps.
-    notes : dict
-        What `notes_of` shall give back: plain values.
+    metadata : dict
+        What `read_metadata` returns: plain values.
 
     Raises
     ------
     OSError
-        If it can't be written; the file that was there before stays.
+        If it can't be written; an earlier file stays as it is.
     """
     from safetensors.torch import save as to_bytes
 
@@ -81,13 +81,13 @@ def save_state(path: Path, run: TrainingRun, notes: dict[str, Any]) -> None:
     logits = progress.pop('logits')
     if logits:
         tensors['logits'] = torch.from_numpy(np.concatenate(logits))
-    content = {'form': _FORM, 'progress': progress, 'notes': notes}
+    content = {'form': _FORM, 'progress': progress, 'notes': metadata}
     stored = {name: t.detach().to('cpu').contiguous() for name, t in tensors.items()}
     write_atomic(path, to_bytes(stored, metadata={_CONTENT: json.dumps(content)}))
 
 
-def notes_of(path: Path) -> dict[str, Any]:
-    """Return the notes of a state, without its tensors.
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return the metadata of a state, without its tensors.
 
     Raises
     ------
@@ -95,18 +95,18 @@ def notes_of(path: Path) -> dict[str, Any]:
         If the file is damaged, or of another version.
     """
     with _open_state(path) as file:
-        notes: dict[str, Any] = _header_of(file)['notes']
-        return notes
+        metadata: dict[str, Any] = _header_of(file)['notes']
+        return metadata
 
 
 def load_state(path: Path, run: TrainingRun) -> None:
-    """Put a run back to where it was.
+    """Restore a run from its state.
 
     Parameters
     ----------
     path : Path
         As `save_state` wrote it.
-    run : Run
+    run : TrainingRun
         A new one of the same recipe and data.
 
     Raises
@@ -137,7 +137,7 @@ def _header_of(file: Any) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((file.metadata() or {})[_CONTENT])
     if content['form'] != _FORM:
         raise TrainingError(
-            'The run was begun by another version of napari-cxr, which must also finish it.'
+            'The run was started by another version of napari-cxr; resume it with that version.'
         )
     return content
 
@@ -153,8 +153,8 @@ def _restore(run: TrainingRun, tensors: dict[str, Tensor], progress: dict[str, A
         raise ValueError
     if 'logits' in tensors:
         now.logits = [tensors['logits'].numpy()]
-    # Copied into the tensors that are there, which keeps how these lie in memory: that
-    # decides the order of some sums.
+    # Copied into the existing tensors, which keeps their memory layout: that decides the
+    # order of some sums.
     run.network.load_state_dict(under('network.'))
     if run.evaluated is not run.network:
         run.evaluated.load_state_dict(under('average.'))
@@ -173,29 +173,29 @@ def _restore(run: TrainingRun, tensors: dict[str, Tensor], progress: dict[str, A
 #: Seconds between two states within a long epoch.
 _INTERVAL = 120.0
 
-#: Writing takes at most about this share of a run's time, even where an epoch is short.
+#: Writing takes at most about this fraction of a run's time, even if epochs are short.
 _TIME_FRACTION = 0.05
 
-#: Seconds that a writing is taken to last until one was timed.
+#: Assumed seconds that writing takes, until it was timed.
 _GUESSED = 0.1
 
 
 class CheckpointWriter:
     """The best weights, the last, and the state from which a run is resumed.
 
-    Written at the end of an epoch, unless the epochs are so short that it would take a
-    twentieth of the time; then the best weights wait in memory, without what never learns.
-    A run that is cut off before they are written takes these epochs again, with the same
+    Written at the end of an epoch, unless epochs are so short that writing would take more
+    than a twentieth of the time; then the best weights wait in memory, without frozen
+    stages. A run that is killed before they are written repeats these epochs, with the same
     result.
 
     Parameters
     ----------
-    run : Run
-        Whose weights.
+    run : TrainingRun
+        The run.
     folder : RunFolder
-        Where to.
+        Its folder.
     card : callable
-        From an epoch to the card of a checkpoint.
+        Returns the card of a checkpoint, given its epoch.
     """
 
     def __init__(self, run: TrainingRun, folder: RunFolder, card: Callable[[int], Card]) -> None:
@@ -206,7 +206,7 @@ class CheckpointWriter:
         self._took = _GUESSED
 
     def batch_done(self) -> None:
-        """Write the state, if the last one is old."""
+        """Write the state if the last one is old."""
         if not self._folder.writes:
             return
         if self._written < 0:
@@ -215,7 +215,7 @@ class CheckpointWriter:
             self.write()
 
     def epoch_done(self, event: EpochDone) -> None:
-        """Write everything, or take note of what to write later."""
+        """Write everything, or remember what to write later."""
         if not self._folder.writes:
             return
         if event.best:
@@ -233,7 +233,7 @@ class CheckpointWriter:
             save(self._folder.last, state, self._card(self._run.progress.epoch))
 
     def best(self) -> None:
-        """Write the best weights, if they are not yet written."""
+        """Write the best weights if they are not yet written."""
         if self._best is None:
             return
         epoch, tensors = self._best
@@ -243,11 +243,11 @@ class CheckpointWriter:
         self._best = None
 
     def write(self) -> None:
-        """Write the best weights and the state, if anything was done since the last."""
+        """Write the best weights and the state, if anything has changed since the last time."""
         if not self._folder.writes:
             return
-        # The best first: where the state is the older of the two, a resumed run comes to
-        # the same weights once more.
+        # The best weights first: if the state is older than they are, a resumed run arrives at
+        # the same weights again.
         started = time.monotonic()
         self.best()
         if self._run.progress.step != self._step or not self._folder.state.exists():
@@ -258,7 +258,7 @@ class CheckpointWriter:
         self._took = self._written - started
 
     def _copied(self) -> dict[str, Tensor]:
-        """Return the weights of now, which the next step changes; without what never learns."""
+        """Return a copy of the current weights; frozen ones, which never change, as they are."""
         run = self._run
         still = frozen_stages(run.network, run.recipe, run.recipe.epochs - 1)
         same = tuple(f'stages.{name}.' for name in still)
@@ -279,41 +279,41 @@ def build_card(
 
     Parameters
     ----------
-    run : Run
-        Whose.
+    run : TrainingRun
+        The run.
     described : dict
-        As `describe_data` says of its data.
+        Its data, as `describe_data` returns it.
     epoch : int
-        After which they were kept.
+        The epoch of the weights.
     entries : dict, optional
-        As `measure` returns them, or `entries_of` after folds, whose recipe is then the
-        card's; without them the card has no figures.
+        As `measure_model` returns them, or `final_model_entries` after folds, whose recipe is
+        then the card's; without them the card has no metrics.
     credit : tuple of str
-        Whose the weights are that it started from, as `credits_of` says.
+        Credits for the weights that it started from, see `credits_of`.
     """
-    recipe, dataset, words = run.recipe, run.data.dataset, run.recipe.card
-    told: dict[str, Any] = {
+    recipe, dataset, text = run.recipe, run.data.dataset, run.recipe.card
+    added: dict[str, Any] = {
         'recipe': recipe.to_dict(),
         'data': {**described, **_lungs_of(run), 'epoch': epoch},
         **(entries or {}),
     }
     return Card(
-        name=words.name or recipe.name,
-        title=words.title or recipe.title,
+        name=text.name or recipe.name,
+        title=text.title or recipe.title,
         architecture=recipe.network,
         labels=dataset.labels,
         channels=recipe.input.channels,
         multilabel=dataset.multilabel,
         head=head_entries(recipe),
         preprocessing=recipe.input.to_dict(),
-        licence=words.licence,
-        attribution=tuple(dict.fromkeys((*words.attribution, *credit))),
-        intended_use=words.intended_use,
-        not_to_believe=words.not_to_believe,
-        not_measured=words.not_measured,
+        licence=text.licence,
+        attribution=tuple(dict.fromkeys((*text.attribution, *credit))),
+        intended_use=text.intended_use,
+        not_to_believe=text.not_to_believe,
+        not_measured=text.not_measured,
         created=datetime.now(UTC).date().isoformat(),
         version=__version__,
-        **told,
+        **added,
     )
 
 
@@ -324,20 +324,20 @@ def _lungs_of(run: TrainingRun) -> dict[str, str]:
 
 
 def measure_model(run: TrainingRun, stored: Checkpoint, out: Path | None = None) -> dict[str, Any]:
-    """Measure a stored model on a run's images; return its card's entries, as `judge` does.
+    """Evaluate a stored model on a run's images; return its card's entries.
 
-    With a folder `out`, what it says of each image is written there; see
-    `napari_cxr.training.model_evaluation`.
+    With a folder `out`, its predictions are written there; see `evaluate_model` and
+    `write_predictions`.
     """
     data = run.data
     network = run.to_device(stored.network())
-    # Those that were learnt from are not looked at.
+    # Training images are not evaluated.
     logits = np.zeros((len(data.dataset.samples), len(data.dataset.labels)), np.float32)
     places = np.concatenate([data.split.val, data.split.test])
     logits[places] = run.logits(network, places)
     entries = evaluate_model(data.dataset, data.split, data, logits, run.recipe.seed)
     if out is not None:
         probabilities = probabilities_of(logits, data.dataset.multilabel, entries['temperature'])
-        digests = data.material.digests
+        digests = data.loaded.digests
         write_predictions(out, data.dataset, data.split, digests, probabilities, logits)
     return entries

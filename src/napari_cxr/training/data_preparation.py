@@ -1,7 +1,7 @@
-"""From a labelled folder to images that can be learned from, and what belongs together.
+"""Read the images of a data set, and group those that belong together.
 
-The images that can be used are read once and kept on disk; near-duplicates, and images that
-a person put together, become one group.
+Usable images are decoded once and cached on disk; near-duplicates, and images that a person
+joined, become one group.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ class LoadedImages:
     dataset : Dataset
         The images, in the order of all that follows, in their final groups.
     digests : tuple of str
-        What recipes call them: the first 16 hexadecimal digits of the file's SHA-256.
+        How recipes name them: the first 16 hexadecimal digits of the file's SHA-256.
     features : ndarray of float32, shape (n, 44)
-        What the no-anatomy baselines see, see `napari_cxr.metrics.baseline`.
+        Input of the no-anatomy baselines, see `napari_cxr.metrics.baseline`.
     sizes : ndarray of int, shape (n, 2)
         Rows and columns of the files.
     thumbnails : ndarray of uint8, shape (n, 32, 32)
         See `napari_cxr.training.duplicates`.
     preprocessing, bits
-        How they were made.
+        How the images were prepared.
     cache, keys, reader
-        Where the pixels are, under which names, and who reads them again if they are lost.
+        Where the pixels are, under which keys, and what decodes them again if they are lost.
     """
 
     dataset: Dataset
@@ -81,7 +81,7 @@ class LoadedImages:
     reader: ImageReader
 
     def images(self, places: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return images at their working size, from the disk.
+        """Return images at the input size, from the disk.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class LoadedImages:
         Raises
         ------
         DatasetError
-            If the cache has lost an image, and its file has changed or cannot be read.
+            If an image is no longer in the cache, and its file has changed or cannot be read.
         """
         rows = [int(place) for place in places]
         wanted = {self.keys[row]: row for row in rows}
@@ -109,7 +109,7 @@ class LoadedImages:
         return out
 
     def subset(self, places: Sequence[int] | np.ndarray) -> LoadedImages:
-        """Return the material of some of the images."""
+        """Return some of the images."""
         rows = np.asarray(places, dtype=np.intp)
         return replace(
             self,
@@ -122,7 +122,7 @@ class LoadedImages:
         )
 
     def _read_again(self, rows: list[int]) -> dict[bytes, bytes]:
-        """Decode images anew that the cache has lost since they were prepared."""
+        """Decode images again that are no longer in the cache."""
         found: dict[bytes, bytes] = {}
         items = []
         for row in rows:
@@ -133,7 +133,7 @@ class LoadedImages:
                 same = False
             if not same:
                 raise DatasetError(
-                    f'The image {self.dataset.name_of(row)} was changed or taken away since '
+                    f'The image {self.dataset.name_of(row)} was changed or removed after '
                     'it was read; start the run again.'
                 )
             items.append((row, path))
@@ -154,17 +154,17 @@ def load_images(
     """Read the images of a data set that can be used, excluded ones as well; see `prepare`."""
     cache = ImageCache()
     reader = read_in_process if reader is None else reader
-    reading = _ImageLoader(dataset, recipe, reader, cache, run)
-    yield from reading.name()
-    yield from reading.read()
+    loader = _ImageLoader(dataset, recipe, reader, cache, run)
+    yield from loader.hash_files()
+    yield from loader.read()
     for text in cache.problems:
         yield WarningRaised(run, text)
     cache.trim()
-    return reading.material()
+    return loader.result()
 
 
 class _ImageLoader:
-    """A data set while it is read."""
+    """Reads the images of a data set."""
 
     def __init__(
         self, dataset: Dataset, recipe: Recipe, reader: ImageReader, cache: ImageCache, run: str
@@ -175,10 +175,10 @@ class _ImageLoader:
         self.keys: dict[int, bytes] = {}
         self.about: dict[bytes, dict[str, Any] | str] = {}
         self.first_reason = ''
-        self._spoken = 0.0
+        self._last_event = 0.0
 
-    def name(self) -> Iterator[TrainingEvent]:
-        """Find out what each file is called by its content."""
+    def hash_files(self) -> Iterator[TrainingEvent]:
+        """Hash each file, and derive its key in the cache."""
         for place, sample in enumerate(self.dataset.samples):
             if sample.is_lateral:
                 yield self._skipped(place, LATERAL)
@@ -193,7 +193,7 @@ class _ImageLoader:
             yield from self._progress(0)
 
     def read(self) -> Iterator[TrainingEvent]:
-        """Decode what is not in the cache, each content once."""
+        """Decode what is not in the cache, identical files once."""
         self.about.update(self.cache.find(list(dict.fromkeys(self.keys.values()))))
         first: dict[bytes, int] = {}
         for place, key in self.keys.items():
@@ -209,19 +209,19 @@ class _ImageLoader:
             if isinstance(reason, str):
                 yield self._skipped(place, str(reason))
 
-    def material(self) -> LoadedImages:
-        """Return what was read."""
+    def result(self) -> LoadedImages:
+        """Return the usable images."""
         usable = [p for p, key in self.keys.items() if not isinstance(self.about[key], str)]
         dataset = self.dataset
         if not usable:
             raise DatasetError(
-                f'None of the {len(dataset.samples)} images could be used, the first for this '
-                f'reason: {self.first_reason}'
+                f'None of the {len(dataset.samples)} images can be used. The first one: '
+                f'{self.first_reason}'
             )
         about: list[Any] = [self.about[self.keys[p]] for p in usable]
         for label in dataset.labels:
             if not any(label in dataset.samples[p].labels for p in usable):
-                raise DatasetError(f'No image of the class {label!r} could be used.')
+                raise DatasetError(f'No image of the class {label!r} can be used.')
         return LoadedImages(
             dataset=_with_patients(dataset.subset(usable), [a['patient'] for a in about]),
             digests=tuple(self.digests[p].hex()[:_DIGITS] for p in usable),
@@ -242,7 +242,7 @@ class _ImageLoader:
             for done, (place, result) in enumerate(results, start=known + 1):
                 key = self.keys[place]
                 if isinstance(result, TrainingImage):
-                    # Its pixels go to the disk, and are not kept here.
+                    # Its pixels go to the disk, and are not kept in memory.
                     self.about[key] = {name: getattr(result, name) for name in _CACHED_OF_EACH}
                 else:
                     self.about[key] = result
@@ -252,14 +252,14 @@ class _ImageLoader:
                     self.cache.put(pending)
                     pending = {}
                 yield from self._progress(done)
-        finally:  # what was decoded is kept, also where the person cancels
+        finally:  # what was decoded is kept even if the run is cancelled
             if close := getattr(results, 'close', None):
                 close()
             self.cache.put(pending)
 
     def _progress(self, done: int, *, now: bool = False) -> Iterator[TrainingEvent]:
-        if now or time.monotonic() - self._spoken >= _EVENT_EVERY:
-            self._spoken = time.monotonic()
+        if now or time.monotonic() - self._last_event >= _EVENT_EVERY:
+            self._last_event = time.monotonic()
             yield ReadingProgress(self.run, done, len(self.dataset.samples))
 
     def _skipped(self, place: int, reason: str) -> TrainingEvent:
@@ -268,7 +268,7 @@ class _ImageLoader:
 
 
 def _with_patients(dataset: Dataset, pseudonyms: Sequence[str]) -> Dataset:
-    """Return the data set with patients out of DICOM headers, where none was known."""
+    """Return the data set with patients from DICOM headers, where none was known."""
     samples = tuple(
         replace(sample, group=f'DICOM {pseudonym}', known=True)
         if pseudonym and not sample.known
@@ -285,30 +285,30 @@ def _with_patients(dataset: Dataset, pseudonyms: Sequence[str]) -> Dataset:
 def prepare(
     dataset: Dataset, recipe: Recipe, reader: ImageReader | None = None, run: str = ''
 ) -> Generator[TrainingEvent, None, LoadedImages]:
-    """Read what a recipe uses of a data set, and put together what belongs together.
+    """Read the images that a recipe uses, and group those that belong together.
 
     Parameters
     ----------
     dataset : Dataset
         As `index` found it.
     recipe : Recipe
-        Its input and data are honoured here: images that a person left out are gone, and
-        patients are known from the file's name, the table or the DICOM header, joined by
-        near-duplicates and by hand. Of a limit, so many images are read that every part of
-        a split can be filled.
-    reader : Reader, optional
-        Who decodes; `read_here` by default. Where files may be hostile, a pool of decoders.
+        Its sections input and data: excluded images are dropped, and patients (from the file
+        name, the table or the DICOM header) are joined where near-duplicates or a person say
+        so. With a limit, only as many images are read as can fill every part of a split.
+    reader : ImageReader, optional
+        What decodes the files; `read_in_process` by default. For untrusted files, pass a pool
+        of decoder processes.
     run : str
-        Name of the run, for its events.
+        Name of the run in its events.
 
     Yields
     ------
-    Event
-        `Reading`, `Skipped`, and `Warned`.
+    TrainingEvent
+        `ReadingProgress`, `ImageSkipped`, and `WarningRaised`.
 
     Returns
     -------
-    Material
+    LoadedImages
 
     Raises
     ------
@@ -325,8 +325,8 @@ def prepare(
     for label in everything.dataset.labels:
         if not any(label in everything.dataset.samples[i].labels for i in kept):
             raise DatasetError(
-                f'Every image of the class {label!r} is left out by data.exclude; take some '
-                'of them back, or leave the class out in data.classes.'
+                f'Every image of the class {label!r} is excluded by data.exclude; include some '
+                'of them again, or leave the class out in data.classes.'
             )
     material = everything.subset(kept)
     pairs = (
@@ -336,47 +336,47 @@ def prepare(
     if divided := material.dataset.divided_pairs:
         yield WarningRaised(
             run,
-            f'The given splits divide {divided} pairs of near-duplicates between them, so figures '
-            "are better than they should be; set split.method to 'holdout', or put such images "
-            'into one group.',
+            f'{divided} pairs of near-duplicates are divided between the given splits, so metrics '
+            "will be too high; set split.method to 'holdout', or put such images into one "
+            'group.',
         )
     return material
 
 
 def _unused_entries(everything: LoadedImages, recipe: Recipe) -> Iterator[str]:
-    """Yield what the recipe or the table says in vain."""
+    """Yield warnings of what the recipe or the table says without effect."""
     named = set(recipe.data.exclude).union(*recipe.data.together)
     unknown = named - set(everything.digests)
     if unknown and not recipe.data.limit:  # with a limit, not all are looked at
         yield (
             f'{len(unknown)} of the {len(named)} images that data.exclude and data.together name '
-            'are not here, or changed since; see whether the recipe was made for these images.'
+            'are missing or have changed; check that the recipe was made for these images.'
         )
     samples = everything.dataset.samples
     given = sum(bool(sample.split) for sample in samples)
     if recipe.split.method == 'auto' and 0 < given < len(samples):
         yield (
-            f'Only {given} of {len(samples)} images have a split, so none of these splits is '
-            "used, and shares are held out; fill the table's column 'split' to use them."
+            f'Only {given} of {len(samples)} images have a split, so these splits are ignored and '
+            "new ones are drawn; fill the table's column 'split' to use it."
         )
 
 
 def group_duplicates(
     material: LoadedImages, recipe: Recipe, pairs: Iterable[tuple[int, int]] | np.ndarray
 ) -> LoadedImages:
-    """Join the groups of near-duplicates and of images that a person put together.
+    """Join the groups of near-duplicates, and of images that a person put together.
 
-    Where splits are given, near-duplicates on two sides stay there, and are counted;
-    images that a person put together all come to the training side, or else to val.
+    Where splits are given, near-duplicates in two splits stay there and are counted; images
+    that a person put together all move to the training split, or else to val.
 
     Parameters
     ----------
-    material : Material
+    material : LoadedImages
         The images, in groups by patient.
     recipe : Recipe
-        Whose data are put together and whose split may be given.
+        Its sections data and split.
     pairs : iterable of (int, int)
-        Places of near-duplicates.
+        Indices of near-duplicates.
     """
     dataset = material.dataset
     given = recipe.split.method in ('auto', 'given') and dataset.has_splits
@@ -401,7 +401,7 @@ def group_duplicates(
 
 
 def _in_one_split(dataset: Dataset, groups: _Groups) -> Dataset:
-    """Bring what was put together to one given split; the test split may only lose."""
+    """Move images that were put together to one given split; the test split may only lose."""
     before = Counter(sample.group for sample in dataset.samples)
     after = groups.names()
     now = Counter(after)
@@ -419,7 +419,7 @@ def _in_one_split(dataset: Dataset, groups: _Groups) -> Dataset:
 
 
 class _Groups:
-    """Groups of images that grow together: disjoint sets over the names of groups."""
+    """Groups of images that can be joined: disjoint sets over the names of groups."""
 
     def __init__(self, dataset: Dataset, others: _Groups | None = None) -> None:
         self._own = [sample.group for sample in dataset.samples]

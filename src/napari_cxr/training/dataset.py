@@ -29,11 +29,11 @@ class Sample:
     path : Path
         Its file.
     label : str
-        Its class; several labels are joined by '|'. Empty where it has none of
-        several labels.
+        Its class; several labels are joined by '|'. Empty for an image without a
+        finding, where images can have several labels.
     group : str
-        The patient, or whatever must not be divided between splits; unique to
-        the image where nothing is known.
+        The patient, or whatever else must stay in one split; unique to the image
+        where nothing is known.
     split : str
         'train', 'val', 'test', or empty where none was given.
     source : str
@@ -41,7 +41,7 @@ class Sample:
     view : str
         View position by the table, or empty.
     known : bool
-        Whether `group` is a patient that a table, a name or a header tells.
+        Whether `group` is a patient, known from a table, a file name or a header.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class Sample:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Its labels, one by one."""
+        """The labels, one by one."""
         return tuple(self.label.split('|')) if self.label else ()
 
     @property
@@ -70,17 +70,17 @@ class Dataset:
     Parameters
     ----------
     root : Path
-        The folder they were found under.
+        The folder that contains them.
     samples : tuple of Sample
         In the order of the table, or sorted by path.
     grouped : bool
         Whether all patients are known; if not, a split can only be by image.
     limit : int
-        The most images a class that a split uses in each part, 0 for all.
+        The most images of each class that a split uses in each part; 0 for all.
     balance : bool
-        Whether a split cuts its larger training classes to the size of the smallest.
+        Whether a split reduces its larger training classes to the size of the smallest.
     divided_pairs : int
-        Pairs of near-duplicates that the given splits divide.
+        Pairs of near-duplicates that lie in two of the given splits.
     """
 
     root: Path
@@ -97,7 +97,8 @@ class Dataset:
             label = next(iter(self.labels), '')
             raise DatasetError(
                 f'All images have the label {label!r}; a classifier needs at least two '
-                'classes. Put one sub-folder a class into the folder, or a manifest.csv.'
+                'classes. Put the images of each class into a sub-folder of their own, or add '
+                'a manifest.csv.'
             )
 
     @cached_property
@@ -116,19 +117,19 @@ class Dataset:
         return all(sample.split for sample in self.samples)
 
     def name_of(self, place: int) -> str:
-        """Return the path of an image as seen from the data set's folder, for messages."""
+        """Return the path of an image relative to the data set's folder, for messages."""
         return within(self.samples[place].path, self.root)
 
     def subset(self, places: Iterable[int]) -> Dataset:
-        """Return the data set of the images at these places, in this order."""
+        """Return a data set of the images at these indices, in this order."""
         return replace(self, samples=tuple(self.samples[i] for i in places))
 
     def drop(self, places: Sequence[int]) -> Dataset:
-        """Return the data set without the images at these places."""
+        """Return the data set without the images at these indices."""
         left_out = set(places)
         return self.subset(i for i in range(len(self.samples)) if i not in left_out)
 
 
 def within(path: Path, root: Path) -> str:
-    """Return a path as seen from a folder; a table may name files elsewhere by whole paths."""
+    """Return a path relative to a folder, or as it is if it lies elsewhere."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -1,6 +1,6 @@
 """Find the labelled images of a folder of sub-folders or of a table.
 
-A table is whatever spreadsheets and the public collections write as CSV.
+Tables are CSV files as spreadsheets and the public collections write them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LAYOUTS = {
     'split/class': ('split', 'label'),
 }
 
-#: Endings of files that are meant to be images, readable or not.
+#: Extensions of files that are meant to be images, readable or not.
 _ENDINGS = ('.png', '.jpg', '.jpeg', '.jpe', '.tif', '.tiff', '.dcm', '.dicom', '.bmp', '.webp')
 
 
@@ -37,11 +37,11 @@ def index(source: str | Path, data: DataRecipe | None = None) -> Dataset:
     Parameters
     ----------
     source : str or Path
-        A folder with a ``manifest.csv``; a folder of sub-folders, which `data.layout`
-        says the meaning of; or a CSV file, see `napari_cxr.training.dataset_index`.
+        A folder with a ``manifest.csv``; a folder of sub-folders, whose meaning
+        `data.layout` gives; or a CSV file, see `samples_in_table`.
     data : DataRecipe, optional
-        What the folders mean, which labels are which classes, and how a file's name
-        tells the patient.
+        What the folders mean, which labels make up which classes, and how to find the
+        patient in a file's name.
 
     Returns
     -------
@@ -50,10 +50,10 @@ def index(source: str | Path, data: DataRecipe | None = None) -> Dataset:
     Raises
     ------
     DatasetError
-        If there is nothing to train on, or folders, table or recipe do not fit
-        together; the message says what to change.
+        If there is nothing to train on, or folders, table and recipe do not match; the
+        message says what to change.
     """
-    # Whole, so that '.' has a name in messages.
+    # Absolute, so that '.' has a name in messages.
     source, data = Path(os.path.abspath(source)), data or DataRecipe()
     if source.is_dir() and (source / 'manifest.csv').is_file():
         source /= 'manifest.csv'
@@ -81,14 +81,14 @@ def _with_patients(samples: list[Sample], pattern: re.Pattern[str], root: Path) 
         out.append(replace(sample, group=found, known=True) if found else sample)
     if samples and out == samples:
         raise DatasetError(
-            f'data.patient, {pattern.pattern!r}, finds a patient in no file name; the first is '
+            f'data.patient, {pattern.pattern!r}, matches no file name; the first one is '
             f'{samples[0].path.name}.'
         )
     return out
 
 
 def _in_classes(samples: list[Sample], classes: dict[str, tuple[str, ...]]) -> list[Sample]:
-    """Merge labels to classes; images with none of these labels are left out."""
+    """Merge labels into classes; images with none of these labels are dropped."""
     if not classes:
         return samples
     present = {label for sample in samples for label in sample.labels}
@@ -104,7 +104,7 @@ def _in_classes(samples: list[Sample], classes: dict[str, tuple[str, ...]]) -> l
         if label.casefold() in by_case:
             raise DatasetError(
                 f'data.classes names the label {by_case[label.casefold()]!r}, and there is '
-                f'{label!r} as well; name both, or write them alike.'
+                f'{label!r} as well; list both, or spell them the same.'
             )
     out = []
     for sample in samples:
@@ -123,37 +123,37 @@ def _refuse_twins(samples: list[Sample]) -> None:
         if len(spellings) > 1:
             listed = ' and '.join(repr(s) for s in sorted(spellings))
             raise DatasetError(
-                f'The labels {listed} differ in case only; write them alike, or merge them in '
+                f'The labels {listed} differ only in case; spell them the same, or merge them in '
                 'data.classes.'
             )
 
 
 def _refuse_ambiguous(sources: set[str]) -> None:
-    """Refuse names of sources that figures by source use for something else."""
+    """Refuse names of sources that have another meaning in metrics by source."""
     clashes = {'all': len(sources) > 1, 'no source': '' in sources}
     for name, clash in clashes.items():
         if clash and name in sources:
             raise DatasetError(
-                f'A source is called {name!r}, which means something else in figures by '
-                'source; rename it.'
+                f'A source is named {name!r}, which has another meaning in metrics by source; '
+                'rename it.'
             )
 
 
 def samples_in_folder(root: Path, layout: str) -> list[Sample]:
     """Find the images of a folder.
 
-    A file that is called an image and is none is listed as well, so that it is reported
-    when it cannot be read, and not passed over.
+    A file whose name says that it is an image is listed even if it is none, so that it is
+    reported as unreadable instead of being ignored.
 
     Parameters
     ----------
     root : Path
-        Its sub-folders are classes, sources or splits. Names that begin with a dot or an
-        underscore are passed over.
+        Its sub-folders are classes, sources or splits. Names that start with a dot or an
+        underscore are ignored.
     layout : {'auto', 'class', 'class/source', 'source/class', 'split/class'}
-        What the sub-folders mean. Auto knows folders that are called train, val and test,
-        and else takes the first level for the classes, unless names of the second level
-        come up under several folders of the first: then it does not guess.
+        What the sub-folders mean. Auto recognises folders named train, val and test, and
+        otherwise takes the first level for the classes, unless folders of the second level
+        have the same name in several of the first: then it does not guess.
 
     Raises
     ------
@@ -164,15 +164,15 @@ def samples_in_folder(root: Path, layout: str) -> list[Sample]:
     tops = [p for p in sorted(root.iterdir()) if p.is_dir() and p.name[0] not in '._']
     if not tops:
         raise DatasetError(
-            f'{root.name} has no sub-folders; put the images of each class into one of its own, '
-            'or name a CSV file.'
+            f'{root.name} has no sub-folders; put the images of each class into a sub-folder of '
+            'their own, or choose a CSV file.'
         )
     if any(_is_meant(path) for path in root.iterdir() if path.is_file()):
         raise DatasetError(
             f'Some images lie directly in {root.name}, beside the class folders, and have no '
             'class; move each into the folder of its class.'
         )
-    # A link to the whole folder would bring every image into every class.
+    # A link to the whole folder would put every image into every class.
     above = {_identity(folder) for folder in (root, *root.resolve().parents)}
     found = {top: list(_images(top, above)) for top in tops}
     if layout == 'auto':
@@ -212,7 +212,7 @@ def _folder_sample(root: Path, path: Path, levels: tuple[str, ...], layout: str)
 
 
 def _guess(root: Path, found: dict[Path, list[Path]]) -> str:
-    """Tell what the folders mean, or refuse to."""
+    """Return what the folders mean; raise DatasetError if that is ambiguous."""
     names = [top.name.lower() for top in found]
     if 'train' in {SPLIT_NAMES.get(name) for name in names} and set(names) <= set(SPLIT_NAMES):
         return 'split/class'
@@ -221,7 +221,7 @@ def _guess(root: Path, found: dict[Path, list[Path]]) -> str:
         for path in paths:
             folders = path.relative_to(top).parts[:-1]
             if not folders:
-                return 'class'  # images stand at the first level, so it is the classes'
+                return 'class'  # there are images at the first level, so its folders are classes
             above.setdefault(folders[0], set()).add(top)
     shared = sorted(name for name, tops in above.items() if len(tops) > 1)
     if shared:
@@ -235,30 +235,30 @@ def _guess(root: Path, found: dict[Path, list[Path]]) -> str:
 
 
 def _refuse_empty(root: Path, tops: list[Path], labels: set[str], levels: tuple[str, ...]) -> None:
-    """Refuse a class without an image, which would be no class without a word."""
+    """Refuse a class folder without images, which would silently be no class."""
     depth = levels.index('label')
     classes = tops if depth == 0 else [p for top in tops for p in sorted(top.iterdir())]
     for folder in classes:
         if folder.is_dir() and folder.name[0] not in '._' and folder.name not in labels:
             raise DatasetError(
-                f'The class folder {folder.relative_to(root).as_posix()!r} holds no image; fill '
-                'it or take it away.'
+                f'The class folder {folder.relative_to(root).as_posix()!r} contains no images; '
+                'add some or remove it.'
             )
 
 
 def _refuse_shared(root: Path, samples: Sequence[Sample]) -> None:
-    """Refuse a file that links bring into two classes: one of them must be wrong."""
+    """Refuse a file that links put into two classes: one of them must be wrong."""
     first: dict[Path, Sample] = {}
     for sample in samples:
         try:
             other = first.setdefault(sample.path.resolve(), sample)
-        except (OSError, RuntimeError):  # a link that leads nowhere, or to itself
+        except (OSError, RuntimeError):  # a link to nowhere, or to itself
             continue
         if other.label != sample.label:
             one, two = (s.path.relative_to(root).as_posix() for s in (other, sample))
             raise DatasetError(
-                f'{one} and {two} are one and the same file, by a link, in two classes; take '
-                'one of them away.'
+                f'{one} and {two} are the same file, by a link, in two classes; remove one of '
+                'them.'
             )
 
 
@@ -268,26 +268,26 @@ def _identity(folder: str | Path) -> tuple[int, int]:
 
 
 def _images(folder: Path, above: Set[tuple[int, int]]) -> Iterator[Path]:
-    """Yield what is meant to be an image, sorted; links are followed, circles are not."""
-    seen = set(above)
+    """Yield what is meant to be an image, sorted; links are followed, but no loops."""
+    visited = set(above)
     for here, folders, names in os.walk(folder, followlinks=True):
         place = _identity(here)
-        if place in seen:
+        if place in visited:
             folders.clear()
             continue
-        seen.add(place)
+        visited.add(place)
         folders[:] = sorted(name for name in folders if name[0] not in '._')
         yield from (path for name in sorted(names) if _is_meant(path := Path(here, name)))
 
 
 def _is_meant(path: Path) -> bool:
-    """Tell whether a file is an image, or is called one."""
+    """Return whether a file is an image, or is named like one."""
     from napari_cxr.image_files import is_image
 
     if path.name.startswith('.') or path.name.upper() == 'DICOMDIR':
         return False
     ending = path.suffix.lower()
-    # DICOM files often have no ending, or are called by a UID that ends in digits.
+    # DICOM files often have no extension, or are named by a UID that ends in digits.
     if ending in _ENDINGS or not ending or ending[1:].isdigit():
         return True
     try:
@@ -312,7 +312,7 @@ def samples_in_table(table: Path) -> list[Sample]:
     Parameters
     ----------
     table : Path
-        Paths in it are relative to its folder. A file that is not there is looked for by
+        Paths in it are relative to its folder. A file that is not there is searched for by
         its name in the folders below.
 
     Raises
@@ -327,22 +327,21 @@ def samples_in_table(table: Path) -> list[Sample]:
         raise DatasetError(str(error)) from None
     if is_score_table(names):
         raise DatasetError(
-            f'{table.name} is a table of scores, whose labels are what a model said: export '
-            'the labels of a reading list, or name the images and their labels in another table.'
+            f'{table.name} is a table of scores, whose labels are predictions of a model. Export '
+            'the labels of a reading list, or list images and labels in another table.'
         )
     columns = image_tables.recognise_columns(names)
     if 'path' not in columns:
         raise DatasetError(
-            f"{table.name} has no column 'path'; its columns, separated by commas, "
-            f'are: {", ".join(names)}.'
+            f"{table.name} has no column 'path'. Its columns are: {', '.join(names)}."
         )
     flags = (
         [] if 'label' in columns else image_tables.flag_columns(names, rows, set(columns.values()))
     )
     if 'label' not in columns and not flags:
         raise DatasetError(
-            f"{table.name} has no column 'label'; its columns, separated by commas, are: "
-            f'{", ".join(names)}. Add it, or one column of 0 and 1 for each label.'
+            f"{table.name} has no column 'label'. Its columns are: {', '.join(names)}. Add it, or "
+            'one column of 0 and 1 for each label.'
         )
     find = ImageFinder(table.parent)
     samples = []
@@ -355,7 +354,7 @@ def samples_in_table(table: Path) -> list[Sample]:
     if missing:
         raise DatasetError(
             f'{len(missing)} of {len(samples)} files named in {table.name} are missing, '
-            f'the first of them {within(missing[0], table.parent)[:_LONGEST]}.'
+            f'the first is {within(missing[0], table.parent)[:_LONGEST]}.'
         )
     _refuse_repeats(samples, table)
     return samples
@@ -376,7 +375,7 @@ def _table_sample(
     return Sample(
         path=find(entries['path']),
         label='|'.join(labels),
-        # An image without a patient is taken for a patient of its own.
+        # An image without a patient counts as a patient of its own.
         group=group or f'image {number}',
         split=SPLIT_NAMES.get(split.lower(), ''),
         source=entries.get('source', ''),
@@ -386,13 +385,13 @@ def _table_sample(
 
 
 def _refuse_repeats(samples: Sequence[Sample], table: Path) -> None:
-    """Refuse a file that is named twice: it would land in two splits, or have two labels."""
-    seen: set[Path] = set()
+    """Refuse a file that is listed twice: it could be in two splits, or have two labels."""
+    listed: set[Path] = set()
     for sample in samples:
         path = sample.path.resolve()
-        if path in seen:
+        if path in listed:
             raise DatasetError(
-                f'{table.name} names {within(sample.path, table.parent)} more than once; '
+                f'{table.name} lists {within(sample.path, table.parent)} more than once; '
                 'keep one line for each image.'
             )
-        seen.add(path)
+        listed.add(path)

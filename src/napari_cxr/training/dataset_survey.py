@@ -1,4 +1,4 @@
-"""What is in a labelled folder, and what in it would mislead, before anything is trained on it.
+"""What is in a data set, and what in it would mislead, before anything is trained.
 
 Importing this imports no torch.
 """
@@ -28,15 +28,15 @@ __all__ = ['DuplicatePair', 'Survey', 'cramers_v', 'dataset_warnings', 'survey']
 
 _STRONG = 0.5  # Cramér's V
 
-_CHANCE = 0.01  # likelihood of such a table where nothing goes together
+_CHANCE = 0.01  # p of the association
 
 _BASELINE = 0.8  # macro AUC
 
 _FEW = 20  # patients
 
-_SIZES = 12  # kinds of size that are told apart
+_SIZES = 12  # bins of image size
 
-#: Entries of a recipe, which a dock shows by their labels in sections of these titles.
+#: Titles of the sections in which a dock shows entries of the recipe.
 _SECTIONS = {'data': 'Images', 'split': 'Splits'}
 
 _ENTRY = re.compile(r'\b(data|split)\.([a-z]+)\b')
@@ -50,24 +50,24 @@ def dataset_warnings(
     baselines: dict[str, tuple[float, float, float]],
     obstacle: str,
 ) -> tuple[str, ...]:
-    """Return sentences on what would mislead, the most serious first.
+    """Return warnings of what would mislead, the most serious first.
 
-    Entries of the recipe are called what the dock calls them.
+    Entries of the recipe are named as in the dock.
 
     Parameters
     ----------
-    material : Material
+    material : LoadedImages
         The images that are used.
-    pairs : sequence of Pair
-        Near-duplicates among all images, and `excluded` which of these are left out.
+    pairs : sequence of DuplicatePair
+        Near-duplicates among all images.
     excluded : ndarray of bool, shape (n,)
-        As above.
+        Which of all images are excluded.
     skipped : sequence of (str, str)
         Files that cannot be used, and why.
     baselines : dict
         See `napari_cxr.training.shortcut_baseline`.
     obstacle : str
-        What stands in the way of a split, or empty.
+        Why the data set cannot be split, or empty.
     """
     out = [obstacle] if obstacle else []
     out += _duplicate_warnings(material, pairs, excluded)
@@ -77,16 +77,16 @@ def dataset_warnings(
         name, (value, low, high) = max(baselines.items(), key=lambda item: item[1][0])
         if value > _BASELINE:
             out.append(
-                f'A classifier that sees no shapes, only size, borders and grey levels, reaches a '
+                f'A classifier that sees only image size, borders and grey levels reaches a '
                 f'macro AUC of {value:.3f} ({low:.3f} to {high:.3f}, {name}): a network must do '
-                'clearly better before its figures mean anything.'
+                'clearly better before its metrics mean anything.'
             )
     if not material.dataset.grouped:
         some = any(sample.known for sample in material.dataset.samples)
         out.append(
-            f'Patients are not {"all " * some}known, so the split is by image and results are '
-            "too good where a patient has several; give a table with a column 'patient', or set "
-            'data.patient.'
+            f'Patients are not {"all " * some}known, so the split is by image, and metrics are '
+            'too high where a patient has several images; give a table with a column '
+            "'patient', or set data.patient."
         )
     out += _class_warnings(material)
     if skipped:
@@ -102,20 +102,20 @@ def _as_labelled(entry: re.Match[str]) -> str:
 
 
 def cramers_v(kinds: np.ndarray, truth: np.ndarray) -> float:
-    """Return Cramér's V of a property of images and their class; NaN where there is one kind.
+    """Return Cramér's V of a property of images and their class; NaN if all images are alike.
 
     Parameters
     ----------
     kinds : ndarray of str, shape (n,)
-        Such as the source; where it is empty the image does not count.
+        The property, such as the source; images where it is empty do not count.
     truth : ndarray of bool, shape (n, K)
-        Labels. Where images have several, it is the largest V of any of them.
+        Labels. Where images can have several, the result is the largest V of any label.
     """
     return max((v for v, _ in _associations(kinds, truth)), default=float('nan'))
 
 
 def _predicts(kinds: np.ndarray, truth: np.ndarray) -> float:
-    """Return V where it is strong and hardly due to chance, else 0."""
+    """Return V if it is strong and significant, else 0."""
     return max(
         (v for v, p in _associations(kinds, truth) if v > _STRONG and p < _CHANCE), default=0.0
     )
@@ -129,16 +129,16 @@ def _associations(kinds: np.ndarray, truth: np.ndarray) -> list[tuple[float, flo
     names, place = np.unique(kinds[known], return_inverse=True)
     truth = truth[known]
     single = len(truth) and (truth.sum(axis=1) == 1).all()
-    answers = [truth.argmax(axis=1)] if single else [column.astype(int) for column in truth.T]
+    targets = [truth.argmax(axis=1)] if single else [column.astype(int) for column in truth.T]
     out = []
-    for answer in answers:
-        present, column = np.unique(answer, return_inverse=True)
+    for target in targets:
+        present, column = np.unique(target, return_inverse=True)
         if len(names) < 2 or len(present) < 2:
             continue
         table = np.zeros((len(names), len(present)), dtype=np.intp)
         np.add.at(table, (place, column), 1)
         result = chi2_contingency(table, correction=False)
-        most = len(answer) * (min(table.shape) - 1)
+        most = len(target) * (min(table.shape) - 1)
         out.append((float(np.sqrt(result.statistic / most)), float(result.pvalue)))
     return out
 
@@ -156,16 +156,15 @@ def _duplicate_warnings(
     out = []
     if divided := sum(a.split != b.split for a, b in used if a.split and b.split):
         out.append(
-            f'The given splits divide {divided} pairs of near-duplicates, so that figures will be '
-            'better than they should be; put each into one group, or set split.method to '
-            "'holdout'."
+            f'{divided} pairs of near-duplicates are divided between the given splits, so metrics '
+            "will be too high; put each pair into one group, or set split.method to 'holdout'."
         )
     if doubtful := sum(a.label != b.label for a, b in used):
         out.append(
-            f'{doubtful} pairs of near-duplicates have different labels; leave one of each out.'
+            f'{doubtful} pairs of near-duplicates have different labels; exclude one of each.'
         )
     if strangers := sum(a.known and b.known and a.group != b.group for a, b in used):
-        out.append(f'{strangers} pairs of near-duplicates are said to be of different patients.')
+        out.append(f'{strangers} pairs of near-duplicates are listed under different patients.')
     return out
 
 
@@ -176,8 +175,8 @@ def _source_warnings(material: LoadedImages) -> list[str]:
     if strength := _predicts(sources, _label_table(material)):
         out.append(
             f"Source predicts class (Cramér's V {strength:.2f}): a network can learn to tell "
-            'hospitals apart instead of diseases. Judge it by a source left '
-            "out: set split.method to 'leave-source-out'."
+            'hospitals apart instead of diseases. Evaluate it on held-out sources: set '
+            "split.method to 'leave-source-out'."
         )
     if len(set(sources) - {''}) > 1:
         for label in dataset.labels:
@@ -192,7 +191,7 @@ def _format_warnings(material: LoadedImages) -> list[str]:
     endings = np.array([s.path.suffix.lower() or 'none' for s in material.dataset.samples])
     sizes = np.array([f'{rows} x {columns}' for rows, columns in material.sizes])
     if len(set(sizes)) > _SIZES:
-        # Too many to count each: by number of pixels, as many images in each kind.
+        # Too many to count each: bins by number of pixels, with about as many images each.
         pixels = material.sizes.prod(axis=1)
         edges = np.unique(np.quantile(pixels, np.linspace(0, 1, _SIZES + 1)[1:-1]))
         sizes = np.searchsorted(edges, pixels).astype(str)
@@ -213,7 +212,7 @@ def _class_warnings(material: LoadedImages) -> list[str]:
         if len(set(groups)) < _FEW:
             grouped = material.dataset.grouped
             count = f'{len(set(groups))} patients' if grouped else f'{len(groups)} images'
-            out.append(f'The class {label!r} has {count} only; figures on it will be rough.')
+            out.append(f'The class {label!r} has only {count}; its metrics will be imprecise.')
     return out
 
 
@@ -224,25 +223,25 @@ def _label_table(material: LoadedImages) -> np.ndarray:
     )
 
 
-#: Where the grey histogram stands among the features of the no-anatomy baselines.
+#: Where the grey histogram is among the features of the no-anatomy baselines.
 _GREY = slice(12, 44)
 
 
 @message_type
 @dataclass(frozen=True)
 class DuplicatePair:
-    """Two images that may be one.
+    """Two images that may be the same.
 
     Parameters
     ----------
     first, second : int
-        Places in the survey.
+        Indices in the survey.
     distance : int
         Bits in which their perceptual hashes differ, of 64.
     similarity : float
         Correlation of their fine detail, 1 for copies.
     across : bool
-        Whether a split, a class or a known patient lies between them.
+        Whether they differ in split, class or known patient.
     """
 
     first: int
@@ -264,19 +263,19 @@ class Survey(TrainingEvent):
     paths : tuple of str
         The n images that can be used, in the order of all that follows.
     digests : tuple of str
-        What recipes call them.
+        How recipes name them.
     truth : ndarray of bool, shape (n, K)
         Their labels.
     sources, groups : tuple of str
         Their collections ('' where unknown), and numbers for their patients.
     splits : tuple of str
-        'train', 'val', 'test', or '' for images that the recipe leaves out.
+        'train', 'val', 'test', or '' for images that the recipe does not use.
     excluded : ndarray of bool, shape (n,)
-        Images that a person left out.
+        Images that a person excluded.
     sizes : ndarray of int, shape (n, 2)
         Rows and columns of the files.
     histograms : ndarray, shape (K, bins)
-        Mean share of each grey value, by class, over [0, 1].
+        Mean histogram of grey values over [0, 1], by class.
     cooccurrence : ndarray of int, shape (K, K)
         Images with both labels.
     split_kind : str
@@ -284,12 +283,12 @@ class Survey(TrainingEvent):
     association : float
         Cramér's V of source and class, NaN with one source.
     flags : tuple of str
-        Sentences about what would mislead, most serious first.
+        Warnings of what would mislead, the most serious first.
     baselines : dict of str to tuple of float
-        Macro AUC of classifiers that see no anatomy, with its 95 % interval: value, low,
-        high. Empty where there are too few images.
-    pairs : tuple of Pair
-        Near-duplicates, the most alike first.
+        Macro AUC of classifiers that see no anatomy, as value, low and high of its 95 %
+        interval. Empty if there are too few images.
+    pairs : tuple of DuplicatePair
+        Near-duplicates, the most similar first.
     skipped : tuple of (str, str)
         Files that could not be used, and why.
     """
@@ -316,26 +315,26 @@ class Survey(TrainingEvent):
 def survey(
     source: str | Path, recipe: Recipe, reader: ImageReader | None = None, run: str = ''
 ) -> Generator[TrainingEvent, None, Survey]:
-    """Look at a data set as a recipe would use it.
+    """Survey a data set as a recipe would use it.
 
-    Images are read as for training, so what is seen here need not be decoded again. All
-    are looked at, those as well that the recipe leaves out.
+    Images are read as for training, so training need not decode them again. Images that
+    the recipe excludes are surveyed too.
 
     Parameters
     ----------
     source : str or Path
         See `napari_cxr.training.index`.
     recipe : Recipe
-        Its input, data, split and seed count.
-    reader : Reader, optional
+        Its sections input, data and split, and its seed.
+    reader : ImageReader, optional
         See `napari_cxr.training.data_preparation.prepare`.
     run : str
         Name for its events.
 
     Yields
     ------
-    Event
-        As `prepare`, and more `Reading` while it computes, so that it can be closed.
+    TrainingEvent
+        As `prepare`, and `ReadingProgress` while it computes, so that it can be cancelled.
 
     Returns
     -------
@@ -344,8 +343,8 @@ def survey(
     Raises
     ------
     DatasetError
-        If there is nothing to look at. What only stands in the way of a split is the
-        first of the survey's flags.
+        If there are no images. If they only cannot be split, the first of the survey's
+        flags says why.
     """
     dataset = index(source, recipe.data)
     skipped: list[tuple[str, str]] = []
@@ -398,7 +397,7 @@ def survey(
 def _divided(
     everything: LoadedImages, recipe: Recipe, pairs: np.ndarray, excluded: np.ndarray
 ) -> tuple[tuple[str, ...], Split | None, str]:
-    """Return the number of each image's group, the split, and what stands in its way."""
+    """Return the number of each image's group, the split, and why there is none."""
     used = np.flatnonzero(~excluded)
     groups = [sample.group for sample in everything.dataset.samples]
     split, obstacle = None, ''

@@ -1,10 +1,10 @@
 """One run in several processes, as torchrun starts them.
 
-Each process takes its part of every batch, so the run is that of one process with the same
-batch, to rounding: but for batch norm, which on a CPU knows its own part only, and for
-dropout, which draws for each part. On GPUs batch norm is synchronised.
+Each process takes its part of every batch, so the run equals that of one process with the
+same batch up to rounding, except for batch norm, which on a CPU sees its own part only, and
+dropout, which is drawn for each part. On GPUs batch norm is synchronised.
 
-All processes need the images and the run's folder at the same place.
+All processes need the images and the run's folder under the same paths.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from napari_cxr.networks import StagedNetwork
 
 __all__ = ['Ranks', 'device_of_rank', 'join_processes']
 
-#: How long processes wait for each other: the first one reads all images alone.
+#: How long processes wait for each other: the first one alone reads all images.
 _PATIENCE = timedelta(hours=24)
 
 
@@ -34,7 +34,7 @@ class Ranks:
     Parameters
     ----------
     rank : int
-        Which of them this is.
+        The number of this one.
     count : int
         How many there are.
     """
@@ -44,7 +44,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes and speaks."""
+        """Whether this is the one that writes files and reports events."""
         return self.rank == 0
 
     def wait(self) -> None:
@@ -53,12 +53,12 @@ class Ranks:
             distributed.barrier()
 
     def own_rows(self, total: int) -> slice:
-        """Return which rows of a batch are this process'."""
+        """Return the rows of a batch that this process takes."""
         ends = np.linspace(0, total, self.count + 1).astype(int)
         return slice(int(ends[self.rank]), int(ends[self.rank + 1]))
 
     def gather(self, rows: Tensor, total: int) -> Tensor:
-        """Return the rows of all processes in their order; each gives those of its part.
+        """Return the rows of all processes in order; each passes those of its part.
 
         Parameters
         ----------
@@ -75,14 +75,14 @@ class Ranks:
         return everything
 
     def data_parallel(self, module: nn.Module, device: torch.device) -> nn.Module:
-        """Return a module whose gradients are the means over all processes."""
+        """Return a module whose gradients are averaged over all processes."""
         if self.count == 1:
             return module
         devices = [device] if device.type == 'cuda' else None
         return nn.parallel.DistributedDataParallel(module, device_ids=devices)
 
     def sync_batch_norm(self, network: StagedNetwork, device: torch.device) -> StagedNetwork:
-        """Return a network whose batch norm looks at the batch of all processes, on GPUs."""
+        """Return a network whose batch norm sees the batch of all processes, on GPUs."""
         if self.count == 1 or device.type != 'cuda':
             return network
         converted: StagedNetwork = nn.SyncBatchNorm.convert_sync_batchnorm(network)
@@ -104,7 +104,7 @@ def join_processes(device: str) -> Iterator[Ranks]:
     Parameters
     ----------
     device : str
-        That this process computes on; NCCL joins GPUs, Gloo all else.
+        The device of this process; NCCL joins GPUs, Gloo everything else.
     """
     count = int(os.environ.get('WORLD_SIZE', '1'))
     if count < 2 or 'RANK' not in os.environ:

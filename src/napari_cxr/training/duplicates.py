@@ -22,7 +22,7 @@ _PAIRS = 8192  # that are compared at once
 
 
 def _cosines() -> np.ndarray:
-    """Return the first rows of the discrete cosine transform (type II) of `SIDE` points."""
+    """Return the first rows of a discrete cosine transform (type II) of a thumbnail's side."""
     k, x = np.arange(_KEPT)[:, None], np.arange(THUMBNAIL_SIDE)
     return np.cos(np.pi * k * (2 * x + 1) / (2 * THUMBNAIL_SIDE))
 

@@ -71,7 +71,7 @@ class FoldResult:
         Of its folder.
     card : Card
         Of its model.
-    part : Part
+    part : FoldPredictions
         What model and baselines say of its test images.
     logits : ndarray, shape (n, classes)
         The model's, of these images, before any temperature.
@@ -90,7 +90,7 @@ def read_folds(
 
     Parameters
     ----------
-    images : Images
+    images : FoldImages
         What was divided.
     splits : sequence of (str, Split)
         The folds' names and divisions.
@@ -193,9 +193,9 @@ def summarise_folds(
 
     Parameters
     ----------
-    images : Images
+    images : FoldImages
         What was divided.
-    folds : sequence of Fold
+    folds : sequence of FoldResult
         As `read_folds` read them.
     kind : str
         Of their splits: 'by patient' or 'by image'.
@@ -381,7 +381,7 @@ def final_model_entries(
     ----------
     dataset : Dataset
         The images.
-    folds : sequence of Fold
+    folds : sequence of FoldResult
         All that were run.
     recipe : Recipe
         Of the whole.

@@ -1,4 +1,4 @@
-"""Stages of a network that do not learn, and what they return, computed once and kept."""
+"""Frozen stages of a network, and a cache of their outputs."""
 
 from __future__ import annotations
 
@@ -26,19 +26,18 @@ __all__ = [
     'reads_channel_means',
 ]
 
-#: Bytes of what frozen stages return for one split: kept in memory up to the first (the
-#: GPU's, if there is enough), on the disk up to the second, and beyond it computed again in
-#: each epoch.
+#: Bytes of outputs for one split: cached in memory up to the first limit (the GPU's, if there
+#: is enough), on disk up to the second; beyond it they are computed again in each epoch.
 _IN_MEMORY = 1 << 30
 
 _ON_DISK = 16 << 30
 
 
 class FrozenOutputCache:
-    """What frozen stages return for some items, row by row.
+    """Outputs of frozen stages for some items, one row each.
 
-    Computed in batches of their own order, so that it does not depend on the order in
-    which an epoch takes them: a resumed run gets the same.
+    They are computed in batches of sorted items, so they do not depend on the order in which
+    an epoch uses them, and a resumed run gets the same.
 
     Parameters
     ----------
@@ -54,22 +53,22 @@ class FrozenOutputCache:
     def fill(
         self, compute: Callable[[np.ndarray], tuple[Tensor, ...]], batch: int, folder: Path
     ) -> Iterator[tuple[int, int]]:
-        """Compute it all.
+        """Compute all rows.
 
         Parameters
         ----------
         compute : callable
-            From items to tensors, each with a row an item.
+            Returns tensors for items, with a row for each.
         batch : int
-            Items at once.
+            Number of items at once.
         folder : Path
-            Where a file may be put, if it does not fit into memory.
+            Where a file may be stored, if they do not fit into memory.
 
         Yields
         ------
         tuple of int
-            Items that are done, of how many. It ends early where all would take more space
-            than it is worth; `fits` is then False.
+            Items done, and items in all. It ends early if all rows would take too much
+            space; `fits` is then False.
         """
         total, done = len(self.items), 0
         while done < total:
@@ -101,12 +100,12 @@ class FrozenOutputCache:
 
 
 def _on_disk(like: Tensor, rows: int, folder: Path) -> Tensor:
-    """Return a tensor for as many rows, in a file that goes with the process."""
+    """Return a tensor of as many rows, in a file that is deleted with the process."""
     shape = (rows, *like.shape[1:])
     numel = int(np.prod(shape))
     path = folder / f'.features-{os.getpid()}-{os.urandom(4).hex()}.part'
     stored = torch.from_file(str(path), shared=True, size=numel, dtype=like.dtype)
-    if os.name != 'nt':  # the file lives on as long as it is mapped; elsewhere a later run tidies
+    if os.name != 'nt':  # the mapped file stays readable; on Windows a later run deletes it
         path.unlink()
     return stored.reshape(shape)
 
@@ -140,9 +139,9 @@ def frozen_stages(network: StagedNetwork, recipe: Recipe, epoch: int) -> tuple[s
 
 
 def freeze(network: StagedNetwork, frozen: tuple[str, ...]) -> None:
-    """Put a network into training mode, but for the frozen stages: these stay as they are.
+    """Put a network into training mode, except its frozen stages.
 
-    Their batch norm takes its running statistics and does not move them, and they get no
+    Their batch norm uses its running statistics without updating them, and they get no
     gradient.
     """
     network.train()
@@ -155,7 +154,7 @@ def freeze(network: StagedNetwork, frozen: tuple[str, ...]) -> None:
 def reads_channel_means(head: nn.Module) -> bool:
     """Return whether a head reads the mean of each channel and nothing else.
 
-    Then it may as well be given a map of one cell with these means.
+    It can then be given a map of one cell that contains these means.
     """
     if isinstance(head, SingleOutput):
         return reads_channel_means(head.inner)
@@ -173,7 +172,7 @@ class TrainablePart(nn.Module):
         self.network = network
 
     def forward(self, after: str, x: Tensor, *earlier: Tensor) -> Tensor:
-        """Return logits of images, or of what the stage `after` and others returned of them."""
+        """Return logits of images, or of outputs of the stage `after` (and of `earlier` ones)."""
         if after:
             feature_map, read = self.network.features_from(after, x, *earlier)
         else:
@@ -183,25 +182,25 @@ class TrainablePart(nn.Module):
 
 
 class FrozenStages:
-    """The frozen stages of a run: which they are, and what they return of its images.
+    """The frozen stages of a run, and their outputs for its images.
 
-    Where they see again what they have seen before (no augmentation, a limited number of
-    views, or copies that stay the same), what they return is computed once.
+    Where their inputs repeat (no augmentation, a limited number of views, or doubled copies
+    that stay the same), the outputs are computed once.
 
     Parameters
     ----------
     network : StagedNetwork
-        Whose stages.
-    inputs : Inputs
+        The network.
+    inputs : NetworkInputs
         The images.
-    items : Items
-        What an epoch goes through.
+    items : EpochItems
+        The items of an epoch.
     recipe : Recipe
-        What is frozen, and the batch.
+        Its sections freeze and augmentation, and the batch.
     device : torch.device
         Where the network computes.
     folder : Path
-        Where a file may be put, if it does not fit into memory.
+        Where a file may be stored, if they do not fit into memory.
 
     Attributes
     ----------
@@ -226,7 +225,7 @@ class FrozenStages:
         self.begin_epoch(0)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Freeze what an epoch freezes, and let the rest learn."""
+        """Freeze the stages that an epoch freezes, and make the rest trainable."""
         names = frozen_stages(self._network, self._recipe, epoch)
         freeze(self._network, names)
         if names != self.names:
@@ -235,23 +234,23 @@ class FrozenStages:
         whole = names == self._network.stage_names
         augmentation = self._recipe.augmentation
         views = self._recipe.freeze.views if whole else 0
-        # Whether frozen stages see what they have seen before, and which view of it.
+        # Whether the inputs of frozen stages repeat, and which view of them comes now.
         self._repeats = bool(views) or augmentation.doubled or not augmentation.changes
         self._view = epoch % views if views else 0
         self._averages = whole and reads_channel_means(self._network.head)
 
     def fill(self, validation: np.ndarray) -> Iterator[tuple[int, int]]:
-        """Compute once what stays the same.
+        """Compute the outputs that repeat, once.
 
         Parameters
         ----------
         validation : ndarray of int
-            Places of the images that are validated.
+            Indices of the validation images.
 
         Yields
         ------
         tuple of int
-            Images that are done, of how many.
+            Images done, and images in all.
         """
         for name, items, compute, same in (
             (f'training {self._view}', self._items.items, self._of_items, self._repeats),
@@ -263,17 +262,17 @@ class FrozenStages:
                 self._outputs[name] = output
 
     def inputs_for(self, items: np.ndarray) -> tuple[str, tuple[Tensor, ...]]:
-        """Return what a `TrainablePart` is given for a batch to learn from."""
+        """Return the inputs of a `TrainablePart` for a training batch."""
         if not (self.names and self._repeats):
             return '', (self._inputs.augmented(items, self._epoch),)
-        items = items % (2 * self._items.images)  # what is drawn again is the same
+        items = items % (2 * self._items.images)  # an item that is drawn again is the same
         output = self._cached(f'training {self._view}')
         if output is None:
             return '', (self._inputs.augmented(items, self._view),)
         return self.names[-1], output.rows(items, self._device)
 
     def validation_inputs_for(self, places: np.ndarray) -> tuple[str, tuple[Tensor, ...]]:
-        """Return what a `TrainablePart` is given for images that are validated."""
+        """Return the inputs of a `TrainablePart` for validation images."""
         output = self._cached('validation')
         if output is None:
             return '', (self._inputs.unchanged(places),)
@@ -292,7 +291,7 @@ class FrozenStages:
 
     @torch.no_grad()
     def _returned(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Return what the frozen stages return and the rest of the network needs."""
+        """Return outputs of the frozen stages that the rest of the network needs."""
         first, *others = self._network.features_up_to(self.names[-1], x)
         if self._averages:
             first = first.mean(dim=(2, 3), keepdim=True)

@@ -192,7 +192,7 @@ class ImageCache:
     Parameters
     ----------
     folder : Path, optional
-        By default `default_folder`.
+        By default `default_cache_folder`.
     limit : int, optional
         Bytes beyond which `trim` removes what was not used for longest; by default
         NAPARI_CXR_CACHE_GB, or 20 GB.
@@ -252,12 +252,12 @@ class ImageCache:
         Parameters
         ----------
         keys : sequence of bytes
-            See `key_of`.
+            See `cache_key`.
 
         Returns
         -------
         dict
-            Features, size, thumbnail and patient as in `Decoded`, or the reason why an
+            Features, size, thumbnail and patient as in `TrainingImage`, or the reason why an
             image cannot be used. Those that are not there are left out.
         """
         found: dict[bytes, dict[str, Any] | UnusableImage] = {}

@@ -62,7 +62,7 @@ def operating_points(
     Parameters
     ----------
     truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
-        As `truth_of` gives it.
+        As `true_labels` gives it.
     probabilities : ndarray, shape (n, classes)
         Calibrated.
     labels : tuple of str
@@ -308,7 +308,7 @@ def evaluate_model(
     -------
     dict
         The card's entries ``temperature``, ``operating_points`` and ``metrics``: among
-        them what `figures_by_source` says of the model and the baselines.
+        them what `metrics_by_source` says of the model and the baselines.
     """
     truth, labels = true_labels(dataset), dataset.labels
     temperature = fit_temperature(truth[split.val], logits[split.val])
@@ -338,10 +338,10 @@ def baseline_probabilities(
 
     Parameters
     ----------
-    cache : Described
+    cache : HasFeatures
         What they see of each image.
     truth : ndarray
-        Of all images, as `truth_of` gives it.
+        Of all images, as `true_labels` gives it.
     learnt, places : ndarray of int
         The images that they learn from, and those that they are asked about.
     classes : int
@@ -364,10 +364,10 @@ def metrics_by_source(
     dataset : Dataset
         The images.
     truth : ndarray
-        Of all of them, as `truth_of` gives it.
-    parts : sequence of Part
+        Of all of them, as `true_labels` gives it.
+    parts : sequence of FoldPredictions
         What was said of those that are measured. Of one part as `summarise` says, of
-        several the mean, see `average`.
+        several the mean, see `average_over_folds`.
     seed : int
         Of the bootstrap.
 

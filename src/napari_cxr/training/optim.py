@@ -98,7 +98,7 @@ def build_optimiser(network: StagedNetwork, recipe: Recipe) -> torch.optim.Optim
     -------
     Optimizer
         Frozen parameters are in it too, so that they can thaw; without a gradient they
-        stay as they are. Each group has its 'share' of the learning rate, see `set_rate`.
+        stay as they are. Each group has its 'share' of the learning rate, see `set_learning_rate`.
     """
     plan = recipe.optimiser
     groups: list[dict[str, Any]] = []

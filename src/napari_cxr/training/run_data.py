@@ -1,9 +1,9 @@
-"""The images of one run: read, drawn for each epoch, and given to the network on its device.
+"""The images of one run: read, sampled for each epoch, and put on the network's device.
 
-What is drawn is called an item: a number of which ``item % n`` is the image's place in a
-data set of n, and ``item // n`` tells apart what of one image comes in one epoch: odd for a
-copy that an image was doubled with, and 2 more for each time it was drawn again.
-Augmentation is seeded with the item, so no two of them are changed alike.
+What is sampled is an item: a number of which ``item % n`` is the image's index in a data set
+of n, and ``item // n`` tells apart the copies of an image in one epoch: odd for the doubled
+copy, and 2 more for each time that it was drawn again. Augmentation is seeded with the item,
+so no two of them are changed alike.
 """
 
 from __future__ import annotations
@@ -36,41 +36,41 @@ class RunData:
 
     Parameters
     ----------
-    material : Material
+    loaded : LoadedImages
         The images.
     split : Split
-        Which of them are for what; some may be for nothing.
+        Their split; some images may be in none.
     """
 
-    material: LoadedImages
+    loaded: LoadedImages
     split: Split
 
     @property
     def dataset(self) -> Dataset:
         """The labelled images."""
-        return self.material.dataset
+        return self.loaded.dataset
 
     @property
     def features(self) -> np.ndarray:
-        """What the no-anatomy baselines see, shape (n, f)."""
-        return self.material.features
+        """Input of the no-anatomy baselines, shape (n, f)."""
+        return self.loaded.features
 
     def images(self, places: np.ndarray) -> np.ndarray:
         """Return images, uint8 or uint16, shape (m, h, w)."""
-        return self.material.images(places)
+        return self.loaded.images(places)
 
 
 def read_images(
     dataset: Dataset, recipe: Recipe, read: ImageReader | None, run: str
 ) -> Generator[TrainingEvent, None, tuple[LoadedImages, tuple[str, ...]]]:
-    """Yield the events of `prepare`; return the images, and what a log may say of it.
+    """Yield the events of `prepare`; return the images, and remarks for the log.
 
     Returns
     -------
-    material : Material
+    images : LoadedImages
         The images.
     remarks : tuple of str
-        Sentences on what was left out and warned of, without names of files.
+        Sentences on skipped images and warnings, without file names.
     """
     remarks: list[str] = []
     skipped = 0
@@ -85,7 +85,7 @@ def read_images(
                 # The reason may name the file, and that may name the patient.
                 reason = event.reason.replace(event.path, 'the file')
                 reason = reason.replace(Path(event.path).name, 'the file')
-                remarks.append(f'Image {skipped} of those left out: {reason}')
+                remarks.append(f'Image skipped ({skipped}): {reason}')
             elif isinstance(event, WarningRaised):
                 remarks.append(event.text)
             yield event
@@ -93,18 +93,18 @@ def read_images(
 
 @dataclass(frozen=True, eq=False)
 class EpochItems:
-    """What an epoch goes through.
+    """The items of an epoch.
 
     Parameters
     ----------
     items : ndarray of int, shape (m,)
         One for each training image, and for each copy.
     often : ndarray of float64, shape (m,)
-        How often each is expected in an epoch; the sum is m.
+        How often each is expected in an epoch; they add up to m.
     images : int
         Images in the data set.
     changed : ndarray of bool, shape (images,)
-        Whose class is augmented.
+        Images whose class is augmented.
     recipe : Recipe
         Its augmentation, sampler and seed.
     """
@@ -117,12 +117,12 @@ class EpochItems:
 
     @classmethod
     def of(cls, dataset: Dataset, split: Split, recipe: Recipe) -> EpochItems:
-        """List what the training split comes to by a recipe.
+        """List the items of a training split by a recipe.
 
         Raises
         ------
         RecipeError
-            If `augmentation.only` names a class that is not there.
+            If `augmentation.only` names a class that does not exist.
         """
         n = len(dataset.samples)
         changed = _changed(dataset, recipe.augmentation)
@@ -135,26 +135,26 @@ class EpochItems:
             names = [dataset.samples[i % n].labels or ('',) for i in items]
             inside = np.array([[k in own for k in (*dataset.labels, '')] for own in names])
             # A class is drawn first, then one of its images.
-            shares = (inside / np.maximum(inside.sum(axis=0), 1)).sum(axis=1)
-            often = len(items) * shares / shares.sum()
+            weight = (inside / np.maximum(inside.sum(axis=0), 1)).sum(axis=1)
+            often = len(items) * weight / weight.sum()
         return cls(items, often, n, changed, recipe)
 
     @property
     def batches(self) -> int:
-        """Steps an epoch; all of about the same size, and none of one image alone."""
+        """Steps in an epoch; batches have about the same size, and at least two images."""
         full = -(-len(self.items) // self.recipe.batch)
         return max(1, min(full, len(self.items) // 2))
 
     def places(self, items: np.ndarray) -> np.ndarray:
-        """Return the images that items are of."""
+        """Return the indices of the images of items."""
         return items % self.images
 
     def epoch(self, number: int) -> list[np.ndarray]:
         """Return the items of each batch of an epoch, counted from 0."""
         random = np.random.default_rng((self.recipe.seed, number))
         if self.recipe.sampler == 'balanced':
-            share = self.often / self.often.sum()
-            order = random.choice(self.items, size=len(self.items), p=share)
+            chance = self.often / self.often.sum()
+            order = random.choice(self.items, size=len(self.items), p=chance)
             again: Counter[int] = Counter()
             for row, item in enumerate(order.tolist()):
                 order[row] += 2 * self.images * again[item]
@@ -165,14 +165,14 @@ class EpochItems:
         return np.array_split(order, self.batches)
 
     def augment(self, images: Tensor, items: np.ndarray, epoch: int) -> Tensor:
-        """Change those images of a batch that the recipe changes.
+        """Augment those images of a batch that the recipe augments.
 
         Parameters
         ----------
         images : Tensor of float32, shape (n, 1, h, w)
             In [0, 1].
         items : ndarray of int, shape (n,)
-            What they are.
+            Their items.
         epoch : int
             From 0.
 
@@ -183,7 +183,7 @@ class EpochItems:
         plan = self.recipe.augmentation
         if not plan.changes:
             return images
-        if plan.doubled:  # a copy is changed once and for all
+        if plan.doubled:  # a copy is changed in the same way in each epoch
             rows, epoch = np.flatnonzero(items // self.images % 2), 0
         else:
             rows = np.flatnonzero(self.changed[self.places(items)])
@@ -201,32 +201,32 @@ def _changed(dataset: Dataset, plan: AugmentationRecipe) -> np.ndarray:
     unknown = [label for label in plan.only if label not in dataset.labels]
     if unknown:
         raise RecipeError(
-            f'augmentation.only names the class {unknown[0]!r}, which is not there; '
+            f'augmentation.only names the class {unknown[0]!r}, which does not exist; '
             f'the classes are {", ".join(dataset.labels)}.'
         )
     only = set(plan.only or dataset.labels)
     return np.array([not only.isdisjoint(sample.labels) for sample in dataset.samples])
 
 
-#: Share of a GPU's free memory that the images may take.
+#: Fraction of a GPU's free memory that the images may take.
 _MEMORY_FRACTION = 0.5
 
 
 class NetworkInputs:
-    """The images of a run, as its network takes them.
+    """The images of a run, as inputs of its network.
 
-    On a GPU they stay in its memory once they were used, if all of them take no more than
-    half of what is free there. Elsewhere each batch is read from the cache on the disk, so
-    that memory grows with the batch and not with the data set.
+    On a GPU they stay in its memory after their first use, if all of them take no more than
+    half of the free memory. Elsewhere each batch is read from the cache on disk, so memory
+    grows with the batch and not with the data set.
 
     Parameters
     ----------
     data, items, recipe
-        What is trained on, what an epoch goes through, and how images change.
+        The images, the items of an epoch, and the recipe that augments them.
     device : torch.device
         Where the network computes.
     stay : bool, optional
-        Whether images stay on the device; by default where they fit, see above.
+        Whether images stay on the device; by default if they fit, see above.
     """
 
     def __init__(
@@ -252,11 +252,11 @@ class NetworkInputs:
             self._staying = torch.empty(shape, dtype=self._kind, device=device)
 
     def unchanged(self, places: np.ndarray) -> Tensor:
-        """Return images as they are, shape (n, channels, h, w)."""
+        """Return images without augmentation, shape (n, channels, h, w)."""
         return to_input(self._images(places), self._recipe.input)
 
     def augmented(self, items: np.ndarray, epoch: int) -> Tensor:
-        """Return items as an epoch changes them, shape (n, channels, h, w)."""
+        """Return items with the augmentation of an epoch, shape (n, channels, h, w)."""
         images = self._images(self._items.places(items))
         return to_input(self._items.augment(images, items, epoch), self._recipe.input)
 
@@ -278,5 +278,5 @@ class NetworkInputs:
 
 
 def fits_in_memory(device: torch.device, size: int) -> bool:
-    """Return whether so many bytes may stay in a GPU's memory beside what training takes."""
+    """Return whether so many bytes fit into a GPU's memory beside what training needs."""
     return device.type == 'cuda' and size <= _MEMORY_FRACTION * torch.cuda.mem_get_info(device)[0]

@@ -1,8 +1,9 @@
-"""What a run leaves on disk. No path, name or identifier of a patient is in it.
+"""The folder of a run. No path, name or identifier of a patient is in it.
 
-A path to the model that a run starts from would tell of a person's computer, so a run's
-folder and its models name that file by its card's name and its SHA-256. The run keeps a
-copy until it is finished, so that it can be resumed wherever the file has gone.
+The path of the model that a run starts from would reveal something about a person's
+computer, so a run's folder and its models name that file by its card's name and its
+SHA-256. The run keeps a copy until it is finished, so that it can be resumed even if the
+file is gone.
 
 Metrics are also written with TensorBoard's own records instead of
 `torch.utils.tensorboard`, whose files are named after the machine.
@@ -57,27 +58,27 @@ def is_hashed(weights: str) -> bool:
 
 
 def find_model(recipe: Recipe, folder: Path) -> tuple[Recipe, Path | None]:
-    """Return a recipe without a path in `weights`, and the file that it means.
+    """Return a recipe without a path in `weights`, and the file that `weights` means.
 
     Parameters
     ----------
     recipe : Recipe
-        As a person gave it, or as a run kept it.
+        As a person wrote it, or as a run stored it.
     folder : Path
         The run's, which may hold a copy.
 
     Returns
     -------
     recipe : Recipe
-        With ``NAME@sha256:HASH`` where `weights` was a file, else as it is.
+        With ``NAME@sha256:HASH`` if `weights` was a file, else unchanged.
     file : Path or None
-        None where it starts from no model, from one in the catalog by its name alone, or
-        from a file that is nowhere to be found any more.
+        None if it starts from no model, from one in the catalog by its name alone, or
+        from a file that cannot be found any more.
 
     Raises
     ------
     RecipeError
-        If the file is no model.
+        If the file is not a model.
     """
     if os.path.isfile(recipe.weights):
         path = Path(recipe.weights)
@@ -100,7 +101,7 @@ def find_model(recipe: Recipe, folder: Path) -> tuple[Recipe, Path | None]:
     return recipe, None
 
 
-#: Their place in TensorBoard: figures that belong together share a chart's group.
+#: Names in TensorBoard: metrics that belong together share a group of charts.
 _TAGS = {
     'train_loss': 'loss/training',
     'val_loss': 'loss/validation',
@@ -116,7 +117,7 @@ _TAGS = {
 }
 
 
-def write_tensorboard_epoch(folder: Path, epoch: EpochDone, life: int) -> None:
+def write_tensorboard_epoch(folder: Path, epoch: EpochDone, restarts: int) -> None:
     """Add an epoch to the event file of a run.
 
     Parameters
@@ -124,10 +125,10 @@ def write_tensorboard_epoch(folder: Path, epoch: EpochDone, life: int) -> None:
     folder : Path
         The run's.
     epoch : EpochDone
-        Its figures; the epoch is the step.
-    life : int
-        How often the run was resumed. Each life has a file of its own, which first tells
-        TensorBoard to forget what an earlier one wrote of this epoch and later ones.
+        Its metrics; the epoch is the step.
+    restarts : int
+        How often the run was resumed. Each time it gets a new file, which first makes
+        TensorBoard discard what an earlier file says of this epoch and later ones.
 
     Raises
     ------
@@ -141,15 +142,15 @@ def write_tensorboard_epoch(folder: Path, epoch: EpochDone, life: int) -> None:
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     now = time.time()
-    found = sorted(folder.glob(f'events.out.tfevents.*.{life}'))
-    path = found[0] if found else folder / f'events.out.tfevents.{int(now):010d}.{life}'
+    found = sorted(folder.glob(f'events.out.tfevents.*.{restarts}'))
+    path = found[0] if found else folder / f'events.out.tfevents.{int(now):010d}.{restarts}'
     records: list[Any] = []
     if not found:
         start = SessionLog(status=SessionLog.START)
         records.append(Event(wall_time=now, step=epoch.epoch, file_version='brain.Event:2'))
         records.append(Event(wall_time=now, step=epoch.epoch, session_log=start))
-    figures = dataclasses.asdict(epoch)
-    values = [Summary.Value(tag=tag, simple_value=figures[name]) for name, tag in _TAGS.items()]
+    metrics = dataclasses.asdict(epoch)
+    values = [Summary.Value(tag=tag, simple_value=metrics[name]) for name, tag in _TAGS.items()]
     records.append(Event(wall_time=now, step=epoch.epoch, summary=Summary(value=values)))
     with path.open('ab') as file:
         writer = RecordWriter(file)
@@ -157,14 +158,14 @@ def write_tensorboard_epoch(folder: Path, epoch: EpochDone, life: int) -> None:
             writer.write(record.SerializeToString())
 
 
-#: What a start that was cut off may have left; without a recipe there is no run yet.
+#: What an interrupted start may have left behind; without a recipe there is no run yet.
 _STARTED_FILES = ('split.csv', 'environment.json', 'log.txt', START_MODEL_FILE)
 
 _PACKAGES = ('torch', 'torchvision', 'timm', 'numpy', 'scikit-learn', 'pillow', 'safetensors')
 
 
 class TrainingError(Exception):
-    """A run that cannot start or go on; the message is one clear sentence."""
+    """A run that cannot start or continue; the message is one clear sentence."""
 
 
 def recipe_of(folder: str | Path) -> Recipe:
@@ -190,7 +191,7 @@ def recipe_of(folder: str | Path) -> Recipe:
 
 
 def _refuse_damage(folder: Path, name: str, content: bytes) -> None:
-    """Compare a file with what was written at the start, where that is known."""
+    """Compare a file with its hash from the start of the run, if there is one."""
     try:
         environment = json.loads((folder / 'environment.json').read_text(encoding='utf-8'))
         written = environment['sha256'][name]
@@ -198,7 +199,7 @@ def _refuse_damage(folder: Path, name: str, content: bytes) -> None:
         return
     if _digest(content) != written:
         raise TrainingError(
-            f'The {name} in {folder} was changed since the run began, or is damaged, so it '
+            f'The {name} in {folder} has changed since the run started, or is damaged, so it '
             'cannot be used; start a new run.'
         )
 
@@ -225,19 +226,19 @@ class RunFolder:
     recipe : Recipe
         What the run does.
     resume : bool
-        Whether to go on with what is there; where there is nothing yet, it begins.
+        Whether to continue the run in it; if there is none, it starts.
     writes : bool
-        Whether anything is written: by one only of several processes.
+        Whether to write anything; only one of several processes does.
 
     Attributes
     ----------
-    begun : bool
-        Whether there is a run in it that goes on.
+    started : bool
+        Whether it contains a run that is continued.
 
     Raises
     ------
     TrainingError
-        If it holds what it must not, a finished run or one of another recipe, or cannot
+        If it contains other files, a finished run or a run of another recipe, or cannot
         be written to.
     """
 
@@ -259,9 +260,9 @@ class RunFolder:
                 else set()
             )
             if found - left:
-                held = 'already holds a run' if 'recipe.toml' in found else 'is not empty'
+                held = 'already contains a run' if 'recipe.toml' in found else 'is not empty'
                 hint = '' if resume or held == 'is not empty' else ', or resume it'
-                raise TrainingError(f'{path} {held}; give a new or an empty folder{hint}.')
+                raise TrainingError(f'{path} {held}; choose a new or empty folder{hint}.')
             return
         if 'result.json' in found:
             raise TrainingError(f'The run in {path} is finished; there is nothing to resume.')
@@ -274,7 +275,7 @@ class RunFolder:
 
     @property
     def name(self) -> str:
-        """What the run is called in its events."""
+        """The name of the run in its events."""
         return self.path.name
 
     @property
@@ -289,21 +290,21 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """What a run is resumed from; gone when it is finished."""
+        """The state from which a run is resumed; deleted when it is finished."""
         return self.path / 'state.safetensors'
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Turn whatever goes wrong while writing into one sentence."""
+        """Turn errors of writing into one sentence."""
         try:
             yield
         except OSError as error:
             raise TrainingError(
-                f'{self.path} cannot be written to: {error.strerror}. Make room or take another '
-                'folder; what is in it already is whole.'
+                f'{self.path} cannot be written to: {error.strerror}. Free some space or choose '
+                'another folder; the files already in it are intact.'
             ) from error
         except CheckpointError as error:
-            raise TrainingError(f'The model cannot be kept: {error}') from error
+            raise TrainingError(f'The model cannot be saved: {error}') from error
 
     def keep_model(self, model: Path | None) -> None:
         """Keep a copy of the model that the run starts from, until it is finished."""
@@ -312,7 +313,7 @@ class RunFolder:
                 write_atomic(self.path / START_MODEL_FILE, model.read_bytes())
 
     def start(self, split: str, environment: dict[str, Any]) -> None:
-        """Write what is known at the start; the recipe last, for it makes this a run."""
+        """Write what is known at the start; the recipe last, since it makes this a run."""
         texts = {'split.csv': split, 'recipe.toml': self.recipe.to_toml()}
         digests = {name: _digest(text.encode()) for name, text in texts.items()}
         content = _versions() | environment | {'sha256': digests}
@@ -322,12 +323,12 @@ class RunFolder:
                 self._write(name, text)
 
     def check_split(self, split: str) -> None:
-        """See that the data are those that the run began with.
+        """Check that the data are those with which the run started.
 
         Parameters
         ----------
         split : str
-            The table as the data give it now.
+            The table of the data as they are now.
 
         Raises
         ------
@@ -335,25 +336,25 @@ class RunFolder:
             If they are not, or the file is damaged.
         """
         try:
-            kept = (self.path / 'split.csv').read_bytes()
+            stored = (self.path / 'split.csv').read_bytes()
         except OSError as error:
             raise TrainingError(
                 f'The split.csv of the run cannot be read: {error.strerror}.'
             ) from error
-        _refuse_damage(self.path, 'split.csv', kept)
-        if kept != split.encode():
+        _refuse_damage(self.path, 'split.csv', stored)
+        if stored != split.encode():
             raise TrainingError(
-                'The images, their labels or their patients are no longer those that the run '
-                'began with, so it cannot be resumed; bring them back, or start a new run.'
+                'The images, their labels or their patients have changed since the run started, '
+                'so it cannot be resumed; restore them, or start a new run.'
             )
 
     def metadata(self) -> dict[str, Any]:
-        """Return what a state must know of this folder: see `resume`."""
+        """Return what a state stores of this folder, see `resume`."""
         return {'metrics': self.metrics}
 
-    def resume(self, notes: dict[str, Any] | None) -> None:
-        """Bring the files back to the state that is resumed, or to the start without one."""
-        self.metrics = notes['metrics'] if notes else ''
+    def resume(self, metadata: dict[str, Any] | None) -> None:
+        """Reset the files to the state that is resumed, or to the start if there is none."""
+        self.metrics = metadata['metrics'] if metadata else ''
         if not self.writes:
             return
         with self.writing():
@@ -392,7 +393,7 @@ class RunFolder:
                 write_tensorboard_epoch(self.path, event, self.restarts)
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Write ``result.json``, which makes the run a finished one."""
+        """Write ``result.json``, which marks the run as finished."""
         with self.writing():
             self._write('result.json', json.dumps(result, indent=2) + '\n')
             self.state.unlink(missing_ok=True)
@@ -420,7 +421,7 @@ def _differences(one: dict[str, Any], other: dict[str, Any], where: str = '') ->
 
 
 def _versions() -> dict[str, Any]:
-    """Return versions and kind of machine, not its name or user."""
+    """Return versions and the kind of machine, not its name or user."""
     return {
         'napari-cxr': __version__,
         'python': platform.python_version(),

@@ -202,7 +202,7 @@ def run_row(run_folder: str | Path, name: str = '') -> dict[str, Any]:
     Returns
     -------
     dict
-        By the names in `COLUMNS`; None for what is not known.
+        By the names in `RUN_COLUMNS`; None for what is not known.
 
         ``execution_time`` and ``minutes_per_epoch`` are in minutes. ``acc``, ``val_acc``,
         ``auc`` (macro, of each class against the rest), ``val_auc``, ``loss`` and
@@ -244,7 +244,7 @@ def run_rows(folder: str | Path) -> list[dict[str, Any]]:
 
 
 def write_run_table(rows: Iterable[dict[str, Any]], path: str | Path) -> None:
-    """Write rows as CSV, with the columns in `COLUMNS`, then those that only some rows have.
+    """Write rows as CSV, with the columns in `RUN_COLUMNS`, then those that only some rows have.
 
     Raises
     ------

@@ -37,7 +37,7 @@ def measure_baselines(
 
     Parameters
     ----------
-    material : Material
+    material : LoadedImages
         The images; of more than 5,000, so many are taken.
     seed : int
         Of folds and bootstrap.
@@ -46,7 +46,7 @@ def measure_baselines(
 
     Yields
     ------
-    Reading
+    ReadingProgress
         After each fold.
 
     Returns

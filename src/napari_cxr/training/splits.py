@@ -1,6 +1,6 @@
-"""Which images a network learns from, is chosen by, and is judged on.
+"""Splits into training, validation and test images.
 
-Patients are never divided between splits; whole sources may be held out, fold by fold.
+A patient is never in two splits; whole sources may be held out, fold by fold.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ['Split', 'divide', 'equal_parts', 'held_out_sources', 'splits_of', 's
 
 
 def held_out_sources(dataset: Dataset, recipe: SplitRecipe) -> list[tuple[str, np.ndarray, int]]:
-    """Return the test parts of the folds that leave sources out.
+    """Return the test parts of the folds that hold sources out.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ def held_out_sources(dataset: Dataset, recipe: SplitRecipe) -> list[tuple[str, n
     Returns
     -------
     list of (str, ndarray of int, int)
-        The fold's name, fit for a folder; the places of the images that it tests; and a
-        number that follows from its sources alone.
+        The fold's name, valid as a folder name; the indices of its test images; and a
+        number that depends on its sources alone.
 
     Raises
     ------
     DatasetError
-        If an image has no source, there is only one, one is named that is not there, or a
-        class is left without images.
+        If an image has no source, there is only one, the recipe names one that does not
+        exist, or a class would have no training images.
     """
     sources = [sample.source for sample in dataset.samples]
     names = sorted(set(sources))
@@ -48,7 +48,7 @@ def held_out_sources(dataset: Dataset, recipe: SplitRecipe) -> list[tuple[str, n
         lacking = sources.count('')
         why = f'{lacking} of {len(sources)} images have no source'
         raise DatasetError(
-            f'The recipe leaves a source out, but '
+            f'The recipe holds a source out, but '
             f'{why if lacking else f"all images are of one source, {names[0]!r}"}; '
             "fill the table's column 'source' or choose another data.layout, or set "
             "split.method to 'holdout'."
@@ -56,7 +56,7 @@ def held_out_sources(dataset: Dataset, recipe: SplitRecipe) -> list[tuple[str, n
     for name in (name for chosen in recipe.left_out for name in chosen):
         if name not in names:
             raise DatasetError(
-                f'split.left_out: there is no source {name!r} to leave out; there are '
+                f'split.left_out: there is no source {name!r}; the sources are '
                 f'{", ".join(repr(name) for name in names)}.'
             )
     out = []
@@ -71,7 +71,7 @@ def held_out_sources(dataset: Dataset, recipe: SplitRecipe) -> list[tuple[str, n
 
 
 def _for_folders(names: list[str]) -> list[str]:
-    """Return names fit for folders, each unlike the others."""
+    """Return unique names that are valid as folder names."""
     fit = [re.sub(r'[^\w.-]+', '-', name) for name in names]
     plain = [name.casefold() for name in fit]
     return [
@@ -94,30 +94,30 @@ def _check_held_out(dataset: Dataset, test: np.ndarray, sources: Sequence[str]) 
             raise DatasetError(
                 f'Only the source{"s" * (not one)} {" and ".join(map(repr, sources))} '
                 f'ha{"s" if one else "ve"} images of the class {label!r}, so without '
-                f'{"it" if one else "them"} none are left to learn from; name other sources in '
+                f'{"it" if one else "them"} none are left for training; name other sources in '
                 'split.left_out, or leave the class out in data.classes.'
             )
 
 
-#: A share is met by joining some of so many folds or fewer: to 2.5 % at worst.
+#: A fraction is approximated by joining some of at most so many folds: to 2.5 % at worst.
 _MOST_FOLDS = 20
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Places of images in a data set.
+    """Indices of images in a data set, by split.
 
     Parameters
     ----------
     train, val, test : ndarray of int
-        Places; `test` may be empty.
+        Indices; `test` may be empty.
     kind : str
-        'by patient', or 'by image' where patients are not known. A result by
-        image is too good: images of a patient may stand on both sides.
+        'by patient', or 'by image' where patients are not known. Metrics of a split by
+        image are too optimistic: images of one patient may be in two splits.
     total : int
-        Images in the data set, those included that are on no side; 0 where there are none.
+        Images in the data set, including those in no split; 0 where there are none of these.
     divided_pairs : int
-        Pairs of near-duplicates that stand on two sides, because the table says so.
+        Pairs of near-duplicates that are in two splits, because the table says so.
     """
 
     train: np.ndarray
@@ -128,7 +128,7 @@ class Split:
     divided_pairs: int = 0
 
     def names(self) -> list[str]:
-        """Return the split of each image, in the data set's order; '' for those left out."""
+        """Return the split of each image, in the data set's order; '' for images in none."""
         out = [''] * (self.total or len(self.train) + len(self.val) + len(self.test))
         for name in SPLITS:
             for place in getattr(self, name):
@@ -137,7 +137,7 @@ class Split:
 
 
 def divide(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Split:
-    """Split a data set so that no patient stands on two sides.
+    """Split a data set so that no patient is in two splits.
 
     Parameters
     ----------
@@ -151,9 +151,8 @@ def divide(dataset: Dataset, recipe: SplitRecipe, seed: int) -> Split:
     Raises
     ------
     DatasetError
-        If the table's splits are asked for and not there, divide a patient, or
-        if a class has too few patients or is left without images to learn from or
-        to choose by.
+        If the table's splits are wanted and missing, or divide a patient; or if a class
+        has too few patients, or no training or validation images.
     """
     return splits_of(dataset, recipe, seed)[0][1]
 
@@ -165,9 +164,9 @@ def splits_of(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[tuple[st
     -------
     list of (str, Split)
         'fold-1' and so on, each fold in turn being the test split; 'source-NAME', each
-        source in turn; 'without-NAME-NAME', the sets of sources that the recipe names, of
-        which test parts may share images; or one whose name is empty. The names are fit
-        for folders.
+        source in turn; 'without-NAME-NAME', the sets of sources that the recipe names,
+        whose test parts may overlap; or one split whose name is empty. The names are valid
+        as folder names.
     """
     everything = np.arange(len(dataset.samples))
     if recipe.method == 'k-fold':
@@ -181,7 +180,7 @@ def splits_of(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[tuple[st
             for i in wanted
         ]
     if recipe.method == 'leave-source-out':
-        # The seed follows from the sources alone, so that one fold can be made by itself.
+        # The seed depends on the sources alone, so that one fold can be made by itself.
         return [
             (name, _validation_split(dataset, recipe, test, everything, seed + 1 + number))
             for name, test, number in held_out_sources(dataset, recipe)
@@ -193,17 +192,17 @@ def splits_of(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[tuple[st
         rest, test = _hold_out(dataset, everything, recipe.test, seed)
         places = {'train': rest, 'val': everything[:0], 'test': test}
     if not len(places['val']):
-        share = recipe.val / (1 - recipe.test) if not given else recipe.val
-        places['train'], places['val'] = _hold_out(dataset, places['train'], share, seed + 1)
+        fraction = recipe.val / (1 - recipe.test) if not given else recipe.val
+        places['train'], places['val'] = _hold_out(dataset, places['train'], fraction, seed + 1)
     divided_pairs = dataset.divided_pairs if given else 0
     return [('', _checked_split(dataset, places, seed, divided_pairs=divided_pairs))]
 
 
 def sufficient_subset(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[int]:
-    """Return places that suffice for the data set's limit, so that no others need be read.
+    """Return indices that suffice for the data set's limit, so that no others need be read.
 
-    Of each class, and of each given split or source where these are what divides, as many
-    as leave `dataset.limit` images for the smallest part.
+    Of each class (and each given split or source, where the split is by these), as many as
+    leave `dataset.limit` images for the smallest part.
     """
     samples = dataset.samples
     if not dataset.limit:
@@ -220,7 +219,7 @@ def sufficient_subset(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[
         held = [1 - rest, recipe.val * rest]
     else:
         held = [recipe.val, recipe.test]
-    smallest = min(share for share in (*held, 1 - sum(held)) if share > 0)
+    smallest = min(part for part in (*held, 1 - sum(held)) if part > 0)
     most = math.ceil(dataset.limit / smallest)
     places: list[int] = []
     for side in dict.fromkeys(sides):
@@ -232,7 +231,7 @@ def sufficient_subset(dataset: Dataset, recipe: SplitRecipe, seed: int) -> list[
 def _validation_split(
     dataset: Dataset, recipe: SplitRecipe, test: np.ndarray, everything: np.ndarray, seed: int
 ) -> Split:
-    """Split off val from all that is not in the test part, nor of a patient in it."""
+    """Hold out val from the images of patients who are not in the test part."""
     tested = {dataset.samples[i].group for i in test}
     rest = np.array(
         [i for i in everything if dataset.samples[i].group not in tested], dtype=np.intp
@@ -244,7 +243,7 @@ def _validation_split(
 def _checked_split(
     dataset: Dataset, places: dict[str, np.ndarray], seed: int, *, divided_pairs: int = 0
 ) -> Split:
-    """Apply the data set's limit and balance, and see that every class is there."""
+    """Apply the data set's limit and balance, and check that every class is there."""
     if dataset.limit:
         places = {
             name: _fewer(dataset, part, dataset.limit, seed) for name, part in places.items()
@@ -270,7 +269,7 @@ def _checked_split(
 
 
 def _fewer(dataset: Dataset, places: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Keep the most images a class, patient after patient in an order that the seed draws."""
+    """Keep at most so many images of each class, patient by patient in random order."""
     by_group: dict[str, list[int]] = {}
     for i in places:
         by_group.setdefault(dataset.samples[i].group, []).append(int(i))
@@ -297,8 +296,8 @@ def _given_split(dataset: Dataset) -> dict[str, np.ndarray]:
     divided = sum(len(found) > 1 for found in sides.values())
     if divided:
         raise DatasetError(
-            f'The given splits divide {divided} patients between them, so a result would mislead; '
-            "bring each patient's images to one split, or set split.method to 'holdout'."
+            f'The given splits divide {divided} patients between them, so metrics would mislead; '
+            "put all images of a patient into one split, or set split.method to 'holdout'."
         )
     return {
         name: np.array(
@@ -309,24 +308,27 @@ def _given_split(dataset: Dataset) -> dict[str, np.ndarray]:
 
 
 def _hold_out(
-    dataset: Dataset, places: np.ndarray, share: float, seed: int
+    dataset: Dataset, places: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hold out about a share of the patients of each class."""
-    if share == 0:
+    """Hold out about this fraction of the patients of each class."""
+    if fraction == 0:
         return places, places[:0]
-    # Fewer patients than this cannot stand on both sides in about these shares.
-    least = max(2, round(1 / min(share, 1 - share)))
-    few = _check_patients(dataset, places, least, f'hold out a share of {share:.0%}')
+    # Fewer patients than this cannot be divided in about this ratio.
+    least = max(2, round(1 / min(fraction, 1 - fraction)))
+    few = _check_patients(dataset, places, least, f'hold out {fraction:.0%}')
     folds, taken = min(
-        ((n, max(1, min(n - 1, round(n * share)))) for n in range(2, min(_MOST_FOLDS, few) + 1)),
-        key=lambda pair: (abs(pair[1] / pair[0] - share), pair[0]),
+        (
+            (n, max(1, min(n - 1, round(n * fraction))))
+            for n in range(2, min(_MOST_FOLDS, few) + 1)
+        ),
+        key=lambda pair: (abs(pair[1] / pair[0] - fraction), pair[0]),
     )
     parts = equal_parts(dataset, places, folds, seed)
     return np.concatenate(parts[taken:]), np.concatenate(parts[:taken])
 
 
 def _check_patients(dataset: Dataset, places: np.ndarray, least: int, what_for: str) -> int:
-    """Return the number of patients, or else of groups, of the class that has fewest."""
+    """Return the number of patients, or of groups, of the class that has fewest."""
     patients: dict[str, set[str]] = {label: set() for label in dataset.labels}
     images = Counter[str]()
     for i in places:
@@ -338,18 +340,18 @@ def _check_patients(dataset: Dataset, places: np.ndarray, least: int, what_for: 
     if known >= least:
         return known
     if dataset.grouped:
-        found = f'has images of {known} patient{"s" * (known != 1)} only'
+        found = f'has images of only {known} patient{"s" * (known != 1)}'
     elif known == total:
-        found = f'has {known} image{"s" * (known != 1)} only'
+        found = f'has only {known} image{"s" * (known != 1)}'
     else:
-        found = f'has {total} images, but as some belong together they count as {known} only'
+        found = f'has {total} images, but some belong together, so they count as only {known}'
     if len(places) < len(dataset.samples):
         found += ', beside those already held out'
-    raise DatasetError(f'The class {few!r} {found}; to {what_for}, at least {least} are needed.')
+    raise DatasetError(f'The class {few!r} {found}; at least {least} are needed to {what_for}.')
 
 
 def equal_parts(dataset: Dataset, places: np.ndarray, folds: int, seed: int) -> list[np.ndarray]:
-    """Divide places into so many parts, patients whole and classes alike.
+    """Divide images into equal parts, stratified by class, patients undivided.
 
     Raises
     ------

@@ -118,7 +118,7 @@ def decode_image(path: str | Path, preprocessing: Preprocessing, bits: int) -> T
 def read_in_process(
     items: Sequence[tuple[int, Path]], preprocessing: Preprocessing, bits: int
 ) -> Iterator[tuple[int, TrainingImage | str]]:
-    """Decode files in this process, one by one: the `Reader` for files that one trusts."""
+    """Decode files in this process, one by one: the `ImageReader` for trusted files."""
     for number, path in items:
         try:
             yield number, decode_image(path, preprocessing, bits)
@@ -176,7 +176,7 @@ def image_to_json(entry: TrainingImage | UnusableImage) -> bytes:
 
 
 def image_from_json(text: bytes) -> dict[str, Any] | UnusableImage:
-    """Read what `to_json` wrote; arrays are arrays again."""
+    """Read what `image_to_json` wrote; arrays are arrays again."""
     entry = json.loads(text)
     if 'reason' in entry:
         return UnusableImage(entry['reason'])

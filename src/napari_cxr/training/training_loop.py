@@ -1,7 +1,7 @@
-"""The training run: a generator of events. Closing it ends the run cleanly.
+"""Training as a generator of events; closing it stops the run cleanly.
 
-A recipe asks for one split, or for several: then each fold is a run of its own, and a
-summary of all follows.
+If a recipe asks for several splits, each fold is a run of its own, and a summary of all
+folds follows.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from napari_cxr.training.checkpointing import (
     build_card,
     load_state,
     measure_model,
-    notes_of,
+    read_metadata,
 )
 from napari_cxr.training.data_preparation import LoadedImages
 from napari_cxr.training.dataset import Dataset
@@ -60,8 +60,9 @@ from napari_cxr.training.training_run import TrainingRun
 
 __all__ = ['TrainFold', 'cross_validate', 'fit', 'train']
 
-#: Trains on one split: the fold's recipe and split, its folder, its name in events, whether
-#: to resume, and, of the run on all images, what its card shall say (see `entries_of`).
+#: Trains on one split: given the fold's recipe and split, its folder, its name in events,
+#: whether to resume, and, for the run on all images, the entries of its card (see
+#: `final_model_entries`).
 TrainFold = Callable[
     [Recipe, Split, Path, str, bool, dict[str, Any] | None],
     Iterator[TrainingEvent],
@@ -78,48 +79,48 @@ def cross_validate(
     model: Path | None = None,
     resume: bool = False,
 ) -> Iterator[TrainingEvent]:
-    """Train once on each of several splits, and sum up what the test parts say.
+    """Train once on each of several splits, and summarise the metrics of the test parts.
 
     Parameters
     ----------
-    images : Images
-        What the splits divide.
+    images : FoldImages
+        The images that the splits divide.
     splits : sequence of (str, Split)
-        As `splits_of` makes them from the recipe; test parts may share images.
+        As `splits_of` makes them from the recipe; test parts may overlap.
     recipe : Recipe
-        What every fold does.
+        The recipe of every fold.
     out : str or Path
         New or empty, unless resumed. Each fold is a run in a sub-folder of its split's
         name, and that on all images one in ``all``; beside them ``recipe.toml``,
         ``summary.json``, ``summary.csv`` and ``result.json``.
     train_fold : callable
-        Trains one. The recipe that it gets names the fold, so that what the fold's folder
-        and card hold makes this model again, and no other.
+        Trains on one split. The recipe that it gets names the fold, so the recipe in the
+        fold's folder and card makes this model again, and no other.
     model : Path, optional
-        The file that the folds start from; kept until all are finished.
+        The file that the folds start from; a copy is kept until all are finished.
     resume : bool
-        Whether to go on: finished folds are kept, one that was cut off is resumed.
+        Whether to continue: finished folds are kept, an unfinished one is resumed.
 
     Yields
     ------
-    Event
-        Each fold's, by the name 'RUN/FOLD', and `RunsDone` after it; at last `Finished`
-        with the summary as metrics.
+    TrainingEvent
+        Each fold's, under the name 'RUN/FOLD', and `RunsDone` after it; finally
+        `TrainingFinished` with the summary as metrics.
 
         Without `split.then_all` its path is empty: none of the folds' models is the
         result. The summary says how well the recipe does; the best of the folds would be
-        chosen by the images that it was measured on. Any of them can be taken, each with
-        the figures of its own test part on its card.
+        chosen by the images that it was evaluated on. Any of them can be used, each with
+        the metrics of its own test part on its card.
 
-        With it, one more run follows, 'RUN/all', on all images but for the share that is
-        held out for its curves. Its model is the result: its card has the folds' figures,
-        and what `entries_of` fits on their answers.
+        With it, one more run follows, 'RUN/all', on all images except the fraction that is
+        held out for its curves. Its model is the result: its card has the folds' metrics,
+        and what `final_model_entries` fits on their predictions.
 
     Raises
     ------
     TrainingError
-        If the folder cannot be used, is finished, or holds folds of another recipe or of
-        other images.
+        If the folder cannot be used, is finished, or contains folds of another recipe or
+        of other images.
     DatasetError, RecipeError, DeviceUnavailable
         As `train`.
     """
@@ -135,13 +136,13 @@ def cross_validate(
     def train(
         number: int, own: Recipe, split: Split, name: str, entries: dict[str, Any] | None = None
     ) -> Iterator[TrainingEvent]:
-        place, called = folder / name, f'{run.name}/{name}'
-        if not (place / 'result.json').is_file():  # which is the last that a run writes
-            begun = place.is_dir() and any(place.iterdir())
-            events = train_fold(own, split, place, called, begun, entries)
+        fold, full_name = folder / name, f'{run.name}/{name}'
+        if not (fold / 'result.json').is_file():  # the last file that a run writes
+            started = fold.is_dir() and any(fold.iterdir())
+            events = train_fold(own, split, fold, full_name, started, entries)
             with closing(events):  # type: ignore[type-var]  # a generator, or an iterator
                 yield from events
-        yield RunsDone(run.name, number, total, run_row(place, called))
+        yield RunsDone(run.name, number, total, run_row(fold, full_name))
 
     for number, (name, split) in enumerate(splits, start=1):
         yield from train(
@@ -162,7 +163,7 @@ def cross_validate(
 
 
 def _final_recipe(images: FoldImages, recipe: Recipe) -> tuple[Recipe, Split]:
-    """Return how to learn from all images: as a recipe that makes the same weights by itself."""
+    """Return recipe and split of the run on all images; with the recipe it can be repeated."""
     own = recipe.with_changes(
         {
             'split.method': 'holdout',
@@ -199,37 +200,38 @@ def train(
     """Train a network and leave its best checkpoint, with a full card, in a folder.
 
     On the CPU the same recipe, images and number of threads give the same weights, bit
-    for bit, also where the run was stopped or cut off and resumed.
+    for bit, even if the run was stopped or killed and resumed.
 
     Parameters
     ----------
     dataset : Dataset
         As `index` found it.
     recipe : Recipe
-        Everything else that decides the result.
+        Everything else that determines the result.
     out : str or Path
-        The run's folder, new or empty. ``best.safetensors`` is the result. Where the recipe
+        The run's folder, new or empty. ``best.safetensors`` is the result. If the recipe
         asks for several splits, each is a run in a sub-folder; see `cross_validate`.
     device : str
         'auto', 'cpu', 'cuda' or 'mps'.
-    read : Reader, optional
-        Who decodes; one by one in this process by default. Pass a pool of decoder
-        processes where files may be hostile.
+    read : ImageReader, optional
+        What decodes the files; by default this process, one by one. For untrusted files,
+        pass a pool of decoder processes.
     resume : bool
-        Whether to go on with the run in `out`, which must be of the same recipe and data;
-        where there is none yet, it begins.
+        Whether to continue the run in `out`, which must have the same recipe and data; if
+        there is none, it starts.
 
     Yields
     ------
-    Event
-        `Reading`, `Skipped` (files that cannot be used) and `Warned`, `Started`, then
-        `BatchDone` and `EpochDone`, and `Finished` with the path of the checkpoint.
+    TrainingEvent
+        `ReadingProgress`, `ImageSkipped` (files that cannot be used) and `WarningRaised`,
+        `TrainingStarted`, then `BatchDone` and `EpochDone`, and `TrainingFinished` with the
+        path of the checkpoint.
 
     Raises
     ------
     DatasetError, RecipeError, TrainingError, DeviceUnavailable
-        If the run cannot start; if the loss, the validation figure or the weights stop
-        being finite numbers; if memory or disk are full.
+        If the run cannot start; if the loss, the validation metric or the weights are no
+        longer finite; if memory or disk are full.
     """
     chosen = choose_device(device_of_rank(device))
     with (
@@ -239,7 +241,7 @@ def train(
         if ranks.first:
             yield from events
         else:
-            for _ in events:  # the same steps, in silence
+            for _ in events:  # the same steps, without reporting them
                 pass
 
 
@@ -252,34 +254,34 @@ def _train(
     resume: bool,
     ranks: Ranks,
 ) -> Generator[TrainingEvent, None, None]:
-    # What is wrong with folder, network and weights shows before the reading.
+    # Problems with folder, network and weights show before images are read.
     recipe, model = find_model(recipe, path)
     RunFolder(path, recipe, resume=resume, writes=ranks.first)
     frozen_stages(new_network(recipe, dataset.labels, model, empty=resume), recipe, epoch=0)
     if not ranks.first:
-        ranks.wait()  # until the first has read all images; then they are in the cache
-    material, remarks = yield from read_images(dataset, recipe, read, path.name)
+        ranks.wait()  # until the first has read all images into the cache
+    images, remarks = yield from read_images(dataset, recipe, read, path.name)
     if ranks.first:
         ranks.wait()
-    splits = splits_of(material.dataset, recipe.split, recipe.seed)
+    splits = splits_of(images.dataset, recipe.split, recipe.seed)
 
     def train_on(
         own: Recipe,
         split: Split,
-        place: Path,
+        folder: Path,
         name: str,
-        begun: bool,
+        started: bool,
         entries: dict[str, Any] | None = None,
     ) -> Generator[TrainingEvent, None, None]:
         return fit(
-            material,
+            images,
             split,
             own,
-            place,
+            folder,
             device,
             name=name,
             model=model,
-            resume=begun,
+            resume=started,
             remarks=remarks,
             ranks=ranks,
             entries=entries,
@@ -289,17 +291,17 @@ def _train(
         yield from train_on(recipe, splits[0][1], path, '', resume)
     elif ranks.count > 1:
         raise TrainingError(
-            'Several processes train one fold at a time; set split.fold, or name one set in '
-            'split.left_out, without split.then_all.'
+            'Several processes can only train one fold at a time; set split.fold, or one set '
+            'in split.left_out, without split.then_all.'
         )
     else:
         yield from cross_validate(
-            material, splits, recipe, path, train_on, model=model, resume=resume
+            images, splits, recipe, path, train_on, model=model, resume=resume
         )
 
 
 def fit(
-    material: LoadedImages,
+    images: LoadedImages,
     split: Split,
     recipe: Recipe,
     out: Path,
@@ -312,52 +314,53 @@ def fit(
     ranks: Ranks | None = None,
     entries: dict[str, Any] | None = None,
 ) -> Generator[TrainingEvent, None, None]:
-    """Train on images that are read already: one run, or one fold of several.
+    """Train on images that have been read: one run, or one fold of several.
 
     Parameters
     ----------
-    material, split
-        The images and their division.
+    images, split
+        The images and their split.
     recipe, out, resume
         As of `train`.
     device : Device
         As `choose_device` returned it.
     name : str
-        Of the run, for its events; that of its folder by default.
+        The run's name in its events; that of its folder by default.
     model : Path, optional
         The file that it starts from, see `find_model`.
     remarks : tuple of str
-        Sentences for the log, without names of files.
+        Sentences for the log, without file names.
     ranks : Ranks, optional
-        The processes that share the run; by default there is one.
+        The processes that share the run; by default this one alone.
     entries : dict, optional
-        What its card shall say, where folds were measured in its place; by default it is
-        measured itself.
+        Entries of its card, if folds were evaluated in its place; by default it is
+        evaluated itself.
     """
     ranks = Ranks() if ranks is None else ranks
     folder = RunFolder(out, recipe, resume=resume, writes=ranks.first)
     name = name or folder.name
-    data = RunData(material, split)
-    table = split_table(data.dataset, data.material.digests, data.split.names())
-    notes = notes_of(folder.state) if folder.started and folder.state.exists() else None
+    data = RunData(images, split)
+    table = split_table(data.dataset, data.loaded.digests, data.split.names())
+    resumable = folder.started and folder.state.exists()
+    metadata = read_metadata(folder.state) if resumable else None
     if folder.started:
         folder.check_split(table)
-    network = new_network(recipe, data.dataset.labels, model, empty=notes is not None)
+    network = new_network(recipe, data.dataset.labels, model, empty=metadata is not None)
     run = TrainingRun(network, data, recipe, torch.device(device.name), folder.path, ranks)
     precision = 'float32' if run.precision is None else 'bfloat16'
-    if notes is not None:
+    if metadata is not None:
         load_state(folder.state, run)
     ranks.wait()  # until all have read what was there
     if folder.started:
-        folder.resume(notes)
+        folder.resume(metadata)
         folder.log(f'Resumed after {run.progress.epoch} epochs and {run.progress.batch} steps.')
     else:
         folder.keep_model(model)
         folder.start(table, _environment(device, precision, recipe))
-        folder.log(f'Begun with {len(data.dataset.samples)} images on {device.name}.')
+        folder.log(f'Started with {len(data.dataset.samples)} images on {device.name}.')
     for remark in remarks:
         folder.log(remark)
-    described = describe_data(data.dataset, data.split, list(data.material.digests))
+    described = describe_data(data.dataset, data.split, list(data.loaded.digests))
     yield TrainingStarted(
         run=name,
         labels=data.dataset.labels,
@@ -373,28 +376,28 @@ def fit(
         precision=precision,
     )
     credit = credits_of(recipe, model)
-    kept = CheckpointWriter(
+    checkpoints = CheckpointWriter(
         run, folder, lambda epoch: build_card(run, described, epoch, None, credit)
     )
     try:
-        yield from _epochs(run, folder, kept, name)
+        yield from _epochs(run, folder, checkpoints, name)
     except GeneratorExit:
-        kept.write()
+        checkpoints.write()
         folder.log(f'Stopped in epoch {run.progress.epoch + 1}, after {run.progress.batch} steps.')
         raise
     except TrainingError as error:
-        with suppress(TrainingError):  # where the disk is full, that is what is said already
-            kept.best()
+        with suppress(TrainingError):  # a full disk has been reported already
+            checkpoints.best()
             folder.log(f'Ended: {error}')
         raise
     if not ranks.first:
         return
-    # The file itself is measured, as anyone will load it.
+    # The file itself is evaluated, as anyone will load it.
     with folder.writing():
         stored = load(folder.best)
         epoch = stored.card.data['epoch']
-        told = entries or measure_model(run, stored, folder.path)
-        final = build_card(run, described, epoch, told, credit)
+        measured = entries or measure_model(run, stored, folder.path)
+        final = build_card(run, described, epoch, measured, credit)
         save(folder.best, stored.tensors, final, halve=recipe.card.halve)
     folder.log(
         f'Finished after {run.progress.epoch} epochs; the weights of epoch {epoch} are kept.'
@@ -413,13 +416,13 @@ def fit(
 
 
 def _epochs(
-    run: TrainingRun, folder: RunFolder, kept: CheckpointWriter, name: str
+    run: TrainingRun, folder: RunFolder, checkpoints: CheckpointWriter, name: str
 ) -> Iterator[TrainingEvent]:
     while not run.finished:
         for done, total in run.prepare_epoch():
             yield ReadingProgress(name, done, total)
         for step in run.steps():
-            kept.batch_done()
+            checkpoints.batch_done()
             yield BatchDone(
                 run=name,
                 epoch=run.progress.epoch + 1,
@@ -431,17 +434,17 @@ def _epochs(
             )
         event = run.finish_epoch(name)
         folder.add_epoch(event)
-        kept.epoch_done(event)
+        checkpoints.epoch_done(event)
         yield event
-    kept.best()
-    kept.last()
+    checkpoints.best()
+    checkpoints.last()
 
 
 def _trainable(run: TrainingRun) -> int:
-    """Return the parameters that learn in the first epoch."""
+    """Return the number of parameters that are trained in the first epoch."""
     frozen = frozen_stages(run.network, run.recipe, epoch=0)
-    still = sum(p.numel() for name in frozen for p in run.network.stages[name].parameters())
-    return sum(p.numel() for p in run.network.parameters()) - still
+    fixed = sum(p.numel() for name in frozen for p in run.network.stages[name].parameters())
+    return sum(p.numel() for p in run.network.parameters()) - fixed
 
 
 def _environment(device: Device, precision: str, recipe: Recipe) -> dict[str, Any]:

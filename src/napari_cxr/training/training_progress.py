@@ -1,4 +1,4 @@
-"""How far a run is, how long it will still take, and how much of the device it uses."""
+"""Progress of a run, the time that it still needs, and the use of its device."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ class TrainingStep:
 
 @dataclass
 class RunProgress:
-    """How far a run is: with weights and optimiser, all that a resumed run must get back.
+    """Progress of a run: with weights and optimiser, all that a resumed run needs.
 
     Parameters
     ----------
     epoch, step : int
-        Passes and steps that are done.
+        Epochs and steps done.
     batch : int
-        Steps of the unfinished epoch that are done.
+        Steps done of the unfinished epoch.
     loss : float
-        Sum over the images of that epoch.
+        Sum over the images of that epoch so far.
     seconds : float
-        That it took so far.
+        Time of that epoch so far.
     logits : list of ndarray
-        Of its batches.
+        Logits of its batches.
     best : float
-        Highest figure of selection so far, and `best_epoch` when that was. Of epochs with the
-        same figure it is that with the least loss on the validation images, `best_loss`.
+        Best selection metric so far, reached in `best_epoch`. Of epochs with the same metric
+        it is the one with the lowest validation loss, `best_loss`.
     least, least_loss, waited
-        Highest figure of stopping so far, likewise, and epochs since then.
+        The same for the stopping metric, and epochs since then.
     """
 
     epoch: int = 0
@@ -61,10 +61,10 @@ class RunProgress:
     least_loss: float = math.inf
 
 
-#: Weight of what is known so far against the newest batch.
+#: Weight of the average so far against the newest batch.
 _SMOOTHING = 0.9
 
-#: A forward pass against a step, until a validation was timed.
+#: Time of a forward pass relative to a step, until a validation was timed.
 _FORWARD = 1 / 3
 
 
@@ -75,9 +75,9 @@ class TimeEstimate:
     Parameters
     ----------
     batches : int
-        Steps an epoch.
+        Steps in an epoch.
     validation : float
-        Images that are validated, as a share of those that are learnt from.
+        Number of validation images, relative to the training images.
     """
 
     batches: int
@@ -86,21 +86,21 @@ class TimeEstimate:
     _validating: float = math.nan
 
     def stepped(self, seconds: float) -> None:
-        """Take note of a step."""
+        """Record the time of a step."""
         known = seconds if math.isnan(self._step) else self._step
         self._step = _SMOOTHING * known + (1 - _SMOOTHING) * seconds
 
     def validated(self, seconds: float) -> None:
-        """Take note of a validation, with all that ends an epoch."""
+        """Record the time of a validation, with everything that ends an epoch."""
         self._validating = seconds
 
     def seconds_left(self, batch: int, epochs: int) -> float:
-        """Return the time to the end, if no epoch is left out.
+        """Return the time to the end, without early stopping.
 
         Parameters
         ----------
         batch : int
-            Steps of this epoch that are done.
+            Steps done of this epoch.
         epochs : int
             Epochs after this one.
         """
@@ -113,11 +113,10 @@ class TimeEstimate:
 
 @dataclass
 class Utilisation:
-    """The share of a device's time that is used, from here on.
+    """The fraction of a device's time that is used, from now on.
 
-    On the CPU: this process' time on all cores that it may use. On a GPU: what the
-    driver tells, the mean over the times that `update` is called; NaN where it tells
-    nothing.
+    On the CPU: this process' time on all cores that it may use. On a GPU: the driver's
+    utilisation, averaged over the calls of `update`; NaN if it is not available.
     """
 
     device: torch.device
@@ -126,16 +125,16 @@ class Utilisation:
     _samples: list[float] = field(default_factory=list)
 
     def update(self) -> None:
-        """Ask the driver of a GPU."""
+        """Sample the utilisation of a GPU."""
         if self.device.type != 'cuda':
             return
         try:
             self._samples.append(torch.cuda.utilization(self.device) / 100)
-        except (ModuleNotFoundError, RuntimeError):  # its library is no part of torch
+        except (ModuleNotFoundError, RuntimeError):  # its library does not come with torch
             return
 
     def fraction(self) -> float:
-        """Return the share, in [0, 1], or NaN."""
+        """Return the fraction, in [0, 1], or NaN."""
         if self.device.type == 'cpu':
             wall = time.perf_counter() - self._wall
             used = time.process_time() - self._used

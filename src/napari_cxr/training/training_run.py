@@ -1,4 +1,4 @@
-"""Everything that changes while a run goes on, and one step of it."""
+"""A training run between two steps: everything that changes, one step, and one validation."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def explain_out_of_memory(recipe: Recipe, device: torch.device) -> Iterator[None
     Raises
     ------
     TrainingError
-        If what is done inside does not fit.
+        If the body of the context runs out of memory.
     """
     try:
         yield
@@ -69,8 +69,8 @@ def explain_out_of_memory(recipe: Recipe, device: torch.device) -> Iterator[None
         raise TrainingError(
             f'A batch of {recipe.batch} images of {recipe.input.height} x {recipe.input.width} '
             f'pixels does not fit into the memory of {where}: start a new run with a smaller '
-            'batch (batch) or smaller images (input.height, input.width). What this one has '
-            'learnt so far is kept; it can only be resumed as it is, with more memory.'
+            'batch (batch) or smaller images (input.height, input.width). The model so far is '
+            'saved; this run can only be resumed as it is, with more memory.'
         ) from error
 
 
@@ -83,15 +83,15 @@ class TrainingRun:
     network : StagedNetwork
         As `new_network` made it.
     data, recipe
-        What is trained on, and how.
+        The images and the recipe.
     device : torch.device
-        Where.
+        Where the network is trained.
     folder : Path
-        Where what frozen stages return may be kept, if it does not fit into memory.
+        Where outputs of frozen stages may be stored, if they do not fit into memory.
     ranks : Ranks
-        The processes that share it.
-    progress : Progress
-        How far it is.
+        The processes that share the run.
+    progress : RunProgress
+        Its progress.
     """
 
     network: StagedNetwork
@@ -105,7 +105,7 @@ class TrainingRun:
     def __post_init__(self) -> None:
         recipe = self.recipe
         if self.device.type == 'cuda':
-            torch.backends.cudnn.benchmark = True  # all batches but one are of one size
+            torch.backends.cudnn.benchmark = True  # nearly all batches have the same size
         self.network = self.ranks.sync_batch_norm(self.to_device(self.network), self.device)
         self.evaluated = self.network
         if recipe.selection.average:
@@ -119,14 +119,15 @@ class TrainingRun:
         self.batches = self.items.batches
         if len(self.items.items) // self.batches < self.ranks.count:
             raise RecipeError(
-                f'batch: {recipe.batch} images cannot be shared by {self.ranks.count} processes.'
+                f'batch: {recipe.batch} images cannot be split between {self.ranks.count} processes.'
             )
         places = self.items.places(self.items.items)
         self.weights = image_weights(self.data.dataset, recipe.loss, places, self.items.often)
         self.within_fraction = recipe.loss.within_source
         if self.within_fraction:
             self.within = classes_within(self.data.dataset, places)
-            # What takes part in it counts for what does not, so that the share is that.
+            # Images of sources with one class cannot take part; the others count for them,
+            # so that the fraction is what the recipe says.
             counted = self.weights[places] * self.items.often
             self.within_scale = float(
                 counted.sum() / counted[self.within[places].any(axis=1)].sum()
@@ -143,18 +144,18 @@ class TrainingRun:
 
     @property
     def finished(self) -> bool:
-        """Whether no epoch is to come: the last is done, or waiting for better was in vain."""
+        """Whether the last epoch is done, or early stopping ran out of patience."""
         patience = self.recipe.stopping.patience
-        tired = bool(patience) and self.progress.waited >= patience
-        return self.progress.epoch >= self.recipe.epochs or tired
+        stopped = bool(patience) and self.progress.waited >= patience
+        return self.progress.epoch >= self.recipe.epochs or stopped
 
     def prepare_epoch(self) -> Iterator[tuple[int, int]]:
-        """Freeze what this epoch freezes, and compute once what then stays the same.
+        """Freeze the stages that this epoch freezes, and cache their outputs where these repeat.
 
         Yields
         ------
         tuple of int
-            Images that are done, of how many.
+            Images done, and images in all.
         """
         before = self.frozen.names
         self.frozen.begin_epoch(self.progress.epoch)
@@ -177,8 +178,8 @@ class TrainingRun:
                 loss, logits = self._step(items)
             if not math.isfinite(loss):
                 raise TrainingError(
-                    f'The loss is no longer a number in epoch {now.epoch + 1}; '
-                    'take a lower learning rate, or precision float32.'
+                    f'The loss is not a finite number in epoch {now.epoch + 1}; '
+                    'use a lower learning rate, or precision float32.'
                 )
             took = time.perf_counter() - started
             self.utilisation.update()
@@ -191,27 +192,27 @@ class TrainingRun:
             yield TrainingStep(number, loss, len(items) / took, left)
 
     def finish_epoch(self, run: str) -> EpochDone:
-        """Validate, and say whether the weights are those to keep so far."""
+        """Validate, and return whether the weights are the best so far."""
         now, recipe = self.progress, self.recipe
         started = time.perf_counter()
         epoch = now.epoch + 1
         items = np.concatenate(self.items.epoch(now.epoch))
-        learnt = self.metrics(self.items.places(items), np.concatenate(now.logits))
+        training = self.metrics(self.items.places(items), np.concatenate(now.logits))
         logits = self._validation_logits()
         if not np.isfinite(logits).all():
             raise TrainingError(
-                f'The network answers with what is no number after epoch {epoch}; '
-                'take a lower learning rate, or precision float32.'
+                f'The outputs of the network are not finite numbers after epoch {epoch}; '
+                'use a lower learning rate, or precision float32.'
             )
-        figures = self.metrics(self.data.split.val, logits)
-        score = self._score(figures, 'selection', recipe.selection.metric, epoch)
-        # A figure that is saturated on few images goes on improving in the loss.
-        loss = figures['loss']
+        metrics = self.metrics(self.data.split.val, logits)
+        score = self._score(metrics, 'selection', recipe.selection.metric, epoch)
+        # Where a metric is saturated on few images, the loss still improves.
+        loss = metrics['loss']
         best = (score, -loss) > (now.best, -now.best_loss)
         if best:
             now.best, now.best_loss, now.best_epoch = score, loss, epoch
         if recipe.stopping.patience:
-            score = self._score(figures, 'stopping', recipe.stopping.metric, epoch)
+            score = self._score(metrics, 'stopping', recipe.stopping.metric, epoch)
             if (score, -loss) > (now.least, -now.least_loss):
                 now.least, now.least_loss, now.waited = score, loss, 0
             else:
@@ -223,13 +224,13 @@ class TrainingRun:
             epoch=epoch,
             epochs=recipe.epochs,
             train_loss=now.loss / len(items),
-            train_accuracy=learnt['accuracy'],
-            train_macro_auc=learnt['macro_auc'],
-            val_loss=figures['loss'],
-            val_accuracy=figures['accuracy'],
-            val_balanced_accuracy=figures['balanced_accuracy'],
-            val_macro_auc=figures['macro_auc'],
-            val_macro_f1=figures['macro_f1'],
+            train_accuracy=training['accuracy'],
+            train_macro_auc=training['macro_auc'],
+            val_loss=metrics['loss'],
+            val_accuracy=metrics['accuracy'],
+            val_balanced_accuracy=metrics['balanced_accuracy'],
+            val_macro_auc=metrics['macro_auc'],
+            val_macro_f1=metrics['macro_f1'],
             learning_rate=recipe.optimiser.learning_rate * self._rate_fraction(now.step - 1),
             seconds=now.seconds + took,
             utilisation=self.utilisation.fraction(),
@@ -242,33 +243,34 @@ class TrainingRun:
         return event
 
     def metrics(self, places: np.ndarray, logits: np.ndarray) -> dict[str, float]:
-        """Measure logits of some images; the loss is what is minimised, over all classes.
+        """Return metrics of logits of some images.
 
-        It is not weighted, and without the share within sources.
+        The loss is the one that is minimised, over all classes; not weighted, and without
+        the part within sources.
         """
-        figures = validation_metrics(self.truth[places], logits, self.multilabel)
+        metrics = validation_metrics(self.truth[places], logits, self.multilabel)
         if self.sigmoid:
-            figures['loss'] = log_loss(self.targets[places] > 0, logits)
-        return figures
+            metrics['loss'] = log_loss(self.targets[places] > 0, logits)
+        return metrics
 
     def to_device(self, network: StagedNetwork) -> StagedNetwork:
-        """Return a network where and as this run computes."""
+        """Return a network on this run's device, in its memory format."""
         return network.to(memory_format=torch.channels_last).to(self.device)
 
     def logits(self, network: StagedNetwork, places: np.ndarray) -> np.ndarray:
-        """Return the logits of images as they are, in single precision, shape (n, classes)."""
+        """Return the logits of unchanged images, in single precision, shape (n, classes)."""
         network = network.eval()
-        answers = self._in_batches(places, lambda part: network(self.inputs.unchanged(part)))
-        return answers.cpu().numpy()
+        rows = self._in_batches(places, lambda part: network(self.inputs.unchanged(part)))
+        return rows.cpu().numpy()
 
     @torch.no_grad()
-    def _in_batches(self, places: np.ndarray, answer: Callable[[np.ndarray], Tensor]) -> Tensor:
+    def _in_batches(self, places: np.ndarray, compute: Callable[[np.ndarray], Tensor]) -> Tensor:
         parts = np.array_split(places, max(1, math.ceil(len(places) / self.recipe.batch)))
         with explain_out_of_memory(self.recipe, self.device):
-            return torch.cat([answer(part).float() for part in parts])
+            return torch.cat([compute(part).float() for part in parts])
 
     def _distribute_learner(self) -> None:
-        # Processes agree anew on which gradients there are.
+        # Processes agree again on which gradients there are.
         self.learner = self.ranks.data_parallel(TrainablePart(self.network), self.device)
 
     def _validation_logits(self) -> np.ndarray:
@@ -277,12 +279,12 @@ class TrainingRun:
         places = everything[self.ranks.own_rows(len(everything))]
         learner = TrainablePart(self.evaluated).eval()
 
-        def answer(part: np.ndarray) -> Tensor:
-            after, given = self.frozen.validation_inputs_for(part)
-            logits: Tensor = learner(after, *given)
+        def compute(part: np.ndarray) -> Tensor:
+            after, inputs = self.frozen.validation_inputs_for(part)
+            logits: Tensor = learner(after, *inputs)
             return logits
 
-        rows = self._in_batches(places, answer)
+        rows = self._in_batches(places, compute)
         return self.ranks.gather(rows, len(everything)).cpu().numpy()
 
     def _step(self, items: np.ndarray) -> tuple[float, np.ndarray]:
@@ -290,13 +292,13 @@ class TrainingRun:
         recipe, ranks = self.recipe, self.ranks
         own = items[ranks.own_rows(len(items))]
         places = self.items.places(own)
-        after, given = self.frozen.inputs_for(own)
+        after, inputs = self.frozen.inputs_for(own)
         y = torch.from_numpy(self.targets[places]).to(self.device)
         w = torch.from_numpy(self.weights[places]).to(self.device)
         # Dropout depends on the step alone, so a resumed run draws the same.
         seed = (ranks.rank << 52) + (recipe.seed << 20) + self.progress.step
         with seeded(seed, self.device), autocast(self.precision, self.device):
-            logits = self.learner(after, *given)
+            logits = self.learner(after, *inputs)
         logits = logits.float()
         # As in Keras: weights do not divide the sum, or a rare class would count less.
         each = image_losses(logits, y, recipe.loss, self.sigmoid) * w
@@ -305,16 +307,16 @@ class TrainingRun:
             inside = loss_within(logits, y, classes) * w * self.within_scale
             each = (1 - self.within_fraction) * each + self.within_fraction * inside
         self.optimiser.zero_grad(set_to_none=True)
-        # The mean over the whole batch, however its parts are sized: between processes the
-        # mean of the gradients is taken.
+        # The mean over the whole batch, whatever the size of its parts: gradients are averaged
+        # between processes.
         (each.sum() * (ranks.count / len(items))).backward()
         self.optimiser.step()
         if self.evaluated is not self.network:
             decay, step = recipe.selection.average, self.progress.step + 1
             update_average(self.evaluated, self.network, decay, step, self.frozen.names)
         rows = torch.cat([logits, each[:, None]], dim=1).detach()
-        answers = ranks.gather(rows, len(items)).cpu().numpy()
-        return float(answers[:, -1].astype(np.float64).mean()), answers[:, :-1]
+        whole = ranks.gather(rows, len(items)).cpu().numpy()
+        return float(whole[:, -1].astype(np.float64).mean()), whole[:, :-1]
 
     def _rate(self) -> float:
         return self.recipe.optimiser.learning_rate * self._rate_fraction(self.progress.step)
@@ -323,14 +325,14 @@ class TrainingRun:
         recipe, done = self.recipe, step / self.batches
         return rate_fraction(recipe.schedule, done, recipe.epochs, 1 / self.batches)
 
-    def _score(self, figures: dict[str, float], table: str, metric: str, epoch: int) -> float:
+    def _score(self, metrics: dict[str, float], table: str, metric: str, epoch: int) -> float:
         if metric == 'last':
-            return float(epoch)  # which is always above all before
-        score = -figures[metric] if metric == 'loss' else figures[metric]
+            return float(epoch)  # always higher than before
+        score = -metrics[metric] if metric == 'loss' else metrics[metric]
         if not math.isfinite(score):
             raise TrainingError(
-                f'The validation figure {metric!r} is no number after epoch {epoch}; '
-                f'choose another figure ({table}.metric), or take a lower learning rate.'
+                f'The validation metric {metric!r} is undefined after epoch {epoch}; '
+                f'choose another metric ({table}.metric), or use a lower learning rate.'
             )
         return score
 

@@ -201,10 +201,10 @@ def wrong(qtbot, dock, folder, recipe_file):
 
 def test_an_empty_class_one_class_and_twins_are_told(train_dock, qtbot, folder, recipe_file):
     (folder / 'none').mkdir()
-    assert "'none' holds no image" in wrong(qtbot, train_dock, folder, recipe_file)
+    assert "'none' contains no images" in wrong(qtbot, train_dock, folder, recipe_file)
     (folder / 'none').rmdir()
     shutil.copytree(folder / 'left', folder / 'LEFT')
-    assert 'differ in case only' in wrong(qtbot, train_dock, folder, recipe_file)
+    assert 'differ only in case' in wrong(qtbot, train_dock, folder, recipe_file)
     shutil.rmtree(folder / 'LEFT')
     shutil.rmtree(folder / 'left')
     assert 'at least two classes' in wrong(qtbot, train_dock, folder, recipe_file)

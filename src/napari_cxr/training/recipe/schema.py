@@ -126,7 +126,7 @@ def _value(kind: Any, value: object, where: str) -> Any:
 
 
 def as_table(value: Any) -> Any:
-    """Return a dataclass as the nested table that `build` reads back."""
+    """Return a dataclass as the nested table that `build_from_table` reads back."""
     if dataclasses.is_dataclass(value):
         return {f.name: as_table(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, tuple):

@@ -54,7 +54,7 @@ def sweep(
         ``runs.csv`` has a line for each, ``sweep.toml`` is the plan.
     device : str
         'auto', 'cpu', 'cuda' or 'mps'.
-    read : Reader, optional
+    read : ImageReader, optional
         As of `train`.
     resume : bool
         Whether to go on in a folder: runs that are done are kept, one that was cut off is
@@ -62,7 +62,7 @@ def sweep(
 
     Yields
     ------
-    Event
+    TrainingEvent
         Each run's own, and `RunsDone` after each. A run that fails is a row with its reason,
         and the next one begins. Closing the generator stops the run that goes on; it can be
         resumed.
@@ -116,7 +116,7 @@ def run_one(
 
     Yields
     ------
-    Event
+    TrainingEvent
         The run's.
     """
     from napari_cxr.training.run_table import run_row
