@@ -128,7 +128,7 @@ def test_what_a_model_said_is_no_label(tmp_path):
 def test_a_table_without_a_label_or_in_another_coding(tmp_path):
     table = tmp_path / 'manifest.csv'
     table.write_text('path,diag\nx,y\n')
-    with pytest.raises(DatasetError, match="no column 'label'. Its columns are: path, diag"):
+    with pytest.raises(DatasetError, match=r"no column 'label'\. Its columns are: path, diag"):
         index(tmp_path)
     for coding in ('cp1252', 'utf-16-le'):
         table.write_bytes('path,label\nx,grün\n'.encode(coding))
@@ -377,7 +377,7 @@ def test_the_folder_that_one_stands_in_has_a_name(tmp_path, monkeypatch):
     [
         ('path,label\n\0,a\n', 'UTF-8'),
         ('path,label\n"1.png,a\n', 'a quote that is not closed'),
-        (f'path,label\n1.png,a\n{"x" * 5000},b\n', r'the first of them x{200}\.'),
+        (f'path,label\n1.png,a\n{"x" * 5000},b\n', r'the first is x{200}\.'),
         ('path,Sex,Age\n1.png,M,1\n2.png,F,1\n', "no column 'label'"),
     ],
 )

@@ -154,11 +154,11 @@ def test_images_of_unknown_patients_are_called_images(tmp_path, recipe):
         name = f'p00001-{i}.png' if i in (0, 2, 4) else f'{i}.png'
         write_image(tmp_path / 'tree' / 'ab'[i % 2] / name, 'left', i)
     _, found = run(survey(tmp_path / 'tree', recipe.with_changes({'split.test': 0.1})))
-    assert found.flags[0].startswith("The class 'a' has only 5 images; to hold out")
-    assert flagged(found, 'Patients are not known') and not flagged(found, 'has only')
+    assert found.flags[0].startswith("The class 'a' has only 5 images; at least 10 are needed to")
+    assert flagged(found, 'Patients are not known') and not flagged(found, '5 patients')
     some = recipe.with_changes({'data.patient': r'^p(\d+)-'})
     _, found = run(survey(tmp_path / 'tree', some))
-    assert found.flags[0].startswith("The class 'a' has 5 images, but as some belong together")
+    assert found.flags[0].startswith("The class 'a' has 5 images, but some belong together")
     assert flagged(found, 'count as only 3') and flagged(found, 'Patients are not all known')
     assert flagged(found, "The class 'a' has only 5 images")
 

@@ -1,11 +1,10 @@
-"""The no-anatomy baseline: what a classifier reaches that sees no shapes.
+"""The no-anatomy baselines: classifiers that see neither shapes nor positions.
 
-It knows the size of an image and the brightness of its border ('format only'),
-and besides them how often each grey value occurs ('format and grey levels').
-The second is not free of anatomy in the strict sense: how much air a lung holds
-moves a histogram. No shape and no place is in it. Where such a classifier does
+They know the size of an image and the brightness of its border ('format only'), and
+also the histogram of grey values ('format and grey levels'). The second is not strictly
+free of anatomy: the amount of air in a lung moves a histogram. If such a classifier does
 well, images of different classes come from different machines, and a network's
-accuracy on them means that much less (Maguolo and Nanni 2020; DeGrave et al.,
+accuracy on them means less (Maguolo and Nanni 2020; DeGrave et al.,
 Nat. Mach. Intell. 2021;3:610).
 """
 
@@ -21,14 +20,14 @@ from napari_cxr.radiograph import Radiograph
 __all__ = ['BASELINES', 'baseline_features', 'fit_baseline']
 
 _BINS = 32
-#: Share of the shorter side that counts as border.
+#: Fraction of the shorter side that counts as border.
 _BORDER = 0.05
-#: The baselines by name, and how many of `baseline_features` each of them sees.
+#: The baselines by name, and the number of `baseline_features` that each of them sees.
 BASELINES = {'format only': 12, 'format and grey levels': 12 + _BINS}
-#: The fewest images in a leaf of a tree, where there are enough for ten leaves.
+#: The fewest images in a leaf of a tree, if there are enough for ten leaves.
 _LEAF = 20
-#: Values of a feature that trees tell apart. With 255, two thirds of the time go into finding
-#: them, and the figures on two collections differ by .001 at most.
+#: Bins of a feature. With 255, two thirds of the time go into finding them, and metrics on two
+#: collections differ by at most .001.
 _STEPS = 64
 
 
@@ -43,18 +42,17 @@ def baseline_features(radiograph: Radiograph) -> np.ndarray:
     Returns
     -------
     ndarray of float32, shape (44,)
-        Of the part of the image that is no padding: log of rows and columns,
-        their log ratio, whether it is square; mean and spread of each of the
-        four borders (NaN where a border is all padding); a grey histogram of
-        32 bins, as shares.
+        Of the image without padding: log of rows and columns, their log ratio, whether
+        it is square; mean and standard deviation of each of the four borders (NaN if a
+        border is all padding); a grey histogram of 32 bins, normalised.
     """
     image = radiograph.to_display()
     padding = radiograph.padding
-    seen = np.ones(image.shape, dtype=bool) if padding is None else ~padding
-    if seen.any():
-        rows, columns = (np.flatnonzero(seen.any(axis=axis)) for axis in (1, 0))
+    valid = np.ones(image.shape, dtype=bool) if padding is None else ~padding
+    if valid.any():
+        rows, columns = (np.flatnonzero(valid.any(axis=axis)) for axis in (1, 0))
         box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        image, seen = image[box], seen[box]
+        image, valid = image[box], valid[box]
     height, width = image.shape
     depth = max(1, round(min(height, width) * _BORDER))
     borders = (
@@ -66,9 +64,9 @@ def baseline_features(radiograph: Radiograph) -> np.ndarray:
     size = [np.log(height), np.log(width), np.log(height / width), float(height == width)]
     edge = []
     for border in borders:
-        values = image[border][seen[border]]
+        values = image[border][valid[border]]
         edge += [values.mean(), values.std()] if len(values) else [np.nan, np.nan]
-    grey = np.histogram(image[seen], bins=_BINS, range=(0, 1))[0] / max(1, seen.sum())
+    grey = np.histogram(image[valid], bins=_BINS, range=(0, 1))[0] / max(1, valid.sum())
     return np.array([*size, *edge, *grey], dtype=np.float32)
 
 
@@ -77,16 +75,16 @@ def fit_baseline(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Fit boosted trees to `baseline_features`, or to the first few of them.
 
-    A linear classifier would be a weaker opponent than the features deserve:
-    which machine made an image is not linear in its size.
+    A linear classifier would be weaker than the features allow: which machine made an
+    image is not linear in its size.
 
     Parameters
     ----------
     features : ndarray, shape (n, f)
         Of the training split; see `BASELINES` for f.
     truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
-        Class numbers; or, where an image can have several labels, which it has: each label
-        gets trees of its own.
+        Class numbers; or the labels of each image, if it can have several: each label gets
+        its own trees.
     classes : int
         How many classes there are.
 
@@ -106,7 +104,7 @@ def fit_baseline(
         out = np.zeros((len(others), classes))
         if np.ndim(truth) == 2:
             for k, model in enumerate(fitted):
-                if True in model.classes_:  # else no training image had it
+                if True in model.classes_:  # else no training image has it
                     there = list(model.classes_).index(True)
                     out[:, k] = model.predict_proba(others)[:, there]
         else:
@@ -121,7 +119,7 @@ def _boosted(features: np.ndarray, truth: np.ndarray) -> Any:
     from sklearn.dummy import DummyClassifier
     from sklearn.ensemble import HistGradientBoostingClassifier
 
-    if len(np.unique(truth)) < 2:  # a label that all training images have, or none has
+    if len(np.unique(truth)) < 2:  # a label of all training images, or of none
         return DummyClassifier(strategy='prior').fit(features, truth)
     model = HistGradientBoostingClassifier(
         class_weight='balanced',

@@ -1,4 +1,4 @@
-"""Whether a probability of 0.8 is right four times out of five."""
+"""Probabilities from logits, and whether a probability of 0.8 is right four times out of five."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = [
     'softmax',
 ]
 
-#: Beyond these a temperature no longer calibrates but flattens or hardens everything.
+#: Outside of this range a temperature only flattens or sharpens everything.
 _TEMPERATURES = (0.05, 20.0)
 
 
@@ -25,17 +25,16 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 
 
 def probabilities_of(logits: np.ndarray, multilabel: bool, temperature: float = 1.0) -> np.ndarray:
-    """Return what logits mean: shares of one, or a probability of each label by itself.
+    """Return probabilities: by the softmax over the classes, or the sigmoid of each label.
 
     Parameters
     ----------
     logits : ndarray, shape (..., classes)
-        What the network put out.
+        Outputs of the network.
     multilabel : bool
-        Whether an image can have several labels: then a sigmoid of each logit, else the
-        softmax over all.
+        Whether an image can have several labels.
     temperature : float
-        What the logits are divided by first.
+        Divides the logits.
 
     Returns
     -------
@@ -52,21 +51,21 @@ def normalised(probability: np.ndarray | float, threshold: np.ndarray | float) -
     """Return probabilities on a scale on which each threshold is 0.5.
 
     Piecewise linear: 0 stays 0, the threshold becomes 0.5, 1 stays 1. Findings whose thresholds
-    differ a hundredfold can then be put in one order, by how far above its threshold each is.
-    TorchXRayVision does the same to what its models return (``op_norm``).
+    differ a hundredfold can then be sorted together, by how far each is above its threshold.
+    TorchXRayVision does the same to the outputs of its models (``op_norm``).
 
     Parameters
     ----------
     probability : float or ndarray
         In [0, 1].
     threshold : float or ndarray
-        Of the same shape, or one for all, in (0, 1); NaN where none is known.
+        Of the same shape, or one for all, in (0, 1); NaN if unknown.
 
     Returns
     -------
     ndarray of float64
-        At least 0.5 exactly where the probability is at least the threshold; 0.5 where no
-        threshold is known.
+        At least 0.5 exactly where the probability is at least the threshold; 0.5 where the
+        threshold is unknown.
     """
     p, t = np.broadcast_arrays(
         np.asarray(probability, dtype=np.float64), np.asarray(threshold, dtype=np.float64)
@@ -82,19 +81,19 @@ def log_loss(
     temperature: float = 1.0,
     weights: np.ndarray | None = None,
 ) -> float:
-    """Return the mean negative log probability of the truth.
+    """Return the mean negative log likelihood of the true labels.
 
     Parameters
     ----------
     truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
-        Class numbers; or, where an image can have several labels, which it has. The loss is
-        then the mean over images and labels, the binary cross-entropy.
+        Class numbers; or the labels of each image, if it can have several. The loss is then
+        the mean over images and labels, the binary cross-entropy.
     logits : ndarray, shape (n, classes)
-        What the network put out.
+        Outputs of the network.
     temperature : float
-        What they are divided by first.
+        Divides the logits.
     weights : ndarray, shape (n,), optional
-        How much each image counts; alike by default.
+        Weight of each image; 1 by default.
     """
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     if np.ndim(truth) == 2:
@@ -110,22 +109,22 @@ def log_loss(
 def fit_temperature(
     truth: np.ndarray, logits: np.ndarray, weights: np.ndarray | None = None
 ) -> float:
-    """Find the one number that calibrates logits best (Guo et al., ICML 2017).
+    """Fit the temperature that calibrates logits best (Guo et al., ICML 2017).
 
     Parameters
     ----------
     truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
-        Class numbers, or which labels there are, of a split that is neither trained nor
-        tested on.
+        Class numbers, or the labels of each image, of a split that is used neither for
+        training nor for testing.
     logits : ndarray, shape (n, classes)
-        What the network put out.
+        Outputs of the network.
     weights : ndarray, shape (n,), optional
-        How much each image counts; alike by default.
+        Weight of each image; 1 by default.
 
     Returns
     -------
     float
-        Between 0.05 and 20. Above 1, the network was too sure of itself.
+        Between 0.05 and 20. Above 1, the network was overconfident.
     """
     from scipy.optimize import minimize_scalar
 
@@ -143,14 +142,14 @@ def calibration_error(truth: np.ndarray, probabilities: np.ndarray, bins: int = 
     """Return the mean gap between confidence and accuracy, in bins of equal size.
 
     Expected calibration error of the top class (Naeini et al., AAAI 2015) with
-    bins that hold as many images each (Nguyen and O'Connor, EMNLP 2015). Where an
-    image can have several labels: the gap between the probability of a label and how
-    often it is there, averaged over the labels.
+    bins with the same number of images (Nguyen and O'Connor, EMNLP 2015). If an
+    image can have several labels: the gap between the probability of a label and its
+    frequency, averaged over the labels.
 
     Parameters
     ----------
     truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
-        Class numbers, or which labels there are.
+        Class numbers, or the labels of each image.
     probabilities : ndarray, shape (n, classes)
         Of each class.
     bins : int
@@ -158,11 +157,13 @@ def calibration_error(truth: np.ndarray, probabilities: np.ndarray, bins: int = 
     """
     if np.ndim(truth) == 2:
         columns = zip(probabilities.T, truth.T, strict=True)
-        return float(np.mean([_gap(said, there, bins) for said, there in columns]))
+        return float(np.mean([_gap(p, true, bins) for p, true in columns]))
     return _gap(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, bins)
 
 
-def _gap(said: np.ndarray, true: np.ndarray, bins: int) -> float:
-    order = np.argsort(said, kind='stable')
+def _gap(confidence: np.ndarray, true: np.ndarray, bins: int) -> float:
+    order = np.argsort(confidence, kind='stable')
     parts = np.array_split(order, min(bins, len(order)))
-    return float(sum(len(p) * abs(said[p].mean() - true[p].mean()) for p in parts) / len(order))
+    return float(
+        sum(len(p) * abs(confidence[p].mean() - true[p].mean()) for p in parts) / len(order)
+    )

@@ -1,6 +1,6 @@
 """All metrics of one set of images, with their intervals, ready for a card.
 
-They are functions of how often each image counts, so that they can be resampled.
+They are functions of the weight of each image, so that they can be resampled.
 """
 
 from __future__ import annotations
@@ -41,38 +41,38 @@ __all__ = [
     'summarise',
 ]
 
-#: Figures of all classes together, as a summary has them; the last with two classes only.
+#: Metrics of all classes together in a summary; the last one with two classes only.
 OVERALL_METRICS = ('accuracy', 'balanced_accuracy', 'macro_f1', 'macro_auc', 'keras_auc')
 
-#: Figures of a class, as a summary has them.
+#: Metrics of a class in a summary.
 CLASS_METRICS = ('sensitivity', 'specificity', 'precision', 'f1', 'auc', 'mean_probability')
 
 
 class WeightedMetrics:
-    """Figures of one set of images, for one sample or for thousands of resamples at once.
+    """Metrics of one set of images, for one sample or for thousands of resamples at once.
 
     Parameters
     ----------
     truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
-        Class numbers; or, where an image can have several labels, which it has.
+        Class numbers; or the labels of each image, if it can have several.
     probabilities : ndarray, shape (n, classes)
-        Of each class.
+        Probabilities of each class.
     labels : sequence of str
         Names of the classes.
     pairs : bool
-        Whether the areas between two classes are wanted, where an image has one label and
+        Whether to compute the AUC between each two classes, if an image has one label and
         there are more than two classes.
     thresholds : sequence of float, optional
-        Where an image can have several labels, from which probability on each is called; 0.5
-        by default.
+        If an image can have several labels, the probability from which each is predicted;
+        0.5 by default.
 
     Attributes
     ----------
     present : list of int
         The classes that have images.
     inside, predicted : ndarray of bool, shape (n, classes)
-        Which classes each image has, and which it was given: of one label the most
-        probable, of several those that reach their thresholds.
+        Which classes each image has, and which are predicted: the most probable one, or with
+        several labels those that reach their thresholds.
     """
 
     def __init__(
@@ -99,20 +99,20 @@ class WeightedMetrics:
         self._pairs = [] if self.multilabel or classes == 2 else list(between)
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the figures.
+        """Return the metrics.
 
         Parameters
         ----------
         weights : ndarray, shape (m, n)
-            How often each image counts in each of m resamples.
+            Weight of each image in each of m resamples.
 
         Returns
         -------
         dict of str to ndarray, shape (m,)
             ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``macro_auc``, with two
             classes ``keras_auc``; then 'f1 of CLASS' and so on, see `CLASS_METRICS`; then
-            'CLASS against CLASS', the area between two classes, scored by the first's
-            share of both probabilities. NaN where a figure is not defined.
+            'CLASS against CLASS', the AUC between two classes, by the first's fraction of
+            both probabilities. NaN if a metric is undefined.
         """
         each = label_confusions(self.inside, self.predicted, weights)
         right, balanced, harmonic = self._overall(each)
@@ -129,12 +129,12 @@ class WeightedMetrics:
         }
         if self._two:
             out['keras_auc'] = keras_auc(self._truth, self._probabilities, weights)
-        shares = [figure(each)[..., 1] for figure in (sensitivity, specificity, precision, f1)]
+        rates = [metric(each)[..., 1] for metric in (sensitivity, specificity, precision, f1)]
         for place, i in enumerate(self.present):
             own = weights * self.inside[:, i]
             with np.errstate(invalid='ignore'):
-                said = own @ self._of(i) / own.sum(axis=-1)
-            values = (*(share[:, i] for share in shares), areas[place], said)
+                mean = own @ self._of(i) / own.sum(axis=-1)
+            values = (*(rate[:, i] for rate in rates), areas[place], mean)
             out |= {
                 f'{name} of {self.labels[i]}': value
                 for name, value in zip(CLASS_METRICS, values, strict=True)
@@ -148,7 +148,7 @@ class WeightedMetrics:
 
     @property
     def class_pairs(self) -> list[str]:
-        """Names of the figures that compare two classes."""
+        """Names of the metrics that compare two classes."""
         return [f'{self.labels[i]} against {self.labels[j]}' for i, j in self._pairs]
 
     def _of(self, i: int) -> np.ndarray:
@@ -162,7 +162,7 @@ class WeightedMetrics:
         _, _, harmonic = label_metrics(each)
         found = each[..., 1, :].sum(axis=-1) > 0
         sensitivities = np.where(found, sensitivity(each)[..., 1], 0)
-        # A resample of all folds may hold no image of a small one: nothing is defined there.
+        # A resample of all folds may contain no image of a small one: it is undefined there.
         with np.errstate(invalid='ignore'):
             right = each[..., 1, 1].sum(axis=-1) / each[..., 0, :, :].sum(axis=(-2, -1))
             balanced = sensitivities.sum(axis=-1) / found.sum(axis=-1)
@@ -170,9 +170,9 @@ class WeightedMetrics:
 
 
 def restricted(probabilities: np.ndarray, classes: Sequence[int]) -> np.ndarray:
-    """Return the shares of some classes alone, shape (n, len(classes)).
+    """Return the probabilities restricted to some classes, shape (n, len(classes)).
 
-    The softmax restricted to them; alike where all of them are 0.
+    Normalised to a sum of 1; equal if all of them are 0.
     """
     chosen = np.asarray(probabilities, dtype=np.float64)[:, list(classes)]
     total = chosen.sum(axis=1, keepdims=True)
@@ -191,24 +191,24 @@ def summarise(
     times: int = 2000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Measure a classifier on one set of images.
+    """Evaluate a classifier on one set of images.
 
     Parameters
     ----------
     truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
-        Class numbers; or, where an image can have several labels, which it has.
+        Class numbers; or the labels of each image, if it can have several.
     probabilities : ndarray, shape (n, classes)
-        Of each class.
+        Probabilities of each class.
     labels : sequence of str
         Names of the classes.
     groups : sequence, optional
-        The patient of each image; by default every image is a patient of its own.
+        The patient of each image; by default each image is a patient of its own.
     pairs : bool
-        Whether to compare each two classes by themselves; for images of one source, whose
-        classes cannot be told apart by the source.
+        Whether to compare each two classes by themselves; for images of one source, which
+        cannot be told apart by their source.
     thresholds : sequence of float, optional
-        Where an image can have several labels, from which probability on each is called; 0.5
-        by default.
+        If an image can have several labels, the probability from which each is predicted;
+        0.5 by default.
     times, seed : int
         Of the bootstrap.
 
@@ -220,26 +220,25 @@ def summarise(
         classes of which an image has one, ``keras_auc`` (see the function). For each class
         that has images, under ``classes``, its ``sensitivity``, ``specificity``,
         ``precision``, ``f1``, ``auc`` and ``mean_probability`` (of the class, over its own
-        images), and ``counts``: ``tp``, ``fp``, ``tn``, ``fn`` where the most probable class
-        is called or, of several labels, those that reach their thresholds.
-        ``confusion`` (rows are the truth) where an image has one label. ``pairs``, if
-        wanted and there are any: by 'CLASS against CLASS' the area between these two, see
+        images), and ``counts``: ``tp``, ``fp``, ``tn``, ``fn`` of the predicted labels.
+        ``confusion`` (rows are the true classes) if an image has one label. ``pairs``, if
+        wanted and there are any: by 'CLASS against CLASS' the AUC between these two, see
         `WeightedMetrics`.
 
         Proportions have Wilson's interval, with as many independent cases as there are
-        patients among the images that they count; the mean probability the t interval; the
-        rest the bootstrap's. ``calibration_error`` has none. What accuracy and its like
-        mean for several labels, `validation_metrics` says.
+        patients among the images that they count; the mean probability a t interval; the
+        rest bootstrap intervals. ``calibration_error`` has none. For the meaning of accuracy
+        and the others with several labels see `validation_metrics`.
     """
     names = list(range(len(truth))) if groups is None else list(groups)
-    figures = WeightedMetrics(truth, probabilities, labels, pairs=pairs, thresholds=thresholds)
-    inside, predicted, multilabel = figures.inside, figures.predicted, figures.multilabel
+    metrics = WeightedMetrics(truth, probabilities, labels, pairs=pairs, thresholds=thresholds)
+    inside, predicted, multilabel = metrics.inside, metrics.predicted, metrics.multilabel
     # With several labels there would be nearly as many strata as patients.
     strata = [0] * len(inside) if multilabel else [int(t) for t in truth]
-    spread = bootstrap_metrics(figures, names, strata, times=times, seed=seed)
+    spread = bootstrap_metrics(metrics, names, strata, times=times, seed=seed)
     each = label_confusions(inside, predicted)
     classes: dict[str, Any] = {}
-    for i in figures.present:
+    for i in metrics.present:
         label = labels[i]
         own = {name: spread[f'{name} of {label}'] for name in CLASS_METRICS}
         counted = (inside[:, i], ~inside[:, i], predicted[:, i])
@@ -247,14 +246,14 @@ def summarise(
         for name, n in zip(('sensitivity', 'specificity', 'precision'), cases, strict=True):
             own[name] = wilson_interval(own[name].value, n)
         places = np.flatnonzero(inside[:, i])
-        said = mean_interval(np.asarray(probabilities)[places, i], [names[j] for j in places])
+        mean = mean_interval(np.asarray(probabilities)[places, i], [names[j] for j in places])
         (tn, fp), (fn, tp) = each[i].astype(int).tolist()
         classes[label] = {
             'images': len(places),
-            **interval_lists(own | {'mean_probability': said}),
+            **interval_lists(own | {'mean_probability': mean}),
             'counts': {'tp': tp, 'fp': fp, 'tn': tn, 'fn': fn},
         }
-    compared = {name: spread[name] for name in figures.class_pairs}
+    compared = {name: spread[name] for name in metrics.class_pairs}
     patients = len(set(names))
     whole = {name: spread[name] for name in OVERALL_METRICS if name in spread}
     if not multilabel:
@@ -271,18 +270,18 @@ def summarise(
 
 
 def bootstrap_metrics(
-    figures: Callable[[np.ndarray], dict[str, np.ndarray]],
+    metrics: Callable[[np.ndarray], dict[str, np.ndarray]],
     groups: Sequence[Hashable],
     strata: Sequence[Hashable],
     *,
     times: int,
     seed: int,
 ) -> dict[str, Interval]:
-    """Return figures by name with the bootstrap's intervals; see `bootstrap`."""
+    """Return metrics by name with bootstrap intervals; see `bootstrap`."""
     found: list[str] = []
 
     def columns(weights: np.ndarray) -> np.ndarray:
-        by_name = figures(weights)
+        by_name = metrics(weights)
         found[:] = by_name
         return np.column_stack(list(by_name.values()))
 
@@ -291,5 +290,5 @@ def bootstrap_metrics(
 
 
 def interval_lists(intervals: Mapping[str, Interval]) -> dict[str, list[float | None]]:
-    """Return intervals as a card has them."""
+    """Return intervals as lists, as in a card."""
     return {name: interval.to_list() for name, interval in intervals.items()}

@@ -1,13 +1,12 @@
-"""Confusion, sensitivity and area under the curve, for one sample or thousands of resamples.
+"""Confusion matrix, sensitivity and AUC, for one sample or thousands of resamples.
 
-Every metric takes weights with leading axes, so that the same few lines give the metric
-itself and its whole bootstrap distribution in one pass. That is why they stand here and are
-not scikit-learn's, which needs one call a resample.
+Every metric takes weights with leading axes, so the same few lines compute the metric
+itself and its bootstrap distribution in one pass. scikit-learn's metrics would need one call
+for each resample.
 
-Where a class has no image, its metric is NaN, and means leave it out.
+If a class has no image, its metric is NaN and does not count in means.
 
-`validation_metrics` are those of one pass over the validation images, by which epochs are
-compared.
+`validation_metrics` are the metrics by which epochs are compared.
 """
 
 from __future__ import annotations
@@ -52,12 +51,12 @@ def confusion_matrix(
     classes : int
         How many classes there are.
     weights : ndarray, shape (..., n), optional
-        How often each image counts; once by default.
+        Weight of each image; 1 by default.
 
     Returns
     -------
     ndarray of float64, shape (..., classes, classes)
-        Rows are the truth, columns the prediction.
+        Rows are the true classes, columns the predicted ones.
     """
     weights = _weights(weights, len(truth))
     cells = np.zeros((len(truth), classes * classes))
@@ -73,15 +72,15 @@ def label_confusions(
     Parameters
     ----------
     truth, predicted : ndarray of bool, shape (n, labels)
-        Which labels each image has, and which it was given.
+        Which labels each image has, and which were predicted.
     weights : ndarray, shape (..., n), optional
-        How often each image counts; once by default.
+        Weight of each image; 1 by default.
 
     Returns
     -------
     ndarray of float64, shape (..., labels, 2, 2)
-        [[TN, FP], [FN, TP]] of each label, so that `sensitivity` and its like hold the
-        label's figure at [..., 1].
+        [[TN, FP], [FN, TP]] of each label, so that `sensitivity` and the others return the
+        label's metric at [..., 1].
     """
     weights = _weights(weights, len(truth))
     truth, predicted = np.asarray(truth, bool), np.asarray(predicted, bool)
@@ -91,19 +90,19 @@ def label_confusions(
 
 
 def sensitivity(confusion: np.ndarray) -> np.ndarray:
-    """Return the share of each class that was called so, shape (..., classes)."""
+    """Return the fraction of each class that is predicted correctly, shape (..., classes)."""
     return _fraction(_diagonal(confusion), confusion.sum(axis=-1))
 
 
 def specificity(confusion: np.ndarray) -> np.ndarray:
-    """Return the share of all others that was not called so, shape (..., classes)."""
+    """Return the fraction of all others that are not predicted so, shape (..., classes)."""
     others = confusion.sum(axis=(-2, -1))[..., None] - confusion.sum(axis=-1)
     wrongly = confusion.sum(axis=-2) - _diagonal(confusion)
     return _fraction(others - wrongly, others)
 
 
 def precision(confusion: np.ndarray) -> np.ndarray:
-    """Return the share of those called so that are so, shape (..., classes)."""
+    """Return the fraction of predictions of each class that are right, shape (..., classes)."""
     return _fraction(_diagonal(confusion), confusion.sum(axis=-2))
 
 
@@ -113,7 +112,7 @@ def f1(confusion: np.ndarray) -> np.ndarray:
 
 
 def accuracy(confusion: np.ndarray) -> np.ndarray:
-    """Return the share of images whose class was named, shape (...)."""
+    """Return the fraction of images with the right prediction, shape (...)."""
     return _fraction(_diagonal(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
 
 
@@ -128,7 +127,7 @@ def macro_f1(confusion: np.ndarray) -> np.ndarray:
 
 
 def label_metrics(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return accuracy, balanced accuracy and macro F1 of labels that may go together.
+    """Return accuracy, balanced accuracy and macro F1 of labels that are not exclusive.
 
     Parameters
     ----------
@@ -138,8 +137,8 @@ def label_metrics(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
     Returns
     -------
     accuracy, balanced_accuracy, macro_f1 : ndarray, shape (...)
-        The share of all yes-or-no decisions that are right; and, over the labels that have
-        images, the mean of sensitivity and specificity, and the mean F1.
+        The fraction of all yes-or-no decisions that are right; and, over the labels that
+        have images, the mean of sensitivity and specificity, and the mean F1.
     """
     has_images = confusion[..., 1, :].sum(axis=-1) > 0
     balanced = np.where(has_images, balanced_accuracy(confusion), np.nan)
@@ -150,8 +149,8 @@ def label_metrics(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 def auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Return the area under the receiver operating characteristic.
 
-    It is the probability that a positive image scores higher than a negative
-    one, ties counting half (Hanley and McNeil, Radiology 1982;143:29).
+    It is the probability that a positive image has a higher score than a negative
+    one, where ties count half (Hanley and McNeil, Radiology 1982;143:29).
 
     Parameters
     ----------
@@ -160,7 +159,7 @@ def auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = N
     scores : ndarray, shape (n,)
         Higher means more likely.
     weights : ndarray, shape (..., n), optional
-        How often each image counts; once by default.
+        Weight of each image; 1 by default.
 
     Returns
     -------
@@ -181,16 +180,16 @@ def auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = N
 def macro_auc(
     truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the mean of each class's area against all others.
+    """Return the mean AUC of each class against all others.
 
     Parameters
     ----------
     truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
-        Class numbers; or, where an image can have several labels, which it has.
+        Class numbers; or the labels of each image, if it can have several.
     probabilities : ndarray, shape (n, classes)
-        Of each class.
+        Probabilities of each class.
     weights : ndarray, shape (..., n), optional
-        How often each image counts.
+        Weight of each image; 1 by default.
 
     Returns
     -------
@@ -205,20 +204,20 @@ def macro_auc(
 def keras_auc(
     truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the area that Keras' metric 'AUC' gives for several softmax columns.
+    """Return the AUC that Keras' metric 'AUC' computes for several softmax columns.
 
-    It takes every cell of the table of probabilities for an image of its own. Where one
-    class is rare that is far above the real area: naming the frequent class always has
-    an area of its share. It stands beside the real one for comparison with papers only.
+    It treats every cell of the table of probabilities as an image of its own. If one class
+    is rare, that is far above the real AUC. It is reported beside the real one only for
+    comparison with papers.
 
     Parameters
     ----------
     truth : ndarray of int, shape (n,)
         Class numbers.
     probabilities : ndarray, shape (n, classes)
-        Of each class.
+        Probabilities of each class.
     weights : ndarray, shape (..., n), optional
-        How often each image counts.
+        Weight of each image; 1 by default.
 
     Returns
     -------
@@ -231,7 +230,7 @@ def keras_auc(
 
 
 def one_hot(truth: np.ndarray, classes: int) -> np.ndarray:
-    """Return which image is of which class, shape (n, classes), from class numbers or itself."""
+    """Return the class of each image as bool, shape (n, classes), from class numbers or itself."""
     truth = np.asarray(truth)
     return truth.astype(bool) if truth.ndim == 2 else truth[:, None] == np.arange(classes)
 
@@ -255,24 +254,24 @@ def _mean(values: np.ndarray) -> np.ndarray:
         return np.asarray(np.nanmean(values, axis=-1))
 
 
-#: Where an image can have several labels, those at least as probable as this are called, unless
-#: there are other thresholds.
+#: If an image can have several labels, those with at least this probability are predicted,
+#: unless there are other thresholds.
 DEFAULT_THRESHOLD = 0.5
 
 
 def predicted_labels(
     probabilities: np.ndarray, multilabel: bool, thresholds: Sequence[float] | None = None
 ) -> np.ndarray:
-    """Return the classes that are called: numbers (n,), or where several, bool (n, classes).
+    """Return the predicted classes: numbers (n,), or bool (n, classes) with several labels.
 
     Parameters
     ----------
     probabilities : ndarray, shape (n, classes)
-        Of each class.
+        Probabilities of each class.
     multilabel : bool
         Whether an image can have several labels.
     thresholds : sequence of float, optional
-        With `multilabel`, from which probability on each label is called; 0.5 by default.
+        With `multilabel`, the probability from which each label is predicted; 0.5 by default.
     """
     if not multilabel:
         return probabilities.argmax(axis=1)
@@ -282,24 +281,24 @@ def predicted_labels(
 def validation_metrics(
     truth: np.ndarray, logits: np.ndarray, multilabel: bool
 ) -> dict[str, float]:
-    """Measure logits by every figure that a recipe can choose its epoch by.
+    """Return all metrics by which a recipe can select its epoch.
 
     Parameters
     ----------
     truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
-        Class numbers; or, where an image can have several labels, which it has.
+        Class numbers; or the labels of each image, if it can have several.
     logits : ndarray, shape (n, classes)
-        What the network put out.
+        Outputs of the network.
     multilabel : bool
         Whether an image can have several labels.
 
     Returns
     -------
     dict
-        ``loss``, ``accuracy``, ``balanced_accuracy``, ``macro_auc``, ``macro_f1``. Where
-        several, the loss is the mean binary cross-entropy, the accuracy the share of all
-        yes-or-no decisions (at a probability of one half) that are right, and the others
-        are means over the labels. NaN where a figure is not defined.
+        ``loss``, ``accuracy``, ``balanced_accuracy``, ``macro_auc``, ``macro_f1``. With
+        several labels, the loss is the mean binary cross-entropy, the accuracy the fraction
+        of all yes-or-no decisions (at a probability of 0.5) that are right, and the others
+        are means over the labels. NaN if a metric is undefined.
     """
     probabilities = probabilities_of(logits, multilabel)
     predicted = predicted_labels(probabilities, multilabel)

@@ -1,4 +1,4 @@
-"""How far a figure may be off, because there were only so many patients."""
+"""Confidence intervals of metrics, given the number of patients."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import numpy as np
 
 __all__ = ['Interval', 'bootstrap', 'mean_interval', 'wilson_interval']
 
-#: Resamples times images held in memory at once.
+#: Resamples times images in memory at once.
 _BLOCK = 4_000_000
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and the 95 % interval around it.
+    """A metric and its 95 % confidence interval.
 
     Parameters
     ----------
     value : float
-        The figure.
+        The metric.
     low, high : float
         Its interval.
     """
@@ -31,43 +31,43 @@ class Interval:
     high: float
 
     def to_list(self) -> list[float | None]:
-        """Return value, low and high rounded to four places, None for what is not defined."""
+        """Return value, low and high rounded to four decimals, None if undefined."""
         return [
             round(x, 4) if math.isfinite(x) else None for x in (self.value, self.low, self.high)
         ]
 
 
-def wilson_interval(share: float, n: float, z: float = 1.959964) -> Interval:
+def wilson_interval(fraction: float, n: float, z: float = 1.959964) -> Interval:
     """Return the score interval of a proportion (Wilson, JASA 1927;22:209).
 
-    Unlike the bootstrap's it has a width when all or none were right.
+    Unlike bootstrap intervals it has a width if all or none were right.
 
     Parameters
     ----------
-    share : float
+    fraction : float
         The proportion, in [0, 1].
     n : float
-        Out of how many independent cases.
+        Number of independent cases.
     z : float
         Quantile of the normal distribution; 1.96 for 95 %.
     """
-    if not n > 0 or not math.isfinite(share):
-        return Interval(share, math.nan, math.nan)
-    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return Interval(share, max(0.0, middle - half), min(1.0, middle + half))
+    if not n > 0 or not math.isfinite(fraction):
+        return Interval(fraction, math.nan, math.nan)
+    middle = (fraction + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(fraction * (1 - fraction) / n + z * z / (4 * n * n))
+    return Interval(fraction, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def mean_interval(values: np.ndarray, groups: Sequence[Hashable]) -> Interval:
-    """Return the mean and its t interval, images of a patient counting as dependent.
+    """Return the mean and its t interval, where images of a patient are dependent.
 
-    With one image a patient it is the usual m ± t s / √n; with more, the standard error
-    is that of sums over patients (Liang and Zeger, Biometrika 1986;73:13).
+    With one image for each patient it is the usual m ± t s / √n; with more, the standard
+    error is that of sums over patients (Liang and Zeger, Biometrika 1986;73:13).
 
     Parameters
     ----------
     values : ndarray, shape (n,)
-        One an image.
+        One for each image.
     groups : sequence
         The patient of each image.
     """
@@ -87,14 +87,14 @@ def mean_interval(values: np.ndarray, groups: Sequence[Hashable]) -> Interval:
 
 
 def bootstrap(
-    figure: Callable[[np.ndarray], np.ndarray],
+    metric: Callable[[np.ndarray], np.ndarray],
     groups: Sequence[Hashable],
     strata: Sequence[Hashable],
     *,
     times: int = 2000,
     seed: int = 0,
 ) -> list[Interval]:
-    """Return figures with percentile intervals, resampling patients within strata.
+    """Return metrics with percentile intervals, resampling patients within strata.
 
     All images of a patient are drawn together, because they are not independent
     (Field and Welsh, J. R. Stat. Soc. B 2007;69:369); within strata, so that
@@ -102,22 +102,22 @@ def bootstrap(
 
     Parameters
     ----------
-    figure : callable
-        Takes weights of shape (m, n), how often each of n images counts in each
-        of m resamples, and returns m values, or (m, f) for f figures at once.
+    metric : callable
+        Takes weights of shape (m, n), of each of n images in each of m resamples, and
+        returns m values, or (m, f) for f metrics at once.
     groups : sequence
         The patient of each image.
     strata : sequence
-        The class of each image; a patient with several belongs to its first.
+        The class of each image; a patient with several classes belongs to the first.
     times : int
         Number of resamples.
     seed : int
-        Of the random numbers.
+        Seed of the resampling.
 
     Returns
     -------
     list of Interval
-        One for each figure.
+        One for each metric.
     """
     names, member = _numbered(groups)
     stratum_of: dict[int, Hashable] = {}
@@ -137,8 +137,8 @@ def bootstrap(
             counts[:, pool] = random.multinomial(
                 len(pool), np.full(len(pool), 1 / len(pool)), size=rows
             )
-        drawn.append(_columns(figure(counts[:, member])))
-    values = _columns(figure(np.ones((1, len(member)))))[0]
+        drawn.append(_columns(metric(counts[:, member])))
+    values = _columns(metric(np.ones((1, len(member)))))[0]
     spread = np.concatenate(drawn)
     return [Interval(float(value), *_percentiles(spread[:, i])) for i, value in enumerate(values)]
 

@@ -1,10 +1,9 @@
-"""Figures of several models, each on images of its own, and of a model beside others.
+"""Metrics averaged over folds, and differences between models on the same images.
 
-The folds of a cross-validation may test the same image more than once, where sources are
-left out in sets. Then the images of all folds are no sample in which each counts once, and
-what is said of them is the mean of the folds' own figures. Its interval resamples patients
-once for all folds, so a patient who stands in two of them is drawn into both or neither.
-It tells how far the figure may be off for want of patients, not for want of sources.
+The folds of a cross-validation may test an image more than once, if held-out sets of sources
+overlap. Then the metrics are averaged over folds. The bootstrap resamples patients once for
+all folds, so a patient in two folds is drawn into both or neither. The interval reflects the
+number of patients, not the number of sources.
 """
 
 from __future__ import annotations
@@ -26,22 +25,22 @@ from napari_cxr.metrics.class_metrics import (
 
 __all__ = ['FoldPredictions', 'average_over_folds', 'metric_differences']
 
-#: Figures in which models are compared.
+#: Metrics in which models are compared.
 _COMPARED = ('accuracy', 'balanced_accuracy', 'macro_auc')
 
 
 @dataclass(frozen=True, eq=False)
 class FoldPredictions:
-    """What was said of the test images of one fold.
+    """Predictions for the test images of one fold.
 
     Parameters
     ----------
     places : ndarray of int, shape (n,)
-        Which images of all they are.
+        Their indices among all images.
     probabilities : ndarray, shape (n, classes)
-        The model's.
+        Of the model.
     others : mapping of str to ndarray, shape (n, classes)
-        Those of other classifiers, by name.
+        Of other classifiers, by name.
     """
 
     places: np.ndarray
@@ -49,13 +48,13 @@ class FoldPredictions:
     others: Mapping[str, np.ndarray]
 
     def subset(self, chosen: np.ndarray) -> FoldPredictions:
-        """Return the part of those images that are chosen, a bool for each of all."""
+        """Return the predictions for chosen images, given as a bool for each of all images."""
         rows = np.flatnonzero(chosen[self.places])
-        others = {name: said[rows] for name, said in self.others.items()}
+        others = {name: other[rows] for name, other in self.others.items()}
         return FoldPredictions(self.places[rows], self.probabilities[rows], others)
 
     def of_classifier(self, name: str) -> FoldPredictions:
-        """Return what another classifier said, in the place of the model."""
+        """Return the predictions of another classifier in place of the model's."""
         return FoldPredictions(self.places, self.others[name], {})
 
 
@@ -70,18 +69,18 @@ def average_over_folds(
     times: int = 2000,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Return the mean over folds of what `summarise` says of each.
+    """Return the mean over folds of what `summarise` returns for each.
 
     Parameters
     ----------
     truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
-        Of all images: class numbers, or which labels each has.
+        Of all images: class numbers, or the labels of each.
     parts : sequence of FoldPredictions
         The folds.
     labels : sequence of str
         Names of the classes.
     groups, strata : sequence
-        Of all images: the patient, and what resamples keep alike. See `bootstrap`.
+        Of all images: the patient and the stratum, see `bootstrap`.
     pairs : bool
         As of `summarise`.
     times, seed : int
@@ -90,10 +89,10 @@ def average_over_folds(
     Returns
     -------
     dict
-        As `summarise`, without what counts images (``counts``, ``confusion``); all
-        intervals are the bootstrap's. ``images`` and ``patients`` are counted once, however
-        often they were tested, and ``folds`` are how many. A figure that is not defined in
-        a fold, such as the area of a class that is not there, is left out of the mean.
+        As `summarise`, without numbers of images (``counts``, ``confusion``); all intervals
+        are bootstrap intervals. ``images`` and ``patients`` count once, however often they
+        were tested; ``folds`` is the number of folds. A metric that is undefined in a fold,
+        such as the AUC of a class without images, is left out of the mean.
     """
     used, parts = _used(parts)
     each = [_weighted_metrics(truth[used], part, labels, pairs) for part in parts]
@@ -136,19 +135,19 @@ def metric_differences(
 ) -> dict[str, dict[str, Any]]:
     """Return how much better a model is than others on the same images.
 
-    Both are measured on the same resamples, so what an image is hard or easy for both does
-    not widen the interval: it may be narrow where those of the two figures overlap.
+    Both are evaluated on the same resamples, so images that are hard or easy for both do not
+    widen the interval: it may be narrow even if the intervals of the two metrics overlap.
 
     Parameters
     ----------
     truth, parts, labels, groups, strata, pairs, times, seed
-        As of `average_over_folds`; of several parts, it is the mean of their differences.
+        As of `average_over_folds`; for several folds, differences are averaged.
 
     Returns
     -------
     dict
-        By the name of the other: ``accuracy``, ``balanced_accuracy``, ``macro_auc``, and
-        ``pairs`` if wanted, each the model's minus the other's as [value, low, high].
+        By name of the other classifier: ``accuracy``, ``balanced_accuracy``, ``macro_auc``,
+        and ``pairs`` if wanted, each the model's minus the other's as [value, low, high].
     """
     used, parts = _used(parts)
     ours = [_weighted_metrics(truth[used], part, labels, pairs) for part in parts]
@@ -162,7 +161,7 @@ def metric_differences(
     between = list(dict.fromkeys(name for columns, _ in ours for name in columns.class_pairs))
     wanted = (*_COMPARED, *between)
 
-    def figures(weights: np.ndarray) -> dict[str, np.ndarray]:
+    def differences(weights: np.ndarray) -> dict[str, np.ndarray]:
         mine = _mean(ours, weights)
         out: dict[str, np.ndarray] = {}
         for other, columns in others.items():
@@ -171,7 +170,7 @@ def metric_differences(
         return out
 
     groups, strata = [groups[i] for i in used], [strata[i] for i in used]
-    spread = bootstrap_metrics(figures, groups, strata, times=times, seed=seed)
+    spread = bootstrap_metrics(differences, groups, strata, times=times, seed=seed)
 
     def of(other: str, names: Sequence[str]) -> dict[str, list[float | None]]:
         return interval_lists({name: spread[f'{other}: {name}'] for name in names})
@@ -183,7 +182,7 @@ def metric_differences(
 
 
 def _used(parts: Sequence[FoldPredictions]) -> tuple[np.ndarray, list[FoldPredictions]]:
-    """Return the images that any part has, and the parts with places among them."""
+    """Return the images of all folds, and the folds with indices among these."""
     used = np.unique(np.concatenate([part.places for part in parts]))
     return used, [
         FoldPredictions(np.searchsorted(used, part.places), part.probabilities, part.others)
@@ -202,7 +201,7 @@ def _weighted_metrics(
 def _mean(
     each: Sequence[tuple[WeightedMetrics, np.ndarray]], weights: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return the mean of the parts' figures, of each over the parts where it is defined."""
+    """Return the mean of each metric over the folds where it is defined."""
     found: dict[str, list[np.ndarray]] = {}
     for columns, places in each:
         for name, values in columns(weights[:, places]).items():

@@ -119,7 +119,7 @@ class TrainingRun:
         self.batches = self.items.batches
         if len(self.items.items) // self.batches < self.ranks.count:
             raise RecipeError(
-                f'batch: {recipe.batch} images cannot be split between {self.ranks.count} processes.'
+                f'batch: {self.ranks.count} processes cannot share {recipe.batch} images.'
             )
         places = self.items.places(self.items.items)
         self.weights = image_weights(self.data.dataset, recipe.loss, places, self.items.often)

@@ -134,10 +134,10 @@ def test_every_entry_survives(recipe):
             {'augmentation': {'rotaton': 3}},
             r'augmentation\.rotaton .* mean augmentation\.rotation\?',
         ),
-        ({'learning_rate': 1}, 'learning_rate is no entry'),
+        ({'learning_rate': 1}, 'learning_rate is not an entry'),
         (
             {'split': {'source': 'a'}},
-            r'split\.source is no entry of a recipe any more; take split\.left_out',
+            r'split\.source is not an entry of a recipe any more; use split\.left_out',
         ),
         ({'epochs': 0}, 'epochs must be between 1 and'),
         ({'epochs': 2.0}, 'epochs must be a whole number'),

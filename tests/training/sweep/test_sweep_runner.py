@@ -108,7 +108,7 @@ def test_what_no_run_can_do_shows_before_the_first(folder, three, tmp_path):
     with pytest.raises(DeviceUnavailable):
         next(sweep(folder, three, out, 'abacus'))
     assert not out.exists()
-    with pytest.raises(TrainingError, match='holds no sweep'):
+    with pytest.raises(TrainingError, match='contains no sweep to resume'):
         next(sweep(folder, three, out, 'cpu', resume=True))
     (tmp_path / 'file').touch()
     with pytest.raises(TrainingError, match='cannot be written'):

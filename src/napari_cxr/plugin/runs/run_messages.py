@@ -116,7 +116,7 @@ def next_step_text(history: RunHistory, resumable: bool = True, written: bool = 
             )
         return (
             'This shows how well the recipe does on unseen images. For a model to keep, set '
-            '"Then learn from all" under Splits, or train once more with a held-out test '
+            '"Then train on all" under Splits, or train once more with a held-out test '
             'split.'
         )
     if history.phase is RunPhase.STOPPING:

@@ -1,4 +1,4 @@
-"""Which images a run uses, as what, how they are divided, and how they are changed."""
+"""Sections of a recipe on its images: which are used, how they are split and augmented."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ __all__ = ['COLOURED', 'AugmentationRecipe', 'DataRecipe', 'SplitRecipe']
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """Which images of a folder or a table are used, and as what.
+    """Which images of a folder or a table are used, and their classes.
 
     Images are named by the first 16 hexadecimal digits of the SHA-256 of their file,
-    so a recipe names no path and no patient.
+    so a recipe contains no path and no patient.
 
     Parameters
     ----------
     layout : {'auto', 'class', 'class/source', 'source/class', 'split/class'}
-        What the sub-folders of a folder without a table mean.
+        The meaning of sub-folders, if there is no table.
     classes : dict of str to tuple of str
-        Each class, and the labels that it is made of; labels that are not named are
-        left out. Empty takes the labels as they are.
+        The labels that make up each class; images with no listed label are not used.
+        If empty, each label is a class.
     patient : str
-        Regular expression that finds the patient in a file's name: its first group,
-        or all that it matches. Empty: by the table's column or the DICOM header.
+        Regular expression that finds the patient in a file's name: its first group, or
+        the whole match. If empty, the table's column or the DICOM header is used.
     limit : int
-        The most images a class in each split, for a trial; 0 for all.
+        The most images of each class in each split, for a quick trial; 0 for all.
     balance : bool
-        Whether larger classes of the training split are cut to the size of the smallest.
+        Whether larger classes of the training split are reduced to the size of the
+        smallest.
     duplicates : bool
-        Whether near-duplicates count as images of one patient.
+        Whether near-duplicates count as images of the same patient.
     together : tuple of tuple of str
-        Images that a person put into one group.
+        Images that a person put into one group, as if of the same patient.
     exclude : tuple of str
-        Images that a person left out.
+        Images that a person excluded.
     bits : {8, 16}
-        Of the images that are kept at working size.
+        Bits per pixel of the cached images.
     """
 
     layout: Literal['auto', 'class', 'class/source', 'source/class', 'split/class'] = 'auto'
@@ -67,33 +68,33 @@ class DataRecipe:
         try:
             re.compile(self.patient)
         except re.error as error:
-            raise RecipeError(f'data.patient is no regular expression: {error}.') from None
+            raise RecipeError(f'data.patient is not a regular expression: {error}.') from None
 
 
 @dataclass(frozen=True)
 class SplitRecipe:
-    """How images are divided; a patient never stands on two sides.
+    """How images are split; a patient is never in two splits.
 
     Parameters
     ----------
     method : {'auto', 'given', 'holdout', 'k-fold', 'leave-source-out'}
-        The table's own splits; shares held out by patient; each of `folds` equal parts
+        The table's own splits; fractions held out by patient; each of `folds` equal parts
         in turn as the test split; sources in turn as the test split. Auto takes the
-        table's splits where every image has one, else it holds out.
+        table's splits if every image has one, else it holds out fractions.
     val, test : float
-        Shares to hold out, of all images. In k-fold and leave-source-out, `val` is the
-        share of what is left after the test split.
+        Fractions of all images to hold out. In k-fold and leave-source-out, `val` is the
+        fraction of the images that are not in the test split.
     folds : int
-        Of k-fold.
+        Number of folds of k-fold.
     fold : int
-        The one fold to run, from 1; 0 runs them all.
+        The only fold to run, from 1; 0 runs all.
     left_out : tuple of tuple of str
-        Of leave-source-out: the sets of sources that are left out, one fold each. A source
-        may be in several. Empty leaves out each source in turn.
+        For leave-source-out: sets of held-out sources, one fold each. A source may be in
+        several sets. If empty, each source is held out in turn.
     then_all : bool
-        Of k-fold and leave-source-out: whether one more network then learns from all
-        images, but for the share `val`. It is the result, and its card says what the folds
-        reached on what they had not seen.
+        For k-fold and leave-source-out: whether one more network is finally trained on all
+        images except the fraction `val`. It is the result, and its card has the metrics of
+        the folds.
     """
 
     method: Literal['auto', 'given', 'holdout', 'k-fold', 'leave-source-out'] = 'auto'
@@ -108,7 +109,7 @@ class SplitRecipe:
         check_entry(0 < self.val <= 0.5, 'split.val', 'above 0 and at most 0.5')
         check_entry(0 <= self.test <= 0.5, 'split.test', 'between 0 and 0.5')
         check_entry(
-            self.val + self.test < 1, 'split.val', 'so small that images are left to learn from'
+            self.val + self.test < 1, 'split.val', 'so small that images are left for training'
         )
         check_entry(2 <= self.folds <= 100, 'split.folds', 'between 2 and 100')
         check_entry(
@@ -143,70 +144,74 @@ COLOURED = ('saturation', 'hue', 'shift_rgb', 'shift_hsv', 'grey')
 
 @dataclass(frozen=True)
 class AugmentationRecipe:
-    """How far a training image is changed each time it is seen.
+    """How far a training image is changed each time it is used.
 
-    All of geometry is one resampling. Each image draws numbers of its own.
+    All geometric changes are one resampling. Each image gets random numbers of its own.
 
     Parameters
     ----------
     rotation : float
-        Largest angle either way, degrees.
+        Largest angle in either direction, in degrees.
     shear : float
-        Largest shear either way, degrees.
+        Largest shear in either direction, in degrees.
     zoom : float
-        Largest change of size either way, as a share.
+        Largest change of size in either direction, as a fraction.
     shift : float
-        Largest shift either way, as a share of the side.
+        Largest shift in either direction, as a fraction of the side.
     crop : float
-        Share of each side that is cut away, at a random place; the rest fills the input.
+        Fraction of each side that is cropped at a random position; the rest fills the
+        input.
     pad : float
-        Largest margin that is added around the image, as a share of the side.
+        Largest margin added around the image, as a fraction of the side.
     flip : float
-        How often left and right are exchanged.
+        Probability of a horizontal flip.
     flip_vertical : float
-        How often up and down are exchanged.
+        Probability of a vertical flip.
     brightness : float
-        Largest change either way, as a share of the range.
+        Largest change in either direction, as a fraction of the grey scale.
     contrast : float
-        Largest factor either way is 1 plus this, even on a log scale.
+        The largest factor, or its inverse, is 1 plus this; uniform on a log scale.
     gamma : float
-        Largest exponent either way is 1 plus this, even on a log scale.
+        The largest exponent, or its inverse, is 1 plus this; uniform on a log scale.
     multiply : float
-        Largest factor of all grey values either way is 1 plus this, even on a log scale.
+        The largest factor of all grey values, or its inverse, is 1 plus this; uniform on
+        a log scale.
     equalise : float
-        How often the histogram is equalised.
+        Probability of histogram equalisation.
     noise : float
-        Largest standard deviation of added noise, as a share of the range.
+        Largest standard deviation of added noise, as a fraction of the grey scale.
     sharpen : float
-        Largest share of fine detail that is added (unsharp masking with 1.5 pixels).
+        Largest amount of unsharp masking (with a blur of 1.5 pixels).
     blur : float
-        Largest standard deviation of a Gaussian, in pixels of the input.
+        Largest standard deviation of a Gaussian blur, in pixels of the input.
     resolution : float
-        Largest factor by which an image is made coarser is 1 plus this, even on a log
-        scale: it is resampled down by it, and up again.
+        Images are downsampled by a factor of up to 1 plus this, and upsampled again;
+        uniform on a log scale.
     jpeg : int
-        Lowest quality of a JPEG file through which an image goes, from 1; the highest is
-        100. 0 for no JPEG.
+        Lowest quality of JPEG compression, from 1; the highest is 100. 0 for none.
     erase : float
-        How often one to four rectangles, of up to 30 % of the sides, become a constant
-        grey: text and markers can then not be relied upon.
+        Probability that one to four rectangles, of up to 30 % of the sides, are filled with
+        a constant grey, so that a network cannot rely on text and markers.
     saturation : float
-        Largest factor either way is 1 plus this. A grey image has none to change.
+        The largest factor, or its inverse, is 1 plus this. Grey images have no saturation.
     hue : float
-        Largest turn either way, as a share of the circle. A grey image has none to turn.
+        Largest change in either direction, as a fraction of the colour circle. Grey images
+        have no hue.
     shift_rgb : float
-        Largest change of each of red, green and blue either way, as a share of the range.
+        Largest change of red, green and blue each in either direction, as a fraction of
+        the scale.
     shift_hsv : float
-        Largest change of each of hue, saturation and value either way, as a share.
+        Largest change of hue, saturation and value each in either direction, as a
+        fraction.
     grey : float
-        How often an image becomes grey after these changes of colour.
+        Probability that an image becomes grey after these changes of colour.
     fill : {'black', 'edge'}
-        What comes from outside of the image: black, or its outermost pixels drawn out.
+        What lies outside of the image: black, or its edge pixels repeated.
     only : tuple of str
-        The classes that are changed; empty for all.
+        The classes that are augmented; empty for all.
     doubled : bool
-        Whether each image of these classes is used twice an epoch, once as it is and once
-        with one change that stays the same, instead of a new change each time.
+        Whether each image of these classes is used twice in an epoch, once unchanged and
+        once with a fixed change, instead of a new change each time.
     """
 
     rotation: float = 0.0

@@ -1,4 +1,4 @@
-"""What a network starts from, what of it learns, and how."""
+"""Sections of a recipe on training: the head, freezing, optimiser, schedule, loss, stopping."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ __all__ = [
     'StoppingRecipe',
 ]
 
-#: Figures of the validation split by which epochs are compared.
+#: Metrics of the validation split by which epochs are compared.
 Metric = Literal['macro_auc', 'macro_f1', 'balanced_accuracy', 'accuracy', 'loss']
 
 
 @dataclass(frozen=True)
 class HeadRecipe:
-    """What stands between the last feature map and the logits.
+    """The layers between the last feature map and the logits.
 
     Parameters
     ----------
     kind : {'own', 'average'}
-        The head that the network was published with, or the mean of each channel, then
-        the hidden layers.
+        The head with which the network was published, or global average pooling followed
+        by the hidden layers.
     hidden : tuple of int
-        Units of the hidden layers after the mean, each with a ReLU.
+        Units of the hidden layers after the pooling, each with a ReLU.
     dropout : float
-        Share of units that are dropped before the last layer.
+        Fraction of units that are dropped before the last layer.
     single : bool
         Whether two classes share one output, the logit of the second (its sigmoid is the
         probability of the second class).
@@ -55,27 +55,27 @@ class HeadRecipe:
 
 @dataclass(frozen=True)
 class FreezeRecipe:
-    """What of the network does not learn.
+    """Which stages of the network are frozen.
 
-    Frozen stages stay as they are, batch norm statistics included.
+    Frozen stages do not change, including their batch norm statistics.
 
     Parameters
     ----------
     up_to : str
-        'nothing', 'everything' (only the head learns), or the name of the last frozen
+        'nothing', 'everything' (only the head is trained), or the name of the last frozen
         stage.
     thaw_after : int
-        Epochs after which stages begin to thaw, the last one first; 0 for never.
+        Epochs after which stages are unfrozen, the last one first; 0 for never.
     thaw_every : int
-        Epochs between two stages' thawing; 0 thaws all at once.
+        Epochs between unfreezing two stages; 0 unfreezes all at once.
     rate : float
-        Learning rate of the stages, as a share of the head's.
+        Learning rate of the stages, as a fraction of the head's.
     decay : float
-        Factor by which that rate falls with each stage, from the last to the first.
+        Factor by which that rate decreases with each stage, from the last to the first.
     views : int
-        With everything frozen: how many augmented views of each image are computed once,
-        and used in turn by the epochs. 0 computes new views each epoch; without
-        augmentation the one view is always computed once.
+        With everything frozen: number of augmented views of each image that are computed
+        once and used in turn by the epochs. 0 computes new views in each epoch; without
+        augmentation the only view is always computed once.
     """
 
     up_to: str = 'nothing'
@@ -93,24 +93,24 @@ class FreezeRecipe:
         check_entry(0 < self.decay <= 1, 'freeze.decay', 'above 0 and at most 1')
         check_entry(0 <= self.views <= 1000, 'freeze.views', 'between 0 and 1000')
         if self.up_to == 'nothing' and self.thaw_after:
-            raise RecipeError('freeze.thaw_after thaws stages, but freeze.up_to freezes none.')
+            raise RecipeError('freeze.thaw_after unfreezes stages, but freeze.up_to freezes none.')
 
 
 @dataclass(frozen=True)
 class OptimiserRecipe:
-    """How weights follow gradients.
+    """How weights are updated.
 
     Parameters
     ----------
     name : {'adamw', 'adam', 'nadam', 'rmsprop', 'sgd'}
-        The method.
+        The optimiser.
     learning_rate : float
         The highest rate of the schedule.
     weight_decay : float
-        Only matrices and kernels decay; decoupled in adamw, added to the gradient
-        elsewhere.
+        For matrices and kernels only; decoupled in adamw, added to the gradient in the
+        others.
     momentum : float
-        Of sgd and rmsprop.
+        For sgd and rmsprop.
     """
 
     name: Literal['adamw', 'adam', 'nadam', 'rmsprop', 'sgd'] = 'adamw'
@@ -130,18 +130,18 @@ class OptimiserRecipe:
 
 @dataclass(frozen=True)
 class ScheduleRecipe:
-    """How the learning rate goes.
+    """How the learning rate changes.
 
     Parameters
     ----------
     name : {'constant', 'cosine', 'stages'}
-        After the warm-up: as it is, down to nothing along a cosine, or in stages.
+        After the warm-up: constant, falling to 0 along a cosine, or in stages.
     warm_up : float
-        Epochs of linear rise at the start.
+        Epochs of linear increase at the start.
     after : tuple of int
-        Of 'stages': epochs after which each further stage begins, rising.
+        For 'stages': epochs after which each further stage starts, in increasing order.
     shares : tuple of float
-        Of 'stages': the rate of each of them, as a share of the highest.
+        For 'stages': the rate of each of them, as a fraction of the highest.
     """
 
     name: Literal['constant', 'cosine', 'stages'] = 'cosine'
@@ -157,7 +157,7 @@ class ScheduleRecipe:
             fits, 'schedule.after', "as long as schedule.shares, and given for 'stages' only"
         )
         rising = list(self.after) == sorted(set(self.after)) and min(self.after, default=1) >= 1
-        check_entry(rising, 'schedule.after', 'rising numbers of epochs')
+        check_entry(rising, 'schedule.after', 'increasing numbers of epochs')
         check_entry(
             all(0 < s <= 1 for s in self.shares), 'schedule.shares', 'above 0 and at most 1'
         )
@@ -165,29 +165,30 @@ class ScheduleRecipe:
 
 @dataclass(frozen=True)
 class LossRecipe:
-    """What is minimised.
+    """The loss that is minimised.
 
     Parameters
     ----------
     name : {'cross-entropy', 'binary cross-entropy'}
-        Of the softmax over all classes, or of the sigmoid of each class by itself
-        (several labels an image always take the second).
+        Of the softmax over all classes, or of the sigmoid of each class (always the second
+        if images can have several labels).
     weights : {'none', 'class', 'class and source', 'given'}
-        Whether each class counts alike, and within it each source; or by `class_weights`.
+        Whether each class has the same total weight, and within it each source; or the
+        weights in `class_weights`.
     class_weights : dict of str to float
-        Of 'given': the factor of each class. The loss is the mean of the weighted
+        For 'given': the factor of each class. The loss is the mean of the weighted
         losses, as in Keras, not divided by the sum of the weights.
     label_smoothing : float
-        Share of the target that is taken from the true class and spread.
+        Fraction of the target that is moved from the true class to others.
     smoothing : {'all', 'others'}
-        Spread evenly over all classes (Szegedy et al. 2016, section 7), or over the
-        other classes (the form that Zhong's paper prints).
+        Moved evenly to all classes (Szegedy et al. 2016, section 7), or to the other
+        classes (the form in Zhong's paper).
     within_source : float
-        Share of the loss that compares classes only inside each source: of an image it is
-        the cross-entropy of the softmax over the classes that its source has in the
-        training images, not smoothed. Where class follows source, a network can lower the
-        rest of the loss by telling sources apart, but not this. Images of sources with one
-        class take no part in it. Needs sources, and one label an image.
+        Fraction of the loss that compares classes only within each source: the
+        cross-entropy of the softmax over the classes that the image's source has in the
+        training images, not smoothed. Where class depends on source, a network can lower
+        the rest of the loss by telling sources apart, but not this part. Images of sources
+        with one class take no part in it. Needs sources, and one label for each image.
     """
 
     name: Literal['cross-entropy', 'binary cross-entropy'] = 'cross-entropy'
@@ -213,14 +214,14 @@ class LossRecipe:
 
 @dataclass(frozen=True)
 class StoppingRecipe:
-    """When a run ends before its last epoch.
+    """When a run stops before its last epoch (early stopping).
 
     Parameters
     ----------
     patience : int
-        Epochs without a better figure after which it ends; 0 for never.
+        Epochs without improvement after which it stops; 0 for never.
     metric : str
-        The figure, of the validation split.
+        The metric, on the validation split.
     """
 
     patience: int = 0
@@ -237,14 +238,14 @@ class SelectionRecipe:
     Parameters
     ----------
     metric : {'macro_auc', 'macro_f1', 'balanced_accuracy', 'accuracy', 'loss', 'last'}
-        The figure by which the best epoch is chosen; 'last' chooses nothing and keeps the
-        weights of the last epoch.
+        The metric by which the best epoch is selected; 'last' keeps the weights of the last
+        epoch.
     split : {'val'}
-        Where it is measured. A test split by which a run was stopped or chosen
-        measures nothing any more, so 'test' is refused.
+        Where it is measured. A test split that was used to stop a run or to select an
+        epoch is no longer a test, so 'test' is refused.
     average : float
-        Decay a step of a moving average of the weights, which is then what is
-        judged and kept; 0 for none.
+        Decay per step of a moving average of the weights, which is then evaluated and
+        kept; 0 for none.
     """
 
     metric: Literal[Metric, 'last'] = 'macro_auc'

@@ -30,10 +30,10 @@ from napari_cxr.training.recipe.schema import RecipeError, as_table, build_from_
 
 __all__ = ['CardRecipe', 'Recipe', 'find', 'names']
 
-#: Networks that know the lungs by what is not 0.
+#: Networks that recognise the lungs as the pixels that are not 0.
 _LUNGS_ONLY = ('lung_texture',)
 
-#: What of augmentation leaves 0 where it is, or moves it with the image.
+#: Augmentations that keep 0, or move it with the image.
 _KEEPS_BLACK = (
     'rotation', 'shear', 'zoom', 'shift', 'crop', 'pad', 'flip', 'flip_vertical',
     'gamma', 'multiply', 'fill', 'only', 'doubled',
@@ -42,24 +42,24 @@ _KEEPS_BLACK = (
 
 @dataclass(frozen=True)
 class CardRecipe:
-    """What the model's card says that no run can find out.
+    """Entries of the model's card that a run cannot know.
 
     Parameters
     ----------
     name : str
-        Name of the model; by default that of the recipe.
+        Name of the model; the recipe's by default.
     title : str
         One line for people.
     licence : str
         Terms of the weights.
     attribution : tuple of str
-        Whose data they were made from.
+        Credits for the training data.
     intended_use : str
-        What it is for.
+        Intended use.
     not_to_believe : str
-        One paragraph: when its answer is not to be believed.
+        One paragraph: when its predictions cannot be trusted.
     not_measured : tuple of str
-        What nobody should read out of the figures.
+        What the metrics say nothing about.
     halve : bool
         Whether the best checkpoint stores kernels in half precision.
     """
@@ -76,7 +76,7 @@ class CardRecipe:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training run.
+    """Everything that determines a training run.
 
     Parameters
     ----------
@@ -85,27 +85,29 @@ class Recipe:
     title : str
         One line for people.
     network : str
-        Name by which ``networks.create`` knows it.
+        Name of the network, see ``networks.names``.
     paper : str
-        The paper that it follows, for people; empty where there is none.
+        The paper that it follows, for people; or empty.
     weights : str
-        What the network starts from: 'random', 'pretrained' (on ImageNet, downloaded once),
-        or a model by its name in the catalog or its file, whose stages are kept and
-        whose head is replaced where the classes differ.
+        Initial weights: 'random', 'pretrained' (on ImageNet, downloaded once), or a model,
+        by its name in the catalog or its file; its head is replaced if the classes
+        differ.
     epochs, batch : int
-        Passes over the training images, and images a step.
+        Passes over the training images, and images per step.
     sampler : {'shuffled', 'balanced'}
-        Each image once an epoch, or as many draws with each class equally likely.
+        Each image once in an epoch, or the same number of draws with equally likely
+        classes.
     seed : int
-        Of everything random.
+        Seed of all random numbers.
     precision : {'auto', 'float32', 'bfloat16'}
-        Of the forward pass; auto takes bfloat16 where the processor computes it.
+        Of the forward pass; auto takes bfloat16 if the processor supports it.
     input : Preprocessing
         From radiograph to network input.
     data, split, augmentation, head, freeze : tables
-        Which images, how they are divided and changed; the last layers; what is frozen.
+        Which images are used, how they are split and augmented; the last layers; which
+        stages are frozen.
     optimiser, schedule, loss, stopping, selection, card : tables
-        How it learns, when it ends, what is kept, and what is said of it.
+        How it is trained, when it stops, which weights are kept, and what its card says.
     """
 
     name: str
@@ -155,8 +157,8 @@ class Recipe:
         )
         if self.freeze.up_to != 'nothing' and self.weights == 'random':
             raise RecipeError(
-                'freeze.up_to freezes weights that are random, so nothing can be learnt from '
-                "them; take weights = 'pretrained' or a model, or freeze nothing."
+                'freeze.up_to freezes random weights, from which nothing can be learnt; set '
+                "weights = 'pretrained' or a model, or freeze nothing."
             )
         if self.freeze.views and self.freeze.up_to != 'everything':
             raise RecipeError("freeze.views needs freeze.up_to = 'everything'.")
@@ -165,13 +167,13 @@ class Recipe:
         if self.head.single and self.loss.name == 'cross-entropy':
             raise RecipeError(
                 'A softmax over one unit is always 1, so nothing would be learnt: with '
-                "head.single take loss.name = 'binary cross-entropy'."
+                "head.single set loss.name = 'binary cross-entropy'."
             )
         coloured = [name for name in COLOURED if getattr(self.augmentation, name)]
         if coloured and self.input.channels != 3:
             raise RecipeError(
                 f'augmentation.{coloured[0]} changes colours, and the input has one channel; '
-                'take input.channels = 3.'
+                'set input.channels = 3.'
             )
 
     def with_changes(self, changes: Mapping[str, Any]) -> Recipe:
@@ -180,12 +182,12 @@ class Recipe:
         Parameters
         ----------
         changes : mapping
-            Entries by their place, such as ``{'optimiser.learning_rate': 1e-4}``.
+            Entries by name, such as ``{'optimiser.learning_rate': 1e-4}``.
 
         Raises
         ------
         RecipeError
-            If there is no such entry, or the recipe makes no sense any more.
+            If there is no such entry, or the changed recipe is not valid.
         """
         entries = self.to_dict()
         for place, value in changes.items():
@@ -199,7 +201,7 @@ class Recipe:
         return self.from_dict(entries)
 
     def differences(self, other: Recipe) -> dict[str, Any]:
-        """Return what another recipe has otherwise, as `with_changes` takes it."""
+        """Return the entries in which another recipe differs, as `with_changes` takes them."""
         found: dict[str, Any] = {}
         for entry in fields(self):
             mine, theirs = getattr(self, entry.name), getattr(other, entry.name)
@@ -227,14 +229,14 @@ class Recipe:
 
     @classmethod
     def from_toml(cls, text: str) -> Recipe:
-        """Read TOML; raises RecipeError as `from_dict`, and if it is not TOML."""
+        """Read TOML; raises RecipeError like `from_dict`, and if it is not TOML."""
         try:
             return cls.from_dict(tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(f'The recipe is not TOML: {error}.') from None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return nested tables of plain values; what is None is left out."""
+        """Return nested tables of plain values."""
         table: dict[str, Any] = as_table(self)
         return table
 
@@ -253,18 +255,18 @@ def _check_lungs_only(
     Raises
     ------
     RecipeError
-        With what to set.
+        It says what to set.
     """
     plain = set(prepared.mean) == {0.0} and set(prepared.std) == {1.0}
     if prepared.lungs != 'only' or not plain:
         raise RecipeError(
-            f"The network {network} takes lungs on black: set input.lungs = 'only', "
+            f"The network {network} needs lungs on black: set input.lungs = 'only', "
             'input.mean = [0.0] and input.std = [1.0].'
         )
     for entry in fields(augmentation):
         if entry.name not in _KEEPS_BLACK and getattr(augmentation, entry.name) != entry.default:
             raise RecipeError(
-                f'The network {network} knows the lungs by the black around them, and '
+                f'The network {network} recognises the lungs by the black around them, and '
                 f'augmentation.{entry.name} changes it; leave it out.'
             )
 
@@ -280,6 +282,6 @@ def find(name_or_path: str | Path) -> Recipe:
     Raises
     ------
     RecipeError
-        If there is no such recipe, or it makes no sense.
+        If there is no such recipe, or it is not valid.
     """
     return Recipe.from_toml(toml_text(name_or_path, 'recipe', Recipe.from_toml))

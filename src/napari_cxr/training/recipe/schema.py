@@ -1,6 +1,6 @@
-"""Nested tables, as TOML has them, to frozen dataclasses and back; strict about every entry.
+"""From nested tables, as in TOML, to frozen dataclasses and back, with every entry checked.
 
-What each entry means is taken from the docstrings, so there is one place for it.
+Descriptions of the entries are taken from the docstrings, so they stand in one place.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ __all__ = [
     'field_label',
 ]
 
-#: What older recipes and run folders have, and what says it now.
+#: Entries of older recipes and run folders, and what replaces them.
 _RENAMED = {'split.source': 'split.left_out'}
 
 
 class RecipeError(Exception):
-    """A recipe that makes no sense; the message names the entry and what it may be."""
+    """A recipe that is not valid; the message names the entry and what it may be."""
 
 
 def check_entry(condition: bool, entry: str, rule: str) -> None:
@@ -45,12 +45,12 @@ def build_from_table(cls: type, entries: object, where: str = '') -> Any:
     Parameters
     ----------
     cls : type
-        A dataclass whose fields are texts, numbers, booleans, literals, tuples
-        and tables of them, dataclasses, or one of these or None (written 'none').
+        A dataclass whose fields are strings, numbers, booleans, literals, tuples and
+        tables of these, dataclasses, or any of these or None (written 'none').
     entries : dict
         The table.
     where : str
-        Its place in the whole, for messages: '' or for instance 'split.'.
+        Prefix of its entries in messages: '', or for instance 'split.'.
 
     Raises
     ------
@@ -65,8 +65,8 @@ def build_from_table(cls: type, entries: object, where: str = '') -> Any:
             near = difflib.get_close_matches(str(key), list(kinds), n=1)
             meant = f'; did you mean {where}{near[0]}?' if near else '.'
             if (now := _RENAMED.get(f'{where}{key}')) is not None:
-                meant = f' any more; take {now} instead, or leave it out.'
-            raise RecipeError(f'{where}{key} is no entry of a recipe{meant}')
+                meant = f' any more; use {now} instead, or leave it out.'
+            raise RecipeError(f'{where}{key} is not an entry of a recipe{meant}')
     missing = [
         f.name
         for f in dataclasses.fields(cls)
@@ -79,7 +79,7 @@ def build_from_table(cls: type, entries: object, where: str = '') -> Any:
     values = {key: _value(kinds[key], value, f'{where}{key}') for key, value in entries.items()}
     try:
         return cls(**values)
-    except ValueError as error:  # Preprocessing speaks for itself
+    except ValueError as error:  # of Preprocessing
         raise RecipeError(f'{where.rstrip(".")}: {error}.') from None
 
 
@@ -89,14 +89,14 @@ def _kinds(cls: type) -> dict[str, Any]:
 
 
 def _value(kind: Any, value: object, where: str) -> Any:
-    """Return `value` if it is of this kind; the kinds are those that recipes use."""
+    """Return `value` if it is of this type, one of those that recipes use."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
         return build_from_table(typing.cast(type, kind), value, f'{where}.')
     if origin is Literal:
         check_entry(value in arguments, where, f'one of {", ".join(map(repr, arguments))}')
         return value
-    if origin is types.UnionType:  # a value, or None for 'none' written out
+    if origin is types.UnionType:  # a value, or None, which is written 'none'
         return None if value == 'none' else _value(arguments[0], value, where)
     if origin is tuple:
         check_entry(isinstance(value, list | tuple), where, 'a list')
@@ -138,7 +138,7 @@ def as_table(value: Any) -> Any:
 
 _ENTRY = re.compile(r'^(\w+(?:, \w+)*) : ')
 
-#: Words that a name alone would get wrong.
+#: Labels that do not follow from the name.
 _LABELS = {
     'ema': 'EMA',
     'shift_rgb': 'Shift of RGB',
@@ -146,24 +146,24 @@ _LABELS = {
     'up_to': 'Frozen up to',
     'bits': 'Bits kept',
     'jpeg': 'JPEG quality',
-    'val': 'Validation share',
-    'test': 'Test share',
+    'val': 'Validation fraction',
+    'test': 'Test fraction',
     'std': 'Standard deviation',
     'fit': 'Fit to size',
     'only': 'Only classes',
-    'left_out': 'Sources left out',
-    'then_all': 'Then learn from all',
+    'left_out': 'Held-out sources',
+    'then_all': 'Then train on all',
 }
 
 
 def field_label(name: str) -> str:
-    """Return an entry's name as people read it: 'learning_rate' is 'Learning rate'."""
+    """Return the label of an entry: 'learning_rate' becomes 'Learning rate'."""
     return _LABELS.get(name, name.replace('_', ' ').capitalize())
 
 
 @cache
 def field_descriptions(cls: type) -> dict[str, str]:
-    """Return what a recipe's dataclass says of each of its fields.
+    """Return the description of each field in a dataclass's docstring.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def field_descriptions(cls: type) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        One paragraph a field, without line breaks; fields that share a line share it.
+        One paragraph for each field, without line breaks; fields on one line share it.
     """
     text = inspect.getdoc(cls) or ''
     _, _, text = text.partition('Parameters\n----------\n')

@@ -1,4 +1,4 @@
-"""Which runs a sweep has, or may try, as a frozen dataclass that reads and writes TOML."""
+"""The runs of a sweep, or the ranges of a search, as frozen dataclasses from and to TOML."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ __all__ = ['Range', 'Search', 'Sweep', 'SweepRun', 'find', 'names']
 
 @dataclass(frozen=True)
 class Range:
-    """What one entry of a recipe may be: one of `choices`, or a number from low to high.
+    """Values that a search tries for one entry of a recipe: choices, or a range of numbers.
 
     Parameters
     ----------
     choices : tuple
-        Texts, numbers or booleans; empty where `low` and `high` are given.
+        Strings, numbers or booleans; empty if `low` and `high` are given.
     low, high : float
-        Both ends, which may themselves be taken. Two whole numbers give whole numbers.
+        Both ends, inclusive. Two whole numbers give whole numbers.
     log : bool
-        Whether the numbers are tried evenly on a log scale.
+        Whether numbers are drawn uniformly on a log scale.
     """
 
     choices: tuple[Any, ...] = ()
@@ -45,7 +45,7 @@ class Range:
 
     @classmethod
     def from_table(cls, place: str, table: object) -> Range:
-        """Build from TOML; raises RecipeError where it makes no sense."""
+        """Build from TOML; raises RecipeError if it is not valid."""
         where = f'search.ranges.{place}'
         check_entry(isinstance(table, dict), where, 'a table')
         entries: dict[str, Any] = dict(table)  # type: ignore[call-overload]
@@ -81,12 +81,12 @@ class Search:
     Parameters
     ----------
     trials : int
-        Runs in all, those that are given up included.
+        Number of runs, including those that are pruned.
     sampler : {'tpe', 'random', 'grid'}
-        Tree of Parzen estimators (Bergstra et al. 2011), at random, or every
+        Tree-structured Parzen estimator (Bergstra et al. 2011), random, or every
         combination of choices.
     ranges : dict of str to Range
-        By the place of the entry, such as 'optimiser.learning_rate'.
+        By entry, such as 'optimiser.learning_rate'.
     """
 
     trials: int
@@ -95,7 +95,7 @@ class Search:
 
     @classmethod
     def from_table(cls, table: object) -> Search:
-        """Build from TOML; raises RecipeError where it makes no sense."""
+        """Build from TOML; raises RecipeError if it is not valid."""
         check_entry(isinstance(table, dict), 'search', 'a table')
         entries: dict[str, Any] = dict(table)  # type: ignore[call-overload]
         ranges = entries.pop('ranges', {})
@@ -115,7 +115,7 @@ class Search:
         whole = isinstance(trials, int) and not isinstance(trials, bool)
         check_entry(whole and 1 <= trials <= 100_000, 'search.trials', 'between 1 and 100000')
         if entries:
-            raise RecipeError(f'search.{next(iter(entries))} is no entry of a search.')
+            raise RecipeError(f'search.{next(iter(entries))} is not an entry of a search.')
         if sampler == 'grid':
             trials = min(trials, combinations)
         return cls(trials, sampler, found)
@@ -138,9 +138,9 @@ class SweepRun:
     Parameters
     ----------
     name : str
-        Of its folder.
+        Name of its folder.
     recipe : Recipe
-        All that it does.
+        What it does.
     """
 
     name: str
@@ -149,26 +149,26 @@ class SweepRun:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Several runs that differ in some entries of one recipe.
+    """Several runs that differ in some entries of a recipe.
 
-    In TOML, ``base`` is a recipe by name or a table; ``[[runs]]`` lists what each run
-    changes of it, and may give it a ``name`` and a ``base`` of its own; ``[grid]`` gives
-    lists of values of which every combination is run (for each of the runs, where both are
-    given); or ``[search]`` leaves the choice to Optuna. Where a run's entry is a table of
-    the recipe, only what it names is changed.
+    In TOML, ``base`` is a recipe by name or a table; each of ``[[runs]]`` lists the entries
+    that it changes, and may have a ``name`` and a ``base`` of its own; ``[grid]`` has lists
+    of values of which every combination is run (for each of the runs, if there are both);
+    or ``[search]`` leaves the choice to Optuna. If an entry of a run is a table of the
+    recipe, only the entries in it are changed.
 
     Parameters
     ----------
     name : str
         Short name.
     base : Recipe
-        What the runs have in common.
+        The recipe that the runs change.
     runs : tuple of SweepRun
-        In order; empty where they are searched for.
+        In order; empty for a search.
     search : Search or None
-        How they are searched for.
+        The search, if it is one.
     metric : {'macro_auc', 'macro_f1', 'balanced_accuracy', 'accuracy', 'loss'}
-        Figure of the validation split by which runs are compared.
+        Metric of the validation split by which runs are compared.
     title, paper : str
         One line for people, and the paper that it follows.
     """
@@ -206,7 +206,7 @@ class Sweep:
         Raises
         ------
         RecipeError
-            If there is no such entry, or a recipe makes no sense any more.
+            If there is no such entry, or a changed recipe is not valid.
         """
         runs = tuple(SweepRun(r.name, r.recipe.with_changes(changes)) for r in self.runs)
         return dataclasses.replace(self, base=self.base.with_changes(changes), runs=runs)
@@ -218,7 +218,7 @@ class Sweep:
         Raises
         ------
         RecipeError
-            If it is not TOML, an entry is unknown, or a run makes no sense.
+            If it is not TOML, an entry is unknown, or a run is not valid.
         """
         try:
             table = tomllib.loads(text)
@@ -227,7 +227,9 @@ class Sweep:
         known = ('name', 'title', 'paper', 'metric', 'base', 'runs', 'grid', 'search')
         for key in table:
             if key not in known:
-                raise RecipeError(f'{key} is no entry of a sweep; there are {", ".join(known)}.')
+                raise RecipeError(
+                    f'{key} is not an entry of a sweep; the entries are {", ".join(known)}.'
+                )
         for key in ('name', 'base'):
             if key not in table:
                 raise RecipeError(f'The sweep lacks {key}.')
@@ -244,7 +246,7 @@ class Sweep:
             title=table.get('title', ''),
             paper=table.get('paper', ''),
         )
-        if search is not None:  # a range of no entry shows before the first run
+        if search is not None:  # a range of an unknown entry shows before the first run
             tried = {p: r.choices[0] if r.choices else r.low for p, r in search.ranges.items()}
             sweep.recipe_of('trial', tried)
         return sweep
@@ -280,7 +282,7 @@ def find(name_or_path: str | Path) -> Sweep:
     Raises
     ------
     RecipeError
-        If there is no such sweep, or it makes no sense.
+        If there is no such sweep, or it is not valid.
     """
     return Sweep.from_toml(toml_text(name_or_path, 'sweep', Sweep.from_toml))
 
@@ -293,7 +295,7 @@ def _base(given: object, name: str) -> Recipe:
 
 
 def _runs(sweep: str, base: Recipe, listed: object, grid: object) -> Iterator[SweepRun]:
-    """Yield the listed runs, each in every combination of the grid's values."""
+    """Yield the listed runs, each with every combination of the grid's values."""
     check_entry(isinstance(listed, list), 'runs', 'a list of tables, [[runs]]')
     check_entry(isinstance(grid, dict), 'grid', 'a table of lists')
     values: dict[str, list[Any]] = grid  # type: ignore[assignment]
@@ -341,7 +343,7 @@ def _named(sweep: str, run: str, base: Recipe) -> dict[str, str]:
 
 
 def _places(part: Any, table: Mapping[str, Any], where: str = '') -> dict[str, Any]:
-    """Return the entries of nested tables by place; only a recipe's own tables are opened."""
+    """Return the entries of nested tables by name; only a recipe's own tables are opened."""
     found: dict[str, Any] = {}
     for key, value in table.items():
         inner = getattr(part, key, None)
@@ -353,7 +355,7 @@ def _places(part: Any, table: Mapping[str, Any], where: str = '') -> dict[str, A
 
 
 def _differences(base: Recipe, recipe: Recipe) -> dict[str, Any]:
-    """Return what a recipe changes of another, by place, apart from its name."""
+    """Return the entries in which a recipe differs from another, apart from its name."""
     before, after = _places(base, base.to_dict()), _places(recipe, recipe.to_dict())
     return {
         place: value

@@ -1,7 +1,6 @@
-"""The runs of a sweep, one after another, each in a folder of its own.
+"""Runs a sweep: one run after another, each in a folder of its own.
 
-They are listed, or a search steered by Optuna proposes them and gives up on those that fall
-behind.
+The runs are listed, or Optuna proposes them and prunes those that fall behind.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ['PLAN', 'TABLE', 'run_one', 'search', 'sweep', 'write_sweep_table']
 
-#: What a sweep leaves in its folder beside the runs: itself, and the table of them.
+#: Files in a sweep's folder beside the runs: the sweep itself, and the table of runs.
 PLAN, TABLE = 'sweep.toml', 'runs.csv'
 
 
@@ -41,31 +40,31 @@ def sweep(
     read: Any = None,
     resume: bool = False,
 ) -> Generator[TrainingEvent, None, None]:
-    """Do the runs of a sweep, and keep a table of them.
+    """Run a sweep, and write a table of its runs.
 
     Parameters
     ----------
     source : str or Path
         A labelled folder or table, as `index` takes it.
     plan : Sweep
-        Which runs.
+        The sweep.
     out : str or Path
         The sweep's folder, new or empty unless resumed. Each run gets a sub-folder;
-        ``runs.csv`` has a line for each, ``sweep.toml`` is the plan.
+        ``runs.csv`` has a line for each, ``sweep.toml`` is the sweep.
     device : str
         'auto', 'cpu', 'cuda' or 'mps'.
     read : ImageReader, optional
         As of `train`.
     resume : bool
-        Whether to go on in a folder: runs that are done are kept, one that was cut off is
-        resumed, and those that failed are tried again.
+        Whether to continue in a folder: finished runs are kept, an unfinished one is
+        resumed, and failed ones are tried again.
 
     Yields
     ------
     TrainingEvent
-        Each run's own, and `RunsDone` after each. A run that fails is a row with its reason,
-        and the next one begins. Closing the generator stops the run that goes on; it can be
-        resumed.
+        Each run's own, and `RunsDone` after each. A run that fails becomes a row with the
+        reason, and the next one starts. Closing the generator stops the current run; it can
+        be resumed.
 
     Raises
     ------
@@ -82,10 +81,10 @@ def sweep(
 
     if int(os.environ.get('WORLD_SIZE', '1')) > 1:
         raise TrainingError(
-            'A sweep is done by one process; under torchrun, start its runs one by one with '
+            'A sweep runs in one process; under torchrun, start its runs one by one with '
             'napari-cxr train.'
         )
-    choose_device(device)  # what no run can do shows before the first
+    choose_device(device)  # problems of all runs show before the first
     index(source, plan.base.data)
     folder = Path(out)
     _open_sweep(folder, plan, resume)
@@ -103,7 +102,7 @@ def sweep(
 def run_one(
     source: str | Path, recipe: Recipe, folder: Path, device: str, read: Any
 ) -> Generator[TrainingEvent, None, dict[str, Any]]:
-    """Do one run, or what is left of it; return its row in the table.
+    """Do one run, or the rest of it; return its row in the table.
 
     Parameters
     ----------
@@ -125,10 +124,10 @@ def run_one(
     row = run_row(folder) if folder.is_dir() else {}
     if row.get('status') == 'finished':
         return row
-    begun = folder.is_dir() and any(folder.iterdir())
+    started = folder.is_dir() and any(folder.iterdir())
     try:
         data = index(source, recipe.data)
-        events = train(data, recipe, folder, device, read=read, resume=begun)
+        events = train(data, recipe, folder, device, read=read, resume=started)
         with closing(events):  # type: ignore[type-var]
             yield from events
     except (DatasetError, RecipeError, TrainingError) as error:
@@ -138,10 +137,10 @@ def run_one(
 
 
 def write_sweep_table(folder: Path, rows: list[dict[str, Any]]) -> Iterator[TrainingEvent]:
-    """Write ``runs.csv`` anew, whole at any time; yield a warning where that fails.
+    """Write ``runs.csv`` atomically; yield a warning if that fails.
 
-    A table that a spreadsheet holds open must not end a sweep of hours; the next run
-    writes it again.
+    A table that is open in a spreadsheet must not stop a sweep of hours; after the next run
+    it is written again.
     """
     from napari_cxr.training.run_table import write_run_table
 
@@ -155,38 +154,40 @@ def write_sweep_table(folder: Path, rows: list[dict[str, Any]]) -> Iterator[Trai
 
 
 def _open_sweep(folder: Path, plan: Sweep, resume: bool) -> None:
-    """Make the folder of a sweep, or see that it is this sweep's."""
-    kept = folder / PLAN
+    """Make the folder of a sweep, or check that it is this sweep's."""
+    stored = folder / PLAN
     try:
         if resume:
-            if not kept.is_file():
-                raise TrainingError(f'{folder} holds no sweep that could be resumed.')
-            if Sweep.from_toml(kept.read_text(encoding='utf-8')) != plan:
+            if not stored.is_file():
+                raise TrainingError(f'{folder} contains no sweep to resume.')
+            if Sweep.from_toml(stored.read_text(encoding='utf-8')) != plan:
                 raise TrainingError(
-                    f'{folder} holds another sweep; resume it without changes, or take a new '
-                    'folder.'
+                    f'{folder} contains another sweep; resume that one without changes, or '
+                    'choose a new folder.'
                 )
             return
         if folder.exists() and any(folder.iterdir()):
-            raise TrainingError(f'{folder} is not empty; resume it, or take a new folder.')
+            raise TrainingError(
+                f'{folder} is not empty; resume its sweep, or choose a new folder.'
+            )
         folder.mkdir(parents=True, exist_ok=True)
-        kept.write_text(plan.to_toml(), encoding='utf-8')
+        stored.write_text(plan.to_toml(), encoding='utf-8')
     except OSError as error:
         raise TrainingError(f'{folder} cannot be written to: {error.strerror}.') from error
 
 
-#: Optuna's own record: lines of JSON, added to as it goes.
+#: Optuna's own journal, in lines of JSON.
 _JOURNAL = 'search.log'
 
 
 def search(
     source: str | Path, plan: Sweep, folder: Path, device: str, read: Any
 ) -> Generator[TrainingEvent, None, None]:
-    """Do the trials of a search that are not done yet.
+    """Run the trials of a search that are not done yet.
 
-    A trial is judged by its best epoch, the mean over folds where there are several; it is
-    compared with the trials before it after each epoch of its first fold, and given up if
-    it is worse than their median. What was cut off is done again from its last epoch.
+    The score of a trial is that of its best epoch, averaged over folds if there are several.
+    After each epoch of its first fold it is compared with the trials before it, and pruned
+    if it is worse than their median. An interrupted trial continues from its last state.
 
     Raises
     ------
@@ -221,12 +222,14 @@ def _try(
     device: str,
     read: Any,
 ) -> Generator[TrainingEvent, None, None]:
-    """Do one trial, and tell the study how it ended."""
+    """Run one trial, and report its result to the study."""
     from optuna.trial import TrialState
 
     name = _folder_of(trial)
     score = _TrialScore(trial, plan.metric)
-    for run, values in _validation_curves(folder / name, plan.metric).items():  # it was cut off
+    for run, values in _validation_curves(
+        folder / name, plan.metric
+    ).items():  # of an interrupted trial
         for epoch, value in enumerate(values, start=1):
             score.update(run, epoch, value)
     try:
@@ -255,14 +258,14 @@ def _try(
 
 
 class _TrialScore:
-    """A trial's validation figure, by the best epoch of its run or of each of its folds."""
+    """A trial's validation metric, of the best epoch of its run or of each of its folds."""
 
     def __init__(self, trial: optuna.Trial, metric: str) -> None:
         self.trial, self.sign = trial, -1.0 if metric == 'loss' else 1.0
         self.best: dict[str, float] = {}
 
     def update(self, run: str, epoch: int, value: float) -> bool:
-        """Take in an epoch; return whether the trial fell behind in its first fold."""
+        """Add an epoch; return whether the trial should be pruned in its first fold."""
         self.best[run] = max(self.best.get(run, -math.inf), self.sign * value)
         if len(self.best) > 1:
             return False
@@ -275,13 +278,13 @@ class _TrialScore:
 
 
 def _study(plan: Sweep, folder: Path) -> optuna.Study:
-    """Return the study of a folder, with a sampler that goes on where it stopped."""
+    """Return the study of a folder, with a sampler that continues where it stopped."""
     try:
         import optuna
     except ImportError:
         raise RecipeError(
             'A search needs Optuna, which is not installed: '
-            'pip install "napari-cxr[search]". Sweeps by runs or by a grid need nothing.'
+            'pip install "napari-cxr[search]". Sweeps by runs or by a grid work without it.'
         ) from None
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -289,7 +292,7 @@ def _study(plan: Sweep, folder: Path) -> optuna.Study:
     assert plan.search is not None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = str(folder / _JOURNAL)
-    # A lock by an exclusive file: links need rights on Windows that people do not have.
+    # A lock by an exclusive file: links need privileges on Windows that people lack.
     with contextlib.suppress(OSError):
         (folder / f'{_JOURNAL}.lock').unlink()  # of a process that was killed
     storage = JournalStorage(JournalFileBackend(path, JournalFileOpenLock(path)))
@@ -300,13 +303,13 @@ def _study(plan: Sweep, folder: Path) -> optuna.Study:
         pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1),
         load_if_exists=True,
     )
-    # Seeded by how many trials there are, or a resumed search would draw the same again.
+    # The seed depends on the number of trials, or a resumed search would repeat its draws.
     seed = (plan.base.seed + len(study.get_trials(deepcopy=False))) % 2**32
     if plan.search.sampler == 'tpe':
         study.sampler = optuna.samplers.TPESampler(seed=seed)
     else:
         study.sampler = optuna.samplers.RandomSampler(seed=seed)
-    if plan.search.sampler == 'grid':  # Optuna's own sampler of grids cannot be asked
+    if plan.search.sampler == 'grid':  # Optuna's grid sampler does not work with ask()
         choices = [one.choices for one in plan.search.ranges.values()]
         for combination in itertools.product(*choices):
             chosen = dict(zip(plan.search.ranges, combination, strict=True))
@@ -326,13 +329,13 @@ def _distribution(one: Range) -> optuna.distributions.BaseDistribution:
 
 
 def _folder_of(trial: optuna.Trial | optuna.trial.FrozenTrial) -> str:
-    """Return the name of a trial's folder: its number's, or that of the one it goes on from."""
+    """Return the name of a trial's folder, or of the one that it continues."""
     name: str = trial.user_attrs.get('folder', f'trial-{trial.number + 1:03}')
     return name
 
 
 def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return the trials that ended by themselves, the last word on each folder."""
+    """Return the finished trials, the last one of each folder."""
     ended = {}
     for trial in study.get_trials(deepcopy=False):
         if trial.state.is_finished():
@@ -346,7 +349,7 @@ def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 
 
 def _row(folder: Path, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
-    """Return a trial's row: that of its run, how it ended, and what was tried."""
+    """Return a trial's row: that of its run, its status, and its parameters."""
     from optuna.trial import TrialState
 
     from napari_cxr.training.run_table import run_row
@@ -362,7 +365,7 @@ def _row(folder: Path, trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
 
 
 def _validation_curves(folder: Path, metric: str) -> dict[str, list[float]]:
-    """Return the validation figure by epoch of a run, or of each of its folds, so far."""
+    """Return the validation metric by epoch of a run, or of each of its folds, so far."""
     found = {}
     for path in (folder / 'metrics.csv', *sorted(folder.glob('*/metrics.csv'))):
         if path.is_file():
