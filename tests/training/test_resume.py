@@ -156,7 +156,7 @@ for event in events:
         (2, 'BatchDone', 120),  # no state yet: it begins anew
         (5, 'BatchDone', 120),  # from the end of the first epoch
         (2, 'EpochDone', 120),
-        (1, 'Finished', 120),
+        (1, 'TrainingFinished', 120),
     ],
 )
 def test_killed(folder, recipe, tmp_path, count, kind, every):
@@ -167,7 +167,7 @@ def test_killed(folder, recipe, tmp_path, count, kind, every):
     command = [sys.executable, '-c', KILLED, *map(str, arguments)]
     ended = subprocess.run(command, capture_output=True, timeout=300)
     assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-    if kind == 'Finished':
+    if kind == 'TrainingFinished':
         with pytest.raises(TrainingError, match='is finished; there is nothing to resume'):
             resumed(folder, recipe, out)
     else:

@@ -1,6 +1,6 @@
-"""What the folds of a cross-validation say: each by itself, their mean, and all images.
+"""Results of a cross-validation: of each fold, their mean, and of all images.
 
-Also the card of the model that learns from all images, once the folds have been judged.
+Also the card's entries of the final model, which is trained on all images.
 """
 
 from __future__ import annotations
@@ -46,35 +46,35 @@ __all__ = [
 
 
 class FoldImages(Protocol):
-    """All images of a data set, whichever fold they are for."""
+    """All images of a data set."""
 
     @property
     def dataset(self) -> Dataset:
-        """What they are."""
+        """The labelled images."""
 
     @property
     def digests(self) -> Sequence[str]:
-        """A hash of each one's content."""
+        """A hash of the content of each image."""
 
     @property
     def features(self) -> np.ndarray:
-        """What the no-anatomy baselines see of each."""
+        """Features of each image for the no-anatomy baselines."""
 
 
 @dataclass(frozen=True, eq=False)
 class FoldResult:
-    """One fold that has ended.
+    """A finished fold.
 
     Parameters
     ----------
     name : str
-        Of its folder.
+        Name of its folder.
     card : Card
-        Of its model.
+        The card of its model.
     part : FoldPredictions
-        What model and baselines say of its test images.
+        Predictions of model and baselines for its test images.
     logits : ndarray, shape (n, classes)
-        The model's, of these images, before any temperature.
+        Outputs of the model for these images, before the temperature.
     """
 
     name: str
@@ -91,33 +91,33 @@ def read_folds(
     Parameters
     ----------
     images : FoldImages
-        What was divided.
+        The images that were split.
     splits : sequence of (str, Split)
-        The folds' names and divisions.
+        Names and splits of the folds.
     folder : Path
-        In which each has its run folder.
+        The folder that contains the folds' run folders.
 
     Raises
     ------
     TrainingError
-        If a fold's files are missing or of other images.
+        If files of a fold are missing or belong to other images.
     """
     truth = true_labels(images.dataset)
     folds = []
     for name, split in splits:
         card = _card(folder / name)
         places, probabilities, logits = _test_predictions(images, split, folder / name)
-        guesses = baseline_probabilities(
+        others = baseline_probabilities(
             images, truth, split.train, places, len(images.dataset.labels)
         )
         folds.append(
-            FoldResult(name, card, FoldPredictions(places, probabilities, guesses), logits)
+            FoldResult(name, card, FoldPredictions(places, probabilities, others), logits)
         )
     return folds
 
 
 def times_tested(folds: Sequence[FoldResult], total: int) -> np.ndarray:
-    """Return in how many folds each of so many images was tested, shape (total,)."""
+    """Return the number of folds in which each image was tested, shape (total,)."""
     return np.bincount(np.concatenate([fold.part.places for fold in folds]), minlength=total)
 
 
@@ -128,7 +128,7 @@ def _card(folder: Path) -> Card:
         raise TrainingError(f'The model of {folder.name} cannot be read: {error}') from None
     if card.metrics.get('measured_on') != 'test':
         raise TrainingError(
-            f'{folder.name} was not measured on test images; delete its folder and resume.'
+            f'{folder.name} was not evaluated on test images; delete its folder and resume.'
         )
     return card
 
@@ -136,10 +136,10 @@ def _card(folder: Path) -> Card:
 def _test_predictions(
     images: FoldImages, split: Split, folder: Path
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return places of a fold's test images, its model's probabilities of them, and logits."""
+    """Return indices of a fold's test images, and probabilities and logits for them."""
     changed = TrainingError(
         f'{folder.name} was trained on other images than there are now; start in a new folder, '
-        'or delete that of the fold and resume.'
+        'or delete the folder of the fold and resume.'
     )
     try:
         found = read_predictions(folder)
@@ -150,7 +150,7 @@ def _test_predictions(
     if found.labels != images.dataset.labels:
         raise changed
     where: dict[str, list[int]] = {}
-    for place in split.test[::-1]:  # so that copies of an image are taken in their order
+    for place in split.test[::-1]:  # so that copies of an image keep their order
         where.setdefault(images.digests[place], []).append(int(place))
     rows = [i for i, name in enumerate(found.splits) if name == 'test']
     try:
@@ -161,18 +161,18 @@ def _test_predictions(
 
 
 _FOLDS_NOTE = (
-    'None of these models is the result: the figures say how well the recipe does on images '
-    'that it has not seen. The best of the folds would be chosen by the very images that it '
-    'was measured on, so its figure is too good. Take any of them, with the figures of its '
-    'own test part, or train once more on everything with split.then_all.'
+    'None of these models is the result: the metrics say how well the recipe does on unseen '
+    'images. The best fold would be selected by the very images that it was tested on, so its '
+    'metrics would be too high. Use any of them, with the metrics of its own test images, or '
+    'train once more on all images with split.then_all.'
 )
 
 _FINAL_MODEL_NOTE = (
-    'The result is the model in the folder "all", which has learnt from all images. The figures '
-    'are of the folds: they say how well its recipe does on images that it has not seen.'
+    'The result is the model in the folder "all", which was trained on all images. The metrics '
+    'are those of the folds: they say how well its recipe does on unseen images.'
 )
 
-#: What a card says of each fold; more is on the fold's own.
+#: Entries of each fold on the final card; the fold's own card has more.
 _OF_FOLD = (
     'images',
     'patients',
@@ -189,36 +189,37 @@ _OF_FOLD = (
 def summarise_folds(
     images: FoldImages, folds: Sequence[FoldResult], kind: str, recipe: Recipe
 ) -> dict[str, Any]:
-    """Sum up what the folds left.
+    """Summarise the folds.
 
     Parameters
     ----------
     images : FoldImages
-        What was divided.
+        The images that were split.
     folds : sequence of FoldResult
-        As `read_folds` read them.
+        As `read_folds` returned them.
     kind : str
-        Of their splits: 'by patient' or 'by image'.
+        Kind of their splits: 'by patient' or 'by image'.
     recipe : Recipe
-        That they followed.
+        The recipe of the whole run.
 
     Returns
     -------
     dict
-        ``folds``: each with its name, model and figures. ``figures``: of each figure the
-        mean over the folds, their standard deviation ``sd`` (no standard error: the folds
-        share most of what they learnt from, Bengio and Grandvalet, JMLR 2004;5:1089), and
-        of how many folds. ``baselines``: the same of the no-anatomy baselines. ``note``
-        says what the models are good for.
+        ``folds``: name, model and metrics of each. ``figures``: the mean of each metric over
+        the folds, their standard deviation ``sd`` (not a standard error: the folds share
+        most of their training images, Bengio and Grandvalet, JMLR 2004;5:1089), and the
+        number of folds. ``baselines``: the same for the no-anatomy baselines. ``note``
+        says what the models can be used for.
 
-        ``metrics``: as on a card, with intervals by patient. Where each image is tested
-        once, over the test images of all folds, each judged by the model that had not seen
-        it; areas then compare probabilities of different models. Where folds share test
-        images, the mean over the folds, see `napari_cxr.metrics.average_over_folds`; ``averaged``
-        says which. ``by_fold``: the same of each fold alone.
+        ``metrics``: as on a card, with intervals by patient. If each image is tested once,
+        they are those of the test images of all folds together, each with the model that
+        had not seen it; an AUC then compares probabilities of different models. If test
+        images overlap, they are means over the folds, see
+        `napari_cxr.metrics.average_over_folds`; ``averaged`` says which. ``by_fold``: the
+        same for each fold alone.
     """
     dataset = images.dataset
-    figures = {fold.name: _metrics_of(fold.card.metrics['model']['all']) for fold in folds}
+    by_fold = {fold.name: _metrics_of(fold.card.metrics['model']['all']) for fold in folds}
     kinds = folds[0].card.metrics['baselines']
     baselines = {
         kind: _spread([_metrics_of(f.card.metrics['baselines'][kind]['all']) for f in folds])
@@ -242,11 +243,11 @@ def summarise_folds(
                 'epoch': fold.card.data.get('epoch'),
                 'images': fold.card.metrics['model']['all']['images'],
                 'patients': fold.card.metrics['model']['all']['patients'],
-                'figures': figures[fold.name],
+                'figures': by_fold[fold.name],
             }
             for fold in folds
         ],
-        'figures': _spread(list(figures.values())),
+        'figures': _spread(list(by_fold.values())),
         'baselines': baselines,
         'metrics': {
             'measured_on': 'sources left out' if by_source else 'folds left out',
@@ -263,7 +264,7 @@ def summarise_folds(
 
 
 def _joined(parts: Sequence[FoldPredictions]) -> FoldPredictions:
-    """Return parts that share no image as one."""
+    """Join parts that do not overlap."""
     return FoldPredictions(
         np.concatenate([part.places for part in parts]),
         np.concatenate([part.probabilities for part in parts]),
@@ -277,8 +278,8 @@ def _fold_entries(fold: FoldResult, images: FoldImages) -> dict[str, Any]:
 
     def short(found: dict[str, Any]) -> dict[str, Any]:
         return {
-            source: {name: figures[name] for name in _OF_FOLD if name in figures}
-            for source, figures in found.items()
+            source: {name: values[name] for name in _OF_FOLD if name in values}
+            for source, values in found.items()
         }
 
     return {
@@ -307,7 +308,7 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
     for name, value in (('mean', 'mean'), ('standard deviation', 'sd')):
         lines.append((name, {figure: f[value] for figure, f in summary['figures'].items()}))
     pooled = list(_summary_rows(whole, metrics))
-    lines += pooled[1:] if metrics['averaged'] else pooled  # whose mean is there already
+    lines += pooled[1:] if metrics['averaged'] else pooled  # the mean is there already
     lines += [
         (f'{kind}, mean', {name: f['mean'] for name, f in found.items()})
         for kind, found in summary['baselines'].items()
@@ -326,7 +327,7 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
 
 
 def _summary_rows(title: str, found: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield a table's lines: all images, then each source, beside the baselines."""
+    """Yield lines of the table: all images, then each source, with the baselines."""
     for source in found['model']:
         here = title if source == 'all' else f'{title}, {source}'
         shown = {here: found['model'][source]}
@@ -340,7 +341,7 @@ def _summary_rows(title: str, found: dict[str, Any]) -> Iterator[tuple[str, dict
 
 
 def _intervals_of(found: dict[str, Any]) -> dict[str, list[float | None]]:
-    """Return all figures of a summary by one name each: 'accuracy', 'f1 of covid19'."""
+    """Return all metrics of a summary by name: 'accuracy', 'f1 of covid19'."""
     out = {name: found[name] for name in OVERALL_METRICS if name in found}
     if 'calibration_error' in found:
         out['calibration_error'] = [found['calibration_error'], None, None]
@@ -370,30 +371,29 @@ def _spread(folds: list[dict[str, float]]) -> dict[str, dict[str, Any]]:
 def final_model_entries(
     dataset: Dataset, folds: Sequence[FoldResult], recipe: Recipe, metrics: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what the folds say for a model that has learnt from all images.
+    """Return the entries of the card of the final model, which is trained on all images.
 
-    No image is left that it has not learnt from or been chosen by. So its figures are those
-    of the folds, whose recipe it shares, and what it needs besides weights is fitted on
-    what they said of images that they had not seen: its outputs are as sure of themselves
-    there as theirs, and not as on images that it knows.
+    No image is left that was not used to train or select it. So its metrics are those of the
+    folds, whose recipe it shares, and its temperature and thresholds are fitted on the folds'
+    predictions for unseen images.
 
     Parameters
     ----------
     dataset : Dataset
         The images.
     folds : sequence of FoldResult
-        All that were run.
+        All folds.
     recipe : Recipe
-        Of the whole.
+        The recipe of the whole run.
     metrics : dict
-        As the summary of the folds has them.
+        As in the summary of the folds.
 
     Returns
     -------
     dict
         The card's entries ``temperature`` (one for the logits of all folds),
         ``operating_points``, ``metrics`` and ``recipe``. An image that was tested in
-        several folds counts as one.
+        several folds counts once.
     """
     truth, labels = true_labels(dataset), dataset.labels
     places = np.concatenate([fold.part.places for fold in folds])

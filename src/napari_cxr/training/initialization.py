@@ -1,4 +1,4 @@
-"""The network that a run starts from."""
+"""The network with which a run starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def head_entries(recipe: Recipe) -> dict[str, Any]:
 def new_network(
     recipe: Recipe, labels: Sequence[str], model: Path | None = None, *, empty: bool = False
 ) -> StagedNetwork:
-    """Build a recipe's network, all that is random in it drawn from the recipe's seed alone.
+    """Build a recipe's network; random weights depend on the recipe's seed alone.
 
     Parameters
     ----------
@@ -37,16 +37,16 @@ def new_network(
         The classes.
     model : Path, optional
         The file of the model that it starts from, as `find_model` found it; by default the
-        one that the catalog has by the name of `weights`.
+        model in the catalog that `weights` names.
     empty : bool
-        Whether the weights will be replaced at once, so that none need be fetched.
+        Whether the weights will be replaced at once, so that none need to be loaded.
 
     Raises
     ------
     RecipeError
-        If there is no such network, head or model, or its weights cannot be had.
+        If there is no such network, head or model, or its weights are not available.
     """
-    # Only the creation draws from torch's global state, and gives it back.
+    # Only the creation draws from torch's global state, which is restored afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         if recipe.weights not in ('random', 'pretrained') and not empty:
@@ -70,14 +70,14 @@ def new_network(
 
 
 def credits_of(recipe: Recipe, model: Path | None = None) -> tuple[str, ...]:
-    """Return what a card says of the weights that a run starts from: whose data they learnt.
+    """Return the credits for the weights that a run starts from, and for their training data.
 
     Parameters
     ----------
     recipe : Recipe
         Its network and weights.
     model : Path, optional
-        As for `new_network`. Of a file that is nowhere to be found any more nothing is said.
+        As for `new_network`. If the file cannot be found any more, there are no credits.
     """
     if recipe.weights == 'random':
         return ()
@@ -90,7 +90,7 @@ def credits_of(recipe: Recipe, model: Path | None = None) -> tuple[str, ...]:
 
 
 def _from_model(recipe: Recipe, labels: Sequence[str], model: Path | None) -> StagedNetwork:
-    """Take the stages of a model, and its head where the classes are the same."""
+    """Take the stages of a model, and its head if the classes are the same."""
     if model is None and is_hashed(recipe.weights):
         name = recipe.weights.partition('@')[0]
         raise RecipeError(
@@ -102,8 +102,8 @@ def _from_model(recipe: Recipe, labels: Sequence[str], model: Path | None) -> St
         card = stored.card
         if (card.architecture, card.channels) != (recipe.network, recipe.input.channels):
             raise RecipeError(
-                f'weights: the model {card.name!r} is a {card.architecture} for {card.channels} '
-                f'channel(s); set network and input.channels to that.'
+                f'weights: the model {card.name!r} is a {card.architecture} with {card.channels} '
+                'channel(s); set network and input.channels to match.'
             )
         network = stored.network().train()
         size = (recipe.input.height, recipe.input.width)

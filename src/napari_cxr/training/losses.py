@@ -18,89 +18,89 @@ __all__ = ['classes_within', 'image_losses', 'image_weights', 'loss_within', 'us
 def uses_sigmoid(recipe: Recipe, multilabel: bool) -> bool:
     """Return whether the loss takes the sigmoid of each class by itself.
 
-    With one output for two classes the binary cross-entropy of its sigmoid is the
-    cross-entropy of the two logits that the head makes of it, so that is taken.
+    With one output for two classes the binary cross-entropy of its sigmoid equals the
+    cross-entropy of the two logits that the head makes of it, which is used instead.
     """
     return multilabel or (recipe.loss.name == 'binary cross-entropy' and not recipe.head.single)
 
 
-def image_losses(logits: Tensor, truth: Tensor, recipe: LossRecipe, columns: bool) -> Tensor:
+def image_losses(logits: Tensor, truth: Tensor, recipe: LossRecipe, sigmoid: bool) -> Tensor:
     """Return the loss of each image, not weighted.
 
-    With a share e of the target smoothed and K classes, the true class keeps 1 - e and
-    the others get e / (K - 1) ('others', as Zhong prints it), or every class gets e / K
-    and the true one 1 - e more ('all', Szegedy et al. 2016, section 7, and Keras). By
-    columns each class is a choice of two, K = 2, and an image's loss the mean over them.
+    With label smoothing e and K classes, the true class keeps 1 - e and the others get
+    e / (K - 1) ('others', as in Zhong's paper), or every class gets e / K and the true one
+    1 - e more ('all', Szegedy et al. 2016, section 7, and Keras). With a sigmoid each class
+    is a choice of two, K = 2, and an image's loss is the mean over the classes.
 
     Parameters
     ----------
     logits : Tensor of float32, shape (n, K)
-        The network's.
+        Outputs of the network.
     truth : Tensor of float32, shape (n, K)
         1 where an image has a label, else 0.
     recipe : LossRecipe
         The smoothing.
-    columns : bool
-        As `by_column` says.
+    sigmoid : bool
+        See `uses_sigmoid`.
 
     Returns
     -------
     Tensor, shape (n,)
     """
-    choices = 2 if columns else truth.shape[1]
-    share = recipe.label_smoothing
+    choices = 2 if sigmoid else truth.shape[1]
+    smoothing = recipe.label_smoothing
     if recipe.smoothing == 'all':
-        spread, kept = share / choices, 1 - share + share / choices
+        low, high = smoothing / choices, 1 - smoothing + smoothing / choices
     else:
-        spread, kept = share / (choices - 1), 1 - share
-    target = spread + (kept - spread) * truth
-    if columns:
+        low, high = smoothing / (choices - 1), 1 - smoothing
+    target = low + (high - low) * truth
+    if sigmoid:
         each = functional.binary_cross_entropy_with_logits(logits, target, reduction='none')
         return each.mean(dim=1)
     return functional.cross_entropy(logits, target, reduction='none')
 
 
 def loss_within(logits: Tensor, truth: Tensor, classes: Tensor) -> Tensor:
-    """Return the cross-entropy of the softmax over some classes alone, of each image.
+    """Return the cross-entropy of each image, of the softmax over some classes only.
 
-    Class often follows source, as where each hospital gave the images of one disease. Then
-    a network that tells hospitals apart has a small loss over all classes. Among the
-    classes of an image's own source the hospital says nothing.
+    Class often depends on source, for instance if each hospital provided images of one
+    disease. Then a network that tells hospitals apart has a small loss over all classes.
+    Among the classes of an image's own source the hospital is no help.
 
     Parameters
     ----------
     logits : Tensor of float32, shape (n, K)
-        The network's.
+        Outputs of the network.
     truth : Tensor of float32, shape (n, K)
         1 for the class of an image, else 0.
     classes : Tensor of bool, shape (n, K)
-        Which classes each image is compared with; its own is one of them. Of an image with
-        no class at all the loss is 0.
+        The classes that each image is compared with, including its own. The loss of an
+        image without any class is 0.
 
     Returns
     -------
     Tensor, shape (n,)
     """
     used = classes.any(dim=1)
-    kept = logits.masked_fill(~(classes | ~used[:, None]), -torch.inf)
-    each = functional.cross_entropy(kept, truth.argmax(dim=1), reduction='none')
+    masked = logits.masked_fill(~(classes | ~used[:, None]), -torch.inf)
+    each = functional.cross_entropy(masked, truth.argmax(dim=1), reduction='none')
     return torch.where(used, each, 0.0)
 
 
 def classes_within(dataset: Dataset, places: np.ndarray) -> np.ndarray:
-    """Return with which classes the loss within sources compares each image.
+    """Return the classes that the loss within sources compares each image with.
 
     Parameters
     ----------
     dataset : Dataset
         The images, n of them.
     places : ndarray of int
-        Those that are learnt from.
+        Indices of the training images.
 
     Returns
     -------
     ndarray of bool, shape (n, classes)
-        The classes that its source has among them, where there are two or more; none for
+        The classes that its source has among these, if there are two or more; none for
         other images.
 
     Raises
@@ -110,14 +110,14 @@ def classes_within(dataset: Dataset, places: np.ndarray) -> np.ndarray:
     """
     if dataset.multilabel:
         raise RecipeError(
-            'loss.within_source compares classes of which an image has one, and here images '
-            'have several labels; set it to 0.'
+            'loss.within_source needs images of one class each, and here images have several '
+            'labels; set it to 0.'
         )
     samples = dataset.samples
     found: defaultdict[str, set[str]] = defaultdict(set)
     for place in np.unique(places):
         found[samples[place].source].add(samples[place].label)
-    found.pop('', None)  # which is no source
+    found.pop('', None)  # images without a source
     classes = np.zeros((len(samples), len(dataset.labels)), dtype=bool)
     for place in np.unique(places):
         own = found.get(samples[place].source, set())
@@ -134,30 +134,30 @@ def classes_within(dataset: Dataset, places: np.ndarray) -> np.ndarray:
 def image_weights(
     dataset: Dataset, recipe: LossRecipe, places: np.ndarray, often: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return how much each image of a data set counts in the loss.
+    """Return the weight of each image of a data set in the loss.
 
     Parameters
     ----------
     dataset : Dataset
         The images, n of them.
     recipe : LossRecipe
-        Which weights. Those of 'class' and 'class and source' have the mean 1 over the
-        training images; those of 'given' are taken as they are.
+        The kind of weights. 'class' and 'class and source' have the mean 1 over the training
+        images; 'given' weights are used as they are.
     places : ndarray of int, shape (m,)
-        What an epoch goes through, an image as often as it comes.
+        Indices of the images of an epoch, each as often as it occurs.
     often : ndarray, shape (m,), optional
-        How often each of them is expected in an epoch, by the sampler; once by default.
+        Expected number of times that the sampler draws each of them; 1 by default.
 
     Returns
     -------
     ndarray of float32, shape (n,)
         1 for images that are not in `places`. An image with several labels has the mean
-        of what each of them would give it.
+        of the weights of its labels.
 
     Raises
     ------
     RecipeError
-        If a class has no weight of its own, or one is named that is not there.
+        If a class has no weight, or a weight has no class.
     """
     weights = np.ones(len(dataset.samples), dtype=np.float32)
     if recipe.weights == 'none':
@@ -170,7 +170,7 @@ def image_weights(
                 f'the classes are {", ".join(dataset.labels)}.'
             )
         for i in np.unique(places):
-            if labels := dataset.samples[i].labels:  # one that has none counts once
+            if labels := dataset.samples[i].labels:  # an image without labels has the weight 1
                 weights[i] = np.mean([recipe.class_weights[label] for label in labels])
         return weights
     often = np.ones(len(places)) if often is None else often
@@ -182,9 +182,9 @@ def image_weights(
         return [(label, sample.source if by_source else '') for label in sample.labels or ('',)]
 
     counts: defaultdict[tuple[str, str], float] = defaultdict(float)
-    for place, share in zip(places, often, strict=True):
+    for place, count in zip(places, often, strict=True):
         for cell in cells(place):
-            counts[cell] += share
+            counts[cell] += count
     sources = Counter(label for label, _ in counts)
     classes = len(sources)
     total = float(often.sum())

@@ -1,7 +1,7 @@
-"""How good a run's model is: what its card says, by source and beside the no-anatomy baseline.
+"""Evaluate a run's model for its card: by source, and beside the no-anatomy baselines.
 
-Thresholds are chosen on some images and measured on others. The predictions of images that
-the model did not learn from are written as a table.
+Thresholds are chosen on some images and evaluated on others. The predictions for images that
+the model was not trained on are written as a table.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = [
     'write_predictions',
 ]
 
-#: Share of a class's images that its threshold must still call.
+#: Sensitivities that a class's threshold must reach.
 _SENSITIVITIES = (0.9, 0.95)
 
 
@@ -57,24 +57,24 @@ def operating_points(
     labels: tuple[str, ...],
     weights: np.ndarray | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Choose thresholds; only ever from images that are neither trained nor tested on.
+    """Choose thresholds, on images that are used neither for training nor for testing.
 
     Parameters
     ----------
     truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
-        As `true_labels` gives it.
+        As `true_labels` returns it.
     probabilities : ndarray, shape (n, classes)
         Calibrated.
     labels : tuple of str
         Names of the classes.
     weights : ndarray, shape (n,), optional
-        How much each image counts; alike by default.
+        Weight of each image; 1 by default.
 
     Returns
     -------
     dict
-        For each class the highest threshold that still calls 90 or 95 % of its
-        images ('sensitivity 0.90'), and the one with the largest sum of
+        For each class the highest threshold with a sensitivity of 90 or 95 %
+        ('sensitivity 0.90'), and the one with the largest sum of
         sensitivity and specificity ('Youden', Cancer 1950;3:32).
     """
     points: dict[str, dict[str, float]] = {}
@@ -100,7 +100,7 @@ def operating_points(
             for t in thresholds
         ]
         found['Youden'] = float(thresholds[int(np.argmax(sums))])
-        points[label] = found  # not rounded: rounded up, it would miss the image that it is of
+        points[label] = found  # not rounded: rounded up, it would miss its own image
     return points
 
 
@@ -111,16 +111,16 @@ def performance_at(
     labels: tuple[str, ...],
     groups: Sequence[Hashable],
 ) -> dict[str, Any]:
-    """Return sensitivity and specificity at thresholds that were chosen elsewhere.
+    """Return sensitivity and specificity at thresholds that were chosen on other images.
 
     Parameters
     ----------
     points : dict
-        As `operating_points` chose them.
+        As `operating_points` returned them.
     truth, probabilities, labels
-        As of `operating_points`, of the images that are measured.
+        As of `operating_points`, for the images that are evaluated.
     groups : sequence
-        The patient of each: Wilson's intervals count these.
+        The patient of each, which Wilson's intervals count.
 
     Returns
     -------
@@ -130,21 +130,21 @@ def performance_at(
     out: dict[str, Any] = {}
     for label, found in points.items():
         k = labels.index(label)
-        called, inside = probabilities[:, k], one_hot(truth, len(labels))[:, k]
+        scores, inside = probabilities[:, k], one_hot(truth, len(labels))[:, k]
         for name, threshold in found.items():
-            shares = {}
-            for figure, which, right in (
-                ('sensitivity', inside, called >= threshold),
-                ('specificity', ~inside, called < threshold),
+            rates = {}
+            for metric, which, right in (
+                ('sensitivity', inside, scores >= threshold),
+                ('specificity', ~inside, scores < threshold),
             ):
-                share = float(right[which].mean()) if which.any() else float('nan')
+                rate = float(right[which].mean()) if which.any() else float('nan')
                 patients = len({groups[i] for i in np.flatnonzero(which).tolist()})
-                shares[figure] = wilson_interval(share, patients).to_list()
-            out.setdefault(label, {})[name] = shares
+                rates[metric] = wilson_interval(rate, patients).to_list()
+            out.setdefault(label, {})[name] = rates
     return out
 
 
-#: Its name in a run's folder.
+#: Name of the table in a run's folder.
 PREDICTIONS_FILE = 'predictions.csv'
 
 _COLUMNS = ('image', 'split', 'source', 'label')
@@ -152,7 +152,7 @@ _COLUMNS = ('image', 'split', 'source', 'label')
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Probabilities of n images.
+    """Predictions for n images.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ class Predictions:
     probabilities : ndarray, shape (n, k)
         Calibrated on the validation split.
     logits : ndarray, shape (n, k)
-        What the network put out.
+        Outputs of the network.
     """
 
     labels: tuple[str, ...]
@@ -183,18 +183,18 @@ def write_predictions(
     probabilities: np.ndarray,
     logits: np.ndarray,
 ) -> None:
-    """Write ``predictions.csv`` of the validation and test images, and no name of a file.
+    """Write ``predictions.csv`` of the validation and test images, without file names.
 
     Parameters
     ----------
     folder : Path
-        Of the run.
+        The run's folder.
     dataset, split
-        The images and their division.
+        The images and their split.
     digests : sequence of str
         A hash of the content of each.
     probabilities, logits : ndarray, shape (n, classes)
-        Of every image: calibrated, and as the network put them out.
+        Of every image: calibrated probabilities, and outputs of the network.
 
     Raises
     ------
@@ -220,7 +220,7 @@ def read_predictions(folder: Path) -> Predictions:
     OSError
         If there is none.
     ValueError
-        If it was changed and is no such table any more.
+        If it is not such a table.
     """
     with (folder / PREDICTIONS_FILE).open(newline='', encoding='utf-8') as file:
         names, *rows = list(csv.reader(file)) or [[]]
@@ -238,20 +238,20 @@ def read_predictions(folder: Path) -> Predictions:
 
 
 class HasFeatures(Protocol):
-    """Images of which it is known what the no-anatomy baselines see."""
+    """Images with the features of the no-anatomy baselines."""
 
     @property
     def features(self) -> np.ndarray:
-        """What they see of each, shape (n, f)."""
+        """Features of each image, shape (n, f)."""
 
 
 def true_labels(dataset: Dataset) -> np.ndarray:
-    """Return what each image is.
+    """Return the true label of each image.
 
     Returns
     -------
     ndarray of int, shape (n,), or of bool, shape (n, classes)
-        Class numbers; or, where an image can have several labels, which it has.
+        Class numbers; or the labels of each image, if it can have several.
     """
     numbers = {label: i for i, label in enumerate(dataset.labels)}
     if not dataset.multilabel:
@@ -263,12 +263,12 @@ def true_labels(dataset: Dataset) -> np.ndarray:
 
 
 def describe_data(dataset: Dataset, split: Split, digests: Sequence[str]) -> dict[str, Any]:
-    """Return what a card says of the data: fingerprint, counts, how they were split.
+    """Return what a card says of the data: fingerprint, counts, and kind of split.
 
     The fingerprint is the SHA-256 over content, label and split of all images,
-    in an order that does not depend on their names. An image with several labels is
-    counted in each of them, one that is in no split in none. ``divided_pairs`` are the
-    near-duplicates that a table's own splits put on two sides: figures are too good by them.
+    in an order that does not depend on their names. An image with several labels
+    counts for each of them, an image in no split does not count. ``divided_pairs`` is the
+    number of near-duplicates that a table puts into two splits, which makes metrics too high.
     """
     rows = list(zip(dataset.samples, digests, split.names(), strict=True))
     used = [(sample, digest, name) for sample, digest, name in rows if name]
@@ -290,25 +290,24 @@ def describe_data(dataset: Dataset, split: Split, digests: Sequence[str]) -> dic
 
 
 def evaluate_model(
-    dataset: Dataset, split: Split, cache: HasFeatures, logits: np.ndarray, seed: int
+    dataset: Dataset, split: Split, images: HasFeatures, logits: np.ndarray, seed: int
 ) -> dict[str, Any]:
-    """Measure a model on the test split, or on the validation split if there is none.
+    """Evaluate a model on the test split, or on the validation split if there is none.
 
     Parameters
     ----------
-    dataset, split, cache
-        The images, their division, and what the baselines see of them (its ``features``).
+    dataset, split, images
+        The images, their split, and their features for the baselines.
     logits : ndarray, shape (n, classes)
-        The model's, of every image in the data set (those of the training
-        split are not looked at).
+        Of every image in the data set (those of the training split are not used).
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
     dict
-        The card's entries ``temperature``, ``operating_points`` and ``metrics``: among
-        them what `metrics_by_source` says of the model and the baselines.
+        The card's entries ``temperature``, ``operating_points`` and ``metrics``, including
+        those of `metrics_by_source` for the model and the baselines.
     """
     truth, labels = true_labels(dataset), dataset.labels
     temperature = fit_temperature(truth[split.val], logits[split.val])
@@ -316,14 +315,14 @@ def evaluate_model(
     points = operating_points(truth[split.val], probabilities[split.val], labels)
     name = 'test' if len(split.test) else 'val'
     places = getattr(split, name)
-    guesses = baseline_probabilities(cache, truth, split.train, places, len(labels))
-    said = FoldPredictions(places, probabilities[places], guesses)
+    others = baseline_probabilities(images, truth, split.train, places, len(labels))
+    predictions = FoldPredictions(places, probabilities[places], others)
     groups = [dataset.samples[i].group for i in places]
     metrics = {
         'measured_on': name,
         'split': split.kind,
         'most_frequent_class': round(majority_accuracy(truth[places]), 4),
-        **metrics_by_source(dataset, truth, [said], seed),
+        **metrics_by_source(dataset, truth, [predictions], seed),
         'operating_points': performance_at(
             points, truth[places], probabilities[places], labels, groups
         ),
@@ -332,57 +331,58 @@ def evaluate_model(
 
 
 def baseline_probabilities(
-    cache: HasFeatures, truth: np.ndarray, learnt: np.ndarray, places: np.ndarray, classes: int
+    images: HasFeatures, truth: np.ndarray, training: np.ndarray, places: np.ndarray, classes: int
 ) -> dict[str, np.ndarray]:
-    """Return what the no-anatomy baselines say of images, shape (n, classes) each.
+    """Return the probabilities of the no-anatomy baselines, shape (n, classes) each.
 
     Parameters
     ----------
-    cache : HasFeatures
-        What they see of each image.
+    images : HasFeatures
+        All images with their features.
     truth : ndarray
-        Of all images, as `true_labels` gives it.
-    learnt, places : ndarray of int
-        The images that they learn from, and those that they are asked about.
+        Of all images, as `true_labels` returns it.
+    training, places : ndarray of int
+        Indices of the training images, and of those to predict.
     classes : int
         How many classes there are.
     """
-    guesses = {}
-    for kind, seen in BASELINES.items():
-        features = cache.features[:, :seen]
-        guesses[kind] = fit_baseline(features[learnt], truth[learnt], classes)(features[places])
-    return guesses
+    out = {}
+    for kind, count in BASELINES.items():
+        features = images.features[:, :count]
+        predict = fit_baseline(features[training], truth[training], classes)
+        out[kind] = predict(features[places])
+    return out
 
 
 def metrics_by_source(
     dataset: Dataset, truth: np.ndarray, parts: Sequence[FoldPredictions], seed: int
 ) -> dict[str, Any]:
-    """Return how a model and the baselines do on some images, and on those of each source.
+    """Return metrics of a model and the baselines on some images, and on those of each source.
 
     Parameters
     ----------
     dataset : Dataset
         The images.
     truth : ndarray
-        Of all of them, as `true_labels` gives it.
+        Of all of them, as `true_labels` returns it.
     parts : sequence of FoldPredictions
-        What was said of those that are measured. Of one part as `summarise` says, of
-        several the mean, see `average_over_folds`.
+        Predictions for the images to evaluate. Metrics of one part are those of `summarise`,
+        of several parts their means, see `average_over_folds`.
     seed : int
-        Of the bootstrap.
+        Seed of the bootstrap.
 
     Returns
     -------
     dict
         ``model``; by name ``baselines``; and by name ``differences``, the model minus that
         baseline on the same resamples. Each under 'all', and by source where there are two
-        or more. Of images of one source, each two classes are compared by themselves.
+        or more. For images of one source, each two classes are compared by themselves.
     """
     labels, samples = dataset.labels, dataset.samples
     sources = np.array([sample.source for sample in samples])
     groups = [sample.group for sample in samples]
     averaged = len(parts) > 1
-    # Folds are made of sources, so resamples of them keep these alike, too.
+    # Folds are made of sources, so their resamples are stratified by source, too.
     strata = [
         (0 if dataset.multilabel else int(truth[i]), source if averaged else '')
         for i, source in enumerate(sources)
@@ -396,18 +396,20 @@ def metrics_by_source(
         here = [own for part in parts if len((own := part.subset(which)).places)]
         pairs = (name != 'all' or len(measured) == 1) and name != 'no source' and measured != ['']
 
-        def figures(own: Sequence[FoldPredictions], pairs: bool = pairs) -> dict[str, Any]:
+        def metrics_of(own: Sequence[FoldPredictions], pairs: bool = pairs) -> dict[str, Any]:
             if averaged:
                 return average_over_folds(
                     truth, own, labels, groups, strata, pairs=pairs, seed=seed
                 )
-            ((places, said),) = ((part.places, part.probabilities) for part in own)
-            patients = [groups[i] for i in places]
-            return summarise(truth[places], said, labels, patients, pairs=pairs, seed=seed)
+            (part,) = own
+            patients = [groups[i] for i in part.places]
+            return summarise(
+                truth[part.places], part.probabilities, labels, patients, pairs=pairs, seed=seed
+            )
 
-        out['model'][name] = figures(here)
+        out['model'][name] = metrics_of(here)
         for kind in here[0].others:
-            theirs = figures([part.of_classifier(kind) for part in here])
+            theirs = metrics_of([part.of_classifier(kind) for part in here])
             out['baselines'].setdefault(kind, {})[name] = theirs
         compared = metric_differences(truth, here, labels, groups, strata, pairs=pairs, seed=seed)
         for kind, difference in compared.items():
@@ -416,15 +418,15 @@ def metrics_by_source(
 
 
 def majority_accuracy(truth: np.ndarray) -> float:
-    """Return the accuracy of always answering what is most frequent, of each label if several."""
+    """Return the accuracy of always predicting the majority, averaged over several labels."""
     if truth.ndim == 1:
         return float(np.bincount(truth).max() / len(truth))
-    shares = truth.mean(axis=0)
-    return float(np.maximum(shares, 1 - shares).mean())
+    frequency = truth.mean(axis=0)
+    return float(np.maximum(frequency, 1 - frequency).mean())
 
 
 def counts_by_split(dataset: Dataset, split: Split) -> dict[str, dict[str, int]]:
-    """Return the number of images by split and class; one with several labels is in each."""
+    """Return the number of images by split and class; an image counts for each of its labels."""
     return {
         name: {
             label: sum(label in dataset.samples[i].labels for i in getattr(split, name))

@@ -29,10 +29,10 @@ __all__ = [
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Draw from a seed on the CPU and on one device, and leave torch's state as it was."""
+    """Seed the CPU and one device within the context, and restore torch's state afterwards."""
     devices = [device] if device.type == 'cuda' else []
     with torch.random.fork_rng(devices=devices):
-        # Seeding every kind of device that there might be takes as long as a small step.
+        # Seeding all possible devices takes as long as a small step.
         torch.default_generator.manual_seed(seed)
         if device.type != 'cpu':
             torch.manual_seed(seed)
@@ -56,25 +56,25 @@ def autocast(
 
 
 def rate_fraction(schedule: ScheduleRecipe, done: float, epochs: int, step: float) -> float:
-    """Return the learning rate after `done` epochs, as a share of the highest.
+    """Return the learning rate after `done` epochs, as a fraction of the highest.
 
     Parameters
     ----------
     schedule : ScheduleRecipe
-        Which course.
+        The schedule.
     done : float
-        Epochs that are done.
+        Epochs done.
     epochs : int
-        Of the whole run.
+        Epochs of the whole run.
     step : float
-        How many epochs one step is; the first step of a warm-up already rises.
+        Length of one step in epochs; the rate is above 0 in the first step of a warm-up.
     """
     if done < schedule.warm_up:
         return min(1.0, (done + step) / schedule.warm_up)
     if schedule.name == 'constant':
         return 1.0
     if schedule.name == 'stages':
-        # Steps add up to whole epochs but for rounding.
+        # Steps add up to whole epochs except for rounding.
         passed = sum(done + step / 2 > after for after in schedule.after)
         return schedule.shares[passed - 1] if passed else 1.0
     # Loshchilov and Hutter, ICLR 2017, equation 5, one cycle down to zero.
@@ -82,7 +82,7 @@ def rate_fraction(schedule: ScheduleRecipe, done: float, epochs: int, step: floa
 
 
 def build_optimiser(network: StagedNetwork, recipe: Recipe) -> torch.optim.Optimizer:
-    """Build a recipe's optimiser, with torch's defaults for what a recipe does not say.
+    """Build a recipe's optimiser, with torch's defaults for what a recipe does not set.
 
     These are betas of 0.9 and 0.999 (Adam, AdamW and Nadam, epsilon 1e-8), and a
     smoothing of 0.99 (RMSprop, epsilon 1e-8; Keras has 0.9 and 1e-7).
@@ -90,27 +90,28 @@ def build_optimiser(network: StagedNetwork, recipe: Recipe) -> torch.optim.Optim
     Parameters
     ----------
     network : StagedNetwork
-        Where it computes; on a GPU the fused forms are taken where there are any.
+        On its device; on a GPU fused implementations are used if there are any.
     recipe : Recipe
         Its optimiser, and the rates by stage of `freeze`.
 
     Returns
     -------
     Optimizer
-        Frozen parameters are in it too, so that they can thaw; without a gradient they
-        stay as they are. Each group has its 'share' of the learning rate, see `set_learning_rate`.
+        It contains frozen parameters too, so that they can be unfrozen; without a gradient
+        they do not change. Each group has its 'share' of the learning rate, see
+        `set_learning_rate`.
     """
     plan = recipe.optimiser
     groups: list[dict[str, Any]] = []
     stages = list(network.stages.values())
-    shares = [recipe.freeze.rate * recipe.freeze.decay**k for k in range(len(stages))]
-    for part, share in zip([*stages, network.head], [*shares[::-1], 1.0], strict=True):
-        # Only matrices and kernels decay, no biases and no batch norm.
+    rates = [recipe.freeze.rate * recipe.freeze.decay**k for k in range(len(stages))]
+    for part, fraction in zip([*stages, network.head], [*rates[::-1], 1.0], strict=True):
+        # Weight decay for matrices and kernels only, not for biases and batch norm.
         for matrices in (True, False):
             chosen = [p for p in part.parameters() if (p.ndim > 1) is matrices]
             decay = plan.weight_decay if matrices else 0.0
             if chosen:
-                groups.append({'params': chosen, 'weight_decay': decay, 'share': share})
+                groups.append({'params': chosen, 'weight_decay': decay, 'share': fraction})
     rate = plan.learning_rate
     on_gpu = next(network.parameters()).device.type == 'cuda'
     fused: dict[str, Any] = {'fused': True} if on_gpu else {}
@@ -126,7 +127,7 @@ def build_optimiser(network: StagedNetwork, recipe: Recipe) -> torch.optim.Optim
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    """Set the head's learning rate, and that of each stage to its share of it."""
+    """Set the head's learning rate, and those of the stages relative to it."""
     for group in optimiser.param_groups:
         group['lr'] = rate * group['share']
 
@@ -139,28 +140,28 @@ def update_average(
     step: int,
     frozen: tuple[str, ...] = (),
 ) -> None:
-    """Move an average of weights towards those of now.
+    """Update an exponential moving average of weights.
 
     Parameters
     ----------
     average, network : StagedNetwork
-        What moves, and where to; whole numbers are copied.
+        The average, and the current network; integers are copied.
     decay : float
-        Share of the average that stays. It grows to this value like (1 + step) / (10 +
-        step), or young averages would remember the random start (as
+        Fraction of the average that remains. It grows to this value like (1 + step) / (10 +
+        step), or early averages would remember the random start (as
         `tf.train.ExponentialMovingAverage` with `num_updates`).
     step : int
         From 1.
     frozen : tuple of str
-        Stages that have not moved since the start, so that there is nothing to follow.
+        Stages that have not changed since the start, so their average does not either.
     """
     decay = min(decay, (1 + step) / (10 + step))
     parts = [name for name in network.stage_names if name not in frozen]
     pairs = [(average.head, network.head)]
     pairs += [(average.stages[name], network.stages[name]) for name in parts]
     for old, new in pairs:
-        for kept, now in zip(old.state_dict().values(), new.state_dict().values(), strict=True):
-            if kept.is_floating_point():
-                kept.lerp_(now, 1 - decay)
+        for mean, now in zip(old.state_dict().values(), new.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1 - decay)
             else:
-                kept.copy_(now)
+                mean.copy_(now)

@@ -88,7 +88,7 @@ def test_a_broken_one_costs_itself_and_says_why_once(found):
     _, errors = found
     for line in (
         "The recipe 'zhong' of hospital-recipes is left out: There is another recipe of that",
-        "The recipe 'wrong' of hospital-recipes is left out: epocs is not an entry of a recipe; did",
+        "The recipe 'wrong' of hospital-recipes is left out: epocs is not an entry of a recipe;",
         "The recipe '' of hospital-recipes is left out: The recipe is not TOML",
         "The recipes 'damaged' of hospital-recipes are left out: no such disk",
         "The recipes 'missing' of hospital-recipes are left out: No module named 'hospital.nowh",
