@@ -22,13 +22,13 @@ def smoothed(form, share):
 
 
 def test_smoothing_over_all_classes_is_that_of_torch():
-    ours = image_losses(LOGITS, ONE_HOT, smoothed('all', 0.12), columns=False)
+    ours = image_losses(LOGITS, ONE_HOT, smoothed('all', 0.12), sigmoid=False)
     theirs = functional.cross_entropy(LOGITS, CLASSES, label_smoothing=0.12, reduction='none')
     torch.testing.assert_close(ours, theirs)
 
 
 def test_smoothing_over_the_others_leaves_the_true_class_what_the_paper_prints():
-    ours = image_losses(LOGITS, ONE_HOT, smoothed('others', 0.12), columns=False)
+    ours = image_losses(LOGITS, ONE_HOT, smoothed('others', 0.12), sigmoid=False)
     # e K / (K - 1) over all is e over the others.
     theirs = functional.cross_entropy(LOGITS, CLASSES, label_smoothing=0.18, reduction='none')
     torch.testing.assert_close(ours, theirs)
@@ -40,15 +40,15 @@ def test_smoothing_over_the_others_leaves_the_true_class_what_the_paper_prints()
 def test_columns_are_choices_of_two():
     truth = torch.tensor([[1.0, 1.0, 0.0]])
     z = LOGITS[:1]
-    plain = image_losses(z, truth, LossRecipe(), columns=True)
+    plain = image_losses(z, truth, LossRecipe(), sigmoid=True)
     s = torch.sigmoid(z[0])
     by_hand = -(s[0].log() + s[1].log() + (1 - s[2]).log()) / 3
     torch.testing.assert_close(plain[0], by_hand)
     # Keras: y (1 - e) + e / 2.
-    soft = image_losses(z, truth, smoothed('all', 0.2), columns=True)
+    soft = image_losses(z, truth, smoothed('all', 0.2), sigmoid=True)
     target = torch.tensor([0.9, 0.9, 0.1])
     torch.testing.assert_close(soft[0], -(target * s.log() + (1 - target) * (1 - s).log()).mean())
-    crossed = image_losses(z, truth, smoothed('others', 0.2), columns=True)
+    crossed = image_losses(z, truth, smoothed('others', 0.2), sigmoid=True)
     target = torch.tensor([0.8, 0.8, 0.2])
     by_hand = -(target * s.log() + (1 - target) * (1 - s).log()).mean()
     torch.testing.assert_close(crossed[0], by_hand)
@@ -58,7 +58,7 @@ def test_one_output_has_the_binary_cross_entropy_of_its_sigmoid():
     z = torch.tensor([1.7, -0.3])
     both = torch.stack([-z / 2, z / 2], dim=1)
     truth = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
-    ours = image_losses(both, truth, LossRecipe('binary cross-entropy'), columns=False)
+    ours = image_losses(both, truth, LossRecipe('binary cross-entropy'), sigmoid=False)
     theirs = functional.binary_cross_entropy_with_logits(z, truth[:, 1], reduction='none')
     torch.testing.assert_close(ours, theirs)
 
