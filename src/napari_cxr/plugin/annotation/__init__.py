@@ -1,1 +1,1 @@
-"""Annotating a table of scores row by row: opening radiographs, and labels by a person."""
+"""Annotating a table of scores: opening radiographs row by row, and labelling them."""

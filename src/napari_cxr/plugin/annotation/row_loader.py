@@ -138,7 +138,7 @@ def load_row(
 ) -> Job[LoadedRow | Failure]:
     """Read a row's file and classify it; a job for `run_job`.
 
-    It yields the `LoadedImage` as soon as there is one; besides, words about progress, or None.
+    It yields the `LoadedImage` as soon as it is read, and otherwise texts about progress or None.
 
     Parameters
     ----------

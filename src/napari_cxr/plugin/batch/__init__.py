@@ -1,1 +1,1 @@
-"""The dock that scores a folder: what to score, how it goes, and what came out."""
+"""The dock that scores a folder: input, progress, and results."""

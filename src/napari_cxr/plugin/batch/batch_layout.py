@@ -66,7 +66,7 @@ class WrappingColumn(QWidget):
     """
 
     def event(self, event: QEvent | None) -> bool:
-        """Follow what comes into the column, or goes."""
+        """Adapt to widgets that are shown or hidden."""
         done = super().event(event)
         if event is not None and event.type() == QEvent.Type.LayoutRequest:
             self._fit()

@@ -1,8 +1,8 @@
-"""The controller of the Batch dock: starts jobs on a table and shows how they go.
+"""The controller of the Batch dock: starts the jobs of a table and shows their progress.
 
-`ScoringSession` runs one job at a time that scores, reopens or measures a table;
-`ScoringController` shows in the panel where the table on screen came from, how far it is, and
-what can be done with it.
+`ScoringSession` runs one job at a time, which scores, reads or evaluates a table;
+`ScoringController` shows in the panel which table that is, its progress, and what can be done
+with it.
 """
 
 from __future__ import annotations
@@ -115,39 +115,39 @@ def _fraction_done(event: object) -> float | None:
     return None
 
 
-_WAITING = 'Waiting for other work to end'
+_WAITING = 'Waiting for another job to finish'
 
 _UNKNOWN_REQUEST = (
-    'It is not known here what was scored into this table. To resume it, choose the same images, '
-    'settings and table under “What to score”.'
+    'This table is unfinished, but its images and settings are not known on this computer. To '
+    'resume it, choose the same images, settings and table under “What to score”.'
 )
 
 
 class ScoringController(QObject):
-    """Starts jobs of a session, and shows in a panel what they say.
+    """Starts the jobs of a session, and shows their events in a panel.
 
     Parameters
     ----------
     panel : BatchPanel
-        Where it is shown.
-    session : BatchSession
-        Whose jobs.
-    annotation : ReadingDesk
-        Which learns of each row.
+        The panel.
+    session : ScoringSession
+        Runs the jobs.
+    annotation : AnnotationController
+        Gets each row.
     parent : QObject
         Qt parent.
 
     Attributes
     ----------
-    run : Run or None
-        What the rows on show have in common.
+    run : ScoringRun or None
+        The run that made the rows that are shown.
     out : str
         Their table.
     request : ScoreRequest or None
-        What Resume goes on with, if that is known: what was asked for when the table on show
-        was made, or a table that was stopped before its first row came.
+        What Resume would continue, if known: the request of the table that is shown, or of one
+        that was stopped before its first row.
     done : int
-        Rows that are done.
+        Number of finished rows.
     """
 
     def __init__(
@@ -164,12 +164,12 @@ class ScoringController(QObject):
         self.request: ScoreRequest | None = None
         self.done = 0
         self._failed_rows = self._total = 0
-        #: What takes the place of the table on show as soon as the job knows what it is of.
+        #: The table that replaces the current one as soon as its job knows the run.
         self._pending: tuple[str, ScoreRequest | None] = ('', None)
         self._on_screen = self._run_started = False
         self._reopened = False
-        self._summary: tuple[str, str] = ('', '')  # words for the table on show, and its path
-        self._labels_by_user = 0  # labels of the person among those that are measured
+        self._summary: tuple[str, str] = ('', '')  # of a table, and its path
+        self._labels_by_user = 0  # among the labels of the metrics
         session.started.connect(self._job_started)
         session.waits.connect(self._show_waiting)
         session.progressed.connect(self._show_event)
@@ -179,21 +179,21 @@ class ScoringController(QObject):
         session.ended.connect(self._ended)
 
     def score(self, request: ScoreRequest, *, resume: bool) -> None:
-        """Score into a new table, or go on with one."""
+        """Score into a new table, or resume one."""
         self._on_screen = resume and self.out == request.out and self.run is not None
         self._pending, self._run_started = (request.out, request), False
         shown = [row.number for row in self._panel.table.rows()] if self._on_screen else []
         self._session.score(request, resume=resume, shown=shown)
 
     def open(self, table: str) -> None:
-        """Show a table that was made earlier, also one that is not finished."""
+        """Open an existing table, finished or not."""
         out = os.path.abspath(table.removesuffix('.journal'))
         self._on_screen, self._pending, self._reopened = False, (out, load_request(out)), False
         self._run_started = False
         self._session.reopen(out)
 
     def measure(self, labels: Mapping[str, str]) -> None:
-        """Measure the table on show, with these labels by path in place of its own."""
+        """Compute metrics of the table, by these labels instead of its own."""
         self._labels_by_user = len(labels)
         self._session.measure(self.out, labels)
 
@@ -228,7 +228,7 @@ class ScoringController(QObject):
                 self._count(event.done, event.failed, event.total)
             case RowsArrived(rows=rows) if (
                 self._on_screen
-            ):  # else they are of a table that is not on show
+            ):  # otherwise they belong to a table that is not shown
                 self._panel.table.add(rows)
                 self._annotation.add(rows)
                 if not self._run_started:
@@ -248,7 +248,7 @@ class ScoringController(QObject):
                 self._show_summary(scoring_messages.finished_message(event))
 
     def _show_run(self, run: ScoringRun) -> None:
-        """Show another table, unless it is the one on show that goes on."""
+        """Show another table, unless the current one is resumed."""
         self.out, self.request = self._pending
         request = self.request
         model = request.model if request is not None else run.model
@@ -269,7 +269,7 @@ class ScoringController(QObject):
         self._annotation.start(run, self.out, model, device)
 
     def _why_no_metrics(self, run: ScoringRun) -> str:
-        """Return why there are no figures of the table on show yet."""
+        """Return why there are no metrics yet."""
         if not run.truth:
             return NO_LABELS
         return METRICS_PENDING if self._session.job == 'score' else NOT_MEASURED
@@ -277,7 +277,7 @@ class ScoringController(QObject):
     def _show_run_metrics(
         self, found: scoring.ScoringMeasured | scoring.ScoringFinished, so_far: bool = False
     ) -> None:
-        """Show figures of a run, if its listing gives labels."""
+        """Show the metrics of a run, if its input has labels."""
         if found.metrics or found.unknown or (self.run is not None and self.run.truth):
             self._show_metrics(found, so_far=so_far)
 
@@ -301,11 +301,11 @@ class ScoringController(QObject):
     def _count(self, done: int, failed: int, total: int) -> None:
         self.done, self._failed_rows, self._total = done, failed, total
 
-    def _show_summary(self, words: str) -> None:
-        """Say what the table on show came to."""
-        self._summary = words, self.out
+    def _show_summary(self, text: str) -> None:
+        """Show the result of the job of the table."""
+        self._summary = text, self.out
         self._panel.progress.show_summary(
-            words,
+            text,
             self._failed_rows,
             resumable=self._can_resume(self.out),
             saveable=self.done > 0,
@@ -321,13 +321,13 @@ class ScoringController(QObject):
         )
 
     def _restore_shown(self) -> None:
-        """Nothing came of another table: say again what is on show, if anything is."""
-        words, out = self._summary
+        """Show the result of the current table again, after a job of another one failed."""
+        text, out = self._summary
         if self.run is None or out != self.out:
             self._panel.progress.clear()
             self._panel.head.set_open(True)
         else:
-            self._show_summary(words)
+            self._show_summary(text)
 
     def _succeeded(self, job: str, result: Any) -> None:
         if job == 'reopen':
@@ -354,7 +354,7 @@ class ScoringController(QObject):
             self._count(rows or self.done, self._failed_rows, self._total)
             self._show_summary(scoring_messages.stopped_message(self.done, self._total, self.out))
         else:
-            # The table on show stays, but what was wanted last is what Resume goes on with.
+            # The current table stays, but Resume continues the one that was wanted last.
             out, self.request = self._pending
             self._panel.progress.show_summary(
                 scoring_messages.stopped_message(rows or 0, expected_rows(out), out),

@@ -271,12 +271,12 @@ def _undecided_text(metrics: dict[str, Any]) -> str:
     images = '1 image' if found['images'] == 1 else f'{found["images"]:,} images'
     share = f'{100 * found["share"][0]:.0f} %'
     text = f' For {images} ({share}) the model cannot say; they count by their predicted label.'
-    said = [
+    decided = [
         f'{label}: ' + ', '.join(f'{name} {of[name][0]:.3f}' for name in names)
         for label, of in found['decided'].get('classes', {}).items()
         if (names := [name for name in _DECIDED_METRICS if of.get(name, [None])[0] is not None])
     ]
-    return text + (f' Without them: {"; ".join(said)}.' if said else '')
+    return text + (f' Without them: {"; ".join(decided)}.' if decided else '')
 
 
 def unmeasured_message(unknown: Sequence[str], unmeasured: int) -> str:

@@ -101,9 +101,9 @@ class RowFilter:
         for phrase, word in _WORD.findall(self.text):
             sought, found = (phrase or word).casefold(), np.zeros(len(places), dtype=bool)
             for key in _SEARCHED:
-                words = rows.texts[key]
-                if words.any:
-                    found |= words.containing(sought)[words.codes[places]]
+                column = rows.texts[key]
+                if column.any:
+                    found |= column.containing(sought)[column.codes[places]]
             held &= found
         return held
 

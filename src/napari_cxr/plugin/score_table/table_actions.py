@@ -54,9 +54,9 @@ def _cell_texts(rows: ScoreRows, column: ScoreColumn, places: np.ndarray) -> lis
         values = rows.numbers[column.key].values[places].tolist()
         return ['' if value != value else f'{value:.7g}' for value in values]
     if column.kind in ('file', 'text', 'label', 'note'):  # each distinct text once
-        words = rows.texts[column.key]
-        texts = [_one_line(text) for text in words.categories]
-        return [texts[code] for code in words.codes[places].tolist()]
+        entries = rows.texts[column.key]
+        texts = [_one_line(text) for text in entries.categories]
+        return [texts[code] for code in entries.codes[places].tolist()]
     return [_one_line(column.copied(rows, place)) for place in places.tolist()]
 
 
