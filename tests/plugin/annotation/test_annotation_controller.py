@@ -593,19 +593,19 @@ def test_labels_of_a_table_before_are_offered_when_the_folder_is_scored_again(
     others = [replace(row, label='covid19', probabilities=(0.6, 0.2, 0.2)) for row in rows]
     table_writer.write_table(tmp_path / 'scores-2.csv', others, run)
     panel = reading.panel.annotation
-    assert not panel.adopt.isVisible()
+    assert not panel.earlier.isVisible()
     reading.open_table(str(tmp_path / 'scores-2.csv'))
-    qtbot.waitUntil(panel.adopt.isVisible, timeout=WAIT)
-    assert panel.earlier.text() == '3 images have labels or notes in scores.csv.'
+    qtbot.waitUntil(panel.earlier.isVisible, timeout=WAIT)
+    assert panel.earlier.label.text() == '3 images have labels or notes in scores.csv.'
     assert not read(reading)  # nothing is taken over unasked
-    panel.adopt.click()
+    panel.earlier.button.click()
     assert read(reading) == {'0': ('covid19',), '1': ('normal',), '2': ()}
     second = reading.annotation.annotations
     assert second.path.name == 'scores-2.csv.labels' and second.get(paths[2]).unsure
     assert second.get(paths[2]).note == 'rotated'
     # Who agreed with the model then does not agree with this one, and the other way round.
     assert second.get(paths[0]).agreed and not second.get(paths[1]).agreed
-    assert not panel.adopt.isVisible() and panel.head.counts.text.startswith('3 of 4 annotated')
+    assert not panel.earlier.isVisible() and panel.head.counts.text.startswith('3 of 4 annotated')
     shown = reading.panel.table.model
     assert shown.index(0, shown.column_of('read')).data() == 'covid19'
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 from qtpy.QtCore import Qt, QTimer, Signal
@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QApplication, QHBoxLayout, QLabel, QVBoxLayout, QWidg
 from napari_cxr.plugin.annotation.annotation_controls import (
     AnnotationControls,
     AnnotationHeader,
+    ClassButtons,
     push_button,
     tool_button,
 )
@@ -22,10 +23,8 @@ from napari_cxr.plugin.annotation.annotation_state import (
     refusal_message,
     unsaved_message,
 )
-from napari_cxr.plugin.annotation.class_buttons import ClassButtons
-from napari_cxr.plugin.annotation.label_export import EarlierLabels, ExportMenu
+from napari_cxr.plugin.annotation.label_export import EarlierLabels, EarlierLabelsOffer, ExportMenu
 from napari_cxr.plugin.score_table.score_delegate import CellColours
-from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.sections import scroll_up
 from napari_cxr.plugin.widgets.text import ElidedLine, InlineMessage
 from napari_cxr.scoring.annotation.csv_export import count_text
@@ -219,10 +218,7 @@ class AnnotationPanel(QWidget):
         self._enabled_parts = EnabledParts(self, (self.buttons, self.controls.answers))
         self.message = InlineMessage()
         self.retry = push_button('Try again', 'Save the changes that are not saved yet')
-        self.earlier = quiet_label()
-        self.earlier.setIndent(0)
-        self.adopt = push_button('Use these labels', 'Take your earlier labels and notes over')
-        self._earlier_tables: Mapping[str, str] = {}
+        self.earlier = EarlierLabelsOffer()
         self._saving_timer = QTimer(self)
         self._saving_timer.setSingleShot(True)
         self._saving_timer.setInterval(_SLOW)
@@ -277,7 +273,8 @@ class AnnotationPanel(QWidget):
 
     def offer_earlier(self, earlier: EarlierLabels) -> None:
         """Offer annotations of the same images in other tables."""
-        self.state.earlier, self._earlier_tables = earlier.entries, earlier.tables
+        self.state.earlier = earlier.entries
+        self.earlier.set_tables(earlier.tables)
         self._show_earlier()
 
     def add(self, rows: Iterable[ScoreRow]) -> None:
@@ -414,15 +411,7 @@ class AnnotationPanel(QWidget):
 
     def _show_earlier(self) -> None:
         """Offer earlier annotations, as long as there are rows that they are for."""
-        paths = self.state.adoptable if self.state.earlier else []
-        for part in (self.earlier, self.adopt):
-            part.setVisible(bool(paths))
-        if paths:
-            names = sorted({self._earlier_tables[path] for path in paths})
-            images = 'image has' if len(paths) == 1 else 'images have'
-            tables = names[0] if len(names) == 1 else f'{len(names)} other tables'
-            self.earlier.setText(f'{len(paths):,} {images} labels or notes in {tables}.')
-            self.earlier.setToolTip('\n'.join(names))
+        self.earlier.offer(self.state.adoptable if self.state.earlier else [])
 
     def _show_saving(self) -> None:
         """Show what is not saved: at once if saving fails, after a while if it is slow."""
@@ -464,12 +453,12 @@ class AnnotationPanel(QWidget):
         self.head.undo.clicked.connect(self.undo)
         self.head.redo.clicked.connect(self.redo)
         self.retry.clicked.connect(state.retry)
-        self.adopt.clicked.connect(self.adopt_wanted)
+        self.earlier.wanted.connect(self.adopt_wanted)
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        top: tuple[QWidget, ...] = (self.message, self.retry, self.head, self.earlier, self.adopt)
+        top: tuple[QWidget, ...] = (self.message, self.retry, self.head, self.earlier)
         for part in (*top, self.name, self.hint, self.doubt, self.buttons, self.controls):
             layout.addWidget(part)

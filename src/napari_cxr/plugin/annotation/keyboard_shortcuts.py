@@ -27,8 +27,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cxr.plugin.annotation.annotation_controls import CLASS_KEYS
 from napari_cxr.plugin.annotation.annotation_panel import AnnotationPanel
-from napari_cxr.plugin.annotation.class_buttons import CLASS_KEYS
 from napari_cxr.plugin.background import when_destroyed
 
 __all__ = ['AnnotationShortcuts', 'ShortcutScope']

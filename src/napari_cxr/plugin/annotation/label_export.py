@@ -32,6 +32,7 @@ from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 
 __all__ = [
     'EarlierLabels',
+    'EarlierLabelsOffer',
     'ExportMenu',
     'ExportMessage',
     'export_labels',
@@ -160,6 +161,47 @@ def export_labels(
         everything = form == 'all'
         result = yield from export_csv(out, rows, entries, run, table, everything=everything)
     return result, form != 'all'
+
+
+class EarlierLabelsOffer(QWidget):
+    """Offers the labels of other tables; hidden while there are none.
+
+    Parameters
+    ----------
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    #: They are to be taken over.
+    wanted = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._tables: Mapping[str, str] = {}
+        self.label = quiet_label()
+        self.label.setIndent(0)
+        self.button = push_button('Use these labels', 'Take your earlier labels and notes over')
+        self.button.clicked.connect(self.wanted)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.label)
+        layout.addWidget(self.button)
+        self.hide()
+
+    def set_tables(self, tables: Mapping[str, str]) -> None:
+        """Set the name of the table that has the label of each image, by its path."""
+        self._tables = tables
+
+    def offer(self, paths: Sequence[str]) -> None:
+        """Offer the labels of these images."""
+        self.setVisible(bool(paths))
+        if paths:
+            names = sorted({self._tables[path] for path in paths})
+            images = 'image has' if len(paths) == 1 else 'images have'
+            tables = names[0] if len(names) == 1 else f'{len(names)} other tables'
+            self.label.setText(f'{len(paths):,} {images} labels or notes in {tables}.')
+            self.label.setToolTip('\n'.join(names))
 
 
 _EXPORT_FORMATS = {

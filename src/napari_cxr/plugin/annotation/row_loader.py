@@ -174,6 +174,7 @@ def load_row(
     yield image
     if not request.key[-1]:
         return LoadedRow(image)
+    yield 'Computing the heatmap'
     try:
         answer = yield from classify_radiograph(radiograph, request.model, request.device)
     except Exception as error:
