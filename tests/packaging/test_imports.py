@@ -30,7 +30,6 @@ TORCH = {'torch', 'torchvision', 'timm'}
 LIBRARIES = ('search', 'parquet', 'dask', 'onnx', 'openvino', 'tensorboard')
 # Packages that no module imports, and why they are dependencies all the same.
 NOT_IMPORTED = {
-    'magicgui': 'makes napari’s widgets of one-shot commands',
     'onnx': 'torch converts networks with it',
     'pyjpegls': 'pydicom decodes JPEG-LS with it',
     'pylibjpeg': 'pydicom finds the next two through it',

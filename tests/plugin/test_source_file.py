@@ -147,9 +147,9 @@ def test_the_layer_can_be_replaced(qtbot, viewer, tmp_path, own_plugin, settled_
     above = viewer.add_image(GREY)
     offer = OtherReaderNotice(viewer)
     qtbot.addWidget(offer)
-    offer.turn_to(above)
+    offer.show_layer(above)
     assert offer.isHidden()
-    offer.turn_to(layer)
+    offer.show_layer(layer)
     assert not offer.isHidden() and 'DICOM' in offer.text.text()
     with qtbot.waitSignal(offer.replaced, timeout=WAIT):
         qtbot.mouseClick(offer.button, Qt.MouseButton.LeftButton)

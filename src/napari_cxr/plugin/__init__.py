@@ -1,1 +1,1 @@
-"""What napari sees: reader, docks, commands. The only room that imports Qt or napari."""
+"""What napari sees: reader, docks, commands. The only package that imports Qt or napari."""

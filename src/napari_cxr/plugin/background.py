@@ -112,7 +112,7 @@ _READABLE_ERRORS = {
 
 
 def failure(error: Exception, doing: str) -> Failure:
-    """Put an error of a job into words for a person, with what to do next.
+    """Return an error of a job as a sentence for a person, with what to do next.
 
     Parameters
     ----------
@@ -298,16 +298,16 @@ def _follow(
         if not isinstance(job, Generator):
             return _outcome(job())
         with closing(job):
-            told = False  # that it is cancelled
+            cancelling = False
             while True:
                 try:
-                    if cancelled.is_set() and not told:
-                        told = True
+                    if cancelled.is_set() and not cancelling:
+                        cancelling = True
                         event = job.throw(JobCancelled())
                     else:
                         event = next(job)
                 except StopIteration as end:
-                    return _outcome(end.value, cancelled=told)
+                    return _outcome(end.value, cancelled=cancelling)
                 except JobCancelled:
                     return JobOutcome(cancelled=True)
                 yield event
@@ -563,7 +563,7 @@ class JobSession(QObject):
             self,
             job,
             doing,
-            relay=self._tell,
+            relay=self._relay,
             done=self._take,
             ended=self._finish,
             description=description,
@@ -582,7 +582,7 @@ class JobSession(QObject):
         self.job = job
         waits = process and self._process.busy
         self._worker = worker
-        worker.yielded.connect(self._tell)
+        worker.yielded.connect(self._relay)
         worker.returned.connect(self._take)
         worker.finished.connect(self._finish)
         worker.start()
@@ -590,7 +590,7 @@ class JobSession(QObject):
         if waits:
             self.waits.emit()
 
-    def _tell(self, event: object) -> None:
+    def _relay(self, event: object) -> None:
         if event is not None:
             self.progressed.emit(event)
 

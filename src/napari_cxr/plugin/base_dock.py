@@ -129,9 +129,9 @@ _PROGRESS_DELAY = 300
 
 
 class ImageDock(Dock):
-    """Choose a layer, a model and a device; ask; cancel.
+    """Choose a layer, a model and a device; start; cancel.
 
-    One button starts and cancels. What it starts, and what becomes of the answer, is the
+    One button starts and cancels. What it starts, and what becomes of the result, is the
     dock's own.
 
     Parameters
@@ -139,12 +139,12 @@ class ImageDock(Dock):
     napari_viewer : napari.viewer.Viewer
         The viewer; a bare `ViewerModel` does as well.
     start : str
-        What the button says.
+        Text of the button.
     offers : bool
-        Whether models are listed too that somebody has to get first.
+        Whether models that have to be downloaded first are listed too.
     """
 
-    #: The button was clicked, and nothing is under way.
+    #: The button was clicked, and no job runs.
     start_requested = Signal()
 
     def __init__(self, napari_viewer: ViewerModel, start: str, offers: bool = False) -> None:
@@ -180,11 +180,11 @@ class ImageDock(Dock):
 
     @property
     def busy(self) -> bool:
-        """Whether a job is under way."""
+        """Whether a job runs."""
         return self._running_on is not None
 
     def cancel(self) -> None:
-        """Stop the job that is under way."""
+        """Stop the job that runs."""
         if self._job is not None and self.busy:
             self._job.cancel()
             self._slow.stop()
@@ -208,7 +208,7 @@ class ImageDock(Dock):
     def _start_or_cancel(self) -> None:
         if not self.busy:
             self.start_requested.emit()
-        elif not self.progress.isHidden():  # else it is a double click, on what it said before
+        elif not self.progress.isHidden():  # else it is the second click of a double click
             self.cancel()
 
     def _relay(self, event: object) -> None:
@@ -227,14 +227,14 @@ class ImageDock(Dock):
         self._running_on = self._data = None
         self._slow.stop()
         self.progress.hide()
-        self.inputs.other_reader.turn_to(self.inputs.current_layer)  # more is known now
+        self.inputs.other_reader.show_layer(self.inputs.current_layer)  # more is known now
         self._show()
         self.settled.emit()
 
     # -- what is wrong --------------------------------------------------------------------
 
     def _show_problem(self, text: str, details: str = '', of: Image | None = None) -> None:
-        """Say what is wrong with an image, or with the model, until another is chosen."""
+        """Show what is wrong with an image, or with the model, until another is chosen."""
         self._problem_of = of
         if of is not None and of is not self.inputs.current_layer:
             text = f'{of.name}: {text}'
@@ -248,7 +248,7 @@ class ImageDock(Dock):
         self.message.clear()
 
     def _image_changed(self) -> None:
-        """Turn to another image: what was wrong with the one before is not said of it."""
+        """Show another image, without what was wrong with the one before."""
         if self._problem_of not in (None, self.inputs.current_layer):
             self._drop_problem()
         self._show()
@@ -267,7 +267,7 @@ class ImageDock(Dock):
         return dialog
 
     def _say(self, ready: bool, text: str) -> None:
-        """Make button and status say what can be done; a message stands for itself."""
+        """Show with button and status what can be done; a message stands for itself."""
         self.start.setText(self._starts)
         self.start.setEnabled(ready)
         self.status.setText(_NO_IMAGE if self.inputs.current_layer is None and text else text)

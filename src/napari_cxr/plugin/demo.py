@@ -50,7 +50,7 @@ def main(path: str | None = None, headless: bool = False, out: str | None = None
     else:
         open_paths(viewer, [chosen])
     if dock.inputs.current_layer is None:
-        return 1  # napari has said why
+        return 1  # napari has shown why
     picture = Path(out or 'napari-cxr-demo.png').resolve()
     problem = ''
 

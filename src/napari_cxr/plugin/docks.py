@@ -109,25 +109,25 @@ def unwrap_viewer(viewer: ViewerModel) -> ViewerModel:
 
 
 class DockSignals(QObject):
-    """Signals between docks; whoever listens does not know who speaks."""
+    """Signals between docks; a receiver does not know the sender."""
 
     #: A model was added to the person's own: its name.
     model_added = Signal(str)
-    #: A model shall be chosen in the Classify dock of this viewer: its name or file.
+    #: To choose a model in the Classify dock of this viewer: its name or file.
     model_requested = Signal(object, str)
-    #: The settings of a run shall be loaded into the Train dock of this viewer: its folder.
+    #: To load the settings of a run into the Train dock of this viewer: its folder.
     run_requested = Signal(object, str)
-    #: Labelled images shall be opened in the Train dock of this viewer: a folder or table, and
+    #: To open labelled images in the Train dock of this viewer: a folder or table, and
     #: the pattern that finds the patient in the names of its files, or an empty string.
     images_requested = Signal(object, str, str)
-    #: A run shall be taken up again in the Train dock of this viewer: its folder.
+    #: To resume a run in the Train dock of this viewer: its folder.
     resume_requested = Signal(object, str)
-    #: A layer will show another radiograph, which its metadata hold already: the layer.
+    #: A layer is about to show another radiograph, which its metadata hold already: the layer.
     image_changing = Signal(object)
-    #: What a model says of a radiograph's layer is known without a click: the layer, an
-    #: `Answer`, and the class whose heatmap is wanted.
+    #: A radiograph's layer was classified without a click: the layer, an
+    #: `ExplainedPrediction`, and the class whose heatmap is to be shown.
     prediction_ready = Signal(object, object, str)
-    #: A run has ended: its folder and None; or one of several: the folder that holds
+    #: A run has ended: its folder and None; or one of a series: the folder that holds
     #: them, and the `RunsDone`.
     run_done = Signal(str, object)
 

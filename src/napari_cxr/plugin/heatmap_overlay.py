@@ -28,13 +28,13 @@ def outline_paths(heatmap: Heatmap, level: float) -> list[np.ndarray]:
     heatmap : Heatmap
         The map.
     level : float
-        Share of the map's own maximum, in (0, 1).
+        Fraction of the map's own maximum, in (0, 1).
 
     Returns
     -------
     list of ndarray, shape (n, 2)
         Paths of (y, x) in pixels of the radiograph; empty for a map of zeros. They run
-        along the edge of what the network saw rather than beyond it.
+        along the edge of the network's input rather than beyond it.
     """
     from scipy.ndimage import zoom
     from skimage.measure import find_contours

@@ -98,12 +98,13 @@ def overlay_layers_data(
         Of its own layer, see `radiograph_layer_data`.
     """
     placed = {name: attributes[name] for name in ('scale', 'units', 'axis_labels')}
-    several = len(radiograph.overlays) > 1
+    numbers = [overlay.number for overlay in radiograph.overlays]
+    names = {n: f'Overlay {n}' if len(numbers) > 1 else 'Overlay' for n in numbers}
     return [
         (
             overlay.mask.view(np.uint8),
             {
-                'name': f'Overlay{f" {overlay.number}" if several else ""} · {attributes["name"]}',
+                'name': f'{names[overlay.number]} · {attributes["name"]}',
                 'visible': False,
                 'opacity': 0.8,
                 'colormap': {1: 'yellow', None: 'transparent'},
@@ -178,7 +179,7 @@ def radiograph_of(layer: Image) -> Radiograph:
         if radiograph.is_colour == layer.rgb:
             return radiograph.with_values(np.asarray(data))
     provenance = None
-    if layer.source.path:  # napari opened it: what the file is can still be told
+    if layer.source.path:  # napari opened it: its path still says what the file is
         kind = raster_format(layer.source.path)
         provenance = Provenance(format=kind or 'array', lossy=kind == 'JPEG')
     return Radiograph.from_array(np.asarray(data), is_colour=layer.rgb, provenance=provenance)
@@ -319,10 +320,10 @@ def _colormap(preset: Window | LookupTable, inverted: bool) -> str | Colormap:
 def _name(radiograph: Radiograph) -> str:
     """Return a name without identity: modality, view, start of the image's pseudonym."""
     provenance, view = radiograph.provenance, radiograph.geometry.view
-    words = [provenance.modality or provenance.format]
+    parts = [provenance.modality or provenance.format]
     if view is not View.UNKNOWN:
-        words.append(str(view))
-    name = ' '.join(words)
+        parts.append(str(view))
+    name = ' '.join(parts)
     short = provenance.pseudonyms.get('instance', '')[:6]
     return f'{name} · {short}' if short else name
 

@@ -1,4 +1,4 @@
-"""The lungs of a radiograph on screen: found, shown, edited, measured by.
+"""The lungs of a radiograph on screen: found, shown, edited, and heatmaps measured in them.
 
 Two jobs find the lungs and measure heatmaps by them. `LungsController` keeps the lungs of the
 radiograph that a dock shows in step with what a person does; `show_lung_field` is the command
@@ -137,11 +137,11 @@ class LungsController(QObject):
         Qt parent.
     """
 
-    #: The share of each heatmap in the lungs on show; an `LungShares`.
+    #: The fraction of each heatmap in the lungs on show; a `LungFractions`.
     measured = Signal(object)
     #: Lungs are on screen or not.
     shown = Signal(bool)
-    #: Lungs could not be found or measured by; a `Failure`.
+    #: Lungs could not be found, or heatmaps not measured in them; a `Failure`.
     failed = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QObject) -> None:
@@ -151,7 +151,7 @@ class LungsController(QObject):
         self._answer: ExplainedPrediction | None = None
         self._followed: weakref.ref[Labels] | None = None
         self._wanted: WeakSet[Image] = WeakSet()
-        self._at_work = False
+        self._measuring = False
         self._measured_for: ExplainedPrediction | None = None
         self._resting = QTimer(self)
         self._resting.setSingleShot(True)
@@ -166,8 +166,8 @@ class LungsController(QObject):
         base = self._radiograph
         return None if base is None else lungs_of(base, self._viewer.layers)
 
-    def turn_to(self, base: Image | None, answer: ExplainedPrediction | None) -> None:
-        """Look after another radiograph, or another answer about it."""
+    def show_radiograph(self, base: Image | None, answer: ExplainedPrediction | None) -> None:
+        """Follow another radiograph, or another result of it."""
         self._base = None if base is None else weakref.ref(base)
         self._answer = answer
         layer = self.layer
@@ -198,7 +198,7 @@ class LungsController(QObject):
             )
 
     def edit(self) -> None:
-        """Put napari's brush into the person's hand."""
+        """Select napari's brush on the layer with the lungs."""
         layer = self.layer
         if layer is not None:
             self._viewer.layers.selection.active = layer
@@ -206,7 +206,7 @@ class LungsController(QObject):
             layer.mode = 'paint'
 
     def forget(self, base: Image) -> None:
-        """Give up lungs that were found on other pixels; edited ones stay as a layer."""
+        """Remove lungs that were found on other pixels; edited ones stay as a layer."""
         self._wanted.discard(base)
         layer = lungs_of(base, self._viewer.layers)
         if layer is not None:
@@ -223,7 +223,7 @@ class LungsController(QObject):
             return
         if isinstance(outcome, Failure):
             self._wanted.clear()
-            self._tell()
+            self._emit_shown()
             self.failed.emit(outcome)
         elif base in self._wanted:
             self._wanted.discard(base)
@@ -237,16 +237,16 @@ class LungsController(QObject):
             if before is not None:
                 for emitter in _edit_events(before):
                     emitter.disconnect(self._edited)
-                before.events.visible.disconnect(self._tell)
+                before.events.visible.disconnect(self._emit_shown)
             self._followed = None if layer is None else weakref.ref(layer)
             if layer is not None:
                 for emitter in _edit_events(layer):
                     emitter.connect(self._edited)
-                layer.events.visible.connect(self._tell)
+                layer.events.visible.connect(self._emit_shown)
             self._edited()
-        self._tell()
+        self._emit_shown()
 
-    def _tell(self, event: Any = None) -> None:
+    def _emit_shown(self, event: Any = None) -> None:
         layer, base = self.layer, self._radiograph
         on_the_way = base is not None and base in self._wanted
         self.shown.emit(on_the_way if layer is None else layer.visible)
@@ -260,10 +260,10 @@ class LungsController(QObject):
             return
         if layer is None:
             self.measured.emit(answer.lungs)
-        elif self._at_work:
+        elif self._measuring:
             self._resting.start()
         else:
-            self._at_work = True
+            self._measuring = True
             self._measured_for = answer
             run_job(
                 self,
@@ -273,7 +273,7 @@ class LungsController(QObject):
             )
 
     def _take_fractions(self, outcome: JobOutcome | Failure) -> None:
-        self._at_work = False
+        self._measuring = False
         if isinstance(outcome, Failure):
             self.failed.emit(outcome)
         elif self._measured_for is self._answer:  # else another one is on show by now
@@ -300,7 +300,7 @@ def insert_lungs(viewer: ViewerModel, found: FoundLungs) -> Labels | None:
 
 
 def _edit_events(layer: Labels) -> tuple[Any, ...]:
-    """Return what tells of changed labels: a stroke, an undone one, other data."""
+    """Return the events of changed labels: a stroke, an undone one, other data."""
     events = layer.events
     return events.paint, events.set_data, events.data
 

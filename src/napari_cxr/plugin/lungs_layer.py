@@ -31,7 +31,7 @@ __all__ = [
 #: Of the right and of the left lung: calm beside grey, and no colour of the heatmap's.
 LUNG_COLOURS = ('#a28ff0', '#ec9bc9')
 _NAMES = ('outside the lungs', 'right lung', 'left lung')
-#: A brush this share of the radiograph's height draws a lung's edge in a few strokes.
+#: A brush of this fraction of the radiograph's height draws a lung's edge in a few strokes.
 _BRUSH = 1 / 40
 #: Which radiograph's layer each layer with lungs lies on.
 _UNDER: WeakKeyDictionary[Labels, weakref.ref[Image]] = WeakKeyDictionary()
@@ -116,7 +116,7 @@ def lungs_of(base: Image, layers: Iterable[Layer]) -> Labels | None:
 
 
 def detach_lungs(layer: Labels) -> None:
-    """Let a layer lead a life of its own: it is no more that of its radiograph's lungs."""
+    """Make a layer independent of its radiograph, whose lungs it no longer shows."""
     _UNDER.pop(layer, None)
 
 

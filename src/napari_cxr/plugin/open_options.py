@@ -24,7 +24,7 @@ from napari_cxr.rasters import is_raster
 
 __all__ = ['WINDOW_CHOICES', 'OpenOptionsDock']
 
-#: What a person can ask for, and which of a file's windows that is; None is the whole range.
+#: The choices, and which of a file's windows that is; None is the whole range.
 WINDOW_CHOICES = {
     'First in the file': 0,
     'Second in the file': 1,
@@ -119,33 +119,33 @@ class OpenOptionsDock(FormDock):
         radiograph: Radiograph = outcome.result
         named = preferences('layers').file_names or is_raster(file)
         data, attributes, _ = radiograph_layer_data(radiograph, file.stem if named else '')
-        said = [radiograph.refusal] if radiograph.refusal else []
+        notes = [radiograph.refusal] if radiograph.refusal else []
         place = WINDOW_CHOICES[window]
         if radiograph.is_colour:
             if place != 0:
-                said.append('This is a colour image, which has no windows.')
+                notes.append('This is a colour image, which has no windows.')
         elif place is not None and place >= len(radiograph.presets):
-            said.append(f'The file has {_count(len(radiograph.presets))}: its first is shown.')
+            notes.append(f'The file has {_count(len(radiograph.presets))}: its first is shown.')
         else:
             attributes |= appearance(radiograph, place)
         base = Image(data, **attributes)
         self.viewer.add_layer(base)
         if overlays:
-            self._add_overlays(radiograph, attributes, said)
+            self._add_overlays(radiograph, attributes, notes)
         self.viewer.layers.selection.active = base
         if lungs and not radiograph.refusal:
             show_lung_field(self.viewer)
         save_preferences('layers', folder=str(file.parent))
-        self.show_status(' '.join([f'{base.name} is open.', *said]))
+        self.show_status(' '.join([f'{base.name} is open.', *notes]))
 
     def _add_overlays(
-        self, radiograph: Radiograph, attributes: dict[str, Any], said: list[str]
+        self, radiograph: Radiograph, attributes: dict[str, Any], notes: list[str]
     ) -> None:
         layers = overlay_layers_data(radiograph, attributes)
         for data, options, kind in layers:
             self.viewer.add_layer(Layer.create(data, {**options, 'visible': True}, kind))
         if not layers:
-            said.append('The file has no overlays.')
+            notes.append('The file has no overlays.')
 
     def _choose_file(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(

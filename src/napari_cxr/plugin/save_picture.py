@@ -26,7 +26,7 @@ from napari_cxr.plugin.preferences import preferences, save_preferences
 
 __all__ = ['SIZES', 'SavePictureDock', 'picture_parts', 'render_picture']
 
-#: What a person can ask for, and the pixels of the longer side; None is the radiograph's own.
+#: The choices, and the pixels of the longer side; None is the radiograph's own.
 SIZES = {'As the radiograph': None, '2000 pixels': 2000, '1000 pixels': 1000}
 
 

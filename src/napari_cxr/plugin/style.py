@@ -95,8 +95,8 @@ def _readable(color: QColor, text: QColor) -> QColor:
 
 
 def _rgba(color: QColor, alpha: float | None = None) -> str:
-    share = color.alphaF() if alpha is None else alpha
-    return f'rgba({color.red()}, {color.green()}, {color.blue()}, {round(255 * share)})'
+    opacity = color.alphaF() if alpha is None else alpha
+    return f'rgba({color.red()}, {color.green()}, {color.blue()}, {round(255 * opacity)})'
 
 
 def quiet_label(text: str = '') -> QLabel:

@@ -605,7 +605,9 @@ def test_labels_of_a_table_before_are_offered_when_the_folder_is_scored_again(
     assert second.get(paths[2]).note == 'rotated'
     # Who agreed with the model then does not agree with this one, and the other way round.
     assert second.get(paths[0]).agreed and not second.get(paths[1]).agreed
-    assert not panel.earlier.isVisible() and panel.head.counts.text.startswith('3 of 4 annotated')
+    assert not panel.earlier.isVisible() and panel.head.counts.text().startswith(
+        '3 of 4 annotated'
+    )
     shown = reading.panel.table.model
     assert shown.index(0, shown.column_of('read')).data() == 'covid19'
 

@@ -132,7 +132,7 @@ def test_a_row_that_was_not_scored(panel, reading):
     panel.agree()
     panel.mark_unsure()
     assert not said(reading)
-    assert panel.head.counts.text == '0 of 4 annotated'  # it is none of those to read
+    assert panel.head.counts.text() == '0 of 4 annotated'  # it is none of those to read
     panel.controls.note.setText('ask for it again')
     panel.show_row(ROWS[0])
     assert said(reading) == {'/ward/9.dcm': ((), 'ask for it again', '')}
@@ -156,7 +156,7 @@ def test_a_long_name_is_shortened_and_whole_in_the_tooltip(panel):
     path = '/ward/' + 'very-' * 60 + 'long.png'
     panel.resize(300, 400)
     panel.show_row(ScoreRow(0, path, 'scored', label='normal', probabilities=(0, 1, 0)))
-    assert panel.name.name.toolTip() == path and panel.name.name.text.endswith('long.png')
+    assert panel.name.name.toolTip() == path and panel.name.name.text().endswith('long.png')
     assert panel.minimumSizeHint().width() <= 300
 
 
@@ -177,7 +177,7 @@ def test_a_key_a_class_and_the_next_row(qtbot, window, panel, reading):
     }
     assert reading.get('/ward/1.png').agreed and not reading.get('/ward/0.png').agreed
     assert panel.state.row == ROWS[3]
-    assert panel.head.counts.text == '3 of 4 annotated, 1 unsure' and panel.head.bar.value() == 3
+    assert panel.head.counts.text() == '3 of 4 annotated, 1 unsure' and panel.head.bar.value() == 3
     press(qtbot, window, Qt.Key.Key_9)  # there is no ninth class
     assert len(said(reading)) == 3
 

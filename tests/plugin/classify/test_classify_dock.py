@@ -63,7 +63,7 @@ def test_an_answer_is_said_to_be_of_the_model_that_gave_it(qtbot, dock, chest):
     assert not dock.status.text()
     dock.inputs.model.choose('cxr3-resnet10')
     assert dock.inputs.current_model == 'cxr3-resnet10'
-    assert 'Below is the answer of' in dock.status.text()
+    assert 'The result below is from' in dock.status.text()
     dock.inputs.model.choose(asked)
     assert not dock.status.text()
 
@@ -489,7 +489,7 @@ def test_one_finding_that_cannot_be_said(qtbot, dock, chest, findings_file):
     assert prediction.thresholds == (0.45,) and prediction.negative == 'no opacity'
     assert prediction.undecided == {'opacity': [0.05, 0.95]}
     assert dock.result.headline.answer.text() == 'cannot say'
-    assert dock.result.bars.words == {'opacity': 'undecided'}
+    assert dock.result.bars.sides == {'opacity': 'undecided'}
     (heat,) = heat_layers(dock)
     assert heat.name.startswith('Grad-CAM · opacity · p=')
     assert 'it is random' in dock.result.demonstration.text()

@@ -95,7 +95,7 @@ def test_cancelled_it_says_how_much_has_come_and_goes_on(qtbot, offered, served)
     offered.inputs.model.choose('findings')
     assert 'of 28 MB' in panel.status.text() and not panel.cancel.isHidden()
     got(qtbot, offered, panel.cancel.click)  # of a server that says nothing more
-    assert panel.get.text().startswith('Resume (') and 'have come' in panel.status.text()
+    assert panel.get.text().startswith('Resume (') and 'downloaded' in panel.status.text()
     assert offered.message.text == ''
     served.slow = None
     got(qtbot, offered, panel.get.click)
@@ -136,7 +136,7 @@ def test_the_panel_in_words(qtbot):
     assert panel.get.text() == 'Resume (20 MB left)'
     unknown = CatalogEntry('x', None, 'download', None, url='https://a.org/b')
     panel.show_entry(unknown, 8_000_000)
-    assert panel.get.text() == 'Resume' and '8.0 MB have come' in panel.status.text()
+    assert panel.get.text() == 'Resume' and '8.0 MB were downloaded' in panel.status.text()
     panel.show_entry(unknown, 0)
     assert panel.get.text() == 'Get'
     panel.begin()

@@ -26,7 +26,7 @@ def test_probabilities_that_do_not_sum_to_one_are_explained(view, multilabel):
     prediction = replace(answer.prediction, probabilities=(0.9, 0.4), multilabel=multilabel)
     view.show_answer(replace(answer, prediction=prediction), 'ill')
     assert view.bars.rows == [('ill', 0.9), ('well', 0.4)]
-    assert list(view.bars.words.values()) == (['above', 'below'] if multilabel else ['', ''])
+    assert list(view.bars.sides.values()) == (['above', 'below'] if multilabel else ['', ''])
     assert view.apart.isHidden() is not multilabel
     assert 'need not sum to 100 %' in view.apart.text()
 
@@ -34,8 +34,8 @@ def test_probabilities_that_do_not_sum_to_one_are_explained(view, multilabel):
 def test_where_it_looked_with_what_an_even_map_would_have(view):
     view.show_answer(made_up_answer(), 'ill')
     assert view.looked.text().replace('\u00a0', ' ') == (
-        '60 % of this heatmap lies in the lungs (50 % if it were even), 10 % at the edge (29 %). '
-        'The lungs, with what of them lies behind the heart, were found by a network.'
+        '60 % of this heatmap lies in the lungs (50 % of a uniform one), 10 % at the edge (29 %). '
+        'The lungs, including what lies behind the heart, were found by a network.'
     )
     view.heat.label.setCurrentText('well')
     assert 'heatmap of well is empty' in view.looked.text()
@@ -45,7 +45,7 @@ def test_edited_lungs_change_the_words_and_stay_with_the_class(view):
     view.show_answer(made_up_answer(), 'ill')
     view.show_lungs(LungFractions((0.25, None), 0.125, 'network', edit=7))
     text = view.looked.text().replace('\u00a0', ' ')
-    assert text.startswith('25 % of this heatmap lies in the lungs (12 % if it were even)')
+    assert text.startswith('25 % of this heatmap lies in the lungs (12 % of a uniform one)')
     assert text.endswith('The lungs are as you edited them.')
 
 
@@ -129,7 +129,7 @@ def test_one_finding_has_an_answer_and_a_reason(view, p, answer, word, why):
     view.show_answer(of_opacity(p), 'opacity')
     assert view.headline.isVisible() and view.headline.answer.text() == answer
     assert why in view.headline.why.text().replace('\u00a0', ' ')
-    assert view.bars.words == {'opacity': word}
+    assert view.bars.sides == {'opacity': word}
     ((bar,),) = [group.rows for group in view.bars._groups]
     # One bar shows the probability as it is.
     assert (bar.length, bar.mark, bar.band) == (p, 0.4, (0.35, 0.6))
@@ -139,7 +139,7 @@ def test_one_finding_has_an_answer_and_a_reason(view, p, answer, word, why):
 def test_classes_that_exclude_each_other_have_no_headline(view):
     view.show_answer(of_opacity(0.7), 'opacity')
     view.show_answer(made_up_answer(), 'ill')
-    assert view.headline.isHidden() and view.bars.words == {'ill': '', 'well': ''}
+    assert view.headline.isHidden() and view.bars.sides == {'ill': '', 'well': ''}
 
 
 def test_a_result_that_is_held_back_says_no_answer(view):

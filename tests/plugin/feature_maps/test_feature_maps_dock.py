@@ -246,5 +246,5 @@ def test_the_strip_paints_dead_filters_differently(qtbot):
 
     assert len(square(0)) > 1 and len(square(1)) == len(square(2)) == 1
     assert square(1) != square(2)
-    assert strip.words(0) == 'Filter 0 · dead' and 'activity 1' in strip.words(2)
+    assert strip.text_of(0) == 'Filter 0 · dead' and 'activity 1' in strip.text_of(2)
     assert strip.place_at(5 * 14, 3) is None and strip.place_at(3, 20) is None

@@ -40,7 +40,7 @@ def desk(qtbot, viewer):
 @pytest.fixture
 def layer(qtbot, viewer, base, desk):
     """The lungs of `made_up_answer` on `base`, on show and measured."""
-    desk.turn_to(base, made_up_answer())
+    desk.show_radiograph(base, made_up_answer())
     with qtbot.waitSignal(desk.measured, timeout=WAIT):
         desk.show(True)
     return desk.layer
@@ -49,7 +49,7 @@ def layer(qtbot, viewer, base, desk):
 def test_shown_hidden_and_shown_again(qtbot, viewer, base, desk):
     told = []
     desk.shown.connect(told.append)
-    desk.turn_to(base, made_up_answer())
+    desk.show_radiograph(base, made_up_answer())
     viewer.layers.selection.active = base
     desk.show(True)
     assert desk.layer is None  # another process does it
@@ -69,7 +69,7 @@ def test_shown_hidden_and_shown_again(qtbot, viewer, base, desk):
 
 def test_the_share_follows_the_brush_and_undo(qtbot, desk, layer):
     with qtbot.waitSignal(desk.measured, timeout=WAIT) as before:
-        desk.turn_to(desk._radiograph, desk._answer)
+        desk.show_radiograph(desk._radiograph, desk._answer)
     assert before.args[0] == desk._answer.lungs and not before.args[0].edit
     layer.mode = 'erase'
     with qtbot.waitSignal(desk.measured, timeout=WAIT) as erased:
@@ -100,7 +100,7 @@ def test_an_edited_field_outlives_another_answer_and_its_own_layer(
     layer.paint((5, 5), 1)
     painted = layer.data.copy()
     with qtbot.waitSignal(desk.measured, timeout=WAIT) as told:
-        desk.turn_to(base, made_up_answer())
+        desk.show_radiograph(base, made_up_answer())
     assert told.args[0].edit
     desk.show(True)
     assert desk.layer is layer
@@ -115,7 +115,7 @@ def test_lungs_edited_before_the_click_are_found_anew_once_their_layer_is_gone(
     qtbot, viewer, base, desk
 ):
     answer = made_up_answer()
-    desk.turn_to(base, replace(answer, lungs=replace(answer.lungs, edit=7)))
+    desk.show_radiograph(base, replace(answer, lungs=replace(answer.lungs, edit=7)))
     desk.show(True)
     qtbot.waitUntil(lambda: desk.layer is not None, timeout=WAIT)
     # Nobody edited these; on a blank image a network finds nothing.
@@ -125,7 +125,7 @@ def test_lungs_edited_before_the_click_are_found_anew_once_their_layer_is_gone(
 def test_two_radiographs_at_once(qtbot, viewer, base, desk):
     other = viewer.add_image(np.zeros((40, 80), np.uint8))
     for image in (base, other):
-        desk.turn_to(image, made_up_answer())
+        desk.show_radiograph(image, made_up_answer())
         desk.show(True)
     qtbot.waitUntil(lambda: all(lungs_of(i, viewer.layers) for i in (base, other)), timeout=WAIT)
 
@@ -143,13 +143,13 @@ def test_another_radiograph_has_lungs_of_its_own(qtbot, viewer, base, desk, laye
     other = viewer.add_image(np.zeros((40, 80), np.uint8))
     told = []
     desk.shown.connect(told.append)
-    desk.turn_to(other, made_up_answer())
+    desk.show_radiograph(other, made_up_answer())
     assert desk.layer is None and told[-1] is False
     layer.visible = False
     assert told[-1] is False
-    desk.turn_to(base, made_up_answer())
+    desk.show_radiograph(base, made_up_answer())
     assert desk.layer is layer
-    desk.turn_to(None, None)
+    desk.show_radiograph(None, None)
     desk.show(True)
     assert len(viewer.layers) == 3
 
@@ -168,10 +168,10 @@ def test_changed_pixels_lose_their_lungs_but_not_a_person_s_work(qtbot, viewer, 
 def test_a_radiograph_that_goes_meanwhile_is_freed(qtbot, viewer, desk):
     def begin_and_remove():
         base = viewer.add_image(np.zeros((40, 80), np.uint8))
-        desk.turn_to(base, made_up_answer())
+        desk.show_radiograph(base, made_up_answer())
         desk.show(True)
         viewer.layers.remove(base)
-        desk.turn_to(None, None)
+        desk.show_radiograph(None, None)
         return weakref.ref(base)
 
     gone = begin_and_remove()

@@ -1,4 +1,4 @@
-"""The dock that classifies a radiograph and shows where the answer came from."""
+"""The dock that classifies a radiograph and shows what the result rests on."""
 
 from __future__ import annotations
 
@@ -50,26 +50,26 @@ class ClassifyDock(ImageDock):
         self.lungs = LungsController(self.viewer, self)
         self.getting = ModelDownloadController(self.get_panel, self)
         self.inputs.layer_changed.connect(self._image_changed)
-        self.inputs.setup_changed.connect(self._get_ready)
+        self.inputs.setup_changed.connect(self._load_model)
         self.inputs.card_wanted.connect(self.show_card)
         self.start_requested.connect(self.classify)
         self.result.label_chosen.connect(self._show_label)
         self.result.accepted.connect(self._accept)
         self.getting.started.connect(self.message.clear)
         self.getting.got.connect(self._take_model)
-        self.getting.failed.connect(self._tell_not_got)
+        self.getting.failed.connect(self._show_download_failure)
         self.result.card_wanted.connect(self.show_card)
         self.result.heat.lungs_changed.connect(self._show_lungs)
         self.result.heat.edit_wanted.connect(self.lungs.edit)
         self.lungs.shown.connect(self.result.heat.set_lungs)
         self.lungs.measured.connect(self.result.show_lungs)
-        self.lungs.failed.connect(self._tell_lungs)
-        dock_signals().image_changing.connect(self._turn_away)
-        dock_signals().prediction_ready.connect(self._take_over)
+        self.lungs.failed.connect(self._show_lungs_failure)
+        dock_signals().image_changing.connect(self._forget_result)
+        dock_signals().prediction_ready.connect(self._take_prediction)
         shortcut = QShortcut(QKeySequence('Ctrl+Return'), self)
         shortcut.activated.connect(self.classify)
         self._show()
-        self._get_ready()
+        self._load_model()
 
     def _build(self) -> None:
         self.start.setToolTip('Classify the chosen image (Ctrl+Return)')
@@ -118,8 +118,8 @@ class ClassifyDock(ImageDock):
         self._models[layer] = self._asked
         self._keep(layer, answer, answer.prediction.leading)
 
-    def _turn_away(self, layer: Image) -> None:
-        """Forget what was said of the radiograph that a layer showed."""
+    def _forget_result(self, layer: Image) -> None:
+        """Forget the result of the radiograph that a layer showed."""
         if self._labels.pop(layer, None) is not None:
             layer.events.data.disconnect(self._forget_changed)
         self._answers.pop(layer, None)
@@ -129,31 +129,31 @@ class ClassifyDock(ImageDock):
             self._drop_problem()
         self._show()
 
-    def _take_over(self, layer: Image, answer: ExplainedPrediction, label: str) -> None:
-        """Show what is known of a layer without a click."""
+    def _take_prediction(self, layer: Image, answer: ExplainedPrediction, label: str) -> None:
+        """Show a result that came without a click."""
         if layer in self.viewer.layers:
-            # Where it was asked for, its warnings were there to read.
+            # Its warnings stood where it was asked for.
             self._accepted[layer] = answer.doubts
             self._models[layer] = answer.prediction.model
             self._keep(layer, answer, label)
 
     def _keep(self, layer: Image, answer: ExplainedPrediction, label: str) -> None:
         if layer not in self._labels:
-            # What was said of other pixels must not stand beside these.
+            # The result of other pixels must not stand beside these.
             layer.events.data.connect(self._forget_changed)
         self._answers[layer] = answer
         self._labels[layer] = label
-        self._lay_over(layer)
+        self._show_result(layer)
 
-    def _tell_lungs(self, failure: Failure) -> None:
+    def _show_lungs_failure(self, failure: Failure) -> None:
         self._show_failure(failure, self.inputs.current_layer)
 
-    def _get_ready(self) -> None:
+    def _load_model(self) -> None:
         """Start the torch process and load the chosen model, before anyone clicks."""
         shared_torch()  # made in this thread, so that it is ended before Qt is
         self.message.clear()
         offered = self.inputs.model.offered
-        self.getting.turn_to(offered)
+        self.getting.show_model(offered)
         self._update()
         if offered is not None:
             self.inputs.show_device('')
@@ -183,22 +183,22 @@ class ClassifyDock(ImageDock):
         self.result.setVisible(answer is not None)
         if layer is not None and answer is not None and self._may_show(layer):
             self.result.show_answer(answer, self._labels[layer])
-            self.heat.turn_to(layer, answer, self._labels[layer])
-            self.lungs.turn_to(layer, answer)
+            self.heat.show_radiograph(layer, answer, self._labels[layer])
+            self.lungs.show_radiograph(layer, answer)
         else:
             if answer is not None:
                 self.result.hold_back(answer)
-            self.heat.turn_away()
-            self.lungs.turn_to(layer, None)
+            self.heat.release()
+            self.lungs.show_radiograph(layer, None)
         self._update()
 
-    def _lay_over(self, layer: Image) -> None:
+    def _show_result(self, layer: Image) -> None:
         """Show a new result of a layer with all that lies over it, or its warning alone."""
         may_show = self._may_show(layer)
         if may_show:
             self.heat.draw(layer, self._answers[layer], self._labels[layer])
         else:
-            self.heat.remove(layer)  # of an earlier answer that had nothing against it
+            self.heat.remove(layer)  # of an earlier result without warnings
         self._show()
         wanted = may_show and preferences('classify').lungs
         if wanted and layer is self.inputs.current_layer and self.lungs.layer is None:
@@ -209,17 +209,17 @@ class ClassifyDock(ImageDock):
         layer, answer = self.inputs.current_layer, self.answer
         if layer is not None and answer is not None:
             self._accepted[layer] = self._accepted.get(layer, set()) | answer.doubts
-            self._lay_over(layer)
+            self._show_result(layer)
 
-    def _tell_not_got(self, failure: Failure) -> None:
+    def _show_download_failure(self, failure: Failure) -> None:
         self._show_failure(failure)
         bring_into_view(self.message)  # the terms of a model are long
 
     def _take_model(self, name: str) -> None:
-        """Turn to a model that is here now."""
+        """Load a model that was downloaded just now."""
         dock_signals().model_added.emit(name)
         if self.inputs.current_model == name:
-            self._get_ready()
+            self._load_model()
 
     def _update(self) -> None:
         offered = self.inputs.model.offered is not None
@@ -228,17 +228,18 @@ class ClassifyDock(ImageDock):
             self._say(False, '')
         elif not self.busy:
             ready = self.inputs.current_layer is not None and bool(self.inputs.current_model)
-            self._say(ready, self._whose() if self.answer else _READY)
+            self._say(ready, self._result_note() if self.answer else _READY)
 
-    def _whose(self) -> str:
-        """Say whose answer stands below, where another model was chosen since."""
+    def _result_note(self) -> str:
+        """Return which model the result below is from, where another one was chosen since."""
         layer, answer = self.inputs.current_layer, self.answer
         if layer is None or answer is None:
             return ''
         asked = self._models.get(layer, '')
         if asked in ('', self.inputs.current_model):
             return ''
-        return f'Below is the answer of {answer.prediction.model}. Click Classify to ask again.'
+        model = answer.prediction.model
+        return f'The result below is from {model}. Click Classify to run this model.'
 
     def _show_label(self, label: str) -> None:
         layer = self.inputs.current_layer

@@ -47,7 +47,7 @@ class HeatmapControls(QWidget):
     label_changed = Signal(str)
     visible_changed = Signal(bool)
     opacity_changed = Signal(float)
-    #: Whether an outline is wanted, and at which share of the maximum.
+    #: Whether to draw an outline, and at which fraction of the maximum.
     outline_changed = Signal(bool, float)
     lungs_changed = Signal(bool)
     #: The person wants to paint on the lungs.
@@ -69,11 +69,13 @@ class HeatmapControls(QWidget):
         self.opacity.setValue(round(100 * opacity))
         self.opacity.setToolTip('How strongly the heatmap covers the radiograph')
         self.outline = QCheckBox('Outline')
-        self.outline.setToolTip('Draw a line where the heatmap reaches this share of its maximum')
+        self.outline.setToolTip(
+            'Draw a line where the heatmap reaches this fraction of its maximum'
+        )
         self.level = QSlider(Qt.Orientation.Horizontal)
         self.level.setRange(5, 95)
         self.level.setValue(50)
-        self.level.setToolTip('Share of the maximum at which the outline lies')
+        self.level.setToolTip('Fraction of the maximum at which the outline lies')
         self.lungs = QCheckBox('Lungs')
         self.lungs.setToolTip('Show or hide the lungs as a layer that can be edited')
         right, left = (f'<span style="color: {colour}">■</span>' for colour in LUNG_COLOURS)
@@ -81,8 +83,8 @@ class HeatmapControls(QWidget):
         self._sides.setToolTip('The patient’s right and left lung')
         self.edit = QPushButton('Edit')
         self.edit.setToolTip(
-            'Take up napari’s brush to correct the lungs: 1 is the right one, 2 the left one, '
-            'the eraser takes away, and Ctrl+Z undoes. What is said of them follows.'
+            'Correct the lungs with napari’s brush: label 1 is the right lung, 2 the left one, '
+            'the eraser removes, and Ctrl+Z undoes. The percentages below follow.'
         )
         self._percent = QLabel()
         self._level = QLabel()
@@ -143,7 +145,7 @@ class HeatmapControls(QWidget):
 
     @property
     def outline_level(self) -> float | None:
-        """The level of the outline, or None where none is wanted."""
+        """The level of the outline, or None where there is to be none."""
         return self.level.value() / 100 if self.outline.isChecked() else None
 
     def _show_toggled(self, shown: bool) -> None:
@@ -199,22 +201,22 @@ class HeatmapController(QObject):
         controls.opacity_changed.connect(self._set_opacity)
         controls.outline_changed.connect(self._set_outline)
 
-    def turn_to(self, base: Image, answer: ExplainedPrediction, label: str) -> None:
-        """Let the controls be those of another radiograph or class; draws nothing."""
+    def show_radiograph(self, base: Image, answer: ExplainedPrediction, label: str) -> None:
+        """Connect the controls to another radiograph or class; draws nothing."""
         self._base, self._answer, self._label = weakref.ref(base), answer, label
         self._overlays.setdefault(base, HeatmapOverlay(self._viewer))
         self._follow_layer()
         self._controls.set_outlined(self._overlays[base].outlined)
 
-    def turn_away(self) -> None:
-        """Let the controls be nobody's."""
+    def release(self) -> None:
+        """Disconnect the controls from any radiograph."""
         self._base = self._answer = None
 
     def draw(self, base: Image, answer: ExplainedPrediction, label: str) -> None:
-        """Turn to a radiograph and show its heatmap, and the outline if it is wanted."""
+        """Show the heatmap of a radiograph, and its outline if the box is ticked."""
         controls = self._controls
         level = controls.outline_level  # as it was for the radiograph before, on a new one
-        self.turn_to(base, answer, label)
+        self.show_radiograph(base, answer, label)
         overlay = self._overlays[base]
         if shows_other_pixels(base):  # of another patient, perhaps
             overlay.remove()

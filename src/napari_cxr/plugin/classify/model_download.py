@@ -1,4 +1,4 @@
-"""Getting a model that others offer: its terms, the job that gets it, and how far that is.
+"""Downloading a model: its terms, the job that gets it, and its progress.
 
 The panel knows nothing of jobs; the controller runs the one job and shows it in the panel.
 """
@@ -32,10 +32,10 @@ __all__ = ['ModelDownloadController', 'ModelDownloadPanel', 'shared_downloader']
 
 _STAGES = {'checking': 'Checking the file…', 'converting': 'Converting it…'}
 
-#: Read after the buttons: it is as important with the model's answers, where the card has it.
+#: Shown after the buttons: the card has it too, beside the model's results.
 _LAST = 'When not to believe it'
 
-#: Said with the buttons.
+#: Shown with the buttons.
 _FROM = 'From'
 
 
@@ -48,11 +48,11 @@ class ModelDownloadPanel(QWidget):
         Qt parent.
     """
 
-    #: The model on show shall be downloaded.
-    get_wanted = Signal()
-    #: A file that a person has shall be taken for it.
-    file_wanted = Signal(str)
-    cancel_wanted = Signal()
+    #: To download the model on show.
+    get_requested = Signal()
+    #: To take a file that the person has for it: its path.
+    file_requested = Signal(str)
+    cancel_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -63,15 +63,17 @@ class ModelDownloadPanel(QWidget):
         self.get = QPushButton()
         self.get.setObjectName('accent')
         self.get.setMinimumHeight(34)
-        self.get.setToolTip('Download it, check it and convert it; what is stopped can go on')
+        self.get.setToolTip(
+            'Download it, check it and convert it; a download that was stopped can be resumed'
+        )
         self.file = QPushButton('I have the file…')
         self.file.setToolTip('Take the file from this computer; it is checked all the same')
         self.cancel = QPushButton('Cancel')
-        self.cancel.setToolTip('Stop; what has come is kept')
+        self.cancel.setToolTip('Stop; what was downloaded is kept')
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(6)
-        self.bar.setAccessibleName('Share of the file that has come')
+        self.bar.setAccessibleName('Fraction of the file that was downloaded')
         self.status = quiet_label()
         # One below the other: beside each other they are wider than a narrow dock.
         buttons = QVBoxLayout()
@@ -88,7 +90,7 @@ class ModelDownloadPanel(QWidget):
         layout.addWidget(self.bar)
         layout.addWidget(self.status)
         layout.addWidget(self.doubts)
-        self.get.clicked.connect(self.get_wanted)
+        self.get.clicked.connect(self.get_requested)
         self.file.clicked.connect(self._choose_file)
         self.cancel.clicked.connect(self._cancel)
         self.hide()
@@ -101,7 +103,7 @@ class ModelDownloadPanel(QWidget):
         entry : Entry
             Which.
         kept : int
-            Bytes of it that have come already.
+            Bytes of it that were downloaded before.
         """
         self.title.setText(str(entry.summary.get('title', entry.name)))
         lines = [line for line in download_terms(entry) if line[0] != _FROM]
@@ -112,9 +114,10 @@ class ModelDownloadPanel(QWidget):
         self.get.setText(f'Resume{rest}' if kept else f'Get{entry.size_text}')
         self._offer(working=False)
         of = f' of {megabytes(entry.size)}' if entry.size else ''
-        has_come = f'{megabytes(kept)}{of} have come. ' if kept else ''
+        has_come = f'{megabytes(kept)}{of} were downloaded. ' if kept else ''
+        what = 'The rest' if kept else 'The file'
         from_ = urlsplit(entry.url).hostname or 'elsewhere'
-        self.say(f'{has_come}It comes from {from_}. No image is sent anywhere.')
+        self.show_status(f'{has_come}{what} comes from {from_}. No image is sent anywhere.')
         self.show()
 
     def allow(self, allowed: bool) -> None:
@@ -122,24 +125,26 @@ class ModelDownloadPanel(QWidget):
         self.get.setEnabled(allowed)
         self.file.setEnabled(allowed)
         if not allowed:
-            self.say('Another model is being downloaded; this one can come after it.')
+            self.show_status(
+                'Another model is being downloaded. Wait until it is here, then get this one.'
+            )
 
-    def say(self, text: str) -> None:
-        """Show a few words below the buttons."""
+    def show_status(self, text: str) -> None:
+        """Show a status below the buttons."""
         self.status.setText(text)
         self.status.setVisible(bool(text))
 
-    def begin(self) -> None:
-        """Show that something has begun, before anything has come."""
+    def show_started(self) -> None:
+        """Show that a download has started, before anything has come."""
         self.bar.setRange(0, 0)
-        self.say('Connecting…')
+        self.show_status('Connecting…')
         self._offer(working=True)
 
     def show_progress(self, progress: DownloadProgress) -> None:
         """Show how far it is."""
         if progress.stage != 'downloading':
             self.bar.setRange(0, 0)
-            self.say(_STAGES[progress.stage])
+            self.show_status(_STAGES[progress.stage])
             return
         total = progress.total
         # Qt counts in 32 bits.
@@ -147,7 +152,7 @@ class ModelDownloadPanel(QWidget):
         self.bar.setValue(round(1000 * progress.done / total) if total else 0)
         of = f' of {megabytes(total)}' if total else ''
         left = '' if progress.seconds is None else f', {clock_text(progress.seconds)} left'
-        self.say(f'{megabytes(progress.done)}{of}{left}')
+        self.show_status(f'{megabytes(progress.done)}{of}{left}')
 
     def _offer(self, *, working: bool) -> None:
         for widget, stays in (
@@ -164,14 +169,14 @@ class ModelDownloadPanel(QWidget):
     def _cancel(self) -> None:
         self.cancel.setText('Cancelling…')
         self.cancel.setEnabled(False)
-        self.cancel_wanted.emit()
+        self.cancel_requested.emit()
 
     def _choose_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
             self, 'The file of this model', '', 'Weights (*.pt *.pth *.safetensors);;All files (*)'
         )
         if path:
-            self.file_wanted.emit(path)
+            self.file_requested.emit(path)
 
 
 def _page() -> QLabel:
@@ -190,7 +195,7 @@ def _as_html(lines: list[tuple[str, str]]) -> str:
     )
 
 
-#: What has come is on the disk already, so a stalled process may be ended soon; seconds.
+#: What was downloaded is on the disk already, so a stalled process may be ended soon; seconds.
 _DOWNLOAD_GRACE = 1.0
 
 
@@ -226,7 +231,7 @@ def _fraction_done(event: object) -> float | None:
 
 
 class ModelDownloadController(QObject):
-    """Turns to the chosen model, and gets it when a person wants that.
+    """Shows the chosen model, and gets it when a person clicks.
 
     Parameters
     ----------
@@ -238,11 +243,11 @@ class ModelDownloadController(QObject):
 
     #: A model is here now: its name.
     got = Signal(str)
-    #: A model could not be got: the `Failure`.
+    #: A model could not be downloaded: the `Failure`.
     failed = Signal(object)
-    #: A download begins.
+    #: A download starts.
     started = Signal()
-    #: Nothing is being got any more.
+    #: No download runs any more.
     settled = Signal()
 
     def __init__(self, panel: ModelDownloadPanel, parent: QObject) -> None:
@@ -250,22 +255,22 @@ class ModelDownloadController(QObject):
         self.panel = panel
         self.session = JobSession(shared_downloader(), self)
         self._entry: CatalogEntry | None = None  # on show
-        self._coming = ''  # name of the one that is being got
+        self._coming = ''  # name of the one that is being downloaded
         self._last: DownloadProgress | None = None
-        panel.get_wanted.connect(self._get)
-        panel.file_wanted.connect(self._get)
-        panel.cancel_wanted.connect(self.session.cancel)
-        self.session.progressed.connect(self._tell)
+        panel.get_requested.connect(self._get)
+        panel.file_requested.connect(self._get)
+        panel.cancel_requested.connect(self.session.cancel)
+        self.session.progressed.connect(self._show_progress)
         self.session.succeeded.connect(self._succeed)
         self.session.failed.connect(lambda _, failure: self.failed.emit(failure))
         self.session.ended.connect(self._end)
 
     @property
     def busy(self) -> bool:
-        """Whether a model is being got."""
+        """Whether a model is being downloaded."""
         return bool(self.session.job)
 
-    def turn_to(self, entry: CatalogEntry | None) -> None:
+    def show_model(self, entry: CatalogEntry | None) -> None:
         """Show a model that is not here yet; None for one that is."""
         self._entry = entry
         if entry is None:
@@ -273,7 +278,7 @@ class ModelDownloadController(QObject):
             return
         self.panel.show_entry(entry, bytes_so_far(entry))
         if self.busy and entry.name == self._coming:
-            self.panel.begin()
+            self.panel.show_started()
             if self._last is not None:
                 self.panel.show_progress(self._last)
         elif self.busy:
@@ -284,12 +289,12 @@ class ModelDownloadController(QObject):
             return
         self._coming, self._last = self._entry.name, None
         self.started.emit()
-        self.panel.begin()
+        self.panel.show_started()
         self.session.start_job(
             'get',
             get_model(self._coming, file if isinstance(file, str) else ''),
             'Getting the model',
-            description='the download of a model. What has come is kept: resume when you like',
+            description='the download of a model. What is here is kept: resume when you like',
             fraction_done=_fraction_done,
         )
 
@@ -297,7 +302,7 @@ class ModelDownloadController(QObject):
     def _is_on_show(self) -> bool:
         return self._entry is not None and self._entry.name == self._coming
 
-    def _tell(self, event: object) -> None:
+    def _show_progress(self, event: object) -> None:
         if isinstance(event, DownloadProgress):
             self._last = event
             if self._is_on_show:
@@ -307,5 +312,5 @@ class ModelDownloadController(QObject):
         self.got.emit(self._coming)
 
     def _end(self, job: str) -> None:
-        self.turn_to(self._entry)
+        self.show_model(self._entry)
         self.settled.emit()

@@ -85,8 +85,8 @@ class BarRow:
         Where on the bar its threshold lies; None where there is none.
     band : tuple of float, optional
         From where to where on the bar nothing is decided.
-    word : {'', 'above', 'below', 'undecided'}
-        Where the probability lies.
+    side : {'', 'above', 'below', 'undecided'}
+        Of the threshold, on which the probability lies.
     tip : str
         All of it in one sentence.
     """
@@ -96,7 +96,7 @@ class BarRow:
     length: float
     mark: float | None = None
     band: tuple[float, float] | None = None
-    word: str = ''
+    side: str = ''
     tip: str = ''
 
 
@@ -141,12 +141,12 @@ def bar_groups(rule: LabelRule, probabilities: Sequence[float]) -> tuple[BarGrou
 
 def _finding_row(rule: LabelRule, label: str, p: float) -> BarRow:
     threshold, band = rule.threshold(label), rule.band(label)
-    word = 'above' if p >= threshold else 'below'
-    tip = f'{label}: {percent(p, 1)}, {word} its threshold of {percent(threshold, 1)}.'
+    side = 'above' if p >= threshold else 'below'
+    tip = f'{label}: {percent(p, 1)}, {side} its threshold of {percent(threshold, 1)}.'
     if band is not None:
         tip += f' Between {percent(band[0], 1)} and {percent(band[1], 1)} this model does not '
         tip += 'decide.'
-        word = 'undecided' if rule.is_undecided(label, p) else word
+        side = 'undecided' if rule.is_undecided(label, p) else side
 
     def on_bar(value: float) -> float:
         return value if len(rule.labels) == 1 else float(normalised(value, threshold))
@@ -157,7 +157,7 @@ def _finding_row(rule: LabelRule, label: str, p: float) -> BarRow:
         on_bar(p),
         on_bar(threshold),
         None if band is None else (on_bar(band[0]), on_bar(band[1])),
-        word,
+        side,
         tip,
     )
 
@@ -183,8 +183,8 @@ _MOST_SPACED = 8
 class ProbabilityBars(QWidget):
     """Labels, numbers and bars; a click or the arrow keys choose one.
 
-    Where findings have thresholds, a mark on each bar shows where, and a word beside the
-    number says on which side of it the probability lies.
+    Where findings have thresholds, a mark on each bar shows where, and beside the number
+    stands on which side of it the probability lies.
 
     Parameters
     ----------
@@ -216,8 +216,8 @@ class ProbabilityBars(QWidget):
         """Show bars in the order given; `current` is marked."""
         self._groups = tuple(groups)
         self._current = current
-        said = [f'{row.label} {row.probability:.1%} {row.word}'.strip() for row in self._rows]
-        self.setAccessibleDescription(', '.join(said))
+        texts = [f'{row.label} {row.probability:.1%} {row.side}'.strip() for row in self._rows]
+        self.setAccessibleDescription(', '.join(texts))
         self.setFixedHeight(self.sizeHint().height())
         self.updateGeometry()
         self.update()
@@ -228,9 +228,9 @@ class ProbabilityBars(QWidget):
         return [(row.label, row.probability) for row in self._rows]
 
     @property
-    def words(self) -> dict[str, str]:
+    def sides(self) -> dict[str, str]:
         """For each label on which side of its threshold it lies; empty where it has none."""
-        return {row.label: row.word for row in self._rows}
+        return {row.label: row.side for row in self._rows}
 
     @property
     def headings(self) -> list[str]:
@@ -243,7 +243,7 @@ class ProbabilityBars(QWidget):
         return self._current
 
     def set_current(self, label: str) -> None:
-        """Mark one class as chosen without saying so to anyone."""
+        """Mark one class as chosen, without a signal."""
         self._current = label
         self.update()
 
@@ -337,10 +337,10 @@ class ProbabilityBars(QWidget):
         # A bold text is wider: what is measured is what is written.
         metrics = QFontMetricsF(painter.font())
         line = QRectF(_MARGIN, place.top() + 4, place.width() - 2 * _MARGIN, metrics.height())
-        number = f'{100 * row.probability:.1f} %' + (f'  {row.word}' if row.word else '')
-        room = line.width() - metrics.horizontalAdvance(number) - _MARGIN
+        number = f'{100 * row.probability:.1f} %' + (f'  {row.side}' if row.side else '')
+        space = line.width() - metrics.horizontalAdvance(number) - _MARGIN
         painter.setPen(text)
-        short = metrics.elidedText(row.label, Qt.TextElideMode.ElideRight, room)
+        short = metrics.elidedText(row.label, Qt.TextElideMode.ElideRight, space)
         painter.drawText(line, Qt.AlignmentFlag.AlignLeft, short)
         painter.drawText(line, Qt.AlignmentFlag.AlignRight, number)
         track = QRectF(line.left(), line.bottom() + _GAP, line.width(), _BAR)
@@ -350,7 +350,7 @@ class ProbabilityBars(QWidget):
         filled = QRectF(track)
         # At least a dot, so that an empty bar is not taken for a missing one.
         filled.setWidth(max(_BAR, track.width() * row.length))
-        bright = row.word == 'above' if row.word else is_current
+        bright = row.side == 'above' if row.side else is_current
         painter.setBrush(marked if bright else plain)
         painter.drawRoundedRect(filled, _BAR / 2, _BAR / 2)
         if row.band is not None:
@@ -377,7 +377,7 @@ class ProbabilityBars(QWidget):
     def _placed(self) -> Iterator[tuple[BarRow | str, QRectF]]:
         """Yield rows, and headings as texts, with where they lie."""
         height = QFontMetricsF(self._font(bold=True)).height()
-        room = _ROW_GAP if len(self._rows) <= _MOST_SPACED else _SMALL_ROW_GAP
+        space = _ROW_GAP if len(self._rows) <= _MOST_SPACED else _SMALL_ROW_GAP
         top = 0.0
         for group in self._groups:
             if group.title:
@@ -385,7 +385,7 @@ class ProbabilityBars(QWidget):
                 yield group.title, place
                 top = place.bottom()
             for row in group.rows:
-                place = QRectF(0, top, self.width(), height + _BAR + room)
+                place = QRectF(0, top, self.width(), height + _BAR + space)
                 yield row, place
                 top = place.bottom()
 

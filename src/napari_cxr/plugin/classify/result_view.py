@@ -1,4 +1,4 @@
-"""A classification's result: a warning, bars, cautions, and where the network looked.
+"""The result of a classification: warning, bars, cautions, and where the network looked.
 
 Where an image may be the wrong kind, the warning is read before any probability, and the result
 waits for a click.
@@ -32,7 +32,7 @@ __all__ = [
 _UNIFORM_EDGE = 1 - (1 - 2 * FRAME) ** 2
 
 
-def heatmap_text(label: str, in_lungs: float | None, even: float, at_edge: float | None) -> str:
+def heatmap_text(label: str, in_lungs: float | None, uniform: float, at_edge: float | None) -> str:
     """Return one sentence about the heatmap of a class.
 
     Parameters
@@ -40,15 +40,15 @@ def heatmap_text(label: str, in_lungs: float | None, even: float, at_edge: float
     label : str
         The class.
     in_lungs, at_edge : float or None
-        Share of its heatmap in the lungs and at the edge of what the model saw, in
+        Fraction of its heatmap in the lungs and at the edge of the model's input, in
         [0, 1]; None for an empty map.
-    even : float
-        What an even map would have in the lungs.
+    uniform : float
+        Fraction of a uniform map in the lungs.
     """
     if in_lungs is None or at_edge is None:
         return f'The heatmap of {label} is empty: no cell raised its score.'
     return (
-        f'{in_lungs:.0%} of this heatmap lies in the lungs ({even:.0%} if it were even), '
+        f'{in_lungs:.0%} of this heatmap lies in the lungs ({uniform:.0%} of a uniform one), '
         f'{at_edge:.0%} at the edge ({_UNIFORM_EDGE:.0%}).'
     ).replace('%', '\u00a0%')
 
@@ -58,16 +58,16 @@ def lungs_source_text(lungs: LungFractions) -> str:
     if lungs.edit:
         return 'The lungs are as you edited them.'
     if lungs.source == 'network':
-        return 'The lungs, with what of them lies behind the heart, were found by a network.'
+        return 'The lungs, including what lies behind the heart, were found by a network.'
     why = f', because {lungs.implausible}' if lungs.implausible else ''
     return f'The lungs are the standard outline{why}.'
 
 
-_HELD_BACK = 'The result is held back until you ask for it.'
+_HELD_BACK = 'The result is withheld until you ask for it.'
 
 
 class ResultWarning(QFrame):
-    """Sentences in a frame, and the one button that shows the result all the same.
+    """Sentences in a frame, and a button that shows the result in spite of them.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ class ResultWarning(QFrame):
         self.anyway.clicked.connect(self.accepted)
         self.hide()
 
-    def tell(self, sentences: Sequence[str], ask: bool) -> None:
+    def show_sentences(self, sentences: Sequence[str], ask: bool) -> None:
         """Show sentences, or nothing where there are none.
 
         Parameters
@@ -109,12 +109,12 @@ class ResultWarning(QFrame):
         self.setVisible(bool(sentences))
 
 
-#: Findings above their thresholds that are named; of more it is told how many.
+#: Findings above their thresholds that are named; the others are counted.
 _NAMED = 3
 
 
 class ResultHeadline(QWidget):
-    """One large word or a few, and a plain sentence; hidden where classes exclude each other.
+    """The label in large type and a plain sentence; hidden where classes exclude each other.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class ResultHeadline(QWidget):
 
 
 def headline_text(prediction: Prediction) -> str:
-    """Return the answer in a few words: the findings above their thresholds, or that of none."""
+    """Return the findings above their thresholds, or the answer where there are none."""
     if not prediction.multilabel:
         return ''
     above = prediction.above
@@ -168,10 +168,10 @@ _APART = (
 
 
 class ResultView(QWidget):
-    """Shows an answer; knows nothing of layers.
+    """Shows a result; knows nothing of layers.
 
-    What speaks against classifying the image at all stands first. Until the person has
-    asked for the result all the same, nothing here holds it.
+    Warnings against classifying the image at all stand first. Until the person asks for the
+    result in spite of them, nothing here holds it.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ class ResultView(QWidget):
         Qt parent.
     """
 
-    #: The class whose heatmap is wanted.
+    #: The class whose heatmap to show.
     label_chosen = Signal(str)
     #: The person wants to see the result in spite of a warning.
     accepted = Signal()
@@ -213,9 +213,9 @@ class ResultView(QWidget):
         self.heat = HeatmapControls(opacity)
         self.looked = quiet_label()
         self.looked.setToolTip(
-            'In brackets stands what an even heatmap would have. The edge is the outer 8 % '
-            'along each side of what the model saw. Much at the edge, or little in the lungs, '
-            'is a reason to ask whether the answer came from the lungs.'
+            'In brackets: the same for a uniform heatmap. The edge is the outer 8 % along each '
+            'side of the model’s input. Much at the edge, or little in the lungs, is a reason '
+            'to doubt that the result comes from the lungs.'
         )
         self.made_with = quiet_label()
         self.shown = QWidget()
@@ -251,9 +251,11 @@ class ResultView(QWidget):
         return self.heat.label.currentText()
 
     def hold_back(self, answer: ExplainedPrediction) -> None:
-        """Show nothing of a result but what speaks against it."""
+        """Show nothing of a result but the warnings against it."""
         self._answer = self._lungs = None
-        self.warning.tell([caution.text for caution in answer.prediction.doubts], ask=True)
+        self.warning.show_sentences(
+            [caution.text for caution in answer.prediction.doubts], ask=True
+        )
         self.bars.set_groups([])
         self.headline.clear()
         self.shown.hide()
@@ -262,7 +264,7 @@ class ResultView(QWidget):
         """Show a result, with the heatmap's controls on one of its classes."""
         self._answer, self._lungs = answer, answer.lungs
         prediction, doubts = answer.prediction, answer.prediction.doubts
-        self.warning.tell([caution.text for caution in doubts], ask=False)
+        self.warning.show_sentences([caution.text for caution in doubts], ask=False)
         self.headline.show_prediction(prediction)
         self.bars.set_groups(bar_groups(prediction.rule, prediction.probabilities), label)
         self.apart.setVisible(prediction.multilabel and len(prediction.labels) > 1)
@@ -270,7 +272,7 @@ class ResultView(QWidget):
         others = [f'• {c.text}' for c in prediction.cautions if c not in doubts]
         self.cautions.setText('\n'.join(others))
         self.cautions.setVisible(bool(others))
-        self._show_reach()
+        self._show_performance()
         self.made_with.setText(f'{prediction.model} on {prediction.device}')
         self._show_where(label)
         self.shown.show()
@@ -285,7 +287,7 @@ class ResultView(QWidget):
         """Repaint in another of napari's themes."""
         self._theme = theme
         self.bars.set_theme(theme)
-        self._show_reach()
+        self._show_performance()
 
     def _choose(self, label: str) -> None:
         if not label:
@@ -295,8 +297,8 @@ class ResultView(QWidget):
         self._show_where(label)
         self.label_chosen.emit(label)
 
-    def _show_reach(self) -> None:
-        said = self._answer.performance if self._answer is not None else ''
+    def _show_performance(self) -> None:
+        text = self._answer.performance if self._answer is not None else ''
         colour = theme_color(self._theme, 'text').name()
         link = f'<a href="card" style="color: {colour}">Card</a>'
         is_demonstration = self._answer is not None and self._answer.demonstration
@@ -304,8 +306,8 @@ class ResultView(QWidget):
             (self.performance, not is_demonstration),
             (self.demonstration, is_demonstration),
         ):
-            part.setText(f'{escape(said)} {link}' if wanted else '')
-            part.setVisible(bool(said) and wanted)
+            part.setText(f'{escape(text)} {link}' if wanted else '')
+            part.setVisible(bool(text) and wanted)
 
     def _show_where(self, label: str) -> None:
         assert self._answer is not None and self._lungs is not None
@@ -315,5 +317,5 @@ class ResultView(QWidget):
         text = f'{looked} {lungs_source_text(lungs)}'
         sees_lungs = self._answer.prediction.preprocessing.get('lungs', 'ignored') != 'ignored'
         if sees_lungs and lungs.edit != self._answer.lungs.edit:
-            text += ' The model has not seen them so: click Classify again.'
+            text += ' The result is not based on these edits: click Classify again.'
         self.looked.setText(text)

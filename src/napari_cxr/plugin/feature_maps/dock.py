@@ -168,7 +168,7 @@ def _placement(maps: FeatureMaps, base: Image) -> dict[str, Any]:
 
 
 _READY = (
-    'Choose a stage and click Show maps to see what each of its filters finds in the image. '
+    'Choose a stage and click Show maps to see what each of its filters responds to. '
     'Early stages find edges, late ones whole patterns.'
 )
 
@@ -182,7 +182,7 @@ class FeatureMapsDock(ImageDock):
         The viewer; a bare `ViewerModel` does as well.
     """
 
-    #: The stages of the chosen model are listed, or why not is told.
+    #: The stages of the chosen model are listed, or an error is shown.
     listed = Signal()
 
     def __init__(self, napari_viewer: ViewerModel) -> None:

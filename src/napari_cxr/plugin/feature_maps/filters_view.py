@@ -80,12 +80,12 @@ class FilterActivityStrip(QWidget):
         self.update()
 
     def set_current(self, place: int) -> None:
-        """Mark one place without saying so to anyone."""
+        """Mark one place, without a signal."""
         self._current = place
         self.update()
 
-    def words(self, place: int) -> str:
-        """Return what there is to say about the filter at a place of the stack."""
+    def text_of(self, place: int) -> str:
+        """Return number and activity of the filter at a place of the stack."""
         state = 'dead' if self._dead[place] else f'mean activity {self._activity[place]:.3g}'
         return f'Filter {self._filters[place]} · {state}'
 
@@ -138,11 +138,11 @@ class FilterActivityStrip(QWidget):
             self._choose(self._current + step)
 
     def event(self, event: QEvent | None) -> bool:
-        """Tell the number and activity of the filter under the mouse."""
+        """Show number and activity of the filter under the mouse."""
         if isinstance(event, QHelpEvent):
             place = self.place_at(event.pos().x(), event.pos().y())
             if place is not None:
-                QToolTip.showText(event.globalPos(), self.words(place), self)
+                QToolTip.showText(event.globalPos(), self.text_of(place), self)
                 return True
         return super().event(event)
 
@@ -158,9 +158,9 @@ class FilterActivityStrip(QWidget):
         for place in range(len(self._filters)):
             row, column = divmod(place, columns)
             square = QRectF(column * side, row * side, side - 1, side - 1)
-            share = float(self._activity[place] / strongest)
+            fraction = float(self._activity[place] / strongest)
             painter.fillRect(
-                square, empty if self._dead[place] else _mixed_colour(empty, full, share)
+                square, empty if self._dead[place] else _mixed_colour(empty, full, fraction)
             )
             if self._dead[place]:
                 painter.setPen(QPen(dead, 1.5))
@@ -187,10 +187,10 @@ class FilterActivityStrip(QWidget):
         self.chosen.emit(place)
 
 
-def _mixed_colour(first: QColor, second: QColor, share: float) -> QColor:
-    """Return a colour between two, `share` of the way to the second."""
+def _mixed_colour(first: QColor, second: QColor, fraction: float) -> QColor:
+    """Return a colour between two, at a fraction of the distance from first to second."""
     parts = [
-        round((1 - share) * a + share * b)
+        round((1 - fraction) * a + fraction * b)
         for a, b in zip(first.getRgb()[:3], second.getRgb()[:3], strict=True)
     ]
     return QColor(*parts)
@@ -257,7 +257,7 @@ class FiltersView(QWidget):
         self.place_note.setObjectName('caution')
         self.sort = QCheckBox('Most active first')
         self.sort.setToolTip(
-            'Order the filters by the mean size of their answers on this image, '
+            'Order the filters by the mean size of their output on this image, '
             'instead of by their number'
         )
         self.strip = FilterActivityStrip(theme)
@@ -292,7 +292,7 @@ class FiltersView(QWidget):
         return np.arange(len(maps.values))
 
     def show_maps(self, maps: FeatureMaps, dead: np.ndarray, everywhere: int, images: int) -> None:
-        """Show what there is to say.
+        """Show the filters of maps.
 
         Parameters
         ----------
@@ -301,22 +301,26 @@ class FiltersView(QWidget):
         dead : ndarray of bool, shape (C,)
             Which filters are dead on it.
         everywhere, images : int
-            How many are dead on all images that were looked at with this stage, and how
-            many images these are.
+            How many are dead on all images that were tried with this stage, and how many
+            images these are.
         """
         self._order = self.order(maps)
         filters, rows, columns = maps.values.shape
         numbers = np.flatnonzero(dead)
-        words = [f'{filters} filters with maps of {columns} x {rows} cells.']
+        sentences = [f'{filters} filters with maps of {columns} x {rows} cells.']
         if len(numbers):
-            words.append(f'{len(numbers)} dead on this image: they answer alike everywhere.')
+            sentences.append(
+                f'{len(numbers)} dead on this image: their output is the same everywhere.'
+            )
         else:
-            words.append('None is dead on this image.')
+            sentences.append('No filter is dead on this image.')
         if images > 1:
-            words.append(f'{everywhere or "None"} dead on all {images} images looked at.')
-        self.summary.setText(' '.join(words))
+            sentences.append(
+                f'{everywhere or "None"} dead on all {images} images that were tried.'
+            )
+        self.summary.setText(' '.join(sentences))
         self.place_note.setText(
-            'Where the cells of this stage look cannot be worked out, so they are spread '
+            'The receptive fields of this stage cannot be computed, so its cells are spread '
             f'evenly. {maps.untraceable}'
         )
         self.place_note.setVisible(bool(maps.untraceable))
@@ -330,7 +334,7 @@ class FiltersView(QWidget):
         """Mark the filter whose map is on screen, by its place in the stack."""
         if 0 <= place < len(self._order):
             self.strip.set_current(place)
-            self.current.setText(self.strip.words(place))
+            self.current.setText(self.strip.text_of(place))
 
     def place_of(self, number: int) -> int:
         """Return the place in the stack of the filter of that number."""

@@ -52,7 +52,7 @@ class Scale:
         log, whole : bool
             As above.
         margin : float
-            Share of the range to add at each end.
+            Fraction of the range to add at each end.
         """
         arrays = [np.asarray(v, dtype=float).ravel() for v in values]
         every = np.concatenate(arrays) if arrays else np.zeros(0)
@@ -66,12 +66,12 @@ class Scale:
             factor = (high / low) ** margin
             return cls(low / factor, high * factor, log, whole)
         if high - low <= 1e-9 * max(abs(low), abs(high)):
-            room = 1.0 if whole else max(0.5 * abs(low), 1e-6)
-            low, high = low - room, high + room
-        room = margin * (high - low)
-        return cls(low - room, high + room, log, whole)
+            span = 1.0 if whole else max(0.5 * abs(low), 1e-6)
+            low, high = low - span, high + span
+        span = margin * (high - low)
+        return cls(low - span, high + span, log, whole)
 
-    def share(self, values: np.ndarray) -> np.ndarray:
+    def fraction(self, values: np.ndarray) -> np.ndarray:
         """Return where values lie: 0 at the low end, 1 at the high one, NaN where nowhere."""
         values = np.asarray(values, dtype=float)
         if not self.log:
@@ -79,17 +79,17 @@ class Scale:
         safe = np.where(values > 0, values, np.nan)
         return np.log(safe / self.low) / np.log(self.high / self.low)
 
-    def value(self, share: float) -> float:
-        """Return the value at a share of the length, the inverse of `share`."""
+    def value(self, fraction: float) -> float:
+        """Return the value at a fraction of the length, the inverse of `fraction`."""
         if self.log:
-            return float(self.low * (self.high / self.low) ** share)
-        return float(self.low + share * (self.high - self.low))
+            return float(self.low * (self.high / self.low) ** fraction)
+        return float(self.low + fraction * (self.high - self.low))
 
     def ticks(self, most: int) -> list[float]:
         """Return round values inside the scale, about `most` of them and not more.
 
         Linear steps are 1, 2 or 5 times a power of ten. Logarithmic ticks are powers of
-        ten, and 2 and 5 times these where there is room.
+        ten, and 2 and 5 times these where they fit.
         """
         most = max(most, 2)
         if self.log:
@@ -149,10 +149,10 @@ def tick_texts(ticks: Sequence[float]) -> list[str]:
     if not sizes:
         return ['0' for _ in ticks]
     steps = [abs(b - a) for a, b in pairwise(ticks)]
-    even = not steps or max(steps) < 1.5 * min(steps)
-    if max(sizes) >= 1e6 or max(sizes) < 1e-3 or (not even and min(sizes) < 1e-3):
+    linear = not steps or max(steps) < 1.5 * min(steps)
+    if max(sizes) >= 1e6 or max(sizes) < 1e-3 or (not linear and min(sizes) < 1e-3):
         return [_powers_text(t) for t in ticks]
-    if not even:  # a logarithmic scale
+    if not linear:  # a logarithmic scale
         return [f'{t:.10f}'.rstrip('0').rstrip('.') if t < 1 else number_text(t) for t in ticks]
     decimals = max(0, -int(np.floor(np.log10(min([*steps, *sizes])) + 1e-9)))
     texts = [f'{t:,.{decimals}f}'.replace(',', '\u2009') for t in ticks]
@@ -186,7 +186,7 @@ class Axes:
 
     @classmethod
     def within(cls, outer: QRectF, x: Scale, y: Scale, metrics: QFontMetricsF) -> Axes:
-        """Return axes that leave room for their numbers within a rectangle."""
+        """Return axes whose numbers fit within a rectangle."""
         ticks = y.ticks(_largest(outer.height(), 2.6 * metrics.height()))
         widest = max((metrics.horizontalAdvance(t) for t in tick_texts(ticks)), default=0.0)
         area = outer.adjusted(widest + _GAP, 0, 0, -(metrics.height() + _GAP))
@@ -194,8 +194,8 @@ class Axes:
 
     def points(self, xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
         """Return the pixels of values: shape (n, 2), x then y, NaN where there is none."""
-        across = self.area.left() + self.x.share(xs) * self.area.width()
-        down = self.area.bottom() - self.y.share(ys) * self.area.height()
+        across = self.area.left() + self.x.fraction(xs) * self.area.width()
+        down = self.area.bottom() - self.y.fraction(ys) * self.area.height()
         return np.column_stack([across, down])
 
     def x_at(self, pixel: float) -> float:

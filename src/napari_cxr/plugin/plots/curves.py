@@ -204,7 +204,7 @@ class Curves(Plot):
         whole = bool(places.size) and bool(np.all(places == np.round(places)))
         x = Scale.around([places], whole=whole, margin=0.02)
         y = Scale.around([np.asarray(line.ys) for line in self._lines], log=self._log)
-        return Axes.within(self.room(), x, y, QFontMetricsF(self.font()))
+        return Axes.within(self.plot_area(), x, y, QFontMetricsF(self.font()))
 
     def path(self, axes: Axes, line: Line) -> np.ndarray:
         """Return the pixels that a line goes through: shape (m, 2), NaN for gaps."""
@@ -352,7 +352,7 @@ class Histogram(Curves):
         Parameters
         ----------
         histograms : ndarray, shape (K, bins)
-            Shares, over [0, 1].
+            Fractions, over [0, 1].
         names : sequence of str
             K of them.
         """
@@ -375,7 +375,7 @@ class Histogram(Curves):
         if not self.log_y:
             high = max((float(np.nanmax(ys)) for ys in seen), default=1.0)
             y = Scale(0.0, 1.08 * high if high > 0 else 1.0)
-        return Axes.within(self.room(), Scale(0.0, 1.0), y, QFontMetricsF(self.font()))
+        return Axes.within(self.plot_area(), Scale(0.0, 1.0), y, QFontMetricsF(self.font()))
 
     def path(self, axes: Axes, line: Line) -> np.ndarray:
         """Return the corners of the steps, in pixels."""

@@ -146,7 +146,7 @@ class Scatter(Plot):
         below = metrics.height() if self._x_name else 0.0
         x = Scale.around([self._dots.xs], whole=True)
         y = Scale.around([self._dots.ys], whole=True)
-        return Axes.within(self.room().adjusted(0, above, 0, -below), x, y, metrics)
+        return Axes.within(self.plot_area().adjusted(0, above, 0, -below), x, y, metrics)
 
     def centres(self) -> np.ndarray:
         """Return the pixels of the dots: shape (m, 2), x then y."""
@@ -167,12 +167,12 @@ class Scatter(Plot):
         quiet = quiet_text(self.theme)
         axes.draw(painter, quiet, faint_text(self.theme))
         painter.setPen(quiet)
-        room = self.room()
+        area = self.plot_area()
         painter.drawText(
-            room, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop, self._y_name
+            area, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop, self._y_name
         )
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom
-        painter.drawText(room, right, self._x_name)
+        painter.drawText(area, right, self._x_name)
         painter.drawPixmap(0, 0, self._painted())
         if self._under is not None:
             self._draw_under(painter, self._under)
@@ -295,10 +295,10 @@ _TRACK = 16.0
 
 
 class Intervals(QWidget):
-    """A row a figure: its name and numbers, and below them a dot on its interval.
+    """A row for each metric: its name and numbers, and below them a dot on its interval.
 
     The scale runs from chance to perfect, 0.5 to 1 of an area under the curve, or from 0
-    where a figure is below chance.
+    where a metric is below chance.
 
     Parameters
     ----------
@@ -320,9 +320,9 @@ class Intervals(QWidget):
         )
         self._fit_height()
 
-    def set_intervals(self, figures: Mapping[str, tuple[float, float, float]]) -> None:
-        """Show figures: name to value, low and high."""
-        self._rows = list(figures.items())
+    def set_intervals(self, intervals: Mapping[str, tuple[float, float, float]]) -> None:
+        """Show metrics: name to value, low and high."""
+        self._rows = list(intervals.items())
         self.setAccessibleDescription(', '.join(f'{n} {_text(f)}' for n, f in self._rows))
         self._fit_height()
         self.update()
@@ -349,7 +349,7 @@ class Intervals(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         metrics = QFontMetricsF(self.font())
         text, accent = theme_color(self._theme, 'text'), class_color(self._theme, 0)
-        finite = [v for _, figures in self._rows for v in figures if np.isfinite(v)]
+        finite = [v for _, interval in self._rows for v in interval if np.isfinite(v)]
         low = 0.5 if min(finite, default=0.5) >= 0.5 else 0.0
         left, width = _PAD, self.width() - 2 * _PAD
         # The dots at the ends stay whole.
@@ -358,20 +358,20 @@ class Intervals(QWidget):
         def place(value: float) -> float:
             return first + length * (min(max(value, low), 1.0) - low) / (1.0 - low)
 
-        for i, (name, figures) in enumerate(self._rows):
+        for i, (name, interval) in enumerate(self._rows):
             top = i * self._row_height()
             line = QRectF(left, top, width, metrics.height())
-            numbers = _text(figures)
-            room = width - metrics.horizontalAdvance(numbers) - 10
+            numbers = _text(interval)
+            space = width - metrics.horizontalAdvance(numbers) - 10
             painter.setPen(text)
-            short = metrics.elidedText(name, Qt.TextElideMode.ElideRight, room)
+            short = metrics.elidedText(name, Qt.TextElideMode.ElideRight, space)
             painter.drawText(line, Qt.AlignmentFlag.AlignLeft, short)
             painter.drawText(line, Qt.AlignmentFlag.AlignRight, numbers)
             y = line.bottom() + _TRACK / 2
             painter.setPen(QPen(faint_text(self._theme), 1))
             painter.drawLine(QPointF(left, y), QPointF(left + width, y))
-            value, lower, upper = figures
-            if np.isfinite(figures).all():
+            value, lower, upper = interval
+            if np.isfinite(interval).all():
                 pen = QPen(accent, 3)
                 pen.setCapStyle(Qt.PenCapStyle.RoundCap)
                 painter.setPen(pen)
@@ -388,6 +388,6 @@ class Intervals(QWidget):
         painter.end()
 
 
-def _text(figures: tuple[float, float, float]) -> str:
-    value, low, high = figures
+def _text(interval: tuple[float, float, float]) -> str:
+    value, low, high = interval
     return f'{value:.2f} ({low:.2f}–{high:.2f})'

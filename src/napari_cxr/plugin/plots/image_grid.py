@@ -28,7 +28,7 @@ _GAP = 6.0
 
 
 class ImageGrid(QWidget):
-    """Images in as many columns as there is room for.
+    """Images in as many columns as fit.
 
     Parameters
     ----------

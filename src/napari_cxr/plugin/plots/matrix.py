@@ -26,7 +26,7 @@ __all__ = ['Matrix']
 
 
 class Matrix(QAbstractScrollArea):
-    """Cells with numbers, shaded by their share of the row; labels stay while cells scroll.
+    """Cells with numbers, shaded by their fraction of the row; labels stay while cells scroll.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ class Matrix(QAbstractScrollArea):
         self._refresh()
 
     def cell_text(self, row: int, column: int) -> str:
-        """Return in words what a cell says."""
+        """Return a cell as a sentence."""
         value, total = self._values[row, column], np.nansum(self._values[row])
         text = f'{self._rows[row]} × {self._columns[column]}: {number_text(value)}'
         if total > 0 and np.isfinite(value):

@@ -16,7 +16,7 @@ __all__ = ['MOST_ROWS', 'MatrixLayout', 'MatrixPainter']
 
 _GAP = 6.0
 
-#: Labels at the side take at most this share of the width, those above so many pixels.
+#: Labels at the side take at most this fraction of the width, those above so many pixels.
 _SIDE, _ABOVE = 0.36, 96.0
 
 #: Rows that are shown without scrolling.
@@ -63,12 +63,12 @@ class MatrixLayout:
         self._rows, self._columns = len(rows), len(columns)
         widest_row = max((metrics.horizontalAdvance(name) for name in rows), default=0.0)
         widest_column = max((metrics.horizontalAdvance(name) for name in columns), default=0.0)
-        # Bold figures are wider by about a tenth.
+        # Bold digits are wider by about a tenth.
         number = max((1.12 * metrics.horizontalAdvance(t) for t in texts), default=0.0) + 12
         self.left = min(widest_row + 6, _SIDE * width) + _GAP
         self.cell_height = metrics.height() + 8
-        room = (width - self.left - 1) / max(self._columns, 1)
-        self.cell_width = min(max(number, room, 30.0), max(112.0, number))
+        space = (width - self.left - 1) / max(self._columns, 1)
+        self.cell_width = min(max(number, space, 30.0), max(112.0, number))
         self.upright = widest_column + 8 > self.cell_width
         if self.upright and widest_column * 0.6 + 8 <= self.cell_width:
             self.upright = False  # shortened a little reads better than upright
@@ -164,22 +164,22 @@ class MatrixPainter:
         inner = self._bounds.adjusted(self._layout.left, self._layout.top, 0, 0)
         self._painter.setClipRect(inner)
         with np.errstate(invalid='ignore', divide='ignore'):
-            shares = np.nan_to_num(values / np.nansum(values, axis=1, keepdims=True))
+            fractions = np.nan_to_num(values / np.nansum(values, axis=1, keepdims=True))
         for (row, column), value in np.ndenumerate(values):
             box = self._layout.cell(row, column).translated(-self._offset)
             if box.intersects(inner):
                 flagged = bool(flags[row, column])
-                self._draw_cell(box, float(value), float(shares[row, column]), flagged)
+                self._draw_cell(box, float(value), float(fractions[row, column]), flagged)
                 if current == (row, column):
                     self._painter.setPen(QPen(theme_color(self._theme, 'text'), 1.5))
                     self._painter.setBrush(Qt.BrushStyle.NoBrush)
                     self._painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), 2, 2)
 
-    def _draw_cell(self, box: QRectF, value: float, share: float, flagged: bool) -> None:
+    def _draw_cell(self, box: QRectF, value: float, fraction: float, flagged: bool) -> None:
         painter = self._painter
         shade = alert_red(self._theme) if flagged else theme_color(self._theme, 'current')
         ground = QColor(shade)
-        ground.setAlphaF(0.2 if flagged else 0.06 + 0.7 * min(max(share, 0.0), 1.0))
+        ground.setAlphaF(0.2 if flagged else 0.06 + 0.7 * min(max(fraction, 0.0), 1.0))
         painter.setPen(QPen(shade, 1.5) if flagged else Qt.PenStyle.NoPen)
         painter.setBrush(ground)
         painter.drawRoundedRect(box.adjusted(1, 1, -1, -1), 2, 2)

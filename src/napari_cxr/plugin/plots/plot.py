@@ -1,6 +1,6 @@
 """What all plots share: class colours and marks, title, legend, and the box of values.
 
-The colours of classes are told apart by colour-blind people too, in any of napari's themes. A
+The colours of classes can be told apart by colour-blind people too, in any of napari's themes. A
 legend never lies over the plot; the box with values follows the mouse.
 """
 
@@ -128,10 +128,10 @@ class Legend:
         row_height = metrics.height() + 3
         x = y = 0.0
         for entry in entries:
-            # Two beside each other even where both names are long.
-            share = width if len(entries) == 1 else width / 2 - _ENTRY_GAP
-            room = max(share - entry.width - _SIGN_GAP, 30.0)
-            name = metrics.elidedText(entry.name, Qt.TextElideMode.ElideMiddle, room)
+            # Two beside each other also where both names are long.
+            space = width if len(entries) == 1 else width / 2 - _ENTRY_GAP
+            space = max(space - entry.width - _SIGN_GAP, 30.0)
+            name = metrics.elidedText(entry.name, Qt.TextElideMode.ElideMiddle, space)
             needed = entry.width + _SIGN_GAP + metrics.horizontalAdvance(name) + 1
             if x and x + needed > width:
                 x, y = 0.0, y + row_height
@@ -252,7 +252,7 @@ class Plot(QWidget):
 
     # -- painting -----------------------------------------------------------------------
 
-    def room(self) -> QRectF:
+    def plot_area(self) -> QRectF:
         """Return the rectangle below title and legend, for what a subclass draws."""
         _, head = self._head(self.width())
         return QRectF(_PAD, head, self.width() - 2 * _PAD, self.height() - head - 2)
@@ -280,7 +280,7 @@ class Plot(QWidget):
         """Write why there is nothing to see."""
         painter.setPen(quiet_text(self._theme))
         painter.drawText(
-            self.room(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._empty
+            self.plot_area(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._empty
         )
 
 
@@ -303,7 +303,7 @@ def draw_value_box(
     bounds : QRectF
         What the box stays in.
     at : QPointF
-        The box stands to the right of it, or to the left where there is no room.
+        The box stands to the right of it, or to the left where it does not fit there.
     rows : sequence of (str, str, QColor or None)
         Name, value, and the colour of the dot before them. Long names are shortened.
     plot : Plot
@@ -312,9 +312,9 @@ def draw_value_box(
     metrics = QFontMetricsF(painter.font())
     dot = _BOX_DOT + 5 if any(color is not None for _, _, color in rows) else 0.0
     values = max(metrics.horizontalAdvance(value) for _, value, _ in rows)
-    room = bounds.width() - 2 * _BOX_PAD - dot - values - _BOX_GAP - 4
-    room = min(room, 32 * metrics.averageCharWidth())
-    names = [metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, room) for name, _, _ in rows]
+    space = bounds.width() - 2 * _BOX_PAD - dot - values - _BOX_GAP - 4
+    space = min(space, 32 * metrics.averageCharWidth())
+    names = [metrics.elidedText(name, Qt.TextElideMode.ElideMiddle, space) for name, _, _ in rows]
     widest = max(metrics.horizontalAdvance(name) for name in names)
     width = 2 * _BOX_PAD + dot + widest + _BOX_GAP + values + 2
     height = len(rows) * metrics.height() + _BOX_PAD

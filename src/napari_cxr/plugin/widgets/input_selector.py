@@ -74,8 +74,8 @@ class OtherReaderNotice(QWidget):
         layout.addWidget(self.button)
         self.hide()
 
-    def turn_to(self, layer: Image | None) -> None:
-        """Say what there is to say of another layer, or of this one once more is known."""
+    def show_layer(self, layer: Image | None) -> None:
+        """Show the notice of another layer, or of this one once more is known."""
         self._layer = layer
         path = file_behind(layer) if layer is not None else None
         shown = layer is not None and path is not None and is_of_other_reader(layer)
@@ -150,7 +150,7 @@ class InputSelector(QWidget):
     viewer : ViewerModel
         Whose image layers are offered.
     offers : bool
-        Whether models are listed too that somebody has to get first.
+        Whether models that have to be downloaded first are listed too.
     parent : QWidget, optional
         Qt parent.
     """
@@ -179,8 +179,8 @@ class InputSelector(QWidget):
         self.model.chosen.connect(self.setup_changed)
         self.device.activated.connect(self._device_chosen)
         self.card.clicked.connect(self.card_wanted)
-        dock_signals().model_requested.connect(self._model_wanted)
-        dock_signals().image_changing.connect(self._layer_turning)
+        dock_signals().model_requested.connect(self._choose_model)
+        dock_signals().image_changing.connect(self._image_changing)
         self._list_layers()
         self._layer_chosen()
 
@@ -239,7 +239,7 @@ class InputSelector(QWidget):
         return self.model.current_card()
 
     def show_device(self, reason: str) -> None:
-        """Say which device was found and why; an empty string takes the words away."""
+        """Show which device was found and why; an empty string hides the line."""
         self.device_reason.setText(reason)
         self.device_reason.setVisible(bool(reason))
 
@@ -247,7 +247,7 @@ class InputSelector(QWidget):
         """Add a model file to the list and choose it."""
         self.model.choose_file(path)
 
-    def _model_wanted(self, viewer: ViewerModel, name_or_path: str) -> None:
+    def _choose_model(self, viewer: ViewerModel, name_or_path: str) -> None:
         if is_same_viewer(viewer, self._viewer):
             self.model.choose(name_or_path)
 
@@ -281,7 +281,7 @@ class InputSelector(QWidget):
         if active in self._listed:
             self.layer.setCurrentIndex(self._listed.index(active))
 
-    def _layer_turning(self, layer: Image) -> None:
+    def _image_changing(self, layer: Image) -> None:
         """Follow a layer that will show another radiograph."""
         if layer is self.current_layer:
             self._layer_chosen()
@@ -295,11 +295,11 @@ class InputSelector(QWidget):
                 self.preset.addItem(preset.explanation.capitalize() or f'Window {i}')
         for widget in (self.preset, self._preset_label):
             widget.setVisible(len(presets) > 1)
-        self.other_reader.turn_to(self.current_layer)
+        self.other_reader.show_layer(self.current_layer)
         self.layer_changed.emit()
 
     def _radiograph(self) -> Radiograph | None:
-        """Return what the header of the current layer said, if we opened it."""
+        """Return the radiograph of the current layer, if our reader opened it."""
         layer = self.current_layer
         found = layer.metadata.get(KEY, {}).get('radiograph') if layer is not None else None
         return found if isinstance(found, Radiograph) and not found.is_colour else None

@@ -1,7 +1,4 @@
-"""Which model, and where it runs: two lists that several docks have, and the model's card.
-
-The card's window says what a model is, what it was measured on, and what not.
-"""
+"""Lists of models and devices, as docks offer them, and the window with a model's card."""
 
 from __future__ import annotations
 
@@ -52,7 +49,7 @@ class ModelComboBox(ElidedComboBox):
     category : str
         Under which of the preferences the choice is remembered, as its `model`.
     offers : bool
-        Whether models are listed too that somebody has to get first.
+        Whether models that have to be downloaded first are listed too.
     parent : QWidget, optional
         Qt parent.
     """
@@ -77,13 +74,13 @@ class ModelComboBox(ElidedComboBox):
 
     @property
     def is_download(self) -> bool:
-        """Whether the chosen model comes at its first use, and has no card before."""
+        """Whether the chosen model is downloaded at its first use, and has no card before."""
         entry = self._entries.get(self.current)
         return entry is not None and entry.card is None and not entry.error
 
     @property
     def offered(self) -> catalog.CatalogEntry | None:
-        """The chosen model, where somebody has to get it first; else None."""
+        """The chosen model, where it has to be downloaded first; else None."""
         entry = self._entries.get(self.current)
         return entry if entry is not None and entry.needs_download else None
 
@@ -169,7 +166,7 @@ class ModelComboBox(ElidedComboBox):
             heading.setEnabled(False)
 
     def _list(self, added: str = '') -> None:
-        """List the models anew; the chosen one stays chosen."""
+        """List the models again; the chosen one stays chosen."""
         before = self.current
         with QSignalBlocker(self):
             self.clear()
@@ -201,7 +198,7 @@ def fill_device_list(box: QComboBox, chosen: str) -> None:
     box.setCurrentIndex(max(box.findData(chosen), 0))
 
 
-#: Wide enough for a table of figures beside two baselines, each with its interval.
+#: Wide enough for a table of metrics beside two baselines, each with its interval.
 _CARD_WIDTH, _CARD_HEIGHT = 1120, 800
 
 _RULE_COLOUR = QColor(128, 128, 128, 110)  # on dark and on light
@@ -234,12 +231,12 @@ class CardDialog(QDialog):
         layout.addWidget(self.text)
         layout.addWidget(buttons)
         screen = self.screen()
-        room = screen.availableGeometry() if screen is not None else self.rect()
-        self.resize(min(_CARD_WIDTH, room.width() - 40), min(_CARD_HEIGHT, room.height() - 80))
+        space = screen.availableGeometry() if screen is not None else self.rect()
+        self.resize(min(_CARD_WIDTH, space.width() - 40), min(_CARD_HEIGHT, space.height() - 80))
 
 
 def _rule_tables(document: QTextDocument) -> None:
-    """Give tables thin lines, room around their figures, and the width of the page."""
+    """Give tables thin lines, space around their numbers, and the width of the page."""
     root = document.rootFrame()
     for frame in root.childFrames() if root is not None else []:
         if isinstance(frame, QTextTable):

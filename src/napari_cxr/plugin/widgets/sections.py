@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QPainter, QPaintEvent
 from qtpy.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -17,6 +16,7 @@ from qtpy.QtWidgets import (
 
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.plugin.style import quiet_label
+from napari_cxr.plugin.widgets.text import ElidedLine
 
 __all__ = ['CollapsibleSection', 'bring_into_view', 'fill_dock', 'scroll_up', 'scrollable']
 
@@ -34,14 +34,14 @@ def scrollable(page: QWidget) -> QScrollArea:
 
 
 def scroll_up(page: QWidget) -> None:
-    """Bring the top of a page into view, where something is told."""
+    """Bring the top of a page into view, where messages are."""
     place = _scroll_area_of(page)
     if place is not None:
         place.ensureVisible(0, 0)
 
 
 def bring_into_view(part: QWidget) -> None:
-    """Scroll a page so that a part of it is seen, where something is told."""
+    """Scroll a page so that a part of it is seen, such as a message."""
     place = _scroll_area_of(part)
     inside = None if place is None else place.widget()
     if place is None or inside is None:
@@ -74,8 +74,8 @@ def fill_dock(dock: QWidget, *widgets: QWidget) -> None:
     outer.addWidget(scroll)
     # Never narrower than its contents with the scroll bar beside them.
     bar = scroll.verticalScrollBar()
-    room = bar.sizeHint().width() if bar is not None else 0
-    dock.setMinimumWidth(max(_MINIMUM_WIDTH, inside.minimumSizeHint().width() + room))
+    space = bar.sizeHint().width() if bar is not None else 0
+    dock.setMinimumWidth(max(_MINIMUM_WIDTH, inside.minimumSizeHint().width() + space))
 
 
 def _frame(inside: QWidget) -> QScrollArea:
@@ -88,12 +88,12 @@ def _frame(inside: QWidget) -> QScrollArea:
 
 
 class CollapsibleSection(QWidget):
-    """A title to click, a few words beside it, and what they are about below.
+    """A title to click, a summary beside it, and its contents below.
 
     Parameters
     ----------
     title : str
-        What it is about.
+        Its title.
     open_ : bool
         Whether it is unfolded at first.
     parent : QWidget, optional
@@ -117,7 +117,8 @@ class CollapsibleSection(QWidget):
             'QToolButton:focus { background: rgba(128, 128, 128, 60); border-radius: 3px; }'
         )
         self.button.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
-        self.summary = _ElidedLabel()
+        self.summary = ElidedLine()
+        self.summary.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.summary.setObjectName('quiet')
         self._inside = QWidget()
         self.body = QVBoxLayout(self._inside)
@@ -149,9 +150,8 @@ class CollapsibleSection(QWidget):
         self.button.setChecked(open_)
 
     def set_summary(self, text: str) -> None:
-        """Say a few words beside the title, such as a number."""
-        self.summary.setText(text)
-        self.summary.setToolTip(text)
+        """Show a summary beside the title, such as a number."""
+        self.summary.show_text(text)
 
     def add(self, *widgets: QWidget) -> None:
         """Put widgets into it, one below the other."""
@@ -165,22 +165,3 @@ class CollapsibleSection(QWidget):
         self.button.setText(f'{"▾" if open_ else "▸"}  {self._title}')
         self._inside.setVisible(open_)
         self.toggled.emit(open_)
-
-
-class _ElidedLabel(QLabel):
-    """Words at the right, shortened where there is no room for them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Draw as much as there is room for."""
-        painter = QPainter(self)
-        room = self.contentsRect().adjusted(4, 0, -2, 0)
-        short = self.fontMetrics().elidedText(
-            self.text(), Qt.TextElideMode.ElideRight, room.width()
-        )
-        painter.setPen(self.palette().color(self.foregroundRole()))
-        painter.drawText(room, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, short)
-        painter.end()

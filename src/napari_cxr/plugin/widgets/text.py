@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QGuiApplication, QPainter, QPaintEvent
+from qtpy.QtGui import QGuiApplication, QPaintEvent
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -21,12 +21,13 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 __all__ = ['ElidedComboBox', 'ElidedLine', 'InlineMessage', 'clock_text', 'duration_text']
 
 
 def duration_text(seconds: float) -> str:
-    """Return a time in words, no more exact than anyone needs: '40 s', '12 min', '2 h 5 min'."""
+    """Return a span of time, no more exact than anyone needs: '40 s', '12 min', '2 h 5 min'."""
     if seconds < 55:
         return f'{max(5, 5 * round(seconds / 5))} s'
     minutes = max(1, round(seconds / 60))
@@ -67,23 +68,23 @@ class ElidedComboBox(QComboBox):
         self.setMinimumContentsLength(8)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Draw the chosen entry as far as there is room for it."""
+        """Draw the chosen entry, shortened to the width."""
         painter, option = QStylePainter(self), QStyleOptionComboBox()
         self.initStyleOption(option)
         part = QStyle.SubControl.SC_ComboBoxEditField
         style = self.style()
         if style is not None:
-            room = style.subControlRect(_CONTROL, option, part, self).width() - 4
+            width = style.subControlRect(_CONTROL, option, part, self).width() - 4
             option.currentText = self.fontMetrics().elidedText(
-                option.currentText, Qt.TextElideMode.ElideRight, room
+                option.currentText, Qt.TextElideMode.ElideRight, width
             )
         painter.drawComplexControl(_CONTROL, option)
         painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
         painter.end()
 
 
-class ElidedLine(QWidget):
-    """Shows words as far as there is room for them, and all of them as its tooltip.
+class ElidedLine(QElidingLabel):
+    """A line that ends in an ellipsis where it is too long; its tooltip is all of it.
 
     Parameters
     ----------
@@ -92,43 +93,26 @@ class ElidedLine(QWidget):
     """
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._text = ''
-        self._elide = Qt.TextElideMode.ElideRight
+        super().__init__(parent=parent)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
-    @property
-    def text(self) -> str:
-        """All of the words."""
-        return self._text
-
     def show_text(self, text: str) -> None:
-        """Show words; what there is no room for is at their end."""
+        """Show a text, shortened at its end."""
         self._show(text, text, Qt.TextElideMode.ElideRight)
 
     def show_path(self, path: str) -> None:
-        """Show a file's name, of which beginning and end stay; the tooltip is the whole path."""
+        """Show a file's name, shortened in its middle; the tooltip is the whole path."""
         self._show(os.path.basename(path), path, Qt.TextElideMode.ElideMiddle)
 
     def sizeHint(self) -> QSize:
         """Return the height of a line, and no width."""
         return QSize(0, self.fontMetrics().height() + 4)
 
-    def paintEvent(self, event: QPaintEvent | None) -> None:
-        """Draw as much as there is room for."""
-        painter = QPainter(self)
-        painter.setPen(self.palette().color(self.foregroundRole()))
-        short = self.fontMetrics().elidedText(self._text, self._elide, self.width())
-        painter.drawText(
-            self.rect(), Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, short
-        )
-        painter.end()
-
     def _show(self, text: str, tip: str, elide: Qt.TextElideMode) -> None:
-        self._text, self._elide = text, elide
+        self.setElideMode(elide)
+        self.setText(text)
         self.setToolTip(tip)
-        self.setAccessibleName(text)
-        self.update()
+        self.setAccessibleName(text)  # the label's own is what is seen of it
 
 
 class InlineMessage(QFrame):
