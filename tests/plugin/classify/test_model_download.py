@@ -139,7 +139,7 @@ def test_the_panel_in_words(qtbot):
     assert panel.get.text() == 'Resume' and '8.0 MB were downloaded' in panel.status.text()
     panel.show_entry(unknown, 0)
     assert panel.get.text() == 'Get'
-    panel.begin()
+    panel.show_started()
     panel.show_progress(DownloadProgress('downloading', 7_000_000, 28_000_000, 75.0))
     assert panel.status.text() == '7.0 MB of 28 MB, 1:15 left' and panel.bar.value() == 250
     panel.show_progress(DownloadProgress('converting'))
