@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from pydicom.config import IGNORE
 from pydicom.dataelem import DataElement
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from napari_cxr import dicom
-from napari_cxr.dicom.lut_data import Descriptor, read_descriptor, read_table
+from napari_cxr.dicom.headers import Header
+from napari_cxr.dicom.lut_data import Descriptor, apply_palette, read_descriptor, read_table
+from napari_cxr.radiograph import UnreadableImage
 
 RAMP = np.arange(50000)
 SIGNED = np.array([[-25000, -24999, -1, 0, 15000, 24999]], dtype=np.int16)
@@ -197,3 +199,80 @@ def test_what_is_white_follows_from_the_third_value(write, lut, entries, depth, 
     stored = np.array([[0, 1, 2]], dtype=np.uint16)
     image = dicom.read(write(stored, VOILUTSequence=[lut(0, entries, depth)]))
     np.testing.assert_allclose(image.to_display()[0], np.array(entries) / white, atol=1e-6)
+
+
+def coloured(indices, channels, *, first=0, depth=8, signed=0, segmented=False):
+    """Apply a palette whose entries stand in words of 16 bits, or in bytes."""
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.PixelRepresentation = signed
+    for name, entries in zip(('Red', 'Green', 'Blue'), channels, strict=True):
+        keyword = f'{name}PaletteColorLookupTable'
+        descriptor = DataElement(
+            f'{keyword}Descriptor', 'US', [len(entries), first, depth], validation_mode=IGNORE
+        )
+        dataset.add(descriptor)
+        if segmented:  # one discrete segment, PS3.3 C.7.9.2.2.1
+            words = np.array([0, len(entries), *entries], '<u2')
+            setattr(dataset, f'Segmented{keyword}Data', words.tobytes())
+        else:
+            setattr(dataset, f'{keyword}Data', np.asarray(entries).tobytes())
+    return apply_palette(np.asarray(indices), Header(dataset, ExplicitVRLittleEndian))
+
+
+def words(*entries):
+    return np.array(entries, '<u2')
+
+
+def test_indices_beyond_a_palette_take_its_ends():
+    red, green, blue = words(10, 20, 30), words(1, 2, 3), words(7, 8, 9)
+    found, is_colour = coloured([0, 2, 3, 4, 9], [red, green, blue], first=2)
+    assert is_colour and found.dtype == np.uint8
+    expected = [[10, 1, 7], [10, 1, 7], [20, 2, 8], [30, 3, 9], [30, 3, 9]]
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize('segmented', [False, True])
+def test_the_upper_bits_of_a_palette_count(segmented):
+    red, green, blue = words(0x1234, 0xFFFF), words(0x00FF, 0x0100), words(0, 0)
+    found, is_colour = coloured([[0, 1]], [red, green, blue], depth=16, segmented=segmented)
+    assert is_colour and found.dtype == np.uint8
+    np.testing.assert_array_equal(found, [[[0x12, 0, 0], [0xFF, 1, 0]]])
+
+
+def test_eight_bits_in_words_are_not_cut_and_more_are():
+    found, _ = coloured([0, 1], [words(0, 255), words(9, 9), words(0, 0)])
+    np.testing.assert_array_equal(found, [[0, 9, 0], [255, 9, 0]])
+    found, _ = coloured([0, 1], [words(0, 256), words(9, 9), words(0, 0)])
+    np.testing.assert_array_equal(found, [[0, 0, 0], [1, 0, 0]])
+    octets = np.array([5, 6], np.uint8)
+    found, _ = coloured([0, 1], [octets, octets, octets[::-1]])
+    np.testing.assert_array_equal(found, [[5, 5, 6], [6, 6, 5]])
+
+
+@pytest.mark.parametrize('odd', [0, 1, 2])
+def test_one_channel_that_differs_makes_it_colour(odd):
+    channels = [words(3, 4, 5)] * 3
+    greys, is_colour = coloured([[2, 0]], channels)
+    assert not is_colour
+    np.testing.assert_array_equal(greys, [[5, 3]])
+    channels[odd] = words(3, 4, 6)
+    found, is_colour = coloured([[2, 0]], channels)
+    assert is_colour and found.shape == (1, 2, 3)
+
+
+def test_a_palette_of_signed_indices_begins_below_zero():
+    red, green = words(10, 20, 30), words(0, 0, 0)
+    found, _ = coloured([-2, -1, 0], [red, green, green], first=65534, signed=1)
+    np.testing.assert_array_equal(found[:, 0], [10, 20, 30])
+    # Of unsigned ones the same descriptor begins near the end.
+    found, _ = coloured([65533, 65534, 65535], [red, green, green], first=65534)
+    np.testing.assert_array_equal(found[:, 0], [10, 10, 20])
+
+
+def test_a_palette_that_is_not_there_is_said():
+    for dataset in (Dataset(), described([1, 2])):
+        with pytest.raises(UnreadableImage) as error:
+            apply_palette(np.zeros((1, 1), np.uint8), Header(dataset, ExplicitVRLittleEndian))
+        assert str(error.value) == 'The colour palette of this image is missing or broken.'
