@@ -80,7 +80,7 @@ def test_predictions_are_those_of_the_classifier(in_workplace, tiny, model_file)
     )
     assert result.label == expected.label
     assert result.answer == expected.answer
-    assert result.warnings == tuple(caution.text for caution in expected.cautions)
+    assert result.warnings == tuple(caution.text for caution in expected.warnings)
 
 
 def test_several_images_give_several_results(in_workplace, tiny):

@@ -142,7 +142,7 @@ def test_cautions(classifier):
         notes=('A note from the header.',),
         shape=(60, 60),
     )
-    found = {c.code: c.text for c in classifier.predict([lateral])[0].cautions}
+    found = {c.code: c.text for c in classifier.predict([lateral])[0].warnings}
     assert {'view', 'lossy', 'note', 'enlarged', 'not-a-chest'} <= set(found)
     assert 'lateral' in found['view'] and '1.6 times' in found['enlarged']
 
@@ -152,7 +152,7 @@ def test_polarity_is_doubted(classifier):
 
     chest = samples.phantom((240, 240), seed=1).astype(np.float32)
     right, wrong = (Radiograph.from_array(x) for x in (chest, 1 - chest))
-    codes = [{c.code for c in p.cautions} for p in classifier.predict([right, wrong])]
+    codes = [{c.code for c in p.warnings} for p in classifier.predict([right, wrong])]
     assert 'polarity' not in codes[0] and 'polarity' in codes[1]
 
 
@@ -193,7 +193,7 @@ def test_out_of_memory_halves_the_batch_and_says_so(classifier, monkeypatch):
     monkeypatch.setattr(classifier, 'network', network)
     rows = classifier.predict([image(seed) for seed in range(5)])
     assert sizes == [5, 3, 2, 2, 1] and len(rows) == 5
-    assert any(c.code == 'memory' and '2' in c.text for c in rows[0].cautions)
+    assert any(c.code == 'memory' and '2' in c.text for c in rows[0].warnings)
 
 
 def test_out_of_memory_with_one_image_is_an_error(classifier, monkeypatch):

@@ -169,7 +169,7 @@ def test_classify_shows_the_file_and_no_heatmap_on_other_pixels(qtbot, dock, tmp
         qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
     assert not dock.message.text
     assert dock.answer is not None
-    assert any("napari's own reader" in c.text for c in dock.answer.prediction.cautions)
+    assert any("napari's own reader" in c.text for c in dock.answer.prediction.warnings)
     assert not any(is_heatmap(each) for each in dock.viewer.layers)
     shown = dock.answer.prediction.probabilities
     with qtbot.waitSignal(dock.inputs.other_reader.replaced, timeout=WAIT):

@@ -81,7 +81,7 @@ def test_each_file_has_its_row_as_classify_says(whole, items, classifier, tmp_pa
         assert row['status'] == 'scored' and row['label'] == prediction.label
         found = [float(row[f'p_{label}']) for label in classifier.labels]
         np.testing.assert_allclose(found, prediction.probabilities, atol=1e-6)
-        assert row['warnings'] == ' | '.join(c.text for c in prediction.cautions)
+        assert row['warnings'] == ' | '.join(c.text for c in prediction.warnings)
         assert row['truth'] in ('normal', 'pneumonia') and row['device'] == 'cpu'
         assert row['model_hash'] == classifier.file_hash
     assert isinstance(events[0], ScoringStarted) and events[0].total == 8 and events[0].batch == 4
@@ -802,7 +802,7 @@ def test_the_decision_and_the_models_own_cautions_are_in_the_row(
     items, classifier, tmp_path, monkeypatch
 ):
     own = ImageWarning('lung-field', 'Another field.')
-    monkeypatch.setattr(classifier, 'with_own_cautions', lambda found: (*found, own))
+    monkeypatch.setattr(classifier, 'with_own_warnings', lambda found: (*found, own))
     decision = Decision('x', {'normal': 0.0, 'covid19': 1.1})
     out = tmp_path / 'x.jsonl'
     list(score(items, classifier, out, prepare_here, replace(FOUR, decision=decision)))

@@ -22,7 +22,7 @@ ROWS = [
     ScoreRow(
         0, 'a,"b" | c.png', 'scored', label='normal', probabilities=(0.25, 0.9375),
         called=('covid19', 'normal'), view='PA', truth='covid19|normal', source='Ulm', patient='2',
-        cautions=(ImageWarning('view', 'A lateral view.'), ImageWarning('note', 'Lossy.')),
+        warnings=(ImageWarning('view', 'A lateral view.'), ImageWarning('note', 'Lossy.')),
         heatmap='maps/0.png', lung_share=0.5, lung_share_if_even=0.25, frame_share=0.0,
         lung_field='network', device='cpu', precision='bfloat16',
         identity={name: f'{name} 1' for name in IDENTITY},
@@ -147,10 +147,10 @@ def test_cautions_keep_what_they_doubt(tmp_path):
         ImageWarning('view', 'Two.'),
         ImageWarning('lossy', 'Three.'),
     )
-    row = replace(ROWS[2], number=0, cautions=cautions, identity={})
+    row = replace(ROWS[2], number=0, warnings=cautions, identity={})
     _, back = read_rows(table(tmp_path / 't.csv', [row], PLAIN))
     (found,) = back
-    assert found.cautions == (*cautions[:2], ImageWarning('note', 'Three.'))
+    assert found.warnings == (*cautions[:2], ImageWarning('note', 'Three.'))
     assert found.doubts == row.doubts == ('polarity', 'view')
 
 
@@ -172,7 +172,7 @@ def header(run, **more):
 
 def test_a_table_that_is_not_finished_is_its_journal(tmp_path):
     path = tmp_path / 't.csv'
-    rows = [*ROWS[:2], replace(ROWS[2], cautions=(ImageWarning('lossy', 'Lossy.'),))]
+    rows = [*ROWS[:2], replace(ROWS[2], warnings=(ImageWarning('lossy', 'Lossy.'),))]
     told = header(FULL, decision=['youden', {'normal': 0.5}], heatmaps='maps')
     journal = Journal(tmp_path / 't.csv.journal', told, 5)
     journal.add([rows[2], rows[0]])

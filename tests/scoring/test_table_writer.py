@@ -19,7 +19,7 @@ ROWS = [
     ScoreRow(
         0, 'a,"b".png', 'scored', label='normal', probabilities=(0.25, 0.123456789),
         called=('covid19', 'normal'), view='PA', truth='normal', source='Ulm',
-        cautions=(ImageWarning('view', 'A lateral view.'), ImageWarning('lossy', 'Lossy.')),
+        warnings=(ImageWarning('view', 'A lateral view.'), ImageWarning('lossy', 'Lossy.')),
         device='cpu', precision='float32', identity={'patient_id': 'X'}, patient='4',
     ),
     ScoreRow(1, 'b.png', 'error', 'No such file.'),

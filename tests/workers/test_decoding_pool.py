@@ -142,7 +142,7 @@ def test_files_are_prepared_for_scoring_as_in_this_process(pool, small, lungs, p
         np.testing.assert_array_equal(there.image, here.image)
         np.testing.assert_array_equal(there.to_radiograph, here.to_radiograph)
         assert (there.shape, there.view) == (here.shape, here.view) == ((48, 40), 'PA')
-        assert there.cautions == here.cautions and there.identity == here.identity
+        assert there.warnings == here.warnings and there.identity == here.identity
         assert there.identity['patient_id']
         assert (there.lungs is not None, there.picture is not None) == (lungs, picture)
         if picture:

@@ -68,7 +68,7 @@ def prediction_entries(prediction: Prediction) -> dict[str, Any]:
         **{f'p_{label}': p for label, p in found.items()},
         'probabilities': found,
         **(decided if prediction.multilabel else {}),
-        'warnings': [caution.text for caution in prediction.cautions],
+        'warnings': [caution.text for caution in prediction.warnings],
         'device': prediction.device,
         'preprocessing': prediction.preprocessing,
         'lungs': prediction.lungs,

@@ -91,7 +91,7 @@ class Result:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Reasons to trust the answer less, the gravest first."""
-        return tuple(caution.text for caution in self.prediction.cautions)
+        return tuple(caution.text for caution in self.prediction.warnings)
 
     def export(self, path: str | Path, exporter: str = '') -> None:
         """Write the result to a file.

@@ -55,7 +55,7 @@ def result_page(
     )
     others = ''.join(
         f'<li>{escape(one.text)}</li>'
-        for one in prediction.cautions
+        for one in prediction.warnings
         if one not in prediction.doubts
     )
     predicted = prediction.above or (prediction.label,)

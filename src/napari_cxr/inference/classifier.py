@@ -80,7 +80,8 @@ class Classifier:
         use_full_precision(device)
         with raising_out_of_memory(device.name):
             self.network.to(device.name).eval().requires_grad_(False)
-        self._backend, self._running, self._single = TORCH, self.network, self.network
+        self._backend, self._running = TORCH, self.network
+        self._for_single_images: StagedNetwork | None = None
         self._last: tuple[object, StagedNetwork] = (None, self.network)
 
     @classmethod
@@ -166,7 +167,7 @@ class Classifier:
         plain torch unless `single_images` is True.
         """
         self._backend, self._running = backend, network
-        self._single = network if single_images else self.network
+        self._for_single_images = network if single_images else None
 
     def logits(self, images: np.ndarray, at_most: int = 0) -> tuple[np.ndarray, int]:
         """Run the network on prepared images, on the backend of `use`.
@@ -247,7 +248,7 @@ class Classifier:
         """
         prepared = [self.prepare(radiograph, preset) for radiograph in radiographs]
         images = np.stack([ready.image for ready in prepared])
-        (logits,), fitted = self._run(_logits_only(self._single), images)
+        (logits,), fitted = self._run(_logits_only(self._for_single_images or self.network), images)
         short = fitted < len(prepared)
         note = f'Memory ran short: ran in batches of {fitted}.' if short else ''
         return [
@@ -298,7 +299,8 @@ class Classifier:
         targets = [self.labels.index(label) for label in labels or self.labels]
         explain = explanation_methods.method(method)
         (logits, maps), _ = self._run(
-            lambda x: explain(self._single, x, targets), ready.image[None]
+            lambda x: explain(self._for_single_images or self.network, x, targets),
+            ready.image[None],
         )
         prediction = self._prediction(radiograph, ready, logits[0], preset, field=field)
         height, width = ready.image.shape
@@ -377,14 +379,14 @@ class Classifier:
             raise RefusedImage(f'{radiograph.refusal} It was not classified.')
         return self.preprocessing.apply(radiograph, preset, field)
 
-    def with_own_cautions(self, cautions: tuple[ImageWarning, ...]) -> tuple[ImageWarning, ...]:
-        """Add to the cautions about an image those about this model."""
+    def with_own_warnings(self, warnings: tuple[ImageWarning, ...]) -> tuple[ImageWarning, ...]:
+        """Add to the warnings about an image those about this model."""
         if (
             self.card.data.get('lung_field', lungs.lung_network_fingerprint())
             != lungs.lung_network_fingerprint()
         ):
-            return (*cautions, ImageWarning('lung-field', _OTHER_LUNGS))
-        return cautions
+            return (*warnings, ImageWarning('lung-field', _OTHER_LUNGS))
+        return warnings
 
     def _run(
         self,
@@ -405,16 +407,16 @@ class Classifier:
         note: str = '',
         field: LungField | None = None,
     ) -> Prediction:
-        cautions = find_warnings(radiograph, ready, field, preset)
+        warnings = find_warnings(radiograph, ready, field, preset)
         if note:
-            cautions = (*cautions, ImageWarning('memory', note))
-        cautions = self.with_own_cautions(cautions)
+            warnings = (*warnings, ImageWarning('memory', note))
+        warnings = self.with_own_warnings(warnings)
         probabilities = self.probabilities(logits)
         return Prediction(
             labels=self.labels,
             probabilities=tuple(float(p) for p in probabilities),
             logits=tuple(float(z) for z in logits),
-            cautions=cautions,
+            warnings=warnings,
             model=self.card.name,
             model_hash=self.file_hash,
             preprocessing=self.preprocessing.to_dict(),

@@ -10,7 +10,7 @@ from napari_cxr.message_types import message_type
 
 __all__ = ['ImageWarning', 'Prediction', 'RefusedImage']
 
-#: Codes of cautions that say: this is probably no upright frontal chest radiograph with the
+#: Codes of warnings that say: this is probably no upright frontal chest radiograph with the
 #: right polarity, which is all that a model knows.
 _DOUBTS = frozenset({'view', 'polarity', 'not-a-chest', 'upside-down', 'mirrored'})
 
@@ -55,7 +55,7 @@ class Prediction:
         Of each class. They sum to 1, unless an image can have several labels.
     logits : tuple of float
         What the network put out, before the temperature.
-    cautions : tuple of Caution
+    warnings : tuple of ImageWarning
         Reasons to trust it less; those that doubt the image come first.
     model, model_hash : str
         Name of the model and the first 12 digits of its file's SHA-256.
@@ -85,7 +85,7 @@ class Prediction:
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
     logits: tuple[float, ...]
-    cautions: tuple[ImageWarning, ...] = ()
+    warnings: tuple[ImageWarning, ...] = ()
     model: str = ''
     model_hash: str = ''
     preprocessing: dict[str, Any] = field(default_factory=dict)
@@ -127,8 +127,8 @@ class Prediction:
 
     @property
     def doubts(self) -> tuple[ImageWarning, ...]:
-        """The cautions that a person must read before any probability."""
-        return tuple(caution for caution in self.cautions if caution.doubts_the_image)
+        """The warnings that a person must read before any probability."""
+        return tuple(warning for warning in self.warnings if warning.doubts_the_image)
 
     def probability(self, label: str) -> float:
         """Return the probability of one class; ValueError if there is none of that name."""

@@ -185,7 +185,7 @@ class BatchScorer:
             answer=self._rule.answer(probabilities) if self._rule.multilabel else '',
             called=called,
             view=ready.view,
-            cautions=classifier.with_own_cautions(ready.cautions),
+            warnings=classifier.with_own_warnings(ready.warnings),
             device=classifier.device.name,
             precision=classifier.backend.precision,
             backend=classifier.backend.name,

@@ -57,7 +57,7 @@ class PreparedImage:
         As `Prepared.to_radiograph`.
     shape : tuple of int
         Rows and columns of the radiograph.
-    cautions : tuple of Caution
+    warnings : tuple of ImageWarning
         See `napari_cxr.inference.image_warnings`.
     view : str
         By its header.
@@ -72,7 +72,7 @@ class PreparedImage:
     image: np.ndarray
     to_radiograph: np.ndarray
     shape: tuple[int, int]
-    cautions: tuple[ImageWarning, ...]
+    warnings: tuple[ImageWarning, ...]
     view: str
     lungs: LungField | None = None
     picture: np.ndarray | None = None
@@ -117,7 +117,7 @@ def prepare_image(path: str | Path, wanted: PrepareOptions) -> PreparedImage:
         image=prepared.image,
         to_radiograph=prepared.to_radiograph,
         shape=radiograph.shape,
-        cautions=find_warnings(radiograph, prepared, found),
+        warnings=find_warnings(radiograph, prepared, found),
         view=str(radiograph.geometry.view),
         lungs=found,
         picture=_picture(radiograph) if wanted.picture else None,

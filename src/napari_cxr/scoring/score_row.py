@@ -65,7 +65,7 @@ class ScoreRow:
         that tells patients apart, see `Item`.
     view : str
         By its header.
-    cautions : tuple of Caution
+    warnings : tuple of ImageWarning
         Reasons to trust it less; those that doubt the image come first.
     heatmap : str
         The picture with the heatmap of its class.
@@ -93,7 +93,7 @@ class ScoreRow:
     source: str = ''
     patient: str = ''
     view: str = ''
-    cautions: tuple[ImageWarning, ...] = ()
+    warnings: tuple[ImageWarning, ...] = ()
     heatmap: str = ''
     lung_share: float | None = None
     lung_share_if_even: float | None = None
@@ -106,18 +106,18 @@ class ScoreRow:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Codes of the cautions that say that this is no image for the model."""
-        return tuple(caution.code for caution in self.cautions if caution.doubts_the_image)
+        """Codes of the warnings that say that this is no image for the model."""
+        return tuple(warning.code for warning in self.warnings if warning.doubts_the_image)
 
     def to_json(self) -> str:
         """Return it as one line of JSON, without entries that are as they always are."""
         entries: dict[str, Any] = {}
         for one in fields(self):
-            value = getattr(self, one.name)
-            if one.name == 'cautions':
-                value = [[caution.code, caution.text] for caution in value]
+            name, value = one.name, getattr(self, one.name)
+            if name == 'warnings':  # stored under its first name
+                name, value = 'cautions', [[warning.code, warning.text] for warning in value]
             if value not in ('', (), [], None, {}):
-                entries[one.name] = value
+                entries[name] = value
         return json.dumps(entries, separators=(',', ':'))
 
     @classmethod
@@ -126,7 +126,7 @@ class ScoreRow:
         entries = json.loads(line)
         for name in ('probabilities', 'above', 'called'):
             entries[name] = tuple(entries.get(name, ()))
-        entries['cautions'] = tuple(ImageWarning(*pair) for pair in entries.get('cautions', ()))
+        entries['warnings'] = tuple(ImageWarning(*pair) for pair in entries.pop('cautions', ()))
         return cls(**entries)
 
 
@@ -247,7 +247,7 @@ def row_values(row: ScoreRow, run: ScoringRun) -> dict[str, Any]:
         'view': row.view,
         'source': row.source,
         'doubts': list(row.doubts),
-        'warnings': [caution.text for caution in row.cautions],
+        'warnings': [caution.text for caution in row.warnings],
         'heatmap': row.heatmap,
         'heatmap_lung_share': _rounded(row.lung_share),
         'heatmap_lung_share_if_even': _rounded(row.lung_share_if_even),

@@ -80,7 +80,7 @@ def classify(
     assert field is not None
     if corrected and classifier.preprocessing.lungs != 'ignored':
         corrected_by_hand = ImageWarning('note', 'The model saw the lungs as they were edited.')
-        prediction = replace(prediction, cautions=(*prediction.cautions, corrected_by_hand))
+        prediction = replace(prediction, warnings=(*prediction.warnings, corrected_by_hand))
     frame_shares = [h.frame_fraction(radiograph.shape) for h in heatmaps]
     return prediction, heatmaps, frame_shares, field, lung_fractions(heatmaps, field)
 

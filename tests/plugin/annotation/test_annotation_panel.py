@@ -140,7 +140,7 @@ def test_a_row_that_was_not_scored(panel, reading):
 
 def test_a_row_shows_the_models_answer_and_the_persons(panel, reading):
     panel.show_row(
-        row(7, cautions=(ImageWarning('view', 'A lateral view.'), ImageWarning('lossy', 'L.')))
+        row(7, warnings=(ImageWarning('view', 'A lateral view.'), ImageWarning('lossy', 'L.')))
     )
     assert panel.doubt.text() == 'A lateral view.' and panel.doubt.isVisible()
     reading.set('/ward/2.png', ('covid19',))

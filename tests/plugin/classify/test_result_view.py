@@ -145,7 +145,7 @@ def test_classes_that_exclude_each_other_have_no_headline(view):
 def test_a_result_that_is_held_back_says_no_answer(view):
     view.show_answer(of_opacity(0.7), 'opacity')
     answer = of_opacity(0.7)
-    doubted = replace(answer.prediction, cautions=made_up_answer(['view']).prediction.cautions)
+    doubted = replace(answer.prediction, warnings=made_up_answer(['view']).prediction.warnings)
     view.hold_back(replace(answer, prediction=doubted))
     assert not view.headline.isVisible() and view.headline.answer.text() == ''
 

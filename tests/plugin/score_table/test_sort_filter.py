@@ -29,7 +29,7 @@ def some_rows(count, seed=0):
         p = round(draw.random(), 1)
         cautions = draw.choice(((), (LOSSY,), (NOT_A_CHEST,), (NOT_A_CHEST, LOSSY)))
         rows.append(
-            scored(i, p, 1 - p, 0.0, path=path, truth=truth, source=source, cautions=cautions)
+            scored(i, p, 1 - p, 0.0, path=path, truth=truth, source=source, warnings=cautions)
         )
     return rows
 
@@ -41,8 +41,8 @@ def python_key(row, key):
     if key == 'p:normal':
         return row.probabilities[1] if row.probabilities else None
     if key == 'warnings':
-        doubts = sum(caution.doubts_the_image for caution in row.cautions)
-        return (doubts, len(row.cautions)) if row.cautions else None
+        doubts = sum(caution.doubts_the_image for caution in row.warnings)
+        return (doubts, len(row.warnings)) if row.warnings else None
     text = getattr(row, {'file': 'path', 'status': 'error'}.get(key, key))
     parts = re.split(r'(\d+)', text.casefold())
     return [int(p) if p.isdigit() else p for p in parts] if text else None
@@ -118,9 +118,9 @@ def test_rows_that_come_later_are_filtered_too():
 
 HAND_MADE = [
     scored(0, 0.1, 0.8, 0.1, path='/s/normal/A 1.png', truth='normal', source='Hannover'),
-    scored(1, 0.7, 0.2, 0.1, path='/s/normal/a2.png', truth='Normal', cautions=(LOSSY,)),
+    scored(1, 0.7, 0.2, 0.1, path='/s/normal/a2.png', truth='Normal', warnings=(LOSSY,)),
     scored(2, 0.1, 0.4, 0.5, path='/s/pneumonia/b.png', truth='pneumonia'),
-    scored(3, 0.0, 0.5, 0.5, path='/s/c.png', cautions=(NOT_A_CHEST, LOSSY), source='NIH'),
+    scored(3, 0.0, 0.5, 0.5, path='/s/c.png', warnings=(NOT_A_CHEST, LOSSY), source='NIH'),
     failed(4, 'It is damaged: the stream ends.', '/s/d.png', truth='covid19'),
     scored(5, 0.9, 0.0, 0.1, path='/s/e.png', truth='tuberculosis'),
 ]
@@ -257,16 +257,16 @@ def test_an_unknown_column_is_refused():
 
 def test_a_remark_that_all_rows_have_is_no_warning_of_its_own():
     cautions = [(LOSSY,), (LOSSY, NOT_A_CHEST), (LOSSY,)]
-    held = filled([scored(i, cautions=found) for i, found in enumerate(cautions)] + [failed(3)])
+    held = filled([scored(i, warnings=found) for i, found in enumerate(cautions)] + [failed(3)])
     wanted = RowFilter(which=RowKind.WARNED)
     assert wanted.matches(held, np.arange(4)).tolist() == [False, True, False, False]
     held.append([scored(4)])  # one that does not have it sets the others apart
     assert wanted.matches(held, np.arange(5)).tolist() == [True, True, True, False, False]
-    held.append([scored(4, cautions=(LOSSY,))])  # scored again
+    held.append([scored(4, warnings=(LOSSY,))])  # scored again
     assert wanted.matches(held, np.array([4, 1])).tolist() == [False, True]
     # What doubts the image is one, also where it doubts all.
     assert wanted.matches(
-        filled([scored(i, cautions=(NOT_A_CHEST,)) for i in range(2)]), np.arange(2)
+        filled([scored(i, warnings=(NOT_A_CHEST,)) for i in range(2)]), np.arange(2)
     ).all()
 
 

@@ -72,9 +72,9 @@ NO_KEY = Qt.KeyboardModifier.NoModifier
 OUT = 'scores.csv'
 FEW = [
     scored(0, 0.10, 0.80, 0.10, truth='normal', lung_share=0.62, lung_share_if_even=0.31),
-    scored(1, 0.70, 0.25, 0.05, truth='normal', cautions=(NOT_A_CHEST, LOSSY), view='PA'),
+    scored(1, 0.70, 0.25, 0.05, truth='normal', warnings=(NOT_A_CHEST, LOSSY), view='PA'),
     failed(2, 'It is damaged.', truth='covid19'),
-    scored(3, 0.10, 0.50, 0.40, cautions=(ImageWarning('note', 'It has two windows.'),)),
+    scored(3, 0.10, 0.50, 0.40, warnings=(ImageWarning('note', 'It has two windows.'),)),
 ]
 
 
@@ -149,7 +149,7 @@ def test_empty_columns_are_not_shown(qtbot, table):
     fill(qtbot, table, plain, truth=False)
     probabilities = [f'p:{label}' for label in LABELS]
     assert shown_columns(table) == ['file', 'label', *probabilities]
-    more(qtbot, table, [scored(2, view='PA', cautions=(LOSSY,))])
+    more(qtbot, table, [scored(2, view='PA', warnings=(LOSSY,))])
     assert shown_columns(table) == ['file', 'label', *probabilities, 'warnings', 'view']
 
 

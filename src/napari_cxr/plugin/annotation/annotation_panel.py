@@ -378,7 +378,7 @@ class AnnotationPanel(QWidget):
         self.controls.show_entry(entry, notable=notable, steps=row is not None)
         self.name.show_row(row)
         doubts = (
-            [caution.text for caution in row.cautions if caution.doubts_the_image] if row else []
+            [caution.text for caution in row.warnings if caution.doubts_the_image] if row else []
         )
         self.doubt.setText('\n'.join(doubts))
         self.doubt.setVisible(bool(doubts))

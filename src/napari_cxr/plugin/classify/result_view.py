@@ -269,7 +269,7 @@ class ResultView(QWidget):
         self.bars.set_groups(bar_groups(prediction.rule, prediction.probabilities), label)
         self.apart.setVisible(prediction.multilabel and len(prediction.labels) > 1)
         self.heat.set_labels([label for label, _ in self.bars.rows], label)
-        others = [f'• {c.text}' for c in prediction.cautions if c not in doubts]
+        others = [f'• {c.text}' for c in prediction.warnings if c not in doubts]
         self.cautions.setText('\n'.join(others))
         self.cautions.setVisible(bool(others))
         self._show_performance()

@@ -53,7 +53,7 @@ CellText = Callable[[ScoreRows, int], str]
 def short_warnings(rows: ScoreRows, place: int) -> tuple[bool, str]:
     """Return whether a warning makes the image doubtful, and all warnings in short."""
     row = rows.rows[place]
-    short = (_SHORT.get(warning.code, warning.text) for warning in row.cautions)
+    short = (_SHORT.get(warning.code, warning.text) for warning in row.warnings)
     return bool(row.doubts), ', '.join(dict.fromkeys(short))
 
 
@@ -142,7 +142,7 @@ def prediction_tip(rows: ScoreRows, place: int) -> str:
     lines = [_HOW_TO_REVEAL if rows.is_withheld(place) else plain_prediction(rows, place)]
     if label := rows.texts['read'][place]:
         lines.append(f'Your label: {label}')
-    warnings = rows.rows[place].cautions
+    warnings = rows.rows[place].warnings
     lines += [f'▲ {warning.text}' for warning in warnings if warning.doubts_the_image]
     return '\n'.join(lines)
 
@@ -171,4 +171,4 @@ def label_tip(key: str) -> CellText:
 
 def warnings(rows: ScoreRows, place: int) -> str:
     """Return all warnings."""
-    return ' '.join(warning.text for warning in rows.rows[place].cautions)
+    return ' '.join(warning.text for warning in rows.rows[place].warnings)

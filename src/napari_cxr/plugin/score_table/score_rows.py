@@ -335,9 +335,9 @@ class ScoreRows:
     def _count(self, rows: Sequence[ScoreRow], by: int) -> None:
         """Count the warnings of rows that were added (1) or replaced (-1)."""
         for row in rows:
-            if row.cautions:
-                self._cautions[_caution_text(row)] = frozenset(one.text for one in row.cautions)
-                for text in {one.text for one in row.cautions if not one.doubts_the_image}:
+            if row.warnings:
+                self._cautions[_caution_text(row)] = frozenset(one.text for one in row.warnings)
+                for text in {one.text for one in row.warnings if not one.doubts_the_image}:
                     self._notes[text] += by if row.status == 'scored' else 0
 
     def _numbers_of(self, rows: list[ScoreRow]) -> dict[str, np.ndarray]:
@@ -348,7 +348,7 @@ class ScoreRows:
         found = {f'p:{label}': scores[:, i] for i, label in enumerate(labels)}
         found['number'] = np.array([row.number for row in rows], dtype=np.float64)
         doubt = np.array(
-            [_DOUBT * len(row.doubts) + len(row.cautions) if row.cautions else 0 for row in rows],
+            [_DOUBT * len(row.doubts) + len(row.warnings) if row.warnings else 0 for row in rows],
             dtype=np.float64,
         )
         found['warnings'] = np.where(doubt > 0, doubt, np.nan)
@@ -431,7 +431,7 @@ def _texts_of(rows: list[ScoreRow]) -> dict[str, list[str]]:
 
 
 def _caution_text(row: ScoreRow) -> str:
-    return ' '.join(caution.text for caution in row.cautions)
+    return ' '.join(caution.text for caution in row.warnings)
 
 
 def _folder(path: str) -> str:
