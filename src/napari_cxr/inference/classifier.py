@@ -248,7 +248,9 @@ class Classifier:
         """
         prepared = [self.prepare(radiograph, preset) for radiograph in radiographs]
         images = np.stack([ready.image for ready in prepared])
-        (logits,), fitted = self._run(_logits_only(self._for_single_images or self.network), images)
+        (logits,), fitted = self._run(
+            _logits_only(self._for_single_images or self.network), images
+        )
         short = fitted < len(prepared)
         note = f'Memory ran short: ran in batches of {fitted}.' if short else ''
         return [
