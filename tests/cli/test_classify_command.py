@@ -83,6 +83,10 @@ def test_status_1_if_a_file_fails_and_the_others_are_classified(
         ['sweep', '.', '--out', 'run'],
         ['sweep', '.', '--out', 'run', '--resume'],
         ['recipes', '--classes', '1'],
+        ['recipes', 'show', 'no-such-recipe'],
+        ['models', 'show', 'no-such-model'],
+        ['runs'],
+        ['runs', 'nowhere'],
         ['dance'],
     ],
 )

@@ -117,3 +117,13 @@ def test_add_a_model_of_ours_and_what_is_none(run, model_file, foreign_file):
     result = run('models', 'add', foreign_file, '--name', 'z')
     assert result.exit_code == 1 and '--like torchxrayvision' in result.output
     assert run('models', 'add', model_file, '--name', '../x').exit_code == 2
+
+
+def test_the_card_of_a_model_is_shown_by_name_and_by_file(run, model_file):
+    result = run('models', 'show', 'cxr3-resnet10')
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith('# cxr3-resnet10\n') and '## Results' in result.stdout
+    shown = json.loads(run('models', 'show', model_file, '--json').stdout)
+    assert shown['name'] == 'tiny' and shown['labels'] == ['covid19', 'normal', 'pneumonia']
+    result = run('models', 'show', 'no-such-model')
+    assert result.exit_code == 2 and 'no-such-model' in result.stderr

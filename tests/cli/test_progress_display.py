@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from napari_cxr.cli import progress_display
-from napari_cxr.cli.progress_display import DelayedInterrupt, ScoringDisplay, show_training
+from napari_cxr.cli.progress_display import DelayedInterrupt, ScoringDisplay
 from napari_cxr.scoring import (
     ScoringFinished,
     ScoringProgress,
@@ -15,49 +15,15 @@ from napari_cxr.scoring import (
     write_partial_table,
 )
 from napari_cxr.scoring.score_row import ScoringRun
-from napari_cxr.training import TrainingFinished
-
-
-def test_the_summary_of_folds_is_words_and_no_path(capsys):
-    figures = {'images': 36, 'accuracy': [0.9, 0.8, 0.95], 'macro_auc': [None, None, None]}
-    metrics = {'folds': 3, 'model': {'all': figures}}
-    failed = show_training(
-        iter(
-            [
-                TrainingFinished('crossed/fold-3', 'made/best.safetensors', 2),
-                TrainingFinished('crossed', '', 0, metrics),
-            ]
-        )
-    )
-    out, err = capsys.readouterr()
-    assert not failed
-    assert out == 'made/best.safetensors\n'
-    assert 'All 3 folds, 36 images: accuracy 0.900 [0.800, 0.950].' in err
-    assert 'macro AUC' not in err and "none of the folds' models is the result" in err
-
-
-def test_the_model_of_all_images_is_named_once(capsys):
-    figures = {'images': 36, 'accuracy': [0.9, 0.8, 0.95], 'macro_auc': [0.7, 0.6, 0.8]}
-    metrics = {'folds': 3, 'averaged': True, 'model': {'all': figures}}
-    path = 'crossed/all/best.safetensors'
-    ends = [
-        TrainingFinished('crossed/all', path, 2, metrics),
-        TrainingFinished('crossed', path, 2, metrics),
-    ]
-    assert not show_training(iter(ends))
-    out, err = capsys.readouterr()
-    assert out == f'{path}\n'
-    assert err.count('Mean over 3 folds, 36 images: accuracy 0.900') == 1
-    assert f'the result is {path}, which learnt from all images' in err
 
 
 def test_what_was_stopped_before_the_first_row_names_no_table(tmp_path, capsys):
     out = tmp_path / 't.csv'
     ScoringDisplay(['score', 'x']).stopped(out, lambda: write_partial_table(out))
     said = capsys.readouterr().err
-    assert said == 'Stopped. No row is done yet. Go on with: napari-cxr score x --resume\n'
+    assert said == 'Stopped. No row is done yet. Resume with: napari-cxr score x --resume\n'
     ScoringDisplay(['score', 'x', '--resume']).stopped(out, lambda: 1200)
-    assert f'{out} holds the 1,200 rows so far. Go on with: napari-cxr score x --resume' in (
+    assert f'{out} holds the 1,200 rows so far. Resume with: napari-cxr score x --resume' in (
         capsys.readouterr().err
     )
 
@@ -69,7 +35,7 @@ def test_how_to_go_on_is_told_with_paths_that_look_like_options_and_with_very_ma
     assert said.endswith('napari-cxr score --out t.csv --resume -- -x.png\n')
     ScoringDisplay(['score', *map(str, range(20_000))]).stopped('t.csv', lambda: 2)
     said = capsys.readouterr().err
-    assert said.endswith('Go on with the same command and --resume.\n') and len(said) < 200
+    assert said.endswith('Resume with the same command and --resume.\n') and len(said) < 200
 
 
 def test_without_a_terminal_a_line_now_and_then_says_how_far_it_is(monkeypatch, capsys):
@@ -109,10 +75,10 @@ def test_images_that_were_not_measured_are_counted(capsys):
 
 def test_a_second_control_c_comes_through():
     with DelayedInterrupt() as interrupts:
-        interrupts.look()
+        interrupts.raise_if_pending()
         signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            interrupts.look()
+            interrupts.raise_if_pending()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
 
@@ -134,14 +100,5 @@ def test_control_c_in_the_middle_of_a_line_stops_like_any_other(monkeypatch):
     with DelayedInterrupt() as interrupts:
         sys.stderr.write('half a line')
         with pytest.raises(KeyboardInterrupt):
-            interrupts.look()
+            interrupts.raise_if_pending()
     assert halfway.getvalue() == 'half a line'
-
-
-def test_under_torchrun_only_the_first_process_speaks(monkeypatch, capsys):
-    monkeypatch.setenv('RANK', '1')
-    assert not show_training(iter([TrainingFinished('run', 'x/best.safetensors', 1)]))
-    assert capsys.readouterr() == ('', '')
-    monkeypatch.setenv('RANK', '0')
-    show_training(iter([TrainingFinished('run', 'x/best.safetensors', 1)]))
-    assert capsys.readouterr().out == 'x/best.safetensors\n'

@@ -13,8 +13,7 @@ from typer.testing import CliRunner
 from napari_cxr.checkpoint import load
 from napari_cxr.cli import app
 from napari_cxr.cli.command_options import changes_of
-from napari_cxr.training import recipe as recipes
-from napari_cxr.training.sweep import find, names
+from napari_cxr.training.sweep import find
 
 RECIPE = """
 name = "small"
@@ -71,51 +70,6 @@ def test_values_are_toml_or_bare_words():
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_recipes_are_listed_with_their_sizes(run):
-    result = run('recipes', '--json')
-    assert result.exit_code == 0, result.output
-    rows = {(row['kind'], row['name']): row for row in map(json.loads, result.stdout.splitlines())}
-    assert {name for kind, name in rows if kind == 'recipe'} == set(recipes.names())
-    assert {name for kind, name in rows if kind == 'sweep'} == set(names())
-
-    def counts(kind, name):
-        return rows[kind, name]['parameters'], rows[kind, name]['trainable']
-
-    # As the papers have them.
-    assert counts('recipe', 'nova-vgg16') == (14_715_714, 1_026)
-    assert counts('recipe', 'nova-custom-cnn') == (17_019_073, 17_019_073)
-    assert counts('recipe', 'zhong') == (63_148_835, 63_148_835)
-    assert counts('recipe', 'detl-step1')[0] == 5_039_010
-    # Up to the second block: 3 * 32 and 32 * 32, 32 * 64 and 64 * 64 kernels of 9, and biases.
-    frozen = 9 * (3 * 32 + 32 * 32 + 32 * 64 + 64 * 64) + 2 * (32 + 64)
-    assert counts('recipe', 'detl-step2') == (5_039_010, 5_039_010 - frozen)
-    assert rows['sweep', 'nova']['runs'] == 19
-    networks = {row['network']: row['parameters'] for row in rows['sweep', 'nova']['networks']}
-    # At 150 pixels, which is the first run's.
-    assert networks['nova_cnn'] == 6_795_457
-    assert [networks[f'nova_cnn_k{k}'] for k in (8, 12)] == [18_488_673, 20_626_273]
-    assert rows['recipe', 'zhong']['paper'] == 'Zhong'
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_recipes_in_words_and_for_other_numbers_of_classes(run):
-    text = run('recipes', '--classes', '5').stdout
-    assert 'nova (sweep, 19 runs)' in text and 'Basu, Mitra, Saha (DETL)' in text
-    linear = f'densenet121: {6_953_856 + 5 * 1025:,} parameters, of which {5 * 1025:,} learn'
-    assert linear in text
-
-
-def test_a_recipe_that_freezes_an_unknown_stage_is_told(recipe):
-    from napari_cxr.cli.train_command import count_parameters
-
-    wrong = recipes.find(recipe).with_changes({'weights': 'a-model', 'freeze.up_to': 'layer9'})
-    with pytest.raises(recipes.RecipeError, match=r"no stage 'layer9'; there are stem, layer1"):
-        count_parameters(wrong, 2)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_a_run_with_changes_and_what_it_says(run, folder, recipe, tmp_path):
     out = tmp_path / 'run'
     result = run(
@@ -129,17 +83,24 @@ def test_a_run_with_changes_and_what_it_says(run, folder, recipe, tmp_path):
     assert 'resnet10, 4,900,546 parameters' in result.stderr and '1/1  loss' in result.stderr
     assert 'by image' in result.stderr
     again = run('train', folder, '--recipe', recipe, '--out', out)
-    assert again.exit_code == 1 and 'The run failed' in again.stderr
+    assert again.exit_code == 2 and 'already holds a run' in again.stderr
+    # A finished run that is resumed has not failed.
+    again = run('train', folder, '--out', out, '--resume')
+    assert again.exit_code == 0 and 'is finished' in again.stderr
+    assert again.stdout == result.stdout
+    listed = run('runs', tmp_path, '--json')
+    assert [json.loads(line)['status'] for line in listed.stdout.splitlines()] == ['finished']
+    assert run('runs', out).stdout.splitlines()[1].startswith('run  finished  small')
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_control_c_says_how_to_go_on(run, folder, recipe, tmp_path, monkeypatch):
-    from napari_cxr.cli import progress_display
+    from napari_cxr.cli import training_display
     from napari_cxr.training import EpochDone
 
     out = tmp_path / 'run'
-    take = progress_display._TrainingDisplay.take
+    take = training_display.TrainingDisplay.show_event
 
     def interrupted(self, event):
         take(self, event)
@@ -147,11 +108,11 @@ def test_control_c_says_how_to_go_on(run, folder, recipe, tmp_path, monkeypatch)
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(progress_display._TrainingDisplay, 'take', interrupted)
+        patch.setattr(training_display.TrainingDisplay, 'show_event', interrupted)
         result = run('train', folder, '--recipe', recipe, '--out', out)
     assert result.exit_code == 1 and result.stdout == ''
     said = result.stderr
-    assert f'Go on with: napari-cxr train {folder} --out {out} --resume' in said
+    assert f'Resume with: napari-cxr train {folder} --out {out} --resume' in said
     result = run('train', folder, '--out', out, '--resume')
     assert result.exit_code == 0, result.output
     assert '2/2  loss' in result.stderr and '1/2  loss' not in result.stderr
@@ -175,7 +136,7 @@ def test_control_c_within_a_step_keeps_the_whole_state(run, folder, recipe, tmp_
         patch.setattr(TrainingRun, '_step', interrupted)
         result = run('train', folder, '--recipe', recipe, '--out', out)
     assert result.exit_code == 1
-    assert 'Stopping after this step' in result.stderr and 'Go on with' in result.stderr
+    assert 'Stopping after this step' in result.stderr and 'Resume with' in result.stderr
     assert (out / 'best.safetensors').is_file() and (out / 'state.safetensors').is_file()
     assert 'Stopped in epoch 2, after 1 steps' in (out / 'log.txt').read_text()
     assert signal.getsignal(signal.SIGINT) is before
@@ -193,18 +154,18 @@ def test_control_c_within_a_step_keeps_the_whole_state(run, folder, recipe, tmp_
 def test_control_c_before_the_first_step_says_what_to_do(
     run, folder, recipe, tmp_path, monkeypatch
 ):
-    from napari_cxr.cli import progress_display
+    from napari_cxr.cli import training_display
 
     def interrupted(self, event):
         raise KeyboardInterrupt
 
     out = tmp_path / 'a run'
-    monkeypatch.setattr(progress_display._TrainingDisplay, 'take', interrupted)
+    monkeypatch.setattr(training_display.TrainingDisplay, 'show_event', interrupted)
     result = run('train', folder, '--recipe', recipe, '--out', out)
     assert result.exit_code == 1
     assert 'give the same command again' in result.stderr
     result = run('train', folder, '--out', out, '--resume')
-    assert result.exit_code == 2 and 'no run to go on with' in result.stderr
+    assert result.exit_code == 2 and 'There is no run to resume' in result.stderr
 
 
 @pytest.mark.slow
@@ -228,3 +189,34 @@ def test_a_sweep_ends_with_1_if_a_run_failed(run, folder, tmp_path):
     assert find(out / 'sweep.toml').base.epochs == 1
     again = run('sweep', folder, '--out', out, '--resume')
     assert '1 of 2: good finished.' in again.stderr and again.exit_code == 1
+
+
+def test_a_folder_that_is_not_empty_is_wrong_usage(run, folder, recipe):
+    result = run('train', folder, '--recipe', recipe, '--out', folder)
+    assert result.exit_code == 2 and 'is not empty' in result.stderr
+
+
+def test_runs_are_compared_the_best_first(run, tmp_path):
+    for name, areas in (('weak', (0.6, 0.7)), ('strong', (0.8, 0.9)), ('begun', ())):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'recipe.toml').write_text('name = "small"\nnetwork = "resnet10"\n')
+        lines = [f'{n},{area},True' for n, area in enumerate(areas, start=1)]
+        text = '\n'.join(['epoch,val_macro_auc,best', *lines, ''])
+        (tmp_path / name / 'metrics.csv').write_text(text)
+    result = run('runs', tmp_path)
+    assert result.exit_code == 0, result.output
+    titles, *rows = (line.split() for line in result.stdout.splitlines())
+    assert titles[:6] == ['run', 'status', 'recipe', 'network', 'epochs', 'val_auc']
+    assert [(row[0], row[5]) for row in rows] == [
+        ('strong', '0.9000'), ('weak', '0.7000'), ('begun', '-'),
+    ]  # fmt: skip
+    result = run('runs', tmp_path / 'weak', tmp_path / 'strong', '--json')
+    names = [json.loads(line)['run'] for line in result.stdout.splitlines()]
+    assert names == [f'{tmp_path / "strong"}/strong', f'{tmp_path / "weak"}/weak']
+
+
+def test_runs_of_a_folder_that_is_empty_or_missing(run, tmp_path):
+    result = run('runs', tmp_path)
+    assert (result.exit_code, result.stdout) == (0, '') and 'no runs' in result.stderr
+    result = run('runs', tmp_path / 'nowhere')
+    assert result.exit_code == 2 and 'nowhere' in result.stderr

@@ -1,6 +1,6 @@
-"""The command line: thin, and with the same code as the docks.
+"""The command line: a thin layer over the code that the docks use.
 
-This process may own torch; files are decoded in processes of their own.
+This process may import torch; files are decoded in separate processes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import typer
 from napari_cxr import __version__
 from napari_cxr.cli.classify_command import classify, info
 from napari_cxr.cli.models_command import models
+from napari_cxr.cli.recipes_command import recipes
 from napari_cxr.cli.score_command import score
-from napari_cxr.cli.train_command import recipes, sweep, train
+from napari_cxr.cli.train_command import runs, sweep, train
 
 __all__ = ['app', 'main']
 
@@ -48,7 +49,9 @@ app.command(epilog=_STATUS_OF_RUNS)(train)
 
 app.command(epilog=_STATUS_OF_RUNS)(sweep)
 
-app.command()(recipes)
+app.add_typer(recipes, name='recipes')
+
+app.command(epilog=_STATUS_OF_RUNS)(runs)
 
 
 @app.callback(invoke_without_command=True)
@@ -61,13 +64,13 @@ def _version(
 
 
 def main() -> None:
-    """Run the command line; where its output cannot be written, say so and end with 1."""
+    """Run the command line; exit with status 1 if its output cannot be written."""
     try:
         app()
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
             raise
         print(f'The output cannot be written: {error.strerror}.', file=sys.stderr)  # noqa: T201
-        # What is still in the buffer would fail once more when Python ends.
+        # The rest of the buffer would fail again when Python exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

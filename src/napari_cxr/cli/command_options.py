@@ -16,13 +16,15 @@ __all__ = [
     'Files',
     'Folder',
     'ModelOption',
+    'QuietOption',
     'ResumeOption',
     'SetOption',
+    'VerboseOption',
     'changes_of',
     'check_backend',
 ]
 
-# Whether a file can be read is told in its row, not by refusing them all.
+# A file that cannot be read is reported in its row, and the others are still read.
 Files = Annotated[
     list[Path],
     typer.Argument(metavar='FILE...', help='Images of any kind.', readable=False),
@@ -55,8 +57,12 @@ SetOption = Annotated[
     ),
 ]
 ResumeOption = Annotated[
-    bool, typer.Option('--resume', help='Go on with what was stopped or cut off in --out.')
+    bool, typer.Option('--resume', help='Resume what was stopped or interrupted in --out.')
 ]
+QuietOption = Annotated[
+    bool, typer.Option('--quiet', '-q', help='Print only warnings, errors and results.')
+]
+VerboseOption = Annotated[bool, typer.Option('--verbose', '-v', help='Print every step.')]
 
 BackendOption = Annotated[
     str,
@@ -82,9 +88,9 @@ def check_backend(backend: str, precision: str = 'auto') -> None:
 
 
 def changes_of(settings: list[str] | None) -> dict[str, Any]:
-    """Return entries of a recipe by place, out of ``--set KEY=VALUE``.
+    """Return entries of a recipe by key, from ``--set KEY=VALUE``.
 
-    A value is TOML; what is none, such as a bare word, is a text.
+    A value is TOML, or a bare word, which is taken as a text.
 
     Raises
     ------
@@ -93,16 +99,18 @@ def changes_of(settings: list[str] | None) -> dict[str, Any]:
     """
     changes: dict[str, Any] = {}
     for setting in settings or ():
-        place, sign, text = setting.partition('=')
-        if not sign or not place.strip():
-            raise typer.BadParameter(f'{setting!r} is no KEY=VALUE.', param_hint='--set')
+        key, sign, text = setting.partition('=')
+        if not sign or not key.strip():
+            raise typer.BadParameter(
+                f'{setting!r} is not of the form KEY=VALUE.', param_hint='--set'
+            )
         try:
             value = tomllib.loads(f'value = {text}')['value']
         except tomllib.TOMLDecodeError as error:
             if not _BARE.fullmatch(text):
                 raise typer.BadParameter(
-                    f'{text!r} is no value in TOML: {error}.', param_hint='--set'
+                    f'{text!r} is not a TOML value: {error}.', param_hint='--set'
                 ) from None
             value = text
-        changes[place.strip()] = value
+        changes[key.strip()] = value
     return changes

@@ -1,4 +1,4 @@
-"""``napari-cxr models``: which there are, getting one, and adding one that others made."""
+"""``napari-cxr models``: list them, show a card, download a model, or add one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ['models']
 
 models = typer.Typer(
-    help='List the models that can be named, get one of others, or add one of your own.',
+    help='List the models that can be named, show, download or add one.',
     invoke_without_command=True,
 )
 
@@ -53,7 +53,7 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
             word = entry.error or entry.summary.get('title', 'not downloaded yet')
             typer.echo(f'{entry.name} ({entry.origin}): {word}')
             if entry.needs_download:
-                typer.echo(f'    not here yet; get it with: napari-cxr models get {entry.name}')
+                typer.echo(f'    not downloaded; get it with: napari-cxr models get {entry.name}')
         else:
             if entry.is_demonstration and not demonstrations:
                 demonstrations = True
@@ -66,16 +66,32 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
 
 
 @models.command()
+def show(
+    model: Annotated[str, typer.Argument(metavar='NAME|FILE', help='A name, or a file.')],
+    as_json: AsJson = False,
+) -> None:
+    """Print the card of a model: what it is, its data, its results and its limits."""
+    from napari_cxr.checkpoint import CheckpointError, catalog, read_card
+    from napari_cxr.checkpoint.card_page import card_markdown
+
+    try:
+        card = read_card(catalog.resolve(model))
+    except CheckpointError as error:
+        raise typer.BadParameter(str(error)) from None
+    typer.echo(json.dumps(card.to_dict()) if as_json else card_markdown(card))
+
+
+@models.command()
 def get(
-    name: Annotated[str, typer.Argument(help='A name from `models` that is not here yet.')],
+    name: Annotated[str, typer.Argument(help='A name from `models` that is not downloaded yet.')],
     file: Annotated[
         Path | None,
-        typer.Option(help='The file, where you have it already; it is checked all the same.'),
+        typer.Option(help='The file, if you have it already; it is checked as well.'),
     ] = None,
 ) -> None:
-    """Download a model of others, check it, and make it one that can be named here.
+    """Download a model, check it, and add it to the models that can be named.
 
-    What was stopped goes on where it was. Proxies are those of HTTPS_PROXY and NO_PROXY.
+    An interrupted download is continued. Proxies are taken from HTTPS_PROXY and NO_PROXY.
     """
     from napari_cxr.checkpoint import CheckpointError, catalog
     from napari_cxr.checkpoint.catalog_entry import bytes_so_far, get_model
@@ -93,7 +109,7 @@ def get(
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         typer.echo(
-            f'Stopped. {megabytes(bytes_so_far(entry))} are kept; the same command goes on.',
+            f'Stopped. {megabytes(bytes_so_far(entry))} are kept; the same command continues.',
             err=True,
         )
         raise typer.Exit(1) from None
@@ -107,7 +123,7 @@ def add(
         Path,
         typer.Argument(help='Weights (.pt, .pth, .ckpt, .safetensors), or a model of napari-cxr.'),
     ],
-    name: Annotated[str, typer.Option(help='What the model shall be called.')],
+    name: Annotated[str, typer.Option(help='Name of the model.')],
     like: Annotated[
         str,
         typer.Option(
@@ -122,7 +138,7 @@ def add(
         str,
         typer.Option(
             metavar='A,B,C',
-            help='Of the outputs, in their order; an empty one leaves its output out.',
+            help='Labels of the outputs, in order; an empty one drops its output.',
         ),
     ] = '',
     mean: Annotated[
@@ -136,10 +152,10 @@ def add(
     ] = False,
     licence: Annotated[str, typer.Option(help='Terms of the weights, for the card.')] = '',
 ) -> None:
-    """Add a model that was trained elsewhere; nothing that its file names is run.
+    """Add a model that was trained elsewhere; no code in its file is executed.
 
-    What cannot be read out of a file has to be said: which network it is, what its outputs
-    mean, and how its input is scaled.
+    Give what the file does not contain: the network, what its outputs mean, and how its input
+    is scaled.
     """
     from napari_cxr.checkpoint import CheckpointError, catalog
     from napari_cxr.checkpoint.card import NAME
@@ -172,7 +188,11 @@ def add(
 
 def _hint(like: str, network: str) -> str:
     said = like or network
-    return '' if said else ' For weights of others say --like torchxrayvision, or --network NAME.'
+    return (
+        ''
+        if said
+        else ' For weights of another library add --like torchxrayvision, or --network NAME.'
+    )
 
 
 def _meaning(
@@ -184,7 +204,7 @@ def _meaning(
     size: int,
     multilabel: bool,
 ) -> WeightsMeaning:
-    """Return what a person says of a file; ends with status 2 where something is lacking."""
+    """Return the meaning of a file from the options; exit with status 2 if one is missing."""
     from napari_cxr.checkpoint.foreign import WeightsMeaning, torchxrayvision
 
     named = tuple(label.strip() for label in labels.split(',')) if labels else ()
@@ -197,7 +217,7 @@ def _meaning(
         return torchxrayvision.meaning_of(key) if key else torchxrayvision.meaning_in(file, named)
     if not named:
         raise typer.BadParameter(
-            'what do the outputs mean? Name each, in its order.', param_hint='--labels'
+            'what do the outputs mean? Give the label of each, in order.', param_hint='--labels'
         )
     if twice := next((label for label in named if label and named.count(label) > 1), ''):
         raise typer.BadParameter(f'the label {twice!r} is given twice.', param_hint='--labels')
@@ -207,7 +227,7 @@ def _meaning(
             'pixels are in [0, 1] here: divide mean and deviation by 255.', param_hint='--mean'
         )
     if min(stds) <= 0:
-        raise typer.BadParameter('a deviation is above 0.', param_hint='--std')
+        raise typer.BadParameter('the standard deviation must be above 0.', param_hint='--std')
     return WeightsMeaning(network, named, means, stds, size=(size, size), multilabel=multilabel)
 
 
@@ -250,7 +270,7 @@ def _print_terms(entry: CatalogEntry) -> None:
 
 
 def _with_progress_bar(progress: Iterator[DownloadProgress]) -> Any:
-    """Draw a bar on the terminal until a generator ends; return what it returns."""
+    """Draw a progress bar until a generator ends, and return its result."""
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, TextColumn
     from rich.progress import Progress as Bar

@@ -212,7 +212,7 @@ def _show_scoring(drawing: ScoringDisplay, events: Generator[ScoringEvent, None,
         with closing(events):
             drawing.show(events)
     except (ScoringError, OutOfMemory) as error:
-        if not drawing.begun:
+        if not drawing.started:
             raise typer.BadParameter(str(error)) from None
         typer.echo(f'Scoring failed: {error}', err=True)
         raise typer.Exit(1) from None

@@ -1,15 +1,11 @@
-"""``napari-cxr train``, ``sweep`` and ``recipes``: training runs by recipes.
-
-The size of a recipe's network is counted without allocating it.
-"""
+"""``napari-cxr train`` and ``sweep``: training by recipes; and ``runs``, which compares runs."""
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,134 +15,18 @@ from napari_cxr.cli.command_options import (
     AsJson,
     DeviceOption,
     Folder,
+    QuietOption,
     ResumeOption,
     SetOption,
+    VerboseOption,
     changes_of,
 )
 
 if TYPE_CHECKING:
-    from napari_cxr.training.recipe import HeadRecipe, Recipe
-    from napari_cxr.training.sweep import Sweep
+    from napari_cxr.cli.training_display import TrainingDisplay
     from napari_cxr.workers.decoder_pool import DecoderPool
 
-__all__ = ['count_parameters', 'recipes', 'sweep', 'train']
-
-
-def count_parameters(recipe: Recipe, classes: int) -> tuple[int, int]:
-    """Return how many parameters a recipe's network has, and how many learn at first.
-
-    Parameters
-    ----------
-    recipe : Recipe
-        Its network, head, input and freezing.
-    classes : int
-        How many there are.
-
-    Raises
-    ------
-    RecipeError
-        If there is no such network, head or stage.
-    """
-    from napari_cxr.training.recipe import RecipeError
-
-    size = (recipe.input.height, recipe.input.width)
-    try:
-        total, stages = _parameters_by_stage(
-            recipe.network, classes, recipe.input.channels, size, recipe.head
-        )
-    except ValueError as error:
-        raise RecipeError(f'network: {error}') from None
-    names, up_to = list(stages), recipe.freeze.up_to
-    if up_to not in ('nothing', 'everything', *names):
-        raise RecipeError(
-            f'freeze.up_to: {recipe.network} has no stage {up_to!r}; there are {", ".join(names)}.'
-        )
-    ends = {'nothing': 0, 'everything': len(names)}
-    frozen = names[: ends[up_to] if up_to in ends else names.index(up_to) + 1]
-    return total, total - sum(stages[name] for name in frozen)
-
-
-@cache
-def _parameters_by_stage(
-    network: str, classes: int, channels: int, size: tuple[int, int], head: HeadRecipe
-) -> tuple[int, dict[str, int]]:
-    """Return the parameters of a network in all, and of each stage."""
-    import torch
-
-    from napari_cxr import networks
-    from napari_cxr.training.recipe import HeadRecipe
-    from napari_cxr.training.recipe.schema import as_table
-
-    entries = {} if head == HeadRecipe() else as_table(head)
-    with torch.device('meta'):  # shapes without numbers
-        made = networks.create(network, classes, channels, size, entries)
-    of_stages = {
-        name: sum(p.numel() for p in stage.parameters()) for name, stage in made.stages.items()
-    }
-    return sum(p.numel() for p in made.parameters()), of_stages
-
-
-def recipes(
-    classes: Annotated[
-        int,
-        typer.Option(min=2, help='Classes to count with, where the recipe does not name them.'),
-    ] = 2,
-    as_json: AsJson = False,
-) -> None:
-    """List the recipes and sweeps that can be named, with paper, network and parameters."""
-    from napari_cxr.training import recipe as recipes
-    from napari_cxr.training import sweep as sweeps
-
-    rows = [_recipe_row('recipe', recipes.find(name), classes) for name in recipes.names()]
-    rows += [_sweep_row(sweeps.find(name), classes) for name in sweeps.names()]
-    for row in rows:
-        typer.echo(json.dumps(row) if as_json else _recipe_text(row))
-
-
-def _recipe_row(kind: str, recipe: Recipe, classes: int) -> dict[str, Any]:
-    """Return what is said of a recipe; its network takes no memory."""
-    named = recipe.data.classes or recipe.loss.class_weights
-    total, trainable = count_parameters(recipe, len(named) or classes)
-    return {
-        'kind': kind,
-        'name': recipe.name,
-        'title': recipe.title,
-        'paper': recipe.paper,
-        'network': recipe.network,
-        'weights': recipe.weights,
-        'classes': list(named) or classes,
-        'epochs': recipe.epochs,
-        'parameters': total,
-        'trainable': trainable,
-    }
-
-
-def _sweep_row(plan: Sweep, classes: int) -> dict[str, Any]:
-    """Return what is said of a sweep: of each network, that of the first run with it."""
-    firsts: dict[str, Recipe] = {}
-    for recipe in [run.recipe for run in plan.runs] or [plan.base]:
-        firsts.setdefault(recipe.network, recipe)
-    networks = [_recipe_row('', recipe, classes) for recipe in firsts.values()]
-    of_each = ('network', 'parameters', 'trainable')
-    return {
-        'kind': 'sweep',
-        'name': plan.name,
-        'title': plan.title,
-        'paper': plan.paper,
-        'runs': plan.search.trials if plan.search else len(plan.runs),
-        'networks': [{key: network[key] for key in of_each} for network in networks],
-    }
-
-
-def _recipe_text(row: dict[str, Any]) -> str:
-    runs = f', {row["runs"]} runs' if 'runs' in row else ''
-    lines = [f'{row["name"]} ({row["kind"]}{runs}): {row["title"]}']
-    if row['paper']:
-        lines.append(f'    {row["paper"]}')
-    for network in row.get('networks', [row]):
-        size = f'{network["parameters"]:,} parameters, of which {network["trainable"]:,} learn'
-        lines.append(f'    {network["network"]}: {size}')
-    return '\n'.join(lines)
+__all__ = ['runs', 'sweep', 'train']
 
 
 def train(
@@ -159,35 +39,50 @@ def train(
     settings: SetOption = None,
     resume: ResumeOption = False,
     device: DeviceOption = 'auto',
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
-    """Train a network by a recipe; the best checkpoint and its card end in --out."""
-    from napari_cxr.cli.progress_display import show_training
+    """Train a network by a recipe; the best checkpoint and its card are saved in --out."""
+    from napari_cxr.cli.training_display import TrainingDisplay
     from napari_cxr.inference.cpu import keep_freed_memory
-    from napari_cxr.training import recipe as recipes
+    from napari_cxr.training import recipe as built_in_recipes
     from napari_cxr.training.dataset_index import index
     from napari_cxr.training.run_folder import recipe_of
     from napari_cxr.training.training_loop import train as run
 
     keep_freed_memory()
-    with _errors_as_messages(_resume_command('train', folder, out, device), out, 'recipe.toml'):
+    display = TrainingDisplay(quiet=quiet, verbose=verbose)
+    command = _resume_command('train', folder, out, device)
+    with _errors_as_messages(display, command, out, 'recipe.toml'):
         if resume:
             _refuse_with_resume(recipe=recipe, set=settings)
             if not (out / 'recipe.toml').is_file():
                 raise typer.BadParameter(
-                    f'{out} holds no run to go on with; begin one with --recipe.'
+                    f'There is no run to resume in {out}; start one with --recipe.'
                 )
+            if (out / 'result.json').is_file():
+                _show_finished(out)
+                return
             plan = recipe_of(out)
         else:
-            plan = recipes.find(_required_name(recipe, 'recipe')).with_changes(
-                changes_of(settings)
-            )
+            named = built_in_recipes.find(_required_name(recipe, 'recipe'))
+            plan = named.with_changes(changes_of(settings))
         with (
             _decoder_pool() as read,
             closing(
                 run(index(folder, plan.data), plan, out, device, read=read, resume=resume)
             ) as events,
         ):
-            show_training(events)
+            display.show(events)
+
+
+def _show_finished(out: Path) -> None:
+    """Print the model of a run that has nothing left to do, so that a resume is a success."""
+    typer.echo(f'The run in {out} is finished; there is nothing to resume.', err=True)
+    for model in (out / 'all' / 'best.safetensors', out / 'best.safetensors'):
+        if model.is_file():
+            typer.echo(model)
+            return
 
 
 def sweep(
@@ -206,17 +101,21 @@ def sweep(
     settings: SetOption = None,
     resume: ResumeOption = False,
     device: DeviceOption = 'auto',
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
-    """Train by a list, a grid or a search of recipes; runs.csv compares them."""
-    from napari_cxr.cli.progress_display import show_training
+    """Train by a list, a grid or a search of recipes; runs.csv compares the runs."""
+    from napari_cxr.cli.training_display import TrainingDisplay
     from napari_cxr.training.sweep import PLAN, find
     from napari_cxr.training.sweep import sweep as run
 
-    with _errors_as_messages(_resume_command('sweep', folder, out, device), out, PLAN):
+    display = TrainingDisplay(quiet=quiet, verbose=verbose)
+    command = _resume_command('sweep', folder, out, device)
+    with _errors_as_messages(display, command, out, PLAN):
         if resume:
             _refuse_with_resume(sweep=plan, set=settings)
             if not (out / PLAN).is_file():
-                raise typer.BadParameter(f'{out} holds no sweep to go on with.')
+                raise typer.BadParameter(f'There is no sweep to resume in {out}.')
             whole = find(out / PLAN)
         else:
             whole = find(_required_name(plan, 'sweep')).with_changes(changes_of(settings))
@@ -224,16 +123,78 @@ def sweep(
             _decoder_pool() as read,
             closing(run(folder, whole, out, device, read=read, resume=resume)) as events,
         ):
-            failed = show_training(events)
-    if failed:
+            display.show(events)
+    if display.failed:
         raise typer.Exit(1)
 
 
-@contextmanager
-def _errors_as_messages(again: str, out: Path, begun: str) -> Iterator[None]:
-    """Turn what goes wrong into a sentence and a status.
+#: Columns of the table that is printed; `--json` and `runs.csv` have all of them.
+_RUN_COLUMNS = (
+    *('run', 'status', 'recipe', 'network', 'epochs'),
+    *('val_auc', 'val_acc', 'val_loss', 'execution_time'),
+)
 
-    `again` is the command that goes on, once the file `begun` is in the folder.
+
+def runs(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar='FOLDER...', help='Folders of runs, of sweeps, or that contain such folders.'
+        ),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Print a table of runs, the best first by the AUC on the validation images.
+
+    Of a cross-validated run the folds are listed if its own folder is given.
+    """
+    from napari_cxr.training.run_table import run_rows
+
+    rows = []
+    for folder in folders:
+        try:
+            found = run_rows(folder)
+        except OSError as error:
+            raise typer.BadParameter(f'{folder}: {error.strerror}.') from None
+        if not found:
+            typer.echo(f'There are no runs in {folder}.', err=True)
+        several = len(folders) > 1
+        rows += [row | {'run': f'{folder}/{row["run"]}'} if several else row for row in found]
+    rows.sort(key=lambda row: (row['val_auc'] is None, -(row['val_auc'] or 0)))
+    if as_json:
+        for row in rows:
+            typer.echo(json.dumps(row))
+    elif rows:
+        for line in _table_lines([_RUN_COLUMNS, *map(_run_cells, rows)]):
+            typer.echo(line)
+
+
+def _run_cells(row: dict[str, Any]) -> list[str]:
+    def text(value: Any) -> str:
+        if value is None:
+            return '-'
+        return f'{value:.4f}' if isinstance(value, float) else str(value)
+
+    cells = [text(row.get(name)) for name in _RUN_COLUMNS[:-1]]
+    minutes = row.get('execution_time')
+    return [*cells, '-' if minutes is None else f'{minutes:.1f} min']
+
+
+def _table_lines(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (f'{cell:{width}}' for cell, width in zip(row, widths, strict=True))
+        yield '  '.join(cells).rstrip()
+
+
+@contextmanager
+def _errors_as_messages(
+    display: TrainingDisplay, command: str, out: Path, plan_file: str
+) -> Iterator[None]:
+    """Turn errors into a sentence and an exit status.
+
+    The status is 2 until a training has started, because then the command must be changed.
+    `command` resumes what was stopped, once `plan_file` is in the folder.
     """
     from napari_cxr.inference.device import DeviceUnavailable
     from napari_cxr.training.dataset import DatasetError
@@ -245,20 +206,25 @@ def _errors_as_messages(again: str, out: Path, begun: str) -> Iterator[None]:
     except (DatasetError, RecipeError, DeviceUnavailable) as error:
         raise typer.BadParameter(str(error)) from None
     except TrainingError as error:
+        if not display.started:
+            raise typer.BadParameter(str(error)) from None
         typer.echo(f'The run failed: {error}', err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         best = out / 'best.safetensors'
         kept = f' The model so far is {best}.' if best.is_file() else ''
-        how = f'Go on with: {again}'
-        if not (out / begun).is_file():
-            how = 'Nothing was learnt yet; what was read is kept, so give the same command again.'
+        how = f'Resume with: {command}'
+        if not (out / plan_file).is_file():
+            how = (
+                'Training had not started; the images that were read are cached, so give the '
+                'same command again.'
+            )
         typer.echo(f'Stopped.{kept} {how}', err=True)
         raise typer.Exit(1) from None
 
 
 def _resume_command(command: str, folder: Path, out: Path, device: str) -> str:
-    """Return the command that goes on with what this one began."""
+    """Return the command that resumes this one."""
     words = ['napari-cxr', command, str(folder), '--out', str(out), '--resume']
     if device != 'auto':
         words += ['--device', device]
@@ -279,7 +245,7 @@ def _decoder_pool() -> Iterator[DecoderPool]:
 def _required_name(name: str | None, option: str) -> str:
     if name is None:
         raise typer.BadParameter(
-            f'Name a {option}, or go on with a run by --resume.', param_hint=f'--{option}'
+            f'Name a {option}, or resume a run with --resume.', param_hint=f'--{option}'
         )
     return name
 
@@ -288,5 +254,5 @@ def _refuse_with_resume(**options: object) -> None:
     for name, value in options.items():
         if value:
             raise typer.BadParameter(
-                'What is resumed keeps the recipe that it began with.', param_hint=f'--{name}'
+                'A resumed run keeps the recipe that it was started with.', param_hint=f'--{name}'
             )
