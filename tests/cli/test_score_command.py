@@ -129,7 +129,7 @@ def test_the_backend_that_was_asked_for_is_in_each_row(run, folder, tmp_path, na
     assert result.exit_code == 0, result.output
     expected = find_backend(name).name
     assert {row['backend'] for row in rows_of(tmp_path / 't.csv')} == {expected}
-    assert ('by torch channels_last' in result.stderr) == (expected != 'torch')
+    assert ('with torch channels_last' in result.stderr) == (expected != 'torch')
 
 
 def test_status_1_if_a_file_fails_and_the_others_have_their_rows(run, folder, tmp_path):
@@ -254,7 +254,7 @@ def test_ctrl_c_keeps_the_rows_makes_no_file_unreadable_and_says_how_to_go_on(
                 os.killpg(going.pid, signal.SIGINT)  # as a terminal does: decoders get it, too
         assert going.wait() == 1, lines
     said = ''.join(lines)
-    assert 'Go on with: napari-cxr score' in said and said.rstrip().endswith('--resume')
+    assert 'Resume with: napari-cxr score' in said and said.rstrip().endswith('--resume')
     kept = rows_of(out)
     assert 1 <= len(kept) < 307
     assert [row['path'] for row in kept if row['error']] == [str(folder / 'a.png')]
@@ -325,7 +325,7 @@ def test_ctrl_c_before_the_first_file_says_how_to_go_on_and_ends_at_once(
                 break
         said = going.stderr.read()
         assert going.wait() == 1
-    assert 'No row is done yet. Go on with: napari-cxr score' in said and not out.exists()
+    assert 'No row is done yet. Resume with: napari-cxr score' in said and not out.exists()
 
 
 def test_status_1_of_a_stopped_run_is_in_the_help():
@@ -340,7 +340,7 @@ def test_a_few_images_are_said_to_be_few(run, folder, tmp_path):
     assert re.search(r'macro AUC \d\.\d{3} \(no interval: too few\)\n', result.stdout)
     assert re.search(r'normal \(3\): AUC \d\.\d{3} \(no interval: too few\), sens', result.stdout)
     headings = '               covid19  normal  pneumonia\n'
-    assert f'the most probable class):\n{headings}' in result.stdout
+    assert f'predicted label):\n{headings}' in result.stdout
     counts = re.findall(r'^    (covid19|normal|pneumonia) +(\d) +(\d) +(\d)$', result.stdout, re.M)
     assert [label for label, *_ in counts] == ['covid19', 'normal', 'pneumonia']
     assert [sum(map(int, row)) for _, *row in counts] == [0, 3, 3]

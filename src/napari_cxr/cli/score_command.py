@@ -90,7 +90,7 @@ def score(
         bool,
         typer.Option(
             '--resume',
-            help='Go on with what was stopped or cut off; of a finished table score what is new.',
+            help='Resume what was stopped or interrupted; of a finished table score what is new.',
         ),
     ] = False,
     retry_errors: Annotated[
