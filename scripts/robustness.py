@@ -177,7 +177,7 @@ def damaged_files(folder: Path, files: int, seed: int) -> str:
             slowest, last = max(slowest, time.monotonic() - last), time.monotonic()
             how = 'read'
             if not isinstance(answer, PreparedImage):
-                how = 'decoder ended' if 'had to give up' in answer else 'refused'
+                how = 'decoder ended' if 'gave up' in answer else 'refused'
                 if not SENTENCE.fullmatch(answer) or LEAKS.search(answer):
                     odd.append(answer)
             counts[names[number]][how] += 1

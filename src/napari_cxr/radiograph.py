@@ -384,7 +384,7 @@ class Radiograph:
         elif np.issubdtype(array.dtype, np.floating):
             finite = array[np.isfinite(array)]
             if finite.size == 0:
-                raise UnreadableImage('The image holds no finite number.')
+                raise UnreadableImage('The image contains no finite number.')
             low, high = float(finite.min()), float(finite.max())
             if max(-low, high) > np.finfo(np.float32).max:
                 raise UnreadableImage('Its values are too large for an image.')

@@ -66,7 +66,7 @@ def test_json_and_back(card):
         ({'licence': None}, "'licence'"),
         ({'__class__': 'os.system'}, 'unknown entries'),
         ({'form': 99}, 'newer version'),
-        ({'form': None}, 'which form'),
+        ({'form': None}, 'format version'),
     ],
 )
 def test_what_is_wrong_is_named(card, entries, named):
@@ -174,7 +174,7 @@ def test_the_page_shows_figures_beside_the_baseline(card):
     }
     page = card_markdown(Card.from_json(changed(card, metrics=entries, data=data)))
     assert '**Research and demonstration only, not for clinical use.**' in page
-    assert '| source | images | figure | model | format only | format and grey levels |' in page
+    assert '| source | images | metric | model | format only | format and grey levels |' in page
     row = '| all | 9 | accuracy | 0.900 [0.800, 0.950] | 0.400 [0.300, 0.500] |'
     assert f'{row} 0.600 [0.500, 0.700] |' in page
     assert '| nih | 9 | accuracy | 0.900 [0.800, 0.950] | - | - |' in page
@@ -197,11 +197,11 @@ def test_a_head_and_several_labels_come_back(card):
     head = {'kind': 'average', 'hidden': [64], 'dropout': 0.3, 'single': True}
     again = Card.from_json(changed(card, head=head, operating_points={}))
     assert (again.head, again.multilabel) == (head, False)
-    assert 'shares of one (softmax)' in card_markdown(again)
+    assert '(softmax)' in card_markdown(again)
     again = Card.from_json(changed(card, several=True))
     assert again.multilabel and again.head == {}
     page = card_markdown(again)
-    assert 'a probability of each label by itself (sigmoid)' in page
+    assert 'independent probabilities (sigmoid)' in page
 
 
 def test_the_page_of_several_labels_has_no_confusion_matrix(card):
@@ -212,7 +212,7 @@ def test_the_page_of_several_labels_has_no_confusion_matrix(card):
     }
     metrics = {'model': {'all': figures}, 'most_frequent_class': 0.6}
     page = card_markdown(Card.from_json(changed(card, metrics=metrics, several=True)))
-    assert 'truth, then called' not in page
+    assert 'true label, then predicted' not in page
     assert '| covid19 | 4 | - | - | - | - | - | - | 3 | 2 | 5 | 1 |' in page
     assert 'right in 0.600 of the answers' in page
 
@@ -222,7 +222,7 @@ def test_the_page_says_what_kerass_area_is(card):
     page = card_markdown(Card.from_json(changed(card, metrics={'model': {'all': figures}})))
     assert '| all | 9 | macro AUC | 0.500 [0.400, 0.600] |' in page
     assert '| all | 9 | AUC (all columns, Keras) | 0.810 [0.800, 0.820] |' in page
-    assert 'is no area of one class' in page
+    assert 'is not the AUC of one class' in page
 
 
 def of_folds(**more):
@@ -259,8 +259,11 @@ def test_the_page_of_what_learnt_from_all_images_tells_of_its_folds(card):
     whole = Card.from_json(changed(card, metrics=of_folds()))
     page = card_markdown(whole)
     assert 'On sources left out, by patient, with 95 % intervals.' in page
-    assert 'figures of 2 other models by the same recipe' in page and 'mean over the folds' in page
-    assert '| source | images | figure | model | format only | model − format only |' in page
+    assert (
+        'metrics of 2 other models trained with the same recipe' in page
+        and 'mean over the folds' in page
+    )
+    assert '| source | images | metric | model | format only | model − format only |' in page
     row = '| all | 9 | macro AUC | 0.700 [0.600, 0.800] | 0.650 [0.600, 0.700] |'
     assert f'{row} 0.050 [-0.010, 0.100] |' in page
     assert '| all | 9 | AUC, normal against covid19 | 0.800 [0.700, 0.900] | - | - |' in page

@@ -8,7 +8,7 @@ from napari_cxr.checkpoint.card_page import card_markdown
 def test_near_duplicates_on_two_sides_are_said(card):
     counts = {'all': {'normal': {'train': 3, 'val': 1, 'test': 1}}}
     data = {'images': 5, 'split': 'by patient', 'counts': counts, 'divided_pairs': 2}
-    assert 'divide 2 pairs of near-duplicates' in card_markdown(replace(card, data=data))
+    assert 'separate 2 pairs of near-duplicates' in card_markdown(replace(card, data=data))
     assert 'near-duplicates' not in card_markdown(replace(card, data=data | {'divided_pairs': 0}))
 
 

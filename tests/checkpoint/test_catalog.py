@@ -108,7 +108,7 @@ def test_a_download_is_listed_fetched_checked_and_then_there(own, served, card):
 
 def test_a_download_of_another_content_is_thrown_away(own, served):
     list_download(own, served[0], '0' * 64)
-    with pytest.raises(CheckpointError, match='another SHA-256'):
+    with pytest.raises(CheckpointError, match='SHA-256 differs'):
         catalog.resolve('far')
     assert files_of(own) == ['catalog.toml']
 
@@ -136,7 +136,7 @@ def test_without_a_connection_it_says_so(own, monkeypatch):
     with ThreadingHTTPServer(('127.0.0.1', 0), SimpleHTTPRequestHandler) as server:
         port = server.server_port  # free again once the server is closed
     list_download(own, f'http://127.0.0.1:{port}/far.safetensors', '0' * 64)
-    with pytest.raises(CheckpointError, match='check the connection'):
+    with pytest.raises(CheckpointError, match='Check the connection'):
         catalog.resolve('far')
     assert files_of(own) == ['catalog.toml']
 

@@ -32,7 +32,7 @@ def test_size_and_head_come_back(tmp_path, card, name, side, head):
 @pytest.mark.parametrize(
     ('change', 'why'),
     [
-        ({'architecture': 'resnet11'}, 'lacks: There is no network'),
+        ({'architecture': 'resnet11'}, 'does not have: There is no network'),
         ({'architecture': 'timm:vit_tiny_patch16_224'}, 'does not take images of 64 x 64'),
     ],
 )

@@ -282,7 +282,7 @@ def test_a_file_that_kills_its_decoder_is_a_row(run, folder, tmp_path, monkeypat
     assert result.exit_code == 1, result.output
     rows = rows_of(tmp_path / 't.csv')
     failed = [row for row in rows if row['status'] == 'error']
-    assert len(rows) == 6 and len(failed) == 1 and 'had to give up' in failed[0]['error']
+    assert len(rows) == 6 and len(failed) == 1 and 'gave up' in failed[0]['error']
 
 
 @pytest.mark.slow

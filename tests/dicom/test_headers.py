@@ -182,7 +182,7 @@ def test_dicomdir_is_told_apart(write):
         ({'EncapsulatedDocument': b'%PDF'}, 'document'),
         (
             {'SOPClassUID': '1.2.840.10008.5.1.4.1.1.481.5', 'Rows': None},
-            r'holds no image; its kind is “RT Plan”\.$',
+            r'contains no image; it is of the kind “RT Plan”\.$',
         ),
         ({'SOPClassUID': '1.2.3.4', 'Rows': None}, 'no image'),
         ({}, 'no pixel data'),
@@ -300,7 +300,7 @@ def test_refusal(write, sop_class, modality, refused):
     image = dicom.read(write(SOPClassUID=sop_class, Modality=modality))
     assert (refused in image.refusal) if refused else image.refusal == ''
     doubtful = sop_class == SC and modality in ('OT', '')
-    assert any('does not tell' in note for note in image.notes) is doubtful
+    assert any('does not say' in note for note in image.notes) is doubtful
 
 
 def test_fluoroscopy_of_several_frames_is_refused_a_single_one_noted(write):

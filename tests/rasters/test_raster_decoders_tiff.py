@@ -190,7 +190,7 @@ def test_pages_of_another_size_are_told(tmp_path):
         ({'photometric': 'separated'}, 'print'),
         ({'photometric': 'cielab'}, 'print'),
         ({'photometric': 'logl'}, 'Photometric Interpretation 32844'),
-        ({'dtype': np.complex64}, 'no real numbers'),
+        ({'dtype': np.complex64}, 'not real numbers'),
     ],
 )
 def test_what_is_not_read_is_named(tmp_path, options, says):

@@ -118,7 +118,7 @@ def test_what_cannot_be_used_is_told_each_time_and_the_rest_goes_on(folder, reci
 def test_a_reason_that_may_pass_is_not_kept(folder, recipe):
     def refusing(items, preprocessing, bits):
         for number, _ in items[:1]:
-            yield number, 'The decoder had to give up on this file.'
+            yield number, 'The decoder gave up on this file.'
         yield from read_in_process(items[1:], preprocessing, bits)
 
     events, _ = run(prepare(index(folder), recipe, refusing))

@@ -245,7 +245,7 @@ class Card:
             raise CheckpointError('The model card is not a table of entries.')
         form = entries.pop('form', None)
         if not _is_whole(form):
-            raise CheckpointError('The model card does not say which form it has.')
+            raise CheckpointError('The model card does not state its format version.')
         if form > _FORM:
             raise CheckpointError(
                 'The model was made by a newer version of napari-cxr; update napari-cxr.'
@@ -274,7 +274,7 @@ def _require(condition: object, name: str) -> None:
 
 
 def _no_constant(name: str) -> float:
-    raise ValueError(f'{name} is no number in JSON')
+    raise ValueError(f'{name} is not a number in JSON')
 
 
 def _is_text(value: object) -> bool:

@@ -20,15 +20,15 @@ _METRICS = {
 #: What stands for all of a card, the first that was measured.
 _HEADLINES = {'macro_auc': 'macro AUC', 'accuracy': 'accuracy'}
 _OUTPUTS = {
-    False: 'shares of one (softmax): of the classes, one is taken to be true',
-    True: 'a probability of each label by itself (sigmoid): an image can have several, or none',
+    False: 'probabilities that sum to 1 (softmax): exactly one class is taken to be true',
+    True: 'independent probabilities (sigmoid): an image can have several of the labels, or none',
 }
 #: What temperature and thresholds are fitted on, unless a card says otherwise.
-_UNSEEN = 'what those models said of images that they had not seen'
+_UNSEEN = 'the predictions of those models for images that they had not seen'
 _KERAS = (
-    'The "AUC (all columns, Keras)" is no area of one class: it takes both columns of the '
-    'probabilities together, and is above the real one wherever one class is rare. It stands '
-    'here because papers print it.'
+    'The "AUC (all columns, Keras)" is not the AUC of one class: it pools both columns of '
+    'probabilities, and is higher than the real one wherever a class is rare. It is shown '
+    'because papers report it.'
 )
 _DIFFERENCES = (
     'The columns "model − …" are differences on the same images and the same resamples: where '
@@ -36,8 +36,8 @@ _DIFFERENCES = (
 )
 _PAIRS = (
     '"AUC, one class against another" compares only images of one source, so that nothing that '
-    'tells sources apart can help: it scores by the share of the first class in the '
-    'probabilities of both.'
+    'tells sources apart can help: the score of an image is the first class’s fraction of the '
+    'probability of the two.'
 )
 
 
@@ -56,7 +56,7 @@ def card_markdown(card: Card) -> str:
         f'- Network: {card.architecture}, input {size} pixels, {card.channels} channel(s)',
         f'- Outputs: {_outputs(card)}',
         f'- Temperature: {card.temperature:.3g}',
-        f'- Made {card.created or "on an unknown day"} with napari-cxr {card.version}',
+        f'- Made {card.created or "on an unknown date"} with napari-cxr {card.version}',
         f'- Licence: {card.licence or "not stated"}',
     ]
     lines += [f'- Data: {line}' for line in card.attribution]
@@ -75,7 +75,7 @@ def _converted(source: Any) -> list[str]:
     if not isinstance(source, dict):
         return []
     where = f' from {source["url"]}' if source.get('url') else ''
-    return [f'- Converted from weights of others{where}, SHA-256 {source.get("sha256", "?")}']
+    return [f'- Converted from third-party weights{where}, SHA-256 {source.get("sha256", "?")}']
 
 
 def _outputs(card: Card) -> str:
@@ -116,8 +116,8 @@ def _data(data: dict[str, Any]) -> Iterator[str]:
     yield f'{data.get("images", "?")} images{known}, split {data.get("split", "?")}.'
     if divided := data.get('divided_pairs'):
         yield (
-            f'The splits were given, and divide {divided} pairs of near-duplicates between them, '
-            'so the figures below are better than they should be.'
+            f'The given splits separate {divided} pairs of near-duplicates, so the metrics below '
+            'are better than they should be.'
         )
     yield from ('', '| source | class | train | val | test |', '| --- | --- | --- | --- | --- |')
     for source, classes in counts.items():
@@ -192,12 +192,12 @@ def _results(card: Card) -> Iterator[str]:
     if isinstance(note := metrics.get('note'), str) and note:
         yield from (f'**{note}**', '')
     yield (
-        f'On {_where(metrics)}, {metrics.get("split", "?")}, with 95 % '
-        'intervals. Beside the model stand two no-anatomy baselines, classifiers (boosted trees, '
-        'from the same training images) that see no shapes: "format only" sees the size of an '
-        'image and the brightness of its border, "format and grey levels" also how often each '
-        'grey value occurs. Where one of them does as well as the model, the figure is no '
-        'evidence that the model looks at the disease.'
+        f'On {_where(metrics)}, {metrics.get("split", "?")}, with 95 % intervals. Beside the '
+        'model stand two no-anatomy baselines, classifiers (boosted trees, from the same '
+        'training images) that see no shapes: "format only" sees the size of an image and the '
+        'brightness of its border, "format and grey levels" also how often each grey value '
+        'occurs. Where one of them does as well as the model, the metric is no evidence that '
+        'the model looks at disease.'
     )
     if 'folds' in metrics:
         yield from ('', _of_folds(metrics))
@@ -214,10 +214,10 @@ def _results(card: Card) -> Iterator[str]:
     if 'most_frequent_class' in metrics:
         share = metrics['most_frequent_class']
         always = (
-            'Answering for each label what is more frequent would be right in {:.3f} of the '
-            'answers. Here the accuracy is the share of all yes-or-no answers that are right.'
+            'Always giving the more frequent answer for each label would be right in {:.3f} of '
+            'the answers. Accuracy here is the fraction of all yes-or-no answers that are right.'
             if card.multilabel
-            else 'Naming the most frequent class always would be right in {:.3f}.'
+            else 'Always predicting the most frequent class would be right in {:.3f}.'
         )
         yield from ('', always.format(share))
     if 'keras_auc' in model['all']:
@@ -235,21 +235,21 @@ def _results(card: Card) -> Iterator[str]:
 def _of_folds(metrics: dict[str, Any]) -> str:
     """Return whose figures these are, and what their intervals mean."""
     words = (
-        f'These are the figures of {metrics["folds"]} other models by the same recipe, each of '
-        'which learnt from a part of the images and was measured on what it had not seen. The '
-        'model in this file learnt from all images, so none is left to measure it on. Its '
-        f'temperature and operating points were fitted on {metrics.get("fitted_on", _UNSEEN)}. '
+        f'These are the metrics of {metrics["folds"]} other models trained with the same recipe, '
+        'each on part of the images and evaluated on the rest. The model in this file was '
+        'trained on all images, so none is left to evaluate it on. Its temperature and '
+        f'operating points were fitted on {metrics.get("fitted_on", _UNSEEN)}. '
     )
     if metrics.get('averaged'):
         return words + (
-            'A figure is the mean over the folds in which these images were left out; an image '
-            'may be in several. The intervals resample patients, in all folds alike: they say '
-            'how far the mean may be off for want of patients, not how other sources would '
-            'differ, for which see the folds one by one.'
+            'A metric is the mean over the folds in which these images were held out; an image '
+            'may be in several. The intervals resample patients, in all folds alike: they show '
+            'the uncertainty that comes from the number of patients, not how results would '
+            'differ on other sources; for that, compare the folds.'
         )
     return words + (
-        'Each image counts once, with what the model said that had not seen it, so areas '
-        'compare probabilities of different models.'
+        'Each image counts once, with the prediction of the model that had not seen it, so an '
+        'AUC compares probabilities of different models.'
     )
 
 
@@ -258,7 +258,7 @@ def _table(metrics: dict[str, Any], first: str, one: bool) -> Iterator[str]:
     baselines: dict[str, Any] = metrics.get('baselines', {})
     differences: dict[str, Any] = metrics.get('differences', {})
     minus = [f'model − {kind}' for kind in differences]
-    columns = [first, 'images', 'figure', 'model', *baselines, *minus]
+    columns = [first, 'images', 'metric', 'model', *baselines, *minus]
     yield f'| {" | ".join(columns)} |'
     yield '| --- ' * len(columns) + '|'
     for source, found in metrics['model'].items():
@@ -306,7 +306,7 @@ def _classes(found: dict[str, Any]) -> Iterator[str]:
 def _confusion(card: Card, found: dict[str, Any]) -> Iterator[str]:
     if 'confusion' not in found:
         return
-    yield from ('', f'| truth, then called | {" | ".join(card.labels)} |')
+    yield from ('', f'| true label, then predicted | {" | ".join(card.labels)} |')
     yield '| --- ' * (len(card.labels) + 1) + '|'
     for label, row in zip(card.labels, found.get('confusion', []), strict=False):
         yield f'| {label} | {" | ".join(map(str, row))} |'

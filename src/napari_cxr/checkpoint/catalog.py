@@ -96,7 +96,7 @@ def _listed_entry(said: dict[str, Any]) -> CatalogEntry:
             f'{form!r}.',
         )
     if not (isinstance(size, int) and 0 <= size < 1 << 40):
-        return _wrong(name, f'catalog.toml: the size of {name!r} is a number of bytes.')
+        return _wrong(name, f'catalog.toml: the size of {name!r} must be a number of bytes.')
     summary = {key: said[key] for key in _SUMMARY if key in said}
     weights = ''
     if form == torchxrayvision.FORM:

@@ -214,7 +214,7 @@ def _check(file: Path, entry: CatalogEntry) -> None:
             )
         if digest(file) != entry.sha256:
             raise CheckpointError(
-                f'{file.name} is not the file of {entry.name}: it has another SHA-256. '
+                f'{file.name} is not the file of {entry.name}: its SHA-256 is different. '
                 f'{_by_hand(entry)}'
             )
     except OSError as error:

@@ -140,10 +140,12 @@ def download(
     except OSError as error:
         raise _unwritable(error, target, downloaded_bytes(target, sha256)) from error
     kept = downloaded_bytes(target, sha256)
-    so_far = f' {megabytes(kept)} are kept, and the next start goes on from there.' if kept else ''
+    so_far = (
+        f' {megabytes(kept)} were saved; the next attempt continues from there.' if kept else ''
+    )
     raise DownloadFailed(
-        f'The download failed: {"; ".join(problems)}. Please check the connection, and the proxy '
-        f'in HTTPS_PROXY where your network has one.{so_far}'
+        f'The download failed: {"; ".join(problems)}. Check the connection, and the proxy in '
+        f'HTTPS_PROXY if your network uses one.{so_far}'
     )
 
 
@@ -151,9 +153,9 @@ def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > 0 and free < needed + _MARGIN:
         raise CheckpointError(
-            f'There is not enough room on the disk: {megabytes(needed + _MARGIN)} are needed in '
-            f'{folder}, and {megabytes(free)} are free. Free some, or let NAPARI_CXR_MODELS name '
-            'another folder.'
+            f'There is not enough space on the disk: {megabytes(needed + _MARGIN)} are needed in '
+            f'{folder}, and {megabytes(free)} are free. Free some space, or set '
+            'NAPARI_CXR_MODELS to another folder.'
         )
 
 
@@ -161,7 +163,7 @@ def _unwritable(error: OSError, target: Path, kept: int) -> CheckpointError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return CheckpointError(
             f'The disk is full: {megabytes(kept)} of the download are kept in {target.parent}. '
-            'Free some room and start again to go on from there.'
+            'Free some space and start the download again; it continues from there.'
         )
     return CheckpointError(f'{target.parent} cannot be written to: {error.strerror}.')
 
@@ -192,7 +194,8 @@ def _from(url: str, part: Path, sha256: str, size: int) -> Generator[DownloadPro
         part.unlink()
         if fresh:
             raise _Elsewhere(
-                'sent another file than the catalog means (another SHA-256); it was thrown away'
+                'sent a different file from the one in the catalog (its SHA-256 differs); it '
+                'was deleted'
             )
         fresh = True  # the old beginning may have been the wrong one
 
@@ -209,7 +212,7 @@ def _once(url: str, part: Path, size: int, pace: _Pace) -> Generator[DownloadPro
     with _asked(url, have) as answer:
         total = _total(answer, have, size)
         if total is None and not have:
-            raise _Elsewhere('sends a part of the file instead of the whole')
+            raise _Elsewhere('sends only a part of the file')
         if total is not None:
             yield from _take(answer, part, total, pace)
     if total is None:  # it has no more, or begins somewhere else: from the beginning
@@ -226,7 +229,7 @@ def _take(
         yield DownloadProgress('downloading', done, total)
         for piece in answer.iter_content(_PIECE):
             if done + len(piece) > (total or _MOST):
-                raise _Elsewhere('sends more than the file has')
+                raise _Elsewhere('sends more bytes than the file has')
             file.write(piece)
             done += len(piece)
             if pace.is_due():
@@ -234,7 +237,7 @@ def _take(
     if done < total:
         import requests
 
-        raise requests.ConnectionError('the answer was cut off')
+        raise requests.ConnectionError('the response was cut off')
 
 
 @contextmanager
@@ -299,7 +302,7 @@ def _lock(file: IO[bytes]) -> None:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
         raise CheckpointError(
-            'Another napari-cxr is downloading this model just now; wait until it is done.'
+            'Another napari-cxr is downloading this model; wait until it has finished.'
         ) from None
     except OSError:  # a file system without locks
         return
@@ -346,15 +349,15 @@ def _in_words(error: requests.RequestException) -> str:
         asks = '407' in str(error)
         return _PASSWORD if asks else 'is behind a proxy that does not answer'
     if isinstance(error, requests.exceptions.SSLError):
-        return 'has no certificate that this computer trusts'
+        return 'has a certificate that this computer does not trust'
     if isinstance(error, requests.ConnectTimeout):
         return f'did not answer for {TIMEOUT[0]:.0f} seconds'
     if isinstance(error, requests.Timeout) or 'timed out' in str(error).lower():
         return f'sent nothing for {TIMEOUT[1]:.0f} seconds'
     if isinstance(error, requests.TooManyRedirects):
-        return 'sends from one address to the next without end'
+        return 'redirects endlessly'
     if isinstance(error, requests.exceptions.InvalidSchema | requests.exceptions.MissingSchema):
-        return 'sends on to an address that is none'
+        return 'redirects to an invalid address'
     if 'cut off' in str(error) or isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return 'broke off the connection'
+        return 'closed the connection'
     return 'cannot be reached'

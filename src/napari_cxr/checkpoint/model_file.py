@@ -96,7 +96,7 @@ class Checkpoint:
                 )
         except ValueError as error:
             raise CheckpointError(
-                f'The model {card.name!r} wants a network that this version lacks: {error}'
+                f'The model {card.name!r} needs a network that this version does not have: {error}'
             ) from None
         wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
         found = {name: tuple(t.shape) for name, t in self.tensors.items()}
@@ -108,7 +108,7 @@ class Checkpoint:
             )
             raise CheckpointError(
                 f'The weights of {card.name!r} do not fit {card.architecture}: {odd[0]} and '
-                f'{len(odd) - 1} other tensors are missing, superfluous or of another shape.'
+                f'{len(odd) - 1} other tensors are missing, unexpected or of another shape.'
             )
         network.load_state_dict(self.tensors)
         return network.eval()
@@ -188,8 +188,8 @@ def read_card(path: str | Path) -> Card:
         raise CheckpointError(_NOT_ONE.format(path.name)) from None
     if CARD_KEY not in metadata:
         raise CheckpointError(
-            f'{path.name} has no model card: it was not made by napari-cxr, '
-            'so nobody can say what its outputs mean.'
+            f'{path.name} has no model card: it was not made by napari-cxr, so the meaning of '
+            'its outputs is unknown.'
         )
     try:
         return Card.from_json(metadata[CARD_KEY])

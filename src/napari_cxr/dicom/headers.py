@@ -166,7 +166,7 @@ def _what_it_is(head: bytes) -> str:
         return 'This is a ZIP archive; unpack it and open the files in it.'
     if head.startswith((b'BM', b'GIF8')) or head[8:12] == b'WEBP':
         return 'Images of this kind are not read; save it as PNG, JPEG or TIFF.'
-    return 'This is no image that can be read: not DICOM, PNG, JPEG or TIFF.'
+    return 'This is not a readable image: it is not DICOM, PNG, JPEG or TIFF.'
 
 
 def _inflate(file: BinaryIO, limit: int) -> bytes:
@@ -324,8 +324,8 @@ def check_is_image(dataset: Dataset) -> None:
             'The header describes an image but the file holds no pixel data; export it again.'
         )
     if kind:
-        raise UnreadableImage(f'This DICOM file holds no image; its kind is “{kind}”.')
-    raise UnreadableImage('This DICOM file holds no image.')
+        raise UnreadableImage(f'This DICOM file contains no image; it is of the kind “{kind}”.')
+    raise UnreadableImage('This DICOM file contains no image.')
 
 
 def projection_refusal(
@@ -370,15 +370,17 @@ def projection_refusal(
     elif modality in _WHAT:
         return f'This is {_WHAT[modality]}, not a projection radiograph.', ()
     elif modality in ('', 'OT', 'SC', 'HC', 'DOC'):
-        notes.append('The header does not tell whether this is a radiograph.')
+        notes.append('The header does not say whether this is a radiograph.')
     elif modality not in _PROJECTION:
         shown = modality if re.fullmatch(r'[A-Z0-9_ ]{1,16}', modality) else 'unknown'
         return f'This is an image of modality {shown}, not a projection radiograph.', ()
     intent = text(dataset, 'PresentationIntentType').upper()
     if uid in _FOR_PROCESSING or intent == 'FOR PROCESSING':
-        notes.append('Raw detector image ("for processing"): it looks unlike a finished one.')
+        notes.append(
+            'Raw detector image ("for processing"): it looks different from a processed one.'
+        )
     if is_colour:
-        notes.append('A colour image: what is classified is its luminance.')
+        notes.append('A colour image: its luminance is what is classified.')
     if frames > 1:
         notes.append(f'This file holds {frames} frames.')
     return '', (*notes, *_body_part(dataset))

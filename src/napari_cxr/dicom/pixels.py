@@ -331,7 +331,7 @@ def _decode_recent(header: Header, layout: _Layout) -> np.ndarray:
     if layout.allocated not in (8, 16, 32) or layout.keyword in _FLOATS:
         name = syntax_name(header.transfer_syntax)
         raise UnreadableImage(
-            f'The compression of this image ({name}) is read for whole bytes only.'
+            f'The compression of this image ({name}) is supported for whole bytes only.'
         )
     frames = generate_frames(
         value(header.dataset, layout.keyword),
@@ -382,7 +382,7 @@ def _decode(pixels: Dataset, syntax: UID, layout: _Layout) -> np.ndarray:
         raise UnreadableImage(
             f'No decoder for the compression of this image ({syntax.name}) is installed.'
         )
-    raise UnreadableImage('The pixel data are damaged: no decoder could make an image of them.')
+    raise UnreadableImage('The pixel data are damaged: no decoder could read them.')
 
 
 def _rank(plugin: str) -> int:

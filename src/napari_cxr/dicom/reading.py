@@ -40,12 +40,12 @@ __all__ = ['read', 'read_overlays', 'shutter_mask']
 
 _ONE = (
     'The file has an overlay (drawings or regions on top of the image): a layer that can be '
-    'switched on, and no part of what is classified.'
+    'switched on, and not part of what is classified.'
 )
 
 _SEVERAL = (
     'The file has {} overlays (drawings or regions on top of the image): layers that can be '
-    'switched on, and no part of what is classified.'
+    'switched on, and not part of what is classified.'
 )
 
 #: Groups 6000 to 601E, the even ones.
@@ -163,7 +163,7 @@ def _from_pixels(header: Header, bit: int) -> np.ndarray:
     if allocated not in (8, 16) or not 0 <= bit < allocated or inside:
         raise ValueError('no such bit')
     if header.transfer_syntax.is_encapsulated:
-        raise ValueError('its bits did not outlive the compression')
+        raise ValueError('its bits did not survive the compression')
     data = header.dataset.PixelData
     words = np.frombuffer(data, f'{header.byte_order}u{allocated // 8}')
     shifted: np.ndarray = (words >> bit) & 1

@@ -51,9 +51,14 @@ class FeatureMaps:
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3 or 0 in self.values.shape:
-            raise ValueError(f'maps have filters, rows, columns, not shape {self.values.shape}')
+            raise ValueError(
+                'feature maps have the axes filters, rows and columns, not the shape '
+                f'{self.values.shape}'
+            )
         if not np.isfinite(self.values).all():
-            raise ValueError(f'the stage {self.stage!r} answers with what is no number')
+            raise ValueError(
+                f'the stage {self.stage!r} returns values that are not finite numbers'
+            )
         if self.to_radiograph.shape != (3, 3):
             raise ValueError('feature maps are placed by a 3x3 matrix')
 

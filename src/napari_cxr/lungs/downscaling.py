@@ -44,7 +44,9 @@ def downscale(radiograph: Radiograph, size: int, preset: int = 0) -> np.ndarray:
         If it has several frames.
     """
     if radiograph.frames is not None:
-        raise UnreadableImage('A lung field is found in one image, and this has several frames.')
+        raise UnreadableImage(
+            'Lungs can be found only in a single image, and this file has several frames.'
+        )
     # A full radiograph has hundreds of pixels for each new one, and a window takes its time
     # on all of them: whole blocks are averaged first, as far as 4 x 4 remain for each.
     rows, columns = radiograph.shape

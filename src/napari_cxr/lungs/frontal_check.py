@@ -177,19 +177,19 @@ _SENTENCES: dict[str, str] = {
     'frontal': '',
     'inverted': (
         'Black and white look exchanged: the lungs should be dark. The header may be wrong; '
-        'invert the image, save it and classify the new one. Or this is no chest radiograph.'
+        'invert the image, save it and classify the new one. Or it is not a chest radiograph.'
     ),
     'upside-down': (
-        'This looks upside down. Turn it upright in an image editor, save it and classify '
-        'the new image. Or this is no chest radiograph.'
+        'This looks upside down. Turn it upright in an image editor, save it and classify the '
+        'new image. Or it is not a chest radiograph.'
     ),
     'mirrored': (
-        'This may be mirrored: what should be on the left seems to be on the right. Compare '
-        'the side marker with the heart; if they disagree, mirror the image and save it anew.'
+        'This may be mirrored: what should be on the left seems to be on the right. Compare the '
+        'side marker with the heart; if they disagree, mirror the image and save it again.'
     ),
     'other': (
-        'This does not look like an upright frontal chest radiograph, so a model’s answer '
-        'means nothing. Check that it is the right image and does not lie on its side.'
+        'This does not look like an upright frontal chest radiograph, so a model’s answer would '
+        'be meaningless. Check that it is the right image and does not lie on its side.'
     ),
 }
 

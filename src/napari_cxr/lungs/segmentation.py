@@ -63,14 +63,14 @@ def average_lungs() -> tuple[np.ndarray, np.ndarray]:
 
 #: What is said where a measure is too low, and where it is too high.
 _PHRASES = {
-    'larger lung': ('no lungs were found', 'a lung is larger than any'),
-    'smaller lung': ('one lung was hardly found', 'both lungs are larger than any'),
+    'larger lung': ('no lungs were found', 'a lung is implausibly large'),
+    'smaller lung': ('one lung was hardly found', 'both lungs are implausibly large'),
     'balance': ('one lung is much smaller than the other', ''),
     'apart': ('the lungs are not beside each other', 'the lungs are too far apart'),
     'level': ('the left lung stands far above the right one', 'the left lung lies far too low'),
-    'tidiness': ('the answer is in many pieces', ''),
-    'place': ('the lungs are not where lungs are', ''),
-    'fullness': ('the shapes found are no lungs', 'the shapes found are no lungs'),
+    'tidiness': ('the lungs found are in many pieces', ''),
+    'place': ('the lungs are not where lungs usually are', ''),
+    'fullness': ('the shapes found are not lungs', 'the shapes found are not lungs'),
     'certainty': ('the network is unsure everywhere', ''),
 }
 

@@ -99,12 +99,12 @@ def trace_steps(whole: nn.Module, x: Tensor) -> list[TraceStep]:
 
         def before(_: Any, args: Any, kwargs: Any, path: str = path) -> None:
             if len(args) != 1 or kwargs or not isinstance(args[0], Tensor):
-                raise NotStaged(f'its part {path!r} takes more than one map')
+                raise NotStaged(f'its part {path!r} takes more than one input')
             taken[path] = args[0].clone()  # others may work in place on it
 
         def after(_: Any, args: Any, out: Any, path: str = path) -> None:
             if not isinstance(out, Tensor):
-                raise NotStaged(f'its part {path!r} returns more than one map')
+                raise NotStaged(f'its part {path!r} returns more than one output')
             if any(call.path == path for call in calls):
                 raise NotStaged(f'it runs its part {path!r} twice')
             calls.append(_Call(path, taken[path], out.clone()))
@@ -149,7 +149,9 @@ def _between(before: Tensor, after: Tensor, one: str, other: str) -> Sequence[Tr
             continue
         if value.shape == after.shape and torch.allclose(value, after, rtol=1e-5, atol=1e-6):
             return steps
-    raise NotStaged(f'between {one} and {other} it does something that is no part of its own')
+    raise NotStaged(
+        f'between {one} and {other} it runs an operation that is not a module of its own'
+    )
 
 
 #: What torchvision and timm call the parts after the last map.
@@ -190,12 +192,12 @@ def _split(whole: nn.Module, *, name: str, size: tuple[int, int]) -> StagesAndHe
             expected = trial(x)
             _verify(*chain.split(trial), x, expected)
     except NotStaged as error:
-        raise NotStaged(f'{name} cannot be brought into stages and a head: {error}.') from None
+        raise NotStaged(f'{name} cannot be split into stages and a head: {error}.') from None
     except (RuntimeError, AssertionError, ValueError) as error:
         why = (str(error) or type(error).__name__).splitlines()[0]
         raise NotStaged(
-            f'{name} does not take images of {size[0]} x {size[1]} pixels; '
-            f'take another size. ({why})'
+            f'{name} does not take images of {size[0]} x {size[1]} pixels; choose another size. '
+            f'({why})'
         ) from None
     return chain.split(whole)
 
@@ -220,7 +222,7 @@ class _Chain:
         ]
         end = maps[-1] + 1 if maps else 0
         if not 0 < end < len(steps):
-            raise NotStaged('none of its parts returns a map of rows and columns for a head')
+            raise NotStaged('none of its parts returns a feature map for a head')
         self.head = steps[end:]
         self.stages: list[list[TraceStep]] = []
         cells = size[0] * size[1]
@@ -301,14 +303,15 @@ def _verify(stages: dict[str, nn.Module], head: nn.Module, x: Tensor, expected: 
     network = StagedNetwork(stages, head, classes=expected.shape[1], channels=x.shape[1]).eval()
     if not float(expected.std(dim=0).max()) > 1e-6:
         raise NotStaged(
-            'with random weights it answers alike for all images, which proves nothing'
+            'with random weights its output is the same for all images, so the split cannot be '
+            'verified'
         )
     now = x
     for name, part in network.parts():
         before = now.clone()
         returned = part(now)
         if not torch.equal(before, now):
-            raise NotStaged(f'its part {name!r} overwrites what it is given')
+            raise NotStaged(f'its part {name!r} overwrites its input')
         now = returned
     if now.shape != expected.shape or not torch.allclose(now, expected, rtol=1e-4, atol=1e-5):
-        raise NotStaged('put together from its parts it answers differently')
+        raise NotStaged('reassembled from its parts it gives another output')

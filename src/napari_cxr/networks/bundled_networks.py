@@ -54,7 +54,7 @@ def lite0_stride16_flip(classes: int, channels: int, size: tuple[int, int]) -> S
         If the size is too small for a map of two cells a side.
     """
     if min(size) < 32:
-        raise ValueError('lite0_stride16_flip takes images of 32 pixels or more.')
+        raise ValueError('lite0_stride16_flip needs images of at least 32 pixels a side.')
     stages = lite0_stages(channels)
     features = _STAGES[-1][2] * _EXPANSION
     return StagedNetwork(
@@ -185,7 +185,7 @@ def lung_texture(classes: int, channels: int, size: tuple[int, int]) -> StagedNe
         If the size is too small for two bands.
     """
     if min(size) < 40:
-        raise ValueError('lung_texture takes images of 40 pixels or more.')
+        raise ValueError('lung_texture needs images of at least 40 pixels a side.')
     stages = {'bands': _Bands(), 'energy': _Energy()}
     return StagedNetwork(stages, _Statistics(classes), classes=classes, channels=channels)
 

@@ -53,8 +53,8 @@ def stage_shapes(
             except (RuntimeError, AssertionError) as error:
                 why = (str(error) or type(error).__name__).splitlines()[0]
                 raise ValueError(
-                    f'The stage {name!r} cannot take what comes of an image of {shape[1]} x '
-                    f'{shape[2]} pixels; take another size. ({why})'
+                    f'The stage {name!r} does not accept what the stages before it return for an '
+                    f'image of {shape[1]} x {shape[2]} pixels; choose another size. ({why})'
                 ) from None
             shapes[name] = tuple(x.shape[1:])
     return shapes

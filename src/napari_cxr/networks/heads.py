@@ -114,17 +114,17 @@ class HeadPlan:
         kind, single = entries.get('kind', 'own'), entries.get('single', False)
         hidden, dropout = entries.get('hidden', ()), entries.get('dropout', 0.0)
         if kind not in ('own', 'average'):
-            raise ValueError(f"head.kind is 'own' or 'average', not {kind!r}.")
+            raise ValueError(f"head.kind must be 'own' or 'average', not {kind!r}.")
         if not isinstance(hidden, list | tuple) or not all(
             type(units) is int and 1 <= units <= _MOST_UNITS for units in hidden
         ):
-            raise ValueError(f'head.hidden are numbers of units, 1 to {_MOST_UNITS}.')
+            raise ValueError(f'head.hidden must be numbers of units from 1 to {_MOST_UNITS}.')
         if type(dropout) not in (int, float) or not 0 <= dropout < 1:
-            raise ValueError('head.dropout is at least 0 and below 1.')
+            raise ValueError('head.dropout must be at least 0 and below 1.')
         if kind == 'own' and (hidden or dropout):
             raise ValueError("head.hidden and head.dropout need head.kind = 'average'.")
         if type(single) is not bool:
-            raise ValueError('head.single is true or false.')
+            raise ValueError('head.single must be true or false.')
         if single and classes != 2:
             raise ValueError(
                 f'head.single gives two classes one output, and there are {classes}; leave it out.'

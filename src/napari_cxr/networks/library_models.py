@@ -118,7 +118,9 @@ def _of_torchvision(name: str, classes: int) -> nn.Module:
 
     known = models.list_models(module=models)
     if name not in known:
-        raise ValueError(f'torchvision has no network {name!r} for classes.{_near(name, known)}')
+        raise ValueError(
+            f'torchvision has no classification network {name!r}.{_near(name, known)}'
+        )
     # The auxiliary classifiers serve training on ImageNet only.
     extra = {'aux_logits': False, 'init_weights': True}
     options = extra if name in ('inception_v3', 'googlenet') else {}

@@ -95,8 +95,8 @@ class WeightsPackage:
         known = ' or '.join(f'{self.name}=={version}' for version in self.hashes)
         if installed.version not in self.hashes:
             raise PackageError(
-                f'{self.name} {installed.version} is not known here, so its file cannot be '
-                f'checked: pip install "{known}"'
+                f'{self.name} {installed.version} is not a known version, so its file cannot be '
+                f'verified: pip install "{known}"'
             )
         file = installed.locate_file(self.path)
         try:
@@ -225,7 +225,7 @@ def load_pretrained(network: StagedNetwork) -> None:
     stock = find_library_model(network.arch) or split_library_model(network.arch, network.size)
     if stock is None:
         raise WeightsUnavailable(
-            f'There are no pretrained weights for {network.arch}; train it from random ones.'
+            f'There are no pretrained weights for {network.arch}; train it from random weights.'
         )
     # The weights that are drawn first are thrown away, and must not change what comes next.
     with torch.random.fork_rng(devices=[]):
@@ -246,8 +246,8 @@ def _from_torchvision(stock: LibraryModel) -> nn.Module:
     if not len(weights) or stock.name == 'googlenet':
         # GoogLeNet's expect another normalisation, which its padded first layer cannot hide.
         raise WeightsUnavailable(
-            f'torchvision has no weights for {stock.name} that fit here; '
-            'train it from random ones.'
+            f'torchvision has no weights for {stock.name} that can be used here; train it from '
+            'random weights.'
         )
     chosen = weights.DEFAULT
     with _explained(stock.name, str(chosen.url)):
@@ -273,13 +273,13 @@ def _from_timm(stock: LibraryModel) -> nn.Module:
     offered = timm.get_pretrained_cfg(stock.name)
     if offered is None or not offered.has_weights:
         raise WeightsUnavailable(
-            f'timm has no weights for {stock.name}; train it from random ones.'
+            f'timm has no weights for {stock.name}; train it from random weights.'
         )
     set_pretrained_check_hash(True)
     try:
         with _explained(stock.name, str(offered.hf_hub_id or offered.url)):
             if not offered.hf_hub_id and not _HASH.search(str(offered.url)):
-                raise ValueError('the name of the file holds no hash to check it by')
+                raise ValueError('its file name contains no hash to verify it with')
             whole: nn.Module = timm.create_model(stock.name, pretrained=True)
             if offered.hf_hub_id:
                 check_cached(str(offered.hf_hub_id), offered.hf_hub_filename)
@@ -298,7 +298,7 @@ def _from_package(stock: LibraryModel, package: WeightsPackage) -> nn.Module:
         whole.load_state_dict(reordered(package.state(), whole.state_dict()))
     except PackageError as error:
         raise WeightsUnavailable(
-            f'The pretrained weights of {stock.name} cannot be had: {error}.'
+            f'The pretrained weights of {stock.name} are not available: {error}.'
         ) from None
     return whole
 
@@ -335,8 +335,8 @@ def _explained(name: str, where: str) -> Iterator[None]:
         if isinstance(error, URLError | ConnectionError | TimeoutError):
             why = 'there is no connection'
         raise WeightsUnavailable(
-            f'The pretrained weights of {name} could not be had from {where}: {why}. Connect '
-            "to the internet once, or take weights = 'random' and freeze nothing."
+            f'The pretrained weights of {name} could not be downloaded from {where}: {why}. '
+            "Connect to the internet once, or set weights = 'random' and freeze nothing."
         ) from error
 
 

@@ -87,15 +87,15 @@ def derive_grid(stages: Iterable[tuple[str, nn.Module]], shape: tuple[int, int, 
                 ) from error
     found = tracer.look_up(x)
     if found is None or found.dims != (2, 3):
-        raise Untraceable('The last stage returns no map of rows and columns.')
+        raise Untraceable('The last stage does not return a feature map.')
     y, x_axis = found.y, found.x
     for axis in (y, x_axis):
         if axis.jump < 0:
             raise Untraceable('The last stage returns its map mirrored or upside down.')
         if axis.high - axis.low > axis.jump:
             raise Untraceable(
-                'The branches of this network look at places more than a cell apart, '
-                'so that no single place is the right one for a cell.'
+                'The branches of this network look at places more than a cell apart, so no '
+                'single position is right for a cell.'
             )
     return Grid(
         start=((y.low + y.high) / 2, (x_axis.low + x_axis.high) / 2),

@@ -98,7 +98,7 @@ def _same(placed: Placed, out: Tensor, args: Any, kwargs: Any) -> PlacedMap:
 def _convolution(placed: Placed, out: Tensor, args: Any, kwargs: Any) -> PlacedMap:
     _, weight, _, stride, padding, dilation, transposed = args[:7]
     if transposed or weight.ndim != 4:
-        raise Untraceable('a transposed or not two-dimensional convolution')
+        raise Untraceable('a transposed convolution, or one that is not two-dimensional')
     return placed[0][1].windowed(weight.shape[2:], stride, padding, dilation)
 
 
@@ -191,7 +191,7 @@ def _flipping(placed: Placed, out: Tensor, args: Any, kwargs: Any) -> PlacedMap:
 def _joining(placed: Placed, out: Tensor, args: Any, kwargs: Any) -> PlacedMap:
     dim = (args[1] if len(args) > 1 else 0) % placed[0][0].ndim
     if dim in placed[0][1].dims:
-        raise Untraceable('it sets maps side by side')
+        raise Untraceable('it concatenates maps along their rows or columns')
     return _same(placed, out, args, kwargs)
 
 
@@ -206,7 +206,7 @@ def _reshaping(placed: Placed, out: Tensor, args: Any, kwargs: Any) -> PlacedMap
     tensor, where = placed[0]
     last = (tensor.ndim - 2, tensor.ndim - 1)
     if where.dims != last or out.ndim < 3 or out.shape[-2:] != tensor.shape[-2:]:
-        raise Untraceable('it takes rows and columns apart')
+        raise Untraceable('it reshapes rows and columns')
     return replace(where, rows=out.ndim - 2, columns=out.ndim - 1)
 
 
@@ -265,7 +265,7 @@ def rule_for(func: Any) -> _Rule:
         return _RULES[packet]
     if packet in _SAME or torch.Tag.pointwise in func.tags:
         return _same
-    raise Untraceable(f'the operation {packet} has no fixed place for each cell')
+    raise Untraceable(f'the operation {packet} has no fixed position for each cell')
 
 
 def _at(values: Sequence[int], i: int) -> int:

@@ -83,8 +83,8 @@ class StagedNetwork(nn.Module):
         for name in self.reads:
             if name not in self.stage_names[:-1]:
                 raise NotStaged(
-                    f'The head wants to read {name!r} besides the last stage; '
-                    f'the stages before it are {", ".join(self.stage_names[:-1]) or "none"}.'
+                    f'The head reads {name!r} besides the last stage; the stages before it are '
+                    f'{", ".join(self.stage_names[:-1]) or "none"}.'
                 )
         for module in self.modules():
             if getattr(module, 'inplace', False):

@@ -31,7 +31,7 @@ __all__ = [
 #: Pixels x channels x pages that are decoded at most.
 MAX_SAMPLES = 1 << 28
 
-_TURNED = 'The file asks to be turned or mirrored for showing (orientation {}), which was done.'
+_TURNED = 'The file has to be rotated or mirrored for display (orientation {}), which was done.'
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,7 +294,7 @@ def read_tiff(path: Path) -> DecodedRaster:
         first: Any = file.pages.first
         check_size(first.imagewidth * first.imagelength)  # tifffile would divide by 0
         if not file.series:
-            raise UnreadableImage('This TIFF file holds no image.')
+            raise UnreadableImage('This TIFF file contains no image.')
         series = file.series[0]
         page: Any = series.keyframe
         check_size(int(np.prod(series.shape, dtype=np.int64)))
@@ -311,16 +311,16 @@ def read_tiff(path: Path) -> DecodedRaster:
         axes = series.axes
         notes: tuple[str, ...] = ()
         if len(file.series) > 1:
-            notes += ('This TIFF file holds several images; the first one is shown.',)
+            notes += ('This TIFF file contains several images; the first one is shown.',)
         colormap, bits = page.colormap, _bits(page)
         tags = {n: page.tags[n].value for n in (274, 529) if n in page.tags}
     if values.dtype.kind not in 'biuf':
-        raise UnreadableImage('The pixels of this TIFF file are no real numbers.')
+        raise UnreadableImage('The pixels of this TIFF file are not real numbers.')
     is_colour = photometric in (_RGB, _YCBCR) and 'S' in axes
     if 'S' in axes:  # interleaved or planar, colour or grey with alpha
         values = np.moveaxis(values, axes.index('S'), -1)
         if is_colour and values.shape[-1] < 3:
-            raise UnreadableImage('This TIFF file says that it is in colour, and is not.')
+            raise UnreadableImage('This TIFF file claims to be in colour, but is not.')
         values = values[..., :3] if is_colour else values[..., 0]
     if photometric == _YCBCR and is_colour and compression not in _JPEG:
         values = _from_ycbcr(values, tags.get(529))

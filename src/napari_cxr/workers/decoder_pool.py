@@ -289,7 +289,7 @@ def shared_decoder() -> Decoder:
 def _reason(error: JobFailed | WorkerDied | OSError) -> str:
     """Return the sentence for a file that a decoder gave no image of."""
     if isinstance(error, WorkerDied):
-        return f'The decoder had to give up on this file. {error}'
+        return f'The decoder gave up on this file. {error}'
     if isinstance(error, OSError):
         return f'No decoder could be started: {error.strerror}.'
     if error.kind == UnreadableImage.__name__:

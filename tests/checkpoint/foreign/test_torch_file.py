@@ -106,9 +106,9 @@ def test_what_is_cut_off_says_so(save, network, form, tmp_path, kept):
     ('content', 'said'),
     [
         (b'', 'too small'),
-        (b'<!DOCTYPE html><html></html>', 'neither a file of torch'),
+        (b'<!DOCTYPE html><html></html>', 'neither a torch file'),
         (b'PK\x05\x06' + bytes(18), 'single data.pkl'),
-        (b'\x80\x02K\x01.' + bytes(20), 'not one of torch'),
+        (b'\x80\x02K\x01.' + bytes(20), 'torch did not write'),
         (struct.pack('<Q', 14) + b'{"x": "wrong"}' + bytes(8), 'cut off or damaged'),
     ],
 )

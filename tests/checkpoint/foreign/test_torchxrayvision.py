@@ -146,6 +146,6 @@ def test_the_card_says_whose_it_is_and_from_which_file(library, converted):
     assert source['sha256'] == digest(library[0] / 'zip.pt')
     assert source['url'].startswith('https://huggingface.co/torchxrayvision/')
     page = card_markdown(card)
-    assert f'Converted from weights of others from {source["url"]}, SHA-256' in page
+    assert f'Converted from third-party weights from {source["url"]}, SHA-256' in page
     for words in ('Apache-2.0', 'MIMIC-CXR', '2111.00595', 'A probability of 0.5 is not'):
         assert words in page

@@ -262,7 +262,7 @@ def _typed(
 ) -> Any:
     """Stand for ``torch._tensor._rebuild_from_type_v2``."""
     if not isinstance(kind, PickledName) or kind.text not in ('torch.Tensor', *_PARAMETERS):
-        raise ForeignFileError('The file is damaged: a tensor is of no kind of tensor.')
+        raise ForeignFileError('The file is damaged: a tensor is of an unknown kind.')
     if isinstance(function, PickledName) and function.text == _TYPED:
         raise ForeignFileError('The file is damaged: a tensor is nested in itself.')
     return result_of_call(function, arguments)
@@ -291,7 +291,7 @@ def _as_list(items: object = (), *_: object) -> list[Any]:
 
 def _shape(size: object = (), *_: object) -> tuple[int, ...]:
     if not _are_whole(size):
-        raise ForeignFileError('The file is damaged: a shape is none.')
+        raise ForeignFileError('The file is damaged: a shape is not valid.')
     return size  # type: ignore[return-value]
 
 
@@ -349,7 +349,7 @@ def storage_of(identity: object) -> PickledStorage:
         ('storage', type, key, place, count), and in old files a view: (key, start, count).
     """
     if not isinstance(identity, tuple) or len(identity) not in (5, 6) or identity[0] != 'storage':
-        raise ForeignFileError('It is damaged: it refers to something that is no storage.')
+        raise ForeignFileError('It is damaged: it refers to something that is not a storage.')
     _, kind, key, _, count, *view = identity
     if (
         not isinstance(kind, PickledName)
@@ -358,14 +358,14 @@ def storage_of(identity: object) -> PickledStorage:
         or type(count) is not int
         or not 0 <= count < _MOST_ITEMS
     ):
-        raise ForeignFileError('It is damaged: it refers to something that is no storage.')
+        raise ForeignFileError('It is damaged: it refers to something that is not a storage.')
     start = 0
     if view and view[0] is not None:
         if not isinstance(view[0], tuple) or len(view[0]) != 3:
-            raise ForeignFileError('It is damaged: a storage is no part of another.')
+            raise ForeignFileError('It is damaged: a storage does not lie within another.')
         _, start, part = view[0]
         if not all(type(n) is int and n >= 0 for n in (start, part)) or start + part > count:
-            raise ForeignFileError('It is damaged: a storage is no part of another.')
+            raise ForeignFileError('It is damaged: a storage does not lie within another.')
         count = part
     return PickledStorage(key, STORAGES[kind.text], start, count)
 

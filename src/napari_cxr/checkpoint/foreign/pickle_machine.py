@@ -75,8 +75,8 @@ class PickleMachine:
                 operation = _OPERATIONS.get(code)
                 if operation is None:
                     raise ForeignFileError(
-                        f'The file is no file of weights: its operation 0x{code:02x} is not '
-                        'one that weights need.'
+                        f'This is not a weights file: its operation 0x{code:02x} is not one that '
+                        'weights need.'
                     )
                 operation(self)
             return self._pop()
@@ -162,7 +162,7 @@ class PickleMachine:
     def _long(self, form: str) -> None:
         size = self._number(form)
         if not 0 <= size <= 16:  # the magic number of torch's old files has ten bytes
-            raise ForeignFileError('The file is damaged: it holds a number without end.')
+            raise ForeignFileError('The file is damaged: it contains an endless number.')
         self._push(int.from_bytes(self._take(size), 'little', signed=True))
 
     def _tuple(self, size: int) -> None:
@@ -244,7 +244,7 @@ def _key(key: object) -> Any:
         return key
     if isinstance(key, int) and key.bit_length() < 64:
         return key
-    raise ForeignFileError('The file is damaged: a table has a key that is no name.')
+    raise ForeignFileError('The file is damaged: a table has a key that is not a name.')
 
 
 _STOP = ord('.')
@@ -306,7 +306,7 @@ _OPERATIONS: dict[int, Callable[[PickleMachine], None]] = {
 
 def _protocol(number: int) -> None:
     if not 2 <= number <= 5:
-        raise ForeignFileError('The file is no file of weights: its pickle has an odd protocol.')
+        raise ForeignFileError('This is not a weights file: its pickle protocol is not supported.')
 
 
 def _frame(size: int, machine: PickleMachine) -> None:

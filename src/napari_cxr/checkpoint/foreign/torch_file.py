@@ -60,7 +60,7 @@ def read_legacy(data: memoryview) -> tuple[Any, Arrays]:
         if isinstance(identity, tuple) and len(identity) == 4 and identity[0] == 'module':
             # The class of a network, with its source, at which nobody looks.
             if not isinstance(identity[1], PickledName):
-                raise ForeignFileError('It is damaged: a class of it is none.')
+                raise ForeignFileError('It is damaged: one of its classes is not valid.')
             return identity[1]
         storage = storage_of(identity)
         sizes[storage.key] = item_size(storage.kind)
@@ -72,12 +72,14 @@ def read_legacy(data: memoryview) -> tuple[Any, Arrays]:
         parts.append(machine.read())
         at = machine.end
         if number == 0 and parts[0] != _MAGIC:
-            raise ForeignFileError('It is a pickle, but not one of torch, so it holds no weights.')
+            raise ForeignFileError(
+                'It is a pickle that torch did not write, so it holds no weights.'
+            )
         if number == 1 and parts[1] != _VERSION:
-            raise ForeignFileError('It is of a version of torch that is not known.')
+            raise ForeignFileError('It was written by an unknown version of torch.')
     _, _, system, found, keys = parts
     if sys.byteorder != 'little' or _of(system, 'little_endian') is not True:
-        raise ForeignFileError('It was written on a machine with another order of bytes.')
+        raise ForeignFileError('It was written on a machine with a different byte order.')
     return found, Arrays(_found_in(data, at, keys, sizes), len(data))
 
 
@@ -135,16 +137,16 @@ def read_zip(path: Path, data: memoryview) -> tuple[Any, Arrays]:
         raise ForeignFileError(_DAMAGED) from None
     entries = {info.filename: info for info in listed}
     if len(entries) < len(listed):
-        raise ForeignFileError('The archive is not one of torch: it has a name twice.')
+        raise ForeignFileError('This is not a torch archive: it has a name twice.')
     tables = [name for name in entries if name == 'data.pkl' or name.endswith('/data.pkl')]
     if len(tables) != 1:
-        raise ForeignFileError('The archive is not one of weights: it has no single data.pkl.')
+        raise ForeignFileError('This is not an archive of weights: it has no single data.pkl.')
     root = tables[0].removesuffix('data.pkl')
     order = entries.get(f'{root}byteorder')
     if order is not None and bytes(_content(data, order)) != b'little':
-        raise ForeignFileError('It was written on a machine with another order of bytes.')
+        raise ForeignFileError('It was written on a machine with a different byte order.')
     if sys.byteorder != 'little':
-        raise ForeignFileError('This machine has another order of bytes than the file.')
+        raise ForeignFileError('The byte order of this machine differs from that of the file.')
     if entries[tables[0]].file_size > LARGEST_PICKLE:
         raise ForeignFileError('Its table of contents is unreasonably large.')
     found = PickleMachine(_content(data, entries[tables[0]]), 0, storage_of).read()
@@ -160,7 +162,7 @@ def read_zip(path: Path, data: memoryview) -> tuple[Any, Arrays]:
                 raise ForeignFileError(f'The archive lacks the storage {shortened(key)!r}.')
             left -= info.file_size
             if left < 0:  # each would be checked anew
-                raise ForeignFileError('The archive is not one of torch: its entries overlap.')
+                raise ForeignFileError('This is not a torch archive: its entries overlap.')
             contents[key] = _content(data, info)
         return contents[key]
 
@@ -186,7 +188,7 @@ def _check_list(data: memoryview) -> None:
 def _content(data: memoryview, info: zipfile.ZipInfo) -> memoryview:
     """Return the bytes of an entry, checked against its checksum."""
     if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 0x1:
-        raise ForeignFileError('The archive is not one of torch: an entry is compressed.')
+        raise ForeignFileError('This is not a torch archive: an entry is compressed.')
     head = bytes(data[info.header_offset : info.header_offset + 30])
     if len(head) < 30 or head[:4] != b'PK\x03\x04':
         raise ForeignFileError(_DAMAGED)
@@ -304,7 +306,7 @@ class _Walk:
         """Keep the tensors of a module and of those in it."""
         self._count(prefix)
         if record.kind not in CLASSES or depth > _DEEPEST:
-            raise ForeignFileError('It is damaged: its modules lie in each other without end.')
+            raise ForeignFileError('It is damaged: its modules are nested endlessly.')
         state = record.state
         temporary = _names(state.get('_non_persistent_buffers_set'))
         for name, value in self._entries(state, '_parameters'):
@@ -400,8 +402,8 @@ def read_state(path: str | Path) -> ForeignState:
                 raise ForeignFileError(f'{path.name} is not a file.')
             if size > LARGEST_FILE:
                 raise ForeignFileError(
-                    f'{path.name} has {size / 1e9:.1f} GB, more than weights of a network need; '
-                    'it was not opened.'
+                    f'{path.name} has {size / 1e9:.1f} GB, more than the weights of a network '
+                    'need; it was not opened.'
                 )
             if size < 16:
                 raise ForeignFileError(f'{path.name} is too small to hold weights.')
@@ -425,7 +427,7 @@ def _read(path: Path, data: memoryview) -> ForeignState:
         return ForeignState(read_safetensors(path), form='safetensors')
     else:
         raise ForeignFileError(
-            'It is neither a file of torch (.pt, .pth, .ckpt) nor of safetensors.'
+            'It is neither a torch file (.pt, .pth, .ckpt) nor a safetensors file.'
         )
     tensors, attributes = state_of(found, arrays)
     if not tensors:

@@ -147,7 +147,7 @@ def meaning_with(
 ) -> WeightsMeaning:
     """Return what weights mean that somebody made with the library, from its labels."""
     known = table()
-    from_ = (f'Learnt by others from {learnt_from}',) if learnt_from else ()
+    from_ = (f'Trained by others on {learnt_from}',) if learnt_from else ()
     return WeightsMeaning(
         architecture=known['network'],
         labels=labels,

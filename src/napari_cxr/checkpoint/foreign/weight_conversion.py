@@ -105,7 +105,7 @@ def fit_weights(
     channels = {found[name].shape[1] for name in wanted.reading} or {3}
     if not channels <= {1, 3} or len(channels) > 1:
         raise ForeignFileError(
-            f'The network reads images of {max(channels)} channels; only 1 and 3 can be given.'
+            f'The network takes images of {max(channels)} channels; only 1 and 3 are supported.'
         )
     kept = [i for i, label in enumerate(labels) if label]
     ours: dict[str, Tensor] = {}
@@ -143,8 +143,8 @@ def _wanted(architecture: str, size: tuple[int, int]) -> _Wanted:
     lost = network.state_dict().keys() - set(ours.values())
     if lost:
         raise ForeignFileError(
-            f'{architecture} is taken apart here so that its weights cannot be told; '
-            'train it here instead.'
+            f'The weights of {architecture} cannot be converted, because the network is split '
+            'differently here; train it here instead.'
         )
     last = {n for n, t in other.state_dict().items() if tuple(t.shape) != shapes[n] and n in ours}
     kernels = {
@@ -194,7 +194,8 @@ def _without_prefix(
     if len(fitting) > 1:
         listed = ' and '.join(repr(shortened(prefix)) for prefix in fitting[:3])
         raise ForeignFileError(
-            f'It holds the network more than once, under {listed}; nobody can say which is meant.'
+            f'It holds the network more than once, under {listed}, and it is unclear which is '
+            'meant.'
         )
     if not fitting:
         # What is nearest tells most.
@@ -372,7 +373,7 @@ def _preprocessing(meaning: WeightsMeaning, channels: int) -> dict[str, Any]:
     """Return what a card says of the input; as `napari_cxr.inference.Preprocessing` has it."""
     mean, std = meaning.mean, meaning.std
     if not all(map(math.isfinite, (*mean, *std))) or min(std) <= 0:
-        raise ForeignFileError('mean and std are numbers, and std is above 0.')
+        raise ForeignFileError('mean and std must be numbers, and std must be above 0.')
     each = channels if len(mean) == 1 else 1
     return {
         'height': meaning.size[0],
