@@ -1,6 +1,6 @@
 """The connection to a Dask cluster, and the tasks of a run as they go out and come back.
 
-Before the first, the workers are asked whether they can do what is wanted.
+Before the first, the workers are asked whether they can do the job.
 """
 
 from __future__ import annotations
@@ -148,29 +148,29 @@ def _device_of(worker: str, answer: Any, job: ClusterJob, sample: Sequence[str])
                 'install it where the workers are.'
             )
         raise ScoringError(f'The worker {worker} cannot score: {first_line(answer)}.')
-    told = json.loads(answer)
-    host = told['host']
-    if told['version'] != job.version:
+    found = json.loads(answer)
+    host = found['host']
+    if found['version'] != job.version:
         raise ScoringError(
-            f'The worker on {host} has napari-cxr {told["version"]} instead of {job.version}: '
+            f'The worker on {host} has napari-cxr {found["version"]} instead of {job.version}: '
             'install the same version everywhere.'
         )
-    if 'problem' in told:
-        raise ScoringError(f'A worker cannot score. {told["problem"]}')
-    if told['model_hash'] != job.model_hash:
+    if 'problem' in found:
+        raise ScoringError(f'A worker cannot score. {found["problem"]}')
+    if found['model_hash'] != job.model_hash:
         raise ScoringError(
             f'The worker on {host} has another file of the model {job.model} '
-            f'({told["model_hash"]} instead of {job.model_hash}): copy the model there, or give '
+            f'({found["model_hash"]} instead of {job.model_hash}): copy the model there, or give '
             'the path of a file that all see.'
         )
-    if not told['seen']:
+    if not found['seen']:
         raise unseen_files_error(host, job, sample[0])
-    if not told['written']:
+    if not found['written']:
         raise ScoringError(
             f'The worker on {host} cannot write into {job.settings.heatmaps}: choose a folder '
             'that all workers share.'
         )
-    return WorkerDevice(str(told['device']), str(told['backend']))
+    return WorkerDevice(str(found['device']), str(found['backend']))
 
 
 def unseen_files_error(host: str, job: ClusterJob, path: str) -> ScoringError:
@@ -188,10 +188,10 @@ def first_line(error: BaseException) -> str:
     return type(error).__name__
 
 
-#: Batches in a piece. More of them let decoders and network overlap, fewer come back sooner.
+#: Batches in a task. More of them let decoders and network overlap, fewer come back sooner.
 _BATCHES = 8
 
-#: Pieces that are under way or wait on the scheduler, for each task that runs at once.
+#: Tasks that run or wait on the scheduler, for each that runs at once.
 _AHEAD = 2
 
 #: How often to look how many workers there are, in seconds, and for results.
@@ -201,7 +201,7 @@ _PATIENCE = 0.05
 
 
 class TaskDispatch:
-    """The pieces of one run, as they are handed out and come back."""
+    """The tasks of one run, as they are submitted and come back."""
 
     def __init__(
         self,
@@ -218,28 +218,28 @@ class TaskDispatch:
         #: Batches at which workers died, or beside which: each is tried again alone, at the end.
         self._suspects: deque[list[int]] = deque()
         self._alone: list[int] = []
-        self._under_way: dict[Future, list[int]] = {}
+        self._running: dict[Future, list[int]] = {}
         self._tasks = self._tasks_at_once()
-        self._looked = time.monotonic()
+        self._polled = time.monotonic()
         #: The scheduler is asked beside: one that hangs must not keep anybody from stopping.
         self._asking: BackgroundThread[int] | None = None
         self._any = False
-        self._said: set[str] = set()
+        self._reported: set[str] = set()
 
     def rows(self, journal: Journal) -> RowStream:
         """Score what a journal does not hold."""
         from distributed import as_completed
 
-        fresh = self._pieces(journal)
+        fresh = self._task_files(journal)
         arriving = as_completed(loop=self._client.loop, with_results=True, raise_errors=False)
         try:
             while True:
-                while len(self._under_way) < max(2, _AHEAD * self._tasks):
-                    piece = next(fresh, None)
-                    if piece is None:
+                while len(self._running) < max(2, _AHEAD * self._tasks):
+                    numbers = next(fresh, None)
+                    if numbers is None:
                         break
-                    arriving.add(self._submit(piece))
-                if not self._under_way:
+                    arriving.add(self._submit(numbers))
+                if not self._running:
                     if not self._suspects:
                         return
                     self._alone = self._suspects.popleft()
@@ -250,48 +250,48 @@ class TaskDispatch:
                 if not done:
                     time.sleep(_PATIENCE)
                     yield None
-                yield from self._look()
+                yield from self._poll_workers()
         finally:
             arriving.clear()
             if self._client.status == 'running':
-                self._client.cancel(list(self._under_way), force=True)
+                self._client.cancel(list(self._running), force=True)
 
-    def _pieces(self, journal: Journal) -> Iterator[list[int]]:
-        """Cut what has no row yet into pieces of whole batches, each when it is wanted."""
+    def _task_files(self, journal: Journal) -> Iterator[list[int]]:
+        """Yield the files of each task, whole batches, without those that have a row already."""
         total, batch = len(self._items), self._job.batch
         fair = -(-total // (4 * max(1, self._tasks) * batch))
         size = batch * max(1, min(_BATCHES, fair))
         for start in range(0, total, size):
-            piece = [n for n in range(start, min(start + size, total)) if n not in journal]
-            if piece:
-                yield piece
+            numbers = [n for n in range(start, min(start + size, total)) if n not in journal]
+            if numbers:
+                yield numbers
 
-    def _submit(self, piece: list[int]) -> Future:
+    def _submit(self, numbers: list[int]) -> Future:
         self._submitted += 1
         future = self._client.submit(
             score_task,
             self._job,
-            [(n, self._items[n].path) for n in piece],
+            [(n, self._items[n].path) for n in numbers],
             self._pool,
             key=f'napari-cxr-{self._id}-{self._submitted}',
             pure=False,
             retries=1,
         )
-        self._under_way[future] = piece
+        self._running[future] = numbers
         return future
 
     def _take(self, future: Future, result: Any) -> RowStream:
-        """Take in what became of a piece."""
+        """Take the result of a task."""
         from distributed import KilledWorker
 
-        piece = self._under_way.pop(future)
+        numbers = self._running.pop(future)
         if isinstance(result, str):
-            yield from self._take_rows(piece, result)
+            yield from self._take_rows(numbers, result)
             return
         if future.status == 'error':
             error = result[1]
             if isinstance(error, KilledWorker):
-                yield self._bury(piece, error.allowed_failures + 1)
+                yield self._give_up_on(numbers, error.allowed_failures + 1)
                 return
             if isinstance(error, ScoringError):
                 raise error
@@ -301,19 +301,19 @@ class TaskDispatch:
             )
         raise _lost()
 
-    def _take_rows(self, piece: list[int], reply: str) -> RowStream:
+    def _take_rows(self, numbers: list[int], reply: str) -> RowStream:
         first, *lines = reply.split('\n')
         about = json.loads(first)
         # Error rows of files that are there would be final: a worker without the shared disk
         # must not write them.
-        if not about['seen'] and any(os.path.exists(self._items[n].path) for n in piece):
-            raise unseen_files_error(about['host'], self._job, self._items[piece[0]].path)
+        if not about['seen'] and any(os.path.exists(self._items[n].path) for n in numbers):
+            raise unseen_files_error(about['host'], self._job, self._items[numbers[0]].path)
         for text in about['warnings']:
-            if text not in self._said:
-                self._said.add(text)
+            if text not in self._reported:
+                self._reported.add(text)
                 yield ScoringWarned(f'{about["host"]}: {text}')
         rows = [ScoreRow.from_json(line) for line in lines]
-        if sorted(row.number for row in rows) != piece:
+        if sorted(row.number for row in rows) != numbers:
             raise ScoringError(
                 f'The worker on {about["host"]} sent other rows than it was asked for. All rows '
                 'that are done are kept: see what it says, and resume.'
@@ -322,7 +322,7 @@ class TaskDispatch:
         yield [self._completed(row) for row in rows]
 
     def _completed(self, row: ScoreRow) -> ScoreRow:
-        """Return a row with what the workers are not told, and with the folder as it was given."""
+        """Return a row with what the workers do not know, and with the folder as it was given."""
         item, heatmap = self._items[row.number], row.heatmap
         if heatmap and self._settings.heatmaps is not None:
             heatmap = str(self._settings.heatmaps / Path(heatmap).name)
@@ -330,16 +330,16 @@ class TaskDispatch:
             row, truth=item.truth, source=item.source, patient=item.patient, heatmap=heatmap
         )
 
-    def _bury(self, piece: list[int], deaths: int) -> list[ScoreRow]:
-        """Go on after a piece at which one worker after the other died; return rows for it."""
+    def _give_up_on(self, numbers: list[int], deaths: int) -> list[ScoreRow]:
+        """Continue after a task that killed one worker after the other; return rows for it."""
         if not self._any:
             raise ScoringError(
-                f'{deaths} workers died at their first piece, one after the other: see what they '
+                f'{deaths} workers died at their first task, one after the other: see what they '
                 'say. Often their memory is too small for the model.'
             )
-        if piece is not self._alone:
+        if numbers is not self._alone:
             batches: dict[int, list[int]] = {}
-            for number in piece:
+            for number in numbers:
                 batches.setdefault(number // self._job.batch, []).append(number)
             self._suspects.extend(batches.values())
             return []
@@ -347,22 +347,22 @@ class TaskDispatch:
             f'{deaths} workers of the cluster died, one after the other, while they scored the '
             'batch that this file is in.'
         )
-        return [row_for_item(n, self._items[n], status='error', error=why) for n in piece]
+        return [row_for_item(n, self._items[n], status='error', error=why) for n in numbers]
 
-    def _look(self) -> RowStream:
+    def _poll_workers(self) -> RowStream:
         """See now and then how many workers there are."""
-        if self._asking is None and time.monotonic() - self._looked >= _POLL_SECONDS:
+        if self._asking is None and time.monotonic() - self._polled >= _POLL_SECONDS:
             self._asking = BackgroundThread(lambda _: self._tasks_at_once())
         if self._asking is None or not self._asking.ended():
             return
         asked, self._asking = self._asking, None
         self._tasks = asked.result()
-        self._looked = time.monotonic()
-        if not self._tasks and 'none' not in self._said:
-            self._said.add('none')
+        self._polled = time.monotonic()
+        if not self._tasks and 'none' not in self._reported:
+            self._reported.add('none')
             yield ScoringWarned('The cluster has no worker left; waiting for one.')
         if self._tasks:
-            self._said.discard('none')
+            self._reported.discard('none')
 
     def _tasks_at_once(self) -> int:
         try:

@@ -34,7 +34,7 @@ __all__ = ['ClusterJob', 'Decoders', 'WorkerCache', 'probe', 'score_task']
 
 T = TypeVar('T')
 
-#: How long a worker keeps model and decoders after its last piece, in seconds.
+#: How long a worker keeps model and decoders after its last task, in seconds.
 _IDLE_SECONDS = 60.0
 
 #: Most decoders that feed one GPU, where nobody says how many.
@@ -55,7 +55,7 @@ class Decoders(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterJob:
-    """What all pieces of a run have in common.
+    """What all tasks of a run have in common.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class ClusterJob:
 
 
 class WorkerCache:
-    """What a worker's process keeps from piece to piece, until it has had none for a while.
+    """What a worker's process keeps from task to task, until it has had none for a while.
 
     Each of its tasks has a model and decoders of its own: not all backends may be used by two
     threads at once.
@@ -115,7 +115,7 @@ class WorkerCache:
     def lend(
         self, job: ClusterJob, pool: Callable[[int], Decoders]
     ) -> Iterator[tuple[Classifier, Decoders]]:
-        """Lend a model and decoders for one piece; raises ScoringError."""
+        """Lend a model and decoders for one task; raises ScoringError."""
         if job.version != __version__:
             raise ScoringError(
                 f'{socket.gethostname()} has napari-cxr {__version__} instead of {job.version}: '
@@ -258,7 +258,7 @@ def score_task(
     job : Job
         The run.
     paths : sequence of (int, str)
-        Numbers and paths of the files; of a batch that is begun, all that have no row yet.
+        Numbers and paths of the files; of each batch, all that have no row yet.
     pool : callable
         Makes so many decoders.
 
@@ -271,12 +271,12 @@ def score_task(
     Raises
     ------
     ScoringError
-        If this worker cannot score at all, or nobody waits for the piece any more.
+        If this worker cannot score at all, or the task was cancelled.
     """
     items = {number: Item(path) for number, path in paths}
     warnings: list[str] = []
     lines: list[str] = []
-    wanted = _is_wanted()
+    is_wanted = _is_wanted()
     with one_core(), _cache.lend(job, pool) as (classifier, decoders):
 
         def read(
@@ -295,8 +295,8 @@ def score_task(
         )
         with closing(rows):
             for arrived in rows:
-                if not wanted():
-                    raise ScoringError('Nobody waits for this piece any more.')
+                if not is_wanted():
+                    raise ScoringError('This task was cancelled.')
                 if isinstance(arrived, ScoringWarned):
                     warnings.append(arrived.text)
                 elif arrived:
