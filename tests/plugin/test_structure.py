@@ -24,8 +24,6 @@ WAITING = {
 SYNCHRONOUS_BY_NAPARI = {'reader.py', 'demo.py'}
 #: Runs when Python ends.
 FAREWELL = {'end_worker'}
-#: Generators that thread workers drive: calling one runs nothing.
-DRIVEN = {'follow_job'}
 
 
 def waits(function: ast.AST) -> set[str]:
@@ -39,11 +37,9 @@ def waits(function: ast.AST) -> set[str]:
     return found
 
 
-def is_threaded(function: ast.FunctionDef) -> bool:
-    """Whether it is a job: a generator, of which calling it runs nothing, or a thread worker."""
-    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function)) or any(
-        isinstance(d, ast.Name) and d.id == 'thread_worker' for d in function.decorator_list
-    )
+def is_job(function: ast.FunctionDef) -> bool:
+    """Whether it is a generator: calling one runs nothing, and `run_job` drives it in a thread."""
+    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function))
 
 
 @pytest.mark.parametrize(
@@ -51,13 +47,9 @@ def is_threaded(function: ast.FunctionDef) -> bool:
     sorted(path for path in PLUGIN.rglob('*.py') if path.name not in SYNCHRONOUS_BY_NAPARI),
     ids=lambda path: str(path.relative_to(PLUGIN)),
 )
-def test_only_thread_workers_wait(path):
+def test_only_jobs_wait(path):
     for node in ast.walk(ast.parse(path.read_text('utf-8'))):
-        if (
-            isinstance(node, ast.FunctionDef)
-            and not is_threaded(node)
-            and node.name not in FAREWELL | DRIVEN
-        ):
+        if isinstance(node, ast.FunctionDef) and not is_job(node) and node.name not in FAREWELL:
             assert not waits(node), f'{path}: {node.name} waits'
 
 

@@ -1,4 +1,4 @@
-"""How docks look: napari's theme, quiet labels, thin lines, and plain tables.
+"""How docks look: napari's theme, quiet labels and thin lines.
 
 Holds the few things that napari's style sheet leaves to a plugin.
 """
@@ -10,9 +10,9 @@ from typing import Any
 from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QAbstractItemView, QFrame, QHeaderView, QLabel, QTableView
+from qtpy.QtWidgets import QFrame, QLabel
 
-__all__ = ['quiet_label', 'separator_line', 'style_plain_table', 'style_sheet', 'theme_color']
+__all__ = ['quiet_label', 'separator_line', 'style_sheet', 'theme_color']
 
 
 def theme_color(theme: str, role: str) -> QColor:
@@ -114,37 +114,3 @@ def separator_line() -> QFrame:
     line.setFixedHeight(1)
     line.setStyleSheet('background: rgba(128, 128, 128, 70);')
     return line
-
-
-def style_plain_table(table: QTableView, name: str, *, several: bool) -> QHeaderView:
-    """Let a table show whole rows quietly: no grid, no row numbers, nothing to edit.
-
-    Parameters
-    ----------
-    table : QTableView
-        The table.
-    name : str
-        What it shows, for those who hear it.
-    several : bool
-        Whether several rows can be selected at once.
-
-    Returns
-    -------
-    QHeaderView
-        The titles of its columns.
-    """
-    modes = QAbstractItemView.SelectionMode
-    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-    table.setSelectionMode(modes.ExtendedSelection if several else modes.SingleSelection)
-    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-    table.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-    table.setWordWrap(False)
-    table.setShowGrid(False)
-    table.setTabKeyNavigation(False)
-    table.setAccessibleName(name)
-    across, down = table.horizontalHeader(), table.verticalHeader()
-    assert across is not None and down is not None
-    across.setHighlightSections(False)
-    down.hide()
-    down.setDefaultSectionSize(table.fontMetrics().height() + 8)
-    return across

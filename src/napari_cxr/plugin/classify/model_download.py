@@ -23,7 +23,8 @@ from qtpy.QtWidgets import (
 from napari_cxr.checkpoint.catalog import CatalogEntry
 from napari_cxr.checkpoint.catalog_entry import bytes_so_far, download_terms
 from napari_cxr.checkpoint.download import DownloadProgress, megabytes
-from napari_cxr.plugin.background import Job, JobSession, end_worker
+from napari_cxr.plugin.background import Job, end_worker
+from napari_cxr.plugin.job_session import JobSession
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.text import clock_text
 from napari_cxr.workers.worker_process import WorkerProcess

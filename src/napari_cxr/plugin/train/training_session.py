@@ -15,7 +15,8 @@ from typing import Any
 from qtpy.QtCore import QObject
 
 from napari_cxr.checkpoint import catalog, read_card
-from napari_cxr.plugin.background import Job, JobSession, end_worker
+from napari_cxr.plugin.background import Job, end_worker
+from napari_cxr.plugin.job_session import JobSession
 from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.training_events import ReadingProgress

@@ -1,4 +1,4 @@
-"""Curves, their axes and their legend."""
+"""Curves and histograms, their axes and their legend."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from qtpy.QtCore import QPoint, QPointF, QRectF, Qt
 from qtpy.QtGui import QColor, QFontMetricsF, QGuiApplication, QImage
 
 from napari_cxr.plugin.plots.axes import Axes, Scale, number_text, tick_texts
-from napari_cxr.plugin.plots.curves import Curves, Line
+from napari_cxr.plugin.plots.curves import Curves, Histogram, Line
 from napari_cxr.plugin.plots.plot import Legend, LegendEntry
 from napari_cxr.plugin.style import theme_color
 
@@ -238,3 +238,32 @@ def test_nothing_breaks_at_any_width(qtbot, theme, width):
     axes = made.axes()
     assert axes.area.height() > 80 and axes.area.right() <= width and axes.area.left() > 0
     assert axes.area.contains(QPointF(width / 2, made.height() / 2))
+
+
+def shown(qtbot, widget, width=420):
+    qtbot.addWidget(widget)
+    widget.resize(width, max(widget.height(), 40))
+    widget.show()
+    return widget
+
+
+def test_steps_have_the_height_of_their_bins(qtbot):
+    plot = shown(qtbot, Histogram('dark', 'Grey values'))
+    plot.set_histograms(np.array([[0.5, 0.1, 0.3, 0.1], [0.1, 0.2, 0.2, 0.5]]), ['a', 'b'])
+    axes = plot.axes()
+    path = plot.path(axes, plot.lines[0])
+    assert path.shape == (8, 2)
+    np.testing.assert_allclose(path[2:4], axes.points(np.array([0.25, 0.5]), np.array([0.1, 0.1])))
+    assert plot.values_at(0.625) == [('a', 0.3), ('b', 0.2)]
+
+
+def test_a_black_border_does_not_press_the_rest_flat(qtbot):
+    plot = shown(qtbot, Histogram('dark'))
+    row = np.full(64, 0.01)
+    row[0] = 0.37
+    plot.set_histograms(row[None], ['a'])
+    axes = plot.axes()
+    assert axes.y.high == pytest.approx(0.0108)
+    # What is higher is cut off above the axes, not drawn over the legend.
+    before = plot.grab().toImage()
+    assert before.height() == plot.height()
