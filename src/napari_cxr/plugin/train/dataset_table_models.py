@@ -307,7 +307,7 @@ class PairTableModel(RowTableModel[DuplicatePair]):
         self._theme = theme
         self.repaint_rows()
 
-    def describe(self, pair: DuplicatePair) -> list[str]:
+    def pair_notes(self, pair: DuplicatePair) -> list[str]:
         """Return how similar two images are, and what differs between them."""
         survey = self._survey
         assert survey is not None
@@ -331,7 +331,7 @@ class PairTableModel(RowTableModel[DuplicatePair]):
     @property
     def most_lines(self) -> int:
         """Number of lines of the highest row."""
-        return max((len(self.describe(pair)) for pair in self.rows), default=2)
+        return max((len(self.pair_notes(pair)) for pair in self.rows), default=2)
 
     # -- see `RowTableModel` ------------------------------------------------------------
 
@@ -340,7 +340,7 @@ class PairTableModel(RowTableModel[DuplicatePair]):
         pair = self.row(row)
         if column == 0:
             return f'{self._names[pair.first]}\n{self._names[pair.second]}'
-        return '\n'.join(self.describe(pair))
+        return '\n'.join(self.pair_notes(pair))
 
     def tooltip(self, row: int, column: int) -> str:
         """Return the text, and how similar the pair is to a network."""
