@@ -23,7 +23,7 @@ from napari_cxr.training.run_table import run_row
 
 DOCS = Path(__file__).parents[1] / 'docs'
 RUNS = ('zhong', 'detl-step1', 'detl-step2', 'detl-step2-given', 'nova-custom-cnn')
-FIGURES = ('accuracy', 'balanced_accuracy', 'macro_auc', 'keras_auc')
+METRICS = ('accuracy', 'balanced_accuracy', 'macro_auc', 'keras_auc')
 BASELINES = ('format only', 'format and grey levels')
 
 
@@ -48,8 +48,8 @@ def there(folder: Path) -> bool:
 def result(folder: Path) -> dict[str, Any]:
     """Return what the tables need of one run, or of its folds together."""
     folds = (folder / 'summary.json').is_file()
-    told = json.loads((folder / ('summary.json' if folds else 'result.json')).read_text('utf-8'))
-    metrics = told['metrics']
+    found = json.loads((folder / ('summary.json' if folds else 'result.json')).read_text('utf-8'))
+    metrics = found['metrics']
     recipe = tomllib.loads((folder / 'recipe.toml').read_text('utf-8'))
     row = run_row(folder)
     sets = {'model': metrics['model'], **metrics['baselines']}
@@ -70,7 +70,7 @@ def result(folder: Path) -> dict[str, Any]:
             source: {
                 'images': figures['images'],
                 **{
-                    name: {figure: by.get(source, {}).get(figure) for figure in FIGURES}
+                    name: {figure: by.get(source, {}).get(figure) for figure in METRICS}
                     for name, by in sets.items()
                 },
             }
@@ -105,7 +105,7 @@ def short_runs(table: Path) -> list[dict[str, Any]]:
 
 
 def earnest(runs: list[dict[str, Any]]) -> str:
-    """Return the table of figures by source, beside the baselines."""
+    """Return the table of metrics by source, beside the baselines."""
     lines = [
         '| run | epochs | source | images | accuracy | baselines | macro AUC | baselines |',
         '| --- | --- | --- | --- | --- | --- | --- | --- |',
@@ -133,11 +133,17 @@ def earnest(runs: list[dict[str, Any]]) -> str:
 
 
 def confusions(runs: list[dict[str, Any]]) -> str:
-    """Return a table for each run: rows are the truth."""
+    """Return a table for each run: rows are the true classes."""
     blocks = []
     for run in runs:
         labels = run['labels']
-        names = (f'{run["run"]}: truth, then called', *labels, 'sensitivity', 'precision', 'AUC')
+        names = (
+            f'{run["run"]}: true class, then predicted',
+            *labels,
+            'sensitivity',
+            'precision',
+            'AUC',
+        )
         lines = [
             f'| {" | ".join(names)} |',
             f'|{" --- |" * (len(labels) + 4)}',
@@ -161,7 +167,7 @@ def short(groups: list[dict[str, Any]]) -> str:
 
 
 def shown(figure: list[float | None] | None, *, bare: bool = False) -> str:
-    """Return a figure with its interval as .xxx [.xxx, .xxx]; a dash for what is not defined."""
+    """Return a metric with its interval as .xxx [.xxx, .xxx]; a dash if it is undefined."""
     if not figure or figure[0] is None:
         return '–'
     value, low, high = (None if part is None else f'{part:.3f}'.lstrip('0') for part in figure)

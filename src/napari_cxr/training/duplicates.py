@@ -1,4 +1,4 @@
-"""Near-duplicates: the same radiograph, saved anew, resized, brightened or mirrored."""
+"""Near-duplicates: the same radiograph, saved again, resized, brightened or mirrored."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ['THUMBNAIL_SIDE', 'find_near_duplicates', 'fingerprint', 'thumbnail']
 #: Rows and columns of a thumbnail.
 THUMBNAIL_SIDE = 32
 _KEPT = 8
-#: Bits in which fingerprints of near-duplicates may differ. Saving anew changes up to 2,
-#: other brightness up to 10, and so may the fingerprints of any two frontal chest radiographs.
+#: Bits in which fingerprints of near-duplicates may differ. Saving again changes up to 2,
+#: brightness up to 10; fingerprints of any two frontal chest radiographs may be as close.
 _FARTHEST = 10
-#: Least correlation of their fine detail, which tells near-duplicates from look-alikes.
+#: Least correlation of fine detail, which tells near-duplicates from similar images.
 _LEAST = 0.9
-#: Width of the blur that fine detail is what is left of, in pixels of a thumbnail.
+#: Standard deviation of the blur that is subtracted to get fine detail, in pixels.
 _BLUR = 2.0
-_ROWS = 256  # of the table of distances that are in memory at once
-_PAIRS = 8192  # that are compared at once
+_ROWS = 256  # of the distance matrix in memory at once
+_PAIRS = 8192  # compared at once
 
 
 def _cosines() -> np.ndarray:
@@ -31,7 +31,7 @@ _DCT = _cosines()
 
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
-    """Make an image small, whatever its shape.
+    """Resize an image to a small square.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
 
 
 def fingerprint(thumbnails: np.ndarray) -> np.ndarray:
-    """Return perceptual hashes: 64 bits of which few change when an image is saved anew.
+    """Return perceptual hashes: 64 bits, few of which change when an image is saved again.
 
-    Each bit tells whether one of the 8 x 8 lowest frequencies (discrete cosine transform)
+    Each bit says whether one of the 8 x 8 lowest frequencies (discrete cosine transform)
     is above their median (pHash; Zauner, "Implementation and benchmarking of perceptual
     image hash functions", 2010).
 
@@ -74,10 +74,10 @@ def find_near_duplicates(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """Find pairs of near-duplicates.
 
     Two images are near-duplicates if their fingerprints, or that of one and of the other's
-    mirror image, differ in 10 bits or fewer, and their fine detail correlates by 0.9 or
-    more. The fingerprint alone would not do: chest radiographs look alike. Among 2,453
-    and 4,761 of two collections, all pairs at 4 bits or fewer were of different persons but
-    for 32 copies, and these alone, with one more at 10 bits, have a correlation above 0.9.
+    mirror image, differ in 10 bits or fewer, and their fine detail has a correlation of 0.9
+    or more. The fingerprint is not enough: chest radiographs look alike. Among 2,453 and
+    4,761 images of two collections, all pairs at 4 bits or fewer were of different persons
+    except 32 copies, and only these, and one more at 10 bits, have a correlation above 0.9.
 
     Parameters
     ----------
@@ -87,22 +87,22 @@ def find_near_duplicates(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray
     Returns
     -------
     pairs : ndarray of int, shape (m, 2)
-        Places, the lower one first.
+        Indices, the lower one first.
     distances : ndarray of int, shape (m,)
         Bits in which the fingerprints differ.
     similarities : ndarray of float, shape (m,)
-        Correlations of their fine detail. The most alike pair comes first.
+        Correlations of their fine detail. The most similar pair comes first.
     """
-    plain, mirrored = fingerprint(thumbnails), fingerprint(thumbnails[..., ::-1])
-    detail, turned = _detail(thumbnails), _detail(thumbnails[..., ::-1])
+    prints, mirrored = fingerprint(thumbnails), fingerprint(thumbnails[..., ::-1])
+    detail, flipped = _detail(thumbnails), _detail(thumbnails[..., ::-1])
     pairs = [np.zeros((0, 2), np.intp)]
     distances, similarities = [np.zeros(0, np.intp)], [np.zeros(0)]
-    for start in range(0, len(plain), _ROWS):
-        rows = plain[start : start + _ROWS, None]
-        straight = np.bitwise_count(rows ^ plain)
+    for start in range(0, len(prints), _ROWS):
+        rows = prints[start : start + _ROWS, None]
+        straight = np.bitwise_count(rows ^ prints)
         across = np.bitwise_count(rows ^ mirrored)
-        later = np.arange(len(plain)) > np.arange(start, start + len(rows))[:, None]
-        for bits, others in ((straight, detail), (across, turned)):
+        later = np.arange(len(prints)) > np.arange(start, start + len(rows))[:, None]
+        for bits, others in ((straight, detail), (across, flipped)):
             first, second = np.nonzero((bits <= _FARTHEST) & later)
             alike = _correlations(detail, others, first + start, second)
             kept = alike >= _LEAST
@@ -116,7 +116,7 @@ def find_near_duplicates(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def _detail(thumbnails: np.ndarray) -> np.ndarray:
-    """Return what is finer than a blur, at mean 0 and length 1, shape (n, 1024)."""
+    """Return fine detail with mean 0 and norm 1, shape (n, 1024)."""
     from scipy.ndimage import gaussian_filter
 
     images = thumbnails.astype(np.float32)
@@ -125,7 +125,7 @@ def _detail(thumbnails: np.ndarray) -> np.ndarray:
     )
     fine -= fine.mean(axis=1, keepdims=True)
     length = np.linalg.norm(fine, axis=1, keepdims=True)
-    return fine / np.maximum(length, 1e-6)  # an even image is like no other
+    return fine / np.maximum(length, 1e-6)  # a uniform image is similar to no other
 
 
 def _correlations(
@@ -141,7 +141,7 @@ def _correlations(
 def _best_first(
     pairs: np.ndarray, distances: np.ndarray, similarities: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Order pairs, and keep each once: one may be alike both straight and mirrored."""
+    """Sort pairs, and keep each once: two images may be similar both straight and mirrored."""
     order = np.lexsort((pairs[:, 1], pairs[:, 0], distances, -similarities))
     pairs = pairs[order]
     _, kept = np.unique(pairs, axis=0, return_index=True)

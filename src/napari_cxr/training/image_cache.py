@@ -1,6 +1,6 @@
-"""Decoded images on disk, shared by all runs of a person; losing them costs time only.
+"""A cache of decoded images on disk, shared by all runs of a user.
 
-One SQLite file holds them: its tables, opening it safely, and the cache on top of it.
+It is one SQLite file; losing it only costs time.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ _TABLES = """
 
 _BUSY = 60.0  # seconds to wait for another run that is writing
 
-#: What SQLite says of a file that is no database, is damaged, or has other tables.
+#: SQLite's errors for a file that is not a database, is damaged, or has other tables.
 _DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
-#: What it says where the file was removed while it was open.
+#: Its error for a file that was removed while it was open.
 _MOVED_CODE = sqlite3.SQLITE_READONLY_DBMOVED
 
-#: Transactions are opened by hand; reading threads take turns at one connection.
+#: Transactions are opened explicitly; threads share one connection, one at a time.
 _OPTIONS: dict[str, Any] = {
     'timeout': _BUSY,
     'isolation_level': None,
@@ -65,16 +65,16 @@ _OPTIONS: dict[str, Any] = {
 
 
 def open_cache_file(path: Path) -> sqlite3.Connection:
-    """Open the file of a store, or make it; two runs may do so at once.
+    """Open the cache file, or create it; two runs may do so at once.
 
     Raises
     ------
     sqlite3.Error
-        If it is damaged (see `is_damaged`), or can be neither read nor made.
+        If it is damaged (see `is_damaged`), or can be neither read nor created.
     """
     connection = sqlite3.connect(path, **_OPTIONS)
     try:
-        # Both only matter for a new file: large pages for large rows, and room given back.
+        # For a new file only: large pages for large rows, and free pages returned to the disk.
         connection.execute('PRAGMA page_size = 16384')
         connection.execute('PRAGMA auto_vacuum = INCREMENTAL')
         _set_journal(connection)
@@ -92,14 +92,14 @@ def open_cache_file(path: Path) -> sqlite3.Connection:
 
 
 def open_in_memory() -> sqlite3.Connection:
-    """Return a store of the same tables that ends with the program."""
+    """Return a cache in memory with the same tables."""
     connection = sqlite3.connect(':memory:', **_OPTIONS)
     connection.executescript(_TABLES)
     return connection
 
 
 def _set_journal(connection: sqlite3.Connection) -> None:
-    # Two runs that make the file at once are refused here without being made to wait.
+    # If two runs create the file at once, SQLite fails here without waiting.
     deadline = time.monotonic() + _BUSY
     while True:
         try:
@@ -114,7 +114,7 @@ def _set_journal(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Do all that is done within, or nothing of it."""
+    """Commit everything that is done within, or nothing."""
     connection.execute('BEGIN IMMEDIATE')
     try:
         yield
@@ -126,7 +126,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def used_bytes(connection: sqlite3.Connection) -> int:
-    """Return how much of the file is in use."""
+    """Return the used size of the file."""
 
     def number(name: str) -> int:
         return int(connection.execute(f'PRAGMA {name}').fetchone()[0])
@@ -135,32 +135,32 @@ def used_bytes(connection: sqlite3.Connection) -> int:
 
 
 def is_damaged(error: Exception) -> bool:
-    """Tell whether an error means that the file must be opened, or made, anew."""
+    """Return whether an error means that the file must be opened or created again."""
     code = getattr(error, 'sqlite_errorcode', -1)
     return code == _MOVED_CODE or code & 0xFF in _DAMAGE_CODES
 
 
 T = TypeVar('T')
 
-#: Raised whenever the same file and preprocessing would give other pixels or features.
+#: Increased whenever the same file and preprocessing give other pixels or features.
 _FORM = 2
 
-#: The name changes with the tables, so that two versions of the program share a folder.
+#: The name changes with the tables, so two versions of the program can share a folder.
 _NAME = 'images-1.sqlite'
 
 _LIMIT_GB = 20.0
 
-_AT_ONCE = 500  # keys in one question
+_AT_ONCE = 500  # keys in one query
 
-#: Entries used since then, in seconds, are not marked anew: a mark is a write.
+#: Entries marked as used within so many seconds are not marked again, which is a write.
 _MARK_AFTER = 3600
 
-#: A file changed so lately may change again within the grain of its time stamp, in seconds.
+#: A file that changed within so many seconds may change again with the same time stamp.
 _FRESH = 2.0
 
 
 def cache_key(digest: bytes, preprocessing: Preprocessing, bits: int) -> bytes:
-    """Return the name of an image in the store.
+    """Return the key of an image in the cache.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def cache_key(digest: bytes, preprocessing: Preprocessing, bits: int) -> bytes:
     preprocessing : Preprocessing
         Only what changes the pixels counts; normalisation comes later.
     bits : {8, 16}
-        Of the image.
+        Bits of the image.
     """
     from napari_cxr.dicom.privacy import user_secret
 
@@ -178,23 +178,23 @@ def cache_key(digest: bytes, preprocessing: Preprocessing, bits: int) -> bytes:
     if p.lungs != 'ignored':
         shape += [p.lungs, p.margin, lungs.lung_network_fingerprint()]
     form = json.dumps(shape)
-    # Patients' pseudonyms hang on the secret, so two persons share no entries.
+    # Patients' pseudonyms depend on the secret, so two users share no entries.
     return hmac.new(user_secret(), digest + form.encode(), hashlib.sha256).digest()
 
 
 class ImageCache:
-    """Decoded images in one SQLite file, safe against two runs at once and against any end.
+    """Decoded images in one SQLite file, safe with concurrent runs and after a crash.
 
-    No path, file name or patient's name is in it. Every row carries a checksum under its
-    own key, so a damaged one counts as absent. Where the file is damaged it is made anew;
-    where it cannot be written, what comes in is kept in memory. `problems` says so.
+    It contains no path, file name or patient's name. Every row has a checksum under its own
+    key, so a damaged one counts as missing. A damaged file is replaced by a new one; if the
+    file cannot be written, new images are kept in memory. `problems` says so.
 
     Parameters
     ----------
     folder : Path, optional
         By default `default_cache_folder`.
     limit : int, optional
-        Bytes beyond which `trim` removes what was not used for longest; by default
+        Size in bytes above which `trim` removes the least recently used images; by default
         NAPARI_CXR_CACHE_GB, or 20 GB.
     """
 
@@ -210,7 +210,7 @@ class ImageCache:
             self._open_disk()
 
     def close(self) -> None:
-        """Close the file; what was kept in memory is gone."""
+        """Close the file; images that are only in memory are lost."""
         with self._lock:
             for connection in (self._disk, self._spare):
                 if connection is not None:
@@ -223,7 +223,7 @@ class ImageCache:
             self.close()
 
     def digest_of(self, path: Path) -> bytes:
-        """Return the SHA-256 of a file, from the store where size and time are as they were.
+        """Return the SHA-256 of a file, from the cache if its size and time have not changed.
 
         Raises
         ------
@@ -233,8 +233,8 @@ class ImageCache:
         from napari_cxr.dicom.privacy import user_secret
 
         status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe would keep us waiting
-            raise OSError(errno.EINVAL, 'it is no file')
+        if not stat.S_ISREG(status.st_mode):  # a pipe would block
+            raise OSError(errno.EINVAL, 'it is not a file')
         name = f'{path.absolute()}\0{status.st_size}\0{status.st_mtime_ns}'
         key = hmac.new(user_secret(), name.encode(errors='surrogateescape'), 'sha256').digest()
         for rows in self._ask('SELECT digest FROM files WHERE key = ?', (key,)):
@@ -247,7 +247,7 @@ class ImageCache:
         return digest
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, dict[str, Any] | UnusableImage]:
-        """Return what is known of images, all but their pixels, and mark them as used.
+        """Return the metadata of images, without pixels, and mark them as used.
 
         Parameters
         ----------
@@ -258,7 +258,7 @@ class ImageCache:
         -------
         dict
             Features, size, thumbnail and patient as in `TrainingImage`, or the reason why an
-            image cannot be used. Those that are not there are left out.
+            image cannot be used. Missing images are left out.
         """
         found: dict[bytes, dict[str, Any] | UnusableImage] = {}
         marked = []
@@ -278,7 +278,7 @@ class ImageCache:
         return found
 
     def images(self, keys: Sequence[bytes]) -> dict[bytes, bytes]:
-        """Return the pixels of images, as bytes; those that are not there are left out."""
+        """Return the pixels of images, as bytes; missing images are left out."""
         found = {}
         for some in _parts(keys):
             holes = ', '.join('?' * len(some))
@@ -289,7 +289,7 @@ class ImageCache:
         return found
 
     def put(self, entries: Mapping[bytes, TrainingImage | UnusableImage]) -> None:
-        """Keep images, or the reasons why they cannot be used; all of them or none."""
+        """Store images, or the reasons why they cannot be used; all of them or none."""
         about, images = [], []
         for key, entry in entries.items():
             text = image_to_json(entry)
@@ -304,7 +304,7 @@ class ImageCache:
         self._write_all(statements)
 
     def trim(self) -> None:
-        """Remove what was not used for longest, beyond the limit, but nothing of this run."""
+        """Remove the least recently used images above the limit, but none of this run."""
 
         def remove(connection: sqlite3.Connection) -> None:
             excess = used_bytes(connection) - self._limit
@@ -323,7 +323,7 @@ class ImageCache:
             with transaction(connection):
                 for table in ('entries', 'images'):
                     connection.executemany(f'DELETE FROM {table} WHERE key = ?', doomed)
-            connection.executescript('PRAGMA incremental_vacuum')  # one step a page
+            connection.executescript('PRAGMA incremental_vacuum')  # one step for each page
 
         self._on_disk(remove)
 
@@ -335,14 +335,14 @@ class ImageCache:
                 raise ValueError
         except ValueError:
             self.problems.append(
-                f'NAPARI_CXR_CACHE_GB is {text!r}, which is no size in gigabytes; '
-                f'{_LIMIT_GB:.0f} is taken.'
+                f'NAPARI_CXR_CACHE_GB is {text!r}, which is not a size in gigabytes; '
+                f'{_LIMIT_GB:.0f} is used instead.'
             )
             gigabytes = _LIMIT_GB
         return int(min(gigabytes, 1e9) * 1e9)
 
     def _ask(self, question: str, values: Sequence[Any]) -> list[Any]:
-        """Return the rows from disk, and from memory where that had to step in."""
+        """Return the rows from disk, and from memory if it is used instead."""
         rows = self._on_disk(lambda c: c.execute(question, values).fetchall()) or []
         with self._lock:
             if self._spare is not None:
@@ -367,7 +367,7 @@ class ImageCache:
             write(self._spare)
 
     def _on_disk(self, step: Callable[[sqlite3.Connection], T]) -> T | None:
-        """Do something with the file; None where it cannot be, which `problems` then tells."""
+        """Call a function with the file; return None if that fails, and add it to `problems`."""
         with self._lock:
             for trial in range(3):
                 if self._disk is None:
@@ -375,7 +375,7 @@ class ImageCache:
                 try:
                     return step(self._disk)
                 except sqlite3.Error as error:
-                    # Another run may have made it anew already: look again before removing it.
+                    # Another run may have replaced it already: open it again before removing it.
                     if is_damaged(error) and trial < 2:
                         self._reopen(remove=trial == 1)
                         continue
@@ -407,8 +407,8 @@ class ImageCache:
                 for ending in ('', '-wal', '-shm'):
                     self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
                 self.problems.append(
-                    'The cache of decoded images was damaged and is made anew; '
-                    'images are decoded once more.'
+                    'The cache of decoded images was damaged and has been replaced; '
+                    'images are decoded again.'
                 )
             self._disk = open_cache_file(self._path)
         except (OSError, sqlite3.Error) as error:
@@ -418,15 +418,15 @@ class ImageCache:
             self._reopen(remove=True)
 
     def _give_up(self, error: Exception) -> None:
-        """Go on in memory; a disk that is only full can still be read."""
+        """Continue in memory; a disk that is only full can still be read."""
         code = getattr(error, 'sqlite_errorcode', 0) & 0xFF
         if code not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_BUSY):
             self._disk = None
         reason = error.strerror if isinstance(error, OSError) else str(error)
         text = (
             f'The cache of decoded images in {self._path.parent} cannot be used ({reason}), so '
-            'what it does not hold is kept in memory until the program ends; make room, or '
-            'name another folder in NAPARI_CXR_CACHE.'
+            'new images are kept in memory until the program ends; free some space, or '
+            'set NAPARI_CXR_CACHE to another folder.'
         )
         if text not in self.problems:
             self.problems.append(text)

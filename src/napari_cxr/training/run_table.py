@@ -1,7 +1,7 @@
-"""A table of runs, read from what they left on disk; with the columns that NOVA published.
+"""A table of runs, read from their folders, with the columns that NOVA published.
 
-Files may be missing, or half written by a run that is still going on. For the test split
-the table counts true and false, positive and negative.
+Files may be missing or incomplete while a run is still running. For the test split the table
+counts true and false positives and negatives.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = [
 
 
 def toml_or_empty(path: Path) -> dict[str, Any]:
-    """Return what a TOML file holds; nothing where it cannot be read."""
+    """Return the contents of a TOML file; empty if it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError):
@@ -44,7 +44,7 @@ def toml_or_empty(path: Path) -> dict[str, Any]:
 
 
 def json_or_empty(path: Path) -> dict[str, Any]:
-    """Return the table in a JSON file; nothing where it cannot be read or is no table."""
+    """Return the table in a JSON file; empty if it cannot be read or is not a table."""
     try:
         found = json.loads(path.read_text(encoding='utf-8'))
     except (OSError, ValueError):
@@ -53,27 +53,27 @@ def json_or_empty(path: Path) -> dict[str, Any]:
 
 
 def card_or_none(path: Path) -> Card | None:
-    """Return the card of a model; None where it cannot be read."""
+    """Return the card of a model; None if it cannot be read."""
     try:
         return read_card(path)
     except (CheckpointError, OSError):
         return None
 
 
-#: What the class of those without the disease is called.
+#: Names of the class without the disease.
 _NEGATIVE = ('normal', 'healthy', 'negative', 'control', 'controls', 'rest', 'other', 'others')
 
 _NEGATED = re.compile(r'(?:no|non|not|without)[\s_-]')
 
 
 def negative_class(labels: Sequence[str]) -> str | None:
-    """Return the class of those without the disease, None where no name says so.
+    """Return the class without the disease; None if no name says so.
 
     Parameters
     ----------
     labels : sequence of str
         The classes. 'NORMAL', 'no finding', 'non-covid' and, beside 'COVID', 'NOCOVID'
-        are without it; where there are several such, the first of them.
+        are without it; of several such, the first is returned.
     """
     words = {label: label.casefold() for label in labels}
     for label, word in words.items():
@@ -85,12 +85,12 @@ def negative_class(labels: Sequence[str]) -> str | None:
 
 
 def outcomes(card: Card) -> dict[str, int]:
-    """Return the images of the test split that were called rightly and wrongly.
+    """Count right and wrong predictions on the test split.
 
     Parameters
     ----------
     card : Card
-        Of a run that has ended.
+        The card of a finished run.
 
     Returns
     -------
@@ -99,9 +99,9 @@ def outcomes(card: Card) -> dict[str, int]:
 
         - of two classes, the one that `negative_class` does not name, or the second;
         - of more, every class but the one that it names: a disease taken for another is a
-          true positive. Where no class is without disease, the counts of each class
-          against the rest, added up;
-        - of several labels an image, the counts of each label, added up.
+          true positive. If no class is without disease, the counts of each class
+          against the rest are added up;
+        - of several labels, the counts of each label are added up.
     """
     metrics = card.metrics
     found = (metrics.get('model') or {}).get('all') or {}
@@ -164,7 +164,7 @@ RUN_COLUMNS = (
     'status',
 )
 
-#: Columns of a run out of those of ``metrics.csv``.
+#: Columns of a run that come from ``metrics.csv``.
 _METRIC_COLUMNS = {
     'acc': 'train_accuracy',
     'val_acc': 'val_accuracy',
@@ -176,42 +176,41 @@ _METRIC_COLUMNS = {
 
 _COUNTS = ('tp', 'fp', 'tn', 'fn')
 
-#: States of a batch norm, which no optimiser changes.
+#: Statistics of batch norm, which are not trained.
 _NO_PARAMETERS = ('running_mean', 'running_var', 'num_batches_tracked')
 
-#: How the last sentence of ``log.txt`` begins where a run has ended early.
+#: How the last sentence of ``log.txt`` starts if a run has ended early.
 _STATUS_BY_LOG = {'Stopped': 'stopped', 'Ended': 'failed'}
 
-#: A run that wrote nothing for so many minutes, and three epochs, is no longer at work.
+#: A run that wrote nothing for so many minutes, and three epochs, is not running any more.
 _SILENCE = 10.0
 
 
 def run_row(run_folder: str | Path, name: str = '') -> dict[str, Any]:
-    """Return what is known of one run.
+    """Return the row of one run.
 
     Parameters
     ----------
     run_folder : str or Path
-        As `train` leaves it, whole or half-written. Of a cross-validated run the row sums
-        up those of its folds, and of the run on all images that may follow them: figures
-        are means, times and counts are sums (of tests: an image that was tested in two
-        folds counts twice).
+        As `train` leaves it, finished or not. The row of a cross-validated run summarises
+        its folds, and the run on all images that may follow them: metrics are means, times
+        and counts are sums (an image that was tested in two folds counts twice).
     name : str
-        What to call it; by default as its folder.
+        Its name; by default that of its folder.
 
     Returns
     -------
     dict
-        By the names in `RUN_COLUMNS`; None for what is not known.
+        By the names in `RUN_COLUMNS`; None if unknown.
 
         ``execution_time`` and ``minutes_per_epoch`` are in minutes. ``acc``, ``val_acc``,
         ``auc`` (macro, of each class against the rest), ``val_auc``, ``loss`` and
-        ``val_loss`` are those of the epoch whose weights were kept. ``filter`` is the side
-        of the kernel that most convolutions have, 1 x 1 left out. ``depth`` counts the
-        layers with matrices or kernels. ``epochs`` is how many were done. ``tp``, ``fp``,
-        ``tn`` and ``fn`` are those of the test split, see `outcomes`. ``status`` is
-        'finished', 'stopped', 'failed' or 'running'; one that was cut off counts as running
-        until nothing was written for ten minutes and three epochs.
+        ``val_loss`` are those of the epoch whose weights were kept. ``filter`` is the most
+        frequent kernel size of the convolutions, without 1 x 1. ``depth`` counts the
+        layers with matrices or kernels. ``epochs`` is the number of finished epochs. ``tp``,
+        ``fp``, ``tn`` and ``fn`` are those of the test split, see `outcomes`. ``status`` is
+        'finished', 'stopped', 'failed' or 'running'; a killed run counts as running until
+        nothing was written for ten minutes and three epochs.
     """
     folder = Path(run_folder)
     folds = _runs_in(folder)
@@ -227,8 +226,8 @@ def run_rows(folder: str | Path) -> list[dict[str, Any]]:
     Parameters
     ----------
     folder : str or Path
-        Of a sweep, or any that holds run folders, however deep: a cross-validated run is
-        one row. If it is a cross-validated run itself, its folds are the rows.
+        Of a sweep, or any folder that contains run folders at any depth; a cross-validated
+        run is one row. If it is a cross-validated run itself, its folds are the rows.
 
     Raises
     ------
@@ -244,7 +243,7 @@ def run_rows(folder: str | Path) -> list[dict[str, Any]]:
 
 
 def write_run_table(rows: Iterable[dict[str, Any]], path: str | Path) -> None:
-    """Write rows as CSV, with the columns in `RUN_COLUMNS`, then those that only some rows have.
+    """Write rows as CSV, with the columns in `RUN_COLUMNS`, then those of only some rows.
 
     Raises
     ------
@@ -260,7 +259,7 @@ def write_run_table(rows: Iterable[dict[str, Any]], path: str | Path) -> None:
 
 
 def is_run_folder(folder: Path) -> bool:
-    """Whether a folder is that of a run, or of one in several folds."""
+    """Return whether a folder is that of a run, or of a cross-validated run."""
     return (folder / 'recipe.toml').is_file()
 
 
@@ -275,7 +274,7 @@ def _below(folder: Path) -> Iterable[Path]:
         if is_run_folder(path):
             yield path
         else:
-            with suppress(PermissionError):  # of others, beside the runs
+            with suppress(PermissionError):  # of other folders, beside the runs
                 yield from _below(path)
 
 
@@ -326,7 +325,7 @@ def _described(recipe: dict[str, Any], card: Card | None) -> dict[str, Any]:
 
 
 def _built(folder: Path) -> dict[str, Any]:
-    """Return what the shapes of a checkpoint's tensors tell; its numbers are not read."""
+    """Return what the shapes of a checkpoint's tensors say, without reading their values."""
     from safetensors import SafetensorError, safe_open
 
     for name in ('best.safetensors', 'last.safetensors'):
@@ -349,10 +348,11 @@ def _built(folder: Path) -> dict[str, Any]:
 
 
 def _status(folder: Path, result: dict[str, Any], card: Card | None, longest: float) -> str:
-    if result or (card is not None and card.metrics):  # what is written last
+    if result or (card is not None and card.metrics):  # written last
         return 'finished'
-    said = _last_sentence(folder / 'log.txt')
-    if status := next((s for word, s in _STATUS_BY_LOG.items() if said.startswith(word)), ''):
+    last_sentence = _last_sentence(folder / 'log.txt')
+    found = (s for word, s in _STATUS_BY_LOG.items() if last_sentence.startswith(word))
+    if status := next(found, ''):
         return status
     try:
         last = max(path.stat().st_mtime for path in folder.iterdir())
@@ -384,7 +384,7 @@ def _summed(rows: list[dict[str, Any]], name: str, summary: dict[str, Any]) -> d
 
 def _epochs(path: Path) -> list[dict[str, str]]:
     try:
-        # Its last line counts once its end is there.
+        # The last line counts only once it is complete.
         text = path.read_bytes().decode('utf-8', 'replace').rpartition('\n')[0]
     except OSError:
         return []

@@ -1,4 +1,4 @@
-"""What classifiers reach that see no shapes, before any network is trained."""
+"""Metrics of classifiers that see no anatomy, before any network is trained."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ['measure_baselines']
 _FOLDS = 3
 #: Patients that each class must have.
 _FEWEST = 5
-#: Images that suffice for a figure; more are a sample, patients whole.
+#: Images that suffice; of more, a sample is taken, patient by patient.
 _MOST = 5000
 _RESAMPLES = 500
 
@@ -32,17 +32,17 @@ def measure_baselines(
 ) -> Generator[TrainingEvent, None, dict[str, tuple[float, float, float]]]:
     """Measure two classifiers on image size, borders and grey histogram alone.
 
-    Each image is judged by a classifier that has seen no image of its patient: 3 folds
-    by patient. A network must beat the better one before its figures mean anything.
+    Each image is classified by a model that has seen no image of its patient: 3 folds
+    by patient. A network must beat the better one before its metrics mean anything.
 
     Parameters
     ----------
     material : LoadedImages
-        The images; of more than 5,000, so many are taken.
+        The images; of more than 5,000, a sample of this size is taken.
     seed : int
-        Of folds and bootstrap.
+        Seed of folds and bootstrap.
     run : str
-        Name for the events.
+        Name of the run in events.
 
     Yields
     ------
@@ -66,25 +66,25 @@ def measure_baselines(
     truth = _numbers(dataset)
     total = len(dataset.samples)
     fits: dict[str, Fit] = {'logistic regression': _logistic, 'boosted trees': fit_baseline}
-    guesses = {name: np.zeros((total, len(dataset.labels))) for name in fits}
+    predictions = {name: np.zeros((total, len(dataset.labels))) for name in fits}
     for held in equal_parts(dataset, places, _FOLDS, seed):
         rest = np.setdiff1d(places, held)
         for name, fit in fits.items():
             yield ReadingProgress(run, total, total)
-            guess = fit(features[rest], truth[rest], len(dataset.labels))
-            guesses[name][held] = guess(features[held])
+            predict = fit(features[rest], truth[rest], len(dataset.labels))
+            predictions[name][held] = predict(features[held])
     out = {}
-    for name, probabilities in guesses.items():
+    for name, probabilities in predictions.items():
         yield ReadingProgress(run, total, total)
         chosen = probabilities[places]
-        (figure,) = bootstrap(
+        (interval,) = bootstrap(
             partial(macro_auc, truth[places], chosen),
             [dataset.samples[i].group for i in places],
             [dataset.samples[i].label for i in places],
             times=_RESAMPLES,
             seed=seed,
         )
-        out[name] = (figure.value, figure.low, figure.high)
+        out[name] = (interval.value, interval.low, interval.high)
     return out
 
 
@@ -98,7 +98,7 @@ def _subset(dataset: Dataset, seed: int) -> np.ndarray:
 
 
 def _numbers(dataset: Dataset) -> np.ndarray:
-    """Return class numbers (n,), or where an image can have several labels which it has (n, K)."""
+    """Return class numbers (n,), or the labels of each image (n, K) if it can have several."""
     labels = np.array(dataset.labels)
     truth = np.array([np.isin(labels, sample.labels) for sample in dataset.samples], dtype=bool)
     return truth if dataset.multilabel else truth.argmax(axis=1)
@@ -112,15 +112,15 @@ def _logistic(
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    def fitted(answers: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        if len(np.unique(answers)) < 2:
+    def fitted(targets: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        if len(np.unique(targets)) < 2:
             return lambda others: np.full((len(others), 1), 1.0)
         steps = make_pipeline(
             SimpleImputer(keep_empty_features=True),  # a border that is all padding is NaN
             StandardScaler(),
             LogisticRegression(max_iter=2000, class_weight='balanced'),
         )
-        return steps.fit(features.astype(np.float64), answers).predict_proba
+        return steps.fit(features.astype(np.float64), targets).predict_proba
 
     if truth.ndim == 2:
         columns = [fitted(column) for column in truth.T]

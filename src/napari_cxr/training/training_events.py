@@ -1,4 +1,4 @@
-"""What a training run says while it goes. Small, frozen, and without torch."""
+"""Events of a training run: small, frozen, and without torch."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ReadingProgress(TrainingEvent):
 @message_type
 @dataclass(frozen=True)
 class ImageSkipped(TrainingEvent):
-    """An image that cannot be used, with the reason; the run goes on without it."""
+    """An image that cannot be used, with the reason; the run continues without it."""
 
     path: str
     reason: str
@@ -54,7 +54,7 @@ class ImageSkipped(TrainingEvent):
 @message_type
 @dataclass(frozen=True)
 class WarningRaised(TrainingEvent):
-    """Something that a person should know, in one sentence; the run goes on."""
+    """Something that a person should know, in one sentence; the run continues."""
 
     text: str
 

@@ -1,6 +1,6 @@
-"""From a file to all that training needs of it: small integers at the network's size.
+"""From a file to all that training needs of it, with pixels as small integers at input size.
 
-Also how that is written to a row of the image cache, under a checksum that shows damage.
+Also how it is written to a row of the image cache, with a checksum.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
     'unsealed',
 ]
 
-LATERAL = 'This is a lateral view, and the networks here learn from frontal views only.'
+LATERAL = 'This is a lateral view; networks are trained on frontal views only.'
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +45,9 @@ class TrainingImage:
     Parameters
     ----------
     image : ndarray of uint8 or uint16, shape (h, w)
-        As `Preprocessing.apply` makes it, times 255 or 65535.
+        As returned by `Preprocessing.apply`, times 255 or 65535.
     features : ndarray of float32, shape (44,)
-        What the no-anatomy baselines see of the whole radiograph.
+        Features of the whole radiograph for the no-anatomy baselines.
     size : tuple of int
         Rows and columns of the file.
     thumbnail : ndarray of uint8, shape (32, 32)
@@ -64,36 +64,36 @@ class TrainingImage:
 
 
 class UnusableImage(str):
-    """The reason why a file cannot be used, where that lies in the file and will last."""
+    """The reason why a file cannot be used, if it is permanent."""
 
     __slots__ = ()
 
 
-#: Decodes files, each with its number, in any order. A str is the reason why one cannot be used.
+#: Decodes numbered files, in any order; a str is the reason why a file cannot be used.
 ImageReader = Callable[
     [Sequence[tuple[int, Path]], Preprocessing, int], Iterator[tuple[int, TrainingImage | str]]
 ]
 
 
 def decode_image(path: str | Path, preprocessing: Preprocessing, bits: int) -> TrainingImage:
-    """Decode one file and make it small.
+    """Decode one file, and resize it to the input size.
 
     Parameters
     ----------
     path : str or Path
-        Any image file. A hostile one may hang or abort a codec, so this belongs into a
-        decoder process, see `napari_cxr.workers.decoder_pool.DecoderPool`.
+        Any image file. A malicious one may hang or crash a codec, so call this in a decoder
+        process, see `napari_cxr.workers.decoder_pool.DecoderPool`.
     preprocessing : Preprocessing
-        How it becomes a network's input.
+        How it becomes the input of a network.
     bits : {8, 16}
-        Of the image that is returned.
+        Bits of the returned image.
 
     Raises
     ------
     UnreadableImage
-        If it is damaged, is no projection radiograph, or a lateral view.
+        If it is damaged, a lateral view, or not a projection radiograph.
     MemoryError
-        If there is not enough memory just now.
+        If there is not enough memory at the moment.
     """
     try:
         radiograph = image_files.read(path)
@@ -129,14 +129,14 @@ def read_in_process(
 
 
 def _patient(path: str | Path, radiograph: Radiograph) -> str:
-    """Return the patient's pseudonym, or nothing where it would not tell patients apart."""
+    """Return the patient's pseudonym, or nothing if it would not tell patients apart."""
     if radiograph.provenance.format != 'DICOM':
         return ''
     from napari_cxr.dicom.elements import text
     from napari_cxr.dicom.headers import quiet, read_header
     from napari_cxr.dicom.privacy import secret_path
 
-    # Without a Patient ID the pseudonym is the instance's; without a kept secret, each
+    # Without a Patient ID the pseudonym is the instance's; without a stored secret, each
     # decoder process makes pseudonyms of its own.
     if not secret_path().is_file():
         return ''
@@ -149,12 +149,12 @@ _SEAL = 16  # bytes
 
 
 def sealed(key: bytes, data: bytes) -> bytes:
-    """Return data with a checksum under its key in front."""
+    """Return data with a keyed checksum in front."""
     return hashlib.blake2b(data, digest_size=_SEAL, key=key).digest() + data
 
 
 def unsealed(key: bytes, raw: Any) -> bytes | None:
-    """Return the data, or None where they are not what was written under this key."""
+    """Return the data, or None if they are not what was written under this key."""
     if not isinstance(raw, bytes):
         return None
     data = raw[_SEAL:]
@@ -162,7 +162,7 @@ def unsealed(key: bytes, raw: Any) -> bytes | None:
 
 
 def image_to_json(entry: TrainingImage | UnusableImage) -> bytes:
-    """Write what is kept of an image besides its pixels, or why it cannot be used."""
+    """Return the metadata of an image, or the reason why it cannot be used, as JSON."""
     if isinstance(entry, UnusableImage):
         return json.dumps({'reason': str(entry)}).encode()
     return json.dumps(
@@ -176,7 +176,7 @@ def image_to_json(entry: TrainingImage | UnusableImage) -> bytes:
 
 
 def image_from_json(text: bytes) -> dict[str, Any] | UnusableImage:
-    """Read what `image_to_json` wrote; arrays are arrays again."""
+    """Read what `image_to_json` returned, with its arrays."""
     entry = json.loads(text)
     if 'reason' in entry:
         return UnusableImage(entry['reason'])
