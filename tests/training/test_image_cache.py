@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import fields, replace
 
 import numpy as np
@@ -234,8 +235,9 @@ def test_the_least_recently_used_go_first(tmp_path):
     store = ImageCache(tmp_path)
     store.put({key(i): entry(i, side=200) for i in range(100)})  # 4 MB
     old = time.time() - 1e6
-    for i in range(100):
-        store._write('UPDATE entries SET used = ? WHERE key = ?', [(int(old) + i, key(i))])
+    with closing(sqlite3.connect(tmp_path / NAME)) as file, file:
+        used = [(int(old) + i, key(i)) for i in range(100)]
+        file.executemany('UPDATE entries SET used = ? WHERE key = ?', used)
     store.find([key(i) for i in range(10)])  # the oldest are used again
     store.close()
     store = ImageCache(tmp_path, limit=2_000_000)

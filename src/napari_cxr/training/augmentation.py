@@ -1,11 +1,11 @@
-"""Random changes of training images, each image with its own, all from one seed.
+"""Augmentation: random changes of training images, each with its own, all from one seed.
 
-The parameters of an image depend on (seed, epoch, place of the image) and on nothing else:
-not on the batch it falls into, the number of threads, or whether the run was interrupted.
+The parameters of an image depend on (seed, epoch, index of the image) and on nothing else:
+not on its batch, the number of threads, or whether the run was interrupted.
 
-They are applied to a batch as one resampling, then to grey values, detail, and colours.
-All images of a batch go through the same few operations on their device, each with numbers
-of its own, so a batch costs hardly more calls than one image.
+A batch is resampled once, then grey values, detail and colours are changed. All images of a
+batch go through the same few operations on their device, each with its own parameters, so a
+batch needs hardly more calls than one image.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from napari_cxr.training.recipe.data_sections import COLOURED
 
 __all__ = ['Changes', 'ColourChanges', 'Rectangles', 'augment', 'draw', 'preview']
 
-#: Numbers that each image draws: those of the first recipes, a seed, and then those of
-#: later entries, so that a recipe without these still draws what it always drew.
-#: They are drawn in the order in which they came; what is new is added at the end.
+#: Random numbers of each image: those of the first recipes, a seed, and then those of later
+#: entries, so a recipe without these still draws the same numbers. New ones are added at the
+#: end.
 _FIRST, _LATER = 10, 41
 
-#: The most rectangles that are erased, numbers that each takes, and their longest side.
+#: The most rectangles that are erased, random numbers of each, and their longest side.
 _RECTANGLES, _OF_EACH, _LONGEST = 4, 5, 0.3
 
 _GEOMETRY = ('rotation', 'shear', 'zoom', 'shift', 'crop', 'pad', 'flip', 'flip_vertical')
@@ -47,18 +47,18 @@ _GEOMETRY = ('rotation', 'shear', 'zoom', 'shift', 'crop', 'pad', 'flip', 'flip_
 
 @dataclass(frozen=True, eq=False)
 class ColourChanges:
-    """What happens to the colours of each image of a batch of n, in this order.
+    """Changes of the colours of each image of a batch of n, in this order.
 
     Parameters
     ----------
     shift_rgb : ndarray of float64, shape (n, 3)
         Added to red, green and blue.
     hue, saturation : ndarray of float64, shape (n,)
-        Turn as a share of the circle, and factor.
+        Rotation as a fraction of the circle, and factor.
     shift_hsv : ndarray of float64, shape (n, 3)
         Added to hue, saturation and value.
     grey : ndarray of bool, shape (n,)
-        Which images end up grey.
+        Images that become grey.
     """
 
     shift_rgb: np.ndarray
@@ -70,16 +70,16 @@ class ColourChanges:
 
 @dataclass(frozen=True, eq=False)
 class Rectangles:
-    """What is erased of each image of a batch of n, at most m rectangles each.
+    """Rectangles to erase in each image of a batch of n, at most m in each.
 
     Parameters
     ----------
     boxes : ndarray of float64, shape (n, m, 4)
-        Top, bottom, left and right, as shares of height and width; they may reach beyond.
+        Top, bottom, left and right, as fractions of height and width; they may reach beyond.
     values : ndarray of float64, shape (n, m)
-        The grey that they become.
+        Their grey value.
     there : ndarray of bool, shape (n, m)
-        Which of them there are.
+        Which of them exist.
     """
 
     boxes: np.ndarray
@@ -89,32 +89,32 @@ class Rectangles:
 
 @dataclass(frozen=True, eq=False)
 class Changes:
-    """What happens to each image of a batch of n.
+    """Changes of each image of a batch of n.
 
     Parameters
     ----------
     matrices : ndarray of float64, shape (n, 2, 2)
-        From an offset (x, y) to the centre in the new image to that in the old,
+        From the offset (x, y) from the centre in the new image to that in the old one,
         in pixels.
     shifts : ndarray of float64, shape (n, 2)
-        Added to it, as shares of width and height.
+        Added to it, as fractions of width and height.
     gamma, contrast, brightness, noise : ndarray of float64, shape (n,)
-        Exponent, factor, summand, standard deviation.
+        Exponent, factor, offset, standard deviation.
     seeds : ndarray of uint64, shape (n,)
-        Of the noise.
+        Seeds of the noise.
     moved : bool
         Whether geometry changes at all; if not, images are not resampled.
     fill : {'black', 'edge'}
-        What comes from outside of an image.
+        What lies outside of an image.
     multiply : ndarray of float64, shape (n,), or None
         Factor of all grey values; None for no change.
     equalise : ndarray of bool, shape (n,), or None
-        Whose histogram is equalised; None for no image's.
+        Images whose histogram is equalised; None for none.
     colour : ColourChanges or None
         None leaves the images grey, with one channel.
     sharpen, blur, resolution : ndarray of float64, shape (n,), or None
-        Share of fine detail that is added; standard deviation in pixels; by how many
-        times there are fewer pixels in a row. None for no change.
+        Amount of fine detail that is added; standard deviation in pixels; factor by which
+        images are downsampled. None for no change.
     jpeg : ndarray of int, shape (n,), or None
         Quality; None for no JPEG.
     erase : Rectangles or None
@@ -146,12 +146,12 @@ def draw(recipe: AugmentationRecipe, seed: int, epoch: int, places: Sequence[int
     Parameters
     ----------
     recipe : AugmentationRecipe
-        How far they may go. `only` and `doubled` say which images are changed, and are
-        for whoever chooses `places`.
+        Limits of the changes. The caller applies `only` and `doubled`, which say which
+        images are changed.
     seed, epoch : int
-        Of the run, and which pass.
+        Seed of the run, and the epoch.
     places : sequence of int
-        Of the images in the data set.
+        Indices of the images in the data set.
     """
     u = np.empty((len(places), _FIRST))
     seeds = np.empty(len(places), dtype=np.uint64)
@@ -163,8 +163,8 @@ def draw(recipe: AugmentationRecipe, seed: int, epoch: int, places: Sequence[int
         v[row] = random.uniform(-1, 1, _LATER)
     matrices, shifts = _geometry(recipe, u, v)
     coloured = any(getattr(recipe, name) for name in COLOURED)
-    share = (v + 1) / 2  # in (0, 1)
-    quality = np.floor(recipe.jpeg + (101 - recipe.jpeg) * share[:, 18]).astype(int)
+    unit = (v + 1) / 2  # in (0, 1)
+    quality = np.floor(recipe.jpeg + (101 - recipe.jpeg) * unit[:, 18]).astype(int)
     return Changes(
         matrices=matrices,
         shifts=shifts,
@@ -178,9 +178,9 @@ def draw(recipe: AugmentationRecipe, seed: int, epoch: int, places: Sequence[int
         multiply=(1 + recipe.multiply) ** v[:, 4] if recipe.multiply else None,
         equalise=_happens(v[:, 5], recipe.equalise) if recipe.equalise else None,
         colour=_colour(recipe, v[:, 6:]) if coloured else None,
-        sharpen=recipe.sharpen * share[:, 15] if recipe.sharpen else None,
-        blur=recipe.blur * share[:, 16] if recipe.blur else None,
-        resolution=(1 + recipe.resolution) ** share[:, 17] if recipe.resolution else None,
+        sharpen=recipe.sharpen * unit[:, 15] if recipe.sharpen else None,
+        blur=recipe.blur * unit[:, 16] if recipe.blur else None,
+        resolution=(1 + recipe.resolution) ** unit[:, 17] if recipe.resolution else None,
         jpeg=quality if recipe.jpeg else None,
         erase=_rectangles(recipe.erase, v[:, 19:]) if recipe.erase else None,
     )
@@ -189,15 +189,15 @@ def draw(recipe: AugmentationRecipe, seed: int, epoch: int, places: Sequence[int
 def _geometry(
     recipe: AugmentationRecipe, u: np.ndarray, v: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Compose all of geometry into one matrix and one shift an image.
+    """Compose all geometric changes into one matrix and one shift for each image.
 
-    In the way from the new image to the old: turned, sheared, resized, mirrored and cut
-    about its own centre; that centre shifted, to a random place where it is cut; and all
-    of it in an image that has margins.
+    From the new image to the old one: rotated, sheared, resized, flipped and cropped about
+    its own centre; the centre shifted, to a random position if it is cropped; and all of it
+    in an image with margins.
     """
     angle = np.deg2rad(recipe.rotation) * u[:, 0]
     slant = np.tan(np.deg2rad(recipe.shear) * u[:, 1])
-    # Even on a log scale, so that twice as large is as likely as half as large.
+    # Uniform on a log scale, so that twice as large is as likely as half as large.
     size = (1 + recipe.zoom) ** -u[:, 2]
     turned = np.stack([np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)], axis=-1)
     sheared = np.zeros((len(u), 2, 2))
@@ -206,7 +206,7 @@ def _geometry(
     matrices = turned.reshape(-1, 2, 2) @ sheared * size[:, None, None]
     matrices[_happens(u[:, 3], recipe.flip), :, 0] *= -1
     matrices[_happens(v[:, 3], recipe.flip_vertical), :, 1] *= -1
-    with_margins = 1 + recipe.pad * (v[:, 2] + 1)  # one on either side
+    with_margins = 1 + recipe.pad * (v[:, 2] + 1)  # on both sides
     matrices *= (1 - recipe.crop) * with_margins[:, None, None]
     shifts = (recipe.shift * u[:, 4:6] + recipe.crop / 2 * v[:, :2]) * with_margins[:, None]
     return matrices, shifts
@@ -223,9 +223,9 @@ def _colour(recipe: AugmentationRecipe, v: np.ndarray) -> ColourChanges:
 
 
 def _rectangles(often: float, v: np.ndarray) -> Rectangles:
-    share = (v + 1) / 2
-    count = np.floor(1 + _RECTANGLES * share[:, 1]) * _happens(v[:, 0], often)
-    each = share[:, 2:].reshape(len(v), _RECTANGLES, _OF_EACH)
+    unit = (v + 1) / 2
+    count = np.floor(1 + _RECTANGLES * unit[:, 1]) * _happens(v[:, 0], often)
+    each = unit[:, 2:].reshape(len(v), _RECTANGLES, _OF_EACH)
     middle, half = each[..., :2], _LONGEST / 2 * each[..., 2:4]
     edges = np.stack([middle - half, middle + half], axis=-1)
     there = np.arange(_RECTANGLES) < count[:, None]
@@ -238,12 +238,12 @@ def _happens(u: np.ndarray, probability: float) -> np.ndarray:
     return happens
 
 
-#: Grey values that equalising tells apart: more than 8 bits have, few enough to count.
+#: Bins of the histogram for equalisation: more than 8 bits have, few enough to count.
 _LEVELS = 4096
 
 
 def augment(images: Tensor, changes: Changes) -> Tensor:
-    """Change images.
+    """Apply changes to images.
 
     Grey values change in the order gamma, multiply, contrast (about the image's mean),
     brightness, equalise. Then come sharpen, blur, resolution, noise, erase and JPEG; last
@@ -261,8 +261,8 @@ def augment(images: Tensor, changes: Changes) -> Tensor:
     Tensor of float32, shape (n, 1, h, w), or (n, 3, h, w) where colours change
         In [0, 1]; three channels are red, green and blue.
     """
-    # A recipe's entry is 0 for all images or, but by a chance of nothing, for none: what
-    # is left out below does not depend on the batch.
+    # An entry of a recipe is 0 for all images or (almost surely) for none, so what is skipped
+    # below does not depend on the batch.
     out = _moved(images, changes) if changes.moved else images
     if (changes.gamma != 1).any():
         out = out.clamp(0, 1) ** _each(changes.gamma, images)
@@ -293,7 +293,7 @@ def augment(images: Tensor, changes: Changes) -> Tensor:
 
 
 def _each(values: np.ndarray, images: Tensor) -> Tensor:
-    """Return a number an image, (n,) or (n, channels), as a tensor that broadcasts."""
+    """Return numbers of each image, (n,) or (n, channels), as a tensor that broadcasts."""
     each = torch.from_numpy(values.astype(np.float32)).to(images.device)
     return each.reshape(len(values), -1, 1, 1)
 
@@ -306,7 +306,7 @@ def _moved(images: Tensor, changes: Changes) -> Tensor:
     theta[:, :, :2] = changes.matrices * (half[None, None, :] / half[None, :, None])
     theta[:, :, 2] = 2 * changes.shifts
     along_x, along_y, start = torch.from_numpy(theta).to(images.device)[:, None].unbind(-1)
-    # As functional.affine_grid, in a third of its time: no product of matrices is needed.
+    # As functional.affine_grid, in a third of the time, without a matrix product.
     columns = along_x * _centres(width, images)
     rows = along_y * _centres(height, images) + start
     grid = columns[:, None] + rows[:, :, None]
@@ -315,22 +315,22 @@ def _moved(images: Tensor, changes: Changes) -> Tensor:
 
 
 def _centres(pixels: int, images: Tensor) -> Tensor:
-    """Return the centres of pixels of an axis that goes from -1 to 1, shape (pixels, 1)."""
+    """Return the centres of pixels on an axis from -1 to 1, shape (pixels, 1)."""
     count = torch.arange(pixels, device=images.device, dtype=images.dtype)[:, None]
     return (2 * count + 1) / pixels - 1
 
 
 def _equalised(images: Tensor) -> Tensor:
-    """Map each grey value to the share of pixels up to it, the darkest to 0.
+    """Map each grey value to the fraction of pixels up to it, the darkest to 0.
 
-    ``(cdf(v) - cdf(darkest)) / (1 - cdf(darkest))``, as OpenCV's equalizeHist: what is
-    black around an image stays black, and takes no room from the rest. An image of one
-    value stays as it is.
+    ``(cdf(v) - cdf(darkest)) / (1 - cdf(darkest))``, as OpenCV's equalizeHist: black
+    around an image stays black, and does not compress the rest. An image of one value does
+    not change.
     """
     n, pixels = len(images), images[0].numel()
     level = (images.reshape(n, -1) * (_LEVELS - 1)).round().long()
     counts = torch.zeros(n, _LEVELS, device=images.device)
-    # Whole numbers below 2 ** 24 are exact in single precision, in any order of adding.
+    # Integers below 2 ** 24 are exact in single precision, in any order of addition.
     counts.scatter_add_(1, level, torch.ones_like(level, dtype=counts.dtype))
     below = counts.cumsum(1).gather(1, level)
     darkest = below.amin(1, keepdim=True)
@@ -339,7 +339,7 @@ def _equalised(images: Tensor) -> Tensor:
 
 
 def _erased(images: Tensor, erased: Rectangles) -> Tensor:
-    """Fill the pixels whose centres are in a rectangle; a later one covers an earlier."""
+    """Fill the pixels whose centres are in a rectangle; later ones cover earlier ones."""
     height, width = images.shape[2:]
     rows, columns = ((np.arange(side) + 0.5) / side for side in (height, width))
     top, bottom, left, right = erased.boxes.transpose(2, 0, 1)[..., None]
@@ -358,7 +358,7 @@ def _recoloured(grey: Tensor, changes: ColourChanges) -> Tensor:
         hue, saturation, value = rgb_to_hsv(rgb).unbind(1)
         shift = _each(changes.shift_hsv, grey)
         turn, factor = _each(changes.hue, grey)[:, 0], _each(changes.saturation, grey)[:, 0]
-        hue = hue + (turn + shift[:, 0])  # any number of turns is as good
+        hue = hue + (turn + shift[:, 0])  # whole turns do not matter
         saturation = (saturation * factor + shift[:, 1]).clamp(0, 1)
         value = (value + shift[:, 2]).clamp(0, 1)
         rgb = hsv_to_rgb(torch.stack([hue, saturation, value], dim=1))
@@ -372,37 +372,37 @@ def _recoloured(grey: Tensor, changes: ColourChanges) -> Tensor:
 def preview(
     images: np.ndarray, recipe: Recipe, seed: int = 0, labels: Sequence[str] = ()
 ) -> np.ndarray:
-    """Show images before and after the recipe's changes.
+    """Return images before and after augmentation, for display.
 
     Parameters
     ----------
     images : ndarray of uint8 or uint16, shape (n, h, w)
-        At working size, as they are trained on.
+        At input size, as for training.
     recipe : Recipe
         Its `augmentation` and `input`.
     seed : int
-        Another one shows other changes.
+        Another seed shows other changes.
     labels : sequence of str
-        The label of each image, several joined by '|'. Needed where the recipe changes
-        some classes only; without them all are changed.
+        The label of each image, several joined by '|'. Needed if the recipe augments only
+        some classes; without them all images are changed.
 
     Returns
     -------
     ndarray of uint8, shape (k, n, 2, h, w, 3)
-        Red, green and blue of each image as it is, and as it may be trained on. A second
-        picture (k = 2) follows for networks that see hue, saturation and value: these,
-        drawn as red, green and blue.
+        Red, green and blue of each image without and with augmentation. For networks with
+        hue, saturation and value as input a second picture (k = 2) follows: these, drawn as
+        red, green and blue.
     """
-    plain = torch.from_numpy(images / np.float32(np.iinfo(images.dtype).max))[:, None]
-    changed = augment(plain, draw(recipe.augmentation, seed, 0, range(len(images))))
-    plain, changed = plain.expand(-1, 3, -1, -1), changed.expand(-1, 3, -1, -1)
+    unchanged = torch.from_numpy(images / np.float32(np.iinfo(images.dtype).max))[:, None]
+    changed = augment(unchanged, draw(recipe.augmentation, seed, 0, range(len(images))))
+    unchanged, changed = unchanged.expand(-1, 3, -1, -1), changed.expand(-1, 3, -1, -1)
     only = set(recipe.augmentation.only)
     if only and labels:
-        kept = torch.tensor([only.isdisjoint(label.split('|')) for label in labels])
-        changed = torch.where(kept[:, None, None, None], plain, changed)
-    pairs = [torch.stack([plain, changed], dim=1)]
+        other = torch.tensor([only.isdisjoint(label.split('|')) for label in labels])
+        changed = torch.where(other[:, None, None, None], unchanged, changed)
+    pairs = [torch.stack([unchanged, changed], dim=1)]
     if recipe.input.colour == 'hsv':
-        pairs.append(torch.stack([rgb_to_hsv(plain), rgb_to_hsv(changed)], dim=1))
+        pairs.append(torch.stack([rgb_to_hsv(unchanged), rgb_to_hsv(changed)], dim=1))
     return _drawn(torch.stack(pairs))
 
 

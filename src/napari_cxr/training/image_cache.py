@@ -192,7 +192,7 @@ class ImageCache:
     Parameters
     ----------
     folder : Path, optional
-        By default `default_cache_folder`.
+        By default `napari_cxr.user_cache.cache_folder`.
     limit : int, optional
         Size in bytes above which `trim` removes the least recently used images; by default
         NAPARI_CXR_CACHE_GB, or 20 GB.

@@ -1,8 +1,8 @@
 """Operations on batches of image tensors: noise, fine detail, and colours.
 
-Noise depends on an image's seed alone, not on the batch it is drawn in. Blur, sharpening,
-coarser pixels and JPEG have a strength for each image, and a batch goes through a few calls;
-measured on one core at 160 x 160 pixels, an image takes 0.3 to 0.6 ms for each. Hue,
+Noise depends on an image's seed alone, not on its batch. Blur, sharpening, downsampling and
+JPEG have a strength for each image, and a batch needs a few calls; on one core an image of
+160 x 160 pixels takes 0.3 to 0.6 ms for each. Hue,
 saturation and value are as in Smith 1978, all in [0, 1].
 """
 
@@ -34,8 +34,8 @@ __all__ = [
 def standard_normal(seeds: np.ndarray, shape: tuple[int, ...], device: torch.device) -> Tensor:
     """Draw a field of noise for each seed.
 
-    On the CPU numpy draws image by image. Elsewhere that would keep the device waiting,
-    and all images are drawn there at once; the noise is another, equally good one.
+    On the CPU numpy draws image by image. Elsewhere the device would have to wait for that,
+    so all images are drawn there at once; the noise is different, but equally good.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def standard_normal(seeds: np.ndarray, shape: tuple[int, ...], device: torch.dev
     shape : tuple of int
         Height and width.
     device : torch.device
-        Where the noise is wanted.
+        Device of the noise.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def _counted(seeds: np.ndarray, shape: tuple[int, ...], device: torch.device) ->
     bits = (bits ^ _shifted(bits, 30)) * _signed(0xBF58476D1CE4E5B9)
     bits = (bits ^ _shifted(bits, 27)) * _signed(0x94D049BB133111EB)
     bits = bits ^ _shifted(bits, 31)
-    # 24 bits each are what single precision holds; the half keeps the logarithm finite.
+    # Single precision has 24 bits; adding a half keeps the logarithm finite.
     first = (_shifted(bits, 40).float() + 0.5) / 2**24
     second = (bits & (2**24 - 1)).float() / 2**24
     radius, angle = (-2 * first.log()).sqrt(), 2 * math.pi * second
@@ -76,19 +76,19 @@ def _counted(seeds: np.ndarray, shape: tuple[int, ...], device: torch.device) ->
 
 
 def _signed(number: int) -> int:
-    """Return the same 64 bits as a signed number; torch has no unsigned arithmetic."""
+    """Return the same 64 bits as a signed integer; torch has no unsigned arithmetic."""
     return number - 2**64 if number >= 2**63 else number
 
 
 def _shifted(bits: Tensor, by: int) -> Tensor:
-    """Shift right with zeros coming in, which torch does not do for signed numbers."""
+    """Shift right and fill with zeros, which torch does not do for signed integers."""
     return (bits >> by) & (2 ** (64 - by) - 1)
 
 
-#: Gaussians end here, in standard deviations.
+#: Where Gaussians are truncated, in standard deviations.
 _REACH = 4
 
-#: Standard deviation, in pixels, of the blur that sharpening takes away.
+#: Standard deviation, in pixels, of the blur that sharpening subtracts.
 _FINE = 1.5
 
 #: Quantisation of luminance at quality 50 (ITU-T T.81, table K.1).
@@ -105,22 +105,22 @@ _TABLE = (
 
 
 def blurred(images: Tensor, sigmas: np.ndarray) -> Tensor:
-    """Blur each image with its own Gaussian; what would be outside counts nothing.
+    """Blur each image with its own Gaussian; pixels outside have no weight.
 
     Parameters
     ----------
     images : Tensor of float32, shape (n, 1, h, w)
         Any values.
     sigmas : ndarray, shape (n,)
-        Standard deviations in pixels; 0 leaves an image as it is.
+        Standard deviations in pixels; 0 for no blur.
     """
-    # Two products of matrices are faster than convolutions whose kernels differ.
+    # Two matrix products are faster than convolutions with different kernels.
     down, across = (_gaussian(sigmas, side, images.device) for side in images.shape[2:])
     return (down @ images[:, 0] @ across.transpose(1, 2))[:, None]
 
 
 def sharpened(images: Tensor, amounts: np.ndarray) -> Tensor:
-    """Add to each image so much of what a small blur takes away (unsharp masking)."""
+    """Sharpen each image by its own amount (unsharp masking)."""
     fine = images - blurred(images, np.full(len(images), _FINE))
     amount = torch.from_numpy(amounts.astype(np.float32)).to(images.device)
     return images + fine * amount[:, None, None, None]
