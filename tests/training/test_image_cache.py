@@ -84,7 +84,7 @@ def test_where_it_is_and_how_large_is_said_by_the_environment(tmp_path, monkeypa
     monkeypatch.setenv('NAPARI_CXR_CACHE_GB', 'much')
     store = ImageCache()
     assert (tmp_path / 'mine' / NAME).is_file()
-    assert "'much', which is no size" in store.problems[0]
+    assert "'much', which is not a size" in store.problems[0]
 
 
 def test_a_digest_is_remembered_until_the_file_changes(tmp_path, monkeypatch):

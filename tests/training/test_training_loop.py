@@ -146,7 +146,7 @@ def test_each_fold_is_a_run_and_the_summary_is_over_all_of_them(
     assert summary['metrics']['most_frequent_class'] == 0.5
     for baseline in summary['metrics']['baselines'].values():
         assert baseline['all']['images'] == 36
-    assert 'best of the folds' in summary['note']
+    assert 'The best fold' in summary['note']
     assert json.loads((out / 'result.json').read_text())['metrics'] == summary['metrics']
 
     with (out / 'summary.csv').open(newline='') as file:
