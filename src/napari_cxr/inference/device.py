@@ -29,7 +29,7 @@ __all__ = [
 
 
 class DeviceUnavailable(Exception):
-    """The device that was asked for is not there; the message says what is."""
+    """The requested device is not available; the message says which ones are."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Device:
 
 
 def choose_device(name: str = 'auto') -> Device:
-    """Turn a person's choice into a device that is there.
+    """Return the device that a person chose, if it is available.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def choose_device(name: str = 'auto') -> Device:
 def supports_bfloat16(kind: str) -> bool:
     """Tell whether a kind of device, 'cpu', 'cuda' or 'mps', has instructions for bfloat16.
 
-    Without them it is emulated, and slower than single precision.
+    Without them it is emulated, and slower than float32.
     """
     if kind == 'cuda':
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -104,11 +104,11 @@ def supports_bfloat16(kind: str) -> bool:
 
 
 def use_full_precision(device: Device) -> None:
-    """Let a GPU compute single precision in full, for this process.
+    """Let a GPU compute float32 at full precision in this process.
 
-    By itself torch lets NVIDIA's GPUs since Ampere round the factors of convolutions to 10
+    By default torch lets NVIDIA's GPUs since Ampere round the factors of convolutions to 10
     bits (TF32). Answers would then differ from those of the CPU, and be called float32 in a
-    table; whoever wants less for speed has bfloat16, which is named so. See
+    table; for speed there is bfloat16, which tables name as such. See
     https://pytorch.org/docs/stable/notes/cuda.html, "TensorFloat-32 on Ampere devices".
     """
     if device.name.startswith('cuda'):
@@ -125,9 +125,9 @@ def _tried(device: Device) -> Device:
     try:
         torch.ones(1, device=device.name).add(1).item()
     except RuntimeError as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip('.')
         raise DeviceUnavailable(
-            f'torch cannot compute on {device.name}, {device.reason} ({said}): see what else '
+            f'torch cannot compute on {device.name}, {device.reason} ({reason}): see what else '
             'uses it, install a build of torch that is made for it, or choose the CPU.'
         ) from None
     return device
@@ -145,8 +145,8 @@ def _why_not_cuda() -> str:
 
 log = logging.getLogger(__name__)
 
-#: How it is said where there is no class of errors for it: by torch on the processor (Linux,
-#: then Windows) and on Apple's GPUs, by cuBLAS and cuDNN, by ONNX Runtime and OpenVINO.
+#: What messages say where no class of exceptions exists: those of torch on the CPU (Linux,
+#: then Windows) and on Apple's GPUs, of cuBLAS and cuDNN, of ONNX Runtime and OpenVINO.
 _OUT_OF_MEMORY_TEXTS = (
     "can't allocate memory",
     'not enough memory',
@@ -164,16 +164,16 @@ class OutOfMemory(Exception):
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Tell a full memory from other errors, of torch and of the libraries in its place."""
+    """Return whether an error of torch, ONNX Runtime or OpenVINO means that memory is full."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    said = str(error).lower()
-    return any(words in said for words in _OUT_OF_MEMORY_TEXTS)
+    message = str(error).lower()
+    return any(text in message for text in _OUT_OF_MEMORY_TEXTS)
 
 
 @contextmanager
 def raising_out_of_memory(device: str) -> Iterator[None]:
-    """Let whatever says in here that memory is full be an `OutOfMemory`.
+    """Raise `OutOfMemory` for any error inside that means that memory is full.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def raising_out_of_memory(device: str) -> Iterator[None]:
 def run_in_batches_that_fit(
     run: Callable[[Tensor], tuple[Tensor, ...]], images: np.ndarray, at_most: int, device: str
 ) -> tuple[list[np.ndarray], int]:
-    """Run a batch, at once or in pieces.
+    """Run a batch, whole or in parts that fit into memory.
 
     Parameters
     ----------
@@ -200,7 +200,7 @@ def run_in_batches_that_fit(
     images : ndarray of float32, shape (n, channels, height, width)
         The batch.
     at_most : int
-        Images that are run at once, where it is known that more do not fit; 0 for all.
+        Images that run at once at most; 0 for all.
     device : str
         As torch writes it.
 
@@ -209,7 +209,7 @@ def run_in_batches_that_fit(
     list of ndarray of float32
         What `run` returns, for the whole batch.
     int
-        How many ran at once in the end.
+        How many ran at once at the end.
 
     Raises
     ------
@@ -218,11 +218,11 @@ def run_in_batches_that_fit(
     """
     batch = torch.from_numpy(images)
     size, start = min(at_most or len(batch), len(batch)), 0
-    pieces: list[list[Tensor]] = []
+    parts: list[list[Tensor]] = []
     while start < len(batch):
         try:
             given = run(batch[start : start + size].to(device))
-            pieces.append([one.float().cpu() for one in given])
+            parts.append([one.float().cpu() for one in given])
             start += size
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -230,8 +230,8 @@ def run_in_batches_that_fit(
             if size == 1:
                 raise _full(device) from None
             size = (size + 1) // 2
-            log.warning('out of memory: going on with batches of %d', size)
-    return [torch.cat(parts).numpy() for parts in zip(*pieces, strict=True)], size
+            log.warning('out of memory: continuing with batches of %d', size)
+    return [torch.cat(each).numpy() for each in zip(*parts, strict=True)], size
 
 
 def _full(device: str) -> OutOfMemory:

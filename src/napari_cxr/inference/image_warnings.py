@@ -12,7 +12,7 @@ __all__ = ['find_warnings']
 
 #: Enlarging a radiograph by less than this adds no visible blur.
 _ENLARGED = 1.05
-#: What the frontal check calls a thing, and the code of the caution about it.
+#: Codes of warnings about a kind of image that the frontal check found.
 _CODES = {'inverted': 'polarity', 'other': 'not-a-chest'}
 
 
@@ -27,7 +27,7 @@ def find_warnings(
     ----------
     radiograph : Radiograph
         The image that was classified.
-    ready : Prepared
+    ready : NetworkInput
         What the network saw of it.
     field : LungField, optional
         Its lungs; found here where they are needed and not given.

@@ -54,7 +54,7 @@ class LabelRule:
     thresholds : tuple of float
         Of each label; empty for 0.5 each.
     negative : str
-        What is said where no label reaches its threshold.
+        The label of an image where no label reaches its threshold.
     undecided : mapping of str to (float, float)
         For labels that have it, the band of probabilities in which nothing is decided. It is
         stretched to a threshold outside of it, so that a higher probability never gets an answer
@@ -172,7 +172,7 @@ class LabelRule:
             return ()
         known = dict(zip(self.labels, probabilities, strict=True))
         deciding = self.above(probabilities)[:1] or self.ordered(probabilities)
-        return tuple(label for label in deciding if self.is_undecided(label, known[label]))
+        return tuple(label for label in deciding if self.in_uncertain_band(label, known[label]))
 
     def answer(self, probabilities: Sequence[float]) -> str:
         """Return the label of an image, or `CANNOT_SAY` where the model does not decide."""
@@ -189,7 +189,7 @@ class LabelRule:
         threshold = self.threshold(label)
         return min(low, threshold), max(high, threshold)
 
-    def is_undecided(self, label: str, probability: float) -> bool:
+    def in_uncertain_band(self, label: str, probability: float) -> bool:
         """Return whether a probability of a label lies where nothing is decided."""
         band = self.band(label)
         if band is None:
@@ -243,7 +243,7 @@ def answer_reason(rule: LabelRule, probabilities: Sequence[float]) -> str:
         )
     (label,) = rule.labels
     where = 'above' if above else 'below'
-    # Numbers that are written alike must not be said to be apart.
+    # Two numbers that read the same must not be called above or below.
     p, threshold = distinct_percents(known[label], rule.threshold(label))
     return f'The probability of {label}, {p}, is {where} its threshold, {threshold}.'
 
@@ -264,7 +264,7 @@ def distinct_percents(p: float, q: float) -> tuple[str, str]:
 def uncertainty(
     probabilities: np.ndarray, multilabel: bool, thresholds: Sequence[float] = ()
 ) -> np.ndarray:
-    """Return the entropy of each answer, as a share of the largest that it could have.
+    """Return the entropy of each answer, as a fraction of its largest possible value.
 
     This is uncertainty sampling by entropy: B. Settles, Active Learning Literature Survey,
     Computer Sciences Technical Report 1648, University of Wisconsin-Madison, 2009, section

@@ -1,4 +1,4 @@
-"""What a classifier answers."""
+"""The result of classifying one radiograph, and its warnings."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Prediction:
         With `multilabel`: the probability from which on each label is predicted; empty for 0.5
         each.
     negative : str
-        With `multilabel`: what is said where no label reaches its threshold.
+        With `multilabel`: the label where no label reaches its threshold.
     undecided : dict
         With `multilabel`: for labels that have it, the band of probabilities, ``[low, high]``, in
         which the model does not decide.

@@ -146,7 +146,7 @@ def _finding_row(rule: LabelRule, label: str, p: float) -> BarRow:
     if band is not None:
         tip += f' Between {percent(band[0], 1)} and {percent(band[1], 1)} this model does not '
         tip += 'decide.'
-        side = 'undecided' if rule.is_undecided(label, p) else side
+        side = 'undecided' if rule.in_uncertain_band(label, p) else side
 
     def on_bar(value: float) -> float:
         return value if len(rule.labels) == 1 else float(normalised(value, threshold))
