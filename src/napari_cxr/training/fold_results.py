@@ -32,12 +32,14 @@ from napari_cxr.training.model_evaluation import (
 )
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.run_folder import TrainingError
-from napari_cxr.training.splits import Split
+from napari_cxr.training.splits import Split, splits_of
 
 __all__ = [
     'FoldImages',
     'FoldResult',
     'final_model_entries',
+    'final_recipe',
+    'fold_recipe',
     'read_folds',
     'summarise_folds',
     'times_tested',
@@ -59,6 +61,31 @@ class FoldImages(Protocol):
     @property
     def features(self) -> np.ndarray:
         """Features of each image for the no-anatomy baselines."""
+
+
+def final_recipe(images: FoldImages, recipe: Recipe) -> tuple[Recipe, Split]:
+    """Return recipe and split of the run on all images; with the recipe it can be repeated."""
+    own = recipe.with_changes(
+        {
+            'split.method': 'holdout',
+            'split.test': 0.0,
+            'split.fold': 0,
+            'split.left_out': [],
+            'split.then_all': False,
+        }
+    )
+    ((_, split),) = splits_of(images.dataset, own.split, recipe.seed)
+    return own, split
+
+
+def fold_recipe(recipe: Recipe, images: FoldImages, place: int, name: str, split: Split) -> Recipe:
+    """Return the recipe that makes one fold again, alone."""
+    alone = {'split.then_all': False}
+    if recipe.split.method == 'k-fold':
+        return recipe.with_changes({'split.fold': int(name.removeprefix('fold-')), **alone})
+    sets = recipe.split.left_out
+    left_out = sets[place] if sets else (images.dataset.samples[split.test[0]].source,)
+    return recipe.with_changes({'split.left_out': [list(left_out)], **alone})
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,6 +29,8 @@ from napari_cxr.training.distributed import Ranks, device_of_rank, join_processe
 from napari_cxr.training.fold_results import (
     FoldImages,
     final_model_entries,
+    final_recipe,
+    fold_recipe,
     read_folds,
     summarise_folds,
     write_summary,
@@ -126,7 +128,7 @@ def cross_validate(
     """
     run = RunFolder(Path(out), recipe, resume=resume)
     folder = run.path
-    last = _final_recipe(images, recipe) if recipe.split.then_all else None
+    last = final_recipe(images, recipe) if recipe.split.then_all else None
     if not run.started:
         run.keep_model(model)
         with run.writing():
@@ -145,9 +147,7 @@ def cross_validate(
         yield RunsDone(run.name, number, total, run_row(fold, full_name))
 
     for number, (name, split) in enumerate(splits, start=1):
-        yield from train(
-            number, _fold_recipe(recipe, images, number - 1, name, split), split, name
-        )
+        yield from train(number, fold_recipe(recipe, images, number - 1, name, split), split, name)
     folds = read_folds(images, splits, folder)
     summary = summarise_folds(images, folds, splits[0][1].kind, recipe)
     path, epoch = '', 0
@@ -160,32 +160,6 @@ def cross_validate(
         write_summary(folder, summary)
         (folder / START_MODEL_FILE).unlink(missing_ok=True)
     yield TrainingFinished(run.name, path, epoch, summary['metrics'])
-
-
-def _final_recipe(images: FoldImages, recipe: Recipe) -> tuple[Recipe, Split]:
-    """Return recipe and split of the run on all images; with the recipe it can be repeated."""
-    own = recipe.with_changes(
-        {
-            'split.method': 'holdout',
-            'split.test': 0.0,
-            'split.fold': 0,
-            'split.left_out': [],
-            'split.then_all': False,
-        }
-    )
-    ((_, split),) = splits_of(images.dataset, own.split, recipe.seed)
-    return own, split
-
-
-def _fold_recipe(
-    recipe: Recipe, images: FoldImages, place: int, name: str, split: Split
-) -> Recipe:
-    alone = {'split.then_all': False}
-    if recipe.split.method == 'k-fold':
-        return recipe.with_changes({'split.fold': int(name.removeprefix('fold-')), **alone})
-    sets = recipe.split.left_out
-    left_out = sets[place] if sets else (images.dataset.samples[split.test[0]].source,)
-    return recipe.with_changes({'split.left_out': [list(left_out)], **alone})
 
 
 def train(

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from napari_cxr.training.recipe import Metric, Recipe, RecipeError
-from napari_cxr.training.recipe import find as find_recipe
+from napari_cxr.training.recipe.learning_sections import Metric
+from napari_cxr.training.recipe.recipe import Recipe
+from napari_cxr.training.recipe.recipe import find as find_recipe
 from napari_cxr.training.recipe.recipe_catalog import recipe_names, toml_text
-from napari_cxr.training.recipe.schema import check_entry
+from napari_cxr.training.recipe.schema import RecipeError, check_entry
 
 __all__ = ['Range', 'Search', 'Sweep', 'SweepRun', 'find', 'names']
 
