@@ -88,7 +88,7 @@ class FormDock(Dock):
 
     @property
     def busy(self) -> bool:
-        """Whether what was asked for is being done."""
+        """Whether a job runs."""
         return self._job is not None
 
     def start_job(
@@ -267,7 +267,7 @@ class ImageDock(Dock):
         return dialog
 
     def _say(self, ready: bool, text: str) -> None:
-        """Show with button and status what can be done; a message stands for itself."""
+        """Show with button and status what can be done, unless a message is shown."""
         self.start.setText(self._starts)
         self.start.setEnabled(ready)
         self.status.setText(_NO_IMAGE if self.inputs.current_layer is None and text else text)

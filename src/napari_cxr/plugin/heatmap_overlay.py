@@ -82,7 +82,7 @@ def show_outline(layer: Shapes, heatmap: Heatmap, level: float, base: Image) -> 
 class HeatmapOverlay:
     """Keeps one heatmap layer, and one outline if wanted, above a radiograph.
 
-    A layer that the person removed is made anew at the next result; one that is
+    A layer that the person removed is made again at the next result; one that is
     still there is changed in place, so that its settings stay. The radiograph's
     layer is handed in each time and not kept, so that it can go.
 

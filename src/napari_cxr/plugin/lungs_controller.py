@@ -119,7 +119,7 @@ def measure_in_lungs(layer: Labels, answer: ExplainedPrediction) -> LungFraction
 
 _FINDING = 'Finding the lungs'
 
-#: How long the brush rests before heatmaps are measured anew, in milliseconds.
+#: How long the brush rests before heatmaps are measured again, in milliseconds.
 _EDIT_PAUSE = 250
 
 
@@ -188,7 +188,7 @@ class LungsController(QObject):
         elif base not in self._wanted:
             self._wanted.add(base)
             answer = self._answer
-            # Lungs that were edited before the click went with their layer: find them anew.
+            # Lungs that were edited before the click went with their layer: find them again.
             field = None if answer is None or answer.lungs.edit else answer.field
             run_job(
                 self,
@@ -308,7 +308,7 @@ def _edit_events(layer: Labels) -> tuple[Any, ...]:
 def show_lung_field(viewer: ViewerModel) -> None:
     """Find the lungs of the chosen radiograph and lay them on it; returns at once.
 
-    Lungs that are there already are shown and selected, never made anew, because a
+    Lungs that are there already are shown and selected, never made again, because a
     person may have edited them.
 
     Parameters

@@ -40,7 +40,7 @@ _UNDER: WeakKeyDictionary[Labels, weakref.ref[Image]] = WeakKeyDictionary()
 def lungs_layer(field: LungField, labels: np.ndarray, base: Image) -> Labels:
     """Return a layer with both lungs that can be painted on, in place on `base`.
 
-    Filled and faint, not outlined: napari draws outlines anew for all pixels at every
+    Filled and faint, not outlined: napari redraws outlines for all pixels at every
     stroke of the brush, and as thick as so many pixels of the radiograph.
 
     Parameters

@@ -10,14 +10,15 @@ The categories, each a page of napari's preferences:
 classify
     Model, device, opacity of a new heatmap, and whether the lungs are shown after Classify.
 batch
-    What the dock that scores a folder was last asked for: images, model, device, where tables
-    are written, which was on show, and how its columns stand.
+    The last settings of the dock that scores a folder: images, model, device, where tables
+    are written, which was shown last, and how its columns are arranged.
 train
     Images, recipe, folder of runs and device of the Train dock.
 runs
     The folder of training runs on show, and the columns that are hidden.
 layers
-    Whether layers are named after their files, and the folder that was opened last.
+    Whether layers are named after their files, and the folders where a radiograph was opened
+    and a picture saved last.
 
 The identifier of a category or a key never changes: people have saved values under it.
 """

@@ -211,7 +211,7 @@ def test_pixels_changed_while_it_ran(qtbot, dock, stopped, chest):
     dock.viewer.layers[0].data = chest[::-1].copy()
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         os.kill(stopped, signal.SIGCONT)
-    assert dock.answer is None and 'changed meanwhile' in dock.message.text
+    assert dock.answer is None and 'has changed since' in dock.message.text
 
 
 def test_a_removed_layer_is_freed(qtbot, dock, chest):

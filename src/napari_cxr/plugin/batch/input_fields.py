@@ -22,7 +22,7 @@ from napari_cxr.plugin.batch.input_scan import (
     next_free_table,
 )
 from napari_cxr.plugin.batch.scoring_messages import join_names
-from napari_cxr.plugin.widgets.form_field import ValidatedField, field_with_button, more_button
+from napari_cxr.plugin.widgets.form_fields import ValidatedField, field_with_button, more_button
 from napari_cxr.plugin.widgets.text import ElidedComboBox
 from napari_cxr.scoring.input_summary import InputSummary
 from napari_cxr.scoring.scoring_inputs import LABELS_FROM_FOLDERS

@@ -32,7 +32,7 @@ from napari_cxr.plugin.batch.input_scan import ImageCount
 from napari_cxr.plugin.batch.scoring_messages import is_unfinished
 from napari_cxr.plugin.batch.scoring_request import ScoreRequest
 from napari_cxr.plugin.preferences import preferences, save_preferences
-from napari_cxr.plugin.widgets.form_field import ValidatedField, field_with_button
+from napari_cxr.plugin.widgets.form_fields import ValidatedField, field_with_button
 from napari_cxr.plugin.widgets.model_selector import ModelComboBox, fill_device_list
 from napari_cxr.plugin.widgets.sections import CollapsibleSection
 from napari_cxr.plugin.widgets.text import ElidedComboBox

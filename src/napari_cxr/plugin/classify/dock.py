@@ -113,7 +113,7 @@ class ClassifyDock(ImageDock):
         if answer is None or layer is None or layer not in self.viewer.layers:
             return
         if layer.data is not self._data:
-            self._show_problem('The image was changed meanwhile. Click Classify again.', of=layer)
+            self._show_problem('The image has changed since. Click Classify again.', of=layer)
             return
         self._models[layer] = self._asked
         self._keep(layer, answer, answer.prediction.leading)

@@ -101,7 +101,7 @@ class ModelDownloadPanel(QWidget):
 
         Parameters
         ----------
-        entry : Entry
+        entry : CatalogEntry
             Which.
         kept : int
             Bytes of it that were downloaded before.
@@ -236,7 +236,7 @@ class ModelDownloadController(QObject):
 
     Parameters
     ----------
-    panel : GetPanel
+    panel : ModelDownloadPanel
         What it shows.
     parent : QObject
         Qt parent.

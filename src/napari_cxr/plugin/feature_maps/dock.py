@@ -258,7 +258,7 @@ class FeatureMapsDock(ImageDock):
         if maps is None or layer is None or layer not in self.viewer.layers:
             return
         if layer.data is not self._data:
-            self._show_problem('The image was changed meanwhile. Click Show maps again.', of=layer)
+            self._show_problem('The image has changed since. Click Show maps again.', of=layer)
             return
         if layer not in self._stacks:
             layer.events.data.connect(self._forget_changed)
@@ -341,7 +341,7 @@ class FeatureMapsDock(ImageDock):
             self.filters.set_current(round(self.viewer.dims.point[self._axis()]))
 
     def _reorder(self) -> None:
-        """Order the stack anew; the filter on screen stays on screen."""
+        """Reorder the stack; the filter on screen stays on screen."""
         layer = self.inputs.current_layer
         if layer is None or self.maps is None or self._axis() < 0:
             return

@@ -122,7 +122,7 @@ class ImageGrid(QWidget):
         return QSize(360, self.height())
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
-        """Set the images anew in the width that there is."""
+        """Arrange the images for the present width."""
         super().resizeEvent(event)
         self._fit_height()
 

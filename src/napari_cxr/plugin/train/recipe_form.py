@@ -11,8 +11,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QFontMetrics
 from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 
+from napari_cxr.plugin.widgets.form_fields import ValueField, create_value_field
 from napari_cxr.plugin.widgets.sections import CollapsibleSection
-from napari_cxr.plugin.widgets.value_fields import ValueField, create_value_field
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.recipe.schema import field_descriptions, field_label
 

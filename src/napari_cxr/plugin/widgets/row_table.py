@@ -90,7 +90,7 @@ class RowTableModel(QAbstractTableModel, Generic[Row]):
         """Show these rows instead.
 
         Rows that were there before, and are the first of the new ones, stay selected and where
-        they are; they are drawn anew, because what is known of them may have changed.
+        they are; they are redrawn, because what is known of them may have changed.
 
         Returns
         -------

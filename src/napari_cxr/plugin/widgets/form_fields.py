@@ -1,4 +1,4 @@
-"""Fields that edit plain values: one small widget for each type that a setting can have."""
+"""Fields of forms: editors of plain values, one for each type, and fields that show a problem."""
 
 from __future__ import annotations
 
@@ -12,14 +12,25 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QHBoxLayout,
+    QLabel,
     QLineEdit,
     QPlainTextEdit,
     QSizePolicy,
     QSpinBox,
+    QToolButton,
+    QVBoxLayout,
     QWidget,
 )
 
-__all__ = ['ValueField', 'create_value_field']
+from napari_cxr.plugin.style import quiet_label
+
+__all__ = [
+    'ValidatedField',
+    'ValueField',
+    'create_value_field',
+    'field_with_button',
+    'more_button',
+]
 
 _LARGEST_INTEGER = 2**31 - 1
 
@@ -284,3 +295,56 @@ def _parse_items_or_none(kind: Any, text: str) -> Any:
 
 def _items_text(value: Any) -> str:
     return value if isinstance(value, str) else ', '.join(_number_text(item) for item in value)
+
+
+class ValidatedField(QWidget):
+    """Widgets, one below the other, and below them a hint and a problem.
+
+    Parameters
+    ----------
+    *inside : QWidget
+        The field itself.
+    """
+
+    def __init__(self, *inside: QWidget) -> None:
+        super().__init__()
+        self.hint = quiet_label()
+        self.problem = QLabel()
+        self.problem.setWordWrap(True)
+        self.problem.setProperty('wrong', True)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        for widget in (*inside, self.hint, self.problem):
+            layout.addWidget(widget)
+        for label in (self.hint, self.problem):
+            label.setIndent(2)
+            label.setContentsMargins(0, 0, 0, 2)
+            label.hide()
+
+    def show_messages(self, problem: str, hint: str = '') -> None:
+        """Show what is wrong, else what was found; an empty string hides the line."""
+        for label, text in ((self.problem, problem), (self.hint, '' if problem else hint)):
+            label.setText(text)
+            label.setVisible(bool(text))
+
+
+def field_with_button(field: QWidget, button: QWidget) -> QWidget:
+    """Return a field with a button at its right."""
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
+    layout.addWidget(field, 1)
+    layout.addWidget(button)
+    return row
+
+
+def more_button(tip: str) -> QToolButton:
+    """Return the small button at the right of a field."""
+    button = QToolButton()
+    button.setObjectName('more')
+    button.setText('…')
+    button.setToolTip(tip)
+    button.setAccessibleName(tip)
+    return button
