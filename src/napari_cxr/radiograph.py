@@ -179,7 +179,7 @@ class LookupTable:
 @message_type
 @dataclass(frozen=True, eq=False)
 class Overlay:
-    """A plane of drawings or regions that lies on an image and is no part of its values.
+    """A plane of drawings or regions that lies on an image and is not part of its values.
 
     Parameters
     ----------
@@ -283,7 +283,7 @@ class Radiograph:
     is_colour : bool
         Whether the last axis of `values` is red, green, blue.
     refusal : str
-        Why this is no projection radiograph and must not be classified; an
+        Why this is not a projection radiograph and must not be classified; an
         empty string where nothing speaks against it.
     notes : tuple of str
         Plain sentences that a person should read beside the image.

@@ -29,7 +29,7 @@ _CONTROL = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]')
 
 
 class CheckpointError(Exception):
-    """A file that is no usable model; the message is one clear sentence."""
+    """A file that is not a usable model; the message is one clear sentence."""
 
 
 #: What an entry is called in files, where that is not the attribute's name.
@@ -76,7 +76,7 @@ class Card:
         Channels of the input, 1 or 3.
     multilabel : bool
         Whether an image can have several labels: each output is then a probability of
-        its own (a sigmoid), instead of a share of one (a softmax).
+        its own (a sigmoid), instead of a fraction of one (a softmax).
     head : dict
         The network's head where it is not its own; entries as in a recipe.
     preprocessing : dict
@@ -87,14 +87,14 @@ class Card:
         Fingerprint, counts of each class, source and split, and how the split
         was made ('by patient' or 'by image').
     metrics : dict
-        Figures for each source and pooled, with 95 % intervals: ``model``, and
+        Metrics for each source and pooled, with 95 % intervals: ``model``, and
         beside it ``baselines`` by name, classifiers that see no shapes, and
         ``differences``, the model minus each of them. What they are,
         `napari_cxr.metrics.summarise` and `differences` say. ``measured_on`` is 'test',
         'val', or, of a model that learnt from all images after ``folds`` were judged,
         a phrase; ``by_fold`` then has the same of each fold, and ``fitted_on`` says what its
         thresholds were fitted on, where that is not what the folds' models said. ``note``
-        is said before all figures.
+        is shown before all metrics.
     operating_points : dict
         For each label, probabilities from which on it is predicted, by criterion.
     negative : str
@@ -121,7 +121,7 @@ class Card:
     not_to_believe : str
         One paragraph: when its answer is not to be believed.
     not_measured : tuple of str
-        What nobody should read out of the figures.
+        What nobody should conclude from the metrics.
     created : str
         Day it was made, ISO 8601.
     version : str
@@ -232,7 +232,7 @@ class Card:
         Raises
         ------
         CheckpointError
-            If it is no card, is of a newer form, has entries that are missing,
+            If it is not a card, is of a newer form, has entries that are missing,
             unknown or wrong, or is unreasonably large.
         """
         if len(text) > _LONGEST_CARD:

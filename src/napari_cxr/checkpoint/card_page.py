@@ -127,7 +127,7 @@ def _data(data: dict[str, Any]) -> Iterator[str]:
 
 
 def headline(card: Card) -> str:
-    """Return in one line the figure that tells most, where it is from, and the baseline.
+    """Return in one line the most important metric, where it is from, and the baseline.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ def headline(card: Card) -> str:
         on sources left out (mean of 4 folds), against 0.601 for a classifier that sees no
         anatomy'; empty where nothing was measured.
     """
-    if card.demonstration:  # its figures are not what to expect
+    if card.demonstration:  # its metrics are not what to expect
         return card.demonstration
     metrics = card.metrics
     found = _all_of(metrics.get('model'))
@@ -168,9 +168,9 @@ def _all_of(found: Any) -> dict[str, Any]:
     return _dict(_dict(found).get('all'))
 
 
-def _value(figure: Any) -> float | None:
-    known = isinstance(figure, list | tuple) and figure and isinstance(figure[0], int | float)
-    return figure[0] if known else None
+def _value(metric: Any) -> float | None:
+    known = isinstance(metric, list | tuple) and metric and isinstance(metric[0], int | float)
+    return metric[0] if known else None
 
 
 def _where(metrics: dict[str, Any]) -> str:
@@ -212,14 +212,14 @@ def _results(card: Card) -> Iterator[str]:
     if any('pairs' in found for found in model.values()):
         yield from ('', _PAIRS)
     if 'most_frequent_class' in metrics:
-        share = metrics['most_frequent_class']
+        fraction = metrics['most_frequent_class']
         always = (
             'Always giving the more frequent answer for each label would be right in {:.3f} of '
             'the answers. Accuracy here is the fraction of all yes-or-no answers that are right.'
             if card.multilabel
             else 'Always predicting the most frequent class would be right in {:.3f}.'
         )
-        yield from ('', always.format(share))
+        yield from ('', always.format(fraction))
     if 'keras_auc' in model['all']:
         yield from ('', _KERAS)
     yield from _classes(model['all'])
@@ -233,7 +233,7 @@ def _results(card: Card) -> Iterator[str]:
 
 
 def _of_folds(metrics: dict[str, Any]) -> str:
-    """Return whose figures these are, and what their intervals mean."""
+    """Return whose metrics these are, and what their intervals mean."""
     words = (
         f'These are the metrics of {metrics["folds"]} other models trained with the same recipe, '
         'each on part of the images and evaluated on the rest. The model in this file was '
@@ -254,7 +254,7 @@ def _of_folds(metrics: dict[str, Any]) -> str:
 
 
 def _table(metrics: dict[str, Any], first: str, one: bool) -> Iterator[str]:
-    """Yield the figures of each source, the model's beside the baselines'."""
+    """Yield the metrics of each source, the model's beside the baselines'."""
     baselines: dict[str, Any] = metrics.get('baselines', {})
     differences: dict[str, Any] = metrics.get('differences', {})
     minus = [f'model − {kind}' for kind in differences]
@@ -272,18 +272,18 @@ def _table(metrics: dict[str, Any], first: str, one: bool) -> Iterator[str]:
             if key == 'balanced_accuracy' and _classes_in(found) == 1:
                 continue  # which is then the accuracy, with the worse interval
             if source != 'all' and key in ('macro_f1', 'keras_auc'):
-                continue  # one more figure a source would hide the others
+                continue  # one more metric a source would hide the others
             cells = [source, str(found['images']), name, _cell(found[key])]
             cells += [_cell(other.get(key)) for other in (*others, *apart)]
             yield f'| {" | ".join(cells)} |'
-        for pair, figure in found.get('pairs', {}).items():
-            cells = [source, str(found['images']), f'AUC, {pair}', _cell(figure)]
+        for pair, metric in found.get('pairs', {}).items():
+            cells = [source, str(found['images']), f'AUC, {pair}', _cell(metric)]
             cells += [_cell(other.get('pairs', {}).get(pair)) for other in (*others, *apart)]
             yield f'| {" | ".join(cells)} |'
 
 
 def _classes_in(found: dict[str, Any]) -> int:
-    """Return how many classes the images are of; 0 where it is not told."""
+    """Return how many classes the images are of; 0 where that is not known."""
     if 'classes' in found:
         return len(found['classes'])
     return sum(any(row) for row in found.get('confusion', ()))
@@ -292,15 +292,15 @@ def _classes_in(found: dict[str, Any]) -> int:
 def _classes(found: dict[str, Any]) -> Iterator[str]:
     names = ('sensitivity', 'specificity', 'precision', 'f1', 'auc', 'mean_probability')
     classes = found.get('classes', {})
-    # Means over folds are no counts.
-    counted = any('counts' in figures for figures in classes.values())
+    # Means over folds are not counts.
+    counted = any('counts' in measured for measured in classes.values())
     counts = ('tp', 'fp', 'tn', 'fn') if counted else ()
     columns = ['class', 'images', *names[:-1], 'mean probability', *map(str.upper, counts)]
     yield from ('', f'| {" | ".join(columns)} |', '| --- ' * len(columns) + '|')
-    for label, figures in classes.items():
-        cells = [_cell(figures.get(name)) for name in names]
-        cells += [str(figures.get('counts', {}).get(name, '-')) for name in counts]
-        yield f'| {label} | {figures.get("images", "?")} | {" | ".join(cells)} |'
+    for label, measured in classes.items():
+        cells = [_cell(measured.get(name)) for name in names]
+        cells += [str(measured.get('counts', {}).get(name, '-')) for name in counts]
+        yield f'| {label} | {measured.get("images", "?")} | {" | ".join(cells)} |'
 
 
 def _confusion(card: Card, found: dict[str, Any]) -> Iterator[str]:
@@ -312,9 +312,9 @@ def _confusion(card: Card, found: dict[str, Any]) -> Iterator[str]:
         yield f'| {label} | {" | ".join(map(str, row))} |'
 
 
-def _cell(figure: Any) -> str:
-    if not isinstance(figure, list | tuple) or not figure or figure[0] is None:
+def _cell(metric: Any) -> str:
+    if not isinstance(metric, list | tuple) or not metric or metric[0] is None:
         return '-'
-    value, low, high = (*figure, None, None)[:3]
+    value, low, high = (*metric, None, None)[:3]
     known = low is not None and high is not None
     return f'{value:.3f} [{low:.3f}, {high:.3f}]' if known else f'{value:.3f}'

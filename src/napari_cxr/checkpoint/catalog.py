@@ -1,6 +1,6 @@
 """Which models there are: bundled, the person's own, and those that can be downloaded.
 
-The downloads are weights of others that are known here, and what a person lists in
+The downloads are known third-party weights, and what a person lists in
 ``catalog.toml`` in the folder of their models. A name in that list goes before the same name
 here, so that a hospital can have the file taken from a server of its own.
 """
@@ -146,7 +146,7 @@ def _as_it_is(entry: CatalogEntry, own: Path) -> CatalogEntry:
 def entries() -> list[CatalogEntry]:
     """List all models: bundled, then the person's own, then downloads; demonstrations last.
 
-    A file that is no model is listed with its error; it hides no other.
+    A file that is not a model is listed with its error, and does not hide any other.
     """
     own = models_folder()
     found = [_from_file(path, 'bundled') for path in _bundled()]
@@ -213,7 +213,7 @@ def fetch(entry: CatalogEntry) -> Path:
 
     Parameters
     ----------
-    entry : Entry
+    entry : CatalogEntry
         A download of the catalog.
 
     Returns
@@ -225,7 +225,7 @@ def fetch(entry: CatalogEntry) -> Path:
     ------
     CheckpointError
         If there is no connection, the file is not the one that the catalog
-        means, or it is no model.
+        means, or it is not a model.
     """
     progress = get_model(entry)
     while True:
@@ -243,7 +243,7 @@ def add(path: str | Path, name: str) -> str:
     path : str or Path
         The model's file.
     name : str
-        What it shall be called.
+        The name that it gets.
 
     Returns
     -------
@@ -253,7 +253,7 @@ def add(path: str | Path, name: str) -> str:
     Raises
     ------
     CheckpointError
-        If the file is no model, or cannot be copied.
+        If the file is not a model, or cannot be copied.
     """
     read_card(path)
     taken = {entry.name for entry in entries()}

@@ -38,7 +38,7 @@ __all__ = [
 
 SUFFIX = '.safetensors'
 
-#: What `Entry.form` says of a file that is a model of ours.
+#: What `CatalogEntry.form` says of a file that is a model of ours.
 OWN_FORMAT = 'napari-cxr'
 
 
@@ -97,7 +97,7 @@ class CatalogEntry:
 
     @property
     def needs_download(self) -> bool:
-        """Whether it is weights of others that were not got yet: somebody has to ask for it."""
+        """Whether it is third-party weights not downloaded yet, which somebody has to ask for."""
         return self.form != OWN_FORMAT and self.path is None and not self.error
 
 
@@ -136,7 +136,7 @@ def get_model(
 
     Parameters
     ----------
-    entry : Entry
+    entry : CatalogEntry
         A download of the catalog.
     file : str or Path, optional
         The file, where a person has it already.
@@ -154,7 +154,7 @@ def get_model(
     Raises
     ------
     CheckpointError
-        If it cannot be had, or is not the file that the catalog means; one sentence.
+        If it cannot be downloaded, or is not the file that the catalog means; one sentence.
     """
     target = download_path(entry)
     raw = _raw(entry)

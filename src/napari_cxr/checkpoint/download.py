@@ -106,7 +106,7 @@ def download(
     urls : sequence of str
         Where it is; each is tried until one gives it.
     target : Path
-        Where it shall lie.
+        Where the file is to be.
     sha256 : str
         Of the whole file, in hexadecimal.
     size : int
@@ -123,7 +123,7 @@ def download(
     Raises
     ------
     CheckpointError
-        If it cannot be had; one sentence, with what to do.
+        If it cannot be downloaded; one sentence, with what to do.
     """
     part = partial_file(target, sha256)
     try:

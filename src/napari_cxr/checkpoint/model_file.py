@@ -164,7 +164,7 @@ def read_card(path: str | Path) -> Card:
     Raises
     ------
     CheckpointError
-        If the file is missing, is no checkpoint, is cut off, or its card is wrong.
+        If the file is missing, is not a checkpoint, is cut off, or its card is wrong.
     """
     path = Path(path)
     try:
@@ -289,12 +289,12 @@ def replace_card(path: str | Path, card: Card) -> None:
     path : str or Path
         The model's file.
     card : Card
-        What shall be said of it; labels, network and input stay those of the tensors.
+        Its new card; labels, network and input stay those of the tensors.
 
     Raises
     ------
     CheckpointError
-        If the file is no checkpoint.
+        If the file is not a checkpoint.
     ValueError
         If the card is of another network.
     OSError

@@ -122,7 +122,7 @@ def jpeg_xl_size(data: bytes) -> tuple[int, int] | None:
     Returns
     -------
     tuple of int, or None
-        None if it is no JPEG XL.
+        None if it is not JPEG XL.
     """
     if data[:4] == b'\0\0\0\x0c' and data[4:8] == b'JXL ':
         data = _first_codestream(data)

@@ -41,7 +41,7 @@ def listed_images(directory: str | Path) -> list[Path]:
     Raises
     ------
     UnreadableImage
-        If it is no DICOMDIR, is damaged, lists no image, or leads out of its folder.
+        If it is not a DICOMDIR, is damaged, lists no image, or leads out of its folder.
     """
     directory = Path(directory)
     try:

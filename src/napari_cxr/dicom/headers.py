@@ -1,6 +1,6 @@
 """From a file to a data set, without trusting the file, and what kind of object it is.
 
-A file that is no image is refused with what it is instead; an image that is no projection
+A file that is not an image is refused with what it is instead; an image that is no projection
 radiograph of a chest is read, with the reason why it must not be classified.
 """
 
@@ -293,7 +293,7 @@ def sop_class(dataset: Dataset) -> UID:
 
 
 def check_is_image(dataset: Dataset) -> None:
-    """Refuse a DICOM object that is no image, and say what it is.
+    """Refuse a DICOM object that is not an image, and say what it is.
 
     Raises
     ------

@@ -289,7 +289,7 @@ def read(path: str | Path, *, secret: bytes | None = None) -> Radiograph:
     Returns
     -------
     Radiograph
-        Its `refusal` is set where it is no projection radiograph.
+        Its `refusal` is set where it is not a projection radiograph.
 
     Raises
     ------

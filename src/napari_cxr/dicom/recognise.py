@@ -43,7 +43,7 @@ def is_dicom(path: str | Path) -> bool:
     Returns
     -------
     bool
-        False also for what is no file or can't be opened.
+        False also for what is not a file or can't be opened.
     """
     path = Path(path)
     try:

@@ -1,4 +1,4 @@
-"""What each filter of a stage makes of an image, in place. No torch until it is used."""
+"""The response of each filter of a stage to an image, in place. No torch until it is used."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FeatureMaps:
     Raises
     ------
     ValueError
-        If the values are no finite maps, or the matrix does not fit.
+        If the values are not finite maps, or the matrix does not fit.
     """
 
     values: np.ndarray

@@ -47,7 +47,7 @@ def grad_cam(
     Raises
     ------
     ValueError
-        If a target is no logit of the network.
+        If a target is not a logit of the network.
     """
     chosen = _checked(network.num_classes, targets)
     with evaluating(network):

@@ -11,11 +11,11 @@ from napari_cxr.message_types import message_type
 
 __all__ = ['FRAME', 'HEAT_COLOURS', 'Heatmap', 'draw_heatmap', 'full_colour']
 
-#: Width of the outer frame in which markers and borders lie, as a share of each side.
+#: Width of the outer frame in which markers and borders lie, as a fraction of each side.
 #: It is 29 % of the area (1 - 0.84 ** 2).
 FRAME = 0.08
 
-#: Shares of a region are counted on about as many points a side: plenty for a smooth map,
+#: Fractions in a region are counted on about as many points a side: plenty for a smooth map,
 #: and a radiograph of 3000 x 2500 pixels would take seconds.
 _POINTS = 256
 
@@ -93,11 +93,11 @@ class Heatmap:
         return self._sample(np.eye(3), shape)
 
     def uniform(self) -> Heatmap:
-        """Return an even map over what the network saw, with which to compare a share."""
+        """Return a uniform map over what the network saw, with which to compare a fraction."""
         return replace(self, values=np.ones((1, 1), dtype=np.float32))
 
     def fraction_in(self, mask: np.ndarray, shape: tuple[int, int] | None = None) -> float | None:
-        """Return the share of the map that lies in a region.
+        """Return the fraction of the map that lies in a region.
 
         Large masks are looked at in evenly spaced points, at least 256 a side.
 
@@ -124,7 +124,7 @@ class Heatmap:
         return _fraction(self._sample(to_radiograph, thinned.shape), thinned)
 
     def frame_fraction(self, shape: tuple[int, int]) -> float | None:
-        """Return the share of the map that lies at the edge of what the network saw.
+        """Return the fraction of the map that lies at the edge of what the network saw.
 
         The frame is the outer 8 % along each side of the part of the radiograph that the
         network was shown: measured on the whole radiograph, a network that crops it would
@@ -145,7 +145,7 @@ class Heatmap:
         if self.input_bounds is not None:  # padding around the radiograph is no part of it
             edges = np.clip(np.reshape(self.input_bounds, (2, 2)), *edges)
         # 100 x 100 evenly spaced points are plenty for a smooth map, and make the frame
-        # the same share of every radiograph.
+        # the same fraction of every radiograph.
         points = 100
         wide = round(FRAME * points)
         frame = np.ones((points, points), dtype=bool)
@@ -240,9 +240,9 @@ def draw_heatmap(
     -------
     ndarray of uint8, shape (h, w, 3)
     """
-    share = heatmap.sample_on(display.shape) / max(strongest, 1e-12)
+    strength = heatmap.sample_on(display.shape) / max(strongest, 1e-12)
     steps = np.linspace(0, 1, len(HEAT_COLOURS))
-    colour = np.stack([np.interp(share, steps, HEAT_COLOURS[:, i]) for i in range(3)], axis=-1)
-    alpha = opacity * np.interp(share, steps, HEAT_COLOURS[:, 3])[..., None]
+    colour = np.stack([np.interp(strength, steps, HEAT_COLOURS[:, i]) for i in range(3)], axis=-1)
+    alpha = opacity * np.interp(strength, steps, HEAT_COLOURS[:, 3])[..., None]
     mixed = display[..., None] * (1 - alpha) + colour * alpha
     return (np.clip(mixed, 0, 1) * 255).round().astype(np.uint8)

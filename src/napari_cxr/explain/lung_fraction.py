@@ -24,13 +24,13 @@ def lung_mask(field: LungField) -> np.ndarray:
 
 
 def lung_fractions(heatmaps: Sequence[Heatmap], field: LungField) -> list[float | None]:
-    """Return the share of each heatmap that lies in the lungs; None for a map of zeros."""
+    """Return the fraction of each heatmap that lies in the lungs; None for a map of zeros."""
     mask = lung_mask(field)
     return [heatmap.fraction_in(mask, field.shape) for heatmap in heatmaps]
 
 
 def uniform_lung_fraction(heatmap: Heatmap, mask: np.ndarray, shape: tuple[int, int]) -> float:
-    """Return the share in the lungs of an even map: their share of what the network saw.
+    """Return the fraction in the lungs of a uniform map: their fraction of what the network saw.
 
     Parameters
     ----------

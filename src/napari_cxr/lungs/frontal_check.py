@@ -52,13 +52,13 @@ __all__ = [
 #: Rows and columns of what it looks at.
 FRONTAL_INPUT_SIZE = 64
 
-#: Rows and columns of the glance that blank margins are cut from first.
+#: Rows and columns of the downscaled image that blank margins are cut from first.
 UNTRIMMED_SIZE = 96
 
-#: Rows and columns that range over less than this, of what the glance ranges over, are blank.
+#: Rows and columns whose range is less than this fraction of the downscaled image's are blank.
 _BLANK = 0.1
 
-#: What is wrong with a radiograph that looks right when it is held in each of the eight ways.
+#: What is wrong with a radiograph that looks right when held in each of the eight orientations.
 ORIENTATIONS = (
     'frontal', 'mirrored', 'upside-down', 'upside-down',
     'inverted', 'inverted', 'inverted', 'inverted',
@@ -85,7 +85,7 @@ def orientation_scores(
     Returns
     -------
     ndarray of float32, shape (8,)
-        In the order of `WAYS`. Above 0, more like a radiograph than like anything else;
+        In the order of `ORIENTATIONS`. Above 0, more like a radiograph than like anything else;
         differences are logarithms of odds.
     """
     tensors = frontal_weights() if tensors is None else tensors
@@ -99,12 +99,12 @@ def orientation_scores(
 
 
 def without_margins(wide: np.ndarray) -> np.ndarray:
-    """Cut blank margins off a glance, as of a screenshot or a page, and make it small.
+    """Cut blank margins off a downscaled image, as of a screenshot or a page, and downscale it.
 
     Parameters
     ----------
     wide : ndarray of float32, shape (96, 96)
-        From `glance`.
+        From `downscale`..
 
     Returns
     -------
@@ -204,7 +204,7 @@ class FrontalCheck:
         'frontal' where nothing speaks clearly against it.
     score : float
         In [0, 1]: how sure the network is that it is an upright frontal radiograph, as
-        a share of the nine answers it can give. It is not the probability that it is one
+        a fraction of the nine answers it can give. It is not the probability that it is one
         where you work: there, hardly any image is mirrored or upside down.
     """
 
@@ -271,11 +271,11 @@ def judge_scores(
     Parameters
     ----------
     scores : ndarray, shape (8,)
-        Of the eight ways, in the order of `frontal_network.WAYS`.
+        Of the eight orientations, in the order of `ORIENTATIONS`.
     bounds : dict of str to float
-        'other': below it, the best of the eight is no radiograph; 'sure': from it on, the
-        lungs are not asked; 'inverted', 'upside-down' and 'mirrored': by how much such a
-        way must look better than the picture as it is.
+        'other': below it, the best of the eight is not a radiograph; 'sure': from it on, the
+        lungs are not asked; 'inverted', 'upside-down' and 'mirrored': by how much such an
+        orientation must look better than the picture as it is.
     lungless : bool
         Whether no plausible lungs were found.
     """
@@ -286,7 +286,7 @@ def judge_scores(
         return FrontalCheck('other', score)
     kinds: tuple[FrontalKind, ...] = ('inverted', 'upside-down', 'mirrored')
     excess = {
-        kind: max(float(s) for s, way in zip(scores, ORIENTATIONS, strict=True) if way == kind)
+        kind: max(float(s) for s, held in zip(scores, ORIENTATIONS, strict=True) if held == kind)
         - upright
         - bounds[kind]
         for kind in kinds

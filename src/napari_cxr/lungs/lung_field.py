@@ -121,7 +121,7 @@ class LungField:
         Parameters
         ----------
         margin : float
-            What to add on each side, as a share of the rectangle's height above and
+            What to add on each side, as a fraction of the rectangle's height above and
             below, and of its width to the left and the right.
 
         Returns

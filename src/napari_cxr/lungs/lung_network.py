@@ -175,7 +175,7 @@ def lung_probabilities(image: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     image : ndarray of float32, shape (128, 128)
-        From `glance`.
+        From `downscale`.
 
     Returns
     -------

@@ -96,19 +96,19 @@ def plausibility(field: LungField) -> tuple[float, str]:
     for name, value in measures(field).items():
         low, usually_low, usually_high, high = _bounds()[name]
         words = _PHRASES[name]
-        for share, said in (
+        for fraction, message in (
             (_fraction(value, low, usually_low), words[0]),
             (_fraction(-value, -high, -usually_high), words[1]),
         ):
-            if said and share < least:
-                least, phrase = share, said if share == 0 else ''
+            if message and fraction < least:
+                least, phrase = fraction, message if fraction == 0 else ''
     return least, phrase
 
 
 def measures(field: LungField) -> dict[str, float]:
     """Return what is measured, each a number that needs no unit.
 
-    Areas are shares of the radiograph; distances between the lungs' centres are over the
+    Areas are fractions of the radiograph; distances between the lungs' centres are over the
     square root of their area. Tidiness is what `LungField.tidied` left as it was, place the
     Dice coefficient with the atlas, fullness the area over that of the rectangle around it,
     for the worse lung, and certainty the mean probability inside. Where a lung is missing
@@ -142,7 +142,7 @@ def measures(field: LungField) -> dict[str, float]:
 
 
 def _extent(side: np.ndarray) -> float:
-    """Return the area of the upright rectangle around a mask, as a share of the image."""
+    """Return the area of the upright rectangle around a mask, as a fraction of the image."""
     rows, columns = np.flatnonzero(side.any(1)), np.flatnonzero(side.any(0))
     return float((np.ptp(rows) + 1) * (np.ptp(columns) + 1) / side.size)
 
@@ -185,7 +185,7 @@ def find_lungs(radiograph: Radiograph, preset: int = 0) -> LungField:
     """
     _, right, left = lung_probabilities(downscale(radiograph, LUNG_INPUT_SIZE, preset))
     found = LungField(right, left, radiograph.shape)
-    share, phrase = plausibility(found)
+    score, phrase = plausibility(found)
     if phrase:
-        return LungField(*average_lungs(), radiograph.shape, 'atlas', share, phrase)
-    return replace(found, plausibility=share)
+        return LungField(*average_lungs(), radiograph.shape, 'atlas', score, phrase)
+    return replace(found, plausibility=score)

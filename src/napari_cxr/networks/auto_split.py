@@ -90,7 +90,7 @@ def trace_steps(whole: nn.Module, x: Tensor) -> list[TraceStep]:
     Raises
     ------
     NotStaged
-        If it is no chain; the message says where it breaks.
+        If it is not a chain; the message says where it breaks.
     """
     calls: list[_Call] = []
     taken: dict[str, Tensor] = {}
@@ -180,7 +180,7 @@ def _split(whole: nn.Module, *, name: str, size: tuple[int, int]) -> StagesAndHe
     Raises
     ------
     NotStaged
-        If it is no chain, or the chain is not the network.
+        If it is not a chain, or the chain is not the network.
     """
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
@@ -238,7 +238,7 @@ class _Chain:
         stages: list[nn.Sequential] = []
         for steps in self.stages:
             modules = _modules(whole, steps)
-            # A pool at the end is no stage of its own: nothing in it learns.
+            # A pool at the end is not a stage of its own: nothing in it learns.
             if stages and not any(list(m.parameters()) for m in modules):
                 stages[-1].extend(modules)
             else:

@@ -158,7 +158,7 @@ class _SameConv2d(nn.Conv2d):
         return torch.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
 
 
-#: Standard deviations of the Gaussians between which the bands lie, as shares of the side:
+#: Standard deviations of the Gaussians between which the bands lie, as fractions of the side:
 #: structures as wide as a rib or a patch of consolidation, and twice as wide.
 _SCALES = (3 / 80, 6 / 80, 12 / 80)
 
@@ -238,7 +238,7 @@ class _Statistics(nn.Module):
         """Map (N, 4, h, w) to logits (N, K)."""
         logs = torch.log(energy.float().mean(dim=(2, 3)) + _NOTHING**2)
         bands, fourth, lungs = logs[:, :2], logs[:, 2:3], logs[:, 3:]
-        # Means over the lungs, not over the image, whatever the lungs' share of it.
+        # Means over the lungs, not over the image, whatever the lungs' fraction of it.
         amplitudes = (bands - lungs) / 2
         kurtosis = fourth - 2 * bands[:, :1] + lungs
         logits: Tensor = self.linear(self.scale(torch.cat([amplitudes, kurtosis], dim=1)))
@@ -251,7 +251,7 @@ def _single_precision(device: str) -> AbstractContextManager[object]:
 
 
 def _smoothed(maps: Tensor, scale: float) -> Tensor:
-    """Smooth two channels by a Gaussian, its standard deviation a share of each side."""
+    """Smooth two channels by a Gaussian, its standard deviation a fraction of each side."""
     # Whole numbers, which they are not yet where the network is being converted.
     down, across = (_gaussian(scale * int(side), maps.device) for side in maps.shape[2:])
     half = len(down) // 2, len(across) // 2

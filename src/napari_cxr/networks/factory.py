@@ -43,7 +43,7 @@ def create(
     Raises
     ------
     NotStaged
-        If a library's network is no chain of stages and a head.
+        If a library's network is not a chain of stages and a head.
     ValueError
         If there is no such network, a number is below 1, an entry of the head is wrong,
         or the network does not take images of this size.

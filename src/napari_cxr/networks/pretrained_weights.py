@@ -179,7 +179,7 @@ _OLD_DENSENET = re.compile(r'^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)$
 
 
 class WeightsUnavailable(RuntimeError):
-    """There are no pretrained weights for a network, or they cannot be had now."""
+    """There are no pretrained weights for a network, or they are not available now."""
 
 
 def credit(arch: str) -> str:

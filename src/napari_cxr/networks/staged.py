@@ -18,7 +18,7 @@ __all__ = ['NotStaged', 'StagedNetwork']
 
 
 class NotStaged(ValueError):
-    """A network that is no sequence of stages and a head; the message says why."""
+    """A network that is not a sequence of stages and a head; the message says why."""
 
 
 class StagedNetwork(nn.Module):
@@ -31,7 +31,7 @@ class StagedNetwork(nn.Module):
     Stages can be frozen by their names in `parts`. Where the first ones are, what they
     return can be computed once: ``network.features_from(name, *network.features_up_to(name,
     x))`` is ``network.features(x)`` for each stage, and what `features_up_to` returns is all
-    that the rest of the network needs to be told.
+    that the rest of the network needs.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class StagedNetwork(nn.Module):
     Raises
     ------
     NotStaged
-        If there is no stage, or `reads` names something that is none before the last.
+        If there is no stage, or `reads` names something that is not a stage before the last.
     """
 
     def __init__(

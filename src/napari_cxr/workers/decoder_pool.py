@@ -149,7 +149,7 @@ class DecoderPool:
         items : iterable of (int, Path)
             Numbered files. One is taken only when a decoder is free for it, and decoders
             stop while nobody takes what they made, so memory does not grow with them.
-        wanted : Wanted
+        wanted : PrepareOptions
             What to make of each.
 
         Yields

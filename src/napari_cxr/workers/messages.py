@@ -44,7 +44,7 @@ _YOUNG = 60.0
 
 
 class SharedFolder:
-    """A folder in memory, where there is room, for as long as this process wants it.
+    """A folder in memory, where there is space, for as long as this process wants it.
 
     Whoever ends last of a process and its worker removes it. Where both are killed at once,
     as by a batch system or for want of memory, images would stay in memory until the machine
@@ -138,7 +138,7 @@ class Channel:
         EOFError
             If the other end has gone.
         OSError
-            If there is no room for its arrays; nothing was sent then.
+            If there is no space for its arrays; nothing was sent then.
         TypeError
             If it holds what cannot be sent; nothing was sent then.
         """

@@ -161,7 +161,7 @@ class Child:
         )
 
     def settle(self, grace: float) -> None:
-        """Cancel the job under way, and wait until it has let go."""
+        """Cancel the running job, and wait until it has ended."""
         for number in list(self.unfinished):
             self._cancel(number)
         deadline = time.monotonic() + grace
@@ -296,7 +296,7 @@ class WorkerProcess:
 
     @property
     def busy(self) -> bool:
-        """Whether a job is under way, so that the next one waits for its turn."""
+        """Whether a job is running, so that the next one waits for its turn."""
         child = self._child
         return self._turn.locked() or bool(child is not None and child.alive and child.unfinished)
 
@@ -336,7 +336,7 @@ class WorkerProcess:
         WorkerDied
             If the worker ended, or was killed because of `timeout`.
         OSError
-            If there is no room to hand the arguments over.
+            If there is no space for the arguments.
         """
         while not self._turn.acquire(timeout=HEARTBEAT):
             yield None

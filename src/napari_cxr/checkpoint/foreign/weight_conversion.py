@@ -277,7 +277,7 @@ class WeightsMeaning:
     attribution, not_measured : tuple of str
         As of `Card`.
     source : dict
-        What else the card shall say of where the weights are from.
+        What else the card says of where the weights are from.
     """
 
     architecture: str
@@ -306,8 +306,8 @@ def convert(source: str | Path, target: str | Path, name: str, meaning: WeightsM
     target : str or Path
         Where to; the folder must exist.
     name : str
-        What the model shall be called.
-    meaning : Meaning
+        The model's name.
+    meaning : WeightsMeaning
         What outputs and input mean.
 
     Returns
