@@ -122,7 +122,7 @@ def test_few_images_have_no_baseline(panel):
 
 def test_images_that_cannot_be_divided_are_counted_but_not_by_split(panel):
     panel.show_survey(small(splits=('',) * 60, flags=('Too few.',), excluded=(0,)))
-    assert panel.sections['counts'].summary.text() == 'cannot be divided'
+    assert panel.sections['counts'].summary.text() == 'cannot be split'
     columns = range(panel.classes.columnCount())
     assert [panel.classes.isColumnHidden(i) for i in columns] == [False, *[True] * 3, *[False] * 2]
     rows = [panel.classes.topLevelItem(i) for i in range(4)]
@@ -384,13 +384,13 @@ def test_without_pairs_it_says_so(panel):
 def test_samples_of_any_shape(panel, shape, count):
     panel.show_survey(small())
     panel.show_samples(np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8))
-    assert panel.samples.grid.count == count and 'one of the ways' in panel.samples.note.text()
+    assert panel.samples.grid.count == count and 'its augmentation' in panel.samples.note.text()
 
 
 def test_samples_that_nothing_changes_and_enlarging(qtbot, panel):
     panel.show_survey(small())
     panel.show_samples(np.full((2, 2, 10, 10), 7, np.uint8))
-    assert 'changes nothing' in panel.samples.note.text()
+    assert 'no augmentation' in panel.samples.note.text()
     grid = panel.samples.grid
     before = grid.box(0).width()
     qtbot.mouseClick(grid, LEFT, pos=QPoint(20, 20))

@@ -68,7 +68,7 @@ def test_one_source_gives_nothing_away():
     assert not flags.any()
     assert 'one source' in association_sentence(made)
     unknown = replace(made, sources=('',) * 52)
-    assert 'No source is known' in association_sentence(unknown)
+    assert 'sources are not known' in association_sentence(unknown)
 
 
 def test_sentences():
@@ -76,7 +76,7 @@ def test_sentences():
         association_sentence(survey())
     )
     text = baseline_sentence({'format only': (0.8, 0.75, 0.84), 'grey': (0.9, 0.87, 0.93)})
-    assert 'no anatomy (grey)' in text and '0.90 (0.87 to 0.93)' in text and 'than 0.93' in text
+    assert 'no anatomy (grey)' in text and '0.90 (0.87 to 0.93)' in text and 'exceed 0.93' in text
     for nothing in ({}, {'format only': (float('nan'),) * 3}):
         assert 'too few images' in baseline_sentence(nothing)
 

@@ -224,7 +224,7 @@ def test_images_that_cannot_be_divided_are_not_trained_on(train_dock, qtbot, fol
         path.unlink()
     dock = train_dock
     look(qtbot, dock, folder, recipe_file)
-    told = '12 images, 2 classes, but they cannot be divided for training: Images says why.'
+    told = '12 images, 2 classes, but they cannot be split for training; see Images.'
     assert dock.status.text() == told and dock.start.toolTip() == told
     assert not dock.start.isEnabled()
     assert "'right' has 2 images only; to hold out a share" in dock.survey.flags[0]
@@ -269,7 +269,7 @@ def test_two_docks_share_one_process_and_say_so(
     monkeypatch.setattr(type(training_session.shared_trainer()), 'busy', True)
     train_dock.setup.source.setText(str(folder))
     train_dock.session.list_networks()
-    assert 'Waiting for the work of another Train dock' in train_dock.status.text()
+    assert 'Waiting for another Train dock' in train_dock.status.text()
     end_of_any(qtbot, train_dock)
     assert 'Waiting' not in train_dock.status.text()
 

@@ -1,1 +1,1 @@
-"""The Train dock: a folder of labelled images, what to do with it, and the run under way."""
+"""The Train dock: a folder of labelled images, a recipe, and the current run."""

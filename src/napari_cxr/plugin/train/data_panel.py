@@ -1,4 +1,4 @@
-"""What is in a labelled folder: counts, warnings, samples, sizes, duplicates, and the images."""
+"""The contents of a labelled folder: counts, warnings, samples, sizes, duplicates, images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _SMALL_SAMPLE, _LARGE_SAMPLE = 96, 230
 
 
 class SamplesView(QWidget):
-    """Pairs of images; a click on any makes all large or small.
+    """Samples before and after augmentation; a click changes the size of all.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class SamplesView(QWidget):
         super().__init__(parent)
         self.note = quiet_label()
         self.grid = ImageGrid(theme, _SMALL_SAMPLE, together=2)
-        self.grid.setAccessibleName('Sample images, as they are and changed')
+        self.grid.setAccessibleName('Sample images, original and augmented')
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
@@ -59,13 +59,13 @@ class SamplesView(QWidget):
         self.clear()
 
     def set_theme(self, theme: str) -> None:
-        """Follow another of napari's themes."""
+        """Use the colours of another of napari's themes."""
         self.grid.set_theme(theme)
 
     def clear(self) -> None:
         """Show none."""
         self.grid.set_images([])
-        self.note.setText('Samples appear here once the images have been looked at.')
+        self.note.setText('Samples appear here when the images have been read.')
 
     def show_samples(self, samples: np.ndarray) -> None:
         """Show samples.
@@ -73,9 +73,9 @@ class SamplesView(QWidget):
         Parameters
         ----------
         samples : ndarray of uint8
-            Each image as it is and changed: shape (n, 2, h, w), or (n, 2, h, w, 3) in red,
-            green and blue, or (k, n, 2, h, w, 3), where a second picture of each (k = 2)
-            draws hue, saturation and value as red, green and blue.
+            Each image, original and augmented: shape (n, 2, h, w), or (n, 2, h, w, 3) in red,
+            green and blue, or (k, n, 2, h, w, 3), where a second image of each (k = 2)
+            shows hue, saturation and value as red, green and blue.
         """
         pictures = np.asarray(samples)
         if pictures.ndim == 4 or (pictures.ndim == 5 and pictures.shape[-1] == 3):
@@ -90,14 +90,13 @@ class SamplesView(QWidget):
         for number in range(pictures.shape[1]):
             for picture, kind in zip(pictures, kinds, strict=False):
                 images += list(picture[number])
-                captions += [f'as it is{kind}', f'changed{kind}']
+                captions += [f'original{kind}', f'augmented{kind}']
         self.grid.set_images(images, captions)
         same = bool((pictures[:, :, 0] == pictures[:, :, 1]).all())
         self.note.setText(
-            'The recipe changes nothing: the network sees each image as it is, every time.'
+            'This recipe has no augmentation: the network always sees the original images.'
             if same
-            else 'Each image as it is, and one of the ways in which training changes it. '
-            'Click to enlarge.'
+            else 'Each image, and an example of its augmentation in training. Click to enlarge.'
         )
 
     def _enlarge(self) -> None:
@@ -108,7 +107,7 @@ _MOST_LINES = 8
 
 
 class SkippedFiles(QWidget):
-    """A text to read, select and copy.
+    """A list of files and reasons, which can be selected and copied.
 
     Parameters
     ----------
@@ -151,21 +150,21 @@ class SkippedFiles(QWidget):
 
 
 _EMPTY = (
-    'Choose a folder with one sub-folder for each class, or a table of images, to see here what '
-    'is in it before you train: how many images of each class there are, what would mislead a '
-    'network, and which images are there twice.'
+    'Choose a folder with one sub-folder for each class, or a table of images. Before you train, '
+    'this page shows how many images of each class there are, what would mislead a network, and '
+    'which images are duplicates.'
 )
 
 _BY_IMAGE = (
-    'Nothing tells which images are of one patient, so the splits are by image: images of one '
-    'patient may stand on both sides, and results will look better than they are.'
+    'It is not known which images are of the same patient, so the splits are by image: images of '
+    'one patient may be in several splits, and results will look better than they are.'
 )
 
 
 class DataPanel(QWidget):
-    """Shows a survey; lets a person leave images out and put pairs together.
+    """Shows a survey, in which images can be left out and pairs be marked as the same patient.
 
-    It reads no file and knows no job: whoever owns it hands it surveys and samples.
+    It reads no files and runs no jobs: surveys and samples are given to it.
 
     Parameters
     ----------
@@ -175,11 +174,11 @@ class DataPanel(QWidget):
         Qt parent.
     """
 
-    #: Digests (list of str), and whether they are left out from now on.
+    #: Digests (list of str), and whether they are now left out.
     excluded = Signal(object, bool)
-    #: Digests of two images, and whether they are one patient's from now on.
+    #: Digests of two images, and whether they are now marked as the same patient's.
     grouped = Signal(str, str, bool)
-    #: The file of an image, as the survey names it.
+    #: An image was opened: its file, as in the survey.
     image_opened = Signal(str)
     #: Two files to open side by side.
     pair_opened = Signal(str, str)
@@ -237,7 +236,7 @@ class DataPanel(QWidget):
         layout.addWidget(self._cautions)
         for key, title, widgets, open_ in (
             ('counts', 'Images by class', (self.classes,), True),
-            ('beat', 'What a model must beat', (self.to_beat, self.baselines), True),
+            ('beat', 'What a model must exceed', (self.to_beat, self.baselines), True),
             ('sources', 'Classes by source', (self.association, self.by_source), True),
             ('together', 'Labels together', (self.together,), True),
             ('samples', 'Samples', (self.samples,), True),
@@ -253,15 +252,15 @@ class DataPanel(QWidget):
             layout.addWidget(section)
         layout.addStretch(1)
 
-    # -- what is shown ------------------------------------------------------------------
+    # -- contents -----------------------------------------------------------------------
 
     @property
     def survey(self) -> Survey | None:
-        """What is shown."""
+        """The survey that is shown."""
         return self._survey
 
     def clear(self) -> None:
-        """Show no data set, and say what to do."""
+        """Show no data set, but what to do."""
         self._survey = None
         self.edits.begin(())
         self.images.show_survey(None)
@@ -275,28 +274,28 @@ class DataPanel(QWidget):
     def show_survey(self, survey: Survey, together: Sequence[Sequence[str]] = ()) -> None:
         """Show a data set.
 
-        Where it is the same images as before, what a person has folded, filtered, selected
-        and may undo stays.
+        If the images are the same as before, sections, filter, selection and undo history are
+        kept.
 
         Parameters
         ----------
         survey : Survey
-            What was found.
+            The survey.
         together : sequence of sequence of str
-            Digests that a person has put together before, as in the recipe, so that they can
+            Digests that were marked as the same patient's, as in the recipe, so that they can
             be separated again.
         """
-        out = [d for d, gone in zip(survey.digests, survey.excluded, strict=True) if gone]
-        again = self._survey is not None and self._survey.paths == survey.paths
+        out = [d for d, left in zip(survey.digests, survey.excluded, strict=True) if left]
+        is_same = self._survey is not None and self._survey.paths == survey.paths
         self._survey = survey
         self.images.show_survey(survey)
         self.pairs.show_survey(survey)
-        if again:
+        if is_same:
             self.edits.confirm(out)
         else:
             self.edits.begin(out, together)
-        told = survey.split_kind == 'by patient' or any('by image' in f for f in survey.flags)
-        self._show_flags(survey.flags if told else (*survey.flags, _BY_IMAGE))
+        is_known = survey.split_kind == 'by patient' or any('by image' in f for f in survey.flags)
+        self._show_flags(survey.flags if is_known else (*survey.flags, _BY_IMAGE))
         self._show_plots(survey)
         shown = dict.fromkeys(self.sections, True)
         shown['together'] = bool((np.asarray(survey.truth, bool).sum(axis=1) > 1).any())
@@ -310,7 +309,7 @@ class DataPanel(QWidget):
         self.samples.show_samples(samples)
 
     def set_theme(self, theme: str) -> None:
-        """Follow another of napari's themes."""
+        """Use the colours of another of napari's themes."""
         self._theme = theme
         for part in (
             self.baselines,
@@ -347,7 +346,7 @@ class DataPanel(QWidget):
         counts = np.asarray(survey.cooccurrence, dtype=float)
         self.together.set_values(counts, survey.labels, survey.labels)
         sizes = np.asarray(survey.sizes, dtype=float).reshape(-1, 2)
-        # An image with several labels has the colour of the first.
+        # An image with several labels has the colour of the first one.
         first = np.asarray(survey.truth, bool).argmax(axis=1)
         self.sizes.set_points(sizes[:, 1], sizes[:, 0], first, survey.labels)
         self.pointed.setText('Click a dot to find its image in the list.')
@@ -355,7 +354,7 @@ class DataPanel(QWidget):
         kinds = len(np.unique(sizes, axis=0))
         self.sections['sizes'].set_summary('one size' if kinds == 1 else f'{kinds} sizes')
         self.sections['counts'].set_summary(
-            f'split {survey.split_kind}' if any(survey.splits) else 'cannot be divided'
+            f'split {survey.split_kind}' if any(survey.splits) else 'cannot be split'
         )
         across = sum(pair.across for pair in survey.pairs)
         self.sections['pairs'].set_summary(
@@ -365,7 +364,7 @@ class DataPanel(QWidget):
         self.skipped.show_files(survey.skipped)
 
     def _count(self) -> None:
-        """Count anew, when images were left out or taken back."""
+        """Update the counts when images were left out or included."""
         survey = self._survey
         if survey is None:
             return
@@ -376,8 +375,9 @@ class DataPanel(QWidget):
         self.by_source.set_values(
             table, counts.sources, counts.labels, flags, one_sided_sentences(flags, counts)
         )
-        gone = int(out.sum())
-        self.sections['images'].set_summary(f'{number_text(gone)} left out' if gone else '')
+        left_out = int(out.sum())
+        summary = f'{number_text(left_out)} left out' if left_out else ''
+        self.sections['images'].set_summary(summary)
 
     # -- from a plot to the list --------------------------------------------------------
 

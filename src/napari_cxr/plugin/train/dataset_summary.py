@@ -1,4 +1,4 @@
-"""A data set in numbers and sentences: images by class, source and split, and what they mean."""
+"""A data set in numbers and sentences: images by class, source and split, and what follows."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os.path
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Qt
@@ -20,8 +21,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cxr.plugin.train.training_controllers import RecipeController
 from napari_cxr.training.dataset_survey import Survey
+
+if TYPE_CHECKING:
+    from napari_cxr.plugin.train.training_controllers import RecipeController
 
 __all__ = [
     'ClassTable',
@@ -36,12 +39,12 @@ __all__ = [
     'training_obstacle',
 ]
 
-#: Columns of the counts: the splits, images that cannot be divided, and those left out.
+#: Columns of the counts: the splits, images that cannot be split, and those left out.
 SPLITS = ('train', 'val', 'test')
 
-_UNDIVIDED, _OUT = 3, 4
+_UNSPLIT, _OUT = 3, 4
 
-#: A source nearly all of whose images are of one class is flagged, if it has so many.
+#: A source is flagged if this fraction of its images, at least so many, is of one class.
 _ONE_SIDED_FRACTION, _FEWEST_IMAGES = 0.9, 10
 
 UNKNOWN_SOURCE = 'unknown source'
@@ -56,9 +59,8 @@ class ImageCounts:
     labels, sources : tuple of str
         K classes and S sources.
     table : ndarray of int, shape (K, S, 5)
-        Images in train, val and test; those that would be used, but that cannot be divided
-        into splits; and those that are left out. An image with several labels counts for
-        each.
+        Images in train, val and test; those that would be used but cannot be split; and those
+        that are left out. An image with several labels counts for each of them.
     totals : ndarray of int, shape (5,)
         Images, each counted once.
     """
@@ -70,7 +72,7 @@ class ImageCounts:
 
 
 def _sources(survey: Survey) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return the names of the sources, the largest first, and the number of each image's."""
+    """Return the names of the sources, the largest first, and the index of each image's."""
     names = [source or UNKNOWN_SOURCE for source in survey.sources]
     sizes = Counter(names)
     ordered = sorted(sizes, key=lambda name: (-sizes[name], name))
@@ -86,11 +88,11 @@ def image_counts(survey: Survey, out: np.ndarray) -> ImageCounts:
     survey : Survey
         The data set.
     out : ndarray of bool, shape (n,)
-        Images that a person has left out by now.
+        Images that are currently left out.
     """
     sources, which = _sources(survey)
     numbers = {name: i for i, name in enumerate(SPLITS)}
-    elsewhere = _OUT if any(survey.splits) else _UNDIVIDED
+    elsewhere = _OUT if any(survey.splits) else _UNSPLIT
     split = np.array([numbers.get(name, elsewhere) for name in survey.splits], dtype=int)
     split[np.asarray(out, bool)] = _OUT
     table = np.zeros((len(survey.labels), len(sources), _OUT + 1), dtype=int)
@@ -101,15 +103,15 @@ def image_counts(survey: Survey, out: np.ndarray) -> ImageCounts:
 
 
 def source_table(counts: ImageCounts) -> tuple[np.ndarray, np.ndarray]:
-    """Return images that are used by source and class, and which cells give a class away.
+    """Return the used images by source and class, and the cells that reveal a class.
 
     Returns
     -------
     ndarray of int, shape (S, K)
         Counts.
     ndarray of bool, shape (S, K)
-        Where at least 90 % of a source's ten or more images are of one class, though that
-        class is less than 90 % of all.
+        True where at least 90 % of a source's ten or more images are of one class, although
+        that class is less than 90 % of all images.
     """
     used = counts.table[:, :, :_OUT].sum(axis=2).T
     of_source = used.sum(axis=1, keepdims=True)
@@ -126,20 +128,20 @@ def one_sided_sentences(flags: np.ndarray, counts: ImageCounts) -> dict[tuple[in
     """Return a sentence for each flagged cell of the table of sources."""
     return {
         (int(s), int(k)): (
-            f'Nearly all images of {counts.sources[s]} are {counts.labels[k]}: '
-            'a model can answer by the look of the source alone.'
+            f'Nearly all images of {counts.sources[s]} are {counts.labels[k]}, so a model can '
+            'predict the class by recognising the source.'
         )
         for s, k in np.argwhere(flags)
     }
 
 
 def association_sentence(survey: Survey) -> str:
-    """Say how much the source tells about the class."""
+    """Return how much the source reveals about the class."""
     value = survey.association
     if not any(survey.sources):
-        return 'No source is known, so nothing tells whether it gives the class away.'
+        return 'The sources are not known, so it cannot be said whether they reveal the class.'
     if math.isnan(value):
-        return 'All images are of one source, so what a model learns may hold for it alone.'
+        return 'All images are from one source, so results may hold for this source only.'
     how = (
         'nearly nothing' if value < 0.1 else
         'a little' if value < 0.3 else
@@ -147,35 +149,35 @@ def association_sentence(survey: Survey) -> str:
         'nearly everything'
     )  # fmt: skip
     return (
-        f'The source tells {how} about the class: Cramér’s V is {value:.2f}, where 0 is nothing '
-        'and 1 everything.'
+        f'The source reveals {how} about the class: Cramér’s V is {value:.2f} (0: no association, '
+        '1: complete).'
     )
 
 
 def baseline_sentence(baselines: dict[str, tuple[float, float, float]]) -> str:
-    """Say what a model must beat."""
-    known = {name: figures for name, figures in baselines.items() if np.isfinite(figures).all()}
+    """Return what a model must exceed."""
+    known = {name: interval for name, interval in baselines.items() if np.isfinite(interval).all()}
     if not known:
         return (
-            'There are too few images to tell what a classifier that sees no anatomy would '
-            'reach. Add images before you trust any figure.'
+            'There are too few images to estimate what a classifier that sees no anatomy would '
+            'reach. Add images before you trust any result.'
         )
     name, (value, low, high) = max(known.items(), key=lambda item: item[1][0])
     return (
         f'A classifier that sees no anatomy ({name}) reaches an area under the curve of '
-        f'{value:.2f} ({low:.2f} to {high:.2f}); chance is 0.50. A model must do clearly better '
-        f'than {high:.2f} before its figures say anything about lungs.'
+        f'{value:.2f} ({low:.2f} to {high:.2f}); chance is 0.50. A model must clearly exceed '
+        f'{high:.2f} before its results say anything about lungs.'
     )
 
 
 def relative_names(paths: Sequence[str]) -> list[str]:
-    """Return paths as seen from the folder that they share."""
+    """Return paths relative to their common folder."""
     plain = [path.replace('\\', '/') for path in paths]
     if not plain or not all(os.path.isabs(path) for path in paths):
         return plain
     folders = {path.rpartition('/')[0] for path in plain}
     shared = os.path.commonpath(list(folders)) if len(folders) > 1 else ''
-    if not shared:  # all in one folder, of which the last name says enough
+    if not shared:  # all in one folder, so the file names suffice
         return [path.rpartition('/')[2] for path in plain]
     return [os.path.relpath(path, shared).replace('\\', '/') for path in plain]
 
@@ -184,7 +186,7 @@ _CLASS_HEADERS = ('Class', 'Train', 'Val', 'Test', 'Out', 'All')
 
 _CLASS_TIPS = (
     'Click the arrow before a class to see its sources',
-    'Images that the network learns from',
+    'Images on which the network is trained',
     'Validation: images by which the best epoch is chosen',
     'Images on which the result is measured',
     'Images that you or the recipe left out',
@@ -198,7 +200,7 @@ _MOST_CLASS_ROWS = 13
 
 
 class ClassTable(QTreeWidget):
-    """Shows counts; a class unfolds into its sources.
+    """Shows counts; a class expands into its sources.
 
     Parameters
     ----------
@@ -224,7 +226,7 @@ class ClassTable(QTreeWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setAccessibleName('Images by class, source and split')
-        self.setToolTip('Images of each class in each split; unfold a class for its sources')
+        self.setToolTip('Images of each class in each split; expand a class for its sources')
         self.setMinimumWidth(220)
         header = self.header()
         if header is not None:
@@ -237,8 +239,8 @@ class ClassTable(QTreeWidget):
         self.itemCollapsed.connect(self._fit_height)
 
     def show_counts(self, counts: ImageCounts) -> None:
-        """Show counts; classes that are unfolded stay so."""
-        unfolded = {item.text(0) for item in self._classes() if item.isExpanded()}
+        """Show counts; expanded classes stay expanded."""
+        expanded = {item.text(0) for item in self._classes() if item.isExpanded()}
         self.clear()
         several = len(counts.sources) > 1
         for k, label in enumerate(counts.labels):
@@ -247,17 +249,19 @@ class ClassTable(QTreeWidget):
             for s, source in enumerate(counts.sources if several else ()):
                 if counts.table[k, s].any():
                     row.addChild(_tree_item(source, counts.table[k, s]))
-            row.setExpanded(label in unfolded)
+            row.setExpanded(label in expanded)
         every = _tree_item('All images', counts.totals)
-        every.setToolTip(0, 'Each image once, though one with several labels is in several rows')
+        every.setToolTip(
+            0, 'Each image counted once, although one with several labels is in several rows'
+        )
         self.addTopLevelItem(every)
-        for column in _SPLIT_COLUMNS:  # where nothing is divided, there is nothing to tell of them
+        for column in _SPLIT_COLUMNS:  # hidden if there are no splits
             self.setColumnHidden(column, not counts.totals[:3].any())
         self.setColumnHidden(_OUT_COLUMN, not counts.totals[4])
         self._fit_height()
 
     def showEvent(self, event: QShowEvent | None) -> None:
-        """Measure in the font that it is shown in."""
+        """Fit the height to the font."""
         super().showEvent(event)
         self._fit_height()
 
@@ -291,34 +295,34 @@ def _tree_item(name: str, counts: np.ndarray, bold: bool = False) -> QTreeWidget
 
 
 def training_obstacle(survey: Survey | None, splits_are_equal: bool) -> str:
-    """Say that nothing can be trained because the images cannot be divided; else ''.
+    """Return why nothing can be trained, because the images cannot be split; else ''.
 
     Parameters
     ----------
     survey : Survey or None
-        What was found in the images; None while nobody knows.
+        The survey of the images; None while unknown.
     splits_are_equal : bool
-        Whether all runs of the recipe divide them as it says.
+        Whether all runs of the plan split the images as the recipe does.
     """
     if survey is None or any(survey.splits) or not splits_are_equal:
         return ''
-    return f'{_found_text(survey)}, but they cannot be divided for training: Images says why.'
+    return f'{_found_text(survey)}, but they cannot be split for training; see Images.'
 
 
 def training_advice(survey: Survey | None, controller: RecipeController) -> str:
-    """Say what was found, how it is divided, and what the recipe on a controller makes of it."""
+    """Return what was found, how it is split, and what the plan makes of it."""
     if survey is None:
         return ''
     if not any(survey.splits):
         return training_obstacle(survey, controller.splits_are_equal) or (
-            f'{_found_text(survey)}, but they cannot be divided by the settings below: Images '
-            'says why. Only runs of the sweep that divide them otherwise will train.'
+            f'{_found_text(survey)}, but they cannot be split by the settings below; see Images. '
+            'Only runs of the sweep that split them differently will train.'
         )
     left = sum(bool(split) for split in survey.splits)
     found = f'{left:,} images, {len(survey.labels)} classes, split {survey.split_kind}.'
     if controller.sweep is not None:
         runs = f'{len(controller.sweep.runs)} runs' if controller.sweep.runs else 'Several runs'
-        found += f' {runs}; what is changed under Settings is changed in each.'
+        found += f' {runs}; changes under Settings apply to each of them.'
     return found
 
 

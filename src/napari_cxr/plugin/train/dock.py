@@ -38,20 +38,20 @@ from napari_cxr.training.training_events import ReadingProgress, TrainingEvent
 
 __all__ = ['TrainDock']
 
-#: How long changes gather before the images are looked at again, in milliseconds.
+#: Delay after a change before the images are surveyed again, in milliseconds.
 _SURVEY_DELAY = 600
-#: Samples that are shown with and without augmentation.
+#: Number of samples that are shown with and without augmentation.
 _SAMPLES = 6
-#: What of a recipe decides what a survey finds.
+#: Parts of a recipe on which a survey depends.
 _SURVEY_ENTRIES = ('data', 'split', 'input', 'seed')
 _TRAIN_TIP = 'Train with these settings (Ctrl+Shift+Return)'
-_WAITING = 'Waiting for the work of another Train dock to end, or for a run to stop…'
+_WAITING = 'Waiting for another Train dock to finish, or for a run to stop…'
 #: The tabs.
 _SETTINGS, _RUN = 1, 2
 
 
 class TrainDock(Dock):
-    """Choose images and a recipe; look at both; train; use the result.
+    """Choose images and a recipe, check them, train, and use the result.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ class TrainDock(Dock):
         super().__init__(napari_viewer)
         self.session = TrainingSession(self)
         self.survey: Survey | None = None
-        self._waits = False  # for a job of another dock
-        self._surveyed: tuple[Any, ...] = ()  # what the survey on show is of
+        self._waits = False  # for another dock
+        self._surveyed: tuple[Any, ...] = ()  # source and recipe of the survey
         self._sampled: tuple[Any, ...] = ()
         self._build()
         self._connect()
@@ -82,7 +82,7 @@ class TrainDock(Dock):
         self.progress.setFixedHeight(4)
         self.progress.hide()
         self.cancel = QPushButton('Cancel')
-        self.cancel.setToolTip('Stop looking at the images')
+        self.cancel.setToolTip('Stop reading the images')
         self.cancel.hide()
         self.status = quiet_label()
         self.message = InlineMessage()
@@ -143,13 +143,13 @@ class TrainDock(Dock):
 
     @property
     def busy(self) -> bool:
-        """Whether a job is under way."""
+        """Whether a job is running."""
         return bool(self.session.job)
 
-    # -- what the person does -----------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------
 
     def train(self) -> None:
-        """Start a run with the settings as they stand; returns at once."""
+        """Start a run with the current settings; returns at once."""
         source, plan = self.setup.current_source, self.recipe_controller.plan
         if self.busy or plan is None or not source or self._obstacle():
             return
@@ -160,22 +160,22 @@ class TrainDock(Dock):
         self.run_controller.start(source, plan, folder, self.setup.current_device)
 
     def stop(self) -> None:
-        """End the run after its current step; what it has learnt is kept."""
+        """Stop the run after its current step; the model so far is kept."""
         self.run_controller.stop()
 
     def resume(self, run_folder: str) -> None:
-        """Take up a run that was stopped or cut off."""
+        """Resume a run that was stopped or interrupted."""
         source = self.setup.current_source
         if self.busy:
-            self.message.show_error('Wait until the job under way has ended, or stop it.')
+            self.message.show_error('Wait until the current job has ended, or stop it.')
         elif not source:
-            self.message.show_error('Choose the images that the run was trained on.')
+            self.message.show_error('Choose the images on which the run was trained.')
         else:
             self.message.clear()
             self.run_controller.resume(source, Path(run_folder), self.setup.current_device)
 
     def load_settings(self, run_folder: str) -> None:
-        """Take the recipe of a run."""
+        """Use the recipe of a run."""
         self.recipe_controller.choose(str(Path(run_folder) / 'recipe.toml'))
         self.tabs.setCurrentIndex(_SETTINGS)
 
@@ -221,10 +221,10 @@ class TrainDock(Dock):
         if is_same_viewer(viewer, self.viewer):
             self.resume(run_folder)
 
-    # -- looking at the images ----------------------------------------------------------
+    # -- survey and samples -------------------------------------------------------------
 
     def _survey_or_sample(self) -> None:
-        """Survey the images if what decides it has changed, else draw new samples."""
+        """Survey the images if the survey is out of date, otherwise draw new samples."""
         source, recipe = self.setup.current_source, self.recipe_controller.recipe
         if self.busy:
             if self.session.job in ('survey', 'preview'):
@@ -234,7 +234,7 @@ class TrainDock(Dock):
             return
         wanted = (source, *(getattr(recipe, table) for table in _SURVEY_ENTRIES))
         if wanted != self._surveyed:
-            # Until the end of this look, nothing is known; nor after, if it comes to nothing.
+            # Nothing is known until the survey ends, nor afterwards if it fails.
             self.survey, self._surveyed = None, wanted
             self.session.survey(source, recipe)
         elif self.survey is not None and self._sampled != (wanted, recipe.augmentation):
@@ -242,7 +242,7 @@ class TrainDock(Dock):
             self._draw_samples(self.survey, recipe)
 
     def _draw_samples(self, survey: Survey, recipe: Recipe) -> None:
-        """Draw images of each class in turn."""
+        """Draw images from each class in turn."""
         by_class = [
             [i for i in range(len(survey.paths)) if survey.truth[i, k] and not survey.excluded[i]]
             for k in range(len(survey.labels))
@@ -260,19 +260,19 @@ class TrainDock(Dock):
         source = Path(self.setup.current_source)
         return source.parent if source.suffix.lower() == '.csv' else source
 
-    # -- what jobs say ------------------------------------------------------------------
+    # -- events of jobs -----------------------------------------------------------------
 
     def _job_started(self, job: str) -> None:
-        words = {'survey': 'Looking at the images…', 'preview': 'Drawing samples…'}
-        if job in words:
-            self.status.setText(words[job])
+        texts = {'survey': 'Reading the images…', 'preview': 'Drawing samples…'}
+        if job in texts:
+            self.status.setText(texts[job])
             self.progress.setRange(0, 0)
             self.progress.show()
             self.cancel.setVisible(job == 'survey')
         self._update()
 
     def _show_waiting(self) -> None:
-        """Say why nothing happens: there is one training process, and it is at work."""
+        """Show that the one training process is busy."""
         self._waits = True
         self.status.setText(_WAITING)
         self.status.show()
@@ -310,11 +310,11 @@ class TrainDock(Dock):
         self._survey_timer.start()
 
     def _update(self) -> None:
-        """Make button and status say what can be done."""
+        """Update the button and the status."""
         ready = bool(self.setup.current_source) and self.recipe_controller.recipe is not None
-        in_the_way = self._obstacle()
-        self.start.setEnabled(ready and not self.busy and not in_the_way)
-        self.start.setToolTip(in_the_way or _TRAIN_TIP)
+        obstacle = self._obstacle()
+        self.start.setEnabled(ready and not self.busy and not obstacle)
+        self.start.setToolTip(obstacle or _TRAIN_TIP)
         if not self.busy:
             self.status.setText(training_advice(self.survey, self.recipe_controller))
         self.status.setVisible(bool(self.status.text()))
@@ -325,24 +325,24 @@ class TrainDock(Dock):
     # -- Qt -----------------------------------------------------------------------------
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
-        """Take a folder or a table that is dragged here."""
+        """Accept a folder or a table."""
         if event is not None and _dropped(event) is not None:
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent | None) -> None:
-        """Train on the folder or table that was dropped."""
+        """Use the folder or table that was dropped."""
         path = _dropped(event) if event is not None else None
         if path is not None:
             self.setup.set_source(path)
 
     def set_theme(self, theme: str) -> None:
-        """Let tables and plots take the colours of a theme."""
+        """Draw tables and plots in the colours of a theme."""
         self.data.set_theme(theme)
         self.run.set_theme(theme)
 
 
 def _dropped(event: QDropEvent) -> str | None:
-    """Return the one folder or table that is dragged, if it is one."""
+    """Return the folder or table that is dragged, if it is exactly one."""
     mime = event.mimeData()
     urls = mime.urls() if mime is not None else []
     if len(urls) != 1 or not urls[0].isLocalFile():

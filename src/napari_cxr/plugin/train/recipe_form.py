@@ -18,7 +18,7 @@ from napari_cxr.training.recipe.schema import field_descriptions, field_label
 
 __all__ = ['RecipeForm']
 
-#: Sections in the order in which people think of them: title, table in the recipe.
+#: The sections: title, and table in the recipe.
 _SECTIONS = (
     ('Run', ''),
     ('Images', 'data'),
@@ -34,14 +34,14 @@ _SECTIONS = (
     ('Best epoch', 'selection'),
     ('Model card', 'card'),
 )
-#: What the list of images edits, or the dock has a field of its own for.
+#: Entries that are edited in the list of images or elsewhere in the dock.
 _EDITED_ELSEWHERE = {'data.exclude', 'data.together', 'card.name'}
-#: Texts to choose from before anyone knows better; others can be typed.
+#: Initial suggestions; other texts can be typed.
 _SUGGESTIONS = {'weights': ('random', 'pretrained'), 'network': ('resnet18',)}
 
 
 class RecipeForm(QWidget):
-    """Shows a recipe and lets a person change each entry.
+    """Shows a recipe, in which each entry can be edited.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class RecipeForm(QWidget):
         Qt parent.
     """
 
-    #: An entry was changed by the person; `recipe` may raise now.
+    #: An entry was edited; `recipe` may raise now.
     changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -67,9 +67,9 @@ class RecipeForm(QWidget):
             self._sections[table] = section
             layout.addWidget(section)
             section.body.addLayout(self._fields_of(table))
-        # One column of labels through all sections, so that the fields stand in line.
+        # The same label width in all sections, so that the fields are aligned.
         bold = self.font()
-        bold.setBold(True)  # as what was changed is
+        bold.setBold(True)  # like entries that were changed
         metrics = QFontMetrics(bold)
         labels = self._labels.values()
         width = max(metrics.horizontalAdvance(label.text()) for label in labels) + 12
@@ -103,7 +103,7 @@ class RecipeForm(QWidget):
         return form
 
     def offer(self, key: str, choices: Sequence[str]) -> None:
-        """Offer texts to choose from, for instance names of networks."""
+        """Set the suggestions of a field, for instance names of networks."""
         self._fields[key].offer(choices)  # type: ignore[attr-defined]
 
     def show_recipe(self, recipe: Recipe, base: Recipe | None = None) -> None:
@@ -112,9 +112,9 @@ class RecipeForm(QWidget):
         Parameters
         ----------
         recipe : Recipe
-            What is shown.
+            The recipe.
         base : Recipe, optional
-            What it is compared with, to mark what was changed; itself by default.
+            The recipe with which it is compared, to mark changes; itself by default.
         """
         values = recipe.to_dict()
         self._base = (base or recipe).to_dict()
@@ -125,12 +125,12 @@ class RecipeForm(QWidget):
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as it stands.
+        """The current recipe.
 
         Raises
         ------
         RecipeError
-            If an entry makes no sense; the message names it.
+            If an entry is not valid; the message names it.
         """
         values: dict[str, Any] = {}
         everything = {key: field.value for key, field in self._fields.items()}
@@ -144,13 +144,13 @@ class RecipeForm(QWidget):
         self._hidden[key] = value
 
     def mark_error(self, refusal: str) -> str:
-        """Mark the entry that a refusal names, and unfold its section.
+        """Mark the entry that an error names, and expand its section.
 
         Parameters
         ----------
         refusal : str
-            Message of a `RecipeError`, which begins with the entry's key; empty takes
-            the mark away.
+            Message of a `RecipeError`, which starts with the entry's key; empty removes the
+            mark.
 
         Returns
         -------
@@ -173,7 +173,7 @@ class RecipeForm(QWidget):
         self.changed.emit()
 
     def _mark(self) -> None:
-        """Set in bold what differs from the base, and say so beside folded sections."""
+        """Set changed entries in bold, and count them beside the titles of the sections."""
         counts = dict.fromkeys(self._sections, 0)
         for key, field in self._fields.items():
             different = _plain(field.value) != _plain(_value_at(self._base, key))
@@ -186,7 +186,7 @@ class RecipeForm(QWidget):
 
 
 def _set_wrong(label: QLabel, wrong: bool) -> None:
-    """Set a label in the colour of errors, or in the usual one again."""
+    """Show a label in the colour of errors, or in the normal colour."""
     if bool(label.property('wrong')) != wrong:
         label.setProperty('wrong', wrong)
         if (style := label.style()) is not None:

@@ -1,4 +1,4 @@
-"""What to train on, by which recipe, and where the result goes: the upper part of the dock."""
+"""Images, recipe and output folder of a training: the upper part of the dock."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QFormLayout,
-    QHBoxLayout,
     QLineEdit,
     QMenu,
-    QPushButton,
     QSizePolicy,
     QToolButton,
     QWidget,
 )
 
 from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.widgets.form_field import field_with_button
 from napari_cxr.plugin.widgets.text import ElidedComboBox
 from napari_cxr.training import recipe as recipes
 from napari_cxr.training import sweep as sweeps
@@ -29,13 +28,13 @@ from napari_cxr.training.sweep import Sweep
 
 __all__ = ['SWEEP_PREFIX', 'TrainingSetup']
 
-#: What stands before the name of a sweep in the list of recipes.
+#: Prefix of the names of sweeps in the list of recipes.
 SWEEP_PREFIX = 'sweep: '
 
 _TABLES = 'Tables (*.csv);;All files (*)'
 _RECIPES = 'Recipes (*.toml);;All files (*)'
-_RECIPE_TIP = 'How to train. Every entry can be changed under Settings.'
-#: Recipes to begin with, in the order in which they are offered; the papers follow.
+_RECIPE_TIP = 'How to train. Every setting can be changed under Settings.'
+#: Prefixes of the recipes that are listed first; those of papers follow.
 _FIRST_RECIPES = ('start-',)
 
 
@@ -50,15 +49,15 @@ class TrainingSetup(QWidget):
 
     #: Other images were chosen.
     source_changed = Signal()
-    #: A shipped recipe was chosen, by its name.
+    #: A built-in recipe was chosen: its name.
     recipe_chosen = Signal(str)
-    #: A recipe's file was chosen.
+    #: The file of a recipe was chosen.
     recipe_opened = Signal(str)
-    #: The recipe as it stands shall be written to this file.
+    #: The current recipe should be saved to this file.
     recipe_saved = Signal(str)
-    #: The folder of a run was chosen, whose recipe shall be taken.
+    #: The folder of a run was chosen, to use its recipe.
     run_chosen = Signal(str)
-    #: The recipe shall be again as it was chosen.
+    #: All changes to the recipe should be undone.
     reset_requested = Signal()
     #: The name of the model has changed.
     name_changed = Signal()
@@ -73,10 +72,10 @@ class TrainingSetup(QWidget):
 
     def _build(self) -> None:
         self.source = QLineEdit()
-        self.source.setPlaceholderText('A folder with one sub-folder a class')
+        self.source.setPlaceholderText('A folder with a sub-folder per class')
         self.source.setToolTip(
             'A folder with one sub-folder for each class, or a table (CSV) with the columns '
-            'path and label, and perhaps patient, split and source. You can also drop it here.'
+            'path and label, and optionally patient, split and source. You can also drop it here.'
         )
         self.source.setAccessibleName('Images')
         self.browse = QToolButton()
@@ -88,18 +87,18 @@ class TrainingSetup(QWidget):
         where.addAction('Folder of images…', self.choose_folder)
         where.addAction('Table (CSV)…', self.choose_table)
         where.addSeparator()
-        where.addAction('Look again', self.source_changed.emit)
+        where.addAction('Read again', self.source_changed.emit)
         self.browse.setMenu(where)
         self.recipe = ElidedComboBox(_RECIPE_TIP)
         self.recipe.setAccessibleName('Recipe')
-        self.recipe.currentIndexChanged.connect(self._say_recipe)
+        self.recipe.currentIndexChanged.connect(self._update_tooltip)
         names = self.recipe.view()
-        if names is not None:  # titles are longer than a dock is wide
+        if names is not None:  # titles are longer than the width of a dock
             names.setMinimumWidth(460)
         self.more = QToolButton()
         self.more.setObjectName('more')
         self.more.setText('⋯')
-        self.more.setToolTip('Open or save a recipe, or take that of a run')
+        self.more.setToolTip('Open or save a recipe, or use that of a run')
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.more)
         menu.addAction('Open recipe…', self.open_recipe)
@@ -109,17 +108,15 @@ class TrainingSetup(QWidget):
         menu.addAction('Undo all changes', self.reset_requested.emit)
         self.more.setMenu(menu)
         self.name = QLineEdit()
-        self.name.setToolTip(
-            'What the model is called in the Classify dock: letters, digits and ._+-'
-        )
+        self.name.setToolTip('Name of the model in the Classify dock: letters, digits and ._+-')
         self.name.setAccessibleName('Name of the model')
         self.out = QLineEdit()
-        self.out.setToolTip('Each run gets a folder of its own in this one')
+        self.out.setToolTip('Each run gets its own folder in this one')
         self.out.setAccessibleName('Folder of the runs')
         self.choose_out = QToolButton()
         self.choose_out.setObjectName('more')
         self.choose_out.setText('…')
-        self.choose_out.setToolTip('Choose where runs are kept')
+        self.choose_out.setToolTip('Choose where runs are saved')
         self.choose_out.clicked.connect(self._choose_out)
         self.device = QComboBox()
         self.device.setToolTip('Where the network is trained')
@@ -130,12 +127,12 @@ class TrainingSetup(QWidget):
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow('Images', _beside(self.source, self.browse))
-        form.addRow('Recipe', _beside(self.recipe, self.more))
+        form.addRow('Images', field_with_button(self.source, self.browse))
+        form.addRow('Recipe', field_with_button(self.recipe, self.more))
         form.addRow('Model name', self.name)
-        form.addRow('Keep runs in', _beside(self.out, self.choose_out))
+        form.addRow('Save runs in', field_with_button(self.out, self.choose_out))
         form.addRow('Device', self.device)
-        # Where there is little height, the tabs below give way, which can be scrolled.
+        # If there is little height, the tabs below shrink, because they can be scrolled.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def _fill(self) -> None:
@@ -169,7 +166,7 @@ class TrainingSetup(QWidget):
 
     @property
     def current_recipe(self) -> str:
-        """Name of the recipe, path of one of the person's own, or a sweep after `SWEEP`."""
+        """Name or path of the recipe, or name of a sweep after `SWEEP_PREFIX`."""
         return cast(str, self.recipe.currentData() or '')
 
     @property
@@ -187,7 +184,7 @@ class TrainingSetup(QWidget):
         return parent / f'{name}-{number}'
 
     def keep(self) -> None:
-        """Remember what was chosen for the next time."""
+        """Save the choices for the next session."""
         save_preferences(
             'train',
             images=self.current_source,
@@ -197,14 +194,14 @@ class TrainingSetup(QWidget):
         )
 
     def set_source(self, path: str) -> None:
-        """Take a folder or table."""
+        """Use a folder or table."""
         self.source.setText(path)
         self.source_changed.emit()
 
     def choose_folder(self) -> None:
         """Ask for a folder of images."""
         path = QFileDialog.getExistingDirectory(
-            self, 'Choose a folder with one sub-folder a class', self.current_source
+            self, 'Choose a folder with a sub-folder per class', self.current_source
         )
         if path:
             self.set_source(path)
@@ -218,13 +215,13 @@ class TrainingSetup(QWidget):
             self.set_source(path)
 
     def open_recipe(self) -> None:
-        """Ask for a recipe's file."""
+        """Ask for the file of a recipe."""
         path, _ = QFileDialog.getOpenFileName(self, 'Open a recipe', '', _RECIPES)
         if path:
             self.recipe_opened.emit(path)
 
     def save_recipe(self) -> None:
-        """Ask where to write the recipe as it stands."""
+        """Ask where to save the current recipe."""
         name = f'{self.name.text().strip() or "recipe"}.toml'
         path, _ = QFileDialog.getSaveFileName(self, 'Save the recipe', name, _RECIPES)
         if path:
@@ -239,14 +236,14 @@ class TrainingSetup(QWidget):
             self.run_chosen.emit(path)
 
     def choose_recipe(self, data: str) -> None:
-        """Choose a recipe of the list without saying so."""
+        """Choose a recipe in the list without emitting a signal."""
         with QSignalBlocker(self.recipe):
             self.recipe.setCurrentIndex(self.recipe.findData(data))
-        self._say_recipe()
+        self._update_tooltip()
 
     def _choose_out(self) -> None:
         path = QFileDialog.getExistingDirectory(
-            self, 'Choose where runs are kept', self.out.text().strip()
+            self, 'Choose where runs are saved', self.out.text().strip()
         )
         if path:
             self.out.setText(path)
@@ -256,14 +253,14 @@ class TrainingSetup(QWidget):
             self.source.setModified(False)
             self.source_changed.emit()
 
-    def _say_recipe(self) -> None:
-        """Tell in the tooltip which recipe it is, in full."""
+    def _update_tooltip(self) -> None:
+        """Show the full name of the recipe in the tooltip."""
         role = Qt.ItemDataRole.ToolTipRole
         about = (self.recipe.currentText(), self.recipe.currentData(role), _RECIPE_TIP)
         self.recipe.setToolTip('\n'.join(part for part in about if part))
 
     def _name_typed(self, text: str) -> None:
-        if ' ' in text:  # it becomes the name of a file
+        if ' ' in text:  # it becomes a file name
             at = self.name.cursorPosition()
             self.name.setText(text.replace(' ', '-'))
             self.name.setCursorPosition(at)
@@ -276,12 +273,3 @@ class TrainingSetup(QWidget):
 
 def _default_folder() -> str:
     return str(Path.home() / 'napari-cxr-runs')
-
-
-def _beside(field: QWidget, button: QToolButton | QPushButton) -> QHBoxLayout:
-    layout = QHBoxLayout()
-    layout.setContentsMargins(0, 0, 0, 0)
-    layout.setSpacing(4)
-    layout.addWidget(field, 1)
-    layout.addWidget(button)
-    return layout
