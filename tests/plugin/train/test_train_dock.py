@@ -227,7 +227,7 @@ def test_images_that_cannot_be_divided_are_not_trained_on(train_dock, qtbot, fol
     told = '12 images, 2 classes, but they cannot be split for training; see Images.'
     assert dock.status.text() == told and dock.start.toolTip() == told
     assert not dock.start.isEnabled()
-    assert "'right' has 2 images only; to hold out a share" in dock.survey.flags[0]
+    assert "'right' has only 2 images; at least" in dock.survey.flags[0]
     dock.train()  # by its keys
     assert not dock.busy
     base = dock.recipe_controller.recipe
