@@ -9,6 +9,8 @@ import pytest
 from napari_cxr.cli import progress_display
 from napari_cxr.cli.progress_display import DelayedInterrupt, ScoringDisplay
 from napari_cxr.scoring import (
+    RowScored,
+    ScoreRow,
     ScoringFinished,
     ScoringProgress,
     ScoringStarted,
@@ -102,3 +104,19 @@ def test_control_c_in_the_middle_of_a_line_stops_like_any_other(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             interrupts.raise_if_pending()
     assert halfway.getvalue() == 'half a line'
+
+
+def test_quiet_scoring_prints_failures_and_the_result_and_verbose_every_file(capsys):
+    def events():
+        yield ScoringStarted(2, 0, 0, ScoringRun('tiny', 'abc', ('a', 'b'), {}, '1'), 'cpu', 8)
+        yield RowScored(ScoreRow(0, 'x.png', 'scored', label='a'))
+        yield RowScored(ScoreRow(1, 'y.png', 'error', error='It is cut off.'))
+        yield ScoringFinished('t.csv', 2, 1)
+
+    ScoringDisplay(['score'], quiet=True).show(events())
+    out, err = capsys.readouterr()
+    assert err.splitlines() == ['y.png: It is cut off.', '1 of 2 files were scored.']
+    assert out == 't.csv\n'
+    ScoringDisplay(['score'], verbose=True).show(events())
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:3] == ['2 files; tiny on cpu', 'x.png: a', 'y.png: It is cut off.']

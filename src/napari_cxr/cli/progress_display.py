@@ -89,6 +89,10 @@ class ScoringDisplay:
     ----------
     command : list of str
         The arguments of the command line, to show how to resume.
+    quiet : bool
+        Whether to print nothing but warnings, files that failed, and the result.
+    verbose : bool
+        Whether to print a line for every file.
 
     Attributes
     ----------
@@ -98,8 +102,8 @@ class ScoringDisplay:
         Number of files that could not be scored.
     """
 
-    def __init__(self, command: list[str]) -> None:
-        self._command = command
+    def __init__(self, command: list[str], *, quiet: bool = False, verbose: bool = False) -> None:
+        self._command, self._quiet, self._verbose = command, quiet, verbose
         self.started = False
         self.failed = 0
 
@@ -117,13 +121,12 @@ class ScoringDisplay:
             MofNCompleteColumn(),
             TextColumn('{task.fields[rate]}'),
         )
+        hidden = self._quiet or not console.is_terminal
         finished, run, last_line = None, None, time.monotonic()
         with (
             # Batch systems send SIGTERM at the end of the allotted time.
             DelayedInterrupt(signal.SIGTERM) as interrupts,
-            Progress(
-                *columns, console=console, transient=True, disable=not console.is_terminal
-            ) as progress,
+            Progress(*columns, console=console, transient=True, disable=hidden) as progress,
         ):
             bar = progress.add_task('', total=None, rate='')
             for event in events:
@@ -135,22 +138,25 @@ class ScoringDisplay:
                         run = event.run
                         resumed = f', {event.done:,} of them done already' if event.done else ''
                         backend = '' if event.backend == 'torch' else f', with {event.backend}'
-                        console.print(
-                            f'{event.total:,} file{"s" * (event.total != 1)}{resumed}; '
-                            f'{event.run.model} on {event.device}{backend}',
-                            markup=False,
-                        )
+                        if not self._quiet:
+                            console.print(
+                                f'{event.total:,} file{"s" * (event.total != 1)}{resumed}; '
+                                f'{event.run.model} on {event.device}{backend}',
+                                markup=False,
+                            )
                         progress.update(bar, completed=event.done, total=event.total, rate='')
                     case scoring.RowScored(row=row):
                         if row.status == 'error':
                             console.print(f'{row.path}: {row.error}', markup=False)
+                        elif self._verbose:
+                            console.print(f'{row.path}: {row.label}', markup=False)
                     case scoring.ScoringWarned(text=text):
                         console.print(text, markup=False)
                     case scoring.ScoringProgress():
                         self.failed = event.failed
                         progress.update(bar, completed=event.done, rate=_rate_text(event))
                         if (
-                            not console.is_terminal
+                            not (console.is_terminal or self._quiet)
                             and time.monotonic() - last_line > SECONDS_BETWEEN_LINES
                         ):
                             last_line = time.monotonic()

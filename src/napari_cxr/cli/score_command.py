@@ -17,6 +17,8 @@ from napari_cxr.cli.command_options import (
     BackendOption,
     DeviceOption,
     ModelOption,
+    QuietOption,
+    VerboseOption,
     check_backend,
 )
 from napari_cxr.cli.progress_display import ScoringDisplay
@@ -117,6 +119,8 @@ def score(
             'score. It takes the extra dask.',
         ),
     ] = None,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Score many files into a table with a row for each.
 
@@ -129,7 +133,7 @@ def score(
         )
     if backend:
         check_backend(backend, precision)
-    drawing = ScoringDisplay(sys.argv[1:])
+    drawing = ScoringDisplay(sys.argv[1:], quiet=quiet, verbose=verbose)
     with _saving_on_interrupt(drawing, out):
         from napari_cxr.checkpoint import CheckpointError, catalog, read_card
         from napari_cxr.scoring import (
