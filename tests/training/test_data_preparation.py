@@ -139,7 +139,7 @@ def test_without_a_usable_image_of_each_class_it_is_said(folder, recipe):
         path.write_bytes(b'no image')
     with pytest.raises(
         DatasetError,
-        match=r'None of the 24 images can be used. The first one: .*no image that can be read',
+        match=r'None of the 24 images can be used. The first one: .*not a readable image',
     ):
         run(prepare(index(folder), recipe))
 

@@ -328,19 +328,17 @@ def prepare(
                 f'Every image of the class {label!r} is excluded by data.exclude; include some '
                 'of them again, or leave the class out in data.classes.'
             )
-    material = everything.subset(kept)
-    pairs = (
-        duplicates.find_near_duplicates(material.thumbnails)[0] if recipe.data.duplicates else ()
-    )
-    material = group_duplicates(material, recipe, pairs)
-    if divided := material.dataset.divided_pairs:
+    images = everything.subset(kept)
+    pairs = duplicates.find_near_duplicates(images.thumbnails)[0] if recipe.data.duplicates else ()
+    images = group_duplicates(images, recipe, pairs)
+    if divided := images.dataset.divided_pairs:
         yield WarningRaised(
             run,
             f'{divided} pairs of near-duplicates are divided between the given splits, so metrics '
             "will be too high; set split.method to 'holdout', or put such images into one "
             'group.',
         )
-    return material
+    return images
 
 
 def _unused_entries(everything: LoadedImages, recipe: Recipe) -> Iterator[str]:
@@ -362,7 +360,7 @@ def _unused_entries(everything: LoadedImages, recipe: Recipe) -> Iterator[str]:
 
 
 def group_duplicates(
-    material: LoadedImages, recipe: Recipe, pairs: Iterable[tuple[int, int]] | np.ndarray
+    images: LoadedImages, recipe: Recipe, pairs: Iterable[tuple[int, int]] | np.ndarray
 ) -> LoadedImages:
     """Join the groups of near-duplicates, and of images that a person put together.
 
@@ -371,19 +369,19 @@ def group_duplicates(
 
     Parameters
     ----------
-    material : LoadedImages
+    images : LoadedImages
         The images, in groups by patient.
     recipe : Recipe
         Its sections data and split.
     pairs : iterable of (int, int)
         Indices of near-duplicates.
     """
-    dataset = material.dataset
+    dataset = images.dataset
     given = recipe.split.method in ('auto', 'given') and dataset.has_splits
     by_hand = _Groups(dataset)
     for digests in recipe.data.together:
         names = set(digests)
-        by_hand.join([i for i, digest in enumerate(material.digests) if digest in names])
+        by_hand.join([i for i, digest in enumerate(images.digests) if digest in names])
     if given and recipe.data.together:
         dataset = _in_one_split(dataset, by_hand)
     groups, divided = _Groups(dataset, by_hand), 0
@@ -397,7 +395,7 @@ def group_duplicates(
     samples = tuple(
         replace(sample, group=name) for sample, name in zip(dataset.samples, names_of, strict=True)
     )
-    return replace(material, dataset=replace(dataset, samples=samples, divided_pairs=divided))
+    return replace(images, dataset=replace(dataset, samples=samples, divided_pairs=divided))
 
 
 def _in_one_split(dataset: Dataset, groups: _Groups) -> Dataset:

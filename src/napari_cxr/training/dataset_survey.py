@@ -43,7 +43,7 @@ _ENTRY = re.compile(r'\b(data|split)\.([a-z]+)\b')
 
 
 def dataset_warnings(
-    material: LoadedImages,
+    images: LoadedImages,
     pairs: Sequence[DuplicatePair],
     excluded: np.ndarray,
     skipped: Sequence[tuple[str, str]],
@@ -56,7 +56,7 @@ def dataset_warnings(
 
     Parameters
     ----------
-    material : LoadedImages
+    images : LoadedImages
         The images that are used.
     pairs : sequence of DuplicatePair
         Near-duplicates among all images.
@@ -70,9 +70,9 @@ def dataset_warnings(
         Why the data set cannot be split, or empty.
     """
     out = [obstacle] if obstacle else []
-    out += _duplicate_warnings(material, pairs, excluded)
-    out += _source_warnings(material)
-    out += _format_warnings(material)
+    out += _duplicate_warnings(images, pairs, excluded)
+    out += _source_warnings(images)
+    out += _format_warnings(images)
     if baselines:
         name, (value, low, high) = max(baselines.items(), key=lambda item: item[1][0])
         if value > _BASELINE:
@@ -81,14 +81,14 @@ def dataset_warnings(
                 f'macro AUC of {value:.3f} ({low:.3f} to {high:.3f}, {name}): a network must do '
                 'clearly better before its metrics mean anything.'
             )
-    if not material.dataset.grouped:
-        some = any(sample.known for sample in material.dataset.samples)
+    if not images.dataset.grouped:
+        some = any(sample.known for sample in images.dataset.samples)
         out.append(
             f'Patients are not {"all " * some}known, so the split is by image, and metrics are '
             'too high where a patient has several images; give a table with a column '
             "'patient', or set data.patient."
         )
-    out += _class_warnings(material)
+    out += _class_warnings(images)
     if skipped:
         out.append(
             f'{len(skipped)} of {len(skipped) + len(excluded)} files cannot be used; see the '
@@ -144,10 +144,10 @@ def _associations(kinds: np.ndarray, truth: np.ndarray) -> list[tuple[float, flo
 
 
 def _duplicate_warnings(
-    material: LoadedImages, pairs: Sequence[DuplicatePair], excluded: np.ndarray
+    images: LoadedImages, pairs: Sequence[DuplicatePair], excluded: np.ndarray
 ) -> list[str]:
     place_of = {int(place): i for i, place in enumerate(np.flatnonzero(~excluded))}
-    samples = material.dataset.samples
+    samples = images.dataset.samples
     used = [
         (samples[place_of[p.first]], samples[place_of[p.second]])
         for p in pairs
@@ -168,11 +168,11 @@ def _duplicate_warnings(
     return out
 
 
-def _source_warnings(material: LoadedImages) -> list[str]:
-    dataset = material.dataset
+def _source_warnings(images: LoadedImages) -> list[str]:
+    dataset = images.dataset
     sources = np.array([sample.source for sample in dataset.samples])
     out = []
-    if strength := _predicts(sources, _label_table(material)):
+    if strength := _predicts(sources, _label_table(images)):
         out.append(
             f"Source predicts class (Cramér's V {strength:.2f}): a network can learn to tell "
             'hospitals apart instead of diseases. Evaluate it on held-out sources: set '
@@ -186,13 +186,13 @@ def _source_warnings(material: LoadedImages) -> list[str]:
     return out
 
 
-def _format_warnings(material: LoadedImages) -> list[str]:
-    truth = _label_table(material)
-    endings = np.array([s.path.suffix.lower() or 'none' for s in material.dataset.samples])
-    sizes = np.array([f'{rows} x {columns}' for rows, columns in material.sizes])
+def _format_warnings(images: LoadedImages) -> list[str]:
+    truth = _label_table(images)
+    endings = np.array([s.path.suffix.lower() or 'none' for s in images.dataset.samples])
+    sizes = np.array([f'{rows} x {columns}' for rows, columns in images.sizes])
     if len(set(sizes)) > _SIZES:
         # Too many to count each: bins by number of pixels, with about as many images each.
-        pixels = material.sizes.prod(axis=1)
+        pixels = images.sizes.prod(axis=1)
         edges = np.unique(np.quantile(pixels, np.linspace(0, 1, _SIZES + 1)[1:-1]))
         sizes = np.searchsorted(edges, pixels).astype(str)
     out = []
@@ -205,21 +205,21 @@ def _format_warnings(material: LoadedImages) -> list[str]:
     return out
 
 
-def _class_warnings(material: LoadedImages) -> list[str]:
+def _class_warnings(images: LoadedImages) -> list[str]:
     out = []
-    for label in material.dataset.labels:
-        groups = [s.group for s in material.dataset.samples if label in s.labels]
+    for label in images.dataset.labels:
+        groups = [s.group for s in images.dataset.samples if label in s.labels]
         if len(set(groups)) < _FEW:
-            grouped = material.dataset.grouped
+            grouped = images.dataset.grouped
             count = f'{len(set(groups))} patients' if grouped else f'{len(groups)} images'
             out.append(f'The class {label!r} has only {count}; its metrics will be imprecise.')
     return out
 
 
-def _label_table(material: LoadedImages) -> np.ndarray:
-    labels = np.array(material.dataset.labels)
+def _label_table(images: LoadedImages) -> np.ndarray:
+    labels = np.array(images.dataset.labels)
     return np.array(
-        [np.isin(labels, sample.labels) for sample in material.dataset.samples], dtype=bool
+        [np.isin(labels, sample.labels) for sample in images.dataset.samples], dtype=bool
     )
 
 

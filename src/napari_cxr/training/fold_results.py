@@ -333,7 +333,7 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
         (title, _), *others = _summary_rows(fold['name'], metrics['by_fold'][fold['name']])
         lines += [(title, fold['figures']), *others]
     for name, value in (('mean', 'mean'), ('standard deviation', 'sd')):
-        lines.append((name, {figure: f[value] for figure, f in summary['figures'].items()}))
+        lines.append((name, {metric: f[value] for metric, f in summary['figures'].items()}))
     pooled = list(_summary_rows(whole, metrics))
     lines += pooled[1:] if metrics['averaged'] else pooled  # the mean is there already
     lines += [
@@ -361,10 +361,10 @@ def _summary_rows(title: str, found: dict[str, Any]) -> Iterator[tuple[str, dict
         shown |= {f'{here}, {kind}': of[source] for kind, of in found['baselines'].items()}
         for kind, of in found['differences'].items():
             shown[f'{here}, model minus {kind}'] = of[source]
-        for name, figures in shown.items():
-            values = _intervals_of(figures)
+        for name, metrics_here in shown.items():
+            values = _intervals_of(metrics_here)
             for place, words in enumerate(('', ', 95 % from', ', 95 % to')):
-                yield f'{name}{words}', {figure: v[place] for figure, v in values.items()}
+                yield f'{name}{words}', {metric: v[place] for metric, v in values.items()}
 
 
 def _intervals_of(found: dict[str, Any]) -> dict[str, list[float | None]]:
@@ -372,8 +372,8 @@ def _intervals_of(found: dict[str, Any]) -> dict[str, list[float | None]]:
     out = {name: found[name] for name in OVERALL_METRICS if name in found}
     if 'calibration_error' in found:
         out['calibration_error'] = [found['calibration_error'], None, None]
-    for label, figures in found.get('classes', {}).items():
-        out |= {f'{name} of {label}': figures[name] for name in CLASS_METRICS}
+    for label, values in found.get('classes', {}).items():
+        out |= {f'{name} of {label}': values[name] for name in CLASS_METRICS}
     return out | found.get('pairs', {})
 
 

@@ -125,7 +125,7 @@ def outcomes(card: Card) -> dict[str, int]:
 
 
 def _added(classes: dict[str, Any]) -> dict[str, int]:
-    counts = [figures['counts'] for figures in classes.values() if 'counts' in figures]
+    counts = [found['counts'] for found in classes.values() if 'counts' in found]
     if not counts:  # a card of before there were any
         return {}
     return {name: sum(c[name] for c in counts) for name in ('tp', 'fp', 'tn', 'fn')}

@@ -28,7 +28,7 @@ Fit = Callable[[np.ndarray, np.ndarray, int], Callable[[np.ndarray], np.ndarray]
 
 
 def measure_baselines(
-    material: LoadedImages, seed: int, run: str = ''
+    images: LoadedImages, seed: int, run: str = ''
 ) -> Generator[TrainingEvent, None, dict[str, tuple[float, float, float]]]:
     """Measure two classifiers on image size, borders and grey histogram alone.
 
@@ -37,7 +37,7 @@ def measure_baselines(
 
     Parameters
     ----------
-    material : LoadedImages
+    images : LoadedImages
         The images; of more than 5,000, a sample of this size is taken.
     seed : int
         Seed of folds and bootstrap.
@@ -55,7 +55,7 @@ def measure_baselines(
         'logistic regression' and 'boosted trees': macro AUC and its 95 % interval, by
         bootstrap over patients. Empty where a class has fewer than 5 patients.
     """
-    dataset, features = material.dataset, material.features
+    dataset, features = images.dataset, images.features
     places = _subset(dataset, seed)
     patients = {
         label: {dataset.samples[i].group for i in places if label in dataset.samples[i].labels}
