@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.plugin.preferences import preferences, save_preferences
-from napari_cxr.plugin.widgets.form_field import field_with_button
+from napari_cxr.plugin.widgets.form_fields import field_with_button
 from napari_cxr.plugin.widgets.text import ElidedComboBox
 from napari_cxr.training import recipe as recipes
 from napari_cxr.training import sweep as sweeps
