@@ -334,7 +334,8 @@ def test_a_sweep_is_handed_on_with_what_was_changed(train_dock, qtbot, folder, m
     dock.form._fields['epochs'].editor.setValue(2)
     dock._survey_timer.stop()
     dock.train()
-    ((source, text, out, _),) = handed
+    ((source, text, out, _, runs),) = handed
+    assert runs == 19
     plan = sweep.Sweep.from_toml(text)
     assert source == str(folder) and out.endswith('-1')
     assert len(plan.runs) == 19 and {run.recipe.epochs for run in plan.runs} == {2}
