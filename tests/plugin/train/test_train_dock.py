@@ -162,13 +162,14 @@ def test_a_dock_that_is_closed_stops_its_run(own_train_dock, qtbot, folder, reci
     look(qtbot, train_dock, folder, recipe_file)
     train_dock.train()
     qtbot.waitUntil(lambda: epochs_of(train_dock) > 0, timeout=WAIT)
-    out, cancelled = train_dock.run.folder, train_dock.session._jobs[-1]
+    out = train_dock.run.folder
     holder = QWidget()
     train_dock.setParent(holder)
-    holder.deleteLater()
-    qtbot.waitUntil(cancelled.is_set, timeout=WAIT)
+    with qtbot.waitSignal(holder.destroyed, timeout=WAIT):
+        holder.deleteLater()
     assert QThreadPool.globalInstance().waitForDone(150_000)
     qtbot.waitUntil((out / 'state.safetensors').is_file, timeout=WAIT)
+    assert not (out / 'result.json').exists()  # it was stopped, and can be resumed
 
 
 @pytest.mark.slow
