@@ -147,7 +147,7 @@ def test_a_result_looks_like_something_in_a_notebook(in_workplace, tiny):
 def test_text_in_a_page_is_escaped(in_workplace, tiny):
     from dataclasses import replace
 
-    from napari_cxr.api.notebook import result_page
+    from napari_cxr.api.result_output import result_page
 
     prediction = replace(tiny.predict('film.dcm').prediction, labels=('a<b>', 'c', 'd'))
     assert 'a&lt;b&gt;' in result_page(prediction, cxr.read('film.dcm'))

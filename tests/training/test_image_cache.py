@@ -15,10 +15,7 @@ import pytest
 from napari_cxr import lungs
 from napari_cxr.inference import Preprocessing
 from napari_cxr.training.image_cache import ImageCache, cache_key
-from napari_cxr.training.training_image import (
-    TrainingImage,
-    UnusableImage,
-)
+from napari_cxr.training.training_image import TrainingImage, UnusableImage
 from napari_cxr.user_cache import cache_folder
 
 NAME = 'images-1.sqlite'

@@ -8,12 +8,7 @@ import torch
 from napari_cxr.checkpoint import load
 from napari_cxr.checkpoint.model_file import digest
 from napari_cxr.training import BatchDone, EpochDone, RecipeError, index, train
-from napari_cxr.training.recipe import (
-    AugmentationRecipe,
-    CardRecipe,
-    FreezeRecipe,
-    SplitRecipe,
-)
+from napari_cxr.training.recipe import AugmentationRecipe, CardRecipe, FreezeRecipe, SplitRecipe
 from napari_cxr.training.run_folder import find_model, recipe_of
 
 

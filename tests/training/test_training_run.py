@@ -30,7 +30,7 @@ from napari_cxr.training import (
     train,
 )
 from napari_cxr.training.checkpointing import CheckpointWriter
-from napari_cxr.training.losses import image_weights
+from napari_cxr.training.optimization import image_weights
 from napari_cxr.training.recipe import (
     DataRecipe,
     LossRecipe,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
-from napari_cxr.api.exporters import export_result
+from napari_cxr.api.result_output import export_result
 from napari_cxr.api.worker import call
 from napari_cxr.radiograph import Radiograph
 
@@ -124,7 +124,7 @@ class Result:
         return f'<Result {self.answer!r}: {shown}{warned}>'
 
     def _repr_html_(self) -> str:
-        from napari_cxr.api.notebook import result_page
+        from napari_cxr.api.result_output import result_page
 
         return result_page(self.prediction, self.image)
 
@@ -168,7 +168,7 @@ class Explanation(Mapping[str, 'Heatmap']):
         return f'<Explanation of {self.result.answer!r}: heatmaps of {", ".join(self)}>'
 
     def _repr_html_(self) -> str:
-        from napari_cxr.api.notebook import result_page
+        from napari_cxr.api.result_output import result_page
 
         return result_page(self.result.prediction, self.result.image, self._heatmaps)
 
@@ -298,7 +298,7 @@ class Model:
         return f'<Model {self.name!r}: {", ".join(self.labels)}>'
 
     def _repr_html_(self) -> str:
-        from napari_cxr.api.notebook import card_page
+        from napari_cxr.api.result_output import card_page
 
         return card_page(self.card)
 

@@ -51,7 +51,7 @@ def classify(
     Where a file is probably no upright frontal chest radiograph, a warning stands first.
     """
     from napari_cxr import lungs
-    from napari_cxr.api.exporters import prediction_entries
+    from napari_cxr.api.result_output import prediction_entries
     from napari_cxr.inference.classifier import OutOfMemory, RefusedImage
     from napari_cxr.radiograph import UnreadableImage
     from napari_cxr.workers.decoder_pool import shared_decoder
@@ -129,7 +129,7 @@ def load_model(model: str, device: str) -> Classifier:
 def _heatmap_fractions(
     shown: Heatmap, radiograph: Radiograph, field: LungField | None
 ) -> dict[str, Any]:
-    from napari_cxr.explain.lung_fraction import lung_mask, uniform_lung_fraction
+    from napari_cxr.explain.heatmap import lung_mask, uniform_lung_fraction
 
     found: dict[str, Any] = {'heatmap_frame_share': shown.frame_fraction(radiograph.shape)}
     if field is not None:

@@ -1,4 +1,7 @@
-"""The heatmap of one class, placed on its radiograph, and drawn over it. No torch."""
+"""A heatmap: the small map that a network produced, with its place on the radiograph.
+
+Also the picture of one, and the fraction of it that lies in the lungs. No torch.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from napari_cxr.lungs import LungField
 from napari_cxr.message_types import message_type
 
-__all__ = ['FRAME', 'HEAT_COLOURS', 'Heatmap', 'draw_heatmap', 'full_colour']
+__all__ = [
+    'FRAME',
+    'HEAT_COLOURS',
+    'Heatmap',
+    'draw_heatmap',
+    'full_colour',
+    'lung_fractions',
+    'lung_mask',
+    'uniform_lung_fraction',
+]
 
 #: Width of the outer frame in which markers and borders lie, as a fraction of each side.
 #: It is 29 % of the area (1 - 0.84 ** 2).
@@ -246,3 +259,40 @@ def draw_heatmap(
     alpha = opacity * np.interp(strength, steps, HEAT_COLOURS[:, 3])[..., None]
     mixed = display[..., None] * (1 - alpha) + colour * alpha
     return (np.clip(mixed, 0, 1) * 255).round().astype(np.uint8)
+
+
+#: Most rows and columns of a mask. On all pixels of a radiograph the lungs alone would take
+#: longer than classifying it.
+_FINE = 256
+
+
+def lung_mask(field: LungField) -> np.ndarray:
+    """Return the lungs as a bool mask that stretches over the radiograph, 256 x 256 at most."""
+    rows, columns = field.shape
+    return replace(field, shape=(min(rows, _FINE), min(columns, _FINE))).mask()
+
+
+def lung_fractions(heatmaps: Sequence[Heatmap], field: LungField) -> list[float | None]:
+    """Return the fraction of each heatmap that lies in the lungs; None for a map of zeros."""
+    mask = lung_mask(field)
+    return [heatmap.fraction_in(mask, field.shape) for heatmap in heatmaps]
+
+
+def uniform_lung_fraction(heatmap: Heatmap, mask: np.ndarray, shape: tuple[int, int]) -> float:
+    """Return the fraction in the lungs of a uniform map: their fraction of what the network saw.
+
+    Parameters
+    ----------
+    heatmap : Heatmap
+        One of the network's, for what it saw.
+    mask : ndarray, shape (rows, columns)
+        The lungs; it stretches over the radiograph.
+    shape : tuple of int
+        Rows and columns of the radiograph.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
+    return heatmap.uniform().fraction_in(mask, shape) or 0.0

@@ -1,6 +1,5 @@
-from .downscaling import downscale
 from .lung_field import LungField
-from .lung_network import lung_network_fingerprint
+from .lung_network import downscale, lung_network_fingerprint
 from .segmentation import find_lungs
 
 __all__ = [

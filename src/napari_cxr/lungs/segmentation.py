@@ -18,9 +18,8 @@ from importlib.resources import files
 
 import numpy as np
 
-from napari_cxr.lungs.downscaling import downscale
 from napari_cxr.lungs.lung_field import LungField
-from napari_cxr.lungs.lung_network import LUNG_INPUT_SIZE, lung_probabilities
+from napari_cxr.lungs.lung_network import LUNG_INPUT_SIZE, downscale, lung_probabilities
 from napari_cxr.radiograph import Radiograph
 
 __all__ = ['average_lungs', 'find_lungs', 'measures', 'plausibility']

@@ -15,8 +15,7 @@ from napari.layers import Image, Labels
 
 from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
 from napari_cxr.checkpoint.card_page import headline
-from napari_cxr.explain.heatmap import Heatmap
-from napari_cxr.explain.lung_fraction import lung_mask, uniform_lung_fraction
+from napari_cxr.explain.heatmap import Heatmap, lung_mask, uniform_lung_fraction
 from napari_cxr.inference.prediction import Prediction
 from napari_cxr.lungs import LungField
 from napari_cxr.plugin.background import Job, shared_torch

@@ -19,7 +19,7 @@ from napari.layers import Image, Labels
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_cxr.explain.lung_fraction import uniform_lung_fraction
+from napari_cxr.explain.heatmap import uniform_lung_fraction
 from napari_cxr.lungs import LungField
 from napari_cxr.plugin.background import Failure, Job, JobOutcome, run_job
 from napari_cxr.plugin.classify_job import ExplainedPrediction, LungFractions

@@ -12,8 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from napari_cxr.explain.heatmap import Heatmap, draw_heatmap, full_colour
-from napari_cxr.explain.lung_fraction import lung_mask, uniform_lung_fraction
+from napari_cxr.explain.heatmap import (
+    Heatmap,
+    draw_heatmap,
+    full_colour,
+    lung_mask,
+    uniform_lung_fraction,
+)
 from napari_cxr.scoring.image_preparation import PreparedImage
 from napari_cxr.scoring.score_row import ScoreRow
 

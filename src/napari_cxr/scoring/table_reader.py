@@ -15,13 +15,7 @@ from typing import Any, TypeAlias
 
 from napari_cxr.inference.prediction import ImageWarning
 from napari_cxr.scoring.journal import ScoringError, read_journal
-from napari_cxr.scoring.score_row import (
-    IDENTITY,
-    ColumnKind,
-    ScoreRow,
-    ScoringRun,
-    table_columns,
-)
+from napari_cxr.scoring.score_row import IDENTITY, ColumnKind, ScoreRow, ScoringRun, table_columns
 
 __all__ = [
     'TableEntries',

@@ -25,9 +25,8 @@ from napari_cxr import __version__, lungs
 from napari_cxr.checkpoint import Card, Checkpoint, save
 from napari_cxr.checkpoint.model_file import write_atomic
 from napari_cxr.metrics.calibration import probabilities_of
-from napari_cxr.training.freezing import frozen_stages
-from napari_cxr.training.initialization import head_entries
 from napari_cxr.training.model_evaluation import evaluate_model, write_predictions
+from napari_cxr.training.network_setup import frozen_stages, head_entries
 from napari_cxr.training.run_folder import RunFolder, TrainingError
 from napari_cxr.training.training_events import EpochDone
 from napari_cxr.training.training_progress import RunProgress

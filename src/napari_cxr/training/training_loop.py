@@ -35,9 +35,8 @@ from napari_cxr.training.fold_results import (
     summarise_folds,
     write_summary,
 )
-from napari_cxr.training.freezing import frozen_stages
-from napari_cxr.training.initialization import credits_of, new_network
 from napari_cxr.training.model_evaluation import counts_by_split, describe_data
+from napari_cxr.training.network_setup import credits_of, frozen_stages, new_network
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.run_data import RunData, read_images
 from napari_cxr.training.run_folder import (

@@ -19,23 +19,21 @@ from napari_cxr.metrics.calibration import log_loss
 from napari_cxr.metrics.classification import confusion_matrix, one_hot, validation_metrics
 from napari_cxr.networks import StagedNetwork
 from napari_cxr.training.distributed import Ranks
-from napari_cxr.training.freezing import FrozenStages, TrainablePart, freeze
-from napari_cxr.training.losses import (
+from napari_cxr.training.model_evaluation import true_labels
+from napari_cxr.training.network_setup import FrozenStages, TrainablePart, freeze
+from napari_cxr.training.optimization import (
+    autocast,
+    build_optimiser,
     classes_within,
     image_losses,
     image_weights,
     loss_within,
-    uses_sigmoid,
-)
-from napari_cxr.training.model_evaluation import true_labels
-from napari_cxr.training.optim import (
-    autocast,
-    build_optimiser,
     precision_of,
     rate_fraction,
     seeded,
     set_learning_rate,
     update_average,
+    uses_sigmoid,
 )
 from napari_cxr.training.recipe import Recipe, RecipeError
 from napari_cxr.training.run_data import EpochItems, NetworkInputs, RunData

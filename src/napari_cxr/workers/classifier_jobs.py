@@ -11,8 +11,7 @@ from typing import TypeAlias
 from napari_cxr import lungs
 from napari_cxr.checkpoint import catalog
 from napari_cxr.explain.feature_maps import FeatureMaps
-from napari_cxr.explain.heatmap import Heatmap
-from napari_cxr.explain.lung_fraction import lung_fractions
+from napari_cxr.explain.heatmap import Heatmap, lung_fractions
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.cpu import keep_freed_memory
 from napari_cxr.inference.device import choose_device

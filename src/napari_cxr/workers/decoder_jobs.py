@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from napari_cxr import image_files, lungs
-from napari_cxr.explain.lung_fraction import lung_mask
+from napari_cxr.explain.heatmap import lung_mask
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph
 

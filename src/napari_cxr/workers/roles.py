@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import Any
 
-__all__ = ['jobs_of']
+from napari_cxr.checkpoint import CheckpointError, catalog
+from napari_cxr.checkpoint.catalog_entry import get_model
+from napari_cxr.checkpoint.download import DownloadProgress
+
+__all__ = ['download_model', 'jobs_of']
+
+
+def download_model(name: str, file: str = '') -> Generator[DownloadProgress, None, str]:
+    """Download a model, or take the file that a person has; check it and convert it.
+
+    Parameters
+    ----------
+    name : str
+        Of a download of the catalog.
+    file : str
+        Where a person has it already; empty to download it.
+
+    Returns
+    -------
+    str
+        Its file; the generator's return value.
+    """
+    for entry in catalog.entries():
+        if entry.name == name and entry.origin == 'download' and not entry.error:
+            with closing(get_model(entry, file or None)) as progress:
+                return str((yield from progress))
+    raise CheckpointError(f'There is no model {name!r} to get.')
+
 
 Job = Callable[..., Any]
 
@@ -34,7 +62,7 @@ def jobs_of(role: str) -> dict[str, Job]:
             'thumbnail': decoder_jobs.thumbnail,
         }
     if role == 'torch':
-        from napari_cxr.workers import classifier_jobs, scoring_jobs, training_jobs
+        from napari_cxr.workers import background_jobs, classifier_jobs
 
         return {
             'device': classifier_jobs.device,
@@ -42,17 +70,15 @@ def jobs_of(role: str) -> dict[str, Job]:
             'explain': classifier_jobs.explain,
             'feature_maps': classifier_jobs.feature_maps,
             'load': classifier_jobs.load,
-            'measure': scoring_jobs.measure,
+            'measure': background_jobs.measure,
             'stages': classifier_jobs.stages,
-            'network_names': training_jobs.network_names,
+            'network_names': background_jobs.network_names,
             'predict': classifier_jobs.predict,
-            'preview': training_jobs.preview,
-            'score': scoring_jobs.score,
-            'survey': training_jobs.survey,
-            'train': training_jobs.train,
+            'preview': background_jobs.preview,
+            'score': background_jobs.score,
+            'survey': background_jobs.survey,
+            'train': background_jobs.train,
         }
     if role == 'downloader':
-        from napari_cxr.workers import download_jobs
-
-        return {'get': download_jobs.download_model}
+        return {'get': download_model}
     raise ValueError(f'there is no worker role {role!r}')

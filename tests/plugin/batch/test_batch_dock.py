@@ -17,7 +17,7 @@ from napari_cxr import samples
 from napari_cxr.plugin.batch import batch_jobs
 from napari_cxr.plugin.batch.batch_panel import BatchPanel, ScoreProgress
 from napari_cxr.plugin.batch.dock import BatchDock
-from napari_cxr.plugin.batch.input_scan import ImageCount
+from napari_cxr.plugin.batch.scoring_request import ImageCount
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.score_table.sort_filter import RowKind
 from napari_cxr.scoring.annotation.csv_export import ExportResult

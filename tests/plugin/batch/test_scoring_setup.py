@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_cxr.plugin.batch.input_scan import ImageCount, count_images
-from napari_cxr.plugin.batch.scoring_request import ScoreRequest, load_request, save_request
+from napari_cxr.plugin.batch.scoring_request import (
+    ImageCount,
+    ScoreRequest,
+    count_images,
+    load_request,
+    save_request,
+)
 from napari_cxr.plugin.batch.scoring_setup import ScoreSetup
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.scoring.input_summary import summarise_inputs
@@ -154,10 +159,10 @@ def test_a_count_is_given_up_after_a_while(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(b'')
     path = str(tmp_path)
     assert list(count_images(path)) == [ImageCount(path, 3, whole=True)]
-    monkeypatch.setattr('napari_cxr.plugin.batch.input_scan._PAUSE', -1.0)
+    monkeypatch.setattr('napari_cxr.plugin.batch.scoring_request._PAUSE', -1.0)
     told = [each.images for each in count_images(path)]
     assert len(told) == 5 and told == sorted(told) and told[-1] == 3
-    monkeypatch.setattr('napari_cxr.plugin.batch.input_scan._PATIENCE', -1.0)
+    monkeypatch.setattr('napari_cxr.plugin.batch.scoring_request._PATIENCE', -1.0)
     assert list(count_images(path)) == []
 
 

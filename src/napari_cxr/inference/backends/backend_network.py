@@ -19,8 +19,7 @@ from napari_cxr.inference.backends.backend import (
     BackendUnavailable,
     why_unavailable,
 )
-from napari_cxr.inference.backends.conversion import StageConversion
-from napari_cxr.inference.backends.runtimes import as_torch, create_runtime
+from napari_cxr.inference.backends.conversion import StageConversion, as_torch, create_runtime
 from napari_cxr.inference.device import is_out_of_memory
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.networks import StagedNetwork

@@ -13,14 +13,7 @@ from typing import Any, TypeAlias
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_cxr.plugin.background import (
-    Failure,
-    Job,
-    JobOutcome,
-    RunningJob,
-    failure,
-    run_job,
-)
+from napari_cxr.plugin.background import Failure, Job, JobOutcome, RunningJob, failure, run_job
 from napari_cxr.plugin.classify_job import ExplainedPrediction, classify_radiograph
 from napari_cxr.plugin.layers import radiograph_layer_data
 from napari_cxr.plugin.preferences import preferences

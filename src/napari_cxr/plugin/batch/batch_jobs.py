@@ -20,9 +20,13 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from napari_cxr.plugin.background import Job, JobCancelled, end_worker, failure
-from napari_cxr.plugin.batch.input_scan import ImageCount, count_images
 from napari_cxr.plugin.batch.scoring_messages import expected_rows, missing_path_problem
-from napari_cxr.plugin.batch.scoring_request import ScoreRequest, save_request
+from napari_cxr.plugin.batch.scoring_request import (
+    ImageCount,
+    ScoreRequest,
+    count_images,
+    save_request,
+)
 from napari_cxr.scoring import (
     RowScored,
     ScoreRow,
@@ -218,7 +222,7 @@ def reopen_table(table: str) -> Job[int]:
 def measure_table(table: str, labels: Mapping[str, str]) -> Job[Any]:
     """Compute metrics of a table by its own labels, or by these; a job for `run_job`.
 
-    It returns a `ScoringMeasured`, see `napari_cxr.workers.scoring_jobs.measure`.
+    It returns a `ScoringMeasured`, see `napari_cxr.workers.background_jobs.measure`.
     """
     return (yield from shared_scorer().run('measure', table=table, truths=dict(labels)))
 

@@ -16,12 +16,12 @@ from qtpy.QtWidgets import QFileDialog, QLineEdit, QMenu, QToolButton
 
 from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.plugin.batch import scoring_messages
-from napari_cxr.plugin.batch.input_scan import (
+from napari_cxr.plugin.batch.scoring_messages import join_names
+from napari_cxr.plugin.batch.scoring_request import (
     ImageCount,
     folders_matching_classes,
     next_free_table,
 )
-from napari_cxr.plugin.batch.scoring_messages import join_names
 from napari_cxr.plugin.widgets.form_fields import ValidatedField, field_with_button, more_button
 from napari_cxr.plugin.widgets.text import ElidedComboBox
 from napari_cxr.scoring.input_summary import InputSummary

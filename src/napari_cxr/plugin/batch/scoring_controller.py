@@ -22,10 +22,9 @@ from napari_cxr.plugin.background import Failure, JobOutcome, RunningJob, run_jo
 from napari_cxr.plugin.batch import batch_jobs, scoring_messages
 from napari_cxr.plugin.batch.batch_jobs import RowsArrived
 from napari_cxr.plugin.batch.batch_panel import BatchPanel
-from napari_cxr.plugin.batch.input_scan import ImageCount
 from napari_cxr.plugin.batch.metrics_view import METRICS_PENDING, NO_LABELS, NOT_MEASURED
 from napari_cxr.plugin.batch.scoring_messages import expected_rows, is_unfinished
-from napari_cxr.plugin.batch.scoring_request import ScoreRequest, load_request
+from napari_cxr.plugin.batch.scoring_request import ImageCount, ScoreRequest, load_request
 from napari_cxr.plugin.job_session import JobSession
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.scoring.input_summary import InputSummary

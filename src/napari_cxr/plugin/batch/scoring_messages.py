@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from napari_cxr.plugin.batch.input_scan import ImageCount
+from napari_cxr.plugin.batch.scoring_request import ImageCount
 from napari_cxr.plugin.widgets.text import duration_text
 from napari_cxr.scoring import ScoringError, ScoringFinished, ScoringProgress
 from napari_cxr.scoring.input_summary import InputSummary

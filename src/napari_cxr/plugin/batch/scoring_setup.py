@@ -28,9 +28,8 @@ from napari_cxr.checkpoint import Card, CheckpointError
 from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.plugin.batch.batch_layout import settle_height
 from napari_cxr.plugin.batch.input_fields import ImagesField, LabelsField, TargetField
-from napari_cxr.plugin.batch.input_scan import ImageCount
 from napari_cxr.plugin.batch.scoring_messages import is_unfinished
-from napari_cxr.plugin.batch.scoring_request import ScoreRequest
+from napari_cxr.plugin.batch.scoring_request import ImageCount, ScoreRequest
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.widgets.form_fields import ValidatedField, field_with_button
 from napari_cxr.plugin.widgets.model_selector import ModelComboBox, fill_device_list

@@ -1,27 +1,195 @@
-"""The columns of the score table: titles, tooltips, texts and default order. No Qt."""
+"""The columns of the score table: what they are called, what they hold, and the text of a cell."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from napari_cxr.plugin.score_table import cell_text
-from napari_cxr.plugin.score_table.cell_text import CellText
+import numpy as np
+
 from napari_cxr.plugin.score_table.score_rows import ScoreRows
 from napari_cxr.scoring.score_row import ScoringRun
 
 __all__ = [
     'PICTURE',
+    'WITHHELD',
+    'CellText',
     'ScoreColumn',
     'class_column_key',
     'columns_for_run',
+    'file',
+    'file_tip',
+    'label',
+    'label_tip',
+    'list_number',
+    'nothing',
+    'number',
+    'other_label',
+    'path',
+    'percent',
+    'plain_prediction',
+    'prediction',
+    'prediction_text_of',
+    'prediction_tip',
+    'short_warnings',
+    'split_path',
+    'text_of',
+    'warnings',
 ]
+
+#: Short forms of warnings by their code; for other codes the whole text is shown.
+_SHORT = {
+    'view': 'not frontal',
+    'polarity': 'inverted?',
+    'not-a-chest': 'not a chest?',
+    'upside-down': 'upside down?',
+    'mirrored': 'mirrored?',
+    'lung-field': 'lungs in doubt',
+    'enlarged': 'coarse',
+    'lossy': 'lossy',
+    'memory': 'little memory',
+}
+
+#: Shown instead of the prediction for a doubtful image.
+WITHHELD = 'doubtful'
+
+CellText = Callable[[ScoreRows, int], str]
+
+
+def short_warnings(rows: ScoreRows, place: int) -> tuple[bool, str]:
+    """Return whether a warning makes the image doubtful, and all warnings in short."""
+    row = rows.rows[place]
+    short = (_SHORT.get(warning.code, warning.text) for warning in row.warnings)
+    return bool(row.doubts), ', '.join(dict.fromkeys(short))
+
+
+def other_label(rows: ScoreRows, place: int) -> str:
+    """Return the label of the user if it is not the predicted one; otherwise an empty text."""
+    return rows.texts['read'][place] if rows.flags['against_read'].values[place] else ''
+
+
+def split_path(path: str) -> tuple[str, str]:
+    """Return the folder of a path with its separator, and its name."""
+    cut = max(path.rfind('/'), path.rfind('\\')) + 1
+    return path[:cut], path[cut:]
+
+
+def text_of(key: str) -> CellText:
+    """Return the text of a text column."""
+    return lambda rows, place: rows.texts[key][place]
+
+
+def prediction_text_of(key: str) -> CellText:
+    """Return the text of a text column about the prediction, empty for doubtful images."""
+    return lambda rows, place: '' if rows.is_withheld(place) else rows.texts[key][place]
+
+
+def number(rows: ScoreRows, key: str, place: int, form: str) -> str:
+    """Return a number as it is copied; empty if it is unknown."""
+    value = rows.numbers[key].values[place]
+    return '' if np.isnan(value) else f'{value:{form}}'
+
+
+def percent(rows: ScoreRows, key: str, place: int, form: str = '.1f') -> str:
+    """Return a fraction in per cent."""
+    value = rows.numbers[key].values[place]
+    return '' if np.isnan(value) else f'{100 * value:{form}} %'
+
+
+def nothing(rows: ScoreRows, place: int) -> str:
+    """Return an empty text."""
+    return ''
+
+
+def list_number(rows: ScoreRows, place: int) -> str:
+    """Return the position in the list of files, from 1."""
+    return f'{rows.rows[place].number + 1:,}'
+
+
+def path(rows: ScoreRows, place: int) -> str:
+    """Return the path."""
+    return rows.rows[place].path
+
+
+def file(rows: ScoreRows, place: int) -> str:
+    """Return the path without the folders that all files have in common."""
+    return rows.rows[place].path[len(rows.root) :]
+
+
+def file_tip(rows: ScoreRows, place: int) -> str:
+    """Return the path, and the label of the user."""
+    path = rows.rows[place].path
+    return f'{path}\nYour label: {label}' if (label := rows.texts['read'][place]) else path
+
+
+def plain_prediction(rows: ScoreRows, place: int) -> str:
+    """Return the predicted label, or why it is not shown."""
+    row = rows.rows[place]
+    if row.status != 'scored':
+        return f'Failed: {row.error}'
+    return WITHHELD if rows.is_withheld(place) else row.label
+
+
+def prediction(rows: ScoreRows, place: int) -> str:
+    """Return the predicted label with a mark of doubt, and the user's if it is another."""
+    doubt = '▲ ' if rows.rows[place].doubts else ''
+    other = other_label(rows, place)
+    return f'{doubt}{plain_prediction(rows, place)}{f" → {other}" if other else ""}'
+
+
+_HOW_TO_REVEAL = (
+    'The image is doubtful, so its prediction is withheld. To show it, choose “Predictions of '
+    'doubtful images” under Columns.'
+)
+
+
+def prediction_tip(rows: ScoreRows, place: int) -> str:
+    """Return the predicted label, the user's, and the warnings that make the image doubtful."""
+    lines = [_HOW_TO_REVEAL if rows.is_withheld(place) else plain_prediction(rows, place)]
+    if label := rows.texts['read'][place]:
+        lines.append(f'Your label: {label}')
+    warnings = rows.rows[place].warnings
+    lines += [f'▲ {warning.text}' for warning in warnings if warning.doubts_the_image]
+    return '\n'.join(lines)
+
+
+def label(key: str) -> CellText:
+    """Return the text of a label column, with a mark where it is not the predicted label."""
+
+    def text(rows: ScoreRows, place: int) -> str:
+        label = rows.texts[key][place].replace('|', ', ')
+        return f'≠ {label}' if rows.flags[f'against_{key}'].values[place] else label
+
+    return text
+
+
+def label_tip(key: str) -> CellText:
+    """Return the tooltip of a label column."""
+
+    def tip(rows: ScoreRows, place: int) -> str:
+        label = rows.texts[key][place].replace('|', ', ')
+        if rows.flags[f'against_{key}'].values[place]:
+            return f'{label}; predicted: {rows.rows[place].label}'
+        return label
+
+    return tip
+
+
+def warnings(rows: ScoreRows, place: int) -> str:
+    """Return all warnings."""
+    return ' '.join(warning.text for warning in rows.rows[place].warnings)
+
 
 #: The column of thumbnails, which has a button of its own.
 PICTURE = 'picture'
+
 _LABEL = 'The finding that is furthest above its threshold, or the negative class'
+
 _ANSWER = 'The predicted label, or “cannot say” where the model is undecided.'
+
 _ABOVE = 'The findings that reach their thresholds, starting with the furthest above.'
+
 #: Bars are wide with at most so many classes.
 _FEW = 6
 
@@ -94,9 +262,9 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
             '',
             'The radiograph.',
             'picture',
-            cell_text.nothing,
-            cell_text.nothing,
-            cell_text.path,
+            nothing,
+            nothing,
+            path,
             6,
         ),
         _number_column(
@@ -104,7 +272,7 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
             '#',
             'Position in the list of files.',
             'number',
-            cell_text.list_number,
+            list_number,
             5,
             False,
         ),
@@ -113,9 +281,9 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
             'File',
             'The file, without the folders common to all files. ✓ marks annotated files.',
             'file',
-            cell_text.file,
-            cell_text.path,
-            cell_text.file_tip,
+            file,
+            path,
+            file_tip,
             22,
         ),
         ScoreColumn(
@@ -124,9 +292,9 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
             f'{_LABEL if run.rule else "The most probable class"}, or why there is none. ▲ marks'
             ' doubtful images; your label follows → if it is a different one and fits.',
             'answer',
-            cell_text.prediction,
-            cell_text.plain_prediction,
-            cell_text.prediction_tip,
+            prediction,
+            plain_prediction,
+            prediction_tip,
             max([12, *map(len, (*run.labels, rule.negative))]),
         ),
         *([_prediction_column('answer', 'Answer', _ANSWER, 12)] if rule.undecided else []),
@@ -140,9 +308,9 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
             'True label',
             'The label by the folders or a table. ≠ marks those that were not predicted.',
             'label',
-            cell_text.label('truth'),
-            cell_text.text_of('truth'),
-            cell_text.label_tip('truth'),
+            label('truth'),
+            text_of('truth'),
+            label_tip('truth'),
             13,
         ),
         *(_class_column(label, len(run.labels) <= _FEW) for label in run.labels),
@@ -151,7 +319,7 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
             'Uncertainty',
             'How undecided the model is, from 0 (sure of one class) to 1 (all classes alike).',
             'share',
-            lambda rows, place: cell_text.number(rows, 'uncertainty', place, '.2f'),
+            lambda rows, place: number(rows, 'uncertainty', place, '.2f'),
             8,
             False,
         ),
@@ -163,9 +331,9 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
             'My label',
             'Your own label. ≠ marks those that were not predicted.',
             'label',
-            cell_text.label('read'),
-            cell_text.text_of('read'),
-            cell_text.label_tip('read'),
+            label('read'),
+            text_of('read'),
+            label_tip('read'),
             13,
         ),
         ScoreColumn(
@@ -173,9 +341,9 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
             'Note',
             'Your note.',
             'note',
-            cell_text.text_of('note'),
-            cell_text.text_of('note'),
-            cell_text.text_of('note'),
+            text_of('note'),
+            text_of('note'),
+            text_of('note'),
             5,
         ),
         ScoreColumn(
@@ -183,9 +351,9 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
             'Warnings',
             'Reasons to trust the prediction less. ▲ marks those about the image itself.',
             'warnings',
-            lambda rows, place: cell_text.short_warnings(rows, place)[1],
-            cell_text.warnings,
-            cell_text.warnings,
+            lambda rows, place: short_warnings(rows, place)[1],
+            warnings,
+            warnings,
             17,
         ),
         _fraction_column('lung_share', 'In lungs', 'Fraction of the heatmap in the lungs.', True),
@@ -205,7 +373,7 @@ def _class_column(label: str, few: bool) -> ScoreColumn:
     key = class_column_key(label)
 
     def tip(rows: ScoreRows, place: int) -> str:
-        text = cell_text.percent(rows, key, place)
+        text = percent(rows, key, place)
         return f'{label}: {text}' if text else ''
 
     return ScoreColumn(
@@ -213,20 +381,20 @@ def _class_column(label: str, few: bool) -> ScoreColumn:
         label,
         f'Probability of {label}, in another colour where {label} is your label instead.',
         'bar',
-        lambda rows, place: cell_text.percent(rows, key, place),
-        lambda rows, place: cell_text.number(rows, key, place, '.7g'),
+        lambda rows, place: percent(rows, key, place),
+        lambda rows, place: number(rows, key, place, '.7g'),
         tip,
         15 if few else 11,
     )
 
 
 def _text_column(key: str, title: str, about: str, wide: int, shown: bool = True) -> ScoreColumn:
-    text = cell_text.text_of(key)
+    text = text_of(key)
     return ScoreColumn(key, title, about, 'text', text, text, text, wide, shown)
 
 
 def _prediction_column(key: str, title: str, about: str, wide: int) -> ScoreColumn:
-    text = cell_text.prediction_text_of(key)
+    text = prediction_text_of(key)
     return ScoreColumn(key, title, about, 'prediction', text, text, text, wide)
 
 
@@ -247,19 +415,15 @@ def _number_column(
 
 def _fraction_column(key: str, title: str, about: str, shown: bool) -> ScoreColumn:
     def text(rows: ScoreRows, place: int) -> str:
-        return cell_text.percent(rows, key, place, '.0f')
+        return percent(rows, key, place, '.0f')
 
     def tip(rows: ScoreRows, place: int) -> str:
         shown = text(rows, place)
-        if (
-            shown
-            and key == 'lung_share'
-            and (uniform := cell_text.percent(rows, f'{key}_if_even', place))
-        ):
+        if shown and key == 'lung_share' and (uniform := percent(rows, f'{key}_if_even', place)):
             return f'{shown} of the heatmap is in the lungs; {uniform} if it were uniform.'
         return shown
 
     def copied(rows: ScoreRows, place: int) -> str:
-        return cell_text.number(rows, key, place, '.7g')
+        return number(rows, key, place, '.7g')
 
     return ScoreColumn(key, title, about, 'share', text, copied, tip, 7, shown)

@@ -12,13 +12,13 @@ from qtpy.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView
 
 from napari_cxr.plugin.plots.plot import faint_text, quiet_text
-from napari_cxr.plugin.score_table.cell_text import (
+from napari_cxr.plugin.score_table.score_columns import (
     WITHHELD,
+    ScoreColumn,
     other_label,
     short_warnings,
     split_path,
 )
-from napari_cxr.plugin.score_table.score_columns import ScoreColumn
 from napari_cxr.plugin.score_table.score_header import ScoreTableHeader
 from napari_cxr.plugin.score_table.score_model import ScoreTableModel
 from napari_cxr.plugin.score_table.score_rows import ScoreRows

@@ -18,11 +18,7 @@ from qtpy.QtWidgets import (
 from napari_cxr.plugin.plots.axes import number_text
 from napari_cxr.plugin.plots.plot import quiet_text
 from napari_cxr.plugin.style import quiet_label
-from napari_cxr.plugin.train.dataset_table_models import (
-    DataEdits,
-    ImageTableModel,
-    PairTableModel,
-)
+from napari_cxr.plugin.train.dataset_table_models import DataEdits, ImageTableModel, PairTableModel
 from napari_cxr.plugin.widgets.row_table import RowFilterProxy, RowTableView
 from napari_cxr.training.dataset_survey import Survey
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import napari_cxr as cxr
-from napari_cxr.api import exporters
+from napari_cxr.api import result_output
 
 
 @pytest.fixture
@@ -51,9 +51,11 @@ def test_an_unknown_exporter_is_answered_with_those_there_are(explained, tmp_pat
 def test_an_exporter_of_another_package_gets_it_all(explained, tmp_path, monkeypatch):
     taken = []
     monkeypatch.setattr(
-        exporters, 'installed', lambda group, builtin: {'svg': lambda *given: taken.append(given)}
+        result_output,
+        'installed',
+        lambda group, builtin: {'svg': lambda *given: taken.append(given)},
     )
-    assert exporters.exporter_names() == ('json', 'png', 'svg')
+    assert result_output.exporter_names() == ('json', 'png', 'svg')
     explained.export(tmp_path / 'a.svg')
     explained.result.export(str(tmp_path / 'b.svg'))
     (path, image, prediction, heatmaps), (other, _, _, none) = taken

@@ -22,7 +22,7 @@ from napari_cxr.scoring import (
 )
 from napari_cxr.scoring.journal import journal_of
 from napari_cxr.scoring.score_row import ScoringRun
-from napari_cxr.workers.scoring_jobs import measure
+from napari_cxr.workers.background_jobs import measure
 from napari_cxr.workers.worker_process import JobFailed, WorkerProcess
 
 SETTINGS = {

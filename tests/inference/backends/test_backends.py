@@ -12,7 +12,7 @@ import torch
 from napari_cxr import networks
 from napari_cxr.checkpoint import Card, Checkpoint
 from napari_cxr.inference import Preprocessing
-from napari_cxr.inference.backends import backend_network, conversion, runtimes
+from napari_cxr.inference.backends import backend_network, conversion
 from napari_cxr.inference.backends.backend import (
     BACKENDS,
     TORCH,
@@ -27,8 +27,7 @@ from napari_cxr.inference.backends.backend_network import (
     check_images,
     network_on_backend,
 )
-from napari_cxr.inference.backends.conversion import to_onnx
-from napari_cxr.inference.backends.runtimes import as_torch, create_runtime
+from napari_cxr.inference.backends.conversion import as_torch, create_runtime, to_onnx
 from napari_cxr.inference.backends.selection import select_backend
 from napari_cxr.inference.classifier import Classifier, OutOfMemory
 from napari_cxr.inference.device import Device
@@ -426,7 +425,7 @@ def test_another_error_of_a_library_stays_what_it_is():
 def test_openvino_reports_nothing_to_its_makers():
     code = (
         'import sys\n'
-        'from napari_cxr.inference.backends.runtimes import _import_openvino\n'
+        'from napari_cxr.inference.backends.conversion import _import_openvino\n'
         '_import_openvino()\n'
         "assert sys.modules['openvino_telemetry'] is None\n"
         'from openvino.tools.ovc import telemetry_utils\n'
@@ -461,7 +460,7 @@ def test_control_c_is_heard_after_openvino(models):
     code = (
         'import signal, sys, threading\n'
         'import numpy as np\n'
-        'from napari_cxr.inference.backends.runtimes import create_runtime\n'
+        'from napari_cxr.inference.backends.conversion import create_runtime\n'
         'onnx = sys.stdin.buffer.read()\n'
         'def make():\n'
         "    return create_runtime('openvino', 'float32', onnx, 1)\n"
@@ -489,7 +488,7 @@ def test_control_c_is_heard_after_openvino(models):
 def test_the_last_batch_is_filled_up_and_needs_nothing_of_its_own(models, monkeypatch, precision):
     if reason := why_unavailable(find_backend('OpenVINO', precision), 'cpu'):
         pytest.skip(reason)
-    openvino = runtimes._import_openvino()
+    openvino = conversion._import_openvino()
     classifier, images, _ = models['resnet10']
     x = classifier.preprocessing.normalise(images)
     onnx, prepared, real = to_onnx(classifier.network, (64, 64)), [], openvino.Core.compile_model

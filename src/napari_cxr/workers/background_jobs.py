@@ -1,0 +1,221 @@
+"""The torch worker's jobs of minutes and hours: scoring files, and training."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_cxr import networks
+from napari_cxr.scoring import (
+    Decision,
+    ScoringEvent,
+    ScoringPreparing,
+    ScoringSettings,
+    check_heatmaps,
+    check_out,
+    list_items,
+    table_reader,
+)
+from napari_cxr.scoring.background_thread import in_background
+from napari_cxr.scoring.score_row import NO_FINDING
+from napari_cxr.training.dataset_survey import Survey
+from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.sweep.sweep_runner import PLAN
+from napari_cxr.training.training_events import TrainingEvent
+
+if TYPE_CHECKING:
+    from napari_cxr.scoring import ScoreRow, ScoringMeasured
+    from napari_cxr.workers.decoder_pool import DecoderPool
+
+__all__ = ['measure', 'network_names', 'preview', 'score', 'survey', 'train']
+
+
+def score(
+    paths: Sequence[str],
+    labels: str | None,
+    out: str,
+    model: str,
+    device: str,
+    settings: Mapping[str, Any],
+    resume: bool = False,
+    workers: int | None = None,
+) -> Generator[ScoringEvent | None, None, None]:
+    """Score files into a table; see `napari_cxr.scoring.pipeline`.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        What to score, as `napari_cxr.scoring.list_items` takes it.
+    labels : str, optional
+        'folders', or a table of paths and labels.
+    out : str
+        The table.
+    model, device : str
+        As in the catalog; as `napari_cxr.inference.device` takes it.
+    settings : mapping
+        Entries of `napari_cxr.scoring.ScoringSettings`; `decision` is an operating point of the
+        model's card in words, or an empty string.
+    resume : bool
+        Whether to go on with what was stopped.
+    workers : int, optional
+        Processes that decode; as many as there are cores by default.
+
+    Yields
+    ------
+    Event or None
+        What scoring says; None while there is nothing, so that it can be closed.
+    """
+    from napari_cxr.workers.classifier_jobs import loaded_classifier
+    from napari_cxr.workers.decoder_pool import DecoderPool, listed_images
+
+    check_out(out, resume=resume)
+    if settings.get('heatmaps'):
+        check_heatmaps(settings['heatmaps'], out, paths)
+    yield ScoringPreparing('Listing the files')
+    items = yield from in_background(lambda _: list_items(paths, labels, listed_images))
+    decoders = DecoderPool(workers)
+    try:
+        decoders.start(len(items))  # while the model is being loaded
+        yield ScoringPreparing('Loading the model')
+        classifier = yield from in_background(lambda _: loaded_classifier(model, device))
+        how = _settings_of(settings, classifier.card)
+        from napari_cxr.scoring import score as run
+
+        with closing(run(items, classifier, out, decoders.prepare, how, resume=resume)) as events:
+            yield from events
+    finally:
+        decoders.close()
+
+
+def measure(table: str, truths: Mapping[str, str] | None = None) -> ScoringMeasured:
+    """Compare the rows of a table with their labels.
+
+    Parameters
+    ----------
+    table : str
+        As `napari_cxr.scoring.table_reader.read_rows` takes it.
+    truths : mapping of str to str, optional
+        Labels that a person has given, by path; several joined by '|', and nothing for
+        none of several. They go before those of the table.
+    """
+    from napari_cxr.scoring.score_evaluation import evaluate_run
+
+    run, rows = table_reader.read_rows(table)
+    none = (run.label_rule.negative or NO_FINDING) if run.multilabel else ''
+    given = {path: truth or none for path, truth in (truths or {}).items()}
+
+    def labelled(row: ScoreRow) -> ScoreRow:
+        return replace(row, truth=given[row.path]) if row.path in given else row
+
+    return evaluate_run(map(labelled, rows), run)
+
+
+def _settings_of(entries: Mapping[str, Any], card: Any) -> ScoringSettings:
+    """Return settings with what of them depends on the model."""
+    rest = dict(entries)
+    words, heatmaps = rest.pop('decision', ''), rest.pop('heatmaps', None)
+    return ScoringSettings(
+        decision=Decision.of_card(words, card) if words else None,
+        heatmaps=Path(heatmaps) if heatmaps else None,
+        **rest,
+    )
+
+
+def network_names() -> tuple[str, ...]:
+    """Return the names of the networks that recipes can name."""
+    return networks.names()
+
+
+def survey(source: str, recipe: dict[str, Any]) -> Generator[TrainingEvent, None, Survey]:
+    """See `napari_cxr.training.dataset_survey.survey`."""
+    from napari_cxr.training.dataset_survey import survey
+
+    with _decoders() as read, closing(survey(source, Recipe.from_dict(recipe), read)) as events:
+        return (yield from events)
+
+
+def preview(paths: Sequence[str], labels: Sequence[str], recipe: dict[str, Any]) -> np.ndarray:
+    """Return images as they are and as the first epoch may change them.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        Their files; those that cannot be read are left out.
+    labels : sequence of str
+        Their labels, several joined by '|'.
+    recipe : dict
+        As `Recipe.to_dict`.
+
+    Returns
+    -------
+    ndarray
+        As `napari_cxr.training.augmentation.preview` makes it.
+    """
+    from napari_cxr.training.augmentation import preview
+
+    plan = Recipe.from_dict(recipe)
+    with _decoders() as read:
+        decoded = dict(read([(i, Path(p)) for i, p in enumerate(paths)], plan.input, 8))
+    found = {i: one.image for i, one in sorted(decoded.items()) if not isinstance(one, str)}
+    images = np.stack(list(found.values()))
+    return preview(images, plan, plan.seed, [labels[i] for i in found])
+
+
+def train(source: str, plan: str, out: str, device: str) -> Iterator[TrainingEvent]:
+    """Train, or do the runs of a sweep.
+
+    Parameters
+    ----------
+    source : str
+        As `napari_cxr.training.index` takes it.
+    plan : str
+        A recipe or a sweep, as TOML; empty to take up again what `out` holds.
+    out : str
+        Folder of the run or the sweep.
+    device : str
+        'auto', 'cpu', 'cuda' or 'mps'.
+    """
+    sweeps = 'base' in tomllib.loads(plan) if plan else (Path(out) / PLAN).is_file()
+    yield from (_sweep if sweeps else _train)(source, plan, Path(out), device)
+
+
+def _sweep(source: str, plan: str, out: Path, device: str) -> Iterator[TrainingEvent]:
+    from napari_cxr.training.sweep import Sweep, sweep
+
+    text = plan or (out / PLAN).read_text(encoding='utf-8')
+    with _decoders() as read:
+        events = sweep(source, Sweep.from_toml(text), out, device, read=read, resume=not plan)
+        with closing(events):
+            yield from events
+
+
+def _train(source: str, plan: str, out: Path, device: str) -> Iterator[TrainingEvent]:
+    from napari_cxr.inference.cpu import keep_freed_memory
+    from napari_cxr.training.dataset_index import index
+    from napari_cxr.training.run_folder import recipe_of
+    from napari_cxr.training.training_loop import train
+
+    recipe = Recipe.from_toml(plan) if plan else recipe_of(out)
+    keep_freed_memory()
+    with _decoders() as read:
+        dataset = index(source, recipe.data)
+        events = train(dataset, recipe, out, device, read=read, resume=not plan)
+        with closing(events):  # type: ignore[type-var]
+            yield from events
+
+
+@contextmanager
+def _decoders() -> Iterator[DecoderPool]:
+    from napari_cxr.workers.decoder_pool import DecoderPool
+
+    pool = DecoderPool()
+    try:
+        yield pool
+    finally:
+        pool.close()
