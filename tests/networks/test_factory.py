@@ -121,7 +121,7 @@ def test_nothing_is_no_number_of_classes_or_channels(classes, channels):
 
 
 def test_a_network_is_one_function(monkeypatch):
-    monkeypatch.setattr(networks.factory, '_NETWORKS', {})
+    monkeypatch.setattr(networks.registry, '_NETWORKS', {})
 
     @networks.register
     def single_convolution(classes, channels, size):

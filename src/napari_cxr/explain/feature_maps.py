@@ -113,7 +113,7 @@ def stage_maps(network: StagedNetwork, x: Tensor, stage: str) -> Tensor:
     """
     import torch
 
-    from napari_cxr.networks.staged import evaluating
+    from napari_cxr.networks.eval_mode import evaluating
 
     if stage not in network.stage_names:
         raise ValueError(

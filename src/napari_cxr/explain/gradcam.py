@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_cxr.networks import StagedNetwork
-from napari_cxr.networks.staged import evaluating
+from napari_cxr.networks.eval_mode import evaluating
 
 __all__ = ['grad_cam']
 

@@ -22,8 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_cxr.networks.factory import register
 from napari_cxr.networks.heads import AverageLinear
+from napari_cxr.networks.registry import register
 from napari_cxr.networks.staged import StagedNetwork
 
 __all__ = ['FlipAveraged', 'lite0_stages', 'lite0_stride16_flip', 'lung_texture']

@@ -1,53 +1,18 @@
-"""Networks by name: the registry, and a network made with the head that is asked for."""
+"""Networks made from a name, with the head that is asked for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import Any
 
 from torch.nn import Conv2d, Linear
 
-from napari_cxr.entry_points import NETWORKS, installed
 from napari_cxr.networks.auto_split import split_library_model
 from napari_cxr.networks.heads import HeadPlan, SingleOutput
+from napari_cxr.networks.registry import find_network
 from napari_cxr.networks.staged import StagedNetwork
 
-__all__ = ['NetworkFactory', 'create', 'extend', 'find_network', 'names', 'register']
-
-NetworkFactory = Callable[[int, int, tuple[int, int]], StagedNetwork]
-
-_NETWORKS: dict[str, NetworkFactory] = {}
-
-
-def register(function: NetworkFactory, name: str = '') -> NetworkFactory:
-    """Register a function ``(classes, channels, size) -> StagedNetwork`` under its own name."""
-    _NETWORKS[name or function.__name__] = function
-    return function
-
-
-def names() -> tuple[str, ...]:
-    """Return the names of all networks, sorted, those of other installed packages included."""
-    return tuple(sorted([*_NETWORKS, *installed(NETWORKS, _NETWORKS)]))
-
-
-def find_network(name: str) -> NetworkFactory:
-    """Return the function that makes a network.
-
-    Raises
-    ------
-    ValueError
-        If there is none of this name; the message lists similar names.
-    """
-    if name in _NETWORKS:
-        return _NETWORKS[name]
-    if name in (others := installed(NETWORKS, _NETWORKS)):
-        return others[name]
-    near = get_close_matches(name, names(), n=3, cutoff=0.5)
-    hint = f'Did you mean {" or ".join(near)}?' if near else f'There are {", ".join(names())}.'
-    raise ValueError(
-        f'There is no network {name!r}. {hint} Others are written torchvision:NAME or timm:NAME.'
-    )
+__all__ = ['create', 'extend']
 
 
 def create(

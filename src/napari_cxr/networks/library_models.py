@@ -14,8 +14,8 @@ from typing import Any
 
 from torch import nn
 
-from napari_cxr.networks.factory import register
 from napari_cxr.networks.heads import AverageLinear, average_then
+from napari_cxr.networks.registry import register
 from napari_cxr.networks.staged import StagedNetwork
 
 __all__ = [

@@ -12,8 +12,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from napari_cxr.networks.factory import register
 from napari_cxr.networks.heads import average_then
+from napari_cxr.networks.registry import register
 from napari_cxr.networks.staged import StagedNetwork, stage_shapes
 
 __all__ = [

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from napari_cxr.networks.eval_mode import evaluating, run_without_data
 from napari_cxr.networks.receptive_field_rules import (
     PlacedMap,
     Untraceable,
     returns_parts,
     rule_for,
 )
-from napari_cxr.networks.staged import evaluating, run_without_data
 
 __all__ = ['Grid', 'derive_grid']
 

@@ -1,73 +1,20 @@
-"""A network as named stages that end in a feature map, and a head; and its evaluation mode."""
+"""A network as an ordered list of named stages and a head.
+
+Grad-CAM, frozen backbones, learning rates by stage and the placement of a map all
+follow from this one structure, without a hook anywhere.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 
-import torch
 from torch import Tensor, nn
 
+from napari_cxr.networks.eval_mode import stage_shapes
 from napari_cxr.networks.heads import AverageLinear
 from napari_cxr.networks.receptive_field import Grid, derive_grid
 
-__all__ = ['NotStaged', 'StagedNetwork', 'evaluating', 'run_without_data', 'stage_shapes']
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode, and each of its parts back into its own after."""
-    before = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in before:
-            part.training = training
-
-
-def stage_shapes(
-    stages: Iterable[tuple[str, nn.Module]], shape: tuple[int, int, int]
-) -> dict[str, tuple[int, ...]]:
-    """Return the shape of what each stage returns for one image, without the batch.
-
-    Parameters
-    ----------
-    stages : iterable of pairs of str and Module
-        In the order in which they run. Weights and modes stay as they are.
-    shape : tuple of int
-        Channels, height and width of the input.
-
-    Raises
-    ------
-    ValueError
-        If an image of this size does not get through.
-    """
-    shapes: dict[str, tuple[int, ...]] = {}
-    with torch.no_grad(), torch.inference_mode(False):
-        x = torch.empty((1, *shape), device='meta')
-        for name, stage in stages:
-            try:
-                with evaluating(stage):
-                    x = run_without_data(stage, x)
-            except (RuntimeError, AssertionError) as error:
-                why = (str(error) or type(error).__name__).splitlines()[0]
-                raise ValueError(
-                    f'The stage {name!r} does not accept what the stages before it return for an '
-                    f'image of {shape[1]} x {shape[2]} pixels; choose another size. ({why})'
-                ) from None
-            shapes[name] = tuple(x.shape[1:])
-    return shapes
-
-
-def run_without_data(stage: nn.Module, x: Tensor) -> Tensor:
-    """Return what a stage makes of a tensor on the meta device, wherever its weights are."""
-    state = {
-        name: torch.empty_like(value, device='meta')
-        for name, value in (*stage.named_parameters(), *stage.named_buffers())
-    }
-    out: Tensor = torch.func.functional_call(stage, state, (x,))
-    return out
+__all__ = ['NotStaged', 'StagedNetwork']
 
 
 class NotStaged(ValueError):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from napari_cxr import __version__
 from napari_cxr.inference.device import is_out_of_memory
 from napari_cxr.networks import StagedNetwork
-from napari_cxr.networks.staged import evaluating
+from napari_cxr.networks.eval_mode import evaluating
 from napari_cxr.user_cache import FileCache
 
 __all__ = ['INPUT_NAME', 'Runtime', 'StageConversion', 'as_torch', 'create_runtime', 'to_onnx']
