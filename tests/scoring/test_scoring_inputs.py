@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from napari_cxr.scoring import Item, ListingError, list_items
-from napari_cxr.scoring.input_summary import summarise_inputs
+from napari_cxr.scoring.scoring_checks import summarise_inputs
 from napari_cxr.scoring.scoring_inputs import listing_fingerprint
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from napari_cxr.inference import ImageWarning
 from napari_cxr.scoring import ScoreRow, ScoringError
-from napari_cxr.scoring.output_checks import check_table_name
 from napari_cxr.scoring.score_row import ScoringRun, table_columns
+from napari_cxr.scoring.scoring_checks import check_table_name
 from napari_cxr.scoring.table_reader import read_rows
 from napari_cxr.scoring.table_writer import write_table
 

@@ -12,9 +12,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from napari_cxr.networks.eval_mode import stage_shapes
 from napari_cxr.networks.heads import average_then
 from napari_cxr.networks.registry import register
-from napari_cxr.networks.staged import StagedNetwork, stage_shapes
+from napari_cxr.networks.staged import StagedNetwork
 
 __all__ = [
     'detl_cnn',

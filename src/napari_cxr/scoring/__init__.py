@@ -10,9 +10,9 @@ from napari_cxr.scoring.image_preparation import (
     prepare_here,
 )
 from napari_cxr.scoring.journal import ScoringError, journal_of
-from napari_cxr.scoring.output_checks import check_heatmaps, check_out
 from napari_cxr.scoring.pipeline import score
 from napari_cxr.scoring.score_row import ScoreRow
+from napari_cxr.scoring.scoring_checks import check_heatmaps, check_out
 from napari_cxr.scoring.scoring_events import (
     RowScored,
     ScoringEvent,

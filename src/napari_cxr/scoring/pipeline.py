@@ -15,8 +15,8 @@ from napari_cxr.scoring.background_thread import relay
 from napari_cxr.scoring.batching import batch_workers_for, one_core, score_rows
 from napari_cxr.scoring.image_preparation import ImagePreparer
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
-from napari_cxr.scoring.output_checks import check_out, make_heatmap_folder
 from napari_cxr.scoring.row_writer import open_table, write_rows
+from napari_cxr.scoring.scoring_checks import check_out, make_heatmap_folder
 from napari_cxr.scoring.scoring_events import ScoringEvent, ScoringPreparing
 from napari_cxr.scoring.scoring_inputs import Item
 from napari_cxr.scoring.scoring_settings import ScoringSettings

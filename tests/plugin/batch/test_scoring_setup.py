@@ -15,8 +15,8 @@ from napari_cxr.plugin.batch.scoring_request import (
 )
 from napari_cxr.plugin.batch.scoring_setup import ScoreSetup
 from napari_cxr.plugin.preferences import preferences, save_preferences
-from napari_cxr.scoring.input_summary import summarise_inputs
 from napari_cxr.scoring.journal import journal_of
+from napari_cxr.scoring.scoring_checks import summarise_inputs
 
 
 @pytest.fixture

@@ -39,9 +39,8 @@ from napari_cxr.scoring import (
     write_partial_table,
 )
 from napari_cxr.scoring.append_log import AppendLog, LogInUse
-from napari_cxr.scoring.input_summary import InputSummary, summarise_inputs
 from napari_cxr.scoring.journal import read_header
-from napari_cxr.scoring.output_checks import check_save_as
+from napari_cxr.scoring.scoring_checks import InputSummary, check_save_as, summarise_inputs
 from napari_cxr.workers.worker_process import WorkerProcess
 
 __all__ = [

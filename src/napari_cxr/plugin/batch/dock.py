@@ -23,7 +23,7 @@ from napari_cxr.plugin.batch.scoring_messages import is_unfinished
 from napari_cxr.plugin.batch.scoring_request import load_request
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.widgets.model_selector import CardDialog
-from napari_cxr.scoring.input_summary import InputSummary
+from napari_cxr.scoring.scoring_checks import InputSummary
 
 __all__ = ['BatchDock']
 

@@ -24,7 +24,7 @@ from napari_cxr.plugin.batch.scoring_request import (
 )
 from napari_cxr.plugin.widgets.form_fields import ValidatedField, field_with_button, more_button
 from napari_cxr.plugin.widgets.text import ElidedComboBox
-from napari_cxr.scoring.input_summary import InputSummary
+from napari_cxr.scoring.scoring_checks import InputSummary
 from napari_cxr.scoring.scoring_inputs import LABELS_FROM_FOLDERS
 
 __all__ = [

@@ -27,8 +27,8 @@ from napari_cxr.plugin.batch.scoring_messages import expected_rows, is_unfinishe
 from napari_cxr.plugin.batch.scoring_request import ImageCount, ScoreRequest, load_request
 from napari_cxr.plugin.job_session import JobSession
 from napari_cxr.plugin.preferences import preferences, save_preferences
-from napari_cxr.scoring.input_summary import InputSummary
 from napari_cxr.scoring.score_row import ScoringRun
+from napari_cxr.scoring.scoring_checks import InputSummary
 
 __all__ = ['ScoringController', 'ScoringSession']
 

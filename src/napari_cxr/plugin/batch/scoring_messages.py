@@ -13,9 +13,8 @@ from typing import Any
 from napari_cxr.plugin.batch.scoring_request import ImageCount
 from napari_cxr.plugin.widgets.text import duration_text
 from napari_cxr.scoring import ScoringError, ScoringFinished, ScoringProgress
-from napari_cxr.scoring.input_summary import InputSummary
 from napari_cxr.scoring.journal import journal_of, read_header
-from napari_cxr.scoring.output_checks import check_table_name
+from napari_cxr.scoring.scoring_checks import InputSummary, check_table_name
 from napari_cxr.scoring.scoring_inputs import LABELS_FROM_FOLDERS
 
 __all__ = [

@@ -35,7 +35,7 @@ from napari_cxr.plugin.widgets.form_fields import ValidatedField, field_with_but
 from napari_cxr.plugin.widgets.model_selector import ModelComboBox, fill_device_list
 from napari_cxr.plugin.widgets.sections import CollapsibleSection
 from napari_cxr.plugin.widgets.text import ElidedComboBox
-from napari_cxr.scoring.input_summary import InputSummary
+from napari_cxr.scoring.scoring_checks import InputSummary
 
 __all__ = ['ScoreOptions', 'ScoreSetup']
 

@@ -19,7 +19,7 @@ from napari_cxr.scoring import (
 )
 from napari_cxr.scoring.annotation.reading_list import ReadingList, labels_path_of
 from napari_cxr.scoring.image_preparation import PrepareOptions, prepare_here, prepare_image
-from napari_cxr.scoring.output_checks import check_save_as
+from napari_cxr.scoring.scoring_checks import check_save_as
 
 FOUR = ScoringSettings(batch=4)
 
