@@ -83,7 +83,7 @@ def test_a_run_with_changes_and_what_it_says(run, folder, recipe, tmp_path):
     assert 'resnet10, 4,900,546 parameters' in result.stderr and '1/1  loss' in result.stderr
     assert 'by image' in result.stderr
     again = run('train', folder, '--recipe', recipe, '--out', out)
-    assert again.exit_code == 2 and 'already holds a run' in again.stderr
+    assert again.exit_code == 2 and 'already contains a run' in again.stderr
     # A finished run that is resumed has not failed.
     again = run('train', folder, '--out', out, '--resume')
     assert again.exit_code == 0 and 'is finished' in again.stderr

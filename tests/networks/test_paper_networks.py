@@ -166,5 +166,7 @@ def test_grids_by_hand():
 
 
 def test_an_image_that_is_too_small_is_refused():
-    with pytest.raises(ValueError, match=r"'block3' cannot take .* 20 x 20 pixels; take another"):
+    with pytest.raises(
+        ValueError, match=r"'block3' does not accept .* 20 x 20 pixels; choose another"
+    ):
         networks.create('detl_cnn', 2, 1, (20, 20))

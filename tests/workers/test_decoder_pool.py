@@ -36,7 +36,8 @@ def test_the_same_as_in_this_process(decoder, good):
     assert there.provenance.pseudonyms == here.provenance.pseudonyms
     told, expected = decoder.describe(good), image_files.describe(here)
     assert set(told.pop('lungs')) == {'source', 'share_of_image'}
-    warned = FrontalCheck(**told.pop('frontal')).sentence
+    frontal = told.pop('frontal')
+    warned = FrontalCheck(frontal['likely'], frontal['score']).message
     expected['warnings'] += [warned] if warned else []
     assert told == expected
 

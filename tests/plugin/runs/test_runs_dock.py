@@ -137,9 +137,9 @@ def test_keyboard_walks_and_return_opens_at_once(qtbot, dock):
 @pytest.mark.parametrize(
     ('number', 'button', 'signal', 'file'),
     [
-        (1, 'settings', 'run_wanted', ''),
-        (2, 'resume', 'resume_wanted', ''),
-        (1, 'classify', 'model_wanted', 'best.safetensors'),
+        (1, 'settings', 'run_requested', ''),
+        (2, 'resume', 'resume_requested', ''),
+        (1, 'classify', 'model_requested', 'best.safetensors'),
     ],
 )
 def test_a_run_is_taken_up_again(qtbot, dock, number, button, signal, file):
