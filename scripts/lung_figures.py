@@ -20,8 +20,8 @@ from scipy.stats import wilcoxon
 
 from napari_cxr import image_files
 from napari_cxr.lungs import LungField, downscale
+from napari_cxr.lungs.lung_field import average_lungs
 from napari_cxr.lungs.lung_network import LUNG_INPUT_SIZE, softmax, unet_forward
-from napari_cxr.lungs.segmentation import average_lungs
 
 LUNGS = Path(__file__).parents[1] / 'src' / 'napari_cxr' / 'lungs'
 DRAWS = 10_000

@@ -22,8 +22,8 @@ from PIL import Image
 
 from napari_cxr import image_files
 from napari_cxr.lungs import LungField, downscale
+from napari_cxr.lungs.lung_field import measures, plausibility
 from napari_cxr.lungs.lung_network import LUNG_INPUT_SIZE, lung_probabilities
-from napari_cxr.lungs.segmentation import measures, plausibility
 
 TARGET = Path(__file__).parents[1] / 'src' / 'napari_cxr' / 'lungs' / 'plausible_lungs.csv'
 USUAL, RARE, MORE = (5, 95), (0.1, 99.9), 0.1

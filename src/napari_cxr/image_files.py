@@ -52,7 +52,7 @@ def read(path: str | Path) -> Radiograph:
     if path.exists() and not path.is_file():  # reading a pipe could block for ever
         raise UnreadableImage('This is a pipe or a device, not a file.')
     # A DICOM file may carry a TIFF header in its preamble (PS3.10 section 7.1): it is DICOM.
-    if rasters.is_raster(path) and not dicom.is_dicom(path):
+    if not dicom.is_dicom(path) and rasters.is_raster(path):
         return rasters.read(path)
     return dicom.read(path)
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from napari_cxr.message_types import message_type
+from napari_cxr.messages import message_type
 
 __all__ = [
     'Geometry',

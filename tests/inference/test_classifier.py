@@ -160,7 +160,7 @@ def test_the_cautions_do_not_depend_on_what_a_model_cuts_off(classifier):
     from dataclasses import replace
 
     from napari_cxr import samples
-    from napari_cxr.inference.image_warnings import find_warnings
+    from napari_cxr.inference.prediction import find_warnings
 
     wide = np.zeros((240, 480), np.float32)
     wide[:, 120:360] = samples.phantom((240, 240), seed=1)

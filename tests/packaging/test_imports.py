@@ -82,7 +82,7 @@ def test_the_reader_loads_few_modules():
         'scoring',
         'scoring.image_preparation',
         'training.training_events',
-        'workers.messages',
+        'messages',
     ],
 )
 def test_what_napari_imports_brings_no_torch(module):

@@ -11,15 +11,16 @@ import time
 import numpy as np
 import pytest
 
+from napari_cxr import messages
+from napari_cxr.messages import SharedFolder
 from napari_cxr.radiograph import Radiograph, View
-from napari_cxr.workers import messages, worker_process
-from napari_cxr.workers.messages import SharedFolder
+from napari_cxr.workers import worker_process
 from napari_cxr.workers.worker_process import JobFailed, WorkerDied, WorkerProcess
 
 JOBS = """
     import os, sys, time
     import numpy as np
-    from napari_cxr.workers import roles
+    from napari_cxr.workers import child
 
     def double(array): return array * 2
     def echo(value): return value
@@ -45,11 +46,11 @@ JOBS = """
         os.abort()
     def babble():
         import gc
-        from napari_cxr.workers.messages import Channel
+        from napari_cxr.messages import Channel
         (channel,) = [o for o in gc.get_objects() if isinstance(o, Channel)]
         channel._outgoing.write(b'\\x05\\0\\0\\0[1,2]'); channel._outgoing.flush()
         time.sleep(60)
-    roles.jobs_of = lambda role: {f.__name__: f for f in (
+    child.jobs_of = lambda role: {f.__name__: f for f in (
         double, echo, count, fail, die, sleep, forever, chatter, modules, pid, unsendable, flood,
         babble)}
 """
@@ -332,7 +333,7 @@ def test_ctrl_c_is_for_the_parent(worker):
 def test_each_role_holds_what_it_needs(role, held):
     """torchvision takes as long to import as torch does."""
     code = (
-        'import sys; from napari_cxr.workers.roles import jobs_of; jobs_of(sys.argv[1]); '
+        'import sys; from napari_cxr.workers.child import jobs_of; jobs_of(sys.argv[1]); '
         "print(*{'torch', 'torchvision', 'timm'} & sys.modules.keys())"
     )
     done = subprocess.run([sys.executable, '-c', code, role], capture_output=True, text=True)
@@ -340,7 +341,7 @@ def test_each_role_holds_what_it_needs(role, held):
 
 
 def test_an_unknown_class_is_refused():
-    from napari_cxr.workers.messages import Channel
+    from napari_cxr.messages import Channel
 
     channel = Channel(None, None, None, 'x')
     with pytest.raises(KeyError):

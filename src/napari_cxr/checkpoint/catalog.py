@@ -13,6 +13,8 @@ import re
 import shutil
 import tempfile
 import tomllib
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -28,6 +30,7 @@ from napari_cxr.checkpoint.catalog_entry import (
     get_model,
     models_folder,
 )
+from napari_cxr.checkpoint.download import DownloadProgress
 from napari_cxr.checkpoint.foreign import torchxrayvision
 from napari_cxr.checkpoint.model_file import digest, read_card
 
@@ -35,6 +38,7 @@ __all__ = [
     'CatalogEntry',
     'add',
     'default',
+    'download_model',
     'downloadable',
     'entries',
     'fetch',
@@ -233,6 +237,28 @@ def fetch(entry: CatalogEntry) -> Path:
             next(progress)
         except StopIteration as end:
             return Path(end.value)
+
+
+def download_model(name: str, file: str = '') -> Generator[DownloadProgress, None, str]:
+    """Download a model, or take the file that a person has; check it and convert it.
+
+    Parameters
+    ----------
+    name : str
+        Of a download of the catalog.
+    file : str
+        Where a person has it already; empty to download it.
+
+    Returns
+    -------
+    str
+        Its file; the generator's return value.
+    """
+    for entry in entries():
+        if entry.name == name and entry.origin == 'download' and not entry.error:
+            with closing(get_model(entry, file or None)) as progress:
+                return str((yield from progress))
+    raise CheckpointError(f'There is no model {name!r} to get.')
 
 
 def add(path: str | Path, name: str) -> str:

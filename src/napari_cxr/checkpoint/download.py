@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from napari_cxr import __version__
 from napari_cxr.checkpoint.card import CheckpointError
-from napari_cxr.message_types import message_type
+from napari_cxr.messages import message_type
 
 if TYPE_CHECKING:
     import requests

@@ -1,17 +1,9 @@
-"""DICOM files to :class:`~napari_cxr.radiograph.Radiograph`."""
+"""DICOM files to :class:`~napari_cxr.radiograph.Radiograph`.
 
-from __future__ import annotations
+Each name is imported when it is first used; they stand in ``__init__.pyi``. Only `read` needs
+pydicom.
+"""
 
-from pathlib import Path
+import lazy_loader
 
-from napari_cxr.dicom.recognise import is_dicom, is_directory
-from napari_cxr.radiograph import Radiograph
-
-__all__ = ['is_dicom', 'is_directory', 'read']
-
-
-def read(path: str | Path, *, secret: bytes | None = None) -> Radiograph:
-    """Read a DICOM image; see `napari_cxr.dicom.reading.read`, which is imported here only."""
-    from napari_cxr.dicom import reading
-
-    return reading.read(path, secret=secret)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

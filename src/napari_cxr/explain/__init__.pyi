@@ -1,7 +1,6 @@
-from .coordinates import cell_to_input, cell_to_radiograph, input_bounds
 from .feature_maps import FeatureMaps, dead_filters, stage_maps
 from .gradcam import grad_cam
-from .heatmap import Heatmap
+from .heatmap import Heatmap, cell_to_input, cell_to_radiograph, input_bounds
 
 __all__ = [
     'FeatureMaps',

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cxr.message_types import message_type
+from napari_cxr.messages import message_type
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,9 +13,8 @@ from napari_cxr import __version__, lungs
 from napari_cxr.checkpoint import Card, Checkpoint, CheckpointError, catalog
 from napari_cxr.checkpoint import load as load_checkpoint
 from napari_cxr.explain import explanation_methods
-from napari_cxr.explain.coordinates import cell_to_radiograph, input_bounds
 from napari_cxr.explain.feature_maps import FeatureMaps, stage_grid, stage_maps, uniform_grid
-from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.heatmap import Heatmap, cell_to_radiograph, input_bounds
 from napari_cxr.inference.backends.backend import TORCH, Backend
 from napari_cxr.inference.backends.backend_network import (
     check_agreement,
@@ -30,9 +29,8 @@ from napari_cxr.inference.device import (
     run_in_batches_that_fit,
     use_full_precision,
 )
-from napari_cxr.inference.image_warnings import find_warnings
 from napari_cxr.inference.label_rule import LabelRule
-from napari_cxr.inference.prediction import ImageWarning, Prediction, RefusedImage
+from napari_cxr.inference.prediction import ImageWarning, Prediction, RefusedImage, find_warnings
 from napari_cxr.inference.preprocessing import NetworkInput, Preprocessing
 from napari_cxr.lungs import LungField
 from napari_cxr.metrics.calibration import probabilities_of

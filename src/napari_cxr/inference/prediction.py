@@ -1,4 +1,4 @@
-"""The result of classifying one radiograph, and its warnings."""
+"""The result of classifying one radiograph, and the reasons to trust it less."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from napari_cxr.inference.label_rule import LabelRule
-from napari_cxr.message_types import message_type
+from napari_cxr.inference.preprocessing import NetworkInput
+from napari_cxr.lungs import LungField
+from napari_cxr.lungs.frontal_check import check_frontal
+from napari_cxr.messages import message_type
+from napari_cxr.radiograph import Radiograph, View
 
-__all__ = ['ImageWarning', 'Prediction', 'RefusedImage']
+__all__ = [
+    'ImageWarning',
+    'Prediction',
+    'RefusedImage',
+    'find_warnings',
+]
 
 #: Codes of warnings that say: this is probably no upright frontal chest radiograph with the
 #: right polarity, which is all that a model knows.
@@ -133,3 +142,64 @@ class Prediction:
     def probability(self, label: str) -> float:
         """Return the probability of one class; ValueError if there is none of that name."""
         return self.probabilities[self.labels.index(label)]
+
+
+#: Enlarging a radiograph by less than this adds no visible blur.
+_ENLARGED = 1.05
+#: Codes of warnings about a kind of image that the frontal check found.
+_CODES = {'inverted': 'polarity', 'other': 'not-a-chest'}
+
+
+def find_warnings(
+    radiograph: Radiograph, ready: NetworkInput, field: LungField | None = None, preset: int = 0
+) -> tuple[ImageWarning, ...]:
+    """Return what a person should know before believing a prediction.
+
+    Those that say "this is probably no image for the model" come first.
+
+    Parameters
+    ----------
+    radiograph : Radiograph
+        The image that was classified.
+    ready : NetworkInput
+        What the network saw of it.
+    field : LungField, optional
+        Its lungs; found here where they are needed and not given.
+    preset : int
+        Which of its presets it was classified with.
+    """
+    found: list[ImageWarning] = []
+    view = radiograph.geometry.view
+    if view in (View.LATERAL, View.OBLIQUE):
+        found.append(
+            ImageWarning(
+                'view',
+                f'By its header this is a {view} view, and the model knows frontal views only: '
+                'classify the frontal image of the study instead.',
+            )
+        )
+    frontal = check_frontal(radiograph, ready.field if field is None else field, preset)
+    if frontal.kind != 'frontal':
+        code = _CODES.get(frontal.kind, frontal.kind)
+        found.append(ImageWarning(code, frontal.message))
+    if ready.field is not None and ready.field.implausible:
+        found.append(
+            ImageWarning(
+                'lung-field',
+                f'This model looks where the lungs are, and they could not be found here '
+                f'({ready.field.implausible}): it was shown where they are on average.',
+            )
+        )
+    if ready.enlargement > _ENLARGED:
+        rows, columns = radiograph.shape
+        found.append(
+            ImageWarning(
+                'enlarged',
+                f'With {columns} x {rows} pixels it is coarser than the network’s input '
+                f'and was enlarged {ready.enlargement:.1f} times.',
+            )
+        )
+    if radiograph.provenance.lossy:
+        found.append(ImageWarning('lossy', 'The image went through lossy compression.'))
+    found.extend(ImageWarning('note', note) for note in radiograph.notes)
+    return tuple(found)

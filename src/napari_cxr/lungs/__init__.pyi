@@ -1,6 +1,5 @@
-from .lung_field import LungField
+from .lung_field import LungField, find_lungs
 from .lung_network import downscale, lung_network_fingerprint
-from .segmentation import find_lungs
 
 __all__ = [
     'LungField',

@@ -28,9 +28,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from napari_cxr.lungs.lung_field import LungField
+from napari_cxr.lungs.lung_field import LungField, find_lungs
 from napari_cxr.lungs.lung_network import downscale, read_weights, read_weights_card
-from napari_cxr.lungs.segmentation import find_lungs
 from napari_cxr.radiograph import Radiograph
 
 __all__ = [

@@ -7,8 +7,7 @@ from napari_cxr.networks import (  # noqa: F401  they register their networks
 )
 from napari_cxr.networks.factory import create, extend
 from napari_cxr.networks.pretrained_weights import WeightsUnavailable, credit, load_pretrained
-from napari_cxr.networks.receptive_field import Grid
-from napari_cxr.networks.receptive_field_rules import Untraceable
+from napari_cxr.networks.receptive_field import Grid, Untraceable
 from napari_cxr.networks.registry import names, register
 from napari_cxr.networks.staged import NotStaged, StagedNetwork
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cxr.explain.coordinates import cell_to_radiograph, input_bounds
-from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.heatmap import Heatmap, cell_to_radiograph, input_bounds
 from napari_cxr.scoring import heatmap_files
 from napari_cxr.scoring.image_preparation import ImagePreparer, PreparedImage, PrepareOptions
 from napari_cxr.scoring.journal import ScoringError

@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from napari_cxr import image_files, lungs
-from napari_cxr.inference.image_warnings import find_warnings
-from napari_cxr.inference.prediction import ImageWarning
+from napari_cxr.inference.prediction import ImageWarning, find_warnings
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph, UnreadableImage
@@ -58,7 +57,7 @@ class PreparedImage:
     shape : tuple of int
         Rows and columns of the radiograph.
     warnings : tuple of ImageWarning
-        See `napari_cxr.inference.image_warnings`.
+        See `napari_cxr.inference.prediction`.
     view : str
         By its header.
     lungs : LungField or None

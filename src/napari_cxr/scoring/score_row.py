@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from napari_cxr.inference.label_rule import NO_FINDING, LabelRule
 from napari_cxr.inference.prediction import ImageWarning
-from napari_cxr.message_types import message_type
+from napari_cxr.messages import message_type
 
 __all__ = [
     'IDENTITY',

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from napari_cxr.message_types import message_type
+from napari_cxr.messages import message_type
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 
 __all__ = [

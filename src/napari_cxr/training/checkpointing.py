@@ -28,8 +28,7 @@ from napari_cxr.metrics.calibration import probabilities_of
 from napari_cxr.training.model_evaluation import evaluate_model, write_predictions
 from napari_cxr.training.network_setup import frozen_stages, head_entries
 from napari_cxr.training.run_folder import RunFolder, TrainingError
-from napari_cxr.training.training_events import EpochDone
-from napari_cxr.training.training_progress import RunProgress
+from napari_cxr.training.training_events import EpochDone, RunProgress
 from napari_cxr.training.training_run import TrainingRun
 
 __all__ = [

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_cxr.message_types import message_type
+from napari_cxr.messages import message_type
 from napari_cxr.training import duplicates
 from napari_cxr.training.data_preparation import LoadedImages, group_duplicates, load_images
 from napari_cxr.training.dataset import Dataset, DatasetError

@@ -38,8 +38,8 @@ from napari_cxr.training.optimization import (
 from napari_cxr.training.recipe import Recipe, RecipeError
 from napari_cxr.training.run_data import EpochItems, NetworkInputs, RunData
 from napari_cxr.training.run_folder import TrainingError
-from napari_cxr.training.training_events import EpochDone
-from napari_cxr.training.training_progress import (
+from napari_cxr.training.training_events import (
+    EpochDone,
     RunProgress,
     TimeEstimate,
     TrainingStep,

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from napari_cxr.workers.messages import Channel, SharedFolder
+from napari_cxr.messages import Channel, SharedFolder
 
 __all__ = ['HEARTBEAT', 'Child', 'JobFailed', 'WorkerDied', 'WorkerProcess']
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from napari_cxr import samples
-from napari_cxr.inference import ImageWarning, Prediction, Preprocessing, image_warnings
-from napari_cxr.inference.image_warnings import find_warnings
+from napari_cxr.inference import ImageWarning, Prediction, Preprocessing
+from napari_cxr.inference import prediction as result
+from napari_cxr.inference.prediction import find_warnings
 from napari_cxr.lungs.frontal_check import FrontalCheck
 from napari_cxr.radiograph import Geometry, Provenance, Radiograph, View
 
@@ -67,7 +68,7 @@ def test_what_a_model_cuts_off_makes_no_difference(chest, fit):
 def test_lungs_that_were_found_are_handed_on(chest, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        image_warnings, 'check_frontal', lambda *a: seen.append(a) or FrontalCheck('frontal', 1.0)
+        result, 'check_frontal', lambda *a: seen.append(a) or FrontalCheck('frontal', 1.0)
     )
     radiograph = Radiograph.from_array(chest)
     ready = Preprocessing(96, 96).apply(radiograph)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import napari_cxr
-from napari_cxr import message_types
-from napari_cxr.message_types import is_message_type, message_type, type_name, type_named
+from napari_cxr import messages
+from napari_cxr.messages import is_message_type, message_type, type_name, type_named
 
 PACKAGE = Path(napari_cxr.__file__).parent
 
@@ -31,7 +31,7 @@ def defined_types() -> dict[str, list[str]]:
 
 
 def test_the_listed_modules_are_those_that_define_types():
-    assert set(defined_types()) == message_types.MODULES
+    assert set(defined_types()) == messages.MODULES
 
 
 def test_every_type_is_found_by_its_name_and_knows_it():
@@ -44,7 +44,7 @@ def test_every_type_is_found_by_its_name_and_knows_it():
 
 def test_a_name_imports_its_module_and_no_torch():
     code = (
-        'import sys; from napari_cxr.message_types import type_named;'
+        'import sys; from napari_cxr.messages import type_named;'
         'assert "napari_cxr.lungs.lung_field" not in sys.modules;'
         'print(type_named("napari_cxr.lungs.lung_field.LungField").__name__);'
         'print("torch" in sys.modules)'
@@ -68,7 +68,7 @@ def test_a_name_imports_its_module_and_no_torch():
         'napari_cxr.radiograph.',
         'napari_cxr.radiograph.Radiograph.from_array',
         'napari_cxr.radiograph.Radiograph ',
-        'napari_cxr.message_types.type_named',
+        'napari_cxr.messages.type_named',
         'napari_cxr.cli.main',
         '..radiograph.Radiograph',
     ],
@@ -81,7 +81,7 @@ def test_other_names_are_refused(name):
 def test_a_refused_name_imports_nothing():
     names = ('antigravity.fly', 'napari_cxr.cli.main', 'napari_cxr.training.training_loop.train')
     code = (
-        'import sys; from napari_cxr.message_types import type_named; before = set(sys.modules)\n'
+        'import sys; from napari_cxr.messages import type_named; before = set(sys.modules)\n'
         f'for name in {names!r}:\n'
         '    try: type_named(name)\n'
         '    except KeyError: pass\n'
