@@ -1,6 +1,7 @@
 """No row is lost, torn or doubled."""
 
 import errno
+import json
 import os
 import time
 import zlib
@@ -11,7 +12,14 @@ import pytest
 from napari_cxr.inference import ImageWarning
 from napari_cxr.scoring import ScoreRow, ScoringError
 from napari_cxr.scoring.append_log import AppendLog, LogInUse, decode_line, encode_line
-from napari_cxr.scoring.journal import Journal, journal_of, read_header
+from napari_cxr.scoring.journal import (
+    Journal,
+    MissingRows,
+    journal_of,
+    read_header,
+    read_journal,
+)
+from napari_cxr.scoring.score_row import ScoringRun
 
 HEADER = {'form': 1, 'model': 'a', 'listing': 'x', 'device': 'cuda'}
 
@@ -458,3 +466,110 @@ def test_a_file_of_a_journal_can_be_read_by_its_owner_and_others(tmp_path):
     finally:
         os.umask(before)
     assert (tmp_path / 'x.lines').stat().st_mode & 0o777 == 0o644
+
+
+#: What a header says of a run, beside what tells two runs apart; worked out by hand.
+RUN = {
+    'model': 'a',
+    'model_hash': '0123456789ab',
+    'labels': ['normal', 'pneumonia'],
+    'preprocessing': {'size': 224},
+    'version': '0.2',
+    'several': True,
+    'decision': ['sensitivity .90', 0.4],
+    'heatmaps': False,
+    'way': 'onnx',
+}
+
+
+def write_journal(table, *rows, header=RUN):
+    journal = Journal(journal_of(table), header, 5)
+    journal.add(list(rows))
+    journal.close()
+    return journal_of(table)
+
+
+def test_a_journal_is_read_without_being_gone_on_with(tmp_path):
+    table = tmp_path / 'scores.csv'
+    path = write_journal(table, FULL, row(0), row(1), row(0, label='again'))
+    before = path.read_bytes()
+    run, rows = read_journal(table)
+    assert run == ScoringRun(
+        model='a',
+        model_hash='0123456789ab',
+        labels=('normal', 'pneumonia'),
+        preprocessing={'size': 224},
+        version='0.2',
+        multilabel=True,
+        decision=True,
+    )
+    assert run.decision is True and run.heatmaps is False
+    assert list(rows) == [row(0), row(1), FULL]
+    assert path.read_bytes() == before
+
+
+def test_a_journal_is_read_while_its_table_is_there(tmp_path):
+    """After a resumed run was stopped both are there."""
+    table = tmp_path / 'scores.csv'
+    write_journal(table, row(0))
+    table.write_text('path\n')
+    _, rows = read_journal(table)
+    assert list(rows) == [row(0)]
+
+
+def test_torn_and_damaged_lines_are_no_rows(tmp_path):
+    table = tmp_path / 'scores.csv'
+    path = write_journal(table, row(0), row(1), row(3))
+    first, zero, one, three = path.read_bytes().splitlines(keepends=True)
+    other = encode_line('{"number": 4}')
+    path.write_bytes(first + zero + one.replace(b'1.png', b'7.png') + other + three + zero[:-1])
+    _, rows = read_journal(table)
+    assert [found.number for found in rows] == [0, 3]
+
+
+def test_where_there_is_nothing_to_read(tmp_path):
+    table = tmp_path / 'scores.csv'
+    assert read_journal(table) is None
+    journal_of(table).write_bytes(b'')
+    assert read_journal(table) is None
+    journal_of(table).write_bytes(b'no journal\n')
+    with pytest.raises(ScoringError, match=r'scores\.csv\.journal is not a journal of scoring'):
+        read_journal(table)
+    table.write_text('path\n')
+    assert read_journal(table) is None
+
+
+@pytest.mark.parametrize(
+    'header',
+    [
+        {name: value for name, value in RUN.items() if name != 'model_hash'},
+        {name: value for name, value in RUN.items() if name != 'labels'},
+        RUN | {'labels': 3},
+        RUN | {'rule': {'kind': 'by throwing dice'}},
+        [],
+    ],
+)
+def test_a_journal_of_another_version_is_said(tmp_path, header):
+    table = tmp_path / 'scores.csv'
+    journal_of(table).write_bytes(encode_line(json.dumps(header)))
+    with pytest.raises(ScoringError) as told:
+        read_journal(table)
+    assert str(told.value) == (
+        f'{journal_of(table)} is of another version of napari-cxr: resume it with that one.'
+    )
+
+
+def test_a_journal_that_cannot_be_opened_is_said(tmp_path):
+    journal_of(tmp_path / 'scores.csv').mkdir()
+    with pytest.raises(ScoringError, match=r'journal cannot be opened: Is a directory\.$'):
+        read_journal(tmp_path / 'scores.csv')
+
+
+def test_missing_rows_are_those_that_are_not_done(tmp_path):
+    journal = Journal(tmp_path / 'x.journal', HEADER, 5)
+    missing = MissingRows(journal, 5)
+    assert list(missing) == [0, 1, 2, 3, 4] and len(missing) == 5
+    journal.add([row(1), row(4)])
+    assert list(missing) == [0, 2, 3] and len(missing) == 3
+    assert 1 not in missing and 2 in missing
+    journal.close()
