@@ -201,23 +201,26 @@ def test_what_is_white_follows_from_the_third_value(write, lut, entries, depth, 
     np.testing.assert_allclose(image.to_display()[0], np.array(entries) / white, atol=1e-6)
 
 
-def coloured(indices, channels, *, first=0, depth=8, signed=0, segmented=False):
+def coloured(indices, channels, *, first=0, depth=8, signed=0, segmented=False, entries=None):
     """Apply a palette whose entries stand in words of 16 bits, or in bytes."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.PixelRepresentation = signed
-    for name, entries in zip(('Red', 'Green', 'Blue'), channels, strict=True):
+    for name, table in zip(('Red', 'Green', 'Blue'), channels, strict=True):
         keyword = f'{name}PaletteColorLookupTable'
         descriptor = DataElement(
-            f'{keyword}Descriptor', 'US', [len(entries), first, depth], validation_mode=IGNORE
+            f'{keyword}Descriptor',
+            'US',
+            [entries or len(table), first, depth],
+            validation_mode=IGNORE,
         )
         dataset.add(descriptor)
         if segmented:  # one discrete segment, PS3.3 C.7.9.2.2.1
-            words = np.array([0, len(entries), *entries], '<u2')
+            words = np.array([0, len(table), *table], '<u2')
             setattr(dataset, f'Segmented{keyword}Data', words.tobytes())
         else:
-            setattr(dataset, f'{keyword}Data', np.asarray(entries).tobytes())
+            setattr(dataset, f'{keyword}Data', np.asarray(table).tobytes())
     return apply_palette(np.asarray(indices), Header(dataset, ExplicitVRLittleEndian))
 
 
@@ -276,3 +279,16 @@ def test_a_palette_that_is_not_there_is_said():
         with pytest.raises(UnreadableImage) as error:
             apply_palette(np.zeros((1, 1), np.uint8), Header(dataset, ExplicitVRLittleEndian))
         assert str(error.value) == 'The colour palette of this image is missing or broken.'
+
+
+def test_the_byte_that_makes_a_palette_even_is_no_entry():
+    red, black = np.array([10, 20, 30, 99], np.uint8), np.zeros(4, np.uint8)
+    found, _ = coloured([2, 3], [red, black, black], entries=3)
+    np.testing.assert_array_equal(found[:, 0], [30, 30])
+
+
+def test_a_palette_whose_number_of_entries_is_signed_by_mistake_is_read():
+    # Unsigned by PS3.3 C.7.6.3.1.5, whatever the file says: -25536 are 40000 entries.
+    ramp, black = np.arange(40000, dtype='<u2'), np.zeros(40000, '<u2')
+    found, _ = coloured([39999], [ramp, black, black], depth=16, entries=-25536)
+    np.testing.assert_array_equal(found, [[39999 >> 8, 0, 0]])

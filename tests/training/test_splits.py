@@ -497,3 +497,58 @@ def test_how_many_of_each_class_are_read_for_a_trial(recipe, splits, a_class):
     assert places == sorted(set(places)) and all(type(place) is int for place in places)
     assert Counter(dataset.samples[i].label for i in places) == {'a': a_class, 'b': a_class}
     assert sufficient_subset(dataset, recipe, 3) == places != sufficient_subset(dataset, recipe, 4)
+
+
+def refusal(dataset, recipe):
+    with pytest.raises(DatasetError) as error:
+        divide(dataset, recipe, 0)
+    return str(error.value)
+
+
+def test_what_is_said_where_no_source_can_be_held_out():
+    recipe = SplitRecipe(method='leave-source-out')
+    advice = (
+        "; fill the table's column 'source' or choose another data.layout, or set "
+        "split.method to 'holdout'."
+    )
+    some = sourced(made(patients=10, images=1), lambda p: ('', 'x', 'y')[p % 3])
+    assert refusal(some, recipe) == (
+        f'The recipe holds a source out, but 4 of 10 images have no source{advice}'
+    )
+    one = sourced(made(patients=10, images=1), lambda p: 'x')
+    assert refusal(one, recipe) == (
+        f"The recipe holds a source out, but all images are of one source, 'x'{advice}"
+    )
+    three = sourced(made(patients=12, images=1), lambda p: ('x', 'y', 'z')[p // 2 % 3])
+    assert refusal(three, replace(recipe, left_out=(('w',),))) == (
+        "split.left_out: there is no source 'w'; the sources are 'x', 'y', 'z'."
+    )
+
+
+def test_what_is_said_where_a_class_would_not_be_learnt():
+    recipe = SplitRecipe(method='leave-source-out')
+    advice = 'name other sources in split.left_out, or leave the class out in data.classes.'
+    one = sourced(made(), lambda p: ('x', 'y')[p % 2])
+    assert refusal(one, recipe) == (
+        "Only the source 'x' has images of the class 'a', so without it none are left for "
+        f'training; {advice}'
+    )
+    two = sourced(made(), lambda p: ('x', 'y')[p // 2 % 2] if p % 2 == 0 else 'z')
+    assert refusal(two, replace(recipe, left_out=(('x', 'y'),))) == (
+        "Only the sources 'x' and 'y' have images of the class 'a', so without them none are "
+        f'left for training; {advice}'
+    )
+
+
+def test_what_is_said_of_given_splits_that_cannot_be_used():
+    recipe = SplitRecipe(method='given')
+    assert refusal(made(), recipe) == (
+        'The recipe asks for given splits, but not every image has one; fill the '
+        "table's column 'split', or set split.method to 'holdout'."
+    )
+    dataset = made(patients=6, images=2)
+    samples = [replace(s, split=SPLITS[i % 3]) for i, s in enumerate(dataset.samples)]
+    assert refusal(replace(dataset, samples=tuple(samples)), recipe) == (
+        'The given splits divide 6 patients between them, so metrics would mislead; put all '
+        "images of a patient into one split, or set split.method to 'holdout'."
+    )

@@ -10,6 +10,7 @@ representation is US or SS for all three, so that 40000 entries of a signed imag
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -178,8 +179,10 @@ def _table(header: Header, channel: str) -> tuple[int, np.ndarray]:
     """Return the index of a table's first entry, and its entries."""
     name = f'{channel}PaletteColorLookupTable'
     signed = integer(header.dataset, 'PixelRepresentation') == 1
-    low, high = (-(1 << 15), (1 << 15) - 1) if signed else (0, (1 << 16) - 1)
-    descriptor = read_descriptor(header.dataset, f'{name}Descriptor', low, high, signed=signed)
+    # Any first entry lies in the range of the indices, so only Pixel Representation decides.
+    descriptor = read_descriptor(
+        header.dataset, f'{name}Descriptor', -math.inf, math.inf, signed=signed
+    )
     if descriptor is None:
         raise ValueError('no descriptor')
     entries = descriptor.entries
