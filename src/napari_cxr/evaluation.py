@@ -26,6 +26,7 @@ import numpy as np
 from napari_cxr.metrics.baseline import BASELINES, fit_baseline
 from napari_cxr.metrics.classification import auc
 from napari_cxr.metrics.confidence_intervals import bootstrap
+from napari_cxr.settings_file import LARGEST_TABLE, parse_json, read_settings
 
 __all__ = [
     'AbstentionBand',
@@ -416,10 +417,10 @@ class EvaluationLedger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._records: list[EvaluationRecord] = []
-        lines = path.read_text(encoding='utf-8').splitlines() if path.exists() else []
+        lines = read_settings(path, LARGEST_TABLE).splitlines() if path.exists() else []
         for number, line in enumerate(lines, start=1):
             try:
-                self._records.append(EvaluationRecord(**json.loads(line)))
+                self._records.append(EvaluationRecord(**parse_json(line)))
             except (ValueError, TypeError) as error:
                 raise ValueError(
                     f'Line {number} of {path.name} is not a valid record: {error}'

@@ -9,6 +9,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_cxr.settings_file import LARGEST_TABLE, read_bounded
+
 __all__ = [
     'SPLIT_NAMES',
     'ImageFinder',
@@ -81,7 +83,7 @@ def read(table: Path) -> tuple[list[str], list[TableRow]]:
         If it cannot be opened, or is not such a table.
     """
     try:
-        raw = table.read_bytes()
+        raw = read_bounded(table, LARGEST_TABLE)
         wide = raw[:2] in (b'\xff\xfe', b'\xfe\xff')  # Excel's "Unicode text"
         text = raw.decode('utf-16' if wide else 'utf-8-sig')
         separator, text = _separator(text)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from napari_cxr.checkpoint.model_file import write_atomic
+from napari_cxr.settings_file import read_bounded
 
 __all__ = ['FileCache', 'cache_folder']
 
@@ -51,7 +52,7 @@ class FileCache:
         """Return what was kept under a key; None if there is nothing, or it is damaged."""
         path = self._path(key)
         try:
-            content = path.read_bytes()
+            content = read_bounded(path, self._limit)
         except OSError:
             return None
         digest, value = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]

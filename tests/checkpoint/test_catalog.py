@@ -1,8 +1,12 @@
 """The list of models, and what happens to broken ones and downloads."""
 
 import hashlib
+import json
+import math
+import os
 import shutil
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +15,7 @@ import pytest
 import torch
 
 from napari_cxr.checkpoint import CheckpointError, catalog, load, read_card, save
-from napari_cxr.checkpoint.card_page import card_markdown
+from napari_cxr.checkpoint.card_page import card_markdown, headline
 from napari_cxr.checkpoint.model_file import replace_card
 
 LISTED = f'[[model]]\nname = "x"\nurl = "https://a/b"\nsha256 = "{"0" * 64}"\n'
@@ -276,3 +280,144 @@ def test_the_bundled_model_beats_the_baselines_on_every_pair_of_sources_left_out
         for difference in fold['differences'].values():
             value, low, high = difference['all']['macro_auc']
             assert 0 < low < value < high
+
+
+def _file_with(header, declared=None):
+    """Return a safetensors file with this header, which may say another length than it has."""
+    content = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return (len(content) if declared is None else declared).to_bytes(8, 'little') + content
+
+
+def _nested(depth):
+    found = []
+    for _ in range(depth):
+        found = [found]
+    return found
+
+
+def _card_file(path, card, tensors=None, **changes):
+    """Write a file whose card has entries that `Card` would not take."""
+    header = {'__metadata__': {'napari_cxr.card': json.dumps(
+        json.loads(card.to_json()) | changes)}}  # fmt: skip
+    data = b''
+    for name, shape in (tensors or {'x': [2, 3]}).items():
+        size = 4 * math.prod(shape)
+        offsets = [len(data), len(data) + size]
+        header[name] = {'dtype': 'F32', 'shape': shape, 'data_offsets': offsets}
+        data += bytes(size)
+    path.write_bytes(_file_with(header) + data)
+
+
+def _fill_with_odd_files(own, card):
+    """Put one file of each kind there; return how many entries there are, and what they say."""
+    (own / 'folder.safetensors').mkdir()
+    (own / 'dangling.safetensors').symlink_to(own / 'nowhere')
+    (own / 'loop.safetensors').symlink_to(own / 'loop.safetensors')
+    (own / 'short.safetensors').write_bytes(b'abc')
+    (own / 'claims.safetensors').write_bytes(_file_with(b'{}', 1 << 40))
+    (own / 'deep.safetensors').write_bytes(_file_with(b'{"a":' * 100_000))
+    tensor = {'dtype': 'F32', 'shape': [4], 'data_offsets': [0, 16]}
+    (own / 'cut.safetensors').write_bytes(_file_with({'x': tensor}))
+    with (own / 'header.safetensors').open('wb') as file:
+        file.write((1 << 30).to_bytes(8, 'little'))
+        file.truncate((1 << 30) + 8)  # sparse: takes no place on the disk
+    _card_file(
+        own / 'labels.safetensors', card, labels=[str(n) for n in range(900)], operating_points={}
+    )
+    head = {'kind': 'average', 'hidden': [65_536] * 16}
+    _card_file(own / 'layers.safetensors', card, head=head)
+    _card_file(own / 'cards.safetensors', card, metrics={'a': _nested(60)})
+    _card_file(own / 'sides.safetensors', card, preprocessing={'height': 10**9, 'width': 1})
+    said = {
+        'folder': 'it is a folder',
+        'dangling': 'a link to a file that is not there',
+        'loop': 'lead in a circle',
+        'short': 'not a .safetensors file',
+        'claims': 'not a .safetensors file',
+        'deep': 'not a .safetensors file',
+        'cut': 'not a .safetensors file',
+        'header': 'far longer header',
+        'labels': 'lists 900 labels',
+        'layers': 'a layer from 65,536 to 65,536 units',
+        'cards': "'metrics'",
+        'sides': "'preprocessing'",
+    }
+    if hasattr(os, 'mkfifo'):
+        os.mkfifo(own / 'pipe.safetensors')
+        (own / 'device.safetensors').symlink_to('/dev/zero')
+        said |= {'pipe': 'it is a named pipe', 'device': 'it is a device'}
+    return said
+
+
+def test_whatever_lies_in_the_folder_costs_its_own_entry_one_line(own, card):
+    save(own / 'good.safetensors', {'x': torch.ones(4)}, card)
+    said = _fill_with_odd_files(own, card)
+    began = time.monotonic()
+    listed = {entry.name: entry for entry in yours()}
+    assert time.monotonic() - began < 5
+    assert listed.keys() == {'good', *said}
+    assert listed['good'].card == card
+    for name, why in said.items():
+        error = listed[name].error
+        assert why in error and error.startswith(f'{name}.safetensors')
+        assert '\n' not in error and len(error) < 300
+        with pytest.raises(CheckpointError) as caught:
+            catalog.resolve(name)
+        assert str(caught.value) == error
+    assert catalog.default() == 'cxr-opacity'
+
+
+def test_odd_metrics_on_a_card_cost_a_sentence(own, card):
+    odd = {
+        'measured_on': 'test',
+        'model': {'all': {'macro_auc': [0.5, 'x', 2], 'classes': [3], 'confusion': 5}},
+    }
+    _card_file(own / 'odd.safetensors', card, metrics=odd, data={'counts': {'a': 3}})
+    (entry,) = yours()
+    assert headline(entry.card) == 'its metrics are not in the form of a card'
+    page = card_markdown(entry.card)
+    assert page.count('The rest of this part of the card is not in the form of a card.') == 2
+
+
+@pytest.mark.parametrize('kind', ['pipe', 'deep', 'folder', 'long key', 'titles'])
+def test_an_odd_list_is_one_entry_and_hides_no_other(own, kind):
+    table = own / 'catalog.toml'
+    if kind == 'pipe':
+        pytest.importorskip('fcntl')
+        os.mkfifo(table)
+    elif kind == 'folder':
+        table.mkdir()
+    elif kind == 'titles':
+        digest = '0' * 64
+        title = 'title = "a\\u001b[31m"'
+        table.write_text(
+            f'[[model]]\nname = "a"\nurl = "https://a.b/c"\nsha256 = "{digest}"\n{title}\n'
+        )
+    else:
+        table.write_text('a = ' + '[' * 10**5 if kind == 'deep' else '.'.join('a' * 10**5) + '=1')
+    listed = catalog.entries()
+    wrong = [entry for entry in listed if entry.error]
+    assert len(wrong) == 1 and 'catalog.toml' in wrong[0].error
+    assert [entry.name for entry in listed if entry.origin == 'bundled' and not entry.error]
+
+
+def test_of_a_folder_the_models_in_it_are_named(tmp_path, own, card):
+    run = tmp_path / 'run'
+    (run / 'fold1').mkdir(parents=True)
+    with pytest.raises(CheckpointError, match='a folder without a model in it: name a file'):
+        catalog.resolve(run)
+    save(run / 'fold1' / 'best.safetensors', {'x': torch.ones(4)}, card)
+    with pytest.raises(CheckpointError, match=r'name the model in it: \S+fold1.best\.safet\w+\.$'):
+        catalog.resolve(run)
+    for name in ('last', 'best', 'state', 'a'):
+        save(run / f'{name}.safetensors', {'x': torch.ones(4)}, card)
+    found = [path.name for path in catalog.models_in(run)]
+    assert found == ['best.safetensors', 'last.safetensors', 'a.safetensors']
+    with pytest.raises(CheckpointError, match='name one of the models in it: '):
+        catalog.resolve(str(run))
+
+
+def test_a_folder_of_the_name_of_a_model_hides_it_not(tmp_path, own, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'cxr-opacity').mkdir()
+    assert catalog.resolve('cxr-opacity').name == 'cxr-opacity.safetensors'

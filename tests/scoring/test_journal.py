@@ -561,7 +561,9 @@ def test_a_journal_of_another_version_is_said(tmp_path, header):
 
 def test_a_journal_that_cannot_be_opened_is_said(tmp_path):
     journal_of(tmp_path / 'scores.csv').mkdir()
-    with pytest.raises(ScoringError, match=r'journal cannot be opened: Is a directory\.$'):
+    with pytest.raises(
+        ScoringError, match=r'journal cannot be opened: it is a folder, not a file\.$'
+    ):
         read_journal(tmp_path / 'scores.csv')
 
 
@@ -573,3 +575,22 @@ def test_missing_rows_are_those_that_are_not_done(tmp_path):
     assert list(missing) == [0, 2, 3] and len(missing) == 3
     assert 1 not in missing and 2 in missing
     journal.close()
+
+
+def test_a_pipe_in_the_place_of_a_journal_is_refused_at_once(tmp_path):
+    pytest.importorskip('fcntl')
+    table = tmp_path / 'x.csv'
+    os.mkfifo(journal_of(table))
+    assert read_header(journal_of(table)) == {}
+    with pytest.raises(ScoringError, match='named pipe'):
+        read_journal(table)
+    with pytest.raises(ScoringError, match='not a file'):
+        Journal(journal_of(table), HEADER, 3)
+
+
+def test_a_journal_whose_first_line_is_nested_without_end_is_none(tmp_path):
+    table = tmp_path / 'x.csv'
+    journal_of(table).write_bytes(encode_line('[' * 10**5) + encode_line('{}'))
+    assert read_header(journal_of(table)) == {}
+    with pytest.raises(ScoringError, match='another version'):
+        read_journal(table)

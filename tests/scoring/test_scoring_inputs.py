@@ -333,3 +333,11 @@ def test_paths_of_a_table_of_scores_began_above_it(folder, tmp_path):
     row = 'images/normal/1.png,scored,,a,1,0,1'
     table.write_text(f'path,status,error,label,p_a,p_b,model_hash\n{row}\n')
     assert list_items([table])[0].path == str(folder / 'normal' / '1.png')
+
+
+@pytest.mark.parametrize('name', ['list.txt', 'list.csv', 'list.tsv'])
+def test_a_pipe_is_no_list(tmp_path, name):
+    pytest.importorskip('fcntl')
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ListingError, match=r'cannot be opened \(it is a named pipe, not a file\)'):
+        list_items([tmp_path / name])

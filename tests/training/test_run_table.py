@@ -205,3 +205,27 @@ def test_the_table_as_a_file(tmp_path, recipe):
     assert tuple(one) == (*RUN_COLUMNS, 'reason')
     assert (one['tp'], one['reason']) == ('377', '')
     assert (two['tp'], two['reason']) == ('', 'A full disk.')
+
+
+def test_whatever_lies_in_a_run_folder_costs_its_own_cells(tmp_path):
+    pytest.importorskip('fcntl')
+    names = ('recipe.toml', 'result.json', 'metrics.csv', 'log.txt', 'best.safetensors')
+    for number, name in enumerate(names):
+        run = tmp_path / f'pipe{number}'
+        run.mkdir()
+        (run / 'recipe.toml').write_text('name = "mine"\n')
+        (run / name).unlink(missing_ok=True)
+        os.mkfifo(run / name)
+    deep = tmp_path / 'deep'
+    deep.mkdir()
+    (deep / 'recipe.toml').write_text('name = ' + '[' * 10**5)
+    (deep / 'result.json').write_text('[' * 10**5)
+    (deep / 'metrics.csv').symlink_to('/dev/zero')
+    (deep / 'log.txt').symlink_to(deep / 'log.txt')
+    good = tmp_path / 'good'
+    good.mkdir()
+    (good / 'recipe.toml').write_text('name = "mine"\nbatch = 8\n')
+    rows = {row['run']: row for row in run_rows(tmp_path)}
+    assert rows['good']['batch'] == 8
+    assert set(rows) == {'good', 'deep', *(f'pipe{n}' for n in range(1, 5))}  # without a recipe
+    assert rows['deep']['recipe'] is None and rows['deep']['epochs'] == 0

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-__all__ = ['NOT_FOR_CLINICAL_USE', 'Card', 'CheckpointError']
+from napari_cxr.settings_file import parse_json
+
+__all__ = ['NOT_FOR_CLINICAL_USE', 'Card', 'CheckpointError', 'is_text']
 
 NOT_FOR_CLINICAL_USE = 'Research and demonstration only, not for clinical use.'
 
@@ -161,11 +163,11 @@ class Card:
     def __post_init__(self) -> None:
         _require(isinstance(self.name, str) and NAME.fullmatch(self.name), 'name')
         for name in _TEXTS:
-            _require(_is_text(getattr(self, name)), name)
+            _require(is_text(getattr(self, name)), name)
         _require(self.architecture, 'architecture')
         for name in ('labels', 'attribution', 'not_measured'):
             value = getattr(self, name)
-            _require(isinstance(value, tuple) and all(map(_is_text, value)), name)
+            _require(isinstance(value, tuple) and all(map(is_text, value)), name)
         fewest = 1 if self.multilabel is True else 2
         _require(fewest <= len(self.labels) <= _MOST_LABELS and all(self.labels), 'labels')
         _require(len(set(self.labels)) == len(self.labels), 'labels')
@@ -238,8 +240,8 @@ class Card:
         if len(text) > _LONGEST_CARD:
             raise CheckpointError('The model card is unreasonably long; the file was not opened.')
         try:
-            entries = json.loads(text, parse_constant=_no_constant)
-        except (ValueError, RecursionError):
+            entries = parse_json(text, parse_constant=_no_constant)
+        except ValueError:
             raise CheckpointError('The model card is not readable JSON.') from None
         if not isinstance(entries, dict):
             raise CheckpointError('The model card is not a table of entries.')
@@ -277,7 +279,8 @@ def _no_constant(name: str) -> float:
     raise ValueError(f'{name} is not a number in JSON')
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
+    """Return whether a value is a text of a reasonable length, without control characters."""
     return isinstance(value, str) and len(value) <= _LONGEST_TEXT and not _CONTROL.search(value)
 
 
@@ -318,7 +321,7 @@ def _is_plain(value: object, depth: int = 0) -> bool:
     if depth > _DEEPEST:
         return False
     if isinstance(value, Mapping):
-        return all(_is_text(k) and _is_plain(v, depth + 1) for k, v in value.items())
+        return all(is_text(k) and _is_plain(v, depth + 1) for k, v in value.items())
     if isinstance(value, list | tuple):
         return all(_is_plain(v, depth + 1) for v in value)
-    return value is None or isinstance(value, bool) or _is_text(value) or _is_number(value)
+    return value is None or isinstance(value, bool) or is_text(value) or _is_number(value)

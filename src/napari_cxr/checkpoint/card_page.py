@@ -63,11 +63,24 @@ def card_markdown(card: Card) -> str:
     lines += _converted(card.data.get('converted'))
     if card.not_to_believe:
         lines += ['', '## When not to believe it', '', card.not_to_believe]
-    lines += [*_thresholds(card), *_data(card.data), *_results(card)]
+    for part in (_thresholds(card), _data(card.data), _results(card)):
+        lines += _as_far_as_it_goes(part)
     if card.not_measured:
         lines += ['', '## What was not measured', '']
         lines += [f'- {line}' for line in card.not_measured]
     return '\n'.join(lines) + '\n'
+
+
+#: What entries of other kinds than they should be raise; a card's tables are not checked in full.
+_ODD = (AttributeError, IndexError, KeyError, TypeError, ValueError)
+
+
+def _as_far_as_it_goes(part: Iterator[str]) -> Iterator[str]:
+    """Yield the lines of a part; where its entries are not what they should be, say so."""
+    try:
+        yield from part
+    except _ODD:
+        yield from ('', 'The rest of this part of the card is not in the form of a card.')
 
 
 def _converted(source: Any) -> list[str]:
@@ -143,6 +156,13 @@ def headline(card: Card) -> str:
     """
     if card.demonstration:  # its metrics are not what to expect
         return card.demonstration
+    try:
+        return _leading_metric(card)
+    except _ODD:
+        return 'its metrics are not in the form of a card'
+
+
+def _leading_metric(card: Card) -> str:
     metrics = card.metrics
     found = _all_of(metrics.get('model'))
     for key, name in _HEADLINES.items():

@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import tempfile
-import tomllib
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from napari_cxr.checkpoint.card import NAME, CheckpointError
+from napari_cxr.checkpoint.card import NAME, CheckpointError, is_text
 from napari_cxr.checkpoint.catalog_entry import (
     OWN_FORMAT,
     SUFFIX,
@@ -33,6 +32,7 @@ from napari_cxr.checkpoint.catalog_entry import (
 from napari_cxr.checkpoint.download import DownloadProgress
 from napari_cxr.checkpoint.foreign import torchxrayvision
 from napari_cxr.checkpoint.model_file import digest, read_card
+from napari_cxr.settings_file import open_regular, read_toml
 
 __all__ = [
     'CatalogEntry',
@@ -43,6 +43,7 @@ __all__ = [
     'entries',
     'fetch',
     'models_folder',
+    'models_in',
     'resolve',
 ]
 
@@ -50,6 +51,7 @@ _SHA256 = re.compile(r'[0-9a-f]{64}')
 
 #: What catalog.toml may say of a model that was not fetched yet, besides where it is.
 _SUMMARY = ('title', 'labels', 'architecture', 'licence', 'intended_use')
+_MOST_LABELS = 1000
 
 
 def downloadable(own: Path) -> list[CatalogEntry]:
@@ -71,11 +73,13 @@ def downloadable(own: Path) -> list[CatalogEntry]:
 
 def _listed(own: Path) -> list[CatalogEntry]:
     table = own / 'catalog.toml'
-    if not os.path.isfile(table):
+    if not os.path.lexists(table):  # False where the folder may not be entered
         return []
     try:
-        content = tomllib.loads(table.read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        content = read_toml(table)
+    except OSError as error:
+        return [_wrong(table.name, f'{table.name} cannot be read: {error.strerror}.')]
+    except ValueError as error:
         return [_wrong(table.name, f'{table.name} cannot be read: {error}.')]
     models = content.get('model', [])
     if not isinstance(models, list):
@@ -102,6 +106,10 @@ def _listed_entry(said: dict[str, Any]) -> CatalogEntry:
     if not (isinstance(size, int) and 0 <= size < 1 << 40):
         return _wrong(name, f'catalog.toml: the size of {name!r} must be a number of bytes.')
     summary = {key: said[key] for key in _SUMMARY if key in said}
+    for key, value in summary.items():
+        texts = value if key == 'labels' and isinstance(value, list) else [value]
+        if len(texts) > _MOST_LABELS or not all(map(is_text, texts)):
+            return _wrong(name, f'catalog.toml: the {key} of {name!r} must be a short text.')
     weights = ''
     if form == torchxrayvision.FORM:
         weights = str(said.get('weights', ''))
@@ -137,11 +145,10 @@ def _as_it_is(entry: CatalogEntry, own: Path) -> CatalogEntry:
         return entry
     try:
         card = read_card(path)
-    except CheckpointError:
+        right = entry.form == OWN_FORMAT and digest(path) == entry.sha256
+    except (CheckpointError, OSError):
         return entry  # which is then got anew
-    if entry.form == OWN_FORMAT:
-        right = digest(path) == entry.sha256
-    else:
+    if entry.form != OWN_FORMAT:
         source = card.data.get('converted')
         right = isinstance(source, dict) and source.get('sha256') == entry.sha256
     return replace(entry, card=card, path=path) if right else entry
@@ -184,7 +191,8 @@ def resolve(name_or_path: str | Path) -> Path:
     Raises
     ------
     CheckpointError
-        If there is no such model, it is broken, or the download fails.
+        If there is no such model, it is broken, or the download fails. Of a folder the
+        message names the models in it.
     """
     path = Path(name_or_path)
     if os.path.isfile(path):  # False, not an error, where a folder may not be entered
@@ -194,6 +202,8 @@ def resolve(name_or_path: str | Path) -> Path:
     order = ('yours', 'bundled', 'download')
     matching = sorted((e for e in listed if e.name == text), key=lambda e: order.index(e.origin))
     if not matching:
+        if os.path.lexists(path):
+            raise CheckpointError(_why_no_file(path))
         usable = ', '.join(sorted({e.name for e in listed if not e.error})) or 'none yet'
         raise CheckpointError(
             f'There is no model {text!r} and no such file; the models are: {usable}.'
@@ -210,6 +220,54 @@ def resolve(name_or_path: str | Path) -> Path:
             f'in the Classify dock and click Get, or run napari-cxr models get {text}.'
         )
     return fetch(entry)
+
+
+#: Models of a folder that are named in a message.
+_NAMED = 5
+
+#: In a run's folder these come first, in this order.
+_OF_A_RUN = ('best.safetensors', 'last.safetensors')
+
+#: What the folder of a run that is not finished holds besides: its state, and where it began.
+_NO_MODELS = ('state.safetensors', 'start.safetensors')
+
+
+def models_in(folder: Path) -> list[Path]:
+    """Return the files of models in a folder, or in the folders in it where it has none itself.
+
+    Parameters
+    ----------
+    folder : Path
+        Of a run, of several, or of models. What cannot be listed is empty.
+    """
+    for pattern in (f'*{SUFFIX}', f'*/*{SUFFIX}'):
+        try:
+            # What a stopped run goes on with is no model.
+            found = [p for p in folder.glob(pattern) if p.name not in _NO_MODELS and p.is_file()]
+        except OSError:
+            continue
+        if found:
+            order = {name: number for number, name in enumerate(_OF_A_RUN)}
+            return sorted(found, key=lambda p: (p.parent, order.get(p.name, len(order)), p.name))
+    return []
+
+
+def _why_no_file(path: Path) -> str:
+    """Return why something that is there cannot be a model, and what can be."""
+    if not os.path.isdir(path):
+        try:
+            open_regular(path).close()
+        except OSError as error:
+            return f'{path} cannot be read: {error.strerror}.'
+        return f'{path} cannot be read.'
+    found = models_in(path)
+    if not found:
+        return f'{path} is a folder without a model in it: name a file that ends in {SUFFIX}.'
+    listed = ', '.join(str(one) for one in found[:_NAMED])
+    more = f' and {len(found) - _NAMED:,} more' if len(found) > _NAMED else ''
+    if len(found) == 1:
+        return f'{path} is a folder; name the model in it: {listed}.'
+    return f'{path} is a folder; name one of the models in it: {listed}{more}.'
 
 
 def fetch(entry: CatalogEntry) -> Path:

@@ -3,7 +3,9 @@
 The format is a header length (8 bytes, little endian), a JSON header with the name, type,
 shape and place of each tensor, and the numbers; see https://huggingface.co/docs/safetensors.
 The library checks that the places fit the file; everything here is checked before a network is
-built from it. A card can be replaced while the tensors stay byte for byte what they are.
+built from it: the shapes that the card's network would have are compared with those in the file
+before anything of their size is allocated. A card can be replaced while the tensors stay byte
+for byte what they are.
 """
 
 from __future__ import annotations
@@ -15,12 +17,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
 
 from napari_cxr.checkpoint.card import Card, CheckpointError
+from napari_cxr.settings_file import open_regular
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +46,15 @@ __all__ = [
 #: Under which name the card stands in the file's metadata.
 CARD_KEY = 'napari_cxr.card'
 
-_LONGEST_HEADER = 16 << 20
+#: Bytes of a header, and tensors that it may name; the largest networks have a few thousand.
+_LONGEST_HEADER = 8 << 20
+_MOST_TENSORS = 20_000
+
+#: Numbers by which a library's network may exceed a file and still be tried out: 400 MB.
+_MORE = 100_000_000
+
+#: Seconds of processor time that building a network from somebody's card may take.
+_LONGEST_BUILD = 120.0
 
 _NOT_ONE = '{} is not a .safetensors file, or it is cut off or damaged.'
 
@@ -78,40 +90,52 @@ class Checkpoint:
         Raises
         ------
         CheckpointError
-            If there is no such architecture, or the tensors do not fit it.
+            If there is no such architecture, the tensors do not fit it, or it takes minutes
+            to build.
         """
         import torch
 
         from napari_cxr import networks
 
         card = self.card
+        size = (card.preprocessing['height'], card.preprocessing['width'])
+        plan = (card.architecture, len(card.labels), card.channels, size, card.head)
         try:
-            with torch.random.fork_rng(devices=[]):  # the random weights are thrown away
-                network = networks.create(
-                    card.architecture,
-                    classes=len(card.labels),
-                    channels=card.channels,
-                    size=(card.preprocessing['height'], card.preprocessing['width']),
-                    head=card.head,
-                )
+            with (
+                torch.random.fork_rng(devices=[]),  # the random weights are thrown away
+                networks.time_limit(_LONGEST_BUILD),
+            ):
+                wanted = networks.declared_shapes(*plan)
+                if wanted is not None:
+                    self._refuse_other_shapes(wanted)
+                elif networks.library_elements(card.architecture, size) > self._elements + _MORE:
+                    raise CheckpointError(
+                        f'The weights of {card.name!r} do not fit {card.architecture}, which is '
+                        'far larger than the file.'
+                    )
+                network = networks.create(*plan)
         except ValueError as error:
             raise CheckpointError(
                 f'The model {card.name!r} needs a network that this version does not have: {error}'
             ) from None
-        wanted = {name: tuple(t.shape) for name, t in network.state_dict().items()}
-        found = {name: tuple(t.shape) for name, t in self.tensors.items()}
-        if wanted != found:
-            odd = sorted(
-                name
-                for name in wanted.keys() | found.keys()
-                if wanted.get(name) != found.get(name)
-            )
-            raise CheckpointError(
-                f'The weights of {card.name!r} do not fit {card.architecture}: {odd[0]} and '
-                f'{len(odd) - 1} other tensors are missing, unexpected or of another shape.'
-            )
+        self._refuse_other_shapes({n: tuple(t.shape) for n, t in network.state_dict().items()})
         network.load_state_dict(self.tensors)
         return network.eval()
+
+    @property
+    def _elements(self) -> int:
+        return sum(tensor.numel() for tensor in self.tensors.values())
+
+    def _refuse_other_shapes(self, wanted: Mapping[str, tuple[int, ...]]) -> None:
+        """Compare the tensors with what a network would have."""
+        found = {name: tuple(t.shape) for name, t in self.tensors.items()}
+        odd = sorted(n for n in wanted.keys() | found.keys() if wanted.get(n) != found.get(n))
+        if odd:
+            others = f' and {len(odd) - 1} other tensors are' if len(odd) > 1 else ' is'
+            raise CheckpointError(
+                f'The weights of {self.card.name!r} do not fit {self.card.architecture}: '
+                f'{odd[0][:80]}{others} missing, unexpected or of another shape.'
+            )
 
 
 def save(
@@ -167,17 +191,24 @@ def read_card(path: str | Path) -> Card:
         If the file is missing, is not a checkpoint, is cut off, or its card is wrong.
     """
     path = Path(path)
+    shapes = {}
     try:
-        with path.open('rb') as file:
-            start = file.read(8)
+        with open_regular(path) as file:
+            start, size = file.read(8), os.fstat(file.fileno()).st_size
         length = int.from_bytes(start, 'little')
-        if len(start) < 8 or length > min(_LONGEST_HEADER, path.stat().st_size - 8):
+        if len(start) < 8 or length > size - 8:
             raise CheckpointError(_NOT_ONE.format(path.name))
+        if length > _LONGEST_HEADER:
+            raise CheckpointError(f'{path.name} has a far longer header than a model has.')
         with safe_open(path, framework='numpy') as opened:
             metadata = opened.metadata() or {}
-            for name in opened.keys():  # noqa: SIM118 -- no mapping
-                kind = opened.get_slice(name).get_dtype()
-                if kind not in _STORED:
+            names = opened.keys()
+            if len(names) > _MOST_TENSORS:
+                raise CheckpointError(f'{path.name} has far more tensors than a model has.')
+            for name in names:
+                part = opened.get_slice(name)
+                shapes[name] = tuple(part.get_shape())
+                if (kind := part.get_dtype()) not in _STORED:
                     raise CheckpointError(
                         f'{path.name} holds the tensor {name[:80]!r} of type {kind}, '
                         'which no model of napari-cxr has.'
@@ -192,9 +223,33 @@ def read_card(path: str | Path) -> Card:
             'its outputs is unknown.'
         )
     try:
-        return Card.from_json(metadata[CARD_KEY])
+        card = Card.from_json(metadata[CARD_KEY])
+        _refuse_other_outputs(card, set(shapes.values()))
     except CheckpointError as error:
         raise CheckpointError(f'{path.name}: {error}') from None
+    return card
+
+
+def _refuse_other_outputs(card: Card, shapes: set[tuple[int, ...]]) -> None:
+    """Refuse a card whose labels or hidden layers are not those of the tensors.
+
+    What can be told without building the network, and so without torch; the network's own
+    shapes are compared when it is built.
+    """
+    outputs = 1 if card.head.get('single') else len(card.labels)
+    widths = [*card.head.get('hidden', ()), outputs]
+    for before, after in pairwise(widths):
+        if (after, before) not in shapes:
+            raise CheckpointError(
+                f'The card speaks of a layer from {before:,} to {after:,} units, which the file '
+                'does not hold.'
+            )
+    matrices = [shape for shape in shapes if len(shape) > 1]
+    if matrices and not any(outputs in shape for shape in matrices):
+        raise CheckpointError(
+            f'The card lists {len(card.labels)} labels, but no tensor in the file has as many '
+            'outputs.'
+        )
 
 
 def load(path: str | Path) -> Checkpoint:
@@ -211,7 +266,8 @@ def load(path: str | Path) -> Checkpoint:
 
     path = Path(path)
     try:
-        content = path.read_bytes()
+        with open_regular(path) as file:
+            content = file.read()
         tensors = from_bytes(content)
     except OSError as error:
         raise CheckpointError(f'{path.name} cannot be read: {error.strerror}.') from error
@@ -227,7 +283,7 @@ def load(path: str | Path) -> Checkpoint:
 
 def digest(path: str | Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
-    with Path(path).open('rb') as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, 'sha256').hexdigest()
 
 

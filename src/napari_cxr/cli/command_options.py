@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from napari_cxr.settings_file import parse_toml
 
 __all__ = [
     'AsJson',
@@ -105,8 +106,8 @@ def changes_of(settings: list[str] | None) -> dict[str, Any]:
                 f'{setting!r} is not of the form KEY=VALUE.', param_hint='--set'
             )
         try:
-            value = tomllib.loads(f'value = {text}')['value']
-        except tomllib.TOMLDecodeError as error:
+            value = parse_toml(f'value = {text}')['value']
+        except ValueError as error:
             if not _BARE.fullmatch(text):
                 raise typer.BadParameter(
                     f'{text!r} is not a TOML value: {error}.', param_hint='--set'

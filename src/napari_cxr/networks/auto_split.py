@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from napari_cxr.networks.eval_mode import evaluating, run_without_data
 from napari_cxr.networks.heads import AverageLinear
 from napari_cxr.networks.library_models import LIBRARIES, LibraryModel, StagesAndHead
 from napari_cxr.networks.staged import NotStaged, StagedNetwork
@@ -154,6 +155,8 @@ def _between(before: Tensor, after: Tensor, one: str, other: str) -> Sequence[Tr
     )
 
 
+_TRIAL_IMAGES = 2
+
 #: What torchvision and timm call the parts after the last map.
 _HEAD_PARTS = ('avgpool', 'classifier', 'fc', 'global_pool', 'head')
 
@@ -182,10 +185,11 @@ def _split(whole: nn.Module, *, name: str, size: tuple[int, int]) -> StagesAndHe
     NotStaged
         If it is not a chain, or the chain is not the network.
     """
+    _refuse_large_trial(whole, name, size)
     try:
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             torch.manual_seed(0)
-            x = torch.randn(2, 3, *size)
+            x = torch.randn(_TRIAL_IMAGES, 3, *size)
             trial = _lively(copy.deepcopy(whole), x)
             steps = trace_steps(trial, x)
             chain = _Chain(steps, getattr(whole, 'num_features', 0), size)
@@ -200,6 +204,36 @@ def _split(whole: nn.Module, *, name: str, size: tuple[int, int]) -> StagesAndHe
             f'({why})'
         ) from None
     return chain.split(whole)
+
+
+#: Bytes of all that the parts of a network return in the trial, which are kept until its end.
+_LARGEST_TRIAL = 16 << 30
+
+
+def _refuse_large_trial(whole: nn.Module, name: str, size: tuple[int, int]) -> None:
+    """Refuse images for which the trial would take more memory than machines have."""
+    returned = 0
+
+    def count(_: Any, __: Any, out: Any) -> None:
+        nonlocal returned
+        returned += out.numel() if isinstance(out, Tensor) else 0
+
+    handles = [
+        part.register_forward_hook(count) for part in whole.modules() if not list(part.children())
+    ]
+    try:
+        with torch.no_grad(), evaluating(whole):
+            run_without_data(whole, torch.empty((1, 3, *size), device='meta'))
+    except (RuntimeError, AssertionError, ValueError, TypeError):
+        return  # which the trial itself words, or which runs with numbers only
+    finally:
+        for handle in handles:
+            handle.remove()
+    if 4 * _TRIAL_IMAGES * returned > _LARGEST_TRIAL:
+        raise NotStaged(
+            f'{name} takes more memory for images of {size[0]} x {size[1]} pixels than can be '
+            'given to it; choose another size.'
+        )
 
 
 class _Chain:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import get_ident
 from typing import Any
 
+import torch
 from torch.nn import Conv2d, Linear
+from torch.nn.modules import module as hooks
 
 from napari_cxr.networks.auto_split import split_library_model
 from napari_cxr.networks.heads import HeadPlan, SingleOutput
 from napari_cxr.networks.registry import find_network
 from napari_cxr.networks.staged import StagedNetwork
 
-__all__ = ['create', 'extend']
+__all__ = ['create', 'declared_shapes', 'extend', 'library_elements', 'time_limit']
+
+#: What torchvision and timm call the parts after the last map, which a card may replace.
+_LIBRARY_HEADS = ('classifier', 'fc', 'head')
 
 
 def create(
@@ -103,3 +111,103 @@ def extend(
     if hidden == {name: t.shape for name, t in there.items() if name not in last}:
         other.head.load_state_dict(wanted | {name: there[name] for name in hidden})
     return other
+
+
+def declared_shapes(
+    name: str,
+    classes: int,
+    channels: int = 1,
+    size: tuple[int, int] = (224, 224),
+    head: Mapping[str, Any] | None = None,
+) -> dict[str, tuple[int, ...]] | None:
+    """Return the shapes of a network's tensors by name, without allocating any of them.
+
+    Parameters
+    ----------
+    name, classes, channels, size, head
+        As of `create`.
+
+    Returns
+    -------
+    dict of str to tuple of int, or None
+        None for a network that only a trial with real images can split (``torchvision:NAME``
+        or ``timm:NAME``), or that cannot be built without data; see `library_elements`.
+
+    Raises
+    ------
+    ValueError
+        As `create`.
+    """
+    if split_library_model(name, size) is not None:
+        return None
+    try:
+        with torch.device('meta'):
+            network = create(name, classes, channels, size, head)
+    except (NotImplementedError, RuntimeError):  # of another package, which needs its numbers
+        return None
+    return {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
+
+
+def library_elements(name: str, size: tuple[int, int]) -> int:
+    """Return how many numbers a library's network has before its head; allocates none of them.
+
+    Parameters
+    ----------
+    name, size
+        As of `create`.
+
+    Returns
+    -------
+    int
+        0 for a network that is not one of a library.
+
+    Raises
+    ------
+    ValueError
+        If the library has no such network.
+    """
+    stock = split_library_model(name, size)
+    if stock is None:
+        return 0
+    with torch.device('meta'):
+        whole = stock.library_network(2)
+    return sum(
+        tensor.numel()
+        for key, tensor in whole.state_dict().items()
+        if key.partition('.')[0] not in _LIBRARY_HEADS
+    )
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Stop building or trying out a network that takes too long; for what somebody else wrote.
+
+    Looks at the time whenever a part of a network is made or run in this thread, so that it
+    works in every thread and on every system.
+
+    Parameters
+    ----------
+    seconds : float
+        Of processor time of this thread.
+
+    Raises
+    ------
+    ValueError
+        If it took longer.
+    """
+    ends = time.thread_time() + seconds
+    thread = get_ident()
+
+    def look(*_: Any) -> None:
+        if get_ident() == thread and time.thread_time() > ends:
+            raise ValueError(f'it takes more than {seconds:.0f} s to build.')
+
+    handles = [
+        hooks.register_module_module_registration_hook(look),
+        hooks.register_module_forward_pre_hook(look),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -8,7 +8,9 @@ and a window cannot wait for it.
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import sys
 import zlib
 from collections.abc import Callable
@@ -25,7 +27,13 @@ __all__ = [
     'encode_line',
 ]
 
-_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, 'O_BINARY', 0) | getattr(os, 'O_CLOEXEC', 0)
+_FLAGS = (
+    os.O_RDWR
+    | os.O_CREAT
+    | getattr(os, 'O_BINARY', 0)
+    | getattr(os, 'O_CLOEXEC', 0)
+    | getattr(os, 'O_NONBLOCK', 0)  # a named pipe or a device is refused, not waited for
+)
 
 
 class LogInUse(Exception):
@@ -77,6 +85,8 @@ class AppendLog:
             while self._file < 0 or not self._is_there():
                 self.close()
                 self._file = os.open(path, _FLAGS, 0o644)
+                if not stat.S_ISREG(os.fstat(self._file).st_mode):
+                    raise OSError(errno.EINVAL, 'it is not a file', str(path))
                 self._lock()
         except BaseException:
             self.close()

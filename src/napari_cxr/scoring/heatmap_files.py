@@ -21,6 +21,7 @@ from napari_cxr.explain.heatmap import (
 )
 from napari_cxr.scoring.image_preparation import PreparedImage
 from napari_cxr.scoring.score_row import ScoreRow
+from napari_cxr.settings_file import open_regular
 
 __all__ = [
     'has_heatmaps',
@@ -141,7 +142,7 @@ def _put(path: Path, content: bytes) -> None:
 def _end(path: Path, size: int) -> bytes:
     """Return the last bytes of a file, or none."""
     try:
-        with path.open('rb') as file:
+        with open_regular(path) as file:
             file.seek(-size, os.SEEK_END)
             return file.read()
     except OSError:

@@ -19,6 +19,7 @@ from typing import Any
 
 from napari_cxr.scoring.append_log import AppendLog, LogInUse, decode_line, encode_line
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun, stored_name
+from napari_cxr.settings_file import LARGEST_SETTINGS, open_regular, parse_json
 
 __all__ = [
     'Journal',
@@ -132,7 +133,7 @@ class Journal:
 
     def rows(self) -> Iterator[ScoreRow]:
         """Yield the rows in the order of the listing, one in memory at a time."""
-        with self.path.open('rb') as file:
+        with open_regular(self.path) as file:
             for place in self._places:
                 if place == _NOWHERE:
                     continue
@@ -158,13 +159,13 @@ class Journal:
         """Read what is there, or begin."""
         ours = json.dumps(header, separators=(',', ':'))
         end = 0
-        with self.path.open('rb') as file:
+        with open_regular(self.path) as file:
             first = file.readline()
             if first.endswith(b'\n'):
                 there = decode_line(first)
                 if there is None:
                     raise ScoringError(f'{self.path} is not a journal of scoring; move it away.')
-                _compare(self.path, json.loads(there), json.loads(ours))
+                _compare(self.path, _entries_of(self.path, there), json.loads(ours))
                 end = len(first)
                 for written in file:
                     if not written.endswith(b'\n'):
@@ -233,11 +234,11 @@ def journal_of(out: Path) -> Path:
 def read_header(path: Path) -> dict[str, Any]:
     """Return what a journal says that its run is; nothing where there is none yet."""
     try:
-        with path.open('rb') as file:
-            there = decode_line(file.readline())
-    except OSError:
+        with open_regular(path) as file:
+            there = decode_line(file.readline(LARGEST_SETTINGS))
+        found = parse_json(there) if there else {}
+    except (OSError, ValueError):
         return {}
-    found = json.loads(there) if there else {}
     return found if isinstance(found, dict) else {}
 
 
@@ -263,7 +264,8 @@ def read_journal(table: Path) -> tuple[ScoringRun, Iterator[ScoreRow]] | None:
     path = journal_of(table)
     try:
         # At one go: Windows lets nobody remove a file that is open, and scoring will.
-        written = path.read_bytes()
+        with open_regular(path) as file:
+            written = file.read()
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -275,12 +277,23 @@ def read_journal(table: Path) -> tuple[ScoringRun, Iterator[ScoreRow]] | None:
             return None
         raise ScoringError(f'{path} is not a journal of scoring.')
     try:
-        run = _run_of_header(json.loads(header))
+        run = _run_of_header(parse_json(header))
     except (KeyError, TypeError, ValueError):
         raise ScoringError(
             f'{path} is of another version of napari-cxr: resume it with that one.'
         ) from None
     return run, _rows_of_journal(written)
+
+
+def _entries_of(path: Path, header: str) -> dict[str, Any]:
+    """Return what the first line of a journal holds."""
+    try:
+        found = parse_json(header)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise ScoringError(f'{path} is not a journal of scoring; move it away.')
+    return found
 
 
 def _run_of_header(header: dict[str, Any]) -> ScoringRun:

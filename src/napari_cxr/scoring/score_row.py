@@ -10,6 +10,7 @@ from typing import Any, Literal
 from napari_cxr.inference.label_rule import NO_FINDING, LabelRule
 from napari_cxr.inference.prediction import ImageWarning
 from napari_cxr.messages import message_type
+from napari_cxr.settings_file import parse_json
 
 __all__ = [
     'IDENTITY',
@@ -123,7 +124,7 @@ class ScoreRow:
     @classmethod
     def from_json(cls, line: str) -> ScoreRow:
         """Read what `to_json` wrote; raises ValueError, TypeError or KeyError if it is not."""
-        entries = json.loads(line)
+        entries = parse_json(line)
         for name in ('probabilities', 'above', 'called'):
             entries[name] = tuple(entries.get(name, ()))
         entries['warnings'] = tuple(ImageWarning(*pair) for pair in entries.pop('cautions', ()))

@@ -12,6 +12,7 @@ from napari_cxr.scoring import heatmap_files, table_reader, table_writer
 from napari_cxr.scoring.annotation.reading_list import labels_path_of
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
 from napari_cxr.scoring.scoring_inputs import label_columns
+from napari_cxr.settings_file import open_regular
 
 __all__ = [
     'InputSummary',
@@ -114,7 +115,7 @@ def _progress_of(journal: Path) -> tuple[int, int]:
         return 0, 0
     lines = 0
     try:
-        with journal.open('rb') as file:
+        with open_regular(journal) as file:
             while piece := file.read(_CHUNK):
                 lines += piece.count(b'\n')
     except OSError:

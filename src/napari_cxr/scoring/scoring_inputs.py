@@ -18,6 +18,7 @@ from napari_cxr import dicom, image_files, image_tables
 from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.scoring.score_row import NO_FINDING
 from napari_cxr.scoring.table_reader import image_path_of, is_score_table
+from napari_cxr.settings_file import LARGEST_TABLE, read_bounded
 
 __all__ = [
     'LABELS_FROM_FOLDERS',
@@ -71,7 +72,7 @@ def items_of_text(path: Path) -> list[Path]:
         If it cannot be opened, or is no such list.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_bounded(path, LARGEST_TABLE)
     except OSError as error:
         raise ListingError(f'{path} cannot be opened ({error.strerror}).') from None
     wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell writes it

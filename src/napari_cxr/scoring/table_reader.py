@@ -6,7 +6,7 @@ A table is CSV, JSON lines or Parquet.
 from __future__ import annotations
 
 import csv
-import json
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from napari_cxr.inference.prediction import ImageWarning
 from napari_cxr.scoring.journal import ScoringError, read_journal
 from napari_cxr.scoring.score_row import IDENTITY, ColumnKind, ScoreRow, ScoringRun, table_columns
+from napari_cxr.settings_file import open_regular, parse_json
 
 __all__ = [
     'TableEntries',
@@ -130,7 +131,9 @@ def _csv(path: Path) -> tuple[list[str], Iterator[TableEntries]]:
 
 def _csv_lines(path: Path) -> Iterator[list[str]]:
     # Spreadsheets put a mark before the first name when they save it.
-    with path.open(encoding='utf-8-sig', errors='surrogateescape', newline='') as file:
+    with io.TextIOWrapper(
+        open_regular(path), encoding='utf-8-sig', errors='surrogateescape', newline=''
+    ) as file:
         row = 0  # the names
         try:
             for cells in csv.reader(file, strict=True):
@@ -170,17 +173,17 @@ _OF_CELLS: Mapping[ColumnKind, Callable[[str], Any]] = {
 
 def _json_lines(path: Path) -> tuple[list[str], Iterator[TableEntries]]:
     _refuse_truncated(path)
-    with path.open('rb') as file:
+    with open_regular(path) as file:
         first = file.readline()
     try:
-        names = list(json.loads(first))
+        names = list(parse_json(first))
     except (TypeError, ValueError):
         raise ScoringError(f'{path.name} is no table of scores, or it is damaged.') from None
     return names, _json_entries(path, names)
 
 
 def _json_entries(path: Path, names: list[str]) -> Iterator[TableEntries]:
-    with path.open('rb') as file:
+    with open_regular(path) as file:
         for number, line in enumerate(file, start=1):
             entries = _json_object(path, line, number)
             if list(entries) != names:
@@ -190,7 +193,7 @@ def _json_entries(path: Path, names: list[str]) -> Iterator[TableEntries]:
 
 def _json_object(path: Path, line: bytes, number: int) -> TableEntries:
     try:
-        found = json.loads(line)
+        found = parse_json(line)
     except ValueError:
         raise _damaged_file(path, number) from None
     if not isinstance(found, dict):
@@ -207,6 +210,7 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[TableEntries]]:
             f'To open {path.name}, pyarrow is needed: pip install "napari-cxr[parquet]".'
         ) from None
     try:
+        open_regular(path).close()
         names = list(parquet.read_schema(path).names)
     except pyarrow.ArrowException:
         raise ScoringError(f'{path.name} is no Parquet file, or it is damaged.') from None
@@ -226,7 +230,7 @@ def _parquet(path: Path) -> tuple[list[str], Iterator[TableEntries]]:
 
 def _refuse_truncated(path: Path) -> None:
     """Refuse a text whose last line has no end: the rest of it is lost."""
-    with path.open('rb') as file:
+    with open_regular(path) as file:
         if not file.seek(0, os.SEEK_END):
             raise ScoringError(f'{path.name} is empty.')
         file.seek(-1, os.SEEK_END)
@@ -386,7 +390,7 @@ def _multilabel(rows: Iterator[ScoreRow]) -> tuple[list[ScoreRow], bool]:
 
 
 def _as_table(value: Any) -> dict[str, Any]:
-    found = json.loads(value) if isinstance(value, str) else value
+    found = parse_json(value) if isinstance(value, str) else value
     if not isinstance(found, dict):
         raise ValueError
     return found

@@ -25,6 +25,7 @@ from napari_cxr import __version__, lungs
 from napari_cxr.checkpoint import Card, Checkpoint, save
 from napari_cxr.checkpoint.model_file import write_atomic
 from napari_cxr.metrics.calibration import probabilities_of
+from napari_cxr.settings_file import open_regular, parse_json
 from napari_cxr.training.model_evaluation import evaluate_model, write_predictions
 from napari_cxr.training.network_setup import frozen_stages, head_entries
 from napari_cxr.training.run_folder import RunFolder, TrainingError
@@ -120,6 +121,7 @@ def load_state(path: Path, run: TrainingRun) -> None:
 @contextmanager
 def _open_state(path: Path) -> Iterator[Any]:
     try:
+        open_regular(path).close()
         with safe_open(path, framework='pt') as file:
             yield file
     except OSError as error:
@@ -132,7 +134,7 @@ def _open_state(path: Path) -> Iterator[Any]:
 
 
 def _header_of(file: Any) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((file.metadata() or {})[_CONTENT])
+    content: dict[str, Any] = parse_json((file.metadata() or {})[_CONTENT])
     if content['form'] != _FORM:
         raise TrainingError(
             'The run was started by another version of napari-cxr; resume it with that version.'

@@ -27,6 +27,7 @@ from napari_cxr.metrics.model_comparison import (
     average_over_folds,
     metric_differences,
 )
+from napari_cxr.settings_file import LARGEST_TABLE, read_settings
 from napari_cxr.training.dataset import SPLITS, Dataset
 from napari_cxr.training.splits import Split
 
@@ -222,8 +223,8 @@ def read_predictions(folder: Path) -> Predictions:
     ValueError
         If it is not such a table.
     """
-    with (folder / PREDICTIONS_FILE).open(newline='', encoding='utf-8') as file:
-        names, *rows = list(csv.reader(file)) or [[]]
+    text = read_settings(folder / PREDICTIONS_FILE, LARGEST_TABLE)
+    names, *rows = list(csv.reader(io.StringIO(text, newline=''))) or [[]]
     known, classes = len(_COLUMNS), (len(names) - len(_COLUMNS)) // 2
     if tuple(names[:known]) != _COLUMNS or any(len(row) != len(names) for row in rows):
         raise ValueError(f'{PREDICTIONS_FILE} is not whole')

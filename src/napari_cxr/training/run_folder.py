@@ -31,6 +31,7 @@ from typing import Any
 from napari_cxr import __version__
 from napari_cxr.checkpoint import CheckpointError, catalog, read_card
 from napari_cxr.checkpoint.model_file import digest, write_atomic
+from napari_cxr.settings_file import LARGEST_TABLE, parse_json, read_bounded, read_settings
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.recipe import Recipe, RecipeError
 from napari_cxr.training.training_events import EpochDone
@@ -178,7 +179,7 @@ def recipe_of(folder: str | Path) -> Recipe:
     """
     folder = Path(folder)
     try:
-        content = (folder / 'recipe.toml').read_bytes()
+        content = read_bounded(folder / 'recipe.toml')
     except FileNotFoundError:
         raise TrainingError(f'There is no run in {folder}: it has no recipe.toml.') from None
     except OSError as error:
@@ -193,7 +194,7 @@ def recipe_of(folder: str | Path) -> Recipe:
 def _refuse_damage(folder: Path, name: str, content: bytes) -> None:
     """Compare a file with its hash from the start of the run, if there is one."""
     try:
-        environment = json.loads((folder / 'environment.json').read_text(encoding='utf-8'))
+        environment = parse_json(read_settings(folder / 'environment.json'))
         written = environment['sha256'][name]
     except (OSError, ValueError, KeyError, TypeError):
         return
@@ -336,7 +337,7 @@ class RunFolder:
             If they are not, or the file is damaged.
         """
         try:
-            stored = (self.path / 'split.csv').read_bytes()
+            stored = read_bounded(self.path / 'split.csv', LARGEST_TABLE)
         except OSError as error:
             raise TrainingError(
                 f'The split.csv of the run cannot be read: {error.strerror}.'

@@ -7,11 +7,9 @@ counts true and false positives and negatives.
 from __future__ import annotations
 
 import csv
-import json
 import math
 import re
 import time
-import tomllib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -19,6 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from napari_cxr.checkpoint import Card, CheckpointError, read_card
+from napari_cxr.settings_file import (
+    LARGEST_RESULT,
+    LARGEST_TABLE,
+    open_regular,
+    parse_json,
+    read_bounded,
+    read_settings,
+    read_toml,
+)
 
 __all__ = [
     'FINAL_MODEL',
@@ -38,7 +45,7 @@ __all__ = [
 def toml_or_empty(path: Path) -> dict[str, Any]:
     """Return the contents of a TOML file; empty if it cannot be read."""
     try:
-        return tomllib.loads(path.read_text(encoding='utf-8'))
+        return read_toml(path)
     except (OSError, ValueError):
         return {}
 
@@ -46,7 +53,7 @@ def toml_or_empty(path: Path) -> dict[str, Any]:
 def json_or_empty(path: Path) -> dict[str, Any]:
     """Return the table in a JSON file; empty if it cannot be read or is not a table."""
     try:
-        found = json.loads(path.read_text(encoding='utf-8'))
+        found = parse_json(read_settings(path, LARGEST_RESULT))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -330,6 +337,7 @@ def _built(folder: Path) -> dict[str, Any]:
 
     for name in ('best.safetensors', 'last.safetensors'):
         try:
+            open_regular(folder / name).close()
             with safe_open(folder / name, framework='numpy') as file:
                 shapes = {
                     key: tuple(file.get_slice(key).get_shape())
@@ -363,8 +371,8 @@ def _status(folder: Path, result: dict[str, Any], card: Card | None, longest: fl
 
 def _last_sentence(log: Path) -> str:
     try:
-        lines = log.read_text(encoding='utf-8').splitlines()
-    except (OSError, UnicodeDecodeError):
+        lines = read_settings(log, LARGEST_TABLE).splitlines()
+    except (OSError, ValueError):
         return ''
     return lines[-1].partition(' ')[2] if lines else ''
 
@@ -385,7 +393,7 @@ def _summed(rows: list[dict[str, Any]], name: str, summary: dict[str, Any]) -> d
 def _epochs(path: Path) -> list[dict[str, str]]:
     try:
         # The last line counts only once it is complete.
-        text = path.read_bytes().decode('utf-8', 'replace').rpartition('\n')[0]
+        text = read_bounded(path, LARGEST_TABLE).decode('utf-8', 'replace').rpartition('\n')[0]
     except OSError:
         return []
     return list(csv.DictReader(text.splitlines()))

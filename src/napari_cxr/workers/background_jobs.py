@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -24,8 +23,10 @@ from napari_cxr.scoring import (
 )
 from napari_cxr.scoring.background_thread import in_background
 from napari_cxr.scoring.score_row import NO_FINDING
+from napari_cxr.settings_file import parse_toml
 from napari_cxr.training.dataset_survey import Survey
 from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.recipe.recipe_catalog import toml_text
 from napari_cxr.training.sweep.sweep_runner import PLAN
 from napari_cxr.training.training_events import TrainingEvent
 
@@ -181,14 +182,14 @@ def train(source: str, plan: str, out: str, device: str) -> Iterator[TrainingEve
     device : str
         'auto', 'cpu', 'cuda' or 'mps'.
     """
-    sweeps = 'base' in tomllib.loads(plan) if plan else (Path(out) / PLAN).is_file()
+    sweeps = 'base' in parse_toml(plan) if plan else (Path(out) / PLAN).is_file()
     yield from (_sweep if sweeps else _train)(source, plan, Path(out), device)
 
 
 def _sweep(source: str, plan: str, out: Path, device: str) -> Iterator[TrainingEvent]:
     from napari_cxr.training.sweep import Sweep, sweep
 
-    text = plan or (out / PLAN).read_text(encoding='utf-8')
+    text = plan or toml_text(out / PLAN, 'sweep', Sweep.from_toml)
     with _decoders() as read:
         events = sweep(source, Sweep.from_toml(text), out, device, read=read, resume=not plan)
         with closing(events):

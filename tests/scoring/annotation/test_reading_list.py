@@ -379,3 +379,23 @@ def test_behind_a_spoilt_first_line_all_labels_are_there(table):
     path.write_bytes(whole.replace(b'{"form"', b'{"farm"'))
     with pytest.raises(ScoringError, match=r'other classes \(fracture, normal\)'):
         ReadingList.open(table, ('fracture',))
+
+
+def test_a_pipe_in_the_place_of_the_labels_is_refused_at_once(table):
+    pytest.importorskip('fcntl')
+    os.mkfifo(labels_path_of(table))
+    with pytest.raises(ScoringError, match='not a file'):
+        ReadingList.open(table, LABELS)
+
+
+def test_a_line_that_is_nested_without_end_is_one_damaged_line(table):
+    from napari_cxr.scoring.append_log import encode_line
+
+    reading = ReadingList.open(table, LABELS)
+    reading.set('a.png', ('normal',), agreed=True)
+    reading.close()
+    with labels_path_of(table).open('ab') as file:
+        file.write(encode_line('[' * 10**5))
+    reading = ReadingList.open(table, LABELS)
+    assert said(reading).keys() == {'a.png'} and reading.damaged == 1
+    reading.close()

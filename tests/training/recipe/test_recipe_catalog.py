@@ -103,3 +103,36 @@ def test_a_name_that_nobody_offers_is_refused_with_those_that_there_are():
         RecipeError, match=r"no recipe 'zong': give a TOML file, or one of .*zhong"
     ):
         recipes.find('zong')
+
+
+@pytest.mark.parametrize('kind', ['recipe', 'sweep'])
+@pytest.mark.parametrize(
+    ('odd', 'why'),
+    [
+        ('pipe', 'cannot be read: it is a named pipe, not a file'),
+        ('folder', 'cannot be read: it is a folder, not a file'),
+        ('deep', 'is not TOML: its tables or lists are nested too deeply'),
+        ('long', 'is not TOML: it holds a key of more than 64 parts'),
+        ('large', 'cannot be read: it is larger than 4 MB'),
+        ('binary', 'cannot be read: it is not text in UTF-8'),
+    ],
+)
+def test_an_odd_file_of_a_persons_own_is_one_sentence(tmp_path, kind, odd, why):
+    from napari_cxr.training.sweep import sweep_plan
+
+    path = tmp_path / 'mine.toml'
+    if odd == 'pipe':
+        pytest.importorskip('fcntl')
+        os.mkfifo(path)
+    elif odd == 'folder':
+        path.mkdir()
+    elif odd == 'large':
+        with path.open('wb') as file:
+            file.truncate(1 << 40)
+    else:
+        contents = {'deep': b'a = ' + b'[' * 10**5, 'long': b'.'.join([b'a'] * 10**5) + b' = 1'}
+        path.write_bytes(contents.get(odd, b'\xff\xfe'))
+    find = recipes.find if kind == 'recipe' else sweep_plan.find
+    with pytest.raises(RecipeError) as caught:
+        find(path)
+    assert why in str(caught.value) and '\n' not in str(caught.value)

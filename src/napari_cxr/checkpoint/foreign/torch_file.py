@@ -9,6 +9,7 @@ views of the mapped file, so what is described but not used costs nothing.
 from __future__ import annotations
 
 import mmap
+import os
 import struct
 import sys
 import zipfile
@@ -33,6 +34,7 @@ from napari_cxr.checkpoint.foreign.pickle_contents import (
     storage_of,
 )
 from napari_cxr.checkpoint.foreign.pickle_machine import LARGEST_PICKLE, PickleMachine
+from napari_cxr.settings_file import open_regular
 
 __all__ = [
     'LARGEST_FILE',
@@ -396,10 +398,8 @@ def read_state(path: str | Path) -> ForeignState:
     """
     path = Path(path)
     try:
-        with path.open('rb') as file:
-            size = path.stat().st_size
-            if not path.is_file():
-                raise ForeignFileError(f'{path.name} is not a file.')
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             if size > LARGEST_FILE:
                 raise ForeignFileError(
                     f'{path.name} has {size / 1e9:.1f} GB, more than the weights of a network '

@@ -6,7 +6,6 @@ opens it in the Train dock.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from napari_cxr.scoring.annotation.reading_list import (
 )
 from napari_cxr.scoring.append_log import decode_line
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
+from napari_cxr.settings_file import LARGEST_TABLE, open_regular, parse_json
 
 __all__ = [
     'EarlierLabels',
@@ -120,13 +120,13 @@ def _read_labels(path: Path, labels: Sequence[str]) -> dict[str, Annotation]:
     """Read a list without locking it; empty if it is damaged, or of other classes."""
     history = AnnotationHistory()
     try:
-        with path.open('rb') as file:
-            header = json.loads(decode_line(file.readline()) or '{}')
+        with open_regular(path, LARGEST_TABLE) as file:
+            header = parse_json(decode_line(file.readline()) or '{}')
             if set(header.get('labels', ())) != set(labels):
                 return {}
             for line in file:
                 if (text := decode_line(line)) is not None:
-                    change = json.loads(text)
+                    change = parse_json(text)
                     entry = change['entry'] and Annotation.from_dict(change['entry'])
                     history.take(change['change'], change['path'], entry)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -14,6 +14,7 @@ from typing import Any
 from napari_cxr import image_files
 from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.scoring.journal import journal_of
+from napari_cxr.settings_file import parse_json, read_settings
 
 __all__ = [
     'ImageCount',
@@ -85,7 +86,7 @@ class ScoreRequest:
     @classmethod
     def from_json(cls, text: str) -> ScoreRequest:
         """Read what `to_json` wrote; raises ValueError or TypeError for anything else."""
-        entries = json.loads(text)
+        entries = parse_json(text)
         if not isinstance(entries, dict) or not isinstance(entries.get('paths'), list):
             raise ValueError('not a scoring request')
         known = {field.name for field in fields(cls)}
@@ -113,7 +114,7 @@ def save_request(request: ScoreRequest) -> None:
 def load_request(out: str) -> ScoreRequest | None:
     """Return the request that a table was started with, if it was kept."""
     try:
-        return ScoreRequest.from_json(_path_of(out).read_text(encoding='utf-8'))
+        return ScoreRequest.from_json(read_settings(_path_of(out)))
     except (OSError, ValueError, TypeError):
         return None
 

@@ -16,6 +16,7 @@ from typing import Any
 from napari_cxr.plugin.background import Failure, failure
 from napari_cxr.plugin.runs.runs_table import RunRow
 from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase, TrainingHistory
+from napari_cxr.settings_file import LARGEST_TABLE, read_bounded
 from napari_cxr.training.run_table import FINAL_MODEL, card_or_none, json_or_empty, toml_or_empty
 from napari_cxr.training.training_events import EpochDone, TrainingFinished
 
@@ -140,7 +141,7 @@ def _read_epochs(path: Path, run: str, epochs: int) -> list[EpochDone]:
     """Return the complete lines of a ``metrics.csv``."""
     try:
         # A last line without its end is incomplete.
-        text = path.read_bytes().decode('utf-8', 'replace').rpartition('\n')[0]
+        text = read_bounded(path, LARGEST_TABLE).decode('utf-8', 'replace').rpartition('\n')[0]
     except OSError:
         return []
     found = []

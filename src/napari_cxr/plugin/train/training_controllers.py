@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,6 +27,7 @@ from napari_cxr.plugin.train.training_session import TrainingSession, add_model
 from napari_cxr.plugin.train.training_setup import SWEEP_PREFIX, TrainingSetup
 from napari_cxr.plugin.widgets.model_selector import CardDialog
 from napari_cxr.scoring.annotation.folder_export import PATIENT_PATTERN
+from napari_cxr.settings_file import read_settings, read_toml
 from napari_cxr.training import recipe as recipes
 from napari_cxr.training import sweep as sweeps
 from napari_cxr.training.recipe import CardRecipe, Recipe, RecipeError
@@ -52,8 +52,8 @@ def save_draft(source: str, recipe: Recipe) -> None:
 def load_draft(source: str) -> Recipe | None:
     """Return the recipe that was saved for a folder or table, if there is one."""
     try:
-        return Recipe.from_toml(_draft_path(source).read_text(encoding='utf-8'))
-    except (OSError, UnicodeDecodeError, RecipeError):
+        return Recipe.from_toml(read_settings(_draft_path(source)))
+    except (OSError, ValueError, RecipeError):
         return None
 
 
@@ -230,7 +230,7 @@ def _find_plan(name_or_path: str) -> tuple[Recipe, Sweep | None]:
 def _is_sweep(path: str) -> bool:
     """Return whether a file holds a sweep; errors in it are reported when it is loaded."""
     try:
-        return 'base' in tomllib.loads(Path(path).read_text(encoding='utf-8'))
+        return 'base' in read_toml(path)
     except (OSError, ValueError):
         return False
 

@@ -25,6 +25,7 @@ from napari_cxr.scoring.append_log import (
     encode_line,
 )
 from napari_cxr.scoring.journal import ScoringError
+from napari_cxr.settings_file import open_regular, parse_json
 
 __all__ = ['AnnotationHistory', 'ReadingList', 'labels_path_of']
 
@@ -295,7 +296,7 @@ class ReadingList:
         """Read what is there, or begin."""
         ours = _line({'form': _FORM, 'labels': list(self.labels)})
         end = 0
-        with self.path.open('rb') as file:
+        with open_regular(self.path) as file:
             first = file.readline()
             if first.endswith(b'\n'):
                 end = len(first)
@@ -349,5 +350,8 @@ def _line(entries: dict[str, Any]) -> bytes:
 
 def _content(written: bytes) -> dict[str, Any]:
     found = decode_line(written)
-    entries = json.loads(found) if found is not None else {}
+    try:
+        entries = parse_json(found) if found is not None else {}
+    except ValueError:  # whole, and yet not ours
+        return {}
     return entries if isinstance(entries, dict) else {}

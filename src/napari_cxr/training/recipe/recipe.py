@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal
 
 from napari_cxr.checkpoint.card import LARGEST_INPUT, NAME, NOT_FOR_CLINICAL_USE
 from napari_cxr.inference.preprocessing import Preprocessing
+from napari_cxr.settings_file import parse_toml
 from napari_cxr.training.recipe.data_sections import (
     COLOURED,
     AugmentationRecipe,
@@ -231,9 +231,10 @@ class Recipe:
     def from_toml(cls, text: str) -> Recipe:
         """Read TOML; raises RecipeError like `from_dict`, and if it is not TOML."""
         try:
-            return cls.from_dict(tomllib.loads(text))
-        except tomllib.TOMLDecodeError as error:
+            entries = parse_toml(text)
+        except ValueError as error:
             raise RecipeError(f'The recipe is not TOML: {error}.') from None
+        return cls.from_dict(entries)
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested tables of plain values."""

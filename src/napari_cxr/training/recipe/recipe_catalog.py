@@ -8,7 +8,7 @@ returns TOML texts. A TOML file with an entry ``base`` is a sweep, any other is 
 from __future__ import annotations
 
 import logging
-import tomllib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib import metadata, resources
@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
+from napari_cxr.settings_file import parse_toml, read_settings
 from napari_cxr.training.recipe.schema import RecipeError
 
 if TYPE_CHECKING:
@@ -68,13 +69,16 @@ def toml_text(name_or_path: str | Path, kind: Kind, parse: Callable[[str], objec
     if text in installed:
         return installed[text]
     path = Path(name_or_path)
-    if not path.is_file():
+    if not os.path.lexists(path):
         known = ', '.join(recipe_names(kind, parse))
         raise RecipeError(f'There is no {kind} {text!r}: give a TOML file, or one of {known}.')
     try:
-        return path.read_text(encoding='utf-8')
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f'The {kind} {path.name} cannot be read: {error}.') from None
+        return read_settings(path)
+    except OSError as error:
+        why = error.strerror
+    except ValueError as error:
+        why = str(error)
+    raise RecipeError(f'The {kind} {path.name} cannot be read: {why}.')
 
 
 def _builtin_folder(kind: Kind) -> Traversable:
@@ -138,13 +142,13 @@ def _texts_of(offered: object) -> list[tuple[str, str]]:
 
 def _name_of(text: str) -> str:
     try:
-        return str(tomllib.loads(text).get('name', ''))
-    except tomllib.TOMLDecodeError:
+        return str(parse_toml(text).get('name', ''))
+    except ValueError:
         return ''  # which is reported when it is parsed
 
 
 def _kind_of(text: str) -> Kind:
     try:
-        return 'sweep' if 'base' in tomllib.loads(text) else 'recipe'
-    except tomllib.TOMLDecodeError:
+        return 'sweep' if 'base' in parse_toml(text) else 'recipe'
+    except ValueError:
         return 'recipe'

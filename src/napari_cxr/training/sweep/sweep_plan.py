@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from napari_cxr.settings_file import parse_toml
 from napari_cxr.training.recipe.learning_sections import Metric
 from napari_cxr.training.recipe.recipe import Recipe
 from napari_cxr.training.recipe.recipe import find as find_recipe
@@ -222,8 +222,8 @@ class Sweep:
             If it is not TOML, an entry is unknown, or a run is not valid.
         """
         try:
-            table = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            table = parse_toml(text)
+        except ValueError as error:
             raise RecipeError(f'The sweep is not TOML: {error}.') from None
         known = ('name', 'title', 'paper', 'metric', 'base', 'runs', 'grid', 'search')
         for key in table:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import itertools
 import math
 import os
@@ -15,9 +16,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_cxr.settings_file import LARGEST_TABLE, read_settings
 from napari_cxr.training.dataset import DatasetError
 from napari_cxr.training.dataset_index import index
 from napari_cxr.training.recipe import Recipe, RecipeError
+from napari_cxr.training.recipe.recipe_catalog import toml_text
 from napari_cxr.training.run_folder import TrainingError
 from napari_cxr.training.sweep.sweep_plan import Range, Sweep
 from napari_cxr.training.training_events import EpochDone, RunsDone, TrainingEvent, WarningRaised
@@ -160,7 +163,7 @@ def _open_sweep(folder: Path, plan: Sweep, resume: bool) -> None:
         if resume:
             if not stored.is_file():
                 raise TrainingError(f'{folder} contains no sweep to resume.')
-            if Sweep.from_toml(stored.read_text(encoding='utf-8')) != plan:
+            if Sweep.from_toml(toml_text(stored, 'sweep', Sweep.from_toml)) != plan:
                 raise TrainingError(
                     f'{folder} contains another sweep; resume that one without changes, or '
                     'choose a new folder.'
@@ -369,7 +372,7 @@ def _validation_curves(folder: Path, metric: str) -> dict[str, list[float]]:
     found = {}
     for path in (folder / 'metrics.csv', *sorted(folder.glob('*/metrics.csv'))):
         if path.is_file():
-            with path.open(newline='', encoding='utf-8') as file:
-                rows = csv.DictReader(file)
-                found[path.parent.name] = [float(row[f'val_{metric}']) for row in rows]
+            text = read_settings(path, LARGEST_TABLE)
+            rows = csv.DictReader(io.StringIO(text, newline=''))
+            found[path.parent.name] = [float(row[f'val_{metric}']) for row in rows]
     return found
