@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_cxr.checkpoint import open_model
 from napari_cxr.inference.classifier import Classifier, OutOfMemory, RefusedImage
 from napari_cxr.inference.device import (
     Device,
@@ -18,7 +19,8 @@ from napari_cxr.radiograph import Geometry, Provenance, Radiograph, View
 
 @pytest.fixture(scope='module')
 def classifier(model_file):
-    return Classifier.load(model_file, 'cpu')
+    """The model in plain torch."""
+    return Classifier(open_model(model_file), Device('cpu', 'CPU, as chosen'))
 
 
 def image(seed=0, shape=(140, 120), **more):
@@ -289,7 +291,7 @@ def test_a_model_that_does_not_fit_while_it_is_loaded_is_said(model_file, monkey
 
     monkeypatch.setattr('napari_cxr.checkpoint.Checkpoint.network', full)
     with pytest.raises(OutOfMemory, match='memory of this computer is full'):
-        Classifier.load(model_file, 'cpu')
+        Classifier.load(model_file, 'cpu', 'torch')
 
 
 def test_a_full_memory_of_this_machine_is_known():

@@ -45,9 +45,8 @@ def classifier_as_it_was(request):
     if 'classifier' not in request.fixturenames:
         yield
         return
-    from napari_cxr.inference.backends.backend import TORCH
-
     request.getfixturevalue('plain_torch')
-    yield
     classifier = request.getfixturevalue('classifier')
-    classifier.use(TORCH, classifier.network)
+    classifier.use()
+    yield
+    classifier.use()

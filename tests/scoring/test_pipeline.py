@@ -70,7 +70,7 @@ def test_it_is_prepared_for_the_batch_and_the_workers(classifier, monkeypatch):
 
     def network_on(*arguments):
         asked.append(arguments)
-        return classifier.network
+        return classifier.running
 
     monkeypatch.setattr(classifier, 'network_on', network_on)
     backend = select(classifier, ScoringSettings(backend='torch channels_last'), {}, 7, 2)

@@ -654,15 +654,13 @@ def test_cancelled_while_the_table_is_written(items, classifier, tmp_path, monke
 
 
 def test_the_backend_is_named_and_kept_when_resumed(items, classifier, tmp_path):
-    from napari_cxr.inference.backends.backend import TORCH
-
     named = replace(FOUR, backend='torch channels_last')
     out = tmp_path / 'x.csv'
     events = score(items, classifier, out, prepare_here, named)
     started = next(event for event in events if isinstance(event, ScoringStarted))
     assert started.backend == classifier.backend.name == 'torch channels_last'
     events.close()
-    classifier.use(TORCH, classifier.network)
+    classifier.use()
     single = replace(FOUR, precision='float32')
     with pytest.raises(ScoringError, match=r'another choice of precision \(auto instead'):
         list(score(items, classifier, out, prepare_here, single, resume=True))
@@ -686,7 +684,7 @@ def test_closed_while_the_network_is_prepared(items, classifier, tmp_path, monke
     def wait(*_):
         assert go_on.wait(60)
         ended.set()
-        return classifier.network
+        return classifier.running
 
     monkeypatch.setattr(classifier, 'network_on', wait)
     named = replace(FOUR, backend='torch channels_last')
@@ -704,7 +702,7 @@ def test_a_backend_that_is_missing_is_an_error_that_says_what_to_do(
     items, classifier, tmp_path, monkeypatch
 ):
     """Where the table was started on it, no other will do."""
-    from napari_cxr.inference.backends import backend_network
+    from napari_cxr.inference.backends import selection
 
     out = tmp_path / 'x.csv'
     named = replace(FOUR, backend='torch channels_last')
@@ -712,8 +710,8 @@ def test_a_backend_that_is_missing_is_an_error_that_says_what_to_do(
         if isinstance(event, RowScored):
             break
     events.close()
-    monkeypatch.setattr(classifier, '_last', (None, classifier.network))  # in another process
-    monkeypatch.setattr(backend_network, 'why_unavailable', lambda *_: 'It is not installed.')
+    monkeypatch.setattr(classifier, '_last', (None, None))  # in another process
+    monkeypatch.setattr(selection, 'why_unavailable', lambda *_: 'It is not installed.')
     with pytest.raises(ScoringError, match=r'not installed\. Here there is'):
         list(score(items, classifier, out, prepare_here, FOUR, resume=True))
 

@@ -14,12 +14,12 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from safetensors import SafetensorError, safe_open
 
@@ -27,6 +27,7 @@ from napari_cxr.checkpoint.card import Card, CheckpointError
 from napari_cxr.settings_file import open_regular
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from napari_cxr.networks import StagedNetwork
@@ -34,14 +35,18 @@ if TYPE_CHECKING:
 __all__ = [
     'CARD_KEY',
     'Checkpoint',
+    'ModelFile',
     'digest',
     'load',
     'open_atomic',
+    'open_model',
     'read_card',
     'replace_card',
     'save',
     'write_atomic',
 ]
+
+T = TypeVar('T')
 
 #: Under which name the card stands in the file's metadata.
 CARD_KEY = 'napari_cxr.card'
@@ -136,6 +141,49 @@ class Checkpoint:
                 f'The weights of {self.card.name!r} do not fit {self.card.architecture}: '
                 f'{odd[0][:80]}{others} missing, unexpected or of another shape.'
             )
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the tensors as arrays."""
+        return {name: tensor.numpy() for name, tensor in self.tensors.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A model's card, and its weights where they lie: in its file. Needs no torch.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    card : Card
+        What it is.
+    sha256 : str
+        Of the file, in hexadecimal.
+    """
+
+    path: Path
+    card: Card
+    sha256: str
+
+    def network(self) -> StagedNetwork:
+        """Build the network in torch; see `Checkpoint.network`."""
+        checkpoint = load(self.path)
+        if checkpoint.sha256 != self.sha256:
+            raise CheckpointError(f'{self.path.name} has just been replaced; try again.')
+        return checkpoint.network()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Read the tensors, floats in single precision; raises CheckpointError as `load`."""
+        import numpy as np
+        from safetensors.numpy import load as from_bytes
+
+        arrays = dict(_read_tensors(self.path, from_bytes, self.sha256)[0])
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise _not_finite(self.path, name)
+            if array.dtype.kind == 'f':
+                arrays[name] = array.astype(np.float32, copy=False)
+        return arrays
 
 
 def save(
@@ -264,21 +312,44 @@ def load(path: str | Path) -> Checkpoint:
     import torch
     from safetensors.torch import load as from_bytes
 
+    tensors, sha256 = _read_tensors(Path(path), from_bytes)
+    for name, tensor in tensors.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise _not_finite(Path(path), name)
+        if tensor.is_floating_point():
+            tensors[name] = tensor.float()
+    return Checkpoint(card, tensors, sha256)
+
+
+def open_model(path: str | Path) -> ModelFile:
+    """Read the card of a model's file and its SHA-256; raises CheckpointError as `read_card`."""
     path = Path(path)
+    card = read_card(path)
+    try:
+        return ModelFile(path, card, digest(path))
+    except OSError as error:
+        raise CheckpointError(f'{path.name} cannot be read: {error.strerror}.') from error
+
+
+def _read_tensors(
+    path: Path, from_bytes: Callable[[bytes], dict[str, T]], wanted: str = ''
+) -> tuple[dict[str, T], str]:
+    """Return the tensors of a file and its SHA-256, which must be the one that is wanted."""
     try:
         with open_regular(path) as file:
             content = file.read()
-        tensors = from_bytes(content)
+        sha256 = hashlib.sha256(content).hexdigest()
+        if wanted and sha256 != wanted:
+            raise CheckpointError(f'{path.name} has just been replaced; try again.')
+        return from_bytes(content), sha256
     except OSError as error:
         raise CheckpointError(f'{path.name} cannot be read: {error.strerror}.') from error
     except SafetensorError:
         raise CheckpointError(_NOT_ONE.format(path.name)) from None
-    for name, tensor in tensors.items():
-        if not bool(torch.isfinite(tensor).all()):
-            raise CheckpointError(f'{path.name} is damaged: {name[:80]!r} is not finite.')
-        if tensor.is_floating_point():
-            tensors[name] = tensor.float()
-    return Checkpoint(card, tensors, hashlib.sha256(content).hexdigest())
+
+
+def _not_finite(path: Path, name: str) -> CheckpointError:
+    return CheckpointError(f'{path.name} is damaged: {name[:80]!r} is not finite.')
 
 
 def digest(path: str | Path) -> str:

@@ -64,12 +64,10 @@ def classify(
         except OSError as error:
             raise typer.BadParameter(f'{heatmap}: {error.strerror}') from None
     decoder = shared_decoder()
-    decoder.start()  # while torch is being imported
-    classifier = load_model(model, device)
+    decoder.start()  # while the network is being loaded
+    classifier = load_model(model, device, backend)
     if classifier.card.demonstration:
         typer.echo(classifier.card.demonstration, err=True)
-    if backend:
-        _use_backend(classifier, backend)
     pictures = _picture_paths(heatmap, paths)
     failed = False
     for path, picture in zip(paths, pictures, strict=True):
@@ -99,29 +97,19 @@ def classify(
         raise typer.Exit(1)
 
 
-def _use_backend(classifier: Classifier, name: str) -> None:
-    """Run the network on a backend, or end with status 2 and the reason."""
-    from napari_cxr.inference.backends.backend import BackendUnavailable
-    from napari_cxr.inference.backends.selection import select_backend
-    from napari_cxr.inference.classifier import OutOfMemory
-
-    try:
-        selected = select_backend(classifier, name, batch=1)
-    except (BackendUnavailable, OutOfMemory) as error:
-        raise typer.BadParameter(str(error), param_hint='--backend') from None
-    classifier.use(selected.backend, selected.network, single_images=True)
-
-
-def load_model(model: str, device: str) -> Classifier:
+def load_model(model: str, device: str, backend: str = '') -> Classifier:
     """Load a model, or end with status 2 and the reason."""
     from napari_cxr.checkpoint import CheckpointError, catalog
+    from napari_cxr.inference.backends.backend import BackendUnavailable
     from napari_cxr.inference.classifier import Classifier, OutOfMemory
     from napari_cxr.inference.cpu import keep_freed_memory
     from napari_cxr.inference.device import DeviceUnavailable
 
     keep_freed_memory()
     try:
-        return Classifier.load(model or catalog.default(), device)
+        return Classifier.load(model or catalog.default(), device, backend)
+    except BackendUnavailable as error:
+        raise typer.BadParameter(str(error), param_hint='--backend') from None
     except (CheckpointError, DeviceUnavailable, OutOfMemory) as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -70,8 +70,8 @@ BackendOption = Annotated[
     typer.Option(
         metavar='NAME',
         help='What runs the network: "ONNX Runtime", OpenVINO, "torch channels_last" or torch. '
-        'By default folders are scored by the first of these that is installed and agrees with '
-        'torch; on a GPU, and for single images, it is torch.',
+        'By default it is the first of these that is installed and agrees with torch; on a GPU '
+        'it is torch.',
     ),
 ]
 

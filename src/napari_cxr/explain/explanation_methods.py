@@ -8,17 +8,22 @@ through the entry-point group ``napari_cxr.explanation_methods``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeAlias
 
 from napari_cxr.entry_points import EXPLANATION_METHODS, installed
 from napari_cxr.explain.gradcam import grad_cam
-from napari_cxr.networks import StagedNetwork
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from napari_cxr.networks import StagedNetwork
 
 __all__ = ['ExplanationMethod', 'method', 'names']
 
 #: Takes a network, a batch and the target classes; returns logits and maps, as `grad_cam`.
-ExplanationMethod = Callable[[StagedNetwork, Tensor, Sequence[int] | None], tuple[Tensor, Tensor]]
+ExplanationMethod: TypeAlias = Callable[
+    ['StagedNetwork', 'Tensor', Sequence[int] | None], tuple['Tensor', 'Tensor']
+]
 
 _METHODS: dict[str, ExplanationMethod] = {
     'Grad-CAM': grad_cam,

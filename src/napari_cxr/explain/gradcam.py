@@ -4,17 +4,20 @@ With y the logit of a class and `A` the feature map of the last stage after its
 activation, ``H = relu(sum_k a_k A_k)`` where ``a_k`` is the mean over the Z cells of
 ``dy / dA_k``. The target is the logit: where a probability saturates, its gradient is
 zero in single precision and the map would be, too.
+
+torch is imported with the first map, not with this module.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
-from napari_cxr.networks import StagedNetwork
-from napari_cxr.networks.eval_mode import evaluating
+    from napari_cxr.networks import StagedNetwork
 
 __all__ = ['grad_cam']
 
@@ -49,6 +52,10 @@ def grad_cam(
     ValueError
         If a target is not a logit of the network.
     """
+    import torch
+
+    from napari_cxr.networks.eval_mode import evaluating
+
     chosen = _checked(network.num_classes, targets)
     with evaluating(network):
         with torch.no_grad():
@@ -92,6 +99,8 @@ def _differentiate(
     chosen: list[int],
 ) -> tuple[Tensor, Tensor]:
     """Return logits (N, K) and the mean gradient of each target (N, T, C)."""
+    import torch
+
     with torch.enable_grad():
         leaf = feature_map.detach().requires_grad_(True)
         logits = _run_head(head, leaf, earlier)
@@ -108,6 +117,8 @@ def _differentiate(
 
 def _run_head(head: nn.Module, feature_map: Tensor, earlier: tuple[Tensor, ...]) -> Tensor:
     """Run the head in the precision of the map, with none of its weights in the graph."""
+    import torch
+
     state = {
         name: _ordinary(value, feature_map.dtype)
         for name, value in (*head.named_parameters(), *head.named_buffers())

@@ -1,26 +1,22 @@
-"""A trained network on its device, with its preprocessing and labels: `predict` and `explain`."""
+"""A trained model on its device, with its preprocessing and labels: `predict` and `explain`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
-import torch
 
 from napari_cxr import __version__, lungs
-from napari_cxr.checkpoint import Card, Checkpoint, CheckpointError, catalog
-from napari_cxr.checkpoint import load as load_checkpoint
+from napari_cxr.checkpoint import Card, CheckpointError, catalog, open_model
 from napari_cxr.explain import explanation_methods
-from napari_cxr.explain.feature_maps import FeatureMaps, stage_grid, stage_maps, uniform_grid
+from napari_cxr.explain.feature_maps import FeatureMaps, stage_grid, uniform_grid
 from napari_cxr.explain.heatmap import Heatmap, cell_to_radiograph, input_bounds
-from napari_cxr.inference.backends.backend import TORCH, Backend
-from napari_cxr.inference.backends.backend_network import (
-    check_agreement,
-    check_batch,
-    network_on_backend,
-)
+from napari_cxr.inference.backends.backend import TORCH, Backend, RunnableNetwork
+from napari_cxr.inference.backends.selection import network_on_backend, select_backend
+from napari_cxr.inference.cpu import compute_threads
 from napari_cxr.inference.device import (
     Device,
     OutOfMemory,
@@ -34,8 +30,12 @@ from napari_cxr.inference.prediction import ImageWarning, Prediction, RefusedIma
 from napari_cxr.inference.preprocessing import NetworkInput, Preprocessing
 from napari_cxr.lungs import LungField
 from napari_cxr.metrics.calibration import probabilities_of
-from napari_cxr.networks import StagedNetwork, Untraceable
 from napari_cxr.radiograph import Radiograph
+
+if TYPE_CHECKING:
+    from napari_cxr.checkpoint import Checkpoint, ModelFile
+    from napari_cxr.inference.backends.backend_network import TorchNetwork
+    from napari_cxr.networks import StagedNetwork
 
 __all__ = ['Classifier', 'OutOfMemory', 'RefusedImage']
 
@@ -47,11 +47,14 @@ _OTHER_LUNGS = (
 
 
 class Classifier:
-    """A trained network on its device, ready to classify and to explain radiographs.
+    """A trained model on its device, ready to classify and to explain radiographs.
+
+    It runs in torch until `use` says otherwise, which `load` does. torch is imported with the
+    first network that needs it.
 
     Parameters
     ----------
-    checkpoint : Checkpoint
+    checkpoint : Checkpoint or ModelFile
         Weights and card.
     device : Device
         Where to run.
@@ -60,31 +63,34 @@ class Classifier:
     ------
     CheckpointError
         If the card is wrong.
-    napari_cxr.inference.device.OutOfMemory
-        If the device's memory is full.
     """
 
-    def __init__(self, checkpoint: Checkpoint, device: Device) -> None:
+    def __init__(self, checkpoint: Checkpoint | ModelFile, device: Device) -> None:
+        self.checkpoint = checkpoint
         self.card: Card = checkpoint.card
         self.rule = LabelRule.of_card(self.card)
         self.device = device
         self.file_hash = checkpoint.sha256[:12]
-        self._sha256 = checkpoint.sha256
         try:
             self.preprocessing = Preprocessing.from_dict(self.card.preprocessing)
         except (ValueError, TypeError) as error:
             raise CheckpointError(f'The card of this model is wrong: {error}.') from None
-        self.network = checkpoint.network()
-        use_full_precision(device)
-        with raising_out_of_memory(device.name):
-            self.network.to(device.name).eval().requires_grad_(False)
-        self._backend, self._running = TORCH, self.network
-        self._for_single_images: StagedNetwork | None = None
-        self._last: tuple[object, StagedNetwork] = (None, self.network)
+        self._backend = TORCH
+        self._running: RunnableNetwork | None = None
+        self._last: tuple[object, RunnableNetwork | None] = (None, None)
 
     @classmethod
-    def load(cls, source: str | Path, device: str = 'auto') -> Self:
+    def load(cls, source: str | Path, device: str = 'auto', backend: str = '') -> Self:
         """Load a model by its name in the catalog or by its file.
+
+        Parameters
+        ----------
+        source : str or Path
+            Name or file.
+        device : str
+            As `choose_device` takes it.
+        backend : str
+            What runs the network, see `select_backend`; empty for the preferred one.
 
         Raises
         ------
@@ -92,14 +98,34 @@ class Classifier:
             If there is no such model, or the file is not one.
         DeviceUnavailable
             If the device is not there.
+        napari_cxr.inference.backends.backend.BackendUnavailable
+            If the backend that was asked for cannot be had.
         OutOfMemory
             If it does not fit into the device's memory.
         """
         path = catalog.resolve(source)
-        chosen = choose_device(device)
+        classifier = cls(open_model(path), choose_device(device))
+        selected = select_backend(classifier, backend, 'float32')
+        classifier.use(selected.backend, selected.network)
+        return classifier
+
+    @cached_property
+    def network(self) -> StagedNetwork:
+        """The network in torch, in evaluation mode, on the device.
+
+        Raises
+        ------
+        CheckpointError
+            If the weights cannot be read, or do not fit.
+        OutOfMemory
+            If the device's memory is full.
+        """
         # It is built in the computer's memory first; the device reports its own.
         with raising_out_of_memory('cpu'):
-            return cls(load_checkpoint(path), chosen)
+            network = self.checkpoint.network()
+        use_full_precision(self.device)
+        with raising_out_of_memory(self.device.name):
+            return network.to(self.device.name).eval().requires_grad_(False)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -108,10 +134,10 @@ class Classifier:
 
     @property
     def backend(self) -> Backend:
-        """What `logits` and `maps` run the network on."""
+        """What runs the network."""
         return self._backend
 
-    def network_on(self, backend: Backend, workers: int = 1, batch: int = 0) -> StagedNetwork:
+    def network_on(self, backend: Backend, workers: int = 1, batch: int = 0) -> RunnableNetwork:
         """Return the network on a backend, for `use`; nothing changes yet.
 
         It may take seconds, and may be called in a thread. The last network is kept.
@@ -119,7 +145,7 @@ class Classifier:
         Parameters
         ----------
         backend : Backend
-            Which, see `select_backend`. A batch takes as many threads as torch has now.
+            Which, see `select_backend`. A batch takes as many threads as `compute_threads` says.
         workers : int
             Batches that run at the same time, each in a thread of its own.
         batch : int
@@ -134,38 +160,46 @@ class Classifier:
             If the device's memory is full.
         """
         if backend == TORCH:
-            return self.network
-        key = backend, workers, batch, torch.get_num_threads()
+            return self._in_torch()
+        key = backend, workers, batch, compute_threads()
         made_for, network = self._last
-        if made_for != key:
-            size = (self.preprocessing.height, self.preprocessing.width)
-            x = check_batch(self.preprocessing, self.device.name)
+        if network is None or made_for != key:
             with raising_out_of_memory(self.device.name):
-                network = network_on_backend(
-                    backend,
-                    self.network,
-                    self.device.name,
-                    size,
-                    sha256=self._sha256,
-                    workers=workers,
-                    batch=batch,
-                    check=lambda own: check_agreement(
-                        backend, own, self.network, x, self.probabilities
-                    ),
-                )
+                network = network_on_backend(backend, self, workers, batch)
             self._last = key, network
         return network
 
-    def use(
-        self, backend: Backend, network: StagedNetwork, *, single_images: bool = False
-    ) -> None:
-        """Run the network on a backend from now on: what `network_on` returned for it.
+    def use(self, backend: Backend = TORCH, network: RunnableNetwork | None = None) -> None:
+        """Run the network on a backend from now on.
 
-        This is for `logits` and `maps`. Single radiographs, in `predict` and `explain`, run in
-        plain torch unless `single_images` is True.
+        Parameters
+        ----------
+        backend : Backend
+            Which; plain torch by default.
+        network : RunnableNetwork, optional
+            What `network_on` returned for it; None for plain torch.
         """
         self._backend, self._running = backend, network
-        self._for_single_images = network if single_images else None
+
+    def _in_torch(self) -> TorchNetwork:
+        """Return the network as it is, in plain torch."""
+        from napari_cxr.inference.backends.backend_network import TorchNetwork
+
+        return TorchNetwork(self.network, self.device.name)
+
+    def _explainer(
+        self, method: str
+    ) -> Callable[[np.ndarray, Sequence[int] | None], tuple[np.ndarray, np.ndarray]]:
+        """Return what makes logits and maps; other methods than Grad-CAM need torch's network."""
+        explanation_methods.method(method)  # which tells if there is none of that name
+        if method == 'Grad-CAM':
+            return self.running.explain
+        return partial(self._in_torch().explain, method=method)
+
+    @property
+    def running(self) -> RunnableNetwork:
+        """The network that runs, on the backend of `use`."""
+        return self._in_torch() if self._running is None else self._running
 
     def logits(self, images: np.ndarray, at_most: int = 0) -> tuple[np.ndarray, int]:
         """Run the network on prepared images, on the backend of `use`.
@@ -188,15 +222,13 @@ class Classifier:
         OutOfMemory
             If not even one image fits into the device's memory.
         """
-        (logits,), fitted = self._run(_logits_only(self._running), images, at_most)
+        (logits,), fitted = self._run(self._logits_only, images, at_most)
         return logits, fitted
 
     def maps(
         self, images: np.ndarray, at_most: int = 0, method: str = 'Grad-CAM'
     ) -> tuple[np.ndarray, np.ndarray, int]:
         """Run the network on prepared images as `logits`, and show where each class comes from.
-
-        The head's gradient is torch's, and in float32, whatever the backend.
 
         Parameters
         ----------
@@ -217,10 +249,8 @@ class Classifier:
         OutOfMemory
             As `logits`.
         """
-        explain = explanation_methods.method(method)
-        (logits, maps), fitted = self._run(
-            lambda x: explain(self._running, x, None), images, at_most
-        )
+        explain = self._explainer(method)
+        (logits, maps), fitted = self._run(lambda x: explain(x, None), images, at_most)
         return logits, maps, fitted
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
@@ -246,9 +276,7 @@ class Classifier:
         """
         prepared = [self.prepare(radiograph, preset) for radiograph in radiographs]
         images = np.stack([ready.image for ready in prepared])
-        (logits,), fitted = self._run(
-            _logits_only(self._for_single_images or self.network), images
-        )
+        (logits,), fitted = self._run(self._logits_only, images)
         short = fitted < len(prepared)
         note = f'Memory ran short: ran in batches of {fitted}.' if short else ''
         return [
@@ -297,14 +325,11 @@ class Classifier:
                 f'{self.card.name} has no label {unknown[0]!r}; it has {", ".join(self.labels)}.'
             )
         targets = [self.labels.index(label) for label in labels or self.labels]
-        explain = explanation_methods.method(method)
-        (logits, maps), _ = self._run(
-            lambda x: explain(self._for_single_images or self.network, x, targets),
-            ready.image[None],
-        )
+        explain = self._explainer(method)
+        (logits, maps), _ = self._run(lambda x: explain(x, targets), ready.image[None])
         prediction = self._prediction(radiograph, ready, logits[0], preset, field=field)
         height, width = ready.image.shape
-        matrix = cell_to_radiograph(self.network.grid(height, width), ready.to_radiograph)
+        matrix = self.cell_to_radiograph(ready.image.shape, ready.to_radiograph)
         seen = input_bounds(ready.to_radiograph, height, width)
         heatmaps = [
             Heatmap(
@@ -320,6 +345,18 @@ class Classifier:
             for i, target in enumerate(targets)
         ]
         return prediction, heatmaps
+
+    def cell_to_radiograph(self, shape: tuple[int, ...], to_radiograph: np.ndarray) -> np.ndarray:
+        """Return the matrix from a cell of a map to the pixel of the radiograph it looks at.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Height and width of the network's input.
+        to_radiograph : ndarray, shape (3, 3)
+            From a pixel of that input to one of the radiograph.
+        """
+        return np.asarray(to_radiograph) @ self.running.cell_to_input(shape[0], shape[1])
 
     def stages(self) -> dict[str, tuple[int, int, int]]:
         """Return filters, rows and columns of each stage that returns maps, first to last."""
@@ -360,8 +397,10 @@ class Classifier:
         ready = self.prepare(radiograph, preset, field)
         height, width = ready.image.shape
         ((values,),), _ = self._run(
-            lambda x: (stage_maps(self.network, x, stage),), ready.image[None]
+            lambda x: (self._in_torch().stage_maps(x, stage),), ready.image[None]
         )
+        from napari_cxr.networks import Untraceable
+
         why = ''
         try:
             grid = stage_grid(self.network, stage, height, width)
@@ -388,9 +427,12 @@ class Classifier:
             return (*warnings, ImageWarning('lung-field', _OTHER_LUNGS))
         return warnings
 
+    def _logits_only(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
+        return (self.running.logits(x),)
+
     def _run(
         self,
-        run: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
+        run: Callable[[np.ndarray], tuple[np.ndarray, ...]],
         images: np.ndarray,
         at_most: int = 0,
     ) -> tuple[list[np.ndarray], int]:
@@ -436,13 +478,3 @@ def _whose(field: LungField | None) -> str:
     if field is None:
         return ''
     return 'drawn' if field.drawn else field.source
-
-
-def _logits_only(network: StagedNetwork) -> Callable[[torch.Tensor], tuple[torch.Tensor, ...]]:
-    """Return a pass through a network that gives the logits."""
-
-    @torch.inference_mode()
-    def run(x: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return (network(x),)
-
-    return run

@@ -9,7 +9,7 @@ import ctypes
 import os
 import sys
 
-__all__ = ['available_cores', 'keep_freed_memory']
+__all__ = ['available_cores', 'compute_threads', 'keep_freed_memory']
 
 
 def available_cores() -> int:
@@ -17,6 +17,15 @@ def available_cores() -> int:
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def compute_threads() -> int:
+    """Return how many threads a network takes: torch's number where torch is loaded."""
+    torch = sys.modules.get('torch')
+    if torch is not None:
+        return int(torch.get_num_threads())
+    chosen = os.environ.get('OMP_NUM_THREADS', '')
+    return int(chosen) if chosen.isdecimal() and int(chosen) else available_cores()
 
 
 #: Names of mallopt's parameters in glibc's malloc.h.

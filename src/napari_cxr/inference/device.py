@@ -1,19 +1,24 @@
 """Which processor the network runs on, and why; and what happens when its memory is full.
 
-A full memory is recognised whoever reports it, and batches are halved until they fit.
+A full memory is recognised whoever reports it, and batches are halved until they fit. torch is
+imported only where a GPU may be there, since importing it takes seconds and hundreds of megabytes.
 """
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import platform
+import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 __all__ = [
     'Device',
@@ -62,6 +67,8 @@ def choose_device(name: str = 'auto') -> Device:
         If it names a device that this machine, or this build of torch, lacks.
     """
     if name == 'auto':
+        if reason := _why_no_gpu():
+            return Device('cpu', f'CPU: {reason}')
         reason = _why_not_cuda()
         for candidate in ('cuda', 'mps'):
             if _is_there(candidate):
@@ -83,6 +90,8 @@ def choose_device(name: str = 'auto') -> Device:
         )
     if not _is_there('cuda'):
         raise DeviceUnavailable(f'CUDA cannot be used: {_why_not_cuda()}.')
+    import torch
+
     number = int(index or 0)
     if number >= torch.cuda.device_count():
         count = torch.cuda.device_count()
@@ -95,6 +104,8 @@ def supports_bfloat16(kind: str) -> bool:
 
     Without them it is emulated, and slower than float32.
     """
+    import torch
+
     if kind == 'cuda':
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if kind == 'cpu':
@@ -112,6 +123,8 @@ def use_full_precision(device: Device) -> None:
     https://pytorch.org/docs/stable/notes/cuda.html, "TensorFloat-32 on Ampere devices".
     """
     if device.name.startswith('cuda'):
+        import torch
+
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cuda.matmul.allow_tf32 = False
 
@@ -122,6 +135,8 @@ def _tried(device: Device) -> Device:
     That it is there says little: this build of torch may have no code for it, another
     program may have taken it for itself, or filled its memory.
     """
+    import torch
+
     try:
         torch.ones(1, device=device.name).add(1).item()
     except RuntimeError as error:
@@ -134,13 +149,56 @@ def _tried(device: Device) -> Device:
 
 
 def _is_there(kind: str) -> bool:
+    import torch
+
     return torch.cuda.is_available() if kind == 'cuda' else torch.backends.mps.is_available()
 
 
+_NO_GPU_SUPPORT = 'this build of torch has no GPU support'
+_NO_DRIVER = 'torch found no usable GPU or driver'
+
+
 def _why_not_cuda() -> str:
+    import torch
+
     if torch.version.hip is None and torch.version.cuda is None:
-        return 'this build of torch has no GPU support'
-    return 'torch found no usable GPU or driver'
+        return _NO_GPU_SUPPORT
+    return _NO_DRIVER
+
+
+#: The library of NVIDIA's driver, by system.
+_DRIVERS = {'linux': 'libcuda.so.1', 'win32': 'nvcuda.dll'}
+
+
+def _why_no_gpu() -> str:
+    """Return why torch can find no GPU here, without importing it; nothing where it may.
+
+    What torch was built for stands in a file of its own; the driver's library is loaded, but
+    not started.
+    """
+    if 'torch' in sys.modules:  # which knows better, and is there already
+        return ''
+    found = find_spec('torch')
+    if found is None or found.origin is None:
+        return ''
+    if (sys.platform, platform.machine()) == ('darwin', 'arm64'):
+        return ''
+    try:
+        text = Path(found.origin).with_name('version.py').read_text(encoding='utf-8')
+    except OSError:
+        return ''
+    built_for = {
+        kind for kind in ('cuda', 'hip') if re.search(rf"^{kind}\b[^=\n]*= *['\"]", text, re.M)
+    }
+    if not built_for:
+        return _NO_GPU_SUPPORT
+    driver = _DRIVERS.get(sys.platform)
+    if built_for == {'cuda'} and driver is not None:
+        try:
+            ctypes.CDLL(driver)
+        except OSError:
+            return _NO_DRIVER
+    return ''
 
 
 log = logging.getLogger(__name__)
@@ -165,7 +223,10 @@ class OutOfMemory(Exception):
 
 def is_out_of_memory(error: Exception) -> bool:
     """Return whether an error of torch, ONNX Runtime or OpenVINO means that memory is full."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+    torch = sys.modules.get('torch')
+    if isinstance(error, MemoryError):
+        return True
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
     message = str(error).lower()
     return any(text in message for text in _OUT_OF_MEMORY_TEXTS)
@@ -189,14 +250,17 @@ def raising_out_of_memory(device: str) -> Iterator[None]:
 
 
 def run_in_batches_that_fit(
-    run: Callable[[Tensor], tuple[Tensor, ...]], images: np.ndarray, at_most: int, device: str
+    run: Callable[[np.ndarray], tuple[np.ndarray, ...]],
+    images: np.ndarray,
+    at_most: int,
+    device: str,
 ) -> tuple[list[np.ndarray], int]:
     """Run a batch, whole or in parts that fit into memory.
 
     Parameters
     ----------
     run : callable
-        Takes a part of the batch on the device; returns tensors of as many rows.
+        Takes a part of the batch; returns arrays of as many rows.
     images : ndarray of float32, shape (n, channels, height, width)
         The batch.
     at_most : int
@@ -216,22 +280,20 @@ def run_in_batches_that_fit(
     OutOfMemory
         If not even one image fits.
     """
-    batch = torch.from_numpy(images)
-    size, start = min(at_most or len(batch), len(batch)), 0
-    parts: list[list[Tensor]] = []
-    while start < len(batch):
+    size, start = min(at_most or len(images), len(images)), 0
+    parts: list[tuple[np.ndarray, ...]] = []
+    while start < len(images):
         try:
-            given = run(batch[start : start + size].to(device))
-            parts.append([one.float().cpu() for one in given])
+            parts.append(run(images[start : start + size]))
             start += size
-        except (RuntimeError, MemoryError) as error:
+        except Exception as error:  # each library has types of its own
             if not is_out_of_memory(error):
                 raise
             if size == 1:
                 raise _full(device) from None
             size = (size + 1) // 2
             log.warning('out of memory: continuing with batches of %d', size)
-    return [torch.cat(each).numpy() for each in zip(*parts, strict=True)], size
+    return [np.concatenate(each) for each in zip(*parts, strict=True)], size
 
 
 def _full(device: str) -> OutOfMemory:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cxr.explain.heatmap import Heatmap, cell_to_radiograph, input_bounds
+from napari_cxr.explain.heatmap import Heatmap, input_bounds
 from napari_cxr.scoring import heatmap_files
 from napari_cxr.scoring.image_preparation import ImagePreparer, PreparedImage, PrepareOptions
 from napari_cxr.scoring.journal import ScoringError
@@ -219,11 +219,11 @@ class BatchScorer:
     ) -> list[Heatmap]:
         classifier = self._classifier
         height, width = ready.image.shape
-        grid = classifier.network.grid(height, width)
+        matrix = classifier.cell_to_radiograph((height, width), ready.to_radiograph)
         return [
             Heatmap(
                 values=maps[k],
-                to_radiograph=cell_to_radiograph(grid, ready.to_radiograph),
+                to_radiograph=matrix,
                 label=label,
                 probability=probabilities[k],
                 logit=float(logits[k]),

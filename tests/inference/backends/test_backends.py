@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,12 @@ import torch
 from napari_cxr import networks
 from napari_cxr.checkpoint import Card, Checkpoint
 from napari_cxr.inference import Preprocessing
-from napari_cxr.inference.backends import backend_network, conversion
+from napari_cxr.inference.backends import (
+    backend_network,
+    conversion,
+    exported_network,
+    selection,
+)
 from napari_cxr.inference.backends.backend import (
     BACKENDS,
     TORCH,
@@ -22,13 +28,13 @@ from napari_cxr.inference.backends.backend import (
     preferred_backends,
     why_unavailable,
 )
-from napari_cxr.inference.backends.backend_network import (
-    AGREEMENT,
+from napari_cxr.inference.backends.conversion import to_onnx
+from napari_cxr.inference.backends.exported_network import (
     check_images,
-    network_on_backend,
+    create_runtime,
+    find_graph,
 )
-from napari_cxr.inference.backends.conversion import as_torch, create_runtime, to_onnx
-from napari_cxr.inference.backends.selection import select_backend
+from napari_cxr.inference.backends.selection import AGREEMENT, select_backend
 from napari_cxr.inference.classifier import Classifier, OutOfMemory
 from napari_cxr.inference.device import Device
 from napari_cxr.radiograph import Radiograph
@@ -59,6 +65,18 @@ def of(architecture, size=64, sha256='', data=None, **preprocessing):
         data=data or {},
     )
     return Classifier(Checkpoint(card, network.state_dict(), sha256), Device('cpu', ''))
+
+
+def around(network, labels=('a', 'b', 'c')):
+    """A model of 20 x 20 pixels around a network that no file holds."""
+    card = Card(
+        name='odd', title='x', architecture='this network', labels=labels, channels=1,
+        preprocessing=Preprocessing(20, 20).to_dict(),
+    )  # fmt: skip
+    checkpoint = Checkpoint(card, network.state_dict())
+    classifier = Classifier(checkpoint, Device('cpu', ''))
+    classifier.network = network.eval()
+    return classifier
 
 
 def eight_images(size=64):
@@ -93,10 +111,6 @@ def use(classifier, backend, **options):
     selected = select_backend(classifier, backend.name, backend.precision, **options)
     classifier.use(selected.backend, selected.network)
     assert classifier.backend == backend
-
-
-def use_torch(classifier):
-    classifier.use(TORCH, classifier.network)
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +157,7 @@ def test_backends_agree_and_repeat_themselves_to_the_last_digit(models, name, ba
     of_maps, maps, _ = classifier.maps(images)
     np.testing.assert_allclose(of_maps, logits, atol=1e-5)
     assert maps.dtype == np.float32 and maps.shape[:2] == (8, 3) and np.isfinite(maps).all()
-    use_torch(classifier)
+    classifier.use()
     expected = classifier.maps(images)[1]
     assert (
         np.abs(maps - expected).max()
@@ -163,17 +177,26 @@ def test_what_is_prepared_again_gives_the_same_bytes(models, backend):
 
 
 @pytest.mark.parametrize('name', ['torch channels_last', 'ONNX Runtime', 'OpenVINO'])
-def test_single_radiographs_run_in_plain_torch_whatever_the_backend(models, name):
+def test_single_radiographs_run_on_the_backend_too(models, name):
+    """So that a click, a command and a table say the same."""
     classifier, _, _ = models['resnet10']
     radiograph = Radiograph.from_array(
         np.random.default_rng(0).integers(0, 4096, (90, 80)).astype(np.uint16)
     )
-    use_torch(classifier)
+    classifier.use()
     prediction = classifier.predict([radiograph])[0]
     _, (heatmap, *_) = classifier.explain(radiograph)
     use(classifier, find_backend(name))
-    assert classifier.predict([radiograph])[0] == prediction
-    np.testing.assert_array_equal(classifier.explain(radiograph)[1][0].values, heatmap.values)
+    given, (shown, *_) = classifier.explain(radiograph, ['b', 'a'])
+    assert classifier.predict([radiograph])[0] == given
+    rows, _ = classifier.logits(classifier.prepare(radiograph).image[None])
+    assert given.logits == tuple(map(float, rows[0]))
+    np.testing.assert_allclose(given.probabilities, prediction.probabilities, atol=1e-5)
+    assert shown.label == 'b' and heatmap.label == 'a'
+    np.testing.assert_allclose(
+        classifier.explain(radiograph)[1][0].values, heatmap.values, atol=1e-4
+    )
+    np.testing.assert_array_equal(shown.to_radiograph, heatmap.to_radiograph)
 
 
 def test_stages_that_the_head_reads_come_in_its_order():
@@ -187,13 +210,15 @@ def test_stages_that_the_head_reads_come_in_its_order():
     network = networks.StagedNetwork(
         stages, Sum(), classes=3, channels=1, reads=('two', 'one')
     ).eval()
-    x = torch.randn(2, 1, 20, 20)
+    classifier = around(network)
+    x = np.random.default_rng(0).normal(size=(2, 1, 20, 20)).astype(np.float32)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(x)).numpy()
     for backend in BACKENDS:
         if not why_unavailable(backend, 'cpu'):
-            with torch.inference_mode():
-                given = network_on_backend(backend, network, 'cpu', (20, 20))(x)
-                atol = 1e-5 if backend.precision == 'float32' else 0.05
-                np.testing.assert_allclose(given, network(x), atol=atol)
+            given = classifier.network_on(backend).logits(x)
+            atol = 1e-5 if backend.precision == 'float32' else 0.05
+            np.testing.assert_allclose(given, expected, atol=atol)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +254,7 @@ def test_an_unknown_or_missing_backend_is_named_with_those_that_there_are(models
     from napari_cxr.inference.backends import backend as module
 
     classifier = models['resnet10'][0]
-    use_torch(classifier)
+    classifier.use()
     with pytest.raises(
         BackendUnavailable,
         match=r"no backend 'fast': choose ONNX Runtime, OpenVINO, torch channels_last or torch",
@@ -237,7 +262,7 @@ def test_an_unknown_or_missing_backend_is_named_with_those_that_there_are(models
         select_backend(classifier, 'fast')
     with pytest.raises(BackendUnavailable, match=r'ONNX Runtime does not compute in bfloat16.*Op'):
         select_backend(classifier, 'ONNX Runtime', 'bfloat16')
-    monkeypatch.setattr(classifier, '_last', (None, classifier.network))
+    monkeypatch.setattr(classifier, '_last', (None, None))
     monkeypatch.setattr(module, 'find_spec', lambda package: None)
     with pytest.raises(
         BackendUnavailable,
@@ -271,11 +296,11 @@ def test_the_first_that_is_installed_is_selected(models, monkeypatch, missing):
     classifier = models['resnet10'][0]
     there = [backend for backend in FULL[missing:] if not why_unavailable(backend, 'cpu')]
     monkeypatch.setattr(
-        backend_network,
+        selection,
         'why_unavailable',
         lambda backend, device: '' if backend in there else 'It is not installed.',
     )
-    monkeypatch.setattr(classifier, '_last', (None, classifier.network))
+    monkeypatch.setattr(classifier, '_last', (None, None))
     assert select_backend(classifier).backend == there[0]
 
 
@@ -283,7 +308,7 @@ def test_the_first_that_is_installed_is_selected(models, monkeypatch, missing):
 def torch_only(monkeypatch):
     """Let torch be all that is installed."""
     monkeypatch.setattr(
-        backend_network,
+        selection,
         'why_unavailable',
         lambda backend, device: (
             'It is not installed.' if backend.library else why_unavailable(backend, device)
@@ -305,7 +330,7 @@ def moved_by(classifier, change):
 def test_a_backend_that_disagrees_is_not_selected(torch_only, monkeypatch, change, selected):
     classifier = of('resnet10')
     wrong = moved_by(classifier, change)
-    monkeypatch.setattr(backend_network, '_channels_last', lambda network, reduced: wrong)
+    monkeypatch.setattr(backend_network, 'channels_last', lambda network, reduced: wrong)
     assert select_backend(classifier).backend.name == selected
     if selected == 'torch':
         with pytest.raises(BackendUnavailable, match=r'other probabilities than torch .*0\.001'):
@@ -328,7 +353,7 @@ def test_a_backend_that_fails_is_not_selected(torch_only, monkeypatch, error, ra
 
         return backend_network.BackendNetwork(network, run)
 
-    monkeypatch.setattr(backend_network, '_channels_last', failing)
+    monkeypatch.setattr(backend_network, 'channels_last', failing)
     assert select_backend(classifier).backend == TORCH
     with pytest.raises(raised):
         select_backend(classifier, 'torch channels_last')
@@ -372,7 +397,7 @@ def test_a_network_that_cannot_be_converted_says_so():
         {'odd': Odd()}, networks.heads.AverageLinear(1, 2), classes=2, channels=1
     )
     with pytest.raises(BackendUnavailable, match=r'ONNX Runtime cannot run this network \('):
-        network_on_backend(find_backend('ONNX Runtime'), network.eval(), 'cpu', (20, 20))
+        around(network, ('a', 'b')).network_on(find_backend('ONNX Runtime'))
 
 
 @pytest.mark.parametrize('name', ['torch channels_last', 'ONNX Runtime', 'OpenVINO'])
@@ -380,18 +405,18 @@ def test_batches_are_halved_until_they_fit(models, monkeypatch, name):
     classifier, images, _ = models['resnet10']
     use(classifier, find_backend(name))
     expected = classifier.logits(images, at_most=2)[0]
-    run = classifier._running._run_stages
+    run = classifier.running.logits
 
     def short_of_memory(x):
         if len(x) > 2:
             raise torch.OutOfMemoryError('out of memory')
         return run(x)
 
-    monkeypatch.setattr(classifier._running, '_run_stages', short_of_memory)
+    monkeypatch.setattr(classifier.running, 'logits', short_of_memory)
     logits, fitted = classifier.logits(images)
     assert fitted == 2 and logits.tobytes() == expected.tobytes()
     monkeypatch.setattr(
-        classifier._running, '_run_stages', lambda x: short_of_memory(x.repeat(3, 1, 1, 1))
+        classifier.running, 'logits', lambda x: short_of_memory(np.repeat(x, 3, axis=0))
     )
     with pytest.raises(OutOfMemory, match='memory of this computer is full'):
         classifier.logits(images)
@@ -405,27 +430,29 @@ def test_batches_are_halved_until_they_fit(models, monkeypatch, name):
         MemoryError(),
     ],
 )
-def test_a_library_that_is_out_of_memory_is_understood(error):
+def test_a_library_that_is_out_of_memory_is_understood(monkeypatch, error):
     def runtime(x):
         raise error
 
-    with pytest.raises(torch.OutOfMemoryError):
-        as_torch(runtime)(torch.zeros(1, 1, 2, 2))
+    monkeypatch.setattr(exported_network, '_onnx_runtime', lambda *_: runtime)
+    with pytest.raises(MemoryError):
+        create_runtime('onnxruntime', 'float32', b'', 1)(np.zeros((1, 1, 2, 2)))
 
 
-def test_another_error_of_a_library_stays_what_it_is():
+def test_another_error_of_a_library_is_handed_on(monkeypatch):
     def runtime(x):
         raise KeyError('shape')
 
-    with pytest.raises(KeyError):
-        as_torch(runtime)(torch.zeros(1, 1, 2, 2))
+    monkeypatch.setattr(exported_network, '_onnx_runtime', lambda *_: runtime)
+    with pytest.raises(RuntimeError, match='shape'):
+        create_runtime('onnxruntime', 'float32', b'', 1)(np.zeros((1, 1, 2, 2)))
 
 
 @pytest.mark.skipif(bool(NO_OPENVINO), reason=NO_OPENVINO)
 def test_openvino_reports_nothing_to_its_makers():
     code = (
         'import sys\n'
-        'from napari_cxr.inference.backends.conversion import _import_openvino\n'
+        'from napari_cxr.inference.backends.exported_network import _import_openvino\n'
         '_import_openvino()\n'
         "assert sys.modules['openvino_telemetry'] is None\n"
         'from openvino.tools.ovc import telemetry_utils\n'
@@ -460,7 +487,7 @@ def test_control_c_is_heard_after_openvino(models):
     code = (
         'import signal, sys, threading\n'
         'import numpy as np\n'
-        'from napari_cxr.inference.backends.conversion import create_runtime\n'
+        'from napari_cxr.inference.backends.exported_network import create_runtime\n'
         'onnx = sys.stdin.buffer.read()\n'
         'def make():\n'
         "    return create_runtime('openvino', 'float32', onnx, 1)\n"
@@ -488,7 +515,7 @@ def test_control_c_is_heard_after_openvino(models):
 def test_the_last_batch_is_filled_up_and_needs_nothing_of_its_own(models, monkeypatch, precision):
     if reason := why_unavailable(find_backend('OpenVINO', precision), 'cpu'):
         pytest.skip(reason)
-    openvino = conversion._import_openvino()
+    openvino = exported_network._import_openvino()
     classifier, images, _ = models['resnet10']
     x = classifier.preprocessing.normalise(images)
     onnx, prepared, real = to_onnx(classifier.network, (64, 64)), [], openvino.Core.compile_model
@@ -521,7 +548,7 @@ def test_on_a_gpu_single_precision_is_computed_in_full(monkeypatch):
         for device, rounded in (('cpu', True), ('cuda:0', False)):
             for backend in backends:
                 backend.allow_tf32 = True
-            Classifier(Checkpoint(card, weights, ''), Device(device, ''))
+            assert Classifier(Checkpoint(card, weights, ''), Device(device, '')).network
             assert [backend.allow_tf32 for backend in backends] == [rounded, rounded]
     finally:
         for backend, allowed in zip(backends, before, strict=True):
@@ -568,13 +595,12 @@ def test_a_network_is_converted_once_for_all_processes(conversions, own_cache, m
         logits_of('a' * 64, 'OpenVINO')
     assert conversions == [(64, 64)], 'both libraries take the same'
     logits_of('b' * 64)
-    logits_of('a' * 64, size=48)
-    assert conversions == [(64, 64), (64, 64), (48, 48)], 'another file, another size'
-    monkeypatch.setattr(torch, '__version__', '99.0')
-    logits_of('a' * 64)
-    assert len(conversions) == 4 and kept.exists(), 'another version'
+    assert conversions == [(64, 64), (64, 64)], 'another file'
+    logits_of('', size=48)
+    assert conversions == [(64, 64), (64, 64), (48, 48)], 'nothing is kept without a file'
     logits_of('')
-    assert len(conversions) == 5 and len(list((own_cache / 'onnx').iterdir())) == 4
+    assert len(conversions) == 4 and len(list((own_cache / 'onnx').iterdir())) == 2
+    assert kept.exists()
 
 
 @pytest.mark.parametrize('damage', [b'', b'x' * 100, None])
@@ -590,13 +616,12 @@ def test_a_damaged_conversion_is_made_again(conversions, own_cache, damage):
 def test_a_conversion_that_does_not_run_or_agree_is_made_again(conversions, own_cache):
     first = logits_of('a' * 64, architecture='resnet10')
     (kept,) = (own_cache / 'onnx').iterdir()
-    other = of('resnet10').network
-    with torch.no_grad():
-        for parameter in other.parameters():
-            parameter += 0.1
-    for wrong in (b'no ONNX', to_onnx(other, (64, 64))):
+    graph = find_graph('a' * 64)
+    moved = np.add(graph.logits, [0.1, 0, 0]).tolist()
+    for wrong in (replace(graph, onnx=b'no ONNX'), replace(graph, logits=moved)):
         conversions.clear()
-        kept.write_bytes(hashlib.sha256(wrong).digest() + wrong)
+        content = wrong.to_bytes()
+        kept.write_bytes(hashlib.sha256(content).digest() + content)
         assert logits_of('a' * 64, architecture='resnet10') == first and len(conversions) == 1
 
 
@@ -610,8 +635,11 @@ def test_a_conversion_that_always_disagrees_is_tried_twice_at_most(conversions, 
     def disagree(*_):
         raise BackendUnavailable('It disagrees.')
 
+    logits_of('a' * 64)
+    conversions.clear()
+
     classifier = of('lung_texture', sha256='a' * 64, mean=(0.0,), std=(1.0,))
-    monkeypatch.setattr('napari_cxr.inference.classifier.check_agreement', disagree)
+    monkeypatch.setattr(selection, '_check', disagree)
     for _ in range(2):
         with pytest.raises(BackendUnavailable, match='It disagrees'):
             select_backend(classifier, 'ONNX Runtime')

@@ -5,9 +5,12 @@ Importing this module imports no torch, so that a wrong name is found before any
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
 
 __all__ = [
     'BACKENDS',
@@ -16,6 +19,7 @@ __all__ = [
     'Backend',
     'BackendUnavailable',
     'Precision',
+    'RunnableNetwork',
     'backend_names',
     'find_backend',
     'preferred_backends',
@@ -31,9 +35,27 @@ class BackendUnavailable(Exception):
     """A backend cannot run a network here; the message says why, and what to do."""
 
 
+class RunnableNetwork(Protocol):
+    """A network on a backend: arrays in, arrays out.
+
+    It raises what `napari_cxr.inference.device.is_out_of_memory` knows if memory is full.
+    """
+
+    def logits(self, x: np.ndarray) -> np.ndarray:
+        """Return the logits (N, K) of a batch (N, channels, height, width)."""
+
+    def explain(
+        self, x: np.ndarray, targets: Sequence[int] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return logits, and the Grad-CAM maps (N, T, h, w) of some classes or of all."""
+
+    def cell_to_input(self, height: int, width: int) -> np.ndarray:
+        """Return the matrix from a cell of a map to the pixel of the input that it looks at."""
+
+
 @dataclass(frozen=True)
 class Backend:
-    """What runs the stages of a network. The head always runs in torch and in float32.
+    """What runs a network; a head without a closed form runs in torch and in float32.
 
     Parameters
     ----------
@@ -61,7 +83,7 @@ class Backend:
         return known.get(self, self.name)
 
 
-#: What single radiographs are classified by: torch, and the network as it is.
+#: The network as it is.
 TORCH = Backend('torch')
 _CHANNELS_LAST = Backend('torch channels_last')
 _CHANNELS_LAST_BFLOAT16 = Backend('torch channels_last', 'bfloat16')
