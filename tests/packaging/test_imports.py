@@ -27,10 +27,9 @@ READER_MODULES = 40
 TORCH = {'torch', 'torchvision', 'timm'}
 
 # Extras of libraries that are imported where they are installed.
-LIBRARIES = ('search', 'parquet', 'dask', 'onnx', 'openvino', 'tensorboard')
+LIBRARIES = ('search', 'parquet', 'dask', 'openvino', 'tensorboard')
 # Packages that no module imports, and why they are dependencies all the same.
 NOT_IMPORTED = {
-    'onnx': 'torch converts networks with it',
     'pyjpegls': 'pydicom decodes JPEG-LS with it',
     'pylibjpeg': 'pydicom finds the next two through it',
     'pylibjpeg-openjpeg': 'pydicom decodes JPEG 2000 with it',

@@ -49,8 +49,7 @@ _OTHER_LUNGS = (
 class Classifier:
     """A trained model on its device, ready to classify and to explain radiographs.
 
-    It runs in torch until `use` says otherwise, which `load` does. torch is imported with the
-    first network that needs it.
+    It runs in torch, which is imported for that, until `use` says otherwise, as `load` does.
 
     Parameters
     ----------
@@ -103,23 +102,14 @@ class Classifier:
         OutOfMemory
             If it does not fit into the device's memory.
         """
-        path = catalog.resolve(source)
-        classifier = cls(open_model(path), choose_device(device))
+        classifier = cls(open_model(catalog.resolve(source)), choose_device(device))
         selected = select_backend(classifier, backend, 'float32')
         classifier.use(selected.backend, selected.network)
         return classifier
 
     @cached_property
     def network(self) -> StagedNetwork:
-        """The network in torch, in evaluation mode, on the device.
-
-        Raises
-        ------
-        CheckpointError
-            If the weights cannot be read, or do not fit.
-        OutOfMemory
-            If the device's memory is full.
-        """
+        """The network in torch, on the device; raises CheckpointError, OutOfMemory."""
         # It is built in the computer's memory first; the device reports its own.
         with raising_out_of_memory('cpu'):
             network = self.checkpoint.network()
@@ -140,24 +130,9 @@ class Classifier:
     def network_on(self, backend: Backend, workers: int = 1, batch: int = 0) -> RunnableNetwork:
         """Return the network on a backend, for `use`; nothing changes yet.
 
-        It may take seconds, and may be called in a thread. The last network is kept.
-
-        Parameters
-        ----------
-        backend : Backend
-            Which, see `select_backend`. A batch takes as many threads as `compute_threads` says.
-        workers : int
-            Batches that run at the same time, each in a thread of its own.
-        batch : int
-            Images of a whole batch, where that is known, to compile for it here already.
-
-        Raises
-        ------
-        napari_cxr.inference.backends.backend.BackendUnavailable
-            If this machine lacks the backend, it cannot run this network, or it gives other
-            probabilities than torch.
-        OutOfMemory
-            If the device's memory is full.
+        It may take seconds, and may be called in a thread. The last network is kept, for as
+        many threads as `compute_threads` says. Raises OutOfMemory, and otherwise as
+        `napari_cxr.inference.backends.selection.network_on_backend`, which takes the same.
         """
         if backend == TORCH:
             return self._in_torch()
@@ -170,15 +145,7 @@ class Classifier:
         return network
 
     def use(self, backend: Backend = TORCH, network: RunnableNetwork | None = None) -> None:
-        """Run the network on a backend from now on.
-
-        Parameters
-        ----------
-        backend : Backend
-            Which; plain torch by default.
-        network : RunnableNetwork, optional
-            What `network_on` returned for it; None for plain torch.
-        """
+        """Run from now on what `network_on` returned for a backend; by default plain torch."""
         self._backend, self._running = backend, network
 
     def _in_torch(self) -> TorchNetwork:
@@ -222,7 +189,7 @@ class Classifier:
         OutOfMemory
             If not even one image fits into the device's memory.
         """
-        (logits,), fitted = self._run(self._logits_only, images, at_most)
+        (logits,), fitted = self._run(lambda x: (self.running.logits(x),), images, at_most)
         return logits, fitted
 
     def maps(
@@ -276,7 +243,7 @@ class Classifier:
         """
         prepared = [self.prepare(radiograph, preset) for radiograph in radiographs]
         images = np.stack([ready.image for ready in prepared])
-        (logits,), fitted = self._run(self._logits_only, images)
+        (logits,), fitted = self._run(lambda x: (self.running.logits(x),), images)
         short = fitted < len(prepared)
         note = f'Memory ran short: ran in batches of {fitted}.' if short else ''
         return [
@@ -426,9 +393,6 @@ class Classifier:
         ):
             return (*warnings, ImageWarning('lung-field', _OTHER_LUNGS))
         return warnings
-
-    def _logits_only(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        return (self.running.logits(x),)
 
     def _run(
         self,
