@@ -24,13 +24,17 @@ def is_image(path: str | Path) -> bool:
     return rasters.is_raster(path)
 
 
-def read(path: str | Path) -> Radiograph:
+def read(path: str | Path, least: tuple[int, int] | None = None) -> Radiograph:
     """Read an image; its format is recognised by its content, not by its name.
 
     Parameters
     ----------
     path : str or Path
         A DICOM, PNG, JPEG or TIFF file.
+    least : tuple of int, optional
+        Rows and columns that are enough: JPEG 2000 in DICOM is decoded at the smallest of a
+        half, a quarter … of its size that has as many of both, see `Radiograph.step`. By
+        default, and for all else, the whole image is decoded.
 
     Returns
     -------
@@ -54,7 +58,7 @@ def read(path: str | Path) -> Radiograph:
     # A DICOM file may carry a TIFF header in its preamble (PS3.10 section 7.1): it is DICOM.
     if not dicom.is_dicom(path) and rasters.is_raster(path):
         return rasters.read(path)
-    return dicom.read(path)
+    return dicom.read(path, least=least)
 
 
 def find_images(folder: str | Path, *, named: bool = False) -> list[Path]:

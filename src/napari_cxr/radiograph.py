@@ -289,6 +289,11 @@ class Radiograph:
         Plain sentences that a person should read beside the image.
     overlays : tuple of Overlay
         Planes that can be laid on it, of the shape of the frame(s).
+    step : int
+        2, 4, 8 … for an image that was decoded at a half, a quarter, an eighth … of its size:
+        the centre of pixel (i, j) of `values` is that of pixel (step i, step j) of the image.
+    full_shape : tuple of int or None
+        Rows and columns of the whole image; needed with a step.
     """
 
     values: np.ndarray
@@ -301,6 +306,8 @@ class Radiograph:
     refusal: str = ''
     notes: tuple[str, ...] = ()
     overlays: tuple[Overlay, ...] = ()
+    step: int = 1
+    full_shape: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         spatial = self.values.ndim - (1 if self.is_colour else 0)
@@ -314,6 +321,8 @@ class Radiograph:
             raise ValueError('the padding mask must have the shape of the frames')
         if any(overlay.mask.shape != self.values.shape[:spatial] for overlay in self.overlays):
             raise ValueError('an overlay must have the shape of the frames')
+        if self.step < 1 or (self.step > 1 and self.full_shape is None):
+            raise ValueError('an image at a part of its size needs a step and its full shape')
 
     def __repr__(self) -> str:
         rows, columns = self.shape
@@ -411,9 +420,16 @@ class Radiograph:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Rows and columns of the image, also where fewer were decoded."""
+        if self.full_shape is not None:
+            return self.full_shape
         rows, columns = self.values.shape[:-1][-2:] if self.is_colour else self.values.shape[-2:]
         return int(rows), int(columns)
+
+    @property
+    def decoded(self) -> str:
+        """At what part of its size it was decoded: '1', '1/2', '1/4' and so on."""
+        return '1' if self.step == 1 else f'1/{self.step}'
 
     @property
     def frames(self) -> int | None:
@@ -428,7 +444,7 @@ class Radiograph:
         return replace(self, values=values, padding=None, overlays=())
 
     def crop(self, top: int, left: int, rows: int, columns: int) -> Radiograph:
-        """Return the part from `top`, `left` on, in pixels; views, not copies, and no overlays."""
+        """Return the part from `top`, `left` on, in pixels of `values`: views, and no overlays."""
         part = np.s_[..., top : top + rows, left : left + columns]
         colour = (*part, slice(None)) if self.is_colour else part
         return replace(
@@ -436,6 +452,8 @@ class Radiograph:
             values=self.values[colour],
             padding=None if self.padding is None else self.padding[part],
             overlays=(),
+            step=1,
+            full_shape=None,
         )
 
     def to_display(self, preset: int = 0) -> np.ndarray:

@@ -122,7 +122,7 @@ def test_padding_does_not_move_the_stretch():
 
 def test_a_blank_image_stays_blank():
     ready = Preprocessing(16, 16).apply(Radiograph.from_array(np.full((20, 20), 7, np.uint8)))
-    assert np.ptp(ready.image) == 0
+    assert np.ptp(ready.image) < 1e-6  # no contrast was made of the last digits
 
 
 def test_normalise_repeats_channels():

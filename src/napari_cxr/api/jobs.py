@@ -33,6 +33,7 @@ def score(
     backend: str = '',
     precision: Literal['auto', 'float32', 'bfloat16'] = 'auto',
     identify: bool = False,
+    full_resolution: bool = False,
     resume: bool = False,
     retry_errors: bool = False,
     progress: bool = True,
@@ -68,6 +69,9 @@ def score(
         the model's card says that the model was checked in it.
     identify : bool
         Whether to add columns that name patient, study and image.
+    full_resolution : bool
+        Whether JPEG 2000 is decoded at its full size, also where a half or a quarter of it is
+        enough for the model.
     resume : bool
         Whether to go on with what was stopped, and to add files that are new.
     retry_errors : bool
@@ -124,6 +128,7 @@ def score(
                         'backend': backend,
                         'identify': identify,
                         'retry_errors': retry_errors,
+                        'full_resolution': full_resolution,
                     },
                     resume=resume,
                     workers=workers,

@@ -179,6 +179,7 @@ def prediction_entries(prediction: Prediction) -> dict[str, Any]:
         **(decided if prediction.multilabel else {}),
         'warnings': [caution.text for caution in prediction.warnings],
         'device': prediction.device,
+        'decoded': prediction.decoded,
         'preprocessing': prediction.preprocessing,
         'lungs': prediction.lungs,
         'version': prediction.version,

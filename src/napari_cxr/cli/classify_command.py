@@ -15,6 +15,7 @@ from napari_cxr.cli.command_options import (
     BackendOption,
     DeviceOption,
     Files,
+    FullResolutionOption,
     ModelOption,
     check_backend,
 )
@@ -44,6 +45,7 @@ def classify(
         ),
     ] = None,
     backend: BackendOption = '',
+    full_resolution: FullResolutionOption = False,
     as_json: AsJson = False,
 ) -> None:
     """Print the probability of each class for each file.
@@ -69,11 +71,12 @@ def classify(
     if classifier.card.demonstration:
         typer.echo(classifier.card.demonstration, err=True)
     pictures = _picture_paths(heatmap, paths)
+    least = None if full_resolution else classifier.preprocessing.least_decoded
     failed = False
     for path, picture in zip(paths, pictures, strict=True):
         row: dict[str, Any] = {'path': str(path)}
         try:
-            radiograph = decoder.read(path)
+            radiograph = decoder.read(path, least)
             if heatmap is None:
                 row |= prediction_entries(classifier.predict([radiograph])[0])
             else:
@@ -82,7 +85,9 @@ def classify(
                 field = None if no_lungs else lungs.find_lungs(radiograph)
                 prediction, maps = classifier.explain(radiograph, field=field)
                 shown = maps[prediction.labels.index(prediction.leading)]
-                _save_heatmaps(picture, radiograph, shown, maps)
+                # A person gets to see the whole image, whatever the model was shown.
+                whole = radiograph if radiograph.step == 1 else decoder.read(path)
+                _save_heatmaps(picture, whole, shown, maps)
                 row |= prediction_entries(prediction) | {'heatmap': str(picture)}
                 row |= _heatmap_fractions(shown, radiograph, field)
         except (UnreadableImage, RefusedImage, OutOfMemory) as error:

@@ -16,6 +16,7 @@ __all__ = [
     'DeviceOption',
     'Files',
     'Folder',
+    'FullResolutionOption',
     'ModelOption',
     'QuietOption',
     'ResumeOption',
@@ -72,6 +73,15 @@ BackendOption = Annotated[
         help='What runs the network: "ONNX Runtime", OpenVINO, "torch channels_last" or torch. '
         'By default it is the first of these that is installed and agrees with torch; on a GPU '
         'it is torch.',
+    ),
+]
+
+FullResolutionOption = Annotated[
+    bool,
+    typer.Option(
+        '--full-resolution',
+        help='Decode every file at its full size. By default JPEG 2000 and HTJ2K are decoded at a '
+        'half, a quarter … of it, as long as that is at least twice what the model looks at.',
     ),
 ]
 

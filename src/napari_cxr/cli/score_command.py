@@ -16,6 +16,7 @@ from napari_cxr.cli.classify_command import load_model
 from napari_cxr.cli.command_options import (
     BackendOption,
     DeviceOption,
+    FullResolutionOption,
     ModelOption,
     QuietOption,
     VerboseOption,
@@ -88,6 +89,7 @@ def score(
         ),
     ] = 'auto',
     backend: BackendOption = '',
+    full_resolution: FullResolutionOption = False,
     resume: Annotated[
         bool,
         typer.Option(
@@ -170,6 +172,7 @@ def score(
                 decision=None if decision is None else Decision.of_card(decision, card),
                 identify=identify,
                 retry_errors=retry_errors,
+                full_resolution=full_resolution,
             )
             items = list_items(paths, labels, listed_images)
         except (CheckpointError, ListingError, DecisionError, ScoringError) as error:

@@ -37,6 +37,7 @@ from napari_cxr.dicom.elements import integer, text, value
 from napari_cxr.dicom.headers import Header
 from napari_cxr.dicom.lut_data import apply_palette
 from napari_cxr.dicom.privacy import code_string
+from napari_cxr.dicom.reduced_decoding import decode_reduced
 from napari_cxr.radiograph import UnreadableImage
 
 __all__ = ['MAX_SAMPLES', 'StoredPixels', 'decode', 'is_lossy']
@@ -89,6 +90,8 @@ class StoredPixels:
         Whether the last axis is red, green, blue.
     notes : tuple of str
         What a person should know.
+    step : int
+        As of `napari_cxr.radiograph.Radiograph`.
     """
 
     values: np.ndarray
@@ -97,6 +100,7 @@ class StoredPixels:
     bits: int
     is_colour: bool = False
     notes: tuple[str, ...] = ()
+    step: int = 1
 
 
 @dataclass(frozen=True)
@@ -128,13 +132,16 @@ def is_lossy(header: Header) -> bool:
     return stated == '01' or syntax in _LOSSY or (syntax in _PERHAPS_LOSSY and stated != '00')
 
 
-def decode(header: Header) -> StoredPixels:
+def decode(header: Header, least: tuple[int, int] | None = None) -> StoredPixels:
     """Decode the pixels of an image.
 
     Parameters
     ----------
     header : Header
         An object that holds pixel data.
+    least : tuple of int, optional
+        Rows and columns that are enough: a stream that holds the image at a half, a quarter …
+        of its size is decoded at the smallest of these that has as many of both.
 
     Returns
     -------
@@ -153,6 +160,8 @@ def decode(header: Header) -> StoredPixels:
     if layout.keyword not in header.dataset:
         raise UnreadableImage('The header describes an image but the file holds no pixel data.')
     stream = _check_data(header, layout)
+    if least is not None and (reduced := _decode_reduced(header, layout, stream, least)):
+        return reduced
     if is_recent_syntax(syntax):
         values = _decode_recent(header, layout)
     else:
@@ -176,6 +185,34 @@ def decode(header: Header) -> StoredPixels:
         beyond = layout.high_bit == layout.stored - 1 and bool((raw != values).any())
         notes += (_BEYOND.format(layout.stored),) if beyond else ()
     return StoredPixels(values, low, low + (1 << layout.stored) - 1, layout.stored, notes=notes)
+
+
+def _decode_reduced(
+    header: Header, layout: _Layout, stream: Codestream | None, least: tuple[int, int]
+) -> StoredPixels | None:
+    """Decode a grey image at a part of its size; None where that cannot be, or changes nothing."""
+    grey = layout.photometric in ('MONOCHROME1', 'MONOCHROME2') and layout.allocated in (8, 16)
+    if stream is None or layout.frames > 1 or not grey or layout.keyword in _FLOATS:
+        return None
+    # What stands above the bits stored is dropped, which cannot be done after the averaging.
+    beyond = stream.precision > layout.stored and not is_lossy(header)
+    if beyond or stream.signed != layout.signed or layout.high_bit != layout.stored - 1:
+        return None
+    frames = generate_frames(
+        value(header.dataset, layout.keyword),
+        number_of_frames=1,
+        extended_offsets=_extended_offsets(header.dataset),
+    )
+    reduced = decode_reduced(next(frames), least)
+    if reduced is None:
+        return None
+    values, step = reduced
+    low = -(1 << (layout.stored - 1)) if layout.signed else 0
+    high = low + (1 << layout.stored) - 1
+    dtype = np.dtype(f'{"i" if layout.signed else "u"}{layout.allocated // 8}')
+    values = np.clip(values, low, high).astype(dtype)
+    notes = _stream_notes(stream, layout)
+    return StoredPixels(values, low, high, layout.stored, notes=notes, step=step)
 
 
 def _stream_notes(stream: Codestream, layout: _Layout) -> tuple[str, ...]:

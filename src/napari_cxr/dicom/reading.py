@@ -6,6 +6,7 @@ display shutter (PS3.3 C.7.6.11) says what of an image must not be shown.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -272,7 +273,9 @@ def _inside_polygon(
     return inside
 
 
-def read(path: str | Path, *, secret: bytes | None = None) -> Radiograph:
+def read(
+    path: str | Path, *, secret: bytes | None = None, least: tuple[int, int] | None = None
+) -> Radiograph:
     """Read a DICOM image.
 
     Compressed pixel data are decoded in this process, by native code that
@@ -285,6 +288,8 @@ def read(path: str | Path, *, secret: bytes | None = None) -> Radiograph:
         The file.
     secret : bytes, optional
         Key for the pseudonyms; by default the user's own.
+    least : tuple of int, optional
+        Rows and columns that are enough, see `napari_cxr.image_files.read`.
 
     Returns
     -------
@@ -300,7 +305,7 @@ def read(path: str | Path, *, secret: bytes | None = None) -> Radiograph:
         with quiet():
             header = read_header(path)
             check_is_image(header.dataset)
-            return _radiograph(header, decode(header), str(path), secret)
+            return _radiograph(header, str(path), secret, least)
     except UnreadableImage:
         raise
     except RecursionError as error:
@@ -315,16 +320,24 @@ def read(path: str | Path, *, secret: bytes | None = None) -> Radiograph:
 
 
 def _radiograph(
-    header: Header, stored: StoredPixels, path: str, secret: bytes | None
+    header: Header, path: str, secret: bytes | None, least: tuple[int, int] | None
 ) -> Radiograph:
     dataset = header.dataset
     geometry, geometry_notes = read_geometry(dataset)
+    if least is not None:  # of pixels that are higher than wide fewer are rows
+        oblong = max(geometry.aspect, 1 / geometry.aspect)
+        least = math.ceil(least[0] * oblong), math.ceil(least[1] * oblong)
+    stored = decode(header, least)
     spatial = stored.values.ndim - (1 if stored.is_colour else 0)
     frames = stored.values.shape[0] if spatial == 3 else 1
     refusal, object_notes = projection_refusal(dataset, frames=frames, is_colour=stored.is_colour)
     notes = [*object_notes, *stored.notes]
-    shape = stored.values.shape[:spatial]
-    hidden, shutter_notes = shutter_mask(dataset, shape[-2], shape[-1], geometry.aspect)
+    shape = whole = stored.values.shape[:spatial]
+    if stored.step > 1:
+        whole = integer(dataset, 'Rows') or 0, integer(dataset, 'Columns') or 0
+    hidden, shutter_notes = shutter_mask(dataset, whole[-2], whole[-1], geometry.aspect)
+    if hidden is not None:
+        hidden = hidden[:: stored.step, :: stored.step]
     shown: tuple[Window | LookupTable, ...]
     if stored.is_colour or text(dataset, 'PhotometricInterpretation') == 'PALETTE COLOR':
         values, inverted, padding = stored.values, False, _with_shutter(None, hidden, shape)
@@ -332,14 +345,18 @@ def _radiograph(
     else:
         modality = to_modality(header, stored)
         values = modality.values
-        padding = _with_shutter(padding_mask(header, stored), hidden, shape)
+        padding = padding_mask(header, stored)
+        if padding is not None and stored.step > 1:
+            # Pixels beside padding are mixed with it.
+            padding = _grown(padding)
+        padding = _with_shutter(padding, hidden, shape)
         if stored.high is not None and stored.bits > 16:
             # Bits Stored is then that of the container, of which an image fills next to nothing.
             modality = modality.within(padding)
         shown, voi_notes = presets(header, modality)
         inverted, polarity_notes = is_inverted(dataset)
         notes += [*modality.notes, *voi_notes, *polarity_notes]
-    overlays, overlay_notes = read_overlays(header, shape)
+    overlays, overlay_notes = read_overlays(header, whole)
     notes += [*shutter_notes, *overlay_notes]
     return Radiograph(
         values=values,
@@ -351,8 +368,18 @@ def _radiograph(
         is_colour=stored.is_colour,
         refusal=refusal,
         notes=tuple(dict.fromkeys((*notes, *geometry_notes))),
-        overlays=overlays,
+        overlays=overlays if stored.step == 1 else (),
+        step=stored.step,
+        full_shape=(whole[0], whole[1]) if stored.step > 1 else None,
     )
+
+
+def _grown(mask: np.ndarray) -> np.ndarray | None:
+    """Return a mask with the pixels around it; None if nothing would be left."""
+    from scipy.ndimage import binary_dilation
+
+    grown = np.asarray(binary_dilation(mask, np.ones((3, 3), dtype=bool)))
+    return None if grown.all() else grown
 
 
 def _with_shutter(

@@ -434,6 +434,7 @@ class Classifier:
             thresholds=self.rule.thresholds,
             negative=self.rule.negative,
             undecided=dict(self.card.undecided),
+            decoded=radiograph.decoded,
         )
 
 

@@ -89,6 +89,8 @@ class Prediction:
     undecided : dict
         With `multilabel`: for labels that have it, the band of probabilities, ``[low, high]``, in
         which the model does not decide.
+    decoded : str
+        At what part of its size the image was decoded, see `Radiograph.decoded`.
     """
 
     labels: tuple[str, ...]
@@ -106,6 +108,7 @@ class Prediction:
     thresholds: tuple[float, ...] = ()
     negative: str = ''
     undecided: dict[str, list[float]] = field(default_factory=dict)
+    decoded: str = '1'
 
     @property
     def rule(self) -> LabelRule:

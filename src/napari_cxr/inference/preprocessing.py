@@ -14,11 +14,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image
 
 from napari_cxr import lungs as lung_field
 from napari_cxr.lungs import LungField
+from napari_cxr.lungs.lung_network import LUNG_INPUT_SIZE
 from napari_cxr.radiograph import Radiograph, UnreadableImage
+from napari_cxr.resampling import resample, resample_padding
 
 __all__ = ['DARKEST_LUNG', 'NetworkInput', 'Preprocessing', 'lung_grey_values']
 
@@ -198,6 +199,20 @@ class Preprocessing:
         """Return plain lists, numbers and strings for JSON and TOML."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
+    @property
+    def least_decoded(self) -> tuple[int, int]:
+        """Rows and columns of a radiograph from which its input may be made.
+
+        Twice as many as the input has, of the part that is used, and as the network that finds
+        the lungs looks at. The lungs are seldom less than half of a radiograph's height or width.
+        """
+        used = 1 - 2 * self.border if self.lungs == 'ignored' else 0.5
+        rows, columns = (
+            max(math.ceil(2 * side / used), 2 * LUNG_INPUT_SIZE)
+            for side in (self.height, self.width)
+        )
+        return rows, columns
+
     def apply(
         self, radiograph: Radiograph, preset: int = 0, field: LungField | None = None
     ) -> NetworkInput:
@@ -229,19 +244,18 @@ class Preprocessing:
             self._inside_border(radiograph.shape) if field is None else _whole(field, self.margin)
         )
         top, left, rows, columns = self._kept(box, radiograph.geometry.aspect)
-        part = radiograph.crop(top, left, rows, columns)
+        part = top, left, top + rows, left + columns
         height, width = self._drawn(rows, columns, radiograph.geometry.aspect)
-        small = _resize(part.to_display(preset), height, width)
+        small = resample(radiograph, part, height, width, preset)
         if field is not None and np.ptp(small) < _FLAT:
             raise UnreadableImage('This image is blank: all its pixels are alike.')
         if field is not None and self.lungs == 'only':
-            lungs = field.covering((top, left, top + rows, left + columns), height, width)
+            lungs = field.covering(part, height, width)
             small = lung_grey_values(small, lungs)
         elif self.stretch is not None:
-            inside = small
-            if part.padding is not None:  # padding is no part of the image
-                covered = _resize(part.padding.astype(np.float32), height, width)
-                inside = small[covered < 0.5]
+            covered = resample_padding(radiograph, part, height, width)
+            # Padding is no part of the image.
+            inside = small if covered is None else small[covered < 0.5]
             small = _stretched(small, inside, self.stretch)
         up, aside = (self.height - height) // 2, (self.width - width) // 2
         if (height, width) != (self.height, self.width):
@@ -309,12 +323,6 @@ def _whole(field: LungField, margin: float) -> tuple[int, int, int, int]:
     top, left, bottom, right = field.box(margin)
     y, x = math.floor(top), math.floor(left)
     return y, x, math.ceil(bottom) - y, math.ceil(right) - x
-
-
-def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resample with a triangle filter as wide as a new pixel, so nothing aliases."""
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    return np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def _stretched(

@@ -250,7 +250,7 @@ def check_frontal(
 
 def _thinned(radiograph: Radiograph) -> Radiograph:
     """Leave out rows and columns that 96 x 96 pixels of a full-size radiograph do not need."""
-    step = max(1, min(radiograph.shape) // (8 * UNTRIMMED_SIZE))
+    step = max(1, min(radiograph.values.shape[:2]) // (8 * UNTRIMMED_SIZE))
     part = np.s_[..., ::step, ::step]
     colour = (*part, slice(None)) if radiograph.is_colour else part
     return replace(
@@ -258,6 +258,7 @@ def _thinned(radiograph: Radiograph) -> Radiograph:
         values=radiograph.values[colour],
         padding=None if radiograph.padding is None else radiograph.padding[part],
         overlays=(),
+        step=1 if radiograph.full_shape is None else step * radiograph.step,
     )
 
 

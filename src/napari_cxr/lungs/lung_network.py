@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from napari_cxr.radiograph import Radiograph, UnreadableImage
+from napari_cxr.resampling import resample_array
 
 __all__ = [
     'LUNG_INPUT_SIZE',
@@ -69,17 +70,21 @@ def downscale(radiograph: Radiograph, size: int, preset: int = 0) -> np.ndarray:
         )
     # A full radiograph has hundreds of pixels for each new one, and a window takes its time
     # on all of them: whole blocks are averaged first, as far as 4 x 4 remain for each.
-    rows, columns = radiograph.shape
+    rows, columns = radiograph.values.shape[:2]
     blocks = (1, 1)
     if not radiograph.is_colour:
         blocks = max(1, rows // (4 * size)), max(1, columns // (4 * size))
     reduced = _reduced(radiograph, *blocks)
-    # Where the radiograph ends, in blocks: the last ones may be cut off by its edge.
-    box = (0.0, 0.0, columns / blocks[1], rows / blocks[0])
-    small = _resize(reduced.to_display(preset), size, box)
+    # Where the radiograph begins and ends, in blocks: the last ones may be cut off by its edge.
+    edges = [
+        ((edge - 0.5) / radiograph.step + 0.5) / block
+        for edge, block in zip((0, 0, *radiograph.shape), 2 * blocks, strict=True)
+    ]
+    box = (edges[0], edges[1], edges[2], edges[3])
+    small = resample_array(reduced.to_display(preset), box, size, size)
     inside = small
     if reduced.padding is not None:
-        covered = _resize(reduced.padding.astype(np.float32), size, box)
+        covered = resample_array(reduced.padding.astype(np.float32), box, size, size)
         inside = small[covered < 0.01]  # mixed pixels are darker than the radiograph is
     if inside.size == 0:
         return small
@@ -115,14 +120,6 @@ def _block_means(values: np.ndarray, down: int, across: int) -> np.ndarray:
         rest = values[end:].mean(axis=0, dtype=np.float32)
         means = np.concatenate([means, rest[None]])
     return np.asarray(Image.fromarray(means).reduce((across, 1)))
-
-
-def _resize(image: np.ndarray, size: int, box: tuple[float, float, float, float]) -> np.ndarray:
-    """Resample a part of an image with a triangle filter as wide as a new pixel."""
-    from PIL import Image
-
-    picture = Image.fromarray(np.ascontiguousarray(image, dtype=np.float32))
-    return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
 
 
 @cache

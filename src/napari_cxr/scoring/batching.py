@@ -188,6 +188,7 @@ class BatchScorer:
             device=classifier.device.name,
             precision=classifier.backend.precision,
             backend=classifier.backend.name,
+            decoded=ready.decoded,
             identity=ready.identity,
             **where,
         )
@@ -293,6 +294,7 @@ def score_rows(
         lungs=settings.with_shares,
         picture=settings.heatmaps is not None,
         identify=settings.identify,
+        full_resolution=settings.full_resolution,
     )
     numbered = ((n, Path(items[n].path)) for n in missing)
     with _BatchWorkers(scorer, workers) as running, closing(read(numbered, options)) as arriving:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from napari_cxr import image_files, lungs
 from napari_cxr.inference.prediction import ImageWarning, find_warnings
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph, UnreadableImage
+from napari_cxr.resampling import resample
 from napari_cxr.scoring.score_row import IDENTITY
 
 __all__ = ['ImagePreparer', 'PrepareOptions', 'PreparedImage', 'prepare_here', 'prepare_image']
@@ -36,12 +36,15 @@ class PrepareOptions:
         Whether a small picture is needed, to draw a heatmap on.
     identify : bool
         Whether to read whose it is.
+    full_resolution : bool
+        Whether to decode it at its full size, also where less is enough.
     """
 
     preprocessing: Preprocessing
     lungs: bool = False
     picture: bool = False
     identify: bool = False
+    full_resolution: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,8 @@ class PreparedImage:
         The whole radiograph as it should look, small, where asked for.
     identity : dict of str to str
         Entries of `napari_cxr.scoring.score_row.IDENTITY`, where asked for.
+    decoded : str
+        As of `Radiograph.decoded`.
     """
 
     image: np.ndarray
@@ -76,6 +81,7 @@ class PreparedImage:
     lungs: LungField | None = None
     picture: np.ndarray | None = None
     identity: dict[str, str] = field(default_factory=dict)
+    decoded: str = '1'
 
 
 #: Prepares files, each with its number, in any order; takes one only when it can. A str is
@@ -102,8 +108,9 @@ def prepare_image(path: str | Path, wanted: PrepareOptions) -> PreparedImage:
     UnreadableImage
         If it is damaged, or no projection radiograph.
     """
+    least = None if wanted.full_resolution else wanted.preprocessing.least_decoded
     try:
-        radiograph = image_files.read(path)
+        radiograph = image_files.read(path, least)
     except OSError as error:  # a path that is too long, or leads through a folder that is shut
         raise UnreadableImage(f'It cannot be opened: {error.strerror or error}.') from error
     if radiograph.refusal:
@@ -121,6 +128,7 @@ def prepare_image(path: str | Path, wanted: PrepareOptions) -> PreparedImage:
         lungs=found,
         picture=_picture(radiograph) if wanted.picture else None,
         identity=_identity(path, radiograph) if wanted.identify else {},
+        decoded=radiograph.decoded,
     )
 
 
@@ -139,10 +147,9 @@ def prepare_here(
 
 def _picture(radiograph: Radiograph) -> np.ndarray:
     """Return the radiograph as it should look, at most `LARGEST_PICTURE` a side."""
-    display = Image.fromarray(np.ascontiguousarray(radiograph.to_display()))
     scale = min(1.0, LARGEST_PICTURE / max(radiograph.shape))
     height, width = (max(1, round(side * scale)) for side in radiograph.shape)
-    small = np.asarray(display.resize((width, height), Image.Resampling.BILINEAR))
+    small = resample(radiograph, (0, 0, *radiograph.shape), height, width)
     return np.rint(np.clip(small, 0, 1) * 255).astype(np.uint8)
 
 

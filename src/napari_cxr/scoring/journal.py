@@ -362,6 +362,7 @@ _ENTRIES = {
     'device': 'another kind of device',
     'way': 'another backend',
     'precision': 'another choice of precision',
+    'full_resolution': 'another choice of full resolution',
     'decision': 'another decision',
     'heatmaps': 'another choice of heatmaps',
     'shares': 'another choice of what is said of heatmaps',

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from napari_cxr.scoring.background_thread import relay
 from napari_cxr.scoring.batching import batch_workers_for, one_core, score_rows
 from napari_cxr.scoring.image_preparation import ImagePreparer
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
-from napari_cxr.scoring.row_writer import open_table, write_rows
+from napari_cxr.scoring.row_writer import lacks_decoded, open_table, write_rows
 from napari_cxr.scoring.scoring_checks import check_out, make_heatmap_folder
 from napari_cxr.scoring.scoring_events import ScoringEvent, ScoringPreparing
 from napari_cxr.scoring.scoring_inputs import Item
@@ -84,6 +85,8 @@ def score(
     if settings.heatmaps is not None:
         make_heatmap_folder(settings.heatmaps, out)
     header = read_header(journal_of(out))
+    if lacks_decoded(out):  # its other rows were made so
+        settings = replace(settings, full_resolution=True)
     batch = (
         settings.batch
         or header.get('batch')

@@ -42,7 +42,14 @@ if TYPE_CHECKING:
     from napari_cxr.inference.backends.backend import Backend
     from napari_cxr.inference.classifier import Classifier
 
-__all__ = ['OpenTable', 'ScoringRate', 'open_table', 'rows_to_keep', 'write_rows']
+__all__ = [
+    'OpenTable',
+    'ScoringRate',
+    'lacks_decoded',
+    'open_table',
+    'rows_to_keep',
+    'write_rows',
+]
 
 #: Seconds over which the speed is taken.
 _LATELY = 20.0
@@ -215,6 +222,8 @@ def open_table(
     there = read_header(journal_of(out))
     if there and 'backend' not in there:  # started by version 0.1, whose tables lack the column
         run = replace(run, backend=False)
+    if lacks_decoded(out):
+        run = replace(run, decoded=False)
     header = _header(items, run, settings, batch, kind, backend.journal_name)
     finished = os.path.lexists(out) and not journal_of(out).exists()
     if finished:
@@ -227,6 +236,17 @@ def open_table(
             for rows in _batched(filter(counts, rows_to_keep(out, items, run))):
                 journal.add(rows)
         yield OpenTable(out, run, journal, len(items))
+
+
+def lacks_decoded(out: Path) -> bool:
+    """Tell whether a table was started when all files were decoded at their full size."""
+    there = read_header(journal_of(out))
+    if there or not os.path.lexists(out):
+        return bool(there) and 'decoded' not in there
+    try:
+        return not table_reader.open_table(out)[0].decoded
+    except ScoringError:  # which is told where its rows are read
+        return False
 
 
 def write_rows(rows: RowStream, table: OpenTable) -> Generator[ScoringEvent, None, None]:
@@ -321,6 +341,7 @@ def _describe_run(
         truth=any(item.truth for item in items),
         patients=any(item.patient for item in items),
         backend=True,
+        decoded=True,
     )
 
 
@@ -335,10 +356,12 @@ def _header(
     """Return all that decides the rows, for the journal."""
     decision, heatmaps = settings.decision, settings.heatmaps
     told = run.to_dict()
-    # Journals that were started before there was either do not have it.
-    for name in ('rule', 'backend'):
+    # Journals that were started before there was one of these do not have it.
+    for name in ('rule', 'backend', 'decoded'):
         if not told[name]:
             del told[name]
+    if run.decoded:
+        told['full_resolution'] = settings.full_resolution
     return {
         'form': _FORM,
         **told,

@@ -77,6 +77,9 @@ class ScoreRow:
         What the lungs come from, see `LungField.source`; empty without shares.
     device, backend, precision : str
         Where, by what, and in what it was computed; `backend` is empty in rows of version 0.1.
+    decoded : str
+        At what part of its size the file was decoded: '1', '1/2', '1/4' …; empty in rows from
+        before it was stated, when it was always 1.
     identity : dict of str to str
         Entries of `IDENTITY`, where a person asked for them.
     """
@@ -103,6 +106,7 @@ class ScoreRow:
     device: str = ''
     precision: str = ''
     backend: str = ''
+    decoded: str = ''
     identity: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -161,10 +165,11 @@ class ScoringRun:
         Where it can: what decides, as `LabelRule.to_dict` returns it. Empty in tables that
         were written before there were thresholds; the table has no columns ``answer`` and
         ``above`` then.
-    decision, heatmaps, shares, identify, truth, patients, backend : bool
+    decision, heatmaps, shares, identify, truth, patients, backend, decoded : bool
         Whether the table has columns for the classes called, for pictures of heatmaps, for
         where heatmaps lie, for identities, for labels that are known, for numbers that tell
-        patients apart, and for the backend, which tables of version 0.1 lack.
+        patients apart, for the backend and for the size of decoding; earlier tables of
+        version 0.1 lack the last two.
     """
 
     model: str
@@ -181,6 +186,7 @@ class ScoringRun:
     truth: bool = False
     patients: bool = False
     backend: bool = False
+    decoded: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return its entries by the names that they have in journals."""
@@ -223,6 +229,8 @@ def table_columns(run: ScoringRun) -> dict[str, ColumnKind]:
     out |= {'device': 'text', 'precision': 'text'}
     if run.backend:
         out['backend'] = 'text'
+    if run.decoded:
+        out['decoded'] = 'text'
     if run.identify:
         out |= dict.fromkeys(IDENTITY, 'text')
     return out
@@ -262,6 +270,7 @@ def row_values(row: ScoreRow, run: ScoringRun) -> dict[str, Any]:
         'device': row.device,
         'precision': row.precision,
         'backend': row.backend,
+        'decoded': row.decoded,
         **{name: row.identity.get(name, '') for name in IDENTITY},
     }
     return {name: every[name] for name in table_columns(run)}

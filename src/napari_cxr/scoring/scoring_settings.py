@@ -123,6 +123,9 @@ class ScoringSettings:
         Whether patients are named in the table.
     retry_errors : bool
         Whether rows with errors are made again when a table is gone on with.
+    full_resolution : bool
+        Whether every file is decoded at its full size, also where a half or a quarter of it
+        is enough for the model, see `Preprocessing.least_decoded`.
     """
 
     batch: int = 0
@@ -133,6 +136,7 @@ class ScoringSettings:
     decision: Decision | None = None
     identify: bool = False
     retry_errors: bool = False
+    full_resolution: bool = False
 
     @property
     def with_shares(self) -> bool:

@@ -104,6 +104,7 @@ def _shape(path: Path, names: Sequence[str]) -> ScoringRun:
         truth='truth' in names,
         patients='patient' in names,
         backend='backend' in names,
+        decoded='decoded' in names,
     )
     if list(table_columns(run)) != list(names):
         odd = [name for name in names if name not in table_columns(run)]
@@ -370,6 +371,7 @@ def _row(number: int, entries: TableEntries, run: ScoringRun, extra: tuple[str, 
         device=entries['device'],
         precision=entries['precision'],
         backend=entries.get('backend', ''),
+        decoded=entries.get('decoded', ''),
         identity={name: entries[name] for name in extra if entries[name]},
     )
 

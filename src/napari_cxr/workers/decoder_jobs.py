@@ -53,9 +53,9 @@ def ready() -> bool:
     return True
 
 
-def read(path: str) -> Radiograph:
+def read(path: str, least: tuple[int, int] | None = None) -> Radiograph:
     """Read one file; see `napari_cxr.image_files.read`."""
-    return image_files.read(path)
+    return image_files.read(path, least)
 
 
 def listed(path: str) -> list[str]:
@@ -126,14 +126,19 @@ def decode(path: str, preprocessing: dict[str, Any], bits: int) -> dict[str, Any
 
 
 def prepare(
-    path: str, preprocessing: dict[str, Any], lungs: bool, picture: bool, identify: bool
+    path: str,
+    preprocessing: dict[str, Any],
+    lungs: bool,
+    picture: bool,
+    identify: bool,
+    full_resolution: bool = False,
 ) -> dict[str, Any]:
     """Read one file for scoring; see `napari_cxr.scoring.image_preparation.prepare_image`."""
     from napari_cxr.inference.preprocessing import Preprocessing
     from napari_cxr.scoring import image_preparation
 
     wanted = image_preparation.PrepareOptions(
-        Preprocessing.from_dict(preprocessing), lungs, picture, identify
+        Preprocessing.from_dict(preprocessing), lungs, picture, identify, full_resolution
     )
     ready = image_preparation.prepare_image(path, wanted)
     return {field.name: getattr(ready, field.name) for field in fields(ready)}
@@ -158,7 +163,7 @@ def thumbnail(path: str, side: int) -> np.ndarray:
     UnreadableImage
         If it holds no image.
     """
-    display = image_files.read(path).to_display()
+    display = image_files.read(path, (side, side)).to_display()
     while display.ndim > 2:
         display = display[0]
     height, width = display.shape

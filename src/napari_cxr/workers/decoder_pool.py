@@ -45,17 +45,19 @@ class Decoder:
         """Start the process ahead of the first file; returns at once."""
         self._worker.start()
 
-    def read(self, path: str | Path) -> Radiograph:
-        """Read one image file of any kind.
+    def read(self, path: str | Path, least: tuple[int, int] | None = None) -> Radiograph:
+        """Read one image file of any kind; `least` as of `napari_cxr.image_files.read`.
 
         Raises
         ------
         UnreadableImage
             If it holds no image, or the decoder died or took too long.
         """
-        return self._call('read', path)
+        return self._call('read', path, least=least)
 
-    def reading(self, path: str | Path) -> Generator[None, None, Radiograph]:
+    def reading(
+        self, path: str | Path, least: tuple[int, int] | None = None
+    ) -> Generator[None, None, Radiograph]:
         """Read one image file as `read` does, for whoever may lose interest.
 
         Returns
@@ -65,7 +67,7 @@ class Decoder:
             value is the radiograph. It raises as `read`.
         """
         try:
-            run = self._worker.run('read', timeout=self._timeout, path=str(path))
+            run = self._worker.run('read', timeout=self._timeout, path=str(path), least=least)
             radiograph: Radiograph = yield from run
         except (JobFailed, WorkerDied, OSError) as error:
             raise UnreadableImage(_reason(error)) from error
@@ -98,9 +100,9 @@ class Decoder:
         """End the process."""
         self._worker.close()
 
-    def _call(self, job: str, path: str | Path) -> Any:
+    def _call(self, job: str, path: str | Path, **more: Any) -> Any:
         try:
-            return self._worker.call(job, timeout=self._timeout, path=str(path))
+            return self._worker.call(job, timeout=self._timeout, path=str(path), **more)
         except (JobFailed, WorkerDied, OSError) as error:
             raise UnreadableImage(_reason(error)) from error
 
@@ -165,6 +167,7 @@ class DecoderPool:
             'lungs': wanted.lungs,
             'picture': wanted.picture,
             'identify': wanted.identify,
+            'full_resolution': wanted.full_resolution,
         }
         yield from self._each('prepare', PreparedImage, items, arguments)
 

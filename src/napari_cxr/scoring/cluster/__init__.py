@@ -25,7 +25,7 @@ from napari_cxr.scoring.cluster.task_dispatch import (
 from napari_cxr.scoring.cluster.worker_tasks import ClusterJob, Decoders
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
 from napari_cxr.scoring.pipeline import backend_to_resume, default_batch_size, device_kind
-from napari_cxr.scoring.row_writer import open_table, write_rows
+from napari_cxr.scoring.row_writer import lacks_decoded, open_table, write_rows
 from napari_cxr.scoring.scoring_checks import check_out, make_heatmap_folder
 from napari_cxr.scoring.scoring_events import ScoringEvent
 from napari_cxr.scoring.scoring_inputs import Item
@@ -98,6 +98,8 @@ def score_on_cluster(
     if settings.heatmaps is not None:
         make_heatmap_folder(settings.heatmaps, out)
     there = read_header(journal_of(out))
+    if lacks_decoded(out):  # its other rows were made so
+        settings = replace(settings, full_resolution=True)
     with closing(connect(address)) as client:
         job = ClusterJob(
             model=os.path.abspath(model) if os.path.isfile(model) else str(model),
