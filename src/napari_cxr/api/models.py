@@ -241,9 +241,9 @@ class Model:
         """
         if not isinstance(image, (Radiograph, str, Path)):
             return [self.predict(one) for one in image]
-        radiograph = image if isinstance(image, Radiograph) else read(image)
+        shown, radiograph = self._read(image)
         found = call('predict', radiograph=radiograph, model=str(self.path), device=self.device)
-        return Result(found, radiograph)
+        return Result(found, shown)
 
     def explain(
         self,
@@ -283,7 +283,7 @@ class Model:
         >>> maps['opacity'].sample_on(maps.result.image.shape).shape
         (320, 320)
         """
-        radiograph = image if isinstance(image, Radiograph) else read(image)
+        shown, radiograph = self._read(image)
         prediction, heatmaps = call(
             'explain',
             radiograph=radiograph,
@@ -292,7 +292,18 @@ class Model:
             labels=None if labels is None else list(labels),
             method=method,
         )
-        return Explanation(Result(prediction, radiograph), heatmaps)
+        return Explanation(Result(prediction, shown), heatmaps)
+
+    def _read(self, image: Radiograph | str | Path) -> tuple[Radiograph, Radiograph]:
+        """Return the whole radiograph, and as the model is shown it, which `score` decides."""
+        from napari_cxr.inference.preprocessing import Preprocessing
+        from napari_cxr.workers.decoder_pool import shared_decoder
+
+        if isinstance(image, Radiograph):
+            return image, image
+        least = Preprocessing.from_dict(self.card.preprocessing).least_decoded
+        seen = shared_decoder().read(image, least)
+        return (seen if seen.step == 1 else read(image)), seen
 
     def __repr__(self) -> str:
         return f'<Model {self.name!r}: {", ".join(self.labels)}>'

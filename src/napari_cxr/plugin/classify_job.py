@@ -20,7 +20,7 @@ from napari_cxr.inference.prediction import Prediction
 from napari_cxr.lungs import LungField
 from napari_cxr.plugin.background import Job, shared_torch
 from napari_cxr.plugin.lungs_layer import edit_number, edited_field
-from napari_cxr.plugin.source_file import radiograph_behind
+from napari_cxr.plugin.source_file import as_scored, radiograph_behind
 from napari_cxr.radiograph import Radiograph
 
 __all__ = [
@@ -196,6 +196,7 @@ def classify_radiograph(
     edit : int
         See `LungFractions`.
     """
+    radiograph = yield from as_scored(radiograph, model)
     classified = yield from shared_torch().run(
         'classify', radiograph=radiograph, model=model, device=device, field=field
     )

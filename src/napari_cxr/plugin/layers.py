@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+import zlib
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -20,15 +21,18 @@ from napari_cxr.rasters import raster_format
 __all__ = [
     'appearance',
     'blank_heatmap',
+    'file_of',
     'heatmap_layer',
     'is_blank',
     'is_heatmap',
+    'is_jpeg_2000',
     'lay_on',
     'lying_on',
     'name_without_identity',
     'overlay_layers_data',
     'radiograph_layer_data',
     'radiograph_of',
+    'remember_file',
     'show_heatmap',
 ]
 
@@ -37,6 +41,9 @@ KEY = 'napari_cxr'
 _FULL_RANGE = 'Full range'
 #: Steps at which a table or a sigmoid is sampled for the screen; vispy's texture has as many.
 _STEPS = 1024
+#: The file of a layer's radiograph, and a checksum of its values. Not in the metadata, since a
+#: path may identify a patient.
+_FILES: WeakKeyDictionary[Radiograph, tuple[str, int]] = WeakKeyDictionary()
 #: Which radiograph's layer each heatmap and outline lies on.
 _UNDER: WeakKeyDictionary[Layer, weakref.ref[Image]] = WeakKeyDictionary()
 
@@ -56,8 +63,10 @@ def radiograph_layer_data(
     name : str, optional
         Name of the layer; by default what it is, with the start of its pseudonym.
     """
+    path = radiograph.provenance.path
     provenance = replace(radiograph.provenance, path='', uids={})
     radiograph = replace(radiograph, provenance=provenance, overlays=())
+    remember_file(radiograph, path)
     shown = _with_background(radiograph)
     geometry = radiograph.geometry
     axes: tuple[str, ...] = ('y', 'x')
@@ -83,6 +92,27 @@ def radiograph_layer_data(
     else:
         attributes |= appearance(radiograph)
     return shown, attributes, 'image'
+
+
+def is_jpeg_2000(radiograph: Radiograph) -> bool:
+    """Tell whether a radiograph's file can be decoded at a part of its size."""
+    return 'JPEG 2000' in radiograph.provenance.transfer_syntax
+
+
+def remember_file(radiograph: Radiograph, path: str) -> None:
+    """Remember which file a radiograph was read from, for `file_of`; of others it is not asked."""
+    if path and is_jpeg_2000(radiograph):
+        _FILES[radiograph] = path, _checksum(radiograph)
+
+
+def file_of(radiograph: Radiograph) -> str:
+    """Return the file of a radiograph whose values are still those that were read, or nothing."""
+    path, checksum = _FILES.get(radiograph, ('', 0))
+    return path if path and checksum == _checksum(radiograph) else ''
+
+
+def _checksum(radiograph: Radiograph) -> int:
+    return zlib.crc32(np.ascontiguousarray(radiograph.values).data)
 
 
 def overlay_layers_data(

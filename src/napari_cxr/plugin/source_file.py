@@ -16,12 +16,15 @@ import numpy as np
 from napari.layers import Image
 
 from napari_cxr import dicom
-from napari_cxr.plugin.layers import KEY, radiograph_of
+from napari_cxr.checkpoint import catalog, read_card
+from napari_cxr.inference.preprocessing import Preprocessing
+from napari_cxr.plugin.layers import KEY, file_of, is_jpeg_2000, radiograph_of, remember_file
 from napari_cxr.radiograph import RANGE_OF_IMAGE, Radiograph, UnreadableImage
 from napari_cxr.rasters import is_raster
 from napari_cxr.workers.decoder_pool import shared_decoder
 
 __all__ = [
+    'as_scored',
     'file_behind',
     'is_of_other_reader',
     'radiograph_behind',
@@ -42,8 +45,15 @@ _FOLDER = (
     "The layer was opened from a folder by napari's own reader, so which file it shows is not "
     'known: open the radiograph itself.'
 )
+_FROM_LAYER = (
+    'The model was shown the pixels of the layer, because its file is not known or was changed. '
+    'Scoring decodes such a file at a part of its size, so its probabilities may differ from '
+    'these by up to .02.'
+)
 #: Whether a layer's pixels differ from those of its file; not of each is it known.
 _OTHER: WeakKeyDictionary[Image, bool] = WeakKeyDictionary()
+#: What was decoded for models, and the rows and columns that were enough for them.
+_REDUCED: WeakKeyDictionary[Radiograph, tuple[tuple[int, int], Radiograph]] = WeakKeyDictionary()
 _BEHIND: WeakKeyDictionary[Image, Path | None] = WeakKeyDictionary()
 
 
@@ -126,12 +136,58 @@ def radiograph_behind(layer: Image) -> Generator[None, None, Radiograph]:
     _OTHER[layer] = not same
     if raster and same:
         return radiograph
-    return replace(radiograph, notes=(_NOTE, *radiograph.notes))
+    radiograph = replace(radiograph, notes=(_NOTE, *radiograph.notes))
+    remember_file(radiograph, str(path))
+    return radiograph
 
 
-def read_in_decoder(path: str | Path) -> Generator[None, None, Radiograph]:
+def as_scored(radiograph: Radiograph, model: str) -> Generator[None, None, Radiograph]:
+    """Return a radiograph as scoring decodes its file for a model, so that answers agree.
+
+    Only JPEG 2000 is decoded otherwise than for the screen. Where the file is not known any
+    more, or the pixels were changed, it is the radiograph itself, with a note.
+
+    Parameters
+    ----------
+    radiograph : Radiograph
+        What a layer shows.
+    model : str
+        As in the catalog.
+    """
+    if not is_jpeg_2000(radiograph) or radiograph.step > 1:
+        return radiograph
+    card = read_card(Path(catalog.resolve(model)))
+    least = Preprocessing.from_dict(card.preprocessing).least_decoded
+    if any(size < 2 * enough - 1 for size, enough in zip(radiograph.shape, least, strict=True)):
+        return radiograph
+    path = radiograph.provenance.path or file_of(radiograph)
+    known, reduced = _REDUCED.get(radiograph, (None, None))
+    if path and known != least:
+        try:
+            reduced = yield from read_in_decoder(path, least)
+        except UnreadableImage:
+            reduced = None
+        if reduced is not None and _is_same_file(radiograph, reduced):
+            reduced = replace(reduced, notes=radiograph.notes)
+            _REDUCED[radiograph] = least, reduced
+        else:
+            reduced = None
+    if not path or reduced is None:
+        return replace(radiograph, notes=(*radiograph.notes, _FROM_LAYER))
+    return reduced
+
+
+def _is_same_file(radiograph: Radiograph, reduced: Radiograph) -> bool:
+    """Tell whether both were read from the same object."""
+    whose = [one.provenance.pseudonyms for one in (radiograph, reduced)]
+    return whose[0] == whose[1] and radiograph.shape == reduced.shape
+
+
+def read_in_decoder(
+    path: str | Path, least: tuple[int, int] | None = None
+) -> Generator[None, None, Radiograph]:
     """Read a file in the decoder; a part of jobs, which closing cancels."""
-    return (yield from shared_decoder().reading(path))
+    return (yield from shared_decoder().reading(path, least))
 
 
 def _pixels(layer: Image) -> np.ndarray:
