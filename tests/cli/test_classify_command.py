@@ -304,10 +304,10 @@ def test_a_decoder_that_dies_is_a_row(run, radiographs, model_file, monkeypatch)
 
     real = Decoder.read
 
-    def read(self, path):
+    def read(self, path, least=None):
         if str(path).endswith('a.png'):
             raise UnreadableImage('Its data are malformed: the decoder was ended on this file.')
-        return real(self, path)
+        return real(self, path, least)
 
     monkeypatch.setattr(Decoder, 'read', read)
     result = run('classify', *radiographs, '--model', model_file, '--json')
