@@ -5,14 +5,18 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers._source import layer_source
 from PIL import Image as Picture
+from pydicom import dcmread
+from pydicom.uid import JPEG2000Lossless
 from qtpy.QtCore import Qt
 
-from napari_cxr import samples
+from napari_cxr import image_files, samples
 from napari_cxr.dicom import privacy
 from napari_cxr.plugin import lungs_controller as lung_jobs
+from napari_cxr.plugin import source_file
 from napari_cxr.plugin.background import run_job
 from napari_cxr.plugin.layers import KEY, is_heatmap, radiograph_layer_data
 from napari_cxr.plugin.source_file import (
+    as_scored,
     file_behind,
     is_of_other_reader,
     radiograph_behind,
@@ -179,3 +183,92 @@ def test_classify_shows_the_file_and_no_heatmap_on_other_pixels(qtbot, dock, tmp
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         dock.classify()
     assert dock.answer.prediction.probabilities == shown
+
+
+@pytest.fixture
+def wavelet_file(tmp_path):
+    """A radiograph of which JPEG 2000 holds the half that a model needs."""
+    path = samples.write_phantom_dicom(tmp_path / 'wavelet.dcm', shape=(1000, 960), seed=3)
+    dataset = dcmread(path)
+    dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
+    dataset.save_as(path)
+    return path
+
+
+@pytest.fixture
+def read_here(monkeypatch):
+    """Read in this process, and count the reads."""
+    reads = []
+
+    def read(path, least=None):
+        reads.append((str(path), least))
+        yield None
+        return image_files.read(path, least)
+
+    monkeypatch.setattr(source_file, 'read_in_decoder', read)
+    return reads
+
+
+def layer_of(viewer, path):
+    data, attributes, _ = radiograph_layer_data(image_files.read(path))
+    return viewer.add_image(data, **attributes)
+
+
+def asked(layer, model='cxr3-resnet10'):
+    return ended(as_scored(ended(radiograph_behind(layer)), model))
+
+
+def ended(run):
+    while True:
+        try:
+            next(run)
+        except StopIteration as end:
+            return end.value
+
+
+def test_a_model_is_shown_what_scoring_decodes(viewer, wavelet_file, read_here):
+    layer = layer_of(viewer, wavelet_file)
+    assert layer.data.shape == (1000, 960)
+    assert str(wavelet_file) not in str(layer.metadata)
+    one = asked(layer, 'cxr3-lung-texture')  # 80 pixels a side, of the lungs
+    assert one.step == 2 and one.shape == (1000, 960) and not one.notes
+    assert read_here == [(str(wavelet_file), (320, 320))]
+    assert asked(layer, 'cxr3-lung-texture') is one and len(read_here) == 1
+
+
+def test_nothing_is_decoded_again_where_it_would_be_the_same(viewer, tmp_path, read_here):
+    layer = layer_of(viewer, dicom_file(tmp_path))
+    whole = ended(radiograph_behind(layer))
+    assert asked(layer) is whole and not read_here
+
+
+def test_a_small_image_is_not_decoded_again(viewer, wavelet_file, read_here):
+    layer = layer_of(viewer, wavelet_file)  # half of it has fewer rows than 2 * 224 of .84
+    assert asked(layer).step == 1 and not asked(layer).notes and not read_here
+
+
+@pytest.mark.parametrize('change', ['pixels', 'new pixels', 'file', 'gone'])
+def test_what_was_changed_is_taken_from_the_layer_and_says_so(
+    viewer, wavelet_file, read_here, change
+):
+    layer = layer_of(viewer, wavelet_file)
+    if change == 'pixels':
+        layer.data.flags.writeable = True
+        layer.data[:10] = 0
+    elif change == 'new pixels':
+        layer.data = np.ascontiguousarray(layer.data[::-1])
+    elif change == 'file':
+        other = samples.write_phantom_dicom(wavelet_file, shape=(1000, 960), seed=4)
+        assert other == wavelet_file
+    else:
+        wavelet_file.unlink()
+    one = asked(layer, 'cxr3-lung-texture')
+    assert one.step == 1 and 'differ' in one.notes[-1]
+    assert one.values.shape == (1000, 960)
+    np.testing.assert_array_equal(one.values, layer.data)
+
+
+def test_a_row_that_is_opened_is_decoded_as_it_was_scored(wavelet_file, read_here):
+    whole = image_files.read(wavelet_file)  # with its path, as the opener reads it
+    one = ended(as_scored(whole, 'cxr3-lung-texture'))
+    assert one.step == 2 and read_here == [(str(wavelet_file), (320, 320))]
