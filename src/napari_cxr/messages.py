@@ -246,6 +246,7 @@ class Channel:
 MODULES = frozenset(
     {
         'napari_cxr.checkpoint.download',
+        'napari_cxr.decoding_memory',
         'napari_cxr.explain.feature_maps',
         'napari_cxr.explain.heatmap',
         'napari_cxr.inference.prediction',

@@ -274,7 +274,8 @@ def test_a_file_that_kills_its_decoder_is_a_row(run, folder, tmp_path, monkeypat
             self.call('ready')
             killed.append(self.pid)
             os.kill(self.pid, signal.SIGSTOP)  # so it dies in the middle of a file for certain
-            threading.Timer(0.3, os.kill, (self.pid, signal.SIGKILL)).start()
+            threading.Timer(0.3, os.kill, (self.pid, signal.SIGABRT)).start()
+            threading.Timer(0.4, os.kill, (self.pid, signal.SIGCONT)).start()
         return real(self, job, **arguments)
 
     monkeypatch.setattr(WorkerProcess, 'run', run_job)

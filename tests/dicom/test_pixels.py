@@ -20,7 +20,7 @@ from pydicom.uid import (
 )
 
 from napari_cxr import dicom
-from napari_cxr.dicom import compressed_frames, pixels
+from napari_cxr.dicom import pixels
 from napari_cxr.radiograph import UnreadableImage
 
 GREY = (np.arange(32 * 40).reshape(32, 40) * 3).astype(np.uint16)
@@ -229,18 +229,6 @@ def test_jpeg_of_another_size_is_refused(write):
     )
     with pytest.raises(UnreadableImage, match='40 x 16'):
         dicom.read(path)
-
-
-def test_sizes_in_codestreams():
-    rgb = jpeg(np.zeros((7, 9, 3), np.uint8))
-    assert compressed_frames.parse_codestream(rgb) == compressed_frames.Codestream(7, 9, 3, 8)
-    buffer = io.BytesIO()
-    Image.fromarray(np.zeros((5, 6), np.uint16)).save(buffer, 'JPEG2000')  # with JP2 boxes
-    assert compressed_frames.parse_codestream(buffer.getvalue()) == compressed_frames.Codestream(
-        5, 6, 1, 16, signed=False
-    )
-    assert compressed_frames.parse_codestream(b'') is None
-    assert compressed_frames.parse_codestream(rgb[:20]) is None
 
 
 def test_truncated_and_missing_pixel_data(write):

@@ -85,12 +85,29 @@ def test_a_file_that_kills_its_decoder_is_a_reason_and_the_rest_comes(pool, path
         worker.call('ready')
     victim = pool._workers[0].pid
     os.kill(victim, signal.SIGSTOP)  # so it dies in the middle of a file for certain
-    threading.Timer(0.3, os.kill, (victim, signal.SIGKILL)).start()
+    threading.Timer(0.3, abort, (victim,)).start()
     found = dict(pool(list(enumerate(paths)), PREPROCESSING, 8))
     reasons = [result for result in found.values() if isinstance(result, str)]
     assert len(found) == 8 and len(reasons) == 1
     assert 'gave up' in reasons[0]
     assert not isinstance(reasons[0], UnusableImage), 'another time it may work'
+
+
+def abort(pid):
+    """Have a process that is stopped crash."""
+    os.kill(pid, signal.SIGABRT)
+    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+def test_a_decoder_that_is_killed_from_outside_costs_no_file(pool, paths):
+    for worker in pool._workers:
+        worker.call('ready')
+    victim = pool._workers[0].pid
+    os.kill(victim, signal.SIGSTOP)
+    threading.Timer(0.3, os.kill, (victim, signal.SIGKILL)).start()
+    found = dict(pool(list(enumerate(paths)), PREPROCESSING, 8))
+    assert len(found) == 8 and all(isinstance(one, TrainingImage) for one in found.values())
 
 
 @pytest.mark.skipif(sys.platform == 'win32', reason='signals')

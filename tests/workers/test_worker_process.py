@@ -137,9 +137,36 @@ def test_waiting_for_a_core_does_not_count_but_for_so_long(worker, monkeypatch):
     began = time.monotonic()
     monkeypatch.setattr(worker_process, '_waited_for_core', lambda pid: time.monotonic() - began)
     assert worker.call('sleep', timeout=0.3, seconds=0.8) is None
-    with pytest.raises(WorkerDied, match='longer than 0 s'):
-        worker.call('sleep', timeout=0.3, seconds=60)
+    with pytest.raises(WorkerDied, match='longer than 1 s, waits for the processor included'):
+        worker.call('sleep', timeout=0.3, total=1.0, seconds=60)
     assert time.monotonic() - began < 60
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='signals')
+@pytest.mark.parametrize(
+    ('number', 'from_outside'),
+    [(signal.SIGKILL, True), (signal.SIGTERM, True), (signal.SIGABRT, False)],
+)
+def test_a_kill_from_outside_is_told_from_a_crash(worker, number, from_outside):
+    pid, run = worker.call('pid'), worker.run('sleep', seconds=60)
+    next(run)
+    os.kill(pid, number)
+    with pytest.raises(WorkerDied) as caught:
+        list(run)
+    assert caught.value.from_outside == from_outside
+
+
+def test_what_we_end_ourselves_was_not_killed_from_outside(worker):
+    run = worker.run('sleep', seconds=60)
+    next(run)
+    worker.close()
+    with pytest.raises(WorkerDied) as closed:
+        list(run)
+    with pytest.raises(WorkerDied) as slow:
+        worker.call('sleep', timeout=0.5, seconds=60)
+    with pytest.raises(WorkerDied) as odd:
+        worker.call('babble', timeout=20)
+    assert not any(one.value.from_outside for one in (closed, slow, odd))
 
 
 @pytest.mark.skipif(not os.path.exists('/proc/self/schedstat'), reason='only Linux tells')

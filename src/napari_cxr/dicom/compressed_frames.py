@@ -1,9 +1,5 @@
 """Compressed frames: what they say about themselves, and decoders that pydicom 3.0 lacks.
 
-A decoder that believes a codestream of 12000 x 12000 inside a header of 64 x 64 either fails
-late or returns the wrong pixels silently. So the first bytes of a codestream are parsed here,
-in Python, which can't be made to crash, before any decoder sees it.
-
 12-bit lossy JPEG (process 4) is decoded by gdcm: pydicom declines it for gdcm, and its only
 other decoder is under the GPL. gdcm 3.2 decodes it: on the WG-04 images it agrees with libjpeg
 to within one grey level of rounding. Of the transfer syntaxes that are in the standard and not
@@ -16,7 +12,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,89 +25,61 @@ from napari_cxr.radiograph import UnreadableImage
 __all__ = [
     'DEFLATED_FRAMES',
     'JPEG_XL',
-    'Codestream',
     'decode_12_bit_jpeg',
     'decode_recent_frames',
     'is_encapsulated_syntax',
     'is_known_syntax',
     'is_recent_syntax',
     'jpeg_xl_size',
-    'parse_codestream',
+    'rle_exceeds',
     'silence_gdcm',
     'syntax_name',
 ]
 
 
-@dataclass(frozen=True)
-class Codestream:
-    """Size of a compressed frame.
+def rle_exceeds(frame: bytes, pixels: int) -> bool:
+    """Tell whether a part of an RLE frame unpacks to far more than one byte a pixel.
+
+    PS3.5 annex G. Two bytes may stand for 128, and decoders unpack all that is there before
+    they look how much it was. Padding behind the pixels is let through, as decoders do.
 
     Parameters
     ----------
-    rows, columns, components : int
-        Size by the codestream's own header.
-    precision : int
-        Bits of each sample.
-    signed : bool or None
-        Whether samples may be below zero; None for a kind of stream that does not say.
+    frame : bytes
+        The encoded frame.
+    pixels : int
+        Rows times columns.
     """
-
-    rows: int
-    columns: int
-    components: int
-    precision: int
-    signed: bool | None = None
-
-
-def parse_codestream(data: bytes) -> Codestream | None:
-    """Read the frame header of a JPEG, JPEG-LS or JPEG 2000 codestream.
-
-    Parameters
-    ----------
-    data : bytes
-        One frame.
-
-    Returns
-    -------
-    Codestream or None
-        None if no frame header was found, such as for RLE.
-    """
-    if data[:3] == b'\xff\xd8\xff':
-        return _jpeg(data)
-    start = data.find(b'\xff\x4f\xff\x51', 0, 1 << 16)  # SOC, SIZ; behind boxes in a JP2 file
-    return _jpeg2000(data, start) if start >= 0 else None
+    if len(frame) < _RLE_HEADER:
+        return False
+    count, *offsets = struct.unpack_from('<16I', frame)
+    starts = [*offsets[: min(count, 15)], len(frame)]
+    most = 2 * pixels + _RLE_PADDING
+    return any(
+        end - start > most or _unpacked_length(frame[start:end], most) > most
+        for start, end in pairwise(starts)
+        if _RLE_HEADER <= start < end <= len(frame)
+    )
 
 
-def _jpeg(data: bytes) -> Codestream | None:
-    """ITU-T T.81 table B.2 (SOF0 to SOF15) and T.87 C.2.2 (SOF55)."""
-    position = 2
-    while position + 9 < len(data):
-        if data[position] != 0xFF:
-            return None
-        marker = data[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-            continue
-        if marker == 0x01 or 0xD0 <= marker <= 0xD8:  # stand-alone markers
-            position += 2
-            continue
-        if marker in (0xD9, 0xDA):  # end of image, start of scan
-            return None
-        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
-            precision, rows, columns, components = struct.unpack_from('>BHHB', data, position + 4)
-            return Codestream(rows, columns, components, precision)
-        position += 2 + int(struct.unpack_from('>H', data, position + 2)[0])
-    return None
+#: The header of an RLE frame, and what may stand behind its pixels, in bytes.
+_RLE_HEADER, _RLE_PADDING = 64, 1024
 
 
-def _jpeg2000(data: bytes, start: int) -> Codestream | None:
-    """ITU-T T.800 table A.9: the SIZ segment."""
-    try:
-        x, y, x0, y0 = struct.unpack_from('>4I', data, start + 8)
-        components, precision = struct.unpack_from('>HB', data, start + 40)
-    except struct.error:
-        return None
-    return Codestream(y - y0, x - x0, components, (precision & 0x7F) + 1, bool(precision >> 7))
+def _unpacked_length(packed: bytes, most: int) -> int:
+    """Return how many bytes a segment unpacks to; some number above `most` if it is more."""
+    place = length = 0
+    while place < len(packed) and length <= most:
+        control = packed[place]
+        if control < 128:  # bytes as they are
+            length += control + 1
+            place += control + 2
+        elif control > 128:  # one byte, many times
+            length += 257 - control
+            place += 2
+        else:
+            place += 1
+    return length
 
 
 def jpeg_xl_size(data: bytes) -> tuple[int, int] | None:
@@ -303,6 +271,8 @@ def decode_recent_frames(
     for frame in frames:
         try:
             values = decode(frame)
+        except MemoryError:
+            raise
         except Exception as error:
             raise UnreadableImage('The compressed pixel data are damaged.') from error
         if values.shape != shape or values.dtype.kind not in 'iu':

@@ -28,6 +28,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from napari_cxr.decoding_memory import check_memory
 from napari_cxr.dicom.elements import items, text, value
 from napari_cxr.dicom.recognise import PREAMBLE, SNIFF, file_meta, looks_like_dicom, meta_uid
 from napari_cxr.radiograph import UnreadableImage
@@ -97,8 +98,8 @@ def read_header(path: str | Path) -> Header:
     Raises
     ------
     UnreadableImage
-        If the file is missing, no DICOM, damaged, or larger than
-        `MAX_DATASET_BYTES`, deflated or not.
+        If the file is missing, no DICOM, damaged, larger than `MAX_DATASET_BYTES`, deflated
+        or not, or larger than the memory that it may take.
     """
     path = Path(path)
     try:
@@ -119,8 +120,9 @@ def read_header(path: str | Path) -> Header:
             syntax = UID(stated) if stated else None
             source: BinaryIO = file
             if syntax == DeflatedExplicitVRLittleEndian:
-                file.seek(start)
-                source = BytesIO(_with_plain_meta(_inflate(file, MAX_DATASET_BYTES)))
+                source = _inflate(file, start, MAX_DATASET_BYTES)
+            else:
+                check_memory(size)
             source.seek(0)
             with quiet():
                 dataset = _parse(source)
@@ -132,7 +134,7 @@ def read_header(path: str | Path) -> Header:
 def _parse(source: BinaryIO) -> Dataset:
     try:
         dataset = dcmread(source, force=True)
-    except RecursionError:
+    except (RecursionError, MemoryError):
         raise
     except Exception as error:
         raise UnreadableImage(_DAMAGED) from error
@@ -169,35 +171,47 @@ def _what_it_is(head: bytes) -> str:
     return 'This is not a readable image: it is not DICOM, PNG, JPEG or TIFF.'
 
 
-def _inflate(file: BinaryIO, limit: int) -> bytes:
-    """Inflate what is left of a file, RFC 1951, up to `limit` bytes."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    parts: list[bytes] = []
+def _inflate(file: BinaryIO, start: int, limit: int) -> BytesIO:
+    """Inflate a file from `start` on, RFC 1951.
+
+    It is inflated twice: to count what comes, of which nothing is kept, and then, if that is no
+    more than `limit` and fits into memory, to keep it.
+    """
     total = 0
+    for part in _inflated_parts(file, start):
+        total += len(part)
+        if total > limit:
+            raise UnreadableImage(
+                'The file unpacks to far more than a radiograph holds; it was not opened.'
+            )
+    check_memory(total * 5 // 2)  # as it grows, and the pixels once more when they are parsed
+    kept = BytesIO()
+    kept.write(_plain_meta())
+    for part in _inflated_parts(file, start):
+        kept.write(part)
+    return kept
+
+
+def _inflated_parts(file: BinaryIO, start: int) -> Iterator[bytes]:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    file.seek(start)
     try:
         while chunk := inflater.unconsumed_tail or file.read(1 << 16):
-            part = inflater.decompress(chunk, 1 << 20)
-            total += len(part)
-            if total > limit:
-                raise UnreadableImage(
-                    'The file unpacks to far more than a radiograph holds; it was not opened.'
-                )
-            parts.append(part)
+            yield inflater.decompress(chunk, 1 << 20)
             if inflater.eof:
                 break
-        parts.append(inflater.decompress(b'', 1 << 20))
+        yield inflater.decompress(b'', 1 << 20)
     except zlib.error as error:
         raise UnreadableImage('The deflated data set of this file is damaged.') from error
-    return b''.join(parts)
 
 
-def _with_plain_meta(dataset: bytes) -> bytes:
-    """Put a file meta group of explicit VR little endian in front of an inflated data set."""
+def _plain_meta() -> bytes:
+    """Return what stands before an inflated data set: that it is explicit VR little endian."""
     uid = str(ExplicitVRLittleEndian).encode()
     uid += b'\0' * (len(uid) % 2)
     syntax = struct.pack('<HH2sH', 0x0002, 0x0010, b'UI', len(uid)) + uid
     length = struct.pack('<HH2sHI', 0x0002, 0x0000, b'UL', 4, len(syntax))
-    return bytes(PREAMBLE) + b'DICM' + length + syntax + dataset
+    return bytes(PREAMBLE) + b'DICM' + length + syntax
 
 
 #: DR is retired from the standard, and still written into secondary captures.

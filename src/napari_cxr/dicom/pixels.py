@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import islice
 
@@ -10,6 +11,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
+from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -20,16 +22,17 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from napari_cxr.codestream import Codestream, parse_codestream
+from napari_cxr.decoding_memory import check_memory
 from napari_cxr.dicom.compressed_frames import (
     JPEG_XL,
-    Codestream,
     decode_12_bit_jpeg,
     decode_recent_frames,
     is_encapsulated_syntax,
     is_known_syntax,
     is_recent_syntax,
     jpeg_xl_size,
-    parse_codestream,
+    rle_exceeds,
     silence_gdcm,
     syntax_name,
 )
@@ -70,6 +73,7 @@ _BEYOND = (
     'The compressed image holds values beyond the {} bits that the header states; their upper '
     'bits were dropped.'
 )
+_NO_MEMORY = re.compile(r'MemoryError|[Uu]nable to allocate|bad_alloc|[Oo]ut of memory')
 _FLOATS = {'FloatPixelData': 32, 'DoubleFloatPixelData': 64}
 
 
@@ -153,13 +157,14 @@ def decode(header: Header, least: tuple[int, int] | None = None) -> StoredPixels
     ------
     UnreadableImage
         If the description is impossible or too large, if the pixel data are cut
-        short or damaged, or if no decoder is there for them.
+        short or damaged, if no decoder is there for them, or not enough memory.
     """
     layout = _layout(header.dataset)
     syntax = header.transfer_syntax
     if layout.keyword not in header.dataset:
         raise UnreadableImage('The header describes an image but the file holds no pixel data.')
     stream = _check_data(header, layout)
+    check_memory(_memory(header, layout), layout.rows * layout.columns * layout.frames)
     if least is not None and (reduced := _decode_reduced(header, layout, stream, least)):
         return reduced
     if is_recent_syntax(syntax):
@@ -275,6 +280,22 @@ def _layout(dataset: Dataset) -> _Layout:
     )
 
 
+def _memory(header: Header, layout: _Layout) -> int:
+    """Return how many bytes decoding takes at most, measured and rounded up."""
+    samples = layout.rows * layout.columns * layout.samples
+    stored = samples * layout.frames * max(layout.allocated // 8, 1)
+    held = len(value(header.dataset, layout.keyword)) + 2 * stored
+    if is_encapsulated_syntax(header.transfer_syntax):
+        # Of each frame the compressed bytes once more, and a codec's own numbers of 32 bits.
+        held += len(value(header.dataset, layout.keyword)) + 8 * samples
+    if layout.samples == 3:
+        held += stored + 12 * samples  # of 8 bits, and another colour space
+    elif layout.photometric == 'PALETTE COLOR':
+        held += 12 * samples * layout.frames
+    overlays = sum(Tag(group, 0x3000) in header.dataset for group in range(0x6000, 0x6020, 2))
+    return held + overlays * 3 * samples * layout.frames
+
+
 def _check_data(header: Header, layout: _Layout) -> Codestream | None:
     """Compare the pixel data with the description; return what the first frame says."""
     data = value(header.dataset, layout.keyword)
@@ -298,7 +319,7 @@ def _check_data(header: Header, layout: _Layout) -> Codestream | None:
         for index, frame in zip(range(layout.frames), frames, strict=False):
             stream = _check_frame(frame, header.transfer_syntax, layout)
             first = stream if index == 0 else first
-    except UnreadableImage:
+    except (UnreadableImage, MemoryError):
         raise
     except Exception as error:
         raise UnreadableImage('The compressed pixel data are damaged.') from error
@@ -310,6 +331,11 @@ def _check_frame(frame: bytes, syntax: UID, layout: _Layout) -> Codestream | Non
         # PS3.5 annex G: two bytes give at most 128.
         if len(frame) * 64 < layout.frame_bytes:
             raise UnreadableImage('The compressed pixel data are cut short or damaged.')
+        if rle_exceeds(frame, layout.rows * layout.columns):
+            raise UnreadableImage(
+                'The compressed image unpacks to more pixels than the header says; the file is '
+                'damaged or forged.'
+            )
         return None
     if str(syntax) in JPEG_XL:
         size = jpeg_xl_size(frame)
@@ -410,9 +436,11 @@ def _decode(pixels: Dataset, syntax: UID, layout: _Layout) -> np.ndarray:
                 allow_excess_frames=False,  # type: ignore[arg-type]
                 correct_unused_bits=False,  # type: ignore[arg-type]
             )
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        except (KeyboardInterrupt, SystemExit, GeneratorExit, MemoryError):
             raise
-        except BaseException:  # a panic of a Rust decoder is no Exception
+        except BaseException as error:  # a panic of a Rust decoder is no Exception
+            if _NO_MEMORY.search(str(error)):  # as pydicom hands on what a codec raised
+                raise MemoryError from error
             continue
         return np.asarray(values)
     if not plugins:

@@ -85,7 +85,7 @@ def read_overlays(
             continue
         try:
             mask = _mask(header, group, shape)
-        except RecursionError:
+        except (RecursionError, MemoryError):
             raise
         except Exception:
             broken = True

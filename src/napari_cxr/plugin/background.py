@@ -23,6 +23,7 @@ from qtpy.QtCore import QObject, QThreadPool, QTimer, Signal
 
 from napari_cxr.checkpoint import CheckpointError
 from napari_cxr.radiograph import UnreadableImage
+from napari_cxr.workers.decoder_pool import Decoder
 from napari_cxr.workers.worker_process import JobFailed, WorkerDied, WorkerProcess
 
 __all__ = [
@@ -126,6 +127,12 @@ def failure(error: Exception, doing: str) -> Failure:
             'The details below help its developers.',
             error.details,
         )
+    if isinstance(error, WorkerDied) and error.from_outside:
+        return Failure(
+            f'{doing} failed because its process was ended from outside, most likely because '
+            'memory ran out. napari is not affected: close other programs and start again.',
+            f'{error}\n{error.details}',
+        )
     if isinstance(error, WorkerDied):
         return Failure(
             f'{doing} failed because its process ended unexpectedly. napari is not affected: '
@@ -157,7 +164,7 @@ def shared_torch() -> WorkerProcess:
     return worker
 
 
-def end_worker(worker: WorkerProcess, grace: float = 0.0) -> None:
+def end_worker(worker: WorkerProcess | Decoder, grace: float = 0.0) -> None:
     """Let the threads of jobs end before Qt does: a signal without its object aborts Python."""
     worker.retire(grace)
     pool = QThreadPool.globalInstance()

@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_cxr.codestream import Codestream, parse_codestream
+from napari_cxr.decoding_memory import check_memory
 from napari_cxr.radiograph import UnreadableImage
 
 __all__ = [
@@ -134,18 +136,23 @@ def read_png_or_jpeg(path: Path) -> DecodedRaster:
     Raises
     ------
     UnreadableImage
-        If it is of a kind that is not read.
+        If it is of a kind that is not read, or too large.
     """
     import imageio.v3 as iio
     from PIL import Image
 
     notes: tuple[str, ...] = ()
     if uncommon := _uncommon_jpeg(path):
-        return _by_libjpeg(path, *uncommon)
+        return _by_libjpeg(path, uncommon)
     with _own_limit():
         with Image.open(path) as image:
             mode, frames = image.mode, getattr(image, 'n_frames', 1)
-            check_size(image.width * image.height * len(image.getbands()) * frames)
+            pixels, bands = image.width * image.height * frames, len(image.getbands())
+            check_size(pixels * bands)
+            depth = 2 if '16' in mode or _channels_of_16_bits(path) else 4 if mode in 'IF' else 1
+            # As Pillow keeps it, as imageio makes it (of a palette colours), and as it is turned.
+            held = (2 * depth + 4) * (4 if mode in ('P', 'PA') else bands) * pixels
+            check_memory(path.stat().st_size + held, pixels)
             lossy, orientation = image.format != 'PNG', _orientation(image)
         if mode in ('CMYK', 'YCCK', 'LAB', 'HSV'):
             raise UnreadableImage(
@@ -204,36 +211,22 @@ def _channels_of_16_bits(path: Path) -> int:
     return _CHANNELS.get(kind, 0) if depth == 16 else 0
 
 
-def _uncommon_jpeg(path: Path) -> tuple[int, int, int, int, bool] | None:
-    """Return size, channels, bits and loss of a JPEG that Pillow cannot read; None of others.
+def _uncommon_jpeg(path: Path) -> Codestream | None:
+    """Return what a JPEG says that Pillow cannot read; None of others.
 
-    ITU-T T.81 table B.2: more than 8 bits, or lossless (SOF3), as film scanners write.
+    Those of more than 8 bits, and lossless ones (SOF3), as film scanners write.
     """
     with path.open('rb') as file:
-        data = file.read(_HEADERS)
-    position = 2
-    if not data.startswith(b'\xff\xd8\xff'):
-        return None
-    while position + 10 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            bits, rows, columns, channels = struct.unpack_from('>BHHB', data, position + 4)
-            lossless = marker == 0xC3
-            return (rows, columns, channels, bits, lossless) if lossless or bits > 8 else None
-        if marker in (0xD9, 0xDA):
-            return None
-        position += 2 + int(struct.unpack_from('>H', data, position + 2)[0])
-    return None
+        head = file.read(_HEADERS)
+    stream = parse_codestream(head) if head.startswith(b'\xff\xd8\xff') else None
+    return stream if stream and (stream.lossless or stream.precision > 8) else None
 
 
-def _by_libjpeg(
-    path: Path, rows: int, columns: int, channels: int, bits: int, lossless: bool
-) -> DecodedRaster:
+def _by_libjpeg(path: Path, stream: Codestream) -> DecodedRaster:
     """Decode a JPEG of 12 bits, or a lossless one of up to 16."""
-    check_size(rows * columns * channels)
+    pixels, bits = stream.rows * stream.columns, stream.precision
+    check_size(pixels * stream.components)
+    check_memory(2 * path.stat().st_size + 6 * pixels * stream.components, pixels)
     try:
         import imagecodecs
     except ImportError as error:
@@ -247,7 +240,7 @@ def _by_libjpeg(
     if data.find(b'\xff\xd9', data.rfind(b'\xff\xda')) < 0:
         raise UnreadableImage('This JPEG file is cut short; it was not copied or sent in full.')
     values = np.asarray(imagecodecs.jpeg_decode(data))
-    return DecodedRaster(values, bits, is_colour=values.ndim == 3, lossy=not lossless)
+    return DecodedRaster(values, bits, is_colour=values.ndim == 3, lossy=not stream.lossless)
 
 
 def _by_libpng(path: Path) -> np.ndarray | None:
@@ -268,6 +261,9 @@ _IN_PRINT = 5, 8, 9, 10
 
 #: JPEG, old and new, and JPEG of other vendors: tifffile makes RGB of YCbCr for these.
 _JPEG = 6, 7, 33007, 34892
+
+#: JPEG 2000, and how much of a piece is looked at, in bytes.
+_JPEG_2000, _PIECE_HEADER = (33003, 33004, 33005, 34712), 4096
 
 #: Compressions that give back the very numbers: none, LZW, Deflate, PackBits, LZMA, ZSTD.
 _PLAIN = 1, 5, 8, 32773, 32946, 34925, 50000
@@ -300,7 +296,14 @@ def read_tiff(path: Path) -> DecodedRaster:
         check_size(int(np.prod(series.shape, dtype=np.int64)))
         photometric, compression = int(page.photometric), int(page.compression)
         _check_kind(page, photometric, compression)
-        _check_length([page, *series.pages], path.stat().st_size)
+        size = path.stat().st_size
+        _check_length([page, *series.pages], size)
+        _check_streams(file, page, compression)
+        samples = int(np.prod(series.shape, dtype=np.int64))
+        # As it is decoded, as it is turned, and what colours are made of.
+        held = 3 * samples * max(series.dtype.itemsize, 1)
+        held += 28 * samples if photometric in (_PALETTE, _YCBCR) else 0
+        check_memory(size + held, samples)
         try:
             values = series.asarray()
         except NotImplementedError as error:
@@ -377,6 +380,25 @@ def _check_length(pages: list[Any], size: int) -> None:
             raise UnreadableImage(
                 'This TIFF file is damaged: it ends before its pixels do, so it was not copied or '
                 'sent in full.'
+            )
+
+
+def _check_streams(file: Any, page: Any, compression: int) -> None:
+    """Refuse pieces that say themselves that they are far larger than the image.
+
+    A decoder would make room for what such a piece says.
+    """
+    if compression not in (*_JPEG, *_JPEG_2000):
+        return
+    most = 2 * max(page.imagewidth * page.imagelength, int(np.prod(page.chunks))) + (1 << 16)
+    for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
+        file.filehandle.seek(offset)
+        head = file.filehandle.read(min(length, _PIECE_HEADER))
+        stream = parse_codestream(head)
+        if stream is not None and stream.rows * stream.columns > most:
+            raise UnreadableImage(
+                'This TIFF file is damaged or forged: what is compressed in it has more pixels '
+                'than the file says.'
             )
 
 

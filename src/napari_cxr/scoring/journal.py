@@ -312,14 +312,16 @@ def _run_of_header(header: dict[str, Any]) -> ScoringRun:
 
 
 def _rows_of_journal(written: bytes) -> Iterator[ScoreRow]:
-    """Yield whole rows, each once, in the order of the listing."""
+    """Yield whole rows, each once, in the order of the listing; of one tried again the last."""
     places: dict[int, int] = {}
+    failed: set[int] = set()
     file = io.BytesIO(written)
     place = len(file.readline())
     for line in file:
         row = _row_of_line(line)
-        if row is not None:
-            places.setdefault(row.number, place)
+        if row is not None and (row.number not in places or row.number in failed):
+            places[row.number] = place
+            (failed.add if row.status == 'error' else failed.discard)(row.number)
         place += len(line)
     for number in sorted(places):
         file.seek(places[number])

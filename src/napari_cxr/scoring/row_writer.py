@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_cxr import __version__, lungs
+from napari_cxr.decoding_memory import is_passing
 from napari_cxr.lungs import frontal_check
 from napari_cxr.scoring import table_reader, table_writer
 from napari_cxr.scoring.background_thread import relay
@@ -304,8 +305,13 @@ def write_rows(rows: RowStream, table: OpenTable) -> Generator[ScoringEvent, Non
 
 
 def _counts(row: ScoreRow, *, retry_errors: bool) -> bool:
-    """Return whether a row from before stays: its heatmap is whole, and it need not be retried."""
-    return heatmap_is_complete(row) and not (retry_errors and row.status == 'error')
+    """Return whether a row from before stays: its heatmap is whole, and it need not be retried.
+
+    What failed because memory ran out, and not because of the file, is always tried again.
+    """
+    if row.status == 'error' and (retry_errors or is_passing(row.error)):
+        return False
+    return heatmap_is_complete(row)
 
 
 def _batched(rows: Iterator[ScoreRow]) -> Iterator[list[ScoreRow]]:

@@ -64,18 +64,18 @@ def jobs_of(role: str) -> dict[str, Callable[..., Any]]:
         downloader imports torch only to convert what it has got.
     """
     if role == 'decoder':
+        from napari_cxr.decoding_memory import LATER
         from napari_cxr.workers import decoder_jobs
 
-        decoder_jobs.limit_memory()
         return {
-            'read': decoder_jobs.read,
-            'describe': decoder_jobs.describe,
-            'decode': decoder_jobs.decode,
-            'prepare': decoder_jobs.prepare,
+            'read': decoder_jobs.bounded(decoder_jobs.read, 0),
+            'describe': decoder_jobs.bounded(decoder_jobs.describe, LATER),
+            'decode': decoder_jobs.bounded(decoder_jobs.decode, LATER),
+            'prepare': decoder_jobs.bounded(decoder_jobs.prepare, LATER),
             'find_lungs': decoder_jobs.find_lungs,
-            'listed': decoder_jobs.listed,
+            'listed': decoder_jobs.bounded(decoder_jobs.listed, 0),
             'ready': decoder_jobs.ready,
-            'thumbnail': decoder_jobs.thumbnail,
+            'thumbnail': decoder_jobs.bounded(decoder_jobs.thumbnail, LATER),
         }
     if role == 'torch':
         from napari_cxr.workers import background_jobs, classifier_jobs

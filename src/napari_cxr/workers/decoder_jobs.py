@@ -7,6 +7,7 @@ a network runs there.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
@@ -14,15 +15,17 @@ import numpy as np
 from PIL import Image
 
 from napari_cxr import image_files, lungs
+from napari_cxr.decoding_memory import MemoryNeed, NotEnoughMemory, granted
 from napari_cxr.explain.heatmap import lung_mask
 from napari_cxr.lungs import LungField
-from napari_cxr.radiograph import Radiograph
+from napari_cxr.radiograph import Radiograph, UnreadableImage
+from napari_cxr.workers.memory_budget import limit_memory
 
 __all__ = [
+    'bounded',
     'decode',
     'describe',
     'find_lungs',
-    'limit_memory',
     'listed',
     'prepare',
     'read',
@@ -30,22 +33,39 @@ __all__ = [
     'thumbnail',
 ]
 
-#: Enough for a 200-megapixel radiograph in floating point; a bomb ends here.
-MEMORY_LIMIT = 6 * 1024**3
 
+def bounded(job: Callable[..., Any], later: int) -> Callable[..., Any]:
+    """Return a job that keeps to the memory that its file was granted.
 
-def limit_memory() -> None:
-    """Bound the address space of this process, where the system allows it."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    limit = MEMORY_LIMIT if hard == resource.RLIM_INFINITY else min(MEMORY_LIMIT, hard)
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
-    except (ValueError, OSError):  # macOS refuses a limit on the address space
-        return
+    Parameters
+    ----------
+    job : callable
+        A job that reads a file.
+    later : int
+        Bytes a pixel that it takes once the image is decoded.
+
+    Returns
+    -------
+    callable
+        Takes ``allowance`` besides, in bytes, and returns a `MemoryNeed` where that is too
+        little.
+    """
+
+    def run(*, allowance: int, **arguments: Any) -> Any:
+        limit_memory(allowance)
+        try:
+            with granted(allowance, later):
+                return job(**arguments)
+        except NotEnoughMemory as error:
+            return MemoryNeed(error.needed)
+        except MemoryError:
+            return MemoryNeed(0)
+        except UnreadableImage as error:
+            if isinstance(error.__cause__, MemoryError):
+                return MemoryNeed(0)
+            raise
+
+    return run
 
 
 def ready() -> bool:

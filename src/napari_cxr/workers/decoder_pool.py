@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import queue
+import re
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from napari_cxr.decoding_memory import (
+    ENDED_FROM_OUTSIDE,
+    LATER,
+    MemoryNeed,
+    NotEnoughMemory,
+    is_passing,
+)
 from napari_cxr.radiograph import Radiograph, UnreadableImage
+from napari_cxr.workers.memory_budget import DecoderLimits, MemoryBudget, shared_budget
 from napari_cxr.workers.worker_process import JobFailed, WorkerDied, WorkerProcess
 
 if TYPE_CHECKING:
@@ -27,19 +38,103 @@ T = TypeVar('T')
 #: How long a pool's thread waits before it looks whether it is still wanted, in seconds.
 _PATIENCE = 0.1
 
+#: How often a file may ask for memory: as it is read, as it is inflated, as it is decoded.
+_ATTEMPTS = 5
+
+#: What native decoders, in C++ and in Rust, write before they end for want of memory.
+_OUT_OF_MEMORY = re.compile(r'bad_alloc|memory allocation of \d+ bytes failed')
+
+
+def _within_limits(
+    worker: WorkerProcess,
+    job: str,
+    limits: DecoderLimits,
+    budget: MemoryBudget,
+    decoders: int,
+    arguments: dict[str, Any],
+) -> Generator[None, None, Any]:
+    """Run a job on a file with the memory and the time that it may have.
+
+    A file that needs more memory than most is let in anew, and one whose decoder was killed from
+    outside, or ran out of memory, once more alone, with all the memory there is. Time goes on
+    through all attempts; waits for memory do not count, since other files have it then.
+
+    Parameters
+    ----------
+    worker : WorkerProcess
+        A decoder.
+    job : str
+        One of `decoder_jobs.bounded`.
+    limits : DecoderLimits
+        What the file may take.
+    budget : MemoryBudget
+        What lets it in.
+    decoders : int
+        How many there are.
+    arguments : dict
+        Of the job.
+
+    Returns
+    -------
+    generator
+        Yields None while it waits; its return value is the job's.
+
+    Raises
+    ------
+    UnreadableImage
+        If it cannot have the memory that it needs.
+    JobFailed, WorkerDied, OSError
+        As `WorkerProcess.run`.
+    """
+    taken, wanted, alone, attempts = 0.0, 0, False, _ATTEMPTS
+    while True:
+        with (yield from budget.admit(wanted, decoders=decoders, alone=alone)) as grant:
+            began = time.monotonic()
+            need = 0
+            try:
+                result = yield from worker.run(
+                    job,
+                    timeout=limits.seconds,
+                    total=max(limits.total - taken, 0.0),
+                    allowance=grant.size,
+                    **arguments,
+                )
+                if not isinstance(result, MemoryNeed):
+                    return result
+                need, attempts = max(result.needed, 0), attempts - 1
+                if alone or not attempts:
+                    raise NotEnoughMemory(need, grant.size)
+            except WorkerDied as error:
+                if alone and error.from_outside:
+                    raise UnreadableImage(_TWICE) from error
+                if alone and _OUT_OF_MEMORY.search(error.details):
+                    raise NotEnoughMemory(0, grant.size) from error
+                if not (error.from_outside or _OUT_OF_MEMORY.search(error.details)):
+                    raise
+            taken += time.monotonic() - began
+            wanted, alone = need, not need
+
+
+_TWICE = (
+    f'{ENDED_FROM_OUTSIDE}, and again when it was tried alone, most likely because memory ran '
+    'out; the file itself may be fine. Close other programs and try again.'
+)
+
 
 class Decoder:
     """A decoder process that is replaced when a file kills or hangs it.
 
     Parameters
     ----------
-    timeout : float
-        Seconds that one file may take.
+    timeout : float, optional
+        Seconds for which one file may have a core; by default as the person has set, see
+        `DecoderLimits`.
     """
 
-    def __init__(self, timeout: float = 60.0) -> None:
+    def __init__(self, timeout: float | None = None) -> None:
         self._worker = WorkerProcess('decoder')
         self._timeout = timeout
+        self._budget = shared_budget()
 
     def start(self) -> None:
         """Start the process ahead of the first file; returns at once."""
@@ -66,12 +161,13 @@ class Decoder:
             Yields None while it waits, so that closing it gives up the file; its return
             value is the radiograph. It raises as `read`.
         """
-        try:
-            run = self._worker.run('read', timeout=self._timeout, path=str(path), least=least)
-            radiograph: Radiograph = yield from run
-        except (JobFailed, WorkerDied, OSError) as error:
-            raise UnreadableImage(_reason(error)) from error
+        radiograph: Radiograph = yield from self._run('read', path, least=least)
         return radiograph
+
+    def thumbnail(self, path: str | Path, side: int) -> Generator[None, None, np.ndarray]:
+        """Read one image file as `reading`, and return it small; see `decoder_jobs.thumbnail`."""
+        small: np.ndarray = yield from self._run('thumbnail', path, side=side)
+        return small
 
     def describe(self, path: str | Path) -> dict[str, Any]:
         """Return what `napari-cxr info` prints; raises as `read`."""
@@ -90,21 +186,45 @@ class Decoder:
         -------
         generator
             Yields None while it waits; its return value is the lungs and their labels. It
-            raises `JobFailed`, `WorkerDied` or OSError.
+            raises `JobFailed`, `WorkerDied`, OSError or `UnreadableImage`.
         """
-        return self._worker.run(
-            'find_lungs', timeout=self._timeout, radiograph=radiograph, field=field
-        )
+        limits = _limits(self._timeout)
+        held = 0 if radiograph is None else radiograph.values.nbytes
+        pixels = 0 if radiograph is None else radiograph.values.size
+        with (yield from self._budget.admit(held + LATER * pixels)):
+            found: tuple[LungField, np.ndarray] = yield from self._worker.run(
+                'find_lungs',
+                timeout=limits.seconds,
+                total=limits.total,
+                radiograph=radiograph,
+                field=field,
+            )
+        return found
 
     def close(self) -> None:
         """End the process."""
         self._worker.close()
 
-    def _call(self, job: str, path: str | Path, **more: Any) -> Any:
+    def retire(self, grace: float = 0.0) -> None:
+        """End the process for good, see `WorkerProcess.retire`."""
+        self._worker.retire(grace)
+
+    def _run(self, job: str, path: str | Path, **arguments: Any) -> Generator[None, None, Any]:
+        limits, arguments = _limits(self._timeout), {'path': str(path), **arguments}
         try:
-            return self._worker.call(job, timeout=self._timeout, path=str(path), **more)
+            return (
+                yield from _within_limits(self._worker, job, limits, self._budget, 1, arguments)
+            )
         except (JobFailed, WorkerDied, OSError) as error:
             raise UnreadableImage(_reason(error)) from error
+
+    def _call(self, job: str, path: str | Path, **arguments: Any) -> Any:
+        run = self._run(job, path, **arguments)
+        while True:
+            try:
+                next(run)
+            except StopIteration as end:
+                return end.value
 
 
 class DecoderPool:
@@ -120,16 +240,22 @@ class DecoderPool:
     ----------
     decoders : int, optional
         How many; as many as there are cores by default.
-    timeout : float
-        Seconds that one file may take. Many, because a machine may be busy, and a file that
-        is given up too soon is lost, while one that hangs keeps only one decoder waiting.
+    timeout : float, optional
+        Seconds for which one file may have a core; by default as the person has set, see
+        `DecoderLimits`.
+
+    Raises
+    ------
+    ValueError
+        If the limits that are set make no sense.
     """
 
-    def __init__(self, decoders: int | None = None, timeout: float = 60.0) -> None:
+    def __init__(self, decoders: int | None = None, timeout: float | None = None) -> None:
         from napari_cxr.inference.cpu import available_cores
 
         self._workers = [WorkerProcess('decoder') for _ in range(decoders or available_cores())]
-        self._timeout = timeout
+        self._limits = _limits(timeout)
+        self._budget = shared_budget()
 
     def __call__(
         self, items: Sequence[tuple[int, Path]], preprocessing: Preprocessing, bits: int
@@ -251,16 +377,21 @@ class DecoderPool:
         made: Callable[..., T],
         **arguments: Any,
     ) -> T | str:
+        attempts = _within_limits(
+            worker, job, self._limits, self._budget, len(self._workers), arguments
+        )
         try:
-            with closing(worker.run(job, timeout=self._timeout, **arguments)) as events:
+            with closing(attempts) as events:
                 while True:
                     next(events)
                     if unwanted.is_set():
                         return 'It was not waited for.'
         except StopIteration as end:
             return made(**end.value)
+        except UnreadableImage as error:
+            return str(error)
         except JobFailed as error:
-            if error.kind != UnreadableImage.__name__:
+            if error.kind != UnreadableImage.__name__ or is_passing(str(error)):
                 return _reason(error)
             from napari_cxr.training.training_image import UnusableImage
 
@@ -289,6 +420,11 @@ def shared_decoder() -> Decoder:
     return Decoder()
 
 
+def _limits(timeout: float | None) -> DecoderLimits:
+    limits = DecoderLimits.from_environment()
+    return limits if timeout is None else replace(limits, seconds=timeout)
+
+
 def _reason(error: JobFailed | WorkerDied | OSError) -> str:
     """Return the sentence for a file that a decoder gave no image of."""
     if isinstance(error, WorkerDied):
@@ -297,6 +433,4 @@ def _reason(error: JobFailed | WorkerDied | OSError) -> str:
         return f'No decoder could be started: {error.strerror}.'
     if error.kind == UnreadableImage.__name__:
         return str(error)
-    if error.kind == 'MemoryError':
-        return 'Decoding it would take too much memory.'
     return f'It could not be decoded ({error.kind}).'

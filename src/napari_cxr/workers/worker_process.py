@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -32,8 +33,9 @@ HEARTBEAT = 0.1
 #: network disk that has gone away cannot even be killed, and must not keep this one.
 _LAST = 5.0
 
-#: A job's limit of time holds for time in which it has a core, up to so many times the limit.
-_LONGEST_WAIT = 5
+#: How a process ends that was killed from outside: by the kernel for want of memory, by a batch
+#: system, by a person. Windows has no signals; there it looks like any end with status 1.
+_FROM_OUTSIDE = (1,) if os.name == 'nt' else (-signal.SIGKILL, -signal.SIGTERM)
 
 #: Of what a worker writes, the last lines are kept, and as much of each, in bytes.
 _STDERR_LINES, _LONGEST_LINE = 60, 4096
@@ -73,11 +75,14 @@ class WorkerDied(Exception):
     ----------
     details : str
         How it ended, and the last lines that it wrote.
+    from_outside : bool
+        Whether somebody else has killed it, so that it is not to blame.
     """
 
-    def __init__(self, text: str, details: str = '') -> None:
+    def __init__(self, text: str, details: str = '', *, from_outside: bool = False) -> None:
         super().__init__(text)
         self.details = details
+        self.from_outside = from_outside
 
 
 class Child:
@@ -100,9 +105,10 @@ class Child:
         self._channel = Channel(self.process.stdout, self.process.stdin, shared.path, 'p')
         self._replies: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
-        self._ended = threading.Event()
+        # Nothing that it says can be used any more; and it is because its pipe has closed.
+        self._ended, self._hung_up = threading.Event(), threading.Event()
         for target, parts in (
-            (_drain, (self._channel, self._replies, self.unfinished, self._ended)),
+            (_drain, (self._channel, self._replies, self.unfinished, self._ended, self._hung_up)),
             (_collect, (self.process.stderr, self._stderr)),
         ):
             threading.Thread(target=target, args=parts, daemon=True).start()
@@ -114,7 +120,12 @@ class Child:
         return not self._ended.is_set() and self.process.poll() is None
 
     def run(
-        self, number: int, job: str, timeout: float | None, arguments: dict[str, Any]
+        self,
+        number: int,
+        job: str,
+        timeout: float | None,
+        total: float | None,
+        arguments: dict[str, Any],
     ) -> Generator[Any, None, Any]:
         """See `WorkerProcess.run`, which lets one job in at a time."""
         began, waited = time.monotonic(), _waited_for_core(self.process.pid)
@@ -131,9 +142,9 @@ class Child:
                 try:
                     reply = self._replies.get(timeout=HEARTBEAT)
                 except queue.Empty:
-                    if timeout is not None and self._taken(began, waited) > timeout:
+                    if exceeded := self._exceeded(began, waited, timeout, total):
                         _kill(self.process)
-                        raise WorkerDied(f'It took longer than {timeout:.0f} s.') from None
+                        raise WorkerDied(exceeded) from None
                     yield None
                     continue
                 if reply is None:
@@ -150,15 +161,20 @@ class Child:
             self._cancel(number)
             raise
 
-    def _taken(self, began: float, waited: float) -> float:
-        """Return for how long the child could have worked since then, in seconds.
+    def _exceeded(
+        self, began: float, waited: float, timeout: float | None, total: float | None
+    ) -> str:
+        """Return which limit of time is exceeded, in words; nothing while none is.
 
         On a busy machine a file of two seconds takes a minute, and must not be lost for that.
         """
         elapsed = time.monotonic() - began
-        return max(
-            elapsed - (_waited_for_core(self.process.pid) - waited), elapsed / _LONGEST_WAIT
-        )
+        if total is not None and elapsed > total:
+            return f'It took longer than {total:.0f} s, waits for the processor included.'
+        if timeout is None or elapsed <= timeout:
+            return ''
+        had_core = elapsed - (_waited_for_core(self.process.pid) - waited)
+        return f'It took longer than {timeout:.0f} s.' if had_core > timeout else ''
 
     def settle(self, grace: float) -> None:
         """Cancel the running job, and wait until it has ended."""
@@ -185,9 +201,18 @@ class Child:
         timer.start()
 
     def _death(self) -> WorkerDied:
+        ours = not self.clean.alive  # closed while the job ran
+        if self._hung_up.is_set():  # it is about to end, or has
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(_LAST)
+        ended = self.process.poll()
         _kill(self.process)  # it may be alive and talk nonsense
         details = '\n'.join([f'exit code {self.process.returncode}', *self._stderr])
-        return WorkerDied(f'The {self._role} process ended unexpectedly.', details)
+        return WorkerDied(
+            f'The {self._role} process ended unexpectedly.',
+            details,
+            from_outside=ended in _FROM_OUTSIDE and not ours,
+        )
 
 
 def _waited_for_core(pid: int) -> float:
@@ -204,6 +229,7 @@ def _drain(
     replies: queue.SimpleQueue[dict[str, Any] | None],
     unfinished: set[int],
     ended: threading.Event,
+    hung_up: threading.Event,
 ) -> None:
     """Move replies from the pipe to a queue, which can be waited on with a time limit."""
     try:
@@ -212,7 +238,9 @@ def _drain(
             if 'event' not in reply:
                 unfinished.discard(reply['number'])
             replies.put(reply)
-    except Exception:
+    except Exception as error:
+        if isinstance(error, EOFError):
+            hung_up.set()
         # Ended, or sending nonsense: either way nothing that it says can be used any more.
         ended.set()
         unfinished.clear()
@@ -311,7 +339,12 @@ class WorkerProcess:
         self._running()
 
     def run(
-        self, job: str, *, timeout: float | None = None, **arguments: Any
+        self,
+        job: str,
+        *,
+        timeout: float | None = None,
+        total: float | None = None,
+        **arguments: Any,
     ) -> Generator[Any, None, Any]:
         """Run a job and yield its events; the generator's return value is the job's.
 
@@ -325,7 +358,9 @@ class WorkerProcess:
             Name of a job of this worker's role.
         timeout : float, optional
             Seconds after which the worker is killed; where the system tells for how long it
-            waited for a core, that does not count, up to five times as many in all.
+            waited for a core, that does not count.
+        total : float, optional
+            The same by the clock.
         **arguments
             Numbers, strings, arrays, and the project's own types.
 
@@ -344,13 +379,14 @@ class WorkerProcess:
             while self.alive and self._child is not None and self._child.unfinished:
                 time.sleep(HEARTBEAT / 10)  # a cancelled job that has not let go yet
                 yield None
-            return (yield from self._running().run(next(self._numbers), job, timeout, arguments))
+            number = next(self._numbers)
+            return (yield from self._running().run(number, job, timeout, total, arguments))
         finally:
             self._turn.release()
 
-    def call(self, job: str, *, timeout: float | None = None, **arguments: Any) -> Any:
-        """Run a job to its end, dropping its events, and return its result; raises as `run`."""
-        events = self.run(job, timeout=timeout, **arguments)
+    def call(self, job: str, **arguments: Any) -> Any:
+        """Run a job to its end, dropping its events, and return its result; see `run`."""
+        events = self.run(job, **arguments)
         while True:
             try:
                 next(events)

@@ -20,8 +20,9 @@ from qtpy.QtGui import QImage
 from napari_cxr.plugin.background import end_worker, run_job
 from napari_cxr.plugin.score_table.score_model import ScoreTableModel
 from napari_cxr.plugin.score_table.score_view import ScoreTableView
+from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.scoring import table_reader
-from napari_cxr.workers.worker_process import JobFailed, WorkerDied, WorkerProcess
+from napari_cxr.workers.decoder_pool import Decoder
 
 __all__ = [
     'ThumbnailCache',
@@ -59,11 +60,11 @@ class ThumbnailQueue:
 
 
 @cache
-def shared_thumbnail_reader() -> WorkerProcess:
-    """Return the process that reads thumbnails; it starts with the first one."""
-    worker = WorkerProcess('decoder')
-    atexit.register(end_worker, worker)
-    return worker
+def shared_thumbnail_reader() -> Decoder:
+    """Return the decoder that reads thumbnails; it starts with the first one."""
+    decoder = Decoder(_TIMEOUT)
+    atexit.register(end_worker, decoder)
+    return decoder
 
 
 def read_thumbnails(
@@ -86,10 +87,8 @@ def read_thumbnails(
     """
     while (wanted := queue.next()) is not None:
         thumbnail, file = None, table_reader.image_path_of(*wanted)
-        with suppress(JobFailed, WorkerDied, OSError):  # the table shows that there is none
-            thumbnail = yield from shared_thumbnail_reader().run(
-                'thumbnail', timeout=_TIMEOUT, path=file, side=side
-            )
+        with suppress(UnreadableImage):  # the table shows that there is none
+            thumbnail = yield from shared_thumbnail_reader().thumbnail(file, side)
         yield *wanted, thumbnail
 
 
