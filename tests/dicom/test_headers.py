@@ -3,6 +3,7 @@
 import contextlib
 import io
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from napari_cxr import dicom
+from napari_cxr.decoding_memory import NotEnoughMemory, granted
 from napari_cxr.dicom import headers, recognise
 from napari_cxr.dicom.pixels import is_lossy
 from napari_cxr.radiograph import UnreadableImage
@@ -134,6 +136,40 @@ def test_deflated_bomb_is_stopped_on_the_way(write, monkeypatch):
     with pytest.raises(UnreadableImage, match='unpacks to far more'):
         dicom.read(path)
     assert largest <= (1 << 22) + (1 << 20)  # one portion beyond the limit, of 64 MiB
+
+
+def test_a_deflated_file_is_measured_before_it_is_kept(write, monkeypatch):
+    """64 MiB in 64 KiB of which a file may take 40: not one byte of it is kept."""
+    path = write(transfer_syntax='1.2.840.10008.1.2.1.99')
+    data = path.read_bytes()
+    start = 144 + struct.unpack_from('<I', data, 140)[0]
+    packer = zlib.compressobj(wbits=-15)
+    path.write_bytes(data[:start] + packer.compress(bytes(1 << 26)) + packer.flush())
+    tracemalloc.start()
+    try:
+        with granted(40 << 20), pytest.raises(NotEnoughMemory) as caught:
+            dicom.read(path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 8 << 20
+    assert caught.value.needed > 2 * (1 << 26), 'as it is inflated, and once more as it is parsed'
+
+
+def test_a_file_larger_than_its_memory_is_not_read(write, monkeypatch):
+    path = write(np.zeros((1024, 1024), np.uint16))
+    monkeypatch.setattr(headers, '_parse', lambda source: pytest.fail('it was read'))
+    with granted(33 << 20), pytest.raises(NotEnoughMemory):
+        dicom.read(path)
+
+
+def test_no_memory_is_not_called_damage(write, monkeypatch):
+    def parse(source, **options):
+        raise MemoryError
+
+    monkeypatch.setattr(headers, 'dcmread', parse)
+    with pytest.raises(UnreadableImage, match='not enough memory'):
+        dicom.read(write())
 
 
 def test_damaged_deflate_stream(write):

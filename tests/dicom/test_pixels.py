@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tracemalloc
 
 import numpy as np
 import pydicom
@@ -20,7 +21,9 @@ from pydicom.uid import (
 )
 
 from napari_cxr import dicom
+from napari_cxr.decoding_memory import NotEnoughMemory, granted
 from napari_cxr.dicom import pixels
+from napari_cxr.dicom.headers import read_header
 from napari_cxr.radiograph import UnreadableImage
 
 GREY = (np.arange(32 * 40).reshape(32, 40) * 3).astype(np.uint16)
@@ -220,6 +223,96 @@ def test_codestream_of_another_size_is_refused(write, syntax):
     stream = next(pydicom.encaps.generate_frames(dataset.PixelData, number_of_frames=1))
     path = encapsulated(small, [stream], syntax)
     with pytest.raises(UnreadableImage, match=r'16 x 16 pixels but .* 32 x 40'):
+        dicom.read(path)
+
+
+def rle(*segments):
+    """Return an RLE frame, PS3.5 annex G."""
+    starts = 64 + np.cumsum([0, *map(len, segments)])[:-1]
+    offsets = [*starts.tolist(), *[0] * (15 - len(segments))]
+    return struct.pack('<16I', len(segments), *offsets) + b''.join(segments)
+
+
+def test_an_rle_frame_that_unpacks_to_more_is_refused_before(write, monkeypatch):
+    """Two bytes stand for 128: 3 KB for 192 KB, where the header says 1,280 pixels."""
+    monkeypatch.setattr(pixels, '_decode', lambda *_: pytest.fail('it was unpacked'))
+    long = rle(b'\x81\0' * 1500, b'\x81\0' * 10)
+    path = encapsulated(write(GREY), [long], RLELossless)
+    with pytest.raises(UnreadableImage, match='more pixels than the header says'):
+        dicom.read(path)
+    wordy = rle(b'\x80' * 5000)  # that does nothing, five thousand times
+    with pytest.raises(UnreadableImage, match='more pixels than the header says'):
+        dicom.read(encapsulated(write(GREY), [wordy], RLELossless))
+
+
+def test_an_rle_frame_may_be_padded(write):
+    high, low = (GREY >> 8).astype(np.uint8), GREY.astype(np.uint8)
+    segments = []
+    for plane in (high, low):
+        packed = b''.join(b'\x27' + row.tobytes() for row in plane)  # 40 bytes as they are
+        segments.append(packed + bytes(600))
+    path = encapsulated(write(GREY), [rle(*segments)], RLELossless)
+    np.testing.assert_array_equal(dicom.read(path).values, GREY)
+
+
+SHADES = np.add.outer(np.arange(1000) * 2, np.arange(1000)).astype(np.uint16)
+
+
+@pytest.mark.parametrize(
+    'syntax',
+    [
+        '1.2.840.10008.1.2.1',
+        '1.2.840.10008.1.2.1.99',
+        RLELossless,
+        JPEGLSLossless,
+        JPEG2000Lossless,
+    ],
+)
+def test_what_a_file_needs_is_known_before_it_is_decoded(write, syntax, monkeypatch):
+    """Python's own account leaves out codecs, and the estimate is above it all the same."""
+    deflated = syntax == '1.2.840.10008.1.2.1.99'
+    path = write(SHADES, **({'transfer_syntax': syntax} if deflated else {}))
+    if not deflated and syntax != '1.2.840.10008.1.2.1':
+        dataset = pydicom.dcmread(path)
+        dataset.compress(syntax, generate_instance_uid=False)
+        dataset.save_as(path)
+    dicom.read(path)  # imports
+    header = read_header(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(pixels, '_decode', lambda *_: pytest.fail('it was decoded'))
+        with granted(1), pytest.raises(NotEnoughMemory) as needs:
+            pixels.decode(header)
+    tracemalloc.start()
+    try:
+        dicom.read(path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert 2e6 < most < needs.value.needed - (32 << 20)
+
+
+def test_frames_count_in_what_a_file_needs(write):
+    needs = []
+    for frames in (1, 4):
+        path = write(np.stack([SHADES[:64, :64]] * frames))
+        with granted(32 << 20), pytest.raises(NotEnoughMemory) as caught:
+            pixels.decode(read_header_freely(path))
+        needs.append(caught.value.needed - (32 << 20))
+    assert needs[1] == 4 * needs[0]
+
+
+def read_header_freely(path):
+    with granted(1 << 30):
+        return read_header(path)
+
+
+def test_a_codec_without_memory_is_not_called_damage(write, monkeypatch):
+    def decode(*_, **__):
+        raise RuntimeError('all plugins failed: numpy: Unable to allocate 7.00 GiB')
+
+    path = write(GREY)
+    monkeypatch.setattr(Decoder, 'as_array', decode)
+    with pytest.raises(UnreadableImage, match='not enough memory'):
         dicom.read(path)
 
 

@@ -1,6 +1,7 @@
 """PNG of 16 bits in several channels, EXIF orientation, and sizes at the limit."""
 
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from napari_cxr import rasters
+from napari_cxr.decoding_memory import NotEnoughMemory, granted
 from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.rasters import raster_decoders
 
@@ -129,3 +131,53 @@ def test_jpeg_of_more_than_8_bits(tmp_path, options, bits, near):
     (tmp_path / 'a.jpg').write_bytes(codecs.jpeg_encode(soft, **options)[:300])
     with pytest.raises(UnreadableImage, match='cut short'):
         rasters.read(tmp_path / 'a.jpg')
+
+
+@pytest.mark.parametrize('form', ['PNG', 'JPEG', 'TIFF'])
+@pytest.mark.parametrize('mode', ['L', 'RGB', 'P', 'I;16'])
+def test_what_a_file_needs_is_known_before_it_is_decoded(tmp_path, form, mode, monkeypatch):
+    """Python's own account leaves out codecs, and the estimate is above it all the same."""
+    if form == 'JPEG' and mode in ('P', 'I;16'):
+        pytest.skip('there is no such JPEG')
+    grey = np.add.outer(np.arange(1000), np.arange(1000))
+    image = Image.fromarray((grey // 8).astype(np.uint8))
+    image = Image.fromarray(grey.astype(np.uint16)) if mode == 'I;16' else image.convert(mode)
+    image.save(tmp_path / 'a.bin', form)
+    rasters.read(tmp_path / 'a.bin')  # imports
+    with granted(1), pytest.raises(NotEnoughMemory) as needs:
+        rasters.read(tmp_path / 'a.bin')
+    tracemalloc.start()
+    try:
+        values = rasters.read(tmp_path / 'a.bin').values
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert values.nbytes <= most < needs.value.needed - (32 << 20)
+
+
+@pytest.mark.parametrize('form', ['PNG', 'JPEG'])
+def test_a_radiograph_of_16000_squared_is_valid(tmp_path, form, monkeypatch):
+    """Shrunk to a scale where it costs nothing: 200 squared, and Pillow's limit below that."""
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 9_000)
+    Image.fromarray(np.full((200, 200), 7, np.uint8)).save(tmp_path / 'a.bin', form)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(tmp_path / 'a.bin')
+    assert rasters.read(tmp_path / 'a.bin').shape == (200, 200)
+    assert Image.MAX_IMAGE_PIXELS == 9_000
+
+
+def test_more_data_than_the_header_of_a_png_says_is_no_more_image(tmp_path):
+    path = png(tmp_path / 'a.png', DEEP, 0)
+    whole = path.read_bytes()
+    place = whole.index(b'IDAT') - 4
+    rows = b''.join(b'\0' + row.astype('>u2').tobytes() for row in DEEP) + bytes(8 << 20)
+    packed = zlib.compress(rows)
+    chunk = b'IDAT' + packed
+    path.write_bytes(
+        whole[:place]
+        + struct.pack('>I', len(packed))
+        + chunk
+        + struct.pack('>I', zlib.crc32(chunk))
+        + whole[-12:]
+    )
+    np.testing.assert_array_equal(rasters.read(path).values, DEEP)

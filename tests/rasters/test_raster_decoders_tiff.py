@@ -1,7 +1,9 @@
 """TIFF files of every kind that tifffile or Pillow write: alike whatever the compression."""
 
+import io
 import struct
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -265,3 +267,47 @@ def test_orientation(tmp_path, orientation, compression):
     expected[row, column] = GREY
     np.testing.assert_array_equal(image.values, expected)
     assert any('orientation' in note for note in image.notes) is (orientation != 1)
+
+
+def compressed_tiff(path, side, compression, piece):
+    """Write a grey TIFF of one piece, which may be something else than the header says."""
+    entries = ((256, 4, side), (257, 4, side), (258, 3, 8), (259, 3, compression), (262, 3, 1),
+               (273, 4, 134), (277, 3, 1), (278, 4, side), (279, 4, len(piece)))  # fmt: skip
+    tags = b''.join(struct.pack('<HHII', tag, kind, 1, value) for tag, kind, value in entries)
+    head = b'II*\0' + struct.pack('<IH', 8, len(entries)) + tags + bytes(4)
+    path.write_bytes(head.ljust(134, b'\0') + piece)
+    return path
+
+
+@pytest.mark.parametrize(('compression', 'form'), [(7, 'JPEG'), (34712, 'JPEG2000')])
+def test_a_piece_that_is_larger_than_the_image_is_refused_before(
+    tmp_path, compression, form, monkeypatch
+):
+    pieces = {}
+    for side in (16, 600):
+        packed = io.BytesIO()
+        Image.fromarray(np.full((side, side), 7, np.uint8)).save(packed, form, **J2K.get(form, {}))
+        pieces[side] = packed.getvalue()
+    image = rasters.read(compressed_tiff(tmp_path / 'a.tif', 16, compression, pieces[16]))
+    assert image.shape == (16, 16) and abs(int(image.values[3, 3]) - 7) < 3
+    path = compressed_tiff(tmp_path / 'b.tif', 16, compression, pieces[600])
+    monkeypatch.setattr(
+        tifffile.TiffPageSeries, 'asarray', lambda *_: pytest.fail('it was decoded')
+    )
+    with pytest.raises(UnreadableImage, match='more pixels than the file says'):
+        rasters.read(path)
+
+
+J2K = {'JPEG2000': {'no_jp2': True}}
+
+
+@pytest.mark.parametrize('compression', [8, 5, 32773])
+def test_a_piece_that_unpacks_to_more_is_the_image_or_a_sentence(tmp_path, compression):
+    large = np.zeros((512, 512), np.uint8)
+    names = {8: 'zlib', 5: 'lzw', 32773: 'packbits'}
+    packed = getattr(imagecodecs, f'{names[compression]}_encode')(large.tobytes())
+    path = compressed_tiff(tmp_path / 'a.tif', 16, compression, packed)
+    try:
+        assert rasters.read(path).shape == (16, 16)
+    except UnreadableImage as error:
+        assert str(error).endswith('.')

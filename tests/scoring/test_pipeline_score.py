@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from napari_cxr import image_files
+from napari_cxr.decoding_memory import ENDED_FROM_OUTSIDE, NotEnoughMemory
 from napari_cxr.inference import ImageWarning
 from napari_cxr.scoring import (
     Decision,
@@ -257,6 +258,33 @@ def test_errors_are_tried_again_where_asked_for(items, classifier, tmp_path, who
     events = list(score(items, classifier, out, prepare_here, again, resume=True))
     assert [e.row.path for e in events if isinstance(e, RowScored)] == [broken]
     assert all(row['status'] == 'scored' for row in rows_of(out))
+
+
+OUTSIDE = f'{ENDED_FROM_OUTSIDE}, and again when it was tried alone.'
+
+
+@pytest.mark.parametrize('reason', [OUTSIDE, str(NotEnoughMemory(9 << 30, 1 << 30))])
+def test_what_memory_was_lacking_for_is_tried_again_by_every_resume(
+    items, classifier, tmp_path, whole, reason
+):
+    out, lacking = tmp_path / 't.csv', items[3].path
+
+    def short_of_memory(todo, wanted):
+        for number, path in todo:
+            if str(path) == lacking:
+                yield number, reason
+            else:
+                yield from prepare_here([(number, path)], wanted)
+
+    list(score(items, classifier, out, short_of_memory, FOUR))
+    assert [row['error'] for row in rows_of(out) if row['path'] == lacking] == [reason]
+    list(score(items, classifier, out, short_of_memory, FOUR, resume=True))  # again in vain
+    assert [row['error'] for row in rows_of(out) if row['path'] == lacking] == [reason]
+    begun = score(items, classifier, out, prepare_here, FOUR, resume=True)
+    assert [e.row.path for e in begun if isinstance(e, RowScored)] == [lacking]
+    done = {row['path']: row['status'] for row in rows_of(out)}
+    assert done == {row['path']: row['status'] for row in rows_of(tmp_path / 'whole.csv')}
+    assert done[lacking] == 'scored'
 
 
 def test_no_row_of_a_finished_table_gets_lost(items, classifier, tmp_path, whole):
