@@ -255,6 +255,7 @@ def test_an_rle_frame_may_be_padded(write):
     np.testing.assert_array_equal(dicom.read(path).values, GREY)
 
 
+EXPLICIT, DEFLATED = '1.2.840.10008.1.2.1', '1.2.840.10008.1.2.1.99'
 SHADES = np.add.outer(np.arange(1000) * 2, np.arange(1000)).astype(np.uint16)
 
 
@@ -270,9 +271,9 @@ SHADES = np.add.outer(np.arange(1000) * 2, np.arange(1000)).astype(np.uint16)
 )
 def test_what_a_file_needs_is_known_before_it_is_decoded(write, syntax, monkeypatch):
     """Python's own account leaves out codecs, and the estimate is above it all the same."""
-    deflated = syntax == '1.2.840.10008.1.2.1.99'
-    path = write(SHADES, **({'transfer_syntax': syntax} if deflated else {}))
-    if not deflated and syntax != '1.2.840.10008.1.2.1':
+    plain = syntax in (EXPLICIT, DEFLATED)
+    path = write(SHADES, transfer_syntax=syntax if plain else EXPLICIT)
+    if not plain:
         dataset = pydicom.dcmread(path)
         dataset.compress(syntax, generate_instance_uid=False)
         dataset.save_as(path)

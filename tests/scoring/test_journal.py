@@ -594,3 +594,11 @@ def test_a_journal_whose_first_line_is_nested_without_end_is_none(tmp_path):
     assert read_header(journal_of(table)) == {}
     with pytest.raises(ScoringError, match='another version'):
         read_journal(table)
+
+
+def test_of_a_row_that_was_tried_again_the_last_is_read(tmp_path):
+    table = tmp_path / 'scores.csv'
+    failed = ScoreRow(0, '0.png', 'error', 'Memory ran out.')
+    write_journal(table, failed, row(1), failed, row(0, label='again'), failed)
+    _, rows = read_journal(table)
+    assert list(rows) == [row(0, label='again'), row(1)]
