@@ -6,12 +6,13 @@ that cannot be used costs only itself: it is left out, and the log says why.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from importlib import metadata
 from types import MappingProxyType
 from typing import Any
+
+from napari_cxr.output_text import get_logger
 
 __all__ = ['EXPLANATION_METHODS', 'EXPORTERS', 'NETWORKS', 'installed']
 
@@ -19,7 +20,7 @@ NETWORKS = 'napari_cxr.networks'
 EXPLANATION_METHODS = 'napari_cxr.explanation_methods'
 EXPORTERS = 'napari_cxr.exporters'
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def installed(group: str, builtin: Collection[str] = ()) -> dict[str, Callable[..., Any]]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from napari_cxr.output_text import from_csv_cell
 from napari_cxr.settings_file import LARGEST_TABLE, read_bounded
 
 __all__ = [
@@ -88,7 +89,7 @@ def read(table: Path) -> tuple[list[str], list[TableRow]]:
         text = raw.decode('utf-16' if wide else 'utf-8-sig')
         separator, text = _separator(text)
         lines = csv.reader(io.StringIO(text, newline=''), delimiter=separator, strict=True)
-        cells = [[cell.strip() for cell in line] for line in lines if any(line)]
+        cells = [[from_csv_cell(cell).strip() for cell in line] for line in lines if any(line)]
     except OSError as error:
         raise ImageTableError(f'{table.name} cannot be opened ({error.strerror}).') from None
     except UnicodeDecodeError:

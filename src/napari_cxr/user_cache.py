@@ -7,17 +7,17 @@ cannot be written to is no error.
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from napari_cxr.checkpoint.model_file import write_atomic
+from napari_cxr.output_text import get_logger
 from napari_cxr.settings_file import read_bounded
 
 __all__ = ['FileCache', 'cache_folder']
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 

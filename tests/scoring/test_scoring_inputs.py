@@ -341,3 +341,13 @@ def test_a_pipe_is_no_list(tmp_path, name):
     os.mkfifo(tmp_path / name)
     with pytest.raises(ListingError, match=r'cannot be opened \(it is a named pipe, not a file\)'):
         list_items([tmp_path / name])
+
+
+def test_a_table_of_ours_names_files_that_begin_like_formulas(tmp_path, pixels_of_seven):
+    import imageio.v3 as iio
+
+    iio.imwrite(tmp_path / '-dash.png', pixels_of_seven[0])
+    for cell in ("'-dash.png", '-dash.png'):
+        (tmp_path / 'list.csv').write_text(f"path,label\n{cell},'=odd\n")
+        (item,) = list_items([tmp_path / 'list.csv'])
+        assert (os.path.basename(item.path), item.truth) == ('-dash.png', '=odd')

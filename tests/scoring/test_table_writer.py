@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -128,3 +129,37 @@ def test_a_name_that_leaves_no_room_is_refused_before_anything_is_scored(tmp_pat
     check_table_name(tmp_path / f'{"x" * 200}.csv')
     with pytest.raises(ScoringError, match='cannot be the name of a table: File name too long'):
         check_table_name(tmp_path / f'{"x" * 245}.csv')
+
+
+def test_no_cell_is_a_formula_and_all_come_back(tmp_path):
+    names = ['=cmd|" /C calc"!A0', '-dash.png', "'=quoted", '+1.png', '@x', '\t=1', "it's.png"]
+    rows = [
+        ScoreRow(
+            number, name, 'scored', label='normal', probabilities=(0.25, 0.75), view=name,
+            called=(name,) if number % 2 else (), source='-1.5', error=name if number > 3 else '',
+            warnings=(ImageWarning('note', f'-{name}'),), lung_share=-0.0,
+        )
+        for number, name in enumerate(names)
+    ]  # fmt: skip
+    run = replace(RUN, decision=True, shares=True)
+    write_table(tmp_path / 't.csv', rows, run)
+    with (tmp_path / 't.csv').open(newline='') as file:
+        for cells in csv.DictReader(file):
+            for name, cell in cells.items():
+                is_number = re.fullmatch(r'-?[\d.]+', cell)
+                assert is_number or not cell.startswith(('=', '+', '-', '@', '\t', '\r')), name
+            assert cells['source'] == '-1.5'  # a number is no formula
+    _, back = read_rows(tmp_path / 't.csv')
+    for one, other in zip(back, rows, strict=True):
+        assert (one.path, one.view, one.source, one.error) == (
+            other.path, other.view, other.source, other.error,
+        )  # fmt: skip
+        assert one.called == other.called
+        assert one.warnings[0].text == other.warnings[0].text
+
+
+def test_a_table_from_before_is_read_as_it_was(tmp_path):
+    write_table(tmp_path / 't.csv', [replace(ROWS[1], path='-dash.png')], RUN)
+    before = (tmp_path / 't.csv').read_text().replace("'-dash.png", '-dash.png')
+    (tmp_path / 't.csv').write_text(before)
+    assert next(read_rows(tmp_path / 't.csv')[1]).path == '-dash.png'

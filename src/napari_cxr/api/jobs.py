@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from napari_cxr.api.models import Model, load_model
 from napari_cxr.api.worker import ProgressBar, run
+from napari_cxr.output_text import from_csv_cell
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,7 +163,12 @@ def _read_table(path: Path) -> pd.DataFrame:
             return pd.read_parquet(path)
         case _:
             # Labels such as 'None' or 'NA' are words, not gaps; only empty cells are gaps.
-            return pd.read_csv(path, keep_default_na=False, na_values=[''])
+            frame = pd.read_csv(path, keep_default_na=False, na_values=[''])
+            for name in frame.select_dtypes(exclude='number'):
+                frame[name] = frame[name].map(
+                    lambda cell: from_csv_cell(cell) if isinstance(cell, str) else cell
+                )
+            return frame
 
 
 @dataclass(frozen=True)

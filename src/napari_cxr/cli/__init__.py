@@ -17,11 +17,13 @@ from napari_cxr.cli.classify_command import classify, info
 from napari_cxr.cli.models_command import models
 from napari_cxr.cli.recipes_command import recipes
 from napari_cxr.cli.score_command import score
+from napari_cxr.cli.terminal_output import SafeGroup
 from napari_cxr.cli.train_command import runs, sweep, train
 
 __all__ = ['app', 'main']
 
 app = typer.Typer(
+    cls=SafeGroup,
     help='Classify and explain chest radiographs, and train classifiers on your own. '
     'For research only, not for clinical use.',
     no_args_is_help=True,

@@ -19,6 +19,7 @@ from napari_cxr.cli.command_options import (
     ModelOption,
     check_backend,
 )
+from napari_cxr.cli.terminal_output import echo
 
 if TYPE_CHECKING:
     from napari_cxr.explain.heatmap import Heatmap
@@ -69,7 +70,7 @@ def classify(
     decoder.start()  # while the network is being loaded
     classifier = load_model(model, device, backend)
     if classifier.card.demonstration:
-        typer.echo(classifier.card.demonstration, err=True)
+        echo(classifier.card.demonstration, err=True)
     pictures = _picture_paths(heatmap, paths)
     least = None if full_resolution else classifier.preprocessing.least_decoded
     failed = False
@@ -96,7 +97,8 @@ def classify(
         except OSError as error:  # the heatmap's folder is full, or is gone
             failed = True
             row['error'] = f'The heatmap could not be saved: {error.strerror}.'
-        typer.echo(json.dumps(row) if as_json else _prediction_text(row))
+        for line in [json.dumps(row)] if as_json else _prediction_lines(row):
+            echo(line)
     decoder.close()
     if failed:
         raise typer.Exit(1)
@@ -133,9 +135,9 @@ def _heatmap_fractions(
     return found
 
 
-def _prediction_text(row: dict[str, Any]) -> str:
+def _prediction_lines(row: dict[str, Any]) -> list[str]:
     if 'error' in row:
-        return f'{row["path"]}: not classified. {row["error"]}'
+        return [f'{row["path"]}: not classified. {row["error"]}']
     named = row['probabilities']
     if 'above' in row and len(named) > _MOST_PRINTED_FINDINGS:
         named = {name: named[name] for name in row['above']}
@@ -144,7 +146,7 @@ def _prediction_text(row: dict[str, Any]) -> str:
     doubts = [doubt['text'] for doubt in row['doubts']]
     lines = [f'{row["path"]}: WARNING: {text}' for text in doubts]
     lines.append(f'{row["path"]}: {row["answer"]}  {told}')
-    return '\n'.join(lines + [f'    {text}' for text in row['warnings'] if text not in doubts])
+    return lines + [f'    {text}' for text in row['warnings'] if text not in doubts]
 
 
 def _picture_paths(folder: Path | None, paths: list[Path]) -> list[Path]:
@@ -199,7 +201,7 @@ def info(paths: Files) -> None:
         except UnreadableImage as error:
             failed = True
             row = {'path': str(path), 'error': str(error)}
-        typer.echo(json.dumps(row))
+        echo(json.dumps(row))
     decoder.close()
     if failed:
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ import typer
 
 from napari_cxr.cli.command_options import AsJson
 from napari_cxr.cli.progress_display import time_text
+from napari_cxr.cli.terminal_output import echo, echo_page
 
 if TYPE_CHECKING:
     from napari_cxr.checkpoint.catalog import CatalogEntry
@@ -48,21 +49,21 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
                 'card': card or entry.summary or None,
                 'error': entry.error,
             }
-            typer.echo(json.dumps(row))
+            echo(json.dumps(row))
         elif entry.card is None:
             word = entry.error or entry.summary.get('title', 'not downloaded yet')
-            typer.echo(f'{entry.name} ({entry.origin}): {word}')
+            echo(f'{entry.name} ({entry.origin}): {word}')
             if entry.needs_download:
-                typer.echo(f'    not downloaded; get it with: napari-cxr models get {entry.name}')
+                echo(f'    not downloaded; get it with: napari-cxr models get {entry.name}')
         else:
             if entry.is_demonstration and not demonstrations:
                 demonstrations = True
-                typer.echo('Demonstrations:')
+                echo('Demonstrations:')
             where = f'{entry.origin}, the default' if entry.name == first else entry.origin
             labels = ', '.join(entry.card.labels)
-            typer.echo(f'{entry.name} ({where}): {entry.card.title} [{labels}]')
+            echo(f'{entry.name} ({where}): {entry.card.title} [{labels}]')
             if told := headline(entry.card):
-                typer.echo(f'    {told}')
+                echo(f'    {told}')
 
 
 @models.command()
@@ -78,7 +79,7 @@ def show(
         card = read_card(catalog.resolve(model))
     except CheckpointError as error:
         raise typer.BadParameter(str(error)) from None
-    typer.echo(json.dumps(card.to_dict()) if as_json else card_markdown(card))
+    echo_page(json.dumps(card.to_dict()) if as_json else card_markdown(card))
 
 
 @models.command()
@@ -99,22 +100,22 @@ def get(
 
     entry = _catalog_entry(name)
     if entry.path is not None:
-        typer.echo(f'{name} is here already: {entry.path}')
+        echo(f'{name} is here already: {entry.path}')
         return
     _print_terms(entry)
     try:
         path = _with_progress_bar(get_model(entry, file))
     except CheckpointError as error:
-        typer.echo(str(error), err=True)
+        echo(str(error), err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
-        typer.echo(
+        echo(
             f'Stopped. {megabytes(bytes_so_far(entry))} are kept; the same command continues.',
             err=True,
         )
         raise typer.Exit(1) from None
     assert catalog.resolve(name) == path
-    typer.echo(f'{name} is ready: napari-cxr classify FILE --model {name}')
+    echo(f'{name} is ready: napari-cxr classify FILE --model {name}')
 
 
 @models.command()
@@ -181,9 +182,9 @@ def add(
                 convert(file, made, name, meaning)
                 given = catalog.add(made, name)
     except CheckpointError as error:
-        typer.echo(f'{error}{_hint(like, network)}', err=True)
+        echo(f'{error}{_hint(like, network)}', err=True)
         raise typer.Exit(1) from None
-    typer.echo(f'{given} is ready: napari-cxr classify FILE --model {given}')
+    echo(f'{given} is ready: napari-cxr classify FILE --model {given}')
 
 
 def _hint(like: str, network: str) -> str:
@@ -264,9 +265,9 @@ def _catalog_entry(name: str) -> CatalogEntry:
 def _print_terms(entry: CatalogEntry) -> None:
     from napari_cxr.checkpoint.catalog_entry import download_terms
 
-    typer.echo(entry.summary.get('title', entry.name))
+    echo(entry.summary.get('title', entry.name))
     for what, text in download_terms(entry):
-        typer.echo(f'  {what}: ' + text.replace('\n', '\n    '))
+        echo_page(f'  {what}: ' + text.replace('\n', '\n    '))
 
 
 def _with_progress_bar(progress: Iterator[DownloadProgress]) -> Any:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-import typer
+from napari_cxr.cli.terminal_output import echo, echo_path, print_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +65,7 @@ class DelayedInterrupt:
             raise KeyboardInterrupt
         self._pending = True
         with suppress(RuntimeError):  # in the middle of another line, which cannot be re-entered
-            typer.echo('Stopping after this step; press Ctrl-C again to stop at once.', err=True)
+            echo('Stopping after this step; press Ctrl-C again to stop at once.', err=True)
 
 
 def time_text(seconds: float) -> str:
@@ -139,19 +139,19 @@ class ScoringDisplay:
                         resumed = f', {event.done:,} of them done already' if event.done else ''
                         backend = '' if event.backend == 'torch' else f', with {event.backend}'
                         if not self._quiet:
-                            console.print(
+                            print_line(
+                                console,
                                 f'{event.total:,} file{"s" * (event.total != 1)}{resumed}; '
                                 f'{event.run.model} on {event.device}{backend}',
-                                markup=False,
                             )
                         progress.update(bar, completed=event.done, total=event.total, rate='')
                     case scoring.RowScored(row=row):
                         if row.status == 'error':
-                            console.print(f'{row.path}: {row.error}', markup=False)
+                            print_line(console, f'{row.path}: {row.error}')
                         elif self._verbose:
-                            console.print(f'{row.path}: {row.label}', markup=False)
+                            print_line(console, f'{row.path}: {row.label}')
                     case scoring.ScoringWarned(text=text):
-                        console.print(text, markup=False)
+                        print_line(console, text)
                     case scoring.ScoringProgress():
                         self.failed = event.failed
                         progress.update(bar, completed=event.done, rate=_rate_text(event))
@@ -161,7 +161,7 @@ class ScoringDisplay:
                         ):
                             last_line = time.monotonic()
                             done = f'{event.done:,} of {event.total:,}'
-                            console.print(f'{done}  {_rate_text(event)}', markup=False)
+                            print_line(console, f'{done}  {_rate_text(event)}')
                     case scoring.ScoringFinished():
                         self.failed, finished = event.failed, event
                 interrupts.raise_if_pending()
@@ -175,11 +175,11 @@ class ScoringDisplay:
         try:
             done = write()
         except ScoringError as error:
-            typer.echo(f'Stopped. {error}', err=True)
+            echo(f'Stopped. {error}', err=True)
             return
         there = f'{out} holds the {done:,} row{"s" * (done != 1)} so far.'
         there = there if done else 'No row is done yet.'
-        typer.echo(f'Stopped. {there} Resume with{self._resume_command()}', err=True)
+        echo(f'Stopped. {there} Resume with{self._resume_command()}', err=True)
 
     def _resume_command(self) -> str:
         words = [word for word in self._command if word != '--resume']
@@ -205,26 +205,24 @@ def _print_summary(event: ScoringFinished, run: ScoringRun) -> None:
     """Print the metrics, if there are any, and last the path of the table."""
     scored = event.total - event.failed
     were = 'file was' if event.total == 1 else 'files were'
-    typer.echo(f'{scored:,} of {event.total:,} {were} scored.', err=True)
+    echo(f'{scored:,} of {event.total:,} {were} scored.', err=True)
     if event.unknown:
         named = ', '.join(repr(label) for label in event.unknown[:8])
         images = f'{event.unmeasured:,} image{"s" * (event.unmeasured != 1)}'
-        typer.echo(
-            f'Not measured: {images}, because the model has no such label: {named}.', err=True
-        )
+        echo(f'Not measured: {images}, because the model has no such label: {named}.', err=True)
     if event.metrics:
         for line in _metric_lines(event.metrics, run):
-            typer.echo(line)
+            echo(line)
     elif run.truth:
         rule = run.label_rule
         names = [*run.labels, *([rule.negative] if rule.multilabel and rule.negative else [])]
         listed = ', '.join(repr(name) for name in names[:8])
-        typer.echo(
+        echo(
             'Not measured: this needs labelled images of at least two classes, with the labels '
             f'of the model: {listed}.',
             err=True,
         )
-    typer.echo(event.path)
+    echo_path(event.path)
 
 
 def _metric_lines(metrics: dict[str, Any], run: ScoringRun) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_cxr.cli.command_options import AsJson
+from napari_cxr.cli.terminal_output import echo_page
 
 if TYPE_CHECKING:
     from napari_cxr.training.recipe import HeadRecipe, Recipe
@@ -98,7 +99,7 @@ def list_recipes(
     rows = [_recipe_row('recipe', built_in.find(name), classes) for name in built_in.names()]
     rows += [_sweep_row(sweeps.find(name), classes) for name in sweeps.names()]
     for row in rows:
-        typer.echo(json.dumps(row) if as_json else _recipe_text(row))
+        echo_page(json.dumps(row) if as_json else _recipe_text(row))
 
 
 @recipes.command()
@@ -114,7 +115,7 @@ def show(
         found = sweeps.find(name) if name in sweeps.names() else built_in.find(name)
     except RecipeError as error:
         raise typer.BadParameter(str(error)) from None
-    typer.echo(found.to_toml(), nl=False)
+    echo_page(found.to_toml())
 
 
 def _recipe_row(kind: str, recipe: Recipe, classes: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from napari_cxr.cli.command_options import (
     check_backend,
 )
 from napari_cxr.cli.progress_display import ScoringDisplay
+from napari_cxr.cli.terminal_output import echo
 
 if TYPE_CHECKING:
     from napari_cxr.scoring import ScoringEvent
@@ -162,7 +163,7 @@ def score(
             model = model or catalog.default()
             card = read_card(catalog.resolve(model))
             if card.demonstration:
-                typer.echo(card.demonstration, err=True)
+                echo(card.demonstration, err=True)
             settings = ScoringSettings(
                 batch=batch,
                 heatmaps=heatmaps,
@@ -178,11 +179,11 @@ def score(
         except (CheckpointError, ListingError, DecisionError, ScoringError) as error:
             raise typer.BadParameter(str(error)) from None
         if resume and not journal_of(out).exists() and not os.path.lexists(out):
-            typer.echo(f'Nothing was begun as {out} yet; it begins now.', err=True)
+            echo(f'Nothing was begun as {out} yet; it begins now.', err=True)
         if labels is not None:
             given = sum(bool(item.truth) for item in items)
             have = 'file has' if len(items) == 1 else 'files have'
-            typer.echo(f'{given:,} of {len(items):,} {have} a label.', err=True)
+            echo(f'{given:,} of {len(items):,} {have} a label.', err=True)
         with closing(DecoderPool(workers)) as decoders:
             if scheduler is None:
                 decoders.start(len(items))  # while torch is being imported
@@ -221,7 +222,7 @@ def _show_scoring(drawing: ScoringDisplay, events: Generator[ScoringEvent, None,
     except (ScoringError, OutOfMemory) as error:
         if not drawing.started:
             raise typer.BadParameter(str(error)) from None
-        typer.echo(f'Scoring failed: {error}', err=True)
+        echo(f'Scoring failed: {error}', err=True)
         raise typer.Exit(1) from None
 
 

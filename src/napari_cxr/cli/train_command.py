@@ -21,6 +21,7 @@ from napari_cxr.cli.command_options import (
     VerboseOption,
     changes_of,
 )
+from napari_cxr.cli.terminal_output import echo, echo_path
 
 if TYPE_CHECKING:
     from napari_cxr.cli.training_display import TrainingDisplay
@@ -78,10 +79,10 @@ def train(
 
 def _show_finished(out: Path) -> None:
     """Print the model of a run that has nothing left to do, so that a resume is a success."""
-    typer.echo(f'The run in {out} is finished; there is nothing to resume.', err=True)
+    echo(f'The run in {out} is finished; there is nothing to resume.', err=True)
     for model in (out / 'all' / 'best.safetensors', out / 'best.safetensors'):
         if model.is_file():
-            typer.echo(model)
+            echo_path(model)
             return
 
 
@@ -157,16 +158,16 @@ def runs(
         except OSError as error:
             raise typer.BadParameter(f'{folder}: {error.strerror}.') from None
         if not found:
-            typer.echo(f'There are no runs in {folder}.', err=True)
+            echo(f'There are no runs in {folder}.', err=True)
         several = len(folders) > 1
         rows += [row | {'run': f'{folder}/{row["run"]}'} if several else row for row in found]
     rows.sort(key=lambda row: (row['val_auc'] is None, -(row['val_auc'] or 0)))
     if as_json:
         for row in rows:
-            typer.echo(json.dumps(row))
+            echo(json.dumps(row))
     elif rows:
         for line in _table_lines([_RUN_COLUMNS, *map(_run_cells, rows)]):
-            typer.echo(line)
+            echo(line)
 
 
 def _run_cells(row: dict[str, Any]) -> list[str]:
@@ -208,7 +209,7 @@ def _errors_as_messages(
     except TrainingError as error:
         if not display.started:
             raise typer.BadParameter(str(error)) from None
-        typer.echo(f'The run failed: {error}', err=True)
+        echo(f'The run failed: {error}', err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         best = out / 'best.safetensors'
@@ -219,7 +220,7 @@ def _errors_as_messages(
                 'Training had not started; the images that were read are cached, so give the '
                 'same command again.'
             )
-        typer.echo(f'Stopped.{kept} {how}', err=True)
+        echo(f'Stopped.{kept} {how}', err=True)
         raise typer.Exit(1) from None
 
 

@@ -8,9 +8,8 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from napari_cxr.cli.progress_display import SECONDS_BETWEEN_LINES, DelayedInterrupt, time_text
+from napari_cxr.cli.terminal_output import echo_path, print_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -166,13 +165,13 @@ class TrainingDisplay:
 
     def _print_line(self, text: str, *, always: bool = False) -> None:
         if always or not self._quiet:
-            self._console.print(text, markup=False)
+            print_line(self._console, text)
 
     def _print_path(self, path: str) -> None:
         # Not through rich, which would wrap it; and never in the middle of a bar.
         self._printed_path = path
         self._progress.stop()
-        typer.echo(path)
+        echo_path(path)
         sys.stdout.flush()
         self._progress.start()
 

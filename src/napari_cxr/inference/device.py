@@ -7,7 +7,6 @@ imported only where a GPU may be there, since importing it takes seconds and hun
 from __future__ import annotations
 
 import ctypes
-import logging
 import platform
 import re
 import sys
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from napari_cxr.output_text import get_logger
 
 __all__ = [
     'Device',
@@ -201,7 +202,7 @@ def _why_no_gpu() -> str:
     return ''
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: What messages say where no class of exceptions exists: those of torch on the CPU (Linux,
 #: then Windows) and on Apple's GPUs, of cuBLAS and cuDNN, of ONNX Runtime and OpenVINO.

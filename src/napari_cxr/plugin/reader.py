@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_cxr import dicom, image_files
+from napari_cxr.output_text import terminal_line
 from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.workers.decoder_pool import shared_decoder
 
@@ -143,9 +144,9 @@ def _notify(failures: list[str], notices: list[str]) -> None:
     from napari.utils.notifications import show_info, show_warning
 
     if failures:
-        show_warning('Not opened:\n' + '\n'.join(failures[:10]))
+        show_warning('Not opened:\n' + '\n'.join(map(terminal_line, failures[:10])))
     if notices:
-        show_info('\n'.join(notices[:10]))
+        show_info('\n'.join(map(terminal_line, notices[:10])))
 
 
 def open_files(viewer: napari.viewer.Viewer) -> None:
@@ -214,7 +215,7 @@ def open_paths(viewer: Any, paths: list[Path]) -> list[Any]:
                 # and a PNG would be napari's.
                 opened += [viewer.add_layer(Layer.create(*data)) for data in read(str(path))]
         except (UnreadableImage, OSError, ValueError) as error:
-            show_error(f'{path.name} could not be opened. {error}')
+            show_error(terminal_line(f'{path.name} could not be opened. {error}'))
     if paths:
         save_preferences('layers', folder=str(paths[0].parent))
     return opened

@@ -12,6 +12,8 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QFrame, QLabel
 
+from napari_cxr.plugin.widgets.text import PlainLabel
+
 __all__ = ['quiet_label', 'separator_line', 'style_sheet', 'theme_color']
 
 
@@ -101,7 +103,7 @@ def _rgba(color: QColor, alpha: float | None = None) -> str:
 
 def quiet_label(text: str = '') -> QLabel:
     """Return a label that wraps and stands back behind the controls."""
-    label = QLabel(text)
+    label = PlainLabel(text)
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setObjectName('quiet')

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from napari_cxr.inference.prediction import ImageWarning
+from napari_cxr.output_text import from_csv_cell
 from napari_cxr.scoring.journal import ScoringError, read_journal
 from napari_cxr.scoring.score_row import IDENTITY, ColumnKind, ScoreRow, ScoringRun, table_columns
 from napari_cxr.settings_file import open_regular, parse_json
@@ -157,6 +158,7 @@ def _csv_entries(
 
 
 def _texts(cell: str) -> list[str]:
+    cell = from_csv_cell(cell)
     return cell.split(' | ') if cell else []
 
 
@@ -165,7 +167,7 @@ def _number(cell: str) -> float | None:
 
 
 _OF_CELLS: Mapping[ColumnKind, Callable[[str], Any]] = {
-    'text': str,
+    'text': from_csv_cell,
     'texts': _texts,
     'number': _number,
     'table': str,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from napari_cxr.checkpoint.model_file import open_atomic
+from napari_cxr.output_text import to_csv_cell
 from napari_cxr.scoring import table_reader
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
 from napari_cxr.scoring.score_row import (
@@ -33,9 +34,10 @@ def csv_line(cells: Iterable[Any]) -> str:
 
     Before Python 3.13, `csv.writer` puts quotes around a carriage return only if lines end
     with one; without them a name or a note that holds one breaks its row in two.
+    No cell begins like a formula, see `napari_cxr.output_text.to_csv_cell`.
     """
     text = io.StringIO()
-    csv.writer(text, lineterminator='\r\n').writerow(cells)
+    csv.writer(text, lineterminator='\r\n').writerow(map(to_csv_cell, cells))
     return text.getvalue()[:-2] + '\n'
 
 

@@ -21,6 +21,7 @@ from napari_cxr.checkpoint.model_file import write_atomic
 from napari_cxr.metrics.calibration import fit_temperature, probabilities_of
 from napari_cxr.metrics.class_metrics import CLASS_METRICS, OVERALL_METRICS
 from napari_cxr.metrics.model_comparison import FoldPredictions
+from napari_cxr.output_text import to_csv_cell
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.model_evaluation import (
     baseline_probabilities,
@@ -345,7 +346,7 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
     names = list(dict.fromkeys(name for _, values in lines for name in values))
     writer.writerow(['fold', *names])
     for title, values in lines:
-        writer.writerow([title, *(values.get(name) for name in names)])
+        writer.writerow([to_csv_cell(title), *(values.get(name) for name in names)])
     write_atomic(folder / 'summary.csv', text.getvalue().encode())
     result = {'status': 'finished', 'metrics': summary['metrics']}
     for name, content in (('summary.json', summary), ('result.json', result)):

@@ -27,6 +27,7 @@ from napari_cxr.metrics.model_comparison import (
     average_over_folds,
     metric_differences,
 )
+from napari_cxr.output_text import from_csv_cell, to_csv_cell
 from napari_cxr.settings_file import LARGEST_TABLE, read_settings
 from napari_cxr.training.dataset import SPLITS, Dataset
 from napari_cxr.training.splits import Split
@@ -204,12 +205,14 @@ def write_predictions(
     """
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
-    writer.writerow([*_COLUMNS, *dataset.labels, *(f'logit of {k}' for k in dataset.labels)])
+    labels = [to_csv_cell(label) for label in dataset.labels]
+    writer.writerow([*_COLUMNS, *labels, *(f'logit of {k}' for k in dataset.labels)])
     for name in ('val', 'test'):
         for place in getattr(split, name):
             sample = dataset.samples[place]
             numbers = [f'{p:.6g}' for p in (*probabilities[place], *logits[place])]
-            writer.writerow([digests[place], name, sample.source, sample.label, *numbers])
+            said = [to_csv_cell(text) for text in (sample.source, sample.label)]
+            writer.writerow([digests[place], name, *said, *numbers])
     write_atomic(folder / PREDICTIONS_FILE, text.getvalue().encode())
 
 
@@ -230,7 +233,7 @@ def read_predictions(folder: Path) -> Predictions:
         raise ValueError(f'{PREDICTIONS_FILE} is not whole')
     numbers = np.array([row[known:] for row in rows], dtype=np.float64)
     return Predictions(
-        labels=tuple(names[known : known + classes]),
+        labels=tuple(map(from_csv_cell, names[known : known + classes])),
         images=tuple(row[0] for row in rows),
         splits=tuple(row[1] for row in rows),
         probabilities=numbers[:, :classes],

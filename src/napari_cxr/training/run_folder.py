@@ -31,6 +31,7 @@ from typing import Any
 from napari_cxr import __version__
 from napari_cxr.checkpoint import CheckpointError, catalog, read_card
 from napari_cxr.checkpoint.model_file import digest, write_atomic
+from napari_cxr.output_text import from_csv_cell, terminal_line, to_csv_cell
 from napari_cxr.settings_file import LARGEST_TABLE, parse_json, read_bounded, read_settings
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.recipe import Recipe, RecipeError
@@ -213,8 +214,15 @@ def split_table(dataset: Dataset, digests: Sequence[str], splits: Sequence[str])
     writer.writerow(['image', 'label', 'split', 'source', 'group'])
     for sample, image_digest, split in zip(dataset.samples, digests, splits, strict=True):
         number = numbers.setdefault(sample.group, len(numbers))
-        writer.writerow([image_digest, sample.label, split, sample.source, number])
+        label, source = to_csv_cell(sample.label), to_csv_cell(sample.source)
+        writer.writerow([image_digest, label, split, source, number])
     return text.getvalue()
+
+
+def _cells_of(table: bytes) -> list[list[str]]:
+    """Return the texts in a table, also in one from before cells were kept from being formulas."""
+    lines = csv.reader(io.StringIO(table.decode('utf-8', 'replace'), newline=''))
+    return [[from_csv_cell(cell) for cell in line] for line in lines]
 
 
 class RunFolder:
@@ -343,7 +351,7 @@ class RunFolder:
                 f'The split.csv of the run cannot be read: {error.strerror}.'
             ) from error
         _refuse_damage(self.path, 'split.csv', stored)
-        if stored != split.encode():
+        if stored != split.encode() and _cells_of(stored) != _cells_of(split.encode()):
             raise TrainingError(
                 'The images, their labels or their patients have changed since the run started, '
                 'so it cannot be resumed; restore them, or start a new run.'
@@ -369,9 +377,9 @@ class RunFolder:
         if not self.writes:
             return
         sentence = sentence.replace(str(self.path), 'the folder of the run')
-        line = f'{datetime.now().astimezone().isoformat(timespec="seconds")} {sentence}\n'
+        line = f'{datetime.now().astimezone().isoformat(timespec="seconds")} {sentence}'
         with self.writing(), (self.path / 'log.txt').open('a', encoding='utf-8') as file:
-            file.write(line)
+            file.write(f'{terminal_line(line)}\n')
 
     def add_epoch(self, event: EpochDone) -> None:
         """Add a line to ``metrics.csv`` and, where TensorBoard is installed, to its event file."""

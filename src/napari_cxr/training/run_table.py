@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_cxr.checkpoint import Card, CheckpointError, read_card
+from napari_cxr.output_text import to_csv_cell
 from napari_cxr.settings_file import (
     LARGEST_RESULT,
     LARGEST_TABLE,
@@ -262,7 +263,8 @@ def write_run_table(rows: Iterable[dict[str, Any]], path: str | Path) -> None:
     with Path(path).open('w', newline='', encoding='utf-8') as file:
         writer = csv.DictWriter(file, list(names))
         writer.writeheader()
-        writer.writerows(rows)  # what is None stays empty
+        for row in rows:  # what is None stays empty
+            writer.writerow({name: to_csv_cell(value) for name, value in row.items()})
 
 
 def is_run_folder(folder: Path) -> bool:

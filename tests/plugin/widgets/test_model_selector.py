@@ -4,12 +4,13 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QUrl
+from qtpy.QtGui import QImage
 
 from napari_cxr.checkpoint import catalog, read_card
 from napari_cxr.checkpoint.model_file import replace_card
 from napari_cxr.plugin.preferences import preferences, save_preferences
-from napari_cxr.plugin.widgets.model_selector import ModelComboBox
+from napari_cxr.plugin.widgets.model_selector import CardDialog, ModelComboBox
 
 HEADING = 'Demonstrations'
 
@@ -61,3 +62,15 @@ def test_a_file_is_no_demonstration(box, tmp_path, model_file):
     listed = texts(box)
     assert box.current == str(path)
     assert listed.index('other') < listed.index(HEADING)
+
+
+def test_a_card_draws_no_tags_and_opens_no_files(qtbot, model_file, tmp_path):
+    picture = tmp_path / 'x.png'
+    QImage(8, 8, QImage.Format.Format_RGB32).save(str(picture))
+    text = f'<h1>large</h1> ![x]({picture.as_uri()}) <img src="{picture.as_uri()}">'
+    card = replace(read_card(model_file), title=text, not_to_believe=text)
+    dialog = CardDialog(card)
+    qtbot.addWidget(dialog)
+    assert '<h1>large</h1>' in dialog.text.toPlainText()
+    loaded = dialog.text.loadResource(2, QUrl(picture.as_uri()))
+    assert loaded is None

@@ -1,6 +1,19 @@
-import pytest
+import re
+from pathlib import Path
 
-from napari_cxr.plugin.widgets.text import clock_text, duration_text
+import pytest
+from qtpy.QtCore import Qt
+
+import napari_cxr.plugin
+from napari_cxr.plugin.widgets.text import (
+    ElidedLine,
+    PlainLabel,
+    clock_text,
+    duration_text,
+    plain_tip,
+)
+
+PLUGIN = Path(napari_cxr.plugin.__file__).parent
 
 
 @pytest.mark.parametrize(
@@ -14,3 +27,29 @@ def test_durations(seconds, words):
 
 def test_clocks():
     assert [clock_text(s) for s in (7.9, 751, 3723)] == ['0:07', '12:31', '1:02:03']
+
+
+def test_tags_in_names_are_drawn_as_text(qtbot):
+    label = PlainLabel('<b>bold</b>')
+    qtbot.addWidget(label)
+    assert label.textFormat() == Qt.TextFormat.PlainText
+    line = ElidedLine()
+    qtbot.addWidget(line)
+    line.show_path('/a/<img src="b">.png')
+    assert line.textFormat() == Qt.TextFormat.PlainText and line.text() == '<img src="b">.png'
+    assert line.toolTip() == '<qt>/a/&lt;img src=&quot;b&quot;&gt;.png</qt>'
+    assert plain_tip('a & b\nc') == 'a & b\nc'
+    assert plain_tip('a<br>\nc') == '<qt>a&lt;br&gt;<br>c</qt>'
+
+
+def test_docks_have_no_other_labels_but_for_links():
+    """Text from outside goes into labels that draw no tags; these three hold our own tags."""
+    found = {}
+    for file in PLUGIN.rglob('*.py'):
+        made = re.findall(r'(?<!\w)QLabel\(', file.read_text('utf-8'))
+        found |= {file.name: len(made)} if made else {}
+    assert found == {
+        'model_download.py': 1,
+        'heatmap_controls.py': 1,
+        'result_view.py': 1,
+    }

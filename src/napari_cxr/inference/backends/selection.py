@@ -7,7 +7,6 @@ network that nothing else can run, or that was not exported yet.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -37,6 +36,7 @@ from napari_cxr.inference.backends.exported_network import (
 from napari_cxr.inference.cpu import compute_threads
 from napari_cxr.inference.device import Device, OutOfMemory, is_out_of_memory
 from napari_cxr.inference.preprocessing import Preprocessing
+from napari_cxr.output_text import get_logger
 
 if TYPE_CHECKING:
     from napari_cxr.checkpoint import Card, Checkpoint, ModelFile
@@ -51,7 +51,7 @@ __all__ = [
     'takes_no_time',
 ]
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: How far a probability may be from torch's own in float32, by precision of the backend.
 AGREEMENT = {'float32': 1e-3, 'bfloat16': 2e-2}

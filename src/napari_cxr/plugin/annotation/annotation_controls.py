@@ -24,7 +24,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
@@ -35,7 +34,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.plugin.style import theme_color
-from napari_cxr.plugin.widgets.text import ElidedLine
+from napari_cxr.plugin.widgets.text import ElidedLine, PlainLabel, plain_tip
 from napari_cxr.scoring.annotation import Annotation, AnnotationCounts
 
 __all__ = [
@@ -62,7 +61,7 @@ class AnnotationHeader(QWidget):
     def __init__(self, more: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.counts = ElidedLine()
-        self.saving = QLabel()
+        self.saving = PlainLabel()
         self.saving.setObjectName('quiet')
         self.undo = tool_button('↶', 'Undo (Ctrl+Z)', 'Undo')
         self.redo = tool_button('↷', 'Redo (Ctrl+Shift+Z)', 'Redo')
@@ -323,7 +322,7 @@ class _ClassButton(QAbstractButton):
         self.setAccessibleName(', '.join(parts))
         what = 'add or remove it' if self._multilabel else 'choose it'
         key = f' (key {self._key})' if self._key else ''
-        self.setToolTip(f'{", ".join(parts)}. Click to {what}{key}')
+        self.setToolTip(plain_tip(f'{", ".join(parts)}. Click to {what}{key}'))
         self.update()
 
     def set_theme(self, theme: str) -> None:

@@ -26,7 +26,7 @@ from napari_cxr.plugin.annotation.annotation_state import (
 from napari_cxr.plugin.annotation.label_export import EarlierLabels, EarlierLabelsOffer, ExportMenu
 from napari_cxr.plugin.score_table.score_delegate import CellColours
 from napari_cxr.plugin.widgets.sections import scroll_up
-from napari_cxr.plugin.widgets.text import ElidedLine, InlineMessage
+from napari_cxr.plugin.widgets.text import ElidedLine, InlineMessage, PlainLabel
 from napari_cxr.scoring.annotation.csv_export import count_text
 from napari_cxr.scoring.annotation.reading_list import ReadingList
 from napari_cxr.scoring.score_row import ScoreRow
@@ -210,7 +210,7 @@ class AnnotationPanel(QWidget):
         self.head = AnnotationHeader(self.export)
         self.name = RowName()
         self.hint = AnnotationHint(theme)
-        self.doubt = QLabel()
+        self.doubt = PlainLabel()
         self.doubt.setWordWrap(True)
         self.doubt.setObjectName('caution')
         self.buttons = ClassButtons(theme)

@@ -18,6 +18,7 @@ from napari_cxr.plugin.annotation.annotation_controls import push_button, tool_b
 from napari_cxr.plugin.background import Failure, Job, JobCancelled
 from napari_cxr.plugin.score_table.table_actions import show_folder
 from napari_cxr.plugin.style import quiet_label
+from napari_cxr.plugin.widgets.text import plain_tip
 from napari_cxr.scoring.annotation import Annotation
 from napari_cxr.scoring.annotation.csv_export import ExportResult, count_text, export_csv
 from napari_cxr.scoring.annotation.folder_export import export_folders
@@ -299,7 +300,7 @@ class ExportMessage(QWidget):
         images, folder = count_text(saved.images, 'image'), path.parent.name or path.parent
         text = f'Saved {images} as {path.name} in {folder}.'
         self.label.setText(' '.join([text, *saved.remarks]))
-        self.label.setToolTip(saved.path)
+        self.label.setToolTip(plain_tip(saved.path))
         self.train.setVisible(trainable)
         self.show()
 

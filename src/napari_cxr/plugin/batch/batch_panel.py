@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QApplication,
     QBoxLayout,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QPushButton,
     QTabWidget,
@@ -37,7 +36,7 @@ from napari_cxr.plugin.score_table.sort_filter import RowFilter, RowKind
 from napari_cxr.plugin.score_table.table_widget import ScoreTable
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.sections import CollapsibleSection, scrollable
-from napari_cxr.plugin.widgets.text import InlineMessage
+from napari_cxr.plugin.widgets.text import InlineMessage, PlainLabel
 from napari_cxr.scoring import ScoringProgress
 
 __all__ = ['BatchPanel', 'ScoreProgress']
@@ -69,10 +68,10 @@ class ScoreProgress(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(6)
         self.bar.setAccessibleName('Fraction of the files that are done')
-        self.message = QLabel()
+        self.message = PlainLabel()
         self.message.setWordWrap(True)
         self.message.setIndent(0)
-        self.warning = QLabel()
+        self.warning = PlainLabel()
         self.warning.setObjectName('caution')
         self.warning.setWordWrap(True)
         self.stop = QPushButton('Stop')
@@ -289,7 +288,7 @@ class BatchPanel(QWidget):
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(scrollable(self.annotation), 'Annotation')
         self.tabs.addTab(scrollable(self.metrics), 'Metrics')
-        self.activity = QLabel()
+        self.activity = PlainLabel()
         self.activity.setObjectName('quiet')
         self.tabs.setCornerWidget(self.activity)
         self._lay_out()

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QPushButton, QWidget
 from napari_cxr.plugin.batch import scoring_messages
 from napari_cxr.plugin.batch.input_fields import TABLE_FORMATS, with_extension
 from napari_cxr.plugin.batch.scoring_messages import is_unfinished
+from napari_cxr.plugin.widgets.text import plain_tip
 
 __all__ = ['ReopenButton', 'ask_open_table', 'ask_save_table_as']
 
@@ -85,7 +86,7 @@ class ReopenButton(QPushButton):
         there = bool(table) and (Path(table).is_file() or is_unfinished(table))
         self._table = table if there else ''
         self.setAccessibleName(f'Reopen {Path(table).name}')
-        self.setToolTip(f'The table that was open last:\n{table}')
+        self.setToolTip(plain_tip(f'The table that was open last:\n{table}'))
         self._fit()
         self.setVisible(there)
 

@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidge
 from napari_cxr.plugin.batch import scoring_messages
 from napari_cxr.plugin.plots.matrix import Matrix
 from napari_cxr.plugin.style import quiet_label
-from napari_cxr.plugin.widgets.text import ElidedLine
+from napari_cxr.plugin.widgets.text import ElidedLine, PlainLabel
 
 __all__ = ['METRICS_PENDING', 'NOT_MEASURED', 'NO_LABELS', 'ClassMetricsTable', 'MetricsView']
 
@@ -113,7 +113,7 @@ class ClassMetricsTable(QWidget):
         self._lines.append((name, self._label(images), labels))
 
     def _label(self, text: str, tip: str = '', quiet: bool = False) -> QLabel:
-        label = QLabel(text, self)
+        label = PlainLabel(text, self)
         label.setToolTip(tip)
         label.setIndent(0)
         label.setAlignment(_RIGHT)
@@ -213,7 +213,7 @@ class MetricsView(QWidget):
         super().__init__(parent)
         self._labels: tuple[str, ...] = ()
         self._description = ''  # of the metrics that are shown
-        self.heading = QLabel()
+        self.heading = PlainLabel()
         self.heading.setWordWrap(True)
         self.heading.setIndent(0)
         self.heading.setStyleSheet('font-weight: bold;')

@@ -15,7 +15,6 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QSizePolicy,
@@ -34,7 +33,7 @@ from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.widgets.form_fields import ValidatedField, field_with_button
 from napari_cxr.plugin.widgets.model_selector import ModelComboBox, fill_device_list
 from napari_cxr.plugin.widgets.sections import CollapsibleSection
-from napari_cxr.plugin.widgets.text import ElidedComboBox
+from napari_cxr.plugin.widgets.text import ElidedComboBox, PlainLabel
 from napari_cxr.scoring.scoring_checks import InputSummary
 
 __all__ = ['ScoreOptions', 'ScoreSetup']
@@ -107,7 +106,7 @@ class ScoreOptions(CollapsibleSection):
         )
         self.identify = QCheckBox('Add names, IDs and dates of the patients')
         self.identify.setToolTip('Adds columns with patient and study data of the DICOM headers')
-        self.warning = QLabel(_IDENTIFY)
+        self.warning = PlainLabel(_IDENTIFY)
         self.warning.setObjectName('caution')
         self.warning.setWordWrap(True)
         where = QHBoxLayout()

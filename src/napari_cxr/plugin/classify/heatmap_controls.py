@@ -29,6 +29,7 @@ from napari_cxr.plugin.classify_job import ExplainedPrediction
 from napari_cxr.plugin.heatmap_overlay import HeatmapOverlay
 from napari_cxr.plugin.lungs_layer import LUNG_COLOURS
 from napari_cxr.plugin.source_file import shows_other_pixels
+from napari_cxr.plugin.widgets.text import PlainLabel
 
 __all__ = ['HeatmapController', 'HeatmapControls']
 
@@ -86,8 +87,8 @@ class HeatmapControls(QWidget):
             'Correct the lungs with napari’s brush: label 1 is the right lung, 2 the left one, '
             'the eraser removes, and Ctrl+Z undoes. The percentages below follow.'
         )
-        self._percent = QLabel()
-        self._level = QLabel()
+        self._percent = PlainLabel()
+        self._level = PlainLabel()
         for number in (self._percent, self._level):
             number.setMinimumWidth(number.fontMetrics().horizontalAdvance('100 %'))
             number.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)

@@ -26,7 +26,7 @@ from napari_cxr.checkpoint.download import DownloadProgress, megabytes
 from napari_cxr.plugin.background import Job, end_worker
 from napari_cxr.plugin.job_session import JobSession
 from napari_cxr.plugin.style import quiet_label
-from napari_cxr.plugin.widgets.text import clock_text
+from napari_cxr.plugin.widgets.text import PlainLabel, clock_text
 from napari_cxr.workers.worker_process import WorkerProcess
 
 __all__ = ['ModelDownloadController', 'ModelDownloadPanel', 'shared_downloader']
@@ -57,7 +57,7 @@ class ModelDownloadPanel(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.title = QLabel()
+        self.title = PlainLabel()
         self.title.setWordWrap(True)
         self.title.setStyleSheet('font-weight: bold;')
         self.terms, self.doubts = _page(), _page()

@@ -19,6 +19,7 @@ from napari_cxr.plugin.classify.heatmap_controls import HeatmapControls
 from napari_cxr.plugin.classify.probability_bars import ProbabilityBars, bar_groups
 from napari_cxr.plugin.classify_job import ExplainedPrediction, LungFractions
 from napari_cxr.plugin.style import quiet_label, separator_line, theme_color
+from napari_cxr.plugin.widgets.text import PlainLabel
 
 __all__ = [
     'ResultHeadline',
@@ -81,7 +82,7 @@ class ResultWarning(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName('warning')
-        self.text = QLabel()
+        self.text = PlainLabel()
         self.text.setWordWrap(True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.anyway = QPushButton('Show the result anyway')
@@ -124,7 +125,7 @@ class ResultHeadline(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.answer = QLabel()
+        self.answer = PlainLabel()
         self.answer.setWordWrap(True)
         self.answer.setObjectName('headline')
         self.answer.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -201,12 +202,14 @@ class ResultView(QWidget):
         self.apart.hide()
         self._theme = theme
         self.demonstration = QLabel()
+        self.demonstration.setTextFormat(Qt.TextFormat.RichText)  # it ends in a link
         self.demonstration.setWordWrap(True)
         self.demonstration.setObjectName('caution')
         self.demonstration.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
         self.performance = quiet_label()
+        self.performance.setTextFormat(Qt.TextFormat.RichText)
         self.performance.setTextInteractionFlags(Qt.TextInteractionFlag.TextBrowserInteraction)
-        self.cautions = QLabel()
+        self.cautions = PlainLabel()
         self.cautions.setWordWrap(True)
         self.cautions.setObjectName('caution')
         self.cautions.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

@@ -14,7 +14,6 @@ from qtpy.QtGui import QColor, QHelpEvent, QKeyEvent, QMouseEvent, QPainter, QPa
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QLabel,
     QSizePolicy,
     QToolTip,
     QVBoxLayout,
@@ -23,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_cxr.explain.feature_maps import FeatureMaps
 from napari_cxr.plugin.style import quiet_label, theme_color
+from napari_cxr.plugin.widgets.text import PlainLabel
 
 __all__ = ['FilterActivityStrip', 'FiltersView', 'StageComboBox']
 
@@ -250,9 +250,9 @@ class FiltersView(QWidget):
     def __init__(self, theme: str) -> None:
         super().__init__()
         self._order = np.zeros(0, dtype=int)
-        self.summary = QLabel()
+        self.summary = PlainLabel()
         self.summary.setWordWrap(True)
-        self.place_note = QLabel()
+        self.place_note = PlainLabel()
         self.place_note.setWordWrap(True)
         self.place_note.setObjectName('caution')
         self.sort = QCheckBox('Most active first')
@@ -267,6 +267,7 @@ class FiltersView(QWidget):
         )
         self.current = quiet_label()
         self.dead = quiet_label()
+        self.dead.setTextFormat(Qt.TextFormat.RichText)  # links, of numbers alone
         self.dead.setOpenExternalLinks(False)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -11,7 +11,6 @@ from qtpy.QtGui import QDesktopServices, QKeySequence, QResizeEvent, QShortcut
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
@@ -34,7 +33,7 @@ from napari_cxr.plugin.runs.runs_table import RunRow, RunsTableModel, RunsTableV
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.row_table import RowFilterProxy
 from napari_cxr.plugin.widgets.sections import scrollable
-from napari_cxr.plugin.widgets.text import InlineMessage
+from napari_cxr.plugin.widgets.text import InlineMessage, PlainLabel, plain_tip
 from napari_cxr.training.training_events import RunsDone
 
 __all__ = ['RunsDock', 'RunsHeader']
@@ -58,7 +57,7 @@ class RunsHeader(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.place = QLabel()
+        self.place = PlainLabel()
         self.place.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.choose = QPushButton('Folder…')
         self.choose.setToolTip('Show the runs in this folder and in the folders below it')
@@ -98,7 +97,7 @@ class RunsHeader(QWidget):
 
     def set_folder(self, folder: str) -> None:
         """Show the name of the folder."""
-        self.place.setToolTip(folder)
+        self.place.setToolTip(plain_tip(folder))
         self._elide()
 
     def offer(self, every: int, shown: int) -> None:

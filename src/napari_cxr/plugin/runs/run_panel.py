@@ -24,7 +24,7 @@ from napari_cxr.plugin.runs.run_actions import RunButtons
 from napari_cxr.plugin.runs.run_results import FoldsTableView, RunConfusionMatrix, RunCurves
 from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase, TrainingHistory
 from napari_cxr.plugin.style import quiet_label, theme_color
-from napari_cxr.plugin.widgets.text import InlineMessage, clock_text
+from napari_cxr.plugin.widgets.text import InlineMessage, PlainLabel, clock_text, plain_tip
 from napari_cxr.training.training_events import (
     ImageSkipped,
     RunsDone,
@@ -50,10 +50,10 @@ class RunStatus(QWidget):
 
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.heading = QLabel()
+        self.heading = PlainLabel()
         self.heading.setObjectName('heading')
         self.heading.setWordWrap(True)
-        self.elapsed = QLabel()
+        self.elapsed = PlainLabel()
         self.elapsed.setObjectName('quiet')
         self.elapsed.setToolTip('Elapsed time')
         self.elapsed.setAccessibleName('Elapsed time')
@@ -112,7 +112,7 @@ def _create_bar(name: str, height: int) -> QProgressBar:
     bar.setTextVisible(False)
     bar.setRange(0, _BAR_STEPS)
     bar.setFixedHeight(height)
-    bar.setToolTip(name)
+    bar.setToolTip(plain_tip(name))
     bar.setAccessibleName(name)
     return bar
 
@@ -229,11 +229,11 @@ class RunPanel(QWidget):
         self.status = RunStatus(theme)
         self.kept = quiet_label()
         self.message = InlineMessage()
-        self.result = QLabel()
+        self.result = PlainLabel()
         self.result.setObjectName('result')
         self.result.setWordWrap(True)
         self.result.setTextInteractionFlags(self.kept.textInteractionFlags())
-        self.doubts = QLabel()
+        self.doubts = PlainLabel()
         self.doubts.setObjectName('caution')
         self.doubts.setWordWrap(True)
         self.doubts.setTextInteractionFlags(self.kept.textInteractionFlags())

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QMenu, QWidget
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.score_table.score_columns import PICTURE, ScoreColumn
 from napari_cxr.plugin.score_table.score_rows import ScoreRows
+from napari_cxr.plugin.widgets.text import plain_tip
 
 __all__ = ['ColumnChoice']
 
@@ -116,7 +117,7 @@ class ColumnChoice(QObject):
             action = QAction('Number' if column.key == 'number' else column.title, menu)
             action.setCheckable(True)
             action.setChecked(self._is_shown(column, rows, sorted_by))
-            action.setToolTip(column.about)
+            action.setToolTip(plain_tip(column.about))
             action.toggled.connect(lambda on, key=column.key: self.show(key, on))
             menu.addAction(action)
         menu.addSeparator()

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QSizePolicy,
     QToolButton,
@@ -19,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_cxr.inference.label_rule import CANNOT_SAY
 from napari_cxr.plugin.score_table.sort_filter import RowFilter, RowKind
-from napari_cxr.plugin.widgets.text import ElidedComboBox
+from napari_cxr.plugin.widgets.text import ElidedComboBox, PlainLabel
 
 __all__ = [
     'FILTER_PARTS',
@@ -156,7 +155,7 @@ class FilterBar(QWidget):
         self.at_least.setToolTip('Minimum probability of the class on the left')
         self.at_least.setAccessibleName('Minimum probability')
         self._boxes = (self.which, self.answer, self.truth, self.label)
-        self.count = QLabel()
+        self.count = PlainLabel()
         self.count.setObjectName('quiet')
         self.count.setIndent(0)
         self.clear = _button('Clear', 'Show all rows again (Esc)')

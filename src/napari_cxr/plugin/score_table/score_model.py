@@ -25,6 +25,7 @@ from qtpy.QtCore import (
 from napari_cxr.plugin.score_table.score_columns import PICTURE, ScoreColumn, columns_for_run
 from napari_cxr.plugin.score_table.score_rows import ScoreRows
 from napari_cxr.plugin.score_table.sort_filter import NewRows, RowOrder
+from napari_cxr.plugin.widgets.text import plain_tip
 from napari_cxr.scoring import ScoreRow
 from napari_cxr.scoring.score_row import ScoringRun
 
@@ -119,7 +120,8 @@ class ScoreTableModel(QAbstractTableModel):
                 return column.title
             return f'{column.title} {"▾" if self.order.descending else "▴"}'
         if role == Qt.ItemDataRole.ToolTipRole:
-            return column.about if column.key == PICTURE else f'{column.about} {_SORTING}'
+            about = column.about if column.key == PICTURE else f'{column.about} {_SORTING}'
+            return plain_tip(about)
         if role == Qt.ItemDataRole.TextAlignmentRole:
             right = column.is_number and column.kind not in ('bar', 'warnings')
             side = Qt.AlignmentFlag.AlignRight if right else Qt.AlignmentFlag.AlignLeft
@@ -138,7 +140,7 @@ class ScoreTableModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return column.text(self.rows, place)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return column.tip(self.rows, place) or None
+            return plain_tip(column.tip(self.rows, place) or '') or None
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f'{column.title or "Picture"}: {column.text(self.rows, place) or "nothing"}'
         if role == Qt.ItemDataRole.AccessibleDescriptionRole:

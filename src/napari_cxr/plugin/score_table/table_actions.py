@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 from qtpy.QtCore import QObject, QPoint, Qt, QUrl, Signal
 from qtpy.QtGui import QDesktopServices, QGuiApplication
-from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_cxr.output_text import to_csv_cell
 from napari_cxr.plugin.score_table.column_choice import ColumnChoice
 from napari_cxr.plugin.score_table.score_columns import PICTURE, ScoreColumn
 from napari_cxr.plugin.score_table.score_rows import ScoreRows
 from napari_cxr.plugin.score_table.score_view import ScoreTableView
+from napari_cxr.plugin.widgets.text import PlainLabel
 from napari_cxr.scoring import ScoreRow
 from napari_cxr.scoring.table_reader import image_path_of
 
@@ -45,7 +47,8 @@ def rows_as_text(
     written = [column for column in columns if column.key != PICTURE]
     cells = [_cell_texts(rows, column, places) for column in written]
     lines = ['\t'.join(_one_line(column.title) for column in written)]
-    lines += ['\t'.join(line) for line in zip(*cells, strict=True)]
+    # Most likely into a spreadsheet, which must not compute what a file is called.
+    lines += ['\t'.join(map(str, map(to_csv_cell, line))) for line in zip(*cells, strict=True)]
     return '\n'.join(lines) + '\n'
 
 
@@ -183,7 +186,7 @@ class EmptyTablePage(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.label = QLabel(_START)
+        self.label = PlainLabel(_START)
         self.label.setObjectName('quiet')
         self.label.setWordWrap(True)
         self.label.setAlignment(Qt.AlignmentFlag.AlignCenter)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_cxr.plugin.plots.axes import number_text
 from napari_cxr.plugin.plots.curves import Histogram
@@ -27,6 +27,7 @@ from napari_cxr.plugin.train.dataset_summary import (
 from napari_cxr.plugin.train.dataset_table_models import DataEdits
 from napari_cxr.plugin.train.dataset_table_views import ImagesView, PairsView
 from napari_cxr.plugin.widgets.sections import CollapsibleSection
+from napari_cxr.plugin.widgets.text import PlainLabel
 from napari_cxr.training.dataset_survey import Survey
 
 __all__ = ['DataPanel', 'SamplesView', 'SkippedFiles']
@@ -212,7 +213,7 @@ class DataPanel(QWidget):
         self._caution_rows.setContentsMargins(0, 0, 0, 6)
         self._caution_rows.setSpacing(6)
         self.classes = ClassTable()
-        self.to_beat = QLabel()
+        self.to_beat = PlainLabel()
         self.to_beat.setWordWrap(True)
         self.to_beat.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.baselines = Intervals(theme)
@@ -330,7 +331,7 @@ class DataPanel(QWidget):
                 widget.setParent(None)
                 widget.deleteLater()
         for text in dict.fromkeys(flags):
-            label = QLabel(text)
+            label = PlainLabel(text)
             label.setObjectName('caution')
             label.setWordWrap(True)
             label.setIndent(0)

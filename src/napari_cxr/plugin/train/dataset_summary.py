@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cxr.plugin.widgets.text import plain_tip
 from napari_cxr.training.dataset_survey import Survey
 
 if TYPE_CHECKING:
@@ -281,7 +282,7 @@ def _tree_item(name: str, counts: np.ndarray, bold: bool = False) -> QTreeWidget
     train, val, test, _, out = counts
     numbers = [train, val, test, out, counts.sum()]
     item = QTreeWidgetItem([name, *(f'{n:,}'.replace(',', '\u2009') for n in numbers)])
-    item.setToolTip(0, name)
+    item.setToolTip(0, plain_tip(name))
     for column in range(len(numbers) + 1):
         if column:
             item.setTextAlignment(

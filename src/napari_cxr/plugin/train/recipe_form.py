@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cxr.plugin.widgets.form_fields import ValueField, create_value_field
 from napari_cxr.plugin.widgets.sections import CollapsibleSection
+from napari_cxr.plugin.widgets.text import PlainLabel
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.recipe.schema import field_descriptions, field_label
 
@@ -92,7 +93,7 @@ class RecipeForm(QWidget):
             if dataclasses.is_dataclass(kinds[item.name]) or key in _EDITED_ELSEWHERE:
                 continue
             field = create_value_field(kinds[item.name], _SUGGESTIONS.get(key, ()))
-            label = QLabel(field_label(item.name))
+            label = PlainLabel(field_label(item.name))
             tip = f'<p>{words[item.name]}</p><p><i>{key}</i></p>'
             for widget in (label, field, field.editor):
                 widget.setToolTip(tip)

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.widgets.form_fields import field_with_button
-from napari_cxr.plugin.widgets.text import ElidedComboBox
+from napari_cxr.plugin.widgets.text import ElidedComboBox, plain_tip
 from napari_cxr.training import recipe as recipes
 from napari_cxr.training import sweep as sweeps
 from napari_cxr.training.recipe import Recipe
@@ -33,6 +33,9 @@ SWEEP_PREFIX = 'sweep: '
 
 _TABLES = 'Tables (*.csv);;All files (*)'
 _RECIPES = 'Recipes (*.toml);;All files (*)'
+#: What is said of a recipe, as it is.
+_ABOUT_ROLE = Qt.ItemDataRole.UserRole + 1
+
 _RECIPE_TIP = 'How to train. Every setting can be changed under Settings.'
 #: Prefixes of the recipes that are listed first; those of papers follow.
 _FIRST_RECIPES = ('start-',)
@@ -156,8 +159,10 @@ class TrainingSetup(QWidget):
         if self.recipe.findData(name) >= 0:
             return
         self.recipe.addItem(recipe.title or recipe.name, name)
-        tip = f'{name}\n{recipe.paper}'.strip()
-        self.recipe.setItemData(self.recipe.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        about = f'{name}\n{recipe.paper}'.strip()
+        place = self.recipe.count() - 1
+        self.recipe.setItemData(place, plain_tip(about), Qt.ItemDataRole.ToolTipRole)
+        self.recipe.setItemData(place, about, _ABOUT_ROLE)
 
     @property
     def current_source(self) -> str:
@@ -255,9 +260,8 @@ class TrainingSetup(QWidget):
 
     def _update_tooltip(self) -> None:
         """Show the full name of the recipe in the tooltip."""
-        role = Qt.ItemDataRole.ToolTipRole
-        about = (self.recipe.currentText(), self.recipe.currentData(role), _RECIPE_TIP)
-        self.recipe.setToolTip('\n'.join(part for part in about if part))
+        about = (self.recipe.currentText(), self.recipe.currentData(_ABOUT_ROLE), _RECIPE_TIP)
+        self.recipe.setToolTip(plain_tip('\n'.join(part for part in about if part)))
 
     def _name_typed(self, text: str) -> None:
         if ' ' in text:  # it becomes a file name

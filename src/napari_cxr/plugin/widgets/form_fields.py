@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QPlainTextEdit,
     QSizePolicy,
@@ -23,6 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.plugin.style import quiet_label
+from napari_cxr.plugin.widgets.text import PlainLabel
 
 __all__ = [
     'ValidatedField',
@@ -309,7 +309,7 @@ class ValidatedField(QWidget):
     def __init__(self, *inside: QWidget) -> None:
         super().__init__()
         self.hint = quiet_label()
-        self.problem = QLabel()
+        self.problem = PlainLabel()
         self.problem.setWordWrap(True)
         self.problem.setProperty('wrong', True)
         layout = QVBoxLayout(self)

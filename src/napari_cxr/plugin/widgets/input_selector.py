@@ -11,7 +11,7 @@ from typing import cast
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_cxr.checkpoint import Card
 from napari_cxr.plugin.background import Failure, JobOutcome, run_job
@@ -28,7 +28,7 @@ from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.source_file import file_behind, is_of_other_reader, read_in_decoder
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.model_selector import ModelComboBox, fill_device_list
-from napari_cxr.plugin.widgets.text import ElidedComboBox
+from napari_cxr.plugin.widgets.text import ElidedComboBox, PlainLabel
 from napari_cxr.radiograph import Radiograph
 from napari_cxr.rasters import is_raster
 
@@ -197,7 +197,7 @@ class InputSelector(QWidget):
         fill_device_list(self.device, preferences('classify').device)
         self.device_reason = quiet_label()
         self.device_reason.hide()
-        self._preset_label = QLabel('Window')
+        self._preset_label = PlainLabel('Window')
         beside = QHBoxLayout()
         beside.setContentsMargins(0, 0, 0, 0)
         beside.addWidget(self.model, 1)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import cast
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, Qt, QUrl, Signal
 from qtpy.QtGui import (
     QBrush,
     QColor,
@@ -30,7 +30,7 @@ from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
 from napari_cxr.checkpoint.card_page import card_markdown
 from napari_cxr.plugin.docks import dock_signals
 from napari_cxr.plugin.preferences import preferences, save_preferences
-from napari_cxr.plugin.widgets.text import ElidedComboBox
+from napari_cxr.plugin.widgets.text import ElidedComboBox, plain_tip
 
 __all__ = ['CardDialog', 'ModelComboBox', 'fill_device_list']
 
@@ -155,7 +155,7 @@ class ModelComboBox(ElidedComboBox):
         tip = f'{card.title}\n{card.demonstration}'.strip() if card is not None else entry.error
         if entry.needs_download:
             tip = entry.summary.get('title', '')
-        self.setItemData(self.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.setItemData(self.count() - 1, plain_tip(tip), Qt.ItemDataRole.ToolTipRole)
 
     def _add_heading(self) -> None:
         """Add a line and what stands below it, neither of which can be chosen."""
@@ -204,6 +204,13 @@ _CARD_WIDTH, _CARD_HEIGHT = 1120, 800
 _RULE_COLOUR = QColor(128, 128, 128, 110)  # on dark and on light
 
 
+class _CardText(QTextBrowser):
+    """Draws text alone: a card must not have files opened by naming them as pictures."""
+
+    def loadResource(self, kind: int, name: QUrl) -> None:
+        """Load nothing."""
+
+
 class CardDialog(QDialog):
     """Shows a card as text that can be selected and copied.
 
@@ -218,11 +225,15 @@ class CardDialog(QDialog):
     def __init__(self, card: Card, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(card.title or card.name)
-        self.text = QTextBrowser()
+        self.text = _CardText()
         self.text.setOpenExternalLinks(True)
-        self.text.setMarkdown(card_markdown(card))
         document = self.text.document()
         if document is not None:
+            features = QTextDocument.MarkdownFeature
+            document.setMarkdown(
+                card_markdown(card),
+                features.MarkdownDialectGitHub | features.MarkdownNoHTML,
+            )
             document.setDocumentMargin(14)
             _rule_tables(document)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)

@@ -25,6 +25,8 @@ from qtpy.QtCore import (
 from qtpy.QtGui import QColor, QFont, QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
+from napari_cxr.plugin.widgets.text import plain_tip
+
 __all__ = ['RowFilterProxy', 'RowTableModel', 'RowTableView', 'TableColumn', 'style_row_table']
 
 Row = TypeVar('Row')
@@ -181,7 +183,7 @@ class RowTableModel(QAbstractTableModel, Generic[Row]):
         if role == Qt.ItemDataRole.DisplayRole:
             return column.title
         if role == Qt.ItemDataRole.ToolTipRole:
-            return column.about or None
+            return plain_tip(column.about or '') or None
         return column.alignment if role == Qt.ItemDataRole.TextAlignmentRole else None
 
     def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
@@ -194,7 +196,7 @@ class RowTableModel(QAbstractTableModel, Generic[Row]):
         if role == Qt.ItemDataRole.TextAlignmentRole:
             return self.columns[column].alignment
         if role == Qt.ItemDataRole.ToolTipRole:
-            return self.tooltip(row, column)
+            return plain_tip(self.tooltip(row, column) or '') or None
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return self.spoken_text(row, column)
         if role == Qt.ItemDataRole.FontRole:

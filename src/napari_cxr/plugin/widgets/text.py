@@ -23,7 +23,38 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-__all__ = ['ElidedComboBox', 'ElidedLine', 'InlineMessage', 'clock_text', 'duration_text']
+from napari_cxr.output_text import html_text
+
+__all__ = [
+    'ElidedComboBox',
+    'ElidedLine',
+    'InlineMessage',
+    'PlainLabel',
+    'clock_text',
+    'duration_text',
+    'plain_tip',
+]
+
+
+class PlainLabel(QLabel):
+    """A label that shows its text as it is, whatever tags a name or a title in it holds.
+
+    Parameters
+    ----------
+    text : str
+        What it shows.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(self, text: str = '', parent: QWidget | None = None) -> None:
+        super().__init__(text, parent)
+        self.setTextFormat(Qt.TextFormat.PlainText)
+
+
+def plain_tip(text: str) -> str:
+    """Return a tool tip with text from outside, which Qt would draw as HTML if it looked so."""
+    return f'<qt>{html_text(text)}</qt>' if '<' in text else text
 
 
 def duration_text(seconds: float) -> str:
@@ -94,6 +125,7 @@ class ElidedLine(QElidingLabel):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent=parent)
+        self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
 
     def show_text(self, text: str) -> None:
@@ -111,7 +143,7 @@ class ElidedLine(QElidingLabel):
     def _show(self, text: str, tip: str, elide: Qt.TextElideMode) -> None:
         self.setElideMode(elide)
         self.setText(text)
-        self.setToolTip(tip)
+        self.setToolTip(plain_tip(tip))
         self.setAccessibleName(text)  # the label's own is what is seen of it
 
 
@@ -127,7 +159,7 @@ class InlineMessage(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName('message')
-        self._text = QLabel()
+        self._text = PlainLabel()
         self._text.setWordWrap(True)
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._close = QToolButton()

@@ -7,7 +7,6 @@ returns TOML texts. A TOML file with an entry ``base`` is a sweep, any other is 
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
@@ -16,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
+from napari_cxr.output_text import get_logger
 from napari_cxr.settings_file import parse_toml, read_settings
 from napari_cxr.training.recipe.schema import RecipeError
 
@@ -26,7 +26,7 @@ __all__ = ['ENTRY_POINT_GROUP', 'recipe_names', 'toml_text']
 
 ENTRY_POINT_GROUP = 'napari_cxr.recipes'
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 Kind = Literal['recipe', 'sweep']
 
