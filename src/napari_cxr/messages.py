@@ -249,6 +249,7 @@ MODULES = frozenset(
         'napari_cxr.decoding_memory',
         'napari_cxr.explain.feature_maps',
         'napari_cxr.explain.heatmap',
+        'napari_cxr.explain.heatmap_location',
         'napari_cxr.inference.prediction',
         'napari_cxr.lungs.lung_field',
         'napari_cxr.radiograph',

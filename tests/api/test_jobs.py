@@ -27,8 +27,13 @@ def test_score_without_a_table_keeps_nothing(in_workplace, tiny):
 
 
 def test_metrics_come_with_the_table_where_labels_are_known(in_workplace, tiny):
-    table = cxr.score('images', model=tiny, labels='folders', progress=False)
-    assert table.attrs['metrics']['images'] == 16
+    # Noise is no chest radiograph, and is measured only if that is asked for.
+    table = cxr.score(
+        'images', model=tiny, labels='folders', include_doubtful=True, progress=False
+    )
+    metrics = table.attrs['metrics']
+    assert metrics['images'] == 16
+    assert metrics['doubtful'] == {'images': 16, 'included': True}
     assert set(table['truth']) == {'normal', 'pneumonia'}
 
 

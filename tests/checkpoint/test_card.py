@@ -1,6 +1,7 @@
 """A card says what it must, and a hostile one is refused."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -55,6 +56,9 @@ def test_json_and_back(card):
         ({'several': True, 'undecided': {'normal': [False, True]}}, "'undecided'"),
         ({'several': True, 'undecided': [0.1, 0.2]}, "'undecided'"),
         ({'undecided': {'normal': [0.1, 0.2]}}, "'undecided'"),
+        ({'least_margin': 1.5}, "'least_margin'"),
+        ({'least_margin': 'a lot'}, "'least_margin'"),
+        ({'several': True, 'least_margin': 0.1}, "'least_margin'"),
         ({'demonstration': None}, "'demonstration'"),
         ({'head': {'kind': 'huge'}}, "'head'"),
         ({'head': {'kind': 'average', 'hidden': [10**9]}}, "'head'"),
@@ -287,3 +291,15 @@ def test_a_headline_is_one_line_with_the_baseline(card):
     for metrics in ({}, {'model': 3}, {'model': {'all': {'macro_auc': 'x'}}, 'by_fold': [1]}):
         odd = Card.from_json(changed(card, metrics=metrics))
         assert headline(odd) == '' and card_markdown(odd)
+
+
+def test_a_card_without_a_margin_has_a_tenth(card):
+    assert card.least_margin is None and card.margin == 0.1
+    assert 'least_margin' not in card.to_dict()
+    assert '10 percentage points (the default) more probable' in card_markdown(card)
+    own = replace(card, least_margin=0.25)
+    assert Card.from_json(own.to_json()) == own and own.margin == 0.25
+    assert '25 percentage points more probable' in card_markdown(own)
+    assert 'What it answers' not in card_markdown(replace(card, least_margin=0))
+    several = replace(card, multilabel=True)
+    assert several.margin == 0

@@ -4,7 +4,7 @@ import pytest
 
 from napari_cxr.checkpoint import Card
 from napari_cxr.inference import Prediction
-from napari_cxr.inference.label_rule import CANNOT_SAY, LabelRule
+from napari_cxr.inference.label_rule import CANNOT_SAY, NO_CLASS, LabelRule
 
 FINDINGS = ('effusion', 'nodule', 'hernia')
 
@@ -124,3 +124,51 @@ def test_a_higher_probability_never_gets_an_answer_further_from_the_label(thresh
     # Never an answer that is not the label.
     for i, answer in enumerate(answers):
         assert answer in (CANNOT_SAY, rule.label((i / 100,)))
+
+
+# -- near ties --------------------------------------------------------------------------------
+
+
+THREE = LabelRule(('covid19', 'normal', 'pneumonia'), least_margin=0.1)
+
+
+@pytest.mark.parametrize(
+    ('probabilities', 'answer'),
+    [
+        ((0.270, 0.361, 0.369), NO_CLASS),
+        ((0.05, 0.43, 0.52), NO_CLASS),
+        ((0.05, 0.425, 0.525), 'pneumonia'),  # just the margin
+        ((0.33, 0.32, 0.35), NO_CLASS),
+        ((0.4, 0.3, 0.3), 'covid19'),
+        ((0.05, 0.15, 0.8), 'pneumonia'),
+    ],
+)
+def test_a_near_tie_of_classes_is_no_answer(probabilities, answer):
+    assert THREE.answer(probabilities) == answer
+    assert THREE.near_tie(probabilities) == (answer == NO_CLASS)
+    # The label is the most probable class all the same: metrics count by it.
+    labels = dict(zip(THREE.labels, probabilities, strict=True))
+    assert THREE.label(probabilities) == max(labels, key=labels.get)
+
+
+def test_seven_digits_of_a_table_give_the_same_answer():
+    exactly = (0.1, 0.4, 0.5)  # of which the difference is less than 0.1 in binary
+    assert 0.5 - 0.4 < 0.1
+    assert THREE.answer(exactly) == 'pneumonia'
+
+
+def test_the_margin_goes_through_json():
+    assert THREE.to_dict() == {'least_margin': 0.1}
+    assert LabelRule.from_dict(THREE.labels, False, THREE.to_dict()) == THREE
+    assert LabelRule(('a', 'b')).to_dict() == {}
+    assert LabelRule(('a', 'b')).answer((0.5, 0.5)) == 'a'
+    for wrong in ({'least_margin': 'much'}, {'least_margin': 2}, {'other': 1}):
+        with pytest.raises(ValueError, match='no rule'):
+            LabelRule.from_dict(('a', 'b'), False, wrong)
+
+
+def test_which_answer_is_no_label():
+    assert THREE.undecided_answer == NO_CLASS
+    assert LabelRule(('a', 'b')).undecided_answer == ''
+    assert opacity(undecided={'opacity': [0.2, 0.4]}).undecided_answer == CANNOT_SAY
+    assert opacity().undecided_answer == ''

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.heatmap_location import HeatmapLocation
 from napari_cxr.inference.prediction import ImageWarning, Prediction
 from napari_cxr.lungs import LungField
-from napari_cxr.plugin.classify_job import ExplainedPrediction, LungFractions
+from napari_cxr.plugin.classify_job import ExplainedPrediction, HeatmapsByLungs
 
 
 def lung_field(shape=(40, 80), source='network', **more):
@@ -16,6 +17,9 @@ def lung_field(shape=(40, 80), source='network', **more):
     left = right.copy()
     right[:, 2:4] = left[:, 4:6] = 1
     return LungField(right, left, shape, source, **more)
+
+
+IN_RIGHT_LUNG = HeatmapLocation((20.0, 30.0), 'right lung', 0.6)
 
 
 def made_up_answer(kinds=(), shape=(40, 80), field=None):
@@ -33,5 +37,5 @@ def made_up_answer(kinds=(), shape=(40, 80), field=None):
         (first, second),
         (0.1, None),
         field,
-        LungFractions((0.6, None), 0.5, field.source, field.implausible),
+        HeatmapsByLungs((IN_RIGHT_LUNG, None), 0.5, field.source, field.implausible),
     )

@@ -115,3 +115,29 @@ def test_it_follows_the_theme(asking):
     asking.viewer.theme = 'light'
     assert asking.styleSheet() == style_sheet('light') != dark
     assert asking.themes == ['light']
+
+
+def test_what_comes_by_itself_does_not_move_the_button_or_what_is_below(qtbot, asking):
+    asking.viewer.add_image(np.zeros((20, 20), np.uint8))
+    asking.resize(320, 500)
+    inputs = asking.inputs
+
+    def places():
+        for part in (inputs, asking.start.parentWidget()):
+            part.layout().activate()
+        return asking.start.geometry(), asking.progress.y(), asking.status.geometry()
+
+    qtbot.waitUntil(lambda: asking.width() == 320 and asking.start.y() > 0)
+    before = places()
+    note = 'CPU: torch found no usable GPU or driver, and it took its time to say so'
+    inputs.show_device(note)
+    assert places() == before
+    assert inputs.device_reason.toolTip() == note  # all of it, where the line is too short
+    inputs.show_device('')
+    assert places() == before
+    click(qtbot, asking)
+    qtbot.waitUntil(asking.progress.isVisible)
+    assert places() == before
+    with qtbot.waitSignal(asking.settled):
+        asking.answered.set()
+    assert places() == before

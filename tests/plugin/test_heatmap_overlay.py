@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from made_up_lungs import made_up_answer
+from napari.components import ViewerModel
 
 from napari_cxr.explain.heatmap import Heatmap
-from napari_cxr.plugin.heatmap_overlay import outline_paths
+from napari_cxr.plugin.heatmap_overlay import HeatmapOverlay, outline_paths
 
 
 def bump(size=15, sigma=3.0):
@@ -42,3 +46,43 @@ def test_the_outline_does_not_leave_what_the_network_saw():
     (path,) = outline_paths(Heatmap(values, matrix, 'a', 0.5, 0.0, 'Grad-CAM', 'm', seen), 0.2)
     assert path[:, 0].min() == 99.5 and path[:, 0].max() < 115
     assert 205 < path[:, 1].min() < 215 < path[:, 1].max() < 225
+
+
+# -- the model's field of view ----------------------------------------------------------------
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+def answer_seeing(bounds):
+    answer = made_up_answer()
+    maps = tuple(replace(heatmap, input_bounds=bounds) for heatmap in answer.heatmaps)
+    return replace(answer, heatmaps=maps)
+
+
+def test_the_field_of_view_is_outlined_where_the_model_crops(viewer):
+    base = viewer.add_image(np.zeros((40, 80), np.uint8), scale=(2, 2))
+    overlay = HeatmapOverlay(viewer)
+    # It reaches beyond the right edge, where there is no radiograph.
+    overlay.field_of_view(base, answer_seeing((3.5, 9.5, 35.5, 95.5)), wanted=True)
+    (corners,) = overlay.view.data
+    np.testing.assert_allclose(
+        [corners.min(axis=0), corners.max(axis=0)], [[3.5, 9.5], [35.5, 79.5]]
+    )
+    np.testing.assert_array_equal(overlay.view.scale, base.scale)
+    assert viewer.layers.index(overlay.view) == 1 and viewer.layers.selection.active is base
+    layer = overlay.view
+    overlay.field_of_view(base, answer_seeing((4.5, 9.5, 35.5, 95.5)), wanted=True)
+    assert overlay.view is layer and layer.data[0][:, 0].min() == 4.5
+    overlay.field_of_view(base, answer_seeing((3.5, 9.5, 35.5, 95.5)), wanted=False)
+    assert list(viewer.layers) == [base]
+
+
+@pytest.mark.parametrize('bounds', [None, (-0.5, -0.5, 39.5, 79.5), (-9.5, -0.5, 50.5, 79.5)])
+def test_a_model_that_sees_everything_has_no_outline(viewer, bounds):
+    base = viewer.add_image(np.zeros((40, 80), np.uint8))
+    overlay = HeatmapOverlay(viewer)
+    overlay.field_of_view(base, answer_seeing(bounds), wanted=True)
+    assert list(viewer.layers) == [base] and overlay.view is None

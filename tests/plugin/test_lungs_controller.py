@@ -12,6 +12,7 @@ from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import QObject, QThreadPool
 
 from napari_cxr import samples
+from napari_cxr.explain.heatmap_location import HeatmapLocation
 from napari_cxr.plugin import lungs_controller
 from napari_cxr.plugin.lungs_controller import LungsController
 from napari_cxr.plugin.lungs_layer import edit_number, found_field, is_lungs_layer, lungs_of
@@ -75,9 +76,11 @@ def test_the_share_follows_the_brush_and_undo(qtbot, desk, layer):
     with qtbot.waitSignal(desk.measured, timeout=WAIT) as erased:
         layer.data_setitem(np.nonzero(layer.data == 1), 0)
     told = erased.args[0]
-    # The map is a tent over columns 10 to 50 with its top at 30, of area 20. The left lung,
-    # columns 40 to 60, has its last quarter.
-    assert told.edit and told.fractions == (pytest.approx(0.5 * 10 * 0.5 / 20, abs=0.02), None)
+    # The map is a tent over columns 10 to 50 with its top at 30, which reaches half of it in
+    # columns 20 to 40. The lung that is left is columns 40 to 60.
+    location, empty = told.locations
+    assert told.edit and empty is None
+    assert location == HeatmapLocation((19.5, 29.5), 'beside the left lung', 0)
     assert told.uniform == pytest.approx(800 / 3200)
     with qtbot.waitSignal(desk.measured, timeout=WAIT) as undone:
         layer.undo()

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from napari_cxr.inference.label_rule import CANNOT_SAY, LabelRule
+from napari_cxr.inference.label_rule import CANNOT_SAY, NO_CLASS, LabelRule
+from napari_cxr.inference.prediction import ImageWarning
 from napari_cxr.scoring import ScoreRow, ScoringMeasured
 from napari_cxr.scoring.score_evaluation import ScoreEvaluation, evaluate_rows
 
@@ -276,3 +277,47 @@ def test_figures_on_the_way_know_what_is_undecided():
     assert copy.found() == measuring.found()
     assert copy.found().metrics['cannot_say']['images'] == 1
     assert found(0, '', 0.25).answer == CANNOT_SAY
+
+
+# -- doubtful images and near ties ------------------------------------------------------------
+
+MIRRORED = ImageWarning('mirrored', 'This may be mirrored.')
+LOSSY = ImageWarning('lossy', 'The image went through lossy compression.')
+
+
+def of_two(rows, **more):
+    return evaluate_rows(rows, ['A', 'B'], multilabel=False, **more)
+
+
+def test_doubtful_images_are_left_out_unless_they_are_asked_for():
+    # The second and the fourth are wrong; the fourth is doubtful, and so is one without a label
+    # that the model knows.
+    rows = [row(0, 'A', 0.9, 0.1), row(1, 'A', 0.2, 0.8), row(2, 'B', 0.1, 0.9)]
+    rows[0] = replace(rows[0], warnings=(LOSSY,))
+    rows.append(replace(row(3, 'B', 0.7, 0.3), warnings=(MIRRORED, LOSSY)))
+    rows.append(replace(row(4, 'C', 0.7, 0.3), warnings=(MIRRORED,)))
+    measured = of_two(rows)
+    assert (measured.doubtful, measured.doubtful_included) == (1, False)
+    assert measured.metrics['confusion'] == [[1, 1], [0, 1]]
+    assert measured.metrics['doubtful'] == {'images': 1, 'included': False}
+    assert measured.unmeasured == 1  # of a label that the model does not know
+    everything = ScoreEvaluation(['A', 'B'], multilabel=False, include_doubtful=True)
+    everything.add(rows)
+    found = everything.found()
+    assert (found.doubtful, found.doubtful_included) == (1, True)
+    assert found.metrics['confusion'] == [[1, 1], [1, 1]]
+
+
+def test_their_number_is_said_where_nothing_else_is_left():
+    doubtful = [replace(row(i, 'AB'[i], 0.6, 0.4), warnings=(MIRRORED,)) for i in range(2)]
+    measured = of_two(doubtful)
+    assert measured.metrics == {} and measured.doubtful == 2
+
+
+def test_near_ties_count_by_their_label_and_are_left_out_beside():
+    rows = [row(0, 'A', 0.9, 0.1), row(1, 'B', 0.1, 0.9), row(2, 'B', 0.52, 0.48)]
+    rows[2] = replace(rows[2], answer=NO_CLASS)
+    metrics = of_two(rows).metrics
+    assert metrics['confusion'] == [[1, 0], [1, 1]]
+    assert metrics['cannot_say']['images'] == 1
+    assert metrics['cannot_say']['decided']['confusion'] == [[1, 0], [0, 1]]

@@ -9,6 +9,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from napari_cxr import samples
 from napari_cxr.scoring import (
     RowScored,
     ScoreRow,
@@ -40,7 +41,7 @@ def folder(tmp_path_factory):
     """Two class folders with nine images, and a file that is none."""
     root = tmp_path_factory.mktemp('images')
     for i in range(9):
-        pixels = np.random.default_rng(i).integers(0, 256, (60, 52), np.uint8)
+        pixels = np.uint8(255 * samples.phantom((60, 52), seed=i))
         label = ('normal', 'pneumonia')[i % 2]
         (root / label).mkdir(exist_ok=True)
         iio.imwrite(root / label / f'{i}.png', pixels)

@@ -37,6 +37,7 @@ def score(
     full_resolution: bool = False,
     resume: bool = False,
     retry_errors: bool = False,
+    include_doubtful: bool = False,
     progress: bool = True,
 ) -> pd.DataFrame:
     """Score many radiographs into a table with a row for each.
@@ -77,6 +78,9 @@ def score(
         Whether to go on with what was stopped, and to add files that are new.
     retry_errors : bool
         Whether rows with errors are scored again; with `resume`.
+    include_doubtful : bool
+        Whether images count in the metrics that are probably no upright frontal chest
+        radiographs; without it ``attrs['metrics']['doubtful']`` says how many were left out.
     progress : bool
         Whether to draw a bar, in a terminal or a notebook.
 
@@ -130,6 +134,7 @@ def score(
                         'identify': identify,
                         'retry_errors': retry_errors,
                         'full_resolution': full_resolution,
+                        'include_doubtful': include_doubtful,
                     },
                     resume=resume,
                     workers=workers,

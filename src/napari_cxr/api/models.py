@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_cxr.checkpoint import Card
     from napari_cxr.explain.heatmap import Heatmap
+    from napari_cxr.explain.heatmap_location import HeatmapLocation
     from napari_cxr.inference.prediction import Prediction
 
 __all__ = ['Explanation', 'Model', 'Result', 'load_model', 'models', 'read']
@@ -136,11 +137,22 @@ class Explanation(Mapping[str, 'Heatmap']):
     ----------
     result : Result
         The prediction that is explained.
+    locations : dict of str to HeatmapLocation or None
+        Where each heatmap lies by the lungs: its peak, the region of the peak, and how much of
+        the area above half of the peak is lung; None for a map without a peak.
     """
 
-    def __init__(self, result: Result, heatmaps: Sequence[Heatmap]) -> None:
+    def __init__(
+        self,
+        result: Result,
+        heatmaps: Sequence[Heatmap],
+        locations: Sequence[HeatmapLocation | None],
+    ) -> None:
         self.result = result
         self._heatmaps = {heatmap.label: heatmap for heatmap in heatmaps}
+        self.locations = {
+            heatmap.label: location for heatmap, location in zip(heatmaps, locations, strict=True)
+        }
 
     def __getitem__(self, label: str) -> Heatmap:
         return self._heatmaps[label]
@@ -170,7 +182,8 @@ class Explanation(Mapping[str, 'Heatmap']):
     def _repr_html_(self) -> str:
         from napari_cxr.api.result_output import result_page
 
-        return result_page(self.result.prediction, self.result.image, self._heatmaps)
+        result = self.result
+        return result_page(result.prediction, result.image, self._heatmaps, self.locations)
 
 
 class Model:
@@ -282,9 +295,11 @@ class Model:
         2
         >>> maps['opacity'].sample_on(maps.result.image.shape).shape
         (320, 320)
+        >>> maps.locations['opacity'].in_lungs in (True, False)
+        True
         """
         shown, radiograph = self._read(image)
-        prediction, heatmaps = call(
+        prediction, heatmaps, locations = call(
             'explain',
             radiograph=radiograph,
             model=str(self.path),
@@ -292,7 +307,7 @@ class Model:
             labels=None if labels is None else list(labels),
             method=method,
         )
-        return Explanation(Result(prediction, shown), heatmaps)
+        return Explanation(Result(prediction, shown), heatmaps, locations)
 
     def _read(self, image: Radiograph | str | Path) -> tuple[Radiograph, Radiograph]:
         """Return the whole radiograph, and as the model is shown it, which `score` decides."""

@@ -18,6 +18,7 @@ from napari_cxr.radiograph import Radiograph
 if TYPE_CHECKING:
     from napari_cxr.checkpoint import Card
     from napari_cxr.explain.heatmap import Heatmap
+    from napari_cxr.explain.heatmap_location import HeatmapLocation
     from napari_cxr.inference.prediction import Prediction
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     'card_page',
     'export_result',
     'exporter_names',
+    'location_entries',
     'prediction_entries',
     'result_page',
 ]
@@ -44,7 +46,10 @@ _PREDICTED, _OTHER = '#d1642b', '#8a9099'
 
 
 def result_page(
-    prediction: Prediction, image: Radiograph, heatmaps: Mapping[str, Heatmap] | None = None
+    prediction: Prediction,
+    image: Radiograph,
+    heatmaps: Mapping[str, Heatmap] | None = None,
+    locations: Mapping[str, HeatmapLocation | None] | None = None,
 ) -> str:
     """Return a prediction as HTML: warnings, answer, bars, the image, and a heatmap over it.
 
@@ -56,6 +61,8 @@ def result_page(
         What was classified; a single frame.
     heatmaps : mapping of str to Heatmap, optional
         By label; that of the leading label is drawn, or else the first.
+    locations : mapping of str to HeatmapLocation or None, optional
+        Where each lies by the lungs.
 
     Returns
     -------
@@ -70,7 +77,9 @@ def result_page(
         for one in prediction.warnings
         if one not in prediction.doubts
     )
-    predicted = prediction.above or (prediction.label,)
+    predicted: tuple[str, ...] = prediction.above or (prediction.label,)
+    if prediction.rule.near_tie(prediction.probabilities):
+        predicted = ()
     bars = ''.join(
         _BAR.format(
             label=escape(label),
@@ -85,6 +94,10 @@ def result_page(
         shown = heatmaps.get(prediction.leading, next(iter(heatmaps.values())))
         pictures += _picture(image, shown)
         caption = f'<div>{escape(shown.method)}: evidence for {escape(shown.label)}</div>'
+        location = (locations or {}).get(shown.label)
+        if location is not None:
+            warn = '' if location.in_lungs else ' style="color:#c0392b"'
+            caption += f'<div{warn}>Its peak lies {location.place}.</div>'
     return (
         f'<div>{doubts}<div><b>{escape(prediction.answer)}</b> '
         f'<small>{escape(prediction.model)}. For research only, not for clinical use.</small>'
@@ -157,6 +170,17 @@ def export_result(
     found(path, image, prediction, heatmaps)
 
 
+def location_entries(location: HeatmapLocation | None) -> dict[str, Any]:
+    """Return where a heatmap lies as entries for JSON; None each for one without a peak."""
+    if location is None:
+        values: tuple[Any, ...] = (None,) * 3
+    else:
+        fraction = location.half_peak_lung_fraction
+        values = (location.in_lungs, location.region, fraction)
+    names = ('heatmap_peak_in_lung', 'heatmap_peak_region', 'heatmap_half_peak_lung_fraction')
+    return dict(zip(names, values, strict=True))
+
+
 def prediction_entries(prediction: Prediction) -> dict[str, Any]:
     """Return a prediction as entries for JSON, without anything that identifies a patient."""
     from napari_cxr.inference.label_rule import answer_reason
@@ -164,7 +188,7 @@ def prediction_entries(prediction: Prediction) -> dict[str, Any]:
     found = dict(zip(prediction.labels, prediction.probabilities, strict=True))
     rule = prediction.rule
     decided = {
-        'above': list(prediction.above),
+        **({'above': list(prediction.above)} if prediction.multilabel else {}),
         'reason': answer_reason(rule, prediction.probabilities),
         **rule.to_dict(),
     }
@@ -176,7 +200,7 @@ def prediction_entries(prediction: Prediction) -> dict[str, Any]:
         'answer': prediction.answer,
         **{f'p_{label}': p for label, p in found.items()},
         'probabilities': found,
-        **(decided if prediction.multilabel else {}),
+        **decided,
         'warnings': [caution.text for caution in prediction.warnings],
         'device': prediction.device,
         'decoded': prediction.decoded,

@@ -11,7 +11,7 @@ from typing import Any
 
 from napari_cxr.settings_file import parse_json
 
-__all__ = ['NOT_FOR_CLINICAL_USE', 'Card', 'CheckpointError', 'is_text']
+__all__ = ['DEFAULT_MARGIN', 'NOT_FOR_CLINICAL_USE', 'Card', 'CheckpointError', 'is_text']
 
 NOT_FOR_CLINICAL_USE = 'Research and demonstration only, not for clinical use.'
 
@@ -24,6 +24,9 @@ _MOST_LABELS = 1000
 _MOST_LAYERS = 16
 _MOST_UNITS = 65_536  # of a hidden layer, as in a recipe
 LARGEST_INPUT = 4096  # pixels a side
+#: By how much a class must be more probable than the next one, by cards that do not say it: a
+#: convention, a tenth, which was not fitted to any images.
+DEFAULT_MARGIN = 0.1
 #: What a model may be called, here and in the catalog.
 NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._+-]{0,79}')
 # A label or a title ends up in terminals, menus and file names.
@@ -109,6 +112,10 @@ class Card:
     undecided : dict
         With `multilabel`: for a label two probabilities, ``[low, high]``; between them the
         answer is 'cannot say'.
+    least_margin : float, optional
+        Without `multilabel`: by how much the probability of the most probable class must exceed
+        that of the next one; else the answer is 'no class stands out'. 0.1 where it is left out,
+        0 for no such rule; see `margin`.
     demonstration : str
         One sentence: that the model is a demonstration, and why it is not to be believed.
         Empty for other models.
@@ -150,6 +157,7 @@ class Card:
     negative: str = ''
     decision: str = ''
     undecided: dict[str, list[float]] = field(default_factory=dict)
+    least_margin: float | None = None
     demonstration: str = ''
     temperature: float = 1.0
     licence: str = ''
@@ -193,6 +201,9 @@ class Card:
         _require(self.negative.casefold() not in map(str.casefold, self.labels), 'negative')
         criteria = {name for points in self.operating_points.values() for name in points}
         _require(not self.decision or self.decision in criteria, 'decision')
+        if self.least_margin is not None:
+            margin_is_right = _is_number(self.least_margin) and 0 <= self.least_margin <= 1
+            _require(margin_is_right and not self.multilabel, 'least_margin')
         for label, band in self.undecided.items():
             _require(label in self.labels and _is_band(band), 'undecided')
 
@@ -211,9 +222,19 @@ class Card:
         points = (self.operating_points.get(label, {}) for label in self.labels)
         return tuple(float(named.get(self.decision, 0.5)) for named in points)
 
+    @property
+    def margin(self) -> float:
+        """By how much a class must be more probable than the next one; 0 with `multilabel`."""
+        if self.multilabel:
+            return 0.0
+        return DEFAULT_MARGIN if self.least_margin is None else float(self.least_margin)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the card's entries by the names that they have in files."""
-        return {_STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        entries = {_STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
+        if self.least_margin is None:  # so that earlier versions read what they understand
+            del entries['least_margin']
+        return entries
 
     def to_json(self) -> str:
         """Return the card as one line of JSON."""

@@ -99,9 +99,17 @@ def _outputs(card: Card) -> str:
 
 def _thresholds(card: Card) -> Iterator[str]:
     """Yield from which probability on each label is predicted, and where nothing is decided."""
-    if not card.multilabel:
+    if not card.multilabel and not card.margin:
         return
     yield from ('', '## What it answers', '')
+    if not card.multilabel:
+        by_default = '' if card.least_margin is not None else ' (the default)'
+        yield (
+            'The most probable class is the answer where it is at least '
+            f'{100 * card.margin:.3g} percentage points{by_default} more probable than the next '
+            'one; otherwise "no class stands out".'
+        )
+        return
     of = f' (operating point "{card.decision}")' if card.decision else ''
     yield (
         f'A label is predicted where its probability reaches its threshold{of}. Where none does, '

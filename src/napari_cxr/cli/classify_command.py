@@ -76,6 +76,7 @@ def classify(
     failed = False
     for path, picture in zip(paths, pictures, strict=True):
         row: dict[str, Any] = {'path': str(path)}
+        where = ''
         try:
             radiograph = decoder.read(path, least)
             if heatmap is None:
@@ -90,14 +91,15 @@ def classify(
                 whole = radiograph if radiograph.step == 1 else decoder.read(path)
                 _save_heatmaps(picture, whole, shown, maps)
                 row |= prediction_entries(prediction) | {'heatmap': str(picture)}
-                row |= _heatmap_fractions(shown, radiograph, field)
+                fractions, where = _heatmap_fractions(shown, radiograph, field)
+                row |= fractions
         except (UnreadableImage, RefusedImage, OutOfMemory) as error:
             failed = True
             row['error'] = str(error)
         except OSError as error:  # the heatmap's folder is full, or is gone
             failed = True
             row['error'] = f'The heatmap could not be saved: {error.strerror}.'
-        for line in [json.dumps(row)] if as_json else _prediction_lines(row):
+        for line in [json.dumps(row)] if as_json else _prediction_lines(row, where):
             echo(line)
     decoder.close()
     if failed:
@@ -123,21 +125,36 @@ def load_model(model: str, device: str, backend: str = '') -> Classifier:
 
 def _heatmap_fractions(
     shown: Heatmap, radiograph: Radiograph, field: LungField | None
-) -> dict[str, Any]:
-    from napari_cxr.explain.heatmap import lung_mask, uniform_lung_fraction
+) -> tuple[dict[str, Any], str]:
+    """Return where a heatmap lies, as entries for JSON and in one sentence."""
+    from napari_cxr.api.result_output import location_entries
+    from napari_cxr.explain.heatmap_location import (
+        heatmap_location,
+        lung_labels,
+        uniform_lung_fraction,
+    )
 
     found: dict[str, Any] = {'heatmap_frame_share': shown.frame_fraction(radiograph.shape)}
+    where = ''
     if field is not None:
-        mask = lung_mask(field)
+        labels = lung_labels(field)
+        mask = labels > 0
+        location = heatmap_location(shown, labels, field.shape)
+        found |= location_entries(location)
+        if location is not None:
+            where = (
+                f'Heatmap of {shown.label}: its peak lies {location.place}; '
+                f'{location.half_peak_lung_fraction:.0%} of the area above half of it is lung.'
+            )
         found['heatmap_lung_share'] = shown.fraction_in(mask, field.shape)
         found['heatmap_lung_share_if_even'] = uniform_lung_fraction(shown, mask, field.shape)
         found['lung_field'] = field.source
-    return found
+    return found, where
 
 
-def _prediction_lines(row: dict[str, Any]) -> list[str]:
+def _prediction_lines(row: dict[str, Any], where: str = '') -> list[str]:
     if 'error' in row:
-        return [f'{row["path"]}: not classified. {row["error"]}']
+        return [f'{row["path"]}: failed. {row["error"]}']
     named = row['probabilities']
     if 'above' in row and len(named) > _MOST_PRINTED_FINDINGS:
         named = {name: named[name] for name in row['above']}
@@ -146,7 +163,9 @@ def _prediction_lines(row: dict[str, Any]) -> list[str]:
     doubts = [doubt['text'] for doubt in row['doubts']]
     lines = [f'{row["path"]}: WARNING: {text}' for text in doubts]
     lines.append(f'{row["path"]}: {row["answer"]}  {told}')
-    return lines + [f'    {text}' for text in row['warnings'] if text not in doubts]
+    more = [where] if where else []
+    more += [text for text in row['warnings'] if text not in doubts]
+    return lines + [f'    {text}' for text in more]
 
 
 def _picture_paths(folder: Path | None, paths: list[Path]) -> list[Path]:

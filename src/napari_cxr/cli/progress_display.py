@@ -149,7 +149,7 @@ class ScoringDisplay:
                         if row.status == 'error':
                             print_line(console, f'{row.path}: {row.error}')
                         elif self._verbose:
-                            print_line(console, f'{row.path}: {row.label}')
+                            print_line(console, f'{row.path}: {row.answer or row.label}')
                     case scoring.ScoringWarned(text=text):
                         print_line(console, text)
                     case scoring.ScoringProgress():
@@ -210,6 +210,14 @@ def _print_summary(event: ScoringFinished, run: ScoringRun) -> None:
         named = ', '.join(repr(label) for label in event.unknown[:8])
         images = f'{event.unmeasured:,} image{"s" * (event.unmeasured != 1)}'
         echo(f'Not measured: {images}, because the model has no such label: {named}.', err=True)
+    if event.doubtful:
+        images = f'{event.doubtful:,} doubtful image{"s" * (event.doubtful != 1)}'
+        echo(
+            f'Measured as well: {images} (column doubts).'
+            if event.doubtful_included
+            else f'Not measured: {images} (column doubts); --include-doubtful counts them.',
+            err=True,
+        )
     if event.metrics:
         for line in _metric_lines(event.metrics, run):
             echo(line)
@@ -247,7 +255,7 @@ def _metric_lines(metrics: dict[str, Any], run: ScoringRun) -> list[str]:
         for label, found in metrics['classes'].items()
     ]
     if 'cannot_say' in metrics:
-        lines += _abstention_lines(metrics, words)
+        lines += _abstention_lines(metrics, words, rule.undecided_answer)
     lines += [
         f'  {label} by the decision: {_metrics_with_intervals(found["called"], words)}'
         for label, found in metrics['classes'].items()
@@ -272,11 +280,13 @@ def _metric_lines(metrics: dict[str, Any], run: ScoringRun) -> list[str]:
     return lines
 
 
-def _abstention_lines(metrics: dict[str, Any], words: dict[str, str]) -> list[str]:
-    """Return lines on the images for which the model abstains, and on the others."""
+def _abstention_lines(metrics: dict[str, Any], words: dict[str, str], answer: str) -> list[str]:
+    """Return lines on the images for which the answer is no label, and on the others."""
     found = metrics['cannot_say']
     share = _metrics_with_intervals({'share': found['share']}, {'share': 'a share of'})
-    lines = [f'  Cannot say: {found["images"]:,} of {metrics["images"]:,} images, {share}']
+    lines = [
+        f'  {answer.capitalize()}: {found["images"]:,} of {metrics["images"]:,} images, {share}'
+    ]
     decided = found['decided']
     if not decided:
         return [

@@ -110,6 +110,14 @@ def score(
             'a column names the classes that reach it.',
         ),
     ] = None,
+    include_doubtful: Annotated[
+        bool,
+        typer.Option(
+            '--include-doubtful',
+            help='Count doubtful images in the metrics: lateral, inverted, mirrored, or not a '
+            'chest.',
+        ),
+    ] = False,
     identify: Annotated[
         bool,
         typer.Option('--identify', help='Add columns that name patient, study and image.'),
@@ -174,6 +182,7 @@ def score(
                 identify=identify,
                 retry_errors=retry_errors,
                 full_resolution=full_resolution,
+                include_doubtful=include_doubtful,
             )
             items = list_items(paths, labels, listed_images)
         except (CheckpointError, ListingError, DecisionError, ScoringError) as error:

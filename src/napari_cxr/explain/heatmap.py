@@ -1,6 +1,6 @@
 """A heatmap: the small map that a network produced, with its place on the radiograph.
 
-Also the picture of one, and the fraction of it that lies in the lungs. No torch.
+Also the picture of one. No torch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_cxr.lungs import LungField
 from napari_cxr.messages import message_type
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ __all__ = [
     'draw_heatmap',
     'full_colour',
     'input_bounds',
-    'lung_fractions',
-    'lung_mask',
-    'uniform_lung_fraction',
 ]
 
 #: Width of the outer frame in which markers and borders lie, as a fraction of each side.
@@ -110,7 +106,35 @@ class Heatmap:
         -------
         ndarray of float32, shape `shape`
         """
-        return self._sample(np.eye(3), shape)
+        return self.sample_at(np.eye(3), shape)
+
+    def peak(self) -> tuple[float, float] | None:
+        """Return where the strongest cell looks, as (y, x) in pixels of the radiograph.
+
+        Within what the network saw, even where half of that cell lies outside. None for a map
+        that is the same everywhere, which has no peak.
+        """
+        if self.values.max() == self.values.min():
+            return None
+        cell = np.unravel_index(self.values.argmax(), self.values.shape)
+        place = (self.to_radiograph @ np.array([*cell, 1.0]))[:2]
+        if self.input_bounds is not None:
+            place = np.clip(place, self.input_bounds[:2], self.input_bounds[2:])
+        return float(place[0]), float(place[1])
+
+    def crops(self, shape: tuple[int, int]) -> bool:
+        """Return whether the network was shown less than the whole radiograph.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Rows and columns of the radiograph.
+        """
+        if self.input_bounds is None:
+            return False
+        top, left, bottom, right = self.input_bounds
+        # Half a pixel, the outer edge of the first one, is no crop.
+        return top > 0.5 or left > 0.5 or bottom < shape[0] - 1.5 or right < shape[1] - 1.5
 
     def uniform(self) -> Heatmap:
         """Return a uniform map over what the network saw, with which to compare a fraction."""
@@ -141,7 +165,7 @@ class Heatmap:
         pixels = np.array(mask.shape if shape is None else shape) / mask.shape
         to_radiograph = np.diag([*(step * pixels), 1.0])
         to_radiograph[:2, 2] = (step // 2 + 0.5) * pixels - 0.5
-        return _fraction(self._sample(to_radiograph, thinned.shape), thinned)
+        return _fraction(self.sample_at(to_radiograph, thinned.shape), thinned)
 
     def frame_fraction(self, shape: tuple[int, int]) -> float | None:
         """Return the fraction of the map that lies at the edge of what the network saw.
@@ -173,10 +197,22 @@ class Heatmap:
         step = (edges[1] - edges[0]) / points
         to_radiograph = np.diag([*step, 1.0])
         to_radiograph[:2, 2] = edges[0] + step / 2
-        return _fraction(self._sample(to_radiograph, frame.shape), frame)
+        return _fraction(self.sample_at(to_radiograph, frame.shape), frame)
 
-    def _sample(self, to_radiograph: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-        """Sample at points (i, j) of a raster that a matrix places on the radiograph."""
+    def sample_at(self, to_radiograph: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """Sample at points (i, j) of a raster that a matrix places on the radiograph.
+
+        Parameters
+        ----------
+        to_radiograph : ndarray, shape (3, 3)
+            Takes a point (i, j, 1) to (y, x, 1) in pixels of the radiograph.
+        shape : tuple of int
+            Rows and columns of the raster.
+
+        Returns
+        -------
+        ndarray of float32, shape `shape`
+        """
         from scipy.ndimage import affine_transform
 
         to_cells = np.linalg.inv(self.to_radiograph) @ to_radiograph
@@ -266,43 +302,6 @@ def draw_heatmap(
     alpha = opacity * np.interp(strength, steps, HEAT_COLOURS[:, 3])[..., None]
     mixed = display[..., None] * (1 - alpha) + colour * alpha
     return (np.clip(mixed, 0, 1) * 255).round().astype(np.uint8)
-
-
-#: Most rows and columns of a mask. On all pixels of a radiograph the lungs alone would take
-#: longer than classifying it.
-_FINE = 256
-
-
-def lung_mask(field: LungField) -> np.ndarray:
-    """Return the lungs as a bool mask that stretches over the radiograph, 256 x 256 at most."""
-    rows, columns = field.shape
-    return replace(field, shape=(min(rows, _FINE), min(columns, _FINE))).mask()
-
-
-def lung_fractions(heatmaps: Sequence[Heatmap], field: LungField) -> list[float | None]:
-    """Return the fraction of each heatmap that lies in the lungs; None for a map of zeros."""
-    mask = lung_mask(field)
-    return [heatmap.fraction_in(mask, field.shape) for heatmap in heatmaps]
-
-
-def uniform_lung_fraction(heatmap: Heatmap, mask: np.ndarray, shape: tuple[int, int]) -> float:
-    """Return the fraction in the lungs of a uniform map: their fraction of what the network saw.
-
-    Parameters
-    ----------
-    heatmap : Heatmap
-        One of the network's, for what it saw.
-    mask : ndarray, shape (rows, columns)
-        The lungs; it stretches over the radiograph.
-    shape : tuple of int
-        Rows and columns of the radiograph.
-
-    Returns
-    -------
-    float
-        In [0, 1].
-    """
-    return heatmap.uniform().fraction_in(mask, shape) or 0.0
 
 
 def cell_to_input(grid: Grid) -> np.ndarray:

@@ -435,6 +435,7 @@ class Classifier:
             negative=self.rule.negative,
             undecided=dict(self.card.undecided),
             decoded=radiograph.decoded,
+            least_margin=self.rule.least_margin,
         )
 
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = [
     'CANNOT_SAY',
     'NOTHING_ABOVE',
+    'NO_CLASS',
     'NO_FINDING',
+    'UNDECIDED_ANSWERS',
     'LabelRule',
     'answer_reason',
     'percent',
@@ -28,6 +30,12 @@ __all__ = [
 
 #: The answer where a probability lies in the band in which a model does not decide.
 CANNOT_SAY = 'cannot say'
+
+#: The answer where classes exclude each other and the two most probable are nearly alike.
+NO_CLASS = 'no class stands out'
+
+#: The answers that are no label.
+UNDECIDED_ANSWERS = (CANNOT_SAY, NO_CLASS)
 
 #: The label of an image that has none of several findings, as in NIH ChestX-ray14; an image
 #: of which nobody knows has none.
@@ -40,7 +48,9 @@ _HALF = 0.5
 class LabelRule:
     """How the probabilities of an image become a label and an answer.
 
-    Of classes that exclude each other the most probable is the label. Where an image can have
+    Of classes that exclude each other the most probable is the label, and the answer if it is
+    more probable than the next one by a margin: the "margin" of active learning, best versus
+    second best (Scheffer, Decomain and Wrobel, IDA 2001). Where an image can have
     several, each label is compared with its threshold: the label of the image is the one
     that is furthest above, by `napari_cxr.metrics.calibration.normalised`, or `negative` if
     none reaches its threshold.
@@ -59,6 +69,9 @@ class LabelRule:
         For labels that have it, the band of probabilities in which nothing is decided. It is
         stretched to a threshold outside of it, so that a higher probability never gets an answer
         that is further from the label.
+    least_margin : float
+        Without `multilabel`: the least by which the probability of the most probable class
+        must exceed that of the next one, for the answer to be that class.
     """
 
     labels: tuple[str, ...]
@@ -66,18 +79,24 @@ class LabelRule:
     thresholds: tuple[float, ...] = ()
     negative: str = ''
     undecided: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    least_margin: float = 0.0
 
     @classmethod
     def of_card(cls, card: Card) -> LabelRule:
         """Return the rule by which a model decides where a person asks for no other."""
         return cls(
-            card.labels, card.multilabel, card.thresholds, card.negative_label, card.undecided
+            card.labels,
+            card.multilabel,
+            card.thresholds,
+            card.negative_label,
+            card.undecided,
+            card.margin,
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what decides, fit for JSON; nothing where classes exclude each other."""
+        """Return what decides, fit for JSON; nothing where the most probable class always does."""
         if not self.multilabel:
-            return {}
+            return {'least_margin': self.least_margin} if self.least_margin else {}
         return {
             'thresholds': {label: self.threshold(label) for label in self.labels},
             'negative': self.negative,
@@ -91,6 +110,11 @@ class LabelRule:
         """Return the rule that `to_dict` wrote; raises ValueError where it cannot be one."""
         if not entries:  # written before there was one
             return cls(tuple(labels), multilabel)
+        if not multilabel:
+            margin = entries.get('least_margin')
+            if not isinstance(margin, int | float) or not 0 <= margin <= 1:
+                raise ValueError('no rule of labels')
+            return cls(tuple(labels), least_margin=float(margin))
         thresholds, undecided = entries.get('thresholds'), entries.get('undecided')
         if not (
             isinstance(thresholds, Mapping)
@@ -174,8 +198,35 @@ class LabelRule:
         deciding = self.above(probabilities)[:1] or self.ordered(probabilities)
         return tuple(label for label in deciding if self.in_uncertain_band(label, known[label]))
 
+    @property
+    def undecided_answer(self) -> str:
+        """The answer that is no label, if this rule can give one; else empty."""
+        if self.multilabel:
+            return CANNOT_SAY if self.undecided else ''
+        return NO_CLASS if self.least_margin else ''
+
+    def margin(self, probabilities: Sequence[float]) -> float:
+        """Return by how much the most probable class exceeds the next one."""
+        best, second = sorted(probabilities)[-1:-3:-1]
+        return best - second
+
+    def near_tie(self, probabilities: Sequence[float]) -> bool:
+        """Return whether classes exclude each other and none of them stands out."""
+        # Probabilities have 7 digits in a table, and must mean the same there.
+        return (
+            not self.multilabel
+            and len(self.labels) > 1
+            and round(self.margin(probabilities), 6) < self.least_margin
+        )
+
     def answer(self, probabilities: Sequence[float]) -> str:
-        """Return the label of an image, or `CANNOT_SAY` where the model does not decide."""
+        """Return the label of an image, or why there is none.
+
+        That is `CANNOT_SAY` where the model does not decide, and `NO_CLASS` where the most
+        probable class does not stand out.
+        """
+        if self.near_tie(probabilities):
+            return NO_CLASS
         return CANNOT_SAY if self.in_doubt(probabilities) else self.label(probabilities)
 
     def band(self, label: str) -> tuple[float, float] | None:
@@ -207,7 +258,7 @@ NOTHING_ABOVE = 'Nothing is above its threshold.'
 
 
 def answer_reason(rule: LabelRule, probabilities: Sequence[float]) -> str:
-    """Say why an image got its answer; nothing where classes exclude each other.
+    """Say why an image got its answer; nothing where that is a class that stands out.
 
     Parameters
     ----------
@@ -221,6 +272,13 @@ def answer_reason(rule: LabelRule, probabilities: Sequence[float]) -> str:
     str
         For instance 'The probability of opacity, 62 %, is above its threshold, 41 %.'
     """
+    if rule.near_tie(probabilities):
+        first, second = rule.ordered(probabilities)[:2]
+        apart, needed = _distinct_points(rule.margin(probabilities), rule.least_margin)
+        return (
+            f'{first} and {second} are {apart} points apart, and this model needs {needed} to '
+            'name a class.'
+        )
     if not rule.multilabel:
         return ''
     known = dict(zip(rule.labels, probabilities, strict=True))
@@ -246,6 +304,15 @@ def answer_reason(rule: LabelRule, probabilities: Sequence[float]) -> str:
     # Two numbers that read the same must not be called above or below.
     p, threshold = distinct_percents(known[label], rule.threshold(label))
     return f'The probability of {label}, {p}, is {where} its threshold, {threshold}.'
+
+
+def _distinct_points(p: float, q: float) -> tuple[str, str]:
+    """Return two differences in percentage points with as few digits as tell them apart."""
+    for digits in range(1, 4):
+        first, second = (f'{100 * each:.{digits}f}'.rstrip('0').rstrip('.') for each in (p, q))
+        if first != second:
+            break
+    return first, second
 
 
 def percent(p: float, digits: int = 0) -> str:

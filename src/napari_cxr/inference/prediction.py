@@ -91,6 +91,9 @@ class Prediction:
         which the model does not decide.
     decoded : str
         At what part of its size the image was decoded, see `Radiograph.decoded`.
+    least_margin : float
+        Without `multilabel`: the least by which the most probable class must exceed the next one
+        to be the answer.
     """
 
     labels: tuple[str, ...]
@@ -109,12 +112,18 @@ class Prediction:
     negative: str = ''
     undecided: dict[str, list[float]] = field(default_factory=dict)
     decoded: str = '1'
+    least_margin: float = 0.0
 
     @property
     def rule(self) -> LabelRule:
         """How its probabilities become a label."""
         return LabelRule(
-            self.labels, self.multilabel, self.thresholds, self.negative, self.undecided
+            self.labels,
+            self.multilabel,
+            self.thresholds,
+            self.negative,
+            self.undecided,
+            self.least_margin,
         )
 
     @property
@@ -134,7 +143,7 @@ class Prediction:
 
     @property
     def answer(self) -> str:
-        """The label, or 'cannot say' where the model does not decide."""
+        """The label, 'cannot say' where the model does not decide, or 'no class stands out'."""
         return self.rule.answer(self.probabilities)
 
     @property

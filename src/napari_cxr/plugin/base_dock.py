@@ -17,7 +17,7 @@ from qtpy.QtWidgets import QProgressBar, QPushButton, QWidget
 from napari_cxr.checkpoint import CheckpointError
 from napari_cxr.plugin.background import Failure, Job, JobOutcome, RunningJob, run_job
 from napari_cxr.plugin.docks import TabsTogether, unwrap_viewer
-from napari_cxr.plugin.style import quiet_label, style_sheet
+from napari_cxr.plugin.style import keep_space, quiet_label, style_sheet
 from napari_cxr.plugin.widgets.input_selector import InputSelector
 from napari_cxr.plugin.widgets.model_selector import CardDialog
 from napari_cxr.plugin.widgets.sections import fill_dock
@@ -165,11 +165,13 @@ class ImageDock(Dock):
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(4)
         self.progress.hide()
+        keep_space(self.progress)
         self._slow = QTimer(self)
         self._slow.setSingleShot(True)
         self._slow.setInterval(_PROGRESS_DELAY)
         self._slow.timeout.connect(self._show_progress)
         self.status = quiet_label()
+        keep_space(self.status, lines=1)
         self.message = InlineMessage()
 
     def _show(self) -> None:

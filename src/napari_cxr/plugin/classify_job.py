@@ -1,7 +1,7 @@
 """Classifying one radiograph: the job, and the result that docks show.
 
 The job runs in the torch process that all docks of this napari share. What a dock shows of a
-result is here too: probabilities, heatmaps, how much of each lies in the lungs, and what the
+result is here too: probabilities, heatmaps, where each lies by the lungs, and what the
 model's card says about its performance.
 """
 
@@ -15,7 +15,8 @@ from napari.layers import Image, Labels
 
 from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
 from napari_cxr.checkpoint.card_page import headline
-from napari_cxr.explain.heatmap import Heatmap, lung_mask, uniform_lung_fraction
+from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.heatmap_location import HeatmapLocation, lung_labels, uniform_lung_fraction
 from napari_cxr.inference.prediction import Prediction
 from napari_cxr.lungs import LungField
 from napari_cxr.plugin.background import Job, shared_torch
@@ -25,8 +26,8 @@ from napari_cxr.radiograph import Radiograph
 
 __all__ = [
     'ExplainedPrediction',
+    'HeatmapsByLungs',
     'LoadedModel',
-    'LungFractions',
     'classify',
     'classify_radiograph',
     'model_performance',
@@ -68,13 +69,13 @@ def performance_text(card: Card) -> str:
 
 
 @dataclass(frozen=True)
-class LungFractions:
-    """How much of each heatmap lies in the lungs, and whose lungs those are.
+class HeatmapsByLungs:
+    """Where each heatmap lies by the lungs, and whose lungs those are.
 
     Parameters
     ----------
-    fractions : tuple of float or None
-        Of each class's heatmap, in [0, 1]; None for an empty map.
+    locations : tuple of HeatmapLocation or None
+        Of each class's heatmap; None for one that has no peak.
     uniform : float
         Of a uniform map: the fraction of the model's input that is lung.
     source : {'network', 'atlas'}
@@ -85,7 +86,7 @@ class LungFractions:
         A number that stands for the lungs as a person has edited them; 0 if nobody has.
     """
 
-    fractions: tuple[float | None, ...]
+    locations: tuple[HeatmapLocation | None, ...]
     uniform: float
     source: str
     implausible: str = ''
@@ -106,8 +107,8 @@ class ExplainedPrediction:
         Fraction of each heatmap at the edge of the model's input; None for an empty map.
     field : LungField
         The lungs as they were found, or edited before the click.
-    lungs : LungFractions
-        How much of each heatmap lies in them.
+    lungs : HeatmapsByLungs
+        Where each heatmap lies by them.
     performance : str
         One sentence on how well the model does and where that was measured; may be empty.
     demonstration : bool
@@ -118,7 +119,7 @@ class ExplainedPrediction:
     heatmaps: tuple[Heatmap, ...]
     edge_fractions: tuple[float | None, ...]
     field: LungField
-    lungs: LungFractions
+    lungs: HeatmapsByLungs
     performance: str = ''
     demonstration: bool = False
 
@@ -194,7 +195,7 @@ def classify_radiograph(
     field : LungField, optional
         Its lungs, where a person has edited them.
     edit : int
-        See `LungFractions`.
+        See `HeatmapsByLungs`.
     """
     radiograph = yield from as_scored(radiograph, model)
     classified = yield from shared_torch().run(
@@ -207,14 +208,14 @@ def _explained(
     classified: Any, edit: int, performance: str, demonstration: bool
 ) -> ExplainedPrediction:
     """Put together what the job returned, with the lung fraction of a uniform map."""
-    prediction, heatmaps, edge_fractions, field, lung_fractions = classified
-    uniform = uniform_lung_fraction(heatmaps[0], lung_mask(field), field.shape)
+    prediction, heatmaps, edge_fractions, field, locations = classified
+    uniform = uniform_lung_fraction(heatmaps[0], lung_labels(field) > 0, field.shape)
     return ExplainedPrediction(
         prediction,
         tuple(heatmaps),
         tuple(edge_fractions),
         field,
-        LungFractions(tuple(lung_fractions), uniform, field.source, field.implausible, edit),
+        HeatmapsByLungs(tuple(locations), uniform, field.source, field.implausible, edit),
         performance,
         demonstration,
     )

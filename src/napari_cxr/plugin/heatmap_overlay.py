@@ -1,7 +1,7 @@
-"""The heatmap and its outline over a radiograph, as napari layers.
+"""The heatmap, its outline and the model's field of view over a radiograph, as napari layers.
 
-`HeatmapOverlay` keeps one heatmap layer, and one outline if wanted, above a radiograph's layer;
-the outline is where the heatmap crosses a level, as a shapes layer.
+`HeatmapOverlay` keeps one heatmap layer above a radiograph's layer, and if wanted two shapes
+layers: the outline, where the heatmap crosses a level, and the edge of what the model was shown.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ from napari_cxr.explain.heatmap import Heatmap, full_colour
 from napari_cxr.plugin.classify_job import ExplainedPrediction
 from napari_cxr.plugin.layers import heatmap_layer, is_heatmap, lay_on, lying_on, show_heatmap
 
-__all__ = ['HeatmapOverlay', 'outline_layer', 'outline_paths', 'show_outline']
+__all__ = [
+    'HeatmapOverlay',
+    'field_of_view_layer',
+    'outline_layer',
+    'outline_paths',
+    'show_field_of_view',
+    'show_outline',
+]
 
 #: Points between two cells; enough for a curve that looks smooth on screen.
 _UPSAMPLING = 12
@@ -67,10 +74,43 @@ def outline_layer(heatmap: Heatmap, level: float, base: Image) -> Shapes:
     return layer
 
 
-def show_outline(layer: Shapes, heatmap: Heatmap, level: float, base: Image) -> None:
-    """Put the outline of a heatmap into an existing layer, where the radiograph is now."""
+def _align(layer: Shapes, base: Image) -> None:
+    """Lay shapes in pixels of the radiograph where its layer is now."""
     for name in ('scale', 'translate', 'rotate', 'shear', 'affine', 'units'):
         setattr(layer, name, getattr(base, name))
+
+
+def field_of_view_layer(heatmap: Heatmap, base: Image) -> Shapes:
+    """Return a layer with the edge of what the model was shown, in place on the radiograph."""
+    layer = Shapes(ndim=2, axis_labels=base.axis_labels, opacity=0.6)
+    show_field_of_view(layer, heatmap, base)
+    lay_on(layer, base)
+    return layer
+
+
+def show_field_of_view(layer: Shapes, heatmap: Heatmap, base: Image) -> None:
+    """Put the edge of what a model was shown into an existing layer.
+
+    It stays on the radiograph: what a model sees beyond is padding.
+    """
+    _align(layer, base)
+    layer.data = []
+    rows, columns = base.data.shape[:2]
+    if heatmap.input_bounds is not None:
+        corners = np.reshape(heatmap.input_bounds, (2, 2))
+        corners = np.clip(corners, -0.5, np.array([rows, columns]) - 0.5)
+        layer.add_rectangles(
+            [corners],
+            face_color='transparent',
+            edge_color='#9aa0a6',
+            edge_width=max(rows / 400, 0.5),
+        )
+    layer.name = f'Field of view · {heatmap.model}'
+
+
+def show_outline(layer: Shapes, heatmap: Heatmap, level: float, base: Image) -> None:
+    """Put the outline of a heatmap into an existing layer, where the radiograph is now."""
+    _align(layer, base)
     rows = heatmap.to_radiograph[0, 0] * heatmap.values.shape[0]
     layer.data = []
     paths = outline_paths(heatmap, level)
@@ -80,7 +120,7 @@ def show_outline(layer: Shapes, heatmap: Heatmap, level: float, base: Image) -> 
 
 
 class HeatmapOverlay:
-    """Keeps one heatmap layer, and one outline if wanted, above a radiograph.
+    """Keeps one heatmap layer above a radiograph, and an outline and a field of view if wanted.
 
     A layer that the person removed is made again at the next result; one that is
     still there is changed in place, so that its settings stay. The radiograph's
@@ -96,6 +136,7 @@ class HeatmapOverlay:
         self._viewer = viewer
         self.heat: Image | None = None
         self.line: Shapes | None = None
+        self.view: Shapes | None = None
 
     @property
     def outlined(self) -> bool:
@@ -136,11 +177,25 @@ class HeatmapOverlay:
             )
             self._insert(self.line, above)
 
+    def field_of_view(self, base: Image, answer: ExplainedPrediction, wanted: bool) -> None:
+        """Show the edge of what the model was shown where it crops, or take it away."""
+        heatmap = answer.heatmaps[0]
+        if not wanted or not heatmap.crops(answer.field.shape):
+            self._take_away(self.view)
+            self.view = None
+        elif self.view is not None and self.view in self._viewer.layers:
+            show_field_of_view(self.view, heatmap, base)
+        else:
+            selected = self._viewer.layers.selection.active
+            self.view = field_of_view_layer(heatmap, base)
+            self._insert(self.view, base)
+            self._viewer.layers.selection.active = selected
+
     def remove(self) -> None:
-        """Take both layers away."""
-        self._take_away(self.heat)
-        self._take_away(self.line)
-        self.heat = self.line = None
+        """Take all layers away."""
+        for layer in (self.heat, self.line, self.view):
+            self._take_away(layer)
+        self.heat = self.line = self.view = None
 
     def _insert(self, layer: Layer, below: Layer) -> None:
         layers = self._viewer.layers

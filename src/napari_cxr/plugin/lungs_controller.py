@@ -19,10 +19,10 @@ from napari.layers import Image, Labels
 from napari.utils.notifications import show_error, show_info, show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_cxr.explain.heatmap import uniform_lung_fraction
+from napari_cxr.explain.heatmap_location import heatmap_location, uniform_lung_fraction
 from napari_cxr.lungs import LungField
 from napari_cxr.plugin.background import Failure, Job, JobOutcome, run_job
-from napari_cxr.plugin.classify_job import ExplainedPrediction, LungFractions
+from napari_cxr.plugin.classify_job import ExplainedPrediction, HeatmapsByLungs
 from napari_cxr.plugin.docks import unwrap_viewer
 from napari_cxr.plugin.layers import is_heatmap
 from napari_cxr.plugin.lungs_layer import (
@@ -94,7 +94,7 @@ def find_lungs(layer: Image, field: LungField | None = None) -> Job[FoundLungs |
     return FoundLungs(layer, lungs_layer(found, labels, layer))
 
 
-def measure_in_lungs(layer: Labels, answer: ExplainedPrediction) -> LungFractions:
+def measure_in_lungs(layer: Labels, answer: ExplainedPrediction) -> HeatmapsByLungs:
     """Measure an answer's heatmaps by lungs that may have been edited; a job for `run_job`.
 
     Parameters
@@ -107,12 +107,12 @@ def measure_in_lungs(layer: Labels, answer: ExplainedPrediction) -> LungFraction
     edit = edit_number(layer)
     if edit == answer.lungs.edit:
         return answer.lungs
-    # As the model sees them: a third label is no lung.
-    mask = np.isin(np.asarray(layer.data), (1, 2))
+    labels, shape = np.asarray(layer.data), answer.field.shape
+    mask = np.isin(labels, (1, 2))  # as the model sees them: a third label is no lung
     return replace(
         answer.lungs,
-        fractions=tuple(heatmap.fraction_in(mask) for heatmap in answer.heatmaps),
-        uniform=uniform_lung_fraction(answer.heatmaps[0], mask, answer.field.shape),
+        locations=tuple(heatmap_location(each, labels, shape) for each in answer.heatmaps),
+        uniform=uniform_lung_fraction(answer.heatmaps[0], mask, shape),
         edit=edit,
     )
 
@@ -137,7 +137,7 @@ class LungsController(QObject):
         Qt parent.
     """
 
-    #: The fraction of each heatmap in the lungs on show; a `LungFractions`.
+    #: Where each heatmap lies by the lungs on show; a `HeatmapsByLungs`.
     measured = Signal(object)
     #: Lungs are on screen or not.
     shown = Signal(bool)
@@ -269,10 +269,10 @@ class LungsController(QObject):
                 self,
                 partial(measure_in_lungs, layer, answer),
                 'Measuring the heatmaps',
-                done=self._take_fractions,
+                done=self._take_locations,
             )
 
-    def _take_fractions(self, outcome: JobOutcome | Failure) -> None:
+    def _take_locations(self, outcome: JobOutcome | Failure) -> None:
         self._measuring = False
         if isinstance(outcome, Failure):
             self.failed.emit(outcome)

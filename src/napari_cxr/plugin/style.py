@@ -10,11 +10,18 @@ from typing import Any
 from napari.utils.theme import get_theme
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFrame, QLabel
+from qtpy.QtWidgets import QFrame, QLabel, QWidget
 
 from napari_cxr.plugin.widgets.text import PlainLabel
 
-__all__ = ['quiet_label', 'separator_line', 'style_sheet', 'theme_color']
+__all__ = [
+    'keep_space',
+    'quiet_label',
+    'separator_line',
+    'set_style_name',
+    'style_sheet',
+    'theme_color',
+]
 
 
 def theme_color(theme: str, role: str) -> QColor:
@@ -50,6 +57,7 @@ def style_sheet(theme: str) -> str:
         QLabel[wrong="true"] {{ color: {_readable(error, text).name()}; }}
         QLabel#headline {{ font-size: 13pt; font-weight: bold; color: {text.name()}; }}
         QLabel#quiet {{ color: {_rgba(quiet)}; }}
+        QLabel#peak {{ padding: 6px 2px; }}
         QLabel#caution {{
             color: {text.name()}; background-color: {_rgba(warning, 0.13)};
             border-left: 3px solid {warning.name()}; padding: 6px 8px;
@@ -108,6 +116,36 @@ def quiet_label(text: str = '') -> QLabel:
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     label.setObjectName('quiet')
     return label
+
+
+def keep_space(*widgets: QWidget, lines: int = 0) -> None:
+    """Let widgets keep their height while they are hidden, so that nothing below them moves.
+
+    What comes by itself, such as progress or the note of a device, must not push away a button
+    that a person is about to click.
+
+    Parameters
+    ----------
+    *widgets : QWidget
+        Parts of a dock.
+    lines : int
+        Lines of text for which there is space even if the widget is empty.
+    """
+    for widget in widgets:
+        policy = widget.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        widget.setSizePolicy(policy)
+        if lines:
+            widget.setMinimumHeight(lines * widget.fontMetrics().lineSpacing() + 2)
+
+
+def set_style_name(widget: QWidget, name: str) -> None:
+    """Give a widget another look of `style_sheet`: 'quiet', 'caution', 'peak'."""
+    if widget.objectName() != name:
+        widget.setObjectName(name)
+        if (style := widget.style()) is not None:  # Qt looks at names only here
+            style.unpolish(widget)
+            style.polish(widget)
 
 
 def separator_line() -> QFrame:

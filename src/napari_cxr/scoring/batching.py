@@ -181,7 +181,7 @@ class BatchScorer:
             label=self._rule.label(probabilities),
             probabilities=probabilities,
             above=self._rule.above(probabilities) if self._rule.multilabel else (),
-            answer=self._rule.answer(probabilities) if self._rule.multilabel else '',
+            answer=self._rule.answer(probabilities) if self._rule.to_dict() else '',
             called=called,
             view=ready.view,
             warnings=classifier.with_own_warnings(ready.warnings),

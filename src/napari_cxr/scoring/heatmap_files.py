@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from napari_cxr.explain.heatmap import (
-    Heatmap,
-    draw_heatmap,
-    full_colour,
-    lung_mask,
+from napari_cxr.explain.heatmap import Heatmap, draw_heatmap, full_colour
+from napari_cxr.explain.heatmap_location import (
+    heatmap_location,
+    lung_labels,
     uniform_lung_fraction,
 )
 from napari_cxr.scoring.image_preparation import PreparedImage
@@ -61,10 +60,15 @@ def heatmap_fractions(shown: Heatmap, ready: PreparedImage) -> Mapping[str, Any]
     """Return the entries of a `Row` that say where a heatmap lies."""
     found: dict[str, Any] = {'frame_share': shown.frame_fraction(ready.shape)}
     if ready.lungs is not None:
-        mask = lung_mask(ready.lungs)
-        found['lung_share'] = shown.fraction_in(mask, ready.lungs.shape)
-        found['lung_share_if_even'] = uniform_lung_fraction(shown, mask, ready.lungs.shape)
+        shape, labels = ready.lungs.shape, lung_labels(ready.lungs)
+        mask = labels > 0
+        found['lung_share'] = shown.fraction_in(mask, shape)
+        found['lung_share_if_even'] = uniform_lung_fraction(shown, mask, shape)
         found['lung_field'] = ready.lungs.source
+        if (location := heatmap_location(shown, labels, shape)) is not None:
+            found['peak_in_lung'] = location.in_lungs
+            found['peak_region'] = location.region
+            found['half_peak_lung_fraction'] = location.half_peak_lung_fraction
     return found
 
 

@@ -350,7 +350,7 @@ _ENTRIES = {
     'model_hash': 'another model file',
     'labels': 'another model file',
     'several': 'another model file',
-    'rule': 'other thresholds',
+    'rule': 'another rule of labels',
     'preprocessing': 'another preprocessing',
     'lung_field': 'another version of the lung field',
     'frontal_check': 'another version of the check for frontal radiographs',
@@ -368,6 +368,7 @@ _ENTRIES = {
     'decision': 'another decision',
     'heatmaps': 'another choice of heatmaps',
     'shares': 'another choice of what is said of heatmaps',
+    'peaks': 'another choice of what is said of heatmaps',
     'identify': 'another choice of what identifies',
 }
 
@@ -377,7 +378,9 @@ _FOLLOWS = {
     'model': ('model_hash', 'labels', 'several', 'preprocessing', 'rule'),
     'model_hash': ('labels', 'several', 'preprocessing', 'rule'),
     'decision': ('rule',),
-    'version': ('lung_field', 'frontal_check'),
+    'version': ('lung_field', 'frontal_check', 'rule', 'peaks'),
+    'shares': ('peaks',),
+    'heatmaps': ('shares', 'peaks'),
 }
 #: Those of which a person is told what they were and are.
 _DETAILS = (

@@ -92,7 +92,7 @@ _SAME = {
     'model_hash': 'another model',
     'version': 'another version of napari-cxr',
     'preprocessing': 'another preprocessing',
-    'rule': 'other thresholds',
+    'rule': 'another rule of labels',
     'decision': 'another decision',
     'heatmaps': 'another choice of heatmaps',
     'shares': 'another choice of what is said of heatmaps',
@@ -171,12 +171,15 @@ class OpenTable:
         Where rows are kept until all are there.
     total : int
         How many rows it will have.
+    include_doubtful : bool
+        Whether doubtful images are measured.
     """
 
     out: Path
     run: ScoringRun
     journal: Journal
     total: int
+    include_doubtful: bool = False
 
     def started(self, device: str, batch: int, backend: Backend) -> ScoringStarted:
         """Return the event that says so."""
@@ -225,8 +228,15 @@ def open_table(
         run = replace(run, backend=False)
     if lacks_decoded(out):
         run = replace(run, decoded=False)
-    header = _header(items, run, settings, batch, kind, backend.journal_name)
+    if there and 'peaks' not in there:  # as well
+        run = replace(run, peaks=False)
     finished = os.path.lexists(out) and not journal_of(out).exists()
+    ruled = 'rule' in there
+    if finished:
+        ruled = bool(table_reader.read_table_rows(out)[0].rule)
+    if (there or finished) and not (ruled or run.multilabel):  # begun before there was a margin
+        run = replace(run, rule={})
+    header = _header(items, run, settings, batch, kind, backend.journal_name)
     if finished:
         for _ in rows_to_keep(out, items, run):  # what is wrong is said before anything changes
             pass
@@ -236,7 +246,7 @@ def open_table(
         if finished:
             for rows in _batched(filter(counts, rows_to_keep(out, items, run))):
                 journal.add(rows)
-        yield OpenTable(out, run, journal, len(items))
+        yield OpenTable(out, run, journal, len(items), settings.include_doubtful)
 
 
 def lacks_decoded(out: Path) -> bool:
@@ -272,7 +282,7 @@ def write_rows(rows: RowStream, table: OpenTable) -> Generator[ScoringEvent, Non
     """
     journal, run = table.journal, table.run
     rate = ScoringRate(table.total, journal)
-    evaluation = ScoreEvaluation.of_run(run)
+    evaluation = ScoreEvaluation.of_run(run, include_doubtful=table.include_doubtful)
     if run.truth:
         evaluation.add(journal.rows())
     with closing(rows) as arriving:
@@ -300,7 +310,14 @@ def write_rows(rows: RowStream, table: OpenTable) -> Generator[ScoringEvent, Non
     done, failed = journal.done, journal.failed
     journal.remove()
     yield ScoringFinished(
-        str(table.out), done, failed, last.metrics, last.unknown, last.unmeasured
+        str(table.out),
+        done,
+        failed,
+        last.metrics,
+        last.unknown,
+        last.unmeasured,
+        last.doubtful,
+        last.doubtful_included,
     )
 
 
@@ -348,6 +365,7 @@ def _describe_run(
         patients=any(item.patient for item in items),
         backend=True,
         decoded=True,
+        peaks=settings.with_shares,
     )
 
 
@@ -363,7 +381,7 @@ def _header(
     decision, heatmaps = settings.decision, settings.heatmaps
     told = run.to_dict()
     # Journals that were started before there was one of these do not have it.
-    for name in ('rule', 'backend', 'decoded'):
+    for name in ('rule', 'backend', 'peaks', 'decoded'):
         if not told[name]:
             del told[name]
     if run.decoded:

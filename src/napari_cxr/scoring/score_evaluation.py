@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_cxr.inference.label_rule import CANNOT_SAY, LabelRule
+from napari_cxr.inference.label_rule import UNDECIDED_ANSWERS, LabelRule
 from napari_cxr.metrics.class_metrics import summarise
 from napari_cxr.metrics.confidence_intervals import Interval, wilson_interval
 from napari_cxr.scoring.background_thread import BackgroundThread
@@ -41,7 +41,9 @@ class ScoreEvaluation:
 
     Labels are those of the model whatever their case. An image whose label the model does
     not know is not measured; neither is one with several labels, if the model gives one. If
-    it can give several, what `LabelRule.is_negative` knows is none of them.
+    it can give several, what `LabelRule.is_negative` knows is none of them. Nor is a doubtful
+    image measured, one that is probably no upright frontal chest radiograph: its prediction is
+    withheld wherever predictions are shown.
 
     Parameters
     ----------
@@ -53,6 +55,8 @@ class ScoreEvaluation:
         Whether rows say which classes reach their thresholds, so that these are measured too.
     rule : LabelRule, optional
         With `multilabel`, by which thresholds labels are predicted; by default from 0.5 on.
+    include_doubtful : bool
+        Whether doubtful images are measured all the same.
     """
 
     def __init__(
@@ -62,7 +66,9 @@ class ScoreEvaluation:
         multilabel: bool,
         decision: bool = False,
         rule: LabelRule | None = None,
+        include_doubtful: bool = False,
     ) -> None:
+        self._include_doubtful, self._doubtful = include_doubtful, 0
         self._labels, self._multilabel, self._decision = tuple(labels), multilabel, decision
         self._rule = LabelRule(self._labels, multilabel) if rule is None else rule
         self._known = {label.casefold(): k for k, label in enumerate(labels)}
@@ -80,10 +86,14 @@ class ScoreEvaluation:
         self._began = 0.0
 
     @classmethod
-    def of_run(cls, run: ScoringRun) -> ScoreEvaluation:
+    def of_run(cls, run: ScoringRun, *, include_doubtful: bool = False) -> ScoreEvaluation:
         """Return figures, of no row yet, of a run's rows."""
         return cls(
-            run.labels, multilabel=run.multilabel, decision=run.decision, rule=run.label_rule
+            run.labels,
+            multilabel=run.multilabel,
+            decision=run.decision,
+            rule=run.label_rule,
+            include_doubtful=include_doubtful,
         )
 
     def add(self, rows: Iterable[ScoreRow]) -> None:
@@ -97,11 +107,14 @@ class ScoreEvaluation:
                 self._unknown.update(strange or [row.truth])
                 self._unmeasured += 1
                 continue
+            self._doubtful += bool(row.doubts)
+            if row.doubts and not self._include_doubtful:
+                continue
             truth = tuple(self._known[name.casefold()] for name in named)
             self._truths.append(self._one_of_each.setdefault(truth, truth))
             if self._decision:
                 self._called.append(tuple(self._labels.index(name) for name in row.called))
-            self._open.append(row.answer == CANNOT_SAY)
+            self._open.append(row.answer in UNDECIDED_ANSWERS)
             self._probabilities.extend(row.probabilities)
             self._numbers.append(row.number)
             patients = self._patient_numbers
@@ -132,9 +145,10 @@ class ScoreEvaluation:
             their ``share`` with its interval, and ``decided``: the figures of the others, empty
             where these have the same labels.
         """
-        unknown = tuple(sorted(self._unknown))
+        unmeasured = tuple(sorted(self._unknown)), self._unmeasured
+        doubtful = self._doubtful, self._include_doubtful
         if len(self._one_of_each) < 2:
-            return ScoringMeasured({}, unknown, self._unmeasured)
+            return ScoringMeasured({}, *unmeasured, *doubtful)
         images, classes = len(self._truths), len(self._labels)
         order = np.argsort(np.array(self._numbers), kind='stable')
         probabilities = np.array(self._probabilities).reshape(images, classes)[order]
@@ -162,7 +176,8 @@ class ScoreEvaluation:
                 'share': _fraction(undecided, every, patients).to_list(),
                 'decided': decided,
             }
-        return ScoringMeasured(metrics, unknown, self._unmeasured)
+        metrics['doubtful'] = {'images': doubtful[0], 'included': doubtful[1]}
+        return ScoringMeasured(metrics, *unmeasured, *doubtful)
 
     def _figures(
         self, truth: np.ndarray, probabilities: np.ndarray, patients: np.ndarray, cost: int
@@ -226,13 +241,18 @@ class ScoreEvaluation:
     def _as_it_is(self) -> ScoreEvaluation:
         """Return a copy that a thread may look at."""
         copy = ScoreEvaluation(
-            self._labels, multilabel=self._multilabel, decision=self._decision, rule=self._rule
+            self._labels,
+            multilabel=self._multilabel,
+            decision=self._decision,
+            rule=self._rule,
+            include_doubtful=self._include_doubtful,
         )
         copy._numbers, copy._patients = self._numbers[:], self._patients[:]
         copy._probabilities = self._probabilities[:]
         copy._truths, copy._one_of_each = self._truths[:], dict(self._one_of_each)
         copy._called, copy._open = self._called[:], self._open[:]
         copy._unknown, copy._unmeasured = set(self._unknown), self._unmeasured
+        copy._doubtful = self._doubtful
         return copy
 
 
@@ -289,8 +309,10 @@ def evaluate_rows(
     return measuring.found()
 
 
-def evaluate_run(rows: Iterable[ScoreRow], run: ScoringRun) -> ScoringMeasured:
-    """Compare the rows of a run that have a label with it, as `Measuring` does."""
-    measuring = ScoreEvaluation.of_run(run)
+def evaluate_run(
+    rows: Iterable[ScoreRow], run: ScoringRun, *, include_doubtful: bool = False
+) -> ScoringMeasured:
+    """Compare the rows of a run that have a label with it, as `ScoreEvaluation` does."""
+    measuring = ScoreEvaluation.of_run(run, include_doubtful=include_doubtful)
     measuring.add(rows)
     return measuring.found()

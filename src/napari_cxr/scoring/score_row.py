@@ -57,7 +57,7 @@ class ScoreRow:
         Where an image can have several labels: those that reach their thresholds, the furthest
         above first.
     answer : str
-        Where an image can have several labels: the label, or 'cannot say'.
+        The label, or 'cannot say' or 'no class stands out'; empty in tables that have no rule.
     called : tuple of str
         The classes whose probability reaches the threshold that was asked for.
     truth, source, patient : str
@@ -70,6 +70,13 @@ class ScoreRow:
         Reasons to trust it less; those that doubt the image come first.
     heatmap : str
         The picture with the heatmap of its class.
+    peak_in_lung : bool or None
+        Whether the peak of that heatmap lies in a lung; None without heatmaps, and of one
+        that has no peak.
+    peak_region : str
+        Where it lies, as `HeatmapLocation.region`.
+    half_peak_lung_fraction : float or None
+        The fraction in the lungs of the area above half of the peak.
     lung_share, lung_share_if_even, frame_share : float or None
         Of that heatmap: its share in the lungs, what that would be if it were even, and
         its share at the edge of what the network saw.
@@ -99,6 +106,9 @@ class ScoreRow:
     view: str = ''
     warnings: tuple[ImageWarning, ...] = ()
     heatmap: str = ''
+    peak_in_lung: bool | None = None
+    peak_region: str = ''
+    half_peak_lung_fraction: float | None = None
     lung_share: float | None = None
     lung_share_if_even: float | None = None
     frame_share: float | None = None
@@ -162,14 +172,13 @@ class ScoringRun:
     multilabel : bool
         Whether an image can have several of the classes.
     rule : mapping
-        Where it can: what decides, as `LabelRule.to_dict` returns it. Empty in tables that
-        were written before there were thresholds; the table has no columns ``answer`` and
-        ``above`` then.
-    decision, heatmaps, shares, identify, truth, patients, backend, decoded : bool
+        What decides, as `LabelRule.to_dict` returns it. Empty in tables that were written
+        before there were thresholds or a margin; the table has no column ``answer`` then.
+    decision, heatmaps, shares, identify, truth, patients, backend, peaks, decoded : bool
         Whether the table has columns for the classes called, for pictures of heatmaps, for
         where heatmaps lie, for identities, for labels that are known, for numbers that tell
-        patients apart, for the backend and for the size of decoding; earlier tables of
-        version 0.1 lack the last two.
+        patients apart, for the backend, for the peaks of heatmaps, and for the size of decoding;
+        earlier tables of version 0.1 lack the last three.
     """
 
     model: str
@@ -187,6 +196,7 @@ class ScoringRun:
     patients: bool = False
     backend: bool = False
     decoded: bool = False
+    peaks: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return its entries by the names that they have in journals."""
@@ -207,7 +217,9 @@ def table_columns(run: ScoringRun) -> dict[str, ColumnKind]:
     out: dict[str, ColumnKind] = dict.fromkeys(('path', 'status', 'error', 'label'), 'text')
     out |= dict.fromkeys((f'p_{label}' for label in run.labels), 'number')
     if run.rule:
-        out |= {'answer': 'text', 'above': 'texts'}
+        out['answer'] = 'text'
+    if 'thresholds' in run.rule:
+        out['above'] = 'texts'
     if run.decision:
         out['called'] = 'texts'
     if run.truth:
@@ -217,6 +229,9 @@ def table_columns(run: ScoringRun) -> dict[str, ColumnKind]:
     out |= {'view': 'text', 'source': 'text', 'doubts': 'texts', 'warnings': 'texts'}
     if run.heatmaps:
         out['heatmap'] = 'text'
+    if run.peaks:
+        out |= {'heatmap_peak_in_lung': 'number', 'heatmap_peak_region': 'text'}
+        out['heatmap_half_peak_lung_fraction'] = 'number'
     if run.shares:
         out |= dict.fromkeys(
             ('heatmap_lung_share', 'heatmap_lung_share_if_even', 'heatmap_frame_share'), 'number'
@@ -258,6 +273,9 @@ def row_values(row: ScoreRow, run: ScoringRun) -> dict[str, Any]:
         'doubts': list(row.doubts),
         'warnings': [caution.text for caution in row.warnings],
         'heatmap': row.heatmap,
+        'heatmap_peak_in_lung': None if row.peak_in_lung is None else int(row.peak_in_lung),
+        'heatmap_peak_region': row.peak_region,
+        'heatmap_half_peak_lung_fraction': _rounded(row.half_peak_lung_fraction),
         'heatmap_lung_share': _rounded(row.lung_share),
         'heatmap_lung_share_if_even': _rounded(row.lung_share_if_even),
         'heatmap_frame_share': _rounded(row.frame_share),

@@ -114,11 +114,17 @@ class ScoringMeasured(ScoringEvent):
         Labels that were given and that the model does not know; their rows were not measured.
     unmeasured : int
         How many rows these are.
+    doubtful : int
+        How many rows with a label that the model knows are of doubtful images.
+    doubtful_included : bool
+        Whether these were measured.
     """
 
     metrics: dict[str, Any]
     unknown: tuple[str, ...] = ()
     unmeasured: int = 0
+    doubtful: int = 0
+    doubtful_included: bool = False
 
 
 @message_type
@@ -138,6 +144,8 @@ class ScoringFinished(ScoringEvent):
         Labels that were given and that the model does not know; their rows were not measured.
     unmeasured : int
         How many rows these are.
+    doubtful, doubtful_included
+        As of `ScoringMeasured`.
     """
 
     path: str
@@ -146,3 +154,5 @@ class ScoringFinished(ScoringEvent):
     metrics: dict[str, Any] = field(default_factory=dict)
     unknown: tuple[str, ...] = ()
     unmeasured: int = 0
+    doubtful: int = 0
+    doubtful_included: bool = False

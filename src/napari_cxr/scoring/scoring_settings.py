@@ -126,6 +126,8 @@ class ScoringSettings:
     full_resolution : bool
         Whether every file is decoded at its full size, also where a half or a quarter of it
         is enough for the model, see `Preprocessing.least_decoded`.
+    include_doubtful : bool
+        Whether doubtful images count in the metrics.
     """
 
     batch: int = 0
@@ -137,6 +139,7 @@ class ScoringSettings:
     identify: bool = False
     retry_errors: bool = False
     full_resolution: bool = False
+    include_doubtful: bool = False
 
     @property
     def with_shares(self) -> bool:

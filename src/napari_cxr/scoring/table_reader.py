@@ -97,7 +97,7 @@ def _shape(path: Path, names: Sequence[str]) -> ScoringRun:
         labels=tuple(labels),
         preprocessing={},
         version='',
-        rule={'thresholds': {}} if 'rule' in names else {},  # filled in from the first row
+        rule=_rule_columns(names),  # filled in from the first row
         decision='called' in names,
         heatmaps='heatmap' in names,
         shares='lung_field' in names,
@@ -106,6 +106,7 @@ def _shape(path: Path, names: Sequence[str]) -> ScoringRun:
         patients='patient' in names,
         backend='backend' in names,
         decoded='decoded' in names,
+        peaks='heatmap_peak_in_lung' in names,
     )
     if list(table_columns(run)) != list(names):
         odd = [name for name in names if name not in table_columns(run)]
@@ -121,6 +122,13 @@ def _shape(path: Path, names: Sequence[str]) -> ScoringRun:
             'with that version.'
         )
     return run
+
+
+def _rule_columns(names: Sequence[str]) -> dict[str, Any]:
+    """Return a rule as far as columns tell of it: with thresholds, with a margin, or none."""
+    if 'rule' not in names:
+        return {}
+    return {'thresholds': {}} if 'above' in names else {'least_margin': 0}
 
 
 def _csv(path: Path) -> tuple[list[str], Iterator[TableEntries]]:
@@ -308,13 +316,13 @@ def read_table_rows(path: Path) -> tuple[ScoringRun, Iterator[ScoreRow]]:
         told = {**vars(shape), **{name: first[name] for name in _SAME}}
         told['preprocessing'] = _as_table(first['preprocessing'])
         told['rule'] = _as_table(first['rule']) if shape.rule else {}
-        told['multilabel'] = bool(told['rule'])
+        told['multilabel'] = 'thresholds' in told['rule']
         run = ScoringRun(**told)
         _ = run.label_rule
     except ValueError:
         raise _damaged(path, 0) from None
     rows = _rows_of_table(path, run, first, chain([first], lines))
-    if run.multilabel:
+    if run.rule:
         return run, rows
     begun, multilabel = _multilabel(rows)
     return ScoringRun(**{**told, 'multilabel': multilabel}), chain(begun, rows)
@@ -366,6 +374,9 @@ def _row(number: int, entries: TableEntries, run: ScoringRun, extra: tuple[str, 
         view=entries['view'],
         warnings=tuple(ImageWarning(*pair) for pair in zip(codes, texts, strict=True)),
         heatmap=entries.get('heatmap', ''),
+        peak_in_lung=None if (hit := entries.get('heatmap_peak_in_lung')) is None else bool(hit),
+        peak_region=entries.get('heatmap_peak_region') or '',
+        half_peak_lung_fraction=entries.get('heatmap_half_peak_lung_fraction'),
         lung_share=entries.get('heatmap_lung_share'),
         lung_share_if_even=entries.get('heatmap_lung_share_if_even'),
         frame_share=entries.get('heatmap_frame_share'),

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from napari_cxr import __version__, lungs
 from napari_cxr.checkpoint import Card, Checkpoint, save
+from napari_cxr.checkpoint.card import DEFAULT_MARGIN
 from napari_cxr.checkpoint.model_file import write_atomic
 from napari_cxr.metrics.calibration import probabilities_of
 from napari_cxr.settings_file import open_regular, parse_json
@@ -304,6 +305,7 @@ def build_card(
         labels=dataset.labels,
         channels=recipe.input.channels,
         multilabel=dataset.multilabel,
+        least_margin=None if dataset.multilabel else DEFAULT_MARGIN,
         head=head_entries(recipe),
         preprocessing=recipe.input.to_dict(),
         licence=text.licence,

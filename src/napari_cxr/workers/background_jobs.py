@@ -94,7 +94,9 @@ def score(
         decoders.close()
 
 
-def measure(table: str, truths: Mapping[str, str] | None = None) -> ScoringMeasured:
+def measure(
+    table: str, truths: Mapping[str, str] | None = None, include_doubtful: bool = False
+) -> ScoringMeasured:
     """Compare the rows of a table with their labels.
 
     Parameters
@@ -104,6 +106,8 @@ def measure(table: str, truths: Mapping[str, str] | None = None) -> ScoringMeasu
     truths : mapping of str to str, optional
         Labels that a person has given, by path; several joined by '|', and nothing for
         none of several. They go before those of the table.
+    include_doubtful : bool
+        Whether doubtful images count.
     """
     from napari_cxr.scoring.score_evaluation import evaluate_run
 
@@ -114,7 +118,7 @@ def measure(table: str, truths: Mapping[str, str] | None = None) -> ScoringMeasu
     def labelled(row: ScoreRow) -> ScoreRow:
         return replace(row, truth=given[row.path]) if row.path in given else row
 
-    return evaluate_run(map(labelled, rows), run)
+    return evaluate_run(map(labelled, rows), run, include_doubtful=include_doubtful)
 
 
 def _settings_of(entries: Mapping[str, Any], card: Any) -> ScoringSettings:

@@ -11,7 +11,8 @@ from typing import TypeAlias
 from napari_cxr import lungs
 from napari_cxr.checkpoint import catalog
 from napari_cxr.explain.feature_maps import FeatureMaps
-from napari_cxr.explain.heatmap import Heatmap, lung_fractions
+from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.heatmap_location import HeatmapLocation, heatmap_locations
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.cpu import keep_freed_memory
 from napari_cxr.inference.device import choose_device
@@ -32,7 +33,7 @@ __all__ = [
 
 #: What `classify` returns.
 Classified: TypeAlias = tuple[
-    Prediction, list[Heatmap], list[float | None], LungField, list[float | None]
+    Prediction, list[Heatmap], list[float | None], LungField, list[HeatmapLocation | None]
 ]
 
 
@@ -66,8 +67,8 @@ def classify(
     -------
     tuple
         The generator's return value: what the network says; a heatmap a class; the share
-        of each that lies at the edge of what the network saw; the lungs; the share of
-        each heatmap in them.
+        of each that lies at the edge of what the network saw; the lungs; where each
+        heatmap lies by them.
     """
     yield 'Loading the model'
     classifier = loaded_classifier(model, device)
@@ -81,7 +82,7 @@ def classify(
         corrected_by_hand = ImageWarning('note', 'The model saw the lungs as they were edited.')
         prediction = replace(prediction, warnings=(*prediction.warnings, corrected_by_hand))
     frame_shares = [h.frame_fraction(radiograph.shape) for h in heatmaps]
-    return prediction, heatmaps, frame_shares, field, lung_fractions(heatmaps, field)
+    return prediction, heatmaps, frame_shares, field, heatmap_locations(heatmaps, field)
 
 
 def predict(radiograph: Radiograph, model: str, device: str) -> Prediction:
@@ -91,9 +92,17 @@ def predict(radiograph: Radiograph, model: str, device: str) -> Prediction:
 
 def explain(
     radiograph: Radiograph, model: str, device: str, labels: Sequence[str] | None, method: str
-) -> tuple[Prediction, list[Heatmap]]:
-    """Classify one radiograph and explain labels; see `Classifier.explain`."""
-    return loaded_classifier(model, device).explain(radiograph, labels, method=method)
+) -> tuple[Prediction, list[Heatmap], list[HeatmapLocation | None]]:
+    """Classify one radiograph, explain labels, and say where the heatmaps lie by the lungs.
+
+    See `Classifier.explain`.
+    """
+    classifier, field = loaded_classifier(model, device), None
+    if not radiograph.refusal and radiograph.frames is None:  # of which `explain` tells
+        field = lungs.find_lungs(radiograph)
+    prediction, heatmaps = classifier.explain(radiograph, labels, method=method, field=field)
+    assert field is not None
+    return prediction, heatmaps, heatmap_locations(heatmaps, field)
 
 
 def loaded_classifier(model: str, device: str) -> Classifier:

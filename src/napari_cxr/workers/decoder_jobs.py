@@ -16,7 +16,7 @@ from PIL import Image
 
 from napari_cxr import image_files, lungs
 from napari_cxr.decoding_memory import MemoryNeed, NotEnoughMemory, granted
-from napari_cxr.explain.heatmap import lung_mask
+from napari_cxr.explain.heatmap_location import lung_labels
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph, UnreadableImage
 from napari_cxr.workers.memory_budget import limit_memory
@@ -109,7 +109,7 @@ def describe(path: str) -> dict[str, Any]:
 
 
 def _lung_fraction(field: LungField) -> float:
-    return float(lung_mask(field).mean())
+    return float((lung_labels(field) > 0).mean())
 
 
 def find_lungs(

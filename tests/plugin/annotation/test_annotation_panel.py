@@ -142,7 +142,7 @@ def test_a_row_shows_the_models_answer_and_the_persons(panel, reading):
     panel.show_row(
         row(7, warnings=(ImageWarning('view', 'A lateral view.'), ImageWarning('lossy', 'L.')))
     )
-    assert panel.doubt.text() == 'A lateral view.' and panel.doubt.isVisible()
+    assert panel.doubt.text().startswith('A lateral view.\n') and panel.doubt.isVisible()
     reading.set('/ward/2.png', ('covid19',))
     panel.show_row(ROWS[2])
     assert not panel.doubt.isVisible()
@@ -548,3 +548,39 @@ def test_the_menu_of_exports(panel):
     for action in panel.export.forms.actions():
         action.trigger()
     assert wanted == ['csv', 'folders', 'all']
+
+
+MIRRORED = ImageWarning('mirrored', 'This may be mirrored.')
+
+
+def test_a_doubtful_image_has_no_prediction_to_agree_with(qtbot, panel, reading):
+    doubtful = row(1, warnings=(MIRRORED,))
+    panel.show_row(ROWS[0])
+    assert panel.controls.agree.isEnabled()
+    assert any('predicted' in button.accessibleName() for button in panel.buttons.buttons)
+    panel.show_row(doubtful)
+    names = [button.accessibleName() for button in panel.buttons.buttons]
+    assert names == list(LABELS)  # neither a probability nor what is predicted
+    assert not panel.controls.agree.isEnabled()
+    assert 'may be mirrored' in panel.doubt.text() and 'withheld' in panel.doubt.text()
+    panel.agree()
+    assert reading.get(doubtful.path) is None
+    # That a label is the hidden one is a coincidence, and not said.
+    panel.state.auto_advance = False
+    panel.choose(LABELS.index('pneumonia'))
+    assert not reading.get(doubtful.path).agreed
+    assert panel.hint.text() == 'Your label: pneumonia.'
+    panel.reveal_doubtful(True)
+    assert panel.controls.agree.isEnabled()
+    assert 'withheld' not in panel.doubt.text()
+    assert 'predicted' in panel.buttons.buttons[2].accessibleName()
+
+
+def test_a_near_tie_is_not_shown_as_predicted(panel, reading):
+    panel.state.auto_advance = False
+    tie = row(1, answer='no class stands out', probabilities=(0.27, 0.361, 0.369))
+    panel.show_row(tie)
+    assert not any('predicted' in each.accessibleName() for each in panel.buttons.buttons)
+    panel.choose(2)
+    assert panel.hint.text() == 'Your label: pneumonia. No class stands out.'
+    assert not reading.get(tie.path).agreed

@@ -74,3 +74,59 @@ def test_what_could_not_be_measured_is_told_beside_the_figures(qtbot):
     assert view.unmeasured.text().startswith('Left out: 1 image with a label')
     view.show_metrics(metrics, (), LABELS)
     assert view.unmeasured.isHidden()
+
+
+@pytest.fixture
+def view(qtbot):
+    view = MetricsView('dark')
+    qtbot.addWidget(view)
+    view.show()
+    return view
+
+
+def show(view, **more):
+    view.show_metrics(METRICS, (), ('normal', 'pneumonia'), **more)
+
+
+METRICS = {
+    'images': 40,
+    'patients': 40,
+    'few': {},
+    'accuracy': [0.9, 0.8, 0.95],
+    'classes': {'normal': PLAIN, 'pneumonia': PLAIN},
+    'confusion': [[18, 2], [2, 18]],
+}
+
+
+def test_doubtful_images_are_named_with_a_box_that_includes_them(qtbot, view):
+    show(view)
+    assert view.doubtful.isHidden()
+    show(view, doubtful=3)
+    assert view.doubtful.isVisible() and view.doubtful.text() == 'Include 3 doubtful images'
+    assert not view.doubtful.isChecked() and not view.counts_doubtful
+    with qtbot.waitSignal(view.doubtful_wanted) as wanted:
+        view.doubtful.click()
+    assert wanted.args == [True]
+    with qtbot.assertNotEmitted(view.doubtful_wanted):
+        show(view, doubtful=3, doubtful_included=True)
+    assert view.doubtful.isChecked() and view.counts_doubtful
+    with qtbot.assertNotEmitted(view.doubtful_wanted):
+        show(view, doubtful=1)
+    assert not view.doubtful.isChecked() and view.doubtful.text() == 'Include 1 doubtful image'
+
+
+def test_the_box_says_again_what_counts_after_a_computation_that_was_stopped(view):
+    show(view, doubtful=3)
+    view.doubtful.setChecked(True)
+    view.show_measuring()
+    view.offer_measuring(False, busy=True)
+    assert not view.doubtful.isEnabled()
+    view.restore()
+    view.offer_measuring(False)
+    assert view.doubtful.isEnabled() and not view.doubtful.isChecked()
+
+
+def test_near_ties_are_counted_in_their_own_words(view):
+    found = METRICS | {'cannot_say': {'images': 4, 'share': [0.1, 0.0, 0.2], 'decided': {}}}
+    view.show_metrics(found, (), ('normal', 'pneumonia'), undecided='no class stands out')
+    assert 'For 4 images (10 %) no class stands out;' in view.description.text()

@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 import pytest
-from made_up_lungs import lung_field, made_up_answer
+from made_up_lungs import IN_RIGHT_LUNG, lung_field, made_up_answer
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QLabel, QWidget
 
+from napari_cxr.explain.heatmap_location import HeatmapLocation
 from napari_cxr.plugin.classify.result_view import ResultView, lungs_source_text
-from napari_cxr.plugin.classify_job import LungFractions
+from napari_cxr.plugin.classify_job import HeatmapsByLungs
 
 
 @pytest.fixture
@@ -33,19 +34,50 @@ def test_probabilities_that_do_not_sum_to_one_are_explained(view, multilabel):
 
 def test_where_it_looked_with_what_an_even_map_would_have(view):
     view.show_answer(made_up_answer(), 'ill')
+    assert view.peak.text() == 'The peak lies in the right lung.'
     assert view.looked.text().replace('\u00a0', ' ') == (
-        '60 % of this heatmap lies in the lungs (50 % of a uniform one), 10 % at the edge (29 %). '
-        'The lungs, including what lies behind the heart, were found by a network.'
+        '60 % of the area above half of the peak lies in the lungs (50 % of what the model sees '
+        'is lung), 10 % of the heatmap at the edge (29 % if uniform). The lungs, including what '
+        'lies behind the heart, were found by a network.'
     )
     view.heat.label.setCurrentText('well')
-    assert 'heatmap of well is empty' in view.looked.text()
+    assert 'heatmap of well is empty' in view.peak.text()
+    assert view.looked.text().startswith('The lungs')
+
+
+def test_a_peak_outside_the_lungs_stands_first_and_in_the_colour_of_warnings(view):
+    answer = made_up_answer()
+    away = HeatmapLocation((5.0, 70.0), 'beside the left lung', 0.81)
+    view.show_answer(answer, 'ill')
+    assert view.peak.objectName() == 'peak'
+    view.show_lungs(replace(answer.lungs, locations=(away, None)))
+    assert view.peak.text() == 'The peak lies beside the left lung, outside the lungs.'
+    assert view.peak.objectName() == 'caution'
+    inside = view.shown.layout()
+    assert inside.indexOf(view.peak) < inside.indexOf(view.heat) < inside.indexOf(view.looked)
+    view.heat.label.setCurrentText('well')
+    assert view.peak.objectName() == 'peak'
+
+
+def test_no_class_stands_out_of_a_near_tie(view):
+    answer = made_up_answer()
+    tie = replace(answer.prediction, probabilities=(0.48, 0.52), least_margin=0.1)
+    view.show_answer(replace(answer, prediction=tie), 'ill')
+    assert view.headline.isVisible()
+    assert view.headline.answer.text() == 'No class stands out'
+    assert view.headline.why.text() == (
+        'well and ill are 4 points apart, and this model needs 10 to name a class.'
+    )
+    view.show_answer(answer, 'ill')
+    assert not view.headline.isVisible()
 
 
 def test_edited_lungs_change_the_words_and_stay_with_the_class(view):
     view.show_answer(made_up_answer(), 'ill')
-    view.show_lungs(LungFractions((0.25, None), 0.125, 'network', edit=7))
+    quarter = replace(IN_RIGHT_LUNG, half_peak_lung_fraction=0.25)
+    view.show_lungs(HeatmapsByLungs((quarter, None), 0.125, 'network', edit=7))
     text = view.looked.text().replace('\u00a0', ' ')
-    assert text.startswith('25 % of this heatmap lies in the lungs (12 % of a uniform one)')
+    assert text.startswith('25 % of the area above half of the peak lies in the lungs (12 %')
     assert text.endswith('The lungs are as you edited them.')
 
 
@@ -85,7 +117,7 @@ def test_nothing_to_warn_of(view):
 def test_a_result_that_is_held_back_does_not_stay_behind(view):
     view.show_answer(made_up_answer(), 'ill')
     view.hold_back(made_up_answer(kinds=['view']))
-    view.show_lungs(LungFractions((0.25, None), 0.125, 'network'))
+    view.show_lungs(HeatmapsByLungs((IN_RIGHT_LUNG, None), 0.125, 'network'))
     assert view.bars.rows == [] and not view.looked.isVisible()
 
 
@@ -101,7 +133,7 @@ def of_findings(labels, probabilities, thresholds, negative='No finding', undeci
     )  # fmt: skip
     maps = tuple(replace(answer.heatmaps[0], label=label) for label in labels)
     shares = (0.5,) * len(labels)
-    lungs = replace(answer.lungs, fractions=shares)
+    lungs = replace(answer.lungs, locations=(IN_RIGHT_LUNG,) * len(labels))
     return replace(
         answer, prediction=prediction, heatmaps=maps, edge_fractions=shares, lungs=lungs, **more
     )
@@ -247,3 +279,19 @@ def test_a_demonstration_says_so_under_its_bars(qtbot, view):
         view.demonstration.linkActivated.emit('card')
     view.show_answer(replace(made_up_answer(), performance='Macro AUC 0.7.'), 'ill')
     assert view.demonstration.isHidden() and view.performance.isVisible()
+
+
+@pytest.mark.parametrize('width', [300, 400, 600])
+def test_the_controls_do_not_move_with_what_is_said_of_the_peak(qtbot, view, width):
+    answer = made_up_answer()
+    view.resize(width, 700)
+    view.show_answer(answer, 'ill')
+    qtbot.waitUntil(lambda: view.heat.y() > view.peak.y() > 0)
+    places = set()
+    for region in ('right lung', 'beside the right lung', 'outside the lungs'):
+        away = HeatmapLocation((5.0, 70.0), region, 0.5)
+        view.show_lungs(replace(answer.lungs, locations=(away, None)))
+        view.shown.layout().activate()
+        places.add(view.heat.y())
+        assert view.peak.height() >= view.peak.heightForWidth(view.peak.width())
+    assert len(places) == 1

@@ -153,6 +153,7 @@ HAND_MADE = [
         (RowFilter(which=RowKind.FAILED), [4]),
         (RowFilter(which=RowKind.WARNED), [1, 3]),
         (RowFilter(which=RowKind.DOUBTED), [3]),
+        (RowFilter(which=RowKind.NOT_DOUBTED), [0, 1, 2, 5]),
         (RowFilter(which=RowKind.PREDICTION_IS_NOT_LABEL), [1]),
         (RowFilter(which=RowKind.WARNED, label='normal', at_least=0.3, text='NIH'), [3]),
     ],

@@ -101,7 +101,7 @@ def test_tooltips_and_names_for_those_who_do_not_see(qtbot, table):
     assert cell(table, 1, 'warnings', tip) == f'{NOT_A_CHEST.text} {LOSSY.text}'
     assert cell(table, 1, 'truth', tip) == 'normal; predicted: covid19'
     assert cell(table, 0, 'lung_share', tip) == (
-        '62 % of the heatmap is in the lungs; 31.0 % if it were uniform.'
+        '62 % of the heatmap is in the lungs; 31.0 % if the heatmap were uniform.'
     )
     assert cell(table, 0, 'p:normal', said) == 'normal: 80.0 %'
     assert cell(table, 2, 'label', said) == 'Predicted: Failed: It is damaged.'

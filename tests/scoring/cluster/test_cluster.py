@@ -13,6 +13,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
+from napari_cxr import samples
 from napari_cxr.scoring import (
     RowScored,
     ScoringError,
@@ -68,7 +69,7 @@ def many(tmp_path_factory):
     for name in ('normal', 'pneumonia'):
         (root / name).mkdir(parents=True)
     for i in range(60):
-        pixels = np.random.default_rng(i).integers(0, 256, (60, 52), np.uint8)
+        pixels = np.uint8(255 * samples.phantom((60, 52), seed=i))
         iio.imwrite(root / ('normal' if i % 2 else 'pneumonia') / f'{i:02}.png', pixels)
     (root / 'normal' / '21b.png').write_text('<html>moved</html>')
     return list_items([root], 'folders')

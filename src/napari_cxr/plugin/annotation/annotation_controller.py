@@ -160,6 +160,7 @@ class AnnotationController(QObject):
         table.opened.connect(self.open)
         table.chosen.connect(panel.show_row)
         table.chosen.connect(self._show_visibility)
+        table.choice.doubtful_wanted.connect(panel.reveal_doubtful)
         panel.about_to_label.connect(self._show_visibility)  # a layer may have been hidden by hand
         panel.labelled.connect(self._labelled)
         panel.step.connect(self.step)

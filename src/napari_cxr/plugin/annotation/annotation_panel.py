@@ -165,6 +165,8 @@ class RowName(QWidget):
             self.wanted.emit(self._row.path)
 
 
+_WITHHELD = 'The prediction is withheld; “Predictions of doubtful images” under Columns shows it.'
+
 #: Milliseconds after which it is shown that a change is still being saved.
 _SLOW = 500
 
@@ -303,6 +305,11 @@ class AnnotationPanel(QWidget):
         """Show that this is the last row, and how many are not annotated yet."""
         self.hint.show_text(end_of_table_message(self.state))
 
+    def reveal_doubtful(self, revealed: bool) -> None:
+        """Show or withhold the predictions of doubtful images."""
+        self.state.reveals_doubtful = revealed
+        self._show()
+
     def set_theme(self, theme: str) -> None:
         """Repaint in another of napari's themes."""
         self.buttons.set_theme(theme)
@@ -372,14 +379,17 @@ class AnnotationPanel(QWidget):
     def _show(self) -> None:
         """Show the row with its annotation."""
         state, row, entry = self.state, self.state.row, self.state.entry
-        probabilities = row.probabilities if row else ()
+        probabilities = row.probabilities if row and not state.is_withheld else ()
         self.buttons.show_answers(probabilities, state.predicted_choices, state.chosen)
         notable = row is not None and state.annotations is not None
         self.controls.show_entry(entry, notable=notable, steps=row is not None)
+        self.controls.agree.setEnabled(not state.is_withheld)
         self.name.show_row(row)
         doubts = (
             [caution.text for caution in row.warnings if caution.doubts_the_image] if row else []
         )
+        if state.is_withheld:
+            doubts.append(_WITHHELD)
         self.doubt.setText('\n'.join(doubts))
         self.doubt.setVisible(bool(doubts))
         self._show_hint()

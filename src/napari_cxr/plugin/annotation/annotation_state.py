@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_cxr.inference.label_rule import CANNOT_SAY
+from napari_cxr.inference.label_rule import NO_CLASS, UNDECIDED_ANSWERS
 from napari_cxr.scoring.annotation import Annotation, AnnotationCounts, model_annotation
 from napari_cxr.scoring.annotation.reading_list import ReadingList
 from napari_cxr.scoring.journal import ScoringError
@@ -54,6 +54,8 @@ class AnnotationState(QObject):
         Annotations of the same images in other tables, by their path.
     auto_advance : bool
         Whether the next row is opened as soon as one has a label.
+    reveals_doubtful : bool
+        Whether the predictions of doubtful images are shown.
     """
 
     #: The row or its annotation has changed.
@@ -78,6 +80,7 @@ class AnnotationState(QObject):
         self.complete = False
         self.earlier: Mapping[str, Annotation] = {}
         self.auto_advance = True
+        self.reveals_doubtful = False
         self._decision = False
         self._paths: set[str] = set()
 
@@ -89,6 +92,7 @@ class AnnotationState(QObject):
         self.negative = negative if multilabel else ''
         self.annotations, self.row, self.failed, self.complete = None, None, 0, False
         self.earlier = {}
+        self.reveals_doubtful = False
         self._paths.clear()
 
     def add(self, rows: Iterable[ScoreRow]) -> None:
@@ -155,15 +159,22 @@ class AnnotationState(QObject):
 
     @property
     def predicted_choices(self) -> tuple[str, ...]:
-        """Those of `choices` that the model predicts; none where it is undecided."""
+        """Those of `choices` that the model predicts; none where it is undecided or withheld."""
         if self.row is None or self.row.status != 'scored' or self.is_undecided:
+            return ()
+        if self.is_withheld:
             return ()
         return self._as_choices(self.predicted)
 
     @property
     def is_undecided(self) -> bool:
         """Whether the model is undecided about the row."""
-        return self.row is not None and self.row.answer == CANNOT_SAY
+        return self.row is not None and self.row.answer in UNDECIDED_ANSWERS
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether the prediction is withheld, because the image is doubtful."""
+        return self.row is not None and bool(self.row.doubts) and not self.reveals_doubtful
 
     @property
     def ready(self) -> bool:
@@ -183,7 +194,12 @@ class AnnotationState(QObject):
             self._record([name for name in self.labels if name in there], advance=False)
 
     def agree(self) -> None:
-        """Take the labels of the model; mark the row as unsure where the model is undecided."""
+        """Take the labels of the model; mark the row as unsure where the model is undecided.
+
+        Nobody can agree with a prediction that is withheld.
+        """
+        if self.is_withheld:
+            return
         if self.is_undecided:
             self.mark_unsure()
         else:
@@ -231,7 +247,7 @@ class AnnotationState(QObject):
         if entry.answer == 'labels':
             predicted = self._predicted_for(row)
             # Whether the user agrees is about the model of this table.
-            agreed = set(entry.labels) == set(predicted) and row.answer != CANNOT_SAY
+            agreed = set(entry.labels) == set(predicted) and row.answer not in UNDECIDED_ANSWERS
             here.set(row.path, entry.labels, agreed=agreed)
         elif entry.unsure:
             here.unsure(row.path)
@@ -245,7 +261,8 @@ class AnnotationState(QObject):
 
     def _record(self, labels: Sequence[str], advance: bool = True) -> None:
         if self.ready:
-            agreed = tuple(labels) == self.predicted and not self.is_undecided
+            hidden = self.is_undecided or self.is_withheld
+            agreed = tuple(labels) == self.predicted and not hidden
             self._change(
                 lambda reading, path: reading.set(path, labels, agreed=agreed), advance=advance
             )
@@ -382,18 +399,26 @@ def _answer_text(state: AnnotationState, why_not: str) -> str:
     if row.status != 'scored':
         return f'This file failed, so it cannot be labelled: {row.error}'
     if entry.unsure:
-        return f'You are unsure{", and the model cannot say" if state.is_undecided else ""}.'
+        return f'You are unsure{f", and {_undecided(row)}" if state.is_undecided else ""}.'
     if not entry.read:
         return 'Not annotated yet.'
     yours = _joined_labels(state.chosen)
+    if state.is_withheld:
+        return f'Your label: {yours}.'
     if entry.agreed:
         return f'Your label: {yours}, as predicted.'
     if state.is_undecided:
-        return f'Your label: {yours}. The model cannot say.'
+        said = _undecided(row)
+        return f'Your label: {yours}. {said[0].upper()}{said[1:]}.'
     if state.multilabel and len(state.labels) > 1:
         # The predicted labels can be many, and are shown on the buttons.
         return f'Your labels: {yours}, not as predicted.'
     return f'Your label: {yours}. Predicted: {_joined_labels(state.predicted_choices)}.'
+
+
+def _undecided(row: ScoreRow) -> str:
+    """Return the answer of a row that is no label, in a sentence."""
+    return row.answer if row.answer == NO_CLASS else f'the model {row.answer}'
 
 
 def _joined_labels(labels: tuple[str, ...]) -> str:

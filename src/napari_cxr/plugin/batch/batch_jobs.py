@@ -218,12 +218,16 @@ def reopen_table(table: str) -> Job[int]:
     return number
 
 
-def measure_table(table: str, labels: Mapping[str, str]) -> Job[Any]:
+def measure_table(table: str, labels: Mapping[str, str], include_doubtful: bool) -> Job[Any]:
     """Compute metrics of a table by its own labels, or by these; a job for `run_job`.
 
     It returns a `ScoringMeasured`, see `napari_cxr.workers.background_jobs.measure`.
     """
-    return (yield from shared_scorer().run('measure', table=table, truths=dict(labels)))
+    return (
+        yield from shared_scorer().run(
+            'measure', table=table, truths=dict(labels), include_doubtful=include_doubtful
+        )
+    )
 
 
 def save_table_as(table: str, path: str) -> TableSaved:

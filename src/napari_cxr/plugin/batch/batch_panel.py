@@ -41,6 +41,12 @@ from napari_cxr.scoring import ScoringProgress
 
 __all__ = ['BatchPanel', 'ScoreProgress']
 
+#: About the longest message of progress.
+_LONGEST_PROGRESS = '88,888 of 88,888 · 88.8 images/s · 8 h 88 min left · 8,888 failed'
+
+#: About the longest text of the button that shows failures, and the space around a button's text.
+_LONGEST_FAILURES, _PADDING, _BUTTON = 'Show 8,888 failed', 24, 28
+
 #: Minimum width of the message beside the buttons, in pixels.
 _LEAST_PROGRESS_WIDTH = 240
 
@@ -99,7 +105,7 @@ class ScoreProgress(QWidget):
         self._message_row.addWidget(self.message, 1)
         self._message_row.addWidget(self._buttons)
         for button in (self.failures, self.save, self.resume):
-            button.setMinimumHeight(28)
+            button.setMinimumHeight(_BUTTON)
             button.setStyleSheet('padding: 4px 10px;')
             last.addWidget(button)
         layout = QVBoxLayout(self)
@@ -107,7 +113,6 @@ class ScoreProgress(QWidget):
         layout.setSpacing(4)
         layout.addLayout(first)
         layout.addLayout(self._message_row)
-        layout.addWidget(self.warning)
         self._resumable, self._resume_enabled = False, True
         self.clear()
 
@@ -174,10 +179,20 @@ class ScoreProgress(QWidget):
 
     def _arrange(self) -> None:
         directions = QBoxLayout.Direction
-        text = self.fontMetrics().horizontalAdvance(self.message.text())
-        beside = self.width() - self._buttons.sizeHint().width() - 24 >= min(
-            text, _LEAST_PROGRESS_WIDTH
-        )
+        metrics = self.fontMetrics()
+        text = metrics.horizontalAdvance(self.message.text())
+        buttons = self._buttons.sizeHint().width()
+        working = not self.bar.isHidden()
+        if working:
+            # Counts and times of a run change their length, and the first failure brings a
+            # button: the rows below stay where they are under the pointer.
+            text = metrics.horizontalAdvance(_LONGEST_PROGRESS)
+            buttons = max(buttons, metrics.horizontalAdvance(_LONGEST_FAILURES) + _PADDING)
+        beside = self.width() - buttons - 24 >= min(text, _LEAST_PROGRESS_WIDTH)
+        across = max(self.width() - (buttons if beside else 0) - 4, 1)
+        lines = -(-text // across) if working else 1
+        self.message.setMinimumHeight(lines * metrics.lineSpacing())
+        self._buttons.setMinimumHeight(_BUTTON if working else 0)
         self._message_row.setDirection(
             directions.LeftToRight if beside else directions.TopToBottom
         )
@@ -309,7 +324,7 @@ class BatchPanel(QWidget):
         rows.addWidget(self.progress)
         rows.addWidget(self.table, 1)
         # Below the table, so that they do not move the rows under the pointer.
-        for part in (self.message, self.status, self.saved):
+        for part in (self.progress.warning, self.message, self.status, self.saved):
             rows.addWidget(part)
         rows.addStretch(0)  # while there is no table
         self.parts = PartsSplitter(Qt.Orientation.Vertical)
@@ -366,7 +381,8 @@ class BatchPanel(QWidget):
 
     def _show_cell(self, label: str, predicted: str) -> None:
         """Show only the rows with this label and this predicted label."""
-        self.table.show_only(RowFilter(truth=label, answer=predicted))
+        counted = RowKind.ALL if self.metrics.counts_doubtful else RowKind.NOT_DOUBTED
+        self.table.show_only(RowFilter(truth=label, answer=predicted, which=counted))
 
     @staticmethod
     def _has_focus(part: QWidget) -> bool:

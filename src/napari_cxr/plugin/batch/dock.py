@@ -83,6 +83,7 @@ class BatchDock(Dock):
         panel.progress.resume_wanted.connect(self.resume)
         panel.progress.save_wanted.connect(self.save_as)
         panel.metrics.measure_wanted.connect(self.measure)
+        panel.metrics.doubtful_wanted.connect(self.controller.include_doubtful)
         panel.metrics.stop_wanted.connect(self.stop)
         session.started.connect(self._update)
         session.ended.connect(self._ended)
@@ -256,7 +257,7 @@ class BatchDock(Dock):
         """Offer metrics by the labels that the user gave, if there are any."""
         reading = self.annotation.annotations
         given = reading is not None and any(one.answer == 'labels' for _, one in reading)
-        self.panel.metrics.offer_measuring(given and not self.busy)
+        self.panel.metrics.offer_measuring(given, busy=self.busy)
 
     def _clear_row_message(self, problem: str) -> None:
         """Clear the message about the previous row."""

@@ -54,7 +54,7 @@ class ImagesField(ValidatedField):
     def __init__(self) -> None:
         self.line = QLineEdit()
         self.browse = more_button('Choose what to score')
-        super().__init__(field_with_button(self.line, self.browse))
+        super().__init__(field_with_button(self.line, self.browse), reserve=True)
         self._files: tuple[str, ...] = ()  # if more than one; the line shows only their number
         self.line.setPlaceholderText('A folder of radiographs')
         self.line.setToolTip(
@@ -205,7 +205,7 @@ class LabelsField(ValidatedField):
         self.line = QLineEdit()
         self.browse = more_button('Choose a table of labels')
         self._row = field_with_button(self.line, self.browse)
-        super().__init__(self.kind, self._row)
+        super().__init__(self.kind, self._row, reserve=True)
         self._summary: InputSummary | None = None
         self._rule = LabelRule(())
         self._by_user = False
@@ -335,7 +335,7 @@ class TargetField(ValidatedField):
     def __init__(self, folder: Path) -> None:
         self.line = QLineEdit()
         self.browse = more_button('Choose where the table is written')
-        super().__init__(field_with_button(self.line, self.browse))
+        super().__init__(field_with_button(self.line, self.browse), reserve=True)
         self._folder = folder
         self.line.setAccessibleName('Table to write')
         self.line.editingFinished.connect(self._entered)

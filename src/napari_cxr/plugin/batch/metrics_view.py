@@ -10,10 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QResizeEvent
-from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_cxr.inference.label_rule import CANNOT_SAY
 from napari_cxr.plugin.batch import scoring_messages
 from napari_cxr.plugin.plots.matrix import Matrix
 from napari_cxr.plugin.style import quiet_label
@@ -204,6 +205,8 @@ class MetricsView(QWidget):
     cell_chosen = Signal(str, str)
     #: Metrics by the labels that the user gave are wanted.
     measure_wanted = Signal()
+    #: Doubtful images are to count, or no more.
+    doubtful_wanted = Signal(bool)
     #: The computation of metrics is to be stopped.
     stop_wanted = Signal()
     #: The button with the focus is about to be hidden; Qt would give the focus to any other.
@@ -219,6 +222,13 @@ class MetricsView(QWidget):
         self.heading.setStyleSheet('font-weight: bold;')
         self.description = quiet_label()
         self.unmeasured = quiet_label()
+        self.doubtful = QCheckBox()
+        self.doubtful.setToolTip(
+            'Images that are probably no upright frontal chest radiographs: lateral, inverted, '
+            'mirrored, or not a chest. The model is not made for them.'
+        )
+        self.doubtful.toggled.connect(self.doubtful_wanted)
+        self._doubtful_included = False
         self.table = ClassMetricsTable()
         self.matrix = Matrix(theme, 'label', 'predicted')
         self.matrix.setToolTip('Click a cell to show only its rows')
@@ -237,8 +247,8 @@ class MetricsView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
         for widget in (
-            *(self.heading, self.description, self.unmeasured, self.table, self.matrix),
-            *(self.caveat, self.measure, self.stop),
+            *(self.heading, self.description, self.unmeasured, self.doubtful, self.table),
+            *(self.matrix, self.caveat, self.measure, self.stop),
         ):
             layout.addWidget(widget)
         for label in (self.description, self.unmeasured, self.caveat):
@@ -263,6 +273,9 @@ class MetricsView(QWidget):
         unmeasured: int = 0,
         so_far: bool = False,
         by_user: int = 0,
+        doubtful: int = 0,
+        doubtful_included: bool = False,
+        undecided: str = CANNOT_SAY,
     ) -> None:
         """Show metrics.
 
@@ -280,15 +293,23 @@ class MetricsView(QWidget):
             Whether more rows are to come.
         by_user : int
             How many of the labels the user gave.
+        doubtful, doubtful_included
+            As of `ScoringMeasured`.
+        undecided : str
+            The answer of the model that is no label.
         """
         self._labels = tuple(labels)
         too_few = METRICS_PENDING if so_far else _TOO_FEW
-        text = scoring_messages.measured_text(metrics, by_user, so_far) if metrics else too_few
-        self._show(metrics, text, scoring_messages.unmeasured_message(unknown, unmeasured))
+        text = too_few
+        if metrics:
+            text = scoring_messages.measured_text(metrics, by_user, so_far, undecided)
+        left_out = scoring_messages.unmeasured_message(unknown, unmeasured)
+        self._show(metrics, text, left_out, doubtful, doubtful_included)
 
-    def offer_measuring(self, offered: bool) -> None:
-        """Offer to compute metrics by the labels that the user gave."""
-        self._show_button(self.measure, offered)
+    def offer_measuring(self, offered: bool, *, busy: bool = False) -> None:
+        """Offer to compute metrics by the labels that the user gave; nothing while `busy`."""
+        self._show_button(self.measure, offered and not busy)
+        self.doubtful.setEnabled(not busy)
 
     def show_measuring(self, doing: str = 'Computing metrics and intervals') -> None:
         """Show that metrics are being computed, or what that waits for."""
@@ -301,9 +322,26 @@ class MetricsView(QWidget):
         self.description.setText(self._description)
         self.description.setVisible(bool(self._description))
         self._show_button(self.stop, False)
+        self._check_doubtful(self._doubtful_included)
 
-    def _show(self, metrics: dict[str, Any], description: str, unmeasured: str) -> None:
+    def _check_doubtful(self, included: bool) -> None:
+        self._doubtful_included = included
+        with QSignalBlocker(self.doubtful):
+            self.doubtful.setChecked(included)
+
+    def _show(
+        self,
+        metrics: dict[str, Any],
+        description: str,
+        unmeasured: str,
+        doubtful: int = 0,
+        doubtful_included: bool = False,
+    ) -> None:
         self._description = description
+        self._check_doubtful(doubtful_included)
+        images = '1 doubtful image' if doubtful == 1 else f'{doubtful:,} doubtful images'
+        self.doubtful.setText(f'Include {images}')
+        self.doubtful.setVisible(doubtful > 0)
         self._show_button(self.stop, False)
         overall = scoring_messages.overall_metrics_text(metrics)
         for label, text in (
@@ -328,3 +366,8 @@ class MetricsView(QWidget):
 
     def _choose_cell(self, row: int, column: int) -> None:
         self.cell_chosen.emit(self._labels[row], self._labels[column])
+
+    @property
+    def counts_doubtful(self) -> bool:
+        """Whether doubtful images count in the metrics that are shown."""
+        return self._doubtful_included

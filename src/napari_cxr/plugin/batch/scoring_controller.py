@@ -70,9 +70,9 @@ class ScoringSession(JobSession):
         reading = batch_jobs.reopen_table(table)
         self.start_job('reopen', reading, 'Reading the table', in_process=False)
 
-    def measure(self, table: str, labels: Mapping[str, str]) -> None:
+    def measure(self, table: str, labels: Mapping[str, str], include_doubtful: bool) -> None:
         """Compute metrics of a table by its own labels, or by those of the user."""
-        measuring = batch_jobs.measure_table(table, labels)
+        measuring = batch_jobs.measure_table(table, labels, include_doubtful)
         self.start_job('measure', measuring, 'Computing the metrics')
 
     def start_process(self) -> None:
@@ -169,7 +169,8 @@ class ScoringController(QObject):
         self._on_screen = self._run_started = False
         self._reopened = False
         self._summary: tuple[str, str] = ('', '')  # of a table, and its path
-        self._labels_by_user = 0  # among the labels of the metrics
+        self._labels_by_user: Mapping[str, str] = {}  # among the labels of the metrics
+        self._include_doubtful = False
         session.started.connect(self._job_started)
         session.waits.connect(self._show_waiting)
         session.progressed.connect(self._show_event)
@@ -194,8 +195,13 @@ class ScoringController(QObject):
 
     def measure(self, labels: Mapping[str, str]) -> None:
         """Compute metrics of the table, by these labels instead of its own."""
-        self._labels_by_user = len(labels)
-        self._session.measure(self.out, labels)
+        self._labels_by_user = labels
+        self._session.measure(self.out, labels, self._include_doubtful)
+
+    def include_doubtful(self, wanted: bool) -> None:
+        """Compute the metrics again, with doubtful images or without them."""
+        self._include_doubtful = wanted
+        self.measure(self._labels_by_user)
 
     def _job_started(self, job: str) -> None:
         self._panel.show_message('')
@@ -257,6 +263,7 @@ class ScoringController(QObject):
             self._annotation.set_model(model, device)
             return
         self._on_screen, self.run = True, run
+        self._labels_by_user, self._include_doubtful = {}, False
         save_preferences('batch', shown=self.out)
         self._count(0, 0, expected_rows(self.out))
         panel = self._panel
@@ -296,6 +303,9 @@ class ScoringController(QObject):
                 unmeasured=found.unmeasured,
                 so_far=so_far,
                 by_user=by_user,
+                doubtful=found.doubtful,
+                doubtful_included=found.doubtful_included,
+                undecided=self.run.label_rule.undecided_answer,
             )
 
     def _count(self, done: int, failed: int, total: int) -> None:
@@ -329,6 +339,10 @@ class ScoringController(QObject):
         else:
             self._show_summary(text)
 
+    def _restore_metrics(self) -> None:
+        self._panel.metrics.restore()
+        self._include_doubtful = self._panel.metrics.counts_doubtful
+
     def _succeeded(self, job: str, result: Any) -> None:
         if job == 'reopen':
             self._reopened = True
@@ -338,13 +352,13 @@ class ScoringController(QObject):
             if is_unfinished(self.out) and not self._can_resume(self.out):
                 self._panel.message.show_error(_UNKNOWN_REQUEST)
         elif job == 'measure':
-            self._show_metrics(result, by_user=self._labels_by_user)
+            self._show_metrics(result, by_user=len(self._labels_by_user))
         elif job == 'score':
             self._panel.setup.propose_table()
 
     def _cancelled(self, job: str, rows: Any) -> None:
         if job == 'measure':
-            self._panel.metrics.restore()
+            self._restore_metrics()
         elif job == 'reopen':
             if self._on_screen:
                 self._show_summary(scoring_messages.partly_read_message(self.out, self.done))
@@ -365,7 +379,7 @@ class ScoringController(QObject):
 
     def _failed(self, job: str, failure: Failure) -> None:
         if job == 'measure':
-            self._panel.metrics.restore()
+            self._restore_metrics()
         elif not self._on_screen:
             self._restore_shown()
         elif job == 'reopen':

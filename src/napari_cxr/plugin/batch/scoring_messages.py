@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from napari_cxr.inference.label_rule import CANNOT_SAY, NO_CLASS
 from napari_cxr.plugin.batch.scoring_request import ImageCount
 from napari_cxr.plugin.widgets.text import duration_text
 from napari_cxr.scoring import ScoringError, ScoringFinished, ScoringProgress
@@ -225,7 +226,9 @@ def overall_metrics_text(metrics: dict[str, Any]) -> str:
     return '\n'.join(parts)
 
 
-def measured_text(metrics: dict[str, Any], by_user: int, so_far: bool) -> str:
+def measured_text(
+    metrics: dict[str, Any], by_user: int, so_far: bool, undecided: str = CANNOT_SAY
+) -> str:
     """Return how many images the metrics are based on, and how far they can be trusted.
 
     Parameters
@@ -236,6 +239,8 @@ def measured_text(metrics: dict[str, Any], by_user: int, so_far: bool) -> str:
         How many of their labels the user gave.
     so_far : bool
         Whether more rows are to come.
+    undecided : str
+        The answer of the model that is no label.
     """
     images, patients = metrics['images'], metrics['patients']
     text = f'{images:,} images with a label'
@@ -252,7 +257,7 @@ def measured_text(metrics: dict[str, Any], by_user: int, so_far: bool) -> str:
             f' Few {things}: {named}. With fewer than 10 there is no interval for the AUC, and '
             'little can be concluded from it.'
         )
-    text += _undecided_text(metrics)
+    text += _undecided_text(metrics, undecided)
     text += ' Rows hidden by a filter count too; the 95 % interval is below each metric.'
     if by_user:
         text += (
@@ -262,14 +267,15 @@ def measured_text(metrics: dict[str, Any], by_user: int, so_far: bool) -> str:
     return text
 
 
-def _undecided_text(metrics: dict[str, Any]) -> str:
+def _undecided_text(metrics: dict[str, Any], answer: str) -> str:
     """Return how many images are undecided, and the metrics of the others."""
     found = metrics.get('cannot_say')
     if not found:
         return ''
     images = '1 image' if found['images'] == 1 else f'{found["images"]:,} images'
     share = f'{100 * found["share"][0]:.0f} %'
-    text = f' For {images} ({share}) the model cannot say; they count by their predicted label.'
+    said = answer if answer == NO_CLASS else f'the model {answer}'
+    text = f' For {images} ({share}) {said}; they count by their predicted label.'
     decided = [
         f'{label}: ' + ', '.join(f'{name} {of[name][0]:.3f}' for name in names)
         for label, of in found['decided'].get('classes', {}).items()

@@ -81,6 +81,7 @@ class ClassifyDock(ImageDock):
             self.start,
             self.progress,
             self.status,
+            self.inputs.other_reader,
             self.message,
             self.result,
         )

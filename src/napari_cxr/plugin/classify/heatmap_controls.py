@@ -51,6 +51,8 @@ class HeatmapControls(QWidget):
     #: Whether to draw an outline, and at which fraction of the maximum.
     outline_changed = Signal(bool, float)
     lungs_changed = Signal(bool)
+    #: Whether to draw the edge of what the model was shown.
+    field_of_view_changed = Signal(bool)
     #: The person wants to paint on the lungs.
     edit_wanted = Signal()
 
@@ -87,6 +89,8 @@ class HeatmapControls(QWidget):
             'Correct the lungs with napari’s brush: label 1 is the right lung, 2 the left one, '
             'the eraser removes, and Ctrl+Z undoes. The percentages below follow.'
         )
+        self.field_of_view = QCheckBox('Field of view')
+        self.field_of_view.setChecked(True)
         self._percent = PlainLabel()
         self._level = PlainLabel()
         for number in (self._percent, self._level):
@@ -100,6 +104,7 @@ class HeatmapControls(QWidget):
         form.addRow('Strength', _in_one_row(self.opacity, self._percent))
         form.addRow(self.outline, _in_one_row(self.level, self._level))
         form.addRow(self.lungs, _in_one_row(self._sides, self.edit))
+        form.addRow(self.field_of_view)
 
         self.label.currentTextChanged.connect(self.label_changed)
         self.shown.toggled.connect(self._show_toggled)
@@ -108,9 +113,11 @@ class HeatmapControls(QWidget):
         self.level.valueChanged.connect(self._outline_moved)
         self.lungs.toggled.connect(self._lungs_toggled)
         self.edit.clicked.connect(self.edit_wanted)
+        self.field_of_view.toggled.connect(self.field_of_view_changed)
         self._opacity_moved()
         self._outline_moved()
         self.set_lungs(False)
+        self.set_crops(False)
 
     def set_labels(self, labels: Sequence[str], current: str) -> None:
         """Offer the classes of a result, without a signal."""
@@ -143,6 +150,15 @@ class HeatmapControls(QWidget):
             self.lungs.setChecked(shown)
         self.edit.setEnabled(shown)
         self._sides.setEnabled(shown)
+
+    def set_crops(self, crops: bool) -> None:
+        """Note whether the model sees less than the whole radiograph."""
+        self.field_of_view.setEnabled(crops)
+        self.field_of_view.setToolTip(
+            'Draw a line around the part of the radiograph that the model was shown'
+            if crops
+            else 'This model was shown the whole radiograph'
+        )
 
     @property
     def outline_level(self) -> float | None:
@@ -201,6 +217,7 @@ class HeatmapController(QObject):
         controls.visible_changed.connect(self._set_visible)
         controls.opacity_changed.connect(self._set_opacity)
         controls.outline_changed.connect(self._set_outline)
+        controls.field_of_view_changed.connect(self._set_field_of_view)
 
     def show_radiograph(self, base: Image, answer: ExplainedPrediction, label: str) -> None:
         """Connect the controls to another radiograph or class; draws nothing."""
@@ -208,6 +225,7 @@ class HeatmapController(QObject):
         self._overlays.setdefault(base, HeatmapOverlay(self._viewer))
         self._follow_layer()
         self._controls.set_outlined(self._overlays[base].outlined)
+        self._controls.set_crops(answer.heatmaps[0].crops(answer.field.shape))
 
     def release(self) -> None:
         """Disconnect the controls from any radiograph."""
@@ -228,6 +246,7 @@ class HeatmapController(QObject):
         heat.events.opacity.connect(self._follow_layer)
         heat.events.visible.connect(self._follow_layer)
         overlay.outline(base, answer, label, level)
+        overlay.field_of_view(base, answer, controls.field_of_view.isChecked())
 
     def remove(self, base: Image) -> None:
         """Take away what lies over a radiograph."""
@@ -257,6 +276,11 @@ class HeatmapController(QObject):
     def _set_opacity(self, opacity: float) -> None:
         if self._heat is not None:
             self._heat.opacity = opacity
+
+    def _set_field_of_view(self, wanted: bool) -> None:
+        base, answer = self._radiograph, self._answer
+        if base is not None and answer is not None and not shows_other_pixels(base):
+            self._overlays[base].field_of_view(base, answer, wanted)
 
     def _set_outline(self, wanted: bool, level: float) -> None:
         base, answer = self._radiograph, self._answer

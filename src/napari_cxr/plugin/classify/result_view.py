@@ -13,12 +13,19 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_cxr.explain.heatmap import FRAME
+from napari_cxr.explain.heatmap_location import HeatmapLocation
 from napari_cxr.inference.label_rule import CANNOT_SAY, answer_reason
 from napari_cxr.inference.prediction import Prediction
 from napari_cxr.plugin.classify.heatmap_controls import HeatmapControls
 from napari_cxr.plugin.classify.probability_bars import ProbabilityBars, bar_groups
-from napari_cxr.plugin.classify_job import ExplainedPrediction, LungFractions
-from napari_cxr.plugin.style import quiet_label, separator_line, theme_color
+from napari_cxr.plugin.classify_job import ExplainedPrediction, HeatmapsByLungs
+from napari_cxr.plugin.style import (
+    keep_space,
+    quiet_label,
+    separator_line,
+    set_style_name,
+    theme_color,
+)
 from napari_cxr.plugin.widgets.text import PlainLabel
 
 __all__ = [
@@ -28,33 +35,51 @@ __all__ = [
     'headline_text',
     'heatmap_text',
     'lungs_source_text',
+    'peak_text',
 ]
 
 _UNIFORM_EDGE = 1 - (1 - 2 * FRAME) ** 2
 
 
-def heatmap_text(label: str, in_lungs: float | None, uniform: float, at_edge: float | None) -> str:
-    """Return one sentence about the heatmap of a class.
+def peak_text(label: str, location: HeatmapLocation | None, at_edge: float | None) -> str:
+    """Return where the peak of the heatmap of a class lies, in one sentence.
 
     Parameters
     ----------
     label : str
         The class.
-    in_lungs, at_edge : float or None
-        Fraction of its heatmap in the lungs and at the edge of the model's input, in
-        [0, 1]; None for an empty map.
-    uniform : float
-        Fraction of a uniform map in the lungs.
+    location : HeatmapLocation or None
+        Where it lies; None for a map without a peak.
+    at_edge : float or None
+        Fraction of the map at the edge of the model's input; None for an empty map.
     """
-    if in_lungs is None or at_edge is None:
+    if at_edge is None:
         return f'The heatmap of {label} is empty: no cell raised its score.'
+    if location is None:
+        return f'The heatmap of {label} is the same everywhere: it has no peak.'
+    return f'The peak lies {location.place}.'
+
+
+def heatmap_text(location: HeatmapLocation | None, uniform: float, at_edge: float | None) -> str:
+    """Return one sentence about how much of a heatmap lies where; empty for one without a peak.
+
+    Parameters
+    ----------
+    location, at_edge
+        As of `peak_text`.
+    uniform : float
+        Fraction of the model's input that is lung, in [0, 1].
+    """
+    if location is None or at_edge is None:
+        return ''
     return (
-        f'{in_lungs:.0%} of this heatmap lies in the lungs ({uniform:.0%} of a uniform one), '
-        f'{at_edge:.0%} at the edge ({_UNIFORM_EDGE:.0%}).'
+        f'{location.half_peak_lung_fraction:.0%} of the area above half of the peak lies in the '
+        f'lungs ({uniform:.0%} of what the model sees is lung), {at_edge:.0%} of the heatmap at '
+        f'the edge ({_UNIFORM_EDGE:.0%} if uniform).'
     ).replace('%', '\u00a0%')
 
 
-def lungs_source_text(lungs: LungFractions) -> str:
+def lungs_source_text(lungs: HeatmapsByLungs) -> str:
     """Return one short sentence about where the lungs come from."""
     if lungs.edit:
         return 'The lungs are as you edited them.'
@@ -115,7 +140,7 @@ _NAMED = 3
 
 
 class ResultHeadline(QWidget):
-    """The label in large type and a plain sentence; hidden where classes exclude each other.
+    """The answer in large type and a plain sentence; hidden where a class stands out of others.
 
     Parameters
     ----------
@@ -139,10 +164,10 @@ class ResultHeadline(QWidget):
         self.hide()
 
     def show_prediction(self, prediction: Prediction) -> None:
-        """Show the answer of a model with findings."""
+        """Show the answer of a model with findings, or that no class stands out."""
         self.answer.setText(headline_text(prediction))
         self.why.setText(answer_reason(prediction.rule, prediction.probabilities))
-        self.setVisible(prediction.multilabel)
+        self.setVisible(bool(self.answer.text()))
 
     def clear(self) -> None:
         """Show nothing."""
@@ -154,7 +179,8 @@ class ResultHeadline(QWidget):
 def headline_text(prediction: Prediction) -> str:
     """Return the findings above their thresholds, or the answer where there are none."""
     if not prediction.multilabel:
-        return ''
+        nearly_tied = prediction.rule.near_tie(prediction.probabilities)
+        return prediction.answer.capitalize() if nearly_tied else ''
     above = prediction.above
     if prediction.answer == CANNOT_SAY or not above:
         return prediction.answer
@@ -194,7 +220,7 @@ class ResultView(QWidget):
     def __init__(self, theme: str, opacity: float, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._answer: ExplainedPrediction | None = None
-        self._lungs: LungFractions | None = None
+        self._lungs: HeatmapsByLungs | None = None
         self.warning = ResultWarning()
         self.headline = ResultHeadline()
         self.bars = ProbabilityBars(theme)
@@ -214,11 +240,20 @@ class ResultView(QWidget):
         self.cautions.setObjectName('caution')
         self.cautions.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.heat = HeatmapControls(opacity)
+        self.peak = PlainLabel()
+        self.peak.setWordWrap(True)
+        self.peak.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.peak.setToolTip(
+            'The peak is the cell of the heatmap with the strongest evidence. Outside the lungs '
+            'it is a reason to doubt that the result comes from the lungs.'
+        )
+        # The controls below choose what it is about, and must not move when they are used.
+        keep_space(self.peak, lines=3)
         self.looked = quiet_label()
         self.looked.setToolTip(
-            'In brackets: the same for a uniform heatmap. The edge is the outer 8 % along each '
-            'side of the model’s input. Much at the edge, or little in the lungs, is a reason '
-            'to doubt that the result comes from the lungs.'
+            'In brackets: what a uniform heatmap would have. The edge is the outer 8 % along '
+            'each side of the model’s input. Much at the edge, or little in the lungs, is a '
+            'reason to doubt that the result comes from the lungs.'
         )
         self.made_with = quiet_label()
         self.shown = QWidget()
@@ -231,6 +266,7 @@ class ResultView(QWidget):
             self.performance,
             self.cautions,
             separator_line(),
+            self.peak,
             self.heat,
             self.looked,
             self.made_with,
@@ -280,7 +316,7 @@ class ResultView(QWidget):
         self._show_where(label)
         self.shown.show()
 
-    def show_lungs(self, lungs: LungFractions) -> None:
+    def show_lungs(self, lungs: HeatmapsByLungs) -> None:
         """Follow lungs that were edited."""
         self._lungs = lungs
         if self._answer is not None:
@@ -316,8 +352,12 @@ class ResultView(QWidget):
         assert self._answer is not None and self._lungs is not None
         at = self._answer.prediction.labels.index(label)
         lungs, at_edge = self._lungs, self._answer.edge_fractions[at]
-        looked = heatmap_text(label, lungs.fractions[at], lungs.uniform, at_edge)
-        text = f'{looked} {lungs_source_text(lungs)}'
+        location = lungs.locations[at]
+        self.peak.setText(peak_text(label, location, at_edge))
+        outside = location is not None and not location.in_lungs
+        set_style_name(self.peak, 'caution' if outside else 'peak')
+        text = f'{heatmap_text(location, lungs.uniform, at_edge)} {lungs_source_text(lungs)}'
+        text = text.strip()
         sees_lungs = self._answer.prediction.preprocessing.get('lungs', 'ignored') != 'ignored'
         if sees_lungs and lungs.edit != self._answer.lungs.edit:
             text += ' The result is not based on these edits: click Classify again.'

@@ -217,6 +217,7 @@ class FeatureMapsDock(ImageDock):
             self.start,
             self.progress,
             self.status,
+            self.inputs.other_reader,
             self.message,
             self.filters,
         )

@@ -30,7 +30,7 @@ from napari_cxr.plugin.runs.run_actions import RunsTableActions
 from napari_cxr.plugin.runs.run_files import RunsInFolder
 from napari_cxr.plugin.runs.run_results import SelectedCurves
 from napari_cxr.plugin.runs.runs_table import RunRow, RunsTableModel, RunsTableView
-from napari_cxr.plugin.style import quiet_label
+from napari_cxr.plugin.style import keep_space, quiet_label
 from napari_cxr.plugin.widgets.row_table import RowFilterProxy
 from napari_cxr.plugin.widgets.sections import scrollable
 from napari_cxr.plugin.widgets.text import InlineMessage, PlainLabel, plain_tip
@@ -160,6 +160,7 @@ class RunsDock(Dock):
         self.progress.setFixedHeight(4)
         self.progress.setAccessibleName('Fraction of the runs that are complete')
         self.progress.hide()
+        keep_space(self.progress)
         self.actions_row = RunsTableActions()
         self.message = InlineMessage()
         self.curves = SelectedCurves(self.viewer.theme)

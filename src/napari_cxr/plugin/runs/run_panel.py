@@ -23,7 +23,7 @@ from napari_cxr.plugin.runs import run_files, run_messages
 from napari_cxr.plugin.runs.run_actions import RunButtons
 from napari_cxr.plugin.runs.run_results import FoldsTableView, RunConfusionMatrix, RunCurves
 from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase, TrainingHistory
-from napari_cxr.plugin.style import quiet_label, theme_color
+from napari_cxr.plugin.style import keep_space, quiet_label, theme_color
 from napari_cxr.plugin.widgets.text import InlineMessage, PlainLabel, clock_text, plain_tip
 from napari_cxr.training.training_events import (
     ImageSkipped,
@@ -61,6 +61,8 @@ class RunStatus(QWidget):
         self.epoch = _create_bar('Progress of this epoch', 4)
         self.place = quiet_label()
         self.speed = quiet_label()
+        keep_space(self.epoch)
+        keep_space(self.place, self.speed, lines=1)
         first = QHBoxLayout()
         first.addWidget(self.heading, 1)
         first.addWidget(self.elapsed, 0, Qt.AlignmentFlag.AlignTop)
@@ -104,7 +106,8 @@ class RunStatus(QWidget):
             (self.speed, run_messages.speed_text(history) if working else ''),
         ):
             label.setText(text)
-            label.setVisible(bool(text))
+            # Stop is below: it stays where it is as long as there is something to stop.
+            label.setVisible(working or bool(text))
 
 
 def _create_bar(name: str, height: int) -> QProgressBar:
@@ -248,11 +251,11 @@ class RunPanel(QWidget):
         layout.setSpacing(10)
         for widget in (
             self.status,
+            self.buttons,  # above messages, which come while a run is being stopped
             self.message,
             self.result,
             self.doubts,
             self.kept,
-            self.buttons,
             self.skipped,
             self.folds,
             self.curves,

@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_cxr.inference.label_rule import CANNOT_SAY
 from napari_cxr.plugin.score_table.sort_filter import RowFilter, RowKind
 from napari_cxr.plugin.widgets.text import ElidedComboBox, PlainLabel
 
@@ -222,7 +221,7 @@ class FilterBar(QWidget):
         truth: bool,
         annotated: bool,
         negative: str = '',
-        undecided: bool = False,
+        undecided: str = '',
     ) -> None:
         """Set the choices of the filters; the current ones stay where they are still offered.
 
@@ -234,15 +233,16 @@ class FilterBar(QWidget):
             Whether there are true labels, and whether there are annotations.
         negative : str
             Class of an image that has none of several labels.
-        undecided : bool
-            Whether the model can be undecided.
+        undecided : str
+            The answer of a model that can be undecided; else empty.
         """
-        kinds = [RowKind.ALL, RowKind.SCORED, RowKind.FAILED, RowKind.DOUBTED, RowKind.WARNED]
+        kinds = [RowKind.ALL, RowKind.SCORED, RowKind.FAILED]
+        kinds += [RowKind.DOUBTED, RowKind.NOT_DOUBTED, RowKind.WARNED]
         kinds += [RowKind.PREDICTION_IS_NOT_LABEL] if truth else []
         kinds += [RowKind.PREDICTION_IS_NOT_MINE, RowKind.NOT_ANNOTATED] if annotated else []
         _fill(self.which, [(kind.value, kind.value) for kind in kinds])
         known = (*labels, *([negative] if negative else []))
-        answers = (*known, *([CANNOT_SAY] if undecided else []))
+        answers = (*known, *([undecided] if undecided else []))
         _fill(self.answer, [('Predicted', ''), *((label, label) for label in answers)])
         _fill(self.truth, [('True label', ''), *((label, label) for label in known)])
         self.truth.setVisible(truth)

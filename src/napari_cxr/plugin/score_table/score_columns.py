@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from napari_cxr.inference.label_rule import NO_CLASS
 from napari_cxr.plugin.score_table.score_rows import ScoreRows
 from napari_cxr.scoring.score_row import ScoringRun
 
@@ -29,6 +30,7 @@ __all__ = [
     'path',
     'percent',
     'plain_prediction',
+    'predicted_labels',
     'prediction',
     'prediction_text_of',
     'prediction_tip',
@@ -128,7 +130,17 @@ def plain_prediction(rows: ScoreRows, place: int) -> str:
     row = rows.rows[place]
     if row.status != 'scored':
         return f'Failed: {row.error}'
-    return WITHHELD if rows.is_withheld(place) else row.label
+    if rows.is_withheld(place):
+        return WITHHELD
+    return row.answer if row.answer == NO_CLASS else row.label
+
+
+def predicted_labels(rows: ScoreRows, place: int) -> tuple[str, ...]:
+    """Return the labels that the model predicts; none where no class stands out."""
+    row = rows.rows[place]
+    if row.answer == NO_CLASS:
+        return ()
+    return row.above if row.answer and rows.run.multilabel else (row.label,)
 
 
 def prediction(rows: ScoreRows, place: int) -> str:
@@ -232,6 +244,7 @@ class ScoreColumn:
         'prediction',
         'text',
         'label',
+        'region',
         'warnings',
         'share',
         'note',
@@ -289,18 +302,23 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
         ScoreColumn(
             'label',
             'Predicted',
-            f'{_LABEL if run.rule else "The most probable class"}, or why there is none. ▲ marks'
-            ' doubtful images; your label follows → if it is a different one and fits.',
+            f'{_LABEL if run.multilabel else "The most probable class"}, or why there is none. ▲ '
+            'marks doubtful images; your label follows → if it is a different one and fits.',
             'answer',
             prediction,
             plain_prediction,
             prediction_tip,
-            max([12, *map(len, (*run.labels, rule.negative))]),
+            max(
+                [
+                    12,
+                    *map(len, (*run.labels, rule.negative, NO_CLASS if rule.least_margin else '')),
+                ]
+            ),
         ),
         *([_prediction_column('answer', 'Answer', _ANSWER, 12)] if rule.undecided else []),
         *(
             [_prediction_column('above', 'Above', _ABOVE, 18)]
-            if run.rule and len(run.labels) > 1
+            if 'thresholds' in run.rule and len(run.labels) > 1
             else []
         ),
         ScoreColumn(
@@ -356,7 +374,28 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
             warnings,
             17,
         ),
-        _fraction_column('lung_share', 'In lungs', 'Fraction of the heatmap in the lungs.', True),
+        ScoreColumn(
+            'peak_region',
+            'Peak',
+            'Where the peak of the heatmap lies, in the warning colour outside the lungs.',
+            'region',
+            text_of('peak_region'),
+            text_of('peak_region'),
+            text_of('peak_region'),
+            15,
+        ),
+        _fraction_column(
+            'half_peak_lung_fraction',
+            'In lungs',
+            'Fraction in the lungs of the area above half of the heatmap’s peak.',
+            True,
+        ),
+        _fraction_column(
+            'lung_share',
+            'Sum in lungs' if run.peaks else 'In lungs',
+            'Fraction of the heatmap in the lungs.',
+            not run.peaks,
+        ),
         _text_column('view', 'View', 'View position of the DICOM header.', 8),
         _text_column('source', 'Source', 'Collection or hospital, by a table.', 14),
         _fraction_column(
@@ -365,7 +404,7 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
         _fraction_column(
             'frame_share', 'At edge', 'Fraction of the heatmap at the edge of the image.', False
         ),
-        _text_column('status', 'Error', 'Why a file failed.', 24, False),
+        _text_column('status', 'Failed because', 'Why a file failed.', 24, False),
     )
 
 
@@ -413,14 +452,22 @@ def _number_column(
     return ScoreColumn(key, title, about, kind, text, plain, text, wide, shown)
 
 
+#: What columns about the lungs count.
+_IN_LUNGS = {
+    'lung_share': 'the heatmap',
+    'half_peak_lung_fraction': 'the area above half of its peak',
+}
+
+
 def _fraction_column(key: str, title: str, about: str, shown: bool) -> ScoreColumn:
     def text(rows: ScoreRows, place: int) -> str:
         return percent(rows, key, place, '.0f')
 
     def tip(rows: ScoreRows, place: int) -> str:
         shown = text(rows, place)
-        if shown and key == 'lung_share' and (uniform := percent(rows, f'{key}_if_even', place)):
-            return f'{shown} of the heatmap is in the lungs; {uniform} if it were uniform.'
+        if (what := _IN_LUNGS.get(key)) and shown:
+            uniform = percent(rows, 'lung_share_if_even', place)
+            return f'{shown} of {what} is in the lungs; {uniform} if the heatmap were uniform.'
         return shown
 
     def copied(rows: ScoreRows, place: int) -> str:

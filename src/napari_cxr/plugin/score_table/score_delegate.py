@@ -11,11 +11,14 @@ from qtpy.QtCore import QModelIndex, QObject, QRect, QRectF, QSize, Qt
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QImage, QPainter, QPen
 from qtpy.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView
 
+from napari_cxr.inference.label_rule import NO_CLASS
 from napari_cxr.plugin.plots.plot import faint_text, quiet_text
 from napari_cxr.plugin.score_table.score_columns import (
     WITHHELD,
     ScoreColumn,
     other_label,
+    plain_prediction,
+    predicted_labels,
     short_warnings,
     split_path,
 )
@@ -278,6 +281,10 @@ class ScoreTableDelegate(QStyledItemDelegate):
         elif column.kind == 'label':
             color = self._colours.warning if text.startswith('≠') else self._colours.text
             self._draw_text(painter, rect, text, color)
+        elif column.kind == 'region':
+            outside = rows.rows[place].peak_in_lung is False
+            color = self._colours.warning if outside else self._colours.quiet
+            self._draw_text(painter, rect, text, color)
         elif column.kind == 'share':
             color = (
                 self._colours.warning
@@ -317,10 +324,9 @@ class ScoreTableDelegate(QStyledItemDelegate):
         if fraction != fraction:  # NaN: unknown
             return
         colours = self._colours
-        row = rows.rows[place]
         if rows.is_withheld(place):
             text, full = colours.quiet, colours.withheld
-        elif column.title in (row.above if row.answer else (row.label,)):  # it is predicted
+        elif column.title in predicted_labels(rows, place):
             text, full = colours.text, colours.accent
         else:
             text, full = colours.quiet, colours.bar
@@ -339,9 +345,8 @@ class ScoreTableDelegate(QStyledItemDelegate):
         if row.doubts:
             self._draw_text(painter, rect, '▲', self._colours.warning)
             rect = rect.adjusted(metrics.horizontalAdvance('▲ '), 0, 0, 0)
-        withheld = rows.is_withheld(place)
-        text = WITHHELD if withheld else row.label
-        color = self._colours.quiet if withheld else self._colours.text
+        text = plain_prediction(rows, place)
+        color = self._colours.quiet if text in (WITHHELD, NO_CLASS) else self._colours.text
         self._draw_text(painter, rect, text, color)
         rest = rect.adjusted(metrics.horizontalAdvance(text), 0, 0, 0)
         # Where the label of the user does not fit, the colour of its probability shows it.
@@ -464,9 +469,9 @@ def _across(option: QStyleOptionViewItem, index: QModelIndex) -> tuple[QRect, se
 
 def _is_outside_lungs(column: ScoreColumn, rows: ScoreRows, place: int) -> bool:
     """Return whether less of a heatmap is in the lungs than if it were uniform."""
-    if column.key != 'lung_share':
+    if column.key not in ('lung_share', 'half_peak_lung_fraction'):
         return False
     fraction, uniform = (
-        rows.numbers[key].values[place] for key in (column.key, f'{column.key}_if_even')
+        rows.numbers[key].values[place] for key in (column.key, 'lung_share_if_even')
     )
     return bool(fraction < uniform)

@@ -191,6 +191,7 @@ class ScoreRows:
                 'lung_share',
                 'lung_share_if_even',
                 'frame_share',
+                'half_peak_lung_fraction',
                 'uncertainty',
             )
         }
@@ -205,6 +206,7 @@ class ScoreRows:
                 'truth',
                 'read',
                 'note',
+                'peak_region',
                 'view',
                 'source',
                 'status',
@@ -352,7 +354,7 @@ class ScoreRows:
             dtype=np.float64,
         )
         found['warnings'] = np.where(doubt > 0, doubt, np.nan)
-        for key in ('lung_share', 'lung_share_if_even', 'frame_share'):
+        for key in ('half_peak_lung_fraction', 'lung_share', 'lung_share_if_even', 'frame_share'):
             found[key] = np.array([getattr(row, key) for row in rows], dtype=np.float64)
         unsure = np.full(len(rows), np.nan)
         there = np.array([bool(row.probabilities) for row in rows], dtype=bool)
@@ -424,6 +426,7 @@ def _texts_of(rows: list[ScoreRow]) -> dict[str, list[str]]:
         'called': [', '.join(row.called) for row in rows],
         'truth': [row.truth for row in rows],
         'view': ['' if row.view == View.UNKNOWN else row.view for row in rows],
+        'peak_region': [row.peak_region for row in rows],
         'source': [row.source for row in rows],
         'status': [row.error if row.status == 'error' else '' for row in rows],
         'cautions': [_caution_text(row) for row in rows],

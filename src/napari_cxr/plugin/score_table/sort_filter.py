@@ -13,7 +13,7 @@ from enum import Enum
 
 import numpy as np
 
-from napari_cxr.inference.label_rule import CANNOT_SAY
+from napari_cxr.inference.label_rule import UNDECIDED_ANSWERS
 from napari_cxr.plugin.score_table.score_rows import ScoreRows, TextColumn
 
 __all__ = ['NewRows', 'RowFilter', 'RowKind', 'RowOrder']
@@ -31,6 +31,7 @@ class RowKind(Enum):
     SCORED = 'Scored'
     FAILED = 'Failed'
     DOUBTED = 'Doubtful images'
+    NOT_DOUBTED = 'Without doubtful images'
     WARNED = 'With an unusual warning'
     PREDICTION_IS_NOT_LABEL = 'Prediction is not the label'
     PREDICTION_IS_NOT_MINE = 'Prediction is not my label'
@@ -110,9 +111,9 @@ class RowFilter:
 
 def _has_prediction(answer: str, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
     """Return which rows have a predicted label, with the shape of `places`."""
-    if answer == CANNOT_SAY and rows.run.rule:
+    if answer in UNDECIDED_ANSWERS and rows.run.rule:
         column = rows.texts['answer']
-    elif answer in rows.run.labels and rows.run.rule:
+    elif answer in rows.run.labels and 'thresholds' in rows.run.rule:
         above = rows.texts['above']
         fitting = [answer in text.split(', ') for text in above.categories]
         return np.array(fitting, dtype=bool)[above.codes[places]]
@@ -129,6 +130,8 @@ def _is(which: RowKind, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
         return ~scored
     if which is RowKind.DOUBTED:
         return rows.flags['doubted'].values[places]
+    if which is RowKind.NOT_DOUBTED:
+        return scored & ~rows.flags['doubted'].values[places]
     if which is RowKind.WARNED:
         return rows.warned()[places]
     if which is RowKind.PREDICTION_IS_NOT_LABEL:

@@ -302,7 +302,7 @@ class ScoreTable(QWidget):
             truth=rows.run.truth,
             annotated=rows.has_annotations,
             negative=rows.rule.negative,
-            undecided=bool(rows.rule.undecided),
+            undecided=rows.rule.undecided_answer,
         )
 
     def _show_columns(self) -> None:

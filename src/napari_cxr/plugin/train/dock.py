@@ -23,7 +23,7 @@ from napari_cxr.plugin.base_dock import Dock
 from napari_cxr.plugin.docks import dock_signals, is_same_viewer, open_dock
 from napari_cxr.plugin.reader import open_paths
 from napari_cxr.plugin.runs.run_panel import RunPanel
-from napari_cxr.plugin.style import quiet_label
+from napari_cxr.plugin.style import keep_space, quiet_label
 from napari_cxr.plugin.train.data_panel import DataPanel
 from napari_cxr.plugin.train.dataset_summary import training_advice, training_obstacle
 from napari_cxr.plugin.train.recipe_form import RecipeForm
@@ -85,6 +85,9 @@ class TrainDock(Dock):
         self.cancel.setToolTip('Stop reading the images')
         self.cancel.hide()
         self.status = quiet_label()
+        # Images are read whenever something was changed, above settings that are being filled in.
+        keep_space(self.progress, self.cancel)
+        keep_space(self.status, lines=1)
         self.message = InlineMessage()
         self.data = DataPanel(self.viewer.theme)
         self.form = RecipeForm()

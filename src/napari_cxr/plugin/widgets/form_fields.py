@@ -304,9 +304,11 @@ class ValidatedField(QWidget):
     ----------
     *inside : QWidget
         The field itself.
+    reserve : bool
+        Whether there is always space for a line of them, because they come by themselves.
     """
 
-    def __init__(self, *inside: QWidget) -> None:
+    def __init__(self, *inside: QWidget, reserve: bool = False) -> None:
         super().__init__()
         self.hint = quiet_label()
         self.problem = PlainLabel()
@@ -315,12 +317,19 @@ class ValidatedField(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        for widget in (*inside, self.hint, self.problem):
+        messages = QWidget()
+        below = QVBoxLayout(messages)
+        below.setContentsMargins(0, 0, 0, 0)
+        below.setSpacing(0)
+        for widget in (*inside, messages):
             layout.addWidget(widget)
         for label in (self.hint, self.problem):
+            below.addWidget(label)
             label.setIndent(2)
             label.setContentsMargins(0, 0, 0, 2)
             label.hide()
+        if reserve:
+            messages.setMinimumHeight(self.hint.fontMetrics().lineSpacing() + 4)
 
     def show_messages(self, problem: str, hint: str = '') -> None:
         """Show what is wrong, else what was found; an empty string hides the line."""

@@ -28,7 +28,7 @@ from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.source_file import file_behind, is_of_other_reader, read_in_decoder
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.model_selector import ModelComboBox, fill_device_list
-from napari_cxr.plugin.widgets.text import ElidedComboBox, PlainLabel
+from napari_cxr.plugin.widgets.text import ElidedComboBox, ElidedLine, PlainLabel
 from napari_cxr.radiograph import Radiograph
 from napari_cxr.rasters import is_raster
 
@@ -186,6 +186,7 @@ class InputSelector(QWidget):
 
     def _build(self) -> None:
         self.layer = ElidedComboBox('The image layer to classify')
+        #: For the dock to show below its button: it may come after a click.
         self.other_reader = OtherReaderNotice(self._viewer)
         self.preset = ElidedComboBox(
             'How the radiograph is shown on screen. The model always sees the first entry.'
@@ -195,8 +196,8 @@ class InputSelector(QWidget):
         self.card.setToolTip('What this model is, what it was measured on, and what not')
         self.device = ElidedComboBox('Where the network runs')
         fill_device_list(self.device, preferences('classify').device)
-        self.device_reason = quiet_label()
-        self.device_reason.hide()
+        self.device_reason = ElidedLine()
+        self.device_reason.setObjectName('quiet')
         self._preset_label = PlainLabel('Window')
         beside = QHBoxLayout()
         beside.setContentsMargins(0, 0, 0, 0)
@@ -206,7 +207,6 @@ class InputSelector(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow('Image', self.layer)
-        form.addRow(self.other_reader)
         form.addRow(self._preset_label, self.preset)
         form.addRow('Model', beside)
         form.addRow('Device', self.device)
@@ -239,9 +239,12 @@ class InputSelector(QWidget):
         return self.model.current_card()
 
     def show_device(self, reason: str) -> None:
-        """Show which device was found and why; an empty string hides the line."""
-        self.device_reason.setText(reason)
-        self.device_reason.setVisible(bool(reason))
+        """Show which device was found and why; an empty string leaves the line blank.
+
+        It comes by itself, seconds after a model was chosen: the line is always there, so that
+        what is below does not move.
+        """
+        self.device_reason.show_text(reason)
 
     def choose_model_file(self, path: str) -> None:
         """Add a model file to the list and choose it."""
