@@ -2,7 +2,7 @@
 
 import csv
 import json
-import signal
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -130,49 +130,60 @@ def test_the_last_weights_are_kept_where_nothing_is_chosen(folder, recipe, tmp_p
 
 
 KILLED = """
-import os, signal, sys
+import json, os, signal, sys
 import torch
 from napari_cxr.training import BatchDone, EpochDone, Recipe, checkpointing, index, train
 
-source, recipe, out, count, kind, every = sys.argv[1:]
+recipe, source, whole, *runs = sys.argv[1:]
 torch.set_num_threads(1)
-checkpointing._INTERVAL = float(every)
+recipe = Recipe.from_toml(open(recipe).read())
 checkpointing._TIME_FRACTION = float('inf')
-count = int(count)
-events = train(index(source), Recipe.from_toml(open(recipe).read()), out, 'cpu', resume=True)
-for event in events:
-    count -= type(event).__name__ == kind
-    if not count:
-        os.kill(os.getpid(), signal.SIGKILL)
+
+def run(out, count, kind, every):
+    checkpointing._INTERVAL = float(every)
+    for event in train(index(source), recipe, out, 'cpu', resume=True):
+        count -= type(event).__name__ == kind
+        if not count:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+list(train(index(source), recipe, whole, 'cpu'))
+# Each run in a process of its own, which has imported all that a run needs.
+for one in map(json.loads, runs):
+    if not (child := os.fork()):
+        try:
+            run(*one)
+        finally:
+            sys.stderr.flush()
+            os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL, one
 """
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(signal, 'SIGKILL'), reason='needs a signal that kills')
-@pytest.mark.parametrize(
-    ('count', 'kind', 'every'),
-    [
-        (2, 'BatchDone', -1),  # a state after each step
-        (2, 'BatchDone', 120),  # no state yet: it begins anew
-        (5, 'BatchDone', 120),  # from the end of the first epoch
-        (2, 'EpochDone', 120),
-        (1, 'TrainingFinished', 120),
-    ],
-)
-def test_killed(folder, recipe, tmp_path, count, kind, every):
-    whole(folder, recipe, tmp_path / 'one')
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='needs a signal that kills, and forks')
+def test_killed(folder, recipe, tmp_path):
+    recipe = replace(recipe, network='detl_cnn_average')  # which other processes know
+    moments = {
+        'state after each step': (2, 'BatchDone', -1),
+        'no state yet': (2, 'BatchDone', 120),  # it begins anew
+        'from the end of the first epoch': (5, 'BatchDone', 120),
+        'between epochs': (2, 'EpochDone', 120),
+        'finished': (1, 'TrainingFinished', 120),
+    }
     (tmp_path / 'recipe.toml').write_text(recipe.to_toml())
-    out = tmp_path / 'two'
-    arguments = (folder, tmp_path / 'recipe.toml', out, count, kind, every)
-    command = [sys.executable, '-c', KILLED, *map(str, arguments)]
+    paths = [tmp_path / 'recipe.toml', folder, tmp_path / 'one']
+    runs = [json.dumps([str(tmp_path / name), *moment]) for name, moment in moments.items()]
+    command = [sys.executable, '-c', KILLED, *map(str, paths), *runs]
     ended = subprocess.run(command, capture_output=True, timeout=300)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-    if kind == 'TrainingFinished':
-        with pytest.raises(TrainingError, match='is finished; there is nothing to resume'):
-            resumed(folder, recipe, out)
-    else:
-        assert isinstance(resumed(folder, recipe, out)[-1], TrainingFinished)
-    assert_same(tmp_path / 'one', out)
+    assert ended.returncode == 0, ended.stderr.decode()
+    for name in moments:
+        out = tmp_path / name
+        if name == 'finished':
+            with pytest.raises(TrainingError, match='is finished; there is nothing to resume'):
+                resumed(folder, recipe, out)
+        else:
+            assert isinstance(resumed(folder, recipe, out)[-1], TrainingFinished)
+        assert_same(tmp_path / 'one', out)
 
 
 def test_a_folder_with_nothing_in_it_begins(folder, recipe, tmp_path):

@@ -366,7 +366,7 @@ def test_real_training_in_folds(folder, tmp_path):
     recipe = Recipe.from_dict(
         {
             'name': 'small',
-            'network': 'resnet10',
+            'network': 'small_resnet',
             'epochs': 1,
             'batch': 8,
             'precision': 'float32',
@@ -405,7 +405,7 @@ def test_real_training_without_sources_and_then_on_everything(folder, tmp_path):
     recipe = Recipe.from_dict(
         {
             'name': 'small',
-            'network': 'resnet10',
+            'network': 'small_resnet',
             'epochs': 1,
             'batch': 8,
             'precision': 'float32',

@@ -39,7 +39,7 @@ def test_several_labels_from_table_to_prediction(table, tmp_path):
     recipe = Recipe.from_dict(
         {
             'name': 'several',
-            'network': 'resnet10',
+            'network': 'small_resnet',
             'epochs': 6,
             'batch': 8,
             'precision': 'float32',

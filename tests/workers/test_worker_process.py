@@ -60,7 +60,7 @@ JOBS = """
 def worker(tmp_path, monkeypatch):
     """A worker whose jobs are those above."""
     (tmp_path / 'sitecustomize.py').write_text(textwrap.dedent(JOBS))
-    monkeypatch.setenv('PYTHONPATH', str(tmp_path))
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path), prepend=os.pathsep)
     worker = WorkerProcess('torch')
     yield worker
     worker.close()

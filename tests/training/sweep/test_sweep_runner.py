@@ -14,7 +14,7 @@ HEAD = """
 name = "trial"
 metric = "macro_f1"
 [base]
-network = "resnet10"
+network = "small_resnet"
 epochs = 3
 precision = "float32"
 batch = 4
@@ -52,7 +52,7 @@ def test_a_run_that_fails_is_a_row_and_the_next_begins(folder, three, tmp_path):
     assert [rows[name]['status'] for name in 'abc'] == ['finished', 'failed', 'finished']
     assert 'no-such-model' in rows['b']['reason'] and rows['a']['reason'] == ''
     assert [rows[name]['epochs'] for name in 'ac'] == ['1', '2']
-    assert rows['a']['network'] == 'resnet10' and float(rows['a']['val_loss']) > 0
+    assert rows['a']['network'] == 'small_resnet' and float(rows['a']['val_loss']) > 0
     assert (out / 'c' / 'best.safetensors').is_file()
 
     with pytest.raises(TrainingError, match='not empty'):

@@ -14,7 +14,7 @@ BASE = """
 name = "search"
 metric = "loss"
 [base]
-network = "resnet10"
+network = "small_resnet"
 epochs = 2
 precision = "float32"
 batch = 4
