@@ -370,3 +370,28 @@ def test_a_demonstration_says_so_where_it_answers(run, radiographs):
     assert result.exit_code == 0
     assert 'A demonstration, not to be believed' in result.stderr
     assert 'demonstration' not in run('classify', radiographs[0]).stderr
+
+
+@pytest.mark.parametrize(
+    ('words', 'variable', 'says'),
+    [
+        (['--decoder-memory', '-2'], '', '--decoder-memory'),
+        (['--decoder-seconds', '0'], '', '--decoder-seconds'),
+        ([], 'soon', 'NAPARI_CXR_DECODER_SECONDS'),
+    ],
+)
+def test_limits_of_decoders_that_make_no_sense_are_wrong_usage(monkeypatch, words, variable, says):
+    monkeypatch.setenv('NAPARI_CXR_DECODER_MEMORY', '')  # put back, whatever the command sets
+    monkeypatch.setenv('NAPARI_CXR_DECODER_SECONDS', variable)
+    result = CliRunner().invoke(app, [*words, 'info', 'none.png'])
+    assert result.exit_code == 2 and says in result.stderr
+
+
+def test_limits_of_decoders_are_options_of_every_command(monkeypatch, tmp_path):
+    from napari_cxr.workers.memory_budget import DecoderLimits
+
+    monkeypatch.setenv('NAPARI_CXR_DECODER_MEMORY', '3')
+    monkeypatch.setenv('NAPARI_CXR_DECODER_SECONDS', '')
+    CliRunner().invoke(app, ['--decoder-seconds', '5', 'models'])
+    limits = DecoderLimits.from_environment()
+    assert (limits.memory, limits.seconds) == (3_000_000_000, 5.0)

@@ -9,6 +9,7 @@ import yaml
 import napari_cxr
 from napari_cxr.plugin import preferences as module
 from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.workers.memory_budget import MEMORY, SECONDS, DecoderLimits
 
 #: What a dock saves by itself: no person would type it into a dialog.
 STATE = {
@@ -83,3 +84,35 @@ def test_preferences_and_memory_are_saved_under_one_name(own_plugin):
     assert (preferences('batch').table, preferences('batch').batch) == ('c.csv', 7)
     with pytest.raises(AttributeError):
         _ = preferences('runs').nothing
+
+
+@pytest.fixture
+def environment(monkeypatch, own_plugin):
+    for name in (MEMORY, SECONDS):
+        monkeypatch.setenv(name, 'to be put back')
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(module, '_GIVEN', frozenset())
+
+
+def test_by_default_no_limit_is_set(environment):
+    chosen = preferences('reading')
+    assert (chosen.memory, chosen.seconds) == (0, 60)
+    assert MEMORY not in os.environ and SECONDS not in os.environ
+
+
+def test_a_change_of_limits_is_followed_at_once(environment):
+    preferences('layers')  # any look at preferences is enough
+    save_preferences('reading', memory=2.5, seconds=20)
+    limits = DecoderLimits.from_environment()
+    assert (limits.memory, limits.seconds, limits.total) == (2_500_000_000, 20.0, 40.0)
+    save_preferences('reading', memory=0, seconds=60)
+    assert MEMORY not in os.environ and SECONDS not in os.environ
+
+
+def test_the_environment_goes_before_preferences(environment, monkeypatch):
+    monkeypatch.setenv(MEMORY, '3')
+    monkeypatch.setattr(module, '_GIVEN', frozenset({MEMORY}))
+    preferences('layers')
+    save_preferences('reading', memory=2.5, seconds=20)
+    limits = DecoderLimits.from_environment()
+    assert (limits.memory, limits.seconds) == (3_000_000_000, 20.0)

@@ -40,6 +40,7 @@ JOBS = """
         return 'clean'
     def modules(): return sorted(sys.modules)
     def pid(): return os.getpid()
+    def seconds(): return os.environ.get('NAPARI_CXR_DECODER_SECONDS', 'not set')
     def unsendable(): return object()
     def flood():
         for _ in range(500): os.write(2, bytes(100_000))
@@ -51,8 +52,8 @@ JOBS = """
         channel._outgoing.write(b'\\x05\\0\\0\\0[1,2]'); channel._outgoing.flush()
         time.sleep(60)
     child.jobs_of = lambda role: {f.__name__: f for f in (
-        double, echo, count, fail, die, sleep, forever, chatter, modules, pid, unsendable, flood,
-        babble)}
+        double, echo, count, seconds, fail, die, sleep, forever, chatter, modules, pid, unsendable,
+        flood, babble)}
 """
 
 
@@ -184,6 +185,15 @@ def test_two_processes_on_one_core_wait_for_it():
             process.kill()
             process.wait()
     assert worker_process._waited_for_core(busy[0].pid) == 0
+
+
+def test_limits_of_decoders_reach_a_process_that_runs_already(worker, monkeypatch):
+    monkeypatch.delenv('NAPARI_CXR_DECODER_SECONDS', raising=False)
+    assert worker.call('seconds') == 'not set'
+    monkeypatch.setenv('NAPARI_CXR_DECODER_SECONDS', '7')
+    assert worker.call('seconds') == '7'
+    monkeypatch.delenv('NAPARI_CXR_DECODER_SECONDS')
+    assert worker.call('seconds') == 'not set'
 
 
 def test_closing_the_generator_cancels_and_keeps_the_worker(worker):

@@ -57,9 +57,32 @@ app.command(epilog=_STATUS_OF_RUNS)(runs)
 
 
 @app.callback(invoke_without_command=True)
-def _version(
+def _before_any_command(
     version: Annotated[bool, typer.Option('--version', help='Print the version.')] = False,
+    decoder_memory: Annotated[
+        float,
+        typer.Option(
+            metavar='GB',
+            min=0,
+            max=1_000_000,
+            envvar='NAPARI_CXR_DECODER_MEMORY',
+            help='What all processes that decode files may take together; 0 for what is free.',
+        ),
+    ] = 0,
+    decoder_seconds: Annotated[
+        float,
+        typer.Option(
+            metavar='SECONDS',
+            min=1,
+            max=86_400,
+            envvar='NAPARI_CXR_DECODER_SECONDS',
+            help='For how long one file may have a core; by the clock it may take twice as long.',
+        ),
+    ] = 60,
 ) -> None:
+    # Where decoders look for them, in this process and in those that it starts.
+    os.environ['NAPARI_CXR_DECODER_MEMORY'] = f'{decoder_memory:.9g}'
+    os.environ['NAPARI_CXR_DECODER_SECONDS'] = f'{decoder_seconds:.9g}'
     if version:
         typer.echo(__version__)
         raise typer.Exit

@@ -19,6 +19,9 @@ train
     Recipe, folder of runs and device of the Train dock; remembered are the images.
 runs
     Remembered are the folder of training runs on show, and the columns that are hidden.
+reading
+    How much memory and time the decoding of files may take; every process follows a change at
+    once. What the environment says goes before it.
 layers
     Whether layers are named after their files; remembered are the folders where a radiograph
     was opened and a picture saved last.
@@ -35,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_cxr.settings_file import parse_json, read_settings
+from napari_cxr.workers.memory_budget import MEMORY, SECONDS, DecoderLimits
 
 __all__ = ['preferences', 'save_preferences']
 
@@ -47,6 +51,12 @@ _REMEMBERED = {
     'runs': ('folder', 'hidden'),
     'layers': ('folder', 'picture_folder'),
 }
+
+#: Limits that the environment had set before napari began, which go before preferences.
+_GIVEN = frozenset(name for name in (MEMORY, SECONDS) if name in os.environ)
+
+#: The settings whose limits are followed; there is one such object in a session of napari.
+_followed: list[Any] = []
 
 #: What is remembered where napari stores no settings, and napari's object of that session.
 _unsaved: tuple[object, dict[str, dict[str, str]]] = (None, {})
@@ -72,7 +82,9 @@ class _Category:
 
 def preferences(category: str) -> Any:
     """Return one category: what is chosen and what is remembered, as attributes."""
-    return _Category(category)
+    found = _Category(category)
+    _follow_limits()
+    return found
 
 
 def save_preferences(category: str, **values: Any) -> None:
@@ -87,6 +99,28 @@ def save_preferences(category: str, **values: Any) -> None:
     chosen = getattr(get_plugin_settings(_PLUGIN), category, None)
     for name in values.keys() - ours.keys():
         setattr(chosen, name, values[name])
+
+
+def _follow_limits() -> None:
+    """See to it that decoders are told the limits, and every change of them."""
+    from napari.settings import get_plugin_settings
+
+    settings = get_plugin_settings(_PLUGIN)
+    if not _followed or _followed[0] is not settings:
+        _followed[:] = [settings]
+        settings.reading.events.connect(_set_limits)
+        _set_limits()
+
+
+def _set_limits(_: object = None) -> None:
+    """Put the limits where decoders look for them, in whatever process; see `DecoderLimits`."""
+    chosen, default = _followed[0].reading, DecoderLimits()
+    limits = {MEMORY: (chosen.memory, default.memory), SECONDS: (chosen.seconds, default.seconds)}
+    for name, (value, usual) in limits.items():
+        if name not in _GIVEN:
+            os.environ.pop(name, None)
+            if value != usual:
+                os.environ[name] = f'{value:g}'
 
 
 def _settings_file() -> Path | None:

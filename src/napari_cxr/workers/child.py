@@ -29,6 +29,8 @@ def main(role: str, directory: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if os.environ.pop('NAPARI_CXR_BACKGROUND', '') and hasattr(os, 'nice'):
         os.nice(10)  # whoever clicks goes first
+    from napari_cxr.workers.memory_budget import take_limits
+
     channel = _take_over_pipes(Path(directory))
     requests: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
     cancelled: set[int] = set()
@@ -39,6 +41,7 @@ def main(role: str, directory: str) -> None:
     while True:
         request = requests.get()
         number = request['number']
+        take_limits(request['limits'])
         try:
             result = jobs[request['job']](**request['arguments'])
             if inspect.isgenerator(result):

@@ -23,12 +23,16 @@ from pathlib import Path
 from napari_cxr.decoding_memory import NotEnoughMemory, free_memory
 
 __all__ = [
+    'MEMORY',
+    'SECONDS',
     'DecoderLimits',
     'Grant',
     'MemoryBudget',
     'SharedGrants',
+    'given_limits',
     'limit_memory',
     'shared_budget',
+    'take_limits',
 ]
 
 try:
@@ -91,6 +95,19 @@ class DecoderLimits:
             int(1e9 * _number(MEMORY, 'GB', 0.0, 0.0, 1e6)),
             _number(SECONDS, 'seconds', cls.seconds, 1.0, 86_400.0),
         )
+
+
+def given_limits() -> dict[str, str]:
+    """Return what the environment says of limits, to be handed to another process."""
+    return {name: os.environ[name] for name in (MEMORY, SECONDS) if name in os.environ}
+
+
+def take_limits(given: dict[str, str]) -> None:
+    """Let the environment of this process say what that of another says."""
+    for name in (MEMORY, SECONDS):
+        os.environ.pop(name, None)
+        if name in given:
+            os.environ[name] = given[name]
 
 
 def _number(name: str, unit: str, default: float, least: float, most: float) -> float:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from napari_cxr.messages import Channel, SharedFolder
+from napari_cxr.workers.memory_budget import given_limits
 
 __all__ = ['HEARTBEAT', 'Child', 'JobFailed', 'WorkerDied', 'WorkerProcess']
 
@@ -131,7 +132,9 @@ class Child:
         began, waited = time.monotonic(), _waited_for_core(self.process.pid)
         self.unfinished.add(number)  # before the answer can come
         try:
-            self._channel.send({'job': job, 'number': number, 'arguments': arguments})
+            request = {'job': job, 'number': number, 'arguments': arguments}
+            # It may have been started before they were changed, and have decoders of its own.
+            self._channel.send(request | {'limits': given_limits()})
         except EOFError:
             raise self._death() from None
         except BaseException:
