@@ -6,14 +6,17 @@ import csv
 import io
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from napari_cxr.output_text import from_csv_cell
 from napari_cxr.settings_file import LARGEST_TABLE, read_bounded
 
 __all__ = [
+    'CHOSEN_COLUMNS',
+    'COLUMN_NAMES',
     'SPLIT_NAMES',
+    'TABLE_ENDINGS',
     'ImageFinder',
     'ImageTableError',
     'TableRow',
@@ -26,7 +29,7 @@ __all__ = [
 ]
 
 #: Accepted names of each column, preferred first; in lower case, words joined by '_'.
-_COLUMNS = {
+COLUMN_NAMES = {
     'path': (
         *('path', 'file', 'filename', 'file_name', 'file_path', 'filepath'),
         *('image', 'image_path', 'image_index', 'image_name', 'image_id'),
@@ -43,6 +46,15 @@ _COLUMNS = {
     'source': ('source', 'site', 'hospital', 'institution', 'collection', 'dataset'),
     'view': ('view', 'view_position', 'viewposition', 'projection', 'frontal/lateral'),
 }
+#: Columns that a person can name, where a table calls them otherwise; and what they are here.
+CHOSEN_COLUMNS = {
+    'path': 'path',
+    'label': 'label',
+    'patient': 'group',
+    'source': 'source',
+    'split': 'split',
+    'view': 'view',
+}
 #: Names of the splits in folders and tables, in lower case.
 SPLIT_NAMES = {
     'train': 'train',
@@ -53,6 +65,8 @@ SPLIT_NAMES = {
     'test': 'test',
     'testing': 'test',
 }
+#: Endings of the names of tables.
+TABLE_ENDINGS = ('.csv', '.tsv')
 _FLAGS = {'1': True, '1.0': True, '0': False, '0.0': False, '-1': False, '-1.0': False, '': False}
 #: Extensions of files that are never images, whatever a table says.
 _LISTS = ('.csv', '.tsv', '.txt')
@@ -117,18 +131,59 @@ def _separator(text: str) -> tuple[str, str]:
     first, _, rest = text.partition('\n')
     if hint := re.fullmatch(r'sep=(.)\r?', first):
         return hint[1], rest
-    return max(',;\t', key=first.count), text
+
+    def columns(separator: str) -> int:  # not characters: a name in quotes may hold a comma
+        return len(next(csv.reader([first], delimiter=separator), []))
+
+    return max(',;\t', key=columns), text
 
 
-def recognise_columns(names: Sequence[str]) -> dict[str, str]:
-    """Return our name and the table's for each known column, ignoring case."""
-    known = {re.sub('[ _-]+', '_', name.lower()): name for name in names}
-    return {
+def recognise_columns(
+    names: Sequence[str], chosen: Mapping[str, str] | None = None, *, must: bool = True
+) -> dict[str, str]:
+    """Return our name and the table's for each known column, ignoring case.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The table's columns.
+    chosen : mapping of str to str, optional
+        Names that a person has given, by 'path', 'label', 'patient', 'source', 'split' or
+        'view'; they go before those that are recognised.
+    must : bool
+        Whether each of these has to be there.
+
+    Raises
+    ------
+    ImageTableError
+        If a column that was named is not there, or is none that can be named.
+    """
+    known = {_plain(name): name for name in names}
+    found = {
         ours: known[theirs]
-        for ours, candidates in _COLUMNS.items()
+        for ours, candidates in COLUMN_NAMES.items()
         for theirs in reversed(candidates)
         if theirs in known
     }
+    for what, name in (chosen or {}).items():
+        if what not in CHOSEN_COLUMNS:
+            raise ImageTableError(
+                f'{what!r} is no column that can be named; those are {", ".join(CHOSEN_COLUMNS)}.'
+            )
+        column = name if name in names else known.get(_plain(name))
+        if column is not None:
+            found[CHOSEN_COLUMNS[what]] = column
+        elif must:
+            raise ImageTableError(
+                f'The table has no column {name!r} for the {what}. Its columns are: '
+                f'{", ".join(names)}.'
+            )
+    return found
+
+
+def _plain(name: str) -> str:
+    """Return the name of a column without what does not matter in it."""
+    return re.sub('[ _-]+', '_', name.lower())
 
 
 def flag_columns(names: Sequence[str], rows: Sequence[TableRow], taken: set[str]) -> list[str]:
@@ -173,6 +228,29 @@ class ImageFinder:
             path = self._root / name
         if is_file(path):
             return path
+        found = self._below(name)
+        # CheXpert's paths begin with the name of the folder that the table is in.
+        beside = self._root.parent / name
+        return found[0] if len(found) == 1 else beside if is_file(beside) else path
+
+    def ambiguity(self, name: str) -> str:
+        """Say where the files are that a cell may mean; empty unless there are several."""
+        found = [] if is_file(self(name)) else sorted(self._below(name.replace('\\', '/')))
+        if len(found) < 2:
+            return ''
+        times = 'twice' if len(found) == 2 else f'{len(found)} times'
+        places = found if found[0].parent == found[1].parent else [path.parent for path in found]
+        first, second = (
+            place.relative_to(self._root).as_posix() if place != self._root else self._root.name
+            for place in places[:2]
+        )
+        return (
+            f'{name} exists {times}, in {first} and {second}: write the path with its folder into '
+            'the table.'
+        )
+
+    def _below(self, name: str) -> list[Path]:
+        """Return the files below the table's folder that have a name, with or without ending."""
         if self._by_name is None:
             self._by_name = {}
             for here, _, names in os.walk(self._root):
@@ -180,10 +258,7 @@ class ImageFinder:
                     stem, ending = os.path.splitext(file)
                     for key in {file, file if ending.lower() in _LISTS else stem}:
                         self._by_name.setdefault(key, []).append(Path(here, file))
-        found = self._by_name.get(name, [])
-        # CheXpert's paths begin with the name of the folder that the table is in.
-        beside = self._root.parent / name
-        return found[0] if len(found) == 1 else beside if is_file(beside) else path
+        return self._by_name.get(name, [])
 
 
 def is_file(path: Path) -> bool:

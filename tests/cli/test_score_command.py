@@ -1,12 +1,14 @@
 """``napari-cxr score``, as a person runs it."""
 
 import csv
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import imageio.v3 as iio
 import numpy as np
@@ -67,7 +69,49 @@ def test_a_folder_becomes_a_table_with_figures(run, folder, tmp_path):
     assert re.search(r'6 images with a label .*accuracy \d\.\d{3} \[.*macro AUC', result.stdout)
     assert re.search(r'pneumonia \(3\): AUC .*sensitivity .*specificity', result.stdout)
     assert '6 of 6 files were scored' in result.stderr
-    assert sorted(p.name for p in tmp_path.iterdir()) == ['images', 'maps', 't.csv']
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        'images', 'maps', 't.csv', 't.metrics.json',
+    ]  # fmt: skip
+    stored = json.loads((tmp_path / 't.metrics.json').read_text())
+    assert (stored['form'], stored['table'], stored['model']) == (1, 't.csv', 'tiny')
+    assert stored['metrics']['images'] == 6 and stored['unmeasured_images'] == 0
+    said = re.search(r'accuracy (\d\.\d{3})', result.stdout)[1]
+    assert f'{stored["metrics"]["accuracy"][0]:.3f}' == said
+
+
+def test_scoring_what_the_model_was_trained_on_is_said_and_counted(folder, model_file, tmp_path):
+    from napari_cxr.checkpoint import load, save
+    from napari_cxr.checkpoint.model_images import CARD_ENTRY, image_digest, packed_digests
+
+    images = [folder / ('normal' if i % 2 else 'pneumonia') / f'{i}.png' for i in range(6)]
+    splits = ['train', 'train', 'val', 'test', '', '']
+    base = load(model_file)
+    packed = packed_digests([image_digest(path) for path in images], splits)
+    card = replace(base.card, data={'fingerprint': '0' * 64, CARD_ENTRY: packed})
+    save(tmp_path / 'own.safetensors', base.tensors, card)
+
+    def run(*words):
+        command = ['score', folder, '--model', tmp_path / 'own.safetensors', '--device', 'cpu']
+        command += ['--labels', 'folders', *words]
+        return CliRunner().invoke(app, [str(word) for word in command])
+
+    result = run('--out', tmp_path / 't.csv', '--quiet')
+    assert result.exit_code == 0, result.output
+    assert 'The model was trained on 2 and was selected by 1 of these 6 images' in result.stderr
+    assert 'own 2 training images and 1 validation images (3): accuracy ' in result.stdout
+    by_name = {os.path.basename(r['path']): r['model_split'] for r in rows_of(tmp_path / 't.csv')}
+    assert by_name == {path.name: split for path, split in zip(images, splits, strict=True)}
+    stored = json.loads((tmp_path / 't.metrics.json').read_text())['metrics']
+    assert stored['images'] == 6 and stored['unseen']['images'] == 3
+    assert stored['unseen']['metrics']['images'] == 3
+
+    result = run('--out', tmp_path / 'test.csv', '--split', 'test')
+    assert result.exit_code == 0, result.output
+    assert "1 of 6 files are in the split 'test'" in result.stderr
+    assert [os.path.basename(r['path']) for r in rows_of(tmp_path / 'test.csv')] == ['3.png']
+    assert not (tmp_path / 'test.metrics.json').exists()  # one image, so one class
+    result = run('--out', tmp_path / 'u.csv', '--split', 'tset')
+    assert result.exit_code == 2 and 'choose train, val or test' in result.stderr
 
 
 def test_where_heatmaps_lie_without_pictures_in_single_precision(run, folder, tmp_path):

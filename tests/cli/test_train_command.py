@@ -88,6 +88,13 @@ def test_a_run_with_changes_and_what_it_says(run, folder, recipe, tmp_path):
     again = run('train', folder, '--out', out, '--resume')
     assert again.exit_code == 0 and 'is finished' in again.stderr
     assert again.stdout == result.stdout
+    wrong = run('train', folder, '--out', out, '--resume', '--epochs', '1')
+    assert wrong.exit_code == 2 and 'has done 1 epochs' in ' '.join(wrong.stderr.split())
+    longer = run('train', folder, '--out', out, '--resume', '--epochs', '2', '--device', 'cpu')
+    assert longer.exit_code == 0, longer.output
+    assert 'The run goes on after epoch 1 to epoch 2. The learning rate rises' in longer.stderr
+    assert '2/2  loss' in longer.stderr and '1/2  loss' not in longer.stderr
+    assert longer.stdout == result.stdout
     listed = run('runs', tmp_path, '--json')
     assert [json.loads(line)['status'] for line in listed.stdout.splitlines()] == ['finished']
     assert run('runs', out).stdout.splitlines()[1].startswith('run  finished  small')
@@ -220,3 +227,29 @@ def test_runs_of_a_folder_that_is_empty_or_missing(run, tmp_path):
     assert (result.exit_code, result.stdout) == (0, '') and 'no runs' in result.stderr
     result = run('runs', tmp_path / 'nowhere')
     assert result.exit_code == 2 and 'nowhere' in result.stderr
+
+
+def test_columns_and_epochs_go_into_the_recipe(run, tmp_path, recipe, monkeypatch):
+    from napari_cxr.training import training_loop
+
+    table = tmp_path / 'list.csv'
+    table.write_text('Datei;Befund\na.png;x\nb.png;y\n')
+    for name in 'ab':
+        iio.imwrite(tmp_path / f'{name}.png', np.zeros((9, 9), np.uint8))
+    seen = []
+
+    def train(dataset, plan, *_, **__):
+        seen.append((dataset.labels, plan.epochs, plan.data.columns))
+        yield from ()
+
+    monkeypatch.setattr(training_loop, 'train', train)
+    words = ['train', table, '--out', tmp_path / 'run', '--recipe', recipe]
+    result = run(*words)
+    assert result.exit_code == 2 and 'no column' in result.stderr
+    result = run(
+        *words, '--path-column', 'Datei', '--label-column', 'Befund', '--epochs', '7'
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert seen == [(('x', 'y'), 7, {'path': 'Datei', 'label': 'Befund'})]
+    result = run('train', table, '--out', tmp_path / 'run', '--resume', '--path-column', 'x')
+    assert result.exit_code == 2 and 'keeps the recipe' in result.stderr

@@ -9,7 +9,7 @@ import pytest
 from napari_cxr.inference.label_rule import CANNOT_SAY, NO_CLASS, LabelRule
 from napari_cxr.inference.prediction import ImageWarning
 from napari_cxr.scoring import ScoreRow, ScoringMeasured
-from napari_cxr.scoring.score_evaluation import ScoreEvaluation, evaluate_rows
+from napari_cxr.scoring.score_evaluation import ScoreEvaluation, evaluate_rows, seen_warning
 
 
 def row(number, truth, *probabilities, patient='', status='scored'):
@@ -321,3 +321,58 @@ def test_near_ties_count_by_their_label_and_are_left_out_beside():
     assert metrics['confusion'] == [[1, 0], [1, 1]]
     assert metrics['cannot_say']['images'] == 1
     assert metrics['cannot_say']['decided']['confusion'] == [[1, 0], [0, 1]]
+
+
+# -- images of the training, and sources ------------------------------------------------------
+
+
+def test_images_that_the_model_has_seen_are_told_apart():
+    """The model knows what it was trained on, and is wrong about half of the rest."""
+    seen = [
+        replace(row(i, 'AB'[i % 2], 1 - i % 2, i % 2), model_split=('train', 'val')[i >= 4])
+        for i in range(6)
+    ]
+    others = [
+        row(6, 'A', 0.9, 0.1),
+        row(7, 'A', 0.2, 0.8),
+        replace(row(8, 'B', 0.4, 0.6), model_split='test'),
+        row(9, 'B', 0.7, 0.3),
+        replace(row(10, '', 0.7, 0.3), model_split='train'),  # no label: counted, not measured
+        replace(row(11, 'A', status='error'), model_split='train'),
+    ]
+    evaluation = ScoreEvaluation(['A', 'B'], multilabel=False)
+    evaluation.add([*seen, *others])
+    assert (evaluation.seen, evaluation.scored) == ({'train': 5, 'val': 2}, 11)
+    found = evaluation.found().metrics
+    assert found['images'] == 10 and found['accuracy'][0] == pytest.approx(0.8)
+    unseen = found['unseen']
+    assert (unseen['trained_on'], unseen['validation'], unseen['images']) == (4, 2, 4)
+    assert unseen['metrics']['accuracy'][0] == pytest.approx(0.5)
+    # Of the four pairs (A, B), (.9, .4) and (.9, .7) are in order, (.2, .4) and (.2, .7) not.
+    assert unseen['metrics']['classes']['A']['auc'][0] == pytest.approx(0.5)
+    assert seen_warning(evaluation.seen, evaluation.scored).startswith(
+        'The model was trained on 5 and was selected by 2 of these 11 images'
+    )
+    assert seen_warning({'train': 0, 'val': 0}, 11) == ''
+    only = evaluate_rows(seen, ['A', 'B'], multilabel=False).metrics['unseen']
+    assert only == {'trained_on': 4, 'validation': 2, 'images': 0, 'metrics': {}}
+    assert 'unseen' not in evaluate_rows(others[:4], ['A', 'B'], multilabel=False).metrics
+
+
+def test_each_source_has_its_own_metrics():
+    rows = [
+        replace(row(0, 'A', 0.9, 0.1), source='x', model_split='train'),
+        replace(row(1, 'B', 0.8, 0.2), source='x'),
+        replace(row(2, 'A', 0.7, 0.3), source='x'),
+        replace(row(3, 'A', 0.6, 0.4)),
+    ]
+    found = evaluate_rows(rows, ['A', 'B'], multilabel=False).metrics['sources']
+    assert list(found) == ['no source', 'x']
+    assert found['no source'] == {'images': 1, 'metrics': {}}
+    assert found['x']['images'] == 3
+    assert found['x']['metrics']['accuracy'][0] == pytest.approx(2 / 3, abs=1e-4)
+    unseen = found['x']['unseen']
+    assert (unseen['trained_on'], unseen['images']) == (1, 2)
+    assert unseen['metrics']['accuracy'][0] == pytest.approx(1 / 2)
+    alone = evaluate_rows(rows[:3], ['A', 'B'], multilabel=False).metrics
+    assert 'sources' not in alone

@@ -1,5 +1,6 @@
 """What is scored, in which order, and what is known of it."""
 
+import hashlib
 import os
 import sys
 
@@ -9,9 +10,10 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from napari_cxr.checkpoint.model_images import ModelImages
 from napari_cxr.scoring import Item, ListingError, list_items
 from napari_cxr.scoring.scoring_checks import summarise_inputs
-from napari_cxr.scoring.scoring_inputs import listing_fingerprint
+from napari_cxr.scoring.scoring_inputs import listing_fingerprint, select_split
 
 
 def names(items):
@@ -351,3 +353,68 @@ def test_a_table_of_ours_names_files_that_begin_like_formulas(tmp_path, pixels_o
         (tmp_path / 'list.csv').write_text(f"path,label\n{cell},'=odd\n")
         (item,) = list_items([tmp_path / 'list.csv'])
         assert (os.path.basename(item.path), item.truth) == ('-dash.png', '=odd')
+
+
+def test_a_name_that_exists_twice_says_where(tmp_path):
+    for place in ('a/x.png', 'b/x.png', 'x.txt', 'c/y.png', 'c/y.jpg', 'z.png', 'd/z.png'):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).touch()
+    (tmp_path / 'list.csv').write_text('path,label\nx,1\nx.png,1\ny,1\nz,1\nnone.png,1\n')
+    end = 'write the path with its folder into the table.'
+    here = tmp_path.name
+    assert [item.problem for item in list_items([tmp_path / 'list.csv'])] == [
+        f'x exists twice, in a and b: {end}',
+        f'x.png exists twice, in a and b: {end}',
+        f'y exists twice, in c/y.jpg and c/y.png: {end}',
+        f'z exists twice, in d and {here}: {end}',
+        '',  # its row says that there is no such file
+    ]
+
+
+def test_columns_can_be_named(tmp_path):
+    (tmp_path / 'x.png').touch()
+    table = tmp_path / 'list.csv'
+    table.write_text('Datei;Befund;Haus;Teil\nx.png;opacity;north;Testing\n')
+    with pytest.raises(ListingError, match=r"no column 'path'.*--path-column"):
+        list_items([table])
+    named = {'path': 'datei', 'label': 'Befund', 'source': 'Haus', 'split': 'Teil'}
+    (item,) = list_items([table], columns=named)
+    assert item == Item(str(tmp_path / 'x.png'), truth='opacity', source='north', split='test')
+    with pytest.raises(ListingError, match=r"list\.csv has no column 'Name' for the patient"):
+        list_items([table], columns={**named, 'patient': 'Name'})
+    # With a table of labels the names are those of that table.
+    (item,) = list_items([tmp_path / 'x.png'], table, columns=named)
+    assert (item.truth, item.split) == ('opacity', 'test')
+    (tmp_path / 'images.csv').write_text('datei\nx.png\n')
+    (item,) = list_items([tmp_path / 'images.csv'], table, columns=named)
+    assert item.truth == 'opacity'
+    with pytest.raises(ListingError, match='no table is read'):
+        list_items([tmp_path / 'x.png'], columns=named)
+
+
+def test_one_split_by_the_table_the_folders_or_the_models_own_run(tmp_path):
+    for i, place in enumerate(('train/a', 'train/b', 'test/a', 'val/b')):
+        (tmp_path / 'images' / place).mkdir(parents=True)
+        (tmp_path / 'images' / place / f'{i}.png').write_bytes(bytes([i]))
+    items = list_items([tmp_path / 'images'])
+    assert names(select_split(items, 'train', None)) == ['0.png', '1.png']
+    assert names(select_split(items, 'validation', None)) == ['3.png']
+    assert select_split(items, '', None) is items
+    with pytest.raises(ListingError, match="no split 'tset': choose train, val or test"):
+        select_split(items, 'tset', None)
+    bare = list_items([tmp_path / 'images' / 'train', tmp_path / 'images' / 'test'])
+    assert not any(item.split for item in bare)
+    with pytest.raises(ListingError, match=r'split .test. is not known.*--split-column'):
+        select_split(bare, 'test', None)
+    second = hashlib.sha256(bytes([1])).hexdigest()
+    known = ModelImages({second[:16]: 'test'})
+    assert names(select_split(bare, 'test', known)) == ['1.png']
+    with pytest.raises(ListingError, match="None of the 3 files is in the split 'val'"):
+        select_split(bare, 'val', known)
+
+
+def test_a_split_counts_in_the_fingerprint_of_a_listing_only_where_there_is_one():
+    plain = [Item('a.png')]
+    digest = hashlib.sha256(b'["a.png", "", "", ""]\n').hexdigest()  # as in older journals
+    assert listing_fingerprint(plain) == digest
+    assert listing_fingerprint([Item('a.png', split='test')]) != digest

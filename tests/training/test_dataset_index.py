@@ -4,7 +4,7 @@ import pytest
 from labelled_images import write_image, write_table
 
 from napari_cxr.training import DatasetError, index
-from napari_cxr.training.recipe import DataRecipe
+from napari_cxr.training.recipe import DataRecipe, RecipeError
 
 
 def touch(root, *paths):
@@ -89,7 +89,6 @@ def test_what_is_wrong_is_said(tmp_path):
         ({'path': ''}, 'Line 3 of manifest.csv has no path'),
         ({'label': ' '}, 'Line 3 of manifest.csv has no path or no label'),
         ({'split': 'tset'}, "split 'tset'; it must be"),
-        ({'path': 'gone.png'}, '1 of 4 files .* are missing, the first is gone.png'),
         ({'label': 'LEFT'}, "'LEFT' and 'left' differ only in case"),
     ],
 )
@@ -114,8 +113,48 @@ def test_a_table_may_name_files_elsewhere(tmp_path):
     assert dataset.name_of(0) == str(tmp_path / 'elsewhere' / '0.png')
     rows[0]['path'] = str(tmp_path / 'gone.png')
     write_table(tmp_path / 'here' / 'manifest.csv', rows)
-    with pytest.raises(DatasetError, match=r'1 of 2 files .* the first is .*gone\.png'):
+    rows[1]['path'] = str(tmp_path / 'gone too.png')
+    write_table(tmp_path / 'here' / 'manifest.csv', rows)
+    with pytest.raises(DatasetError, match=r'2 of 2 files .* The first is .*gone\.png: There is'):
         index(tmp_path / 'here')
+
+
+def test_a_missing_file_of_a_table_is_left_out_and_says_why(tmp_path):
+    """Most often a few of many are missing; a run lists them, as other files it cannot use."""
+    for name in ('1.png', '2.png', 'north/3.png', 'south/3.png', '4.png'):
+        write_image(tmp_path / name, 'left', len(name))
+    rows = [{'path': f'{i}.png', 'label': 'ab'[i % 2]} for i in range(1, 6)]
+    write_table(tmp_path / 'manifest.csv', rows)
+    problems = {sample.path.name: sample.problem for sample in index(tmp_path).samples}
+    assert problems == {
+        '1.png': '',
+        '2.png': '',
+        '3.png': '3.png exists twice, in north and south: write the path with its folder into the '
+        'table.',
+        '4.png': '',
+        '5.png': 'There is no such file.',
+    }
+
+
+def test_a_table_with_names_of_its_own_and_semicolons(tmp_path):
+    for i in range(2):
+        write_image(tmp_path / f'{i}.png', 'left', i)
+    table = tmp_path / 'list.tsv'
+    lines = ['"Bild, Datei";Befund;Haus;Person;Teil', '0.png;a;x;p1;train', '1.png;b;y;p2;Test']
+    table.write_text('\n'.join(lines), encoding='utf-8')
+    with pytest.raises(DatasetError, match=r"no column 'path'.*--path-column"):
+        index(table)
+    named = {
+        'path': 'Bild, Datei', 'label': 'befund', 'source': 'Haus', 'patient': 'Person',
+        'split': 'Teil',
+    }  # fmt: skip
+    first, second = index(table, DataRecipe(columns=named)).samples
+    assert (first.path.name, first.label, first.source) == ('0.png', 'a', 'x')
+    assert (second.group, second.split, second.known) == ('p2', 'test', True)
+    with pytest.raises(DatasetError, match=r"list\.tsv has no column 'Haut' for the source"):
+        index(table, DataRecipe(columns={**named, 'source': 'Haut'}))
+    with pytest.raises(RecipeError, match=r'data\.columns must be names of columns'):
+        DataRecipe(columns={'paths': 'x'})
 
 
 def test_what_a_model_said_is_no_label(tmp_path):
@@ -377,7 +416,7 @@ def test_the_folder_that_one_stands_in_has_a_name(tmp_path, monkeypatch):
     [
         ('path,label\n\0,a\n', 'UTF-8'),
         ('path,label\n"1.png,a\n', 'a quote that is not closed'),
-        (f'path,label\n1.png,a\n{"x" * 5000},b\n', r'the first is x{200}\.'),
+        (f'path,label\n{"y" * 5000},a\n{"x" * 5000},b\n', r'The first is y{200}: There is'),
         ('path,Sex,Age\n1.png,M,1\n2.png,F,1\n', "no column 'label'"),
     ],
 )

@@ -27,6 +27,8 @@ def score(
     model: Model | str | Path | None = None,
     *,
     labels: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    split: str = '',
     heatmaps: str | Path | None = None,
     device: str = 'auto',
     batch_size: int = 0,
@@ -55,6 +57,13 @@ def score(
     labels : str or Path, optional
         What the images are, to measure by: a table of paths and labels, or 'folders' for the
         names of the folders in `paths`.
+    columns : mapping of str to str, optional
+        What tables call their columns, where they have names of their own: for instance
+        ``{'path': 'file name', 'label': 'read as'}``; also of 'patient', 'source', 'split' and
+        'view'.
+    split : str
+        'train', 'val' or 'test' to score the images of one split only: of the table or the
+        folders, or else of the run that made the model.
     heatmaps : str or Path, optional
         A folder for a picture of each image with the heatmap of its label.
     device : str
@@ -87,7 +96,8 @@ def score(
     Returns
     -------
     pandas.DataFrame
-        The table. Where labels are known, ``attrs['metrics']`` holds the metrics.
+        The table. Where labels are known, ``attrs['metrics']`` holds the metrics, which are also
+        in NAME.metrics.json beside `out`; see docs/tables.md for both.
 
     Raises
     ------
@@ -138,6 +148,8 @@ def score(
                     },
                     resume=resume,
                     workers=workers,
+                    columns=dict(columns or {}),
+                    split=split,
                 )
             ) as events,
         ):
@@ -207,6 +219,8 @@ def train(
     out: str | Path | None = None,
     *,
     changes: Mapping[str, Any] | None = None,
+    columns: Mapping[str, str] | None = None,
+    epochs: int = 0,
     device: str = 'auto',
     resume: bool = False,
     progress: bool = True,
@@ -224,6 +238,11 @@ def train(
     changes : mapping, optional
         Entries of the recipe to change, such as ``{'epochs': 3}`` or
         ``{'optimiser.learning_rate': 1e-4}``.
+    columns : mapping of str to str, optional
+        What the table calls its columns, as `score` takes it.
+    epochs : int
+        Epochs in all, instead of those of the recipe. With `resume`, a run that is finished or
+        was stopped goes on to so many.
     device : str
         'auto', 'cpu', 'cuda', 'cuda:N' or 'mps'.
     resume : bool
@@ -267,14 +286,18 @@ def train(
 
     if out is None:
         raise TypeError('train() needs out, the folder of the run')
-    if resume and (recipe is not None or changes):
-        raise TypeError('a run that is resumed keeps its own recipe: leave out recipe and changes')
+    if resume and (recipe is not None or changes or columns):
+        raise TypeError(
+            'a run that is resumed keeps its own recipe: leave out recipe, changes and columns'
+        )
     if not resume and recipe is None:
         raise TypeError('train() needs a recipe, or resume=True')
     plan = ''
     if recipe is not None:
         chosen = recipe if isinstance(recipe, RecipeType) else known.find(recipe)
-        plan = chosen.with_changes(dict(changes or {})).to_toml()
+        entries = dict(changes or {}) | ({'epochs': epochs} if epochs else {})
+        entries |= {f'data.columns.{what}': name for what, name in (columns or {}).items()}
+        plan = chosen.with_changes(entries).to_toml()
     ended: TrainingFinished | None = None
     with (
         ProgressBar('Training', 'batch', progress) as bar,
@@ -285,6 +308,7 @@ def train(
                 plan=plan,
                 out=str(out),
                 device=device,
+                epochs=epochs if resume else 0,
             )
         ) as events,
     ):

@@ -14,16 +14,24 @@ __all__ = [
     'AsJson',
     'BackendOption',
     'DeviceOption',
+    'EpochsOption',
     'Files',
     'Folder',
     'FullResolutionOption',
+    'LabelColumn',
     'ModelOption',
+    'PathColumn',
+    'PatientColumn',
     'QuietOption',
     'ResumeOption',
     'SetOption',
+    'SourceColumn',
+    'SplitColumn',
     'VerboseOption',
+    'ViewColumn',
     'changes_of',
     'check_backend',
+    'columns_of',
 ]
 
 # A file that cannot be read is reported in its row, and the others are still read.
@@ -36,7 +44,7 @@ Folder = Annotated[
     typer.Argument(
         metavar='FOLDER',
         help='Labelled images: one sub-folder a class, a folder with a manifest.csv, or a CSV '
-        'table with the columns path and label.',
+        'table with the columns path and label (see docs/tables.md).',
     ),
 ]
 AsJson = Annotated[bool, typer.Option('--json', help='One JSON object a line.')]
@@ -61,10 +69,48 @@ SetOption = Annotated[
 ResumeOption = Annotated[
     bool, typer.Option('--resume', help='Resume what was stopped or interrupted in --out.')
 ]
+EpochsOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        metavar='N',
+        help='Epochs in all, instead of those of the recipe. With --resume, a run that is '
+        'finished or was stopped goes on to so many.',
+        show_default=False,
+    ),
+]
 QuietOption = Annotated[
     bool, typer.Option('--quiet', '-q', help='Print only warnings, errors and results.')
 ]
 VerboseOption = Annotated[bool, typer.Option('--verbose', '-v', help='Print every step.')]
+
+_TABLES = 'Columns of your table'
+
+
+def _column_option(what: str, text: str) -> Any:
+    return typer.Option(
+        f'--{what}-column', metavar='NAME', help=text, rich_help_panel=_TABLES, show_default=False
+    )
+
+
+PathColumn = Annotated[
+    str, _column_option('path', 'The column of files, if it is not called path, file or image.')
+]
+LabelColumn = Annotated[
+    str, _column_option('label', 'The column of labels, if it is not called label or class.')
+]
+PatientColumn = Annotated[
+    str, _column_option('patient', 'The column of patients, if it is not called patient.')
+]
+SourceColumn = Annotated[
+    str, _column_option('source', 'The column of sources, if it is not called source or site.')
+]
+SplitColumn = Annotated[
+    str, _column_option('split', 'The column of splits, if it is not called split.')
+]
+ViewColumn = Annotated[
+    str, _column_option('view', 'The column of views, if it is not called view.')
+]
 
 BackendOption = Annotated[
     str,
@@ -96,6 +142,11 @@ def check_backend(backend: str, precision: str = 'auto') -> None:
         find_backend(backend, '' if precision == 'auto' else precision)
     except BackendUnavailable as error:
         raise typer.BadParameter(str(error), param_hint='--backend') from None
+
+
+def columns_of(**named: str) -> dict[str, str]:
+    """Return the columns that were named, as `napari_cxr.image_tables` takes them."""
+    return {what: name for what, name in named.items() if name}
 
 
 def changes_of(settings: list[str] | None) -> dict[str, Any]:

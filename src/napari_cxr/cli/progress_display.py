@@ -192,6 +192,10 @@ class ScoringDisplay:
         )
 
 
+#: Metrics of all classes together, and what they are called.
+_OVERALL = {'accuracy': 'accuracy', 'macro_auc': 'macro AUC'}
+
+
 def _rate_text(event: ScoringProgress) -> str:
     words = [f'{event.images_per_second:.1f} images/s']
     if event.seconds_left >= 0:  # not NaN
@@ -221,6 +225,7 @@ def _print_summary(event: ScoringFinished, run: ScoringRun) -> None:
     if event.metrics:
         for line in _metric_lines(event.metrics, run):
             echo(line)
+        echo(f'All metrics, as JSON: {event.metrics_file}', err=True)
     elif run.truth:
         rule = run.label_rule
         names = [*run.labels, *([rule.negative] if rule.multilabel and rule.negative else [])]
@@ -243,9 +248,7 @@ def _metric_lines(metrics: dict[str, Any], run: ScoringRun) -> list[str]:
     )
     lines = [
         f'{metrics["images"]:,} images with a label ({by}): '
-        + _metrics_with_intervals(
-            metrics, {'accuracy': 'accuracy', 'macro_auc': 'macro AUC'}, bool(metrics['few'])
-        )
+        + _metrics_with_intervals(metrics, _OVERALL, bool(metrics['few']))
     ]
     words = {'auc': 'AUC', 'sensitivity': 'sensitivity', 'specificity': 'specificity'}
     lines += [
@@ -261,6 +264,7 @@ def _metric_lines(metrics: dict[str, Any], run: ScoringRun) -> list[str]:
         for label, found in metrics['classes'].items()
         if 'called' in found
     ]
+    lines += _part_lines(metrics, words)
     if 'confusion' in metrics:
         lines.append('  confusion (rows: true label, columns: predicted label):')
         wide = max(map(len, labels))
@@ -280,6 +284,46 @@ def _metric_lines(metrics: dict[str, Any], run: ScoringRun) -> list[str]:
     return lines
 
 
+def _part_lines(metrics: dict[str, Any], words: dict[str, str]) -> list[str]:
+    """Return lines on the images that the model has not seen in its training, and on sources."""
+    lines = []
+    if unseen := metrics.get('unseen'):
+        lines += _unseen_lines(unseen)
+        lines += [
+            f'    {label} ({found["images"]:,}): '
+            + _metrics_with_intervals(found, words, _is_rare_class(label, unseen['metrics']))
+            for label, found in unseen['metrics'].get('classes', {}).items()
+        ]
+    for name, part in metrics.get('sources', {}).items():
+        found = part['metrics']
+        lines.append(
+            f'  {name} ({part["images"]:,}): '
+            + (
+                _metrics_with_intervals(found, _OVERALL, bool(found['few']))
+                if found
+                else 'all have the same label'
+            )
+        )
+        if 'unseen' in part:
+            lines += [f'  {line}' for line in _unseen_lines(part['unseen'])]
+    return lines
+
+
+def _unseen_lines(unseen: dict[str, Any]) -> list[str]:
+    """Return a line on the images that are left without those the model has seen."""
+    found = unseen['metrics']
+    if found:
+        told = _metrics_with_intervals(found, _OVERALL, bool(found['few']))
+    elif unseen['images']:
+        told = 'all have the same label'
+    else:
+        told = 'nothing is left to judge it by'
+    trained_on, validation = unseen['trained_on'], unseen['validation']
+    without = f'{trained_on:,} training images'
+    without += f' and {validation:,} validation images' if validation else ''
+    return [f'  Without the model’s own {without} ({unseen["images"]:,}): {told}']
+
+
 def _abstention_lines(metrics: dict[str, Any], words: dict[str, str], answer: str) -> list[str]:
     """Return lines on the images for which the answer is no label, and on the others."""
     found = metrics['cannot_say']
@@ -293,10 +337,9 @@ def _abstention_lines(metrics: dict[str, Any], words: dict[str, str], answer: st
             *lines,
             '  The others all have the same label, so there are no metrics without them.',
         ]
-    overall = {'accuracy': 'accuracy', 'macro_auc': 'macro AUC'}
     lines.append(
         f'  Without them ({decided["images"]:,}): '
-        + _metrics_with_intervals(decided, overall, bool(decided['few']))
+        + _metrics_with_intervals(decided, _OVERALL, bool(decided['few']))
     )
     return lines + [
         f'    {label} ({of["images"]:,}): '

@@ -17,10 +17,16 @@ from napari_cxr.cli.command_options import (
     BackendOption,
     DeviceOption,
     FullResolutionOption,
+    LabelColumn,
     ModelOption,
+    PathColumn,
+    PatientColumn,
     QuietOption,
+    SourceColumn,
+    SplitColumn,
     VerboseOption,
     check_backend,
+    columns_of,
 )
 from napari_cxr.cli.progress_display import ScoringDisplay
 from napari_cxr.cli.terminal_output import echo
@@ -66,6 +72,14 @@ def score(
             'names of the folders in PATH.',
         ),
     ] = None,
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar='train|val|test',
+            help='Score the images of one split only: of the table or the folders, or else of '
+            'the run that made the model.',
+        ),
+    ] = '',
     heatmaps: Annotated[
         Path | None,
         typer.Option(
@@ -130,6 +144,11 @@ def score(
             'score. It takes the extra dask.',
         ),
     ] = None,
+    path_column: PathColumn = '',
+    label_column: LabelColumn = '',
+    patient_column: PatientColumn = '',
+    source_column: SourceColumn = '',
+    split_column: SplitColumn = '',
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
 ) -> None:
@@ -147,6 +166,7 @@ def score(
     drawing = ScoringDisplay(sys.argv[1:], quiet=quiet, verbose=verbose)
     with _saving_on_interrupt(drawing, out):
         from napari_cxr.checkpoint import CheckpointError, catalog, read_card
+        from napari_cxr.checkpoint.model_images import ModelImages
         from napari_cxr.scoring import (
             Decision,
             DecisionError,
@@ -158,6 +178,7 @@ def score(
             journal_of,
             list_items,
         )
+        from napari_cxr.scoring.scoring_inputs import select_split
         from napari_cxr.workers.decoder_pool import DecoderPool, listed_images
 
         try:  # all that can be seen before torch is imported
@@ -169,7 +190,8 @@ def score(
             if heatmaps is not None:
                 check_heatmaps(heatmaps, out, paths)
             model = model or catalog.default()
-            card = read_card(catalog.resolve(model))
+            model_path = catalog.resolve(model)
+            card = read_card(model_path)
             if card.demonstration:
                 echo(card.demonstration, err=True)
             settings = ScoringSettings(
@@ -183,12 +205,23 @@ def score(
                 retry_errors=retry_errors,
                 full_resolution=full_resolution,
                 include_doubtful=include_doubtful,
+                images=ModelImages.of_model(model_path, card),
             )
-            items = list_items(paths, labels, listed_images)
+            columns = columns_of(
+                path=path_column,
+                label=label_column,
+                patient=patient_column,
+                source=source_column,
+                split=split_column,
+            )
+            listed = list_items(paths, labels, listed_images, columns=columns)
+            items = select_split(listed, split, settings.images)
         except (CheckpointError, ListingError, DecisionError, ScoringError) as error:
             raise typer.BadParameter(str(error)) from None
         if resume and not journal_of(out).exists() and not os.path.lexists(out):
             echo(f'Nothing was begun as {out} yet; it begins now.', err=True)
+        if split:
+            echo(f'{len(items):,} of {len(listed):,} files are in the split {split!r}.', err=True)
         if labels is not None:
             given = sum(bool(item.truth) for item in items)
             have = 'file has' if len(items) == 1 else 'files have'

@@ -14,12 +14,20 @@ import typer
 from napari_cxr.cli.command_options import (
     AsJson,
     DeviceOption,
+    EpochsOption,
     Folder,
+    LabelColumn,
+    PathColumn,
+    PatientColumn,
     QuietOption,
     ResumeOption,
     SetOption,
+    SourceColumn,
+    SplitColumn,
     VerboseOption,
+    ViewColumn,
     changes_of,
+    columns_of,
 )
 from napari_cxr.cli.terminal_output import echo, echo_path
 
@@ -38,7 +46,14 @@ def train(
         typer.Option(help='Name of a recipe from `recipes`, or a TOML file.'),
     ] = None,
     settings: SetOption = None,
+    epochs: EpochsOption = 0,
     resume: ResumeOption = False,
+    path_column: PathColumn = '',
+    label_column: LabelColumn = '',
+    patient_column: PatientColumn = '',
+    source_column: SourceColumn = '',
+    split_column: SplitColumn = '',
+    view_column: ViewColumn = '',
     device: DeviceOption = 'auto',
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -48,26 +63,39 @@ def train(
     from napari_cxr.inference.cpu import keep_freed_memory
     from napari_cxr.training import recipe as built_in_recipes
     from napari_cxr.training.dataset_index import index
+    from napari_cxr.training.run_extension import extend_run
     from napari_cxr.training.run_folder import recipe_of
     from napari_cxr.training.training_loop import train as run
 
     keep_freed_memory()
     display = TrainingDisplay(quiet=quiet, verbose=verbose)
     command = _resume_command('train', folder, out, device)
+    columns = columns_of(
+        path=path_column,
+        label=label_column,
+        patient=patient_column,
+        source=source_column,
+        split=split_column,
+        view=view_column,
+    )
     with _errors_as_messages(display, command, out, 'recipe.toml'):
         if resume:
             _refuse_with_resume(recipe=recipe, set=settings)
+            _refuse_with_resume(**{f'{what}-column': name for what, name in columns.items()})
             if not (out / 'recipe.toml').is_file():
                 raise typer.BadParameter(
                     f'There is no run to resume in {out}; start one with --recipe.'
                 )
-            if (out / 'result.json').is_file():
+            if epochs:
+                echo(extend_run(out, epochs), err=True)
+            elif (out / 'result.json').is_file():
                 _show_finished(out)
                 return
             plan = recipe_of(out)
         else:
             named = built_in_recipes.find(_required_name(recipe, 'recipe'))
-            plan = named.with_changes(changes_of(settings))
+            plan = named.with_changes(_with_columns(changes_of(settings), columns))
+            plan = plan.with_changes({'epochs': epochs}) if epochs else plan
         with (
             _decoder_pool() as read,
             closing(
@@ -79,7 +107,11 @@ def train(
 
 def _show_finished(out: Path) -> None:
     """Print the model of a run that has nothing left to do, so that a resume is a success."""
-    echo(f'The run in {out} is finished; there is nothing to resume.', err=True)
+    echo(
+        f'The run in {out} is finished; there is nothing to resume. To go on, say to how many '
+        'epochs: --epochs N.',
+        err=True,
+    )
     for model in (out / 'all' / 'best.safetensors', out / 'best.safetensors'):
         if model.is_file():
             echo_path(model)
@@ -101,6 +133,12 @@ def sweep(
     ] = None,
     settings: SetOption = None,
     resume: ResumeOption = False,
+    path_column: PathColumn = '',
+    label_column: LabelColumn = '',
+    patient_column: PatientColumn = '',
+    source_column: SourceColumn = '',
+    split_column: SplitColumn = '',
+    view_column: ViewColumn = '',
     device: DeviceOption = 'auto',
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
@@ -112,14 +150,24 @@ def sweep(
 
     display = TrainingDisplay(quiet=quiet, verbose=verbose)
     command = _resume_command('sweep', folder, out, device)
+    columns = columns_of(
+        path=path_column,
+        label=label_column,
+        patient=patient_column,
+        source=source_column,
+        split=split_column,
+        view=view_column,
+    )
     with _errors_as_messages(display, command, out, PLAN):
         if resume:
             _refuse_with_resume(sweep=plan, set=settings)
+            _refuse_with_resume(**{f'{what}-column': name for what, name in columns.items()})
             if not (out / PLAN).is_file():
                 raise typer.BadParameter(f'There is no sweep to resume in {out}.')
             whole = find(out / PLAN)
         else:
-            whole = find(_required_name(plan, 'sweep')).with_changes(changes_of(settings))
+            named = find(_required_name(plan, 'sweep'))
+            whole = named.with_changes(_with_columns(changes_of(settings), columns))
         with (
             _decoder_pool() as read,
             closing(run(folder, whole, out, device, read=read, resume=resume)) as events,
@@ -241,6 +289,11 @@ def _decoder_pool() -> Iterator[DecoderPool]:
         yield pool
     finally:
         pool.close()
+
+
+def _with_columns(changes: dict[str, Any], columns: dict[str, str]) -> dict[str, Any]:
+    """Return changes of a recipe with the columns that were named."""
+    return changes | {f'data.columns.{what}': name for what, name in columns.items()}
 
 
 def _required_name(name: str | None, option: str) -> str:

@@ -122,6 +122,9 @@ class DockSignals(QObject):
     images_requested = Signal(object, str, str)
     #: To resume a run in the Train dock of this viewer: its folder.
     resume_requested = Signal(object, str)
+    #: To let a finished run go on in the Train dock of this viewer: its folder, and for how many
+    #: epochs in all.
+    more_epochs_requested = Signal(object, str, int)
     #: A layer is about to show another radiograph, which its metadata hold already: the layer.
     image_changing = Signal(object)
     #: A radiograph's layer was classified without a click: the layer, an

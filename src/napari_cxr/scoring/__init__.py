@@ -9,6 +9,7 @@ from napari_cxr.scoring.image_preparation import (
     PrepareOptions,
     prepare_here,
 )
+from napari_cxr.scoring.input_lists import Item, ListingError
 from napari_cxr.scoring.journal import ScoringError, journal_of
 from napari_cxr.scoring.pipeline import score
 from napari_cxr.scoring.score_row import ScoreRow
@@ -23,7 +24,7 @@ from napari_cxr.scoring.scoring_events import (
     ScoringStarted,
     ScoringWarned,
 )
-from napari_cxr.scoring.scoring_inputs import Item, ListingError, list_items
+from napari_cxr.scoring.scoring_inputs import list_items
 from napari_cxr.scoring.scoring_settings import Decision, DecisionError, ScoringSettings
 from napari_cxr.scoring.table_writer import write_partial_table
 

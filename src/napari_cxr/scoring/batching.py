@@ -17,10 +17,10 @@ import numpy as np
 from napari_cxr.explain.heatmap import Heatmap, input_bounds
 from napari_cxr.scoring import heatmap_files
 from napari_cxr.scoring.image_preparation import ImagePreparer, PreparedImage, PrepareOptions
+from napari_cxr.scoring.input_lists import Item
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.score_row import ScoreRow
 from napari_cxr.scoring.scoring_events import ScoringWarned
-from napari_cxr.scoring.scoring_inputs import Item
 from napari_cxr.scoring.scoring_settings import ScoringSettings
 
 if TYPE_CHECKING:
@@ -184,6 +184,7 @@ class BatchScorer:
             answer=self._rule.answer(probabilities) if self._rule.to_dict() else '',
             called=called,
             view=ready.view,
+            model_split=settings.images.split_of(ready.digest) if settings.images else '',
             warnings=classifier.with_own_warnings(ready.warnings),
             device=classifier.device.name,
             precision=classifier.backend.precision,
@@ -244,6 +245,7 @@ def row_for_item(number: int, item: Item, **known: Any) -> ScoreRow:
         truth=item.truth,
         source=item.source,
         patient=item.patient,
+        split=item.split,
         **known,
     )
 
@@ -295,6 +297,7 @@ def score_rows(
         picture=settings.heatmaps is not None,
         identify=settings.identify,
         full_resolution=settings.full_resolution,
+        digest=settings.images is not None,
     )
     numbered = ((n, Path(items[n].path)) for n in missing)
     with _BatchWorkers(scorer, workers) as running, closing(read(numbered, options)) as arriving:
@@ -306,7 +309,8 @@ def score_rows(
             number, result = arrived
             if isinstance(result, str):
                 whole = batches.put(number, None)
-                yield [row_for_item(number, items[number], status='error', error=result)]
+                why = items[number].problem or result
+                yield [row_for_item(number, items[number], status='error', error=why)]
             else:
                 whole = batches.put(number, result)
             if whole:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from napari_cxr import image_files, lungs
+from napari_cxr.checkpoint.model_images import image_digest
 from napari_cxr.inference.prediction import ImageWarning, find_warnings
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.lungs import LungField
@@ -38,6 +39,8 @@ class PrepareOptions:
         Whether to read whose it is.
     full_resolution : bool
         Whether to decode it at its full size, also where less is enough.
+    digest : bool
+        Whether to hash its file, to tell whether a model was trained on it.
     """
 
     preprocessing: Preprocessing
@@ -45,6 +48,7 @@ class PrepareOptions:
     picture: bool = False
     identify: bool = False
     full_resolution: bool = False
+    digest: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +75,8 @@ class PreparedImage:
         Entries of `napari_cxr.scoring.score_row.IDENTITY`, where asked for.
     decoded : str
         As of `Radiograph.decoded`.
+    digest : str
+        As `napari_cxr.checkpoint.model_images.image_digest`, where asked for.
     """
 
     image: np.ndarray
@@ -82,6 +88,7 @@ class PreparedImage:
     picture: np.ndarray | None = None
     identity: dict[str, str] = field(default_factory=dict)
     decoded: str = '1'
+    digest: str = ''
 
 
 #: Prepares files, each with its number, in any order; takes one only when it can. A str is
@@ -129,6 +136,7 @@ def prepare_image(path: str | Path, wanted: PrepareOptions) -> PreparedImage:
         picture=_picture(radiograph) if wanted.picture else None,
         identity=_identity(path, radiograph) if wanted.identify else {},
         decoded=radiograph.decoded,
+        digest=image_digest(path) if wanted.digest else '',
     )
 
 

@@ -359,6 +359,8 @@ _ENTRIES = {
     'total': 'another list of files or labels',
     'truth': 'another list of files or labels',
     'patients': 'another list of files or labels',
+    'splits': 'another list of files or labels',
+    'model_split': 'other knowledge of the images that the model was trained on',
     'version': 'another version of napari-cxr',
     'batch': 'another batch size',
     'device': 'another kind of device',

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from napari_cxr.scoring.background_thread import relay
 from napari_cxr.scoring.batching import batch_workers_for, one_core, score_rows
 from napari_cxr.scoring.image_preparation import ImagePreparer
+from napari_cxr.scoring.input_lists import Item
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
 from napari_cxr.scoring.row_writer import lacks_decoded, open_table, write_rows
 from napari_cxr.scoring.scoring_checks import check_out, make_heatmap_folder
 from napari_cxr.scoring.scoring_events import ScoringEvent, ScoringPreparing
-from napari_cxr.scoring.scoring_inputs import Item
 from napari_cxr.scoring.scoring_settings import ScoringSettings
 
 if TYPE_CHECKING:

@@ -25,8 +25,9 @@ from napari_cxr.scoring import table_reader, table_writer
 from napari_cxr.scoring.background_thread import relay
 from napari_cxr.scoring.batching import RowStream
 from napari_cxr.scoring.heatmap_files import heatmap_is_complete, sync_heatmaps
+from napari_cxr.scoring.input_lists import Item
 from napari_cxr.scoring.journal import Journal, ScoringError, journal_of, read_header
-from napari_cxr.scoring.score_evaluation import ScoreEvaluation
+from napari_cxr.scoring.score_evaluation import ScoreEvaluation, seen_warning
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 from napari_cxr.scoring.scoring_events import (
     RowScored,
@@ -36,7 +37,7 @@ from napari_cxr.scoring.scoring_events import (
     ScoringStarted,
     ScoringWarned,
 )
-from napari_cxr.scoring.scoring_inputs import Item, listing_fingerprint
+from napari_cxr.scoring.scoring_inputs import listing_fingerprint
 from napari_cxr.scoring.scoring_settings import ScoringSettings
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ _SAME = {
     'identify': 'another choice of what identifies',
     'truth': 'labels where there are none now, or none where there are',
     'patients': 'another table of patients',
+    'splits': 'splits where there are none now, or none where there are',
+    'model_split': 'no word of the images that the model was trained on, or other ones known',
 }
 
 
@@ -148,6 +151,7 @@ def rows_to_keep(out: Path, items: Sequence[Item], run: ScoringRun) -> Iterator[
             truth=item.truth,
             source=item.source or row.source,
             patient=item.patient,
+            split=item.split,
         )
 
 
@@ -230,6 +234,8 @@ def open_table(
         run = replace(run, decoded=False)
     if there and 'peaks' not in there:  # as well
         run = replace(run, peaks=False)
+    if lacks_column(out, 'model_split'):  # so it was started before there was that one
+        run = replace(run, model_split=False)
     finished = os.path.lexists(out) and not journal_of(out).exists()
     ruled = 'rule' in there
     if finished:
@@ -251,11 +257,16 @@ def open_table(
 
 def lacks_decoded(out: Path) -> bool:
     """Tell whether a table was started when all files were decoded at their full size."""
+    return lacks_column(out, 'decoded')
+
+
+def lacks_column(out: Path, attribute: str) -> bool:
+    """Tell whether a table was started without the column of an attribute of `ScoringRun`."""
     there = read_header(journal_of(out))
     if there or not os.path.lexists(out):
-        return bool(there) and 'decoded' not in there
+        return bool(there) and attribute not in there
     try:
-        return not table_reader.open_table(out)[0].decoded
+        return not getattr(table_reader.open_table(out)[0], attribute)
     except ScoringError:  # which is told where its rows are read
         return False
 
@@ -283,7 +294,7 @@ def write_rows(rows: RowStream, table: OpenTable) -> Generator[ScoringEvent, Non
     journal, run = table.journal, table.run
     rate = ScoringRate(table.total, journal)
     evaluation = ScoreEvaluation.of_run(run, include_doubtful=table.include_doubtful)
-    if run.truth:
+    if run.truth or run.model_split:
         evaluation.add(journal.rows())
     with closing(rows) as arriving:
         for arrived in arriving:
@@ -305,6 +316,9 @@ def write_rows(rows: RowStream, table: OpenTable) -> Generator[ScoringEvent, Non
         )
     yield from relay(lambda unwanted: _write(table, unwanted), rate.event)
     last = yield from relay(lambda _: evaluation.found(), rate.event)
+    metrics_file = table_writer.write_metrics(table.out, run, last)
+    if warning := seen_warning(evaluation.seen, evaluation.scored):
+        yield ScoringWarned(warning)
     if run.heatmaps:
         yield from relay(lambda _: sync_heatmaps(), rate.event)
     done, failed = journal.done, journal.failed
@@ -318,6 +332,7 @@ def write_rows(rows: RowStream, table: OpenTable) -> Generator[ScoringEvent, Non
         last.unmeasured,
         last.doubtful,
         last.doubtful_included,
+        '' if metrics_file is None else str(metrics_file),
     )
 
 
@@ -366,6 +381,8 @@ def _describe_run(
         backend=True,
         decoded=True,
         peaks=settings.with_shares,
+        splits=any(item.split for item in items),
+        model_split=settings.images is not None,
     )
 
 
@@ -381,7 +398,7 @@ def _header(
     decision, heatmaps = settings.decision, settings.heatmaps
     told = run.to_dict()
     # Journals that were started before there was one of these do not have it.
-    for name in ('rule', 'backend', 'peaks', 'decoded'):
+    for name in ('rule', 'backend', 'peaks', 'decoded', 'splits', 'model_split'):
         if not told[name]:
             del told[name]
     if run.decoded:

@@ -17,7 +17,7 @@ from napari_cxr.scoring.background_thread import BackgroundThread
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 from napari_cxr.scoring.scoring_events import ScoringMeasured
 
-__all__ = ['ScoreEvaluation', 'evaluate_rows', 'evaluate_run']
+__all__ = ['NO_SOURCE', 'ScoreEvaluation', 'evaluate_rows', 'evaluate_run', 'seen_warning']
 
 #: Resamples times images times classes that intervals may cost: of the figures at the end,
 #: about 4 s of processor time, and of those on the way. With very many images the resamples
@@ -30,6 +30,11 @@ _ENOUGH = 10
 #: Figures that have such an interval: of a class, and of all.
 _DRAWN_OF_CLASS = ('auc', 'f1')
 _DRAWN = ('macro_auc', 'balanced_accuracy', 'macro_f1', 'keras_auc')
+#: Splits of the model's own run whose images it has seen: trained on, or chosen by.
+_SEEN = ('train', 'val')
+#: Sources that have figures of their own; of more, those with the most images. What is said of
+#: images without a source.
+_MOST_SOURCES, NO_SOURCE = 40, 'no source'
 #: Figures on the way come with so many images, and each time when there are more by this factor.
 _FIRST, _MORE = 10, 1.2
 #: The least that the run goes on between two of them, in the time that the last ones took.
@@ -77,6 +82,11 @@ class ScoreEvaluation:
         self._truths: list[tuple[int, ...]] = []
         self._called: list[tuple[int, ...]] = []
         self._open = array('b')  # whether the model does not decide
+        self._seen = array('b')  # the place in `_SEEN`, or -1
+        self._sources, self._source_numbers = array('q'), dict[str, int]()
+        #: Scored images that the model has seen, with a label or without, by split of its run.
+        self.seen = dict.fromkeys(_SEEN, 0)
+        self.scored = 0
         self._one_of_each: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._patient_numbers: dict[str, int] = {}
         self._unknown: set[str] = set()
@@ -97,9 +107,14 @@ class ScoreEvaluation:
         )
 
     def add(self, rows: Iterable[ScoreRow]) -> None:
-        """Take rows in; those without a label, and those not scored, are passed over."""
+        """Take rows in; those without a label are only counted, those not scored passed over."""
         for row in rows:
-            if not row.truth or row.status != 'scored':
+            if row.status != 'scored':
+                continue
+            self.scored += 1
+            if row.model_split in self.seen:
+                self.seen[row.model_split] += 1
+            if not row.truth:
                 continue
             named = [] if self._rule.is_negative(row.truth) else row.truth.split('|')
             strange = [name for name in named if name.casefold() not in self._known]
@@ -115,6 +130,9 @@ class ScoreEvaluation:
             if self._decision:
                 self._called.append(tuple(self._labels.index(name) for name in row.called))
             self._open.append(row.answer in UNDECIDED_ANSWERS)
+            self._seen.append(_SEEN.index(row.model_split) if row.model_split in _SEEN else -1)
+            numbers = self._source_numbers
+            self._sources.append(numbers.setdefault(row.source or NO_SOURCE, len(numbers)))
             self._probabilities.extend(row.probabilities)
             self._numbers.append(row.number)
             patients = self._patient_numbers
@@ -143,7 +161,11 @@ class ScoreEvaluation:
             under ``called`` its sensitivity and specificity at its threshold. Where the model
             does not decide for some images, ``cannot_say`` has how many ``images`` they are,
             their ``share`` with its interval, and ``decided``: the figures of the others, empty
-            where these have the same labels.
+            where these have the same labels. Where the model has seen some images in its own
+            training, ``unseen`` has how many it was ``trained_on``, how many were its
+            ``validation`` images, how many ``images`` are left, and their ``metrics``; where
+            there are several sources, ``sources`` has the same for each, beside its ``images``
+            and ``metrics``.
         """
         unmeasured = tuple(sorted(self._unknown)), self._unmeasured
         doubtful = self._doubtful, self._include_doubtful
@@ -177,7 +199,56 @@ class ScoreEvaluation:
                 'decided': decided,
             }
         metrics['doubtful'] = {'images': doubtful[0], 'included': doubtful[1]}
+        metrics |= self._parts(truth, probabilities, patients, order, cost)
         return ScoringMeasured(metrics, *unmeasured, *doubtful)
+
+    def _parts(
+        self,
+        truth: np.ndarray,
+        probabilities: np.ndarray,
+        patients: np.ndarray,
+        order: np.ndarray,
+        cost: int,
+    ) -> dict[str, Any]:
+        """Return the figures of images that the model has not seen, and of each source."""
+        seen, sources = np.array(self._seen)[order], np.array(self._sources)[order]
+        counts = np.bincount(sources, minlength=len(self._source_numbers))
+        names = sorted(
+            sorted(self._source_numbers, key=lambda n: -counts[self._source_numbers[n]])[
+                :_MOST_SOURCES
+            ]
+        )
+        cost //= len(names) + 1
+
+        def figures(where: np.ndarray) -> dict[str, Any]:
+            some = truth[where]
+            if not len(some) or not (some != some[0]).any():
+                return {}
+            return self._figures(some, probabilities[where], patients[where], cost)
+
+        def unseen(where: np.ndarray) -> dict[str, Any]:
+            trained_on, validation = (int((seen[where] == k).sum()) for k in range(len(_SEEN)))
+            if not trained_on + validation:
+                return {}
+            left = where & (seen < 0)
+            return {
+                'unseen': {
+                    'trained_on': trained_on,
+                    'validation': validation,
+                    'images': int(left.sum()),
+                    'metrics': figures(left),
+                }
+            }
+
+        every = np.ones(len(order), dtype=bool)
+        found = unseen(every)
+        if len(self._source_numbers) > 1:
+            found['sources'] = {
+                name: {'images': int(own.sum()), 'metrics': figures(own), **unseen(own)}
+                for name in names
+                for own in [sources == self._source_numbers[name]]
+            }
+        return found
 
     def _figures(
         self, truth: np.ndarray, probabilities: np.ndarray, patients: np.ndarray, cost: int
@@ -250,10 +321,35 @@ class ScoreEvaluation:
         copy._numbers, copy._patients = self._numbers[:], self._patients[:]
         copy._probabilities = self._probabilities[:]
         copy._truths, copy._one_of_each = self._truths[:], dict(self._one_of_each)
-        copy._called, copy._open = self._called[:], self._open[:]
+        copy._called, copy._open, copy._seen = self._called[:], self._open[:], self._seen[:]
+        copy._sources, copy._source_numbers = self._sources[:], dict(self._source_numbers)
         copy._unknown, copy._unmeasured = set(self._unknown), self._unmeasured
         copy._doubtful = self._doubtful
         return copy
+
+
+def seen_warning(seen: Mapping[str, int], images: int) -> str:
+    """Return how many images the model has seen in its own training; empty if none.
+
+    Parameters
+    ----------
+    seen : mapping of str to int
+        Images by split of the model's run: 'train' and 'val'.
+    images : int
+        All of them.
+    """
+    trained_on, validation = (seen.get(name, 0) for name in _SEEN)
+    if not trained_on + validation:
+        return ''
+    parts = []
+    if trained_on:
+        parts.append(f'was trained on {trained_on:,}')
+    if validation:
+        parts.append(f'was selected by {validation:,}')
+    return (
+        f'The model {" and ".join(parts)} of these {images:,} images, so what it says of them is '
+        'better than what it says of others. Judge it by the rest.'
+    )
 
 
 def _fraction(right: np.ndarray, of: np.ndarray, patients: np.ndarray) -> Interval:

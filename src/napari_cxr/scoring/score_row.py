@@ -64,6 +64,10 @@ class ScoreRow:
         What a table or the folders say of it: its label (several are joined by '|', and
         `NO_FINDING` is none of several), its collection or hospital, and a number
         that tells patients apart, see `Item`.
+    split : str
+        The split that a table or the folders put it in: 'train', 'val', 'test', or empty.
+    model_split : str
+        The split that it was in when the model was trained, or empty where it was in none.
     view : str
         By its header.
     warnings : tuple of ImageWarning
@@ -103,6 +107,8 @@ class ScoreRow:
     truth: str = ''
     source: str = ''
     patient: str = ''
+    split: str = ''
+    model_split: str = ''
     view: str = ''
     warnings: tuple[ImageWarning, ...] = ()
     heatmap: str = ''
@@ -174,11 +180,14 @@ class ScoringRun:
     rule : mapping
         What decides, as `LabelRule.to_dict` returns it. Empty in tables that were written
         before there were thresholds or a margin; the table has no column ``answer`` then.
-    decision, heatmaps, shares, identify, truth, patients, backend, peaks, decoded : bool
+    decision, heatmaps, shares, identify, truth, patients : bool
         Whether the table has columns for the classes called, for pictures of heatmaps, for
-        where heatmaps lie, for identities, for labels that are known, for numbers that tell
-        patients apart, for the backend, for the peaks of heatmaps, and for the size of decoding;
-        earlier tables of version 0.1 lack the last three.
+        where heatmaps lie, for identities, for labels that are known, and for numbers that tell
+        patients apart.
+    backend, peaks, decoded, splits, model_split : bool
+        Whether it has columns for the backend, for the peaks of heatmaps and for the size of
+        decoding, which earlier tables of version 0.1 lack, for splits that are given, and for
+        those of the model's own run, where its images are known.
     """
 
     model: str
@@ -197,6 +206,8 @@ class ScoringRun:
     backend: bool = False
     decoded: bool = False
     peaks: bool = False
+    splits: bool = False
+    model_split: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return its entries by the names that they have in journals."""
@@ -226,6 +237,10 @@ def table_columns(run: ScoringRun) -> dict[str, ColumnKind]:
         out['truth'] = 'text'
     if run.patients:
         out['patient'] = 'text'
+    if run.splits:
+        out['split'] = 'text'
+    if run.model_split:
+        out['model_split'] = 'text'
     out |= {'view': 'text', 'source': 'text', 'doubts': 'texts', 'warnings': 'texts'}
     if run.heatmaps:
         out['heatmap'] = 'text'
@@ -268,6 +283,8 @@ def row_values(row: ScoreRow, run: ScoringRun) -> dict[str, Any]:
         'called': list(row.called),
         'truth': row.truth,
         'patient': row.patient,
+        'split': row.split,
+        'model_split': row.model_split,
         'view': row.view,
         'source': row.source,
         'doubts': list(row.doubts),

@@ -10,8 +10,8 @@ from pathlib import Path
 from napari_cxr import image_tables
 from napari_cxr.scoring import heatmap_files, table_reader, table_writer
 from napari_cxr.scoring.annotation.reading_list import labels_path_of
+from napari_cxr.scoring.input_lists import label_columns
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
-from napari_cxr.scoring.scoring_inputs import label_columns
 from napari_cxr.settings_file import open_regular
 
 __all__ = [

@@ -146,6 +146,8 @@ class ScoringFinished(ScoringEvent):
         How many rows these are.
     doubtful, doubtful_included
         As of `ScoringMeasured`.
+    metrics_file : str
+        Where the metrics were written, see `metrics_path_of`; empty where there are none.
     """
 
     path: str
@@ -156,3 +158,4 @@ class ScoringFinished(ScoringEvent):
     unmeasured: int = 0
     doubtful: int = 0
     doubtful_included: bool = False
+    metrics_file: str = ''

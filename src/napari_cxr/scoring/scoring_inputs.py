@@ -1,193 +1,28 @@
 """What is scored: files, folders and lists, in a stable order, each file once.
 
-A list is a text with a path a line, or a table with a column of paths. With each file comes
-what is known of it before: label, source and patient.
+With each file comes what is known of it before: label, source, patient and split.
 """
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from napari_cxr import dicom, image_files, image_tables
+from napari_cxr.checkpoint.model_images import ModelImages, image_digest
 from napari_cxr.radiograph import UnreadableImage
-from napari_cxr.scoring.score_row import NO_FINDING
-from napari_cxr.scoring.table_reader import image_path_of, is_score_table
-from napari_cxr.settings_file import LARGEST_TABLE, read_bounded
+from napari_cxr.scoring.input_lists import Item, ListingError, items_of_table, items_of_text
 
 __all__ = [
     'LABELS_FROM_FOLDERS',
-    'Item',
-    'ListingError',
-    'items_of_table',
-    'items_of_text',
-    'label_columns',
     'list_items',
     'listing_fingerprint',
+    'select_split',
 ]
-
-
-class ListingError(Exception):
-    """Files that cannot be listed, or labels that do not fit them; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One file to score.
-
-    Parameters
-    ----------
-    path : str
-        Its file, as given or found.
-    truth : str
-        Its label; several are joined by '|', and `NO_FINDING` is none of several. Empty
-        where none is known.
-    source : str
-        Its collection or hospital, by a table; or empty.
-    patient : str
-        What tells patients apart, where a table does: a number of our own, from '1' in the
-        order of the listing, so that nothing that a table calls them gets anywhere.
-    """
-
-    path: str
-    truth: str = ''
-    source: str = ''
-    patient: str = ''
-
-
-def items_of_text(path: Path) -> list[Path]:
-    """Return the paths in a text, one a line.
-
-    A line that begins with '#' is a comment, unless there is such a file. A name of a file that
-    is no text, as Linux allows, is taken if there is such a file.
-
-    Raises
-    ------
-    ListingError
-        If it cannot be opened, or is no such list.
-    """
-    try:
-        raw = read_bounded(path, LARGEST_TABLE)
-    except OSError as error:
-        raise ListingError(f'{path} cannot be opened ({error.strerror}).') from None
-    wide = raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell writes it
-    try:
-        text = raw.decode('utf-16') if wide else raw.decode('utf-8-sig', 'surrogateescape')
-    except UnicodeDecodeError:
-        text = '\0'
-    # Not by `str.splitlines`: a path may hold what that takes for the end of a line.
-    lines = text.split('\n' if '\n' in text else '\r')
-    found = [
-        listed
-        for line in lines
-        if line.strip()
-        for listed in [_path(path.parent, line)]
-        if not line.lstrip().startswith('#') or os.path.lexists(listed)
-    ]
-    if '\0' in text or not all(_is_text(one) or os.path.lexists(one) for one in found):
-        raise ListingError(
-            f'{path.name} is no list of paths, one a line, in UTF-8: save it as UTF-8.'
-        )
-    return found
-
-
-def _path(folder: Path, line: str) -> Path:
-    """Return the path of a line, without spaces around it where they are no part of it."""
-    exact, bare = line.removesuffix('\r'), line.strip()
-    return folder / (exact if exact != bare and os.path.lexists(folder / exact) else bare)
-
-
-def _is_text(path: Path) -> bool:
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def items_of_table(table: Path) -> list[Item]:
-    """Return the files of a table, with what else it says of them.
-
-    Raises
-    ------
-    ListingError
-        If it cannot be read, or does not name a file in each row.
-    """
-    try:
-        names, rows = image_tables.read(table)
-    except image_tables.ImageTableError as error:
-        raise ListingError(str(error)) from None
-    columns, flags = label_columns(names, rows)
-    if 'path' not in columns:
-        raise ListingError(
-            f"{table.name} has no column 'path'; its columns, separated by commas, are: "
-            f'{", ".join(names)}.'
-        )
-    find, ours = image_tables.ImageFinder(table.parent), is_score_table(names)
-    items = []
-    for line, row in enumerate(rows, start=2):  # line 1 holds the names
-        entries = {ours: row[theirs] for ours, theirs in columns.items()}
-        if not entries['path']:
-            raise ListingError(f'Line {line} of {table.name} has no path.')
-        label = _label_of_flags(row, flags) if flags else entries.get('label', '')
-        # Paths in a table of scores began where scoring was called.
-        whole = image_path_of(entries['path'], table) if ours else ''
-        items.append(
-            Item(
-                whole if os.path.lexists(whole) else str(find(entries['path'])),
-                truth='|'.join(image_tables.split_labels(label)),
-                source=entries.get('source', ''),
-                patient=entries.get('group', ''),
-            )
-        )
-    return items
-
-
-def label_columns(
-    names: Sequence[str], rows: Sequence[image_tables.TableRow]
-) -> tuple[dict[str, str], list[str]]:
-    """Find what a table says of files.
-
-    Parameters
-    ----------
-    names, rows
-        As `napari_cxr.image_tables.read` returns them.
-
-    Returns
-    -------
-    dict of str to str
-        The table's name of each column of ours that it has: 'path', 'label' and so on. In a
-        table of scores the label is the truth; what a model has said is none.
-    list of str
-        Columns of 0 and 1, one for each label, where there is no column of labels.
-    """
-    columns = image_tables.recognise_columns(names)
-    if is_score_table(names):
-        columns.pop('label')
-        if 'truth' in names:
-            columns['label'] = 'truth'
-        return columns, []
-    if 'label' in columns:
-        return columns, []
-    return columns, image_tables.flag_columns(names, rows, set(columns.values()))
-
-
-def _label_of_flags(row: image_tables.TableRow, flags: Sequence[str]) -> str:
-    """Return the labels of a row of flags; where all say no, that there is no finding.
-
-    Where all cells are empty, or one says that it is uncertain (-1), nothing is known; nor is
-    it where the table has a column for that, which says no as well.
-    """
-    label = image_tables.labels_from_flags(row, flags)
-    cells = {row[name] for name in flags} - {''}
-    if label or not cells or not cells <= {'0', '0.0'}:
-        return label
-    return '' if NO_FINDING.casefold() in map(str.casefold, flags) else NO_FINDING
 
 
 #: For labels: the names of the class folders.
@@ -203,6 +38,8 @@ def list_items(
     paths: Sequence[str | Path],
     labels: str | Path | None = None,
     directory: Callable[[Path], Iterable[Path]] | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
 ) -> list[Item]:
     """List the files to score.
 
@@ -224,6 +61,9 @@ def list_items(
         Takes a DICOMDIR and returns the files that it lists, or raises `UnreadableImage`:
         `napari_cxr.workers.decoder_pool.listed_images`, so that a malformed one does no harm. By
         default it is read in this process.
+    columns : mapping of str to str, optional
+        What tables call their columns, see `napari_cxr.image_tables.recognise_columns`. Where
+        `labels` is a table, it must have them all, and a table of `paths` that of the paths.
 
     Returns
     -------
@@ -239,9 +79,19 @@ def list_items(
         path comes with two labels, or no file gets a label.
     """
     by_folder = labels is not None and str(labels) == LABELS_FROM_FOLDERS
+    table = None if labels is None or by_folder else Path(labels)
+    if (
+        columns
+        and table is None
+        and not any(Path(path).suffix.lower() in _TABLES for path in paths)
+    ):
+        raise ListingError(
+            'Columns were named, but no table is read: give a .csv or .tsv file, or leave the '
+            'names of columns out.'
+        )
     found: dict[str, Item] = {}
     for path in paths:
-        for item in _items(Path(path), by_folder, directory):
+        for item in _items(Path(path), by_folder, directory, columns, must=table is None):
             place = _place(item.path)
             first = found.setdefault(place, item)
             if item.truth and not first.truth:  # in a table after the folder, for one
@@ -250,6 +100,7 @@ def list_items(
                     truth=item.truth,
                     source=first.source or item.source,
                     patient=first.patient or item.patient,
+                    split=first.split or item.split,
                 )
             elif item.truth and first.truth != item.truth:
                 raise ListingError(
@@ -260,8 +111,8 @@ def list_items(
         named = ', '.join(str(path) for path in paths[:_NAMED])
         more = f' and {len(paths) - _NAMED:,} more' if len(paths) > _NAMED else ''
         raise ListingError(f'There is no image in {named}{more}.')
-    if labels is not None and not by_folder:
-        found = _labelled(found, Path(labels))
+    if table is not None:
+        found = _labelled(found, table, columns)
     items = _without_names(found.values())
     if labels is not None and not any(item.truth for item in items):
         raise ListingError(
@@ -273,28 +124,83 @@ def list_items(
     return items
 
 
+def select_split(items: list[Item], split: str, images: ModelImages | None) -> list[Item]:
+    """Return the files of one split: of the tables and folders, or else of the model's own run.
+
+    Parameters
+    ----------
+    items : list of Item
+        As `list_items` returns them.
+    split : str
+        'train', 'val' or 'validation', or 'test'; empty for all.
+    images : ModelImages or None
+        The images of the model's run; the files are then hashed.
+
+    Raises
+    ------
+    ListingError
+        If there is no such split, no split is known, or no file is in it.
+    """
+    if not split:
+        return items
+    wanted = image_tables.SPLIT_NAMES.get(split.lower())
+    if wanted is None:
+        raise ListingError(f'There is no split {split!r}: choose train, val or test.')
+    if any(item.split for item in items):
+        found = [item for item in items if item.split == wanted]
+    elif images is not None:
+        found = [item for item in items if _split_in(images, item.path) == wanted]
+    else:
+        raise ListingError(
+            f'Which images are in the split {split!r} is not known: no table has a column of '
+            'splits (another name for it is given by --split-column), and the model does not say '
+            'which images it was trained on.'
+        )
+    if not found:
+        raise ListingError(f'None of the {len(items):,} files is in the split {split!r}.')
+    return found
+
+
+def _split_in(images: ModelImages, path: str) -> str:
+    try:
+        return images.split_of(image_digest(path))
+    except OSError:
+        return ''
+
+
 def listing_fingerprint(items: Iterable[Item]) -> str:
     """Return a SHA-256 of a listing, in hexadecimal: of paths, labels and their order."""
     digest = hashlib.sha256()
     for item in items:
-        line = json.dumps([item.path, item.truth, item.source, item.patient])
+        told = [item.path, item.truth, item.source, item.patient]
+        line = json.dumps([*told, item.split] if item.split else told)
         digest.update(line.encode('ascii') + b'\n')
     return digest.hexdigest()
 
 
 def _items(
-    path: Path, by_folder: bool, directory: Callable[[Path], Iterable[Path]] | None
+    path: Path,
+    by_folder: bool,
+    directory: Callable[[Path], Iterable[Path]] | None,
+    columns: Mapping[str, str] | None = None,
+    *,
+    must: bool = True,
 ) -> Iterator[Item]:
     if os.path.isdir(path):
         images = image_files.find_images(path, named=True)
         classes = _classes(path, images) if by_folder else [''] * len(images)
-        yield from (Item(str(i), truth=c) for i, c in zip(images, classes, strict=True))
+        splits = _splits(path, images)
+        for image, label, split in zip(images, classes, splits, strict=True):
+            yield Item(str(image), truth=label, split=split)
     elif path.suffix.lower() in _TABLES:
-        yield from items_of_table(path)
+        chosen = columns or {}
+        if not must and 'path' in chosen:
+            chosen = {'path': chosen['path']}
+        yield from items_of_table(path, chosen, must=must)
     elif path.suffix.lower() == '.txt':
         for listed in items_of_text(path):
             if os.path.isdir(listed):
-                yield from _items(listed, by_folder, directory)
+                yield from _items(listed, by_folder, directory, columns, must=must)
             else:
                 yield Item(str(listed))
     elif dicom.is_directory(path):
@@ -351,6 +257,14 @@ def _classes(root: Path, images: Sequence[Path]) -> list[str]:
     return [way[level] if len(way) > level else '' for way in ways]
 
 
+def _splits(root: Path, images: Sequence[Path]) -> list[str]:
+    """Return the split of each image in a folder whose folders are called train, val and test."""
+    tops = [image.relative_to(root).parts[0].lower() for image in images]
+    if len(set(tops)) < 2 or not set(tops) <= image_tables.SPLIT_NAMES.keys():
+        return [''] * len(images)
+    return [image_tables.SPLIT_NAMES[top] for top in tops]
+
+
 def _without_names(items: Iterable[Item]) -> list[Item]:
     """Put numbers in the place of what a table calls its patients."""
     numbers: dict[str, int] = {}
@@ -362,7 +276,9 @@ def _without_names(items: Iterable[Item]) -> list[Item]:
     ]
 
 
-def _labelled(found: dict[str, Item], table: Path) -> dict[str, Item]:
+def _labelled(
+    found: dict[str, Item], table: Path, columns: Mapping[str, str] | None
+) -> dict[str, Item]:
     """Give files what a table says of them."""
     if not os.path.lexists(table):
         raise ListingError(
@@ -372,7 +288,7 @@ def _labelled(found: dict[str, Item], table: Path) -> dict[str, Item]:
         )
     told: dict[str, Item] = {}
     by_name: dict[str, list[Item]] = {}
-    for item in items_of_table(table):
+    for item in items_of_table(table, columns):
         place = _place(item.path)
         if place not in told:
             told[place] = item
@@ -389,6 +305,12 @@ def _labelled(found: dict[str, Item], table: Path) -> dict[str, Item]:
         if said is None and shared[name] == 1 and len(by_name.get(name, ())) == 1:
             said = by_name[name][0]
         if said is not None:
-            item = replace(item, truth=said.truth, source=said.source, patient=said.patient)
+            item = replace(
+                item,
+                truth=said.truth,
+                source=said.source,
+                patient=said.patient,
+                split=said.split or item.split,
+            )
         out[place] = item
     return out

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from napari_cxr.checkpoint import Card
+from napari_cxr.checkpoint.model_images import ModelImages
 from napari_cxr.inference.label_rule import LabelRule
 
 __all__ = ['Decision', 'DecisionError', 'ScoringSettings']
@@ -128,6 +129,9 @@ class ScoringSettings:
         is enough for the model, see `Preprocessing.least_decoded`.
     include_doubtful : bool
         Whether doubtful images count in the metrics.
+    images : ModelImages, optional
+        The images of the model's own run, where these are known; rows then tell which of them
+        it was trained on.
     """
 
     batch: int = 0
@@ -140,6 +144,7 @@ class ScoringSettings:
     retry_errors: bool = False
     full_resolution: bool = False
     include_doubtful: bool = False
+    images: ModelImages | None = None
 
     @property
     def with_shares(self) -> bool:

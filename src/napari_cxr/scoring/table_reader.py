@@ -107,6 +107,8 @@ def _shape(path: Path, names: Sequence[str]) -> ScoringRun:
         backend='backend' in names,
         decoded='decoded' in names,
         peaks='heatmap_peak_in_lung' in names,
+        splits='split' in names,
+        model_split='model_split' in names,
     )
     if list(table_columns(run)) != list(names):
         odd = [name for name in names if name not in table_columns(run)]
@@ -371,6 +373,8 @@ def _row(number: int, entries: TableEntries, run: ScoringRun, extra: tuple[str, 
         truth=entries.get('truth', ''),
         source=entries['source'],
         patient=entries.get('patient', ''),
+        split=entries.get('split', ''),
+        model_split=entries.get('model_split', ''),
         view=entries['view'],
         warnings=tuple(ImageWarning(*pair) for pair in zip(codes, texts, strict=True)),
         heatmap=entries.get('heatmap', ''),

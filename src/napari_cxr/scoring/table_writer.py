@@ -14,7 +14,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
-from napari_cxr.checkpoint.model_file import open_atomic
+from napari_cxr.checkpoint.model_file import open_atomic, write_atomic
 from napari_cxr.output_text import to_csv_cell
 from napari_cxr.scoring import table_reader
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
@@ -25,8 +25,17 @@ from napari_cxr.scoring.score_row import (
     row_values,
     table_columns,
 )
+from napari_cxr.scoring.scoring_events import ScoringMeasured
 
-__all__ = ['TABLE_FORMATS', 'csv_line', 'import_pyarrow', 'write_partial_table', 'write_table']
+__all__ = [
+    'TABLE_FORMATS',
+    'csv_line',
+    'import_pyarrow',
+    'metrics_path_of',
+    'write_metrics',
+    'write_partial_table',
+    'write_table',
+]
 
 
 def csv_line(cells: Iterable[Any]) -> str:
@@ -151,6 +160,59 @@ TABLE_FORMATS: dict[str, _Writer] = {
     '.jsonl': _as_json_lines,
     '.parquet': _as_parquet,
 }
+
+
+def metrics_path_of(out: str | Path) -> Path:
+    """Return where the metrics of a table are: NAME.metrics.json beside NAME.csv."""
+    return Path(out).with_suffix('.metrics.json')
+
+
+def write_metrics(out: Path, run: ScoringRun, measured: ScoringMeasured) -> Path | None:
+    """Write the metrics of a table beside it; equal tables have equal files.
+
+    Parameters
+    ----------
+    out : Path
+        The table.
+    run : ScoringRun
+        What its rows have in common.
+    measured : ScoringMeasured
+        The metrics. Where there are none, none of an earlier table of this name are left either.
+
+    Returns
+    -------
+    Path or None
+        The file, if it was written.
+
+    Raises
+    ------
+    ScoringError
+        If it cannot be written.
+    """
+    path = metrics_path_of(out)
+    content = {
+        'form': 1,
+        'table': out.name,
+        'model': run.model,
+        'model_hash': run.model_hash,
+        'labels': list(run.labels),
+        'rule': dict(run.rule),
+        'version': run.version,
+        'metrics': measured.metrics,
+        'unknown_labels': list(measured.unknown),
+        'unmeasured_images': measured.unmeasured,
+    }
+    try:
+        if measured.metrics:
+            text = json.dumps(content, indent=2, allow_nan=False) + '\n'
+            write_atomic(path, text.encode('ascii'))
+            return path
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise ScoringError(
+            f'{path} cannot be written: {error.strerror}. All rows are kept: make room and resume.'
+        ) from None
+    return None
 
 
 def write_partial_table(out: str | Path) -> int:

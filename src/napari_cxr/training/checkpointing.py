@@ -39,6 +39,7 @@ __all__ = [
     'load_state',
     'measure_model',
     'read_metadata',
+    'read_progress',
     'save_state',
 ]
 
@@ -97,6 +98,19 @@ def read_metadata(path: Path) -> dict[str, Any]:
     with _open_state(path) as file:
         metadata: dict[str, Any] = _header_of(file)['notes']
         return metadata
+
+
+def read_progress(path: Path) -> tuple[int, int]:
+    """Return how many epochs a state has done, and how many batches of the next one.
+
+    Raises
+    ------
+    TrainingError
+        If the file is damaged, or of another version.
+    """
+    with _open_state(path) as file:
+        progress = _header_of(file)['progress']
+        return int(progress['epoch']), int(progress['batch'])
 
 
 def load_state(path: Path, run: TrainingRun) -> None:

@@ -183,6 +183,9 @@ class _ImageLoader:
             if sample.is_lateral:
                 yield self._skipped(place, LATERAL)
                 continue
+            if sample.problem:
+                yield self._skipped(place, sample.problem, 'The table names no file.')
+                continue
             try:
                 digest = self.cache.digest_of(sample.path)
             except OSError as error:
@@ -262,9 +265,9 @@ class _ImageLoader:
             self._last_event = time.monotonic()
             yield ReadingProgress(self.run, done, len(self.dataset.samples))
 
-    def _skipped(self, place: int, reason: str) -> TrainingEvent:
+    def _skipped(self, place: int, reason: str, logged: str = '') -> TrainingEvent:
         self.first_reason = self.first_reason or reason
-        return ImageSkipped(self.run, self.dataset.name_of(place), reason)
+        return ImageSkipped(self.run, self.dataset.name_of(place), reason, logged)
 
 
 def _with_patients(dataset: Dataset, pseudonyms: Sequence[str]) -> Dataset:

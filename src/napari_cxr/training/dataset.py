@@ -42,6 +42,8 @@ class Sample:
         View position by the table, or empty.
     known : bool
         Whether `group` is a patient, known from a table, a file name or a header.
+    problem : str
+        Why a table's name leads to no file; or empty.
     """
 
     path: Path
@@ -51,6 +53,7 @@ class Sample:
     source: str = ''
     view: str = ''
     known: bool = False
+    problem: str = ''
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
 from napari_cxr import image_tables
-from napari_cxr.image_tables import ImageFinder, ImageTableError, TableRow
+from napari_cxr.image_tables import TABLE_ENDINGS, ImageFinder, ImageTableError, TableRow
 from napari_cxr.scoring.table_reader import is_score_table
 from napari_cxr.training.dataset import SPLIT_NAMES, Dataset, DatasetError, Sample, within
 from napari_cxr.training.recipe.data_sections import DataRecipe
@@ -59,8 +59,8 @@ def index(source: str | Path, data: DataRecipe | None = None) -> Dataset:
         source /= 'manifest.csv'
     if source.is_dir():
         root, samples = source, samples_in_folder(source, data.layout)
-    elif source.suffix.lower() == '.csv' and source.is_file():
-        root, samples = source.parent, samples_in_table(source)
+    elif source.suffix.lower() in TABLE_ENDINGS and source.is_file():
+        root, samples = source.parent, samples_in_table(source, data.columns)
     else:
         raise DatasetError(f'{source} is neither a folder of images nor a CSV file.')
     if data.patient:
@@ -299,7 +299,7 @@ def _is_meant(path: Path) -> bool:
 _LONGEST = 200  # characters of a name in a message
 
 
-def samples_in_table(table: Path) -> list[Sample]:
+def samples_in_table(table: Path, columns: Mapping[str, str] | None = None) -> list[Sample]:
     """Read a table.
 
     It needs a column of paths (path, file, image, Image Index...) and its labels: one
@@ -313,12 +313,14 @@ def samples_in_table(table: Path) -> list[Sample]:
     ----------
     table : Path
         Paths in it are relative to its folder. A file that is not there is searched for by
-        its name in the folders below.
+        its name in the folders below. One that cannot be found has a `problem`.
+    columns : mapping of str to str, optional
+        Names of columns of its own, see `napari_cxr.image_tables.recognise_columns`.
 
     Raises
     ------
     DatasetError
-        If a column, a path, a label or a file is missing, a file is named twice, or it is a
+        If a column, a path, a label or most files are missing, a file is named twice, or it is a
         table of scores.
     """
     try:
@@ -330,31 +332,35 @@ def samples_in_table(table: Path) -> list[Sample]:
             f'{table.name} is a table of scores, whose labels are predictions of a model. Export '
             'the labels of a reading list, or list images and labels in another table.'
         )
-    columns = image_tables.recognise_columns(names)
-    if 'path' not in columns:
+    try:
+        known = image_tables.recognise_columns(names, columns)
+    except ImageTableError as error:
+        raise DatasetError(str(error).replace('The table has', f'{table.name} has', 1)) from None
+    if 'path' not in known:
         raise DatasetError(
-            f"{table.name} has no column 'path'. Its columns are: {', '.join(names)}."
+            f"{table.name} has no column 'path'. Its columns are: {', '.join(names)}. Name it "
+            '(data.columns.path, or --path-column).'
         )
-    flags = (
-        [] if 'label' in columns else image_tables.flag_columns(names, rows, set(columns.values()))
-    )
-    if 'label' not in columns and not flags:
+    flags = [] if 'label' in known else image_tables.flag_columns(names, rows, set(known.values()))
+    if 'label' not in known and not flags:
         raise DatasetError(
-            f"{table.name} has no column 'label'. Its columns are: {', '.join(names)}. Add it, or "
-            'one column of 0 and 1 for each label.'
+            f"{table.name} has no column 'label'. Its columns are: {', '.join(names)}. Name it "
+            '(data.columns.label, or --label-column), or add one column of 0 and 1 for each label.'
         )
     find = ImageFinder(table.parent)
     samples = []
     for number, row in enumerate(rows, start=2):  # line 1 holds the names
-        entries = {ours: row[theirs] for ours, theirs in columns.items()}
+        entries = {ours: row[theirs] for ours, theirs in known.items()}
         if flags:
             entries['label'] = image_tables.labels_from_flags(row, flags)
         samples.append(_table_sample(entries, number, table, find, must=not flags))
-    missing = [s.path for s in samples if not image_tables.is_file(s.path)]
-    if missing:
+    missing = [sample for sample in samples if sample.problem]
+    if len(missing) > len(samples) / 2:  # the folder, or the column, is another one
+        first = missing[0]
+        name = within(first.path, table.parent)[:_LONGEST]
         raise DatasetError(
-            f'{len(missing)} of {len(samples)} files named in {table.name} are missing, '
-            f'the first is {within(missing[0], table.parent)[:_LONGEST]}.'
+            f'{len(missing)} of {len(samples)} files named in {table.name} cannot be found. '
+            f'The first is {name}: {first.problem[:_LONGEST]}'
         )
     _refuse_repeats(samples, table)
     return samples
@@ -372,8 +378,12 @@ def _table_sample(
             f'Line {number} of {table.name} has the split {split!r}; '
             'it must be train, val or test.'
         )
+    path = find(entries['path'])
+    problem = ''
+    if not image_tables.is_file(path):
+        problem = find.ambiguity(entries['path']) or 'There is no such file.'
     return Sample(
-        path=find(entries['path']),
+        path=path,
         label='|'.join(labels),
         # An image without a patient counts as a patient of its own.
         group=group or f'image {number}',
@@ -381,6 +391,7 @@ def _table_sample(
         source=entries.get('source', ''),
         view=entries.get('view', ''),
         known=bool(group),
+        problem=problem,
     )
 
 

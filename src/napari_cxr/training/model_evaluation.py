@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from napari_cxr.checkpoint.model_file import write_atomic
+from napari_cxr.checkpoint.model_images import CARD_ENTRY, packed_digests
 from napari_cxr.metrics.baseline import BASELINES, fit_baseline
 from napari_cxr.metrics.calibration import fit_temperature, probabilities_of
 from napari_cxr.metrics.class_metrics import summarise
@@ -273,6 +274,7 @@ def describe_data(dataset: Dataset, split: Split, digests: Sequence[str]) -> dic
     in an order that does not depend on their names. An image with several labels
     counts for each of them, an image in no split does not count. ``divided_pairs`` is the
     number of near-duplicates that a table puts into two splits, which makes metrics too high.
+    The images are in it by hashes too, see `napari_cxr.checkpoint.model_images`.
     """
     rows = list(zip(dataset.samples, digests, split.names(), strict=True))
     used = [(sample, digest, name) for sample, digest, name in rows if name]
@@ -290,6 +292,7 @@ def describe_data(dataset: Dataset, split: Split, digests: Sequence[str]) -> dic
         'split': split.kind,
         'divided_pairs': split.divided_pairs,
         'counts': counts,
+        CARD_ENTRY: packed_digests([d for _, d, _ in used], [name for _, _, name in used]),
     }
 
 

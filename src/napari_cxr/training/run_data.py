@@ -83,7 +83,7 @@ def read_images(
             if isinstance(event, ImageSkipped):
                 skipped += 1
                 # The reason may name the file, and that may name the patient.
-                reason = event.reason.replace(event.path, 'the file')
+                reason = (event.logged or event.reason).replace(event.path, 'the file')
                 reason = reason.replace(Path(event.path).name, 'the file')
                 remarks.append(f'Image skipped ({skipped}): {reason}')
             elif isinstance(event, WarningRaised):

@@ -38,7 +38,9 @@ from napari_cxr.training.recipe import Recipe, RecipeError
 from napari_cxr.training.training_events import EpochDone
 
 __all__ = [
+    'FINAL_STATE_FILE',
     'START_MODEL_FILE',
+    'STATE_FILE',
     'RunFolder',
     'TrainingError',
     'find_model',
@@ -50,6 +52,9 @@ __all__ = [
 
 #: Name of the copy in a run's folder.
 START_MODEL_FILE = 'start.safetensors'
+
+#: The state from which a run is resumed; and that of a finished run, to go on for more epochs.
+STATE_FILE, FINAL_STATE_FILE = 'state.safetensors', 'final-state.safetensors'
 
 _HASHED = re.compile(r'(?P<name>.+)@sha256:(?P<digest>[0-9a-f]{64})')
 
@@ -299,8 +304,8 @@ class RunFolder:
 
     @property
     def state(self) -> Path:
-        """The state from which a run is resumed; deleted when it is finished."""
-        return self.path / 'state.safetensors'
+        """The state from which a run is resumed."""
+        return self.path / STATE_FILE
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -401,10 +406,12 @@ class RunFolder:
             with suppress(ImportError):  # TensorBoard is an extra: without it, no event files
                 write_tensorboard_epoch(self.path, event, self.restarts)
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """Write ``result.json``, which marks the run as finished."""
+    def finish(self, result: dict[str, Any], *, keep_state: bool = False) -> None:
+        """Write ``result.json``, which marks the run as finished; the state may be kept."""
         with self.writing():
             self._write('result.json', json.dumps(result, indent=2) + '\n')
+            if keep_state and self.state.is_file():
+                self.state.replace(self.path / FINAL_STATE_FILE)
             self.state.unlink(missing_ok=True)
             (self.path / START_MODEL_FILE).unlink(missing_ok=True)
 

@@ -60,10 +60,19 @@ class ReadingProgress(TrainingEvent):
 @message_type
 @dataclass(frozen=True)
 class ImageSkipped(TrainingEvent):
-    """An image that cannot be used, with the reason; the run continues without it."""
+    """An image that cannot be used, with the reason; the run continues without it.
+
+    Parameters
+    ----------
+    path, reason : str
+        For a person.
+    logged : str
+        The reason for the log of the run, where `reason` names folders.
+    """
 
     path: str
     reason: str
+    logged: str = ''
 
 
 @message_type

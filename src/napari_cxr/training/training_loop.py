@@ -39,6 +39,7 @@ from napari_cxr.training.model_evaluation import counts_by_split, describe_data
 from napari_cxr.training.network_setup import credits_of, frozen_stages, new_network
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.run_data import RunData, read_images
+from napari_cxr.training.run_extension import continuations
 from napari_cxr.training.run_folder import (
     START_MODEL_FILE,
     RunFolder,
@@ -169,6 +170,7 @@ def train(
     *,
     read: ImageReader | None = None,
     resume: bool = False,
+    keep_state: bool = True,
 ) -> Generator[TrainingEvent, None, None]:
     """Train a network and leave its best checkpoint, with a full card, in a folder.
 
@@ -192,6 +194,8 @@ def train(
     resume : bool
         Whether to continue the run in `out`, which must have the same recipe and data; if
         there is none, it starts.
+    keep_state : bool
+        Whether a finished run keeps its optimiser, to go on for more epochs; folds do not.
 
     Yields
     ------
@@ -209,7 +213,9 @@ def train(
     chosen = choose_device(device_of_rank(device))
     with (
         join_processes(chosen.name) as ranks,
-        closing(_train(dataset, recipe, Path(out), chosen, read, resume, ranks)) as events,
+        closing(
+            _train(dataset, recipe, Path(out), chosen, read, resume, ranks, keep_state)
+        ) as events,
     ):
         if ranks.first:
             yield from events
@@ -226,6 +232,7 @@ def _train(
     read: ImageReader | None,
     resume: bool,
     ranks: Ranks,
+    keep_state: bool,
 ) -> Generator[TrainingEvent, None, None]:
     # Problems with folder, network and weights show before images are read.
     recipe, model = find_model(recipe, path)
@@ -237,6 +244,7 @@ def _train(
     if ranks.first:
         ranks.wait()
     splits = splits_of(images.dataset, recipe.split, recipe.seed)
+    single = len(splits) == 1 and not recipe.split.then_all
 
     def train_on(
         own: Recipe,
@@ -258,9 +266,10 @@ def _train(
             remarks=remarks,
             ranks=ranks,
             entries=entries,
+            keep_state=keep_state and single,
         )
 
-    if len(splits) == 1 and not recipe.split.then_all:
+    if single:
         yield from train_on(recipe, splits[0][1], path, '', resume)
     elif ranks.count > 1:
         raise TrainingError(
@@ -286,6 +295,7 @@ def fit(
     remarks: tuple[str, ...] = (),
     ranks: Ranks | None = None,
     entries: dict[str, Any] | None = None,
+    keep_state: bool = False,
 ) -> Generator[TrainingEvent, None, None]:
     """Train on images that have been read: one run, or one fold of several.
 
@@ -293,7 +303,7 @@ def fit(
     ----------
     images, split
         The images and their split.
-    recipe, out, resume
+    recipe, out, resume, keep_state
         As of `train`.
     device : Device
         As `choose_device` returned it.
@@ -318,11 +328,14 @@ def fit(
     metadata = read_metadata(folder.state) if resumable else None
     if folder.started:
         folder.check_split(table)
+    continued = continuations(folder.path) if folder.started else []
     network = new_network(recipe, data.dataset.labels, model, empty=metadata is not None)
     run = TrainingRun(network, data, recipe, torch.device(device.name), folder.path, ranks)
     precision = 'float32' if run.precision is None else 'bfloat16'
     if metadata is not None:
         load_state(folder.state, run)
+        if continued and continued[-1]['after'] == run.progress.epoch and not run.progress.batch:
+            run.progress.waited = 0  # or a run that has stopped early would stop at once
     ranks.wait()  # until all have read what was there
     if folder.started:
         folder.resume(metadata)
@@ -334,6 +347,8 @@ def fit(
     for remark in remarks:
         folder.log(remark)
     described = describe_data(data.dataset, data.split, list(data.loaded.digests))
+    if continued:
+        described['continued'] = continued
     yield TrainingStarted(
         run=name,
         labels=data.dataset.labels,
@@ -349,6 +364,8 @@ def fit(
         precision=precision,
     )
     credit = credits_of(recipe, model)
+    if continued and folder.best.is_file():  # the file that it started from may be gone
+        credit = credit or read_card(folder.best).attribution
     checkpoints = CheckpointWriter(
         run, folder, lambda epoch: build_card(run, described, epoch, None, credit)
     )
@@ -365,8 +382,9 @@ def fit(
         raise
     if not ranks.first:
         return
-    # The file itself is evaluated, as anyone will load it.
-    with folder.writing():
+    if keep_state:
+        checkpoints.write()
+    with folder.writing():  # the file itself is evaluated, as anyone will load it
         stored = load(folder.best)
         epoch = stored.card.data['epoch']
         measured = entries or measure_model(run, stored, folder.path)
@@ -383,7 +401,8 @@ def fit(
             'parameters': sum(p.numel() for p in run.network.parameters()),
             'trainable': _trainable(run),
             'metrics': final.metrics,
-        }
+        },
+        keep_state=keep_state,
     )
     yield TrainingFinished(name, str(folder.best), epoch, final.metrics)
 

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_cxr import networks
+from napari_cxr.checkpoint import catalog, read_card
+from napari_cxr.checkpoint.model_images import ModelImages
 from napari_cxr.scoring import (
     Decision,
+    Item,
     ScoringEvent,
     ScoringPreparing,
     ScoringSettings,
@@ -23,12 +26,13 @@ from napari_cxr.scoring import (
 )
 from napari_cxr.scoring.background_thread import in_background
 from napari_cxr.scoring.score_row import NO_FINDING
+from napari_cxr.scoring.scoring_inputs import select_split
 from napari_cxr.settings_file import parse_toml
 from napari_cxr.training.dataset_survey import Survey
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.recipe.recipe_catalog import toml_text
 from napari_cxr.training.sweep.sweep_runner import PLAN
-from napari_cxr.training.training_events import TrainingEvent
+from napari_cxr.training.training_events import TrainingEvent, WarningRaised
 
 if TYPE_CHECKING:
     from napari_cxr.scoring import ScoreRow, ScoringMeasured
@@ -46,6 +50,8 @@ def score(
     settings: Mapping[str, Any],
     resume: bool = False,
     workers: int | None = None,
+    columns: Mapping[str, str] | None = None,
+    split: str = '',
 ) -> Generator[ScoringEvent | None, None, None]:
     """Score files into a table; see `napari_cxr.scoring.pipeline`.
 
@@ -66,6 +72,10 @@ def score(
         Whether to go on with what was stopped.
     workers : int, optional
         Processes that decode; as many as there are cores by default.
+    columns : mapping of str to str, optional
+        What tables call their columns, see `napari_cxr.scoring.list_items`.
+    split : str
+        The only split to score, see `napari_cxr.scoring.scoring_inputs.select_split`.
 
     Yields
     ------
@@ -79,13 +89,21 @@ def score(
     if settings.get('heatmaps'):
         check_heatmaps(settings['heatmaps'], out, paths)
     yield ScoringPreparing('Listing the files')
-    items = yield from in_background(lambda _: list_items(paths, labels, listed_images))
+    path = catalog.resolve(model)
+    images = ModelImages.of_model(path, read_card(path))
+
+    def list_split(_: object) -> list[Item]:
+        return select_split(
+            list_items(paths, labels, listed_images, columns=columns), split, images
+        )
+
+    items = yield from in_background(list_split)
     decoders = DecoderPool(workers)
     try:
         decoders.start(len(items))  # while the model is being loaded
         yield ScoringPreparing('Loading the model')
         classifier = yield from in_background(lambda _: loaded_classifier(model, device))
-        how = _settings_of(settings, classifier.card)
+        how = replace(_settings_of(settings, classifier.card), images=images)
         from napari_cxr.scoring import score as run
 
         with closing(run(items, classifier, out, decoders.prepare, how, resume=resume)) as events:
@@ -172,7 +190,9 @@ def preview(paths: Sequence[str], labels: Sequence[str], recipe: dict[str, Any])
     return preview(images, plan, plan.seed, [labels[i] for i in found])
 
 
-def train(source: str, plan: str, out: str, device: str) -> Iterator[TrainingEvent]:
+def train(
+    source: str, plan: str, out: str, device: str, epochs: int = 0
+) -> Iterator[TrainingEvent]:
     """Train, or do the runs of a sweep.
 
     Parameters
@@ -185,7 +205,13 @@ def train(source: str, plan: str, out: str, device: str) -> Iterator[TrainingEve
         Folder of the run or the sweep.
     device : str
         'auto', 'cpu', 'cuda' or 'mps'.
+    epochs : int
+        To how many the run in `out` goes on, if it is to have more; see `extend_run`.
     """
+    if epochs:
+        from napari_cxr.training.run_extension import extend_run
+
+        yield WarningRaised(Path(out).name, extend_run(out, epochs))
     sweeps = 'base' in parse_toml(plan) if plan else (Path(out) / PLAN).is_file()
     yield from (_sweep if sweeps else _train)(source, plan, Path(out), device)
 

@@ -152,13 +152,14 @@ def prepare(
     picture: bool,
     identify: bool,
     full_resolution: bool = False,
+    digest: bool = False,
 ) -> dict[str, Any]:
     """Read one file for scoring; see `napari_cxr.scoring.image_preparation.prepare_image`."""
     from napari_cxr.inference.preprocessing import Preprocessing
     from napari_cxr.scoring import image_preparation
 
     wanted = image_preparation.PrepareOptions(
-        Preprocessing.from_dict(preprocessing), lungs, picture, identify, full_resolution
+        Preprocessing.from_dict(preprocessing), lungs, picture, identify, full_resolution, digest
     )
     ready = image_preparation.prepare_image(path, wanted)
     return {field.name: getattr(ready, field.name) for field in fields(ready)}

@@ -294,6 +294,7 @@ class DecoderPool:
             'picture': wanted.picture,
             'identify': wanted.identify,
             'full_resolution': wanted.full_resolution,
+            'digest': wanted.digest,
         }
         yield from self._each('prepare', PreparedImage, items, arguments)
 

@@ -4,7 +4,7 @@ import os
 import pytest
 from made_up_runs import LABELS, metrics, row, write_run
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QInputDialog
 
 from napari_cxr.checkpoint import Card
 from napari_cxr.inference import Preprocessing
@@ -149,11 +149,38 @@ def test_a_run_is_taken_up_again(qtbot, dock, number, button, signal, file):
     assert wanted.args == [dock.viewer, str(dock.folder / names(dock)[number] / file)]
 
 
+def test_a_finished_run_goes_on_for_more_epochs(qtbot, dock, runs, monkeypatch):
+    (runs / 'run-1' / 'final-state.safetensors').touch()
+    dock.refresh()
+    qtbot.waitUntil(lambda: not dock.busy, timeout=WAIT)
+    click(qtbot, dock, names(dock).index('run-1'))
+    button = dock.actions_row.resume
+    assert button.isEnabled() and button.text() == 'More epochs…'
+    asked = []
+
+    def answer(parent, title, text, value, **limits):
+        asked.append((title, text, value, limits['min']))
+        return 9, len(asked) > 1
+
+    monkeypatch.setattr(QInputDialog, 'getInt', answer)
+    with qtbot.assertNotEmitted(dock_signals().more_epochs_requested):
+        qtbot.mouseClick(button, LEFT)  # and then Cancel
+    with qtbot.waitSignal(dock_signals().more_epochs_requested) as wanted:
+        qtbot.mouseClick(button, LEFT)
+    assert wanted.args == [dock.viewer, str(runs / 'run-1'), 9]
+    done = dock.view.runs[0].values['epochs']
+    assert asked[0] == (
+        'More epochs', f'“run-1” has done {done} epochs. Epochs in all:', 2 * done, done + 1,
+    )  # fmt: skip
+    click(qtbot, dock, 2)
+    assert button.text() == 'Resume'
+
+
 def test_what_cannot_be_done_says_why(qtbot, dock):
     assert dock.actions_row.resume.toolTip() == 'Select one run first'
     click(qtbot, dock, 1)
     assert not dock.actions_row.resume.isEnabled()
-    assert 'This run is finished' in dock.actions_row.resume.toolTip()
+    assert 'This run cannot go on' in dock.actions_row.resume.toolTip()
     click(qtbot, dock, 2)
     assert dock.actions_row.resume.isEnabled() and not dock.actions_row.classify.isEnabled()
     assert 'no model' in dock.actions_row.classify.toolTip()

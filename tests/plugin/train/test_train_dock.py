@@ -155,6 +155,20 @@ def test_stop_and_resume(train_dock, qtbot, folder, recipe_file):
     qtbot.waitUntil(lambda: epochs_of(dock) > done + 1, timeout=WAIT)
 
 
+def test_more_epochs_for_a_finished_run(train_dock, folder, monkeypatch, tmp_path):
+    dock, started = train_dock, []
+    dock.setup.set_source(str(folder))
+    dock.session.cancel()  # the survey of the images
+    monkeypatch.setattr(type(dock), 'busy', False)
+    monkeypatch.setattr(dock.session, 'train', lambda *words, **named: started.append(
+        (words, named)
+    ))  # fmt: skip
+    dock_signals().more_epochs_requested.emit(dock.viewer, str(tmp_path / 'run'), 9)
+    (((source, plan, out, _), named),) = started
+    assert (source, plan, out) == (str(folder), '', str(tmp_path / 'run'))
+    assert named == {'epochs': 9}
+
+
 @pytest.mark.slow
 def test_a_dock_that_is_closed_stops_its_run(own_train_dock, qtbot, folder, recipe_file):
     train_dock = own_train_dock

@@ -11,6 +11,7 @@ from qtpy.QtGui import QDesktopServices, QKeySequence, QResizeEvent, QShortcut
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
+    QInputDialog,
     QLineEdit,
     QProgressBar,
     QPushButton,
@@ -124,6 +125,8 @@ class RunsHeader(QWidget):
             self.folder_chosen.emit(path)
 
 
+_MOST_EPOCHS = 100_000
+
 _NO_RUNS = (
     'There are no runs in this folder. Train a network in the dock “Train a classifier”, or '
     'choose the folder that contains your runs.'
@@ -198,6 +201,7 @@ class RunsDock(Dock):
         actions = self.actions_row
         actions.settings_requested.connect(self._load_settings)
         actions.resume_requested.connect(self._resume)
+        actions.more_epochs_requested.connect(self._ask_for_more_epochs)
         actions.classify_requested.connect(self._classify)
         actions.folder_requested.connect(self._open_folder)
         dock_signals().run_done.connect(self.add_run)
@@ -339,6 +343,24 @@ class RunsDock(Dock):
         if (run := self._selected_run()) is not None:
             open_dock(self.viewer, 'Train a classifier')
             dock_signals().resume_requested.emit(self.viewer, str(run.path))
+
+    def _ask_for_more_epochs(self) -> None:
+        """Ask for how many epochs the selected run shall have, and go on in the Train dock."""
+        run = self._selected_run()
+        if run is None:
+            return
+        done = run.values.get('epochs') or 0
+        epochs, accepted = QInputDialog.getInt(
+            self,
+            'More epochs',
+            f'“{run.name}” has done {done:,} epochs. Epochs in all:',
+            value=2 * done,
+            min=done + 1,
+            max=_MOST_EPOCHS,
+        )
+        if accepted:
+            open_dock(self.viewer, 'Train a classifier')
+            dock_signals().more_epochs_requested.emit(self.viewer, str(run.path), epochs)
 
     def _classify(self) -> None:
         if (run := self._selected_run()) is not None:

@@ -124,11 +124,14 @@ class RunsTableActions(QWidget):
 
     settings_requested = Signal()
     resume_requested = Signal()
+    #: The selected run is finished, and shall have more epochs.
+    more_epochs_requested = Signal()
     classify_requested = Signal()
     folder_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._finished = False
         self.classify = QPushButton('Classify with it')
         self.settings = QPushButton('Load settings')
         self.resume = QPushButton('Resume')
@@ -140,12 +143,12 @@ class RunsTableActions(QWidget):
             (
                 (self.classify, self.classify_requested),
                 (self.settings, self.settings_requested),
-                (self.resume, self.resume_requested),
+                (self.resume, None),
                 (self.folder, self.folder_requested),
             )
         ):
             layout.addWidget(button, i // 2, i % 2)
-            button.clicked.connect(signal)
+            button.clicked.connect(signal if signal is not None else self._go_on)
         self.offer(())
 
     def offer(self, runs: Sequence[RunRow]) -> None:
@@ -161,15 +164,26 @@ class RunsTableActions(QWidget):
         one = 'Select one run first'
         _set_enabled(self.settings, run is not None, 'Use its settings in the Train dock', one)
         _set_enabled(self.folder, run is not None, 'Show the files of the run', one)
-        _set_enabled(
-            self.resume,
-            run is not None and status != 'finished',
-            # A run that was just stopped cannot be told from one that runs elsewhere.
-            'Resume this run, unless it is running elsewhere'
-            if status == 'running'
-            else 'Continue the run from where it was stopped',
-            one if run is None else 'This run is finished, so there is nothing to resume',
-        )
+        self._finished = status == 'finished'
+        self.resume.setText('More epochs…' if self._finished else 'Resume')
+        if self._finished:
+            _set_enabled(
+                self.resume,
+                run is not None and run.can_continue,
+                'Go on with this run for more epochs',
+                'This run cannot go on: it is cross-validated, part of a sweep, or of an earlier '
+                'version, so its optimiser was not kept. Train anew, starting from its model',
+            )
+        else:
+            _set_enabled(
+                self.resume,
+                run is not None,
+                # A run that was just stopped cannot be told from one that runs elsewhere.
+                'Resume this run, unless it is running elsewhere'
+                if status == 'running'
+                else 'Continue the run from where it was stopped',
+                one,
+            )
         _set_enabled(
             self.classify,
             run is not None and run.has_model,
@@ -179,6 +193,9 @@ class RunsTableActions(QWidget):
             else 'This run has no model of its own. If it was cross-validated, each fold has '
             'one: choose the folder of the run above',
         )
+
+    def _go_on(self) -> None:
+        (self.more_epochs_requested if self._finished else self.resume_requested).emit()
 
 
 def _set_enabled(button: QPushButton, enabled: bool, tip: str, otherwise: str) -> None:

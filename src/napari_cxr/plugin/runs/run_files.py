@@ -17,6 +17,7 @@ from napari_cxr.plugin.background import Failure, failure
 from napari_cxr.plugin.runs.runs_table import RunRow
 from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase, TrainingHistory
 from napari_cxr.settings_file import LARGEST_TABLE, read_bounded
+from napari_cxr.training.run_folder import FINAL_STATE_FILE
 from napari_cxr.training.run_table import FINAL_MODEL, card_or_none, json_or_empty, toml_or_empty
 from napari_cxr.training.training_events import EpochDone, TrainingFinished
 
@@ -208,7 +209,10 @@ def read_runs(folder: Path) -> RunsInFolder:
         for values in run_rows(folder):
             path = folder / str(values['run'])
             path = path if is_run_folder(path) else folder  # the folder is a run itself
-            rows.append(RunRow(values, path, (path / 'best.safetensors').is_file()))
+            has_model, can_continue = (
+                (path / name).is_file() for name in ('best.safetensors', FINAL_STATE_FILE)
+            )
+            rows.append(RunRow(values, path, has_model, can_continue))
     except OSError as error:
         text = f'{folder} cannot be read: {error.strerror}. Choose another folder.'
         return RunsInFolder(folder, failure=Failure(text, ''))
@@ -269,4 +273,5 @@ def row_of_ended_run(root: Path, folder: Path, values: dict[str, Any]) -> RunRow
     """
     path = folder / str(values.get('run', '')).removeprefix(f'{folder.name}/')
     name = path.relative_to(root).as_posix()
-    return RunRow({**values, 'run': name}, path, values.get('status') == 'finished')
+    ended = values.get('status') == 'finished'
+    return RunRow({**values, 'run': name}, path, ended, (path / FINAL_STATE_FILE).is_file())

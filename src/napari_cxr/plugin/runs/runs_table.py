@@ -62,11 +62,14 @@ class RunRow:
         The folder of the run.
     has_model : bool
         Whether it has saved a model that can be used.
+    can_continue : bool
+        Whether it is finished and has kept what it needs to go on for more epochs.
     """
 
     values: dict[str, Any]
     path: Path
     has_model: bool = False
+    can_continue: bool = False
 
     @property
     def name(self) -> str:

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
+from napari_cxr.image_tables import TABLE_ENDINGS
 from napari_cxr.plugin.background import Failure
 from napari_cxr.plugin.base_dock import Dock
 from napari_cxr.plugin.docks import dock_signals, is_same_viewer, open_dock
@@ -141,6 +142,7 @@ class TrainDock(Dock):
         self.run_controller.classify_requested.connect(self._classify)
         dock_signals().run_requested.connect(self._run_wanted)
         dock_signals().resume_requested.connect(self._resume_wanted)
+        dock_signals().more_epochs_requested.connect(self._more_epochs_wanted)
         dock_signals().images_requested.connect(self._images_wanted)
         QShortcut(QKeySequence('Ctrl+Shift+Return'), self).activated.connect(self.train)
 
@@ -166,8 +168,8 @@ class TrainDock(Dock):
         """Stop the run after its current step; the model so far is kept."""
         self.run_controller.stop()
 
-    def resume(self, run_folder: str) -> None:
-        """Resume a run that was stopped or interrupted."""
+    def resume(self, run_folder: str, epochs: int = 0) -> None:
+        """Resume a run that was stopped or interrupted, or let it go on to so many epochs."""
         source = self.setup.current_source
         if self.busy:
             self.message.show_error('Wait until the current job has ended, or stop it.')
@@ -175,7 +177,8 @@ class TrainDock(Dock):
             self.message.show_error('Choose the images on which the run was trained.')
         else:
             self.message.clear()
-            self.run_controller.resume(source, Path(run_folder), self.setup.current_device)
+            device = self.setup.current_device
+            self.run_controller.resume(source, Path(run_folder), device, epochs)
 
     def load_settings(self, run_folder: str) -> None:
         """Use the recipe of a run."""
@@ -224,6 +227,10 @@ class TrainDock(Dock):
         if is_same_viewer(viewer, self.viewer):
             self.resume(run_folder)
 
+    def _more_epochs_wanted(self, viewer: ViewerModel, run_folder: str, epochs: int) -> None:
+        if is_same_viewer(viewer, self.viewer):
+            self.resume(run_folder, epochs)
+
     # -- survey and samples -------------------------------------------------------------
 
     def _survey_or_sample(self) -> None:
@@ -261,7 +268,7 @@ class TrainDock(Dock):
     @property
     def _root(self) -> Path:
         source = Path(self.setup.current_source)
-        return source.parent if source.suffix.lower() == '.csv' else source
+        return source.parent if source.suffix.lower() in TABLE_ENDINGS else source
 
     # -- events of jobs -----------------------------------------------------------------
 
@@ -351,4 +358,4 @@ def _dropped(event: QDropEvent) -> str | None:
     if len(urls) != 1 or not urls[0].isLocalFile():
         return None
     path = Path(urls[0].toLocalFile())
-    return str(path) if path.is_dir() or path.suffix.lower() == '.csv' else None
+    return str(path) if path.is_dir() or path.suffix.lower() in TABLE_ENDINGS else None

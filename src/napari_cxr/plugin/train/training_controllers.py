@@ -284,14 +284,14 @@ class RunController(QObject):
         self.started.emit()
         self._session.train(source, plan.to_toml(), str(folder), device, runs)
 
-    def resume(self, source: str, folder: Path, device: str) -> None:
-        """Resume the run in a folder; returns at once."""
+    def resume(self, source: str, folder: Path, device: str, epochs: int = 0) -> None:
+        """Resume the run in a folder, or let it go on to so many epochs; returns at once."""
         self._name = ''
         is_shown = folder == self._panel.folder
         history = self._panel.history if is_shown else RunHistory(folder.name)
         self._panel.begin(folder, resumed=history)
         self.started.emit()
-        self._session.train(source, '', str(folder), device)
+        self._session.train(source, '', str(folder), device, epochs=epochs)
 
     def stop(self) -> None:
         """Stop the run after its current step; the model so far is kept."""

@@ -68,7 +68,9 @@ class TrainingSession(JobSession):
         job = _trainer_job('preview', paths=paths, labels=labels, recipe=recipe.to_dict())
         self.start_job('preview', job, 'Drawing samples')
 
-    def train(self, source: str, plan: str, out: str, device: str, runs: int = 0) -> None:
+    def train(
+        self, source: str, plan: str, out: str, device: str, runs: int = 0, epochs: int = 0
+    ) -> None:
         """Train by a recipe or a sweep.
 
         Parameters
@@ -83,10 +85,13 @@ class TrainingSession(JobSession):
             See `TrainingSetup.current_device`.
         runs : int
             Number of runs, if known.
+        epochs : int
+            Epochs to which a run that is resumed goes on; 0 for those of its recipe.
         """
+        more = {'epochs': epochs} if epochs else {}
         self.start_job(
             'train',
-            _trainer_job('train', source=source, plan=plan, out=out, device=device),
+            _trainer_job('train', source=source, plan=plan, out=out, device=device, **more),
             'Training',
             description=_TRAINING,
             fraction_done=_fraction_trained(RunHistory(Path(out).name, runs)),

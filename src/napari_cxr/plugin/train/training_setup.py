@@ -31,7 +31,7 @@ __all__ = ['SWEEP_PREFIX', 'TrainingSetup']
 #: Prefix of the names of sweeps in the list of recipes.
 SWEEP_PREFIX = 'sweep: '
 
-_TABLES = 'Tables (*.csv);;All files (*)'
+_TABLES = 'Tables (*.csv *.tsv);;All files (*)'
 _RECIPES = 'Recipes (*.toml);;All files (*)'
 #: What is said of a recipe, as it is.
 _ABOUT_ROLE = Qt.ItemDataRole.UserRole + 1

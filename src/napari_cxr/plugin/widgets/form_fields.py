@@ -258,6 +258,8 @@ def _create_field(kind: Any, offered: Sequence[str]) -> ValueField:
         inner = arguments[1]
         if inner is float:
             return _MappingField(_parse_number, _number_text)
+        if inner is str:
+            return _MappingField(str, str)
         return _MappingField(lambda text: _parse_items(str, text), _items_text)
     if arguments[0] is str:
         return _LinesField()

@@ -23,12 +23,12 @@ from napari_cxr.scoring.cluster.task_dispatch import (
     connect,
 )
 from napari_cxr.scoring.cluster.worker_tasks import ClusterJob, Decoders
+from napari_cxr.scoring.input_lists import Item
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
 from napari_cxr.scoring.pipeline import backend_to_resume, default_batch_size, device_kind
 from napari_cxr.scoring.row_writer import lacks_decoded, open_table, write_rows
 from napari_cxr.scoring.scoring_checks import check_out, make_heatmap_folder
 from napari_cxr.scoring.scoring_events import ScoringEvent
-from napari_cxr.scoring.scoring_inputs import Item
 from napari_cxr.scoring.scoring_settings import ScoringSettings
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from napari_cxr.scoring.background_thread import BackgroundThread, in_background
 from napari_cxr.scoring.batching import RowStream, row_for_item
 from napari_cxr.scoring.cluster.worker_tasks import ClusterJob, Decoders, probe, score_task
+from napari_cxr.scoring.input_lists import Item
 from napari_cxr.scoring.journal import Journal, ScoringError
 from napari_cxr.scoring.score_row import ScoreRow
 from napari_cxr.scoring.scoring_events import ScoringEvent, ScoringPreparing, ScoringWarned
-from napari_cxr.scoring.scoring_inputs import Item
 from napari_cxr.scoring.scoring_settings import ScoringSettings
 
 if TYPE_CHECKING:
@@ -327,7 +327,13 @@ class TaskDispatch:
         if heatmap and self._settings.heatmaps is not None:
             heatmap = str(self._settings.heatmaps / Path(heatmap).name)
         return replace(
-            row, truth=item.truth, source=item.source, patient=item.patient, heatmap=heatmap
+            row,
+            truth=item.truth,
+            source=item.source,
+            patient=item.patient,
+            split=item.split,
+            heatmap=heatmap,
+            error=(item.problem or row.error) if row.status == 'error' else '',
         )
 
     def _give_up_on(self, numbers: list[int], deaths: int) -> list[ScoreRow]:

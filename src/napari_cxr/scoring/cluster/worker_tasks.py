@@ -22,9 +22,9 @@ from napari_cxr import __version__
 from napari_cxr.inference.cpu import available_cores
 from napari_cxr.scoring.batching import one_core, score_rows
 from napari_cxr.scoring.image_preparation import PreparedImage, PrepareOptions
+from napari_cxr.scoring.input_lists import Item
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.scoring_events import ScoringWarned
-from napari_cxr.scoring.scoring_inputs import Item
 from napari_cxr.scoring.scoring_settings import ScoringSettings
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from napari_cxr.image_tables import CHOSEN_COLUMNS
 from napari_cxr.training.recipe.schema import RecipeError, check_entry
 
 __all__ = ['COLOURED', 'AugmentationRecipe', 'DataRecipe', 'SplitRecipe']
@@ -25,6 +26,9 @@ class DataRecipe:
     classes : dict of str to tuple of str
         The labels that make up each class; images with no listed label are not used.
         If empty, each label is a class.
+    columns : dict of str to str
+        What a table calls its columns, where it has names of its own: of 'path', 'label',
+        'patient', 'source', 'split' and 'view'.
     patient : str
         Regular expression that finds the patient in a file's name: its first group, or
         the whole match. If empty, the table's column or the DICOM header is used.
@@ -45,6 +49,7 @@ class DataRecipe:
 
     layout: Literal['auto', 'class', 'class/source', 'source/class', 'split/class'] = 'auto'
     classes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
     patient: str = ''
     limit: int = 0
     balance: bool = False
@@ -58,6 +63,9 @@ class DataRecipe:
         check_entry(len(self.classes) != 1, 'data.classes', 'empty, or two classes or more')
         named = all(name and '|' not in name for name in self.classes)
         check_entry(named, 'data.classes', "so that each class has a name, without '|'")
+        known = ', '.join(CHOSEN_COLUMNS)
+        named = self.columns.keys() <= CHOSEN_COLUMNS.keys() and all(self.columns.values())
+        check_entry(named, 'data.columns', f'names of columns, each for one of {known}')
         taken = [label for labels in self.classes.values() for label in labels]
         check_entry(
             len(set(taken)) == len(taken), 'data.classes', 'so that no label is in two classes'

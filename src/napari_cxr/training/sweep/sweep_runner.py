@@ -130,7 +130,7 @@ def run_one(
     started = folder.is_dir() and any(folder.iterdir())
     try:
         data = index(source, recipe.data)
-        events = train(data, recipe, folder, device, read=read, resume=started)
+        events = train(data, recipe, folder, device, read=read, resume=started, keep_state=False)
         with closing(events):  # type: ignore[type-var]
             yield from events
     except (DatasetError, RecipeError, TrainingError) as error:
