@@ -58,7 +58,7 @@ def test_a_folder_becomes_a_table_with_figures(run, folder, tmp_path):
     out = tmp_path / 't.csv'
     result = run(
         folder, '--out', out, '--labels', 'folders', '--workers', '2', '--batch-size', '4',
-        '--heatmaps', tmp_path / 'maps',
+        '--heatmaps', tmp_path / 'maps', '--include-doubtful',
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     rows = rows_of(out)
@@ -92,7 +92,7 @@ def test_scoring_what_the_model_was_trained_on_is_said_and_counted(folder, model
 
     def run(*words):
         command = ['score', folder, '--model', tmp_path / 'own.safetensors', '--device', 'cpu']
-        command += ['--labels', 'folders', *words]
+        command += ['--labels', 'folders', '--include-doubtful', *words]
         return CliRunner().invoke(app, [str(word) for word in command])
 
     result = run('--out', tmp_path / 't.csv', '--quiet')
@@ -379,7 +379,8 @@ def test_status_1_of_a_stopped_run_is_in_the_help():
 
 
 def test_a_few_images_are_said_to_be_few(run, folder, tmp_path):
-    result = run(folder, '--out', tmp_path / 't.csv', '--labels', 'folders')
+    words = ['--labels', 'folders', '--include-doubtful']
+    result = run(folder, '--out', tmp_path / 't.csv', *words)
     assert result.exit_code == 0, result.output
     assert 'Few images: normal 3, pneumonia 3. With fewer than 10' in result.stdout
     assert re.search(r'macro AUC \d\.\d{3} \(no interval: too few\)\n', result.stdout)
@@ -404,6 +405,7 @@ def test_folders_of_one_finding_are_measured_with_and_without_what_cannot_be_sai
     )
     out = tmp_path / 't.csv'
     words = ['score', folder, '--out', out, '--labels', 'folders', '--model', model]
+    words.append('--include-doubtful')
     result = CliRunner().invoke(app, [str(word) for word in (*words, '--device', 'cpu')])
     assert result.exit_code == 0, result.output
     rows = rows_of(out)
