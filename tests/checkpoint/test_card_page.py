@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from napari_cxr.checkpoint.card_page import card_markdown
+from napari_cxr.checkpoint.card_page import card_markdown, headline
 
 
 def test_near_duplicates_on_two_sides_are_said(card):
@@ -44,3 +44,13 @@ def test_of_one_finding_nothing_is_said_of_several(card):
     assert 'the probability of opacity (sigmoid)' in text
     assert '| all | 10 | AUC | 0.700 [0.600, 0.800] |' in text
     assert 'macro' not in text
+
+
+def test_the_model_of_a_stopped_run_says_so_first(card):
+    stopped = replace(card, metrics={}, data={'epoch': 3}, recipe={'epochs': 30})
+    assert stopped.unfinished == 'epoch 3 of 30'
+    said = 'from a run that was stopped or goes on, epoch 3 of 30; it was not measured'
+    assert headline(stopped) == said
+    assert f'**F{said[1:]}.**' in card_markdown(stopped)
+    assert not replace(stopped, metrics=card.metrics).unfinished  # it has finished
+    assert not replace(stopped, data={}).unfinished  # it comes from no run

@@ -395,3 +395,12 @@ def test_limits_of_decoders_are_options_of_every_command(monkeypatch, tmp_path):
     CliRunner().invoke(app, ['--decoder-seconds', '5', 'models'])
     limits = DecoderLimits.from_environment()
     assert (limits.memory, limits.seconds) == (3_000_000_000, 5.0)
+
+
+def test_of_a_folder_it_says_how_to_score_it(tmp_path, monkeypatch):
+    monkeypatch.setenv('COLUMNS', '400')
+    (tmp_path / 'a ward').mkdir()
+    done = CliRunner().invoke(app, ['classify', str(tmp_path / 'a ward')])
+    assert done.exit_code == 2
+    command = f"napari-cxr score '{tmp_path / 'a ward'}' --out scores.csv"
+    assert 'It is a folder. To score all images in it:' in done.output and command in done.output

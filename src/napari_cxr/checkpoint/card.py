@@ -229,6 +229,17 @@ class Card:
             return 0.0
         return DEFAULT_MARGIN if self.least_margin is None else float(self.least_margin)
 
+    @property
+    def unfinished(self) -> str:
+        """Where a training run was when it left this model unfinished; empty for other models.
+
+        For instance 'epoch 3 of 30'. A run that ends gives its model metrics.
+        """
+        epoch, epochs = self.data.get('epoch'), self.recipe.get('epochs')
+        if self.metrics or not _is_whole(epoch):
+            return ''
+        return f'epoch {epoch} of {epochs}' if _is_whole(epochs) else f'epoch {epoch}'
+
     def to_dict(self) -> dict[str, Any]:
         """Return the card's entries by the names that they have in files."""
         entries = {_STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_cxr.checkpoint.card import Card
 
-__all__ = ['card_markdown', 'headline']
+__all__ = ['card_markdown', 'headline', 'unfinished_text']
 
 _METRICS = {
     'balanced_accuracy': 'balanced accuracy',
@@ -50,6 +50,7 @@ def card_markdown(card: Card) -> str:
         f'**{card.intended_use}**',
         '',
         *([f'**{card.demonstration}**', ''] if card.demonstration else []),
+        *([f'**{_sentence(unfinished_text(card))}**', ''] if card.unfinished else []),
         card.title,
         '',
         f'- Classes: {", ".join(card.labels)}',
@@ -69,6 +70,17 @@ def card_markdown(card: Card) -> str:
         lines += ['', '## What was not measured', '']
         lines += [f'- {line}' for line in card.not_measured]
     return '\n'.join(lines) + '\n'
+
+
+def unfinished_text(card: Card) -> str:
+    """Return half a sentence about a model whose run has not finished; empty for others."""
+    if not card.unfinished:
+        return ''
+    return f'from a run that was stopped or goes on, {card.unfinished}; it was not measured'
+
+
+def _sentence(text: str) -> str:
+    return f'{text[:1].upper()}{text[1:]}.'
 
 
 #: What entries of other kinds than they should be raise; a card's tables are not checked in full.
@@ -158,12 +170,14 @@ def headline(card: Card) -> str:
     Returns
     -------
     str
-        What a demonstration says of itself; else for instance 'macro AUC 0.712 [0.690, 0.735]
-        on sources left out (mean of 4 folds), against 0.601 for a classifier that sees no
-        anatomy'; empty where nothing was measured.
+        What a demonstration or the model of a stopped run says of itself; else for instance
+        'macro AUC 0.712 [0.690, 0.735] on sources left out (mean of 4 folds), against 0.601
+        for a classifier that sees no anatomy'; empty where nothing was measured.
     """
     if card.demonstration:  # its metrics are not what to expect
         return card.demonstration
+    if card.unfinished:
+        return unfinished_text(card)
     try:
         return _leading_metric(card)
     except _ODD:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,6 +60,8 @@ def classify(
     from napari_cxr.radiograph import UnreadableImage
     from napari_cxr.workers.decoder_pool import shared_decoder
 
+    if all(path.is_dir() for path in paths):
+        raise typer.BadParameter(f'{paths[0]}: {_folder_hint(paths[0])}')
     if backend:
         check_backend(backend)
     if heatmap is not None:
@@ -95,7 +98,7 @@ def classify(
                 row |= fractions
         except (UnreadableImage, RefusedImage, OutOfMemory) as error:
             failed = True
-            row['error'] = str(error)
+            row['error'] = _folder_hint(path) or str(error)
         except OSError as error:  # the heatmap's folder is full, or is gone
             failed = True
             row['error'] = f'The heatmap could not be saved: {error.strerror}.'
@@ -104,6 +107,14 @@ def classify(
     decoder.close()
     if failed:
         raise typer.Exit(1)
+
+
+def _folder_hint(path: Path) -> str:
+    """Return what to do with a folder, which is scored; empty for what is none."""
+    if not path.is_dir():
+        return ''
+    command = shlex.join(['napari-cxr', 'score', str(path), '--out', 'scores.csv'])
+    return f'It is a folder. To score all images in it: {command}'
 
 
 def load_model(model: str, device: str, backend: str = '') -> Classifier:

@@ -46,6 +46,7 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
                 'where': entry.origin,
                 'default': entry.name == first,
                 'demonstration': entry.is_demonstration,
+                'unfinished': entry.card.unfinished if entry.card is not None else '',
                 'card': card or entry.summary or None,
                 'error': entry.error,
             }

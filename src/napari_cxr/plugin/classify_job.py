@@ -58,6 +58,8 @@ def performance_text(card: Card) -> str:
     if card.demonstration:
         return card.demonstration
     best = headline(card)
+    if card.unfinished:
+        return f'{best[0].upper()}{best[1:]}: train it to the end before you trust it.'
     if not best:
         return 'How well this model does was not measured.'
     held_out = 'source' in str(card.metrics.get('measured_on', ''))

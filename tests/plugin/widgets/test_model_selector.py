@@ -74,3 +74,56 @@ def test_a_card_draws_no_tags_and_opens_no_files(qtbot, model_file, tmp_path):
     assert '<h1>large</h1>' in dialog.text.toPlainText()
     loaded = dialog.text.loadResource(2, QUrl(picture.as_uri()))
     assert loaded is None
+
+
+def _stopped_run(model_file, folder):
+    """The folder of a run that was stopped after its third epoch."""
+    folder.mkdir(parents=True)
+    path = folder / 'best.safetensors'
+    shutil.copyfile(model_file, path)
+    card = read_card(path)
+    recipe, data = {**card.recipe, 'epochs': 30}, {**card.data, 'epoch': 3}
+    replace_card(path, replace(card, metrics={}, recipe=recipe, data=data))
+    return path
+
+
+def test_the_model_of_a_stopped_run_says_so_and_is_not_the_default_of_tomorrow(
+    qtbot, box, model_file, tmp_path
+):
+    path = str(_stopped_run(model_file, tmp_path / 'fine-tuned'))
+    box.choose(path)  # as the docks of runs do
+    assert box.current == path
+    assert box.currentText() == 'fine-tuned · stopped at epoch 3 of 30'
+    again = ModelComboBox('Which', 'classify')
+    qtbot.addWidget(again)
+    assert again.current == catalog.default() and again.findData(path) < 0
+
+    box.choose_file(path, by_hand=True)
+    again = ModelComboBox('Which', 'classify')
+    qtbot.addWidget(again)
+    assert again.current == path
+    assert again.currentText() == 'fine-tuned · stopped at epoch 3 of 30'
+
+
+def test_in_the_catalog_a_stopped_runs_model_says_so_too(qtbot, model_file, own_models):
+    own_models.mkdir(exist_ok=True)
+    shutil.copyfile(
+        _stopped_run(model_file, own_models / 'run'), own_models / 'half-way.safetensors'
+    )
+    (own_models / 'broken.safetensors').write_bytes(b'nothing')
+    box = ModelComboBox('Which', 'classify')
+    qtbot.addWidget(box)
+    place = box.findData('half-way')
+    assert box.itemText(place) == 'half-way · stopped at epoch 3 of 30'
+    assert 'was not measured' in box.itemData(place, Qt.ItemDataRole.ToolTipRole)
+    assert box.itemText(box.findData('broken')) == 'broken · not usable'
+    save_preferences('classify', model='broken')  # it was whole when it was chosen
+    again = ModelComboBox('Which', 'classify')
+    qtbot.addWidget(again)
+    assert again.current == catalog.default()
+    save_preferences('classify', model='')
+
+
+def test_a_finished_model_that_another_dock_asks_for_is_remembered(qtbot, box, model_file):
+    box.choose('mine')
+    assert preferences('classify').model == 'mine'

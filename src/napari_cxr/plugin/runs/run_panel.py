@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +9,7 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
-    QPlainTextEdit,
     QProgressBar,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -24,15 +21,20 @@ from napari_cxr.plugin.runs.run_actions import RunButtons
 from napari_cxr.plugin.runs.run_results import FoldsTableView, RunConfusionMatrix, RunCurves
 from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase, TrainingHistory
 from napari_cxr.plugin.style import keep_space, quiet_label, theme_color
-from napari_cxr.plugin.widgets.text import InlineMessage, PlainLabel, clock_text, plain_tip
+from napari_cxr.plugin.widgets.text import (
+    InlineMessage,
+    PlainLabel,
+    SkippedFiles,
+    clock_text,
+    plain_tip,
+)
 from napari_cxr.training.training_events import (
-    ImageSkipped,
     RunsDone,
     TrainingEvent,
     TrainingStarted,
 )
 
-__all__ = ['RunPanel', 'RunStatus', 'SkippedList']
+__all__ = ['RunPanel', 'RunStatus']
 
 _BAR_STEPS = 1000
 
@@ -120,56 +122,6 @@ def _create_bar(name: str, height: int) -> QProgressBar:
     return bar
 
 
-class SkippedList(QWidget):
-    """Says how many images were left out; a click names them, with the reasons.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        Qt parent.
-    """
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._shown = 0
-        self.button = QToolButton()
-        self.button.setObjectName('fold')
-        self.button.setStyleSheet('QToolButton { border: 0; background: transparent; }')
-        self.button.setCheckable(True)
-        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
-        self.button.setToolTip('Show which images were left out, and why')
-        self.list = QPlainTextEdit()
-        self.list.setObjectName('field')
-        self.list.setReadOnly(True)
-        self.list.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.list.setFixedHeight(110)
-        self.list.setAccessibleName('Images that were left out, with the reasons')
-        self.list.setToolTip('Select and copy what you need')
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.button)
-        layout.addWidget(self.list)
-        self.button.toggled.connect(self._fold)
-        self.set_skipped(())
-
-    def set_skipped(self, skipped: Sequence[ImageSkipped]) -> None:
-        """Show these images; where they only became more, the rest of the list stays put."""
-        if len(skipped) < self._shown:
-            self.list.clear()
-            self._shown = 0
-        for event in skipped[self._shown :]:
-            self.list.appendPlainText(f'{event.path}: {event.reason}')
-        self._shown = len(skipped)
-        self.setVisible(bool(skipped))
-        self._fold(self.button.isChecked())
-
-    def _fold(self, shown: bool) -> None:
-        self.list.setVisible(shown)
-        noun = 'image was' if self._shown == 1 else 'images were'
-        self.button.setText(f'{"▾" if shown else "▸"} {self._shown:,} {noun} left out')
-
-
 #: Milliseconds between two repaints, so that the dock stays responsive to frequent events.
 _REPAINT_INTERVAL = 100
 
@@ -241,7 +193,7 @@ class RunPanel(QWidget):
         self.doubts.setWordWrap(True)
         self.doubts.setTextInteractionFlags(self.kept.textInteractionFlags())
         self.buttons = RunButtons()
-        self.skipped = SkippedList()
+        self.skipped = SkippedFiles(folds=True)
         self.folds = FoldsTableView()
         self.curves = RunCurves(theme)
         self.matrix = RunConfusionMatrix(theme)
@@ -395,7 +347,7 @@ class RunPanel(QWidget):
         name = run_messages.short_run_name(training.name) if training else ''
         which = name if history.has_several_trainings else ''
         self.buttons.offer(history.phase, has_model, which, resumable)
-        self.skipped.set_skipped(history.skipped)
+        self.skipped.show_files([(one.path, one.reason) for one in history.skipped])
         self.folds.setVisible(history.has_several_trainings and bool(history.trainings))
         self.folds.set_trainings(
             list(history.trainings.values()), training.name if training else ''

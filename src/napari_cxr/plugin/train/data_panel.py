@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QGuiApplication, QKeySequence, QShortcut
-from qtpy.QtWidgets import QHBoxLayout, QPlainTextEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_cxr.plugin.plots.axes import number_text
 from napari_cxr.plugin.plots.curves import Histogram
@@ -27,10 +27,10 @@ from napari_cxr.plugin.train.dataset_summary import (
 from napari_cxr.plugin.train.dataset_table_models import DataEdits
 from napari_cxr.plugin.train.dataset_table_views import ImagesView, PairsView
 from napari_cxr.plugin.widgets.sections import CollapsibleSection
-from napari_cxr.plugin.widgets.text import PlainLabel
+from napari_cxr.plugin.widgets.text import PlainLabel, SkippedFiles
 from napari_cxr.training.dataset_survey import Survey
 
-__all__ = ['DataPanel', 'SamplesView', 'SkippedFiles']
+__all__ = ['DataPanel', 'SamplesView']
 
 _SMALL_SAMPLE, _LARGE_SAMPLE = 96, 230
 
@@ -102,52 +102,6 @@ class SamplesView(QWidget):
 
     def _enlarge(self) -> None:
         self.grid.set_side(_LARGE_SAMPLE if self.grid.side == _SMALL_SAMPLE else _SMALL_SAMPLE)
-
-
-_MOST_LINES = 8
-
-
-class SkippedFiles(QWidget):
-    """A list of files and reasons, which can be selected and copied.
-
-    Parameters
-    ----------
-    parent : QWidget, optional
-        Qt parent.
-    """
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._rows: tuple[tuple[str, str], ...] = ()
-        self.text = QPlainTextEdit()
-        self.text.setObjectName('field')
-        self.text.setReadOnly(True)
-        self.text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
-        self.text.setAccessibleName('Files that could not be used, with the reasons')
-        self.text.setToolTip('Select and copy what you need')
-        self.copy = QPushButton('Copy')
-        self.copy.setToolTip('Copy the list as a table with two columns')
-        self.copy.clicked.connect(self._copy)
-        buttons = QHBoxLayout()
-        buttons.addWidget(self.copy)
-        buttons.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(6)
-        layout.addWidget(self.text)
-        layout.addLayout(buttons)
-
-    def show_files(self, skipped: Sequence[tuple[str, str]]) -> None:
-        """Show paths with reasons."""
-        self._rows = tuple(skipped)
-        self.text.setPlainText('\n'.join(f'{path}: {reason}' for path, reason in skipped))
-        lines = min(max(len(skipped), 2), _MOST_LINES) + 2  # and a scroll bar
-        self.text.setFixedHeight(lines * self.text.fontMetrics().lineSpacing() + 8)
-
-    def _copy(self) -> None:
-        clipboard = QGuiApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText('\n'.join('\t'.join(row) for row in self._rows))
 
 
 _EMPTY = (

@@ -27,7 +27,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
-from napari_cxr.checkpoint.card_page import card_markdown
+from napari_cxr.checkpoint.card_page import card_markdown, unfinished_text
 from napari_cxr.plugin.docks import dock_signals
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.widgets.text import ElidedComboBox, plain_tip
@@ -105,28 +105,54 @@ class ModelComboBox(ElidedComboBox):
         return entry.card
 
     def choose(self, name_or_path: str) -> None:
-        """Choose a model by its name in the catalog, or a file."""
+        """Choose a model by its name in the catalog, or a file, as another dock asks for.
+
+        The model of a run that has not finished is chosen for now; next time the dock starts
+        with the one that it had.
+        """
         self._list()
         if name_or_path in self._entries:
             self.setCurrentIndex(self.findData(name_or_path))
-            self._activated()
+            self._take()
         else:
             self.choose_file(name_or_path)
 
-    def choose_file(self, path: str) -> None:
-        """Add a model file to the list and choose it."""
+    def choose_file(self, path: str, by_hand: bool = False) -> None:
+        """Add a model file to the list and choose it.
+
+        Parameters
+        ----------
+        path : str
+            The file.
+        by_hand : bool
+            Whether the person has chosen this very file.
+        """
         if self.findData(path) < 0:
             heading = self.findText(_DEMONSTRATIONS, Qt.MatchFlag.MatchExactly)
             # Before the demonstrations with the line above them, or before the last entry.
             place = heading - 1 if heading >= 0 else self.count() - 1
-            self.insertItem(place, Path(path).stem, path)
+            self.insertItem(place, _file_title(path), path)
+            self.setItemData(place, plain_tip(path), Qt.ItemDataRole.ToolTipRole)
         self.setCurrentIndex(self.findData(path))
-        self._now = path
-        save_preferences(self._category, model=path)
+        self._take(by_hand)
+
+    def _take(self, by_hand: bool = False) -> None:
+        """Make the current model the chosen one, and remember it."""
+        self._now = self.current
+        if by_hand or not self._is_unfinished:
+            save_preferences(self._category, model=self._now)
         self.chosen.emit()
 
+    @property
+    def _is_unfinished(self) -> bool:
+        try:
+            return bool(self.current_card().unfinished)
+        except CheckpointError:
+            return False
+
     def _fill(self) -> None:
-        wanted = preferences(self._category).model or catalog.default()
+        default = catalog.default()
+        wanted = preferences(self._category).model or default
         # Of two of one name the one that `catalog.resolve` takes: yours, bundled, download.
         order = ('download', 'bundled', 'yours')
         listed = [e for e in catalog.entries() if self._offers or not e.needs_download]
@@ -137,22 +163,28 @@ class ModelComboBox(ElidedComboBox):
         for entry in self._entries.values():
             if not entry.is_demonstration:
                 self._add(entry)
+        if wanted in self._entries and self._entries[wanted].error:
+            wanted = default
         if wanted not in self._entries and Path(wanted).is_file():
-            self.addItem(Path(wanted).stem, wanted)
+            self.addItem(_file_title(wanted), wanted)
+            self.setItemData(self.count() - 1, plain_tip(wanted), Qt.ItemDataRole.ToolTipRole)
         if demonstrations:
             self._add_heading()
         for entry in demonstrations:
             self._add(entry)
         self.addItem(_FROM_FILE, '')
         found = self.findData(wanted)
-        self.setCurrentIndex(found if found >= 0 else max(self.findData(catalog.default()), 0))
+        self.setCurrentIndex(found if found >= 0 else max(self.findData(default), 0))
         self._now = self.current
 
     def _add(self, entry: catalog.CatalogEntry) -> None:
-        get = f' · Get{entry.size_text}' if entry.needs_download else ''
-        self.addItem(f'{entry.name}{get}', entry.name)
         card = entry.card
-        tip = f'{card.title}\n{card.demonstration}'.strip() if card is not None else entry.error
+        self.addItem(f'{entry.name}{_remark(entry)}', entry.name)
+        tip = entry.error
+        if card is not None:
+            of_run = unfinished_text(card)
+            more = card.demonstration or (of_run and f'This model is {of_run}.')
+            tip = f'{card.title}\n{more}'.strip()
         if entry.needs_download:
             tip = entry.summary.get('title', '')
         self.setItemData(self.count() - 1, plain_tip(tip), Qt.ItemDataRole.ToolTipRole)
@@ -177,16 +209,41 @@ class ModelComboBox(ElidedComboBox):
 
     def _activated(self) -> None:
         if self.current:
-            self._now = self.current
-            save_preferences(self._category, model=self._now)
-            self.chosen.emit()
+            self._take(by_hand=True)
             return
         path, _ = QFileDialog.getOpenFileName(
             self, 'Choose a model', '', 'Models (*.safetensors);;All files (*)'
         )
         self.setCurrentIndex(self.findData(self._now))
         if path:
-            self.choose_file(path)
+            self.choose_file(path, by_hand=True)
+
+
+def _remark(entry: catalog.CatalogEntry) -> str:
+    """Return what stands behind the name of a model in the list."""
+    if entry.error:
+        return ' · not usable'
+    if entry.needs_download:
+        return f' · Get{entry.size_text}'
+    return _stopped(entry.card) if entry.card is not None else ''
+
+
+def _stopped(card: Card) -> str:
+    return f' · stopped at {card.unfinished}' if card.unfinished else ''
+
+
+#: What the models in the folder of a run are called, which is not a name for people.
+_OF_A_RUN = ('best', 'last')
+
+
+def _file_title(path: str) -> str:
+    """Return what a file is called in the list: of a run, by the run."""
+    file = Path(path)
+    title = file.parent.name if file.stem in _OF_A_RUN and file.parent.name else file.stem
+    try:
+        return f'{title}{_stopped(read_card(file))}'
+    except CheckpointError:
+        return f'{title} · not usable'
 
 
 def fill_device_list(box: QComboBox, chosen: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QGuiApplication, QPaintEvent
@@ -23,13 +24,14 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from napari_cxr.output_text import html_text
+from napari_cxr.output_text import html_text, to_csv_cell
 
 __all__ = [
     'ElidedComboBox',
     'ElidedLine',
     'InlineMessage',
     'PlainLabel',
+    'SkippedFiles',
     'clock_text',
     'duration_text',
     'plain_tip',
@@ -225,3 +227,75 @@ class InlineMessage(QFrame):
         clipboard = QGuiApplication.clipboard()
         if clipboard is not None:
             clipboard.setText(f'{self.text}\n\n{self.details}')
+
+
+_MOST_LINES = 8
+
+
+class SkippedFiles(QWidget):
+    """Images that were left out, with the reasons, which can be selected and copied.
+
+    Parameters
+    ----------
+    folds : bool
+        Whether it says only how many there are until it is clicked, and is hidden while there
+        are none. Elsewhere a section around it does that.
+    parent : QWidget, optional
+        Qt parent.
+    """
+
+    def __init__(self, folds: bool = False, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._folds = folds
+        self._rows: tuple[tuple[str, str], ...] = ()
+        self.button = QToolButton()
+        self.button.setObjectName('fold')
+        self.button.setStyleSheet('QToolButton { border: 0; background: transparent; }')
+        self.button.setCheckable(True)
+        self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+        self.button.setToolTip('Show which images were left out, and why')
+        self.list = QPlainTextEdit()
+        self.list.setObjectName('field')
+        self.list.setReadOnly(True)
+        self.list.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+        self.list.setAccessibleName('Images that were left out, with the reasons')
+        self.list.setToolTip('Select and copy what you need')
+        self.copy = QPushButton('Copy')
+        self.copy.setToolTip('Copy the list as a table with two columns')
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(self.button, 0, Qt.AlignmentFlag.AlignLeft)
+        layout.addWidget(self.list)
+        layout.addWidget(self.copy, 0, Qt.AlignmentFlag.AlignLeft)
+        self.button.toggled.connect(self._fold)
+        self.copy.clicked.connect(self._copy)
+        self.button.setVisible(folds)
+        self.show_files(())
+
+    def show_files(self, skipped: Sequence[tuple[str, str]]) -> None:
+        """Show paths with reasons; where they only became more, the rest of the list stays put."""
+        rows, before = tuple(skipped), len(self._rows)
+        if rows[:before] != self._rows:
+            self.list.clear()
+            before = 0
+        for path, reason in rows[before:]:
+            self.list.appendPlainText(f'{path}: {reason}')
+        self._rows = rows
+        lines = min(max(len(rows), 2), _MOST_LINES) + 2  # and a scroll bar
+        self.list.setFixedHeight(lines * self.list.fontMetrics().lineSpacing() + 8)
+        if self._folds:
+            self.setVisible(bool(rows))
+        self._fold(self.button.isChecked())
+
+    def _fold(self, shown: bool) -> None:
+        for part in (self.list, self.copy):
+            part.setVisible(shown or not self._folds)
+        noun = 'image was' if len(self._rows) == 1 else 'images were'
+        self.button.setText(f'{"▾" if shown else "▸"} {len(self._rows):,} {noun} left out')
+
+    def _copy(self) -> None:
+        clipboard = QGuiApplication.clipboard()
+        if clipboard is not None:
+            rows = ('\t'.join(str(to_csv_cell(cell)) for cell in row) for row in self._rows)
+            clipboard.setText('\n'.join(rows))
