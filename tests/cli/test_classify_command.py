@@ -162,6 +162,36 @@ def test_what_speaks_against_an_image_stands_before_its_figures(run, tmp_path, m
     assert row['doubts'][0]['text'] in row['warnings']
 
 
+def test_a_near_tie_is_no_answer(run, tmp_path, radiographs, model_file):
+    from dataclasses import replace
+
+    from napari_cxr.checkpoint import load, save
+
+    model = load(model_file)
+    path = tmp_path / 'never-sure.safetensors'
+    save(path, model.tensors, replace(model.card, least_margin=1.0))
+    (row,) = lines(run('classify', radiographs[0], '--model', path, '--json'))
+    assert row['answer'] == 'no class stands out' and row['label'] in model.card.labels
+    assert row['least_margin'] == 1 and 'points apart' in row['reason']
+    told = run('classify', radiographs[0], '--model', path).stdout
+    assert ': no class stands out  (' in told and row['reason'] in told
+
+
+def test_the_peak_of_the_heatmap_is_told(run, tmp_path, radiographs, model_file):
+    (row,) = lines(
+        run('classify', radiographs[0], '--model', model_file, '--heatmap', tmp_path, '--json')
+    )
+    assert row['heatmap_peak_in_lung'] == (
+        row['heatmap_peak_region'] in ('right lung', 'left lung')
+    )
+    assert 0 <= row['heatmap_half_peak_lung_fraction'] <= 1
+    told = run('classify', radiographs[0], '--model', model_file, '--heatmap', tmp_path).stdout
+    assert (
+        f'its peak lies {"in the " * row["heatmap_peak_in_lung"]}{row["heatmap_peak_region"]}'
+        in told
+    )
+
+
 def test_info_says_what_an_image_looks_like(run, tmp_path, radiographs):
     iio.imwrite(tmp_path / 'blank.png', np.full((80, 80), 7, np.uint8))
     result = run('info', tmp_path / 'blank.png', radiographs[1])

@@ -1,5 +1,6 @@
 """A table read back is the table that was written."""
 
+import csv
 import json
 from dataclasses import replace
 
@@ -97,6 +98,45 @@ def test_what_decides_labels_comes_back(tmp_path, form):
         assert names[:8] == [
             'path', 'status', 'error', 'label', 'p_opacity', 'answer', 'above', 'truth',
         ]  # fmt: skip
+
+
+OF_CLASSES = replace(PLAIN, shares=True, peaks=True, rule={'least_margin': 0.1})
+NEAR_TIE = [
+    ScoreRow(
+        0, 'a.png', 'scored', label='normal', probabilities=(0.46, 0.54),
+        answer='no class stands out', peak_in_lung=False, peak_region='beside the left lung',
+        half_peak_lung_fraction=0.25, lung_share=0.81, lung_share_if_even=0.3, frame_share=0.2,
+        lung_field='network', device='cpu', precision='float32',
+    ),
+    ScoreRow(
+        1, 'b.png', 'scored', label='normal', probabilities=(0.1, 0.9), answer='normal',
+        peak_in_lung=True, peak_region='right lung', half_peak_lung_fraction=1.0, lung_share=0.5,
+        lung_share_if_even=0.3, frame_share=0.0, lung_field='network', device='cpu',
+        precision='float32',
+    ),
+    # A heatmap that is the same everywhere has no peak.
+    ScoreRow(
+        2, 'c.png', 'scored', label='normal', probabilities=(0.1, 0.9), answer='normal',
+        lung_share=0.3, lung_share_if_even=0.3, frame_share=0.3, lung_field='network',
+        device='cpu', precision='float32',
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize('form', FORMS)
+def test_peaks_and_near_ties_come_back(tmp_path, form):
+    path = table(tmp_path / f't.{form}', NEAR_TIE, OF_CLASSES)
+    found, rows = read_rows(path)
+    rows = list(rows)
+    assert found == OF_CLASSES and rows == NEAR_TIE
+    answers = [found.label_rule.answer(row.probabilities) for row in rows]
+    assert answers == [row.answer for row in NEAR_TIE]
+    if form == 'csv':
+        first, *lines = csv.reader(path.read_text().splitlines())
+        assert 'above' not in first
+        columns = [first.index(name) for name in ('heatmap_peak_in_lung', 'heatmap_peak_region')]
+        cells = [[line[column] for column in columns] for line in lines]
+        assert cells == [['0', 'beside the left lung'], ['1', 'right lung'], ['', '']]
 
 
 def test_a_rule_that_was_changed_is_told(tmp_path):

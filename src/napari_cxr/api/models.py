@@ -86,7 +86,7 @@ class Result:
 
     @property
     def answer(self) -> str:
-        """The predicted label, or 'cannot say' where the model does not decide."""
+        """The predicted label, 'cannot say', or 'no class stands out' of a near tie."""
         return self.prediction.answer
 
     @property
