@@ -3,6 +3,7 @@
 import csv
 import os
 import signal
+from itertools import pairwise
 
 import imageio.v3 as iio
 import numpy as np
@@ -15,6 +16,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_cxr import samples
 from napari_cxr.plugin.batch import batch_jobs
+from napari_cxr.plugin.batch.batch_layout import PanelScrollArea
 from napari_cxr.plugin.batch.batch_panel import BatchPanel, ScoreProgress
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.batch.scoring_request import ImageCount
@@ -436,3 +438,32 @@ def test_a_dock_that_is_closed_stops_and_loses_nothing(own_dock, qtbot, many, tm
     assert QThreadPool.globalInstance().waitForDone(WAIT)
     assert 8 < len(paths_in(tmp_path / 'chests-1.csv')) < MANY + 1
     assert preferences('batch').table == str(tmp_path / 'chests-1.csv')
+
+
+@pytest.mark.parametrize(('width', 'height'), [(320, 655), (320, 520), (410, 520), (600, 600)])
+def test_a_message_covers_neither_the_table_s_buttons_nor_the_tabs(
+    qtbot, own_plugin, models, width, height
+):
+    panel = BatchPanel('dark')
+    around = PanelScrollArea(panel)
+    qtbot.addWidget(around)
+    around.resize(width, height)
+    with qtbot.waitExposed(around):
+        around.show()
+    panel.table.start(run(), '/study/s.csv')
+    panel.table.add([scored(i) for i in range(20)])
+    panel.fold_setup()
+    panel.show_table(True)
+    panel.progress.show_summary('20 files were scored. ' * 3, 2, resumable=False, saveable=True)
+    panel.message.show_error('The file could not be opened. ' * 6, 'details')
+
+    def ends(part):
+        top = part.mapTo(panel, QPoint()).y()
+        return top, top + part.height()
+
+    parts = (panel.progress, panel.table, panel.message, panel.tabs)
+    qtbot.waitUntil(lambda: all(ends(a)[1] <= ends(b)[0] for a, b in pairwise(parts)))
+    bar = panel.table.filter_bar
+    for button in (bar.uncertain, bar.columns):
+        assert button.height() >= button.sizeHint().height()
+        assert ends(bar)[0] <= ends(button)[0] and ends(button)[1] <= ends(bar)[1]

@@ -423,7 +423,13 @@ class BatchPanel(QWidget):
             else:
                 column.removeItem(column.itemAt(column.count() - 2))
                 self._layout.addWidget(self._footer)
-        self._layout.setContentsMargins(*(_LOW if wide else _TALL))
+        margins = _LOW if wide else _TALL
+        self._layout.setContentsMargins(*margins)
+        # The layout knows no heights that depend on the width: a second line of the footer would
+        # be taken from the table, whose message then covered the tabs.
+        across = self.width() - margins[0] - margins[2]
+        lines = 0 if wide else self._footer.heightForWidth(max(across, 1))
+        self._footer.setMinimumHeight(lines)
         # Beside the table the setup has a fixed width.
         width = _ALONE if self.table.isHidden() else _COLUMN if self.head.is_open else _FOLDED
         self._column.setMaximumWidth(width if wide else _ANY)

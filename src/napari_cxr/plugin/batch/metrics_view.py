@@ -247,7 +247,7 @@ class MetricsView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
         for widget in (
-            *(self.heading, self.description, self.unmeasured, self.doubtful, self.table),
+            *(self.heading, self.doubtful, self.description, self.unmeasured, self.table),
             *(self.matrix, self.caveat, self.measure, self.stop),
         ):
             layout.addWidget(widget)
