@@ -43,7 +43,8 @@ def ended_workers():
     """End the worker processes after the tests."""
     yield
     for process in (worker._worker, worker._background_worker):
-        process().close()
+        for role in ('inference', 'torch'):
+            process(role).close()
 
 
 @pytest.fixture

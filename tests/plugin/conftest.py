@@ -10,7 +10,7 @@ import pytest
 # napari itself never loads it.
 import torchvision  # noqa: F401
 
-from napari_cxr.plugin import background
+from napari_cxr.plugin import background, classify_job
 from napari_cxr.workers.decoder_pool import shared_decoder
 
 
@@ -18,6 +18,7 @@ from napari_cxr.workers.decoder_pool import shared_decoder
 def worker_processes():
     """End the processes that a module's tests have started."""
     yield
+    classify_job.shared_inference().close()
     background.shared_torch().close()
     shared_decoder().close()
 

@@ -366,7 +366,9 @@ def test_ctrl_c_is_for_the_parent(worker):
     assert worker.call('sleep', seconds=0) is None and worker.call('pid') == pid
 
 
-@pytest.mark.parametrize(('role', 'held'), [('decoder', ''), ('torch', 'torch')])
+@pytest.mark.parametrize(
+    ('role', 'held'), [('decoder', ''), ('inference', ''), ('torch', 'torch')]
+)
 def test_each_role_holds_what_it_needs(role, held):
     """torchvision takes as long to import as torch does."""
     code = (

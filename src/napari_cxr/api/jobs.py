@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from napari_cxr.api.models import Model, load_model
-from napari_cxr.api.worker import ProgressBar, run
+from napari_cxr.api.worker import ProgressBar, run, run_scoring
 from napari_cxr.output_text import from_csv_cell
 
 if TYPE_CHECKING:
@@ -129,8 +129,7 @@ def score(
         with (
             ProgressBar('Scoring', 'image', progress) as bar,
             closing(
-                run(
-                    'score',
+                run_scoring(
                     paths=[str(path) for path in given],
                     labels=None if labels is None else str(labels),
                     out=str(table),

@@ -10,15 +10,15 @@ from typing import Any
 
 from napari_cxr.workers.worker_process import JobFailed, WorkerProcess
 
-__all__ = ['ProgressBar', 'call', 'run']
+__all__ = ['ProgressBar', 'call', 'run', 'run_scoring']
 
 #: Seconds that a long job which is cancelled may take to write what it has.
 _GRACE = 30.0
 
 
 def call(job: str, **arguments: Any) -> Any:
-    """Run a short job to its end and return its result; raises what the job raises."""
-    events = _raising(_worker(), job, arguments)
+    """Run a short job on a model to its end; return its result, or raise what it raises."""
+    events = _on_model(job, arguments)
     while True:
         try:
             next(events)
@@ -31,21 +31,40 @@ def run(job: str, **arguments: Any) -> Generator[Any, None, Any]:
 
     Closing the generator cancels the job.
     """
-    return _raising(_background_worker(), job, arguments)
+    return _raising(_background_worker('torch'), job, arguments)
+
+
+def _on_model(job: str, arguments: dict[str, Any]) -> Generator[Any, None, Any]:
+    """Run a job in the process that is right for its model."""
+    from napari_cxr.workers.model_worker import worker_role
+
+    role = yield from worker_role(arguments['model'], arguments['device'])
+    return (yield from _raising(_worker(role), job, arguments))
+
+
+def run_scoring(**arguments: Any) -> Generator[Any, None, Any]:
+    """Score files as `run`, in the process that is right for the model."""
+    from napari_cxr.workers.model_worker import worker_role
+
+    how = arguments['settings']
+    role = yield from worker_role(
+        arguments['model'], arguments['device'], how['backend'], how['precision']
+    )
+    return (yield from _raising(_background_worker(role), 'score', arguments))
 
 
 @cache
-def _worker() -> WorkerProcess:
-    """Return the process that classifies single images."""
-    worker = WorkerProcess('torch')
+def _worker(role: str) -> WorkerProcess:
+    """Return the process of a role that classifies single images."""
+    worker = WorkerProcess(role)
     atexit.register(worker.close)
     return worker
 
 
 @cache
-def _background_worker() -> WorkerProcess:
-    """Return the process that scores folders and trains, so that single images need not wait."""
-    worker = WorkerProcess('torch', grace=_GRACE)
+def _background_worker(role: str) -> WorkerProcess:
+    """Return the process that scores folders or trains, so that single images need not wait."""
+    worker = WorkerProcess(role, grace=_GRACE)
     atexit.register(worker.close)
     return worker
 

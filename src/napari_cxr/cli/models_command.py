@@ -116,6 +116,7 @@ def get(
         )
         raise typer.Exit(1) from None
     assert catalog.resolve(name) == path
+    _export(name)
     echo(f'{name} is ready: napari-cxr classify FILE --model {name}')
 
 
@@ -185,7 +186,17 @@ def add(
     except CheckpointError as error:
         echo(f'{error}{_hint(like, network)}', err=True)
         raise typer.Exit(1) from None
+    _export(given)
     echo(f'{given} is ready: napari-cxr classify FILE --model {given}')
+
+
+def _export(name: str) -> None:
+    """Export the network of a new model, so that its first use needs no torch."""
+    from napari_cxr.checkpoint import catalog
+    from napari_cxr.workers.model_worker import export_model
+
+    for _ in export_model(catalog.resolve(name)):
+        pass
 
 
 def _hint(like: str, network: str) -> str:

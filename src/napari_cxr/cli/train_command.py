@@ -66,6 +66,7 @@ def train(
     from napari_cxr.training.run_extension import extend_run
     from napari_cxr.training.run_folder import recipe_of
     from napari_cxr.training.training_loop import train as run
+    from napari_cxr.workers.background_jobs import exporting
 
     keep_freed_memory()
     display = TrainingDisplay(quiet=quiet, verbose=verbose)
@@ -102,7 +103,7 @@ def train(
                 run(index(folder, plan.data), plan, out, device, read=read, resume=resume)
             ) as events,
         ):
-            display.show(events)
+            display.show(exporting(events))
 
 
 def _show_finished(out: Path) -> None:

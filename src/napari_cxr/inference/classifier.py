@@ -16,7 +16,7 @@ from napari_cxr.explain.feature_maps import FeatureMaps, stage_grid, uniform_gri
 from napari_cxr.explain.heatmap import Heatmap, cell_to_radiograph, input_bounds
 from napari_cxr.inference.backends.backend import TORCH, Backend, RunnableNetwork
 from napari_cxr.inference.backends.selection import network_on_backend, select_backend
-from napari_cxr.inference.cpu import compute_threads
+from napari_cxr.inference.cpu import compute_threads, limit_torch
 from napari_cxr.inference.device import (
     Device,
     OutOfMemory,
@@ -113,6 +113,7 @@ class Classifier:
         # It is built in the computer's memory first; the device reports its own.
         with raising_out_of_memory('cpu'):
             network = self.checkpoint.network()
+        limit_torch()  # which has perhaps just been imported
         use_full_precision(self.device)
         with raising_out_of_memory(self.device.name):
             return network.to(self.device.name).eval().requires_grad_(False)

@@ -27,6 +27,7 @@ __all__ = [
     'OutOfMemory',
     'choose_device',
     'is_out_of_memory',
+    'may_use_gpu',
     'raising_out_of_memory',
     'run_in_batches_that_fit',
     'supports_bfloat16',
@@ -98,6 +99,11 @@ def choose_device(name: str = 'auto') -> Device:
         count = torch.cuda.device_count()
         raise DeviceUnavailable(f'There is no cuda:{number}: torch sees {count} CUDA device(s).')
     return _tried(Device(f'cuda:{number}', torch.cuda.get_device_name(number)))
+
+
+def may_use_gpu(name: str) -> bool:
+    """Tell whether `choose_device` may return a GPU for this name, without importing torch."""
+    return name != 'cpu' and not (name == 'auto' and _why_no_gpu())
 
 
 def supports_bfloat16(kind: str) -> bool:

@@ -91,7 +91,7 @@ Result = TypeVar('Result')
 Job: TypeAlias = Generator[Any, None, Result]
 
 
-#: Errors of the torch worker whose message is already a sentence for people.
+#: Errors of workers whose message is already a sentence for people.
 _READABLE_ERRORS = {
     'CheckpointError',
     'DatasetError',

@@ -1,13 +1,15 @@
 """Classifying one radiograph: the job, and the result that docks show.
 
-The job runs in the torch process that all docks of this napari share. What a dock shows of a
+The job runs in a process that all docks of this napari share. What a dock shows of a
 result is here too: probabilities, heatmaps, where each lies by the lungs, and what the
 model's card says about its performance.
 """
 
 from __future__ import annotations
 
+import atexit
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,12 @@ from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.heatmap_location import HeatmapLocation, lung_labels, uniform_lung_fraction
 from napari_cxr.inference.prediction import Prediction
 from napari_cxr.lungs import LungField
-from napari_cxr.plugin.background import Job, shared_torch
+from napari_cxr.plugin.background import Job, end_worker, shared_torch
 from napari_cxr.plugin.lungs_layer import edit_number, edited_field
 from napari_cxr.plugin.source_file import as_scored, radiograph_behind
 from napari_cxr.radiograph import Radiograph
+from napari_cxr.workers.model_worker import worker_role
+from napari_cxr.workers.worker_process import WorkerProcess
 
 __all__ = [
     'ExplainedPrediction',
@@ -33,6 +37,8 @@ __all__ = [
     'model_performance',
     'performance_text',
     'prepare',
+    'run_on_model',
+    'shared_inference',
 ]
 
 
@@ -151,11 +157,37 @@ class LoadedModel:
     device: str
 
 
+@cache
+def shared_inference() -> WorkerProcess:
+    """Return the process of this napari that classifies; it starts with its first job."""
+    worker = WorkerProcess('inference')
+    atexit.register(end_worker, worker)
+    return worker
+
+
+def run_on_model(job: str, model: str, device: str, **arguments: Any) -> Job[Any]:
+    """Run a job in the process that is right for a model; a part of jobs.
+
+    Parameters
+    ----------
+    job : str
+        As of `napari_cxr.workers.child.jobs_of`.
+    model, device : str
+        As in the catalog; as `napari_cxr.inference.device` takes it.
+    **arguments
+        The others of the job.
+    """
+    role = yield from worker_role(model, device)
+    worker = shared_torch() if role == 'torch' else shared_inference()
+    return (yield from worker.run(job, model=model, device=device, **arguments))
+
+
 def prepare(model: str, device: str) -> Job[LoadedModel]:
-    """Start the torch process and load a model ahead of the first click; a job for `run_job`."""
-    _, reason = yield from shared_torch().run('device', name=device)
-    if model:
-        yield from shared_torch().run('load', model=model, device=device)
+    """Load a model ahead of the first click, in the process for it; a job for `run_job`."""
+    if not model:
+        _, reason = yield from shared_inference().run('device', name=device)
+    else:
+        reason = yield from run_on_model('load', model, device)
     return LoadedModel(model, reason)
 
 
@@ -200,8 +232,8 @@ def classify_radiograph(
         See `HeatmapsByLungs`.
     """
     radiograph = yield from as_scored(radiograph, model)
-    classified = yield from shared_torch().run(
-        'classify', radiograph=radiograph, model=model, device=device, field=field
+    classified = yield from run_on_model(
+        'classify', model, device, radiograph=radiograph, field=field
     )
     return _explained(classified, edit, *model_performance(model))
 

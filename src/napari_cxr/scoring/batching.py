@@ -6,15 +6,16 @@ Batches do not depend on the order in which files arrive: each path has its plac
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Container, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_cxr.explain.heatmap import Heatmap, input_bounds
+from napari_cxr.inference.cpu import compute_threads
 from napari_cxr.scoring import heatmap_files
 from napari_cxr.scoring.image_preparation import ImagePreparer, PreparedImage, PrepareOptions
 from napari_cxr.scoring.input_lists import Item
@@ -31,7 +32,6 @@ __all__ = [
     'ListingBatches',
     'RowStream',
     'batch_workers_for',
-    'one_core',
     'row_for_item',
     'score_rows',
 ]
@@ -370,38 +370,6 @@ def batch_workers_for(classifier: Classifier, batches: int) -> int:
 
     A GPU takes one batch after the other.
     """
-    import torch
-
     if classifier.device.name != 'cpu':
         return 1
-    return max(1, min(torch.get_num_threads(), batches))
-
-
-@contextmanager
-def one_core() -> Iterator[None]:
-    """Let a batch take one core of the processor, in whatever thread it runs.
-
-    So no thread waits for another while decoders want its core, and the last digits of an
-    answer do not depend on the number of cores. Runs of several threads may overlap: the
-    last to leave restores what the first found.
-    """
-    import torch
-
-    global _within, _before
-    with _lock:
-        if not _within:
-            _before = torch.get_num_threads()
-        _within += 1
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        with _lock:
-            _within -= 1
-            if not _within:
-                torch.set_num_threads(_before)
-
-
-_lock = threading.Lock()
-
-_within, _before = 0, 1
+    return max(1, min(compute_threads(), batches))

@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_cxr.inference.cpu import one_core
 from napari_cxr.scoring.background_thread import relay
-from napari_cxr.scoring.batching import batch_workers_for, one_core, score_rows
+from napari_cxr.scoring.batching import batch_workers_for, score_rows
 from napari_cxr.scoring.image_preparation import ImagePreparer
 from napari_cxr.scoring.input_lists import Item
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header

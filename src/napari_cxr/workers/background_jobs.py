@@ -1,7 +1,8 @@
-"""The torch worker's jobs of minutes and hours: scoring files, and training."""
+"""Jobs of minutes and hours: scoring files, and, in torch workers, training."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_cxr import networks
 from napari_cxr.checkpoint import catalog, read_card
 from napari_cxr.checkpoint.model_images import ModelImages
 from napari_cxr.scoring import (
@@ -28,17 +28,17 @@ from napari_cxr.scoring.background_thread import in_background
 from napari_cxr.scoring.score_row import NO_FINDING
 from napari_cxr.scoring.scoring_inputs import select_split
 from napari_cxr.settings_file import parse_toml
-from napari_cxr.training.dataset_survey import Survey
-from napari_cxr.training.recipe import Recipe
-from napari_cxr.training.recipe.recipe_catalog import toml_text
-from napari_cxr.training.sweep.sweep_runner import PLAN
-from napari_cxr.training.training_events import TrainingEvent, WarningRaised
 
 if TYPE_CHECKING:
     from napari_cxr.scoring import ScoreRow, ScoringMeasured
+    from napari_cxr.training.dataset_survey import Survey
+    from napari_cxr.training.training_events import TrainingEvent
     from napari_cxr.workers.decoder_pool import DecoderPool
 
-__all__ = ['measure', 'network_names', 'preview', 'score', 'survey', 'train']
+__all__ = ['exporting', 'measure', 'network_names', 'preview', 'score', 'survey', 'train']
+
+
+log = logging.getLogger(__name__)
 
 
 def score(
@@ -152,12 +152,15 @@ def _settings_of(entries: Mapping[str, Any], card: Any) -> ScoringSettings:
 
 def network_names() -> tuple[str, ...]:
     """Return the names of the networks that recipes can name."""
+    from napari_cxr import networks
+
     return networks.names()
 
 
 def survey(source: str, recipe: dict[str, Any]) -> Generator[TrainingEvent, None, Survey]:
     """See `napari_cxr.training.dataset_survey.survey`."""
     from napari_cxr.training.dataset_survey import survey
+    from napari_cxr.training.recipe import Recipe
 
     with _decoders() as read, closing(survey(source, Recipe.from_dict(recipe), read)) as events:
         return (yield from events)
@@ -181,6 +184,7 @@ def preview(paths: Sequence[str], labels: Sequence[str], recipe: dict[str, Any])
         As `napari_cxr.training.augmentation.preview` makes it.
     """
     from napari_cxr.training.augmentation import preview
+    from napari_cxr.training.recipe import Recipe
 
     plan = Recipe.from_dict(recipe)
     with _decoders() as read:
@@ -208,8 +212,11 @@ def train(
     epochs : int
         To how many the run in `out` goes on, if it is to have more; see `extend_run`.
     """
+    from napari_cxr.training.sweep import PLAN
+
     if epochs:
         from napari_cxr.training.run_extension import extend_run
+        from napari_cxr.training.training_events import WarningRaised
 
         yield WarningRaised(Path(out).name, extend_run(out, epochs))
     sweeps = 'base' in parse_toml(plan) if plan else (Path(out) / PLAN).is_file()
@@ -217,7 +224,8 @@ def train(
 
 
 def _sweep(source: str, plan: str, out: Path, device: str) -> Iterator[TrainingEvent]:
-    from napari_cxr.training.sweep import Sweep, sweep
+    from napari_cxr.training.recipe.recipe_catalog import toml_text
+    from napari_cxr.training.sweep import PLAN, Sweep, sweep
 
     text = plan or toml_text(out / PLAN, 'sweep', Sweep.from_toml)
     with _decoders() as read:
@@ -229,6 +237,7 @@ def _sweep(source: str, plan: str, out: Path, device: str) -> Iterator[TrainingE
 def _train(source: str, plan: str, out: Path, device: str) -> Iterator[TrainingEvent]:
     from napari_cxr.inference.cpu import keep_freed_memory
     from napari_cxr.training.dataset_index import index
+    from napari_cxr.training.recipe import Recipe
     from napari_cxr.training.run_folder import recipe_of
     from napari_cxr.training.training_loop import train
 
@@ -238,7 +247,24 @@ def _train(source: str, plan: str, out: Path, device: str) -> Iterator[TrainingE
         dataset = index(source, recipe.data)
         events = train(dataset, recipe, out, device, read=read, resume=not plan)
         with closing(events):  # type: ignore[type-var]
-            yield from events
+            yield from exporting(events)
+
+
+def exporting(events: Iterator[TrainingEvent]) -> Iterator[TrainingEvent]:
+    """Hand on the events of a run; at its end export its model, while torch is at hand."""
+    from napari_cxr.training.training_events import TrainingFinished
+    from napari_cxr.workers.classifier_jobs import export
+
+    made = ''
+    for event in events:
+        if isinstance(event, TrainingFinished) and '/' not in event.run:  # no fold of it
+            made = event.path
+        yield event
+    if made:
+        try:
+            export(made)
+        except Exception as error:  # the run is done all the same
+            log.info('%s was not exported: %s', made, error)
 
 
 @contextmanager

@@ -62,9 +62,10 @@ def jobs_of(role: str) -> dict[str, Callable[..., Any]]:
 
     Parameters
     ----------
-    role : {'decoder', 'torch', 'downloader'}
-        A decoder never imports torch; a torch worker never sees a compressed stream. A
-        downloader imports torch only to convert what it has got.
+    role : {'decoder', 'inference', 'torch', 'downloader'}
+        A decoder never imports torch; the next two never see a compressed stream. An inference
+        worker imports no torch for the models that `workers.model_worker` gives it; a downloader
+        imports it only to convert what it has got.
     """
     if role == 'decoder':
         from napari_cxr.decoding_memory import LATER
@@ -80,13 +81,16 @@ def jobs_of(role: str) -> dict[str, Callable[..., Any]]:
             'ready': decoder_jobs.ready,
             'thumbnail': decoder_jobs.bounded(decoder_jobs.thumbnail, LATER),
         }
-    if role == 'torch':
+    if role in ('inference', 'torch'):
         from napari_cxr.workers import background_jobs, classifier_jobs
 
+        if role == 'torch':
+            import torch  # noqa: F401  # at once, so that no job waits for it
         return {
             'device': classifier_jobs.device,
             'classify': classifier_jobs.classify,
             'explain': classifier_jobs.explain,
+            'export': classifier_jobs.export,
             'feature_maps': classifier_jobs.feature_maps,
             'load': classifier_jobs.load,
             'measure': background_jobs.measure,

@@ -1,4 +1,4 @@
-"""The torch worker's jobs on one radiograph: load a model, classify, explain, feature maps."""
+"""Jobs of inference and torch workers on one radiograph: classify, explain, feature maps."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from napari_cxr.checkpoint import catalog
 from napari_cxr.explain.feature_maps import FeatureMaps
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.heatmap_location import HeatmapLocation, heatmap_locations
+from napari_cxr.inference.backends.exported_network import ExportedNetwork
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.cpu import keep_freed_memory
 from napari_cxr.inference.device import choose_device
@@ -24,6 +25,7 @@ __all__ = [
     'classify',
     'device',
     'explain',
+    'export',
     'feature_maps',
     'load',
     'loaded_classifier',
@@ -43,10 +45,15 @@ def device(name: str) -> tuple[str, str]:
     return chosen.name, chosen.reason
 
 
-def load(model: str, device: str) -> bool:
-    """Load a model ahead of its first use."""
-    loaded_classifier(model, device)
-    return True
+def export(model: str) -> bool:
+    """Export a model's network, so that workers without torch can run it; tell if they can."""
+    classifier = loaded_classifier(model, 'cpu')
+    return isinstance(classifier.running, ExportedNetwork)
+
+
+def load(model: str, device: str) -> str:
+    """Load a model ahead of its first use; return its device's reason in words."""
+    return loaded_classifier(model, device).device.reason
 
 
 def classify(

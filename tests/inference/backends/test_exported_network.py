@@ -1,6 +1,7 @@
 """Exported networks say what torch says, and bundled ones run where no torch can be imported."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -86,7 +87,7 @@ def without_torch(tmp_path, monkeypatch):
         blocked = tmp_path / 'blocked' / name / '__init__.py'
         blocked.write_text(f"raise ImportError('{name} must not be imported here')\n")
     (tmp_path / 'blocked' / 'torch' / 'version.py').write_text("cuda: str = '13.0'\nhip = None\n")
-    monkeypatch.setenv('PYTHONPATH', str(tmp_path / 'blocked'), prepend=':')
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path / 'blocked'), prepend=os.pathsep)
 
 
 def test_the_command_classify_needs_no_torch(tmp_path, without_torch):

@@ -62,10 +62,16 @@ class Scorer:
 ends = object()
 
 
+def of_no_model(*_):
+    return 'inference'
+    yield
+
+
 @pytest.fixture
 def scorer(monkeypatch):
     scorer = Scorer()
-    monkeypatch.setattr(batch_jobs, 'shared_scorer', lambda: scorer)
+    monkeypatch.setattr(batch_jobs, 'shared_scorer', lambda role='inference': scorer)
+    monkeypatch.setattr(batch_jobs, 'worker_role', of_no_model)
     return scorer
 
 

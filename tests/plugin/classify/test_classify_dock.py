@@ -8,7 +8,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_cxr import samples
-from napari_cxr.plugin import background
+from napari_cxr.plugin import classify_job
 from napari_cxr.plugin.layers import is_heatmap
 
 WAIT = 150_000
@@ -374,12 +374,12 @@ def test_a_missing_gpu_is_named(qtbot, dock, chest):
 
 @pytest.fixture
 def stopped(qtbot, dock, chest):
-    """The number of a torch process that has classified and now cannot answer."""
+    """The number of a process that has classified and now cannot answer."""
     if sys.platform == 'win32':
         pytest.skip('needs signals')
     dock.viewer.add_image(chest)
     classify(qtbot, dock)
-    pid = background.shared_torch().pid
+    pid = classify_job.shared_inference().pid
     os.kill(pid, signal.SIGSTOP)
     yield pid
     with contextlib.suppress(ProcessLookupError):
@@ -404,7 +404,7 @@ def test_cancel_gives_the_button_back(qtbot, dock, stopped):
         qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
         assert dock.start.text() == 'Cancelling…' and not dock.start.isEnabled()
     assert dock.start.text() == 'Classify' and dock.start.isEnabled()
-    worker = background.shared_torch()
+    worker = classify_job.shared_inference()
     assert not worker._turn.locked()  # the job is really gone, and another can begin
     os.kill(stopped, signal.SIGCONT)
     qtbot.waitUntil(lambda: not worker._child.unfinished, timeout=150_000)

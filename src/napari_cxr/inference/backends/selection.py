@@ -34,7 +34,7 @@ from napari_cxr.inference.backends.exported_network import (
     keep_graph,
 )
 from napari_cxr.inference.cpu import compute_threads
-from napari_cxr.inference.device import Device, OutOfMemory, is_out_of_memory
+from napari_cxr.inference.device import Device, OutOfMemory, is_out_of_memory, may_use_gpu
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.output_text import get_logger
 
@@ -46,6 +46,7 @@ __all__ = [
     'AGREEMENT',
     'RunnableModel',
     'SelectedBackend',
+    'needs_torch',
     'network_on_backend',
     'select_backend',
     'takes_no_time',
@@ -147,6 +148,38 @@ def select_backend(
             reason = str(error)
             log.info('%s is not used: %s', backend.title, reason)
     raise BackendUnavailable(reason)
+
+
+def needs_torch(
+    model: ModelFile, device: str, backend: str = '', precision: str = 'float32'
+) -> bool | None:
+    """Tell whether torch must be imported to run a model; needs no torch itself.
+
+    Parameters
+    ----------
+    model : ModelFile
+        Which.
+    device : str
+        As `choose_device` takes it.
+    backend, precision : str
+        As of `select_backend`.
+
+    Returns
+    -------
+    bool or None
+        None if it was not exported yet, so that this is not known.
+    """
+    checked = precision == 'auto' and 'bfloat16' in model.card.data.get('checked_precisions', ())
+    if may_use_gpu(device) or checked or precision == 'bfloat16':
+        return True
+    try:
+        able = [find_backend(backend)] if backend else preferred_backends('cpu', 'float32')
+    except BackendUnavailable:  # whoever runs it says so
+        return False
+    if not any(one.library and not why_unavailable(one, 'cpu') for one in able):
+        return True
+    graph = find_graph(model.sha256, model.card.name)
+    return None if graph is None else not graph.closed_form
 
 
 def takes_no_time(model: RunnableModel, name: str = '', precision: str = 'auto') -> bool:

@@ -19,6 +19,7 @@ from napari_cxr.plugin.annotation.row_loader import (
     RowRequest,
 )
 from napari_cxr.plugin.background import Failure
+from napari_cxr.plugin.classify_job import shared_inference
 from napari_cxr.scoring import ScoreRow
 from napari_cxr.workers.decoder_pool import shared_decoder
 
@@ -63,7 +64,8 @@ class RowOpener(QObject):
 
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        # Created in this thread, so that both are ended before Qt, and once only.
+        # Created in this thread, so that all are ended before Qt, and once only.
+        shared_inference()
         background.shared_torch()
         shared_decoder()
         self._layers = RowLayers(viewer)

@@ -41,6 +41,7 @@ from napari_cxr.scoring import (
 from napari_cxr.scoring.append_log import AppendLog, LogInUse
 from napari_cxr.scoring.journal import read_header
 from napari_cxr.scoring.scoring_checks import InputSummary, check_save_as, summarise_inputs
+from napari_cxr.workers.model_worker import worker_role
 from napari_cxr.workers.worker_process import WorkerProcess
 
 __all__ = [
@@ -136,9 +137,9 @@ class TableSaved:
 
 
 @cache
-def shared_scorer() -> WorkerProcess:
-    """Return the process that scores; it starts with its first job."""
-    worker = WorkerProcess('torch', grace=_GRACE, background=True)
+def shared_scorer(role: str = 'inference') -> WorkerProcess:
+    """Return the process that scores, of one role or the other; it starts with its first job."""
+    worker = WorkerProcess(role, grace=_GRACE, background=True)
     atexit.register(end_worker, worker, _GRACE)
     return worker
 
@@ -167,11 +168,19 @@ def score_images(request: ScoreRequest, resume: bool, shown: Sequence[int]) -> J
         if resume and not shown and read_header(journal_of(out)):
             yield table_reader.read_rows(request.out)[0]
             yield from rows.missing(pause=True)
-        with closing(shared_scorer().run('score', resume=resume, **request.arguments())) as run:
+        arguments = request.arguments()
+        how = arguments['settings']
+        role = yield from worker_role(
+            arguments['model'],
+            arguments['device'],
+            how.get('backend', ''),
+            how.get('precision', 'auto'),
+        )
+        with closing(shared_scorer(role).run('score', resume=resume, **arguments)) as run:
             yield from _gather(run, rows)
     except JobCancelled:
         yield from rows.take()
-        # Not in the process, which may be busy with importing torch, or be killed.
+        # Not in the process, which may be busy with its network, or be killed.
         deadline = time.monotonic() + _GRACE + _KILLED_GRACE
         while (done := partial_table(out)) is None and time.monotonic() < deadline:
             time.sleep(_BREATH)

@@ -53,6 +53,7 @@ class ScoringSession(JobSession):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(batch_jobs.shared_scorer(), parent)
+        batch_jobs.shared_scorer('torch')  # made in this thread, too
         self._scan: RunningJob | None = None
 
     def score(self, request: ScoreRequest, *, resume: bool, shown: Sequence[int] = ()) -> None:
@@ -76,7 +77,7 @@ class ScoringSession(JobSession):
         self.start_job('measure', measuring, 'Computing the metrics')
 
     def start_process(self) -> None:
-        """Start the process before anyone clicks, because importing torch takes a while."""
+        """Start the process before anyone clicks."""
         with suppress(OSError):  # reported at the click
             self._process.start()
 

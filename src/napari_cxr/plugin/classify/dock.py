@@ -10,7 +10,12 @@ from napari.layers import Image
 from qtpy.QtGui import QKeySequence, QShortcut
 
 from napari_cxr.plugin import classify_job
-from napari_cxr.plugin.background import Failure, JobOutcome, run_job, shared_torch
+from napari_cxr.plugin.background import (
+    Failure,
+    JobOutcome,
+    run_job,
+    shared_torch,
+)
 from napari_cxr.plugin.base_dock import ImageDock
 from napari_cxr.plugin.classify.heatmap_controls import HeatmapController
 from napari_cxr.plugin.classify.model_download import ModelDownloadController, ModelDownloadPanel
@@ -150,8 +155,10 @@ class ClassifyDock(ImageDock):
         self._show_failure(failure, self.inputs.current_layer)
 
     def _load_model(self) -> None:
-        """Start the torch process and load the chosen model, before anyone clicks."""
-        shared_torch()  # made in this thread, so that it is ended before Qt is
+        """Start a process and load the chosen model there, before anyone clicks."""
+        # Made in this thread, so that they are ended before Qt is.
+        classify_job.shared_inference()
+        shared_torch()
         self.message.clear()
         offered = self.inputs.model.offered
         self.getting.show_model(offered)

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from napari_cxr import __version__
-from napari_cxr.inference.cpu import available_cores
-from napari_cxr.scoring.batching import one_core, score_rows
+from napari_cxr.inference.cpu import available_cores, one_core
+from napari_cxr.scoring.batching import score_rows
 from napari_cxr.scoring.image_preparation import PreparedImage, PrepareOptions
 from napari_cxr.scoring.input_lists import Item
 from napari_cxr.scoring.journal import ScoringError
