@@ -392,7 +392,7 @@ def test_a_killed_worker_is_told_and_the_next_click_works(qtbot, dock, stopped):
     assert dock.busy and not dock.progress.isHidden()
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         os.kill(stopped, signal.SIGKILL)
-    assert 'ended unexpectedly' in dock.message.text and 'exit code' in dock.message.details
+    assert 'ended from outside' in dock.message.text and 'exit code' in dock.message.details
     classify(qtbot, dock)
     assert not dock.message.text and dock.answer is not None
 
