@@ -315,7 +315,7 @@ SC = '1.2.840.10008.5.1.4.1.1.7'
         ('1.2.840.10008.5.1.4.1.1.66.4', 'SEG', 'segmentation'),
         ('1.2.840.10008.5.1.4.1.1.12.1', 'XA', 'angiography'),
         (SC, 'XC', 'photograph'),
-        (SC, 'QQ', 'modality QQ'),
+        (SC, 'QQ', 'of another or unknown modality'),
         (CR, 'MG', 'mammogram'),
         (DX, 'MG', 'mammogram'),
         (CR, 'IO', 'dental'),

@@ -5,12 +5,14 @@ import os
 import stat
 import sys
 import threading
+import warnings
 
 import pydicom
 import pytest
 
-from napari_cxr import dicom, image_files
+from napari_cxr import dicom, image_files, samples
 from napari_cxr.dicom import privacy
+from napari_cxr.radiograph import UnreadableImage
 
 A, B = b'a' * 32, b'b' * 32
 
@@ -170,3 +172,55 @@ def test_free_text_of_windows_and_codes_is_not_passed_on(tmp_path):
 )
 def test_names_of_windows(given, kept):
     assert privacy.window_name(given) == kept
+
+
+#: Elements whose value decides whether and how an image is read, and so may end in an error.
+DECIDING = {
+    'PhotometricInterpretation': 'ZQXK MARKER',
+    'Modality': 'ZQXK',
+    'SOPClassUID': '1.2.826.0.1.3680043.9.99.1234567',
+    'PresentationLUTShape': 'ZQXK MARKER',
+    'PixelIntensityRelationship': 'ZQXK',
+    'ViewPosition': 'ZQXK',
+    'PatientOrientation': ['ZQXK', 'MARKER'],
+    'BodyPartExamined': 'ZQXK MARKER',
+    'PresentationIntentType': 'ZQXK MARKER',
+    'SpecificCharacterSet': 'ZQXK MARKER',
+    'ConversionType': 'ZQXK',
+    'ShutterShape': 'ZQXK',
+    'VOILUTFunction': 'ZQXK',
+    'RescaleType': 'ZQXK',
+    'LossyImageCompression': 'ZQXK',
+    'WindowCenterWidthExplanation': 'ZQXK',
+}
+
+
+@pytest.mark.parametrize('without_pixels', [False, True])
+@pytest.mark.parametrize('keyword', [*DECIDING, 'TransferSyntaxUID'])
+def test_no_value_of_a_header_is_quoted(tmp_path, keyword, without_pixels):
+    path = tmp_path / 'a.dcm'
+    samples.write_phantom_dicom(path, shape=(64, 64))
+    dataset = pydicom.dcmread(path)
+    if without_pixels:
+        del dataset.PixelData
+    if keyword == 'TransferSyntaxUID':
+        # Bytes are replaced, because pydicom would not write what it does not know.
+        planted = '1.2.826.0.1.36.1'
+        dataset.save_as(path)
+        content = path.read_bytes()
+        uid = dataset.file_meta.TransferSyntaxUID.encode()
+        assert content.count(uid) == 1
+        path.write_bytes(content.replace(uid, planted.encode().ljust(len(uid), b'1')[: len(uid)]))
+    else:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            setattr(dataset, keyword, DECIDING[keyword])
+            dataset.save_as(path)
+    try:
+        radiograph = dicom.read(path)
+    except UnreadableImage as error:
+        said = str(error)
+    else:
+        said = ' '.join([radiograph.refusal, *radiograph.notes])
+    for planted in ('ZQXK', 'MARKER', '1.2.826.0.1'):
+        assert planted not in said

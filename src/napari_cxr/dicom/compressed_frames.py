@@ -223,8 +223,9 @@ def is_encapsulated_syntax(syntax: UID) -> bool:
 
 
 def syntax_name(syntax: UID) -> str:
-    """Return the name of a transfer syntax."""
-    return _NAMES.get(str(syntax), syntax.name)
+    """Return the name of a transfer syntax; never a UID, which may tell whose file it is."""
+    name = _NAMES.get(str(syntax), syntax.name)
+    return 'a private or unknown one' if name == str(syntax) else name
 
 
 def decode_recent_frames(

@@ -30,6 +30,7 @@ from pydicom.uid import (
 
 from napari_cxr.decoding_memory import check_memory
 from napari_cxr.dicom.elements import items, text, value
+from napari_cxr.dicom.privacy import code_string
 from napari_cxr.dicom.recognise import PREAMBLE, SNIFF, file_meta, looks_like_dicom, meta_uid
 from napari_cxr.radiograph import UnreadableImage
 
@@ -386,8 +387,9 @@ def projection_refusal(
     elif modality in ('', 'OT', 'SC', 'HC', 'DOC'):
         notes.append('The header does not say whether this is a radiograph.')
     elif modality not in _PROJECTION:
-        shown = modality if re.fullmatch(r'[A-Z0-9_ ]{1,16}', modality) else 'unknown'
-        return f'This is an image of modality {shown}, not a projection radiograph.', ()
+        shown = code_string(modality)  # what the standard does not know may be a name
+        of = f'of modality {shown}' if shown else 'of another or unknown modality'
+        return f'This is an image {of}, not a projection radiograph.', ()
     intent = text(dataset, 'PresentationIntentType').upper()
     if uid in _FOR_PROCESSING or intent == 'FOR PROCESSING':
         notes.append(
