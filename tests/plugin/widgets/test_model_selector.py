@@ -74,6 +74,10 @@ def test_a_card_draws_no_tags_and_opens_no_files(qtbot, model_file, tmp_path):
     assert '<h1>large</h1>' in dialog.text.toPlainText()
     loaded = dialog.text.loadResource(2, QUrl(picture.as_uri()))
     assert loaded is None
+    dialog.resize(400, 300)
+    dialog.show()
+    qtbot.waitExposed(dialog)
+    assert dialog.text.verticalScrollBar().maximum() > dialog.text.verticalScrollBar().value() == 0
 
 
 def _stopped_run(model_file, folder):

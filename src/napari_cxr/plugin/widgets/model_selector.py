@@ -11,6 +11,7 @@ from qtpy.QtGui import (
     QBrush,
     QColor,
     QStandardItemModel,
+    QTextCursor,
     QTextDocument,
     QTextFrameFormat,
     QTextLength,
@@ -293,6 +294,7 @@ class CardDialog(QDialog):
             )
             document.setDocumentMargin(14)
             _rule_tables(document)
+        self.text.moveCursor(QTextCursor.MoveOperation.Start)  # the last line is in view else
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         layout = QVBoxLayout(self)
