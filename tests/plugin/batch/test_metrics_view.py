@@ -130,3 +130,19 @@ def test_near_ties_are_counted_in_their_own_words(view):
     found = METRICS | {'cannot_say': {'images': 4, 'share': [0.1, 0.0, 0.2], 'decided': {}}}
     view.show_metrics(found, (), ('normal', 'pneumonia'), undecided='no class stands out')
     assert 'For 4 images (10 %) no class stands out;' in view.description.text()
+
+
+def test_images_that_the_model_was_trained_on_are_said_first(view):
+    show(view)
+    assert view.seen.isHidden()
+    of_others = {'macro_auc': [0.773, 0.71, 0.84], 'accuracy': [0.6, None, None]}
+    unseen = {'trained_on': 171, 'validation': 40, 'images': 55, 'metrics': of_others}
+    view.show_metrics(METRICS | {'unseen': unseen}, (), ('normal', 'pneumonia'))
+    assert view.seen.text() == (
+        'The model was trained on 171 and was selected by 40 of these images, so the metrics are '
+        'too good. Of the other 55 images: Macro AUC 0.773 (95 %: 0.710–0.840), Accuracy 0.600.'
+    )
+    assert not view.seen.isHidden()
+    unseen = {'trained_on': 6, 'validation': 0, 'images': 0, 'metrics': {}}
+    view.show_metrics(METRICS | {'unseen': unseen}, (), ('normal', 'pneumonia'))
+    assert view.seen.text().endswith('too good. There are no others.')

@@ -221,6 +221,9 @@ class MetricsView(QWidget):
         self.heading.setIndent(0)
         self.heading.setStyleSheet('font-weight: bold;')
         self.description = quiet_label()
+        self.seen = QLabel()
+        self.seen.setObjectName('caution')
+        self.seen.setWordWrap(True)
         self.unmeasured = quiet_label()
         self.doubtful = QCheckBox()
         self.doubtful.setToolTip(
@@ -247,7 +250,8 @@ class MetricsView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(8)
         for widget in (
-            *(self.heading, self.doubtful, self.description, self.unmeasured, self.table),
+            *(self.heading, self.seen, self.doubtful, self.description, self.unmeasured),
+            self.table,
             *(self.matrix, self.caveat, self.measure, self.stop),
         ):
             layout.addWidget(widget)
@@ -347,6 +351,7 @@ class MetricsView(QWidget):
         for label, text in (
             (self.heading, overall),
             (self.description, description),
+            (self.seen, scoring_messages.seen_message(metrics)),
             (self.unmeasured, unmeasured),
         ):
             label.setText(text)

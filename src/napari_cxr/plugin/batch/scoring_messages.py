@@ -34,6 +34,7 @@ __all__ = [
     'reopened_message',
     'row_count_text',
     'saved_message',
+    'seen_message',
     'stopped_message',
     'table_hint',
     'table_problem',
@@ -265,6 +266,24 @@ def measured_text(
             'representative of the others.'
         )
     return text
+
+
+def seen_message(metrics: dict[str, Any]) -> str:
+    """Return how many images the model was trained on, and the metrics without these."""
+    unseen = metrics.get('unseen')
+    if not unseen:
+        return ''
+    trained_on, validation = unseen['trained_on'], unseen['validation']
+    parts = [f'was trained on {trained_on:,}'] if trained_on else []
+    parts += [f'was selected by {validation:,}'] if validation else []
+    text = f'The model {" and ".join(parts)} of these images, so the metrics are too good. '
+    of_others = ', '.join(overall_metrics_text(unseen['metrics']).split('\n'))
+    left = '1 image' if unseen['images'] == 1 else f'{unseen["images"]:,} images'
+    if of_others:
+        return f'{text}Of the other {left}: {of_others}.'
+    return text + (
+        f'The other {left} have the same label.' if unseen['images'] else 'There are no others.'
+    )
 
 
 def _undecided_text(metrics: dict[str, Any], answer: str) -> str:
