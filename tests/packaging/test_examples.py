@@ -1,7 +1,12 @@
 """Python that the documentation shows runs as it stands there."""
 
+import csv
+import dataclasses
+import json
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,8 +15,11 @@ from pathlib import Path
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import typer
+from typer.testing import CliRunner
 
-from napari_cxr import samples
+from napari_cxr import image_tables, samples
+from napari_cxr.cli import app
 
 DOCS = Path(__file__).parents[2] / 'docs'
 
@@ -99,3 +107,120 @@ def test_extending(tmp_path):
     picture = iio.imread(tmp_path / 'heatmap.png')
     assert picture.shape == (320, 320, 3)
     assert 'network = "small_cnn"' in (tmp_path / 'runs' / 'small' / 'recipe.toml').read_text()
+
+
+@pytest.fixture(scope='module')
+def tables_page():
+    return (DOCS / 'tables.md').read_text('utf-8')
+
+
+def test_the_page_on_tables_names_all_columns_and_all_entries(tables_page):
+    from napari_cxr.training.recipe import Recipe
+
+    def entries(value, prefix=''):
+        for field in dataclasses.fields(value):
+            inner = getattr(value, field.name)
+            if dataclasses.is_dataclass(inner):
+                yield from entries(inner, f'{prefix}{field.name}.')
+            else:
+                yield f'{prefix}{field.name}'
+
+    small = {'name': 'x', 'network': 'resnet10', 'input': {'height': 9, 'width': 9}}
+    section = tables_page.partition('## Entries of a recipe')[2].partition('\n## ')[0]
+    named = re.findall(r'^\| `([\w.]+)` \|', section, re.M)
+    assert sorted(entries(Recipe.from_dict(small))) == sorted(named)
+    for accepted in image_tables.COLUMN_NAMES.values():
+        assert ', '.join(f'`{name}`' for name in accepted) in tables_page
+    assert all(f'--{what}-column' in tables_page for what in image_tables.CHOSEN_COLUMNS)
+
+
+def test_the_toml_and_the_commands_of_the_page_on_tables_are_valid(tables_page):
+    from napari_cxr.training.recipe import DataRecipe
+    from napari_cxr.training.sweep import Sweep
+
+    classes, sweep = re.findall(r'```toml\n(.*?)```', tables_page, re.S)
+    DataRecipe(**tomllib.loads(classes)['data'])
+    runs = Sweep.from_toml(sweep).runs
+    rates = [(run.recipe.optimiser.learning_rate, run.recipe.epochs) for run in runs]
+    assert sorted(rates) == [(1e-4, 5), (1e-4, 10), (1e-3, 5), (1e-3, 10)]
+    known = typer.main.get_command(app).commands
+    lines = ''.join(re.findall(r'```sh\n(.*?)```', tables_page, re.S)).splitlines()
+    commands = [line.partition('napari-cxr ')[2] for line in lines if 'napari-cxr ' in line]
+    assert len(commands) == 4
+    for command in commands:
+        name, *words = shlex.split(command)
+        options = {option for param in known[name].params for option in param.opts}
+        assert {word for word in words if word.startswith('--')} <= options, command
+
+
+def write_films(folder, count, start=0):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(start, start + count):
+        chest = (255 * samples.phantom((160, 150), seed=i)).astype(np.uint8)
+        iio.imwrite(folder / f'{i}.png', chest)
+
+
+@pytest.mark.slow
+def test_the_line_for_cron_runs_every_night(tables_page, tmp_path, monkeypatch):
+    (line,) = re.findall(r'^0 2 \* \* \* (cd .*)$', tables_page, re.M)
+    place, command = line.split(' && ')
+    assert place == 'cd /data' and '%' not in line
+    command, log = command.split(' >> ')
+    assert log == 'scores.log 2>&1'
+    monkeypatch.chdir(tmp_path)
+    write_films(tmp_path / 'incoming', 2)
+
+    def night():
+        ended = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert ended.exit_code == 0, ended.output
+        with open('scores.csv', newline='') as file:
+            return list(csv.DictReader(file))
+
+    first = night()
+    assert [Path(row['path']).name for row in first] == ['0.png', '1.png']
+    write_films(tmp_path / 'incoming', 1, start=2)
+    second = night()
+    assert second[:2] == first and Path(second[2]['path']).name == '2.png'
+    assert night() == second  # nothing is new
+
+
+@pytest.mark.slow
+def test_the_lines_for_jq(tables_page, tmp_path, findings_file):
+    if shutil.which('jq') is None:
+        pytest.skip('jq is not installed')
+    (block,) = re.findall(r'```sh\n(jq .*?)```', tables_page, re.S)
+    for k, label in enumerate(('opacity', 'no opacity')):
+        write_films(tmp_path / 'images' / label, 2, start=2 * k)
+    (tmp_path / 'images' / 'opacity' / 'broken.png').write_text('<html>')
+    words = ['score', tmp_path / 'images', '--out', tmp_path / 'scores.jsonl']
+    words += ['--labels', 'folders', '--include-doubtful', '--device', 'cpu']
+    words += ['--model', findings_file(['opacity'], [0.9])]
+    ended = CliRunner().invoke(app, [str(word) for word in words])
+    assert ended.exit_code == 1, ended.output  # for the broken one
+    said = [
+        subprocess.run(
+            shlex.split(line), cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+        for line in block.splitlines()
+    ]
+    failed, found, area = said
+    assert failed.startswith(str(tmp_path / 'images' / 'opacity' / 'broken.png') + '\t')
+    rows = [json.loads(line) for line in (tmp_path / 'scores.jsonl').read_text().splitlines()]
+    likely = [row['path'] for row in rows if (row['p_opacity'] or 0) > 0.5]
+    assert found.splitlines() == likely and likely
+    stored = json.loads((tmp_path / 'scores.metrics.json').read_text())
+    assert float(area) == stored['metrics']['macro_auc'][0]
+
+
+@pytest.mark.slow
+def test_the_lines_for_a_notebook(tables_page, tmp_path, monkeypatch):
+    """A notebook's kernel runs a cell as IPython does here."""
+    interactive = pytest.importorskip('IPython.core.interactiveshell')
+    (code,) = re.findall(r'```python\n(.*?)```', tables_page, re.S)
+    for k, label in enumerate(('opacity', 'no opacity')):
+        write_films(tmp_path / 'images' / label, 2, start=2 * k)
+    monkeypatch.chdir(tmp_path)
+    done = interactive.InteractiveShell().run_cell(code)
+    assert done.success
+    assert list(done.result.index) == ['no opacity', 'opacity']
+    assert list(done.result['count']) == [2, 2]
