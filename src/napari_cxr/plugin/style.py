@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from napari.utils.theme import get_theme
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtGui import QColor
-from qtpy.QtWidgets import QFrame, QLabel, QWidget
+from qtpy.QtWidgets import QApplication, QFrame, QLabel, QWidget
 
 from napari_cxr.plugin.widgets.text import PlainLabel
 
@@ -146,6 +146,8 @@ def set_style_name(widget: QWidget, name: str) -> None:
         if (style := widget.style()) is not None:  # Qt looks at names only here
             style.unpolish(widget)
             style.polish(widget)
+            # A label keeps its old margins otherwise.
+            QApplication.sendEvent(widget, QEvent(QEvent.Type.StyleChange))
 
 
 def separator_line() -> QFrame:
