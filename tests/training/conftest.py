@@ -10,17 +10,16 @@ from napari_cxr.training import Recipe
 
 
 def small_resnet(classes, channels, size):
-    """A stem and two stages with batch norm: ten thousand weights where ResNet-10 has millions.
+    """A stage for each of ResNet-10's, with 24,000 weights instead of five millions.
 
     What a run costs, beside its images, is drawing, updating, hashing and writing weights.
     """
-    widths = {'stem': (channels, 16), 'layer1': (16, 24), 'layer2': (24, 32)}
-    stages = {
-        name: nn.Sequential(
-            nn.Conv2d(before, after, 3, 2, 1, bias=False), nn.BatchNorm2d(after), nn.ReLU()
-        )
-        for name, (before, after) in widths.items()
-    }
+    widths = {'stem': 16, 'layer1': 16, 'layer2': 24, 'layer3': 32, 'layer4': 32}
+    stages, before = {}, channels
+    for place, (name, width) in enumerate(widths.items()):
+        convolution = nn.Conv2d(before, width, 3, 2 if place < 3 else 1, 1, bias=False)
+        stages[name] = nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU())
+        before = width
     head = AverageLinear(32, classes)
     return networks.StagedNetwork(stages, head, classes=classes, channels=channels)
 

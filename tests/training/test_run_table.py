@@ -131,7 +131,7 @@ def test_a_finished_run(tmp_path, recipe):
         'lr': 0.001,
         'run': 'one',
         'recipe': 'small',
-        'network': 'resnet10',
+        'network': 'small_resnet',
         'depth': 5,
         'parameters': 4 * 49 + 8 * 4 * 9 + 8 * 8 * 9 + 64 + 8 + 16,
         'trainable': 18,

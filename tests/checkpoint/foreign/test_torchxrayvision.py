@@ -3,8 +3,10 @@
 The real weights cannot be downloaded where this runs; the library's own code can be.
 """
 
+import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -42,17 +44,20 @@ def run_library(folder, images=()):
 
 @pytest.fixture(scope='module')
 def library(tmp_path_factory):
+    """The folder of its files, and what it says of a tensor and of images that are here."""
     pytest.importorskip('torchvision')
-    folder = tmp_path_factory.mktemp('library')
-    return folder, run_library(folder)
+    folder, data = tmp_path_factory.mktemp('library'), os.environ.get('NAPARI_CXR_DATA')
+    images = [Path(data) / 'dicom_cxr' / name for name in ALIKE] if data else []
+    return folder, run_library(folder, images)
 
 
-@pytest.fixture
-def converted(library, tmp_path):
-    """Convert one of the library's files as weights of a name; returns the checkpoint."""
+@pytest.fixture(scope='module')
+def converted(library):
+    """Convert one of the library's files as weights of a name, once; returns the checkpoint."""
 
+    @cache
     def converted(key, form='zip'):
-        target = tmp_path / f'{key}-{form}.safetensors'
+        target = library[0] / f'{key}-{form}.safetensors'
         meaning = torchxrayvision.meaning_of(key)
         convert(library[0] / f'{form}.pt', target, f'xrv-{key}', meaning)
         return target
@@ -119,14 +124,14 @@ def test_the_input_is_exactly_the_librarys_range(converted):
     assert card.preprocessing['stretch'] is None
 
 
-def test_images_that_both_read_alike_get_the_same_scores(cxr_data, tmp_path, converted):
+def test_images_that_both_read_alike_get_the_same_scores(cxr_data, library, converted):
     """Within 0.02 of a probability: the library resizes by skimage, here by a triangle filter.
 
     Measured on these random weights: the mean difference of pixels is 1.6 to 2.3 of 2048, that
     of scores .0003 to .0012, the largest of a score .006.
     """
     paths = [cxr_data / 'dicom_cxr' / name for name in ALIKE]
-    said = run_library(tmp_path, paths)
+    said = library[1]
     classifier = Classifier.load(converted('all'), 'cpu')
     radiographs = [image_files.read(path) for path in paths]
     inputs = np.stack([classifier.prepare(radiograph).image for radiograph in radiographs])
