@@ -2,6 +2,7 @@
 
 import pytest
 
+from napari_cxr.decoding_memory import granted
 from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.training.training_image import UnusableImage, decode_image, read_in_process
 
@@ -26,3 +27,9 @@ def test_memory_that_lacks_just_now_is_no_reason_for_good(tmp_path, recipe, monk
         decode_image(tmp_path, recipe.input, 8)
     ((_, reason),) = read_in_process([(0, tmp_path)], recipe.input, 8)
     assert not isinstance(reason, UnusableImage)
+
+
+def test_a_file_that_does_not_fit_just_now_is_tried_again(folder, recipe):
+    with granted(1 << 20):
+        ((_, reason),) = read_in_process([(0, folder / 'left' / '0.png')], recipe.input, 8)
+    assert 'takes about' in reason and not isinstance(reason, UnusableImage)

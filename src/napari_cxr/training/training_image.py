@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from napari_cxr import image_files
+from napari_cxr.decoding_memory import is_passing
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.metrics.baseline import baseline_features
 from napari_cxr.radiograph import Radiograph, UnreadableImage, View
@@ -123,7 +124,7 @@ def read_in_process(
         try:
             yield number, decode_image(path, preprocessing, bits)
         except UnreadableImage as error:
-            yield number, UnusableImage(error)
+            yield number, str(error) if is_passing(str(error)) else UnusableImage(error)
         except MemoryError:
             yield number, 'Decoding it would take too much memory.'
 

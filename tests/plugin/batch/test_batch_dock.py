@@ -263,7 +263,7 @@ def test_a_killed_process_takes_no_row_with_it(dock, qtbot, many, tmp_path):
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
         os.kill(batch_jobs.shared_scorer().pid, signal.SIGKILL)
     panel = dock.panel
-    assert 'ended unexpectedly' in panel.message.text and panel.progress.resume.isVisible()
+    assert 'ended from outside' in panel.message.text and panel.progress.resume.isVisible()
     before = {row.number for row in panel.table.rows()}
     panel.progress.resume.click()
     qtbot.waitUntil(
