@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from napari_cxr.dicom.headers import MAX_DATASET_BYTES
-from napari_cxr.dicom.pixels import MAX_SAMPLES
+from napari_cxr.dicom.pixel_layout import MAX_SAMPLES
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.samples import phantom, write_phantom_dicom

@@ -11,7 +11,6 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
-from pydicom.tag import Tag
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
@@ -39,14 +38,16 @@ from napari_cxr.dicom.compressed_frames import (
 from napari_cxr.dicom.elements import integer, text, value
 from napari_cxr.dicom.headers import Header
 from napari_cxr.dicom.lut_data import apply_palette
-from napari_cxr.dicom.privacy import code_string
+from napari_cxr.dicom.pixel_layout import (
+    FLOATS,
+    PixelLayout,
+    decoding_bytes,
+    read_layout,
+)
 from napari_cxr.dicom.reduced_decoding import decode_reduced
 from napari_cxr.radiograph import UnreadableImage
 
-__all__ = ['MAX_SAMPLES', 'StoredPixels', 'decode', 'is_lossy']
-
-#: Rows x columns x samples x frames that are decoded at most: 512 MiB of 16-bit values.
-MAX_SAMPLES = 1 << 28
+__all__ = ['StoredPixels', 'decode', 'is_lossy']
 
 #: Decoder plugins in the order in which they are tried. gdcm comes last: it is
 #: the one that aborts the process on malformed streams, but the only permissive
@@ -68,13 +69,11 @@ _PERHAPS_LOSSY = {
     '1.2.840.10008.1.2.4.112',
     '1.2.840.10008.1.2.4.203',
 }
-_COLOUR = {'RGB', 'YBR_FULL', 'YBR_FULL_422', 'YBR_ICT', 'YBR_RCT'}
 _BEYOND = (
     'The compressed image holds values beyond the {} bits that the header states; their upper '
     'bits were dropped.'
 )
 _NO_MEMORY = re.compile(r'MemoryError|[Uu]nable to allocate|bad_alloc|[Oo]ut of memory')
-_FLOATS = {'FloatPixelData': 32, 'DoubleFloatPixelData': 64}
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,28 +106,6 @@ class StoredPixels:
     step: int = 1
 
 
-@dataclass(frozen=True)
-class _Layout:
-    rows: int
-    columns: int
-    samples: int
-    frames: int
-    allocated: int
-    stored: int
-    high_bit: int
-    signed: bool
-    photometric: str
-    keyword: str
-
-    @property
-    def frame_bytes(self) -> float:
-        """Bytes of one uncompressed frame."""
-        samples = self.rows * self.columns * self.samples
-        if self.photometric == 'YBR_FULL_422':
-            samples = self.rows * self.columns * 2
-        return samples * self.allocated / 8
-
-
 def is_lossy(header: Header) -> bool:
     """Tell whether the pixels went through lossy compression, as far as the file says."""
     stated = text(header.dataset, 'LossyImageCompression')
@@ -159,12 +136,12 @@ def decode(header: Header, least: tuple[int, int] | None = None) -> StoredPixels
         If the description is impossible or too large, if the pixel data are cut
         short or damaged, if no decoder is there for them, or not enough memory.
     """
-    layout = _layout(header.dataset)
+    layout = read_layout(header.dataset)
     syntax = header.transfer_syntax
     if layout.keyword not in header.dataset:
         raise UnreadableImage('The header describes an image but the file holds no pixel data.')
     stream = _check_data(header, layout)
-    check_memory(_memory(header, layout), layout.rows * layout.columns * layout.frames)
+    check_memory(decoding_bytes(header, layout), layout.rows * layout.columns * layout.frames)
     if least is not None and (reduced := _decode_reduced(header, layout, stream, least)):
         return reduced
     if is_recent_syntax(syntax):
@@ -174,7 +151,7 @@ def decode(header: Header, least: tuple[int, int] | None = None) -> StoredPixels
     values = values.astype(values.dtype.newbyteorder('='), copy=False)
     if layout.frames == 1 and values.ndim == (4 if layout.samples == 3 else 3):
         values = values[0]
-    if layout.keyword in _FLOATS:
+    if layout.keyword in FLOATS:
         return StoredPixels(values.astype(np.float32), None, None, layout.stored)
     raw, values = values, _aligned(values, layout, stream, clip=is_lossy(header))
     if layout.photometric == 'PALETTE COLOR':
@@ -193,11 +170,11 @@ def decode(header: Header, least: tuple[int, int] | None = None) -> StoredPixels
 
 
 def _decode_reduced(
-    header: Header, layout: _Layout, stream: Codestream | None, least: tuple[int, int]
+    header: Header, layout: PixelLayout, stream: Codestream | None, least: tuple[int, int]
 ) -> StoredPixels | None:
     """Decode a grey image at a part of its size; None where that cannot be, or changes nothing."""
     grey = layout.photometric in ('MONOCHROME1', 'MONOCHROME2') and layout.allocated in (8, 16)
-    if stream is None or layout.frames > 1 or not grey or layout.keyword in _FLOATS:
+    if stream is None or layout.frames > 1 or not grey or layout.keyword in FLOATS:
         return None
     # What stands above the bits stored is dropped, which cannot be done after the averaging.
     beyond = stream.precision > layout.stored and not is_lossy(header)
@@ -220,7 +197,7 @@ def _decode_reduced(
     return StoredPixels(values, low, high, layout.stored, notes=notes, step=step)
 
 
-def _stream_notes(stream: Codestream, layout: _Layout) -> tuple[str, ...]:
+def _stream_notes(stream: Codestream, layout: PixelLayout) -> tuple[str, ...]:
     """Note where a compressed image and the header contradict each other."""
     notes: list[str] = []
     if stream.precision < layout.stored:
@@ -237,66 +214,7 @@ def _stream_notes(stream: Codestream, layout: _Layout) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _layout(dataset: Dataset) -> _Layout:
-    """Read the image pixel description and refuse one that can't be."""
-    keyword = next((name for name in _FLOATS if name in dataset), 'PixelData')
-    rows, columns = integer(dataset, 'Rows'), integer(dataset, 'Columns')
-    if not rows or not columns or rows < 0 or columns < 0:
-        raise UnreadableImage('The header does not give the size of the image.')
-    samples = integer(dataset, 'SamplesPerPixel') or 1
-    frames = integer(dataset, 'NumberOfFrames') or 1
-    if frames < 1 or samples not in (1, 3):
-        raise UnreadableImage(
-            'The header gives an impossible number of frames or samples for each pixel.'
-        )
-    if rows * columns * samples * frames > MAX_SAMPLES:
-        raise UnreadableImage(
-            f'The header claims {frames} x {rows} x {columns} pixels, '
-            'which is more than any radiograph has; the image was not opened.'
-        )
-    allocated = _FLOATS.get(keyword) or integer(dataset, 'BitsAllocated') or 0
-    stored = allocated if keyword in _FLOATS else integer(dataset, 'BitsStored') or allocated
-    high_bit = integer(dataset, 'HighBit')
-    high_bit = stored - 1 if high_bit is None else high_bit
-    if allocated not in (1, 8, 16, 32, 64) or not 1 <= stored <= allocated:
-        raise UnreadableImage(
-            f'The header gives an impossible or unsupported pixel format ({stored} bits '
-            f'stored in {allocated} allocated).'
-        )
-    if not stored - 1 <= high_bit < allocated:
-        high_bit = stored - 1
-    photometric = text(dataset, 'PhotometricInterpretation').upper()
-    if not photometric:
-        photometric = 'MONOCHROME2' if samples == 1 else 'RGB'
-    known = _COLOUR if samples == 3 else {'MONOCHROME1', 'MONOCHROME2', 'PALETTE COLOR'}
-    if photometric not in known:
-        said = code_string(photometric) or 'something unknown'
-        raise UnreadableImage(
-            f'Pixels described as {said} with {samples} samples are not supported.'
-        )
-    signed = integer(dataset, 'PixelRepresentation') == 1
-    return _Layout(
-        rows, columns, samples, frames, allocated, stored, high_bit, signed, photometric, keyword
-    )
-
-
-def _memory(header: Header, layout: _Layout) -> int:
-    """Return how many bytes decoding takes at most, measured and rounded up."""
-    samples = layout.rows * layout.columns * layout.samples
-    stored = samples * layout.frames * max(layout.allocated // 8, 1)
-    held = len(value(header.dataset, layout.keyword)) + 2 * stored
-    if is_encapsulated_syntax(header.transfer_syntax):
-        # Of each frame the compressed bytes once more, and a codec's own numbers of 32 bits.
-        held += len(value(header.dataset, layout.keyword)) + 8 * samples
-    if layout.samples == 3:
-        held += stored + 12 * samples  # of 8 bits, and another colour space
-    elif layout.photometric == 'PALETTE COLOR':
-        held += 12 * samples * layout.frames
-    overlays = sum(Tag(group, 0x3000) in header.dataset for group in range(0x6000, 0x6020, 2))
-    return held + overlays * 3 * samples * layout.frames
-
-
-def _check_data(header: Header, layout: _Layout) -> Codestream | None:
+def _check_data(header: Header, layout: PixelLayout) -> Codestream | None:
     """Compare the pixel data with the description; return what the first frame says."""
     data = value(header.dataset, layout.keyword)
     if not isinstance(data, bytes) or not data:
@@ -326,7 +244,7 @@ def _check_data(header: Header, layout: _Layout) -> Codestream | None:
     return first
 
 
-def _check_frame(frame: bytes, syntax: UID, layout: _Layout) -> Codestream | None:
+def _check_frame(frame: bytes, syntax: UID, layout: PixelLayout) -> Codestream | None:
     if syntax == RLELossless:
         # PS3.5 annex G: two bytes give at most 128.
         if len(frame) * 64 < layout.frame_bytes:
@@ -356,7 +274,7 @@ def _check_frame(frame: bytes, syntax: UID, layout: _Layout) -> Codestream | Non
     return stream
 
 
-def _check_stream_size(rows: int, columns: int, layout: _Layout) -> None:
+def _check_stream_size(rows: int, columns: int, layout: PixelLayout) -> None:
     if (rows, columns) != (layout.rows, layout.columns):
         raise UnreadableImage(
             f'The header says {layout.rows} x {layout.columns} pixels but the compressed image '
@@ -370,7 +288,7 @@ def _extended_offsets(dataset: Dataset) -> tuple[bytes, bytes] | None:
     return (offsets, lengths) if offsets and lengths else None
 
 
-def _pixel_dataset(header: Header, layout: _Layout) -> Dataset:
+def _pixel_dataset(header: Header, layout: PixelLayout) -> Dataset:
     """Return a data set with nothing but a checked image, for pydicom's decoders."""
     pixels = Dataset()
     pixels.file_meta = FileMetaDataset()
@@ -389,9 +307,9 @@ def _pixel_dataset(header: Header, layout: _Layout) -> Dataset:
     return pixels
 
 
-def _decode_recent(header: Header, layout: _Layout) -> np.ndarray:
+def _decode_recent(header: Header, layout: PixelLayout) -> np.ndarray:
     """Decode a transfer syntax that pydicom does not know."""
-    if layout.allocated not in (8, 16, 32) or layout.keyword in _FLOATS:
+    if layout.allocated not in (8, 16, 32) or layout.keyword in FLOATS:
         name = syntax_name(header.transfer_syntax)
         raise UnreadableImage(
             f'The compression of this image ({name}) is supported for whole bytes only.'
@@ -412,7 +330,7 @@ def _decode_recent(header: Header, layout: _Layout) -> np.ndarray:
     return values
 
 
-def _decode(pixels: Dataset, syntax: UID, layout: _Layout) -> np.ndarray:
+def _decode(pixels: Dataset, syntax: UID, layout: PixelLayout) -> np.ndarray:
     """Try the decoder plugins, safest first."""
     try:
         decoder = get_decoder(syntax)
@@ -455,7 +373,7 @@ def _rank(plugin: str) -> int:
 
 
 def _aligned(
-    values: np.ndarray, layout: _Layout, stream: Codestream | None, *, clip: bool
+    values: np.ndarray, layout: PixelLayout, stream: Codestream | None, *, clip: bool
 ) -> np.ndarray:
     """Bring samples to the lowest bit, drop the bits above, extend the sign.
 

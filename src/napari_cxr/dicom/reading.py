@@ -26,7 +26,8 @@ from napari_cxr.dicom.headers import (
     sop_class,
 )
 from napari_cxr.dicom.luts import is_inverted, padding_mask, presets, to_modality
-from napari_cxr.dicom.pixels import MAX_SAMPLES, StoredPixels, decode, is_lossy
+from napari_cxr.dicom.pixel_layout import MAX_SAMPLES
+from napari_cxr.dicom.pixels import StoredPixels, decode, is_lossy
 from napari_cxr.dicom.privacy import code_string, pseudonyms
 from napari_cxr.radiograph import (
     LookupTable,
