@@ -126,18 +126,18 @@ def test_where_heatmaps_lie_without_pictures_in_single_precision(run, folder, tm
     assert result.exit_code == 2 and 'float8' in result.stderr
 
 
-def test_two_runs_of_one_command_give_the_same_bytes(folder, model_file, tmp_path):
-    """Nothing is measured that could come out another way the next time."""
-    tables = []
-    for number in range(2):
-        out = tmp_path / f'{number}.csv'
-        words = [sys.executable, '-m', 'napari_cxr', 'score', str(folder), '--out', str(out)]
-        words += ['--model', str(model_file), '--device', 'cpu', '--batch-size', '4']
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        tables.append(out.read_bytes())
+def test_two_runs_of_one_command_give_the_same_bytes(run, folder, model_file, tmp_path):
+    """Nothing is measured that could come out another way the next time, or somewhere else."""
+    words = ['score', str(folder), '--out', str(tmp_path / '0.csv'), '--model', str(model_file)]
+    words += ['--device', 'cpu', '--batch-size', '4']
+    command = [sys.executable, '-m', 'napari_cxr', *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    again = run(folder, '--out', tmp_path / '1.csv', '--batch-size', '4')
+    assert again.exit_code == 0, again.stderr
+    tables = [(tmp_path / f'{number}.csv').read_bytes() for number in range(2)]
     assert tables[0] == tables[1]
-    assert {row['backend'] for row in rows_of(out)} <= set(backend_names())
+    assert {row['backend'] for row in rows_of(tmp_path / '1.csv')} <= set(backend_names())
 
 
 @pytest.mark.parametrize(
@@ -277,17 +277,15 @@ def test_the_journal_of_another_list_is_wrong_usage(run, folder, tmp_path, model
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(sys.platform == 'win32', reason='signals')
 def test_ctrl_c_keeps_the_rows_makes_no_file_unreadable_and_says_how_to_go_on(
-    folder, model_file, tmp_path
+    run, folder, model_file, tmp_path
 ):
     (folder / 'a.png').write_text('<html>')  # first: its line tells that scoring goes on
     for i in range(300):
         (folder / f'b{i:03}.png').symlink_to(folder / 'normal' / '1.png')
     whole, out = tmp_path / 'whole.csv', tmp_path / 't.csv'
+    assert run(folder, '--workers', '2', '--out', whole).exit_code == 1
     words = [sys.executable, '-c', LISTENING, 'score', str(folder), '--workers', '2']
-    words += ['--model', str(model_file), '--device', 'cpu']
-    done = subprocess.run([*words, '--out', str(whole)], stderr=subprocess.DEVNULL, check=False)
-    assert done.returncode == 1
-    words += ['--out', str(out)]
+    words += ['--model', str(model_file), '--device', 'cpu', '--out', str(out)]
     with subprocess.Popen(
         words, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as going:
@@ -302,8 +300,8 @@ def test_ctrl_c_keeps_the_rows_makes_no_file_unreadable_and_says_how_to_go_on(
     kept = rows_of(out)
     assert 1 <= len(kept) < 307
     assert [row['path'] for row in kept if row['error']] == [str(folder / 'a.png')]
-    done = subprocess.run([*words, '--resume'], capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and f'{len(kept):,} of them done already' in done.stderr
+    resumed = run(folder, '--workers', '2', '--out', out, '--resume')
+    assert resumed.exit_code == 1 and f'{len(kept):,} of them done already' in resumed.stderr
     assert out.read_bytes() == whole.read_bytes()
 
 

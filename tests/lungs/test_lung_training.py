@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,14 @@ def scripts():
     sys.path.insert(0, str(SCRIPTS))
     yield
     sys.path.remove(str(SCRIPTS))
+
+
+@pytest.fixture
+def small_unet(monkeypatch):
+    """Train few filters: on processors without bfloat16 the whole network takes half a minute."""
+    import lung_learning
+
+    monkeypatch.setattr(lung_learning, 'UNet', partial(lung_learning.UNet, (4, 6, 8)))
 
 
 def drawn(rng, size=192):
@@ -152,7 +161,7 @@ def test_a_network_computes_the_same_after_export():
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_an_interrupted_training_goes_on_to_the_same_weights(data, tmp_path):
+def test_an_interrupted_training_goes_on_to_the_same_weights(data, tmp_path, small_unet):
     from lung_learning import Learning, Plan
     from lung_material import pixels, read_masks
 
@@ -213,7 +222,7 @@ def test_the_surest_answers_of_each_source_are_chosen():
     assert ((sides[0] > 0) == dark).mean() > 0.97
 
 
-def test_the_whole_command(data, tmp_path, monkeypatch, capsys):
+def test_the_whole_command(data, tmp_path, monkeypatch, capsys, small_unet):
     import train_lung_field
     from safetensors import safe_open
 

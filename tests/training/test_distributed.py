@@ -18,22 +18,55 @@ from napari_cxr.training.distributed import Ranks, device_of_rank
 from napari_cxr.training.recipe import AugmentationRecipe, LossRecipe, OptimiserRecipe
 
 SHARED = """
-import sys, os
+import os, socket, sys
 from contextlib import closing
 from napari_cxr.training import BatchDone, Recipe, checkpointing, index, train
 
-source, recipe, out, stop = sys.argv[1:]
-count = int(stop)
-checkpointing._TIME_FRACTION = float('inf')  # a state after each epoch
-plan = Recipe.from_toml(open(recipe).read())
-said = 0
-with closing(train(index(source), plan, out, 'cpu', resume=True)) as events:
-    for event in events:
-        said += 1
-        count -= isinstance(event, BatchDone)
-        if not count:
-            os._exit(3)  # a machine that goes down
-assert (said > 0) is (os.environ['RANK'] == '0')
+def run(source, recipe, out, stop):
+    count = int(stop)
+    checkpointing._TIME_FRACTION = float('inf')  # a state after each epoch
+    plan = Recipe.from_toml(open(recipe).read())
+    said = 0
+    with closing(train(index(source), plan, out, 'cpu', resume=True)) as events:
+        for event in events:
+            said += 1
+            count -= isinstance(event, BatchDone)
+            if not count:
+                os._exit(3)  # a machine that goes down
+    assert (said > 0) is (os.environ['RANK'] == '0')
+"""
+
+BY_TORCHRUN = 'run(*sys.argv[1:])'
+
+#: What torchrun does, in processes that have torch already; and before that the run of one.
+BY_FORKS = """
+source, recipe, one, out = sys.argv[1:]
+list(train(index(source), Recipe.from_toml(open(recipe).read()), one, 'cpu'))
+for stop, expected in ((6, 3), (-1, 0)):
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    ranks = []
+    for rank in range(2):
+        ranks.append(os.fork())
+        if not ranks[-1]:
+            os.environ |= {
+                'RANK': str(rank), 'LOCAL_RANK': str(rank), 'WORLD_SIZE': '2',
+                'LOCAL_WORLD_SIZE': '2', 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port),
+            }
+            try:
+                run(source, recipe, out, stop)
+                os._exit(0)
+            except BaseException:
+                import traceback
+                traceback.print_exc()
+                os._exit(1)
+    # The rank that goes down is the one that reports; torchrun would end the other.
+    assert os.waitstatus_to_exitcode(os.waitpid(ranks[0], 0)[1]) == expected
+    if expected:
+        os.kill(ranks[1], 15)
+    ended = os.waitstatus_to_exitcode(os.waitpid(ranks[1], 0)[1])
+    assert bool(ended) is bool(expected), ended
 """
 
 
@@ -54,16 +87,21 @@ def recipe():
     )
 
 
-def shared(folder, recipe, tmp_path, out, stop=-1):
-    (tmp_path / 'recipe.toml').write_text(recipe.to_toml())
-    (tmp_path / 'shared.py').write_text(SHARED)
-    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2']
-    command += ['--master_port=0', '--rdzv_backend=c10d', '--rdzv_endpoint=localhost:0']
-    command += [str(tmp_path / 'shared.py'), str(folder), str(tmp_path / 'recipe.toml'), str(out)]
-    environment = os.environ | {'OMP_NUM_THREADS': '1'}
-    return subprocess.run(
-        [*command, str(stop)], env=environment, capture_output=True, text=True, timeout=300
-    )
+@pytest.fixture
+def start(recipe, tmp_path):
+    """Start a script that shares a run."""
+
+    def start(launcher, script, *arguments):
+        (tmp_path / 'recipe.toml').write_text(recipe.to_toml())
+        (tmp_path / 'shared.py').write_text(SHARED + script)
+        command = [sys.executable, *launcher, str(tmp_path / 'shared.py'), *map(str, arguments)]
+        environment = os.environ | {'OMP_NUM_THREADS': '1'}
+        ended = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert ended.returncode == 0, ended.stderr
+
+    return start
 
 
 def assert_close(one, other):
@@ -81,10 +119,11 @@ def assert_close(one, other):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_two_processes_are_one_to_rounding(folder, recipe, tmp_path):
+def test_two_processes_are_one_to_rounding(folder, recipe, tmp_path, start):
     list(train(index(folder), recipe, tmp_path / 'one', 'cpu'))
-    ended = shared(folder, recipe, tmp_path, tmp_path / 'two')
-    assert ended.returncode == 0, ended.stderr
+    torchrun = ['-m', 'torch.distributed.run', '--nproc_per_node=2']
+    torchrun += ['--master_port=0', '--rdzv_backend=c10d', '--rdzv_endpoint=localhost:0']
+    start(torchrun, BY_TORCHRUN, folder, tmp_path / 'recipe.toml', tmp_path / 'two', -1)
     assert_close(tmp_path / 'one', tmp_path / 'two')
     assert json.loads((tmp_path / 'two' / 'result.json').read_text())['epochs'] == 2
     assert len((tmp_path / 'two' / 'log.txt').read_text().splitlines()) == 2
@@ -92,13 +131,12 @@ def test_two_processes_are_one_to_rounding(folder, recipe, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_two_processes_resume(folder, recipe, tmp_path):
-    list(train(index(folder), recipe, tmp_path / 'one', 'cpu'))
-    cut_off = shared(folder, recipe, tmp_path, tmp_path / 'two', stop=6)
-    assert cut_off.returncode != 0
-    ended = shared(folder, recipe, tmp_path, tmp_path / 'two')
-    assert ended.returncode == 0, ended.stderr
-    assert_close(tmp_path / 'one', tmp_path / 'two')
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='forks')
+def test_two_processes_resume(folder, tmp_path, start):
+    one, two = tmp_path / 'one', tmp_path / 'two'
+    start([], BY_FORKS, folder, tmp_path / 'recipe.toml', one, two)
+    assert_close(one, two)
+    assert 'Resumed after' in (two / 'log.txt').read_text()
 
 
 @pytest.mark.parametrize('total', [2, 3, 7, 8])
