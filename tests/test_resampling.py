@@ -65,7 +65,7 @@ def test_colour():
     np.testing.assert_allclose(resample(one, (0, 0, 60, 50), 16, 20), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize('size', [(31, 40), (300, 200), (201, 150), (1, 1), (64, 7)])
+@pytest.mark.parametrize('size', [(31, 40), (300, 200), (201, 150), (1, 1), (64, 7), (2500, 33)])
 def test_a_part_is_cut_out_before(size):
     padding = noise(top=9) == 0
     one = Radiograph(noise(), (Window(2048, 3000),), inverted=True, padding=padding)

@@ -140,7 +140,8 @@ class Window:
             return 1 / (1 + np.exp(np.clip(-4 * (x - center) / self.width, -80, 80)))
         if high <= low:  # LINEAR of width 1 is a threshold
             return (x > low).astype(np.float32)
-        out = (x - np.float32(low)) * np.float32(1 / (high - low))
+        out = x - np.float32(low)
+        out *= np.float32(1 / (high - low))
         return np.clip(out, 0, 1, out=out)
 
 
@@ -171,7 +172,12 @@ class LookupTable:
 
     def apply(self, values: np.ndarray) -> np.ndarray:
         """Map modality values to display values in [0, 1]; see `Window.apply`."""
-        index = np.rint(np.asarray(values, dtype=np.float64)) - self.first
+        values = np.asarray(values)
+        if values.dtype.kind in 'iu' and values.dtype.itemsize <= 4:
+            places = values.astype(np.intp)
+            places -= self.first
+            return np.asarray(self.table, dtype=np.float32).take(places, mode='clip')
+        index = np.rint(values.astype(np.float64)) - self.first
         index = np.nan_to_num(np.clip(index, 0, len(self.table) - 1)).astype(np.intp)
         return np.asarray(self.table, dtype=np.float32)[index]
 
@@ -478,7 +484,7 @@ class Radiograph:
             values = np.asarray(values, dtype=np.float32) @ weights
         shown = self.presets[preset].apply(values)
         if self.inverted:
-            shown = 1 - shown
+            np.subtract(1, shown, out=shown)
         if not np.issubdtype(values.dtype, np.integer) and not np.isfinite(shown).all():
             shown = np.nan_to_num(shown, nan=0.0)
         if self.padding is not None:

@@ -138,7 +138,10 @@ def _resampled_rows(
     scale = (stop - start) / count
     reach = max(scale, 1.0)
     centres = start + (np.arange(count) + 0.5) * scale
-    made = []
+    made: list[np.ndarray] = []
+    # The last rows of a strip are the first ones of the next, and are not asked for twice.
+    begun = first
+    pixels: np.ndarray | None = None
     for at in range(0, count, _AT_ONCE):
         some = centres[at : at + _AT_ONCE]
         low = min(max(int(some[0] - reach + 0.5), first), last - 1)
@@ -146,6 +149,13 @@ def _resampled_rows(
         distances = np.abs(np.arange(low, high) + 0.5 - some[:, None])
         weights = np.maximum(1 - distances / reach, 0)
         weights /= weights.sum(axis=1, keepdims=True)
-        pixels = strip(low, high)
-        made.append(weights.astype(pixels.dtype) @ pixels)
+        parts, cut = [], 0
+        if pixels is not None and begun <= low < begun + len(pixels):
+            known = pixels[low - begun :][: high - low]
+            cut = len(known)
+            parts.append(weights[:, :cut].astype(known.dtype) @ known)
+        if low + cut < high:
+            begun, pixels = low + cut, strip(low + cut, high)
+            parts.append(weights[:, cut:].astype(pixels.dtype) @ pixels)
+        made.append(parts[0] if len(parts) == 1 else parts[0] + parts[1])
     return np.concatenate(made)
