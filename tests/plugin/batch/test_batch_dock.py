@@ -1,6 +1,7 @@
 """The Batch dock as a person uses it: score, stop, resume, reopen, read, save."""
 
 import csv
+import math
 import os
 import signal
 from itertools import pairwise
@@ -12,7 +13,7 @@ from made_up_scores import run, scored
 from napari.components import ViewerModel
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QThreadPool, QUrl
 from qtpy.QtGui import QDropEvent
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from napari_cxr import samples
 from napari_cxr.plugin.batch import batch_jobs
@@ -22,6 +23,7 @@ from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.batch.scoring_request import ImageCount
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.score_table.sort_filter import RowKind
+from napari_cxr.scoring import ScoringProgress
 from napari_cxr.scoring.annotation.csv_export import ExportResult
 from napari_cxr.scoring.journal import Journal, journal_of
 
@@ -467,3 +469,27 @@ def test_a_message_covers_neither_the_table_s_buttons_nor_the_tabs(
     for button in (bar.uncertain, bar.columns):
         assert button.height() >= button.sizeHint().height()
         assert ends(bar)[0] <= ends(button)[0] and ends(button)[1] <= ends(bar)[1]
+
+
+@pytest.mark.parametrize('width', [292, 382, 572])
+def test_progress_keeps_its_height_while_a_run_goes_on(qtbot, width):
+    around = QWidget()
+    qtbot.addWidget(around)
+    layout, progress, below = QVBoxLayout(around), ScoreProgress(), QPushButton('a row')
+    layout.addWidget(progress)
+    layout.addWidget(below)
+    layout.addStretch(1)
+    around.resize(width, 400)
+    with qtbot.waitExposed(around):
+        around.show()
+
+    def place(done, failed, seconds):
+        progress.show_progress(ScoringProgress(done, failed, 20_000, 14.2, seconds))
+        qtbot.wait(20)
+        return below.y()
+
+    # The first failure brings a button, and the counts and times change their length.
+    places = {place(0, 0, math.nan), place(7, 0, 12.0), place(8, 1, 12.0)}
+    places |= {place(12_345, 0, 4000.0), place(12_345, 678, 4000.0)}
+    assert len(places) == 1
+    assert progress.message.height() >= progress.message.heightForWidth(progress.message.width())

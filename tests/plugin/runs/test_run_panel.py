@@ -7,6 +7,7 @@ from qtpy.QtCore import Qt
 
 from napari_cxr.plugin.runs.run_panel import RunPanel
 from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase
+from napari_cxr.plugin.widgets.sections import scrollable
 from napari_cxr.training.training_events import (
     ImageSkipped,
     ReadingProgress,
@@ -320,3 +321,30 @@ def test_both_themes(panel):
         panel.set_theme(theme)
         assert panel.curves.curves.theme == theme
     assert panel.minimumSizeHint().width() <= 290
+
+
+@pytest.mark.parametrize('width', [300, 390, 600])
+def test_stop_stays_where_it_is_as_long_as_a_run_goes_on(qtbot, settled_threads, width):
+    panel = RunPanel('dark')
+    page = scrollable(panel)  # as in the docks
+    qtbot.addWidget(page)
+    page.resize(width, 900)
+    page.show()
+    panel.begin('/runs/run')
+    places = set()
+
+    def look():
+        qtbot.wait(20)
+        assert panel.buttons.stop.isVisible()
+        places.add(panel.buttons.y())
+
+    look()
+    feed(panel, [ReadingProgress('run', 100, 400)])
+    look()
+    feed(panel, [ImageSkipped('run', '/a/b.png', 'It is cut off.')])
+    look()
+    feed(panel, [started(), batch(epoch=1)])
+    look()
+    feed(panel, [epoch(number=1), batch(epoch=2)])
+    look()
+    assert len(places) == 1

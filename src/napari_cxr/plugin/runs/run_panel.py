@@ -64,7 +64,8 @@ class RunStatus(QWidget):
         self.place = quiet_label()
         self.speed = quiet_label()
         keep_space(self.epoch)
-        keep_space(self.place, self.speed, lines=1)
+        keep_space(self.place, lines=1)
+        keep_space(self.speed, lines=2)  # in a narrow dock
         first = QHBoxLayout()
         first.addWidget(self.heading, 1)
         first.addWidget(self.elapsed, 0, Qt.AlignmentFlag.AlignTop)
