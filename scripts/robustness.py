@@ -460,17 +460,16 @@ def privacy(folder: Path) -> str:
             Image.fromarray(pixels).save(images / label / f'{number}.png')
     marked = images / 'normal' / 'marked.dcm'
     markers = marked_file(marked)
-    broken = place / 'broken.dcm'
-    spoil(marked, broken)
+    broken = spoiled(marked, place, markers)
     out = place / 'out'
     out.mkdir()
     recipe = ['--recipe', 'start-from-scratch']
     small = ['epochs=3', 'input.height=64', 'input.width=64']
     settings = [word for entry in small for word in ('--set', entry)]
     commands: list[tuple[str, list[str]]] = [
-        ('info', ['info', str(marked), str(broken)]),
-        ('classify', ['classify', str(marked), str(broken), '--json', '--heatmap', str(out)]),
-        ('score', ['score', str(images), str(broken), '--out', str(out / 's.jsonl'),
+        ('info', ['info', str(marked), *broken]),
+        ('classify', ['classify', str(marked), *broken, '--json', '--heatmap', str(out)]),
+        ('score', ['score', str(images), *broken, '--out', str(out / 's.jsonl'),
                    '--labels', 'folders', '--heatmaps', str(out / 'maps')]),
         ('train', ['train', str(images), '--out', str(out / 'run'), *recipe, *settings]),
     ]  # fmt: skip
@@ -491,8 +490,9 @@ def privacy(folder: Path) -> str:
     rows.append((f'{len(written)} files written by these', b''.join(map(contents, written))))
     intro = (
         f'{len(markers)} markers stand in the header of one radiograph: names, numbers, '
-        'addresses, free text, sequences and private elements. A second file has the same header '
-        'and cannot be decoded. Markers that were found again:'
+        'addresses, free text, sequences and private elements. Four more files have the same '
+        'header and a marker in an element that decides whether they are read. Markers that were '
+        'found again:'
     )
     lines = [
         '## Identity',
@@ -512,13 +512,26 @@ def privacy(folder: Path) -> str:
     return '\n'.join([*lines, ''])
 
 
-def spoil(source: Path, target: Path) -> None:
-    """Write a copy that cannot be decoded: its photometric interpretation is a marker, too."""
+def spoiled(source: Path, folder: Path, markers: list[str]) -> list[str]:
+    """Write copies that are refused because of an element whose value is a marker, too."""
     import pydicom
 
-    dataset = pydicom.dcmread(source)
-    dataset.PhotometricInterpretation = 'ZQ00XK'
-    dataset.save_as(target)
+    paths = []
+    planted = {
+        'PhotometricInterpretation': 'ZQ00XK',
+        'Modality': 'ZQ01XK',
+        'PresentationLUTShape': 'ZQ02XK',
+        'SOPClassUID': '1.2.826.0.1.3680043.9.99.71',
+    }
+    markers.append(planted['SOPClassUID'])
+    for keyword, value in planted.items():
+        dataset = pydicom.dcmread(source)
+        setattr(dataset, keyword, value)
+        if keyword == 'SOPClassUID':
+            del dataset.PixelData
+        paths.append(folder / f'{keyword}.dcm')
+        dataset.save_as(paths[-1])
+    return [str(path) for path in paths]
 
 
 def layer_text(path: Path) -> bytes:

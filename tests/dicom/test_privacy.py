@@ -224,3 +224,10 @@ def test_no_value_of_a_header_is_quoted(tmp_path, keyword, without_pixels):
         said = ' '.join([radiograph.refusal, *radiograph.notes])
     for planted in ('ZQXK', 'MARKER', '1.2.826.0.1'):
         assert planted not in said
+
+
+def test_a_pipe_in_the_place_of_the_secret_stops_nothing(tmp_path):
+    pytest.importorskip('fcntl')
+    os.mkfifo(tmp_path / 'secret')
+    one, two = (privacy.user_secret(tmp_path / 'secret') for _ in range(2))
+    assert one == two and len(one) == 32

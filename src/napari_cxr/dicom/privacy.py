@@ -20,6 +20,7 @@ import platformdirs
 from pydicom.dataset import Dataset
 
 from napari_cxr.dicom.elements import text
+from napari_cxr.settings_file import read_bounded
 
 __all__ = ['code_string', 'pseudonyms', 'secret_path', 'user_secret', 'window_name']
 
@@ -55,7 +56,7 @@ def user_secret(path: Path | None = None) -> bytes:
 
 def _existing(path: Path) -> bytes | None:
     try:
-        found = path.read_bytes()
+        found = read_bounded(path, 2 * _SECRET_BYTES)
     except FileNotFoundError:
         return None
     if len(found) != _SECRET_BYTES:

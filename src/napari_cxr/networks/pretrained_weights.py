@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from napari_cxr.networks.auto_split import split_library_model
 from napari_cxr.networks.library_models import LibraryModel, find_library_model, input_convolutions
 from napari_cxr.networks.staged import StagedNetwork
+from napari_cxr.settings_file import open_regular
 
 __all__ = [
     'PACKAGES',
@@ -317,7 +318,7 @@ def check_cached(repository: str, filename: str | None) -> None:
             continue
         stored = Path(path).resolve()
         if len(stored.name) == 64:
-            with stored.open('rb') as file:
+            with open_regular(stored) as file:
                 if hashlib.file_digest(file, 'sha256').hexdigest() != stored.name:
                     raise ValueError(f'the file {stored} is damaged; delete it')
 
