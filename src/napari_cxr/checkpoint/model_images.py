@@ -20,6 +20,7 @@ from typing import Any
 
 from napari_cxr.checkpoint.card import Card
 from napari_cxr.checkpoint.model_file import digest
+from napari_cxr.output_text import from_csv_cell
 from napari_cxr.settings_file import LARGEST_TABLE, read_bounded
 
 __all__ = ['CARD_ENTRY', 'ModelImages', 'image_digest', 'packed_digests']
@@ -117,7 +118,9 @@ def _in_run_folder(table: Path, fingerprint: str) -> dict[str, str]:
     try:
         text = read_bounded(table, LARGEST_TABLE).decode('utf-8')
         rows = [row for row in csv.DictReader(text.splitlines()) if row['split']]
-        lines = sorted(f'{row["image"]} {row["label"]} {row["split"]}' for row in rows)
+        lines = sorted(
+            f'{row["image"]} {from_csv_cell(row["label"])} {row["split"]}' for row in rows
+        )
         # As `napari_cxr.training.model_evaluation.describe_data` makes it.
         if hashlib.sha256('\n'.join(lines).encode()).hexdigest() != fingerprint:
             return {}
