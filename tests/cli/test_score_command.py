@@ -251,6 +251,25 @@ for words in {commands!r}:
     assert [path.name for path in tmp_path.iterdir()] == ['images']
 
 
+def test_a_finished_table_that_is_resumed_has_not_failed(run, folder, tmp_path):
+    """A line of cron is no failure each night because of one file that has failed long ago."""
+    (folder / 'broken.png').write_text('<html>')
+    out = tmp_path / 't.csv'
+    assert run(folder, '--out', out).exit_code == 1
+    before = out.read_bytes()
+    again = run(folder, '--out', out, '--resume')
+    assert again.exit_code == 0, again.output
+    assert '1 row is an error from before: --retry-errors scores' in again.stderr
+    assert out.read_bytes() == before
+    (folder / 'z.png').write_text('<html>')  # a new one fails
+    assert run(folder, '--out', out, '--resume').exit_code == 1
+    assert run(folder, '--out', out, '--resume', '--retry-errors').exit_code == 1
+    for name in ('broken', 'z'):
+        (folder / f'{name}.png').write_bytes((folder / 'normal' / '1.png').read_bytes())
+    assert run(folder, '--out', out, '--resume', '--retry-errors').exit_code == 0
+    assert {row['status'] for row in rows_of(out)} == {'scored'}
+
+
 def test_nothing_to_resume_is_begun_and_said(run, folder, tmp_path):
     out = tmp_path / 't.csv'
     result = run(folder / 'normal', '--out', out, '--resume')

@@ -98,14 +98,15 @@ class ScoringDisplay:
     ----------
     started : bool
         Whether the scoring has started.
-    failed : int
-        Number of files that could not be scored.
+    failed, failed_before : int
+        Number of files that could not be scored; and of those among them that have their row
+        from before, in a run that is resumed.
     """
 
     def __init__(self, command: list[str], *, quiet: bool = False, verbose: bool = False) -> None:
         self._command, self._quiet, self._verbose = command, quiet, verbose
         self.started = False
-        self.failed = 0
+        self.failed = self.failed_before = 0
 
     def show(self, events: Iterator[ScoringEvent]) -> None:
         """Show events until they end; a Ctrl-C comes through between two of them."""
@@ -135,6 +136,7 @@ class ScoringDisplay:
                         progress.update(bar, rate=text)
                     case scoring.ScoringStarted():
                         self.started, self.failed = True, event.failed
+                        self.failed_before = event.failed
                         run = event.run
                         resumed = f', {event.done:,} of them done already' if event.done else ''
                         backend = '' if event.backend == 'torch' else f', with {event.backend}'

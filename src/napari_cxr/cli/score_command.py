@@ -218,6 +218,7 @@ def score(
             items = select_split(listed, split, settings.images)
         except (CheckpointError, ListingError, DecisionError, ScoringError) as error:
             raise typer.BadParameter(str(error)) from None
+        was_finished = resume and os.path.lexists(out) and not journal_of(out).exists()
         if resume and not journal_of(out).exists() and not os.path.lexists(out):
             echo(f'Nothing was begun as {out} yet; it begins now.', err=True)
         if split:
@@ -249,7 +250,13 @@ def score(
                     resume=resume,
                 )
             _show_scoring(drawing, events)
-    if drawing.failed:
+    # What failed on another night has been told then, and does not fail a line of cron for ever.
+    failed = drawing.failed - (drawing.failed_before if was_finished else 0)
+    if was_finished and drawing.failed_before:
+        count = drawing.failed_before
+        rows = 'row is an error' if count == 1 else 'rows are errors'
+        echo(f'{count:,} {rows} from before: --retry-errors scores them again.', err=True)
+    if failed:
         raise typer.Exit(1)
 
 

@@ -207,7 +207,7 @@ def runs(
         except OSError as error:
             raise typer.BadParameter(f'{folder}: {error.strerror}.') from None
         if not found:
-            echo(f'There are no runs in {folder}.', err=True)
+            echo(f'There are no runs in {folder.absolute()}.', err=True)
         several = len(folders) > 1
         rows += [row | {'run': f'{folder}/{row["run"]}'} if several else row for row in found]
     rows.sort(key=lambda row: (row['val_auc'] is None, -(row['val_auc'] or 0)))
