@@ -127,3 +127,31 @@ def test_the_card_of_a_model_is_shown_by_name_and_by_file(run, model_file):
     assert shown['name'] == 'tiny' and shown['labels'] == ['covid19', 'normal', 'pneumonia']
     result = run('models', 'show', 'no-such-model')
     assert result.exit_code == 2 and 'no-such-model' in result.stderr
+
+
+@pytest.mark.parametrize(
+    ('words', 'offered'),
+    [
+        ('score x --model cxr', {'cxr-opacity', 'cxr3-lung-texture', 'cxr3-resnet10'}),
+        ('models show cxr-o', {'cxr-opacity'}),
+        ('train x --recipe start-f', {
+            'start-few-images', 'start-findings', 'start-fine-tuning', 'start-from-scratch',
+            'start-frozen',
+        }),
+        ('sweep x --sweep no', {'nova'}),
+        ('recipes show nova', {'nova', 'nova-custom-cnn', 'nova-vgg16'}),
+        ('score x --split ', {'train', 'val', 'test'}),
+        ('score x --pa', {'--path-column', '--patient-column'}),
+    ],
+)  # fmt: skip
+def test_what_the_shell_completes(words, offered):
+    # As bash asks, see `napari-cxr --show-completion bash`.
+    typed = f'napari-cxr {words}'
+    count = len(typed.split()) - (not typed.endswith(' '))
+    environment = {
+        '_NAPARI_CXR_COMPLETE': 'complete_bash',
+        'COMP_WORDS': typed,
+        'COMP_CWORD': str(count),
+    }
+    result = CliRunner().invoke(app, prog_name='napari-cxr', env=environment)
+    assert set(result.stdout.split()) == offered

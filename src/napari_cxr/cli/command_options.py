@@ -32,7 +32,32 @@ __all__ = [
     'changes_of',
     'check_backend',
     'columns_of',
+    'complete_models',
+    'complete_recipes',
+    'complete_sweeps',
 ]
+
+
+def complete_models(incomplete: str) -> list[str]:
+    """Return the names of models that begin so, for the shell's completion."""
+    from napari_cxr.checkpoint import catalog
+
+    return [e.name for e in catalog.entries() if e.name.startswith(incomplete)]
+
+
+def complete_recipes(incomplete: str) -> list[str]:
+    """Return the names of recipes that begin so."""
+    from napari_cxr.training.recipe import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+def complete_sweeps(incomplete: str) -> list[str]:
+    """Return the names of sweeps that begin so."""
+    from napari_cxr.training.sweep import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
 
 # A file that cannot be read is reported in its row, and the others are still read.
 Files = Annotated[
@@ -55,6 +80,7 @@ ModelOption = Annotated[
         metavar='NAME|FILE',
         help='A name from `models`, or a file; by default the one that `models` calls so.',
         show_default=False,
+        autocompletion=complete_models,
     ),
 ]
 SetOption = Annotated[

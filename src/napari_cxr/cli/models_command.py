@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_cxr.cli.command_options import AsJson
+from napari_cxr.cli.command_options import AsJson, complete_models
 from napari_cxr.cli.progress_display import time_text
 from napari_cxr.cli.terminal_output import echo, echo_page
 
@@ -69,7 +69,12 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
 
 @models.command()
 def show(
-    model: Annotated[str, typer.Argument(metavar='NAME|FILE', help='A name, or a file.')],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar='NAME|FILE', help='A name, or a file.', autocompletion=complete_models
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Print the card of a model: what it is, its data, its results and its limits."""

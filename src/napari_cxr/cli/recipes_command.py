@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from napari_cxr.cli.command_options import AsJson
+from napari_cxr.cli.command_options import AsJson, complete_recipes, complete_sweeps
 from napari_cxr.cli.terminal_output import echo_page
 
 if TYPE_CHECKING:
@@ -104,7 +104,15 @@ def list_recipes(
 
 @recipes.command()
 def show(
-    name: Annotated[str, typer.Argument(help='Name of a recipe or sweep, or a TOML file.')],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help='Name of a recipe or sweep, or a TOML file.',
+            autocompletion=lambda incomplete: (
+                complete_recipes(incomplete) + complete_sweeps(incomplete)
+            ),
+        ),
+    ],
 ) -> None:
     """Print a recipe or a sweep as TOML, to be edited and given to `train` or `sweep`."""
     from napari_cxr.training import recipe as built_in

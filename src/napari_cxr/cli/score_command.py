@@ -76,6 +76,7 @@ def score(
         str,
         typer.Option(
             metavar='train|val|test',
+            autocompletion=lambda: ['train', 'val', 'test'],
             help='Score the images of one split only: of the table or the folders, or else of '
             'the run that made the model.',
         ),

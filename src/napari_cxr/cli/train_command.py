@@ -28,6 +28,8 @@ from napari_cxr.cli.command_options import (
     ViewColumn,
     changes_of,
     columns_of,
+    complete_recipes,
+    complete_sweeps,
 )
 from napari_cxr.cli.terminal_output import echo, echo_path
 
@@ -43,7 +45,10 @@ def train(
     out: Annotated[Path, typer.Option(metavar='DIR', help='Folder of the run, new or empty.')],
     recipe: Annotated[
         str | None,
-        typer.Option(help='Name of a recipe from `recipes`, or a TOML file.'),
+        typer.Option(
+            help='Name of a recipe from `recipes`, or a TOML file.',
+            autocompletion=complete_recipes,
+        ),
     ] = None,
     settings: SetOption = None,
     epochs: EpochsOption = 0,
@@ -130,7 +135,11 @@ def sweep(
     ],
     plan: Annotated[
         str | None,
-        typer.Option('--sweep', help='Name of a sweep from `recipes`, or a TOML file.'),
+        typer.Option(
+            '--sweep',
+            help='Name of a sweep from `recipes`, or a TOML file.',
+            autocompletion=complete_sweeps,
+        ),
     ] = None,
     settings: SetOption = None,
     resume: ResumeOption = False,
