@@ -5,6 +5,7 @@ import os
 
 import pytest
 import yaml
+from napari.settings import get_plugin_settings
 
 import napari_cxr
 from napari_cxr.plugin import preferences as module
@@ -106,6 +107,17 @@ def test_a_change_of_limits_is_followed_at_once(environment):
     limits = DecoderLimits.from_environment()
     assert (limits.memory, limits.seconds, limits.total) == (2_500_000_000, 20.0, 40.0)
     save_preferences('reading', memory=0, seconds=60)
+    assert MEMORY not in os.environ and SECONDS not in os.environ
+
+
+def test_napari_s_dialog_replaces_all_values_of_a_category(environment):
+    preferences('layers')
+    settings = get_plugin_settings('napari-cxr')
+    settings.reading = {'memory': 3.0, 'seconds': 60.0}
+    assert os.environ[MEMORY] == '3' and SECONDS not in os.environ
+    settings.reading = {'memory': 4.0, 'seconds': 60.0}
+    assert os.environ[MEMORY] == '4'
+    save_preferences('reading', memory=0)
     assert MEMORY not in os.environ and SECONDS not in os.environ
 
 

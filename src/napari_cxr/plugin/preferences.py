@@ -108,13 +108,14 @@ def _follow_limits() -> None:
     settings = get_plugin_settings(_PLUGIN)
     if not _followed or _followed[0] is not settings:
         _followed[:] = [settings]
-        settings.reading.events.connect(_set_limits)
+        settings.events.connect(_set_limits)
         _set_limits()
 
 
 def _set_limits(_: object = None) -> None:
     """Put the limits where decoders look for them, in whatever process; see `DecoderLimits`."""
     chosen, default = _followed[0].reading, DecoderLimits()
+    chosen.events.connect(_set_limits)  # napari's dialog replaces it; connected twice is once
     limits = {MEMORY: (chosen.memory, default.memory), SECONDS: (chosen.seconds, default.seconds)}
     for name, (value, usual) in limits.items():
         if name not in _GIVEN:
