@@ -27,6 +27,7 @@ from napari_cxr.workers.decoder_pool import Decoder
 from napari_cxr.workers.worker_process import JobFailed, WorkerDied, WorkerProcess
 
 __all__ = [
+    'ActivityEntry',
     'Failure',
     'Job',
     'JobCancelled',
@@ -266,14 +267,6 @@ def run_job(
     -------
     RunningJob
         Cancels it. Nobody needs to keep it.
-
-    Examples
-    --------
-    >>> def count(to):
-    ...     for number in range(to):
-    ...         yield number
-    ...     return to
-    >>> self._job = run_job(self, count(9), 'Counting', done=self._take)  # doctest: +SKIP
     """
     enlarge_thread_pool()
     cancelled = Event()
@@ -288,7 +281,7 @@ def run_job(
     if ended is not None:
         running.ended.connect(ended)
     if fraction_done is not None:
-        _ActivityEntry(running, doing, fraction_done)
+        ActivityEntry(running, doing, fraction_done)
     running.follow(worker)
     return running
 
@@ -398,20 +391,25 @@ class _Described(partial[Any]):
 _ACTIVITY_INTERVAL = 250
 
 
-class _ActivityEntry(QObject):
-    """A job in napari's activity view.
+class ActivityEntry(QObject):
+    """A job in napari's activity view; until a fraction is known, its bar shows none.
 
     That view lets Qt process events whenever a bar is made or moves. A slot that is called by
     a job must not be interrupted so; the bar is therefore drawn by a timer of its own.
     """
 
     def __init__(
-        self, job: RunningJob, title: str, fraction_done: Callable[[Any], float | None]
+        self,
+        job: RunningJob,
+        title: str,
+        fraction_done: Callable[[Any], float | None],
+        cancel: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(job)
         self._title = title
         self._fraction_done = fraction_done
-        self._fraction = 0.0
+        self._cancel = cancel
+        self._fraction: float | None = None
         self._shown: list[Any] = []  # the one progress bar, once it is made
         self._drawing = False
         job.progressed.connect(self._look)
@@ -426,18 +424,28 @@ class _ActivityEntry(QObject):
             self._fraction = fraction
 
     def _draw(self) -> None:
-        from napari.utils.progress import progress
-
         if self._drawing:  # the view processes events, this timer's too
             return
         self._drawing = True
-        shown, percent = self._shown, round(100 * self._fraction)
+        shown, percent = self._shown, round(100 * (self._fraction or 0))
+        total = 0 if self._fraction is None else 100
         if not shown:
-            # As one of a window: without one there is nothing to draw, on a terminal neither.
-            shown.append(progress(total=100, desc=self._title, gui=True))
+            shown.append(_bar(self._title, total, self._cancel))
+        if total > shown[0].total:
+            shown[0].total = total
         if percent > shown[0].n:
             shown[0].update(percent - shown[0].n)
         self._drawing = False
+
+
+def _bar(title: str, total: int, cancel: Callable[[], None] | None) -> Any:
+    from napari.utils.progress import cancelable_progress, progress
+
+    # As one of a window: without one there is nothing to draw, on a terminal neither.
+    bar = (progress if cancel is None else cancelable_progress)(total=total, desc=title, gui=True)
+    if cancel is not None:
+        bar.cancel = cancel  # napari's own waits for the next step of a loop
+    return bar
 
 
 def _close_all(bars: list[Any]) -> None:

@@ -7,23 +7,34 @@ docks that run a model on one image.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtCore import QTimer, Signal
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QProgressBar, QPushButton, QWidget
 
 from napari_cxr.checkpoint import CheckpointError
 from napari_cxr.plugin.background import Failure, Job, JobOutcome, RunningJob, run_job
 from napari_cxr.plugin.docks import TabsTogether, unwrap_viewer
+from napari_cxr.plugin.radiographs_on_show import watch_viewer
+from napari_cxr.plugin.reader import open_paths
 from napari_cxr.plugin.style import keep_space, quiet_label, style_sheet
 from napari_cxr.plugin.widgets.input_selector import InputSelector
 from napari_cxr.plugin.widgets.model_selector import CardDialog
 from napari_cxr.plugin.widgets.sections import fill_dock
 from napari_cxr.plugin.widgets.text import InlineMessage
 
-__all__ = ['Dock', 'FormDock', 'ImageDock']
+__all__ = ['Dock', 'FormDock', 'ImageDock', 'dropped_files']
+
+
+def dropped_files(event: QDropEvent) -> list[str]:
+    """Return the files and folders that are dragged, if all of them are local."""
+    mime = event.mimeData()
+    urls = mime.urls() if mime is not None else []
+    return [url.toLocalFile() for url in urls] if all(u.isLocalFile() for u in urls) else []
 
 
 class Dock(QWidget):
@@ -42,6 +53,7 @@ class Dock(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         TabsTogether(self)
+        watch_viewer(napari_viewer)
         self.setStyleSheet(style_sheet(napari_viewer.theme))
         napari_viewer.events.theme.connect(self._theme_changed)
 
@@ -123,13 +135,15 @@ _NO_IMAGE = (
     'or choose File ▸ Open Sample ▸ Chest radiographs.'
 )
 
+_OPENING = 'A radiograph is being opened. It can be chosen here when it is on screen.'
+
 #: A bar and a Cancel button that come and go sooner than this only flicker, and drawing
 #: them takes the processor from the network; milliseconds.
 _PROGRESS_DELAY = 300
 
 
 class ImageDock(Dock):
-    """Choose a layer, a model and a device; start; cancel.
+    """Choose a layer, a model and a device; start; cancel. Files dropped on it are opened.
 
     One button starts and cancels. What it starts, and what becomes of the result, is the
     dock's own.
@@ -155,6 +169,7 @@ class ImageDock(Dock):
         self._data: Any = None  # of that layer when the click came
         self._doing = ''
         self._problem_of: Image | None = None  # what the message is about; None for the model
+        self.setAcceptDrops(True)
         self.inputs = InputSelector(self.viewer, offers)
         self.start = QPushButton(start)
         self.start.setObjectName('accent')
@@ -177,6 +192,18 @@ class ImageDock(Dock):
     def _show(self) -> None:
         """Show what belongs to the chosen layer; ends with `_say`."""
         raise NotImplementedError
+
+    # -- opening --------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Accept local files and folders."""
+        if event is not None and dropped_files(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Open the dropped files in the viewer."""
+        if event is not None:
+            open_paths(unwrap_viewer(self.viewer), [Path(p) for p in dropped_files(event)])
 
     # -- the job --------------------------------------------------------------------------
 
@@ -272,5 +299,9 @@ class ImageDock(Dock):
         """Show with button and status what can be done, unless a message is shown."""
         self.start.setText(self._starts)
         self.start.setEnabled(ready)
-        self.status.setText(_NO_IMAGE if self.inputs.current_layer is None and text else text)
+        if self.inputs.is_opening:
+            text = _OPENING
+        elif self.inputs.current_layer is None and text:
+            text = _NO_IMAGE
+        self.status.setText(text)
         self.status.setVisible(bool(self.status.text()) and not self.message.text)

@@ -26,10 +26,12 @@ __all__ = [
     'is_blank',
     'is_heatmap',
     'is_jpeg_2000',
+    'is_placeholder',
     'lay_on',
     'lying_on',
     'name_without_identity',
     'overlay_layers_data',
+    'placeholder_layer_data',
     'radiograph_layer_data',
     'radiograph_of',
     'remember_file',
@@ -145,6 +147,35 @@ def overlay_layers_data(
         )
         for overlay in radiograph.overlays
     ]
+
+
+def placeholder_layer_data(name: str, token: object) -> tuple[np.ndarray, dict[str, Any], str]:
+    """Return what a napari reader returns for a radiograph that is still being opened.
+
+    Points without a point: nothing is drawn, and there are no pixels that could be classified.
+
+    Parameters
+    ----------
+    name : str
+        Name of the layer.
+    token : object
+        By which `is_placeholder` knows the layer again.
+    """
+    return np.empty((0, 2)), {'name': name, 'metadata': {KEY: {'opening': token}}}, 'points'
+
+
+def is_placeholder(layer: Layer, token: object = None) -> bool:
+    """Return whether a layer stands for a radiograph that is still being opened.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Any layer.
+    token : object, optional
+        Of the one that is meant; any by default.
+    """
+    found = layer.metadata.get(KEY, {}).get('opening')
+    return found is not None and token in (None, found)
 
 
 def appearance(radiograph: Radiograph, preset: int | None = 0) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from napari_cxr.lungs import LungField
 from napari_cxr.plugin.background import Failure, Job, JobOutcome, run_job
 from napari_cxr.plugin.classify_job import ExplainedPrediction, HeatmapsByLungs
 from napari_cxr.plugin.docks import unwrap_viewer
-from napari_cxr.plugin.layers import is_heatmap
+from napari_cxr.plugin.layers import is_heatmap, is_placeholder
 from napari_cxr.plugin.lungs_layer import (
     align_lungs,
     detach_lungs,
@@ -317,6 +317,9 @@ def show_lung_field(viewer: ViewerModel) -> None:
         Whose radiograph is meant.
     """
     viewer = unwrap_viewer(viewer)
+    if any(map(is_placeholder, viewer.layers.selection)):
+        show_info('This radiograph is still being opened. Wait until it is on screen.')
+        return
     base = chosen_radiograph(viewer)
     if base is None:
         show_info('Open a chest radiograph first, then show its lung field.')
@@ -346,9 +349,10 @@ def show_lung_field(viewer: ViewerModel) -> None:
 
 
 def chosen_radiograph(viewer: ViewerModel) -> Image | None:
-    """Return the selected radiograph's layer, or the topmost if none is selected."""
+    """Return the selected radiograph's layer, or the topmost on show if none is selected."""
     active = viewer.layers.selection.active
     images = [x for x in viewer.layers if isinstance(x, Image) and not is_heatmap(x)]
     if active is not None and active not in images:
         active = radiograph_of_lungs(active)
-    return active if active is not None else (images[-1] if images else None)
+    visible = [layer for layer in images if layer.visible]
+    return active if active is not None else next(reversed(visible or images), None)

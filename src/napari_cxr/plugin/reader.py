@@ -8,45 +8,48 @@ imports this module as soon as any file is opened.
 from __future__ import annotations
 
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_cxr import dicom, image_files
 from napari_cxr.output_text import terminal_line
-from napari_cxr.radiograph import UnreadableImage
 from napari_cxr.workers.decoder_pool import shared_decoder
 
 if TYPE_CHECKING:
     import napari.viewer
 
 __all__ = [
-    'FOLDER_LIMIT',
+    'compare_side_by_side',
     'get_reader',
     'open_files',
     'open_folder',
+    'open_left_out',
+    'open_paths',
     'read',
-    'read_pictures',
     'show_lungs',
     'synthetic_radiograph',
 ]
 
 LayerData = tuple[Any, ...]
 
-#: A folder with more images than this opens its first only: napari slows down with many layers.
-FOLDER_LIMIT = 36
-
-#: How many files of a folder are looked at before deciding that it holds no DICOM.
+#: How many files of a folder are looked at before it is taken for one with images, and for how
+#: many seconds.
 _FILES_PROBED = 2000
+_PROBING = 0.3
 
 
-def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
-    """Return `read` for DICOM files and for folders with DICOM in them, else None.
+def get_reader(
+    path: str | list[str],
+) -> Callable[[str | list[str]], list[LayerData] | list[tuple[None]]] | None:
+    """Return `read` for DICOM files and for folders with images in them, else None.
 
     Looks at the first bytes of files only. A file that calls itself DICOM and is
     not is taken all the same: `read` says in one sentence what is wrong with it,
-    where napari's own reader might show another file's pixels.
+    where napari's own reader might show another file's pixels. napari asks about a folder
+    only when a person has chosen this reader for it.
 
     Parameters
     ----------
@@ -55,62 +58,100 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerD
     """
     paths = [Path(p) for p in ([path] if isinstance(path, str | Path) else path)]
     # The process starts while napari still makes up its mind.
-    if paths and all(map(_is_ours, paths)):
+    if any(map(_is_ours, paths)):
         shared_decoder().start()
         return read
     return None
 
 
-def read_pictures(path: str) -> list[LayerData]:
-    """Read a PNG, JPEG or TIFF into a layer that keeps its name, as napari's own reader does.
-
-    Raises
-    ------
-    UnreadableImage
-        If it cannot be opened, with the reason.
-    """
-    from napari_cxr.plugin.layers import radiograph_layer_data
-
-    radiograph = shared_decoder().read(path)
-    return [radiograph_layer_data(radiograph, Path(path).stem)]
-
-
-def read(path: str | list[str]) -> list[LayerData]:
+def read(path: str | list[str]) -> list[LayerData] | list[tuple[None]]:
     """Read DICOM files, each into a layer of its own; never stacks what is no stack.
 
-    Raises
-    ------
-    UnreadableImage
-        If nothing could be opened, with the reason.
+    Returns within about a second while napari's window would stand still: what is not open by
+    then is represented by a placeholder, and takes its place when it is there. A script waits
+    for its layers. Raises nothing: napari would suggest its own reader instead, which may
+    show another file.
+
+    Returns
+    -------
+    list of LayerData
+        The layers; a single (None,) where nothing could be opened, which a message has said.
     """
-    from napari_cxr.plugin.layers import overlay_layers_data, radiograph_layer_data
+    given = [Path(p) for p in ([path] if isinstance(path, str | Path) else path)]
+    return _open(given, _current_viewer()) or [(None,)]
+
+
+def _open(paths: list[Path], viewer: Any) -> list[LayerData]:
+    """Return the layers of files and folders, as soon as may be expected; see `read`."""
+    if _window_waits():
+        from napari_cxr.plugin.opening import Opening
+
+        return Opening(paths, viewer).layers_within()
+    from napari_cxr.plugin.image_opening import OpeningResult, open_images
     from napari_cxr.plugin.preferences import preferences
 
-    names = preferences('layers').file_names
-    given = [Path(p) for p in ([path] if isinstance(path, str | Path) else path)]
-    wanted, notices = _expand(given)
+    result = OpeningResult()
     layers: list[LayerData] = []
-    failures: list[str] = []
-    for file in wanted:
-        try:
-            radiograph = shared_decoder().read(file)
-        except UnreadableImage as error:
-            failures.append(f'{file.name}: {error}')
-            continue
-        if radiograph.refusal:
-            notices.append(f'{file.name}: {radiograph.refusal} It is shown, but not classified.')
-        layer = radiograph_layer_data(radiograph, file.stem if names else '')
-        layers += [layer, *overlay_layers_data(radiograph, layer[1])]
-    if not layers:
-        raise UnreadableImage('\n'.join(failures) or 'There is no image in this folder.')
-    _notify(failures, notices)
-    return layers
+    for event in open_images(paths, preferences('layers').file_names):
+        layers += result.take(event) if event is not None else []
+    if viewer is None:
+        _notify(result.problem, result.notice)
+        return layers
+    from napari_cxr.plugin.opening import report
+    from napari_cxr.plugin.radiographs_on_show import watch_viewer
+
+    report(result, viewer)
+    return watch_viewer(viewer).arriving(layers)
+
+
+def _window_waits() -> bool:
+    """Tell whether napari's window stands still while this code runs.
+
+    It does if Qt runs the event that led here. A script, or a notebook's cell, keeps nobody
+    but itself waiting, and expects a layer with its pixels.
+    """
+    if 'qtpy' not in sys.modules:
+        return False
+    from qtpy.QtCore import QCoreApplication, QThread
+
+    application, thread = QCoreApplication.instance(), QThread.currentThread()
+    return (
+        application is not None
+        and thread is not None
+        and thread == application.thread()
+        and thread.loopLevel() > 0
+    )
+
+
+def _current_viewer() -> Any:
+    """Return the viewer that most likely asks; napari's readers are not told."""
+    if 'napari.viewer' not in sys.modules:
+        return None
+    from napari import current_viewer
+
+    from napari_cxr.plugin.opening import viewers
+    from napari_cxr.plugin.radiographs_on_show import watch_viewer
+
+    for viewer in viewers():
+        watch_viewer(viewer)
+    return current_viewer()
 
 
 def _is_ours(path: Path) -> bool:
+    """Tell whether a path is DICOM, or a folder in which there may be an image."""
     if path.is_dir():
-        return any(map(dicom.is_dicom, islice(_visible_files(path), _FILES_PROBED)))
-    return path.suffix.lower() in ('.dcm', '.dicom') or dicom.is_dicom(path)
+        deadline = time.monotonic() + _PROBING
+        for probed, file in enumerate(_visible_files(path), 1):
+            # Not knowing is no reason to leave it to a reader that takes it for one series.
+            enough = probed == _FILES_PROBED or time.monotonic() > deadline
+            if enough or _is_named_dicom(file) or image_files.is_image(file):
+                return True
+        return False
+    return _is_named_dicom(path) or dicom.is_dicom(path)
+
+
+def _is_named_dicom(path: Path) -> bool:
+    return path.suffix.lower() in ('.dcm', '.dicom')
 
 
 def _visible_files(folder: Path) -> Iterator[Path]:
@@ -120,33 +161,13 @@ def _visible_files(folder: Path) -> Iterator[Path]:
         yield from (Path(root, name) for name in sorted(names) if not name.startswith('.'))
 
 
-def _expand(paths: list[Path]) -> tuple[list[Path], list[str]]:
-    """Return the files to open, and notices about those that are left out."""
-    wanted: list[Path] = []
-    notices: list[str] = []
-    for path in paths:
-        if not path.is_dir():
-            wanted.append(path)
-            continue
-        images = [file for file in image_files.find_images(path) if dicom.is_dicom(file)]
-        if len(images) > FOLDER_LIMIT:
-            notices.append(
-                f'{path.name} holds {len(images)} DICOM files: the first was opened. '
-                'Open the others by choosing them, or score the folder from the command line '
-                'with `napari-cxr classify`.'
-            )
-            images = images[:1]
-        wanted.extend(images)
-    return wanted, notices
-
-
-def _notify(failures: list[str], notices: list[str]) -> None:
+def _notify(problem: str, notice: str) -> None:
     from napari.utils.notifications import show_info, show_warning
 
-    if failures:
-        show_warning('Not opened:\n' + '\n'.join(map(terminal_line, failures[:10])))
-    if notices:
-        show_info('\n'.join(map(terminal_line, notices[:10])))
+    if problem:
+        show_warning(problem)
+    if notice:
+        show_info(notice)
 
 
 def open_files(viewer: napari.viewer.Viewer) -> None:
@@ -201,24 +222,58 @@ def open_paths(viewer: Any, paths: list[Path]) -> list[Any]:
     from napari.utils.notifications import show_error
 
     from napari_cxr.plugin.preferences import save_preferences
-    from napari_cxr.radiograph import UnreadableImage
+    from napari_cxr.plugin.radiographs_on_show import watch_viewer
     from napari_cxr.rasters import is_raster
 
+    watch_viewer(viewer)
+    ours = [path for path in paths if _is_ours(path) or is_raster(path)]
     opened: list[Any] = []
     for path in paths:
-        read = get_reader(str(path)) or (read_pictures if is_raster(path) else None)
-        try:
-            if read is None:
+        if path not in ours:
+            try:
                 opened += viewer.open(str(path), plugin='napari')
-            else:
-                # Not by `viewer.open`: a DICOM file without an extension matches no pattern,
-                # and a PNG would be napari's.
-                opened += [viewer.add_layer(Layer.create(*data)) for data in read(str(path))]
-        except (UnreadableImage, OSError, ValueError) as error:
-            show_error(terminal_line(f'{path.name} could not be opened. {error}'))
+            except (OSError, ValueError) as error:
+                show_error(terminal_line(f'{path.name} could not be opened. {error}'))
+    if ours:
+        # Not by `viewer.open`: a DICOM file without an extension matches no pattern, and a PNG
+        # would be napari's.
+        opened += [viewer.add_layer(Layer.create(*data)) for data in _open(ours, viewer)]
     if paths:
         save_preferences('layers', folder=str(paths[0].parent))
     return opened
+
+
+def open_left_out(viewer: napari.viewer.Viewer) -> None:
+    """Open the images that were left out when a folder was opened, a few dozen at a time.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the folder was opened.
+    """
+    from napari.utils.notifications import show_info
+
+    from napari_cxr.plugin.opening import open_what_was_left_out
+
+    if not open_what_was_left_out(viewer):
+        show_info('No images were left out: all of the last folder are open.')
+
+
+def compare_side_by_side(viewer: napari.viewer.Viewer) -> None:
+    """Lay two radiographs side by side, or show one alone again.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Whose two selected radiographs are meant; else the one on show and the one before it.
+    """
+    from napari.utils.notifications import show_info
+
+    from napari_cxr.plugin.radiographs_on_show import watch_viewer
+
+    problem = watch_viewer(viewer).compare()
+    if problem:
+        show_info(problem)
 
 
 def show_lungs(viewer: napari.viewer.Viewer) -> None:
@@ -244,7 +299,13 @@ def synthetic_radiograph() -> list[tuple[Any, ...]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / 'synthetic.dcm'
         samples.write_phantom_dicom(path)
-        return [radiograph_layer_data(dicom.read(path), 'Synthetic chest radiograph')]
+        layers: list[Any] = [radiograph_layer_data(dicom.read(path), 'Synthetic chest radiograph')]
+    viewer = _current_viewer()
+    if viewer is None:
+        return layers
+    from napari_cxr.plugin.radiographs_on_show import watch_viewer
+
+    return watch_viewer(viewer).arriving(layers)
 
 
 def _last_folder() -> str:

@@ -24,6 +24,7 @@ from napari_cxr.plugin.heatmap_overlay import HeatmapOverlay
 from napari_cxr.plugin.layers import KEY, blank_heatmap, is_blank, is_heatmap, lying_on
 from napari_cxr.plugin.lungs_layer import detach_lungs, edit_number, lungs_of
 from napari_cxr.plugin.preferences import preferences
+from napari_cxr.plugin.radiographs_on_show import watch_viewer
 
 __all__ = ['PaintWatcher', 'RowLayers']
 
@@ -157,6 +158,7 @@ class RowLayers:
                 self._put_away(before)
             self._viewer.add_layer(base)
         self._image = image
+        watch_viewer(self._viewer).show_alone(base, fit=False)
         self._fit()
         return base
 

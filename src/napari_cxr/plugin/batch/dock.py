@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from napari_cxr.plugin.annotation.annotation_controller import AnnotationController
 from napari_cxr.plugin.background import Failure
-from napari_cxr.plugin.base_dock import Dock
+from napari_cxr.plugin.base_dock import Dock, dropped_files
 from napari_cxr.plugin.batch import scoring_messages
 from napari_cxr.plugin.batch.batch_jobs import TableSaved
 from napari_cxr.plugin.batch.batch_layout import PanelScrollArea
@@ -288,12 +288,12 @@ class BatchDock(Dock):
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
         """Accept local folders and files."""
-        if event is not None and not self.busy and _dropped(event):
+        if event is not None and not self.busy and dropped_files(event):
             event.acceptProposedAction()
 
     def dropEvent(self, event: QDropEvent | None) -> None:
         """Take the dropped files as the images to score."""
-        paths = _dropped(event) if event is not None else []
+        paths = dropped_files(event) if event is not None else []
         if paths:
             self.panel.head.set_open(True)
             self.panel.setup.set_images(*paths)
@@ -301,10 +301,3 @@ class BatchDock(Dock):
     def set_theme(self, theme: str) -> None:
         """Change to another of napari's themes."""
         self.panel.set_theme(theme)
-
-
-def _dropped(event: QDropEvent) -> list[str]:
-    """Return the files and folders that are dragged, if all of them are local."""
-    mime = event.mimeData()
-    urls = mime.urls() if mime is not None else []
-    return [url.toLocalFile() for url in urls] if all(u.isLocalFile() for u in urls) else []

@@ -20,6 +20,7 @@ from napari_cxr.plugin.layers import (
     KEY,
     appearance,
     is_heatmap,
+    is_placeholder,
     lying_on,
     overlay_layers_data,
     radiograph_layer_data,
@@ -169,6 +170,7 @@ class InputSelector(QWidget):
         self._viewer = viewer
         self._offers = offers
         self._listed: list[Image] = []
+        self._was_opening = False
         self._build()
         layers = viewer.layers
         layers.events.inserted.connect(self._list_layers)
@@ -217,6 +219,11 @@ class InputSelector(QWidget):
         """The layer that Classify would take."""
         at = self.layer.currentIndex()
         return self._listed[at] if 0 <= at < len(self._listed) else None
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether a radiograph is being opened, which is then no layer to choose yet."""
+        return any(map(is_placeholder, self._viewer.layers))
 
     @property
     def current_model(self) -> str:
@@ -271,7 +278,8 @@ class InputSelector(QWidget):
                 self._listed.index(before) if before in self._listed else newest
             )
         self.layer.setEnabled(bool(self._listed))
-        if self.current_layer is not before:
+        if self.current_layer is not before or self.is_opening != self._was_opening:
+            self._was_opening = self.is_opening
             self._layer_chosen()
 
     def _rename(self) -> None:
