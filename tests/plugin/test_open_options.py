@@ -106,3 +106,35 @@ def test_a_damaged_file_is_said_in_place(qtbot, dock, tmp_path):
     path.write_text('<!DOCTYPE html><html></html>')
     open_file(qtbot, dock, path)
     assert 'page.dcm could not be opened' in dock.message.text and 'web page' in dock.message.text
+
+
+def test_it_can_be_cancelled(qtbot, dock, tmp_path, monkeypatch):
+    from napari_cxr.plugin import open_options
+
+    def reading(path):
+        while True:
+            yield None
+
+    monkeypatch.setattr(open_options, 'read_in_decoder', reading)
+    Picture.fromarray(np.zeros((20, 30), np.uint8)).save(tmp_path / 'chest.png')
+    dock.form.file.value = tmp_path / 'chest.png'
+    dock.form.call_button.native.click()
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock._job.cancel()
+    assert dock.status.text() == 'Opening chest.png was cancelled.' and not dock.viewer.layers
+
+
+def test_the_folder_of_before_is_offered_if_it_is_still_there(dock, tmp_path, monkeypatch):
+    from napari_cxr.plugin import open_options
+    from napari_cxr.plugin.preferences import save_preferences
+
+    asked = []
+    monkeypatch.setattr(
+        open_options.QFileDialog,
+        'getOpenFileName',
+        lambda parent, title, folder, filters: asked.append(folder) or ('', ''),
+    )
+    for folder in (tmp_path, tmp_path / 'gone'):
+        save_preferences('layers', folder=str(folder))
+        dock._choose_file()
+    assert asked == [str(tmp_path), '']

@@ -17,7 +17,10 @@ from napari_cxr.plugin.background import Failure, JobOutcome
 from napari_cxr.plugin.base_dock import FormDock
 from napari_cxr.plugin.layers import appearance, overlay_layers_data, radiograph_layer_data
 from napari_cxr.plugin.lungs_controller import show_lung_field
+from napari_cxr.plugin.opening import show_job
 from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.radiographs_on_show import watch_viewer
+from napari_cxr.plugin.reader import last_folder
 from napari_cxr.plugin.source_file import read_in_decoder
 from napari_cxr.radiograph import Radiograph
 from napari_cxr.rasters import is_raster
@@ -104,6 +107,8 @@ class OpenOptionsDock(FormDock):
             f'Opening {file.name}…',
             partial(self._take, file, window, overlays, lungs),
         )
+        if self._job is not None:
+            show_job(self.viewer, self._job, f'Opening {file.name}')
 
     def _take(
         self,
@@ -115,6 +120,9 @@ class OpenOptionsDock(FormDock):
     ) -> None:
         if isinstance(outcome, Failure):
             self.show_problem(f'{file.name} could not be opened. {outcome.text}', outcome.details)
+            return
+        if outcome.result is None:
+            self.show_status(f'Opening {file.name} was cancelled.')
             return
         radiograph: Radiograph = outcome.result
         named = preferences('layers').file_names or is_raster(file)
@@ -128,7 +136,8 @@ class OpenOptionsDock(FormDock):
             notes.append(f'The file has {_count(len(radiograph.presets))}: its first is shown.')
         else:
             attributes |= appearance(radiograph, place)
-        base = Image(data, **attributes)
+        ((_, placed, _),) = watch_viewer(self.viewer).arriving([(data, attributes, 'image')])
+        base = Image(data, **placed)
         self.viewer.add_layer(base)
         if overlays:
             self._add_overlays(radiograph, attributes, notes)
@@ -149,7 +158,7 @@ class OpenOptionsDock(FormDock):
 
     def _choose_file(self) -> None:
         chosen, _ = QFileDialog.getOpenFileName(
-            self, 'Open a chest radiograph', preferences('layers').folder, 'All files (*)'
+            self, 'Open a chest radiograph', last_folder(), 'All files (*)'
         )
         if chosen:
             self.form.file.value = chosen

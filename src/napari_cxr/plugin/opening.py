@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
@@ -42,7 +42,15 @@ from napari_cxr.plugin.preferences import preferences
 from napari_cxr.plugin.radiographs_on_show import watch_viewer
 from napari_cxr.plugin.widgets.opening_bar import OpeningBar, OpeningLine
 
-__all__ = ['PATIENCE', 'Opening', 'open_what_was_left_out', 'opening_bar', 'report', 'viewers']
+__all__ = [
+    'PATIENCE',
+    'Opening',
+    'open_what_was_left_out',
+    'opening_bar',
+    'report',
+    'show_job',
+    'viewers',
+]
 
 #: For so long may the window stand still for one file, and for all that are opened together, in
 #: seconds.
@@ -202,14 +210,9 @@ class Opening(QObject):
 
     def _show_progress(self) -> None:
         """Show in the window and in napari's activity view that it takes its time."""
-        if self._job is None or self._viewer is None or self._line is not None:
-            return
-        ActivityEntry(self._job, self._title, self._fraction_done, self.cancel)
-        bar = opening_bar(self._viewer)
-        if bar is not None:
-            self._line = bar.add_line(self._named)
-            self._line.cancelled.connect(self.cancel)
-            when_destroyed(self._line, self._job.cancel)
+        if self._job is not None and self._viewer is not None and self._line is None:
+            ActivityEntry(self._job, self._title, self._fraction_done, self.cancel)
+            self._line = _add_line(self._viewer, self._job, self._named, self.cancel)
 
     def _fraction_done(self, _: object) -> float | None:
         files = len(self.result.plan.files)
@@ -249,6 +252,58 @@ class Opening(QObject):
         placeholder = self._placeholder() if self._slow else None
         if placeholder is not None and self._viewer is not None:
             self._viewer.layers.remove(placeholder)
+
+
+def show_job(viewer: ViewerModel, job: RunningJob, text: str) -> None:
+    """Show a job that opens a file for a dock in the strip, if it takes its time.
+
+    Parameters
+    ----------
+    viewer : ViewerModel
+        Whose strip.
+    job : RunningJob
+        What `run_job` returned; the button cancels it.
+    text : str
+        What is being opened.
+    """
+    _JobLine(unwrap_viewer(viewer), job, text)
+
+
+class _JobLine(QObject):
+    """The line of a job, from a moment after its start to its end."""
+
+    def __init__(self, viewer: ViewerModel, job: RunningJob, text: str) -> None:
+        super().__init__(job)
+        self._viewer, self._job, self._text = viewer, job, text
+        self._line: OpeningLine | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._show)
+        self._timer.start(round(1000 * PATIENCE))
+        job.ended.connect(self._end)
+
+    def _show(self) -> None:
+        ActivityEntry(self._job, 'Opening a radiograph', lambda _: None, self._job.cancel)
+        self._line = _add_line(self._viewer, self._job, self._text, self._job.cancel)
+
+    def _end(self) -> None:
+        self._timer.stop()
+        bar = _bar_that_is_there(self._viewer)
+        if bar is not None and self._line is not None:
+            bar.remove_line(self._line)
+
+
+def _add_line(
+    viewer: ViewerModel, job: RunningJob, text: str, cancel: Callable[[], None]
+) -> OpeningLine | None:
+    """Add a line to a viewer's strip; its end, with the window, ends the job."""
+    bar = opening_bar(viewer)
+    if bar is None:
+        return None
+    line = bar.add_line(text)
+    line.cancelled.connect(cancel)
+    when_destroyed(line, job.cancel)
+    return line
 
 
 def report(result: OpeningResult, viewer: ViewerModel | None) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     'compare_side_by_side',
     'get_reader',
+    'last_folder',
     'open_files',
     'open_folder',
     'open_left_out',
@@ -181,7 +182,7 @@ def open_files(viewer: napari.viewer.Viewer) -> None:
     from qtpy.QtWidgets import QApplication, QFileDialog
 
     chosen, _ = QFileDialog.getOpenFileNames(
-        QApplication.activeWindow(), 'Open chest radiographs', _last_folder(), 'All files (*)'
+        QApplication.activeWindow(), 'Open chest radiographs', last_folder(), 'All files (*)'
     )
     open_paths(viewer, [Path(path) for path in chosen])
 
@@ -197,7 +198,7 @@ def open_folder(viewer: napari.viewer.Viewer) -> None:
     from qtpy.QtWidgets import QApplication, QFileDialog
 
     chosen = QFileDialog.getExistingDirectory(
-        QApplication.activeWindow(), 'Open a folder of chest radiographs', _last_folder()
+        QApplication.activeWindow(), 'Open a folder of chest radiographs', last_folder()
     )
     if chosen:
         open_paths(viewer, [Path(chosen)])
@@ -308,7 +309,8 @@ def synthetic_radiograph() -> list[tuple[Any, ...]]:
     return watch_viewer(viewer).arriving(layers)
 
 
-def _last_folder() -> str:
+def last_folder() -> str:
+    """Return the folder where a radiograph was opened last, if it is still there."""
     from napari_cxr.plugin.preferences import preferences
 
     folder: str = preferences('layers').folder

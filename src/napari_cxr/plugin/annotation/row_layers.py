@@ -24,7 +24,7 @@ from napari_cxr.plugin.heatmap_overlay import HeatmapOverlay
 from napari_cxr.plugin.layers import KEY, blank_heatmap, is_blank, is_heatmap, lying_on
 from napari_cxr.plugin.lungs_layer import detach_lungs, edit_number, lungs_of
 from napari_cxr.plugin.preferences import preferences
-from napari_cxr.plugin.radiographs_on_show import watch_viewer
+from napari_cxr.plugin.radiographs_on_show import is_radiograph, watch_viewer
 
 __all__ = ['PaintWatcher', 'RowLayers']
 
@@ -153,7 +153,9 @@ class RowLayers:
             base = before
             self._replace_image(base, image)
         else:
-            base = self._base = Image(image.data, **_attributes(image))
+            row = (image.data, _attributes(image), 'image')
+            ((_, attributes, _),) = watch_viewer(self._viewer).arriving([row])
+            base = self._base = Image(image.data, **attributes)
             if before is not None:
                 self._put_away(before)
             self._viewer.add_layer(base)
@@ -256,7 +258,8 @@ class RowLayers:
     def _remove_soon(self, gone: Sequence[Layer]) -> None:
         """Hide layers, and remove them after the canvas was painted without them."""
         for layer in gone:
-            if self._base is not None and layer.ndim == self._base.ndim:
+            ndim = None if self._base is None or is_radiograph(layer) else self._base.ndim
+            if self._base is not None and layer.ndim == ndim:
                 layer.units = self._base.units  # napari warns where they differ
         for layer in gone:
             layer.visible = False

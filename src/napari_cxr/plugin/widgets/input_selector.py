@@ -25,7 +25,9 @@ from napari_cxr.plugin.layers import (
     overlay_layers_data,
     radiograph_layer_data,
 )
+from napari_cxr.plugin.opening import show_job
 from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.radiographs_on_show import watch_viewer
 from napari_cxr.plugin.source_file import file_behind, is_of_other_reader, read_in_decoder
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.model_selector import ModelComboBox, fill_device_list
@@ -95,18 +97,19 @@ class OtherReaderNotice(QWidget):
         self._running = True
         self.button.setEnabled(False)
         stem = path.stem if preferences('layers').file_names else ''
-        run_job(
+        job = run_job(
             self,
             read_in_decoder(path),
             'Opening the file',
             done=partial(self._take, layer, stem),
             ended=self._finish,
         )
+        show_job(self._viewer, job, f'Opening {path.name}')
 
     def _take(self, layer: Image, stem: str, outcome: JobOutcome | Failure) -> None:
         if isinstance(outcome, Failure):
             self.text.setText(outcome.text)
-        elif layer in self._viewer.layers:
+        elif outcome.result is not None and layer in self._viewer.layers:
             replace_layer(self._viewer, layer, outcome.result, stem)
             self.replaced.emit()
 
@@ -133,7 +136,7 @@ def replace_layer(
     """
     data = radiograph_layer_data(radiograph, name)
     at = viewer.layers.index(layer)
-    new = Layer.create(*data)
+    new = Layer.create(*watch_viewer(viewer).arriving([data])[0])
     viewer.layers.insert(at, new)
     for number, overlay in enumerate(overlay_layers_data(radiograph, data[1]), 1):
         viewer.layers.insert(at + number, Layer.create(*overlay))

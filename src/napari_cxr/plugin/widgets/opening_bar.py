@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QDockWidget,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QMainWindow,
     QProgressBar,
     QPushButton,
@@ -27,6 +26,7 @@ from qtpy.QtWidgets import (
 
 from napari_cxr.output_text import terminal_line
 from napari_cxr.plugin.style import style_sheet
+from napari_cxr.plugin.widgets.text import PlainLabel
 
 __all__ = ['OpeningBar', 'OpeningLine', 'OpeningNote']
 
@@ -53,8 +53,7 @@ class OpeningLine(QWidget):
         self._text = terminal_line(text)
         self._began = time.monotonic()
         self._done = self._files = 0
-        self.label = QLabel()
-        self.label.setTextFormat(Qt.TextFormat.PlainText)
+        self.label = PlainLabel()
         self.bar = QProgressBar()
         self.bar.setRange(0, 0)
         self.bar.setTextVisible(False)
@@ -116,8 +115,7 @@ class OpeningNote(QFrame):
     ) -> None:
         super().__init__(parent)
         self.setObjectName('message' if wrong else 'notice')
-        self.label = QLabel(text)
-        self.label.setTextFormat(Qt.TextFormat.PlainText)
+        self.label = PlainLabel(text)
         self.label.setWordWrap(True)
         self.label.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.offer = QPushButton(offer)
