@@ -75,3 +75,14 @@ def test_a_log_is_not_forged(caplog):
     with caplog.at_level(logging.INFO):
         log.info('%s is damaged', 'a\nERROR:root:forged\x1b[2J.png')
     assert caplog.messages == [r'a\nERROR:root:forged\x1b[2J.png is damaged']
+
+
+def test_modules_log_in_no_other_way():
+    """Only pydicom's own logger is asked for by its name, to quieten it."""
+    from pathlib import Path
+
+    import napari_cxr
+
+    source = Path(napari_cxr.__file__).parent
+    others = {p.name for p in source.rglob('*.py') if 'logging.getLogger(' in p.read_text('utf-8')}
+    assert others == {'headers.py', 'output_text.py'}

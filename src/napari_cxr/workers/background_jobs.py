@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -13,6 +12,7 @@ import numpy as np
 
 from napari_cxr.checkpoint import catalog, read_card
 from napari_cxr.checkpoint.model_images import ModelImages
+from napari_cxr.output_text import get_logger
 from napari_cxr.scoring import (
     Decision,
     Item,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ['exporting', 'measure', 'network_names', 'preview', 'score', 'survey', 'train']
 
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def score(

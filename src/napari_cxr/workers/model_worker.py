@@ -6,18 +6,18 @@ form, and for networks that cannot be exported.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
 
 from napari_cxr.checkpoint import ModelFile, catalog, open_model
+from napari_cxr.output_text import get_logger
 from napari_cxr.workers.worker_process import JobFailed, WorkerDied, WorkerProcess
 
 __all__ = ['export_model', 'worker_role']
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 def worker_role(

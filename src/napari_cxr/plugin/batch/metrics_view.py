@@ -221,7 +221,7 @@ class MetricsView(QWidget):
         self.heading.setIndent(0)
         self.heading.setStyleSheet('font-weight: bold;')
         self.description = quiet_label()
-        self.seen = QLabel()
+        self.seen = PlainLabel()
         self.seen.setObjectName('caution')
         self.seen.setWordWrap(True)
         self.unmeasured = quiet_label()
