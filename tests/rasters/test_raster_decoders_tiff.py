@@ -10,6 +10,7 @@ import tifffile
 from PIL import Image
 
 from napari_cxr import rasters
+from napari_cxr.decoding_memory import NotEnoughMemory, granted
 from napari_cxr.radiograph import UnreadableImage
 
 GREY = (np.arange(48 * 64).reshape(48, 64) % 251).astype(np.uint8)
@@ -299,6 +300,33 @@ def test_a_piece_that_is_larger_than_the_image_is_refused_before(
 
 
 J2K = {'JPEG2000': {'no_jp2': True}}
+
+
+def test_a_tile_that_is_larger_than_the_image_counts(tmp_path):
+    tifffile.imwrite(tmp_path / 'a.tif', GREY, tile=(16, 16), compression='zlib')
+    for tag in (322, 323):  # width and length of a tile
+        changed(tmp_path / 'a.tif', tag, 16_384)
+    with granted(300 << 20), pytest.raises(NotEnoughMemory) as caught:
+        rasters.read(tmp_path / 'a.tif')
+    assert caught.value.needed > 16_384**2
+
+
+def test_a_later_page_with_a_larger_piece_is_refused_too(tmp_path):
+    pages = np.stack([GREY] * 3)
+    assert (
+        write(tmp_path / 'a.tif', pages, compression='jpeg', photometric='minisblack').frames == 3
+    )
+    packed = io.BytesIO()
+    Image.fromarray(np.full((600, 600), 7, np.uint8)).save(packed, 'JPEG')
+    data = bytearray((tmp_path / 'a.tif').read_bytes())
+    with tifffile.TiffFile(tmp_path / 'a.tif') as file:
+        tags = {tag: file.pages[2].aspage().tags[tag] for tag in (273, 279)}
+    for tag, value in ((273, len(data)), (279, len(packed.getvalue()))):  # offset and length
+        form = '<H' if tags[tag].dtype == 3 else '<I'
+        struct.pack_into(form, data, tags[tag].valueoffset, value)
+    (tmp_path / 'a.tif').write_bytes(bytes(data) + packed.getvalue())
+    with pytest.raises(UnreadableImage, match='more pixels than the file says'):
+        rasters.read(tmp_path / 'a.tif')
 
 
 @pytest.mark.parametrize('compression', [8, 5, 32773])

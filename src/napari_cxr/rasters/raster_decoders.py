@@ -296,12 +296,13 @@ def read_tiff(path: Path) -> DecodedRaster:
         check_size(int(np.prod(series.shape, dtype=np.int64)))
         photometric, compression = int(page.photometric), int(page.compression)
         _check_kind(page, photometric, compression)
-        size = path.stat().st_size
-        _check_length([page, *series.pages], size)
-        _check_streams(file, page, compression)
+        size, piece = path.stat().st_size, int(np.prod(page.chunks, dtype=np.int64))
+        streams = compression in (*_JPEG, *_JPEG_2000)
+        most = 2 * max(page.imagewidth * page.imagelength, piece) + (1 << 16) if streams else 0
+        _check_pieces(file, [page, *series.pages], size, most)
         samples = int(np.prod(series.shape, dtype=np.int64))
-        # As it is decoded, as it is turned, and what colours are made of.
-        held = 3 * samples * max(series.dtype.itemsize, 1)
+        # As it is decoded, piece by piece, as it is turned, and what colours are made of.
+        held = (3 * samples + 2 * piece) * max(series.dtype.itemsize, 1)
         held += 28 * samples if photometric in (_PALETTE, _YCBCR) else 0
         check_memory(size + held, samples)
         try:
@@ -370,36 +371,29 @@ def _check_kind(page: Any, photometric: int, compression: int) -> None:
         )
 
 
-def _check_length(pages: list[Any], size: int) -> None:
-    """Refuse a file that ends before its pixels do: libjpeg would fill them up with grey."""
+def _check_pieces(file: Any, pages: list[Any], size: int, most: int) -> None:
+    """Refuse what ends before its pixels do, and pieces far larger than the image.
+
+    libjpeg would fill up what is missing with grey, and a decoder makes room for what a
+    JPEG or JPEG 2000 piece says of itself.
+    """
     for page in pages:
         if page is None:  # the pixels of several pages stand in a row
             continue
-        parts = zip(page.dataoffsets, page.databytecounts, strict=False)
-        if any(offset + length > size for offset, length in parts):
-            raise UnreadableImage(
-                'This TIFF file is damaged: it ends before its pixels do, so it was not copied or '
-                'sent in full.'
-            )
-
-
-def _check_streams(file: Any, page: Any, compression: int) -> None:
-    """Refuse pieces that say themselves that they are far larger than the image.
-
-    A decoder would make room for what such a piece says.
-    """
-    if compression not in (*_JPEG, *_JPEG_2000):
-        return
-    most = 2 * max(page.imagewidth * page.imagelength, int(np.prod(page.chunks))) + (1 << 16)
-    for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
-        file.filehandle.seek(offset)
-        head = file.filehandle.read(min(length, _PIECE_HEADER))
-        stream = parse_codestream(head)
-        if stream is not None and stream.rows * stream.columns > most:
-            raise UnreadableImage(
-                'This TIFF file is damaged or forged: what is compressed in it has more pixels '
-                'than the file says.'
-            )
+        for offset, length in zip(page.dataoffsets, page.databytecounts, strict=False):
+            if offset + length > size:
+                raise UnreadableImage(
+                    'This TIFF file is damaged: it ends before its pixels do, so it was not '
+                    'copied or sent in full.'
+                )
+            if most:
+                file.filehandle.seek(offset)
+                stream = parse_codestream(file.filehandle.read(min(length, _PIECE_HEADER)))
+                if stream is not None and stream.rows * stream.columns > most:
+                    raise UnreadableImage(
+                        'This TIFF file is damaged or forged: what is compressed in it has more '
+                        'pixels than the file says.'
+                    )
 
 
 def _bits(page: Any) -> int:
