@@ -120,6 +120,17 @@ def foreign_file(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
+def without_torch(tmp_path, monkeypatch):
+    """Let no process that starts from now on import torch, torchvision or timm."""
+    for name in ('torch', 'torchvision', 'timm'):
+        (tmp_path / 'blocked' / name).mkdir(parents=True)
+        blocked = tmp_path / 'blocked' / name / '__init__.py'
+        blocked.write_text(f"raise ImportError('{name} must not be imported here')\n")
+    (tmp_path / 'blocked' / 'torch' / 'version.py').write_text("cuda: str = '13.0'\nhip = None\n")
+    monkeypatch.setenv('PYTHONPATH', str(tmp_path / 'blocked'), prepend=os.pathsep)
+
+
+@pytest.fixture
 def listed_foreign(foreign_file, own_models):
     """List those weights as 'findings' in the person's own catalog.toml, at an address."""
 

@@ -1,14 +1,22 @@
 """Recipes and sweeps on the command line: listed, and shown as TOML."""
 
 import json
+import subprocess
+import sys
 import tomllib
 
 import pytest
 from typer.testing import CliRunner
 
 from napari_cxr.cli import app
-from napari_cxr.cli.recipes_command import count_parameters
+from napari_cxr.cli.recipes_command import (
+    _parameters_by_stage,
+    count_parameters,
+    counted_parameters,
+)
 from napari_cxr.training import recipe as recipes
+from napari_cxr.training.recipe import HeadRecipe
+from napari_cxr.training.recipe.schema import as_table
 from napari_cxr.training.sweep import names
 
 
@@ -20,8 +28,6 @@ def run():
     return invoke
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_recipes_are_listed_with_their_sizes(run):
     result = run('recipes', '--json')
     assert result.exit_code == 0, result.output
@@ -48,8 +54,6 @@ def test_recipes_are_listed_with_their_sizes(run):
     assert rows['recipe', 'zhong']['paper'] == 'Zhong'
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_recipes_in_words_and_for_other_numbers_of_classes(run):
     text = run('recipes', '--classes', '5').stdout
     assert 'nova (sweep, 19 runs)' in text and 'Basu, Mitra, Saha (DETL)' in text
@@ -79,3 +83,26 @@ def test_a_sweep_is_shown_and_an_unknown_name_is_wrong_usage(run):
     assert shown['name'] == 'nova' and 'base' in shown
     result = run('recipes', 'show', 'no-such-recipe')
     assert result.exit_code == 2 and 'no-such-recipe' in result.stderr and result.stdout == ''
+
+
+@pytest.mark.parametrize('name', ['zhong', 'nova-custom-cnn', 'start-few-images'])
+def test_the_table_of_parameters_says_what_the_networks_have(name):
+    recipe = recipes.find(name)
+    entries = {} if recipe.head == HeadRecipe() else as_table(recipe.head)
+    size, channels = (recipe.input.height, recipe.input.width), recipe.input.channels
+    for classes in (2,) if entries.get('single') else (2, 4):
+        counted = counted_parameters(recipe.network, classes, channels, size, json.dumps(entries))
+        said = _parameters_by_stage(recipe.network, classes, channels, size, recipe.head)
+        assert said == counted and list(said[1]) == list(counted[1])
+
+
+def test_all_built_in_recipes_are_listed_without_torch(without_torch):
+    """If a network is missing: python scripts/recipe_parameters.py."""
+    for classes in ('2', '7'):
+        done = subprocess.run(
+            [sys.executable, '-m', 'napari_cxr', 'recipes', '--json', '--classes', classes],
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert len(done.stdout.splitlines()) == len(recipes.names()) + len(names())

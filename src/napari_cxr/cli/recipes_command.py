@@ -1,12 +1,15 @@
 """``napari-cxr recipes``: which recipes and sweeps there are, and the TOML of one.
 
-The parameters of a recipe's network are counted without allocating it.
+The parameters of the networks of built-in recipes stand in a table, which
+`scripts/recipe_parameters.py` makes; others are counted in torch, without allocating them.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
     from napari_cxr.training.recipe import HeadRecipe, Recipe
     from napari_cxr.training.sweep import Sweep
 
-__all__ = ['count_parameters', 'recipes']
+__all__ = ['count_parameters', 'counted_parameters', 'parameter_key', 'recipes']
 
 
 def count_parameters(recipe: Recipe, classes: int) -> tuple[int, int]:
@@ -55,20 +58,47 @@ def count_parameters(recipe: Recipe, classes: int) -> tuple[int, int]:
     return total, total - sum(stages[name] for name in frozen)
 
 
-@cache
 def _parameters_by_stage(
     network: str, classes: int, channels: int, size: tuple[int, int], head: HeadRecipe
 ) -> tuple[int, dict[str, int]]:
     """Return the number of parameters of a network, and of each stage."""
-    import torch
-
-    from napari_cxr import networks
     from napari_cxr.training.recipe import HeadRecipe
     from napari_cxr.training.recipe.schema import as_table
 
     entries = {} if head == HeadRecipe() else as_table(head)
+    known = _known_parameters().get(parameter_key(network, channels, size, entries))
+    if known is not None and (classes == 2 or not entries.get('single')):
+        total = sum(known['stages'].values()) + known['head'] + classes * known['each_class']
+        return total, known['stages']
+    return counted_parameters(network, classes, channels, size, json.dumps(entries))
+
+
+def parameter_key(
+    network: str, channels: int, size: tuple[int, int], head: Mapping[str, Any]
+) -> str:
+    """Return the key of a network in the table of parameters."""
+    return json.dumps([network, channels, *size, dict(head)], sort_keys=True)
+
+
+@cache
+def _known_parameters() -> dict[str, Any]:
+    """Read the table: the parameters of stages, and of heads of 0 classes and for each class."""
+    table = resources.files('napari_cxr').joinpath('recipes', 'parameters.json')
+    known: dict[str, Any] = json.loads(table.read_text(encoding='utf-8'))
+    return known
+
+
+@cache
+def counted_parameters(
+    network: str, classes: int, channels: int, size: tuple[int, int], head: str
+) -> tuple[int, dict[str, int]]:
+    """Count the parameters of a network in torch; `head` is JSON, empty for its own."""
+    import torch
+
+    from napari_cxr import networks
+
     with torch.device('meta'):  # shapes without numbers
-        made = networks.create(network, classes, channels, size, entries)
+        made = networks.create(network, classes, channels, size, json.loads(head))
     of_stages = {
         name: sum(p.numel() for p in stage.parameters()) for name, stage in made.stages.items()
     }

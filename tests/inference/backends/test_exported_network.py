@@ -1,7 +1,7 @@
 """Exported networks say what torch says, and bundled ones run where no torch can be imported."""
 
+import csv
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -79,17 +79,6 @@ def test_another_file_has_another_graph():
     assert find_graph('0' * 64, 'no-such-model') is None
 
 
-@pytest.fixture
-def without_torch(tmp_path, monkeypatch):
-    """Let no process that starts from now on import torch, torchvision or timm."""
-    for name in ('torch', 'torchvision', 'timm'):
-        (tmp_path / 'blocked' / name).mkdir(parents=True)
-        blocked = tmp_path / 'blocked' / name / '__init__.py'
-        blocked.write_text(f"raise ImportError('{name} must not be imported here')\n")
-    (tmp_path / 'blocked' / 'torch' / 'version.py').write_text("cuda: str = '13.0'\nhip = None\n")
-    monkeypatch.setenv('PYTHONPATH', str(tmp_path / 'blocked'), prepend=os.pathsep)
-
-
 def test_the_command_classify_needs_no_torch(tmp_path, without_torch):
     film = tmp_path / 'film.dcm'
     samples.write_phantom_dicom(film, shape=(300, 260), seed=4)
@@ -108,3 +97,27 @@ def test_the_command_classify_needs_no_torch(tmp_path, without_torch):
         [sys.executable, '-m', 'napari_cxr', *words, '--backend', 'torch'], capture_output=True
     )
     assert b'torch must not be imported' in refused.stderr, 'the test tests nothing'
+
+
+def test_the_command_score_needs_no_torch(tmp_path, without_torch):
+    """Nor does a heatmap's share in the lungs."""
+    (tmp_path / 'films').mkdir()
+    for seed in (4, 5):
+        samples.write_phantom_dicom(
+            tmp_path / 'films' / f'{seed}.dcm', shape=(300, 260), seed=seed
+        )
+    words = ['score', str(tmp_path / 'films'), '--out', str(tmp_path / 'x.csv'), '--lung-share']
+    done = subprocess.run(
+        [sys.executable, '-m', 'napari_cxr', *words, '--workers', '1'],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    with (tmp_path / 'x.csv').open(newline='') as table:
+        rows = list(csv.DictReader(table))
+    classifier = Classifier.load(BUNDLED[0], 'cpu')
+    for row in rows:
+        assert (row['status'], row['backend']) == ('scored', 'ONNX Runtime')
+        (expected,) = classifier.predict([image_files.read(row['path'])])
+        assert float(row['p_opacity']) == pytest.approx(expected.probabilities[0], abs=1e-6)
+    assert len(rows) == 2
