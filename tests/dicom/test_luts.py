@@ -612,3 +612,102 @@ def test_padding_written_with_the_wrong_sign(write):
         dataset.add(DataElement('PixelPaddingValue', vr, number))
         dataset.save_as(path)
         np.testing.assert_array_equal(dicom.read(path).padding, [[True, False]])
+
+
+# What is left out is said, in these words.
+
+
+@pytest.mark.parametrize(
+    ('elements', 'note'),
+    [
+        (
+            {'RescaleSlope': '0', 'RescaleIntercept': '5'},
+            'The rescale slope or intercept of this file is broken and was left out.',
+        ),
+        (
+            {'VOILUTFunction': 'ROUND', 'WindowCenter': '9', 'WindowWidth': '4'},
+            'The windows of this file have an unknown function and were left out.',
+        ),
+        (
+            {'WindowCenter': ['9', '8'], 'WindowWidth': '4'},
+            'A window of this file has no centre or no width and was left out.',
+        ),
+        (
+            {'WindowCenter': '9', 'WindowWidth': None},
+            'A window of this file has no centre or no width and was left out.',
+        ),
+        (
+            {'WindowCenter': '9', 'WindowWidth': '0'},
+            'A window of this file has an impossible centre or width; left out.',
+        ),
+        (
+            {'VOILUTFunction': 'SIGMOID', 'WindowCenter': '9', 'WindowWidth': '0'},
+            'A window of this file has an impossible centre or width; left out.',
+        ),
+        (
+            {'RescaleSlope': '0.0002', 'WindowCenter': '0.5', 'WindowWidth': '1'},
+            (
+                'A LINEAR window of this file is too narrow for its values, which are fractions; it '
+                'was applied as LINEAR_EXACT.'
+            ),
+        ),
+    ],
+)
+def test_what_is_said_of_windows_and_slopes_that_cannot_be_meant(write, elements, note):
+    image = dicom.read(write(ROW, **elements))
+    assert image.notes == (note,)
+
+
+@pytest.mark.parametrize(
+    ('sequence', 'note'),
+    [
+        ('ModalityLUTSequence', 'The Modality LUT of this file is broken and was left out.'),
+        ('VOILUTSequence', 'A VOI LUT of this file is broken and was left out.'),
+    ],
+)
+def test_what_is_said_of_a_table_that_is_broken(write, lut, sequence, note):
+    item = lut(0, [1, 2, 3], 16)
+    item.LUTDescriptor = [4, 0, 16]
+    image = dicom.read(write(ROW, **{sequence: [item]}))
+    assert image.notes == (note,)
+
+
+def test_a_frame_without_a_slope_keeps_its_values(write):
+    def group(**elements):
+        inner, outer = Dataset(), Dataset()
+        for keyword, value in elements.items():
+            setattr(inner, keyword, value)
+        outer.PixelValueTransformationSequence = [inner]
+        return outer
+
+    frames = np.array([[[1, 2]], [[3, 4]], [[5, 6]]], dtype=np.uint16)
+    groups = [group(RescaleSlope='2', RescaleIntercept='1'), group(), group(RescaleIntercept='7')]
+    image = dicom.read(write(frames, PerFrameFunctionalGroupsSequence=groups))
+    np.testing.assert_array_equal(image.values, [[[3, 5]], [[3, 4]], [[12, 13]]])
+
+
+def test_windows_without_a_name_have_none(write):
+    image = dicom.read(
+        write(
+            ROW,
+            WindowCenter=['10', '20'],
+            WindowWidth=['5', '6'],
+            WindowCenterWidthExplanation='NORMAL',
+        )
+    )
+    assert [w.explanation for w in image.presets] == ['NORMAL', '']
+
+
+@pytest.mark.parametrize('limit', [None, ['12', '900']])
+def test_of_several_padding_values_the_first_counts(write, limit):
+    """Both elements have one value, PS3.3 C.7.5.1.1.2."""
+    stored = np.array([[10, 11, 12, 500, 900]], dtype=np.uint16)
+    path = write(
+        stored,
+        PixelPaddingValue=[10, 500],
+        PixelPaddingRangeLimit=None if limit is None else [int(n) for n in limit],
+    )
+    mask = dicom.read(path).padding
+    assert mask is not None
+    expected = [True, False, False, False, False] if limit is None else [True] * 3 + [False] * 2
+    np.testing.assert_array_equal(mask, [expected])
