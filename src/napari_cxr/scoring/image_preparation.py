@@ -136,8 +136,16 @@ def prepare_image(path: str | Path, wanted: PrepareOptions) -> PreparedImage:
         picture=_picture(radiograph) if wanted.picture else None,
         identity=_identity(path, radiograph) if wanted.identify else {},
         decoded=radiograph.decoded,
-        digest=image_digest(path) if wanted.digest else '',
+        digest=_digest(path) if wanted.digest else '',
     )
+
+
+def _digest(path: str | Path) -> str:
+    """Return the hash of a file that has just been read; empty if it has gone since."""
+    try:
+        return image_digest(path)
+    except OSError:
+        return ''
 
 
 def prepare_here(

@@ -240,6 +240,14 @@ def test_the_folder_that_all_files_share():
     assert filled([scored(0, path='C:\\images\\z.png')]).root == 'C:\\images\\'
 
 
+def test_splits_are_there_where_they_are_known():
+    rows = filled([scored(0), scored(1)])
+    assert not rows.has('split') and not rows.has('model_split')
+    rows = filled([scored(0, model_split='train'), scored(1, split='test')])
+    assert rows.texts['model_split'][0] == 'train' and rows.texts['split'][1] == 'test'
+    assert rows.has('split') and rows.has('model_split')
+
+
 def test_numbers_of_rows_without_probabilities_are_not_known():
     rows = filled([failed(0), scored(1, 1.0, 0.0, 0.0), scored(2)])
     np.testing.assert_allclose(rows.numbers['p:covid19'].values, [np.nan, 1, 1 / 3])

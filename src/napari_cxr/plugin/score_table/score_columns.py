@@ -398,6 +398,8 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
         ),
         _text_column('view', 'View', 'View position of the DICOM header.', 8),
         _text_column('source', 'Source', 'Collection or hospital, by a table.', 14),
+        _text_column('model_split', 'Training', _MODEL_SPLIT, 9),
+        _text_column('split', 'Split', 'Its split, by a table or by folders of these names.', 7),
         _fraction_column(
             'lung_share_if_even', 'If uniform', 'The same for a uniform heatmap.', False
         ),
@@ -451,6 +453,12 @@ def _number_column(
 
     return ScoreColumn(key, title, about, kind, text, plain, text, wide, shown)
 
+
+#: What a column says of the model's own run.
+_MODEL_SPLIT = (
+    'The split in which the image was when the model was trained. What the model says of an '
+    'image of its training says nothing of others.'
+)
 
 #: What columns about the lungs count.
 _IN_LUNGS = {

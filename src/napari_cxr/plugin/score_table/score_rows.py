@@ -209,6 +209,8 @@ class ScoreRows:
                 'peak_region',
                 'view',
                 'source',
+                'split',
+                'model_split',
                 'status',
                 'cautions',
             )
@@ -428,6 +430,8 @@ def _texts_of(rows: list[ScoreRow]) -> dict[str, list[str]]:
         'view': ['' if row.view == View.UNKNOWN else row.view for row in rows],
         'peak_region': [row.peak_region for row in rows],
         'source': [row.source for row in rows],
+        'split': [row.split for row in rows],
+        'model_split': [row.model_split for row in rows],
         'status': [row.error if row.status == 'error' else '' for row in rows],
         'cautions': [_caution_text(row) for row in rows],
     }
