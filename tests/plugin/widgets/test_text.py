@@ -8,6 +8,7 @@ import napari_cxr.plugin
 from napari_cxr.plugin.widgets.text import (
     ElidedLine,
     PlainLabel,
+    SkippedFiles,
     clock_text,
     duration_text,
     plain_tip,
@@ -53,3 +54,26 @@ def test_docks_have_no_other_labels_but_for_links():
         'heatmap_controls.py': 1,
         'result_view.py': 1,
     }
+
+
+@pytest.mark.parametrize('folds', [False, True])
+def test_skipped_files_show_how_their_lines_begin(qtbot, folds):
+    skipped = SkippedFiles(folds=folds)
+    qtbot.addWidget(skipped)
+    skipped.resize(320, 200)
+    rows = [(f'ward/{n}.png', 'It is cut off. ' * 20) for n in range(30)]
+    skipped.show_files(rows[:20])
+    skipped.button.setChecked(True)
+    skipped.show()
+    qtbot.waitExposed(skipped)
+    bars = skipped.list.horizontalScrollBar(), skipped.list.verticalScrollBar()
+    assert [bar.value() for bar in bars] == [0, 0] and all(bar.maximum() for bar in bars)
+    bars[1].setValue(5)
+    skipped.show_files(rows)  # more of them: what is read stays in view
+    assert [bar.value() for bar in bars] == [0, 5]
+    assert skipped.list.toPlainText().count('\n') == 29
+    skipped.show_files(rows[:1])
+    assert skipped.list.toPlainText().startswith('ward/0.png: It is cut off.')
+    assert skipped.button.text() == '▾ 1 image was left out'
+    skipped.show_files(())
+    assert skipped.isHidden() == folds

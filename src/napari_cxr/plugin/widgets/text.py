@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QGuiApplication, QPaintEvent
+from qtpy.QtGui import QGuiApplication, QPaintEvent, QTextCursor
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -281,6 +281,8 @@ class SkippedFiles(QWidget):
             before = 0
         for path, reason in rows[before:]:
             self.list.appendPlainText(f'{path}: {reason}')
+        if not before:  # else the end of the longest line is in view
+            self.list.moveCursor(QTextCursor.MoveOperation.Start)
         self._rows = rows
         lines = min(max(len(rows), 2), _MOST_LINES) + 2  # and a scroll bar
         self.list.setFixedHeight(lines * self.list.fontMetrics().lineSpacing() + 8)
