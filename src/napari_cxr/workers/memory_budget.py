@@ -56,6 +56,9 @@ _SPARE = 0.1
 #: loaded on the way. It is virtual, and next to none of it is memory.
 _SLACK = 512 << 20
 
+#: How often it is tried, a millisecond apart, to look at what others have: each takes less.
+_KNOCKS = 10
+
 #: How often it is looked whether there is room, and for how long decoders of other processes are
 #: waited for where this one has none at work, in seconds.
 _POLL, _PATIENCE = 0.05, 120.0
@@ -185,7 +188,7 @@ class MemoryBudget:
         patience: float = _PATIENCE,
     ) -> None:
         self._free, self._shared, self._patience = free, shared, patience
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._queue: deque[object] = deque()
         self._grants: set[Grant] = set()
 
@@ -221,47 +224,49 @@ class MemoryBudget:
         try:
             while True:
                 waited = time.monotonic() - began
-                grant = self._try(ticket, wanted, decoders, alone, waited)
-                if grant is not None:
-                    return grant
-                time.sleep(_POLL)
+                with self._lock:
+                    grant = self._try(ticket, wanted, decoders, alone, waited)
+                    if grant is not None:
+                        return grant
+                    self._lock.wait(_POLL)  # until another has come in or gone, or to look again
                 yield None
         finally:
             with self._lock:
                 self._queue.remove(ticket)
+                self._lock.notify_all()
 
     def _try(
         self, ticket: object, wanted: int, decoders: int, alone: bool, waited: float
     ) -> Grant | None:
-        with self._lock:
-            if self._queue[0] is not ticket:
+        if self._queue[0] is not ticket:
+            return None
+        with self._others() as others:
+            if others is None:
                 return None
-            with self._others() as others:
-                if others is None:
-                    return None
-                if waited > self._patience:  # what they hold is not free; what they may take is
-                    others = 0
-                busy = sum(grant.size for grant in self._grants) + others
-                free = int((1 - _SPARE) * self._free())
-                limit = DecoderLimits.from_environment().memory
-                most = min(free, limit) if limit else free
-                room = max(most - busy, 0)
-                size = wanted or max(_LEAST, min(USUAL, most // decoders))
-                if busy and (alone or size > room):
-                    return None
-                if wanted > room:
-                    raise NotEnoughMemory(wanted, room)
-                if not wanted and (alone or size > room):
-                    size = room
-                grant = Grant(size, self._take_back)
-                self._grants.add(grant)
-                self._tell()
-                return grant
+            if waited > self._patience:  # what they hold is not free; what they may take is
+                others = 0
+            busy = sum(grant.size for grant in self._grants) + others
+            free = int((1 - _SPARE) * self._free())
+            limit = DecoderLimits.from_environment().memory
+            most = min(free, limit) if limit else free
+            room = max(most - busy, 0)
+            size = wanted or max(_LEAST, min(USUAL, most // decoders))
+            if busy and (alone or size > room):
+                return None
+            if wanted > room:
+                raise NotEnoughMemory(wanted, room)
+            if not wanted and (alone or size > room):
+                size = room
+            grant = Grant(size, self._take_back)
+            self._grants.add(grant)
+            self._tell()
+            return grant
 
     def _take_back(self, grant: Grant) -> None:
         with self._lock:
             self._grants.discard(grant)
             self._tell()
+            self._lock.notify_all()
 
     def _tell(self) -> None:
         if self._shared is not None:
@@ -303,9 +308,12 @@ class SharedGrants:
     @contextlib.contextmanager
     def others(self) -> Generator[int | None, None, None]:
         """Give what others were granted, who wait meanwhile; None while another is here."""
-        try:
-            fcntl.flock(self._door, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        for _ in range(_KNOCKS):
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._door, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(0.001)
+        else:  # it may be stopped
             yield None
             return
         try:
