@@ -647,8 +647,8 @@ def test_padding_written_with_the_wrong_sign(write):
         (
             {'RescaleSlope': '0.0002', 'WindowCenter': '0.5', 'WindowWidth': '1'},
             (
-                'A LINEAR window of this file is too narrow for its values, which are fractions; it '
-                'was applied as LINEAR_EXACT.'
+                'A LINEAR window of this file is too narrow for its values, which are fractions; '
+                'it was applied as LINEAR_EXACT.'
             ),
         ),
     ],
