@@ -109,3 +109,32 @@ def test_score_by_the_backend_that_is_named(in_workplace, tiny):
     assert set(table['precision']) == {'float32'}
     with pytest.raises(ScoringError, match="no backend 'fast': choose ONNX Runtime"):
         cxr.score('folder', model=tiny, backend='fast', progress=False)
+
+
+def test_columns_splits_and_epochs_reach_the_worker(tmp_path, tiny, monkeypatch):
+    from napari_cxr.api import jobs
+    from napari_cxr.training.recipe import Recipe
+
+    asked = []
+
+    def record(*job, **arguments):
+        asked.append(arguments)
+        yield from ()
+
+    monkeypatch.setattr(jobs, 'run', record)
+    monkeypatch.setattr(jobs, 'run_scoring', record)
+    (tmp_path / 'scores.csv').write_text('path\n')
+    columns = {'path': 'Datei', 'label': 'Befund'}
+    cxr.score(
+        'list.csv', tmp_path / 'scores.csv', tiny, columns=columns, split='test', progress=False
+    )
+    assert (asked[0]['columns'], asked[0]['split']) == (columns, 'test')
+    cxr.train(
+        'list.csv', 'start-bundled', tmp_path / 'run', columns=columns, epochs=3, progress=False
+    )
+    plan = Recipe.from_toml(asked[1]['plan'])
+    assert (plan.epochs, plan.data.columns, asked[1]['epochs']) == (3, columns, 0)
+    cxr.train('list.csv', out=tmp_path / 'run', resume=True, epochs=9, progress=False)
+    assert (asked[2]['plan'], asked[2]['epochs']) == ('', 9)
+    with pytest.raises(TypeError, match='leave out recipe, changes and columns'):
+        cxr.train('list.csv', out=tmp_path / 'run', resume=True, columns=columns)

@@ -6,15 +6,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from labelled_images import dataset_of
+from labelled_images import dataset_of, write_image
 
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.training import Recipe, RecipeError, index
 from napari_cxr.training.augmentation import augment, draw
 from napari_cxr.training.data_preparation import prepare
 from napari_cxr.training.recipe import AugmentationRecipe, DataRecipe
-from napari_cxr.training.run_data import EpochItems, NetworkInputs, RunData, fits_in_memory
+from napari_cxr.training.run_data import (
+    EpochItems,
+    NetworkInputs,
+    RunData,
+    fits_in_memory,
+    read_images,
+)
 from napari_cxr.training.splits import Split, splits_of
+from napari_cxr.training.training_events import ImageSkipped
 
 CPU = torch.device('cpu')
 
@@ -141,3 +148,31 @@ def test_a_class_that_is_not_there_is_refused(tmp_path):
     plan = AugmentationRecipe(rotation=30, only=('c',))
     with pytest.raises(RecipeError, match="'c', which does not exist; the classes are a, b"):
         items_of(tmp_path, augmentation=plan)
+
+
+def test_files_that_a_table_does_not_find_are_said_and_logged_without_folders(folder, recipe):
+    for name in ('DOE^JOHN', 'ROE^JANE'):
+        write_image(folder / name / 'twice.png', 'left', 0)
+    with (folder / 'manifest.csv').open('a') as file:
+        file.write('twice.png,left,p1,train,a,PA\ngone.png,right,p2,train,a,PA\n')
+    events = read_images(index(folder), recipe, None, 'run')
+    skipped = []
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            images, remarks = end.value
+            break
+        if isinstance(event, ImageSkipped):
+            skipped.append((event.path, event.reason))
+    assert len(images.digests) == 24
+    place = 'in DOE^JOHN and ROE^JANE: write the path with its folder into the table.'
+    assert skipped == [
+        ('twice.png', f'twice.png exists twice, {place}'),
+        ('gone.png', 'There is no such file.'),
+    ]
+    assert not any('DOE' in remark for remark in remarks)
+    assert [r for r in remarks if r.startswith('Image skipped')] == [
+        'Image skipped (1): The table names no file.',
+        'Image skipped (2): The table names no file.',
+    ]
