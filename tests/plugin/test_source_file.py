@@ -1,11 +1,13 @@
 """Layers that napari's own reader made: the file behind them is what counts."""
 
+import imagecodecs
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers._source import layer_source
 from PIL import Image as Picture
 from pydicom import dcmread
+from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless
 from qtpy.QtCore import Qt
 
@@ -13,6 +15,7 @@ from napari_cxr import image_files, samples
 from napari_cxr.dicom import privacy
 from napari_cxr.plugin import lungs_controller as lung_jobs
 from napari_cxr.plugin import source_file
+from napari_cxr.plugin.annotation import row_loader
 from napari_cxr.plugin.background import run_job
 from napari_cxr.plugin.layers import KEY, is_heatmap, radiograph_layer_data
 from napari_cxr.plugin.source_file import (
@@ -24,6 +27,7 @@ from napari_cxr.plugin.source_file import (
 )
 from napari_cxr.plugin.widgets.input_selector import OtherReaderNotice
 from napari_cxr.radiograph import Radiograph, UnreadableImage
+from napari_cxr.scoring import ScoreRow
 from napari_cxr.workers.decoder_pool import shared_decoder
 
 WAIT = 150_000
@@ -185,13 +189,22 @@ def test_classify_shows_the_file_and_no_heatmap_on_other_pixels(qtbot, dock, tmp
     assert dock.answer.prediction.probabilities == shown
 
 
-@pytest.fixture
-def wavelet_file(tmp_path):
-    """A radiograph of which JPEG 2000 holds the half that a model needs."""
-    path = samples.write_phantom_dicom(tmp_path / 'wavelet.dcm', shape=(1000, 960), seed=3)
+@pytest.fixture(scope='module')
+def wavelet_bytes(tmp_path_factory):
+    path = tmp_path_factory.mktemp('wavelet') / 'made.dcm'
+    pixels = np.add.outer(np.arange(1000), np.arange(960)).astype(np.uint16)
+    samples.write_phantom_dicom(path, pixels=pixels)
     dataset = dcmread(path)
     dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
     dataset.save_as(path)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def wavelet_file(tmp_path, wavelet_bytes):
+    """A radiograph of which JPEG 2000 holds the half that a model needs."""
+    path = tmp_path / 'wavelet.dcm'
+    path.write_bytes(wavelet_bytes)
     return path
 
 
@@ -258,7 +271,8 @@ def test_what_was_changed_is_taken_from_the_layer_and_says_so(
     elif change == 'new pixels':
         layer.data = np.ascontiguousarray(layer.data[::-1])
     elif change == 'file':
-        other = samples.write_phantom_dicom(wavelet_file, shape=(1000, 960), seed=4)
+        same_size = np.zeros((1000, 960), np.uint16)
+        other = samples.write_phantom_dicom(wavelet_file, pixels=same_size, seed=4)
         assert other == wavelet_file
     else:
         wavelet_file.unlink()
@@ -272,3 +286,42 @@ def test_a_row_that_is_opened_is_decoded_as_it_was_scored(wavelet_file, read_her
     whole = image_files.read(wavelet_file)  # with its path, as the opener reads it
     one = ended(as_scored(whole, 'cxr3-lung-texture'))
     assert one.step == 2 and read_here == [(str(wavelet_file), (320, 320))]
+
+
+def test_a_stream_without_a_smaller_image_is_taken_as_it_is(viewer, wavelet_file, read_here):
+    """One look at the file is enough to know it."""
+    stream = imagecodecs.jpeg2k_encode(
+        image_files.read(wavelet_file).values,
+        level=0,
+        codecformat='j2k',
+        reversible=True,
+        bitspersample=12,
+        resolutions=1,
+    )
+    dataset = dcmread(wavelet_file)
+    dataset.PixelData = encapsulate([bytes(stream)])
+    dataset.save_as(wavelet_file)
+    layer = layer_of(viewer, wavelet_file)
+    one = ended(radiograph_behind(layer))
+    for _ in range(2):
+        assert ended(as_scored(one, 'cxr3-lung-texture')) is one
+    assert len(read_here) == 1 and not one.notes
+
+
+@pytest.mark.parametrize(('decoded', 'step'), [('1/2', 2), ('1', 1), ('', 1)])
+def test_an_opened_row_is_classified_as_it_was_scored(
+    wavelet_file, read_here, monkeypatch, decoded, step
+):
+    shown = []
+
+    def classify(radiograph, model, device):
+        shown.append(radiograph)
+        yield None
+
+    monkeypatch.setattr(row_loader, 'classify_radiograph', classify)
+    monkeypatch.setattr(row_loader, 'read_in_decoder', source_file.read_in_decoder)
+    row = ScoreRow(0, str(wavelet_file), 'scored', decoded=decoded)
+    request = row_loader.RowRequest(row, 'cxr3-lung-texture', 'cpu')
+    loaded = ended(row_loader.load_row(request, None, False))
+    assert loaded.image.data.shape == (1000, 960)
+    assert [one.step for one in shown] == [step]

@@ -208,6 +208,7 @@ def classify(
     edit = edit_number(lungs) if lungs is not None else 0
     field = edited_field(lungs) if lungs is not None and edit else None
     radiograph = yield from radiograph_behind(layer)
+    radiograph = yield from as_scored(radiograph, model)
     return (yield from classify_radiograph(radiograph, model, device, field, edit))
 
 
@@ -231,7 +232,6 @@ def classify_radiograph(
     edit : int
         See `HeatmapsByLungs`.
     """
-    radiograph = yield from as_scored(radiograph, model)
     classified = yield from run_on_model(
         'classify', model, device, radiograph=radiograph, field=field
     )

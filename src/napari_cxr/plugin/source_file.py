@@ -53,7 +53,9 @@ _FROM_LAYER = (
 #: Whether a layer's pixels differ from those of its file; not of each is it known.
 _OTHER: WeakKeyDictionary[Image, bool] = WeakKeyDictionary()
 #: What was decoded for models, and the rows and columns that were enough for them.
-_REDUCED: WeakKeyDictionary[Radiograph, tuple[tuple[int, int], Radiograph]] = WeakKeyDictionary()
+_REDUCED: WeakKeyDictionary[Radiograph, tuple[tuple[int, int], Radiograph | None]] = (
+    WeakKeyDictionary()
+)
 _BEHIND: WeakKeyDictionary[Image, Path | None] = WeakKeyDictionary()
 
 
@@ -160,21 +162,25 @@ def as_scored(radiograph: Radiograph, model: str) -> Generator[None, None, Radio
     least = Preprocessing.from_dict(card.preprocessing).least_decoded
     if any(size < 2 * enough - 1 for size, enough in zip(radiograph.shape, least, strict=True)):
         return radiograph
-    path = radiograph.provenance.path or file_of(radiograph)
     known, reduced = _REDUCED.get(radiograph, (None, None))
+    path = radiograph.provenance.path or file_of(radiograph)
     if path and known != least:
         try:
             reduced = yield from read_in_decoder(path, least)
         except UnreadableImage:
-            reduced = None
-        if reduced is not None and _is_same_file(radiograph, reduced):
-            reduced = replace(reduced, notes=radiograph.notes)
-            _REDUCED[radiograph] = least, reduced
+            path = ''
         else:
-            reduced = None
-    if not path or reduced is None:
+            if not _is_same_file(radiograph, reduced):
+                path = ''
+            elif reduced.step > 1:
+                reduced = replace(reduced, notes=radiograph.notes)
+            else:
+                reduced = None  # the stream holds no smaller image
+            if path:
+                _REDUCED[radiograph] = least, reduced
+    if not path:
         return replace(radiograph, notes=(*radiograph.notes, _FROM_LAYER))
-    return reduced
+    return radiograph if reduced is None else reduced
 
 
 def _is_same_file(radiograph: Radiograph, reduced: Radiograph) -> bool:

@@ -17,7 +17,7 @@ from napari_cxr.plugin.background import Failure, Job, JobOutcome, RunningJob, f
 from napari_cxr.plugin.classify_job import ExplainedPrediction, classify_radiograph
 from napari_cxr.plugin.layers import radiograph_layer_data
 from napari_cxr.plugin.preferences import preferences
-from napari_cxr.plugin.source_file import read_in_decoder
+from napari_cxr.plugin.source_file import as_scored, read_in_decoder
 from napari_cxr.radiograph import Radiograph
 from napari_cxr.scoring import ScoreRow
 from napari_cxr.scoring.table_reader import image_path_of
@@ -169,6 +169,8 @@ def load_row(
         return LoadedRow(image)
     yield 'Computing the heatmap'
     try:
+        if request.row.decoded not in ('', '1'):  # as it was scored
+            radiograph = yield from as_scored(radiograph, request.model)
         answer = yield from classify_radiograph(radiograph, request.model, request.device)
     except Exception as error:
         return LoadedRow(image, problem=failure(error, 'Classifying'))
