@@ -44,7 +44,7 @@ def list_models(context: typer.Context, as_json: AsJson = False) -> None:
             row = {
                 'name': entry.name,
                 'where': entry.origin,
-                'default': entry.name == first,
+                'default': entry.name == first and not entry.error,
                 'demonstration': entry.is_demonstration,
                 'unfinished': entry.card.unfinished if entry.card is not None else '',
                 'card': card or entry.summary or None,

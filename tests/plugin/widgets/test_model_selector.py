@@ -131,3 +131,13 @@ def test_in_the_catalog_a_stopped_runs_model_says_so_too(qtbot, model_file, own_
 def test_a_finished_model_that_another_dock_asks_for_is_remembered(qtbot, box, model_file):
     box.choose('mine')
     assert preferences('classify').model == 'mine'
+
+
+def test_a_broken_file_of_its_name_does_not_hide_the_bundled_model(qtbot, own_models):
+    own_models.mkdir(exist_ok=True)
+    (own_models / f'{catalog.default()}.safetensors').write_bytes(b'nothing')
+    box = ModelComboBox('Which', 'classify')
+    qtbot.addWidget(box)
+    assert box.current == catalog.default() and box.currentText() == catalog.default()
+    assert box.current_card().title
+    assert catalog.resolve(catalog.default()).parent != own_models

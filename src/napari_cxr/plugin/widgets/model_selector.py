@@ -157,7 +157,8 @@ class ModelComboBox(ElidedComboBox):
         # Of two of one name the one that `catalog.resolve` takes: yours, bundled, download.
         order = ('download', 'bundled', 'yours')
         listed = [e for e in catalog.entries() if self._offers or not e.needs_download]
-        taken = sorted(listed, key=lambda entry: order.index(entry.origin))
+        # What cannot be used goes before neither.
+        taken = sorted(listed, key=lambda entry: (not entry.error, order.index(entry.origin)))
         meant = {entry.name: entry for entry in taken}
         self._entries = {entry.name: meant[entry.name] for entry in listed}
         demonstrations = [entry for entry in self._entries.values() if entry.is_demonstration]
