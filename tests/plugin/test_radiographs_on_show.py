@@ -207,6 +207,10 @@ def test_the_two_that_are_selected_are_compared(viewer):
     viewer.layers.selection = {first, third}
     watch_viewer(viewer).compare()
     assert [layer.visible for layer in viewer.layers] == [True, False, True]
+    watch_viewer(viewer).compare()
+    assert viewer.layers.selection.active is first and not third.visible
+    viewer.layers.selection = {first, third}
+    watch_viewer(viewer).compare()
     viewer.layers.remove(third)
     assert not watch_viewer(viewer).comparing and first.visible
 

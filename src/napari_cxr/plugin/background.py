@@ -255,10 +255,9 @@ def run_job(
     done : callable, optional
         Called once with the `JobOutcome` or the `Failure`.
     ended : callable, optional
-        Called last, after `done`, in every case.
+        Called last, in every case.
     description : str, optional
-        What the job is, for napari's question whether to close its window while it runs:
-        "Executing DESCRIPTION".
+        What the job is, for napari's question whether to close its window meanwhile.
     fraction_done : callable, optional
         For jobs of minutes, which are then listed in napari's activity view. It gets each
         event and returns which fraction of the work is done, or None if the event tells nothing.
@@ -406,9 +405,7 @@ class ActivityEntry(QObject):
         cancel: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(job)
-        self._title = title
-        self._fraction_done = fraction_done
-        self._cancel = cancel
+        self._title, self._fraction_done, self._cancel = title, fraction_done, cancel
         self._fraction: float | None = None
         self._shown: list[Any] = []  # the one progress bar, once it is made
         self._drawing = False
@@ -419,8 +416,7 @@ class ActivityEntry(QObject):
         self._timer.start(_ACTIVITY_INTERVAL)
 
     def _look(self, event: object) -> None:
-        fraction = self._fraction_done(event)
-        if fraction is not None:
+        if (fraction := self._fraction_done(event)) is not None:
             self._fraction = fraction
 
     def _draw(self) -> None:

@@ -163,7 +163,9 @@ class RadiographsOnShow:
         if self._moved is not None:
             left, right, _ = self._moved
             active = viewer.layers.selection.active
-            self.show_alone(right if active is right else left)
+            alone = right if active is right else left
+            self.show_alone(alone)
+            viewer.layers.selection.active = alone
             return ''
         pair = self._pair(viewer)
         if pair is None:
