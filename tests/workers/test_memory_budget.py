@@ -50,6 +50,10 @@ def test_an_unknown_file_gets_its_share_and_the_last_one_less(budget):
     assert admitted(MemoryBudget(lambda: 64 << 30), decoders=8).size == USUAL
     grants = [admitted(budget, decoders=4) for _ in range(5)]
     assert [grant and grant.size for grant in grants] == [225 * MB] * 4 + [None]
+    for grant in grants[:2]:
+        with grant:
+            pass
+    assert admitted(budget).size == 450 * MB, 'rather less than to wait'
     assert admitted(MemoryBudget(lambda: 50 * MB)).size == 45 * MB, 'alone it may try'
 
 

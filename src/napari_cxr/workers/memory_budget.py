@@ -251,6 +251,8 @@ class MemoryBudget:
             most = min(free, limit) if limit else free
             room = max(most - busy, 0)
             size = wanted or max(_LEAST, min(USUAL, most // decoders))
+            if not wanted and room >= _LEAST:  # rather less than to wait; it may ask for more
+                size = min(size, room)
             if busy and (alone or size > room):
                 return None
             if wanted > room:
