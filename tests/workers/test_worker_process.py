@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -58,10 +59,15 @@ JOBS = """
 
 
 @pytest.fixture
-def worker(tmp_path, monkeypatch):
-    """A worker whose jobs are those above."""
+def own_jobs(tmp_path, monkeypatch):
+    """Give the workers of a test the jobs above."""
     (tmp_path / 'sitecustomize.py').write_text(textwrap.dedent(JOBS))
     monkeypatch.setenv('PYTHONPATH', str(tmp_path), prepend=os.pathsep)
+
+
+@pytest.fixture
+def worker(own_jobs):
+    """A worker whose jobs are those above."""
     worker = WorkerProcess('torch')
     yield worker
     worker.close()
@@ -123,7 +129,10 @@ def test_a_worker_that_aborts_is_replaced(worker):
 def test_killed_from_outside_while_idle(worker):
     pid = worker.call('pid')
     os.kill(pid, signal.SIGKILL)
-    worker._child.process.wait()
+    deadline = time.monotonic() + 60
+    while worker.alive:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     assert worker.call('pid') != pid
 
 
@@ -204,13 +213,13 @@ def test_closing_the_generator_cancels_and_keeps_the_worker(worker):
     assert worker.call('pid') == pid
 
 
-def test_a_job_that_does_not_listen_is_killed(worker):
-    worker._grace = 0.3
-    pid = worker.call('pid')
-    run = worker.run('sleep', seconds=60)
-    assert next(run) is None  # a heartbeat, while there is nothing to report
-    run.close()
-    assert worker.call('pid') != pid
+def test_a_job_that_does_not_listen_is_killed(own_jobs):
+    with closing(WorkerProcess('torch', grace=0.3)) as worker:
+        pid = worker.call('pid')
+        run = worker.run('sleep', seconds=60)
+        assert next(run) is None  # a heartbeat, while there is nothing to report
+        run.close()
+        assert worker.call('pid') != pid
 
 
 def test_closing_at_any_heartbeat_gives_the_turn_back(worker):
@@ -260,9 +269,10 @@ def test_nonsense_from_the_worker_ends_it(worker):
     assert worker.call('echo', value='again') == 'again'
 
 
-def test_a_dropped_worker_takes_process_and_folder_along(worker):
+def test_a_dropped_worker_takes_process_and_folder_along(own_jobs):
+    worker = WorkerProcess('torch')
     pid, folder = worker.call('pid'), worker._child._channel._shared
-    worker._child = None
+    del worker
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert not folder.exists()

@@ -407,7 +407,7 @@ def test_cancel_gives_the_button_back(qtbot, dock, stopped):
     worker = classify_job.shared_inference()
     assert not worker._turn.locked()  # the job is really gone, and another can begin
     os.kill(stopped, signal.SIGCONT)
-    qtbot.waitUntil(lambda: not worker._child.unfinished, timeout=150_000)
+    qtbot.waitUntil(lambda: not worker.busy, timeout=150_000)
     classify(qtbot, dock)
     assert dock.answer is not None
 
