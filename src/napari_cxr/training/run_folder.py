@@ -406,12 +406,10 @@ class RunFolder:
             with suppress(ImportError):  # TensorBoard is an extra: without it, no event files
                 write_tensorboard_epoch(self.path, event, self.restarts)
 
-    def finish(self, result: dict[str, Any], *, keep_state: bool = False) -> None:
-        """Write ``result.json``, which marks the run as finished; the state may be kept."""
+    def finish(self, result: dict[str, Any]) -> None:
+        """Write ``result.json``, which marks the run as finished."""
         with self.writing():
             self._write('result.json', json.dumps(result, indent=2) + '\n')
-            if keep_state and self.state.is_file():
-                self.state.replace(self.path / FINAL_STATE_FILE)
             self.state.unlink(missing_ok=True)
             (self.path / START_MODEL_FILE).unlink(missing_ok=True)
 

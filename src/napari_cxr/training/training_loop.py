@@ -22,6 +22,7 @@ from napari_cxr.training.checkpointing import (
     load_state,
     measure_model,
     read_metadata,
+    save_state,
 )
 from napari_cxr.training.data_preparation import LoadedImages
 from napari_cxr.training.dataset import Dataset
@@ -41,6 +42,7 @@ from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.run_data import RunData, read_images
 from napari_cxr.training.run_extension import continuations
 from napari_cxr.training.run_folder import (
+    FINAL_STATE_FILE,
     START_MODEL_FILE,
     RunFolder,
     TrainingError,
@@ -347,8 +349,7 @@ def fit(
     for remark in remarks:
         folder.log(remark)
     described = describe_data(data.dataset, data.split, list(data.loaded.digests))
-    if continued:
-        described['continued'] = continued
+    described |= {'continued': continued} if continued else {}
     yield TrainingStarted(
         run=name,
         labels=data.dataset.labels,
@@ -382,14 +383,14 @@ def fit(
         raise
     if not ranks.first:
         return
-    if keep_state:
-        checkpoints.write()
     with folder.writing():  # the file itself is evaluated, as anyone will load it
         stored = load(folder.best)
         epoch = stored.card.data['epoch']
         measured = entries or measure_model(run, stored, folder.path)
         final = build_card(run, described, epoch, measured, credit)
         save(folder.best, stored.tensors, final, halve=recipe.card.halve)
+        if keep_state:
+            save_state(folder.path / FINAL_STATE_FILE, run, folder.metadata())
     folder.log(
         f'Finished after {run.progress.epoch} epochs; the weights of epoch {epoch} are kept.'
     )
@@ -401,8 +402,7 @@ def fit(
             'parameters': sum(p.numel() for p in run.network.parameters()),
             'trainable': _trainable(run),
             'metrics': final.metrics,
-        },
-        keep_state=keep_state,
+        }
     )
     yield TrainingFinished(name, str(folder.best), epoch, final.metrics)
 
