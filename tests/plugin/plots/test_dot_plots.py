@@ -27,20 +27,33 @@ def scatter(qtbot):
     return plot
 
 
-def test_points_at_one_place_are_one_dot_for_each_class(scatter):
-    members = sorted(tuple(m) for m in scatter._dots.members)
-    assert members == [(0, 1), (2,), (3,), (4,)]
+def chosen_at(qtbot, plot):
+    """Return which points clicks on each dot choose, one after the other."""
+    seen, found = [], []
+    plot.chosen.connect(seen.append)
+    for x, y in plot.centres():
+        for _ in range(3):
+            qtbot.mouseClick(plot, LEFT, pos=QPoint(round(x), round(y)))
+        found.append(tuple(sorted(set(seen))))
+        seen.clear()
+    plot.chosen.disconnect(seen.append)
+    return found
+
+
+def test_points_at_one_place_are_one_dot_for_each_class(qtbot, scatter):
+    members = chosen_at(qtbot, scatter)
+    assert sorted(members) == [(0, 1), (2,), (3,), (4,)]
     # The two classes at 299 x 299 stand beside each other, as far apart as two radii.
     centres = scatter.centres()
-    pair = [i for i, m in enumerate(scatter._dots.members) if m[0] in (0, 3)]
+    pair = [members.index((0, 1)), members.index((3,))]
     assert np.hypot(*(centres[pair[0]] - centres[pair[1]])) == pytest.approx(9)
 
 
 def test_a_click_chooses_the_nearest_image_and_then_the_next(qtbot, scatter):
+    x, y = scatter.centres()[chosen_at(qtbot, scatter).index((0, 1))]
+    qtbot.mouseClick(scatter, LEFT, pos=QPoint(scatter.width() - 3, round(y)))
     seen = []
     scatter.chosen.connect(seen.append)
-    dot = next(i for i, m in enumerate(scatter._dots.members) if len(m) == 2)
-    x, y = scatter.centres()[dot]
     for _ in range(3):
         qtbot.mouseClick(scatter, LEFT, pos=QPoint(round(x), round(y)))
     assert seen == [0, 1, 0]
@@ -65,15 +78,15 @@ def test_ten_thousand_points_are_painted_at_once(qtbot):
     plot.set_points(xs, ys, rng.integers(0, 12, 10_000), LONG)
     began = time.perf_counter()
     plot.grab()
-    plot._point_at(7)
+    qtbot.keyClick(plot, Qt.Key.Key_Right)
     plot.grab()
     assert time.perf_counter() - began < 8
-    assert len(plot._dots.members) == 10_000
+    assert len(plot.centres()) == 10_000
 
 
 def test_points_that_are_nowhere_are_left_out(qtbot):
     plot = shown(qtbot, Scatter('dark'))
     plot.grab()
     plot.set_points([np.nan, 2.0], [1.0, 3.0], [0, 0], ['a'])
-    assert [list(m) for m in plot._dots.members] == [[1]]
+    assert chosen_at(qtbot, plot) == [(1,)]
     plot.grab()
