@@ -25,7 +25,7 @@ from napari_cxr import image_files, networks
 from napari_cxr.checkpoint import Card, Checkpoint
 from napari_cxr.inference import Preprocessing
 from napari_cxr.inference.backends.backend import BACKENDS, TORCH, Backend, BackendUnavailable
-from napari_cxr.inference.backends.backend_network import check_images
+from napari_cxr.inference.backends.exported_network import check_images
 from napari_cxr.inference.backends.selection import SelectedBackend, select_backend
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.device import choose_device
@@ -89,17 +89,16 @@ def speed(name: str, classifier: Classifier, threads: int, batch: int) -> None:
     """Print the lines of one model."""
     size = classifier.preprocessing.height, classifier.preprocessing.width
     images = np.resize(check_images(*size), (batch, *size))
-    x = torch.from_numpy(classifier.preprocessing.normalise(images))
+    x = classifier.preprocessing.normalise(images)
     backends = available(classifier, batch)
     times: dict[Backend, list[float]] = {one.backend: [] for one in backends}
     given: dict[Backend, np.ndarray] = {}
-    with torch.inference_mode():
-        for _ in range(ROUNDS):
-            for one in backends:
-                begun = time.perf_counter()
-                logits = one.network(x)
-                times[one.backend].append(time.perf_counter() - begun)
-                given[one.backend] = classifier.probabilities(logits.float().numpy())
+    for _ in range(ROUNDS):
+        for one in backends:
+            begun = time.perf_counter()
+            logits = one.network.logits(x)
+            times[one.backend].append(time.perf_counter() - begun)
+            given[one.backend] = classifier.probabilities(logits)
     plain = statistics.median(times[TORCH])
     for backend, taken in times.items():
         took = statistics.median(taken)
@@ -127,12 +126,10 @@ def move_of_aucs(batch: int, each: int) -> None:
         for start in range(0, len(paths), batch):
             part = paths[start : start + batch]
             images = [classifier.prepare(image_files.read(path)).image for _, path in part]
-            x = torch.from_numpy(classifier.preprocessing.normalise(np.stack(images)))
+            x = classifier.preprocessing.normalise(np.stack(images))
             labels += [k for k, _ in part]
-            with torch.inference_mode():
-                for one in backends:
-                    logits = one.network(x).float().numpy()
-                    found[one.backend].append(classifier.probabilities(logits))
+            for one in backends:
+                found[one.backend].append(classifier.probabilities(one.network.logits(x)))
         print(f'{name}, {len(labels)} images')
         plain = np.concatenate(found[TORCH])
         for backend, batches in found.items():

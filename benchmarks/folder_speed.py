@@ -252,7 +252,7 @@ def only_run(folder: Path, model: Path) -> dict[str, float]:
     began = time.perf_counter()
     import torch
 
-    from napari_cxr.inference.backends.backend_network import check_images
+    from napari_cxr.inference.backends.exported_network import check_images
     from napari_cxr.inference.backends.selection import select_backend
     from napari_cxr.inference.classifier import Classifier
 
