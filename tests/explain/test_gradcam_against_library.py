@@ -11,8 +11,6 @@ from torch.nn import functional
 
 from napari_cxr.explain import grad_cam
 
-pytest.importorskip('pytorch_grad_cam')
-
 
 def two_steps(maps, size):
     """Shift and scale to [0, 1], enlarge, and once more, as the library does."""
@@ -26,6 +24,7 @@ def two_steps(maps, size):
 
 
 def test_values_equal_those_of_the_library(network):
+    pytest.importorskip('pytorch_grad_cam')  # takes as long to import as torch
     from pytorch_grad_cam import GradCAM
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
