@@ -20,6 +20,7 @@ from napari_cxr.metrics import (
     specificity,
     validation_metrics,
 )
+from napari_cxr.metrics.classification import predicted_labels
 
 #: Sagar's ResNet: rows normal, pneumonia; TN 191, FP 43, FN 13, TP 377.
 SAGAR = np.array([[191, 43], [13, 377]])
@@ -233,3 +234,14 @@ def test_a_label_that_no_image_has_is_in_no_mean():
     found = validation_metrics(truth, logit([[0.9, 0.9], [0.1, 0.1]]), multilabel=True)
     assert found['balanced_accuracy'] == found['macro_f1'] == found['macro_auc'] == 1
     assert found['accuracy'] == pytest.approx(3 / 4)
+
+
+def test_a_probability_at_the_threshold_is_positive():
+    probabilities = np.array([[0.5, 0.3], [0.4999, 0.29]])
+    expected = [[True, False], [False, False]]
+    np.testing.assert_array_equal(predicted_labels(probabilities, multilabel=True), expected)
+    expected = [[True, True], [True, False]]
+    found = predicted_labels(probabilities, multilabel=True, thresholds=(0.4, 0.3))
+    np.testing.assert_array_equal(found, expected)
+    one = predicted_labels(np.array([[0.1, 0.2, 0.7]]), multilabel=False)
+    np.testing.assert_array_equal(one, [2])

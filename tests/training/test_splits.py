@@ -552,3 +552,29 @@ def test_what_is_said_of_given_splits_that_cannot_be_used():
         'The given splits divide 6 patients between them, so metrics would mislead; put all '
         "images of a patient into one split, or set split.method to 'holdout'."
     )
+
+
+@pytest.mark.parametrize('given', [False, True])
+def test_which_images_a_limit_keeps_is_decided_by_the_seed(given):
+    dataset = replace(made(patients=200, images=1), limit=9)
+    recipe = SplitRecipe(val=0.3, test=0.2)
+    if given:
+        samples = [replace(s, split=SPLITS[int(s.group) // 2 % 3]) for s in dataset.samples]
+        dataset = replace(dataset, samples=tuple(samples))
+        recipe = SplitRecipe(method='given')
+    found = divide(dataset, recipe, 5)
+    assert [len(found.train), len(found.val), len(found.test)] == [18, 18, 18]
+    assert divide(dataset, recipe, 5).names() == found.names()
+    assert divide(dataset, recipe, 6).names() != found.names()
+
+
+def test_which_images_are_left_to_balance_classes_is_decided_by_the_seed():
+    samples = tuple(Sample(Path(f'{i}'), 'a' if i < 150 else 'b', f'{i}') for i in range(200))
+    dataset = replace(Dataset(Path(), samples, True), balance=True)
+    found = divide(dataset, SplitRecipe(val=0.2, test=0.2), 5)
+    labels = Counter(samples[i].label for i in found.train)
+    assert labels['a'] == labels['b'] == 30  # of 50, with 10 each to validate and to test
+    assert divide(dataset, SplitRecipe(val=0.2, test=0.2), 5).names() == found.names()
+    folds = SplitRecipe(method='k-fold', folds=4, val=0.25)
+    twice = [[split.names() for _, split in splits_of(dataset, folds, 5)] for _ in range(2)]
+    assert twice[0] == twice[1]
