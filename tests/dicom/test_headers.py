@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
+from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
 from napari_cxr import dicom
 from napari_cxr.decoding_memory import NotEnoughMemory, granted
@@ -38,6 +38,13 @@ def test_without_preamble_and_meta(write, syntax):
     image = dicom.read(path)
     np.testing.assert_array_equal(image.values, values)
     assert image.provenance.transfer_syntax
+
+
+def test_what_is_cut_off_within_its_compressed_pixels_is_called_so(write):
+    path = write(np.arange(4096, dtype=np.uint16).reshape(64, 64), transfer_syntax=RLELossless)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(UnreadableImage, match='was cut off'):
+        dicom.read(path)
 
 
 def test_content_decides_not_the_name(write, tmp_path):

@@ -85,6 +85,13 @@ def test_of_too_many_the_first_is_opened_and_a_few_dozen_offered(
     assert again.offer == 'Open the other' and again.notice == '1 image was left out.'
 
 
+def test_of_too_many_the_pictures_beside_them_are_said_too(no_decoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_opening, 'FOLDER_LIMIT', 2)
+    result, _ = opened([write_folder(tmp_path / 'study', dicoms=3, pictures=2)])
+    assert 'holds 3 DICOM files and 2 other images (PNG, JPEG or TIFF): the' in result.notice
+    assert result.offer == 'Open the next 2 of 4'
+
+
 def test_more_files_than_a_few_dozen_are_not_all_opened(no_decoder, tmp_path, monkeypatch):
     monkeypatch.setattr(image_opening, 'FOLDER_LIMIT', 2)
     folder = write_folder(tmp_path / 'png', pictures=3)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
+from qtpy.QtCore import QTimer
 
 from napari_cxr.plugin import image_opening, opening
 from napari_cxr.plugin.image_opening import OpeningPlan
@@ -99,6 +100,30 @@ def test_a_placeholder_is_filled(qtbot, decoder, viewer, tmp_path):
     ended(qtbot, started)
     (layer,) = viewer.layers
     assert layer.data.max() == 3 and viewer.layers.selection.active is layer
+
+
+def test_between_files_that_are_read_faster_than_shown_the_window_has_its_turn(
+    qtbot, decoder, viewer, tmp_path, monkeypatch
+):
+    counted, inserted = [], Opening._insert
+    names = [f'{number}.png' for number in range(5)]
+    started = open_paths(viewer, [tmp_path / name for name in names])
+
+    def slow(self, *given):
+        counted.append(len(viewer.layers))
+        inserted(self, *given)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(Opening, '_insert', slow)
+    monkeypatch.setattr(opening, '_AT_ONCE', 0.01)
+    turns, clock = [], QTimer()
+    clock.timeout.connect(lambda: turns.append(len(counted)))
+    clock.start(1)
+    decoder.ready |= {name[0] for name in names}
+    ended(qtbot, started)
+    clock.stop()
+    assert [layer.name for layer in viewer.layers] == list('01234')
+    assert len(set(turns) & {1, 2, 3, 4, 5}) > 2
 
 
 def test_its_place_in_the_list_and_the_order_are_kept(qtbot, decoder, viewer, tmp_path):

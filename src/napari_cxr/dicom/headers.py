@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,6 +47,8 @@ __all__ = [
 #: No radiograph comes near this; a deflated bomb, or a disk image, does.
 MAX_DATASET_BYTES = 1 << 30
 _DAMAGED = 'The file begins as DICOM but its header is damaged; export it again.'
+_EMPTY = 'The file begins as DICOM but holds nothing after its preamble.'
+_CUT_OFF = 'The file was cut off: it ends before its data do. Copy or export it again.'
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +142,9 @@ def _parse(source: BinaryIO) -> Dataset:
     except Exception as error:
         raise UnreadableImage(_DAMAGED) from error
     if len(dataset) == 0:
-        raise UnreadableImage('The file begins as DICOM but holds nothing after its preamble.')
+        # pydicom drops a data set that ends within an element of undefined length.
+        _, start = file_meta(source)
+        raise UnreadableImage(_CUT_OFF if source.seek(0, SEEK_END) > start else _EMPTY)
     return dataset
 
 

@@ -227,6 +227,9 @@ def _plan_folder(folder: Path) -> Generator[None, None, OpeningPlan]:
         counted = f'{len(chosen):,} ' + ('DICOM files' if dicoms else 'images')
         if len(dicoms) + len(pictures) >= _MOST_FOUND:
             counted = f'more than {counted}'
+        if others:
+            others_too = _count(len(others), 'other image', 'other images')
+            counted += f' and {others_too} (PNG, JPEG or TIFF)'
         sentences.append(
             f'{folder.name} holds {counted}: the first was opened, because napari slows down '
             'with many layers. Score a folder lists them all.'

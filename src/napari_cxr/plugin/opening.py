@@ -61,6 +61,10 @@ _PATIENCE_WITH_ALL = 1.0
 _INTERVAL = 200
 #: For so long may napari take to add a placeholder, in seconds.
 _UNSEEN = 10.0
+#: After so many seconds of adding layers the window has its turn, for some milliseconds: a layer
+#: takes napari a tenth of a second, in which the next file may have been read.
+_AT_ONCE = 0.1
+_BREATH = 10
 
 
 class Opening(QObject):
@@ -102,6 +106,10 @@ class Opening(QObject):
         self._clock = QTimer(self)
         self._clock.setInterval(_INTERVAL)
         self._clock.timeout.connect(self._follow)
+        self._turn = QTimer(self)
+        self._turn.setSingleShot(True)
+        self._turn.setInterval(_BREATH)
+        self._turn.timeout.connect(self._follow)
         _ALIVE.add(self)
         _WAITING.append(self)
         _start_next()
@@ -166,7 +174,9 @@ class Opening(QObject):
     # -- as it goes on --------------------------------------------------------------------
 
     def _relay(self, event: object) -> None:
-        self._follow()
+        # Not at once: Qt delivers all events of a job before it lets the window have its turn.
+        if not self._turn.isActive():
+            self._turn.start()
 
     def _follow(self) -> None:
         """Put what has arrived into the place of the placeholder, as long as it is wanted."""
@@ -180,12 +190,15 @@ class Opening(QObject):
         if not self._seen:
             self._seen = True
             self._show_progress()
-        while not self._arrived.empty():
+        began = time.monotonic()
+        while not self._arrived.empty() and time.monotonic() - began < _AT_ONCE:
             event = self._arrived.get()
             if event is not None:
                 self._insert(self.result.take(event), placeholder)
         if self._line is not None:
             self._line.show_progress(self.result.done, len(self.result.plan.files))
+        if not self._arrived.empty():
+            self._turn.start()
 
     def _placeholder(self) -> Layer | None:
         known = [self._viewer] if self._viewer is not None else []
@@ -230,6 +243,10 @@ class Opening(QObject):
             self._images.close()
         if self._slow and not self._cancelled:
             self._follow()
+            if not self._cancelled and not self._arrived.empty():
+                QTimer.singleShot(_BREATH, self._finish)
+                return
+        self._turn.stop()
         self._remove_placeholder()
         viewer, line, self._line = self._viewer, self._line, None
         bar = _bar_that_is_there(viewer)

@@ -80,3 +80,24 @@ def test_it_takes_the_colours_of_another_theme(qtbot):
     before = bar.styleSheet()
     viewer.theme = 'light'
     assert bar.styleSheet() != before
+
+
+def test_many_messages_scroll_and_leave_the_window_as_it_is(qtbot, window, bar):
+    window.resize(700, 400)
+    for number in range(4):
+        text = f'{number}.dcm could not be opened. ' + 'The pixel data are damaged. ' * 4
+        bar.add_note(text, wrong=True)
+    qtbot.waitUntil(lambda: bar.height() <= opening_bar._MOST_HEIGHT, timeout=5000)
+    last = bar.notes[-1]
+    qtbot.waitUntil(lambda: last.visibleRegion().boundingRect().height() > 20, timeout=5000)
+    assert window.height() == 400
+
+
+def test_what_is_short_needs_no_more_than_its_lines(qtbot, window, bar):
+    window.resize(700, 400)
+    note = bar.add_note('Six were left out.', offer='Open the other 6')
+
+    def whole():
+        return note.visibleRegion().boundingRect().height() == note.height() > 0
+
+    qtbot.waitUntil(lambda: whole() and bar.height() < opening_bar._MOST_HEIGHT, timeout=5000)

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import QSize, Qt, QTimer, Signal
+from qtpy.QtGui import QResizeEvent
 from qtpy.QtWidgets import (
     QDockWidget,
     QFrame,
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import (
     QMainWindow,
     QProgressBar,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QVBoxLayout,
     QWidget,
@@ -32,6 +34,9 @@ __all__ = ['OpeningBar', 'OpeningLine', 'OpeningNote']
 
 #: As many messages are kept; older ones go.
 _MOST_NOTES = 4
+#: The strip is no higher, in pixels, unless a person drags it: it scrolls instead. napari's docks
+#: need nearly all of a small screen, and its window would grow beyond it.
+_MOST_HEIGHT = 96
 
 
 class OpeningLine(QWidget):
@@ -135,6 +140,42 @@ class OpeningNote(QFrame):
         return self.label.text()
 
 
+class _ScrollingStack(QScrollArea):
+    """As high as what is in it, up to a limit."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._inside = QWidget()
+        self.stack = QVBoxLayout(self._inside)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidgetResizable(True)
+        self.setWidget(self._inside)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+
+    def sizeHint(self) -> QSize:
+        """Return the height of the contents at the current width."""
+        least = self._inside.minimumSizeHint()
+        wrapped = self.stack.totalHeightForWidth(max(self.width(), least.width()))
+        return QSize(least.width(), wrapped if wrapped > 0 else least.height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the same, up to the limit."""
+        hint = self.sizeHint()
+        return QSize(hint.width(), min(hint.height(), _MOST_HEIGHT))
+
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Ask for a new height where lines wrap differently."""
+        super().resizeEvent(event)
+        self.updateGeometry()
+
+    def show_last(self) -> None:
+        """Scroll to the end, where the latest message is."""
+        bar = self.verticalScrollBar()
+        if bar is not None:
+            bar.setValue(bar.maximum())
+
+
 class OpeningBar(QWidget):
     """Lines of what is being opened, and notes about what was.
 
@@ -150,9 +191,13 @@ class OpeningBar(QWidget):
         viewer.events.theme.connect(self._theme_changed)
         self.lines: list[OpeningLine] = []
         self.notes: list[OpeningNote] = []
-        self._layout = QVBoxLayout(self)
+        self._scroll = _ScrollingStack()
+        self._layout = self._scroll.stack
         self._layout.setContentsMargins(8, 4, 8, 4)
         self._layout.setSpacing(4)
+        around = QVBoxLayout(self)
+        around.setContentsMargins(0, 0, 0, 0)
+        around.addWidget(self._scroll)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
 
     def add_line(self, text: str) -> OpeningLine:
@@ -210,6 +255,7 @@ class OpeningBar(QWidget):
 
     def _appear(self) -> None:
         """Be there, as high as need be, as long as there is something to say."""
+        self._scroll.updateGeometry()
         dock = self._dock()
         if dock is None:
             return
@@ -224,6 +270,7 @@ class OpeningBar(QWidget):
         if dock is not None and isinstance(window, QMainWindow) and not dock.isFloating():
             vertical = Qt.Orientation.Vertical
             window.resizeDocks([dock], [dock.minimumSizeHint().height()], vertical)
+            QTimer.singleShot(0, self._scroll.show_last)
 
     def _dock(self) -> QDockWidget | None:
         around = self.parent()
