@@ -98,6 +98,7 @@ def test_the_run_folder_holds_the_run_and_no_patient(finished, recipe):
         'predictions.csv',
         'best.safetensors',
         'last.safetensors',
+        'final-state.safetensors',
     }
     everything = b''.join(path.read_bytes() for path in out.iterdir())
     assert b'DOE^JOHN' not in everything

@@ -41,6 +41,7 @@ JOBS = """
         return 'clean'
     def modules(): return sorted(sys.modules)
     def pid(): return os.getpid()
+    def folder(): return os.getcwd()
     def seconds(): return os.environ.get('NAPARI_CXR_DECODER_SECONDS', 'not set')
     def unsendable(): return object()
     def flood():
@@ -53,7 +54,7 @@ JOBS = """
         channel._outgoing.write(b'\\x05\\0\\0\\0[1,2]'); channel._outgoing.flush()
         time.sleep(60)
     child.jobs_of = lambda role: {f.__name__: f for f in (
-        double, echo, count, seconds, fail, die, sleep, forever, chatter, modules, pid, unsendable,
+        double, echo, count, seconds, fail, die, sleep, forever, chatter, modules, pid, folder, unsendable,
         flood, babble)}
 """
 
@@ -397,3 +398,13 @@ def test_an_unknown_class_is_refused():
         channel._unpack({'type': 'Popen', 'fields': {}})
     with pytest.raises(TypeError, match='cannot be sent'):
         channel._pack(object(), [])
+
+
+def test_relative_paths_begin_where_they_do_for_the_parent(worker, tmp_path, monkeypatch):
+    """A notebook changes folders while the process goes on."""
+    for name in ('one', 'two'):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert Path(worker.call('folder')) == tmp_path / name
+    (tmp_path / 'two').rmdir()
+    assert worker.call('double', array=np.array([2])) == 4

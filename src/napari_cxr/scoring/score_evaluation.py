@@ -76,6 +76,7 @@ class ScoreEvaluation:
         self._include_doubtful, self._doubtful = include_doubtful, 0
         self._labels, self._multilabel, self._decision = tuple(labels), multilabel, decision
         self._rule = LabelRule(self._labels, multilabel) if rule is None else rule
+        self._may_be_open = bool(self._rule.undecided_answer)
         self._known = {label.casefold(): k for k, label in enumerate(labels)}
         self._numbers, self._patients = array('q'), array('q')
         self._probabilities = array('d')
@@ -129,7 +130,8 @@ class ScoreEvaluation:
             self._truths.append(self._one_of_each.setdefault(truth, truth))
             if self._decision:
                 self._called.append(tuple(self._labels.index(name) for name in row.called))
-            self._open.append(row.answer in UNDECIDED_ANSWERS)
+            # A table of before, whose rule leaves nothing open, may have been gone on with.
+            self._open.append(self._may_be_open and row.answer in UNDECIDED_ANSWERS)
             self._seen.append(_SEEN.index(row.model_split) if row.model_split in _SEEN else -1)
             numbers = self._source_numbers
             self._sources.append(numbers.setdefault(row.source or NO_SOURCE, len(numbers)))

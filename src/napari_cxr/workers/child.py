@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +43,7 @@ def main(role: str, directory: str) -> None:
         request = requests.get()
         number = request['number']
         take_limits(request['limits'])
+        _enter(request['folder'])
         try:
             result = jobs[request['job']](**request['arguments'])
             if inspect.isgenerator(result):
@@ -55,6 +57,13 @@ def main(role: str, directory: str) -> None:
             channel.send(answer)
         except (OSError, TypeError) as error:  # no room for the result, or it cannot be sent
             channel.send(_failure(number, error))
+
+
+def _enter(folder: str) -> None:
+    """Go where relative paths begin for the parent: a notebook may have changed folders."""
+    with suppress(OSError):
+        if folder and folder != os.getcwd():
+            os.chdir(folder)
 
 
 def jobs_of(role: str) -> dict[str, Callable[..., Any]]:

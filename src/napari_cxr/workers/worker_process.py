@@ -134,7 +134,7 @@ class Child:
         try:
             request = {'job': job, 'number': number, 'arguments': arguments}
             # It may have been started before they were changed, and have decoders of its own.
-            self._channel.send(request | {'limits': given_limits()})
+            self._channel.send(request | {'limits': given_limits(), 'folder': _working_folder()})
         except EOFError:
             raise self._death() from None
         except BaseException:
@@ -216,6 +216,14 @@ class Child:
             details,
             from_outside=ended in _FROM_OUTSIDE and not ours,
         )
+
+
+def _working_folder() -> str:
+    """Return the folder in which relative paths begin; empty where it was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ''
 
 
 def _waited_for_core(pid: int) -> float:

@@ -36,7 +36,7 @@ MANY = 4_000
 def scorer():
     """End the scoring process with the module."""
     yield
-    batch_jobs.shared_scorer().close()
+    batch_jobs.shared_scorer('inference').close()
 
 
 def make_folder(root, images):
@@ -263,7 +263,7 @@ def test_a_killed_process_takes_no_row_with_it(dock, qtbot, many, tmp_path):
     dock.score()
     qtbot.waitUntil(lambda: dock.controller.done > 20, timeout=WAIT)
     with qtbot.waitSignal(dock.settled, timeout=WAIT):
-        os.kill(batch_jobs.shared_scorer().pid, signal.SIGKILL)
+        os.kill(batch_jobs.shared_scorer('inference').pid, signal.SIGKILL)
     panel = dock.panel
     assert 'ended from outside' in panel.message.text and panel.progress.resume.isVisible()
     before = {row.number for row in panel.table.rows()}

@@ -70,7 +70,7 @@ def of_no_model(*_):
 @pytest.fixture
 def scorer(monkeypatch):
     scorer = Scorer()
-    monkeypatch.setattr(batch_jobs, 'shared_scorer', lambda role='inference': scorer)
+    monkeypatch.setattr(batch_jobs, 'shared_scorer', lambda role: scorer)
     monkeypatch.setattr(batch_jobs, 'worker_role', of_no_model)
     return scorer
 

@@ -184,7 +184,7 @@ def test_a_task_takes_one_core(run, here, many, whole, tmp_path, monkeypatch):
 def test_workers_that_prefer_other_backends_take_one_that_all_have(
     run, here, many, tmp_path, monkeypatch
 ):
-    from napari_cxr.inference.backends import backend_network
+    from napari_cxr.inference.backends import selection
     from napari_cxr.inference.backends.backend import why_unavailable
     from napari_cxr.scoring import cluster
     from napari_cxr.scoring.cluster.task_dispatch import WorkerDevice
@@ -204,7 +204,7 @@ def test_workers_that_prefer_other_backends_take_one_that_all_have(
     ):
         asked.clear()
         monkeypatch.setattr(
-            backend_network,
+            selection,
             'why_unavailable',
             lambda backend, device, missing=missing: (
                 'It is missing.' if backend.name == missing else why_unavailable(backend, device)

@@ -137,7 +137,7 @@ class TableSaved:
 
 
 @cache
-def shared_scorer(role: str = 'inference') -> WorkerProcess:
+def shared_scorer(role: str) -> WorkerProcess:
     """Return the process that scores, of one role or the other; it starts with its first job."""
     worker = WorkerProcess(role, grace=_GRACE, background=True)
     atexit.register(end_worker, worker, _GRACE)
@@ -233,7 +233,7 @@ def measure_table(table: str, labels: Mapping[str, str], include_doubtful: bool)
     It returns a `ScoringMeasured`, see `napari_cxr.workers.background_jobs.measure`.
     """
     return (
-        yield from shared_scorer().run(
+        yield from shared_scorer('inference').run(
             'measure', table=table, truths=dict(labels), include_doubtful=include_doubtful
         )
     )

@@ -52,7 +52,7 @@ class ScoringSession(JobSession):
     saved = Signal(object)
 
     def __init__(self, parent: QObject | None = None) -> None:
-        super().__init__(batch_jobs.shared_scorer(), parent)
+        super().__init__(batch_jobs.shared_scorer('inference'), parent)
         batch_jobs.shared_scorer('torch')  # made in this thread, too
         self._scan: RunningJob | None = None
 
