@@ -317,8 +317,10 @@ def test_their_number_is_said_where_nothing_else_is_left():
 def test_near_ties_count_by_their_label_and_are_left_out_beside():
     rows = [row(0, 'A', 0.9, 0.1), row(1, 'B', 0.1, 0.9), row(2, 'B', 0.52, 0.48)]
     rows[2] = replace(rows[2], answer=NO_CLASS)
-    metrics = of_two(rows).metrics
+    rule = LabelRule(('A', 'B'), multilabel=False, least_margin=0.1)
+    metrics = of_two(rows, rule=rule).metrics
     assert metrics['confusion'] == [[1, 0], [1, 1]]
+    assert 'cannot_say' not in of_two(rows).metrics  # by a rule that leaves nothing open
     assert metrics['cannot_say']['images'] == 1
     assert metrics['cannot_say']['decided']['confusion'] == [[1, 0], [0, 1]]
 

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import time
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -54,8 +55,8 @@ JOBS = """
         channel._outgoing.write(b'\\x05\\0\\0\\0[1,2]'); channel._outgoing.flush()
         time.sleep(60)
     child.jobs_of = lambda role: {f.__name__: f for f in (
-        double, echo, count, seconds, fail, die, sleep, forever, chatter, modules, pid, folder, unsendable,
-        flood, babble)}
+        double, echo, count, seconds, fail, die, sleep, forever, chatter, modules, pid, unsendable,
+        folder, flood, babble)}
 """
 
 
