@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cxr.inference.prediction import ImageWarning
 from napari_cxr.plugin.annotation import label_export, row_loader
 from napari_cxr.plugin.annotation.annotation_controller import TableLabels
 from napari_cxr.plugin.background import Failure, JobCancelled
@@ -275,6 +276,25 @@ def test_a_label_goes_on_past_files_that_failed(qtbot, dock, table, images, tmp_
     assert 'cannot be labelled: It is cut off.' in dock.panel.annotation.hint.text()
     qtbot.keyClick(view, Qt.Key.Key_J)
     assert dock.panel.table.current().number == 2
+
+
+def test_heatmaps_of_doubtful_images_come_with_their_predictions(
+    qtbot, reading, table, images, monkeypatch
+):
+    dock, opener = reading, reading.annotation.opener
+    open_first(qtbot, dock)
+    opened = []
+    monkeypatch.setattr(opener, 'open', lambda row, *_: opened.append(row.number))
+    wanted = dock.panel.table.choice.doubtful_wanted
+    wanted.emit(True)
+    assert opener.reveals_doubtful and not opened  # the row on show is none of them
+    state = dock.panel.annotation.state
+    state.row = replace(state.row, warnings=(ImageWarning('mirrored', 'May be mirrored.'),))
+    wanted.emit(False)
+    assert not opener.reveals_doubtful and opened == [0]
+    wanted.emit(True)
+    dock.open_table(str(table))
+    qtbot.waitUntil(lambda: not opener.reveals_doubtful, timeout=WAIT)
 
 
 def test_a_row_that_is_only_chosen_is_shown_before_it_is_labelled(qtbot, reading, images):

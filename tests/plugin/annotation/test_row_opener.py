@@ -12,6 +12,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless
 from qtpy.QtCore import QThreadPool
 
 from napari_cxr import image_files, samples
+from napari_cxr.inference.prediction import ImageWarning
 from napari_cxr.plugin.annotation.row_loader import LoadedImage, LoadedRow, RowCache
 from napari_cxr.plugin.annotation.row_opener import RowOpener
 from napari_cxr.plugin.docks import dock_signals
@@ -124,6 +125,21 @@ def test_a_row_is_its_radiograph_with_the_heatmap_of_its_class(qtbot, viewer, op
         )
         assert viewer.layers.selection.active is base
     assert opener.history[-2:] == [('loaded', 5), ('opened', 5)]
+
+
+def test_the_heatmap_of_a_doubtful_image_is_withheld_like_its_prediction(
+    qtbot, viewer, opener, rows
+):
+    doubtful = replace(rows[1], warnings=(ImageWarning('mirrored', 'This may be mirrored.'),))
+    show(qtbot, opener, doubtful)
+    qtbot.wait(50)
+    assert not any(map(is_heatmap, viewer.layers)) and len(viewer.layers) == 1
+    opener.reveals_doubtful = True
+    show(qtbot, opener, doubtful)
+    assert said_of(heat_of(viewer))[0] == doubtful.label
+    opener.reveals_doubtful = False
+    show(qtbot, opener, doubtful)
+    assert is_blank(heat_of(viewer))
 
 
 @pytest.mark.parametrize('which', [3, 4])

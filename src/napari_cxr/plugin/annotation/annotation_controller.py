@@ -160,7 +160,7 @@ class AnnotationController(QObject):
         table.opened.connect(self.open)
         table.chosen.connect(panel.show_row)
         table.chosen.connect(self._show_visibility)
-        table.choice.doubtful_wanted.connect(panel.reveal_doubtful)
+        table.choice.doubtful_wanted.connect(self._reveal_doubtful)
         panel.about_to_label.connect(self._show_visibility)  # a layer may have been hidden by hand
         panel.labelled.connect(self._labelled)
         panel.step.connect(self.step)
@@ -199,6 +199,7 @@ class AnnotationController(QObject):
         """
         self._close_annotations()
         self.opener.close()  # it may be loading rows of another table
+        self.opener.reveals_doubtful = False
         self._run = run
         self._out, self._model, self._device = out, model, device
         negative = run.label_rule.negative
@@ -228,6 +229,14 @@ class AnnotationController(QObject):
         self._show_visibility()
         following = self._table.following(_AHEAD)
         self.opener.load_ahead(following, self._model, self._device, made_with, self._out)
+
+    def _reveal_doubtful(self, revealed: bool) -> None:
+        """Show or withhold predictions and heatmaps of doubtful images."""
+        self._panel.reveal_doubtful(revealed)
+        self.opener.reveals_doubtful = revealed
+        row = self._panel.state.row
+        if row is not None and row.doubts and self.opener.on_screen == row.path:
+            self.open(row)
 
     def set_complete(self, complete: bool) -> None:
         """Note whether more rows are to come."""

@@ -70,6 +70,8 @@ class RowOpener(QObject):
         shared_decoder()
         self._layers = RowLayers(viewer)
         self._cache = RowCache(_CACHE)
+        #: Whether the heatmaps of doubtful images are shown: their predictions are withheld.
+        self.reveals_doubtful = False
         self._wanted: RowRequest | None = None
         self._shown: Image | None = None  # the layer of the wanted row, until it is complete
         self._following: list[RowRequest] = []
@@ -240,9 +242,10 @@ class RowOpener(QObject):
 
     def _finish(self, request: RowRequest, base: Image, opened: LoadedRow) -> None:
         row, other_model = request.row, False
+        withheld = bool(row.doubts) and not self.reveals_doubtful
         if opened.answer is not None and not request.is_of(opened.answer):
             other_model = True
-        elif opened.answer is not None:
+        elif opened.answer is not None and not withheld:
             labels = opened.answer.prediction.labels
             # A table that was made with another model may have other classes.
             label = row.label if row.label in labels else opened.answer.prediction.leading
