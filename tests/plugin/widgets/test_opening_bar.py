@@ -95,9 +95,11 @@ def test_many_messages_scroll_and_leave_the_window_as_it_is(qtbot, window, bar):
 
 def test_what_is_short_needs_no_more_than_its_lines(qtbot, window, bar):
     window.resize(700, 400)
+    window.setStyleSheet('QScrollArea { border: 3px solid red; }')
     note = bar.add_note('Six were left out.', offer='Open the other 6')
 
     def whole():
         return note.visibleRegion().boundingRect().height() == note.height() > 0
 
     qtbot.waitUntil(lambda: whole() and bar.height() < opening_bar._MOST_HEIGHT, timeout=5000)
+    assert not bar._scroll.verticalScrollBar().isVisible()

@@ -157,7 +157,10 @@ class _ScrollingStack(QScrollArea):
         """Return the height of the contents at the current width."""
         least = self._inside.minimumSizeHint()
         wrapped = self.stack.totalHeightForWidth(max(self.width(), least.width()))
-        return QSize(least.width(), wrapped if wrapped > 0 else least.height())
+        viewport = self.viewport()
+        # The frame of napari's style sheet, which `frameWidth` does not include.
+        frame = self.height() - viewport.height() if viewport is not None else 0
+        return QSize(least.width(), max(wrapped, least.height()) + frame)
 
     def minimumSizeHint(self) -> QSize:
         """Return the same, up to the limit."""
