@@ -114,7 +114,7 @@ def test_many_failures_are_counted():
     for number in range(7):
         result.fail(f'{number} is bad.')
     assert '4 is bad' in result.problem and '5 is bad' not in result.problem
-    assert result.problem.endswith('So it is with 2 more files.')
+    assert result.problem.endswith('2 more files could not be opened either.')
 
 
 def test_an_empty_folder_is_said(tmp_path):

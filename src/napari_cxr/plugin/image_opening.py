@@ -148,7 +148,9 @@ _MOST_NAMED = 5
 def _listed(sentences: list[str]) -> str:
     more = len(sentences) - _MOST_NAMED
     named = ' '.join(map(terminal_line, sentences[:_MOST_NAMED]))  # names come from outside
-    return f'{named} So it is with {more} more files.' if more > 0 else named
+    if more <= 0:
+        return named
+    return f'{named} {more} more file{"s" * (more > 1)} could not be opened either.'
 
 
 def open_images(

@@ -258,7 +258,8 @@ class Opening(QObject):
             _select_what_is_shown(viewer)
         self._give_way()
         self.finished.emit()
-        _ALIVE.discard(self)
+        # Not at once: one of its timers may be what has called.
+        QTimer.singleShot(0, partial(_ALIVE.discard, self))
 
     def _give_way(self) -> None:
         """Let the next opening have its turn."""

@@ -270,7 +270,9 @@ class OpeningBar(QWidget):
     def _shrink(self) -> None:
         dock = self._dock()
         window = dock.parent() if dock is not None else None
-        if dock is not None and isinstance(window, QMainWindow) and not dock.isFloating():
+        # By now it may have been hidden again, and has no place that could be resized.
+        there = dock is not None and dock.isVisible() and not dock.isFloating()
+        if dock is not None and there and isinstance(window, QMainWindow):
             vertical = Qt.Orientation.Vertical
             window.resizeDocks([dock], [dock.minimumSizeHint().height()], vertical)
             QTimer.singleShot(0, self._scroll.show_last)
