@@ -14,6 +14,7 @@ import typer
 
 from napari_cxr import __version__
 from napari_cxr.cli.classify_command import classify, info
+from napari_cxr.cli.doctor_command import doctor
 from napari_cxr.cli.models_command import models
 from napari_cxr.cli.recipes_command import recipes
 from napari_cxr.cli.score_command import score
@@ -54,6 +55,8 @@ app.command(epilog=_STATUS_OF_RUNS)(sweep)
 app.add_typer(recipes, name='recipes')
 
 app.command(epilog=_STATUS_OF_RUNS)(runs)
+
+app.command(epilog='Exit status: 0 all that is needed works, 1 something does not.')(doctor)
 
 
 @app.callback(invoke_without_command=True)

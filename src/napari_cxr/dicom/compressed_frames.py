@@ -27,6 +27,7 @@ __all__ = [
     'JPEG_XL',
     'decode_12_bit_jpeg',
     'decode_recent_frames',
+    'has_jpeg_xl',
     'is_encapsulated_syntax',
     'is_known_syntax',
     'is_recent_syntax',
@@ -284,14 +285,21 @@ def decode_recent_frames(
     return np.stack(found)
 
 
-def _jpeg_xl() -> Any:
+def has_jpeg_xl() -> bool:
+    """Tell whether imagecodecs is installed with libjxl."""
     try:
         import imagecodecs
 
-        if imagecodecs.JPEGXL.available:
-            return imagecodecs
+        return bool(imagecodecs.JPEGXL.available)
     except (ImportError, AttributeError):
-        pass
+        return False
+
+
+def _jpeg_xl() -> Any:
+    if has_jpeg_xl():
+        import imagecodecs
+
+        return imagecodecs
     raise UnreadableImage(
         'The compression of this image (JPEG XL) can be read only where the package imagecodecs '
         'is installed with libjxl.'

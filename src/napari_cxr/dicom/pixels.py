@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -12,8 +13,10 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import (
+    HTJ2K,
     UID,
     DeflatedExplicitVRLittleEndian,
+    HTJ2KLossless,
     JPEG2000TransferSyntaxes,
     JPEGExtended12Bit,
     JPEGLSTransferSyntaxes,
@@ -27,6 +30,7 @@ from napari_cxr.dicom.compressed_frames import (
     JPEG_XL,
     decode_12_bit_jpeg,
     decode_recent_frames,
+    has_jpeg_xl,
     is_encapsulated_syntax,
     is_known_syntax,
     is_recent_syntax,
@@ -47,12 +51,22 @@ from napari_cxr.dicom.pixel_layout import (
 from napari_cxr.dicom.reduced_decoding import decode_reduced
 from napari_cxr.radiograph import UnreadableImage
 
-__all__ = ['StoredPixels', 'decode', 'is_lossy']
+__all__ = ['StoredPixels', 'decode', 'installed_decoders', 'is_lossy']
 
 #: Decoder plugins in the order in which they are tried. gdcm comes last: it is
 #: the one that aborts the process on malformed streams, but the only permissive
 #: one for JPEG Lossless.
 PLUGIN_ORDER = ('pyjpegls', 'pylibjpeg', 'pillow', 'pydicom', 'gdcm')
+
+#: The compressions of the standard that pydicom decodes.
+_COMPRESSED = (
+    *JPEGTransferSyntaxes,
+    *JPEGLSTransferSyntaxes,
+    *JPEG2000TransferSyntaxes,
+    HTJ2KLossless,
+    HTJ2K,
+    RLELossless,
+)
 
 _LOSSY = {
     '1.2.840.10008.1.2.4.50',
@@ -366,6 +380,24 @@ def _decode(pixels: Dataset, syntax: UID, layout: PixelLayout) -> np.ndarray:
             f'No decoder for the compression of this image ({syntax.name}) is installed.'
         )
     raise UnreadableImage('The pixel data are damaged: no decoder could read them.')
+
+
+def installed_decoders() -> dict[str, list[str]]:
+    """Return which packages read each compression here, in the order in which they are tried.
+
+    Returns
+    -------
+    dict
+        From the name of a transfer syntax to names of packages; none where nothing reads it.
+    """
+    found = {}
+    for syntax in _COMPRESSED:
+        with suppress(NotImplementedError):  # one that pydicom only knows by name
+            names = sorted(get_decoder(syntax).available_plugins, key=_rank)
+            found[syntax.name] = ['python-gdcm' if name == 'gdcm' else name for name in names]
+    for uid in JPEG_XL:
+        found[syntax_name(UID(uid))] = ['imagecodecs'] if has_jpeg_xl() else []
+    return found
 
 
 def _rank(plugin: str) -> int:

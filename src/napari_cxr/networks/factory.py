@@ -16,6 +16,7 @@ from napari_cxr.networks.auto_split import split_library_model
 from napari_cxr.networks.heads import HeadPlan, SingleOutput
 from napari_cxr.networks.registry import find_network
 from napari_cxr.networks.staged import StagedNetwork
+from napari_cxr.networks.torch_pair import explained_torch_pair
 
 __all__ = ['create', 'declared_shapes', 'extend', 'library_elements', 'time_limit']
 
@@ -54,15 +55,17 @@ def create(
         If a library's network is not a chain of stages and a head.
     ValueError
         If there is no such network, a number is below 1, an entry of the head is wrong,
-        or the network does not take images of this size.
+        the network does not take images of this size, or torchvision does not load.
     """
-    stock = split_library_model(name, size)
+    with explained_torch_pair():
+        stock = split_library_model(name, size)
     make = find_network(name) if stock is None else stock.staged_network
     if classes < 1 or channels < 1:
         raise ValueError(f'{name} needs at least one class and one channel.')
     plan = HeadPlan.of(head or {}, classes)
     outputs = 1 if plan.single else classes
-    network = make(outputs, channels, size)
+    with explained_torch_pair():
+        network = make(outputs, channels, size)
     # Where the head takes any size, the stages may still not.
     features = list(network.shapes(*size).values())[-1][0]
     if plan.kind == 'average':

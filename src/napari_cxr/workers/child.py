@@ -86,6 +86,7 @@ def jobs_of(role: str) -> dict[str, Callable[..., Any]]:
             'decode': decoder_jobs.bounded(decoder_jobs.decode, LATER),
             'prepare': decoder_jobs.bounded(decoder_jobs.prepare, LATER),
             'find_lungs': decoder_jobs.find_lungs,
+            'installed_decoders': decoder_jobs.installed_decoders,
             'listed': decoder_jobs.bounded(decoder_jobs.listed, 0),
             'ready': decoder_jobs.ready,
             'thumbnail': decoder_jobs.bounded(decoder_jobs.thumbnail, LATER),

@@ -73,6 +73,13 @@ def ready() -> bool:
     return True
 
 
+def installed_decoders() -> dict[str, list[str]]:
+    """Return the packages that each compression is read with; see `napari_cxr.dicom.pixels`."""
+    from napari_cxr.dicom.pixels import installed_decoders as found
+
+    return found()
+
+
 def read(path: str, least: tuple[int, int] | None = None) -> Radiograph:
     """Read one file; see `napari_cxr.image_files.read`."""
     return image_files.read(path, least)

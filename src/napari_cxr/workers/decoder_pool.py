@@ -177,6 +177,11 @@ class Decoder:
         """Return the files of the images that a DICOMDIR lists; raises as `read`."""
         return [Path(image) for image in self._call('listed', path)]
 
+    def installed_decoders(self) -> dict[str, list[str]]:
+        """Return what `napari_cxr.dicom.pixels.installed_decoders` says there."""
+        found: dict[str, list[str]] = self._worker.call('installed_decoders')
+        return found
+
     def find_lungs(
         self, radiograph: Radiograph | None, field: LungField | None = None
     ) -> Generator[Any, None, tuple[LungField, np.ndarray]]:
