@@ -1,14 +1,19 @@
 """Set up all that this checkout needs: system packages, and an environment in ``.venv``.
 
-    python3 scripts/environment.py
+    python3 scripts/environment.py [--cpu] [--locked]
+    python3 scripts/environment.py --freeze
 
-``demo.py`` and ``test.py`` do this before they start; what is there already is
+``--cpu`` takes a torch without the 4 GB of libraries for NVIDIA GPUs, ``--locked`` the versions in
+``constraints.txt``; ``--freeze`` writes that file from the environment that is there.
+
+``demo.py`` and ``test.py`` set up without options before they start; what is there already is
 left alone. Only the standard library is used here, because nothing else can be
 relied on before the set-up is done.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import ctypes
 import hashlib
@@ -26,6 +31,11 @@ ROOT = Path(__file__).resolve().parent.parent
 ENVIRONMENT = ROOT / '.venv'
 STAMP = ENVIRONMENT / 'napari-cxr-ready'
 UNFINISHED = ENVIRONMENT / 'napari-cxr-unfinished'
+
+# The versions with which the tests have run.
+CONSTRAINTS = ROOT / 'constraints.txt'
+# Where PyTorch keeps builds for processors alone.
+CPU_INDEX = 'https://download.pytorch.org/whl/cpu'
 
 # What Qt's xcb platform and OpenGL load at run time, and the Debian package of each. A library
 # is asked for by its own name, because package names differ between Debian and Ubuntu releases.
@@ -121,8 +131,16 @@ def wanted_stamp() -> tuple[str, str]:
     return place, digest
 
 
-def install_environment() -> None:
-    """Bring ``.venv`` up to date, beginning anew where an earlier set-up was cut off."""
+def install_environment(cpu: bool = False, locked: bool = False) -> None:
+    """Bring ``.venv`` up to date, beginning anew where an earlier set-up was cut off.
+
+    Parameters
+    ----------
+    cpu
+        Whether torch is to come without libraries for GPUs.
+    locked
+        Whether every version is to be that of ``constraints.txt``.
+    """
     place, digest = wanted_stamp()
     if ENVIRONMENT.exists():
         ready = STAMP.read_text(encoding='utf-8').splitlines() if STAMP.exists() else []
@@ -133,6 +151,11 @@ def install_environment() -> None:
                 'Move it away, then give the same command again.'
             )
         if ready == [place, digest] and not unfinished and environment_python().exists():
+            if cpu or locked:
+                raise SystemExit(
+                    f'{ENVIRONMENT} is set up already. To make it anew with these options, '
+                    'remove it, then give the same command again.'
+                )
             return
         if unfinished or ready[:1] != [place]:
             print('Removing an environment that is unfinished or for another Python.', flush=True)
@@ -152,9 +175,15 @@ def install_environment() -> None:
         run([sys.executable, '-m', 'venv', str(ENVIRONMENT)])
     # Dependency groups are known to pip from 25.1 on.
     run([python, '-m', 'pip', 'install', '--quiet', '--upgrade', 'pip>=25.1'])
-    print('Installing napari-cxr and what it needs (about 6 GB, some minutes).', flush=True)
-    quiet = [] if sys.stdout.isatty() else ['--quiet']
-    run([python, '-m', 'pip', 'install', *quiet, '--editable', '.[qt]', '--group', 'dev'])
+    size = '2 GB' if cpu else '6 GB'
+    print(f'Installing napari-cxr and what it needs (about {size}, some minutes).', flush=True)
+    install = [python, '-m', 'pip', 'install', *([] if sys.stdout.isatty() else ['--quiet'])]
+    if locked:
+        install += ['--constraint', str(CONSTRAINTS)]
+    if cpu:
+        # First, so that the second step finds them and takes no others.
+        run([*install, 'torch', 'torchvision', '--index-url', CPU_INDEX])
+    run([*install, '--editable', '.[qt]', '--group', 'dev'])
     # torchvision loads only beside the very torch it was built for.
     loaded = 'print("torch", torch.__version__ + ", torchvision", torchvision.__version__)'
     run([python, '-c', f'import torch, torchvision; {loaded}'])
@@ -164,6 +193,23 @@ def install_environment() -> None:
     written.replace(STAMP)
     UNFINISHED.unlink()
     print('Set-up is complete.', flush=True)
+
+
+def freeze() -> None:
+    """Write the versions of all packages of the environment to ``constraints.txt``."""
+    command = [str(environment_python()), '-m', 'pip', 'freeze', '--exclude-editable']
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    # Other kinds of lines name files of this computer. A build such as +cpu is on no index but
+    # its own, and libraries for GPUs come with torch or not at all.
+    lines = [
+        line.partition('+')[0]
+        for line in listed.splitlines()
+        if '==' in line and not line.startswith(('nvidia-', 'cuda-', 'triton'))
+    ]
+    head = (
+        '# The versions with which the tests have run; scripts/environment.py --freeze writes it.'
+    )
+    CONSTRAINTS.write_text('\n'.join([head, *lines]) + '\n', encoding='utf-8')
 
 
 @contextlib.contextmanager
@@ -183,20 +229,22 @@ def one_at_a_time() -> Iterator[None]:
         yield
 
 
-def prepare(virtual_screen: bool = True) -> str:
+def prepare(virtual_screen: bool = True, cpu: bool = False, locked: bool = False) -> str:
     """Set up whatever is missing and return the path of the environment's interpreter.
 
     Parameters
     ----------
     virtual_screen
         Whether a screen in memory (Xvfb) is needed besides the libraries.
+    cpu, locked
+        As for `install_environment`.
     """
     if sys.version_info < (3, 11):  # noqa: UP036  the scripts are the first to meet an old Python
         raise SystemExit(f'Python 3.11 or later is needed; this is {sys.version.split()[0]}.')
     try:
         with one_at_a_time():
             install_packages(virtual_screen)
-            install_environment()
+            install_environment(cpu, locked)
     except KeyboardInterrupt:
         raise SystemExit('Stopped. The same command takes the set-up up again.') from None
     return str(environment_python())
@@ -213,5 +261,21 @@ def start(command: list[str], env: dict[str, str], folder: Path | None = None) -
             continue
 
 
+def main() -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(
+        description='Set up all that this checkout needs: system packages, and an environment '
+        'in .venv.'
+    )
+    parser.add_argument('--cpu', action='store_true', help='torch without libraries for GPUs')
+    parser.add_argument('--locked', action='store_true', help='the versions in constraints.txt')
+    parser.add_argument('--freeze', action='store_true', help='write constraints.txt, and stop')
+    wanted = parser.parse_args()
+    if wanted.freeze:
+        freeze()
+    else:
+        prepare(cpu=wanted.cpu, locked=wanted.locked)
+
+
 if __name__ == '__main__':
-    prepare()
+    main()

@@ -63,6 +63,31 @@ def test_install_takes_the_qt_extra_and_the_development_tools(environment):
     assert install[-4:] == ['--editable', '.[qt]', '--group', 'dev']
 
 
+def test_a_torch_for_processors_comes_first_and_from_its_own_index(environment):
+    environment.install_environment(cpu=True, locked=True)
+    pair, whole = [c for c in environment.steps if 'torch' in c or '--editable' in c]
+    assert pair[-4:] == ['torch', 'torchvision', '--index-url', environment.CPU_INDEX]
+    for command in (pair, whole):
+        assert command[command.index('--constraint') + 1] == str(environment.CONSTRAINTS)
+    with pytest.raises(SystemExit, match='set up already'):
+        environment.install_environment(cpu=True)
+
+
+def test_frozen_versions_name_no_file_of_this_computer(environment, monkeypatch, tmp_path):
+    listed = (
+        'torch==2.14.1+cpu\nnvidia-cublas==13.1\nnumpy==2.4.6\nx @ file:///home/person/x.whl\n'
+    )
+    monkeypatch.setattr(environment, 'CONSTRAINTS', tmp_path / 'constraints.txt')
+    monkeypatch.setattr(
+        environment.subprocess,
+        'run',
+        lambda *a, **k: environment.subprocess.CompletedProcess(a, 0, stdout=listed),
+    )
+    environment.freeze()
+    lines = (tmp_path / 'constraints.txt').read_text().splitlines()
+    assert lines[1:] == ['torch==2.14.1', 'numpy==2.4.6']
+
+
 def test_changed_project_is_installed_again_in_place(environment):
     environment.install_environment()
     names(environment)
