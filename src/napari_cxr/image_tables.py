@@ -45,6 +45,8 @@ COLUMN_NAMES = {
     ),
     'source': ('source', 'site', 'hospital', 'institution', 'collection', 'dataset'),
     'view': ('view', 'view_position', 'viewposition', 'projection', 'frontal/lateral'),
+    'age': ('age', 'patient_age', 'patientage', 'age_years'),
+    'sex': ('sex', 'gender', 'patient_sex', 'patientsex', 'patient_gender'),
 }
 #: Columns that a person can name, where a table calls them otherwise; and what they are here.
 CHOSEN_COLUMNS = {

@@ -247,6 +247,9 @@ MODULES = frozenset(
     {
         'napari_cxr.checkpoint.download',
         'napari_cxr.decoding_memory',
+        'napari_cxr.evaluation.audit_findings',
+        'napari_cxr.evaluation.data_audit',
+        'napari_cxr.evaluation.variable_audit',
         'napari_cxr.explain.feature_maps',
         'napari_cxr.explain.heatmap',
         'napari_cxr.explain.heatmap_location',

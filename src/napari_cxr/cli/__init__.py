@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from napari_cxr import __version__
+from napari_cxr.cli.audit_command import audit
 from napari_cxr.cli.classify_command import classify, info
 from napari_cxr.cli.doctor_command import doctor
 from napari_cxr.cli.models_command import models
@@ -40,6 +41,8 @@ _STATUS_OF_SCORING = (
 
 _STATUS_OF_RUNS = 'Exit status: 0 done, 1 a run failed or was stopped, 2 wrong usage.'
 
+_STATUS_OF_AUDIT = 'Exit status: 0 done, whatever was found, 2 wrong usage.'
+
 app.command(epilog=_STATUS_OF_FILES)(classify)
 
 app.command(epilog=_STATUS_OF_SCORING)(score)
@@ -57,6 +60,8 @@ app.add_typer(recipes, name='recipes')
 app.command(epilog=_STATUS_OF_RUNS)(runs)
 
 app.command(epilog='Exit status: 0 all that is needed works, 1 something does not.')(doctor)
+
+app.command(epilog=_STATUS_OF_AUDIT)(audit)
 
 
 @app.callback(invoke_without_command=True)

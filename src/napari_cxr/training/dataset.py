@@ -44,6 +44,8 @@ class Sample:
         Whether `group` is a patient, known from a table, a file name or a header.
     problem : str
         Why a table's name leads to no file; or empty.
+    age, sex : str
+        Of the patient, as the table writes them, or empty.
     """
 
     path: Path
@@ -54,6 +56,8 @@ class Sample:
     view: str = ''
     known: bool = False
     problem: str = ''
+    age: str = ''
+    sex: str = ''
 
     @property
     def labels(self) -> tuple[str, ...]:

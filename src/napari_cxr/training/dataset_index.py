@@ -306,7 +306,7 @@ def samples_in_table(table: Path, columns: Mapping[str, str] | None = None) -> l
     column (label, class, diagnosis, Finding Labels...) in which several are separated by
     '|' or ';' as in NIH ChestX-ray14, or a column of 0 and 1 for each label as in CheXpert,
     where -1 (uncertain) and nothing count as 0. It may have split, patient (or group),
-    source and view. Case does not matter in names of columns. Commas, semicolons and
+    source, view, age and sex. Case does not matter in names of columns. Commas, semicolons and
     tabs separate; UTF-8 and UTF-16 are read.
 
     Parameters
@@ -392,6 +392,8 @@ def _table_sample(
         view=entries.get('view', ''),
         known=bool(group),
         problem=problem,
+        age=entries.get('age', ''),
+        sex=entries.get('sex', ''),
     )
 
 

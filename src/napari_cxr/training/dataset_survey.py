@@ -24,7 +24,14 @@ from napari_cxr.training.splits import Split, divide
 from napari_cxr.training.training_events import ImageSkipped, TrainingEvent
 from napari_cxr.training.training_image import ImageReader
 
-__all__ = ['DuplicatePair', 'Survey', 'cramers_v', 'dataset_warnings', 'survey']
+__all__ = [
+    'DuplicatePair',
+    'Survey',
+    'cramers_v',
+    'dataset_warnings',
+    'duplicate_pairs',
+    'survey',
+]
 
 _STRONG = 0.5  # Cramér's V
 
@@ -369,7 +376,7 @@ def survey(
     used = np.flatnonzero(~excluded)
     baselines = yield from measure_baselines(everything.subset(used), recipe.seed, run)
     sources = tuple(sample.source for sample in everything.dataset.samples)
-    pairs = _pairs(everything.dataset, found, splits)
+    pairs = duplicate_pairs(everything.dataset, found, splits)
     return Survey(
         run=run,
         labels=everything.dataset.labels,
@@ -431,9 +438,22 @@ def _histograms(grey: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray(truth.T.astype(np.float64) @ grey / counts[:, None])
 
 
-def _pairs(
-    dataset: Dataset, found: tuple[np.ndarray, np.ndarray, np.ndarray], splits: list[str]
+def duplicate_pairs(
+    dataset: Dataset,
+    found: tuple[np.ndarray, np.ndarray, np.ndarray],
+    splits: Sequence[str],
 ) -> tuple[DuplicatePair, ...]:
+    """Return near-duplicates with whether they differ in split, class or patient.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The images.
+    found : tuple of ndarray
+        As `napari_cxr.training.duplicates.find_near_duplicates` returns them.
+    splits : sequence of str
+        The split of each image, or ''.
+    """
     out = []
     for (a, b), distance, similarity in zip(*(part.tolist() for part in found), strict=True):
         first, second = dataset.samples[a], dataset.samples[b]

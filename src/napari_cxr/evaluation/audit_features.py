@@ -1,0 +1,88 @@
+"""What an audit looks at in each image: its lungs' shapes and shades, and whether it is frontal.
+
+The features are histograms of oriented gradients (Dalal and Triggs, CVPR 2005) of the rectangle
+around both lungs, and its grey values on a coarse grid. They were learnt from no label, so they
+cannot repeat a wrong one; and they need no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import numpy as np
+
+from napari_cxr.inference.preprocessing import Preprocessing
+from napari_cxr.lungs.frontal_check import FrontalCheck, check_frontal
+from napari_cxr.radiograph import Radiograph
+from napari_cxr.resampling import resample_array
+from napari_cxr.training.data_preparation import LoadedImages
+
+__all__ = ['LUNG_VIEW', 'WHOLE_VIEW', 'frontal_checks', 'lung_features']
+
+#: The whole radiograph as the frontal check looks at it: four times its pixels.
+WHOLE_VIEW = Preprocessing(192, 192, 'stretch', stretch=None)
+#: The rectangle around both lungs.
+LUNG_VIEW = Preprocessing(224, 224, 'stretch', lungs='crop', margin=0.05)
+
+_DIRECTIONS, _CELL, _GRID = 9, 28, 14
+#: Images in memory at once.
+_BLOCK = 64
+
+
+def frontal_checks(images: LoadedImages) -> Generator[int, None, tuple[FrontalCheck, ...]]:
+    """Check whether images are upright frontal chest radiographs.
+
+    Parameters
+    ----------
+    images : LoadedImages
+        Read with `WHOLE_VIEW`.
+
+    Yields
+    ------
+    int
+        How many are done, now and then.
+
+    Returns
+    -------
+    tuple of FrontalCheck
+    """
+    found: list[FrontalCheck] = []
+    for start in range(0, len(images.digests), _BLOCK):
+        block = images.images(range(start, min(start + _BLOCK, len(images.digests))))
+        for number, pixels in enumerate(block):
+            found.append(check_frontal(Radiograph.from_array(pixels)))
+            if not number % 8:
+                yield len(found)
+    return tuple(found)
+
+
+def lung_features(images: LoadedImages) -> Generator[int, None, np.ndarray]:
+    """Describe the lungs of images by numbers.
+
+    Parameters
+    ----------
+    images : LoadedImages
+        Read with `LUNG_VIEW`.
+
+    Yields
+    ------
+    int
+        How many are done, now and then.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, f)
+    """
+    from skimage.feature import hog
+
+    found: list[np.ndarray] = []
+    for start in range(0, len(images.digests), _BLOCK):
+        block = images.images(range(start, min(start + _BLOCK, len(images.digests))))
+        for number, pixels in enumerate(block):
+            image = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
+            shapes = hog(image, _DIRECTIONS, (_CELL, _CELL), (1, 1), block_norm='L2')
+            shades = resample_array(image, (0, 0, *image.shape), _GRID, _GRID)
+            found.append(np.concatenate([shapes, shades.ravel()]).astype(np.float32))
+            if not number % 8:
+                yield len(found)
+    return np.stack(found)
