@@ -37,9 +37,7 @@ def test_a_stratum_does_not_predict_the_class():
 
 def test_exchanged_labels_come_first():
     features, truth, wrong = made_up()
-    found = finished(
-        doubt_labels(features, truth, [''] * 200, [''] * 200, range(200), classes=2)
-    )
+    found = finished(doubt_labels(features, truth, [''] * 200, [''] * 200, range(200), classes=2))
     assert found.judged.all()
     assert float(auc(wrong, found.doubts)) > 0.9
     assert (found.suggested[found.doubts < 0] == -1).all()
@@ -90,9 +88,7 @@ def test_a_view_that_goes_with_a_class_is_no_reason_for_doubt():
     features = random.normal(size=(n, 6))
     features[:, 0] += 4 * views  # the view is plain to see, the class is not
     names = np.array(['AP', 'PA'])[views].tolist()
-    balanced = finished(
-        doubt_labels(features, truth, [''] * n, names, range(n), classes=2)
-    )
+    balanced = finished(doubt_labels(features, truth, [''] * n, names, range(n), classes=2))
     unaware = finished(doubt_labels(features, truth, [''] * n, [''] * n, range(n), classes=2))
     unusual = views != truth
     assert float(auc(unusual, unaware.doubts)) > 0.9
