@@ -41,7 +41,4 @@ def test_constraints_fit_the_requirements(checkout, project):
     for requirement in project['dependencies']:
         name, least = re.match(r'([\w-]+)>=([\d.]+)', requirement).groups()
         version = pinned[next(n for n in pinned if n.lower().replace('_', '-') == name)]
-        as_numbers = [
-            [int(part) for part in v.split('.') if part.isdigit()] for v in (version, least)
-        ]
-        assert as_numbers[0] >= as_numbers[1], requirement
+        assert Version(version) >= Version(least), requirement

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QWidget
 from napari_cxr.checkpoint import catalog
 from napari_cxr.plugin.docks import dock_signals
 from napari_cxr.plugin.preferences import save_preferences
+from napari_cxr.plugin.radiographs_on_show import watch_viewer
 from napari_cxr.plugin.runs.training_history import RunPhase
 from napari_cxr.plugin.train import training_controllers, training_session
 from napari_cxr.plugin.train.dock import TrainDock
@@ -355,6 +356,13 @@ def test_a_sweep_is_handed_on_with_what_was_changed(train_dock, qtbot, folder, m
     assert source == str(folder) and out.endswith('-1')
     assert len(plan.runs) == 19 and {run.recipe.epochs for run in plan.runs} == {2}
     dock.run.stopped()
+
+
+def test_a_pair_opens_side_by_side(train_dock, folder):
+    train_dock.setup.set_source(str(folder))
+    train_dock.data.pair_opened.emit('left/0.png', 'right/1.png')
+    watcher = watch_viewer(train_dock.viewer)
+    assert watcher.comparing and len(watcher.on_show) == 2
 
 
 def test_a_sweep_of_ones_own_is_opened_like_a_recipe(train_dock, tmp_path):

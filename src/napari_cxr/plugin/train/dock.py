@@ -22,6 +22,7 @@ from napari_cxr.image_tables import TABLE_ENDINGS
 from napari_cxr.plugin.background import Failure
 from napari_cxr.plugin.base_dock import Dock
 from napari_cxr.plugin.docks import dock_signals, is_same_viewer, open_dock
+from napari_cxr.plugin.radiographs_on_show import watch_viewer
 from napari_cxr.plugin.reader import open_paths
 from napari_cxr.plugin.runs.run_panel import RunPanel
 from napari_cxr.plugin.style import keep_space, quiet_label
@@ -202,13 +203,14 @@ class TrainDock(Dock):
         self._update()
 
     def _open_pair(self, first: str, second: str) -> None:
-        self._open_images(first, second)
-        if hasattr(self.viewer, 'grid'):
-            self.viewer.grid.enabled = True
+        pair = open_paths(self.viewer, [self._root / path for path in (first, second)])
+        if len(pair) == 2:
+            self.viewer.layers.selection = set(pair)
+            # What is still being read is no radiograph yet, and then this does nothing.
+            watch_viewer(self.viewer).compare()
 
     def _open_images(self, *paths: str) -> None:
-        if open_paths(self.viewer, [self._root / path for path in paths]):
-            self.viewer.reset_view()
+        open_paths(self.viewer, [self._root / path for path in paths])
 
     def _classify(self, model: str) -> None:
         open_dock(self.viewer, 'Classify chest radiograph')
