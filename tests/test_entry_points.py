@@ -93,10 +93,13 @@ def test_a_method_of_another_package_explains(extension, model_file):
     from napari_cxr.inference.classifier import Classifier
     from napari_cxr.radiograph import Radiograph
 
-    assert explanation_methods.names() == ('Grad-CAM', 'Uniform')
+    assert explanation_methods.names()[:: len(explanation_methods.names()) - 1] == (
+        'Grad-CAM',
+        'Uniform',
+    )
     radiograph = Radiograph.from_array(samples.phantom((90, 80)).astype(np.float32))
     _, maps = Classifier.load(model_file, 'cpu').explain(radiograph, method='Uniform')
     assert {heatmap.method for heatmap in maps} == {'Uniform'}
     assert all((heatmap.values == 1).all() for heatmap in maps)
-    with pytest.raises(ValueError, match='there is Grad-CAM, Uniform'):
-        explanation_methods.method('Score-CAM')
+    with pytest.raises(ValueError, match=r'there is Grad-CAM, .*, Uniform'):
+        explanation_methods.method('Group-CAM')

@@ -113,6 +113,34 @@ def test_heatmaps_are_saved_as_pictures_and_numbers(run, radiographs, model_file
         assert row['lung_field'] in ('network', 'atlas')
 
 
+def test_heatmaps_by_another_method_and_in_contrast(run, radiographs, model_file, tmp_path):
+    words = ['classify', radiographs[0], '--model', model_file, '--json', '--heatmap', tmp_path]
+    result = run(*words, '--method', 'integrated-gradients', '--against', 'normal')
+    assert result.exit_code == 0, result.output
+    (row,) = lines(result)
+    assert row['heatmap_method'] == 'Integrated gradients'
+    with np.load(row['heatmap'].removesuffix('png') + 'npz') as numbers:
+        assert 'normal' not in numbers
+        assert {value.shape for value in numbers.values()} == {(3, 3), (28, 28)}
+
+
+@pytest.mark.parametrize(
+    'wrong, message',
+    [
+        (['--method', 'Occlusion'], 'add --heatmap'),
+        (['--method', 'CAM', '--heatmap', 'maps'], "There is no explanation method 'CAM'"),
+        (
+            ['--against', 'fracture', '--heatmap', 'maps'],
+            "cannot contrast a class with 'fracture'",
+        ),
+    ],
+)
+def test_a_method_that_cannot_be_used(run, radiographs, model_file, wrong, message):
+    result = run('classify', radiographs[0], '--model', model_file, *wrong)
+    assert result.exit_code == 2
+    assert message in ' '.join(result.output.replace('│', ' ').split())
+
+
 @pytest.mark.parametrize('name', ['torch channels_last', 'OpenVINO'])
 def test_a_backend_that_is_asked_for_runs_single_images_too(
     run, radiographs, model_file, monkeypatch, name

@@ -263,6 +263,7 @@ class Model:
         image: Radiograph | str | Path,
         labels: Sequence[str] | None = None,
         method: str = 'Grad-CAM',
+        against: str = '',
     ) -> Explanation:
         """Classify a radiograph and show where the evidence for each label lies.
 
@@ -273,7 +274,12 @@ class Model:
         labels : sequence of str, optional
             The labels to explain; all by default.
         method : str
-            One of `napari_cxr.explain.explanation_methods.names`.
+            One of `napari_cxr.explain.explanation_methods.names`: 'Grad-CAM', 'Grad-CAM++',
+            'HiResCAM', 'LayerCAM', 'EigenCAM', 'ScoreCAM', 'Occlusion', 'Integrated gradients',
+            or that of another installed package.
+        against : str
+            A label to contrast with: each heatmap then shows what makes the image look like
+            its label rather than this one.
 
         Returns
         -------
@@ -299,13 +305,14 @@ class Model:
         True
         """
         shown, radiograph = self._read(image)
-        prediction, heatmaps, locations = call(
+        prediction, heatmaps, _, locations = call(
             'explain',
             radiograph=radiograph,
             model=str(self.path),
             device=self.device,
             labels=None if labels is None else list(labels),
             method=method,
+            against=against,
         )
         return Explanation(Result(prediction, shown), heatmaps, locations)
 

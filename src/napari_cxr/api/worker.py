@@ -36,9 +36,12 @@ def run(job: str, **arguments: Any) -> Generator[Any, None, Any]:
 
 def _on_model(job: str, arguments: dict[str, Any]) -> Generator[Any, None, Any]:
     """Run a job in the process that is right for its model."""
+    from napari_cxr.explain.explanation_methods import DEFAULT_METHOD
     from napari_cxr.workers.model_worker import worker_role
 
-    role = yield from worker_role(arguments['model'], arguments['device'])
+    role = 'torch'  # which every other method needs
+    if arguments.get('method', DEFAULT_METHOD) == DEFAULT_METHOD and not arguments.get('against'):
+        role = yield from worker_role(arguments['model'], arguments['device'])
     return (yield from _raising(_worker(role), job, arguments))
 
 

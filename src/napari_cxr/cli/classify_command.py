@@ -25,6 +25,7 @@ from napari_cxr.cli.terminal_output import echo
 if TYPE_CHECKING:
     from napari_cxr.explain.heatmap import Heatmap
     from napari_cxr.inference.classifier import Classifier
+    from napari_cxr.inference.prediction import Prediction
     from napari_cxr.lungs import LungField
     from napari_cxr.radiograph import Radiograph
 
@@ -46,6 +47,21 @@ def classify(
             'and the maps of all classes as numbers.',
         ),
     ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help='How heatmaps are made: Grad-CAM, Grad-CAM++, HiResCAM, LayerCAM, EigenCAM, '
+            'ScoreCAM, Occlusion or "Integrated gradients".',
+        ),
+    ] = 'Grad-CAM',
+    against: Annotated[
+        str,
+        typer.Option(
+            metavar='CLASS',
+            help='A class to contrast with: heatmaps show what makes an image look like another '
+            'class rather than this one.',
+        ),
+    ] = '',
     backend: BackendOption = '',
     full_resolution: FullResolutionOption = False,
     as_json: AsJson = False,
@@ -56,6 +72,7 @@ def classify(
     """
     from napari_cxr import lungs
     from napari_cxr.api.result_output import prediction_entries
+    from napari_cxr.explain import explanation_methods
     from napari_cxr.inference.classifier import OutOfMemory, RefusedImage
     from napari_cxr.radiograph import UnreadableImage
     from napari_cxr.workers.decoder_pool import shared_decoder
@@ -64,6 +81,12 @@ def classify(
         raise typer.BadParameter(f'{paths[0]}: {_folder_hint(paths[0])}')
     if backend:
         check_backend(backend)
+    try:
+        method = explanation_methods.method(method).name
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint='--method') from None
+    if heatmap is None and (against or method != explanation_methods.DEFAULT_METHOD):
+        raise typer.BadParameter('--method and --against are for heatmaps: add --heatmap DIR.')
     if heatmap is not None:
         try:
             heatmap.mkdir(parents=True, exist_ok=True)
@@ -72,6 +95,12 @@ def classify(
     decoder = shared_decoder()
     decoder.start()  # while the network is being loaded
     classifier = load_model(model, device, backend)
+    if against and (against not in classifier.labels or len(classifier.labels) < 2):
+        raise typer.BadParameter(
+            f'{classifier.card.name} cannot contrast a class with {against!r}: its classes are '
+            f'{", ".join(classifier.labels)}.',
+            param_hint='--against',
+        )
     if classifier.card.demonstration:
         echo(classifier.card.demonstration, err=True)
     pictures = _picture_paths(heatmap, paths)
@@ -88,8 +117,10 @@ def classify(
                 # Of what cannot be classified `explain` tells why.
                 no_lungs = radiograph.refusal or radiograph.frames is not None
                 field = None if no_lungs else lungs.find_lungs(radiograph)
-                prediction, maps = classifier.explain(radiograph, field=field)
-                shown = maps[prediction.labels.index(prediction.leading)]
+                prediction, maps = classifier.explain(
+                    radiograph, method=method, field=field, against=against
+                )
+                shown = _leading(prediction, maps)
                 # A person gets to see the whole image, whatever the model was shown.
                 whole = radiograph if radiograph.step == 1 else decoder.read(path)
                 _save_heatmaps(picture, whole, shown, maps)
@@ -107,6 +138,12 @@ def classify(
     decoder.close()
     if failed:
         raise typer.Exit(1)
+
+
+def _leading(prediction: Prediction, maps: list[Heatmap]) -> Heatmap:
+    """Return the heatmap of the leading class, or of the most probable one that has a map."""
+    found = [one for one in maps if one.label == prediction.leading]
+    return found[0] if found else max(maps, key=lambda one: one.probability)
 
 
 def _folder_hint(path: Path) -> str:
@@ -145,7 +182,10 @@ def _heatmap_fractions(
         uniform_lung_fraction,
     )
 
-    found: dict[str, Any] = {'heatmap_frame_share': shown.frame_fraction(radiograph.shape)}
+    found: dict[str, Any] = {
+        'heatmap_method': shown.method,
+        'heatmap_frame_share': shown.frame_fraction(radiograph.shape),
+    }
     where = ''
     if field is not None:
         labels = lung_labels(field)
@@ -154,7 +194,7 @@ def _heatmap_fractions(
         found |= location_entries(location)
         if location is not None:
             where = (
-                f'Heatmap of {shown.label}: its peak lies {location.place}; '
+                f'{shown.method} of {shown.title}: its peak lies {location.place}; '
                 f'{location.half_peak_lung_fraction:.0%} of the area above half of it is lung.'
             )
         found['heatmap_lung_share'] = shown.fraction_in(mask, field.shape)

@@ -13,9 +13,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from napari_cxr.explain.activation_gradients import (
+    activations,
+    check_targets,
+    head_gradients,
+    ordinary,
+    plain_arithmetic,
+    run_head,
+)
+
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from napari_cxr.networks import StagedNetwork
 
@@ -56,79 +64,18 @@ def grad_cam(
 
     from napari_cxr.networks.eval_mode import evaluating
 
-    chosen = _checked(network.num_classes, targets)
+    chosen = check_targets(network.num_classes, targets)
     with evaluating(network):
-        with torch.no_grad():
-            feature_map, earlier = network.features(x)
-        precision = torch.promote_types(feature_map.dtype, torch.float32)
-        # Inference tensors cannot enter autograd, so the head's part leaves that mode.
-        with (
-            torch.autocast(x.device.type, enabled=False),
-            torch.inference_mode(False),
-            torch.no_grad(),
-        ):
-            feature_map = _ordinary(feature_map, precision)
-            earlier = tuple(_ordinary(e, precision) for e in earlier)
-            weights = network.closed_form()
+        found = activations(network, x)
+        feature_map = found.feature_map
+        weights = network.closed_form()
+        if weights is None:
+            logits, gradients = head_gradients(network.head, found, chosen)
+            by_image = gradients.mean(dim=(3, 4))
+        with plain_arithmetic(x.device):
             if weights is not None:
-                logits = _run_head(network.head, feature_map, earlier)
-                channel_weights = _ordinary(weights, precision) / feature_map[0, 0].numel()
-                maps = torch.einsum('tc,nchw->nthw', channel_weights[chosen], feature_map)
-            else:
-                logits, channel_weights = _differentiate(
-                    network.head, feature_map, earlier, chosen
-                )
-                maps = torch.einsum('ntc,nchw->nthw', channel_weights, feature_map)
+                logits = run_head(network.head, found)
+                by_class = ordinary(weights, feature_map.dtype)[chosen]
+                by_image = (by_class / feature_map[0, 0].numel()).expand(len(x), -1, -1)
+            maps = torch.einsum('ntc,nchw->nthw', by_image, feature_map)
             return logits, maps.relu()
-
-
-def _checked(outputs: int, targets: Sequence[int] | None) -> list[int]:
-    """Return the targets, all of them by default."""
-    targets = range(outputs) if targets is None else targets
-    if not targets or any(not 0 <= t < outputs for t in targets):
-        raise ValueError(
-            f'Targets are classes from 0 to {outputs - 1}, at least one; got {list(targets)}.'
-        )
-    return list(targets)
-
-
-def _differentiate(
-    head: nn.Module,
-    feature_map: Tensor,
-    earlier: tuple[Tensor, ...],
-    chosen: list[int],
-) -> tuple[Tensor, Tensor]:
-    """Return logits (N, K) and the mean gradient of each target (N, T, C)."""
-    import torch
-
-    with torch.enable_grad():
-        leaf = feature_map.detach().requires_grad_(True)
-        logits = _run_head(head, leaf, earlier)
-        means = []
-        for i, k in enumerate(chosen):
-            # The images of a batch do not meet in evaluation mode, so the gradient of
-            # the sum holds each image's own.
-            (gradient,) = torch.autograd.grad(
-                logits[:, k].sum(), leaf, retain_graph=i + 1 < len(chosen)
-            )
-            means.append(gradient.mean(dim=(2, 3)))
-    return logits.detach(), torch.stack(means, dim=1)
-
-
-def _run_head(head: nn.Module, feature_map: Tensor, earlier: tuple[Tensor, ...]) -> Tensor:
-    """Run the head in the precision of the map, with none of its weights in the graph."""
-    import torch
-
-    state = {
-        name: _ordinary(value, feature_map.dtype)
-        for name, value in (*head.named_parameters(), *head.named_buffers())
-    }
-    logits: Tensor = torch.func.functional_call(head, state, (feature_map, *earlier))
-    return logits
-
-
-def _ordinary(value: Tensor, precision: torch.dtype) -> Tensor:
-    """Return a tensor that autograd accepts, detached, floats in the given precision."""
-    if value.is_floating_point():
-        value = value.to(precision)
-    return value.clone() if value.is_inference() else value.detach()

@@ -62,6 +62,9 @@ class Heatmap:
     input_bounds : tuple of float, optional
         Top, left, bottom and right edge, in pixels of the radiograph, of what the
         network was shown. The map says nothing outside. None if it saw everything.
+    against : str
+        The class that it is contrasted with: it shows what raises the logit of `label` above
+        that of this one. Empty for a map of `label` alone.
 
     Raises
     ------
@@ -77,6 +80,7 @@ class Heatmap:
     method: str
     model: str
     input_bounds: tuple[float, float, float, float] | None = None
+    against: str = ''
 
     def __post_init__(self) -> None:
         if self.values.ndim != 2 or 0 in self.values.shape:
@@ -85,6 +89,11 @@ class Heatmap:
             raise ValueError('the values of a heatmap are finite and at least 0')
         if self.to_radiograph.shape != (3, 3):
             raise ValueError('a heatmap is placed by a 3x3 matrix')
+
+    @property
+    def title(self) -> str:
+        """The class, and what it is contrasted with."""
+        return f'{self.label} rather than {self.against}' if self.against else self.label
 
     def normalised(self) -> np.ndarray:
         """Return the values over their own maximum; a map of zeros stays one."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Generator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -12,6 +12,7 @@ import numpy as np
 from napari_cxr import __version__, lungs
 from napari_cxr.checkpoint import Card, CheckpointError, catalog, open_model
 from napari_cxr.explain import explanation_methods
+from napari_cxr.explain.explanation_methods import DEFAULT_METHOD
 from napari_cxr.explain.feature_maps import FeatureMaps, stage_grid, uniform_grid
 from napari_cxr.explain.heatmap import Heatmap, cell_to_radiograph, input_bounds
 from napari_cxr.inference.backends.backend import TORCH, Backend, RunnableNetwork
@@ -155,15 +156,6 @@ class Classifier:
 
         return TorchNetwork(self.network, self.device.name)
 
-    def _explainer(
-        self, method: str
-    ) -> Callable[[np.ndarray, Sequence[int] | None], tuple[np.ndarray, np.ndarray]]:
-        """Return what makes logits and maps; other methods than Grad-CAM need torch's network."""
-        explanation_methods.method(method)  # which tells if there is none of that name
-        if method == 'Grad-CAM':
-            return self.running.explain
-        return partial(self._in_torch().explain, method=method)
-
     @property
     def running(self) -> RunnableNetwork:
         """The network that runs, on the backend of `use`."""
@@ -193,22 +185,19 @@ class Classifier:
         (logits,), fitted = self._run(lambda x: (self.running.logits(x),), images, at_most)
         return logits, fitted
 
-    def maps(
-        self, images: np.ndarray, at_most: int = 0, method: str = 'Grad-CAM'
-    ) -> tuple[np.ndarray, np.ndarray, int]:
+    def maps(self, images: np.ndarray, at_most: int = 0) -> tuple[np.ndarray, np.ndarray, int]:
         """Run the network on prepared images as `logits`, and show where each class comes from.
 
         Parameters
         ----------
         images, at_most
             As of `logits`.
-        method : str
-            One of `napari_cxr.explain.explanation_methods.names`.
 
         Returns
         -------
         logits : ndarray of float32, shape (n, classes)
         maps : ndarray of float32, shape (n, classes, rows, columns)
+            Of Grad-CAM.
         fitted : int
             As `logits` returns it.
 
@@ -217,8 +206,7 @@ class Classifier:
         OutOfMemory
             As `logits`.
         """
-        explain = self._explainer(method)
-        (logits, maps), fitted = self._run(lambda x: explain(x, None), images, at_most)
+        (logits, maps), fitted = self._run(self.running.explain, images, at_most)
         return logits, maps, fitted
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
@@ -257,8 +245,9 @@ class Classifier:
         radiograph: Radiograph,
         labels: Sequence[str] | None = None,
         preset: int = 0,
-        method: str = 'Grad-CAM',
+        method: str = DEFAULT_METHOD,
         field: LungField | None = None,
+        against: str = '',
     ) -> tuple[Prediction, list[Heatmap]]:
         """Classify one radiograph and show where each class comes from.
 
@@ -274,6 +263,9 @@ class Classifier:
             One of `napari_cxr.explain.explanation_methods.names`.
         field : LungField, optional
             The lungs, where they are known already or a person has corrected them.
+        against : str
+            A class with which to contrast: each heatmap then shows what raises the logit of
+            its class above that of this one, which has no heatmap of its own. Empty for none.
 
         Returns
         -------
@@ -285,19 +277,54 @@ class Classifier:
         RefusedImage, OutOfMemory
             As `predict`.
         ValueError
-            If the model has no such label.
+            If the model has no such label, or there is no such method.
         """
-        ready = self.prepare(radiograph, preset, field)
-        if unknown := [label for label in labels or () if label not in self.labels]:
+        steps = self.explaining(radiograph, labels, preset, method, field, against)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                explained: tuple[Prediction, list[Heatmap]] = end.value
+                return explained
+
+    def explaining(
+        self,
+        radiograph: Radiograph,
+        labels: Sequence[str] | None = None,
+        preset: int = 0,
+        method: str = DEFAULT_METHOD,
+        field: LungField | None = None,
+        against: str = '',
+    ) -> Generator[float, None, tuple[Prediction, list[Heatmap]]]:
+        """Do as `explain`, and yield the fraction that is done where a method takes long."""
+        by = explanation_methods.method(method)
+        named = [*(labels or ()), *([against] if against else [])]
+        if unknown := [label for label in named if label not in self.labels]:
             raise ValueError(
                 f'{self.card.name} has no label {unknown[0]!r}; it has {", ".join(self.labels)}.'
             )
-        targets = [self.labels.index(label) for label in labels or self.labels]
-        explain = self._explainer(method)
-        (logits, maps), _ = self._run(lambda x: explain(x, targets), ready.image[None])
-        prediction = self._prediction(radiograph, ready, logits[0], preset, field=field)
+        targets = [self.labels.index(k) for k in labels or self.labels if k != against]
+        if not targets:
+            raise ValueError(f'A contrast needs two classes, and there is {against!r} alone.')
+        ready = self.prepare(radiograph, preset, field)
         height, width = ready.image.shape
-        matrix = self.cell_to_radiograph(ready.image.shape, ready.to_radiograph)
+        if by.name == DEFAULT_METHOD and not against:
+            (logits, maps), _ = self._run(
+                lambda x: self.running.explain(x, targets), ready.image[None]
+            )
+        else:
+            with raising_out_of_memory(self.device.name):
+                rival = self.labels.index(against) if against else -1
+                x = self.preprocessing.normalise(ready.image[None])
+                logits, maps = yield from self._in_torch().explain_by(by.name, x, targets, rival)
+            if against:
+                logits, _ = self.logits(ready.image[None])
+        if by.of_input:
+            grid = uniform_grid(maps.shape[2:], height, width)
+            matrix = cell_to_radiograph(grid, ready.to_radiograph)
+        else:
+            matrix = self.cell_to_radiograph(ready.image.shape, ready.to_radiograph)
+        prediction = self._prediction(radiograph, ready, logits[0], preset, field=field)
         seen = input_bounds(ready.to_radiograph, height, width)
         heatmaps = [
             Heatmap(
@@ -306,9 +333,10 @@ class Classifier:
                 label=self.labels[target],
                 probability=prediction.probabilities[target],
                 logit=prediction.logits[target],
-                method=method,
+                method=by.name,
                 model=self.card.name,
                 input_bounds=seen,
+                against=against,
             )
             for i, target in enumerate(targets)
         ]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ['AverageLinear', 'HeadPlan', 'SingleOutput', 'average_then']
+__all__ = ['AverageLinear', 'Contrast', 'HeadPlan', 'SingleOutput', 'average_then']
 
 _MOST_UNITS = 65_536
 
@@ -69,6 +69,27 @@ class SingleOutput(nn.Module):
         """Map what the inner head takes to logits (N, 2)."""
         half = self.inner(*maps) / 2
         return torch.cat([-half, half], dim=1)
+
+
+class Contrast(nn.Module):
+    """The logits of another head, each minus the logit of one class.
+
+    Parameters
+    ----------
+    inner : Module
+        Returns logits, shape (N, K).
+    against : int
+        The class whose logit is subtracted.
+    """
+
+    def __init__(self, inner: nn.Module, against: int) -> None:
+        super().__init__()
+        self.inner, self.against = inner, against
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Map what the inner head takes to differences of logits, shape (N, K)."""
+        logits: Tensor = self.inner(*maps)
+        return logits - logits[:, self.against, None]
 
 
 def average_then(*layers: nn.Module) -> nn.Sequential:

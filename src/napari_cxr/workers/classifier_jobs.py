@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import TypeAlias
+from time import monotonic
+from typing import TypeAlias, TypeVar
 
 from napari_cxr import lungs
 from napari_cxr.checkpoint import catalog
+from napari_cxr.explain.explanation_methods import DEFAULT_METHOD
 from napari_cxr.explain.feature_maps import FeatureMaps
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.heatmap_location import HeatmapLocation, heatmap_locations
@@ -31,6 +34,17 @@ __all__ = [
     'loaded_classifier',
     'predict',
     'stages',
+    'tell_progress',
+]
+
+Returned = TypeVar('Returned')
+
+#: Seconds after which the time that is left can be told.
+_KNOWN_AFTER = 2.0
+
+#: What `explain` returns.
+Explained: TypeAlias = tuple[
+    Prediction, list[Heatmap], list[float | None], list[HeatmapLocation | None]
 ]
 
 #: What `classify` returns.
@@ -98,18 +112,62 @@ def predict(radiograph: Radiograph, model: str, device: str) -> Prediction:
 
 
 def explain(
-    radiograph: Radiograph, model: str, device: str, labels: Sequence[str] | None, method: str
-) -> tuple[Prediction, list[Heatmap], list[HeatmapLocation | None]]:
-    """Classify one radiograph, explain labels, and say where the heatmaps lie by the lungs.
+    radiograph: Radiograph,
+    model: str,
+    device: str,
+    labels: Sequence[str] | None = None,
+    method: str = DEFAULT_METHOD,
+    against: str = '',
+    field: LungField | None = None,
+) -> Generator[str, None, Explained]:
+    """Classify one radiograph, explain labels, and say where the heatmaps lie.
 
-    See `Classifier.explain`.
+    Parameters
+    ----------
+    radiograph, model, device, field
+        As of `classify`.
+    labels, method, against
+        As of `Classifier.explain`.
+
+    Yields
+    ------
+    str
+        What it is doing, and how far it is where a method takes long.
+
+    Returns
+    -------
+    tuple
+        What the network says; a heatmap a label; the fraction of each at the edge of what the
+        network saw; where each lies by the lungs.
     """
-    classifier, field = loaded_classifier(model, device), None
-    if not radiograph.refusal and radiograph.frames is None:  # of which `explain` tells
-        field = lungs.find_lungs(radiograph)
-    prediction, heatmaps = classifier.explain(radiograph, labels, method=method, field=field)
+    yield 'Loading the model'
+    classifier = loaded_classifier(model, device)
+    if field is None and not radiograph.refusal and radiograph.frames is None:
+        field = lungs.find_lungs(radiograph)  # else `explaining` tells what is wrong
+    yield method
+    steps = classifier.explaining(radiograph, labels, method=method, field=field, against=against)
+    prediction, heatmaps = yield from tell_progress(steps, method)
     assert field is not None
-    return prediction, heatmaps, heatmap_locations(heatmaps, field)
+    frame_shares = [h.frame_fraction(radiograph.shape) for h in heatmaps]
+    return prediction, heatmaps, frame_shares, heatmap_locations(heatmaps, field)
+
+
+def tell_progress(
+    steps: Generator[float, None, Returned], doing: str
+) -> Generator[str, None, Returned]:
+    """Turn fractions that are done into words about it, with the time that is left."""
+    started = monotonic()
+    while True:
+        try:
+            done = next(steps)
+        except StopIteration as end:
+            result: Returned = end.value
+            return result
+        text = f'{doing}: {done:.0%} done'
+        taken = monotonic() - started
+        if taken > _KNOWN_AFTER and done > 0:
+            text += f', about {math.ceil(taken / done * (1 - done))} s left'
+        yield text
 
 
 def loaded_classifier(model: str, device: str) -> Classifier:

@@ -7,7 +7,7 @@ from the same run of the stages as the logits.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from napari_cxr.explain import explanation_methods
 from napari_cxr.explain.feature_maps import stage_maps
+from napari_cxr.explain.gradcam import grad_cam
 from napari_cxr.explain.heatmap import cell_to_input
 from napari_cxr.inference.backends.exported_network import Runtime, check_images
 from napari_cxr.inference.preprocessing import Preprocessing
@@ -53,11 +54,32 @@ class TorchNetwork:
         return _as_array(self.network(self._on_device(x)))
 
     def explain(
-        self, x: np.ndarray, targets: Sequence[int] | None = None, method: str = 'Grad-CAM'
+        self, x: np.ndarray, targets: Sequence[int] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return logits and maps by one of `napari_cxr.explain.explanation_methods.names`."""
-        explain = explanation_methods.method(method)
-        logits, maps = explain(self.network, self._on_device(x), targets)
+        """Return logits and Grad-CAM maps."""
+        logits, maps = grad_cam(self.network, self._on_device(x), targets)
+        return _as_array(logits), _as_array(maps)
+
+    def explain_by(
+        self, method: str, x: np.ndarray, targets: Sequence[int] | None = None, against: int = -1
+    ) -> Generator[float, None, tuple[np.ndarray, np.ndarray]]:
+        """Return logits and maps by a method; yields the fraction that is done, if it is slow.
+
+        Parameters
+        ----------
+        method : str
+            One of `napari_cxr.explain.explanation_methods.names`.
+        x, targets
+            As of `explain`.
+        against : int
+            The class with which to contrast, see `contrast_network`; below 0 for none. Logits
+            are then those of the contrast.
+        """
+        network = self.network
+        if against >= 0:
+            network = explanation_methods.contrast_network(network, against)
+        x_there = self._on_device(x)
+        logits, maps = yield from explanation_methods.explain(method, network, x_there, targets)
         return _as_array(logits), _as_array(maps)
 
     def stage_maps(self, x: np.ndarray, stage: str) -> np.ndarray:
