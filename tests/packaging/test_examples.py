@@ -203,11 +203,12 @@ def test_the_lines_for_jq(tables_page, tmp_path, findings_file):
         ).stdout
         for line in block.splitlines()
     ]
-    failed, found, area = said
+    failed, found, doubtful, area = said
     assert failed.startswith(str(tmp_path / 'images' / 'opacity' / 'broken.png') + '\t')
     rows = [json.loads(line) for line in (tmp_path / 'scores.jsonl').read_text().splitlines()]
     likely = [row['path'] for row in rows if (row['p_opacity'] or 0) > 0.5]
     assert found.splitlines() == likely and likely
+    assert doubtful.splitlines() == [row['path'] for row in rows if row['doubtful'] == 1]
     stored = json.loads((tmp_path / 'scores.metrics.json').read_text())
     assert float(area) == stored['metrics']['macro_auc'][0]
 

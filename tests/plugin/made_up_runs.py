@@ -133,7 +133,8 @@ def write_run(folder, epochs=5, best=4, shift=0.0, card=None, planned=None):
         for number in range(1, epochs + 1):
             line = asdict(epoch(folder.name, number, epochs, number <= best, shift))
             del line['run'], line['epochs']
-            line['confusion'] = ' / '.join(' '.join(map(str, r)) for r in line['confusion'])
+            for i, counts in enumerate(line.pop('confusion')):
+                line |= {f'confusion_{i}_{j}': count for j, count in enumerate(counts)}
             if writer is None:
                 writer = csv.DictWriter(file, line, lineterminator='\n')
                 writer.writeheader()

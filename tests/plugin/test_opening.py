@@ -162,6 +162,19 @@ def test_a_failure_is_said_and_takes_the_placeholder_away(qtbot, decoder, said, 
     assert said == ['bad.png could not be opened. Its pixels are missing.']
 
 
+@pytest.mark.parametrize(
+    'status', ['Opening a radiograph… [1 2]', {'layer_base': 'Opening a radiograph…'}]
+)
+def test_the_status_line_forgets_a_placeholder_that_is_gone(
+    qtbot, decoder, said, viewer, tmp_path, status
+):
+    started = open_paths(viewer, [tmp_path / 'bad.png'])
+    viewer.status = status  # as napari writes it when the mouse is over the canvas
+    decoder.ready.add('bad')
+    ended(qtbot, started)
+    assert viewer.status == 'Ready' and not viewer.layers
+
+
 def test_they_run_one_after_another(qtbot, decoder, viewer, tmp_path):
     first, second = (open_paths(viewer, [tmp_path / f'{name}.png']) for name in ('one', 'two'))
     qtbot.waitUntil(lambda: decoder.asked == ['one'], timeout=WAIT)

@@ -1,7 +1,6 @@
 """Models with one finding or several: from files to a table."""
 
 import csv
-import json
 from dataclasses import replace
 
 import pytest
@@ -60,8 +59,9 @@ def test_each_row_says_what_its_probability_means(opacity, items, tmp_path):
     for row in rows:
         p = (float(row['p_opacity']),)
         assert (row['label'], row['answer']) == (rule.label(p), rule.answer(p))
-        assert row['above'] == ('opacity' if p[0] >= 0.4 else '')
-        assert json.loads(row['rule']) == rule.to_dict()
+        assert row['predicted_opacity'] == str(int(p[0] >= 0.4))
+        assert (row['threshold_opacity'], row['negative_label']) == ('0.4', 'no opacity')
+        assert (row['undecided_from_opacity'], row['undecided_to_opacity']) == ('0.39', '0.41')
     assert {row['truth'] for row in rows} == {'opacity', 'No opacity'}
     # The folders' names are what is measured by.
     assert end.unknown == () and end.metrics['classes']['opacity']['images'] == 4
@@ -73,8 +73,10 @@ def test_a_decision_moves_the_threshold(opacity, items, tmp_path):
     decision = Decision.of_card('sensitivity=0.95', opacity.card)
     asked = replace(SETTINGS, decision=decision)
     _, rows = table_of(items, opacity, tmp_path / 't.csv', asked)
-    assert all(row['label'] == row['called'] == row['above'] == 'opacity' for row in rows)
-    assert json.loads(rows[0]['rule'])['thresholds'] == {'opacity': 0.1}
+    for row in rows:
+        assert row['label'] == 'opacity'
+        assert row['predicted_opacity'] == row['positive_opacity'] == '1'
+        assert row['threshold_opacity'] == '0.1'
 
 
 def test_a_run_with_other_thresholds_is_not_gone_on_with(opacity, items, tmp_path, findings_file):
@@ -99,7 +101,8 @@ def test_without_any_above_several_findings_are_no_finding(findings_file, items,
     classifier = Classifier.load(path, 'cpu')
     _, rows = table_of(items, classifier, tmp_path / 't.csv')
     for row in rows:  # not the most probable one: it is below one half
-        assert row['label'] == row['answer'] == 'No finding' and row['above'] == ''
+        assert row['label'] == row['answer'] == 'No finding'
+        assert '1' not in (row[name] for name in row if name.startswith('predicted_'))
     # The same network with the card's operating point deciding: the rarest one is above.
     decided = replace(classifier.card, decision='Youden')
     classifier.rule = LabelRule.of_card(decided)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from napari_cxr.inference import ImageWarning
+from napari_cxr.inference.prediction import WARNING_CODES
 from napari_cxr.scoring import ScoreRow, ScoringError
 from napari_cxr.scoring.journal import Journal
 from napari_cxr.scoring.score_row import IDENTITY, ScoringRun
@@ -14,14 +15,18 @@ from napari_cxr.scoring.table_reader import image_path_of, read_rows
 from napari_cxr.scoring.table_writer import write_table
 
 FORMS = ['csv', 'jsonl', 'parquet']
-PLAIN = ScoringRun('tiny', 'abc', ('covid19', 'normal'), {'height': 97, 'range': 'type'}, '1.0')
+OLD = ScoringRun('tiny', 'abc', ('covid19', 'normal'), {'height': 97, 'range': 'type'}, '1.0')
+PLAIN = replace(OLD, tidy=True, preprocessing={})
 FULL = replace(
     PLAIN, decision=True, heatmaps=True, shares=True, identify=True, truth=True, patients=True,
     multilabel=True,
+    rule={'thresholds': {'covid19': 0.5, 'normal': 0.25}, 'negative': 'none', 'undecided': {}},
 )  # fmt: skip
+OLD_FULL = replace(FULL, tidy=False, preprocessing=OLD.preprocessing, rule={})
 ROWS = [
     ScoreRow(
         0, 'a,"b" | c.png', 'scored', label='normal', probabilities=(0.25, 0.9375),
+        above=('normal',), answer='normal',
         called=('covid19', 'normal'), view='PA', truth='covid19|normal', source='Ulm', patient='2',
         warnings=(ImageWarning('view', 'A lateral view.'), ImageWarning('note', 'Lossy.')),
         heatmap='maps/0.png', lung_share=0.5, lung_share_if_even=0.25, frame_share=0.0,
@@ -30,8 +35,9 @@ ROWS = [
     ),
     ScoreRow(1, 'b\n.png', 'error', 'No such file: "b".', truth='normal'),
     ScoreRow(
-        2, 'ünï.png', 'scored', label='covid19', probabilities=(0.75, 0.5), device='cpu',
-        precision='float32', identity={'patient_id': 'X'},
+        2, 'ünï.png', 'scored', label='normal', probabilities=(0.75, 0.875), device='cpu',
+        precision='float32', identity={'patient_id': 'X'}, above=('normal', 'covid19'),
+        answer='normal',
     ),
 ]  # fmt: skip
 
@@ -39,8 +45,8 @@ ROWS = [
 def plain(row):
     """The row as a run with the fewest columns keeps it."""
     return replace(
-        row, called=(), truth='', patient='', heatmap='', lung_share=None, lung_share_if_even=None,
-        frame_share=None, lung_field='', identity={},
+        row, above=(), answer='', called=(), truth='', patient='', heatmap='', lung_share=None,
+        lung_share_if_even=None, frame_share=None, lung_field='', identity={},
     )  # fmt: skip
 
 
@@ -52,14 +58,20 @@ def table(path, rows=ROWS, run=FULL):
 
 
 @pytest.mark.parametrize('form', FORMS)
-@pytest.mark.parametrize('run', [PLAIN, FULL], ids=['plain', 'full'])
+@pytest.mark.parametrize('run', [PLAIN, FULL, OLD, OLD_FULL])
 def test_run_and_rows_come_back(tmp_path, form, run):
     path = table(tmp_path / f't.{form}', run=run)
     found, rows = read_rows(path)
     rows = list(rows)
-    # That an image can have several labels shows in what probabilities add up to.
-    assert found == replace(run, multilabel=True)
-    assert rows == (ROWS if run is FULL else [plain(row) for row in ROWS])
+    # Without thresholds, that an image can have several labels shows in old tables in what
+    # probabilities add up to.
+    assert found == replace(run, multilabel=run is not PLAIN)
+    if run is FULL:
+        assert rows == ROWS
+    elif run is OLD_FULL:
+        assert rows == [replace(row, above=(), answer='') for row in ROWS]
+    else:
+        assert rows == [plain(row) for row in ROWS]
     again = table(tmp_path / f'again.{form}', rows, found)
     assert again.read_bytes() == path.read_bytes()
 
@@ -95,9 +107,17 @@ def test_what_decides_labels_comes_back(tmp_path, form):
     assert table(tmp_path / f'again.{form}', rows, found).read_bytes() == path.read_bytes()
     if form == 'csv':
         names = path.read_text().splitlines()[0].split(',')
-        assert names[:8] == [
-            'path', 'status', 'error', 'label', 'p_opacity', 'answer', 'above', 'truth',
+        assert names == [
+            'path', 'status', 'error', 'label', 'p_opacity', 'answer', 'predicted_opacity',
+            'truth', 'view', 'source', 'doubtful', 'warning_view', 'warning_polarity',
+            'warning_not_a_chest', 'warning_upside_down', 'warning_mirrored',
+            'warning_lung_field', 'warning_enlarged', 'warning_lossy', 'warning_memory',
+            'warning_note', 'model', 'model_hash', 'threshold_opacity', 'undecided_from_opacity',
+            'undecided_to_opacity', 'negative_label', 'version', 'device', 'precision',
         ]  # fmt: skip
+        cells = list(csv.DictReader(path.read_text().splitlines()))
+        assert [row['predicted_opacity'] for row in cells] == ['1', '0']
+        assert {row['threshold_opacity'] for row in cells} == {'0.3'}
 
 
 OF_CLASSES = replace(PLAIN, shares=True, peaks=True, rule={'least_margin': 0.1})
@@ -133,7 +153,7 @@ def test_peaks_and_near_ties_come_back(tmp_path, form):
     assert answers == [row.answer for row in NEAR_TIE]
     if form == 'csv':
         first, *lines = csv.reader(path.read_text().splitlines())
-        assert 'above' not in first
+        assert 'predicted_normal' not in first and 'least_margin' in first
         columns = [first.index(name) for name in ('heatmap_peak_in_lung', 'heatmap_peak_region')]
         cells = [[line[column] for column in columns] for line in lines]
         assert cells == [['0', 'beside the left lung'], ['1', 'right lung'], ['', '']]
@@ -141,9 +161,22 @@ def test_peaks_and_near_ties_come_back(tmp_path, form):
 
 def test_a_rule_that_was_changed_is_told(tmp_path):
     path = table(tmp_path / 't.csv', OF_OPACITY, OPACITY)
-    path.write_text(path.read_text().replace('""thresholds""', '""limits""'))
+    whole = path.read_text()
+    for before, after in (('0.3,0.2,0.6', ',0.2,0.6'), ('0.3,0.2,0.6', '0.3,low,0.6')):
+        assert before in whole
+        path.write_text(whole.replace(before, after))
+        with pytest.raises(ScoringError, match='damaged at row 1'):
+            read_rows(path)
+    path.write_text('0.4'.join(whole.rsplit('0.3', 1)))  # in the last row only
+    with pytest.raises(ScoringError, match='row 2 is the first of another'):
+        list(read_rows(path)[1])
+    path.write_text(whole.replace(',opacity,1,', ',opacity,2,'))
     with pytest.raises(ScoringError, match='damaged at row 1'):
-        read_rows(path)
+        list(read_rows(path)[1])
+    old = table(tmp_path / 'old.csv', OF_OPACITY, replace(OPACITY, tidy=False))
+    old.write_text(old.read_text().replace('""thresholds""', '""limits""'))
+    with pytest.raises(ScoringError, match='damaged at row 1'):
+        read_rows(old)
 
 
 def test_a_journal_knows_what_decides_labels(tmp_path):
@@ -188,15 +221,36 @@ def test_cautions_keep_what_they_doubt(tmp_path):
         ImageWarning('lossy', 'Three.'),
     )
     row = replace(ROWS[2], number=0, warnings=cautions, identity={})
-    _, back = read_rows(table(tmp_path / 't.csv', [row], PLAIN))
+    _, back = read_rows(table(tmp_path / 't.csv', [row], OLD))
     (found,) = back
     assert found.warnings == (*cautions[:2], ImageWarning('note', 'Three.'))
     assert found.doubts == row.doubts == ('polarity', 'view')
 
 
 @pytest.mark.parametrize('form', FORMS)
+def test_each_kind_of_warning_has_a_column(tmp_path, form):
+    warnings = tuple(ImageWarning(code, f'It is {code}.') for code in WARNING_CODES)
+    more = (*warnings, ImageWarning('note', 'And more.'))
+    rows = [
+        replace(plain(ROWS[2]), number=0, warnings=more),
+        replace(plain(ROWS[2]), number=1, warnings=(ImageWarning('lossy', 'Lossy.'),)),
+    ]
+    path = table(tmp_path / f't.{form}', rows, PLAIN)
+    first, second = read_rows(path)[1]
+    assert first.warnings == (*warnings[:-1], ImageWarning('note', 'It is note. And more.'))
+    assert second == rows[1]
+    again = table(tmp_path / f'again.{form}', [first, second], PLAIN)
+    assert again.read_bytes() == path.read_bytes()
+    if form == 'jsonl':
+        cells = [json.loads(line) for line in path.read_text().splitlines()]
+        assert [row['doubtful'] for row in cells] == [1, 0]
+        assert cells[1]['warning_lossy'] == 'Lossy.' and cells[1]['warning_view'] == ''
+        assert not any(isinstance(cell, list | dict) for row in cells for cell in row.values())
+
+
+@pytest.mark.parametrize('form', FORMS)
 def test_rows_are_made_as_they_are_asked_for(tmp_path, form):
-    rows = [replace(ROWS[2], number=i, path=f'{i}.png', identity={}) for i in range(9000)]
+    rows = [replace(plain(ROWS[2]), number=i, path=f'{i}.png') for i in range(9000)]
     path = table(tmp_path / f't.{form}', rows, PLAIN)
     _, back = read_rows(path)
     assert [next(back) for _ in range(3)] == rows[:3]
@@ -295,7 +349,8 @@ def test_no_table_at_all(tmp_path):
 @pytest.mark.parametrize(
     ('before', 'after', 'said'),
     [
-        ('doubts,warnings', 'warnings', 'lacks doubts'),
+        ('warning_view,', '', 'lacks warning_view'),
+        (',predicted_normal,', ',', 'lacks predicted_normal'),
         (',device,', ',device,site,', 'has site'),
         (',view,source,', ',source,view,', 'another order'),
     ],
@@ -314,8 +369,8 @@ def test_a_table_with_other_columns(tmp_path, before, after, said):
     [
         ('0.9375', '0.9e', 'damaged at row 1'),
         (',cpu,float32', ',cpu', 'damaged at row 3'),
-        ('scored,,covid19', 'scred,,covid19', 'damaged at row 3'),
-        (',0.75,0.5,', ',0.75,,', 'damaged at row 3'),
+        ('scored,,normal', 'scred,,normal', 'damaged at row 3'),
+        (',0.75,0.875,', ',0.75,,', 'damaged at row 3'),
         ('tiny,abc', 'tiny,abd', 'several models'),
     ],
 )

@@ -9,12 +9,13 @@ import pytest
 
 from napari_cxr.inference import ImageWarning
 from napari_cxr.scoring import ScoreRow, ScoringError
-from napari_cxr.scoring.score_row import ScoringRun, table_columns
+from napari_cxr.scoring.score_row import ScoringRun
 from napari_cxr.scoring.scoring_checks import check_table_name
+from napari_cxr.scoring.table_layout import table_columns
 from napari_cxr.scoring.table_reader import read_rows
 from napari_cxr.scoring.table_writer import write_table
 
-RUN = ScoringRun('tiny', 'abc', ('covid19', 'normal'), {'height': 97}, '1.0')
+RUN = ScoringRun('tiny', 'abc', ('covid19', 'normal'), {'height': 97}, '1.0', tidy=True)
 
 ROWS = [
     ScoreRow(
@@ -36,13 +37,15 @@ def test_columns_begin_as_they_are_promised():
         'p_covid19',
         'p_normal',
     ]
-    assert not {'truth', 'called', 'heatmap', 'patient', 'patient_id'} & set(table_columns(RUN))
+    optional = {'truth', 'positive_a', 'heatmap', 'heatmap_lung_share', 'patient', 'patient_id'}
+    assert not optional & set(table_columns(RUN))
     everything = ScoringRun(
         'm',
         'h',
-        (),
+        ('a',),
         {},
         '1',
+        tidy=True,
         decision=True,
         heatmaps=True,
         shares=True,
@@ -50,9 +53,7 @@ def test_columns_begin_as_they_are_promised():
         truth=True,
         patients=True,
     )
-    assert {'truth', 'called', 'heatmap', 'heatmap_lung_share', 'patient', 'patient_id'} <= set(
-        table_columns(everything)
-    )
+    assert optional <= set(table_columns(everything))
 
 
 def test_csv(tmp_path):
@@ -60,8 +61,8 @@ def test_csv(tmp_path):
     with (tmp_path / 't.csv').open(newline='') as file:
         one, two = csv.DictReader(file)
     assert one['path'] == 'a,"b".png' and one['p_normal'] == '0.1234568'
-    assert one['doubts'] == 'view' and one['warnings'] == 'A lateral view. | Lossy.'
-    assert json.loads(one['preprocessing']) == {'height': 97}
+    assert one['doubtful'] == '1' and one['warning_view'] == 'A lateral view.'
+    assert one['warning_lossy'] == 'Lossy.' and one['warning_note'] == two['doubtful'] == ''
     assert two['error'] == 'No such file.' and two['p_normal'] == two['label'] == ''
     assert two['model'] == 'tiny' and two['model_hash'] == 'abc' and two['version'] == '1.0'
 
@@ -70,7 +71,7 @@ def test_json_lines(tmp_path):
     write_table(tmp_path / 't.jsonl', ROWS, RUN)
     one, two = (json.loads(line) for line in (tmp_path / 't.jsonl').read_text().splitlines())
     assert list(one) == list(table_columns(RUN))
-    assert one['doubts'] == ['view'] and one['preprocessing'] == {'height': 97}
+    assert one['doubtful'] == 1 and two['doubtful'] is None and two['warning_view'] == ''
     assert one['p_covid19'] == 0.25 and two['p_covid19'] is None
 
 
@@ -81,7 +82,7 @@ def test_parquet(tmp_path):
     found = parquet.read_table(tmp_path / 't.parquet').to_pylist()
     assert list(found[0]) == list(table_columns(RUN))
     assert found[0]['p_normal'] == 0.1234568 and found[1]['p_normal'] is None
-    assert found[0]['warnings'] == ['A lateral view.', 'Lossy.']
+    assert found[0]['warning_view'] == 'A lateral view.' and found[0]['doubtful'] == 1
     assert found[2]['path'] == 'na\\udcffme.png'
 
 
@@ -136,8 +137,9 @@ def test_no_cell_is_a_formula_and_all_come_back(tmp_path):
     rows = [
         ScoreRow(
             number, name, 'scored', label='normal', probabilities=(0.25, 0.75), view=name,
-            called=(name,) if number % 2 else (), source='-1.5', error=name if number > 3 else '',
-            warnings=(ImageWarning('note', f'-{name}'),), lung_share=-0.0,
+            source='-1.5', error=name if number > 3 else '',
+            called=('normal',) if number % 2 else (), lung_share=-0.0,
+            warnings=(ImageWarning('note', f'-{name}'),),
         )
         for number, name in enumerate(names)
     ]  # fmt: skip

@@ -109,6 +109,10 @@ def test_the_run_folder_holds_the_run_and_no_patient(finished, recipe):
     assert len({row['group'] for row in rows}) == 12
     lines = list(csv.DictReader((out / 'metrics.csv').read_text().splitlines()))
     assert [line['epoch'] for line in lines] == ['1', '2']
+    counts = {name: int(cell) for name, cell in lines[1].items() if name.startswith('confusion')}
+    labels = ('left', 'right')
+    assert list(counts) == [f'confusion_{a}_{b}' for a in labels for b in labels]
+    assert sum(counts.values()) == [row['split'] for row in rows].count('val')
     environment = json.loads((out / 'environment.json').read_text())
     assert environment['threads'] == torch.get_num_threads()
     assert (environment['seed'], environment['device'], environment['gpu']) == (5, 'cpu', None)

@@ -96,7 +96,8 @@ def score(
     Returns
     -------
     pandas.DataFrame
-        The table. Where labels are known, ``attrs['metrics']`` holds the metrics, which are also
+        The table; columns of 0 and 1 are of type 'boolean', without a value where a file could not
+        be scored. Where labels are known, ``attrs['metrics']`` holds the metrics, which are also
         in NAME.metrics.json beside `out`; see docs/tables.md for both.
 
     Raises
@@ -172,11 +173,13 @@ def score(
 def _read_table(path: Path) -> pd.DataFrame:
     import pandas as pd
 
+    from napari_cxr.scoring.table_layout import flag_columns
+
     match path.suffix.lower():
         case '.jsonl':
-            return pd.read_json(path, lines=True)
+            frame = pd.read_json(path, lines=True)
         case '.parquet':
-            return pd.read_parquet(path)
+            frame = pd.read_parquet(path)
         case _:
             # Labels such as 'None' or 'NA' are words, not gaps; only empty cells are gaps.
             frame = pd.read_csv(path, keep_default_na=False, na_values=[''])
@@ -184,7 +187,8 @@ def _read_table(path: Path) -> pd.DataFrame:
                 frame[name] = frame[name].map(
                     lambda cell: from_csv_cell(cell) if isinstance(cell, str) else cell
                 )
-            return frame
+    # Files that failed have neither yes nor no.
+    return frame.astype(dict.fromkeys(flag_columns(list(frame)), 'boolean'))
 
 
 @dataclass(frozen=True)

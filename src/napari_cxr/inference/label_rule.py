@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -157,8 +158,11 @@ class LabelRule:
         """Return how far each label is above its threshold, which is 0.5, or below it."""
         if not self.multilabel:
             return tuple(probabilities)
-        thresholds = np.array([self.threshold(label) for label in self.labels])
-        return tuple(float(d) for d in normalised(np.asarray(probabilities), thresholds))
+        return tuple(normalised(np.asarray(probabilities), self._all_thresholds).tolist())
+
+    @cached_property
+    def _all_thresholds(self) -> np.ndarray:
+        return np.array([self.threshold(label) for label in self.labels])
 
     def ordered(self, probabilities: Sequence[float]) -> tuple[str, ...]:
         """Return the labels from the furthest above its threshold to the furthest below."""

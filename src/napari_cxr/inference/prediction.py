@@ -13,6 +13,7 @@ from napari_cxr.messages import message_type
 from napari_cxr.radiograph import Radiograph, View
 
 __all__ = [
+    'WARNING_CODES',
     'ImageWarning',
     'Prediction',
     'RefusedImage',
@@ -21,7 +22,10 @@ __all__ = [
 
 #: Codes of warnings that say: this is probably no upright frontal chest radiograph with the
 #: right polarity, which is all that a model knows.
-_DOUBTS = frozenset({'view', 'polarity', 'not-a-chest', 'upside-down', 'mirrored'})
+_DOUBTS = ('view', 'polarity', 'not-a-chest', 'upside-down', 'mirrored')
+
+#: The codes of all warnings, those that doubt the image first. 'note' is any other sentence.
+WARNING_CODES = (*_DOUBTS, 'lung-field', 'enlarged', 'lossy', 'memory', 'note')
 
 
 class RefusedImage(Exception):
@@ -36,8 +40,7 @@ class ImageWarning:
     Parameters
     ----------
     code : str
-        A short stable word for programs: 'view', 'polarity', 'not-a-chest', 'upside-down',
-        'mirrored', 'lung-field', 'enlarged', 'lossy', 'memory', 'note'.
+        A short stable word for programs, one of `WARNING_CODES`.
     text : str
         One plain sentence for people.
     """

@@ -270,6 +270,7 @@ class Opening(QObject):
         placeholder = self._placeholder() if self._slow else None
         if placeholder is not None and self._viewer is not None:
             self._viewer.layers.remove(placeholder)
+            _forget_in_status(self._viewer, placeholder)
 
 
 def show_job(viewer: ViewerModel, job: RunningJob, text: str) -> None:
@@ -446,6 +447,15 @@ def _select_what_is_shown(viewer: ViewerModel) -> None:
     selection, shown = viewer.layers.selection, on_show.on_show
     if shown and selection.active not in shown and len(selection) <= 1:
         selection.active = shown[-1]
+
+
+def _forget_in_status(viewer: ViewerModel, layer: Layer) -> None:
+    """Take the name of a layer that is gone out of the status line, before the mouse moves."""
+    status = viewer.status
+    said = status.get('layer_base', '') if isinstance(status, dict) else status
+    if layer.name in said:
+        viewer.status = 'Ready'
+        viewer.update_status_from_cursor()  # where it is over the canvas, what it points at
 
 
 def viewers() -> list[ViewerModel]:

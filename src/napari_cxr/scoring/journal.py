@@ -372,6 +372,7 @@ _ENTRIES = {
     'shares': 'another choice of what is said of heatmaps',
     'peaks': 'another choice of what is said of heatmaps',
     'identify': 'another choice of what identifies',
+    'tidy': 'other columns of the table',
 }
 
 
@@ -380,7 +381,7 @@ _FOLLOWS = {
     'model': ('model_hash', 'labels', 'several', 'preprocessing', 'rule'),
     'model_hash': ('labels', 'several', 'preprocessing', 'rule'),
     'decision': ('rule',),
-    'version': ('lung_field', 'frontal_check', 'rule', 'peaks'),
+    'version': ('lung_field', 'frontal_check', 'rule', 'peaks', 'tidy'),
     'shares': ('peaks',),
     'heatmaps': ('shares', 'peaks'),
 }

@@ -125,6 +125,8 @@ def rows_to_keep(out: Path, items: Sequence[Item], run: ScoringRun) -> Iterator[
     """
     there, rows = table_reader.read_table_rows(out)
     for name, words in _SAME.items():
+        if name == 'preprocessing' and there.tidy:  # which the model's file decides
+            continue
         if getattr(there, name) != getattr(run, name):
             raise ScoringError(
                 f'{out} was made with {words}: give the options that it was made with, or '
@@ -236,10 +238,14 @@ def open_table(
         run = replace(run, peaks=False)
     if lacks_column(out, 'model_split'):  # so it was started before there was that one
         run = replace(run, model_split=False)
+    if lacks_column(out, 'tidy'):
+        run = replace(run, tidy=False)
     finished = os.path.lexists(out) and not journal_of(out).exists()
     ruled = 'rule' in there
     if finished:
-        ruled = bool(table_reader.read_table_rows(out)[0].rule)
+        before = table_reader.read_table_rows(out)[0]
+        ruled = before.tidy or bool(before.rule)
+    ruled = ruled or 'tidy' in there
     if (there or finished) and not (ruled or run.multilabel):  # begun before there was a margin
         run = replace(run, rule={})
     header = _header(items, run, settings, batch, kind, backend.journal_name)
@@ -383,6 +389,7 @@ def _describe_run(
         peaks=settings.with_shares,
         splits=any(item.split for item in items),
         model_split=settings.images is not None,
+        tidy=True,
     )
 
 
@@ -398,7 +405,7 @@ def _header(
     decision, heatmaps = settings.decision, settings.heatmaps
     told = run.to_dict()
     # Journals that were started before there was one of these do not have it.
-    for name in ('rule', 'backend', 'peaks', 'decoded', 'splits', 'model_split'):
+    for name in ('rule', 'backend', 'peaks', 'decoded', 'splits', 'model_split', 'tidy'):
         if not told[name]:
             del told[name]
     if run.decoded:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
@@ -17,9 +17,7 @@ __all__ = [
     'NO_FINDING',
     'ScoreRow',
     'ScoringRun',
-    'row_values',
     'stored_name',
-    'table_columns',
 ]
 
 #: What `--identify` adds, by its keyword in PS3.6.
@@ -188,6 +186,9 @@ class ScoringRun:
         Whether it has columns for the backend, for the peaks of heatmaps and for the size of
         decoding, which earlier tables of version 0.1 lack, for splits that are given, and for
         those of the model's own run, where its images are known.
+    tidy : bool
+        Whether each column holds one value. Earlier tables of version 0.1 hold lists and tables in
+        some of their cells, see `napari_cxr.scoring.table_layout`.
     """
 
     model: str
@@ -208,6 +209,7 @@ class ScoringRun:
     peaks: bool = False
     splits: bool = False
     model_split: bool = False
+    tidy: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return its entries by the names that they have in journals."""
@@ -217,99 +219,3 @@ class ScoringRun:
     def label_rule(self) -> LabelRule:
         """How probabilities became labels; raises ValueError where `rule` cannot be one."""
         return LabelRule.from_dict(self.labels, self.multilabel, self.rule)
-
-
-#: What is in a column: a text, several, a number or none, or entries by name.
-ColumnKind = Literal['text', 'texts', 'number', 'table']
-
-
-def table_columns(run: ScoringRun) -> dict[str, ColumnKind]:
-    """Return the columns of a run's table in order, and what is in each."""
-    out: dict[str, ColumnKind] = dict.fromkeys(('path', 'status', 'error', 'label'), 'text')
-    out |= dict.fromkeys((f'p_{label}' for label in run.labels), 'number')
-    if run.rule:
-        out['answer'] = 'text'
-    if 'thresholds' in run.rule:
-        out['above'] = 'texts'
-    if run.decision:
-        out['called'] = 'texts'
-    if run.truth:
-        out['truth'] = 'text'
-    if run.patients:
-        out['patient'] = 'text'
-    if run.splits:
-        out['split'] = 'text'
-    if run.model_split:
-        out['model_split'] = 'text'
-    out |= {'view': 'text', 'source': 'text', 'doubts': 'texts', 'warnings': 'texts'}
-    if run.heatmaps:
-        out['heatmap'] = 'text'
-    if run.peaks:
-        out |= {'heatmap_peak_in_lung': 'number', 'heatmap_peak_region': 'text'}
-        out['heatmap_half_peak_lung_fraction'] = 'number'
-    if run.shares:
-        out |= dict.fromkeys(
-            ('heatmap_lung_share', 'heatmap_lung_share_if_even', 'heatmap_frame_share'), 'number'
-        )
-        out['lung_field'] = 'text'
-    out |= {'model': 'text', 'model_hash': 'text', 'preprocessing': 'table'}
-    if run.rule:
-        out['rule'] = 'table'
-    out['version'] = 'text'
-    out |= {'device': 'text', 'precision': 'text'}
-    if run.backend:
-        out['backend'] = 'text'
-    if run.decoded:
-        out['decoded'] = 'text'
-    if run.identify:
-        out |= dict.fromkeys(IDENTITY, 'text')
-    return out
-
-
-def row_values(row: ScoreRow, run: ScoringRun) -> dict[str, Any]:
-    """Return what is in each column for a row: None where there is no number.
-
-    Probabilities are rounded to 7 digits, which is what single precision can tell.
-    """
-    shares: Sequence[float | None] = row.probabilities or [None] * len(run.labels)
-    every = {
-        'path': row.path,
-        'status': row.status,
-        'error': row.error,
-        'label': row.label,
-        **{f'p_{name}': _rounded(p) for name, p in zip(run.labels, shares, strict=True)},
-        'answer': row.answer,
-        'above': list(row.above),
-        'called': list(row.called),
-        'truth': row.truth,
-        'patient': row.patient,
-        'split': row.split,
-        'model_split': row.model_split,
-        'view': row.view,
-        'source': row.source,
-        'doubts': list(row.doubts),
-        'warnings': [caution.text for caution in row.warnings],
-        'heatmap': row.heatmap,
-        'heatmap_peak_in_lung': None if row.peak_in_lung is None else int(row.peak_in_lung),
-        'heatmap_peak_region': row.peak_region,
-        'heatmap_half_peak_lung_fraction': _rounded(row.half_peak_lung_fraction),
-        'heatmap_lung_share': _rounded(row.lung_share),
-        'heatmap_lung_share_if_even': _rounded(row.lung_share_if_even),
-        'heatmap_frame_share': _rounded(row.frame_share),
-        'lung_field': row.lung_field,
-        'model': run.model,
-        'model_hash': run.model_hash,
-        'preprocessing': dict(run.preprocessing),
-        'rule': dict(run.rule),
-        'version': run.version,
-        'device': row.device,
-        'precision': row.precision,
-        'backend': row.backend,
-        'decoded': row.decoded,
-        **{name: row.identity.get(name, '') for name in IDENTITY},
-    }
-    return {name: every[name] for name in table_columns(run)}
-
-
-def _rounded(number: float | None) -> float | None:
-    return None if number is None else round(number, 7)

@@ -9,14 +9,24 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from napari_cxr.inference.prediction import ImageWarning
 from napari_cxr.output_text import from_csv_cell
 from napari_cxr.scoring.journal import ScoringError, read_journal
-from napari_cxr.scoring.score_row import IDENTITY, ColumnKind, ScoreRow, ScoringRun, table_columns
+from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
+from napari_cxr.scoring.table_layout import (
+    FIRST_COLUMNS,
+    ColumnKind,
+    TableEntries,
+    TableLayout,
+    constant_columns,
+    run_of_columns,
+    run_of_values,
+    table_columns,
+)
 from napari_cxr.settings_file import open_regular, parse_json
 
 __all__ = [
@@ -27,13 +37,6 @@ __all__ = [
     'read_rows',
     'read_table_rows',
 ]
-
-#: What is in each column of a row.
-TableEntries: TypeAlias = dict[str, Any]
-
-_FIRST = ['path', 'status', 'error', 'label']
-
-_PROBABILITY = 'p_'
 
 #: Rows of a Parquet file that are in memory at once.
 _GROUP = 4096
@@ -76,7 +79,7 @@ def open_table(path: Path) -> tuple[ScoringRun, Iterator[TableEntries]]:
 
 def is_score_table(names: Sequence[str]) -> bool:
     """Tell by the names of its columns whether a table is one of scores."""
-    return list(names[: len(_FIRST)]) == _FIRST and 'model_hash' in names
+    return tuple(names[: len(FIRST_COLUMNS)]) == FIRST_COLUMNS and 'model_hash' in names
 
 
 def _shape(path: Path, names: Sequence[str]) -> ScoringRun:
@@ -84,32 +87,10 @@ def _shape(path: Path, names: Sequence[str]) -> ScoringRun:
     if not is_score_table(names):
         raise ScoringError(
             f'{path.name} is no table of scores: its columns do not begin with '
-            f'{", ".join(_FIRST)}. To score the images that a table names, choose it as a list.'
+            f'{", ".join(FIRST_COLUMNS)}. To score the images that a table names, choose it as a '
+            'list.'
         )
-    labels = []
-    for name in names[len(_FIRST) :]:
-        if not name.startswith(_PROBABILITY):
-            break
-        labels.append(name.removeprefix(_PROBABILITY))
-    run = ScoringRun(
-        model='',
-        model_hash='',
-        labels=tuple(labels),
-        preprocessing={},
-        version='',
-        rule=_rule_columns(names),  # filled in from the first row
-        decision='called' in names,
-        heatmaps='heatmap' in names,
-        shares='lung_field' in names,
-        identify='patient_id' in names,
-        truth='truth' in names,
-        patients='patient' in names,
-        backend='backend' in names,
-        decoded='decoded' in names,
-        peaks='heatmap_peak_in_lung' in names,
-        splits='split' in names,
-        model_split='model_split' in names,
-    )
+    run = run_of_columns(names)
     if list(table_columns(run)) != list(names):
         odd = [name for name in names if name not in table_columns(run)]
         lacks = [name for name in table_columns(run) if name not in names]
@@ -124,13 +105,6 @@ def _shape(path: Path, names: Sequence[str]) -> ScoringRun:
             'with that version.'
         )
     return run
-
-
-def _rule_columns(names: Sequence[str]) -> dict[str, Any]:
-    """Return a rule as far as columns tell of it: with thresholds, with a margin, or none."""
-    if 'rule' not in names:
-        return {}
-    return {'thresholds': {}} if 'above' in names else {'least_margin': 0}
 
 
 def _csv(path: Path) -> tuple[list[str], Iterator[TableEntries]]:
@@ -176,10 +150,15 @@ def _number(cell: str) -> float | None:
     return float(cell) if cell else None
 
 
+def _flag(cell: str) -> int | None:
+    return int(cell) if cell else None
+
+
 _OF_CELLS: Mapping[ColumnKind, Callable[[str], Any]] = {
     'text': from_csv_cell,
     'texts': _texts,
     'number': _number,
+    'flag': _flag,
     'table': str,
 }
 
@@ -268,9 +247,6 @@ _READERS: Mapping[str, Callable[[Path], tuple[list[str], Iterator[TableEntries]]
 }
 
 
-#: The code of a caution of which a table has nothing but the text.
-_NOTE = 'note'
-
 #: By how many scored rows is told whether an image can have several labels, and among how
 #: many rows they are looked for.
 _TOLD_BY, _AMONG = 50, 5000
@@ -291,12 +267,13 @@ def read_rows(path: str | Path) -> tuple[ScoringRun, Iterator[ScoreRow]]:
     Returns
     -------
     Run
-        What the rows have in common. Of a table without a column ``rule`` is not told whether
-        an image can have several labels: it can, if probabilities do not add up to 1.
+        What the rows have in common; no `preprocessing`, which is on the model's card. Of a table
+        from before there was a rule is not told whether an image can have several labels: it
+        can, if probabilities do not add up to 1.
     iterator of Row
         In the order of the listing, each made as it is asked for. In those of a table a
-        caution that does not doubt the image has the code 'note'. Raises ScoringError where
-        the table is damaged.
+        caution that does not doubt the image has the code 'note', if the table is from before
+        each code had a column. Raises ScoringError where the table is damaged.
 
     Raises
     ------
@@ -315,82 +292,34 @@ def read_table_rows(path: Path) -> tuple[ScoringRun, Iterator[ScoreRow]]:
     if first is None:
         raise ScoringError(f'{path.name} has no row; score the files again.')
     try:
-        told = {**vars(shape), **{name: first[name] for name in _SAME}}
-        told['preprocessing'] = _as_table(first['preprocessing'])
-        told['rule'] = _as_table(first['rule']) if shape.rule else {}
-        told['multilabel'] = 'thresholds' in told['rule']
-        run = ScoringRun(**told)
-        _ = run.label_rule
-    except ValueError:
+        run = run_of_values(first, shape)
+        layout = TableLayout(run)
+    except (TypeError, ValueError):
         raise _damaged(path, 0) from None
-    rows = _rows_of_table(path, run, first, chain([first], lines))
-    if run.rule:
+    rows = _rows_of_table(path, run, layout, chain([first], lines))
+    if run.rule or run.tidy:
         return run, rows
     begun, multilabel = _multilabel(rows)
-    return ScoringRun(**{**told, 'multilabel': multilabel}), chain(begun, rows)
-
-
-#: Columns that are the same in all rows.
-_SAME = ('model', 'model_hash', 'preprocessing', 'version')
+    return replace(run, multilabel=multilabel), chain(begun, rows)
 
 
 def _rows_of_table(
-    path: Path, run: ScoringRun, first: TableEntries, lines: Iterator[TableEntries]
+    path: Path, run: ScoringRun, layout: TableLayout, lines: Iterator[TableEntries]
 ) -> Iterator[ScoreRow]:
-    extra = tuple(name for name in IDENTITY if run.identify)
+    same = constant_columns(run)
+    first: TableEntries = {}
     for number, entries in enumerate(lines):
         try:
-            row = _row(number, entries, run, extra)
+            row = layout.row(number, entries)
         except (KeyError, TypeError, ValueError):
             raise _damaged(path, number) from None
-        if any(entries.get(name) != first.get(name) for name in (*_SAME, 'rule')):
+        first = first or entries
+        if any(entries[name] != first[name] for name in same):
             raise ScoringError(
                 f'{path.name} holds rows of several models or versions (row {number + 1} is '
                 'the first of another): open the tables that it was made of one by one.'
             )
         yield row
-
-
-def _row(number: int, entries: TableEntries, run: ScoringRun, extra: tuple[str, ...]) -> ScoreRow:
-    """Undo what `napari_cxr.scoring.score_row.row_values` did."""
-    status = entries['status']
-    shares = tuple(entries[f'p_{label}'] for label in run.labels)
-    whole = None not in shares if status == 'scored' else shares.count(None) == len(shares)
-    if status not in ('scored', 'error') or not whole or not entries['path']:
-        raise ValueError
-    codes, texts = entries['doubts'], entries['warnings']
-    codes = [*codes, *[_NOTE] * (len(texts) - len(codes))]
-    return ScoreRow(
-        number=number,
-        path=entries['path'],
-        status=status,
-        error=entries['error'],
-        label=entries['label'],
-        probabilities=shares if status == 'scored' else (),
-        above=tuple(entries.get('above', ())),
-        answer=entries.get('answer', ''),
-        called=tuple(entries.get('called', ())),
-        truth=entries.get('truth', ''),
-        source=entries['source'],
-        patient=entries.get('patient', ''),
-        split=entries.get('split', ''),
-        model_split=entries.get('model_split', ''),
-        view=entries['view'],
-        warnings=tuple(ImageWarning(*pair) for pair in zip(codes, texts, strict=True)),
-        heatmap=entries.get('heatmap', ''),
-        peak_in_lung=None if (hit := entries.get('heatmap_peak_in_lung')) is None else bool(hit),
-        peak_region=entries.get('heatmap_peak_region') or '',
-        half_peak_lung_fraction=entries.get('heatmap_half_peak_lung_fraction'),
-        lung_share=entries.get('heatmap_lung_share'),
-        lung_share_if_even=entries.get('heatmap_lung_share_if_even'),
-        frame_share=entries.get('heatmap_frame_share'),
-        lung_field=entries.get('lung_field', ''),
-        device=entries['device'],
-        precision=entries['precision'],
-        backend=entries.get('backend', ''),
-        decoded=entries.get('decoded', ''),
-        identity={name: entries[name] for name in extra if entries[name]},
-    )
 
 
 def _multilabel(rows: Iterator[ScoreRow]) -> tuple[list[ScoreRow], bool]:
@@ -406,13 +335,6 @@ def _multilabel(rows: Iterator[ScoreRow]) -> tuple[list[ScoreRow], bool]:
         if scored == _TOLD_BY or len(begun) == _AMONG:
             break
     return begun, False
-
-
-def _as_table(value: Any) -> dict[str, Any]:
-    found = parse_json(value) if isinstance(value, str) else value
-    if not isinstance(found, dict):
-        raise ValueError
-    return found
 
 
 def _damaged(path: Path, number: int) -> ScoringError:

@@ -18,14 +18,9 @@ from napari_cxr.checkpoint.model_file import open_atomic, write_atomic
 from napari_cxr.output_text import to_csv_cell
 from napari_cxr.scoring import table_reader
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
-from napari_cxr.scoring.score_row import (
-    ColumnKind,
-    ScoreRow,
-    ScoringRun,
-    row_values,
-    table_columns,
-)
+from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 from napari_cxr.scoring.scoring_events import ScoringMeasured
+from napari_cxr.scoring.table_layout import ColumnKind, TableLayout
 
 __all__ = [
     'TABLE_FORMATS',
@@ -71,11 +66,11 @@ def write_table(path: Path, rows: Iterable[ScoreRow], run: ScoringRun) -> None:
     ScoringError
         If it cannot be written.
     """
-    named = table_columns(run)
-    entries = (row_values(row, run) for row in rows)
+    layout = TableLayout(run)
+    entries = (layout.values(row) for row in rows)
     try:
         with open_atomic(path) as file:
-            TABLE_FORMATS[path.suffix.lower()](file, named, entries)
+            TABLE_FORMATS[path.suffix.lower()](file, layout.columns, entries)
     except OSError as error:
         raise ScoringError(
             f'{path} cannot be written: {error.strerror}. All rows are kept beside it: make room '
@@ -117,6 +112,7 @@ def _as_parquet(
         'text': arrow.string(),
         'texts': arrow.list_(arrow.string()),
         'number': arrow.float64(),
+        'flag': arrow.int8(),
         'table': arrow.string(),
     }
     schema = arrow.schema([(name, types[kind]) for name, kind in named.items()])
@@ -196,6 +192,7 @@ def write_metrics(out: Path, run: ScoringRun, measured: ScoringMeasured) -> Path
         'model': run.model,
         'model_hash': run.model_hash,
         'labels': list(run.labels),
+        'preprocessing': dict(run.preprocessing),
         'rule': dict(run.rule),
         'version': run.version,
         'metrics': measured.metrics,

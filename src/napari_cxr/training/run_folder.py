@@ -38,6 +38,7 @@ from napari_cxr.training.recipe import Recipe, RecipeError
 from napari_cxr.training.training_events import EpochDone
 
 __all__ = [
+    'CONFUSION',
     'FINAL_STATE_FILE',
     'START_MODEL_FILE',
     'STATE_FILE',
@@ -167,6 +168,13 @@ def write_tensorboard_epoch(folder: Path, epoch: EpochDone, restarts: int) -> No
 
 #: What an interrupted start may have left behind; without a recipe there is no run yet.
 _STARTED_FILES = ('split.csv', 'environment.json', 'log.txt', START_MODEL_FILE)
+
+#: How the columns of ``metrics.csv`` begin that hold the confusion matrix: its entries by true and
+#: predicted label, one true label after the other.
+CONFUSION = 'confusion_'
+
+#: The column that holds the whole matrix in runs that version 0.1 started.
+_MATRIX_IN_A_CELL = 'confusion'
 
 _PACKAGES = ('torch', 'torchvision', 'timm', 'numpy', 'scikit-learn', 'pillow', 'safetensors')
 
@@ -386,14 +394,27 @@ class RunFolder:
         with self.writing(), (self.path / 'log.txt').open('a', encoding='utf-8') as file:
             file.write(f'{terminal_line(line)}\n')
 
-    def add_epoch(self, event: EpochDone) -> None:
-        """Add a line to ``metrics.csv`` and, where TensorBoard is installed, to its event file."""
+    def add_epoch(self, event: EpochDone, labels: Sequence[str]) -> None:
+        """Add a line to ``metrics.csv`` and, where TensorBoard is installed, to its event file.
+
+        Parameters
+        ----------
+        event : EpochDone
+            What there is to say of the epoch.
+        labels : sequence of str
+            Those of the rows and columns of its confusion matrix.
+        """
         if not self.writes:
             return
 
         row: dict[str, Any] = asdict(event)
-        del row['run'], row['epochs']
-        row['confusion'] = ' / '.join(' '.join(map(str, line)) for line in event.confusion)
+        del row['run'], row['epochs'], row['confusion']
+        if _MATRIX_IN_A_CELL in self.metrics.partition('\n')[0].split(','):
+            row[_MATRIX_IN_A_CELL] = ' / '.join(' '.join(map(str, n)) for n in event.confusion)
+        elif event.confusion:
+            for truth, counts in zip(labels, event.confusion, strict=True):
+                for predicted, count in zip(labels, counts, strict=True):
+                    row[f'{CONFUSION}{truth}_{predicted}'] = count
         text = io.StringIO(newline='')
         writer = csv.DictWriter(text, row, lineterminator='\n')
         if not self.metrics:

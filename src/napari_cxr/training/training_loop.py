@@ -425,7 +425,7 @@ def _epochs(
                 seconds_left=step.seconds_left,
             )
         event = run.finish_epoch(name)
-        folder.add_epoch(event)
+        folder.add_epoch(event, run.data.dataset.labels)
         checkpoints.epoch_done(event)
         yield event
     checkpoints.best()

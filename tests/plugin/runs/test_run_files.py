@@ -106,6 +106,20 @@ def test_half_written_files_give_what_is_whole(tmp_path):
     assert history.phase is RunPhase.STOPPED and history.current_training.best.epoch == 2
 
 
+@pytest.mark.parametrize(
+    ('columns', 'cells', 'matrix'),
+    [
+        ('confusion_a_a,confusion_a_b,confusion_b_a,confusion_b_b', '3,1,0,2', ((3, 1), (0, 2))),
+        ('confusion', '3 1 / 0 2', ((3, 1), (0, 2))),  # of version 0.1
+        ('confusion_a_a,confusion_a_b', '3,1', ()),  # a part of it
+        ('loss', '1.5', ()),
+    ],
+)
+def test_the_confusion_matrix_of_an_epoch(tmp_path, columns, cells, matrix):
+    (tmp_path / 'metrics.csv').write_text(f'epoch,best,{columns}\n1,True,{cells}\n')
+    assert read_run_history(tmp_path).current_training.epochs[1].confusion == matrix
+
+
 @pytest.mark.parametrize('content', [None, b'', b'epoch,best\n', b'\xff\xfe\x00', b'a,b\n1,2\n'])
 def test_a_folder_without_epochs_is_an_empty_history(tmp_path, content):
     if content is not None:

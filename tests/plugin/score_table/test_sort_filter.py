@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_up_scores import LOSSY, NOT_A_CHEST, Labels, failed, run, scored
+from made_up_scores import LABELS, LOSSY, NOT_A_CHEST, Labels, failed, run, scored
 
 from napari_cxr.plugin.score_table.score_columns import columns_for_run
 from napari_cxr.plugin.score_table.score_rows import ScoreRows
@@ -317,6 +317,32 @@ def test_rows_are_filtered_by_finding_none_of_them_and_what_cannot_be_said(findi
     assert kept(findings, answer='cannot say') == [1]
     assert kept(findings, truth='No finding') == [1, 2]
     assert kept(findings, truth='effusion') == [0, 3]
+
+
+@pytest.mark.parametrize('multilabel', [False, True])
+def test_withheld_predictions_are_found_only_when_they_are_shown(multilabel):
+    thresholds = {'thresholds': dict.fromkeys(LABELS, 0.5), 'negative': 'none', 'undecided': {}}
+    rows = ScoreRows(
+        run(multilabel=multilabel, rule=thresholds if multilabel else {'least_margin': 0.1})
+    )
+    rule = rows.rule
+    said = [(0.1, 0.8, 0.1), (0.4, 0.4, 0.2)] * 2
+    for i, p in enumerate(said):
+        row = ScoreRow(
+            i, f'/study/{i}.png', 'scored', label=rule.label(p), probabilities=p,
+            above=rule.above(p) if multilabel else (), answer=rule.answer(p),
+            warnings=(NOT_A_CHEST,) if i > 1 else (),
+        )  # fmt: skip
+        rows.append([row])
+    undecided = rows.rule.undecided_answer
+    assert kept(rows, answer='normal') == [0]
+    assert kept(rows, which=RowKind.DOUBTED) == [2, 3]
+    if not multilabel:
+        assert kept(rows, answer=undecided) == [1]
+    rows.reveals_doubtful = True
+    assert kept(rows, answer='normal') == [0, 2]
+    if not multilabel:
+        assert kept(rows, answer=undecided) == [1, 3]
 
 
 def test_an_answer_is_against_the_label_by_thresholds(findings):

@@ -114,20 +114,36 @@ def test_tooltips_and_names_for_those_who_do_not_see(qtbot, table):
 def test_an_error_is_written_across_the_cells_that_stay_empty(qtbot, table):
     reason = 'It is damaged: its stream ends before the picture is whole, at a tenth of it.'
     fill(qtbot, table, [failed(0, reason), scored(1)])
-    pixels = (
-        table.view.grab()
-        .toImage()
-        .convertToFormat(table.view.grab().toImage().Format.Format_Grayscale8)
-    )
-    view, column = table.view, table.model.column_of('p:covid19')
-    top = view.horizontalHeader().height() + view.rowViewportPosition(0)
+    assert has_letters(table, 0, 'p:covid19')
+
+
+def has_letters(table, line, key):
+    """Whether something is drawn in a cell, and not the ground alone."""
+    image = table.view.grab().toImage()
+    pixels = image.convertToFormat(image.Format.Format_Grayscale8)
+    view, column = table.view, table.model.column_of(key)
+    top = view.horizontalHeader().height() + view.rowViewportPosition(line)
     left = view.columnViewportPosition(column)
     there = {
         pixels.pixelColor(left + x, top + y).value()
         for x in range(4, view.columnWidth(column) - 4)
-        for y in range(4, view.rowHeight(0) - 4)
+        for y in range(4, view.rowHeight(line) - 4)
     }
-    assert len(there) > 3  # letters, and not the ground alone
+    return len(there) > 3
+
+
+def test_an_error_goes_on_in_what_is_empty_beside_the_probabilities(qtbot, table):
+    reason = 'It is damaged: its stream ends before the picture is whole. ' * 4
+    fill(qtbot, table, [failed(0, reason), failed(1), scored(2), scored(3, warnings=(LOSSY,))])
+    table.resize(1200, 300)
+    beside = shown_columns(table).index('p:pneumonia') + 1
+    assert shown_columns(table)[beside] == 'warnings'
+    assert [has_letters(table, line, 'warnings') for line in range(4)] == [
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 @pytest.mark.parametrize('theme', ['dark', 'light'])
@@ -461,6 +477,9 @@ def test_predictions_of_doubtful_images_are_withheld_unless_asked_for(qtbot, tab
     assert accent not in bar_colours(1) and cell(table, 1, 'p:covid19') == '70.0 %'
     assert cell(table, 1, 'label') == '▲ doubtful' and cell(table, 4, 'called') == ''
     assert cell(table, 0, 'label') == 'normal'
+    table.show_only(RowFilter(answer='covid19'))
+    assert not table.visible_rows()
+    table.filter_bar.reset()
     table.view.selectRow(4)
     table.menus.copy()
     copied = QGuiApplication.clipboard().text().splitlines()[1].split('\t')
@@ -468,6 +487,12 @@ def test_predictions_of_doubtful_images_are_withheld_unless_asked_for(qtbot, tab
     menu = table.choice.menu(table.model.columns, table.model.rows, 'number', table)
     next(a for a in menu.actions() if 'doubtful' in a.text()).trigger()
     assert cell(table, 1, 'label') == '▲ covid19' and cell(table, 4, 'called') == 'covid19'
+    table.show_only(RowFilter(answer='covid19'))
+    assert [row.number for row in table.visible_rows()] == [1, 9]
+    table.choice._reveal_doubtful(False)
+    assert not table.visible_rows()  # also where the filter was there before
+    table.choice._reveal_doubtful(True)
+    table.filter_bar.reset()
     assert accent in bar_colours(1)
     table.start(run(), OUT)
     more(qtbot, table, FEW)

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, Q
 
 from napari_cxr.plugin.runs.runs_table import RunRow
 from napari_cxr.plugin.runs.training_history import RunPhase
+from napari_cxr.plugin.widgets.text import button_text
 
 __all__ = ['RunButtons', 'RunsTableActions']
 
@@ -78,8 +79,8 @@ class RunButtons(QWidget):
         resumable : bool
             Whether an interrupted run can be resumed.
         """
-        self.classify.setText(f'Classify with {which or "it"}')
-        self.card.setText(f'Show card of {which}' if which else 'Show card')
+        self.classify.setText(f'Classify with {button_text(which) or "it"}')
+        self.card.setText(f'Show card of {button_text(which)}' if which else 'Show card')
         interrupted = phase in (RunPhase.STOPPED, RunPhase.FAILED)
         ended = interrupted or phase is RunPhase.FINISHED
         working = not ended and phase is not RunPhase.EMPTY

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from napari_cxr.plugin.background import Failure, failure
 from napari_cxr.plugin.runs.runs_table import RunRow
 from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase, TrainingHistory
 from napari_cxr.settings_file import LARGEST_TABLE, read_bounded
-from napari_cxr.training.run_folder import FINAL_STATE_FILE
+from napari_cxr.training.run_folder import CONFUSION, FINAL_STATE_FILE
 from napari_cxr.training.run_table import FINAL_MODEL, card_or_none, json_or_empty, toml_or_empty
 from napari_cxr.training.training_events import EpochDone, TrainingFinished
 
@@ -162,13 +163,19 @@ def _parse_epoch(row: dict[str, Any], run: str, epochs: int) -> EpochDone:
         epoch=number,
         epochs=max(epochs, number),
         best=row.get('best') == 'True',
-        confusion=_parse_confusion(row.get('confusion') or ''),
+        confusion=_parse_confusion(row),
         **numbers,
     )
 
 
-def _parse_confusion(text: str) -> tuple[tuple[int, ...], ...]:
-    lines = [line.split() for line in text.split('/') if line.strip()]
+def _parse_confusion(row: dict[str, Any]) -> tuple[tuple[int, ...], ...]:
+    """Return the matrix of an epoch; empty where there is none, or only a part of it."""
+    if old := row.get('confusion'):  # the whole matrix in a cell, in runs of version 0.1
+        lines = [line.split() for line in old.split('/') if line.strip()]
+    else:
+        cells = [cell for name, cell in row.items() if name and name.startswith(CONFUSION)]
+        side = math.isqrt(len(cells))
+        lines = [cells[at : at + side] for at in range(0, len(cells), side or 1)]
     if any(len(line) != len(lines) for line in lines):
         return ()
     return tuple(tuple(int(cell) for cell in line) for line in lines)

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QMenu, QWidget
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.score_table.score_columns import PICTURE, ScoreColumn
 from napari_cxr.plugin.score_table.score_rows import ScoreRows
-from napari_cxr.plugin.widgets.text import plain_tip
+from napari_cxr.plugin.widgets.text import button_text, plain_tip
 
 __all__ = ['ColumnChoice']
 
@@ -114,7 +114,8 @@ class ColumnChoice(QObject):
         for column in columns:
             if column.key in (PICTURE, _ALWAYS) or not _is_filled(column, rows):
                 continue
-            action = QAction('Number' if column.key == 'number' else column.title, menu)
+            title = 'Number' if column.key == 'number' else column.title
+            action = QAction(button_text(title), menu)
             action.setCheckable(True)
             action.setChecked(self._is_shown(column, rows, sorted_by))
             action.setToolTip(plain_tip(column.about))

@@ -179,8 +179,9 @@ _MARGIN = 6
 #: The first folder of a path.
 _FOLDER = re.compile(r'[^/\\]*[/\\]')
 
-#: Kinds of cells that are empty where a file failed: its error is written across them.
-_ACROSS = ('answer', 'bar')
+#: Kinds of cells of the prediction: where a file failed, its error is written across them, and
+#: across those beside them that are empty, too.
+_PREDICTED = ('answer', 'bar')
 
 _FAILED = 'Failed'
 
@@ -239,7 +240,7 @@ class ScoreTableDelegate(QStyledItemDelegate):
         painter.setFont(option.font)
         self._draw_background(painter, option)
         rect = option.rect.adjusted(_MARGIN, 0, -_MARGIN, 0)
-        if rows.rows[place].status == 'error' and column.kind in _ACROSS:
+        if rows.rows[place].status == 'error' and _is_free(column, rows, place):
             self._draw_error(painter, option, index, rows.rows[place].error)
         else:
             self._draw_cell(painter, option, rect, column, rows, place)
@@ -394,8 +395,10 @@ class ScoreTableDelegate(QStyledItemDelegate):
         index: QModelIndex,
         error: str,
     ) -> None:
-        """Draw the error of a failed file across its empty cells."""
-        cells, kinds = _across(option, index)
+        """Draw the error of a failed file across its empty cells, beside the prediction."""
+        cells, kinds = _free_cells(option, index)
+        if not kinds.intersection(_PREDICTED):
+            return
         cells.adjust(_MARGIN, 0, -_MARGIN, 0)
         if 'answer' in kinds:  # otherwise it is drawn there
             painter.setPen(self._colours.error)
@@ -443,12 +446,13 @@ def _narrowest(option: QStyleOptionViewItem) -> int:
     return header.narrowest_bar if isinstance(header, ScoreTableHeader) else option.rect.width()
 
 
-def _across(option: QStyleOptionViewItem, index: QModelIndex) -> tuple[QRect, set[str]]:
-    """Return the area of the adjacent cells of prediction and probabilities, and their kinds."""
+def _free_cells(option: QStyleOptionViewItem, index: QModelIndex) -> tuple[QRect, set[str]]:
+    """Return the area of the adjacent cells that a failed file leaves empty, and their kinds."""
     view, model = option.widget, index.model()
     header = view.horizontalHeader() if isinstance(view, QTableView) else None
     if header is None or not isinstance(model, ScoreTableModel):
         return QRect(option.rect), {'answer'}
+    place = model.place_at(index.row())
     cells, kinds = QRect(option.rect), {str(model.columns[index.column()].kind)}
     here = header.visualIndex(index.column())
     for step in (-1, 1):
@@ -456,15 +460,23 @@ def _across(option: QStyleOptionViewItem, index: QModelIndex) -> tuple[QRect, se
         while 0 <= visual < header.count():
             logical = header.logicalIndex(visual)
             if not header.isSectionHidden(logical):
-                if model.columns[logical].kind not in _ACROSS:
+                column = model.columns[logical]
+                if not _is_free(column, model.rows, place):
                     break
-                kinds.add(model.columns[logical].kind)
+                kinds.add(column.kind)
                 left = header.sectionViewportPosition(logical)
                 cells |= QRect(
                     left, cells.top(), header.sectionSize(logical), option.rect.height()
                 )
             visual += step
     return cells, kinds
+
+
+def _is_free(column: ScoreColumn, rows: ScoreRows, place: int) -> bool:
+    """Return whether a cell of a failed file has nothing to show but its error."""
+    if column.kind in _PREDICTED:
+        return True
+    return column.kind not in ('file', 'picture') and not column.text(rows, place)
 
 
 def _is_outside_lungs(column: ScoreColumn, rows: ScoreRows, place: int) -> bool:

@@ -48,7 +48,7 @@ class RowFilter:
         Words, or phrases in quotation marks, all of which must occur.
     answer : str
         The predicted label, or 'cannot say'; for a model with thresholds, a finding above its
-        threshold. Empty for any.
+        threshold. Empty for any. Predictions that are withheld match none.
     truth : str
         The true label, in any letter case; empty for any.
     label : str
@@ -111,15 +111,18 @@ class RowFilter:
 
 def _has_prediction(answer: str, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
     """Return which rows have a predicted label, with the shape of `places`."""
+    shown = np.full(len(places), True)
+    if not rows.reveals_doubtful:
+        shown = ~rows.flags['doubted'].values[places]
     if answer in UNDECIDED_ANSWERS and rows.run.rule:
         column = rows.texts['answer']
     elif answer in rows.run.labels and 'thresholds' in rows.run.rule:
         above = rows.texts['above']
         fitting = [answer in text.split(', ') for text in above.categories]
-        return np.array(fitting, dtype=bool)[above.codes[places]]
+        return shown & np.array(fitting, dtype=bool)[above.codes[places]]
     else:
         column = rows.texts['label']
-    return np.asarray(column.codes[places] == column.code_of(answer))
+    return shown & np.asarray(column.codes[places] == column.code_of(answer))
 
 
 def _is(which: RowKind, rows: ScoreRows, places: np.ndarray) -> np.ndarray:

@@ -312,6 +312,8 @@ class ScoreTable(QWidget):
 
     def _reveal_doubtful(self, revealed: bool) -> None:
         self.model.rows.reveals_doubtful = revealed
+        if self.filter_bar.filter.answer:  # which finds them, or no longer does
+            self._keep_selection(self.model.order.arrange)
         self.view.repaint_lines()
 
     def _rearrange(self) -> None:

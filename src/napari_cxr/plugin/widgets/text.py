@@ -32,6 +32,7 @@ __all__ = [
     'InlineMessage',
     'PlainLabel',
     'SkippedFiles',
+    'button_text',
     'clock_text',
     'duration_text',
     'plain_tip',
@@ -52,6 +53,14 @@ class PlainLabel(QLabel):
     def __init__(self, text: str = '', parent: QWidget | None = None) -> None:
         super().__init__(text, parent)
         self.setTextFormat(Qt.TextFormat.PlainText)
+
+
+def button_text(text: str) -> str:
+    """Return a text from outside for a button, an action or a tab.
+
+    Qt takes one "&" there for the mark of a shortcut, and does not show it.
+    """
+    return text.replace('&', '&&')
 
 
 def plain_tip(text: str) -> str:
