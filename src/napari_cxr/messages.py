@@ -249,6 +249,8 @@ MODULES = frozenset(
         'napari_cxr.decoding_memory',
         'napari_cxr.evaluation.audit_findings',
         'napari_cxr.evaluation.data_audit',
+        'napari_cxr.evaluation.evaluation_events',
+        'napari_cxr.evaluation.evaluation_table',
         'napari_cxr.evaluation.variable_audit',
         'napari_cxr.explain.feature_maps',
         'napari_cxr.explain.heatmap',

@@ -59,6 +59,7 @@ def operating_points(
     probabilities: np.ndarray,
     labels: tuple[str, ...],
     weights: np.ndarray | None = None,
+    sensitivities: Sequence[float] = _SENSITIVITIES,
 ) -> dict[str, dict[str, float]]:
     """Choose thresholds, on images that are used neither for training nor for testing.
 
@@ -72,12 +73,14 @@ def operating_points(
         Names of the classes.
     weights : ndarray, shape (n,), optional
         Weight of each image; 1 by default.
+    sensitivities : sequence of float
+        That thresholds must reach; 90 and 95 % by default.
 
     Returns
     -------
     dict
-        For each class the highest threshold with a sensitivity of 90 or 95 %
-        ('sensitivity 0.90'), and the one with the largest sum of
+        For each class the highest threshold with each of these sensitivities
+        ('sensitivity 0.90', 'sensitivity 0.975'), and the one with the largest sum of
         sensitivity and specificity ('Youden', Cancer 1950;3:32).
     """
     points: dict[str, dict[str, float]] = {}
@@ -91,10 +94,10 @@ def operating_points(
         rising, missed = scores[inside][order], np.cumsum(weights[inside][order])
         found = {
             # The small term is for 0.1 * 10 < 1.
-            f'sensitivity {s:.2f}': float(
+            f'sensitivity {s:.2f}' if round(s, 2) == s else f'sensitivity {s:g}': float(
                 rising[np.searchsorted(missed, (1 - s) * missed[-1] + 1e-9, side='right')]
             )
-            for s in _SENSITIVITIES
+            for s in sensitivities
         }
         thresholds = np.unique(scores)
         sums = [

@@ -1,0 +1,251 @@
+"""What a person must know before believing a report, in plain language, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from napari_cxr.evaluation.evaluation_table import EvaluationTable
+from napari_cxr.evaluation.held_out_sources import within_auc
+from napari_cxr.evaluation.split_baselines import LEFT_OUT
+
+__all__ = ['cautions']
+
+#: From this area on, what knows only where an image comes from tells classes apart.
+_TELLS = 0.65
+#: Patients of a class with which figures say little.
+_FEW = 20
+#: By how much an area is lower among images of one source, for it to be said.
+_DROP = 0.05
+
+
+def cautions(content: Mapping[str, Any], table: EvaluationTable) -> list[dict[str, str]]:
+    """Return what has to be said first.
+
+    Parameters
+    ----------
+    content : mapping
+        As in ``metrics.json``.
+    table : EvaluationTable
+        The images that were evaluated by.
+
+    Returns
+    -------
+    list of dict
+        Each with ``kind``: 'stop' for what makes a result worthless elsewhere, 'caution' for
+        what limits it; ``code``, a word for programs; and ``text``, a few sentences.
+    """
+    found = [
+        *_demonstrations(content),
+        *_seen(content),
+        *_confounded(content, table),
+        *_baselines(content),
+        *_sources(content),
+        *_looks(content),
+        *_few(content, table),
+        *_left_out(content),
+    ]
+    return sorted(found, key=lambda one: one['kind'] != 'stop')
+
+
+def _said(kind: str, code: str, text: str) -> dict[str, str]:
+    return {'kind': kind, 'code': code, 'text': text.strip()}
+
+
+def _demonstrations(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [
+        _said('stop', 'demonstration', f'{name}: {model["demonstration"]}')
+        for name, model in content['models'].items()
+        if model['demonstration']
+    ]
+
+
+def _seen(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    out = []
+    for name, model in content['models'].items():
+        trained, chosen = model['seen'].get('train', 0), model['seen'].get('val', 0)
+        if trained:
+            out.append(
+                _said(
+                    'stop',
+                    'trained on',
+                    f'{name} was trained on {trained:,} of these images. What it says of them '
+                    'shows that it remembers, not that it knows. Evaluate it by images that it '
+                    'has not seen, for instance with --split test.',
+                )
+            )
+        elif chosen:
+            out.append(
+                _said(
+                    'caution',
+                    'chosen by',
+                    f'{name} was chosen by {chosen:,} of these images, so it does better on them '
+                    'than on others.',
+                )
+            )
+    return out
+
+
+def _confounded(content: Mapping[str, Any], table: EvaluationTable) -> list[dict[str, str]]:
+    """Say where the source of an image gives its class away."""
+    out = []
+    for column, what in (('source', 'where an image comes from'), ('view', 'its view')):
+        alone = content['baselines'].get(f'{column} only', {}).get('auc')
+        value = alone['value'] if alone else _told_by(table, column)
+        if value is None or value < _TELLS:
+            continue
+        text = (
+            f'Knowing only {what}, one can tell the classes apart with an AUC of {value:.2f}, '
+            'without looking at the image. '
+        )
+        if column == 'source':
+            text += (
+                'A model that was trained on such images learns to tell hospitals apart, and will '
+                'not hold in another one. '
+            )
+        drops = []
+        for name, model in content['models'].items():
+            whole = (model.get('auc') or {}).get('value')
+            inside = _within(table, name, column)
+            if whole is not None and inside is not None and whole - inside > _DROP:
+                drops.append(f'{name} falls from {whole:.2f} to {inside:.2f}')
+            elif whole is not None and inside is None:
+                drops.append(f'for {name} there is no {column} in which it could be judged')
+        if drops:
+            text += f'Among images of the same {column}: {"; ".join(drops)}.'
+        out.append(_said('stop' if column == 'source' else 'caution', f'{column} tells', text))
+    return out
+
+
+def _told_by(table: EvaluationTable, column: str) -> float | None:
+    """Return the macro AUC of the class frequencies of each group, left out one by one."""
+    from napari_cxr.metrics.classification import macro_auc
+
+    entries = np.array(table.columns.get(column, ()), dtype=object)
+    if len(set(entries.tolist()) - {''}) < 2:
+        return None
+    mean = table.truth.mean(axis=0)
+    guesses = np.zeros(table.truth.shape)
+    for entry in set(entries.tolist()):
+        own = np.flatnonzero(entries == entry)
+        others = table.truth[own].sum(axis=0) - table.truth[own]
+        guesses[own] = (others + mean) / len(own)
+    value = float(macro_auc(table.truth, guesses))
+    return value if np.isfinite(value) else None
+
+
+def _within(table: EvaluationTable, name: str, column: str) -> float | None:
+    """Return the mean over classes of the area among images of the same group."""
+    groups, scores = table.columns[column], table.probabilities[name]
+    each = [
+        float(within_auc(table.truth[:, k], scores[:, k], groups))
+        for k in range(len(table.labels))
+        if table.truth[:, k].any()
+    ]
+    known = [value for value in each if np.isfinite(value)]
+    return float(np.mean(known)) if known else None
+
+
+def _baselines(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Say where a classifier that sees no anatomy does as well."""
+    out = []
+    for model, own in content['models'].items():
+        if not own.get('auc'):
+            continue
+        rivals = []
+        for name, baseline in content['baselines'].items():
+            apart = baseline.get('differences', {}).get(model, {}).get('auc')
+            if name.endswith(LEFT_OUT) or not apart or name in ('source only', 'view only'):
+                continue
+            low = apart['value'] if apart['interval'] is None else apart['interval'][0]
+            if low <= 0:
+                rivals.append((baseline['auc']['value'], name))
+        if rivals:
+            value, name = max(rivals)
+            out.append(
+                _said(
+                    'stop',
+                    'no better than a baseline',
+                    f'{model} (AUC {own["auc"]["value"]:.2f}) is not shown to be better than a '
+                    f'classifier that sees no anatomy: knowing only {_knows(name)}, one reaches '
+                    f'{value:.2f} on the same images. What the model adds may be nothing.',
+                )
+            )
+        else:
+            best = [
+                (baseline['auc']['value'], name)
+                for name, baseline in content['baselines'].items()
+                if name in ('format only', 'format and grey levels') and baseline.get('auc')
+            ]
+            if best and max(best)[0] >= _TELLS:
+                value, name = max(best)
+                out.append(
+                    _said(
+                        'caution',
+                        'format tells',
+                        f'A classifier that knows only {_knows(name)} reaches an AUC of '
+                        f"{value:.2f} on these images. So much of {model}'s "
+                        f'{own["auc"]["value"]:.2f} need not come from what is in the lungs, and '
+                        'may be gone in another hospital.',
+                    )
+                )
+    return out
+
+
+def _knows(name: str) -> str:
+    return {
+        'format only': 'the size of an image and the brightness of its border',
+        'format and grey levels': 'the size of an image, its border and its grey levels',
+    }.get(name, name)
+
+
+def _sources(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    spread = next(iter(content['sources'].values()))
+    return [_said('caution', 'sources', spread['said'])]
+
+
+def _looks(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    looks = content['looks']
+    if looks.get('looks', 0) > 1 or looks.get('kind') == 'development set':
+        return [_said('caution', 'looks', looks['said'])]
+    return []
+
+
+def _few(content: Mapping[str, Any], table: EvaluationTable) -> list[dict[str, str]]:
+    few = []
+    for k, label in enumerate(table.labels):
+        inside = table.truth[:, k]
+        patients = len({table.patients[i] for i in np.flatnonzero(inside)})
+        if 0 < patients < _FEW:
+            few.append(f'{patients} with {label}')
+    if not few:
+        return []
+    return [
+        _said(
+            'caution',
+            'few patients',
+            f'There are only a few patients ({", ".join(few)}), so chance weighs heavily. Mind '
+            'the intervals, not the values.',
+        )
+    ]
+
+
+def _left_out(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    about, parts = content['set'], []
+    if about['failed']:
+        parts.append(f'{about["failed"]:,} could not be read')
+    if about['doubtful'] and not about['doubtful_included']:
+        parts.append(
+            f'{about["doubtful"]:,} are probably no upright frontal chest radiographs '
+            '(--include-doubtful counts them)'
+        )
+    if about['unmeasured']:
+        labels = ', '.join(about['unknown_labels'][:4])
+        parts.append(
+            f'{about["unmeasured"]:,} have a label that the model does not know ({labels})'
+        )
+    if not parts:
+        return []
+    return [_said('caution', 'left out', f'Left out of all figures: {"; ".join(parts)}.')]

@@ -1,0 +1,418 @@
+"""An evaluation from beginning to end: `evaluate` lists the steps, each of which is a module."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import compress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from napari_cxr import __version__
+from napari_cxr.checkpoint.model_file import write_atomic
+from napari_cxr.checkpoint.model_images import ModelImages
+from napari_cxr.evaluation.cautions import cautions
+from napari_cxr.evaluation.evaluation_events import (
+    EvaluationEvent,
+    EvaluationFinished,
+    EvaluationProgress,
+    EvaluationResult,
+    EvaluationWarned,
+)
+from napari_cxr.evaluation.evaluation_images import EvaluationImages
+from napari_cxr.evaluation.evaluation_ledger import data_fingerprint
+from napari_cxr.evaluation.evaluation_table import (
+    PREDICTIONS_FILE,
+    EvaluationTable,
+    write_predictions,
+)
+from napari_cxr.evaluation.looks import note_look
+from napari_cxr.evaluation.measuring import EvaluatedModel, MeasuringSettings, measure
+from napari_cxr.evaluation.report import REPORT_FILE, report_page
+from napari_cxr.evaluation.score_tables import CombinedScores, combine_scores
+from napari_cxr.evaluation.split_baselines import ReadImages, baseline_predictions, read_images
+from napari_cxr.scoring import ScoringSettings, score
+from napari_cxr.scoring.background_thread import in_background
+from napari_cxr.scoring.input_lists import Item, ListingError
+from napari_cxr.scoring.score_row import ScoringRun
+from napari_cxr.scoring.scoring_events import ScoringPreparing, ScoringProgress, ScoringWarned
+from napari_cxr.scoring.table_reader import read_rows
+
+if TYPE_CHECKING:
+    from napari_cxr.checkpoint import Card
+    from napari_cxr.inference.classifier import Classifier
+    from napari_cxr.inference.preprocessing import Preprocessing
+    from napari_cxr.scoring.image_preparation import PreparedImage, PrepareOptions
+    from napari_cxr.training.training_image import TrainingImage
+
+__all__ = ['METRICS_FILE', 'EvaluationSettings', 'ModelToEvaluate', 'evaluate', 'evaluate_scores']
+
+METRICS_FILE = 'metrics.json'
+
+#: How `seen_warning` begins. It counts validation images too; the report says what matters.
+_OF_SEEN = 'The model was '
+
+
+class Decoders(Protocol):
+    """What decodes images, as a `napari_cxr.workers.decoder_pool.DecoderPool`."""
+
+    def __call__(
+        self, items: Sequence[tuple[int, Path]], preprocessing: Preprocessing, bits: int
+    ) -> Iterator[tuple[int, TrainingImage | str]]:
+        """Decode files for training; an `ImageReader`."""
+
+    def prepare(
+        self, items: Iterable[tuple[int, Path]], wanted: PrepareOptions
+    ) -> Generator[tuple[int, PreparedImage | str] | None, None, None]:
+        """Prepare files for scoring; an `ImagePreparer`."""
+
+
+@dataclass(frozen=True)
+class ModelToEvaluate:
+    """A model, and how to load it when its turn comes.
+
+    Parameters
+    ----------
+    path : Path
+        Its file.
+    card : Card
+        Its card.
+    load : callable
+        Returns the `Classifier`.
+    """
+
+    path: Path
+    card: Card
+    load: Callable[[], Classifier]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """How to evaluate.
+
+    Parameters
+    ----------
+    split : str
+        By the images of which split: 'test', 'val', 'train' or 'all'. Empty for the test split
+        where there is one, else all images.
+    classes : mapping of str to sequence of str
+        Which labels of the images mean which class, see `class_of_labels`.
+    baselines : bool
+        Whether to fit classifiers that see no anatomy, for comparison.
+    include_doubtful : bool
+        Whether images count that are probably no upright frontal chest radiographs.
+    measuring : MeasuringSettings
+        What decides figures.
+    scoring : ScoringSettings
+        How to score.
+    """
+
+    split: str = ''
+    classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    baselines: bool = True
+    include_doubtful: bool = False
+    measuring: MeasuringSettings = field(default_factory=MeasuringSettings)
+    scoring: ScoringSettings = field(default_factory=ScoringSettings)
+
+
+def evaluate(
+    images: EvaluationImages,
+    models: Sequence[ModelToEvaluate],
+    out: str | Path,
+    decoders: Decoders,
+    settings: EvaluationSettings | None = None,
+) -> Generator[EvaluationEvent | None, None, EvaluationResult]:
+    """Evaluate models by labelled images, and write a report.
+
+    Parameters
+    ----------
+    images : EvaluationImages
+        As `list_images` finds them.
+    models : sequence of ModelToEvaluate
+        They must give the same classes.
+    out : str or Path
+        Folder for ``report.html``, ``metrics.json``, ``predictions.csv`` and the tables of
+        scores, in ``scores``. What was scored there before is not scored again.
+    decoders : Decoders
+        What decodes the images.
+    settings : EvaluationSettings, optional
+        How to evaluate.
+
+    Yields
+    ------
+    EvaluationEvent or None
+        None while there is nothing to say. Closing the generator stops it; what was scored
+        stays.
+
+    Returns
+    -------
+    EvaluationResult
+        As the last event, `EvaluationFinished`, has it.
+
+    Raises
+    ------
+    napari_cxr.scoring.ListingError
+        If there is no such split, or no image can be measured.
+    napari_cxr.scoring.ScoringError
+        If a table of scores cannot be written, or is of other images.
+    """
+    how, out = settings or EvaluationSettings(), Path(out)
+    split, items = _items_of(images, how.split)
+    out.mkdir(parents=True, exist_ok=True)
+    names = _names(models)
+    read: ReadImages = yield from read_images(images.items, decoders)
+    scores = {}
+    for name, model in zip(names, models, strict=True):
+        table = out / 'scores' / f'{_file_name(name)}.csv'
+        table.parent.mkdir(exist_ok=True)
+        yield from _score(name, model, items, table, decoders, how.scoring)
+        scores[name] = table
+    cards = {name: model.card for name, model in zip(names, models, strict=True)}
+    return (yield from _report(images, scores, out, how, split, read, cards))
+
+
+def evaluate_scores(
+    tables: Sequence[str | Path],
+    out: str | Path,
+    settings: EvaluationSettings | None = None,
+) -> Generator[EvaluationEvent | None, None, EvaluationResult]:
+    """Evaluate by finished tables of scores, of one model each; see `evaluate`.
+
+    Without the images there are no baselines.
+    """
+    how, out = settings or EvaluationSettings(), Path(out)
+    scores: dict[str, Path] = {}
+    splits: list[str] = []
+    for table in map(Path, tables):
+        run, rows = read_rows(table)
+        splits += [row.split for row in rows]
+        name = run.model if run.model not in scores else f'{run.model} ({table.stem})'
+        scores[name] = table
+    split = _split_of(set(splits) - {''}, how.split)
+    out.mkdir(parents=True, exist_ok=True)
+    images = EvaluationImages(next(iter(scores.values())), ())
+    return (yield from _report(images, scores, out, how, split, ReadImages({}), {}))
+
+
+def _split_of(known: set[str], asked: str) -> str:
+    """Return the split to evaluate by; 'all' for all images."""
+    if not asked:
+        return 'test' if 'test' in known else 'all'
+    if asked != 'all' and asked not in known:
+        there = ', '.join(sorted(known)) or 'none'
+        raise ListingError(
+            f'There is no split {asked!r} in the table; it has {there}. Choose one of these, or '
+            'all.'
+        )
+    return asked
+
+
+def _items_of(images: EvaluationImages, asked: str) -> tuple[str, list[Item]]:
+    """Return the split, and the files to score: its own, and those to choose thresholds by."""
+    split = _split_of(images.splits, asked)
+    wanted = {split, 'val'} if split == 'test' else {split}
+    return split, [i for i in images.items if i.truth and (split == 'all' or i.split in wanted)]
+
+
+def _names(models: Sequence[ModelToEvaluate]) -> list[str]:
+    """Return a name for each model, no two the same."""
+    names: list[str] = []
+    for model in models:
+        name, number = model.card.name, 2
+        while name in names:
+            name, number = f'{model.card.name} {number}', number + 1
+        names.append(name)
+    return names
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r'[^\w.-]+', '_', name).strip('.') or 'model'
+
+
+def _score(
+    name: str,
+    model: ModelToEvaluate,
+    items: Sequence[Item],
+    table: Path,
+    decoders: Decoders,
+    settings: ScoringSettings,
+) -> Generator[EvaluationEvent | None, None, None]:
+    """Score what is not scored yet."""
+    step = f'Scoring with {name}'
+    yield EvaluationProgress(step, 0, len(items))
+    how = replace(settings, images=ModelImages.of_model(model.path, model.card))
+    classifier = yield from in_background(lambda _: model.load())
+    events = score(items, classifier, table, decoders.prepare, how, resume=True)
+    with closing(events):
+        for event in events:
+            match event:
+                case ScoringPreparing(text=text):
+                    yield EvaluationProgress(text)
+                case ScoringProgress():
+                    yield EvaluationProgress(step, event.done, event.total, event.seconds_left)
+                case ScoringWarned(text=text) if not text.startswith(_OF_SEEN):
+                    yield EvaluationWarned(text)
+                case _:
+                    yield None
+
+
+def _report(
+    images: EvaluationImages,
+    scores: Mapping[str, Path],
+    out: Path,
+    how: EvaluationSettings,
+    split: str,
+    read: ReadImages,
+    cards: Mapping[str, Card],
+) -> Generator[EvaluationEvent | None, None, EvaluationResult]:
+    """Bring scores together, compute the figures, note the look, and write the files."""
+    yield EvaluationProgress('Reading the scores')
+    combined: CombinedScores = yield from in_background(
+        lambda _: combine_scores(
+            {name: read_rows(table) for name, table in scores.items()},
+            how.classes,
+            images.columns,
+            read.name_of if read else None,
+            include_doubtful=how.include_doubtful,
+        )
+    )
+    whole = combined.table
+    baselines: list[str] = []
+    if how.baselines and read:
+        views = images.columns.get('view', {})
+        fitted = yield from baseline_predictions(images.items, views, read, whole, how.classes)
+        for name, probabilities in fitted.probabilities.items():
+            whole = whole.with_classifier(name, probabilities)
+            baselines.append(name)
+        fitted_on = fitted.fitted_on
+    else:
+        fitted_on = ''
+    splits = np.array(whole.splits, dtype=object)
+    table = whole if split == 'all' else whole.subset(splits == split)
+    tuning = whole.subset(splits == 'val' if split == 'test' else np.zeros(len(whole), bool))
+    if not len(table):
+        raise ListingError(f'No image of the split {split!r} can be measured.')
+    inside = [split in ('all', own) for own in whole.splits]
+    models = {
+        name: _about(combined.runs[name], cards.get(name), compress(combined.seen[name], inside))
+        for name in combined.runs
+    }
+    metrics = yield from _measured(table, tuning, models, baselines, how.measuring)
+    fingerprint = data_fingerprint(
+        table.images, ['|'.join(map(str, np.flatnonzero(row).tolist())) for row in table.truth]
+    )
+    varied = {
+        'split': split,
+        'classes': {name: sorted(labels) for name, labels in how.classes.items()},
+        'include_doubtful': how.include_doubtful,
+    }
+    looks = note_look(images.place, fingerprint, metrics, varied)
+    content = {
+        'form': 1,
+        'version': __version__,
+        'made': datetime.now(UTC).isoformat(timespec='seconds'),
+        'labels': list(table.labels),
+        'multilabel': table.multilabel,
+        'set': {
+            'name': images.place.name,
+            'fingerprint': fingerprint,
+            'split': split,
+            'images': len(table),
+            'patients': len(set(table.patients)),
+            'counts': dict(zip(table.labels, table.truth.sum(axis=0).tolist(), strict=True)),
+            'validation_images': len(tuning),
+            'failed': combined.failed,
+            'doubtful': combined.doubtful,
+            'doubtful_included': how.include_doubtful,
+            'unmeasured': combined.unmeasured,
+            'unknown_labels': list(combined.unknown),
+        },
+        'settings': {
+            **asdict(how.measuring),
+            'classes': {k: list(v) for k, v in how.classes.items()},
+        },
+        'interval': {
+            'level': 0.95,
+            'resampled_by': 'patient',
+            'resamples': how.measuring.resamples,
+        },
+        'looks': looks,
+        'baselines_fitted_on': fitted_on,
+        **metrics,
+    }
+    content['auc'] = next(iter(metrics['models'].values())).get('auc')
+    content['cautions'] = cautions(content, table)
+    result = EvaluationResult(content, table, tuning)
+    yield EvaluationProgress('Writing the report')
+    write_predictions(out / PREDICTIONS_FILE, _joined(table, tuning))
+    text = json.dumps(content, indent=1, allow_nan=False) + '\n'
+    write_atomic(out / METRICS_FILE, text.encode('ascii'))
+    write_atomic(out / REPORT_FILE, report_page(result).encode())
+    yield EvaluationFinished(
+        result,
+        str(out / REPORT_FILE),
+        str(out / METRICS_FILE),
+        str(out / PREDICTIONS_FILE),
+        {name: str(path) for name, path in scores.items()},
+    )
+    return result
+
+
+def _measured(
+    table: EvaluationTable,
+    tuning: EvaluationTable,
+    models: Mapping[str, EvaluatedModel],
+    baselines: Sequence[str],
+    how: MeasuringSettings,
+) -> Generator[EvaluationEvent | None, None, dict[str, Any]]:
+    """Run `measure` in the background, a step at a time."""
+    steps = measure(table, tuning, models, baselines, how)
+    while True:
+        end: list[dict[str, Any]] = []
+
+        def step(_: object, end: list[dict[str, Any]] = end) -> str:
+            try:
+                return next(steps)
+            except StopIteration as stop:
+                end.append(stop.value)
+                return ''
+
+        said = yield from in_background(step)
+        if end:
+            return end[0]
+        yield EvaluationProgress(said)
+
+
+def _joined(table: EvaluationTable, tuning: EvaluationTable) -> EvaluationTable:
+    """Return both in one table, the evaluated images first."""
+    return replace(
+        table,
+        images=table.images + tuning.images,
+        paths=table.paths + tuning.paths,
+        truth=np.concatenate([table.truth, tuning.truth]),
+        patients=table.patients + tuning.patients,
+        splits=table.splits + tuning.splits,
+        columns={k: v + tuning.columns[k] for k, v in table.columns.items()},
+        probabilities={
+            k: np.concatenate([p, tuning.probabilities[k]]) for k, p in table.probabilities.items()
+        },
+    )
+
+
+def _about(run: ScoringRun, card: Card | None, seen: Iterable[str]) -> EvaluatedModel:
+    splits = Counter(seen)
+    return EvaluatedModel(
+        title=card.title if card else '',
+        model_hash=run.model_hash,
+        thresholds=run.label_rule.thresholds,
+        points={k: dict(v) for k, v in card.operating_points.items()} if card else {},
+        seen={name: splits[name] for name in ('train', 'val')},
+        demonstration=card.demonstration if card else '',
+    )

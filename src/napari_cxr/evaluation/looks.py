@@ -1,0 +1,130 @@
+"""Notes a look at a set in its ledger, and tells how often one has looked before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from napari_cxr.evaluation.evaluation_ledger import (
+    EvaluationLedger,
+    EvaluationRecord,
+    ledger_beside,
+    ledger_of_user,
+)
+from napari_cxr.evaluation.selection_optimism import best_of_chance
+
+__all__ = ['note_look', 'set_kind']
+
+
+def note_look(
+    place: Path, fingerprint: str, metrics: Mapping[str, Any], varied: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Add a line for each model to the ledger, and return what it says of the set.
+
+    Parameters
+    ----------
+    place : Path
+        The folder or table, beside which the ledger lies if that can be written to.
+    fingerprint : str
+        Of the images that were evaluated by.
+    metrics : mapping
+        As `napari_cxr.evaluation.measuring.measure` returns them.
+    varied : mapping
+        Settings that decide figures, for the configuration.
+
+    Returns
+    -------
+    dict
+        ``looks``: evaluations of this set so far, with this one; ``configurations``: different
+        ones; ``models``: different models; ``kind``, see `set_kind`; ``optimism``: what the best
+        of so many is expected to be too high by: ``nested`` between the models of this
+        evaluation, and ``at_most`` between all configurations; ``ledger``: 'beside the set' or
+        'in the user data folder'; ``said``: this in words.
+    """
+    beside = EvaluationLedger(ledger_beside(place))
+    own = EvaluationLedger(ledger_of_user(fingerprint))
+    models = metrics['models']
+    purpose = 'choose' if len(models) > 1 else 'report'
+    records = [
+        EvaluationRecord(
+            images=fingerprint,
+            configuration=_configuration(model['model_hash'], varied),
+            purpose=purpose,
+            auc=(model.get('auc') or {}).get('value') or math.nan,
+            model_hash=model['model_hash'],
+            varied=name,
+        )
+        for name, model in models.items()
+    ]
+    where = 'beside the set'
+    try:
+        beside.append(records)
+    except OSError:
+        own.append(records)
+        where = 'in the user data folder'
+    known = [r for r in (*beside, *own) if r.images == fingerprint]
+    configurations = {record.configuration for record in known}
+    hashes = {record.model_hash for record in known}
+    error = max((_error(model.get('auc')) for model in models.values()), default=0.0)
+    at_most = round(best_of_chance(len(configurations), error), 6)
+    kind = set_kind(known, models)
+    return {
+        'looks': len(known),
+        'configurations': len(configurations),
+        'models': len(hashes),
+        'kind': kind,
+        'first': min(record.time for record in known),
+        'optimism': {'nested': metrics['optimism'], 'at_most': at_most},
+        'ledger': where,
+        'said': _in_words(len(known), len(configurations), len(hashes), kind, at_most),
+    }
+
+
+def set_kind(records: list[EvaluationRecord], models: Mapping[str, Any]) -> str:
+    """Return what a set is by now: 'training set', 'development set' or 'test set'.
+
+    A set on which several models were compared, or by which one was chosen or trained, says
+    less of patients to come than one that was looked at once.
+    """
+    seen = [model.get('seen', {}) for model in models.values()]
+    if any(one.get('train') for one in seen):
+        return 'training set'
+    several = len({record.model_hash for record in records}) > 1
+    if several or any(record.purpose == 'choose' for record in records):
+        return 'development set'
+    return 'development set' if any(one.get('val') for one in seen) else 'test set'
+
+
+def _configuration(model_hash: str, varied: Mapping[str, Any]) -> str:
+    text = json.dumps({'model': model_hash, **varied}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _error(auc: Mapping[str, Any] | None) -> float:
+    """Return the standard error of a figure, by the width of its interval."""
+    if not auc or auc['interval'] is None:
+        return 0.0
+    low, high = auc['interval']
+    return float(high - low) / (2 * 1.959964)
+
+
+def _in_words(looks: int, configurations: int, models: int, kind: str, at_most: float) -> str:
+    times = 'once' if looks == 1 else f'{looks:,} times'
+    said = f'These images have been looked at {times}, with '
+    said += f'{configurations:,} configuration{"s" * (configurations != 1)} of '
+    said += f'{models:,} model{"s" * (models != 1)}.'
+    if kind == 'development set':
+        said += (
+            ' That makes them a development set: a result on them helps to choose, and is too '
+            'high for the one that was chosen.'
+        )
+    if configurations > 1:
+        said += (
+            f' The best of {configurations:,} equally good ones would come out at most '
+            f'{at_most:.3f} too high by luck alone.'
+        )
+    return said

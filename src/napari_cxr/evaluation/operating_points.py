@@ -1,0 +1,162 @@
+"""Thresholds that are fixed on validation images, and what they do on others.
+
+A threshold that is chosen by the images that it is judged by looks better than it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from napari_cxr.evaluation.evaluation_table import EvaluationTable
+from napari_cxr.evaluation.performance import figure, resamples
+from napari_cxr.metrics.confidence_intervals import bootstrap
+from napari_cxr.training.model_evaluation import operating_points
+
+__all__ = ['SENSITIVITIES', 'choose_thresholds', 'performance_at', 'predictive_values']
+
+#: Sensitivities for which thresholds are chosen.
+SENSITIVITIES = (0.9, 0.95, 0.975)
+
+#: Columns of what is measured at a threshold.
+_RATES = ('recall', 'specificity', 'ppv', 'npv')
+
+
+def choose_thresholds(
+    tuning: EvaluationTable, classifier: str, cost: float = 0, prevalence: float | None = None
+) -> dict[str, dict[str, float]]:
+    """Choose thresholds for each class.
+
+    Parameters
+    ----------
+    tuning : EvaluationTable
+        Validation images, which nothing is judged by.
+    classifier : str
+        Its name in the table.
+    cost : float
+        How many false alarms one missed case is worth; 0 for no threshold by cost.
+    prevalence : float, optional
+        How frequent the class is where the model is to be used; by default as in `tuning`.
+
+    Returns
+    -------
+    dict
+        By class and criterion: 'sensitivity 0.90', '0.95', '0.975', 'Youden', and 'cost N': the
+        threshold with the least expected cost of misses and false alarms.
+    """
+    labels, probabilities = tuning.labels, tuning.probabilities[classifier]
+    points = operating_points(
+        tuning.truth if tuning.multilabel else tuning.classes,
+        probabilities,
+        labels,
+        sensitivities=SENSITIVITIES,
+    )
+    if cost:
+        for label, found in points.items():
+            k = labels.index(label)
+            found[f'cost {cost:g}'] = _least_cost(
+                tuning.truth[:, k], probabilities[:, k], cost, prevalence
+            )
+    return points
+
+
+def _least_cost(
+    positive: np.ndarray, scores: np.ndarray, cost: float, prevalence: float | None
+) -> float:
+    share = float(positive.mean()) if prevalence is None else prevalence
+    thresholds = np.unique(scores)
+    missed = np.searchsorted(np.sort(scores[positive]), thresholds) / positive.sum()
+    alarms = 1 - np.searchsorted(np.sort(scores[~positive]), thresholds) / (~positive).sum()
+    expected = cost * share * missed + (1 - share) * alarms
+    # The lowest of those that cost the same misses the fewest.
+    return float(thresholds[int(np.argmin(np.round(expected, 12)))])
+
+
+def performance_at(
+    table: EvaluationTable,
+    classifier: str,
+    points: Mapping[str, Mapping[str, float]],
+    prevalence: float | None = None,
+    *,
+    times: int,
+    seed: int = 0,
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what thresholds do that were chosen on other images.
+
+    Parameters
+    ----------
+    table : EvaluationTable
+        The images to judge by.
+    classifier : str
+        Its name in the table.
+    points : mapping
+        As `choose_thresholds` returns them.
+    prevalence : float, optional
+        For which predictive values are computed, beside those at the set's own.
+    times, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        By class and criterion: ``threshold``; ``recall``, ``specificity``, ``ppv``, ``npv``, and
+        with a prevalence ``ppv_at_prevalence``, ``npv_at_prevalence``, as `figure` makes them.
+    """
+    wanted = [
+        (label, name, threshold)
+        for label, found in points.items()
+        if label in table.labels and table.truth[:, table.labels.index(label)].any()
+        for name, threshold in found.items()
+    ]
+    if not wanted:
+        return {}
+
+    def rates(weights: np.ndarray) -> np.ndarray:
+        columns: list[np.ndarray] = []
+        for label, _, threshold in wanted:
+            k = table.labels.index(label)
+            positive = table.truth[:, k]
+            called = table.probabilities[classifier][:, k] >= threshold
+            columns += _rates(positive, called, weights, prevalence)
+        return np.stack(columns, axis=-1)
+
+    spread = bootstrap(
+        rates, table.patients, table.strata, times=resamples(table, times), seed=seed
+    )
+    names: Sequence[str] = _RATES
+    if prevalence is not None:
+        names = (*_RATES, 'ppv_at_prevalence', 'npv_at_prevalence')
+    out: dict[str, dict[str, dict[str, Any]]] = {}
+    for i, (label, name, threshold) in enumerate(wanted):
+        own = spread[i * len(names) : (i + 1) * len(names)]
+        out.setdefault(label, {})[name] = {
+            'threshold': threshold,
+            **{key: figure(value) for key, value in zip(names, own, strict=True)},
+        }
+    return out
+
+
+def _rates(
+    positive: np.ndarray, called: np.ndarray, weights: np.ndarray, prevalence: float | None
+) -> list[np.ndarray]:
+    with np.errstate(invalid='ignore', divide='ignore'):
+        tp, fn = weights @ (positive & called), weights @ (positive & ~called)
+        fp, tn = weights @ (~positive & called), weights @ (~positive & ~called)
+        recall, specificity = tp / (tp + fn), tn / (tn + fp)
+        out = [recall, specificity, tp / (tp + fp), tn / (tn + fn)]
+        if prevalence is not None:
+            out += predictive_values(recall, specificity, prevalence)
+    return out
+
+
+def predictive_values(
+    recall: np.ndarray, specificity: np.ndarray, prevalence: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return positive and negative predictive value at a prevalence, by Bayes' rule."""
+    share, rest = prevalence, 1 - prevalence
+    with np.errstate(invalid='ignore', divide='ignore'):
+        positive = share * recall / (share * recall + rest * (1 - specificity))
+        negative = rest * specificity / (rest * specificity + share * (1 - recall))
+    return np.asarray(positive), np.asarray(negative)

@@ -1,0 +1,290 @@
+"""The report: one HTML page that needs no other file, made from an `EvaluationResult`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from napari_cxr.evaluation.evaluation_events import EvaluationResult
+from napari_cxr.evaluation.performance import CLASS_METRICS, OVERALL_METRICS
+from napari_cxr.evaluation.svg_figures import Line, bar_figure, interval_figure, line_figure
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ['METRIC_NAMES', 'REPORT_FILE', 'figure_text', 'report_page']
+
+REPORT_FILE = 'report.html'
+
+#: What people call the metrics.
+METRIC_NAMES = {
+    'accuracy': 'Accuracy',
+    'balanced_accuracy': 'Balanced accuracy',
+    'precision': 'Precision (PPV)',
+    'recall': 'Recall (sensitivity)',
+    'f1': 'F1',
+    'specificity': 'Specificity',
+    'auc': 'AUC',
+    'average_precision': 'Average precision',
+    'mcc': 'MCC',
+    'brier': 'Brier score (lower is better)',
+    'log_loss': 'Log loss (lower is better)',
+    'ece': 'Calibration error, ECE (lower is better)',
+}
+
+_BY_METRICS = ('auc', 'balanced_accuracy', 'accuracy', 'recall', 'specificity')
+
+
+def report_page(result: EvaluationResult, gallery: Mapping[str, Any] | None = None) -> str:
+    """Return the report as HTML.
+
+    Parameters
+    ----------
+    result : EvaluationResult
+        What to show.
+    gallery : mapping, optional
+        By model, a list of groups, each with ``name`` and ``pictures``: ``source`` (a data URL)
+        and ``text``.
+    """
+    content = result.metrics
+    models, baselines = content['models'], content['baselines']
+    every = {**models, **baselines}
+    return _template().render(
+        models=list(models),
+        set=content['set'],
+        made=content['made'],
+        labels=content['labels'],
+        cautions=content['cautions'],
+        classifiers=list(every),
+        overview=[
+            {
+                'name': METRIC_NAMES[name],
+                'cells': [figure_text(own.get(name)) for own in every.values()],
+            }
+            for name in OVERALL_METRICS
+        ],
+        baselines_fitted_on=content['baselines_fitted_on'],
+        differences=[
+            (
+                f'{model} − {name}',
+                figure_text(apart['auc'], signed=True),
+                _p_text(apart['delong']['p']),
+                figure_text(apart['balanced_accuracy'], signed=True),
+            )
+            for name, baseline in baselines.items()
+            for model, apart in baseline['differences'].items()
+            if apart
+        ],
+        comparisons=[
+            (
+                ' − '.join(one['models']),
+                figure_text(one['auc'], signed=True),
+                _p_text(one['delong']['p']),
+                figure_text(one['balanced_accuracy'], signed=True),
+                figure_text(one['brier'], signed=True),
+            )
+            for one in content['comparisons']
+            if 'auc' in one
+        ],
+        spreads=[_spread(name, spread) for name, spread in content['sources'].items()],
+        parts=[
+            {**_model(name, model, content), 'gallery': (gallery or {}).get(name, ())}
+            for name, model in models.items()
+        ],
+        looks_said=content['looks']['said'],
+        provenance=list(_provenance(content)),
+    )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    text = resources.files('napari_cxr.evaluation').joinpath('report.html.jinja')
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.globals['Markup'] = Markup
+    return environment.from_string(text.read_text(encoding='utf-8'))
+
+
+def figure_text(figure: Mapping[str, Any] | None, *, signed: bool = False) -> str:
+    """Return a figure of ``metrics.json`` as text: 0.912 [0.880, 0.940], or a dash."""
+    if not figure or figure['value'] is None:
+        return '–'
+    form = '+.3f' if signed else '.3f'
+    text = _minus(f'{figure["value"]:{form}}')
+    if figure['interval'] is None:
+        return text
+    low, high = (_minus(f'{end:{form}}') for end in figure['interval'])
+    return f'{text} [{low}, {high}]'
+
+
+def _minus(number: str) -> str:
+    return number.replace('-', '−')
+
+
+def _p_text(p: float | None) -> str:
+    if p is None:
+        return '–'
+    return '< 0.001' if p < 0.001 else f'{p:.3f}'
+
+
+def _spread(name: str, spread: Mapping[str, Any]) -> dict[str, Any]:
+    from markupsafe import Markup
+
+    rows = [(source, area['value'], _ends(area)) for source, area in spread['areas'].items()]
+    if rows and spread['new_source']['interval'] is not None:
+        rows.append(('a new source', spread['new_source']['value'], _ends(spread['new_source'])))
+    drawn = interval_figure('AUC by source', rows, least=_least(rows)) if rows else ''
+    return {'name': name, 'said': spread['said'], 'figure': Markup(drawn)}
+
+
+def _least(rows: Sequence[tuple[str, float, tuple[float, float] | None]]) -> float:
+    ends = [low for _, value, ends in rows for low in ([ends[0]] if ends else [value])]
+    return 0.5 if min(ends) >= 0.5 else 0.0
+
+
+def _ends(figure: Mapping[str, Any]) -> tuple[float, float] | None:
+    ends = figure['interval']
+    return None if ends is None else (ends[0], ends[1])
+
+
+def _model(name: str, model: Mapping[str, Any], content: Mapping[str, Any]) -> dict[str, Any]:
+    labels = content['labels']
+    return {
+        'name': name,
+        'title': model['title'],
+        'class_metrics': [METRIC_NAMES[metric] for metric in CLASS_METRICS],
+        'classes': [
+            (label, f'{own["images"]:,}', *(figure_text(own[metric]) for metric in CLASS_METRICS))
+            for label, own in model.get('classes', {}).items()
+        ],
+        'confusion': _confusion(labels, model.get('confusion', ())),
+        'curves': [
+            {'name': label, 'figures': _figures(label, curves)}
+            for label, curves in model.get('curves', {}).items()
+        ],
+        **_points(model.get('operating_points', {}), content['settings']['prevalence']),
+        'by': [
+            {
+                'name': column,
+                'metrics': [METRIC_NAMES[metric] for metric in _BY_METRICS],
+                'rows': [
+                    (
+                        group,
+                        f'{own["images"]:,}',
+                        *(f'{own["counts"][label]:,}' for label in labels),
+                        *(figure_text(own.get(metric)) for metric in _BY_METRICS),
+                    )
+                    for group, own in groups.items()
+                ],
+            }
+            for column, groups in model.get('by', {}).items()
+        ],
+    }
+
+
+def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[dict[str, Any]]:
+    rows = []
+    for label, counts in zip(labels, matrix, strict=False):
+        total = sum(counts)
+        cells = [
+            {
+                'count': f'{count:,}',
+                'share': f'{count / total:.0%}' if total else '',
+                'shade': round(0.55 * count / total, 3) if total else 0,
+            }
+            for count in counts
+        ]
+        rows.append({'name': label, 'cells': cells})
+    return rows
+
+
+def _figures(label: str, curves: Mapping[str, Any]) -> list[Any]:
+    from markupsafe import Markup
+
+    def line(name: str, dots: bool = False) -> Line:
+        c = curves[name]
+        return Line(label, c['x'], c['y'], c['low'], c['high'], dots)
+
+    drawn = [
+        line_figure(
+            f'ROC (AUC {curves["auc"]:.3f})',
+            '1 − specificity',
+            'recall (sensitivity)',
+            [line('roc')],
+            diagonal=True,
+        ),
+        line_figure('Precision and recall', 'recall', 'precision', [line('precision_recall')]),
+        line_figure(
+            'Reliability',
+            f'probability of {label}',
+            'fraction that has it',
+            [line('reliability', dots=True)],
+            diagonal=True,
+        ),
+        bar_figure(
+            'Probability by true class',
+            f'probability of {label}',
+            {
+                f'{name}: {figure_text(own["mean"])}': own['bars']
+                for name, own in curves['by_class'].items()
+            },
+        ),
+    ]
+    return [Markup(one) for one in drawn]
+
+
+def _points(points: Mapping[str, Any], prevalence: float | None) -> dict[str, Any]:
+    said = {
+        'validation': f'Chosen by {points.get("images", 0):,} validation images, and applied '
+        'here unchanged.',
+        'card': "From the model's card, and applied here unchanged; this set has no validation "
+        'images.',
+    }.get(points.get('chosen_on', ''), '')
+    names = ['Class', 'Chosen for', 'Threshold', 'Recall (sensitivity)', 'Specificity']
+    names += ['PPV here', 'NPV here']
+    keys = ['recall', 'specificity', 'ppv', 'npv']
+    if prevalence is not None:
+        names += [f'PPV at a prevalence of {prevalence:.1%}', f'NPV at {prevalence:.1%}']
+        keys += ['ppv_at_prevalence', 'npv_at_prevalence']
+    rows = [
+        (
+            label,
+            name,
+            f'{own["threshold"]:.4g}',
+            *(figure_text(own.get(key)) for key in keys),
+        )
+        for label, found in points.get('classes', {}).items()
+        for name, own in found.items()
+    ]
+    return {'points': rows, 'points_said': said, 'point_names': names}
+
+
+def _provenance(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    about = content['set']
+    for name, model in content['models'].items():
+        yield 'Model', f'{name}, SHA-256 {model["model_hash"]}…'
+    yield 'Images', f'{about["images"]:,} of {about["name"]}, fingerprint {about["fingerprint"]}'
+    if about['validation_images']:
+        yield 'Validation images', f'{about["validation_images"]:,}'
+    counts = ', '.join(f'{label}: {n:,}' for label, n in about['counts'].items())
+    yield 'Images by class', counts
+    yield (
+        'Not measured',
+        (
+            f'{about["failed"]:,} not readable, {about["doubtful"]:,} doubtful'
+            f'{" (counted all the same)" if about["doubtful_included"] else ""}, '
+            f'{about["unmeasured"]:,} with labels that the model does not know'
+        ),
+    )
+    yield (
+        'Intervals',
+        (
+            f'95 %, {content["interval"]["resamples"]:,} resamples of patients, seed '
+            f'{content["settings"]["seed"]}'
+        ),
+    )
+    yield 'Made with', f'napari-cxr {content["version"]}, {content["made"]}'

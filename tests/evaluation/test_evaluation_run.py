@@ -1,0 +1,136 @@
+import json
+
+import numpy as np
+import pytest
+
+from napari_cxr.evaluation.evaluation_events import EvaluationFinished
+from napari_cxr.evaluation.evaluation_run import EvaluationSettings, evaluate_scores
+from napari_cxr.evaluation.measuring import MeasuringSettings
+from napari_cxr.scoring import ListingError
+
+LABELS = ('normal', 'pneumonia')
+
+
+def scored(n, seed=0, skill=1.0, source=lambda i, sick: f'hospital {i % 2}', splits=('test',)):
+    """Images of two classes; `skill` separates the model's probabilities."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i in range(n):
+        sick = bool(rng.random() < 0.5)
+        p = 1 / (1 + np.exp(-(skill * (2 * sick - 1) + rng.normal())))
+        rows.append(
+            {
+                'truth': LABELS[sick],
+                'p': (1 - p, p),
+                'source': source(i, sick),
+                'patient': str(i // 2 + 1),
+                'split': splits[i % len(splits)],
+            }
+        )
+    return rows
+
+
+@pytest.fixture
+def finish():
+    def run(*tables, out, **settings):
+        settings.setdefault('measuring', MeasuringSettings(resamples=200))
+        events = list(evaluate_scores(tables, out, EvaluationSettings(**settings)))
+        assert isinstance(events[-1], EvaluationFinished)
+        return events[-1]
+
+    return run
+
+
+def test_a_report_and_its_files(tmp_path, scores_of, finish):
+    table = scores_of(LABELS, scored(200, splits=('val', 'test')))
+    finished = finish(table, out=tmp_path / 'report')
+    content = json.loads((tmp_path / 'report' / 'metrics.json').read_text())
+    assert content == finished.result.metrics
+    assert {'looks', 'sources', 'baselines', 'auc', 'interval'} <= content.keys()
+    assert content['set']['split'] == 'test'
+    assert content['set']['images'] == content['set']['validation_images'] == 100
+    points = content['models']['one']['operating_points']
+    assert points['chosen_on'] == 'validation'
+    assert {'sensitivity 0.90', 'sensitivity 0.95', 'sensitivity 0.975', 'Youden'} == set(
+        points['classes']['pneumonia']
+    )
+    page = (tmp_path / 'report' / 'report.html').read_text()
+    for caution in content['cautions']:
+        assert caution['text'].split('"')[0] in page.replace('&#39;', "'")
+
+
+def test_who_confounds_source_and_class_is_told_first(tmp_path, scores_of, finish):
+    # One hospital has nearly all the sick, and the model tells hospitals apart.
+    rng = np.random.default_rng(3)
+    rows = []
+    for _ in range(300):
+        sick = bool(rng.random() < 0.5)
+        east = sick if rng.random() < 0.93 else not sick
+        p = 1 / (1 + np.exp(-(3 * (2 * east - 1) + rng.normal())))
+        rows.append({'truth': LABELS[sick], 'p': (1 - p, p), 'source': 'east' if east else 'west'})
+    finished = finish(scores_of(LABELS, rows, split=False), out=tmp_path / 'report')
+    content = finished.result.metrics
+    assert content['auc']['value'] > 0.9
+    first = content['cautions'][0]
+    assert first['kind'] == 'stop'
+    assert 'will not hold in another' in first['text']
+    page = (tmp_path / 'report' / 'report.html').read_text()
+    assert 0 < page.index('will not hold in another') < page.index('<table>')
+
+
+def test_two_models_are_compared_and_make_it_a_development_set(tmp_path, scores_of, finish):
+    good = scores_of(LABELS, scored(200, skill=1.5), 'good', 'good')
+    poor = [dict(row) for row in scored(200, skill=1.5)]
+    rng = np.random.default_rng(9)
+    for row in poor:
+        p = float(np.clip(row['p'][1] + rng.normal(0, 0.6), 0.01, 0.99))
+        row['p'] = (1 - p, p)
+    poor = scores_of(LABELS, poor, 'poor', 'poor')
+    content = finish(good, poor, out=tmp_path / 'report').result.metrics
+    (compared,) = content['comparisons']
+    assert compared['models'] == ['good', 'poor']
+    assert compared['auc']['interval'][0] > 0
+    assert compared['delong']['p'] < 0.01
+    assert compared['delong']['difference'] == compared['auc']['value']
+    assert content['looks']['kind'] == 'development set'
+    assert content['looks']['looks'] == 2
+
+
+def test_looks_are_counted_beside_the_set(tmp_path, scores_of, finish):
+    table = scores_of(LABELS, scored(100))
+    finish(table, out=tmp_path / 'one')
+    again = finish(table, out=tmp_path / 'two').result.metrics['looks']
+    assert (again['looks'], again['configurations'], again['kind']) == (2, 1, 'test set')
+    assert again['ledger'] == 'beside the set'
+    assert len((tmp_path / 'scores.evaluations.jsonl').read_text().splitlines()) == 2
+
+
+def test_looks_of_a_set_that_cannot_be_written_to(tmp_path, scores_of, finish):
+    table = scores_of(LABELS, scored(100))
+    folder = tmp_path / 'read only'
+    folder.mkdir()
+    table = table.rename(folder / table.name)
+    folder.chmod(0o555)
+    try:
+        finish(table, out=tmp_path / 'one')
+        looks = finish(table, out=tmp_path / 'two').result.metrics['looks']
+    finally:
+        folder.chmod(0o755)
+    assert (looks['looks'], looks['ledger']) == (2, 'in the user data folder')
+
+
+def test_a_split_that_is_not_there(tmp_path, scores_of, finish):
+    table = scores_of(LABELS, scored(20))
+    with pytest.raises(ListingError, match="no split 'val'"):
+        finish(table, out=tmp_path / 'report', split='val')
+
+
+def test_labels_of_other_names(tmp_path, scores_of, finish):
+    rows = scored(100)
+    for row in rows:
+        row['truth'] = {'normal': 'healthy', 'pneumonia': 'sick'}[row['truth']]
+    table = scores_of(LABELS, rows)
+    with pytest.raises(ListingError, match=r'healthy, sick.*--class normal='):
+        finish(table, out=tmp_path / 'report')
+    classes = {'normal': ['healthy'], 'pneumonia': ['Sick']}
+    assert finish(table, out=tmp_path / 'report', classes=classes).result.metrics['auc']
