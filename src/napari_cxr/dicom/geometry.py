@@ -7,7 +7,7 @@ from pydicom.dataset import Dataset
 from napari_cxr.dicom.elements import functional_groups, items, numbers, text, texts
 from napari_cxr.radiograph import Geometry, SpacingSource, View
 
-__all__ = ['read_geometry']
+__all__ = ['VIEW_POSITIONS', 'read_geometry', 'view_of']
 
 # CID 4010 "DX View" and its SNOMED-RT predecessors.
 _VIEW_CODES = {
@@ -50,8 +50,8 @@ _VIEW_CODES = {
     'R-10210': View.OBLIQUE,
 }
 
-# PS3.3 C.8.1.1.1 (CR) and C.8.11.5 (DX), and what devices write besides.
-_VIEW_POSITIONS = {
+#: PS3.3 C.8.1.1.1 (CR) and C.8.11.5 (DX), and what devices write besides.
+VIEW_POSITIONS = {
     'PA': View.PA,
     'AP': View.AP,
     'LL': View.LATERAL,
@@ -96,6 +96,11 @@ def read_geometry(dataset: Dataset) -> tuple[Geometry, tuple[str, ...]]:
     view = _view(dataset, notes)
     _orientation(dataset, view, notes)
     return Geometry(spacing, source, aspect, view), tuple(notes)
+
+
+def view_of(dataset: Dataset) -> View:
+    """Return which way an image looks, as `read_geometry` does."""
+    return _view(dataset, [])
 
 
 def _pair(dataset: Dataset, keyword: str, notes: list[str]) -> tuple[float, float] | None:
@@ -152,7 +157,7 @@ def _aspect(dataset: Dataset, notes: list[str]) -> float:
 
 def _view(dataset: Dataset, notes: list[str]) -> View:
     position = text(dataset, 'ViewPosition').upper()
-    by_position = _VIEW_POSITIONS.get(position, View.UNKNOWN)
+    by_position = VIEW_POSITIONS.get(position, View.UNKNOWN)
     codes = [text(item, 'CodeValue') for item in items(dataset, 'ViewCodeSequence')]
     by_code = next((_VIEW_CODES[code] for code in codes if code in _VIEW_CODES), View.UNKNOWN)
     if View.UNKNOWN not in (by_position, by_code) and by_position != by_code:

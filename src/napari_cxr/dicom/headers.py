@@ -38,6 +38,8 @@ __all__ = [
     'MAX_DATASET_BYTES',
     'Header',
     'check_is_image',
+    'inflated_parts',
+    'plain_meta',
     'projection_refusal',
     'quiet',
     'read_header',
@@ -183,7 +185,7 @@ def _inflate(file: BinaryIO, start: int, limit: int) -> BytesIO:
     more than `limit` and fits into memory, to keep it.
     """
     total = 0
-    for part in _inflated_parts(file, start):
+    for part in inflated_parts(file, start):
         total += len(part)
         if total > limit:
             raise UnreadableImage(
@@ -191,13 +193,14 @@ def _inflate(file: BinaryIO, start: int, limit: int) -> BytesIO:
             )
     check_memory(total * 5 // 2)  # as it grows, and the pixels once more when they are parsed
     kept = BytesIO()
-    kept.write(_plain_meta())
-    for part in _inflated_parts(file, start):
+    kept.write(plain_meta())
+    for part in inflated_parts(file, start):
         kept.write(part)
     return kept
 
 
-def _inflated_parts(file: BinaryIO, start: int) -> Iterator[bytes]:
+def inflated_parts(file: BinaryIO, start: int) -> Iterator[bytes]:
+    """Inflate a file from `start` on, at most 1 MB at a time; raises `UnreadableImage`."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     file.seek(start)
     try:
@@ -210,7 +213,7 @@ def _inflated_parts(file: BinaryIO, start: int) -> Iterator[bytes]:
         raise UnreadableImage('The deflated data set of this file is damaged.') from error
 
 
-def _plain_meta() -> bytes:
+def plain_meta() -> bytes:
     """Return what stands before an inflated data set: that it is explicit VR little endian."""
     uid = str(ExplicitVRLittleEndian).encode()
     uid += b'\0' * (len(uid) % 2)

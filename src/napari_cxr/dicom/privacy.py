@@ -22,7 +22,14 @@ from pydicom.dataset import Dataset
 from napari_cxr.dicom.elements import text
 from napari_cxr.settings_file import read_bounded
 
-__all__ = ['code_string', 'pseudonyms', 'secret_path', 'user_secret', 'window_name']
+__all__ = [
+    'code_string',
+    'pseudonyms',
+    'pseudonyms_of',
+    'secret_path',
+    'user_secret',
+    'window_name',
+]
 
 _SECRET_BYTES = 32
 _PROCESS_SECRET = secrets.token_bytes(_SECRET_BYTES)
@@ -104,7 +111,21 @@ def pseudonyms(dataset: Dataset, fallback: bytes, secret: bytes | None = None) -
         there is no Patient ID, the instance is its own patient, since pooling
         all nameless images would put one patient on both sides of a split.
     """
-    key = user_secret() if secret is None else secret
+    instance = text(dataset, 'SOPInstanceUID') or hashlib.sha256(fallback).hexdigest()
+    return pseudonyms_of(
+        instance,
+        text(dataset, 'PatientID'),
+        text(dataset, 'IssuerOfPatientID'),
+        text(dataset, 'StudyInstanceUID'),
+        text(dataset, 'SeriesInstanceUID'),
+        user_secret() if secret is None else secret,
+    )
+
+
+def pseudonyms_of(
+    instance: str, patient: str, issuer: str, study: str, series: str, secret: bytes
+) -> dict[str, str]:
+    """Return what `pseudonyms` does, of identifiers; an empty one stands for none."""
 
     def hashed(kind: str, *parts: str) -> str:
         # Length first, so that no two lists of parts give the same message.
@@ -112,18 +133,16 @@ def pseudonyms(dataset: Dataset, fallback: bytes, secret: bytes | None = None) -
             len(raw).to_bytes(4, 'big') + raw
             for raw in (part.encode('utf-8', 'surrogatepass') for part in (kind, *parts))
         )
-        return hmac.new(key, message, hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(secret, message, 'sha256').hex()[:32]
 
-    instance = text(dataset, 'SOPInstanceUID') or hashlib.sha256(fallback).hexdigest()
-    patient = text(dataset, 'PatientID')
     result = {'instance': hashed('instance', instance)}
     if patient:
-        result['patient'] = hashed('patient', text(dataset, 'IssuerOfPatientID'), patient)
+        result['patient'] = hashed('patient', issuer, patient)
     else:
         result['patient'] = hashed('patient of instance', instance)
-    for name in ('Study', 'Series'):
-        if uid := text(dataset, f'{name}InstanceUID'):
-            result[name.lower()] = hashed(name.lower(), uid)
+    result |= {
+        kind: hashed(kind, uid) for kind, uid in (('study', study), ('series', series)) if uid
+    }
     return result
 
 

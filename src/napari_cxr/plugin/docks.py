@@ -125,6 +125,8 @@ class DockSignals(QObject):
     #: To let a finished run go on in the Train dock of this viewer: its folder, and for how many
     #: epochs in all.
     more_epochs_requested = Signal(object, str, int)
+    #: To show the header of a file in the Header tags dock of this viewer: its path.
+    tags_requested = Signal(object, str)
     #: A layer is about to show another radiograph, which its metadata hold already: the layer.
     image_changing = Signal(object)
     #: A radiograph's layer was classified without a click: the layer, an

@@ -25,6 +25,8 @@ reading
 layers
     Whether layers are named after their files; remembered are the folders where a radiograph
     was opened and a picture saved last.
+studies
+    Remembered are the folders whose studies were listed last.
 
 The identifier of a category or a key never changes: people have saved values under it.
 """
@@ -50,6 +52,7 @@ _REMEMBERED = {
     'train': ('images',),
     'runs': ('folder', 'hidden'),
     'layers': ('folder', 'picture_folder'),
+    'studies': ('recent',),
 }
 
 #: Limits that the environment had set before napari began, which go before preferences.

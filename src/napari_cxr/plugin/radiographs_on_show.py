@@ -145,12 +145,17 @@ class RadiographsOnShow:
         """Whether two lie side by side."""
         return self._moved is not None
 
-    def compare(self) -> str:
+    def compare(self, pair: tuple[Image, Image] | None = None) -> str:
         """Lay two radiographs side by side, or show one alone again.
 
         Two that are selected in napari's list of layers; else the one on show and the one
         that was on show before it. Where both are measured in millimetres they keep their
         sizes; else both get the same height.
+
+        Parameters
+        ----------
+        pair : tuple of Image, optional
+            These two, the left one first, whatever lies side by side now.
 
         Returns
         -------
@@ -160,18 +165,19 @@ class RadiographsOnShow:
         viewer = self._viewer()
         if viewer is None:
             return ''
-        if self._moved is not None:
+        if self._moved is not None and pair is None:
             left, right, _ = self._moved
             active = viewer.layers.selection.active
             alone = right if active is right else left
             self.show_alone(alone)
             viewer.layers.selection.active = alone
             return ''
-        pair = self._pair(viewer)
-        if pair is None:
+        pair = self._pair(viewer) if pair is None else pair
+        if pair is None or any(layer.ndim != 2 for layer in pair):
             return NOTHING_TO_COMPARE
         left, right = pair
         with self._act():
+            self._end_comparison()
             for other in self.on_show:
                 if other not in pair:
                     self._hide(other)
@@ -194,7 +200,7 @@ class RadiographsOnShow:
             # Visible ones first, of these the last shown; sorting keeps the order.
             order = sorted({*recent, *there}, key=lambda x: recent.index(x) if x in recent else 99)
             chosen = sorted(order, key=lambda x: x not in shown)[:2]
-        if len(chosen) != 2 or any(layer.ndim != 2 for layer in chosen):
+        if len(chosen) != 2:
             return None
         first, second = sorted(chosen, key=there.index)
         return first, second

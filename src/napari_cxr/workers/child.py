@@ -87,6 +87,8 @@ def jobs_of(role: str) -> dict[str, Callable[..., Any]]:
             'prepare': decoder_jobs.bounded(decoder_jobs.prepare, LATER),
             'find_lungs': decoder_jobs.find_lungs,
             'installed_decoders': decoder_jobs.installed_decoders,
+            'headers': decoder_jobs.bounded(decoder_jobs.headers, 0),
+            'identities': decoder_jobs.bounded(decoder_jobs.identities, 0),
             'listed': decoder_jobs.bounded(decoder_jobs.listed, 0),
             'ready': decoder_jobs.ready,
             'thumbnail': decoder_jobs.bounded(decoder_jobs.thumbnail, LATER),

@@ -26,6 +26,8 @@ __all__ = [
     'decode',
     'describe',
     'find_lungs',
+    'headers',
+    'identities',
     'listed',
     'prepare',
     'read',
@@ -90,6 +92,57 @@ def listed(path: str) -> list[str]:
     from napari_cxr.dicom.directory import listed_images
 
     return [str(image) for image in listed_images(path)]
+
+
+def headers(paths: list[str]) -> list[list[Any] | str | None]:
+    """Return what a list of studies says of files.
+
+    Parameters
+    ----------
+    paths : list of str
+        Files of any kind.
+
+    Returns
+    -------
+    list
+        For each the values of a `HeaderSummary`, its kind for PNG, JPEG and TIFF, a sentence for
+        what is damaged in square brackets, and None for what is no image.
+    """
+    from napari_cxr.dicom.header_summary import summarize
+    from napari_cxr.dicom.headers import quiet
+    from napari_cxr.dicom.privacy import user_secret
+    from napari_cxr.rasters import raster_format
+
+    secret = user_secret()
+    found: list[list[Any] | str | None] = []
+    with quiet():
+        for path in paths:
+            try:
+                summary = summarize(path, secret)
+            except UnreadableImage as error:
+                found.append(f'[{error}]')
+                continue
+            except RecursionError:
+                found.append('[The header of this file is nested too deeply.]')
+                continue
+            found.append(list(summary) if summary is not None else raster_format(path) or None)
+    return found
+
+
+def identities(paths: list[str]) -> list[list[str] | None]:
+    """Return whose images files are, see `header_summary.Identity`; None for what cannot tell."""
+    from napari_cxr.dicom.header_summary import read_identity
+    from napari_cxr.dicom.headers import quiet
+
+    found: list[list[str] | None] = []
+    with quiet():
+        for path in paths:
+            try:
+                identity = read_identity(path)
+            except (UnreadableImage, RecursionError):
+                identity = None
+            found.append(None if identity is None else list(identity))
+    return found
 
 
 def describe(path: str) -> dict[str, Any]:

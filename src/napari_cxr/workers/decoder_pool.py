@@ -182,6 +182,28 @@ class Decoder:
         found: dict[str, list[str]] = self._worker.call('installed_decoders')
         return found
 
+    def listing(self, path: str | Path) -> Generator[None, None, list[Path]]:
+        """Return what `listed` does, for whoever may lose interest."""
+        found: list[str] = yield from self._run('listed', path)
+        return [Path(image) for image in found]
+
+    def headers(self, paths: Sequence[str]) -> Generator[None, None, list[Any]]:
+        """Return what a list of studies says of files; see `decoder_jobs.headers`.
+
+        Returns
+        -------
+        generator
+            Yields None while it waits; its return value is a list. It raises `UnreadableImage`
+            if the decoder died or took too long over one of them.
+        """
+        found: list[Any] = yield from self._files('headers', paths)
+        return found
+
+    def identities(self, paths: Sequence[str]) -> Generator[None, None, list[Any]]:
+        """Return whose images files are, as `headers` does; see `decoder_jobs.identities`."""
+        found: list[Any] = yield from self._files('identities', paths)
+        return found
+
     def find_lungs(
         self, radiograph: Radiograph | None, field: LungField | None = None
     ) -> Generator[Any, None, tuple[LungField, np.ndarray]]:
@@ -214,8 +236,14 @@ class Decoder:
         """End the process for good, see `WorkerProcess.retire`."""
         self._worker.retire(grace)
 
+    def _files(self, job: str, paths: Sequence[str]) -> Generator[None, None, Any]:
+        return (yield from self._within(job, {'paths': list(paths)}))
+
     def _run(self, job: str, path: str | Path, **arguments: Any) -> Generator[None, None, Any]:
-        limits, arguments = _limits(self._timeout), {'path': str(path), **arguments}
+        return (yield from self._within(job, {'path': str(path), **arguments}))
+
+    def _within(self, job: str, arguments: dict[str, Any]) -> Generator[None, None, Any]:
+        limits = _limits(self._timeout)
         try:
             return (
                 yield from _within_limits(self._worker, job, limits, self._budget, 1, arguments)

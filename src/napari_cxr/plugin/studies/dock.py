@@ -1,0 +1,600 @@
+"""The study browser's dock: a folder or a disc, its studies, and the image on show."""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+from pathlib import Path
+
+from napari.components import ViewerModel
+from qtpy.QtCore import QModelIndex, QPoint, Qt, QTimer, Signal
+from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QMenu,
+    QProgressBar,
+    QPushButton,
+    QStackedWidget,
+    QToolButton,
+    QTreeView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_cxr import dicom
+from napari_cxr.dicom.header_summary import Identity
+from napari_cxr.output_text import terminal_line
+from napari_cxr.plugin.background import Failure
+from napari_cxr.plugin.base_dock import Dock, dropped_files
+from napari_cxr.plugin.docks import dock_signals, open_dock, unwrap_viewer
+from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.reader import last_folder, open_paths
+from napari_cxr.plugin.score_table.thumbnails import ThumbnailCache
+from napari_cxr.plugin.studies.image_opener import ImageOpener
+from napari_cxr.plugin.studies.listing_job import NamesJob, StudyListing
+from napari_cxr.plugin.studies.study_model import StudyModel, StudyNode
+from napari_cxr.plugin.style import keep_space, quiet_label
+from napari_cxr.plugin.widgets.sections import fill_dock
+from napari_cxr.plugin.widgets.text import ElidedLine, InlineMessage, SkippedFiles
+from napari_cxr.studies.study_index import IndexDone, IndexedImage, IndexGrown
+from napari_cxr.studies.study_tree import (
+    ORDERS,
+    Patient,
+    companion_view,
+    group_studies,
+    prior_image,
+)
+
+__all__ = ['StudiesDock']
+
+_MOST_RECENT = 8
+#: With more patients than this the tree opens with all of them folded.
+_UNFOLDED = 12
+#: Milliseconds between two looks of the tree at what has been found, and after a key of a search.
+_REFRESH, _TYPING = 700, 150
+_EMPTY = (
+    'Open a folder of images, or the DICOMDIR of a CD, to see its patients and studies here. You '
+    'can also drop one onto this dock.\n\nNothing is copied, and nothing leaves this computer.'
+)
+
+
+class StudiesDock(Dock):
+    """The patients, studies and images of a folder or a DICOMDIR; one click opens an image.
+
+    Parameters
+    ----------
+    napari_viewer : napari.viewer.Viewer
+        The viewer; a bare `ViewerModel` does as well.
+    """
+
+    #: The index of a folder has ended: all is listed, it failed, or it was stopped.
+    indexed = Signal()
+
+    def __init__(self, napari_viewer: ViewerModel) -> None:
+        super().__init__(unwrap_viewer(napari_viewer))
+        self.setAcceptDrops(True)
+        self._source: Path | None = None
+        self._images: list[IndexedImage] = []
+        self._patients: list[Patient] = []
+        self._identities: dict[str, Identity] = {}
+        self._listing: StudyListing | None = None
+        self._naming: NamesJob | None = None
+        self._folds: dict[str, bool] = {}
+        self.opener = ImageOpener(self.viewer, self)
+        self.thumbnails = ThumbnailCache(self)
+        self._build()
+        self._connect()
+        self._show_recent()
+
+    # -- building -------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.open_button = QPushButton('Open folder…')
+        self.open_button.setObjectName('accent')
+        self.open_button.setMinimumHeight(34)
+        self.open_button.setToolTip('List the studies of a folder and the folders in it')
+        self.more = QToolButton()
+        self.more.setObjectName('more')
+        self.more.setText('▾')
+        self.more.setMinimumHeight(34)
+        self.more.setToolTip('Open a DICOMDIR, or a folder of before')
+        self.more.setAccessibleName('Open a DICOMDIR, or a folder of before')
+        self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.menu = QMenu(self.more)
+        self.more.setMenu(self.menu)
+        self.search = QLineEdit()
+        self.search.setPlaceholderText('Search')
+        self.search.setClearButtonEnabled(True)
+        self.search.setAccessibleName('Search studies')
+        self.search.setToolTip('Words that a row must hold, such as “PA” or “DX earlier”')
+        self.order = QComboBox()
+        self.order.addItems(list(ORDERS))
+        self.order.setAccessibleName('Order of patients')
+        self.order.setToolTip('Order of patients')
+        self.order.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.order.setMinimumContentsLength(8)
+        self.model = StudyModel(self.thumbnails.get, self)
+        self.tree = QTreeView()
+        self.tree.setModel(self.model)
+        self.tree.setAccessibleName('Studies')
+        self.tree.setHeaderHidden(True)
+        self.tree.setIndentation(14)
+        self.tree.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.tree.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.tree.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.tree.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.tree.setMinimumHeight(220)
+        header = self.tree.header()
+        if header is not None:
+            header.setStretchLastSection(False)
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+            header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self.empty = quiet_label(_EMPTY)
+        self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        page = QWidget()
+        inside = QVBoxLayout(page)
+        inside.addWidget(self.empty)
+        self.pages = QStackedWidget()
+        self.pages.addWidget(page)
+        self.pages.addWidget(self.tree)
+        self.prior = QPushButton('Prior beside')
+        self.prior.setToolTip('Lay the same view of the study before beside this image')
+        self.other_view = QPushButton('Lateral beside')
+        self.other_view.setToolTip('Lay the other view of this study beside this image')
+        self.names = QCheckBox('Show names and dates')
+        self.names.setToolTip(
+            'Read names, numbers and dates of patients from the files and show them here, until '
+            'this is switched off or napari ends. They are never written to disk.'
+        )
+        self.progress = QProgressBar()
+        self.progress.setRange(0, 100)
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(4)
+        self.progress.hide()
+        keep_space(self.progress)
+        self.status = ElidedLine()
+        self.status.setObjectName('quiet')
+        self.stop = QPushButton('Stop')
+        self.stop.setToolTip('Stop listing; what was found so far stays')
+        self.stop.hide()
+        keep_space(self.stop)
+        self.message = InlineMessage()
+        self.skipped = SkippedFiles(folds=True)
+        fill_dock(
+            self,
+            _row(self.open_button, self.more, stretch=0),
+            _row(self.search, self.order, stretch=0),
+            self.pages,
+            _row(self.prior, self.other_view),
+            self.names,
+            self.progress,
+            _row(self.status, self.stop, stretch=0),
+            self.message,
+            self.skipped,
+        )
+        above = self.pages.parentWidget()
+        layout = above.layout() if above is not None else None
+        if isinstance(layout, QVBoxLayout):
+            layout.setStretchFactor(self.pages, 100)
+            layout.setSpacing(6)
+        self._enable()
+
+    def _connect(self) -> None:
+        self.open_button.clicked.connect(self.choose_folder)
+        self.menu.aboutToShow.connect(self._show_recent)
+        self._typing = QTimer(self)
+        self._typing.setSingleShot(True)
+        self._typing.setInterval(_TYPING)
+        self._typing.timeout.connect(self._refresh)
+        self.search.textChanged.connect(self._typing.start)
+        self.order.currentIndexChanged.connect(self._refresh)
+        self._growing = QTimer(self)
+        self._growing.setSingleShot(True)
+        self._growing.setInterval(_REFRESH)
+        self._growing.timeout.connect(self._refresh)
+        self._looking = QTimer(self)
+        self._looking.setSingleShot(True)
+        self._looking.setInterval(80)
+        self._looking.timeout.connect(self._request_thumbnails)
+        self.thumbnails.ready.connect(self._repaint)
+        self.tree.clicked.connect(self._clicked)
+        self.tree.activated.connect(self._clicked)
+        self.tree.customContextMenuRequested.connect(self._show_menu)
+        for moved in (self.tree.expanded, self.tree.collapsed):
+            moved.connect(self._looking.start)
+        self.tree.expanded.connect(partial(self._remember_fold, True))
+        self.tree.collapsed.connect(partial(self._remember_fold, False))
+        bar = self.tree.verticalScrollBar()
+        if bar is not None:
+            bar.valueChanged.connect(self._looking.start)
+        selection = self.tree.selectionModel()
+        if selection is not None:
+            selection.selectionChanged.connect(self._enable)
+        self.prior.clicked.connect(self.show_prior)
+        self.other_view.clicked.connect(self.show_other_view)
+        self.names.toggled.connect(self._show_names)
+        self.stop.clicked.connect(self.stop_listing)
+        self.opener.shown.connect(self._opened)
+        self.opener.failed.connect(self._fail)
+        for key, step in (('Ctrl+PgDown', 1), ('Ctrl+PgUp', -1)):
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
+            shortcut.activated.connect(partial(self.step, step))
+
+    # -- what is listed -------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        """Whether a folder is being listed."""
+        return self._listing is not None
+
+    @property
+    def images(self) -> list[IndexedImage]:
+        """All images that are known."""
+        return list(self._images)
+
+    def choose_folder(self) -> None:
+        """Ask for a folder and list it."""
+        chosen = QFileDialog.getExistingDirectory(self, 'Open a folder of studies', last_folder())
+        if chosen:
+            self.open_source(Path(chosen))
+
+    def choose_directory(self) -> None:
+        """Ask for a DICOMDIR and list it."""
+        chosen, _ = QFileDialog.getOpenFileName(
+            self, 'Open a DICOMDIR', last_folder(), 'DICOMDIR (DICOMDIR* dicomdir*);;All files (*)'
+        )
+        if chosen:
+            self.open_source(Path(chosen))
+
+    def open_source(self, source: Path) -> None:
+        """List the studies of a folder or a DICOMDIR; returns at once."""
+        self._drop_jobs()
+        self._source = source
+        self._images, self._patients, self._identities, self._folds = [], [], {}, {}
+        self.message.clear()
+        self.skipped.show_files(())
+        self.search.clear()
+        self._remember(source)
+        self._refresh()
+        self.pages.setCurrentIndex(1)
+        self.status.show_text(f'Listing {source.name}…')
+        self.stop.show()
+        self.progress.setRange(0, 0)
+        self.progress.show()
+        self._listing = StudyListing(source, self)
+        self._listing.found.connect(self._grow)
+        self._listing.ended.connect(self._end_listing)
+
+    def stop_listing(self) -> None:
+        """Stop listing; what was found stays."""
+        if self._listing is not None:
+            self._listing.stop()
+
+    def _drop_jobs(self) -> None:
+        for job in (self._listing, self._naming):
+            if job is not None:
+                job.drop()
+        self._listing = self._naming = None
+
+    def _grow(self, event: IndexGrown | IndexDone) -> None:
+        if isinstance(event, IndexGrown):
+            self._images += event.images
+            self.progress.setRange(0, max(event.total, 1))
+            self.progress.setValue(event.done)
+            self.status.show_text(
+                f'{event.done:,} of {event.total:,} files, {len(self._images):,} images'
+            )
+            if not self._growing.isActive():
+                self._growing.start()
+        else:
+            self._images = list(event.images)
+            self.skipped.show_files(event.left_out)
+            self.status.show_text(_summary(event))
+
+    def _end_listing(self, problem: Failure | None, stopped: bool) -> None:
+        self._listing = None
+        self.progress.hide()
+        self.stop.hide()
+        if problem is not None:
+            self.status.show_text('')
+            self._fail(problem.text, problem.details)
+        elif stopped:
+            self.status.show_text(f'Stopped. {len(self._images):,} images were found so far.')
+        self._growing.stop()
+        self._refresh()
+        if not self._images:
+            none = '' if problem is not None else 'There is no image in this folder.\n\n'
+            self.empty.setText(none + _EMPTY)
+            self.pages.setCurrentIndex(0)
+        if self.names.isChecked():
+            self._read_names()
+        self.indexed.emit()
+
+    def _fail(self, text: str, details: str = '') -> None:
+        self.message.show_error(text, details)
+
+    # -- the tree -------------------------------------------------------------------------
+
+    def _refresh(self) -> None:
+        """Make the tree anew, with what is folded and chosen as it was."""
+        chosen = {node.key for node in self._selected()}
+        self._patients = group_studies(self._images, self.order.currentText())
+        words = self.search.text().casefold().split()
+        self.model.set_patients(self._patients, self._identities, words)
+        few = len(self.model.root.children) <= _UNFOLDED or bool(words)
+        self.tree.blockSignals(True)
+        try:
+            self._unfold(self.model.root, few)
+            self._select(chosen)
+        finally:
+            self.tree.blockSignals(False)
+        self.model.set_shown(self.opener.wanted)
+        self._enable()
+        self._looking.start()
+
+    def _unfold(self, above: StudyNode, few: bool) -> None:
+        for node in above.children:
+            usual = few or node.parent is not self.model.root
+            if node.children and self._folds.get(node.key, usual):
+                self.tree.expand(self.model.index_of(node))
+                self._unfold(node, few)
+
+    def _remember_fold(self, unfolded: bool, index: QModelIndex) -> None:
+        node = self.model.node(index)
+        self._folds[node.key] = unfolded
+        if unfolded:
+            self.tree.blockSignals(True)
+            self._unfold(node, True)
+            self.tree.blockSignals(False)
+
+    def _select(self, keys: set[str]) -> None:
+        selection = self.tree.selectionModel()
+        if selection is None:
+            return
+        flags = selection.SelectionFlag
+        for node in self.model.root.images():
+            if node.key in keys:
+                selection.select(self.model.index_of(node), flags.Select | flags.Rows)
+
+    def _selected(self) -> list[StudyNode]:
+        """Return the rows that are selected, in the order in which they were."""
+        selection = self.tree.selectionModel()
+        rows = selection.selectedRows() if selection is not None else []
+        return [self.model.node(index) for index in rows]
+
+    def _request_thumbnails(self) -> None:
+        viewport = self.tree.viewport()
+        if viewport is None or not self.tree.isVisible():
+            self.thumbnails.request([])
+            return
+        index, paths = self.tree.indexAt(QPoint(0, 0)), []
+        while index.isValid():
+            if self.tree.visualRect(index).top() > viewport.height():
+                break
+            node = self.model.node(index)
+            if node.image is not None:
+                paths.append(node.image.path)
+            index = self.tree.indexBelow(index)
+        self.thumbnails.request(paths)
+
+    def _repaint(self) -> None:
+        viewport = self.tree.viewport()
+        if viewport is not None:
+            viewport.update()
+
+    # -- opening --------------------------------------------------------------------------
+
+    @property
+    def current(self) -> IndexedImage | None:
+        """The image that is on show, or being opened; the left one of two."""
+        path = next(iter(self.opener.wanted), None)
+        return next((image for image in self._images if image.path == path), None)
+
+    def open_image(self, image: IndexedImage) -> None:
+        """Show an image alone; returns at once."""
+        self._open(image.path)
+
+    def step(self, by: int) -> None:
+        """Show the next image of the tree, or the one before."""
+        images = [node.image for node in self.model.root.images() if node.image is not None]
+        paths = [image.path for image in images]
+        path = next(iter(self.opener.wanted), '')
+        at = paths.index(path) + by if path in paths else (0 if by > 0 else -1)
+        if (images and 0 <= at < len(images)) or (at == -1 and path not in paths and images):
+            self._open(paths[at])
+            self._show_in_tree(paths[at])
+
+    def show_prior(self) -> None:
+        """Lay the same view of the study before beside the image on show."""
+        image = self.current
+        other = prior_image(image, self._patients) if image is not None else None
+        if image is not None and other is not None:
+            self._open(image.path, other.path)
+
+    def show_other_view(self) -> None:
+        """Lay the lateral view of a study beside the frontal one on show, or the other way."""
+        image = self.current
+        other = companion_view(image, self._patients) if image is not None else None
+        if image is not None and other is not None:
+            self._open(image.path, other.path)
+
+    def _open(self, *paths: str) -> None:
+        self.message.clear()
+        self.opener.open(*paths)
+        self.model.set_shown(paths)
+        self._enable()
+
+    def _opened(self, paths: list[str]) -> None:
+        self.model.set_shown(paths)
+        self._enable()
+
+    def _clicked(self, index: QModelIndex) -> None:
+        """Open an image, or the two that are selected."""
+        node = self.model.node(index)
+        if node.image is None:
+            return
+        chosen = [one.image.path for one in self._selected() if one.image is not None]
+        if len(chosen) == 2 and node.image.path in chosen:
+            self._open(*chosen)
+        elif len(chosen) <= 1:
+            self._open(node.image.path)
+
+    def _show_menu(self, place: QPoint) -> None:
+        node = self.model.node(self.tree.indexAt(place))
+        image = node.image
+        viewport = self.tree.viewport()
+        if image is None or viewport is None:
+            return
+        menu = QMenu(self.tree)
+        for text, act in (
+            ('Open', partial(self._open, image.path)),
+            ('Open beside the image on show', partial(self._open_beside, image.path)),
+            ('Show the tags of its header', partial(self._show_tags, image.path)),
+        ):
+            action = menu.addAction(text)
+            if action is not None:
+                action.triggered.connect(lambda _=False, act=act: act())
+        menu.exec(viewport.mapToGlobal(place))
+
+    def _open_beside(self, path: str) -> None:
+        first = next(iter(self.opener.wanted), path)
+        self._open(*dict.fromkeys((first, path)))
+
+    def _show_tags(self, path: str) -> None:
+        open_dock(self.viewer, 'Header tags')
+        dock_signals().tags_requested.emit(self.viewer, path)
+
+    def _show_in_tree(self, path: str) -> None:
+        for node in self.model.root.images():
+            if node.image is not None and node.image.path == path:
+                index = self.model.index_of(node)
+                self.tree.scrollTo(index)
+                self.tree.setCurrentIndex(index)
+                return
+
+    def _enable(self) -> None:
+        """Let the two buttons say whether there is something to lay beside the image."""
+        image = self.current
+        prior = prior_image(image, self._patients) if image is not None else None
+        other = companion_view(image, self._patients) if image is not None else None
+        self.prior.setEnabled(prior is not None)
+        self.other_view.setEnabled(other is not None)
+        lateral = image is None or image.header is None or image.header.view != 'lateral'
+        self.other_view.setText('Lateral beside' if lateral else 'Frontal beside')
+
+    # -- names ----------------------------------------------------------------------------
+
+    def _show_names(self, wanted: bool) -> None:
+        if wanted:
+            self._read_names()
+            return
+        if self._naming is not None:
+            self._naming.drop()
+            self._naming = None
+        self._identities = {}
+        self._refresh()
+
+    def _read_names(self) -> None:
+        if self._naming is not None:
+            self._naming.drop()
+        files = [
+            (study.key, study.images[0].path)
+            for patient in self._patients
+            for study in patient.studies
+            if study.key not in self._identities and study.images[0].header is not None
+        ]
+        self._naming = NamesJob(files, self)
+        self._naming.found.connect(self._name)
+
+    def _name(self, found: dict[str, Identity]) -> None:
+        if self.names.isChecked():
+            self._identities |= found
+            self._refresh()
+
+    # -- folders of before ----------------------------------------------------------------
+
+    def _recent(self) -> list[str]:
+        try:
+            found = json.loads(preferences('studies').recent or '[]')
+        except ValueError:
+            return []
+        kept = [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
+        return kept[:_MOST_RECENT]
+
+    def _remember(self, source: Path) -> None:
+        path = os.path.abspath(source)
+        others = [one for one in self._recent() if one != path]
+        save_preferences('studies', recent=json.dumps([path, *others][:_MOST_RECENT]))
+        save_preferences('layers', folder=str(source.parent))
+
+    def _show_recent(self) -> None:
+        self.menu.clear()
+        first = self.menu.addAction('Open a DICOMDIR…')
+        if first is not None:
+            first.triggered.connect(self.choose_directory)
+        self.menu.addSeparator()
+        recent = self._recent()
+        for path in recent:
+            action = self.menu.addAction(terminal_line(path).replace('&', '&&'))
+            if action is not None:
+                action.setEnabled(os.path.exists(path))
+                action.triggered.connect(partial(self._open_recent, path))
+        if recent:
+            self.menu.addSeparator()
+            forget = self.menu.addAction('Forget these folders')
+            if forget is not None:
+                forget.triggered.connect(partial(save_preferences, 'studies', recent='[]'))
+
+    def _open_recent(self, path: str, _checked: bool = False) -> None:
+        self.open_source(Path(path))
+
+    # -- dropping -------------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Accept local files and folders."""
+        if event is not None and dropped_files(event):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """List a folder or a DICOMDIR; open other files in the viewer."""
+        if event is None:
+            return
+        paths = [Path(path) for path in dropped_files(event)]
+        sources = [path for path in paths if path.is_dir() or dicom.is_directory(path)]
+        if sources:
+            self.open_source(sources[0])
+        others = [path for path in paths if path not in sources]
+        if others:
+            open_paths(self.viewer, others)
+
+
+def _row(*widgets: QWidget, stretch: int | None = None) -> QWidget:
+    """Return widgets beside each other; the one at `stretch` takes what is left."""
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(6)
+    for number, widget in enumerate(widgets):
+        layout.addWidget(widget, 1 if stretch in (None, number) else 0)
+    return row
+
+
+def _summary(done: IndexDone) -> str:
+    """Return what was found, in one line."""
+    count = len(done.images)
+    parts = ['1 image' if count == 1 else f'{count:,} images']
+    if done.left_out:
+        parts.append(f'{len(done.left_out):,} unreadable')
+    if done.others:
+        parts.append(f'{done.others:,} other files')
+    return ' · '.join(parts)
