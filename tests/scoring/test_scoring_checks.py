@@ -17,7 +17,8 @@ from napari_cxr.scoring import (
     list_items,
     score,
 )
-from napari_cxr.scoring.annotation.reading_list import ReadingList, labels_path_of
+from napari_cxr.scoring.annotation.readers import labels_path_of
+from napari_cxr.scoring.annotation.reading_list import ReadingList
 from napari_cxr.scoring.image_preparation import PrepareOptions, prepare_here, prepare_image
 from napari_cxr.scoring.scoring_checks import check_save_as
 

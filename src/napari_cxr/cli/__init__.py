@@ -14,6 +14,7 @@ import typer
 
 from napari_cxr import __version__
 from napari_cxr.cli.audit_command import audit
+from napari_cxr.cli.agreement_command import agreement
 from napari_cxr.cli.classify_command import classify, info
 from napari_cxr.cli.doctor_command import doctor
 from napari_cxr.cli.evaluate_command import evaluate
@@ -51,6 +52,7 @@ app.command(epilog=_STATUS_OF_SCORING)(score)
 _STATUS_OF_EVALUATION = 'Exit status: 0 done, 2 wrong usage.'
 
 app.command(epilog=_STATUS_OF_EVALUATION)(evaluate)
+app.command()(agreement)
 
 app.command(epilog=_STATUS_OF_FILES)(info)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from napari_cxr import image_tables
 from napari_cxr.scoring import heatmap_files, table_reader, table_writer
-from napari_cxr.scoring.annotation.reading_list import labels_path_of
+from napari_cxr.scoring.annotation.readers import labels_files_of
 from napari_cxr.scoring.input_lists import label_columns
 from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
 from napari_cxr.settings_file import open_regular
@@ -236,10 +236,10 @@ def check_save_as(path: str | Path) -> None:
         raise ScoringError(
             f'{path.name} was begun by scoring and is not finished: choose another name.'
         )
-    if os.path.lexists(labels_path_of(path)):
+    if there := labels_files_of(path):
         raise ScoringError(
             f'Beside {path.name} lie labels that were given in another table of this name: choose '
-            f'another name, or move {labels_path_of(path).name} away.'
+            f'another name, or move {" and ".join(each.name for each in there)} away.'
         )
 
 

@@ -11,7 +11,8 @@ from napari_cxr.inference.prediction import ImageWarning
 from napari_cxr.plugin.annotation.annotation_panel import AnnotationPanel
 from napari_cxr.plugin.annotation.annotation_state import RowVisibility
 from napari_cxr.plugin.annotation.keyboard_shortcuts import AnnotationShortcuts
-from napari_cxr.scoring.annotation.reading_list import ReadingList, labels_path_of
+from napari_cxr.scoring.annotation.readers import labels_path_of
+from napari_cxr.scoring.annotation.reading_list import ReadingList
 from napari_cxr.scoring.score_row import ScoreRow
 
 LABELS = ('covid19', 'normal', 'pneumonia')

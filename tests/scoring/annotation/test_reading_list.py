@@ -13,7 +13,8 @@ import pytest
 
 from napari_cxr.scoring import ScoreRow, ScoringError
 from napari_cxr.scoring.annotation import Annotation, AnnotationCounts, model_annotation
-from napari_cxr.scoring.annotation.reading_list import ReadingList, labels_path_of
+from napari_cxr.scoring.annotation.readers import labels_path_of
+from napari_cxr.scoring.annotation.reading_list import ReadingList
 
 LABELS = ('covid19', 'normal', 'pneumonia')
 

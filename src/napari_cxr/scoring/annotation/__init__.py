@@ -11,9 +11,50 @@ from typing import Any, Literal
 
 from napari_cxr.scoring.score_row import ScoreRow
 
-__all__ = ['Annotation', 'AnnotationCounts', 'model_annotation']
+__all__ = [
+    'NOT_USABLE_REASONS',
+    'Annotation',
+    'AnnotationCounts',
+    'ReadingCircumstances',
+    'model_annotation',
+]
 
 _HALF = 0.5
+
+#: Why an image cannot be read at all, as a person is offered it.
+NOT_USABLE_REASONS = (
+    'poor exposure',
+    'motion blur',
+    'cut off',
+    'rotated patient',
+    'not frontal',
+    'not a chest radiograph',
+    'burnt-in marks',
+    'other',
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingCircumstances:
+    """How an answer was given: to which image, how fast, and whether blinded.
+
+    Parameters
+    ----------
+    image : str
+        The image, as `napari_cxr.checkpoint.model_images.image_digest` names its file; empty
+        if unknown.
+    size : int
+        Bytes of that file.
+    seconds : float
+        From the image on screen to the answer; 0 if unknown.
+    blinded : bool
+        Whether the model's answer was hidden until then.
+    """
+
+    image: str = ''
+    size: int = 0
+    seconds: float = 0.0
+    blinded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +67,29 @@ class Annotation:
         Its classes, in the order of the model's; with several, there may be none.
     note : str
         In the person's own words.
-    answer : {'', 'labels', 'unsure'}
-        What the person has settled on: the labels, that it cannot be told, or nothing yet.
+    answer : {'', 'labels', 'unsure', 'unusable'}
+        What the person has settled on: the labels, that it cannot be told, that the image
+        cannot be used, or nothing yet.
     agreed : bool
         Whether the labels were the model's own.
     when : str
         The time of the last change in UTC, in ISO 8601.
+    reason : str
+        Why the image cannot be used.
+    image, size, seconds, blinded
+        As of `ReadingCircumstances`, when the answer was given.
     """
 
     labels: tuple[str, ...] = ()
     note: str = ''
-    answer: Literal['', 'labels', 'unsure'] = ''
+    answer: Literal['', 'labels', 'unsure', 'unusable'] = ''
     agreed: bool = False
     when: str = ''
+    reason: str = ''
+    image: str = ''
+    size: int = 0
+    seconds: float = 0.0
+    blinded: bool = False
 
     @property
     def read(self) -> bool:
@@ -50,14 +101,27 @@ class Annotation:
         """Whether it cannot be told."""
         return self.answer == 'unsure'
 
+    @property
+    def unusable(self) -> bool:
+        """Whether the image cannot be used."""
+        return self.answer == 'unusable'
+
     def to_dict(self) -> dict[str, Any]:
-        """Return what is in it, fit for JSON."""
+        """Return what is in it, fit for JSON; what is as it always was is left out."""
+        later = {
+            'reason': self.reason,
+            'image': self.image,
+            'size': self.size,
+            'seconds': self.seconds,
+            'blinded': self.blinded,
+        }
         return {
             'labels': list(self.labels),
             'note': self.note,
             'answer': self.answer,
             'agreed': self.agreed,
             'when': self.when,
+            **{name: value for name, value in later.items() if value},
         }
 
     @classmethod
@@ -80,12 +144,15 @@ class AnnotationCounts:
         Those of them that cannot be told.
     noted : int
         Images with a note, read or not.
+    unusable : int
+        Those of them that cannot be used.
     """
 
     read: int = 0
     agreed: int = 0
     unsure: int = 0
     noted: int = 0
+    unusable: int = 0
 
     @classmethod
     def of(cls, entries: Iterable[Annotation]) -> AnnotationCounts:
@@ -97,6 +164,7 @@ class AnnotationCounts:
             agreed=sum(entry.agreed for entry in said),
             unsure=answers.count('unsure'),
             noted=sum(bool(entry.note) for entry in said),
+            unusable=answers.count('unusable'),
         )
 
 

@@ -1,6 +1,7 @@
 """What a person says of the rows of a table: labels and notes, on disk as they are made.
 
-They stand beside the table in TABLE.labels, a text in the form of
+They stand beside the table in TABLE.labels, and those of a reader with a name in a file of its
+own (`napari_cxr.scoring.annotation.readers`), a text in the form of
 `napari_cxr.scoring.append_log`: first the classes, then a line for each change, with all that
 is said of one path after it. To undo is a change like others. So nothing is ever rewritten,
 and nothing is lost.
@@ -10,12 +11,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from napari_cxr.scoring.annotation import Annotation, AnnotationCounts
+from napari_cxr.scoring.annotation import Annotation, AnnotationCounts, ReadingCircumstances
+from napari_cxr.scoring.annotation.readers import UNNAMED, Reader, labels_path_of
 from napari_cxr.scoring.append_log import (
     AppendLog,
     BackgroundAppender,
@@ -25,9 +28,9 @@ from napari_cxr.scoring.append_log import (
     encode_line,
 )
 from napari_cxr.scoring.journal import ScoringError
-from napari_cxr.settings_file import open_regular, parse_json
+from napari_cxr.settings_file import LARGEST_TABLE, open_regular, parse_json
 
-__all__ = ['AnnotationHistory', 'ReadingList', 'labels_path_of']
+__all__ = ['AnnotationHistory', 'ReadingList', 'read_entries']
 
 #: Path, what was said of it before, and after.
 _Change = tuple[str, Annotation | None, Annotation | None]
@@ -85,7 +88,7 @@ _FORM = 1
 
 
 class ReadingList:
-    """The labels and notes of one table, open for changes; see `open`.
+    """The labels and notes of one reader of one table, open for changes; see `open`.
 
     A path is what stands in the table. What is said of it stays when the same files are
     scored again into a table of the same name.
@@ -96,15 +99,22 @@ class ReadingList:
         Its file.
     labels : tuple of str
         The classes.
+    reader : Reader
+        Whose labels they are.
     damaged : int
         Lines that a failing disk has spoilt; what they said is lost.
     """
 
     def __init__(
-        self, lines: AppendLog, labels: Sequence[str], later: Callable[[], None] | None
+        self,
+        lines: AppendLog,
+        labels: Sequence[str],
+        later: Callable[[], None] | None,
+        reader: Reader,
     ) -> None:
         self.path = lines.path
         self.labels = tuple(labels)
+        self.reader = reader
         self.damaged = 0
         self._history = AnnotationHistory()
         self._entries = self._history.entries
@@ -118,6 +128,7 @@ class ReadingList:
         labels: Sequence[str],
         *,
         later: Callable[[], None] | None = None,
+        reader: Reader = UNNAMED,
     ) -> ReadingList:
         """Open the reading list of a table, or begin one.
 
@@ -130,6 +141,8 @@ class ReadingList:
         later : callable, optional
             Without it, each change is on the disk when its method returns. With it, a
             thread puts it there soon, and calls this when `unsaved` or `problem` changes.
+        reader : Reader
+            Whose labels they are.
 
         Raises
         ------
@@ -137,13 +150,14 @@ class ReadingList:
             If another process has it open, it is of other classes or no such list, or it
             cannot be written.
         """
-        path = labels_path_of(table)
+        path = labels_path_of(table, reader)
         try:
             lines = AppendLog(path)
         except LogInUse:
+            whose = f'{reader.title}’s labels of' if reader.name else 'The labels of'
             raise ScoringError(
-                f'The labels of {Path(table).name} are open in another window or process; close '
-                'them there.'
+                f'{whose} {Path(table).name} are open in another window or process; close '
+                'them there, or read under another name.'
             ) from None
         except OSError as error:
             raise ScoringError(
@@ -151,7 +165,7 @@ class ReadingList:
                 'you may write, and open it there.'
             ) from None
         try:
-            return cls(lines, labels, later)
+            return cls(lines, labels, later, reader)
         except OSError as error:
             lines.close()
             raise ScoringError(f'{path} cannot be written: {error.strerror}.') from None
@@ -191,7 +205,14 @@ class ReadingList:
             e for path, e in self._entries.items() if paths is None or path in paths
         )
 
-    def set(self, path: str, labels: Sequence[str], *, agreed: bool = False) -> None:
+    def set(
+        self,
+        path: str,
+        labels: Sequence[str],
+        *,
+        agreed: bool = False,
+        how: ReadingCircumstances | None = None,
+    ) -> None:
         """Say what an image shows.
 
         Parameters
@@ -202,6 +223,8 @@ class ReadingList:
             Its classes; none, where it can have several and shows none of them.
         agreed : bool
             Whether they are the model's own.
+        how : ReadingCircumstances, optional
+            How the answer was given.
 
         Raises
         ------
@@ -213,19 +236,31 @@ class ReadingList:
         if strange := set(labels) - set(self.labels):
             raise ValueError(f'The table has no class {", ".join(sorted(strange))}.')
         inside = tuple(label for label in self.labels if label in labels)
-        self._change(path, labels=inside, answer='labels', agreed=agreed)
+        self._change(path, how, labels=inside, answer='labels', agreed=agreed, reason='')
 
-    def unsure(self, path: str) -> None:
+    def unsure(self, path: str, how: ReadingCircumstances | None = None) -> None:
         """Say that an image was read and cannot be told; raises ScoringError as `set` does."""
-        self._change(path, labels=(), answer='unsure', agreed=False)
+        self._change(path, how, labels=(), answer='unsure', agreed=False, reason='')
+
+    def unusable(self, path: str, reason: str, how: ReadingCircumstances | None = None) -> None:
+        """Say that an image cannot be used, and why; raises ScoringError as `set` does."""
+        self._change(path, how, labels=(), answer='unusable', agreed=False, reason=reason.strip())
 
     def clear(self, path: str) -> None:
         """Take back what an image shows; its note stays. Raises ScoringError as `set` does."""
-        self._change(path, labels=(), answer='', agreed=False)
+        none = ReadingCircumstances()
+        self._change(path, none, labels=(), answer='', agreed=False, reason='')
+
+    def take(self, path: str, entry: Annotation) -> None:
+        """Say of a path what was said of the same image elsewhere; raises ScoringError."""
+        if strange := set(entry.labels) - set(self.labels):
+            raise ValueError(f'The table has no class {", ".join(sorted(strange))}.')
+        if self._entries.get(path) != entry:
+            self._keep('set', path, entry)
 
     def note(self, path: str, text: str) -> None:
         """Put down words about an image; raises ScoringError as `set` does."""
-        self._change(path, note=text.replace('\0', '').strip())
+        self._change(path, None, note=text.replace('\0', '').strip())
 
     @property
     def undoable(self) -> str | None:
@@ -268,13 +303,13 @@ class ReadingList:
         self._keep(change, *to)
         return to[0]
 
-    def _change(self, path: str, **said: Any) -> None:
+    def _change(self, path: str, how: ReadingCircumstances | None, **said: Any) -> None:
         before = self._entries.get(path)
         there = before or Annotation()
         if replace(there, **said) == there:
             return
         now = datetime.now(UTC).isoformat(timespec='seconds')
-        after: Annotation | None = replace(there, when=now, **said)
+        after: Annotation | None = replace(there, when=now, **said, **(asdict(how) if how else {}))
         if after == Annotation(when=now):
             after = None
         self._keep('set', path, after)
@@ -294,7 +329,7 @@ class ReadingList:
 
     def _take_over(self, lines: AppendLog) -> None:
         """Read what is there, or begin."""
-        ours = _line({'form': _FORM, 'labels': list(self.labels)})
+        ours = _line({'form': _FORM, 'labels': list(self.labels), **self.reader.to_dict()})
         end = 0
         with open_regular(self.path) as file:
             first = file.readline()
@@ -325,7 +360,8 @@ class ReadingList:
         header = _content(first)
         if decode_line(first) is None and self._history:
             self.damaged += 1
-            header = {'form': _FORM, 'labels': sorted({*self.labels, *self._history.labels()})}
+            labels = sorted({*self.labels, *self._history.labels()})
+            header = {'form': _FORM, 'labels': labels, **self.reader.to_dict()}
         if header.get('form') != _FORM or not isinstance(header.get('labels'), list):
             raise ScoringError(
                 f'{self.path} is no list of labels of this version; move it away, and open the '
@@ -339,9 +375,36 @@ class ReadingList:
             )
 
 
-def labels_path_of(table: str | Path) -> Path:
-    """Return where the labels of a table are kept."""
-    return Path(table).with_name(f'{Path(table).name}.labels')
+def read_entries(path: Path) -> tuple[dict[str, Any], dict[str, Annotation]]:
+    """Read a list without opening it for changes, whoever has it open.
+
+    Returns
+    -------
+    dict
+        Its first line: `labels`, and `reader` and `reading` as far as they are known.
+    dict of str to Annotation
+        What is said now, by path.
+
+    Raises
+    ------
+    ScoringError
+        If it cannot be read, or is no such list.
+    """
+    history = AnnotationHistory()
+    try:
+        with open_regular(path, LARGEST_TABLE) as file:
+            header = _content(file.readline())
+            if header.get('form') != _FORM or not isinstance(header.get('labels'), list):
+                raise ScoringError(f'{path.name} is not a list of labels, or it is damaged.')
+            for written in file:
+                found = _content(written)  # the last may be half written
+                with suppress(KeyError, TypeError):
+                    said = found['entry']
+                    entry = None if said is None else Annotation.from_dict(said)
+                    history.take(found['change'], found['path'], entry)
+    except (OSError, ValueError) as error:
+        raise ScoringError(f'{path.name} cannot be read: {error}.') from None
+    return header, history.entries
 
 
 def _line(entries: dict[str, Any]) -> bytes:
