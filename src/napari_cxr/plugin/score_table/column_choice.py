@@ -18,6 +18,8 @@ __all__ = ['ColumnChoice']
 
 #: Always shown: without it rows cannot be told apart.
 _ALWAYS = 'file'
+#: Shown of a table that is read blinded, besides.
+_BLINDED = ('read', 'note')
 #: Shown while the table is sorted by it, unless the user has chosen otherwise.
 _WITH_ORDER = 'uncertainty'
 #: Keys that trigger an action of a menu.
@@ -38,6 +40,8 @@ class ColumnChoice(QObject):
         Whether thumbnails are shown; not saved, because they take time.
     doubtful : bool
         Whether predictions of doubtful images are shown; not saved, as in the Classify dock.
+    blinded : bool
+        Whether only columns are shown that tell nothing of the images.
     widths : dict of str to int
         Widths in pixels of the columns that the user has resized.
     """
@@ -50,7 +54,7 @@ class ColumnChoice(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         chosen = preferences('batch')
-        self.pictures = self.doubtful = False
+        self.pictures = self.doubtful = self.blinded = False
         self._wanted = {unquote(word[1:]): word[0] == '+' for word in chosen.columns.split()}
         self._order = [unquote(word) for word in chosen.column_order.split()]
         self.widths: dict[str, int] = {}
@@ -159,6 +163,8 @@ class ColumnChoice(QObject):
             return self.pictures
         if column.key == _ALWAYS:
             return True
+        if self.blinded:
+            return column.key in _BLINDED and _is_filled(column, rows)
         by_default = column.shown or column.key == _WITH_ORDER == sorted_by
         return self._wanted.get(column.key, by_default) and _is_filled(column, rows)
 

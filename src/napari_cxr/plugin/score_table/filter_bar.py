@@ -107,6 +107,7 @@ class FilterBar(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._full_count = ''
+        self._blinded = False
         self._build()
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
@@ -222,6 +223,9 @@ class FilterBar(QWidget):
         annotated: bool,
         negative: str = '',
         undecided: str = '',
+        disagreed: bool = False,
+        consensus: bool = False,
+        blinded: bool = False,
     ) -> None:
         """Set the choices of the filters; the current ones stay where they are still offered.
 
@@ -235,18 +239,30 @@ class FilterBar(QWidget):
             Class of an image that has none of several labels.
         undecided : str
             The answer of a model that can be undecided; else empty.
+        disagreed, consensus : bool
+            Whether readers disagree, and whether the annotations are to settle that.
+        blinded : bool
+            Whether only what tells nothing of the images is offered.
         """
         kinds = [RowKind.ALL, RowKind.SCORED, RowKind.FAILED]
         kinds += [RowKind.DOUBTED, RowKind.NOT_DOUBTED, RowKind.WARNED]
         kinds += [RowKind.PREDICTION_IS_NOT_LABEL] if truth else []
-        kinds += [RowKind.PREDICTION_IS_NOT_MINE, RowKind.NOT_ANNOTATED] if annotated else []
+        if annotated:
+            kinds += [RowKind.PREDICTION_IS_NOT_MINE, RowKind.NOT_ANNOTATED, RowKind.NOT_USABLE]
+        kinds += [RowKind.DISAGREED] if disagreed else []
+        kinds += [RowKind.NOT_SETTLED] if disagreed and consensus else []
+        self._blinded = blinded
+        if blinded:  # files that failed are passed over
+            kinds = [RowKind.SCORED, RowKind.NOT_ANNOTATED, RowKind.NOT_USABLE]
+        for part in (self.text, self.answer, self.label, self.uncertain, self.columns):
+            part.setVisible(not blinded)
         _fill(self.which, [(kind.value, kind.value) for kind in kinds])
         known = (*labels, *([negative] if negative else []))
         answers = (*known, *([undecided] if undecided else []))
         _fill(self.answer, [('Predicted', ''), *((label, label) for label in answers)])
         _fill(self.truth, [('True label', ''), *((label, label) for label in known)])
-        self.truth.setVisible(truth)
-        if not truth:
+        self.truth.setVisible(truth and not blinded)
+        if not truth or blinded:
             with QSignalBlocker(self.truth):
                 self.truth.setCurrentIndex(0)
         _fill(self.label, [('Probability', ''), *((f'p({label})', label) for label in labels)])
@@ -267,6 +283,10 @@ class FilterBar(QWidget):
         if self._full_count != (full := f'{every:,} of {every:,} {rows}'):
             self._full_count = full
             self._arrange()
+        if self._blinded and self.filter.which is RowKind.SCORED:
+            self.count.setText(f'{shown:,} {"image" if shown == 1 else "images"}')
+            self.clear.hide()
+            return
         unfiltered = shown == every and self.filter.is_open
         self.count.setText(f'{every:,} {rows}' if unfiltered else f'{shown:,} of {every:,} {rows}')
         self.clear.setVisible(not self.filter.is_open)
@@ -334,6 +354,8 @@ class FilterBar(QWidget):
         width = self.width()
         wide, threshold = width >= WIDE_BAR, bool(self.label.currentData())
         found = filter_places(width, truth=not self.truth.isHidden(), threshold=threshold)
+        if self._blinded:
+            found['which'] = (0, 0, 1, 6)
         self._arrange_footer()
         if found == self._places:
             return

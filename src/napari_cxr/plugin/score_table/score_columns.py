@@ -111,18 +111,22 @@ def list_number(rows: ScoreRows, place: int) -> str:
 
 def path(rows: ScoreRows, place: int) -> str:
     """Return the path."""
+    if rows.is_blinded:
+        return rows.blind_name(place)
     return rows.rows[place].path
 
 
 def file(rows: ScoreRows, place: int) -> str:
     """Return the path without the folders that all files have in common."""
+    if rows.is_blinded:
+        return rows.blind_name(place)
     return rows.rows[place].path[len(rows.root) :]
 
 
 def file_tip(rows: ScoreRows, place: int) -> str:
     """Return the path, and the label of the user."""
-    path = rows.rows[place].path
-    return f'{path}\nYour label: {label}' if (label := rows.texts['read'][place]) else path
+    shown = path(rows, place)
+    return f'{shown}\nYour label: {label}' if (label := rows.texts['read'][place]) else shown
 
 
 def plain_prediction(rows: ScoreRows, place: int) -> str:
@@ -171,7 +175,8 @@ def label(key: str) -> CellText:
 
     def text(rows: ScoreRows, place: int) -> str:
         label = rows.texts[key][place].replace('|', ', ')
-        return f'≠ {label}' if rows.flags[f'against_{key}'].values[place] else label
+        against = rows.flags[f'against_{key}'].values[place] and not rows.is_blinded
+        return f'≠ {label}' if against else label
 
     return text
 
@@ -181,7 +186,7 @@ def label_tip(key: str) -> CellText:
 
     def tip(rows: ScoreRows, place: int) -> str:
         label = rows.texts[key][place].replace('|', ', ')
-        if rows.flags[f'against_{key}'].values[place]:
+        if rows.flags[f'against_{key}'].values[place] and not rows.is_blinded:
             return f'{label}; predicted: {rows.rows[place].label}'
         return label
 

@@ -365,7 +365,7 @@ class ScoreTableDelegate(QStyledItemDelegate):
             mark, color = (
                 ('?', self._colours.quiet) if label == 'unsure' else ('✓', self._colours.text)
             )
-            if rows.flags['against_read'].values[place]:
+            if rows.flags['against_read'].values[place] and not rows.is_blinded:
                 color = self._colours.warning
             self._draw_text(painter, rect, mark, color)
         return rect.adjusted(width, 0, 0, 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -193,6 +193,7 @@ class ScoreRows:
                 'frame_share',
                 'half_peak_lung_fraction',
                 'uncertainty',
+                'reading_order',
             )
         }
         self.texts = {
@@ -217,8 +218,11 @@ class ScoreRows:
         }
         self.flags = {
             key: GrowingArray(np.bool_)
-            for key in ('scored', 'doubted', 'read', 'against_truth', 'against_read')
+            for key in ('scored', 'doubted', 'read', 'against_truth', 'against_read', 'disagreed')
         }
+        self._reading_order: Callable[[str], float] | None = None
+        self._disagreed: Collection[str] = frozenset()
+        self._blind_numbers: np.ndarray = np.zeros(0, dtype=np.int64)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -271,6 +275,38 @@ class ScoreRows:
         self.flags['read'][place] = entry.read
         self.flags['against_read'][place] = self._is_against_read(row, entry)
 
+    def set_blinded(self, order: Callable[[str], float] | None) -> None:
+        """Hide what files are called and what is known of them, or show it again.
+
+        Parameters
+        ----------
+        order : callable or None
+            From a path to the position of its image in the order of reading.
+        """
+        self._reading_order = order
+        self.numbers['reading_order'] = GrowingArray(np.float64)
+        self.numbers['reading_order'].extend(self._positions(self.rows))
+        self._blind_numbers = np.zeros(0, dtype=np.int64)
+
+    @property
+    def is_blinded(self) -> bool:
+        """Whether the table is read blinded."""
+        return self._reading_order is not None
+
+    def blind_name(self, place: int) -> str:
+        """Return what a row is called while it is read blinded: its number in that order."""
+        positions = self.numbers['reading_order'].values
+        if len(self._blind_numbers) != len(positions):
+            ranked = np.where(self.flags['scored'].values, positions, np.inf)
+            self._blind_numbers = np.argsort(np.argsort(ranked, kind='stable')) + 1
+        return f'Image {self._blind_numbers[place]:,}'
+
+    def set_disagreed(self, paths: Collection[str]) -> None:
+        """Take the files on which readers disagree."""
+        self._disagreed = frozenset(paths)
+        self.flags['disagreed'] = GrowingArray(np.bool_)
+        self.flags['disagreed'].extend([row.path in self._disagreed for row in self.rows])
+
     def is_withheld(self, place: int) -> bool:
         """Return whether the prediction of a row is withheld, because its image is doubtful."""
         return bool(self.flags['doubted'].values[place]) and not self.reveals_doubtful
@@ -288,7 +324,9 @@ class ScoreRows:
         answer = max((*self.run.labels, self.rule.negative), key=len)
         against = f' → {answer}' if self.flags['against_read'].values.any() else ''
         return {
-            'file': f'{tick}{self.longest_name}' if self.rows else '',
+            'file': f'{tick}{"Image 8,888" if self.is_blinded else self.longest_name}'
+            if self.rows
+            else '',
             'answer': f'{doubt}{answer}',
             'against': f'{doubt}{answer}{against}',
         }
@@ -358,6 +396,7 @@ class ScoreRows:
         found['warnings'] = np.where(doubt > 0, doubt, np.nan)
         for key in ('half_peak_lung_fraction', 'lung_share', 'lung_share_if_even', 'frame_share'):
             found[key] = np.array([getattr(row, key) for row in rows], dtype=np.float64)
+        found['reading_order'] = self._positions(rows)
         unsure = np.full(len(rows), np.nan)
         there = np.array([bool(row.probabilities) for row in rows], dtype=bool)
         if there.any():
@@ -365,10 +404,15 @@ class ScoreRows:
         found['uncertainty'] = unsure
         return found
 
+    def _positions(self, rows: list[ScoreRow]) -> np.ndarray:
+        order = self._reading_order
+        return np.array([np.nan if order is None else order(row.path) for row in rows], np.float64)
+
     def _flags_of(self, rows: list[ScoreRow]) -> dict[str, list[bool]]:
         return {
             'scored': [row.status == 'scored' for row in rows],
             'doubted': [bool(row.doubts) for row in rows],
+            'disagreed': [row.path in self._disagreed for row in rows],
             'against_truth': [
                 self._is_against(row, row.truth.split('|')) if row.truth else False for row in rows
             ],
@@ -392,7 +436,7 @@ class ScoreRows:
         """Return an annotation as text."""
         if entry.answer == 'labels':
             return ', '.join(entry.labels) or self.rule.negative or 'none of them'
-        return entry.answer
+        return 'not usable' if entry.unusable else entry.answer
 
     def _is_against_read(self, row: ScoreRow, entry: Annotation) -> bool:
         return entry.answer == 'labels' and self._is_against(row, entry.labels)

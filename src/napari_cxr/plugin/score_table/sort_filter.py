@@ -36,6 +36,9 @@ class RowKind(Enum):
     PREDICTION_IS_NOT_LABEL = 'Prediction is not the label'
     PREDICTION_IS_NOT_MINE = 'Prediction is not my label'
     NOT_ANNOTATED = 'Not annotated yet'
+    NOT_USABLE = 'Not usable'
+    DISAGREED = 'Readers disagree'
+    NOT_SETTLED = 'Readers disagree, not settled'
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,13 @@ def _is(which: RowKind, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
         return rows.flags['against_truth'].values[places]
     if which is RowKind.PREDICTION_IS_NOT_MINE:
         return rows.flags['against_read'].values[places]
+    if which is RowKind.NOT_USABLE:
+        column = rows.texts['read']
+        return np.asarray(column.codes[places] == column.code_of('not usable'))
+    if which is RowKind.DISAGREED:
+        return rows.flags['disagreed'].values[places]
+    if which is RowKind.NOT_SETTLED:
+        return rows.flags['disagreed'].values[places] & ~rows.flags['read'].values[places]
     if which is RowKind.NOT_ANNOTATED:
         return scored & ~rows.flags['read'].values[places]
     return np.ones(len(places), dtype=bool)

@@ -136,6 +136,8 @@ class TableMenus(QObject):
     def copy(self) -> None:
         """Copy the selected rows with the shown columns, for a spreadsheet."""
         view, model = self._view, self._view.lines
+        if model.rows.is_blinded:
+            return  # paths tell too much
         if lines := view.selected_lines:
             columns = [model.columns[i] for i in view.titles.shown]
             copy_to_clipboard(rows_as_text(model.rows, columns, model.order.shown[lines]))
@@ -149,13 +151,15 @@ class TableMenus(QObject):
 
     def _open_columns(self, place: QPoint) -> None:
         model = self._view.lines
+        if model.rows.is_blinded:
+            return
         menu = self._choice.menu(model.columns, model.rows, model.order.column, self._view)
         menu.popup(place)
 
     def _offer_actions(self, place: QPoint) -> None:
         view, viewport = self._view, self._view.viewport()
         current = view.currentIndex()
-        if viewport is None or not current.isValid():
+        if viewport is None or not current.isValid() or view.lines.rows.is_blinded:
             return
         line = view.visualRect(current)
         if not line.contains(line.left(), place.y()):  # the menu key, or a click below all rows

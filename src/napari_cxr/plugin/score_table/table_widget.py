@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence, QShortcut
@@ -52,6 +52,8 @@ class ScoreTable(QWidget):
     def __init__(self, theme: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.model = ScoreTableModel(self)
+        #: Whether the annotations settle what readers disagree on.
+        self.settles = False
         self.filter_bar = FilterBar()
         self.choice = ColumnChoice(self)
         self.view = ScoreTableView(self.model, self.choice)
@@ -209,6 +211,39 @@ class ScoreTable(QWidget):
         self._show_columns()
         self.view.repaint_lines()
 
+    def set_blinded(self, order: Callable[[str], float] | None) -> None:
+        """Hide what is known of the images, and sort them at random; or show all again.
+
+        Parameters
+        ----------
+        order : callable or None
+            From a path to the position of its image in the order of reading.
+        """
+        rows = self.model.rows
+        if order is None and not rows.is_blinded:
+            return
+        rows.set_blinded(order)
+        self.choice.blinded = order is not None
+        if order is not None:
+            self.choice.doubtful = rows.reveals_doubtful = False
+        self._offer_filters()
+        self.filter_bar.reset()
+        self.sort_by('number' if order is None else 'reading_order', False)
+        self._rearrange()
+        self.view.propose_first()
+        self.view.repaint_lines()
+
+    def set_disagreed(self, paths: Collection[str]) -> None:
+        """Take the files on which readers disagree; filters by them are then offered."""
+        self.model.rows.set_disagreed(paths)
+        self._offer_filters()
+
+    def blind_name(self, row: ScoreRow) -> str:
+        """Return what a row is called while the table is read blinded; otherwise nothing."""
+        rows = self.model.rows
+        place = rows.place_of(row.path)
+        return rows.blind_name(place) if rows.is_blinded and place is not None else ''
+
     def refresh(self, path: str) -> None:
         """Update the annotation of a file.
 
@@ -274,7 +309,7 @@ class ScoreTable(QWidget):
 
     def _sort_by_title(self, section: int) -> None:
         sorting = self.model.sorting_after_click(section)
-        if sorting is not None:
+        if sorting is not None and not self.model.rows.is_blinded:
             self.sort_by(*sorting)
 
     def _most_uncertain_first(self, wanted: bool) -> None:
@@ -303,6 +338,9 @@ class ScoreTable(QWidget):
             annotated=rows.has_annotations,
             negative=rows.rule.negative,
             undecided=rows.rule.undecided_answer,
+            disagreed=bool(rows.flags['disagreed'].values.any()),
+            consensus=self.settles,
+            blinded=rows.is_blinded,
         )
 
     def _show_columns(self) -> None:

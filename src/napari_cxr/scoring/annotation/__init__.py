@@ -49,12 +49,15 @@ class ReadingCircumstances:
         From the image on screen to the answer; 0 if unknown.
     blinded : bool
         Whether the model's answer was hidden until then.
+    shown : bool
+        Whether it is shown now.
     """
 
     image: str = ''
     size: int = 0
     seconds: float = 0.0
     blinded: bool = False
+    shown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class Annotation:
         The time of the last change in UTC, in ISO 8601.
     reason : str
         Why the image cannot be used.
-    image, size, seconds, blinded
+    image, size, seconds, blinded, shown
         As of `ReadingCircumstances`, when the answer was given.
     """
 
@@ -90,6 +93,7 @@ class Annotation:
     size: int = 0
     seconds: float = 0.0
     blinded: bool = False
+    shown: bool = False
 
     @property
     def read(self) -> bool:
@@ -114,6 +118,7 @@ class Annotation:
             'size': self.size,
             'seconds': self.seconds,
             'blinded': self.blinded,
+            'shown': self.shown,
         }
         return {
             'labels': list(self.labels),

@@ -43,10 +43,14 @@ class AnnotationHistory:
     ----------
     entries : dict of str to Entry
         What is said now, by path.
+    shown : set of str
+        Paths whose answer of the model was ever shown after a blinded answer; to undo that
+        answer does not make it unseen.
     """
 
     def __init__(self) -> None:
         self.entries: dict[str, Annotation] = {}
+        self.shown: set[str] = set()
         self._done: list[_Change] = []
         self._undone: list[_Change] = []
 
@@ -77,6 +81,8 @@ class AnnotationHistory:
             self.entries.pop(path, None)
         else:
             self.entries[path] = entry
+            if entry.shown:
+                self.shown.add(path)
 
     def labels(self) -> Iterator[str]:
         """Yield all labels that were ever given, as often as they were."""
@@ -116,6 +122,7 @@ class ReadingList:
         self.labels = tuple(labels)
         self.reader = reader
         self.damaged = 0
+        self._changed_images: set[str] = set()
         self._history = AnnotationHistory()
         self._entries = self._history.entries
         self._keeper = SyncAppender(lines) if later is None else BackgroundAppender(lines, later)
@@ -196,8 +203,16 @@ class ReadingList:
         return iter(self._entries.items())
 
     def get(self, path: str) -> Annotation | None:
-        """Return what is said of a path; None where nothing is."""
-        return self._entries.get(path)
+        """Return what is said of a path; None where nothing is, or it was of another image."""
+        return None if path in self._changed_images else self._entries.get(path)
+
+    def was_shown(self, path: str) -> bool:
+        """Return whether the model's answer was shown after a blinded answer."""
+        return path in self._history.shown
+
+    def set_changed_images(self, paths: Collection[str]) -> None:
+        """Note whose files are other images than those that were labelled: these are not read."""
+        self._changed_images = set(paths)
 
     def counts(self, paths: Collection[str] | None = None) -> AnnotationCounts:
         """Count what was read, of some paths or of all."""
@@ -304,12 +319,16 @@ class ReadingList:
         return to[0]
 
     def _change(self, path: str, how: ReadingCircumstances | None, **said: Any) -> None:
-        before = self._entries.get(path)
-        there = before or Annotation()
+        there = self.get(path) or Annotation()
+        if how is not None and how.shown:
+            said['shown'] = True
         if replace(there, **said) == there:
             return
+        self._changed_images.discard(path)
         now = datetime.now(UTC).isoformat(timespec='seconds')
-        after: Annotation | None = replace(there, when=now, **said, **(asdict(how) if how else {}))
+        after: Annotation | None = replace(
+            there, when=now, **{**(asdict(how) if how else {}), **said}
+        )
         if after == Annotation(when=now):
             after = None
         self._keep('set', path, after)
