@@ -14,7 +14,7 @@ classify
     Model, device, opacity of a new heatmap, and whether the lungs are shown after Classify.
 batch
     Model, device and options of the dock that scores a folder, and where tables are written;
-    remembered are the images, the last tables, and how columns are arranged.
+    remembered are the images, the last tables, how columns are arranged, and who reads.
 train
     Recipe, folder of runs and device of the Train dock; remembered are the images.
 runs
@@ -48,7 +48,7 @@ _PLUGIN = 'napari-cxr'
 
 #: What docks remember by themselves, all of it text; version 0.1 listed it as preferences.
 _REMEMBERED = {
-    'batch': ('images', 'table', 'shown', 'columns', 'column_order', 'column_widths'),
+    'batch': ('images', 'table', 'shown', 'columns', 'column_order', 'column_widths', 'reader'),
     'train': ('images',),
     'runs': ('folder', 'hidden'),
     'layers': ('folder', 'picture_folder'),

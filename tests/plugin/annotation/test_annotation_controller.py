@@ -31,6 +31,7 @@ from napari_cxr.plugin.preferences import save_preferences
 from napari_cxr.plugin.train.dock import TrainDock
 from napari_cxr.scoring import ScoreRow, table_reader, table_writer
 from napari_cxr.scoring.annotation.folder_export import PATIENT_PATTERN
+from napari_cxr.scoring.annotation.readers import Reader, reading_position
 from napari_cxr.scoring.annotation.reading_list import ReadingList
 from napari_cxr.scoring.append_log import AppendLog
 from napari_cxr.scoring.score_row import ScoringRun
@@ -632,18 +633,105 @@ def test_labels_of_a_table_before_are_offered_when_the_folder_is_scored_again(
     assert shown.index(0, shown.column_of('read')).data() == 'covid19'
 
 
-def test_earlier_labels_of_other_classes_and_damaged_ones_are_left_out(tmp_path):
-    for name, labels in (('a.csv', LABELS), ('b.csv', ('opacity',)), ('c.csv', LABELS)):
-        reading = ReadingList.open(tmp_path / name, labels)
-        reading.set('/ward/1.png', labels[:1])
-        reading.close()
-    (tmp_path / 'c.csv.labels').write_bytes(b'no list')
-    (tmp_path / 'd.csv.labels').mkdir()
-    found = label_export.find_earlier_labels(str(tmp_path / 'new.csv'), LABELS)
-    assert {path: entry.labels for path, entry in found.entries.items()} == {
-        '/ward/1.png': ('covid19',)
-    }
-    assert found.tables == {'/ward/1.png': 'a.csv'}
+# -- several readers, and blinded ----------------------------------------------------------
+
+
+def shown_columns(table):
+    return {table.model.columns[place].key for place in table.view.titles.shown}
+
+
+def read_as(qtbot, dock, name, *, blinded=False, number=1, reveals_after=True):
+    """Choose a reader in the dialog."""
+    controller = dock.readers
+    controller.dialog = None
+    dock.panel.annotation.reader.button.click()
+    qtbot.waitUntil(lambda: controller.dialog is not None, timeout=WAIT)
+    dialog = controller.dialog
+    dialog.name.setCurrentText(name)
+    dialog.reading.setCurrentIndex(dialog.reading.findData(number))
+    dialog.blinded.setChecked(blinded)
+    dialog.reveals_after.setChecked(reveals_after)
+    told = dialog.about.text()
+    dialog.read.click()
+    qtbot.waitUntil(
+        lambda: (
+            dock.annotation.annotations is not None
+            and dock.annotation.annotations.reader == Reader(name, number)
+        ),
+        timeout=WAIT,
+    )
+    return told
+
+
+def test_a_blinded_reading_shows_the_models_answer_after_ones_own(qtbot, reading, images):
+    dock, table, panel = reading, reading.panel.table, reading.panel.annotation
+    assert 'label' in shown_columns(table)
+    told = read_as(qtbot, dock, 'Anna', blinded=True)
+    assert 'hidden' in told and 'random order' in told
+    assert shown_columns(table) == {'file'} and not dock.panel.tabs.isTabEnabled(1)
+    order = [row.path for row in table.visible_rows()]
+    assert order == sorted(order, key=lambda path: reading_position(Reader('Anna'), path))
+    activate(qtbot, dock)
+    qtbot.keyClick(table.view, Qt.Key.Key_J)
+    first = order[0]
+    qtbot.waitUntil(lambda: dock.annotation.opener.on_screen == first, timeout=WAIT)
+    qtbot.waitUntil(lambda: not dock.annotation.opener.pending, timeout=WAIT)
+    qtbot.waitUntil(lambda: dock.annotation.opener._wanted is None, timeout=WAIT)
+    state = panel.state
+    layer = next(layer for layer in dock.viewer.layers if layer.visible)
+    assert panel.name.name.text() == 'Image 1 of 4' and layer.name == 'Image 1'
+    texts = [button.accessibleName() for button in panel.buttons.buttons]
+    assert texts == list(LABELS) and not panel.controls.agree.isEnabled()
+    assert panel.hint.text() == 'Not annotated yet.'  # not even that there is no heatmap
+    qtbot.keyClick(table.view, Qt.Key.Key_3)
+    entry = dock.annotation.annotations.get(first)
+    assert entry.blinded and entry.shown and entry.image and entry.seconds > 0
+    assert state.row.path == first and not state.is_hidden  # it stays, with the model's answer
+    assert 'Predicted: normal' in panel.hint.text()
+    qtbot.waitUntil(lambda: dock.annotation.opener._wanted is None, timeout=WAIT)
+    qtbot.waitUntil(lambda: not dock.annotation.opener.pending, timeout=WAIT)
+    qtbot.keyClick(table.view, Qt.Key.Key_1)  # a second thought is not blinded any more
+    assert not dock.annotation.annotations.get(first).blinded
+    qtbot.waitUntil(lambda: not dock.annotation.opener.pending, timeout=WAIT)
+    qtbot.keyClick(table.view, Qt.Key.Key_J)
+    qtbot.waitUntil(lambda: dock.annotation.opener.on_screen == order[1], timeout=WAIT)
+    assert state.is_hidden
+    # Another day it goes on blinded; another reader begins as they like.
+    dock.open_table(dock.annotation.out)
+    qtbot.waitUntil(lambda: dock.annotation.annotations is not None, timeout=WAIT)
+    assert dock.annotation.choice.blinded and shown_columns(table) == {'file', 'read'}
+    read_as(qtbot, dock, 'Ben')
+    assert 'label' in shown_columns(table) and dock.panel.tabs.isTabEnabled(1)
+    assert not panel.state.counts.read
+
+
+def test_readers_are_compared_and_settle_what_they_differ_on(qtbot, reading, images, tmp_path):
+    dock, table, panel = reading, reading.panel.table, reading.panel.annotation
+    paths = [row.path for row in table.rows()]
+    for name, places in (('Anna', (0, 1, 2, 0)), ('Ben', (0, 1, 1, 2))):
+        opened = ReadingList.open(dock.annotation.out, LABELS, reader=Reader(name))
+        for path, place in zip(paths, places, strict=True):
+            opened.set(path, [LABELS[place]])
+        opened.close()
+    dock.panel.tabs.setCurrentIndex(2)
+    view = dock.panel.agreement
+    qtbot.waitUntil(lambda: 'agree on 2 of 4 images (50 %)' in view.text.text(), timeout=WAIT)
+    assert 'kappa' in view.statistics.text() and not view.statistics.isVisible()
+    view.settle.click()
+    qtbot.waitUntil(lambda: len(table.visible_rows()) == 2, timeout=WAIT)
+    assert [row.path for row in table.visible_rows()] == paths[2:]
+    qtbot.waitUntil(lambda: dock.annotation.opener.on_screen == paths[2], timeout=WAIT)
+    qtbot.waitUntil(lambda: not dock.annotation.opener.pending, timeout=WAIT)
+    assert panel.others.text() == 'Anna: pneumonia\nBen: normal'
+    panel.choose(2)
+    qtbot.waitUntil(lambda: '1 left to settle' in view.text.text(), timeout=WAIT)
+    saved = []
+    dock.annotation.noted.connect(saved.append)
+    dock.readers.export(str(tmp_path / 'readings.csv'))
+    qtbot.waitUntil(lambda: bool(saved), timeout=WAIT)
+    assert len((tmp_path / 'readings.csv').read_text().splitlines()) == 1 + 4 + 4 + 1
+    told = read_as(qtbot, dock, 'Anna', number=2)
+    assert 'two weeks' in told and not any(dock.annotation.annotations)
 
 
 # -- opening the labels of a table ---------------------------------------------------------

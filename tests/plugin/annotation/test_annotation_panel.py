@@ -548,7 +548,7 @@ def test_the_menu_of_exports(panel):
     panel.export_wanted.connect(wanted.append)
     for action in panel.export.forms.actions():
         action.trigger()
-    assert wanted == ['csv', 'folders', 'all']
+    assert wanted == ['csv', 'folders', 'all', 'readers']
 
 
 MIRRORED = ImageWarning('mirrored', 'This may be mirrored.')

@@ -73,3 +73,15 @@ def test_a_folder_that_is_scored_again_finds_labels_by_image_or_of_old_by_path(f
     }
     found = followed(folder, 'new.csv', names, {}, Reader('anna'))
     assert stems(found.entries) == {'d'} and set(found.tables.values()) == {'old.csv'}
+
+
+def test_labels_of_other_classes_and_damaged_ones_are_left_out(tmp_path):
+    for name, labels in (('a.csv', LABELS), ('b.csv', ('opacity',)), ('c.csv', LABELS)):
+        reading = ReadingList.open(tmp_path / name, labels)
+        reading.set(str(tmp_path / 'e.png'), labels[:1])
+        reading.close()
+    (tmp_path / 'c.csv.labels').write_bytes(b'no list')
+    (tmp_path / 'd.csv.labels').mkdir()
+    found = followed(tmp_path, 'new.csv', ['e'], {})
+    assert [entry.labels for entry in found.entries.values()] == [('normal',)]
+    assert set(found.tables.values()) == {'a.csv'}

@@ -20,12 +20,21 @@ from napari_cxr.plugin.annotation import label_export
 from napari_cxr.plugin.annotation.annotation_panel import AnnotationPanel
 from napari_cxr.plugin.annotation.annotation_state import RowVisibility, unsaved_message
 from napari_cxr.plugin.annotation.keyboard_shortcuts import ShortcutScope
+from napari_cxr.plugin.annotation.reader_dialog import (
+    ReadingChoice,
+    remember_choice,
+    remembered_choice,
+)
 from napari_cxr.plugin.annotation.row_opener import RowOpener
 from napari_cxr.plugin.background import Failure, JobOutcome, run_job, when_destroyed
 from napari_cxr.plugin.docks import dock_signals, open_dock
 from napari_cxr.plugin.score_table.table_widget import ScoreTable
-from napari_cxr.scoring.annotation.csv_export import ExportResult
+from napari_cxr.scoring.annotation import ReadingCircumstances
+from napari_cxr.scoring.annotation.csv_export import ExportResult, count_text
+from napari_cxr.scoring.annotation.followed_labels import FollowedLabels, follow_labels
+from napari_cxr.scoring.annotation.readers import UNNAMED, Reader, reading_position
 from napari_cxr.scoring.annotation.reading_list import ReadingList
+from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 
 __all__ = ['AnnotationController', 'TableLabels']
@@ -53,7 +62,7 @@ class TableLabels(QObject):
         self._changed = changed
         self._open: list[ReadingList] = []  # at most one
         self._closing: list[ReadingList] = []
-        self._wanted: tuple[str, tuple[str, ...]] | None = None
+        self._wanted: tuple[str, tuple[str, ...], Reader] | None = None
         self._number = 0  # counts requests: the same table may be opened twice
         self._opening = 0  # the number of the request whose job runs
         self._busy = False
@@ -71,10 +80,10 @@ class TableLabels(QObject):
         problems = map(unsaved_message, (*self._open, *self._closing))
         return next(filter(None, problems), '')
 
-    def open(self, table: str, labels: Sequence[str]) -> None:
-        """Open the list of another table instead of the current one; returns at once."""
+    def open(self, table: str, labels: Sequence[str], reader: Reader = UNNAMED) -> None:
+        """Open the list of a reader of a table instead of the current one; returns at once."""
         self.close()
-        self._wanted = table, tuple(labels)
+        self._wanted = table, tuple(labels), reader
         self._open_next()
 
     def close(self) -> None:
@@ -93,9 +102,10 @@ class TableLabels(QObject):
         """Start to open the wanted list, unless another one is being opened."""
         if self._busy or self._wanted is None:
             return
-        (table, labels), self._wanted = self._wanted, None
+        (table, labels, reader), self._wanted = self._wanted, None
         self._busy, self._opening = True, self._number
-        opening = label_export.open_labels(table, labels, self._changed, tuple(self._closing))
+        before = tuple(self._closing)
+        opening = label_export.open_labels(table, labels, self._changed, before, reader)
         run_job(self, opening, 'Opening the labels', done=self._take)
 
     def _take(self, outcome: JobOutcome | Failure) -> None:
@@ -145,6 +155,16 @@ class AnnotationController(QObject):
     saved = Signal(object, bool)
     #: Labels were changed.
     labelled = Signal()
+    #: Something was done that nobody asked for: a sentence.
+    noted = Signal(str)
+    #: Another table is shown.
+    started = Signal()
+    #: The labels of a reader are open.
+    opened = Signal()
+    #: Whether the table is read blinded.
+    blinded_changed = Signal(bool)
+    #: The readings of all readers are to be exported.
+    readers_export_wanted = Signal()
 
     def __init__(
         self, viewer: ViewerModel, table: ScoreTable, panel: AnnotationPanel, dock: QWidget
@@ -153,9 +173,15 @@ class AnnotationController(QObject):
         self._viewer, self._table, self._panel, self._dock = viewer, table, panel, dock
         self._run: ScoringRun | None = None
         self._out = self._model = self._device = ''
+        self.choice = ReadingChoice()
+        self._following = ''  # what is looked for, so that it is not looked for twice
         self._problem = self._failed_path = ''  # of the row that was opened last
         self._unsaved_shown = ''
         self.opener = RowOpener(viewer, self)
+        self.opener.hides = panel.state.hides
+        self.opener.name_of = table.blind_name
+        panel.title_of = self._title_of
+        panel.state.circumstances = self._circumstances
         self._table_labels = TableLabels(partial(_show_saving, ref(panel)), self)
         table.opened.connect(self.open)
         table.chosen.connect(panel.show_row)
@@ -166,7 +192,8 @@ class AnnotationController(QObject):
         panel.step.connect(self.step)
         panel.advanced.connect(self._advance)
         panel.row_wanted.connect(self._go_to)
-        panel.export_wanted.connect(self._export)
+        panel.export_wanted.connect(self.export_wanted)
+        panel.revealed.connect(self._show_answer)
         panel.adopt_wanted.connect(self._adopt)
         panel.saving_changed.connect(self._show_unsaved)
         self._table_labels.opened.connect(self._take_annotations)
@@ -184,6 +211,37 @@ class AnnotationController(QObject):
     def unsaved_problem(self) -> str:
         """Why labels of this or a previous table are not saved; empty if saving does not fail."""
         return self._table_labels.unsaved_problem
+
+    @property
+    def run(self) -> ScoringRun | None:
+        """The run of the table that is shown; None without one."""
+        return self._run
+
+    @property
+    def out(self) -> str:
+        """The table that is shown."""
+        return self._out
+
+    def set_reading(self, choice: ReadingChoice) -> None:
+        """Change who reads the table, and whether blinded; opens the labels of that reader."""
+        if self._run is None:
+            return
+        remember_choice(self._out, choice)
+        self._close_annotations()
+        self.opener.close()
+        self._table.set_annotations(None)
+        self._panel.set_annotations(None)
+        self._apply_choice(choice)
+        self._table_labels.open(self._out, self._run.labels, choice.reader)
+
+    def _apply_choice(self, choice: ReadingChoice) -> None:
+        self.choice, self._following = choice, ''
+        self._panel.show_reader(
+            choice.reader, blinded=choice.blinded, reveals_after=choice.reveals_after
+        )
+        order = partial(reading_position, choice.reader) if choice.blinded else None
+        self._table.set_blinded(order)
+        self.blinded_changed.emit(choice.blinded)
 
     def start(self, run: ScoringRun, out: str, model: str, device: str) -> None:
         """Start with another table; its rows are added by `add`.
@@ -207,7 +265,9 @@ class AnnotationController(QObject):
             run.labels, run.multilabel, None, decision=run.decision, negative=negative
         )
         self._table.set_annotations(None)
-        self._table_labels.open(out, run.labels)
+        self.started.emit()
+        self._apply_choice(remembered_choice(out))
+        self._table_labels.open(out, run.labels, self.choice.reader)
         self._show_unsaved()
 
     def set_model(self, model: str, device: str) -> None:
@@ -241,6 +301,7 @@ class AnnotationController(QObject):
     def set_complete(self, complete: bool) -> None:
         """Note whether more rows are to come."""
         self._panel.set_complete(complete)
+        self._follow()
 
     def step(self, by: int) -> None:
         """Go to the next or previous row, and open it."""
@@ -277,13 +338,51 @@ class AnnotationController(QObject):
         else:
             self._panel.set_annotations(result)
             self._table.set_annotations(result)
-            if not any(result) and self._run is not None:
-                finding = partial(label_export.find_earlier_labels, self._out, self._run.labels)
-                run_job(self, finding, 'Looking for earlier labels', done=self._take_earlier)
+            self.opened.emit()
+            self._follow()
 
-    def _take_earlier(self, outcome: JobOutcome | Failure) -> None:
-        if isinstance(outcome, JobOutcome) and outcome.result.table == self._out:
-            self._panel.offer_earlier(outcome.result)
+    def _follow(self) -> None:
+        """Look for labels that the user gave the same images elsewhere, once for each table."""
+        reading, rows = self.annotations, self._table.rows()
+        wanted = f'{self._out} {self.choice.reader.key} {len(rows)}'
+        if reading is None or self._run is None or not rows or wanted == self._following:
+            return
+        self._following = wanted
+        paths = [row.path for row in rows if row.status == 'scored']
+        following = follow_labels(
+            self._out, self._run.labels, paths, dict(reading), self.choice.reader
+        )
+        run_job(self, following, 'Looking for earlier labels', done=self._take_followed)
+
+    def _take_followed(self, outcome: JobOutcome | Failure) -> None:
+        reading = self.annotations
+        if not isinstance(outcome, JobOutcome) or not isinstance(outcome.result, FollowedLabels):
+            return
+        found = outcome.result
+        if found.table != self._out or reading is None or reading.reader != self.choice.reader:
+            return
+        began = any(reading)
+        reading.set_changed_images(found.changed)
+        try:
+            for path, entry in found.moved.items():
+                if reading.get(path) is None:
+                    reading.take(path, entry)
+        except ScoringError as error:
+            self.failed.emit(str(error), '')
+        notes = []
+        if found.moved:
+            notes.append(f'{count_text(len(found.moved), "label")} followed renamed images.')
+        if found.changed:
+            images = count_text(len(found.changed), 'image')
+            notes.append(
+                f'{images} changed since you labelled: the labels no longer count. Label again.'
+            )
+        if notes:
+            self._table.set_annotations(reading)
+            self._panel.state.changed.emit()
+            self.noted.emit(' '.join(notes))
+        if not began:
+            self._panel.offer_earlier(found)
 
     def _adopt(self) -> None:
         """Take over labels that the user gave the same images in other tables."""
@@ -323,6 +422,21 @@ class AnnotationController(QObject):
         if not self._panel.isVisible():
             self.failed.emit(text, '')
 
+    def _title_of(self, row: ScoreRow) -> str:
+        """Return what a row is called instead of its file, while it is read blinded."""
+        name = self._table.blind_name(row)
+        return f'{name} of {self._panel.state.total:,}' if name else ''
+
+    def _circumstances(self) -> ReadingCircumstances:
+        """Return which image is on screen, and for how long."""
+        digest, size = self.opener.image
+        return ReadingCircumstances(digest, size, round(self.opener.seconds, 1))
+
+    def _show_answer(self) -> None:
+        """Show the heatmap of the row, now that the user has answered."""
+        if (row := self._panel.state.row) is not None:
+            self.open(row)
+
     def _show_visibility(self) -> None:
         """Let the panel show whether the image of its row is on screen."""
         row, opener = self._panel.state.row, self.opener
@@ -335,9 +449,12 @@ class AnnotationController(QObject):
 
     # -- export ---------------------------------------------------------------------------
 
-    def _export(self, form: str) -> None:
+    def export_wanted(self, form: str) -> None:
         """Ask where to export labels, and export them."""
         table = Path(self._out)
+        if form == 'readers':
+            self.readers_export_wanted.emit()
+            return
         if form == 'folders':
             parent = QFileDialog.getExistingDirectory(
                 self._dock, 'Choose where to create the folder of the labels', str(table.parent)

@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QLineEdit,
+    QMenu,
     QProgressBar,
     QPushButton,
     QSizePolicy,
@@ -35,7 +36,7 @@ from qtpy.QtWidgets import (
 
 from napari_cxr.plugin.style import theme_color
 from napari_cxr.plugin.widgets.text import ElidedLine, PlainLabel, plain_tip
-from napari_cxr.scoring.annotation import Annotation, AnnotationCounts
+from napari_cxr.scoring.annotation import NOT_USABLE_REASONS, Annotation, AnnotationCounts
 
 __all__ = [
     'CLASS_KEYS',
@@ -83,8 +84,9 @@ class AnnotationHeader(QWidget):
         self.show_saving('')
 
     def show_counts(self, counts: AnnotationCounts, total: int) -> None:
-        """Show how many of the images are annotated, and how many of them as unsure."""
+        """Show how many of the images are annotated, and how many without a label."""
         more = f', {counts.unsure:,} unsure' if counts.unsure else ''
+        more += f', {counts.unusable:,} not usable' if counts.unusable else ''
         self.counts.show_text(f'{counts.read:,} of {total:,} annotated{more}')
         self.bar.setRange(0, max(total, 1))
         self.bar.setValue(counts.read)
@@ -128,6 +130,7 @@ class AnnotationControls(QWidget):
         self.agree = push_button('Agree (Space)', 'Label the image as the model predicts')
         self.unsure = push_button('Unsure (U)', 'Mark the image as one that you cannot label')
         self.unsure.setCheckable(True)
+        self.unusable = UnusableButton()
         self.clear = push_button('Clear', 'Remove your label; the note stays')
         self.note = QLineEdit()
         self.note.setPlaceholderText('Note (N)')
@@ -149,9 +152,11 @@ class AnnotationControls(QWidget):
         self.auto_advance.setToolTip('Open the next row as soon as this one has a label')
         #: The buttons below those of the classes.
         self.answers = QWidget()
-        answers = QHBoxLayout(self.answers)
-        for button, stretch in ((self.agree, 4), (self.unsure, 3), (self.clear, 2)):
-            answers.addWidget(button, stretch)
+        answers = QGridLayout(self.answers)
+        for place, button in enumerate((self.agree, self.unsure, self.unusable, self.clear)):
+            answers.addWidget(button, *divmod(place, 2))
+        for column in range(2):
+            answers.setColumnStretch(column, 1)
         steps = QGridLayout()
         steps.addWidget(self.previous, 0, 0)
         steps.addWidget(self.next, 0, 1)
@@ -175,6 +180,7 @@ class AnnotationControls(QWidget):
             Whether it can have a note, and whether there are other rows.
         """
         self.unsure.setChecked(entry.unsure)
+        self.unusable.setChecked(entry.unusable)
         self.clear.setEnabled(entry.read)
         self.note.setEnabled(notable)
         if self.note.text() != entry.note:
@@ -182,6 +188,35 @@ class AnnotationControls(QWidget):
             self.note.setCursorPosition(0)
         for button in (self.previous, self.next):
             button.setEnabled(steps)
+
+
+class UnusableButton(QPushButton):
+    """Marks an image as not usable, for one of the reasons in its menu."""
+
+    #: A reason was chosen.
+    chosen = Signal(str)
+
+    def __init__(self) -> None:
+        super().__init__('Not usable (X) ▾')
+        self.setToolTip('Say that the image cannot be read at all, and why')
+        self.setMinimumHeight(28)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setCheckable(True)
+        self.reasons = QMenu(self)
+        for number, reason in enumerate(NOT_USABLE_REASONS, 1):
+            action = self.reasons.addAction(f'&{number}  {reason[0].upper()}{reason[1:]}')
+            assert action is not None
+            action.setData(reason)
+        self.reasons.triggered.connect(lambda action: self.chosen.emit(action.data()))
+        self.clicked.connect(self.ask)
+
+    def nextCheckState(self) -> None:
+        """Leave the state to the reading list: a click alone changes nothing."""
+
+    def ask(self) -> None:
+        """Open the menu of reasons."""
+        if self.isEnabled():
+            self.reasons.popup(self.mapToGlobal(self.rect().bottomLeft()))
 
 
 def push_button(text: str, tip: str) -> QPushButton:

@@ -23,11 +23,15 @@ from napari_cxr.plugin.annotation.annotation_state import (
     refusal_message,
     unsaved_message,
 )
-from napari_cxr.plugin.annotation.label_export import EarlierLabels, EarlierLabelsOffer, ExportMenu
+from napari_cxr.plugin.annotation.label_export import EarlierLabelsOffer, ExportMenu
+from napari_cxr.plugin.annotation.reader_dialog import ReaderLine
 from napari_cxr.plugin.score_table.score_delegate import CellColours
+from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.sections import scroll_up
 from napari_cxr.plugin.widgets.text import ElidedLine, InlineMessage, PlainLabel
 from napari_cxr.scoring.annotation.csv_export import count_text
+from napari_cxr.scoring.annotation.followed_labels import FollowedLabels
+from napari_cxr.scoring.annotation.readers import Reader
 from napari_cxr.scoring.annotation.reading_list import ReadingList
 from napari_cxr.scoring.score_row import ScoreRow
 
@@ -149,10 +153,13 @@ class RowName(QWidget):
         line.addWidget(self.name, 1)
         line.addWidget(self.button)
 
-    def show_row(self, row: ScoreRow | None) -> None:
-        """Show the file name of another row, or none."""
+    def show_row(self, row: ScoreRow | None, title: str = '') -> None:
+        """Show the file name of another row or what it is called instead, or none."""
         self._row = row
-        self.name.show_path(row.path if row else '')
+        if title:
+            self.name.show_text(title)
+        else:
+            self.name.show_path(row.path if row else '')
         self.setVisible(row is not None)
 
     def offer(self, offered: bool) -> None:
@@ -191,6 +198,8 @@ class AnnotationPanel(QWidget):
     step = Signal(int)
     #: The next row that can be annotated is wanted, after a label.
     advanced = Signal()
+    #: The model's answer is shown now, after that of the user.
+    revealed = Signal()
     #: The image of a row is wanted: its path.
     row_wanted = Signal(str)
     #: The row is about to be labelled: `show_visibility` is to be called now.
@@ -218,6 +227,10 @@ class AnnotationPanel(QWidget):
         self.buttons = ClassButtons(theme)
         self.controls = AnnotationControls()
         self._enabled_parts = EnabledParts(self, (self.buttons, self.controls.answers))
+        self.reader = ReaderLine()
+        self.others = quiet_label()
+        self.others.setIndent(0)
+        self.title_of: Callable[[ScoreRow], str] = lambda row: ''
         self.message = InlineMessage()
         self.retry = push_button('Try again', 'Save the changes that are not saved yet')
         self.earlier = EarlierLabelsOffer()
@@ -273,7 +286,18 @@ class AnnotationPanel(QWidget):
             )
         self._show()
 
-    def offer_earlier(self, earlier: EarlierLabels) -> None:
+    def show_reader(self, reader: Reader, *, blinded: bool, reveals_after: bool) -> None:
+        """Show who reads, and hide the model's answers where that is done blinded."""
+        self.state.blinded, self.state.reveals_after = blinded, reveals_after
+        self.reader.show_reader(reader, blinded)
+        self._show()
+
+    def show_others(self, text: str) -> None:
+        """Show what other readers said of the row; an empty text hides it."""
+        self.others.setText(text)
+        self.others.setVisible(bool(text))
+
+    def offer_earlier(self, earlier: FollowedLabels) -> None:
         """Offer annotations of the same images in other tables."""
         self.state.earlier = earlier.entries
         self.earlier.set_tables(earlier.tables)
@@ -328,6 +352,10 @@ class AnnotationPanel(QWidget):
         """Mark the row as one that cannot be labelled."""
         self._label(self.state.mark_unsure)
 
+    def ask_unusable(self) -> None:
+        """Open the menu of reasons why the image cannot be used."""
+        self.controls.unusable.ask()
+
     def begin_note(self) -> None:
         """Move the focus to the note."""
         if self.controls.note.isEnabled():
@@ -363,6 +391,9 @@ class AnnotationPanel(QWidget):
             self.hint.refuse()
             self._show()
 
+    def _mark_unusable(self, reason: str) -> None:
+        self._label(partial(self.state.mark_unusable, reason))
+
     def _clear_label(self) -> None:
         self.finish_note()
         self.state.clear()
@@ -383,12 +414,14 @@ class AnnotationPanel(QWidget):
         self.buttons.show_answers(probabilities, state.predicted_choices, state.chosen)
         notable = row is not None and state.annotations is not None
         self.controls.show_entry(entry, notable=notable, steps=row is not None)
-        self.controls.agree.setEnabled(not state.is_withheld)
-        self.name.show_row(row)
-        doubts = (
-            [caution.text for caution in row.warnings if caution.doubts_the_image] if row else []
-        )
-        if state.is_withheld:
+        apart = state.is_done_apart and state.is_hidden
+        self.controls.agree.setEnabled(apart or not state.is_withheld)
+        self.controls.agree.setText('Done (Space)' if apart else 'Agree (Space)')
+        self.name.show_row(row, self.title_of(row) if row else '')
+        doubts = []
+        if row is not None and not state.is_hidden:
+            doubts = [caution.text for caution in row.warnings if caution.doubts_the_image]
+        if state.is_doubtful and not state.is_hidden:
             doubts.append(_WITHHELD)
         self.doubt.setText('\n'.join(doubts))
         self.doubt.setVisible(bool(doubts))
@@ -407,6 +440,7 @@ class AnnotationPanel(QWidget):
         self.hint.show_text(
             next_step_message(state, self._why_not, visibility), visibility.pending
         )
+        self.reader.setVisible(bool(state.labels))
         self.head.setVisible(state.total > 0 and state.annotations is not None)
         annotatable = bool(state.labels) and not state.nothing_to_annotate
         self.buttons.setVisible(annotatable)
@@ -443,6 +477,7 @@ class AnnotationPanel(QWidget):
         state.changed.connect(self._show)
         state.labelled.connect(self._labelled)
         state.advanced.connect(self.advanced)
+        state.revealed.connect(self.revealed)
         state.row_wanted.connect(self.row_wanted)
         state.refused.connect(self.message.show_error)
         self.saving_changed.connect(self._show_saving)
@@ -452,6 +487,7 @@ class AnnotationPanel(QWidget):
         controls = self.controls
         controls.agree.clicked.connect(self.agree)
         controls.unsure.clicked.connect(self.mark_unsure)
+        controls.unusable.chosen.connect(self._mark_unusable)
         controls.clear.clicked.connect(self._clear_label)
         controls.note.editingFinished.connect(self.finish_note)
         controls.note.returnPressed.connect(self.setFocus)
@@ -469,6 +505,8 @@ class AnnotationPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
-        top: tuple[QWidget, ...] = (self.message, self.retry, self.head, self.earlier)
-        for part in (*top, self.name, self.hint, self.doubt, self.buttons, self.controls):
+        top: tuple[QWidget, ...] = (self.reader, self.message, self.retry, self.head, self.earlier)
+        row = (self.name, self.hint, self.doubt, self.others, self.buttons, self.controls)
+        for part in (*top, *row):
             layout.addWidget(part)
+        self.others.hide()

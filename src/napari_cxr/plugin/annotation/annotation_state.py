@@ -6,12 +6,17 @@ Independent of widgets.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_cxr.inference.label_rule import NO_CLASS, UNDECIDED_ANSWERS
-from napari_cxr.scoring.annotation import Annotation, AnnotationCounts, model_annotation
+from napari_cxr.scoring.annotation import (
+    Annotation,
+    AnnotationCounts,
+    ReadingCircumstances,
+    model_annotation,
+)
 from napari_cxr.scoring.annotation.reading_list import ReadingList
 from napari_cxr.scoring.journal import ScoringError
 from napari_cxr.scoring.score_row import ScoreRow
@@ -56,6 +61,12 @@ class AnnotationState(QObject):
         Whether the next row is opened as soon as one has a label.
     reveals_doubtful : bool
         Whether the predictions of doubtful images are shown.
+    blinded : bool
+        Whether the model's answer is hidden.
+    reveals_after : bool
+        Whether it is shown once the user has answered, if it is hidden.
+    circumstances : callable
+        Returns which image is on screen and for how long.
     """
 
     #: The row or its annotation has changed.
@@ -66,6 +77,8 @@ class AnnotationState(QObject):
     advanced = Signal()
     #: A row is to be opened, because a change of it was undone or redone: its path.
     row_wanted = Signal(str)
+    #: The answer of the model is shown now, after that of the user.
+    revealed = Signal()
     #: A change could not be saved: the reason.
     refused = Signal(str)
 
@@ -81,6 +94,9 @@ class AnnotationState(QObject):
         self.earlier: Mapping[str, Annotation] = {}
         self.auto_advance = True
         self.reveals_doubtful = False
+        self.blinded = False
+        self.reveals_after = True
+        self.circumstances: Callable[[], ReadingCircumstances] = ReadingCircumstances
         self._decision = False
         self._paths: set[str] = set()
 
@@ -173,8 +189,30 @@ class AnnotationState(QObject):
 
     @property
     def is_withheld(self) -> bool:
-        """Whether the prediction is withheld, because the image is doubtful."""
+        """Whether the prediction is withheld: the image is doubtful, or it is read blinded."""
+        return self.is_doubtful or self.is_hidden
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether the prediction is withheld because the image is doubtful."""
         return self.row is not None and bool(self.row.doubts) and not self.reveals_doubtful
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether the prediction is hidden because the row is read blinded."""
+        return self.row is not None and self.hides(self.row)
+
+    def hides(self, row: ScoreRow) -> bool:
+        """Return whether the prediction of a row is hidden, because it is read blinded."""
+        if not self.blinded:
+            return False
+        here = self.annotations
+        return not (self.reveals_after and here is not None and here.was_shown(row.path))
+
+    @property
+    def is_done_apart(self) -> bool:
+        """Whether an answer of several findings is finished by a button of its own."""
+        return self.blinded and self.multilabel and len(self.labels) > 1
 
     @property
     def ready(self) -> bool:
@@ -196,8 +234,12 @@ class AnnotationState(QObject):
     def agree(self) -> None:
         """Take the labels of the model; mark the row as unsure where the model is undecided.
 
-        Nobody can agree with a prediction that is withheld.
+        Nobody can agree with a prediction that is withheld. Where an image can have several
+        findings and is read blinded, this finishes the answer.
         """
+        if self.is_done_apart and self.is_hidden:
+            self._record(self.entry.labels)
+            return
         if self.is_withheld:
             return
         if self.is_undecided:
@@ -208,7 +250,14 @@ class AnnotationState(QObject):
     def mark_unsure(self) -> None:
         """Mark the row as one that cannot be labelled."""
         if self.ready:
-            self._change(lambda reading, path: reading.unsure(path), advance=True)
+            how = self._how(finished=True)
+            self._change(lambda reading, path: reading.unsure(path, how), advance=True)
+
+    def mark_unusable(self, reason: str) -> None:
+        """Mark the row as one that cannot be used, and why."""
+        if self.ready:
+            how = self._how(finished=True)
+            self._change(lambda reading, path: reading.unusable(path, reason, how), advance=True)
 
     def clear(self) -> None:
         """Remove the label; the note stays."""
@@ -248,11 +297,8 @@ class AnnotationState(QObject):
             predicted = self._predicted_for(row)
             # Whether the user agrees is about the model of this table.
             agreed = set(entry.labels) == set(predicted) and row.answer not in UNDECIDED_ANSWERS
-            here.set(row.path, entry.labels, agreed=agreed)
-        elif entry.unsure:
-            here.unsure(row.path)
-        if entry.note:
-            here.note(row.path, entry.note)
+            entry = replace(entry, agreed=agreed)
+        here.take(row.path, entry)
 
     def retry(self) -> None:
         """Try again to save changes that are not saved yet."""
@@ -261,11 +307,19 @@ class AnnotationState(QObject):
 
     def _record(self, labels: Sequence[str], advance: bool = True) -> None:
         if self.ready:
-            hidden = self.is_undecided or self.is_withheld
+            hidden = self.is_undecided or self.is_doubtful
             agreed = tuple(labels) == self.predicted and not hidden
+            how = self._how(finished=advance)
             self._change(
-                lambda reading, path: reading.set(path, labels, agreed=agreed), advance=advance
+                lambda reading, path: reading.set(path, labels, agreed=agreed, how=how),
+                advance=advance,
             )
+
+    def _how(self, *, finished: bool) -> ReadingCircumstances:
+        """Return how an answer is given now."""
+        hidden = self.is_hidden
+        shown = hidden and self.reveals_after and finished
+        return replace(self.circumstances(), blinded=hidden, shown=shown)
 
     def _predicted_for(self, row: ScoreRow) -> tuple[str, ...]:
         return model_annotation(
@@ -287,11 +341,14 @@ class AnnotationState(QObject):
         if self.annotations is None or self.row is None:
             return
         reading, path = self.annotations, self.row.path
+        was_hidden = self.is_hidden
         applied = self._apply(lambda: change(reading, path))
         self.changed.emit()
         if applied:
             self.labelled.emit(path)
-            if advance and self.auto_advance:
+            if was_hidden and not self.is_hidden:
+                self.revealed.emit()
+            elif advance and self.auto_advance:
                 self.advanced.emit()
 
     def _apply(self, change: Callable[[], object]) -> bool:
@@ -398,6 +455,10 @@ def _answer_text(state: AnnotationState, why_not: str) -> str:
         return 'Choose a row of the table to annotate it.'
     if row.status != 'scored':
         return f'This file failed, so it cannot be labelled: {row.error}'
+    if entry.unusable:
+        return f'Not usable: {entry.reason}.' if entry.reason else 'Not usable.'
+    if entry.unsure and state.is_hidden:
+        return 'You are unsure.'
     if entry.unsure:
         return f'You are unsure{f", and {_undecided(row)}" if state.is_undecided else ""}.'
     if not entry.read:

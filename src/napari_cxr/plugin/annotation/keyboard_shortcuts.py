@@ -67,6 +67,7 @@ class AnnotationShortcuts(QObject):
             self._add(key, partial(panel.choose, place))
         self._add('Space', panel.agree)
         self._add('U', panel.mark_unsure)
+        self._add('X', panel.ask_unusable)
         self._add('N', panel.begin_note)
         self._add('J', lambda: panel.step.emit(1), repeat=True)
         self._add('K', lambda: panel.step.emit(-1), repeat=True)

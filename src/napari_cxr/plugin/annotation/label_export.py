@@ -1,4 +1,4 @@
-"""Labels on disk: opening those of a table, finding earlier ones, and exporting them.
+"""Labels on disk: opening those of a table, offering earlier ones, and exporting them.
 
 All of that runs in the background. A menu offers the formats; a message reports the export and
 opens it in the Train dock.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from qtpy.QtCore import Qt, Signal
@@ -22,22 +21,15 @@ from napari_cxr.plugin.widgets.text import plain_tip
 from napari_cxr.scoring.annotation import Annotation
 from napari_cxr.scoring.annotation.csv_export import ExportResult, count_text, export_csv
 from napari_cxr.scoring.annotation.folder_export import export_folders
-from napari_cxr.scoring.annotation.reading_list import (
-    AnnotationHistory,
-    ReadingList,
-    labels_path_of,
-)
-from napari_cxr.scoring.append_log import decode_line
+from napari_cxr.scoring.annotation.readers import UNNAMED, Reader, labels_path_of
+from napari_cxr.scoring.annotation.reading_list import ReadingList
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
-from napari_cxr.settings_file import LARGEST_TABLE, open_regular, parse_json
 
 __all__ = [
-    'EarlierLabels',
     'EarlierLabelsOffer',
     'ExportMenu',
     'ExportMessage',
     'export_labels',
-    'find_earlier_labels',
     'open_labels',
 ]
 
@@ -50,6 +42,7 @@ def open_labels(
     labels: Sequence[str],
     changed: Callable[[], None],
     before: Sequence[ReadingList] = (),
+    reader: Reader = UNNAMED,
 ) -> Job[ReadingList | Failure]:
     """Open the labels of a table; a job for `run_job`.
 
@@ -58,10 +51,12 @@ def open_labels(
     table, labels, changed
         As `ReadingList.open` takes them; `changed` is called in another thread.
     before : sequence of ReadingList
-        Lists that are being closed; that of this table must be closed first.
+        Lists that are being closed; that of this table and reader must be closed first.
+    reader : Reader
+        Whose labels they are.
     """
     for reading in before:
-        while reading.path == labels_path_of(table) and not reading.closed:
+        while reading.path == labels_path_of(table, reader) and not reading.closed:
             time.sleep(_POLL)
             yield None
             if reading.problem:
@@ -71,68 +66,13 @@ def open_labels(
                     'space or reconnect the drive, and open the table again.',
                     '',
                 )
-    opened = ReadingList.open(table, labels, later=changed)
+    opened = ReadingList.open(table, labels, later=changed, reader=reader)
     try:
         yield None
     except JobCancelled:
         opened.close()  # nobody will take it
         raise
     return opened
-
-
-@dataclass(frozen=True, eq=False)
-class EarlierLabels:
-    """Labels of images in other tables of the same folder.
-
-    Parameters
-    ----------
-    table : str
-        The table for which they were looked for.
-    entries : mapping of str to Annotation
-        The latest annotation of each image, by its path.
-    tables : mapping of str to str
-        The name of the table that it is from, by the path of the image.
-    """
-
-    table: str = ''
-    entries: Mapping[str, Annotation] = field(default_factory=dict)
-    tables: Mapping[str, str] = field(default_factory=dict)
-
-
-def find_earlier_labels(table: str, labels: Sequence[str]) -> EarlierLabels:
-    """Find labels for the same classes in the folder of a table; a function for `run_job`.
-
-    Labels are kept beside each table, so a folder that is scored again, into a new table, starts
-    without any.
-    """
-    entries: dict[str, Annotation] = {}
-    tables: dict[str, str] = {}
-    own = labels_path_of(table)
-    for path in own.parent.glob('*.labels'):
-        if path == own:
-            continue
-        for image, entry in _read_labels(path, labels).items():
-            if image not in entries or entries[image].when < entry.when:
-                entries[image], tables[image] = entry, path.stem
-    return EarlierLabels(table, entries, tables)
-
-
-def _read_labels(path: Path, labels: Sequence[str]) -> dict[str, Annotation]:
-    """Read a list without locking it; empty if it is damaged, or of other classes."""
-    history = AnnotationHistory()
-    try:
-        with open_regular(path, LARGEST_TABLE) as file:
-            header = parse_json(decode_line(file.readline()) or '{}')
-            if set(header.get('labels', ())) != set(labels):
-                return {}
-            for line in file:
-                if (text := decode_line(line)) is not None:
-                    change = parse_json(text)
-                    entry = change['entry'] and Annotation.from_dict(change['entry'])
-                    history.take(change['change'], change['path'], entry)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {}
-    return history.entries
 
 
 def export_labels(
@@ -216,7 +156,11 @@ _EXPORT_FORMATS = {
     ),
     'all': (
         'CSV of all annotations…',
-        'Includes the images marked as unsure, and those that only have a note',
+        'Includes images marked as unsure or not usable, and those that only have a note',
+    ),
+    'readers': (
+        'CSV of all readers…',
+        'A row for each image and reader, and beside it how far the readers agree, as JSON',
     ),
 }
 
@@ -224,7 +168,7 @@ _EXPORT_FORMATS = {
 class ExportMenu(QToolButton):
     """A button with the formats in which labels can be exported."""
 
-    #: Labels are to be exported: 'csv', 'folders' or 'all'.
+    #: Labels are to be exported: 'csv', 'folders', 'all' or 'readers'.
     wanted = Signal(str)
 
     def __init__(self) -> None:

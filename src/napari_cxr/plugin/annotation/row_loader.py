@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_cxr.checkpoint.model_images import image_digest
 from napari_cxr.plugin.background import Failure, Job, JobOutcome, RunningJob, failure, run_job
 from napari_cxr.plugin.classify_job import ExplainedPrediction, classify_radiograph
 from napari_cxr.plugin.layers import radiograph_layer_data
@@ -32,8 +33,9 @@ __all__ = [
     'load_row',
 ]
 
-#: Identifies what is shown: path, model, its hash, device, and whether there is a heatmap.
-RowKey: TypeAlias = tuple[str, str, str, str, bool]
+#: Identifies what is shown: path, model, its hash, device, its name where that of the file must
+#: not be seen, and whether there is a heatmap.
+RowKey: TypeAlias = tuple[str, str, str, str, str, bool]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class RowRequest:
         Of the model that made the table; empty if unknown.
     table : str
         Path of the table, by which a relative path is resolved.
+    name : str
+        What the image is called while it is read blinded; otherwise empty.
     """
 
     row: ScoreRow
@@ -57,12 +61,13 @@ class RowRequest:
     device: str
     model_hash: str = ''
     table: str = ''
+    name: str = ''
 
     @property
     def key(self) -> RowKey:
         """Key in the cache."""
         scored = self.row.status == 'scored'
-        return self.row.path, self.model, self.model_hash, self.device, scored
+        return self.row.path, self.model, self.model_hash, self.device, self.name, scored
 
     def is_of(self, answer: ExplainedPrediction) -> bool:
         """Return whether a prediction is of the model that made the table, as far as known."""
@@ -81,12 +86,15 @@ class LoadedImage:
         Of an image layer, see `radiograph_layer_data`.
     stamp : tuple of int
         Modification time and size of the file, by which changes are recognised.
+    digest : str
+        As `napari_cxr.checkpoint.model_images.image_digest` names the file.
     """
 
     radiograph: Radiograph
     data: Any
     attributes: dict[str, Any]
     stamp: tuple[int, int]
+    digest: str = ''
 
     @property
     def nbytes(self) -> int:
@@ -152,6 +160,7 @@ def load_row(
             return known
         yield 'Reading the image'
         radiograph = yield from read_in_decoder(path)
+        digest = image_digest(path)
     except FileNotFoundError:
         return Failure(f'{path} does not exist. Restore the file, or score the folder again.', '')
     except OSError as error:
@@ -160,10 +169,10 @@ def load_row(
     # File names may identify patients; the number is that of the column # of the table.
     number = f'Image {request.row.number + 1:,}'
     name = os.path.splitext(os.path.basename(path))[0] if file_names else number
-    data, attributes, _ = radiograph_layer_data(radiograph, name)
+    data, attributes, _ = radiograph_layer_data(radiograph, request.name or name)
     if frames is not None:
         attributes['name'] += f' · first of {frames} frames'
-    image = LoadedImage(radiograph, data, attributes, stamp)
+    image = LoadedImage(radiograph, data, attributes, stamp, digest)
     yield image
     if not request.key[-1]:
         return LoadedRow(image)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QElapsedTimer, QObject, QTimer, Signal
 
 from napari_cxr.plugin import background
 from napari_cxr.plugin.annotation.row_layers import RowLayers
@@ -72,6 +72,12 @@ class RowOpener(QObject):
         self._cache = RowCache(_CACHE)
         #: Whether the heatmaps of doubtful images are shown: their predictions are withheld.
         self.reveals_doubtful = False
+        #: Whether the heatmap of a row is hidden, and what its image is called then.
+        self.hides: Callable[[ScoreRow], bool] = lambda row: False
+        self.name_of: Callable[[ScoreRow], str] = lambda row: ''
+        #: The image on screen: the hash and the bytes of its file.
+        self.image: tuple[str, int] = ('', 0)
+        self._seen = QElapsedTimer()
         self._wanted: RowRequest | None = None
         self._shown: Image | None = None  # the layer of the wanted row, until it is complete
         self._following: list[RowRequest] = []
@@ -125,7 +131,8 @@ class RowOpener(QObject):
         table : str
             Path of the table, by which a relative path is resolved.
         """
-        self._wanted, self._shown = RowRequest(row, model, device, model_hash, table), None
+        self._wanted = RowRequest(row, model, device, model_hash, table, self.name_of(row))
+        self._shown = None
         if not self._loading_delay.isActive():
             self._loading_delay.start()
         image = self._later.image
@@ -153,7 +160,9 @@ class RowOpener(QObject):
         model, device, model_hash, table : str
             As for `open`.
         """
-        self._following = [RowRequest(row, model, device, model_hash, table) for row in rows]
+        self._following = [
+            RowRequest(row, model, device, model_hash, table, self.name_of(row)) for row in rows
+        ]
         self._ahead = deque(self._following)
         at_work = self._later.request
         requests = [*self._following, *([self._wanted] if self._wanted is not None else [])]
@@ -198,10 +207,19 @@ class RowOpener(QObject):
         """Show the radiograph of the wanted row, before its heatmap is computed."""
         if self._is_wanted(request):
             self._loading_delay.stop()
+            again = request.row.path == self.on_screen  # such as with its heatmap
             self._shown = self._layers.show(image)
-            self._on_screen, self._just_shown = request.row.path, True
+            self._on_screen, self._just_shown = request.row.path, not again
+            self.image = image.digest, image.stamp[1]
+            if not again:
+                self._seen.start()
             self.layers_changed.emit()
             QTimer.singleShot(0, self._reaction_timer.start)  # after painting
+
+    @property
+    def seconds(self) -> float:
+        """For how long the image has been on screen; 0 if none is."""
+        return self._seen.elapsed() / 1000 if self.on_screen and self._seen.isValid() else 0.0
 
     def _hide_stale(self) -> None:
         """Hide the previous image, which is not that of the row that is being opened."""
@@ -242,7 +260,8 @@ class RowOpener(QObject):
 
     def _finish(self, request: RowRequest, base: Image, opened: LoadedRow) -> None:
         row, other_model = request.row, False
-        withheld = bool(row.doubts) and not self.reveals_doubtful
+        hidden = self.hides(row)
+        withheld = hidden or (bool(row.doubts) and not self.reveals_doubtful)
         if opened.answer is not None and not request.is_of(opened.answer):
             other_model = True
         elif opened.answer is not None and not withheld:
@@ -251,6 +270,8 @@ class RowOpener(QObject):
             label = row.label if row.label in labels else opened.answer.prediction.leading
             self._layers.show_heatmap(base, opened.answer, label)
         self.opened.emit(row)
+        if hidden:
+            return  # whether there would be a heatmap is nothing to be told
         if opened.problem is not None:
             self.failed.emit(row, f'It is shown without a heatmap. {opened.problem.text}')
         elif other_model:

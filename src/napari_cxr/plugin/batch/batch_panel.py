@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
+from napari_cxr.plugin.annotation.agreement_view import AgreementView
 from napari_cxr.plugin.annotation.annotation_panel import AnnotationPanel
 from napari_cxr.plugin.annotation.label_export import ExportMessage
 from napari_cxr.plugin.batch import scoring_messages
@@ -287,6 +288,7 @@ class BatchPanel(QWidget):
         self.table = ScoreTable(theme)
         self.annotation = AnnotationPanel(theme)
         self.metrics = MetricsView(theme)
+        self.agreement = AgreementView()
         buttons = QHBoxLayout()
         buttons.setSpacing(6)
         buttons.addWidget(self.start, 1)
@@ -303,6 +305,7 @@ class BatchPanel(QWidget):
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(scrollable(self.annotation), 'Annotation')
         self.tabs.addTab(scrollable(self.metrics), 'Metrics')
+        self.tabs.addTab(scrollable(self.agreement), 'Readers')
         self.activity = PlainLabel()
         self.activity.setObjectName('quiet')
         self.tabs.setCornerWidget(self.activity)
@@ -393,6 +396,14 @@ class BatchPanel(QWidget):
         """Show what was done; an empty string hides the message."""
         self.status.setText(text)
         self.status.setVisible(bool(text))
+
+    def hide_metrics(self, hidden: bool) -> None:
+        """Shut the metrics, while the table is read blinded."""
+        place = 1
+        if hidden and self.tabs.currentIndex() == place:
+            self.tabs.setCurrentIndex(0)
+        self.tabs.setTabEnabled(place, not hidden)
+        self.tabs.setTabToolTip(place, 'Hidden while you read blinded' if hidden else '')
 
     def set_theme(self, theme: str) -> None:
         """Change to another of napari's themes."""

@@ -10,6 +10,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout
 
 from napari_cxr.plugin.annotation.annotation_controller import AnnotationController
+from napari_cxr.plugin.annotation.readers_controller import ReadersController
 from napari_cxr.plugin.background import Failure
 from napari_cxr.plugin.base_dock import Dock, dropped_files
 from napari_cxr.plugin.batch import scoring_messages
@@ -48,6 +49,9 @@ class BatchDock(Dock):
         self._build()
         self.annotation = AnnotationController(
             self.viewer, self.panel.table, self.panel.annotation, self
+        )
+        self.readers = ReadersController(
+            self.annotation, self.panel.table, self.panel.annotation, self.panel.agreement, self
         )
         self.controller = ScoringController(self.panel, self.session, self.annotation, self)
         self._connect()
@@ -93,6 +97,8 @@ class BatchDock(Dock):
         panel.saved.train_wanted.connect(self.annotation.train)
         self.annotation.saved.connect(panel.saved.show_saved)
         self.annotation.failed.connect(panel.message.show_error)
+        self.annotation.noted.connect(panel.show_message)
+        self.annotation.blinded_changed.connect(panel.hide_metrics)
         self.annotation.resolved.connect(self._clear_row_message)
         self.annotation.labelled.connect(self._offer_measuring)
         self.annotation.busy.connect(lambda text: panel.activity.setText(text and f'{text}…'))

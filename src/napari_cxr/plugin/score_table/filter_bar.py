@@ -256,7 +256,8 @@ class FilterBar(QWidget):
             kinds = [RowKind.SCORED, RowKind.NOT_ANNOTATED, RowKind.NOT_USABLE]
         for part in (self.text, self.answer, self.label, self.uncertain, self.columns):
             part.setVisible(not blinded)
-        _fill(self.which, [(kind.value, kind.value) for kind in kinds])
+        names = {RowKind.SCORED: 'All images'} if blinded else {}
+        _fill(self.which, [(names.get(kind, kind.value), kind.value) for kind in kinds])
         known = (*labels, *([negative] if negative else []))
         answers = (*known, *([undecided] if undecided else []))
         _fill(self.answer, [('Predicted', ''), *((label, label) for label in answers)])

@@ -122,7 +122,7 @@ class ScoreTable(QWidget):
         self.menus.out = out
         self.pictures.set_table(out)
         self.view.start(lambda: self.model.start(run))
-        self.choice.doubtful = False
+        self.choice.doubtful = self.choice.blinded = False
         self.filter_bar.reset()
         self._offer_filters()
         self._show_columns()

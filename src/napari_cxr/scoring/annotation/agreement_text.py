@@ -78,7 +78,7 @@ def _sentence(same: Sequence[Agreement]) -> str:
         who = f'{first.readers[0].name or "The reader without a name"} gave the same answer twice'
     else:
         who = f'{_names(first)} agree'
-    if not first.label:
+    if not first.label or len(same) == 1:
         percent = f'{100 * first.fraction.value:.0f} %'
         return f'{who} on {first.agreed:,} of {images} ({percent}).'
     parts = ', '.join(f'{each.label} {each.agreed:,}' for each in same)
