@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from napari_cxr import __version__
-from napari_cxr.cli.audit_command import audit
 from napari_cxr.cli.agreement_command import agreement
+from napari_cxr.cli.audit_command import audit
 from napari_cxr.cli.classify_command import classify, info
 from napari_cxr.cli.doctor_command import doctor
 from napari_cxr.cli.evaluate_command import evaluate
