@@ -9,8 +9,8 @@ Examples
 --------
 >>> import napari_cxr as cxr
 >>> cxr.__all__
-['Explanation', 'Model', 'Radiograph', 'Result', 'TrainedModel', 'load_model', 'models', 'read', \
-'recipes', 'score', 'train']
+['Evaluation', 'Explanation', 'Model', 'Radiograph', 'Result', 'TrainedModel', 'evaluate', \
+'load_model', 'models', 'read', 'recipes', 'score', 'train']
 """
 
 import lazy_loader
@@ -22,10 +22,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         'api': [
+            'Evaluation',
             'Explanation',
             'Model',
             'Result',
             'TrainedModel',
+            'evaluate',
             'load_model',
             'models',
             'read',

@@ -1,4 +1,7 @@
 from napari_cxr.api import (
+    Evaluation as Evaluation,
+)
+from napari_cxr.api import (
     Explanation as Explanation,
 )
 from napari_cxr.api import (
@@ -9,6 +12,9 @@ from napari_cxr.api import (
 )
 from napari_cxr.api import (
     TrainedModel as TrainedModel,
+)
+from napari_cxr.api import (
+    evaluate as evaluate,
 )
 from napari_cxr.api import (
     load_model as load_model,
@@ -31,11 +37,13 @@ from napari_cxr.api import (
 from napari_cxr.radiograph import Radiograph as Radiograph
 
 __all__ = [
+    'Evaluation',
     'Explanation',
     'Model',
     'Radiograph',
     'Result',
     'TrainedModel',
+    'evaluate',
     'load_model',
     'models',
     'read',

@@ -6,11 +6,13 @@ import warnings
 import pytest
 
 import napari_cxr
-from napari_cxr.api import jobs, models
+from napari_cxr.api import evaluations, jobs, models
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('module', [napari_cxr, models, jobs], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    'module', [napari_cxr, models, jobs, evaluations], ids=lambda module: module.__name__
+)
 def test_examples(module, in_workplace):
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
     runner = doctest.DocTestRunner(optionflags=flags)

@@ -1,14 +1,25 @@
 import json
+from importlib import resources
 
+import jsonschema
 import numpy as np
 import pytest
 
 from napari_cxr.evaluation.evaluation_events import EvaluationFinished
 from napari_cxr.evaluation.evaluation_run import EvaluationSettings, evaluate_scores
 from napari_cxr.evaluation.measuring import MeasuringSettings
+from napari_cxr.evaluation.recomputing import recompute
 from napari_cxr.scoring import ListingError
 
 LABELS = ('normal', 'pneumonia')
+
+
+def to_the_end(steps):
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def scored(n, seed=0, skill=1.0, source=lambda i, sick: f'hospital {i % 2}', splits=('test',)):
@@ -49,6 +60,11 @@ def test_a_report_and_its_files(tmp_path, scores_of, finish):
     assert {'looks', 'sources', 'baselines', 'auc', 'interval'} <= content.keys()
     assert content['set']['split'] == 'test'
     assert content['set']['images'] == content['set']['validation_images'] == 100
+    schema = json.loads(
+        resources.files('napari_cxr.evaluation').joinpath('metrics.schema.json').read_text()
+    )
+    jsonschema.Draft202012Validator(schema).validate(content)
+    assert set(content) <= set(schema['properties'])
     points = content['models']['one']['operating_points']
     assert points['chosen_on'] == 'validation'
     assert {'sensitivity 0.90', 'sensitivity 0.95', 'sensitivity 0.975', 'Youden'} == set(
@@ -57,6 +73,31 @@ def test_a_report_and_its_files(tmp_path, scores_of, finish):
     page = (tmp_path / 'report' / 'report.html').read_text()
     for caution in content['cautions']:
         assert caution['text'].split('"')[0] in page.replace('&#39;', "'")
+
+
+def test_every_figure_can_be_computed_again(tmp_path, scores_of, finish):
+    rows = scored(160, splits=('val', 'test'), source=lambda i, sick: f'h{i % 3}')
+    measuring = MeasuringSettings(resamples=200, cost=5, prevalence=0.1)
+    one = scores_of(LABELS, rows)
+    two = scores_of(LABELS, scored(160, 1, splits=('val', 'test')), 'two', 'two')
+    finish(one, two, out=tmp_path / 'report', measuring=measuring)
+    found = to_the_end(recompute(tmp_path / 'report'))
+    assert found.different == ()
+    assert found.numbers > 1000
+    # And a number that was changed is found.
+    path = tmp_path / 'report' / 'metrics.json'
+    content = json.loads(path.read_text())
+    content['models']['one']['auc']['value'] += 0.01
+    path.write_text(json.dumps(content))
+    assert to_the_end(recompute(tmp_path / 'report')).different == ('models.one.auc.value',)
+
+
+def test_a_folder_without_a_report(tmp_path):
+    with pytest.raises(OSError, match=r'metrics\.json'):
+        to_the_end(recompute(tmp_path))
+    (tmp_path / 'metrics.json').write_text('[]')
+    with pytest.raises(ValueError, match='no result of an evaluation'):
+        to_the_end(recompute(tmp_path))
 
 
 def test_who_confounds_source_and_class_is_told_first(tmp_path, scores_of, finish):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import atexit
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from functools import cache
 from typing import Any
 
 from napari_cxr.workers.worker_process import JobFailed, WorkerProcess
 
-__all__ = ['ProgressBar', 'call', 'run', 'run_scoring']
+__all__ = ['ProgressBar', 'call', 'run', 'run_on_models', 'run_scoring']
 
 #: Seconds that a long job which is cancelled may take to write what it has.
 _GRACE = 30.0
@@ -54,6 +54,20 @@ def run_scoring(**arguments: Any) -> Generator[Any, None, Any]:
         arguments['model'], arguments['device'], how['backend'], how['precision']
     )
     return (yield from _raising(_background_worker(role), 'score', arguments))
+
+
+def run_on_models(
+    job: str, *, models: Sequence[str], device: str, **arguments: Any
+) -> Generator[Any, None, Any]:
+    """Run a long job on several models as `run`, without torch where none of them needs it."""
+    from napari_cxr.workers.model_worker import worker_role
+
+    roles = set()
+    for model in models:
+        roles.add((yield from worker_role(model, device)))
+    role = 'torch' if 'torch' in roles else 'inference'
+    arguments |= {'models': list(models), 'device': device}
+    return (yield from _raising(_background_worker(role), job, arguments))
 
 
 @cache

@@ -32,17 +32,30 @@ if TYPE_CHECKING:
 
 __all__ = ['evaluate']
 
+#: Of more figures that differ only so many are named.
+_MOST_PRINTED = 20
+
 
 def evaluate(
     what: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar='MODEL... IMAGES | SCORES...',
             help='Models, by name or file, and then the images: a folder with a folder for each '
             'class, or a table. Or finished tables of scores, one of each model.',
         ),
-    ],
-    out: Annotated[Path, typer.Option(metavar='DIR', help='Folder for the report.')],
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar='DIR', help='Folder for the report; needed.')
+    ] = None,
+    again: Annotated[
+        Path | None,
+        typer.Option(
+            metavar='DIR',
+            help='Compute every figure of the report in this folder again, from predictions.csv '
+            'in it, and say whether they are the same. This is no look at the images.',
+        ),
+    ] = None,
     split: Annotated[
         str,
         typer.Option(
@@ -119,17 +132,24 @@ def evaluate(
         evaluate_scores,
     )
     from napari_cxr.evaluation.evaluation_run import evaluate as run
-    from napari_cxr.evaluation.measuring import MeasuringSettings
-    from napari_cxr.scoring import ListingError, ScoringError, ScoringSettings
+    from napari_cxr.scoring import ListingError, ScoringError
     from napari_cxr.workers.decoder_pool import DecoderPool, listed_images
 
-    settings = EvaluationSettings(
+    if again is not None:
+        _compute_again(again, quiet)
+        return
+    if not what:
+        raise typer.BadParameter('Name models, and then the images.')
+    if out is None:
+        raise typer.BadParameter('Name a folder for the report.', param_hint='--out')
+    settings = EvaluationSettings.of(
         split=split,
         classes=_classes_of(classes or []),
         baselines=not no_baselines,
         include_doubtful=include_doubtful,
-        measuring=MeasuringSettings(cost=cost, prevalence=prevalence),
-        scoring=ScoringSettings(backend=backend, include_doubtful=include_doubtful),
+        cost=cost,
+        prevalence=prevalence,
+        backend=backend,
     )
     try:
         if all(map(_is_score_table, what)):
@@ -159,6 +179,31 @@ def evaluate(
     except OSError as error:
         raise typer.BadParameter(f'{error.filename or out}: {error.strerror}.') from None
     _print_result(finished)
+
+
+def _compute_again(folder: Path, quiet: bool) -> None:
+    """Compute a report again; end with status 1 if a figure is not the same."""
+    from napari_cxr.evaluation.recomputing import recompute
+
+    steps = recompute(folder)
+    try:
+        while True:
+            said = next(steps)
+            if not quiet:
+                echo(f'{said} …', err=True)
+    except StopIteration as end:
+        found = end.value
+    except OSError as error:
+        raise typer.BadParameter(f'{error.filename}: {error.strerror}.') from None
+    except ValueError as error:
+        raise typer.BadParameter(f'{folder}: {error}.') from None
+    if not found.different:
+        echo(f'All {found.numbers:,} figures are the same.')
+        return
+    echo(f'{len(found.different):,} of {found.numbers:,} figures are not the same:', err=True)
+    for where in found.different[:_MOST_PRINTED]:
+        echo(f'  {where}', err=True)
+    raise typer.Exit(1)
 
 
 def _classes_of(given: list[str]) -> dict[str, list[str]]:

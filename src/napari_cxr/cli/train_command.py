@@ -51,6 +51,14 @@ def train(
         ),
     ] = None,
     settings: SetOption = None,
+    leave_one_source_out: Annotated[
+        bool,
+        typer.Option(
+            '--leave-one-source-out',
+            help='Hold out each source in turn, and measure by it: what the model does in a '
+            "hospital that it has not seen. The same as --set split.method='leave-source-out'.",
+        ),
+    ] = False,
     epochs: EpochsOption = 0,
     resume: ResumeOption = False,
     path_column: PathColumn = '',
@@ -86,7 +94,9 @@ def train(
     )
     with _errors_as_messages(display, command, out, 'recipe.toml'):
         if resume:
-            _refuse_with_resume(recipe=recipe, set=settings)
+            _refuse_with_resume(
+                recipe=recipe, set=settings, **{'leave-one-source-out': leave_one_source_out}
+            )
             _refuse_with_resume(**{f'{what}-column': name for what, name in columns.items()})
             if not (out / 'recipe.toml').is_file():
                 raise typer.BadParameter(
@@ -102,6 +112,8 @@ def train(
             named = built_in_recipes.find(_required_name(recipe, 'recipe'))
             plan = named.with_changes(_with_columns(changes_of(settings), columns))
             plan = plan.with_changes({'epochs': epochs}) if epochs else plan
+            if leave_one_source_out:
+                plan = plan.with_changes({'split.method': 'leave-source-out'})
         with (
             _decoder_pool() as read,
             closing(

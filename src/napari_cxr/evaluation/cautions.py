@@ -9,12 +9,16 @@ import numpy as np
 
 from napari_cxr.evaluation.evaluation_table import EvaluationTable
 from napari_cxr.evaluation.held_out_sources import within_auc
-from napari_cxr.evaluation.split_baselines import LEFT_OUT
 
 __all__ = ['cautions']
 
 #: From this area on, what knows only where an image comes from tells classes apart.
 _TELLS = 0.65
+#: What baselines know that see nothing but the form of an image.
+_KNOWS = {
+    'format only': 'the size of an image and the brightness of its border',
+    'format and grey levels': 'the size of an image, its border and its grey levels',
+}
 #: Patients of a class with which figures say little.
 _FEW = 20
 #: By how much an area is lower among images of one source, for it to be said.
@@ -73,7 +77,7 @@ def _seen(content: Mapping[str, Any]) -> list[dict[str, str]]:
                     'trained on',
                     f'{name} was trained on {trained:,} of these images. What it says of them '
                     'shows that it remembers, not that it knows. Evaluate it by images that it '
-                    'has not seen, for instance with --split test.',
+                    'has not seen.',
                 )
             )
         elif chosen:
@@ -150,55 +154,53 @@ def _within(table: EvaluationTable, name: str, column: str) -> float | None:
 
 def _baselines(content: Mapping[str, Any]) -> list[dict[str, str]]:
     """Say where a classifier that sees no anatomy does as well."""
-    out = []
+    fair = {
+        name: own
+        for name, own in content['baselines'].items()
+        if name in _KNOWS and own.get('auc')
+    }
+    if not fair:
+        return []
+    beaten_by: dict[str, list[str]] = {}
     for model, own in content['models'].items():
-        if not own.get('auc'):
-            continue
-        rivals = []
-        for name, baseline in content['baselines'].items():
-            apart = baseline.get('differences', {}).get(model, {}).get('auc')
-            if name.endswith(LEFT_OUT) or not apart or name in ('source only', 'view only'):
-                continue
-            low = apart['value'] if apart['interval'] is None else apart['interval'][0]
-            if low <= 0:
-                rivals.append((baseline['auc']['value'], name))
+        rivals = [
+            (baseline['auc']['value'], name)
+            for name, baseline in fair.items()
+            if own.get('auc') and not _is_better(baseline['differences'].get(model, {}).get('auc'))
+        ]
         if rivals:
-            value, name = max(rivals)
-            out.append(
-                _said(
-                    'stop',
-                    'no better than a baseline',
-                    f'{model} (AUC {own["auc"]["value"]:.2f}) is not shown to be better than a '
-                    f'classifier that sees no anatomy: knowing only {_knows(name)}, one reaches '
-                    f'{value:.2f} on the same images. What the model adds may be nothing.',
-                )
+            _, name = max(rivals)
+            beaten_by.setdefault(name, []).append(f'{model} (AUC {own["auc"]["value"]:.2f})')
+    out = [
+        _said(
+            'stop',
+            'no better than a baseline',
+            f'{" and ".join(models)} {"are" if len(models) > 1 else "is"} not shown to be better '
+            f'than a classifier that sees no anatomy: knowing only {_KNOWS[name]}, one reaches '
+            f'{fair[name]["auc"]["value"]:.2f} on the same images. What a model adds may be '
+            'nothing.',
+        )
+        for name, models in beaten_by.items()
+    ]
+    value, name = max((own['auc']['value'], name) for name, own in fair.items())
+    if not out and value >= _TELLS:
+        out.append(
+            _said(
+                'caution',
+                'format tells',
+                f'A classifier that knows only {_KNOWS[name]} reaches an AUC of {value:.2f} on '
+                'these images. So much need not come from what is in the lungs, and may be gone '
+                'in another hospital.',
             )
-        else:
-            best = [
-                (baseline['auc']['value'], name)
-                for name, baseline in content['baselines'].items()
-                if name in ('format only', 'format and grey levels') and baseline.get('auc')
-            ]
-            if best and max(best)[0] >= _TELLS:
-                value, name = max(best)
-                out.append(
-                    _said(
-                        'caution',
-                        'format tells',
-                        f'A classifier that knows only {_knows(name)} reaches an AUC of '
-                        f"{value:.2f} on these images. So much of {model}'s "
-                        f'{own["auc"]["value"]:.2f} need not come from what is in the lungs, and '
-                        'may be gone in another hospital.',
-                    )
-                )
+        )
     return out
 
 
-def _knows(name: str) -> str:
-    return {
-        'format only': 'the size of an image and the brightness of its border',
-        'format and grey levels': 'the size of an image, its border and its grey levels',
-    }.get(name, name)
+def _is_better(apart: Mapping[str, Any] | None) -> bool:
+    """Return whether a difference is above 0 with its whole interval."""
+    if not apart or apart['value'] is None:
+        return True  # nothing is known, so nothing is said
+    return bool((apart['value'] if apart['interval'] is None else apart['interval'][0]) > 0)
 
 
 def _sources(content: Mapping[str, Any]) -> list[dict[str, str]]:

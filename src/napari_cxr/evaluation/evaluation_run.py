@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import compress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from napari_cxr.evaluation.evaluation_table import (
 )
 from napari_cxr.evaluation.looks import note_look
 from napari_cxr.evaluation.measuring import EvaluatedModel, MeasuringSettings, measure
+from napari_cxr.evaluation.recomputing import METRICS_FILE
 from napari_cxr.evaluation.report import REPORT_FILE, report_page
 from napari_cxr.evaluation.score_tables import CombinedScores, combine_scores
 from napari_cxr.evaluation.split_baselines import ReadImages, baseline_predictions, read_images
@@ -52,9 +53,7 @@ if TYPE_CHECKING:
     from napari_cxr.scoring.image_preparation import PreparedImage, PrepareOptions
     from napari_cxr.training.training_image import TrainingImage
 
-__all__ = ['METRICS_FILE', 'EvaluationSettings', 'ModelToEvaluate', 'evaluate', 'evaluate_scores']
-
-METRICS_FILE = 'metrics.json'
+__all__ = ['EvaluationSettings', 'ModelToEvaluate', 'evaluate', 'evaluate_scores']
 
 #: How `seen_warning` begins. It counts validation images too; the report says what matters.
 _OF_SEEN = 'The model was '
@@ -120,6 +119,24 @@ class EvaluationSettings:
     include_doubtful: bool = False
     measuring: MeasuringSettings = field(default_factory=MeasuringSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        cost: float = 0.0,
+        prevalence: float | None = None,
+        backend: str = '',
+        include_doubtful: bool = False,
+        **rest: Any,
+    ) -> Self:
+        """Return settings from plain values, as commands, docks and the API have them."""
+        return cls(
+            measuring=MeasuringSettings(cost=cost, prevalence=prevalence),
+            scoring=ScoringSettings(backend=backend, include_doubtful=include_doubtful),
+            include_doubtful=include_doubtful,
+            **rest,
+        )
 
 
 def evaluate(

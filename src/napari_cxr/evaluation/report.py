@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_cxr.evaluation.evaluation_events import EvaluationResult
 from napari_cxr.evaluation.performance import CLASS_METRICS, OVERALL_METRICS
+from napari_cxr.evaluation.split_baselines import LEFT_OUT
 from napari_cxr.evaluation.svg_figures import Line, bar_figure, interval_figure, line_figure
 
 if TYPE_CHECKING:
@@ -50,33 +51,22 @@ def report_page(result: EvaluationResult, gallery: Mapping[str, Any] | None = No
     """
     content = result.metrics
     models, baselines = content['models'], content['baselines']
-    every = {**models, **baselines}
     return _template().render(
         models=list(models),
         set=content['set'],
         made=content['made'],
         labels=content['labels'],
         cautions=content['cautions'],
-        classifiers=list(every),
         overview=[
             {
                 'name': METRIC_NAMES[name],
-                'cells': [figure_text(own.get(name)) for own in every.values()],
+                'cells': [figure_text(own.get(name)) for own in models.values()],
             }
             for name in OVERALL_METRICS
         ],
+        baselines=[_baseline(name, own, list(models)) for name, own in baselines.items()],
+        left_out=any(name.endswith(LEFT_OUT) for name in baselines),
         baselines_fitted_on=content['baselines_fitted_on'],
-        differences=[
-            (
-                f'{model} − {name}',
-                figure_text(apart['auc'], signed=True),
-                _p_text(apart['delong']['p']),
-                figure_text(apart['balanced_accuracy'], signed=True),
-            )
-            for name, baseline in baselines.items()
-            for model, apart in baseline['differences'].items()
-            if apart
-        ],
         comparisons=[
             (
                 ' − '.join(one['models']),
@@ -93,9 +83,48 @@ def report_page(result: EvaluationResult, gallery: Mapping[str, Any] | None = No
             {**_model(name, model, content), 'gallery': (gallery or {}).get(name, ())}
             for name, model in models.items()
         ],
-        looks_said=content['looks']['said'],
+        looks_said=_looks(content['looks']),
         provenance=list(_provenance(content)),
     )
+
+
+#: What people call the baselines.
+_BASELINES = {
+    'source only': 'only which source an image comes from',
+    'view only': 'only its view (AP or PA)',
+    'format only': 'its size and the brightness of its border',
+    'format and grey levels': 'also its grey levels',
+    f'format only{LEFT_OUT}': 'its size and border, other sources only',
+    f'format and grey levels{LEFT_OUT}': 'also its grey levels, other sources only',
+}
+
+
+def _baseline(name: str, own: Mapping[str, Any], models: Sequence[str]) -> list[str]:
+    cells = [
+        _BASELINES.get(name, name),
+        figure_text(own.get('auc')),
+        figure_text(own.get('balanced_accuracy')),
+    ]
+    for model in models:
+        apart = own['differences'].get(model, {})
+        cells += [
+            figure_text(apart.get('auc'), signed=True),
+            _p_text(apart.get('delong', {}).get('p')),
+        ]
+    return cells
+
+
+def _looks(looks: Mapping[str, Any]) -> list[str]:
+    said = [looks['said']]
+    nested = looks['optimism']['nested']
+    if nested:
+        said.append(
+            f'Between the models of this report, the best one is expected to look {nested:.3f} '
+            'better (AUC) on these images than on others: patients were drawn anew, the best '
+            'model was chosen by those that were drawn, and judged by those that were not.'
+        )
+    said.append(f'The ledger of all looks lies {looks["ledger"]}.')
+    return said
 
 
 @cache
@@ -163,7 +192,14 @@ def _model(name: str, model: Mapping[str, Any], content: Mapping[str, Any]) -> d
         ],
         'confusion': _confusion(labels, model.get('confusion', ())),
         'curves': [
-            {'name': label, 'figures': _figures(label, curves)}
+            {
+                'name': label,
+                'figures': _figures(label, curves),
+                'means': ', '.join(
+                    f'{name} {figure_text(own["mean"])}'
+                    for name, own in curves['by_class'].items()
+                ),
+            }
             for label, curves in model.get('curves', {}).items()
         ],
         **_points(model.get('operating_points', {}), content['settings']['prevalence']),
@@ -207,6 +243,9 @@ def _figures(label: str, curves: Mapping[str, Any]) -> list[Any]:
 
     def line(name: str, dots: bool = False) -> Line:
         c = curves[name]
+        if name == 'roc':  # it begins where nothing is called
+            x, y, low, high = ([0, *c[key]] for key in ('x', 'y', 'low', 'high'))
+            return Line(label, x, y, low, high)
         return Line(label, c['x'], c['y'], c['low'], c['high'], dots)
 
     drawn = [
@@ -228,10 +267,7 @@ def _figures(label: str, curves: Mapping[str, Any]) -> list[Any]:
         bar_figure(
             'Probability by true class',
             f'probability of {label}',
-            {
-                f'{name}: {figure_text(own["mean"])}': own['bars']
-                for name, own in curves['by_class'].items()
-            },
+            {name: own['bars'] for name, own in curves['by_class'].items()},
         ),
     ]
     return [Markup(one) for one in drawn]

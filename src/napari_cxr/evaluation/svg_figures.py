@@ -15,7 +15,7 @@ __all__ = ['COLOURS', 'Line', 'bar_figure', 'interval_figure', 'line_figure']
 #: Blue, orange, green and purple of Okabe and Ito (2008), then grey: told apart by most eyes.
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#8f5a9c', '#6b6f76')
 _INK, _FAINT = '#3b4148', '#d5d9de'
-_WIDTH, _HEIGHT = 320, 280
+_WIDTH, _HEIGHT = 258, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 28, 44
 
 
@@ -181,6 +181,7 @@ def _colours(count: int) -> list[str]:
 def _frame(title: str, x_name: str, y_name: str, top: float = 1.0) -> str:
     width, height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
     parts = [f'<text x="{_LEFT}" y="16" font-weight="600">{escape(title)}</text>']
+    digits = 1 if top == 1 else 2 if top > 0.1 else 3
     for i in range(6):
         x, y = _LEFT + width * i / 5, _TOP + height * (1 - i / 5)
         parts.append(
@@ -188,7 +189,7 @@ def _frame(title: str, x_name: str, y_name: str, top: float = 1.0) -> str:
             f'stroke-width=".6"/><line x1="{_LEFT}" y1="{y:.1f}" x2="{_LEFT + width}" '
             f'y2="{y:.1f}" stroke="{_FAINT}" stroke-width=".6"/>'
             f'<text x="{x:.1f}" y="{_TOP + height + 15}" text-anchor="middle">{i / 5:.1f}</text>'
-            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{top * i / 5:.2g}</text>'
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{top * i / 5:.{digits}f}</text>'
         )
     middle = _TOP + height / 2
     parts.append(
@@ -203,12 +204,13 @@ def _legend(names: Sequence[str]) -> str:
     if len(names) < 2:
         return ''
     parts = []
+    x = _LEFT + (_WIDTH - _LEFT - _RIGHT) * 0.38
     for i, (name, colour) in enumerate(zip(names, _colours(len(names)), strict=True)):
-        y = _HEIGHT - _BOTTOM - 12 - 14 * (len(names) - 1 - i)
-        shown = name if len(name) <= 26 else f'{name[:25]}…'
+        y = _TOP + 14 + 14 * i
+        shown = name if len(name) <= 16 else f'{name[:15]}…'
         parts.append(
-            f'<rect x="{_WIDTH - 158}" y="{y - 8}" width="10" height="10" fill="{colour}"/>'
-            f'<text x="{_WIDTH - 144}" y="{y + 1}">{escape(shown)}</text>'
+            f'<rect x="{x:.1f}" y="{y - 8}" width="10" height="10" fill="{colour}"/>'
+            f'<text x="{x + 14:.1f}" y="{y + 1}">{escape(shown)}</text>'
         )
     return ''.join(parts)
 

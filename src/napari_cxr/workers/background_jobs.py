@@ -30,12 +30,23 @@ from napari_cxr.scoring.scoring_inputs import select_split
 from napari_cxr.settings_file import parse_toml
 
 if TYPE_CHECKING:
+    from napari_cxr.evaluation.evaluation_events import EvaluationEvent, EvaluationResult
     from napari_cxr.scoring import ScoreRow, ScoringMeasured
     from napari_cxr.training.dataset_survey import Survey
     from napari_cxr.training.training_events import TrainingEvent
     from napari_cxr.workers.decoder_pool import DecoderPool
 
-__all__ = ['exporting', 'measure', 'network_names', 'preview', 'score', 'survey', 'train']
+__all__ = [
+    'evaluate',
+    'evaluate_scores',
+    'exporting',
+    'measure',
+    'network_names',
+    'preview',
+    'score',
+    'survey',
+    'train',
+]
 
 
 log = get_logger(__name__)
@@ -137,6 +148,83 @@ def measure(
         return replace(row, truth=given[row.path]) if row.path in given else row
 
     return evaluate_run(map(labelled, rows), run, include_doubtful=include_doubtful)
+
+
+def evaluate(
+    models: Sequence[str],
+    images: str,
+    out: str,
+    device: str = 'auto',
+    labels: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    by: Sequence[str] = (),
+    workers: int | None = None,
+    **settings: Any,
+) -> Generator[EvaluationEvent | None, None, EvaluationResult]:
+    """Evaluate models by labelled images; see `napari_cxr.evaluation.evaluation_run.evaluate`.
+
+    Parameters
+    ----------
+    models : sequence of str
+        As in the catalog.
+    images : str
+        A folder or a table, as `napari_cxr.evaluation.evaluation_images.list_images` takes it,
+        and the next three.
+    out : str
+        Folder for the report.
+    device : str
+        As `napari_cxr.inference.device` takes it.
+    labels, columns, by
+        Of the images.
+    workers : int, optional
+        Processes that decode; as many as there are cores by default.
+    **settings
+        As `napari_cxr.evaluation.evaluation_run.EvaluationSettings.of` takes them.
+
+    Yields
+    ------
+    EvaluationEvent or None
+        What the evaluation says; the last one is `EvaluationFinished`.
+    """
+    from napari_cxr.evaluation.evaluation_images import list_images
+    from napari_cxr.evaluation.evaluation_run import (
+        EvaluationSettings,
+        ModelToEvaluate,
+        evaluate,
+    )
+    from napari_cxr.workers.classifier_jobs import loaded_classifier
+    from napari_cxr.workers.decoder_pool import DecoderPool, listed_images
+
+    def to_evaluate(model: str) -> ModelToEvaluate:
+        path = catalog.resolve(model)
+        return ModelToEvaluate(path, read_card(path), lambda: loaded_classifier(model, device))
+
+    given = [to_evaluate(model) for model in models]
+    listed = yield from in_background(
+        lambda _: list_images(
+            images, labels=labels, columns=columns, by=by, directory=listed_images
+        )
+    )
+    how = EvaluationSettings.of(**settings)
+    with (
+        closing(DecoderPool(workers)) as decoders,
+        closing(evaluate(listed, given, out, decoders, how)) as events,
+    ):
+        return (yield from events)
+
+
+def evaluate_scores(
+    tables: Sequence[str], out: str, **settings: Any
+) -> Generator[EvaluationEvent | None, None, EvaluationResult]:
+    """Evaluate by finished tables of scores, of one model each.
+
+    See `napari_cxr.evaluation.evaluation_run.evaluate_scores`.
+    """
+    from napari_cxr.evaluation.evaluation_run import EvaluationSettings, evaluate_scores
+
+    how = EvaluationSettings.of(**settings)
+    with closing(evaluate_scores(tables, out, how)) as events:
+        return (yield from events)
 
 
 def _settings_of(entries: Mapping[str, Any], card: Any) -> ScoringSettings:

@@ -105,6 +105,8 @@ def jobs_of(role: str) -> dict[str, Callable[..., Any]]:
             'export': classifier_jobs.export,
             'feature_maps': classifier_jobs.feature_maps,
             'load': classifier_jobs.load,
+            'evaluate': background_jobs.evaluate,
+            'evaluate_scores': background_jobs.evaluate_scores,
             'measure': background_jobs.measure,
             'stages': classifier_jobs.stages,
             'network_names': background_jobs.network_names,
