@@ -189,7 +189,8 @@ def _frame(title: str, x_name: str, y_name: str, top: float = 1.0) -> str:
             f'stroke-width=".6"/><line x1="{_LEFT}" y1="{y:.1f}" x2="{_LEFT + width}" '
             f'y2="{y:.1f}" stroke="{_FAINT}" stroke-width=".6"/>'
             f'<text x="{x:.1f}" y="{_TOP + height + 15}" text-anchor="middle">{i / 5:.1f}</text>'
-            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{top * i / 5:.{digits}f}</text>'
+            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">'
+            f'{top * i / 5:.{digits}f}</text>'
         )
     middle = _TOP + height / 2
     parts.append(
