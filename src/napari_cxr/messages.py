@@ -246,6 +246,7 @@ class Channel:
 MODULES = frozenset(
     {
         'napari_cxr.checkpoint.download',
+        'napari_cxr.correction',
         'napari_cxr.decoding_memory',
         'napari_cxr.evaluation.audit_findings',
         'napari_cxr.evaluation.data_audit',

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 
+from napari_cxr.correction import NO_CORRECTION, Correction
 from napari_cxr.messages import message_type
 
 __all__ = [
@@ -300,6 +301,11 @@ class Radiograph:
         the centre of pixel (i, j) of `values` is that of pixel (step i, step j) of the image.
     full_shape : tuple of int or None
         Rows and columns of the whole image; needed with a step.
+    rescale : tuple of float or None
+        Slope and intercept that made modality values of stored ones; None where a table did,
+        or each frame has its own.
+    correction : Correction
+        What a person has put right after it was read; see `corrected`.
     """
 
     values: np.ndarray
@@ -314,6 +320,8 @@ class Radiograph:
     overlays: tuple[Overlay, ...] = ()
     step: int = 1
     full_shape: tuple[int, int] | None = None
+    rescale: tuple[float, float] | None = (1.0, 0.0)
+    correction: Correction = NO_CORRECTION
 
     def __post_init__(self) -> None:
         spatial = self.values.ndim - (1 if self.is_colour else 0)
@@ -448,6 +456,38 @@ class Radiograph:
         if values.shape == self.values.shape:
             return replace(self, values=values)
         return replace(self, values=values, padding=None, overlays=())
+
+    def corrected(self, correction: Correction) -> Radiograph:
+        """Return it inverted, mirrored or turned, which `correction` then records.
+
+        Parameters
+        ----------
+        correction : Correction
+            What is done on top of what was done before.
+
+        Raises
+        ------
+        ValueError
+            If pixels of an image that was decoded at a part of its size would move: its pixel
+            (0, 0) is that of the whole image, and no other corner is.
+        """
+        if correction.moves and self.step > 1:
+            raise ValueError('only a whole image can be mirrored or turned')
+        geometry = self.geometry
+        if correction.turns % 2:
+            spacing = geometry.spacing and (geometry.spacing[1], geometry.spacing[0])
+            geometry = replace(geometry, spacing=spacing, aspect=1 / geometry.aspect)
+        return replace(
+            self,
+            values=correction.apply(self.values, colour=self.is_colour),
+            inverted=self.inverted != correction.inverted,
+            geometry=geometry,
+            padding=None if self.padding is None else correction.apply(self.padding),
+            overlays=tuple(
+                replace(overlay, mask=correction.apply(overlay.mask)) for overlay in self.overlays
+            ),
+            correction=self.correction.then(correction),
+        )
 
     def crop(self, top: int, left: int, rows: int, columns: int) -> Radiograph:
         """Return the part from `top`, `left` on, in pixels of `values`: views, and no overlays."""

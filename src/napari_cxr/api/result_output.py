@@ -204,6 +204,7 @@ def prediction_entries(prediction: Prediction) -> dict[str, Any]:
         'warnings': [caution.text for caution in prediction.warnings],
         'device': prediction.device,
         'decoded': prediction.decoded,
+        'correction': str(prediction.correction),
         'preprocessing': prediction.preprocessing,
         'lungs': prediction.lungs,
         'version': prediction.version,

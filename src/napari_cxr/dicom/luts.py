@@ -44,6 +44,8 @@ class ModalityValues:
         What of the header was broken and left out.
     of_image : bool
         Whether the range is that of the image itself.
+    rescale : tuple of float or None
+        Slope and intercept that made them; None where a table did, or each frame has its own.
     """
 
     values: np.ndarray
@@ -51,6 +53,7 @@ class ModalityValues:
     high: float
     notes: tuple[str, ...] = ()
     of_image: bool = False
+    rescale: tuple[float, float] | None = (1.0, 0.0)
 
     def within(self, padding: np.ndarray | None) -> ModalityValues:
         """Return the same with the range of the pixels that are no padding."""
@@ -94,18 +97,18 @@ def to_modality(header: Header, stored: StoredPixels) -> ModalityValues:
         reached = table[span[0] : span[1] + 1]
         position = np.clip(stored.values.astype(np.int64) - first, 0, len(table) - 1)
         ends = float(reached.min()), float(reached.max())
-        return ModalityValues(table[position], *ends, tuple(notes))
+        return ModalityValues(table[position], *ends, tuple(notes), rescale=None)
     lines = _slopes(header.dataset, notes)
     if len(lines) > 1 and stored.values.ndim == 3 and len(lines) == len(stored.values):
         parts = [
             _line(frame, stored, *line) for frame, line in zip(stored.values, lines, strict=True)
         ]
-        values = np.stack(parts)
+        values, rescale = np.stack(parts), None
     else:
         lines = lines[:1]
-        values = _line(stored.values, stored, *lines[0])
+        values, rescale = _line(stored.values, stored, *lines[0]), lines[0]
     ends_all = [slope * end + shift for slope, shift in lines for end in (stored.low, stored.high)]
-    return ModalityValues(values, min(ends_all), max(ends_all), tuple(notes))
+    return ModalityValues(values, min(ends_all), max(ends_all), tuple(notes), rescale=rescale)
 
 
 def _slopes(dataset: Dataset, notes: list[str]) -> list[tuple[float, float]]:

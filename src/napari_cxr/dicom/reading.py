@@ -340,12 +340,13 @@ def _radiograph(
     if hidden is not None:
         hidden = hidden[:: stored.step, :: stored.step]
     shown: tuple[Window | LookupTable, ...]
+    rescale: tuple[float, float] | None = (1.0, 0.0)
     if stored.is_colour or text(dataset, 'PhotometricInterpretation') == 'PALETTE COLOR':
         values, inverted, padding = stored.values, False, _with_shutter(None, hidden, shape)
         shown = (Window.spanning(0, stored.high or 255, 'Full range'),)
     else:
         modality = to_modality(header, stored)
-        values = modality.values
+        values, rescale = modality.values, modality.rescale
         padding = padding_mask(header, stored)
         if padding is not None and stored.step > 1:
             # Pixels beside padding are mixed with it.
@@ -372,6 +373,7 @@ def _radiograph(
         overlays=overlays if stored.step == 1 else (),
         step=stored.step,
         full_shape=(whole[0], whole[1]) if stored.step > 1 else None,
+        rescale=rescale,
     )
 
 

@@ -465,6 +465,7 @@ class Classifier:
             undecided=dict(self.card.undecided),
             decoded=radiograph.decoded,
             least_margin=self.rule.least_margin,
+            correction=radiograph.correction,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from napari_cxr.correction import NO_CORRECTION, Correction
 from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.inference.preprocessing import NetworkInput
 from napari_cxr.lungs import LungField
@@ -43,10 +44,13 @@ class ImageWarning:
         A short stable word for programs, one of `WARNING_CODES`.
     text : str
         One plain sentence for people.
+    remedy : Correction
+        What would answer it, where inverting, mirroring or turning the image would.
     """
 
     code: str
     text: str
+    remedy: Correction = field(default=NO_CORRECTION, compare=False)
 
     @property
     def doubts_the_image(self) -> bool:
@@ -97,6 +101,8 @@ class Prediction:
     least_margin : float
         Without `multilabel`: the least by which the most probable class must exceed the next one
         to be the answer.
+    correction : Correction
+        What a person had put right of the image before it was classified.
     """
 
     labels: tuple[str, ...]
@@ -116,6 +122,7 @@ class Prediction:
     undecided: dict[str, list[float]] = field(default_factory=dict)
     decoded: str = '1'
     least_margin: float = 0.0
+    correction: Correction = NO_CORRECTION
 
     @property
     def rule(self) -> LabelRule:
@@ -196,7 +203,7 @@ def find_warnings(
     frontal = check_frontal(radiograph, ready.field if field is None else field, preset)
     if frontal.kind != 'frontal':
         code = _CODES.get(frontal.kind, frontal.kind)
-        found.append(ImageWarning(code, frontal.message))
+        found.append(ImageWarning(code, frontal.message, frontal.correction))
     if ready.field is not None and ready.field.implausible:
         found.append(
             ImageWarning(
@@ -213,6 +220,10 @@ def find_warnings(
                 f'With {columns} x {rows} pixels it is coarser than the network’s input '
                 f'and was enlarged {ready.enlargement:.1f} times.',
             )
+        )
+    if radiograph.correction:
+        found.append(
+            ImageWarning('note', f'As you asked, the model saw the image {radiograph.correction}.')
         )
     if radiograph.provenance.lossy:
         found.append(ImageWarning('lossy', 'The image went through lossy compression.'))

@@ -28,6 +28,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from napari_cxr.correction import NO_CORRECTION, Correction
 from napari_cxr.lungs.lung_field import LungField, find_lungs
 from napari_cxr.lungs.lung_network import downscale, read_weights, read_weights_card
 from napari_cxr.radiograph import Radiograph
@@ -61,6 +62,13 @@ ORIENTATIONS = (
     'frontal', 'mirrored', 'upside-down', 'upside-down',
     'inverted', 'inverted', 'inverted', 'inverted',
 )  # fmt: skip
+
+#: What brings an image that looks right in each of these orientations into it.
+_CORRECTIONS = tuple(
+    Correction(inverted, mirrored, turns)
+    for inverted in (False, True)
+    for mirrored, turns in ((False, 0), (True, 0), (True, 2), (False, 2))
+)
 
 _FILE = 'frontal.safetensors'
 
@@ -175,15 +183,15 @@ _SENTENCES: dict[str, str] = {
     'frontal': '',
     'inverted': (
         'Black and white look exchanged: the lungs should be dark. The header may be wrong; '
-        'invert the image, save it and classify the new one. Or it is not a chest radiograph.'
+        'invert the image and classify it again. Or it is not a chest radiograph.'
     ),
     'upside-down': (
-        'This looks upside down. Turn it upright in an image editor, save it and classify the '
-        'new image. Or it is not a chest radiograph.'
+        'This looks upside down. Turn it upright and classify it again. Or it is not a chest '
+        'radiograph.'
     ),
     'mirrored': (
         'This may be mirrored: what should be on the left seems to be on the right. Compare the '
-        'side marker with the heart; if they disagree, mirror the image and save it again.'
+        'side marker with the heart; if they disagree, mirror the image and classify it again.'
     ),
     'other': (
         'This does not look like an upright frontal chest radiograph, so a model’s answer would '
@@ -204,10 +212,13 @@ class FrontalCheck:
         In [0, 1]: how sure the network is that it is an upright frontal radiograph, as
         a fraction of the nine answers it can give. It is not the probability that it is one
         where you work: there, hardly any image is mirrored or upside down.
+    correction : Correction
+        What would make it look right; none of 'frontal' and 'other'.
     """
 
     kind: FrontalKind
     score: float
+    correction: Correction = NO_CORRECTION
 
     @property
     def message(self) -> str:
@@ -291,4 +302,9 @@ def judge_scores(
         for kind in kinds
     }
     likely = max(kinds, key=lambda kind: excess[kind])
-    return FrontalCheck(likely if excess[likely] > 0 else 'frontal', score)
+    if excess[likely] <= 0:
+        return FrontalCheck('frontal', score)
+    best = max(
+        (at for at, held in enumerate(ORIENTATIONS) if held == likely), key=lambda at: scores[at]
+    )
+    return FrontalCheck(likely, score, _CORRECTIONS[best])

@@ -186,10 +186,8 @@ class HeatmapOverlay:
         elif self.view is not None and self.view in self._viewer.layers:
             show_field_of_view(self.view, heatmap, base)
         else:
-            selected = self._viewer.layers.selection.active
             self.view = field_of_view_layer(heatmap, base)
             self._insert(self.view, base)
-            self._viewer.layers.selection.active = selected
 
     def remove(self) -> None:
         """Take all layers away."""
@@ -199,7 +197,10 @@ class HeatmapOverlay:
 
     def _insert(self, layer: Layer, below: Layer) -> None:
         layers = self._viewer.layers
+        selected = layers.selection.active  # the radiograph, as a rule, which stays so
         layers.insert(layers.index(below) + 1, layer)
+        if selected is not None:
+            layers.selection.active = selected
 
     def _take_away(self, layer: Layer | None) -> None:
         if layer is not None and layer in self._viewer.layers:

@@ -20,12 +20,15 @@ from napari_cxr.rasters import raster_format
 
 __all__ = [
     'appearance',
+    'base_of',
     'blank_heatmap',
     'file_of',
     'heatmap_layer',
+    'is_base_image',
     'is_blank',
     'is_heatmap',
     'is_jpeg_2000',
+    'is_local_contrast',
     'is_placeholder',
     'lay_on',
     'lying_on',
@@ -90,7 +93,9 @@ def radiograph_layer_data(
         if shown.dtype != np.uint8:
             colour = radiograph.presets[0].apply(shown)
             shown = (colour * 255).round().astype(np.uint8)
-            attributes['metadata'][KEY]['shown'] = shown
+        if radiograph.inverted:  # there is no colormap that could do it
+            shown = 255 - shown
+        attributes['metadata'][KEY]['shown'] = shown
     else:
         attributes |= appearance(radiograph)
     return shown, attributes, 'image'
@@ -251,9 +256,25 @@ def is_heatmap(layer: Image) -> bool:
     return 'method' in layer.metadata.get(KEY, {})
 
 
+def is_local_contrast(layer: Layer) -> bool:
+    """Return whether a layer shows a radiograph with more local contrast, for the eye alone."""
+    return bool(layer.metadata.get(KEY, {}).get('local_contrast'))
+
+
+def is_base_image(layer: Layer) -> bool:
+    """Return whether a layer shows an image, and is none that we have laid on one."""
+    return isinstance(layer, Image) and not is_heatmap(layer) and not is_local_contrast(layer)
+
+
 def lay_on(layer: Layer, base: Image) -> None:
     """Remember that a layer of ours lies on a radiograph's layer."""
     _UNDER[layer] = weakref.ref(base)
+
+
+def base_of(layer: Layer) -> Image | None:
+    """Return the radiograph's layer on which a layer of ours lies; not of lungs."""
+    under = _UNDER.get(layer)
+    return under() if under is not None else None
 
 
 def lying_on(base: Image, layers: Iterable[Layer]) -> list[Layer]:

@@ -24,7 +24,7 @@ from napari_cxr.lungs import LungField
 from napari_cxr.plugin.background import Failure, Job, JobOutcome, run_job
 from napari_cxr.plugin.classify_job import ExplainedPrediction, HeatmapsByLungs
 from napari_cxr.plugin.docks import unwrap_viewer
-from napari_cxr.plugin.layers import is_heatmap, is_placeholder
+from napari_cxr.plugin.layers import base_of, is_base_image, is_placeholder
 from napari_cxr.plugin.lungs_layer import (
     align_lungs,
     detach_lungs,
@@ -351,8 +351,8 @@ def show_lung_field(viewer: ViewerModel) -> None:
 def chosen_radiograph(viewer: ViewerModel) -> Image | None:
     """Return the selected radiograph's layer, or the topmost on show if none is selected."""
     active = viewer.layers.selection.active
-    images = [x for x in viewer.layers if isinstance(x, Image) and not is_heatmap(x)]
+    images = [layer for layer in viewer.layers if is_base_image(layer)]
     if active is not None and active not in images:
-        active = radiograph_of_lungs(active)
+        active = base_of(active) or radiograph_of_lungs(active)
     visible = [layer for layer in images if layer.visible]
     return active if active is not None else next(reversed(visible or images), None)

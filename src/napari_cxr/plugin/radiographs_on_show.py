@@ -19,7 +19,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_cxr.plugin.docks import unwrap_viewer
-from napari_cxr.plugin.layers import KEY, is_heatmap, is_placeholder, lay_on, lying_on
+from napari_cxr.plugin.layers import KEY, is_base_image, is_placeholder, lay_on, lying_on
 from napari_cxr.plugin.lungs_layer import lungs_of
 from napari_cxr.plugin.source_file import file_behind
 from napari_cxr.radiograph import Radiograph
@@ -44,7 +44,7 @@ _MILLIMETRE, _PIXEL = 'millimeter', 'pixel'
 
 def is_radiograph(layer: Layer) -> bool:
     """Return whether a layer shows an image of a file that we, or napari's reader, opened."""
-    if not isinstance(layer, Image) or is_heatmap(layer):
+    if not isinstance(layer, Image) or not is_base_image(layer):
         return False
     return _is_ours(layer) or file_behind(layer) is not None
 
@@ -61,6 +61,10 @@ def watch_viewer(viewer: ViewerModel) -> RadiographsOnShow:
     viewer = unwrap_viewer(viewer)
     if viewer not in _WATCHED:
         _WATCHED[viewer] = RadiographsOnShow(viewer)
+        if getattr(viewer, 'window', None) is not None:  # mouse and keys work without a dock too
+            from napari_cxr.plugin.radiograph.tools import tools_of
+
+            tools_of(viewer)
     return _WATCHED[viewer]
 
 
@@ -185,7 +189,7 @@ class RadiographsOnShow:
             self._show(right)
             self._match_units()
             matrix = self._beside(left, right)
-            self._multiply(right, matrix)
+            self.move(right, matrix)
             self._moved = left, right, matrix
         self._fit([left, right])
         return ''
@@ -220,10 +224,18 @@ class RadiographsOnShow:
         if self._moved is not None:
             _, right, matrix = self._moved
             self._moved = None
-            self._multiply(right, np.linalg.inv(matrix))
+            self.move(right, np.linalg.inv(matrix))
 
-    def _multiply(self, base: Image, matrix: np.ndarray) -> None:
-        """Move a radiograph and what lies on it."""
+    def move(self, base: Image, matrix: np.ndarray) -> None:
+        """Move a radiograph and what lies on it.
+
+        Parameters
+        ----------
+        base : napari.layers.Image
+            Its layer.
+        matrix : ndarray, shape (3, 3)
+            What their places (y, x, 1) in the world are multiplied with.
+        """
         for layer in (base, *companions(base, self._layers())):
             moved = matrix @ np.asarray(layer.affine)
             # What it was before, without the traces of rounding.
@@ -346,6 +358,11 @@ class RadiographsOnShow:
                 notification: Any = widget
                 if notification.message.text().startswith('Inconsistent units'):
                     notification.close()
+
+    def fit(self, base: Image) -> None:
+        """Fit the view to a radiograph, or to both where two lie side by side."""
+        pair = self._moved[:2] if self._moved is not None else ()
+        self._fit(list(pair) if base in pair else [base])
 
     def _fit(self, shown: list[Image]) -> None:
         viewer = self._viewer()

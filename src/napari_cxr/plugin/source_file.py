@@ -147,7 +147,8 @@ def as_scored(radiograph: Radiograph, model: str) -> Generator[None, None, Radio
     """Return a radiograph as scoring decodes its file for a model, so that answers agree.
 
     Only JPEG 2000 is decoded otherwise than for the screen. Where the file is not known any
-    more, or the pixels were changed, it is the radiograph itself, with a note.
+    more, or the pixels were changed, it is the radiograph itself, with a note; so it is, without
+    one, where a person has mirrored or turned it, which scoring never does.
 
     Parameters
     ----------
@@ -156,7 +157,7 @@ def as_scored(radiograph: Radiograph, model: str) -> Generator[None, None, Radio
     model : str
         As in the catalog.
     """
-    if not is_jpeg_2000(radiograph) or radiograph.step > 1:
+    if not is_jpeg_2000(radiograph) or radiograph.step > 1 or radiograph.correction.moves:
         return radiograph
     card = read_card(Path(catalog.resolve(model)))
     least = Preprocessing.from_dict(card.preprocessing).least_decoded
@@ -174,6 +175,7 @@ def as_scored(radiograph: Radiograph, model: str) -> Generator[None, None, Radio
                 path = ''
             elif reduced.step > 1:
                 reduced = replace(reduced, notes=radiograph.notes)
+                reduced = reduced.corrected(radiograph.correction)
             else:
                 reduced = None  # the stream holds no smaller image
             if path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -9,6 +10,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtGui import QKeySequence, QShortcut
 
+from napari_cxr.correction import Correction
 from napari_cxr.plugin import classify_job
 from napari_cxr.plugin.background import (
     Failure,
@@ -24,6 +26,7 @@ from napari_cxr.plugin.classify_job import ExplainedPrediction
 from napari_cxr.plugin.docks import dock_signals
 from napari_cxr.plugin.lungs_controller import LungsController
 from napari_cxr.plugin.lungs_layer import lungs_of
+from napari_cxr.plugin.model_correction import apply_correction, correct_radiograph
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.widgets.sections import bring_into_view, fill_dock
 
@@ -48,6 +51,7 @@ class ClassifyDock(ImageDock):
         #: The model that was chosen when each layer was classified.
         self._models: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
         self._asked = ''
+        self._correcting = False
         #: Kinds of warnings in spite of which the person wanted to see a layer's result.
         self._accepted: WeakKeyDictionary[Image, set[str]] = WeakKeyDictionary()
         self._build()
@@ -60,6 +64,7 @@ class ClassifyDock(ImageDock):
         self.start_requested.connect(self.classify)
         self.result.label_chosen.connect(self._show_label)
         self.result.accepted.connect(self._accept)
+        self.result.correction_wanted.connect(self._correct)
         self.getting.started.connect(self.message.clear)
         self.getting.got.connect(self._take_model)
         self.getting.failed.connect(self._show_download_failure)
@@ -123,6 +128,33 @@ class ClassifyDock(ImageDock):
             return
         self._models[layer] = self._asked
         self._keep(layer, answer, answer.prediction.leading)
+
+    def _correct(self, correction: Correction) -> None:
+        """Invert, mirror or turn what the model sees of the chosen layer, and classify again."""
+        layer = self.inputs.current_layer
+        if layer is None or self.busy or self._correcting:
+            return
+        self._correcting = True
+        run_job(
+            self,
+            correct_radiograph(layer, correction),
+            'Correcting the image',
+            done=partial(self._take_corrected, layer),
+            ended=self._end_correcting,
+        )
+
+    def _take_corrected(self, layer: Image, outcome: JobOutcome | Failure) -> None:
+        if isinstance(outcome, Failure):
+            self._show_failure(outcome, layer)
+            return
+        corrected = outcome.result
+        if corrected is None or not apply_correction(self.viewer, layer, corrected):
+            return
+        if layer is self.inputs.current_layer:
+            self.classify()
+
+    def _end_correcting(self) -> None:
+        self._correcting = False
 
     def _forget_result(self, layer: Image) -> None:
         """Forget the result of the radiograph that a layer showed."""

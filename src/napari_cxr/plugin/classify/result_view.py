@@ -12,10 +12,11 @@ from html import escape
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_cxr.correction import Correction
 from napari_cxr.explain.heatmap import FRAME
 from napari_cxr.explain.heatmap_location import HeatmapLocation
 from napari_cxr.inference.label_rule import CANNOT_SAY, answer_reason
-from napari_cxr.inference.prediction import Prediction
+from napari_cxr.inference.prediction import ImageWarning, Prediction
 from napari_cxr.plugin.classify.heatmap_controls import HeatmapControls
 from napari_cxr.plugin.classify.probability_bars import ProbabilityBars, bar_groups
 from napari_cxr.plugin.classify_job import ExplainedPrediction, HeatmapsByLungs
@@ -103,22 +104,45 @@ class ResultWarning(QFrame):
 
     #: The person wants to see the result anyway.
     accepted = Signal()
+    #: The person wants the image to be put right, and classified again: a `Correction`.
+    correction_wanted = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._remedy = Correction()
         self.setObjectName('warning')
         self.text = PlainLabel()
         self.text.setWordWrap(True)
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.anyway = QPushButton('Show the result anyway')
         self.anyway.setToolTip('Show probabilities and heatmap in spite of this')
+        self.correct = QPushButton()
+        self.correct.setToolTip(
+            'Correct what models see of this image, and classify it again. The file stays as it '
+            'is; every result says what was done.'
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(11, 8, 8, 8)
         layout.setSpacing(8)
         layout.addWidget(self.text)
+        layout.addWidget(self.correct, 0, Qt.AlignmentFlag.AlignLeft)
         layout.addWidget(self.anyway, 0, Qt.AlignmentFlag.AlignLeft)
         self.anyway.clicked.connect(self.accepted)
+        self.correct.clicked.connect(lambda *_: self.correction_wanted.emit(self._remedy))
         self.hide()
+
+    def show_warnings(self, warnings: Sequence[ImageWarning], ask: bool) -> None:
+        """Show warnings, with a button for the first remedy among them.
+
+        Parameters
+        ----------
+        warnings, ask
+            As of `show_sentences`.
+        """
+        self.show_sentences([warning.text for warning in warnings], ask)
+        self._remedy = next((w.remedy for w in warnings if w.remedy), Correction())
+        self.correct.setText(f'{_remedy_text(self._remedy)} and classify again')
+        self.correct.setVisible(bool(self._remedy))
 
     def show_sentences(self, sentences: Sequence[str], ask: bool) -> None:
         """Show sentences, or nothing where there are none.
@@ -132,7 +156,18 @@ class ResultWarning(QFrame):
         """
         self.text.setText('\n'.join([*sentences, *([_HELD_BACK] if ask else [])]))
         self.anyway.setVisible(ask)
+        self.correct.hide()
         self.setVisible(bool(sentences))
+
+
+def _remedy_text(remedy: Correction) -> str:
+    """Return a correction as a command, such as 'Invert and mirror'."""
+    parts = ['invert'] * remedy.inverted
+    if remedy.mirrored and remedy.turns == 2:
+        parts.append('flip top to bottom')
+    else:
+        parts += ['mirror'] * remedy.mirrored + ['turn upright'] * bool(remedy.turns)
+    return ' and '.join(parts).capitalize()
 
 
 #: Findings above their thresholds that are named; the others are counted.
@@ -214,6 +249,8 @@ class ResultView(QWidget):
     label_chosen = Signal(str)
     #: The person wants to see the result in spite of a warning.
     accepted = Signal()
+    #: As of `ResultWarning`.
+    correction_wanted = Signal(object)
     #: The person wants to read the model's card.
     card_wanted = Signal()
 
@@ -281,6 +318,7 @@ class ResultView(QWidget):
         self.bars.chosen.connect(self._choose)
         self.heat.label_changed.connect(self._choose)
         self.warning.accepted.connect(self.accepted)
+        self.warning.correction_wanted.connect(self.correction_wanted)
         for label in (self.performance, self.demonstration):
             label.linkActivated.connect(lambda _: self.card_wanted.emit())
 
@@ -292,9 +330,7 @@ class ResultView(QWidget):
     def hold_back(self, answer: ExplainedPrediction) -> None:
         """Show nothing of a result but the warnings against it."""
         self._answer = self._lungs = None
-        self.warning.show_sentences(
-            [caution.text for caution in answer.prediction.doubts], ask=True
-        )
+        self.warning.show_warnings(answer.prediction.doubts, ask=True)
         self.bars.set_groups([])
         self.headline.clear()
         self.shown.hide()
@@ -303,7 +339,7 @@ class ResultView(QWidget):
         """Show a result, with the heatmap's controls on one of its classes."""
         self._answer, self._lungs = answer, answer.lungs
         prediction, doubts = answer.prediction, answer.prediction.doubts
-        self.warning.show_sentences([caution.text for caution in doubts], ask=False)
+        self.warning.show_warnings(doubts, ask=False)
         self.headline.show_prediction(prediction)
         self.bars.set_groups(bar_groups(prediction.rule, prediction.probabilities), label)
         self.apart.setVisible(prediction.multilabel and len(prediction.labels) > 1)

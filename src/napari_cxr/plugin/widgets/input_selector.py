@@ -19,7 +19,7 @@ from napari_cxr.plugin.docks import dock_signals, is_same_viewer
 from napari_cxr.plugin.layers import (
     KEY,
     appearance,
-    is_heatmap,
+    is_base_image,
     is_placeholder,
     lying_on,
     overlay_layers_data,
@@ -269,8 +269,7 @@ class InputSelector(QWidget):
         before = self.current_layer
         for layer in self._listed:
             layer.events.name.disconnect(self._rename)
-        layers = [layer for layer in self._viewer.layers if isinstance(layer, Image)]
-        self._listed = [layer for layer in layers if not is_heatmap(layer)]
+        self._listed = [layer for layer in self._viewer.layers if is_base_image(layer)]
         with QSignalBlocker(self.layer):
             self.layer.clear()
             for layer in self._listed:
