@@ -399,7 +399,7 @@ def test_a_few_images_are_said_to_be_few(run, folder, tmp_path):
     words = ['--labels', 'folders', '--include-doubtful']
     result = run(folder, '--out', tmp_path / 't.csv', *words)
     assert result.exit_code == 0, result.output
-    assert 'Few images: normal 3, pneumonia 3. With fewer than 10' in result.stdout
+    assert 'Few images: normal 3, pneumonia 3. With fewer than 5' in result.stdout
     assert re.search(r'macro AUC \d\.\d{3} \(no interval: too few\)\n', result.stdout)
     assert re.search(r'normal \(3\): AUC \d\.\d{3} \(no interval: too few\), sens', result.stdout)
     headings = '               covid19  normal  pneumonia\n'

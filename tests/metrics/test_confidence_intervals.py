@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from napari_cxr.metrics import bootstrap, wilson_interval
-from napari_cxr.metrics.confidence_intervals import mean_interval
+from napari_cxr.metrics.classification import auc
+from napari_cxr.metrics.confidence_intervals import (
+    auc_interval,
+    balanced_accuracy_interval,
+    f1_interval,
+    macro_auc_interval,
+    mean_interval,
+    proportion_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +62,8 @@ def test_classes_keep_their_number_of_patients():
 
     (found,) = bootstrap(figure, range(10), [0] * 3 + [1] * 7, times=50)
     assert (np.concatenate(counts) == 3).all()
-    assert (found.low, found.value, found.high) == (10, 10, 10)
+    # Nothing moves, so nothing is known of how it would.
+    assert found.to_list() == [10, None, None]
 
 
 def test_the_seed_decides():
@@ -123,7 +132,7 @@ def test_blocks_make_no_difference(monkeypatch):
     assert run()[1] == [1] * 51
     # The sample itself, and of each group as many images as it has.
     assert [one.value for one in whole] == [190, 20]
-    assert (whole[1].low, whole[1].high) == (20, 20)
+    assert whole[1].to_list() == [20, None, None]
 
 
 def test_what_is_asked_for_where_nothing_is_said():
@@ -158,7 +167,7 @@ def test_resamples_without_a_figure_are_left_out():
         one = np.where(weights[:, 0] == 1, np.nan, weights[:, 1])
         return np.column_stack([one, np.full(len(weights), np.nan)])
 
-    known, unknown = bootstrap(figure, range(4), [0] * 4, times=500)
+    known, unknown = bootstrap(figure, range(5), [0] * 5, times=500)
     assert np.isnan(known.value) and known.high >= known.low >= 0
     assert unknown.to_list() == [None, None, None]
 
@@ -172,3 +181,100 @@ def test_a_mean_of_two_patients():
     found = mean_interval(np.array([0.0, 0.0, 1.0]), 'aab')
     half = 12.7062 * (2 * 2 * (2 / 3) ** 2) ** 0.5 / 3
     assert found.high - found.value == pytest.approx(half, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('right', 'n', 'low', 'high'),
+    [
+        # Newcombe, Statistics in Medicine 1998;17:857, Table I, method 5.
+        (81, 263, 0.2527, 0.3676),
+        (15, 148, 0.0578, 0.1617),
+        (0, 20, 0.0000, 0.1684),
+        (1, 29, 0.0009, 0.1776),
+    ],
+)
+def test_exact_interval_as_newcombe_tabulates_it(right, n, low, high):
+    found = proportion_interval(np.arange(n) < right, range(n))
+    assert (found.low, found.high) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+
+
+def test_a_patient_with_most_images_widens_a_proportion():
+    right = np.array([1, 1, 1, 1, 1, 1, 0, 1], dtype=bool)
+    alone = proportion_interval(right, range(8))
+    one = proportion_interval(right, 'aaaaabcd')
+    assert one.value == alone.value and one.low < alone.low and one.high > alone.high
+    # All right: as many cases as 8 * 8 / (25 + 3); 1 - .025 ** (28 / 64) from above.
+    assert proportion_interval(np.ones(8), 'aaaaabcd').low == pytest.approx(0.025 ** (28 / 64))
+    assert proportion_interval(np.ones(0), '').to_list() == [None, None, None]
+
+
+def test_f1_from_the_proportion_of_both():
+    inside = np.array([1, 1, 1, 0, 0], dtype=bool)
+    predicted = np.array([1, 1, 0, 1, 0], dtype=bool)
+    found = f1_interval(inside, predicted, range(5))
+    j = proportion_interval(np.array([1, 1, 0, 0]), range(4))  # 2 TP, 1 FN, 1 FP
+    assert found.value == pytest.approx(2 * 2 / (3 + 3))
+    assert found.high == pytest.approx(2 * j.high / (1 + j.high))
+
+
+def test_balanced_accuracy_adds_distances_as_errors():
+    rates = [proportion_interval(np.arange(n) < n - 1, range(n)) for n in (5, 10)]
+    found = balanced_accuracy_interval(rates)
+    assert found.value == pytest.approx((0.8 + 0.9) / 2)
+    below = np.hypot(0.8 - rates[0].low, 0.9 - rates[1].low) / 2
+    assert found.value - found.low == pytest.approx(below)
+
+
+def test_an_area_of_one_has_a_width():
+    found = auc_interval(np.arange(10) >= 5, np.arange(10.0), range(10))
+    assert found.value == found.high == 1
+    # The lower limit is where 1 - a is 1.96 of Hanley and McNeil's standard errors.
+    a = found.low
+    variance = a * (1 - a) * (1 + 4 * ((1 - a) / (2 - a) + a / (1 + a))) / 25
+    assert 1 - a == pytest.approx(1.959964 * variance**0.5, rel=1e-6)
+    assert auc_interval(np.arange(9) >= 5, np.arange(9.0), range(9)).to_list() == [1, None, None]
+
+
+def test_area_of_many_images_is_that_of_delong():
+    random = np.random.default_rng(0)
+    positive = np.arange(2000) < 700
+    scores = random.normal(size=2000) * (1 + positive) + 1.5 * positive
+    found = auc_interval(positive, scores, np.arange(2000))
+    wins = (scores[positive][:, None] > scores[~positive]).astype(float)
+    error = (wins.mean(1).var(ddof=1) / 700 + wins.mean(0).var(ddof=1) / 1300) ** 0.5
+    assert found.value == pytest.approx(float(auc(positive, scores)))
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.01)
+
+
+def test_patients_widen_an_area_by_the_jackknife():
+    random = np.random.default_rng(1)
+    patient = np.repeat(np.arange(300), 3)
+    positive = patient < 120
+    scores = random.normal(size=300)[patient] + positive
+    found = auc_interval(positive, scores, patient)
+    left_out = [
+        float(auc(positive, scores, (patient != i).astype(float))) - found.value
+        for i in range(300)
+    ]
+    half = 1.96 * np.square(left_out).sum() ** 0.5
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.05)
+    alone = auc_interval(positive, scores, np.arange(900))
+    assert alone.high - alone.low < 0.7 * (found.high - found.low)
+
+
+def test_mean_of_areas():
+    random = np.random.default_rng(2)
+    inside = np.arange(90)[:, None] % 3 == np.arange(3)
+    scores = random.normal(size=(90, 3)) + inside
+    found = macro_auc_interval(inside, scores, range(90))
+    each = [auc_interval(inside[:, k], scores[:, k], range(90)) for k in range(3)]
+    assert found.value == pytest.approx(np.mean([one.value for one in each]))
+    assert found.high - found.low < np.mean([one.high - one.low for one in each])
+    # What is not known of an image does not count; a class without images is in no mean.
+    known = np.ones((90, 3), dtype=bool)
+    known[:45, 0] = False
+    some = macro_auc_interval(inside, scores, range(90), known)
+    first = auc_interval(inside[45:, 0], scores[45:, 0], range(45))
+    assert some.value == pytest.approx((first.value + each[1].value + each[2].value) / 3)
+    none = np.column_stack([inside[:, :1], np.zeros((90, 1), bool)])
+    assert macro_auc_interval(none, scores[:, :2], range(90)) == each[0]

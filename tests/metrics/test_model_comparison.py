@@ -69,7 +69,7 @@ def test_a_patient_in_two_folds_is_drawn_into_both():
     # Said twice, nothing more is known: the interval stays as wide.
     assert twice['macro_auc'] == once['macro_auc']
     plain = summarise(truth, said, ('a', 'b'), groups, seed=3)
-    for name in ('balanced_accuracy', 'macro_auc', 'macro_f1', 'keras_auc'):
+    for name in ('macro_f1', 'keras_auc'):
         assert once[name] == plain[name]
 
 
@@ -98,8 +98,8 @@ def test_a_difference_is_measured_on_the_same_resamples():
     groups, strata = (np.arange(180) // 3).tolist(), truth.tolist()
     whole = part(range(180), model, blind=other, same=model)
     found = metric_differences(truth, [whole], LABELS, groups, strata, pairs=True, seed=5)
-    assert found['same']['macro_auc'] == [0, 0, 0]
-    assert found['same']['pairs']['a against b'] == [0, 0, 0]
+    assert found['same']['macro_auc'] == [0, None, None]
+    assert found['same']['pairs']['a against b'] == [0, None, None]
 
     def by_hand(weights):
         return macro_auc(truth, model, weights) - macro_auc(truth, other, weights)
@@ -143,7 +143,7 @@ def test_images_that_no_part_has_do_not_count():
     )  # fmt: skip
     assert (found['images'], found['patients'], found['folds']) == (2, 2, 1)
     assert found['classes'].keys() == {'a', 'b'}
-    assert found['accuracy'] == [1, 1, 1]
+    assert found['accuracy'] == [1, None, None]
 
 
 def test_strata_are_those_of_the_images_that_count():
@@ -153,10 +153,10 @@ def test_strata_are_those_of_the_images_that_count():
     other = part([1, 2, 3], said.probabilities, blind=certain(truth[[1, 2, 3]]))
     groups = ['w', 'x', 'y', 'y']
     found = average_over_folds(truth, [said], LABELS, groups, truth.tolist(), times=50)
-    assert found['accuracy'] == [0.6667] * 3
-    assert found['classes']['b']['sensitivity'] == [0.5] * 3
+    assert found['accuracy'] == [0.6667, None, None]
+    assert found['classes']['b']['sensitivity'] == [0.5, None, None]
     found = metric_differences(truth, [other], LABELS, groups, truth.tolist(), times=50)
-    assert found['blind']['accuracy'] == [-0.3333] * 3
+    assert found['blind']['accuracy'] == [-0.3333, None, None]
     assert found['blind'].keys() == {'accuracy', 'balanced_accuracy', 'macro_auc'}
 
 

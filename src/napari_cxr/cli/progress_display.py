@@ -281,7 +281,7 @@ def _metric_lines(metrics: dict[str, Any], run: ScoringRun) -> list[str]:
         named = ', '.join(f'{label} {n}' for label, n in metrics['few'].items())
         things = 'patients' if metrics['patients'] < metrics['images'] else 'images'
         lines.append(
-            f'  Few {things}: {named}. With fewer than 10 an AUC has no interval, and says little.'
+            f'  Few {things}: {named}. With fewer than 5 an AUC has no interval, and says little.'
         )
     return lines
 

@@ -26,9 +26,14 @@ from napari_cxr.metrics.classification import (
 )
 from napari_cxr.metrics.confidence_intervals import (
     Interval,
+    auc_interval,
+    balanced_accuracy_interval,
     bootstrap,
+    f1_interval,
+    macro_auc_interval,
     mean_interval,
-    wilson_interval,
+    patients_by_class,
+    proportion_interval,
 )
 
 __all__ = [
@@ -36,6 +41,7 @@ __all__ = [
     'OVERALL_METRICS',
     'WeightedMetrics',
     'bootstrap_metrics',
+    'fewest_patients',
     'interval_lists',
     'restricted',
     'summarise',
@@ -96,7 +102,7 @@ class WeightedMetrics:
         self._truth, self._probabilities = truth, probabilities
         self._two = classes == 2 and not self.multilabel
         between = combinations(self.present, 2) if pairs else ()
-        self._pairs = [] if self.multilabel or classes == 2 else list(between)
+        self.pairs = [] if self.multilabel or classes == 2 else list(between)
 
     def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the metrics.
@@ -139,7 +145,7 @@ class WeightedMetrics:
                 f'{name} of {self.labels[i]}': value
                 for name, value in zip(CLASS_METRICS, values, strict=True)
             }
-        for i, j in self._pairs:
+        for i, j in self.pairs:
             rows = np.flatnonzero(self.inside[:, i] | self.inside[:, j])
             score = restricted(self._probabilities[rows], (i, j))[:, 0]
             area = auc(self.inside[rows, i], score, weights[:, rows])
@@ -149,7 +155,7 @@ class WeightedMetrics:
     @property
     def class_pairs(self) -> list[str]:
         """Names of the metrics that compare two classes."""
-        return [f'{self.labels[i]} against {self.labels[j]}' for i, j in self._pairs]
+        return [f'{self.labels[i]} against {self.labels[j]}' for i, j in self.pairs]
 
     def _of(self, i: int) -> np.ndarray:
         column: np.ndarray = self._probabilities[:, i]
@@ -225,39 +231,59 @@ def summarise(
         wanted and there are any: by 'CLASS against CLASS' the AUC between these two, see
         `WeightedMetrics`.
 
-        Proportions have Wilson's interval, with as many independent cases as there are
-        patients among the images that they count; the mean probability a t interval; the
-        rest bootstrap intervals. ``calibration_error`` has none. For the meaning of accuracy
-        and the others with several labels see `validation_metrics`.
+        All intervals are by patient, see `napari_cxr.metrics.confidence_intervals`; those of
+        ``macro_f1`` and ``keras_auc``, and with several labels of ``balanced_accuracy``, are of
+        the bootstrap. ``calibration_error`` has none. For the meaning of accuracy and the
+        others with several labels see `validation_metrics`.
     """
     names = list(range(len(truth))) if groups is None else list(groups)
     metrics = WeightedMetrics(truth, probabilities, labels, pairs=pairs, thresholds=thresholds)
+    probabilities = np.asarray(probabilities, dtype=np.float64)
     inside, predicted, multilabel = metrics.inside, metrics.predicted, metrics.multilabel
+    fewest = fewest_patients(inside[:, metrics.present], names, multilabel)
     # With several labels there would be nearly as many strata as patients.
     strata = [0] * len(inside) if multilabel else [int(t) for t in truth]
-    spread = bootstrap_metrics(metrics, names, strata, times=times, seed=seed)
+    spread = bootstrap_metrics(metrics, names, strata, times=times, seed=seed, fewest=fewest)
     each = label_confusions(inside, predicted)
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    member = np.array([numbers[name] for name in names])
     classes: dict[str, Any] = {}
+    sensitivities = []
     for i in metrics.present:
-        label = labels[i]
-        own = {name: spread[f'{name} of {label}'] for name in CLASS_METRICS}
-        counted = (inside[:, i], ~inside[:, i], predicted[:, i])
-        cases = [len({names[j] for j in np.flatnonzero(which)}) for which in counted]
-        for name, n in zip(('sensitivity', 'specificity', 'precision'), cases, strict=True):
-            own[name] = wilson_interval(own[name].value, n)
-        places = np.flatnonzero(inside[:, i])
-        mean = mean_interval(np.asarray(probabilities)[places, i], [names[j] for j in places])
+        label, there, called = labels[i], inside[:, i], predicted[:, i]
         (tn, fp), (fn, tp) = each[i].astype(int).tolist()
+        sensitivities.append(proportion_interval(called[there], member[there]))
         classes[label] = {
-            'images': len(places),
-            **interval_lists(own | {'mean_probability': mean}),
+            'images': int(there.sum()),
+            **interval_lists(
+                {
+                    'sensitivity': sensitivities[-1],
+                    'specificity': proportion_interval(~called[~there], member[~there]),
+                    'precision': proportion_interval(there[called], member[called]),
+                    'f1': f1_interval(there, called, member),
+                    'auc': auc_interval(there, probabilities[:, i], member),
+                    'mean_probability': mean_interval(probabilities[there, i], member[there]),
+                }
+            ),
             'counts': {'tp': tp, 'fp': fp, 'tn': tn, 'fn': fn},
         }
-    compared = {name: spread[name] for name in metrics.class_pairs}
+    compared = {}
+    for name, (i, j) in zip(metrics.class_pairs, metrics.pairs, strict=True):
+        rows = np.flatnonzero(inside[:, i] | inside[:, j])
+        score = restricted(probabilities[rows], (i, j))[:, 0]
+        compared[name] = auc_interval(inside[rows, i], score, member[rows])
     patients = len(set(names))
     whole = {name: spread[name] for name in OVERALL_METRICS if name in spread}
-    if not multilabel:
-        whole['accuracy'] = wilson_interval(spread['accuracy'].value, patients)
+    # With two classes both areas are the same one.
+    areas = metrics.present[:1] if len(labels) == 2 and not multilabel else metrics.present
+    whole['macro_auc'] = macro_auc_interval(inside[:, areas], probabilities[:, areas], member)
+    if multilabel:
+        decisions = (predicted == inside).ravel()
+        whole['accuracy'] = proportion_interval(decisions, np.repeat(member, len(labels)))
+    else:
+        right = (predicted & inside).any(axis=1)
+        whole['accuracy'] = proportion_interval(right, member)
+        whole['balanced_accuracy'] = balanced_accuracy_interval(sensitivities)
     return {
         'images': len(inside),
         'patients': patients,
@@ -276,6 +302,7 @@ def bootstrap_metrics(
     *,
     times: int,
     seed: int,
+    fewest: int | None = None,
 ) -> dict[str, Interval]:
     """Return metrics by name with bootstrap intervals; see `bootstrap`."""
     found: list[str] = []
@@ -285,8 +312,26 @@ def bootstrap_metrics(
         found[:] = by_name
         return np.column_stack(list(by_name.values()))
 
-    spread = bootstrap(columns, groups, strata, times=times, seed=seed)
+    spread = bootstrap(columns, groups, strata, times=times, seed=seed, fewest=fewest)
     return dict(zip(found, spread, strict=True))
+
+
+def fewest_patients(inside: np.ndarray, groups: Sequence[Hashable], multilabel: bool) -> int:
+    """Return the number of patients of the class that has the fewest.
+
+    Parameters
+    ----------
+    inside : ndarray of bool, shape (n, classes)
+        Which classes each image has; those that no image has do not count.
+    groups : sequence
+        The patient of each image.
+    multilabel : bool
+        Whether an image can have several; those without a class then count like a class.
+    """
+    counts = patients_by_class(inside, groups)
+    if multilabel:
+        counts = np.concatenate([counts, patients_by_class(~inside, groups)])
+    return int(counts[counts > 0].min(initial=len(set(groups))))
 
 
 def interval_lists(intervals: Mapping[str, Interval]) -> dict[str, list[float | None]]:

@@ -20,8 +20,10 @@ from napari_cxr.metrics.class_metrics import (
     OVERALL_METRICS,
     WeightedMetrics,
     bootstrap_metrics,
+    fewest_patients,
     interval_lists,
 )
+from napari_cxr.metrics.classification import one_hot
 
 __all__ = ['FoldPredictions', 'average_over_folds', 'metric_differences']
 
@@ -103,6 +105,7 @@ def average_over_folds(
         [strata[i] for i in used],
         times=times,
         seed=seed,
+        fewest=_fewest(truth, used, names, len(labels)),
     )
     inside = np.asarray(truth)[used]
     classes = {}
@@ -170,7 +173,8 @@ def metric_differences(
         return out
 
     groups, strata = [groups[i] for i in used], [strata[i] for i in used]
-    spread = bootstrap_metrics(differences, groups, strata, times=times, seed=seed)
+    fewest = _fewest(truth, used, groups, len(labels))
+    spread = bootstrap_metrics(differences, groups, strata, times=times, seed=seed, fewest=fewest)
 
     def of(other: str, names: Sequence[str]) -> dict[str, list[float | None]]:
         return interval_lists({name: spread[f'{other}: {name}'] for name in names})
@@ -179,6 +183,11 @@ def metric_differences(
         other: of(other, _COMPARED) | ({'pairs': of(other, between)} if between else {})
         for other in others
     }
+
+
+def _fewest(truth: np.ndarray, used: np.ndarray, groups: Sequence[Hashable], classes: int) -> int:
+    own = np.asarray(truth)[used]
+    return fewest_patients(one_hot(own, classes), groups, own.ndim == 2)
 
 
 def _used(parts: Sequence[FoldPredictions]) -> tuple[np.ndarray, list[FoldPredictions]]:

@@ -12,7 +12,12 @@ import numpy as np
 
 from napari_cxr.inference.label_rule import UNDECIDED_ANSWERS, LabelRule
 from napari_cxr.metrics.class_metrics import summarise
-from napari_cxr.metrics.confidence_intervals import Interval, wilson_interval
+from napari_cxr.metrics.confidence_intervals import (
+    FEWEST_PATIENTS,
+    Interval,
+    patients_by_class,
+    proportion_interval,
+)
 from napari_cxr.scoring.background_thread import BackgroundThread
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 from napari_cxr.scoring.scoring_events import ScoringMeasured
@@ -24,12 +29,6 @@ __all__ = ['NO_SOURCE', 'ScoreEvaluation', 'evaluate_rows', 'evaluate_run', 'see
 #: get fewer; the intervals are narrow then, and a tenth more or less of their width is nothing.
 _AT_THE_END, _ON_THE_WAY = 30_000_000, 3_000_000
 _RESAMPLES, _FEWEST = 2000, 100
-#: Patients with a class, or without it, of whom there must be as many for the bootstrap's
-#: intervals: it draws from them again, and fewer say too little of what others would be.
-_ENOUGH = 10
-#: Figures that have such an interval: of a class, and of all.
-_DRAWN_OF_CLASS = ('auc', 'f1')
-_DRAWN = ('macro_auc', 'balanced_accuracy', 'macro_f1', 'keras_auc')
 #: Splits of the model's own run whose images it has seen: trained on, or chosen by.
 _SEEN = ('train', 'val')
 #: Sources that have figures of their own; of more, those with the most images. What is said of
@@ -157,17 +156,16 @@ class ScoreEvaluation:
         Measured
             Its metrics are empty if all images have the same labels. Beside what `summarise`
             gives they have ``few``: by class how many patients have it, where these are fewer
-            than ten; and by 'no CLASS' how many have not, where an image can have several and
-            these are fewer. With so few on one side, and where the bootstrap's interval has no
-            width, an area and what is a mean of it have none. Of a decision each class has
-            under ``called`` its sensitivity and specificity at its threshold. Where the model
-            does not decide for some images, ``cannot_say`` has how many ``images`` they are,
-            their ``share`` with its interval, and ``decided``: the figures of the others, empty
-            where these have the same labels. Where the model has seen some images in its own
-            training, ``unseen`` has how many it was ``trained_on``, how many were its
-            ``validation`` images, how many ``images`` are left, and their ``metrics``; where
-            there are several sources, ``sources`` has the same for each, beside its ``images``
-            and ``metrics``.
+            than five; and by 'no CLASS' how many have not, where an image can have several and
+            these are fewer. With so few an area and what is a mean of it have no interval. Of a
+            decision each class has under ``called`` its sensitivity and specificity at its
+            threshold. Where the model does not decide for some images, ``cannot_say`` has how
+            many ``images`` they are, their ``share`` with its interval, and ``decided``: the
+            figures of the others, empty where these have the same labels. Where the model has
+            seen some images in its own training, ``unseen`` has how many it was
+            ``trained_on``, how many were its ``validation`` images, how many ``images`` are
+            left, and their ``metrics``; where there are several
+            sources, ``sources`` has the same for each, beside its ``images`` and ``metrics``.
         """
         unmeasured = tuple(sorted(self._unknown)), self._unmeasured
         doubtful = self._doubtful, self._include_doubtful
@@ -265,8 +263,7 @@ class ScoreEvaluation:
             thresholds=self._rule.thresholds or None,
             times=times,
         )
-        few, unsafe = self._few(truth, patients)
-        return _without_unsafe(metrics, unsafe, multilabel=self._multilabel) | {'few': few}
+        return metrics | {'few': self._few(truth, patients)}
 
     def _table(self, classes: Sequence[tuple[int, ...]], order: np.ndarray) -> np.ndarray:
         """Return which classes images have, shape (images, classes), in an order."""
@@ -275,21 +272,16 @@ class ScoreEvaluation:
             table[i, list(classes[place])] = True
         return table
 
-    def _few(self, truth: np.ndarray, patients: np.ndarray) -> tuple[dict[str, int], set[str]]:
-        """Return what `found` calls few, and the classes with so few on one side."""
+    def _few(self, truth: np.ndarray, patients: np.ndarray) -> dict[str, int]:
+        """Return what `found` calls few."""
         few: dict[str, int] = {}
-        unsafe: set[str] = set()
-        for label, inside in zip(self._labels, truth.T, strict=True):
-            having, others = (len(np.unique(patients[who])) for who in (inside, ~inside))
-            if not having:
-                continue
-            if having < _ENOUGH:
-                few[label] = having
-            if self._multilabel and others < _ENOUGH:
-                few[f'no {label}'] = others
-            if min(having, others) < _ENOUGH:
-                unsafe.add(label)
-        return few, unsafe
+        with_it, without = patients_by_class(truth, patients), patients_by_class(~truth, patients)
+        for label, having, others in zip(self._labels, with_it, without, strict=True):
+            if 0 < having < FEWEST_PATIENTS:
+                few[label] = int(having)
+            if having and self._multilabel and others < FEWEST_PATIENTS:
+                few[f'no {label}'] = int(others)
+        return few
 
     def look(self) -> ScoringMeasured | None:
         """Return figures on the way, if new ones are ready; make such in a thread when due.
@@ -356,33 +348,7 @@ def seen_warning(seen: Mapping[str, int], images: int) -> str:
 
 def _fraction(right: np.ndarray, of: np.ndarray, patients: np.ndarray) -> Interval:
     """Return the share of some images that is right, with as many cases as these have patients."""
-    share = float(right[of].mean()) if of.any() else math.nan
-    return wilson_interval(share, len(np.unique(patients[of])))
-
-
-def _without_unsafe(
-    metrics: dict[str, Any], unsafe: set[str], *, multilabel: bool
-) -> dict[str, Any]:
-    """Return figures without the bootstrap's intervals where these say less than they seem to.
-
-    Where all of a few images are ranked rightly, each resample ranks them rightly as well:
-    the interval of an area of 1 is from 1 to 1.
-    """
-
-    def checked(found: Mapping[str, Any], drawn: Sequence[str], few: bool) -> dict[str, Any]:
-        return {
-            name: [figure[0], None, None]
-            if name in drawn and (few or figure[1] == figure[2])
-            else figure
-            for name, figure in found.items()
-        }
-
-    classes = {
-        label: checked(found, _DRAWN_OF_CLASS, label in unsafe)
-        for label, found in metrics['classes'].items()
-    }
-    drawn = (*_DRAWN, 'accuracy') if multilabel else _DRAWN
-    return checked(metrics, drawn, bool(unsafe)) | {'classes': classes}
+    return proportion_interval(right[of], patients[of])
 
 
 def evaluate_rows(

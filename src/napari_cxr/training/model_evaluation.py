@@ -22,7 +22,7 @@ from napari_cxr.metrics.baseline import BASELINES, fit_baseline
 from napari_cxr.metrics.calibration import fit_temperature, probabilities_of
 from napari_cxr.metrics.class_metrics import summarise
 from napari_cxr.metrics.classification import one_hot
-from napari_cxr.metrics.confidence_intervals import wilson_interval
+from napari_cxr.metrics.confidence_intervals import proportion_interval
 from napari_cxr.metrics.model_comparison import (
     FoldPredictions,
     average_over_folds,
@@ -126,7 +126,7 @@ def performance_at(
     truth, probabilities, labels
         As of `operating_points`, for the images that are evaluated.
     groups : sequence
-        The patient of each, which Wilson's intervals count.
+        The patient of each.
 
     Returns
     -------
@@ -143,9 +143,8 @@ def performance_at(
                 ('sensitivity', inside, scores >= threshold),
                 ('specificity', ~inside, scores < threshold),
             ):
-                rate = float(right[which].mean()) if which.any() else float('nan')
-                patients = len({groups[i] for i in np.flatnonzero(which).tolist()})
-                rates[metric] = wilson_interval(rate, patients).to_list()
+                own = [groups[i] for i in np.flatnonzero(which).tolist()]
+                rates[metric] = proportion_interval(right[which], own).to_list()
             out.setdefault(label, {})[name] = rates
     return out
 

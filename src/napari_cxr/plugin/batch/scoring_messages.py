@@ -255,7 +255,7 @@ def measured_text(
         things = 'patients' if patients < images else 'images'
         named = ', '.join(f'{label} {count}' for label, count in few.items())
         text += (
-            f' Few {things}: {named}. With fewer than 10 there is no interval for the AUC, and '
+            f' Few {things}: {named}. With fewer than 5 there is no interval for the AUC, and '
             'little can be concluded from it.'
         )
     text += _undecided_text(metrics, undecided)
