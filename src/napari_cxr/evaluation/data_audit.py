@@ -334,7 +334,6 @@ class _Auditor:
                     folds,
                     groups,
                     asked=self._asked,
-                    seed=self._seed,
                 )
             )
             yield self._at(doing, number / len(values))

@@ -1,7 +1,7 @@
-"""Every metric of a classifier on a set of images, with intervals resampled by patient.
+"""Every metric of a classifier on a set of images, with intervals by patient.
 
 Metrics are functions of the weight of each image, so one pass over thousands of resamples gives
-their intervals.
+the intervals of those for which nothing better is known.
 """
 
 from __future__ import annotations
@@ -25,7 +25,14 @@ from napari_cxr.metrics.classification import (
     sensitivity,
     specificity,
 )
-from napari_cxr.metrics.confidence_intervals import Interval
+from napari_cxr.metrics.confidence_intervals import (
+    Interval,
+    auc_interval,
+    balanced_accuracy_interval,
+    f1_interval,
+    macro_auc_interval,
+    proportion_interval,
+)
 from napari_cxr.metrics.probability_scores import (
     average_precision,
     brier_score,
@@ -199,6 +206,7 @@ def performance(
         times=resamples(table, times),
         seed=seed,
     )
+    spread |= _by_patient(metrics, table)
     counts = metrics.counts
     return {
         'images': len(table),
@@ -215,6 +223,35 @@ def performance(
         },
         **({} if table.multilabel else {'confusion': metrics.confusion.tolist()}),
     }
+
+
+def _by_patient(metrics: PerformanceMetrics, table: EvaluationTable) -> dict[str, Interval]:
+    """Return the intervals of metrics that need no bootstrap, which hold on small sets as well."""
+    truth, predicted, scores = metrics.truth, metrics.predicted, metrics.probabilities
+    numbers = {name: i for i, name in enumerate(dict.fromkeys(table.patients))}
+    patient = np.array([numbers[name] for name in table.patients])
+    found: dict[str, Interval] = {}
+    for k in metrics.present:
+        label, has, called = metrics.labels[k], truth[:, k], predicted[:, k]
+        found |= {
+            f'recall of {label}': proportion_interval(called[has], patient[has]),
+            f'specificity of {label}': proportion_interval(~called[~has], patient[~has]),
+            f'precision of {label}': proportion_interval(has[called], patient[called]),
+            f'f1 of {label}': f1_interval(has, called, patient),
+            f'auc of {label}': auc_interval(has, scores[:, k], patient),
+        }
+    if metrics.multilabel:
+        decisions = (predicted == truth).ravel()
+        found['accuracy'] = proportion_interval(decisions, np.repeat(patient, truth.shape[1]))
+    else:
+        found['accuracy'] = proportion_interval((predicted & truth).any(axis=1), patient)
+        rates = [found[f'recall of {metrics.labels[k]}'] for k in metrics.present]
+        found['balanced_accuracy'] = balanced_accuracy_interval(rates)
+    # With two classes of which each image has one, both areas are the same one.
+    two = truth.shape[1] == 2 and not metrics.multilabel
+    areas = metrics.present[:1] if two else metrics.present
+    found['auc'] = macro_auc_interval(truth[:, areas], scores[:, areas], patient)
+    return found
 
 
 def resamples(table: EvaluationTable, times: int = _RESAMPLES) -> int:

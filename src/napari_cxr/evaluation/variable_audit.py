@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import pairwise
 from typing import Literal
 
@@ -20,8 +19,8 @@ import numpy as np
 
 from napari_cxr.messages import message_type
 from napari_cxr.metrics.baseline import fit_baseline
-from napari_cxr.metrics.classification import macro_auc, one_hot
-from napari_cxr.metrics.confidence_intervals import bootstrap
+from napari_cxr.metrics.classification import one_hot
+from napari_cxr.metrics.confidence_intervals import macro_auc_interval
 
 __all__ = ['VariableAudit', 'age_in_years', 'audit_variable', 'shortcut_answer']
 
@@ -30,7 +29,6 @@ Answer = Literal['yes', 'partly', 'no', 'unknown']
 #: A lower bound above the first is enough to be called most of a good result, above the second
 #: some of it; both are macro AUC, where chance is .5.
 _MOST, _SOME = 0.8, 0.6
-_RESAMPLES = 1000
 #: Parts into which ages are counted, in years: infants, children, adolescents, adults by twenty.
 _AGES = (0, 2, 12, 18, 40, 60, 80, 200)
 #: Values of a category that are counted by themselves; the rest are counted together.
@@ -95,7 +93,6 @@ def audit_variable(
     *,
     known: np.ndarray | None = None,
     asked: float | None = None,
-    seed: int = 0,
 ) -> VariableAudit:
     """Classify images by one variable alone, out of fold.
 
@@ -117,8 +114,6 @@ def audit_variable(
         Of which images it is known; by default those with a text or with all numbers.
     asked : float, optional
         The AUC of a model, to which it is compared.
-    seed : int
-        Of the bootstrap.
 
     Returns
     -------
@@ -145,13 +140,8 @@ def audit_variable(
     fit = _rates if categories else fit_baseline
     found = _out_of_fold(fit, values, truth, len(labels), folds, known)
     places = np.flatnonzero(known)
-    (interval,) = bootstrap(
-        partial(macro_auc, np.asarray(truth)[places], found[places]),
-        [groups[int(i)] for i in places],
-        ['|'.join(np.array(labels, dtype=object)[inside[i]]) for i in places],
-        times=_RESAMPLES,
-        seed=seed,
-    )
+    patients = [groups[int(i)] for i in places]
+    interval = macro_auc_interval(inside[places], found[places], patients)
     auc = interval.value, interval.low, interval.high
     answer = shortcut_answer(auc, asked)
     text = _sentence(name, auc, answer, images, len(known), asked)
@@ -180,7 +170,7 @@ def _sentence(
     name: str, auc: Sequence[float], answer: Answer, images: int, total: int, asked: float | None
 ) -> str:
     value, low, high = auc
-    number = f'{value:.3f} ({low:.3f} to {high:.3f})'
+    number = f'{value:.3f}' + (f' ({low:.3f} to {high:.3f})' if math.isfinite(low) else '')
     on = '' if images == total else f' on the {images:,} of {total:,} images where it is known'
     goal = 'a good AUC' if asked is None else f'an AUC of {asked:.3f}'
     match answer:

@@ -5,6 +5,8 @@ They are functions of the weight of each image, so that they can be resampled.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
@@ -25,6 +27,7 @@ from napari_cxr.metrics.classification import (
     specificity,
 )
 from napari_cxr.metrics.confidence_intervals import (
+    FEWEST_PATIENTS,
     Interval,
     auc_interval,
     balanced_accuracy_interval,
@@ -304,7 +307,11 @@ def bootstrap_metrics(
     seed: int,
     fewest: int | None = None,
 ) -> dict[str, Interval]:
-    """Return metrics by name with bootstrap intervals; see `bootstrap`."""
+    """Return metrics by name with bootstrap intervals, where these say something.
+
+    They do not, and are NaN, if all resamples agree or a class has too few patients; see
+    `bootstrap` and `FEWEST_PATIENTS`.
+    """
     found: list[str] = []
 
     def columns(weights: np.ndarray) -> np.ndarray:
@@ -313,7 +320,15 @@ def bootstrap_metrics(
         return np.column_stack(list(by_name.values()))
 
     spread = bootstrap(columns, groups, strata, times=times, seed=seed, fewest=fewest)
-    return dict(zip(found, spread, strict=True))
+    if fewest is None:
+        firsts = dict(reversed(list(zip(groups, strata, strict=True))))
+        fewest = min(Counter(firsts.values()).values(), default=0)
+    return {
+        name: Interval(one.value, math.nan, math.nan)
+        if fewest < FEWEST_PATIENTS or one.low == one.high
+        else one
+        for name, one in zip(found, spread, strict=True)
+    }
 
 
 def fewest_patients(inside: np.ndarray, groups: Sequence[Hashable], multilabel: bool) -> int:

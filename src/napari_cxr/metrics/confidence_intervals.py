@@ -386,8 +386,8 @@ def bootstrap(
     Returns
     -------
     list of Interval
-        One for each metric; without limits if all resamples agree, or patients are fewer than
-        `FEWEST_PATIENTS`.
+        One for each metric. It has no width if all resamples agree, and says little if patients
+        are fewer than `FEWEST_PATIENTS`.
     """
     names, member = _numbered(groups)
     stratum_of: dict[int, Hashable] = {}
@@ -452,10 +452,11 @@ def _columns(values: np.ndarray) -> np.ndarray:
 
 def _percentiles(values: np.ndarray, patients: int) -> tuple[float, float]:
     known = values[np.isfinite(values)]
-    if patients < FEWEST_PATIENTS or not len(known) or known.min() == known.max():
+    if not len(known):
         return math.nan, math.nan
     from scipy.stats import norm, t
 
+    patients = max(patients, 2)
     wider = math.sqrt(patients / (patients - 1)) * float(t.ppf(0.975, patients - 1))
     beyond = 100 * float(norm.cdf(-wider))
     low, high = np.percentile(known, [beyond, 100 - beyond])
