@@ -255,6 +255,7 @@ MODULES = frozenset(
         'napari_cxr.evaluation.variable_audit',
         'napari_cxr.explain.feature_maps',
         'napari_cxr.explain.heatmap',
+        'napari_cxr.explain.heatmap_checks',
         'napari_cxr.explain.heatmap_location',
         'napari_cxr.inference.prediction',
         'napari_cxr.lungs.lung_field',

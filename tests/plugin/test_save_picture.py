@@ -79,7 +79,7 @@ def test_outline_and_lungs_are_drawn(viewer, base):
     assert np.ptp(drawn[:, 22:58].astype(int), axis=-1).min() > 5
     assert np.ptp(drawn[:, :18], axis=-1).max() == 0
     layer.visible = False
-    HeatmapOverlay(viewer).outline(base, made_up_answer(), 'ill', 0.5)
+    HeatmapOverlay(viewer).outline(base, made_up_answer(), 'ill', (0.5,))
     red = render(viewer, base).astype(int)
     found = (red[..., 0] - red[..., 1] > 120) & (red[..., 0] - red[..., 2] > 120)
     assert 40 < found.sum() < 400

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_cxr.checkpoint import Card
     from napari_cxr.explain.heatmap import Heatmap
+    from napari_cxr.explain.heatmap_checks import HeatmapChecks
     from napari_cxr.explain.heatmap_location import HeatmapLocation
     from napari_cxr.inference.prediction import Prediction
 
@@ -315,6 +316,56 @@ class Model:
             against=against,
         )
         return Explanation(Result(prediction, shown), heatmaps, locations)
+
+    def check(
+        self,
+        image: Radiograph | str | Path,
+        label: str,
+        method: str = 'Grad-CAM',
+        against: str = '',
+    ) -> HeatmapChecks:
+        """Check whether the heatmap of a label is to be trusted.
+
+        The weights are made random from the head downwards, and pixels are hidden in the order
+        of the heatmap; see docs/explanations.md.
+
+        Parameters
+        ----------
+        image, method, against
+            As of `explain`.
+        label : str
+            The label whose heatmap it is.
+
+        Returns
+        -------
+        HeatmapChecks
+            Correlations, curves, and `verdicts` in words.
+
+        Raises
+        ------
+        napari_cxr.radiograph.UnreadableImage, napari_cxr.inference.prediction.RefusedImage
+            As `predict`.
+        ValueError
+            If there is no such label or method.
+
+        Examples
+        --------
+        >>> import napari_cxr as cxr
+        >>> checks = cxr.load_model().check('film.dcm', 'opacity')
+        >>> [verdict.passed for verdict in checks.verdicts]  # doctest: +SKIP
+        [True, True, None]
+        """
+        _, radiograph = self._read(image)
+        checks: HeatmapChecks = call(
+            'check',
+            radiograph=radiograph,
+            model=str(self.path),
+            device=self.device,
+            label=label,
+            method=method,
+            against=against,
+        )
+        return checks
 
     def _read(self, image: Radiograph | str | Path) -> tuple[Radiograph, Radiograph]:
         """Return the whole radiograph, and as the model is shown it, which `score` decides."""

@@ -40,7 +40,8 @@ def _on_model(job: str, arguments: dict[str, Any]) -> Generator[Any, None, Any]:
     from napari_cxr.workers.model_worker import worker_role
 
     role = 'torch'  # which every other method needs
-    if arguments.get('method', DEFAULT_METHOD) == DEFAULT_METHOD and not arguments.get('against'):
+    plain = arguments.get('method', DEFAULT_METHOD) == DEFAULT_METHOD
+    if job != 'check' and plain and not arguments.get('against'):
         role = yield from worker_role(arguments['model'], arguments['device'])
     return (yield from _raising(_worker(role), job, arguments))
 

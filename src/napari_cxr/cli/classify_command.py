@@ -141,9 +141,11 @@ def classify(
 
 
 def _leading(prediction: Prediction, maps: list[Heatmap]) -> Heatmap:
-    """Return the heatmap of the leading class, or of the most probable one that has a map."""
-    found = [one for one in maps if one.label == prediction.leading]
-    return found[0] if found else max(maps, key=lambda one: one.probability)
+    """Return the heatmap of the leading class; in contrast to that one, of the next."""
+    leading = next(one for one in maps if one.label == prediction.leading)
+    if leading.against != leading.label:
+        return leading
+    return max((one for one in maps if one is not leading), key=lambda one: one.probability)
 
 
 def _folder_hint(path: Path) -> str:

@@ -265,7 +265,7 @@ class Classifier:
             The lungs, where they are known already or a person has corrected them.
         against : str
             A class with which to contrast: each heatmap then shows what raises the logit of
-            its class above that of this one, which has no heatmap of its own. Empty for none.
+            its class above that of this one, whose own heatmap is empty. Empty for none.
 
         Returns
         -------
@@ -303,9 +303,7 @@ class Classifier:
             raise ValueError(
                 f'{self.card.name} has no label {unknown[0]!r}; it has {", ".join(self.labels)}.'
             )
-        targets = [self.labels.index(k) for k in labels or self.labels if k != against]
-        if not targets:
-            raise ValueError(f'A contrast needs two classes, and there is {against!r} alone.')
+        targets = [self.labels.index(label) for label in labels or self.labels]
         ready = self.prepare(radiograph, preset, field)
         height, width = ready.image.shape
         if by.name == DEFAULT_METHOD and not against:

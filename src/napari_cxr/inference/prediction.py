@@ -146,6 +146,10 @@ class Prediction:
         """The labels that reach their thresholds, the furthest above first."""
         return self.rule.above(self.probabilities)
 
+    def predicts(self, label: str) -> bool:
+        """Tell whether a label reaches its threshold, or is the most probable class."""
+        return label in self.above if self.multilabel else label == self.label
+
     @property
     def leading(self) -> str:
         """The label that is furthest above its threshold or the least below it."""

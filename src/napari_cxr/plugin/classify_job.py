@@ -8,7 +8,7 @@ model's card says about its performance.
 from __future__ import annotations
 
 import atexit
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from napari.layers import Image, Labels
 from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
 from napari_cxr.checkpoint.card_page import headline
 from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.heatmap_checks import HeatmapChecks
 from napari_cxr.explain.heatmap_location import HeatmapLocation, lung_labels, uniform_lung_fraction
 from napari_cxr.inference.prediction import Prediction
 from napari_cxr.lungs import LungField
@@ -32,8 +33,10 @@ __all__ = [
     'ExplainedPrediction',
     'HeatmapsByLungs',
     'LoadedModel',
+    'check',
     'classify',
     'classify_radiograph',
+    'explain',
     'model_performance',
     'performance_text',
     'prepare',
@@ -136,6 +139,16 @@ class ExplainedPrediction:
         """Codes of what must be read before the result; empty for most images."""
         return {caution.code for caution in self.prediction.doubts}
 
+    @property
+    def method(self) -> str:
+        """How the heatmaps were made."""
+        return self.heatmaps[0].method
+
+    @property
+    def against(self) -> str:
+        """The class that they are contrasted with; empty for none."""
+        return self.heatmaps[0].against
+
     def heatmap(self, label: str) -> Heatmap:
         """Return the heatmap of a class."""
         return self.heatmaps[self.prediction.labels.index(label)]
@@ -210,6 +223,61 @@ def classify(
     radiograph = yield from radiograph_behind(layer)
     radiograph = yield from as_scored(radiograph, model)
     return (yield from classify_radiograph(radiograph, model, device, field, edit))
+
+
+def explain(
+    layer: Image, answer: ExplainedPrediction, model: str, device: str, method: str, against: str
+) -> Job[ExplainedPrediction]:
+    """Explain a result by another method; a job for `run_job`, which yields words about progress.
+
+    Parameters
+    ----------
+    layer : napari.layers.Image
+        The layer that was classified.
+    answer : ExplainedPrediction
+        Its result, whose probabilities and lungs stay.
+    model, device
+        As they were for the result.
+    method, against : str
+        As of `Classifier.explain`.
+    """
+    radiograph = yield from radiograph_behind(layer)
+    radiograph = yield from as_scored(radiograph, model)
+    _, heatmaps, edge_fractions, locations = yield from shared_torch().run(
+        'explain',
+        model=model,
+        device=device,
+        radiograph=radiograph,
+        method=method,
+        against=against,
+        field=answer.field,
+    )
+    return replace(
+        answer,
+        heatmaps=tuple(heatmaps),
+        edge_fractions=tuple(edge_fractions),
+        lungs=replace(answer.lungs, locations=tuple(locations)),
+    )
+
+
+def check(
+    layer: Image, answer: ExplainedPrediction, label: str, model: str, device: str
+) -> Job[HeatmapChecks]:
+    """Check the heatmap of a class, see `check_heatmap`; arguments as of `explain`."""
+    radiograph = yield from radiograph_behind(layer)
+    radiograph = yield from as_scored(radiograph, model)
+    return (
+        yield from shared_torch().run(
+            'check',
+            model=model,
+            device=device,
+            radiograph=radiograph,
+            label=label,
+            method=answer.method,
+            against=answer.against,
+            field=answer.field,
+        )
+    )
 
 
 def classify_radiograph(

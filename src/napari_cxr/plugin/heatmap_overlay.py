@@ -6,11 +6,13 @@ layers: the outline, where the heatmap crosses a level, and the edge of what the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Layer, Shapes
 
-from napari_cxr.explain.heatmap import Heatmap, full_colour
+from napari_cxr.explain.heatmap import HEAT_COLOURS, Heatmap, full_colour
 from napari_cxr.plugin.classify_job import ExplainedPrediction
 from napari_cxr.plugin.layers import heatmap_layer, is_heatmap, lay_on, lying_on, show_heatmap
 
@@ -66,10 +68,10 @@ def outline_paths(heatmap: Heatmap, level: float) -> list[np.ndarray]:
     return paths
 
 
-def outline_layer(heatmap: Heatmap, level: float, base: Image) -> Shapes:
-    """Return a layer with the outline, in place on the radiograph's layer."""
+def outline_layer(heatmap: Heatmap, levels: Sequence[float], base: Image) -> Shapes:
+    """Return a layer with the outlines, in place on the radiograph's layer."""
     layer = Shapes(ndim=2, axis_labels=base.axis_labels)
-    show_outline(layer, heatmap, level, base)
+    show_outline(layer, heatmap, levels, base)
     lay_on(layer, base)
     return layer
 
@@ -108,15 +110,27 @@ def show_field_of_view(layer: Shapes, heatmap: Heatmap, base: Image) -> None:
     layer.name = f'Field of view · {heatmap.model}'
 
 
-def show_outline(layer: Shapes, heatmap: Heatmap, level: float, base: Image) -> None:
-    """Put the outline of a heatmap into an existing layer, where the radiograph is now."""
+def show_outline(layer: Shapes, heatmap: Heatmap, levels: Sequence[float], base: Image) -> None:
+    """Put the outlines of a heatmap into an existing layer, where the radiograph is now.
+
+    The colour of each is that of the heatmap at its level, where there are several.
+    """
     _align(layer, base)
     rows = heatmap.to_radiograph[0, 0] * heatmap.values.shape[0]
     layer.data = []
-    paths = outline_paths(heatmap, level)
-    if paths:
-        layer.add_paths(paths, edge_color='#ff3b30', edge_width=max(rows / 250, 0.5))
-    layer.name = f'{heatmap.method} outline · {heatmap.label} · {100 * level:.0f} %'
+    for level in levels:
+        paths = outline_paths(heatmap, level)
+        if paths:
+            color = '#ff3b30' if len(levels) == 1 else _level_color(level)
+            layer.add_paths(paths, edge_color=color, edge_width=max(rows / 250, 0.5))
+    percent = ', '.join(f'{100 * level:.0f}' for level in levels)
+    layer.name = f'{heatmap.method} outline · {heatmap.title} · {percent} %'
+
+
+def _level_color(level: float) -> np.ndarray:
+    """Return the colour of the heatmap at a level, opaque."""
+    steps = np.linspace(0, 1, len(HEAT_COLOURS))
+    return np.array([*(np.interp(level, steps, HEAT_COLOURS[:, i]) for i in range(3)), 1.0])
 
 
 class HeatmapOverlay:
@@ -136,12 +150,14 @@ class HeatmapOverlay:
         self._viewer = viewer
         self.heat: Image | None = None
         self.line: Shapes | None = None
+        self._levels: tuple[float, ...] = ()
         self.view: Shapes | None = None
 
     @property
-    def outlined(self) -> bool:
-        """Whether there is an outline on screen."""
-        return self.line is not None and self.line in self._viewer.layers
+    def levels(self) -> tuple[float, ...]:
+        """The levels of the outlines on screen."""
+        there = self.line is not None and self.line in self._viewer.layers
+        return self._levels if there else ()
 
     def show(
         self, base: Image, answer: ExplainedPrediction, label: str, opacity: float, visible: bool
@@ -162,16 +178,17 @@ class HeatmapOverlay:
         return self.heat
 
     def outline(
-        self, base: Image, answer: ExplainedPrediction, label: str, level: float | None
+        self, base: Image, answer: ExplainedPrediction, label: str, levels: tuple[float, ...]
     ) -> None:
-        """Show the outline of one class at a level, or take it away where `level` is None."""
-        if level is None:
+        """Show the outlines of one class at levels, or take them away where there are none."""
+        there, self._levels = bool(self.levels), levels
+        if not levels:
             self._take_away(self.line)
             self.line = None
-        elif self.line is not None and self.outlined:
-            show_outline(self.line, answer.heatmap(label), level, base)
+        elif self.line is not None and there:
+            show_outline(self.line, answer.heatmap(label), levels, base)
         else:
-            self.line = outline_layer(answer.heatmap(label), level, base)
+            self.line = outline_layer(answer.heatmap(label), levels, base)
             above = (
                 self.heat if self.heat is not None and self.heat in self._viewer.layers else base
             )

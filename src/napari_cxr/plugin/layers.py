@@ -323,7 +323,13 @@ def show_heatmap(
         map looks weak.
     """
     matrix = heatmap.to_radiograph
+    reshaped = layer.data.shape != heatmap.values.shape
     layer.data = np.ascontiguousarray(heatmap.values, dtype=np.float32)
+    if reshaped:
+        # napari 0.9.2 goes on interpolating as for the shape before, until it is set anew: the
+        # map would be drawn in the wrong place.
+        chosen, layer.interpolation2d = layer.interpolation2d, 'nearest'
+        layer.interpolation2d = chosen
     # The first cell's centre goes where the base layer draws that point. `affine` is
     # applied after the translation, so it is taken off again.
     place = {
@@ -343,7 +349,9 @@ def show_heatmap(
     if tuple(layer.contrast_limits) != limits:
         layer.contrast_limits_range = limits
         layer.contrast_limits = limits
-    layer.name = f'{heatmap.method} · {heatmap.label} · p={heatmap.probability:.2f}'
+    layer.name = f'{heatmap.method} · {heatmap.title} · p={heatmap.probability:.2f}'
+    if prediction.multilabel and not prediction.predicts(heatmap.label):
+        layer.name += ' · below threshold'
     layer.metadata = {
         KEY: {
             'method': heatmap.method,

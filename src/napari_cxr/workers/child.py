@@ -100,6 +100,7 @@ def jobs_of(role: str) -> dict[str, Callable[..., Any]]:
             import torch  # noqa: F401  # at once, so that no job waits for it
         return {
             'device': classifier_jobs.device,
+            'check': classifier_jobs.check,
             'classify': classifier_jobs.classify,
             'explain': classifier_jobs.explain,
             'export': classifier_jobs.export,

@@ -15,16 +15,19 @@ from napari_cxr.checkpoint import catalog
 from napari_cxr.explain.explanation_methods import DEFAULT_METHOD
 from napari_cxr.explain.feature_maps import FeatureMaps
 from napari_cxr.explain.heatmap import Heatmap
+from napari_cxr.explain.heatmap_checks import HeatmapChecks
 from napari_cxr.explain.heatmap_location import HeatmapLocation, heatmap_locations
 from napari_cxr.inference.backends.exported_network import ExportedNetwork
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.cpu import keep_freed_memory
 from napari_cxr.inference.device import choose_device
+from napari_cxr.inference.heatmap_checks import check_heatmap
 from napari_cxr.inference.prediction import ImageWarning, Prediction
 from napari_cxr.lungs import LungField
 from napari_cxr.radiograph import Radiograph
 
 __all__ = [
+    'check',
     'classify',
     'device',
     'explain',
@@ -150,6 +153,22 @@ def explain(
     assert field is not None
     frame_shares = [h.frame_fraction(radiograph.shape) for h in heatmaps]
     return prediction, heatmaps, frame_shares, heatmap_locations(heatmaps, field)
+
+
+def check(
+    radiograph: Radiograph,
+    model: str,
+    device: str,
+    label: str,
+    method: str = DEFAULT_METHOD,
+    against: str = '',
+    field: LungField | None = None,
+) -> Generator[str, None, HeatmapChecks]:
+    """Check the heatmap of a label; arguments as of `explain`, yields what it is doing."""
+    yield 'Loading the model'
+    classifier = loaded_classifier(model, device)
+    steps = check_heatmap(classifier, radiograph, label, method, against, field)
+    return (yield from tell_progress(steps, 'Checking the heatmap'))
 
 
 def tell_progress(

@@ -371,7 +371,7 @@ def test_a_heatmap_of_another_model_of_that_name_is_not_shown(
 
 
 def test_an_outline_that_is_filled_again_stays(qtbot, viewer, opener, rows):
-    overlay, level = HeatmapOverlay(viewer), 0.3
+    overlay, level = HeatmapOverlay(viewer), (0.3,)
     dock_signals().prediction_ready.connect(
         draw := lambda *said: (
             said[0] in viewer.layers

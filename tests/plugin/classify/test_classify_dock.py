@@ -522,3 +522,48 @@ def test_nothing_above_shows_the_heatmap_of_the_nearest(qtbot, dock, chest, find
     classify(qtbot, dock)
     assert dock.result.headline.answer.text() == 'No finding'
     assert heat_layers(dock)[0].name.startswith('Grad-CAM · Mass ')
+
+
+def test_another_method_a_contrast_and_their_checks(qtbot, dock, chest):
+    base = dock.viewer.add_image(chest)
+    classify(qtbot, dock)
+    heat, before = dock.result.heat, dock.answer
+    best = dock.result.label
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        heat.method.setCurrentText('Integrated gradients')
+        assert dock.busy
+    assert not dock.message.text
+    (layer,) = heat_layers(dock)
+    assert layer.name.startswith(f'Integrated gradients · {best}') and layer.data.shape == (28, 28)
+    # Its cells cover the whole of what the model saw, from edge to edge.
+    corners = [layer.data_to_world(at) for at in ((-0.5, -0.5), (27.5, 27.5))]
+    bounds = np.reshape(before.heatmaps[0].input_bounds, (2, 2))
+    np.testing.assert_allclose(corners, bounds, atol=1e-6)
+    assert dock.answer.prediction is before.prediction
+    rival = next(k for k in before.prediction.labels if k != best)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        heat.against.setCurrentText(rival)
+    assert f'{best} rather than {rival}' in heat_layers(dock)[0].name
+    heat.against.setCurrentText('no other class')  # which is known by now
+    heat.method.setCurrentText('Grad-CAM')
+    assert dock.answer is before and not dock.busy
+    checks = dock.result.checks
+    checks.set_open(True)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        qtbot.mouseClick(checks.check, Qt.MouseButton.LeftButton)
+    assert not dock.message.text
+    assert 'random places' in checks.verdicts[1].text() and not checks.plot.isHidden()
+    dock._show_label(rival)
+    assert checks.plot.isHidden() and checks.check.isEnabled()
+    assert base in dock.viewer.layers
+
+
+def test_contours_lie_at_their_levels(qtbot, dock, chest):
+    dock.viewer.add_image(chest)
+    classify(qtbot, dock)
+    dock.result.heat.contours.setChecked(True)
+    (line,) = [layer for layer in dock.viewer.layers if 'outline' in layer.name]
+    assert line.name.endswith('25, 50, 75, 90 %')
+    assert len({tuple(color) for color in line.edge_color}) == 4
+    dock.result.heat.contours.setChecked(False)
+    assert line not in dock.viewer.layers

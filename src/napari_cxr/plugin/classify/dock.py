@@ -11,6 +11,7 @@ from napari.layers import Image
 from qtpy.QtGui import QKeySequence, QShortcut
 
 from napari_cxr.correction import Correction
+from napari_cxr.explain.heatmap_checks import HeatmapChecks
 from napari_cxr.plugin import classify_job
 from napari_cxr.plugin.background import (
     Failure,
@@ -50,6 +51,15 @@ class ClassifyDock(ImageDock):
         self._labels: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
         #: The model that was chosen when each layer was classified.
         self._models: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
+        #: Results by other methods and contrasts, and checks, so that each is made once.
+        self._explained: WeakKeyDictionary[Image, dict[tuple[str, str], ExplainedPrediction]] = (
+            WeakKeyDictionary()
+        )
+        self._checks: WeakKeyDictionary[Image, dict[tuple[str, str, str], HeatmapChecks]] = (
+            WeakKeyDictionary()
+        )
+        #: The result and the label whose heatmap is being checked.
+        self._checked: tuple[ExplainedPrediction, str] | None = None
         self._asked = ''
         self._correcting = False
         #: Kinds of warnings in spite of which the person wanted to see a layer's result.
@@ -69,6 +79,8 @@ class ClassifyDock(ImageDock):
         self.getting.got.connect(self._take_model)
         self.getting.failed.connect(self._show_download_failure)
         self.result.card_wanted.connect(self.show_card)
+        self.result.heat.method_changed.connect(self._explain)
+        self.result.checks.clicked.connect(self._check)
         self.result.heat.lungs_changed.connect(self._show_lungs)
         self.result.heat.edit_wanted.connect(self.lungs.edit)
         self.lungs.shown.connect(self.result.heat.set_lungs)
@@ -156,6 +168,95 @@ class ClassifyDock(ImageDock):
     def _end_correcting(self) -> None:
         self._correcting = False
 
+    # -- explaining by other methods ----------------------------------------------------
+
+    def _explain(self, method: str, against: str) -> None:
+        """Show the heatmaps of another method or contrast, and make them first if need be."""
+        layer, answer = self.inputs.current_layer, self.answer
+        if layer is None or answer is None:
+            return
+        found = self._explained.get(layer, {}).get((method, against))
+        if found is not None:
+            self._answers[layer] = found
+            self._show_result(layer)
+        elif self.busy:
+            self._show()  # as it was
+        else:
+            model, device = self._model_of(layer), self.inputs.current_device
+            job = classify_job.explain(layer, answer, model, device, method, against)
+            self._start_job(layer, job, method, self._take_explained)
+            self._update_checks()
+
+    def _take_explained(self, outcome: JobOutcome | Failure) -> None:
+        layer = self._running_on
+        if isinstance(outcome, Failure):
+            self._show_failure(outcome, layer)
+        answer = None if isinstance(outcome, Failure) else outcome.result
+        # Cancelled, failed, or of a result that has gone: what was on show stays.
+        if answer is None or layer is None or layer not in self._answers:
+            return
+        if answer.prediction is self._answers[layer].prediction:
+            self._remember(layer, answer)
+            self._answers[layer] = answer
+            self._show_result(layer)
+
+    def _remember(self, layer: Image, answer: ExplainedPrediction) -> None:
+        """Keep heatmaps of a result, by method and contrast."""
+        self._explained.setdefault(layer, {})[answer.method, answer.against] = answer
+
+    def _model_of(self, layer: Image) -> str:
+        """Return the model of a layer's result."""
+        return self._models.get(layer, '') or self.inputs.current_model
+
+    def _check(self) -> None:
+        """Check the heatmap on show, or stop checking it."""
+        if self.busy:
+            self.cancel()
+            return
+        layer, answer = self.inputs.current_layer, self.answer
+        if layer is None or answer is None:
+            return
+        model, device = self._model_of(layer), self.inputs.current_device
+        label = self._labels[layer]
+        job = classify_job.check(layer, answer, label, model, device)
+        self._checked = answer, label
+        self._start_job(layer, job, 'Checking the heatmap', self._take_checks)
+        self.result.checks.show_progress('Starting the network')
+
+    def _relay(self, event: object) -> None:
+        super()._relay(event)
+        if (
+            isinstance(event, str)
+            and self._checked is not None
+            and self.answer is self._checked[0]
+        ):
+            self.result.checks.show_progress(event)
+
+    def _take_checks(self, outcome: JobOutcome | Failure) -> None:
+        layer, checked, self._checked = self._running_on, self._checked, None
+        if isinstance(outcome, Failure):
+            self._show_failure(outcome, layer)
+            return
+        assert checked is not None
+        answer, label = checked
+        now = None if layer is None else self._answers.get(layer)
+        # None where it was cancelled; another prediction where it was classified anew.
+        if layer is None or now is None or now.prediction is not answer.prediction:
+            return
+        if outcome.result is not None:
+            found = self._checks.setdefault(layer, {})
+            found[answer.method, answer.against, label] = outcome.result
+            self._update_checks()
+
+    def _update_checks(self) -> None:
+        """Show what checks of the heatmap on show have found, if there were any."""
+        layer, answer = self.inputs.current_layer, self.answer
+        if layer is None or answer is None:
+            return
+        asked = answer.method, answer.against, self._labels[layer]
+        self.result.checks.show_checks(self._checks.get(layer, {}).get(asked))
+        self.result.checks.set_busy(self.busy)
+
     def _forget_result(self, layer: Image) -> None:
         """Forget the result of the radiograph that a layer showed."""
         if self._labels.pop(layer, None) is not None:
@@ -181,6 +282,9 @@ class ClassifyDock(ImageDock):
             layer.events.data.connect(self._forget_changed)
         self._answers[layer] = answer
         self._labels[layer] = label
+        self._explained.pop(layer, None)
+        self._checks.pop(layer, None)
+        self._remember(layer, answer)
         self._show_result(layer)
 
     def _show_lungs_failure(self, failure: Failure) -> None:
@@ -225,6 +329,7 @@ class ClassifyDock(ImageDock):
             self.result.show_answer(answer, self._labels[layer])
             self.heat.show_radiograph(layer, answer, self._labels[layer])
             self.lungs.show_radiograph(layer, answer)
+            self._update_checks()
         else:
             if answer is not None:
                 self.result.hold_back(answer)
@@ -286,6 +391,7 @@ class ClassifyDock(ImageDock):
         if layer is not None and self.answer is not None:
             self._labels[layer] = label
             self.heat.draw(layer, self.answer, label)
+            self._update_checks()
 
     def _show_lungs(self, wanted: bool) -> None:
         save_preferences('classify', lungs=wanted)

@@ -25,6 +25,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_cxr.explain import explanation_methods
 from napari_cxr.plugin.classify_job import ExplainedPrediction
 from napari_cxr.plugin.heatmap_overlay import HeatmapOverlay
 from napari_cxr.plugin.lungs_layer import LUNG_COLOURS
@@ -32,6 +33,11 @@ from napari_cxr.plugin.source_file import shows_other_pixels
 from napari_cxr.plugin.widgets.text import PlainLabel
 
 __all__ = ['HeatmapController', 'HeatmapControls']
+
+#: Fractions of the maximum at which contours lie.
+_CONTOURS = (0.25, 0.5, 0.75, 0.9)
+
+_NO_CONTRAST = 'no other class'
 
 
 class HeatmapControls(QWidget):
@@ -46,10 +52,12 @@ class HeatmapControls(QWidget):
     """
 
     label_changed = Signal(str)
+    #: How heatmaps are to be made, and the class to contrast with; empty for none.
+    method_changed = Signal(str, str)
     visible_changed = Signal(bool)
     opacity_changed = Signal(float)
-    #: Whether to draw an outline, and at which fraction of the maximum.
-    outline_changed = Signal(bool, float)
+    #: At which fractions of the maximum to draw outlines; a tuple, empty for none.
+    outline_changed = Signal(object)
     lungs_changed = Signal(bool)
     #: Whether to draw the edge of what the model was shown.
     field_of_view_changed = Signal(bool)
@@ -61,12 +69,18 @@ class HeatmapControls(QWidget):
         self.shown = QCheckBox('Heatmap')
         self.shown.setChecked(True)
         self.shown.setToolTip('Show or hide the heatmap')
-        self.label = QComboBox()
-        self.label.setToolTip('The class whose evidence the heatmap shows')
-        self.label.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        self.label = _combo_box('The class whose evidence the heatmap shows')
+        self.method = _combo_box('How the heatmap is made')
+        for name in explanation_methods.names():
+            found = explanation_methods.method(name)
+            slow = 'Takes seconds to minutes.' if found.slow else ''
+            self.method.addItem(name)
+            tip = ' '.join(filter(None, (found.summary, found.caution, slow)))
+            self.method.setItemData(self.method.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.against = _combo_box(
+            'Show what makes the image look like the class above rather than this one'
         )
-        self.label.setMinimumContentsLength(8)
+        self.against.addItem(_NO_CONTRAST)
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(0, 100)
         self.opacity.setValue(round(100 * opacity))
@@ -79,6 +93,8 @@ class HeatmapControls(QWidget):
         self.level.setRange(5, 95)
         self.level.setValue(50)
         self.level.setToolTip('Fraction of the maximum at which the outline lies')
+        self.contours = QCheckBox('Contours')
+        self.contours.setToolTip('Draw lines at 25, 50, 75 and 90 % of the maximum')
         self.lungs = QCheckBox('Lungs')
         self.lungs.setToolTip('Show or hide the lungs as a layer that can be edited')
         right, left = (f'<span style="color: {colour}">■</span>' for colour in LUNG_COLOURS)
@@ -101,15 +117,20 @@ class HeatmapControls(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.shown, self.label)
+        form.addRow('Method', self.method)
+        form.addRow('Rather than', self.against)
         form.addRow('Strength', _in_one_row(self.opacity, self._percent))
         form.addRow(self.outline, _in_one_row(self.level, self._level))
         form.addRow(self.lungs, _in_one_row(self._sides, self.edit))
-        form.addRow(self.field_of_view)
+        form.addRow(self.contours, self.field_of_view)
 
         self.label.currentTextChanged.connect(self.label_changed)
         self.shown.toggled.connect(self._show_toggled)
         self.opacity.valueChanged.connect(self._opacity_moved)
+        self.method.currentTextChanged.connect(self._method_chosen)
+        self.against.currentTextChanged.connect(self._method_chosen)
         self.outline.toggled.connect(self._outline_moved)
+        self.contours.toggled.connect(self._outline_moved)
         self.level.valueChanged.connect(self._outline_moved)
         self.lungs.toggled.connect(self._lungs_toggled)
         self.edit.clicked.connect(self.edit_wanted)
@@ -126,6 +147,25 @@ class HeatmapControls(QWidget):
             self.label.addItems(list(labels))
             self.label.setCurrentText(current)
 
+    def set_method(self, labels: Sequence[str], method: str, against: str) -> None:
+        """Follow how the heatmaps of a result were made, without a signal.
+
+        Parameters
+        ----------
+        labels : sequence of str
+            The model's classes; with one alone there is no contrast.
+        method, against : str
+            As of its heatmaps.
+        """
+        with QSignalBlocker(self.method), QSignalBlocker(self.against):
+            self.method.setCurrentText(method)
+            self.against.clear()
+            self.against.addItem(_NO_CONTRAST)
+            if len(labels) > 1:
+                self.against.addItems(list(labels))
+            self.against.setCurrentText(against or _NO_CONTRAST)
+        self.against.setEnabled(len(labels) > 1)
+
     def set_opacity(self, opacity: float) -> None:
         """Follow an opacity that was set elsewhere, without a signal."""
         with QSignalBlocker(self.opacity):
@@ -137,12 +177,13 @@ class HeatmapControls(QWidget):
         with QSignalBlocker(self.shown):
             self.shown.setChecked(shown)
 
-    def set_outlined(self, outlined: bool) -> None:
-        """Follow an outline that is there or not, without a signal."""
-        with QSignalBlocker(self.outline):
-            self.outline.setChecked(outlined)
-        self.level.setEnabled(outlined)
-        self._level.setEnabled(outlined)
+    def set_outlined(self, levels: Sequence[float]) -> None:
+        """Follow outlines that are there or not, without a signal."""
+        with QSignalBlocker(self.outline), QSignalBlocker(self.contours):
+            self.contours.setChecked(set(_CONTOURS) <= set(levels))
+            single = [level for level in levels if level not in _CONTOURS]
+            self.outline.setChecked(bool(single) or 0 < len(levels) < len(_CONTOURS))
+        self._enable_level()
 
     def set_lungs(self, shown: bool) -> None:
         """Follow lungs that are shown or not, without a signal."""
@@ -161,9 +202,19 @@ class HeatmapControls(QWidget):
         )
 
     @property
-    def outline_level(self) -> float | None:
-        """The level of the outline, or None where there is to be none."""
-        return self.level.value() / 100 if self.outline.isChecked() else None
+    def outline_levels(self) -> tuple[float, ...]:
+        """The levels of the outlines, ascending; empty where there are to be none."""
+        levels = set(_CONTOURS) if self.contours.isChecked() else set()
+        if self.outline.isChecked():
+            levels.add(self.level.value() / 100)
+        return tuple(sorted(levels))
+
+    def _method_chosen(self) -> None:
+        if self.method.currentText() and self.against.currentText():
+            at = self.against.currentIndex()
+            self.method_changed.emit(
+                self.method.currentText(), self.against.currentText() if at > 0 else ''
+            )
 
     def _show_toggled(self, shown: bool) -> None:
         self.visible_changed.emit(shown)
@@ -177,11 +228,22 @@ class HeatmapControls(QWidget):
         self.opacity_changed.emit(self.opacity.value() / 100)
 
     def _outline_moved(self) -> None:
-        wanted = self.outline.isChecked()
-        self.level.setEnabled(wanted)
-        self._level.setEnabled(wanted)
+        self._enable_level()
         self._level.setText(f'{self.level.value()} %')
-        self.outline_changed.emit(wanted, self.level.value() / 100)
+        self.outline_changed.emit(self.outline_levels)
+
+    def _enable_level(self) -> None:
+        for part in (self.level, self._level):
+            part.setEnabled(self.outline.isChecked())
+
+
+def _combo_box(tip: str) -> QComboBox:
+    """Return a list to choose from that takes the width it is given."""
+    box = QComboBox()
+    box.setToolTip(tip)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(8)
+    return box
 
 
 def _in_one_row(wide: QWidget, narrow: QWidget) -> QWidget:
@@ -224,7 +286,7 @@ class HeatmapController(QObject):
         self._base, self._answer, self._label = weakref.ref(base), answer, label
         self._overlays.setdefault(base, HeatmapOverlay(self._viewer))
         self._follow_layer()
-        self._controls.set_outlined(self._overlays[base].outlined)
+        self._controls.set_outlined(self._overlays[base].levels)
         self._controls.set_crops(answer.heatmaps[0].crops(answer.field.shape))
 
     def release(self) -> None:
@@ -234,7 +296,7 @@ class HeatmapController(QObject):
     def draw(self, base: Image, answer: ExplainedPrediction, label: str) -> None:
         """Show the heatmap of a radiograph, and its outline if the box is ticked."""
         controls = self._controls
-        level = controls.outline_level  # as it was for the radiograph before, on a new one
+        levels = controls.outline_levels  # as they were for the radiograph before, on a new one
         self.show_radiograph(base, answer, label)
         overlay = self._overlays[base]
         if shows_other_pixels(base):  # of another patient, perhaps
@@ -245,7 +307,7 @@ class HeatmapController(QObject):
         )
         heat.events.opacity.connect(self._follow_layer)
         heat.events.visible.connect(self._follow_layer)
-        overlay.outline(base, answer, label, level)
+        overlay.outline(base, answer, label, levels)
         overlay.field_of_view(base, answer, controls.field_of_view.isChecked())
 
     def remove(self, base: Image) -> None:
@@ -282,7 +344,7 @@ class HeatmapController(QObject):
         if base is not None and answer is not None and not shows_other_pixels(base):
             self._overlays[base].field_of_view(base, answer, wanted)
 
-    def _set_outline(self, wanted: bool, level: float) -> None:
+    def _set_outline(self, levels: tuple[float, ...]) -> None:
         base, answer = self._radiograph, self._answer
         if base is not None and answer is not None and not shows_other_pixels(base):
-            self._overlays[base].outline(base, answer, self._label, level if wanted else None)
+            self._overlays[base].outline(base, answer, self._label, levels)

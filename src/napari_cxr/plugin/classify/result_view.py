@@ -15,8 +15,9 @@ from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 from napari_cxr.correction import Correction
 from napari_cxr.explain.heatmap import FRAME
 from napari_cxr.explain.heatmap_location import HeatmapLocation
-from napari_cxr.inference.label_rule import CANNOT_SAY, answer_reason
+from napari_cxr.inference.label_rule import CANNOT_SAY, answer_reason, percent
 from napari_cxr.inference.prediction import ImageWarning, Prediction
+from napari_cxr.plugin.classify.heatmap_checks_view import HeatmapChecksView
 from napari_cxr.plugin.classify.heatmap_controls import HeatmapControls
 from napari_cxr.plugin.classify.probability_bars import ProbabilityBars, bar_groups
 from napari_cxr.plugin.classify_job import ExplainedPrediction, HeatmapsByLungs
@@ -33,6 +34,7 @@ __all__ = [
     'ResultHeadline',
     'ResultView',
     'ResultWarning',
+    'below_text',
     'headline_text',
     'heatmap_text',
     'lungs_source_text',
@@ -78,6 +80,17 @@ def heatmap_text(location: HeatmapLocation | None, uniform: float, at_edge: floa
         f'lungs ({uniform:.0%} of what the model sees is lung), {at_edge:.0%} of the heatmap at '
         f'the edge ({_UNIFORM_EDGE:.0%} if uniform).'
     ).replace('%', '\u00a0%')
+
+
+def below_text(prediction: Prediction, label: str) -> str:
+    """Return that a class is below its operating point, with what that means for its heatmap."""
+    if prediction.predicts(label):
+        return ''
+    if prediction.multilabel:
+        below = f'below its threshold ({percent(prediction.rule.threshold(label))})'
+    else:
+        below = 'not the most probable class'
+    return f'{label} is {below}: the heatmap shows what little speaks for it.'
 
 
 def lungs_source_text(lungs: HeatmapsByLungs) -> str:
@@ -292,6 +305,7 @@ class ResultView(QWidget):
             'each side of the model’s input. Much at the edge, or little in the lungs, is a '
             'reason to doubt that the result comes from the lungs.'
         )
+        self.checks = HeatmapChecksView(theme)
         self.made_with = quiet_label()
         self.shown = QWidget()
         inside = QVBoxLayout(self.shown)
@@ -306,6 +320,7 @@ class ResultView(QWidget):
             self.peak,
             self.heat,
             self.looked,
+            self.checks,
             self.made_with,
         ):
             inside.addWidget(widget)
@@ -344,6 +359,7 @@ class ResultView(QWidget):
         self.bars.set_groups(bar_groups(prediction.rule, prediction.probabilities), label)
         self.apart.setVisible(prediction.multilabel and len(prediction.labels) > 1)
         self.heat.set_labels([label for label, _ in self.bars.rows], label)
+        self.heat.set_method(prediction.labels, answer.method, answer.against)
         others = [f'• {c.text}' for c in prediction.warnings if c not in doubts]
         self.cautions.setText('\n'.join(others))
         self.cautions.setVisible(bool(others))
@@ -362,6 +378,7 @@ class ResultView(QWidget):
         """Repaint in another of napari's themes."""
         self._theme = theme
         self.bars.set_theme(theme)
+        self.checks.set_theme(theme)
         self._show_performance()
 
     def _choose(self, label: str) -> None:
@@ -389,11 +406,16 @@ class ResultView(QWidget):
         at = self._answer.prediction.labels.index(label)
         lungs, at_edge = self._lungs, self._answer.edge_fractions[at]
         location = lungs.locations[at]
-        self.peak.setText(peak_text(label, location, at_edge))
+        title = self._answer.heatmaps[at].title
+        self.peak.setText(peak_text(title, location, at_edge))
         outside = location is not None and not location.in_lungs
         set_style_name(self.peak, 'caution' if outside else 'peak')
-        text = f'{heatmap_text(location, lungs.uniform, at_edge)} {lungs_source_text(lungs)}'
-        text = text.strip()
+        parts = (
+            below_text(self._answer.prediction, label),
+            heatmap_text(location, lungs.uniform, at_edge),
+            lungs_source_text(lungs),
+        )
+        text = ' '.join(filter(None, parts))
         sees_lungs = self._answer.prediction.preprocessing.get('lungs', 'ignored') != 'ignored'
         if sees_lungs and lungs.edit != self._answer.lungs.edit:
             text += ' The result is not based on these edits: click Classify again.'
