@@ -238,12 +238,22 @@ def test_every_real_dicom_radiograph_opens_in_napari_or_says_why(both_readers, s
     assert opened['rsna_normal_2_.dcm'].colormap.name == 'gray'
 
 
-def test_the_sample_opens(own_plugin):
-    from napari_cxr.plugin.reader import synthetic_radiograph
+def test_every_sample_opens_and_says_what_it_is(own_plugin, monkeypatch):
+    from npe2 import PluginManager
 
-    ((data, attributes, kind),) = synthetic_radiograph()
-    assert kind == 'image' and data.ndim == 2
-    assert attributes['name'] == 'Synthetic chest radiograph'
+    from napari_cxr import samples
+
+    small = {
+        key: samples.CASES[key].__class__(case.title, lambda: np.zeros((16, 16)), case.view)
+        for key, case in samples.CASES.items()
+    }
+    monkeypatch.setattr(samples, 'CASES', small)
+    manifest = PluginManager.instance().get_manifest('napari-cxr')
+    assert {sample.key for sample in manifest.contributions.sample_data} == set(small)
+    for sample in manifest.contributions.sample_data:
+        ((data, attributes, kind),) = sample.open()
+        assert attributes['name'] == f'Synthetic: {small[sample.key].title}'
+        assert kind == 'image' and data.ndim == 2
     assert [str(u) for u in attributes['units']] == ['mm', 'mm']
 
 

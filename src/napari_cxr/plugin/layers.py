@@ -364,6 +364,13 @@ def show_heatmap(
             'preset': prediction.preset,
             'version': prediction.version,
             'base': base.name,
+            # What a writer needs to lay it on the radiograph's own pixels.
+            'placed': {
+                'to_radiograph': matrix.tolist(),
+                'input_bounds': heatmap.input_bounds,
+                'shape': (base.data[0] if base.multiscale else base.data).shape[:2],
+                'strongest': strongest,
+            },
         }
     }
 

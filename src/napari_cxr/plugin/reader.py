@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     'compare_side_by_side',
+    'current_viewer',
     'get_reader',
     'last_folder',
     'open_files',
@@ -31,7 +32,6 @@ __all__ = [
     'open_paths',
     'read',
     'show_lungs',
-    'synthetic_radiograph',
 ]
 
 LayerData = tuple[Any, ...]
@@ -79,7 +79,7 @@ def read(path: str | list[str]) -> list[LayerData] | list[tuple[None]]:
         The layers; a single (None,) where nothing could be opened, which a message has said.
     """
     given = [Path(p) for p in ([path] if isinstance(path, str | Path) else path)]
-    return _open(given, _current_viewer()) or [(None,)]
+    return _open(given, current_viewer()) or [(None,)]
 
 
 def _open(paths: list[Path], viewer: Any) -> list[LayerData]:
@@ -124,7 +124,7 @@ def _window_waits() -> bool:
     )
 
 
-def _current_viewer() -> Any:
+def current_viewer() -> Any:
     """Return the viewer that most likely asks; napari's readers are not told."""
     if 'napari.viewer' not in sys.modules:
         return None
@@ -288,25 +288,6 @@ def show_lungs(viewer: napari.viewer.Viewer) -> None:
     from napari_cxr.plugin.lungs_controller import show_lung_field as show
 
     show(viewer)
-
-
-def synthetic_radiograph() -> list[tuple[Any, ...]]:
-    """Return a synthetic chest radiograph, for trying things out without a patient."""
-    import tempfile
-
-    from napari_cxr import dicom, samples
-    from napari_cxr.plugin.layers import radiograph_layer_data
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / 'synthetic.dcm'
-        samples.write_phantom_dicom(path)
-        layers: list[Any] = [radiograph_layer_data(dicom.read(path), 'Synthetic chest radiograph')]
-    viewer = _current_viewer()
-    if viewer is None:
-        return layers
-    from napari_cxr.plugin.radiographs_on_show import watch_viewer
-
-    return watch_viewer(viewer).arriving(layers)
 
 
 def last_folder() -> str:

@@ -24,7 +24,7 @@ from napari_cxr.plugin.lungs_controller import chosen_radiograph
 from napari_cxr.plugin.lungs_layer import lungs_of
 from napari_cxr.plugin.preferences import preferences, save_preferences
 
-__all__ = ['SIZES', 'SavePictureDock', 'picture_parts', 'render_picture']
+__all__ = ['SIZES', 'SavePictureDock', 'free_name', 'picture_parts', 'render_picture']
 
 #: The choices, and the pixels of the longer side; None is the radiograph's own.
 SIZES = {'As the radiograph': None, '2000 pixels': 2000, '1000 pixels': 1000}
@@ -220,7 +220,7 @@ class SavePictureDock(FormDock):
         name = name_without_identity(base) if base is not None else ''
         stem = '-'.join(''.join(c if c.isalnum() else ' ' for c in name).lower().split())
         folder = Path(preferences('layers').picture_folder or Path.home())
-        self._suggested = str(_free_name(folder, stem or 'radiograph'))
+        self._suggested = str(free_name(folder, stem or 'radiograph'))
         self.form.file.value = self._suggested
 
     def _choose_file(self) -> None:
@@ -258,10 +258,11 @@ def _problem_with(file: Path | None, replace: bool) -> str:
     return ''
 
 
-def _free_name(folder: Path, stem: str) -> Path:
-    path, number = folder / f'{stem}.png', 2
+def free_name(folder: Path, stem: str, ending: str = '.png') -> Path:
+    """Return the name of a file that is not there yet."""
+    path, number = folder / f'{stem}{ending}', 2
     while path.exists():
-        path, number = folder / f'{stem}-{number}.png', number + 1
+        path, number = folder / f'{stem}-{number}{ending}', number + 1
     return path
 
 

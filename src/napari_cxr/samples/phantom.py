@@ -7,13 +7,24 @@ and shows no real patient; the output of a classifier on it means nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
-__all__ = ['Canvas', 'Opacity', 'Side', 'phantom', 'smooth_curve', 'soft_step']
+__all__ = [
+    'LUNG_AIR',
+    'Canvas',
+    'Opacity',
+    'Side',
+    'develop',
+    'expose',
+    'phantom',
+    'smooth_curve',
+    'soft_step',
+]
 
 
 @dataclass
@@ -121,7 +132,8 @@ _WATER = 0.2  # attenuation of water and soft tissue, 1/cm
 
 _BONE = 0.48  # of cortical bone, in addition to that of water
 
-_LUNG_AIR = 0.74  # fraction of a lung that is air
+#: Fraction of a lung that is air.
+LUNG_AIR = 0.74
 
 
 def phantom(
@@ -129,6 +141,7 @@ def phantom(
     seed: int = 0,
     *,
     opacity: Opacity | None = None,
+    effusion: Side | None = None,
     density: float = 1.0,
     noise: float = 1.0,
     take: int = 0,
@@ -144,6 +157,9 @@ def phantom(
     opacity : {'left', 'right', 'both'}, optional
         Adds a patchy opacity to the lung on this side of the patient, or to both. The
         patient's left is on the right of the image.
+    effusion : {'left', 'right'}, optional
+        Fills the lower part of the pleural space on this side with fluid, which rises at the
+        side, as in a patient who stands.
     density : float
         Density of the opacity: 1 for an obvious one, less for one that is easily missed.
     noise : float
@@ -161,12 +177,43 @@ def phantom(
         raise ValueError('a phantom needs at least 16 rows and 16 columns')
     if opacity not in (None, 'left', 'right', 'both'):
         raise ValueError("opacity is 'left', 'right', 'both' or None")
+    if effusion not in (None, 'left', 'right'):
+        raise ValueError("effusion is 'left', 'right' or None")
+
+    def exposed(height: int, width: int) -> np.ndarray:
+        return _exposure(height, width, int(seed), opacity, effusion, float(density))
+
+    return develop(exposed, (rows, columns), int(seed), noise, int(take))
+
+
+def develop(
+    exposed: Callable[[int, int], np.ndarray],
+    shape: tuple[int, int],
+    seed: int,
+    noise: float = 1.0,
+    take: int = 0,
+) -> np.ndarray:
+    """Return the image that a detector makes of an exposure.
+
+    Parameters
+    ----------
+    exposed : callable
+        From rows and columns to the exposure, 1 for the unattenuated beam.
+    shape, seed, noise, take
+        See `phantom`.
+
+    Returns
+    -------
+    ndarray of float32
+        As `phantom` returns it.
+    """
     from scipy import ndimage
 
+    rows, columns = shape
     # Drawn at a fixed size and resized, so that a seed gives one person at every size.
     scale = _RENDERED / max(rows, columns)
     height, width = max(32, round(rows * scale)), max(32, round(columns * scale))
-    exposure = _exposure(height, width, int(seed), opacity, float(density))
+    exposure = exposed(height, width)
     attenuation = -np.log(exposure)
     local = ndimage.gaussian_filter(attenuation, 0.035 * _RENDERED)
     smooth = ndimage.gaussian_filter(attenuation, 0.006 * _RENDERED)
@@ -176,7 +223,7 @@ def phantom(
         _resized(part, rows, columns) for part in (attenuation, local, smooth)
     )
     # Fewer quanta behind more tissue: a relative error of 1 / sqrt(n), finer pixels more grain.
-    rng = np.random.default_rng([int(seed), 1, *([int(take)] if take else [])])
+    rng = np.random.default_rng([seed, 1, *([take] if take else [])])
     grain = 0.0035 * noise * np.sqrt(min(max(rows, columns), 2048) / 512) * np.exp(attenuation / 2)
     attenuation += grain * rng.standard_normal(attenuation.shape)
     # Large differences are compressed and fine ones enhanced, as in digital radiography.
@@ -208,17 +255,22 @@ def _curve(density: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _exposure(
-    height: int, width: int, seed: int, opacity: Opacity | None, density: float
+    height: int,
+    width: int,
+    seed: int,
+    opacity: Opacity | None,
+    effusion: Side | None,
+    density: float,
 ) -> np.ndarray:
     """Return the exposure of the detector, 1 for the unattenuated beam."""
-    from scipy import ndimage
-
     canvas = Canvas(height, width)
     rng = np.random.default_rng([seed, 0])
     build = _build(rng)
     water = _body(canvas, build)
     lungs, air = _lungs(canvas, build)
-    water -= _LUNG_AIR * air
+    water -= LUNG_AIR * air
+    if effusion is not None:
+        water += LUNG_AIR * air * _fluid(canvas, effusion)
     water += _mediastinum(canvas, build, lungs)
     water += _vessels(canvas, lungs, rng)
     sides: tuple[Side, ...] = ('left', 'right')
@@ -226,16 +278,34 @@ def _exposure(
         if opacity in (side, 'both'):
             water += density * _opacity(canvas, lungs, side, rng)
     bone = _skeleton(canvas, build)
-    sigma = 0.0016 * height
+    marker = _marker(canvas)
+    shutter = soft_step(build['collimator'] - np.abs(canvas.x + 0.004 * canvas.y), 0.0022)
+    shutter *= soft_step(0.985 - np.abs(canvas.y - 0.003 * canvas.x), 0.0022)
+    return expose(canvas, water, bone, marker, shutter)
+
+
+def expose(
+    canvas: Canvas, water: np.ndarray, bone: np.ndarray, marker: np.ndarray, shutter: np.ndarray
+) -> np.ndarray:
+    """Return the exposure of the detector, 1 for the unattenuated beam.
+
+    Parameters
+    ----------
+    canvas : Canvas
+        The frame.
+    water, bone : ndarray
+        Thickness along the beam in cm.
+    marker, shutter : ndarray
+        Lead letters, and the collimated field; from 0 to 1.
+    """
+    from scipy import ndimage
+
+    sigma = 0.0016 * canvas.height
     water, bone = ndimage.gaussian_filter(water, sigma), ndimage.gaussian_filter(bone, sigma)
     primary = np.exp(-_WATER * np.maximum(water, 0) - _BONE * bone)
     # Scatter comes from tissue only, not from the open beam beside the body.
-    scattered = ndimage.gaussian_filter(np.minimum(primary, 0.12), 0.09 * width)
-    exposure = primary + 0.35 * scattered
-    marker = _marker(canvas)
-    exposure = exposure * np.exp(-1.6 * marker)
-    shutter = soft_step(build['collimator'] - np.abs(canvas.x + 0.004 * canvas.y), 0.0022)
-    shutter *= soft_step(0.985 - np.abs(canvas.y - 0.003 * canvas.x), 0.0022)
+    scattered = ndimage.gaussian_filter(np.minimum(primary, 0.12), 0.09 * canvas.width)
+    exposure = (primary + 0.35 * scattered) * np.exp(-1.6 * marker)
     # Digital systems show black outside the collimated field.
     exposure = np.asarray(np.exp(np.log(exposure) * shutter))
     exposure.flags.writeable = False
@@ -441,6 +511,13 @@ def _opacity(
         field = ndimage.gaussian_filter(rng.standard_normal(texture.shape), scale * canvas.height)
         texture += weight * field / field.std()
     return np.asarray(7.0 * spot * soft_step(texture + 0.5, 0.55) * lungs[side])
+
+
+def _fluid(canvas: Canvas, side: Side) -> np.ndarray:
+    """Return where fluid stands in the pleural space of a side, from 0 to 1."""
+    out = canvas.x * (-1 if side == 'right' else 1)
+    surface = 0.36 - 0.30 * np.clip((out - 0.1) / 0.7, 0, 1) ** 2.5
+    return np.asarray(soft_step(canvas.y - surface, 0.02) * (out > 0))
 
 
 def _marker(canvas: Canvas) -> np.ndarray:

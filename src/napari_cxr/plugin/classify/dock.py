@@ -22,6 +22,7 @@ from napari_cxr.plugin.background import (
 from napari_cxr.plugin.base_dock import ImageDock
 from napari_cxr.plugin.classify.heatmap_controls import HeatmapController
 from napari_cxr.plugin.classify.model_download import ModelDownloadController, ModelDownloadPanel
+from napari_cxr.plugin.classify.result_output import ResultOutput
 from napari_cxr.plugin.classify.result_view import ResultView
 from napari_cxr.plugin.classify_job import ExplainedPrediction
 from napari_cxr.plugin.docks import dock_signals
@@ -67,6 +68,7 @@ class ClassifyDock(ImageDock):
         self._build()
         self.heat = HeatmapController(self.viewer, self.result.heat, self)
         self.lungs = LungsController(self.viewer, self)
+        self.output = ResultOutput(self.viewer, self.result.output, self._result_on_show, self)
         self.getting = ModelDownloadController(self.get_panel, self)
         self.inputs.layer_changed.connect(self._image_changed)
         self.inputs.setup_changed.connect(self._load_model)
@@ -315,6 +317,13 @@ class ClassifyDock(ImageDock):
         self._update()
 
     # -- showing ------------------------------------------------------------------------
+
+    def _result_on_show(self) -> tuple[Image, ExplainedPrediction, str] | None:
+        """Return the layer, its result and its class, if the result may be seen."""
+        layer, answer = self.inputs.current_layer, self.answer
+        if layer is None or answer is None or not self._may_show(layer):
+            return None
+        return layer, answer, self._labels[layer]
 
     def _may_show(self, layer: Image) -> bool:
         """Whether a layer has a result with no warning that the person has not accepted."""

@@ -20,6 +20,7 @@ from napari_cxr.inference.prediction import ImageWarning, Prediction
 from napari_cxr.plugin.classify.heatmap_checks_view import HeatmapChecksView
 from napari_cxr.plugin.classify.heatmap_controls import HeatmapControls
 from napari_cxr.plugin.classify.probability_bars import ProbabilityBars, bar_groups
+from napari_cxr.plugin.classify.result_buttons import ResultButtons
 from napari_cxr.plugin.classify_job import ExplainedPrediction, HeatmapsByLungs
 from napari_cxr.plugin.style import (
     keep_space,
@@ -307,6 +308,7 @@ class ResultView(QWidget):
         )
         self.checks = HeatmapChecksView(theme)
         self.made_with = quiet_label()
+        self.output = ResultButtons()
         self.shown = QWidget()
         inside = QVBoxLayout(self.shown)
         for widget in (
@@ -322,6 +324,7 @@ class ResultView(QWidget):
             self.looked,
             self.checks,
             self.made_with,
+            self.output,
         ):
             inside.addWidget(widget)
         layout = QVBoxLayout(self)
@@ -352,6 +355,8 @@ class ResultView(QWidget):
 
     def show_answer(self, answer: ExplainedPrediction, label: str) -> None:
         """Show a result, with the heatmap's controls on one of its classes."""
+        if answer is not self._answer:
+            self.output.said.clear()
         self._answer, self._lungs = answer, answer.lungs
         prediction, doubts = answer.prediction, answer.prediction.doubts
         self.warning.show_warnings(doubts, ask=False)
