@@ -38,9 +38,9 @@ def test_studies_of_a_patient_latest_first():
 
 def test_orders():
     two = image('y', 'q', 'theirs', 900, number=2)
-    many = group_studies([OTHER, two, CURRENT], 'Most images first')
+    many = group_studies([OTHER, two, CURRENT], 'Most images')
     assert [patient.key for patient in many] == ['q', 'p']
-    assert [p.key for p in group_studies([OTHER, *ALL], 'Most studies first')] == ['p', 'q']
+    assert [p.key for p in group_studies([OTHER, *ALL], 'Most studies')] == ['p', 'q']
     assert [p.key for p in group_studies([OTHER, *ALL])] == ['q', 'p']
 
 

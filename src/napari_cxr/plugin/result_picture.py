@@ -1,4 +1,4 @@
-"""A result as one picture, and as one page: the radiograph, what lies on it, and what a model says.
+"""A result as one picture and as one page: the radiograph, what lies on it, the model's answer.
 
 Both can be shown to somebody else, so nothing in them tells whose radiograph it is, and each
 says that it is not for clinical use. They are made in a job: painting on a `QImage` needs no
@@ -168,10 +168,10 @@ class _Panel:
         painter = self._painter
         painter.setFont(_font(size * self._size, bold))
         painter.setPen(ink)
-        flags = Qt.TextFlag.TextWordWrap | Qt.TextFlag.TextWrapAnywhere
+        flags = Qt.TextFlag.TextWordWrap
         place = QRectF(self._left, self._top, self._right - self._left, 1e4)
-        taken = painter.boundingRect(place, int(flags), text)
-        painter.drawText(place, int(flags), text)
+        taken = painter.boundingRect(place, flags.value, text)
+        painter.drawText(place, flags.value, text)
         self._top += taken.height() + 0.35 * self._size
 
     def bar(self, value: ResultValue) -> None:
@@ -185,8 +185,8 @@ class _Panel:
             value.label, Qt.TextElideMode.ElideRight, round(line.width() - number)
         )
         middle = Qt.AlignmentFlag.AlignVCenter
-        painter.drawText(line, int(middle | Qt.AlignmentFlag.AlignLeft), label)
-        painter.drawText(line, int(middle | Qt.AlignmentFlag.AlignRight), value.probability)
+        painter.drawText(line, middle | Qt.AlignmentFlag.AlignLeft, label)
+        painter.drawText(line, middle | Qt.AlignmentFlag.AlignRight, value.probability)
         track = QRectF(self._left, self._top + 1.55 * size, line.width(), 0.4 * size)
         painter.fillRect(track, _TRACK)
         filled = QRectF(track)

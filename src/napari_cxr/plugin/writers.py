@@ -106,10 +106,8 @@ def _write(
 def _as_seen(image: np.ndarray, attributes: Mapping[str, Any]) -> np.ndarray:
     """Return 8-bit grey or colours, as the layer is drawn."""
     if attributes.get('rgb'):
-        if np.issubdtype(image.dtype, np.integer):
-            top = float(np.iinfo(image.dtype).max)
-        else:
-            top = 1.0
+        whole = np.issubdtype(image.dtype, np.integer)
+        top = float(np.iinfo(image.dtype).max) if whole else 1.0
         return (np.clip(image[..., :3] / top, 0, 1) * 255).round().astype(np.uint8)
     from napari.utils.colormaps import ensure_colormap
 

@@ -162,10 +162,10 @@ def _series_number(image: IndexedImage) -> int:
 
 #: What patients can be sorted by, as a person reads it.
 ORDERS: dict[str, Callable[[Patient], Any] | None] = {
-    'As in the folder': None,
-    'Most studies first': lambda patient: -len(patient.studies),
-    'Most images first': lambda patient: -len(patient.images),
-    'By patient': lambda patient: patient.key,
+    'Folder order': None,
+    'Most studies': lambda patient: -len(patient.studies),
+    'Most images': lambda patient: -len(patient.images),
+    'Patient': lambda patient: patient.key,
 }
 
 

@@ -596,5 +596,5 @@ def _summary(done: IndexDone) -> str:
     if done.left_out:
         parts.append(f'{len(done.left_out):,} unreadable')
     if done.others:
-        parts.append(f'{done.others:,} other files')
+        parts.append(f'{done.others:,} other file{"s" * (done.others > 1)}')
     return ' · '.join(parts)

@@ -26,6 +26,7 @@ __all__ = ['IMAGE_HEIGHT', 'StudyModel', 'StudyNode']
 
 #: Height of a row with a thumbnail, and of the thumbnail in it, in pixels.
 IMAGE_HEIGHT = 44
+_LINE_HEIGHT = 24
 _DIGITS = 6  # of a pseudonym on screen
 
 
@@ -185,10 +186,10 @@ class StudyModel(QAbstractItemModel):
             return f'{node.text}, {node.details}{on}'
         if role == Qt.ItemDataRole.TextAlignmentRole and index.column() == 1:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        if role == Qt.ItemDataRole.SizeHintRole:
+            return QSize(0, IMAGE_HEIGHT if node.image is not None else _LINE_HEIGHT)
         if node.image is None:
             return None
-        if role == Qt.ItemDataRole.SizeHintRole:
-            return QSize(0, IMAGE_HEIGHT)
         if role == Qt.ItemDataRole.FontRole and node.image.path in self._shown:
             from qtpy.QtGui import QFont
             from qtpy.QtWidgets import QApplication

@@ -275,14 +275,20 @@ class InputSelector(QWidget):
             for layer in self._listed:
                 self.layer.addItem(layer.name)
                 layer.events.name.connect(self._rename)
-            newest = len(self._listed) - 1
-            self.layer.setCurrentIndex(
-                self._listed.index(before) if before in self._listed else newest
-            )
+            chosen = before if before in self._listed else self._on_show()
+            self.layer.setCurrentIndex(self._listed.index(chosen) if chosen is not None else -1)
         self.layer.setEnabled(bool(self._listed))
         if self.current_layer is not before or self.is_opening != self._was_opening:
             self._was_opening = self.is_opening
             self._layer_chosen()
+
+    def _on_show(self) -> Image | None:
+        """Return the layer that a person most likely means: selected, visible, or the newest."""
+        active = self._viewer.layers.selection.active
+        if active in self._listed:
+            return cast(Image, active)
+        visible = [layer for layer in self._listed if layer.visible]
+        return next(reversed(visible or self._listed), None)
 
     def _rename(self) -> None:
         for i, layer in enumerate(self._listed):
