@@ -9,8 +9,8 @@ Examples
 --------
 >>> import napari_cxr as cxr
 >>> cxr.__all__
-['Evaluation', 'Explanation', 'Model', 'Radiograph', 'Result', 'TrainedModel', 'evaluate', \
-'load_model', 'models', 'read', 'recipes', 'score', 'train']
+['DataAudit', 'Evaluation', 'Explanation', 'Model', 'Radiograph', 'Result', 'TrainedModel', \
+'audit', 'evaluate', 'load_model', 'models', 'read', 'recipes', 'score', 'train']
 """
 
 import lazy_loader
@@ -22,11 +22,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         'api': [
+            'DataAudit',
             'Evaluation',
             'Explanation',
             'Model',
             'Result',
             'TrainedModel',
+            'audit',
             'evaluate',
             'load_model',
             'models',

@@ -1,4 +1,7 @@
 from napari_cxr.api import (
+    DataAudit as DataAudit,
+)
+from napari_cxr.api import (
     Evaluation as Evaluation,
 )
 from napari_cxr.api import (
@@ -12,6 +15,9 @@ from napari_cxr.api import (
 )
 from napari_cxr.api import (
     TrainedModel as TrainedModel,
+)
+from napari_cxr.api import (
+    audit as audit,
 )
 from napari_cxr.api import (
     evaluate as evaluate,
@@ -37,12 +43,14 @@ from napari_cxr.api import (
 from napari_cxr.radiograph import Radiograph as Radiograph
 
 __all__ = [
+    'DataAudit',
     'Evaluation',
     'Explanation',
     'Model',
     'Radiograph',
     'Result',
     'TrainedModel',
+    'audit',
     'evaluate',
     'load_model',
     'models',

@@ -6,12 +6,14 @@ import warnings
 import pytest
 
 import napari_cxr
-from napari_cxr.api import evaluations, jobs, models
+from napari_cxr.api import data_audits, evaluations, jobs, models
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'module', [napari_cxr, models, jobs, evaluations], ids=lambda module: module.__name__
+    'module',
+    [napari_cxr, models, jobs, data_audits, evaluations],
+    ids=lambda module: module.__name__,
 )
 def test_examples(module, in_workplace):
     flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS

@@ -10,7 +10,7 @@ from typing import Any
 
 from napari_cxr.workers.worker_process import JobFailed, WorkerProcess
 
-__all__ = ['ProgressBar', 'call', 'run', 'run_on_models', 'run_scoring']
+__all__ = ['ProgressBar', 'call', 'run', 'run_on_models', 'run_scoring', 'run_without_torch']
 
 #: Seconds that a long job which is cancelled may take to write what it has.
 _GRACE = 30.0
@@ -32,6 +32,11 @@ def run(job: str, **arguments: Any) -> Generator[Any, None, Any]:
     Closing the generator cancels the job.
     """
     return _raising(_background_worker('torch'), job, arguments)
+
+
+def run_without_torch(job: str, **arguments: Any) -> Generator[Any, None, Any]:
+    """Run a long job that needs no network, as `run`."""
+    return _raising(_background_worker('inference'), job, arguments)
 
 
 def _on_model(job: str, arguments: dict[str, Any]) -> Generator[Any, None, Any]:

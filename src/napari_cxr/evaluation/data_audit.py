@@ -8,6 +8,8 @@ training; an audit takes minutes. Importing this imports no torch.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +52,9 @@ _PARTS = {
     'Judging the labels': 0.1,
 }
 
+#: From this fraction on, the time that is left is told.
+_TOLD_FROM = 0.02
+
 
 @message_type
 @dataclass(frozen=True)
@@ -62,10 +67,13 @@ class AuditProgress(TrainingEvent):
         What is being done.
     fraction : float
         Of the whole audit that is done, in [0, 1].
+    seconds_left : float
+        Until its end, about; NaN while it is not known.
     """
 
     doing: str
     fraction: float
+    seconds_left: float
 
 
 @message_type
@@ -209,6 +217,7 @@ class _Auditor:
             run,
         )
         self._skipped: list[tuple[str, str]] = []
+        self._began = time.monotonic()
 
     def steps(self, source: str | Path) -> Steps:
         """Audit a data set."""
@@ -290,7 +299,10 @@ class _Auditor:
         before = 0.0
         for name, part in _PARTS.items():
             if name == doing:
-                return AuditProgress(self._run, doing, before + part * min(1.0, fraction))
+                done = before + part * min(1.0, fraction)
+                seconds = time.monotonic() - self._began
+                left = seconds * (1 - done) / done if done > _TOLD_FROM else math.nan
+                return AuditProgress(self._run, doing, done, left)
             before += part
         raise ValueError(f'{doing} is no part of an audit')
 

@@ -120,6 +120,9 @@ class DockSignals(QObject):
     #: To open labelled images in the Train dock of this viewer: a folder or table, and
     #: the pattern that finds the patient in the names of its files, or an empty string.
     images_requested = Signal(object, str, str)
+    #: To open a table of scores in the Score dock of this viewer: the table; the only rows of it
+    #: that are to be shown, by their paths, or none for all; and what they are, in a few words.
+    rows_requested = Signal(object, str, object, str)
     #: To resume a run in the Train dock of this viewer: its folder.
     resume_requested = Signal(object, str)
     #: To let a finished run go on in the Train dock of this viewer: its folder, and for how many

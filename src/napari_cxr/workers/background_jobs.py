@@ -30,6 +30,7 @@ from napari_cxr.scoring.scoring_inputs import select_split
 from napari_cxr.settings_file import parse_toml
 
 if TYPE_CHECKING:
+    from napari_cxr.evaluation.data_audit import Audit
     from napari_cxr.evaluation.evaluation_events import EvaluationEvent, EvaluationResult
     from napari_cxr.scoring import ScoreRow, ScoringMeasured
     from napari_cxr.training.dataset_survey import Survey
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from napari_cxr.workers.decoder_pool import DecoderPool
 
 __all__ = [
+    'audit',
     'evaluate',
     'evaluate_scores',
     'exporting',
@@ -252,6 +254,35 @@ def survey(source: str, recipe: dict[str, Any]) -> Generator[TrainingEvent, None
 
     with _decoders() as read, closing(survey(source, Recipe.from_dict(recipe), read)) as events:
         return (yield from events)
+
+
+def audit(
+    source: str, data: dict[str, Any] | None = None, out: str = '', asked: float | None = None
+) -> Generator[TrainingEvent, None, Audit]:
+    """Audit a labelled data set; see `napari_cxr.evaluation.data_audit.audit`.
+
+    Parameters
+    ----------
+    source : str
+        A folder or a table.
+    data : dict, optional
+        Section `data` of a recipe.
+    out : str
+        Folder into which `write_audit` writes; empty for none.
+    asked : float, optional
+        The AUC of a model.
+    """
+    from napari_cxr.evaluation.audit_output import write_audit
+    from napari_cxr.evaluation.data_audit import audit
+    from napari_cxr.training.recipe.data_sections import DataRecipe
+    from napari_cxr.training.recipe.schema import build_from_table
+
+    chosen = build_from_table(DataRecipe, data or {}, 'data.')
+    with _decoders() as read, closing(audit(source, chosen, read, asked=asked)) as steps:
+        found = yield from steps
+    if out:
+        write_audit(found, Path(out))
+    return found
 
 
 def preview(paths: Sequence[str], labels: Sequence[str], recipe: dict[str, Any]) -> np.ndarray:

@@ -99,6 +99,7 @@ def jobs_of(role: str) -> dict[str, Callable[..., Any]]:
         if role == 'torch':
             import torch  # noqa: F401  # at once, so that no job waits for it
         return {
+            'audit': background_jobs.audit,
             'device': classifier_jobs.device,
             'check': classifier_jobs.check,
             'classify': classifier_jobs.classify,

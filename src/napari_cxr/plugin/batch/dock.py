@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from napari.components import ViewerModel
@@ -22,7 +24,9 @@ from napari_cxr.plugin.batch.input_fields import name_for_images
 from napari_cxr.plugin.batch.scoring_controller import ScoringController, ScoringSession
 from napari_cxr.plugin.batch.scoring_messages import is_unfinished
 from napari_cxr.plugin.batch.scoring_request import load_request
+from napari_cxr.plugin.docks import dock_signals, is_same_viewer
 from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.score_table.sort_filter import RowFilter
 from napari_cxr.plugin.widgets.model_selector import CardDialog
 from napari_cxr.scoring.scoring_checks import InputSummary
 
@@ -101,6 +105,7 @@ class BatchDock(Dock):
         self.annotation.blinded_changed.connect(panel.hide_metrics)
         self.annotation.resolved.connect(self._clear_row_message)
         self.annotation.labelled.connect(self._offer_measuring)
+        dock_signals().rows_requested.connect(self._rows_wanted)
         self.annotation.busy.connect(lambda text: panel.activity.setText(text and f'{text}…'))
 
     @property
@@ -148,6 +153,20 @@ class BatchDock(Dock):
             return
         self.panel.message.clear()
         self.controller.open(path)
+
+    def _rows_wanted(
+        self, viewer: ViewerModel, table: str, paths: Sequence[str], title: str
+    ) -> None:
+        if not is_same_viewer(viewer, self.viewer):
+            return
+        wanted = RowFilter(only=frozenset(paths), only_title=title)
+        if os.path.abspath(table) == self.controller.out and not self.busy:
+            self.panel.table.show_only(wanted)
+        elif self.busy:
+            self.open_table(table)  # which says why it cannot
+        else:
+            self.panel.message.clear()
+            self.controller.open(table, wanted)
 
     def choose_table(self) -> None:
         """Ask for an existing table, and open it."""

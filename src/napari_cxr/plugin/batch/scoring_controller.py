@@ -27,6 +27,7 @@ from napari_cxr.plugin.batch.scoring_messages import expected_rows, is_unfinishe
 from napari_cxr.plugin.batch.scoring_request import ImageCount, ScoreRequest, load_request
 from napari_cxr.plugin.job_session import JobSession
 from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.score_table.sort_filter import RowFilter
 from napari_cxr.scoring.score_row import ScoringRun
 from napari_cxr.scoring.scoring_checks import InputSummary
 
@@ -169,6 +170,7 @@ class ScoringController(QObject):
         self._pending: tuple[str, ScoreRequest | None] = ('', None)
         self._on_screen = self._run_started = False
         self._reopened = False
+        self._wanted: RowFilter | None = None  # of the table that is being opened
         self._summary: tuple[str, str] = ('', '')  # of a table, and its path
         self._labels_by_user: Mapping[str, str] = {}  # among the labels of the metrics
         self._include_doubtful = False
@@ -183,12 +185,14 @@ class ScoringController(QObject):
     def score(self, request: ScoreRequest, *, resume: bool) -> None:
         """Score into a new table, or resume one."""
         self._on_screen = resume and self.out == request.out and self.run is not None
+        self._wanted = None
         self._pending, self._run_started = (request.out, request), False
         shown = [row.number for row in self._panel.table.rows()] if self._on_screen else []
         self._session.score(request, resume=resume, shown=shown)
 
-    def open(self, table: str) -> None:
-        """Open an existing table, finished or not."""
+    def open(self, table: str, wanted: RowFilter | None = None) -> None:
+        """Open an existing table, finished or not, with a filter if one is given."""
+        self._wanted = wanted
         out = os.path.abspath(table.removesuffix('.journal'))
         self._on_screen, self._pending, self._reopened = False, (out, load_request(out)), False
         self._run_started = False
@@ -270,6 +274,9 @@ class ScoringController(QObject):
         panel = self._panel
         panel.saved.clear()
         panel.table.start(run, self.out)
+        if self._wanted is not None:
+            panel.table.show_only(self._wanted)
+            self._wanted = None
         panel.fold_setup()
         panel.show_table(True)
         panel.metrics.clear(self._why_no_metrics(run))

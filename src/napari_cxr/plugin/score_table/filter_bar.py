@@ -108,6 +108,7 @@ class FilterBar(QWidget):
         super().__init__(parent)
         self._full_count = ''
         self._blinded = False
+        self._only: tuple[frozenset[str], str] = (frozenset(), '')  # paths, and what they are
         self._build()
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
@@ -213,6 +214,7 @@ class FilterBar(QWidget):
             self.label.currentData() or '',
             self.at_least.value(),
             RowKind(self.which.currentData()),
+            *self._only,
         )
 
     def offer(
@@ -289,7 +291,9 @@ class FilterBar(QWidget):
             self.clear.hide()
             return
         unfiltered = shown == every and self.filter.is_open
-        self.count.setText(f'{every:,} {rows}' if unfiltered else f'{shown:,} of {every:,} {rows}')
+        title = f': {self._only[1]}' if self._only[1] else ''
+        counted = f'{shown:,} of {every:,} {rows}{title}'
+        self.count.setText(f'{every:,} {rows}' if unfiltered else counted)
         self.clear.setVisible(not self.filter.is_open)
 
     def reset(self) -> None:
@@ -302,6 +306,7 @@ class FilterBar(QWidget):
         for box, data in zip(self._boxes, chosen, strict=True):
             with QSignalBlocker(box):
                 box.setCurrentIndex(max(box.findData(data), 0))
+        self._only = wanted.only, wanted.only_title
         with QSignalBlocker(self.text), QSignalBlocker(self.at_least):
             self.text.setText(wanted.text)
             self.at_least.setValue(wanted.at_least)

@@ -60,6 +60,10 @@ class RowFilter:
         The minimum probability.
     which : RowKind
         Kind of row.
+    only : frozenset of str
+        The paths of the only rows to be shown; all if empty.
+    only_title : str
+        What those rows are, in a few words.
     """
 
     text: str = ''
@@ -68,12 +72,14 @@ class RowFilter:
     label: str = ''
     at_least: float = 0.5
     which: RowKind = RowKind.ALL
+    only: frozenset[str] = frozenset()
+    only_title: str = ''
 
     @property
     def is_open(self) -> bool:
         """Whether all rows match."""
         texts = (self.text.strip(), self.answer, self.truth, self.label)
-        return not any(texts) and self.which is RowKind.ALL
+        return not any(texts) and self.which is RowKind.ALL and not self.only
 
     def matches(self, rows: ScoreRows, places: np.ndarray) -> np.ndarray:
         """Return which rows match.
@@ -90,6 +96,8 @@ class RowFilter:
         ndarray of bool, shape (n,)
         """
         held = _is(self.which, rows, places)
+        if self.only:
+            held &= np.array([rows.rows[i].path in self.only for i in places], dtype=bool)
         if self.answer:
             held &= _has_prediction(self.answer, rows, places)
         if self.truth:

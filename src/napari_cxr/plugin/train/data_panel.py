@@ -15,6 +15,7 @@ from napari_cxr.plugin.plots.dot_plots import Intervals, Scatter
 from napari_cxr.plugin.plots.image_grid import ImageGrid
 from napari_cxr.plugin.plots.matrix import Matrix
 from napari_cxr.plugin.style import quiet_label
+from napari_cxr.plugin.train.audit_view import AuditView
 from napari_cxr.plugin.train.dataset_summary import (
     ClassTable,
     association_sentence,
@@ -183,6 +184,7 @@ class DataPanel(QWidget):
         self.pairs = PairsView(self.edits, theme)
         self.images = ImagesView(self.edits, theme)
         self.skipped = SkippedFiles()
+        self.audit = AuditView(theme)
         self.sections: dict[str, CollapsibleSection] = {}
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 4)
@@ -193,6 +195,7 @@ class DataPanel(QWidget):
             ('counts', 'Images by class', (self.classes,), True),
             ('beat', 'What a model must exceed', (self.to_beat, self.baselines), True),
             ('sources', 'Classes by source', (self.association, self.by_source), True),
+            ('audit', 'Audit', (self.audit,), True),
             ('together', 'Labels together', (self.together,), True),
             ('samples', 'Samples', (self.samples,), True),
             ('pairs', 'Near-duplicates', (self.pairs,), True),
@@ -221,6 +224,7 @@ class DataPanel(QWidget):
         self.images.show_survey(None)
         self.pairs.show_survey(None)
         self.samples.clear()
+        self.audit.clear()
         self._show_flags(())
         for section in self.sections.values():
             section.hide()
@@ -267,6 +271,7 @@ class DataPanel(QWidget):
         """Use the colours of another of napari's themes."""
         self._theme = theme
         for part in (
+            self.audit,
             self.baselines,
             self.by_source,
             self.sizes,

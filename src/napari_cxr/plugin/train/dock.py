@@ -18,6 +18,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
+from napari_cxr.evaluation.audit_output import TABLE_FILE
+from napari_cxr.evaluation.data_audit import AuditProgress
 from napari_cxr.image_tables import TABLE_ENDINGS
 from napari_cxr.plugin.background import Failure
 from napari_cxr.plugin.base_dock import Dock
@@ -29,11 +31,15 @@ from napari_cxr.plugin.style import keep_space, quiet_label
 from napari_cxr.plugin.train.data_panel import DataPanel
 from napari_cxr.plugin.train.dataset_summary import training_advice, training_obstacle
 from napari_cxr.plugin.train.recipe_form import RecipeForm
-from napari_cxr.plugin.train.training_controllers import RecipeController, RunController
+from napari_cxr.plugin.train.training_controllers import (
+    RecipeController,
+    RunController,
+    audit_folder,
+)
 from napari_cxr.plugin.train.training_session import TrainingSession
 from napari_cxr.plugin.train.training_setup import TrainingSetup
 from napari_cxr.plugin.widgets.sections import scrollable
-from napari_cxr.plugin.widgets.text import InlineMessage
+from napari_cxr.plugin.widgets.text import InlineMessage, duration_text
 from napari_cxr.training.dataset_survey import Survey
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.training_events import ReadingProgress, TrainingEvent
@@ -136,6 +142,8 @@ class TrainDock(Dock):
         session.ended.connect(self._job_ended)
         data.excluded.connect(self.recipe_controller.leave_out)
         data.grouped.connect(self.recipe_controller.put_together)
+        data.audit.wanted.connect(self.audit)
+        data.audit.reading_list_wanted.connect(self._open_reading_list)
         data.pair_opened.connect(self._open_pair)
         data.image_opened.connect(self._open_images)
         self.run.resume_requested.connect(self._resume_shown)
@@ -164,6 +172,18 @@ class TrainDock(Dock):
         self.recipe_controller.save_draft_for(source)
         folder = self.setup.new_run_folder()
         self.run_controller.start(source, plan, folder, self.setup.current_device)
+
+    def audit(self) -> None:
+        """Audit the images; returns at once."""
+        source, recipe = self.setup.current_source, self.recipe_controller.recipe
+        if not self.busy and source and recipe is not None:
+            self.message.clear()
+            self.session.audit(source, recipe, str(audit_folder(source)))
+
+    def _open_reading_list(self) -> None:
+        table = audit_folder(self.setup.current_source) / TABLE_FILE
+        open_dock(self.viewer, 'Score a folder')
+        dock_signals().rows_requested.emit(self.viewer, str(table), (), '')
 
     def stop(self) -> None:
         """Stop the run after its current step; the model so far is kept."""
@@ -275,12 +295,16 @@ class TrainDock(Dock):
     # -- events of jobs -----------------------------------------------------------------
 
     def _job_started(self, job: str) -> None:
-        texts = {'survey': 'Reading the images…', 'preview': 'Drawing samples…'}
+        texts = {
+            'survey': 'Reading the images…',
+            'audit': 'Auditing the images…',
+            'preview': 'Drawing samples…',
+        }
         if job in texts:
             self.status.setText(texts[job])
             self.progress.setRange(0, 0)
             self.progress.show()
-            self.cancel.setVisible(job == 'survey')
+            self.cancel.setVisible(job in ('survey', 'audit'))
         self._update()
 
     def _show_waiting(self) -> None:
@@ -297,9 +321,21 @@ class TrainDock(Dock):
             self.status.setText(f'Reading image {event.done} of {event.total}…')
             self.progress.setRange(0, event.total)
             self.progress.setValue(event.done)
+        elif isinstance(event, AuditProgress):
+            self._show_audit_progress(event)
+
+    def _show_audit_progress(self, event: AuditProgress) -> None:
+        left = event.seconds_left
+        known = f' {duration_text(left)} left' if left >= 0 else ''  # it may be NaN
+        self.status.setText(f'{event.doing}…{known}')
+        self.progress.setRange(0, 1000)
+        self.progress.setValue(round(1000 * event.fraction))
 
     def _job_succeeded(self, job: str, result: Any) -> None:
-        if job == 'survey':
+        if job == 'audit':
+            known = self.survey.flags if self.survey is not None else ()
+            self.data.audit.show_audit(result, known)
+        elif job == 'survey':
             self.survey = result
             recipe = self.recipe_controller.recipe
             self.data.show_survey(result, recipe.data.together if recipe is not None else ())
@@ -327,6 +363,7 @@ class TrainDock(Dock):
         obstacle = self._obstacle()
         self.start.setEnabled(ready and not self.busy and not obstacle)
         self.start.setToolTip(obstacle or _TRAIN_TIP)
+        self.data.audit.enable(ready and not self.busy)
         if not self.busy:
             self.status.setText(training_advice(self.survey, self.recipe_controller))
         self.status.setVisible(bool(self.status.text()))

@@ -34,7 +34,7 @@ from napari_cxr.training.recipe import CardRecipe, Recipe, RecipeError
 from napari_cxr.training.sweep import Sweep
 from napari_cxr.training.training_events import RunsDone, TrainingEvent, TrainingFinished
 
-__all__ = ['RecipeController', 'RunController', 'load_draft', 'save_draft']
+__all__ = ['RecipeController', 'RunController', 'audit_folder', 'load_draft', 'save_draft']
 
 
 def save_draft(source: str, recipe: Recipe) -> None:
@@ -58,11 +58,20 @@ def load_draft(source: str) -> Recipe | None:
 
 
 def _draft_path(source: str) -> Path:
+    return _kept_for(source, 'drafts').with_suffix('.toml')
+
+
+def audit_folder(source: str) -> Path:
+    """Return where the audit of a folder or table is kept."""
+    return _kept_for(source, 'audits')
+
+
+def _kept_for(source: str, what: str) -> Path:
     from platformdirs import user_data_path
 
-    # The file is not named after the folder, whose name may contain patient identity.
+    # It is not named after the folder, whose name may contain patient identity.
     name = hashlib.sha256(str(Path(source).resolve()).encode()).hexdigest()[:20]
-    return user_data_path('napari-cxr', appauthor=False) / 'drafts' / f'{name}.toml'
+    return user_data_path('napari-cxr', appauthor=False) / what / name
 
 
 class RecipeController(QObject):

@@ -15,6 +15,7 @@ from typing import Any
 from qtpy.QtCore import QObject
 
 from napari_cxr.checkpoint import catalog, read_card
+from napari_cxr.evaluation.data_audit import AuditProgress
 from napari_cxr.plugin.background import Job, end_worker
 from napari_cxr.plugin.job_session import JobSession
 from napari_cxr.plugin.runs.training_history import RunHistory, RunPhase
@@ -43,7 +44,7 @@ def shared_trainer() -> WorkerProcess:
 
 
 class TrainingSession(JobSession):
-    """Starts jobs of the training process: 'survey', 'preview', 'train' and 'networks'.
+    """Starts jobs of the training process: 'survey', 'audit', 'preview', 'train' and 'networks'.
 
     Parameters
     ----------
@@ -62,6 +63,11 @@ class TrainingSession(JobSession):
         """Survey a labelled folder; the result is a `Survey`."""
         job = _trainer_job('survey', source=source, recipe=recipe.to_dict())
         self.start_job('survey', job, 'Reading the images', fraction_done=_fraction_read)
+
+    def audit(self, source: str, recipe: Recipe, out: str) -> None:
+        """Audit a labelled folder, and write what is found to `out`; the result is an `Audit`."""
+        job = _trainer_job('audit', source=source, data=recipe.to_dict()['data'], out=out)
+        self.start_job('audit', job, 'Auditing the images', fraction_done=_fraction_audited)
 
     def preview(self, paths: list[str], labels: list[str], recipe: Recipe) -> None:
         """Draw samples with and without augmentation; the result is an array."""
@@ -106,6 +112,10 @@ def _fraction_read(event: object) -> float | None:
     if isinstance(event, ReadingProgress) and event.total:
         return event.done / event.total
     return None
+
+
+def _fraction_audited(event: object) -> float | None:
+    return event.fraction if isinstance(event, AuditProgress) else None
 
 
 def _fraction_trained(history: RunHistory) -> Callable[[Any], float | None]:

@@ -1,0 +1,57 @@
+"""The audit on the command line: what it prints and what it writes."""
+
+import json
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from napari_cxr.cli import app
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv('NAPARI_CXR_CACHE', str(tmp_path / 'cache'))
+    return lambda *words: CliRunner().invoke(app, ['audit', *map(str, words)])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes of twelve images, told apart by the side that is bright; one is in both."""
+    random = np.random.default_rng(0)
+    for k, label in enumerate(('left', 'right')):
+        (tmp_path / 'images' / label).mkdir(parents=True)
+        for i in range(12):
+            image = random.integers(60, 120, (40, 40))
+            image[:, 20 * k : 20 * k + 20] += 90
+            iio.imwrite(tmp_path / 'images' / label / f'{i}.png', image.astype(np.uint8))
+    copied = (tmp_path / 'images' / 'left' / '0.png').read_bytes()
+    (tmp_path / 'images' / 'right' / 'again.png').write_bytes(copied)
+    return tmp_path / 'images'
+
+
+def test_findings_are_printed_and_written(run, folder, tmp_path):
+    done = run(folder, '--out', tmp_path / 'out')
+    assert done.exit_code == 0, done.output
+    assert '25 images, 2 classes: left, right.' in done.stdout
+    assert '2 files are byte for byte copies' in done.stdout
+    assert 'Could this alone give your AUC?' in done.stdout
+    assert 'right: ' in done.stdout and 'again.png' in done.stdout  # its label is doubted
+    written = json.loads((tmp_path / 'out' / 'audit.json').read_text())
+    assert written['images'] == 25
+    assert (tmp_path / 'out' / 'doubtful-labels.csv').is_file()
+    again = run(folder, '--json')  # from the cache
+    assert json.loads(again.stdout) == written
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        (['nowhere'], 'neither a folder of images nor a CSV file'),
+        (['.', '--auc', '7'], '--auc'),
+    ],
+)
+def test_what_cannot_be_audited_is_said(run, words, said):
+    done = run(*words)
+    assert done.exit_code == 2 and said in done.output
