@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,11 @@ NO_SOURCE = 'no source'
 #: A source whose no-anatomy baseline has a lower bound above this is called out.
 _FORMAT = 0.8
 #: Fraction of a source's labels that are doubted, above which its labels are called noisy.
-_NOISY = 0.1
+_NOISY = 0.05
+#: Within a source, a variable whose AUC has a lower bound above this is called out.
+_WITHIN = 0.55
+#: Years by which the median ages of two sources differ, for it to be said.
+_YEARS = 15
 #: Classes that are named in one sentence.
 _MOST_NAMED = 6
 
@@ -39,6 +44,10 @@ class SourceAudit:
     judged, doubted : int
         Images whose label was compared with others of this source, and those of them whose
         label is doubted.
+    variables : tuple of VariableAudit
+        What view, age and sex tell about the class within this source.
+    median_age : float
+        Of its patients in years; NaN where no age is known.
     """
 
     name: str
@@ -46,6 +55,8 @@ class SourceAudit:
     baseline: tuple[float, ...]
     judged: int
     doubted: int
+    variables: tuple[VariableAudit, ...]
+    median_age: float
 
 
 def audit_findings(
@@ -96,6 +107,34 @@ def _about_sources(by_source: Sequence[SourceAudit]) -> Iterator[str]:
                 'classes were not recorded alike, so even a result within this source proves '
                 'little.'
             )
+
+    for source in by_source if len(by_source) > 1 else ():
+        for one in source.variables:
+            if one.auc and one.auc[1] > _WITHIN:
+                value, low, high = one.auc
+                yield (
+                    f'Within {source.name}, the {one.name} alone reaches a macro AUC of '
+                    f'{value:.3f} ({low:.3f} to {high:.3f}){_shares(one)}.'
+                )
+    ages = {s.name: s.median_age for s in by_source if math.isfinite(s.median_age)}
+    if ages and max(ages.values()) - min(ages.values()) > _YEARS:
+        listed = ', '.join(f'{age:.0f} in {name}' for name, age in ages.items())
+        yield (
+            f'The sources differ in age: the median is {listed} years. What holds for one need '
+            'not hold for another.'
+        )
+
+
+def _shares(variable: VariableAudit) -> str:
+    """Return how often each class has the most frequent value, if there are few values."""
+    if not 2 <= len(variable.counts) <= _MOST_NAMED:
+        return ''
+    value, counts = next(iter(variable.counts.items()))
+    totals = {label: sum(of.get(label, 0) for of in variable.counts.values()) for label in counts}
+    listed = ', '.join(
+        f'{counts[label] / total:.0%} of {label}' for label, total in totals.items() if total
+    )
+    return f': {value} are {listed}'
 
 
 def _about_labels(by_source: Sequence[SourceAudit]) -> Iterator[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from napari_cxr import __version__
 from napari_cxr.checkpoint.model_file import write_atomic
 from napari_cxr.evaluation.data_audit import Audit
+from napari_cxr.evaluation.variable_audit import VariableAudit
 from napari_cxr.inference.prediction import ImageWarning
 from napari_cxr.lungs.frontal_check import FrontalCheck
 from napari_cxr.scoring.score_row import NO_FINDING, ScoreRow, ScoringRun
@@ -43,17 +44,7 @@ def audit_to_dict(audit: Audit) -> dict[str, Any]:
         'multilabel': audit.multilabel,
         'images': len(audit.paths),
         'findings': list(audit.findings),
-        'variables': [
-            {
-                'name': one.name,
-                'images': one.images,
-                'auc': [_number(x) for x in one.auc],
-                'could_give_the_auc': one.answer,
-                'text': one.text,
-                'counts': one.counts,
-            }
-            for one in audit.variables
-        ],
+        'variables': [_variable(one) for one in audit.variables],
         'baselines': {name: [_number(x) for x in auc] for name, auc in audit.baselines.items()},
         'sources': [
             {
@@ -62,6 +53,8 @@ def audit_to_dict(audit: Audit) -> dict[str, Any]:
                 'baseline': [_number(x) for x in one.baseline],
                 'labels_judged': one.judged,
                 'labels_doubted': one.doubted,
+                'variables': [_variable(variable) for variable in one.variables],
+                'median_age': _number(one.median_age),
             }
             for one in audit.by_source
         ],
@@ -90,6 +83,17 @@ def audit_to_dict(audit: Audit) -> dict[str, Any]:
             }
             for i in audit.most_doubtful.tolist()
         ],
+    }
+
+
+def _variable(one: VariableAudit) -> dict[str, Any]:
+    return {
+        'name': one.name,
+        'images': one.images,
+        'auc': [_number(x) for x in one.auc],
+        'could_give_the_auc': one.answer,
+        'text': one.text,
+        'counts': one.counts,
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from napari_cxr.lungs.frontal_check import FrontalKind
 from napari_cxr.messages import message_type
 from napari_cxr.training import duplicates
 from napari_cxr.training.data_preparation import LoadedImages, group_duplicates, load_images
-from napari_cxr.training.dataset import Dataset, DatasetError
+from napari_cxr.training.dataset import Dataset, DatasetError, Sample
 from napari_cxr.training.dataset_index import index
 from napari_cxr.training.dataset_survey import DuplicatePair, dataset_warnings, duplicate_pairs
 from napari_cxr.training.recipe import Recipe
@@ -324,32 +324,23 @@ class _Auditor:
         doing = 'Asking what gives the class away'
         yield self._at(doing, 0)
         baselines = yield from self._baselines(images, doing, 0)
-        samples = images.dataset.samples
-        ages = np.array([age_in_years(sample.age) for sample in samples])[:, None]
-        values = {
-            'source': np.array([sample.source for sample in samples], dtype=object),
-            'view': np.array([_known_view(sample.view) for sample in samples], dtype=object),
-            'age': ages,
-            'sex': np.array([sample.sex.strip().lower() for sample in samples], dtype=object),
-        }
-        folds = _folds(images.dataset, self._seed)
-        truth = _target(images.dataset)
-        groups = [sample.group for sample in samples]
+        values = _variables(images.dataset.samples)
         out = []
-        for number, (name, column) in enumerate(values.items(), start=1):
-            out.append(
-                audit_variable(
-                    name,
-                    column,
-                    truth,
-                    images.dataset.labels,
-                    folds,
-                    groups,
-                    asked=self._asked,
-                )
-            )
+        for number, name in enumerate(values, start=1):
+            out.append(self._variable(name, values[name], images.dataset))
             yield self._at(doing, number / len(values))
         return baselines, tuple(out)
+
+    def _variable(self, name: str, values: np.ndarray, dataset: Dataset) -> VariableAudit:
+        return audit_variable(
+            name,
+            values,
+            _target(dataset),
+            dataset.labels,
+            _folds(dataset, self._seed),
+            [sample.group for sample in dataset.samples],
+            asked=self._asked,
+        )
 
     def _baselines(
         self, images: LoadedImages, doing: str, fraction: float
@@ -433,18 +424,43 @@ class _Auditor:
             places = np.flatnonzero(names == name)
             counts = {label: sum(label in samples[i].labels for i in places) for label in labels}
             baseline: tuple[float, ...] = ()
+            variables: tuple[VariableAudit, ...] = ()
             if sum(count > 0 for count in counts.values()) > 1:
                 measured = yield from self._baselines(
                     images.subset(places), 'Judging the labels', 1
                 )
                 baseline = max(measured.values(), default=())
+                own = images.dataset.subset(places.tolist())
+                variables = tuple(
+                    self._variable(variable, values, own)
+                    for variable, values in _variables(own.samples).items()
+                    if variable != 'source'
+                )
+            ages = np.array([age_in_years(samples[i].age) for i in places])
+            known = ages[np.isfinite(ages)]
             judged, doubted = doubt.judged[places], doubt.suggested[places] >= 0
             out.append(
                 SourceAudit(
-                    name or NO_SOURCE, counts, baseline, int(judged.sum()), int(doubted.sum())
+                    name or NO_SOURCE,
+                    counts,
+                    baseline,
+                    int(judged.sum()),
+                    int(doubted.sum()),
+                    variables,
+                    float(np.median(known)) if len(known) else math.nan,
                 )
             )
         return tuple(out)
+
+
+def _variables(samples: Sequence[Sample]) -> dict[str, np.ndarray]:
+    """Return what is known of each image beside its pixels: texts (n,), or numbers (n, 1)."""
+    return {
+        'source': np.array([sample.source for sample in samples], dtype=object),
+        'view': np.array([_known_view(sample.view) for sample in samples], dtype=object),
+        'age': np.array([age_in_years(sample.age) for sample in samples])[:, None],
+        'sex': np.array([sample.sex.strip().lower() for sample in samples], dtype=object),
+    }
 
 
 #: What tables write where the view is not known.

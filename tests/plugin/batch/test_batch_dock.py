@@ -21,11 +21,13 @@ from napari_cxr.plugin.batch.batch_layout import PanelScrollArea
 from napari_cxr.plugin.batch.batch_panel import BatchPanel, ScoreProgress
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.batch.scoring_request import ImageCount
+from napari_cxr.plugin.docks import dock_signals
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.score_table.sort_filter import RowKind
 from napari_cxr.scoring import ScoringProgress
 from napari_cxr.scoring.annotation.csv_export import ExportResult
 from napari_cxr.scoring.journal import Journal, journal_of
+from napari_cxr.scoring.table_writer import write_table
 
 WAIT = 150_000
 #: Images that take so much longer than a look at how far they are that a run can be stopped.
@@ -181,6 +183,24 @@ def test_another_day_goes_on_where_napari_was_closed(dock, qtbot, many, tmp_path
     with qtbot.waitSignal(another.settled, timeout=WAIT):
         another.stop()
     assert len(paths_in(table)) > done
+
+
+def test_another_dock_opens_some_rows_of_a_table(dock, qtbot, tmp_path):
+    table = tmp_path / 'made.csv'
+    write_table(table, [scored(i, path=f'/a/{i}.png') for i in range(5)], run(truth=False))
+    dock_signals().rows_requested.emit(ViewerModel(), str(table), (), '')  # of another viewer
+    assert not dock.busy
+    paths, title = ('/a/1.png', '/a/3.png'), 'labelled normal'
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock_signals().rows_requested.emit(dock.viewer, str(table), paths, title)
+    rows = dock.panel.table
+    qtbot.waitUntil(lambda: len(rows.model.rows) == 5, timeout=WAIT)
+    assert [row.path for row in rows.visible_rows()] == list(paths)
+    assert rows.filter_bar.count.text() == '2 of 5 rows: labelled normal'
+    dock_signals().rows_requested.emit(dock.viewer, str(table), ('/a/4.png',), '')
+    assert [row.path for row in rows.visible_rows()] == ['/a/4.png']
+    rows.filter_bar.reset()
+    assert len(rows.visible_rows()) == 5
 
 
 @pytest.mark.slow

@@ -372,3 +372,11 @@ def test_findings_have_columns_of_their_own(findings):
         column.key for column in columns_for_run(run(labels=('a',), multilabel=True, rule=one))
     }
     assert not {'answer', 'above'} & keys
+
+
+def test_only_some_rows_are_shown_by_their_paths():
+    rows = filled([scored(i, 0.5, 0.5, 0.0, path=f'/a/{i}.png') for i in range(4)])
+    order = RowOrder(rows)
+    order.set_filter(RowFilter(only=frozenset({'/a/3.png', '/a/1.png', '/b/0.png'})))
+    assert not order.filter.is_open
+    assert [row.number for row in shown(order, rows)] == [1, 3]
