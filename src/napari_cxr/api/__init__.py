@@ -5,20 +5,20 @@ process, and networks run in a worker process, so the same lines work in a scrip
 notebook and in napari's own console.
 """
 
-from napari_cxr.api.evaluations import Evaluation, evaluate
 from napari_cxr.api.data_audits import DataAudit, audit
+from napari_cxr.api.evaluations import Evaluation, evaluate
 from napari_cxr.api.jobs import TrainedModel, recipes, score, train
 from napari_cxr.api.models import Explanation, Model, Result, load_model, models, read
 
 __all__ = [
-    'Evaluation',
     'DataAudit',
+    'Evaluation',
     'Explanation',
     'Model',
     'Result',
     'TrainedModel',
-    'evaluate',
     'audit',
+    'evaluate',
     'load_model',
     'models',
     'read',
