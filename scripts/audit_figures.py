@@ -27,14 +27,12 @@ from napari_cxr.evaluation.audit_output import write_audit
 from napari_cxr.evaluation.data_audit import Audit, audit
 from napari_cxr.evaluation.held_out_sources import within_auc
 from napari_cxr.evaluation.label_doubt import LabelDoubt, doubt_labels, out_of_fold
-from napari_cxr.metrics.classification import auc
-from napari_cxr.metrics.confidence_intervals import bootstrap
+from napari_cxr.metrics.confidence_intervals import auc_interval
 from napari_cxr.training.data_preparation import LoadedImages, load_images
 from napari_cxr.training.dataset_index import index
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.workers.decoder_pool import DecoderPool
 
-RESAMPLES = 4000
 #: What is compared: the question, the given label, who is mislabelled, and among whom.
 QUESTIONS = (
     ('pneumonia, but read as normal', 'pneumonia', ('normal',)),
@@ -81,12 +79,7 @@ def measured(
         )
         mistaken = np.array([read[names[i]] in wrong for i in places])
         score = doubts[places]
-
-        def area(weights: np.ndarray, w: np.ndarray = mistaken, s: np.ndarray = score) -> Any:
-            return auc(w, s, weights)
-
-        groups = [found.groups[i] for i in places]
-        (interval,) = bootstrap(area, groups, mistaken.tolist(), times=RESAMPLES)
+        interval = auc_interval(mistaken, score, [found.groups[i] for i in places])
         views = [found.views[i] for i in places]
         out[question] = {
             'images': len(places),
