@@ -51,7 +51,7 @@ _REMEMBERED = {
     'batch': ('images', 'table', 'shown', 'columns', 'column_order', 'column_widths', 'reader'),
     'train': ('images',),
     'runs': ('folder', 'hidden'),
-    'layers': ('folder', 'picture_folder'),
+    'layers': ('folder', 'picture_folder', 'measure_folder'),
     'studies': ('recent',),
 }
 

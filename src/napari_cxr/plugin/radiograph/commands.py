@@ -12,10 +12,14 @@ __all__ = [
     'invert',
     'local_contrast',
     'magnifier',
+    'measure_angle',
+    'measure_length',
+    'measure_ratio',
     'mirror',
     'next_window',
     'real_size',
     'reset',
+    'scale_bar',
     'turn_left',
     'turn_right',
     'undo',
@@ -99,3 +103,27 @@ def use_view_for_model(viewer: napari.viewer.Viewer) -> None:
 def use_file_for_model(viewer: napari.viewer.Viewer) -> None:
     """Let models see the radiograph as its file says again."""
     _act(viewer, 'use_file_for_model')
+
+
+def measure_length(viewer: napari.viewer.Viewer) -> None:
+    """Begin to draw a length on the radiograph."""
+    _act(viewer, 'measure_length')
+
+
+def measure_angle(viewer: napari.viewer.Viewer) -> None:
+    """Begin to draw an angle on the radiograph."""
+    _act(viewer, 'measure_angle')
+
+
+def measure_ratio(viewer: napari.viewer.Viewer) -> None:
+    """Propose the lines of the cardiothoracic ratio."""
+    _act(viewer, 'measure_ratio')
+
+
+def scale_bar(viewer: napari.viewer.Viewer) -> None:
+    """Show napari's scale bar, or hide it."""
+    from napari_cxr.plugin.radiograph.tools import tools_of
+
+    tools = tools_of(viewer)
+    tools.show_scale_bar(not tools.has_scale_bar)
+    tools.switched.emit()

@@ -15,12 +15,15 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
+    QTabWidget,
+    QVBoxLayout,
     QWidget,
 )
 
 from napari_cxr.plugin.base_dock import Dock
 from napari_cxr.plugin.docks import unwrap_viewer
 from napari_cxr.plugin.model_correction import correction_of
+from napari_cxr.plugin.radiograph.measure_panel import MeasurePanel
 from napari_cxr.plugin.radiograph.pixel_values import pixel_value
 from napari_cxr.plugin.radiograph.tools import tools_of
 from napari_cxr.plugin.radiograph.zoom import geometry_of, real_size_problem, spacing_text
@@ -62,6 +65,7 @@ class RadiographDock(Dock):
         self._build()
         self.tools.views.changed.connect(self._later)
         self.tools.switched.connect(self._later)
+        self.tools.measure.changed.connect(self._later)
         self._viewer.cursor.events.position.connect(self._cursor_moved)
         self._show()
 
@@ -114,10 +118,7 @@ class RadiographDock(Dock):
         self.value.setAccessibleName('Grey value under the cursor')
         keep_space(self.value, lines=2)
         self.hint = quiet_label(_DRAG)
-        fill_dock(
-            self,
-            self.name,
-            self.spacing,
+        view = self._page(
             self.windows,
             self._row(QLabel('Level'), self.window_level, QLabel('Width'), self.window_width),
             self.hint,
@@ -129,12 +130,16 @@ class RadiographDock(Dock):
             self._row(self.fit, self.pixels, self.real),
             self._row(self.undo, self.reset),
             separator_line(),
-            self.value,
-            separator_line(),
             self.seen,
             self.use_view,
             self.use_file,
         )
+        self.measuring = MeasurePanel(self.tools)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.addTab(view, 'View')
+        self.tabs.addTab(self.measuring, 'Measure')
+        fill_dock(self, self.name, self.spacing, self.value, self.tabs)
 
     # -- parts --------------------------------------------------------------------------------
 
@@ -158,6 +163,17 @@ class RadiographDock(Dock):
         act: Callable[[], None] = partial(self.tools.act, name)
         button.clicked.connect(lambda *_: act())
         return button
+
+    @staticmethod
+    def _page(*widgets: QWidget) -> QWidget:
+        page = QWidget()
+        layout = QVBoxLayout(page)
+        layout.setContentsMargins(0, 8, 0, 0)
+        layout.setSpacing(8)
+        for widget in widgets:
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        return page
 
     @staticmethod
     def _row(*widgets: QWidget) -> QWidget:
@@ -210,6 +226,7 @@ class RadiographDock(Dock):
         self._show_window_numbers()
         self._show_model_view(base)
         self._show_value()
+        self.measuring.show_radiograph(base)
 
     def _follow(self, base: Image | None) -> None:
         """Follow the window of another radiograph, and let go of the one before."""

@@ -20,6 +20,7 @@ from napari_cxr.correction import Correction
 from napari_cxr.plugin.background import Failure, JobOutcome, run_job
 from napari_cxr.plugin.docks import unwrap_viewer
 from napari_cxr.plugin.layers import is_local_contrast, lying_on
+from napari_cxr.plugin.lungs_layer import lungs_of
 from napari_cxr.plugin.model_correction import (
     apply_correction,
     correct_radiograph,
@@ -32,6 +33,8 @@ from napari_cxr.plugin.radiograph.local_contrast import (
     local_contrast_layer,
 )
 from napari_cxr.plugin.radiograph.magnifier import Magnifier, canvas_of
+from napari_cxr.plugin.radiograph.measure_tool import MeasureTool
+from napari_cxr.plugin.radiograph.ratio_proposal import propose_ratio
 from napari_cxr.plugin.radiograph.window_drag import WindowDrag
 from napari_cxr.plugin.radiograph_views import views_of
 from napari_cxr.plugin.standard_windows import windows_of
@@ -54,6 +57,10 @@ KEYS = {
     'Shift-F': 'whole_pixels',
     'Shift-D': 'real_size',
     'Control-Z': 'undo',
+    'M': 'measure_length',
+    'Shift-M': 'measure_angle',
+    'Shift-H': 'measure_ratio',
+    'Escape': 'stop_measuring',
     **{f'Alt-{number}': f'window_{number}' for number in range(1, 10)},
 }
 _NONE = 'Open a chest radiograph first.'
@@ -76,6 +83,7 @@ class RadiographTools(QObject):
         self._viewer = weakref.ref(viewer)
         self.views = views_of(viewer)
         self.drag = WindowDrag(self.views)
+        self.measure = MeasureTool(viewer, self.views)
         self.magnifying = False
         self._lens: Magnifier | None = None
         self._equalising: set[int] = set()
@@ -280,6 +288,54 @@ class RadiographTools(QObject):
                 return None
             self._lens = Magnifier(canvas)
         return self._lens
+
+    # -- measuring --------------------------------------------------------------------------
+
+    def measure_length(self) -> None:
+        """Begin to draw a length, or leave off."""
+        self.measure.start('length')
+
+    def measure_angle(self) -> None:
+        """Begin to draw an angle, or leave off."""
+        self.measure.start('angle')
+
+    def stop_measuring(self) -> None:
+        """Leave off drawing a measurement."""
+        self.measure.start('')
+
+    def measure_ratio(self) -> None:
+        """Propose the lines of the cardiothoracic ratio by the lung field."""
+        viewer, base = self.viewer, self.base
+        if viewer is None or base is None:
+            return
+        if base.ndim != 2:
+            show_info('The cardiothoracic ratio needs a single image.')
+            return
+        run_job(
+            self,
+            propose_ratio(base, lungs_of(base, viewer.layers)),
+            'Finding heart and lungs',
+            done=partial(self._take_ratio, base, base.data),
+        )
+
+    def _take_ratio(self, base: Image, data: Any, outcome: JobOutcome | Failure) -> None:
+        viewer = self.viewer
+        if isinstance(outcome, Failure):
+            show_warning(outcome.text)
+        elif viewer is not None and base in viewer.layers and base.data is data:
+            self.measure.add(base, [outcome.result])
+
+    @property
+    def has_scale_bar(self) -> bool:
+        """Whether napari's scale bar is on the canvas."""
+        viewer = self.viewer
+        return viewer is not None and bool(viewer.canvas.overlays.scale_bar.visible)
+
+    def show_scale_bar(self, wanted: bool) -> None:
+        """Show napari's scale bar, or hide it."""
+        viewer = self.viewer
+        if viewer is not None:
+            viewer.canvas.overlays.scale_bar.visible = wanted
 
     # -- what a model sees ------------------------------------------------------------------
 

@@ -1,0 +1,188 @@
+"""Measuring with the mouse, in the dock, and by napari's own tools."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image, Points
+
+from napari_cxr.correction import Correction
+from napari_cxr.measurements import Measurement, read_measurements
+from napari_cxr.plugin.layers import radiograph_layer_data
+from napari_cxr.plugin.radiograph.dock import RadiographDock
+from napari_cxr.plugin.radiograph.measure_layer import (
+    is_measurement_layer,
+    measured_image,
+    measurements_in,
+)
+from napari_cxr.plugin.radiograph.measure_writer import write
+from napari_cxr.plugin.radiograph.tools import tools_of
+from napari_cxr.radiograph import Geometry, Radiograph, SpacingSource
+
+
+@pytest.fixture
+def base():
+    radiograph = Radiograph.from_array(
+        np.zeros((80, 100), np.uint8), geometry=Geometry((0.5, 0.5), SpacingSource.CALIBRATED)
+    )
+    data, attributes, _ = radiograph_layer_data(radiograph, 'chest')
+    return Image(data, **attributes)
+
+
+@pytest.fixture
+def viewer(qapp, base):
+    viewer = ViewerModel()
+    viewer.add_layer(base)
+    viewer.scene.camera.zoom = 2.0  # pixels of the canvas to a millimetre
+    return viewer
+
+
+class Mouse:
+    """A left button on the canvas, in pixels of the radiograph."""
+
+    def __init__(self, viewer, base):
+        self.viewer, self.base, self.drag = viewer, base, None
+        self.event = SimpleNamespace(button=1, modifiers=(), handled=False)
+
+    def at(self, row, column, kind):
+        event = self.event
+        event.type, event.position = kind, np.array(self.base.data_to_world((row, column)))
+        event.pos = event.position[::-1] * self.viewer.scene.camera.zoom
+        return event
+
+    def press(self, row, column):
+        self.event.handled = False
+        self.drag = tools_of(self.viewer).measure(self.viewer, self.at(row, column, 'mouse_press'))
+        if self.drag is not None:
+            next(self.drag, None)
+        return self.event.handled
+
+    def move(self, row, column):
+        event = self.at(row, column, 'mouse_move')
+        if self.drag is None:
+            for moved in self.viewer.mouse_move_callbacks:
+                moved(self.viewer, event)
+        else:
+            next(self.drag, None)
+
+    def release(self, row, column):
+        self.at(row, column, 'mouse_release')
+        if self.drag is not None:
+            next(self.drag, None)
+        self.drag = None
+
+    def click(self, row, column):
+        self.press(row, column)
+        self.release(row, column)
+
+
+@pytest.fixture
+def mouse(viewer, base):
+    return Mouse(viewer, base)
+
+
+def texts(layer):
+    return [text for text in layer.features['text'] if text]
+
+
+def test_a_drag_measures_a_length_and_the_radiograph_stays_selected(viewer, base, mouse):
+    tools = tools_of(viewer)
+    assert not mouse.press(10, 10)  # napari pans
+    tools.act('measure_length')
+    assert mouse.press(10, 10)
+    mouse.move(30, 10)
+    layer = tools.measure.layer_of(base)
+    assert texts(layer) == ['10.0 mm calibrated']
+    mouse.move(40, 50)
+    assert texts(layer) == ['25.0 mm calibrated']  # 15 and 20 mm
+    mouse.release(40, 50)
+    assert measurements_in(layer) == [Measurement('length', ((10, 10), (40, 50)))]
+    assert viewer.layers.selection.active is base and not tools.measure.kind
+    # An end that is there can be moved, and what is far from any end is napari's.
+    assert not mouse.press(25, 70)
+    assert mouse.press(40, 51)
+    mouse.move(10, 70)
+    assert texts(layer) == ['30.0 mm calibrated']
+    mouse.release(10, 70)
+    viewer.add_layer(Points([[0, 0]]))
+    viewer.layers[-1].mode = 'add'
+    assert not mouse.press(10, 70)
+
+
+def test_three_clicks_measure_an_angle_and_escape_leaves_off(viewer, base, mouse):
+    tools = tools_of(viewer)
+    tools.act('measure_angle')
+    mouse.click(10, 50)
+    mouse.move(30, 45)
+    mouse.click(30, 50)
+    mouse.move(60, 60)
+    layer = tools.measure.layer_of(base)
+    assert len(layer.data) == 1
+    mouse.click(30, 90)
+    assert texts(layer) == ['90.0°']
+    tools.act('measure_length')
+    mouse.click(5, 5)
+    mouse.move(6, 40)
+    assert len(measurements_in(layer)) == 2
+    tools.act('stop_measuring')
+    assert [each.kind for each in measurements_in(layer)] == ['angle']
+
+
+def test_measurements_follow_the_radiograph(qtbot, viewer, base, mouse):
+    tools = tools_of(viewer)
+    ratio = Measurement('cardiothoracic ratio', ((40, 30), (40, 70), (50, 10), (50, 90)))
+    tools.measure.add(base, [ratio])
+    layer = tools.measure.layer_of(base)
+    assert texts(layer) == ['CTR 0.50 (20 / 40 mm calibrated)'] and len(layer.data) == 2
+    tools.act('turn_right')
+    assert np.allclose(layer.affine, base.affine)
+    assert mouse.press(50, 90)  # where it is on screen now
+    mouse.release(50, 90)
+    with qtbot.waitSignal(tools.switched, timeout=60_000):
+        tools.use_view_for_model()
+    assert base.data.shape == (100, 80)
+    assert measured_image(base).to_file(measurements_in(layer)[0].points) == ratio.points
+    assert texts(layer) == ['CTR 0.50 (20 / 40 mm calibrated)']
+    assert measured_image(base).correction == Correction(turns=1)
+
+
+def test_what_napari_draws_is_measured_too(qtbot, viewer, base):
+    tools = tools_of(viewer)
+    tools.measure.add(base, [Measurement('length', ((0, 0), (0, 10)))])
+    layer = tools.measure.layer_of(base)
+    layer.add([[[0, 0], [0, 40]]], shape_type='line')
+    layer.add([[[0, 0], [10, 10]]], shape_type='rectangle')
+    qtbot.waitUntil(lambda: len(texts(layer)) == 2)
+    assert texts(layer) == ['5.0 mm calibrated', '20.0 mm calibrated']
+    layer.selected_data = {0}
+    layer.remove_selected()
+    qtbot.waitUntil(lambda: texts(layer) == ['20.0 mm calibrated'])
+
+
+def test_the_dock_lists_saves_loads_and_removes(qtbot, viewer, base, own_plugin, tmp_path):
+    dock = RadiographDock(viewer)
+    qtbot.addWidget(dock)
+    panel, tools = dock.measuring, tools_of(viewer)
+    assert panel.length.isEnabled() and not panel.save.isEnabled()
+    tools.measure.add(base, [Measurement('length', ((0, 0), (0, 10)))])
+    qtbot.waitUntil(lambda: panel.list.count() == 1)
+    assert panel.list.item(0).text() == 'Length: 5.0 mm calibrated'
+    panel.save_to(tmp_path / 'm.json')
+    panel.load_file(tmp_path / 'm.json')
+    qtbot.waitUntil(lambda: panel.list.count() == 2)
+    panel.list.setCurrentRow(0)
+    panel.delete.click()
+    qtbot.waitUntil(lambda: panel.list.count() == 1)
+    panel.save_to(tmp_path / 'none' / 'm.json')
+    assert 'cannot be written' in panel.message.text
+    (tmp_path / 'no.json').write_text('{}')
+    panel.load_file(tmp_path / 'no.json')
+    assert 'holds no measurements' in panel.message.text
+    (layer,) = [each for each in viewer.layers if is_measurement_layer(each)]
+    data, attributes, _ = layer.as_layer_data_tuple()
+    assert write(str(tmp_path / 'w.json'), data, attributes) == [str(tmp_path / 'w.json')]
+    found, _ = read_measurements(tmp_path / 'w.json', measured_image(base))
+    assert found == (Measurement('length', ((0, 0), (0, 10))),)
+    with pytest.raises(ValueError, match='holds no measurements'):
+        write(str(tmp_path / 'x.json'), [np.zeros((2, 2))], {'shape_type': 'line'})
