@@ -34,6 +34,7 @@ __all__ = [
     'lying_on',
     'name_without_identity',
     'overlay_layers_data',
+    'path_of',
     'placeholder_layer_data',
     'radiograph_layer_data',
     'radiograph_of',
@@ -49,6 +50,8 @@ _STEPS = 1024
 #: The file of a layer's radiograph, and a checksum of its values. Not in the metadata, since a
 #: path may identify a patient.
 _FILES: WeakKeyDictionary[Radiograph, tuple[str, int]] = WeakKeyDictionary()
+#: The file of each layer's radiograph; in memory only, as above.
+_PATHS: WeakKeyDictionary[Radiograph, str] = WeakKeyDictionary()
 #: Which radiograph's layer each heatmap and outline lies on.
 _UNDER: WeakKeyDictionary[Layer, weakref.ref[Image]] = WeakKeyDictionary()
 
@@ -72,6 +75,7 @@ def radiograph_layer_data(
     provenance = replace(radiograph.provenance, path='', uids={})
     radiograph = replace(radiograph, provenance=provenance, overlays=())
     remember_file(radiograph, path)
+    _PATHS[radiograph] = path
     shown = _with_background(radiograph)
     geometry = radiograph.geometry
     axes: tuple[str, ...] = ('y', 'x')
@@ -110,6 +114,12 @@ def remember_file(radiograph: Radiograph, path: str) -> None:
     """Remember which file a radiograph was read from, for `file_of`; of others it is not asked."""
     if path and is_jpeg_2000(radiograph):
         _FILES[radiograph] = path, _checksum(radiograph)
+
+
+def path_of(layer: Layer) -> str:
+    """Return the file that a layer of ours was read from, in this session; else nothing."""
+    radiograph = layer.metadata.get(KEY, {}).get('radiograph')
+    return _PATHS.get(radiograph, '') if isinstance(radiograph, Radiograph) else ''
 
 
 def file_of(radiograph: Radiograph) -> str:

@@ -91,6 +91,7 @@ def jobs_of(role: str) -> dict[str, Callable[..., Any]]:
             'identities': decoder_jobs.bounded(decoder_jobs.identities, 0),
             'listed': decoder_jobs.bounded(decoder_jobs.listed, 0),
             'ready': decoder_jobs.ready,
+            'tags': decoder_jobs.bounded(decoder_jobs.tags, 0),
             'thumbnail': decoder_jobs.bounded(decoder_jobs.thumbnail, LATER),
         }
     if role in ('inference', 'torch'):

@@ -32,6 +32,7 @@ __all__ = [
     'prepare',
     'read',
     'ready',
+    'tags',
     'thumbnail',
 ]
 
@@ -143,6 +144,13 @@ def identities(paths: list[str]) -> list[list[str] | None]:
                 identity = None
             found.append(None if identity is None else list(identity))
     return found
+
+
+def tags(path: str, identity: bool) -> list[list[Any]]:
+    """Return the elements of a file, see `napari_cxr.dicom.tag_listing.list_tags`."""
+    from napari_cxr.dicom.tag_listing import list_tags
+
+    return [list(row) for row in list_tags(path, identity)]
 
 
 def describe(path: str) -> dict[str, Any]:

@@ -199,6 +199,11 @@ class Decoder:
         found: list[Any] = yield from self._files('headers', paths)
         return found
 
+    def tags(self, path: str | Path, identity: bool) -> Generator[None, None, list[Any]]:
+        """Return the elements of a file, as `reading` does; see `decoder_jobs.tags`."""
+        found: list[Any] = yield from self._run('tags', path, identity=identity)
+        return found
+
     def identities(self, paths: Sequence[str]) -> Generator[None, None, list[Any]]:
         """Return whose images files are, as `headers` does; see `decoder_jobs.identities`."""
         found: list[Any] = yield from self._files('identities', paths)
