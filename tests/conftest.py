@@ -10,9 +10,10 @@ import pytest
 
 @pytest.fixture(scope='session', autouse=True)
 def own_cache_folder(tmp_path_factory) -> Iterator[None]:
-    """Leave the person's cache folder alone, in child processes as well."""
+    """Leave the person's cache and data folders alone, in child processes as well."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('NAPARI_CXR_CACHE', str(tmp_path_factory.mktemp('cache')))
+        patch.setenv('XDG_DATA_HOME', str(tmp_path_factory.mktemp('data')))
         yield
 
 

@@ -79,6 +79,7 @@ def evaluate(
     cost: float = 0.0,
     baselines: bool = True,
     include_doubtful: bool = False,
+    sealed: bool = False,
     device: str = 'auto',
     workers: int | None = None,
     progress: bool = True,
@@ -112,6 +113,9 @@ def evaluate(
         Whether to fit classifiers that see no anatomy, for comparison.
     include_doubtful : bool
         Whether images count that are probably no upright frontal chest radiographs.
+    sealed : bool
+        Whether to seal the set: from then on it answers once for each model, and training
+        refuses its images and copies of them.
     device : str
         As `load_model` takes it.
     workers : int, optional
@@ -155,6 +159,7 @@ def evaluate(
         'cost': cost,
         'baselines': baselines,
         'include_doubtful': include_doubtful,
+        'sealed': sealed,
     }
     events = run_on_models('evaluate', models=paths, device=device, **arguments)
     return _to_the_end(events, progress)

@@ -106,6 +106,14 @@ def evaluate(
             help='Count doubtful images: lateral, inverted, mirrored, or not a chest.',
         ),
     ] = False,
+    sealed: Annotated[
+        bool,
+        typer.Option(
+            '--sealed',
+            help='Seal the set: it answers once for each model, and training refuses its images '
+            'and copies of them.',
+        ),
+    ] = False,
     device: DeviceOption = 'auto',
     backend: BackendOption = '',
     workers: Annotated[
@@ -147,6 +155,7 @@ def evaluate(
         classes=_classes_of(classes or []),
         baselines=not no_baselines,
         include_doubtful=include_doubtful,
+        sealed=sealed,
         cost=cost,
         prevalence=prevalence,
         backend=backend,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from napari_cxr import __version__
-from napari_cxr.checkpoint.model_file import write_atomic
+from napari_cxr.checkpoint.model_file import digest, write_atomic
 from napari_cxr.checkpoint.model_images import ModelImages
 from napari_cxr.evaluation.cautions import cautions
 from napari_cxr.evaluation.evaluation_events import (
@@ -33,7 +33,7 @@ from napari_cxr.evaluation.evaluation_table import (
     EvaluationTable,
     write_predictions,
 )
-from napari_cxr.evaluation.looks import note_look
+from napari_cxr.evaluation.looks import note_answers, note_look, seals_of
 from napari_cxr.evaluation.measuring import EvaluatedModel, MeasuringSettings, measure
 from napari_cxr.evaluation.recomputing import METRICS_FILE
 from napari_cxr.evaluation.report import REPORT_FILE, report_page
@@ -45,6 +45,7 @@ from napari_cxr.scoring.input_lists import Item, ListingError
 from napari_cxr.scoring.score_row import ScoringRun
 from napari_cxr.scoring.scoring_events import ScoringPreparing, ScoringProgress, ScoringWarned
 from napari_cxr.scoring.table_reader import read_rows
+from napari_cxr.training.sealed_images import SealedSet
 
 if TYPE_CHECKING:
     from napari_cxr.checkpoint import Card
@@ -54,6 +55,9 @@ if TYPE_CHECKING:
     from napari_cxr.training.training_image import TrainingImage
 
 __all__ = ['EvaluationSettings', 'ModelToEvaluate', 'evaluate', 'evaluate_scores']
+
+#: Digits of the SHA-256 of a model's file by which tables of scores name it.
+_MODEL_DIGITS = 12
 
 #: How `seen_warning` begins. It counts validation images too; the report says what matters.
 _OF_SEEN = 'The model was '
@@ -107,6 +111,9 @@ class EvaluationSettings:
         Whether to fit classifiers that see no anatomy, for comparison.
     include_doubtful : bool
         Whether images count that are probably no upright frontal chest radiographs.
+    sealed : bool
+        Whether to seal the set: from now on it answers once for each model, and training refuses
+        its images.
     measuring : MeasuringSettings
         What decides figures.
     scoring : ScoringSettings
@@ -117,6 +124,7 @@ class EvaluationSettings:
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     baselines: bool = True
     include_doubtful: bool = False
+    sealed: bool = False
     measuring: MeasuringSettings = field(default_factory=MeasuringSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
 
@@ -185,6 +193,7 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     names = _names(models)
     read: ReadImages = yield from read_images(images.items, decoders)
+    seals = _seals(names, models, split, items, read)
     scores = {}
     for name, model in zip(names, models, strict=True):
         table = out / 'scores' / f'{_file_name(name)}.csv'
@@ -192,7 +201,7 @@ def evaluate(
         yield from _score(name, model, items, table, decoders, how.scoring)
         scores[name] = table
     cards = {name: model.card for name, model in zip(names, models, strict=True)}
-    return (yield from _report(images, scores, out, how, split, read, cards))
+    return (yield from _report(images, scores, out, how, split, read, cards, seals))
 
 
 def evaluate_scores(
@@ -205,6 +214,11 @@ def evaluate_scores(
     Without the images there are no baselines.
     """
     how, out = settings or EvaluationSettings(), Path(out)
+    if how.sealed:
+        raise ListingError(
+            'A set is sealed by its images, and tables of scores have none. Give models and the '
+            'images.'
+        )
     scores: dict[str, Path] = {}
     splits: list[str] = []
     for table in map(Path, tables):
@@ -253,6 +267,38 @@ def _file_name(name: str) -> str:
     return re.sub(r'[^\w.-]+', '_', name).strip('.') or 'model'
 
 
+def _seals(
+    names: Sequence[str],
+    models: Sequence[ModelToEvaluate],
+    split: str,
+    items: Sequence[Item],
+    read: ReadImages,
+) -> list[SealedSet]:
+    """Return the sealed sets that are evaluated by; raises ListingError if one has answered."""
+    places = [
+        read.places[item.path]
+        for item in items
+        if item.path in read.places and split in ('all', item.split)
+    ]
+    hashes = {
+        name: digest(model.path)[:_MODEL_DIGITS] for name, model in zip(names, models, strict=True)
+    }
+    return seals_of(hashes, [read.digests[i] for i in places], read.thumbnails[places])
+
+
+def _sealed_now(
+    images: EvaluationImages, table: EvaluationTable, fingerprint: str, read: ReadImages
+) -> SealedSet:
+    places = [read.places[path] for path in table.paths if path in read.places]
+    return SealedSet(
+        name=images.place.name,
+        fingerprint=fingerprint,
+        time=datetime.now(UTC).isoformat(timespec='seconds'),
+        digests=frozenset(read.digests[i] for i in places),
+        thumbnails=read.thumbnails[places],
+    )
+
+
 def _score(
     name: str,
     model: ModelToEvaluate,
@@ -288,6 +334,7 @@ def _report(
     split: str,
     read: ReadImages,
     cards: Mapping[str, Card],
+    seals: Sequence[SealedSet] = (),
 ) -> Generator[EvaluationEvent | None, None, EvaluationResult]:
     """Bring scores together, compute the figures, note the look, and write the files."""
     yield EvaluationProgress('Reading the scores')
@@ -331,6 +378,8 @@ def _report(
         'include_doubtful': how.include_doubtful,
     }
     looks = note_look(images.place, fingerprint, metrics, varied)
+    new = _sealed_now(images, table, fingerprint, read) if how.sealed else None
+    note_answers(seals, metrics['models'], new)
     content = {
         'form': 1,
         'version': __version__,

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from napari_cxr.evaluation.evaluation_ledger import (
     EvaluationLedger,
@@ -16,8 +19,10 @@ from napari_cxr.evaluation.evaluation_ledger import (
     ledger_of_user,
 )
 from napari_cxr.evaluation.selection_optimism import best_of_chance
+from napari_cxr.scoring.input_lists import ListingError
+from napari_cxr.training.sealed_images import SealedSet, keep_sealed, sealed_among
 
-__all__ = ['note_look', 'set_kind']
+__all__ = ['note_answers', 'note_look', 'seals_of', 'set_kind']
 
 
 def note_look(
@@ -97,6 +102,53 @@ def set_kind(records: list[EvaluationRecord], models: Mapping[str, Any]) -> str:
     if several or any(record.purpose == 'choose' for record in records):
         return 'development set'
     return 'development set' if any(one.get('val') for one in seen) else 'test set'
+
+
+def seals_of(
+    models: Mapping[str, str], digests: Sequence[str], thumbnails: np.ndarray
+) -> list[SealedSet]:
+    """Return the sealed sets that some images belong to, if they may answer for models.
+
+    Parameters
+    ----------
+    models : mapping of str to str
+        The hash of each, by its name.
+    digests, thumbnails
+        Of the images, as `napari_cxr.training.sealed_images.sealed_among` takes them.
+
+    Raises
+    ------
+    ListingError
+        If one of the sets has answered for one of the models, or cannot be read.
+    """
+    try:
+        found = {one.fingerprint: one for one in sealed_among(digests, thumbnails).values()}
+    except ValueError as error:
+        raise ListingError(str(error)) from None
+    for sealed in found.values():
+        for name, model_hash in models.items():
+            if answer := sealed.answers.get(model_hash):
+                raise ListingError(
+                    f'The set {sealed.name!r} is sealed. It answers once for each model, and has '
+                    f'answered for {name} on {str(answer.get("time"))[:10]}: AUC '
+                    f'{answer.get("auc")}. That report stands.'
+                )
+    return list(found.values())
+
+
+def note_answers(
+    seals: Sequence[SealedSet], models: Mapping[str, Any], new: SealedSet | None = None
+) -> None:
+    """Keep what sealed sets have answered, and a set that is sealed now; raises OSError."""
+    now = datetime.now(UTC).isoformat(timespec='seconds')
+    answers = {
+        own['model_hash']: {'time': now, 'auc': (own.get('auc') or {}).get('value')}
+        for own in models.values()
+    }
+    known = {sealed.fingerprint for sealed in seals}
+    every = [*seals, *([] if new is None or new.fingerprint in known else [new])]
+    for sealed in every:
+        keep_sealed(sealed.with_answers(answers))
 
 
 def _configuration(model_hash: str, varied: Mapping[str, Any]) -> str:

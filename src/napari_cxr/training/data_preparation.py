@@ -20,6 +20,7 @@ from napari_cxr.training import duplicates
 from napari_cxr.training.dataset import SPLITS, Dataset, DatasetError
 from napari_cxr.training.image_cache import ImageCache, cache_key
 from napari_cxr.training.recipe import Recipe
+from napari_cxr.training.sealed_images import sealed_among
 from napari_cxr.training.splits import sufficient_subset
 from napari_cxr.training.training_events import (
     ImageSkipped,
@@ -332,6 +333,7 @@ def prepare(
                 'of them again, or leave the class out in data.classes.'
             )
     images = everything.subset(kept)
+    images = yield from _without_sealed(images, recipe, run)
     pairs = duplicates.find_near_duplicates(images.thumbnails)[0] if recipe.data.duplicates else ()
     images = group_duplicates(images, recipe, pairs)
     if divided := images.dataset.divided_pairs:
@@ -342,6 +344,36 @@ def prepare(
             'group.',
         )
     return images
+
+
+def _without_sealed(
+    images: LoadedImages, recipe: Recipe, run: str
+) -> Generator[TrainingEvent, None, LoadedImages]:
+    """Leave out sealed test images, and refuse to train on sealed images or to choose by them."""
+    try:
+        found = sealed_among(images.digests, images.thumbnails)
+    except ValueError as error:
+        raise DatasetError(str(error)) from None
+    if not found:
+        return images
+    dataset = images.dataset
+    given = recipe.split.method in ('auto', 'given') and dataset.has_splits
+    used = [i for i in found if not given or dataset.samples[i].split != 'test']
+    if used:
+        sealed = found[used[0]]
+        raise DatasetError(
+            f'{len(used):,} of the images are sealed: they, or copies of them, belong to the '
+            f'sealed set {sealed.name!r}, the first one being {dataset.name_of(used[0])}. Nothing '
+            'is trained on a sealed set. Take them out of the folder or table, or mark them as '
+            'its test split.'
+        )
+    yield WarningRaised(
+        run,
+        f'{len(found):,} test images are left out of this run, because they belong to a sealed '
+        'set, which answers once for each model: evaluate the finished model with '
+        '"napari-cxr evaluate".',
+    )
+    return images.subset([i for i in range(len(images.digests)) if i not in found])
 
 
 def _unused_entries(everything: LoadedImages, recipe: Recipe) -> Iterator[str]:

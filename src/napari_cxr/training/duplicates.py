@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-__all__ = ['THUMBNAIL_SIDE', 'find_near_duplicates', 'fingerprint', 'thumbnail']
+__all__ = [
+    'THUMBNAIL_SIDE',
+    'find_near_duplicates',
+    'fingerprint',
+    'near_duplicates_between',
+    'thumbnail',
+]
 
 #: Rows and columns of a thumbnail.
 THUMBNAIL_SIDE = 32
@@ -113,6 +119,33 @@ def find_near_duplicates(thumbnails: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return _best_first(
         np.concatenate(pairs), np.concatenate(distances), np.concatenate(similarities)
     )
+
+
+def near_duplicates_between(thumbnails: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Find the images that are near-duplicates of others, by the same measures.
+
+    Parameters
+    ----------
+    thumbnails, others : ndarray of uint8, shape (n, 32, 32) and (m, 32, 32)
+        See `thumbnail`.
+
+    Returns
+    -------
+    ndarray of int, shape (pairs, 2)
+        Indices in the first and in the second, each pair once.
+    """
+    if not len(thumbnails) or not len(others):
+        return np.zeros((0, 2), np.intp)
+    prints, theirs = fingerprint(thumbnails), _detail(others)
+    detail, found = _detail(thumbnails), [np.zeros((0, 2), np.intp)]
+    flipped = others[..., ::-1]
+    for bits, fine in ((fingerprint(others), theirs), (fingerprint(flipped), _detail(flipped))):
+        for start in range(0, len(prints), _ROWS):
+            rows = prints[start : start + _ROWS, None]
+            first, second = np.nonzero(np.bitwise_count(rows ^ bits) <= _FARTHEST)
+            kept = _correlations(detail, fine, first + start, second) >= _LEAST
+            found.append(np.stack([first[kept] + start, second[kept]], axis=1))
+    return np.unique(np.concatenate(found), axis=0)
 
 
 def _detail(thumbnails: np.ndarray) -> np.ndarray:
