@@ -104,22 +104,27 @@ def _confounded(content: Mapping[str, Any], table: EvaluationTable) -> list[dict
             f'Knowing only {what}, one can tell the classes apart with an AUC of {value:.2f}, '
             'without looking at the image. '
         )
-        if column == 'source':
+        drops, holds = [], []
+        for name, model in content['models'].items():
+            whole = (model.get('auc') or {}).get('value')
+            inside = _within(table, name, column)
+            if whole is None:
+                continue
+            if inside is None:
+                drops.append(f'for {name} there is no {column} in which it could be judged')
+            elif whole - inside > _DROP:
+                drops.append(f'{name} falls from {whole:.2f} to {inside:.2f}')
+            else:
+                holds.append(f'{name} keeps {inside:.2f}')
+        stop = column == 'source' and bool(drops)
+        if stop:
             text += (
                 'A model that was trained on such images learns to tell hospitals apart, and will '
                 'not hold in another one. '
             )
-        drops = []
-        for name, model in content['models'].items():
-            whole = (model.get('auc') or {}).get('value')
-            inside = _within(table, name, column)
-            if whole is not None and inside is not None and whole - inside > _DROP:
-                drops.append(f'{name} falls from {whole:.2f} to {inside:.2f}')
-            elif whole is not None and inside is None:
-                drops.append(f'for {name} there is no {column} in which it could be judged')
-        if drops:
-            text += f'Among images of the same {column}: {"; ".join(drops)}.'
-        out.append(_said('stop' if column == 'source' else 'caution', f'{column} tells', text))
+        if drops or holds:
+            text += f'Among images of the same {column}: {"; ".join([*drops, *holds])}.'
+        out.append(_said('stop' if stop else 'caution', f'{column} tells', text))
     return out
 
 
@@ -178,7 +183,7 @@ def _baselines(content: Mapping[str, Any]) -> list[dict[str, str]]:
             f'{" and ".join(models)} {"are" if len(models) > 1 else "is"} not shown to be better '
             f'than a classifier that sees no anatomy: knowing only {_KNOWS[name]}, one reaches '
             f'{fair[name]["auc"]["value"]:.2f} on the same images. What a model adds may be '
-            'nothing.',
+            'nothing, and it will hardly hold in another hospital.',
         )
         for name, models in beaten_by.items()
     ]
