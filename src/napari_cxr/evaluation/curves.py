@@ -13,7 +13,7 @@ import numpy as np
 from napari_cxr.evaluation.evaluation_table import EvaluationTable
 from napari_cxr.evaluation.performance import figure
 from napari_cxr.metrics.classification import auc
-from napari_cxr.metrics.confidence_intervals import bootstrap, mean_interval, wilson_interval
+from napari_cxr.metrics.confidence_intervals import bootstrap, mean_interval, proportion_interval
 
 __all__ = ['class_curves']
 
@@ -98,8 +98,7 @@ def _reliability(
     order = np.argsort(scores, kind='stable')
     out: dict[str, list[float]] = {'x': [], 'y': [], 'low': [], 'high': [], 'images': []}
     for part in np.array_split(order, min(_BINS, len(order))):
-        patients = len({table.patients[i] for i in part.tolist()})
-        share = wilson_interval(float(positive[part].mean()), patients)
+        share = proportion_interval(positive[part], [table.patients[i] for i in part.tolist()])
         numbers = (float(scores[part].mean()), share.value, share.low, share.high)
         for name, number in zip(('x', 'y', 'low', 'high'), numbers, strict=True):
             out[name].append(round(number, 5))

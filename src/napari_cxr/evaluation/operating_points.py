@@ -12,16 +12,13 @@ import numpy as np
 
 from napari_cxr.evaluation.evaluation_table import EvaluationTable
 from napari_cxr.evaluation.performance import figure, resamples
-from napari_cxr.metrics.confidence_intervals import bootstrap
+from napari_cxr.metrics.confidence_intervals import Interval, bootstrap, proportion_interval
 from napari_cxr.training.model_evaluation import operating_points
 
 __all__ = ['SENSITIVITIES', 'choose_thresholds', 'performance_at', 'predictive_values']
 
 #: Sensitivities for which thresholds are chosen.
 SENSITIVITIES = (0.9, 0.95, 0.975)
-
-#: Columns of what is measured at a threshold.
-_RATES = ('recall', 'specificity', 'ppv', 'npv')
 
 
 def choose_thresholds(
@@ -110,45 +107,60 @@ def performance_at(
         if label in table.labels and table.truth[:, table.labels.index(label)].any()
         for name, threshold in found.items()
     ]
-    if not wanted:
-        return {}
+    out: dict[str, dict[str, dict[str, Any]]] = {}
+    for label, name, threshold in wanted:
+        k = table.labels.index(label)
+        has = table.truth[:, k]
+        called = table.probabilities[classifier][:, k] >= threshold
+        out.setdefault(label, {})[name] = {
+            'threshold': threshold,
+            'recall': figure(_share(called, has, table)),
+            'specificity': figure(_share(~called, ~has, table)),
+            'ppv': figure(_share(has, called, table)),
+            'npv': figure(_share(~has, ~called, table)),
+        }
+    if prevalence is not None and wanted:
+        spread = _at_prevalence(table, classifier, wanted, prevalence, times, seed)
+        for i, (label, name, _) in enumerate(wanted):
+            positive, negative = spread[2 * i : 2 * i + 2]
+            out[label][name] |= {
+                'ppv_at_prevalence': figure(positive),
+                'npv_at_prevalence': figure(negative),
+            }
+    return out
 
-    def rates(weights: np.ndarray) -> np.ndarray:
+
+def _share(right: np.ndarray, of: np.ndarray, table: EvaluationTable) -> Interval:
+    """Return which fraction of some images is right."""
+    patients = [table.patients[i] for i in np.flatnonzero(of)]
+    return proportion_interval(right[of], patients)
+
+
+def _at_prevalence(
+    table: EvaluationTable,
+    classifier: str,
+    wanted: Sequence[tuple[str, str, float]],
+    prevalence: float,
+    times: int,
+    seed: int,
+) -> list[Interval]:
+    """Return both predictive values of each class and threshold, one after the other."""
+
+    def values(weights: np.ndarray) -> np.ndarray:
         columns: list[np.ndarray] = []
         for label, _, threshold in wanted:
             k = table.labels.index(label)
-            positive = table.truth[:, k]
+            has = table.truth[:, k]
             called = table.probabilities[classifier][:, k] >= threshold
-            columns += _rates(positive, called, weights, prevalence)
+            with np.errstate(invalid='ignore', divide='ignore'):
+                recall = weights @ (has & called) / (weights @ has)
+                specificity = weights @ (~has & ~called) / (weights @ ~has)
+            columns += predictive_values(recall, specificity, prevalence)
         return np.stack(columns, axis=-1)
 
-    spread = bootstrap(
-        rates, table.patients, table.strata, times=resamples(table, times), seed=seed
+    return bootstrap(
+        values, table.patients, table.strata, times=resamples(table, times), seed=seed
     )
-    names: Sequence[str] = _RATES
-    if prevalence is not None:
-        names = (*_RATES, 'ppv_at_prevalence', 'npv_at_prevalence')
-    out: dict[str, dict[str, dict[str, Any]]] = {}
-    for i, (label, name, threshold) in enumerate(wanted):
-        own = spread[i * len(names) : (i + 1) * len(names)]
-        out.setdefault(label, {})[name] = {
-            'threshold': threshold,
-            **{key: figure(value) for key, value in zip(names, own, strict=True)},
-        }
-    return out
-
-
-def _rates(
-    positive: np.ndarray, called: np.ndarray, weights: np.ndarray, prevalence: float | None
-) -> list[np.ndarray]:
-    with np.errstate(invalid='ignore', divide='ignore'):
-        tp, fn = weights @ (positive & called), weights @ (positive & ~called)
-        fp, tn = weights @ (~positive & called), weights @ (~positive & ~called)
-        recall, specificity = tp / (tp + fn), tn / (tn + fp)
-        out = [recall, specificity, tp / (tp + fp), tn / (tn + fn)]
-        if prevalence is not None:
-            out += predictive_values(recall, specificity, prevalence)
-    return out
 
 
 def predictive_values(

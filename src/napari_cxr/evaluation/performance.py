@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from napari_cxr.evaluation.evaluation_table import EvaluationTable
-from napari_cxr.metrics.class_metrics import bootstrap_metrics
+from napari_cxr.metrics.class_metrics import bootstrap_metrics, fewest_patients
 from napari_cxr.metrics.classification import (
     auc,
     confusion_matrix,
@@ -205,6 +205,9 @@ def performance(
         table.strata,
         times=resamples(table, times),
         seed=seed,
+        fewest=fewest_patients(
+            metrics.truth[:, metrics.present], table.patients, metrics.multilabel
+        ),
     )
     spread |= _by_patient(metrics, table)
     counts = metrics.counts
@@ -246,7 +249,7 @@ def _by_patient(metrics: PerformanceMetrics, table: EvaluationTable) -> dict[str
     else:
         found['accuracy'] = proportion_interval((predicted & truth).any(axis=1), patient)
         rates = [found[f'recall of {metrics.labels[k]}'] for k in metrics.present]
-        found['balanced_accuracy'] = balanced_accuracy_interval(rates)
+        found['balanced_accuracy'] = found['recall'] = balanced_accuracy_interval(rates)
     # With two classes of which each image has one, both areas are the same one.
     two = truth.shape[1] == 2 and not metrics.multilabel
     areas = metrics.present[:1] if two else metrics.present

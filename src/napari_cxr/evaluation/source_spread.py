@@ -2,9 +2,12 @@
 
 An interval by patient says how sure one can be of these hospitals. The unit of generalisation is
 the hospital, so a random-effects model of the areas by source, on the logit scale, says what to
-expect of another: the mean with the interval of Hartung and Knapp (Stat. Med. 2001;20:3875), and
-the interval for one new source (Higgins, Thompson and Spiegelhalter, J. R. Stat. Soc. A
-2009;172:137). The variance between sources is Paule's and Mandel's (J. Res. NBS 1982;87:377).
+expect of another. The variance between sources is Paule's and Mandel's (J. Res. NBS 1982;87:377).
+How uncertain it is follows from the generalised Q statistic, which has a chi-squared distribution
+at the true variance (Viechtbauer, Stat. Med. 2007;26:37), and both intervals are averaged over
+that (Iyer, Wang and Mathew, JASA 2004;99:1060): intervals that take the variance for known, as
+that of Higgins, Thompson and Spiegelhalter, held a new source only 91 times in 100 where there
+were six.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ __all__ = ['FEWEST_SOURCES', 'RandomEffects', 'random_effects', 'source_spread']
 
 #: With fewer sources their spread cannot be told from chance, and no interval is given.
 FEWEST_SOURCES = 5
+
+#: Variances between sources over which intervals are averaged.
+_QUANTILES = 400
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,6 @@ def random_effects(effects: Sequence[float], variances: Sequence[float]) -> Rand
         The interval for a new source is NaN with fewer than three sources, the one of the mean
         with fewer than two.
     """
-    from scipy.stats import t
-
     y, v = np.asarray(effects, np.float64), np.asarray(variances, np.float64)
     k = len(y)
     if k < 2:
@@ -73,14 +77,43 @@ def random_effects(effects: Sequence[float], variances: Sequence[float]) -> Rand
     between = _paule_mandel(y, v)
     weights = 1 / (v + between)
     mean = float(weights @ y / weights.sum())
-    # Never narrower than the plain interval (Roever, Knapp and Friede 2015).
-    scale = max(1.0, float(weights @ (y - mean) ** 2) / (k - 1))
-    error = math.sqrt(scale / weights.sum())
-    half = float(t.ppf(0.975, k - 1)) * error
-    new = math.nan
+    possible = _possible_variances(y, v)
+    each = 1 / (v[:, None] + possible)
+    middles, errors = (each * y[:, None]).sum(0) / each.sum(0), 1 / each.sum(0)
+    low, high = _quantiles(middles, np.sqrt(errors))
+    new = (math.nan, math.nan)
     if k > 2:
-        new = float(t.ppf(0.975, k - 2)) * math.sqrt(between + error**2)
-    return RandomEffects(mean, mean - half, mean + half, mean - new, mean + new, between**0.5)
+        new = _quantiles(middles, np.sqrt(errors + possible))
+    return RandomEffects(mean, low, high, *new, between**0.5)
+
+
+def _possible_variances(y: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Return variances between sources, each as likely as the next, given the effects."""
+    from scipy.stats import chi2
+
+    draws = chi2.ppf((np.arange(_QUANTILES) + 0.5) / _QUANTILES, len(y) - 1)
+    # The weighted spread falls with the variance; where it never is so large, that is 0.
+    scale = float(np.var(y) + v.mean())
+    grid = np.r_[0, scale * np.geomspace(1e-6, 1e5, 2000)]
+    weights = 1 / (v[:, None] + grid)
+    means = (weights * y[:, None]).sum(0) / weights.sum(0)
+    spread = (weights * (y[:, None] - means) ** 2).sum(0)
+    return np.asarray(np.interp(draws, spread[::-1], grid[::-1]))
+
+
+def _quantiles(middles: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
+    """Return the 2.5 and 97.5 % points of an even mixture of normal distributions."""
+    from scipy.optimize import brentq
+    from scipy.stats import norm
+
+    ends = float((middles - 9 * errors).min()), float((middles + 9 * errors).max())
+
+    def at(share: float) -> float:
+        return float(
+            brentq(lambda x: float(norm.cdf((x - middles) / errors).mean()) - share, *ends)
+        )
+
+    return at(0.025), at(0.975)
 
 
 def _paule_mandel(y: np.ndarray, v: np.ndarray) -> float:
@@ -97,7 +130,7 @@ def _paule_mandel(y: np.ndarray, v: np.ndarray) -> float:
     high = float(np.var(y)) + 1.0
     while excess(high) > 0:
         high *= 2
-    return float(brentq(excess, 0.0, high))
+    return float(brentq(excess, 0.0, high, xtol=1e-12))
 
 
 def source_spread(table: EvaluationTable, classifier: str) -> dict[str, Any]:
