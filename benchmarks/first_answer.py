@@ -22,9 +22,14 @@ import time
 from pathlib import Path
 from statistics import median
 
+from ratios import note_ratio
+
 from napari_cxr import samples
 
 HERE = Path(__file__).parents[1]
+
+#: Of time and memory, by command.
+_AIMS = {'classify FILE': ('<= 0.35', '<= 0.3'), 'recipes': ('<= 0.1', '')}
 
 #: What the processes behind the docks hold after a click and a scored folder, in megabytes.
 _WORKERS = """
@@ -81,8 +86,21 @@ def main() -> None:
                 for a, b in zip(own, other, strict=True)
             ]
             print(f'| {name} | {" | ".join(cells)} |', flush=True)
+            seconds, _, memory = (
+                [a / b for a, b in zip(mine, theirs, strict=True)]
+                for mine, theirs in zip(
+                    *(zip(*found[one], strict=True) for one in checkouts), strict=True
+                )
+            )
+            aims = _AIMS.get(name, ('', ''))
+            note_ratio(f'{name}, time', 'the other checkout', seconds, aims[0])
+            note_ratio(f'{name}, memory', 'the other checkout', memory, aims[1])
         if not options.quick:
             own_mb, other_mb = (workers(one, film, Path(folder)) for one in checkouts)
+            note_ratio(
+                'memory of the processes behind the docks', 'the other checkout',
+                [own_mb / other_mb], '<= 0.4',
+            )  # fmt: skip
             print(
                 f'after a click and a scored folder both processes hold {own_mb:.0f} and '
                 f'{other_mb:.0f} MB: {own_mb / other_mb:.2f}'

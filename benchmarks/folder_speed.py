@@ -43,6 +43,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ratios import note_ratio
 
 SHAPE = (2500, 2048)
 CLASSES = 18
@@ -57,6 +58,11 @@ ONE_THREAD = {
     part: dict.fromkeys(('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
     for part in ('decoding', 'network')
 }
+
+
+#: Peers in words, and what they should take as a multiple of ours.
+_PEERS = {'xrv': "torchxrayvision's script", 'loader': 'a DataLoader with a worker for each core'}
+_AIMS = {('DICOM', 'xrv'): '>= 8'}
 
 
 def main() -> None:
@@ -121,12 +127,18 @@ def compare(title: str, folder: Path, model: Path, names: list[str], rounds: int
             f'  {name:9} {one["wall"]:7.2f} s by the clock, {one["alone"]:7.2f} s alone, '
             f'{one["core"]:7.2f} core-seconds; start {one["start"]:.1f} s'
         )
-    own = medians['ours']
-    parts = (medians['decoding']['core'] + medians['network']['core']) / CORES
-    print(f'  over (decoding + network core-seconds) / cores: {own["alone"] / parts:.2f}')
+    own = [one['alone'] for one in found['ours']]
+    parts = [
+        (a['core'] + b['core']) / CORES
+        for a, b in zip(found['decoding'], found['network'], strict=True)
+    ]
+    what = f'a folder of {title} files'
+    ratios = [a / b for a, b in zip(own, parts, strict=True)]
+    note_ratio(what, 'decoding and network core-seconds / cores', ratios, '<= 1.15')
     for name in names[1:]:
-        if name in medians:
-            print(f'  {name} over ours: {medians[name]["alone"] / own["alone"]:.2f}')
+        if name in found and len(found[name]) == rounds:
+            ratios = [one['alone'] / a for one, a in zip(found[name], own, strict=True)]
+            note_ratio(f'{_PEERS[name]} on {what}', 'ours', ratios, _AIMS.get((title, name), ''))
         else:
             print(f'  {name}: not measured, see above')
 

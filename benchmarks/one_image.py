@@ -15,6 +15,7 @@ from collections.abc import Callable
 from statistics import median
 
 import torch
+from ratios import note_ratio
 
 from napari_cxr import lungs, samples
 from napari_cxr.inference.classifier import Classifier
@@ -67,9 +68,14 @@ def measure(classifier: Classifier, shape: tuple[int, int]) -> None:
     for name, values in times.items():
         took = median(values[1:])  # the first one loads weights
         print(f'{name:28} {took:6.1f} ms  {took / whole:5.0%}')
-    print(
-        f'predict over the bare pass: {whole / median(times["bare pass of the network"][1:]):.2f}'
-    )
+    ratios = [
+        a / b
+        for a, b in zip(
+            times['whole: predict'][1:], times['bare pass of the network'][1:], strict=True
+        )
+    ]
+    what = f'predict, {shape[1]} x {shape[0]}'
+    note_ratio(what, 'a bare pass of the network', ratios, '<= 4')
 
 
 def bare(classifier: Classifier) -> list[torch.nn.Module]:

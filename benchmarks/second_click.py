@@ -29,6 +29,7 @@ from pathlib import Path
 
 from qtpy.QtCore import QEvent, QEventLoop, QObject, QTimer
 from qtpy.QtWidgets import QApplication
+from ratios import note_ratio
 
 from napari_cxr import samples
 
@@ -163,6 +164,12 @@ def main() -> None:
         decoding = statistics.median(d for d, _ in bares)
         forward = statistics.median(f for _, f in bares)
         hold, what = max(holds[1:])
+        note_ratio(
+            f'a second click on Classify, {path.name}',
+            'decoding and a bare forward pass',
+            [c / sum(b) for c, b in zip(clicks, bares, strict=True)],
+            '<= 1.5',
+        )
         print(
             f'{path.name}: click {1000 * click:.0f} ms, decoding {1000 * decoding:.0f} ms, '
             f'forward {1000 * forward:.0f} ms, ratio {click / (decoding + forward):.2f}; '

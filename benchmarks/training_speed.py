@@ -33,6 +33,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
+from ratios import note_ratio
 from torch import nn
 
 from napari_cxr import networks
@@ -135,6 +136,12 @@ def frozen(made: Path, each: int = 40, epochs: int = 30, views: int = 2, rounds:
             ratios.append((ends[-1] - began) / bares[-1])
             later.append((ends[-1] - ends[passes - 1]) / (epochs - passes))
         wall, own = np.median(ratios, axis=0)
+        note_ratio(
+            f'{epochs} epochs with a frozen backbone, {name}',
+            f'{passes} pass(es) through it',
+            [w for w, _ in ratios],
+            '<= 1.2',
+        )
         print(
             f'frozen, {name}, {len(dataset.samples)} images: {epochs} epochs over {passes} '
             f'pass(es) of {np.median(bares, axis=0)[1]:.1f} s: {wall:.2f}, in processor time '
@@ -208,6 +215,12 @@ def tuning(made: Path, each: int = 43, rounds: int = 3) -> None:
     best = max((n for n in rates if n.startswith('plain')), key=lambda n: np.median(rates[n]))
     for name in ('ours', 'ours, float32'):
         ratios = [a / b for a, b in zip(rates[name], rates[best], strict=True)]
+        note_ratio(
+            f'images a second of full fine-tuning, {name}',
+            f'an ImageFolder loop ({best})',
+            ratios,
+            '>= 1.4' if 'float32' in name else '',
+        )
         print(
             f'tuning, {name} over {best}: {statistics.median(ratios):.2f} '
             f'(each: {", ".join(f"{r:.2f}" for r in ratios)})'
@@ -278,7 +291,9 @@ def changes(made: Path, each: int = 32, rounds: int = 9) -> None:
         if number:  # the first one warms up
             ours.append(1000 * (between - started) / each)
             theirs.append(1000 * (time.perf_counter() - between) / each)
-    ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
+    ratios = [b / a for a, b in zip(ours, theirs, strict=True)]
+    note_ratio("torchvision's augmentation, image by image", 'ours, by batch', ratios)
+    ratio = statistics.median(ratios)
     print(
         f'changes, grey images of 224 x 224: {statistics.median(ours):.2f} ms an image, '
         f'torchvision {statistics.median(theirs):.2f} ms, ratio {ratio:.2f}'
