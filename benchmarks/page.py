@@ -123,8 +123,8 @@ def page(measured: dict[str, Any]) -> str:
         '# Benchmarks',
         '',
         (
-            'Written by `python benchmarks/page.py`. Every number is a ratio of two things that took '
-            'turns in one run, so it says something about other machines, too: the median, and in '
+            'Written by `python benchmarks/page.py`. Every number is a ratio of two things that '
+            'took turns in one run, so it says something about other machines, too: the median, and in '
             'brackets the smallest and the greatest of the turns. What is measured stands in the '
             'benchmark itself, and longer accounts, with what did not help, in '
             '[benchmarks/README.md](../benchmarks/README.md). Nothing of this is a test.'
