@@ -53,6 +53,15 @@ _ONE_THREAD = {'one_image', 'frozen', 'tuning'}
 _LIBRARIES = ('numpy', 'torch', 'torchvision', 'onnxruntime', 'pydicom', 'napari')
 
 
+_INTRODUCTION = (
+    'Written by `python benchmarks/page.py`. Every number is a ratio of two things that took '
+    'turns in one run, so it says something about other machines, too: the median, and in '
+    'brackets the smallest and the greatest of the turns. What is measured stands in the '
+    'benchmark itself, and longer accounts, with what did not help, in '
+    '[benchmarks/README.md](../benchmarks/README.md). Nothing of this is a test.'
+)
+
+
 def main() -> None:
     """Measure what is missing or named, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -122,13 +131,7 @@ def page(measured: dict[str, Any]) -> str:
     lines = [
         '# Benchmarks',
         '',
-        (
-            'Written by `python benchmarks/page.py`. Every number is a ratio of two things that '
-            'took turns in one run, so it says something about other machines, too: the median, and in '
-            'brackets the smallest and the greatest of the turns. What is measured stands in the '
-            'benchmark itself, and longer accounts, with what did not help, in '
-            '[benchmarks/README.md](../benchmarks/README.md). Nothing of this is a test.'
-        ),
+        _INTRODUCTION,
     ]
     for part, (heading, command) in PARTS.items():
         lines += ['', f'## {heading}', '']
