@@ -194,7 +194,7 @@ def blinded(viewer: Any, cases: Cases) -> Any:
 def readers(viewer: Any, cases: Cases) -> Any:
     """Compare the readers of a table."""
     dock = batch(viewer, cases)
-    dock.panel.tabs.setCurrentIndex(2)
+    dock.panel.show_page(dock.panel.agreement)
     until(lambda: 'agree on' in dock.panel.agreement.text.text())
     dock.panel.agreement.details.set_open(True)
     return dock

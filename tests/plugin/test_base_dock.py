@@ -129,7 +129,7 @@ def test_what_comes_by_itself_does_not_move_the_button_or_what_is_below(qtbot, a
 
     qtbot.waitUntil(lambda: asking.width() == 320 and asking.start.y() > 0)
     before = places()
-    note = 'CPU: torch found no usable GPU or driver, and it took its time to say so'
+    note = 'CPU: no usable GPU or driver, and it took its time to say so'
     inputs.show_device(note)
     assert places() == before
     assert inputs.device_reason.toolTip() == note  # all of it, where the line is too short

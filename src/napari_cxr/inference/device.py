@@ -161,8 +161,8 @@ def _is_there(kind: str) -> bool:
     return torch.cuda.is_available() if kind == 'cuda' else torch.backends.mps.is_available()
 
 
-_NO_GPU_SUPPORT = 'this build of torch has no GPU support'
-_NO_DRIVER = 'torch found no usable GPU or driver'
+_NO_GPU_SUPPORT = 'torch is built without GPU support'
+_NO_DRIVER = 'no usable GPU or driver'
 
 
 def _why_not_cuda() -> str:

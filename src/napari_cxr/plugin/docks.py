@@ -6,13 +6,14 @@ concerns listens.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from napari.components import ViewerModel
 from npe2 import PluginManager
 from qtpy.QtCore import QEvent, QObject, QTimer, Signal
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import QDockWidget, QLabel, QMainWindow, QWidget
 
 __all__ = [
     'DockSignals',
@@ -20,6 +21,7 @@ __all__ = [
     'dock_signals',
     'is_same_viewer',
     'open_dock',
+    'shorten_title',
     'unwrap_viewer',
 ]
 
@@ -52,7 +54,10 @@ class TabsTogether(QObject):
         while mine is not None and not isinstance(mine, QDockWidget):
             mine = mine.parent()
         window = mine.parent() if mine is not None else None
-        if mine is None or mine.isFloating() or not isinstance(window, QMainWindow):
+        if mine is None:
+            return
+        shorten_title(mine)
+        if mine.isFloating() or not isinstance(window, QMainWindow):
             return
         side = window.dockWidgetArea(mine)
         for other in window.findChildren(QDockWidget):
@@ -62,6 +67,29 @@ class TabsTogether(QObject):
                 mine.show()
                 mine.raise_()
                 return
+
+
+def shorten_title(dock: QDockWidget) -> None:
+    """Take the plugin's name off the title of a dock, which is cut in narrow docks otherwise.
+
+    The title bar is napari's own, and another one once the dock floats.
+    """
+    whole = dock.windowTitle()
+    short, _, rest = whole.partition(' (')
+    if not rest:
+        return
+
+    def shorten() -> None:
+        with suppress(RuntimeError):  # the dock is gone
+            bar = dock.titleBarWidget()
+            for label in bar.findChildren(QLabel) if bar is not None else ():
+                if label.text() == whole:
+                    label.setText(short)
+                    label.setToolTip(whole)
+
+    dock.setWindowTitle(short)  # also that of its tab
+    shorten()
+    dock.topLevelChanged.connect(lambda _: QTimer.singleShot(0, shorten))
 
 
 def open_dock(viewer: ViewerModel, name: str) -> None:

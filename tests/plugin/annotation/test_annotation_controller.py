@@ -28,6 +28,7 @@ from napari_cxr.plugin.annotation.annotation_controller import TableLabels
 from napari_cxr.plugin.background import Failure, JobCancelled
 from napari_cxr.plugin.batch.dock import BatchDock
 from napari_cxr.plugin.preferences import save_preferences
+from napari_cxr.plugin.score_table.sort_filter import RowFilter, RowKind
 from napari_cxr.plugin.train.dock import TrainDock
 from napari_cxr.scoring import ScoreRow, table_reader, table_writer
 from napari_cxr.scoring.annotation.folder_export import PATIENT_PATTERN
@@ -81,6 +82,7 @@ def dock(qtbot, make_napari_viewer, own_plugin, models, settled_threads, tmp_pat
         'batch', model='tiny', device='cpu', images='', table='', folder=str(tmp_path)
     )
     viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1200, 1000)  # so high that the table stands above the annotation
     _, dock = viewer.window.add_plugin_dock_widget('napari-cxr', 'Score a folder')
     yield dock
     dock.release()
@@ -663,17 +665,39 @@ def read_as(qtbot, dock, name, *, blinded=False, number=1, reveals_after=True):
     return told
 
 
+def test_table_and_annotation_are_tabs_where_there_is_little_height(qtbot, reading, images):
+    dock, panel, tabs = reading, reading.panel, reading.panel.tabs
+    assert not panel.short and tabs.count() == 3
+    dock.viewer.window.resize(1200, 720)
+    qtbot.waitUntil(lambda: panel.short, timeout=WAIT)
+    view = panel.table.view
+    row = view.rowHeight(0)
+    qtbot.waitUntil(lambda: view.viewport().height() >= 8 * row, timeout=WAIT)
+    assert tabs.tabText(0) == 'Table' and tabs.currentIndex() == 0
+    activate(qtbot, dock)
+    qtbot.keyClick(view, Qt.Key.Key_J)
+    on_screen(qtbot, dock, 0)
+    qtbot.keyClick(view, Qt.Key.Key_3)  # a label brings the annotation forward
+    assert panel.annotation.isVisible() and read(dock) == {'0': ('pneumonia',)}
+    panel.table.show_only(RowFilter(which=RowKind.NOT_ANNOTATED))
+    assert view.isVisible() and not panel.annotation.isVisible()
+    dock.viewer.window.resize(1200, 1000)
+    qtbot.waitUntil(lambda: not panel.short, timeout=WAIT)
+    qtbot.waitUntil(lambda: view.isVisible() and panel.annotation.isVisible(), timeout=WAIT)
+
+
 def test_a_blinded_reading_shows_the_models_answer_after_ones_own(qtbot, reading, images):
     dock, table, panel = reading, reading.panel.table, reading.panel.annotation
     assert 'label' in shown_columns(table)
     told = read_as(qtbot, dock, 'Anna', blinded=True)
     assert 'hidden' in told and 'random order' in told
-    assert shown_columns(table) == {'file'} and not dock.panel.tabs.isTabEnabled(1)
+    tabs = dock.panel.tabs
+    metrics = next(i for i in range(tabs.count()) if tabs.tabText(i) == 'Metrics')
+    assert shown_columns(table) == {'file'} and not tabs.isTabEnabled(metrics)
     order = [row.path for row in table.visible_rows()]
     assert order == sorted(order, key=lambda path: reading_position(Reader('Anna'), path))
     activate(qtbot, dock)
-    qtbot.keyClick(table.view, Qt.Key.Key_J)
-    first = order[0]
+    first = order[0]  # it is open already
     qtbot.waitUntil(lambda: dock.annotation.opener.on_screen == first, timeout=WAIT)
     qtbot.waitUntil(lambda: not dock.annotation.opener.pending, timeout=WAIT)
     qtbot.waitUntil(lambda: dock.annotation.opener._wanted is None, timeout=WAIT)
@@ -701,7 +725,7 @@ def test_a_blinded_reading_shows_the_models_answer_after_ones_own(qtbot, reading
     qtbot.waitUntil(lambda: dock.annotation.annotations is not None, timeout=WAIT)
     assert dock.annotation.choice.blinded and shown_columns(table) == {'file', 'read'}
     read_as(qtbot, dock, 'Ben')
-    assert 'label' in shown_columns(table) and dock.panel.tabs.isTabEnabled(1)
+    assert 'label' in shown_columns(table) and tabs.isTabEnabled(metrics)
     assert not panel.state.counts.read
 
 
@@ -713,7 +737,7 @@ def test_readers_are_compared_and_settle_what_they_differ_on(qtbot, reading, ima
         for path, place in zip(paths, places, strict=True):
             opened.set(path, [LABELS[place]])
         opened.close()
-    dock.panel.tabs.setCurrentIndex(2)
+    dock.panel.show_page(dock.panel.agreement)
     view = dock.panel.agreement
     qtbot.waitUntil(lambda: 'agree on 2 of 4 images (50 %)' in view.text.text(), timeout=WAIT)
     assert 'kappa' in view.statistics.text() and not view.statistics.isVisible()

@@ -131,7 +131,7 @@ def test_from_a_folder_to_a_model_in_the_classify_dock(
     dock.setup.name.clear()
     qtbot.keyClicks(dock.setup.name, 'mine')
     qtbot.mouseClick(dock.start, Qt.MouseButton.LeftButton)
-    assert dock.session.job == 'train' and dock.tabs.currentIndex() == 2
+    assert dock.session.job == 'train' and dock.tabs.tabText(dock.tabs.currentIndex()) == 'Run'
     end(qtbot, dock)
     assert dock.run.history.phase is RunPhase.FINISHED and not dock.run.message.text
     qtbot.waitUntil(lambda: (own_models / 'mine.safetensors').is_file(), timeout=WAIT)

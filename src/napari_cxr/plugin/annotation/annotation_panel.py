@@ -198,6 +198,8 @@ class AnnotationPanel(QWidget):
     step = Signal(int)
     #: The next row that can be annotated is wanted, after a label.
     advanced = Signal()
+    #: It is to be brought forward.
+    wanted = Signal()
     #: The model's answer is shown now, after that of the user.
     revealed = Signal()
     #: The image of a row is wanted: its path.

@@ -63,7 +63,7 @@ class ReadersController(QObject):
         self._annotation, self._table, self._panel = annotation, table, panel
         self._view, self._dock = view, dock
         self._report: AgreementReport | None = None
-        self._settling = False
+        self._settling = self._chosen = False
         self._comparing = self._again = False
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -96,15 +96,19 @@ class ReadersController(QObject):
         readings, _ = outcome.result
         images = sum(row.status == 'scored' for row in self._table.rows())
         self.dialog = ReaderDialog(self._annotation.choice, readings, images, self._dock)
-        self.dialog.chosen.connect(self._annotation.set_reading)
+        self.dialog.chosen.connect(self._take_choice)
         self.dialog.open()
+
+    def _take_choice(self, choice: ReadingChoice) -> None:
+        self._chosen = True
+        self._annotation.set_reading(choice)
 
     # -- how far they agree ------------------------------------------------------------------
 
     def compare(self) -> None:
         """Compare the readers of the table, if that is seen by anybody; returns at once."""
         annotation, run = self._annotation, self._annotation.run
-        if run is None or not (self._view.isVisible() or self._settling):
+        if run is None or not (self._view.isVisible() or self._table.settles):
             return
         state = self._panel.state
         if state.blinded and state.counts.read < state.total:
@@ -137,6 +141,7 @@ class ReadersController(QObject):
             self._settling = False
             self._table.show_only(RowFilter(which=RowKind.NOT_SETTLED))
             self._annotation.step(1)
+            self._panel.wanted.emit()
 
     def _ended(self) -> None:
         self._comparing = False
@@ -157,9 +162,22 @@ class ReadersController(QObject):
             self._annotation.set_reading(ReadingChoice(CONSENSUS))
 
     def _opened(self) -> None:
-        self._table.settles = self._annotation.choice.reader.is_consensus
+        choice = self._annotation.choice
+        self._table.settles = choice.reader.is_consensus
         self.compare()
         self._show_others(self._table.current())
+        if self._chosen and choice.blinded:
+            self._open_next()
+        self._chosen = False
+
+    def _open_next(self) -> None:
+        """Open the first image that is not read yet."""
+        reading = self._annotation.annotations
+        rows = self._table.visible_rows()
+        unread = (row for row in rows if reading is None or reading.get(row.path) is None)
+        row = next(unread, None)
+        if row is not None and self._table.go_to(row.path) is not None:
+            self._annotation.open(row)
 
     def _clear(self) -> None:
         self._report, self._settling = None, False

@@ -234,6 +234,10 @@ class ScoreProgress(QWidget):
 #: From this width on, setup, table and metrics are beside each other.
 _WIDE = 900
 
+#: Lines of text from whose height on the table stands above the tabs: eight rows of it, and the
+#: buttons of the annotation below them.
+_BOTH = 50
+
 #: Width of the setup then: beside a table, folded beside a table, and alone.
 _COLUMN, _FOLDED, _ALONE = 380, 150, 560
 
@@ -303,9 +307,15 @@ class BatchPanel(QWidget):
         self.head.body.addWidget(self.advice)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        self.tabs.addTab(scrollable(self.annotation), 'Annotation')
-        self.tabs.addTab(scrollable(self.metrics), 'Metrics')
-        self.tabs.addTab(scrollable(self.agreement), 'Readers')
+        self._pages: dict[QWidget, QWidget] = {}
+        pages: tuple[tuple[QWidget, str], ...] = (
+            (self.annotation, 'Annotation'),
+            (self.metrics, 'Metrics'),
+            (self.agreement, 'Readers'),
+        )
+        for page, title in pages:
+            self._pages[page] = scrollable(page)
+            self.tabs.addTab(self._pages[page], title)
         self.activity = PlainLabel()
         self.activity.setObjectName('quiet')
         self.tabs.setCornerWidget(self.activity)
@@ -316,16 +326,23 @@ class BatchPanel(QWidget):
         for part in (self.progress, self.metrics):
             part.about_to_hide.connect(self.focus_table)
         self.table.settled.connect(self._focus_when_filled)
+        self.annotation.wanted.connect(lambda: self.show_page(self.annotation))
+        self.table.filtered.connect(lambda: self.show_page(self.table))
         self.show_message('')
         self.show_table(False)
 
     def _lay_out(self) -> None:
         middle = WrappingColumn()
-        rows = QVBoxLayout(middle)
+        self._rows = rows = QVBoxLayout(middle)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.setSpacing(8)
         rows.addWidget(self.progress)
         rows.addWidget(self.table, 1)
+        self._table_page = QWidget()
+        page = QVBoxLayout(self._table_page)
+        page.setContentsMargins(0, 8, 0, 0)
+        self._pages[self.table] = self._table_page
+        self._table_page.hide()
         # Below the table, so that they do not move the rows under the pointer.
         for part in (self.progress.warning, self.message, self.status, self.saved):
             rows.addWidget(part)
@@ -348,6 +365,16 @@ class BatchPanel(QWidget):
         self._layout.addWidget(self._footer)
 
     @property
+    def short(self) -> bool:
+        """Whether there is too little height for the table above its tabs: it is one of them."""
+        return self.tabs.indexOf(self._table_page) >= 0
+
+    def show_page(self, part: QWidget) -> None:
+        """Bring the annotation, the metrics, the readers or the table forward."""
+        if part is not self.table or self.short:
+            self.tabs.setCurrentWidget(self._pages[part])
+
+    @property
     def wide(self) -> bool:
         """Whether the parts are beside each other."""
         return self._layout.direction() == QBoxLayout.Direction.LeftToRight
@@ -358,8 +385,8 @@ class BatchPanel(QWidget):
             self.focus_table()
         if shown:
             self.reopen.offer('')
-        for part in (self.table, self.tabs):
-            part.setVisible(shown)
+        self.table.setVisible(shown)
+        self.tabs.setVisible(shown)
         self.advice.setVisible(not shown)
         self._arrange()
 
@@ -371,6 +398,7 @@ class BatchPanel(QWidget):
 
     def focus_table(self) -> None:
         """Give the table the keyboard focus, as soon as it has rows."""
+        self.show_page(self.table)
         self._focus_pending = not self.table.view.isVisible()
         self.table.view.setFocus(Qt.FocusReason.OtherFocusReason)
 
@@ -399,9 +427,9 @@ class BatchPanel(QWidget):
 
     def hide_metrics(self, hidden: bool) -> None:
         """Shut the metrics, while the table is read blinded."""
-        place = 1
+        place = self.tabs.indexOf(self._pages[self.metrics])
         if hidden and self.tabs.currentIndex() == place:
-            self.tabs.setCurrentIndex(0)
+            self.show_page(self.annotation)
         self.tabs.setTabEnabled(place, not hidden)
         self.tabs.setTabToolTip(place, 'Hidden while you read blinded' if hidden else '')
 
@@ -434,6 +462,7 @@ class BatchPanel(QWidget):
             else:
                 column.removeItem(column.itemAt(column.count() - 2))
                 self._layout.addWidget(self._footer)
+        self._place_table(short=not wide and self.height() < self._lowest_of_both)
         margins = _LOW if wide else _TALL
         self._layout.setContentsMargins(*margins)
         # The layout knows no heights that depend on the width: a second line of the footer would
@@ -445,3 +474,34 @@ class BatchPanel(QWidget):
         width = _ALONE if self.table.isHidden() else _COLUMN if self.head.is_open else _FOLDED
         self._column.setMaximumWidth(width if wide else _ANY)
         self._column.setMinimumWidth(width if wide else 0)
+
+    @property
+    def _lowest_of_both(self) -> int:
+        """Height in pixels from which on table and annotation have enough, one above the other."""
+        return _BOTH * self.fontMetrics().lineSpacing()
+
+    def _place_table(self, *, short: bool) -> None:
+        """Put the table above the tabs, or in front of them as one of them."""
+        if short == self.short:
+            return
+        has_focus = self._has_focus(self.table)
+        page = self._table_page.layout()
+        assert page is not None
+        shown = not self.table.isHidden()
+        if short:
+            self._rows.removeWidget(self.table)
+            page.addWidget(self.table)
+            self.tabs.insertTab(0, self._table_page, 'Table')
+            self.tabs.setCurrentIndex(0)
+            self.parts.setStretchFactor(0, 0)
+            self.parts.setStretchFactor(1, 1)
+            self.parts.setSizes([1, 1000])
+        else:
+            self.tabs.removeTab(0)
+            self._table_page.hide()
+            page.removeWidget(self.table)
+            self._rows.insertWidget(1, self.table, 1)
+            self.parts.set_fractions(_WIDE_FRACTIONS if self.wide else _TALL_FRACTIONS)
+        self.table.setVisible(shown)
+        if has_focus:
+            self.table.view.setFocus(Qt.FocusReason.OtherFocusReason)

@@ -280,7 +280,8 @@ class ScoringController(QObject):
         panel.fold_setup()
         panel.show_table(True)
         panel.metrics.clear(self._why_no_metrics(run))
-        panel.tabs.setCurrentIndex(0)
+        panel.show_page(panel.annotation)
+        panel.show_page(panel.table)
         self._annotation.start(run, self.out, model, device)
 
     def _why_no_metrics(self, run: ScoringRun) -> str:

@@ -303,8 +303,11 @@ class FeatureMapsDock(ImageDock):
             show_feature_maps(stack, maps, order, dead, layer)
         else:
             self._stacks[layer] = feature_map_layer(maps, order, dead, layer)
-            above = self.viewer.layers.index(layer) + 1
-            self.viewer.layers.insert(above, self._stacks[layer])
+            layers = self.viewer.layers
+            selected = layers.selection.active
+            layers.insert(layers.index(layer) + 1, self._stacks[layer])
+            if selected is not None:
+                layers.selection.active = selected
 
     def _show(self) -> None:
         maps = self.maps

@@ -46,6 +46,8 @@ class ScoreTable(QWidget):
     opened = Signal(object)
     #: The current row has changed: the `ScoreRow`, or None.
     chosen = Signal(object)
+    #: Only some rows are wanted, by something else than the bar above them.
+    filtered = Signal()
     #: All added rows are shown.
     settled = Signal()
 
@@ -190,6 +192,7 @@ class ScoreTable(QWidget):
     def show_only(self, wanted: RowFilter) -> None:
         """Set the filter in the bar above the table."""
         self.filter_bar.show_filter(wanted)
+        self.filtered.emit()
 
     def following(self, count: int) -> list[ScoreRow]:
         """Return up to so many of the next rows, as they are sorted.

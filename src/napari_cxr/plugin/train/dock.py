@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.evaluation.audit_output import TABLE_FILE
 from napari_cxr.evaluation.data_audit import AuditProgress
 from napari_cxr.image_tables import TABLE_ENDINGS
-from napari_cxr.plugin.background import Failure
+from napari_cxr.inference.device import may_use_gpu
+from napari_cxr.plugin.background import Failure, JobOutcome, run_job
 from napari_cxr.plugin.base_dock import Dock
 from napari_cxr.plugin.docks import dock_signals, is_same_viewer, open_dock
 from napari_cxr.plugin.radiographs_on_show import watch_viewer
@@ -31,6 +33,7 @@ from napari_cxr.plugin.style import keep_space, quiet_label
 from napari_cxr.plugin.train.data_panel import DataPanel
 from napari_cxr.plugin.train.dataset_summary import training_advice, training_obstacle
 from napari_cxr.plugin.train.recipe_form import RecipeForm
+from napari_cxr.plugin.train.training_choices import plain_costs
 from napari_cxr.plugin.train.training_controllers import (
     RecipeController,
     RunController,
@@ -55,7 +58,7 @@ _SURVEY_ENTRIES = ('data', 'split', 'input', 'seed')
 _TRAIN_TIP = 'Train with these settings (Ctrl+Shift+Return)'
 _WAITING = 'Waiting for another Train dock to finish, or for a run to stop…'
 #: The tabs.
-_SETTINGS, _RUN = 1, 2
+_METHOD, _IMAGES, _SETTINGS, _RUN = range(4)
 
 
 class TrainDock(Dock):
@@ -104,7 +107,12 @@ class TrainDock(Dock):
         self.run_controller = RunController(self.run, self.session, self)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
-        for title, page in (('Images', self.data), ('Settings', self.form), ('Run', self.run)):
+        for title, page in (
+            ('Method', self.setup.method),
+            ('Images', self.data),
+            ('Settings', self.form),
+            ('Run', self.run),
+        ):
             self.tabs.addTab(scrollable(page), title)
         doing = QHBoxLayout()
         doing.addWidget(self.status, 1)
@@ -124,6 +132,7 @@ class TrainDock(Dock):
         self._survey_timer = QTimer(self)
         self._survey_timer.setSingleShot(True)
         self._survey_timer.setInterval(_SURVEY_DELAY)
+        self._costs_wanted: tuple[object, ...] = ()
 
     def _connect(self) -> None:
         session, data = self.session, self.data
@@ -367,6 +376,22 @@ class TrainDock(Dock):
         if not self.busy:
             self.status.setText(training_advice(self.survey, self.recipe_controller))
         self.status.setVisible(bool(self.status.text()))
+        self._estimate_costs()
+
+    def _estimate_costs(self) -> None:
+        """Estimate what the plain ways to train would cost here, with these images and split."""
+        survey, recipe = self.survey, self.recipe_controller.recipe
+        images = 0 if survey is None else len(survey.paths) - int(survey.excluded.sum())
+        wanted = (images, survey is not None, recipe.split if recipe is not None else None)
+        if wanted != self._costs_wanted:
+            self._costs_wanted = wanted
+            job = partial(plain_costs, images, survey is not None, recipe)
+            run_job(self, job, 'Estimating the time', done=self._show_costs)
+
+    def _show_costs(self, outcome: JobOutcome | Failure) -> None:
+        if isinstance(outcome, JobOutcome):
+            gpu = self.setup.current_device != 'cpu' and may_use_gpu(self.setup.current_device)
+            self.setup.choices.show_costs(outcome.result, gpu=gpu)
 
     def _obstacle(self) -> str:
         return training_obstacle(self.survey, self.recipe_controller.splits_are_equal)

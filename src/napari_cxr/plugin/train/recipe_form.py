@@ -144,6 +144,11 @@ class RecipeForm(QWidget):
         """Set an entry that has no field here."""
         self._hidden[key] = value
 
+    def set_entry(self, key: str, value: Any) -> None:
+        """Set an entry that has a field here, as if it were edited."""
+        self._fields[key].show_value(value)
+        self._field_changed()
+
     def mark_error(self, refusal: str) -> str:
         """Mark the entry that an error names, and expand its section.
 

@@ -23,6 +23,7 @@ from napari_cxr.plugin.runs.run_files import read_run_histories
 from napari_cxr.plugin.runs.run_panel import RunPanel
 from napari_cxr.plugin.runs.training_history import RunHistory
 from napari_cxr.plugin.train.recipe_form import RecipeForm
+from napari_cxr.plugin.train.training_choices import PLAIN_CHOICES
 from napari_cxr.plugin.train.training_session import TrainingSession, add_model
 from napari_cxr.plugin.train.training_setup import SWEEP_PREFIX, TrainingSetup
 from napari_cxr.plugin.widgets.model_selector import CardDialog
@@ -102,11 +103,14 @@ class RecipeController(QObject):
         #: The sweep whose base is the current recipe, or None.
         self.sweep: Sweep | None = None
         self._base: Recipe | None = None
+        self._chosen = ''
+        self._own_name = ''  # that a person has typed stays when another recipe is chosen
         setup.recipe_chosen.connect(self.choose)
         setup.recipe_opened.connect(self.choose)
         setup.recipe_saved.connect(self._save)
         setup.reset_requested.connect(self._reset)
-        setup.name_changed.connect(self._read_form)
+        setup.name_changed.connect(self._name_typed)
+        setup.split_chosen.connect(partial(form.set_entry, 'split.method'))
         form.changed.connect(self._read_form)
 
     @property
@@ -144,12 +148,17 @@ class RecipeController(QObject):
             before = self.recipe.data
             data = replace(base.data, exclude=before.exclude, together=before.together)
             base = replace(base, data=data)
+            if {name_or_path, self._chosen} <= set(PLAIN_CHOICES):  # nor how they are split
+                base = replace(base, split=self.recipe.split)
+        self._chosen = name_or_path
         self._base = base
         self._show(base)
 
     def open_source(self, source: str) -> None:
         """Load what was last set up for these images; otherwise discard exclusions of others."""
         draft = load_draft(source) if source else None
+        if draft is not None:
+            self._own_name = ''
         if draft is None:
             self._form.set_hidden('data.exclude', ())
             self._form.set_hidden('data.together', ())
@@ -188,8 +197,12 @@ class RecipeController(QObject):
             self._form.set_hidden('data.together', groups)
             self._read_form()
 
+    def _name_typed(self) -> None:
+        self._own_name = self._setup.name.text().strip()
+        self._read_form()
+
     def _show(self, recipe: Recipe) -> None:
-        self._setup.name.setText(recipe.card.name or recipe.name)
+        self._setup.name.setText(self._own_name or recipe.card.name or recipe.name)
         self._form.show_recipe(recipe, self._base)
         self._read_form()
 
@@ -210,6 +223,7 @@ class RecipeController(QObject):
                 self.refused.emit(f'Settings, {field}: {error}' if field else str(error))
         else:
             self._form.mark_error('')
+            self._setup.show_split(self.recipe.split.method)
             self.changed.emit()
 
     def _reset(self) -> None:

@@ -1,4 +1,7 @@
-"""Images, recipe and output folder of a training: the upper part of the dock."""
+"""Images, way to train, split and output folder of a training.
+
+The images stand at the top of the dock, the rest on a page of its own.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,15 @@ from qtpy.QtWidgets import (
     QMenu,
     QSizePolicy,
     QToolButton,
+    QVBoxLayout,
     QWidget,
 )
 
 from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.style import quiet_label
+from napari_cxr.plugin.train.training_choices import PLAIN_CHOICES, TrainingChoices
 from napari_cxr.plugin.widgets.form_fields import field_with_button
+from napari_cxr.plugin.widgets.sections import CollapsibleSection
 from napari_cxr.plugin.widgets.text import ElidedComboBox, plain_tip
 from napari_cxr.training import recipe as recipes
 from napari_cxr.training import sweep as sweeps
@@ -37,6 +44,14 @@ _RECIPES = 'Recipes (*.toml);;All files (*)'
 _ABOUT_ROLE = Qt.ItemDataRole.UserRole + 1
 
 _RECIPE_TIP = 'How to train. Every setting can be changed under Settings.'
+#: Ways to split the images, as people choose them.
+_SPLITS = {
+    'auto': 'As the table says, else by patient',
+    'holdout': 'By patient, a part held out',
+    'k-fold': 'By patient, in folds',
+    'leave-source-out': 'By hospital or collection',
+    'given': 'As the table says',
+}
 #: Prefixes of the recipes that are listed first; those of papers follow.
 _FIRST_RECIPES = ('start-',)
 
@@ -64,6 +79,8 @@ class TrainingSetup(QWidget):
     reset_requested = Signal()
     #: The name of the model has changed.
     name_changed = Signal()
+    #: Another way to split the images was chosen.
+    split_chosen = Signal(str)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -71,6 +88,8 @@ class TrainingSetup(QWidget):
         self._fill()
         self.source.editingFinished.connect(self._source_typed)
         self.recipe.activated.connect(self._recipe_activated)
+        self.choices.chosen.connect(self._choose_plainly)
+        self.split.activated.connect(lambda: self.split_chosen.emit(self.split.currentData()))
         self.name.textEdited.connect(self._name_typed)
 
     def _build(self) -> None:
@@ -127,14 +146,35 @@ class TrainingSetup(QWidget):
         self.device.addItem('CPU', 'cpu')
         gpu = ('Apple GPU', 'mps') if sys.platform == 'darwin' else ('CUDA GPU', 'cuda')
         self.device.addItem(*gpu)
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        self.split = ElidedComboBox(
+            'Which images are trained on, which choose the epoch, and which test the model. '
+            'Fractions and folds are under Settings, Split.'
+        )
+        for method, text in _SPLITS.items():
+            self.split.addItem(text, method)
+        self.split.setAccessibleName('Split')
+        self.choices = TrainingChoices()
+        self.about = quiet_label()
+        self.about.setIndent(0)
+        self.papers = CollapsibleSection('From the papers', open_=False)
+        self.papers.body.addWidget(field_with_button(self.recipe, self.more))
+        self.papers.body.addWidget(self.about)
+        #: All but the images.
+        self.method = QWidget()
+        fields = _form()
+        fields.addRow('Model name', self.name)
+        fields.addRow('Split', self.split)
+        fields.addRow('Save runs in', field_with_button(self.out, self.choose_out))
+        fields.addRow('Device', self.device)
+        page = QVBoxLayout(self.method)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.setSpacing(8)
+        page.addWidget(self.choices)
+        page.addWidget(self.papers)
+        page.addLayout(fields)
+        form = _form()
+        self.setLayout(form)
         form.addRow('Images', field_with_button(self.source, self.browse))
-        form.addRow('Recipe', field_with_button(self.recipe, self.more))
-        form.addRow('Model name', self.name)
-        form.addRow('Save runs in', field_with_button(self.out, self.choose_out))
-        form.addRow('Device', self.device)
         # If there is little height, the tabs below shrink, because they can be scrolled.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
@@ -142,6 +182,7 @@ class TrainingSetup(QWidget):
         chosen = preferences('train')
         names = recipes.names()
         starting = [name for name in names if name.startswith(_FIRST_RECIPES)]
+        starting.sort(key=lambda name: [*PLAIN_CHOICES, name].index(name))
         for group in (starting, [name for name in names if name not in starting]):
             for name in group:
                 self.add_recipe(name, recipes.find(name))
@@ -262,6 +303,12 @@ class TrainingSetup(QWidget):
         """Show the full name of the recipe in the tooltip."""
         about = (self.recipe.currentText(), self.recipe.currentData(_ABOUT_ROLE), _RECIPE_TIP)
         self.recipe.setToolTip(plain_tip('\n'.join(part for part in about if part)))
+        _, _, paper = (self.recipe.currentData(_ABOUT_ROLE) or '').partition('\n')
+        self.about.setText(paper)
+        self.about.setVisible(bool(paper))
+        plain = self.current_recipe in PLAIN_CHOICES
+        self.choices.show_choice(self.current_recipe)
+        self.papers.set_summary('' if plain else self.recipe.currentText())
 
     def _name_typed(self, text: str) -> None:
         if ' ' in text:  # it becomes a file name
@@ -270,9 +317,24 @@ class TrainingSetup(QWidget):
             self.name.setCursorPosition(at)
         self.name_changed.emit()
 
+    def show_split(self, method: str) -> None:
+        """Show how the current recipe splits the images."""
+        self.split.setCurrentIndex(max(self.split.findData(method), 0))
+
+    def _choose_plainly(self, name: str) -> None:
+        self.choose_recipe(name)
+        self.recipe_chosen.emit(name)
+
     def _recipe_activated(self) -> None:
         if self.current_recipe:
             self.recipe_chosen.emit(self.current_recipe)
+
+
+def _form() -> QFormLayout:
+    form = QFormLayout()
+    form.setContentsMargins(0, 0, 0, 0)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    return form
 
 
 def _default_folder() -> str:
