@@ -1,6 +1,8 @@
 """Save pictures of every dock, in given sizes, scales and themes, on synthetic radiographs.
 
     xvfb-run -s "-screen 0 2600x1500x24" python scripts/pictures.py OUT
+    xvfb-run -s "-screen 0 1600x1000x24" python scripts/pictures.py docs/images --scenes batch \
+        --sizes 1580x970 --widths 640 --plain
 
 Each picture is that of the whole window, as the screen shows it: OUT/SCENE-SIZE-SCALE-THEME.png,
 with the width of the dock where one was asked for. Sizes are those of the screen, so 1280x720
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import make_phantoms
+from PIL import Image
 
 #: How many phantoms there are.
 CASES = 24
@@ -78,7 +81,7 @@ def main() -> int:
             command = [sys.executable, __file__, str(given.out), '--keep', str(folder)]
             command += ['--scale', str(scale), '--scenes', *given.scenes]
             command += ['--sizes', *given.sizes, '--themes', *given.themes]
-            command += ['--widths', *map(str, given.widths)]
+            command += ['--widths', *map(str, given.widths), *['--plain'] * given.plain]
             subprocess.run(command, check=True, env={**os.environ, 'QT_SCALE_FACTOR': str(scale)})
     return 0
 
@@ -91,6 +94,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument('--scales', nargs='+', type=float, default=[1.0])
     parser.add_argument('--themes', nargs='+', default=['dark'], choices=['dark', 'light'])
     parser.add_argument('--widths', nargs='+', type=int, default=[0], help='of the dock')
+    parser.add_argument(
+        '--plain', action='store_true', help='for documents: plain names, and few colours'
+    )
     parser.add_argument('--keep', type=Path, help='folder for what is made')
     parser.add_argument('--scale', type=float, default=0.0, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -249,8 +255,10 @@ def take(cases: Cases, given: argparse.Namespace) -> None:
                 viewer.status = 'Ready'  # not of a pixel under a pointer that is not there
                 pause(60)
                 parts = [name, size, f'{given.scale:g}', theme, *([f'{width}px'] * bool(width))]
-                path = given.out / f'{"-".join(parts)}.png'
+                path = given.out / f'{name if given.plain else "-".join(parts)}.png'
                 save(viewer, path)
+                if given.plain:
+                    few_colours(path)
             viewer.close()
             pause(100)
 
@@ -286,6 +294,13 @@ def save(viewer: Any, path: Path) -> None:
     )
     shot.save(str(path))
     print(f'{path}: {shot.width()}x{shot.height()}')
+
+
+def few_colours(path: Path) -> None:
+    """Store a picture in as many colours as a screen of greys and one colour scale needs."""
+    with Image.open(path) as picture:
+        few = picture.convert('RGB').quantize(256, kmeans=3, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
 
 
 def until(done: Callable[[], object]) -> None:

@@ -96,6 +96,7 @@ class FormDock(Dock):
         form.call_button.native.setMinimumHeight(34)
         form.margins = (0, 0, 0, 0)
         form.file.choose_btn.text = 'Choose…'
+        form.file.line_edit.native.setAccessibleName(form.file.label)
         fill_dock(self, form.native, self.status, self.message)
 
     @property
@@ -176,6 +177,7 @@ class ImageDock(Dock):
         self.start.setMinimumHeight(34)
         self.start.clicked.connect(self._start_or_cancel)
         self.progress = QProgressBar()
+        self.progress.setAccessibleName('Progress')
         self.progress.setRange(0, 0)
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(4)

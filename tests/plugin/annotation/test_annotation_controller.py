@@ -720,6 +720,14 @@ def test_a_blinded_reading_shows_the_models_answer_after_ones_own(qtbot, reading
     qtbot.keyClick(table.view, Qt.Key.Key_J)
     qtbot.waitUntil(lambda: dock.annotation.opener.on_screen == order[1], timeout=WAIT)
     assert state.is_hidden
+    qtbot.waitUntil(lambda: dock.annotation.opener._wanted is None, timeout=WAIT)
+    qtbot.waitUntil(lambda: not dock.annotation.opener.pending, timeout=WAIT)
+    qtbot.keyClick(table.view, Qt.Key.Key_X)
+    reasons = panel.controls.unusable.reasons
+    qtbot.waitUntil(reasons.isVisible, timeout=WAIT)
+    qtbot.keyClick(reasons, Qt.Key.Key_2)  # a reason, and not the second class
+    unusable = dock.annotation.annotations.get(order[1])
+    assert unusable.unusable and unusable.reason == 'motion blur' and not reasons.isVisible()
     # Another day it goes on blinded; another reader begins as they like.
     dock.open_table(dock.annotation.out)
     qtbot.waitUntil(lambda: dock.annotation.annotations is not None, timeout=WAIT)

@@ -68,6 +68,7 @@ class AnnotationHeader(QWidget):
         self.redo = tool_button('↷', 'Redo (Ctrl+Shift+Z)', 'Redo')
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
+        self.bar.setAccessibleName('Fraction of the images that are annotated')
         self.bar.setFixedHeight(3)
         line = QHBoxLayout()
         line.setSpacing(6)
@@ -214,8 +215,13 @@ class UnusableButton(QPushButton):
         """Leave the state to the reading list: a click alone changes nothing."""
 
     def ask(self) -> None:
-        """Open the menu of reasons."""
+        """Open the menu of reasons, whose digits are its own.
+
+        As a child of the panel it would have the panel's shortcuts, and a digit would choose
+        a class.
+        """
         if self.isEnabled():
+            self.reasons.setParent(self.window(), self.reasons.windowFlags())
             self.reasons.popup(self.mapToGlobal(self.rect().bottomLeft()))
 
 

@@ -23,7 +23,7 @@ from napari_cxr.scoring.annotation.agreement import (
     agreement_of,
     readings_of,
 )
-from napari_cxr.scoring.annotation.csv_export import count_text
+from napari_cxr.scoring.annotation.csv_export import count_text, no_finding_label
 from napari_cxr.scoring.annotation.readers import CONSENSUS
 from napari_cxr.scoring.annotation.readings_export import agreement_path_of, export_readings
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
@@ -166,6 +166,9 @@ class ReadersController(QObject):
         self._table.settles = choice.reader.is_consensus
         self.compare()
         self._show_others(self._table.current())
+        if self._chosen:
+            self._panel.wanted.emit()
+            self._panel.setFocus()
         if self._chosen and choice.blinded:
             self._open_next()
         self._chosen = False
@@ -192,7 +195,9 @@ class ReadersController(QObject):
             for reading in self._report.readings:
                 entry = reading.entries.get(row.path)
                 if entry is not None and not reading.reader.is_consensus and entry.read:
-                    said.append(f'{reading.reader.title}: {_answer(entry)}')
+                    run = self._annotation.run
+                    none = no_finding_label(run) if run is not None else ''
+                    said.append(f'{reading.reader.title}: {_answer(entry, none)}')
         self._panel.show_others('\n'.join(said))
 
     # -- export ------------------------------------------------------------------------------
@@ -251,11 +256,11 @@ def _export_readings(path: str, table: str, run: ScoringRun, rows: Sequence[Scor
     return path
 
 
-def _answer(entry: Annotation) -> str:
+def _answer(entry: Annotation, none: str) -> str:
     if entry.unusable:
         answer = f'not usable ({entry.reason})' if entry.reason else 'not usable'
     elif entry.unsure:
         answer = 'unsure'
     else:
-        answer = ', '.join(entry.labels) or 'none of these'
+        answer = ', '.join(entry.labels) or none
     return f'{answer}. {entry.note}' if entry.note else answer

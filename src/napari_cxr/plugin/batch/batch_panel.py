@@ -348,6 +348,7 @@ class BatchPanel(QWidget):
             rows.addWidget(part)
         rows.addStretch(0)  # while there is no table
         self.parts = PartsSplitter(Qt.Orientation.Vertical)
+        self._handle_width = self.parts.handleWidth()
         self.parts.setChildrenCollapsible(False)
         self.parts.addWidget(middle)
         self.parts.addWidget(self.tabs)
@@ -496,7 +497,9 @@ class BatchPanel(QWidget):
             self.parts.setStretchFactor(0, 0)
             self.parts.setStretchFactor(1, 1)
             self.parts.setSizes([1, 1000])
+            self.parts.setHandleWidth(0)
         else:
+            self.parts.setHandleWidth(self._handle_width)
             self.tabs.removeTab(0)
             self._table_page.hide()
             page.removeWidget(self.table)

@@ -86,6 +86,7 @@ class ScoreOptions(CollapsibleSection):
         self.browse = QToolButton()
         self.browse.setObjectName('more')
         self.browse.setText('…')
+        self.browse.setAccessibleName('Choose the folder of the pictures')
         self.browse.setToolTip('Choose where the pictures are saved')
         self.batch = QSpinBox()
         self.batch.setRange(0, _LARGEST_BATCH)

@@ -85,6 +85,7 @@ class HeatmapControls(QWidget):
         self.opacity.setRange(0, 100)
         self.opacity.setValue(round(100 * opacity))
         self.opacity.setToolTip('How strongly the heatmap covers the radiograph')
+        self.opacity.setAccessibleName('Strength of the heatmap')
         self.outline = QCheckBox('Outline')
         self.outline.setToolTip(
             'Draw a line where the heatmap reaches this fraction of its maximum'
@@ -93,6 +94,7 @@ class HeatmapControls(QWidget):
         self.level.setRange(5, 95)
         self.level.setValue(50)
         self.level.setToolTip('Fraction of the maximum at which the outline lies')
+        self.level.setAccessibleName('Level of the outline')
         self.contours = QCheckBox('Contours')
         self.contours.setToolTip('Draw lines at 25, 50, 75 and 90 % of the maximum')
         self.lungs = QCheckBox('Lungs')
@@ -241,6 +243,7 @@ def _combo_box(tip: str) -> QComboBox:
     """Return a list to choose from that takes the width it is given."""
     box = QComboBox()
     box.setToolTip(tip)
+    box.setAccessibleName(tip)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(8)
     return box

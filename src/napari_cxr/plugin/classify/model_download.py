@@ -61,7 +61,7 @@ class ModelDownloadPanel(QWidget):
         self.title.setWordWrap(True)
         self.title.setStyleSheet('font-weight: bold;')
         self.terms, self.doubts = _page(), _page()
-        self.get = QPushButton()
+        self.get = QPushButton('Download')
         self.get.setObjectName('accent')
         self.get.setMinimumHeight(34)
         self.get.setToolTip(
@@ -72,6 +72,7 @@ class ModelDownloadPanel(QWidget):
         self.cancel = QPushButton('Cancel')
         self.cancel.setToolTip('Stop; what was downloaded is kept')
         self.bar = QProgressBar()
+        self.bar.setAccessibleName('Fraction that is downloaded')
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(6)
         self.bar.setAccessibleName('Fraction of the file that was downloaded')

@@ -159,6 +159,7 @@ class RunsDock(Dock):
         self.view = RunsTableView(self.proxy)
         self.count = quiet_label()
         self.progress = QProgressBar()
+        self.progress.setAccessibleName('Progress')
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(4)
         self.progress.setAccessibleName('Fraction of the runs that are complete')

@@ -156,6 +156,7 @@ class StudiesDock(Dock):
             'this is switched off or napari ends. They are never written to disk.'
         )
         self.progress = QProgressBar()
+        self.progress.setAccessibleName('Progress')
         self.progress.setRange(0, 100)
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(4)

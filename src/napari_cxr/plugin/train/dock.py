@@ -91,6 +91,7 @@ class TrainDock(Dock):
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(4)
+        self.progress.setAccessibleName('Fraction of the images that are read')
         self.progress.hide()
         self.cancel = QPushButton('Cancel')
         self.cancel.setToolTip('Stop reading the images')

@@ -46,11 +46,11 @@ _ABOUT_ROLE = Qt.ItemDataRole.UserRole + 1
 _RECIPE_TIP = 'How to train. Every setting can be changed under Settings.'
 #: Ways to split the images, as people choose them.
 _SPLITS = {
-    'auto': 'As the table says, else by patient',
-    'holdout': 'By patient, a part held out',
+    'auto': 'By patient, or as given',
+    'holdout': 'By patient, one part',
     'k-fold': 'By patient, in folds',
-    'leave-source-out': 'By hospital or collection',
-    'given': 'As the table says',
+    'leave-source-out': 'By hospital',
+    'given': 'As given in the table',
 }
 #: Prefixes of the recipes that are listed first; those of papers follow.
 _FIRST_RECIPES = ('start-',)
@@ -103,6 +103,7 @@ class TrainingSetup(QWidget):
         self.browse = QToolButton()
         self.browse.setObjectName('more')
         self.browse.setText('…')
+        self.browse.setAccessibleName('Choose images')
         self.browse.setToolTip('Choose a folder or a table')
         self.browse.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         where = QMenu(self.browse)
@@ -120,6 +121,7 @@ class TrainingSetup(QWidget):
         self.more = QToolButton()
         self.more.setObjectName('more')
         self.more.setText('⋯')
+        self.more.setAccessibleName('Open or save a recipe')
         self.more.setToolTip('Open or save a recipe, or use that of a run')
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.more)
@@ -138,6 +140,7 @@ class TrainingSetup(QWidget):
         self.choose_out = QToolButton()
         self.choose_out.setObjectName('more')
         self.choose_out.setText('…')
+        self.choose_out.setAccessibleName('Choose the folder of the runs')
         self.choose_out.setToolTip('Choose where runs are saved')
         self.choose_out.clicked.connect(self._choose_out)
         self.device = QComboBox()

@@ -106,6 +106,7 @@ class ElidedComboBox(QComboBox):
     def __init__(self, tip: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setToolTip(tip)
+        self.setAccessibleName(tip)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(8)
 
@@ -175,6 +176,7 @@ class InlineMessage(QFrame):
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._close = QToolButton()
         self._close.setText('✕')
+        self._close.setAccessibleName('Dismiss')
         self._close.setToolTip('Dismiss')
         self._close.setAutoRaise(True)
         self._details_button = QPushButton('Details')
@@ -183,6 +185,7 @@ class InlineMessage(QFrame):
         self._copy = QPushButton('Copy')
         self._copy.setToolTip('Copy the message with its details')
         self._details = QPlainTextEdit()
+        self._details.setAccessibleName('Technical details')
         self._details.setReadOnly(True)
         self._details.setMinimumHeight(110)
         self._details.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
@@ -264,6 +267,7 @@ class SkippedFiles(QWidget):
         self.button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
         self.button.setToolTip('Show which images were left out, and why')
         self.list = QPlainTextEdit()
+        self.list.setAccessibleName('Files that cannot be used')
         self.list.setObjectName('field')
         self.list.setReadOnly(True)
         self.list.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)

@@ -186,13 +186,14 @@ def annotated_images(
         If no image is left, or links bring one file in with two answers.
     """
     seen: dict[tuple[int, int] | str, AnnotatedImage] = {}
-    unsure = missing = doubled = 0
+    unsure = unusable = missing = doubled = 0
     for place, row in enumerate(rows):
         if place % _PACE == 0:
             yield 0.5 * place / len(rows)
         entry = entries.get(row.path)
         if entry is None or not (everything or entry.answer == 'labels'):
             unsure += entry is not None and entry.unsure
+            unusable += entry is not None and entry.unusable
             continue
         file, identity = _file(row.path, table)
         one = AnnotatedImage(row, entry, file)
@@ -215,6 +216,8 @@ def annotated_images(
         remarks.append(f'Left out: {count_text(doubled, "link")} to a file that is there.')
     if unsure:
         remarks.append(f'Left out: {count_text(unsure, "image")} that you are unsure of.')
+    if unusable:
+        remarks.append(f'Left out: {count_text(unusable, "image")} marked as not usable.')
     if not found:
         raise ScoringError(
             'There is no image with a label yet: read some first. ' + ' '.join(remarks)
