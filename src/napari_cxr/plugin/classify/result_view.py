@@ -130,7 +130,7 @@ class ResultWarning(QFrame):
         self.text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.anyway = QPushButton('Show the result anyway')
         self.anyway.setToolTip('Show probabilities and heatmap in spite of this')
-        self.correct = QPushButton()
+        self.correct = QPushButton('Correct')
         self.correct.setToolTip(
             'Correct what models see of this image, and classify it again. The file stays as it '
             'is; every result says what was done.'
