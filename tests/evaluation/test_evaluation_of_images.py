@@ -15,9 +15,10 @@ from napari_cxr.evaluation.measuring import MeasuringSettings
 from napari_cxr.scoring import ListingError, ScoringSettings, prepare_here
 from napari_cxr.training.training_image import read_in_process
 
-QUICK = EvaluationSettings(
+WHOLE = EvaluationSettings(
     measuring=MeasuringSettings(resamples=200), scoring=ScoringSettings(backend='torch')
 )
+QUICK = replace(WHOLE, gallery=False)
 
 
 class Decoders:
@@ -76,7 +77,7 @@ def finish(images, models, out, settings=QUICK):
 
 
 def test_class_folders_with_all_defaults(confounded, model, tmp_path):
-    *events, finished = finish(list_images(confounded), [model], tmp_path / 'report')
+    *events, finished = finish(list_images(confounded), [model], tmp_path / 'report', WHOLE)
     content = finished.result.metrics
     assert content['set']['images'] == 32
     assert content['baselines_fitted_on'].startswith('other patients')
@@ -92,6 +93,9 @@ def test_class_folders_with_all_defaults(confounded, model, tmp_path):
         'predictions.csv',
         'scores',
     }
+    page = (tmp_path / 'report' / 'report.html').read_text()
+    assert page.count('<img src="data:image/jpeg;base64,') == page.count('<figure>') > 0
+    assert 'http' not in page.replace('http://www.w3.org/2000/svg', '').replace('http-equiv', '')
     # No path of an image gets out.
     for name in ('report.html', 'metrics.json', 'predictions.csv'):
         assert str(confounded) not in (tmp_path / 'report' / name).read_text()

@@ -78,6 +78,7 @@ def evaluate(
     prevalence: float | None = None,
     cost: float = 0.0,
     baselines: bool = True,
+    gallery: bool = True,
     include_doubtful: bool = False,
     sealed: bool = False,
     device: str = 'auto',
@@ -111,6 +112,8 @@ def evaluate(
         How many false alarms one missed case is worth: adds a threshold by cost.
     baselines : bool
         Whether to fit classifiers that see no anatomy, for comparison.
+    gallery : bool
+        Whether the report shows some radiographs of each class with their heatmaps.
     include_doubtful : bool
         Whether images count that are probably no upright frontal chest radiographs.
     sealed : bool
@@ -158,6 +161,7 @@ def evaluate(
         'prevalence': prevalence,
         'cost': cost,
         'baselines': baselines,
+        'gallery': gallery,
         'include_doubtful': include_doubtful,
         'sealed': sealed,
     }

@@ -99,6 +99,10 @@ def evaluate(
         bool,
         typer.Option('--no-baselines', help='Fit no classifiers that see no anatomy.'),
     ] = False,
+    no_gallery: Annotated[
+        bool,
+        typer.Option('--no-gallery', help='Put no radiographs with heatmaps into the report.'),
+    ] = False,
     include_doubtful: Annotated[
         bool,
         typer.Option(
@@ -154,6 +158,7 @@ def evaluate(
         split=split,
         classes=_classes_of(classes or []),
         baselines=not no_baselines,
+        gallery=not no_gallery,
         include_doubtful=include_doubtful,
         sealed=sealed,
         cost=cost,

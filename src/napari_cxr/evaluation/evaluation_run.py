@@ -33,6 +33,7 @@ from napari_cxr.evaluation.evaluation_table import (
     EvaluationTable,
     write_predictions,
 )
+from napari_cxr.evaluation.heatmap_gallery import heatmap_gallery
 from napari_cxr.evaluation.looks import note_answers, note_look, seals_of
 from napari_cxr.evaluation.measuring import EvaluatedModel, MeasuringSettings, measure
 from napari_cxr.evaluation.recomputing import METRICS_FILE
@@ -111,6 +112,8 @@ class EvaluationSettings:
         Whether to fit classifiers that see no anatomy, for comparison.
     include_doubtful : bool
         Whether images count that are probably no upright frontal chest radiographs.
+    gallery : bool
+        Whether the report shows some images of each class with their heatmaps.
     sealed : bool
         Whether to seal the set: from now on it answers once for each model, and training refuses
         its images.
@@ -124,6 +127,7 @@ class EvaluationSettings:
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     baselines: bool = True
     include_doubtful: bool = False
+    gallery: bool = True
     sealed: bool = False
     measuring: MeasuringSettings = field(default_factory=MeasuringSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
@@ -200,8 +204,8 @@ def evaluate(
         table.parent.mkdir(exist_ok=True)
         yield from _score(name, model, items, table, decoders, how.scoring)
         scores[name] = table
-    cards = {name: model.card for name, model in zip(names, models, strict=True)}
-    return (yield from _report(images, scores, out, how, split, read, cards, seals))
+    given = dict(zip(names, models, strict=True))
+    return (yield from _report(images, scores, out, how, split, read, given, decoders, seals))
 
 
 def evaluate_scores(
@@ -229,7 +233,7 @@ def evaluate_scores(
     split = _split_of(set(splits) - {''}, how.split)
     out.mkdir(parents=True, exist_ok=True)
     images = EvaluationImages(next(iter(scores.values())), ())
-    return (yield from _report(images, scores, out, how, split, ReadImages({}), {}))
+    return (yield from _report(images, scores, out, how, split, ReadImages({}), {}, None))
 
 
 def _split_of(known: set[str], asked: str) -> str:
@@ -333,7 +337,8 @@ def _report(
     how: EvaluationSettings,
     split: str,
     read: ReadImages,
-    cards: Mapping[str, Card],
+    given: Mapping[str, ModelToEvaluate],
+    decoders: Decoders | None,
     seals: Sequence[SealedSet] = (),
 ) -> Generator[EvaluationEvent | None, None, EvaluationResult]:
     """Bring scores together, compute the figures, note the look, and write the files."""
@@ -365,7 +370,11 @@ def _report(
         raise ListingError(f'No image of the split {split!r} can be measured.')
     inside = [split in ('all', own) for own in whole.splits]
     models = {
-        name: _about(combined.runs[name], cards.get(name), compress(combined.seen[name], inside))
+        name: _about(
+            combined.runs[name],
+            given[name].card if name in given else None,
+            compress(combined.seen[name], inside),
+        )
         for name in combined.runs
     }
     metrics = yield from _measured(table, tuning, models, baselines, how.measuring)
@@ -416,11 +425,23 @@ def _report(
     content['auc'] = next(iter(metrics['models'].values())).get('auc')
     content['cautions'] = cautions(content, table)
     result = EvaluationResult(content, table, tuning)
+    pictures = {}
+    if how.gallery and decoders is not None:
+        for name, model in given.items():
+            yield EvaluationProgress(f'Heatmaps of {name}')
+            pictures[name] = yield from heatmap_gallery(
+                table,
+                name,
+                model.load,
+                decoders.prepare,
+                how.scoring,
+                models[name].thresholds or None,
+            )
     yield EvaluationProgress('Writing the report')
     write_predictions(out / PREDICTIONS_FILE, _joined(table, tuning))
     text = json.dumps(content, indent=1, allow_nan=False) + '\n'
     write_atomic(out / METRICS_FILE, text.encode('ascii'))
-    write_atomic(out / REPORT_FILE, report_page(result).encode())
+    write_atomic(out / REPORT_FILE, report_page(result, pictures).encode())
     yield EvaluationFinished(
         result,
         str(out / REPORT_FILE),

@@ -8,6 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from napari_cxr.evaluation.evaluation_events import EvaluationResult
+from napari_cxr.evaluation.heatmap_gallery import GalleryGroup
 from napari_cxr.evaluation.performance import CLASS_METRICS, OVERALL_METRICS
 from napari_cxr.evaluation.split_baselines import LEFT_OUT
 from napari_cxr.evaluation.svg_figures import Line, bar_figure, interval_figure, line_figure
@@ -38,16 +39,17 @@ METRIC_NAMES = {
 _BY_METRICS = ('auc', 'balanced_accuracy', 'accuracy', 'recall', 'specificity')
 
 
-def report_page(result: EvaluationResult, gallery: Mapping[str, Any] | None = None) -> str:
+def report_page(
+    result: EvaluationResult, gallery: Mapping[str, Sequence[GalleryGroup]] | None = None
+) -> str:
     """Return the report as HTML.
 
     Parameters
     ----------
     result : EvaluationResult
         What to show.
-    gallery : mapping, optional
-        By model, a list of groups, each with ``name`` and ``pictures``: ``source`` (a data URL)
-        and ``text``.
+    gallery : mapping of str to sequence of GalleryGroup, optional
+        By model, pictures of some images with their heatmaps.
     """
     content = result.metrics
     models, baselines = content['models'], content['baselines']
