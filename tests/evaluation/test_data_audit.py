@@ -106,6 +106,7 @@ def test_variables_that_give_the_class_away_are_named(audited):
     assert by_name['age'].counts['60 to 79'] == {'x': 0, 'y': 0, 'z': 9}
     assert by_name['sex'].images == 32
     assert said(found, 'A classifier that knows the source alone')
+    assert said(found, 'The sources differ in age. Median in years: a 31, b 70.')
     (a, b) = found.by_source
     assert (a.name, a.judged, a.counts['x'] + a.counts['y']) == ('a', 32, 32)
     assert (b.name, b.judged, b.baseline) == ('b', 0, ())

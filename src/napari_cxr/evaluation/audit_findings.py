@@ -19,8 +19,8 @@ NO_SOURCE = 'no source'
 _FORMAT = 0.8
 #: Fraction of a source's labels that are doubted, above which its labels are called noisy.
 _NOISY = 0.05
-#: Within a source, a variable whose AUC has a lower bound above this is called out.
-_WITHIN = 0.55
+#: Within a source, a variable whose AUC has a lower bound above this, chance, is called out.
+_WITHIN = 0.5
 #: Years by which the median ages of two sources differ, for it to be said.
 _YEARS = 15
 #: Classes that are named in one sentence.
@@ -118,10 +118,10 @@ def _about_sources(by_source: Sequence[SourceAudit]) -> Iterator[str]:
                 )
     ages = {s.name: s.median_age for s in by_source if math.isfinite(s.median_age)}
     if ages and max(ages.values()) - min(ages.values()) > _YEARS:
-        listed = ', '.join(f'{age:.0f} in {name}' for name, age in ages.items())
+        listed = ', '.join(f'{name} {age:.0f}' for name, age in ages.items())
         yield (
-            f'The sources differ in age: the median is {listed} years. What holds for one need '
-            'not hold for another.'
+            f'The sources differ in age. Median in years: {listed}. What holds for one need not '
+            'hold for another.'
         )
 
 

@@ -17,6 +17,8 @@ batch
     remembered are the images, the last tables, how columns are arranged, and who reads.
 train
     Recipe, folder of runs and device of the Train dock; remembered are the images.
+evaluate
+    Remembered are models, images and device of the dock that evaluates.
 runs
     Remembered are the folder of training runs on show, and the columns that are hidden.
 reading
@@ -51,6 +53,8 @@ _REMEMBERED = {
     'batch': ('images', 'table', 'shown', 'columns', 'column_order', 'column_widths', 'reader'),
     'train': ('images',),
     'runs': ('folder', 'hidden'),
+    'evaluate': ('images', 'models', 'device'),
+    'layers': ('folder', 'picture_folder'),
     'layers': ('folder', 'picture_folder', 'measure_folder'),
     'studies': ('recent',),
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from qtpy.QtCore import QEvent, QPointF, QRectF, Qt
+from qtpy.QtCore import QEvent, QPointF, QRectF, Qt, Signal
 from qtpy.QtGui import (
     QAction,
     QColor,
@@ -92,6 +92,9 @@ class Curves(Plot):
     parent : QWidget, optional
         Qt parent.
     """
+
+    #: A place was clicked, or Return was pressed at the cursor: its x.
+    chosen = Signal(float)
 
     def __init__(
         self, theme: str, title: str = '', x_name: str = 'epoch', parent: QWidget | None = None
@@ -272,13 +275,19 @@ class Curves(Plot):
         at = self.axes().x_at(event.position().x())
         self._move_cursor(float(places[np.argmin(np.abs(places - at))]))
 
+    def mousePressEvent(self, event: QMouseEvent | None) -> None:
+        """Choose the place whose values are shown."""
+        if event is not None and event.button() == Qt.MouseButton.LeftButton:
+            self.mouseMoveEvent(event)
+            self._choose()
+
     def leaveEvent(self, event: QEvent | None) -> None:
         """Take the values away."""
         self._move_cursor(None)
         super().leaveEvent(event)
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
-        """Move through the places with the arrow keys; Escape ends it."""
+        """Move through the places with the arrow keys, choose with Return; Escape ends it."""
         places = self._places()
         if event is None or not places.size:
             return
@@ -286,6 +295,8 @@ class Curves(Plot):
         step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(key)
         if key == Qt.Key.Key_Escape and self._shown_at is not None:
             self._move_cursor(None)
+        elif key in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self._choose()
         elif step is not None:
             last = len(places) - 1
             at = last if self._shown_at is None else int(np.searchsorted(places, self._shown_at))
@@ -310,6 +321,10 @@ class Curves(Plot):
         copy.triggered.connect(self.copy_values)
         menu.addActions([log, copy])
         return menu
+
+    def _choose(self) -> None:
+        if self._shown_at is not None:
+            self.chosen.emit(self._shown_at)
 
     def _move_cursor(self, x: float | None) -> None:
         if x != self._shown_at:

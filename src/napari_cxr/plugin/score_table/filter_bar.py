@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.plugin.score_table.sort_filter import RowFilter, RowKind
-from napari_cxr.plugin.widgets.text import ElidedComboBox, PlainLabel
+from napari_cxr.plugin.widgets.text import ElidedComboBox, PlainLabel, plain_tip
 
 __all__ = [
     'FILTER_PARTS',
@@ -282,7 +282,7 @@ class FilterBar(QWidget):
             How many are shown that no longer match it.
         """
         rows = 'row' if every == 1 else 'rows'
-        self.count.setToolTip(_STAY.format(stay) if stay else '')
+        self.count.setToolTip(_STAY.format(stay) if stay else plain_tip(self._only[1]))
         if self._full_count != (full := f'{every:,} of {every:,} {rows}'):
             self._full_count = full
             self._arrange()

@@ -1,0 +1,1 @@
+"""The dock that evaluates models by labelled images."""
