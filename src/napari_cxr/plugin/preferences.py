@@ -54,7 +54,6 @@ _REMEMBERED = {
     'train': ('images',),
     'runs': ('folder', 'hidden'),
     'evaluate': ('images', 'models', 'device'),
-    'layers': ('folder', 'picture_folder'),
     'layers': ('folder', 'picture_folder', 'measure_folder'),
     'studies': ('recent',),
 }
