@@ -40,6 +40,8 @@ _EMPTY = (
 )
 _DRAG = 'Drag with the right mouse button: to the right for a wider window, down for darker.'
 _OWN = 'Set by hand'
+#: Milliseconds until numbers follow a drag.
+_NUMBERS = 60
 _NOWHERE = 'Move the cursor over the radiograph to read its values.'
 
 
@@ -62,6 +64,11 @@ class RadiographDock(Dock):
         self._soon.setSingleShot(True)
         self._soon.setInterval(0)
         self._soon.timeout.connect(self._show)
+        #: A drag changes the window faster than a person reads its numbers.
+        self._numbers_soon = QTimer(self)
+        self._numbers_soon.setSingleShot(True)
+        self._numbers_soon.setInterval(_NUMBERS)
+        self._numbers_soon.timeout.connect(self._show_window)
         self._build()
         self.tools.views.changed.connect(self._later)
         self.tools.switched.connect(self._later)
@@ -120,7 +127,11 @@ class RadiographDock(Dock):
         self.hint = quiet_label(_DRAG)
         view = self._page(
             self.windows,
-            self._row(QLabel('Level'), self.window_level, QLabel('Width'), self.window_width),
+            self._grid(
+                (QLabel('Level'), self.window_level),
+                (QLabel('Width'), self.window_width),
+                stretches=(0, 1),
+            ),
             self.hint,
             self._grid(
                 (self.invert, self.mirror),
@@ -186,7 +197,7 @@ class RadiographDock(Dock):
         return row
 
     @staticmethod
-    def _grid(*rows: tuple[QWidget, ...]) -> QWidget:
+    def _grid(*rows: tuple[QWidget, ...], stretches: tuple[int, ...] = (1, 1)) -> QWidget:
         grid = QWidget()
         layout = QGridLayout(grid)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -194,13 +205,23 @@ class RadiographDock(Dock):
         for at, row in enumerate(rows):
             for column, widget in enumerate(row):
                 layout.addWidget(widget, at, column)
-                layout.setColumnStretch(column, 1)
+                layout.setColumnStretch(column, stretches[column])
         return grid
 
     # -- showing ------------------------------------------------------------------------------
 
     def _later(self, *_: Any) -> None:
         self._soon.start()
+
+    def _window_changed(self, event: Any = None) -> None:
+        if not self._numbers_soon.isActive():
+            self._numbers_soon.start()
+
+    def _show_window(self) -> None:
+        """Show which window the radiograph has."""
+        self._show_windows(self.tools.base)
+        self._show_window_numbers()
+        self._show_value()
 
     def _show(self) -> None:
         """Show what is so of the radiograph that is meant."""
@@ -222,10 +243,8 @@ class RadiographDock(Dock):
         problem = real_size_problem(base) if base is not None else ''
         self.real.setEnabled(there and not problem)
         self.real.setToolTip(problem or 'As large as its spacing says, on this screen (Shift+D)')
-        self._show_windows(base)
-        self._show_window_numbers()
+        self._show_window()
         self._show_model_view(base)
-        self._show_value()
         self.measuring.show_radiograph(base)
 
     def _follow(self, base: Image | None) -> None:
@@ -233,11 +252,11 @@ class RadiographDock(Dock):
         if base is self._followed:
             return
         if self._followed is not None:
-            self._followed.events.contrast_limits.disconnect(self._later)
+            self._followed.events.contrast_limits.disconnect(self._window_changed)
             self._followed.events.name.disconnect(self._later)
         self._followed = base
         if base is not None:
-            base.events.contrast_limits.connect(self._later)
+            base.events.contrast_limits.connect(self._window_changed)
             base.events.name.connect(self._later)
 
     def _show_windows(self, base: Image | None) -> None:

@@ -178,6 +178,7 @@ class InlineMessage(QFrame):
         self._close.setText('✕')
         self._close.setAccessibleName('Dismiss')
         self._close.setToolTip('Dismiss')
+        self._close.setAccessibleName('Dismiss')
         self._close.setAutoRaise(True)
         self._details_button = QPushButton('Details')
         self._details_button.setCheckable(True)
