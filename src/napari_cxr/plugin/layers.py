@@ -23,6 +23,7 @@ __all__ = [
     'base_of',
     'blank_heatmap',
     'file_of',
+    'has_drawings',
     'heatmap_layer',
     'is_base_image',
     'is_blank',
@@ -269,6 +270,14 @@ def is_heatmap(layer: Image) -> bool:
 def is_local_contrast(layer: Layer) -> bool:
     """Return whether a layer shows a radiograph with more local contrast, for the eye alone."""
     return bool(layer.metadata.get(KEY, {}).get('local_contrast'))
+
+
+def has_drawings(layer: Layer) -> bool:
+    """Return whether a layer on a radiograph holds what a person has drawn, such as measurements.
+
+    Such layers say so in their metadata, and go with nothing that is shown instead.
+    """
+    return bool(layer.metadata.get(KEY, {}).get('drawn_by_person')) and len(layer.data) > 0
 
 
 def is_base_image(layer: Layer) -> bool:

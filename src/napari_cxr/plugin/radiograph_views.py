@@ -19,7 +19,7 @@ from napari.utils import Colormap
 from qtpy.QtCore import QObject, Signal
 
 from napari_cxr.correction import Correction
-from napari_cxr.plugin.docks import unwrap_viewer
+from napari_cxr.plugin.docks import dock_signals, unwrap_viewer
 from napari_cxr.plugin.layers import is_base_image, is_local_contrast, lying_on
 from napari_cxr.plugin.lungs_controller import chosen_radiograph
 from napari_cxr.plugin.radiographs_on_show import watch_viewer
@@ -49,12 +49,15 @@ class ViewState:
         Of the layer.
     lies : Correction
         How the view differs from the file: mirrored, turned, inverted.
+    contrast : bool
+        Whether local contrast is shown.
     """
 
     limits: tuple[float, float]
     colormap: Colormap
     gamma: float
     lies: Correction
+    contrast: bool = False
 
 
 class RadiographViews(QObject):
@@ -76,9 +79,10 @@ class RadiographViews(QObject):
         self._first: WeakKeyDictionary[Image, ViewState] = WeakKeyDictionary()
         self._steps: WeakKeyDictionary[Image, list[ViewState]] = WeakKeyDictionary()
         layers = viewer.layers
-        for event in (layers.events.inserted, layers.events.removed):
-            event.connect(self._layers_changed)
+        layers.events.inserted.connect(self._layers_changed)
+        layers.events.removed.connect(self._layer_removed)
         layers.selection.events.active.connect(self._layers_changed)
+        dock_signals().image_changing.connect(self._image_changing)
 
     # -- which radiograph is meant ----------------------------------------------------------
 
@@ -98,13 +102,15 @@ class RadiographViews(QObject):
                 return layer
         return None
 
+    def contrast_layers(self, base: Image) -> list[Image]:
+        """Return the layers with a radiograph's local contrast, which may be hidden."""
+        viewer = self._viewer()
+        on = lying_on(base, viewer.layers) if viewer is not None else []
+        return [layer for layer in on if isinstance(layer, Image) and is_local_contrast(layer)]
+
     def shown_of(self, base: Image) -> Image:
         """Return the layer whose contrast limits make what is seen: local contrast, if visible."""
-        viewer = self._viewer()
-        for layer in lying_on(base, viewer.layers) if viewer is not None else []:
-            if is_local_contrast(layer) and layer.visible and isinstance(layer, Image):
-                return layer
-        return base
+        return next((layer for layer in self.contrast_layers(base) if layer.visible), base)
 
     # -- what is done to a view -------------------------------------------------------------
 
@@ -119,7 +125,8 @@ class RadiographViews(QObject):
     def state(self, base: Image) -> ViewState:
         """Return how a radiograph is shown now."""
         low, high = base.contrast_limits if not base.rgb else (0.0, 1.0)
-        return ViewState((low, high), base.colormap, base.gamma, self.lies(base))
+        contrast = self.shown_of(base) is not base
+        return ViewState((low, high), base.colormap, base.gamma, self.lies(base), contrast)
 
     def lies(self, base: Image) -> Correction:
         """Return how the view of a radiograph differs from its pixels."""
@@ -140,6 +147,8 @@ class RadiographViews(QObject):
         self.remember(base)
         windows = windows_of(base)
         self._turn(base, self.lies(base).inverse())
+        for layer in self.contrast_layers(base):
+            layer.visible = False
         if not base.rgb:
             base.gamma = 1.0
             if windows:
@@ -188,9 +197,8 @@ class RadiographViews(QObject):
         self._lies[base] = self.lies(base).then(correction)
         if correction.inverted:
             base.colormap = inverted_colormap(base.colormap)
-            shown = self.shown_of(base)
-            if shown is not base:
-                shown.colormap = inverted_colormap(shown.colormap)
+            for layer in self.contrast_layers(base):
+                layer.colormap = inverted_colormap(layer.colormap)
         self._move(base, correction)
 
     def _move(self, base: Image, correction: Correction) -> None:
@@ -208,7 +216,23 @@ class RadiographViews(QObject):
             base.gamma = state.gamma
             if base.colormap != state.colormap:
                 base.colormap = state.colormap
+        for layer in self.contrast_layers(base):
+            layer.visible = state.contrast
         self.changed.emit(base)
+
+    def _image_changing(self, layer: Any) -> None:
+        """Start anew with a layer that is about to show another radiograph."""
+        viewer = self._viewer()
+        if viewer is not None and layer in viewer.layers:
+            for on in self.contrast_layers(layer):
+                viewer.layers.remove(on)
+            self.forget(layer)
+
+    def _layer_removed(self, event: Any) -> None:
+        if isinstance(event.value, Image):
+            for on in self.contrast_layers(event.value):  # which is nothing by itself
+                event.source.remove(on)
+        self._layers_changed()
 
     def _layers_changed(self, event: Any = None) -> None:
         self.changed.emit(self.current)

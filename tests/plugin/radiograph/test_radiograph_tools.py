@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Points
+from npe2 import PluginManifest
+from npe2.manifest.utils import import_python_name
 
 from napari_cxr.correction import Correction
 from napari_cxr.plugin.layers import is_local_contrast, radiograph_layer_data, radiograph_of
@@ -115,6 +117,16 @@ def test_keys_do_what_the_dock_does(viewer, base):
     assert tools.current_window() == 2
 
 
+def test_commands_of_menus_do_what_keys_do(viewer, base):
+    manifest = PluginManifest.from_distribution('napari-cxr')
+    found = [c for c in manifest.contributions.commands if c.id.startswith('napari-cxr.view_')]
+    assert len(found) > 10 and all(command.enablement == 'num_layers > 0' for command in found)
+    for command in found:
+        import_python_name(command.python_name)(viewer)
+    tools = tools_of(viewer)
+    assert tools.magnifying and tools.views.can_undo(base)
+
+
 def test_values_are_those_of_the_radiograph_whatever_is_drawn(viewer, base):
     found = pixel_value(base, base, base.data_to_world((2, 5)))
     assert (found.row, found.column, found.stored, found.modality) == (2, 5, 102.5, 105)
@@ -164,6 +176,10 @@ def test_local_contrast_is_for_the_eye_alone(qtbot, viewer, base):
     assert layer.colormap.name == 'gray_r'
     tools.act('reset')
     assert not tools.has_local_contrast
+    tools.act('undo')
+    assert tools.has_local_contrast and layer.colormap.name == 'gray_r'
+    viewer.layers.remove(base)
+    assert not viewer.layers
 
 
 def test_the_magnifier_shows_pixels_larger(base):

@@ -21,7 +21,14 @@ from napari_cxr.plugin.annotation.row_loader import LoadedImage
 from napari_cxr.plugin.classify_job import ExplainedPrediction
 from napari_cxr.plugin.docks import dock_signals
 from napari_cxr.plugin.heatmap_overlay import HeatmapOverlay
-from napari_cxr.plugin.layers import KEY, blank_heatmap, is_blank, is_heatmap, lying_on
+from napari_cxr.plugin.layers import (
+    KEY,
+    blank_heatmap,
+    has_drawings,
+    is_blank,
+    is_heatmap,
+    lying_on,
+)
 from napari_cxr.plugin.lungs_layer import detach_lungs, edit_number, lungs_of
 from napari_cxr.plugin.preferences import preferences
 from napari_cxr.plugin.radiographs_on_show import is_radiograph, watch_viewer
@@ -104,7 +111,7 @@ class RowLayers:
     """Shows the layers of one row in place of those of the previous row.
 
     Layers of the user stay. A radiograph that the user has edited stays too, but hidden: one
-    with changed pixels, or with lungs that were drawn on.
+    with changed pixels, with lungs that were drawn on, or with measurements.
 
     Parameters
     ----------
@@ -196,6 +203,7 @@ class RowLayers:
             base in layers
             and base.data is base.metadata.get(KEY, {}).get('shown')
             and not drawn_on
+            and not any(map(has_drawings, lying_on(base, layers)))
         )
 
     def _can_show(self, base: Image, image: LoadedImage) -> bool:
@@ -246,13 +254,14 @@ class RowLayers:
         unedited = self._is_unedited(base)
         lungs = lungs_of(base, layers)
         ours = [layer for layer in (lungs, base) if layer is not None and layer in layers]
-        over = lying_on(base, layers)
+        over = [layer for layer in lying_on(base, layers) if not has_drawings(layer)]
+        drawings = [layer for layer in lying_on(base, layers) if has_drawings(layer)]
         for layer in over:
             if is_heatmap(layer):  # kept for the next heatmap
                 self._opacity, self._visible = layer.opacity, layer.visible
         gone = [*over, *ours] if unedited else over
         self._remove_soon(gone)
-        for layer in ours:
+        for layer in (*ours, *drawings):
             layer.visible = False
 
     def _remove_soon(self, gone: Sequence[Layer]) -> None:

@@ -8,11 +8,11 @@ import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import QEvent, QObject, QPoint, QRect, Qt
 from qtpy.QtGui import QColor, QImage, QPainter, QPainterPath, QPaintEvent, QPen
-from qtpy.QtWidgets import QOpenGLWidget, QWidget
+from qtpy.QtWidgets import QApplication, QOpenGLWidget, QWidget
 
 from napari_cxr.plugin.radiograph.pixel_values import brightness
 
-__all__ = ['MAGNIFICATION', 'Magnifier', 'magnified']
+__all__ = ['MAGNIFICATION', 'Magnifier', 'canvas_under_mouse', 'magnified']
 
 #: Of the magnifier over what lies beneath it.
 MAGNIFICATION = 2.5
@@ -127,6 +127,12 @@ class Magnifier(QWidget):
         return False
 
 
-def canvas_of(window: QWidget) -> QWidget | None:
-    """Return the canvas of napari's window that is visible, if there is one."""
-    return next((c for c in window.findChildren(QOpenGLWidget) if c.isVisible()), None)
+def canvas_under_mouse() -> QWidget | None:
+    """Return napari's canvas under the mouse, or else one that is visible, if there is one."""
+    seen = [
+        canvas
+        for window in QApplication.topLevelWidgets()
+        for canvas in window.findChildren(QOpenGLWidget)
+        if canvas.isVisible()
+    ]
+    return next((canvas for canvas in seen if canvas.underMouse()), next(iter(seen), None))

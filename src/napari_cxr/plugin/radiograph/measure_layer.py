@@ -65,7 +65,7 @@ def measurement_layer(base: Image) -> Shapes:
         axis_labels=base.axis_labels,
         features=pd.DataFrame({'kind': [], 'number': [], 'text': []}),
         text={'string': '{text}', 'color': _YELLOW, 'size': 11, 'anchor': 'upper_left'},
-        metadata={KEY: {'measured': measured_image(base)}},
+        metadata={KEY: {'measured': measured_image(base), 'drawn_by_person': True}},
     )
     for name in ('scale', 'translate', 'rotate', 'shear', 'affine', 'units'):
         setattr(layer, name, getattr(base, name))

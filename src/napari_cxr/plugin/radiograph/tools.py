@@ -14,12 +14,10 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QObject, Signal
-from qtpy.QtWidgets import QWidget
 
 from napari_cxr.correction import Correction
 from napari_cxr.plugin.background import Failure, JobOutcome, run_job
 from napari_cxr.plugin.docks import unwrap_viewer
-from napari_cxr.plugin.layers import is_local_contrast, lying_on
 from napari_cxr.plugin.lungs_layer import lungs_of
 from napari_cxr.plugin.model_correction import (
     apply_correction,
@@ -32,7 +30,7 @@ from napari_cxr.plugin.radiograph.local_contrast import (
     local_contrast,
     local_contrast_layer,
 )
-from napari_cxr.plugin.radiograph.magnifier import Magnifier, canvas_of
+from napari_cxr.plugin.radiograph.magnifier import Magnifier, canvas_under_mouse
 from napari_cxr.plugin.radiograph.measure_tool import MeasureTool
 from napari_cxr.plugin.radiograph.ratio_proposal import propose_ratio
 from napari_cxr.plugin.radiograph.window_drag import WindowDrag
@@ -175,8 +173,6 @@ class RadiographTools(QObject):
         """Show the radiograph as its file says, and fit it."""
         base = self.base
         if base is not None:
-            for layer in self._contrast_layers(base):
-                layer.visible = False
             self.views.reset(base)
             self.fit()
             self.switched.emit()
@@ -217,15 +213,18 @@ class RadiographTools(QObject):
     def has_local_contrast(self) -> bool:
         """Whether the radiograph is shown with local contrast."""
         base = self.base
-        return base is not None and any(layer.visible for layer in self._contrast_layers(base))
+        return base is not None and any(
+            layer.visible for layer in self.views.contrast_layers(base)
+        )
 
     def toggle_local_contrast(self) -> None:
         """Show the radiograph with more local contrast, or without."""
         base = self.base
         if base is None:
             return
-        layers = self._contrast_layers(base)
+        layers = self.views.contrast_layers(base)
         if layers:
+            self.views.remember(base)
             for layer in layers:
                 layer.visible = not layer.visible
             self.switched.emit()
@@ -247,16 +246,12 @@ class RadiographTools(QObject):
         if isinstance(outcome, Failure):
             show_warning(outcome.text)
         elif viewer is not None and base in viewer.layers and base.data is data:
+            self.views.remember(base)
             selected = viewer.layers.selection.active
             layer = local_contrast_layer(base, outcome.result)
             viewer.layers.insert(viewer.layers.index(base) + 1, layer)
             viewer.layers.selection.active = selected
         self.switched.emit()
-
-    def _contrast_layers(self, base: Image) -> list[Any]:
-        viewer = self.viewer
-        on = lying_on(base, viewer.layers) if viewer is not None else []
-        return [layer for layer in on if is_local_contrast(layer)]
 
     # -- magnifier --------------------------------------------------------------------------
 
@@ -271,7 +266,7 @@ class RadiographTools(QObject):
         if not self.magnifying:
             return
         base = self.views.at(event.position)
-        lens = self._lens_on(viewer)
+        lens = self._lens_on_canvas()
         if lens is None:
             return
         if base is None or base.ndim != 2:
@@ -280,10 +275,9 @@ class RadiographTools(QObject):
             shown = self.views.shown_of(base)
             lens.look_at(shown, event.position, tuple(event.pos), viewer.scene.camera.zoom)
 
-    def _lens_on(self, viewer: Any) -> Magnifier | None:
+    def _lens_on_canvas(self) -> Magnifier | None:
         if self._lens is None:
-            window = getattr(getattr(viewer, 'window', None), '_qt_window', None)
-            canvas = canvas_of(window) if isinstance(window, QWidget) else None
+            canvas = canvas_under_mouse()
             if canvas is None:
                 return None
             self._lens = Magnifier(canvas)

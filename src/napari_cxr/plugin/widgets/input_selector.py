@@ -27,8 +27,10 @@ from napari_cxr.plugin.layers import (
 )
 from napari_cxr.plugin.opening import show_job
 from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.radiograph_views import views_of
 from napari_cxr.plugin.radiographs_on_show import watch_viewer
 from napari_cxr.plugin.source_file import file_behind, is_of_other_reader, read_in_decoder
+from napari_cxr.plugin.standard_windows import NamedWindow
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.model_selector import ModelComboBox, fill_device_list
 from napari_cxr.plugin.widgets.text import ElidedComboBox, ElidedLine, PlainLabel
@@ -326,8 +328,9 @@ class InputSelector(QWidget):
     def _show_preset(self, index: int) -> None:
         layer, radiograph = self.current_layer, self._radiograph()
         if layer is not None and radiograph is not None and index >= 0:
-            for name, value in appearance(radiograph, index).items():
-                setattr(layer, name, value)
+            look = appearance(radiograph, index)
+            window = NamedWindow('', look['contrast_limits'], look['colormap'], True)
+            views_of(self._viewer).show_window(layer, window)
 
     def _device_chosen(self) -> None:
         save_preferences('classify', device=self.current_device)
