@@ -128,8 +128,8 @@ class RadiographDock(Dock):
         view = self._page(
             self.windows,
             self._grid(
-                (QLabel('Level'), self.window_level),
-                (QLabel('Width'), self.window_width),
+                (PlainLabel('Level'), self.window_level),
+                (PlainLabel('Width'), self.window_width),
                 stretches=(0, 1),
             ),
             self.hint,
