@@ -259,6 +259,7 @@ MODULES = frozenset(
         'napari_cxr.explain.heatmap_location',
         'napari_cxr.inference.prediction',
         'napari_cxr.lungs.lung_field',
+        'napari_cxr.lungs.text_markers',
         'napari_cxr.radiograph',
         'napari_cxr.scoring.score_row',
         'napari_cxr.scoring.scoring_events',

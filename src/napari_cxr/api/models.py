@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_cxr.checkpoint import Card
     from napari_cxr.explain.heatmap import Heatmap
     from napari_cxr.explain.heatmap_checks import HeatmapChecks
-    from napari_cxr.explain.heatmap_location import HeatmapLocation
+    from napari_cxr.explain.heatmap_location import HeatmapLocation, MarkerFraction
     from napari_cxr.inference.prediction import Prediction
 
 __all__ = ['Explanation', 'Model', 'Result', 'load_model', 'models', 'read']
@@ -141,6 +141,8 @@ class Explanation(Mapping[str, 'Heatmap']):
     locations : dict of str to HeatmapLocation or None
         Where each heatmap lies by the lungs: its peak, the region of the peak, and how much of
         the area above half of the peak is lung; None for a map without a peak.
+    on_markers : dict of str to MarkerFraction
+        How much of each heatmap lies on burnt-in text and side markers.
     """
 
     def __init__(
@@ -148,12 +150,14 @@ class Explanation(Mapping[str, 'Heatmap']):
         result: Result,
         heatmaps: Sequence[Heatmap],
         locations: Sequence[HeatmapLocation | None],
+        on_markers: Sequence[MarkerFraction],
     ) -> None:
         self.result = result
         self._heatmaps = {heatmap.label: heatmap for heatmap in heatmaps}
         self.locations = {
             heatmap.label: location for heatmap, location in zip(heatmaps, locations, strict=True)
         }
+        self.on_markers = dict(zip(self._heatmaps, on_markers, strict=True))
 
     def __getitem__(self, label: str) -> Heatmap:
         return self._heatmaps[label]
@@ -306,7 +310,7 @@ class Model:
         True
         """
         shown, radiograph = self._read(image)
-        prediction, heatmaps, _, locations = call(
+        prediction, heatmaps, _, locations, on_markers = call(
             'explain',
             radiograph=radiograph,
             model=str(self.path),
@@ -315,7 +319,7 @@ class Model:
             method=method,
             against=against,
         )
-        return Explanation(Result(prediction, shown), heatmaps, locations)
+        return Explanation(Result(prediction, shown), heatmaps, locations, on_markers)
 
     def check(
         self,

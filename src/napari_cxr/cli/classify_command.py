@@ -181,8 +181,10 @@ def _heatmap_fractions(
     from napari_cxr.explain.heatmap_location import (
         heatmap_location,
         lung_labels,
+        marker_fraction,
         uniform_lung_fraction,
     )
+    from napari_cxr.lungs.text_markers import text_markers
 
     found: dict[str, Any] = {
         'heatmap_method': shown.method,
@@ -202,6 +204,9 @@ def _heatmap_fractions(
         found['heatmap_lung_share'] = shown.fraction_in(mask, field.shape)
         found['heatmap_lung_share_if_even'] = uniform_lung_fraction(shown, mask, field.shape)
         found['lung_field'] = field.source
+        on_markers = marker_fraction(shown, text_markers(radiograph, field), radiograph.shape)
+        found['heatmap_marker_fraction'] = on_markers.fraction
+        found['heatmap_marker_fraction_uniform'] = on_markers.uniform
     return found, where
 
 

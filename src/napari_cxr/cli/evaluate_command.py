@@ -29,6 +29,7 @@ from napari_cxr.cli.terminal_output import echo, echo_path
 if TYPE_CHECKING:
     from napari_cxr.evaluation.evaluation_events import EvaluationEvent, EvaluationFinished
     from napari_cxr.evaluation.evaluation_run import ModelToEvaluate
+    from napari_cxr.workers.decoder_pool import DecoderPool
 
 __all__ = ['evaluate']
 
@@ -103,6 +104,14 @@ def evaluate(
         bool,
         typer.Option('--no-gallery', help='Put no radiographs with heatmaps into the report.'),
     ] = False,
+    shortcut_tests: Annotated[
+        bool,
+        typer.Option(
+            '--shortcut-tests',
+            help='Also show each image again without lungs, with another frame, without markers, '
+            'mirrored, and coarser, and write a page with a verdict. Takes nine times as long.',
+        ),
+    ] = False,
     include_doubtful: Annotated[
         bool,
         typer.Option(
@@ -154,6 +163,7 @@ def evaluate(
         raise typer.BadParameter('Name models, and then the images.')
     if out is None:
         raise typer.BadParameter('Name a folder for the report.', param_hint='--out')
+    pages: list[str] = []
     settings = EvaluationSettings.of(
         split=split,
         classes=_classes_of(classes or []),
@@ -167,6 +177,8 @@ def evaluate(
     )
     try:
         if all(map(_is_score_table, what)):
+            if shortcut_tests:
+                raise typer.BadParameter('--shortcut-tests needs models and images, not scores.')
             finished = _show(evaluate_scores(what, out, settings), quiet)
         else:
             *names, place = what
@@ -188,11 +200,44 @@ def evaluate(
             )
             with closing(DecoderPool(workers)) as decoders:
                 finished = _show(run(images, models, out, decoders, settings), quiet)
+                if shortcut_tests:
+                    pages = _test_for_shortcuts(models, finished, out, decoders, quiet)
     except (CheckpointError, ListingError, ScoringError) as error:
         raise typer.BadParameter(str(error)) from None
     except OSError as error:
         raise typer.BadParameter(f'{error.filename or out}: {error.strerror}.') from None
     _print_result(finished)
+    for line in pages:
+        echo(line)
+
+
+def _test_for_shortcuts(
+    models: list[ModelToEvaluate],
+    finished: EvaluationFinished,
+    out: Path,
+    decoders: DecoderPool,
+    quiet: bool,
+) -> list[str]:
+    """Run the shortcut tests of each model, write their page, and return their verdicts."""
+    from napari_cxr.evaluation.evaluation_events import EvaluationProgress
+    from napari_cxr.evaluation.shortcut_run import run_shortcut_tests, write_shortcut_tests
+
+    table = finished.result.table
+    tests = {}
+    for name, model in zip(finished.result.models, models, strict=True):
+        steps = run_shortcut_tests(model.load(), table, decoders.prepare)
+        try:
+            while True:
+                event = next(steps)
+                if isinstance(event, EvaluationProgress) and not quiet and event.done == 0:
+                    echo(f'{event.step} …', err=True)
+        except StopIteration as end:
+            tests[name] = end.value
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    about = finished.result.metrics['set']
+    page, _ = write_shortcut_tests(out, tests, f'{about["name"]}, split {about["split"]}')
+    return [*(f'{name}: {one.verdict}' for name, one in tests.items()), str(page)]
 
 
 def _compute_again(folder: Path, quiet: bool) -> None:

@@ -16,13 +16,16 @@ import numpy as np
 
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.lungs import LungField
+from napari_cxr.lungs.text_markers import TextMarkers
 from napari_cxr.messages import message_type
 
 __all__ = [
     'HeatmapLocation',
+    'MarkerFraction',
     'heatmap_location',
     'heatmap_locations',
     'lung_labels',
+    'marker_fraction',
     'uniform_lung_fraction',
 ]
 
@@ -154,6 +157,47 @@ def _region(labels: np.ndarray, row: int, column: int) -> str:
         ),
     )
     return f'beside the {_LUNGS[nearest - 1]}'
+
+
+@message_type
+@dataclass(frozen=True)
+class MarkerFraction:
+    """How much of a heatmap lies on burnt-in text and side markers.
+
+    Parameters
+    ----------
+    fraction : float or None
+        In [0, 1]; None for an empty map.
+    uniform : float
+        That of a uniform map.
+    count : int
+        How many there are on the radiograph.
+    """
+
+    fraction: float | None
+    uniform: float
+    count: int
+
+
+def marker_fraction(
+    heatmap: Heatmap, markers: TextMarkers, shape: tuple[int, int]
+) -> MarkerFraction:
+    """Return how much of a heatmap lies on text and markers.
+
+    Parameters
+    ----------
+    heatmap : Heatmap
+        One map.
+    markers : TextMarkers
+        Of the radiograph.
+    shape : tuple of int
+        Rows and columns of the radiograph.
+    """
+    return MarkerFraction(
+        heatmap.fraction_in(markers.mask, shape),
+        heatmap.uniform().fraction_in(markers.mask, shape) or 0.0,
+        len(markers.boxes),
+    )
 
 
 def uniform_lung_fraction(heatmap: Heatmap, mask: np.ndarray, shape: tuple[int, int]) -> float:

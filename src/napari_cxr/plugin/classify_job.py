@@ -19,7 +19,12 @@ from napari_cxr.checkpoint import Card, CheckpointError, catalog, read_card
 from napari_cxr.checkpoint.card_page import headline
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.heatmap_checks import HeatmapChecks
-from napari_cxr.explain.heatmap_location import HeatmapLocation, lung_labels, uniform_lung_fraction
+from napari_cxr.explain.heatmap_location import (
+    HeatmapLocation,
+    MarkerFraction,
+    lung_labels,
+    uniform_lung_fraction,
+)
 from napari_cxr.inference.prediction import Prediction
 from napari_cxr.lungs import LungField
 from napari_cxr.plugin.background import Job, end_worker, shared_torch
@@ -124,6 +129,8 @@ class ExplainedPrediction:
         One sentence on how well the model does and where that was measured; may be empty.
     demonstration : bool
         Whether the model is one, so that `performance` says why it is not to be believed.
+    on_markers : tuple of MarkerFraction
+        How much of each heatmap lies on text and markers; empty where that is not known.
     """
 
     prediction: Prediction
@@ -133,6 +140,7 @@ class ExplainedPrediction:
     lungs: HeatmapsByLungs
     performance: str = ''
     demonstration: bool = False
+    on_markers: tuple[MarkerFraction, ...] = ()
 
     @property
     def doubts(self) -> set[str]:
@@ -243,7 +251,7 @@ def explain(
     """
     radiograph = yield from radiograph_behind(layer)
     radiograph = yield from as_scored(radiograph, model)
-    _, heatmaps, edge_fractions, locations = yield from shared_torch().run(
+    _, heatmaps, edge_fractions, locations, on_markers = yield from shared_torch().run(
         'explain',
         model=model,
         device=device,
@@ -257,6 +265,7 @@ def explain(
         heatmaps=tuple(heatmaps),
         edge_fractions=tuple(edge_fractions),
         lungs=replace(answer.lungs, locations=tuple(locations)),
+        on_markers=tuple(on_markers),
     )
 
 
@@ -310,7 +319,7 @@ def _explained(
     classified: Any, edit: int, performance: str, demonstration: bool
 ) -> ExplainedPrediction:
     """Put together what the job returned, with the lung fraction of a uniform map."""
-    prediction, heatmaps, edge_fractions, field, locations = classified
+    prediction, heatmaps, edge_fractions, field, locations, on_markers = classified
     uniform = uniform_lung_fraction(heatmaps[0], lung_labels(field) > 0, field.shape)
     return ExplainedPrediction(
         prediction,
@@ -320,4 +329,5 @@ def _explained(
         HeatmapsByLungs(tuple(locations), uniform, field.source, field.implausible, edit),
         performance,
         demonstration,
+        tuple(on_markers),
     )

@@ -16,6 +16,7 @@ from napari_cxr.explain.heatmap import Heatmap, draw_heatmap, full_colour
 from napari_cxr.explain.heatmap_location import (
     heatmap_location,
     lung_labels,
+    marker_fraction,
     uniform_lung_fraction,
 )
 from napari_cxr.scoring.image_preparation import PreparedImage
@@ -69,6 +70,10 @@ def heatmap_fractions(shown: Heatmap, ready: PreparedImage) -> Mapping[str, Any]
             found['peak_in_lung'] = location.in_lungs
             found['peak_region'] = location.region
             found['half_peak_lung_fraction'] = location.half_peak_lung_fraction
+    if ready.markers is not None:
+        on_markers = marker_fraction(shown, ready.markers, ready.shape)
+        found['marker_fraction'] = on_markers.fraction
+        found['marker_fraction_uniform'] = on_markers.uniform
     return found
 
 

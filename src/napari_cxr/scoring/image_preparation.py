@@ -13,6 +13,7 @@ from napari_cxr.checkpoint.model_images import image_digest
 from napari_cxr.inference.prediction import ImageWarning, find_warnings
 from napari_cxr.inference.preprocessing import Preprocessing
 from napari_cxr.lungs import LungField
+from napari_cxr.lungs.text_markers import TextMarkers, text_markers
 from napari_cxr.radiograph import Radiograph, UnreadableImage
 from napari_cxr.resampling import resample
 from napari_cxr.scoring.score_row import IDENTITY
@@ -69,6 +70,8 @@ class PreparedImage:
         By its header.
     lungs : LungField or None
         Its lungs, where asked for.
+    markers : TextMarkers or None
+        Text and side markers on it, where its lungs were asked for.
     picture : ndarray of uint8, shape (rows, columns), or None
         The whole radiograph as it should look, small, where asked for.
     identity : dict of str to str
@@ -85,6 +88,7 @@ class PreparedImage:
     warnings: tuple[ImageWarning, ...]
     view: str
     lungs: LungField | None = None
+    markers: TextMarkers | None = None
     picture: np.ndarray | None = None
     identity: dict[str, str] = field(default_factory=dict)
     decoded: str = '1'
@@ -122,9 +126,10 @@ def prepare_image(path: str | Path, wanted: PrepareOptions) -> PreparedImage:
         raise UnreadableImage(f'It cannot be opened: {error.strerror or error}.') from error
     if radiograph.refusal:
         raise UnreadableImage(f'{radiograph.refusal} It was not classified.')
-    found = None
+    found, markers = None, None
     if wanted.lungs and radiograph.frames is None:
         found = lungs.find_lungs(radiograph)
+        markers = text_markers(radiograph, found)
     prepared = wanted.preprocessing.apply(radiograph, field=found)
     return PreparedImage(
         image=prepared.image,
@@ -133,6 +138,7 @@ def prepare_image(path: str | Path, wanted: PrepareOptions) -> PreparedImage:
         warnings=find_warnings(radiograph, prepared, found),
         view=str(radiograph.geometry.view),
         lungs=found,
+        markers=markers,
         picture=_picture(radiograph) if wanted.picture else None,
         identity=_identity(path, radiograph) if wanted.identify else {},
         decoded=radiograph.decoded,

@@ -371,6 +371,7 @@ _ENTRIES = {
     'heatmaps': 'another choice of heatmaps',
     'shares': 'another choice of what is said of heatmaps',
     'peaks': 'another choice of what is said of heatmaps',
+    'markers': 'another choice of what is said of heatmaps',
     'identify': 'another choice of what identifies',
     'tidy': 'other columns of the table',
 }
@@ -381,9 +382,9 @@ _FOLLOWS = {
     'model': ('model_hash', 'labels', 'several', 'preprocessing', 'rule'),
     'model_hash': ('labels', 'several', 'preprocessing', 'rule'),
     'decision': ('rule',),
-    'version': ('lung_field', 'frontal_check', 'rule', 'peaks', 'tidy'),
-    'shares': ('peaks',),
-    'heatmaps': ('shares', 'peaks'),
+    'version': ('lung_field', 'frontal_check', 'rule', 'peaks', 'markers', 'tidy'),
+    'shares': ('peaks', 'markers'),
+    'heatmaps': ('shares', 'peaks', 'markers'),
 }
 #: Those of which a person is told what they were and are.
 _DETAILS = (

@@ -236,6 +236,8 @@ def open_table(
         run = replace(run, decoded=False)
     if there and 'peaks' not in there:  # as well
         run = replace(run, peaks=False)
+    if lacks_column(out, 'markers'):
+        run = replace(run, markers=False)
     if lacks_column(out, 'model_split'):  # so it was started before there was that one
         run = replace(run, model_split=False)
     if lacks_column(out, 'tidy'):
@@ -387,6 +389,7 @@ def _describe_run(
         backend=True,
         decoded=True,
         peaks=settings.with_shares,
+        markers=settings.with_shares,
         splits=any(item.split for item in items),
         model_split=settings.images is not None,
         tidy=True,
@@ -405,7 +408,9 @@ def _header(
     decision, heatmaps = settings.decision, settings.heatmaps
     told = run.to_dict()
     # Journals that were started before there was one of these do not have it.
-    for name in ('rule', 'backend', 'peaks', 'decoded', 'splits', 'model_split', 'tidy'):
+    for name in (
+        *('rule', 'backend', 'peaks', 'markers', 'decoded', 'splits', 'model_split', 'tidy'),
+    ):
         if not told[name]:
             del told[name]
     if run.decoded:

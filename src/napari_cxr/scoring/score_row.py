@@ -82,6 +82,9 @@ class ScoreRow:
     lung_share, lung_share_if_even, frame_share : float or None
         Of that heatmap: its share in the lungs, what that would be if it were even, and
         its share at the edge of what the network saw.
+    marker_fraction, marker_fraction_uniform : float or None
+        Of that heatmap: its fraction on burnt-in text and side markers, and what that would be if
+        it were uniform; 0 where there are none.
     lung_field : str
         What the lungs come from, see `LungField.source`; empty without shares.
     device, backend, precision : str
@@ -116,6 +119,8 @@ class ScoreRow:
     lung_share: float | None = None
     lung_share_if_even: float | None = None
     frame_share: float | None = None
+    marker_fraction: float | None = None
+    marker_fraction_uniform: float | None = None
     lung_field: str = ''
     device: str = ''
     precision: str = ''
@@ -182,8 +187,9 @@ class ScoringRun:
         Whether the table has columns for the classes called, for pictures of heatmaps, for
         where heatmaps lie, for identities, for labels that are known, and for numbers that tell
         patients apart.
-    backend, peaks, decoded, splits, model_split : bool
-        Whether it has columns for the backend, for the peaks of heatmaps and for the size of
+    backend, peaks, markers, decoded, splits, model_split : bool
+        Whether it has columns for the backend, for the peaks of heatmaps and what of them lies on
+        markers, and for the size of
         decoding, which earlier tables of version 0.1 lack, for splits that are given, and for
         those of the model's own run, where its images are known.
     tidy : bool
@@ -207,6 +213,7 @@ class ScoringRun:
     backend: bool = False
     decoded: bool = False
     peaks: bool = False
+    markers: bool = False
     splits: bool = False
     model_split: bool = False
     tidy: bool = False

@@ -83,6 +83,9 @@ def table_columns(run: ScoringRun) -> dict[str, ColumnKind]:
         out |= dict.fromkeys(
             ('heatmap_lung_share', 'heatmap_lung_share_if_even', 'heatmap_frame_share'), 'number'
         )
+        if run.markers:
+            names = ('heatmap_marker_fraction', 'heatmap_marker_fraction_uniform')
+            out |= dict.fromkeys(names, 'number')
         out['lung_field'] = 'text'
     out |= {'model': 'text', 'model_hash': 'text'}
     if not tidy:
@@ -223,6 +226,7 @@ def run_of_columns(names: Sequence[str]) -> ScoringRun:
         backend='backend' in names,
         decoded='decoded' in names,
         peaks='heatmap_peak_in_lung' in names,
+        markers='heatmap_marker_fraction' in names,
         splits='split' in names,
         model_split='model_split' in names,
         tidy=tidy,
@@ -295,6 +299,8 @@ class TableLayout:
             'heatmap_lung_share': _rounded(row.lung_share),
             'heatmap_lung_share_if_even': _rounded(row.lung_share_if_even),
             'heatmap_frame_share': _rounded(row.frame_share),
+            'heatmap_marker_fraction': _rounded(row.marker_fraction),
+            'heatmap_marker_fraction_uniform': _rounded(row.marker_fraction_uniform),
             'lung_field': row.lung_field,
             'device': row.device,
             'precision': row.precision,
@@ -379,6 +385,8 @@ class TableLayout:
             lung_share=entries.get('heatmap_lung_share'),
             lung_share_if_even=entries.get('heatmap_lung_share_if_even'),
             frame_share=entries.get('heatmap_frame_share'),
+            marker_fraction=entries.get('heatmap_marker_fraction'),
+            marker_fraction_uniform=entries.get('heatmap_marker_fraction_uniform'),
             lung_field=entries.get('lung_field', ''),
             device=entries['device'],
             precision=entries['precision'],

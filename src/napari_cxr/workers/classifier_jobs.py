@@ -16,7 +16,12 @@ from napari_cxr.explain.explanation_methods import DEFAULT_METHOD
 from napari_cxr.explain.feature_maps import FeatureMaps
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.heatmap_checks import HeatmapChecks
-from napari_cxr.explain.heatmap_location import HeatmapLocation, heatmap_locations
+from napari_cxr.explain.heatmap_location import (
+    HeatmapLocation,
+    MarkerFraction,
+    heatmap_locations,
+    marker_fraction,
+)
 from napari_cxr.inference.backends.exported_network import ExportedNetwork
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.cpu import keep_freed_memory
@@ -24,6 +29,7 @@ from napari_cxr.inference.device import choose_device
 from napari_cxr.inference.heatmap_checks import check_heatmap
 from napari_cxr.inference.prediction import ImageWarning, Prediction
 from napari_cxr.lungs import LungField
+from napari_cxr.lungs.text_markers import text_markers
 from napari_cxr.radiograph import Radiograph
 
 __all__ = [
@@ -47,12 +53,21 @@ _KNOWN_AFTER = 2.0
 
 #: What `explain` returns.
 Explained: TypeAlias = tuple[
-    Prediction, list[Heatmap], list[float | None], list[HeatmapLocation | None]
+    Prediction,
+    list[Heatmap],
+    list[float | None],
+    list[HeatmapLocation | None],
+    list[MarkerFraction],
 ]
 
 #: What `classify` returns.
 Classified: TypeAlias = tuple[
-    Prediction, list[Heatmap], list[float | None], LungField, list[HeatmapLocation | None]
+    Prediction,
+    list[Heatmap],
+    list[float | None],
+    LungField,
+    list[HeatmapLocation | None],
+    list[MarkerFraction],
 ]
 
 
@@ -92,7 +107,7 @@ def classify(
     tuple
         The generator's return value: what the network says; a heatmap a class; the share
         of each that lies at the edge of what the network saw; the lungs; where each
-        heatmap lies by them.
+        heatmap lies by them; how much of each lies on text and markers.
     """
     yield 'Loading the model'
     classifier = loaded_classifier(model, device)
@@ -106,7 +121,9 @@ def classify(
         corrected_by_hand = ImageWarning('note', 'The model saw the lungs as they were edited.')
         prediction = replace(prediction, warnings=(*prediction.warnings, corrected_by_hand))
     frame_shares = [h.frame_fraction(radiograph.shape) for h in heatmaps]
-    return prediction, heatmaps, frame_shares, field, heatmap_locations(heatmaps, field)
+    locations = heatmap_locations(heatmaps, field)
+    on_markers = _on_markers(radiograph, heatmaps, field)
+    return prediction, heatmaps, frame_shares, field, locations, on_markers
 
 
 def predict(radiograph: Radiograph, model: str, device: str) -> Prediction:
@@ -141,7 +158,7 @@ def explain(
     -------
     tuple
         What the network says; a heatmap a label; the fraction of each at the edge of what the
-        network saw; where each lies by the lungs.
+        network saw; where each lies by the lungs; how much of each lies on text and markers.
     """
     yield 'Loading the model'
     classifier = loaded_classifier(model, device)
@@ -152,7 +169,16 @@ def explain(
     prediction, heatmaps = yield from tell_progress(steps, method)
     assert field is not None
     frame_shares = [h.frame_fraction(radiograph.shape) for h in heatmaps]
-    return prediction, heatmaps, frame_shares, heatmap_locations(heatmaps, field)
+    locations = heatmap_locations(heatmaps, field)
+    on_markers = _on_markers(radiograph, heatmaps, field)
+    return prediction, heatmaps, frame_shares, locations, on_markers
+
+
+def _on_markers(
+    radiograph: Radiograph, heatmaps: Sequence[Heatmap], field: LungField
+) -> list[MarkerFraction]:
+    markers = text_markers(radiograph, field)
+    return [marker_fraction(each, markers, radiograph.shape) for each in heatmaps]
 
 
 def check(

@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QLabel, QWidget
 
-from napari_cxr.explain.heatmap_location import HeatmapLocation
+from napari_cxr.explain.heatmap_location import HeatmapLocation, MarkerFraction
 from napari_cxr.plugin.classify.result_view import ResultView, lungs_source_text
 from napari_cxr.plugin.classify_job import HeatmapsByLungs
 
@@ -43,6 +43,24 @@ def test_where_it_looked_with_what_an_even_map_would_have(view):
     view.heat.label.setCurrentText('well')
     assert 'heatmap of well is empty' in view.peak.text()
     assert view.looked.text().startswith('The lungs')
+
+
+def test_a_heatmap_below_the_operating_point_says_so_and_one_on_markers_how_much(view):
+    answer = made_up_answer()
+    weak = replace(answer.heatmaps[0], label='well')
+    answer = replace(
+        answer,
+        heatmaps=(answer.heatmaps[0], weak),
+        edge_fractions=(0.1, 0.1),
+        on_markers=(MarkerFraction(0.4, 0.02, 1), MarkerFraction(0.0, 0.0, 0)),
+    )
+    view.show_answer(answer, 'ill')
+    text = view.looked.text().replace('\u00a0', ' ')
+    assert '40 % of it lies on text or markers (2 % if uniform).' in text
+    assert 'little speaks' not in text
+    view.heat.label.setCurrentText('well')
+    text = view.looked.text()
+    assert text.startswith('well is not the most probable class') and 'markers' not in text
 
 
 def test_a_peak_outside_the_lungs_stands_first_and_in_the_colour_of_warnings(view):

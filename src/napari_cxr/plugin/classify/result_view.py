@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_cxr.correction import Correction
 from napari_cxr.explain.heatmap import FRAME
-from napari_cxr.explain.heatmap_location import HeatmapLocation
+from napari_cxr.explain.heatmap_location import HeatmapLocation, MarkerFraction
 from napari_cxr.inference.label_rule import CANNOT_SAY, answer_reason, percent
 from napari_cxr.inference.prediction import ImageWarning, Prediction
 from napari_cxr.plugin.classify.heatmap_checks_view import HeatmapChecksView
@@ -39,6 +39,7 @@ __all__ = [
     'headline_text',
     'heatmap_text',
     'lungs_source_text',
+    'markers_text',
     'peak_text',
 ]
 
@@ -80,6 +81,15 @@ def heatmap_text(location: HeatmapLocation | None, uniform: float, at_edge: floa
         f'{location.half_peak_lung_fraction:.0%} of the area above half of the peak lies in the '
         f'lungs ({uniform:.0%} of what the model sees is lung), {at_edge:.0%} of the heatmap at '
         f'the edge ({_UNIFORM_EDGE:.0%} if uniform).'
+    ).replace('%', '\u00a0%')
+
+
+def markers_text(found: MarkerFraction) -> str:
+    """Return how much of a heatmap lies on text and markers; empty where there are none."""
+    if not found.count or found.fraction is None:
+        return ''
+    return (
+        f'{found.fraction:.0%} of it lies on text or markers ({found.uniform:.0%} if uniform).'
     ).replace('%', '\u00a0%')
 
 
@@ -416,8 +426,9 @@ class ResultView(QWidget):
         outside = location is not None and not location.in_lungs
         set_style_name(self.peak, 'caution' if outside else 'peak')
         parts = (
-            below_text(self._answer.prediction, label),
+            '' if at_edge is None else below_text(self._answer.prediction, label),
             heatmap_text(location, lungs.uniform, at_edge),
+            markers_text(self._answer.on_markers[at]) if self._answer.on_markers else '',
             lungs_source_text(lungs),
         )
         text = ' '.join(filter(None, parts))

@@ -411,6 +411,12 @@ def columns_for_run(run: ScoringRun) -> tuple[ScoreColumn, ...]:
         _fraction_column(
             'frame_share', 'At edge', 'Fraction of the heatmap at the edge of the image.', False
         ),
+        _fraction_column(
+            'marker_fraction',
+            'On markers',
+            'Fraction of the heatmap on burnt-in text and side markers.',
+            False,
+        ),
         _text_column('status', 'Failed because', 'Why a file failed.', 24, False),
     )
 

@@ -191,6 +191,7 @@ class ScoreRows:
                 'lung_share',
                 'lung_share_if_even',
                 'frame_share',
+                'marker_fraction',
                 'half_peak_lung_fraction',
                 'uncertainty',
                 'reading_order',
@@ -394,7 +395,10 @@ class ScoreRows:
             dtype=np.float64,
         )
         found['warnings'] = np.where(doubt > 0, doubt, np.nan)
-        for key in ('half_peak_lung_fraction', 'lung_share', 'lung_share_if_even', 'frame_share'):
+        for key in (
+            *('half_peak_lung_fraction', 'lung_share', 'lung_share_if_even', 'frame_share'),
+            'marker_fraction',
+        ):
             found[key] = np.array([getattr(row, key) for row in rows], dtype=np.float64)
         found['reading_order'] = self._positions(rows)
         unsure = np.full(len(rows), np.nan)
