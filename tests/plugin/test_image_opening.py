@@ -1,5 +1,7 @@
 """What is opened of the paths that a person chose, what is left out, and what is said of it."""
 
+from dataclasses import replace
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from napari_cxr import samples
 from napari_cxr.dicom import privacy
 from napari_cxr.plugin import image_opening
-from napari_cxr.plugin.image_opening import OpeningPlan, OpeningResult, open_images
+from napari_cxr.plugin.image_opening import FileOpened, OpeningPlan, OpeningResult, open_images
 
 
 @pytest.fixture(autouse=True)
@@ -137,3 +139,22 @@ def test_closing_the_job_gives_up_the_file(tmp_path, monkeypatch):
     assert isinstance(next(job), OpeningPlan) and next(job) is None
     job.close()
     assert given_up == ['a.dcm']
+
+
+def test_a_dicomdir_opens_the_images_that_it_lists(tmp_path, own_plugin):
+    from napari_cxr.samples import CASES, write_sample_disc
+
+    small = {
+        key: replace(case, draw=lambda: np.zeros((16, 16)), title=key)
+        for key, case in CASES.items()
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('napari_cxr.samples.cases.CASES', small)
+        disc = write_sample_disc(tmp_path / 'disc')
+    events = [event for event in open_images([disc], False) if event is not None]
+    assert [type(event) for event in events] == [OpeningPlan, *[FileOpened] * 3]
+    assert events[0].notice == ''
+    events[1].path.unlink()
+    plan = next(event for event in open_images([disc], False) if event is not None)
+    assert len(plan.files) == 2
+    assert plan.notice == '1 image that the DICOMDIR lists is not there.'

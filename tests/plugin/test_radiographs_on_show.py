@@ -231,3 +231,30 @@ def test_a_viewer_has_one_watcher_and_may_go():
     del viewer
     gc.collect()
     assert gone() is None
+
+
+def test_two_side_by_side_are_windowed_together_and_looked_at_in_turn(qapp):
+    viewer = ViewerModel()
+    viewer.canvas.size = (400, 400)
+    watched = watch_viewer(viewer)
+    layers = []
+    for _ in range(2):
+        data, attributes, _ = radiograph_layer_data(
+            Radiograph.from_array(np.arange(64, dtype=np.uint8).reshape(8, 8))
+        )
+        layers.append(viewer.add_image(data, **attributes))
+    assert not watched.look_across()
+    assert watched.compare((layers[1], layers[0])) == ''
+    left, right = (layer.extent.world[:, 1].mean() for layer in (layers[1], layers[0]))
+    assert left < right
+    layers[0].contrast_limits = (10, 20)
+    assert layers[1].contrast_limits == pytest.approx([10, 20])
+    y, x = 2.0, float(left) + 1
+    viewer.scene.camera.center = (0, y, x)
+    assert watched.look_across()
+    assert viewer.scene.camera.center == pytest.approx((0, y, x + right - left))
+    assert watched.look_across()
+    assert viewer.scene.camera.center == pytest.approx((0, y, x))
+    watched.show_alone(layers[0])
+    layers[0].contrast_limits = (30, 40)
+    assert layers[1].contrast_limits == pytest.approx([10, 20])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from napari.components import ViewerModel
 from npe2 import PluginManager
@@ -92,7 +92,7 @@ def shorten_title(dock: QDockWidget) -> None:
     dock.topLevelChanged.connect(lambda _: QTimer.singleShot(0, shorten))
 
 
-def open_dock(viewer: ViewerModel, name: str) -> None:
+def open_dock(viewer: ViewerModel, name: str) -> QWidget | None:
     """Bring one of our docks to the front, and open it if it is not there.
 
     Parameters
@@ -101,10 +101,15 @@ def open_dock(viewer: ViewerModel, name: str) -> None:
         Without a window, nothing happens.
     name : str
         The dock's name in the manifest.
+
+    Returns
+    -------
+    QWidget or None
+        The dock; None without a window.
     """
     window = getattr(viewer, 'window', None)
     if window is None:
-        return
+        return None
     manifest = PluginManager.instance().get_manifest('napari-cxr')
     widgets = manifest.contributions.widgets or ()
     kind: Any = next(one for one in widgets if one.display_name == name).get_callable()
@@ -119,6 +124,7 @@ def open_dock(viewer: ViewerModel, name: str) -> None:
         around = around.parent()
     around.show()
     around.raise_()
+    return cast(QWidget, inner)
 
 
 def is_same_viewer(viewer: ViewerModel, other: ViewerModel) -> bool:

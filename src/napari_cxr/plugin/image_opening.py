@@ -16,6 +16,7 @@ from napari_cxr.output_text import terminal_line
 from napari_cxr.plugin.layers import overlay_layers_data, radiograph_layer_data
 from napari_cxr.plugin.source_file import read_in_decoder
 from napari_cxr.radiograph import UnreadableImage
+from napari_cxr.workers.decoder_pool import shared_decoder
 
 __all__ = [
     'FOLDER_LIMIT',
@@ -196,10 +197,13 @@ def _plan(paths: list[Path]) -> Generator[None, None, OpeningPlan]:
     left: list[Path] = []
     notices: list[str] = []
     for path in paths:
-        if not path.is_dir():
+        if path.is_dir():
+            plan = yield from _plan_folder(path)
+        elif dicom.is_directory(path):
+            plan = yield from _plan_directory(path)
+        else:
             files.append(path)
             continue
-        plan = yield from _plan_folder(path)
         files += plan.files
         left += plan.left
         notices += [plan.notice] if plan.notice else []
@@ -210,6 +214,30 @@ def _plan(paths: list[Path]) -> Generator[None, None, OpeningPlan]:
 
 
 _FIRST = f'the first {FOLDER_LIMIT} are opened, because napari slows down with many layers.'
+
+
+def _plan_directory(directory: Path) -> Generator[None, None, OpeningPlan]:
+    """Plan the images that a DICOMDIR lists, as those of a folder."""
+    try:
+        listed = yield from shared_decoder().listing(directory)
+    except UnreadableImage:
+        return OpeningPlan((directory,))  # reading it says what is wrong
+    there = [path for path in listed if path.is_file()]
+    sentences = []
+    if missing := len(listed) - len(there):
+        noun = (
+            'image that the DICOMDIR lists is'
+            if missing == 1
+            else ('images that the DICOMDIR lists are')
+        )
+        sentences.append(f'{missing:,} {noun} not there.')
+    if len(there) > FOLDER_LIMIT:
+        sentences.append(
+            f'The DICOMDIR lists {len(there):,} images: the first was opened. The Studies dock '
+            'lists them all.'
+        )
+        return OpeningPlan(tuple(there[:1]), tuple(there[1:]), ' '.join(sentences))
+    return OpeningPlan(tuple(there) or (directory,), (), ' '.join(sentences))
 
 
 def _plan_folder(folder: Path) -> Generator[None, None, OpeningPlan]:
@@ -234,7 +262,7 @@ def _plan_folder(folder: Path) -> Generator[None, None, OpeningPlan]:
             counted += f' and {others_too} (PNG, JPEG or TIFF)'
         sentences.append(
             f'{folder.name} holds {counted}: the first was opened, because napari slows down '
-            'with many layers. Score a folder lists them all.'
+            'with many layers. The Studies dock lists them all.'
         )
         chosen, others = chosen[:1], [*chosen[1:], *others]
     elif others:

@@ -20,6 +20,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_cxr.plugin.docks import unwrap_viewer
 from napari_cxr.plugin.layers import KEY, is_base_image, is_placeholder, lay_on, lying_on
+from napari_cxr.plugin.linked_window import LinkedWindow
 from napari_cxr.plugin.lungs_layer import lungs_of
 from napari_cxr.plugin.source_file import file_behind
 from napari_cxr.radiograph import Radiograph
@@ -91,6 +92,7 @@ class RadiographsOnShow:
         self._fitted: tuple[float, ...] | None = None
         #: What a layer's place was multiplied with to lay it beside another one.
         self._moved: tuple[Image, Image, np.ndarray] | None = None
+        self._linked: LinkedWindow | None = None
         self._acting = False
         for layer in viewer.layers:
             if is_radiograph(layer):
@@ -191,8 +193,31 @@ class RadiographsOnShow:
             matrix = self._beside(left, right)
             self.move(right, matrix)
             self._moved = left, right, matrix
+            self._linked = LinkedWindow(left, right)
         self._fit([left, right])
         return ''
+
+    def look_across(self) -> bool:
+        """Look at the same place on the other of two radiographs side by side.
+
+        One camera shows both, so they are always drawn at one scale; where only one is in view,
+        this lays the other in its place, and once more the first.
+
+        Returns
+        -------
+        bool
+            Whether two lie side by side.
+        """
+        viewer = self._viewer()
+        if viewer is None or self._moved is None:
+            return False
+        left, right, _ = self._moved
+        middles = [float(layer.extent.world[:, -1].mean()) for layer in (left, right)]
+        depth, y, x = (0.0, *viewer.scene.camera.center)[-3:]
+        on_left = abs(x - middles[0]) <= abs(x - middles[1])
+        step = middles[1] - middles[0]
+        viewer.scene.camera.center = (depth, y, x + (step if on_left else -step))
+        return True
 
     def _pair(self, viewer: ViewerModel) -> tuple[Image, Image] | None:
         """Return what to compare, the lower one in the list of layers first."""
@@ -225,6 +250,9 @@ class RadiographsOnShow:
             _, right, matrix = self._moved
             self._moved = None
             self.move(right, np.linalg.inv(matrix))
+        if self._linked is not None:
+            self._linked.end()
+            self._linked = None
 
     def move(self, base: Image, matrix: np.ndarray) -> None:
         """Move a radiograph and what lies on it.

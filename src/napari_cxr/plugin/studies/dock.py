@@ -35,6 +35,7 @@ from napari_cxr.plugin.background import Failure
 from napari_cxr.plugin.base_dock import Dock, dropped_files
 from napari_cxr.plugin.docks import dock_signals, open_dock, unwrap_viewer
 from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.radiographs_on_show import watch_viewer
 from napari_cxr.plugin.reader import last_folder, open_paths
 from napari_cxr.plugin.score_table.thumbnails import ThumbnailCache
 from napari_cxr.plugin.studies.image_opener import ImageOpener
@@ -137,7 +138,7 @@ class StudiesDock(Dock):
         if header is not None:
             header.setStretchLastSection(False)
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-            header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+            header.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
         self.empty = quiet_label(_EMPTY)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         page = QWidget()
@@ -230,6 +231,9 @@ class StudiesDock(Dock):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
             shortcut.activated.connect(partial(self.step, step))
+        across = QShortcut(QKeySequence('Ctrl+Shift+PgDown'), self)
+        across.setContext(Qt.ShortcutContext.WindowShortcut)
+        across.activated.connect(watch_viewer(self.viewer).look_across)
 
     # -- what is listed -------------------------------------------------------------------
 
@@ -339,6 +343,7 @@ class StudiesDock(Dock):
             self._select(chosen)
         finally:
             self.tree.blockSignals(False)
+        self.tree.resizeColumnToContents(1)
         self.model.set_shown(self.opener.wanted)
         self._enable()
         self._looking.start()
@@ -357,6 +362,7 @@ class StudiesDock(Dock):
             self.tree.blockSignals(True)
             self._unfold(node, True)
             self.tree.blockSignals(False)
+            self.tree.resizeColumnToContents(1)
 
     def _select(self, keys: set[str]) -> None:
         selection = self.tree.selectionModel()
@@ -404,6 +410,13 @@ class StudiesDock(Dock):
     def open_image(self, image: IndexedImage) -> None:
         """Show an image alone; returns at once."""
         self._open(image.path)
+
+    def open_first(self) -> None:
+        """Show the first image of the tree."""
+        first = next(iter(self.model.root.images()), None)
+        if first is not None and first.image is not None:
+            self._open(first.image.path)
+            self._show_in_tree(first.image.path)
 
     def step(self, by: int) -> None:
         """Show the next image of the tree, or the one before."""
