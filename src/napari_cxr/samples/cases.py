@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +83,15 @@ def write_sample_disc(folder: Path) -> Path:
     Path
         Its DICOMDIR.
     """
+    with warnings.catch_warnings():
+        # pydicom leaves its temporary folder to the garbage collector.
+        warnings.simplefilter('ignore', ResourceWarning)
+        _write_disc(folder)
+        gc.collect()
+    return folder / 'DICOMDIR'
+
+
+def _write_disc(folder: Path) -> None:
     from pydicom import dcmread
     from pydicom.fileset import FileSet
 
@@ -109,4 +120,3 @@ def write_sample_disc(folder: Path) -> Path:
         disc.add(dcmread(path))
         path.unlink()
     disc.write(folder)
-    return folder / 'DICOMDIR'
