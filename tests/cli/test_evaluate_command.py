@@ -1,0 +1,84 @@
+"""`napari-cxr evaluate` on finished tables of scores, which needs no network."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from napari_cxr.cli import app
+from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
+from napari_cxr.scoring.table_writer import write_table
+
+
+@pytest.fixture
+def scores(tmp_path):
+    """60 images of two hospitals, of which one has nearly all the sick."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(60):
+        sick = i % 2 == 1
+        east = sick != (i % 10 == 0)
+        p = float(1 / (1 + np.exp(-(2 * (2 * east - 1) + rng.normal()))))
+        truth = 'sick' if sick else 'well'
+        rows.append(
+            ScoreRow(
+                number=i,
+                path=f'{i}.png',
+                status='scored',
+                label='sick' if p > 0.5 else 'well',
+                probabilities=(p, 1 - p),
+                truth=truth,
+                source='east' if east else 'west',
+            )
+        )
+    run = ScoringRun('toy', '0' * 12, ('sick', 'well'), {}, '0', truth=True)
+    write_table(tmp_path / 'scores.csv', rows, run)
+    return tmp_path / 'scores.csv'
+
+
+def call(*arguments):
+    return CliRunner().invoke(app, ['evaluate', *map(str, arguments)])
+
+
+def test_what_matters_is_printed_first(scores, tmp_path):
+    result = call(scores, '--out', tmp_path / 'report', '--prevalence', 0.1, '--cost', 5, '-q')
+    assert result.exit_code == 0, result.output
+    first, *_, last = result.stdout.splitlines()
+    assert first.startswith('STOP: Knowing only where an image comes from')
+    assert 'will not hold in another' in first
+    assert last.endswith('report.html')
+    content = json.loads((tmp_path / 'report' / 'metrics.json').read_text())
+    assert content['settings']['cost'] == 5
+    again = call('--again', tmp_path / 'report', '-q')
+    assert again.exit_code == 0
+    assert 'figures are the same' in again.stdout
+
+
+def test_a_figure_that_was_changed_fails(scores, tmp_path):
+    call(scores, '--out', tmp_path / 'report', '-q')
+    path = tmp_path / 'report' / 'metrics.json'
+    content = json.loads(path.read_text())
+    content['models']['toy']['mcc']['value'] += 0.01
+    path.write_text(json.dumps(content))
+    result = call('--again', tmp_path / 'report', '-q')
+    assert result.exit_code == 1
+    assert 'models.toy.mcc.value' in result.output
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'said'),
+    [
+        ((), 'Name models'),
+        (('cxr-opacity',), 'Name a folder'),
+        (('cxr-opacity', '--out', 'x'), 'Name a model before the images'),
+        (('no such model', '.', '--out', 'x'), 'no such model'),
+        (('cxr-opacity', '.', '--out', 'x', '--class', 'opacity'), 'CLASS=LABEL'),
+        (('--again', 'nowhere'), 'metrics.json'),
+    ],
+)
+def test_wrong_usage_is_told_in_a_sentence(arguments, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = call(*arguments)
+    assert result.exit_code == 2
+    assert said in ' '.join(result.output.replace('│', ' ').split())
