@@ -253,3 +253,13 @@ def test_columns_and_epochs_go_into_the_recipe(run, tmp_path, recipe, monkeypatc
     assert seen == [(('x', 'y'), 7, {'path': 'Datei', 'label': 'Befund'})]
     result = run('train', table, '--out', tmp_path / 'run', '--resume', '--path-column', 'x')
     assert result.exit_code == 2 and 'keeps the recipe' in result.stderr
+
+
+def test_each_source_is_left_out_by_one_option(run, folder, recipe, tmp_path):
+    out = tmp_path / 'run'
+    result = run('train', folder, '--recipe', recipe, '--out', out, '--leave-one-source-out')
+    assert result.exit_code == 2  # these folders have no sources
+    said = ' '.join(result.output.replace('│', ' ').split())
+    assert 'The recipe holds a source out, but 28 of 28 images have no source' in said
+    again = run('train', folder, '--out', out, '--resume', '--leave-one-source-out')
+    assert 'A resumed run keeps the recipe' in ' '.join(again.output.replace('│', ' ').split())

@@ -76,8 +76,8 @@ def _seen(content: Mapping[str, Any]) -> list[dict[str, str]]:
                     'stop',
                     'trained on',
                     f'{name} was trained on {trained:,} of these images. What it says of them '
-                    'shows that it remembers, not that it knows. Evaluate it by images that it '
-                    'has not seen.',
+                    'shows that it remembers, not that it knows. The figures of the other images '
+                    f'stand below, by whether {name} has seen it.',
                 )
             )
         elif chosen:

@@ -14,6 +14,7 @@ from napari_cxr.scoring.scoring_inputs import LABELS_FROM_FOLDERS, list_items
 
 __all__ = ['EvaluationImages', 'class_of_labels', 'list_images']
 
+#: The table of a folder that describes itself.
 MANIFEST = 'manifest.csv'
 
 
@@ -34,6 +35,13 @@ class EvaluationImages:
     place: Path
     items: tuple[Item, ...]
     columns: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What people call the set: the folder, or the table without its ending."""
+        if self.place.name == MANIFEST:
+            return self.place.absolute().parent.name
+        return self.place.name if self.place.is_dir() else self.place.stem
 
     @property
     def splits(self) -> set[str]:

@@ -295,7 +295,7 @@ def _sealed_now(
 ) -> SealedSet:
     places = [read.places[path] for path in table.paths if path in read.places]
     return SealedSet(
-        name=images.place.name,
+        name=images.name,
         fingerprint=fingerprint,
         time=datetime.now(UTC).isoformat(timespec='seconds'),
         digests=frozenset(read.digests[i] for i in places),
@@ -352,7 +352,7 @@ def _report(
             include_doubtful=how.include_doubtful,
         )
     )
-    whole = combined.table
+    whole = _with_seen(combined)
     baselines: list[str] = []
     if how.baselines and read:
         views = images.columns.get('view', {})
@@ -396,7 +396,7 @@ def _report(
         'labels': list(table.labels),
         'multilabel': table.multilabel,
         'set': {
-            'name': images.place.name,
+            'name': images.name,
             'fingerprint': fingerprint,
             'split': split,
             'images': len(table),
@@ -450,6 +450,18 @@ def _report(
         {name: str(path) for name, path in scores.items()},
     )
     return result
+
+
+def _with_seen(combined: CombinedScores) -> EvaluationTable:
+    """Return the table with a column for each model that was trained on some of the images."""
+    columns = {
+        f'whether {name} has seen it': tuple(
+            'yes' if own in ('train', 'val') else 'no' for own in splits
+        )
+        for name, splits in combined.seen.items()
+        if 'train' in splits
+    }
+    return replace(combined.table, columns={**combined.table.columns, **columns})
 
 
 def _measured(
