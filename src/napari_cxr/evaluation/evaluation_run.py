@@ -46,6 +46,7 @@ from napari_cxr.scoring.input_lists import Item, ListingError
 from napari_cxr.scoring.score_row import ScoringRun
 from napari_cxr.scoring.scoring_events import ScoringPreparing, ScoringProgress, ScoringWarned
 from napari_cxr.scoring.table_reader import read_rows
+from napari_cxr.scoring.table_writer import metrics_path_of
 from napari_cxr.training.sealed_images import SealedSet
 
 if TYPE_CHECKING:
@@ -328,6 +329,8 @@ def _score(
                     yield EvaluationWarned(text)
                 case _:
                     yield None
+    # Its figures are of validation and test images together, which nobody asked for.
+    metrics_path_of(table).unlink(missing_ok=True)
 
 
 def _report(
