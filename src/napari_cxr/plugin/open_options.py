@@ -10,11 +10,12 @@ from typing import Any
 from magicgui import magicgui
 from napari.components import ViewerModel
 from napari.layers import Image, Layer
+from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFileDialog
 
 from napari_cxr import dicom
 from napari_cxr.plugin.background import Failure, JobOutcome
-from napari_cxr.plugin.base_dock import FormDock
+from napari_cxr.plugin.base_dock import FormDock, dropped_files
 from napari_cxr.plugin.layers import appearance, overlay_layers_data, radiograph_layer_data
 from napari_cxr.plugin.lungs_controller import show_lung_field
 from napari_cxr.plugin.opening import show_job
@@ -74,6 +75,17 @@ class OpenOptionsDock(FormDock):
         form.file.choose_btn.changed.disconnect()
         form.file.choose_btn.changed.connect(self._choose_file)
         self.set_form(form)
+        self.setAcceptDrops(True)
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Accept a file."""
+        if event is not None and len(dropped_files(event)) == 1:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Take the dropped file, to be opened with the options."""
+        for path in dropped_files(event) if event is not None else ():
+            self.form.file.value = path
 
     def open(
         self,

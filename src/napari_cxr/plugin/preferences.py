@@ -50,8 +50,17 @@ _PLUGIN = 'napari-cxr'
 
 #: What docks remember by themselves, all of it text; version 0.1 listed it as preferences.
 _REMEMBERED = {
-    'batch': ('images', 'table', 'shown', 'columns', 'column_order', 'column_widths', 'reader'),
-    'train': ('images',),
+    'batch': (
+        'images',
+        'table',
+        'shown',
+        'columns',
+        'column_order',
+        'column_widths',
+        'reader',
+        'recent',
+    ),
+    'train': ('images', 'recent'),
     'runs': ('folder', 'hidden'),
     'evaluate': ('images', 'models', 'device'),
     'layers': ('folder', 'picture_folder', 'measure_folder'),

@@ -635,6 +635,33 @@ def test_labels_of_a_table_before_are_offered_when_the_folder_is_scored_again(
     assert shown.index(0, shown.column_of('read')).data() == 'covid19'
 
 
+def test_labels_follow_files_that_were_renamed_and_leave_those_that_were_replaced(
+    qtbot, reading, images, tmp_path
+):
+    dock, panel = reading, reading.panel.annotation
+    activate(qtbot, dock)
+    open_first(qtbot, dock)
+    for number in range(2):
+        on_screen(qtbot, dock, number)
+        panel.choose(2)
+    assert read(dock) == {'0': ('pneumonia',), '1': ('pneumonia',)}
+    dock.release()
+    # Scored again after one was renamed, and another put in the place of one.
+    (tmp_path / '0.png').rename(tmp_path / 'moved.png')
+    (tmp_path / '1.png').write_bytes((tmp_path / '2.png').read_bytes())
+    run, rows = table_reader.read_rows(tmp_path / 'scores.csv')
+    rows = [replace(row, path=row.path.replace('0.png', 'moved.png')) for row in rows]
+    table_writer.write_table(tmp_path / 'scores.csv', rows, run)
+    noted = []
+    dock.annotation.noted.connect(noted.append)
+    dock.open_table(str(tmp_path / 'scores.csv'))
+    qtbot.waitUntil(lambda: bool(noted), timeout=WAIT)
+    assert '1 label followed' in noted[0] and '1 image changed since' in noted[0]
+    reading_list = dock.annotation.annotations
+    assert reading_list.get(str(tmp_path / 'moved.png')).labels == ('pneumonia',)
+    assert reading_list.get(str(tmp_path / '1.png')) is None and panel.state.counts.read == 1
+
+
 # -- several readers, and blinded ----------------------------------------------------------
 
 
@@ -716,8 +743,6 @@ def test_a_blinded_reading_shows_the_models_answer_after_ones_own(qtbot, reading
     qtbot.waitUntil(lambda: not dock.annotation.opener.pending, timeout=WAIT)
     qtbot.keyClick(table.view, Qt.Key.Key_1)  # a second thought is not blinded any more
     assert not dock.annotation.annotations.get(first).blinded
-    qtbot.waitUntil(lambda: not dock.annotation.opener.pending, timeout=WAIT)
-    qtbot.keyClick(table.view, Qt.Key.Key_J)
     qtbot.waitUntil(lambda: dock.annotation.opener.on_screen == order[1], timeout=WAIT)
     assert state.is_hidden
     qtbot.waitUntil(lambda: dock.annotation.opener._wanted is None, timeout=WAIT)

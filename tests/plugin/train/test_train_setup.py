@@ -7,9 +7,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_cxr.plugin.preferences import preferences
+from napari_cxr.plugin.train.training_choices import plain_costs
 from napari_cxr.plugin.train.training_setup import SWEEP_PREFIX, TrainingSetup
 from napari_cxr.training import recipe as recipes
 from napari_cxr.training import sweep
+from napari_cxr.training.training_costs import cost_text
 
 
 @pytest.fixture
@@ -123,3 +125,51 @@ def test_a_title_that_is_cut_is_in_the_tooltip(setup):
     assert setup.recipe.grab().width() < setup.recipe.fontMetrics().horizontalAdvance(
         setup.recipe.currentText()
     )
+
+
+def test_three_plain_ways_stand_before_the_recipes_of_papers(setup, qtbot):
+    buttons = setup.choices.buttons
+    assert [button.text() for button in buttons.values()] == [
+        'Quick: new last layer', 'Fine-tune', 'From scratch',
+    ]  # fmt: skip
+    assert buttons['start-bundled'].isChecked() and not setup.papers.is_open
+    with qtbot.waitSignal(setup.recipe_chosen) as chosen:
+        buttons['start-from-scratch'].click()
+    assert chosen.args == ['start-from-scratch'] == [setup.current_recipe]
+    setup.choose_recipe('zhong')
+    assert not any(button.isChecked() for button in buttons.values())
+    assert setup.papers.summary.text() == recipes.find('zhong').title
+    assert setup.about.text() == recipes.find('zhong').paper
+    setup.choose_recipe('start-fine-tuning')
+    assert buttons['start-fine-tuning'].isChecked() and setup.about.isHidden()
+
+
+def test_what_each_way_costs_is_said(setup):
+    costs = plain_costs(200, True)
+    setup.choices.show_costs(costs, gpu=False)
+    for name, label in setup.choices.costs.items():
+        assert label.text() == cost_text(costs[name]) and 'memory' in label.text()
+    setup.choices.show_costs(plain_costs(0, False), gpu=True)
+    said = setup.choices.costs['start-bundled'].text()
+    assert said.startswith('For 1,000 images: ') and said.endswith('faster on the GPU')
+    quick, _, scratch = costs.values()
+    assert quick.seconds[1] < scratch.seconds[1]
+
+
+def test_folders_that_were_trained_on_are_offered_again(setup, qtbot, tmp_path):
+    for name in ('first', 'sec & ond', 'gone'):
+        (tmp_path / name).mkdir()
+        setup.source.setText(str(tmp_path / name))
+        setup.keep()
+    (tmp_path / 'gone').rmdir()
+    menu = setup.browse.menu()
+    for _ in range(2):  # not twice, however often it opens
+        menu.aboutToShow.emit()
+    texts = [action.text() for action in menu.actions() if str(tmp_path) in action.text()]
+    assert texts == [f'{tmp_path}/sec && ond', f'{tmp_path}/first']
+    with qtbot.waitSignal(setup.source_changed):
+        next(action for action in menu.actions() if 'first' in action.text()).trigger()
+    assert setup.current_source == str(tmp_path / 'first')
+    menu.actions()[-1].trigger()
+    menu.aboutToShow.emit()
+    assert not any(str(tmp_path) in action.text() for action in menu.actions())

@@ -350,7 +350,7 @@ class AnnotationController(QObject):
         self._following = wanted
         paths = [row.path for row in rows if row.status == 'scored']
         following = follow_labels(
-            self._out, self._run.labels, paths, dict(reading), self.choice.reader
+            self._out, self._run.labels, paths, reading.everything, self.choice.reader
         )
         run_job(self, following, 'Looking for earlier labels', done=self._take_followed)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from qtpy.QtCore import QRectF, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import (
     QColor,
     QFont,
@@ -203,7 +203,7 @@ class UnusableButton(QPushButton):
         self.setMinimumHeight(28)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCheckable(True)
-        self.reasons = QMenu(self)
+        self.reasons = _KeyedMenu(self)
         for number, reason in enumerate(NOT_USABLE_REASONS, 1):
             action = self.reasons.addAction(f'&{number}  {reason[0].upper()}{reason[1:]}')
             assert action is not None
@@ -215,14 +215,20 @@ class UnusableButton(QPushButton):
         """Leave the state to the reading list: a click alone changes nothing."""
 
     def ask(self) -> None:
-        """Open the menu of reasons, whose digits are its own.
-
-        As a child of the panel it would have the panel's shortcuts, and a digit would choose
-        a class.
-        """
+        """Open the menu of reasons."""
         if self.isEnabled():
-            self.reasons.setParent(self.window(), self.reasons.windowFlags())
             self.reasons.popup(self.mapToGlobal(self.rect().bottomLeft()))
+
+
+class _KeyedMenu(QMenu):
+    """A menu whose keys are its own: digits choose an entry, and not a class behind it."""
+
+    def event(self, event: QEvent | None) -> bool:
+        """Take keys before the shortcuts of the panel do."""
+        if event is not None and event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()
+            return True
+        return super().event(event)
 
 
 def push_button(text: str, tip: str) -> QPushButton:

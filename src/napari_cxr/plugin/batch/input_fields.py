@@ -23,6 +23,7 @@ from napari_cxr.plugin.batch.scoring_request import (
     next_free_table,
 )
 from napari_cxr.plugin.widgets.form_fields import ValidatedField, field_with_button, more_button
+from napari_cxr.plugin.widgets.recent_paths import RecentPaths
 from napari_cxr.plugin.widgets.text import ElidedComboBox
 from napari_cxr.scoring.scoring_checks import InputSummary
 from napari_cxr.scoring.scoring_inputs import LABELS_FROM_FOLDERS
@@ -67,6 +68,7 @@ class ImagesField(ValidatedField):
         menu.addAction('Files…', self.choose_files)
         menu.addAction('List or table of paths…', self.choose_list)
         menu.addAction('DICOMDIR…', self.choose_directory)
+        self.recent = RecentPaths('batch', menu, self.set_paths)
         self.browse.setMenu(menu)
         self.browse.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.setFocusProxy(self.line)

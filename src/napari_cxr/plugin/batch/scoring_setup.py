@@ -372,6 +372,7 @@ class ScoreSetup(QWidget):
             device=self.device.currentData(),
             folder=str(Path(self.target.path).parent),
         )
+        self.images.recent.remember(self.images.to_remember)
         self.options.remember()
 
     def _images_chosen(self) -> None:

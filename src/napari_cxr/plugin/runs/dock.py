@@ -7,7 +7,14 @@ from pathlib import Path
 
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt, QUrl, Signal
-from qtpy.QtGui import QDesktopServices, QKeySequence, QResizeEvent, QShortcut
+from qtpy.QtGui import (
+    QDesktopServices,
+    QDragEnterEvent,
+    QDropEvent,
+    QKeySequence,
+    QResizeEvent,
+    QShortcut,
+)
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
@@ -23,7 +30,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_cxr.plugin.background import Failure, JobOutcome, run_job
-from napari_cxr.plugin.base_dock import Dock
+from napari_cxr.plugin.base_dock import Dock, dropped_files
 from napari_cxr.plugin.docks import dock_signals, open_dock
 from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.runs import run_files
@@ -153,6 +160,7 @@ class RunsDock(Dock):
         self.refresh()
 
     def _build(self) -> None:
+        self.setAcceptDrops(True)
         self.head = RunsHeader()
         self.model = RunsTableModel(self)
         self.proxy = RowFilterProxy(self.model, self)
@@ -297,6 +305,17 @@ class RunsDock(Dock):
     def _select(self) -> None:
         self.actions_row.offer(self.view.runs)
         self.curves.show_runs(self.view.runs)
+
+    def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:
+        """Accept a folder."""
+        paths = dropped_files(event) if event is not None else []
+        if event is not None and len(paths) == 1 and Path(paths[0]).is_dir():
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent | None) -> None:
+        """Show the runs of the dropped folder."""
+        for path in dropped_files(event) if event is not None else ():
+            self.set_folder(path)
 
     def _show_failure(self, failure: Failure) -> None:
         self.message.show_error(failure.text, failure.details)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QButtonGroup, QLabel, QRadioButton, QVBoxLayout, QWidget
 
-from napari_cxr.plugin.style import quiet_label
+from napari_cxr.plugin.style import keep_space, quiet_label
 from napari_cxr.plugin.widgets.text import plain_tip
 from napari_cxr.training import recipe as recipes
 from napari_cxr.training.recipe import Recipe
@@ -73,6 +73,8 @@ class TrainingChoices(QWidget):
             button.clicked.connect(lambda _=False, name=name: self.chosen.emit(name))
             cost = quiet_label('measuring…')
             cost.setIndent(22)
+            cost.setAlignment(Qt.AlignmentFlag.AlignTop)
+            keep_space(cost, lines=2)  # what comes by itself moves nothing
             cost.setToolTip(plain_tip(about))
             self._group.addButton(button)
             self.buttons[name], self.costs[name] = button, cost

@@ -26,6 +26,7 @@ from napari_cxr.plugin.preferences import preferences, save_preferences
 from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.train.training_choices import PLAIN_CHOICES, TrainingChoices
 from napari_cxr.plugin.widgets.form_fields import field_with_button
+from napari_cxr.plugin.widgets.recent_paths import RecentPaths
 from napari_cxr.plugin.widgets.sections import CollapsibleSection
 from napari_cxr.plugin.widgets.text import ElidedComboBox, plain_tip
 from napari_cxr.training import recipe as recipes
@@ -111,6 +112,7 @@ class TrainingSetup(QWidget):
         where.addAction('Table (CSV)…', self.choose_table)
         where.addSeparator()
         where.addAction('Read again', self.source_changed.emit)
+        self.recent = RecentPaths('train', where, self.set_source)
         self.browse.setMenu(where)
         self.recipe = ElidedComboBox(_RECIPE_TIP)
         self.recipe.setAccessibleName('Recipe')
@@ -234,6 +236,7 @@ class TrainingSetup(QWidget):
 
     def keep(self) -> None:
         """Save the choices for the next session."""
+        self.recent.remember(self.current_source)
         save_preferences(
             'train',
             images=self.current_source,

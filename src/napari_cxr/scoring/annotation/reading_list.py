@@ -200,7 +200,13 @@ class ReadingList:
         return self._keeper.wait(0)
 
     def __iter__(self) -> Iterator[tuple[str, Annotation]]:
-        return iter(self._entries.items())
+        changed = self._changed_images
+        return ((path, entry) for path, entry in self._entries.items() if path not in changed)
+
+    @property
+    def everything(self) -> dict[str, Annotation]:
+        """All that was said, also of images that are other ones by now."""
+        return dict(self._entries)
 
     def get(self, path: str) -> Annotation | None:
         """Return what is said of a path; None where nothing is, or it was of another image."""
@@ -216,9 +222,7 @@ class ReadingList:
 
     def counts(self, paths: Collection[str] | None = None) -> AnnotationCounts:
         """Count what was read, of some paths or of all."""
-        return AnnotationCounts.of(
-            e for path, e in self._entries.items() if paths is None or path in paths
-        )
+        return AnnotationCounts.of(e for path, e in self if paths is None or path in paths)
 
     def set(
         self,
