@@ -13,6 +13,11 @@ from napari_cxr.cli import app
 
 PAGES = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'CODE_OF_CONDUCT.md']
 
+OURS = (
+    r'https://(?:github\.com/napari-cxr/napari-cxr/blob|'
+    r'raw\.githubusercontent\.com/napari-cxr/napari-cxr)/main/'
+)
+
 
 @pytest.fixture(scope='module')
 def pages(checkout):
@@ -29,15 +34,23 @@ def anchors(text):
     return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
 
 
-def test_links_lead_to_files_and_headings(pages):
+def test_links_lead_to_files_and_headings(pages, checkout):
     wrong = []
     for path, text in pages.items():
-        for target, anchor in re.findall(r'\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)', text):
-            file = path.parent / target if target else path
+        links = re.findall(r'\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)', text)
+        files = [(path.parent / target if target else path, anchor) for target, anchor in links]
+        # The README's are whole addresses, for the hub.
+        links = re.findall(rf'\]\({OURS}([^)#\s]*)(?:#([^)\s]+))?\)', text)
+        files += [(checkout / target, anchor) for target, anchor in links]
+        for file, anchor in files:
             if not file.exists():
-                wrong.append(f'{path.name}: {target}')
-            elif anchor and anchor not in anchors(file.read_text(encoding='utf-8')):
-                wrong.append(f'{path.name}: {target}#{anchor}')
+                wrong.append(f'{path.name}: {file}')
+            elif (
+                anchor
+                and file.suffix == '.md'
+                and anchor not in anchors(file.read_text(encoding='utf-8'))
+            ):
+                wrong.append(f'{path.name}: {file}#{anchor}')
     assert wrong == []
 
 
