@@ -45,10 +45,11 @@ PARTS = {
     'one_image': ('One image, in Python', 'one_image.py'),
     'folder': ('A folder', 'folder_speed.py --each 8 --jpegs 300'),
     'study_index': ('The study browser', 'study_index.py'),
+    'window_drag': ('Windowing by drag', 'window_drag.py'),
     'frozen': ('Training with a frozen backbone', 'training_speed.py frozen --each 60'),
     'tuning': ('Full fine-tuning', 'training_speed.py tuning changes --each 60'),
 }
-_WITH_SCREEN = {'first_click', 'second_click'}
+_WITH_SCREEN = {'first_click', 'second_click', 'window_drag'}
 _ONE_THREAD = {'one_image', 'frozen', 'tuning'}
 _LIBRARIES = ('numpy', 'torch', 'torchvision', 'onnxruntime', 'pydicom', 'napari')
 

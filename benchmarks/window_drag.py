@@ -16,6 +16,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ratios import note_ratio
+
 
 def timed(act: Callable[..., Any], spent: list[float]) -> Callable[..., Any]:
     """Return a function that notes how long each call took, in milliseconds."""
@@ -145,6 +147,12 @@ def main() -> None:
     whole = middle(repaint)
     print(f'{side} x {side} pixels, canvas {canvas.width()} x {canvas.height()}')
     print(f'one repaint, all of it     {whole:7.2f} ms   (the canvas {middle(drawn):.2f} ms)')
+    note_ratio(
+        'our handler for a move of the mouse',
+        'a repaint',
+        [move / whole for move in moves],
+        '<= 0.05',
+    )
     print(f'our handler, for a move    {middle(moves):7.3f} ms   {middle(moves) / whole:.2%}')
     print(
         f'telling the layer, napari  {middle(settings):7.2f} ms   {middle(settings) / whole:.1%}'
