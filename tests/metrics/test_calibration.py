@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 from napari_cxr.metrics import (
+    at_prevalence,
     calibration_error,
+    fit_calibration,
     fit_temperature,
+    frequencies,
     log_loss,
     normalised,
     probabilities_of,
     softmax,
 )
+from napari_cxr.metrics.calibration import reliability
 
 
 def test_softmax_survives_large_logits():
@@ -148,3 +152,40 @@ def test_fifteen_bins_unless_said_otherwise():
     assert calibration_error(truth, probabilities) == pytest.approx(0.1, abs=1e-6)
     assert calibration_error(truth, probabilities, bins=16) > 0.12
     assert calibration_error(truth, probabilities, bins=14) > 0.1 + 1e-4
+
+
+def test_biases_and_temperature_come_back():
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(20000, 3)) * 2
+    bias = np.array([1.0, -1.5, 0.5])
+    p = softmax(z / 1.7 + bias)
+    truth = (rng.random((20000, 1)) > p.cumsum(1)).sum(1)
+    temperature, found = fit_calibration(truth, z)
+    assert temperature == pytest.approx(1.7, rel=0.03)
+    assert found == pytest.approx(bias, abs=0.06) and sum(found) == pytest.approx(0)
+    several = rng.random((20000, 3)) < probabilities_of(z, True, 1.7, bias)
+    temperature, found = fit_calibration(several, z)
+    assert temperature == pytest.approx(1.7, rel=0.03) and found == pytest.approx(bias, abs=0.06)
+    # A label of which nothing is known keeps a bias of 0.
+    known = np.ones_like(several)
+    known[:, 2] = False
+    assert fit_calibration(several, z, known=known)[1][2] == pytest.approx(0, abs=1e-9)
+
+
+def test_bayes_rule_moves_the_bias():
+    # Odds of 1 : 9 become odds of 1 : 99: the odds of each image shrink by 11.
+    (moved,) = at_prevalence([0.0], True, [0.1], [0.01])
+    assert np.exp(moved) == pytest.approx(1 / 11)
+    three = at_prevalence([0.0, 1.0, 0.0], False, [0.5, 0.3, 0.2], [0.25, 0.3, 0.45])
+    assert np.exp(three) == pytest.approx([0.5, np.e, 2.25])
+    # What no image had, or all, cannot be moved.
+    assert at_prevalence([0.5], True, [0.0], [0.1]) == (0.5,)
+
+
+def test_frequencies_and_reliability_by_hand():
+    assert frequencies(np.array([0, 2, 2, 1]), 3).tolist() == [0.25, 0.25, 0.5]
+    known = np.array([[True, True], [False, True]])
+    assert frequencies(np.array([[1, 0], [1, 1]], bool), 2, known=known).tolist() == [1, 0.5]
+    p = np.arange(40) / 40
+    assert reliability(p >= 0.5, p) == [[20, 0.2375, 0.0], [20, 0.7375, 1.0]]
+    assert reliability(p[:19] > 0, p[:19]) == []

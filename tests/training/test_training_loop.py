@@ -13,7 +13,7 @@ from labelled_images import write_image, write_table
 
 from napari_cxr.checkpoint import load, read_card
 from napari_cxr.checkpoint.card_page import card_markdown, headline
-from napari_cxr.metrics import probabilities_of, wilson_interval
+from napari_cxr.metrics import probabilities_of
 from napari_cxr.training import (
     Dataset,
     Recipe,
@@ -99,8 +99,8 @@ class Trainer:
         wrong = split.test[: self.folds.index(folder.name)]
         logits = np.where(truth[:, None] == np.arange(2), 3.0, 0.0)
         logits[[*wrong, split.val[0]]] = logits[[*wrong, split.val[0]], ::-1]
-        found = evaluate_model(dataset, split, self.images, logits, 0)
-        probabilities = probabilities_of(logits, False, found['temperature'])
+        found = evaluate_model(dataset, split, self.images, logits, self.recipe)
+        probabilities = probabilities_of(logits, False, found['temperature'], found['bias'])
         write_predictions(folder, dataset, split, self.images.digests, probabilities, logits)
         write_model(folder, self.recipe, dataset.labels, found['metrics'])
         (folder / 'result.json').write_text('{"status": "finished"}')
@@ -138,7 +138,9 @@ def test_each_fold_is_a_run_and_the_summary_is_over_all_of_them(
     assert summary['folds'][2]['model'] == 'fold-3/best.safetensors'
     pooled = summary['metrics']['model']['all']
     assert (pooled['images'], pooled['patients']) == (36, 18)
-    assert pooled['accuracy'] == wilson_interval(33 / 36, 18).to_list()
+    value, low, high = pooled['accuracy']
+    # Between the exact intervals of 36 cases and of 18.
+    assert value == 0.9167 and 0.68 < low < 0.7753 and 0.9825 < high < 0.999
     # The wrong ones: image 12 (a), 24 and 25 (a).
     assert pooled['confusion'] == [[15, 3], [0, 18]]
     # Images 12 and 24 begin a patient of class a; sources x and y have 18 images each.
@@ -155,7 +157,6 @@ def test_each_fold_is_a_run_and_the_summary_is_over_all_of_them(
     assert lines['mean']['accuracy'] == '0.9167'
     assert float(lines['standard deviation']['accuracy']) == accuracy['sd']
     assert lines['all images']['sensitivity of a'] == '0.8333'
-    low, high = wilson_interval(33 / 36, 18).to_list()[1:]
     assert float(lines['all images, 95 % from']['accuracy']) == low
     assert float(lines['all images, 95 % to']['accuracy']) == high
 
@@ -268,6 +269,7 @@ def test_a_last_run_on_everything_gets_what_the_folds_say(
     tmp_path, images, overlapping, leaving, trainer
 ):
     out = tmp_path / 'out'
+    leaving = leaving.with_changes({'calibration.method': 'temperature'})
     trainer.breaks_in = 'all'
     with pytest.raises(TrainingError, match='light'):
         list(cross_validate(images, overlapping, leaving, out, trainer))
@@ -305,8 +307,9 @@ def test_a_last_run_on_everything_gets_what_the_folds_say(
     assert trainer.entries['temperature'] == pytest.approx(expected, rel=1e-3)
     # Of 48 images of class a, 6 halves are wrong: more than one in 20, less than one in 10.
     points = trainer.entries['operating_points']['a']
-    assert points['sensitivity 0.90'] == pytest.approx(right, abs=1e-3)
-    assert points['sensitivity 0.95'] == pytest.approx(1 - right, abs=1e-3)
+    # Halfway down to the next lower probability: there are two, and 0.
+    assert points['sensitivity 0.90'] == pytest.approx(0.5, abs=1e-3)
+    assert points['sensitivity 0.95'] == pytest.approx((1 - right) / 2, abs=1e-3)
 
 
 def test_a_fold_is_closed_with_the_whole(tmp_path, images, splits, recipe):

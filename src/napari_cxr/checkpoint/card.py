@@ -59,6 +59,8 @@ _TABLES = (
     'metrics',
     'operating_points',
     'undecided',
+    'prevalence',
+    'prediction_sets',
 )
 
 
@@ -121,6 +123,17 @@ class Card:
         Empty for other models.
     temperature : float
         What the logits are divided by before the softmax or the sigmoids.
+    bias : tuple of float
+        What is then added to each of them; empty for nothing, as in cards of before.
+    prevalence : dict
+        For each label the fraction of images that have it at which its probabilities hold: that
+        of the images on which temperature and bias were fitted, or one that a person stated.
+        Empty where it is not known.
+    prediction_sets : dict
+        How sets of labels are made of which one is right for a stated fraction of the images:
+        ``alpha``, the fraction for which none is; ``thresholds``, for each label the probability
+        from which on it is in the set; and ``images``, on how many images of the label that
+        rests. See `napari_cxr.metrics.conformal`. Empty for none.
     licence : str
         Under what terms the weights may be used.
     attribution : tuple of str
@@ -160,6 +173,9 @@ class Card:
     least_margin: float | None = None
     demonstration: str = ''
     temperature: float = 1.0
+    bias: tuple[float, ...] = ()
+    prevalence: dict[str, float] = field(default_factory=dict)
+    prediction_sets: dict[str, Any] = field(default_factory=dict)
     licence: str = ''
     attribution: tuple[str, ...] = ()
     intended_use: str = NOT_FOR_CLINICAL_USE
@@ -190,6 +206,11 @@ class Card:
             _require(_is_whole(size) and 1 <= size <= LARGEST_INPUT, 'preprocessing')
         _require(self.preprocessing.get('channels', 1) == self.channels, 'preprocessing')
         _require(_is_number(self.temperature) and self.temperature > 0, 'temperature')
+        _require(isinstance(self.bias, tuple) and all(map(_is_number, self.bias)), 'bias')
+        _require(len(self.bias) in (0, len(self.labels)), 'bias')
+        for label, fraction in self.prevalence.items():
+            _require(label in self.labels and _is_fraction(fraction), 'prevalence')
+        _require(_are_sets(self.prediction_sets, self.labels), 'prediction_sets')
         for label, points in self.operating_points.items():
             _require(label in self.labels and isinstance(points, dict), 'operating_points')
             _require(
@@ -243,8 +264,12 @@ class Card:
     def to_dict(self) -> dict[str, Any]:
         """Return the card's entries by the names that they have in files."""
         entries = {_STORED_NAMES.get(name, name): value for name, value in asdict(self).items()}
-        if self.least_margin is None:  # so that earlier versions read what they understand
+        # So that earlier versions read what they understand.
+        if self.least_margin is None:
             del entries['least_margin']
+        for name in ('bias', 'prevalence', 'prediction_sets'):
+            if not entries[name]:
+                del entries[name]
         return entries
 
     def to_json(self) -> str:
@@ -289,7 +314,7 @@ class Card:
         if unknown:
             listed = ', '.join(sorted(str(key)[:40] for key in unknown)[:5])
             raise CheckpointError(f'The model card has unknown entries: {listed!r}.')
-        for name in ('labels', 'attribution', 'not_measured'):
+        for name in ('labels', 'attribution', 'not_measured', 'bias'):
             if isinstance(entries.get(name), list):
                 entries[name] = tuple(entries[name])
         if _is_whole(entries.get('temperature')):
@@ -322,6 +347,25 @@ def _is_whole(value: object) -> bool:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_fraction(value: object) -> bool:
+    return _is_number(value) and 0 <= value <= 1  # type: ignore[operator]
+
+
+def _are_sets(value: dict[str, Any], labels: tuple[str, ...]) -> bool:
+    if not value:
+        return True
+    thresholds, images = value.get('thresholds'), value.get('images')
+    return (
+        set(value) == {'alpha', 'thresholds', 'images'}
+        and _is_fraction(value['alpha'])
+        and isinstance(thresholds, dict)
+        and isinstance(images, dict)
+        and set(thresholds) == set(images) == set(labels)
+        and all(map(_is_fraction, thresholds.values()))
+        and all(_is_whole(n) and n >= 0 for n in images.values())
+    )
 
 
 def _is_band(value: object) -> bool:

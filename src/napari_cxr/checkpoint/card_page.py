@@ -16,7 +16,11 @@ _METRICS = {
     'macro_auc': 'macro AUC',
     'macro_f1': 'macro F1',
     'keras_auc': 'AUC (all columns, Keras)',
+    'log_loss': 'log loss',
+    'brier': 'Brier score',
 }
+#: Metrics that only stand in the row of all images, or others would be hidden.
+_OF_ALL = ('macro_f1', 'keras_auc', 'log_loss', 'brier')
 #: What stands for all of a card, the first that was measured.
 _HEADLINES = {'macro_auc': 'macro AUC', 'accuracy': 'accuracy'}
 _OUTPUTS = {
@@ -56,7 +60,7 @@ def card_markdown(card: Card) -> str:
         f'- Classes: {", ".join(card.labels)}',
         f'- Network: {card.architecture}, input {size} pixels, {card.channels} channel(s)',
         f'- Outputs: {_outputs(card)}',
-        f'- Temperature: {card.temperature:.3g}',
+        *_calibration(card),
         f'- Made {card.created or "on an unknown date"} with napari-cxr {card.version}',
         f'- Licence: {card.licence or "not stated"}',
     ]
@@ -107,6 +111,29 @@ def _outputs(card: Card) -> str:
     if card.multilabel and len(card.labels) == 1:
         return f'the probability of {card.labels[0]} (sigmoid)'
     return _OUTPUTS[card.multilabel]
+
+
+def _calibration(card: Card) -> list[str]:
+    """Return lines on how logits become probabilities, and for which prevalence."""
+    lines = [f'- Temperature: {card.temperature:.3g}']
+    if card.bias:
+        added = ', '.join(
+            f'{label} {b:+.3g}' for label, b in zip(card.labels, card.bias, strict=True)
+        )
+        lines.append(f'- Bias, added after the temperature: {added}')
+    if card.prevalence:
+        named = ', '.join(f'{label} {100 * p:.3g} %' for label, p in card.prevalence.items())
+        lines.append(f'- Probabilities hold where this many images have each class: {named}')
+    if sets := card.prediction_sets:
+        named = ', '.join(
+            f'{label} {t:.3g} ({sets["images"][label]:,} images)'
+            for label, t in sets['thresholds'].items()
+        )
+        lines.append(
+            f'- Labels that cannot be excluded at {100 * (1 - sets["alpha"]):.3g} % (right for '
+            f'that part of the images of each class, if they are like these): from {named}'
+        )
+    return lines
 
 
 def _thresholds(card: Card) -> Iterator[str]:
@@ -264,7 +291,11 @@ def _results(card: Card) -> Iterator[str]:
         yield from ('', always.format(fraction))
     if 'keras_auc' in model['all']:
         yield from ('', _KERAS)
+    if cautions := metrics.get('cautions'):
+        yield ''
+        yield from (f'- **{caution}**' for caution in cautions)
     yield from _classes(model['all'])
+    yield from _reliability(model['all'])
     yield from _confusion(card, model['all'])
     for name, found in by_fold.items():
         sources = found.get('sources', ())
@@ -313,7 +344,7 @@ def _table(metrics: dict[str, Any], first: str, one: bool) -> Iterator[str]:
                 continue  # an area under the curve needs two classes
             if key == 'balanced_accuracy' and _classes_in(found) == 1:
                 continue  # which is then the accuracy, with the worse interval
-            if source != 'all' and key in ('macro_f1', 'keras_auc'):
+            if source != 'all' and key in _OF_ALL:
                 continue  # one more metric a source would hide the others
             cells = [source, str(found['images']), name, _cell(found[key])]
             cells += [_cell(other.get(key)) for other in (*others, *apart)]
@@ -332,17 +363,36 @@ def _classes_in(found: dict[str, Any]) -> int:
 
 
 def _classes(found: dict[str, Any]) -> Iterator[str]:
-    names = ('sensitivity', 'specificity', 'precision', 'f1', 'auc', 'mean_probability')
+    names = ['sensitivity', 'specificity', 'precision', 'f1', 'auc', 'mean_probability']
     classes = found.get('classes', {})
     # Means over folds are not counts.
     counted = any('counts' in measured for measured in classes.values())
     counts = ('tp', 'fp', 'tn', 'fn') if counted else ()
-    columns = ['class', 'images', *names[:-1], 'mean probability', *map(str.upper, counts)]
+    if any('average_precision' in measured for measured in classes.values()):
+        names.insert(5, 'average_precision')
+    heads = [name.replace('_', ' ') for name in names]
+    columns = ['class', 'images', *heads, *map(str.upper, counts)]
     yield from ('', f'| {" | ".join(columns)} |', '| --- ' * len(columns) + '|')
     for label, measured in classes.items():
         cells = [_cell(measured.get(name)) for name in names]
         cells += [str(measured.get('counts', {}).get(name, '-')) for name in counts]
         yield f'| {label} | {measured.get("images", "?")} | {" | ".join(cells)} |'
+
+
+def _reliability(found: dict[str, Any]) -> Iterator[str]:
+    """Yield how often images have a class beside the mean probability that they were given."""
+    classes = {
+        label: measured['reliability']
+        for label, measured in found.get('classes', {}).items()
+        if measured.get('reliability')
+    }
+    if not classes:
+        return
+    yield from ('', 'Images in the order of their probability of a class, in equal parts:')
+    yield from ('', '| class | images | mean probability | have the class |', '| --- ' * 4 + '|')
+    for label, parts in classes.items():
+        for images, probability, frequency in parts:
+            yield f'| {label} | {images} | {probability:.3f} | {frequency:.3f} |'
 
 
 def _confusion(card: Card, found: dict[str, Any]) -> Iterator[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from napari_cxr.evaluation.evaluation_table import EvaluationTable
 from napari_cxr.evaluation.performance import figure, resamples
 from napari_cxr.metrics.confidence_intervals import Interval, bootstrap, proportion_interval
-from napari_cxr.training.model_evaluation import operating_points
+from napari_cxr.training.answer_fitting import operating_points
 
 __all__ = ['SENSITIVITIES', 'choose_thresholds', 'performance_at', 'predictive_values']
 

@@ -211,7 +211,8 @@ class Classifier:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Return what logits of shape (..., classes) mean by this model's card."""
-        return probabilities_of(logits, self.card.multilabel, self.card.temperature)
+        card = self.card
+        return probabilities_of(logits, card.multilabel, card.temperature, card.bias)
 
     def predict(self, radiographs: Sequence[Radiograph], preset: int = 0) -> list[Prediction]:
         """Classify several radiographs in one batch.

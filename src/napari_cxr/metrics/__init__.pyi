@@ -1,7 +1,10 @@
 from .baseline import BASELINES, baseline_features, fit_baseline
 from .calibration import (
+    at_prevalence,
     calibration_error,
+    fit_calibration,
     fit_temperature,
+    frequencies,
     log_loss,
     normalised,
     probabilities_of,
@@ -35,6 +38,7 @@ __all__ = [
     'FoldPredictions',
     'Interval',
     'accuracy',
+    'at_prevalence',
     'auc',
     'average_over_folds',
     'balanced_accuracy',
@@ -44,7 +48,9 @@ __all__ = [
     'confusion_matrix',
     'f1',
     'fit_baseline',
+    'fit_calibration',
     'fit_temperature',
+    'frequencies',
     'keras_auc',
     'label_confusions',
     'log_loss',

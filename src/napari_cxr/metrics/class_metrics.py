@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_cxr.metrics.calibration import calibration_error
+from napari_cxr.metrics.calibration import calibration_error, reliability
 from napari_cxr.metrics.classification import (
     auc,
     f1,
@@ -38,6 +38,12 @@ from napari_cxr.metrics.confidence_intervals import (
     patients_by_class,
     proportion_interval,
 )
+from napari_cxr.metrics.probability_scores import (
+    average_precision,
+    brier_score,
+    image_losses,
+    mean_log_loss,
+)
 
 __all__ = [
     'CLASS_METRICS',
@@ -50,11 +56,22 @@ __all__ = [
     'summarise',
 ]
 
-#: Metrics of all classes together in a summary; the last one with two classes only.
-OVERALL_METRICS = ('accuracy', 'balanced_accuracy', 'macro_f1', 'macro_auc', 'keras_auc')
+#: Metrics of all classes together in a summary; Keras' AUC with two classes only.
+OVERALL_METRICS = (
+    'accuracy',
+    'balanced_accuracy',
+    'macro_f1',
+    'macro_auc',
+    'keras_auc',
+    'log_loss',
+    'brier',
+)
 
 #: Metrics of a class in a summary.
-CLASS_METRICS = ('sensitivity', 'specificity', 'precision', 'f1', 'auc', 'mean_probability')
+CLASS_METRICS = (
+    *('sensitivity', 'specificity', 'precision', 'f1', 'auc', 'mean_probability'),
+    'average_precision',
+)
 
 
 class WeightedMetrics:
@@ -119,9 +136,9 @@ class WeightedMetrics:
         -------
         dict of str to ndarray, shape (m,)
             ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``macro_auc``, with two
-            classes ``keras_auc``; then 'f1 of CLASS' and so on, see `CLASS_METRICS`; then
-            'CLASS against CLASS', the AUC between two classes, by the first's fraction of
-            both probabilities. NaN if a metric is undefined.
+            classes ``keras_auc``, ``log_loss``, ``brier``; then 'f1 of CLASS' and so on, see
+            `CLASS_METRICS`; then 'CLASS against CLASS', the AUC between two classes, by the
+            first's fraction of both probabilities. NaN if a metric is undefined.
         """
         each = label_confusions(self.inside, self.predicted, weights)
         right, balanced, harmonic = self._overall(each)
@@ -138,12 +155,15 @@ class WeightedMetrics:
         }
         if self._two:
             out['keras_auc'] = keras_auc(self._truth, self._probabilities, weights)
+        scored = self.inside, self._probabilities, weights, self.multilabel
+        out |= {'log_loss': mean_log_loss(*scored), 'brier': brier_score(*scored)}
         rates = [metric(each)[..., 1] for metric in (sensitivity, specificity, precision, f1)]
         for place, i in enumerate(self.present):
             own = weights * self.inside[:, i]
             with np.errstate(invalid='ignore'):
                 mean = own @ self._of(i) / own.sum(axis=-1)
-            values = (*(rate[:, i] for rate in rates), areas[place], mean)
+            ranked = average_precision(self.inside[:, i], self._of(i), weights)
+            values = (*(rate[:, i] for rate in rates), areas[place], mean, ranked)
             out |= {
                 f'{name} of {self.labels[i]}': value
                 for name, value in zip(CLASS_METRICS, values, strict=True)
@@ -225,11 +245,12 @@ def summarise(
     -------
     dict
         ``images``, ``patients``, and, as [value, low, high] with 95 % intervals:
-        ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``macro_auc`` and, with two
-        classes of which an image has one, ``keras_auc`` (see the function). For each class
-        that has images, under ``classes``, its ``sensitivity``, ``specificity``,
-        ``precision``, ``f1``, ``auc`` and ``mean_probability`` (of the class, over its own
-        images), and ``counts``: ``tp``, ``fp``, ``tn``, ``fn`` of the predicted labels.
+        ``accuracy``, ``balanced_accuracy``, ``macro_f1``, ``macro_auc``, ``log_loss``,
+        ``brier`` and, with two classes of which an image has one, ``keras_auc`` (see the
+        function). For each class that has images, under ``classes``, its ``sensitivity``,
+        ``specificity``, ``precision``, ``f1``, ``auc``, ``mean_probability`` (of the class,
+        over its own images) and ``average_precision``; ``reliability``, see the function; and
+        ``counts``: ``tp``, ``fp``, ``tn``, ``fn`` of the predicted labels.
         ``confusion`` (rows are the true classes) if an image has one label. ``pairs``, if
         wanted and there are any: by 'CLASS against CLASS' the AUC between these two, see
         `WeightedMetrics`.
@@ -266,8 +287,10 @@ def summarise(
                     'f1': f1_interval(there, called, member),
                     'auc': auc_interval(there, probabilities[:, i], member),
                     'mean_probability': mean_interval(probabilities[there, i], member[there]),
+                    'average_precision': spread[f'average_precision of {label}'],
                 }
             ),
+            'reliability': reliability(there, probabilities[:, i]),
             'counts': {'tp': tp, 'fp': fp, 'tn': tn, 'fn': fn},
         }
     compared = {}
@@ -280,6 +303,8 @@ def summarise(
     # With two classes both areas are the same one.
     areas = metrics.present[:1] if len(labels) == 2 and not multilabel else metrics.present
     whole['macro_auc'] = macro_auc_interval(inside[:, areas], probabilities[:, areas], member)
+    losses = image_losses(inside, probabilities, multilabel)
+    whole |= {name: mean_interval(values, member) for name, values in losses.items()}
     if multilabel:
         decisions = (predicted == inside).ravel()
         whole['accuracy'] = proportion_interval(decisions, np.repeat(member, len(labels)))

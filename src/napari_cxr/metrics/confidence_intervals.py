@@ -321,7 +321,7 @@ def _score_limits(value: float, variance: Callable[[float], float]) -> tuple[flo
     return limit(0.0), limit(1.0)
 
 
-def mean_interval(values: np.ndarray, groups: Sequence[Hashable]) -> Interval:
+def mean_interval(values: np.ndarray, groups: Sequence[Hashable] | np.ndarray) -> Interval:
     """Return the mean and its t interval, where images of a patient are dependent.
 
     With one image for each patient it is the usual m ± t s / √n; with more, the standard

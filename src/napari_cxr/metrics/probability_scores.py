@@ -12,6 +12,7 @@ __all__ = [
     'average_precision',
     'brier_score',
     'expected_calibration_error',
+    'image_losses',
     'mean_log_loss',
     'multiclass_mcc',
 ]
@@ -89,10 +90,7 @@ def brier_score(
     1950;78:1), halved where there are two, so that it is the usual score of one probability. With
     several labels the mean over the labels.
     """
-    squares = (np.asarray(probabilities, np.float64) - truth) ** 2
-    if multilabel:
-        return _mean(squares.mean(axis=1), weights)
-    return _mean(squares.sum(axis=1) / (2 if truth.shape[1] == 2 else 1), weights)
+    return _mean(image_losses(truth, probabilities, multilabel)['brier'], weights)
 
 
 def mean_log_loss(
@@ -103,11 +101,28 @@ def mean_log_loss(
     With several labels the binary cross-entropy, averaged over the labels. A probability of 0
     counts as 2.2e-16.
     """
-    p = np.clip(np.asarray(probabilities, np.float64), _LEAST, 1 - _LEAST)
+    return _mean(image_losses(truth, probabilities, multilabel)['log_loss'], weights)
+
+
+def image_losses(
+    truth: np.ndarray, probabilities: np.ndarray, multilabel: bool
+) -> dict[str, np.ndarray]:
+    """Return what each image adds to ``log_loss`` and ``brier``, shape (n,) each.
+
+    See `mean_log_loss` and `brier_score`.
+    """
+    p = np.asarray(probabilities, np.float64)
+    squares = (p - truth) ** 2
     if multilabel:
-        return _mean(-np.where(truth, np.log(p), np.log1p(-p)).mean(axis=1), weights)
-    p = np.clip(np.asarray(probabilities, np.float64), _LEAST, 1)
-    return _mean(-(np.log(p) * truth).sum(axis=1), weights)
+        safe = np.clip(p, _LEAST, 1 - _LEAST)
+        return {
+            'log_loss': -np.where(truth, np.log(safe), np.log1p(-safe)).mean(axis=1),
+            'brier': squares.mean(axis=1),
+        }
+    return {
+        'log_loss': -(np.log(np.clip(p, _LEAST, 1)) * truth).sum(axis=1),
+        'brier': squares.sum(axis=1) / (2 if truth.shape[1] == 2 else 1),
+    }
 
 
 def expected_calibration_error(

@@ -351,9 +351,10 @@ def measure_model(run: TrainingRun, stored: Checkpoint, out: Path | None = None)
     logits = np.zeros((len(data.dataset.samples), len(data.dataset.labels)), np.float32)
     places = np.concatenate([data.split.val, data.split.test])
     logits[places] = run.logits(network, places)
-    entries = evaluate_model(data.dataset, data.split, data, logits, run.recipe.seed)
+    entries = evaluate_model(data.dataset, data.split, data, logits, run.recipe)
     if out is not None:
-        probabilities = probabilities_of(logits, data.dataset.multilabel, entries['temperature'])
+        several = data.dataset.multilabel
+        probabilities = probabilities_of(logits, several, entries['temperature'], entries['bias'])
         digests = data.loaded.digests
         write_predictions(out, data.dataset, data.split, digests, probabilities, logits)
     return entries

@@ -44,6 +44,8 @@ class Sample:
         Whether `group` is a patient, known from a table, a file name or a header.
     problem : str
         Why a table's name leads to no file; or empty.
+    unknown : tuple of str
+        Where images can have several labels: those of which nobody knows whether it has them.
     age, sex : str
         Of the patient, as the table writes them, or empty.
     """
@@ -56,6 +58,7 @@ class Sample:
     view: str = ''
     known: bool = False
     problem: str = ''
+    unknown: tuple[str, ...] = ()
     age: str = ''
     sex: str = ''
 

@@ -18,16 +18,16 @@ import numpy as np
 
 from napari_cxr.checkpoint import Card, CheckpointError, read_card
 from napari_cxr.checkpoint.model_file import write_atomic
-from napari_cxr.metrics.calibration import fit_temperature, probabilities_of
 from napari_cxr.metrics.class_metrics import CLASS_METRICS, OVERALL_METRICS
 from napari_cxr.metrics.model_comparison import FoldPredictions
 from napari_cxr.output_text import to_csv_cell
+from napari_cxr.training.answer_fitting import fit_answers
 from napari_cxr.training.dataset import Dataset
 from napari_cxr.training.model_evaluation import (
     baseline_probabilities,
+    known_labels,
     majority_accuracy,
     metrics_by_source,
-    operating_points,
     read_predictions,
     true_labels,
 )
@@ -419,19 +419,25 @@ def final_model_entries(
     Returns
     -------
     dict
-        The card's entries ``temperature`` (one for the logits of all folds),
-        ``operating_points``, ``metrics`` and ``recipe``. An image that was tested in
+        The card's entries that `fit_answers` fits (one temperature for the logits of all
+        folds), ``metrics`` and ``recipe``. An image that was tested in
         several folds counts once.
     """
     truth, labels = true_labels(dataset), dataset.labels
     places = np.concatenate([fold.part.places for fold in folds])
     logits = np.concatenate([fold.logits for fold in folds])
     weights = 1 / times_tested(folds, len(dataset.samples))[places]
-    temperature = fit_temperature(truth[places], logits, weights)
-    probabilities = probabilities_of(logits, dataset.multilabel, temperature)
+    entries, cautions = fit_answers(
+        truth[places],
+        logits,
+        labels,
+        [dataset.samples[i].group for i in places],
+        recipe.calibration,
+        weights,
+        known_labels(dataset)[places],
+    )
     return {
-        'temperature': temperature,
-        'operating_points': operating_points(truth[places], probabilities, labels, weights),
-        'metrics': metrics,
+        **entries,
+        'metrics': {**metrics, 'cautions': cautions} if cautions else metrics,
         'recipe': recipe.to_dict(),
     }

@@ -19,7 +19,7 @@ import numpy as np
 from napari_cxr.checkpoint.model_file import write_atomic
 from napari_cxr.checkpoint.model_images import CARD_ENTRY, packed_digests
 from napari_cxr.metrics.baseline import BASELINES, fit_baseline
-from napari_cxr.metrics.calibration import fit_temperature, probabilities_of
+from napari_cxr.metrics.calibration import probabilities_of
 from napari_cxr.metrics.class_metrics import summarise
 from napari_cxr.metrics.classification import one_hot
 from napari_cxr.metrics.confidence_intervals import proportion_interval
@@ -30,7 +30,9 @@ from napari_cxr.metrics.model_comparison import (
 )
 from napari_cxr.output_text import from_csv_cell, to_csv_cell
 from napari_cxr.settings_file import LARGEST_TABLE, read_settings
+from napari_cxr.training.answer_fitting import fit_answers
 from napari_cxr.training.dataset import SPLITS, Dataset
+from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.splits import Split
 
 __all__ = [
@@ -41,73 +43,14 @@ __all__ = [
     'counts_by_split',
     'describe_data',
     'evaluate_model',
+    'known_labels',
     'majority_accuracy',
     'metrics_by_source',
-    'operating_points',
     'performance_at',
     'read_predictions',
     'true_labels',
     'write_predictions',
 ]
-
-#: Sensitivities that a class's threshold must reach.
-_SENSITIVITIES = (0.9, 0.95)
-
-
-def operating_points(
-    truth: np.ndarray,
-    probabilities: np.ndarray,
-    labels: tuple[str, ...],
-    weights: np.ndarray | None = None,
-    sensitivities: Sequence[float] = _SENSITIVITIES,
-) -> dict[str, dict[str, float]]:
-    """Choose thresholds, on images that are used neither for training nor for testing.
-
-    Parameters
-    ----------
-    truth : ndarray of int, shape (n,), or of bool, shape (n, classes)
-        As `true_labels` returns it.
-    probabilities : ndarray, shape (n, classes)
-        Calibrated.
-    labels : tuple of str
-        Names of the classes.
-    weights : ndarray, shape (n,), optional
-        Weight of each image; 1 by default.
-    sensitivities : sequence of float
-        That thresholds must reach; 90 and 95 % by default.
-
-    Returns
-    -------
-    dict
-        For each class the highest threshold with each of these sensitivities
-        ('sensitivity 0.90', 'sensitivity 0.975'), and the one with the largest sum of
-        sensitivity and specificity ('Youden', Cancer 1950;3:32).
-    """
-    points: dict[str, dict[str, float]] = {}
-    belongs = one_hot(truth, len(labels))
-    weights = np.ones(len(belongs)) if weights is None else weights
-    for k, label in enumerate(labels):
-        inside, scores = belongs[:, k], probabilities[:, k]
-        if not inside.any() or inside.all():
-            continue
-        order = np.argsort(scores[inside], kind='stable')
-        rising, missed = scores[inside][order], np.cumsum(weights[inside][order])
-        found = {
-            # The small term is for 0.1 * 10 < 1.
-            f'sensitivity {s:.2f}' if round(s, 2) == s else f'sensitivity {s:g}': float(
-                rising[np.searchsorted(missed, (1 - s) * missed[-1] + 1e-9, side='right')]
-            )
-            for s in sensitivities
-        }
-        thresholds = np.unique(scores)
-        sums = [
-            np.average(scores[inside] >= t, weights=weights[inside])
-            + np.average(scores[~inside] < t, weights=weights[~inside])
-            for t in thresholds
-        ]
-        found['Youden'] = float(thresholds[int(np.argmax(sums))])
-        points[label] = found  # not rounded: rounded up, it would miss its own image
-    return points
 
 
 def performance_at(
@@ -269,6 +212,15 @@ def true_labels(dataset: Dataset) -> np.ndarray:
     return truth
 
 
+def known_labels(dataset: Dataset) -> np.ndarray:
+    """Return of which classes it is known whether each image has them, shape (n, classes)."""
+    labels = np.array(dataset.labels)
+    known = np.ones((len(dataset.samples), len(labels)), dtype=bool)
+    for row, sample in zip(known, dataset.samples, strict=True):
+        row[np.isin(labels, sample.unknown)] = False
+    return known
+
+
 def describe_data(dataset: Dataset, split: Split, digests: Sequence[str]) -> dict[str, Any]:
     """Return what a card says of the data: fingerprint, counts, and kind of split.
 
@@ -299,7 +251,7 @@ def describe_data(dataset: Dataset, split: Split, digests: Sequence[str]) -> dic
 
 
 def evaluate_model(
-    dataset: Dataset, split: Split, images: HasFeatures, logits: np.ndarray, seed: int
+    dataset: Dataset, split: Split, images: HasFeatures, logits: np.ndarray, recipe: Recipe
 ) -> dict[str, Any]:
     """Evaluate a model on the test split, or on the validation split if there is none.
 
@@ -309,19 +261,29 @@ def evaluate_model(
         The images, their split, and their features for the baselines.
     logits : ndarray, shape (n, classes)
         Of every image in the data set (those of the training split are not used).
-    seed : int
-        Seed of the bootstrap.
+    recipe : Recipe
+        How probabilities are made of the logits, and the seed of the bootstrap.
 
     Returns
     -------
     dict
-        The card's entries ``temperature``, ``operating_points`` and ``metrics``, including
-        those of `metrics_by_source` for the model and the baselines.
+        The card's entries that `fit_answers` fits on the validation images, and ``metrics``,
+        including those of `metrics_by_source` for the model and the baselines.
     """
     truth, labels = true_labels(dataset), dataset.labels
-    temperature = fit_temperature(truth[split.val], logits[split.val])
-    probabilities = probabilities_of(logits, dataset.multilabel, temperature)
-    points = operating_points(truth[split.val], probabilities[split.val], labels)
+    known = known_labels(dataset)
+    entries, cautions = fit_answers(
+        truth[split.val],
+        logits[split.val],
+        labels,
+        [dataset.samples[i].group for i in split.val],
+        recipe.calibration,
+        known=known[split.val],
+    )
+    probabilities = probabilities_of(
+        logits, dataset.multilabel, entries['temperature'], entries['bias']
+    )
+    points = entries['operating_points']
     name = 'test' if len(split.test) else 'val'
     places = getattr(split, name)
     others = baseline_probabilities(images, truth, split.train, places, len(labels))
@@ -331,12 +293,13 @@ def evaluate_model(
         'measured_on': name,
         'split': split.kind,
         'most_frequent_class': round(majority_accuracy(truth[places]), 4),
-        **metrics_by_source(dataset, truth, [predictions], seed),
+        **metrics_by_source(dataset, truth, [predictions], recipe.seed),
         'operating_points': performance_at(
             points, truth[places], probabilities[places], labels, groups
         ),
+        **({'cautions': cautions} if cautions else {}),
     }
-    return {'temperature': temperature, 'operating_points': points, 'metrics': metrics}
+    return {**entries, 'metrics': metrics}
 
 
 def baseline_probabilities(

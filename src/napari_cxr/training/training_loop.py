@@ -58,6 +58,7 @@ from napari_cxr.training.training_events import (
     TrainingEvent,
     TrainingFinished,
     TrainingStarted,
+    WarningRaised,
 )
 from napari_cxr.training.training_image import ImageReader
 from napari_cxr.training.training_run import TrainingRun
@@ -155,6 +156,7 @@ def cross_validate(
     path, epoch = '', 0
     if last is not None:
         entries = final_model_entries(images.dataset, folds, recipe, summary['metrics'])
+        summary['metrics'] = entries['metrics']
         yield from train(total, *last, FINAL_MODEL, entries)
         path = str(folder / FINAL_MODEL / 'best.safetensors')
         epoch = read_card(path).data['epoch']
@@ -391,6 +393,9 @@ def fit(
         save(folder.best, stored.tensors, final, halve=recipe.card.halve)
         if keep_state:
             save_state(folder.path / FINAL_STATE_FILE, run, folder.metadata())
+    for caution in final.metrics.get('cautions', ()):
+        folder.log(caution)
+        yield WarningRaised(name, caution)
     folder.log(
         f'Finished after {run.progress.epoch} epochs; the weights of epoch {epoch} are kept.'
     )

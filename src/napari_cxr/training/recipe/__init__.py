@@ -2,6 +2,7 @@
 
 from napari_cxr.training.recipe.data_sections import AugmentationRecipe, DataRecipe, SplitRecipe
 from napari_cxr.training.recipe.learning_sections import (
+    CalibrationRecipe,
     FreezeRecipe,
     HeadRecipe,
     LossRecipe,
@@ -16,6 +17,7 @@ from napari_cxr.training.recipe.schema import RecipeError
 
 __all__ = [
     'AugmentationRecipe',
+    'CalibrationRecipe',
     'CardRecipe',
     'DataRecipe',
     'FreezeRecipe',

@@ -8,6 +8,7 @@ from typing import Literal
 from napari_cxr.training.recipe.schema import RecipeError, check_entry
 
 __all__ = [
+    'CalibrationRecipe',
     'FreezeRecipe',
     'HeadRecipe',
     'LossRecipe',
@@ -210,6 +211,34 @@ class LossRecipe:
         check_entry(
             all(w > 0 for w in self.class_weights.values()), 'loss.class_weights', 'above 0'
         )
+
+
+@dataclass(frozen=True)
+class CalibrationRecipe:
+    """How logits become probabilities at the end, on images that were not trained on.
+
+    Parameters
+    ----------
+    method : {'temperature and bias', 'temperature', 'none'}
+        What is fitted on the validation images. A temperature corrects how sure the network
+        is; a bias of each class also corrects that class weights or balanced images make
+        rare classes too probable.
+    prior : dict of str to float
+        For each class the fraction of images that have it where the model will be used, for
+        instance 0.05; by default as in the validation images.
+    alpha : float
+        The model also says which classes cannot be excluded. This is the fraction of the images
+        of a class for which that may be wrong; 0 for no such sets.
+    """
+
+    method: Literal['temperature and bias', 'temperature', 'none'] = 'temperature and bias'
+    prior: dict[str, float] = field(default_factory=dict)
+    alpha: float = 0.1
+
+    def __post_init__(self) -> None:
+        possible = all(0 < p < 1 for p in self.prior.values())
+        check_entry(possible, 'calibration.prior', 'above 0 and below 1 for each class')
+        check_entry(0 <= self.alpha < 1, 'calibration.alpha', 'at least 0 and below 1')
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from napari_cxr.training.recipe.data_sections import (
     SplitRecipe,
 )
 from napari_cxr.training.recipe.learning_sections import (
+    CalibrationRecipe,
     FreezeRecipe,
     HeadRecipe,
     LossRecipe,
@@ -106,8 +107,9 @@ class Recipe:
     data, split, augmentation, head, freeze : tables
         Which images are used, how they are split and augmented; the last layers; which
         stages are frozen.
-    optimiser, schedule, loss, stopping, selection, card : tables
-        How it is trained, when it stops, which weights are kept, and what its card says.
+    optimiser, schedule, loss, stopping, selection, calibration, card : tables
+        How it is trained, when it stops, which weights are kept, how its outputs become
+        probabilities, and what its card says.
     """
 
     name: str
@@ -131,6 +133,7 @@ class Recipe:
     loss: LossRecipe = field(default_factory=LossRecipe)
     stopping: StoppingRecipe = field(default_factory=StoppingRecipe)
     selection: SelectionRecipe = field(default_factory=SelectionRecipe)
+    calibration: CalibrationRecipe = field(default_factory=CalibrationRecipe)
     card: CardRecipe = field(default_factory=CardRecipe)
 
     def __post_init__(self) -> None:
