@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import json
 import os
 import re
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from napari_cxr import image_files
 from napari_cxr.checkpoint import load, read_card
+from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.cpu import keep_freed_memory
 from napari_cxr.training import (
     BatchDone,
@@ -24,12 +27,14 @@ from napari_cxr.training import (
     TrainingError,
     TrainingFinished,
     TrainingStarted,
+    WarningRaised,
     checkpointing,
     divide,
     index,
     train,
 )
 from napari_cxr.training.checkpointing import CheckpointWriter
+from napari_cxr.training.model_evaluation import read_predictions
 from napari_cxr.training.optimization import image_weights
 from napari_cxr.training.recipe import (
     DataRecipe,
@@ -54,7 +59,9 @@ def test_events_come_in_order_and_say_what_happened(finished):
     out, events = finished
     kinds = [type(event) for event in events if not isinstance(event, ReadingProgress)]
     epoch = [BatchDone] * 3 + [EpochDone]  # twelve images in batches of four
-    assert kinds == [TrainingStarted, *epoch, *epoch, TrainingFinished]
+    assert kinds == [TrainingStarted, *epoch, *epoch, WarningRaised, TrainingFinished]
+    (warning,) = [event.text for event in events if isinstance(event, WarningRaised)]
+    assert 'not calibrated' in warning, 'on two patients of a class'
     assert {event.run for event in events} == {'one'}
     started = next(event for event in events if isinstance(event, TrainingStarted))
     assert started.labels == ('left', 'right')
@@ -80,8 +87,23 @@ def test_the_card_holds_figures_by_source_beside_the_baseline(finished, recipe):
     assert card.data['counts']['a']['left'] == {'train': 4, 'test': 2}
     assert card.recipe == recipe.to_dict()
     assert card.preprocessing == recipe.input.to_dict()
-    assert card.operating_points.keys() == {'left', 'right'}
+    assert card.operating_points == {}, 'two patients of each class are too few'
+    assert len(card.metrics['cautions']) == 1
     assert 'not for clinical use' in card.intended_use
+
+
+def test_thresholds_come_from_what_the_model_sees_in_use(finished, folder):
+    out, _ = finished
+    classifier = Classifier.load(out / 'best.safetensors', 'cpu', 'torch')
+    paths = {
+        hashlib.sha256(path.read_bytes()).hexdigest()[:16]: path for path in folder.rglob('*.png')
+    }
+    found = read_predictions(out)
+    assert len(found.images) > 8
+    for image, expected in zip(found.images, found.probabilities, strict=True):
+        radiograph = image_files.read(paths[image], classifier.preprocessing.least_decoded)
+        (prediction,) = classifier.predict([radiograph])
+        assert prediction.probabilities == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_run_folder_holds_the_run_and_no_patient(finished, recipe):
@@ -204,7 +226,11 @@ def test_an_unreadable_image_is_told_and_left_out(folder, recipe, tmp_path):
     started = next(event for event in events if isinstance(event, TrainingStarted))
     assert started.counts['train'] == {'left': 5, 'right': 6}
     readings = [event for event in events if isinstance(event, ReadingProgress)]
-    assert (readings[-1].done, readings[-1].total) == (24, 24)
+    # All of them; then those to evaluate by, as the model will see them.
+    assert [(one.done, one.total) for one in readings if one.done == one.total] == [
+        (24, 24),
+        (12, 12),
+    ]
 
 
 def test_a_class_that_cannot_be_read_stops_the_run_and_takes_no_folder(folder, recipe, tmp_path):

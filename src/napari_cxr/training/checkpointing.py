@@ -350,7 +350,7 @@ def measure_model(run: TrainingRun, stored: Checkpoint, out: Path | None = None)
     # Training images are not evaluated.
     logits = np.zeros((len(data.dataset.samples), len(data.dataset.labels)), np.float32)
     places = np.concatenate([data.split.val, data.split.test])
-    logits[places] = run.logits(network, places)
+    logits[places] = run.inference_logits(network, places)
     entries = evaluate_model(data.dataset, data.split, data, logits, run.recipe)
     if out is not None:
         several = data.dataset.multilabel

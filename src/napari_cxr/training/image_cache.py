@@ -168,8 +168,8 @@ def cache_key(digest: bytes, preprocessing: Preprocessing, bits: int) -> bytes:
         SHA-256 of the file.
     preprocessing : Preprocessing
         Only what changes the pixels counts; normalisation comes later.
-    bits : {8, 16}
-        Bits of the image.
+    bits : {8, 16, 32}
+        Bits of the image; 32 are floats, as the model sees them in use.
     """
     from napari_cxr.dicom.privacy import user_secret
 

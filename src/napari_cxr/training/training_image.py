@@ -24,6 +24,7 @@ from napari_cxr.radiograph import Radiograph, UnreadableImage, View
 from napari_cxr.training.duplicates import THUMBNAIL_SIDE, thumbnail
 
 __all__ = [
+    'INFERENCE_BITS',
     'LATERAL',
     'ImageReader',
     'TrainingImage',
@@ -36,6 +37,9 @@ __all__ = [
     'unsealed',
 ]
 
+#: Instead of 8 or 16: floats, read as `classify` and `score` read them.
+INFERENCE_BITS = 32
+
 LATERAL = 'This is a lateral view; networks are trained on frontal views only.'
 
 
@@ -45,8 +49,8 @@ class TrainingImage:
 
     Parameters
     ----------
-    image : ndarray of uint8 or uint16, shape (h, w)
-        As returned by `Preprocessing.apply`, times 255 or 65535.
+    image : ndarray of uint8, uint16 or float32, shape (h, w)
+        As returned by `Preprocessing.apply`; integers are times 255 or 65535.
     features : ndarray of float32, shape (44,)
         Features of the whole radiograph for the no-anatomy baselines.
     size : tuple of int
@@ -86,8 +90,9 @@ def decode_image(path: str | Path, preprocessing: Preprocessing, bits: int) -> T
         process, see `napari_cxr.workers.decoder_pool.DecoderPool`.
     preprocessing : Preprocessing
         How it becomes the input of a network.
-    bits : {8, 16}
-        Bits of the returned image.
+    bits : {8, 16, 32}
+        Bits of the returned image; with 32 it is read as `classify` and `score` read it, and
+        features and thumbnail are left empty.
 
     Raises
     ------
@@ -97,7 +102,8 @@ def decode_image(path: str | Path, preprocessing: Preprocessing, bits: int) -> T
         If there is not enough memory at the moment.
     """
     try:
-        radiograph = image_files.read(path)
+        least = preprocessing.least_decoded if bits == INFERENCE_BITS else None
+        radiograph = image_files.read(path, least)
     except UnreadableImage as error:
         if isinstance(error.__cause__, MemoryError):
             raise error.__cause__ from None
@@ -107,6 +113,9 @@ def decode_image(path: str | Path, preprocessing: Preprocessing, bits: int) -> T
     if radiograph.geometry.view is View.LATERAL:
         raise UnreadableImage(LATERAL)
     image = preprocessing.apply(radiograph).image
+    if bits == INFERENCE_BITS:
+        nothing = np.zeros((THUMBNAIL_SIDE, THUMBNAIL_SIDE), np.uint8)
+        return TrainingImage(image, np.zeros(0, np.float32), radiograph.shape, nothing, '')
     return TrainingImage(
         image=np.rint(image * (2**bits - 1)).astype(np.uint8 if bits == 8 else np.uint16),
         features=baseline_features(radiograph),

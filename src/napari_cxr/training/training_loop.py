@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from napari_cxr.checkpoint import load, read_card, save
@@ -36,6 +37,7 @@ from napari_cxr.training.fold_results import (
     summarise_folds,
     write_summary,
 )
+from napari_cxr.training.inference_images import cache_inference_images
 from napari_cxr.training.model_evaluation import counts_by_split, describe_data
 from napari_cxr.training.network_setup import credits_of, frozen_stages, new_network
 from napari_cxr.training.recipe import Recipe
@@ -350,6 +352,9 @@ def fit(
         folder.log(f'Started with {len(data.dataset.samples)} images on {device.name}.')
     for remark in remarks:
         folder.log(remark)
+    if entries is None and ranks.first:
+        evaluated = np.concatenate([split.val, split.test])
+        yield from cache_inference_images(images, evaluated, name)
     described = describe_data(data.dataset, data.split, list(data.loaded.digests))
     described |= {'continued': continued} if continued else {}
     yield TrainingStarted(

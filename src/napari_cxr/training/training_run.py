@@ -19,6 +19,7 @@ from napari_cxr.metrics.calibration import log_loss
 from napari_cxr.metrics.classification import confusion_matrix, one_hot, validation_metrics
 from napari_cxr.networks import StagedNetwork
 from napari_cxr.training.distributed import Ranks
+from napari_cxr.training.inference_images import inference_images
 from napari_cxr.training.model_evaluation import true_labels
 from napari_cxr.training.network_setup import FrozenStages, TrainablePart, freeze
 from napari_cxr.training.optimization import (
@@ -255,11 +256,15 @@ class TrainingRun:
         """Return a network on this run's device, in its memory format."""
         return network.to(memory_format=torch.channels_last).to(self.device)
 
-    def logits(self, network: StagedNetwork, places: np.ndarray) -> np.ndarray:
-        """Return the logits of unchanged images, in single precision, shape (n, classes)."""
-        network = network.eval()
-        rows = self._in_batches(places, lambda part: network(self.inputs.unchanged(part)))
-        return rows.cpu().numpy()
+    def inference_logits(self, network: StagedNetwork, places: np.ndarray) -> np.ndarray:
+        """Return the logits of images as the model will see them in use, shape (n, classes)."""
+        network, prepared = network.eval(), self.recipe.input
+
+        def compute(part: np.ndarray) -> Tensor:
+            x = torch.from_numpy(prepared.normalise(inference_images(self.data.loaded, part)))
+            return network(x.to(self.device, memory_format=torch.channels_last))
+
+        return self._in_batches(places, compute).cpu().numpy()
 
     @torch.no_grad()
     def _in_batches(self, places: np.ndarray, compute: Callable[[np.ndarray], Tensor]) -> Tensor:
