@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from napari_cxr import samples
+from napari_cxr.api.result_output import prediction_entries
 from napari_cxr.inference import ImageWarning, Prediction, Preprocessing
 from napari_cxr.inference import prediction as result
 from napari_cxr.inference.prediction import find_warnings
@@ -106,3 +107,16 @@ def test_a_header_that_lies_about_polarity(cxr_data):
     radiograph = image_files.read(cxr_data / 'dicom_cxr' / 'Fake_MONOHR1.dcm')
     found = find_warnings(radiograph, Preprocessing(224, 224).apply(radiograph))
     assert found[0].code == 'polarity' and 'header' in found[0].text
+
+
+def test_classes_that_cannot_be_excluded_are_said():
+    sets = {'alpha': 0.1, 'thresholds': {'normal': 0.3, 'pneumonia': 0.2}, 'images': {}}
+    plain = Prediction(('normal', 'pneumonia'), (0.75, 0.25), (1.0, 0.0))
+    assert plain.possible == () and plain.possible_text == ''
+    assert 'possible' not in prediction_entries(plain)
+    entries = prediction_entries(replace(plain, prediction_sets=sets))
+    assert entries['possible'] == ['normal', 'pneumonia']
+    assert entries['possible_alpha'] == 0.1
+    assert entries['possible_reason'].startswith('At 90 %: normal or pneumonia.')
+    (clear,) = [replace(plain, probabilities=(0.9, 0.1), prediction_sets=sets)]
+    assert clear.possible == ('normal',) and clear.possible_text == 'At 90 %: normal.'

@@ -32,6 +32,7 @@ def opacity(findings_file):
         operating_points=POINTS,
         decision='Youden',
         undecided={'opacity': [0.39, 0.41]},
+        prediction_sets={'alpha': 0.1, 'thresholds': {'opacity': 0.41}, 'images': {'opacity': 30}},
     )
     return Classifier.load(path, 'cpu')
 
@@ -58,6 +59,7 @@ def test_each_row_says_what_its_probability_means(opacity, items, tmp_path):
     rule = LabelRule(('opacity',), True, (0.4,), 'no opacity', {'opacity': [0.39, 0.41]})
     for row in rows:
         p = (float(row['p_opacity']),)
+        assert row['possible_opacity'] == str(int(p[0] >= 0.41))
         assert (row['label'], row['answer']) == (rule.label(p), rule.answer(p))
         assert row['predicted_opacity'] == str(int(p[0] >= 0.4))
         assert (row['threshold_opacity'], row['negative_label']) == ('0.4', 'no opacity')

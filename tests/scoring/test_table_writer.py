@@ -11,7 +11,7 @@ from napari_cxr.inference import ImageWarning
 from napari_cxr.scoring import ScoreRow, ScoringError
 from napari_cxr.scoring.score_row import ScoringRun
 from napari_cxr.scoring.scoring_checks import check_table_name
-from napari_cxr.scoring.table_layout import table_columns
+from napari_cxr.scoring.table_layout import TableLayout, run_of_columns, table_columns
 from napari_cxr.scoring.table_reader import read_rows
 from napari_cxr.scoring.table_writer import write_table
 
@@ -165,3 +165,15 @@ def test_a_table_from_before_is_read_as_it_was(tmp_path):
     before = (tmp_path / 't.csv').read_text().replace("'-dash.png", '-dash.png')
     (tmp_path / 't.csv').write_text(before)
     assert next(read_rows(tmp_path / 't.csv')[1]).path == '-dash.png'
+
+
+def test_what_cannot_be_excluded_comes_back():
+    run = replace(RUN, tidy=True, possible=True)
+    row = replace(ROWS[0], possible=('normal',))
+    layout = TableLayout(run)
+    entries = layout.values(row)
+    assert (entries['possible_covid19'], entries['possible_normal']) == (0, 1)
+    assert layout.row(row.number, entries).possible == ('normal',)
+    assert run_of_columns(list(layout.columns)).possible
+    assert not run_of_columns(list(table_columns(RUN))).possible
+    assert ScoreRow.from_json(row.to_json()).possible == ('normal',)

@@ -201,6 +201,7 @@ def prediction_entries(prediction: Prediction) -> dict[str, Any]:
         **{f'p_{label}': p for label, p in found.items()},
         'probabilities': found,
         **decided,
+        **_possible(prediction),
         'warnings': [caution.text for caution in prediction.warnings],
         'device': prediction.device,
         'decoded': prediction.decoded,
@@ -208,6 +209,17 @@ def prediction_entries(prediction: Prediction) -> dict[str, Any]:
         'preprocessing': prediction.preprocessing,
         'lungs': prediction.lungs,
         'version': prediction.version,
+    }
+
+
+def _possible(prediction: Prediction) -> dict[str, Any]:
+    """Return the classes that cannot be excluded, where the model says which."""
+    if not prediction.prediction_sets:
+        return {}
+    return {
+        'possible': list(prediction.possible),
+        'possible_alpha': prediction.prediction_sets['alpha'],
+        'possible_reason': prediction.possible_text,
     }
 
 

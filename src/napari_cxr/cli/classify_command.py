@@ -221,7 +221,7 @@ def _prediction_lines(row: dict[str, Any], where: str = '') -> list[str]:
     doubts = [doubt['text'] for doubt in row['doubts']]
     lines = [f'{row["path"]}: WARNING: {text}' for text in doubts]
     lines.append(f'{row["path"]}: {row["answer"]}  {told}')
-    more = [where] if where else []
+    more = [text for text in (row.get('possible_reason', ''), where) if text]
     more += [text for text in row['warnings'] if text not in doubts]
     return lines + [f'    {text}' for text in more]
 

@@ -465,6 +465,7 @@ class Classifier:
             decoded=radiograph.decoded,
             least_margin=self.rule.least_margin,
             correction=radiograph.correction,
+            prediction_sets=dict(self.card.prediction_sets),
         )
 
 

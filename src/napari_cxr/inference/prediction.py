@@ -11,6 +11,7 @@ from napari_cxr.inference.preprocessing import NetworkInput
 from napari_cxr.lungs import LungField
 from napari_cxr.lungs.frontal_check import check_frontal
 from napari_cxr.messages import message_type
+from napari_cxr.metrics.conformal import prediction_set, prediction_set_text
 from napari_cxr.radiograph import Radiograph, View
 
 __all__ = [
@@ -103,6 +104,8 @@ class Prediction:
         to be the answer.
     correction : Correction
         What a person had put right of the image before it was classified.
+    prediction_sets : dict
+        From which probability on a class cannot be excluded, as on the model's card; or empty.
     """
 
     labels: tuple[str, ...]
@@ -123,6 +126,7 @@ class Prediction:
     decoded: str = '1'
     least_margin: float = 0.0
     correction: Correction = NO_CORRECTION
+    prediction_sets: dict[str, Any] = field(default_factory=dict)
 
     @property
     def rule(self) -> LabelRule:
@@ -159,6 +163,18 @@ class Prediction:
     def answer(self) -> str:
         """The label, 'cannot say' where the model does not decide, or 'no class stands out'."""
         return self.rule.answer(self.probabilities)
+
+    @property
+    def possible(self) -> tuple[str, ...]:
+        """The classes that cannot be excluded; empty too where the model does not say."""
+        sets = self.prediction_sets
+        return prediction_set(self.labels, self.probabilities, sets) if sets else ()
+
+    @property
+    def possible_text(self) -> str:
+        """The same in one sentence; empty where the model does not say."""
+        sets = self.prediction_sets
+        return prediction_set_text(self.possible, sets, self.multilabel) if sets else ''
 
     @property
     def doubts(self) -> tuple[ImageWarning, ...]:

@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_cxr.explain.heatmap import Heatmap, input_bounds
 from napari_cxr.inference.cpu import compute_threads
+from napari_cxr.metrics.conformal import prediction_set
 from napari_cxr.scoring import heatmap_files
 from napari_cxr.scoring.image_preparation import ImagePreparer, PreparedImage, PrepareOptions
 from napari_cxr.scoring.input_lists import Item
@@ -166,6 +167,7 @@ class BatchScorer:
                 error='The network’s answer is no number: the model does not suit this image.',
             )
         probabilities = tuple(float(p) for p in classifier.probabilities(logits))
+        sets = classifier.card.prediction_sets
         called: tuple[str, ...] = ()
         if settings.decision is not None:
             called = settings.decision.called(classifier.labels, probabilities)
@@ -183,6 +185,7 @@ class BatchScorer:
             above=self._rule.above(probabilities) if self._rule.multilabel else (),
             answer=self._rule.answer(probabilities) if self._rule.to_dict() else '',
             called=called,
+            possible=prediction_set(classifier.labels, probabilities, sets) if sets else (),
             view=ready.view,
             model_split=settings.images.split_of(ready.digest) if settings.images else '',
             warnings=classifier.with_own_warnings(ready.warnings),

@@ -393,6 +393,7 @@ def _describe_run(
         splits=any(item.split for item in items),
         model_split=settings.images is not None,
         tidy=True,
+        possible=bool(classifier.card.prediction_sets),
     )
 
 
@@ -408,9 +409,8 @@ def _header(
     decision, heatmaps = settings.decision, settings.heatmaps
     told = run.to_dict()
     # Journals that were started before there was one of these do not have it.
-    for name in (
-        *('rule', 'backend', 'peaks', 'markers', 'decoded', 'splits', 'model_split', 'tidy'),
-    ):
+    optional = ('rule', 'backend', 'peaks', 'markers', 'decoded', 'splits', 'model_split')
+    for name in (*optional, 'tidy', 'possible'):
         if not told[name]:
             del told[name]
     if run.decoded:

@@ -58,6 +58,8 @@ class ScoreRow:
         The label, or 'cannot say' or 'no class stands out'; empty in tables that have no rule.
     called : tuple of str
         The classes whose probability reaches the threshold that was asked for.
+    possible : tuple of str
+        The classes that cannot be excluded, where the model says so.
     truth, source, patient : str
         What a table or the folders say of it: its label (several are joined by '|', and
         `NO_FINDING` is none of several), its collection or hospital, and a number
@@ -105,6 +107,7 @@ class ScoreRow:
     above: tuple[str, ...] = ()
     answer: str = ''
     called: tuple[str, ...] = ()
+    possible: tuple[str, ...] = ()
     truth: str = ''
     source: str = ''
     patient: str = ''
@@ -148,7 +151,7 @@ class ScoreRow:
     def from_json(cls, line: str) -> ScoreRow:
         """Read what `to_json` wrote; raises ValueError, TypeError or KeyError if it is not."""
         entries = parse_json(line)
-        for name in ('probabilities', 'above', 'called'):
+        for name in ('probabilities', 'above', 'called', 'possible'):
             entries[name] = tuple(entries.get(name, ()))
         entries['warnings'] = tuple(ImageWarning(*pair) for pair in entries.pop('cautions', ()))
         return cls(**entries)
@@ -195,6 +198,9 @@ class ScoringRun:
     tidy : bool
         Whether each column holds one value. Earlier tables of version 0.1 hold lists and tables in
         some of their cells, see `napari_cxr.scoring.table_layout`.
+    possible : bool
+        Whether it has columns for the classes that cannot be excluded, where the model's card
+        says from which probability on that is so.
     """
 
     model: str
@@ -217,6 +223,7 @@ class ScoringRun:
     splits: bool = False
     model_split: bool = False
     tidy: bool = False
+    possible: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return its entries by the names that they have in journals."""

@@ -61,6 +61,8 @@ def table_columns(run: ScoringRun) -> dict[str, ColumnKind]:
         out |= _of_labels('predicted', run) if tidy else {'above': 'texts'}
     if run.decision:
         out |= _of_labels('positive', run) if tidy else {'called': 'texts'}
+    if run.possible and tidy:
+        out |= _of_labels('possible', run)
     if run.truth:
         out['truth'] = 'text'
     if run.patients:
@@ -210,6 +212,7 @@ def run_of_columns(names: Sequence[str]) -> ScoringRun:
     elif 'rule' in names or 'least_margin' in names:
         rule = {'least_margin': 0.0}
     called = f'positive_{labels[0]}' in names if tidy and labels else 'called' in names
+    possible = bool(tidy and labels) and f'possible_{labels[0]}' in names
     return ScoringRun(
         model='',
         model_hash='',
@@ -230,6 +233,7 @@ def run_of_columns(names: Sequence[str]) -> ScoringRun:
         splits='split' in names,
         model_split='model_split' in names,
         tidy=tidy,
+        possible=possible,
     )
 
 
@@ -259,9 +263,9 @@ class TableLayout:
         self._run, self._rule = run, run.label_rule
         self.columns = table_columns(run)
         self._probabilities = [f'p_{label}' for label in run.labels]
-        self._predicted, self._positive = (
+        self._predicted, self._positive, self._possible = (
             {label: name for label in run.labels if (name := f'{word}_{label}') in self.columns}
-            for word in ('predicted', 'positive')
+            for word in ('predicted', 'positive', 'possible')
         )
         constant = {
             'model': run.model,
@@ -318,7 +322,11 @@ class TableLayout:
         if row.status == 'scored':
             for name, p in zip(self._probabilities, row.probabilities, strict=True):
                 out[name] = _rounded(p)
-            for names, found in ((self._predicted, row.above), (self._positive, row.called)):
+            for names, found in (
+                (self._predicted, row.above),
+                (self._positive, row.called),
+                (self._possible, row.possible),
+            ):
                 for label, name in names.items():
                     out[name] = int(label in found)
         return out
@@ -371,6 +379,7 @@ class TableLayout:
             above=above,
             answer=entries.get('answer', ''),
             called=called,
+            possible=_flagged(self._possible, entries),
             truth=entries.get('truth', ''),
             source=entries['source'],
             patient=entries.get('patient', ''),

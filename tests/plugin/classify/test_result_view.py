@@ -313,3 +313,16 @@ def test_the_controls_do_not_move_with_what_is_said_of_the_peak(qtbot, view, wid
         places.add(view.heat.y())
         assert view.peak.height() >= view.peak.heightForWidth(view.peak.width())
     assert len(places) == 1
+
+
+def test_classes_that_cannot_be_excluded_stand_below_the_answer(view):
+    answer = made_up_answer()
+    view.show_answer(answer, 'ill')
+    assert view.headline.isHidden()
+    sets = {'alpha': 0.1, 'thresholds': {'ill': 0.1, 'well': 0.1}, 'images': {}}
+    prediction = replace(answer.prediction, probabilities=(0.8, 0.2), prediction_sets=sets)
+    view.show_answer(replace(answer, prediction=prediction), 'ill')
+    assert view.headline.possible.isVisible() and view.headline.answer.isHidden()
+    assert 'At 90 %: ill or well.' in view.headline.possible.text()
+    view.show_answer(answer, 'ill')
+    assert view.headline.isHidden()

@@ -199,7 +199,9 @@ _NAMED = 3
 
 
 class ResultHeadline(QWidget):
-    """The answer in large type and a plain sentence; hidden where a class stands out of others.
+    """The answer in large type and a plain sentence, and the classes that cannot be excluded.
+
+    The answer is hidden where a class stands out of others.
 
     Parameters
     ----------
@@ -215,23 +217,35 @@ class ResultHeadline(QWidget):
         self.answer.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.answer.setAccessibleName('Answer')
         self.why = quiet_label()
+        self.possible = quiet_label()
+        self.possible.setToolTip(
+            'Found on images that the model was not trained on, so that so many images of each '
+            'class have it named here. Images of other hospitals may differ.'
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 0, 8, 0)
         layout.setSpacing(2)
         layout.addWidget(self.answer)
         layout.addWidget(self.why)
+        layout.addWidget(self.possible)
         self.hide()
 
     def show_prediction(self, prediction: Prediction) -> None:
         """Show the answer of a model with findings, or that no class stands out."""
         self.answer.setText(headline_text(prediction))
         self.why.setText(answer_reason(prediction.rule, prediction.probabilities))
-        self.setVisible(bool(self.answer.text()))
+        self.possible.setText(prediction.possible_text)
+        headed = bool(self.answer.text())
+        self.answer.setVisible(headed)
+        self.why.setVisible(headed)
+        self.possible.setVisible(bool(prediction.possible_text))
+        self.setVisible(headed or bool(prediction.possible_text))
 
     def clear(self) -> None:
         """Show nothing."""
         self.answer.clear()
         self.why.clear()
+        self.possible.clear()
         self.hide()
 
 
