@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from napari_cxr.output_text import from_csv_cell
 from napari_cxr.settings_file import LARGEST_TABLE, read_bounded
@@ -26,6 +27,7 @@ __all__ = [
     'read',
     'recognise_columns',
     'split_labels',
+    'unknown_flags',
 ]
 
 #: Accepted names of each column, preferred first; in lower case, words joined by '_'.
@@ -69,7 +71,11 @@ SPLIT_NAMES = {
 }
 #: Endings of the names of tables.
 TABLE_ENDINGS = ('.csv', '.tsv')
-_FLAGS = {'1': True, '1.0': True, '0': False, '0.0': False, '-1': False, '-1.0': False, '': False}
+_FLAGS = {'1': True, '1.0': True, '0': False, '0.0': False}
+#: Cells of such columns that say that nobody knows, as in CheXpert.
+_UNKNOWN_FLAGS = ('', '-1', '-1.0', 'u', 'uncertain', 'unknown', 'n/a', 'na', 'nan')
+#: In a column of flags at most this part of the cells is something else, by mistake.
+_MISTAKES = 0.05
 #: Extensions of files that are never images, whatever a table says.
 _LISTS = ('.csv', '.tsv', '.txt')
 _NOT_TEXT = 'not a CSV table in UTF-8; save it as "CSV UTF-8".'
@@ -189,22 +195,58 @@ def _plain(name: str) -> str:
 
 
 def flag_columns(names: Sequence[str], rows: Sequence[TableRow], taken: set[str]) -> list[str]:
-    """Return the columns that hold both 0 and 1 and nothing else."""
-    return [
-        name
-        for name in names
-        if name
-        and name not in taken
-        and all(row[name] in _FLAGS for row in rows)
-        and len({_FLAGS[row[name]] for row in rows}) == 2
-    ]
+    """Return the columns that hold both 0 and 1, and otherwise cells that say 'unknown'.
+
+    Raises
+    ------
+    ImageTableError
+        If a column has a few cells that are something else: it names the first of them.
+    """
+    found, mistakes = [], []
+    for name in names:
+        if not name or name in taken:
+            continue
+        kinds = [_flag(row[name]) for row in rows]
+        if not {True, False} <= set(kinds):
+            continue
+        wrong = [i for i, kind in enumerate(kinds) if kind == 'wrong']
+        if not wrong:
+            found.append(name)
+        elif len(wrong) <= _MISTAKES * len(rows):
+            mistakes.append((name, wrong[0]))
+    if found and mistakes:
+        name, place = mistakes[0]
+        raise ImageTableError(
+            f'Line {place + 2} has {rows[place][name]!r} in the column {name!r}, which otherwise '
+            'says of each image whether it has that label. Write 1 if it has it, 0 if not, and '
+            'nothing if that is not known.'
+        )
+    return found
+
+
+def _flag(cell: str) -> bool | Literal['unknown', 'wrong']:
+    """Return what a cell says of a label."""
+    plain = cell.strip().lower()
+    if plain in _FLAGS:
+        return _FLAGS[plain]
+    return 'unknown' if plain in _UNKNOWN_FLAGS else 'wrong'
 
 
 def labels_from_flags(row: TableRow, flags: Sequence[str]) -> str:
-    """Return the labels of a row with a column of 0 and 1 for each, joined by '|'."""
+    """Return the labels of a row with a column of 0 and 1 for each, joined by '|'.
+
+    A label of which nobody knows is not among them; see `unknown_flags`.
+    """
     if len(flags) == 1:
-        return flags[0] if _FLAGS[row[flags[0]]] else f'no {flags[0]}'
-    return '|'.join(name for name in flags if _FLAGS[row[name]])
+        return flags[0] if _flag(row[flags[0]]) is True else f'no {flags[0]}'
+    return '|'.join(name for name in flags if _flag(row[name]) is True)
+
+
+def unknown_flags(row: TableRow, flags: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels of which a row with several such columns says that nobody knows."""
+    if len(flags) == 1:
+        return ()
+    return tuple(name for name in flags if _flag(row[name]) == 'unknown')
 
 
 class ImageFinder:

@@ -121,3 +121,23 @@ def test_each_of_several_labels_has_its_threshold():
     found = summarise(truth, p, ['a', 'b'], thresholds=[0.1, 0.8], times=50)['classes']
     assert found['a']['counts'] == {'tp': 1, 'fp': 1, 'tn': 1, 'fn': 0}
     assert found['b']['counts'] == {'tp': 1, 'fp': 1, 'tn': 1, 'fn': 0}
+
+
+def test_labels_that_are_not_known_do_not_count():
+    truth = np.array([[1, 1], [1, 0], [0, 1], [0, 0]] * 3, dtype=bool)
+    p = np.array([[0.9, 0.2], [0.4, 0.7], [0.3, 0.8], [0.6, 0.1]] * 3)
+    known = np.ones_like(truth)
+    known[[1, 5, 9], 1] = False
+    found = summarise(truth, p, ['a', 'b'], times=100, known=known)
+    assert found['classes']['a'] == summarise(truth, p, ['a', 'b'], times=100)['classes']['a']
+    # Of b: .2 and .8 have it, .1 does not; the image of .7 is left out.
+    b = found['classes']['b']
+    assert b['counts'] == {'tp': 3, 'fp': 0, 'tn': 3, 'fn': 3}
+    assert (b['sensitivity'][0], b['specificity'][0], b['auc'][0]) == (0.5, 1, 1)
+    assert found['accuracy'][0] == pytest.approx((6 + 6) / (12 + 9), abs=1e-4)
+    other = truth.copy()
+    other[[1, 5, 9], 1] = True
+    assert summarise(other, p, ['a', 'b'], times=100, known=known) == found
+    losses = [-np.log([0.9, 0.2]).mean(), -np.log(0.4), -np.log([0.7, 0.8]).mean()]
+    losses.append(-np.log([0.4, 0.9]).mean())
+    assert found['log_loss'][0] == pytest.approx(np.mean(losses), abs=1e-4)

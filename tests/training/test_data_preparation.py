@@ -316,3 +316,26 @@ def test_what_a_recipe_or_a_table_says_in_vain_is_told(folder, recipe):
     assert [e.text[:32] for e in events if isinstance(e, WarningRaised)] == [
         'Only 1 of 24 images have a split'
     ]
+
+
+def test_the_same_bytes_under_two_labels_are_told(folder, recipe):
+    (folder / 'right' / '1.png').write_bytes((folder / 'left' / '0.png').read_bytes())
+    events, material = run(prepare(index(folder), recipe, None, 'a run'))
+    (warning,) = [event for event in events if isinstance(event, WarningRaised)]
+    name = hashlib.sha256((folder / 'left' / '0.png').read_bytes()).hexdigest()[:16]
+    assert warning.text.startswith('1 image, in 2 files of the very same content')
+    assert f'{name} (left and right)' in warning.text and 'data.exclude' in warning.text
+    places = [i for i, digest in enumerate(material.digests) if digest == name]
+    assert len({material.dataset.samples[i].group for i in places}) == 1
+    split = divide(material.dataset, recipe.split, recipe.split_seed).names()
+    assert len({split[i] for i in places}) == 1
+
+
+def test_the_split_may_have_a_seed_of_its_own(folder, recipe):
+    other = recipe.with_changes({'seed': 77})
+    assert other.split_seed == 77
+    fixed = recipe.with_changes({'split.seed': 4})
+    again = fixed.with_changes({'seed': 77})
+    assert fixed.split_seed == again.split_seed == 4
+    assert type(fixed).from_toml(fixed.to_toml()) == fixed
+    assert type(recipe).from_toml(recipe.to_toml()).split.seed is None

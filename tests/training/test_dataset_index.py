@@ -354,6 +354,13 @@ def test_a_table_as_of_chexpert(tmp_path):
         'Cardiomegaly',
     ]
     assert dataset.samples[2].labels == ()
+    # Fracture is on no image for sure, so it is no label; blank and -1 are not known.
+    assert [s.unknown for s in dataset.samples] == [
+        (),
+        (),
+        ('Cardiomegaly', 'Edema'),
+        ('Edema',),
+    ]
     assert dataset.multilabel and dataset.grouped
     assert dataset.labels == ('Cardiomegaly', 'Edema')
     assert dataset.samples[1].group == 'patient00001'
@@ -431,3 +438,17 @@ def test_a_table_written_on_windows(tmp_path):
     touch(tmp_path, 'a/1.png', 'b/2.png')
     (tmp_path / 'manifest.csv').write_text('path,label\na\\1.png,a\nb\\2.png,b\n')
     assert [row[0] for row in rows_of(index(tmp_path))] == ['a/1.png', 'b/2.png']
+
+
+def test_a_wrong_cell_of_a_label_is_named(tmp_path):
+    touch(tmp_path, *(f'{i}.png' for i in range(40)))
+    lines = [f'{i}.png,{i % 2},{i // 2 % 2}' for i in range(40)]
+    lines[6] = '6.png,0,yes'
+    (tmp_path / 'labels.csv').write_text('\n'.join(['path,edema,mass', *lines]))
+    with pytest.raises(DatasetError, match=r"Line 8 has 'yes' in the column 'mass'.*Write 1"):
+        index(tmp_path / 'labels.csv')
+    lines[6] = '6.png,0,uncertain'
+    (tmp_path / 'labels.csv').write_text('\n'.join(['path,edema,mass', *lines]))
+    merged = {'fluid': ('edema',), 'nodule': ('mass',)}
+    dataset = index(tmp_path / 'labels.csv', DataRecipe(classes=merged))
+    assert {s.unknown for s in dataset.samples} <= {(), ('nodule',)}

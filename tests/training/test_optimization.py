@@ -305,3 +305,23 @@ def test_it_is_that_of_learning_and_never_of_measuring(
     (started,) = (event for event in events if isinstance(event, TrainingStarted))
     assert started.precision == precision
     assert seen == {(True, precision == 'bfloat16'), (False, False)}
+
+
+def test_what_is_not_known_of_an_image_costs_nothing():
+    nan = float('nan')
+    logits = torch.tensor([[0.0, 5.0], [0.0, 0.0], [1.0, 2.0]], requires_grad=True)
+    truth = torch.tensor([[1.0, nan], [0.0, 1.0], [nan, nan]])
+    each = image_losses(logits, truth, LossRecipe(name='binary cross-entropy'), True)
+    assert each.tolist() == pytest.approx([np.log(2), np.log(2), 0])
+    each.sum().backward()
+    assert logits.grad[0, 1] == 0 and (logits.grad[2] == 0).all() and logits.grad[0, 0] == -0.5
+
+
+def test_images_with_a_label_count_by_its_weight():
+    logits, truth = torch.zeros(2, 2), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    weight = torch.tensor([3.0, 1.0])
+    each = image_losses(logits, truth, LossRecipe(), True, weight)
+    # log 2 for each cell, three times where the first label is there.
+    assert each.tolist() == pytest.approx([2 * np.log(2), np.log(2)])
+    with pytest.raises(RecipeError, match='pos_weight'):
+        LossRecipe(pos_weight={'a': 0.0})

@@ -40,9 +40,7 @@ from napari_cxr.metrics.confidence_intervals import (
 )
 from napari_cxr.metrics.probability_scores import (
     average_precision,
-    brier_score,
     image_losses,
-    mean_log_loss,
 )
 
 __all__ = [
@@ -91,6 +89,8 @@ class WeightedMetrics:
     thresholds : sequence of float, optional
         If an image can have several labels, the probability from which each is predicted;
         0.5 by default.
+    known : ndarray of bool, shape (n, classes), optional
+        With several labels, where it is known whether the image has them; others do not count.
 
     Attributes
     ----------
@@ -109,12 +109,14 @@ class WeightedMetrics:
         *,
         pairs: bool = False,
         thresholds: Sequence[float] | None = None,
+        known: np.ndarray | None = None,
     ) -> None:
         truth = np.asarray(truth)
         self.multilabel = truth.ndim == 2
         self.labels = list(labels)
         classes = len(self.labels)
-        self.inside = one_hot(truth, classes)
+        self.known = np.ones((len(truth), classes), bool) if known is None else known
+        self.inside = one_hot(truth, classes) & self.known
         self.predicted = one_hot(
             predicted_labels(probabilities, self.multilabel, thresholds), classes
         )
@@ -140,9 +142,9 @@ class WeightedMetrics:
             `CLASS_METRICS`; then 'CLASS against CLASS', the AUC between two classes, by the
             first's fraction of both probabilities. NaN if a metric is undefined.
         """
-        each = label_confusions(self.inside, self.predicted, weights)
+        each = label_confusions(self.inside, self.predicted, weights, self.known)
         right, balanced, harmonic = self._overall(each)
-        areas = [auc(self.inside[:, i], self._of(i), weights) for i in self.present]
+        areas = [self._ranked(auc, i, weights) for i in self.present]
         known = np.array(areas).reshape(len(areas), *weights.shape[:-1])
         counted = np.isfinite(known).sum(axis=0)
         with np.errstate(invalid='ignore'):
@@ -155,14 +157,15 @@ class WeightedMetrics:
         }
         if self._two:
             out['keras_auc'] = keras_auc(self._truth, self._probabilities, weights)
-        scored = self.inside, self._probabilities, weights, self.multilabel
-        out |= {'log_loss': mean_log_loss(*scored), 'brier': brier_score(*scored)}
+        for name, losses in self.losses.items():
+            with np.errstate(invalid='ignore'):
+                out[name] = weights @ losses / weights.sum(axis=-1)
         rates = [metric(each)[..., 1] for metric in (sensitivity, specificity, precision, f1)]
         for place, i in enumerate(self.present):
             own = weights * self.inside[:, i]
             with np.errstate(invalid='ignore'):
                 mean = own @ self._of(i) / own.sum(axis=-1)
-            ranked = average_precision(self.inside[:, i], self._of(i), weights)
+            ranked = self._ranked(average_precision, i, weights)
             values = (*(rate[:, i] for rate in rates), areas[place], mean, ranked)
             out |= {
                 f'{name} of {self.labels[i]}': value
@@ -179,6 +182,21 @@ class WeightedMetrics:
     def class_pairs(self) -> list[str]:
         """Names of the metrics that compare two classes."""
         return [f'{self.labels[i]} against {self.labels[j]}' for i, j in self.pairs]
+
+    @property
+    def losses(self) -> dict[str, np.ndarray]:
+        """What each image adds to ``log_loss`` and ``brier``, shape (n,) each."""
+        known = None if self.known.all() else self.known
+        return image_losses(self.inside, self._probabilities, self.multilabel, known)
+
+    def _ranked(
+        self, metric: Callable[..., np.ndarray], i: int, weights: np.ndarray
+    ) -> np.ndarray:
+        """Return a metric of the order in which a class is found."""
+        own = self.known[:, i]
+        if own.all():
+            return metric(self.inside[:, i], self._of(i), weights)
+        return metric(self.inside[own, i], self._of(i)[own], weights[:, own])
 
     def _of(self, i: int) -> np.ndarray:
         column: np.ndarray = self._probabilities[:, i]
@@ -219,6 +237,7 @@ def summarise(
     thresholds: Sequence[float] | None = None,
     times: int = 2000,
     seed: int = 0,
+    known: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Evaluate a classifier on one set of images.
 
@@ -240,6 +259,8 @@ def summarise(
         0.5 by default.
     times, seed : int
         Of the bootstrap.
+    known : ndarray of bool, shape (n, classes), optional
+        With several labels, where it is known whether the image has them; others do not count.
 
     Returns
     -------
@@ -261,20 +282,24 @@ def summarise(
         others with several labels see `validation_metrics`.
     """
     names = list(range(len(truth))) if groups is None else list(groups)
-    metrics = WeightedMetrics(truth, probabilities, labels, pairs=pairs, thresholds=thresholds)
+    metrics = WeightedMetrics(
+        truth, probabilities, labels, pairs=pairs, thresholds=thresholds, known=known
+    )
     probabilities = np.asarray(probabilities, dtype=np.float64)
     inside, predicted, multilabel = metrics.inside, metrics.predicted, metrics.multilabel
     fewest = fewest_patients(inside[:, metrics.present], names, multilabel)
     # With several labels there would be nearly as many strata as patients.
     strata = [0] * len(inside) if multilabel else [int(t) for t in truth]
     spread = bootstrap_metrics(metrics, names, strata, times=times, seed=seed, fewest=fewest)
-    each = label_confusions(inside, predicted)
+    known = metrics.known
+    each = label_confusions(inside, predicted, known=known)
     numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
     member = np.array([numbers[name] for name in names])
     classes: dict[str, Any] = {}
     sensitivities = []
     for i in metrics.present:
-        label, there, called = labels[i], inside[:, i], predicted[:, i]
+        label, own = labels[i], known[:, i]
+        there, called = inside[:, i], predicted[:, i] & own
         (tn, fp), (fn, tp) = each[i].astype(int).tolist()
         sensitivities.append(proportion_interval(called[there], member[there]))
         classes[label] = {
@@ -282,15 +307,17 @@ def summarise(
             **interval_lists(
                 {
                     'sensitivity': sensitivities[-1],
-                    'specificity': proportion_interval(~called[~there], member[~there]),
+                    'specificity': proportion_interval(
+                        ~called[~there & own], member[~there & own]
+                    ),
                     'precision': proportion_interval(there[called], member[called]),
                     'f1': f1_interval(there, called, member),
-                    'auc': auc_interval(there, probabilities[:, i], member),
+                    'auc': auc_interval(there[own], probabilities[own, i], member[own]),
                     'mean_probability': mean_interval(probabilities[there, i], member[there]),
                     'average_precision': spread[f'average_precision of {label}'],
                 }
             ),
-            'reliability': reliability(there, probabilities[:, i]),
+            'reliability': reliability(there[own], probabilities[own, i]),
             'counts': {'tp': tp, 'fp': fp, 'tn': tn, 'fn': fn},
         }
     compared = {}
@@ -302,12 +329,14 @@ def summarise(
     whole = {name: spread[name] for name in OVERALL_METRICS if name in spread}
     # With two classes both areas are the same one.
     areas = metrics.present[:1] if len(labels) == 2 and not multilabel else metrics.present
-    whole['macro_auc'] = macro_auc_interval(inside[:, areas], probabilities[:, areas], member)
-    losses = image_losses(inside, probabilities, multilabel)
-    whole |= {name: mean_interval(values, member) for name, values in losses.items()}
+    whole['macro_auc'] = macro_auc_interval(
+        inside[:, areas], probabilities[:, areas], member, known[:, areas]
+    )
+    whole |= {name: mean_interval(values, member) for name, values in metrics.losses.items()}
     if multilabel:
-        decisions = (predicted == inside).ravel()
-        whole['accuracy'] = proportion_interval(decisions, np.repeat(member, len(labels)))
+        decisions = (predicted == inside)[known]
+        decided_of = np.repeat(member, len(labels)).reshape(known.shape)[known]
+        whole['accuracy'] = proportion_interval(decisions, decided_of)
     else:
         right = (predicted & inside).any(axis=1)
         whole['accuracy'] = proportion_interval(right, member)

@@ -65,7 +65,10 @@ def confusion_matrix(
 
 
 def label_confusions(
-    truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    weights: np.ndarray | None = None,
+    known: np.ndarray | None = None,
 ) -> np.ndarray:
     """Count images for each label by itself, as a task of two classes: without and with it.
 
@@ -75,6 +78,8 @@ def label_confusions(
         Which labels each image has, and which were predicted.
     weights : ndarray, shape (..., n), optional
         Weight of each image; 1 by default.
+    known : ndarray of bool, shape (n, labels), optional
+        Where it is known whether the image has the label; others are not counted.
 
     Returns
     -------
@@ -85,6 +90,8 @@ def label_confusions(
     weights = _weights(weights, len(truth))
     truth, predicted = np.asarray(truth, bool), np.asarray(predicted, bool)
     cells = (~truth & ~predicted, ~truth & predicted, truth & ~predicted, truth & predicted)
+    if known is not None:
+        cells = tuple(cell & known for cell in cells)  # type: ignore[assignment]
     counts = np.stack([weights @ cell.astype(np.float64) for cell in cells], axis=-1)
     return counts.reshape(*counts.shape[:-1], 2, 2)
 
@@ -178,7 +185,10 @@ def auc(positive: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = N
 
 
 def macro_auc(
-    truth: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    weights: np.ndarray | None = None,
+    known: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the mean AUC of each class against all others.
 
@@ -190,6 +200,8 @@ def macro_auc(
         Probabilities of each class.
     weights : ndarray, shape (..., n), optional
         Weight of each image; 1 by default.
+    known : ndarray of bool, shape (n, classes), optional
+        Where it is known whether the image has the class; others do not count.
 
     Returns
     -------
@@ -198,7 +210,14 @@ def macro_auc(
     """
     inside = one_hot(truth, probabilities.shape[1])
     columns = zip(inside.T, probabilities.T, strict=True)
-    return _mean(np.stack([auc(there, p, weights) for there, p in columns], axis=-1))
+    if known is None or known.all():
+        return _mean(np.stack([auc(there, p, weights) for there, p in columns], axis=-1))
+    each = _weights(weights, len(inside))
+    areas = [
+        auc(there[own], p[own], each[..., own])
+        for (there, p), own in zip(columns, known.T, strict=True)
+    ]
+    return _mean(np.stack(areas, axis=-1))
 
 
 def keras_auc(
@@ -279,7 +298,7 @@ def predicted_labels(
 
 
 def validation_metrics(
-    truth: np.ndarray, logits: np.ndarray, multilabel: bool
+    truth: np.ndarray, logits: np.ndarray, multilabel: bool, known: np.ndarray | None = None
 ) -> dict[str, float]:
     """Return all metrics by which a recipe can select its epoch.
 
@@ -291,6 +310,8 @@ def validation_metrics(
         Outputs of the network.
     multilabel : bool
         Whether an image can have several labels.
+    known : ndarray of bool, shape (n, classes), optional
+        With several labels, where it is known whether the image has them; others do not count.
 
     Returns
     -------
@@ -303,15 +324,15 @@ def validation_metrics(
     probabilities = probabilities_of(logits, multilabel)
     predicted = predicted_labels(probabilities, multilabel)
     if multilabel:
-        confusion = label_confusions(one_hot(truth, logits.shape[1]), predicted)
+        confusion = label_confusions(one_hot(truth, logits.shape[1]), predicted, known=known)
         overall = label_metrics(confusion)
     else:
         confusion = confusion_matrix(truth, predicted, logits.shape[1])
         overall = accuracy(confusion), balanced_accuracy(confusion), macro_f1(confusion)
     return {
-        'loss': log_loss(truth, logits),
+        'loss': log_loss(truth, logits, known=known if multilabel else None),
         'accuracy': float(overall[0]),
         'balanced_accuracy': float(overall[1]),
-        'macro_auc': float(macro_auc(truth, probabilities)),
+        'macro_auc': float(macro_auc(truth, probabilities, known=known)),
         'macro_f1': float(overall[2]),
     }

@@ -255,7 +255,7 @@ def macro_auc_interval(
     measured, expected = float((influence**2).sum()), variance(value)
     if measured > 0 and expected > 0:
         # Of few patients the jackknife's variance is itself uncertain.
-        measured *= (fewest + 1) / (fewest - 1)
+        measured *= (fewest + 2) / (fewest - 1)
         size = min(area.effective for area in areas)
         effect = _design_effect(measured / expected, worst, size)
         if len(areas) == 1:

@@ -70,6 +70,7 @@ def average_over_folds(
     pairs: bool = False,
     times: int = 2000,
     seed: int = 0,
+    known: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return the mean over folds of what `summarise` returns for each.
 
@@ -87,6 +88,8 @@ def average_over_folds(
         As of `summarise`.
     times, seed : int
         Of the bootstrap.
+    known : ndarray of bool, optional
+        As of `summarise`, of all images.
 
     Returns
     -------
@@ -97,7 +100,8 @@ def average_over_folds(
         such as the AUC of a class without images, is left out of the mean.
     """
     used, parts = _used(parts)
-    each = [_weighted_metrics(truth[used], part, labels, pairs) for part in parts]
+    of = None if known is None else known[used]
+    each = [_weighted_metrics(truth[used], part, labels, pairs, of) for part in parts]
     names = [groups[i] for i in used]
     spread = bootstrap_metrics(
         lambda weights: _mean(each, weights),
@@ -135,6 +139,7 @@ def metric_differences(
     pairs: bool = False,
     times: int = 2000,
     seed: int = 0,
+    known: np.ndarray | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Return how much better a model is than others on the same images.
 
@@ -143,7 +148,7 @@ def metric_differences(
 
     Parameters
     ----------
-    truth, parts, labels, groups, strata, pairs, times, seed
+    truth, parts, labels, groups, strata, pairs, times, seed, known
         As of `average_over_folds`; for several folds, differences are averaged.
 
     Returns
@@ -153,10 +158,11 @@ def metric_differences(
         and ``pairs`` if wanted, each the model's minus the other's as [value, low, high].
     """
     used, parts = _used(parts)
-    ours = [_weighted_metrics(truth[used], part, labels, pairs) for part in parts]
+    own = None if known is None else known[used]
+    ours = [_weighted_metrics(truth[used], part, labels, pairs, own) for part in parts]
     others = {
         name: [
-            _weighted_metrics(truth[used], part.of_classifier(name), labels, pairs)
+            _weighted_metrics(truth[used], part.of_classifier(name), labels, pairs, own)
             for part in parts
         ]
         for name in parts[0].others
@@ -200,11 +206,17 @@ def _used(parts: Sequence[FoldPredictions]) -> tuple[np.ndarray, list[FoldPredic
 
 
 def _weighted_metrics(
-    truth: np.ndarray, part: FoldPredictions, labels: Sequence[str], pairs: bool
+    truth: np.ndarray,
+    part: FoldPredictions,
+    labels: Sequence[str],
+    pairs: bool,
+    known: np.ndarray | None,
 ) -> tuple[WeightedMetrics, np.ndarray]:
-    return WeightedMetrics(
-        truth[part.places], part.probabilities, labels, pairs=pairs
-    ), part.places
+    own = None if known is None else known[part.places]
+    metrics = WeightedMetrics(
+        truth[part.places], part.probabilities, labels, pairs=pairs, known=own
+    )
+    return metrics, part.places
 
 
 def _mean(

@@ -105,19 +105,27 @@ def mean_log_loss(
 
 
 def image_losses(
-    truth: np.ndarray, probabilities: np.ndarray, multilabel: bool
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    multilabel: bool,
+    known: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Return what each image adds to ``log_loss`` and ``brier``, shape (n,) each.
 
-    See `mean_log_loss` and `brier_score`.
+    See `mean_log_loss` and `brier_score`. With several labels it is the mean over those of which
+    it is `known` whether the image has them; all by default.
     """
     p = np.asarray(probabilities, np.float64)
     squares = (p - truth) ** 2
     if multilabel:
         safe = np.clip(p, _LEAST, 1 - _LEAST)
+        logs = -np.where(truth, np.log(safe), np.log1p(-safe))
+        if known is None:
+            return {'log_loss': logs.mean(axis=1), 'brier': squares.mean(axis=1)}
+        counted = np.maximum(known.sum(axis=1), 1)
         return {
-            'log_loss': -np.where(truth, np.log(safe), np.log1p(-safe)).mean(axis=1),
-            'brier': squares.mean(axis=1),
+            'log_loss': (logs * known).sum(axis=1) / counted,
+            'brier': (squares * known).sum(axis=1) / counted,
         }
     return {
         'log_loss': -(np.log(np.clip(p, _LEAST, 1)) * truth).sum(axis=1),

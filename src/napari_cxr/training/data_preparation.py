@@ -45,6 +45,9 @@ _KEEP_AT_ONCE = 64  # images in one transaction
 #: Digits of a file's SHA-256 by which recipes name it.
 _DIGITS = 16
 
+#: Images with contradictory labels that a warning names.
+_NAMED = 5
+
 _CACHED_OF_EACH = ('features', 'size', 'thumbnail', 'patient')
 
 
@@ -320,7 +323,7 @@ def prepare(
         If no image can be used, or none of a class.
     """
     dataset = replace(dataset, limit=recipe.data.limit, balance=recipe.data.balance)
-    dataset = dataset.subset(sufficient_subset(dataset, recipe.split, recipe.seed))
+    dataset = dataset.subset(sufficient_subset(dataset, recipe.split, recipe.split_seed))
     everything = yield from load_images(dataset, recipe, reader, run)
     left_out = set(recipe.data.exclude)
     for text in _unused_entries(everything, recipe):
@@ -333,6 +336,8 @@ def prepare(
                 'of them again, or leave the class out in data.classes.'
             )
     images = everything.subset(kept)
+    if text := _contradictions(images):
+        yield WarningRaised(run, text)
     images = yield from _without_sealed(images, recipe, run)
     pairs = duplicates.find_near_duplicates(images.thumbnails)[0] if recipe.data.duplicates else ()
     images = group_duplicates(images, recipe, pairs)
@@ -374,6 +379,29 @@ def _without_sealed(
         '"napari-cxr evaluate".',
     )
     return images.subset([i for i in range(len(images.digests)) if i not in found])
+
+
+def _contradictions(images: LoadedImages) -> str:
+    """Say which files have the same content and different labels; empty if none."""
+    labels: dict[str, dict[str, int]] = {}
+    for digest, sample in zip(images.digests, images.dataset.samples, strict=True):
+        own = labels.setdefault(digest, {})
+        own[sample.label] = own.get(sample.label, 0) + 1
+    found = {digest: own for digest, own in labels.items() if len(own) > 1}
+    if not found:
+        return ''
+    shown = [
+        f'{digest} ({" and ".join(label.replace("|", ", ") or "none" for label in own)})'
+        for digest, own in list(found.items())[:_NAMED]
+    ]
+    more = f' and {len(found) - _NAMED} more' if len(found) > _NAMED else ''
+    files = sum(sum(own.values()) for own in found.values())
+    return (
+        f'{len(found)} image{"s" * (len(found) > 1)}, in {files} files of the very same content, '
+        f'stand under different labels: {"; ".join(shown)}{more}. At least one label of each is '
+        'wrong. They are used as they are, in one split each; correct the labels, or name these '
+        'images in data.exclude.'
+    )
 
 
 def _unused_entries(everything: LoadedImages, recipe: Recipe) -> Iterator[str]:

@@ -110,7 +110,10 @@ def _in_classes(samples: list[Sample], classes: dict[str, tuple[str, ...]]) -> l
     for sample in samples:
         found = {class_of[label] for label in sample.labels if label in class_of}
         if found:
-            out.append(replace(sample, label='|'.join(sorted(found))))
+            unknown = {class_of[label] for label in sample.unknown if label in class_of} - found
+            out.append(
+                replace(sample, label='|'.join(sorted(found)), unknown=tuple(sorted(unknown)))
+            )
     return out
 
 
@@ -305,7 +308,8 @@ def samples_in_table(table: Path, columns: Mapping[str, str] | None = None) -> l
     It needs a column of paths (path, file, image, Image Index...) and its labels: one
     column (label, class, diagnosis, Finding Labels...) in which several are separated by
     '|' or ';' as in NIH ChestX-ray14, or a column of 0 and 1 for each label as in CheXpert,
-    where -1 (uncertain) and nothing count as 0. It may have split, patient (or group),
+    where -1, 'uncertain' and nothing say that nobody knows, so that it counts nowhere. It may
+    have split, patient (or group),
     source, view, age and sex. Case does not matter in names of columns. Commas, semicolons and
     tabs separate; UTF-8 and UTF-16 are read.
 
@@ -341,7 +345,11 @@ def samples_in_table(table: Path, columns: Mapping[str, str] | None = None) -> l
             f"{table.name} has no column 'path'. Its columns are: {', '.join(names)}. Name it "
             '(data.columns.path, or --path-column).'
         )
-    flags = [] if 'label' in known else image_tables.flag_columns(names, rows, set(known.values()))
+    try:
+        taken = set(known.values())
+        flags = [] if 'label' in known else image_tables.flag_columns(names, rows, taken)
+    except ImageTableError as error:
+        raise DatasetError(f'{table.name}: {error}') from None
     if 'label' not in known and not flags:
         raise DatasetError(
             f"{table.name} has no column 'label'. Its columns are: {', '.join(names)}. Name it "
@@ -353,7 +361,8 @@ def samples_in_table(table: Path, columns: Mapping[str, str] | None = None) -> l
         entries = {ours: row[theirs] for ours, theirs in known.items()}
         if flags:
             entries['label'] = image_tables.labels_from_flags(row, flags)
-        samples.append(_table_sample(entries, number, table, find, must=not flags))
+        sample = _table_sample(entries, number, table, find, must=not flags)
+        samples.append(replace(sample, unknown=image_tables.unknown_flags(row, flags)))
     missing = [sample for sample in samples if sample.problem]
     if len(missing) > len(samples) / 2:  # the folder, or the column, is another one
         first = missing[0]

@@ -421,7 +421,7 @@ def _divided(
         if dataset.labels != everything.dataset.labels:
             lost = sorted(set(everything.dataset.labels) - set(dataset.labels))
             raise DatasetError(f'Every image of the class {lost[0]!r} is left out.')
-        split = divide(dataset, recipe.split, recipe.seed)
+        split = divide(dataset, recipe.split, recipe.split_seed)
     except DatasetError as error:
         obstacle = str(error)
     numbers: dict[str, int] = {}

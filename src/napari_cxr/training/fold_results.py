@@ -75,7 +75,7 @@ def final_recipe(images: FoldImages, recipe: Recipe) -> tuple[Recipe, Split]:
             'split.then_all': False,
         }
     )
-    ((_, split),) = splits_of(images.dataset, own.split, recipe.seed)
+    ((_, split),) = splits_of(images.dataset, own.split, own.split_seed)
     return own, split
 
 

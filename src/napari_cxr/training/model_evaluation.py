@@ -59,6 +59,7 @@ def performance_at(
     probabilities: np.ndarray,
     labels: tuple[str, ...],
     groups: Sequence[Hashable],
+    known: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return sensitivity and specificity at thresholds that were chosen on other images.
 
@@ -70,6 +71,8 @@ def performance_at(
         As of `operating_points`, for the images that are evaluated.
     groups : sequence
         The patient of each.
+    known : ndarray of bool, shape (n, classes), optional
+        With several labels, where it is known whether the image has them.
 
     Returns
     -------
@@ -80,11 +83,12 @@ def performance_at(
     for label, found in points.items():
         k = labels.index(label)
         scores, inside = probabilities[:, k], one_hot(truth, len(labels))[:, k]
+        there = np.ones(len(inside), bool) if known is None else known[:, k]
         for name, threshold in found.items():
             rates = {}
             for metric, which, right in (
-                ('sensitivity', inside, scores >= threshold),
-                ('specificity', ~inside, scores < threshold),
+                ('sensitivity', inside & there, scores >= threshold),
+                ('specificity', ~inside & there, scores < threshold),
             ):
                 own = [groups[i] for i in np.flatnonzero(which).tolist()]
                 rates[metric] = proportion_interval(right[which], own).to_list()
@@ -232,7 +236,10 @@ def describe_data(dataset: Dataset, split: Split, digests: Sequence[str]) -> dic
     """
     rows = list(zip(dataset.samples, digests, split.names(), strict=True))
     used = [(sample, digest, name) for sample, digest, name in rows if name]
-    lines = sorted(f'{digest} {sample.label} {name}' for sample, digest, name in used)
+    lines = sorted(
+        f'{digest} {sample.label} {name}' + ''.join(f' ?{label}' for label in sample.unknown)
+        for sample, digest, name in used
+    )
     counts: dict[str, dict[str, dict[str, int]]] = {}
     for sample, _, name in used:
         by_source = counts.setdefault(sample.source or 'all', {})
@@ -295,7 +302,7 @@ def evaluate_model(
         'most_frequent_class': round(majority_accuracy(truth[places]), 4),
         **metrics_by_source(dataset, truth, [predictions], recipe.seed),
         'operating_points': performance_at(
-            points, truth[places], probabilities[places], labels, groups
+            points, truth[places], probabilities[places], labels, groups, known[places]
         ),
         **({'cautions': cautions} if cautions else {}),
     }
@@ -353,7 +360,7 @@ def metrics_by_source(
     labels, samples = dataset.labels, dataset.samples
     sources = np.array([sample.source for sample in samples])
     groups = [sample.group for sample in samples]
-    averaged = len(parts) > 1
+    averaged, known = len(parts) > 1, known_labels(dataset)
     # Folds are made of sources, so their resamples are stratified by source, too.
     strata = [
         (0 if dataset.multilabel else int(truth[i]), source if averaged else '')
@@ -371,19 +378,27 @@ def metrics_by_source(
         def metrics_of(own: Sequence[FoldPredictions], pairs: bool = pairs) -> dict[str, Any]:
             if averaged:
                 return average_over_folds(
-                    truth, own, labels, groups, strata, pairs=pairs, seed=seed
+                    truth, own, labels, groups, strata, pairs=pairs, seed=seed, known=known
                 )
             (part,) = own
             patients = [groups[i] for i in part.places]
             return summarise(
-                truth[part.places], part.probabilities, labels, patients, pairs=pairs, seed=seed
+                truth[part.places],
+                part.probabilities,
+                labels,
+                patients,
+                pairs=pairs,
+                seed=seed,
+                known=known[part.places],
             )
 
         out['model'][name] = metrics_of(here)
         for kind in here[0].others:
             theirs = metrics_of([part.of_classifier(kind) for part in here])
             out['baselines'].setdefault(kind, {})[name] = theirs
-        compared = metric_differences(truth, here, labels, groups, strata, pairs=pairs, seed=seed)
+        compared = metric_differences(
+            truth, here, labels, groups, strata, pairs=pairs, seed=seed, known=known
+        )
         for kind, difference in compared.items():
             out['differences'].setdefault(kind, {})[name] = difference
     return out

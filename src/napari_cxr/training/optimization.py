@@ -43,7 +43,13 @@ def uses_sigmoid(recipe: Recipe, multilabel: bool) -> bool:
     return multilabel or (recipe.loss.name == 'binary cross-entropy' and not recipe.head.single)
 
 
-def image_losses(logits: Tensor, truth: Tensor, recipe: LossRecipe, sigmoid: bool) -> Tensor:
+def image_losses(
+    logits: Tensor,
+    truth: Tensor,
+    recipe: LossRecipe,
+    sigmoid: bool,
+    pos_weight: Tensor | None = None,
+) -> Tensor:
     """Return the loss of each image, not weighted.
 
     With label smoothing e and K classes, the true class keeps 1 - e and the others get
@@ -56,11 +62,14 @@ def image_losses(logits: Tensor, truth: Tensor, recipe: LossRecipe, sigmoid: boo
     logits : Tensor of float32, shape (n, K)
         Outputs of the network.
     truth : Tensor of float32, shape (n, K)
-        1 where an image has a label, else 0.
+        1 where an image has a label, else 0; NaN where that is not known. Such a label does not
+        count, and neither does an image of which nothing is known.
     recipe : LossRecipe
         The smoothing.
     sigmoid : bool
         See `uses_sigmoid`.
+    pos_weight : Tensor of float32, shape (K,), optional
+        By how much more an image with a label counts for it than one without.
 
     Returns
     -------
@@ -74,8 +83,13 @@ def image_losses(logits: Tensor, truth: Tensor, recipe: LossRecipe, sigmoid: boo
         low, high = smoothing / (choices - 1), 1 - smoothing
     target = low + (high - low) * truth
     if sigmoid:
-        each = functional.binary_cross_entropy_with_logits(logits, target, reduction='none')
-        return each.mean(dim=1)
+        known = ~target.isnan()
+        each = functional.binary_cross_entropy_with_logits(
+            logits, target.nan_to_num(), reduction='none', pos_weight=pos_weight
+        )
+        if known.all():
+            return each.mean(dim=1)
+        return (each * known).sum(dim=1) / known.sum(dim=1).clamp(min=1)
     return functional.cross_entropy(logits, target, reduction='none')
 
 

@@ -249,7 +249,7 @@ def _train(
     images, remarks = yield from read_images(dataset, recipe, read, path.name)
     if ranks.first:
         ranks.wait()
-    splits = splits_of(images.dataset, recipe.split, recipe.seed)
+    splits = splits_of(images.dataset, recipe.split, recipe.split_seed)
     single = len(splits) == 1 and not recipe.split.then_all
 
     def train_on(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from napari_cxr.metrics.classification import confusion_matrix, one_hot, validat
 from napari_cxr.networks import StagedNetwork
 from napari_cxr.training.distributed import Ranks
 from napari_cxr.training.inference_images import inference_images
-from napari_cxr.training.model_evaluation import true_labels
+from napari_cxr.training.model_evaluation import known_labels, true_labels
 from napari_cxr.training.network_setup import FrozenStages, TrainablePart, freeze
 from napari_cxr.training.optimization import (
     autocast,
@@ -113,7 +113,11 @@ class TrainingRun:
         self.multilabel = self.data.dataset.multilabel
         self.sigmoid = uses_sigmoid(recipe, self.multilabel)
         self.truth = true_labels(self.data.dataset)
-        self.targets = one_hot(self.truth, len(self.data.dataset.labels)).astype(np.float32)
+        labels = self.data.dataset.labels
+        self.targets = one_hot(self.truth, len(labels)).astype(np.float32)
+        self.known = known_labels(self.data.dataset)
+        self.targets[~self.known] = np.nan
+        self.pos_weight = self._pos_weight(labels)
         self.items = EpochItems.of(self.data.dataset, self.data.split, recipe)
         self.batches = self.items.batches
         if len(self.items.items) // self.batches < self.ranks.count:
@@ -247,10 +251,28 @@ class TrainingRun:
         The loss is the one that is minimised, over all classes; not weighted, and without
         the part within sources.
         """
-        metrics = validation_metrics(self.truth[places], logits, self.multilabel)
+        known = self.known[places]
+        metrics = validation_metrics(self.truth[places], logits, self.multilabel, known)
         if self.sigmoid:
-            metrics['loss'] = log_loss(self.targets[places] > 0, logits)
+            metrics['loss'] = log_loss(self.targets[places] > 0, logits, known=known)
         return metrics
+
+    def _pos_weight(self, labels: Sequence[str]) -> Tensor | None:
+        """Return by how much more images with a label count for it; None for no more."""
+        given = self.recipe.loss.pos_weight
+        if not given:
+            return None
+        if not self.multilabel:
+            raise RecipeError(
+                'loss.pos_weight is for images that can have several labels; these have one each. '
+                'Use loss.class_weights.'
+            )
+        if unknown := [label for label in given if label not in labels]:
+            raise RecipeError(
+                f'loss.pos_weight names the label {unknown[0]!r}, which does not exist; the '
+                f'labels are {", ".join(labels)}.'
+            )
+        return torch.tensor([given.get(label, 1.0) for label in labels], device=self.device)
 
     def to_device(self, network: StagedNetwork) -> StagedNetwork:
         """Return a network on this run's device, in its memory format."""
@@ -304,7 +326,7 @@ class TrainingRun:
             logits = self.learner(after, *inputs)
         logits = logits.float()
         # As in Keras: weights do not divide the sum, or a rare class would count less.
-        each = image_losses(logits, y, recipe.loss, self.sigmoid) * w
+        each = image_losses(logits, y, recipe.loss, self.sigmoid, self.pos_weight) * w
         if self.within_fraction:
             classes = torch.from_numpy(self.within[places]).to(self.device)
             inside = loss_within(logits, y, classes) * w * self.within_scale

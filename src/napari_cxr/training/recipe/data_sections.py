@@ -103,6 +103,9 @@ class SplitRecipe:
         For k-fold and leave-source-out: whether one more network is finally trained on all
         images except the fraction `val`. It is the result, and its card has the metrics of
         the folds.
+    seed : int or None
+        Seed of the split, so that runs with other seeds use the same images for each part; by
+        default the recipe's own seed.
     """
 
     method: Literal['auto', 'given', 'holdout', 'k-fold', 'leave-source-out'] = 'auto'
@@ -112,8 +115,11 @@ class SplitRecipe:
     fold: int = 0
     left_out: tuple[tuple[str, ...], ...] = ()
     then_all: bool = False
+    seed: int | None = None
 
     def __post_init__(self) -> None:
+        possible = self.seed is None or 0 <= self.seed < 2**32
+        check_entry(possible, 'split.seed', "between 0 and 4294967295, or 'none'")
         check_entry(0 < self.val <= 0.5, 'split.val', 'above 0 and at most 0.5')
         check_entry(0 <= self.test <= 0.5, 'split.test', 'between 0 and 0.5')
         check_entry(

@@ -179,6 +179,9 @@ class LossRecipe:
     class_weights : dict of str to float
         For 'given': the factor of each class. The loss is the mean of the weighted
         losses, as in Keras, not divided by the sum of the weights.
+    pos_weight : dict of str to float
+        For images that can have several labels: by how much more an image with a label counts
+        for that label than one without it; 1 for labels that are not named.
     label_smoothing : float
         Fraction of the target that is moved from the true class to others.
     smoothing : {'all', 'others'}
@@ -195,6 +198,7 @@ class LossRecipe:
     name: Literal['cross-entropy', 'binary cross-entropy'] = 'cross-entropy'
     weights: Literal['none', 'class', 'class and source', 'given'] = 'class'
     class_weights: dict[str, float] = field(default_factory=dict)
+    pos_weight: dict[str, float] = field(default_factory=dict)
     label_smoothing: float = 0.0
     smoothing: Literal['all', 'others'] = 'all'
     within_source: float = 0.0
@@ -208,9 +212,9 @@ class LossRecipe:
         check_entry(
             bool(self.class_weights) == given, 'loss.class_weights', "given with weights = 'given'"
         )
-        check_entry(
-            all(w > 0 for w in self.class_weights.values()), 'loss.class_weights', 'above 0'
-        )
+        for name in ('class_weights', 'pos_weight'):
+            positive = all(w > 0 for w in getattr(self, name).values())
+            check_entry(positive, f'loss.{name}', 'above 0')
 
 
 @dataclass(frozen=True)

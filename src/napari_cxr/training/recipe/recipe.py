@@ -179,6 +179,11 @@ class Recipe:
                 'set input.channels = 3.'
             )
 
+    @property
+    def split_seed(self) -> int:
+        """The seed of the split: `split.seed`, or that of everything."""
+        return self.seed if self.split.seed is None else self.split.seed
+
     def with_changes(self, changes: Mapping[str, Any]) -> Recipe:
         """Return the recipe with some entries changed.
 
