@@ -195,7 +195,7 @@ def _plain(name: str) -> str:
 
 
 def flag_columns(names: Sequence[str], rows: Sequence[TableRow], taken: set[str]) -> list[str]:
-    """Return the columns that hold both 0 and 1, and otherwise cells that say 'unknown'.
+    """Return the columns that hold 1, and otherwise 0 or cells that say 'unknown'.
 
     Raises
     ------
@@ -207,7 +207,7 @@ def flag_columns(names: Sequence[str], rows: Sequence[TableRow], taken: set[str]
         if not name or name in taken:
             continue
         kinds = [_flag(row[name]) for row in rows]
-        if not {True, False} <= set(kinds):
+        if True not in kinds or not {False, 'unknown'} & set(kinds):
             continue
         wrong = [i for i, kind in enumerate(kinds) if kind == 'wrong']
         if not wrong:

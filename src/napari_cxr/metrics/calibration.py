@@ -289,7 +289,12 @@ def at_prevalence(
     return tuple(float(b) for b in np.asarray(bias) + moved)
 
 
-def calibration_error(truth: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> float:
+def calibration_error(
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    bins: int = 15,
+    known: np.ndarray | None = None,
+) -> float:
     """Return the mean gap between confidence and accuracy, in bins of equal size.
 
     Expected calibration error of the top class (Naeini et al., AAAI 2015) with
@@ -305,10 +310,14 @@ def calibration_error(truth: np.ndarray, probabilities: np.ndarray, bins: int = 
         Of each class.
     bins : int
         How many bins; fewer if there are fewer images.
+    known : ndarray of bool, shape (n, classes), optional
+        As of `log_loss`.
     """
     if np.ndim(truth) == 2:
-        columns = zip(probabilities.T, truth.T, strict=True)
-        return float(np.mean([_gap(p, true, bins) for p, true in columns]))
+        known = np.ones(np.shape(truth), bool) if known is None else known
+        columns = zip(probabilities.T, truth.T, known.T, strict=True)
+        gaps = [_gap(p[own], true[own], bins) for p, true, own in columns if own.any()]
+        return float(np.mean(gaps)) if gaps else float('nan')
     return _gap(probabilities.max(axis=1), probabilities.argmax(axis=1) == truth, bins)
 
 

@@ -345,7 +345,7 @@ def summarise(
         'images': len(inside),
         'patients': patients,
         **interval_lists(whole),
-        'calibration_error': round(calibration_error(truth, probabilities), 4),
+        'calibration_error': round(calibration_error(truth, probabilities, known=known), 4),
         'classes': classes,
         **({'pairs': interval_lists(compared)} if compared else {}),
         **({} if multilabel else {'confusion': (inside.T.astype(int) @ predicted).tolist()}),

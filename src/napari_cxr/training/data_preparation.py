@@ -336,8 +336,9 @@ def prepare(
                 'of them again, or leave the class out in data.classes.'
             )
     images = everything.subset(kept)
-    if text := _contradictions(images):
-        yield WarningRaised(run, text)
+    for text in (_contradictions(images), _never_absent(images.dataset)):
+        if text:
+            yield WarningRaised(run, text)
     images = yield from _without_sealed(images, recipe, run)
     pairs = duplicates.find_near_duplicates(images.thumbnails)[0] if recipe.data.duplicates else ()
     images = group_duplicates(images, recipe, pairs)
@@ -401,6 +402,24 @@ def _contradictions(images: LoadedImages) -> str:
         f'stand under different labels: {"; ".join(shown)}{more}. At least one label of each is '
         'wrong. They are used as they are, in one split each; correct the labels, or name these '
         'images in data.exclude.'
+    )
+
+
+def _never_absent(dataset: Dataset) -> str:
+    """Say which labels no image is known not to have, so that they cannot be learnt."""
+    if not dataset.multilabel:
+        return ''
+    found = [
+        label
+        for label in dataset.labels
+        if all(label in s.labels or label in s.unknown for s in dataset.samples)
+    ]
+    if not found:
+        return ''
+    return (
+        f'Of no image it is known that it does not have: {", ".join(found)}. Blank, -1 and '
+        '"uncertain" say that nobody knows, so nothing can be learnt of these labels. Write 0 '
+        'where an image does not have one.'
     )
 
 
