@@ -374,13 +374,14 @@ _ENTRIES = {
     'markers': 'another choice of what is said of heatmaps',
     'identify': 'another choice of what identifies',
     'tidy': 'other columns of the table',
+    'possible': 'other columns of the table',
 }
 
 
 #: What follows from an entry, so that it need not be named beside it.
 _FOLLOWS = {
-    'model': ('model_hash', 'labels', 'several', 'preprocessing', 'rule'),
-    'model_hash': ('labels', 'several', 'preprocessing', 'rule'),
+    'model': ('model_hash', 'labels', 'several', 'preprocessing', 'rule', 'possible'),
+    'model_hash': ('labels', 'several', 'preprocessing', 'rule', 'possible'),
     'decision': ('rule',),
     'version': ('lung_field', 'frontal_check', 'rule', 'peaks', 'markers', 'tidy'),
     'shares': ('peaks', 'markers'),
