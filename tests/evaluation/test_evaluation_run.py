@@ -175,3 +175,13 @@ def test_labels_of_other_names(tmp_path, scores_of, finish):
         finish(table, out=tmp_path / 'report')
     classes = {'normal': ['healthy'], 'pneumonia': ['Sick']}
     assert finish(table, out=tmp_path / 'report', classes=classes).result.metrics['auc']
+
+
+def test_a_damaged_ledger_is_told_and_nothing_is_written(tmp_path, scores_of, finish):
+    table = scores_of(LABELS, scored(40))
+    ledger = tmp_path / 'scores.evaluations.jsonl'
+    ledger.write_text('{"images": \n')
+    with pytest.raises(ListingError, match=r'Line 1 of scores\.evaluations\.jsonl.*begin anew'):
+        finish(table, out=tmp_path / 'report')
+    assert not (tmp_path / 'report' / 'metrics.json').exists()
+    assert ledger.read_text() == '{"images": \n'

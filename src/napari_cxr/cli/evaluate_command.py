@@ -206,6 +206,9 @@ def evaluate(
         raise typer.BadParameter(str(error)) from None
     except OSError as error:
         raise typer.BadParameter(f'{error.filename or out}: {error.strerror}.') from None
+    except KeyboardInterrupt:
+        echo('Stopped. What was scored is kept; the same command goes on with it.', err=True)
+        raise typer.Exit(1) from None
     _print_result(finished)
     for line in pages:
         echo(line)

@@ -34,7 +34,7 @@ from napari_cxr.evaluation.evaluation_table import (
     write_predictions,
 )
 from napari_cxr.evaluation.heatmap_gallery import heatmap_gallery
-from napari_cxr.evaluation.looks import note_answers, note_look, seals_of
+from napari_cxr.evaluation.looks import note_answers, note_look, open_ledgers, seals_of
 from napari_cxr.evaluation.measuring import EvaluatedModel, MeasuringSettings, measure
 from napari_cxr.evaluation.recomputing import METRICS_FILE
 from napari_cxr.evaluation.report import REPORT_FILE, report_page
@@ -195,6 +195,7 @@ def evaluate(
     """
     how, out = settings or EvaluationSettings(), Path(out)
     split, items = _items_of(images, how.split)
+    open_ledgers(images.place, '')  # before hours of work, in case one is damaged
     out.mkdir(parents=True, exist_ok=True)
     names = _names(models)
     read: ReadImages = yield from read_images(images.items, decoders)
@@ -352,6 +353,7 @@ def _report(
             how.classes,
             images.columns,
             read.name_of if read else None,
+            read.patient_of,
             include_doubtful=how.include_doubtful,
         )
     )
@@ -377,6 +379,10 @@ def _report(
             combined.runs[name],
             given[name].card if name in given else None,
             compress(combined.seen[name], inside),
+            sum(
+                own == 'train' and part == 'val'
+                for own, part in zip(combined.seen[name], whole.splits, strict=True)
+            ),
         )
         for name in combined.runs
     }
@@ -508,7 +514,9 @@ def _joined(table: EvaluationTable, tuning: EvaluationTable) -> EvaluationTable:
     )
 
 
-def _about(run: ScoringRun, card: Card | None, seen: Iterable[str]) -> EvaluatedModel:
+def _about(
+    run: ScoringRun, card: Card | None, seen: Iterable[str], tuned_on_seen: int
+) -> EvaluatedModel:
     splits = Counter(seen)
     return EvaluatedModel(
         title=card.title if card else '',
@@ -516,5 +524,6 @@ def _about(run: ScoringRun, card: Card | None, seen: Iterable[str]) -> Evaluated
         thresholds=run.label_rule.thresholds,
         points={k: dict(v) for k, v in card.operating_points.items()} if card else {},
         seen={name: splits[name] for name in ('train', 'val')},
+        validation_seen=tuned_on_seen,
         demonstration=card.demonstration if card else '',
     )

@@ -22,7 +22,7 @@ from napari_cxr.evaluation.selection_optimism import best_of_chance
 from napari_cxr.scoring.input_lists import ListingError
 from napari_cxr.training.sealed_images import SealedSet, keep_sealed, sealed_among
 
-__all__ = ['note_answers', 'note_look', 'seals_of', 'set_kind']
+__all__ = ['note_answers', 'note_look', 'open_ledgers', 'seals_of', 'set_kind']
 
 
 def note_look(
@@ -50,8 +50,7 @@ def note_look(
         evaluation, and ``at_most`` between all configurations; ``ledger``: 'beside the set' or
         'in the user data folder'; ``said``: this in words.
     """
-    beside = EvaluationLedger(ledger_beside(place))
-    own = EvaluationLedger(ledger_of_user(fingerprint))
+    beside, own = open_ledgers(place, fingerprint)
     models = metrics['models']
     purpose = 'choose' if len(models) > 1 else 'report'
     records = [
@@ -69,9 +68,12 @@ def note_look(
     try:
         beside.append(records)
     except OSError:
-        own.append(records)
-        where = 'in the user data folder'
-    known = [r for r in (*beside, *own) if r.images == fingerprint]
+        try:
+            own.append(records)
+            where = 'in the user data folder'
+        except OSError as failure:
+            where = f'nowhere, because nothing could be written ({failure.strerror})'
+    known = [r for r in (*beside, *own) if r.images == fingerprint] or records
     configurations = {record.configuration for record in known}
     hashes = {record.model_hash for record in known}
     error = max((_error(model.get('auc')) for model in models.values()), default=0.0)
@@ -87,6 +89,31 @@ def note_look(
         'ledger': where,
         'said': _in_words(len(known), len(configurations), len(hashes), kind, at_most),
     }
+
+
+def open_ledgers(place: Path, fingerprint: str) -> tuple[EvaluationLedger, EvaluationLedger]:
+    """Return the ledgers that may know a set: beside it, and of the user.
+
+    Raises
+    ------
+    ListingError
+        If one cannot be read; without it nobody knows how often one has looked.
+    """
+    found = []
+    for path in (ledger_beside(place), ledger_of_user(fingerprint)):
+        try:
+            found.append(EvaluationLedger(path))
+        except ValueError as error:
+            raise ListingError(
+                f'{error}. The ledger {path} says how often one has looked at these images. '
+                'Repair the line, or move the file away to begin anew.'
+            ) from None
+        except OSError as error:
+            raise ListingError(
+                f'The ledger {path} cannot be opened ({error.strerror}). It says how often one '
+                'has looked at these images.'
+            ) from None
+    return found[0], found[1]
 
 
 def set_kind(records: list[EvaluationRecord], models: Mapping[str, Any]) -> str:

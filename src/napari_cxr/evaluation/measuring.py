@@ -50,6 +50,8 @@ class EvaluatedModel:
         Operating points of its card, by class and criterion.
     seen : dict of str to int
         How many images of the set it was trained on ('train') or chosen by ('val').
+    validation_seen : int
+        How many of the images that thresholds are chosen by it was trained on.
     demonstration : str
         What its card says where it is not to be believed.
     """
@@ -59,6 +61,7 @@ class EvaluatedModel:
     thresholds: tuple[float, ...] = ()
     points: dict[str, dict[str, float]] = field(default_factory=dict)
     seen: dict[str, int] = field(default_factory=dict)
+    validation_seen: int = 0
     demonstration: str = ''
 
 

@@ -99,8 +99,8 @@ def recompute(folder: Path) -> Generator[str, None, Recomputed]:
 
 
 def _model(own: Mapping[str, Any]) -> EvaluatedModel:
-    entries = {one.name: own[one.name] for one in fields(EvaluatedModel)}
-    return EvaluatedModel(**{**entries, 'thresholds': tuple(entries['thresholds'])})
+    entries = {one.name: own[one.name] for one in fields(EvaluatedModel) if one.name in own}
+    return EvaluatedModel(**{**entries, 'thresholds': tuple(entries.get('thresholds', ()))})
 
 
 def _numbers(where: str, first: Any, second: Any) -> Iterator[tuple[str, bool]]:

@@ -204,7 +204,11 @@ def _model(name: str, model: Mapping[str, Any], content: Mapping[str, Any]) -> d
             }
             for label, curves in model.get('curves', {}).items()
         ],
-        **_points(model.get('operating_points', {}), content['settings']['prevalence']),
+        **_points(
+            model.get('operating_points', {}),
+            content['settings']['prevalence'],
+            model.get('validation_seen', 0),
+        ),
         'by': [
             {
                 'name': column,
@@ -275,13 +279,18 @@ def _figures(label: str, curves: Mapping[str, Any]) -> list[Any]:
     return [Markup(one) for one in drawn]
 
 
-def _points(points: Mapping[str, Any], prevalence: float | None) -> dict[str, Any]:
+def _points(points: Mapping[str, Any], prevalence: float | None, seen: int) -> dict[str, Any]:
     said = {
         'validation': f'Chosen by {points.get("images", 0):,} validation images, and applied '
         'here unchanged.',
         'card': "From the model's card, and applied here unchanged; this set has no validation "
         'images.',
     }.get(points.get('chosen_on', ''), '')
+    if seen and points.get('chosen_on') == 'validation':
+        said += (
+            f' The model was trained on {seen:,} of these validation images, so it may reach less '
+            'here than what a threshold was chosen for.'
+        )
     names = ['Class', 'Chosen for', 'Threshold', 'Recall (sensitivity)', 'Specificity']
     names += ['PPV here', 'NPV here']
     keys = ['recall', 'specificity', 'ppv', 'npv']

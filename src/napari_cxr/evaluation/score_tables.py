@@ -48,6 +48,7 @@ def combine_scores(
     classes: Mapping[str, Sequence[str]] | None = None,
     columns: Mapping[str, Mapping[str, str]] | None = None,
     name_of: Callable[[str], str] | None = None,
+    patient_of: Callable[[str], str] = lambda _: '',
     *,
     include_doubtful: bool = False,
 ) -> CombinedScores:
@@ -63,6 +64,8 @@ def combine_scores(
         By column, what is said of images, by path.
     name_of : callable, optional
         Takes a path and returns how its image is called; 'row N' by default.
+    patient_of : callable, optional
+        Takes a path and returns what tells its patient from others, where no table does.
     include_doubtful : bool
         Whether doubtful images count.
 
@@ -119,7 +122,9 @@ def combine_scores(
         images=tuple(name_of(row.path) if name_of else f'row {row.number + 1}' for row in ours),
         paths=tuple(kept),
         truth=np.array(truth, dtype=bool).reshape(len(kept), len(labels)),
-        patients=tuple(row.patient or f'image {row.number + 1}' for row in ours),
+        patients=tuple(
+            row.patient or patient_of(row.path) or f'image {row.number + 1}' for row in ours
+        ),
         splits=tuple(row.split for row in ours),
         columns=_columns(ours, columns or {}),
         probabilities={

@@ -53,6 +53,8 @@ class ReadImages:
         See `napari_cxr.metrics.baseline_features`.
     thumbnails : ndarray of uint8, shape (n, 32, 32)
         See `napari_cxr.training.duplicates`.
+    patients : tuple of str
+        What tells patients apart by the headers of DICOM files; empty where nothing is known.
     """
 
     places: dict[str, int]
@@ -60,8 +62,15 @@ class ReadImages:
     features: np.ndarray = field(default_factory=lambda: np.zeros((0, 44), np.float32))
     thumbnails: np.ndarray = field(default_factory=lambda: np.zeros((0, 32, 32), np.uint8))
 
+    patients: tuple[str, ...] = ()
+
     def __bool__(self) -> bool:
         return bool(self.places)
+
+    def patient_of(self, path: str) -> str:
+        """Return what the header of an image says of its patient; empty if nothing."""
+        place = self.places.get(path)
+        return '' if place is None or not self.patients else self.patients[place]
 
     def name_of(self, path: str) -> str:
         """Return how an image is named without its path; 'unread' where it could not be read."""
@@ -105,7 +114,10 @@ def read_images(
     places = {str(sample.path): i for i, sample in enumerate(found.dataset.samples)}
     by_path = {item.path: places[str(Path(item.path))] for item in items
                if str(Path(item.path)) in places}  # fmt: skip
-    return ReadImages(by_path, found.digests, found.features, found.thumbnails)
+    named = [sample.group if sample.known else '' for sample in found.dataset.samples]
+    numbers = {name: str(i) for i, name in enumerate(dict.fromkeys(named), start=1)}
+    patients = tuple(f'header {numbers[name]}' if name else '' for name in named)
+    return ReadImages(by_path, found.digests, found.features, found.thumbnails, patients)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,7 +252,7 @@ def _rows(
         features=read.features[places],
         truth=np.array(truth, dtype=bool).reshape(len(kept), len(table.labels)),
         multilabel=table.multilabel,
-        patients=[item.patient or item.path for item in kept],
+        patients=[item.patient or read.patient_of(item.path) or item.path for item in kept],
         training=np.array([i.split == 'train' and i.path not in judged for i in kept], dtype=bool),
         values={
             'source': np.array([item.source for item in kept], dtype=object),
