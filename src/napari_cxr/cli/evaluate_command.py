@@ -41,9 +41,10 @@ def evaluate(
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar='MODEL... IMAGES | SCORES...',
+            metavar='MODEL... IMAGES | SCORES... | RUN',
             help='Models, by name or file, and then the images: a folder with a folder for each '
-            'class, or a table. Or finished tables of scores, one of each model.',
+            'class, or a table. Or finished tables of scores, one of each model. Or the folder of '
+            'a training run, to be judged by its own test images, fold by fold.',
         ),
     ] = None,
     out: Annotated[
@@ -150,9 +151,11 @@ def evaluate(
     from napari_cxr.evaluation.evaluation_images import list_images
     from napari_cxr.evaluation.evaluation_run import (
         EvaluationSettings,
+        evaluate_run,
         evaluate_scores,
     )
     from napari_cxr.evaluation.evaluation_run import evaluate as run
+    from napari_cxr.evaluation.run_predictions import is_run_folder
     from napari_cxr.scoring import ListingError, ScoringError
     from napari_cxr.workers.decoder_pool import DecoderPool, listed_images
 
@@ -176,7 +179,9 @@ def evaluate(
         backend=backend,
     )
     try:
-        if all(map(_is_score_table, what)):
+        if len(what) == 1 and is_run_folder(Path(what[0])):
+            finished = _show(evaluate_run(what[0], out, settings), quiet)
+        elif all(map(_is_score_table, what)):
             if shortcut_tests:
                 raise typer.BadParameter('--shortcut-tests needs models and images, not scores.')
             finished = _show(evaluate_scores(what, out, settings), quiet)

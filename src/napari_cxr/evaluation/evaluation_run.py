@@ -38,6 +38,7 @@ from napari_cxr.evaluation.looks import note_answers, note_look, open_ledgers, s
 from napari_cxr.evaluation.measuring import EvaluatedModel, MeasuringSettings, measure
 from napari_cxr.evaluation.recomputing import METRICS_FILE
 from napari_cxr.evaluation.report import REPORT_FILE, report_page
+from napari_cxr.evaluation.run_predictions import read_run
 from napari_cxr.evaluation.score_tables import CombinedScores, combine_scores
 from napari_cxr.evaluation.split_baselines import ReadImages, baseline_predictions, read_images
 from napari_cxr.scoring import ScoringSettings, score
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from napari_cxr.scoring.image_preparation import PreparedImage, PrepareOptions
     from napari_cxr.training.training_image import TrainingImage
 
-__all__ = ['EvaluationSettings', 'ModelToEvaluate', 'evaluate', 'evaluate_scores']
+__all__ = ['EvaluationSettings', 'ModelToEvaluate', 'evaluate', 'evaluate_run', 'evaluate_scores']
 
 #: Digits of the SHA-256 of a model's file by which tables of scores name it.
 _MODEL_DIGITS = 12
@@ -207,7 +208,10 @@ def evaluate(
         yield from _score(name, model, items, table, decoders, how.scoring)
         scores[name] = table
     given = dict(zip(names, models, strict=True))
-    return (yield from _report(images, scores, out, how, split, read, given, decoders, seals))
+    combined = yield from _combined(images, scores, how, read)
+    return (
+        yield from _report(images, combined, scores, out, how, split, read, given, decoders, seals)
+    )
 
 
 def evaluate_scores(
@@ -235,7 +239,30 @@ def evaluate_scores(
     split = _split_of(set(splits) - {''}, how.split)
     out.mkdir(parents=True, exist_ok=True)
     images = EvaluationImages(next(iter(scores.values())), ())
-    return (yield from _report(images, scores, out, how, split, ReadImages({}), {}, None))
+    nothing = ReadImages({})
+    combined = yield from _combined(images, scores, how, nothing)
+    return (yield from _report(images, combined, scores, out, how, split, nothing, {}, None))
+
+
+def evaluate_run(
+    folder: str | Path, out: str | Path, settings: EvaluationSettings | None = None
+) -> Generator[EvaluationEvent | None, None, EvaluationResult]:
+    """Evaluate a training run by its own test images; see `evaluate`.
+
+    Of a run in folds all test images are taken together, each with the prediction of the network
+    that had not seen it. After ``napari-cxr train --leave-one-source-out`` these are the images of
+    sources that were left out, and the spread between sources is that of hospitals that the
+    networks had never seen.
+    """
+    how, out, folder = settings or EvaluationSettings(), Path(out), Path(folder)
+    if how.sealed:
+        raise ListingError('A set is sealed by its images. Give a model and the images.')
+    yield EvaluationProgress('Reading the run')
+    combined = yield from in_background(lambda _: read_run(folder))
+    images = EvaluationImages(folder, ())
+    open_ledgers(folder, '')
+    out.mkdir(parents=True, exist_ok=True)
+    return (yield from _report(images, combined, {}, out, how, 'test', ReadImages({}), {}, None))
 
 
 def _split_of(known: set[str], asked: str) -> str:
@@ -334,8 +361,31 @@ def _score(
     metrics_path_of(table).unlink(missing_ok=True)
 
 
+def _combined(
+    images: EvaluationImages,
+    scores: Mapping[str, Path],
+    how: EvaluationSettings,
+    read: ReadImages,
+) -> Generator[EvaluationEvent | None, None, CombinedScores]:
+    """Bring the tables of scores together."""
+    yield EvaluationProgress('Reading the scores')
+    return (
+        yield from in_background(
+            lambda _: combine_scores(
+                {name: read_rows(table) for name, table in scores.items()},
+                how.classes,
+                images.columns,
+                read.name_of if read else None,
+                read.patient_of,
+                include_doubtful=how.include_doubtful,
+            )
+        )
+    )
+
+
 def _report(
     images: EvaluationImages,
+    combined: CombinedScores,
     scores: Mapping[str, Path],
     out: Path,
     how: EvaluationSettings,
@@ -346,17 +396,6 @@ def _report(
     seals: Sequence[SealedSet] = (),
 ) -> Generator[EvaluationEvent | None, None, EvaluationResult]:
     """Bring scores together, compute the figures, note the look, and write the files."""
-    yield EvaluationProgress('Reading the scores')
-    combined: CombinedScores = yield from in_background(
-        lambda _: combine_scores(
-            {name: read_rows(table) for name, table in scores.items()},
-            how.classes,
-            images.columns,
-            read.name_of if read else None,
-            read.patient_of,
-            include_doubtful=how.include_doubtful,
-        )
-    )
     whole = _with_seen(combined)
     baselines: list[str] = []
     if how.baselines and read:
