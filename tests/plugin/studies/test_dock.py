@@ -171,3 +171,13 @@ def test_a_dropped_folder_is_listed_and_remembered(qtbot, own_plugin, folder):
     again = StudiesDock(ViewerModel())
     qtbot.addWidget(again)
     assert [action.text() for action in again.menu.actions()][2] == str(folder)
+
+
+def test_many_images_are_sorted_in_the_background(qtbot, dock, monkeypatch):
+    monkeypatch.setattr('napari_cxr.plugin.studies.dock._AT_ONCE', 0)
+    with qtbot.waitSignal(dock.sorted, timeout=WAIT):
+        dock.search.setText('lateral')
+        dock._refresh()
+        dock.search.setText('earlier')  # the last one counts
+        dock._refresh()
+    assert [node.image.path[-3:] for node in dock.model.root.images()] == ['IM2']

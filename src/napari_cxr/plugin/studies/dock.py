@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from qtpy.QtWidgets import (
 from napari_cxr import dicom
 from napari_cxr.dicom.header_summary import Identity
 from napari_cxr.output_text import terminal_line
-from napari_cxr.plugin.background import Failure
+from napari_cxr.plugin.background import Failure, JobOutcome, RunningJob, run_job
 from napari_cxr.plugin.base_dock import Dock, dropped_files
 from napari_cxr.plugin.docks import dock_signals, open_dock, unwrap_viewer
 from napari_cxr.plugin.preferences import preferences, save_preferences
@@ -40,7 +41,7 @@ from napari_cxr.plugin.reader import last_folder, open_paths
 from napari_cxr.plugin.score_table.thumbnails import ThumbnailCache
 from napari_cxr.plugin.studies.image_opener import ImageOpener
 from napari_cxr.plugin.studies.listing_job import NamesJob, StudyListing
-from napari_cxr.plugin.studies.study_model import StudyModel, StudyNode
+from napari_cxr.plugin.studies.study_model import StudyModel, StudyNode, study_rows
 from napari_cxr.plugin.style import keep_space, quiet_label
 from napari_cxr.plugin.widgets.sections import fill_dock
 from napari_cxr.plugin.widgets.text import ElidedLine, InlineMessage, SkippedFiles
@@ -58,6 +59,8 @@ __all__ = ['StudiesDock']
 _MOST_RECENT = 8
 #: With more patients than this the tree opens with all of them folded.
 _UNFOLDED = 12
+#: Of more images than this the tree is made in the background.
+_AT_ONCE = 500
 #: Milliseconds between two looks of the tree at what has been found, and after a key of a search.
 _REFRESH, _TYPING = 700, 150
 _EMPTY = (
@@ -77,6 +80,8 @@ class StudiesDock(Dock):
 
     #: The index of a folder has ended: all is listed, it failed, or it was stopped.
     indexed = Signal()
+    #: Another tree is on show.
+    sorted = Signal()
 
     def __init__(self, napari_viewer: ViewerModel) -> None:
         super().__init__(unwrap_viewer(napari_viewer))
@@ -86,8 +91,11 @@ class StudiesDock(Dock):
         self._patients: list[Patient] = []
         self._identities: dict[str, Identity] = {}
         self._listing: StudyListing | None = None
-        self._naming: NamesJob | None = None
+        self._naming: list[NamesJob] = []
+        self._asked: set[str] = set()
         self._folds: dict[str, bool] = {}
+        self._building: RunningJob | None = None
+        self._stale = False
         self.opener = ImageOpener(self.viewer, self)
         self.thumbnails = ThumbnailCache(self)
         self._build()
@@ -138,7 +146,7 @@ class StudiesDock(Dock):
         if header is not None:
             header.setStretchLastSection(False)
             header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-            header.setSectionResizeMode(1, QHeaderView.ResizeMode.Fixed)
+            header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self.empty = quiet_label(_EMPTY)
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         page = QWidget()
@@ -265,7 +273,7 @@ class StudiesDock(Dock):
         """List the studies of a folder or a DICOMDIR; returns at once."""
         self._drop_jobs()
         self._source = source
-        self._images, self._patients, self._identities, self._folds = [], [], {}, {}
+        self._images, self._patients, self._folds = [], [], {}
         self.message.clear()
         self.skipped.show_files(())
         self.search.clear()
@@ -286,10 +294,10 @@ class StudiesDock(Dock):
             self._listing.stop()
 
     def _drop_jobs(self) -> None:
-        for job in (self._listing, self._naming):
-            if job is not None:
-                job.drop()
-        self._listing = self._naming = None
+        self._forget_names()
+        if self._listing is not None:
+            self._listing.drop()
+            self._listing = None
 
     def _grow(self, event: IndexGrown | IndexDone) -> None:
         if isinstance(event, IndexGrown):
@@ -321,8 +329,6 @@ class StudiesDock(Dock):
             none = '' if problem is not None else 'There is no image in this folder.\n\n'
             self.empty.setText(none + _EMPTY)
             self.pages.setCurrentIndex(0)
-        if self.names.isChecked():
-            self._read_names()
         self.indexed.emit()
 
     def _fail(self, text: str, details: str = '') -> None:
@@ -332,21 +338,52 @@ class StudiesDock(Dock):
 
     def _refresh(self) -> None:
         """Make the tree anew, with what is folded and chosen as it was."""
+        if self._building is not None:
+            self._stale = True
+            return
+        build = partial(
+            _build,
+            tuple(self._images),
+            self.order.currentText(),
+            dict(self._identities),
+            self.search.text().casefold().split(),
+        )
+        if len(self._images) <= _AT_ONCE:
+            self._show_tree(build())
+        else:  # it takes tenths of a second
+            self._stale = False
+            self._building = run_job(self, build, 'Sorting the studies', done=self._built)
+
+    def _built(self, outcome: JobOutcome | Failure) -> None:
+        self._building = None
+        if self._stale:
+            self._refresh()
+        elif isinstance(outcome, JobOutcome):
+            self._show_tree(outcome.result)
+
+    def _show_tree(self, built: tuple[list[Patient], StudyNode, bool]) -> None:
         chosen = {node.key for node in self._selected()}
-        self._patients = group_studies(self._images, self.order.currentText())
-        words = self.search.text().casefold().split()
-        self.model.set_patients(self._patients, self._identities, words)
-        few = len(self.model.root.children) <= _UNFOLDED or bool(words)
+        self._patients, root, searched = built
+        self.model.set_root(root)
+        few = len(root.children) <= _UNFOLDED or searched
         self.tree.blockSignals(True)
         try:
-            self._unfold(self.model.root, few)
-            self._select(chosen)
+            self._unfold(root, few)
+            if chosen:
+                self._select(chosen)
         finally:
             self.tree.blockSignals(False)
-        self.tree.resizeColumnToContents(1)
-        self.model.set_shown(self.opener.wanted)
-        self._enable()
+        self._mark(self.opener.wanted)
         self._looking.start()
+        if self.names.isChecked() and not self.busy:
+            self._read_names()
+        self.sorted.emit()
+
+    def _mark(self, paths: Iterable[str]) -> None:
+        """Show which images are on show."""
+        self.model.set_shown(paths)
+        self._repaint()
+        self._enable()
 
     def _unfold(self, above: StudyNode, few: bool) -> None:
         for node in above.children:
@@ -362,7 +399,6 @@ class StudiesDock(Dock):
             self.tree.blockSignals(True)
             self._unfold(node, True)
             self.tree.blockSignals(False)
-            self.tree.resizeColumnToContents(1)
 
     def _select(self, keys: set[str]) -> None:
         selection = self.tree.selectionModel()
@@ -445,12 +481,10 @@ class StudiesDock(Dock):
     def _open(self, *paths: str) -> None:
         self.message.clear()
         self.opener.open(*paths)
-        self.model.set_shown(paths)
-        self._enable()
+        self._mark(paths)
 
     def _opened(self, paths: list[str]) -> None:
-        self.model.set_shown(paths)
-        self._enable()
+        self._mark(paths)
 
     def _clicked(self, index: QModelIndex) -> None:
         """Open an image, or the two that are selected."""
@@ -512,23 +546,27 @@ class StudiesDock(Dock):
         if wanted:
             self._read_names()
             return
-        if self._naming is not None:
-            self._naming.drop()
-            self._naming = None
-        self._identities = {}
+        self._forget_names()
         self._refresh()
 
     def _read_names(self) -> None:
-        if self._naming is not None:
-            self._naming.drop()
+        """Read the names of studies that were not asked for yet."""
         files = [
             (study.key, study.images[0].path)
             for patient in self._patients
             for study in patient.studies
-            if study.key not in self._identities and study.images[0].header is not None
+            if study.key not in self._asked and study.images[0].header is not None
         ]
-        self._naming = NamesJob(files, self)
-        self._naming.found.connect(self._name)
+        if files:
+            self._asked |= {key for key, _ in files}
+            job = NamesJob(files, self)
+            job.found.connect(self._name)
+            self._naming.append(job)
+
+    def _forget_names(self) -> None:
+        for job in self._naming:
+            job.drop()
+        self._naming, self._identities, self._asked = [], {}, set()
 
     def _name(self, found: dict[str, Identity]) -> None:
         if self.names.isChecked():
@@ -590,6 +628,16 @@ class StudiesDock(Dock):
         others = [path for path in paths if path not in sources]
         if others:
             open_paths(self.viewer, others)
+
+
+def _build(
+    images: Sequence[IndexedImage],
+    order: str,
+    identities: dict[str, Identity],
+    words: Sequence[str],
+) -> tuple[list[Patient], StudyNode, bool]:
+    patients = group_studies(images, order)
+    return patients, study_rows(patients, identities, words), bool(words)
 
 
 def _row(*widgets: QWidget, stretch: int | None = None) -> QWidget:

@@ -22,7 +22,7 @@ from napari_cxr.studies.study_tree import (
     matches,
 )
 
-__all__ = ['IMAGE_HEIGHT', 'StudyModel', 'StudyNode']
+__all__ = ['IMAGE_HEIGHT', 'StudyModel', 'StudyNode', 'study_rows']
 
 #: Height of a row with a thumbnail, and of the thumbnail in it, in pixels.
 IMAGE_HEIGHT = 44
@@ -86,7 +86,7 @@ class StudyModel(QAbstractItemModel):
     ) -> None:
         super().__init__(parent)
         self._thumbnail = thumbnail
-        self._root = StudyNode('', '', '')
+        self._root = self._before = StudyNode('', '', '')
         self._shown: set[str] = set()
 
     @property
@@ -94,41 +94,15 @@ class StudyModel(QAbstractItemModel):
         """What stands above all patients."""
         return self._root
 
-    def set_patients(
-        self,
-        patients: Sequence[Patient],
-        identities: dict[str, Identity],
-        words: Sequence[str] = (),
-    ) -> None:
-        """Show these patients, or what of them fits a search.
-
-        Parameters
-        ----------
-        patients : sequence of Patient
-            In their order.
-        identities : dict of str to Identity
-            By the key of a study; what is not there is shown by its pseudonym.
-        words : sequence of str
-            All of them, in lower case, must occur in an image's row or in those above it.
-        """
+    def set_root(self, root: StudyNode) -> None:
+        """Show another tree, see `study_rows`."""
         self.beginResetModel()
-        self._root = StudyNode('', '', '')
-        for patient in patients:
-            _add_patient(self._root, patient, identities, words)
+        self._before, self._root = self._root, root  # Qt may hold indices until the end
         self.endResetModel()
 
     def set_shown(self, paths: Iterable[str]) -> None:
-        """Mark the images that are on show."""
-        before, self._shown = self._shown, set(paths)
-        for node in self._root.images():
-            if node.image is not None and (node.image.path in before) != (
-                node.image.path in self._shown
-            ):
-                self.repaint(node)
-
-    def repaint(self, node: StudyNode) -> None:
-        """Say that a row has changed."""
-        self.dataChanged.emit(self.index_of(node), self.index_of(node, 1))
+        """Mark the images that are on show, from the next painting on."""
+        self._shown = set(paths)
 
     def node(self, index: QModelIndex) -> StudyNode:
         """Return the row of an index; the root for none."""
@@ -187,6 +161,8 @@ class StudyModel(QAbstractItemModel):
         if role == Qt.ItemDataRole.TextAlignmentRole and index.column() == 1:
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         if role == Qt.ItemDataRole.SizeHintRole:
+            if index.column() > 0:
+                return None  # as wide as its text
             return QSize(0, IMAGE_HEIGHT if node.image is not None else _LINE_HEIGHT)
         if node.image is None:
             return None
@@ -219,6 +195,31 @@ class StudyModel(QAbstractItemModel):
         painter.drawImage((side - small.width()) // 2, (side - small.height()) // 2, small)
         painter.end()
         return empty
+
+
+def study_rows(
+    patients: Sequence[Patient], identities: dict[str, Identity], words: Sequence[str] = ()
+) -> StudyNode:
+    """Return the rows of patients, or what of them fits a search; needs no Qt.
+
+    Parameters
+    ----------
+    patients : sequence of Patient
+        In their order.
+    identities : dict of str to Identity
+        By the key of a study; what is not there is shown by its pseudonym.
+    words : sequence of str
+        All of them, in lower case, must occur in an image's row or in those above it.
+
+    Returns
+    -------
+    StudyNode
+        What stands above all patients.
+    """
+    root = StudyNode('', '', '')
+    for patient in patients:
+        _add_patient(root, patient, identities, words)
+    return root
 
 
 def _add_patient(
