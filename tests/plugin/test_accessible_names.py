@@ -33,7 +33,7 @@ def is_named(widget, buddies):
 @pytest.mark.parametrize(
     'name',
     ['Classify chest radiograph', 'Feature maps', 'Score a folder', 'Train a classifier',
-     'Training runs', 'Open with options', 'Save picture'],
+     'Training runs', 'Open with options', 'Save picture', 'Mark findings'],
 )  # fmt: skip
 def test_everything_has_a_name(name, qtbot, own_plugin, models, settled_threads):
     dock = docks()[name].get_callable()(ViewerModel())

@@ -18,6 +18,7 @@ from napari_cxr.cli.audit_command import audit
 from napari_cxr.cli.classify_command import classify, info
 from napari_cxr.cli.doctor_command import doctor
 from napari_cxr.cli.evaluate_command import evaluate
+from napari_cxr.cli.experts_command import experts
 from napari_cxr.cli.models_command import models
 from napari_cxr.cli.recipes_command import recipes
 from napari_cxr.cli.score_command import score
@@ -53,6 +54,7 @@ _STATUS_OF_EVALUATION = 'Exit status: 0 done, 2 wrong usage.'
 
 app.command(epilog=_STATUS_OF_EVALUATION)(evaluate)
 app.command()(agreement)
+app.command(epilog=_STATUS_OF_EVALUATION)(experts)
 
 app.command(epilog=_STATUS_OF_FILES)(info)
 
