@@ -163,7 +163,8 @@ def test_a_failure_is_said_and_takes_the_placeholder_away(qtbot, decoder, said, 
 
 
 @pytest.mark.parametrize(
-    'status', ['Opening a radiograph… [1 2]', {'layer_base': 'Opening a radiograph…'}]
+    'status',
+    ['Opening a radiograph… [1 2]', {'layer_name': 'Opening a radiograph…', 'coords': '[1 2]'}],
 )
 def test_the_status_line_forgets_a_placeholder_that_is_gone(
     qtbot, decoder, said, viewer, tmp_path, status

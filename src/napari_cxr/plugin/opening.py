@@ -452,8 +452,8 @@ def _select_what_is_shown(viewer: ViewerModel) -> None:
 def _forget_in_status(viewer: ViewerModel, layer: Layer) -> None:
     """Take the name of a layer that is gone out of the status line, before the mouse moves."""
     status = viewer.status
-    said = status.get('layer_base', '') if isinstance(status, dict) else status
-    if layer.name in said:
+    said = status.values() if isinstance(status, dict) else [status]
+    if any(layer.name in str(text) for text in said):
         viewer.status = 'Ready'
         viewer.update_status_from_cursor()  # where it is over the canvas, what it points at
 

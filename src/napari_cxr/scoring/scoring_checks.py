@@ -54,6 +54,8 @@ class InputSummary:
     begun, total : int
         Rows of that table that are done already, and paths that it will have; 0 and 0 if
         it is not begun.
+    splits : bool
+        Whether a table, or the names of sub-folders, say which image is in which split.
     """
 
     paths: tuple[str, ...]
@@ -64,6 +66,7 @@ class InputSummary:
     error: str = ''
     begun: int = 0
     total: int = 0
+    splits: bool = False
 
 
 def summarise_inputs(paths: Sequence[str], out: str) -> InputSummary:
@@ -74,17 +77,21 @@ def summarise_inputs(paths: Sequence[str], out: str) -> InputSummary:
         return found
     (path,) = (Path(one) for one in paths)
     folders: tuple[str, ...] = ()
-    labelled, labels_in, error = False, '', ''
+    labelled, splits, labels_in, error = False, False, '', ''
     try:
         if path.is_dir():
             folders, labels_in = _in_folder(path)
+            names = {name.lower() for name in folders}
+            splits = len(names) > 1 and names <= image_tables.SPLIT_NAMES.keys()
         elif path.suffix.lower() in _TABLES:
-            labelled = _gives_labels(path)
+            labelled, splits = _gives(path)
     except OSError as problem:
         error = f'{path.name} cannot be opened: {problem.strerror}.'
     except image_tables.ImageTableError as problem:
         error = str(problem)
-    return InputSummary(tuple(paths), out, folders, labelled, labels_in, error, begun, total)
+    return InputSummary(
+        tuple(paths), out, folders, labelled, labels_in, error, begun, total, splits
+    )
 
 
 def _in_folder(folder: Path) -> tuple[tuple[str, ...], str]:
@@ -95,17 +102,19 @@ def _in_folder(folder: Path) -> tuple[tuple[str, ...], str]:
     tables = sorted(e.path for e in listed if Path(e.name).suffix.lower() in _TABLES)
     for table in tables[:_MOST_TABLES]:
         try:
-            if _gives_labels(Path(table)):
+            if _gives(Path(table))[0]:
                 return tuple(folders), table
         except (image_tables.ImageTableError, OSError):
             continue
     return tuple(folders), ''
 
 
-def _gives_labels(table: Path) -> bool:
+def _gives(table: Path) -> tuple[bool, bool]:
+    """Return whether a table gives labels, and whether it gives splits."""
     names, rows = image_tables.read(table)
     columns, flags = label_columns(names, rows)
-    return 'path' in columns and ('label' in columns or bool(flags))
+    named = 'path' in columns
+    return named and ('label' in columns or bool(flags)), named and 'split' in columns
 
 
 def _progress_of(journal: Path) -> tuple[int, int]:

@@ -49,6 +49,32 @@ def test_without_images_there_is_nothing_to_score(setup):
     assert setup.request() is None and 'Choose the images' in setup.reason
 
 
+@pytest.mark.parametrize('how', ['column', 'folders'])
+def test_one_split_can_be_chosen_where_splits_are_known(setup, folder, tmp_path, how):
+    options = setup.options
+    setup.set_images(str(folder))
+    assert options.split.isHidden() and setup.request().split == ''
+    if how == 'folders':
+        images = tmp_path / 'split'
+        for name in ('train', 'Test'):
+            shutil.copytree(folder, images / name)
+    else:
+        images = tmp_path / 'list.csv'
+        images.write_text('path,label,split\nchests/Normal/a.png,Normal,test\n')
+    setup.set_images(str(images))
+    assert not options.split.isHidden() and setup.request().split == ''
+    options.split.setCurrentIndex(options.split.findData('test'))
+    options.split.activated.emit(options.split.currentIndex())
+    request = setup.request()
+    assert request.split == request.arguments()['split'] == 'test'
+    assert 'test images' in options.summary.text()
+    assert ScoreRequest.from_json(request.to_json()) == request
+    setup.set_images(str(folder))  # of which no split is known
+    assert setup.request().split == '' and options.split.isHidden()
+    setup.show_request(request)
+    assert setup.request().split == 'test'
+
+
 def test_a_folder_with_class_folders_is_measured_by_them(setup, folder, tmp_path):
     setup.set_images(str(folder))
     request = setup.request()

@@ -53,6 +53,8 @@ class ScoreRequest:
         Operating point of the model's card; empty for none.
     identify : bool
         Whether the table names patients.
+    split : str
+        The only split to score: 'train', 'val' or 'test'; empty for all images.
     """
 
     paths: tuple[str, ...]
@@ -66,6 +68,7 @@ class ScoreRequest:
     precision: str = 'auto'
     decision: str = ''
     identify: bool = False
+    split: str = ''
 
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of the worker's job 'score'."""
@@ -76,6 +79,7 @@ class ScoreRequest:
             'out': self.out,
             'model': self.model,
             'device': self.device,
+            'split': self.split,
             'settings': {name: getattr(self, name) for name in names},
         }
 

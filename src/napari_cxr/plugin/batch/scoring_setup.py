@@ -47,7 +47,7 @@ _IDENTIFY = (
 
 
 class ScoreOptions(CollapsibleSection):
-    """Heatmaps, operating point, precision, batch size and patient data.
+    """Split, heatmaps, operating point, precision, batch size and patient data.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class ScoreOptions(CollapsibleSection):
         self._fill()
         for box in (self.shares, self.pictures, self.identify):
             box.clicked.connect(self._change)
-        for choice in (self.precision, self.decision):
+        for choice in (self.split, self.precision, self.decision):
             choice.activated.connect(self._change)
         self.batch.valueChanged.connect(self._change)
         self.folder.textChanged.connect(self._change)
@@ -105,6 +105,17 @@ class ScoreOptions(CollapsibleSection):
             "An operating point of the model's card: adds a column with the classes whose "
             'probability reaches the threshold'
         )
+        self.split = ElidedComboBox(
+            'Which images to score, where a table, or folders called train, val and test, say '
+            'which split an image is in'
+        )
+        for text, split in (
+            ('All images', ''),
+            ('Training images', 'train'),
+            ('Validation images', 'val'),
+            ('Test images', 'test'),
+        ):
+            self.split.addItem(text, split)
         self.identify = QCheckBox('Add names, IDs and dates of the patients')
         self.identify.setToolTip('Adds columns with patient and study data of the DICOM headers')
         self.warning = PlainLabel(_IDENTIFY)
@@ -115,9 +126,10 @@ class ScoreOptions(CollapsibleSection):
         where.setSpacing(4)
         where.addWidget(self.folder, 1)
         where.addWidget(self.browse)
-        form = QFormLayout()
+        self._form = form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow('Split', self.split)
         form.addRow('Operating point', self.decision)
         form.addRow('Precision', self.precision)
         form.addRow('Batch size', self.batch)
@@ -135,6 +147,14 @@ class ScoreOptions(CollapsibleSection):
         self.batch.setValue(chosen.batch)
         self.precision.setCurrentIndex(max(self.precision.findData(chosen.precision), 0))
         self.offer_decisions(())
+        self.offer_splits(False)
+
+    def offer_splits(self, known: bool) -> None:
+        """Offer one split, where it is known which images are in it; otherwise all images."""
+        if not known:
+            self.split.setCurrentIndex(0)
+        self._form.setRowVisible(self.split, known)
+        self._change()
 
     def offer_decisions(self, names: Sequence[str]) -> None:
         """Offer operating points by name; the current one stays chosen if it is among them."""
@@ -167,6 +187,7 @@ class ScoreOptions(CollapsibleSection):
             'precision': cast(str, self.precision.currentData()),
             'decision': cast(str, self.decision.currentData() or ''),
             'identify': self.identify.isChecked(),
+            'split': cast(str, self.split.currentData()),
         }
 
     def show_request(self, request: ScoreRequest) -> None:
@@ -181,6 +202,7 @@ class ScoreOptions(CollapsibleSection):
             self.precision.setCurrentIndex(max(self.precision.findData(request.precision), 0))
             self.decision.setCurrentIndex(max(self.decision.findData(request.decision), 0))
             self.identify.setChecked(request.identify)
+            self.split.setCurrentIndex(max(self.split.findData(request.split), 0))
         self._change()
 
     def remember(self) -> None:
@@ -212,6 +234,7 @@ class ScoreOptions(CollapsibleSection):
         chosen = [
             text
             for wanted, text in (
+                (bool(self.split.currentData()), self.split.currentText().lower()),
                 (self.shares.isChecked() or pictures, 'heatmap fractions'),
                 (pictures, 'pictures'),
                 (bool(self.decision.currentData()), str(self.decision.currentText())),
@@ -350,6 +373,7 @@ class ScoreSetup(QWidget):
         """Take what the scan of the input has found."""
         if (summary.paths, summary.out) == (self.images.paths, self.target.path):
             self._summary = summary
+            self.options.offer_splits(summary.splits)
             self._update()
 
     def show_count(self, count: ImageCount) -> None:
