@@ -83,6 +83,17 @@ def test_what_is_quick_is_there_at_once(qtbot, decoder, viewer, tmp_path):
     assert list(viewer.layers) == [layer]
 
 
+def test_after_quick_ones_what_is_shown_is_selected(qtbot, decoder, viewer, tmp_path, monkeypatch):
+    monkeypatch.setattr(opening, 'viewers', lambda: [viewer])
+    decoder.ready |= {'one', 'three'}
+    started = Opening([tmp_path / 'one.png', tmp_path / 'three.png'], None)  # as of a reader
+    for data in watch_viewer(viewer).arriving(started.layers_within(30)):
+        viewer.add_layer(Layer.create(*data))  # napari selects the last one, which is hidden
+    ended(qtbot, started)
+    assert [layer.visible for layer in viewer.layers] == [True, False]
+    assert viewer.layers.selection.active is viewer.layers['one']
+
+
 def test_the_wait_is_bounded(qtbot, decoder, viewer, tmp_path):
     began = time.monotonic()
     started = open_paths(viewer, [tmp_path / 'one.png'], patience=None)

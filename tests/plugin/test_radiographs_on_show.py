@@ -101,6 +101,20 @@ def test_what_lies_on_a_radiograph_goes_and_comes_with_it(viewer):
     assert heat.visible and not hidden.visible
 
 
+def test_a_heatmap_is_never_seen_on_another_radiograph(viewer):
+    first, second = opened(viewer, (40, 30)), opened(viewer, (80, 60))
+    heatmap = Image(np.ones((4, 3)))
+    lay_on(heatmap, first)
+    viewer.add_layer(heatmap)  # of the one that is hidden, as where a person has selected it
+    assert [first.visible, second.visible, heatmap.visible] == [True, False, True]
+    second.visible = True
+    first.visible = heatmap.visible = False
+    heatmap.visible = True  # as after the first was classified again
+    assert [first.visible, second.visible, heatmap.visible] == [True, False, True]
+    first.visible = second.visible = False
+    assert heatmap.visible  # with none on show it lies on nobody's
+
+
 def test_a_persons_own_choice_stays(viewer):
     first, second = opened(viewer, (40, 30)), opened(viewer, (40, 30))
     first.visible = True

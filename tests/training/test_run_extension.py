@@ -110,6 +110,11 @@ def test_folds_and_runs_of_sweeps_keep_no_state_and_do_not_go_on(folder, recipe,
     alone = tmp_path / 'alone'
     run(folder, replace(recipe, split=SplitRecipe()), alone, keep_state=False)
     assert not list(alone.rglob('*state.safetensors'))
+    (tmp_path / 'sweep.toml').write_text('name = "rates"')  # of which it is a run
+    with pytest.raises(TrainingError, match='alone belongs to a sweep, whose runs keep no optim'):
+        extend_run(alone, 5)
+    with pytest.raises(TrainingError, match=r'is a sweep.* Train anew with the recipe'):
+        extend_run(tmp_path, 5)
 
 
 def test_what_becomes_of_the_rate_by_hand(recipe):

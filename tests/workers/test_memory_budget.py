@@ -39,6 +39,27 @@ def test_the_sum_of_what_is_granted_stays_within_what_is_free(budget):
     assert admitted(budget, 500 * MB).size == 500 * MB
 
 
+def test_what_a_decoder_has_allocated_counts_once(monkeypatch):
+    held = {7: 80 * MB}
+    monkeypatch.setattr(memory_budget, '_resident', lambda pid: held.get(pid, 0))
+    # 900 MB may be used of 1000 MB; what the decoder takes is missing in what is free.
+    budget = MemoryBudget(lambda: 1000 * MB - (held.get(7, 80 * MB) - 80 * MB))
+    with admitted(budget, 400 * MB) as grant:
+        grant.watch(7)
+        assert grant.unused == 400 * MB
+        held[7] += 300 * MB
+        assert grant.unused == 100 * MB
+        # 90 % of 700 MB are 630 MB, of which 100 MB are promised.
+        with admitted(budget, 530 * MB) as other:
+            assert admitted(budget, 1 * MB) is None
+        assert other.unused == 530 * MB
+        monkeypatch.setenv(memory_budget.MEMORY, '0.5')  # a person's limit counts what was granted
+        assert admitted(budget, 101 * MB) is None
+        monkeypatch.delenv(memory_budget.MEMORY)
+        del held[7]  # it was killed
+        assert grant.unused == 400 * MB
+
+
 def test_what_never_fits_is_refused_once_nobody_else_decodes(budget):
     with admitted(budget, 100 * MB):
         assert admitted(budget, 950 * MB) is None, 'more may be free when the other is done'

@@ -254,8 +254,14 @@ class Opening(QObject):
             bar.remove_line(line)
         if not self._cancelled:
             report(self.result, viewer)
-        if viewer is not None and self.result.done:
-            _select_what_is_shown(viewer)
+        if self.result.done:
+            if viewer is not None:
+                _select_what_is_shown(viewer)
+            else:  # all was quick, and napari has not said where it has put the layers
+                for one in viewers():
+                    active = one.layers.selection.active
+                    if active is not None and not active.visible:
+                        _select_what_is_shown(one)
         self._give_way()
         self.finished.emit()
         # Not at once: one of its timers may be what has called.

@@ -279,6 +279,8 @@ class RadiographsOnShow:
             self._take_up(layer)
             if layer.visible and not self._may_be_a_mask(layer):
                 self.show_alone(layer)
+        layer.events.visible.connect(self._overlay_shown)
+        self._show_what_lies_below(layer)
         if layer in self._own_units or is_placeholder(layer):
             with self._act():
                 self._match_units()
@@ -309,6 +311,18 @@ class RadiographsOnShow:
         shown = self.on_show
         if len(shown) == 1 and self._moved is None and _frame(shown) != self._fitted:
             self._fit(shown)
+
+    def _overlay_shown(self, event: Any) -> None:
+        if event.source in self._layers():
+            self._show_what_lies_below(event.source)
+
+    def _show_what_lies_below(self, layer: Layer) -> None:
+        """Show the radiograph of a heatmap or of lungs: it must not be seen on another one."""
+        if self._acting or not layer.visible or not self.on_show:
+            return
+        for base in self._radiographs():
+            if not base.visible and companions(base, [layer]):
+                self.show_alone(base)
 
     def _units_changed(self, event: Any) -> None:
         if not self._acting and event.source in self._layers():

@@ -58,6 +58,12 @@ def extend_run(folder: str | Path, epochs: int) -> str:
         If the recipe does not allow so many.
     """
     folder = Path(folder)
+    if any((place / 'sweep.toml').is_file() for place in (folder, folder.parent)):
+        raise TrainingError(
+            f'{folder} {"is" if (folder / "sweep.toml").is_file() else "belongs to"} a sweep, '
+            'whose runs keep no optimiser and cannot go on for more epochs. Train anew with the '
+            'recipe of the run that you want, and more epochs.'
+        )
     recipe = recipe_of(folder)
     if int(os.environ.get('WORLD_SIZE', '1')) > 1:
         raise TrainingError(
@@ -74,7 +80,7 @@ def extend_run(folder: str | Path, epochs: int) -> str:
     if state is None and (folder / 'result.json').is_file():
         raise TrainingError(
             f'The run in {folder} has no {FINAL_STATE_FILE}, which holds its optimiser, so it '
-            'cannot go on: that was removed, or the run is of an earlier version or of a sweep. '
+            'cannot go on: that was removed, or the run is of an earlier version. '
             'Start a new run from its weights: set weights to its last.safetensors.'
         )
     done, batches = read_progress(state) if state is not None else (0, 0)

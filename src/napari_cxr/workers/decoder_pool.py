@@ -89,6 +89,7 @@ def _within_limits(
     taken, wanted, alone, attempts = 0.0, 0, False, _ATTEMPTS
     while True:
         with (yield from budget.admit(wanted, decoders=decoders, alone=alone)) as grant:
+            grant.watch(worker.pid)
             began = time.monotonic()
             need = 0
             try:

@@ -160,12 +160,35 @@ class Grant:
     def __init__(self, size: int, give_back: Callable[[Grant], None]) -> None:
         self.size = size
         self._give_back = give_back
+        self._pid: int | None = None
+        self._before = 0
+
+    def watch(self, pid: int | None) -> None:
+        """Take note of the process that will use it, if it is there already."""
+        self._before = 0 if pid is None else _resident(pid)
+        self._pid = pid if self._before else None
+
+    @property
+    def unused(self) -> int:
+        """Bytes that are not allocated yet; the others are not free any more."""
+        used = 0 if self._pid is None else _resident(self._pid) - self._before
+        return self.size - min(max(used, 0), self.size)
 
     def __enter__(self) -> Grant:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._give_back(self)
+
+
+def _resident(pid: int) -> int:
+    """Return the memory that a process holds, in bytes; 0 if it is gone."""
+    import psutil
+
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return 0
 
 
 class MemoryBudget:
@@ -246,10 +269,13 @@ class MemoryBudget:
             if waited > self._patience:  # what they hold is not free; what they may take is
                 others = 0
             busy = sum(grant.size for grant in self._grants) + others
+            # What a decoder has allocated of its grant is missing in what is free already. Of
+            # other processes only their grants are known.
+            promised = sum(grant.unused for grant in self._grants) + others
             free = int((1 - _SPARE) * self._free())
             limit = DecoderLimits.from_environment().memory
             most = min(free, limit) if limit else free
-            room = max(most - busy, 0)
+            room = max(min(free - promised, limit - busy) if limit else free - promised, 0)
             size = wanted or max(_LEAST, min(USUAL, most // decoders))
             if not wanted and room >= _LEAST:  # rather less than to wait; it may ask for more
                 size = min(size, room)
