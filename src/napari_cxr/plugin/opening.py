@@ -21,6 +21,7 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 from napari.utils.notifications import show_info, show_warning
 from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtWidgets import QWidget
 
 from napari_cxr.plugin.background import (
     ActivityEntry,
@@ -388,13 +389,15 @@ def opening_bar(viewer: ViewerModel) -> OpeningBar | None:
         return bar
     try:
         bar = OpeningBar(viewer)
-        window.add_dock_widget(
+        dock = window.add_dock_widget(
             bar,
             name='Opening radiographs',
             area='bottom',
             allowed_areas=['top', 'bottom'],
             add_vertical_stretch=False,
         )
+        # napari's title, with its three buttons, is higher than a line of text.
+        dock.setTitleBarWidget(QWidget())
     except (RuntimeError, AttributeError):  # the window was closed
         return None
     _BARS[viewer] = bar

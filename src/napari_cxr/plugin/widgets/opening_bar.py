@@ -34,9 +34,10 @@ __all__ = ['OpeningBar', 'OpeningLine', 'OpeningNote']
 
 #: As many messages are kept; older ones go.
 _MOST_NOTES = 4
-#: The strip is no higher, in pixels, unless a person drags it: it scrolls instead. napari's docks
-#: need nearly all of a small screen, and its window would grow beyond it.
-_MOST_HEIGHT = 96
+#: The strip is no higher, in pixels, unless a person drags it: it scrolls instead. It may become
+#: as low as one line with a button: napari's docks need nearly all of a small screen, and its
+#: window would grow beyond it.
+_MOST_HEIGHT, _LEAST_HEIGHT = 96, 30
 
 
 class OpeningLine(QWidget):
@@ -162,10 +163,15 @@ class _ScrollingStack(QScrollArea):
         frame = self.height() - viewport.height() if viewport is not None else 0
         return QSize(least.width(), max(wrapped, least.height()) + frame)
 
+    @property
+    def wanted_height(self) -> int:
+        """What it should get: its contents, up to the limit."""
+        return min(self.sizeHint().height(), _MOST_HEIGHT)
+
     def minimumSizeHint(self) -> QSize:
-        """Return the same, up to the limit."""
+        """Return the least with which it can be read, line by line."""
         hint = self.sizeHint()
-        return QSize(hint.width(), min(hint.height(), _MOST_HEIGHT))
+        return QSize(hint.width(), min(hint.height(), _LEAST_HEIGHT))
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Ask for a new height where lines wrap differently."""
@@ -274,7 +280,8 @@ class OpeningBar(QWidget):
         there = dock is not None and dock.isVisible() and not dock.isFloating()
         if dock is not None and there and isinstance(window, QMainWindow):
             vertical = Qt.Orientation.Vertical
-            window.resizeDocks([dock], [dock.minimumSizeHint().height()], vertical)
+            around = dock.minimumSizeHint().height() - self._scroll.minimumSizeHint().height()
+            window.resizeDocks([dock], [around + self._scroll.wanted_height], vertical)
             QTimer.singleShot(0, self._scroll.show_last)
 
     def _dock(self) -> QDockWidget | None:
