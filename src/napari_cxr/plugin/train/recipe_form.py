@@ -33,6 +33,7 @@ _SECTIONS = (
     ('Loss', 'loss'),
     ('Early stopping', 'stopping'),
     ('Best epoch', 'selection'),
+    ('Probabilities', 'calibration'),
     ('Model card', 'card'),
 )
 #: Entries that are edited in the list of images or elsewhere in the dock.

@@ -251,6 +251,8 @@ def _create_field(kind: Any, offered: Sequence[str]) -> ValueField:
         return _LineField(_parse_number, _number_text)
     if kind is str:
         return _LineField(str, str)
+    if origin is types.UnionType and arguments[0] is int:
+        return _LineField(_parse_whole_or_none, str, 'none')
     if origin is types.UnionType:
         item = typing.get_args(arguments[0])[0]
         return _LineField(lambda text: _parse_items_or_none(item, text), _items_text, 'none')
@@ -293,6 +295,12 @@ def _parse_items(kind: Any, text: str) -> list[Any]:
 
 def _parse_items_or_none(kind: Any, text: str) -> Any:
     return 'none' if text.casefold() in ('', 'none') else _parse_items(kind, text)
+
+
+def _parse_whole_or_none(text: str) -> Any:
+    if text.casefold() in ('', 'none'):
+        return 'none'
+    return int(text) if text.isdigit() else text
 
 
 def _items_text(value: Any) -> str:
