@@ -169,6 +169,7 @@ def test_from_images_to_a_report(dock, qtbot, tmp_path):
         rows.append((f'{i}.png', label, 'ab'[i // 6]))
     with open(tmp_path / 'list.csv', 'w', newline='') as file:
         csv.writer(file).writerows(rows)
+    dock.setup.choose_models('cxr3-lung-texture')  # exported already, and small
     dock.setup.set_images(str(tmp_path / 'list.csv'))
     dock.setup.out.setText(str(tmp_path / 'out'))
     qtbot.waitUntil(dock.start.isEnabled, timeout=WAIT)
