@@ -119,6 +119,26 @@ def test_a_table_with_all_it_can_say(table, model, tmp_path):
     assert again.result.metrics['looks']['looks'] == 2
 
 
+def test_without_splits_the_model_is_judged_by_what_it_has_not_seen(
+    confounded, model, tmp_path, monkeypatch
+):
+    from napari_cxr.checkpoint.model_images import ModelImages, image_digest
+
+    files = sorted(confounded.glob('*/*.png'), key=lambda path: int(path.stem))
+    seen = {
+        image_digest(path): split
+        for path, split in zip(files, ['train'] * 12 + ['val'] * 8, strict=False)
+    }
+    monkeypatch.setattr(ModelImages, 'of_model', lambda path, card: ModelImages(seen))
+    *_, finished = finish(
+        list_images(confounded), [model], tmp_path / 'report', replace(QUICK, baselines=False)
+    )
+    content = finished.result.metrics
+    assert content['set']['split'] == 'test'
+    assert (content['set']['images'], content['set']['validation_images']) == (12, 8)
+    assert content['models']['tiny']['seen'] == {'train': 0, 'val': 0}
+
+
 def test_a_sealed_set_answers_once(table, model, tmp_path):
     images = list_images(table)
     finish(images, [model], tmp_path / 'one', replace(QUICK, baselines=False, sealed=True))

@@ -107,7 +107,8 @@ class EvaluationSettings:
     ----------
     split : str
         By the images of which split: 'test', 'val', 'train' or 'all'. Empty for the test split
-        where there is one, else all images.
+        where there is one, else all images. Where no table names splits they are those of the
+        run that made the models, if that knows some of the images.
     classes : mapping of str to sequence of str
         Which labels of the images mean which class, see `class_of_labels`.
     baselines : bool
@@ -195,11 +196,12 @@ def evaluate(
         If a table of scores cannot be written, or is of other images.
     """
     how, out = settings or EvaluationSettings(), Path(out)
-    split, items = _items_of(images, how.split)
     open_ledgers(images.place, '')  # before hours of work, in case one is damaged
     out.mkdir(parents=True, exist_ok=True)
     names = _names(models)
     read: ReadImages = yield from read_images(images.items, decoders)
+    images = _with_splits_of_runs(images, models, read)
+    split, items = _items_of(images, how.split)
     seals = _seals(names, models, split, items, read)
     scores = {}
     for name, model in zip(names, models, strict=True):
@@ -276,6 +278,29 @@ def _split_of(known: set[str], asked: str) -> str:
             'all.'
         )
     return asked
+
+
+def _with_splits_of_runs(
+    images: EvaluationImages, models: Sequence[ModelToEvaluate], read: ReadImages
+) -> EvaluationImages:
+    """Return images that no table puts into splits in those of the run that made the models.
+
+    Images that were no part of the run are test images like those that it held out.
+    """
+    if images.splits or not read:
+        return images
+    runs = [ModelImages.of_model(model.path, model.card) for model in models]
+    found = [
+        ['' if run is None else run.split_of(read.name_of(item.path)) for item in images.items]
+        for run in runs
+    ]
+    splits = [split or 'test' for split in found[0]]
+    if not any(found[0]) or 'test' not in splits or any(one != found[0] for one in found[1:]):
+        return images
+    items = tuple(
+        replace(item, split=split) for item, split in zip(images.items, splits, strict=True)
+    )
+    return replace(images, items=items)
 
 
 def _items_of(images: EvaluationImages, asked: str) -> tuple[str, list[Item]]:
