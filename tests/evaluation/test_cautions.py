@@ -100,6 +100,22 @@ def test_a_model_that_holds_within_hospitals_is_not_stopped(table_of):
     assert 'model keeps' in found['source tells']['text']
 
 
+def test_too_few_that_differ_from_their_hospital_do_not_clear_a_model(table_of):
+    # 4 of 80 patients are the other way round: a model cannot be judged by them.
+    sick = np.arange(80) % 2 == 0
+    east = np.where(np.arange(80) < 4, ~sick, sick)
+    p = np.where(sick, 0.9, 0.1)
+    table = table_of(
+        ['well', 'sick'],
+        [('well', 'sick')[int(i)] for i in sick],
+        {'model': np.stack([1 - p, p], axis=1)},
+        source=['east' if e else 'west' for e in east],
+    )
+    first = cautions(content_of(), table)[0]
+    assert (first['kind'], first['code']) == ('stop', 'source tells')
+    assert 'too few patients of one source differ in their class' in first['text']
+
+
 def test_looks_few_patients_and_what_was_left_out(table_of):
     table = table_of(['well', 'sick'], ['well'] * 9 + ['sick'] * 30, {'model': [[0.5, 0.5]] * 39})
     content = content_of(looks={'looks': 7, 'kind': 'test set', 'said': 'Seven looks.'})

@@ -21,6 +21,8 @@ _KNOWS = {
 }
 #: Patients of a class with which figures say little.
 _FEW = 20
+#: Patients of the rarer class of a group, over all groups, from which on a model is judged there.
+_COMPARED = 10
 #: By how much an area is lower among images of one source, for it to be said.
 _DROP = 0.05
 
@@ -111,7 +113,9 @@ def _confounded(content: Mapping[str, Any], table: EvaluationTable) -> list[dict
             if whole is None:
                 continue
             if inside is None:
-                drops.append(f'for {name} there is no {column} in which it could be judged')
+                drops.append(
+                    f'too few patients of one {column} differ in their class to judge {name} there'
+                )
             elif whole - inside > _DROP:
                 drops.append(f'{name} falls from {whole:.2f} to {inside:.2f}')
             else:
@@ -146,15 +150,25 @@ def _told_by(table: EvaluationTable, column: str) -> float | None:
 
 
 def _within(table: EvaluationTable, name: str, column: str) -> float | None:
-    """Return the mean over classes of the area among images of the same group."""
-    groups, scores = table.columns[column], table.probabilities[name]
-    each = [
-        float(within_auc(table.truth[:, k], scores[:, k], groups))
-        for k in range(len(table.labels))
-        if table.truth[:, k].any()
-    ]
-    known = [value for value in each if np.isfinite(value)]
-    return float(np.mean(known)) if known else None
+    """Return the mean over classes of the area among images of the same group.
+
+    None where fewer than ten patients can be compared with others of their group.
+    """
+    groups, scores = np.array(table.columns[column], dtype=object), table.probabilities[name]
+    patients = np.array(table.patients, dtype=object)
+    found = []
+    for k in range(len(table.labels)):
+        has = table.truth[:, k]
+        if not has.any() or has.all():
+            continue
+        compared = sum(
+            min(len(set(patients[own & has])), len(set(patients[own & ~has])))
+            for group in set(groups.tolist())
+            for own in [groups == group]
+        )
+        if compared >= _COMPARED:
+            found.append(float(within_auc(has, scores[:, k], groups.tolist())))
+    return float(np.mean(found)) if found else None
 
 
 def _baselines(content: Mapping[str, Any]) -> list[dict[str, str]]:
