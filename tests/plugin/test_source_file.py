@@ -12,12 +12,14 @@ from pydicom.uid import JPEG2000Lossless
 from qtpy.QtCore import Qt
 
 from napari_cxr import image_files, samples
+from napari_cxr.correction import Correction
 from napari_cxr.dicom import privacy
 from napari_cxr.plugin import lungs_controller as lung_jobs
 from napari_cxr.plugin import source_file
 from napari_cxr.plugin.annotation import row_loader
 from napari_cxr.plugin.background import run_job
 from napari_cxr.plugin.layers import KEY, is_heatmap, radiograph_layer_data
+from napari_cxr.plugin.model_correction import apply_correction, correct_radiograph
 from napari_cxr.plugin.source_file import (
     as_scored,
     file_behind,
@@ -280,6 +282,23 @@ def test_what_was_changed_is_taken_from_the_layer_and_says_so(
     assert one.step == 1 and 'differ' in one.notes[-1]
     assert one.values.shape == (1000, 960)
     np.testing.assert_array_equal(one.values, layer.data)
+
+
+@pytest.mark.parametrize('correction', [Correction(inverted=True), Correction(mirrored=True)])
+def test_a_corrected_image_is_shown_corrected(viewer, wavelet_file, read_here, correction):
+    layer = layer_of(viewer, wavelet_file)
+    before = asked(layer, 'cxr3-lung-texture').to_display()
+    assert apply_correction(viewer, layer, ended(correct_radiograph(layer, correction)))
+    one = asked(layer, 'cxr3-lung-texture')
+    assert one.correction == correction and not one.notes
+    if correction.moves:  # its pixel (0, 0) is no longer that of a part of its size
+        assert (
+            one.step == 1
+            and (one.values[:, 0] == image_files.read(wavelet_file).values[:, -1]).all()
+        )
+    else:
+        assert one.step == 2
+        np.testing.assert_allclose(one.to_display(), 1 - before, atol=1e-6)
 
 
 def test_a_row_that_is_opened_is_decoded_as_it_was_scored(wavelet_file, read_here):

@@ -265,9 +265,12 @@ class RadiographsOnShow:
             What their places (y, x, 1) in the world are multiplied with.
         """
         for layer in (base, *companions(base, self._layers())):
-            moved = matrix @ np.asarray(layer.affine)
+            whole = np.eye(layer.ndim + 1)
+            whole[-3:, -3:] = matrix  # frames stay where they are
+            moved = whole @ np.asarray(layer.affine)
             # What it was before, without the traces of rounding.
-            layer.affine = np.eye(3) if np.allclose(moved, np.eye(3)) else moved
+            unmoved = np.eye(layer.ndim + 1)
+            layer.affine = unmoved if np.allclose(moved, unmoved) else moved
 
     # -- layers that come, go and change --------------------------------------------------
 

@@ -209,3 +209,12 @@ def test_the_dock_follows_and_acts(qtbot, viewer, base, own_plugin):
     viewer.layers.clear()
     qtbot.waitUntil(lambda: not dock.mirror.isEnabled())
     assert dock.spacing.text().startswith('Open a chest radiograph')
+
+
+def test_frames_are_mirrored_together(qapp):
+    viewer = ViewerModel()
+    stack = viewer.add_image(np.zeros((3, 20, 30), np.uint8))
+    tools_of(viewer).act('mirror')
+    assert np.allclose(stack.data_to_world((2, 4, 0)), (2, 4, 29))
+    tools_of(viewer).act('undo')
+    assert np.allclose(stack.affine, np.eye(4))

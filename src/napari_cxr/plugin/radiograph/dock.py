@@ -38,7 +38,7 @@ _EMPTY = (
     'Open a chest radiograph to begin: drop a DICOM, PNG, JPEG or TIFF file onto the viewer, '
     'or choose File ▸ Open Sample ▸ Chest radiographs.'
 )
-_DRAG = 'Drag with the right mouse button: to the right for a wider window, down for darker.'
+_DRAG = 'Right-drag: right is wider, down is darker.'
 _OWN = 'Set by hand'
 #: Milliseconds until numbers follow a drag.
 _NUMBERS = 60

@@ -116,6 +116,7 @@ class ElidedComboBox(QComboBox):
         self.initStyleOption(option)
         part = QStyle.SubControl.SC_ComboBoxEditField
         style = self.style()
+        option.currentText = option.currentText or self.placeholderText()
         if style is not None:
             width = style.subControlRect(_CONTROL, option, part, self).width() - 4
             option.currentText = self.fontMetrics().elidedText(
