@@ -7,13 +7,13 @@ finds the cache learns nothing of a patient, and a second opening only lists the
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import time
 import zlib
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b, sha256
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
@@ -161,10 +161,8 @@ def index_studies(
     yield index.result(files)
 
 
-class _File(NamedTuple):
-    path: str
-    size: int
-    changed: int
+#: Path, size and time of the last change. Plain tuples: there are ten thousand of them.
+_File: TypeAlias = tuple[str, int, int]
 
 
 class _Index:
@@ -173,7 +171,7 @@ class _Index:
     def __init__(self, source: Path) -> None:
         secret = user_secret()
         self.left_out: list[tuple[str, str]] = []
-        self._secret = hashlib.sha256(secret).digest()
+        self._secret = sha256(secret).digest()
         self._name = self._hash(os.path.abspath(source))
         self._known = _stored(self._name)
         self._entries: dict[str, _Entry] = {}
@@ -184,11 +182,12 @@ class _Index:
     ) -> Generator[IndexGrown | None, None, None]:
         """Read the headers of files that are not known."""
         unknown, grown = [], []
+        known, entries = self._known, self._entries
         for number, file in enumerate(files):
-            key = self._key(file)
-            if key in self._known:
-                self._entries[file.path] = self._known[key]
-                grown.append(file.path)
+            entry = known.get(self._key(file))
+            if entry is not None:
+                entries[file[0]] = entry
+                grown.append(file[0])
             else:
                 unknown.append(file)
             if number % _LISTED_AT_ONCE == 0:
@@ -203,34 +202,35 @@ class _Index:
             at += len(batch)
             took = max(time.monotonic() - began, 1e-3)
             size = max(1, min(_MOST_BATCH, int(size * min(4, _BATCH_TIME / took)) or 1))
-            yield IndexGrown(self._images([file.path for file in batch]), len(grown) + at, total)
+            yield IndexGrown(self._images([file[0] for file in batch]), len(grown) + at, total)
             if time.monotonic() - self._kept_at > _KEEP_EVERY:
                 self.keep()
 
     def _read_batch(self, batch: Sequence[_File], decoder: Decoder) -> Generator[None, None, None]:
         try:
-            found = yield from decoder.headers([file.path for file in batch])
+            found = yield from decoder.headers([file[0] for file in batch])
             entries = [_entry_of(one) for one in found]
         except (UnreadableImage, ValueError) as error:
             if len(batch) > 1:  # one of them has ended the decoder
                 for file in batch:
                     yield from self._read_batch([file], decoder)
                 return
-            self._entries[batch[0].path] = f'[{error}]'  # not kept: it may pass
+            self._entries[batch[0][0]] = f'[{error}]'  # not kept: it may pass
             return
         for file, entry in zip(batch, entries, strict=True):
-            self._entries[file.path] = self._known[self._key(file)] = entry
+            self._entries[file[0]] = self._known[self._key(file)] = entry
             self._fresh += 1
 
     def result(self, files: Sequence[_File]) -> IndexDone:
         """Return everything."""
-        paths = [file.path for file in files]
-        reasons = [
-            (path, entry[1:-1])
-            for path in paths
-            if isinstance(entry := self._entries.get(path), str) and entry.startswith('[')
-        ]
-        others = sum(not self._entries.get(path) for path in paths)
+        paths = [file[0] for file in files]
+        reasons, others = [], 0
+        for path in paths:
+            entry = self._entries.get(path)
+            if not entry:
+                others += 1
+            elif isinstance(entry, str) and entry[0] == '[':
+                reasons.append((path, entry[1:-1]))
         return IndexDone(
             self._images(paths),
             tuple(self.left_out + reasons),
@@ -257,11 +257,12 @@ class _Index:
         return tuple(images)
 
     def _key(self, file: _File) -> str:
-        return self._hash('\0'.join((file.path, str(file.size), str(file.changed))))
+        path, size, changed = file
+        return self._hash(f'{path}\0{size}\0{changed}')
 
     def _hash(self, text: str) -> str:
         raw = text.encode('utf-8', 'surrogateescape')
-        return hashlib.blake2b(raw, key=self._secret, digest_size=12).hexdigest()
+        return blake2b(raw, key=self._secret, digest_size=12).hexdigest()
 
 
 def _stored(name: str) -> dict[str, _Entry]:
@@ -334,4 +335,4 @@ def _walk(folder: str, shut: list[tuple[str, str]]) -> Iterator[_File]:
 def _file(path: str, status: os.stat_result) -> _File:
     if not stat.S_ISREG(status.st_mode):  # reading a pipe could block for ever
         raise ValueError('not a file')
-    return _File(path, status.st_size, status.st_mtime_ns)
+    return path, status.st_size, status.st_mtime_ns
