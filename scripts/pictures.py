@@ -178,22 +178,27 @@ def batch(viewer: Any, cases: Cases) -> Any:
     dock = opened_dock(viewer, 'Score a folder')
     dock.open_table(str(cases.table))
     until(lambda: not dock.busy and len(dock.panel.table.rows()) == CASES)
+    read_as(dock, 'Anna', blinded=False)
+    return dock
+
+
+def read_as(dock: Any, name: str, *, blinded: bool) -> None:
+    """Choose a reader of a table, and open a row."""
+    from napari_cxr.plugin.annotation.reader_dialog import ReadingChoice
+    from napari_cxr.scoring.annotation.readers import Reader
+
+    dock.annotation.set_reading(ReadingChoice(Reader(name), blinded=blinded))
     until(lambda: dock.annotation.annotations is not None)
     dock.annotation.step(1)
     until(lambda: dock.annotation.opener.on_screen and not dock.annotation.opener.pending)
-    return dock
+    until(lambda: not dock.panel.activity.text())  # with its heatmap, where it has one
 
 
 def blinded(viewer: Any, cases: Cases) -> Any:
     """Read a table blinded."""
-    from napari_cxr.plugin.annotation.reader_dialog import ReadingChoice
-    from napari_cxr.scoring.annotation.readers import Reader
-
     dock = batch(viewer, cases)
-    dock.annotation.set_reading(ReadingChoice(Reader('Carl'), blinded=True))
-    until(lambda: dock.annotation.annotations is not None)
-    dock.annotation.step(1)
-    until(lambda: dock.annotation.opener.on_screen and not dock.annotation.opener.pending)
+    read_as(dock, 'Carl', blinded=True)
+    dock.panel.show_page(dock.panel.annotation)
     return dock
 
 
@@ -214,6 +219,14 @@ def training(viewer: Any, cases: Cases) -> Any:
     return dock
 
 
+def studies(viewer: Any, cases: Cases) -> Any:
+    """List the studies of a folder."""
+    dock = opened_dock(viewer, 'Studies')
+    dock.open_source(cases.images)
+    until(lambda: not dock.busy)
+    return dock
+
+
 SCENES: dict[str, Callable[[Any, Cases], Any]] = {
     'classify-empty': empty('Classify chest radiograph'),
     'classify': classified,
@@ -225,6 +238,11 @@ SCENES: dict[str, Callable[[Any, Cases], Any]] = {
     'train': training,
     'runs-empty': empty('Training runs'),
     'feature-maps': on_a_radiograph('Feature maps'),
+    'radiograph': on_a_radiograph('Chest radiograph'),
+    'header-tags': on_a_radiograph('Header tags'),
+    'studies-empty': empty('Studies'),
+    'studies': studies,
+    'evaluate-empty': empty('Evaluate a model'),
     'open-options': empty('Open with options'),
     'save-picture': on_a_radiograph('Save picture'),
 }

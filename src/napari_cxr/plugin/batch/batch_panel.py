@@ -247,6 +247,12 @@ _TALL_FRACTIONS, _WIDE_FRACTIONS = (3, 2), (7, 3)
 #: Margins in pixels of the wide layout, which is mostly low, and of the tall one.
 _LOW, _TALL = (12, 6, 12, 6), (12, 12, 12, 8)
 
+#: Margins where the table is one of the tabs, and the width from which there is room beside these.
+_SHORT, _ACTIVITY = (12, 4, 12, 4), 440
+
+#: What stands below then, in one line.
+_BRIEF = 'For research, not for clinical use.'
+
 #: The maximum size of a Qt widget.
 _ANY = 16_777_215
 
@@ -340,7 +346,7 @@ class BatchPanel(QWidget):
         rows.addWidget(self.table, 1)
         self._table_page = QWidget()
         page = QVBoxLayout(self._table_page)
-        page.setContentsMargins(0, 8, 0, 0)
+        page.setContentsMargins(0, 4, 0, 0)
         self._pages[self.table] = self._table_page
         self._table_page.hide()
         # Below the table, so that they do not move the rows under the pointer.
@@ -464,7 +470,11 @@ class BatchPanel(QWidget):
                 column.removeItem(column.itemAt(column.count() - 2))
                 self._layout.addWidget(self._footer)
         self._place_table(short=not wide and self.height() < self._lowest_of_both)
-        margins = _LOW if wide else _TALL
+        margins = _LOW if wide else _SHORT if self.short else _TALL
+        self._layout.setSpacing(4 if self.short else 10)
+        self._footer.setText(_BRIEF if self.short else NOT_FOR_CLINICAL_USE)
+        # Beside four tabs there is no room for it in a narrow dock: they would scroll.
+        self.activity.setMaximumWidth(0 if self.width() < _ACTIVITY else _ANY)
         self._layout.setContentsMargins(*margins)
         # The layout knows no heights that depend on the width: a second line of the footer would
         # be taken from the table, whose message then covered the tabs.

@@ -72,7 +72,8 @@ class TrainingChoices(QWidget):
             button.setToolTip(plain_tip(about))
             button.clicked.connect(lambda _=False, name=name: self.chosen.emit(name))
             cost = quiet_label('measuring…')
-            cost.setIndent(22)
+            cost.setIndent(0)
+            cost.setContentsMargins(22, 0, 0, 0)
             cost.setAlignment(Qt.AlignmentFlag.AlignTop)
             keep_space(cost, lines=2)  # what comes by itself moves nothing
             cost.setToolTip(plain_tip(about))
