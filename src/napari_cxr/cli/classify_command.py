@@ -18,7 +18,9 @@ from napari_cxr.cli.command_options import (
     Files,
     FullResolutionOption,
     ModelOption,
+    PriorOption,
     check_backend,
+    prior_of,
 )
 from napari_cxr.cli.terminal_output import echo
 
@@ -63,6 +65,7 @@ def classify(
         ),
     ] = '',
     backend: BackendOption = '',
+    prior: PriorOption = None,
     full_resolution: FullResolutionOption = False,
     as_json: AsJson = False,
 ) -> None:
@@ -95,6 +98,11 @@ def classify(
     decoder = shared_decoder()
     decoder.start()  # while the network is being loaded
     classifier = load_model(model, device, backend)
+    if stated := prior_of(prior):
+        try:
+            classifier.use_prevalence(stated)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint='--prior') from None
     if against and (against not in classifier.labels or len(classifier.labels) < 2):
         raise typer.BadParameter(
             f'{classifier.card.name} cannot contrast a class with {against!r}: its classes are '

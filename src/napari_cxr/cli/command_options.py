@@ -22,6 +22,7 @@ __all__ = [
     'ModelOption',
     'PathColumn',
     'PatientColumn',
+    'PriorOption',
     'QuietOption',
     'ResumeOption',
     'SetOption',
@@ -35,6 +36,7 @@ __all__ = [
     'complete_models',
     'complete_recipes',
     'complete_sweeps',
+    'prior_of',
 ]
 
 
@@ -173,6 +175,40 @@ def check_backend(backend: str, precision: str = 'auto') -> None:
 def columns_of(**named: str) -> dict[str, str]:
     """Return the columns that were named, as `napari_cxr.image_tables` takes them."""
     return {what: name for what, name in named.items() if name}
+
+
+PriorOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        '--prior',
+        metavar='CLASS=FRACTION',
+        help='The fraction of images that have a class where the model is used, such as '
+        'pneumonia=0.05: probabilities then hold there. May be repeated.',
+    ),
+]
+
+
+def prior_of(stated: list[str] | None) -> dict[str, float]:
+    """Return the prevalence of classes by name, from ``--prior CLASS=FRACTION``.
+
+    Raises
+    ------
+    typer.BadParameter
+        If it is not of that form, or no fraction.
+    """
+    prior: dict[str, float] = {}
+    for one in stated or ():
+        label, sign, text = one.rpartition('=')
+        try:
+            prior[label.strip()] = float(text)
+        except ValueError:
+            sign = ''
+        if not sign or not label.strip() or not 0 < prior[label.strip()] < 1:
+            raise typer.BadParameter(
+                f'{one!r} is not of the form CLASS=FRACTION, with a fraction above 0 and below 1.',
+                param_hint='--prior',
+            )
+    return prior
 
 
 def changes_of(settings: list[str] | None) -> dict[str, Any]:

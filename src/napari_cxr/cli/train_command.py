@@ -19,6 +19,7 @@ from napari_cxr.cli.command_options import (
     LabelColumn,
     PathColumn,
     PatientColumn,
+    PriorOption,
     QuietOption,
     ResumeOption,
     SetOption,
@@ -30,6 +31,7 @@ from napari_cxr.cli.command_options import (
     columns_of,
     complete_recipes,
     complete_sweeps,
+    prior_of,
 )
 from napari_cxr.cli.terminal_output import echo, echo_path
 
@@ -51,6 +53,7 @@ def train(
         ),
     ] = None,
     settings: SetOption = None,
+    prior: PriorOption = None,
     leave_one_source_out: Annotated[
         bool,
         typer.Option(
@@ -111,6 +114,8 @@ def train(
         else:
             named = built_in_recipes.find(_required_name(recipe, 'recipe'))
             plan = named.with_changes(_with_columns(changes_of(settings), columns))
+            if stated := prior_of(prior):
+                plan = plan.with_changes({'calibration.prior': stated})
             plan = plan.with_changes({'epochs': epochs}) if epochs else plan
             if leave_one_source_out:
                 plan = plan.with_changes({'split.method': 'leave-source-out'})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -29,6 +29,7 @@ from napari_cxr.inference.device import (
 from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.inference.prediction import ImageWarning, Prediction, RefusedImage, find_warnings
 from napari_cxr.inference.preprocessing import NetworkInput, Preprocessing
+from napari_cxr.inference.stated_prevalence import card_at_prevalence
 from napari_cxr.lungs import LungField
 from napari_cxr.metrics.calibration import probabilities_of
 from napari_cxr.radiograph import Radiograph
@@ -118,6 +119,14 @@ class Classifier:
         use_full_precision(self.device)
         with raising_out_of_memory(self.device.name):
             return network.to(self.device.name).eval().requires_grad_(False)
+
+    def use_prevalence(self, prior: Mapping[str, float]) -> None:
+        """Give probabilities from now on as where classes are so frequent.
+
+        Takes and raises what `card_at_prevalence` does.
+        """
+        self.card = card_at_prevalence(self.card, prior)
+        self.rule = LabelRule.of_card(self.card)
 
     @property
     def labels(self) -> tuple[str, ...]:
