@@ -161,6 +161,7 @@ def test_it_can_be_stopped_and_goes_on(dock, qtbot, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # at a low priority, on a machine that may be busy
 def test_from_images_to_a_report(dock, qtbot, tmp_path):
     rows = [('path', 'label', 'source')]
     for i in range(12):
@@ -174,7 +175,7 @@ def test_from_images_to_a_report(dock, qtbot, tmp_path):
     dock.setup.out.setText(str(tmp_path / 'out'))
     qtbot.waitUntil(dock.start.isEnabled, timeout=WAIT)
     try:
-        with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        with qtbot.waitSignal(dock.settled, timeout=4 * WAIT):
             dock.start.click()
     finally:
         evaluation_jobs.shared_evaluator('inference').close()
