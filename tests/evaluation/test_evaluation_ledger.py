@@ -1,6 +1,10 @@
 import pytest
 
-from napari_cxr.evaluation.evaluation_ledger import EvaluationLedger
+from napari_cxr.evaluation.evaluation_ledger import (
+    EvaluationLedger,
+    EvaluationRecord,
+    data_fingerprint,
+)
 
 
 def test_records_are_counted_by_set_and_purpose_and_kept(tmp_path):
@@ -38,3 +42,20 @@ def test_a_damaged_ledger_is_named(tmp_path, line):
         file.write(line + '\n')
     with pytest.raises(ValueError, match=r'Line 2 of records\.jsonl'):
         EvaluationLedger(path)
+
+
+def test_every_look_is_a_line_with_its_time(tmp_path):
+    ledger = EvaluationLedger(tmp_path / 'looks.jsonl')
+    record = EvaluationRecord('set', 'linear', 'report', 0.71234, model_hash='ab', varied='linear')
+    ledger.append([record])
+    ledger.append([record])
+    first, second = EvaluationLedger(ledger.path)
+    assert first.auc == second.auc == 0.7123
+    assert first.time and first.model_hash == 'ab'
+    assert ledger.count('set') == 2
+
+
+def test_one_set_has_one_fingerprint_in_whatever_order():
+    assert data_fingerprint('abc', 'xyz') == data_fingerprint('cab', 'zxy')
+    assert data_fingerprint('abc', 'xyz') != data_fingerprint('abc', 'xyx')
+    assert len(data_fingerprint('abc', 'xyz')) == 32
