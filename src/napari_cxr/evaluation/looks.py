@@ -196,7 +196,7 @@ def _in_words(looks: int, configurations: int, models: int, kind: str, at_most: 
     said = f'These images have been looked at {times}, with '
     said += f'{configurations:,} configuration{"s" * (configurations != 1)} of '
     said += f'{models:,} model{"s" * (models != 1)}.'
-    if kind == 'development set':
+    if kind == 'development set' or models > 1:
         said += (
             ' That makes them a development set: a result on them helps to choose, and is too '
             'high for the one that was chosen.'
