@@ -245,7 +245,7 @@ def _test_for_shortcuts(
             raise typer.BadParameter(str(error)) from None
     about = finished.result.metrics['set']
     page, _ = write_shortcut_tests(out, tests, f'{about["name"]}, split {about["split"]}')
-    return [*(f'{name}: {one.verdict}' for name, one in tests.items()), str(page)]
+    return [*(f'{name}: {one.verdict}' for name, (one, _) in tests.items()), str(page)]
 
 
 def _compute_again(folder: Path, quiet: bool) -> None:

@@ -9,21 +9,31 @@ from dataclasses import asdict
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
 from napari_cxr.checkpoint.model_file import write_atomic
 from napari_cxr.evaluation.evaluation_events import EvaluationEvent, EvaluationProgress
 from napari_cxr.evaluation.evaluation_table import EvaluationTable
+from napari_cxr.evaluation.heatmap_distributions import (
+    MEASURES,
+    HeatmapDistributions,
+    heatmap_distributions,
+)
 from napari_cxr.evaluation.image_changes import InputBatch
 from napari_cxr.evaluation.shortcut_tests import (
     ShortcutTests,
     predict_changed,
     shortcut_tests,
 )
+from napari_cxr.evaluation.svg_figures import bar_figure
+from napari_cxr.explain.explanation_methods import DEFAULT_METHOD
+from napari_cxr.explain.heatmap import Heatmap, input_bounds
 from napari_cxr.metrics.confidence_intervals import Interval
+from napari_cxr.scoring.heatmap_files import heatmap_fractions
 from napari_cxr.scoring.image_preparation import PreparedImage, PrepareOptions
+from napari_cxr.scoring.score_row import ScoreRow
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -35,6 +45,9 @@ __all__ = ['SHORTCUTS_FILE', 'run_shortcut_tests', 'shortcut_page', 'write_short
 SHORTCUTS_FILE = 'shortcuts'
 
 _BATCH = 16
+
+#: Of each model, by its name.
+Tests: TypeAlias = dict[str, tuple[ShortcutTests, HeatmapDistributions | None]]
 
 
 class Preparing(Protocol):
@@ -48,8 +61,8 @@ class Preparing(Protocol):
 
 def run_shortcut_tests(
     classifier: Classifier, table: EvaluationTable, prepare: Preparing
-) -> Generator[EvaluationEvent | None, None, ShortcutTests]:
-    """Run all shortcut tests of a model.
+) -> Generator[EvaluationEvent | None, None, tuple[ShortcutTests, HeatmapDistributions | None]]:
+    """Run all shortcut tests of a model, and measure where its heatmaps lie.
 
     Parameters
     ----------
@@ -60,6 +73,12 @@ def run_shortcut_tests(
         out, and so are those that cannot be prepared.
     prepare : callable
         As of a `DecoderPool`.
+
+    Returns
+    -------
+    tests : ShortcutTests
+    where : HeatmapDistributions or None
+        Of the Grad-CAM of each image's answer; None where no map has a peak.
 
     Raises
     ------
@@ -75,11 +94,13 @@ def run_shortcut_tests(
     order = [i for i in order if table.paths[i]]
     wanted = PrepareOptions(classifier.preprocessing, lungs=True)
     used: list[int] = []
+    rows: list[ScoreRow] = []
     images = prepare(((i, Path(table.paths[i])) for i in order), wanted)
     step = f'Shortcut tests of {classifier.card.name}'
     yield EvaluationProgress(step, 0, len(order))
     with closing(images):
-        steps = predict_changed(_batches(images, used), _answer_of(classifier))
+        batches = _batches(images, used, lambda some: rows.extend(_locate(classifier, some)))
+        steps = predict_changed(batches, _answer_of(classifier))
         while True:
             try:
                 done = next(steps)
@@ -87,12 +108,35 @@ def run_shortcut_tests(
                 found = end.value
                 break
             yield None if done is None else EvaluationProgress(step, done, len(order))
-    return shortcut_tests(
+    patients = [table.patients[i] for i in used]
+    tests = shortcut_tests(
         found,
         table.truth[used],
-        [table.patients[i] for i in used],
+        patients,
         [table.columns['source'][i] for i in used] if 'source' in table.columns else (),
     )
+    return tests, heatmap_distributions(rows, patients)
+
+
+def _locate(classifier: Classifier, ready: Sequence[PreparedImage]) -> list[ScoreRow]:
+    """Say where the heatmap of the answer to each image lies."""
+    logits, maps, _ = classifier.maps(np.stack([one.image for one in ready]))
+    rows = []
+    for one, own, each in zip(ready, logits, maps, strict=True):
+        probabilities = classifier.probabilities(own)
+        shown = classifier.labels.index(classifier.rule.leading(probabilities.tolist()))
+        heatmap = Heatmap(
+            each[shown],
+            classifier.cell_to_radiograph(one.image.shape, one.to_radiograph),
+            classifier.labels[shown],
+            float(probabilities[shown]),
+            float(own[shown]),
+            DEFAULT_METHOD,
+            classifier.card.name,
+            input_bounds(one.to_radiograph, *one.image.shape),
+        )
+        rows.append(ScoreRow(0, '', 'scored', **heatmap_fractions(heatmap, one)))
+    return rows
 
 
 def _answer_of(
@@ -115,7 +159,9 @@ def _answer_of(
 
 
 def _batches(
-    images: Iterator[tuple[int, PreparedImage | str] | None], used: list[int]
+    images: Iterator[tuple[int, PreparedImage | str] | None],
+    used: list[int],
+    look: Callable[[Sequence[PreparedImage]], None],
 ) -> Iterator[InputBatch | None]:
     """Put prepared images together, and note which they were."""
     waiting: list[PreparedImage] = []
@@ -129,11 +175,13 @@ def _batches(
         used.append(number)
         waiting.append(ready)
         if len(waiting) == _BATCH:
+            look(waiting)
             yield _batch(waiting)
             waiting = []
     if len(waiting) == 1:  # which has no neighbour to borrow a frame from
         used.pop()
     elif waiting:
+        look(waiting)
         yield _batch(waiting)
     if not used:
         raise ValueError('None of the images could be prepared for the shortcut tests.')
@@ -175,16 +223,14 @@ def _on_input(mask: np.ndarray, ready: PreparedImage) -> np.ndarray:
     return found > 0.5
 
 
-def write_shortcut_tests(
-    out: Path, tests: dict[str, ShortcutTests], about: str
-) -> tuple[Path, Path]:
+def write_shortcut_tests(out: Path, tests: Tests, about: str) -> tuple[Path, Path]:
     """Write the page and the numbers beside it; raises OSError.
 
     Parameters
     ----------
     out : Path
         The folder.
-    tests : dict of str to ShortcutTests
+    tests : dict of str to (ShortcutTests, HeatmapDistributions or None)
         By the name of the model.
     about : str
         What the images are, for the title.
@@ -195,7 +241,10 @@ def write_shortcut_tests(
     """
     page, numbers = (out / f'{SHORTCUTS_FILE}.{ending}' for ending in ('html', 'json'))
     write_atomic(page, shortcut_page(tests, about).encode())
-    content = {name: _to_dict(one) for name, one in tests.items()}
+    content = {
+        name: {**_to_dict(one), 'heatmaps': None if where is None else where.to_dict()}
+        for name, (one, where) in tests.items()
+    }
     write_atomic(numbers, (json.dumps({'form': 1, 'models': content}, indent=1) + '\n').encode())
     return page, numbers
 
@@ -211,9 +260,20 @@ def _to_dict(tests: ShortcutTests) -> dict[str, Any]:
     return {**own, 'verdict': tests.verdict, 'called_out': tests.called_out, 'changes': changes}
 
 
-def shortcut_page(tests: dict[str, ShortcutTests], about: str) -> str:
+def shortcut_page(tests: Tests, about: str) -> str:
     """Return the page as HTML; arguments as of `write_shortcut_tests`."""
-    return _template().render(tests=tests, about=about)
+    from markupsafe import Markup
+
+    figures = {
+        name: [
+            # Our own drawing, whose texts it has escaped.
+            Markup(bar_figure(MEASURES[one.name], 'fraction', {'images': one.counts}))
+            for one in where.measures
+        ]
+        for name, (_, where) in tests.items()
+        if where is not None
+    }
+    return _template().render(tests=tests, about=about, figures=figures, measures=MEASURES)
 
 
 def _interval_text(value: Interval | None, signed: bool = False) -> str:
