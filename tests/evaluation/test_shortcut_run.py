@@ -16,13 +16,14 @@ from napari_cxr.scoring.image_preparation import prepare_here
 @pytest.fixture
 def table(tmp_path, table_of):
     paths = []
-    for seed in range(18):
-        paths.append(str(tmp_path / f'{seed}.png'))
-        chest = samples.phantom((90, 80), seed=seed, opacity='both' if seed % 3 else None)
-        iio.imwrite(paths[-1], np.rint(255 * chest).astype(np.uint8))
+    random, chest = np.random.default_rng(0), samples.phantom((90, 80))
+    for number in range(18):  # one person, whom it takes long to draw, and other noise
+        paths.append(str(tmp_path / f'{number}.png'))
+        noisy = np.clip(chest + 0.05 * random.standard_normal(chest.shape), 0, 1)
+        iio.imwrite(paths[-1], np.rint(255 * noisy).astype(np.uint8))
     (tmp_path / '4.png').write_bytes(b'no picture')
     labels = ('covid19', 'normal', 'pneumonia')
-    truth = [labels[seed % 3] for seed in range(18)]
+    truth = [labels[number % 3] for number in range(18)]
     made = table_of(labels, truth, {}, source=['a', 'b'] * 9)
     return replace(made, paths=tuple(paths))
 
