@@ -20,8 +20,9 @@ WAITING = {
     'acquire',
     'find_lungs',
 }
-#: napari asks a reader for its layers in the GUI thread, and wants them when it returns.
-SYNCHRONOUS_BY_NAPARI = {'reader.py', 'demo.py'}
+#: napari asks a reader, or a sample, for its layers in the GUI thread, and wants them when it
+#: returns.
+SYNCHRONOUS_BY_NAPARI = {'reader.py', 'sample_data.py', 'demo.py'}
 #: Runs when Python ends.
 FAREWELL = {'end_worker'}
 
