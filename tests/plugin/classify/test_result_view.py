@@ -8,8 +8,10 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QLabel, QWidget
 
+from napari_cxr.correction import Correction
 from napari_cxr.explain.heatmap_location import HeatmapLocation, MarkerFraction
-from napari_cxr.plugin.classify.result_view import ResultView, lungs_source_text
+from napari_cxr.inference.prediction import ImageWarning
+from napari_cxr.plugin.classify.result_view import ResultView, ResultWarning, lungs_source_text
 from napari_cxr.plugin.classify_job import HeatmapsByLungs
 
 
@@ -326,3 +328,21 @@ def test_classes_that_cannot_be_excluded_stand_below_the_answer(view):
     assert 'At 90 %: ill or well.' in view.headline.possible.text()
     view.show_answer(answer, 'ill')
     assert view.headline.isHidden()
+
+
+def test_a_warning_offers_what_would_answer_it(qtbot):
+    warning = ResultWarning()
+    qtbot.addWidget(warning)
+    flipped = Correction(inverted=True, mirrored=True, turns=2)
+    for remedy, text in (
+        (flipped, 'Invert and flip top to bottom and classify again'),
+        (Correction(turns=2), 'Turn upright and classify again'),
+        (Correction(mirrored=True), 'Mirror and classify again'),
+    ):
+        warning.show_warnings([ImageWarning('mirrored', 'Look.', remedy)], ask=True)
+        assert warning.correct.text() == text and not warning.correct.isHidden()
+        with qtbot.waitSignal(warning.correction_wanted) as wanted:
+            warning.correct.click()
+        assert wanted.args == [remedy]
+    warning.show_warnings([ImageWarning('view', 'A lateral view.')], ask=True)
+    assert warning.correct.isHidden() and not warning.anyway.isHidden()
