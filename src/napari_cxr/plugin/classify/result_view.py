@@ -85,8 +85,10 @@ def heatmap_text(location: HeatmapLocation | None, uniform: float, at_edge: floa
 
 
 def markers_text(found: MarkerFraction) -> str:
-    """Return how much of a heatmap lies on text and markers; empty where there are none."""
+    """Return how much of a heatmap lies on text and markers; empty where the model sees none."""
     if not found.count or found.fraction is None:
+        return ''
+    if max(found.fraction, found.uniform) < 0.005:  # which would read as 0 %
         return ''
     return (
         f'{found.fraction:.0%} of it lies on text or markers ({found.uniform:.0%} if uniform).'
