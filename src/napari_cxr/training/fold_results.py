@@ -374,7 +374,7 @@ def _intervals_of(found: dict[str, Any]) -> dict[str, list[float | None]]:
     if 'calibration_error' in found:
         out['calibration_error'] = [found['calibration_error'], None, None]
     for label, values in found.get('classes', {}).items():
-        out |= {f'{name} of {label}': values[name] for name in CLASS_METRICS}
+        out |= {f'{name} of {label}': values[name] for name in CLASS_METRICS if name in values}
     return out | found.get('pairs', {})
 
 
