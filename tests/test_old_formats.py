@@ -372,7 +372,11 @@ def test_folds_go_on_where_they_were_stopped(old):
         assert_alike(rows, before)
     summaries = [json.loads((f / 'summary.json').read_text()) for f in (out, whole)]
     assert summaries[0].keys() == summaries[1].keys()
-    assert_alike(summaries[0]['figures'], summaries[1]['figures'])
+    # The first version had fewer metrics, and calibrated on a handful of images.
+    figures = [summary['figures'] for summary in summaries]
+    same = [n for n in figures[1] if not n.startswith(('calibration_error', 'mean_prob'))]
+    assert len(same) > 5
+    assert_alike(*({name: found[name] for name in same} for found in figures))
     assert (
         read_card(out / 'all' / 'best.safetensors').metrics['measured_on']
         == (read_card(whole / 'all' / 'best.safetensors').metrics['measured_on'])
