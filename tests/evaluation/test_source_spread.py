@@ -41,7 +41,7 @@ def test_a_new_source_lies_inside_as_often_as_is_said():
         truth = rng.normal(1.0, 0.3, 7)
         found = random_effects(truth[:6] + rng.normal(0, 0.3, 6), [0.09] * 6)
         inside += found.new_low <= truth[6] <= found.new_high
-    assert inside / 200 > 0.91  # standard error .015
+    assert inside / 150 > 0.9  # expected .95, standard error .018
 
 
 def of_sources(table_of, skills, n=60):
