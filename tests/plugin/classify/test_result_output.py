@@ -9,6 +9,7 @@ from made_up_lungs import made_up_answer
 from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtGui import QGuiApplication, QImage
+from superqt.utils import qimage_to_array
 
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.plugin.classify.result_buttons import ResultButtons
@@ -58,11 +59,7 @@ def output(qtbot, own_plugin, base, tmp_path):
 
 
 def pixels(image: QImage) -> np.ndarray:
-    image = image.convertToFormat(QImage.Format.Format_RGB888)
-    raw = np.frombuffer(image.constBits().asstring(image.sizeInBytes()), np.uint8)
-    return raw.reshape(image.height(), image.bytesPerLine())[:, : 3 * image.width()].reshape(
-        image.height(), image.width(), 3
-    )
+    return qimage_to_array(image)[..., :3]
 
 
 def test_the_picture_holds_the_radiograph_and_the_panel(qapp):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, QPointF, QRectF, Qt
-from qtpy.QtGui import QColor, QFontMetricsF, QGuiApplication, QImage
+from qtpy.QtGui import QColor, QFontMetricsF, QGuiApplication
+from superqt.utils import qimage_to_array
 
 from napari_cxr.plugin.plots.axes import Axes, Scale, number_text, tick_texts
 from napari_cxr.plugin.plots.curves import Curves, Histogram, Line
@@ -24,11 +25,7 @@ def curves(qtbot):
 
 def pixels(widget):
     """What the widget paints: shape (h, w, 3), at one pixel for each of the widget's."""
-    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
-    bits = image.constBits()
-    bits.setsize(image.sizeInBytes())
-    rows = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine())
-    return rows[:, : 3 * image.width()].reshape(image.height(), image.width(), 3).copy()
+    return qimage_to_array(widget.grab().toImage())[..., :3]
 
 
 def near(picture, color: QColor, off=40):
