@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
 from napari.components import ViewerModel
 from qtpy.QtCore import QModelIndex, QPoint, Qt, QTimer, Signal
-from qtpy.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
+from qtpy.QtGui import QAction, QDragEnterEvent, QDropEvent, QKeySequence, QShortcut
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -31,11 +29,10 @@ from qtpy.QtWidgets import (
 
 from napari_cxr import dicom
 from napari_cxr.dicom.header_summary import Identity
-from napari_cxr.output_text import terminal_line
 from napari_cxr.plugin.background import Failure, JobOutcome, RunningJob, run_job
 from napari_cxr.plugin.base_dock import Dock, dropped_files
 from napari_cxr.plugin.docks import dock_signals, open_dock, unwrap_viewer
-from napari_cxr.plugin.preferences import preferences, save_preferences
+from napari_cxr.plugin.preferences import save_preferences
 from napari_cxr.plugin.radiographs_on_show import watch_viewer
 from napari_cxr.plugin.reader import last_folder, open_paths
 from napari_cxr.plugin.score_table.thumbnails import ThumbnailCache
@@ -43,6 +40,7 @@ from napari_cxr.plugin.studies.image_opener import ImageOpener
 from napari_cxr.plugin.studies.listing_job import NamesJob, StudyListing
 from napari_cxr.plugin.studies.study_model import StudyModel, StudyNode, study_rows
 from napari_cxr.plugin.style import keep_space, quiet_label
+from napari_cxr.plugin.widgets.recent_paths import RecentPaths
 from napari_cxr.plugin.widgets.sections import fill_dock
 from napari_cxr.plugin.widgets.text import ElidedLine, InlineMessage, SkippedFiles
 from napari_cxr.studies.study_index import IndexDone, IndexedImage, IndexGrown
@@ -56,7 +54,6 @@ from napari_cxr.studies.study_tree import (
 
 __all__ = ['StudiesDock']
 
-_MOST_RECENT = 8
 #: With more patients than this the tree opens with all of them folded.
 _UNFOLDED = 12
 #: Of more images than this the tree is made in the background.
@@ -100,7 +97,6 @@ class StudiesDock(Dock):
         self.thumbnails = ThumbnailCache(self)
         self._build()
         self._connect()
-        self._show_recent()
 
     # -- building -------------------------------------------------------------------------
 
@@ -117,6 +113,9 @@ class StudiesDock(Dock):
         self.more.setAccessibleName('Open a DICOMDIR, or a folder of before')
         self.more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.menu = QMenu(self.more)
+        self.directory = QAction('Open a DICOMDIR…', self.menu)
+        self.menu.addAction(self.directory)
+        self.recent = RecentPaths('studies', self.menu, self._open_recent)
         self.more.setMenu(self.menu)
         self.search = QLineEdit()
         self.search.setPlaceholderText('Search')
@@ -200,7 +199,7 @@ class StudiesDock(Dock):
 
     def _connect(self) -> None:
         self.open_button.clicked.connect(self.choose_folder)
-        self.menu.aboutToShow.connect(self._show_recent)
+        self.directory.triggered.connect(self.choose_directory)
         self._typing = QTimer(self)
         self._typing.setSingleShot(True)
         self._typing.setInterval(_TYPING)
@@ -277,7 +276,8 @@ class StudiesDock(Dock):
         self.message.clear()
         self.skipped.show_files(())
         self.search.clear()
-        self._remember(source)
+        self.recent.remember(str(source))
+        save_preferences('layers', folder=str(source.parent))
         self._refresh()
         self.pages.setCurrentIndex(1)
         self.status.show_text(f'Listing {source.name}…')
@@ -287,6 +287,9 @@ class StudiesDock(Dock):
         self._listing = StudyListing(source, self)
         self._listing.found.connect(self._grow)
         self._listing.ended.connect(self._end_listing)
+
+    def _open_recent(self, path: str) -> None:
+        self.open_source(Path(path))
 
     def stop_listing(self) -> None:
         """Stop listing; what was found stays."""
@@ -572,43 +575,6 @@ class StudiesDock(Dock):
         if self.names.isChecked():
             self._identities |= found
             self._refresh()
-
-    # -- folders of before ----------------------------------------------------------------
-
-    def _recent(self) -> list[str]:
-        try:
-            found = json.loads(preferences('studies').recent or '[]')
-        except ValueError:
-            return []
-        kept = [one for one in found if isinstance(one, str)] if isinstance(found, list) else []
-        return kept[:_MOST_RECENT]
-
-    def _remember(self, source: Path) -> None:
-        path = os.path.abspath(source)
-        others = [one for one in self._recent() if one != path]
-        save_preferences('studies', recent=json.dumps([path, *others][:_MOST_RECENT]))
-        save_preferences('layers', folder=str(source.parent))
-
-    def _show_recent(self) -> None:
-        self.menu.clear()
-        first = self.menu.addAction('Open a DICOMDIR…')
-        if first is not None:
-            first.triggered.connect(self.choose_directory)
-        self.menu.addSeparator()
-        recent = self._recent()
-        for path in recent:
-            action = self.menu.addAction(terminal_line(path).replace('&', '&&'))
-            if action is not None:
-                action.setEnabled(os.path.exists(path))
-                action.triggered.connect(partial(self._open_recent, path))
-        if recent:
-            self.menu.addSeparator()
-            forget = self.menu.addAction('Forget these folders')
-            if forget is not None:
-                forget.triggered.connect(partial(save_preferences, 'studies', recent='[]'))
-
-    def _open_recent(self, path: str, _checked: bool = False) -> None:
-        self.open_source(Path(path))
 
     # -- dropping -------------------------------------------------------------------------
 
