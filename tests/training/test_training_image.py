@@ -19,7 +19,7 @@ def test_reading_here_gives_images_or_reasons(tmp_path, folder, recipe):
 def test_memory_that_lacks_just_now_is_no_reason_for_good(tmp_path, recipe, monkeypatch):
     from napari_cxr import image_files
 
-    def read(path):
+    def read(path, least=None):
         raise UnreadableImage('There is not enough memory to open this image.') from MemoryError()
 
     monkeypatch.setattr(image_files, 'read', read)

@@ -279,7 +279,7 @@ def test_answers_that_are_no_number_are_said(folder, recipe, tmp_path, monkeypat
 
 
 def test_a_validation_figure_that_is_no_number_is_said(folder, recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr('napari_cxr.metrics.classification.macro_auc', lambda *_: np.nan)
+    monkeypatch.setattr('napari_cxr.metrics.classification.macro_auc', lambda *_, **__: np.nan)
     recipe = replace(recipe, selection=SelectionRecipe('macro_auc'))
     with pytest.raises(TrainingError, match="'macro_auc' is undefined after epoch 1"):
         list(train(index(folder), recipe, tmp_path / 'out', 'cpu'))

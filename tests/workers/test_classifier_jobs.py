@@ -28,7 +28,7 @@ def test_a_result_tells_that_a_person_drew_the_lungs(torch_worker, model_file, t
     right[2:6, 1:3] = left[2:6, 5:7] = 1
     field = LungField(right, left, (120, 150), drawn=True)
     values = np.random.default_rng(0).integers(0, 255, (120, 150)).astype(np.uint8)
-    prediction, *_, told, _ = torch_worker.call(
+    prediction, _, _, told, *_ = torch_worker.call(
         'classify',
         radiograph=Radiograph.from_array(values),
         model=str(path),

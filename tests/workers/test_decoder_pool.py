@@ -175,6 +175,8 @@ def test_a_bomb_is_an_error_and_not_the_end(decoder, tmp_path, good):
 class FakeWorker:
     """A decoder whose answers are given: values, or errors that it raises."""
 
+    pid = None
+
     def __init__(self, *answers, seconds=0.0):
         self.answers, self.seconds, self.asked = list(answers), seconds, []
 

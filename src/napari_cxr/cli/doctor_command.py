@@ -27,7 +27,7 @@ def doctor(
     part, wrong = '', []
     for check in check_installation():
         if as_json:
-            typer.echo(json.dumps(asdict(check)))
+            echo(json.dumps(asdict(check)))
         else:
             if check.part != part:
                 if part:

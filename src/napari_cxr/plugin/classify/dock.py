@@ -22,7 +22,7 @@ from napari_cxr.plugin.background import (
 from napari_cxr.plugin.base_dock import ImageDock
 from napari_cxr.plugin.classify.heatmap_controls import HeatmapController
 from napari_cxr.plugin.classify.model_download import ModelDownloadController, ModelDownloadPanel
-from napari_cxr.plugin.classify.result_output import ResultOutput
+from napari_cxr.plugin.classify.result_saving import ResultOutput
 from napari_cxr.plugin.classify.result_view import ResultView
 from napari_cxr.plugin.classify_job import ExplainedPrediction
 from napari_cxr.plugin.docks import dock_signals

@@ -13,7 +13,7 @@ from superqt.utils import qimage_to_array
 
 from napari_cxr.checkpoint.card import NOT_FOR_CLINICAL_USE
 from napari_cxr.plugin.classify.result_buttons import ResultButtons
-from napari_cxr.plugin.classify.result_output import ResultOutput, summarize_result
+from napari_cxr.plugin.classify.result_saving import ResultOutput, summarize_result
 from napari_cxr.plugin.heatmap_overlay import HeatmapOverlay
 from napari_cxr.plugin.layers import radiograph_layer_data
 from napari_cxr.plugin.preferences import preferences, save_preferences
