@@ -44,6 +44,7 @@ def test_the_ratio_is_heart_over_thorax():
     assert result_text(ratio, DETECTOR) == 'CTR 0.48 (12 / 25 mm at the detector)'
     assert result_text(ratio, Geometry()) == 'CTR 0.48 (120 / 250 px)'
     none = Measurement('cardiothoracic ratio', ((5, 10), (5, 130), (9, 0), (9, 0)))
+    assert result_text(ratio, DETECTOR, sizes=False) == 'CTR 0.48'
     assert result_text(none, DETECTOR) == 'CTR –'
 
 

@@ -162,8 +162,11 @@ def result(measurement: Measurement, geometry: Geometry) -> tuple[float, str]:
     return first / second if second else math.nan, ''
 
 
-def result_text(measurement: Measurement, geometry: Geometry) -> str:
-    """Return what a measurement comes to in words, with the kind of the spacing."""
+def result_text(measurement: Measurement, geometry: Geometry, *, sizes: bool = True) -> str:
+    """Return what a measurement comes to in words, with the kind of the spacing.
+
+    Without `sizes` a ratio is that number alone, short enough to stand on an image.
+    """
     number, unit = result(measurement, geometry)
     if unit == 'degree':
         return f'{number:.1f}°'
@@ -174,6 +177,8 @@ def result_text(measurement: Measurement, geometry: Geometry) -> str:
     thorax = distance(points[2], points[3], geometry)
     if math.isnan(number):
         return 'CTR –'
+    if not sizes:
+        return f'CTR {number:.2f}'
     kind = _KINDS.get(geometry.source, '')
     unit = f'mm {kind}'.strip() if geometry.spacing else 'px'
     return f'CTR {number:.2f} ({heart:.0f} / {thorax:.0f} {unit})'

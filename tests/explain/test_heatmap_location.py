@@ -138,12 +138,12 @@ def two_lungs(shape=(40, 80)):
     [
         ((20, 20), 'right lung', 'in the right lung'),
         ((20, 60), 'left lung', 'in the left lung'),
-        ((20, 40), 'between the lungs', 'between the lungs, outside the lungs'),
-        ((5, 40), 'above the lungs', 'above the lungs, outside the lungs'),
-        ((5, 20), 'above the lungs', 'above the lungs, outside the lungs'),
-        ((35, 60), 'below the lungs', 'below the lungs, outside the lungs'),
-        ((20, 5), 'beside the right lung', 'beside the right lung, outside the lungs'),
-        ((20, 75), 'beside the left lung', 'beside the left lung, outside the lungs'),
+        ((20, 40), 'between the lungs', 'outside the lungs, between them'),
+        ((5, 40), 'above the lungs', 'outside the lungs, above them'),
+        ((5, 20), 'above the lungs', 'outside the lungs, above them'),
+        ((35, 60), 'below the lungs', 'outside the lungs, below them'),
+        ((20, 5), 'beside the right lung', 'outside the lungs, beside the right lung'),
+        ((20, 75), 'beside the left lung', 'outside the lungs, beside the left lung'),
     ],
 )
 def test_the_region_of_the_peak(peak, region, place, fine):

@@ -77,7 +77,9 @@ class HeatmapLocation:
         """The region as it follows 'the peak lies'."""
         if self.in_lungs:
             return f'in the {self.region}'
-        return self.region if 'outside' in self.region else f'{self.region}, outside the lungs'
+        if 'outside' in self.region:
+            return self.region
+        return f'outside the lungs, {self.region.replace("the lungs", "them")}'
 
 
 _LUNGS = ('right lung', 'left lung')

@@ -71,7 +71,7 @@ def test_a_peak_outside_the_lungs_stands_first_and_in_the_colour_of_warnings(vie
     view.show_answer(answer, 'ill')
     assert view.peak.objectName() == 'peak'
     view.show_lungs(replace(answer.lungs, locations=(away, None)))
-    assert view.peak.text() == 'The peak lies beside the left lung, outside the lungs.'
+    assert view.peak.text() == 'The peak lies outside the lungs, beside the left lung.'
     assert view.peak.objectName() == 'caution'
     inside = view.shown.layout()
     assert inside.indexOf(view.peak) < inside.indexOf(view.heat) < inside.indexOf(view.looked)

@@ -28,8 +28,9 @@ __all__ = [
 ]
 
 _YELLOW, _CYAN, _PINK = '#ffd60a', '#4dd0e1', '#ff8fab'
-#: Width of lines, as a fraction of the radiograph's height.
-_LINE = 1 / 350
+#: Width of lines, as a fraction of the radiograph's height. Two radiographs side by side are some
+#: 350 pixels high on a small screen, where a line of less than one pixel is not always drawn.
+_LINE = 1 / 200
 
 
 def is_measurement_layer(layer: Layer) -> bool:
@@ -127,7 +128,7 @@ def refresh_results(layer: Shapes) -> None:
     image: MeasuredImage = layer.metadata[KEY]['measured']
     texts = [''] * len(layer.data)
     for each, places in _rows(layer):
-        texts[places[-1]] = result_text(each, image.geometry)
+        texts[places[-1]] = result_text(each, image.geometry, sizes=False)
     features = layer.features.copy()
     if list(features.get('text', ())) == texts:
         return
