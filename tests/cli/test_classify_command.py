@@ -242,6 +242,15 @@ def test_files_of_one_name_get_heatmaps_of_their_own(run, radiographs, model_fil
     assert len({row['heatmap'] for row in lines(result)}) == 2
 
 
+def test_a_link_to_itself_is_a_row_like_others(run, radiographs, model_file, tmp_path):
+    loop = tmp_path / 'loop.png'
+    loop.symlink_to(loop)
+    result = run('classify', loop, radiographs[0], '--model', model_file, '--json')
+    assert result.exit_code == 1
+    failed, scored = lines(result)
+    assert 'no such file' in failed['error'].lower() and 'label' in scored
+
+
 def test_a_heatmap_never_overwrites_a_radiograph(run, radiographs, model_file, tmp_path):
     shutil.copy(radiographs[0], tmp_path / 'a-heatmap.png')
     paths = [tmp_path / 'a.png', tmp_path / 'a-heatmap.png']

@@ -71,10 +71,11 @@ def test_a_figure_that_was_changed_fails(scores, tmp_path):
     [
         ((), 'Name models'),
         (('cxr-opacity',), 'Name a folder'),
-        (('cxr-opacity', '--out', 'x'), 'Name a model before the images'),
+        (('cxr-opacity', '--out', 'x'), 'Name the images after the model'),
+        (('.', '--out', 'x'), 'Name a model before the images'),
         (('no such model', '.', '--out', 'x'), 'no such model'),
         (('cxr-opacity', '.', '--out', 'x', '--class', 'opacity'), 'CLASS=LABEL'),
-        (('--again', 'nowhere'), 'metrics.json'),
+        (('--again', 'nowhere'), 'nowhere is no folder of a report'),
     ],
 )
 def test_wrong_usage_is_told_in_a_sentence(arguments, said, tmp_path, monkeypatch):

@@ -125,3 +125,11 @@ def test_looks_few_patients_and_what_was_left_out(table_of):
     assert '9 with well' in found['few patients']
     assert '4 are probably no upright frontal' in found['left out']
     assert 'mass' in found['left out']
+
+
+@pytest.mark.parametrize('label', ['well', 'sick'])
+def test_images_of_one_class_are_said_to_show_nothing(table_of, label):
+    p = np.full((30, 2), 0.5)
+    table = table_of(['well', 'sick'], [label] * 30, {'model': p}, source=['a'] * 30)
+    (said,) = [one for one in cautions(content_of(), table) if one['code'] == 'one class']
+    assert said['text'].startswith(f'All images are {label},')

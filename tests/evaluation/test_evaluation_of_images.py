@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 from napari_cxr import samples
-from napari_cxr.evaluation.evaluation_events import EvaluationFinished, EvaluationProgress
+from napari_cxr.evaluation.evaluation_events import (
+    EvaluationFinished,
+    EvaluationProgress,
+    EvaluationWarned,
+)
 from napari_cxr.evaluation.evaluation_images import list_images
 from napari_cxr.evaluation.evaluation_run import EvaluationSettings, ModelToEvaluate, evaluate
 from napari_cxr.evaluation.measuring import MeasuringSettings
@@ -130,9 +134,11 @@ def test_without_splits_the_model_is_judged_by_what_it_has_not_seen(
         for path, split in zip(files, ['train'] * 12 + ['val'] * 8, strict=False)
     }
     monkeypatch.setattr(ModelImages, 'of_model', lambda path, card: ModelImages(seen))
-    *_, finished = finish(
+    *events, finished = finish(
         list_images(confounded), [model], tmp_path / 'report', replace(QUICK, baselines=False)
     )
+    (warned,) = [event.text for event in events if isinstance(event, EvaluationWarned)]
+    assert warned.startswith('20 of 32 images were used to train the model')
     content = finished.result.metrics
     assert content['set']['split'] == 'test'
     assert (content['set']['images'], content['set']['validation_images']) == (12, 8)
@@ -149,3 +155,15 @@ def test_a_sealed_set_answers_once(table, model, tmp_path):
     with pytest.raises(ListingError, match='has answered for tiny'):
         finish(part, [model], tmp_path / 'three', replace(QUICK, baselines=False))
     assert not (tmp_path / 'three' / 'metrics.json').exists()
+
+
+def test_one_image_a_class_has_no_baselines(confounded, model, tmp_path):
+    for label, number in (('pneumonia', 0), ('normal', 1)):
+        (tmp_path / 'two' / label).mkdir(parents=True)
+        image = confounded / label / f'{number}.png'
+        (tmp_path / 'two' / label / image.name).write_bytes(image.read_bytes())
+    *events, finished = finish(list_images(tmp_path / 'two'), [model], tmp_path / 'report')
+    assert finished.result.metrics['set']['images'] == 2
+    assert finished.result.metrics['baselines'] == {}
+    (warned,) = [event.text for event in events if isinstance(event, EvaluationWarned)]
+    assert 'one image or patient' in warned

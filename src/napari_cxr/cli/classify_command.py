@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import os
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -236,15 +237,15 @@ def _prediction_lines(row: dict[str, Any], where: str = '') -> list[str]:
 
 def _picture_paths(folder: Path | None, paths: list[Path]) -> list[Path]:
     """Return where the heatmap of each file goes: never on one of them or on each other."""
-    taken = {path.resolve() for path in paths}
+    taken = {os.path.realpath(path) for path in paths}  # of a link to itself too
     names: list[Path] = []
     for path in paths:
         name = (folder or Path()) / f'{path.stem}-heatmap.png'
         for number in itertools.count(2):
-            if name.resolve() not in taken:
+            if os.path.realpath(name) not in taken:
                 break
             name = name.with_name(f'{path.stem}-heatmap-{number}.png')
-        taken.add(name.resolve())
+        taken.add(os.path.realpath(name))
         names.append(name)
     return names
 

@@ -190,6 +190,8 @@ def evaluate(
             if not names:
                 raise typer.BadParameter(
                     f'Name a model before the images: napari-cxr evaluate MODEL {place}.'
+                    if Path(place).exists()
+                    else f'Name the images after the model: napari-cxr evaluate {place} IMAGES.'
                 )
             models = [_model_to_evaluate(name, device, backend) for name in names]
             columns = columns_of(
@@ -260,6 +262,11 @@ def _compute_again(folder: Path, quiet: bool) -> None:
                 echo(f'{said} …', err=True)
     except StopIteration as end:
         found = end.value
+    except FileNotFoundError as error:
+        raise typer.BadParameter(
+            f'{folder} is no folder of a report: {Path(error.filename).name} is not there. Name '
+            'the folder that was given to --out.'
+        ) from None
     except OSError as error:
         raise typer.BadParameter(f'{error.filename}: {error.strerror}.') from None
     except ValueError as error:

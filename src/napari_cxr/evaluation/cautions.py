@@ -51,6 +51,7 @@ def cautions(content: Mapping[str, Any], table: EvaluationTable) -> list[dict[st
         *_sources(content),
         *_looks(content),
         *_few(content, table),
+        *_one_class(table),
         *_left_out(content),
     ]
     return sorted(found, key=lambda one: one['kind'] != 'stop')
@@ -249,6 +250,23 @@ def _few(content: Mapping[str, Any], table: EvaluationTable) -> list[dict[str, s
             'few patients',
             f'There are only a few patients ({", ".join(few)}), so chance weighs heavily. Mind '
             'the intervals, not the values.',
+        )
+    ]
+
+
+def _one_class(table: EvaluationTable) -> list[dict[str, str]]:
+    counts = table.truth.sum(axis=0)
+    same = [label for label, n in zip(table.labels, counts, strict=True) if n == len(table)]
+    none = table.multilabel and not counts.any()
+    if not same and not none:
+        return []
+    said = f'All images are {", ".join(same)}' if same else 'No image has a finding'
+    return [
+        _said(
+            'caution',
+            'one class',
+            f'{said}, so there is no AUC, and nothing shows whether the model tells classes '
+            'apart. Add images of another class.',
         )
     ]
 

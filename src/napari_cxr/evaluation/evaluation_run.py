@@ -200,8 +200,16 @@ def evaluate(
     out.mkdir(parents=True, exist_ok=True)
     names = _names(models)
     read: ReadImages = yield from read_images(images.items, decoders)
+    given_splits = images.splits
     images = _with_splits_of_runs(images, models, read)
     split, items = _items_of(images, how.split)
+    known = sum(item.split in ('train', 'val') for item in images.items if item.truth)
+    if split == 'test' and known and not given_splits:
+        count = sum(bool(item.truth) for item in images.items)
+        yield EvaluationWarned(
+            f'{known:,} of {count:,} images were used to train the model, so only the others '
+            'count. Choose the split all to judge by all of them.'
+        )
     seals = _seals(names, models, split, items, read)
     scores = {}
     for name, model in zip(names, models, strict=True):

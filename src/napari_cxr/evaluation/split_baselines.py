@@ -177,6 +177,9 @@ def baseline_predictions(
         if enough
         else 'other patients of the same images, in five folds'
     )
+    if not enough and _folds(rows, judged) < 2:
+        yield EvaluationWarned('There are no baselines: each class has one image or patient only.')
+        return FittedBaselines({}, '')
     out: dict[str, np.ndarray] = {}
     for name, fit in _fits(rows, len(table.labels)).items():
         yield EvaluationProgress(f'Fitting the baseline "{name}"')
@@ -294,11 +297,22 @@ def _fits(rows: _Rows, classes: int) -> dict[str, _Fit]:
     return out | {name: trees(count) for name, count in BASELINES.items()}
 
 
+def _strata(rows: _Rows, judged: np.ndarray) -> np.ndarray:
+    truth = rows.truth[judged]
+    return truth[:, 0] if rows.multilabel else truth.argmax(axis=1)
+
+
+def _folds(rows: _Rows, judged: np.ndarray) -> int:
+    """Return into how many folds images can be split: no more than a class has of them."""
+    patients = {rows.patients[i] for i in judged.tolist()}
+    _, counts = np.unique(_strata(rows, judged), return_counts=True)
+    return min(_FOLDS, len(patients), int(counts.max(initial=0)))
+
+
 def _in_folds(fit: _Fit, rows: _Rows, judged: np.ndarray, classes: int) -> np.ndarray:
     out = np.zeros((len(judged), classes))
     patients = [rows.patients[i] for i in judged.tolist()]
-    strata = rows.truth[judged].argmax(axis=1) if not rows.multilabel else rows.truth[judged][:, 0]
-    for held in patient_folds(patients, strata, min(_FOLDS, len(set(patients)))):
+    for held in patient_folds(patients, _strata(rows, judged), _folds(rows, judged)):
         rest = np.setdiff1d(np.arange(len(judged)), held)
         out[held] = fit(judged[rest], judged[held])
     return out
