@@ -88,7 +88,7 @@ def test_class_folders_with_all_defaults(confounded, model, tmp_path):
     assert content['baselines']['format only']['auc']['value'] == 1
     stops = [one['text'] for one in content['cautions'] if one['kind'] == 'stop']
     assert 'will hardly hold in another hospital' in stops[0]
-    assert any('does not say which hospital' in one['text'] for one in content['cautions'])
+    assert any('Nothing says which hospital' in one['text'] for one in content['cautions'])
     steps = {event.step for event in events if isinstance(event, EvaluationProgress)}
     assert 'Scoring with tiny' in steps
     assert {path.name for path in (tmp_path / 'report').iterdir()} >= {

@@ -364,17 +364,14 @@ def _show(
 
 def _print_result(finished: EvaluationFinished) -> None:
     """Print the cautions first, then the figures that people ask for."""
-    from napari_cxr.evaluation.report import figure_text
+    from napari_cxr.evaluation.report import figure_text, images_text
 
     content = finished.result.metrics
     for one in content['cautions']:
         echo(f'{"STOP: " if one["kind"] == "stop" else "Note: "}{one["text"]}')
     about = content['set']
     echo('')
-    echo(
-        f'{about["images"]:,} images of {about["patients"]:,} patients from {about["name"]}, '
-        f'split {about["split"]}'
-    )
+    echo(f'{images_text(about)}, from {about["name"]}, split {about["split"]}')
     for name, own in [*content['models'].items(), *content['baselines'].items()]:
         echo(
             f'{name}: AUC {figure_text(own.get("auc"))}, balanced accuracy '

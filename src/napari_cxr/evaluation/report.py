@@ -16,7 +16,7 @@ from napari_cxr.evaluation.svg_figures import Line, bar_figure, interval_figure,
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ['METRIC_NAMES', 'REPORT_FILE', 'figure_text', 'report_page']
+__all__ = ['METRIC_NAMES', 'REPORT_FILE', 'figure_text', 'images_text', 'report_page']
 
 REPORT_FILE = 'report.html'
 
@@ -86,6 +86,7 @@ def report_page(
             for name, model in models.items()
         ],
         looks_said=_looks(content['looks']),
+        images_text=images_text(content['set']),
         provenance=list(_provenance(content)),
     )
 
@@ -138,6 +139,17 @@ def _template() -> Template:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.globals['Markup'] = Markup
     return environment.from_string(text.read_text(encoding='utf-8'))
+
+
+def images_text(about: Mapping[str, Any]) -> str:
+    """Return how many images and patients there are; `about` is the `set` of ``metrics.json``.
+
+    Where every image has a patient of its own, nobody may have said whose it is.
+    """
+    images, patients = about['images'], about['patients']
+    if images == patients:
+        return f'{images:,} images, each counted as another patient'
+    return f'{images:,} images of {patients:,} patients'
 
 
 def figure_text(figure: Mapping[str, Any] | None, *, signed: bool = False) -> str:

@@ -209,7 +209,7 @@ def _inverse(logit: float) -> float:
 def _in_words(names: Sequence[str], areas: dict[str, Any], new: Interval) -> str:
     if not names:
         return (
-            'The table does not say which hospital or collection an image comes from, so nothing '
+            'Nothing says which hospital or collection an image comes from, so nothing '
             'can be said of others. Add a column "source".'
         )
     if len(names) == 1:

@@ -100,6 +100,6 @@ def test_tables_have_a_column_for_each_classifier_and_a_row_for_each_group():
 def test_what_a_result_is_worth_is_one_sentence_after_another():
     text = worth_sentence(evaluation().metrics, 'good')
     assert text.startswith('good reaches an AUC of 1.000')
-    assert 'on 60 images of 60 patients.' in text
+    assert 'on 60 images, each counted as another patient.' in text
     assert 'What knows no anatomy reaches' in text and '(format only)' in text
     assert text.endswith('These images have been looked at twice.')

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_cxr.evaluation.evaluation_events import EvaluationResult
 from napari_cxr.evaluation.operating_points import predictive_values
+from napari_cxr.evaluation.report import images_text
 from napari_cxr.metrics.confidence_intervals import Interval, proportion_interval
 
 __all__ = [
@@ -64,7 +65,7 @@ def worth_sentence(metrics: Mapping[str, Any], model: str) -> str:
         Its name there.
     """
     about, own = metrics['set'], metrics['models'][model]
-    images = f'{about["images"]:,} images of {about["patients"]:,} patients'
+    images = images_text(about)
     if not own.get('auc'):
         return f'{model}: the {images} have one label only, so nothing can be measured.'
     said = f'{model} reaches an AUC of {metric_text(own["auc"])} on {images}.'
