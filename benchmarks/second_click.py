@@ -149,7 +149,8 @@ def main() -> None:
             start = time.perf_counter()
             dock.start.click()
             if number:  # the heatmap layer is there from the first click on
-                dock._heat.events.data.connect(stamp)
+                heat = next(x for x in viewer.layers if x.name.startswith('Grad-CAM'))
+                heat.events.data.connect(stamp)
             wait_for(dock.settled)
             holds.append(app.longest)
             assert not dock.message.text, dock.message.text
@@ -159,7 +160,7 @@ def main() -> None:
             if number:
                 clicks.append(stamped.pop() - start)
                 bares.append((decoding, forward))
-                dock._heat.events.data.disconnect(stamp)
+                heat.events.data.disconnect(stamp)
         click = statistics.median(clicks)
         decoding = statistics.median(d for d, _ in bares)
         forward = statistics.median(f for _, f in bares)
