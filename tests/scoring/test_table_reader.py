@@ -368,6 +368,7 @@ def test_a_table_with_other_columns(tmp_path, before, after, said):
     ('before', 'after', 'said'),
     [
         ('0.9375', '0.9e', 'damaged at row 1'),
+        ('0.9375', 'nan', 'damaged at row 1'),
         (',cpu,float32', ',cpu', 'damaged at row 3'),
         ('scored,,normal', 'scred,,normal', 'damaged at row 3'),
         (',0.75,0.875,', ',0.75,,', 'damaged at row 3'),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -147,7 +148,12 @@ def _texts(cell: str) -> list[str]:
 
 
 def _number(cell: str) -> float | None:
-    return float(cell) if cell else None
+    if not cell:
+        return None
+    number = float(cell)
+    if not math.isfinite(number):  # `float` takes 'nan' and 'inf', which scoring never writes
+        raise ValueError(cell)
+    return number
 
 
 def _flag(cell: str) -> int | None:
