@@ -161,10 +161,6 @@ class RadiographViews(QObject):
         self._show_window(base, window)
         self.changed.emit(base)
 
-    def set_limits(self, base: Image, limits: tuple[float, float]) -> None:
-        """Set the contrast limits; a part of a drag, which remembers its beginning."""
-        base.contrast_limits = limits
-
     def correct(self, base: Image, correction: Correction) -> None:
         """Invert, mirror or turn the view of a radiograph."""
         self.remember(base)

@@ -345,7 +345,7 @@ class StudiesDock(Dock):
             self._stale = True
             return
         build = partial(
-            _build,
+            _sorted_tree,
             tuple(self._images),
             self.order.currentText(),
             dict(self._identities),
@@ -445,10 +445,6 @@ class StudiesDock(Dock):
         """The image that is on show, or being opened; the left one of two."""
         path = next(iter(self.opener.wanted), None)
         return next((image for image in self._images if image.path == path), None)
-
-    def open_image(self, image: IndexedImage) -> None:
-        """Show an image alone; returns at once."""
-        self._open(image.path)
 
     def open_first(self) -> None:
         """Show the first image of the tree."""
@@ -596,7 +592,7 @@ class StudiesDock(Dock):
             open_paths(self.viewer, others)
 
 
-def _build(
+def _sorted_tree(
     images: Sequence[IndexedImage],
     order: str,
     identities: dict[str, Identity],
