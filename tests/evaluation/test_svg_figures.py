@@ -1,6 +1,6 @@
 from xml.etree import ElementTree
 
-from napari_cxr.evaluation.svg_figures import Line, bar_figure, interval_figure, line_figure
+from napari_cxr.evaluation.svg_figures import Curve, bar_figure, interval_figure, line_figure
 
 NAMES = '{http://www.w3.org/2000/svg}'
 
@@ -10,7 +10,7 @@ def drawn(svg):
 
 
 def test_a_curve_goes_from_corner_to_corner():
-    line = Line('model', [0, 0.5, 1], [0, 1, 1], [0, 0.8, 1], [0, 1, 1])
+    line = Curve('model', [0, 0.5, 1], [0, 1, 1], [0, 0.8, 1], [0, 1, 1])
     root = drawn(line_figure('ROC', 'x', 'y', [line], diagonal=True))
     (curve,) = root.findall(f'{NAMES}polyline')
     points = [tuple(map(float, p.split(','))) for p in curve.get('points').split()]
@@ -20,7 +20,7 @@ def test_a_curve_goes_from_corner_to_corner():
 
 
 def test_dots_have_bars():
-    line = Line('model', [0.2, 0.8], [0.1, 0.9], [0.0, 0.7], [0.3, 1.0], dots=True)
+    line = Curve('model', [0.2, 0.8], [0.1, 0.9], [0.0, 0.7], [0.3, 1.0], dots=True)
     root = drawn(line_figure('Reliability', 'x', 'y', [line]))
     assert len(root.findall(f'{NAMES}circle')) == 2
     assert not root.findall(f'{NAMES}polygon')
@@ -29,7 +29,7 @@ def test_dots_have_bars():
 def test_names_of_others_are_text():
     nasty = '<script>alert("x")</script> & more'
     for svg in (
-        line_figure(nasty, nasty, nasty, [Line(nasty, [0, 1], [0, 1]), Line('b', [0], [0])]),
+        line_figure(nasty, nasty, nasty, [Curve(nasty, [0, 1], [0, 1]), Curve('b', [0], [0])]),
         bar_figure(nasty, nasty, {nasty: [1, 2], 'b': [0, 0]}),
         interval_figure(nasty, [(nasty, 0.7, (0.6, 0.8)), ('b', 0.2, None)], least=0.5),
     ):

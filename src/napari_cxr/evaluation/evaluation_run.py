@@ -66,7 +66,7 @@ _MODEL_DIGITS = 12
 _OF_SEEN = 'The model was '
 
 
-class Decoders(Protocol):
+class ImageDecoders(Protocol):
     """What decodes images, as a `napari_cxr.workers.decoder_pool.DecoderPool`."""
 
     def __call__(
@@ -158,7 +158,7 @@ def evaluate(
     images: EvaluationImages,
     models: Sequence[ModelToEvaluate],
     out: str | Path,
-    decoders: Decoders,
+    decoders: ImageDecoders,
     settings: EvaluationSettings | None = None,
 ) -> Generator[EvaluationEvent | None, None, EvaluationResult]:
     """Evaluate models by labelled images, and write a report.
@@ -172,7 +172,7 @@ def evaluate(
     out : str or Path
         Folder for ``report.html``, ``metrics.json``, ``predictions.csv`` and the tables of
         scores, in ``scores``. What was scored there before is not scored again.
-    decoders : Decoders
+    decoders : ImageDecoders
         What decodes the images.
     settings : EvaluationSettings, optional
         How to evaluate.
@@ -370,7 +370,7 @@ def _score(
     model: ModelToEvaluate,
     items: Sequence[Item],
     table: Path,
-    decoders: Decoders,
+    decoders: ImageDecoders,
     settings: ScoringSettings,
 ) -> Generator[EvaluationEvent | None, None, None]:
     """Score what is not scored yet."""
@@ -425,7 +425,7 @@ def _report(
     split: str,
     read: ReadImages,
     given: Mapping[str, ModelToEvaluate],
-    decoders: Decoders | None,
+    decoders: ImageDecoders | None,
     seals: Sequence[SealedSet] = (),
 ) -> Generator[EvaluationEvent | None, None, EvaluationResult]:
     """Bring scores together, compute the figures, note the look, and write the files."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from napari_cxr.evaluation.curves import class_curves
+from napari_cxr.evaluation.class_curves import class_curves
 from napari_cxr.evaluation.evaluation_table import EvaluationTable
 from napari_cxr.evaluation.operating_points import choose_thresholds, performance_at
 from napari_cxr.evaluation.performance import (

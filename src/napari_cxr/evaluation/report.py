@@ -11,7 +11,7 @@ from napari_cxr.evaluation.evaluation_events import EvaluationResult
 from napari_cxr.evaluation.heatmap_gallery import GalleryGroup
 from napari_cxr.evaluation.performance import CLASS_METRICS, OVERALL_METRICS
 from napari_cxr.evaluation.split_baselines import LEFT_OUT
-from napari_cxr.evaluation.svg_figures import Line, bar_figure, interval_figure, line_figure
+from napari_cxr.evaluation.svg_figures import Curve, bar_figure, interval_figure, line_figure
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -259,12 +259,12 @@ def _confusion(labels: Sequence[str], matrix: Sequence[Sequence[int]]) -> list[d
 def _figures(label: str, curves: Mapping[str, Any]) -> list[Any]:
     from markupsafe import Markup
 
-    def line(name: str, dots: bool = False) -> Line:
+    def line(name: str, dots: bool = False) -> Curve:
         c = curves[name]
         if name == 'roc':  # it begins where nothing is called
             x, y, low, high = ([0, *c[key]] for key in ('x', 'y', 'low', 'high'))
-            return Line(label, x, y, low, high)
-        return Line(label, c['x'], c['y'], c['low'], c['high'], dots)
+            return Curve(label, x, y, low, high)
+        return Curve(label, c['x'], c['y'], c['low'], c['high'], dots)
 
     drawn = [
         line_figure(

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ['COLOURS', 'Line', 'bar_figure', 'interval_figure', 'line_figure']
+__all__ = ['COLOURS', 'Curve', 'bar_figure', 'interval_figure', 'line_figure']
 
 #: Blue, orange, green and purple of Okabe and Ito (2008), then grey: told apart by most eyes.
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#8f5a9c', '#6b6f76')
@@ -20,7 +20,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 28, 44
 
 
 @dataclass(frozen=True)
-class Line:
+class Curve:
     """A curve in a square from 0 to 1.
 
     Parameters
@@ -44,7 +44,7 @@ class Line:
 
 
 def line_figure(
-    title: str, x_name: str, y_name: str, lines: Sequence[Line], diagonal: bool = False
+    title: str, x_name: str, y_name: str, lines: Sequence[Curve], diagonal: bool = False
 ) -> str:
     """Draw curves in a square from 0 to 1.
 
@@ -52,7 +52,7 @@ def line_figure(
     ----------
     title, x_name, y_name : str
         Of the figure and its axes.
-    lines : sequence of Line
+    lines : sequence of Curve
         The curves, one colour each.
     diagonal : bool
         Whether to draw the line from corner to corner.

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import QProgressBar, QPushButton, QWidget
 from napari_cxr.checkpoint import CheckpointError
 from napari_cxr.plugin.background import Failure, Job, JobOutcome, RunningJob, run_job
 from napari_cxr.plugin.docks import TabsTogether, unwrap_viewer
-from napari_cxr.plugin.radiographs_on_show import watch_viewer
+from napari_cxr.plugin.radiograph import prepare_viewer
 from napari_cxr.plugin.reader import open_paths
 from napari_cxr.plugin.style import keep_space, quiet_label, style_sheet
 from napari_cxr.plugin.widgets.input_selector import InputSelector
@@ -53,7 +53,7 @@ class Dock(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         TabsTogether(self)
-        watch_viewer(napari_viewer)
+        prepare_viewer(napari_viewer)
         self.setStyleSheet(style_sheet(napari_viewer.theme))
         napari_viewer.events.theme.connect(self._theme_changed)
 

@@ -20,7 +20,7 @@ from napari_cxr.plugin.layers import appearance, overlay_layers_data, radiograph
 from napari_cxr.plugin.lungs_controller import show_lung_field
 from napari_cxr.plugin.opening import show_job
 from napari_cxr.plugin.preferences import preferences, save_preferences
-from napari_cxr.plugin.radiographs_on_show import watch_viewer
+from napari_cxr.plugin.radiograph import prepare_viewer
 from napari_cxr.plugin.reader import last_folder
 from napari_cxr.plugin.source_file import read_in_decoder
 from napari_cxr.radiograph import Radiograph
@@ -148,7 +148,7 @@ class OpenOptionsDock(FormDock):
             notes.append(f'The file has {_count(len(radiograph.presets))}: its first is shown.')
         else:
             attributes |= appearance(radiograph, place)
-        ((_, placed, _),) = watch_viewer(self.viewer).arriving([(data, attributes, 'image')])
+        ((_, placed, _),) = prepare_viewer(self.viewer).arriving([(data, attributes, 'image')])
         base = Image(data, **placed)
         self.viewer.add_layer(base)
         if overlays:

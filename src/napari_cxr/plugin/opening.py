@@ -40,6 +40,7 @@ from napari_cxr.plugin.image_opening import (
 )
 from napari_cxr.plugin.layers import is_placeholder, placeholder_layer_data
 from napari_cxr.plugin.preferences import preferences
+from napari_cxr.plugin.radiograph import prepare_viewer
 from napari_cxr.plugin.radiographs_on_show import watch_viewer
 from napari_cxr.plugin.widgets.opening_bar import OpeningBar, OpeningLine
 
@@ -147,7 +148,7 @@ class Opening(QObject):
             self._slow = True
             layers.append(placeholder_layer_data(f'{self._title}…', self._token))
             self._clock.start()
-        return layers if self._viewer is None else watch_viewer(self._viewer).arriving(layers)
+        return layers if self._viewer is None else prepare_viewer(self._viewer).arriving(layers)
 
     def cancel(self) -> None:
         """Give up what is not open yet, and take the placeholder away."""
@@ -213,7 +214,7 @@ class Opening(QObject):
     def _insert(self, layers: list[Any], placeholder: Layer) -> None:
         viewer = self._viewer
         assert viewer is not None  # that of the placeholder
-        for data in watch_viewer(viewer).arriving(layers):
+        for data in prepare_viewer(viewer).arriving(layers):
             layer = Layer.create(*data)
             active = viewer.layers.selection.active
             viewer.layers.insert(viewer.layers.index(placeholder), layer)

@@ -62,10 +62,6 @@ def watch_viewer(viewer: ViewerModel) -> RadiographsOnShow:
     viewer = unwrap_viewer(viewer)
     if viewer not in _WATCHED:
         _WATCHED[viewer] = RadiographsOnShow(viewer)
-        if getattr(viewer, 'window', None) is not None:  # mouse and keys work without a dock too
-            from napari_cxr.plugin.radiograph.tools import tools_of
-
-            tools_of(viewer)
     return _WATCHED[viewer]
 
 

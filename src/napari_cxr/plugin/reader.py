@@ -100,10 +100,10 @@ def _open(paths: list[Path], viewer: Any) -> list[LayerData]:
         _notify(result.problem, result.notice)
         return layers
     from napari_cxr.plugin.opening import report
-    from napari_cxr.plugin.radiographs_on_show import watch_viewer
+    from napari_cxr.plugin.radiograph import prepare_viewer
 
     report(result, viewer)
-    return watch_viewer(viewer).arriving(layers)
+    return prepare_viewer(viewer).arriving(layers)
 
 
 def _window_waits() -> bool:
@@ -132,10 +132,10 @@ def current_viewer() -> Any:
     from napari import current_viewer
 
     from napari_cxr.plugin.opening import viewers
-    from napari_cxr.plugin.radiographs_on_show import watch_viewer
+    from napari_cxr.plugin.radiograph import prepare_viewer
 
     for viewer in viewers():
-        watch_viewer(viewer)
+        prepare_viewer(viewer)
     return current_viewer()
 
 
@@ -224,10 +224,10 @@ def open_paths(viewer: Any, paths: list[Path]) -> list[Any]:
     from napari.utils.notifications import show_error
 
     from napari_cxr.plugin.preferences import save_preferences
-    from napari_cxr.plugin.radiographs_on_show import watch_viewer
+    from napari_cxr.plugin.radiograph import prepare_viewer
     from napari_cxr.rasters import is_raster
 
-    watch_viewer(viewer)
+    prepare_viewer(viewer)
     ours = [path for path in paths if _is_ours(path) or is_raster(path)]
     opened: list[Any] = []
     for path in paths:
@@ -271,9 +271,9 @@ def compare_side_by_side(viewer: napari.viewer.Viewer) -> None:
     """
     from napari.utils.notifications import show_info
 
-    from napari_cxr.plugin.radiographs_on_show import watch_viewer
+    from napari_cxr.plugin.radiograph import prepare_viewer
 
-    problem = watch_viewer(viewer).compare()
+    problem = prepare_viewer(viewer).compare()
     if problem:
         show_info(problem)
 
@@ -288,9 +288,9 @@ def look_across(viewer: napari.viewer.Viewer) -> None:
     """
     from napari.utils.notifications import show_info
 
-    from napari_cxr.plugin.radiographs_on_show import watch_viewer
+    from napari_cxr.plugin.radiograph import prepare_viewer
 
-    if not watch_viewer(viewer).look_across():
+    if not prepare_viewer(viewer).look_across():
         show_info('Lay two radiographs side by side first.')
 
 

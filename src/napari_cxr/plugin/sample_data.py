@@ -55,6 +55,6 @@ def _case(key: str) -> list[LayerData]:
     viewer = current_viewer()
     if viewer is None:
         return layers
-    from napari_cxr.plugin.radiographs_on_show import watch_viewer
+    from napari_cxr.plugin.radiograph import prepare_viewer
 
-    return watch_viewer(viewer).arriving(layers)
+    return prepare_viewer(viewer).arriving(layers)

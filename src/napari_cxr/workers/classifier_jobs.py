@@ -26,7 +26,7 @@ from napari_cxr.inference.backends.exported_network import ExportedNetwork
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.cpu import keep_freed_memory
 from napari_cxr.inference.device import choose_device
-from napari_cxr.inference.heatmap_checks import check_heatmap
+from napari_cxr.inference.model_heatmap_checks import check_heatmap
 from napari_cxr.inference.prediction import ImageWarning, Prediction
 from napari_cxr.lungs import LungField
 from napari_cxr.lungs.text_markers import text_markers

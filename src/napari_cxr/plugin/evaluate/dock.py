@@ -19,7 +19,7 @@ from napari_cxr.plugin.base_dock import Dock, dropped_files
 from napari_cxr.plugin.docks import dock_signals, open_dock
 from napari_cxr.plugin.evaluate.evaluation_jobs import evaluate_models, shared_evaluator
 from napari_cxr.plugin.evaluate.evaluation_setup import EvaluationSetup
-from napari_cxr.plugin.evaluate.result_view import ResultView
+from napari_cxr.plugin.evaluate.evaluation_view import EvaluationView
 from napari_cxr.plugin.job_session import JobSession
 from napari_cxr.plugin.style import keep_space, quiet_label
 from napari_cxr.plugin.widgets.sections import CollapsibleSection, fill_dock
@@ -71,7 +71,7 @@ class EvaluateDock(Dock):
         keep_space(self.progress, self.stop)
         keep_space(self.status, lines=1)
         self.message = InlineMessage()
-        self.results = ResultView(self.viewer.theme)
+        self.results = EvaluationView(self.viewer.theme)
         self.open_report = QPushButton('Open report')
         self.open_report.setToolTip('Open the report in the browser')
         self.open_folder = QPushButton('Open folder')

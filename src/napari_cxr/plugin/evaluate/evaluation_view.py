@@ -22,7 +22,7 @@ from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.sections import CollapsibleSection
 from napari_cxr.plugin.widgets.text import ElidedComboBox, PlainLabel
 
-__all__ = ['ResultView']
+__all__ = ['EvaluationView']
 
 _ALL_CLASSES = 'All classes'
 _CLICK_CELL = 'Click a cell to read its images in the Score dock.'
@@ -42,7 +42,7 @@ class _UnitCurves(Curves):
         return Axes.within(self.plot_area(), unit, unit, QFontMetricsF(self.font()))
 
 
-class ResultView(QWidget):
+class EvaluationView(QWidget):
     """Shows an evaluation.
 
     Parameters
