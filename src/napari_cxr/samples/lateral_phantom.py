@@ -9,14 +9,8 @@ from functools import lru_cache, partial
 
 import numpy as np
 
-from napari_cxr.samples.phantom import (
-    LUNG_AIR,
-    Canvas,
-    develop,
-    expose,
-    smooth_curve,
-    soft_step,
-)
+from napari_cxr.samples.phantom import LUNG_AIR
+from napari_cxr.samples.projection import Canvas, develop, expose, smooth_curve, soft_step
 
 __all__ = ['lateral_phantom']
 
