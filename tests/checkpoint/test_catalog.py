@@ -88,6 +88,17 @@ def test_a_broken_file_is_listed_and_hides_no_other(own, card):
         catalog.resolve('broken')
 
 
+def test_ones_own_goes_before_a_bundled_one_unless_it_is_broken(own, card):
+    name = catalog.default()
+    bundled = catalog.resolve(name)
+    assert bundled.parent != own
+    mine = own / f'{name}.safetensors'
+    save(mine, {'x': torch.ones(4)}, card)
+    assert catalog.resolve(name) == mine
+    mine.write_bytes(b'nothing')
+    assert catalog.resolve(name) == bundled
+
+
 def test_a_path_goes_before_a_name_and_an_unknown_name_lists_the_known(own, card):
     save(own / 'mine.safetensors', {'x': torch.ones(4)}, card)
     assert catalog.resolve(own / 'mine.safetensors') == own / 'mine.safetensors'

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import nn
 from torch.nn import functional
 from torchvision.ops import SqueezeExcitation
@@ -46,6 +47,20 @@ def test_samples_are_linear_between_centres_and_constant_beyond():
     columns = [0, 0, 0, 4, 8, 8, 8]
     np.testing.assert_allclose(sampled, np.add.outer(rows, columns), atol=1e-5)
     assert sampled.dtype == np.float32
+
+
+def test_samples_are_those_of_scipy_on_any_raster():
+    rng = np.random.default_rng(0)
+    heatmap = placed(rng.random((7, 5)), jump=(41.3, 38.7), start=(17.5, -3.2))
+    raster = np.array([[1.7, 0, 4.1], [0, 2.3, -20.0], [0, 0, 1]])
+    expected = ndimage.affine_transform(
+        heatmap.values,
+        np.linalg.inv(heatmap.to_radiograph) @ raster,
+        output_shape=(150, 110),
+        order=1,
+        mode='nearest',
+    )
+    np.testing.assert_allclose(heatmap.sample_at(raster, (150, 110)), expected, atol=1e-6)
 
 
 def test_a_map_of_one_cell_is_even():
@@ -149,6 +164,12 @@ def test_what_is_no_map_is_refused(values, why):
 def test_a_matrix_of_another_shape_is_refused():
     with pytest.raises(ValueError, match='3x3'):
         Heatmap(np.ones((2, 2)), np.eye(2), 'normal', 0.5, 0.0, 'Grad-CAM', 'small')
+
+
+def test_a_matrix_that_turns_the_map_is_refused():
+    turned = np.array([[0, 1.0, 0], [1, 0, 0], [0, 0, 1]])
+    with pytest.raises(ValueError, match='straight'):
+        Heatmap(np.ones((2, 2), np.float32), turned, 'covid19', 0.7, 1.2, 'Grad-CAM', 'small')
 
 
 def test_importing_a_heatmap_imports_no_torch():

@@ -3,11 +3,17 @@
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
 
 from napari_cxr import samples
 from napari_cxr.explain.heatmap import Heatmap
 from napari_cxr.explain.heatmap_location import marker_fraction
-from napari_cxr.lungs.text_markers import TextMarkers, find_text_markers, text_markers
+from napari_cxr.lungs.text_markers import (
+    TextMarkers,
+    _median,
+    find_text_markers,
+    text_markers,
+)
 from napari_cxr.radiograph import Radiograph
 
 
@@ -50,6 +56,11 @@ def test_a_chest_without_writing_has_none_and_neither_has_a_flat_image():
         assert not find_text_markers(chest(seed)).boxes
         (marker,) = find_text_markers(samples.phantom((600, 500), seed=seed)).boxes
         assert marker[2] < 0.1 and marker[1] > 0.9
+
+
+def test_the_median_is_that_of_scipy_to_the_last_digit():
+    image = np.random.default_rng(0).random((31, 47), dtype=np.float32)
+    np.testing.assert_array_equal(_median(image), ndimage.median_filter(image, 3))
 
 
 def test_what_lies_in_the_lungs_is_no_marker():

@@ -76,6 +76,15 @@ def test_the_field_of_view_is_outlined_where_the_model_crops(viewer):
     layer = overlay.view
     overlay.field_of_view(base, answer_seeing((4.5, 9.5, 35.5, 95.5)), wanted=True)
     assert overlay.view is layer and layer.data[0][:, 0].min() == 4.5
+    drawn = []
+    for event in (layer.events.data, layer.events.scale, layer.events.affine):
+        event.connect(drawn.append)
+    overlay.field_of_view(base, answer_seeing((4.5, 9.5, 35.5, 95.5)), wanted=True)
+    assert not drawn  # napari would lay out the whole scene again
+    layer.data = []  # as a person may
+    base.scale = (3, 3)
+    overlay.field_of_view(base, answer_seeing((4.5, 9.5, 35.5, 95.5)), wanted=True)
+    assert layer.data[0][:, 0].min() == 4.5 and tuple(layer.scale) == (3, 3)
     overlay.field_of_view(base, answer_seeing((3.5, 9.5, 35.5, 95.5)), wanted=False)
     assert list(viewer.layers) == [base]
 

@@ -198,6 +198,8 @@ def resolve(name_or_path: str | Path) -> Path:
     if os.path.isfile(path):  # False, not an error, where a folder may not be entered
         return path
     text = str(name_or_path)
+    if (named := _file_named(text)) is not None:
+        return named
     listed = entries()
     order = ('yours', 'bundled', 'download')
     matching = sorted((e for e in listed if e.name == text), key=lambda e: order.index(e.origin))
@@ -220,6 +222,18 @@ def resolve(name_or_path: str | Path) -> Path:
             f'in the Classify dock and click Get, or run napari-cxr models get {text}.'
         )
     return fetch(entry)
+
+
+def _file_named(name: str) -> Path | None:
+    """Return the first usable file of that name, the person's own first; reads no other card."""
+    try:
+        paths = [*models_folder().glob(f'*{SUFFIX}'), *_bundled()]
+    except OSError:  # of which the listing tells
+        paths = _bundled()
+    for path in paths:
+        if path.name == name + SUFFIX and not _from_file(path, 'yours').error:
+            return path
+    return None
 
 
 #: Models of a folder that are named in a message.

@@ -50,7 +50,7 @@ class Heatmap:
         What each cell adds to the class's logit, 0 or above, as the method gives it.
     to_radiograph : ndarray, shape (3, 3)
         Takes a cell (y, x, 1) to the radiograph's pixel (y, x, 1) at which it looks;
-        whole numbers are centres of both.
+        whole numbers are centres of both. It turns nothing.
     label : str
         The class.
     probability, logit : float
@@ -69,7 +69,7 @@ class Heatmap:
     Raises
     ------
     ValueError
-        If the values are not a finite, non-negative map, or the matrix does not fit.
+        If the values are not a finite, non-negative map, or the matrix does not fit or turns it.
     """
 
     values: np.ndarray
@@ -89,6 +89,8 @@ class Heatmap:
             raise ValueError('the values of a heatmap are finite and at least 0')
         if self.to_radiograph.shape != (3, 3):
             raise ValueError('a heatmap is placed by a 3x3 matrix')
+        if self.to_radiograph[0, 1] or self.to_radiograph[1, 0]:
+            raise ValueError('a heatmap lies straight on its radiograph')
 
     @property
     def title(self) -> str:
@@ -222,16 +224,13 @@ class Heatmap:
         -------
         ndarray of float32, shape `shape`
         """
-        from scipy.ndimage import affine_transform
-
+        # Neither matrix turns anything, so rows and columns are weighted one after the other.
         to_cells = np.linalg.inv(self.to_radiograph) @ to_radiograph
-        sampled: np.ndarray = affine_transform(
-            self.values.astype(np.float32),
-            to_cells,
-            output_shape=shape,
-            order=1,
-            mode='nearest',
+        down, across = (
+            _linear_weights(to_cells[axis, axis] * np.arange(n) + to_cells[axis, 2], cells)
+            for axis, (n, cells) in enumerate(zip(shape, self.values.shape, strict=True))
         )
+        sampled: np.ndarray = (down @ self.values @ across.T).astype(np.float32)
         if self.input_bounds is not None:
             top, left, bottom, right = self.input_bounds
             y = to_radiograph[0, 0] * np.arange(shape[0]) + to_radiograph[0, 2]
@@ -263,6 +262,12 @@ def full_colour(heatmaps: Sequence[Heatmap]) -> float:
     answer = max(heatmaps, key=lambda heatmap: heatmap.probability)
     own = float(answer.values.max())
     return own if own > 0 else max(float(heatmap.values.max()) for heatmap in heatmaps)
+
+
+def _linear_weights(places: np.ndarray, cells: int) -> np.ndarray:
+    """Return the weight of each cell at each place, shape (places, cells); edges go on."""
+    places = np.clip(places, 0, cells - 1)[:, None]
+    return np.maximum(1 - np.abs(places - np.arange(cells)), 0)
 
 
 def _fraction(sampled: np.ndarray, mask: np.ndarray) -> float | None:

@@ -26,11 +26,13 @@ from napari_cxr.inference.device import (
     run_in_batches_that_fit,
     use_full_precision,
 )
+from napari_cxr.inference.image_findings import ImageFindings
 from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.inference.prediction import ImageWarning, Prediction, RefusedImage, find_warnings
 from napari_cxr.inference.preprocessing import NetworkInput, Preprocessing
 from napari_cxr.inference.stated_prevalence import card_at_prevalence
 from napari_cxr.lungs import LungField
+from napari_cxr.lungs.frontal_check import FrontalCheck
 from napari_cxr.metrics.calibration import probabilities_of
 from napari_cxr.radiograph import Radiograph
 
@@ -258,6 +260,7 @@ class Classifier:
         method: str = DEFAULT_METHOD,
         field: LungField | None = None,
         against: str = '',
+        findings: ImageFindings | None = None,
     ) -> tuple[Prediction, list[Heatmap]]:
         """Classify one radiograph and show where each class comes from.
 
@@ -276,6 +279,8 @@ class Classifier:
         against : str
             A class with which to contrast: each heatmap then shows what raises the logit of
             its class above that of this one, whose own heatmap is empty. Empty for none.
+        findings : ImageFindings, optional
+            What was found on this radiograph already, its lungs included; for its first preset.
 
         Returns
         -------
@@ -289,7 +294,7 @@ class Classifier:
         ValueError
             If the model has no such label, or there is no such method.
         """
-        steps = self.explaining(radiograph, labels, preset, method, field, against)
+        steps = self.explaining(radiograph, labels, preset, method, field, against, findings)
         while True:
             try:
                 next(steps)
@@ -305,6 +310,7 @@ class Classifier:
         method: str = DEFAULT_METHOD,
         field: LungField | None = None,
         against: str = '',
+        findings: ImageFindings | None = None,
     ) -> Generator[float, None, tuple[Prediction, list[Heatmap]]]:
         """Do as `explain`, and yield the fraction that is done where a method takes long."""
         by = explanation_methods.method(method)
@@ -314,7 +320,9 @@ class Classifier:
                 f'{self.card.name} has no label {unknown[0]!r}; it has {", ".join(self.labels)}.'
             )
         targets = [self.labels.index(label) for label in labels or self.labels]
-        ready = self.prepare(radiograph, preset, field)
+        ready = self.prepare(radiograph, preset, field, findings)
+        if findings is not None:
+            field = findings.field
         height, width = ready.image.shape
         if by.name == DEFAULT_METHOD and not against:
             (logits, maps), _ = self._run(
@@ -332,7 +340,10 @@ class Classifier:
             matrix = cell_to_radiograph(grid, ready.to_radiograph)
         else:
             matrix = self.cell_to_radiograph(ready.image.shape, ready.to_radiograph)
-        prediction = self._prediction(radiograph, ready, logits[0], preset, field=field)
+        frontal = None if findings is None else findings.frontal
+        prediction = self._prediction(
+            radiograph, ready, logits[0], preset, field=field, frontal=frontal
+        )
         seen = input_bounds(ready.to_radiograph, height, width)
         heatmaps = [
             Heatmap(
@@ -415,11 +426,17 @@ class Classifier:
         return FeatureMaps(values, matrix, stage, self.card.name, why)
 
     def prepare(
-        self, radiograph: Radiograph, preset: int = 0, field: LungField | None = None
+        self,
+        radiograph: Radiograph,
+        preset: int = 0,
+        field: LungField | None = None,
+        findings: ImageFindings | None = None,
     ) -> NetworkInput:
         """Fit one radiograph to the network's input; raises RefusedImage where it must not be."""
         if radiograph.refusal:
             raise RefusedImage(f'{radiograph.refusal} It was not classified.')
+        if findings is not None:
+            return findings.network_input(self.preprocessing)
         return self.preprocessing.apply(radiograph, preset, field)
 
     def with_own_warnings(self, warnings: tuple[ImageWarning, ...]) -> tuple[ImageWarning, ...]:
@@ -449,8 +466,9 @@ class Classifier:
         preset: int,
         note: str = '',
         field: LungField | None = None,
+        frontal: FrontalCheck | None = None,
     ) -> Prediction:
-        warnings = find_warnings(radiograph, ready, field, preset)
+        warnings = find_warnings(radiograph, ready, field, preset, frontal)
         if note:
             warnings = (*warnings, ImageWarning('memory', note))
         warnings = self.with_own_warnings(warnings)

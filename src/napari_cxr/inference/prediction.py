@@ -193,7 +193,11 @@ _CODES = {'inverted': 'polarity', 'other': 'not-a-chest'}
 
 
 def find_warnings(
-    radiograph: Radiograph, ready: NetworkInput, field: LungField | None = None, preset: int = 0
+    radiograph: Radiograph,
+    ready: NetworkInput,
+    field: LungField | None = None,
+    preset: int = 0,
+    frontal: FrontalCheck | None = None,
 ) -> tuple[ImageWarning, ...]:
     """Return what a person should know before believing a prediction.
 
@@ -209,6 +213,8 @@ def find_warnings(
         Its lungs; found here where they are needed and not given.
     preset : int
         Which of its presets it was classified with.
+    frontal : FrontalCheck, optional
+        What the frontal check said of it; asked here where it is not given.
     """
     found: list[ImageWarning] = []
     view = radiograph.geometry.view
@@ -220,7 +226,8 @@ def find_warnings(
                 'classify the frontal image of the study instead.',
             )
         )
-    frontal = check_frontal(radiograph, ready.field if field is None else field, preset)
+    if frontal is None:
+        frontal = check_frontal(radiograph, ready.field if field is None else field, preset)
     if frontal.kind != 'frontal':
         code = _CODES.get(frontal.kind, frontal.kind)
         found.append(ImageWarning(code, frontal.message, frontal.correction))

@@ -93,7 +93,7 @@ def find_text_markers(display: np.ndarray, lungs: np.ndarray | None = None) -> T
         return TextMarkers(mask, ())
     image = np.clip((image - low) / (high - low), 0, 1)
     size = round(_HIGHEST * _SIDE)
-    standing_out = image - ndimage.minimum_filter(ndimage.median_filter(image, 3), size // 3)
+    standing_out = image - ndimage.minimum_filter(_median(image), size // 3)
     opened = ndimage.grey_opening(image, size // 2)
     bright = (image - opened > _CONTRAST) & (image > _WHITE) & (standing_out > _CONTRAST)
     steepness = ndimage.gaussian_gradient_magnitude(image, 0.7)
@@ -133,3 +133,30 @@ def find_text_markers(display: np.ndarray, lungs: np.ndarray | None = None) -> T
             )
         )
     return TextMarkers(mask, tuple(boxes))
+
+
+def _median(image: np.ndarray) -> np.ndarray:
+    """Return the median of each pixel and its eight neighbours; the edge is mirrored.
+
+    Of three sorted columns of three: the greatest of the least, the middle one of the middle
+    ones, and the least of the greatest have the same median as all nine. A tenth of the time of
+    a filter that takes any size.
+    """
+    around = np.pad(image, 1, mode='symmetric')
+    above, at, below = around[:-2], around[1:-1], around[2:]
+    low, high = np.minimum(above, at), np.maximum(above, at)
+    least, greatest = _beside(np.minimum(low, below)), _beside(np.maximum(high, below))
+    return _middle(
+        np.maximum.reduce(least),
+        _middle(*_beside(np.maximum(low, np.minimum(high, below)))),
+        np.minimum.reduce(greatest),
+    )
+
+
+def _beside(image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return image[:, :-2], image[:, 1:-1], image[:, 2:]
+
+
+def _middle(one: np.ndarray, two: np.ndarray, three: np.ndarray) -> np.ndarray:
+    low, high = np.minimum(one, two), np.maximum(one, two)
+    return np.asarray(np.maximum(low, np.minimum(high, three)))

@@ -78,8 +78,12 @@ def outline_layer(heatmap: Heatmap, levels: Sequence[float], base: Image) -> Sha
 
 def _align(layer: Shapes, base: Image) -> None:
     """Lay shapes in pixels of the radiograph where its layer is now."""
-    for name in ('scale', 'translate', 'rotate', 'shear', 'affine', 'units'):
-        setattr(layer, name, getattr(base, name))
+    for name in ('scale', 'translate', 'rotate', 'shear', 'affine'):
+        # Every change makes napari lay out the whole scene again.
+        if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(getattr(base, name))):
+            setattr(layer, name, getattr(base, name))
+    if layer.units != base.units:
+        layer.units = base.units
 
 
 def field_of_view_layer(heatmap: Heatmap, base: Image) -> Shapes:
@@ -96,17 +100,22 @@ def show_field_of_view(layer: Shapes, heatmap: Heatmap, base: Image) -> None:
     It stays on the radiograph: what a model sees beyond is padding.
     """
     _align(layer, base)
-    layer.data = []
     rows, columns = base.data.shape[:2]
+    wanted = []
     if heatmap.input_bounds is not None:
         corners = np.reshape(heatmap.input_bounds, (2, 2))
-        corners = np.clip(corners, -0.5, np.array([rows, columns]) - 0.5)
-        layer.add_rectangles(
-            [corners],
-            face_color='transparent',
-            edge_color='#9aa0a6',
-            edge_width=max(rows / 400, 0.5),
-        )
+        wanted = [np.clip(corners, -0.5, np.array([rows, columns]) - 0.5)]
+    there = [np.stack([shape.min(axis=0), shape.max(axis=0)]) for shape in layer.data]
+    # napari keeps corners in single precision.
+    if len(there) != len(wanted) or not np.allclose(there, wanted, rtol=1e-6):
+        layer.data = []
+        if wanted:
+            layer.add_rectangles(
+                wanted,
+                face_color='transparent',
+                edge_color='#9aa0a6',
+                edge_width=max(rows / 400, 0.5),
+            )
     layer.name = f'Field of view · {heatmap.model}'
 
 

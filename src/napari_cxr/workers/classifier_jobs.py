@@ -10,7 +10,6 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeAlias, TypeVar
 
-from napari_cxr import lungs
 from napari_cxr.checkpoint import catalog
 from napari_cxr.explain.explanation_methods import DEFAULT_METHOD
 from napari_cxr.explain.feature_maps import FeatureMaps
@@ -26,10 +25,10 @@ from napari_cxr.inference.backends.exported_network import ExportedNetwork
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.inference.cpu import keep_freed_memory
 from napari_cxr.inference.device import choose_device
+from napari_cxr.inference.image_findings import ImageFindings
 from napari_cxr.inference.model_heatmap_checks import check_heatmap
 from napari_cxr.inference.prediction import ImageWarning, Prediction
 from napari_cxr.lungs import LungField
-from napari_cxr.lungs.text_markers import text_markers
 from napari_cxr.radiograph import Radiograph
 
 __all__ = [
@@ -113,17 +112,13 @@ def classify(
     classifier = loaded_classifier(model, device)
     yield 'Classifying'
     corrected = field is not None
-    if not radiograph.refusal and radiograph.frames is None:  # of which `explain` tells
-        field = lungs.find_lungs(radiograph) if field is None else field
-    prediction, heatmaps = classifier.explain(radiograph, field=field)
-    assert field is not None
+    findings = _findings_of(radiograph, field)
+    prediction, heatmaps = classifier.explain(radiograph, findings=findings)
     if corrected and classifier.preprocessing.lungs != 'ignored':
         corrected_by_hand = ImageWarning('note', 'The model saw the lungs as they were edited.')
         prediction = replace(prediction, warnings=(*prediction.warnings, corrected_by_hand))
-    frame_shares = [h.frame_fraction(radiograph.shape) for h in heatmaps]
-    locations = heatmap_locations(heatmaps, field)
-    on_markers = _on_markers(radiograph, heatmaps, field)
-    return prediction, heatmaps, frame_shares, field, locations, on_markers
+    frame_shares, locations, on_markers = _places(heatmaps, findings)
+    return prediction, heatmaps, frame_shares, findings.field, locations, on_markers
 
 
 def predict(radiograph: Radiograph, model: str, device: str) -> Prediction:
@@ -162,23 +157,36 @@ def explain(
     """
     yield 'Loading the model'
     classifier = loaded_classifier(model, device)
-    if field is None and not radiograph.refusal and radiograph.frames is None:
-        field = lungs.find_lungs(radiograph)  # else `explaining` tells what is wrong
+    findings = _findings_of(radiograph, field)
     yield method
-    steps = classifier.explaining(radiograph, labels, method=method, field=field, against=against)
+    steps = classifier.explaining(
+        radiograph, labels, method=method, against=against, findings=findings
+    )
     prediction, heatmaps = yield from tell_progress(steps, method)
-    assert field is not None
-    frame_shares = [h.frame_fraction(radiograph.shape) for h in heatmaps]
-    locations = heatmap_locations(heatmaps, field)
-    on_markers = _on_markers(radiograph, heatmaps, field)
-    return prediction, heatmaps, frame_shares, locations, on_markers
+    return prediction, heatmaps, *_places(heatmaps, findings)
 
 
-def _on_markers(
-    radiograph: Radiograph, heatmaps: Sequence[Heatmap], field: LungField
-) -> list[MarkerFraction]:
-    markers = text_markers(radiograph, field)
-    return [marker_fraction(each, markers, radiograph.shape) for each in heatmaps]
+def _places(
+    heatmaps: Sequence[Heatmap], findings: ImageFindings
+) -> tuple[list[float | None], list[HeatmapLocation | None], list[MarkerFraction]]:
+    """Return how much of each heatmap lies at the edge, where it lies, and how much on text."""
+    shape = findings.radiograph.shape
+    return (
+        [heatmap.frame_fraction(shape) for heatmap in heatmaps],
+        heatmap_locations(heatmaps, findings.field),
+        [marker_fraction(heatmap, findings.markers, shape) for heatmap in heatmaps],
+    )
+
+
+#: Of the image of the last job, which the next one is often about.
+_last_findings: ImageFindings | None = None
+
+
+def _findings_of(radiograph: Radiograph, field: LungField | None) -> ImageFindings:
+    global _last_findings
+    if _last_findings is None or not _last_findings.are_of(radiograph, field):
+        _last_findings = ImageFindings(radiograph, field)
+    return _last_findings
 
 
 def check(
