@@ -9,7 +9,7 @@ from napari_cxr.correction import NO_CORRECTION, Correction
 from napari_cxr.inference.label_rule import LabelRule
 from napari_cxr.inference.preprocessing import NetworkInput
 from napari_cxr.lungs import LungField
-from napari_cxr.lungs.frontal_check import check_frontal
+from napari_cxr.lungs.frontal_check import FrontalCheck, check_frontal
 from napari_cxr.messages import message_type
 from napari_cxr.metrics.conformal import prediction_set, prediction_set_text
 from napari_cxr.radiograph import Radiograph, View
