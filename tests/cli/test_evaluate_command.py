@@ -2,10 +2,12 @@
 
 import json
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from napari_cxr import samples
 from napari_cxr.cli import app
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 from napari_cxr.scoring.table_writer import write_table
@@ -83,3 +85,30 @@ def test_wrong_usage_is_told_in_a_sentence(arguments, said, tmp_path, monkeypatc
     result = call(*arguments)
     assert result.exit_code == 2
     assert said in ' '.join(result.output.replace('│', ' ').split())
+
+
+def test_shortcut_tests_need_images(scores, tmp_path):
+    result = call(scores, '--out', tmp_path / 'report', '--shortcut-tests', '-q')
+    assert result.exit_code == 2
+    assert 'Give models and the images' in ' '.join(result.output.replace('│', ' ').split())
+    assert not (tmp_path / 'report').exists()
+
+
+def test_shortcut_tests_print_their_verdict_and_their_page(model_file, tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_DATA_HOME', str(tmp_path / 'user-data'))
+    for number, label in enumerate(('covid19', 'normal', 'pneumonia') * 2):
+        (tmp_path / 'images' / label).mkdir(parents=True, exist_ok=True)
+        pixels = samples.phantom((96, 80), seed=number // 3)
+        pixels[: 2 * (number + 1)] = 0  # no two are copies of each other
+        iio.imwrite(tmp_path / 'images' / label / f'{number}.png', np.uint8(255 * pixels))
+    more = ('--shortcut-tests', '--no-baselines', '--no-gallery', '--workers', 1, '-q')
+    more += ('--device', 'cpu', '--include-doubtful')
+    result = call(model_file, tmp_path / 'images', '--out', tmp_path / 'report', *more)
+    assert result.exit_code == 0, result.output
+    assert 'Shortcut tests of tiny: There are too few patients' in result.stdout
+    report, page = result.stdout.splitlines()[-2:]
+    assert (report, page) == tuple(
+        str(tmp_path / 'report' / name) for name in ('report.html', 'shortcuts.html')
+    )
+    found = json.loads((tmp_path / 'report' / 'shortcuts.json').read_text())['models']['tiny']
+    assert found['images'] == 6 and len(found['changes']) == 8

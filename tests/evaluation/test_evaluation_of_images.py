@@ -167,3 +167,29 @@ def test_one_image_a_class_has_no_baselines(confounded, model, tmp_path):
     assert finished.result.metrics['baselines'] == {}
     (warned,) = [event.text for event in events if isinstance(event, EvaluationWarned)]
     assert 'one image or patient' in warned
+
+
+def test_shortcut_tests_belong_to_the_report(table, model, tmp_path):
+    how = replace(QUICK, baselines=False, shortcut_tests=True)
+    *events, finished = finish(list_images(table), [model], tmp_path / 'report', how)
+    steps = [e for e in events if isinstance(e, EvaluationProgress) and 'Shortcut' in e.step]
+    assert (steps[0].done, steps[-1].done, steps[-1].total) == (0, 16, 16)
+    own = finished.result.metrics['shortcut_tests']['tiny']
+    (said,) = [c for c in finished.result.metrics['cautions'] if c['code'] == 'shortcut tests']
+    assert said['text'] == f'Shortcut tests of tiny: {own["verdict"]}'
+    assert said['text'] in (tmp_path / 'report' / 'report.html').read_text()
+    assert finished.shortcuts_page == str(tmp_path / 'report' / 'shortcuts.html')
+    assert own['verdict'] in (tmp_path / 'report' / 'shortcuts.html').read_text()
+    assert not (tmp_path / 'report' / 'shortcuts.part').exists()
+
+
+def test_stopped_in_the_shortcut_tests_nobody_has_looked(table, model, tmp_path):
+    images, how = list_images(table), replace(QUICK, baselines=False, shortcut_tests=True)
+    steps = evaluate(images, [model], tmp_path / 'report', Decoders(), how)
+    for event in steps:
+        if isinstance(event, EvaluationProgress) and 'Shortcut' in event.step and event.done:
+            break
+    steps.close()
+    assert (tmp_path / 'report' / 'shortcuts.part').is_file()
+    *_, finished = finish(images, [model], tmp_path / 'report', how)
+    assert finished.result.metrics['looks']['looks'] == 1

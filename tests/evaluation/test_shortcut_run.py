@@ -41,21 +41,21 @@ def test_a_page_with_a_verdict_and_its_numbers(tmp_path, table, model_file):
     classifier = Classifier.load(model_file, 'cpu')
     found, events = drained(run_shortcut_tests(classifier, table, prepare_here))
     tests, where = found
-    # The seventeenth has no neighbour in its batch, and one is no picture.
-    assert tests.images == 16 and events[-1].done == 16
+    # One is no picture.
+    assert tests.images == 17 and events[-1].done == 18
     assert len(tests.changes) == 8 and all(change.text for change in tests.changes)
     assert tests.source_by_features is None  # fewer than ten images each
     out = tmp_path / 'out'
     out.mkdir()
-    page, numbers = write_shortcut_tests(out, {'<tiny>': found}, 'a set & more')
+    page = write_shortcut_tests(out, {'<tiny>': found}, 'a set & more')
     html = page.read_text()
     assert '&lt;tiny&gt;' in html and '<tiny>' not in html and 'a set &amp; more' in html
     assert tests.verdict.split('.')[0] in html.replace('&#39;', "'")
-    content = json.loads(numbers.read_text())['models']['<tiny>']
+    content = json.loads((out / 'shortcuts.json').read_text())['models']['<tiny>']
     assert [change['name'] for change in content['changes']][1] == 'lungs removed'
     if where is not None:
         assert html.count('<svg') == len(where.measures)
-        assert content['heatmaps']['images'] == where.images <= 16
+        assert content['heatmaps']['images'] == where.images <= 17
 
 
 def test_other_classes_are_told_of(table, model_file):
@@ -64,3 +64,40 @@ def test_other_classes_are_told_of(table, model_file):
         drained(
             run_shortcut_tests(classifier, replace(table, labels=('a', 'b', 'c')), prepare_here)
         )
+
+
+def test_what_was_stopped_goes_on_where_it_was(tmp_path, table, model_file):
+    classifier, asked = Classifier.load(model_file, 'cpu'), []
+
+    def prepare(items, wanted):
+        for number, path in items:
+            asked.append(number)
+            yield from prepare_here([(number, path)], wanted)
+
+    (whole, _), _ = drained(run_shortcut_tests(classifier, table, prepare))
+    assert len(asked) == 18
+    kept = tmp_path / 'kept'
+    steps = run_shortcut_tests(classifier, table, prepare, kept)
+    while not any(event is not None and event.done == 16 for event in [next(steps)]):
+        pass
+    steps.close()
+    lines = kept.read_bytes()
+    kept.write_bytes(lines + lines[: len(lines) // 2])  # as a kill may leave it
+    asked.clear()
+    (found, _), events = drained(run_shortcut_tests(classifier, table, prepare, kept))
+    assert len(asked) == 2 and events[0].done == 16
+    assert found == whole
+    asked.clear()
+    (found, _), _ = drained(run_shortcut_tests(classifier, table, prepare, kept))
+    assert asked == [] and found == whole
+    classifier.file_hash = 'of another model'
+    drained(run_shortcut_tests(classifier, table, prepare, kept))
+    assert len(asked) == 18
+
+
+def test_an_image_by_itself_has_no_neighbour(table, model_file):
+    classifier = Classifier.load(model_file, 'cpu')
+    with pytest.raises(ValueError, match='None of the images'):
+        drained(run_shortcut_tests(classifier, table.subset([0]), prepare_here))
+    (tests, _), _ = drained(run_shortcut_tests(classifier, table.subset([0, 1, 4]), prepare_here))
+    assert tests.images == 2

@@ -28,6 +28,8 @@ class Evaluation:
         The report, an HTML page that needs no other file.
     predictions_file : Path
         The table from which every figure can be computed again.
+    shortcuts_page : Path or None
+        The page of the shortcut tests; None where there were none.
     cautions : tuple of str
         What has to be said first, the worst first.
     metrics : dict
@@ -38,6 +40,7 @@ class Evaluation:
     predictions_file: Path
     cautions: tuple[str, ...]
     metrics: dict[str, Any] = field(repr=False)
+    shortcuts_page: Path | None = None
 
     def predictions(self) -> pd.DataFrame:
         """Return the truth and the predictions, a row for each image."""
@@ -80,6 +83,7 @@ def evaluate(
     baselines: bool = True,
     gallery: bool = True,
     include_doubtful: bool = False,
+    shortcut_tests: bool = False,
     sealed: bool = False,
     device: str = 'auto',
     workers: int | None = None,
@@ -116,6 +120,10 @@ def evaluate(
         Whether the report shows some radiographs of each class with their heatmaps.
     include_doubtful : bool
         Whether images count that are probably no upright frontal chest radiographs.
+    shortcut_tests : bool
+        Whether each image is shown again without lungs, with another frame, without markers,
+        mirrored, and coarser, to see whether the models take a shortcut. Takes nine times as
+        long, and torch.
     sealed : bool
         Whether to seal the set: from then on it answers once for each model, and training
         refuses its images and copies of them.
@@ -163,9 +171,12 @@ def evaluate(
         'baselines': baselines,
         'gallery': gallery,
         'include_doubtful': include_doubtful,
+        'shortcut_tests': shortcut_tests,
         'sealed': sealed,
     }
-    events = run_on_models('evaluate', models=paths, device=device, **arguments)
+    events = run_on_models(
+        'evaluate', models=paths, device=device, torch=shortcut_tests, **arguments
+    )
     return _to_the_end(events, progress)
 
 
@@ -196,4 +207,5 @@ def _to_the_end(events: Generator[Any, None, Any], progress: bool) -> Evaluation
         Path(finished.predictions_file),
         tuple(one['text'] for one in metrics['cautions']),
         metrics,
+        Path(finished.shortcuts_page) if finished.shortcuts_page else None,
     )

@@ -63,12 +63,15 @@ def run_scoring(**arguments: Any) -> Generator[Any, None, Any]:
 
 
 def run_on_models(
-    job: str, *, models: Sequence[str], device: str, **arguments: Any
+    job: str, *, models: Sequence[str], device: str, torch: bool = False, **arguments: Any
 ) -> Generator[Any, None, Any]:
-    """Run a long job on several models as `run`, without torch where none of them needs it."""
+    """Run a long job on several models as `run`, without torch where nothing needs it.
+
+    `torch` tells that the job needs it whatever the models are.
+    """
     from napari_cxr.workers.model_worker import worker_role
 
-    roles = set()
+    roles = {'torch'} if torch else set()
     for model in models:
         roles.add((yield from worker_role(model, device)))
     role = 'torch' if 'torch' in roles else 'inference'

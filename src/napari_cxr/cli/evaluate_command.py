@@ -29,7 +29,6 @@ from napari_cxr.cli.terminal_output import echo, echo_path
 if TYPE_CHECKING:
     from napari_cxr.evaluation.evaluation_events import EvaluationEvent, EvaluationFinished
     from napari_cxr.evaluation.evaluation_run import ModelToEvaluate
-    from napari_cxr.workers.decoder_pool import DecoderPool
 
 __all__ = ['evaluate']
 
@@ -166,13 +165,13 @@ def evaluate(
         raise typer.BadParameter('Name models, and then the images.')
     if out is None:
         raise typer.BadParameter('Name a folder for the report.', param_hint='--out')
-    pages: list[str] = []
     settings = EvaluationSettings.of(
         split=split,
         classes=_classes_of(classes or []),
         baselines=not no_baselines,
         gallery=not no_gallery,
         include_doubtful=include_doubtful,
+        shortcut_tests=shortcut_tests,
         sealed=sealed,
         cost=cost,
         prevalence=prevalence,
@@ -182,8 +181,6 @@ def evaluate(
         if len(what) == 1 and is_run_folder(Path(what[0])):
             finished = _show(evaluate_run(what[0], out, settings), quiet)
         elif all(map(_is_score_table, what)):
-            if shortcut_tests:
-                raise typer.BadParameter('--shortcut-tests needs models and images, not scores.')
             finished = _show(evaluate_scores(what, out, settings), quiet)
         else:
             *names, place = what
@@ -207,8 +204,6 @@ def evaluate(
             )
             with closing(DecoderPool(workers)) as decoders:
                 finished = _show(run(images, models, out, decoders, settings), quiet)
-                if shortcut_tests:
-                    pages = _test_for_shortcuts(models, finished, out, decoders, quiet)
     except (CheckpointError, ListingError, ScoringError) as error:
         raise typer.BadParameter(str(error)) from None
     except OSError as error:
@@ -217,37 +212,6 @@ def evaluate(
         echo('Stopped. What was scored is kept; the same command goes on with it.', err=True)
         raise typer.Exit(1) from None
     _print_result(finished)
-    for line in pages:
-        echo(line)
-
-
-def _test_for_shortcuts(
-    models: list[ModelToEvaluate],
-    finished: EvaluationFinished,
-    out: Path,
-    decoders: DecoderPool,
-    quiet: bool,
-) -> list[str]:
-    """Run the shortcut tests of each model, write their page, and return their verdicts."""
-    from napari_cxr.evaluation.evaluation_events import EvaluationProgress
-    from napari_cxr.evaluation.shortcut_run import run_shortcut_tests, write_shortcut_tests
-
-    table = finished.result.table
-    tests = {}
-    for name, model in zip(finished.result.models, models, strict=True):
-        steps = run_shortcut_tests(model.load(), table, decoders.prepare)
-        try:
-            while True:
-                event = next(steps)
-                if isinstance(event, EvaluationProgress) and not quiet and event.done == 0:
-                    echo(f'{event.step} …', err=True)
-        except StopIteration as end:
-            tests[name] = end.value
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-    about = finished.result.metrics['set']
-    page, _ = write_shortcut_tests(out, tests, f'{about["name"]}, split {about["split"]}')
-    return [*(f'{name}: {one.verdict}' for name, (one, _) in tests.items()), str(page)]
 
 
 def _compute_again(folder: Path, quiet: bool) -> None:
@@ -378,3 +342,5 @@ def _print_result(finished: EvaluationFinished) -> None:
             f'{figure_text(own.get("balanced_accuracy"))}'
         )
     echo_path(finished.report)
+    if finished.shortcuts_page:
+        echo_path(finished.shortcuts_page)

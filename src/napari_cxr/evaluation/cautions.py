@@ -48,6 +48,7 @@ def cautions(content: Mapping[str, Any], table: EvaluationTable) -> list[dict[st
         *_seen(content),
         *_confounded(content, table),
         *_baselines(content),
+        *_shortcuts(content),
         *_sources(content),
         *_looks(content),
         *_few(content, table),
@@ -221,6 +222,18 @@ def _is_better(apart: Mapping[str, Any] | None) -> bool:
     if not apart or apart['value'] is None:
         return True  # nothing is known, so nothing is said
     return bool((apart['value'] if apart['interval'] is None else apart['interval'][0]) > 0)
+
+
+def _shortcuts(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Say what the shortcut tests came to, also where no test speaks for a shortcut."""
+    return [
+        _said(
+            'stop' if own['called_out'] else 'caution',
+            'shortcut tests',
+            f'Shortcut tests of {name}: {own["verdict"]}',
+        )
+        for name, own in content.get('shortcut_tests', {}).items()
+    ]
 
 
 def _sources(content: Mapping[str, Any]) -> list[dict[str, str]]:

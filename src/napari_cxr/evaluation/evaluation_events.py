@@ -91,6 +91,8 @@ class EvaluationFinished(EvaluationEvent):
         The files that were written.
     files : dict of str to str
         The table of scores of each model, by its name.
+    shortcuts_page : str
+        The page of the shortcut tests; empty where there were none.
     """
 
     result: EvaluationResult
@@ -98,3 +100,4 @@ class EvaluationFinished(EvaluationEvent):
     metrics_file: str
     predictions_file: str
     files: dict[str, str] = field(default_factory=dict)
+    shortcuts_page: str = ''

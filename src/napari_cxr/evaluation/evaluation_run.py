@@ -40,6 +40,12 @@ from napari_cxr.evaluation.recomputing import METRICS_FILE
 from napari_cxr.evaluation.report import REPORT_FILE, report_page
 from napari_cxr.evaluation.run_predictions import read_run
 from napari_cxr.evaluation.score_tables import CombinedScores, combine_scores
+from napari_cxr.evaluation.shortcut_run import (
+    SHORTCUTS_KEPT,
+    ShortcutResults,
+    shortcuts_of_models,
+    write_shortcut_tests,
+)
 from napari_cxr.evaluation.split_baselines import ReadImages, baseline_predictions, read_images
 from napari_cxr.scoring import ScoringSettings, score
 from napari_cxr.scoring.background_thread import in_background
@@ -117,6 +123,9 @@ class EvaluationSettings:
         Whether images count that are probably no upright frontal chest radiographs.
     gallery : bool
         Whether the report shows some images of each class with their heatmaps.
+    shortcut_tests : bool
+        Whether each image is shown again with one thing changed, to see whether the models take
+        a shortcut; see `shortcut_run`. Their networks run in torch.
     sealed : bool
         Whether to seal the set: from now on it answers once for each model, and training refuses
         its images.
@@ -131,6 +140,7 @@ class EvaluationSettings:
     baselines: bool = True
     include_doubtful: bool = False
     gallery: bool = True
+    shortcut_tests: bool = False
     sealed: bool = False
     measuring: MeasuringSettings = field(default_factory=MeasuringSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
@@ -239,6 +249,7 @@ def evaluate_scores(
             'A set is sealed by its images, and tables of scores have none. Give models and the '
             'images.'
         )
+    _refuse_tests(how)
     scores: dict[str, Path] = {}
     splits: list[str] = []
     for table in map(Path, tables):
@@ -267,12 +278,21 @@ def evaluate_run(
     how, out, folder = settings or EvaluationSettings(), Path(out), Path(folder)
     if how.sealed:
         raise ListingError('A set is sealed by its images. Give a model and the images.')
+    _refuse_tests(how)
     yield EvaluationProgress('Reading the run')
     combined = yield from in_background(lambda _: read_run(folder))
     images = EvaluationImages(folder, ())
     open_ledgers(folder, '')
     out.mkdir(parents=True, exist_ok=True)
     return (yield from _report(images, combined, {}, out, how, 'test', ReadImages({}), {}, None))
+
+
+def _refuse_tests(how: EvaluationSettings) -> None:
+    if how.shortcut_tests:
+        raise ListingError(
+            'Shortcut tests show the images again to the model. Give models and the images, not '
+            'scores or a run.'
+        )
 
 
 def _split_of(known: set[str], asked: str) -> str:
@@ -459,6 +479,12 @@ def _report(
         for name in combined.runs
     }
     metrics = yield from _measured(table, tuning, models, baselines, how.measuring)
+    tests: ShortcutResults = {}
+    if how.shortcut_tests and decoders is not None:
+        loads = {name: model.load for name, model in given.items()}
+        tests = yield from shortcuts_of_models(
+            loads, table, decoders.prepare, out / SHORTCUTS_KEPT
+        )
     fingerprint = data_fingerprint(
         table.images, ['|'.join(map(str, np.flatnonzero(row).tolist())) for row in table.truth]
     )
@@ -503,6 +529,11 @@ def _report(
         'baselines_fitted_on': fitted_on,
         **metrics,
     }
+    if tests:
+        content['shortcut_tests'] = {
+            name: {'verdict': one.verdict, 'called_out': list(one.called_out)}
+            for name, (one, _) in tests.items()
+        }
     content['auc'] = next(iter(metrics['models'].values())).get('auc')
     content['cautions'] = cautions(content, table)
     result = EvaluationResult(content, table, tuning)
@@ -523,12 +554,14 @@ def _report(
     text = json.dumps(content, indent=1, allow_nan=False) + '\n'
     write_atomic(out / METRICS_FILE, text.encode('ascii'))
     write_atomic(out / REPORT_FILE, report_page(result, pictures).encode())
+    page = write_shortcut_tests(out, tests, f'{images.name}, split {split}') if tests else None
     yield EvaluationFinished(
         result,
         str(out / REPORT_FILE),
         str(out / METRICS_FILE),
         str(out / PREDICTIONS_FILE),
         {name: str(path) for name, path in scores.items()},
+        str(page or ''),
     )
     return result
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
+from napari_cxr import __version__
 from napari_cxr.checkpoint.model_file import write_atomic
 from napari_cxr.evaluation.evaluation_events import EvaluationEvent, EvaluationProgress
 from napari_cxr.evaluation.evaluation_table import EvaluationTable
@@ -21,33 +24,49 @@ from napari_cxr.evaluation.heatmap_distributions import (
     HeatmapDistributions,
     heatmap_distributions,
 )
-from napari_cxr.evaluation.image_changes import InputBatch
+from napari_cxr.evaluation.image_changes import CHANGES, InputBatch
 from napari_cxr.evaluation.shortcut_tests import (
+    ChangedPredictions,
     ShortcutTests,
-    predict_changed,
+    predict_batch,
     shortcut_tests,
 )
 from napari_cxr.evaluation.svg_figures import bar_figure
 from napari_cxr.explain.explanation_methods import DEFAULT_METHOD
 from napari_cxr.explain.heatmap import Heatmap, input_bounds
 from napari_cxr.metrics.confidence_intervals import Interval
+from napari_cxr.scoring import ScoringError
+from napari_cxr.scoring.append_log import decode_line, encode_line
+from napari_cxr.scoring.background_thread import in_background
 from napari_cxr.scoring.heatmap_files import heatmap_fractions
 from napari_cxr.scoring.image_preparation import PreparedImage, PrepareOptions
 from napari_cxr.scoring.score_row import ScoreRow
+from napari_cxr.settings_file import LARGEST_TABLE, parse_json, read_bounded
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
     from napari_cxr.inference.classifier import Classifier
 
-__all__ = ['SHORTCUTS_FILE', 'run_shortcut_tests', 'shortcut_page', 'write_shortcut_tests']
+__all__ = [
+    'SHORTCUTS_FILE',
+    'SHORTCUTS_KEPT',
+    'ShortcutResults',
+    'run_shortcut_tests',
+    'shortcut_page',
+    'shortcuts_of_models',
+    'write_shortcut_tests',
+]
 
 SHORTCUTS_FILE = 'shortcuts'
+
+#: Keeps batches until all are done, so that tests that were stopped go on.
+SHORTCUTS_KEPT = 'shortcuts.part'
 
 _BATCH = 16
 
 #: Of each model, by its name.
-Tests: TypeAlias = dict[str, tuple[ShortcutTests, HeatmapDistributions | None]]
+ShortcutResults: TypeAlias = dict[str, tuple[ShortcutTests, HeatmapDistributions | None]]
 
 
 class Preparing(Protocol):
@@ -59,8 +78,43 @@ class Preparing(Protocol):
         """Yield prepared images with their numbers, in any order."""
 
 
+def shortcuts_of_models(
+    loads: Mapping[str, Callable[[], Classifier]],
+    table: EvaluationTable,
+    prepare: Preparing,
+    kept: Path,
+) -> Generator[EvaluationEvent | None, None, ShortcutResults]:
+    """Run the shortcut tests of several models, as `run_shortcut_tests`.
+
+    Parameters
+    ----------
+    loads : mapping of str to callable
+        By the name of the model: returns it.
+    table, prepare, kept
+        As of `run_shortcut_tests`.
+
+    Raises
+    ------
+    ScoringError
+        If they cannot be run; the message says why.
+    """
+
+    def loaded(load: Callable[[], Classifier]) -> Generator[None, None, Classifier]:
+        return (yield from in_background(lambda _: load()))
+
+    tests = {}
+    for name, load in loads.items():
+        try:
+            classifier = yield from loaded(load)
+            tests[name] = yield from run_shortcut_tests(classifier, table, prepare, kept)
+        except ValueError as error:
+            raise ScoringError(str(error)) from None
+    kept.unlink(missing_ok=True)
+    return tests
+
+
 def run_shortcut_tests(
-    classifier: Classifier, table: EvaluationTable, prepare: Preparing
+    classifier: Classifier, table: EvaluationTable, prepare: Preparing, kept: Path | None = None
 ) -> Generator[EvaluationEvent | None, None, tuple[ShortcutTests, HeatmapDistributions | None]]:
     """Run all shortcut tests of a model, and measure where its heatmaps lie.
 
@@ -73,6 +127,8 @@ def run_shortcut_tests(
         out, and so are those that cannot be prepared.
     prepare : callable
         As of a `DecoderPool`.
+    kept : Path, optional
+        Keeps what was found of each batch; one that was stopped goes on with it.
 
     Returns
     -------
@@ -84,42 +140,164 @@ def run_shortcut_tests(
     ------
     ValueError
         If no image can be used, or the model has other classes than the table.
+    OSError
+        If `kept` cannot be written.
     """
     if tuple(table.labels) != classifier.labels:
         raise ValueError(
             f'{classifier.card.name} has the classes {", ".join(classifier.labels)}, and the '
             f'images {", ".join(table.labels)}.'
         )
+    # Always the same batches, whichever image is ready first: neighbours exchange their frames.
     order = np.random.default_rng(0).permutation(len(table)).tolist()
     order = [i for i in order if table.paths[i]]
+    groups = [order[i : i + _BATCH] for i in range(0, len(order), _BATCH)]
+    key = _key_of(classifier, [table.images[i] for i in order])
+    found = _read_kept(kept, key) if kept is not None else {}
     wanted = PrepareOptions(classifier.preprocessing, lungs=True)
-    used: list[int] = []
-    rows: list[ScoreRow] = []
-    images = prepare(((i, Path(table.paths[i])) for i in order), wanted)
+    missing = [number for number in range(len(groups)) if number not in found]
+    images = prepare(((i, Path(table.paths[i])) for n in missing for i in groups[n]), wanted)
     step = f'Shortcut tests of {classifier.card.name}'
-    yield EvaluationProgress(step, 0, len(order))
+    done = sum(len(group) for n, group in enumerate(groups) if n in found)
+    yield EvaluationProgress(step, done, len(order))
+    answer, start, before = _answer_of(classifier), time.monotonic(), done
     with closing(images):
-        batches = _batches(images, used, lambda some: rows.extend(_locate(classifier, some)))
-        steps = predict_changed(batches, _answer_of(classifier))
-        while True:
-            try:
-                done = next(steps)
-            except StopIteration as end:
-                found = end.value
-                break
-            yield None if done is None else EvaluationProgress(step, done, len(order))
+        for number, group in _whole_groups(images, {n: groups[n] for n in missing}):
+            if number is None:
+                yield None
+                continue
+            ready = [(i, one) for i, one in group if not isinstance(one, str) and _usable(one)]
+            if len(ready) > 1:  # one by itself has no neighbour to borrow a frame from
+                found[number] = yield from _test_batch(classifier, answer, ready)
+            else:
+                found[number] = None
+            if kept is not None:
+                _keep(kept, key, number, found[number])
+            done += len(group)
+            left = (time.monotonic() - start) / (done - before) * (len(order) - done)
+            yield EvaluationProgress(step, done, len(order), left)
+    batches = [batch for _, batch in sorted(found.items()) if batch is not None]
+    if not batches:
+        raise ValueError('None of the images could be prepared for the shortcut tests.')
+    used = [i for batch in batches for i in batch.used]
     patients = [table.patients[i] for i in used]
     tests = shortcut_tests(
-        found,
+        ChangedPredictions.joined([batch.predictions for batch in batches]),
         table.truth[used],
         patients,
         [table.columns['source'][i] for i in used] if 'source' in table.columns else (),
     )
+    rows = [ScoreRow(0, '', 'scored', **located) for batch in batches for located in batch.located]
     return tests, heatmap_distributions(rows, patients)
 
 
-def _locate(classifier: Classifier, ready: Sequence[PreparedImage]) -> list[ScoreRow]:
-    """Say where the heatmap of the answer to each image lies."""
+@dataclass(frozen=True)
+class _TestedBatch:
+    """What was found of a batch: rows of the table, predictions, and where heatmaps lie."""
+
+    used: tuple[int, ...]
+    predictions: ChangedPredictions
+    located: tuple[dict[str, Any], ...]
+
+
+def _whole_groups(
+    images: Iterator[tuple[int, PreparedImage | str] | None], groups: Mapping[int, list[int]]
+) -> Iterator[tuple[int | None, list[tuple[int, PreparedImage | str]]]]:
+    """Yield each group by its number when all its images are there, in their order."""
+    group_of = {i: number for number, group in groups.items() for i in group}
+    waiting: dict[int, dict[int, PreparedImage | str]] = {}
+    for arrived in images:
+        if arrived is None:
+            yield None, []
+            continue
+        i, one = arrived
+        number = group_of[i]
+        here = waiting.setdefault(number, {})
+        here[i] = one
+        if len(here) == len(groups[number]):
+            del waiting[number]
+            yield number, [(k, here[k]) for k in groups[number]]
+
+
+def _usable(ready: PreparedImage) -> bool:
+    return ready.lungs is not None and ready.markers is not None
+
+
+def _test_batch(
+    classifier: Classifier,
+    answer: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
+    ready: Sequence[tuple[int, Any]],
+) -> Generator[None, None, _TestedBatch]:
+    images = [one for _, one in ready]
+    located = _locate(classifier, images)
+    yield None
+    predictions = yield from predict_batch(_batch(images), answer)
+    return _TestedBatch(tuple(i for i, _ in ready), predictions, tuple(located))
+
+
+def _key_of(classifier: Classifier, images: Sequence[str]) -> str:
+    """Return what kept batches hold for: the model, the images in their order, the changes."""
+    changes = ','.join(change.name for change in CHANGES)
+    text = '\n'.join([__version__, changes, str(_BATCH), classifier.file_hash, *images])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _keep(path: Path, key: str, number: int, batch: _TestedBatch | None) -> None:
+    """Append what was found of a batch, in one whole line; raises OSError."""
+    content: dict[str, Any] = {'key': key, 'number': number, 'used': []}
+    if batch is not None:
+        own = batch.predictions
+        content |= {
+            'used': batch.used,
+            'located': batch.located,
+            'original': own.original.tolist(),
+            'changed': {name: p.tolist() for name, p in own.changed.items()},
+            'features': own.features.tolist(),
+            'without_lungs': own.without_lungs.tolist(),
+            'with_markers': own.with_markers,
+        }
+    with path.open('ab') as file:
+        file.write(encode_line(json.dumps(content)))
+
+
+def _read_kept(path: Path, key: str) -> dict[int, _TestedBatch | None]:
+    """Return kept batches by number; what is torn, or of other images, is not there."""
+    found: dict[int, _TestedBatch | None] = {}
+    try:
+        lines = read_bounded(path, LARGEST_TABLE).splitlines(keepends=True)
+    except OSError:
+        return {}
+    if lines and not lines[-1].endswith(b'\n'):  # what is appended next begins a line of its own
+        with path.open('ab') as file:
+            file.write(b'\n')
+    for line in lines:
+        text = decode_line(line)
+        try:
+            own = parse_json(text) if text is not None else {}
+            if own.get('key') != key:
+                continue
+            found[int(own['number'])] = _batch_of(own) if own['used'] else None
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue
+    return found
+
+
+def _batch_of(own: Mapping[str, Any]) -> _TestedBatch:
+    return _TestedBatch(
+        tuple(own['used']),
+        ChangedPredictions(
+            np.array(own['original']),
+            {name: np.array(p) for name, p in own['changed'].items()},
+            np.array(own['features']),
+            np.array(own['without_lungs']),
+            int(own['with_markers']),
+        ),
+        tuple(own['located']),
+    )
+
+
+def _locate(classifier: Classifier, ready: Sequence[PreparedImage]) -> list[dict[str, Any]]:
+    """Say where the heatmap of the answer to each image lies, as entries of a `ScoreRow`."""
     logits, maps, _ = classifier.maps(np.stack([one.image for one in ready]))
     rows = []
     for one, own, each in zip(ready, logits, maps, strict=True):
@@ -135,7 +313,7 @@ def _locate(classifier: Classifier, ready: Sequence[PreparedImage]) -> list[Scor
             classifier.card.name,
             input_bounds(one.to_radiograph, *one.image.shape),
         )
-        rows.append(ScoreRow(0, '', 'scored', **heatmap_fractions(heatmap, one)))
+        rows.append(dict(heatmap_fractions(heatmap, one)))
     return rows
 
 
@@ -156,35 +334,6 @@ def _answer_of(
         return classifier.probabilities(logits.double().cpu().numpy()), mean
 
     return answer
-
-
-def _batches(
-    images: Iterator[tuple[int, PreparedImage | str] | None],
-    used: list[int],
-    look: Callable[[Sequence[PreparedImage]], None],
-) -> Iterator[InputBatch | None]:
-    """Put prepared images together, and note which they were."""
-    waiting: list[PreparedImage] = []
-    for arrived in images:
-        if arrived is None:
-            yield None
-            continue
-        number, ready = arrived
-        if isinstance(ready, str) or ready.lungs is None or ready.markers is None:
-            continue
-        used.append(number)
-        waiting.append(ready)
-        if len(waiting) == _BATCH:
-            look(waiting)
-            yield _batch(waiting)
-            waiting = []
-    if len(waiting) == 1:  # which has no neighbour to borrow a frame from
-        used.pop()
-    elif waiting:
-        look(waiting)
-        yield _batch(waiting)
-    if not used:
-        raise ValueError('None of the images could be prepared for the shortcut tests.')
 
 
 def _batch(ready: Sequence[PreparedImage]) -> InputBatch:
@@ -223,7 +372,7 @@ def _on_input(mask: np.ndarray, ready: PreparedImage) -> np.ndarray:
     return found > 0.5
 
 
-def write_shortcut_tests(out: Path, tests: Tests, about: str) -> tuple[Path, Path]:
+def write_shortcut_tests(out: Path, tests: ShortcutResults, about: str) -> Path:
     """Write the page and the numbers beside it; raises OSError.
 
     Parameters
@@ -237,7 +386,8 @@ def write_shortcut_tests(out: Path, tests: Tests, about: str) -> tuple[Path, Pat
 
     Returns
     -------
-    page, numbers : Path
+    Path
+        The page.
     """
     page, numbers = (out / f'{SHORTCUTS_FILE}.{ending}' for ending in ('html', 'json'))
     write_atomic(page, shortcut_page(tests, about).encode())
@@ -246,7 +396,7 @@ def write_shortcut_tests(out: Path, tests: Tests, about: str) -> tuple[Path, Pat
         for name, (one, where) in tests.items()
     }
     write_atomic(numbers, (json.dumps({'form': 1, 'models': content}, indent=1) + '\n').encode())
-    return page, numbers
+    return page
 
 
 def _to_dict(tests: ShortcutTests) -> dict[str, Any]:
@@ -260,7 +410,7 @@ def _to_dict(tests: ShortcutTests) -> dict[str, Any]:
     return {**own, 'verdict': tests.verdict, 'called_out': tests.called_out, 'changes': changes}
 
 
-def shortcut_page(tests: Tests, about: str) -> str:
+def shortcut_page(tests: ShortcutResults, about: str) -> str:
     """Return the page as HTML; arguments as of `write_shortcut_tests`."""
     from markupsafe import Markup
 

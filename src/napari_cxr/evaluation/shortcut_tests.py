@@ -10,8 +10,9 @@ own features, says how near such a shortcut lies.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
@@ -28,7 +29,7 @@ __all__ = [
     'ChangeResult',
     'ChangedPredictions',
     'ShortcutTests',
-    'predict_changed',
+    'predict_batch',
     'shortcut_tests',
     'source_interval',
 ]
@@ -69,18 +70,32 @@ class ChangedPredictions:
     without_lungs: np.ndarray
     with_markers: int
 
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return what was said of the images of several batches."""
+        return cls(
+            np.concatenate([part.original for part in parts]),
+            {
+                name: np.concatenate([part.changed[name] for part in parts])
+                for name in parts[0].changed
+            },
+            np.concatenate([part.features for part in parts]),
+            np.concatenate([part.without_lungs for part in parts]),
+            sum(part.with_markers for part in parts),
+        )
 
-def predict_changed(
-    batches: Iterable[InputBatch | None],
+
+def predict_batch(
+    batch: InputBatch,
     answer: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]],
     changes: Sequence[Change] = CHANGES,
-) -> Generator[int | None, None, ChangedPredictions]:
-    """Ask a network about images, and about each change of them.
+) -> Generator[None, None, ChangedPredictions]:
+    """Ask a network about a batch of images, and about each change of them.
 
     Parameters
     ----------
-    batches : iterable of InputBatch or None
-        In a random order, since neighbours exchange their frames; None while there is none.
+    batch : InputBatch
+        Chosen at random, since neighbours exchange their frames.
     answer : callable
         Takes images (n, height, width); returns probabilities (n, K) and features (n, C).
     changes : sequence of Change
@@ -88,39 +103,23 @@ def predict_changed(
 
     Yields
     ------
-    int or None
-        How many images are done; None while there is nothing new.
+    None
+        After each change, so that closing it works.
     """
     from skimage.transform import resize
 
-    original, features, small = [], [], []
-    changed: dict[str, list[np.ndarray]] = {change.name: [] for change in changes}
     removed = next(change for change in CHANGES if change.name == 'lungs removed')
-    done = with_markers = 0
-    for batch in batches:
-        if batch is None:
-            yield None
-            continue
-        probabilities, mean = answer(batch.images)
-        original.append(probabilities)
-        features.append(mean)
-        with_markers += int(batch.markers.any(axis=(1, 2)).sum())
-        small += [
-            resize(image, (_SMALL, _SMALL), anti_aliasing=True).ravel()
-            for image in removed.apply(batch)
-        ]
-        for change in changes:
-            changed[change.name].append(answer(change.apply(batch))[0])
-            yield None
-        done += len(batch.images)
-        yield done
-    return ChangedPredictions(
-        np.concatenate(original),
-        {name: np.concatenate(parts) for name, parts in changed.items()},
-        np.concatenate(features),
-        np.array(small),
-        with_markers,
-    )
+    original, features = answer(batch.images)
+    changed = {}
+    for change in changes:
+        changed[change.name] = answer(change.apply(batch))[0]
+        yield None
+    small = [
+        resize(image, (_SMALL, _SMALL), anti_aliasing=True).ravel()
+        for image in removed.apply(batch)
+    ]
+    with_markers = int(batch.markers.any(axis=(1, 2)).sum())
+    return ChangedPredictions(original, changed, features, np.array(small), with_markers)
 
 
 @dataclass(frozen=True)
@@ -229,7 +228,7 @@ def shortcut_tests(
     sources : sequence of str
         Collection or hospital of each image; empty where that is not known.
     changes : sequence of Change
-        As for `predict_changed`.
+        As for `predict_batch`.
     """
     auc = macro_auc_interval(truth, found.original, patients)
     return ShortcutTests(

@@ -1,6 +1,7 @@
 """The Evaluate dock as a person uses it."""
 
 import csv
+from dataclasses import replace
 
 import imageio.v3 as iio
 import numpy as np
@@ -16,7 +17,7 @@ from napari_cxr.plugin.docks import dock_signals
 from napari_cxr.plugin.evaluate import dock as dock_module
 from napari_cxr.plugin.evaluate import evaluation_jobs
 from napari_cxr.plugin.evaluate.dock import EvaluateDock
-from napari_cxr.plugin.evaluate.evaluation_setup import classes_of_text
+from napari_cxr.plugin.evaluate.evaluation_setup import EvaluationRequest, classes_of_text
 from napari_cxr.plugin.preferences import preferences, save_preferences
 
 WAIT = 150_000
@@ -158,6 +159,47 @@ def test_it_can_be_stopped_and_goes_on(dock, qtbot, tmp_path, monkeypatch):
         dock.stop.click()
     assert dock.status.text().startswith('Stopped.') and dock.start.isEnabled()
     assert preferences('evaluate').images == str(tmp_path)
+
+
+def test_shortcut_tests_are_asked_for_and_their_page_is_opened(dock, qtbot, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(dock_module.QDesktopServices, 'openUrl', opened.append)
+    dock.setup.set_images(str(tmp_path))
+    assert not dock.setup.request.shortcut_tests
+    dock.setup.shortcut_tests.setFocus()
+    qtbot.keyClick(dock.setup.shortcut_tests, Qt.Key.Key_Space)
+    assert dock.setup.request.shortcut_tests
+    dock._show_event(finished(tmp_path))
+    assert dock.open_report.isVisible() and not dock.open_shortcuts.isVisible()
+    page = str(tmp_path / 'shortcuts.html')
+    dock._show_event(replace(finished(tmp_path), shortcuts_page=page))
+    dock.open_shortcuts.click()
+    assert [url.toLocalFile() for url in opened] == [page]
+
+
+def test_shortcut_tests_look_into_the_network(monkeypatch):
+    """So they run in the process that has torch, with a model that needs none."""
+    asked = []
+
+    class Worker:
+        def run(self, job, **arguments):
+            asked.append((job, arguments['shortcut_tests']))
+            yield
+
+    def role(*_):
+        yield
+        return 'inference'
+
+    roles = []
+    monkeypatch.setattr(evaluation_jobs, 'worker_role', role)
+    monkeypatch.setattr(
+        evaluation_jobs, 'shared_evaluator', lambda role: roles.append(role) or Worker()
+    )
+    for wanted in (False, True):
+        request = EvaluationRequest(('a',), 'images', 'out', shortcut_tests=wanted)
+        list(evaluation_jobs.evaluate_models(request))
+    assert roles == ['inference', 'torch']
+    assert asked == [('evaluate', False), ('evaluate', True)]
 
 
 @pytest.mark.slow

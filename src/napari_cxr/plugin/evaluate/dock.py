@@ -74,12 +74,15 @@ class EvaluateDock(Dock):
         self.results = EvaluationView(self.viewer.theme)
         self.open_report = QPushButton('Open report')
         self.open_report.setToolTip('Open the report in the browser')
+        self.open_shortcuts = QPushButton('Shortcut tests')
+        self.open_shortcuts.setToolTip('Open the page of the shortcut tests in the browser')
         self.open_folder = QPushButton('Open folder')
         self.open_folder.setToolTip('The report, metrics.json, predictions and scores')
         self.files = QWidget()
         row = QHBoxLayout(self.files)
         row.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.open_report)
+        row.addWidget(self.open_shortcuts)
         row.addWidget(self.open_folder)
         row.addStretch(1)
         self.files.hide()
@@ -112,6 +115,7 @@ class EvaluateDock(Dock):
         session.cancelled.connect(self._cancelled)
         session.ended.connect(self._ended)
         self.open_report.clicked.connect(self._open_report)
+        self.open_shortcuts.clicked.connect(self._open_shortcuts)
         self.open_folder.clicked.connect(self._open_folder)
         self.results.images_wanted.connect(self._read_images)
         QShortcut(QKeySequence('Ctrl+Shift+Return'), self).activated.connect(self.evaluate)
@@ -142,6 +146,10 @@ class EvaluateDock(Dock):
     def _open_report(self) -> None:
         if self.finished is not None:
             QDesktopServices.openUrl(QUrl.fromLocalFile(self.finished.report))
+
+    def _open_shortcuts(self) -> None:
+        if self.finished is not None:
+            QDesktopServices.openUrl(QUrl.fromLocalFile(self.finished.shortcuts_page))
 
     def _open_folder(self) -> None:
         if self.finished is not None:
@@ -183,6 +191,7 @@ class EvaluateDock(Dock):
                 self.finished = event
                 self.results.show_result(event.result)
                 self.files.show()
+                self.open_shortcuts.setVisible(bool(event.shortcuts_page))
                 self.head.set_open(False)
                 self.status.setText(' '.join(['Finished.', *self._warnings]))
 

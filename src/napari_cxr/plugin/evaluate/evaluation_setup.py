@@ -8,6 +8,7 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QFileDialog,
     QFormLayout,
@@ -66,6 +67,8 @@ class EvaluationRequest:
         Which labels of the images mean which class of the model.
     by : tuple of str
         More columns by which figures are divided.
+    shortcut_tests : bool
+        Whether to run the shortcut tests, too.
     """
 
     models: tuple[str, ...]
@@ -75,6 +78,7 @@ class EvaluationRequest:
     split: str = ''
     classes: dict[str, list[str]] = field(default_factory=dict)
     by: tuple[str, ...] = ()
+    shortcut_tests: bool = False
 
 
 def classes_of_text(text: str) -> dict[str, list[str]]:
@@ -181,6 +185,12 @@ class EvaluationSetup(QWidget):
         self.by.setToolTip(
             'Columns of the table by which figures are divided, beside source and view'
         )
+        self.shortcut_tests = QCheckBox('Test for shortcuts')
+        self.shortcut_tests.setToolTip(
+            'Show each image again without lungs, with another frame, without markers, mirrored, '
+            'and coarser, and say whether the model answers by the lungs. Takes nine times as '
+            'long.'
+        )
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
@@ -189,6 +199,7 @@ class EvaluationSetup(QWidget):
         form.addRow('', self.add_model)
         form.addRow('Images', self.images_field)
         form.addRow('Report in', field_with_button(self.out, self.choose_out))
+        form.addRow('', self.shortcut_tests)
         more = QWidget()
         rest = QFormLayout(more)
         rest.setContentsMargins(0, 0, 0, 0)
@@ -221,6 +232,7 @@ class EvaluationSetup(QWidget):
             split=self.split.currentData(),
             classes=classes_of_text(self.classes.text()),
             by=tuple(name.strip() for name in self.by.text().split(',') if name.strip()),
+            shortcut_tests=self.shortcut_tests.isChecked(),
         )
 
     @property
