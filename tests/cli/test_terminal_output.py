@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -81,3 +82,23 @@ def test_commands_print_in_no_other_way():
             )
             # The version, which is ours.
             assert other == (['typer.echo('] if file.name == '__init__.py' else []), file
+
+
+@pytest.mark.parametrize('command', [[], ['train']])
+def test_help_in_a_narrow_terminal_names_every_option_in_full(command):
+    def helped(columns):
+        done = subprocess.run(
+            [sys.executable, '-m', 'napari_cxr', *command, '--help'],
+            env={**os.environ, 'COLUMNS': str(columns)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+    narrow = helped(50)
+    options = re.findall(r'^[│* ]*(--[a-z-]+)', helped(200), re.MULTILINE)
+    assert '--help' in options
+    for option in options:
+        assert re.search(rf'^ +(-\w, )?{option}\b', narrow, re.MULTILINE)
+    assert max(map(len, narrow.splitlines())) <= 50

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sys
 from typing import Annotated
 
@@ -27,12 +28,20 @@ from napari_cxr.cli.train_command import runs, sweep, train
 
 __all__ = ['app', 'main']
 
+_COLUMNS = shutil.get_terminal_size().columns
+# In fewer columns rich cuts off the names of options in its tables; plain help wraps.
+_NARROW = _COLUMNS < 80
+
 app = typer.Typer(
     cls=SafeGroup,
     help='Classify and explain chest radiographs, and train classifiers on your own. '
     'For research only, not for clinical use.',
     no_args_is_help=True,
-    context_settings={'help_option_names': ['-h', '--help']},
+    context_settings={
+        'help_option_names': ['-h', '--help'],
+        **({'terminal_width': _COLUMNS} if _NARROW else {}),
+    },
+    rich_markup_mode=None if _NARROW else 'rich',
     pretty_exceptions_enable=False,
 )
 

@@ -1,6 +1,8 @@
 """Backends agree with torch and repeat themselves, and one is selected in a fixed order."""
 
 import hashlib
+import os
+import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -452,13 +454,33 @@ def test_another_error_of_a_library_is_handed_on(monkeypatch):
 def test_openvino_reports_nothing_to_its_makers():
     code = (
         'import sys\n'
-        'from napari_cxr.inference.backends.exported_network import _import_openvino\n'
-        '_import_openvino()\n'
+        'from napari_cxr.inference.backends.exported_network import import_library\n'
+        'import_library("openvino")\n'
         "assert sys.modules['openvino_telemetry'] is None\n"
         'from openvino.tools.ovc import telemetry_utils\n'
         "assert telemetry_utils.tm.__name__ == 'openvino.tools.ovc.telemetry_stub'\n"
     )
     subprocess.run([sys.executable, '-c', code], check=True)
+
+
+@pytest.mark.skipif(platform.system() != 'Linux', reason='the folder is that of Linux')
+def test_onnx_runtime_keeps_no_number_of_this_device_for_its_makers(tmp_path):
+    code = (
+        'from onnx import TensorProto, helper\n'
+        'from napari_cxr.inference.backends.exported_network import create_runtime\n'
+        'import numpy as np\n'
+        'ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in "xy"]\n'
+        'graph = helper.make_graph('
+        '[helper.make_node("Neg", ["x"], ["y"])], "g", ends[:1], ends[1:])\n'
+        'model = helper.make_model('
+        'graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)\n'
+        'run = create_runtime("onnxruntime", "float32", model.SerializeToString(), 1)\n'
+        'assert run(np.ones(1, np.float32))[0] == [-1]\n'
+    )
+    env = {**os.environ, 'HOME': str(tmp_path), 'ORT_DISABLE_TELEMETRY': '0'}
+    env.pop('XDG_CACHE_HOME', None)
+    subprocess.run([sys.executable, '-c', code], check=True, env=env)
+    assert not list(tmp_path.rglob('*'))
 
 
 @pytest.mark.parametrize(
@@ -515,7 +537,7 @@ def test_control_c_is_heard_after_openvino(models):
 def test_the_last_batch_is_filled_up_and_needs_nothing_of_its_own(models, monkeypatch, precision):
     if reason := why_unavailable(find_backend('OpenVINO', precision), 'cpu'):
         pytest.skip(reason)
-    openvino = exported_network._import_openvino()
+    openvino = exported_network.import_library('openvino')
     classifier, images, _ = models['resnet10']
     x = classifier.preprocessing.normalise(images)
     onnx, prepared, real = to_onnx(classifier.network, (64, 64)), [], openvino.Core.compile_model

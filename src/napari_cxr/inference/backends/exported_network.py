@@ -10,13 +10,14 @@ makes it. Those of the bundled models lie beside them; others are kept in the us
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib import resources
+from importlib import import_module, resources
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ __all__ = [
     'create_runtime',
     'find_graph',
     'forget_graph',
+    'import_library',
     'keep_graph',
 ]
 
@@ -249,9 +251,28 @@ def create_runtime(
     return checked
 
 
-def _onnx_runtime(onnx: bytes, threads: int, weights: Mapping[str, np.ndarray]) -> Runtime:
-    import onnxruntime
+def import_library(name: str) -> Any:
+    """Import a library that runs graphs, without what reports its use to its makers.
 
+    Parameters
+    ----------
+    name : {'onnxruntime', 'openvino'}
+        Which.
+
+    Returns
+    -------
+    module
+    """
+    # ONNX Runtime for Linux reports from 1.32 on; it reads this with its first session.
+    os.environ['ORT_DISABLE_TELEMETRY'] = '1'
+    if 'openvino' not in sys.modules:
+        # OpenVINO then uses the stand-in that it keeps for where this module is not installed.
+        sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]
+    return import_module(name)
+
+
+def _onnx_runtime(onnx: bytes, threads: int, weights: Mapping[str, np.ndarray]) -> Runtime:
+    onnxruntime = import_library('onnxruntime')
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -345,14 +366,4 @@ def _core() -> Any:
     stack with itself, in use or not: after a second one, or one released by another thread,
     Ctrl-C ends the process by a segmentation fault (2026.4).
     """
-    return _import_openvino().Core()
-
-
-def _import_openvino() -> Any:
-    """Import OpenVINO without its module that reports each import to its makers."""
-    if 'openvino' not in sys.modules:
-        # It then uses the stand-in that it keeps for where that module is not installed.
-        sys.modules.setdefault('openvino_telemetry', None)  # type: ignore[arg-type]
-    import openvino
-
-    return openvino
+    return import_library('openvino').Core()
