@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from napari_cxr import image_files
 from napari_cxr.checkpoint import catalog
 from napari_cxr.checkpoint.card_page import card_markdown
+from napari_cxr.explain.heatmap import cell_to_radiograph
 from napari_cxr.inference.classifier import Classifier
 from napari_cxr.metrics import auc
 from napari_cxr.radiograph import Radiograph
@@ -111,3 +113,35 @@ def test_it_finds_opacities_on_real_radiographs(classifier):
         for row in chosen
     ]
     assert auc(np.arange(40) < 20, np.array(said)) > 0.9
+
+
+@pytest.mark.parametrize('name', [NAME, 'cxr3-resnet10'])
+def test_what_is_changed_on_a_radiograph_changes_the_cells_that_lie_on_it(name):
+    # An oracle that knows nothing of strides and paddings: a soft spot is laid on a radiograph
+    # that is higher than wide, and the map's cells answer.
+    classifier = Classifier.load(name, 'cpu')
+    fit = classifier.preprocessing
+    shape = (900, 700)
+    pixels = phantom(shape, seed=1).astype(float)
+    before = fit.apply(Radiograph.from_array(pixels))
+    matrix = classifier.cell_to_radiograph(before.image.shape, before.to_radiograph)
+    own = cell_to_radiograph(classifier.network.grid(fit.height, fit.width), before.to_radiograph)
+    np.testing.assert_allclose(matrix, own)  # that of the exported network, and of torch's
+    cell = np.diag(matrix)[:2]
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    spots = [(row, column) for row in range(330, 620, 48) for column in range(230, 480, 48)]
+    images = [before.image]
+    for row, column in spots:
+        spot = np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * (0.35 * cell[0]) ** 2))
+        changed = Radiograph.from_array(pixels + 0.2 * np.ptp(pixels) * spot)
+        images.append(fit.apply(changed, field=before.field).image)
+    with torch.inference_mode():
+        maps, _ = classifier.network.features(torch.from_numpy(fit.normalise(np.stack(images))))
+    answers = ((maps[1:] - maps[:1]) ** 2).sum(1).double().numpy()
+    off = []
+    for answer, spot in zip(answers, spots, strict=True):
+        answer /= answer.sum()
+        rows, columns = np.arange(answer.shape[0]), np.arange(answer.shape[1])
+        where = [(answer.sum(1) * rows).sum(), (answer.sum(0) * columns).sum(), 1]
+        off.append((matrix @ where)[:2] - spot)
+    assert np.abs(np.mean(off, axis=0) / cell).max() < 0.15

@@ -115,15 +115,19 @@ def test_stages_and_grid():
         network = networks.create('tf_efficientnet_lite0', 3)
     assert network.stage_names == ('stem', *(f'stage{i}' for i in range(1, 8)), 'last')
     assert network.closed_form().shape == (3, 1280)
-    # At even sizes nothing is padded before a 3x3 kernel of stride 2, and one cell before a
-    # 5x5: 1 + 2 + (2 - 1) * 4 + 8 + (2 - 1) * 16. At odd sizes it is as much as after it.
-    assert network.grid(224, 224) == Grid((31.0, 31.0), (32.0, 32.0), (7, 7))
+    # At even sizes the padding of each of the five strides has an odd pixel, which counts half:
+    # (1 + 2 + 4 + 8 + 16) / 2. At odd sizes there is as much before as after.
+    assert network.grid(224, 224) == Grid((15.5, 15.5), (32.0, 32.0), (7, 7))
     assert network.grid(225, 225) == Grid((0.0, 0.0), (32.0, 32.0), (8, 8))
 
 
-@pytest.mark.parametrize('side', [640, 641, 642])
-def test_cells_look_where_their_gradient_lies(side):
-    """With even kernels and norms and activations that do nothing, only geometry is left."""
+@pytest.mark.parametrize(('side', 'lean'), [(640, 15.5), (641, 0)])
+def test_cells_look_where_their_gradient_lies(side, lean):
+    """With even kernels and norms and activations that do nothing, only geometry is left.
+
+    At even sizes that is half a pixel of each stride further on than cells are drawn, because
+    trained kernels, unlike these, lean back; tests of the bundled model measure theirs.
+    """
     network = networks.create('tf_efficientnet_lite0', 2, 1, (side, side)).eval()
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d):
@@ -138,7 +142,8 @@ def test_cells_look_where_their_gradient_lies(side):
     weight = gradient[0, 0].double()
     places = torch.arange(side).double()
     found = [float(weight.sum(d) @ places / weight.sum()) for d in (1, 0)]
-    np.testing.assert_allclose(found, grid.centre(cell, cell), atol=0.02 * grid.jump[0])
+    drawn = np.add(grid.centre(cell, cell), lean)
+    np.testing.assert_allclose(found, drawn, atol=0.02 * grid.jump[0])
 
 
 class Installed:

@@ -60,6 +60,24 @@ def test_one_operation(module, start, jump, cells):
     assert grid_of(module) == Grid((start, start), (jump, jump), (cells, cells))
 
 
+@pytest.mark.parametrize(
+    ('amounts', 'kernel', 'stride', 'start'),
+    [
+        # TensorFlow's 'same' before a stride: as if half a pixel were on either side.
+        ((0, 1, 0, 1), 3, 2, (0.5, 0.5)),
+        ((1, 2, 1, 2), 5, 2, (0.5, 0.5)),
+        ((0, 1, 0, 0), 3, 2, (1.0, 0.5)),
+        # Without a stride, evenly, or by more than one pixel: where the padding says.
+        ((0, 1, 0, 1), 2, 1, (0.5, 0.5)),
+        ((1, 1, 1, 1), 3, 2, (0.0, 0.0)),
+        ((0, 2, 0, 2), 3, 2, (1.0, 1.0)),
+    ],
+)
+def test_one_odd_pixel_of_padding_before_a_stride_counts_half(amounts, kernel, stride, start):
+    module = nn.Sequential(nn.ZeroPad2d(amounts), nn.Conv2d(2, 2, kernel, stride))
+    assert grid_of(module, shape=(2, 32, 32)).start == start
+
+
 def test_each_axis_has_its_own_numbers():
     module = nn.Conv2d(2, 2, (3, 5), stride=(1, 2), padding=(1, 0), dilation=(1, 2))
     assert grid_of(module, shape=(2, 20, 33)) == Grid((0.0, 4.0), (1.0, 2.0), (20, 13))

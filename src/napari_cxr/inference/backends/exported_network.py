@@ -53,7 +53,7 @@ WEIGHT_PREFIX = 'network.'
 GRAPH_SUFFIX = '.graph'
 
 #: To be changed where graphs are made otherwise, so that those that were kept are made again.
-_FORM = 1
+_FORM = 2
 
 #: A graph takes some ten kilobytes, with the weights that no file holds some megabytes.
 _CACHE = FileCache('onnx', limit=1 << 30)
