@@ -121,6 +121,8 @@ def classify(
         try:
             radiograph = decoder.read(path, least)
             if heatmap is None:
+                if path is paths[-1]:
+                    decoder.close()  # whose memory is free for the network
                 row |= prediction_entries(classifier.predict([radiograph])[0])
             else:
                 # Of what cannot be classified `explain` tells why.

@@ -17,7 +17,7 @@ import numpy as np
 from napari_cxr.lungs.lung_field import LungField
 from napari_cxr.messages import message_type
 from napari_cxr.radiograph import Radiograph
-from napari_cxr.resampling import resample
+from napari_cxr.resampling import resample, resample_array
 
 __all__ = ['TextMarkers', 'find_text_markers', 'text_markers']
 
@@ -80,13 +80,13 @@ def find_text_markers(display: np.ndarray, lungs: np.ndarray | None = None) -> T
         Where the lungs are, on any raster that stretches over the radiograph.
     """
     from scipy import ndimage
-    from skimage.transform import resize
 
     scale = _SIDE / max(display.shape)
     shape = max(8, round(display.shape[0] * scale)), max(8, round(display.shape[1] * scale))
-    image = resize(
-        display.astype(np.float32), shape, order=1, mode='edge', anti_aliasing=scale < 1
-    )
+    image = display.astype(np.float32)
+    if shape != display.shape:
+        whole = 0, 0, display.shape[0], display.shape[1]
+        image = resample_array(image, whole, *shape)
     low, high = np.percentile(image, (0.5, 99.8))
     mask = np.zeros(shape, dtype=bool)
     if high - low < 0.05:
@@ -99,7 +99,11 @@ def find_text_markers(display: np.ndarray, lungs: np.ndarray | None = None) -> T
     steepness = ndimage.gaussian_gradient_magnitude(image, 0.7)
     inside = np.zeros(shape, dtype=bool)
     if lungs is not None and lungs.any():
-        inside = resize(lungs.astype(np.float32), shape, order=0) > 0.5
+        rows, columns = (
+            ((np.arange(n) + 0.5) * m / n).astype(int)
+            for n, m in zip(shape, lungs.shape, strict=True)
+        )
+        inside = lungs[np.ix_(rows, columns)]
     labels, _ = ndimage.label(bright, structure=np.ones((3, 3)))
     boxes = []
     for number, place in enumerate(ndimage.find_objects(labels), start=1):

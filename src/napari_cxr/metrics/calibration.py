@@ -68,9 +68,7 @@ def probabilities_of(
     scaled = _scaled(logits, temperature, bias)
     if not multilabel:
         return softmax(scaled)
-    from scipy.special import expit
-
-    return np.asarray(expit(scaled))
+    return np.asarray(np.exp(-np.logaddexp(0, -scaled)))
 
 
 def _scaled(logits: np.ndarray, temperature: float, bias: Sequence[float]) -> np.ndarray:

@@ -30,6 +30,9 @@ def main(role: str, directory: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if os.environ.pop('NAPARI_CXR_BACKGROUND', '') and hasattr(os, 'nice'):
         os.nice(10)  # whoever clicks goes first
+    if role == 'decoder':
+        # pydicom would import them to fetch its test files: 9 MB, and nothing here fetches.
+        sys.modules |= dict.fromkeys(('requests', 'tqdm'))
     from napari_cxr.workers.memory_budget import take_limits
 
     channel = _take_over_pipes(Path(directory))

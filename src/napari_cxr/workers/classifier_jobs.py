@@ -10,6 +10,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TypeAlias, TypeVar
 
+import numpy as np
+
 from napari_cxr.checkpoint import catalog
 from napari_cxr.explain.explanation_methods import DEFAULT_METHOD
 from napari_cxr.explain.feature_maps import FeatureMaps
@@ -83,8 +85,24 @@ def export(model: str) -> bool:
 
 
 def load(model: str, device: str) -> str:
-    """Load a model ahead of its first use; return its device's reason in words."""
-    return loaded_classifier(model, device).device.reason
+    """Load a model ahead of its first use; return its device's reason in words.
+
+    What else a first radiograph would wait for, modules and weights, is loaded too.
+    """
+    reason = loaded_classifier(model, device).device.reason
+    _load_the_rest()
+    return reason
+
+
+@cache
+def _load_the_rest() -> None:
+    """Look at a drawn square once, as at any radiograph."""
+    square = np.zeros((64, 64), np.float32)
+    square[16:48, 16:48] = 0.5
+    findings = ImageFindings(Radiograph.from_array(square))
+    heatmap = Heatmap(np.eye(2, dtype=np.float32), np.diag([32.0, 32.0, 1.0]), '', 0, 0, '', '')
+    _places([heatmap], findings)
+    _ = findings.frontal
 
 
 def classify(
