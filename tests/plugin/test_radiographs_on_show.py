@@ -14,6 +14,7 @@ from napari_cxr.plugin.layers import (
     placeholder_layer_data,
     radiograph_layer_data,
 )
+from napari_cxr.plugin.radiograph_views import views_of
 from napari_cxr.plugin.radiographs_on_show import NOTHING_TO_COMPARE, watch_viewer
 from napari_cxr.radiograph import Geometry, Overlay, Radiograph, SpacingSource
 
@@ -36,6 +37,11 @@ def opened(viewer, *args, **kwargs):
 
 def units(layer):
     return tuple(map(str, layer.units))
+
+
+def cells(viewer):
+    grid = viewer.canvas.grid
+    return [grid.position(at, viewer.layers) for at in range(len(viewer.layers))]
 
 
 def centre_and_size_fit(viewer, *layers):
@@ -192,14 +198,17 @@ def test_two_in_millimetres_side_by_side_keep_their_sizes(viewer):
     on_show = watch_viewer(viewer)
     assert on_show.compare() == '' and on_show.comparing
     assert left.visible and right.visible
-    (top, _), (bottom, end) = left.extent.world
-    (upper, first), (lower, last) = right.extent.world
-    assert first > end and last - first == pytest.approx(0.4 * 99)
-    assert (top + bottom) / 2 == pytest.approx((upper + lower) / 2)
-    assert centre_and_size_fit(viewer, left, right)
+    np.testing.assert_allclose(np.ptp(right.extent.world, axis=0), 0.4 * 99)
+    middles = [layer.extent.world.mean(axis=0) for layer in (left, right)]
+    np.testing.assert_allclose(*middles)  # so the camera looks at the same place of both
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], middles[0])
+    assert cells(viewer) == [(0, 0), (0, 1)]
+    # Of half a canvas, 800 by (600 - 6) / 2 pixels, the left one's 60 mm fill the width.
+    assert viewer.scene.camera.zoom == pytest.approx(0.95 * min(800 / 80, 297 / 60))
     assert on_show.compare() == '' and not on_show.comparing
     assert [left.visible, right.visible] == [False, True]  # the one that is selected
     np.testing.assert_array_equal(np.asarray(right.affine), np.eye(3))
+    assert not viewer.canvas.grid.enabled and cells(viewer) == [(0, 0), (0, 0)]
     assert centre_and_size_fit(viewer, right)
 
 
@@ -210,6 +219,7 @@ def test_one_without_millimetres_gets_the_height_of_the_other(viewer):
     watch_viewer(viewer).compare()
     heights = [np.ptp(layer.extent.world[:, 0]) for layer in (left, right)]
     assert heights[0] == pytest.approx(heights[1])
+    assert cells(viewer) == [(0, 0), (0, 1), (0, 1)]  # the heatmap with its radiograph
     np.testing.assert_allclose(np.asarray(heat.affine), np.asarray(right.affine))
     opened(viewer, (40, 30))  # ends it
     assert not watch_viewer(viewer).comparing
@@ -247,7 +257,36 @@ def test_a_viewer_has_one_watcher_and_may_go():
     assert gone() is None
 
 
-def test_two_side_by_side_are_windowed_together_and_looked_at_in_turn(qapp):
+def test_a_persons_own_grid_comes_back_and_its_button_ends_a_comparison(viewer):
+    grid = viewer.canvas.grid
+    left, right = opened(viewer, (40, 30)), opened(viewer, (40, 30))
+    before = grid.stride, grid.shape, grid.spacing
+    watched = watch_viewer(viewer)
+    watched.compare()
+    points = viewer.add_points([[1, 1]])  # on neither
+    assert cells(viewer) == [(0, 0), (0, 1), (0, 0)]
+    viewer.layers.selection.active = left
+    grid.enabled = False
+    assert not watched.comparing and left.visible and not right.visible
+    assert (grid.stride, grid.shape, grid.spacing) == before
+    grid.enabled = True  # napari's own again: a cell for each
+    left.visible = right.visible = True
+    assert len({tuple(map(int, cell)) for cell in cells(viewer)}) == 3 and points.visible
+
+
+def test_the_radiograph_under_the_cursor_is_that_of_its_half(viewer):
+    left, right = opened(viewer, (40, 30)), opened(viewer, (40, 30))
+    watch_viewer(viewer).compare()
+    views = views_of(viewer)
+    for cell, base in (((0, 0), left), ((0, 1), right)):
+        viewer.cursor.viewbox = cell
+        assert views.at((20, 15)) is base
+    watch_viewer(viewer).show_alone(left)
+    viewer.cursor.viewbox = (0, 0)
+    assert views.at((20, 15)) is left
+
+
+def test_two_side_by_side_are_windowed_together(qapp):
     viewer = ViewerModel()
     viewer.canvas.size = (400, 400)
     watched = watch_viewer(viewer)
@@ -257,18 +296,10 @@ def test_two_side_by_side_are_windowed_together_and_looked_at_in_turn(qapp):
             Radiograph.from_array(np.arange(64, dtype=np.uint8).reshape(8, 8))
         )
         layers.append(viewer.add_image(data, **attributes))
-    assert not watched.look_across()
     assert watched.compare((layers[1], layers[0])) == ''
-    left, right = (layer.extent.world[:, 1].mean() for layer in (layers[1], layers[0]))
-    assert left < right
+    assert cells(viewer) == [(0, 1), (0, 0)]
     layers[0].contrast_limits = (10, 20)
     assert layers[1].contrast_limits == pytest.approx([10, 20])
-    y, x = 2.0, float(left) + 1
-    viewer.scene.camera.center = (0, y, x)
-    assert watched.look_across()
-    assert viewer.scene.camera.center == pytest.approx((0, y, x + right - left))
-    assert watched.look_across()
-    assert viewer.scene.camera.center == pytest.approx((0, y, x))
     watched.show_alone(layers[0])
     layers[0].contrast_limits = (30, 40)
     assert layers[1].contrast_limits == pytest.approx([10, 20])

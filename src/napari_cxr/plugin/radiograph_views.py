@@ -23,6 +23,7 @@ from napari_cxr.plugin.docks import dock_signals, unwrap_viewer
 from napari_cxr.plugin.layers import is_base_image, is_local_contrast, lying_on
 from napari_cxr.plugin.lungs_controller import chosen_radiograph
 from napari_cxr.plugin.radiographs_on_show import watch_viewer
+from napari_cxr.plugin.side_by_side import is_under_cursor
 from napari_cxr.plugin.standard_windows import (
     NamedWindow,
     inverted_colormap,
@@ -95,10 +96,20 @@ class RadiographViews(QObject):
         return chosen_radiograph(viewer)
 
     def at(self, position: Any) -> Image | None:
-        """Return the visible radiograph at a place in the world, the uppermost one."""
+        """Return the visible radiograph at a place in the world, the uppermost one.
+
+        Of two side by side it is the one in whose half of the canvas the cursor is.
+        """
         viewer = self._viewer()
-        for layer in reversed(list(viewer.layers) if viewer is not None else []):
-            if is_base_image(layer) and layer.visible and pixel_at(layer, position) is not None:
+        if viewer is None:
+            return None
+        for layer in reversed(viewer.layers):
+            if (
+                is_base_image(layer)
+                and layer.visible
+                and pixel_at(layer, position) is not None
+                and is_under_cursor(viewer, layer)
+            ):
                 return layer
         return None
 

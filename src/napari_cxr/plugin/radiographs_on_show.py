@@ -22,6 +22,7 @@ from napari_cxr.plugin.docks import unwrap_viewer
 from napari_cxr.plugin.layers import KEY, is_base_image, is_placeholder, lay_on, lying_on
 from napari_cxr.plugin.linked_window import LinkedWindow
 from napari_cxr.plugin.lungs_layer import lungs_of
+from napari_cxr.plugin.side_by_side import SideBySide
 from napari_cxr.plugin.source_file import file_behind
 from napari_cxr.radiograph import Radiograph
 
@@ -37,8 +38,6 @@ NOTHING_TO_COMPARE = (
     'Two radiographs are compared side by side. Open a second one, or select two in the list of '
     'layers.'
 )
-#: Between two radiographs side by side, as a fraction of the width of the left one.
-_GAP = 0.04
 #: Units as napari calls them: of what has a size, and of what has none.
 _MILLIMETRE, _PIXEL = 'millimeter', 'pixel'
 
@@ -89,6 +88,7 @@ class RadiographsOnShow:
         #: What a layer's place was multiplied with to lay it beside another one.
         self._moved: tuple[Image, Image, np.ndarray] | None = None
         self._linked: LinkedWindow | None = None
+        self._cells: SideBySide | None = None
         self._acting = False
         for layer in viewer.layers:
             if is_radiograph(layer):
@@ -152,7 +152,7 @@ class RadiographsOnShow:
 
         Two that are selected in napari's list of layers; else the one on show and the one
         that was on show before it. Where both are measured in millimetres they keep their
-        sizes; else both get the same height.
+        sizes; else both get the same height. One camera looks at the same place of both.
 
         Parameters
         ----------
@@ -186,34 +186,13 @@ class RadiographsOnShow:
             self._show(left)
             self._show(right)
             self._match_units()
-            matrix = self._beside(left, right)
+            matrix = self._onto(left, right)
             self.move(right, matrix)
             self._moved = left, right, matrix
             self._linked = LinkedWindow(left, right)
+            self._cells = SideBySide(viewer, right, companions, self._grid_left)
         self._fit([left, right])
         return ''
-
-    def look_across(self) -> bool:
-        """Look at the same place on the other of two radiographs side by side.
-
-        One camera shows both, so they are always drawn at one scale; where only one is in view,
-        this lays the other in its place, and once more the first.
-
-        Returns
-        -------
-        bool
-            Whether two lie side by side.
-        """
-        viewer = self._viewer()
-        if viewer is None or self._moved is None:
-            return False
-        left, right, _ = self._moved
-        middles = [float(layer.extent.world[:, -1].mean()) for layer in (left, right)]
-        depth, y, x = (0.0, *viewer.scene.camera.center)[-3:]
-        on_left = abs(x - middles[0]) <= abs(x - middles[1])
-        step = middles[1] - middles[0]
-        viewer.scene.camera.center = (depth, y, x + (step if on_left else -step))
-        return True
 
     def _pair(self, viewer: ViewerModel) -> tuple[Image, Image] | None:
         """Return what to compare, the lower one in the list of layers first."""
@@ -230,16 +209,23 @@ class RadiographsOnShow:
         first, second = sorted(chosen, key=there.index)
         return first, second
 
-    def _beside(self, left: Image, right: Image) -> np.ndarray:
-        """Return the matrix that moves a radiograph to the right of another, middle to middle."""
+    def _onto(self, left: Image, right: Image) -> np.ndarray:
+        """Return the matrix that lays a radiograph on another one, middle to middle.
+
+        Where both are measured in millimetres their sizes stay; else both get one height.
+        """
         (top, start), (bottom, end) = left.extent.world[:, -2:]
-        (upper, first), (lower, _) = right.extent.world[:, -2:]
+        (upper, first), (lower, last) = right.extent.world[:, -2:]
         sized = all(self._own_units[layer][-1] != _PIXEL for layer in (left, right))
         factor = 1.0 if sized else (bottom - top) / max(lower - upper, 1e-9)
         matrix = np.diag([factor, factor, 1.0])
         matrix[0, 2] = (top + bottom) / 2 - factor * (upper + lower) / 2
-        matrix[1, 2] = end + _GAP * (end - start) - factor * first
+        matrix[1, 2] = (start + end) / 2 - factor * (first + last) / 2
         return matrix
+
+    def _grid_left(self) -> None:
+        """Show one alone again: a person has switched napari's grid off."""
+        self.compare()
 
     def _end_comparison(self) -> None:
         if self._moved is not None:
@@ -249,6 +235,9 @@ class RadiographsOnShow:
         if self._linked is not None:
             self._linked.end()
             self._linked = None
+        if self._cells is not None:
+            self._cells.end()
+            self._cells = None
 
     def move(self, base: Image, matrix: np.ndarray) -> None:
         """Move a radiograph and what lies on it.

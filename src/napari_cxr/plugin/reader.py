@@ -26,7 +26,6 @@ __all__ = [
     'current_viewer',
     'get_reader',
     'last_folder',
-    'look_across',
     'open_files',
     'open_folder',
     'open_left_out',
@@ -276,22 +275,6 @@ def compare_side_by_side(viewer: napari.viewer.Viewer) -> None:
     problem = prepare_viewer(viewer).compare()
     if problem:
         show_info(problem)
-
-
-def look_across(viewer: napari.viewer.Viewer) -> None:
-    """Look at the same place on the other of two radiographs side by side.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        Where they lie.
-    """
-    from napari.utils.notifications import show_info
-
-    from napari_cxr.plugin.radiograph import prepare_viewer
-
-    if not prepare_viewer(viewer).look_across():
-        show_info('Lay two radiographs side by side first.')
 
 
 def show_lungs(viewer: napari.viewer.Viewer) -> None:

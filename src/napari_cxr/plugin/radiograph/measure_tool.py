@@ -21,6 +21,7 @@ from napari_cxr.plugin.radiograph.measure_layer import (
     show_measurements,
 )
 from napari_cxr.plugin.radiograph_views import RadiographViews
+from napari_cxr.plugin.side_by_side import is_under_cursor
 
 __all__ = ['MeasureTool']
 
@@ -191,6 +192,8 @@ class MeasureTool(QObject):
         zoom = viewer.scene.camera.zoom
         for layer in reversed(list(viewer.layers)):
             if not (is_measurement_layer(layer) and layer.visible and isinstance(layer, Shapes)):
+                continue
+            if not is_under_cursor(viewer, layer):
                 continue
             for at, corners in enumerate(layer.data):
                 for corner, point in enumerate(corners):

@@ -33,7 +33,6 @@ from napari_cxr.plugin.background import Failure, JobOutcome, RunningJob, run_jo
 from napari_cxr.plugin.base_dock import Dock, dropped_files
 from napari_cxr.plugin.docks import dock_signals, open_dock, unwrap_viewer
 from napari_cxr.plugin.preferences import save_preferences
-from napari_cxr.plugin.radiographs_on_show import watch_viewer
 from napari_cxr.plugin.reader import last_folder, open_paths
 from napari_cxr.plugin.score_table.thumbnails import ThumbnailCache
 from napari_cxr.plugin.studies.image_opener import ImageOpener
@@ -238,9 +237,6 @@ class StudiesDock(Dock):
             shortcut = QShortcut(QKeySequence(key), self)
             shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
             shortcut.activated.connect(partial(self.step, step))
-        across = QShortcut(QKeySequence('Ctrl+Shift+PgDown'), self)
-        across.setContext(Qt.ShortcutContext.WindowShortcut)
-        across.activated.connect(watch_viewer(self.viewer).look_across)
 
     # -- what is listed -------------------------------------------------------------------
 
