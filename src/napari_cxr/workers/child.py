@@ -32,7 +32,8 @@ def main(role: str, directory: str) -> None:
         os.nice(10)  # whoever clicks goes first
     if role == 'decoder':
         # pydicom would import them to fetch its test files: 9 MB, and nothing here fetches.
-        sys.modules |= dict.fromkeys(('requests', 'tqdm'))
+        for name in ('requests', 'tqdm'):
+            sys.modules[name] = None  # type: ignore[assignment]
     from napari_cxr.workers.memory_budget import take_limits
 
     channel = _take_over_pipes(Path(directory))
