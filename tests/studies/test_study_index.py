@@ -1,5 +1,6 @@
 """A folder is indexed once; what is kept of it names nobody."""
 
+import json
 import os
 import zlib
 from contextlib import closing
@@ -117,12 +118,22 @@ def test_what_was_read_is_kept_when_it_is_stopped(folder, decoder, monkeypatch):
 
 @pytest.mark.parametrize(
     'content',
-    [b'', b'napari-cxr studies 0\nx', b'\xff', b'HEAD\na\tb\tc', b'HEAD\na' + b'\tb' * 13],
+    [
+        b'',
+        b'napari-cxr studies 1\tpatient\nx',
+        b'\xff',
+        b'[' * 100_000,
+        b'[HEAD]',
+        b'[HEAD, [], []]',
+        b'[HEAD, {"a": 1}, []' + b', []' * 13 + b']',
+        b'[HEAD, {}, ["a"]' + b', ["b"]' * 13 + b']',
+        b'[HEAD, {}, ["a", "b"]' + b', ["b"]' * 7 + b', [1]' * 6 + b']',
+    ],
 )
 def test_a_damaged_index_is_made_anew(folder, decoder, content):
     run(folder, decoder)
     (kept,) = (cache_folder() / 'studies').iterdir()
-    packed = zlib.compress(content.replace(b'HEAD', module._HEAD.encode()))
+    packed = zlib.compress(content.replace(b'HEAD', json.dumps(module._HEAD).encode()))
     import hashlib
 
     kept.write_bytes(hashlib.sha256(packed).digest() + packed)

@@ -7,6 +7,7 @@ finds the cache learns nothing of a patient, and a second opening only lists the
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import time
@@ -31,8 +32,8 @@ _CACHE = FileCache('studies', 256 << 20)
 _FIELDS = HeaderSummary._fields
 #: The first of them are text, the others numbers, of which the last may be missing.
 _TEXTS = _FIELDS.index('rows')
-#: The first line of an index; of another version nothing is used.
-_HEAD = '\t'.join(('napari-cxr studies 1', *_FIELDS))
+#: How an index begins; of another version nothing is used.
+_HEAD = ['napari-cxr studies 2', *_FIELDS]
 
 #: Files of the first batch, and for how long a batch should keep the decoder, in seconds.
 _FIRST_BATCH, _MOST_BATCH = 16, 400
@@ -243,8 +244,7 @@ class _Index:
         self._kept_at = time.monotonic()
         if not self._fresh:
             return
-        lines = [_HEAD, *(_line(key, entry) for key, entry in self._known.items())]
-        _CACHE.put(self._name, zlib.compress('\n'.join(lines).encode(), 1))
+        _CACHE.put(self._name, _packed(self._known))
 
     def _images(self, paths: Sequence[str]) -> tuple[IndexedImage, ...]:
         images = []
@@ -271,25 +271,28 @@ def _stored(name: str) -> dict[str, _Entry]:
     if packed is None:
         return {}
     try:
-        head, *lines = zlib.decompressobj().decompress(packed, _LARGEST).decode().split('\n')
-        return dict(map(_of_line, lines)) if head == _HEAD else {}
-    except (ValueError, TypeError, zlib.error):
+        head, texts, keys, *columns = json.loads(zlib.decompressobj().decompress(packed, _LARGEST))
+        kinds = [{str}] * _TEXTS + [{int}] * (len(columns) - _TEXTS - 1) + [{int, type(None)}]
+        if (
+            head != _HEAD
+            or any(not set(map(type, c)) <= k for c, k in zip(columns, kinds, strict=True))
+            or not set(map(type, texts.values())) <= {str}
+        ):
+            return {}
+        headers = map(HeaderSummary._make, zip(*columns, strict=True))
+        return texts | dict(zip(keys, headers, strict=True))
+    except (ValueError, TypeError, AttributeError, RecursionError, zlib.error):
         return {}
 
 
-def _line(key: str, entry: _Entry) -> str:
-    if isinstance(entry, str):
-        return f'{key}\t{" ".join(entry.split())}'
-    return '\t'.join((key, *('' if value is None else str(value) for value in entry)))
-
-
-def _of_line(line: str) -> tuple[str, _Entry]:
-    key, *values = line.split('\t')
-    if len(values) == 1:
-        return key, values[0]
-    *numbers, taken = values[_TEXTS:]
-    fields: list[Any] = [*values[:_TEXTS], *map(int, numbers), int(taken) if taken else None]
-    return key, HeaderSummary._make(fields)
+def _packed(known: dict[str, _Entry]) -> bytes:
+    """Return what `_stored` reads: column by column, which is parsed in half of the time."""
+    texts = {key: entry for key, entry in known.items() if isinstance(entry, str)}
+    headers = {key: entry for key, entry in known.items() if not isinstance(entry, str)}
+    columns = [list(column) for column in zip(*headers.values(), strict=True)]
+    columns = columns or [[] for _ in _FIELDS]
+    content = json.dumps([_HEAD, texts, list(headers), *columns], separators=(',', ':'))
+    return zlib.compress(content.encode(), 1)
 
 
 def _entry_of(found: Any) -> _Entry:
@@ -318,15 +321,17 @@ def _walk(folder: str, shut: list[tuple[str, str]]) -> Iterator[_File]:
             seen.add((status.st_dev, status.st_ino))
             with os.scandir(here) as entries:
                 for entry in entries:
-                    if entry.name.startswith('.'):
+                    if entry.name[0] == '.':
                         continue
                     try:
                         if entry.is_dir():
                             waiting.append(entry.path)
-                        else:
-                            yield _file(entry.path, entry.stat())
-                    except (OSError, ValueError):  # a dead link, a pipe
+                            continue
+                        status = entry.stat()
+                    except OSError:  # a dead link
                         continue
+                    if stat.S_ISREG(status.st_mode):  # reading a pipe could block for ever
+                        yield entry.path, status.st_size, status.st_mtime_ns
         except OSError as error:
             reason = error.strerror or 'it cannot be read'
             shut.append((here, f'This folder cannot be opened ({reason}). Make it readable.'))
