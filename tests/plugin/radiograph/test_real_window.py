@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtGui import QMouseEvent, QOpenGLContext
 from qtpy.QtWidgets import QApplication, QOpenGLWidget
 
 from napari_cxr import samples
@@ -78,3 +78,21 @@ def test_the_mouse_windows_measures_and_magnifies(qtbot, viewer):
     qtbot.waitUntil(lens.isVisible)
     qtbot.keyClick(canvas, 'g')
     assert not lens.isVisible()
+
+
+def test_a_layer_goes_while_the_canvas_has_its_context(qtbot, viewer):
+    # napari deletes shaders then, in whichever context is current. In another one than that
+    # which drew with them they stay behind, and Mesa's software renderer may end the process.
+    (base,) = viewer.layers
+    window = viewer.window._qt_window
+    canvas = next(one for one in window.findChildren(QOpenGLWidget) if one.isValid())
+    current = []
+    viewer.layers.events.removed.connect(
+        lambda: current.append(QOpenGLContext.currentContext() is canvas.context())
+    )
+    canvas.doneCurrent()  # as after Qt has composed the window
+    viewer.layers.remove(base)
+    viewer.add_image(np.zeros((8, 8), np.uint8))
+    canvas.doneCurrent()
+    viewer.layers.clear()
+    assert current == [True, True]

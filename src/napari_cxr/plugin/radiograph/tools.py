@@ -25,6 +25,7 @@ from napari_cxr.plugin.model_correction import (
     correction_of,
 )
 from napari_cxr.plugin.radiograph import zoom
+from napari_cxr.plugin.radiograph.canvas_context import keep_canvas_current
 from napari_cxr.plugin.radiograph.local_contrast import (
     contrast_range,
     local_contrast,
@@ -85,6 +86,7 @@ class RadiographTools(QObject):
         self.magnifying = False
         self._lens: Magnifier | None = None
         self._equalising: set[int] = set()
+        keep_canvas_current(viewer)
         viewer.mouse_drag_callbacks.append(self.drag)
         viewer.mouse_move_callbacks.append(self._moved)
         for key, name in KEYS.items():
