@@ -186,7 +186,7 @@ def test_a_finished_table_takes_what_is_new(old):
         '--identify', '--workers', 1, '--resume', *PARAMETERS['texture'],
     )  # fmt: skip
     assert status == 0 and '17 of them done already' in said, said
-    assert '1 row is an error from before' in said, said
+    assert '1 row failed before' in said, said
     after = texts_of(out)
     assert len(after) == 18
     for row, same in zip(after, before, strict=False):

@@ -1,6 +1,7 @@
 """The audit on the command line: what it prints and what it writes."""
 
 import json
+import os
 
 import imageio.v3 as iio
 import numpy as np
@@ -55,3 +56,20 @@ def test_findings_are_printed_and_written(run, folder, tmp_path):
 def test_what_cannot_be_audited_is_said(run, words, said):
     done = run(*words)
     assert done.exit_code == 2 and said in done.output
+
+
+def test_a_file_is_no_folder_for_results(run, folder, tmp_path):
+    (tmp_path / 'file').touch()
+    for place in (tmp_path / 'file', tmp_path / 'file' / 'inside'):
+        done = run(folder, '--out', place)
+        said = ' '.join(done.output.replace('│', ' ').split())
+        assert done.exit_code == 2 and 'is a file, not a folder' in said
+        assert 'Errno' not in said and '25 images' not in said  # it says so before the work
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='there are no named pipes on this system')
+def test_a_pipe_is_not_waited_for(run, tmp_path):
+    os.mkfifo(tmp_path / 'fifo.csv')
+    done = run(tmp_path / 'fifo.csv')
+    said = ' '.join(done.output.replace('│', ' ').split())
+    assert done.exit_code == 2 and 'is a pipe or a device. Save what comes out' in said

@@ -112,3 +112,55 @@ def test_shortcut_tests_print_their_verdict_and_their_page(model_file, tmp_path,
     )
     found = json.loads((tmp_path / 'report' / 'shortcuts.json').read_text())['models']['tiny']
     assert found['images'] == 6 and len(found['changes']) == 8
+
+
+def said_by(result):
+    return ' '.join(result.output.replace('│', ' ').split())
+
+
+def test_another_evaluation_does_not_take_the_place_of_a_report(scores, tmp_path):
+    out = tmp_path / 'report'
+    assert call(scores, '--out', out, '-q').exit_code == 0
+    before = (out / 'metrics.json').read_bytes()
+    other = tmp_path / 'others.csv'
+    other.write_bytes(scores.read_bytes().replace(b'0' * 12, b'1' * 12))
+    for arguments in ((other,), (scores, '--include-doubtful'), (scores, '--class', 'sick=well')):
+        result = call(*arguments, '--out', out, '-q')
+        assert result.exit_code == 2
+        assert 'holds the report of another evaluation (toy by scores' in said_by(result)
+    assert (out / 'metrics.json').read_bytes() == before
+    # The same again is no other one, also with another prevalence.
+    assert call(scores, '--out', out, '-q', '--prevalence', 0.2).exit_code == 0
+    assert json.loads((out / 'metrics.json').read_text())['settings']['prevalence'] == 0.2
+
+
+def test_what_is_wrong_with_files_is_a_sentence(scores, tmp_path):
+    out = tmp_path / 'report'
+    call(scores, '--out', out, '-q')
+    result = call(scores, '--again', out)
+    assert result.exit_code == 2 and 'leave out' in said_by(result)
+    (out / 'metrics.json').write_text('{"form": 1, "models": {')
+    result = call('--again', out, '-q')
+    assert result.exit_code == 2
+    assert 'metrics.json is damaged, it is no longer JSON' in said_by(result)
+    assert 'column' not in said_by(result)
+    for place in (scores, scores / 'inside'):
+        result = call(scores, '--out', place, '-q')
+        assert result.exit_code == 2
+        assert 'is a file, not a folder' in said_by(result)
+        assert 'Name another folder for the results.' in said_by(result)
+
+
+def test_a_probability_is_from_0_to_1(scores, tmp_path):
+    first, second, rest = scores.read_text().split('\n', 2)
+    cells, names = second.split(','), first.split(',')
+    cells[names.index('p_sick')] = '7.5'
+    scores.write_text('\n'.join([first, ','.join(cells), rest]))
+    result = call(scores, '--out', tmp_path / 'report', '-q')
+    assert result.exit_code == 2
+    assert 'Row 1 of scores.csv gives sick the probability 7.5' in said_by(result)
+
+
+@pytest.mark.parametrize('command', ['agreement', 'experts', 'evaluate', 'audit'])
+def test_exit_statuses_are_in_the_help(command):
+    assert 'Exit status: 0 done' in CliRunner().invoke(app, [command, '--help']).output

@@ -259,7 +259,7 @@ def test_a_finished_table_that_is_resumed_has_not_failed(run, folder, tmp_path):
     before = out.read_bytes()
     again = run(folder, '--out', out, '--resume')
     assert again.exit_code == 0, again.output
-    assert '1 row is an error from before: --retry-errors scores' in again.stderr
+    assert '1 row failed before: --retry-errors scores' in again.stderr
     assert out.read_bytes() == before
     (folder / 'z.png').write_text('<html>')  # a new one fails
     assert run(folder, '--out', out, '--resume').exit_code == 1

@@ -59,11 +59,15 @@ app.command(epilog=_STATUS_OF_FILES)(classify)
 
 app.command(epilog=_STATUS_OF_SCORING)(score)
 
-_STATUS_OF_EVALUATION = 'Exit status: 0 done, 2 wrong usage.'
+_STATUS_OF_EVALUATION = (
+    'Exit status: 0 done, 1 stopped, or figures of --again are not the same, 2 wrong usage.'
+)
+_STATUS_OF_AGREEMENT = 'Exit status: 0 done, 2 wrong usage.'
+_STATUS_OF_EXPERTS = 'Exit status: 0 done, 1 no marked finding could be compared, 2 wrong usage.'
 
 app.command(epilog=_STATUS_OF_EVALUATION)(evaluate)
-app.command()(agreement)
-app.command(epilog=_STATUS_OF_EVALUATION)(experts)
+app.command(epilog=_STATUS_OF_AGREEMENT)(agreement)
+app.command(epilog=_STATUS_OF_EXPERTS)(experts)
 
 app.command(epilog=_STATUS_OF_FILES)(info)
 

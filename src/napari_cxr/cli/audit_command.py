@@ -70,6 +70,7 @@ def audit(
     from napari_cxr.evaluation.audit_output import audit_to_dict, write_audit
     from napari_cxr.evaluation.data_audit import audit as run
     from napari_cxr.scoring import ScoringError
+    from napari_cxr.scoring.scoring_checks import make_result_folder
     from napari_cxr.training.dataset import DatasetError
     from napari_cxr.training.recipe import RecipeError
     from napari_cxr.training.recipe.data_sections import DataRecipe
@@ -84,6 +85,8 @@ def audit(
         view=view_column,
     )
     try:
+        if out is not None:
+            make_result_folder(out)  # before minutes of work
         with (
             closing(DecoderPool()) as decoders,
             closing(run(folder, DataRecipe(columns=columns), decoders, asked=auc)) as steps,
@@ -92,8 +95,12 @@ def audit(
         written = None if out is None else write_audit(found, out)
     except (DatasetError, RecipeError) as error:
         raise typer.BadParameter(str(error)) from None
-    except (OSError, ScoringError) as error:
-        raise typer.BadParameter(f'The audit could not be written: {error}') from None
+    except ScoringError as error:
+        raise typer.BadParameter(str(error)) from None
+    except OSError as error:
+        raise typer.BadParameter(
+            f'The audit could not be written to {out}: {error.strerror}. Name another folder.'
+        ) from None
     if as_json:
         echo(json.dumps(audit_to_dict(found), allow_nan=False))
     else:

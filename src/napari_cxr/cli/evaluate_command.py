@@ -159,6 +159,11 @@ def evaluate(
     from napari_cxr.workers.decoder_pool import DecoderPool, listed_images
 
     if again is not None:
+        if what:
+            raise typer.BadParameter(
+                f'--again takes the folder of a report and nothing else, so leave out '
+                f'{" ".join(what)}; or leave out --again to evaluate anew.'
+            )
         _compute_again(again, quiet)
         return
     if not what:

@@ -255,8 +255,8 @@ def score(
     failed = drawing.failed - (drawing.failed_before if was_finished else 0)
     if was_finished and drawing.failed_before:
         count = drawing.failed_before
-        rows = 'row is an error' if count == 1 else 'rows are errors'
-        echo(f'{count:,} {rows} from before: --retry-errors scores them again.', err=True)
+        rows = 'row' if count == 1 else 'rows'
+        echo(f'{count:,} {rows} failed before: --retry-errors scores them again.', err=True)
     if failed:
         raise typer.Exit(1)
 

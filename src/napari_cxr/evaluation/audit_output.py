@@ -18,6 +18,7 @@ from napari_cxr.evaluation.variable_audit import VariableAudit
 from napari_cxr.inference.prediction import ImageWarning
 from napari_cxr.lungs.frontal_check import FrontalCheck
 from napari_cxr.scoring.score_row import NO_FINDING, ScoreRow, ScoringRun
+from napari_cxr.scoring.scoring_checks import make_result_folder
 from napari_cxr.scoring.table_writer import write_table
 
 __all__ = ['REPORT_FILE', 'TABLE_FILE', 'audit_to_dict', 'doubt_text', 'write_audit']
@@ -137,7 +138,7 @@ def write_audit(audit: Audit, out: Path) -> tuple[Path, Path | None]:
     OSError, napari_cxr.scoring.ScoringError
         If they cannot be written.
     """
-    out.mkdir(parents=True, exist_ok=True)
+    make_result_folder(out)
     report = out / REPORT_FILE
     text = json.dumps(audit_to_dict(audit), indent=2, allow_nan=False)
     write_atomic(report, (text + '\n').encode('ascii'))

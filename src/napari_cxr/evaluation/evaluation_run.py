@@ -36,7 +36,7 @@ from napari_cxr.evaluation.evaluation_table import (
 from napari_cxr.evaluation.heatmap_gallery import heatmap_gallery
 from napari_cxr.evaluation.looks import note_answers, note_look, open_ledgers, seals_of
 from napari_cxr.evaluation.measuring import EvaluatedModel, MeasuringSettings, measure
-from napari_cxr.evaluation.recomputing import METRICS_FILE
+from napari_cxr.evaluation.recomputing import METRICS_FILE, metrics_of
 from napari_cxr.evaluation.report import REPORT_FILE, report_page
 from napari_cxr.evaluation.run_predictions import read_run
 from napari_cxr.evaluation.score_tables import CombinedScores, combine_scores
@@ -51,6 +51,7 @@ from napari_cxr.scoring import ScoringSettings, score
 from napari_cxr.scoring.background_thread import in_background
 from napari_cxr.scoring.input_lists import Item, ListingError
 from napari_cxr.scoring.score_row import ScoringRun
+from napari_cxr.scoring.scoring_checks import make_result_folder
 from napari_cxr.scoring.scoring_events import ScoringPreparing, ScoringProgress, ScoringWarned
 from napari_cxr.scoring.table_reader import read_rows
 from napari_cxr.scoring.table_writer import metrics_path_of
@@ -207,12 +208,14 @@ def evaluate(
     """
     how, out = settings or EvaluationSettings(), Path(out)
     open_ledgers(images.place, '')  # before hours of work, in case one is damaged
-    out.mkdir(parents=True, exist_ok=True)
+    make_result_folder(out)
     names = _names(models)
     read: ReadImages = yield from read_images(images.items, decoders)
     given_splits = images.splits
     images = _with_splits_of_runs(images, models, read)
     split, items = _items_of(images, how.split)
+    hashes = {name: digest(m.path)[:_MODEL_DIGITS] for name, m in zip(names, models, strict=True)}
+    _refuse_other(out, images, set(hashes.values()), how, split)
     known = sum(item.split in ('train', 'val') for item in images.items if item.truth)
     if split == 'test' and known and not given_splits:
         count = sum(bool(item.truth) for item in images.items)
@@ -220,7 +223,7 @@ def evaluate(
             f'{known:,} of {count:,} images were used to train the model, so only the others '
             'count. Choose the split all to judge by all of them.'
         )
-    seals = _seals(names, models, split, items, read)
+    seals = _seals(hashes, split, items, read)
     scores = {}
     for name, model in zip(names, models, strict=True):
         table = out / 'scores' / f'{_file_name(name)}.csv'
@@ -251,15 +254,18 @@ def evaluate_scores(
         )
     _refuse_tests(how)
     scores: dict[str, Path] = {}
+    hashes: set[str] = set()
     splits: list[str] = []
     for table in map(Path, tables):
         run, rows = read_rows(table)
         splits += [row.split for row in rows]
         name = run.model if run.model not in scores else f'{run.model} ({table.stem})'
         scores[name] = table
+        hashes.add(run.model_hash)
     split = _split_of(set(splits) - {''}, how.split)
-    out.mkdir(parents=True, exist_ok=True)
+    make_result_folder(out)
     images = EvaluationImages(next(iter(scores.values())), ())
+    _refuse_other(out, images, hashes, how, split)
     nothing = ReadImages({})
     combined = yield from _combined(images, scores, how, nothing)
     return (yield from _report(images, combined, scores, out, how, split, nothing, {}, None))
@@ -283,8 +289,38 @@ def evaluate_run(
     combined = yield from in_background(lambda _: read_run(folder))
     images = EvaluationImages(folder, ())
     open_ledgers(folder, '')
-    out.mkdir(parents=True, exist_ok=True)
+    make_result_folder(out)
+    _refuse_other(out, images, {run.model_hash for run in combined.runs.values()}, how, 'test')
     return (yield from _report(images, combined, {}, out, how, 'test', ReadImages({}), {}, None))
+
+
+def _refuse_other(
+    out: Path, images: EvaluationImages, models: set[str], how: EvaluationSettings, split: str
+) -> None:
+    """Refuse a folder with the report of another evaluation, which would be lost.
+
+    The same evaluation again replaces its report.
+    """
+    try:
+        before = metrics_of(out)
+        about = before['set']
+        same = (
+            about['name'] == images.name
+            and about['split'] == split
+            and about['doubtful_included'] == how.include_doubtful
+            and {own['model_hash'] for own in before['models'].values()} == models
+            and before['settings']['classes'] == {k: list(v) for k, v in how.classes.items()}
+        )
+        said = f'{" and ".join(before["models"])} by {about["name"]}, split {about["split"]}'
+    except FileNotFoundError:
+        return
+    except (AttributeError, KeyError, OSError, TypeError, ValueError):
+        same, said = False, 'something that cannot be read'
+    if not same:
+        raise ListingError(
+            f'{out} holds the report of another evaluation ({said}). Name another folder for '
+            'this one, or move that report away.'
+        )
 
 
 def _refuse_tests(how: EvaluationSettings) -> None:
@@ -354,8 +390,7 @@ def _file_name(name: str) -> str:
 
 
 def _seals(
-    names: Sequence[str],
-    models: Sequence[ModelToEvaluate],
+    hashes: Mapping[str, str],
     split: str,
     items: Sequence[Item],
     read: ReadImages,
@@ -366,9 +401,6 @@ def _seals(
         for item in items
         if item.path in read.places and split in ('all', item.split)
     ]
-    hashes = {
-        name: digest(model.path)[:_MODEL_DIGITS] for name, model in zip(names, models, strict=True)
-    }
     return seals_of(hashes, [read.digests[i] for i in places], read.thumbnails[places])
 
 

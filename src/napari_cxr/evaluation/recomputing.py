@@ -51,7 +51,14 @@ def metrics_of(folder: Path) -> dict[str, Any]:
     ValueError
         If it is no such file; the message says so.
     """
-    content = parse_json(read_settings(folder / METRICS_FILE, LARGEST_RESULT))
+    text = read_settings(folder / METRICS_FILE, LARGEST_RESULT)
+    try:
+        content = parse_json(text)
+    except ValueError:
+        raise ValueError(
+            f'{METRICS_FILE} is damaged, it is no longer JSON; evaluate again, or take a copy of '
+            'the report'
+        ) from None
     if not isinstance(content, dict) or content.get('form') != 1 or 'models' not in content:
         raise ValueError(f'{METRICS_FILE} is no result of an evaluation')
     return content

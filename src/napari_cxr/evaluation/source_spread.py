@@ -225,9 +225,14 @@ def _in_words(names: Sequence[str], areas: dict[str, Any], new: Interval) -> str
         )
     if len(areas) < FEWEST_SOURCES:
         one = len(areas) == 1
+        counted = (
+            f'All {len(names)} sources hold images of two classes.'
+            if len(areas) == len(names)
+            else f'Only {len(areas)} of {len(names)} sources hold{"s" if one else ""} images of '
+            'two classes.'
+        )
         return (
-            f'Only {len(areas)} of {len(names)} sources hold{"s" if one else ""} images of two '
-            f'classes. With fewer than {FEWEST_SOURCES} sources nobody can know how much '
+            f'{counted} With fewer than {FEWEST_SOURCES} sources nobody can know how much '
             'hospitals differ, so no interval for another hospital is given. The interval by '
             'patient does not stand in for it.'
         )

@@ -21,6 +21,7 @@ __all__ = [
     'check_save_as',
     'check_table_name',
     'make_heatmap_folder',
+    'make_result_folder',
     'summarise_inputs',
 ]
 
@@ -249,6 +250,33 @@ def check_save_as(path: str | Path) -> None:
         raise ScoringError(
             f'Beside {path.name} lie labels that were given in another table of this name: choose '
             f'another name, or move {" and ".join(each.name for each in there)} away.'
+        )
+
+
+def make_result_folder(folder: Path) -> None:
+    """Make a folder for results if it is not there.
+
+    Raises
+    ------
+    ScoringError
+        If it cannot be made, or nothing can be written to it; the message says what to do.
+    """
+    for place in (folder, *folder.parents):
+        if os.path.lexists(place) and not place.is_dir():
+            inside = '' if place == folder else f', so {folder} cannot be in it'
+            raise ScoringError(
+                f'{place} is a file, not a folder{inside}. Name another folder for the results.'
+            )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ScoringError(
+            f'The folder {folder} cannot be made ({error.strerror}). Name another folder for the '
+            'results.'
+        ) from None
+    if not os.access(folder, os.W_OK):
+        raise ScoringError(
+            f'Nothing can be written to {folder}. Name another folder for the results.'
         )
 
 

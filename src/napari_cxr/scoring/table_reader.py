@@ -319,6 +319,12 @@ def _rows_of_table(
             row = layout.row(number, entries)
         except (KeyError, TypeError, ValueError):
             raise _damaged(path, number) from None
+        for label, p in zip(run.labels, row.probabilities, strict=False):
+            if not 0 <= p <= 1:
+                raise ScoringError(
+                    f'Row {number + 1} of {path.name} gives {label} the probability {p:g}, which '
+                    'must be from 0 to 1. Take a copy of the table, or score the files again.'
+                )
         first = first or entries
         if any(entries[name] != first[name] for name in same):
             raise ScoringError(

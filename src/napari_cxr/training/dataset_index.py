@@ -61,6 +61,11 @@ def index(source: str | Path, data: DataRecipe | None = None) -> Dataset:
         root, samples = source, samples_in_folder(source, data.layout)
     elif source.suffix.lower() in TABLE_ENDINGS and source.is_file():
         root, samples = source.parent, samples_in_table(source, data.columns)
+    elif source.exists() and not source.is_file():
+        raise DatasetError(
+            f'{source} is a pipe or a device. Save what comes out of it as a CSV file, and name '
+            'that.'
+        )
     else:
         raise DatasetError(f'{source} is neither a folder of images nor a CSV file.')
     if data.patient:
