@@ -133,3 +133,28 @@ def test_images_of_one_class_are_said_to_show_nothing(table_of, label):
     table = table_of(['well', 'sick'], [label] * 30, {'model': p}, source=['a'] * 30)
     (said,) = [one for one in cautions(content_of(), table) if one['code'] == 'one class']
     assert said['text'].startswith(f'All images are {label},')
+
+
+def test_what_shortcut_tests_and_the_card_say(table_of):
+    table = table_of(
+        ['well', 'sick'],
+        ['well', 'sick'] * 30,
+        {'model': [[0.9, 0.1], [0.1, 0.9]] * 30},
+        source=['a', 'a', 'b', 'b'] * 15,
+    )
+    said = {
+        'shortcut_tests': {
+            'model': {'verdict': 'It takes a shortcut.', 'called_out': ['lungs removed']},
+            'other': {'verdict': 'No test speaks for it.', 'called_out': []},
+        },
+        'known_sources': {'model': ['a', 'b'], 'other': ['b']},
+    }
+    found = cautions(content_of(**said), table)
+    tests = [(one['kind'], one['text']) for one in found if one['code'] == 'shortcut tests']
+    assert tests == [
+        ('stop', 'Shortcut tests of model: It takes a shortcut.'),
+        ('caution', 'Shortcut tests of other: No test speaks for it.'),
+    ]
+    known = [one['text'] for one in found if one['code'] == 'known sources']
+    assert 'images of all of these sources' in known[0] and 'cannot be seen here' in known[0]
+    assert 'images of b, by its card' in known[1] and 'by the others only' in known[1]

@@ -21,7 +21,7 @@ from napari_cxr.training.run_data import (
     read_images,
 )
 from napari_cxr.training.splits import Split, splits_of
-from napari_cxr.training.training_events import ImageSkipped
+from napari_cxr.training.training_events import ImageSkipped, WarningRaised
 
 CPU = torch.device('cpu')
 
@@ -176,3 +176,22 @@ def test_files_that_a_table_does_not_find_are_said_and_logged_without_folders(fo
         'Image skipped (1): The table names no file.',
         'Image skipped (2): The table names no file.',
     ]
+
+
+def test_sources_that_predict_the_class_are_said_before_training(folder, recipe, tmp_path):
+    rows = ['path,label,source']
+    for place in sorted(folder.glob('*/*.png')):
+        rows.append(f'{place},{place.parent.name},hospital of {place.parent.name}')
+    (tmp_path / 'table.csv').write_text('\n'.join(rows))
+    dataset = index(tmp_path / 'table.csv')
+
+    def said(recipe):
+        return [
+            event.text
+            for event in read_images(dataset, recipe, None, 'run')
+            if isinstance(event, WarningRaised)
+        ]
+
+    assert any(text.startswith('Source predicts class') for text in said(recipe))
+    held_out = recipe.with_changes({'split.method': 'leave-source-out'})
+    assert not any(text.startswith('Source predicts class') for text in said(held_out))

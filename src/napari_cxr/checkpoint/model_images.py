@@ -13,7 +13,7 @@ import base64
 import csv
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from napari_cxr.checkpoint.model_file import digest
 from napari_cxr.output_text import from_csv_cell
 from napari_cxr.settings_file import LARGEST_TABLE, read_bounded
 
-__all__ = ['CARD_ENTRY', 'ModelImages', 'image_digest', 'packed_digests']
+__all__ = ['CARD_ENTRY', 'ModelImages', 'image_digest', 'packed_digests', 'sources_known_to']
 
 #: Under which name the hashes stand in a card's ``data``.
 CARD_ENTRY = 'image_hashes'
@@ -71,6 +71,29 @@ def packed_digests(digests: Sequence[str], splits: Sequence[str]) -> dict[str, l
         if text:
             found[split] = [text[i : i + _CHUNK] for i in range(0, len(text), _CHUNK)]
     return found
+
+
+def sources_known_to(card: Card, sources: Collection[str]) -> list[str]:
+    """Return which sources of images a model was trained on, by what its card says.
+
+    Parameters
+    ----------
+    card : Card
+        Its counts name sources, and its credits the collections that others trained it on.
+    sources : collection of str
+        Names of collections or hospitals; the form of a name, as in 'COVID-CXNet' and
+        'covidcxnet', does not matter.
+    """
+    counts = card.data.get('counts')
+    named = {_plain(name) for name in counts} if isinstance(counts, dict) else set()
+    named |= {_plain(word) for text in card.attribution for word in text.split()}
+    return sorted(
+        source for source in sources if len(_plain(source)) > 1 and _plain(source) in named
+    )
+
+
+def _plain(name: str) -> str:
+    return ''.join(letter for letter in str(name).casefold() if letter.isalnum())
 
 
 class ModelImages:

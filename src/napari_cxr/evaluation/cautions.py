@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,7 @@ def cautions(content: Mapping[str, Any], table: EvaluationTable) -> list[dict[st
         *_confounded(content, table),
         *_baselines(content),
         *_shortcuts(content),
+        *_known_sources(content, table),
         *_sources(content),
         *_looks(content),
         *_few(content, table),
@@ -234,6 +235,24 @@ def _shortcuts(content: Mapping[str, Any]) -> list[dict[str, str]]:
         )
         for name, own in content.get('shortcut_tests', {}).items()
     ]
+
+
+def _known_sources(content: Mapping[str, Any], table: EvaluationTable) -> Iterator[dict[str, str]]:
+    """Say which sources a model was trained on: there it is no stranger."""
+    sources = table.values('source')
+    for name, known in content.get('known_sources', {}).items():
+        which = 'all' if len(known) == len(sources) else ', '.join(known)
+        text = (
+            f'{name} was trained on images of {which} of these sources'
+            if which == 'all'
+            else f'{name} was trained on images of {which}'
+        )
+        yield _said(
+            'caution',
+            'known sources',
+            f'{text}, by its card. What it does in a hospital that it does not know '
+            + ('cannot be seen here.' if which == 'all' else 'can be seen by the others only.'),
+        )
 
 
 def _sources(content: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_cxr import __version__
 from napari_cxr.checkpoint.model_file import digest, write_atomic
-from napari_cxr.checkpoint.model_images import ModelImages
+from napari_cxr.checkpoint.model_images import ModelImages, sources_known_to
 from napari_cxr.evaluation.cautions import cautions
 from napari_cxr.evaluation.evaluation_events import (
     EvaluationEvent,
@@ -561,6 +561,10 @@ def _report(
         'baselines_fitted_on': fitted_on,
         **metrics,
     }
+    known = {
+        name: sources_known_to(model.card, table.values('source')) for name, model in given.items()
+    }
+    content['known_sources'] = {name: found for name, found in known.items() if found}
     if tests:
         content['shortcut_tests'] = {
             name: {'verdict': one.verdict, 'called_out': list(one.called_out)}

@@ -17,6 +17,7 @@ from napari_cxr.training import duplicates
 from napari_cxr.training.data_preparation import LoadedImages, group_duplicates, load_images
 from napari_cxr.training.dataset import Dataset, DatasetError
 from napari_cxr.training.dataset_index import index
+from napari_cxr.training.pretraining_overlap import pretraining_warnings
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.recipe.schema import field_label
 from napari_cxr.training.shortcut_baseline import measure_baselines
@@ -30,6 +31,8 @@ __all__ = [
     'cramers_v',
     'dataset_warnings',
     'duplicate_pairs',
+    'shortcut_warnings',
+    'source_strength',
     'survey',
 ]
 
@@ -78,8 +81,7 @@ def dataset_warnings(
     """
     out = [obstacle] if obstacle else []
     out += _duplicate_warnings(images, pairs, excluded)
-    out += _source_warnings(images)
-    out += _format_warnings(images)
+    out += shortcut_warnings(images)
     if baselines:
         name, (value, low, high) = max(baselines.items(), key=lambda item: item[1][0])
         if value > _BASELINE:
@@ -102,6 +104,19 @@ def dataset_warnings(
             'list for why.'
         )
     return tuple(_ENTRY.sub(_as_labelled, text) for text in out)
+
+
+def shortcut_warnings(images: LoadedImages) -> list[str]:
+    """Return warnings of what tells classes apart without anatomy: sources, sizes, kinds of file.
+
+    Entries of the recipe are named as in its file.
+    """
+    return [*_source_warnings(images), *_format_warnings(images)]
+
+
+def source_strength(dataset: Dataset) -> float:
+    """Return Cramér's V of source and class if it is strong and significant, else 0."""
+    return _predicts(_sources(dataset), _label_table(dataset))
 
 
 def _as_labelled(entry: re.Match[str]) -> str:
@@ -177,9 +192,9 @@ def _duplicate_warnings(
 
 def _source_warnings(images: LoadedImages) -> list[str]:
     dataset = images.dataset
-    sources = np.array([sample.source for sample in dataset.samples])
+    sources = _sources(dataset)
     out = []
-    if strength := _predicts(sources, _label_table(images)):
+    if strength := source_strength(dataset):
         out.append(
             f"Source predicts class (Cramér's V {strength:.2f}): a network can learn to tell "
             'hospitals apart instead of diseases. Evaluate it on held-out sources: set '
@@ -194,7 +209,7 @@ def _source_warnings(images: LoadedImages) -> list[str]:
 
 
 def _format_warnings(images: LoadedImages) -> list[str]:
-    truth = _label_table(images)
+    truth = _label_table(images.dataset)
     endings = np.array([s.path.suffix.lower() or 'none' for s in images.dataset.samples])
     sizes = np.array([f'{rows} x {columns}' for rows, columns in images.sizes])
     if len(set(sizes)) > _SIZES:
@@ -223,11 +238,13 @@ def _class_warnings(images: LoadedImages) -> list[str]:
     return out
 
 
-def _label_table(images: LoadedImages) -> np.ndarray:
-    labels = np.array(images.dataset.labels)
-    return np.array(
-        [np.isin(labels, sample.labels) for sample in images.dataset.samples], dtype=bool
-    )
+def _sources(dataset: Dataset) -> np.ndarray:
+    return np.array([sample.source for sample in dataset.samples])
+
+
+def _label_table(dataset: Dataset) -> np.ndarray:
+    labels = np.array(dataset.labels)
+    return np.array([np.isin(labels, sample.labels) for sample in dataset.samples], dtype=bool)
 
 
 #: Where the grey histogram is among the features of the no-anatomy baselines.
@@ -392,8 +409,13 @@ def survey(
         cooccurrence=truth[used].T.astype(np.intp) @ truth[used],
         split_kind='by patient' if everything.dataset.grouped else 'by image',
         association=cramers_v(np.array(sources)[used], truth[used]),
-        flags=dataset_warnings(
-            everything.subset(used), pairs, excluded, skipped, baselines, obstacle
+        flags=(
+            *dataset_warnings(
+                everything.subset(used), pairs, excluded, skipped, baselines, obstacle
+            ),
+            *pretraining_warnings(
+                recipe, everything.dataset, [everything.digests[i] for i in used]
+            ),
         ),
         baselines=baselines,
         pairs=pairs,

@@ -30,6 +30,7 @@ from napari_cxr.training.model_evaluation import (
     metrics_by_source,
     read_predictions,
     true_labels,
+    with_cautions,
 )
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.run_folder import TrainingError
@@ -438,6 +439,6 @@ def final_model_entries(
     )
     return {
         **entries,
-        'metrics': {**metrics, 'cautions': cautions} if cautions else metrics,
+        'metrics': with_cautions(metrics, cautions, dataset, recipe),
         'recipe': recipe.to_dict(),
     }

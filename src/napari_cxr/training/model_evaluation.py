@@ -32,6 +32,7 @@ from napari_cxr.output_text import from_csv_cell, to_csv_cell
 from napari_cxr.settings_file import LARGEST_TABLE, read_settings
 from napari_cxr.training.answer_fitting import fit_answers
 from napari_cxr.training.dataset import SPLITS, Dataset
+from napari_cxr.training.dataset_survey import source_strength
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.splits import Split
 
@@ -49,6 +50,7 @@ __all__ = [
     'performance_at',
     'read_predictions',
     'true_labels',
+    'with_cautions',
     'write_predictions',
 ]
 
@@ -95,6 +97,14 @@ def performance_at(
             out.setdefault(label, {})[name] = rates
     return out
 
+
+#: Macro AUC from which on what sees no anatomy tells classes apart.
+_TELLS = 0.65
+#: What the no-anatomy baselines know.
+_KNOWS = {
+    'format only': 'the size of an image and the brightness of its border',
+    'format and grey levels': 'the size of an image, its border and its grey levels',
+}
 
 #: Name of the table in a run's folder.
 PREDICTIONS_FILE = 'predictions.csv'
@@ -304,9 +314,61 @@ def evaluate_model(
         'operating_points': performance_at(
             points, truth[places], probabilities[places], labels, groups, known[places]
         ),
-        **({'cautions': cautions} if cautions else {}),
     }
-    return {**entries, 'metrics': metrics}
+    return {**entries, 'metrics': with_cautions(metrics, cautions, dataset, recipe)}
+
+
+def with_cautions(
+    metrics: dict[str, Any], others: Sequence[str], dataset: Dataset, recipe: Recipe
+) -> dict[str, Any]:
+    """Return metrics with cautions, where there are any; what makes them worthless goes first.
+
+    Parameters
+    ----------
+    metrics : dict
+        As `metrics_by_source` returns them.
+    others : sequence of str
+        What else a person has to know.
+    dataset : Dataset
+        All images of the run.
+    recipe : Recipe
+        How they were split.
+    """
+    found = [*_source_cautions(dataset, recipe), *_baseline_cautions(metrics), *others]
+    return {**metrics, 'cautions': found} if found else metrics
+
+
+def _source_cautions(dataset: Dataset, recipe: Recipe) -> list[str]:
+    strength = source_strength(dataset)
+    if not strength or recipe.split.method == 'leave-source-out':
+        return []
+    text = (
+        'Do not believe these metrics: the source of an image predicts its class '
+        f"(Cramér's V {strength:.2f}), so the network may have learned to tell sources apart, "
+        'and will not hold in another hospital. Train with images of each class from each '
+        'source, or see what is left with --leave-one-source-out.'
+    )
+    return [text]
+
+
+def _baseline_cautions(metrics: dict[str, Any]) -> list[str]:
+    """Say it where a classifier that sees no anatomy does as well."""
+    rivals = []
+    for name, found in metrics.get('differences', {}).items():
+        apart = found['all'].get('macro_auc') or [None]
+        own = metrics['baselines'][name]['all'].get('macro_auc') or [None]
+        low = apart[1] if len(apart) == 3 and apart[1] is not None else apart[0]
+        if low is not None and low <= 0 and own[0] is not None and own[0] > _TELLS:
+            rivals.append((own[0], name))
+    if not rivals:
+        return []
+    value, name = max(rivals)
+    text = (
+        'The model is not shown to be better than a classifier that sees no anatomy: by '
+        f'{_KNOWS[name]} alone, one reaches a macro AUC of {value:.3f} on the same images. It may '
+        'have learned how images were made, and will hardly hold in another hospital.'
+    )
+    return [text]
 
 
 def baseline_probabilities(

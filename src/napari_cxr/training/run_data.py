@@ -21,6 +21,7 @@ from torch import Tensor
 from napari_cxr.training.augmentation import augment, draw
 from napari_cxr.training.data_preparation import LoadedImages, prepare
 from napari_cxr.training.dataset import Dataset
+from napari_cxr.training.dataset_survey import shortcut_warnings
 from napari_cxr.training.image_operations import to_input
 from napari_cxr.training.recipe import AugmentationRecipe, Recipe, RecipeError
 from napari_cxr.training.splits import Split
@@ -79,7 +80,8 @@ def read_images(
             try:
                 event = next(events)
             except StopIteration as end:
-                return end.value, tuple(remarks)
+                images: LoadedImages = end.value
+                break
             if isinstance(event, ImageSkipped):
                 skipped += 1
                 # The reason may name the file, and that may name the patient.
@@ -89,6 +91,11 @@ def read_images(
             elif isinstance(event, WarningRaised):
                 remarks.append(event.text)
             yield event
+    if recipe.split.method != 'leave-source-out':
+        for text in shortcut_warnings(images):
+            remarks.append(text)
+            yield WarningRaised(run, text)
+    return images, tuple(remarks)
 
 
 @dataclass(frozen=True, eq=False)

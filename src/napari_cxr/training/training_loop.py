@@ -40,6 +40,7 @@ from napari_cxr.training.fold_results import (
 from napari_cxr.training.inference_images import cache_inference_images
 from napari_cxr.training.model_evaluation import counts_by_split, describe_data
 from napari_cxr.training.network_setup import credits_of, frozen_stages, new_network
+from napari_cxr.training.pretraining_overlap import pretraining_warnings
 from napari_cxr.training.recipe import Recipe
 from napari_cxr.training.run_data import RunData, read_images
 from napari_cxr.training.run_extension import continuations
@@ -247,6 +248,9 @@ def _train(
     if not ranks.first:
         ranks.wait()  # until the first has read all images into the cache
     images, remarks = yield from read_images(dataset, recipe, read, path.name)
+    for text in pretraining_warnings(recipe, images.dataset, images.digests, model):
+        yield WarningRaised(path.name, text)
+        remarks = (*remarks, text)
     if ranks.first:
         ranks.wait()
     splits = splits_of(images.dataset, recipe.split, recipe.split_seed)
@@ -394,6 +398,12 @@ def fit(
         stored = load(folder.best)
         epoch = stored.card.data['epoch']
         measured = entries or measure_model(run, stored, folder.path)
+        if overlap := pretraining_warnings(recipe, images.dataset, images.digests, model):
+            known = measured['metrics'].get('cautions', ())
+            measured = {
+                **measured,
+                'metrics': {**measured['metrics'], 'cautions': [*overlap, *known]},
+            }
         final = build_card(run, described, epoch, measured, credit)
         save(folder.best, stored.tensors, final, halve=recipe.card.halve)
         if keep_state:

@@ -85,13 +85,14 @@ def test_a_wrong_mapping_of_classes_is_said_in_place(dock, qtbot, tmp_path):
 
 def test_what_the_number_is_worth_comes_first(shown):
     results = shown.results
-    assert results.worth.text().startswith('good reaches an AUC of')
+    assert results.worth.text().startswith('AUC 1.000 (')
+    assert results.about.text().startswith('good, on 60 images')
     said = [label for label in results.findChildren(QLabel) if label.objectName() == 'caution']
     assert [label.text() for label in said] == ['Do not believe <b>this</b>.']  # as it is
     assert results.worth.y() < said[0].mapTo(results, said[0].rect().topLeft()).y()
     assert not shown.head.is_open and shown.files.isVisible()
     results.model.setCurrentIndex(1)
-    assert results.worth.text().startswith('poor reaches an AUC of')
+    assert results.about.text().startswith('poor, on 60 images')
 
 
 def test_it_fits_into_a_narrow_dock(shown):
@@ -126,7 +127,7 @@ def test_a_click_on_a_cell_or_a_bin_fills_the_reading_list(shown, wanted, qtbot,
     x = plot.lines[0].xs[-1]
     place = plot.axes().points(np.array([x]), np.array([0.5]))[0]
     qtbot.mouseClick(plot, Qt.MouseButton.LeftButton, pos=QPointF(*place).toPoint())
-    assert len(wanted) == 2 and wanted[1][2].startswith('p(normal) from')
+    assert len(wanted) == 2 and wanted[1][2].startswith('p(opacity) from')
     plot.setFocus()
     qtbot.keyClick(plot, Qt.Key.Key_Left)
     qtbot.keyClick(plot, Qt.Key.Key_Return)
@@ -140,7 +141,7 @@ def test_with_several_labels_the_matrix_is_that_of_the_threshold(dock, tmp_path,
     results.thresholds.threshold.setValue(1)
     assert results.matrix.values.tolist() == [[0, 30], [0, 30]]
     results.matrix.chosen.emit(0, 1)
-    assert wanted[0][2] == 'normal → no normal' and len(wanted[0][1]) == 30
+    assert wanted[0][2] == 'opacity → no opacity' and len(wanted[0][1]) == 30
 
 
 def test_it_can_be_stopped_and_goes_on(dock, qtbot, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Numbers of the Evaluate dock, and the images behind them."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from napari_cxr.evaluation.evaluation_table import EvaluationTable
 from napari_cxr.plugin.evaluate.metrics_tables import group_rows, metric_rows
 from napari_cxr.plugin.evaluate.result_figures import (
     confusion,
+    first_class,
     metric_text,
     paths_in_bin,
     paths_in_cell,
     rates_at,
+    worth_headline,
     worth_sentence,
 )
 
@@ -82,24 +85,42 @@ def test_figures_are_written_with_their_intervals():
     assert metric_text({'value': None, 'interval': None}) == metric_text(None) == '–'
 
 
-def test_tables_have_a_column_for_each_classifier_and_a_row_for_each_group():
+def test_a_table_shows_a_model_and_what_it_is_compared_with():
     metrics = evaluation().metrics
-    titles, rows = metric_rows(metrics, '')
-    assert titles == ('Metric', 'good', 'poor', 'format only')
-    assert rows[0][:2] == ('AUC', metric_text(metrics['models']['good']['auc']))
-    of_class = {row[0]: row[1] for row in metric_rows(metrics, 'opacity')[1]}
-    figure = metrics['models']['good']['classes']['opacity']['specificity']
-    assert of_class['Specificity'] == metric_text(figure)
-    titles, rows = group_rows(metrics, 'good', 'source')
-    assert titles[:2] == ('Source', 'Images') and [row[:2] for row in rows] == [
-        ('a', '32'),
-        ('b', '28'),
-    ]
+    titles, rows = metric_rows(metrics, '', 'good')
+    assert titles == ('Metric', 'This model')
+    assert rows[0] == ('AUC', metric_text(metrics['models']['good']['auc']))
+    titles, rows = metric_rows(metrics, 'opacity', 'good', 'format only')
+    assert titles == ('Metric', 'This model', 'The other')
+    found = {row[0]: row[1:] for row in rows}
+    own = metrics['models']['good']['classes']['opacity']['specificity']
+    other = metrics['baselines']['format only']['classes']['opacity']['specificity']
+    assert found['Specificity'] == (metric_text(own), f'{other["value"]:.3f}')
+
+
+def test_a_table_has_a_row_for_each_group():
+    metrics = evaluation().metrics
+    titles, rows = group_rows(metrics, 'good', 'source', 'recall')
+    figure = metrics['models']['good']['by']['source']['a']['recall']
+    assert titles == ('Source', 'Images', 'Recall (sensitivity)')
+    assert rows[0] == ('a', '32', metric_text(figure)) and rows[1][:2] == ('b', '28')
+
+
+def test_the_first_class_is_one_that_is_there():
+    result = evaluation()
+    assert first_class(result) == 'opacity'  # and not 'normal', which comes first
+    three = evaluation(labels=('covid', 'normal', 'pneumonia'), n=60)
+    there = three.table.subset(~three.table.truth[:, 0])
+    assert first_class(replace(three, table=there)) == 'pneumonia'
+    alike = three.table.subset(three.table.truth[:, 1])
+    assert first_class(replace(three, table=alike)) == 'covid'  # nothing can be told of any
 
 
 def test_what_a_result_is_worth_is_one_sentence_after_another():
-    text = worth_sentence(evaluation().metrics, 'good')
-    assert text.startswith('good reaches an AUC of 1.000')
+    metrics = evaluation().metrics
+    assert worth_headline(metrics, 'good').startswith('AUC 1.000 (')
+    text = worth_sentence(metrics, 'good')
+    assert text.startswith('good, on 60 images')
     assert 'on 60 images, each counted as another patient.' in text
     assert 'What knows no anatomy reaches' in text and '(format only)' in text
     assert text.endswith('These images have been looked at twice.')

@@ -13,7 +13,13 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
 
 from napari_cxr.evaluation.evaluation_events import EvaluationResult
 from napari_cxr.plugin.evaluate import result_figures
-from napari_cxr.plugin.evaluate.metrics_tables import FigureTable, group_rows, metric_rows
+from napari_cxr.plugin.evaluate.metrics_tables import (
+    GROUP_METRICS,
+    FigureTable,
+    group_rows,
+    metric_rows,
+)
+from napari_cxr.plugin.evaluate.result_figures import METRIC_NAMES
 from napari_cxr.plugin.evaluate.threshold_view import ThresholdView
 from napari_cxr.plugin.plots.axes import Axes, Scale
 from napari_cxr.plugin.plots.curves import Curves, Histogram, Line
@@ -25,6 +31,7 @@ from napari_cxr.plugin.widgets.text import ElidedComboBox, PlainLabel
 __all__ = ['EvaluationView']
 
 _ALL_CLASSES = 'All classes'
+_NOTHING = 'Nothing'
 _CLICK_CELL = 'Click a cell to read its images in the Score dock.'
 _CLICK_BIN = (
     'Each dot is a tenth of the images. Below the line the model is too sure, above it not sure '
@@ -63,7 +70,9 @@ class EvaluationView(QWidget):
         self.model.currentIndexChanged.connect(self._show_model)
         self.label.currentIndexChanged.connect(self._show_class)
         self.column.currentIndexChanged.connect(self._show_groups)
+        self.group_metric.currentIndexChanged.connect(self._show_groups)
         self.metrics_of.currentIndexChanged.connect(self._show_metrics)
+        self.beside.currentIndexChanged.connect(self._show_metrics)
         self.matrix.chosen.connect(self._read_cell)
         self.reliability.chosen.connect(self._read_bin)
         self.thresholds.changed.connect(self._threshold_changed)
@@ -75,6 +84,8 @@ class EvaluationView(QWidget):
         self.worth.setWordWrap(True)
         self.worth.setIndent(0)
         self.worth.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.about = quiet_label()
+        self.about.setIndent(0)
         self._cautions = QWidget()
         self._caution_rows = QVBoxLayout(self._cautions)
         self._caution_rows.setContentsMargins(0, 0, 0, 0)
@@ -83,14 +94,10 @@ class EvaluationView(QWidget):
         self.model.setAccessibleName('Model')
         self.label = ElidedComboBox('The class whose curves and thresholds are shown')
         self.label.setAccessibleName('Class')
-        self.choice = QWidget()
-        form = QFormLayout(self.choice)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow('Model', self.model)
-        form.addRow('Class', self.label)
+        self.choice = _form(('Model', self.model), ('Class', self.label))
         self.metrics_of = QComboBox()
         self.metrics_of.setAccessibleName('Metrics of')
+        self.beside = ElidedComboBox('What the model is compared with')
         self.metrics = FigureTable('Metrics with 95 % intervals')
         self.roc = _UnitCurves(theme, '', '1 - specificity')
         self.roc.setAccessibleName('ROC curve')
@@ -105,6 +112,10 @@ class EvaluationView(QWidget):
         self.matrix = Matrix(theme, 'true label', 'predicted')
         self.column = QComboBox()
         self.column.setAccessibleName('Divide by')
+        self.group_metric = QComboBox()
+        self.group_metric.setAccessibleName('Metric of each group')
+        for key in GROUP_METRICS:
+            self.group_metric.addItem(METRIC_NAMES[key], key)
         self.groups = FigureTable('Metrics by group')
         self.spread = quiet_label()
         self.thresholds = ThresholdView()
@@ -116,10 +127,15 @@ class EvaluationView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(6)
         layout.addWidget(self.worth)
+        layout.addWidget(self.about)
         layout.addWidget(self._cautions)
         layout.addWidget(self.choice)
         for key, title, widgets in (
-            ('metrics', 'Metrics', (self.metrics_of, self.metrics)),
+            (
+                'metrics',
+                'Metrics',
+                (_form(('Of', self.metrics_of), ('Beside', self.beside)), self.metrics),
+            ),
             ('confusion', 'Confusion matrix', (quiet_label(_CLICK_CELL), self.matrix)),
             ('roc', 'ROC curve', (self.roc,)),
             ('precision_recall', 'Precision and recall', (self.precision_recall,)),
@@ -129,7 +145,11 @@ class EvaluationView(QWidget):
             (
                 'groups',
                 'By source, view or another column',
-                (self.column, self.groups, self.spread),
+                (
+                    _form(('Divide by', self.column), ('Metric', self.group_metric)),
+                    self.groups,
+                    self.spread,
+                ),
             ),
         ):
             section = CollapsibleSection(title)
@@ -153,10 +173,12 @@ class EvaluationView(QWidget):
         """Show an evaluation; the chosen class and column stay where they are there too."""
         self._result = result
         _fill(self.model, list(result.metrics['models']))
-        _fill(self.label, list(result.metrics['labels']))
+        labels, first = list(result.metrics['labels']), result_figures.first_class(result)
+        _fill(self.label, labels, first)
+        if not result.table.truth[:, labels.index(self.label.currentText())].any():
+            _fill(self.label, labels, first, keep=False)  # nobody looks for what is not there
         _fill(self.metrics_of, [_ALL_CLASSES, *result.metrics['labels']])
         self._show_cautions(result.metrics['cautions'])
-        self._show_metrics()
         self._show_model()
         self.show()
 
@@ -187,15 +209,22 @@ class EvaluationView(QWidget):
 
     def _show_metrics(self) -> None:
         if self._result is not None:
-            label = self.metrics_of.currentText()
-            rows = metric_rows(self._result.metrics, '' if label == _ALL_CLASSES else label)
+            label, other = self.metrics_of.currentText(), self.beside.currentText()
+            label = '' if label == _ALL_CLASSES else label
+            other = '' if other == _NOTHING else other
+            rows = metric_rows(self._result.metrics, label, self.model.currentText(), other)
             self.metrics.show_rows(*rows)
 
     def _show_model(self) -> None:
         result, model = self._result, self.model.currentText()
         if result is None or not model:
             return
-        self.worth.setText(result_figures.worth_sentence(result.metrics, model))
+        self.worth.setText(result_figures.worth_headline(result.metrics, model))
+        self.about.setText(result_figures.worth_sentence(result.metrics, model))
+        every = [*result.metrics['models'], *result.metrics['baselines']]
+        others = [_NOTHING, *(name for name in every if name != model)]
+        _fill(self.beside, others, result_figures.best_baseline(result.metrics))
+        self._show_metrics()
         _fill(self.column, list(self._own.get('by', {})))
         self.spread.setText(result.metrics['sources'].get(model, {}).get('said', ''))
         self._show_class()
@@ -207,7 +236,9 @@ class EvaluationView(QWidget):
             return
         self.sections['groups'].setVisible(bool(column))
         if column:
-            self.groups.show_rows(*group_rows(result.metrics, self.model.currentText(), column))
+            metric = self.group_metric.currentData()
+            rows = group_rows(result.metrics, self.model.currentText(), column, metric)
+            self.groups.show_rows(*rows)
 
     def _show_class(self) -> None:
         result, model, label = self._result, self.model.currentText(), self.label.currentText()
@@ -303,10 +334,23 @@ def _gaps(values: list[float | None]) -> np.ndarray:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
-def _fill(box: QComboBox, texts: list[str]) -> None:
-    """Offer texts; the chosen one stays where it is still offered."""
+def _fill(box: QComboBox, texts: list[str], first: str = '', *, keep: bool = True) -> None:
+    """Offer texts; the chosen one stays where it is still offered, else `first` is chosen."""
     with QSignalBlocker(box):
-        before = box.currentText()
+        before = box.findText(box.currentText()) if keep and box.count() else -1
+        chosen = box.currentText() if before >= 0 else first
         box.clear()
         box.addItems(texts)
-        box.setCurrentIndex(max(box.findText(before), 0))
+        place = box.findText(chosen)
+        box.setCurrentIndex(max(place if place >= 0 else box.findText(first), 0))
+
+
+def _form(*rows: tuple[str, QWidget]) -> QWidget:
+    """Return fields with their labels."""
+    held = QWidget()
+    form = QFormLayout(held)
+    form.setContentsMargins(0, 0, 0, 0)
+    form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    for text, field in rows:
+        form.addRow(text, field)
+    return held

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, Qt
 from qtpy.QtWidgets import QHeaderView, QSizePolicy, QWidget
 
 from napari_cxr.plugin.evaluate.result_figures import METRIC_NAMES, metric_text
@@ -15,16 +15,18 @@ from napari_cxr.plugin.widgets.row_table import (
     TableColumn,
 )
 
-__all__ = ['FigureTable', 'group_rows', 'metric_rows']
+__all__ = ['GROUP_METRICS', 'FigureTable', 'group_rows', 'metric_rows']
 
 #: Metrics of a group of images.
-_OF_GROUPS = ('auc', 'balanced_accuracy', 'recall', 'specificity')
+GROUP_METRICS = ('auc', 'balanced_accuracy', 'recall', 'specificity')
 
 Cells = tuple[str, ...]
 
 
-def metric_rows(metrics: Mapping[str, Any], label: str) -> tuple[Cells, list[Cells]]:
-    """Return titles and rows: a metric a row, a classifier a column.
+def metric_rows(
+    metrics: Mapping[str, Any], label: str, model: str, other: str = ''
+) -> tuple[Cells, list[Cells]]:
+    """Return titles and rows of a model: a metric a row.
 
     Parameters
     ----------
@@ -32,28 +34,38 @@ def metric_rows(metrics: Mapping[str, Any], label: str) -> tuple[Cells, list[Cel
         As in ``metrics.json``.
     label : str
         Figures of this class; of all if empty.
+    model : str
+        Its name.
+    other : str
+        Another model or a baseline, of which values alone stand beside; none if empty.
     """
     every = {**metrics['models'], **metrics['baselines']}
-    found = {
-        name: (one.get('classes', {}).get(label, {}) if label else one)
-        for name, one in every.items()
-    }
+    own, beside = (
+        {} if not name else every[name].get('classes', {}).get(label, {}) if label else every[name]
+        for name in (model, other)
+    )
     rows = [
-        (title, *(metric_text(one.get(key)) for one in found.values()))
+        (title, metric_text(own.get(key)), *([_value_text(beside.get(key))] if other else []))
         for key, title in METRIC_NAMES.items()
-        if any(key in one for one in found.values())
+        if key in own or key in beside
     ]
-    return ('Metric', *every), rows
+    return ('Metric', 'This model', *(['The other'] if other else [])), rows
 
 
-def group_rows(metrics: Mapping[str, Any], model: str, column: str) -> tuple[Cells, list[Cells]]:
-    """Return titles and rows: a group of images a row."""
+def _value_text(figure: Mapping[str, Any] | None) -> str:
+    return metric_text({**figure, 'interval': None} if figure else None)
+
+
+def group_rows(
+    metrics: Mapping[str, Any], model: str, column: str, metric: str
+) -> tuple[Cells, list[Cells]]:
+    """Return titles and rows of one metric: a group of images a row."""
     groups = metrics['models'][model].get('by', {}).get(column, {})
-    titles = (column.capitalize(), 'Images', *(METRIC_NAMES[key] for key in _OF_GROUPS))
-    rows = [
-        (name, f'{one["images"]:,}', *(metric_text(one.get(key)) for key in _OF_GROUPS))
+    rows: list[Cells] = [
+        (str(name), f'{one["images"]:,}', metric_text(one.get(metric)))
         for name, one in groups.items()
     ]
+    titles: Cells = (column.capitalize(), 'Images', METRIC_NAMES[metric])
     return titles, rows
 
 
@@ -72,7 +84,7 @@ class _CellModel(RowTableModel[Cells]):
 
 
 class FigureTable(RowTableView):
-    """A table of texts that is as high as its rows and scrolls sideways.
+    """A table of texts that is as high as its rows, and whose first column may become narrow.
 
     Parameters
     ----------
@@ -87,12 +99,11 @@ class FigureTable(RowTableView):
         super().__init__(self.rows, name, parent=parent)
         self.rows.setParent(self)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
     def show_rows(self, titles: Sequence[str], rows: Sequence[Cells]) -> None:
         """Show rows of texts."""
         self.rows.show(titles, rows)
         self.titles.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        self.titles.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self.fit_height(max(len(rows), 1))
-        bar = self.horizontalScrollBar()
-        if bar is not None:  # it would cover the last line
-            self.setFixedHeight(self.height() + bar.sizeHint().height())

@@ -13,16 +13,20 @@ from napari_cxr.evaluation.evaluation_events import EvaluationResult
 from napari_cxr.evaluation.operating_points import predictive_values
 from napari_cxr.evaluation.report import images_text
 from napari_cxr.metrics.confidence_intervals import Interval, proportion_interval
+from napari_cxr.training.run_table import negative_class
 
 __all__ = [
     'METRIC_NAMES',
     'Confusion',
     'ThresholdRates',
+    'best_baseline',
     'confusion',
+    'first_class',
     'metric_text',
     'paths_in_bin',
     'paths_in_cell',
     'rates_at',
+    'worth_headline',
     'worth_sentence',
 ]
 
@@ -54,8 +58,14 @@ def metric_text(figure: Mapping[str, Any] | None, digits: int = 3) -> str:
     return f'{value} ({low:.{digits}f}–{high:.{digits}f})'
 
 
+def worth_headline(metrics: Mapping[str, Any], model: str) -> str:
+    """Return the one figure of a model that stands first."""
+    auc = metrics['models'][model].get('auc')
+    return f'AUC {metric_text(auc)}' if auc else 'Nothing can be measured'
+
+
 def worth_sentence(metrics: Mapping[str, Any], model: str) -> str:
-    """Return what a model's result is worth: patients, looks, and what sees no anatomy.
+    """Return what that figure is worth: patients, what sees no anatomy, and looks.
 
     Parameters
     ----------
@@ -67,21 +77,41 @@ def worth_sentence(metrics: Mapping[str, Any], model: str) -> str:
     about, own = metrics['set'], metrics['models'][model]
     images = images_text(about)
     if not own.get('auc'):
-        return f'{model}: the {images} have one label only, so nothing can be measured.'
-    said = f'{model} reaches an AUC of {metric_text(own["auc"])} on {images}.'
-    known = [
-        (one['auc']['value'], name)
-        for name, one in metrics['baselines'].items()
-        if one.get('auc') and one['auc']['value'] is not None and 'left out' not in name
-    ]
-    if known:
-        value, name = max(known)
+        return f'{model}: the {images} have one label only.'
+    said = f'{model}, on {images}.'
+    if name := best_baseline(metrics):
+        value = metrics['baselines'][name]['auc']['value']
         said += f' What knows no anatomy reaches {value:.3f} ({name}).'
     looks = metrics['looks'].get('looks', 0)
     if looks:
         times = {1: 'once', 2: 'twice'}.get(looks, f'{looks:,} times')
         said += f' These images have been looked at {times}.'
     return said
+
+
+def best_baseline(metrics: Mapping[str, Any]) -> str:
+    """Return the best classifier that sees no anatomy and knows all sources; empty for none."""
+    known = [
+        (one['auc']['value'], name)
+        for name, one in metrics['baselines'].items()
+        if one.get('auc') and one['auc']['value'] is not None and 'left out' not in name
+    ]
+    return max(known)[1] if known else ''
+
+
+def first_class(result: EvaluationResult) -> str:
+    """Return the class whose curves are shown first.
+
+    The first that some of the images have and some have not; a disease goes before the class
+    without it.
+    """
+    labels, counts = result.table.labels, result.table.truth.sum(axis=0)
+    negative = negative_class(labels)
+
+    def order(k: int) -> tuple[bool, bool]:
+        return (not 0 < counts[k] < len(result.table), labels[k] == negative)
+
+    return labels[min(range(len(labels)), key=order)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -338,14 +338,18 @@ class ValidatedField(QWidget):
             label.setIndent(2)
             label.setContentsMargins(0, 0, 0, 2)
             label.hide()
+        self._messages, self._reserve = messages, reserve
         if reserve:
             messages.setMinimumHeight(self.hint.fontMetrics().lineSpacing() + 4)
+        else:
+            messages.hide()  # its spacing would push the form's label out of line
 
     def show_messages(self, problem: str, hint: str = '') -> None:
         """Show what is wrong, else what was found; an empty string hides the line."""
         for label, text in ((self.problem, problem), (self.hint, '' if problem else hint)):
             label.setText(text)
             label.setVisible(bool(text))
+        self._messages.setVisible(self._reserve or bool(problem or hint))
 
 
 def field_with_button(field: QWidget, button: QWidget) -> QWidget:
