@@ -68,6 +68,7 @@ class EvaluateDock(Dock):
         self.progress.setAccessibleName('How far the evaluation is')
         self.progress.hide()
         self.status = quiet_label()
+        self.status.setIndent(0)
         keep_space(self.progress, self.stop)
         keep_space(self.status, lines=1)
         self.message = InlineMessage()

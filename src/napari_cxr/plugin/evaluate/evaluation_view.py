@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt, Signal
 from qtpy.QtGui import QFontMetricsF
-from qtpy.QtWidgets import QComboBox, QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_cxr.evaluation.evaluation_events import EvaluationResult
 from napari_cxr.plugin.evaluate import result_figures
@@ -353,4 +353,6 @@ def _form(*rows: tuple[str, QWidget]) -> QWidget:
     form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     for text, field in rows:
         form.addRow(text, field)
+        if isinstance(label := form.labelForField(field), QLabel):
+            label.setIndent(0)  # in line with what stands above and below the form
     return held
