@@ -1,6 +1,7 @@
 """`napari-cxr evaluate` on finished tables of scores, which needs no network."""
 
 import json
+import sys
 
 import imageio.v3 as iio
 import numpy as np
@@ -55,6 +56,24 @@ def test_what_matters_is_printed_first(scores, tmp_path):
     again = call('--again', tmp_path / 'report', '-q')
     assert again.exit_code == 0
     assert 'figures are the same' in again.stdout
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='limits of a process')
+def test_without_room_the_report_stays_what_it_was(scores, tmp_path):
+    import resource
+
+    report = tmp_path / 'report'
+    assert call(scores, '--out', report, '-q').exit_code == 0
+    before = {path.name: path.read_bytes() for path in report.iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before['report.html']) - 1000, hard))
+    try:
+        result = call(scores, '--out', report, '--cost', 5, '-q')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert result.exit_code == 1
+    assert 'make room, and give the same command again' in result.output
+    assert {path.name: path.read_bytes() for path in report.iterdir()} == before
 
 
 def test_a_figure_that_was_changed_fails(scores, tmp_path):

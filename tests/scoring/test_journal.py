@@ -183,9 +183,12 @@ def test_a_full_disk_takes_no_row_away(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, 'write', full)
-        with pytest.raises(ScoringError, match=r'No space left.*1 rows.*make room and resume'):
+        with pytest.raises(ScoringError, match=r'No space left.*The row that is done.*resume'):
             journal.add([row(1)])
     assert path.read_bytes() == before and 1 not in journal
+    with monkeypatch.context() as patch, pytest.raises(ScoringError, match=r'No row is done yet'):
+        patch.setattr(os, 'write', full)
+        Journal(tmp_path / 'y.journal', HEADER, 3)
     journal.add([row(1)])
     assert [r.number for r in journal.rows()] == [0, 1]
     journal.close()
@@ -242,7 +245,7 @@ def test_a_disk_that_cannot_sync_is_said_and_closes_all_the_same(tmp_path, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(os, 'fsync', fsync)
-        with pytest.raises(ScoringError, match=r'Input/output error\. The 1 rows that are done'):
+        with pytest.raises(ScoringError, match=r'Input/output error\. The row that is done'):
             journal.sync()
         journal.close()
     journal = Journal(path, HEADER, 3)  # nobody has it open

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Generator
 from contextlib import closing
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from napari_cxr.evaluation.evaluation_run import ModelToEvaluate
 
 __all__ = ['evaluate']
+
+#: Of errors: a disk that is full, or a file larger than this user or the disk may have.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 #: Of more figures that differ only so many are named.
 _MOST_PRINTED = 20
@@ -155,7 +159,7 @@ def evaluate(
     )
     from napari_cxr.evaluation.evaluation_run import evaluate as run
     from napari_cxr.evaluation.run_predictions import is_run_folder
-    from napari_cxr.scoring import ListingError, ScoringError
+    from napari_cxr.scoring import CannotWrite, ListingError, ScoringError
     from napari_cxr.workers.decoder_pool import DecoderPool, listed_images
 
     if again is not None:
@@ -209,10 +213,20 @@ def evaluate(
             )
             with closing(DecoderPool(workers)) as decoders:
                 finished = _show(run(images, models, out, decoders, settings), quiet)
+    except CannotWrite as error:
+        echo(f'Evaluation failed: {error} The same command resumes.', err=True)
+        raise typer.Exit(1) from None
     except (CheckpointError, ListingError, ScoringError) as error:
         raise typer.BadParameter(str(error)) from None
     except OSError as error:
-        raise typer.BadParameter(f'{error.filename or out}: {error.strerror}.') from None
+        if error.errno not in _NO_ROOM:
+            raise typer.BadParameter(f'{error.filename or out}: {error.strerror}.') from None
+        echo(
+            f'Evaluation failed: {out} cannot be written: {error.strerror}. What was scored is '
+            'kept: make room, and give the same command again.',
+            err=True,
+        )
+        raise typer.Exit(1) from None
     except KeyboardInterrupt:
         echo('Stopped. What was scored is kept; the same command goes on with it.', err=True)
         raise typer.Exit(1) from None

@@ -124,7 +124,8 @@ class TrainingDisplay:
         for split, by_class in event.counts.items():
             shown = ', '.join(f'{name} {count}' for name, count in by_class.items())
             self._print_line(f'{split}: {shown}')
-        resumed = f'; {event.epoch} epochs are done already' if event.epoch else ''
+        epochs = '1 epoch is' if event.epoch == 1 else f'{event.epoch} epochs are'
+        resumed = f'; {epochs} done already' if event.epoch else ''
         self._print_line(f'split {event.split_kind}{resumed}')
         self._update_bar('Training', 0, None)
 

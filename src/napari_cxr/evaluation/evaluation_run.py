@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import compress
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 
 from napari_cxr import __version__
-from napari_cxr.checkpoint.model_file import digest, write_atomic
+from napari_cxr.checkpoint.model_file import digest, open_atomic
 from napari_cxr.checkpoint.model_images import ModelImages, sources_known_to
 from napari_cxr.evaluation.cautions import cautions
 from napari_cxr.evaluation.evaluation_events import (
@@ -31,7 +31,7 @@ from napari_cxr.evaluation.evaluation_ledger import data_fingerprint
 from napari_cxr.evaluation.evaluation_table import (
     PREDICTIONS_FILE,
     EvaluationTable,
-    write_predictions,
+    predictions_text,
 )
 from napari_cxr.evaluation.heatmap_gallery import heatmap_gallery
 from napari_cxr.evaluation.looks import note_answers, note_look, open_ledgers, seals_of
@@ -586,10 +586,13 @@ def _report(
                 models[name].thresholds or None,
             )
     yield EvaluationProgress('Writing the report')
-    write_predictions(out / PREDICTIONS_FILE, _joined(table, tuning))
-    text = json.dumps(content, indent=1, allow_nan=False) + '\n'
-    write_atomic(out / METRICS_FILE, text.encode('ascii'))
-    write_atomic(out / REPORT_FILE, report_page(result, pictures).encode())
+    _write_together(
+        {
+            out / PREDICTIONS_FILE: predictions_text(_joined(table, tuning)),
+            out / METRICS_FILE: json.dumps(content, indent=1, allow_nan=False) + '\n',
+            out / REPORT_FILE: report_page(result, pictures),
+        }
+    )
     page = write_shortcut_tests(out, tests, f'{images.name}, split {split}') if tests else None
     yield EvaluationFinished(
         result,
@@ -600,6 +603,15 @@ def _report(
         str(page or ''),
     )
     return result
+
+
+def _write_together(texts: Mapping[Path, str]) -> None:
+    """Write files, all or, where the disk is full, none: a report agrees with its numbers."""
+    with ExitStack() as files:
+        for path, text in texts.items():
+            file = files.enter_context(open_atomic(path))
+            file.write(text.encode())
+            file.flush()
 
 
 def _with_seen(combined: CombinedScores) -> EvaluationTable:

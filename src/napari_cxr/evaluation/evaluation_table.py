@@ -14,13 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_cxr.checkpoint.model_file import write_atomic
 from napari_cxr.messages import message_type
 from napari_cxr.output_text import from_csv_cell
 from napari_cxr.scoring.table_writer import csv_line
 from napari_cxr.settings_file import LARGEST_TABLE, read_settings
 
-__all__ = ['PREDICTIONS_FILE', 'EvaluationTable', 'read_predictions', 'write_predictions']
+__all__ = ['PREDICTIONS_FILE', 'EvaluationTable', 'predictions_text', 'read_predictions']
 
 PREDICTIONS_FILE = 'predictions.csv'
 
@@ -106,8 +105,8 @@ class EvaluationTable:
         return sorted(set(self.columns.get(column, ())) - {''})
 
 
-def write_predictions(path: Path, table: EvaluationTable) -> None:
-    """Write the table, without file names; raises OSError.
+def predictions_text(table: EvaluationTable) -> str:
+    """Return the table as CSV, without file names.
 
     Probabilities have so many digits that reading brings back the same numbers.
     """
@@ -121,13 +120,13 @@ def write_predictions(path: Path, table: EvaluationTable) -> None:
         cells += [values[i] for values in table.columns.values()]
         numbers = [repr(float(p)) for ps in table.probabilities.values() for p in ps[i]]
         lines.write(csv_line([*cells, *numbers]))
-    write_atomic(path, lines.getvalue().encode())
+    return lines.getvalue()
 
 
 def read_predictions(
     path: Path, labels: Sequence[str], classifiers: Sequence[str], *, multilabel: bool
 ) -> EvaluationTable:
-    """Read what `write_predictions` wrote.
+    """Read what `predictions_text` returned.
 
     Parameters
     ----------

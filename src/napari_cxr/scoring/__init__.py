@@ -10,7 +10,7 @@ from napari_cxr.scoring.image_preparation import (
     prepare_here,
 )
 from napari_cxr.scoring.input_lists import Item, ListingError
-from napari_cxr.scoring.journal import ScoringError, journal_of
+from napari_cxr.scoring.journal import CannotWrite, ScoringError, journal_of
 from napari_cxr.scoring.pipeline import score
 from napari_cxr.scoring.score_row import ScoreRow
 from napari_cxr.scoring.scoring_checks import check_heatmaps, check_out
@@ -29,6 +29,7 @@ from napari_cxr.scoring.scoring_settings import Decision, DecisionError, Scoring
 from napari_cxr.scoring.table_writer import write_partial_table
 
 __all__ = [
+    'CannotWrite',
     'Decision',
     'DecisionError',
     'ImagePreparer',

@@ -22,6 +22,7 @@ from napari_cxr.scoring.score_row import ScoreRow, ScoringRun, stored_name
 from napari_cxr.settings_file import LARGEST_SETTINGS, open_regular, parse_json
 
 __all__ = [
+    'CannotWrite',
     'Journal',
     'MissingRows',
     'ScoringError',
@@ -40,6 +41,10 @@ _FIRST_LINE = re.compile(rb'[0-9a-f]{8} \{"form":')
 
 class ScoringError(Exception):
     """Scoring that cannot begin or go on; the message says what to do. Rows that are done stay."""
+
+
+class CannotWrite(ScoringError):
+    """A disk that is full, or gone; the same can be tried again when there is room."""
 
 
 class Journal:
@@ -87,7 +92,7 @@ class Journal:
                 f'Another process is scoring into {path}; wait for it, or stop it.'
             ) from None
         except OSError as error:
-            raise ScoringError(f'{path} cannot be written: {error.strerror}.') from None
+            raise CannotWrite(f'{path} cannot be written: {error.strerror}.') from None
         try:
             self._take_over(header)
         except BaseException:
@@ -195,11 +200,14 @@ class Journal:
         except OSError as error:
             raise self._cannot_write(error) from None
 
-    def _cannot_write(self, error: OSError) -> ScoringError:
-        return ScoringError(
-            f'{self.path} cannot be written: {error.strerror}. The {self.done} rows that are done '
-            'are kept in it: make room and resume.'
-        )
+    def _cannot_write(self, error: OSError) -> CannotWrite:
+        if not self.done:
+            kept = 'No row is done yet: make room and start again.'
+        elif self.done == 1:
+            kept = 'The row that is done is kept in it: make room and resume.'
+        else:
+            kept = f'The {self.done:,} rows that are done are kept in it: make room and resume.'
+        return CannotWrite(f'{self.path} cannot be written: {error.strerror}. {kept}')
 
 
 class MissingRows(Collection[int]):

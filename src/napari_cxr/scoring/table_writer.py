@@ -17,7 +17,7 @@ from typing import IO, Any
 from napari_cxr.checkpoint.model_file import open_atomic, write_atomic
 from napari_cxr.output_text import to_csv_cell
 from napari_cxr.scoring import table_reader
-from napari_cxr.scoring.journal import ScoringError, journal_of, read_header
+from napari_cxr.scoring.journal import CannotWrite, ScoringError, journal_of, read_header
 from napari_cxr.scoring.score_row import ScoreRow, ScoringRun
 from napari_cxr.scoring.scoring_events import ScoringMeasured
 from napari_cxr.scoring.table_layout import ColumnKind, TableLayout
@@ -72,7 +72,7 @@ def write_table(path: Path, rows: Iterable[ScoreRow], run: ScoringRun) -> None:
         with open_atomic(path) as file:
             TABLE_FORMATS[path.suffix.lower()](file, layout.columns, entries)
     except OSError as error:
-        raise ScoringError(
+        raise CannotWrite(
             f'{path} cannot be written: {error.strerror}. All rows are kept beside it: make room '
             'and resume.'
         ) from None
@@ -206,7 +206,7 @@ def write_metrics(out: Path, run: ScoringRun, measured: ScoringMeasured) -> Path
             return path
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise ScoringError(
+        raise CannotWrite(
             f'{path} cannot be written: {error.strerror}. All rows are kept: make room and resume.'
         ) from None
     return None

@@ -322,8 +322,8 @@ class RunFolder:
             yield
         except OSError as error:
             raise TrainingError(
-                f'{self.path} cannot be written to: {error.strerror}. Free some space or choose '
-                'another folder; the files already in it are intact.'
+                f'{self.path} cannot be written to: {error.strerror}. The files already in it are '
+                'intact: free some space and resume the run, or start it in another folder.'
             ) from error
         except CheckpointError as error:
             raise TrainingError(f'The model cannot be saved: {error}') from error

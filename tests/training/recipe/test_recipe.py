@@ -160,7 +160,10 @@ def test_every_entry_survives(recipe):
             {'split': {'method': 'leave-source-out', 'left_out': [['a', 'b'], ['b', 'a']]}},
             r'split\.left_out must be lists of which no two are the same',
         ),
-        ({'schedule': {'warm_up': 20}}, r'schedule\.warm_up must be below'),
+        (
+            {'schedule': {'warm_up': 20}},
+            r'set schedule\.warm_up to 0, or epochs to more than 20\.$',
+        ),
         ({'input': {'height': 0, 'width': 5}}, 'input: height and width'),
         ({'input': {'height': 5}}, r'lacks input\.width'),
         ({'input': {'height': 5, 'width': 5, 'stretch': [1]}}, r'stretch must be a list of 2'),

@@ -149,15 +149,16 @@ class Recipe:
         check_entry(1 <= self.epochs <= 100_000, 'epochs', 'between 1 and 100000')
         check_entry(2 <= self.batch <= 65_536, 'batch', 'between 2 and 65536')
         check_entry(0 <= self.seed < 2**32, 'seed', 'between 0 and 4294967295')
-        check_entry(
-            self.schedule.warm_up < self.epochs, 'schedule.warm_up', 'below the number of epochs'
-        )
-
-        check_entry(
-            self.freeze.thaw_after < self.epochs,
-            'freeze.thaw_after',
-            'below the number of epochs',
-        )
+        for entry, after in (
+            ('schedule.warm_up', self.schedule.warm_up),
+            ('freeze.thaw_after', self.freeze.thaw_after),
+        ):
+            check_entry(
+                after < self.epochs,
+                entry,
+                f'below the number of epochs, which is {self.epochs}: set {entry} to 0, or epochs '
+                f'to more than {after:g}',
+            )
         if self.freeze.up_to != 'nothing' and self.weights == 'random':
             raise RecipeError(
                 'freeze.up_to freezes random weights, from which nothing can be learnt; set '
