@@ -50,7 +50,7 @@ PARTS = {
     'tuning': ('Full fine-tuning', 'training_speed.py tuning changes --each 60'),
 }
 _WITH_SCREEN = {'first_click', 'second_click', 'window_drag'}
-_ONE_THREAD = {'one_image', 'frozen', 'tuning'}
+_ONE_THREAD = {'one_image', 'frozen'}
 _LIBRARIES = ('numpy', 'torch', 'torchvision', 'onnxruntime', 'pydicom', 'napari')
 
 

@@ -7,7 +7,9 @@
 * tuning: full fine-tuning of ResNet-18 at 224 x 224 from a folder of JPEGs, in images per
   second of the training passes, over a plain loop on the same files: ImageFolder,
   DataLoader with 0 and with 2 workers (the better counts), torchvision's v2 transforms
-  (Resize, RandomAffine, ColorJitter, Normalize), single precision, contiguous.
+  (Resize, RandomAffine, ColorJitter, Normalize), single precision, contiguous. Decoding counts
+  on both sides: the plain loop does it in each pass, ours once, a twentieth of which counts as
+  part of each pass. All have the threads that torch takes by itself.
 * changes: changing a batch of 32 images over changing each with torchvision's v2.
 * memory: the peak memory of a process that trains on n and on 4n images (Linux).
 * cuda: images per second against the card's own rate of bfloat16 matrix products.
@@ -28,6 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +41,7 @@ from torch import nn
 
 from napari_cxr import networks
 from napari_cxr.checkpoint import Card, save
+from napari_cxr.inference.cpu import keep_freed_memory
 from napari_cxr.training import EpochDone, Recipe, TrainingFinished, TrainingStarted, index, train
 from napari_cxr.training.augmentation import augment, draw
 from napari_cxr.training.data_preparation import prepare
@@ -182,49 +186,87 @@ def one_pass(network, dataset, recipe: Recipe, passes: int) -> np.ndarray:
 # -- tuning ---------------------------------------------------------------------------------
 
 
-def tuning(made: Path, each: int = 43, rounds: int = 3) -> None:
-    """Time passes of full fine-tuning against those of plain loops on the same files."""
+#: Epochs over which reading the images counts; what a recipe has if it does not say it.
+EPOCHS = Recipe('usual', 'resnet18').epochs
+
+#: The contenders: ours by its precision, or the plain loop by its number of workers.
+CONTENDERS = {
+    'ours': 'auto',
+    'ours, float32': 'float32',
+    'plain, 0 workers': 0,
+    'plain, 2 workers': 2,
+}
+
+
+def tuning(made: Path, each: int = 43, rounds: int = 5) -> None:
+    """Time passes of full fine-tuning against those of plain loops on the same files.
+
+    Each contender is a process of its own, and computes only when it is its turn.
+    """
     folder = real_images(made / 'tuning', each)
-    dataset = index(folder)
-    runs: dict[str, Iterator[float]] = {}
-    images: dict[str, int] = {}
-    for name, precision in (('ours', 'auto'), ('ours, float32', 'float32')):
-        recipe = recipe_of(
-            epochs=rounds + 1, precision=precision, augmentation=AUGMENTATION,
-            split={'method': 'holdout', 'val': 0.1, 'test': 0.1},
-        )  # fmt: skip
-        events = train(dataset, recipe, made / name, 'cpu')
-        read = time.perf_counter()
-        begun = next(event for event in events if isinstance(event, TrainingStarted))
-        read = time.perf_counter() - read
-        images[name] = sum(begun.counts['train'].values())
-        print(f'{name}: {begun.precision}, decoding once or looking it up took {read:.1f} s')
-        runs[name] = epochs_of(_after(begun, events))
-    for workers in (0, 2):
-        name = f'plain, {workers} workers'
-        runs[name] = plain_loop(folder, workers, rounds + 1)
-        images[name] = len(dataset.samples)
-    rates: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds + 1):
-        for name, epochs in runs.items():
-            seconds = next(epochs)
-            if number:  # the first one warms up
-                rates[name].append(images[name] / seconds)
+    going: dict[str, subprocess.Popen] = {}
+    rates: dict[str, list[float]] = {}
+    with ExitStack() as stack:
+        for number, name in enumerate(CONTENDERS):
+            out = made / f'contender {number}'
+            words = [sys.executable, __file__, '--contender', name, str(folder), str(out)]
+            env = os.environ | {'NAPARI_CXR_CACHE': str(made / f'cache {number}')}
+            process = subprocess.Popen(
+                [*words, str(rounds + 1)], stdin=-1, stdout=-1, text=True, env=env
+            )
+            going[name] = stack.enter_context(process)
+            stack.callback(process.kill)
+            images, reading = map(float, turn(process))
+            print(f'{name}: {images:.0f} images a pass, reading them once took {reading:.1f} s')
+            rates[name] = []
+            turn(process)  # the first pass warms up
+            process.reading, process.images = reading, images
+        for _ in range(rounds):
+            for name, process in going.items():
+                (seconds,) = map(float, turn(process))
+                rates[name].append(process.images / (seconds + process.reading / EPOCHS))
     for name, found in rates.items():
         print(f'tuning, {name}: {statistics.median(found):.1f} images/s')
     best = max((n for n in rates if n.startswith('plain')), key=lambda n: np.median(rates[n]))
     for name in ('ours', 'ours, float32'):
-        ratios = [a / b for a, b in zip(rates[name], rates[best], strict=True)]
         note_ratio(
             f'images a second of full fine-tuning, {name}',
             f'an ImageFolder loop ({best})',
-            ratios,
+            [a / b for a, b in zip(rates[name], rates[best], strict=True)],
             '>= 1.4' if 'float32' in name else '',
         )
-        print(
-            f'tuning, {name} over {best}: {statistics.median(ratios):.2f} '
-            f'(each: {", ".join(f"{r:.2f}" for r in ratios)})'
-        )
+
+
+def turn(process: subprocess.Popen) -> list[str]:
+    """Let a contender go on; return the words of what it says then."""
+    process.stdin.write('go\n')
+    process.stdin.flush()
+    return process.stdout.readline().split()
+
+
+def contender(name: str, folder: str, out: str, epochs: str) -> None:
+    """Be one of the contenders: at each turn say seconds; first images, and seconds of reading."""
+    own = CONTENDERS[name]
+    if isinstance(own, int):
+        images, reading = len(index(folder).samples), 0.0  # it decodes within each pass
+        sys.stdin.readline()
+        passes = plain_loop(Path(folder), own, int(epochs))
+    else:
+        keep_freed_memory()  # as `napari-cxr train` and the docks' workers do
+        recipe = recipe_of(
+            epochs=int(epochs), precision=own, augmentation=AUGMENTATION,
+            split={'method': 'holdout', 'val': 0.1, 'test': 0.1},
+        )  # fmt: skip
+        sys.stdin.readline()
+        began = time.perf_counter()
+        events = train(index(folder), recipe, out, 'cpu')
+        first = next(event for event in events if isinstance(event, TrainingStarted))
+        reading = time.perf_counter() - began
+        images = sum(first.counts['train'].values())
+        passes = epochs_of(_after(first, events))
+    print(images, reading, flush=True)
+    for _ in sys.stdin:
+        print(next(passes), flush=True)
 
 
 def _after(first, events: Iterator) -> Iterator:
@@ -393,7 +435,11 @@ def main() -> None:
     parser.add_argument('--each', type=int, help='images a class, instead of the usual number')
     parser.add_argument('--rounds', type=int, help='how often, instead of the usual number')
     parser.add_argument('--child', nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument('--contender', nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    if given.contender:
+        contender(*given.contender)
+        return
     if given.child:
         child(*given.child)
         return

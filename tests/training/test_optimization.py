@@ -237,6 +237,31 @@ def test_each_name_is_torchs(name, kind, entries):
         assert group['weight_decay'] == (0.02 if decays == {True} else 0)
 
 
+@pytest.mark.parametrize('name', ['adamw', 'adam', 'sgd'])
+def test_fused_steps_are_the_plain_ones(name):
+    network, built = optimiser_of(OptimiserRecipe(name, 3e-3, 0.02))
+    own = list(network.parameters())
+    plain = {id(p): p.detach().clone().requires_grad_() for p in own}
+    groups = [
+        {
+            'params': [plain[id(p)] for p in group['params']],
+            'weight_decay': group['weight_decay'],
+        }
+        for group in built.param_groups
+    ]
+    other = type(built)(groups, lr=3e-3, fused=False, foreach=False)
+    assert built.defaults['fused']
+    for step in range(3):
+        torch.manual_seed(step)
+        for p in own:
+            p.grad = torch.randn(p.shape)
+            plain[id(p)].grad = p.grad.clone()
+        built.step()
+        other.step()
+    for p in own:
+        torch.testing.assert_close(p.detach(), plain[id(p)].detach(), rtol=1e-5, atol=1e-6)
+
+
 def test_every_parameter_is_in_one_group():
     network, built = optimiser_of(OptimiserRecipe())
     held = [id(p) for group in built.param_groups for p in group['params']]

@@ -293,7 +293,7 @@ def build_optimiser(network: StagedNetwork, recipe: Recipe) -> torch.optim.Optim
     Parameters
     ----------
     network : StagedNetwork
-        On its device; on a GPU fused implementations are used if there are any.
+        On its device; fused implementations are used where there are any.
     recipe : Recipe
         Its optimiser, and the rates by stage of `freeze`.
 
@@ -316,8 +316,8 @@ def build_optimiser(network: StagedNetwork, recipe: Recipe) -> torch.optim.Optim
             if chosen:
                 groups.append({'params': chosen, 'weight_decay': decay, 'share': fraction})
     rate = plan.learning_rate
-    on_gpu = next(network.parameters()).device.type == 'cuda'
-    fused: dict[str, Any] = {'fused': True} if on_gpu else {}
+    device = next(network.parameters()).device.type
+    fused: dict[str, Any] = {'fused': True} if device in ('cpu', 'cuda') else {}
     if plan.name == 'adamw':
         return torch.optim.AdamW(groups, lr=rate, **fused)
     if plan.name == 'adam':
