@@ -1,5 +1,6 @@
 """The audit on the command line: what it prints and what it writes."""
 
+import errno
 import json
 import os
 
@@ -9,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from napari_cxr.cli import app
+from napari_cxr.evaluation import audit_output
 
 
 @pytest.fixture
@@ -44,6 +46,17 @@ def test_findings_are_printed_and_written(run, folder, tmp_path):
     assert (tmp_path / 'out' / 'doubtful-labels.csv').is_file()
     again = run(folder, '--json')  # from the cache
     assert json.loads(again.stdout) == written
+
+
+def test_findings_are_printed_where_the_disk_is_full(run, folder, tmp_path, monkeypatch):
+    def full(path, content):
+        raise OSError(errno.ENOSPC, 'No space left on device', str(path))
+
+    monkeypatch.setattr(audit_output, 'write_atomic', full)
+    done = run(folder, '--out', tmp_path / 'out')
+    assert done.exit_code == 1
+    assert 'Could this alone give your AUC?' in done.stdout
+    assert 'cannot be written: No space left on device. Make room' in done.output
 
 
 @pytest.mark.parametrize(

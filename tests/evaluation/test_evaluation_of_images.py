@@ -1,6 +1,7 @@
 """From images to a report, with a network, and with everything at its default."""
 
 import csv
+import sys
 from dataclasses import replace
 
 import imageio.v3 as iio
@@ -155,6 +156,26 @@ def test_a_sealed_set_answers_once(table, model, tmp_path):
     with pytest.raises(ListingError, match='has answered for tiny'):
         finish(part, [model], tmp_path / 'three', replace(QUICK, baselines=False))
     assert not (tmp_path / 'three' / 'metrics.json').exists()
+
+
+@pytest.mark.skipif(sys.platform == 'win32', reason='limits of a process')
+def test_a_sealed_set_has_not_answered_where_the_disk_is_full(table, model, tmp_path):
+    import resource
+
+    images, how = list_images(table), replace(QUICK, baselines=False)
+    finish(images, [model], tmp_path / 'before', how)
+    size = (tmp_path / 'before' / 'report.html').stat().st_size
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, hard))
+    try:
+        with pytest.raises(OSError, match='File too large'):
+            finish(images, [model], tmp_path / 'report', replace(how, sealed=True))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    left = sorted(path.name for path in (tmp_path / 'report').iterdir())
+    assert left == ['scores']
+    finish(images, [model], tmp_path / 'report', replace(how, sealed=True))
+    assert (tmp_path / 'report' / 'report.html').is_file()
 
 
 def test_one_image_a_class_has_no_baselines(confounded, model, tmp_path):

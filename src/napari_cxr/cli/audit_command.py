@@ -69,7 +69,7 @@ def audit(
     """
     from napari_cxr.evaluation.audit_output import audit_to_dict, write_audit
     from napari_cxr.evaluation.data_audit import audit as run
-    from napari_cxr.scoring import ScoringError
+    from napari_cxr.scoring import CannotWrite, ScoringError
     from napari_cxr.scoring.scoring_checks import make_result_folder
     from napari_cxr.training.dataset import DatasetError
     from napari_cxr.training.recipe import RecipeError
@@ -92,15 +92,15 @@ def audit(
             closing(run(folder, DataRecipe(columns=columns), decoders, asked=auc)) as steps,
         ):
             found = _show_progress(steps, quiet=quiet)
+    except (DatasetError, RecipeError, ScoringError) as error:
+        raise typer.BadParameter(str(error)) from None
+    unwritten, written = '', None
+    try:
         written = None if out is None else write_audit(found, out)
-    except (DatasetError, RecipeError) as error:
-        raise typer.BadParameter(str(error)) from None
-    except ScoringError as error:
-        raise typer.BadParameter(str(error)) from None
+    except CannotWrite as error:
+        unwritten = error.reason
     except OSError as error:
-        raise typer.BadParameter(
-            f'The audit could not be written to {out}: {error.strerror}. Name another folder.'
-        ) from None
+        unwritten = f'{out} cannot be written: {error.strerror}.'
     if as_json:
         echo(json.dumps(audit_to_dict(found), allow_nan=False))
     else:
@@ -108,6 +108,9 @@ def audit(
     for path in () if as_json else written or ():
         if path is not None:
             echo_path(path)
+    if unwritten:  # what was found is printed all the same
+        echo(f'{unwritten} Make room, or name another folder (--out).', err=True)
+        raise typer.Exit(1)
 
 
 def _show_progress(steps: Generator[Any, None, Audit], *, quiet: bool) -> Audit:

@@ -6,7 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import compress
@@ -527,7 +527,6 @@ def _report(
     }
     looks = note_look(images.place, fingerprint, metrics, varied)
     new = _sealed_now(images, table, fingerprint, read) if how.sealed else None
-    note_answers(seals, metrics['models'], new)
     content = {
         'form': 1,
         'version': __version__,
@@ -586,13 +585,13 @@ def _report(
                 models[name].thresholds or None,
             )
     yield EvaluationProgress('Writing the report')
-    _write_together(
-        {
-            out / PREDICTIONS_FILE: predictions_text(_joined(table, tuning)),
-            out / METRICS_FILE: json.dumps(content, indent=1, allow_nan=False) + '\n',
-            out / REPORT_FILE: report_page(result, pictures),
-        }
-    )
+    texts = {
+        out / PREDICTIONS_FILE: predictions_text(_joined(table, tuning)),
+        out / METRICS_FILE: json.dumps(content, indent=1, allow_nan=False) + '\n',
+        out / REPORT_FILE: report_page(result, pictures),
+    }
+    with _written_together(texts):  # a sealed set has answered once there is room for the answer
+        note_answers(seals, metrics['models'], new)
     page = write_shortcut_tests(out, tests, f'{images.name}, split {split}') if tests else None
     yield EvaluationFinished(
         result,
@@ -605,13 +604,15 @@ def _report(
     return result
 
 
-def _write_together(texts: Mapping[Path, str]) -> None:
-    """Write files, all or, where the disk is full, none: a report agrees with its numbers."""
+@contextmanager
+def _written_together(texts: Mapping[Path, str]) -> Iterator[None]:
+    """Write files that take their names at the end of the context: all, or none if it fails."""
     with ExitStack() as files:
         for path, text in texts.items():
             file = files.enter_context(open_atomic(path))
             file.write(text.encode())
             file.flush()
+        yield
 
 
 def _with_seen(combined: CombinedScores) -> EvaluationTable:

@@ -44,7 +44,26 @@ class ScoringError(Exception):
 
 
 class CannotWrite(ScoringError):
-    """A disk that is full, or gone; the same can be tried again when there is room."""
+    """A disk that is full, or gone; the same can be tried again when there is room.
+
+    Parameters
+    ----------
+    path : Path
+        What was written.
+    error : OSError
+        Why it could not be.
+    kept : str
+        A sentence on what is kept, and how to go on.
+
+    Attributes
+    ----------
+    reason : str
+        The message without that sentence.
+    """
+
+    def __init__(self, path: Path, error: OSError, kept: str = '') -> None:
+        self.reason = f'{path} cannot be written: {error.strerror}.'
+        super().__init__(f'{self.reason} {kept}'.rstrip())
 
 
 class Journal:
@@ -92,7 +111,7 @@ class Journal:
                 f'Another process is scoring into {path}; wait for it, or stop it.'
             ) from None
         except OSError as error:
-            raise CannotWrite(f'{path} cannot be written: {error.strerror}.') from None
+            raise CannotWrite(path, error) from None
         try:
             self._take_over(header)
         except BaseException:
@@ -207,7 +226,7 @@ class Journal:
             kept = 'The row that is done is kept in it: make room and resume.'
         else:
             kept = f'The {self.done:,} rows that are done are kept in it: make room and resume.'
-        return CannotWrite(f'{self.path} cannot be written: {error.strerror}. {kept}')
+        return CannotWrite(self.path, error, kept)
 
 
 class MissingRows(Collection[int]):

@@ -72,10 +72,8 @@ def write_table(path: Path, rows: Iterable[ScoreRow], run: ScoringRun) -> None:
         with open_atomic(path) as file:
             TABLE_FORMATS[path.suffix.lower()](file, layout.columns, entries)
     except OSError as error:
-        raise CannotWrite(
-            f'{path} cannot be written: {error.strerror}. All rows are kept beside it: make room '
-            'and resume.'
-        ) from None
+        kept = 'All rows are kept beside it: make room and resume.'
+        raise CannotWrite(path, error, kept) from None
 
 
 def _as_csv(
@@ -206,9 +204,8 @@ def write_metrics(out: Path, run: ScoringRun, measured: ScoringMeasured) -> Path
             return path
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise CannotWrite(
-            f'{path} cannot be written: {error.strerror}. All rows are kept: make room and resume.'
-        ) from None
+        kept = 'All rows are kept: make room and resume.'
+        raise CannotWrite(path, error, kept) from None
     return None
 
 
