@@ -21,6 +21,7 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
+from ratios import note_figure
 
 from napari_cxr import samples
 from napari_cxr.inference.classifier import Classifier
@@ -55,10 +56,13 @@ def main() -> None:
             ):
                 took = _seconds(lambda path, wanted=wanted: prepare_image(path, wanted), paths)
                 size = median(path.stat().st_size for path in paths) / 1e6
-                print(f'  {name:20} {words:24} {1000 * took:7.0f} ms  ({size:.1f} MB a file)')
+                note_figure(
+                    f'{name}, {size:.1f} MB a file: {words}', 'ms of a core', [1000 * took]
+                )
         images = _images(classifier)
-        print(f'  network, batches of {BATCH}, {classifier.backend.title}: ', end='')
-        print(f'{1000 * _seconds(classifier.logits, [images] * 12) / BATCH:.1f} ms')
+        took = 1000 * _seconds(classifier.logits, [images] * 12) / BATCH
+        what = f'network of {classifier.card.name}, batches of {BATCH}, {classifier.backend.title}'
+        note_figure(what, 'ms of a core', [took])
         run, row = _scored(Path(folder), classifier)
         _disk(Path(folder), run, row)
     if given.cluster:
@@ -119,13 +123,12 @@ def _rows(row: ScoreRow, count: int) -> list[ScoreRow]:
 def _disk(folder: Path, run: ScoringRun, row: ScoreRow) -> None:
     rows = _rows(row, ROWS)
     lines = sum(len(one.to_json()) + 10 for one in rows)  # with checksum and end of line
-    print(f'bytes a row, paths of {len(rows[0].path)} characters')
-    print(f'  journal {lines / ROWS:.0f}', end='')
+    about = f'a row, with a path of {len(rows[0].path)} characters'
+    note_figure(f'journal, {about}', 'bytes', [lines / ROWS])
     for ending in ('.csv', '.jsonl', '.parquet'):
         path = folder / f'many{ending}'
         table_writer.write_table(path, rows, run)
-        print(f', {ending} {path.stat().st_size / ROWS:.0f}', end='')
-    print()
+        note_figure(f'table {ending}, {about}', 'bytes', [path.stat().st_size / ROWS])
 
 
 def _reply(rows: str, job: ClusterJob, paths: list[tuple[int, str]]) -> str:
@@ -155,10 +158,10 @@ def _cluster(row: ScoreRow) -> None:
         list(waiting)
         took = (time.process_time() - begun) / TASKS
     there = len(pickle.dumps((job, paths)))
-    print(
-        f'cluster, a piece of {PIECE} files: {1000 * took:.1f} ms of scheduler and client '
-        f'together, {there / 1000:.1f} kB to the worker, {len(rows) / 1000:.1f} kB back'
-    )
+    about = f'Dask, a task of {PIECE} files'
+    note_figure(f'{about}: scheduler and client', 'ms of a core', [1000 * took])
+    note_figure(f'{about}: to the worker', 'kB', [there / 1000])
+    note_figure(f'{about}: back', 'kB', [len(rows) / 1000])
 
 
 def _arguments() -> argparse.Namespace:

@@ -1,5 +1,6 @@
 """JPEG XL, deflated frames, and compressed images that contradict their header."""
 
+import struct
 import sys
 import zlib
 
@@ -11,7 +12,7 @@ from pydicom.uid import HTJ2KLossless, JPEG2000Lossless
 
 from napari_cxr import dicom
 from napari_cxr.dicom import compressed_frames
-from napari_cxr.dicom.compressed_frames import jpeg_xl_size
+from napari_cxr.dicom.compressed_frames import jpeg_xl_size, rle_exceeds
 from napari_cxr.radiograph import UnreadableImage
 
 GREY = (np.arange(32 * 40).reshape(32, 40) * 3).astype(np.uint16)
@@ -182,3 +183,13 @@ def test_an_unknown_photometric_interpretation_is_not_repeated(write):
     with pytest.raises(UnreadableImage, match='something unknown') as caught:
         dicom.read(path)
     assert 'SMITH' not in str(caught.value)
+
+
+def test_what_a_segment_of_rle_unpacks_to_is_counted():
+    header = struct.pack('<16I', 1, 64, *[0] * 14)
+    # Three bytes as they are, nothing, and a zero 128 times; 1224 are let through here.
+    packed = b'\x02abc\x80' + 9 * b'\x81\0'
+    assert not rle_exceeds(header + packed, 100)  # 3 + 9 * 128 = 1155
+    assert not rle_exceeds(header + packed + b'\xbc\0', 100)  # and 69 more
+    assert rle_exceeds(header + packed + b'\xbb\0', 100)  # and 70 more
+    assert rle_exceeds(header + packed + b'\x7f', 100)  # a run of 128 that is cut off
