@@ -472,21 +472,24 @@ def privacy(folder: Path) -> str:
         ('score', ['score', str(images), *broken, '--out', str(out / 's.jsonl'),
                    '--labels', 'folders', '--heatmaps', str(out / 'maps')]),
         ('train', ['train', str(images), '--out', str(out / 'run'), *recipe, *settings]),
+        ('evaluate', ['evaluate', str(out / 'run' / 'best.safetensors'), str(images),
+                      '--out', str(out / 'report')]),
+        ('audit', ['audit', str(images), '--out', str(out / 'audit')]),
     ]  # fmt: skip
-    environment = {**os.environ, 'NAPARI_CXR_CACHE': str(out / 'cache')}
+    os.environ['NAPARI_CXR_CACHE'] = str(out / 'cache')
     printed: dict[str, bytes] = {}
     for name, words in commands:
-        done = subprocess.run(
-            [sys.executable, '-m', 'napari_cxr', *words], capture_output=True, env=environment
-        )
-        printed[name] = done.stdout + done.stderr
-        if name == 'train' and done.returncode:
+        done = subprocess.run([sys.executable, '-m', 'napari_cxr', *words], capture_output=True)
+        printed[f'printed by `{name}`'] = done.stdout + done.stderr
+        if name in ('train', 'evaluate', 'audit') and done.returncode:
             raise SystemExit(done.stderr.decode())
-    printed['layer'] = layer_text(marked)
+    printed['a layer of napari'] = layer_text(marked)
+    save_layers(marked, out)
+    printed['the list of studies'] = listed_studies(images)
     written = [path for path in out.rglob('*') if path.is_file()]
     rows = []
     for name, content in printed.items():
-        rows.append((f'printed by `{name}`' if name != 'layer' else 'a layer of napari', content))
+        rows.append((name, content))
     rows.append((f'{len(written)} files written by these', b''.join(map(contents, written))))
     intro = (
         f'{len(markers)} markers stand in the header of one radiograph: names, numbers, '
@@ -546,6 +549,23 @@ def layer_text(path: Path) -> bytes:
             f'{name}: {value!r} {getattr(value, "__dict__", "")!r}' for name, value in held.items()
         ]
     return '\n'.join(told).encode()
+
+
+def save_layers(path: Path, folder: Path) -> None:
+    """Save a radiograph as napari's Save does, in every form."""
+    from napari_cxr.plugin import reader, writers
+
+    (data, attributes, _), *_ = reader.read(str(path))
+    for ending in ('.png', '.tif', '.npz'):
+        writers.write_image(str(folder / f'saved{ending}'), data, attributes)
+
+
+def listed_studies(folder: Path) -> bytes:
+    """Return all that the list of a folder's studies says; its file is left in the cache."""
+    from napari_cxr.studies.study_index import index_studies
+
+    with closing(Decoder()) as decoder:
+        return repr([event for event in index_studies(folder, decoder) if event]).encode()
 
 
 def contents(path: Path) -> bytes:

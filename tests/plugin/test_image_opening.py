@@ -1,6 +1,7 @@
 """What is opened of the paths that a person chose, what is left out, and what is said of it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
@@ -117,6 +118,15 @@ def test_many_failures_are_counted():
         result.fail(f'{number} is bad.')
     assert '4 is bad' in result.problem and '5 is bad' not in result.problem
     assert result.problem.endswith('2 more files could not be opened either.')
+
+
+def test_many_notes_are_counted_as_of_files_that_were_opened():
+    result = OpeningResult()
+    for number in range(6):
+        data = (np.zeros((4, 4)), {}, 'image')
+        result.take(FileOpened(Path(f'{number}.dcm'), (data,), f'{number}.dcm: Not a chest.'))
+    assert '4.dcm' in result.notice and '5.dcm' not in result.notice
+    assert result.notice.endswith('1 more image is not classified either.')
 
 
 def test_an_empty_folder_is_said(tmp_path):

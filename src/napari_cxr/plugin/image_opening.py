@@ -121,7 +121,7 @@ class OpeningResult:
     def problem(self) -> str:
         """What could not be opened and why; empty if there is nothing."""
         if self.plan.files or self._failed:
-            return _listed(self._failed)
+            return _listed(self._failed, _NOR_OPENED)
         return 'There is no image in this folder.'
 
     @property
@@ -131,7 +131,7 @@ class OpeningResult:
         about = terminal_line(self.plan.notice) or (
             f'{_count(left, "image was", "images were")} left out.' * bool(left)
         )
-        return ' '.join(part for part in (about, _listed(self._notices)) if part)
+        return ' '.join(part for part in (about, _listed(self._notices, _NOR_CLASSIFIED)) if part)
 
     @property
     def offer(self) -> str:
@@ -144,14 +144,18 @@ class OpeningResult:
 
 #: So many files are named in a message.
 _MOST_NAMED = 5
+#: What is said of those beyond: of one, and of several.
+_NOR_OPENED = 'more file could not be opened either.', 'more files could not be opened either.'
+_NOR_CLASSIFIED = 'more image is not classified either.', 'more images are not classified either.'
 
 
-def _listed(sentences: list[str]) -> str:
+def _listed(sentences: list[str], others: tuple[str, str]) -> str:
+    """Return sentences about files, and what is to be said of those beyond the first few."""
     more = len(sentences) - _MOST_NAMED
     named = ' '.join(map(terminal_line, sentences[:_MOST_NAMED]))  # names come from outside
     if more <= 0:
         return named
-    return f'{named} {more} more file{"s" * (more > 1)} could not be opened either.'
+    return f'{named} {_count(more, *others)}'
 
 
 def open_images(
