@@ -473,7 +473,7 @@ def privacy(folder: Path) -> str:
                    '--labels', 'folders', '--heatmaps', str(out / 'maps')]),
         ('train', ['train', str(images), '--out', str(out / 'run'), *recipe, *settings]),
         ('evaluate', ['evaluate', str(out / 'run' / 'best.safetensors'), str(images),
-                      '--out', str(out / 'report')]),
+                      '--out', str(out / 'report'), '--split', 'all']),
         ('audit', ['audit', str(images), '--out', str(out / 'audit')]),
     ]  # fmt: skip
     os.environ['NAPARI_CXR_CACHE'] = str(out / 'cache')

@@ -9,7 +9,7 @@ from itertools import pairwise
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from made_up_scores import run, scored
+from made_up_scores import NOT_A_CHEST, run, scored
 from napari.components import ViewerModel
 from qtpy.QtCore import QMimeData, QPoint, QPointF, Qt, QThreadPool, QUrl
 from qtpy.QtGui import QDropEvent
@@ -309,6 +309,41 @@ def test_what_is_dropped_is_taken(dock, folder):
     )
     dock.dropEvent(event)
     assert dock.panel.setup.images.paths == (str(folder),) and dock.panel.start.isEnabled()
+
+
+@pytest.mark.parametrize(('included', 'numbers'), [(False, [0]), (True, [0, 1])])
+def test_a_cell_lists_the_images_that_it_counts(qtbot, own_plugin, models, included, numbers):
+    panel = BatchPanel('dark')
+    qtbot.addWidget(panel)
+    panel.show_table(True)
+    panel.show()
+    panel.table.start(run(), '/study/scores.csv')
+    chances = (0.8, 0.1, 0.1)
+    with qtbot.waitSignal(panel.table.settled, timeout=WAIT):
+        panel.table.add(
+            [
+                scored(0, *chances, truth='covid19'),
+                scored(1, *chances, truth='covid19', warnings=(NOT_A_CHEST,)),
+                scored(2, *chances, truth='normal', warnings=(NOT_A_CHEST,)),
+            ]
+        )
+    panel.metrics.show_metrics(
+        {
+            'images': len(numbers) + included,
+            'patients': len(numbers) + included,
+            'few': {},
+            'accuracy': [0.6, 0.1, 0.9],
+            'classes': {},
+            'confusion': [[len(numbers), 0, 0], [int(included), 0, 0], [0, 0, 0]],
+        },
+        (),
+        ('covid19', 'normal', 'pneumonia'),
+        doubtful=2,
+        doubtful_included=included,
+    )
+    panel.metrics.matrix.chosen.emit(0, 0)
+    assert [row.number for row in panel.table.visible_rows()] == numbers
+    assert panel.table.choice.doubtful is included  # a cell says what is predicted
 
 
 def test_parts_stand_beside_each_other_where_there_is_room(qtbot, own_plugin, models):

@@ -420,6 +420,8 @@ class BatchPanel(QWidget):
     def _show_cell(self, label: str, predicted: str) -> None:
         """Show only the rows with this label and this predicted label."""
         counted = RowKind.ALL if self.metrics.counts_doubtful else RowKind.NOT_DOUBTED
+        if self.metrics.counts_doubtful and not self.table.choice.doubtful:
+            self.table.choice.reveal_doubtful(True)  # a withheld prediction is in no cell
         self.table.show_only(RowFilter(truth=label, answer=predicted, which=counted))
 
     @staticmethod

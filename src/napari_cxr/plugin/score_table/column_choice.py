@@ -131,7 +131,7 @@ class ColumnChoice(QObject):
             doubtful.setCheckable(True)
             doubtful.setChecked(self.doubtful)
             doubtful.setToolTip('They are withheld, because the model is not made for such images')
-            doubtful.toggled.connect(self._reveal_doubtful)
+            doubtful.toggled.connect(self.reveal_doubtful)
             menu.addAction(doubtful)
         default = QAction('Default columns', menu)
         default.setToolTip('Show the default columns, in their order and fitted to their contents')
@@ -142,7 +142,8 @@ class ColumnChoice(QObject):
         menu.aboutToHide.connect(menu.deleteLater)
         return menu
 
-    def _reveal_doubtful(self, revealed: bool) -> None:
+    def reveal_doubtful(self, revealed: bool) -> None:
+        """Show the predictions of doubtful images, or withhold them."""
         self.doubtful = revealed
         self.doubtful_wanted.emit(revealed)
 
