@@ -490,9 +490,9 @@ def test_predictions_of_doubtful_images_are_withheld_unless_asked_for(qtbot, tab
     assert cell(table, 1, 'label') == '▲ covid19' and cell(table, 4, 'called') == 'covid19'
     table.show_only(RowFilter(answer='covid19'))
     assert [row.number for row in table.visible_rows()] == [1, 9]
-    table.choice._reveal_doubtful(False)
+    table.choice.reveal_doubtful(False)
     assert not table.visible_rows()  # also where the filter was there before
-    table.choice._reveal_doubtful(True)
+    table.choice.reveal_doubtful(True)
     table.filter_bar.reset()
     assert accent in bar_colours(1)
     table.start(run(), OUT)
