@@ -1,14 +1,17 @@
 """Save pictures of every dock, in given sizes, scales and themes, on synthetic radiographs.
 
     xvfb-run -s "-screen 0 2600x1500x24" python scripts/pictures.py OUT
-    xvfb-run -s "-screen 0 1600x1000x24" python scripts/pictures.py docs/images --scenes batch \
-        --sizes 1580x970 --widths 640 --plain
+    xvfb-run -s "-screen 0 2600x1500x24" python scripts/pictures.py docs/images --documents
 
 Each picture is that of the whole window, as the screen shows it: OUT/SCENE-SIZE-SCALE-THEME.png,
 with the width of the dock where one was asked for. Sizes are those of the screen, so 1280x720
-at a scale of 1.25 is the same window with larger letters. Phantoms are scored with the bundled
-model, which knows no phantoms: no figure on the pictures means anything, and no patient is on
-them. KEEP, if given, is a folder for all that is made; what is there is not made again.
+at a scale of 1.25 is the same window with larger letters. With --documents, OUT/SCENE.png are the
+pictures of the documentation, in the sizes of `DOCUMENTS` and in few colours.
+
+Phantoms are scored with the bundled model, which knows no phantoms: no figure on the pictures
+means anything, and no patient is on them. KEEP, if given, is a folder for all that is made; what
+is there is not made again. A dock that does not get where it should within ten minutes is an
+error that says what it shows.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from PIL import Image
 #: How many phantoms there are.
 CASES = 24
 #: Time that anything may take, and for the last repaint, in milliseconds.
-WAIT, SETTLE = 240_000, 700
+WAIT, SETTLE = 600_000, 700
 #: Readers of the table, and on how many of its images they answer like the first.
 READERS = {'Anna': 24, 'Ben': 20}
 
@@ -61,7 +64,7 @@ class Cases:
 
     @property
     def first(self) -> Path:
-        return min(self.images.rglob('*.*'))
+        return min((self.images / 'pneumonia').rglob('*.*'))
 
 
 def main() -> int:
@@ -72,6 +75,8 @@ def main() -> int:
         # Nobody's own models and choices are on the pictures, or changed by them.
         for name in ('XDG_DATA_HOME', 'XDG_CONFIG_HOME', 'XDG_CACHE_HOME', 'NAPARI_CXR_MODELS'):
             os.environ[name] = str(folder / name.lower())
+        (folder / 'home').mkdir(parents=True, exist_ok=True)
+        os.environ['HOME'] = str(folder / 'home')
         cases = Cases(folder)
         if given.scale:
             take(cases, given)
@@ -79,9 +84,10 @@ def main() -> int:
         prepare(cases)
         for scale in given.scales:
             command = [sys.executable, __file__, str(given.out), '--keep', str(folder)]
-            command += ['--scale', str(scale), '--scenes', *given.scenes]
+            command += ['--scale', str(scale), *['--documents'] * given.documents]
             command += ['--sizes', *given.sizes, '--themes', *given.themes]
-            command += ['--widths', *map(str, given.widths), *['--plain'] * given.plain]
+            command += ['--widths', *map(str, given.widths)]
+            command += ['--scenes', *given.scenes] if given.scenes else []
             subprocess.run(command, check=True, env={**os.environ, 'QT_SCALE_FACTOR': str(scale)})
     return 0
 
@@ -89,13 +95,13 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Save pictures of every dock.')
     parser.add_argument('out', type=Path, help='folder of the pictures')
-    parser.add_argument('--scenes', nargs='+', default=list(SCENES), choices=list(SCENES))
+    parser.add_argument('--scenes', nargs='+', default=[], choices=list(SCENES))
     parser.add_argument('--sizes', nargs='+', default=['1280x720'], help='of the window')
     parser.add_argument('--scales', nargs='+', type=float, default=[1.0])
     parser.add_argument('--themes', nargs='+', default=['dark'], choices=['dark', 'light'])
     parser.add_argument('--widths', nargs='+', type=int, default=[0], help='of the dock')
     parser.add_argument(
-        '--plain', action='store_true', help='for documents: plain names, and few colours'
+        '--documents', action='store_true', help='those of the documentation, as they are there'
     )
     parser.add_argument('--keep', type=Path, help='folder for what is made')
     parser.add_argument('--scale', type=float, default=0.0, help=argparse.SUPPRESS)
@@ -142,10 +148,13 @@ def opened_dock(viewer: Any, name: str) -> Any:
     return viewer.window.dock_widgets[new]
 
 
-def radiograph(viewer: Any, cases: Cases) -> None:
-    """Open the first phantom."""
+def radiograph(viewer: Any, cases: Cases) -> Any:
+    """Open a phantom with an opacity, and return its layer once it holds the pixels."""
+    from napari_cxr.plugin.layers import KEY
+
     viewer.open(str(cases.first), plugin='napari-cxr')
-    until(lambda: any(layer.data.ndim == 2 and layer.data.size for layer in viewer.layers))
+    until(lambda: any('radiograph' in layer.metadata.get(KEY, {}) for layer in viewer.layers))
+    return viewer.layers[0]
 
 
 def empty(name: str) -> Callable[[Any, Cases], Any]:
@@ -157,9 +166,9 @@ def classified(viewer: Any, cases: Cases) -> Any:
     """Classify a radiograph."""
     radiograph(viewer, cases)
     dock = opened_dock(viewer, 'Classify chest radiograph')
-    until(dock.start.isEnabled)
+    until(lambda: dock.start.isEnabled() and not dock.inputs.is_opening, dock)
     dock.start.click()
-    until(lambda: dock.answer is not None)
+    until(lambda: dock.answer is not None, dock)
     return dock
 
 
@@ -211,19 +220,60 @@ def readers(viewer: Any, cases: Cases) -> Any:
     return dock
 
 
+def untrained(viewer: Any, cases: Cases) -> Any:
+    """Show what each way to train would cost here."""
+    dock = opened_dock(viewer, 'Train a classifier')
+    costs = dock.setup.choices.costs.values()
+    until(lambda: all('GB' in label.text() for label in costs), dock)
+    return dock
+
+
 def training(viewer: Any, cases: Cases) -> Any:
     """Look through the images to train on."""
     dock = opened_dock(viewer, 'Train a classifier')
     dock.setup.set_source(str(cases.images))
-    until(lambda: dock.survey is not None and not dock.busy)
+    until(lambda: dock.survey is not None and not dock.busy, dock)
     return dock
+
+
+def evaluated(viewer: Any, cases: Cases) -> Any:
+    """Evaluate a model on the images."""
+    dock = opened_dock(viewer, 'Evaluate a model')
+    dock.setup.choose_models('cxr-opacity')
+    dock.setup.set_images(str(cases.images))
+    dock.setup.out.setText(str(cases.folder / 'evaluation'))
+    dock.setup.classes.setText('opacity = pneumonia; none = normal')
+    until(dock.start.isEnabled, dock)
+    dock.start.click()
+    until(lambda: dock.finished is not None and not dock.busy, dock)
+    return dock
+
+
+def marked(viewer: Any, cases: Cases) -> Any:
+    """Draw a box around a finding."""
+    layer = radiograph(viewer, cases)
+    dock = opened_dock(viewer, 'Mark findings')
+    dock.finding.setText('opacity')
+    dock.reader.setText('R1')
+    dock.draw(boxes=True)
+    rows, columns = layer.data.shape[:2]
+    corners = [[0.42 * rows, 0.12 * columns], [0.7 * rows, 0.4 * columns]]
+    viewer.layers['Marked regions'].add_rectangles([corners])
+    return dock
+
+
+def measured(viewer: Any, cases: Cases) -> Any:
+    """Show the tools of a radiograph."""
+    radiograph(viewer, cases)
+    return opened_dock(viewer, 'Chest radiograph')
 
 
 def studies(viewer: Any, cases: Cases) -> Any:
     """List the studies of a folder."""
     dock = opened_dock(viewer, 'Studies')
     dock.open_source(cases.images)
-    until(lambda: not dock.busy)
+    until(lambda: not dock.busy, dock)
+    dock.tree.expandAll()
     return dock
 
 
@@ -234,7 +284,7 @@ SCENES: dict[str, Callable[[Any, Cases], Any]] = {
     'batch': batch,
     'batch-blinded': blinded,
     'batch-readers': readers,
-    'train-empty': empty('Train a classifier'),
+    'train-empty': untrained,
     'train': training,
     'runs-empty': empty('Training runs'),
     'feature-maps': on_a_radiograph('Feature maps'),
@@ -243,8 +293,25 @@ SCENES: dict[str, Callable[[Any, Cases], Any]] = {
     'studies-empty': empty('Studies'),
     'studies': studies,
     'evaluate-empty': empty('Evaluate a model'),
+    'evaluate': evaluated,
+    'mark-findings': marked,
     'open-options': empty('Open with options'),
     'save-picture': on_a_radiograph('Save picture'),
+}
+
+#: Of the documentation: size of the window, and width of the dock.
+DOCUMENTS = {
+    'classify': ('1240x800', 340),
+    'batch': ('1440x900', 640),
+    'batch-blinded': ('1240x800', 420),
+    'batch-readers': ('1240x800', 420),
+    'train-empty': ('1240x800', 480),
+    'evaluate': ('1240x800', 520),
+    'radiograph': ('1100x700', 340),
+    'studies': ('1240x800', 420),
+    'header-tags': ('1240x800', 480),
+    'mark-findings': ('1100x700', 340),
+    'save-picture': ('1100x700', 340),
 }
 
 
@@ -258,14 +325,18 @@ def take(cases: Cases, given: argparse.Namespace) -> None:
     from napari_cxr.plugin.preferences import save_preferences
 
     given.out.mkdir(parents=True, exist_ok=True)
+    scenes = given.scenes or list(DOCUMENTS if given.documents else SCENES)
     for theme in given.themes:
-        for name in given.scenes:
+        for name in scenes:
             save_preferences('batch', device='cpu', images='', table='', shown='', reader='')
             viewer = napari.Viewer(title='napari-cxr', show=True)
             viewer.theme = theme
-            viewer.window.resize(*_window(given.sizes[0], given.scale))
+            shapes = list(_shapes(given.sizes, given.widths))
+            if given.documents:
+                shapes = [DOCUMENTS.get(name, shapes[0])]
+            viewer.window.resize(*_window(shapes[0][0], given.scale))
             dock = SCENES[name](viewer, cases)
-            for size, width in _shapes(given.sizes, given.widths):
+            for size, width in shapes:
                 viewer.window.resize(*_window(size, given.scale))
                 if width:
                     widen(dock, width)
@@ -273,9 +344,9 @@ def take(cases: Cases, given: argparse.Namespace) -> None:
                 viewer.status = 'Ready'  # not of a pixel under a pointer that is not there
                 pause(60)
                 parts = [name, size, f'{given.scale:g}', theme, *([f'{width}px'] * bool(width))]
-                path = given.out / f'{name if given.plain else "-".join(parts)}.png'
+                path = given.out / f'{name if given.documents else "-".join(parts)}.png'
                 save(viewer, path)
-                if given.plain:
+                if given.documents:
                     few_colours(path)
             viewer.close()
             pause(100)
@@ -321,15 +392,24 @@ def few_colours(path: Path) -> None:
     few.save(path, optimize=True)
 
 
-def until(done: Callable[[], object]) -> None:
-    """Let Qt work until something has come about; raises TimeoutError if it does not."""
+def until(done: Callable[[], object], dock: Any = None) -> None:
+    """Let Qt work until something has come about.
+
+    Raises
+    ------
+    RuntimeError
+        If a dock says what is wrong instead, or nothing comes of it; with what it shows.
+    """
     from qtpy.QtCore import QElapsedTimer
 
     clock = QElapsedTimer()
     clock.start()
     while not done():
-        if clock.hasExpired(WAIT):
-            raise TimeoutError('The dock has not got there.')
+        message = getattr(getattr(dock, 'message', None), 'text', '')
+        if message or clock.hasExpired(WAIT):
+            status = getattr(dock, 'status', None)
+            shown = message or (status.text() if status is not None else 'nothing')
+            raise RuntimeError(f'{type(dock).__name__} has not got there; it shows: {shown}')
         pause(50)
 
 

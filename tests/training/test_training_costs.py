@@ -59,13 +59,13 @@ def test_weights_are_downloaded_once(tmp_path):
 @pytest.mark.parametrize(
     ('costs', 'text'),
     [
-        (TrainingCosts((8, 42), 0.9e9, 0, 9), '10 to 40 s · 1 GB of memory · no download'),
+        (TrainingCosts((8, 42), 0.9e9, 0, 9), '10 to 40 s · 1 GB memory · no download'),
         (
             TrainingCosts((100, 530), 2.2e9, 98e6, 9),
-            '2 to 9 min · 2 GB of memory · 98 MB to download',
+            '2 to 9 min · 2 GB memory · 98 MB download',
         ),
-        (TrainingCosts((40, 3000), 1e9, 0, 9), '40 s to 1 h · 1 GB of memory · no download'),
-        (TrainingCosts((7000, 9e5), 1e9, 0, 9), '2 h to 10 days · 1 GB of memory · no download'),
+        (TrainingCosts((40, 3000), 1e9, 0, 9), '40 s to 1 h · 1 GB memory · no download'),
+        (TrainingCosts((7000, 9e5), 1e9, 0, 9), '2 h to 10 days · 1 GB memory · no download'),
     ],
 )
 def test_what_is_said(costs, text):

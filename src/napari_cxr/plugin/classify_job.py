@@ -78,10 +78,10 @@ def performance_text(card: Card) -> str:
         return 'How well this model does was not measured.'
     held_out = 'source' in str(card.metrics.get('measured_on', ''))
     # Recipes are chosen by metrics on held-out sources, so even these may be optimistic.
-    more = 'Expect no better in your hospital.'
+    expect = 'Expect no better in your hospital than'
     if not held_out:
-        more = 'Expect less in hospitals that it was not trained on.'
-    return f'{best[0].upper()}{best[1:]}. {more}'
+        expect = 'In hospitals that it was not trained on, expect less than'
+    return f'{expect} {best}.'
 
 
 @dataclass(frozen=True)

@@ -124,13 +124,11 @@ def estimate_costs(
 
 
 def cost_text(costs: TrainingCosts) -> str:
-    """Return costs in a few words: '2 to 8 min · 2 GB of memory · no download'."""
+    """Return costs in a few words: '2 to 8 min · 2 GB memory · no download'."""
     low, high = (_minutes(each) for each in costs.seconds)
     time_text = low if low == high else f'{_without_unit(low, high)} to {high}'
-    memory = f'{max(round(costs.memory / 1e9), 1)} GB of memory'
-    download = (
-        f'{round(costs.download / 1e6):,} MB to download' if costs.download else 'no download'
-    )
+    memory = f'{max(round(costs.memory / 1e9), 1)} GB memory'
+    download = f'{round(costs.download / 1e6):,} MB download' if costs.download else 'no download'
     return f'{time_text} · {memory} · {download}'
 
 

@@ -30,8 +30,8 @@ def test_probabilities_that_do_not_sum_to_one_are_explained(view, multilabel):
     view.show_answer(replace(answer, prediction=prediction), 'ill')
     assert view.bars.rows == [('ill', 0.9), ('well', 0.4)]
     assert list(view.bars.sides.values()) == (['above', 'below'] if multilabel else ['', ''])
-    assert view.apart.isHidden() is not multilabel
-    assert 'need not sum to 100 %' in view.apart.text()
+    assert view.legend.isHidden() is not multilabel
+    assert ('need not sum to 100 %' in view.legend.text()) is multilabel
 
 
 def test_where_it_looked_with_what_an_even_map_would_have(view):
@@ -57,11 +57,11 @@ def test_a_heatmap_below_the_operating_point_says_so_and_one_on_markers_how_much
         on_markers=(MarkerFraction(0.4, 0.02, 1), MarkerFraction(0.0, 0.0, 0)),
     )
     view.show_answer(answer, 'ill')
-    text = view.looked.text().replace('\u00a0', ' ')
-    assert '40 % of it lies on text or markers (2 % if uniform).' in text
+    text = view.remarks.text().replace('\u00a0', ' ')
+    assert '40 % of the heatmap lies on text or markers (2 % if uniform).' in text
     assert 'little speaks' not in text
     view.heat.label.setCurrentText('well')
-    text = view.looked.text()
+    text = view.remarks.text()
     assert text.startswith('well is not the most probable class') and 'markers' not in text
 
 
@@ -74,7 +74,7 @@ def test_a_peak_outside_the_lungs_stands_first_and_in_the_colour_of_warnings(vie
     assert view.peak.text() == 'The peak lies outside the lungs, beside the left lung.'
     assert view.peak.objectName() == 'caution'
     inside = view.shown.layout()
-    assert inside.indexOf(view.peak) < inside.indexOf(view.heat) < inside.indexOf(view.looked)
+    assert inside.indexOf(view.peak) < inside.indexOf(view.heat) < inside.indexOf(view.details)
     view.heat.label.setCurrentText('well')
     assert view.peak.objectName() == 'peak'
 
@@ -185,7 +185,8 @@ def test_one_finding_has_an_answer_and_a_reason(view, p, answer, word, why):
     ((bar,),) = [group.rows for group in view.bars._groups]
     # One bar shows the probability as it is.
     assert (bar.length, bar.mark, bar.band) == (p, 0.4, (0.35, 0.6))
-    assert view.apart.isHidden()
+    legend = view.legend.text().replace('\u00a0', ' ')
+    assert legend == ('▴ marks the threshold, 40 %. The model does not decide in the framed part.')
 
 
 def test_classes_that_exclude_each_other_have_no_headline(view):
@@ -221,7 +222,7 @@ def test_many_findings_stand_in_groups_the_furthest_above_first(view):
     assert [label for label in shown if label in ('Nodule', 'Mass')] == ['Mass', 'Nodule']
     assert view.headline.answer.text() == 'Effusion, Mass'
     assert view.headline.why.text() == '2 of 18 findings are above their thresholds.'
-    assert not view.apart.isHidden() and 'middle of each bar' in view.apart.text()
+    assert not view.legend.isHidden() and 'middle of each bar' in view.legend.text()
     heat = view.heat.label
     assert [heat.itemText(i) for i in range(heat.count())] == shown
 
@@ -294,7 +295,7 @@ def test_a_demonstration_says_so_under_its_bars(qtbot, view):
     assert view.demonstration.isVisible() and view.performance.isHidden()
     assert '&lt;nine&gt;' in view.demonstration.text()
     lines = view.shown.layout()
-    assert lines.indexOf(view.demonstration) == lines.indexOf(view.bars) + 1
+    assert lines.indexOf(view.demonstration) == lines.indexOf(view.legend) + 1
     with qtbot.waitSignal(view.card_wanted):
         view.demonstration.linkActivated.emit('card')
     view.show_answer(replace(made_up_answer(), performance='Macro AUC 0.7.'), 'ill')

@@ -144,7 +144,7 @@ def test_values_are_those_of_the_radiograph_whatever_is_drawn(viewer, base):
 
 def test_spacing_is_told_with_its_kind():
     text = spacing_text(Geometry((0.143, 0.143), SpacingSource.DETECTOR))
-    assert text == '0.143 mm per pixel, at the detector; the patient is smaller.'
+    assert text == '0.143 mm per pixel, measured at the detector: the anatomy itself is smaller.'
     assert 'calibrated' in spacing_text(Geometry((0.1, 0.2), SpacingSource.CALIBRATED))
     assert spacing_text(Geometry()) == 'No pixel spacing: sizes are in pixels.'
 

@@ -53,13 +53,11 @@ class AnnotationHeader(QWidget):
 
     Parameters
     ----------
-    more : QWidget
-        Widget at the end of the line.
     parent : QWidget, optional
         Qt parent.
     """
 
-    def __init__(self, more: QWidget, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.counts = ElidedLine()
         self.saving = PlainLabel()
@@ -73,7 +71,7 @@ class AnnotationHeader(QWidget):
         line = QHBoxLayout()
         line.setSpacing(6)
         line.addWidget(self.counts, 1)
-        for widget in (self.saving, self.undo, self.redo, more):
+        for widget in (self.saving, self.undo, self.redo):
             line.addWidget(widget)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -220,7 +220,7 @@ class AnnotationPanel(QWidget):
         self._unsaved = False
         self._visibility = RowVisibility()
         self.export = ExportMenu()
-        self.head = AnnotationHeader(self.export)
+        self.head = AnnotationHeader()
         self.name = RowName()
         self.hint = AnnotationHint(theme)
         self.doubt = PlainLabel()
@@ -229,7 +229,7 @@ class AnnotationPanel(QWidget):
         self.buttons = ClassButtons(theme)
         self.controls = AnnotationControls()
         self._enabled_parts = EnabledParts(self, (self.buttons, self.controls.answers))
-        self.reader = ReaderLine()
+        self.reader = ReaderLine(self.export)
         self.others = quiet_label()
         self.others.setIndent(0)
         self.title_of: Callable[[ScoreRow], str] = lambda row: ''

@@ -95,6 +95,8 @@ class ReaderLine(QWidget):
 
     Parameters
     ----------
+    more : QWidget
+        Widget at the end of the line.
     parent : QWidget, optional
         Qt parent.
     """
@@ -102,7 +104,7 @@ class ReaderLine(QWidget):
     #: Another reader is wanted.
     wanted = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, more: QWidget, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.text = ElidedLine()
         self.button = tool_button(
@@ -113,6 +115,7 @@ class ReaderLine(QWidget):
         line.setContentsMargins(0, 0, 0, 0)
         line.addWidget(self.text, 1)
         line.addWidget(self.button)
+        line.addWidget(more)
         self.show_reader(Reader(), False)
 
     def show_reader(self, reader: Reader, blinded: bool) -> None:

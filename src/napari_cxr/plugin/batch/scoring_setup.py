@@ -30,7 +30,7 @@ from napari_cxr.plugin.batch.input_fields import ImagesField, LabelsField, Targe
 from napari_cxr.plugin.batch.scoring_messages import is_unfinished
 from napari_cxr.plugin.batch.scoring_request import ImageCount, ScoreRequest
 from napari_cxr.plugin.preferences import preferences, save_preferences
-from napari_cxr.plugin.widgets.form_fields import ValidatedField, field_with_button
+from napari_cxr.plugin.widgets.form_fields import FormLabel, ValidatedField, field_with_button
 from napari_cxr.plugin.widgets.model_selector import ModelComboBox, fill_device_list
 from napari_cxr.plugin.widgets.sections import CollapsibleSection
 from napari_cxr.plugin.widgets.text import ElidedComboBox, PlainLabel
@@ -301,11 +301,11 @@ class ScoreSetup(QWidget):
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        form.addRow('Images', self.images)
-        form.addRow('Labels', self.labels)
-        form.addRow('Model', self._model_field)
+        form.addRow(FormLabel('Images', self.images), self.images)
+        form.addRow(FormLabel('Labels', self.labels), self.labels)
+        form.addRow(FormLabel('Model', self._model_field), self._model_field)
         form.addRow('Device', self.device)
-        form.addRow('Table', self.target)
+        form.addRow(FormLabel('Table', self.target), self.target)
         form.addRow(self.options)
         # Hints must not be brighter than the disabled fields.
         self.setStyleSheet('QLabel#quiet:disabled { color: rgba(128, 128, 128, 150); }')

@@ -167,13 +167,14 @@ _MARGIN = 8
 _BAR = 6
 
 #: Above and below text and bar of a row; less where there are many.
-_ROW_GAP, _SMALL_ROW_GAP = 16, 11
+_ROW_GAP, _SMALL_ROW_GAP = 19, 15
 
 #: Between text and bar.
 _GAP = 5
 
-#: By how much a mark stands out over its bar, and the band in which nothing is decided.
-_MARK, _BAND = 3, 2
+#: Height of the triangle below a bar that marks its threshold, and by how much the band in which
+#: nothing is decided stands out over its bar.
+_MARK, _BAND = 5, 2
 
 _ABOVE_HEADING = 8
 
@@ -183,8 +184,8 @@ _MOST_SPACED = 8
 class ProbabilityBars(QWidget):
     """Labels, numbers and bars; a click or the arrow keys choose one.
 
-    Where findings have thresholds, a mark on each bar shows where, and beside the number
-    stands on which side of it the probability lies.
+    A bar is filled up to its probability. Where findings have thresholds, a triangle below each
+    bar points at it, and beside the number stands on which side of it the probability lies.
 
     Parameters
     ----------
@@ -350,15 +351,19 @@ class ProbabilityBars(QWidget):
         filled = QRectF(track)
         # At least a dot, so that an empty bar is not taken for a missing one.
         filled.setWidth(max(_BAR, track.width() * row.length))
-        bright = row.side == 'above' if row.side else is_current
-        painter.setBrush(marked if bright else plain)
-        painter.drawRoundedRect(filled, _BAR / 2, _BAR / 2)
         if row.band is not None:
             self._paint_band(painter, track, row.band, warning)
+        bright = row.side == 'above' if row.side else is_current
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(marked if bright else _midway(plain, text))
+        painter.drawRoundedRect(filled, _BAR / 2, _BAR / 2)
         if row.mark is not None:
-            x = track.left() + track.width() * row.mark
-            painter.setPen(QPen(text, 2))
-            painter.drawLine(QPointF(x, track.top() - _MARK), QPointF(x, track.bottom() + _MARK))
+            # Below the bar: a line across it would be taken for the probability.
+            x, top = track.left() + track.width() * row.mark, track.bottom() + 2
+            painter.setBrush(text)
+            painter.drawPolygon(
+                [QPointF(x, top), QPointF(x - _MARK, top + _MARK), QPointF(x + _MARK, top + _MARK)]
+            )
 
     def _paint_band(
         self, painter: QPainter, track: QRectF, band: tuple[float, float], color: QColor
@@ -405,6 +410,12 @@ class ProbabilityBars(QWidget):
             self._current = label
             self.update()
             self.chosen.emit(label)
+
+
+def _midway(one: QColor, other: QColor) -> QColor:
+    """Return the colour half-way between two."""
+    parts = zip(one.getRgb()[:3], other.getRgb()[:3], strict=True)
+    return QColor(*((a + b) // 2 for a, b in parts))
 
 
 def _is(row: BarRow | str, label: str) -> bool:

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QFrame, QLabel, QPushButton, QVBoxLayout, QWidget
 from napari_cxr.correction import Correction
 from napari_cxr.explain.heatmap import FRAME
 from napari_cxr.explain.heatmap_location import HeatmapLocation, MarkerFraction
-from napari_cxr.inference.label_rule import CANNOT_SAY, answer_reason, percent
+from napari_cxr.inference.label_rule import CANNOT_SAY, LabelRule, answer_reason, percent
 from napari_cxr.inference.prediction import ImageWarning, Prediction
 from napari_cxr.plugin.classify.heatmap_checks_view import HeatmapChecksView
 from napari_cxr.plugin.classify.heatmap_controls import HeatmapControls
@@ -29,6 +29,7 @@ from napari_cxr.plugin.style import (
     set_style_name,
     theme_color,
 )
+from napari_cxr.plugin.widgets.sections import CollapsibleSection
 from napari_cxr.plugin.widgets.text import PlainLabel
 
 __all__ = [
@@ -91,7 +92,8 @@ def markers_text(found: MarkerFraction) -> str:
     if max(found.fraction, found.uniform) < 0.005:  # which would read as 0 %
         return ''
     return (
-        f'{found.fraction:.0%} of it lies on text or markers ({found.uniform:.0%} if uniform).'
+        f'{found.fraction:.0%} of the heatmap lies on text or markers ({found.uniform:.0%} if '
+        'uniform).'
     ).replace('%', '\u00a0%')
 
 
@@ -264,9 +266,22 @@ def headline_text(prediction: Prediction) -> str:
 
 
 _APART = (
-    'The middle of each bar is the threshold of its finding. Each has a probability of its own; '
+    '▴ The middle of each bar is the threshold of its finding. Each has a probability of its own; '
     'they need not sum to 100 %.'
 )
+
+
+def bars_legend(rule: LabelRule) -> str:
+    """Return what the marks on bars mean; empty where there are none."""
+    if not rule.multilabel:
+        return ''
+    if len(rule.labels) > 1:
+        return _APART
+    (label,) = rule.labels
+    text = f'▴ marks the threshold, {percent(rule.threshold(label))}.'
+    if rule.band(label) is not None:
+        text += ' The model does not decide in the framed part.'
+    return text
 
 
 class ResultView(QWidget):
@@ -301,8 +316,8 @@ class ResultView(QWidget):
         self.warning = ResultWarning()
         self.headline = ResultHeadline()
         self.bars = ProbabilityBars(theme)
-        self.apart = quiet_label(_APART)
-        self.apart.hide()
+        self.legend = quiet_label()
+        self.legend.hide()
         self._theme = theme
         self.demonstration = QLabel()
         self.demonstration.setTextFormat(Qt.TextFormat.RichText)  # it ends in a link
@@ -326,6 +341,7 @@ class ResultView(QWidget):
         )
         # The controls below choose what it is about, and must not move when they are used.
         keep_space(self.peak, lines=3)
+        self.remarks = quiet_label()
         self.looked = quiet_label()
         self.looked.setToolTip(
             'In brackets: what a uniform heatmap would have. The edge is the outer 8 % along '
@@ -334,22 +350,24 @@ class ResultView(QWidget):
         )
         self.checks = HeatmapChecksView(theme)
         self.made_with = quiet_label()
+        self.details = CollapsibleSection('Details', open_=False)
+        self.details.add(self.looked, self.made_with)
         self.output = ResultButtons()
         self.shown = QWidget()
         inside = QVBoxLayout(self.shown)
         for widget in (
             self.headline,
             self.bars,
+            self.legend,
             self.demonstration,
-            self.apart,
             self.performance,
             self.cautions,
             separator_line(),
             self.peak,
             self.heat,
-            self.looked,
+            self.remarks,
+            self.details,
             self.checks,
-            self.made_with,
             self.output,
         ):
             inside.addWidget(widget)
@@ -388,7 +406,8 @@ class ResultView(QWidget):
         self.warning.show_warnings(doubts, ask=False)
         self.headline.show_prediction(prediction)
         self.bars.set_groups(bar_groups(prediction.rule, prediction.probabilities), label)
-        self.apart.setVisible(prediction.multilabel and len(prediction.labels) > 1)
+        self.legend.setText(bars_legend(prediction.rule))
+        self.legend.setVisible(bool(self.legend.text()))
         self.heat.set_labels([label for label, _ in self.bars.rows], label)
         self.heat.set_method(prediction.labels, answer.method, answer.against)
         others = [f'• {c.text}' for c in prediction.warnings if c not in doubts]
@@ -441,14 +460,14 @@ class ResultView(QWidget):
         self.peak.setText(peak_text(title, location, at_edge))
         outside = location is not None and not location.in_lungs
         set_style_name(self.peak, 'caution' if outside else 'peak')
-        parts = (
-            '' if at_edge is None else below_text(self._answer.prediction, label),
-            heatmap_text(location, lungs.uniform, at_edge),
-            markers_text(self._answer.on_markers[at]) if self._answer.on_markers else '',
-            lungs_source_text(lungs),
-        )
-        text = ' '.join(filter(None, parts))
         sees_lungs = self._answer.prediction.preprocessing.get('lungs', 'ignored') != 'ignored'
-        if sees_lungs and lungs.edit != self._answer.lungs.edit:
-            text += ' The result is not based on these edits: click Classify again.'
-        self.looked.setText(text)
+        edited = sees_lungs and lungs.edit != self._answer.lungs.edit
+        remarks = (
+            '' if at_edge is None else below_text(self._answer.prediction, label),
+            markers_text(self._answer.on_markers[at]) if self._answer.on_markers else '',
+            'The result is not based on your edits: click Classify again.' if edited else '',
+        )
+        self.remarks.setText(' '.join(filter(None, remarks)))
+        self.remarks.setVisible(bool(self.remarks.text()))
+        details = (heatmap_text(location, lungs.uniform, at_edge), lungs_source_text(lungs))
+        self.looked.setText(' '.join(filter(None, details)))

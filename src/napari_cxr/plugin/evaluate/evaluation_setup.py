@@ -26,7 +26,12 @@ from napari_cxr.checkpoint import catalog
 from napari_cxr.image_tables import TABLE_ENDINGS
 from napari_cxr.plugin.docks import dock_signals
 from napari_cxr.plugin.preferences import preferences, save_preferences
-from napari_cxr.plugin.widgets.form_fields import ValidatedField, field_with_button, more_button
+from napari_cxr.plugin.widgets.form_fields import (
+    FormLabel,
+    ValidatedField,
+    field_with_button,
+    more_button,
+)
 from napari_cxr.plugin.widgets.model_selector import fill_device_list
 from napari_cxr.plugin.widgets.sections import CollapsibleSection
 from napari_cxr.plugin.widgets.text import plain_tip
@@ -146,7 +151,7 @@ class EvaluationSetup(QWidget):
         self.add_model.clicked.connect(self.choose_model)
         self.images = QLineEdit()
         self.images.setAccessibleName('Images')
-        self.images.setPlaceholderText('A labelled folder or a table')
+        self.images.setPlaceholderText('Folder or table')
         self.images.setToolTip(
             'A folder with one sub-folder for each class, or a table (CSV) with the columns path '
             'and label, and optionally patient, split, source and view. You can also drop it here.'
@@ -197,7 +202,7 @@ class EvaluationSetup(QWidget):
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.DontWrapRows)
         form.addRow('Models', self.models)
         form.addRow('', self.add_model)
-        form.addRow('Images', self.images_field)
+        form.addRow(FormLabel('Images', self.images), self.images_field)
         form.addRow('Report in', field_with_button(self.out, self.choose_out))
         form.addRow('', self.shortcut_tests)
         more = QWidget()
@@ -207,7 +212,7 @@ class EvaluationSetup(QWidget):
         rest.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         rest.addRow('Split', self.split)
         rest.addRow('Device', self.device)
-        rest.addRow('Classes', self.classes_field)
+        rest.addRow(FormLabel('Classes', self.classes), self.classes_field)
         rest.addRow('Divide by', self.by)
         self.more = CollapsibleSection('More', open_=False)
         self.more.add(more)

@@ -81,11 +81,11 @@ def worth_sentence(metrics: Mapping[str, Any], model: str) -> str:
     said = f'{model}, on {images}.'
     if name := best_baseline(metrics):
         value = metrics['baselines'][name]['auc']['value']
-        said += f' What knows no anatomy reaches {value:.3f} ({name}).'
+        said += f' A classifier that sees no anatomy reaches {value:.3f} ({name}).'
     looks = metrics['looks'].get('looks', 0)
     if looks:
         times = {1: 'once', 2: 'twice'}.get(looks, f'{looks:,} times')
-        said += f' These images have been looked at {times}.'
+        said += f' Models have been evaluated on these images {times}.'
     return said
 
 

@@ -45,7 +45,7 @@ class PixelValue:
         if isinstance(self.modality, tuple):
             return f'{place} · red, green, blue {", ".join(f"{v:g}" for v in self.modality)}'
         stored = '' if self.stored is None else f' · stored {self.stored:g}'
-        shown = '' if self.displayed is None else f' · displayed {self.displayed:.0%}'
+        shown = '' if self.displayed is None else f' · brightness {self.displayed:.0%}'
         padding = ' · padding' if self.is_padding else ''
         return f'{place}{stored} · value {self.modality:g}{shown}{padding}'.replace('%', '\u00a0%')
 

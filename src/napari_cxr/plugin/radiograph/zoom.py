@@ -33,7 +33,7 @@ def spacing_text(geometry: Geometry) -> str:
     kind = {
         SpacingSource.CALIBRATED: 'calibrated to the patient',
         SpacingSource.AS_STATED: 'as stated in the header, of unknown calibration',
-        SpacingSource.DETECTOR: 'at the detector; the patient is smaller',
+        SpacingSource.DETECTOR: 'measured at the detector: the anatomy itself is smaller',
     }.get(geometry.source, kind)
     return f'{size} per pixel, {kind}.'
 

@@ -81,6 +81,10 @@ class TrainingChoices(QWidget):
             self.buttons[name], self.costs[name] = button, cost
             layout.addWidget(button)
             layout.addWidget(cost)
+        self.note = quiet_label()
+        self.note.setIndent(0)
+        keep_space(self.note, lines=1)
+        layout.addWidget(self.note)
 
     def show_choice(self, recipe: str) -> None:
         """Mark the button of a recipe; none if it has none."""
@@ -91,12 +95,11 @@ class TrainingChoices(QWidget):
 
     def show_costs(self, costs: Mapping[str, TrainingCosts | None], *, gpu: bool) -> None:
         """Show what each would cost on the processor, and that a GPU is faster."""
+        self.note.setText('These are times without the GPU; with it they are shorter.' * gpu)
         for name, found in costs.items():
             text = '' if found is None else cost_text(found)
             if found is not None and found.images == _PER:
                 text = f'For 1,000 images: {text}'
-            if gpu and text:
-                text = f'{text}; faster on the GPU'
             self.costs[name].setText(text)
             title, about = PLAIN_CHOICES[name]
             self.buttons[name].setAccessibleName(title)

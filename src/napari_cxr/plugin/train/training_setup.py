@@ -47,7 +47,7 @@ _ABOUT_ROLE = Qt.ItemDataRole.UserRole + 1
 _RECIPE_TIP = 'How to train. Every setting can be changed under Settings.'
 #: Ways to split the images, as people choose them.
 _SPLITS = {
-    'auto': 'By patient, or as given',
+    'auto': 'Given or by patient',
     'holdout': 'By patient, one part',
     'k-fold': 'By patient, in folds',
     'leave-source-out': 'By hospital',
@@ -95,7 +95,7 @@ class TrainingSetup(QWidget):
 
     def _build(self) -> None:
         self.source = QLineEdit()
-        self.source.setPlaceholderText('A folder with a sub-folder per class')
+        self.source.setPlaceholderText('Folder of class folders')
         self.source.setToolTip(
             'A folder with one sub-folder for each class, or a table (CSV) with the columns '
             'path and label, and optionally patient, split and source. You can also drop it here.'

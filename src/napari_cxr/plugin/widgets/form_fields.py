@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from qtpy.QtCore import QEvent, QObject, Qt, Signal
+from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -25,6 +26,7 @@ from napari_cxr.plugin.style import quiet_label
 from napari_cxr.plugin.widgets.text import PlainLabel
 
 __all__ = [
+    'FormLabel',
     'ValidatedField',
     'ValueField',
     'create_value_field',
@@ -350,6 +352,33 @@ class ValidatedField(QWidget):
             label.setText(text)
             label.setVisible(bool(text))
         self._messages.setVisible(self._reserve or bool(problem or hint))
+
+
+class FormLabel(PlainLabel):
+    """The label of a field that has messages below it, level with the field's first line.
+
+    Qt puts the label of a high field a few pixels below the middle of its first line.
+
+    Parameters
+    ----------
+    text : str
+        What it says.
+    field : QWidget
+        The field, or a widget with it in the first line.
+    """
+
+    def __init__(self, text: str, field: QWidget) -> None:
+        super().__init__(text)
+        editors = [each for kind in (QLineEdit, QComboBox) for each in field.findChildren(kind)]
+        self._editor = editors[0] if editors else field
+        self.setBuddy(self._editor)
+        self.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+
+    def showEvent(self, event: QShowEvent | None) -> None:
+        """Take the height of the field's first line, which the style decides."""
+        free = self._editor.sizeHint().height() - self.fontMetrics().height()
+        self.setContentsMargins(0, max(free // 2, 0), 0, 0)
+        super().showEvent(event)
 
 
 def field_with_button(field: QWidget, button: QWidget) -> QWidget:
