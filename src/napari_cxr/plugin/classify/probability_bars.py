@@ -19,6 +19,7 @@ from qtpy.QtGui import (
     QPainter,
     QPaintEvent,
     QPen,
+    QPolygonF,
 )
 from qtpy.QtWidgets import QSizePolicy, QToolTip, QWidget
 
@@ -361,9 +362,8 @@ class ProbabilityBars(QWidget):
             # Below the bar: a line across it would be taken for the probability.
             x, top = track.left() + track.width() * row.mark, track.bottom() + 2
             painter.setBrush(text)
-            painter.drawPolygon(
-                [QPointF(x, top), QPointF(x - _MARK, top + _MARK), QPointF(x + _MARK, top + _MARK)]
-            )
+            corners = ((x, top), (x - _MARK, top + _MARK), (x + _MARK, top + _MARK))
+            painter.drawPolygon(QPolygonF([QPointF(*corner) for corner in corners]))
 
     def _paint_band(
         self, painter: QPainter, track: QRectF, band: tuple[float, float], color: QColor
