@@ -1,5 +1,7 @@
 """Heatmaps beside what experts marked: files, methods, and intervals."""
 
+from dataclasses import replace
+
 import imageio.v3 as iio
 import numpy as np
 
@@ -70,3 +72,7 @@ def test_the_summary_by_hand():
     assert (round(better.hit_rate.low, 4), round(better.hit_rate.high, 4)) == (0.4439, 0.9748)
     assert better.iou is None and worse.iou.value == 0.5 and worse.hit_rate_by_chance == 0.2
     assert better.to_dict()['energy'] is None
+    # Ten images of one patient are one patient.
+    (same,) = summarise([replace(one, patient='p') for one in rows[10:]])
+    assert same.images == 10 and same.hit_rate.value == 0.8
+    assert same.hit_rate.high - same.hit_rate.low > 0.9 or np.isnan(same.hit_rate.low)

@@ -124,7 +124,7 @@ def test_score_cam_equals_the_library():
 
 
 def test_values_equal_those_of_captum():
-    pytest.importorskip('captum')
+    pytest.importorskip('captum', reason='captum, of the dev group, is not installed')
     from captum.attr import IntegratedGradients, Occlusion
 
     net, x = network(stride=2), torch.randn(1, 1, 16, 16)

@@ -36,6 +36,8 @@ class AgreementRow:
         Of which; the image by 16 digits of the SHA-256 of its file.
     found : RegionAgreement
         How far they agree.
+    patient : str
+        A pseudonym of the patient; empty where the file does not say who it is.
     """
 
     image: str
@@ -43,6 +45,12 @@ class AgreementRow:
     label: str
     method: str
     found: RegionAgreement
+    patient: str = ''
+
+    @property
+    def owner(self) -> str:
+        """What is resampled as a whole: the patient where one is known, else the image."""
+        return f'patient {self.patient}' if self.patient else f'image {self.image}'
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,12 @@ def measure_agreement(
                 if found is not None:
                     rows.append(
                         AgreementRow(
-                            regions.image, regions.reader, heatmap.label, heatmap.method, found
+                            regions.image,
+                            regions.reader,
+                            heatmap.label,
+                            heatmap.method,
+                            found,
+                            radiograph.provenance.pseudonyms.get('patient', ''),
                         )
                     )
         yield number
@@ -163,18 +176,21 @@ def measure_agreement(
 
 
 def summarise(rows: Sequence[AgreementRow]) -> list[MethodAgreement]:
-    """Return each method's hit rate and overlap, by image; the best hit rate first."""
+    """Return each method's hit rate and overlap, the best hit rate first.
+
+    Intervals are by patient; an image whose patient is not known counts as another one.
+    """
     out = []
     for method in dict.fromkeys(row.method for row in rows):
         own = [row for row in rows if row.method == method]
-        images = [row.image for row in own]
+        people = [row.owner for row in own]
         boxed = [row for row in own if row.found.iou is not None]
-        owners = [row.image for row in boxed]
+        owners = [row.owner for row in boxed]
         out.append(
             MethodAgreement(
                 method,
-                len(set(images)),
-                proportion_interval(np.array([row.found.hit for row in own]), images),
+                len({row.image for row in own}),
+                proportion_interval(np.array([row.found.hit for row in own]), people),
                 float(np.mean([row.found.hit_by_chance for row in own])),
                 _mean([row.found.energy for row in boxed], owners),
                 _mean([row.found.iou for row in boxed], owners),

@@ -558,6 +558,25 @@ def test_another_method_a_contrast_and_their_checks(qtbot, dock, chest):
     assert base in dock.viewer.layers
 
 
+def test_the_method_stays_for_the_next_result(qtbot, dock, chest):
+    dock.viewer.add_image(chest)
+    classify(qtbot, dock)
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.result.heat.method.setCurrentText('HiResCAM')
+    with qtbot.waitSignals([dock.settled, dock.settled], timeout=WAIT):
+        dock.classify()
+    assert dock.answer.method == dock.result.heat.method.currentText() == 'HiResCAM'
+    assert heat_layers(dock)[0].name.startswith('HiResCAM')
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.result.heat.method.setCurrentText('Occlusion')
+        dock.cancel()
+    assert dock.result.heat.method.currentText() == 'HiResCAM'  # as what is on show
+    dock.result.heat.method.setCurrentText('Grad-CAM')
+    with qtbot.waitSignal(dock.settled, timeout=WAIT):
+        dock.classify()
+    assert dock.answer.method == 'Grad-CAM' and not dock.busy
+
+
 def test_contours_lie_at_their_levels(qtbot, dock, chest):
     dock.viewer.add_image(chest)
     classify(qtbot, dock)

@@ -65,6 +65,18 @@ def test_the_empty_dock_says_what_is_missing(dock, qtbot, tmp_path):
     assert dock.setup.reason == 'Tick a model.' and dock.setup.request is None
 
 
+def test_each_evaluation_has_a_folder_of_its_own(dock, tmp_path):
+    dock.setup.set_images(str(tmp_path / 'films'))
+    folder = tmp_path / 'napari-cxr-evaluations'
+    assert dock.setup.out.text() == str(folder / 'films by tiny')
+    dock.setup.choose_models('tiny', 'cxr-opacity')
+    assert dock.setup.out.text() == str(folder / 'films by cxr-opacity and 1 more')
+    dock.setup.out.clear()
+    dock.setup.out.insert(str(tmp_path / 'mine'))  # as a person types
+    dock.setup.choose_models('tiny')
+    assert dock.setup.out.text() == str(tmp_path / 'mine')
+
+
 def test_labels_that_mean_a_class():
     assert classes_of_text('opacity = pneumonia, covid19; none=normal;') == {
         'opacity': ['pneumonia', 'covid19'],

@@ -11,6 +11,7 @@ from napari.layers import Image
 from qtpy.QtGui import QKeySequence, QShortcut
 
 from napari_cxr.correction import Correction
+from napari_cxr.explain.explanation_methods import DEFAULT_METHOD
 from napari_cxr.explain.heatmap_checks import HeatmapChecks
 from napari_cxr.plugin import classify_job
 from napari_cxr.plugin.background import (
@@ -62,6 +63,9 @@ class ClassifyDock(ImageDock):
         #: The result and the label whose heatmap is being checked.
         self._checked: tuple[ExplainedPrediction, str] | None = None
         self._asked = ''
+        #: The method that the person chose, for the results to come as well.
+        self._method = DEFAULT_METHOD
+        self._explain_next: Image | None = None
         self._correcting = False
         #: Kinds of warnings in spite of which the person wanted to see a layer's result.
         self._accepted: WeakKeyDictionary[Image, set[str]] = WeakKeyDictionary()
@@ -142,6 +146,14 @@ class ClassifyDock(ImageDock):
             return
         self._models[layer] = self._asked
         self._keep(layer, answer, answer.prediction.leading)
+        self._explain_next = layer if answer.method != self._method else None
+
+    def _finish(self) -> None:
+        super()._finish()
+        layer, self._explain_next = self._explain_next, None
+        # Where its warnings stand in the place of the result, no heatmap is on show.
+        if layer is not None and layer is self.inputs.current_layer and self._may_show(layer):
+            self._explain(self._method, '')
 
     def _correct(self, correction: Correction) -> None:
         """Invert, mirror or turn what the model sees of the chosen layer, and classify again."""
@@ -177,6 +189,7 @@ class ClassifyDock(ImageDock):
         layer, answer = self.inputs.current_layer, self.answer
         if layer is None or answer is None:
             return
+        self._method = method
         found = self._explained.get(layer, {}).get((method, against))
         if found is not None:
             self._answers[layer] = found
@@ -194,6 +207,9 @@ class ClassifyDock(ImageDock):
         if isinstance(outcome, Failure):
             self._show_failure(outcome, layer)
         answer = None if isinstance(outcome, Failure) else outcome.result
+        if answer is None:  # the method of what is on show
+            shown = None if layer is None else self._answers.get(layer)
+            self._method = DEFAULT_METHOD if shown is None else shown.method
         # Cancelled, failed, or of a result that has gone: what was on show stays.
         if answer is None or layer is None or layer not in self._answers:
             return

@@ -133,7 +133,7 @@ class EvaluationSetup(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_TYPING_PAUSE)
         self._timer.timeout.connect(self._take)
-        self.models.itemChanged.connect(lambda _: self._take())
+        self.models.itemChanged.connect(self._models_changed)
         self.images.textChanged.connect(self._images_changed)
         self.out.textEdited.connect(self._out_edited)
         for line in (self.classes, self.by):
@@ -359,6 +359,10 @@ class EvaluationSetup(QWidget):
                 return item
         return None
 
+    def _models_changed(self, _: QListWidgetItem) -> None:
+        self._propose_out()
+        self._take()
+
     def _images_changed(self) -> None:
         self._propose_out()
         self._timer.start()
@@ -368,13 +372,16 @@ class EvaluationSetup(QWidget):
         self._timer.start()
 
     def _propose_out(self) -> None:
-        """Propose a folder in the person's home, named after that of the images."""
+        """Propose a folder in the person's home, named after the images and the models."""
         images = self._path(self.images)
         if self._own_out or not images:
             return
         path = Path(images)
         name = path.parent.name if path.suffix.lower() in TABLE_ENDINGS else path.name
-        self.out.setText(str(Path.home() / 'napari-cxr-evaluations' / (name or 'images')))
+        models = [Path(model).stem for model in self.chosen_models]
+        others = f' and {len(models) - 1} more' if len(models) > 1 else ''
+        name = f'{name or "images"} by {models[0]}{others}' if models else name or 'images'
+        self.out.setText(str(Path.home() / 'napari-cxr-evaluations' / name))
 
     def _take(self) -> None:
         images = self._path(self.images)
