@@ -155,10 +155,12 @@ def seals_of(
     for sealed in found.values():
         for name, model_hash in models.items():
             if answer := sealed.answers.get(model_hash):
+                auc = answer.get('auc')
+                said = 'no AUC' if auc is None else f'AUC {auc:.3f}'
                 raise ListingError(
                     f'The set {sealed.name!r} is sealed. It answers once for each model, and has '
-                    f'answered for {name} on {str(answer.get("time"))[:10]}: AUC '
-                    f'{answer.get("auc")}. That report stands.'
+                    f'answered for {name} on {str(answer.get("time"))[:10]}: {said}. That report '
+                    'stands.'
                 )
     return list(found.values())
 
