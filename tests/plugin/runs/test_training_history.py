@@ -17,6 +17,7 @@ from napari_cxr.training.training_events import (
     ReadingProgress,
     RunsDone,
     TrainingFinished,
+    WarningRaised,
 )
 
 
@@ -98,6 +99,15 @@ def test_curves_best_epoch_and_the_end(history):
         'classifier that sees no anatomy.'
     )
     assert 'no evidence' in warnings_text(history)
+
+
+def test_what_the_card_says_of_a_result_is_said_once(history):
+    said = 'The model is not shown to be better than a classifier that sees no anatomy.'
+    history.add(started())
+    history.add(WarningRaised('run', said))
+    history.add(TrainingFinished('run', 'best', 2, {**metrics(), 'cautions': [said, 'Few.']}))
+    # The run's own doubt about the baseline is in the card's words.
+    assert warnings_text(history).split('\n') == [f'• {said}', '• Few.']
 
 
 def test_a_model_that_is_kept_because_it_is_the_last_is_not_called_the_best(history):

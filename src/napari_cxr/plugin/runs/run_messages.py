@@ -201,13 +201,18 @@ def warnings_text(history: RunHistory, ended: bool = True) -> str:
 
 
 def _reasons_for_doubt(history: RunHistory) -> list[str]:
-    reasons = []
+    reasons: list[str] = []
     best = history.best if history.sweep else None
     ended = [
         training.metrics
         for training in ([best] if best is not None else _ended_trainings(history))
     ]
     for metrics in ended:
+        cautions = metrics.get('cautions', ())  # of its card; warnings of a run that is on now
+        reasons += [text for text in cautions if text not in (*history.warnings, *reasons)]
+    for metrics in ended:
+        if any('sees no anatomy' in text for text in metrics.get('cautions', ())):
+            break
         found = _main_metric(metrics)
         if found is not None and found[2] and max(found[2]) >= found[1][0]:
             reasons.append(
